@@ -1,0 +1,90 @@
+# The interface: everything that can be done here is a target, and `make` lists them.
+#   make VENV=...     another environment        make PYTHON=...   another interpreter
+#   make test ARGS="-k lease"    more arguments for pytest
+
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+BIN := $(VENV)/bin
+# By their hashes, from wherever this machine's pip is set up to look. Twice quiet: errors only.
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
+# What the installed package's metadata is made of.
+METADATA := pyproject.toml alertd/__init__.py
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test check lint format types imports demo bench dist lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name what; \
+	  do printf 'make %-9s %s\n' "$$name" "$$what"; done
+
+run: $(VENV)/.run ## set up what is needed and start the daemon on config/
+	@exec $(BIN)/alertd run --config config
+
+test: $(VENV)/.dev ## set up what is needed and run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint types imports ## everything that reads the code without running it
+
+lint: $(VENV)/.dev ## ruff: the rules and the format
+	@$(BIN)/ruff check --output-format concise
+	@$(BIN)/ruff format --check
+
+format: $(VENV)/.dev ## ruff: put the format right, and what it can of the rules
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format
+
+types: $(VENV)/.dev ## mypy, strict
+	@$(BIN)/mypy
+
+imports: $(VENV)/.dev ## import-linter: arrows point down only, the core is pure
+	@$(BIN)/lint-imports
+
+demo: $(VENV)/.run ## a year of reminders in a minute, sent to nobody
+	@exec $(BIN)/alertd demo $(ARGS)
+
+bench: $(VENV)/.dev ## what it costs, side by side
+	@$(BIN)/python -m bench $(ARGS)
+
+dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
+	@$(BIN)/python -m build --no-isolation
+
+lock: $(VENV)-lock/.uv ## resolve the locks again; ARGS=--upgrade takes the newest of everything
+	@$(LOCK) $(ARGS) --group dev --extra holidays --output-file requirements-dev.lock
+	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements.lock
+	@if grep -nE '^-|://' requirements.lock requirements-dev.lock; then \
+	  echo 'an address or an option of pip stands in a lock' >&2; exit 1; fi
+
+clean: ## remove the environments, the caches and what was built
+	@rm -rf $(VENV) $(VENV)-lock build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find alertd tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- set-up -----------------------------------------------------------------------------------------------
+# One environment. `make run` puts the runtime lock into it, everything else the development lock, which pins the
+# same versions and so settles both. Nothing is installed that a lock does not name by its hash.
+
+define install
+@sh tools/make-venv $(VENV)
+@echo 'setting up: $(1)'
+@$(PIP_INSTALL) --require-hashes -r $(1)
+@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+endef
+
+export PYTHON
+
+$(VENV)/.run: requirements.lock $(METADATA) tools/make-venv
+	$(call install,requirements.lock)
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(METADATA) tools/make-venv
+	$(call install,requirements-dev.lock)
+	@touch $(VENV)/.run $@
+
+LOCK = $(VENV)-lock/bin/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+$(VENV)-lock/.uv: tools/make-venv
+	@sh tools/make-venv $(VENV)-lock
+	@$(VENV)-lock/bin/python -m pip install --quiet --quiet --disable-pip-version-check 'uv>=0.9'
+	@touch $@
