@@ -4,9 +4,9 @@ The grammar is that of one matcher in Alertmanager's UTF-8 mode (source: Alertma
 "Matchers"), without its lists: a list of matchers is a YAML list, one matcher an item. A label that
 is missing and a label that is empty are the same. A regular expression must match the whole value.
 
-Expressions are compiled by ``re``. What RE2, and so Alertmanager, does not have (backreferences and
-lookaround) is refused, so that a route means the same to both. ``re`` backtracks: whoever writes the
-configuration is trusted not to write ``(a+)+b``.
+Expressions are compiled by ``re``. What RE2, and so Alertmanager, does not have (backreferences,
+lookaround and their like) is refused, so that a route means the same to both. ``re`` backtracks:
+whoever writes the configuration is trusted not to write ``(a+)+b``.
 """
 
 from __future__ import annotations
@@ -22,16 +22,21 @@ from alertd.errors import MatcherError
 MAX_LENGTH = 1024
 """The longest text of a matcher, in characters."""
 
+MAX_GROUPS = 50
+"""The most parentheses that an expression can open, so that none is nested too deep to compile."""
+
 _RESERVED = frozenset("{}!=~,\\\"'`")
 _ESCAPES = {"\\": "\\", '"': '"', "n": "\n", "r": "\r", "t": "\t"}
 _ESCAPED = str.maketrans({char: "\\" + letter for letter, char in _ESCAPES.items()})
 _HEX_DIGITS = {"u": 4, "U": 8}
 _ONE_EACH = "write one matcher per item of the list, without braces or commas"
 _FOREIGN = re.compile(
-    r"""\\[1-9](?P<reference>) | \\.                      # an escape
-      | \[ \^? \]? (?: \\. | [^\]\\] )* \]                # a character class, which can hold (?=
-      | \(\? (?: P= | \( ) (?P<conditional>)
+    r"""(?: \\[1-9] | \(\?P= ) (?P<backreference>)
+      | \\.                                             # any other escape
+      | \[ \^? \]? (?: \\. | [^\]\\] )* \]               # a character class, which can hold (?=
+      | \(\? \( (?P<conditional>)
       | \(\? <? [=!] (?P<lookaround>)
+      | (?: \(\?> | [*+?]\+ ) (?P<possessive>)
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -175,7 +180,8 @@ def _read_escape(text: str, at: int) -> tuple[str, int]:
         return _ESCAPES[letter], at + 2
     if letter == "":
         raise MatcherError(text, "the quote is not closed", 'add a "', at)
-    raise MatcherError(text, f"unknown escape \\{letter}", f"for a backslash write \\\\{letter}", at)
+    shown = letter if letter.isprintable() else ""
+    raise MatcherError(text, f"unknown escape \\{shown}", f"for a backslash write \\\\{shown}", at)
 
 
 def _read_operator(text: str, at: int) -> tuple[MatchOp, int]:
@@ -202,15 +208,16 @@ def _refuse_rest(text: str, at: int) -> None:
 
 
 def _compile(value: str) -> re.Pattern[str]:
+    if value.count("(") > MAX_GROUPS:
+        raise MatcherError(value, f"a regular expression with more than {MAX_GROUPS} groups")
     for found in _FOREIGN.finditer(value):
         if found.lastgroup is not None:
             reason = f"the regular expression has a {found.lastgroup}"
-            raise MatcherError(value, reason, "alertd takes what RE2 takes", found.start())
+            raise MatcherError(value, reason, "RE2, and so Alertmanager, has none", found.start())
     try:
         with warnings.catch_warnings():
             # `re` only warns of [[:alpha:]], a class to RE2 that it takes for something else.
             warnings.simplefilter("error")
             return re.compile(value)
-    except (re.error, ValueError, OverflowError, RecursionError, Warning) as error:
-        message = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise MatcherError(value, f"not a regular expression: {message}") from error
+    except (re.error, ValueError, OverflowError, Warning) as error:
+        raise MatcherError(value, f"not a regular expression: {error}") from error
