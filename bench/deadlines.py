@@ -1,0 +1,65 @@
+"""How many deadlines a second alertd reads on one core, with PyPI's `edtf` beside it in the same run.
+
+    python bench/deadlines.py [SECONDS]
+
+Nothing is cached between readings. The two are compared on the texts that `edtf` can read too: it is the ratio
+that counts, not the rate on this machine.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from itertools import cycle, islice
+from statistics import median
+from zoneinfo import ZoneInfo
+
+from edtf import parse_edtf
+
+from alertd.core.deadline import Reading, parse_deadline, window_of
+
+# Roughly as definitions mix them: mostly days and months, some of everything else.
+SHAPES = (
+    *("{y}-09-30", "{y}-01-15", "{y}-12-31", "{y}-02-28", "{y}-06-01", "{y}-11-11~"),
+    *("{y}-09", "{y}-12", "{y}-03~", "{y}-06?", "{y}-01", "{y}-10%"),
+    *("{y}", "{y}~", "{y}-Q3", "{y}-35", "{y}-41", "{y}-XX", "{y}-09-XX", "202X"),
+    *("{y}-01/{y}-09", "../{y}-12", "{y}-09/", "{y}-02-01/{y}-02-15"),
+    "[{y}-09,{y}-12]",
+    *("{y}-09-30T17:00", "{y}-09-30T17:00:00Z", "{y}-09-30T17:00:00+03:00"),
+)
+CORPUS = [shape.format(y=year) for year in range(2020, 2060) for shape in SHAPES]
+LIMITED = [text for text in CORPUS if "Q" not in text and "T17:00" not in text.removesuffix("T17:00:00Z")]
+
+
+def rate(read: Callable[[str], object], corpus: list[str], seconds: float) -> float:
+    """Readings a second: the median of several rounds, each of every shape, for at least ``seconds``."""
+    rates: list[float] = []
+    began = time.perf_counter()
+    size = min(len(corpus), 4 * len(SHAPES))
+    texts = cycle(corpus)
+    while time.perf_counter() - began < seconds or not rates:
+        batch = list(islice(texts, size))
+        start = time.perf_counter()
+        for text in batch:
+            read(text)
+        rates.append(size / (time.perf_counter() - start))
+    return median(rates)
+
+
+def main() -> None:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    zone = ZoneInfo("Asia/Baghdad")
+    ours = rate(parse_deadline, CORPUS, seconds)
+    with_window = rate(lambda text: window_of(parse_deadline(text), zone, Reading.END), CORPUS, seconds)
+    ours_limited = rate(parse_deadline, LIMITED, seconds)
+    theirs = rate(parse_edtf, LIMITED, seconds)
+    print(f"parse_deadline             {ours:>10,.0f} /s")
+    print(f"  and window_of            {with_window:>10,.0f} /s")
+    print(f"what edtf reads too        {ours_limited:>10,.0f} /s")
+    print(f"edtf.parse_edtf            {theirs:>10,.0f} /s")
+    print(f"ratio                      {ours_limited / theirs:>10,.0f}")
+
+
+if __name__ == "__main__":
+    main()
