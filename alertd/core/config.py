@@ -1,0 +1,136 @@
+"""The files people write, once read and checked: configuration and timelines as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from alertd.core.milestone import Milestone
+from alertd.core.policy import Policy
+from alertd.core.route import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifierSpec:
+    """One entry under a receiver's ``notifiers``.
+
+    Attributes:
+        name: stable within the receiver; the type when the file names none. Delivery ids are made
+            of it, so that reordering the list changes nothing.
+        type: name of the entry point in the group ``alertd.notifiers``.
+        options: an instance of that notifier's ``Options``.
+    """
+
+    name: str
+    type: str
+    options: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """Who is told: a name, and one or more ways to tell them."""
+
+    name: str
+    notifiers: tuple[NotifierSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Smtp:
+    """The mail relay.
+
+    Attributes:
+        starttls: upgrade before anything is sent, and fail when the relay does not offer it.
+        tls: TLS from the first byte; excludes ``starttls``.
+        sender: ``from:`` in the file, an address or ``Name <address>``.
+        password_file: a systemd credential or a path.
+        timeout_s: for a whole message, connecting included.
+    """
+
+    host: str = "localhost"
+    port: int = 25
+    starttls: bool = False
+    tls: bool = False
+    sender: str = "alertd@localhost"
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """``alertd.yaml``.
+
+    Attributes:
+        catch_up: what is later than this is recorded as expired and not sent.
+        damping: a window that flips back within this time says nothing.
+        retry_for: how long a delivery is tried before it is dead.
+        ack_expires: how long an acknowledgement without ``--until`` holds.
+        operator: the receiver that is told what goes wrong with alertd itself; "" for none.
+        fallback_receiver: the receiver that gets what is dead; "" for none.
+    """
+
+    zone: ZoneInfo
+    catch_up: timedelta = timedelta(days=35)
+    damping: timedelta = timedelta(hours=1)
+    retry_for: timedelta = timedelta(hours=72)
+    ack_expires: timedelta = timedelta(days=14)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    route: Route
+    receivers: Mapping[str, Receiver] = field(default_factory=dict)
+    operator: str = ""
+    fallback_receiver: str = ""
+    smtp: Smtp = field(default_factory=Smtp)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """One definition file: milestones that belong together.
+
+    Attributes:
+        file: name relative to the configuration folder, such as ``milestones/iraq.yaml``.
+        milestones: in the order of the file, relative claims not yet resolved, recurring ones
+            not yet expanded.
+    """
+
+    id: str
+    title: str
+    file: str
+    milestones: tuple[Milestone, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What is wrong in a file. ``line`` and ``column`` count from 1.
+
+    ``str()`` gives ``file:line:column: message``.
+    """
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definitions:
+    """All that was read from a configuration folder.
+
+    Attributes:
+        config: None when ``alertd.yaml`` itself has a problem.
+        timelines: of the files without a problem.
+        problems: of all files, sorted by file, line and column.
+        broken: the definition files that have a problem; what was last known of them stays.
+        digest: of the bytes of all files, for telling two configurations apart.
+    """
+
+    config: Config | None
+    timelines: tuple[Timeline, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    broken: frozenset[str] = frozenset()
+    digest: str = ""

@@ -1,0 +1,206 @@
+"""Decisions about what is due: what goes out together, what waits, what has been overtaken.
+
+Rules that hold here:
+- of the reminders of one milestone to one receiver only the tightest goes out, and those that it
+  overtakes are recorded as superseded;
+- news (moved, done) is overtaken by no reminder;
+- muted and snoozed mean deferred, never dropped;
+- nothing is decided without a reason.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alertd.core.ledger import Delivery, Lease, Owed, OwedState, Record
+from alertd.core.occurrence import Cause, digest
+from alertd.core.route import Muted
+from alertd.core.standing import Standing
+
+MAX_MEMBERS = 200
+"""The most occurrences that one delivery carries."""
+
+NEWS = frozenset({Cause.MOVED, Cause.DONE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What becomes of one owed occurrence, and why. ``wake_at`` is set when it is deferred."""
+
+    key: str
+    state: OwedState
+    reason: str
+    wake_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """Deliveries to write down, and a verdict for every occurrence that was looked at."""
+
+    deliveries: tuple[Delivery, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What :func:`decide` goes by.
+
+    Attributes:
+        catch_up: what is later than this is recorded as expired.
+        notifiers: the names of each receiver's notifiers.
+        muted: whether the route of an occurrence is muted at an instant.
+    """
+
+    catch_up: timedelta
+    notifiers: Mapping[str, Sequence[str]]
+    muted: Callable[[Owed, Record, datetime], Muted | None]
+
+
+def decide(due: Iterable[tuple[Owed, Record]], now: datetime, rules: Rules) -> Decisions:
+    """Decide about pending occurrences.
+
+    Args:
+        due: of each milestone and receiver *all* that are pending and have ``at <= now``.
+        now: an aware UTC instant.
+    """
+    sets: dict[tuple[str, str], list[tuple[Owed, Record]]] = defaultdict(list)
+    for owed, record in due:
+        sets[owed.milestone, owed.receiver].append((owed, record))
+    verdicts: list[Verdict] = []
+    ready: dict[tuple[str, tuple[tuple[str, str], ...]], list[Owed]] = defaultdict(list)
+    for members in sets.values():
+        for owed, verdict in _of_milestone(members, now, rules):
+            verdicts.append(verdict)
+            if verdict.state is OwedState.BOUND:
+                ready[owed.receiver, owed.group].append(owed)
+    deliveries = [made for group in ready.values() for made in _bind(group, now, rules)]
+    return Decisions(deliveries=tuple(deliveries), verdicts=tuple(verdicts))
+
+
+def unwanted(owed: Owed, record: Record, now: datetime) -> str:
+    """Why ``owed`` must not be sent any more, or "" when it may.
+
+    Asked when it falls due and again just before each attempt, so that what a person has said in
+    between counts.
+    """
+    standing = record.standing
+    if owed.cause is Cause.DONE:
+        return "" if standing.done_on else "it was reopened"
+    if record.withdrawn:
+        return "the milestone was withdrawn"
+    if standing.cancelled:
+        return f"cancelled by {standing.cancelled_by}"
+    if standing.done_on:
+        return f"done on {standing.done_on}"
+    if owed.cause is Cause.MOVED:
+        told = {value.window_id for value in owed.move.after} if owed.move else set()
+        return "" if told == set(record.window_ids) else "it moved again"
+    if owed.window_id not in record.window_ids:
+        return "the deadline moved"
+    if acknowledged(standing, record.window_ids, now):
+        return f"acknowledged by {standing.ack_by}"
+    return ""
+
+
+def acknowledged(standing: Standing, window_ids: Sequence[str], now: datetime) -> bool:
+    """Whether an acknowledgement holds: it has not expired and was given to these windows."""
+    return (
+        standing.ack_until is not None
+        and now < standing.ack_until
+        and set(window_ids) <= set(standing.ack_windows)
+    )
+
+
+def delivery_id(receiver: str, notifier: str, members: Sequence[str]) -> str:
+    """The public id: ``msg_`` and a digest of what it carries and where it goes."""
+    return "msg_" + digest("delivery", receiver, notifier, *members)
+
+
+def deliver(
+    receiver: str, notifiers: Sequence[str], members: Sequence[Owed], now: datetime, fallback_for: str = ""
+) -> list[Delivery]:
+    """One delivery for each notifier of ``receiver``, all carrying ``members``."""
+    keys = tuple(owed.key for owed in members)
+    return [
+        Delivery(
+            id=delivery_id(receiver, notifier, (*keys, fallback_for) if fallback_for else keys),
+            receiver=receiver,
+            notifier=notifier,
+            members=keys,
+            bound_at=now,
+            next_at=now,
+            fallback_for=fallback_for,
+        )
+        for notifier in notifiers
+    ]
+
+
+def live_members(lease: Lease, now: datetime) -> tuple[tuple[Owed, ...], str]:
+    """The members that may still be sent, and why the others may not."""
+    kept: list[Owed] = []
+    reasons: dict[str, None] = {}
+    for owed in lease.owed:
+        why = unwanted(owed, lease.records[owed.milestone], now)
+        if not why and owed.key in lease.overtaken:
+            why = "overtaken by a newer one"
+        if why:
+            reasons[f"{owed.milestone} {owed.offset}: {why}"] = None
+        else:
+            kept.append(owed)
+    return tuple(kept), "; ".join(reasons)
+
+
+def _of_milestone(
+    members: Sequence[tuple[Owed, Record]], now: datetime, rules: Rules
+) -> list[tuple[Owed, Verdict]]:
+    decided: list[tuple[Owed, Verdict]] = []
+    wanted: list[tuple[Owed, Record]] = []
+    for owed, record in members:
+        early = _turned_away(owed, record, now, rules)
+        if early:
+            decided.append((owed, early))
+        else:
+            wanted.append((owed, record))
+    tightest = max((owed.at for owed, _ in wanted if owed.cause not in NEWS), default=now)
+    for owed, record in wanted:
+        if owed.cause not in NEWS and owed.at < tightest:
+            verdict = Verdict(key=owed.key, state=OwedState.SUPERSEDED, reason="a later one is due too")
+        else:
+            verdict = _now_or_later(owed, record, now, rules)
+        decided.append((owed, verdict))
+    return decided
+
+
+def _turned_away(owed: Owed, record: Record, now: datetime, rules: Rules) -> Verdict | None:
+    why = unwanted(owed, record, now)
+    if why:
+        return Verdict(key=owed.key, state=OwedState.SUPPRESSED, reason=why)
+    # What was deferred has waited on purpose: its age counts from the end of the wait.
+    age = now - max(owed.at, owed.wake_at)
+    if owed.cause not in NEWS and age > rules.catch_up:
+        return Verdict(key=owed.key, state=OwedState.EXPIRED, reason=f"{age.days} days late")
+    if not rules.notifiers.get(owed.receiver):
+        return Verdict(key=owed.key, state=OwedState.SUPPRESSED, reason="the receiver has no notifier")
+    return None
+
+
+def _now_or_later(owed: Owed, record: Record, now: datetime, rules: Rules) -> Verdict:
+    snoozed = record.standing.snooze_until
+    if owed.cause not in NEWS and snoozed and now < snoozed:
+        reason = f"snoozed by {record.standing.snooze_by}"
+        return Verdict(key=owed.key, state=OwedState.PENDING, reason=reason, wake_at=snoozed)
+    muted = rules.muted(owed, record, now)
+    if muted:
+        return Verdict(key=owed.key, state=OwedState.PENDING, reason=f"muted by {muted.by}", wake_at=muted.until)
+    # Why it waited goes with it: the message says so.
+    return Verdict(key=owed.key, state=OwedState.BOUND, reason=owed.reason)
+
+
+def _bind(group: list[Owed], now: datetime, rules: Rules) -> Iterable[Delivery]:
+    group.sort(key=lambda owed: (owed.milestone, owed.at, owed.key))
+    for start in range(0, len(group), MAX_MEMBERS):
+        members = group[start : start + MAX_MEMBERS]
+        yield from deliver(members[0].receiver, rules.notifiers[members[0].receiver], members, now)

@@ -1,0 +1,182 @@
+"""An occurrence is one reminder that is due at an instant: milestone x window x offset (RFC 5545)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+
+from alertd.core.deadline import Window
+from alertd.core.duration import Duration, offset_text, shift_date, shift_wall
+from alertd.core.instant import to_instant
+from alertd.core.milestone import Milestone, StatedWindow, is_contested, operative_windows
+from alertd.core.policy import Policy, Roll
+
+MAX_NAGS = 1_000
+"""The most steps of ``then_every`` that one call makes for one window."""
+
+
+class Cause(StrEnum):
+    """Why a message exists."""
+
+    OPENS = "opens"
+    APPROACHING = "approaching"
+    DUE = "due"
+    OVERDUE = "overdue"
+    MOVED = "moved"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occurrence:
+    """One reminder.
+
+    Attributes:
+        offset: ``-7d``, ``0d``, ``+1d``, or the cause's own name for opens, moved and done.
+        at: when it is due, an aware UTC instant.
+        stated: the window it belongs to and who states it.
+    """
+
+    milestone: str
+    cause: Cause
+    offset: str
+    at: datetime
+    stated: StatedWindow
+
+
+def occurrences(milestone: Milestone, since: datetime, until: datetime) -> tuple[Occurrence, ...]:
+    """All reminders of ``milestone`` that are due in [since, until), sorted by instant.
+
+    Args:
+        milestone: with its relative claims resolved and its recurrence expanded.
+        since, until: aware UTC instants.
+    """
+    found = [
+        Occurrence(milestone=milestone.id, cause=cause, offset=offset, at=at, stated=stated)
+        for stated in operative_windows(milestone)
+        for cause, offset, at in _of_window(milestone.policy, stated.window, until)
+        if since <= at < until
+    ]
+    return tuple(sorted(found, key=lambda one: (one.at, one.stated.window.id, one.offset)))
+
+
+def first_instant(milestone: Milestone) -> datetime | None:
+    """When the first reminder of any window is due: from then on the policy's horizon is reached."""
+    instants = [
+        at
+        for stated in operative_windows(milestone)
+        for _, _, at in _of_window(milestone.policy, stated.window, _NO_NAGS)
+    ]
+    return min(instants, default=None)
+
+
+def labels_of(milestone: Milestone, cause: Cause, offset: str) -> dict[str, str]:
+    """What routes match: the milestone's labels and those that alertd adds."""
+    return {
+        **milestone.labels,
+        "timeline": milestone.timeline,
+        "milestone": milestone.id,
+        "cause": cause.value,
+        "offset": offset,
+        "contested": "true" if is_contested(milestone) else "false",
+    }
+
+
+def occurrence_key(milestone: str, window_id: str, slot: str, receiver: str) -> str:
+    """The stable name of one occurrence for one receiver: 22 characters of base62.
+
+    It holds neither title nor instant: a corrected title, another time of day or new tzdata
+    sends nothing again.
+
+    Args:
+        slot: the occurrence's offset.
+    """
+    return digest("occurrence", milestone, window_id, slot, receiver)
+
+
+def digest(*parts: str) -> str:
+    """BLAKE2b-128 of the parts, each with its length before it, as 22 characters of base62."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        raw = part.encode()
+        hasher.update(len(raw).to_bytes(4, "big"))
+        hasher.update(raw)
+    number = int.from_bytes(hasher.digest(), "big")
+    letters = []
+    for _ in range(22):
+        number, rest = divmod(number, 62)
+        letters.append(_BASE62[rest])
+    return "".join(reversed(letters))
+
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_NO_NAGS = datetime.min
+
+
+def _of_window(policy: Policy, window: Window, until: datetime) -> Iterator[tuple[Cause, str, datetime]]:
+    if policy.opens and window.spans_days and window.first_day is not None:
+        yield Cause.OPENS, Cause.OPENS.value, _at(policy, window, window.first_day, later=True)
+    if window.last_day is None:
+        return
+    seen: set[str] = set()
+    for lead in policy.before:
+        if offset_text(-lead) not in seen:
+            seen.add(offset_text(-lead))
+            yield Cause.APPROACHING, offset_text(-lead), _shifted(policy, window, -lead)
+    if policy.on_day:
+        yield Cause.DUE, "0d", _on_day(policy, window, window.last_day)
+    for delay in _ladder(policy, window, until):
+        if offset_text(delay) not in seen:
+            seen.add(offset_text(delay))
+            instant = _shifted(policy, window, delay)
+            # Whatever a zone's clocks do, nothing is called overdue before its end.
+            yield Cause.OVERDUE, offset_text(delay), max(instant, window.ends or instant)
+
+
+def _ladder(policy: Policy, window: Window, until: datetime) -> Iterator[Duration]:
+    yield from policy.after
+    step = policy.then_every
+    if step is None or window.ends is None or until is _NO_NAGS:
+        return
+    last = policy.after[-1] if policy.after else Duration()
+    for count in range(1, MAX_NAGS + 1):
+        delay = last + step * count
+        if _shifted(policy, window, delay) >= until:
+            return
+        yield delay
+
+
+def _shifted(policy: Policy, window: Window, by: Duration) -> datetime:
+    """The instant that lies ``by`` from the deadline.
+
+    Calendar units move the local date and keep the time of day; hours and minutes are exact, and
+    count from the exclusive end. The calendar part is taken first.
+    """
+    assert window.last_day is not None  # noqa: S101  every caller has looked
+    later = by.days > 0 or by.months > 0
+    if window.clock is None and not by.seconds:
+        return _at(policy, window, shift_date(window.last_day, by), later=later)
+    end = window.clock or datetime.combine(window.last_day + timedelta(days=1), time.min)
+    wall = shift_wall(end, by)
+    if not by.seconds:
+        wall = datetime.combine(_rolled(policy, wall.date(), later=later), wall.time())
+    return to_instant(wall, window.zone) + timedelta(seconds=by.seconds)
+
+
+def _on_day(policy: Policy, window: Window, day: date) -> datetime:
+    instant = _at(policy, window, day, later=False)
+    if window.clock is not None and window.ends is not None:
+        return min(instant, window.ends)
+    return instant
+
+
+def _at(policy: Policy, window: Window, day: date, *, later: bool) -> datetime:
+    return to_instant(datetime.combine(_rolled(policy, day, later=later), policy.at), window.zone)
+
+
+def _rolled(policy: Policy, day: date, *, later: bool) -> date:
+    if policy.roll is Roll.NONE:
+        return day
+    return policy.calendar.later(day) if later else policy.calendar.earlier(day)

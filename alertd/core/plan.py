@@ -1,0 +1,136 @@
+"""The plan: everything that will be sent in a range of time, to whom, and under which key.
+
+It supposes that nothing is acknowledged and that the daemon was up all along. What a route mutes
+is shown at the instant at which it will be sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alertd.core.duration import Duration
+from alertd.core.instant import local_date
+from alertd.core.interval import SEARCH_BOUND
+from alertd.core.milestone import Milestone
+from alertd.core.occurrence import Occurrence, labels_of, occurrence_key, occurrences
+from alertd.core.policy import Policy
+from alertd.core.recurrence import instances
+from alertd.core.route import Match, Route, group_key, match_routes, muted
+
+NAG_MARGIN = timedelta(days=400)
+"""How far past its deadline an instance of a series is still expanded when it nags without end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One occurrence for one receiver.
+
+    Attributes:
+        at: when it is sent, an aware UTC instant: when it is due, or later when it is muted then.
+        muted_by: why it is later than it is due.
+    """
+
+    at: datetime
+    occurrence: Occurrence
+    match: Match
+    group: tuple[tuple[str, str], ...]
+    key: str
+    muted_by: str = ""
+
+    @property
+    def receiver(self) -> str:
+        return self.match.receiver
+
+
+def plan(milestones: Iterable[Milestone], route: Route, since: datetime, until: datetime) -> tuple[Planned, ...]:
+    """All that is sent in [since, until), sorted by instant, milestone and receiver.
+
+    Args:
+        milestones: relative claims resolved; recurring ones are expanded here.
+        since, until: aware UTC instants.
+    """
+    lookback = SEARCH_BOUND if _mutes(route) else timedelta()
+    found = [
+        planned
+        for milestone in milestones
+        for one in expand(milestone, since - lookback, until)
+        for planned in _of_milestone(one, route, since - lookback, until)
+        if since <= planned.at < until
+    ]
+    return tuple(sorted(found, key=lambda p: (p.at, p.occurrence.milestone, p.receiver, p.key)))
+
+
+def expand(milestone: Milestone, since: datetime, until: datetime) -> tuple[Milestone, ...]:
+    """The instances of a series that can have a reminder in [since, until)."""
+    if milestone.repeat is None:
+        return (milestone,)
+    before, after = _reach(milestone.policy)
+    first = local_date(since, milestone.zone) - after
+    last = local_date(until, milestone.zone) + before
+    return instances(milestone, first, last)
+
+
+def receivers_of(milestone: Milestone, occurrence: Occurrence, route: Route) -> Iterator[Planned]:
+    """Who is owed an occurrence, each receiver once, due at its own instant."""
+    labels = labels_of(milestone, occurrence.cause, occurrence.offset)
+    for match in match_routes(route, labels):
+        yield Planned(
+            at=occurrence.at,
+            occurrence=occurrence,
+            match=match,
+            group=group_key(match, labels),
+            key=occurrence_key(
+                milestone.id, occurrence.stated.window.id, occurrence.offset, match.receiver
+            ),
+        )
+
+
+def _of_milestone(milestone: Milestone, route: Route, since: datetime, until: datetime) -> list[Planned]:
+    by_receiver: dict[str, list[Planned]] = {}
+    for occurrence in occurrences(milestone, since, until):
+        for planned in receivers_of(milestone, occurrence, route):
+            by_receiver.setdefault(planned.receiver, []).append(_deferred(planned))
+    return [
+        planned
+        for all_of_one in by_receiver.values()
+        for planned in all_of_one
+        if not any(_overtakes(other, planned) for other in all_of_one)
+    ]
+
+
+def _deferred(planned: Planned) -> Planned:
+    found = muted(planned.match, planned.at)
+    if found is None:
+        return planned
+    return Planned(
+        at=found.until,
+        occurrence=planned.occurrence,
+        match=planned.match,
+        group=planned.group,
+        key=planned.key,
+        muted_by=found.by,
+    )
+
+
+def _overtakes(other: Planned, planned: Planned) -> bool:
+    """Whether a later reminder has gone out by the time that a deferred one may."""
+    return other.occurrence.at > planned.occurrence.at and other.at <= planned.at
+
+
+def _mutes(route: Route) -> bool:
+    return bool(route.mute or route.active) or any(_mutes(child) for child in route.routes)
+
+
+def _reach(policy: Policy) -> tuple[timedelta, timedelta]:
+    """How far from its deadline the first and the last reminder of a policy can lie, generously."""
+    before = max((_days(lead) for lead in policy.before), default=timedelta())
+    after = max((_days(delay) for delay in policy.after), default=timedelta())
+    nags = NAG_MARGIN if policy.then_every else timedelta()
+    margin = timedelta(days=40)  # a roll, a zone, a window of a day
+    return before + margin, after + nags + margin
+
+
+def _days(duration: Duration) -> timedelta:
+    return timedelta(days=31 * abs(duration.months) + abs(duration.days), seconds=abs(duration.seconds))

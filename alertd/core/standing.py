@@ -1,0 +1,109 @@
+"""What people have said of a milestone: acknowledged, snoozed, done, cancelled, reopened.
+
+An action stops reminders and never changes a deadline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+
+from alertd.errors import RefusedAction
+
+
+class ActionKind(StrEnum):
+    ACK = "ack"
+    SNOOZE = "snooze"
+    DONE = "done"
+    CANCEL = "cancel"
+    REOPEN = "reopen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One thing that somebody said of a milestone.
+
+    Attributes:
+        at: when it was said, an aware UTC instant.
+        by: who said it.
+        until: for ack and snooze: when it stops to hold, an aware UTC instant.
+        done_on: for done: the local date on which it came about.
+        evidence: for done: where that can be seen.
+    """
+
+    kind: ActionKind
+    milestone: str
+    at: datetime
+    by: str
+    why: str = ""
+    until: datetime | None = None
+    done_on: date | None = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The sum of the actions.
+
+    Attributes:
+        ack_until: reminders are dropped before this instant, for the windows in ``ack_windows``:
+            an acknowledgement was given to a date, and when the date moves it no longer holds.
+        snooze_until: reminders wait until this instant; then what is still true is sent, once.
+    """
+
+    ack_until: datetime | None = None
+    ack_windows: tuple[str, ...] = ()
+    ack_by: str = ""
+    snooze_until: datetime | None = None
+    snooze_by: str = ""
+    done_on: date | None = None
+    done_by: str = ""
+    evidence: str = ""
+    cancelled: bool = False
+    cancelled_by: str = ""
+
+    @property
+    def closed(self) -> bool:
+        return self.cancelled or self.done_on is not None
+
+
+NOTHING_SAID = Standing()
+
+
+def apply(standing: Standing, action: Action, windows: tuple[str, ...]) -> Standing:
+    """The standing after ``action``.
+
+    Args:
+        windows: ids of the windows that remind now, which an acknowledgement is given for.
+
+    Raises:
+        RefusedAction: the action does not fit: anything but reopen on a closed milestone,
+            reopen on an open one, an ``until`` that is not in the future.
+    """
+    name = action.milestone
+    if action.kind is ActionKind.REOPEN:
+        if standing == NOTHING_SAID:
+            raise RefusedAction(f"{name} is open already; nothing to reopen")
+        return NOTHING_SAID
+    if standing.closed:
+        closed = "cancelled" if standing.cancelled else f"done on {standing.done_on}"
+        raise RefusedAction(f"{name} is {closed}; `alertd reopen {name}` first")
+    match action.kind:
+        case ActionKind.ACK:
+            until = _future(action)
+            return replace(standing, ack_until=until, ack_windows=windows, ack_by=action.by)
+        case ActionKind.SNOOZE:
+            return replace(standing, snooze_until=_future(action), snooze_by=action.by)
+        case ActionKind.DONE:
+            if action.done_on is None:
+                raise RefusedAction(f"{name}: done needs the date on which it came about")
+            return Standing(done_on=action.done_on, done_by=action.by, evidence=action.evidence)
+        case ActionKind.CANCEL:
+            return Standing(cancelled=True, cancelled_by=action.by)
+
+
+def _future(action: Action) -> datetime:
+    if action.until is None or action.until <= action.at:
+        raise RefusedAction(f"{action.milestone}: --until must be in the future")
+    return action.until

@@ -1,0 +1,116 @@
+"""Every error that alertd raises itself, in one tree.
+
+    AlertdError
+    ├── ParseError                 a text in a small grammar of ours could not be read
+    │   ├── DeadlineError          core/deadline.py
+    │   ├── DurationError          core/duration.py
+    │   ├── MatcherError           core/matcher.py
+    │   ├── IntervalError          core/interval.py
+    │   └── RecurrenceError        core/recurrence.py
+    ├── DefinitionsError           one or more problems in the files people write
+    ├── SettingsError              the environment or a command line option is wrong
+    ├── UnknownMilestone           no milestone of that id is loaded or in the ledger
+    ├── UnknownReceiver            no receiver of that name is configured
+    ├── UnknownDelivery            no delivery of that id is in the ledger
+    ├── RefusedAction              an action that does not fit the milestone's state
+    └── LedgerError                the store
+        ├── LedgerBusy             somebody else holds it; trying again may succeed
+        ├── LedgerUnavailable      it cannot be reached, read or written now
+        ├── SchemaTooNew           a newer alertd has migrated it
+        └── SchemaTooOld           `alertd migrate` has not been run
+
+A remote failure is never one of these: it is an Outcome (core/delivery.py).
+"""
+
+from __future__ import annotations
+
+
+class AlertdError(Exception):
+    """The root. Its text is one line in lower case and holds the offending value."""
+
+
+class ParseError(AlertdError):
+    """A text could not be read.
+
+    Attributes:
+        text: the text as it was given.
+        reason: what is wrong with it, without the text itself.
+        advice: what would be right, or "" when there is nothing to say.
+        offset: where in ``text`` the trouble begins, counted in characters from 0.
+    """
+
+    def __init__(self, text: str, reason: str, advice: str = "", offset: int = 0) -> None:
+        self.text = text
+        self.reason = reason
+        self.advice = advice
+        self.offset = offset
+        shown = text if len(text) <= 60 else text[:57] + "..."
+        super().__init__(f"{shown!r}: {reason}" + (f"; {advice}" if advice else ""))
+
+
+class DeadlineError(ParseError):
+    """Not a deadline of the profile in docs/reference/deadlines.md."""
+
+
+class DurationError(ParseError):
+    """Not a duration such as ``90d``, ``1mo``, ``12h`` or ``P1M``."""
+
+
+class MatcherError(ParseError):
+    """Not a matcher such as ``country="iraq"``."""
+
+
+class IntervalError(ParseError):
+    """Not a range of a time interval, such as ``monday:friday``."""
+
+
+class RecurrenceError(ParseError):
+    """Not a recurrence rule that alertd can expand."""
+
+
+class DefinitionsError(AlertdError):
+    """Problems in definition or configuration files; ``problems`` holds each as one line."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class SettingsError(AlertdError):
+    """The environment or a command line option is wrong."""
+
+
+class UnknownMilestone(AlertdError):
+    """No milestone of that id."""
+
+
+class UnknownReceiver(AlertdError):
+    """No receiver of that name."""
+
+
+class UnknownDelivery(AlertdError):
+    """No delivery of that id."""
+
+
+class RefusedAction(AlertdError):
+    """An action that does not fit the milestone's state."""
+
+
+class LedgerError(AlertdError):
+    """The store could not do what was asked; nothing of it was done."""
+
+
+class LedgerBusy(LedgerError):
+    """Another writer holds the ledger; the same call may succeed later."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The ledger cannot be reached, read or written now."""
+
+
+class SchemaTooNew(LedgerError):
+    """A newer alertd has migrated this ledger; this one must not write to it."""
+
+
+class SchemaTooOld(LedgerError):
+    """The ledger has not been migrated to the schema that this alertd needs."""

@@ -1,0 +1,241 @@
+"""The contracts between the decisions and the world: clock, ledger, notifier.
+
+Every implementation of a protocol passes the same suite in ``tests/contract/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Protocol
+
+from alertd.core.delivery import Decisions
+from alertd.core.ledger import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    HistoryEntry,
+    Lease,
+    Owed,
+    Record,
+)
+from alertd.core.message import Message
+from alertd.core.outcome import Outcome
+from alertd.core.standing import Action
+
+
+class Clock(Protocol):
+    """Two clocks: the wall for deadlines, the monotonic one for how long things took."""
+
+    def now(self) -> datetime:
+        """The wall clock, an aware UTC instant. It may step in either direction."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never goes back, and stands still in suspend."""
+
+
+class Notifier(Protocol):
+    """Sends one message, once.
+
+    Eligible for retry is what it returns as :class:`Retry`; ``dispatch.py`` alone retries.
+    It never raises for a remote failure, never sleeps, never retries, and puts no secret into a
+    reason. ``send`` may be called twice with the same ``message.id``: a receiver can drop the
+    repeat by it, so the id must be visible to the receiver.
+    """
+
+    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
+        """Send ``message``.
+
+        Args:
+            prior: by full milestone id, what the last accepted send of this notifier returned
+                as ``Sent.state``.
+        """
+
+    async def aclose(self) -> None:
+        """Give back connections. Called once, after the last ``send`` has returned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What reconciling writes, in one transaction.
+
+    Attributes:
+        records: definitions, values, revision, file and withdrawn are written; ``standing`` and
+            ``loaded_at`` of a record that is there already are left as they are, since a person
+            may be changing the standing at this moment.
+        owed: inserted when the key is new, in the state that it carries; when it is there and
+            pending or cancelled, ``at``, ``wake_at``, ``group``, ``move``, ``state`` and ``reason``
+            are brought up to date, so that what was cancelled can be pending again; in any other
+            state it is left alone, so nothing is ever owed twice.
+        cancelled: keys of pending occurrences that are owed no more, each with the reason.
+        history: appended.
+        deliveries: notices to the operator; one whose id is there already is left alone.
+    """
+
+    records: tuple[Record, ...] = ()
+    owed: tuple[Owed, ...] = ()
+    cancelled: tuple[tuple[str, str], ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """How a leased delivery ended, or when it is to be tried again.
+
+    Attributes:
+        state: ``ready`` to try again at ``next_at``; anything else is final.
+        attempt: the try itself; None when nothing was tried (all members unwanted).
+        told: keys of the members that were in the message, when it was accepted.
+        remember: what to hand to the next send for the same milestone, by full id.
+        follow_up: deliveries to write down with it: the fallback's, a notice.
+    """
+
+    lease: Lease
+    state: DeliveryState
+    at: datetime
+    reason: str = ""
+    next_at: datetime | None = None
+    attempt: Attempt | None = None
+    told: tuple[str, ...] = ()
+    remember: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    follow_up: tuple[Delivery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReport:
+    """What a daemon says of itself, for ``alertd status``.
+
+    Attributes:
+        problems: ``file:line:column: message`` of each problem in the files it runs on.
+        config_id: digest of all files that were loaded.
+    """
+
+    node: str
+    version: str
+    started_at: datetime
+    seen_at: datetime
+    config_id: str = ""
+    problems: tuple[str, ...] = ()
+    receivers: tuple[str, ...] = ()
+
+
+class Ledger(Protocol):
+    """The record of what is owed and what was done: the schedule, and the truth.
+
+    Promises: each method is one transaction, and what it returned for is on disk. Any number of
+    processes may call at once. No method reads a clock: ``now`` is given. Raises
+    :class:`alertd.errors.LedgerError` and nothing else; after it nothing of the call was done,
+    or (when the connection broke during a commit) all of it was: every writing method may be
+    called again with the same arguments and then does nothing twice.
+    """
+
+    # -- reconcile
+    async def timelines(self) -> Mapping[str, str]:
+        """The file of each timeline that has a record not withdrawn, by timeline id."""
+
+    async def timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[Owed]]:
+        """All records of a timeline, withdrawn ones too, and all that is owed for them."""
+
+    async def done_dates(self) -> Mapping[str, date]:
+        """The local done date of each milestone that is done, by full id."""
+
+    async def apply(self, changes: Changes) -> None:
+        """Write what reconciling found."""
+
+    # -- dispatch
+    async def due(self, now: datetime, limit: int) -> Sequence[tuple[Owed, Record]]:
+        """What is pending and has ``wake_at <= now``.
+
+        Whole sets: for each milestone and receiver that has one such, all that are pending with
+        ``at <= now``, also those with a later ``wake_at``. The sets whose earliest ``at`` is
+        oldest come first, ``limit`` sets at the most.
+        """
+
+    async def bind(self, decisions: Decisions) -> bool:
+        """Write deliveries down and verdicts with them.
+
+        All or nothing: when any occurrence of the verdicts is not pending any more (another node
+        was faster, or a reload changed it), nothing is done and False returned. A delivery whose
+        id is there already is left alone.
+        """
+
+    async def lease(
+        self, owner: str, now: datetime, until: datetime, limit: int, per_channel: int, skip: frozenset[str]
+    ) -> Sequence[Lease]:
+        """Take ready deliveries with ``next_at <= now`` that nobody holds a live lease on.
+
+        Oldest ``next_at`` first, at most ``limit`` in all, at most ``per_channel`` of one
+        channel, none of the channels in ``skip``. A lease is live while ``now`` is before its
+        ``until``. Each lease raises the delivery's fence by one.
+        """
+
+    async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
+        """Write down how deliveries ended. Returns the ids that were *not* settled.
+
+        Not settled is a delivery that was leased again since (an older fence), or is final.
+        A settlement that says ``ready`` ends the lease.
+        """
+
+    async def next_wake(self, after: datetime) -> datetime | None:
+        """The earliest instant at which something may be to do: the ``wake_at`` of what is
+        pending, the ``next_at`` or, while it is leased beyond ``after``, the lease's end of what
+        is ready. It may lie in the past. None: nothing is waiting."""
+
+    # -- people
+    async def act(self, action: Action, owed: Sequence[Owed]) -> Record:
+        """Record what somebody said, its history entry, and ``owed`` as in :class:`Changes`.
+
+        Raises UnknownMilestone or RefusedAction. Returns the record as it stands after.
+        """
+
+    async def retry(self, delivery: str, now: datetime, by: str) -> Delivery:
+        """Make a dead delivery ready again, its horizon counted from ``now``.
+
+        Raises UnknownDelivery or RefusedAction.
+        """
+
+    # -- readers
+    async def record(self, milestone: str) -> Record | None:
+        """One record."""
+
+    async def records(self) -> Sequence[Record]:
+        """All records not withdrawn, sorted by id."""
+
+    async def owed(self, milestone: str) -> Sequence[Owed]:
+        """All that is or was owed for one milestone, sorted by ``at``."""
+
+    async def coming(self, now: datetime, limit: int) -> Sequence[Owed]:
+        """What is pending, by ``wake_at``, the earliest first."""
+
+    async def next_of(self, milestone: str, receiver: str, after: datetime) -> Owed | None:
+        """The first pending occurrence of one milestone for one receiver with ``at > after``."""
+
+    async def deliveries(
+        self, *, milestone: str = "", state: DeliveryState | None = None, limit: int = 100
+    ) -> Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]:
+        """Deliveries with their attempts and members, the newest first."""
+
+    async def history(self, milestone: str = "", limit: int = 100) -> Sequence[HistoryEntry]:
+        """Entries of one milestone or of all, the newest first."""
+
+    async def counts(self) -> Mapping[str, int]:
+        """How many rows: ``milestones``, ``owed.<state>`` and ``deliveries.<state>``."""
+
+    # -- nodes and upkeep
+    async def report(self, node: NodeReport) -> None:
+        """Write what a daemon says of itself, over what it said before."""
+
+    async def nodes(self) -> Sequence[NodeReport]:
+        """What every daemon last said, the latest first."""
+
+    async def version(self) -> str:
+        """A value that changes whenever another process has written; cheap to ask for."""
+
+    async def close(self) -> None:
+        """Give back the connection. Safe to call twice."""
+
+
+LEASE_FOR = timedelta(minutes=5)
+"""How long a delivery is taken for; longer than any notifier's total deadline."""
