@@ -41,7 +41,7 @@ types: $(VENV)/.dev ## mypy, strict
 imports: $(VENV)/.dev ## import-linter: arrows point down only, the core is pure
 	@$(BIN)/lint-imports
 
-demo: $(VENV)/.run ## a year of reminders in a minute, sent to nobody
+demo: $(VENV)/.run ## see what would be sent, with nothing to configure and sent to nobody
 	@exec $(BIN)/alertd demo $(ARGS)
 
 bench: $(VENV)/.dev ## what it costs, side by side
@@ -58,7 +58,7 @@ lock: $(VENV)-lock/.uv ## resolve the locks again; ARGS=--upgrade takes the newe
 
 clean: ## remove the environments, the caches and what was built
 	@rm -rf $(VENV) $(VENV)-lock build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	@find alertd tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- set-up -----------------------------------------------------------------------------------------------
 # One environment. `make run` puts the runtime lock into it, everything else the development lock, which pins the
@@ -69,6 +69,8 @@ define install
 @echo 'setting up: $(1)'
 @$(PIP_INSTALL) --require-hashes -r $(1)
 @$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+@problems=$$($(BIN)/python -m pip check --disable-pip-version-check) || \
+  { echo "$$problems"; echo 'the locks do not fit pyproject.toml: make lock'; exit 1; } >&2
 endef
 
 export PYTHON
