@@ -1,0 +1,1 @@
+"""The ledger: in memory, which is the contract at its shortest, and in SQL."""

@@ -1,0 +1,331 @@
+"""The ledger in plain dicts: the contract at its shortest, and what the others are compared with.
+
+It forgets everything when the process ends. A method checks all that it can refuse before it writes anything.
+Over 300 lines and in one file all the same: it is there to be read beside the contract, from top to bottom.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from alertd.core import standing as standings
+from alertd.core.delivery import Decisions
+from alertd.core.ledger import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    HistoryEntry,
+    Lease,
+    Owed,
+    OwedState,
+    Record,
+)
+from alertd.core.standing import Action
+from alertd.errors import LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
+from alertd.ports import Changes, NodeReport, Settlement
+from alertd.store import rules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hold:
+    """Who has a delivery, and until when; ``until`` None: nobody has."""
+
+    fence: int = 0
+    owner: str = ""
+    until: datetime | None = None
+
+
+class MemoryLedger:
+    """See :class:`alertd.ports.Ledger`."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, Record] = {}
+        self._owed: dict[str, Owed] = {}
+        self._deliveries: dict[str, Delivery] = {}
+        self._holds: dict[str, _Hold] = {}
+        self._attempts: dict[tuple[str, int], Attempt] = {}
+        self._history: dict[str, HistoryEntry] = {}
+        self._remembered: dict[tuple[str, str], Mapping[str, str]] = {}
+        self._nodes: dict[str, NodeReport] = {}
+        self._writes = 0
+
+    # -- reconcile
+    async def timelines(self) -> Mapping[str, str]:
+        return {one.milestone.timeline: one.file for one in self._records.values() if not one.withdrawn}
+
+    async def timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[Owed]]:
+        records = sorted(
+            (one for one in self._records.values() if one.milestone.timeline == timeline),
+            key=lambda one: one.id,
+        )
+        ids = {record.id for record in records}
+        return records, _by_at(one for one in self._owed.values() if one.milestone in ids)
+
+    async def done_dates(self) -> Mapping[str, date]:
+        return {one.id: one.standing.done_on for one in self._records.values() if one.standing.done_on}
+
+    async def apply(self, changes: Changes) -> None:
+        records = {one.id: one for one in changes.records}
+        self._refuse_strays(changes.owed, changes.deliveries, records)
+        for record in records.values():
+            old = self._records.get(record.id)
+            kept = replace(record, standing=old.standing, loaded_at=old.loaded_at) if old else record
+            self._records[record.id] = kept
+        for key, reason in changes.cancelled:
+            there = self._owed.get(key)
+            if there and there.state is OwedState.PENDING:
+                self._owed[key] = replace(there, state=OwedState.CANCELLED, reason=reason)
+        self._write(owed=changes.owed, deliveries=changes.deliveries, history=changes.history)
+
+    # -- dispatch
+    async def due(self, now: datetime, limit: int) -> Sequence[tuple[Owed, Record]]:
+        sets: dict[tuple[str, str], list[Owed]] = {}
+        for owed in _by_at(self._owed.values()):
+            if owed.state is OwedState.PENDING and owed.at <= now:
+                sets.setdefault((owed.milestone, owed.receiver), []).append(owed)
+        awake = [members for members in sets.values() if any(owed.wake_at <= now for owed in members)]
+        awake.sort(key=lambda members: (members[0].at, members[0].milestone, members[0].receiver))
+        return [(owed, self._records[owed.milestone]) for members in awake[:limit] for owed in members]
+
+    async def bind(self, decisions: Decisions) -> bool:
+        verdicts = decisions.verdicts
+        found = [self._owed.get(verdict.key) for verdict in verdicts]
+        if any(owed is None or owed.state is not OwedState.PENDING for owed in found):
+            return False
+        self._refuse_strays((), decisions.deliveries, {})
+        for verdict in verdicts:
+            owed = self._owed[verdict.key]
+            wake_at = verdict.wake_at or owed.wake_at
+            self._owed[verdict.key] = replace(
+                owed, state=verdict.state, reason=verdict.reason, wake_at=wake_at
+            )
+        self._write(deliveries=decisions.deliveries)
+        return True
+
+    async def lease(  # noqa: PLR0917  as the contract has it
+        self, owner: str, now: datetime, until: datetime, limit: int, per_channel: int, skip: frozenset[str]
+    ) -> Sequence[Lease]:
+        ready = [
+            one
+            for one in self._deliveries.values()
+            if one.state is DeliveryState.READY and one.next_at <= now and one.channel not in skip
+        ]
+        taken: list[Lease] = []
+        of_channel: Counter[str] = Counter()
+        latest = self._latest_bound()
+        for delivery in sorted(ready, key=lambda one: (one.next_at, one.id)):
+            hold = self._holds[delivery.id]
+            live = hold.until is not None and now < hold.until
+            if live or len(taken) >= limit or of_channel[delivery.channel] >= per_channel:
+                continue
+            of_channel[delivery.channel] += 1
+            hold = _Hold(fence=hold.fence + 1, owner=owner, until=until)
+            self._holds[delivery.id] = hold
+            taken.append(self._leased(delivery, hold, until, latest))
+        self._writes += bool(taken)
+        return taken
+
+    async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
+        for one in settlements:
+            self._refuse_strays((), one.follow_up, {})
+        refused: set[str] = set()
+        for one in settlements:
+            name = one.lease.delivery.id
+            there = self._deliveries.get(name)
+            fence = self._holds[name].fence if there else 0
+            if there is None or there.state is not DeliveryState.READY or fence != one.lease.fence:
+                refused.add(name)
+                continue
+            self._holds[name] = _Hold(fence=fence)
+            self._deliveries[name] = replace(
+                there,
+                state=one.state,
+                reason=one.reason,
+                next_at=one.next_at or there.next_at,
+                # Counted from what was leased, so that the same settlement twice counts once.
+                attempts=one.lease.delivery.attempts + (one.attempt is not None),
+                settled_at=None if one.state is DeliveryState.READY else one.at,
+            )
+            self._settle_rest(one, there.channel)
+        self._writes += 1
+        return frozenset(refused)
+
+    async def next_wake(self, after: datetime) -> datetime | None:
+        waiting = [one.wake_at for one in self._owed.values() if one.state is OwedState.PENDING]
+        for one in self._deliveries.values():
+            if one.state is DeliveryState.READY:
+                until = self._holds[one.id].until
+                waiting.append(until if until and until > after else one.next_at)
+        return min(waiting, default=None)
+
+    # -- people
+    async def act(self, action: Action, owed: Sequence[Owed]) -> Record:
+        record = self._records.get(action.milestone)
+        if record is None:
+            raise UnknownMilestone(f"no milestone {action.milestone!r} in the ledger")
+        entry = rules.entry_of_action(action)
+        if rules.entry_key(entry) in self._history:
+            return record
+        standing = standings.apply(record.standing, action, record.window_ids)
+        self._refuse_strays(owed, (), {})
+        self._records[record.id] = replace(record, standing=standing)
+        self._write(owed=owed, history=(entry,))
+        return self._records[record.id]
+
+    async def retry(self, delivery: str, now: datetime, by: str) -> Delivery:
+        there = self._deliveries.get(delivery)
+        if there is None:
+            raise UnknownDelivery(f"no delivery {delivery!r} in the ledger")
+        again = rules.sent_again(there, now, by)
+        if there == again:
+            return there
+        if there.state is not DeliveryState.DEAD:
+            raise RefusedAction(f"{delivery} is {there.state}; only a dead delivery can be sent again")
+        self._deliveries[delivery] = again
+        # What was leased before is not the same try: whoever still holds it may not settle it.
+        self._holds[delivery] = _Hold(fence=self._holds[delivery].fence + 1)
+        of = dict.fromkeys(self._owed[key].milestone for key in there.members)
+        self._write(history=[rules.entry_of_retry(one, delivery, now, by) for one in of])
+        return again
+
+    # -- readers
+    async def record(self, milestone: str) -> Record | None:
+        return self._records.get(milestone)
+
+    async def records(self) -> Sequence[Record]:
+        return sorted((one for one in self._records.values() if not one.withdrawn), key=lambda one: one.id)
+
+    async def owed(self, milestone: str) -> Sequence[Owed]:
+        return _by_at(one for one in self._owed.values() if one.milestone == milestone)
+
+    async def coming(self, now: datetime, limit: int) -> Sequence[Owed]:  # noqa: ARG002  see the contract
+        pending = [one for one in self._owed.values() if one.state is OwedState.PENDING]
+        return sorted(pending, key=lambda one: (one.wake_at, one.key))[:limit]
+
+    async def next_of(self, milestone: str, receiver: str, after: datetime) -> Owed | None:
+        for one in await self.owed(milestone):
+            if one.receiver == receiver and one.state is OwedState.PENDING and one.at > after:
+                return one
+        return None
+
+    async def deliveries(
+        self, *, milestone: str = "", state: DeliveryState | None = None, limit: int = 100
+    ) -> Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]:
+        found = []
+        for one in sorted(self._deliveries.values(), key=lambda one: (one.bound_at, one.id), reverse=True):
+            members = [self._owed[key] for key in one.members]
+            of_milestone = not milestone or any(owed.milestone == milestone for owed in members)
+            if of_milestone and (state is None or one.state is state):
+                tries = [self._attempts[key] for key in sorted(self._attempts) if key[0] == one.id]
+                found.append((one, tries, members))
+        return found[:limit]
+
+    async def history(self, milestone: str = "", limit: int = 100) -> Sequence[HistoryEntry]:
+        of = [one for one in self._history.values() if not milestone or one.milestone == milestone]
+        return sorted(of, key=lambda one: one.at)[::-1][:limit]
+
+    async def counts(self) -> Mapping[str, int]:
+        owed = Counter(one.state for one in self._owed.values())
+        deliveries = Counter(one.state for one in self._deliveries.values())
+        return {
+            "milestones": len(self._records),
+            **{f"owed.{state}": owed[state] for state in OwedState},
+            **{f"deliveries.{state}": deliveries[state] for state in DeliveryState},
+        }
+
+    # -- nodes and upkeep
+    async def report(self, node: NodeReport) -> None:
+        self._nodes[node.node] = node
+        self._writes += 1
+
+    async def nodes(self) -> Sequence[NodeReport]:
+        by_name = sorted(self._nodes.values(), key=lambda one: one.node)
+        return sorted(by_name, key=lambda one: one.seen_at, reverse=True)
+
+    async def version(self) -> str:
+        return str(self._writes)
+
+    async def close(self) -> None:
+        return None
+
+    def _refuse_strays(
+        self, owed: Iterable[Owed], deliveries: Iterable[Delivery], coming: Mapping[str, Record]
+    ) -> None:
+        """What a database refuses by its foreign keys: what is owed for nothing, members that are nothing."""
+        keys = {one.key for one in owed}
+        for one in owed:
+            if one.milestone not in self._records and one.milestone not in coming:
+                raise LedgerError(f"{one.key} is owed for {one.milestone!r}, which has no record")
+        for delivery in deliveries:
+            for key in () if delivery.id in self._deliveries else delivery.members:
+                if key not in self._owed and key not in keys:
+                    raise LedgerError(f"{delivery.id} carries {key!r}, which is not owed")
+
+    def _write(
+        self,
+        *,
+        owed: Iterable[Owed] = (),
+        deliveries: Iterable[Delivery] = (),
+        history: Iterable[HistoryEntry] = (),
+    ) -> None:
+        for one in owed:
+            old = self._owed.get(one.key)
+            self._owed[one.key] = rules.brought_up_to_date(old, one) if old else one
+        for delivery in deliveries:
+            if delivery.id not in self._deliveries:
+                self._deliveries[delivery.id] = delivery
+                self._holds[delivery.id] = _Hold()
+        for entry in history:
+            self._history.setdefault(rules.entry_key(entry), entry)
+        self._writes += 1
+
+    def _latest_bound(self) -> dict[tuple[str, str, str], datetime]:
+        latest: dict[tuple[str, str, str], datetime] = {}
+        for owed in self._owed.values():
+            if owed.state is OwedState.BOUND:
+                line = rules.line_of(owed)
+                latest[line] = max(owed.at, latest.get(line, owed.at))
+        return latest
+
+    def _leased(
+        self,
+        delivery: Delivery,
+        hold: _Hold,
+        until: datetime,
+        latest: Mapping[tuple[str, str, str], datetime],
+    ) -> Lease:
+        members = tuple(self._owed[key] for key in delivery.members)
+        records = {owed.milestone: self._records[owed.milestone] for owed in members}
+        prior = {
+            name: self._remembered[name, delivery.channel]
+            for name in records
+            if (name, delivery.channel) in self._remembered
+        }
+        return Lease(
+            delivery=delivery,
+            owner=hold.owner,
+            fence=hold.fence,
+            until=until,
+            owed=members,
+            records=records,
+            overtaken=rules.overtaken(members, latest),
+            prior=prior,
+        )
+
+    def _settle_rest(self, one: Settlement, channel: str) -> None:
+        if one.attempt:
+            self._attempts.setdefault((one.attempt.delivery, one.attempt.number), one.attempt)
+        for key in one.told:
+            owed = self._owed.get(key)
+            if owed and owed.told_at is None:
+                self._owed[key] = replace(owed, told_at=one.at)
+        for milestone, state in one.remember.items():
+            self._remembered[milestone, channel] = dict(state)
+        self._write(deliveries=one.follow_up)
+
+
+def _by_at(owed: Iterable[Owed]) -> list[Owed]:
+    return sorted(owed, key=lambda one: (one.at, one.key))
