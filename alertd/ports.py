@@ -162,7 +162,14 @@ class Ledger(Protocol):
         """
 
     async def lease(
-        self, owner: str, now: datetime, until: datetime, limit: int, per_channel: int, skip: frozenset[str]
+        self,
+        owner: str,
+        now: datetime,
+        *,
+        until: datetime,
+        limit: int,
+        per_channel: int,
+        skip: frozenset[str] = frozenset(),
     ) -> Sequence[Lease]:
         """Take ready deliveries with ``next_at <= now`` that nobody holds a live lease on.
 

@@ -46,7 +46,9 @@ def claim_lines(milestone: Milestone, now: datetime, headline: str) -> tuple[Cla
     Args:
         headline: id of the window that the message is about.
     """
-    live = [_line(milestone, one.claims, accounts_of(one), now, headline) for one in stated_windows(milestone)]
+    live = [
+        _line(milestone, one.claims, accounts_of(one), now, headline) for one in stated_windows(milestone)
+    ]
     dead = [
         _line(milestone, (claim,), claim.sources, now, "")
         for claim in milestone.claims

@@ -18,12 +18,12 @@ from alertd.core.milestone import Milestone, StatedWindow, is_contested, operati
 from alertd.core.occurrence import Cause, labels_of
 from alertd.core.route import Match, Route, match_routes
 from alertd.core.wording import (
+    MONTHS,
     by_account,
     count,
     day_text,
     days_until,
     distance,
-    duration_words,
     instant_text,
     listing,
     moved_by,
@@ -38,7 +38,14 @@ LATE_FROM = timedelta(hours=1)
 MAX_SUBJECT = 150
 SOON_DAYS = 7
 
-_WEIGHT = {Cause.OPENS: 0, Cause.APPROACHING: 1, Cause.DUE: 2, Cause.OVERDUE: 3, Cause.MOVED: 4, Cause.DONE: 5}
+_WEIGHT = {
+    Cause.OPENS: 0,
+    Cause.APPROACHING: 1,
+    Cause.DUE: 2,
+    Cause.OVERDUE: 3,
+    Cause.MOVED: 4,
+    Cause.DONE: 5,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +77,14 @@ def compose(lease: Lease, members: Sequence[Owed], now: datetime, around: Circum
     for owed in members:
         by_milestone.setdefault(owed.milestone, []).append(owed)
     items = sorted(
-        (_item(lease.records[name], owed, delivery, now, around) for name, owed in by_milestone.items()),
+        (_item(lease.records[name], owed, now, around) for name, owed in by_milestone.items()),
         key=_urgency,
     )
     intro = _stand_in(delivery)
     if len(items) == 1:
-        return _message(delivery, Kind.SINGLE, _subject(items[0]), now, attempt, items=tuple(items), intro=intro)
+        return _message(
+            delivery, Kind.SINGLE, _subject(items[0]), now, attempt, items=tuple(items), intro=intro
+        )
     subject = _subject_of_many(items)
     return _message(delivery, Kind.MANY, subject, now, attempt, items=tuple(items), intro=intro)
 
@@ -114,9 +123,7 @@ def _message(
     )
 
 
-def _item(
-    record: Record, owed: Sequence[Owed], delivery: Delivery, now: datetime, around: Circumstances
-) -> Item:
+def _item(record: Record, owed: Sequence[Owed], now: datetime, around: Circumstances) -> Item:
     milestone = record.milestone
     main = max(owed, key=lambda one: (_WEIGHT[one.cause], one.at))
     stated = _stated(milestone, main)
@@ -132,13 +139,13 @@ def _item(
         tone=_tone(main.cause, stated, now),
         headline=_headline(record, main, stated, now),
         phrase=_phrase(record, main, stated),
-        badge=_badge(record, main, stated, now),
+        badge=_badge(main, stated, now),
         revision=record.revision,
         zone=milestone.zone.key,
         details=tuple(_details(record, main, owed, now)),
         late=_late(main, milestone, now),
         next=_next(around.upcoming.get(milestone.id), record),
-        why=_why(main, milestone, delivery, around.route),
+        why=_why(main, milestone, around.route),
         claims=claim_lines(milestone, now, stated.window.id if stated else ""),
         contested=contested,
         tentative=milestone.tentative,
@@ -195,7 +202,7 @@ def _opens(stated: StatedWindow) -> str:
     claim = stated.claims[0]
     name = deadline_name(claim.deadline)
     unit = claim.deadline.precision.value
-    if name[0].isdigit() or name.split()[0] in _MONTH_NAMES:
+    if name[0].isdigit() or name.split()[0] in MONTHS:
         return f"{name}, the {unit} in which this is due, has begun"
     return _capital(f"{name}, the time in which this is due, has begun")
 
@@ -252,7 +259,7 @@ def _phrase(record: Record, owed: Owed, stated: StatedWindow | None) -> str:
     return listing([value.phrase for value in record.values])
 
 
-def _badge(record: Record, owed: Owed, stated: StatedWindow | None, now: datetime) -> str:
+def _badge(owed: Owed, stated: StatedWindow | None, now: datetime) -> str:
     if owed.cause is Cause.DONE:
         return "done"
     if owed.cause is Cause.MOVED:
@@ -284,7 +291,9 @@ def _late(owed: Owed, milestone: Milestone, now: datetime) -> str:
     if late < LATE_FROM:
         return ""
     due = instant_text(owed.at, milestone.zone)
-    because = f", held back by {owed.reason.removeprefix('muted by ')}" if owed.reason.startswith("muted") else ""
+    because = (
+        f", held back by {owed.reason.removeprefix('muted by ')}" if owed.reason.startswith("muted") else ""
+    )
     because = f", {owed.reason}" if owed.reason.startswith("snoozed") else because
     return f"This reminder was due on {due} and comes {span_text(late)} late{because}."
 
@@ -299,7 +308,7 @@ def _next(upcoming: Owed | None, record: Record) -> str:
     return f"Next reminder: {instant_text(upcoming.wake_at, record.milestone.zone)}, {which}."
 
 
-def _why(owed: Owed, milestone: Milestone, delivery: Delivery, route: Route) -> str:
+def _why(owed: Owed, milestone: Milestone, route: Route) -> str:
     labels = labels_of(milestone, owed.cause, owed.offset)
     match = next((one for one in match_routes(route, labels) if one.receiver == owed.receiver), None)
     policy = f"policy {milestone.policy.name}, {offset_words(owed.offset)}"
@@ -335,7 +344,13 @@ def _subject(item: Item) -> str:
 
 
 def _subject_of_many(items: Sequence[Item]) -> str:
-    names = {Tone.LATE: "passed", Tone.SOON: "due soon", Tone.CALM: "coming", Tone.MOVED: "moved", Tone.DONE: "done"}
+    names = {
+        Tone.LATE: "passed",
+        Tone.SOON: "due soon",
+        Tone.CALM: "coming",
+        Tone.MOVED: "moved",
+        Tone.DONE: "done",
+    }
     counts = [(sum(item.tone is tone for item in items), name) for tone, name in names.items()]
     parts = ", ".join(f"{number} {name}" for number, name in counts if number)
     return f"{count(len(items), 'deadline')}: {parts}"
@@ -362,8 +377,3 @@ def _capital(text: str) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= MAX_SUBJECT else text[: MAX_SUBJECT - 1] + "…"
-
-
-_MONTH_NAMES = frozenset(
-    ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
-)  # fmt: skip

@@ -194,7 +194,9 @@ def _now_or_later(owed: Owed, record: Record, now: datetime, rules: Rules) -> Ve
         return Verdict(key=owed.key, state=OwedState.PENDING, reason=reason, wake_at=snoozed)
     muted = rules.muted(owed, record, now)
     if muted:
-        return Verdict(key=owed.key, state=OwedState.PENDING, reason=f"muted by {muted.by}", wake_at=muted.until)
+        return Verdict(
+            key=owed.key, state=OwedState.PENDING, reason=f"muted by {muted.by}", wake_at=muted.until
+        )
     # Why it waited goes with it: the message says so.
     return Verdict(key=owed.key, state=OwedState.BOUND, reason=owed.reason)
 

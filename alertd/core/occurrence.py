@@ -14,8 +14,12 @@ from alertd.core.instant import to_instant
 from alertd.core.milestone import Milestone, StatedWindow, is_contested, operative_windows
 from alertd.core.policy import Policy, Roll
 
-MAX_NAGS = 1_000
+MAX_NAGS = 3_000
 """The most steps of ``then_every`` that one call makes for one window."""
+
+NAG_SPAN = timedelta(days=800)
+"""Steps of ``then_every`` further than this before the end of the range are left out: a milestone
+that has been overdue for decades still nags, and does not bring its decades along."""
 
 
 class Cause(StrEnum):
@@ -141,7 +145,9 @@ def _ladder(policy: Policy, window: Window, until: datetime) -> Iterator[Duratio
     if step is None or window.ends is None or until is _NO_NAGS:
         return
     last = policy.after[-1] if policy.after else Duration()
-    for count in range(1, MAX_NAGS + 1):
+    length = timedelta(days=31 * step.months + step.days, seconds=step.seconds)
+    skip = max(0, (until - NAG_SPAN - window.ends) // length)
+    for count in range(skip + 1, skip + MAX_NAGS + 1):
         delay = last + step * count
         if _shifted(policy, window, delay) >= until:
             return

@@ -44,7 +44,9 @@ class Planned:
         return self.match.receiver
 
 
-def plan(milestones: Iterable[Milestone], route: Route, since: datetime, until: datetime) -> tuple[Planned, ...]:
+def plan(
+    milestones: Iterable[Milestone], route: Route, since: datetime, until: datetime
+) -> tuple[Planned, ...]:
     """All that is sent in [since, until), sorted by instant, milestone and receiver.
 
     Args:
@@ -81,9 +83,7 @@ def receivers_of(milestone: Milestone, occurrence: Occurrence, route: Route) -> 
             occurrence=occurrence,
             match=match,
             group=group_key(match, labels),
-            key=occurrence_key(
-                milestone.id, occurrence.stated.window.id, occurrence.offset, match.receiver
-            ),
+            key=occurrence_key(milestone.id, occurrence.stated.window.id, occurrence.offset, match.receiver),
         )
 
 

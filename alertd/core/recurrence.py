@@ -14,7 +14,7 @@ from alertd.core.deadline import Deadline, Precision, parse_deadline
 from alertd.errors import RecurrenceError
 
 if TYPE_CHECKING:
-    from alertd.core.milestone import Milestone
+    from alertd.core.milestone import Claim, Milestone
 
 MAX_INSTANCES = 10_000
 _ALLOWED_FREQ = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY")
@@ -89,13 +89,13 @@ def series_of(full_id: str) -> str:
 def _instance(milestone: Milestone, day: date) -> Milestone:
     first = _day(milestone.claims[0].deadline)
     assert first is not None  # noqa: S101  instances() has looked
-    moved = []
-    for claim in milestone.claims:
-        own = _day(claim.deadline)
-        if own is not None:
-            claim = replace(claim, deadline=_on(claim.deadline, day + (own - first)))
-        moved.append(claim)
-    return replace(milestone, id=f"{milestone.id}@{day.isoformat()}", claims=tuple(moved), repeat=None)
+    claims = tuple(_moved(claim, day - first) for claim in milestone.claims)
+    return replace(milestone, id=f"{milestone.id}@{day.isoformat()}", claims=claims, repeat=None)
+
+
+def _moved(claim: Claim, by: timedelta) -> Claim:
+    own = _day(claim.deadline)
+    return claim if own is None else replace(claim, deadline=_on(claim.deadline, own + by))
 
 
 def _on(deadline: Deadline, day: date) -> Deadline:

@@ -73,7 +73,9 @@ def span_text(span: timedelta) -> str:
 def offset_words(offset: str) -> str:
     """``-7d`` as ``7 days before the deadline``; ``0d`` as ``on the day``."""
     if offset in ("opens", "moved", "done"):
-        return {"opens": "as the window opens", "moved": "because it moved", "done": "because it is done"}[offset]
+        return {"opens": "as the window opens", "moved": "because it moved", "done": "because it is done"}[
+            offset
+        ]
     if offset == "0d":
         return "on the day"
     words = duration_words(parse_duration(offset.lstrip("+-")))

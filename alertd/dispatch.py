@@ -1,0 +1,235 @@
+"""Lease -> compose -> send -> settle: what is due becomes deliveries, and deliveries are sent.
+
+The order is the promise. What a delivery carries is written down before its first attempt; a
+lease is taken before a send; how it ended is written down after. A crash anywhere loses nothing:
+what was not settled is leased again when its lease has run out, and is sent under the same id.
+
+Retry lives here and nowhere else. Nothing here waits for anything but a port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alertd.core.compose import Circumstances, compose
+from alertd.core.config import Config
+from alertd.core.delivery import Rules, Verdict, decide, deliver, delivery_id, live_members
+from alertd.core.ledger import Attempt, Delivery, DeliveryState, Lease, Notice, Owed, Record
+from alertd.core.occurrence import labels_of
+from alertd.core.outcome import Outcome, Rejected, Retry, Sent, next_attempt
+from alertd.core.route import Match, Muted, match_routes, muted
+from alertd.ports import LEASE_FOR, Clock, Ledger, Notifier, Settlement
+
+BIND_LIMIT = 500
+"""Sets of one milestone and receiver that are decided about in one transaction."""
+
+LEASE_LIMIT = 200
+PER_CHANNEL = 8
+"""Deliveries in flight for one channel, so that one that hangs holds only its own places."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """What one look at the ledger bound, for the log."""
+
+    deliveries: tuple[Delivery, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatcher:
+    """Sends what is due, on behalf of one node.
+
+    Attributes:
+        notifiers: by channel, ``receiver/notifier``. A delivery whose channel is missing (its
+            receiver was taken out of the configuration) is dead.
+        owner: this node's name in leases.
+    """
+
+    ledger: Ledger
+    clock: Clock
+    config: Config
+    notifiers: Mapping[str, Notifier]
+    owner: str
+
+    async def bind(self, now: datetime) -> Bound:
+        """Decide about what is due and write down the deliveries. Call again while ``more``."""
+        due = await self.ledger.due(now, BIND_LIMIT)
+        if not due:
+            return Bound()
+        decisions = decide(due, now, self._rules())
+        # False: another node was faster. What is left is found by the next look.
+        done = await self.ledger.bind(decisions)
+        made = decisions.deliveries if done else ()
+        more = not done or len({(owed.milestone, owed.receiver) for owed, _ in due}) >= BIND_LIMIT
+        return Bound(deliveries=made, verdicts=decisions.verdicts if done else (), more=more)
+
+    async def lease(self, now: datetime, room: int, full: frozenset[str]) -> Sequence[Lease]:
+        """Take deliveries that are ready.
+
+        Args:
+            room: how many more may be in flight.
+            full: channels that have :data:`PER_CHANNEL` in flight already.
+        """
+        limit = min(room, LEASE_LIMIT)
+        if limit <= 0:
+            return ()
+        return await self.ledger.lease(
+            self.owner, now, until=now + LEASE_FOR, limit=limit, per_channel=PER_CHANNEL, skip=full
+        )
+
+    async def deliver(self, lease: Lease) -> Settlement:
+        """Send one leased delivery, once, and say how it ended. Raises for nothing remote."""
+        now = self.clock.now()
+        members, why_not = live_members(lease, now)
+        if not members and lease.delivery.notice is None:
+            overtaken = set(lease.delivery.members) <= lease.overtaken
+            state = DeliveryState.SUPERSEDED if overtaken else DeliveryState.SUPPRESSED
+            return Settlement(lease=lease, state=state, at=now, reason=why_not)
+        notifier = self.notifiers.get(lease.delivery.channel)
+        if notifier is None:
+            gone = Rejected(reason=f"{lease.delivery.channel} is not configured any more")
+            return self._settlement(lease, members, gone, now, timedelta())
+        message = compose(lease, members, now, await self._around(lease, members, now))
+        started = self.clock.monotonic()
+        outcome = await notifier.send(message, lease.prior)
+        took = timedelta(seconds=self.clock.monotonic() - started)
+        return self._settlement(lease, members, outcome, now, took)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
+        """Write down how deliveries ended; ids of those that somebody else has taken since."""
+        return await self.ledger.settle(settlements)
+
+    async def _around(self, lease: Lease, members: Sequence[Owed], now: datetime) -> Circumstances:
+        upcoming: dict[str, Owed] = {}
+        for owed in members:
+            record = lease.records[owed.milestone]
+            if record.standing.closed or owed.milestone in upcoming:
+                continue
+            coming = await self.ledger.next_of(owed.milestone, owed.receiver, now)
+            if coming is not None:
+                upcoming[owed.milestone] = coming
+        return Circumstances(route=self.config.route, upcoming=upcoming)
+
+    def _settlement(
+        self, lease: Lease, members: Sequence[Owed], outcome: Outcome, at: datetime, took: timedelta
+    ) -> Settlement:
+        number = lease.delivery.attempts + 1
+        match outcome:
+            case Sent():
+                return Settlement(
+                    lease=lease,
+                    state=DeliveryState.SENT,
+                    at=at,
+                    reason=outcome.note,
+                    attempt=_attempt(lease, at, took, "sent", outcome.note),
+                    told=tuple(owed.key for owed in members),
+                    remember=outcome.state,
+                )
+            case Retry():
+                give_up_at = lease.delivery.bound_at + self.config.retry_for
+                next_at = next_attempt(lease.delivery.id, number, at, give_up_at, outcome.after)
+                kind = "unknown" if outcome.unknown else "retry"
+                attempt = _attempt(lease, at, took, kind, outcome.reason)
+                if next_at is None:
+                    return self._dead(lease, members, attempt, f"given up: {outcome.reason}")
+                return Settlement(
+                    lease=lease,
+                    state=DeliveryState.READY,
+                    at=at,
+                    reason=outcome.reason,
+                    next_at=next_at,
+                    attempt=attempt,
+                )
+            case Rejected():
+                attempt = _attempt(lease, at, took, "rejected", outcome.reason)
+                return self._dead(lease, members, attempt, outcome.reason)
+
+    def _dead(self, lease: Lease, members: Sequence[Owed], attempt: Attempt, reason: str) -> Settlement:
+        """Dead, with what takes its place: the fallback receiver's delivery, the operator's notice."""
+        return Settlement(
+            lease=lease,
+            state=DeliveryState.DEAD,
+            at=attempt.at,
+            reason=reason,
+            attempt=attempt,
+            follow_up=(
+                *self._fallback(lease, members, attempt.at),
+                *self._notice(lease, members, attempt, reason),
+            ),
+        )
+
+    def _fallback(self, lease: Lease, members: Sequence[Owed], now: datetime) -> list[Delivery]:
+        failed, fallback = lease.delivery, self.config.fallback_receiver
+        if not fallback or not members or failed.fallback_for or failed.receiver == fallback:
+            return []
+        names = [spec.name for spec in self.config.receivers[fallback].notifiers]
+        return deliver(fallback, names, members, now, fallback_for=failed.channel)
+
+    def _notice(self, lease: Lease, members: Sequence[Owed], attempt: Attempt, reason: str) -> list[Delivery]:
+        failed = lease.delivery
+        if failed.notice is not None or failed.receiver == self.config.operator:
+            return []
+        told = sorted({owed.milestone for owed in members})
+        lines = (
+            f"Delivery {failed.id} to {failed.channel} is dead after attempt {attempt.number}.",
+            f"Last answer: {reason}",
+            f"It was about {', '.join(told[:10])}{f' and {len(told) - 10} more' if len(told) > 10 else ''}.",
+            f"Send it again with: alertd retry {failed.id}",
+        )
+        headline = f"{failed.channel} could not be reached"
+        notice = Notice(slot=f"dead/{failed.id}/{attempt.number}", headline=headline, lines=lines)
+        return notices(self.config, notice, attempt.at)
+
+    def _rules(self) -> Rules:
+        return Rules(
+            catch_up=self.config.catch_up,
+            notifiers={
+                name: [spec.name for spec in receiver.notifiers]
+                for name, receiver in self.config.receivers.items()
+            },
+            muted=self._muted,
+        )
+
+    def _muted(self, owed: Owed, record: Record, now: datetime) -> Muted | None:
+        match = matching(self.config, owed, record)
+        return muted(match, now) if match else None
+
+
+def matching(config: Config, owed: Owed, record: Record) -> Match | None:
+    """The route by which a receiver is owed an occurrence; None when it is owed it as news."""
+    labels = labels_of(record.milestone, owed.cause, owed.offset)
+    return next((one for one in match_routes(config.route, labels) if one.receiver == owed.receiver), None)
+
+
+def notices(config: Config, notice: Notice, now: datetime) -> list[Delivery]:
+    """The deliveries of a notice to the operator; none when no operator is named."""
+    receiver = config.receivers.get(config.operator)
+    if receiver is None:
+        return []
+    return [
+        Delivery(
+            id=delivery_id(receiver.name, spec.name, ("notice", notice.slot)),
+            receiver=receiver.name,
+            notifier=spec.name,
+            members=(),
+            bound_at=now,
+            next_at=now,
+            notice=notice,
+        )
+        for spec in receiver.notifiers
+    ]
+
+
+def _attempt(lease: Lease, at: datetime, took: timedelta, outcome: str, reason: str) -> Attempt:
+    return Attempt(
+        delivery=lease.delivery.id,
+        number=lease.delivery.attempts + 1,
+        at=at,
+        took_ms=round(took.total_seconds() * 1000),
+        outcome=outcome,
+        reason=reason,
+    )

@@ -1,0 +1,95 @@
+"""Logs: every event that alertd writes, listed once, and how they are rendered."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from enum import StrEnum
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+
+class Event(StrEnum):
+    """``noun.verb_past``. The text behind each is what docs/reference/logs.md says of it."""
+
+    DAEMON_STARTED = "daemon.started"
+    DAEMON_READY = "daemon.ready"
+    DAEMON_STOPPED = "daemon.stopped"
+    DAEMON_FAILED = "daemon.failed"
+    CLOCK_STEPPED = "clock.stepped"
+    CONFIG_LOADED = "config.loaded"
+    CONFIG_REFUSED = "config.refused"
+    FILE_REFUSED = "file.refused"
+    FILE_MENDED = "file.mended"
+    MILESTONE_LOADED = "milestone.loaded"
+    MILESTONE_MOVED = "milestone.moved"
+    MILESTONE_WITHDRAWN = "milestone.withdrawn"
+    PLAN_CHANGED = "plan.changed"
+    OCCURRENCE_DEFERRED = "occurrence.deferred"
+    OCCURRENCE_SUPERSEDED = "occurrence.superseded"
+    OCCURRENCE_SUPPRESSED = "occurrence.suppressed"
+    OCCURRENCE_EXPIRED = "occurrence.expired"
+    DELIVERY_BOUND = "delivery.bound"
+    DELIVERY_SENT = "delivery.sent"
+    DELIVERY_RETRIED = "delivery.retried"
+    DELIVERY_DIED = "delivery.died"
+    DELIVERY_SUPPRESSED = "delivery.suppressed"
+    DELIVERY_SUPERSEDED = "delivery.superseded"
+    DELIVERY_FENCED = "delivery.fenced"
+    NOTIFIER_FAILED = "notifier.failed"
+    LEDGER_FAILED = "ledger.failed"
+    LEDGER_RECOVERED = "ledger.recovered"
+
+
+Log = FilteringBoundLogger
+
+
+def configure(form: str, level: str, out: TextIO | None = None) -> Log:
+    """Set structlog up for the process and return the logger.
+
+    Args:
+        form: ``json``, ``console``, or ``auto``: console when ``out`` is a terminal.
+        level: the least severe level that is written.
+        out: standard error when None, so that standard output stays for the console notifier.
+    """
+    out = out or sys.stderr
+    console = form == "console" or (form == "auto" and out.isatty())
+    processors: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _plain,
+    ]
+    if console:
+        processors.append(structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=24))
+    else:
+        processors += [
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(file=out),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries log through the standard library: httpx writes whole URLs, which are secrets.
+    for name in ("httpx", "httpcore", "aiohttp", "apscheduler", "alembic", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    log: Log = structlog.get_logger()
+    return log
+
+
+def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Enumerations and instants as plain text, whatever renders them."""
+    return {key: _text(value) for key, value in event.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return value.value
+    if hasattr(value, "isoformat"):
+        return value.isoformat().replace("+00:00", "Z")
+    return value
