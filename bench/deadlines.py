@@ -2,8 +2,8 @@
 
     python bench/deadlines.py [SECONDS]
 
-Nothing is cached between readings. The two are compared on the texts that `edtf` can read too: it is the ratio
-that counts, not the rate on this machine.
+Nothing is cached between readings. The two are compared on the texts that `edtf` can read too: the ratio is
+what counts, not the rate on this machine.
 """
 
 from __future__ import annotations

@@ -115,8 +115,8 @@ def _shape(text: str) -> _Found | None:
     if text[0] == "{":
         advice = "write a milestone for each date, or a one-of set in square brackets"
         return "an all-of set: a deadline is one window", (), advice
-    if text[-1] in "?~%" and text[-2:-1] == "]":
-        return "a qualifier after a set", (), f"write it after each date in {text[:-1]}"
+    if text[0] == "[" and text[-1] in "?~%" and text[-2] == "]":
+        return "a qualifier after a set", (), "write it after each date in the set"
     if text[0] == "[" and text[-1] != "]":
         return "a set without its closing bracket", (text + "]",), ""
     if re.fullmatch(r"\[?(\.\.|/)?\]?", text) or text == "../..":

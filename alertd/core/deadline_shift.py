@@ -33,18 +33,17 @@ def shift_deadline(deadline: Deadline, zone: ZoneInfo, reading: Reading, by: Dur
         return _parsed(_shifted_date_time(deadline.latest, deadline.precision, zone, by), deadline, by)
     if by.has_exact:
         raise ValueError(f"{deadline.edtf} has no time of day to add hours, minutes or seconds to: {by}")
+    if reading is Reading.START and isinstance(deadline.earliest, Unbounded):
+        raise ValueError(f"{deadline.edtf} has no start to move")
     first_mark, last_mark = _marks(deadline)
     try:
-        if reading is Reading.START:
-            if isinstance(deadline.earliest, Unbounded):
-                raise ValueError(f"{deadline.edtf} has no start to move")
-            last = shift_date(deadline.earliest, by) - _DAY
-            text = _written(Unbounded.OPEN, last, deadline.precision, by, (first_mark, first_mark))
-        else:
-            first, last_or_end = _moved(deadline.earliest, deadline.latest, deadline.precision, by)
-            text = _written(first, last_or_end, deadline.precision, by, (first_mark, last_mark))
-    except OverflowError as error:
+        first, last = _moved(deadline.earliest, deadline.latest, deadline.precision, by)
+        if reading is Reading.START and not isinstance(first, Unbounded):
+            last, last_mark = first - _DAY, first_mark
+            first = Unbounded.OPEN
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{deadline.edtf} moved by {by} leaves the calendar") from error
+    text = _written(first, last, deadline.precision, by, (first_mark, last_mark))
     return _parsed(text, deadline, by)
 
 
@@ -101,7 +100,7 @@ def _shifted_date_time(at: datetime, precision: Precision, zone: ZoneInfo, by: D
             moved = instant.astimezone(at.tzinfo)
         elif to_instant(moved, zone) != instant:  # the second of two equal wall times: an offset tells it
             moved = instant.astimezone(zone)
-    except OverflowError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{at.isoformat()} moved by {by} leaves the calendar") from error
     if (moved.utcoffset() or timedelta(0)) % timedelta(minutes=1):  # local mean time: EDTF can't say it
         moved = instant
