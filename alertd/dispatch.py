@@ -9,7 +9,7 @@ Retry lives here and nowhere else. Nothing here waits for anything but a port.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -47,6 +47,7 @@ class Dispatcher:
         notifiers: by channel, ``receiver/notifier``. A delivery whose channel is missing (its
             receiver was taken out of the configuration) is dead.
         owner: this node's name in leases.
+        on_fault: told when a notifier raises, which none may: the delivery is tried again.
     """
 
     ledger: Ledger
@@ -54,6 +55,7 @@ class Dispatcher:
     config: Config
     notifiers: Mapping[str, Notifier]
     owner: str
+    on_fault: Callable[[str, Exception], None] = lambda _channel, _error: None
 
     async def bind(self, now: datetime) -> Bound:
         """Decide about what is due and write down the deliveries. Call again while ``more``."""
@@ -92,16 +94,16 @@ class Dispatcher:
         notifier = self.notifiers.get(lease.delivery.channel)
         if notifier is None:
             gone = Rejected(reason=f"{lease.delivery.channel} is not configured any more")
-            return self._settlement(lease, members, gone, now, timedelta())
+            return self.settlement(lease, members, gone, now)
         message = compose(lease, members, now, await self._around(lease, members, now))
         started = self.clock.monotonic()
-        outcome = await notifier.send(message, lease.prior)
+        try:
+            outcome = await notifier.send(message, lease.prior)
+        except Exception as error:  # a bug of a notifier must not lose the reminder
+            self.on_fault(lease.delivery.channel, error)
+            outcome = Retry(reason=f"the notifier failed: {type(error).__name__}", unknown=True)
         took = timedelta(seconds=self.clock.monotonic() - started)
-        return self._settlement(lease, members, outcome, now, took)
-
-    async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
-        """Write down how deliveries ended; ids of those that somebody else has taken since."""
-        return await self.ledger.settle(settlements)
+        return self.settlement(lease, members, outcome, now, took)
 
     async def _around(self, lease: Lease, members: Sequence[Owed], now: datetime) -> Circumstances:
         upcoming: dict[str, Owed] = {}
@@ -114,9 +116,15 @@ class Dispatcher:
                 upcoming[owed.milestone] = coming
         return Circumstances(route=self.config.route, upcoming=upcoming)
 
-    def _settlement(
-        self, lease: Lease, members: Sequence[Owed], outcome: Outcome, at: datetime, took: timedelta
+    def settlement(
+        self,
+        lease: Lease,
+        members: Sequence[Owed],
+        outcome: Outcome,
+        at: datetime,
+        took: timedelta = timedelta(),
     ) -> Settlement:
+        """What to write down for an outcome: sent, tried again later, or dead and who is told instead."""
         number = lease.delivery.attempts + 1
         match outcome:
             case Sent():

@@ -295,6 +295,15 @@ def done_owed(record: Record, owed: Sequence[Owed], config: Config, now: datetim
     )
 
 
+def released(owed: Iterable[Owed]) -> tuple[Owed, ...]:
+    """What waits for a mute or a snooze to end, to be looked at anew: whether it still has to wait."""
+    return tuple(
+        replace(one, wake_at=one.at)
+        for one in owed
+        if one.state is OwedState.PENDING and one.wake_at > one.at
+    )
+
+
 def _news(  # noqa: PLR0917  a constructor by another name
     cause: Cause,
     milestone: str,

@@ -1,0 +1,204 @@
+"""The composition root: from settings to a wired application, and what the command line asks of it.
+
+Everything concrete is named here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from alertd.clock import SystemClock
+from alertd.core.config import Config, Definitions
+from alertd.core.ledger import Delivery, Record
+from alertd.core.milestone import Milestone
+from alertd.core.outcome import Outcome
+from alertd.core.relative import resolve
+from alertd.core.standing import Action, ActionKind
+from alertd.errors import DefinitionsError, UnknownMilestone, UnknownReceiver
+from alertd.settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from alertd.notify.http import HttpClient
+    from alertd.ports import Clock, Ledger, Notifier
+
+EX_CONFIG = 78
+"""The configuration is wrong (sysexits.h): starting again would not help."""
+
+
+def now() -> datetime:
+    return SystemClock().now()
+
+
+def option_models() -> dict[str, type[BaseModel]]:
+    """The options of every installed notifier that can be imported, by type."""
+    from alertd.notify.registry import NotifierUnusable, installed
+
+    models = {}
+    for name, kind in installed().items():
+        try:
+            models[name] = kind.load().Options
+        except NotifierUnusable:
+            # Fatal only where it is used: there the type is then unknown, and named.
+            continue
+    return models
+
+
+def definitions(settings: Settings) -> Definitions:
+    """All files of the configuration folder, with every problem in them."""
+    return loader(settings.config)()
+
+
+def loader(folder: Path) -> Callable[[], Definitions]:
+    """Reads the folder anew at each call; files that have not changed are not parsed again."""
+    from alertd.definitions.load import load
+
+    models = option_models()
+    cache: dict[str, object] = {}
+    return lambda: load(folder, models, cache)
+
+
+def milestones(found: Definitions, done: Mapping[str, date] | None = None) -> dict[str, Milestone]:
+    """By full id, relative claims resolved; recurring ones are not expanded."""
+    return resolve({one.id: one for timeline in found.timelines for one in timeline.milestones}, done or {})
+
+
+async def ledger(settings: Settings) -> Ledger:
+    """The ledger, opened; an embedded one is migrated."""
+    from alertd.store import open_ledger
+
+    return await open_ledger(settings.database_url())
+
+
+async def act(book: Ledger, config: Config, action: Action) -> Record:
+    """Record what somebody said of a milestone, with what it makes owed.
+
+    Raises:
+        UnknownMilestone: the ledger has no record of it.
+        RefusedAction: it does not fit the milestone's standing.
+    """
+    from alertd.reconcile import done_owed, released
+
+    record = await book.record(action.milestone)
+    if record is None:
+        raise UnknownMilestone(f"{action.milestone}: the ledger knows no such milestone")
+    owed = await book.owed(action.milestone)
+    match action.kind:
+        case ActionKind.DONE:
+            return await book.act(action, done_owed(record, owed, config, action.at))
+        case ActionKind.REOPEN:
+            return await book.act(action, released(owed))
+        case _:
+            return await book.act(action, ())
+
+
+def notifiers(
+    config: Config, folder: Path, http: HttpClient, clock: Clock, out: TextIO
+) -> dict[str, Notifier]:
+    """Every notifier of a configuration, by channel, ``receiver/notifier``. No I/O."""
+    from alertd.notify.kit import Env
+    from alertd.notify.registry import installed
+    from alertd.notify.secret import secret_files
+
+    types = installed()
+    env = Env(
+        http=http,
+        clock=clock,
+        secret=secret_files(folder, os.environ),
+        out=out,
+        smtp=config.smtp,
+        host=mail_domain(config),
+    )
+    return {
+        f"{receiver.name}/{spec.name}": types[spec.type].load()(spec.options, env)
+        for receiver in config.receivers.values()
+        for spec in receiver.notifiers
+    }
+
+
+def mail_domain(config: Config) -> str:
+    """The domain of Message-IDs: the sender's, which stays the same for years."""
+    address = config.smtp.sender.rpartition("<")[2].rstrip("> ")
+    return address.rpartition("@")[2] or "localhost"
+
+
+async def send_test(settings: Settings, found: Definitions, receiver: str) -> list[tuple[str, Outcome]]:
+    """Send a test message to each notifier of a receiver, without the ledger and without retry.
+
+    Raises:
+        UnknownReceiver: no receiver of that name.
+        DefinitionsError: ``alertd.yaml`` has a problem.
+    """
+    from alertd.core.compose import test_message
+    from alertd.core.delivery import delivery_id
+    from alertd.notify.http import HttpClient
+
+    config = found.config
+    if config is None:
+        raise DefinitionsError(tuple(str(problem) for problem in found.problems))
+    if receiver not in config.receivers:
+        names = ", ".join(sorted(config.receivers)) or "none"
+        raise UnknownReceiver(f"{receiver}: no such receiver; there are: {names}")
+    clock, http = SystemClock(), HttpClient()
+    made = notifiers(config, settings.config, http, clock, sys.stdout)
+    at = clock.now()
+    tests = [
+        Delivery(
+            id=delivery_id(receiver, spec.name, ("test", at.isoformat())),
+            receiver=receiver,
+            notifier=spec.name,
+            members=(),
+            bound_at=at,
+            next_at=at,
+        )
+        for spec in config.receivers[receiver].notifiers
+    ]
+    try:
+        return [(test.channel, await made[test.channel].send(test_message(test, at), {})) for test in tests]
+    finally:
+        for notifier in made.values():
+            await notifier.aclose()
+        await http.aclose()
+
+
+async def run(settings: Settings) -> int:
+    """The daemon, until it is told to stop. Returns the exit status."""
+    from alertd.daemon import Daemon, World
+    from alertd.definitions.watch import signature
+    from alertd.notify.http import HttpClient
+    from alertd.systemd import Systemd
+    from alertd.telemetry import Event, configure
+
+    log = configure(settings.log_format, settings.log_level)
+    clock, http = SystemClock(), HttpClient()
+    book = await ledger(settings)
+    daemon = Daemon(
+        World(
+            ledger=book,
+            clock=clock,
+            log=log,
+            load=loader(settings.config),
+            signature=lambda: signature(settings.config),
+            build=lambda config: notifiers(config, settings.config, http, clock, sys.stdout),
+            node=f"{socket.gethostname()}:{os.getpid()}",
+            systemd=Systemd.from_environment(),
+        )
+    )
+    try:
+        await daemon.start()
+        await daemon.run()
+    except DefinitionsError as error:
+        for problem in error.problems:
+            log.error(Event.CONFIG_REFUSED, problem=problem)
+        await book.close()
+        return EX_CONFIG
+    finally:
+        await http.aclose()
+    return 0
