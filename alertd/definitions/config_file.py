@@ -1,0 +1,118 @@
+"""Read `alertd.yaml` into a Config, and into what timelines take from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from alertd.core.config import Config, Problem, Receiver
+from alertd.core.policy import Policy, WorkCalendar
+from alertd.core.route import Route
+from alertd.definitions.calendars import calendars
+from alertd.definitions.intervals import time_intervals
+from alertd.definitions.keys_config import CONFIG
+from alertd.definitions.nodes import Mapping as MappingNode
+from alertd.definitions.nodes import Node
+from alertd.definitions.policies import policies
+from alertd.definitions.reader import Enough, Reader
+from alertd.definitions.receivers import CONSOLE, Options, console_receiver, receivers
+from alertd.definitions.routes import root_route
+from alertd.definitions.smtp import smtp
+from alertd.definitions.terms import span, zone
+from alertd.definitions.yaml import decode, read_yaml
+
+NAME = "alertd.yaml"
+
+_SECOND = timedelta(seconds=1)
+_NOTHING = timedelta(0)
+_SPANS = {"catch_up": _NOTHING, "damping": _NOTHING, "retry_for": _SECOND, "ack_expires": _SECOND}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inherited:
+    """What timelines take from the configuration.
+
+    Attributes:
+        policies: by name. A policy with a problem is there too, so that nobody else is blamed for it.
+    """
+
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    policies: Mapping[str, Policy] = field(default_factory=lambda: {"default": Policy()})
+    calendars: Mapping[str, WorkCalendar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigRead:
+    """What came of reading: ``config`` is None when there is a problem."""
+
+    config: Config | None
+    inherited: Inherited
+    problems: tuple[Problem, ...] = ()
+
+
+def read_config(raw: bytes | None, options: Options) -> ConfigRead:
+    """Read the bytes of `alertd.yaml`; None or an empty file is a configuration of defaults."""
+    text, problems = decode(raw or b"", NAME)
+    node: Node | None = None
+    if not problems:
+        node, problems = read_yaml(text, NAME)
+    if node is None:
+        if problems:
+            return ConfigRead(config=None, inherited=Inherited(), problems=tuple(problems))
+        node = MappingNode(1, 1)
+    reader = Reader(NAME)
+    reader.problems.extend(problems)
+    config: Config | None = None
+    inherited = Inherited()
+    try:
+        values = reader.mapping(node, CONFIG) or {}
+        inherited = _inherited(reader, values)
+        config = _config(reader, values, inherited, options)
+    except Enough:
+        pass
+    if reader.problems:
+        config = None
+    return ConfigRead(config=config, inherited=inherited, problems=tuple(reader.problems))
+
+
+def _inherited(reader: Reader, values: Mapping[str, Node]) -> Inherited:
+    found = zone(reader, values["timezone"]) if "timezone" in values else None
+    known = calendars(reader, values.get("calendars"))
+    read = policies(reader, values["policies"], known) if "policies" in values else {"default": Policy()}
+    return Inherited(zone=found or ZoneInfo("UTC"), policies=read, calendars=known)
+
+
+def _config(reader: Reader, values: Mapping[str, Node], inherited: Inherited, options: Options) -> Config:
+    read: dict[str, Any] = {}
+    for key, least in _SPANS.items():
+        if key in values and (length := span(reader, values[key], least=least)) is not None:
+            read[key] = length
+    if "smtp" in values:
+        read["smtp"] = smtp(reader, values["smtp"])
+    if "receivers" in values:
+        known = receivers(reader, values["receivers"], options)
+    else:
+        known = {CONSOLE: console_receiver(options)}
+    for key in ("fallback_receiver", "operator"):
+        if key in values:
+            read[key] = reader.one_of(values[key], {name: name for name in known}, "receiver") or ""
+    route = _route(reader, values, known, inherited.zone)
+    return Config(zone=inherited.zone, policies=inherited.policies, route=route, receivers=known, **read)
+
+
+def _route(
+    reader: Reader, values: Mapping[str, Node], known: Mapping[str, Receiver], default: ZoneInfo
+) -> Route:
+    """The root route; without one everything goes to the only receiver, one message a timeline."""
+    intervals = {}
+    if "time_intervals" in values:
+        intervals = time_intervals(reader, values["time_intervals"], default)
+    if "route" in values:
+        return root_route(reader, values["route"], known, intervals)
+    if len(known) != 1 and not reader.problems:
+        node = values["receivers"]
+        reader.refuse(node, f"{len(known)} receivers and no route; add a route that says who is told what")
+    return Route(receiver=next(iter(known), CONSOLE), group_by=("timeline",), path="route")

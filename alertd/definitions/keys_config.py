@@ -1,0 +1,231 @@
+"""The keys of `alertd.yaml`."""
+
+from __future__ import annotations
+
+from alertd.core.interval import MONTHS, WEEKDAYS
+from alertd.core.policy import Contested, Roll
+from alertd.definitions.keys import (
+    DURATION,
+    FLAG,
+    LABEL_NAME,
+    NAME,
+    PATH,
+    ZONE,
+    Key,
+    Shape,
+    either,
+    is_a,
+    listed,
+    named,
+    one_of,
+    text,
+)
+
+MAX_RUNGS = 50
+MAX_NOTIFIERS = 50
+_RUNGS = listed(DURATION, most=MAX_RUNGS)
+_RANGES = listed(text(NAME), most=100)
+_NAMES = listed(text(NAME), most=100)
+_CLOCK = {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "examples": ["09:00"]}
+_END_CLOCK = {"type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "examples": ["17:30"]}
+
+POLICY = Shape(
+    name="policy",
+    words="a policy",
+    keys={
+        "before": Key(about="lead times, counted back from the deadline's last day", schema=_RUNGS),
+        "on_day": Key(about="whether the last day itself has a reminder", schema=FLAG),
+        "after": Key(about="reminders once the deadline has passed, each as a time after it", schema=_RUNGS),
+        "then_every": Key(
+            about="the step after the last of `after`, without end; none ends there",
+            schema=either(DURATION, one_of("none")),
+        ),
+        "opens": Key(
+            about="whether the first day of a deadline longer than a day has a reminder", schema=FLAG
+        ),
+        "at": Key(about="local time of day of the reminders, HH:MM", schema=_CLOCK),
+        "contested": Key(about="which deadlines remind when sources disagree", schema=one_of(*Contested)),
+        "roll": Key(about="whether reminders move off days on which nobody works", schema=one_of(*Roll)),
+        "calendar": Key(about="name of the calendar that says which days those are", schema=text(NAME)),
+    },
+)
+
+CALENDAR = Shape(
+    name="calendar",
+    words="a calendar",
+    keys={
+        "weekend": Key(
+            about="the weekdays on which nobody works; the default is the country's, or saturday and sunday",
+            schema=listed(one_of(*WEEKDAYS), most=6),
+        ),
+        "country": Key(
+            about="ISO 3166 code of the country whose public holidays to take; needs alertd[holidays]",
+            schema={"type": "string", "examples": ["IQ", "DE"], "maxLength": NAME},
+        ),
+        "subdivision": Key(about="ISO 3166-2 code, without the country, of a part of it", schema=text(NAME)),
+        "holidays": Key(
+            about="more days on which nobody works",
+            schema=listed({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}, most=5_000),
+        ),
+    },
+    rules={"dependentRequired": {"subdivision": ["country"]}},
+)
+
+TIME_RANGE = Shape(
+    name="time_range",
+    words="a range of times",
+    keys={
+        "start_time": Key(about="HH:MM, included", schema=_CLOCK, required=True),
+        "end_time": Key(about="HH:MM up to 24:00, not included", schema=_END_CLOCK, required=True),
+    },
+)
+
+TIME_INTERVAL = Shape(
+    name="time_interval",
+    words="a time interval",
+    keys={
+        "times": Key(about="times of day", schema=listed(is_a("time_range"), most=100)),
+        "weekdays": Key(about=f"such as monday:friday; {WEEKDAYS[0]} is the first", schema=_RANGES),
+        "days_of_month": Key(
+            about="such as 1:5, 15 or -3:-1", schema=listed({"type": ["string", "integer"]}, most=100)
+        ),
+        "months": Key(
+            about=f"such as 1:3, {MONTHS[4]}:{MONTHS[7]} or {MONTHS[11]}",
+            schema=listed({"type": ["string", "integer"]}, most=100),
+        ),
+        "years": Key(about="such as 2025:2026", schema=listed({"type": ["string", "integer"]}, most=100)),
+        "location": Key(about="the zone that is meant; the default is this file's timezone", schema=ZONE),
+    },
+)
+
+NAMED_INTERVAL = Shape(
+    name="named_interval",
+    words="a named time interval",
+    keys={
+        "name": Key(about="what routes call it", schema=text(NAME), required=True),
+        "time_intervals": Key(
+            about="one of them is enough", schema=listed(is_a("time_interval"), least=1), required=True
+        ),
+    },
+)
+
+ROUTE = Shape(
+    name="route",
+    words="a route",
+    keys={
+        "receiver": Key(about="who is told; the default is the parent's", schema=text(NAME)),
+        "matchers": Key(
+            about='what it takes, each such as country="iraq" or cause=~"overdue|moved"; all must match',
+            schema=listed(text(1_024), most=100),
+        ),
+        "group_by": Key(
+            about="labels whose equal values make one message; ... alone is every label",
+            schema=either(
+                {
+                    **listed({"type": "string", "pattern": f"^{LABEL_NAME.pattern}$"}, most=100),
+                    "uniqueItems": True,
+                },
+                {"type": "array", "items": {"const": "..."}, "minItems": 1, "maxItems": 1},
+            ),
+        ),
+        "continue": Key(
+            about="whether the routes after it are asked too when it takes something", schema=FLAG
+        ),
+        "mute_time_intervals": Key(about="names of the times at which it sends nothing", schema=_NAMES),
+        "active_time_intervals": Key(about="names of the only times at which it sends", schema=_NAMES),
+        "routes": Key(
+            about="routes below it; the first that takes something has it", schema=listed(is_a("route"))
+        ),
+    },
+)
+
+NOTIFIER = Shape(
+    name="notifier",
+    words="a notifier",
+    keys={
+        "type": Key(
+            about="how to tell: console, webhook, slack, email and so on", schema=text(NAME), required=True
+        ),
+        "name": Key(
+            about="needed when a receiver has two of one type; the default is the type", schema=text(NAME)
+        ),
+    },
+    is_open=True,
+)
+
+RECEIVER = Shape(
+    name="receiver",
+    words="a receiver",
+    keys={
+        "name": Key(about="what routes call it", schema=text(NAME), required=True),
+        "notifiers": Key(about="the ways to tell it", schema=listed(is_a("notifier"), most=MAX_NOTIFIERS)),
+    },
+)
+
+SMTP = Shape(
+    name="smtp",
+    words="smtp",
+    keys={
+        "host": Key(about="name or address of the mail relay", schema=text(255)),
+        "port": Key(about="its port", schema={"type": "integer", "minimum": 1, "maximum": 65_535}),
+        "starttls": Key(about="whether to upgrade to TLS, and to send nothing without", schema=FLAG),
+        "tls": Key(about="whether to speak TLS from the first byte", schema=FLAG),
+        "from": Key(about="the sender, an address or Name <address>", schema=text(320)),
+        "username": Key(about="for a relay that asks for one", schema=text(320)),
+        "password_file": Key(about="a systemd credential or a path", schema=text(PATH)),
+        "ca_file": Key(about="certificates to trust instead of the system's", schema=text(PATH)),
+        "timeout": Key(about="for a whole message", schema=DURATION),
+    },
+    rules={
+        "not": {
+            "properties": {"tls": {"const": True}, "starttls": {"const": True}},
+            "required": ["tls", "starttls"],
+        }
+    },
+)
+
+CONFIG = Shape(
+    name="config",
+    words="alertd.yaml",
+    keys={
+        "timezone": Key(
+            about="of timelines that name none, and of time intervals; the default is UTC", schema=ZONE
+        ),
+        "catch_up": Key(
+            about="what is later than this is not sent any more; the default is 35d", schema=DURATION
+        ),
+        "damping": Key(
+            about="a date that flips back within this time makes no message; the default is 1h",
+            schema=DURATION,
+        ),
+        "retry_for": Key(about="how long a delivery is tried; the default is 72h", schema=DURATION),
+        "ack_expires": Key(about="how long an acknowledgement holds; the default is 14d", schema=DURATION),
+        "policies": Key(
+            about="policies by name; each inherits from the one called default", schema=named(is_a("policy"))
+        ),
+        "calendars": Key(about="calendars by name", schema=named(is_a("calendar"))),
+        "time_intervals": Key(about="times that routes refer to", schema=listed(is_a("named_interval"))),
+        "route": Key(about="who is told what: the root of a tree", schema=is_a("root_route")),
+        "receivers": Key(about="who can be told, and how", schema=listed(is_a("receiver"))),
+        "fallback_receiver": Key(about="the receiver of what could not be delivered", schema=text(NAME)),
+        "operator": Key(about="the receiver of what goes wrong with alertd itself", schema=text(NAME)),
+        "smtp": Key(about="the mail relay", schema=is_a("smtp")),
+    },
+)
+
+ROOT_ROUTE = Shape(
+    name="root_route",
+    words="the root route",
+    keys={
+        name: key
+        if name != "receiver"
+        else Key(about="who is told when no other route says so", schema=key.schema, required=True)
+        for name, key in ROUTE.keys.items()
+        if name in ("receiver", "group_by", "routes")
+    },
+)
+
+CONFIG_SHAPES = (
+    CONFIG, POLICY, CALENDAR, NAMED_INTERVAL, TIME_INTERVAL, TIME_RANGE,
+    ROOT_ROUTE, ROUTE, RECEIVER, NOTIFIER, SMTP,
+)  # fmt: skip

@@ -1,0 +1,50 @@
+"""Read how mail is sent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from alertd.core.config import Smtp
+from alertd.definitions.keys import PATH
+from alertd.definitions.keys_config import SMTP
+from alertd.definitions.nodes import Node
+from alertd.definitions.reader import Reader, shown
+from alertd.definitions.terms import span
+
+_LIMITS = {"host": 255, "username": 320, "password_file": PATH, "ca_file": PATH}
+
+
+def smtp(reader: Reader, node: Node) -> Smtp:
+    """The mail relay; what has a problem is left at its default."""
+    values = reader.mapping(node, SMTP) or {}
+    read: dict[str, Any] = {}
+    for key, value in values.items():
+        match key:
+            case "port":
+                read[key] = reader.integer(value, 1, 65_535)
+            case "starttls" | "tls":
+                read[key] = reader.flag(value)
+            case "timeout":
+                timeout = span(reader, value, least=timedelta(seconds=1))
+                read["timeout_s"] = None if timeout is None else timeout.total_seconds()
+            case "from":
+                read["sender"] = _sender(reader, value)
+            case _:
+                read[key] = reader.text(value, _LIMITS[key])
+    if read.get("tls") and read.get("starttls"):
+        reader.refuse(values["starttls"], "tls and starttls exclude each other; remove one of them")
+    return Smtp(**{key: value for key, value in read.items() if value is not None})
+
+
+def _sender(reader: Reader, node: Node) -> str | None:
+    sender = reader.text(node, 320)
+    if sender is None:
+        return None
+    address = sender.rpartition("<")[2].removesuffix(">") if sender.endswith(">") else sender
+    local, _, domain = address.rpartition("@")
+    if not local or not domain or any(char.isspace() for char in address):
+        advice = "write one such as alertd@example.org or Name <alertd@example.org>"
+        reader.refuse(node, f"{shown(sender)}: not an address; {advice}")
+        return None
+    return sender
