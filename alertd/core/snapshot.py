@@ -2,8 +2,8 @@
 
 Rules that hold here:
 - what comes back is equal to what went in (but see :func:`pack` about holidays);
-- nothing relies on a default of the code: a later default must not change what was written earlier. Left out is
-  only what is empty;
+- nothing relies on a default of the code, so that a later default does not change what was written earlier;
+  left out is only what is empty;
 - a deadline is its EDTF; its instants are computed again, since zones change their rules.
 
 A little over 300 lines: both directions of one format stand in one place.

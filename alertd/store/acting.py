@@ -1,0 +1,56 @@
+"""What people do to the ledger: act on a milestone, have a dead delivery sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from alertd.core import standing as standings
+from alertd.core.ledger import Delivery, DeliveryState, Owed, Record
+from alertd.core.standing import Action
+from alertd.errors import RefusedAction, UnknownDelivery, UnknownMilestone
+from alertd.store import reading, rows, rules, schema, writing
+
+_milestone, _delivery, _history = schema.milestone, schema.delivery, schema.history
+
+
+def act(connection: Connection, action: Action, owed: Sequence[Owed]) -> Record:
+    locked = select(_milestone).where(_milestone.c.id == action.milestone).with_for_update()
+    row = connection.execute(locked).first()
+    if row is None:
+        raise UnknownMilestone(f"no milestone {action.milestone!r} in the ledger")
+    record = rows.record_of(row)
+    entry = rules.entry_of_action(action)
+    said = select(_history.c.seq).where(_history.c.entry == rules.entry_key(entry))
+    if connection.execute(said).first():
+        return record
+    after = replace(record, standing=standings.apply(record.standing, action, record.window_ids))
+    fields = rows.fields_of_standing(after.standing)
+    connection.execute(update(_milestone).where(_milestone.c.id == record.id).values(**fields))
+    writing.write_owed(connection, owed)
+    writing.write_history(connection, (entry,))
+    return after
+
+
+def retry(connection: Connection, name: str, now: datetime, by: str) -> Delivery:
+    locked = select(_delivery).where(_delivery.c.id == name).with_for_update()
+    row = connection.execute(locked).first()
+    if row is None:
+        raise UnknownDelivery(f"no delivery {name!r} in the ledger")
+    members = reading.members_of(connection, [name])[name]
+    there = reading.delivery_with(row, members)
+    again = rules.sent_again(there, now, by)
+    if there == again:
+        return there
+    if there.state is not DeliveryState.DEAD:
+        raise RefusedAction(f"{name} is {there.state}; only a dead delivery can be sent again")
+    # What was leased before is not the same try: whoever still holds it may not settle it.
+    ended = {"lease_owner": "", "lease_until": None, "fence": _delivery.c.fence + 1}
+    fields = rows.fields_of_delivery(again) | ended
+    connection.execute(update(_delivery).where(_delivery.c.id == name).values(**fields))
+    of = dict.fromkeys(owed.milestone for owed in members)
+    writing.write_history(connection, [rules.entry_of_retry(one, name, now, by) for one in of])
+    return again

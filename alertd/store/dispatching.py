@@ -1,0 +1,281 @@
+"""The dispatcher's statements: due, bind, lease, settle, next wake; in groups, never a row at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from alertd.core.delivery import Decisions
+from alertd.core.ledger import DeliveryState, Lease, Owed, Record
+from alertd.ports import Settlement
+from alertd.store import reading, rows, rules, schema, writing
+from alertd.store.dialect import chunks
+
+_owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered
+_READY = text("'ready'")
+
+
+def due(connection: Connection, now: datetime, limit: int) -> list[tuple[Owed, Record]]:
+    at = rows.micros(now)
+    awake = (
+        select(_owed.c.milestone, _owed.c.receiver)
+        .where(schema.IS_PENDING, _owed.c.wake_at <= at)
+        .distinct()
+        .subquery("awake")
+    )
+    sets = (
+        select(_owed.c.milestone, _owed.c.receiver, func.min(_owed.c.at).label("earliest"))
+        .join(awake, (awake.c.milestone == _owed.c.milestone) & (awake.c.receiver == _owed.c.receiver))
+        .where(schema.IS_PENDING, _owed.c.at <= at)
+        .group_by(_owed.c.milestone, _owed.c.receiver)
+        .order_by(text("earliest"), _owed.c.milestone, _owed.c.receiver)
+        .limit(limit)
+        .subquery("sets")
+    )
+    statement = (
+        select(_owed)
+        .join(sets, (sets.c.milestone == _owed.c.milestone) & (sets.c.receiver == _owed.c.receiver))
+        .where(schema.IS_PENDING, _owed.c.at <= at)
+        .order_by(sets.c.earliest, _owed.c.milestone, _owed.c.receiver, _owed.c.at, _owed.c.key)
+    )
+    found = [rows.owed_of(row) for row in connection.execute(statement)]
+    records = reading.records_by_id(connection, (owed.milestone for owed in found))
+    return [(owed, records[owed.milestone]) for owed in found]
+
+
+def bind(connection: Connection, decisions: Decisions) -> bool:
+    verdicts = decisions.verdicts
+    for some in chunks(sorted({verdict.key for verdict in verdicts})):
+        pending = select(_owed.c.key).where(_owed.c.key.in_(some), schema.IS_PENDING).with_for_update()
+        if len(connection.execute(pending).all()) < len(some):
+            return False
+    if verdicts:
+        statement = (
+            update(_owed)
+            .where(_owed.c.key == bindparam("of"))
+            .values(
+                state=bindparam("becomes"),
+                reason=bindparam("because"),
+                wake_at=func.coalesce(bindparam("wakes"), _owed.c.wake_at),
+            )
+        )
+        connection.execute(
+            statement,
+            [
+                {
+                    "of": verdict.key,
+                    "becomes": verdict.state.value,
+                    "because": verdict.reason,
+                    "wakes": rows.micros(verdict.wake_at) if verdict.wake_at else None,
+                }
+                for verdict in verdicts
+            ],
+        )
+    writing.write_deliveries(connection, decisions.deliveries)
+    return True
+
+
+def lease(
+    connection: Connection,
+    *,
+    owner: str,
+    now: datetime,
+    until: datetime,
+    limit: int,
+    per_channel: int,
+    skip: frozenset[str],
+) -> list[Lease]:
+    candidates = _candidates(rows.micros(now), limit, per_channel, skip)
+    # Two nodes may find the same candidates: whoever comes second leaves those that are locked.
+    free = (
+        select(_delivery)
+        .where(_delivery.c.id.in_(candidates), schema.IS_READY, _is_free(_delivery, rows.micros(now)))
+        .order_by(_delivery.c.next_at, _delivery.c.id)
+        .with_for_update(skip_locked=True)
+    )
+    taken = connection.execute(free).all()
+    ids = [row.id for row in taken]
+    for some in chunks(ids):
+        connection.execute(
+            update(_delivery)
+            .where(_delivery.c.id.in_(some))
+            .values(lease_owner=owner, lease_until=rows.micros(until), fence=_delivery.c.fence + 1)
+        )
+    members = reading.members_of(connection, ids)
+    milestones = sorted({owed.milestone for carried in members.values() for owed in carried})
+    records = reading.records_by_id(connection, milestones)
+    latest = _latest_bound(connection, milestones)
+    prior = _prior(connection, milestones)
+    leases = []
+    for row in taken:
+        carried = tuple(members[row.id])
+        of = dict.fromkeys(owed.milestone for owed in carried)
+        leases.append(
+            Lease(
+                delivery=reading.delivery_with(row, carried),
+                owner=owner,
+                fence=row.fence + 1,
+                until=until,
+                owed=carried,
+                records={name: records[name] for name in of},
+                overtaken=rules.overtaken(carried, latest),
+                prior={name: prior[name, row.channel] for name in of if (name, row.channel) in prior},
+            )
+        )
+    return leases
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozenset[str]:
+    there: dict[str, tuple[int, bool, str]] = {}
+    for some in chunks(sorted({one.lease.delivery.id for one in settlements})):
+        held = select(_delivery.c.id, _delivery.c.fence, _delivery.c.state, _delivery.c.channel)
+        for row in connection.execute(held.where(_delivery.c.id.in_(some)).with_for_update()):
+            there[row.id] = (row.fence, row.state == DeliveryState.READY.value, row.channel)
+    taken: list[tuple[Settlement, str]] = []
+    refused: set[str] = set()
+    for one in settlements:
+        fence, ready, channel = there.get(one.lease.delivery.id, (-1, False, ""))
+        if ready and fence == one.lease.fence:
+            taken.append((one, channel))
+            there[one.lease.delivery.id] = (fence, one.state is DeliveryState.READY, channel)
+        else:
+            refused.add(one.lease.delivery.id)
+    _write_settlements(connection, taken)
+    return frozenset(refused)
+
+
+def next_wake(connection: Connection, after: datetime) -> datetime | None:
+    at = rows.micros(after)
+    of_owed = select(func.min(_owed.c.wake_at)).where(schema.IS_PENDING)
+    of_ready = (
+        select(_delivery.c.next_at)
+        .where(schema.IS_READY, _is_free(_delivery, at))
+        .order_by(_delivery.c.next_at)
+        .limit(1)
+    )
+    of_leased = select(func.min(_delivery.c.lease_until)).where(
+        schema.IS_READY, _delivery.c.lease_until.is_not(None), _delivery.c.lease_until > at
+    )
+    statement = select(of_owed.scalar_subquery(), of_ready.scalar_subquery(), of_leased.scalar_subquery())
+    waiting = [found for found in connection.execute(statement).one() if found is not None]
+    return rows.instant(min(waiting)) if waiting else None
+
+
+def _candidates(at: int, limit: int, per_channel: int, skip: frozenset[str]) -> Select[str]:
+    """Ids of what may be leased. Each channel's oldest are read off the index, so that the work does not grow
+    with what is waiting: a long backlog of one channel is never walked for another's sake."""
+    ready, following = _delivery.alias("ready"), _delivery.alias("following")
+    channels = (
+        select(func.min(ready.c.channel).label("channel"))
+        .where(ready.c.state == _READY)
+        .cte("channels", recursive=True)
+    )
+    after = (
+        select(func.min(following.c.channel))
+        .where(following.c.state == _READY, following.c.channel > channels.c.channel)
+        .scalar_subquery()
+    )
+    channels = channels.union_all(select(after).where(channels.c.channel.is_not(None)))
+    oldest = _delivery.alias("oldest")
+    of_channel = (
+        select(oldest.c.id)
+        .where(oldest.c.state == _READY, oldest.c.channel == channels.c.channel)
+        .where(oldest.c.next_at <= at, _is_free(oldest, at))
+        .order_by(oldest.c.next_at, oldest.c.id)
+        .limit(per_channel)
+    )
+    found = _delivery.alias("found")
+    statement = select(found.c.id).select_from(channels.join(found, found.c.id.in_(of_channel)))
+    if skip:
+        statement = statement.where(channels.c.channel.not_in(sorted(skip)))
+    return statement.order_by(found.c.next_at, found.c.id).limit(limit)
+
+
+def _is_free(delivery: FromClause, at: int) -> ColumnElement[bool]:
+    """Nobody holds a live lease: one is live while ``at`` is before its end."""
+    return or_(delivery.c.lease_until.is_(None), delivery.c.lease_until <= at)
+
+
+def _latest_bound(connection: Connection, milestones: Sequence[str]) -> dict[tuple[str, str, str], datetime]:
+    """The greatest ``at`` of what is bound, by ``rules.line_of``."""
+    reminders = [cause.value for cause in rules.REMINDERS]
+    kind = case((_owed.c.cause.in_(sorted(reminders)), "reminder"), else_=_owed.c.cause).label("kind")
+    latest = func.max(_owed.c.at).label("latest")
+    found: dict[tuple[str, str, str], datetime] = {}
+    for some in chunks(milestones):
+        statement = (
+            select(_owed.c.milestone, _owed.c.receiver, kind, latest)
+            .where(_owed.c.milestone.in_(some), _owed.c.state == "bound")
+            .group_by(_owed.c.milestone, _owed.c.receiver, text("kind"))
+        )
+        for row in connection.execute(statement):
+            found[row.milestone, row.receiver, row.kind] = rows.instant(row.latest)
+    return found
+
+
+def _prior(connection: Connection, milestones: Sequence[str]) -> dict[tuple[str, str], Mapping[str, str]]:
+    """What notifiers returned last, by milestone and channel."""
+    found: dict[tuple[str, str], Mapping[str, str]] = {}
+    for some in chunks(milestones):
+        for row in connection.execute(select(_remembered).where(_remembered.c.milestone.in_(some))):
+            found[row.milestone, row.channel] = rows.state_of(row)
+    return found
+
+
+def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement, str]]) -> None:
+    if not taken:
+        return
+    statement = (
+        update(_delivery)
+        .where(_delivery.c.id == bindparam("of"))
+        .values(
+            state=bindparam("becomes"),
+            reason=bindparam("because"),
+            next_at=func.coalesce(bindparam("later"), _delivery.c.next_at),
+            attempts=bindparam("tries"),
+            settled_at=bindparam("ended"),
+            lease_owner="",
+            lease_until=None,
+        )
+    )
+    connection.execute(statement, [_ended(one) for one, _ in taken])
+    writing.write_attempts(connection, [one.attempt for one, _ in taken if one.attempt])
+    told = [{"of": key, "when": rows.micros(one.at)} for one, _ in taken for key in one.told]
+    if told:
+        first = update(_owed).where(_owed.c.key == bindparam("of"), _owed.c.told_at.is_(None))
+        connection.execute(first.values(told_at=bindparam("when")), told)
+    states = [
+        rows.fields_of_state(milestone, channel, state)
+        for one, channel in taken
+        for milestone, state in one.remember.items()
+    ]
+    writing.write_states(connection, states)
+    writing.write_deliveries(connection, [made for one, _ in taken for made in one.follow_up])
+
+
+def _ended(one: Settlement) -> dict[str, Any]:
+    final = one.state is not DeliveryState.READY
+    return {
+        "of": one.lease.delivery.id,
+        "becomes": one.state.value,
+        "because": one.reason,
+        "later": rows.micros(one.next_at) if one.next_at else None,
+        # Counted from what was leased, so that the same settlement twice counts once.
+        "tries": one.lease.delivery.attempts + (one.attempt is not None),
+        "ended": rows.micros(one.at) if final else None,
+    }

@@ -1,0 +1,158 @@
+"""What only reads: records, what is owed for them, deliveries, history, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, select
+
+from alertd.core.ledger import Attempt, Delivery, DeliveryState, HistoryEntry, Owed, OwedState, Record
+from alertd.ports import NodeReport
+from alertd.store import rows, schema
+from alertd.store.dialect import chunks, data_version
+
+_milestone, _owed, _delivery = schema.milestone, schema.owed, schema.delivery
+_member, _attempt, _history = schema.member, schema.attempt, schema.history
+
+
+def timelines(connection: Connection) -> dict[str, str]:
+    statement = (
+        select(_milestone.c.timeline, func.max(_milestone.c.file).label("file"))
+        .where(_milestone.c.withdrawn.is_(False))
+        .group_by(_milestone.c.timeline)
+    )
+    return {row.timeline: row.file for row in connection.execute(statement)}
+
+
+def timeline(connection: Connection, name: str) -> tuple[list[Record], list[Owed]]:
+    of = select(_milestone).where(_milestone.c.timeline == name).order_by(_milestone.c.id)
+    records = [rows.record_of(row) for row in connection.execute(of)]
+    owed = (
+        select(_owed)
+        .join(_milestone, _milestone.c.id == _owed.c.milestone)
+        .where(_milestone.c.timeline == name)
+        .order_by(_owed.c.at, _owed.c.key)
+    )
+    return records, [rows.owed_of(row) for row in connection.execute(owed)]
+
+
+def done_dates(connection: Connection) -> dict[str, date]:
+    statement = select(_milestone.c.id, _milestone.c.done_on).where(_milestone.c.done_on.is_not(None))
+    return {row.id: rows.day_of(row.done_on) for row in connection.execute(statement)}
+
+
+def record(connection: Connection, milestone: str) -> Record | None:
+    return records_by_id(connection, (milestone,)).get(milestone)
+
+
+def records(connection: Connection) -> list[Record]:
+    statement = select(_milestone).where(_milestone.c.withdrawn.is_(False)).order_by(_milestone.c.id)
+    return [rows.record_of(row) for row in connection.execute(statement)]
+
+
+def records_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, Record]:
+    """Each of the records once, however often its id is in ``ids``."""
+    found: dict[str, Record] = {}
+    for some in chunks(sorted(set(ids))):
+        for row in connection.execute(select(_milestone).where(_milestone.c.id.in_(some))):
+            found[row.id] = rows.record_of(row)
+    return found
+
+
+def owed(connection: Connection, milestone: str) -> list[Owed]:
+    statement = select(_owed).where(_owed.c.milestone == milestone).order_by(_owed.c.at, _owed.c.key)
+    return [rows.owed_of(row) for row in connection.execute(statement)]
+
+
+def coming(connection: Connection, limit: int) -> list[Owed]:
+    statement = select(_owed).where(schema.IS_PENDING).order_by(_owed.c.wake_at, _owed.c.key).limit(limit)
+    return [rows.owed_of(row) for row in connection.execute(statement)]
+
+
+def next_of(connection: Connection, milestone: str, receiver: str, after: datetime) -> Owed | None:
+    statement = (
+        select(_owed)
+        .where(_owed.c.milestone == milestone, _owed.c.receiver == receiver, schema.IS_PENDING)
+        .where(_owed.c.at > rows.micros(after))
+        .order_by(_owed.c.at, _owed.c.key)
+        .limit(1)
+    )
+    row = connection.execute(statement).first()
+    return rows.owed_of(row) if row else None
+
+
+def deliveries(
+    connection: Connection, milestone: str, state: DeliveryState | None, limit: int
+) -> list[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]:
+    wanted: list[ColumnElement[bool]] = []
+    if state is not None:
+        wanted.append(_delivery.c.state == state.value)
+    if milestone:
+        carrying = select(_member.c.delivery).join(_owed, _owed.c.key == _member.c.key)
+        wanted.append(_delivery.c.id.in_(carrying.where(_owed.c.milestone == milestone)))
+    newest = (
+        select(_delivery)
+        .where(*wanted)
+        .order_by(_delivery.c.bound_at.desc(), _delivery.c.id.desc())
+        .limit(limit)
+    )
+    found = connection.execute(newest).all()
+    ids = [row.id for row in found]
+    members = members_of(connection, ids)
+    attempts: dict[str, list[Attempt]] = {name: [] for name in ids}
+    for some in chunks(ids):
+        tries = select(_attempt).where(_attempt.c.delivery.in_(some))
+        for row in connection.execute(tries.order_by(_attempt.c.delivery, _attempt.c.number)):
+            attempts[row.delivery].append(rows.attempt_of(row))
+    return [(delivery_with(row, members[row.id]), attempts[row.id], members[row.id]) for row in found]
+
+
+def delivery_with(row: Any, members: Sequence[Owed]) -> Delivery:
+    """The delivery of a row, its members being known."""
+    return rows.delivery_of(row, [owed.key for owed in members])
+
+
+def members_of(connection: Connection, deliveries: Sequence[str]) -> dict[str, list[Owed]]:
+    """What each delivery carries, in the order in which it was bound."""
+    members: dict[str, list[Owed]] = {name: [] for name in deliveries}
+    for some in chunks(deliveries):
+        statement = (
+            select(_member.c.delivery, _owed)
+            .join(_owed, _owed.c.key == _member.c.key)
+            .where(_member.c.delivery.in_(some))
+            .order_by(_member.c.delivery, _member.c.position)
+        )
+        for row in connection.execute(statement):
+            members[row.delivery].append(rows.owed_of(row))
+    return members
+
+
+def history(connection: Connection, milestone: str, limit: int) -> list[HistoryEntry]:
+    statement = select(_history).order_by(_history.c.at.desc(), _history.c.seq.desc()).limit(limit)
+    if milestone:
+        statement = statement.where(_history.c.milestone == milestone)
+    return [rows.entry_of(row) for row in connection.execute(statement)]
+
+
+def counts(connection: Connection) -> Mapping[str, int]:
+    found = {
+        "milestones": connection.execute(select(func.count()).select_from(_milestone)).scalar_one(),
+        **{f"owed.{state}": 0 for state in OwedState},
+        **{f"deliveries.{state}": 0 for state in DeliveryState},
+    }
+    for name, table in (("owed", _owed), ("deliveries", _delivery)):
+        by_state = select(table.c.state, func.count().label("many")).group_by(table.c.state)
+        found |= {f"{name}.{row.state}": row.many for row in connection.execute(by_state)}
+    return found
+
+
+def nodes(connection: Connection) -> list[NodeReport]:
+    latest = select(schema.node).order_by(schema.node.c.seen_at.desc(), schema.node.c.node)
+    return [rows.node_of(row) for row in connection.execute(latest)]
+
+
+def version(connection: Connection) -> str:
+    """Changes whenever another connection has committed; the connection's own commits do not count."""
+    return data_version(connection)

@@ -1,0 +1,194 @@
+"""The tables, and which revision of the migrations they are at.
+
+Rules that hold here:
+- instants are integers, microseconds of UTC since 1970: exact, and they sort;
+- what is only read whole is JSON in a text column, its keys sorted;
+- the same on SQLite and on PostgreSQL;
+- a change here is a migration too: a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+REVISIONS = ("0001",)
+"""Every revision of the migrations, oldest first, so that without importing Alembic it can be told whether
+a database is at the last one. A test compares it with the migrations."""
+
+metadata = MetaData()
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default=text("''"))
+
+
+def _instant(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False)
+
+
+def _maybe_instant(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=True)
+
+
+milestone = Table(
+    "milestone",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("timeline"),
+    _text("file"),
+    Column("revision", Integer, nullable=False),
+    _instant("loaded_at"),
+    _instant("changed_at"),
+    Column("withdrawn", Boolean, nullable=False),
+    _text("standing"),
+    Column("done_on", Text, nullable=True),
+    # "values" is a word of SQL.
+    _text("stated"),
+    _text("snapshot"),
+)
+Index("milestone_timeline", milestone.c.timeline, milestone.c.withdrawn, milestone.c.file)
+Index(
+    "milestone_done",
+    milestone.c.done_on,
+    sqlite_where=milestone.c.done_on.is_not(None),
+    postgresql_where=milestone.c.done_on.is_not(None),
+)
+
+owed = Table(
+    "owed",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("milestone", Text, ForeignKey("milestone.id"), nullable=False),
+    _text("receiver"),
+    _text("cause"),
+    # "offset" and "group" are words of SQL.
+    _text("slot"),
+    _text("window_id"),
+    _instant("at"),
+    _instant("wake_at"),
+    _text("grouping"),
+    _text("state"),
+    Column("move", Text, nullable=True),
+    _text("reason"),
+    _maybe_instant("told_at"),
+)
+# Written out and not bound: an index of some of the rows is only used for a condition that names them.
+IS_PENDING = owed.c.state == text("'pending'")
+Index(
+    "owed_wake",
+    owed.c.wake_at,
+    owed.c.milestone,
+    owed.c.receiver,
+    sqlite_where=IS_PENDING,
+    postgresql_where=IS_PENDING,
+)
+Index("owed_of", owed.c.milestone, owed.c.receiver, owed.c.state, owed.c.at)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("receiver"),
+    _text("notifier"),
+    _text("channel"),
+    _instant("bound_at"),
+    _instant("next_at"),
+    _text("state"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    _text("reason"),
+    Column("notice", Text, nullable=True),
+    _text("fallback_for"),
+    _maybe_instant("settled_at"),
+    _text("lease_owner"),
+    _maybe_instant("lease_until"),
+    Column("fence", Integer, nullable=False, server_default=text("0")),
+)
+IS_READY = delivery.c.state == text("'ready'")
+_leased = IS_READY & delivery.c.lease_until.is_not(None)
+Index(
+    "delivery_ready",
+    delivery.c.channel,
+    delivery.c.next_at,
+    delivery.c.id,
+    sqlite_where=IS_READY,
+    postgresql_where=IS_READY,
+)
+Index(
+    "delivery_next",
+    delivery.c.next_at,
+    delivery.c.lease_until,
+    sqlite_where=IS_READY,
+    postgresql_where=IS_READY,
+)
+Index("delivery_leased", delivery.c.lease_until, sqlite_where=_leased, postgresql_where=_leased)
+Index("delivery_bound", delivery.c.bound_at, delivery.c.id)
+
+member = Table(
+    "member",
+    metadata,
+    Column("delivery", Text, ForeignKey("delivery.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("key", Text, ForeignKey("owed.key"), nullable=False),
+)
+Index("member_key", member.c.key)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("delivery", Text, ForeignKey("delivery.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    _instant("at"),
+    Column("took_ms", Integer, nullable=False),
+    _text("outcome"),
+    _text("reason"),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("seq", Integer().with_variant(BigInteger, "postgresql"), primary_key=True, autoincrement=True),
+    # A digest of the entry: one that is written again adds nothing.
+    Column("entry", Text, nullable=False),
+    _text("milestone"),
+    _instant("at"),
+    _text("kind"),
+    _text("by"),
+    _text("why"),
+    _text("facts"),
+    UniqueConstraint("entry", name="history_entry"),
+    sqlite_autoincrement=True,
+)
+Index("history_of", history.c.milestone, history.c.at, history.c.seq)
+Index("history_at", history.c.at, history.c.seq)
+
+remembered = Table(
+    "remembered",
+    metadata,
+    Column("milestone", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    _text("state"),
+)
+
+node = Table(
+    "node",
+    metadata,
+    Column("node", Text, primary_key=True),
+    _text("version"),
+    _instant("started_at"),
+    _instant("seen_at"),
+    _text("config_id"),
+    _text("problems"),
+    _text("receivers"),
+)

@@ -1,0 +1,115 @@
+"""Rows into the tables, in bulk, for whichever method they belong to. Nothing here is written twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, and_, bindparam, case, or_, update
+
+from alertd.core.ledger import Attempt, Delivery, HistoryEntry, Owed, Record
+from alertd.ports import Changes, NodeReport
+from alertd.store import rows, schema
+from alertd.store.dialect import insert_into
+
+
+def write_changes(connection: Connection, changes: Changes) -> None:
+    """What is owed comes after what is cancelled: a key that is in both is pending afterwards."""
+    write_records(connection, changes.records)
+    if changes.cancelled:
+        statement = update(schema.owed).where(schema.owed.c.key == bindparam("of"), schema.IS_PENDING)
+        connection.execute(
+            statement.values(state="cancelled", reason=bindparam("because")),
+            [{"of": key, "because": reason} for key, reason in changes.cancelled],
+        )
+    write_owed(connection, changes.owed)
+    write_history(connection, changes.history)
+    write_deliveries(connection, changes.deliveries)
+
+
+def write_records(connection: Connection, records: Sequence[Record]) -> None:
+    """New ones as they are; of those that are there, all but the standing and when they were first loaded."""
+    if not records:
+        return
+    insert = insert_into(connection, schema.milestone)
+    kept = {"id", "standing", "done_on", "loaded_at"}
+    changed = {column.name: column for column in insert.excluded if column.name not in kept}
+    statement = insert.on_conflict_do_update(index_elements=["id"], set_=changed)
+    connection.execute(statement, [rows.fields_of_record(record) for record in records])
+
+
+def write_owed(connection: Connection, owed: Sequence[Owed]) -> None:
+    """By ``rules.brought_up_to_date``, in one statement: what did not change is not written."""
+    if not owed:
+        return
+    insert = insert_into(connection, schema.owed)
+    old, new = schema.owed.c, insert.excluded
+    was_pending = old.state == "pending"
+    still_deferred = and_(was_pending, old.wake_at > old.at, old.wake_at > new.wake_at)
+    wake_at = case((still_deferred, old.wake_at), else_=new.wake_at)
+    differs = or_(
+        old.at != new.at,
+        old.wake_at != wake_at,
+        old.grouping != new.grouping,
+        old.move.is_distinct_from(new.move),
+    )
+    statement = insert.on_conflict_do_update(
+        index_elements=["key"],
+        set_={
+            "state": "pending",
+            "at": new.at,
+            "wake_at": wake_at,
+            "grouping": new.grouping,
+            "move": new.move,
+            "reason": case((was_pending, old.reason), else_=new.reason),
+        },
+        where=or_(old.state == "cancelled", and_(was_pending, differs)),
+    )
+    connection.execute(statement, [rows.fields_of_owed(one) for one in owed])
+
+
+def write_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
+    """Those that are new, with their members; one that is there has the same, as its id is their digest."""
+    if not deliveries:
+        return
+    statement = insert_into(connection, schema.delivery).on_conflict_do_nothing()
+    connection.execute(statement, [rows.fields_of_delivery(one) for one in deliveries])
+    members = [
+        {"delivery": one.id, "position": position, "key": key}
+        for one in deliveries
+        for position, key in enumerate(one.members)
+    ]
+    if members:
+        connection.execute(insert_into(connection, schema.member).on_conflict_do_nothing(), members)
+
+
+def write_attempts(connection: Connection, attempts: Sequence[Attempt]) -> None:
+    """Those whose number is new."""
+    if attempts:
+        statement = insert_into(connection, schema.attempt).on_conflict_do_nothing()
+        connection.execute(statement, [rows.fields_of_attempt(one) for one in attempts])
+
+
+def write_history(connection: Connection, entries: Iterable[HistoryEntry]) -> None:
+    """Append those that do not say what is there already."""
+    fields = [rows.fields_of_entry(entry) for entry in entries]
+    if fields:
+        statement = insert_into(connection, schema.history).on_conflict_do_nothing(index_elements=["entry"])
+        connection.execute(statement, fields)
+
+
+def write_states(connection: Connection, states: Sequence[rows.Fields]) -> None:
+    """What notifiers returned, over what they returned before."""
+    if states:
+        insert = insert_into(connection, schema.remembered)
+        statement = insert.on_conflict_do_update(
+            index_elements=["milestone", "channel"], set_={"state": insert.excluded.state}
+        )
+        connection.execute(statement, states)
+
+
+def write_node(connection: Connection, node: NodeReport) -> None:
+    """Over what the daemon of that name said before."""
+    insert = insert_into(connection, schema.node)
+    said = {column.name: column for column in insert.excluded if column.name != "node"}
+    statement = insert.on_conflict_do_update(index_elements=["node"], set_=said)
+    connection.execute(statement, rows.fields_of_node(node))
