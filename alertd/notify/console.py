@@ -1,0 +1,54 @@
+"""Prints a message: in colours and boxes on a terminal, as plain text anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from alertd.core.message import Message
+from alertd.core.outcome import Outcome, Retry, Sent
+from alertd.notify.clean import fit
+from alertd.notify.kit import Env, NotifierOptions
+from alertd.notify.text import render_text
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+
+class ConsoleOptions(NotifierOptions):
+    """Options of ``type: console``: it has none."""
+
+
+class ConsoleNotifier:
+    """Standard output. A repeat can be told by the id at the bottom."""
+
+    Options = ConsoleOptions
+
+    def __init__(self, options: ConsoleOptions, env: Env) -> None:  # noqa: ARG002
+        self._out = env.out
+
+    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
+        try:
+            _write(self._out, _rendered(fit(message), self._out))
+        except (OSError, ValueError) as error:  # ValueError: it was closed
+            why = error.strerror if isinstance(error, OSError) else "it is closed"
+            return Retry(reason=f"cannot write to the console: {why}")
+        return Sent()
+
+    async def aclose(self) -> None:
+        """The stream belongs to the process."""
+
+
+def _rendered(message: Message, out: TextIO) -> str:
+    if not out.isatty():
+        return render_text(message) + "\n"
+    from alertd.notify.terminal import render_terminal
+
+    return render_terminal(message, out)
+
+
+def _write(out: TextIO, text: str) -> None:
+    """In one piece, so that two messages never mix; what the encoding lacks becomes a question mark."""
+    encoding = out.encoding or "utf-8"
+    out.write(text.encode(encoding, "replace").decode(encoding))
+    out.flush()

@@ -1,0 +1,83 @@
+"""What a notifier is made of: its class contract, its surroundings, and the shapes of its options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TextIO
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from alertd.core.config import Smtp
+from alertd.notify.http import HttpClient
+from alertd.ports import Clock, Notifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Env:
+    """What a notifier may use of the world. One for all notifiers of a process.
+
+    Attributes:
+        http: the only way to speak HTTP.
+        clock: the only way to know the time.
+        secret: from the value of a ``*_file`` option to the secret; read at each send. Raises
+            :class:`alertd.notify.secret.SecretUnreadable`.
+        out: where the console notifier prints.
+        smtp: the mail relay.
+        host: the domain of Message-IDs; not a container's name, it should stay the same for years.
+    """
+
+    http: HttpClient
+    clock: Clock
+    secret: Callable[[str], str] = field(repr=False)
+    out: TextIO
+    smtp: Smtp = field(default_factory=Smtp)
+    host: str = "localhost"
+
+
+class NotifierClass(Protocol):
+    """What an entry point in the group ``alertd.notifiers`` names: a class of notifiers.
+
+    ``Options`` is a pydantic model that forbids unknown keys, keeps inline secrets as ``SecretStr`` and takes
+    each secret ``x`` also as ``x_file``. Making a notifier does no I/O and cannot fail for valid options;
+    ``send`` and ``aclose`` are those of :class:`alertd.ports.Notifier`.
+    """
+
+    @property
+    def Options(self) -> type[BaseModel]: ...  # noqa: N802  a class, though a member
+
+    def __call__(self, options: Any, env: Env) -> Notifier: ...
+
+
+class NotifierOptions(BaseModel):
+    """The base of every notifier's options."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        # A validation error names the key and the rule; what was given may be a secret.
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+
+def exactly_one(options: BaseModel, name: str) -> None:
+    """Raise ValueError unless just one of ``name`` and ``<name>_file`` is given."""
+    given = at_most_one(options, name)
+    if not given:
+        raise ValueError(f"{name} or {name}_file is required")
+
+
+def at_most_one(options: BaseModel, name: str) -> bool:
+    """Whether one of ``name`` and ``<name>_file`` is given. Raises ValueError when both are."""
+    inline, file = bool(getattr(options, name)), bool(getattr(options, f"{name}_file"))
+    if inline and file:
+        raise ValueError(f"{name} and {name}_file exclude each other")
+    return inline or file
+
+
+def revealed(inline: SecretStr | None, file: str, env: Env) -> str:
+    """The secret itself, from whichever of the two was given; "" when neither was."""
+    if inline is not None:
+        return inline.get_secret_value()
+    return env.secret(file) if file else ""

@@ -1,0 +1,122 @@
+"""The body of a webhook: every fact of a message as JSON, for programs.
+
+Within a version, names are only ever added. Instants are ISO 8601 in UTC with ``Z``. A window is half-open; an
+end that it does not have is null.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from alertd.core.message import Account, ClaimLine, Item, Kind, Message
+
+VERSION = 1
+
+
+def body_of(message: Message) -> bytes:
+    """UTF-8, one line, keys in a fixed order: the same message gives the same bytes.
+
+    How often it was tried is not in it: a retry is the same request under the same id, and a receiver that
+    compares bodies (as the Idempotency-Key draft suggests) has no cause to refuse it.
+    """
+    # ASCII only: half a surrogate pair, or a line separator, passes every parser as an escape.
+    return json.dumps(payload_of(message), separators=(",", ":")).encode("ascii")
+
+
+def payload_of(message: Message) -> dict[str, Any]:
+    """The body as values. ``data.id`` is the delivery's id, the same as in the header."""
+    return {
+        "version": VERSION,
+        "type": type_of(message),
+        "timestamp": instant(message.at),
+        "data": {
+            "id": message.id,
+            "receiver": message.receiver,
+            "channel": message.channel,
+            "subject": message.subject,
+            "intro": message.intro,
+            "lines": list(message.lines),
+            "items": [_item(item) for item in message.items],
+        },
+    }
+
+
+def type_of(message: Message) -> str:
+    """``milestone.`` and the cause, ``milestones.many``, ``alertd.notice`` or ``alertd.test``."""
+    match message.kind:
+        case Kind.SINGLE:
+            return f"milestone.{message.items[0].cause.value}"
+        case Kind.MANY:
+            return "milestones.many"
+        case Kind.NOTICE:
+            return "alertd.notice"
+        case Kind.TEST:
+            return "alertd.test"
+
+
+def instant(at: datetime | None) -> str | None:
+    """``2026-11-24T06:00:00Z``; fractions only when there are any."""
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {
+        "milestone": item.milestone,
+        "timeline": item.timeline,
+        "timeline_title": item.timeline_title,
+        "title": item.title,
+        "description": item.description,
+        "url": item.url,
+        "labels": _sorted(item.labels),
+        "cause": item.cause.value,
+        "offset": item.offset,
+        "state": item.state.name.lower(),
+        "contested": item.contested,
+        "tentative": item.tentative,
+        "revision": item.revision,
+        "zone": item.zone,
+        "tone": item.tone.value,
+        "badge": item.badge,
+        "phrase": item.phrase,
+        "headline": item.headline,
+        "details": list(item.details),
+        "late": item.late,
+        "next": item.next,
+        "why": item.why,
+        "claims": [_claim(claim) for claim in item.claims],
+        "keys": list(item.keys),
+    }
+
+
+def _claim(claim: ClaimLine) -> dict[str, Any]:
+    return {
+        "phrase": claim.phrase,
+        "edtf": claim.edtf,
+        "window": {"begins": instant(claim.begins), "ends": instant(claim.ends)},
+        "status": claim.status,
+        "days": claim.days,
+        "rank": claim.rank,
+        "live": claim.live,
+        "headline": claim.headline,
+        "note": claim.note,
+        "derived": claim.derived,
+        "accounts": [_account(account) for account in claim.accounts],
+    }
+
+
+def _account(account: Account) -> dict[str, str]:
+    return {
+        "id": account.id,
+        "who": account.who,
+        "brief": account.brief,
+        "publisher": account.publisher,
+        "published": account.published,
+        "url": account.url,
+    }
+
+
+def _sorted(labels: Mapping[str, str]) -> dict[str, str]:
+    return dict(sorted(labels.items()))

@@ -1,0 +1,68 @@
+"""What a remote end says of us, made fit to be kept: one line, short, and without secrets.
+
+A server may echo a request's URL or headers in its answer, so every text that comes from outside goes
+through here before it becomes part of an Outcome.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote, urlsplit
+
+MAX_QUOTE = 200
+"""The most characters of a remote text that are kept."""
+
+MIN_SECRET = 6
+"""Shorter texts are not hidden: hiding ``a`` would only spoil the sentence, and it is no secret."""
+
+HIDDEN = "[hidden]"
+
+_URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/@\"'<>]*@)?([^\s/?#\"'<>]*)[^\s\"'<>]*", re.IGNORECASE)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+
+
+def quote(raw: bytes | str, hidden: Iterable[str] = ()) -> str:
+    """At most ``MAX_QUOTE`` characters of ``raw`` on one line; URLs keep their scheme and host only.
+
+    Args:
+        raw: what came from outside; bytes are read as UTF-8, whatever they are.
+        hidden: secrets that must not be in it.
+    """
+    # What is shown is cut only after the hiding: half a secret is one too.
+    text = (
+        raw[: 64 * MAX_QUOTE].decode("utf-8", "replace") if isinstance(raw, bytes) else raw[: 64 * MAX_QUOTE]
+    )
+    for secret in sorted({one for one in hidden if len(one) >= MIN_SECRET}, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    text = _URL.sub(r"\1\2/…", text)
+    text = " ".join(_UNPRINTABLE.sub(" ", text).split())
+    return text if len(text) <= MAX_QUOTE else text[: MAX_QUOTE - 1] + "…"
+
+
+def origin(url: str) -> str:
+    """``https://example.org``: all that may be shown of a URL."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "an address that is no URL"
+    host = parts.hostname or ""
+    return (
+        f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+        if host
+        else "an address without a host"
+    )
+
+
+def secrets_in(url: str) -> tuple[str, ...]:
+    """The parts of a URL that may be secret, each as written and decoded: everything but scheme and host."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return (url,)
+    whole = url.partition(parts.netloc)[2] if parts.netloc else url
+    pieces = [whole, parts.path, parts.query, parts.fragment, parts.username or "", parts.password or ""]
+    pieces += parts.path.split("/")
+    pieces += [value for pair in parts.query.split("&") for value in (pair, pair.partition("=")[2])]
+    return tuple(dict.fromkeys(one for piece in pieces for one in (piece, unquote(piece)) if one))

@@ -1,0 +1,27 @@
+"""Says whether a text is a URL that may be posted to."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+MAX_URL = 2_000
+
+_ODD = re.compile(r"[^\x21-\x7e]")
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError, whose text reads after "the URL" and does not quote it, unless it is http or https.
+
+    Other than ASCII is refused: a host's name is to be written as it is asked for (``xn--...``), a path as it
+    is sent (``%C3%A9``).
+    """
+    if not url or len(url) > MAX_URL or _ODD.search(url):
+        raise ValueError(f"is not a URL of at most {MAX_URL} ASCII characters without spaces")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("is not an http or https URL with a host")

@@ -1,0 +1,26 @@
+"""For tests of notifiers, ours and yours: sample messages, and real servers on the loopback interface.
+
+    from alertd.testing import Answer, Fault, HttpSink, SmtpSink, sample_message, notifier_env
+
+The servers need the packages trustme and aiosmtpd, which alertd itself does not.
+"""
+
+from __future__ import annotations
+
+from alertd.testing.env import FixedClock, notifier_env
+from alertd.testing.http_sink import Answer, Fault, HttpSink, Received
+from alertd.testing.messages import SAMPLES, sample_message
+from alertd.testing.smtp_sink import Mail, SmtpSink
+
+__all__ = [
+    "SAMPLES",
+    "Answer",
+    "Fault",
+    "FixedClock",
+    "HttpSink",
+    "Mail",
+    "Received",
+    "SmtpSink",
+    "notifier_env",
+    "sample_message",
+]

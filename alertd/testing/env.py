@@ -1,0 +1,59 @@
+"""A notifier's surroundings for a test."""
+
+from __future__ import annotations
+
+import io
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TextIO
+
+from alertd.core.config import Smtp
+from alertd.notify.http import HttpClient
+from alertd.notify.kit import Env
+from alertd.notify.secret import SecretUnreadable
+
+
+@dataclass(slots=True)
+class FixedClock:
+    """A clock that stands still until it is set; it starts when the sample messages were composed."""
+
+    at: datetime = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
+    seconds: float = 0.0
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def notifier_env(
+    *,
+    secrets: Mapping[str, str] | None = None,
+    smtp: Smtp | None = None,
+    out: TextIO | None = None,
+    clock: FixedClock | None = None,
+    tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+) -> Env:
+    """An environment whose secrets are those given, by name. Close its ``http`` at the end.
+
+    Args:
+        secrets: looked at again at each send, so a test can rotate one by changing the mapping.
+    """
+    held = secrets if secrets is not None else {}
+
+    def secret(name: str) -> str:
+        if name not in held:
+            raise SecretUnreadable(f"secret file {name!r}: not found")
+        return held[name]
+
+    return Env(
+        http=HttpClient(tls),
+        clock=clock or FixedClock(),
+        secret=secret,
+        out=out or io.StringIO(),
+        smtp=smtp or Smtp(),
+        host="alertd.example",
+    )

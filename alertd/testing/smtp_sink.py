@@ -1,0 +1,163 @@
+"""A real SMTP server on the loopback interface that records the mail it gets and fails by a script."""
+
+# ruff: noqa: ARG002, N802  aiosmtpd sets the names and arguments of what it calls
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from types import TracebackType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """One accepted mail: its envelope, and its bytes as they came."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    raw: bytes
+    encrypted: bool
+    user: str
+
+    @property
+    def message(self) -> EmailMessage:
+        parsed = message_from_bytes(self.raw, policy=SMTP_POLICY)
+        assert isinstance(parsed, EmailMessage)  # noqa: S101  the policy makes it one
+        return parsed
+
+
+@dataclass(slots=True, kw_only=True)
+class SmtpSink:
+    """An async context manager.
+
+    Attributes:
+        tls: ``""``, ``"starttls"`` (offered and required) or ``"implicit"``.
+        login: user and password, when it asks for them.
+        mail_from: what to answer to MAIL, such as ``451 4.7.1 later``; "" accepts.
+        rcpt_to: the same to RCPT, by address.
+        data: the same to DATA, given after the mail was read (and not recorded).
+        drop: ``"greeting"`` (closes at once), ``"data"`` (closes once the mail was read) or ``"hang"``
+            (never answers once the mail was read).
+        mails: what was accepted, or read before it was dropped.
+    """
+
+    tls: str = ""
+    login: tuple[str, str] | None = None
+    mail_from: str = ""
+    rcpt_to: Mapping[str, str] = field(default_factory=dict)
+    data: str = ""
+    drop: str = ""
+    mails: list[Mail] = field(default_factory=list)
+    ca_pem: bytes = b""
+    _server: asyncio.Server | None = None
+    _closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None  # noqa: S101  use it within `async with`
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def __aenter__(self) -> SmtpSink:
+        context = self._context() if self.tls else None
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: self._session(context),
+            "127.0.0.1",
+            0,
+            ssl=context if self.tls == "implicit" else None,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        assert self._server is not None  # noqa: S101
+        self._server.close()
+        await self._server.wait_closed()
+
+    def _context(self) -> ssl.SSLContext:
+        import trustme
+
+        ca = trustme.CA()
+        self.ca_pem = ca.cert_pem.bytes()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ca.issue_cert("localhost").configure_cert(context)
+        return context
+
+    def _session(self, context: ssl.SSLContext | None) -> asyncio.Protocol:
+        if self.drop == "greeting":
+            return _Closer()
+        from aiosmtpd.smtp import SMTP
+
+        return SMTP(
+            _Handler(self),
+            hostname="sink.example",
+            loop=asyncio.get_running_loop(),
+            tls_context=context if self.tls == "starttls" else None,
+            require_starttls=self.tls == "starttls",
+            auth_required=self.login is not None,
+            auth_require_tls=self.tls == "starttls",
+            authenticator=self._authenticate if self.login else None,
+        )
+
+    def _authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> Any:
+        from aiosmtpd.smtp import AuthResult
+
+        assert self.login is not None  # noqa: S101
+        given = (data.login.decode(), data.password.decode())
+        return AuthResult(success=given == self.login, handled=False, auth_data=given[0])
+
+
+class _Closer(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+class _Handler:
+    """What aiosmtpd calls; the names are its own."""
+
+    def __init__(self, sink: SmtpSink) -> None:
+        self._sink = sink
+
+    async def handle_MAIL(
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        if self._sink.mail_from:
+            return self._sink.mail_from
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
+
+    async def handle_RCPT(
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        if address in self._sink.rcpt_to:
+            return self._sink.rcpt_to[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        sink = self._sink
+        if sink.data:
+            return sink.data
+        sink.mails.append(
+            Mail(
+                sender=envelope.mail_from,
+                recipients=tuple(envelope.rcpt_tos),
+                raw=envelope.content,
+                encrypted=session.ssl is not None or sink.tls == "implicit",
+                user=session.auth_data or "",
+            )
+        )
+        if sink.drop == "data":
+            server.transport.abort()
+        if sink.drop == "hang":
+            await sink._closing.wait()
+        return "250 OK"
