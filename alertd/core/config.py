@@ -93,12 +93,16 @@ class Timeline:
         file: name relative to the configuration folder, such as ``milestones/iraq.yaml``.
         milestones: in the order of the file, relative claims not yet resolved, recurring ones
             not yet expanded.
+        description: a longer text for people.
+        url: where to read more.
     """
 
     id: str
     title: str
     file: str
     milestones: tuple[Milestone, ...] = ()
+    description: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,8 @@ class _TimelineFile:
         self._inherited = inherited
         self._id = ""
         self._title = ""
+        self._text = ""
+        self._url = ""
         self._place = (1, 1)
         self._zone: ZoneInfo = inherited.zone
         self._labels: Mapping[str, str] = {}
@@ -84,7 +86,12 @@ class _TimelineFile:
         problems = tuple(self._reader.problems)
         if not problems:
             timeline = Timeline(
-                id=self._id, title=self._title, file=self._reader.file, milestones=tuple(self._milestones)
+                id=self._id,
+                title=self._title,
+                file=self._reader.file,
+                milestones=tuple(self._milestones),
+                description=self._text,
+                url=self._url,
             )
         return TimelineRead(
             timeline=timeline,
@@ -110,7 +117,7 @@ class _TimelineFile:
         if "labels" in values:
             self._labels = labels(reader, values["labels"])
         self._policy = self._policy_in(values)
-        self._about(values)
+        self._text, self._url = self._about(values)
         known = sources(reader, values["sources"]) if "sources" in values else {}
         claims = Claims(reader, self._id, known)
         if "milestones" in values:
