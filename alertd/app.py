@@ -72,9 +72,9 @@ def milestones(found: Definitions, done: Mapping[str, date] | None = None) -> di
 
 async def ledger(settings: Settings) -> Ledger:
     """The ledger, opened; an embedded one is migrated."""
-    from alertd.store import open_ledger
+    from alertd.store.sql import open_ledger
 
-    return await open_ledger(settings.database_url())
+    return open_ledger(settings.database_url())
 
 
 async def act(book: Ledger, config: Config, action: Action) -> Record:
