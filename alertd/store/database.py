@@ -29,16 +29,31 @@ T = TypeVar("T")
 class Database:
     """See the module. ``where`` names it in errors: a path, or a URL without its password."""
 
-    def __init__(self, url: str, busy_timeout_s: float) -> None:
-        parsed = _parsed(url)
-        in_memory = parsed.database in (None, "", ":memory:")
-        self.where = ":memory:" if in_memory else str(parsed.database)
-        if not in_memory:
-            _make_file(Path(self.where))
-        self._reader = _engine(parsed, busy_timeout_s)
-        self._writer = self._reader.execution_options(alertd_writes=True)
+    def __init__(self, engine: Engine, where: str) -> None:
+        self.where = where
+        self._reader = engine
+        self._writer = engine.execution_options(alertd_writes=True)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alertd-ledger")
         self._closed = False
+
+    @classmethod
+    async def open(cls, url: str, busy_timeout_s: float) -> Database:
+        """The database at ``url``; a file that is missing is made. Its connection is opened at the first use.
+
+        Raises:
+            SettingsError: ``url`` is none, or of a kind that alertd cannot use.
+            LedgerUnavailable: the file cannot be made.
+        """
+        parsed = _parsed(url)
+        in_memory = parsed.database in (None, "", ":memory:")
+        database = cls(_engine(parsed, busy_timeout_s), ":memory:" if in_memory else str(parsed.database))
+        if not in_memory:
+            try:
+                await asyncio.wrap_future(database._thread.submit(_make_file, Path(database.where)))
+            except BaseException:
+                await database.close()
+                raise
+        return database
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """What ``work`` returns, from one snapshot of the database."""
@@ -48,26 +63,11 @@ class Database:
         """What ``work`` returns, once what it wrote is on the disk."""
         return await self._away(self._writer, work)
 
-    def write_now(self, work: Callable[[Connection], T]) -> T:
-        """As ``write``, for when there is no event loop yet: it blocks the caller."""
-        return self._thread.submit(self._in_transaction, self._writer, work).result()
-
-    def read_now(self, work: Callable[[Connection], T]) -> T:
-        """As ``read``, for when there is no event loop yet: it blocks the caller."""
-        return self._thread.submit(self._in_transaction, self._reader, work).result()
-
     async def close(self) -> None:
         """Give back the connection, when what was asked before is done."""
         if not self._closed:
             self._closed = True
             await asyncio.wrap_future(self._thread.submit(self._reader.dispose))
-            self._thread.shutdown()
-
-    def close_now(self) -> None:
-        """As ``close``, for when there is no event loop yet."""
-        if not self._closed:
-            self._closed = True
-            self._thread.submit(self._reader.dispose).result()
             self._thread.shutdown()
 
     async def _away(self, engine: Engine, work: Callable[[Connection], T]) -> T:

@@ -105,8 +105,15 @@ class MemoryLedger:
         self._write(deliveries=decisions.deliveries)
         return True
 
-    async def lease(  # noqa: PLR0917  as the contract has it
-        self, owner: str, now: datetime, until: datetime, limit: int, per_channel: int, skip: frozenset[str]
+    async def lease(
+        self,
+        owner: str,
+        now: datetime,
+        *,
+        until: datetime,
+        limit: int,
+        per_channel: int,
+        skip: frozenset[str] = frozenset(),
     ) -> Sequence[Lease]:
         ready = [
             one
@@ -172,7 +179,7 @@ class MemoryLedger:
         standing = standings.apply(record.standing, action, record.window_ids)
         self._refuse_strays(owed, (), {})
         self._records[record.id] = replace(record, standing=standing)
-        self._write(owed=owed, history=(entry,))
+        self._write(owed=owed, history=(entry,), woken=True)
         return self._records[record.id]
 
     async def retry(self, delivery: str, now: datetime, by: str) -> Delivery:
@@ -270,10 +277,11 @@ class MemoryLedger:
         owed: Iterable[Owed] = (),
         deliveries: Iterable[Delivery] = (),
         history: Iterable[HistoryEntry] = (),
+        woken: bool = False,
     ) -> None:
         for one in owed:
             old = self._owed.get(one.key)
-            self._owed[one.key] = rules.brought_up_to_date(old, one) if old else one
+            self._owed[one.key] = rules.brought_up_to_date(old, one, woken=woken) if old else one
         for delivery in deliveries:
             if delivery.id not in self._deliveries:
                 self._deliveries[delivery.id] = delivery

@@ -33,17 +33,22 @@ def overtaken(members: Iterable[Owed], latest: Mapping[tuple[str, str, str], dat
     )
 
 
-def brought_up_to_date(old: Owed, new: Owed) -> Owed:
-    """What is in the ledger for a key after ``new`` was found to be owed (see ``ports.Changes``)."""
+def brought_up_to_date(old: Owed, new: Owed, *, woken: bool) -> Owed:
+    """What is in the ledger for a key after ``new`` was found to be owed (see ``ports.Changes``).
+
+    Args:
+        woken: ``new`` comes with what a person said, which ends a deferral; a reload does not.
+    """
     match old.state:
         case OwedState.PENDING:
-            deferred = old.wake_at > old.at
+            deferred = old.wake_at > old.at and not woken
             wake_at = max(old.wake_at, new.wake_at) if deferred else new.wake_at
             return replace(old, at=new.at, wake_at=wake_at, group=new.group, move=new.move)
         case OwedState.CANCELLED:
+            # As it is given: it may be too late for it by now, or a moved message may say it all.
             return replace(
                 old,
-                state=OwedState.PENDING,
+                state=new.state,
                 at=new.at,
                 wake_at=new.wake_at,
                 group=new.group,

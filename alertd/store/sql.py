@@ -23,38 +23,12 @@ from alertd.core.standing import Action
 from alertd.ports import Changes, NodeReport, Settlement
 from alertd.store import acting, dispatching, reading, writing
 from alertd.store.database import Database
-from alertd.store.upgrade import ensure_schema
 
 T = TypeVar("T")
 
-BUSY_TIMEOUT_S = 10.0
-"""How long to wait for another writer."""
-
-
-def open_ledger(url: str, *, migrate: bool = True, busy_timeout_s: float = BUSY_TIMEOUT_S) -> SqlLedger:
-    """The ledger at ``url``, ready for use. Blocks: meant for the start, before the event loop has work.
-
-    Args:
-        url: ``sqlite:///relative/path``, ``sqlite:////absolute/path``, or ``sqlite://`` for one that is
-            forgotten. Missing folders are made with mode 0700, the file with 0600.
-        migrate: bring an older schema up to date instead of refusing it.
-
-    Raises:
-        SettingsError: ``url`` names no database that alertd can use.
-        SchemaTooNew, SchemaTooOld: its schema is not the one that this alertd needs.
-        LedgerBusy, LedgerUnavailable: it cannot be opened now.
-    """
-    database = Database(url, busy_timeout_s)
-    try:
-        ensure_schema(database, migrate=migrate)
-    except BaseException:
-        database.close_now()
-        raise
-    return SqlLedger(database)
-
 
 class SqlLedger:
-    """See :class:`alertd.ports.Ledger`; made by :func:`open_ledger`."""
+    """See :class:`alertd.ports.Ledger`; made by :func:`alertd.store.open_ledger`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -79,8 +53,15 @@ class SqlLedger:
     async def bind(self, decisions: Decisions) -> bool:
         return await self._write(partial(dispatching.bind, decisions=decisions))
 
-    async def lease(  # noqa: PLR0917  as the contract has it
-        self, owner: str, now: datetime, until: datetime, limit: int, per_channel: int, skip: frozenset[str]
+    async def lease(
+        self,
+        owner: str,
+        now: datetime,
+        *,
+        until: datetime,
+        limit: int,
+        per_channel: int,
+        skip: frozenset[str] = frozenset(),
     ) -> Sequence[Lease]:
         return await self._write(
             partial(

@@ -16,36 +16,21 @@ if TYPE_CHECKING:
 HEAD = REVISIONS[-1]
 
 
-def migrate(url: str, *, busy_timeout_s: float = 10.0) -> tuple[str, str]:
-    """Bring the database at ``url`` up to date. Returns its revision before (``""``: it was empty) and after.
-
-    Raises:
-        SettingsError, SchemaTooNew, LedgerBusy, LedgerUnavailable: see ``open_ledger``.
-    """
-    database = Database(url, busy_timeout_s)
-    try:
-        before = database.read_now(revision)
-        ensure_schema(database, migrate=True)
-    finally:
-        database.close_now()
-    return before, HEAD
-
-
-def ensure_schema(database: Database, *, migrate: bool) -> None:
+async def ensure_schema(database: Database, *, migrate: bool) -> None:
     """Return when the schema is the one that this alertd needs.
 
     Raises:
         SchemaTooNew: a newer alertd has migrated it.
         SchemaTooOld: it is behind, and ``migrate`` is false.
     """
-    found = database.read_now(revision)
+    found = await database.read(revision)
     if found == HEAD:
         return
     _refuse_newer(found, database.where)
     if not migrate:
         said = f"is at revision {found}" if found else "has no tables yet"
         raise SchemaTooOld(f"{database.where} {said}, this alertd needs {HEAD}; run `alertd migrate`")
-    database.write_now(lambda connection: _upgrade(connection, database.where))
+    await database.write(lambda connection: _upgrade(connection, database.where))
 
 
 def revision(connection: Connection) -> str:

@@ -37,7 +37,7 @@ def write_records(connection: Connection, records: Sequence[Record]) -> None:
     connection.execute(statement, [rows.fields_of_record(record) for record in records])
 
 
-def write_owed(connection: Connection, owed: Sequence[Owed]) -> None:
+def write_owed(connection: Connection, owed: Sequence[Owed], *, woken: bool = False) -> None:
     """By ``rules.brought_up_to_date``, in one statement: what did not change is not written."""
     if not owed:
         return
@@ -45,7 +45,7 @@ def write_owed(connection: Connection, owed: Sequence[Owed]) -> None:
     old, new = schema.owed.c, insert.excluded
     was_pending = old.state == "pending"
     still_deferred = and_(was_pending, old.wake_at > old.at, old.wake_at > new.wake_at)
-    wake_at = case((still_deferred, old.wake_at), else_=new.wake_at)
+    wake_at = new.wake_at if woken else case((still_deferred, old.wake_at), else_=new.wake_at)
     differs = or_(
         old.at != new.at,
         old.wake_at != wake_at,
@@ -55,7 +55,7 @@ def write_owed(connection: Connection, owed: Sequence[Owed]) -> None:
     statement = insert.on_conflict_do_update(
         index_elements=["key"],
         set_={
-            "state": "pending",
+            "state": case((was_pending, old.state), else_=new.state),
             "at": new.at,
             "wake_at": wake_at,
             "grouping": new.grouping,

@@ -1,0 +1,197 @@
+"""Milestones, what is owed for them and deliveries to try a ledger with: one line each in a test."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from alertd.core.deadline import parse_deadline
+from alertd.core.delivery import Decisions, Verdict, delivery_id
+from alertd.core.ledger import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    HistoryEntry,
+    Lease,
+    Notice,
+    Owed,
+    OwedState,
+    Record,
+    Value,
+)
+from alertd.core.milestone import Claim, Milestone, Source
+from alertd.core.occurrence import Cause
+from alertd.core.policy import Policy
+from alertd.core.standing import Action, ActionKind
+from alertd.ports import Changes, Ledger, Settlement
+
+NOW = datetime(2026, 9, 1, 6, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+WINDOW = "2026-09-01/2026-10-01"
+MINISTER = Source(id="minister", who="A. Minister, of something", published="2024-09-08")
+
+
+def a_value(**changes: Any) -> Value:
+    base = Value(
+        window_id=WINDOW,
+        edtf="2026-09",
+        phrase="by September 2026",
+        accounts=("the minister",),
+        source_ids=("minister",),
+    )
+    return replace(base, **changes)
+
+
+def a_record(id: str = "iraq/phase-2", *, title: str = "They leave", **changes: Any) -> Record:  # noqa: A002
+    milestone = Milestone(
+        id=id,
+        timeline=id.partition("/")[0],
+        timeline_title="Withdrawal",
+        title=title,
+        zone=ZoneInfo("Asia/Baghdad"),
+        policy=Policy(),
+        claims=(Claim(deadline=parse_deadline("2026-09"), sources=(MINISTER,)),),
+        labels={"country": "iraq"},
+    )
+    base = Record(
+        milestone=milestone,
+        file=f"milestones/{milestone.timeline}.yaml",
+        revision=1,
+        values=(a_value(),),
+        loaded_at=NOW,
+        changed_at=NOW,
+    )
+    return replace(base, **changes)
+
+
+def an_owed(key: str = "k1", *, at: datetime = NOW, **changes: Any) -> Owed:
+    """Owed to ``desk`` for the sample milestone, pending, to be looked at when it is due."""
+    base = Owed(
+        key=key,
+        milestone="iraq/phase-2",
+        receiver="desk",
+        cause=Cause.APPROACHING,
+        offset="-7d",
+        window_id=WINDOW,
+        at=at,
+        wake_at=at,
+        group=(("timeline", "iraq"),),
+    )
+    return replace(base, **changes)
+
+
+def a_delivery(*members: str, receiver: str = "desk", notifier: str = "hook", **changes: Any) -> Delivery:
+    base = Delivery(
+        id=delivery_id(receiver, notifier, members),
+        receiver=receiver,
+        notifier=notifier,
+        members=members,
+        bound_at=NOW,
+        next_at=NOW,
+    )
+    return replace(base, **changes)
+
+
+def a_notice(slot: str = "broken file", **changes: Any) -> Delivery:
+    """A notice to the operator: a delivery that carries no occurrence."""
+    notice = Notice(slot=slot, headline="a file cannot be read", lines=("iraq.yaml:3:5: no",))
+    return a_delivery(id=delivery_id("ops", "hook", (slot,)), receiver="ops", notice=notice, **changes)
+
+
+def an_action(kind: ActionKind, **changes: Any) -> Action:
+    base = Action(kind=kind, milestone="iraq/phase-2", at=NOW, by="ada", why="she said so")
+    match kind:
+        case ActionKind.ACK | ActionKind.SNOOZE:
+            base = replace(base, until=NOW + DAY)
+        case ActionKind.DONE:
+            base = replace(base, done_on=NOW.date(), evidence="https://example.org/photo")
+        case ActionKind.CANCEL | ActionKind.REOPEN:
+            pass
+    return replace(base, **changes)
+
+
+def an_entry(**changes: Any) -> HistoryEntry:
+    base = HistoryEntry(milestone="iraq/phase-2", at=NOW, kind="loaded", facts={"file": "iraq.yaml"})
+    return replace(base, **changes)
+
+
+def bound(key: str) -> Verdict:
+    return Verdict(key=key, state=OwedState.BOUND, reason="")
+
+
+async def bind(ledger: Ledger, *deliveries: Delivery) -> None:
+    """Bind every member of the deliveries, which must be pending."""
+    keys = dict.fromkeys(key for delivery in deliveries for key in delivery.members)
+    verdicts = tuple(bound(key) for key in keys)
+    assert await ledger.bind(Decisions(deliveries=deliveries, verdicts=verdicts))
+
+
+async def fill(ledger: Ledger, *owed: Owed, deliveries: Sequence[Delivery] = ()) -> None:
+    """Write the sample milestones that the occurrences need, the occurrences, and bind the deliveries."""
+    ids = dict.fromkeys(("iraq/phase-2", *(one.milestone for one in owed)))
+    await ledger.apply(Changes(records=tuple(a_record(one) for one in ids), owed=owed))
+    if deliveries:
+        await bind(ledger, *deliveries)
+
+
+async def take(ledger: Ledger, **changes: Any) -> Sequence[Lease]:
+    """Lease with bounds that are in nobody's way."""
+    wanted: dict[str, Any] = {
+        "owner": "node-1",
+        "now": NOW,
+        "until": NOW + 5 * MINUTE,
+        "limit": 200,
+        "per_channel": 200,
+        "skip": frozenset(),
+    }
+    return await ledger.lease(**(wanted | changes))
+
+
+def sent(lease: Lease, **changes: Any) -> Settlement:
+    """Accepted at the first try."""
+    base = Settlement(
+        lease=lease,
+        state=DeliveryState.SENT,
+        at=NOW + MINUTE,
+        attempt=an_attempt(lease),
+        told=lease.delivery.members,
+    )
+    return replace(base, **changes)
+
+
+def again(lease: Lease, **changes: Any) -> Settlement:
+    """Not accepted, to be tried again in an hour."""
+    base = Settlement(
+        lease=lease,
+        state=DeliveryState.READY,
+        at=NOW + MINUTE,
+        reason="status 503",
+        next_at=NOW + HOUR,
+        attempt=an_attempt(lease, outcome="retry"),
+    )
+    return replace(base, **changes)
+
+
+def dead(lease: Lease, **changes: Any) -> Settlement:
+    """Refused for good."""
+    base = Settlement(
+        lease=lease,
+        state=DeliveryState.DEAD,
+        at=NOW + MINUTE,
+        reason="status 410",
+        attempt=an_attempt(lease, outcome="rejected"),
+    )
+    return replace(base, **changes)
+
+
+def an_attempt(lease: Lease, *, outcome: str = "sent") -> Attempt:
+    return Attempt(
+        delivery=lease.delivery.id,
+        number=lease.delivery.attempts + 1,
+        at=NOW,
+        took_ms=12,
+        outcome=outcome,
+    )

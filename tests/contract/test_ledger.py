@@ -1,0 +1,964 @@
+"""What every ledger promises: `alertd.ports.Ledger`, sentence by sentence."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alertd.core.delivery import Decisions, Verdict
+from alertd.core.ledger import DeliveryState, Move, Owed, OwedState
+from alertd.core.occurrence import Cause
+from alertd.core.standing import NOTHING_SAID, Action, ActionKind
+from alertd.errors import LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
+from alertd.ports import Changes, Ledger, NodeReport
+from alertd.store import open_ledger
+from alertd.store.memory import MemoryLedger
+from tests.contract.samples import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOW,
+    a_delivery,
+    a_notice,
+    a_record,
+    a_value,
+    again,
+    an_action,
+    an_entry,
+    an_owed,
+    bind,
+    bound,
+    dead,
+    fill,
+    sent,
+    take,
+)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
+    made: Ledger = MemoryLedger()
+    if request.param == "sqlite":
+        made = await open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    yield made
+    await made.close()
+
+
+async def owed_by_key(ledger: Ledger, milestone: str = "iraq/phase-2") -> dict[str, Owed]:
+    return {one.key: one for one in await ledger.owed(milestone)}
+
+
+# -- reconcile
+
+
+async def test_empty_ledger_answers_everything_with_nothing(ledger: Ledger) -> None:
+    """Before anything is written every reader has an empty answer."""
+    assert await ledger.timelines() == {}
+    assert await ledger.timeline("iraq") == ([], [])
+    assert await ledger.done_dates() == {}
+    assert await ledger.due(NOW, 10) == []
+    assert await take(ledger) == []
+    assert await ledger.settle(()) == frozenset()
+    assert await ledger.bind(Decisions(deliveries=(), verdicts=()))
+    assert await ledger.next_wake(NOW) is None
+    assert await ledger.record("iraq/phase-2") is None
+    assert await ledger.records() == []
+    assert await ledger.owed("iraq/phase-2") == []
+    assert await ledger.coming(NOW, 10) == []
+    assert await ledger.next_of("iraq/phase-2", "desk", NOW) is None
+    assert await ledger.deliveries() == []
+    assert await ledger.history() == []
+    assert await ledger.nodes() == []
+    assert set((await ledger.counts()).values()) == {0}
+
+
+async def test_record_comes_back_equal(ledger: Ledger) -> None:
+    """A record is read back as it was written, by id, in its timeline and among all."""
+    record = a_record(revision=3, changed_at=NOW + timedelta(microseconds=1))
+
+    await ledger.apply(Changes(records=(record,)))
+
+    assert await ledger.record(record.id) == record
+    assert await ledger.records() == [record]
+    assert await ledger.timeline("iraq") == ([record], [])
+
+
+async def test_owed_comes_back_equal(ledger: Ledger) -> None:
+    """An occurrence is read back as it was written, whatever it says."""
+    move = Move(before=(a_value(),), after=(a_value(edtf="2026-12"), a_value(accounts=())))
+    moved = an_owed(
+        cause=Cause.MOVED, offset="moved", window_id="", move=move, group=(("a", '"'), ("b", "ä"))
+    )
+
+    await fill(ledger, moved)
+
+    assert await ledger.owed("iraq/phase-2") == [moved]
+    assert await ledger.due(NOW, 1) == [(moved, a_record())]
+
+
+async def test_timelines_are_those_with_a_record_not_withdrawn(ledger: Ledger) -> None:
+    """A timeline is listed with its file while one of its milestones stands in it."""
+    records = (
+        a_record("iraq/phase-1", withdrawn=True),
+        a_record("iraq/phase-2"),
+        a_record("gone/all", withdrawn=True),
+    )
+
+    await ledger.apply(Changes(records=records))
+
+    assert await ledger.timelines() == {"iraq": "milestones/iraq.yaml"}
+
+
+async def test_timeline_has_withdrawn_records_and_all_that_is_owed(ledger: Ledger) -> None:
+    """For comparing with the files a timeline is given whole, and nothing of another."""
+    await fill(ledger, an_owed("k2", at=NOW + DAY), an_owed("k1"), an_owed("k3", milestone="other/one"))
+    await ledger.apply(
+        Changes(records=(a_record("iraq/phase-1", withdrawn=True),), cancelled=(("k1", "moved"),))
+    )
+
+    records, owed = await ledger.timeline("iraq")
+
+    assert [record.id for record in records] == ["iraq/phase-1", "iraq/phase-2"]
+    assert [(one.key, one.state) for one in owed] == [("k1", OwedState.CANCELLED), ("k2", OwedState.PENDING)]
+
+
+async def test_records_are_sorted_and_not_withdrawn(ledger: Ledger) -> None:
+    """All records are listed by id, without those that are gone."""
+    await ledger.apply(Changes(records=(a_record("b/b"), a_record("a/a"), a_record("c/c", withdrawn=True))))
+
+    assert [record.id for record in await ledger.records()] == ["a/a", "b/b"]
+
+
+async def test_reload_leaves_the_standing_and_the_first_load_alone(ledger: Ledger) -> None:
+    """Of a record that is there all is written but what people said and when it was first loaded."""
+    await fill(ledger)
+    await ledger.act(an_action(ActionKind.DONE), ())
+    later = NOW + DAY
+    reloaded = a_record(
+        title="They all leave",
+        revision=2,
+        values=(a_value(edtf="2026-12"),),
+        file="milestones/other.yaml",
+        withdrawn=True,
+        loaded_at=later,
+        changed_at=later,
+    )
+
+    await ledger.apply(Changes(records=(reloaded,)))
+
+    found = await ledger.record("iraq/phase-2")
+    assert found is not None
+    assert found.standing.done_on == NOW.date()
+    assert found == replace(reloaded, loaded_at=NOW, standing=found.standing)
+    assert await ledger.done_dates() == {"iraq/phase-2": NOW.date()}
+
+
+CANCELLED, EXPIRED = OwedState.CANCELLED, OwedState.EXPIRED
+SOON, LATER = NOW + HOUR, NOW + DAY
+PENDING_AT_NOW = {"at": NOW, "wake_at": NOW}
+
+
+@pytest.mark.parametrize(
+    ("before", "found", "after"),
+    [
+        # pending and not deferred: all times follow
+        ({}, {"at": LATER, "wake_at": LATER}, {"at": LATER, "wake_at": LATER}),
+        # ... also to an earlier one
+        ({"at": LATER, "wake_at": LATER}, PENDING_AT_NOW, PENDING_AT_NOW),
+        # deferred beyond the new time: the deferral holds
+        ({"wake_at": LATER}, {"at": SOON, "wake_at": SOON}, {"at": SOON, "wake_at": LATER}),
+        # deferred, and the new time is later than that
+        ({"wake_at": SOON}, {"at": LATER, "wake_at": LATER}, {"at": LATER, "wake_at": LATER}),
+        # group and move are brought up to date
+        (
+            {"move": Move(before=(), after=())},
+            {"group": (("a", "b"),), "move": Move(before=(a_value(),), after=())},
+            {"group": (("a", "b"),), "move": Move(before=(a_value(),), after=())},
+        ),
+        # why it waits stays said
+        (
+            {"wake_at": LATER, "reason": "muted by weekend"},
+            {},
+            {"wake_at": LATER, "reason": "muted by weekend"},
+        ),
+        # cancelled: pending again, at the new time, whatever it was deferred to
+        (
+            {"state": CANCELLED, "wake_at": LATER, "reason": "the deadline moved"},
+            {"at": SOON, "wake_at": SOON},
+            {"at": SOON, "wake_at": SOON},
+        ),
+        # ... unless there is a reason by now not to send it any more
+        (
+            {"state": CANCELLED, "reason": "the deadline moved"},
+            {"state": EXPIRED, "reason": "40 days late"},
+            {"state": EXPIRED, "reason": "40 days late"},
+        ),
+        # pending: that reason is for the dispatcher to find
+        ({}, {"state": EXPIRED, "reason": "40 days late"}, {}),
+        # every other state is left alone
+        *(
+            (
+                {"state": state, "reason": "why"},
+                {"at": LATER, "wake_at": LATER},
+                {"state": state, "reason": "why"},
+            )
+            for state in OwedState
+            if state not in (OwedState.PENDING, CANCELLED)
+        ),
+    ],
+)
+async def test_owed_again(
+    ledger: Ledger, before: dict[str, Any], found: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """What reconciling finds owed changes what is pending and what was cancelled, and owes nothing twice."""
+    await fill(ledger, an_owed(**before))
+
+    for _ in range(2):
+        await ledger.apply(Changes(owed=(an_owed(**found),)))
+
+    assert await ledger.owed("iraq/phase-2") == [an_owed(**after)]
+
+
+async def test_only_what_is_pending_is_cancelled(ledger: Ledger) -> None:
+    """A cancelled key keeps its reason; what is bound, or nowhere, is left alone."""
+    await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k2")])
+
+    await ledger.apply(Changes(cancelled=(("k1", "the deadline moved"), ("k2", "no"), ("k9", "no"))))
+
+    assert await ledger.owed("iraq/phase-2") == [
+        an_owed("k1", state=CANCELLED, reason="the deadline moved"),
+        an_owed("k2", state=OwedState.BOUND),
+    ]
+
+
+async def test_what_is_cancelled_and_owed_at_once_is_pending(ledger: Ledger) -> None:
+    """A key on both lists is owed: cancelling comes first."""
+    await fill(ledger, an_owed("k1"))
+
+    await ledger.apply(Changes(owed=(an_owed("k1"),), cancelled=(("k1", "the deadline moved"),)))
+
+    assert await ledger.owed("iraq/phase-2") == [an_owed("k1")]
+
+
+async def test_history_is_appended_and_nothing_is_said_twice(ledger: Ledger) -> None:
+    """Entries come back the newest first; the same call again adds nothing."""
+    first, second = an_entry(), an_entry(kind="moved", by="ada", why="Reuters", facts={"to": "2026-12"})
+    later = an_entry(milestone="iraq/phase-1", at=NOW + DAY)
+    changes = Changes(history=(later, first, second))
+
+    for _ in range(2):
+        await ledger.apply(changes)
+
+    assert await ledger.history() == [later, second, first]
+    assert await ledger.history("iraq/phase-2") == [second, first]
+    assert await ledger.history(limit=1) == [later]
+
+
+async def test_notice_is_written_once(ledger: Ledger) -> None:
+    """A notice whose id is there already is left alone, however it ended."""
+    await ledger.apply(Changes(deliveries=(a_notice(),)))
+    (lease,) = await take(ledger)
+    await ledger.settle([sent(lease)])
+
+    await ledger.apply(Changes(deliveries=(a_notice(bound_at=NOW + DAY),)))
+
+    (delivery, attempts, members), *rest = await ledger.deliveries()
+    assert (delivery.state, delivery.notice, delivery.bound_at) == (
+        DeliveryState.SENT,
+        a_notice().notice,
+        NOW,
+    )
+    assert (len(attempts), members, rest) == (1, [], [])
+
+
+async def test_refused_apply_writes_nothing(ledger: Ledger) -> None:
+    """What is owed for no record is refused, and all that came with it."""
+    changes = Changes(
+        records=(a_record("iraq/phase-1"),), owed=(an_owed(milestone="no/such"),), history=(an_entry(),)
+    )
+
+    with pytest.raises(LedgerError):
+        await ledger.apply(changes)
+
+    assert await ledger.records() == []
+    assert await ledger.history() == []
+
+
+# -- dispatch: due
+
+
+async def test_due_is_what_is_pending_and_awake(ledger: Ledger) -> None:
+    """It is due from its very instant on, with its record beside it."""
+    await fill(ledger, an_owed())
+
+    assert await ledger.due(NOW - timedelta(microseconds=1), 10) == []
+    assert await ledger.due(NOW, 10) == [(an_owed(), a_record())]
+
+
+async def test_due_comes_in_whole_sets(ledger: Ledger) -> None:
+    """With one that is awake come all that are due of its milestone and receiver, deferred ones too."""
+    deferred = an_owed("k1", at=NOW - HOUR, wake_at=NOW + DAY)
+    awake = an_owed("k2")
+    await fill(
+        ledger,
+        awake,
+        deferred,
+        an_owed("future", at=NOW + MINUTE),
+        an_owed("settled", at=NOW - HOUR, state=EXPIRED),
+        an_owed("asleep", receiver="leads", at=NOW - HOUR, wake_at=NOW + DAY),
+    )
+
+    assert [one for one, _ in await ledger.due(NOW, 1)] == [deferred, awake]
+
+
+async def test_due_sets_come_oldest_first_and_limited(ledger: Ledger) -> None:
+    """Sets are ordered by their earliest, which may be a deferred one, and never cut."""
+    await fill(
+        ledger,
+        an_owed("b1", milestone="b/b", at=NOW - 2 * HOUR),
+        an_owed("a1", milestone="a/a", at=NOW - 3 * HOUR, wake_at=NOW + DAY),
+        an_owed("a2", milestone="a/a"),
+        an_owed("c1", milestone="c/c", at=NOW - HOUR),
+    )
+
+    assert [one.key for one, _ in await ledger.due(NOW, 2)] == ["a1", "a2", "b1"]
+    assert [one.key for one, _ in await ledger.due(NOW, 9)] == ["a1", "a2", "b1", "c1"]
+
+
+# -- dispatch: bind
+
+
+async def test_bind_writes_verdicts_and_deliveries(ledger: Ledger) -> None:
+    """Every verdict is written down with its reason, and the deliveries with their members in order."""
+    await fill(ledger, *(an_owed(key) for key in ("k1", "k2", "k3", "k4")))
+    delivery = a_delivery("k2", "k1")
+    verdicts = (
+        bound("k1"),
+        bound("k2"),
+        Verdict(key="k3", state=OwedState.SUPERSEDED, reason="a later one"),
+        Verdict(key="k4", state=OwedState.PENDING, reason="muted by weekend", wake_at=NOW + DAY),
+    )
+
+    assert await ledger.bind(Decisions(deliveries=(delivery,), verdicts=verdicts))
+
+    assert await ledger.owed("iraq/phase-2") == [
+        an_owed("k1", state=OwedState.BOUND),
+        an_owed("k2", state=OwedState.BOUND),
+        an_owed("k3", state=OwedState.SUPERSEDED, reason="a later one"),
+        an_owed("k4", wake_at=NOW + DAY, reason="muted by weekend"),
+    ]
+    (made, attempts, members), *rest = await ledger.deliveries()
+    assert (made, attempts, rest) == (delivery, [], [])
+    assert [one.key for one in members] == ["k2", "k1"]
+
+
+@pytest.mark.parametrize("state", [state for state in OwedState if state is not OwedState.PENDING])
+async def test_bind_is_all_or_nothing(ledger: Ledger, state: OwedState) -> None:
+    """When one occurrence is not pending any more, nothing is done."""
+    await fill(ledger, an_owed("k1"), an_owed("k2", state=state))
+    decisions = Decisions(deliveries=(a_delivery("k1", "k2"),), verdicts=(bound("k1"), bound("k2")))
+
+    assert not await ledger.bind(decisions)
+
+    assert await ledger.owed("iraq/phase-2") == [an_owed("k1"), an_owed("k2", state=state)]
+    assert await ledger.deliveries() == []
+
+
+async def test_bind_of_what_is_not_there_does_nothing(ledger: Ledger) -> None:
+    """An occurrence that the ledger does not know is not pending."""
+    assert not await ledger.bind(Decisions(deliveries=(), verdicts=(bound("k9"),)))
+
+
+async def test_binding_twice_binds_once(ledger: Ledger) -> None:
+    """The same decisions again find nothing pending and do nothing."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+
+    assert not await ledger.bind(Decisions(deliveries=(a_delivery("k1"),), verdicts=(bound("k1"),)))
+
+    assert len(await ledger.deliveries()) == 1
+
+
+async def test_delivery_that_is_there_is_left_alone(ledger: Ledger) -> None:
+    """An id is bound once, whatever comes under it later."""
+    await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k1")])
+    same = a_delivery("k1", bound_at=NOW + DAY, next_at=NOW + DAY)
+
+    assert await ledger.bind(Decisions(deliveries=(same,), verdicts=(bound("k2"),)))
+
+    ((delivery, _, _),) = await ledger.deliveries()
+    assert delivery == a_delivery("k1")
+
+
+# -- dispatch: lease
+
+
+async def test_lease_holds_all_that_is_needed(ledger: Ledger) -> None:
+    """A lease has the delivery, its members in order, and their records."""
+    await fill(
+        ledger, an_owed("k1"), an_owed("k2", milestone="iraq/phase-1"), deliveries=[a_delivery("k2", "k1")]
+    )
+
+    (lease,) = await take(ledger)
+
+    assert lease.delivery == a_delivery("k2", "k1")
+    assert (lease.owner, lease.fence, lease.until) == ("node-1", 1, NOW + 5 * MINUTE)
+    assert [(one.key, one.state) for one in lease.owed] == [("k2", OwedState.BOUND), ("k1", OwedState.BOUND)]
+    assert lease.records == {name: a_record(name) for name in ("iraq/phase-1", "iraq/phase-2")}
+    assert lease.overtaken == frozenset()
+    assert lease.prior == {}
+
+
+async def test_only_what_is_ready_and_its_time_has_come_is_leased(ledger: Ledger) -> None:
+    """Neither what is to be tried later nor what has ended is taken."""
+    later = a_delivery("k2", next_at=NOW + MINUTE)
+    await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k1"), later])
+    (lease,) = await take(ledger)
+    await ledger.settle([sent(lease)])
+
+    assert await take(ledger, now=NOW + MINUTE - timedelta(microseconds=1)) == []
+    assert [one.delivery.id for one in await take(ledger, now=NOW + MINUTE)] == [later.id]
+
+
+async def test_live_lease_keeps_others_away_until_it_ends(ledger: Ledger) -> None:
+    """A lease is live while now is before its end; each new one raises the fence by one."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    until = NOW + 5 * MINUTE
+    await take(ledger, until=until)
+
+    assert await take(ledger, owner="node-2", now=until - timedelta(microseconds=1)) == []
+    (second,) = await take(ledger, owner="node-2", now=until, until=until + HOUR)
+
+    assert (second.owner, second.fence) == ("node-2", 2)
+
+
+async def test_lease_takes_the_oldest_first_within_its_limits(ledger: Ledger) -> None:
+    """Oldest first, so many in all, so many of a channel, none of the channels to skip."""
+    keys = [f"k{number}" for number in range(1, 7)]
+    made = [
+        a_delivery("k1", notifier="a", next_at=NOW - MINUTE),
+        a_delivery("k2", notifier="a", next_at=NOW - 5 * MINUTE),
+        a_delivery("k3", notifier="a", next_at=NOW - 4 * MINUTE),
+        a_delivery("k4", notifier="b", next_at=NOW - 3 * MINUTE),
+        a_delivery("k5", notifier="c", next_at=NOW - 9 * MINUTE),
+        a_delivery("k6", notifier="d", next_at=NOW - 2 * MINUTE),
+    ]
+    await fill(ledger, *(an_owed(key) for key in keys), deliveries=made)
+
+    first = await take(ledger, limit=3, per_channel=2, skip=frozenset({"desk/c", "no/such"}))
+    second = await take(ledger, limit=9, per_channel=1, skip=frozenset({"desk/c"}))
+    third = await take(ledger)
+
+    assert [lease.delivery.members for lease in first] == [("k2",), ("k3",), ("k4",)]
+    assert [lease.delivery.members for lease in second] == [("k6",), ("k1",)]
+    assert [lease.delivery.members for lease in third] == [("k5",)]
+
+
+@pytest.mark.parametrize("cause", [Cause.OPENS, Cause.APPROACHING, Cause.DUE, Cause.OVERDUE])
+@pytest.mark.parametrize("by", [Cause.OPENS, Cause.APPROACHING, Cause.DUE, Cause.OVERDUE])
+async def test_bound_reminder_overtakes_earlier_reminders(ledger: Ledger, cause: Cause, by: Cause) -> None:
+    """A later reminder that is bound for the same milestone and receiver has taken an earlier one's place."""
+    await fill(
+        ledger,
+        an_owed("old", cause=cause),
+        an_owed("new", at=NOW + HOUR, cause=by, window_id="another"),
+        deliveries=[a_delivery("old"), a_delivery("new")],
+    )
+
+    overtaken = {lease.delivery.members: lease.overtaken for lease in await take(ledger)}
+
+    assert overtaken == {("old",): {"old"}, ("new",): set()}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "overtakes"),
+    [
+        # news overtakes no reminder, and no reminder news
+        (Cause.APPROACHING, {"cause": Cause.MOVED}, False),
+        (Cause.APPROACHING, {"cause": Cause.DONE}, False),
+        (Cause.MOVED, {"cause": Cause.OVERDUE}, False),
+        (Cause.DONE, {"cause": Cause.OVERDUE}, False),
+        # a move overtakes an earlier move; nothing overtakes done
+        (Cause.MOVED, {"cause": Cause.MOVED}, True),
+        (Cause.DONE, {"cause": Cause.DONE}, False),
+        # not of another receiver or another milestone, nor of the same instant
+        (Cause.DUE, {"receiver": "leads"}, False),
+        (Cause.DUE, {"milestone": "iraq/phase-1"}, False),
+        (Cause.DUE, {"at": NOW, "wake_at": NOW}, False),
+    ],
+)
+async def test_what_overtakes_what(ledger: Ledger, old: Cause, new: dict[str, Any], overtakes: bool) -> None:
+    """Reminders overtake reminders and moves moves, of one milestone and receiver, by a later instant."""
+    later = replace(an_owed("new", at=NOW + HOUR, cause=Cause.DUE), **new)
+    await fill(ledger, an_owed("old", cause=old), later, deliveries=[a_delivery("old"), a_delivery("new")])
+
+    overtaken = {lease.delivery.members: lease.overtaken for lease in await take(ledger)}
+
+    assert overtaken[("old",)] == ({"old"} if overtakes else set())
+
+
+async def test_reminder_that_is_not_bound_overtakes_nothing(ledger: Ledger) -> None:
+    """While the later one is only pending, the earlier one may still go out."""
+    await fill(ledger, an_owed("old"), an_owed("new", at=NOW + HOUR), deliveries=[a_delivery("old")])
+
+    (lease,) = await take(ledger)
+
+    assert lease.overtaken == frozenset()
+
+
+# -- dispatch: settle
+
+
+async def test_accepted_delivery_is_settled(ledger: Ledger) -> None:
+    """State, reason, end, attempt and who was told are written down."""
+    await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k1", "k2")])
+    (lease,) = await take(ledger)
+    settlement = sent(lease, reason="thread 7", told=("k1",))
+
+    assert await ledger.settle([settlement]) == frozenset()
+
+    ((delivery, attempts, members),) = await ledger.deliveries()
+    assert delivery == a_delivery(
+        "k1", "k2", state=DeliveryState.SENT, attempts=1, reason="thread 7", settled_at=NOW + MINUTE
+    )
+    assert attempts == [settlement.attempt]
+    assert [one.told_at for one in members] == [NOW + MINUTE, None]
+    assert await take(ledger, now=NOW + DAY) == []
+
+
+async def test_only_the_first_telling_is_kept(ledger: Ledger) -> None:
+    """An occurrence was told when the first delivery that carries it was accepted."""
+    pair = [a_delivery("k1"), a_delivery("k1", notifier="mail")]
+    await fill(ledger, an_owed("k1"), deliveries=pair)
+    first, second = await take(ledger)
+
+    await ledger.settle([sent(first)])
+    await ledger.settle([sent(second, at=NOW + HOUR)])
+
+    assert (await owed_by_key(ledger))["k1"].told_at == NOW + MINUTE
+
+
+async def test_ready_settlement_ends_the_lease(ledger: Ledger) -> None:
+    """What is to be tried again can be leased from its next time on, though the lease would last longer."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    (lease,) = await take(ledger, until=NOW + DAY)
+
+    assert await ledger.settle([again(lease, next_at=NOW + 2 * MINUTE)]) == frozenset()
+
+    assert await take(ledger, now=NOW + MINUTE) == []
+    (second,) = await take(ledger, now=NOW + 2 * MINUTE, until=NOW + DAY)
+    assert (second.fence, second.delivery.attempts, second.delivery.reason) == (2, 1, "status 503")
+    assert second.delivery.settled_at is None
+
+
+async def test_settlement_without_an_attempt_counts_none(ledger: Ledger) -> None:
+    """Nothing was tried when all members are unwanted."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    (lease,) = await take(ledger)
+
+    await ledger.settle([sent(lease, state=DeliveryState.SUPPRESSED, attempt=None, told=(), reason="done")])
+
+    ((delivery, attempts, _),) = await ledger.deliveries()
+    assert (delivery.state, delivery.attempts, attempts) == (DeliveryState.SUPPRESSED, 0, [])
+
+
+async def test_stale_settlement_is_refused(ledger: Ledger) -> None:
+    """Whoever lost the lease to another cannot settle, and is told so; the others are settled."""
+    pair = [a_delivery("k1"), a_delivery("k2")]
+    await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=pair)
+    leases = {lease.delivery.members: lease for lease in await take(ledger)}
+    await ledger.settle([again(leases["k2",], next_at=NOW)])
+    (newer,) = await take(ledger, owner="node-2")
+
+    refused = await ledger.settle([sent(leases["k2",], follow_up=(a_notice(),)), sent(leases["k1",])])
+
+    assert refused == {a_delivery("k2").id}
+    states = {delivery.id: delivery.state for delivery, _, _ in await ledger.deliveries()}
+    assert states == {a_delivery("k1").id: DeliveryState.SENT, a_delivery("k2").id: DeliveryState.READY}
+    assert await ledger.settle([sent(newer)]) == frozenset()
+
+
+async def test_expired_lease_that_nobody_took_over_still_settles(ledger: Ledger) -> None:
+    """Being late is no harm while nobody else has it."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    (lease,) = await take(ledger, until=NOW + MINUTE)
+
+    assert await ledger.settle([sent(lease, at=NOW + DAY)]) == frozenset()
+
+
+async def test_final_delivery_is_not_settled_again(ledger: Ledger) -> None:
+    """What has ended stays as it ended."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    (lease,) = await take(ledger)
+    await ledger.settle([sent(lease)])
+    before = await ledger.deliveries()
+
+    assert await ledger.settle([dead(lease)]) == {lease.delivery.id}
+
+    assert await ledger.deliveries() == before
+
+
+async def test_settlement_of_no_delivery_is_refused(ledger: Ledger) -> None:
+    """A delivery that the ledger does not have is not settled."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    (lease,) = await take(ledger)
+    stray = replace(lease, delivery=a_delivery("k9"))
+
+    assert await ledger.settle([sent(stray)]) == {stray.delivery.id}
+
+
+async def test_settling_twice_counts_once(ledger: Ledger) -> None:
+    """The same settlement again, for a try that failed, leaves one attempt and the same next time."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    (lease,) = await take(ledger)
+
+    await ledger.settle([again(lease)])
+    before = await ledger.deliveries()
+    await ledger.settle([again(lease)])
+
+    assert await ledger.deliveries() == before
+    assert before[0][0].attempts == 1
+
+
+async def test_follow_up_is_written_with_the_settlement(ledger: Ledger) -> None:
+    """The fallback's delivery carries the same members; a notice carries none."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    (lease,) = await take(ledger)
+    fallback = a_delivery("k1", receiver="ops", fallback_for="desk", bound_at=NOW + MINUTE)
+
+    await ledger.settle([dead(lease, follow_up=(fallback, a_notice()))])
+
+    leases = {one.delivery.id: one for one in await take(ledger)}
+    assert set(leases) == {fallback.id, a_notice().id}
+    assert leases[fallback.id].delivery == fallback
+    assert [one.key for one in leases[fallback.id].owed] == ["k1"]
+    assert leases[a_notice().id].delivery == a_notice()
+
+
+async def test_notifier_is_handed_what_it_returned_last(ledger: Ledger) -> None:
+    """What is remembered belongs to one milestone and channel, and the last word counts."""
+    keys = ("k1", "k2", "k3", "k4")
+    await fill(ledger, *(an_owed(key, at=NOW + HOUR) for key in keys), deliveries=[a_delivery("k1")])
+    (first,) = await take(ledger)
+    await ledger.settle([sent(first, remember={"iraq/phase-2": {"ts": "1"}, "iraq/other": {"ts": "x"}})])
+    await bind(ledger, a_delivery("k2"))
+    (second,) = await take(ledger)
+    await ledger.settle([sent(second, remember={"iraq/phase-2": {"ts": "2"}})])
+    await bind(ledger, a_delivery("k3"), a_delivery("k4", notifier="mail"))
+
+    prior = {lease.delivery.members: lease.prior for lease in await take(ledger)}
+
+    assert second.prior == {"iraq/phase-2": {"ts": "1"}}
+    assert prior == {("k3",): {"iraq/phase-2": {"ts": "2"}}, ("k4",): {}}
+
+
+# -- dispatch: next wake
+
+
+async def test_next_wake_is_the_earliest_that_may_be_to_do(ledger: Ledger) -> None:
+    """Pending, ready or leased: the earliest counts, and it may lie in the past."""
+    await fill(
+        ledger, an_owed("k1", at=NOW - DAY), an_owed("k2", wake_at=NOW + DAY), an_owed("k3", state=EXPIRED)
+    )
+    assert await ledger.next_wake(NOW) == NOW - DAY
+
+    await bind(ledger, a_delivery("k1", next_at=NOW - HOUR))
+    assert await ledger.next_wake(NOW) == NOW - HOUR
+
+    (lease,) = await take(ledger, until=NOW + 5 * MINUTE)
+    assert await ledger.next_wake(NOW) == NOW + 5 * MINUTE
+    assert await ledger.next_wake(NOW + 5 * MINUTE) == NOW - HOUR
+
+    await ledger.settle([again(lease, next_at=NOW + HOUR)])
+    assert await ledger.next_wake(NOW) == NOW + HOUR
+
+    (lease,) = await take(ledger, now=NOW + HOUR)
+    await ledger.settle([sent(lease)])
+    assert await ledger.next_wake(NOW) == NOW + DAY
+
+
+# -- people
+
+
+@pytest.mark.parametrize(
+    ("kind", "stands", "facts"),
+    [
+        (ActionKind.ACK, {"ack_until": NOW + DAY, "ack_by": "ada"}, {"until": "2026-09-02T06:00:00Z"}),
+        (
+            ActionKind.SNOOZE,
+            {"snooze_until": NOW + DAY, "snooze_by": "ada"},
+            {"until": "2026-09-02T06:00:00Z"},
+        ),
+        (
+            ActionKind.DONE,
+            {"done_on": date(2026, 9, 1), "done_by": "ada"},
+            {"done_on": "2026-09-01", "evidence": "https://example.org/photo"},
+        ),
+        (ActionKind.CANCEL, {"cancelled": True, "cancelled_by": "ada"}, {}),
+    ],
+)
+async def test_action_is_in_the_standing_and_in_the_history(
+    ledger: Ledger, kind: ActionKind, stands: dict[str, Any], facts: dict[str, str]
+) -> None:
+    """What somebody says is seen by every reader, and kept with who and why."""
+    await fill(ledger)
+
+    after = await ledger.act(an_action(kind), ())
+
+    assert {name: getattr(after.standing, name) for name in stands} == stands
+    assert await ledger.record("iraq/phase-2") == after
+    assert await ledger.history("iraq/phase-2") == [
+        an_entry(kind=kind.value, by="ada", why="she said so", facts=facts)
+    ]
+
+
+async def test_acknowledgement_is_given_for_the_windows_that_remind(ledger: Ledger) -> None:
+    """It names the windows of the record, so that it ends when the date moves."""
+    await fill(ledger)
+
+    after = await ledger.act(an_action(ActionKind.ACK), ())
+
+    assert after.standing.ack_windows == a_record().window_ids
+
+
+async def test_done_makes_something_owed(ledger: Ledger) -> None:
+    """What an action makes owed is written with it, by the rules of a reload."""
+    await fill(ledger)
+    told = an_owed("done", cause=Cause.DONE, offset="done", window_id="")
+
+    await ledger.act(an_action(ActionKind.DONE), (told,))
+
+    assert await ledger.owed("iraq/phase-2") == [told]
+    assert await ledger.done_dates() == {"iraq/phase-2": NOW.date()}
+
+
+async def test_action_wakes_what_was_deferred(ledger: Ledger) -> None:
+    """What a person's action makes owed is looked at when the action says, unlike what a reload finds."""
+    await fill(ledger, an_owed("k1", wake_at=NOW + DAY), an_owed("k2", wake_at=NOW + DAY))
+
+    await ledger.act(an_action(ActionKind.SNOOZE, until=NOW + MINUTE), (an_owed("k1"),))
+
+    assert {key: one.wake_at for key, one in (await owed_by_key(ledger)).items()} == {
+        "k1": NOW,
+        "k2": NOW + DAY,
+    }
+
+
+async def test_reopened_milestone_stands_as_if_nothing_was_said(ledger: Ledger) -> None:
+    """It is done no more, and the history keeps both."""
+    await fill(ledger)
+    await ledger.act(an_action(ActionKind.DONE), ())
+
+    after = await ledger.act(an_action(ActionKind.REOPEN, at=NOW + HOUR), ())
+
+    assert after.standing == NOTHING_SAID
+    assert await ledger.done_dates() == {}
+    assert [entry.kind for entry in await ledger.history()] == ["reopen", "done"]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        # done already
+        an_action(ActionKind.CANCEL, at=NOW + HOUR),
+        # until when is not in the future; the milestone is done besides
+        an_action(ActionKind.ACK, at=NOW + DAY),
+        # another date is another action
+        an_action(ActionKind.DONE, done_on=date(2026, 8, 1)),
+    ],
+)
+async def test_action_that_does_not_fit_is_refused(ledger: Ledger, action: Action) -> None:
+    """A refused action leaves no trace."""
+    await fill(ledger)
+    done = await ledger.act(an_action(ActionKind.DONE), ())
+
+    with pytest.raises(RefusedAction):
+        await ledger.act(action, (an_owed(),))
+
+    assert await ledger.record("iraq/phase-2") == done
+    assert len(await ledger.history()) == 1
+    assert await ledger.owed("iraq/phase-2") == []
+
+
+async def test_same_action_again_does_nothing(ledger: Ledger) -> None:
+    """Called again with the same arguments it is not refused, and not done twice."""
+    await fill(ledger)
+    first = await ledger.act(an_action(ActionKind.DONE), ())
+
+    assert await ledger.act(an_action(ActionKind.DONE), ()) == first
+
+    assert len(await ledger.history()) == 1
+
+
+async def test_action_on_an_unknown_milestone_is_refused(ledger: Ledger) -> None:
+    """The error names the milestone."""
+    with pytest.raises(UnknownMilestone, match="no/such"):
+        await ledger.act(an_action(ActionKind.ACK, milestone="no/such"), ())
+
+
+async def test_dead_delivery_is_sent_again(ledger: Ledger) -> None:
+    """Ready at once, its horizon counts from now, its attempts go on counting, and who asked is kept."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    (lease,) = await take(ledger, until=NOW + DAY)
+    await ledger.settle([dead(lease)])
+    later = NOW + 2 * HOUR
+
+    delivery = await ledger.retry(lease.delivery.id, later, "ada")
+
+    assert (delivery.state, delivery.bound_at, delivery.next_at) == (DeliveryState.READY, later, later)
+    assert (delivery.attempts, delivery.settled_at) == (1, None)
+    (entry,) = await ledger.history("iraq/phase-2")
+    assert (entry.kind, entry.by, entry.facts) == ("retry", "ada", {"delivery": lease.delivery.id})
+    (second,) = await take(ledger, now=later)
+    assert second.delivery == delivery
+
+
+async def test_retry_takes_the_delivery_from_whoever_had_it(ledger: Ledger) -> None:
+    """A settlement from before does not end the new try."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    (lease,) = await take(ledger)
+    await ledger.settle([dead(lease)])
+    await ledger.retry(lease.delivery.id, NOW, "ada")
+
+    assert await ledger.settle([dead(lease)]) == {lease.delivery.id}
+
+
+async def test_retry_twice_is_retry_once(ledger: Ledger) -> None:
+    """Called again with the same arguments it does nothing."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    (lease,) = await take(ledger)
+    await ledger.settle([dead(lease)])
+
+    first = await ledger.retry(lease.delivery.id, NOW, "ada")
+
+    assert await ledger.retry(lease.delivery.id, NOW, "ada") == first
+    assert len(await ledger.history()) == 1
+
+
+async def test_only_a_dead_delivery_is_sent_again(ledger: Ledger) -> None:
+    """What is ready or was sent is refused, what is not there is unknown."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    name = a_delivery("k1").id
+
+    with pytest.raises(RefusedAction, match="ready"):
+        await ledger.retry(name, NOW, "ada")
+    (lease,) = await take(ledger)
+    await ledger.settle([sent(lease)])
+    with pytest.raises(RefusedAction, match="sent"):
+        await ledger.retry(name, NOW, "ada")
+    with pytest.raises(UnknownDelivery, match="msg_no"):
+        await ledger.retry("msg_no", NOW, "ada")
+
+
+# -- readers
+
+
+async def test_owed_is_sorted_by_instant(ledger: Ledger) -> None:
+    """All that is or was owed for one milestone, in the order in which it is due."""
+    await fill(
+        ledger, an_owed("k2", at=NOW + DAY), an_owed("k1", state=EXPIRED), an_owed("k3", milestone="a/a")
+    )
+
+    assert [one.key for one in await ledger.owed("iraq/phase-2")] == ["k1", "k2"]
+
+
+async def test_coming_is_what_is_pending_by_when_it_wakes(ledger: Ledger) -> None:
+    """The earliest first, deferred ones by the end of their wait."""
+    await fill(
+        ledger,
+        an_owed("k1", wake_at=NOW + DAY),
+        an_owed("k2", at=NOW + HOUR),
+        an_owed("k3", at=NOW - HOUR, state=EXPIRED),
+    )
+
+    assert [one.key for one in await ledger.coming(NOW, 10)] == ["k2", "k1"]
+    assert [one.key for one in await ledger.coming(NOW, 1)] == ["k2"]
+
+
+@pytest.mark.parametrize(
+    ("after", "key"), [(NOW - MINUTE, "k1"), (NOW, "k2"), (NOW + DAY, None), (NOW + 365 * DAY, None)]
+)
+async def test_next_of_is_the_first_pending_after(ledger: Ledger, after: datetime, key: str | None) -> None:
+    """Of one milestone and receiver, strictly later."""
+    await fill(
+        ledger,
+        an_owed("k1"),
+        an_owed("k2", at=NOW + DAY),
+        an_owed("x1", at=NOW + HOUR, state=EXPIRED),
+        an_owed("x2", at=NOW + HOUR, receiver="leads"),
+        an_owed("x3", at=NOW + HOUR, milestone="a/a"),
+    )
+
+    found = await ledger.next_of("iraq/phase-2", "desk", after)
+
+    assert (found.key if found else None) == key
+
+
+async def test_deliveries_are_found_by_milestone_and_state(ledger: Ledger) -> None:
+    """The newest first, by any of their members, by state, and limited."""
+    old = a_delivery("k1", "k2", bound_at=NOW - DAY)
+    new = a_delivery("k3")
+    await fill(
+        ledger,
+        an_owed("k1"),
+        an_owed("k2", milestone="a/a"),
+        an_owed("k3", milestone="a/a"),
+        deliveries=[old, new],
+    )
+    (lease, *_) = await take(ledger, limit=1)
+    await ledger.settle([dead(lease)])
+
+    async def ids(**wanted: Any) -> list[str]:
+        return [delivery.id for delivery, _, _ in await ledger.deliveries(**wanted)]
+
+    assert await ids() == [new.id, old.id]
+    assert await ids(limit=1) == [new.id]
+    assert await ids(milestone="iraq/phase-2") == [old.id]
+    assert await ids(milestone="a/a") == [new.id, old.id]
+    assert await ids(state=DeliveryState.DEAD) == [lease.delivery.id]
+    assert await ids(state=DeliveryState.DEAD, milestone="no/such") == []
+
+
+async def test_counts_are_by_state(ledger: Ledger) -> None:
+    """Every state is counted, also those that nothing is in."""
+    await fill(
+        ledger, an_owed("k1"), an_owed("k2"), an_owed("k3", state=EXPIRED), deliveries=[a_delivery("k1")]
+    )
+
+    counts = await ledger.counts()
+
+    assert {name: many for name, many in counts.items() if many} == {
+        "milestones": 1,
+        "owed.pending": 1,
+        "owed.bound": 1,
+        "owed.expired": 1,
+        "deliveries.ready": 1,
+    }
+    assert set(counts) == {
+        "milestones",
+        *(f"owed.{state}" for state in OwedState),
+        *(f"deliveries.{state}" for state in DeliveryState),
+    }
+
+
+# -- nodes
+
+
+async def test_nodes_say_what_they_last_said(ledger: Ledger) -> None:
+    """A report replaces the one before; the latest comes first."""
+    first = NodeReport(node="a", version="1", started_at=NOW, seen_at=NOW, receivers=("desk",))
+    other = NodeReport(node="b", version="1", started_at=NOW, seen_at=NOW + MINUTE)
+    newer = replace(first, seen_at=NOW + HOUR, config_id="c", problems=("iraq.yaml:1:1: no",), receivers=())
+
+    for report in (first, other, newer):
+        await ledger.report(report)
+
+    assert await ledger.nodes() == [newer, other]
+
+
+async def test_closing_twice_is_safe(ledger: Ledger) -> None:
+    """The second close has nothing to do."""
+    await ledger.close()
+    await ledger.close()
