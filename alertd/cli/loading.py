@@ -1,0 +1,124 @@
+"""What commands work on: settings, definitions, the ledger; and names that people type, found or refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from alertd.cli.paper import warn
+from alertd.errors import DefinitionsError, UnknownMilestone, UnknownReceiver
+
+if TYPE_CHECKING:
+    from alertd.core.config import Config, Definitions
+    from alertd.ports import Ledger
+    from alertd.settings import Settings
+
+
+def settings_of(config: Path | None, database: str | None = None) -> Settings:
+    """The environment, and over it what the command line says."""
+    from alertd.settings import settings
+
+    return settings(config=config, database=database)
+
+
+def sound_definitions(settings: Settings) -> tuple[Definitions, Config]:
+    """Definitions without a problem.
+
+    Raises:
+        DefinitionsError: there is one; a plan that leaves a file out would be taken for the whole.
+    """
+    from alertd import app
+
+    definitions = app.definitions(settings)
+    if definitions.problems or definitions.config is None:
+        raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
+    return definitions, definitions.config
+
+
+def usable_definitions(settings: Settings) -> tuple[Definitions, Config]:
+    """Definitions as far as they can be read; a file with a problem is warned of and left out.
+
+    Raises:
+        DefinitionsError: the configuration itself has a problem.
+    """
+    from alertd import app
+
+    definitions = app.definitions(settings)
+    if definitions.config is None:
+        raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
+    for file in sorted(definitions.broken):
+        warn(f"{file} has a problem and is left out; `alertd check` says which")
+    return definitions, definitions.config
+
+
+@asynccontextmanager
+async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
+    """The ledger, closed again at the end."""
+    from alertd import app
+
+    ledger = await app.ledger(settings)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+def has_ledger(settings: Settings) -> bool:
+    """Whether there is a SQLite file already: looking must not make one."""
+    scheme, _, path = settings.database_url().partition(":///")
+    return scheme.startswith("sqlite") and Path(path).is_file()
+
+
+def find_milestone(name: str, ids: Iterable[str]) -> str:
+    """The full id that ``name`` means.
+
+    Raises:
+        UnknownMilestone: none or several; with the nearest that there is.
+    """
+    known = sorted(ids)
+    if name in known:
+        return name
+    ending = [one for one in known if one.endswith("/" + name)]
+    if len(ending) == 1:
+        return ending[0]
+    if ending:
+        raise UnknownMilestone(f"{name!r} is in several timelines: {', '.join(ending[:5])}")
+    advice = nearest(name, known) or "`alertd check` counts what is loaded"
+    raise UnknownMilestone(f"no milestone {name!r}; {advice}")
+
+
+def find_receiver(name: str, config: Config) -> str:
+    """``name`` itself, when a receiver has it.
+
+    Raises:
+        UnknownReceiver: with the nearest that there is.
+    """
+    if name in config.receivers:
+        return name
+    advice = nearest(name, config.receivers) or f"there is {', '.join(sorted(config.receivers)) or 'none'}"
+    raise UnknownReceiver(f"no receiver {name!r}; {advice}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``did you mean ...?``, or "" when nothing is near."""
+    # Someone who forgets the timeline is compared with the part after the slash too.
+    by_text: dict[str, str] = {}
+    for one in known:
+        by_text.setdefault(one.lower(), one)
+        by_text.setdefault(one.rpartition("/")[2].lower(), one)
+    found = get_close_matches(name[:200].lower(), by_text, n=1, cutoff=0.6)
+    return f"did you mean {by_text[found[0]]}?" if found else ""
+
+
+def person(by: str | None) -> str:
+    """Who says so: the option, else whoever is logged in."""
+    name = by or os.environ.get("SUDO_USER") or os.environ.get("USER") or ""
+    if not name.strip():
+        raise typer.BadParameter("nobody is logged in by name; say who says so", param_hint="--by")
+    return name.strip()
