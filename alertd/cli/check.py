@@ -1,0 +1,146 @@
+"""``alertd check``: every problem of every file, or a short summary of what the files say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alertd.cli.options import ConfigOption, Format, FormatOption
+from alertd.cli.paper import say, utc_or_none, write_rows, write_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from alertd.core.config import Config, Definitions
+    from alertd.core.milestone import Milestone
+
+
+def check(
+    *,
+    config: ConfigOption = None,
+    form: FormatOption = Format.TEXT,
+    strict: Annotated[bool, typer.Option("--strict", help="A warning is a problem too.")] = False,
+) -> None:
+    """Say what is wrong in the files, or what they hold.
+
+    Each problem is one line, file:line:column: message. Exits 1 when there is one.
+    """
+    from alertd import app
+    from alertd.cli.loading import settings_of
+
+    definitions = app.definitions(settings_of(config))
+    milestones = app.milestones(definitions) if not definitions.problems else {}
+    warnings = warnings_of(definitions, milestones)
+    match form:
+        case Format.TEXT:
+            _print(definitions, milestones, warnings, app.now())
+        case Format.JSON:
+            write_value(_facts(definitions, milestones, warnings, app.now()))
+        case Format.JSONL:
+            write_rows(_problem_rows(definitions), form)
+    if definitions.problems or definitions.config is None or (strict and warnings):
+        raise typer.Exit(1)
+
+
+def warnings_of(definitions: Definitions, milestones: Mapping[str, Milestone]) -> list[str]:
+    """What is allowed and probably not meant, a line each."""
+    from alertd.core.milestone import live_claims, operative_windows
+
+    files = {timeline.id: timeline.file for timeline in definitions.timelines}
+    found = []
+    for one in milestones.values():
+        where = files.get(one.timeline, one.timeline)
+        if not live_claims(one):
+            found.append(f"{where}: {one.id} has no live claim: it never reminds")
+        elif all(stated.window.ends is None for stated in operative_windows(one)):
+            found.append(f"{where}: {one.id} has no end: it is never due")
+    if definitions.config is not None:
+        found.extend(_unused(definitions.config))
+    return found
+
+
+def _unused(config: Config) -> list[str]:
+    used = {config.operator, config.fallback_receiver, *_route_receivers(config)}
+    silent = [name for name, receiver in config.receivers.items() if not receiver.notifiers]
+    return [
+        *(
+            f"alertd.yaml: no route leads to the receiver {name}"
+            for name in config.receivers
+            if name not in used
+        ),
+        *(f"alertd.yaml: the receiver {name} has no notifier: nothing is sent" for name in silent),
+    ]
+
+
+def _route_receivers(config: Config) -> set[str]:
+    found, routes = set(), [config.route]
+    while routes:
+        route = routes.pop()
+        found.add(route.receiver)
+        routes.extend(route.routes)
+    return found
+
+
+def _print(
+    definitions: Definitions, milestones: Mapping[str, Milestone], warnings: list[str], now: datetime
+) -> None:
+    for problem in definitions.problems:
+        typer.echo(str(problem))
+    if definitions.problems or definitions.config is None:
+        return
+    for warning in warnings:
+        typer.echo(f"warning: {warning}")
+    say(_summary(definitions, milestones, definitions.config, now))
+
+
+def _summary(
+    definitions: Definitions, milestones: Mapping[str, Milestone], config: Config, now: datetime
+) -> str:
+    from alertd.cli.upcoming import next_planned
+    from alertd.core.wording import count, instant_text, listing, offset_words
+
+    parts = [
+        count(len(definitions.timelines), "timeline"),
+        count(len(milestones), "milestone"),
+        count(len(config.receivers), "receiver"),
+    ]
+    coming = next_planned(milestones.values(), config.route, now)
+    if not coming:
+        return f"No problems: {listing(parts)}. No reminder is due in the next 400 days."
+    first = coming[0]
+    one = first.occurrence
+    at = instant_text(first.at, one.stated.window.zone)
+    more = f", and {len(coming) - 1} more at that time" if len(coming) > 1 else ""
+    return (
+        f"No problems: {listing(parts)}.\n"
+        f"Next reminder: {at}, {one.milestone}, {offset_words(one.offset)}, to {first.receiver}{more}."
+    )
+
+
+def _facts(
+    definitions: Definitions, milestones: Mapping[str, Milestone], warnings: list[str], now: datetime
+) -> dict[str, object]:
+    from alertd.cli.upcoming import next_planned
+
+    config = definitions.config
+    coming = (
+        next_planned(milestones.values(), config.route, now) if config and not definitions.problems else ()
+    )
+    return {
+        "ok": not definitions.problems and config is not None,
+        "problems": _problem_rows(definitions),
+        "warnings": warnings,
+        "timelines": len(definitions.timelines),
+        "milestones": sum(len(timeline.milestones) for timeline in definitions.timelines),
+        "receivers": sorted(config.receivers) if config else [],
+        "next": utc_or_none(coming[0].at) if coming else None,
+    }
+
+
+def _problem_rows(definitions: Definitions) -> list[dict[str, object]]:
+    return [
+        {"file": one.file, "line": one.line, "column": one.column, "message": one.message}
+        for one in definitions.problems
+    ]

@@ -1,0 +1,106 @@
+"""``alertd explain``: why a milestone reminds, when, of what and whom; from the files alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOption, MilestoneArgument
+from alertd.cli.paper import show, warn, write_rows, write_value
+
+if TYPE_CHECKING:
+    from alertd.cli.reasons import Done
+    from alertd.settings import Settings
+
+
+def explain(
+    milestone: MilestoneArgument,
+    *,
+    at: Annotated[
+        str,
+        typer.Option("--at", metavar="T", help="As of this date, time or instant; local to the milestone."),
+    ] = "now",
+    ledger: Annotated[
+        bool | None,
+        typer.Option(
+            "--ledger/--no-ledger",
+            help="Also what was sent and said.  [default: when there is a ledger already]",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    database: DatabaseOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Say everything about one milestone, and why.
+
+    What is claimed and by whom, where it stands, which reminders it gets, who is told and by which route.
+
+    Needs no daemon and no database. For a recurring milestone, ID@2026-09-30 is one instance and ID the next.
+    """
+    from alertd import app
+    from alertd.cli import reasons
+    from alertd.cli.loading import find_milestone, has_ledger, settings_of, usable_definitions
+    from alertd.cli.moments import read_moment
+    from alertd.core.recurrence import series_of
+    from alertd.errors import UnknownMilestone
+
+    settings = settings_of(config, database)
+    definitions, settled = usable_definitions(settings)
+    known = app.milestones(definitions)
+    name = find_milestone(series_of(milestone), known)
+    moment = read_moment(at, "--at", zone=known[name].zone, now=app.now(), at=known[name].policy.at)
+    one, others = reasons.instance_of(known[name], milestone, moment)
+    done = None
+    if one is not None and (ledger or (ledger is None and has_ledger(settings))):
+        done = _done(settings, one.id, must=ledger is True)
+    if done is not None and done.dates:
+        resolved = app.milestones(definitions, done.dates)[name]
+        one, others = reasons.instance_of(resolved, milestone, moment)
+    if one is None:
+        raise UnknownMilestone(f"{milestone}: the series has no such instance")
+    found = reasons.explained(one, definitions, settled, moment, done)
+    if form is Format.TEXT:
+        from alertd.cli.show_explain import explanation_page
+
+        show(explanation_page(found, settled, others))
+        return
+    from alertd.cli.facts_explain import explanation_facts
+
+    facts = explanation_facts(found, others)
+    if form is Format.JSON:
+        write_value(facts)
+    else:
+        write_rows([facts], form)
+
+
+def _done(settings: Settings, milestone: str, *, must: bool) -> Done | None:
+    from alertd.errors import LedgerError
+
+    try:
+        return asyncio.run(_read(settings, milestone))
+    except LedgerError as error:
+        if must:
+            raise
+        warn(f"the ledger cannot be read and is left out: {error}")
+        return None
+
+
+async def _read(settings: Settings, milestone: str) -> Done:
+    from alertd.cli.loading import open_ledger
+    from alertd.cli.reasons import Done
+
+    async with open_ledger(settings) as book:
+        record = await book.record(milestone)
+        dates = await book.done_dates()
+        if record is None:
+            return Done(dates=dates)
+        return Done(
+            standing=record.standing,
+            owed={one.key: one for one in await book.owed(milestone)},
+            deliveries=tuple(await book.deliveries(milestone=milestone)),
+            history=tuple(await book.history(milestone)),
+            dates=dates,
+        )

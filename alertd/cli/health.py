@@ -1,0 +1,77 @@
+"""What ``alertd status`` looks at, and what it calls wrong. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alertd.core.ledger import Attempt, Delivery, Owed, Record
+from alertd.core.wording import count, span_text
+from alertd.ports import NodeReport
+
+NEXT = 5
+SHOWN = 20
+
+GONE_AFTER = timedelta(minutes=5)
+"""A daemon reports once a minute."""
+
+LATE_AFTER = timedelta(minutes=5)
+DEAD_FOR = timedelta(days=7)
+"""How long a dead delivery is something wrong; after that it is history."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """The ledger at one instant.
+
+    Attributes:
+        coming: what is pending, the earliest first.
+        records: those of ``coming``, by full id.
+        ready, dead: the newest first, at most :data:`SHOWN`.
+    """
+
+    now: datetime
+    nodes: Sequence[NodeReport]
+    coming: Sequence[Owed]
+    records: Mapping[str, Record]
+    ready: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]
+    dead: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]
+    counts: Mapping[str, int]
+
+    @property
+    def live_nodes(self) -> tuple[NodeReport, ...]:
+        return tuple(node for node in self.nodes if self.now - node.seen_at < GONE_AFTER)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Of the files that the live daemons run on; of the last daemon when none is alive."""
+        nodes = self.live_nodes or tuple(self.nodes[:1])
+        return tuple(dict.fromkeys(problem for node in nodes for problem in node.problems))
+
+    @property
+    def fresh_dead(self) -> int:
+        return sum(self.now - (one.settled_at or one.bound_at) < DEAD_FOR for one, _, _ in self.dead)
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """A sentence without its full stop for each thing that is wrong; () when all is well."""
+        return tuple(self._wrong())
+
+    def _wrong(self) -> Iterator[str]:
+        if not self.nodes:
+            yield "no daemon has run on this ledger"
+        elif not self.live_nodes:
+            yield f"no daemon is running: the last was seen {span_text(self.now - self.nodes[0].seen_at)} ago"
+        if self.problems:
+            yield f"{count(len(self.problems), 'problem')} in the files"
+        late = [one for one in self.coming if self.now - one.wake_at > LATE_AFTER]
+        if late:
+            yield f"a reminder has been waiting for {span_text(self.now - late[0].wake_at)}"
+        stuck = [one for one, _, _ in self.ready if self.now - one.next_at > LATE_AFTER]
+        if stuck:
+            oldest = min(one.next_at for one in stuck)
+            yield f"a delivery has been waiting for {span_text(self.now - oldest)}"
+        if self.fresh_dead:
+            deliveries = "1 delivery" if self.fresh_dead == 1 else f"{self.fresh_dead} deliveries"
+            yield f"{deliveries} died in the last seven days"

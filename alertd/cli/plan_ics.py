@@ -1,0 +1,62 @@
+"""The plan as an iCalendar file: one event a reminder, so that any calendar can show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from icalendar import Calendar, Event, vText
+
+from alertd import __version__
+from alertd.core.claims import accounts_of
+from alertd.core.deadline import deadline_phrase
+from alertd.core.milestone import Milestone
+from alertd.core.plan import Planned
+from alertd.core.recurrence import series_of
+from alertd.core.wording import by_account, offset_words, sentence
+
+
+def calendar_of(planned: Sequence[Planned], milestones: Iterable[Milestone], now: datetime) -> str:
+    """RFC 5545 text with its CRLFs.
+
+    An event's UID is the occurrence's key: a calendar that reads the file again updates what it has. Events
+    have no length and leave the day free.
+    """
+    by_id = {milestone.id: milestone for milestone in milestones}
+    calendar = Calendar()
+    calendar.add("prodid", f"-//alertd//alertd {__version__}//EN")
+    calendar.add("version", "2.0")
+    calendar.add("calscale", "GREGORIAN")
+    calendar.add("x-wr-calname", "alertd: reminders")
+    for one in planned:
+        calendar.add_component(_event(one, by_id[series_of(one.occurrence.milestone)], now))
+    text: bytes = calendar.to_ical()
+    return text.decode()
+
+
+def _event(planned: Planned, milestone: Milestone, now: datetime) -> Event:
+    occurrence = planned.occurrence
+    claim = occurrence.stated.claims[0]
+    phrase = deadline_phrase(claim.deadline, claim.reading)
+    account = by_account(accounts_of(occurrence.stated))
+    lines = [
+        milestone.timeline_title,
+        sentence(f"due {phrase}" + (f", {account}" if account else "")),
+        "Tentative: agreed but not signed." if milestone.tentative else "",
+        f"Reminder {offset_words(occurrence.offset)}, to {planned.receiver}.",
+        f"Held back by {planned.muted_by}." if planned.muted_by else "",
+        milestone.description,
+        occurrence.milestone,
+    ]
+    event = Event()
+    event.add("uid", planned.key)
+    event.add("dtstamp", now)
+    event.add("dtstart", planned.at)
+    event.add("summary", f"{milestone.title} ({phrase}): {offset_words(occurrence.offset)}")
+    event.add("description", "\n".join(line for line in lines if line))
+    event.add("categories", [vText(occurrence.cause.value), vText(milestone.timeline)])
+    event.add("status", "TENTATIVE" if milestone.tentative else "CONFIRMED")
+    event.add("transp", "TRANSPARENT")
+    if milestone.url:
+        event.add("url", milestone.url)
+    return event

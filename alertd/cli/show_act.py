@@ -1,0 +1,58 @@
+"""What holds now that somebody has said something of a milestone, in one or two sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from alertd.core.ledger import Owed, OwedState, Record
+from alertd.core.occurrence import Cause
+from alertd.core.standing import Action, ActionKind
+from alertd.core.wording import day_text, instant_text, listing, offset_words
+
+
+def confirmation(action: Action, record: Record, owed: Sequence[Owed]) -> str:
+    """One sentence about the action and one about what comes next."""
+    zone = record.milestone.zone
+    pending = sorted(
+        (one for one in owed if one.state is OwedState.PENDING), key=lambda one: (one.at, one.receiver)
+    )
+    match action.kind:
+        case ActionKind.ACK if action.until:
+            until = instant_text(action.until, zone)
+            rest = _next([one for one in pending if one.at >= action.until], record)
+            return f"Acknowledged {record.id}: no reminder until {until}, unless its date moves. {rest}"
+        case ActionKind.SNOOZE if action.until:
+            until = instant_text(action.until, zone)
+            return f"Snoozed {record.id} until {until}. {_after(action.until, pending, record)}"
+        case ActionKind.DONE if action.done_on:
+            day = day_text(action.done_on)
+            return f"Done: {record.id} came about on {day}. No further reminder. {_told(pending)}"
+        case ActionKind.CANCEL:
+            return f"Cancelled {record.id}: no further reminder. `alertd reopen {record.id}` takes it back."
+        case _:
+            return f"Open again: {record.id}. {_next(pending, record)}"
+
+
+def _after(until: datetime, pending: Sequence[Owed], record: Record) -> str:
+    waiting = [one for one in pending if one.at <= until]
+    if waiting:
+        receivers = listing(list(dict.fromkeys(one.receiver for one in waiting)))
+        return f"What is still true then is sent once, to {receivers}."
+    return _next(pending, record)
+
+
+def _next(pending: Sequence[Owed], record: Record) -> str:
+    if not pending:
+        return "No further reminder is planned."
+    first = pending[0]
+    receivers = listing([one.receiver for one in pending if (one.at, one.offset) == (first.at, first.offset)])
+    at = instant_text(max(first.at, first.wake_at), record.milestone.zone)
+    return f"Next reminder: {at}, {offset_words(first.offset)}, to {receivers}."
+
+
+def _told(pending: Sequence[Owed]) -> str:
+    receivers = sorted({one.receiver for one in pending if one.cause is Cause.DONE})
+    if not receivers:
+        return "Nobody had been told of it, so nobody is."
+    return f"{listing(receivers)} had been told of it and will hear so."

@@ -1,0 +1,153 @@
+"""The plan for people: one block a day and zone, one row a reminder, whoever gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import groupby
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from alertd.core.claims import accounts_of
+from alertd.core.deadline import deadline_phrase
+from alertd.core.instant import to_wall
+from alertd.core.milestone import Milestone, StatedWindow
+from alertd.core.occurrence import Cause
+from alertd.core.plan import Planned
+from alertd.core.recurrence import series_of
+from alertd.core.wording import MONTHS, count, instant_text, listing, offset_words
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+CAUSE_STYLE = {
+    Cause.OPENS: "cyan",
+    Cause.APPROACHING: "green",
+    Cause.DUE: "bold yellow",
+    Cause.OVERDUE: "red",
+    Cause.MOVED: "magenta",
+    Cause.DONE: "green",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One reminder at one instant, with all who get it."""
+
+    wall: datetime
+    zone: str
+    title: str
+    planned: Planned
+    receivers: tuple[str, ...]
+
+
+def plan_table(
+    planned: Sequence[Planned],
+    milestones: Iterable[Milestone],
+    begin: datetime,
+    end: datetime,
+    after: Sequence[Planned],
+) -> RenderableType:
+    """Everything in [begin, end), by local day.
+
+    Args:
+        milestones: by which a title is found; those of a series not expanded.
+        after: what comes first after the range; looked at when nothing is in it.
+    """
+    by_id = {milestone.id: milestone for milestone in milestones}
+    rows = list(_rows(planned, by_id))
+    rows.sort(key=lambda row: (row.wall.date(), row.zone, row.wall, row.planned.occurrence.milestone))
+    width = max((len(name) for row in rows for name in row.receivers), default=0)
+    blocks: list[RenderableType] = []
+    for (day, zone), members in groupby(rows, key=lambda row: (row.wall.date(), row.zone)):
+        blocks.append(_heading(day, zone))
+        blocks.append(Padding(_table(list(members), min(max(width, 8), 18)), (0, 0, 1, 2)))
+    blocks.append(_footer(planned, rows, begin, end, after))
+    return Group(*blocks)
+
+
+def day_heading(day: date) -> str:
+    """``Wednesday, 23 September 2026``."""
+    return f"{WEEKDAYS[day.weekday()]}, {day.day} {MONTHS[day.month - 1]} {day.year}"
+
+
+def when_words(offset: str) -> str:
+    """The offset as short as a column needs it: ``7 days before``, ``on the day``, ``window opens``."""
+    if offset == "opens":
+        return "opens"
+    return offset_words(offset).removesuffix(" the deadline")
+
+
+def stated_words(stated: StatedWindow) -> str:
+    """The deadline as it was given, and whose word it is: ``by September 2026 – the minister``."""
+    claim = stated.claims[0]
+    who = listing([source.brief for source in accounts_of(stated)])
+    return deadline_phrase(claim.deadline, claim.reading) + (f" – {who}" if who else "")
+
+
+def held_back(planned: Planned) -> str:
+    """Why a reminder is later than it is due."""
+    due = to_wall(planned.occurrence.at, planned.occurrence.stated.window.zone)
+    day = f"{WEEKDAYS[due.weekday()][:3]} {due.day} {MONTHS[due.month - 1][:3]}"
+    return f"due {day} {due:%H:%M}, {planned.muted_by}"
+
+
+def _rows(planned: Sequence[Planned], by_id: dict[str, Milestone]) -> Iterator[_Row]:
+    """Receivers of the same reminder at the same instant share a row."""
+    same: dict[tuple[datetime, str, str, str, str], list[Planned]] = {}
+    for one in planned:
+        occurrence = one.occurrence
+        window = occurrence.stated.window.id
+        same.setdefault((one.at, occurrence.milestone, window, occurrence.offset, one.muted_by), []).append(
+            one
+        )
+    for members in same.values():
+        first = members[0]
+        zone = first.occurrence.stated.window.zone
+        _, at_sign, day = first.occurrence.milestone.partition("@")
+        yield _Row(
+            wall=to_wall(first.at, zone),
+            zone=zone.key,
+            title=by_id[series_of(first.occurrence.milestone)].title + (f" ({day})" if at_sign else ""),
+            planned=first,
+            receivers=tuple(dict.fromkeys(one.receiver for one in members)),
+        )
+
+
+def _heading(day: date, zone: str) -> Text:
+    return Text.assemble((day_heading(day), "bold"), (f"  {zone}", "dim"))
+
+
+def _table(rows: Sequence[_Row], receiver_width: int) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    table.add_column(width=5, no_wrap=True)
+    table.add_column(ratio=1)
+    table.add_column(width=14)
+    table.add_column(width=receiver_width, overflow="fold")
+    for row in rows:
+        occurrence = row.planned.occurrence
+        what = Text(row.title)
+        what.append("\n" + stated_words(occurrence.stated), "dim")
+        if row.planned.muted_by:
+            what.append("\n" + held_back(row.planned), "yellow")
+        when = Text(when_words(occurrence.offset), CAUSE_STYLE[occurrence.cause])
+        table.add_row(f"{row.wall:%H:%M}", what, when, "\n".join(row.receivers))
+    return table
+
+
+def _footer(
+    planned: Sequence[Planned], rows: Sequence[_Row], begin: datetime, end: datetime, after: Sequence[Planned]
+) -> Text:
+    between = f"from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+    if rows:
+        about = len({one.occurrence.milestone for one in planned})
+        return Text(f"{count(len(rows), 'reminder')} about {count(about, 'milestone')} {between}.")
+    text = f"No reminder is due {between}."
+    if not after:
+        return Text(f"{text} Nor in the 400 days after it.")
+    first = after[0].occurrence
+    at = instant_text(after[0].at, first.stated.window.zone)
+    return Text(f"{text}\nThe next one is {first.milestone}, {at}, {offset_words(first.offset)}.")

@@ -1,0 +1,122 @@
+"""The status for people: the verdict first, then daemons, what is next, what failed, and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from alertd import __version__
+from alertd.cli.health import GONE_AFTER, Health
+from alertd.cli.show_history import state_words
+from alertd.core.ledger import Attempt, Delivery, Owed
+from alertd.core.wording import instant_text, offset_words, sentence, span_text
+from alertd.ports import NodeReport
+
+INDENT = (0, 0, 0, 2)
+MOST_NODES = 5
+
+COUNTS = (
+    ("milestones", "milestones"), ("owed.pending", "reminders to come"), ("deliveries.ready", "to be sent"),
+    ("deliveries.sent", "sent"), ("deliveries.dead", "dead"),
+)  # fmt: skip
+
+
+def status_page(health: Health) -> RenderableType:
+    """All of it; nothing that is empty."""
+    return Group(
+        *_verdict(health),
+        *_section("Daemons", [_nodes(health)] if health.nodes else []),
+        *_section("Problems in the files", [Text(problem) for problem in health.problems]),
+        *_section("Next", [_coming(health)] if health.coming else [Text("No reminder is planned.")]),
+        *_section("Not yet sent", list(_deliveries(health.ready, health.now))),
+        *_section("Dead", list(_deliveries(health.dead, health.now))),
+        *_section("In the ledger", [_counts(health)]),
+    )
+
+
+def _verdict(health: Health) -> Iterator[Text]:
+    if not health.wrong:
+        yield Text.assemble(("All is well.", "bold green"), (f"  alertd {__version__}", "dim"))
+    for wrong in health.wrong:
+        yield Text(f"✗ {sentence(wrong)}", "bold red")
+
+
+def _section(title: str, parts: Sequence[RenderableType]) -> list[RenderableType]:
+    if not parts:
+        return []
+    return [Text(), Text(title, "bold"), *(Padding(part, INDENT) for part in parts)]
+
+
+def _nodes(health: Health) -> Table:
+    table = _grid()
+    shown = health.live_nodes or tuple(health.nodes[:1])
+    for node in shown[:MOST_NODES]:
+        table.add_row(*_node(node, health.now))
+    return table
+
+
+def _node(node: NodeReport, now: datetime) -> tuple[Text, str, str]:
+    gone = now - node.seen_at >= GONE_AFTER
+    seen = Text(f"seen {span_text(now - node.seen_at)} ago", "red" if gone else "green")
+    return (
+        Text(node.node),
+        f"alertd {node.version}, up {span_text(node.seen_at - node.started_at)}",
+        seen.plain,
+    )
+
+
+def _coming(health: Health) -> Table:
+    table = _grid()
+    for one in health.coming:
+        record = health.records.get(one.milestone)
+        at = (
+            instant_text(one.wake_at, record.milestone.zone)
+            if record
+            else f"{one.wake_at:%Y-%m-%d %H:%M} UTC"
+        )
+        what = Text(record.milestone.title if record else one.milestone)
+        what.append(f"\n{one.milestone}", "dim")
+        what.append(f"\n{offset_words(one.offset)}, to {one.receiver}")
+        if one.reason:
+            what.append(f"\n{one.reason}", "yellow")
+        table.add_row(at, what)
+    return table
+
+
+def _deliveries(
+    found: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]], now: datetime
+) -> Iterator[RenderableType]:
+    for delivery, attempts, members in found:
+        text = Text.assemble(
+            (delivery.channel, "bold"), f"  {state_words(delivery)}", (f"  {delivery.id}", "dim")
+        )
+        about = list(dict.fromkeys(one.milestone for one in members)) or [
+            delivery.notice.headline if delivery.notice else ""
+        ]
+        text.append(
+            f"\n  about {', '.join(about[:3])}" + (f" and {len(about) - 3} more" if len(about) > 3 else "")
+        )
+        if attempts:
+            last = attempts[-1]
+            text.append(
+                f"\n  attempt {last.number}, {span_text(now - last.at)} ago: {last.reason or last.outcome}",
+                "red",
+            )
+        if delivery.settled_at is None and delivery.next_at > now:
+            text.append(f"\n  again in {span_text(delivery.next_at - now)}")
+        elif delivery.settled_at is not None:
+            text.append(f"\n  alertd retry {delivery.id}")
+        yield text
+
+
+def _counts(health: Health) -> Text:
+    return Text(", ".join(f"{health.counts.get(key, 0):,} {words}" for key, words in COUNTS))
+
+
+def _grid() -> Table:
+    return Table.grid(padding=(0, 2, 0, 0))

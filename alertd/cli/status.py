@@ -1,0 +1,96 @@
+"""``alertd status``: whether all is well, and what waits."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOption
+from alertd.cli.paper import show, utc_text, write_rows, write_value
+
+if TYPE_CHECKING:
+    from alertd.cli.health import Health
+    from alertd.settings import Settings
+
+
+def status(
+    config: ConfigOption = None, database: DatabaseOption = None, form: FormatOption = Format.TEXT
+) -> None:
+    """Say whether all is well, what is next and what failed.
+
+    Exits 1 when something is wrong: no daemon has been seen for five minutes, a file has a problem, a
+    reminder is late, or a delivery died in the last seven days.
+    """
+    from alertd.cli.loading import has_ledger, settings_of
+    from alertd.errors import LedgerUnavailable
+
+    settings = settings_of(config, database)
+    url = settings.database_url()
+    if url.startswith("sqlite") and not has_ledger(settings):
+        raise LedgerUnavailable(f"{url}: there is no ledger; no daemon has run on it yet")
+    health = asyncio.run(_read(settings))
+    match form:
+        case Format.TEXT:
+            from alertd.cli.show_status import status_page
+
+            show(status_page(health))
+        case Format.JSON:
+            write_value(_facts(health))
+        case Format.JSONL:
+            write_rows([_facts(health)], form)
+    if health.wrong:
+        raise typer.Exit(1)
+
+
+async def _read(settings: Settings) -> Health:
+    from alertd import app
+    from alertd.cli.health import NEXT, SHOWN, Health
+    from alertd.cli.loading import open_ledger
+    from alertd.core.ledger import DeliveryState
+
+    async with open_ledger(settings) as book:
+        now = app.now()
+        coming = tuple(await book.coming(now, NEXT))
+        records = [await book.record(one.milestone) for one in coming]
+        return Health(
+            now=now,
+            nodes=tuple(await book.nodes()),
+            coming=coming,
+            records={record.id: record for record in records if record is not None},
+            ready=tuple(await book.deliveries(state=DeliveryState.READY, limit=SHOWN)),
+            dead=tuple(await book.deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
+            counts=dict(await book.counts()),
+        )
+
+
+def _facts(health: Health) -> dict[str, object]:
+    from alertd import __version__
+    from alertd.cli.facts_history import delivery_facts
+
+    return {
+        "ok": not health.wrong,
+        "wrong": list(health.wrong),
+        "version": __version__,
+        "at": utc_text(health.now),
+        "nodes": [
+            asdict(node) | {"started_at": utc_text(node.started_at), "seen_at": utc_text(node.seen_at)}
+            for node in health.nodes
+        ],
+        "next": [
+            {
+                "at": utc_text(one.at),
+                "wake_at": utc_text(one.wake_at),
+                "milestone": one.milestone,
+                "offset": one.offset,
+                "receiver": one.receiver,
+                "reason": one.reason,
+            }
+            for one in health.coming
+        ],
+        "ready": [delivery_facts(*one) for one in health.ready],
+        "dead": [delivery_facts(*one) for one in health.dead],
+        "counts": dict(health.counts),
+    }
