@@ -96,14 +96,17 @@ def _read(root: Path, name: str) -> bytes | Problem:
             return _problem(name, "a link out of the configuration folder; copy the file into it")
         # Without O_NONBLOCK the opening of a named pipe waits for somebody to write into it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return _problem(name, "not a regular file")
             if status.st_size > MAX_BYTES:
                 message = f"{status.st_size:,} bytes; a file has at most {MAX_BYTES:,}, so make two of it"
                 return _problem(name, message)
-            return file.read(MAX_BYTES + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return file.read(MAX_BYTES + 1)
+        finally:
+            os.close(descriptor)
     except (OSError, RuntimeError) as error:
         return _problem(name, f"cannot be read: {_reason(error)}")
 

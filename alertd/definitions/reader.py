@@ -83,7 +83,9 @@ class Reader:
     def items(self, node: Node, what: str, limit: int = MAX_ITEMS) -> list[Node]:
         """The items of a list."""
         if not isinstance(node, Sequence):
-            advice = f"write [{node.text}]" if isinstance(node, Scalar) and node.text else "write a list"
+            advice = "write a list"
+            if isinstance(node, Scalar) and node.text.isprintable() and len(node.text) <= 40:
+                advice = f"write [{node.text}]"
             self._refuse_kind(node, f"{what} are a list", advice)
             return []
         if len(node.items) > limit:

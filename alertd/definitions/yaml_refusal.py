@@ -33,6 +33,7 @@ UNSEEN = re.compile(f"[{_UNSEEN}]")
 UNSEEN_OR_BREAK = re.compile(f"[\t\n\r{_UNSEEN}]")
 
 _QUOTE_IT = "put the value in quotes"
+_NO_CONTENT = "did not find expected node content"
 # The parser's words -> ours. Those of libyaml first, then those of PyYAML's own parser where they differ.
 _SAID = {
     "mapping values are not allowed in this context": (
@@ -53,7 +54,7 @@ _SAID = {
         "the mapping that begins here is not closed", "add a comma between its entries, or its }"),
     "found unexpected end of stream": ("the quote that begins here is not closed", "add the other one"),
     "found unknown escape character": ("no such escape in double quotes", "use single quotes, or write \\\\"),
-    "did not find expected node content": ("no value where one should be", _QUOTE_IT),
+    _NO_CONTENT: ("no value where one should be", _QUOTE_IT),
     "exceeded maximum nesting depth": ("nested deeper than 32 levels", ""),
     "did not find expected alphabetic or numeric character": (
         "not an alias or anchor", "a value that begins with * or & needs quotes"),
@@ -92,6 +93,8 @@ def refusal_of(said: Said, text: str) -> Refusal:
     at = lines[line - 1][column - 1 : column] if line <= len(lines) else ""
     if at == "\t":
         return Refusal(line, column, "a tab; indent with spaces")
+    if said.problem == _NO_CONTENT and not at and line > len(lines):
+        return Refusal(line, column, "the file ends within a list or a mapping; add its ] or }")
     if any(words in said.problem for words in _NO_START):
         return Refusal(line, column, f"a value cannot begin with {at!r}; {_QUOTE_IT}")
     reason, advice = _SAID.get(said.problem, (f"not YAML: {said.problem}", ""))

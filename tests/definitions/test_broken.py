@@ -1,0 +1,193 @@
+"""Every kind of mistake in the files, with the whole of what is said about it.
+
+The table is in tests/golden/broken-definitions: one text a case, to be read as people read their own files.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alertd.core.config import Definitions, Problem, Timeline
+from alertd.definitions.config_file import Inherited, read_config
+from alertd.definitions.timeline_file import read_timeline
+
+TABLE = Path(__file__).parent.parent / "golden" / "broken-definitions"
+Load = Callable[[Mapping[str, str | bytes]], Definitions]
+
+
+class Case(NamedTuple):
+    """What is written, by file, and what is said."""
+
+    name: str
+    files: Mapping[str, bytes]
+    problems: list[str]
+
+
+def _bytes(text: str) -> bytes:
+    shown = re.sub("<U[+]([0-9A-F]{4})>", lambda found: chr(int(found[1], 16)), text)
+    return shown.encode().replace(b"<0xFF>", b"\xff")
+
+
+def _cases() -> Iterator[Case]:
+    for path in sorted(TABLE.glob("*.txt")):
+        for block in path.read_text(encoding="utf-8").split("\n=== ")[1:]:
+            name, _, rest = block.partition("\n")
+            written, _, said = rest.partition(">>>\n")
+            files = {}
+            for part in re.split("^--- ", written, flags=re.MULTILINE)[1:]:
+                file, _, content = part.partition("\n")
+                files[file] = _bytes(content)
+            yield Case(name, files, said.strip("\n").split("\n"))
+
+
+CASES = tuple(_cases())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_problem_is_said_in_full_at_its_place(case: Case, load_files: Load) -> None:
+    """A mistake gives exactly these lines, and its file contributes nothing."""
+    definitions = load_files(case.files)
+
+    assert [str(problem) for problem in definitions.problems] == case.problems
+    broken = {problem.file for problem in definitions.problems}
+    assert broken <= definitions.broken
+    assert not broken & {timeline.file for timeline in definitions.timelines}
+    assert (definitions.config is None) == ("alertd.yaml" in broken)
+
+
+def test_the_table_is_long_and_names_each_case_once() -> None:
+    """The table has no two cases of one name, and not too few."""
+    names = [case.name for case in CASES]
+
+    assert len(set(names)) == len(names) > 90
+
+
+def test_all_problems_of_all_files_come_in_one_go(load_files: Load) -> None:
+    """Nobody has to mend one mistake to see the next, whatever file it is in; they come sorted."""
+    definitions = load_files(
+        {
+            "alertd.yaml": "timezone: Bagdad\ncatch_up: 1mo\nroute: {receiver: desk}\n",
+            "milestones/a.yaml": "timeline: a\ntitle: A\nmilestones:\n  - {id: A, deadline: 2026-13}\n",
+            "milestones/b.yaml": "timeline: b\ntitle: 'B\n",
+            "milestones/c.yaml": "timeline: c\ntitle: C\nmilestones: []\n",
+        }
+    )
+
+    assert [(problem.file, problem.line, problem.column) for problem in definitions.problems] == [
+        ("alertd.yaml", 1, 11),
+        ("alertd.yaml", 2, 11),
+        ("alertd.yaml", 3, 19),
+        ("milestones/a.yaml", 4, 5),
+        ("milestones/a.yaml", 4, 10),
+        ("milestones/a.yaml", 4, 28),
+        ("milestones/b.yaml", 2, 8),
+    ]
+
+
+def test_a_file_with_very_many_problems_is_not_read_on(load_files: Load) -> None:
+    """There is a bound on what one file can say."""
+    milestones = "".join(f"  - {{id: m{n}, title: M, deadline: 2026, source: nobody}}\n" for n in range(200))
+
+    definitions = load_files({"milestones/t.yaml": f"timeline: t\ntitle: T\nmilestones:\n{milestones}"})
+
+    assert len(definitions.problems) == 100
+
+
+def test_a_problem_never_shows_an_option_of_a_notifier(load_files: Load) -> None:
+    """What is wrong with a secret is said without the secret."""
+    definitions = load_files(
+        {
+            "alertd.yaml": "receivers: [{name: a, notifiers: [{type: webhook, url: [hunter2], "
+            "codes: hunter2, timeout: hunter2, verify: hunter2, headers: {a: [hunter2]}}]}]\n"
+        }
+    )
+
+    assert len(definitions.problems) == 5
+    assert not any("hunter2" in problem.message for problem in definitions.problems)
+
+
+def _is_whole(problems: tuple[Problem, ...], raw: bytes) -> bool:
+    """Each problem has one line of message and a place in the file or at its end."""
+    lines = raw.count(b"\n") + raw.count(b"\r") + 2
+    return all(
+        problem.message
+        and problem.message.isprintable()
+        and 1 <= problem.line <= lines
+        and problem.column >= 1
+        for problem in problems
+    )
+
+
+# Pieces of definitions, so that more than the first character is looked at.
+PIECES = st.sampled_from(
+    [
+        *("timeline: t\n", "title: T\n", "milestones:\n", "  - id: a\n", "    title: A\n", "    deadline: "),
+        *(
+            "2026-09",
+            "2026",
+            "\n",
+            "    claims: [{deadline: 2026}]\n",
+            "    after: b + 1d\n",
+            "sources: {r: {who: R}}\n",
+        ),
+        *(
+            "- ",
+            "{",
+            "}",
+            "[",
+            "]",
+            ": ",
+            ", ",
+            "'",
+            '"',
+            "|\n",
+            "&a ",
+            "*a ",
+            "!x ",
+            "<<: ",
+            "---\n",
+            "\t",
+            "# ",
+        ),
+        *(
+            "receivers: ",
+            "route: ",
+            "policies: ",
+            "name: a",
+            "null",
+            "~",
+            "\x00",
+            "\u2028",
+            "\ufeff",
+            "\U0001f600",
+        ),
+    ]
+)
+TEXTS = st.one_of(
+    st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))
+)
+DOCUMENTS = st.one_of(TEXTS, st.lists(PIECES, max_size=30).map(lambda pieces: "".join(pieces).encode()))
+
+
+@given(DOCUMENTS)
+def test_any_text_is_a_timeline_or_problems(raw: bytes) -> None:
+    """Whatever is in a file, reading it raises nothing."""
+    read = read_timeline(raw, "milestones/t.yaml", Inherited())
+
+    assert (read.timeline is None) == bool(read.problems)
+    assert read.timeline is None or isinstance(read.timeline, Timeline)
+    assert _is_whole(read.problems, raw)
+
+
+@given(DOCUMENTS)
+def test_any_text_is_a_configuration_or_problems(raw: bytes) -> None:
+    """Whatever is in alertd.yaml, reading it raises nothing."""
+    read = read_config(raw, {})
+
+    assert (read.config is None) == bool(read.problems)
+    assert _is_whole(read.problems, raw)

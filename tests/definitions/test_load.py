@@ -1,0 +1,241 @@
+"""A whole folder is read in one go, and nothing outside it."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from alertd.core.config import Definitions
+from alertd.definitions.load import Cache, definition_files, load
+from alertd.definitions.yaml import MAX_BYTES
+
+Options = dict[str, type[BaseModel]]
+
+
+def _timeline(name: str, milestones: str = "[]") -> str:
+    return f"timeline: {name}\ntitle: T\nmilestones: {milestones}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two timelines and no configuration."""
+    config = tmp_path / "config"
+    (config / "milestones").mkdir(parents=True)
+    (config / "milestones" / "a.yaml").write_text(_timeline("a", "[{id: x, title: X, deadline: 2026}]"))
+    (config / "milestones" / "b.yml").write_text(_timeline("b"))
+    return config
+
+
+def _said(definitions: Definitions) -> list[str]:
+    return [str(problem) for problem in definitions.problems]
+
+
+def test_both_suffixes_are_read_in_the_order_of_names(folder: Path, options: Options) -> None:
+    """Files are named relative to the folder; what is hidden or no YAML is passed over."""
+    (folder / "milestones" / ".#a.yaml").symlink_to("nobody@nowhere")  # an editor's lock
+    (folder / "milestones" / "README.md").write_text("- [")
+
+    definitions = load(folder, options)
+
+    assert not definitions.problems
+    assert [timeline.file for timeline in definitions.timelines] == ["milestones/a.yaml", "milestones/b.yml"]
+    assert definitions.config is not None
+    assert not definitions.broken
+
+
+def test_a_folder_without_milestones_is_a_beginning(tmp_path: Path, options: Options) -> None:
+    """An empty folder is no mistake."""
+    definitions = load(tmp_path, options)
+
+    assert not definitions.problems
+    assert definitions.timelines == ()
+    assert definitions.config is not None
+
+
+def test_a_folder_that_is_not_there_has_no_configuration(tmp_path: Path, options: Options) -> None:
+    """Nothing is concluded from the absence of everything."""
+    definitions = load(tmp_path / "nowhere", options)
+
+    assert definitions.config is None
+    assert _said(definitions) == [f"{tmp_path}/nowhere:1:1: cannot be read: no such file or directory"]
+
+
+def test_a_misnamed_configuration_is_not_passed_over(folder: Path, options: Options) -> None:
+    """alertd.yml would be read by nobody, and its author would wonder."""
+    (folder / "alertd.yml").write_text("timezone: UTC\n")
+
+    definitions = load(folder, options)
+
+    assert definitions.config is None
+    assert _said(definitions) == ["alertd.yml:1:1: this file is not read; rename it to alertd.yaml"]
+
+
+def test_links_lead_nowhere_outside(folder: Path, tmp_path: Path, options: Options) -> None:
+    """A link within the folder is followed, as those that Kubernetes makes; one out of it is refused."""
+    (tmp_path / "secret.yaml").write_text(_timeline("secret"))
+    (folder / "milestones" / "out.yaml").symlink_to("../../secret.yaml")
+    (folder / "..data").mkdir()
+    (folder / "..data" / "c.yaml").write_text(_timeline("c"))
+    (folder / "milestones" / "c.yaml").symlink_to("../..data/c.yaml")
+    (folder / "milestones" / "loop.yaml").symlink_to("loop.yaml")
+
+    definitions = load(folder, options)
+
+    assert [timeline.id for timeline in definitions.timelines] == ["a", "b", "c"]
+    assert [one for one in _said(definitions) if "loop" not in one] == [
+        "milestones/out.yaml:1:1: a link out of the configuration folder; copy the file into it"
+    ]
+    assert definitions.broken == {"milestones/out.yaml", "milestones/loop.yaml"}
+
+
+def test_what_is_no_regular_file_is_not_opened_for_ever(folder: Path, options: Options) -> None:
+    """A named pipe or a folder under a file's name is said, not waited for."""
+    os.mkfifo(folder / "milestones" / "pipe.yaml")
+    (folder / "milestones" / "folder.yaml").mkdir()
+
+    definitions = load(folder, options)
+
+    assert _said(definitions) == [
+        "milestones/folder.yaml:1:1: not a regular file",
+        "milestones/pipe.yaml:1:1: not a regular file",
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_said(folder: Path, options: Options) -> None:
+    """The rest is loaded all the same."""
+    (folder / "milestones" / "a.yaml").chmod(0)
+
+    definitions = load(folder, options)
+
+    assert _said(definitions) == ["milestones/a.yaml:1:1: cannot be read: permission denied"]
+    assert [timeline.id for timeline in definitions.timelines] == ["b"]
+
+
+def test_a_file_that_is_too_large_is_not_read(folder: Path, options: Options) -> None:
+    """Size is looked at before anything is read."""
+    with (folder / "milestones" / "a.yaml").open("wb") as file:
+        file.truncate(MAX_BYTES * 1000)
+
+    assert _said(load(folder, options)) == [
+        "milestones/a.yaml:1:1: 1,048,576,000 bytes; a file has at most 1,048,576, so make two of it"
+    ]
+
+
+def test_a_broken_configuration_keeps_every_timeline_as_it_was(folder: Path, options: Options) -> None:
+    """Without its policies a timeline is not known: all files count as broken."""
+    (folder / "alertd.yaml").write_text("timezone: Nowhere\npolicies: {slow: {at: noon}}\n")
+    (folder / "milestones" / "b.yml").write_text(
+        _timeline("b", "[{id: x, title: X, deadline: 2026, policy: slow}]")
+    )
+
+    definitions = load(folder, options)
+
+    assert definitions.config is None
+    assert definitions.timelines == ()
+    assert definitions.broken == {"alertd.yaml", "milestones/a.yaml", "milestones/b.yml"}
+    assert {problem.file for problem in definitions.problems} == {"alertd.yaml"}
+
+
+def test_what_counts_from_a_broken_file_stays_as_it_was(folder: Path, options: Options) -> None:
+    """A deadline whose base can't be known has a problem itself, and so has what counts from that."""
+    (folder / "milestones" / "a.yaml").write_text(
+        _timeline("a", "[{id: x, title: X, deadline: 2026, titel: X}]")
+    )
+    (folder / "milestones" / "b.yml").write_text(_timeline("b", "[{id: y, title: Y, after: a/x + 1d}]"))
+    (folder / "milestones" / "c.yaml").write_text(_timeline("c", "[{id: z, title: Z, after: b/y + 1d}]"))
+    (folder / "milestones" / "d.yaml").write_text(_timeline("d"))
+
+    definitions = load(folder, options)
+
+    assert _said(definitions) == [
+        "milestones/a.yaml:3:48: 'titel': no such key in a milestone; did you mean title?",
+        "milestones/b.yml:3:39: 'a/x' is not known: milestones/a.yaml has a problem",
+        "milestones/c.yaml:3:39: 'b/y' is not known: milestones/b.yml has a problem",
+    ]
+    assert [timeline.id for timeline in definitions.timelines] == ["d"]
+
+
+def test_a_circle_through_two_files_is_told_once(folder: Path, options: Options) -> None:
+    """The chain is named where it first begins; both files are broken."""
+    (folder / "milestones" / "a.yaml").write_text(_timeline("a", "[{id: x, title: X, after: b/y + 1d}]"))
+    (folder / "milestones" / "b.yml").write_text(_timeline("b", "[{id: y, title: Y, after: a/x + 1d}]"))
+
+    definitions = load(folder, options)
+
+    assert _said(definitions) == [
+        "milestones/a.yaml:3:39: a deadline cannot depend on itself: a/x -> b/y -> a/x",
+        "milestones/b.yml:3:39: 'a/x' is not known: milestones/a.yaml has a problem",
+    ]
+
+
+def test_a_chain_over_files_is_no_circle(folder: Path, options: Options) -> None:
+    """Counting from another file's milestone is what full ids are for."""
+    (folder / "milestones" / "b.yml").write_text(
+        _timeline("b", "[{id: y, title: Y, after: a/x + 1d}, {id: z, title: Z, after: y + 1mo}]")
+    )
+
+    definitions = load(folder, options)
+
+    assert not definitions.problems
+    assert [one.base for one in definitions.timelines[1].milestones[1].relative] == ["b/y"]
+
+
+def test_the_digest_changes_with_every_byte_and_name(folder: Path, options: Options) -> None:
+    """Two configurations have one digest only when they are the same."""
+    first = load(folder, options).digest
+    assert load(folder, options).digest == first
+
+    (folder / "milestones" / "a.yaml").rename(folder / "milestones" / "c.yaml")
+    second = load(folder, options).digest
+    (folder / "milestones" / "b.yml").write_text(_timeline("b") + "\n")
+    third = load(folder, options).digest
+
+    assert len({first, second, third}) == 3
+
+
+def test_an_unchanged_file_is_not_parsed_again(folder: Path, options: Options) -> None:
+    """With a cache the very same values come back, until the file or the configuration changes."""
+    cache: Cache = {}
+    first = load(folder, options, cache)
+    (folder / "milestones" / "b.yml").write_text(_timeline("b") + "# changed\n")
+
+    second = load(folder, options, cache)
+
+    assert second.timelines[0] is first.timelines[0]
+    assert second.timelines[1] is not first.timelines[1]
+    (folder / "alertd.yaml").write_text("timezone: Asia/Baghdad\n")
+    third = load(folder, options, cache)
+    assert third.timelines[0].milestones[0].zone.key == "Asia/Baghdad"
+    (folder / "milestones" / "a.yaml").unlink()
+    load(folder, options, cache)
+    assert cache.keys() == {"milestones/b.yml"}
+
+
+def test_problems_of_an_unchanged_file_come_again(folder: Path, options: Options) -> None:
+    """A cache hides nothing, and what is checked across files is checked anew."""
+    (folder / "milestones" / "b.yml").write_text(_timeline("b", "[{id: y, title: Y, after: a/x + 1d}]"))
+    cache: Cache = {}
+    assert not load(folder, options, cache).problems
+
+    (folder / "milestones" / "a.yaml").write_text(_timeline("a"))
+
+    expected = ["milestones/b.yml:3:39: 'a/x': no such milestone"]
+    assert _said(load(folder, options, cache)) == expected
+    assert _said(load(folder, options, cache)) == expected
+
+
+def test_the_files_to_watch_are_those_that_are_read(folder: Path, options: Options) -> None:
+    """Whoever watches for changes asks the loader which files there are."""
+    (folder / "alertd.yaml").write_text("timezone: UTC\n")
+    (folder / "milestones" / "notes.txt").write_text("")
+
+    files = definition_files(folder)
+
+    assert [str(path.relative_to(folder)) for path in files] == [
+        "alertd.yaml",
+        "milestones/a.yaml",
+        "milestones/b.yml",
+    ]
+    assert definition_files(folder / "nowhere") == ()

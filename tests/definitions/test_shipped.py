@@ -1,0 +1,137 @@
+"""The configuration that ships works, and says what the article says."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from alertd.core.config import Definitions
+from alertd.core.milestone import Milestone, Rank, State, is_contested, state_of, stated_windows
+from alertd.core.occurrence import Cause, occurrences
+from alertd.core.route import match_routes
+from alertd.core.standing import NOTHING_SAID
+from alertd.definitions.load import load
+
+CONFIG = Path(__file__).parent.parent.parent / "config"
+
+
+@pytest.fixture
+def shipped(options: dict[str, type[BaseModel]]) -> Definitions:
+    """What is in config/."""
+    return load(CONFIG, options)
+
+
+@pytest.fixture
+def milestones(shipped: Definitions) -> dict[str, Milestone]:
+    """The milestones of the timeline, by their own ids."""
+    (timeline,) = shipped.timelines
+    return {milestone.id.partition("/")[2]: milestone for milestone in timeline.milestones}
+
+
+def test_it_has_no_problem_and_prints(shipped: Definitions) -> None:
+    """Out of the box everything goes to a receiver that prints."""
+    assert not shipped.problems
+    assert shipped.config is not None
+    (match,) = match_routes(shipped.config.route, {"timeline": "iraq-coalition-withdrawal"})
+    assert [one.type for one in shipped.config.receivers[match.receiver].notifiers] == ["console"]
+    assert match.group_by == ("timeline",)
+    assert {shipped.config.operator, shipped.config.fallback_receiver} <= shipped.config.receivers.keys()
+
+
+def test_its_commented_examples_are_right(tmp_path: Path) -> None:
+    """Taking away the number signs gives a configuration that can be read."""
+
+    class Any(BaseModel, extra="allow"):
+        pass
+
+    lines = (CONFIG / "alertd.yaml").read_text("utf-8").splitlines()
+    examples = [
+        line.replace("# ", "", 1)
+        if line.lstrip().startswith("# ") and ("- " in line or ": " in line or line.endswith(":"))
+        else line
+        for line in lines
+        if not line.startswith("# yaml-language-server")
+    ]
+    prose = [line for line in examples if line.lstrip()[:1].isupper()]
+    (tmp_path / "alertd.yaml").write_text("\n".join(line for line in examples if line not in prose))
+
+    definitions = load(tmp_path, dict.fromkeys(("console", "slack", "email", "webhook"), Any))
+
+    assert not definitions.problems
+    assert definitions.config is not None
+    assert [one.type for one in definitions.config.receivers["desk"].notifiers] == [
+        "console",
+        "slack",
+        "email",
+    ]
+    assert [one.type for one in definitions.config.receivers["leads"].notifiers] == ["webhook"]
+    assert definitions.config.route.routes[0].mute[0].name == "weekend"
+    assert definitions.config.smtp.starttls
+
+
+def test_the_milestones_and_their_claims(milestones: dict[str, Milestone]) -> None:
+    """Both phases, the signing, and what each source says of them."""
+    said = {
+        name: [(claim.deadline.edtf, claim.sources[0].brief, claim.rank) for claim in milestone.claims]
+        for name, milestone in milestones.items()
+    }
+
+    assert said == {
+        "signing": [("2024-09~", "the minister", Rank.NORMAL)],
+        "phase-1": [("2025-09", "the minister", Rank.NORMAL), ("2025-09", "Reuters", Rank.NORMAL)],
+        "phase-2": [
+            ("2026-09", "the minister", Rank.NORMAL),
+            ("2026", "Reuters", Rank.NORMAL),
+            ("2027-09~", "the minister", Rank.DEPRECATED),
+        ],
+    }
+    assert all(milestone.tentative for milestone in milestones.values())
+    assert all(claim.sources[0].published for one in milestones.values() for claim in one.claims)
+
+
+def test_phase_two_is_contested_and_phase_one_is_not(milestones: dict[str, Milestone]) -> None:
+    """Two sources of one month are one deadline."""
+    assert is_contested(milestones["phase-2"])
+    assert not is_contested(milestones["phase-1"])
+    assert [stated.source_ids for stated in stated_windows(milestones["phase-1"])] == [
+        ("al-abassi", "reuters")
+    ]
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    assert state_of(milestones["phase-2"], NOTHING_SAID, now) is State.PASSED_BY_SOME
+    assert state_of(milestones["phase-1"], NOTHING_SAID, now) is State.PASSED_BY_ALL
+
+
+def test_the_reminders_of_phase_two_are_those_of_the_design(milestones: dict[str, Milestone]) -> None:
+    """The first row of the table in section 3 of the design, by the minister's account."""
+    found = {
+        one.offset: one.at
+        for one in occurrences(
+            milestones["phase-2"], datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 10, 2, tzinfo=UTC)
+        )
+        if one.stated.source_ids == ("al-abassi",)
+    }
+
+    assert found == {
+        "-90d": datetime(2026, 7, 2, 6, tzinfo=UTC),
+        "-30d": datetime(2026, 8, 31, 6, tzinfo=UTC),
+        Cause.OPENS.value: datetime(2026, 9, 1, 6, tzinfo=UTC),
+        "-7d": datetime(2026, 9, 23, 6, tzinfo=UTC),
+        "-1d": datetime(2026, 9, 29, 6, tzinfo=UTC),
+        "0d": datetime(2026, 9, 30, 6, tzinfo=UTC),
+        "+1d": datetime(2026, 10, 1, 6, tzinfo=UTC),
+    }
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        "2014", "December", "March 2019", "October 2023", "advisory", "economic", "Germany", "France",
+        "Spain", "Italy", "8 September 2024", "Saudi", "militias", "signed", "Middle East",
+    ],
+)  # fmt: skip
+def test_what_has_no_deadline_is_told_too(shipped: Definitions, fact: str) -> None:
+    """History and context stand in the description."""
+    (timeline,) = shipped.timelines
+
+    assert fact in timeline.description

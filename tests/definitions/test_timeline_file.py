@@ -1,0 +1,195 @@
+"""A file of milestones becomes a Timeline."""
+
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from alertd.core.config import Timeline
+from alertd.core.deadline import Reading
+from alertd.core.duration import Duration
+from alertd.core.milestone import Milestone, Rank, RelativeClaim, Source
+from alertd.core.policy import Policy
+from alertd.core.recurrence import Recurrence
+from alertd.definitions.config_file import Inherited
+from alertd.definitions.timeline_file import read_timeline
+
+REUTERS = Source(
+    id="reuters",
+    who="people close to the talks",
+    short="Reuters",
+    publisher="Reuters",
+    published="2024-09-06",
+    url="https://example.org/report",
+)
+MINISTER = Source(id="minister", who="the minister")
+
+
+def _timeline(text: str, inherited: Inherited | None = None) -> Timeline:
+    read = read_timeline(text.encode(), "milestones/t.yaml", inherited or Inherited())
+    assert not read.problems, [str(problem) for problem in read.problems]
+    assert read.timeline is not None
+    return read.timeline
+
+
+def _milestone(lines: str, inherited: Inherited | None = None) -> Milestone:
+    """The only milestone of a timeline with two sources; ``lines`` are its keys, the id and title given."""
+    keys = "".join(f"    {line}\n" for line in lines.strip().splitlines())
+    text = f"""
+timeline: t
+title: T
+sources:
+  minister: {{who: the minister}}
+  reuters:
+    who: people close to the talks
+    short: Reuters
+    publisher: Reuters
+    published: 2024-09-06
+    url: https://example.org/report
+milestones:
+  - id: a
+    title: A
+{keys}"""
+    (milestone,) = _timeline(text, inherited).milestones
+    return milestone
+
+
+def test_a_milestone_with_one_claim_in_short() -> None:
+    """A deadline, who says so and how it is meant can stand in the milestone itself."""
+    milestone = _milestone("deadline: 2026-09~\nsource: reuters\nreading: start\nnote: before autumn")
+
+    assert (milestone.id, milestone.timeline, milestone.timeline_title) == ("t/a", "t", "T")
+    (claim,) = milestone.claims
+    assert claim.deadline.edtf == "2026-09~"
+    assert claim.reading is Reading.START
+    assert claim.sources == (REUTERS,)
+    assert (claim.rank, claim.note) == (Rank.NORMAL, "before autumn")
+
+
+def test_a_milestone_with_several_claims() -> None:
+    """Claims stay in the order of the file, each with its sources and rank."""
+    milestone = _milestone(
+        """
+claims:
+  - {deadline: 2026-09, sources: [minister, reuters], rank: preferred}
+  - {deadline: 2026-Q4}
+  - {deadline: "[2026-09,2027]", source: minister, rank: deprecated, note: refused}
+"""
+    )
+
+    assert [claim.deadline.edtf for claim in milestone.claims] == ["2026-09", "2026-36", "[2026-09,2027]"]
+    assert [claim.rank for claim in milestone.claims] == [Rank.PREFERRED, Rank.NORMAL, Rank.DEPRECATED]
+    assert [claim.sources for claim in milestone.claims] == [(MINISTER, REUTERS), (), (MINISTER,)]
+
+
+def test_a_deadline_counted_from_another_milestone() -> None:
+    """``after`` names a milestone of the file by its id, one of another file by its full id."""
+    milestone = _milestone(
+        """
+claims:
+  - {after: phase-1 + 90d, source: minister, note: as agreed}
+  - {after: other/x.y+1mo, rank: deprecated}
+"""
+    )
+
+    assert milestone.claims == ()
+    assert milestone.relative == (
+        RelativeClaim(base="t/phase-1", by=Duration(days=90), sources=(MINISTER,), note="as agreed"),
+        RelativeClaim(base="other/x.y", by=Duration(months=1), rank=Rank.DEPRECATED),
+    )
+
+
+def test_a_recurring_milestone() -> None:
+    """The rule is kept as it is written, without its prefix."""
+    milestone = _milestone("deadline: 2026-01-31\nrepeat: RRULE:FREQ=MONTHLY;BYMONTHDAY=-1")
+
+    assert milestone.repeat == Recurrence(rule="FREQ=MONTHLY;BYMONTHDAY=-1")
+    assert milestone.claims[0].deadline.latest == date(2026, 1, 31)
+
+
+def test_labels_and_zone_come_from_the_timeline_unless_the_milestone_says_otherwise() -> None:
+    """Labels are merged, the milestone's own first; a zone is taken from the nearest that names one."""
+    timeline = _timeline(
+        """
+timeline: t
+title: T
+timezone: Asia/Baghdad
+labels: {country: iraq, phase: 1}
+milestones:
+  - {id: a, title: A, deadline: 2026}
+  - {id: b, title: B, deadline: 2026, timezone: Africa/Cairo, labels: {phase: 2, team: desk}}
+"""
+    )
+
+    a, b = timeline.milestones
+    assert (a.zone, b.zone) == (ZoneInfo("Asia/Baghdad"), ZoneInfo("Africa/Cairo"))
+    assert a.labels == {"country": "iraq", "phase": "1"}
+    assert b.labels == {"country": "iraq", "phase": "2", "team": "desk"}
+
+
+def test_the_zone_of_the_configuration_is_the_last_resort() -> None:
+    """No zone is guessed: where nobody names one, that of the configuration is meant."""
+    milestone = _milestone("deadline: 2026", Inherited(zone=ZoneInfo("Asia/Tokyo")))
+
+    assert milestone.zone == ZoneInfo("Asia/Tokyo")
+
+
+def test_policies_by_name_and_in_place() -> None:
+    """A milestone overrides keys of its timeline's policy, or names another one."""
+    insistent = Policy(name="insistent", then_every=Duration(days=28))
+    inherited = Inherited(policies={"default": Policy(), "insistent": insistent})
+
+    timeline = _timeline(
+        """
+timeline: t
+title: T
+policy: insistent
+milestones:
+  - {id: a, title: A, deadline: 2026}
+  - {id: b, title: B, deadline: 2026, policy: default}
+  - {id: c, title: C, deadline: 2026, policy: {opens: false}}
+""",
+        inherited,
+    )
+
+    a, b, c = (milestone.policy for milestone in timeline.milestones)
+    assert a == insistent
+    assert b == Policy()
+    assert (c.opens, c.then_every, c.name) == (False, Duration(days=28), "inline")
+
+
+def test_texts_of_a_timeline_and_of_a_milestone() -> None:
+    """Descriptions may have several lines; what is agreed and not signed says so."""
+    timeline = _timeline(
+        """
+timeline: t
+title: 'The "T"'
+description: |
+  One.
+
+  Two.
+url: https://example.org/
+milestones:
+  - {id: a, title: A, deadline: 2026, tentative: true, url: "http://example.org/a?b=1&c=2", description: D}
+"""
+    )
+
+    assert timeline.title == 'The "T"'
+    assert (timeline.description, timeline.url) == ("One.\n\nTwo.", "https://example.org/")
+    assert timeline.file == "milestones/t.yaml"
+    (milestone,) = timeline.milestones
+    assert milestone.tentative
+    assert (milestone.url, milestone.description) == ("http://example.org/a?b=1&c=2", "D")
+
+
+def test_a_timeline_may_have_no_milestone_yet() -> None:
+    """An empty list is a timeline."""
+    assert _timeline("timeline: t\ntitle: T\nmilestones: []\n").milestones == ()
+
+
+def test_letters_of_every_script_are_text() -> None:
+    """What is refused is what can't be seen, not what is written from right to left."""
+    # Arabic, with a right-to-left mark: a mark has no scope that a line could be hidden in.
+    text = "\u0627\u0646\u0633\u062d\u0627\u0628 \u200f2026"
+
+    milestone = _milestone(f"deadline: 2026\ndescription: {text}")
+
+    assert milestone.description == text
