@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
@@ -22,7 +20,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from alertd.core.outcome import Rejected, Retry
-from alertd.notify.redact import origin, quote, secrets_in
+from alertd.notify.failure import why_unreachable
+from alertd.notify.redact import origin, secrets_in
 
 if TYPE_CHECKING:
     import aiohttp
@@ -199,20 +198,7 @@ async def _with_body(response: httpx.Response, head: Reply) -> Reply:
 
 
 def _no_answer(where: str, error: Exception, progress: _Progress) -> str:
-    """Why there was no answer, in our words: the libraries' own quote the URL."""
     if progress.written:
         return f"{where} broke off before it answered"
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"{where} has a certificate that is not trusted: {quote(cause.verify_message)}"
-        if isinstance(cause, ssl.SSLError):
-            return f"{where} cannot be reached over TLS: {quote(cause.reason or 'handshake failed')}"
-        if isinstance(cause, socket.gaierror):
-            return f"{where} cannot be reached: its name does not resolve"
-        # aiohttp wraps the machine's own error and gives it a text with the address in it.
-        inner = getattr(cause, "os_error", None)
-        if inner is None and isinstance(cause, OSError) and cause.errno is not None:
-            return f"{where} cannot be reached: {os.strerror(cause.errno)}"
-        cause = inner or cause.__cause__
-    return f"{where} cannot be reached"
+    why = why_unreachable(error)
+    return f"{where} cannot be reached" + (f": {why}" if why else "")

@@ -1,7 +1,7 @@
 """The body of a webhook: every fact of a message as JSON, for programs.
 
-Within a version, names are only ever added. Instants are ISO 8601 in UTC with ``Z``. A window is half-open; an
-end that it does not have is null.
+Within a version, names are only ever added. Instants are ISO 8601 in UTC with ``Z``. A window is half-open;
+an end that it does not have is null.
 """
 
 from __future__ import annotations

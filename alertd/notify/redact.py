@@ -18,7 +18,7 @@ MIN_SECRET = 6
 
 HIDDEN = "[hidden]"
 
-_URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/@\"'<>]*@)?([^\s/?#\"'<>]*)[^\s\"'<>]*", re.IGNORECASE)
+_URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/@\"'<>]*@)?([^\s/?#\"'<>]*)([^\s\"'<>]*)", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
@@ -29,13 +29,11 @@ def quote(raw: bytes | str, hidden: Iterable[str] = ()) -> str:
         raw: what came from outside; bytes are read as UTF-8, whatever they are.
         hidden: secrets that must not be in it.
     """
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    text = _URL.sub(lambda found: found[1] + found[2] + ("/…" if found[3] else ""), text)
     # What is shown is cut only after the hiding: half a secret is one too.
-    text = (
-        raw[: 64 * MAX_QUOTE].decode("utf-8", "replace") if isinstance(raw, bytes) else raw[: 64 * MAX_QUOTE]
-    )
     for secret in sorted({one for one in hidden if len(one) >= MIN_SECRET}, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    text = _URL.sub(r"\1\2/…", text)
     text = " ".join(_UNPRINTABLE.sub(" ", text).split())
     return text if len(text) <= MAX_QUOTE else text[: MAX_QUOTE - 1] + "…"
 

@@ -158,7 +158,7 @@ def _one_of_many(item: Item, *, with_timeline: bool) -> Text:
     text.append(f"\n{phrase}", style=f"not bold {look_of(item).terminal}")
     for sentence in (stopped(item.headline), *brief_story(item)):
         text.append(f"\n{sentence}", style="not bold")
-    return text
+    return text.append(f"\n{item.milestone}", style="not bold dim")
 
 
 def _with_gaps(parts: Iterable[RenderableType]) -> Iterable[RenderableType]:

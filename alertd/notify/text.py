@@ -86,7 +86,7 @@ def common_timeline(items: Iterable[Item]) -> str:
 
 def explain_hint(message: Message) -> str:
     """Why the receiver of a message about many gets it."""
-    return f"Sent to {message.receiver}. `alertd explain MILESTONE` says why, for each."
+    return f"Sent to {message.receiver}. To see why, for each: alertd explain MILESTONE"
 
 
 def wrapped(text: str, width: int, indent: str = "") -> str:
@@ -158,6 +158,7 @@ def _one_of_many(item: Item, width: int, *, with_timeline: bool) -> str:
     lines.append(wrapped(" · ".join([item.phrase, *tags(item)]), width, indent))
     lines.append(wrapped(stopped(item.headline), width, indent))
     lines += [wrapped(sentence, width, indent) for sentence in brief_story(item)]
+    lines.append(indent + item.milestone)
     return "\n".join(lines)
 
 

@@ -62,14 +62,13 @@ class HttpSink:
         self._tls = tls
         self._ca: object = None
         self._server: asyncio.Server | None = None
+        self._port = 0
         self._closing = asyncio.Event()
 
     @property
     def url(self) -> str:
-        """Such as ``http://127.0.0.1:40001``, without a path."""
-        assert self._server is not None  # noqa: S101  use it within `async with`
-        port = self._server.sockets[0].getsockname()[1]
-        return f"https://localhost:{port}" if self._tls else f"http://127.0.0.1:{port}"
+        """Such as ``http://127.0.0.1:40001``, without a path; known once it has been entered."""
+        return f"https://localhost:{self._port}" if self._tls else f"http://127.0.0.1:{self._port}"
 
     def client_tls(self) -> ssl.SSLContext:
         """A context that trusts this server."""
@@ -89,6 +88,7 @@ class HttpSink:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             ca.issue_cert("localhost").configure_cert(context)
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
+        self._port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(

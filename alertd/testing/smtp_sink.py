@@ -44,6 +44,8 @@ class SmtpSink:
         data: the same to DATA, given after the mail was read (and not recorded).
         drop: ``"greeting"`` (closes at once), ``"data"`` (closes once the mail was read) or ``"hang"``
             (never answers once the mail was read).
+        port: known once it has been entered.
+        ca_pem: what to trust, with TLS.
         mails: what was accepted, or read before it was dropped.
     """
 
@@ -55,13 +57,9 @@ class SmtpSink:
     drop: str = ""
     mails: list[Mail] = field(default_factory=list)
     ca_pem: bytes = b""
+    port: int = 0
     _server: asyncio.Server | None = None
     _closing: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def port(self) -> int:
-        assert self._server is not None  # noqa: S101  use it within `async with`
-        return int(self._server.sockets[0].getsockname()[1])
 
     async def __aenter__(self) -> SmtpSink:
         context = self._context() if self.tls else None
@@ -72,6 +70,7 @@ class SmtpSink:
             0,
             ssl=context if self.tls == "implicit" else None,
         )
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(
@@ -102,7 +101,6 @@ class SmtpSink:
             loop=asyncio.get_running_loop(),
             tls_context=context if self.tls == "starttls" else None,
             require_starttls=self.tls == "starttls",
-            auth_required=self.login is not None,
             auth_require_tls=self.tls == "starttls",
             authenticator=self._authenticate if self.login else None,
         )
@@ -129,6 +127,8 @@ class _Handler:
     async def handle_MAIL(
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
     ) -> str:
+        if self._sink.login and not session.authenticated:
+            return "530 5.7.0 Authentication required"
         if self._sink.mail_from:
             return self._sink.mail_from
         envelope.mail_from = address
