@@ -1,0 +1,237 @@
+"""Any sequence of calls: the ledger in SQL answers as the one in memory does, and ends in the same state."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from alertd.core.delivery import Decisions, Rules, Verdict, decide, delivery_id
+from alertd.core.ledger import DeliveryState, Lease, Owed, OwedState, Record
+from alertd.core.occurrence import Cause
+from alertd.core.standing import ActionKind
+from alertd.errors import AlertdError
+from alertd.ports import Changes, Ledger, Settlement
+from alertd.store import open_ledger
+from alertd.store.memory import MemoryLedger
+from tests.contract.samples import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOW,
+    a_delivery,
+    a_notice,
+    a_record,
+    a_value,
+    an_action,
+    an_attempt,
+    an_entry,
+    an_owed,
+)
+
+MILESTONES = ("iraq/phase-1", "iraq/phase-2", "other/one")
+RECEIVERS = ("desk", "leads")
+CHANNELS = ("desk/hook", "desk/mail", "leads/hook")
+HOURS = st.integers(min_value=0, max_value=12).map(lambda hours: NOW + hours * HOUR)
+CAUSES = st.sampled_from(Cause)
+STATES = st.sampled_from(OwedState)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Record:
+    return a_record(
+        draw(st.sampled_from(MILESTONES)),
+        title=draw(st.sampled_from(("one", "another"))),
+        revision=draw(st.integers(min_value=1, max_value=3)),
+        values=tuple(
+            a_value(edtf=edtf) for edtf in draw(st.lists(st.sampled_from(("2026", "2027")), max_size=2))
+        ),
+        withdrawn=draw(st.booleans()),
+        loaded_at=draw(HOURS),
+    )
+
+
+@st.composite
+def owed(draw: st.DrawFn, ids: Sequence[str] = MILESTONES) -> Owed:
+    """One of a few keys, whose milestone, receiver and cause are always the same."""
+    milestone, receiver, cause = draw(st.sampled_from(ids)), draw(st.sampled_from(RECEIVERS)), draw(CAUSES)
+    at = draw(HOURS)
+    return an_owed(
+        f"{milestone} {receiver} {cause}",
+        at=at,
+        milestone=milestone,
+        receiver=receiver,
+        cause=cause,
+        wake_at=at + draw(st.sampled_from((timedelta(), HOUR, 6 * HOUR))),
+        state=draw(st.sampled_from((OwedState.PENDING,) * 4 + tuple(OwedState))),
+        group=draw(st.sampled_from(((), (("timeline", "iraq"),)))),
+    )
+
+
+class Ledgers(RuleBasedStateMachine):
+    """Calls both and compares what they return or raise, and afterwards everything that can be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.model: Ledger = MemoryLedger()
+        self.real: Ledger = self.runner.run(open_ledger("sqlite://"))
+        self.now = NOW
+        self.leases: list[Lease] = []
+
+    def teardown(self) -> None:
+        self.runner.run(self.real.close())
+        self.runner.close()
+
+    def both(self, call: Callable[[Ledger], Awaitable[Any]]) -> Any:
+        """What the model answers, once the real one has answered the same; None for the same refusal."""
+        expected, found = (self.runner.run(_answer(call, ledger)) for ledger in (self.model, self.real))
+        assert found == expected
+        return None if isinstance(expected, tuple) and expected[0] == "refused" else expected
+
+    @initialize()
+    def fill(self) -> None:
+        self.both(lambda ledger: ledger.apply(Changes(records=tuple(a_record(one) for one in MILESTONES))))
+
+    @rule(hours=st.integers(min_value=-1, max_value=6))
+    def time_passes(self, hours: int) -> None:
+        self.now += hours * HOUR
+
+    @rule(
+        written=st.lists(records(), max_size=2),
+        found=st.lists(owed((*MILESTONES, "no/such")) | owed(), max_size=4),
+        cancelled=st.lists(owed(), max_size=2),
+        noted=st.booleans(),
+    )
+    def reload(self, written: list[Record], found: list[Owed], cancelled: list[Owed], noted: bool) -> None:
+        changes = Changes(
+            records=tuple({record.id: record for record in written}.values()),
+            owed=tuple({one.key: one for one in found}.values()),
+            cancelled=tuple((one.key, "moved") for one in cancelled),
+            history=(an_entry(at=self.now),) if noted else (),
+            deliveries=(a_notice(),) if noted else (),
+        )
+        self.both(lambda ledger: ledger.apply(changes))
+
+    @rule(limit=st.integers(min_value=1, max_value=4), mutes=st.booleans())
+    def bind_what_is_due(self, limit: int, mutes: bool) -> None:
+        due = self.both(lambda ledger: ledger.due(self.now, limit))
+        rules = Rules(
+            catch_up=DAY,
+            notifiers={"desk": ("hook", "mail"), "leads": ("hook",)},
+            muted=lambda *_: None,
+        )
+        decisions = decide(due, self.now, rules)
+        if mutes:
+            decisions = _put_off(decisions, self.now + HOUR)
+        self.both(lambda ledger: ledger.bind(decisions))
+
+    @rule(chosen=st.lists(owed(), max_size=2), becomes=STATES)
+    def bind_anything(self, chosen: list[Owed], becomes: OwedState) -> None:
+        keys = tuple(dict.fromkeys(one.key for one in chosen))
+        verdicts = tuple(Verdict(key=key, state=becomes, reason="because") for key in keys)
+        made = (a_delivery(*keys, bound_at=self.now),) if keys and becomes is OwedState.BOUND else ()
+        self.both(lambda ledger: ledger.bind(Decisions(deliveries=made, verdicts=verdicts)))
+
+    @rule(
+        limit=st.integers(min_value=0, max_value=5),
+        per_channel=st.integers(min_value=1, max_value=3),
+        skip=st.frozensets(st.sampled_from(CHANNELS), max_size=1),
+        held_for=st.sampled_from((5 * MINUTE, 3 * HOUR)),
+    )
+    def lease(self, limit: int, per_channel: int, skip: frozenset[str], held_for: timedelta) -> None:
+        until = self.now + held_for
+        self.leases += self.both(
+            lambda ledger: ledger.lease(
+                "node", self.now, until=until, limit=limit, per_channel=per_channel, skip=skip
+            )
+        )
+
+    @rule(data=st.data(), state=st.sampled_from(DeliveryState), repeats=st.booleans())
+    def settle(self, data: st.DataObject, state: DeliveryState, repeats: bool) -> None:
+        if not self.leases:
+            return
+        chosen = data.draw(st.lists(st.sampled_from(self.leases), max_size=3))
+        settlements = [self._settlement(lease, state) for lease in chosen]
+        for _ in range(2 if repeats else 1):
+            self.both(lambda ledger: ledger.settle(settlements))
+
+    @rule(
+        kind=st.sampled_from(ActionKind),
+        milestone=st.sampled_from((*MILESTONES, "no/such")),
+        found=st.lists(owed(), max_size=1),
+    )
+    def act(self, kind: ActionKind, milestone: str, found: list[Owed]) -> None:
+        action = an_action(kind, milestone=milestone, at=self.now)
+        self.both(lambda ledger: ledger.act(action, found))
+
+    @rule(data=st.data())
+    def retry(self, data: st.DataObject) -> None:
+        known = [lease.delivery.id for lease in self.leases]
+        name = data.draw(st.sampled_from([*known, "msg_none"]))
+        self.both(lambda ledger: ledger.retry(name, self.now, "ada"))
+
+    @invariant()
+    def everything_reads_the_same(self) -> None:
+        self.both(lambda ledger: ledger.timelines())
+        self.both(lambda ledger: ledger.timeline("iraq"))
+        self.both(lambda ledger: ledger.done_dates())
+        self.both(lambda ledger: ledger.records())
+        self.both(lambda ledger: ledger.owed("other/one"))
+        self.both(lambda ledger: ledger.due(self.now, 3))
+        self.both(lambda ledger: ledger.next_wake(self.now))
+        self.both(lambda ledger: ledger.coming(self.now, 5))
+        self.both(lambda ledger: ledger.next_of("iraq/phase-2", "desk", self.now))
+        self.both(lambda ledger: ledger.deliveries(limit=5))
+        self.both(lambda ledger: ledger.deliveries(milestone="iraq/phase-2", state=DeliveryState.READY))
+        self.both(lambda ledger: ledger.history())
+        self.both(lambda ledger: ledger.counts())
+
+    def _settlement(self, lease: Lease, state: DeliveryState) -> Settlement:
+        final = state is not DeliveryState.READY
+        members = lease.delivery.members
+        fallback = a_delivery(
+            *members,
+            id=delivery_id("leads", "hook", (*members, "desk")),
+            receiver="leads",
+            fallback_for="desk",
+            bound_at=self.now,
+        )
+        return Settlement(
+            lease=lease,
+            state=state,
+            at=self.now,
+            next_at=None if final else self.now + HOUR,
+            attempt=an_attempt(lease),
+            told=members if state is DeliveryState.SENT else (),
+            remember={name: {"ts": str(lease.fence)} for name in lease.records},
+            follow_up=(fallback,) if state is DeliveryState.DEAD else (),
+        )
+
+
+async def _answer(call: Callable[[Ledger], Awaitable[Any]], ledger: Ledger) -> Any:
+    try:
+        return await call(ledger)
+    except AlertdError as error:
+        return ("refused", type(error).__name__)
+
+
+def _put_off(decisions: Decisions, until: Any) -> Decisions:
+    """The same, but that what would be sent waits."""
+    verdicts = tuple(
+        replace(one, state=OwedState.PENDING, reason="muted", wake_at=until)
+        if one.state is OwedState.BOUND
+        else one
+        for one in decisions.verdicts
+    )
+    return Decisions(deliveries=(), verdicts=verdicts)
+
+
+def test_sql_and_memory_cannot_be_told_apart() -> None:
+    """Whatever is called in whatever order, both ledgers answer the same and hold the same."""
+    bounds = settings(max_examples=30, stateful_step_count=25)
+    run_state_machine_as_test(Ledgers, settings=bounds)

@@ -1,0 +1,130 @@
+"""The migrations lead to the schema, once, and nobody writes to a schema that they do not know."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+
+from alertd.errors import SchemaTooNew, SchemaTooOld
+from alertd.ports import Changes
+from alertd.store import migrate, open_ledger
+from alertd.store.database import Database
+from alertd.store.schema import REVISIONS, metadata
+from alertd.store.upgrade import HEAD, alembic_config
+from tests.contract.samples import a_record
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+async def test_migrations_lead_to_the_schema(url: str) -> None:
+    """Alembic finds no difference between what the migrations made and what schema.py says."""
+    await migrate(url)
+    database = await Database.open(url, 10)
+
+    def differences(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        return list(compare_metadata(context, metadata))
+
+    assert await database.read(differences) == []
+    await database.close()
+
+
+async def test_migrations_lead_to_the_very_statements_of_the_schema(path: Path, url: str) -> None:
+    """What Alembic does not compare is compared too: which rows an index covers, autoincrement."""
+    await migrate(url)
+    engine = create_engine("sqlite://")
+    metadata.create_all(engine)
+
+    query = "select name, sql from sqlite_master where name not like 'sqlite_%' and name not like '%alembic%'"
+    with engine.connect() as made, closing(sqlite3.connect(path)) as migrated:
+        expected = {name: _plain(sql) for name, sql in made.execute(text(query))}
+        found = {name: _plain(sql) for name, sql in migrated.execute(query) if "alembic" not in (sql or "")}
+    engine.dispose()
+
+    assert found == expected
+
+
+def _plain(sql: str) -> str:
+    return " ".join(sql.split())
+
+
+def test_known_revisions_are_the_migrations() -> None:
+    """The list that spares the import of Alembic names every migration, in order."""
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        scripts = ScriptDirectory.from_config(alembic_config(connection))
+    engine.dispose()
+
+    known = [script.revision for script in scripts.walk_revisions()]
+
+    assert tuple(reversed(known)) == REVISIONS
+    assert scripts.get_heads() == [HEAD]
+
+
+async def test_migrating_twice_does_it_once(url: str) -> None:
+    """The second time there is nothing to do, and what is in the ledger stays."""
+    assert await migrate(url) == ("", HEAD)
+    ledger = await open_ledger(url)
+    await ledger.apply(Changes(records=(a_record(),)))
+    await ledger.close()
+
+    assert await migrate(url) == (HEAD, HEAD)
+
+    ledger = await open_ledger(url, migrate=False)
+    assert await ledger.records() == [a_record()]
+    await ledger.close()
+
+
+async def test_newer_schema_is_refused(path: Path, url: str) -> None:
+    """A ledger that a newer alertd has migrated is neither read nor written nor migrated."""
+    await migrate(url)
+    with closing(sqlite3.connect(path)) as newer, newer:
+        newer.execute("update alembic_version set version_num = '9999'")
+
+    for attempt in (open_ledger(url), open_ledger(url, migrate=False), migrate(url)):
+        with pytest.raises(SchemaTooNew, match=r"ledger\.db is at revision '9999'.*newer"):
+            await attempt
+
+
+async def test_older_schema_is_refused_when_not_to_be_migrated(path: Path, url: str) -> None:
+    """An empty file is older than any schema; it is left as it is."""
+    with pytest.raises(SchemaTooOld, match=r"ledger\.db has no tables yet.*alertd migrate"):
+        await open_ledger(url, migrate=False)
+
+    with closing(sqlite3.connect(path)) as left:
+        assert left.execute("select count(*) from sqlite_master").fetchone() == (0,)
+
+
+def test_current_ledger_opens_without_alembic(url: str) -> None:
+    """Importing it takes longer than the rest of the start."""
+    asyncio.run(migrate(url))
+    program = (
+        "import asyncio, sys\n"
+        "from alertd.store import open_ledger\n"
+        "async def main():\n"
+        "    ledger = await open_ledger(sys.argv[1])\n"
+        "    await ledger.close()\n"
+        "asyncio.run(main())\n"
+        "sys.exit('alembic' in sys.modules)\n"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program, url], check=False).returncode == 0

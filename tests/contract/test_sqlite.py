@@ -1,0 +1,357 @@
+"""What SQLite adds to the contract: the disk, other processes, and all that can be wrong with a file."""
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+from sqlalchemy import Connection, create_engine
+
+from alertd.core.ledger import DeliveryState
+from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable, SettingsError
+from alertd.ports import Changes
+from alertd.store import open_ledger
+from alertd.store.database import Database
+from alertd.store.sql import SqlLedger
+from alertd.store.upgrade import ensure_schema
+from tests.contract.samples import NOW, a_delivery, a_record, an_entry, an_owed, fill, take
+
+CHILD = Path(__file__).with_name("settling_child.py")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def start(path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Starts a child that settles on ``path`` under a name; kills it at the end."""
+    with ExitStack() as children:
+
+        def start_child(name: str) -> subprocess.Popen[str]:
+            command = [sys.executable, str(CHILD), str(path), name]
+            environment = os.environ | {"PYTHONPATH": str(ROOT)}
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+            children.enter_context(child)
+            children.callback(child.kill)
+            return child
+
+        yield start_child
+
+
+def lines_of(child: subprocess.Popen[str]) -> IO[str]:
+    assert child.stdout is not None
+    return child.stdout
+
+
+async def with_database(path: Path, work: Callable[[Connection], Any]) -> Any:
+    database = await Database.open(f"sqlite:///{path}", 10)
+    try:
+        return await database.read(work)
+    finally:
+        await database.close()
+
+
+def pragma(name: str) -> Callable[[Connection], Any]:
+    return lambda connection: connection.exec_driver_sql(f"pragma {name}").scalar()
+
+
+# -- the disk
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("journal_mode", "wal"),
+        # full: a commit is on the disk when it returns
+        ("synchronous", 2),
+        ("foreign_keys", 1),
+        ("busy_timeout", 10_000),
+    ],
+)
+async def test_connection_is_set_up_for_durability(path: Path, name: str, value: str | int) -> None:
+    """Every connection has the settings that the promise rests on."""
+    assert await with_database(path, pragma(name)) == value
+
+
+async def test_file_and_folders_are_for_their_owner_alone(tmp_path: Path) -> None:
+    """What is made on the way is 0700 and 0600, the write-ahead log too."""
+    path = tmp_path / "a" / "b" / "ledger.db"
+    ledger = await open_ledger(f"sqlite:///{path}")
+    await ledger.apply(Changes(records=(a_record(),)))
+
+    made = (path.parents[1], path.parent, *path.parent.iterdir())
+    modes = {one.name: one.stat().st_mode & 0o777 for one in made}
+    await ledger.close()
+
+    expected = {"a": 0o700, "b": 0o700}
+    expected |= dict.fromkeys(("ledger.db", "ledger.db-wal", "ledger.db-shm"), 0o600)
+    assert modes == expected
+
+
+def test_what_was_settled_survives_a_kill(path: Path, start: Callable[[str], subprocess.Popen[str]]) -> None:
+    """A process killed at any moment has on disk all that it was told was settled."""
+    child = start("desk")
+    told = [lines_of(child).readline().strip() for _ in range(20)]
+
+    child.kill()
+    told += lines_of(child).read().split()
+
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("select id from delivery where state = 'sent'").fetchall()
+        damage = connection.execute("pragma integrity_check").fetchone()
+    assert damage == ("ok",)
+    assert set(told) <= {name for (name,) in rows}
+    assert len(told) >= 20
+
+
+async def test_in_memory_ledger_is_a_ledger(tmp_path: Path) -> None:
+    """For trying things out, one that is forgotten."""
+    ledger = await open_ledger("sqlite://")
+    await fill(ledger, an_owed())
+
+    assert await ledger.due(NOW, 1) == [(an_owed(), a_record())]
+    await ledger.close()
+
+
+# -- others
+
+
+def test_two_processes_write_at_once(path: Path, start: Callable[[str], subprocess.Popen[str]]) -> None:
+    """Both get on, neither sees an error, and nothing of either is lost."""
+    outputs = [lines_of(start(name)) for name in ("desk", "leads")]
+
+    told = [output.readline().strip() for _ in range(20) for output in outputs]
+
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("select id, receiver from delivery where state = 'sent'").fetchall()
+    assert set(told) <= {name for name, _ in rows}
+    assert {receiver for _, receiver in rows} == {"desk", "leads"}
+    assert "" not in told
+
+
+async def test_two_nodes_lease_nothing_twice(path: Path) -> None:
+    """Ledgers of several nodes on one file share out what is ready."""
+    ledgers = [await open_ledger(f"sqlite:///{path}") for _ in range(3)]
+    keys = [f"k{number}" for number in range(60)]
+    await fill(ledgers[0], *map(an_owed, keys), deliveries=[a_delivery(key) for key in keys])
+
+    taken = await asyncio.gather(*(take(ledger, limit=10) for ledger in ledgers for _ in range(4)))
+
+    ids = [lease.delivery.id for leases in taken for lease in leases]
+    assert sorted(ids) == sorted(a_delivery(key).id for key in keys)
+    for ledger in ledgers:
+        await ledger.close()
+
+
+async def test_many_open_an_empty_file_at_once(path: Path) -> None:
+    """Whoever comes first makes the tables; the others wait and find them."""
+    ledgers = await asyncio.gather(*(open_ledger(f"sqlite:///{path}") for _ in range(8)))
+
+    await ledgers[0].apply(Changes(records=(a_record(),)))
+
+    assert [await ledger.records() for ledger in ledgers] == [[a_record()]] * 8
+    for ledger in ledgers:
+        await ledger.close()
+
+
+async def test_version_changes_when_another_writes(path: Path) -> None:
+    """It is how a daemon notices what a command has written, without a look at any table."""
+    ours, other = [await open_ledger(f"sqlite:///{path}") for _ in range(2)]
+    before = await ours.version()
+    assert await ours.version() == before
+
+    await other.apply(Changes(records=(a_record(),)))
+
+    assert await ours.version() != before
+    for ledger in (ours, other):
+        await ledger.close()
+
+
+async def test_held_ledger_is_busy_and_does_nothing(path: Path) -> None:
+    """When another writer does not let go in time, the call fails whole, and may be made again."""
+    ledger = await open_ledger(f"sqlite:///{path}", busy_timeout_s=0.01)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+
+        with pytest.raises(LedgerBusy, match=r"ledger\.db is locked.*try again"):
+            await fill(ledger, an_owed())
+        assert await ledger.due(NOW, 1) == []
+
+        other.execute("rollback")
+    await fill(ledger, an_owed())
+    assert len(await ledger.due(NOW, 1)) == 1
+    await ledger.close()
+
+
+async def test_waiting_for_another_writer_does_not_stop_the_loop(path: Path) -> None:
+    """While one call waits for the file, the event loop goes on, and with it whoever will let go."""
+    waiting, reading = [await open_ledger(f"sqlite:///{path}") for _ in range(2)]
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        writes = asyncio.create_task(fill(waiting, an_owed()))
+
+        assert await reading.due(NOW, 1) == []
+        assert not writes.done()
+
+        other.execute("rollback")
+    await writes
+    assert len(await reading.due(NOW, 1)) == 1
+    for ledger in (waiting, reading):
+        await ledger.close()
+
+
+# -- what can be wrong
+
+
+async def refused(attempt: Coroutine[Any, Any, SqlLedger]) -> str:
+    """The text of the LedgerUnavailable that opening ends in."""
+    with pytest.raises(LedgerUnavailable) as caught:
+        await attempt
+    assert caught.value.__cause__ is not None
+    return str(caught.value)
+
+
+async def test_folder_in_place_of_the_file(tmp_path: Path) -> None:
+    """The error names the path and says what it must be."""
+    text = await refused(open_ledger(f"sqlite:///{tmp_path}"))
+
+    assert str(tmp_path) in text
+    assert "must be a file" in text
+
+
+def test_file_in_place_of_a_folder(tmp_path: Path) -> None:
+    """A file is in the way of the folder that would have to be made."""
+    (tmp_path / "file").write_text("")
+
+    text = asyncio.run(refused(open_ledger(f"sqlite:///{tmp_path}/file/ledger.db")))
+
+    assert f"{tmp_path}/file/ledger.db" in text
+    assert "name a folder" in text
+
+
+def test_file_that_is_no_database(path: Path) -> None:
+    """Something else was named by mistake: it is not written over."""
+    path.write_text("dear diary, " * 100)
+
+    text = asyncio.run(refused(open_ledger(f"sqlite:///{path}")))
+
+    assert "no SQLite database" in text
+    assert path.read_text() == "dear diary, " * 100
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+async def test_file_that_may_not_be_written(path: Path) -> None:
+    """The error says who needs which permission."""
+    await (await open_ledger(f"sqlite:///{path}")).close()
+    path.chmod(0o400)
+    path.parent.chmod(0o500)
+
+    ledger = await open_ledger(f"sqlite:///{path}")
+    with pytest.raises(LedgerUnavailable, match="let the user that alertd runs as write"):
+        await ledger.apply(Changes(history=(an_entry(),)))
+    await ledger.close()
+    path.parent.chmod(0o700)
+
+
+async def test_database_that_is_read_only(path: Path) -> None:
+    """The same for whoever runs as root, where permissions do not hold: the connection is read-only."""
+    await (await open_ledger(f"sqlite:///{path}")).close()
+    read_only = create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False),
+    )
+    ledger = SqlLedger(Database(read_only, str(path)))
+
+    with pytest.raises(LedgerUnavailable, match=r"ledger\.db.*let the user that alertd runs as write"):
+        await ledger.apply(Changes(history=(an_entry(),)))
+    await ledger.close()
+
+
+async def test_full_disk_loses_nothing(path: Path) -> None:
+    """A transaction for which there is no room is not done at all, and the error says what would mend it."""
+    database = await Database.open(f"sqlite:///{path}", 10)
+    await ensure_schema(database, migrate=True)
+    ledger = SqlLedger(database)
+    await fill(ledger, an_owed("k1"))
+    await database.read(pragma("max_page_count = 1"))
+    many = tuple(an_owed(f"many {number} {'x' * 100}") for number in range(2_000))
+
+    with pytest.raises(LedgerUnavailable, match="free some space"):
+        await ledger.apply(Changes(owed=many))
+
+    assert await ledger.owed("iraq/phase-2") == [an_owed("k1")]
+    await ledger.close()
+
+
+async def test_snapshot_of_a_newer_alertd_is_a_ledger_error(path: Path) -> None:
+    """What cannot be understood is said, with the milestone's name, and not guessed at."""
+    ledger = await open_ledger(f"sqlite:///{path}")
+    await ledger.apply(Changes(records=(a_record(),)))
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("""update milestone set snapshot = '{"v":99}'""")
+
+    with pytest.raises(LedgerError, match=r"iraq/phase-2.*version 99"):
+        await ledger.records()
+    await ledger.close()
+
+
+async def test_closed_ledger_is_unavailable(path: Path) -> None:
+    """After close every call says that it is closed."""
+    ledger = await open_ledger(f"sqlite:///{path}")
+    await ledger.close()
+
+    with pytest.raises(LedgerUnavailable, match="closed"):
+        await ledger.records()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://alertd:hunter2@db.example.org/alertd",
+        "mysql://alertd:hunter2@db/alertd",
+        "alertd:hunter2@db",
+    ],
+)
+async def test_url_that_is_of_no_use_keeps_its_password(url: str) -> None:
+    """It is refused with what would be right, and its password is in no text."""
+    with pytest.raises(SettingsError, match="sqlite:///") as caught:
+        await open_ledger(url)
+
+    assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
+
+
+async def test_error_does_not_hold_what_was_written(path: Path) -> None:
+    """No row's content gets into an error, not even into its cause."""
+    ledger = await open_ledger(f"sqlite:///{path}")
+    secret = an_owed(milestone="no/such", reason="hunter2")
+
+    with pytest.raises(LedgerError, match="refuses a row") as caught:
+        await ledger.apply(Changes(owed=(secret,)))
+
+    assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
+    await ledger.close()
+
+
+async def test_deliveries_keep_their_state_over_a_restart(path: Path) -> None:
+    """A lease that was live when the process ended keeps others away until it ends, and no longer."""
+    first = await open_ledger(f"sqlite:///{path}")
+    await fill(first, an_owed("k1"), deliveries=[a_delivery("k1")])
+    (lease,) = await take(first)
+    await first.close()
+
+    second = await open_ledger(f"sqlite:///{path}")
+
+    assert await take(second, owner="node-2") == []
+    assert await second.next_wake(NOW) == lease.until
+    (again,) = await take(second, owner="node-2", now=lease.until)
+    assert (again.fence, again.delivery.state) == (2, DeliveryState.READY)
+    await second.close()
