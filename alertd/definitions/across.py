@@ -24,6 +24,8 @@ def check_across(read: Mapping[str, TimelineRead]) -> dict[str, list[Problem]]:
     found: dict[str, list[Problem]] = {}
     for file, problem in (*_taken(read), *_unknown(read)):
         found.setdefault(file, []).append(problem)
+    if not any(one.after for one in read.values()):
+        return found
     broken = {file for file, one in read.items() if one.problems} | found.keys()
     for file, problem in (*_cycles(read, broken), *_unresolved(read, broken), *_shaken(read, broken)):
         found.setdefault(file, []).append(problem)
@@ -94,16 +96,12 @@ def _cycles(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator[tupl
 
 def _unresolved(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator[tuple[str, Problem]]:
     """Deadlines that can't be computed: hours after a month, a date beyond the calendar."""
-    known: dict[str, Milestone] = (
-        {
-            milestone.id: milestone
-            for file, one in read.items()
-            if file not in broken and one.timeline is not None
-            for milestone in one.timeline.milestones
-        }
-        if any(one.after for one in read.values())
-        else {}
-    )
+    known = {
+        milestone.id: milestone
+        for file, one in read.items()
+        if file not in broken and one.timeline is not None
+        for milestone in one.timeline.milestones
+    }
     places = [(file, after) for file, one in read.items() if file not in broken for after in one.after]
     for file, after in places:
         chain = _chain(after.milestone, known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from alertd.core.deadline import Reading, parse_deadline
 from alertd.core.duration import parse_duration
@@ -15,6 +16,9 @@ from alertd.definitions.nodes import Node, Scalar
 from alertd.definitions.reader import Reader, shown
 from alertd.definitions.terms import link, slug
 from alertd.errors import DurationError
+
+# Many milestones share a deadline; it is read once, and one value of it is kept.
+_deadline = lru_cache(maxsize=10_000)(parse_deadline)
 
 _AFTER = re.compile(r"\s*(\S+?)\s*\+\s*(\S.*?)\s*")
 _ID = re.compile(rf"{SLUG.pattern}(/{SLUG.pattern})?")
@@ -48,7 +52,7 @@ def sources(reader: Reader, node: Node) -> dict[str, Source]:
         for name, inner in (reader.mapping(value, SOURCE) or {}).items():
             text: str | None
             if name == "published":
-                published = reader.parsed(inner, parse_deadline)
+                published = reader.parsed(inner, _deadline)
                 text = None if published is None else published.edtf
             elif name == "url":
                 text = link(reader, inner)
@@ -86,7 +90,7 @@ class Claims:
         if when is not None and after is not None:
             reader.refuse(after, "a deadline and after exclude each other; write two claims")
         elif when is not None:
-            deadline = reader.parsed(when, parse_deadline)
+            deadline = reader.parsed(when, _deadline)
             if deadline is not None:
                 return Claim(deadline=deadline, reading=reading, sources=who, rank=rank, note=note), when
         elif after is not None:

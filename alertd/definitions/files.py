@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ MILESTONES = "milestones"
 MAX_FILES = 20_000
 
 _MISNAMED = "alertd.yml"
+# Without O_NONBLOCK the opening of a named pipe waits for somebody to write into it.
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -37,12 +40,14 @@ class Found:
 def find(folder: Path) -> Found:
     """Read `alertd.yaml` and `milestones/*.yaml` and `*.yml`; hidden files are not looked at.
 
-    At most one byte more than a file may have is read of it. Links are followed, but not out of the folder.
+    Links are followed, but not out of the folder.
     """
     try:
         root = folder.resolve(strict=True)
         if not root.is_dir():
             return _nothing(str(folder), "not a folder")
+        if not (root / MILESTONES).resolve().is_relative_to(root):
+            return _nothing(MILESTONES, "a link out of the configuration folder; copy the files into it")
         names = _names(root)
     except (OSError, RuntimeError) as error:
         return _nothing(str(folder), f"cannot be read: {_reason(error)}")
@@ -91,11 +96,9 @@ def _read(root: Path, name: str) -> bytes | Problem:
     if not name.isprintable():
         return _problem(ascii(name), "a name with characters that can't be seen; rename the file")
     try:
-        path = (root / name).resolve(strict=True)
-        if not path.is_relative_to(root):
+        descriptor = _opened(root, name)
+        if descriptor is None:
             return _problem(name, "a link out of the configuration folder; copy the file into it")
-        # Without O_NONBLOCK the opening of a named pipe waits for somebody to write into it.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -104,11 +107,23 @@ def _read(root: Path, name: str) -> bytes | Problem:
                 message = f"{status.st_size:,} bytes; a file has at most {MAX_BYTES:,}, so make two of it"
                 return _problem(name, message)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read(MAX_BYTES + 1)
+                return file.read(status.st_size + 1)
         finally:
             os.close(descriptor)
     except (OSError, RuntimeError) as error:
         return _problem(name, f"cannot be read: {_reason(error)}")
+
+
+def _opened(root: Path, name: str) -> int | None:
+    """A descriptor of the file, or None when it is a link out of the folder."""
+    try:
+        return os.open(root / name, _FLAGS)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    # A link: seldom, and to follow one takes ten times as long.
+    path = (root / name).resolve(strict=True)
+    return os.open(path, _FLAGS) if path.is_relative_to(root) else None
 
 
 def _problem(file: str, message: str) -> Problem:

@@ -175,18 +175,21 @@ class _Composer:
         if self._nodes > MAX_NODES:
             self._refuse(line, column, f"more than {MAX_NODES:,} values; make two files of it")
             raise _Stop
-        if isinstance(event, events.AliasEvent):
-            self._refuse(line, column, f"an alias, *{event.anchor}; write out what it stands for")
-            return Refused(line, column)
-        if event.anchor is not None:
-            self._refuse(line, column, f"an anchor, &{event.anchor}; remove it: aliases are not taken")
-        if event.tag is not None:  # type: ignore[attr-defined]
-            self._refuse(line, column, f"a tag, {event.tag}; remove it: every value is a text")  # type: ignore[attr-defined]
+        if event.anchor is not None or getattr(event, "tag", None) is not None:
+            self._refuse_marked(event, line, column)
         if isinstance(event, events.ScalarEvent):
             return _scalar(event, line, column)
-        return (
-            Sequence(line, column) if isinstance(event, events.SequenceStartEvent) else Mapping(line, column)
-        )
+        if isinstance(event, events.SequenceStartEvent):
+            return Sequence(line, column)
+        return Mapping(line, column) if isinstance(event, events.MappingStartEvent) else Refused(line, column)
+
+    def _refuse_marked(self, event: events.NodeEvent, line: int, column: int) -> None:
+        if isinstance(event, events.AliasEvent):
+            self._refuse(line, column, f"an alias, *{event.anchor}; write out what it stands for")
+        elif event.anchor is not None:
+            self._refuse(line, column, f"an anchor, &{event.anchor}; remove it: aliases are not taken")
+        if (tag := getattr(event, "tag", None)) is not None:
+            self._refuse(line, column, f"a tag, {tag}; remove it: every value is a text")
 
     def _key(self, node: Node) -> Scalar:
         """The key to wait with; one that can't be taken leaves its value without a place to go."""
