@@ -49,7 +49,7 @@ def ack(
     who = _person(by)
 
     def make(record: Record, settled: Config, now: datetime) -> Action:
-        end = _until(until, record, now) if until else now + settled.ack_expires
+        end = _until(until, record, now) if until else (now + settled.ack_expires).replace(microsecond=0)
         return Action(kind=ActionKind.ACK, milestone=record.id, at=now, by=who, why=why, until=end)
 
     _act(milestone, make, config, database)

@@ -11,6 +11,9 @@ from alertd.core.wording import count, span_text
 from alertd.ports import NodeReport
 
 NEXT = 5
+LOOKED_AT = 25
+"""Of what is pending; several receivers of one reminder are shown as one."""
+
 SHOWN = 20
 
 GONE_AFTER = timedelta(minutes=5)

@@ -40,11 +40,11 @@ def history(
     from alertd.cli.loading import settings_of
 
     settings = settings_of(config, database)
-    found, zones = asyncio.run(_read(settings, milestone, limit))
+    found, zones, name = asyncio.run(_read(settings, milestone, limit))
     if form is Format.TEXT:
         from alertd.cli.show_history import history_page
 
-        show(history_page(found, zones, milestone or ""))
+        show(history_page(found, zones, name))
         return
     from alertd.cli.facts_history import delivery_facts, entry_facts
 
@@ -53,7 +53,7 @@ def history(
 
 async def _read(
     settings: Settings, milestone: str | None, limit: int
-) -> tuple[list[Happening], dict[str, ZoneInfo]]:
+) -> tuple[list[Happening], dict[str, ZoneInfo], str]:
     from alertd.cli.loading import find_milestone, open_ledger
 
     async with open_ledger(settings) as book:
@@ -66,7 +66,7 @@ async def _read(
             *await book.deliveries(milestone=name, limit=limit),
         ]
     found.sort(key=when, reverse=True)
-    return found[:limit], {record.id: record.milestone.zone for record in records}
+    return found[:limit], {record.id: record.milestone.zone for record in records}, name
 
 
 def when(happening: Happening) -> datetime:

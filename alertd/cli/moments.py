@@ -64,7 +64,7 @@ def read_moment(
 
 def _shifted(now: datetime, zone: ZoneInfo, by: Duration) -> datetime:
     wall = shift_wall(to_wall(now, zone), by)
-    return to_instant(wall, zone) + timedelta(seconds=by.seconds)
+    return (to_instant(wall, zone) + timedelta(seconds=by.seconds)).replace(microsecond=0)
 
 
 def _date(text: str) -> date | None:

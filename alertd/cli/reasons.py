@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 from alertd.core.config import Config, Definitions
+from alertd.core.delivery import acknowledged
 from alertd.core.duration import Duration
 from alertd.core.interval import SEARCH_BOUND
 from alertd.core.ledger import Attempt, Delivery, HistoryEntry, Owed
@@ -67,8 +68,18 @@ class Explanation:
 
     @property
     def next(self) -> Planned | None:
-        """The first reminder after ``at`` that is really sent."""
-        coming = [one for one in self.reminders if one.at > self.at and one.key not in self.overtaken]
+        """The first reminder after ``at`` that is really sent; a snooze may hold it back longer."""
+        standing = self.done.standing if self.done else NOTHING_SAID
+        if standing.closed:
+            return None
+        windows = [stated.window.id for stated in operative_windows(self.milestone)]
+        coming = [
+            one
+            for one in self.reminders
+            if one.at > self.at
+            and one.key not in self.overtaken
+            and not acknowledged(standing, windows, one.at)
+        ]
         return min(coming, key=lambda one: one.at, default=None)
 
 

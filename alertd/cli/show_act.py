@@ -20,35 +20,40 @@ def confirmation(action: Action, record: Record, owed: Sequence[Owed]) -> str:
     match action.kind:
         case ActionKind.ACK if action.until:
             until = instant_text(action.until, zone)
-            rest = _next([one for one in pending if one.at >= action.until], record)
+            rest = _next([one for one in pending if one.at >= action.until], record, action.at)
             return f"Acknowledged {record.id}: no reminder until {until}, unless its date moves. {rest}"
         case ActionKind.SNOOZE if action.until:
             until = instant_text(action.until, zone)
-            return f"Snoozed {record.id} until {until}. {_after(action.until, pending, record)}"
+            return f"Snoozed {record.id} until {until}. {_after(action, pending, record)}"
         case ActionKind.DONE if action.done_on:
             day = day_text(action.done_on)
             return f"Done: {record.id} came about on {day}. No further reminder. {_told(pending)}"
         case ActionKind.CANCEL:
             return f"Cancelled {record.id}: no further reminder. `alertd reopen {record.id}` takes it back."
         case _:
-            return f"Open again: {record.id}. {_next(pending, record)}"
+            return f"Open again: {record.id}. {_next(pending, record, action.at)}"
 
 
-def _after(until: datetime, pending: Sequence[Owed], record: Record) -> str:
-    waiting = [one for one in pending if one.at <= until]
+def _after(action: Action, pending: Sequence[Owed], record: Record) -> str:
+    waiting = [one for one in pending if action.until and one.at <= action.until]
     if waiting:
         receivers = listing(list(dict.fromkeys(one.receiver for one in waiting)))
         return f"What is still true then is sent once, to {receivers}."
-    return _next(pending, record)
+    return _next(pending, record, action.at)
 
 
-def _next(pending: Sequence[Owed], record: Record) -> str:
+def _next(pending: Sequence[Owed], record: Record, now: datetime) -> str:
+    """What comes next; of what is late already the tightest, since only that one goes out."""
     if not pending:
         return "No further reminder is planned."
-    first = pending[0]
+    late = [one for one in pending if max(one.at, one.wake_at) <= now]
+    first = late[-1] if late else pending[0]
     receivers = listing([one.receiver for one in pending if (one.at, one.offset) == (first.at, first.offset)])
     at = instant_text(max(first.at, first.wake_at), record.milestone.zone)
-    return f"Next reminder: {at}, {offset_words(first.offset)}, to {receivers}."
+    what = f"{offset_words(first.offset)}, to {receivers}"
+    if late:
+        return f"Next reminder: as soon as a daemon runs, {what}; it was due on {at}."
+    return f"Next reminder: {at}, {what}."
 
 
 def _told(pending: Sequence[Owed]) -> str:

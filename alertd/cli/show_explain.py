@@ -12,18 +12,20 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from alertd.cli.reasons import Explanation, policy_words
+from alertd.cli.reasons import Done, Explanation, policy_words
+from alertd.cli.show_history import state_words
 from alertd.cli.show_plan import CAUSE_STYLE, held_back, stated_words, when_words
 from alertd.cli.show_standing import standing_lines
 from alertd.core.claims import claim_lines, contested_sentence
-from alertd.core.compose import standings
+from alertd.core.compose import LATE_FROM, standings
 from alertd.core.config import Config
-from alertd.core.ledger import Owed, OwedState
+from alertd.core.ledger import DeliveryState, Owed, OwedState
 from alertd.core.message import ClaimLine
 from alertd.core.milestone import Rank, State, is_contested, live_claims, operative_windows, stated_windows
+from alertd.core.occurrence import Cause
 from alertd.core.plan import Planned
 from alertd.core.route import Match
-from alertd.core.wording import count, day_text, instant_text, listing, offset_words, sentence
+from alertd.core.wording import count, day_text, instant_text, listing, offset_words, sentence, span_text
 
 STATE_STYLE = {
     State.UPCOMING: "green",
@@ -32,6 +34,12 @@ STATE_STYLE = {
     State.PASSED_BY_ALL: "bold red",
     State.DONE: "green",
     State.CANCELLED: "dim",
+}
+CAUSE_WORDS = {
+    Cause.OPENS: "as the window opens",
+    Cause.APPROACHING: "before the deadline",
+    Cause.DUE: "on the day",
+    Cause.OVERDUE: "after the deadline",
 }
 MOST_ROWS = 40
 INDENT = (0, 0, 0, 2)
@@ -58,7 +66,7 @@ def explanation_page(found: Explanation, config: Config, others: Sequence[str]) 
             ],
         ),
         *_section("Routes", list(_routes(found, config))),
-        *_section("Sent", list(_sent(found)) if found.done else []),
+        *_section("Deliveries", list(_sent(found)) if found.done else []),
         *_section("Next", [_next(found)]),
     )
 
@@ -99,7 +107,7 @@ def _state_lines(found: Explanation) -> Iterator[str]:
             reminding = f"only {listing([stated_words(one) for one in operative_windows(milestone)])} reminds"
         yield (
             f"Its live claims, those of rank {rank}, have {windows}."
-            f" By contested: {milestone.policy.contested.value}, {reminding}."
+            f" By `contested: {milestone.policy.contested.value}`, {reminding}."
         )
 
 
@@ -204,35 +212,53 @@ def _table(rows: Sequence[Planned], found: Explanation, zone: ZoneInfo, coming: 
 def _fate(row: Planned, found: Explanation) -> Text:
     """What became of a reminder, or what will."""
     if found.done is not None and (owed := found.done.owed.get(row.key)):
-        return _owed_fate(owed)
+        return _owed_fate(owed, found.done)
     if row.key in found.overtaken:
         return Text("overtaken by a later one", "dim")
     return Text("")
 
 
-def _owed_fate(owed: Owed) -> Text:
+def _owed_fate(owed: Owed, done: Done) -> Text:
     if owed.told_at is not None:
-        return Text(f"sent {owed.told_at:%Y-%m-%d %H:%M} UTC", "green")
+        late = owed.told_at - owed.at
+        return Text(f"sent {span_text(late)} late" if late >= LATE_FROM else "sent", "green")
     if owed.state is OwedState.PENDING:
         return Text(owed.reason, "yellow")
-    words = "being sent" if owed.state is OwedState.BOUND else owed.state.value
-    return Text(words + (f": {owed.reason}" if owed.reason else ""), "dim")
+    if owed.state is OwedState.BOUND:
+        carriers = [
+            one for one, _, _ in done.deliveries if one.receiver == owed.receiver and owed.key in one.members
+        ]
+        return Text(", ".join(dict.fromkeys(state_words(one) for one in carriers)), "yellow")
+    return Text(owed.state.value + (f": {owed.reason}" if owed.reason else ""), "dim")
 
 
 def _routes(found: Explanation, config: Config) -> Iterator[RenderableType]:
-    by_route: dict[tuple[str, str], tuple[Match, list[str]]] = {}
+    by_route: dict[tuple[str, str], list[Planned]] = {}
     for one in found.reminders:
-        _, slots = by_route.setdefault((one.receiver, one.match.path), (one.match, []))
-        slots.append(when_words(one.occurrence.offset))
-    every = {when_words(one.occurrence.offset) for one in found.reminders}
-    for match, slots in by_route.values():
-        taken = "everything" if set(slots) == every else listing(list(dict.fromkeys(slots)))
-        yield _route(match, taken, config)
+        by_route.setdefault((one.receiver, one.match.path), []).append(one)
+    for planned in by_route.values():
+        yield _route(planned[0].match, _taken(planned, found.reminders), config)
     if found.reminders:
         labels = ", ".join(f'{name}="{value}"' for name, value in found.milestone.labels.items())
         yield Text(
             f"Its labels: {labels or 'none'}; and timeline, milestone, cause, contested and offset.", "dim"
         )
+
+
+def _taken(planned: Sequence[Planned], every: Sequence[Planned]) -> str:
+    """Which reminders a route takes: by cause where it takes all of one, else each by its offset."""
+    mine, all_of = {_slot(one) for one in planned}, {_slot(one) for one in every}
+    if mine == all_of:
+        return "all reminders"
+    causes = [cause for cause in CAUSE_WORDS if any(slot[0] is cause for slot in mine)]
+    if mine == {slot for slot in all_of if slot[0] in causes}:
+        return f"the reminders {listing([CAUSE_WORDS[cause] for cause in causes])}"
+    return listing(list(dict.fromkeys(when_words(one.occurrence.offset) for one in planned)))
+
+
+def _slot(planned: Planned) -> tuple[Cause, str, str]:
+    one = planned.occurrence
+    return (one.cause, one.offset, one.stated.window.id)
 
 
 def _route(match: Match, taken: str, config: Config) -> Text:
@@ -257,10 +283,12 @@ def _sent(found: Explanation) -> Iterator[RenderableType]:
         yield Text("Nothing yet.")
     for delivery, attempts, members in found.done.deliveries:
         slots = [when_words(one.offset) for one in members if one.milestone == found.milestone.id]
-        tries = f", {count(len(attempts), 'attempt')}" if len(attempts) != 1 else ""
+        tries = f", {count(len(attempts), 'attempt')}" if len(attempts) > 1 else ""
         at = delivery.settled_at or delivery.next_at
-        reason = f": {delivery.reason}" if delivery.reason and delivery.state != "sent" else ""
-        what = f"{delivery.state.value} to {delivery.channel}, {listing(slots)}{tries}{reason}"
+        reason = (
+            f": {delivery.reason}" if delivery.reason and delivery.state is not DeliveryState.SENT else ""
+        )
+        what = f"{state_words(delivery)}, {delivery.channel}, {listing(slots)}{tries}{reason}"
         yield Text(f"{_local(at, zone)}  {what}")
         yield Text(f"  {delivery.id}", "dim")
 
@@ -279,6 +307,9 @@ def _next(found: Explanation) -> Text:
         for other in found.reminders
         if other.at == one.at and other.occurrence == one.occurrence
     ]
+    if standing is not None and standing.snooze_until is not None and one.at < standing.snooze_until:
+        until = instant_text(standing.snooze_until, zone)
+        return Text(f"{until}, when the snooze ends: what is still true then, once.")
     which = f"{offset_words(one.occurrence.offset)}, {stated_words(one.occurrence.stated)}"
     return Text(f"{instant_text(one.at, zone)}: {which}, to {listing(together)}.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -15,7 +16,7 @@ from rich.text import Text
 from alertd.cli.history import when
 from alertd.cli.show_plan import day_heading, when_words
 from alertd.core.ledger import Attempt, Delivery, DeliveryState, HistoryEntry, Owed
-from alertd.core.wording import count
+from alertd.core.wording import count, instant_text
 
 if TYPE_CHECKING:
     from alertd.cli.history import Happening
@@ -48,17 +49,19 @@ def history_page(found: Sequence[Happening], zones: Mapping[str, ZoneInfo], mile
         table.add_column(width=12, no_wrap=True)
         table.add_column(ratio=1, overflow="fold")
         for one in members:
-            kind, what = _delivery(*one) if isinstance(one, tuple) else _entry(one)
+            kind, what = _delivery(*one) if isinstance(one, tuple) else _entry(one, zones.get(one.milestone))
             table.add_row(f"{when(one).astimezone(zone):%H:%M}", kind, what)
         blocks.extend((Padding(table, (0, 0, 0, 2)), Text()))
     return Group(*blocks[:-1])
 
 
-def _entry(entry: HistoryEntry) -> tuple[Text, Text]:
+def _entry(entry: HistoryEntry, zone: ZoneInfo | None) -> tuple[Text, Text]:
     what = Text(entry.milestone)
     facts = dict(entry.facts)
     if "from" in facts and "to" in facts:
         what.append(f"\nfrom {facts.pop('from')} to {facts.pop('to')}")
+    if "until" in facts and zone is not None:
+        facts["until"] = instant_text(datetime.fromisoformat(facts["until"]), zone)
     for name, value in facts.items():
         what.append(f"\n{name.replace('_', ' ')}: {value}")
     if entry.by:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from alertd import __version__
-from alertd.cli.health import GONE_AFTER, Health
+from alertd.cli.health import GONE_AFTER, NEXT, Health
 from alertd.cli.show_history import state_words
 from alertd.core.ledger import Attempt, Delivery, Owed
-from alertd.core.wording import instant_text, offset_words, sentence, span_text
+from alertd.core.wording import instant_text, listing, offset_words, sentence, span_text
 from alertd.ports import NodeReport
 
 INDENT = (0, 0, 0, 2)
@@ -32,7 +33,7 @@ def status_page(health: Health) -> RenderableType:
         *_verdict(health),
         *_section("Daemons", [_nodes(health)] if health.nodes else []),
         *_section("Problems in the files", [Text(problem) for problem in health.problems]),
-        *_section("Next", [_coming(health)] if health.coming else [Text("No reminder is planned.")]),
+        *_section("Next", list(_coming(health)) if health.coming else [Text("No reminder is planned.")]),
         *_section("Not yet sent", list(_deliveries(health.ready, health.now))),
         *_section("Dead", list(_deliveries(health.dead, health.now))),
         *_section("In the ledger", [_counts(health)]),
@@ -60,32 +61,28 @@ def _nodes(health: Health) -> Table:
     return table
 
 
-def _node(node: NodeReport, now: datetime) -> tuple[Text, str, str]:
+def _node(node: NodeReport, now: datetime) -> tuple[str, str, Text]:
     gone = now - node.seen_at >= GONE_AFTER
     seen = Text(f"seen {span_text(now - node.seen_at)} ago", "red" if gone else "green")
-    return (
-        Text(node.node),
-        f"alertd {node.version}, up {span_text(node.seen_at - node.started_at)}",
-        seen.plain,
-    )
+    return node.node, f"alertd {node.version}, up {span_text(node.seen_at - node.started_at)}", seen
 
 
-def _coming(health: Health) -> Table:
-    table = _grid()
+def _coming(health: Health) -> Iterator[RenderableType]:
+    """Receivers of the same reminder at the same instant share an entry."""
+    same: dict[tuple[datetime, str, str, str, str], list[Owed]] = {}
     for one in health.coming:
+        key = (one.wake_at, one.milestone, one.window_id, one.offset, one.reason)
+        same.setdefault(key, []).append(one)
+    for members in list(same.values())[:NEXT]:
+        one = members[0]
         record = health.records.get(one.milestone)
-        at = (
-            instant_text(one.wake_at, record.milestone.zone)
-            if record
-            else f"{one.wake_at:%Y-%m-%d %H:%M} UTC"
-        )
-        what = Text(record.milestone.title if record else one.milestone)
-        what.append(f"\n{one.milestone}", "dim")
-        what.append(f"\n{offset_words(one.offset)}, to {one.receiver}")
-        if one.reason:
-            what.append(f"\n{one.reason}", "yellow")
-        table.add_row(at, what)
-    return table
+        zone = record.milestone.zone if record else ZoneInfo("UTC")
+        receivers = listing([member.receiver for member in members])
+        yield Text(f"{instant_text(one.wake_at, zone)}, {offset_words(one.offset)}, to {receivers}")
+        title = record.milestone.title if record else ""
+        for line, style in ((title, ""), (one.milestone, "dim"), (one.reason, "yellow")):
+            if line:
+                yield Padding(Text(line, style), INDENT)
 
 
 def _deliveries(

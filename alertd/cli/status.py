@@ -47,14 +47,14 @@ def status(
 
 async def _read(settings: Settings) -> Health:
     from alertd import app
-    from alertd.cli.health import NEXT, SHOWN, Health
+    from alertd.cli.health import LOOKED_AT, SHOWN, Health
     from alertd.cli.loading import open_ledger
     from alertd.core.ledger import DeliveryState
 
     async with open_ledger(settings) as book:
         now = app.now()
-        coming = tuple(await book.coming(now, NEXT))
-        records = [await book.record(one.milestone) for one in coming]
+        coming = tuple(await book.coming(now, LOOKED_AT))
+        records = [await book.record(name) for name in {one.milestone for one in coming}]
         return Health(
             now=now,
             nodes=tuple(await book.nodes()),
