@@ -91,7 +91,7 @@ def _claim(claim: ClaimLine) -> ClaimLine:
         claim,
         phrase=line(claim.phrase, MAX_TITLE),
         edtf=line(claim.edtf, MAX_TITLE),
-        status=line(claim.status, MAX_TITLE),
+        status=line(claim.status, 100),
         accounts=tuple(_account(account) for account in claim.accounts[:MAX_LIST]),
         note=line(claim.note),
         derived=line(claim.derived),

@@ -13,6 +13,9 @@ def why_unreachable(error: BaseException) -> str:
     """What reads after "cannot be reached: "; "" when no error of the machine lies beneath ``error``."""
     seen: BaseException | None = error
     for _ in range(10):
+        # aiohttp and asyncio wrap the machine's own error and give it a text of theirs.
+        while wrapped := getattr(seen, "os_error", None) or getattr(seen, "certificate_error", None):
+            seen = wrapped
         if seen is None:
             break
         if isinstance(seen, ssl.SSLCertVerificationError):
@@ -21,8 +24,7 @@ def why_unreachable(error: BaseException) -> str:
             return f"no TLS ({quote(seen.reason or 'the handshake failed')})"
         if isinstance(seen, socket.gaierror):
             return "its name does not resolve"
-        # aiohttp and asyncio wrap the machine's own error and give it a text of theirs.
-        beneath = getattr(seen, "os_error", None) or seen.__cause__ or seen.__context__
+        beneath = seen.__cause__ or seen.__context__
         if beneath is None and isinstance(seen, OSError) and seen.errno is not None:
             return os.strerror(seen.errno)
         seen = beneath

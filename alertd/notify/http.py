@@ -17,6 +17,7 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 from alertd.core.outcome import Rejected, Retry
@@ -153,8 +154,15 @@ def _client(tls: ssl.SSLContext) -> httpx.AsyncClient:
     for name in ("httpx", "httpcore", "aiohttp"):
         logging.getLogger(name).setLevel(logging.WARNING)
     transport = AiohttpTransport(verify=tls, trust_env=False, client=lambda: _session(tls))
-    # Its timeouts are for each step; ours covers them all.
-    return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=None)  # noqa: S113
+    # It would keep cookies of its own; and its timeouts are for each step, where ours covers them all.
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    return httpx.AsyncClient(
+        transport=transport,
+        cookies=no_cookies,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=None,  # noqa: S113
+    )
 
 
 def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:

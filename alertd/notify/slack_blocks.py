@@ -109,6 +109,7 @@ def _single(item: Item) -> Iterable[Block]:
         yield _section("\n".join([*([_plain(item.description)] if item.description else []), *link]))
     if item.claims:
         yield {"type": "divider"}
+        yield _section("*Who says what*")
     claims = item.claims[:MAX_CLAIMS]
     yield from (_section(_claim(claim)) for claim in claims)
     if len(item.claims) > len(claims):

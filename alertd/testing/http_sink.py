@@ -53,11 +53,13 @@ class HttpSink:
 
     Attributes:
         requests: what came, in order.
+        connections: how many were opened.
         answers: what is still to be answered; may be replaced at any time.
     """
 
     def __init__(self, *answers: Answer, tls: bool = False) -> None:
         self.requests: list[Received] = []
+        self.connections = 0
         self.answers: Sequence[Answer] = answers or (Answer(),)
         self._tls = tls
         self._ca: object = None
@@ -100,6 +102,7 @@ class HttpSink:
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while (received := await _read(reader)) is not None:
                 self.requests.append(received)
