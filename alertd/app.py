@@ -58,10 +58,10 @@ def definitions(settings: Settings) -> Definitions:
 
 def loader(folder: Path) -> Callable[[], Definitions]:
     """Reads the folder anew at each call; files that have not changed are not parsed again."""
-    from alertd.definitions.load import load
+    from alertd.definitions.load import Cache, load
 
     models = option_models()
-    cache: dict[str, object] = {}
+    cache: Cache = {}
     return lambda: load(folder, models, cache)
 
 
@@ -72,9 +72,9 @@ def milestones(found: Definitions, done: Mapping[str, date] | None = None) -> di
 
 async def ledger(settings: Settings) -> Ledger:
     """The ledger, opened; an embedded one is migrated."""
-    from alertd.store.sql import open_ledger
+    from alertd.store import open_ledger
 
-    return open_ledger(settings.database_url())
+    return await open_ledger(settings.database_url())
 
 
 async def act(book: Ledger, config: Config, action: Action) -> Record:
@@ -84,19 +84,17 @@ async def act(book: Ledger, config: Config, action: Action) -> Record:
         UnknownMilestone: the ledger has no record of it.
         RefusedAction: it does not fit the milestone's standing.
     """
-    from alertd.reconcile import done_owed, released
+    from alertd.core.owed_news import done_news, released
 
     record = await book.record(action.milestone)
     if record is None:
         raise UnknownMilestone(f"{action.milestone}: the ledger knows no such milestone")
     owed = await book.owed(action.milestone)
-    match action.kind:
-        case ActionKind.DONE:
-            return await book.act(action, done_owed(record, owed, config, action.at))
-        case ActionKind.REOPEN:
-            return await book.act(action, released(owed))
-        case _:
-            return await book.act(action, ())
+    # Whatever was said, what waits is looked at anew: a shorter snooze ends the longer one before it.
+    again = released(owed)
+    if action.kind is ActionKind.DONE:
+        again += done_news(record, owed, config, action.at)
+    return await book.act(action, again)
 
 
 def notifiers(

@@ -1,0 +1,163 @@
+"""What is owed as news: that a date moved, that something is done; and what is no news after all.
+
+Rules that hold here:
+- whoever was told an old date is told the new one, once; whoever may have been told counts as told;
+- what moves back before anybody was told is no news, and several moves are told as one;
+- a milestone that was withdrawn and has returned still owes the news that it owed before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from alertd.core.config import Config
+from alertd.core.ledger import Move, Owed, OwedState, Record, Value
+from alertd.core.milestone import Milestone
+from alertd.core.occurrence import Cause, digest, first_instant, labels_of
+from alertd.core.route import group_key, match_routes
+
+WITHDRAWN = "the milestone was withdrawn"
+"""Why what it owed was cancelled; what it owes again when it returns is known by this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What is owed, and keys of what is owed no more, each with the reason."""
+
+    owed: tuple[Owed, ...] = ()
+    called_off: tuple[tuple[str, str], ...] = ()
+
+
+def moved_news(record: Record, after: Record, owed: Sequence[Owed], config: Config, now: datetime) -> News:
+    """The moved messages for a change from ``record`` to ``after``; earlier ones that wait are called off.
+
+    Args:
+        owed: all that is or was owed for the milestone.
+    """
+    waiting = [one for one in owed if one.cause is Cause.MOVED and one.state is OwedState.PENDING]
+    called_off = tuple((one.key, "it moved again within the damping time") for one in waiting)
+    told = {one.receiver for one in owed if one.told_at is not None or one.state is OwedState.BOUND}
+    near = told or waiting or _within_horizon(record.milestone, after.milestone, now)
+    if record.standing.closed or not near:
+        return News(called_off=called_off)
+    made = []
+    for receiver, group in _news_receivers(after.milestone, Cause.MOVED, told, config):
+        before, since = _known_to(receiver, record, after, owed)
+        if _window_ids(before) == _window_ids(after.values):
+            continue
+        # The damping time runs from the first of several moves: a date that keeps moving is still told.
+        at = since or now + config.damping
+        slot = (str(after.revision), *_window_ids(before), "to", *_window_ids(after.values))
+        move = Move(before=before, after=after.values)
+        made.append(_news(Cause.MOVED, after.id, "/".join(slot), receiver, group, at, move))
+    return News(owed=tuple(made), called_off=called_off)
+
+
+def returned_news(record: Record, owed: Sequence[Owed]) -> News:
+    """The moved messages that a withdrawal called off and that are true again now that it has returned."""
+    last = [_last_move(receiver, owed) for receiver in sorted({one.receiver for one in owed})]
+    return News(
+        owed=tuple(
+            replace(one, state=OwedState.PENDING, wake_at=one.at, reason="")
+            for one in last
+            if one is not None
+            and one.move is not None
+            and _was_withdrawn(one)
+            and _window_ids(one.move.after) == _window_ids(record.values)
+        )
+    )
+
+
+def done_news(record: Record, owed: Sequence[Owed], config: Config, now: datetime) -> tuple[Owed, ...]:
+    """The done messages for those who were told something of this milestone."""
+    told = {one.receiver for one in owed if one.told_at is not None}
+    slot = str(int(now.timestamp() * 1_000_000))
+    return tuple(
+        _news(Cause.DONE, record.id, slot, receiver, group, now)
+        for receiver, group in _news_receivers(record.milestone, Cause.DONE, told, config)
+        if receiver in told
+    )
+
+
+def released(owed: Iterable[Owed]) -> tuple[Owed, ...]:
+    """What waits for a mute or a snooze to end, to be looked at anew: whether it still has to wait."""
+    return tuple(
+        replace(one, wake_at=one.at)
+        for one in owed
+        if one.state is OwedState.PENDING and one.wake_at > one.at
+    )
+
+
+def _news_receivers(
+    milestone: Milestone, cause: Cause, told: Iterable[str], config: Config
+) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+    """Who hears news, with the group it is told in: whom the routes name, and whoever was told before."""
+    labels = labels_of(milestone, cause, cause.value)
+    found = {match.receiver: group_key(match, labels) for match in match_routes(config.route, labels)}
+    for receiver in sorted(told):
+        if receiver in config.receivers:
+            found.setdefault(receiver, (("milestone", milestone.id),))
+    return list(found.items())
+
+
+def _known_to(
+    receiver: str, record: Record, after: Record, owed: Sequence[Owed]
+) -> tuple[tuple[Value, ...], datetime | None]:
+    """The values that a receiver knows of, and when it is to be told of others if that is settled already."""
+    last = _last_move(receiver, owed)
+    if last is None or last.move is None:
+        return record.values, None
+    if last.state is OwedState.PENDING or _was_withdrawn(last):
+        return last.move.before, last.at
+    if last.state is OwedState.BOUND and last.told_at is None:
+        # It may be on its way: when the date is what it was before, nobody knows what has arrived.
+        back = _window_ids(last.move.before) == _window_ids(after.values)
+        return record.values if back else last.move.before, None
+    return record.values, None
+
+
+def _last_move(receiver: str, owed: Iterable[Owed]) -> Owed | None:
+    moves = [one for one in owed if one.cause is Cause.MOVED and one.receiver == receiver]
+    # Moves within one damping time share their instant.
+    order = {OwedState.PENDING: 3, OwedState.BOUND: 1}
+    return max(
+        moves, key=lambda one: (one.at, 2 if _was_withdrawn(one) else order.get(one.state, 0)), default=None
+    )
+
+
+def _was_withdrawn(one: Owed) -> bool:
+    return one.state is OwedState.CANCELLED and one.reason == WITHDRAWN
+
+
+def _within_horizon(old: Milestone, new: Milestone, now: datetime) -> bool:
+    """Whether the old or the new date is near enough for its first reminder to have been due."""
+    return any(at is not None and at <= now for at in (first_instant(old), first_instant(new)))
+
+
+def _window_ids(values: Iterable[Value]) -> tuple[str, ...]:
+    return tuple(sorted(value.window_id for value in values))
+
+
+def _news(  # noqa: PLR0917  a constructor by another name
+    cause: Cause,
+    milestone: str,
+    slot: str,
+    receiver: str,
+    group: tuple[tuple[str, str], ...],
+    at: datetime,
+    move: Move | None = None,
+) -> Owed:
+    return Owed(
+        key=digest(cause.value, milestone, slot, receiver),
+        milestone=milestone,
+        receiver=receiver,
+        cause=cause,
+        offset=cause.value,
+        window_id="",
+        at=at,
+        wake_at=at,
+        group=group,
+        move=move,
+    )
