@@ -26,8 +26,7 @@ BIND_LIMIT = 500
 """Sets of one milestone and receiver that are decided about in one transaction."""
 
 LEASE_LIMIT = 200
-PER_CHANNEL = 8
-"""Deliveries in flight for one channel, so that one that hangs holds only its own places."""
+"""Deliveries that are leased in one transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,22 +68,27 @@ class Dispatcher:
         more = not done or len({(owed.milestone, owed.receiver) for owed, _ in due}) >= BIND_LIMIT
         return Bound(deliveries=made, verdicts=decisions.verdicts if done else (), more=more)
 
-    async def lease(self, now: datetime, room: int, full: frozenset[str]) -> Sequence[Lease]:
+    async def lease(self, now: datetime, room: int, each: int, full: frozenset[str]) -> Sequence[Lease]:
         """Take deliveries that are ready.
 
         Args:
             room: how many more may be in flight.
-            full: channels that have :data:`PER_CHANNEL` in flight already.
+            each: how many more may be in flight of one channel.
+            full: channels that may have none.
         """
         limit = min(room, LEASE_LIMIT)
         if limit <= 0:
             return ()
         return await self.ledger.lease(
-            self.owner, now, until=now + LEASE_FOR, limit=limit, per_channel=PER_CHANNEL, skip=full
+            self.owner, now, until=now + LEASE_FOR, limit=limit, per_channel=each, skip=full
         )
 
     async def deliver(self, lease: Lease) -> Settlement:
-        """Send one leased delivery, once, and say how it ended. Raises for nothing remote."""
+        """Send one leased delivery, once, and say how it ended.
+
+        Raises:
+            LedgerError: nothing was sent.
+        """
         now = self.clock.now()
         members, why_not = live_members(lease, now)
         if not members and lease.delivery.notice is None:
@@ -95,15 +99,16 @@ class Dispatcher:
         if notifier is None:
             gone = Rejected(reason=f"{lease.delivery.channel} is not configured any more")
             return self.settlement(lease, members, gone, now)
-        message = compose(lease, members, now, await self._around(lease, members, now))
+        around = await self._around(lease, members, now)
         started = self.clock.monotonic()
         try:
-            outcome = await notifier.send(message, lease.prior)
-        except Exception as error:  # a bug of a notifier must not lose the reminder
+            outcome = await notifier.send(compose(lease, members, now, around), lease.prior)
+        except Exception as error:  # a bug of ours or of a notifier must not lose the reminder
             self.on_fault(lease.delivery.channel, error)
             outcome = Retry(reason=f"the notifier failed: {type(error).__name__}", unknown=True)
         took = timedelta(seconds=self.clock.monotonic() - started)
-        return self.settlement(lease, members, outcome, now, took)
+        # What a receiver asks for, it asks for from its answer on, however long that took.
+        return self.settlement(lease, members, outcome, self.clock.now(), took)
 
     async def _around(self, lease: Lease, members: Sequence[Owed], now: datetime) -> Circumstances:
         upcoming: dict[str, Owed] = {}
@@ -124,7 +129,12 @@ class Dispatcher:
         at: datetime,
         took: timedelta = timedelta(),
     ) -> Settlement:
-        """What to write down for an outcome: sent, tried again later, or dead and who is told instead."""
+        """What to write down for an outcome: sent, tried again later, or dead and who is told instead.
+
+        Args:
+            members: what the message was about.
+            at: when the try ended.
+        """
         number = lease.delivery.attempts + 1
         match outcome:
             case Sent():

@@ -9,20 +9,31 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
+from alertd.core.delivery import live_members
 from alertd.core.ledger import Lease
 from alertd.core.outcome import Retry
-from alertd.dispatch import PER_CHANNEL, Dispatcher
+from alertd.dispatch import Dispatcher
 from alertd.errors import LedgerError
 from alertd.journal import log_settlement
 from alertd.ports import Clock, Ledger, Notifier, Settlement
 from alertd.telemetry import Event, Log
 
 MAX_IN_FLIGHT = 64
+"""Over all channels; but a channel with nothing in flight may always have one more, so that however
+many others hang, nobody is kept waiting by them."""
+
+PER_CHANNEL = 8
+"""In flight for one channel, so that one that hangs holds only its own places."""
+
 SETTLE_LIMIT = 200
 SEND_LIMIT_S = 120.0
 """No send takes longer, whatever its notifier does; shorter than a lease."""
+
+CANCEL_LIMIT_S = 2.0
+"""How long a cancelled send has to end."""
 
 
 class Flights:
@@ -37,7 +48,8 @@ class Flights:
         self._clock = clock
         self._log = log
         self._on_landed = on_landed
-        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._tasks: dict[asyncio.Task[None], Lease] = {}
+        self._leases: dict[str, Lease] = {}
         self._landed: list[Settlement] = []
         self._active: Mapping[str, Notifier] = {}
         self._retired: list[Mapping[str, Notifier]] = []
@@ -47,19 +59,37 @@ class Flights:
         """How many are in flight."""
         return len(self._tasks)
 
+    def use(self, notifiers: Mapping[str, Notifier]) -> None:
+        """From now on these; those before are closed when nothing is in flight: a reload cancels no send."""
+        self._retired.append(self._active)
+        self._active = notifiers
+
     async def take_off(self, dispatcher: Dispatcher, now: datetime) -> None:
         """Lease what is ready and start to send it, as far as there is room."""
-        self._active = dispatcher.notifiers
         while True:
-            busy = Counter(self._tasks.values())
-            full = frozenset(channel for channel, number in busy.items() if number >= PER_CHANNEL)
-            leases = await dispatcher.lease(now, MAX_IN_FLIGHT - len(self._tasks), full)
+            busy = Counter(lease.delivery.channel for lease in self._tasks.values())
+            room = MAX_IN_FLIGHT - len(self._tasks)
+            if room > 0:
+                full = frozenset(channel for channel, number in busy.items() if number >= PER_CHANNEL)
+                most = max((number for channel, number in busy.items() if channel not in full), default=0)
+                leases = await dispatcher.lease(now, room, PER_CHANNEL - most, full)
+            else:
+                leases = await dispatcher.lease(now, MAX_IN_FLIGHT, 1, frozenset(busy))
             if not leases:
                 return
             for lease in leases:
-                task = asyncio.create_task(self._fly(dispatcher, lease))
-                self._tasks[task] = lease.delivery.channel
-                task.add_done_callback(self._forget)
+                self._take_off(dispatcher, lease)
+
+    def _take_off(self, dispatcher: Dispatcher, lease: Lease) -> None:
+        in_flight = lease.delivery.id in self._leases
+        self._leases[lease.delivery.id] = lease
+        if in_flight:
+            # Its lease ran out by a wall clock that was stepped, or while the machine slept. It is still on
+            # its way: this is a longer lease, and no second flight.
+            return
+        task = asyncio.create_task(self._fly(dispatcher, lease))
+        self._tasks[task] = lease
+        task.add_done_callback(self._forget)
 
     async def settle(self) -> None:
         """Write down all that has ended, and close notifiers that nothing uses any more.
@@ -74,10 +104,8 @@ class Flights:
             for settlement in batch:
                 fenced = settlement.lease.delivery.id in stale
                 log_settlement(self._log, settlement, fenced=fenced)
-        if self._retired and not self._tasks:
-            retired, self._retired = self._retired, []
-            for notifiers in retired:
-                await _close(notifiers)
+        while self._retired and not self._tasks:
+            await _close(self._retired.pop())
 
     async def all_landed(self) -> None:
         """Wait until nothing is in flight, and settle it."""
@@ -86,45 +114,57 @@ class Flights:
                 await asyncio.wait(list(self._tasks))
             await self.settle()
 
-    def retire(self, notifiers: Mapping[str, Notifier]) -> None:
-        """Close these when nothing is in flight any more: a reload cancels no send."""
-        self._retired.append(notifiers)
-
     async def drain(self, limit_s: float) -> int:
         """Wait for what is in flight, ``limit_s`` seconds at most, settle it, close all notifiers.
 
-        Returns how many could not be settled: their leases run out, and they are sent again under
-        the same id.
+        What is cut off is settled as unknown, so that it is sent again soon, under the same id.
+        Returns how many could not be settled at all: they are sent again when their leases run out.
         """
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=limit_s)
-        cut = list(self._tasks)
-        for task in cut:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + limit_s
+        while self._tasks and loop.time() < until:
+            left = until - loop.time()
+            await asyncio.wait(list(self._tasks), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await self._settled()
+        for task in self._tasks:
             task.cancel()
-        if cut:
-            await asyncio.wait(cut)
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=CANCEL_LIMIT_S)
+        await self._settled()
+        self.use({})
+        while self._retired:
+            await _close(self._retired.pop())
+        return len(self._landed) + len(self._tasks)
+
+    async def _settled(self) -> None:
         try:
             await self.settle()
         except LedgerError as error:
             self._log.error(Event.LEDGER_FAILED, reason=str(error))
-        await _close(self._active)
-        return len(self._landed) + len(cut)
 
     async def _fly(self, dispatcher: Dispatcher, lease: Lease) -> None:
         try:
             async with asyncio.timeout(SEND_LIMIT_S):
                 settlement = await dispatcher.deliver(lease)
         except TimeoutError:
-            outcome = Retry(reason=f"no answer within {SEND_LIMIT_S:.0f} s", unknown=True)
-            settlement = dispatcher.settlement(lease, lease.owed, outcome, self._clock.now())
+            settlement = self._unknown(dispatcher, lease, f"no answer within {SEND_LIMIT_S:.0f} s")
+        except asyncio.CancelledError:
+            # Only drain cancels a flight, and this is its end.
+            settlement = self._unknown(dispatcher, lease, "alertd was stopped before an answer came")
         except LedgerError as error:
             # Nothing was sent; the lease runs out and another look takes it up again.
             self._log.error(Event.LEDGER_FAILED, delivery=lease.delivery.id, reason=str(error))
             return
-        self._landed.append(settlement)
+        self._landed.append(replace(settlement, lease=self._leases[lease.delivery.id]))
+
+    def _unknown(self, dispatcher: Dispatcher, lease: Lease, reason: str) -> Settlement:
+        now = self._clock.now()
+        members, _ = live_members(lease, now)
+        return dispatcher.settlement(lease, members, Retry(reason=reason, unknown=True), now)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
+        lease = self._tasks.pop(task)
+        del self._leases[lease.delivery.id]
         self._on_landed()
 
 
