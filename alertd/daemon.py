@@ -13,7 +13,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -23,7 +23,7 @@ from alertd.core.ledger import Notice
 from alertd.dispatch import Dispatcher, notices
 from alertd.errors import DefinitionsError, LedgerError
 from alertd.flights import Flights
-from alertd.journal import log_bound, log_report
+from alertd.journal import log_bound, log_loaded, log_report
 from alertd.ports import Changes, Clock, Ledger, NodeReport, Notifier
 from alertd.reconcile import reconcile
 from alertd.systemd import Systemd
@@ -37,7 +37,15 @@ RECONCILE_EVERY_S = 6 * 3600
 STEP = timedelta(seconds=2)
 """Wall and monotonic clock that differ by more than this between two looks: the clock was stepped."""
 
+SOON = timedelta(milliseconds=200)
+"""When to look again at what is ready and could not be taken: another node is binding it, or all places
+of its channel are taken."""
+
+MAX_LINES = 20
+"""How many problems a notice lists."""
+
 LONGEST_PAUSE_S = 30.0
+"""A ledger that cannot be used is tried again after 1 s, 2 s, 4 s, and so on up to this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,16 +79,20 @@ class Daemon:
         self._wanted: set[str] = set()
         self._stopping = False
         self._flights = Flights(world.ledger, world.clock, world.log, on_landed=self._wake.set)
-        self._broken: frozenset[str] = frozenset()
+        self._definitions: Definitions | None = None
+        self._done: Mapping[str, date] = {}
         self._problems: tuple[str, ...] = ()
         self._dispatcher: Dispatcher | None = None
-        self._config_id = ""
         self._files: Hashable = None
         self._unsettled_files: Hashable = None
         self._ledger_version = ""
+        self._said = ""
+        self._failure = ""
         self._pause_s = 0.0
+        self._paused_until_s = 0.0
         self._started_at = world.clock.now()
-        self._last_look = (world.clock.now(), world.clock.monotonic())
+        self._looked_at = self._started_at
+        self._last_clocks = (world.clock.now(), world.clock.monotonic())
 
     # -- life
 
@@ -101,9 +113,9 @@ class Daemon:
     async def run(self) -> None:
         """Loop until SIGTERM or SIGINT, then drain."""
         loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._want, "reload")
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self._want, "reload")
         scheduler = AsyncIOScheduler(
             timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True}
         )
@@ -111,17 +123,22 @@ class Daemon:
         scheduler.start()
         try:
             next_at = await self._look(scheduler)
-            self._world.systemd.ready(await self._status(next_at))
-            await self._say_ready(next_at)
+            self._world.systemd.ready(self._said)
+            self._world.log.info(Event.DAEMON_READY, status=self._said)
             while not self._stopping:
                 await self._wait(scheduler, next_at)
                 next_at = await self._look(scheduler)
+        except Exception as error:
+            self._world.log.critical(Event.DAEMON_FAILED, exc_info=error)
+            raise
         finally:
             self._world.systemd.stopping()
             scheduler.shutdown(wait=False)
             unsettled = await self._flights.drain(self._world.drain_s)
             await self._world.ledger.close()
             self._world.log.info(Event.DAEMON_STOPPED, node=self._world.node, unsettled=unsettled)
+            for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
 
     def stop(self) -> None:
         """End the loop after what it is doing now."""
@@ -137,7 +154,7 @@ class Daemon:
         """
         dispatcher = self._ready_dispatcher()
         await self._flights.settle()
-        now = self._world.clock.now()
+        now = self._looked_at = self._world.clock.now()
         more = True
         while more:
             bound = await dispatcher.bind(now)
@@ -151,32 +168,48 @@ class Daemon:
         await self._flights.all_landed()
 
     async def reload(self) -> bool:
-        """Read the files again. False: refused, everything goes on as before."""
-        self._world.systemd.reloading(self._world.clock.monotonic())
-        self._files = self._unsettled_files = self._world.signature()
-        definitions = self._world.load()
-        if definitions.config is None:
-            self._problems = tuple(str(problem) for problem in definitions.problems)
-            for problem in self._problems:
-                self._world.log.error(Event.CONFIG_REFUSED, problem=problem)
-            await self._tell_problems(definitions, "The configuration was refused; the one before it goes on")
-            await self._report()
+        """Read the files again. False: refused, everything goes on as before.
+
+        Raises:
+            LedgerError: the ledger cannot be used; to be called again.
+        """
+        world = self._world
+        world.systemd.reloading(world.clock.monotonic())
+        self._files = self._unsettled_files = world.signature()
+        try:
+            definitions = world.load()
+            if definitions.config is None:
+                await self._refuse(tuple(str(problem) for problem in definitions.problems))
+                return False
+            await self._adopt(definitions, definitions.config)
+        except LedgerError:
+            raise
+        except Exception as error:  # a bug that some file brings to light must not end what runs
+            world.log.error(Event.CONFIG_REFUSED, exc_info=error)
+            await self._refuse((f"the files could not be read: {type(error).__name__}: {error}",))
             return False
-        await self._adopt(definitions, definitions.config)
+        finally:
+            world.systemd.ready(self._said)
         return True
+
+    async def _refuse(self, problems: tuple[str, ...]) -> None:
+        for problem in problems:
+            self._world.log.error(Event.CONFIG_REFUSED, problem=problem)
+        self._problems = problems
+        await self._tell_problems("The configuration was refused; the one before it goes on")
+        await self._report()
 
     async def _adopt(self, definitions: Definitions, config: Config) -> None:
         world, now = self._world, self._world.clock.now()
-        self._problems = tuple(str(problem) for problem in definitions.problems)
+        broken = self._definitions.broken if self._definitions else frozenset[str]()
         for problem in definitions.problems:
             world.log.error(Event.FILE_REFUSED, file=problem.file, problem=str(problem))
-        for file in sorted(self._broken - definitions.broken):
+        for file in sorted(broken - definitions.broken):
             world.log.info(Event.FILE_MENDED, file=file)
+        self._done = await world.ledger.done_dates()
         report = await reconcile(world.ledger, definitions, now)
         old = self._dispatcher
         if old is None or old.config != config:
-            if old is not None:
-                self._flights.retire(old.notifiers)
             self._dispatcher = Dispatcher(
                 ledger=world.ledger,
                 clock=world.clock,
@@ -185,41 +218,57 @@ class Daemon:
                 owner=world.node,
                 on_fault=self._notifier_failed,
             )
-        if definitions.broken - self._broken:
-            await self._tell_problems(definitions, "A definition file was refused; what it said before stays")
-        self._broken = definitions.broken
-        self._config_id = definitions.digest
-        log_report(world.log, report, definitions)
+            self._flights.use(self._dispatcher.notifiers)
+        self._problems = tuple(str(problem) for problem in definitions.problems)
+        if definitions.broken - broken:
+            await self._tell_problems("A definition file was refused; what it said before stays")
+        self._definitions = definitions
+        log_report(world.log, report)
+        log_loaded(world.log, definitions)
         await self._report()
 
     # -- the loop's pieces
 
     async def _look(self, scheduler: AsyncIOScheduler) -> datetime | None:
+        world = self._world
         self._notice_step(scheduler)
+        # A ledger that cannot be used is no reason to be killed, with outcomes in hand that only wait for it.
+        world.systemd.alive()
+        if world.clock.monotonic() < self._paused_until_s:
+            return self._pause_ends()
         try:
             await self._chores()
             next_at = await self.turn()
+            self._said = await self._status(next_at)
         except LedgerError as error:
-            self._pause_s = min(max(1.0, self._pause_s * 2), LONGEST_PAUSE_S)
-            self._world.log.error(Event.LEDGER_FAILED, reason=str(error), again_in_s=self._pause_s)
-            self._world.systemd.status(f"the ledger cannot be used: {error}")
-            self._wake.clear()
-            return self._world.clock.now() + timedelta(seconds=self._pause_s)
+            return self._pause(str(error))
         if self._pause_s:
-            self._pause_s = 0.0
-            self._world.log.info(Event.LEDGER_RECOVERED)
-        self._world.systemd.alive()
-        self._world.systemd.status(await self._status(next_at))
+            self._pause_s, self._failure = 0.0, ""
+            world.log.info(Event.LEDGER_RECOVERED)
+        world.systemd.status(self._said)
         return next_at
+
+    def _pause(self, failure: str) -> datetime:
+        world = self._world
+        self._pause_s = min(max(1.0, self._pause_s * 2), LONGEST_PAUSE_S)
+        self._paused_until_s = world.clock.monotonic() + self._pause_s
+        say = world.log.debug if failure == self._failure else world.log.error
+        say(Event.LEDGER_FAILED, reason=failure, again_in_s=self._pause_s)
+        self._failure = failure
+        world.systemd.status(f"the ledger cannot be used: {failure}")
+        return self._pause_ends()
+
+    def _pause_ends(self) -> datetime:
+        left = max(0.0, self._paused_until_s - self._world.clock.monotonic())
+        return self._world.clock.now() + timedelta(seconds=left)
 
     async def _wait(self, scheduler: AsyncIOScheduler, next_at: datetime | None) -> None:
         now = self._world.clock.now()
-        if next_at is not None and next_at <= now and not self._flights.count:
-            # Something is ready that could not be taken, such as a set another node is binding.
-            next_at = now + timedelta(milliseconds=200)
         if next_at is not None:
+            # What fell due while it was being looked at is taken at once.
+            soonest = now + SOON if next_at <= self._looked_at else now
             scheduler.add_job(
-                self._wake.set, "date", run_date=max(next_at, now), id="wake", replace_existing=True
+                self._ring, "date", run_date=max(next_at, soonest), id="wake", replace_existing=True
             )
         longest = LOOK_AGAIN_S
         if self._world.systemd.watchdog_s:
@@ -239,8 +288,14 @@ class Daemon:
             ("reconcile", RECONCILE_EVERY_S),
         ):
             scheduler.add_job(
-                self._want, "interval", args=[name], seconds=seconds, id=name, replace_existing=True
+                self._ring, "interval", args=[name], seconds=seconds, id=name, replace_existing=True
             )
+
+    async def _ring(self, chore: str = "") -> None:
+        # A coroutine: APScheduler runs everything else in a thread, and none of this is made for threads.
+        if chore:
+            self._wanted.add(chore)
+        self._wake.set()
 
     def _want(self, chore: str) -> None:
         self._wanted.add(chore)
@@ -248,26 +303,27 @@ class Daemon:
 
     async def _chores(self) -> None:
         wanted, self._wanted = self._wanted, set()
-        if "files" in wanted and self._files_settled():
-            wanted.add("reload")
-        if "ledger" in wanted and await self._others_wrote():
-            wanted.add("reconcile")
-        if "reload" in wanted:
-            await self.reload()
-            self._world.systemd.ready(await self._status(None))
-        elif "reconcile" in wanted:
-            # Relative deadlines, the horizon and tzdata move on though no file has changed.
-            await self._reconcile()
-        if "report" in wanted:
-            await self._report()
+        try:
+            if "files" in wanted and self._files_settled():
+                wanted.add("reload")
+            if "ledger" in wanted and await self._others_did():
+                wanted.add("reconcile")
+            if "reload" in wanted:
+                await self.reload()
+            elif "reconcile" in wanted:
+                await self._reconcile()
+            if "report" in wanted:
+                await self._report()
+        except LedgerError:
+            self._wanted |= wanted
+            raise
 
     async def _reconcile(self) -> None:
-        """Reconcile with the files as they were read; when they are changing, a reload is near."""
-        if self._world.signature() != self._files:
-            return
-        definitions = self._world.load()
-        if definitions.config is not None:
-            await self._adopt(definitions, definitions.config)
+        """With the files as they were read last: relative deadlines, the horizon and tzdata move on alone."""
+        if self._definitions is not None:
+            self._done = await self._world.ledger.done_dates()
+            report = await reconcile(self._world.ledger, self._definitions, self._world.clock.now())
+            log_report(self._world.log, report)
 
     def _files_settled(self) -> bool:
         """Whether the files have changed, and have stopped changing: a half-written one is not read."""
@@ -276,16 +332,19 @@ class Daemon:
         self._unsettled_files = signature
         return settled
 
-    async def _others_wrote(self) -> bool:
+    async def _others_did(self) -> bool:
+        """Whether another process has written what the plan depends on: what is done."""
         version = await self._world.ledger.version()
-        changed = bool(self._ledger_version) and version != self._ledger_version
+        if version == self._ledger_version:
+            return False
+        changed = await self._world.ledger.done_dates() != self._done
         self._ledger_version = version
         return changed
 
     def _notice_step(self, scheduler: AsyncIOScheduler) -> None:
         wall, monotonic = self._world.clock.now(), self._world.clock.monotonic()
-        step = (wall - self._last_look[0]) - timedelta(seconds=monotonic - self._last_look[1])
-        self._last_look = (wall, monotonic)
+        step = (wall - self._last_clocks[0]) - timedelta(seconds=monotonic - self._last_clocks[1])
+        self._last_clocks = (wall, monotonic)
         if abs(step) > STEP:
             self._world.log.warning(Event.CLOCK_STEPPED, by_s=round(step.total_seconds(), 1))
             # Its timers were set for the old wall clock.
@@ -298,14 +357,12 @@ class Daemon:
 
     # -- saying so
 
-    async def _tell_problems(self, definitions: Definitions, headline: str) -> None:
+    async def _tell_problems(self, headline: str) -> None:
         if self._dispatcher is None:
             return
-        now = self._world.clock.now()
-        lines = tuple(str(problem) for problem in definitions.problems[:20])
-        notice = Notice(
-            slot="/".join(("problems", f"{now:%Y-%m-%d}", *lines)), headline=headline, lines=lines
-        )
+        now, lines = self._world.clock.now(), self._problems[:MAX_LINES]
+        slot = "/".join(("problems", f"{now:%Y-%m-%d}", *lines))
+        notice = Notice(slot=slot, headline=headline, lines=lines)
         await self._world.ledger.apply(
             Changes(deliveries=tuple(notices(self._dispatcher.config, notice, now)))
         )
@@ -318,15 +375,15 @@ class Daemon:
                 version=__version__,
                 started_at=self._started_at,
                 seen_at=self._world.clock.now(),
-                config_id=self._config_id,
+                config_id=self._definitions.digest if self._definitions else "",
                 problems=self._problems,
                 receivers=tuple(config.receivers) if config else (),
             )
         )
 
     async def _status(self, next_at: datetime | None) -> str:
-        coming = await self._world.ledger.coming(self._world.clock.now(), 1)
         parts = []
+        coming = await self._world.ledger.coming(self._world.clock.now(), 1)
         if coming:
             parts.append(
                 f"next: {coming[0].milestone} {coming[0].offset} at {coming[0].wake_at:%Y-%m-%d %H:%M}Z"
@@ -338,9 +395,6 @@ class Daemon:
         if self._problems:
             parts.append(f"{len(self._problems)} problems in the files")
         return "; ".join(parts)
-
-    async def _say_ready(self, next_at: datetime | None) -> None:
-        self._world.log.info(Event.DAEMON_READY, status=await self._status(next_at))
 
     def _notifier_failed(self, channel: str, error: Exception) -> None:
         self._world.log.error(Event.NOTIFIER_FAILED, channel=channel, exc_info=error)

@@ -19,8 +19,18 @@ _VERDICTS = {
 }
 
 
-def log_report(log: Log, report: Report, definitions: Definitions) -> None:
-    """What a reconciliation changed, and what was loaded."""
+def log_loaded(log: Log, definitions: Definitions) -> None:
+    """What was read from the files."""
+    log.info(
+        Event.CONFIG_LOADED,
+        timelines=len(definitions.timelines),
+        milestones=sum(len(timeline.milestones) for timeline in definitions.timelines),
+        problems=len(definitions.problems),
+    )
+
+
+def log_report(log: Log, report: Report) -> None:
+    """What a reconciliation changed; nothing when it changed nothing."""
     for name in report.moved:
         log.info(Event.MILESTONE_MOVED, milestone=name)
     for name in report.withdrawn:
@@ -36,12 +46,6 @@ def log_report(log: Log, report: Report, definitions: Definitions) -> None:
             owed=report.owed,
             cancelled=report.cancelled,
         )
-    log.info(
-        Event.CONFIG_LOADED,
-        timelines=len(definitions.timelines),
-        milestones=sum(len(timeline.milestones) for timeline in definitions.timelines),
-        problems=len(definitions.problems),
-    )
 
 
 def log_bound(log: Log, bound: Bound) -> None:

@@ -7,6 +7,9 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+SEND_LIMIT_S = 1.0
+"""A manager that does not read holds nothing up for longer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Systemd:
@@ -32,6 +35,7 @@ class Systemd:
         )
 
     def ready(self, status: str) -> None:
+        self._last["status"] = status
         self._send(f"READY=1\nSTATUS={_line(status)}")
 
     def reloading(self, monotonic_s: float) -> None:
@@ -56,11 +60,12 @@ class Systemd:
             return
         address = "\0" + self.address[1:] if self.address.startswith("@") else self.address
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.settimeout(SEND_LIMIT_S)
             try:
                 sock.connect(address)
                 sock.sendall(state.encode())
             except OSError:
-                # The manager went away; a daemon that sends reminders does not end over it.
+                # The manager went away, or does not read; a daemon that sends reminders does not end over it.
                 return
 
 
