@@ -56,8 +56,9 @@ def read_moment(
             return found.astimezone(UTC) if found.tzinfo else to_instant(found, zone)
         return _shifted(now, zone, parse_duration(text) * sign)
     except DurationError as error:
-        advice = f"; {error.advice}" if error.advice and text[:1].isdigit() and "-" not in text else ""
-        raise typer.BadParameter(f"{text!r} is none of {FORMS}{advice}", param_hint=option) from None
+        if text[:1].isdigit() and "-" not in text:
+            raise typer.BadParameter(str(error), param_hint=option) from None
+        raise typer.BadParameter(f"{text!r} is none of {FORMS}", param_hint=option) from None
     except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} leaves the calendar", param_hint=option) from None
 

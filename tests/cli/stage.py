@@ -1,0 +1,163 @@
+"""What the tests of the command line stand on: real folders, a real SQLite ledger, the real commands."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from typer.testing import CliRunner
+
+from alertd import app as composition
+from alertd.cli import app
+from alertd.core.message import Message
+from alertd.core.outcome import Outcome, Sent
+from alertd.dispatch import Dispatcher
+from alertd.ports import Ledger
+from alertd.reconcile import reconcile
+from alertd.settings import settings
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "cli"
+SHIPPED = Path(__file__).parent.parent.parent / "config"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+def run(*args: str | Path, columns: int = 80, **env: str) -> Ran:
+    """Run the real command in this process, without a terminal and without colour."""
+    surroundings: Mapping[str, str | None] = {
+        "COLUMNS": str(columns),
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+        "ALERTD_CONFIG": None,
+        "ALERTD_DATABASE": None,
+        "USER": "ada",
+        "SUDO_USER": None,
+        "XDG_STATE_HOME": "/nonexistent",
+        **env,
+    }
+    result = CliRunner().invoke(app, [str(arg) for arg in args], env=surroundings)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ran(code=result.exit_code, out=result.stdout, err=result.stderr)
+
+
+def write_folder(folder: Path, config: str, **timelines: str) -> Path:
+    """A configuration folder; each timeline is the text of ``milestones/<name>.yaml``."""
+    (folder / "milestones").mkdir(parents=True, exist_ok=True)
+    (folder / "alertd.yaml").write_text(config, encoding="utf-8")
+    for name, text in timelines.items():
+        (folder / "milestones" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def assert_golden(name: str, text: str) -> None:
+    """Compare with ``tests/golden/cli/<name>``; ALERTD_UPDATE_GOLDEN=1 writes it anew."""
+    path = GOLDEN / name
+    if os.environ.get("ALERTD_UPDATE_GOLDEN"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    assert text == path.read_text(encoding="utf-8")
+
+
+@dataclass(slots=True, kw_only=True)
+class Staged:
+    """A ledger that daemons have worked on, at instants of the test's choosing.
+
+    Attributes:
+        outcomes: by channel, how its sends end; what is missing is accepted.
+    """
+
+    folder: Path
+    url: str
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        return ("--config", str(self.folder), "--database", self.url)
+
+    def with_ledger(self, act: Callable[[Ledger], Awaitable[T]]) -> T:
+        """Do something with the open ledger."""
+
+        async def acting() -> T:
+            book = await composition.ledger(settings(database=self.url))
+            try:
+                return await act(book)
+            finally:
+                await book.close()
+
+        return asyncio.run(acting())
+
+    def daemon_at(self, now: datetime) -> None:
+        """Load the files, and send what is due, as a daemon does that looks at ``now``."""
+
+        async def working(book: Ledger) -> None:
+            definitions = composition.definitions(settings(config=self.folder))
+            assert definitions.config is not None
+            await reconcile(book, definitions, now)
+            channels = [
+                f"{receiver.name}/{spec.name}"
+                for receiver in definitions.config.receivers.values()
+                for spec in receiver.notifiers
+            ]
+            dispatcher = Dispatcher(
+                ledger=book,
+                clock=_StoppedClock(now),
+                config=definitions.config,
+                notifiers={channel: _Scripted(self.outcomes.get(channel, Sent())) for channel in channels},
+                owner="test",
+            )
+            while (await dispatcher.bind(now)).more:
+                pass
+            for lease in await dispatcher.lease(now, room=100, each=100, full=frozenset()):
+                await book.settle([await dispatcher.deliver(lease)])
+
+        self.with_ledger(working)
+
+
+@dataclass(frozen=True, slots=True)
+class _StoppedClock:
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class _Scripted:
+    outcome: Outcome
+
+    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
+        return self.outcome
+
+    async def aclose(self) -> None:
+        pass
+
+
+def staged(tmp_path: Path, folder: Path) -> Staged:
+    """A ledger in a folder of the test's own, on which nothing has run yet."""
+    return Staged(folder=folder, url=f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+
+
+MINUTE = timedelta(minutes=1)
