@@ -59,7 +59,10 @@ def plan_table(
     """
     by_id = {milestone.id: milestone for milestone in milestones}
     rows = list(_rows(planned, by_id))
-    rows.sort(key=lambda row: (row.wall.date(), row.zone, row.wall, row.planned.occurrence.milestone))
+    begun: dict[tuple[date, str], datetime] = {}
+    for row in rows:  # by instant: where a local day has its first reminder
+        begun.setdefault((row.wall.date(), row.zone), row.planned.at)
+    rows.sort(key=lambda row: (row.wall.date(), begun[row.wall.date(), row.zone], row.zone))
     width = max((len(name) for row in rows for name in row.receivers), default=0)
     blocks: list[RenderableType] = []
     for (day, zone), members in groupby(rows, key=lambda row: (row.wall.date(), row.zone)):
