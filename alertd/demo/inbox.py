@@ -1,0 +1,115 @@
+"""What arrived on the other side: requests and mails, read as a receiver would read them, and checked."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import Any
+
+from alertd.demo.smtp import Envelope
+from alertd.testing.http_sink import Received
+
+_ID = re.compile(r"msg_[0-9A-Za-z]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlackPost:
+    """What an incoming webhook of Slack was sent."""
+
+    id: str
+    at: datetime
+    accepted: bool
+    payload: Mapping[str, Any]
+
+    @property
+    def subject(self) -> str:
+        return str(self.payload["text"]).partition("\n")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookPost:
+    """A signed request. ``is_genuine``: its signature fits its id, its timestamp and its body."""
+
+    id: str
+    at: datetime
+    accepted: bool
+    headers: Mapping[str, str]
+    body: bytes
+    is_genuine: bool
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        payload: Mapping[str, Any] = json.loads(self.body)
+        return payload
+
+    @property
+    def subject(self) -> str:
+        return str(self.payload["data"]["subject"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailReceived:
+    """A mail, parsed."""
+
+    id: str
+    at: datetime
+    accepted: bool
+    envelope: Envelope
+    mail: EmailMessage
+
+    @property
+    def subject(self) -> str:
+        return str(self.mail["Subject"])
+
+    def part(self, kind: str) -> str:
+        """The text of its ``plain`` or ``html`` part; "" when it has none."""
+        body = self.mail.get_body((kind,))
+        return str(body.get_content()) if body is not None else ""
+
+
+Receipt = SlackPost | WebhookPost | MailReceived
+
+
+def slack_post(request: Received, at: datetime, *, accepted: bool) -> SlackPost:
+    """A request to the Slack endpoint; the id stands in the last line of what is shown."""
+    payload = json.loads(request.body)
+    found = _ID.findall(request.body.decode())
+    return SlackPost(id=found[-1] if found else "", at=at, accepted=accepted, payload=payload)
+
+
+def webhook_post(request: Received, at: datetime, secret: bytes, *, accepted: bool) -> WebhookPost:
+    """A request to the webhook endpoint, its signature checked."""
+    headers = request.headers
+    return WebhookPost(
+        id=headers.get("webhook-id", ""),
+        at=at,
+        accepted=accepted,
+        headers=headers,
+        body=request.body,
+        is_genuine=_is_genuine(headers, request.body, secret),
+    )
+
+
+def mail_received(envelope: Envelope, at: datetime) -> MailReceived:
+    """A mail that the server accepted; the id stands in its Message-ID."""
+    mail = message_from_bytes(envelope.raw, policy=SMTP)
+    assert isinstance(mail, EmailMessage)  # noqa: S101  the policy makes it one
+    found = _ID.search(str(mail["Message-ID"]))
+    return MailReceived(id=found[0] if found else "", at=at, accepted=True, envelope=envelope, mail=mail)
+
+
+def _is_genuine(headers: Mapping[str, str], body: bytes, secret: bytes) -> bool:
+    """As the specification's "Verifying webhook authenticity" has it, and in no code of the sender."""
+    signed = f"{headers.get('webhook-id', '')}.{headers.get('webhook-timestamp', '')}.".encode() + body
+    expected = base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
+    given = [one.partition(",")[2] for one in headers.get("webhook-signature", "").split()]
+    return any(hmac.compare_digest(expected, one) for one in given)

@@ -1,0 +1,124 @@
+"""What happens on the way: a receiver that is busy, people who answer, and a date that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from alertd import app
+from alertd.core.standing import Action, ActionKind
+from alertd.demo.edit import changed_lines, restated
+from alertd.demo.stage import Stage
+
+TIMELINE = "iraq-coalition-withdrawal"
+
+BEGINS = datetime(2024, 9, 8, 6, 0, tzinfo=UTC)
+ENDS = datetime(2027, 1, 31, 15, 0, tzinfo=UTC)
+
+RETRY_AFTER_S = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """One thing that happens from outside.
+
+    Attributes:
+        says: what it is, a sentence or two.
+        act: does it, and returns lines to show below: what changed in a file.
+    """
+
+    at: datetime
+    says: str
+    act: Callable[[Stage], Awaitable[list[str]]]
+
+
+async def _acknowledge(stage: Stage) -> list[str]:
+    await _say(
+        stage,
+        ActionKind.ACK,
+        "signing",
+        until=datetime(2024, 11, 15, 6, tzinfo=UTC),
+        why="we have seen it; nobody knows a new date",
+    )
+    return []
+
+
+async def _turn_away(stage: Stage) -> list[str]:
+    stage.refuse_next_webhook(RETRY_AFTER_S)
+    return []
+
+
+async def _done(stage: Stage) -> list[str]:
+    await _say(
+        stage,
+        ActionKind.DONE,
+        "phase-1",
+        done_on=date(2025, 10, 4),
+        evidence="made up for this demo",
+    )
+    return []
+
+
+async def _move(stage: Stage) -> list[str]:
+    before = stage.timeline.read_text(encoding="utf-8")
+    after = restated(
+        before,
+        "phase-2",
+        "reuters",
+        {"deadline": "2027-01-15", "source": "made-up", "note": "for this demo"},
+        "made-up: {who: a made-up report}",
+    )
+    stage.timeline.write_text(after, encoding="utf-8")
+    await stage.daemon.reload()
+    return changed_lines(before, after)
+
+
+STORY = (
+    Beat(
+        at=datetime(2024, 10, 3, 7, 30, tzinfo=UTC),
+        says="Somebody acknowledges the signing until 15 November: its nags stop. "
+        "(`alertd ack`; what people do here is made up.)",
+        act=_acknowledge,
+    ),
+    Beat(
+        at=datetime(2025, 8, 31, 5, 0, tzinfo=UTC),
+        says=f"The webhook's receiver is busy: it will answer the next request with 503 and "
+        f"Retry-After: {RETRY_AFTER_S}.",
+        act=_turn_away,
+    ),
+    Beat(
+        at=datetime(2025, 10, 5, 7, 30, tzinfo=UTC),
+        says="Somebody marks phase 1 as done: whoever was reminded of it is told, and its nags stop. "
+        "(`alertd done`)",
+        act=_done,
+    ),
+    Beat(
+        at=datetime(2026, 12, 8, 7, 30, tzinfo=UTC),
+        says="The timeline's file is edited, with a date made up for this demo, and read again:",
+        act=_move,
+    ),
+)
+
+
+async def _say(
+    stage: Stage,
+    kind: ActionKind,
+    milestone: str,
+    *,
+    until: datetime | None = None,
+    why: str = "",
+    done_on: date | None = None,
+    evidence: str = "",
+) -> None:
+    action = Action(
+        kind=kind,
+        milestone=f"{TIMELINE}/{milestone}",
+        at=stage.clock.now(),
+        by="m.haddad",
+        why=why,
+        until=until,
+        done_on=done_on,
+        evidence=evidence,
+    )
+    await app.act(stage.ledger, stage.config(), action)
