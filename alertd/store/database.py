@@ -10,9 +10,11 @@ Rules that hold here:
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,7 +48,9 @@ class Database:
         """
         parsed = _parsed(url)
         in_memory = parsed.database in (None, "", ":memory:")
-        database = cls(_engine(parsed, busy_timeout_s), ":memory:" if in_memory else str(parsed.database))
+        where = ":memory:" if in_memory else str(parsed.database)
+        folder = "" if in_memory else os.path.dirname(where) or os.curdir
+        database = cls(_engine(parsed, folder, busy_timeout_s), where)
         if not in_memory:
             try:
                 await asyncio.wrap_future(database._thread.submit(_make_file, Path(database.where)))
@@ -81,6 +85,8 @@ class Database:
                 return work(connection)
         except SQLAlchemyError as error:
             raise refusal(error, self.where) from error
+        except OSError as error:
+            raise LedgerUnavailable(f"{self.where} cannot be opened: {error.strerror}") from error
 
 
 def _parsed(url: str) -> URL:
@@ -108,7 +114,21 @@ def _make_file(path: Path) -> None:
         raise LedgerUnavailable(f"{path} cannot be made: {error.strerror}; {mend}") from error
 
 
-def _engine(url: URL, busy_timeout_s: float) -> Engine:
+@contextmanager
+def _alone_in(folder: str) -> Iterator[None]:
+    """Nobody else sets up a connection to a file in ``folder`` meanwhile, in this process or in another."""
+    if not folder:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _engine(url: URL, folder: str, busy_timeout_s: float) -> Engine:
     # Without parameters, errors hold nothing of what was written.
     engine = create_engine(url, poolclass=StaticPool, hide_parameters=True)
 
@@ -116,13 +136,12 @@ def _engine(url: URL, busy_timeout_s: float) -> Engine:
     def _set_up(connection: Any, _record: Any) -> None:
         # The driver begins no transactions of its own: _begin does.
         connection.isolation_level = None
-        for pragma in (
-            f"busy_timeout = {round(busy_timeout_s * 1000)}",
-            "journal_mode = wal",
-            "synchronous = full",
-            "foreign_keys = on",
-        ):
-            connection.execute(f"pragma {pragma}")
+        connection.execute(f"pragma busy_timeout = {round(busy_timeout_s * 1000)}")
+        # SQLite does not wait when two turn to the write-ahead log at once: it fails one of them.
+        with _alone_in(folder):
+            connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = full")
+        connection.execute("pragma foreign_keys = on")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
