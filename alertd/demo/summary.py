@@ -48,7 +48,7 @@ def what_it_cost(played: Played, found: Audit, where: str) -> RenderableType:
     """The numbers, and the promise checked."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True, style="bold")
-    grid.add_column()
+    grid.add_column(overflow="fold")
     for name, text in _rows(played, found, where):
         grid.add_row(name, text)
     verdict, style = (" promise kept ", "green") if found.is_kept else (" promise broken ", "red")
