@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alertd.cli.loading import finished
 from alertd.cli.options import ByOption, ConfigOption, DatabaseOption, MilestoneArgument, WhyOption
 from alertd.cli.paper import say
 
@@ -163,7 +163,7 @@ def reopen(
 
 
 def _act(name: str, make: Make, config: Path | None, database: str | None) -> None:
-    say(asyncio.run(_acted(name, make, config, database)))
+    say(finished(_acted(name, make, config, database)))
 
 
 async def _acted(name: str, make: Make, config: Path | None, database: str | None) -> str:

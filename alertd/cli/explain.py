@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alertd.cli.loading import finished
 from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOption, MilestoneArgument
 from alertd.cli.paper import show, warn, write_rows, write_value
 
@@ -80,7 +80,7 @@ def _done(settings: Settings, milestone: str, *, must: bool) -> Done | None:
     from alertd.errors import LedgerError
 
     try:
-        return asyncio.run(_read(settings, milestone))
+        return finished(_read(settings, milestone))
     except LedgerError as error:
         if must:
             raise

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alertd.cli.loading import finished
 from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOption
 from alertd.cli.paper import show, write_rows
 
@@ -40,7 +40,7 @@ def history(
     from alertd.cli.loading import settings_of
 
     settings = settings_of(config, database)
-    found, zones, name = asyncio.run(_read(settings, milestone, limit))
+    found, zones, name = finished(_read(settings, milestone, limit))
     if form is Format.TEXT:
         from alertd.cli.show_history import history_page
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from alertd.core.config import Config, Definitions
     from alertd.ports import Ledger
     from alertd.settings import Settings
+
+T = TypeVar("T")
 
 
 def settings_of(config: Path | None, database: str | None = None) -> Settings:
@@ -55,6 +57,13 @@ def usable_definitions(settings: Settings) -> tuple[Definitions, Config]:
     for file in sorted(definitions.broken):
         warn(f"{file} has a problem and is left out; `alertd check` says which")
     return definitions, definitions.config
+
+
+def finished(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns, run to its end."""
+    import asyncio
+
+    return asyncio.run(work)
 
 
 @asynccontextmanager

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alertd.cli.loading import finished
 from alertd.cli.options import ByOption, ConfigOption, DatabaseOption
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def send_test(
     settings = settings_of(config)
     definitions, settled = usable_definitions(settings)
     name = find_receiver(receiver, settled)
-    results = asyncio.run(app.send_test(settings, definitions, name))
+    results = finished(app.send_test(settings, definitions, name))
     for channel, outcome in results:
         typer.echo(f"{channel}: {_ended(outcome)}")
     if not results:
@@ -52,7 +52,7 @@ def retry(
     """
     from alertd.cli.loading import person, settings_of
 
-    again = asyncio.run(_retry(settings_of(config, database), delivery, person(by)))
+    again = finished(_retry(settings_of(config, database), delivery, person(by)))
     typer.echo(f"{again.id} will be sent again to {again.channel}.")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Annotated
 
 import typer
 
+from alertd.cli.loading import finished
 from alertd.cli.options import ConfigOption, DatabaseOption
 
 
@@ -19,7 +19,7 @@ def run(config: ConfigOption = None, database: DatabaseOption = None) -> None:
     from alertd import app
     from alertd.cli.loading import settings_of
 
-    raise typer.Exit(asyncio.run(app.run(settings_of(config, database))))
+    raise typer.Exit(finished(app.run(settings_of(config, database))))
 
 
 def demo(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
@@ -17,7 +17,7 @@ from alertd.cli.show_history import state_words
 from alertd.cli.show_plan import CAUSE_STYLE, held_back, stated_words, when_words
 from alertd.cli.show_standing import standing_lines
 from alertd.core.claims import claim_lines, contested_sentence
-from alertd.core.compose import LATE_FROM, standings
+from alertd.core.compose import standings
 from alertd.core.config import Config
 from alertd.core.ledger import DeliveryState, Owed, OwedState
 from alertd.core.message import ClaimLine
@@ -42,6 +42,7 @@ CAUSE_WORDS = {
     Cause.OVERDUE: "after the deadline",
 }
 MOST_ROWS = 40
+LATE_FROM = timedelta(hours=1)
 INDENT = (0, 0, 0, 2)
 
 
@@ -189,12 +190,12 @@ def _table(rows: Sequence[Planned], found: Explanation, zone: ZoneInfo, coming: 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=1)
     table.add_column(no_wrap=True)
-    table.add_column(min_width=14)
+    table.add_column(min_width=14, overflow="fold")
     table.add_column(overflow="fold")
     table.add_column()
     skipped = max(0, len(rows) - MOST_ROWS)
     for row in rows[skipped:]:
-        is_next = coming is not None and row.key == coming.key
+        is_next = coming is not None and (row.at, row.occurrence) == (coming.at, coming.occurrence)
         past = row.at <= found.at
         which = Text(when_words(row.occurrence.offset), "dim" if past else CAUSE_STYLE[row.occurrence.cause])
         if row.muted_by:
@@ -302,11 +303,11 @@ def _next(found: Explanation) -> Text:
     one = found.next
     if one is None:
         return Text("Nothing more is sent.")
-    together = [
+    together = sorted(
         other.receiver
         for other in found.reminders
         if other.at == one.at and other.occurrence == one.occurrence
-    ]
+    )
     if standing is not None and standing.snooze_until is not None and one.at < standing.snooze_until:
         until = instant_text(standing.snooze_until, zone)
         return Text(f"{until}, when the snooze ends: what is still true then, once.")

@@ -95,7 +95,10 @@ def held_back(planned: Planned) -> str:
     """Why a reminder is later than it is due."""
     due = to_wall(planned.occurrence.at, planned.occurrence.stated.window.zone)
     day = f"{WEEKDAYS[due.weekday()][:3]} {due.day} {MONTHS[due.month - 1][:3]}"
-    return f"due {day} {due:%H:%M}, {planned.muted_by}"
+    by = planned.muted_by.removeprefix("mute_time_intervals: ").replace(
+        "active_time_intervals: not in ", "not "
+    )
+    return f"due {day} {due:%H:%M}, held back by {by}"
 
 
 def _rows(planned: Sequence[Planned], by_id: dict[str, Milestone]) -> Iterator[_Row]:

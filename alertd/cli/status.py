@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
 
+from alertd.cli.loading import finished
 from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOption
 from alertd.cli.paper import show, utc_text, write_rows, write_value
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from alertd.cli.health import Health
+    from alertd.ports import Ledger
     from alertd.settings import Settings
 
 
@@ -31,7 +34,7 @@ def status(
     url = settings.database_url()
     if url.startswith("sqlite") and not has_ledger(settings):
         raise LedgerUnavailable(f"{url}: there is no ledger; no daemon has run on it yet")
-    health = asyncio.run(_read(settings))
+    health = finished(_read(settings))
     match form:
         case Format.TEXT:
             from alertd.cli.show_status import status_page
@@ -47,23 +50,28 @@ def status(
 
 async def _read(settings: Settings) -> Health:
     from alertd import app
-    from alertd.cli.health import LOOKED_AT, SHOWN, Health
     from alertd.cli.loading import open_ledger
-    from alertd.core.ledger import DeliveryState
 
     async with open_ledger(settings) as book:
-        now = app.now()
-        coming = tuple(await book.coming(now, LOOKED_AT))
-        records = [await book.record(name) for name in {one.milestone for one in coming}]
-        return Health(
-            now=now,
-            nodes=tuple(await book.nodes()),
-            coming=coming,
-            records={record.id: record for record in records if record is not None},
-            ready=tuple(await book.deliveries(state=DeliveryState.READY, limit=SHOWN)),
-            dead=tuple(await book.deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
-            counts=dict(await book.counts()),
-        )
+        return await health_of(book, app.now())
+
+
+async def health_of(book: Ledger, now: datetime) -> Health:
+    """All that is looked at, as it is at ``now``."""
+    from alertd.cli.health import LOOKED_AT, SHOWN, Health
+    from alertd.core.ledger import DeliveryState
+
+    coming = tuple(await book.coming(now, LOOKED_AT))
+    records = [await book.record(name) for name in {one.milestone for one in coming}]
+    return Health(
+        now=now,
+        nodes=tuple(await book.nodes()),
+        coming=coming,
+        records={record.id: record for record in records if record is not None},
+        ready=tuple(await book.deliveries(state=DeliveryState.READY, limit=SHOWN)),
+        dead=tuple(await book.deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
+        counts=dict(await book.counts()),
+    )
 
 
 def _facts(health: Health) -> dict[str, object]:

@@ -1,0 +1,98 @@
+"""``alertd check``: what it prints and how it exits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.stage import SHIPPED, run, write_folder
+
+CONFIG = """\
+route: {receiver: desk}
+receivers:
+  - {name: desk, notifiers: [{type: console}]}
+"""
+
+TIMELINE = """\
+timeline: t
+title: T
+timezone: Asia/Baghdad
+milestones:
+  - {id: m, title: M, deadline: 2099-09}
+"""
+
+
+def test_sound_files_are_summed_up(tmp_path: Path) -> None:
+    """Without a problem it exits 0 and says how much there is and what comes next."""
+    ran = run("check", "--config", write_folder(tmp_path, CONFIG, t=TIMELINE))
+
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        "No problems: 1 timeline, 1 milestone and 1 receiver. No reminder is due in the\nnext 400 days.\n"
+    )
+
+
+def test_the_shipped_configuration_is_sound() -> None:
+    """config/ has no problem and no warning."""
+    ran = run("check", "--strict", "--config", SHIPPED)
+
+    assert ran.code == 0
+    assert ran.out.startswith("No problems: 1 timeline, 3 milestones")
+
+
+def test_each_problem_is_a_line_with_its_place(tmp_path: Path) -> None:
+    """All problems of all files are on stdout as file:line:column: message, and it exits 1."""
+    bad = TIMELINE.replace("2099-09", "2099-13")
+    folder = write_folder(tmp_path, CONFIG.replace("route", "rute"), a=bad, b="timeline: t\n")
+
+    ran = run("check", "--config", folder)
+
+    assert (ran.code, ran.err) == (1, "")
+    assert [line.partition(": ")[0] for line in ran.lines] == sorted(
+        line.partition(": ")[0] for line in ran.lines
+    )
+    places = {line.rsplit(":", 3)[0].partition(":")[0] for line in ran.lines}
+    assert places == {"alertd.yaml", "milestones/a.yaml", "milestones/b.yaml"}
+    assert "did you mean route?" in ran.out
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """A missing folder is one problem, not a traceback."""
+    ran = run("check", "--config", tmp_path / "none")
+
+    assert ran.code == 1
+    assert len(ran.lines) == 1
+
+
+def test_warnings_exit_0_unless_strict(tmp_path: Path) -> None:
+    """What is allowed and probably not meant is a warning: it stops nothing, but with --strict."""
+    timeline = TIMELINE.replace("deadline: 2099-09", "claims: [{deadline: 2099-09, rank: deprecated}]")
+    endless = "  - {id: n, title: N, deadline: 2026-09/..}\n"
+    config = CONFIG + "  - {name: spare}\n"
+    folder = write_folder(tmp_path, config, t=timeline + endless)
+
+    ran = run("check", "--config", folder)
+
+    assert ran.code == 0
+    assert ran.lines[:4] == [
+        "warning: milestones/t.yaml: t/m has no live claim: it never reminds",
+        "warning: milestones/t.yaml: t/n has no end: it is never due",
+        "warning: alertd.yaml: no route leads to the receiver spare",
+        "warning: alertd.yaml: the receiver spare has no notifier: nothing is sent",
+    ]
+    assert run("check", "--strict", "--config", folder).code == 1
+
+
+def test_json(tmp_path: Path) -> None:
+    """--format json is one object, --format jsonl the problems, a line each."""
+    folder = write_folder(tmp_path, CONFIG, t=TIMELINE.replace("title: M", "titel: M"))
+
+    ran = run("check", "--config", folder, "--format", "json")
+    rows = run("check", "--config", folder, "--format", "jsonl")
+
+    assert (ran.code, rows.code) == (1, 1)
+    facts = json.loads(ran.out)
+    assert facts["ok"] is False
+    assert facts["problems"] == [json.loads(line) for line in rows.lines]
+    assert facts["problems"][0]["file"] == "milestones/t.yaml"
+    assert facts["problems"][0]["line"] == 5

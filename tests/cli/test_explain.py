@@ -1,0 +1,130 @@
+"""``alertd explain``: from the files alone, and with what the ledger knows."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from alertd.core.outcome import Rejected
+from tests.cli.stage import SHIPPED, assert_golden, run, staged, write_folder
+from tests.cli.test_plan import CONFIG, TIMELINE
+
+ON_THE_DAY = "2026-11-24T09:00"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "config", CONFIG, iraq=TIMELINE)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_shipped_contested_milestone(columns: int) -> None:
+    """It shows each claim with its window, why it is contested, each reminder, the routes, what is next."""
+    ran = run("explain", "phase-2", "--config", SHIPPED, "--at", ON_THE_DAY, "--no-ledger", columns=columns)
+
+    assert (ran.code, ran.err) == (0, "")
+    assert max(len(line) for line in ran.lines) <= columns
+    assert_golden(f"explain-{columns}.txt", ran.out)
+
+
+def test_routes_and_mutes(folder: Path) -> None:
+    """It says by which route and matchers somebody is told, and which mute would defer a reminder."""
+    text = TIMELINE.replace("title: Forces", "policy: {after: [2d, 3d, 9d]}\n    title: Forces")
+    write_folder(folder, CONFIG, iraq=text)
+
+    ran = run("explain", "phase-2", "--config", folder, "--at", "2027-01-01", "--no-ledger")
+
+    assert_golden("explain-muted-80.txt", ran.out)
+
+
+def test_a_series_and_one_of_its_instances(folder: Path) -> None:
+    """The id of a series is about its next instance, an instance's own id about that one."""
+    base = ("--config", folder, "--at", "2026-10-05", "--no-ledger")
+
+    series = run("explain", "iraq/report", *base)
+    instance = run("explain", "iraq/report@2026-12-31", *base)
+    none = run("explain", "iraq/report@2026-12-30", *base)
+
+    assert "iraq/report@2026-10-31" in series.lines[1]
+    assert "It recurs: 2026-10-31, 2026-11-30," in series.out
+    assert "iraq/report@2026-12-31" in instance.lines[1]
+    assert "Next\n  30 December 2026, 09:00 (America/New_York)" in instance.out
+    assert (none.code, none.out) == (1, "")
+    assert none.err == "alertd: iraq/report@2026-12-30: the series has no such instance\n"
+
+
+def test_an_unknown_id_suggests_the_nearest(folder: Path) -> None:
+    """Whoever mistypes an id is told the nearest."""
+    ran = run("explain", "phase2", "--config", folder)
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "alertd: no milestone 'phase2'; did you mean iraq/phase-2?\n"
+
+
+def test_json_has_the_same_facts(folder: Path) -> None:
+    """--format json is one object with windows as half-open UTC instants."""
+    ran = run("explain", "phase-2", "--config", folder, "--at", ON_THE_DAY, "--format", "json", "--no-ledger")
+
+    facts = json.loads(ran.out)
+    assert facts["state"] == "passed by some"
+    assert (
+        facts["claims"][0] | {"begins": "2026-08-31T21:00:00Z", "ends": "2026-09-30T21:00:00Z"}
+        == facts["claims"][0]
+    )
+    assert facts["reminders"][0]["route"] == "route.routes[1]"
+    assert facts["next"]["at"] == "2026-12-01T06:00:00Z"
+    rows = run(
+        "explain", "phase-2", "--config", folder, "--at", ON_THE_DAY, "--format", "jsonl", "--no-ledger"
+    )
+    assert json.loads(rows.out) == facts
+
+
+def test_with_a_ledger_it_says_what_became_of_each(tmp_path: Path, folder: Path) -> None:
+    """Where there is a ledger, each reminder shows its fate, and deliveries follow."""
+    stage = staged(tmp_path, folder)
+    stage.outcomes["leads/console"] = Rejected(reason="HTTP 410 from example.org")
+    for day in ("2026-09-30", "2026-10-01", "2026-10-07"):
+        stage.daemon_at(datetime.fromisoformat(f"{day}T06:00:00+00:00").astimezone(UTC))
+
+    ran = run("explain", "phase-2", *stage.args, "--at", "2026-10-08")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert_golden("explain-ledger-80.txt", ran.out)
+    assert "Deliveries" not in run("explain", "phase-2", *stage.args, "--no-ledger").out
+
+
+def test_looking_makes_no_ledger(tmp_path: Path, folder: Path) -> None:
+    """Without a ledger it says the same and leaves none behind."""
+    stage = staged(tmp_path, folder)
+
+    ran = run("explain", "phase-2", *stage.args)
+
+    assert ran.code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["config"]
+
+
+def test_a_broken_ledger_is_left_out_with_a_warning(tmp_path: Path, folder: Path) -> None:
+    """A file that is no ledger stops nothing, unless it was asked for."""
+    (tmp_path / "ledger.sqlite3").write_text("this is not a database" * 100, encoding="utf-8")
+    stage = staged(tmp_path, folder)
+
+    ran = run("explain", "phase-2", *stage.args)
+    asked = run("explain", "phase-2", "--ledger", *stage.args)
+
+    assert ran.code == 0
+    assert ran.err.startswith("alertd: the ledger cannot be read and is left out: ")
+    assert asked.code == 1
+    assert asked.err.startswith("alertd: ")
+
+
+def test_a_broken_file_elsewhere_is_a_warning(folder: Path) -> None:
+    """Another file's problem is told on stderr and stops nothing here."""
+    (folder / "milestones" / "bad.yaml").write_text("timeline: bad\n", encoding="utf-8")
+
+    ran = run("explain", "phase-2", "--config", folder)
+
+    assert ran.code == 0
+    assert ran.err == "alertd: milestones/bad.yaml has a problem and is left out; `alertd check` says which\n"

@@ -1,0 +1,150 @@
+"""``alertd status`` and ``alertd history`` on a real SQLite ledger, and the pages that they print."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from alertd import app
+from alertd.cli.health import Health
+from alertd.cli.show_status import status_page
+from alertd.cli.status import health_of
+from alertd.core.outcome import Rejected, Retry
+from alertd.ports import NodeReport
+from tests.cli.stage import Staged, assert_golden, run, staged, write_folder
+from tests.cli.test_plan import CONFIG, TIMELINE
+
+NOW = datetime(2026, 10, 7, 6, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Staged:
+    """Sent on two days to desk; to leads the first was tried in vain and the second refused."""
+    stage = staged(tmp_path, write_folder(tmp_path / "config", CONFIG, iraq=TIMELINE))
+    stage.daemon_at(datetime(2026, 9, 30, 6, tzinfo=UTC))
+    stage.outcomes["leads/console"] = Retry(reason="HTTP 503 from example.org")
+    stage.daemon_at(datetime(2026, 10, 1, 6, tzinfo=UTC))
+    stage.outcomes["leads/console"] = Rejected(reason="HTTP 410 from example.org")
+    stage.daemon_at(datetime(2026, 10, 7, 6, tzinfo=UTC))
+    return stage
+
+
+def report(stage: Staged, seen_at: datetime, *problems: str) -> None:
+    node = NodeReport(
+        node="box:4711",
+        version="0.1.0",
+        started_at=seen_at - timedelta(days=3),
+        seen_at=seen_at,
+        problems=problems,
+        receivers=("desk", "leads"),
+    )
+    stage.with_ledger(lambda book: book.report(node))
+
+
+def health(stage: Staged, now: datetime) -> Health:
+    return stage.with_ledger(lambda book: health_of(book, now))
+
+
+def text_of(page: RenderableType, columns: int) -> str:
+    console = Console(width=columns, highlight=False, emoji=False, no_color=True)
+    with console.capture() as captured:
+        console.print(page)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_page(stage: Staged, columns: int) -> None:
+    """The verdict comes first, then daemons, problems, what is next, what was not sent and what is dead."""
+    report(stage, NOW - timedelta(seconds=20), "milestones/bad.yaml:3:5: no such key")
+
+    page = text_of(status_page(health(stage, NOW)), columns)
+
+    assert max(len(line) for line in page.splitlines()) <= columns
+    assert_golden(f"status-{columns}.txt", page)
+
+
+def test_all_is_well(tmp_path: Path) -> None:
+    """A daemon that was just seen, nothing late and nothing dead: exit 0."""
+    quiet = TIMELINE.partition("milestones:")[0] + "milestones:\n  - {id: m, title: M, deadline: 2099-09}\n"
+    stage = staged(tmp_path, write_folder(tmp_path / "config", CONFIG, iraq=quiet))
+    stage.daemon_at(app.now())
+    report(stage, app.now())
+
+    ran = run("status", *stage.args)
+
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.lines[0].startswith("All is well.")
+
+
+WRONG = {
+    "no daemon": (timedelta(minutes=6), (), "no daemon is running: the last was seen 6 minutes ago"),
+    "a problem in a file": (timedelta(0), ("milestones/bad.yaml:1:1: bad",), "1 problem in the files"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_exits_1(tmp_path: Path, name: str) -> None:
+    """Each thing that is wrong is named, and the exit is 1, in JSON too."""
+    ago, problems, message = WRONG[name]
+    quiet = TIMELINE.partition("milestones:")[0] + "milestones:\n  - {id: m, title: M, deadline: 2099-09}\n"
+    stage = staged(tmp_path, write_folder(tmp_path / "config", CONFIG, iraq=quiet))
+    stage.daemon_at(app.now())
+    report(stage, app.now() - ago, *problems)
+
+    ran = run("status", *stage.args)
+    facts = run("status", *stage.args, "--format", "json")
+
+    assert (ran.code, facts.code) == (1, 1)
+    assert message.lower() in ran.out.lower()
+    assert json.loads(facts.out)["wrong"] == [message]
+
+
+def test_lateness_and_death_are_wrong(stage: Staged) -> None:
+    """A reminder or delivery that waits, and a delivery that died within the week, are wrong."""
+    report(stage, NOW + timedelta(days=3))
+
+    now = health(stage, NOW)
+    later = health(stage, NOW + timedelta(days=30))
+
+    assert now.wrong == (
+        "a delivery has been waiting for 6 days",
+        "1 delivery died in the last seven days",
+    ) or ("1 delivery died in the last seven days" in now.wrong)
+    assert "1 delivery died in the last seven days" not in later.wrong
+    assert any(one.startswith("a reminder has been waiting for ") for one in later.wrong)
+
+
+def test_no_ledger_is_a_problem(tmp_path: Path) -> None:
+    """Where no daemon has ever run, status says so and makes no ledger."""
+    ran = run("status", "--config", tmp_path, "--database", f"sqlite:///{tmp_path}/none.sqlite3")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "no daemon has run on it yet" in ran.err
+    assert not (tmp_path / "none.sqlite3").exists()
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_history(stage: Staged, columns: int) -> None:
+    """By day, the newest first: what was loaded, what was sent, and how attempts ended."""
+    ran = run("history", "phase-2", *stage.args, columns=columns)
+
+    assert (ran.code, ran.err) == (0, "")
+    assert max(len(line) for line in ran.lines) <= columns
+    assert_golden(f"history-{columns}.txt", ran.out)
+
+
+def test_history_for_programs(stage: Staged) -> None:
+    """jsonl is a line for each entry and delivery, the newest first; json is the same in one array."""
+    rows = [json.loads(line) for line in run("history", *stage.args, "--format", "jsonl").lines]
+
+    assert json.loads(run("history", *stage.args, "--format", "json").out) == rows
+    assert [row["at"] for row in rows] == sorted((row["at"] for row in rows), reverse=True)
+    dead = next(row for row in rows if row["type"] == "delivery" and row["state"] == "dead")
+    assert dead["attempts"][0]["outcome"] == "rejected"
+    assert dead["carries"][0]["milestone"] == "iraq/phase-2"
+    assert {row["kind"] for row in rows if row["type"] == "entry"} == {"loaded"}
+    assert len(run("history", *stage.args, "--format", "jsonl", "--limit", "2").lines) == 2
