@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
+from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -99,6 +100,13 @@ def held_back(planned: Planned) -> str:
         "active_time_intervals: not in ", "not "
     )
     return f"due {day} {due:%H:%M}, held back by {by}"
+
+
+def local_text(at: datetime, zone: ZoneInfo) -> str:
+    """``2026-10-01 00:00 +03:00``."""
+    local = at.astimezone(zone)
+    offset = f"{local:%z}"
+    return f"{local:%Y-%m-%d %H:%M} {offset[:3]}:{offset[3:5]}"
 
 
 def _rows(planned: Sequence[Planned], by_id: dict[str, Milestone]) -> Iterator[_Row]:

@@ -77,7 +77,7 @@ def _coming(health: Health) -> Iterator[RenderableType]:
         one = members[0]
         record = health.records.get(one.milestone)
         zone = record.milestone.zone if record else ZoneInfo("UTC")
-        receivers = listing([member.receiver for member in members])
+        receivers = listing(sorted(member.receiver for member in members))
         yield Text(f"{instant_text(one.wake_at, zone)}, {offset_words(one.offset)}, to {receivers}")
         title = record.milestone.title if record else ""
         for line, style in ((title, ""), (one.milestone, "dim"), (one.reason, "yellow")):
