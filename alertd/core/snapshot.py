@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -243,7 +244,7 @@ def _pack_policy(policy: Policy, span: tuple[date, date] | None) -> Plain:
         "before": [_pack_duration(lead) for lead in policy.before],
         "on_day": policy.on_day,
         "after": [_pack_duration(delay) for delay in policy.after],
-        "then_every": _pack_duration(policy.then_every) if policy.then_every is not None else None,
+        "then_every": _pack_duration(policy.then_every) if policy.then_every is not None else [],
         "opens": policy.opens,
         "at": policy.at.isoformat(),
         "contested": policy.contested.value,
@@ -255,20 +256,53 @@ def _pack_policy(policy: Policy, span: tuple[date, date] | None) -> Plain:
 
 
 def _unpack_policy(packed: Mapping[str, Any]) -> Policy:
-    return Policy(
-        name=packed["name"],
-        before=tuple(_unpack_duration(lead) for lead in packed["before"]),
+    return _policy(
+        packed["name"],
         on_day=packed["on_day"],
-        after=tuple(_unpack_duration(delay) for delay in packed["after"]),
-        then_every=_unpack_duration(packed["then_every"]) if packed["then_every"] is not None else None,
         opens=packed["opens"],
-        at=time.fromisoformat(packed["at"]),
-        contested=Contested(packed["contested"]),
-        roll=Roll(packed["roll"]),
+        before=tuple(map(tuple, packed["before"])),
+        after=tuple(map(tuple, packed["after"])),
+        then_every=tuple(packed["then_every"]),
+        at=packed["at"],
+        contested=packed["contested"],
+        roll=packed["roll"],
+        calendar=packed["calendar"],
+        weekend=tuple(packed["weekend"]),
+        holidays=tuple(packed["holidays"]),
+    )
+
+
+@lru_cache(maxsize=64)
+def _policy(
+    name: str,
+    *,
+    on_day: bool,
+    opens: bool,
+    before: tuple[tuple[int, ...], ...],
+    after: tuple[tuple[int, ...], ...],
+    then_every: tuple[int, ...],
+    at: str,
+    contested: str,
+    roll: str,
+    calendar: str,
+    weekend: tuple[int, ...],
+    holidays: tuple[str, ...],
+) -> Policy:
+    """Made once for the many milestones that share it."""
+    return Policy(
+        name=name,
+        before=tuple(_unpack_duration(lead) for lead in before),
+        on_day=on_day,
+        after=tuple(_unpack_duration(delay) for delay in after),
+        then_every=_unpack_duration(then_every) if then_every else None,
+        opens=opens,
+        at=time.fromisoformat(at),
+        contested=Contested(contested),
+        roll=Roll(roll),
         calendar=WorkCalendar(
-            name=packed["calendar"],
-            weekend=frozenset(packed["weekend"]),
-            holidays=frozenset(date.fromisoformat(day) for day in packed["holidays"]),
+            name=calendar,
+            weekend=frozenset(weekend),
+            holidays=frozenset(date.fromisoformat(day) for day in holidays),
         ),
     )
 

@@ -28,14 +28,18 @@ from alertd.store.dialect import chunks
 
 _owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered
 _READY = text("'ready'")
+_MAX_AWAKE = 1_000_000
 
 
 def due(connection: Connection, now: datetime, limit: int) -> list[tuple[Owed, Record]]:
     at = rows.micros(now)
+    # Ordered and bounded for the sake of SQLite, which would else take the grouping below for a reason to go
+    # through everything that is owed, a million idle rows as well.
     awake = (
         select(_owed.c.milestone, _owed.c.receiver)
         .where(schema.IS_PENDING, _owed.c.wake_at <= at)
-        .distinct()
+        .order_by(_owed.c.wake_at)
+        .limit(_MAX_AWAKE)
         .subquery("awake")
     )
     sets = (

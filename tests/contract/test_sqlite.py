@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, event
 
 from alertd.core.ledger import DeliveryState
 from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable, SettingsError
 from alertd.ports import Changes
-from alertd.store import migrate, open_ledger
+from alertd.store import dispatching, migrate, open_ledger, reading
 from alertd.store.database import Database
 from alertd.store.sql import SqlLedger
 from alertd.store.upgrade import ensure_schema
@@ -120,6 +120,36 @@ async def test_in_memory_ledger_is_a_ledger(tmp_path: Path) -> None:
 
     assert await ledger.due(NOW, 1) == [(an_owed(), a_record())]
     await ledger.close()
+
+
+async def test_nothing_the_loop_asks_goes_through_all_rows(path: Path) -> None:
+    """A million idle milestones cost nothing: what is asked at every wake-up is found by an index."""
+    plans: list[str] = []
+
+    def ask(connection: Connection) -> None:
+        asked: list[tuple[str, Any]] = []
+        event.listen(connection, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
+        dispatching.due(connection, NOW, 10)
+        dispatching.lease(
+            connection, owner="", now=NOW, until=NOW, limit=9, per_channel=9, skip=frozenset({"a/b"})
+        )
+        dispatching.next_wake(connection, NOW)
+        reading.coming(connection, 1)
+        reading.next_of(connection, "iraq/phase-2", "desk", NOW)
+        for statement, values in asked.copy():
+            steps = connection.exec_driver_sql(f"explain query plan {statement}", values).all()
+            plans.extend(step.detail for step in steps)
+
+    database = await Database.open(f"sqlite:///{path}", 10)
+    await ensure_schema(database, migrate=True)
+    await database.read(ask)
+    await database.close()
+
+    # Walked in order, and only to the first row.
+    first_only = {"SCAN owed USING INDEX owed_wake", "SCAN delivery USING INDEX delivery_next"}
+    tables = ("SCAN owed", "SCAN delivery", "SCAN milestone", "SCAN member")
+    assert [step for step in plans if step.startswith(tables) and step not in first_only] == []
+    assert any("owed_wake (wake_at<?)" in step for step in plans)
 
 
 # -- others
