@@ -13,13 +13,22 @@ from alertd.core.duration import Duration, offset_text, shift_date, shift_wall
 from alertd.core.instant import to_instant
 from alertd.core.milestone import Milestone, StatedWindow, is_contested, operative_windows
 from alertd.core.policy import Policy, Roll
+from alertd.core.recurrence import series_of
 
-MAX_NAGS = 3_000
-"""The most steps of ``then_every`` that one call makes for one window."""
+EVER = timedelta(days=36_525)
+"""A range that is longer than this means "from the beginning on"."""
 
 NAG_SPAN = timedelta(days=800)
-"""Steps of ``then_every`` further than this before the end of the range are left out: a milestone
-that has been overdue for decades still nags, and does not bring its decades along."""
+"""From the beginning on, the steps of ``then_every`` further than this before the end of the range are
+left out: a milestone that has been overdue for decades still nags, and does not bring its decades along."""
+
+SERIES_NAGS = timedelta(days=400)
+"""How long one instance of a series nags: by then the next ones do."""
+
+MAX_NAGS = 100_000
+"""The most steps of ``then_every`` that one call makes for one window."""
+
+_MARGIN = timedelta(days=40)  # a roll, a zone, a window of a day
 
 
 class Cause(StrEnum):
@@ -60,7 +69,7 @@ def occurrences(milestone: Milestone, since: datetime, until: datetime) -> tuple
     found = [
         Occurrence(milestone=milestone.id, cause=cause, offset=offset, at=at, stated=stated)
         for stated in operative_windows(milestone)
-        for cause, offset, at in _of_window(milestone.policy, stated.window, until)
+        for cause, offset, at in _of_window(milestone, stated.window, since, until)
         if since <= at < until
     ]
     return tuple(sorted(found, key=lambda one: (one.at, one.stated.window.id, one.offset)))
@@ -69,9 +78,7 @@ def occurrences(milestone: Milestone, since: datetime, until: datetime) -> tuple
 def first_instant(milestone: Milestone) -> datetime | None:
     """When the first reminder of any window is due: from then on the policy's horizon is reached."""
     instants = [
-        at
-        for stated in operative_windows(milestone)
-        for _, _, at in _of_window(milestone.policy, stated.window, _NO_NAGS)
+        at for stated in operative_windows(milestone) for _, _, at in _rungs(milestone.policy, stated.window)
     ]
     return min(instants, default=None)
 
@@ -116,59 +123,92 @@ def digest(*parts: str) -> str:
 
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_NO_NAGS = datetime.min
 
 
-def _of_window(policy: Policy, window: Window, until: datetime) -> Iterator[tuple[Cause, str, datetime]]:
-    if policy.opens and window.spans_days and window.first_day is not None:
-        yield Cause.OPENS, Cause.OPENS.value, _at(policy, window, window.first_day, later=True)
+def longest(duration: Duration) -> timedelta:
+    """The longest that a duration can be, whatever months it meets."""
+    return timedelta(days=31 * duration.months + duration.days, seconds=duration.seconds)
+
+
+def _of_window(
+    milestone: Milestone, window: Window, since: datetime, until: datetime
+) -> Iterator[tuple[Cause, str, datetime]]:
+    rungs = tuple(_rungs(milestone.policy, window))
+    yield from rungs
+    taken = {offset for _, offset, _ in rungs}
+    if milestone.id != series_of(milestone.id) and window.ends is not None:
+        until = min(until, window.ends + SERIES_NAGS)
+    for nag in _nags(milestone.policy, window, since, until):
+        if nag[1] not in taken:
+            yield nag
+
+
+def _rungs(policy: Policy, window: Window) -> Iterator[tuple[Cause, str, datetime]]:
+    """All but the steps of ``then_every``; what would leave the calendar is never due."""
+    if policy.opens and window.spans_days and window.first_day is not None and window.begins is not None:
+        instant = _at(policy, window, window.first_day, later=True)
+        yield Cause.OPENS, Cause.OPENS.value, max(instant, window.begins)
     if window.last_day is None:
         return
-    seen: set[str] = set()
-    for lead in policy.before:
-        if offset_text(-lead) not in seen:
-            seen.add(offset_text(-lead))
-            yield Cause.APPROACHING, offset_text(-lead), _shifted(policy, window, -lead)
+    for lead in dict.fromkeys(policy.before):
+        instant_before = _shifted(policy, window, -lead)
+        if instant_before is not None:
+            yield Cause.APPROACHING, offset_text(-lead), instant_before
     if policy.on_day:
         yield Cause.DUE, "0d", _on_day(policy, window, window.last_day)
-    for delay in _ladder(policy, window, until):
-        if offset_text(delay) not in seen:
-            seen.add(offset_text(delay))
-            instant = _shifted(policy, window, delay)
-            # Whatever a zone's clocks do, nothing is called overdue before its end.
-            yield Cause.OVERDUE, offset_text(delay), max(instant, window.ends or instant)
+    for delay in dict.fromkeys(policy.after):
+        instant_after = _overdue_at(policy, window, delay)
+        if instant_after is not None:
+            yield Cause.OVERDUE, offset_text(delay), instant_after
 
 
-def _ladder(policy: Policy, window: Window, until: datetime) -> Iterator[Duration]:
-    yield from policy.after
+def _nags(
+    policy: Policy, window: Window, since: datetime, until: datetime
+) -> Iterator[tuple[Cause, str, datetime]]:
+    """The steps after the ladder's last rung, from about ``since`` until ``until``."""
     step = policy.then_every
-    if step is None or window.ends is None or until is _NO_NAGS:
+    if not step or window.ends is None or until <= window.ends:
         return
     last = policy.after[-1] if policy.after else Duration()
-    length = timedelta(days=31 * step.months + step.days, seconds=step.seconds)
-    skip = max(0, (until - NAG_SPAN - window.ends) // length)
+    start = until - NAG_SPAN if until - since > EVER else since
+    ahead = start - window.ends - longest(last) - _MARGIN
+    skip = max(0, ahead // longest(step))
     for count in range(skip + 1, skip + MAX_NAGS + 1):
         delay = last + step * count
-        if _shifted(policy, window, delay) >= until:
+        instant = _overdue_at(policy, window, delay)
+        if instant is None or instant >= until:
             return
-        yield delay
+        yield Cause.OVERDUE, offset_text(delay), instant
 
 
-def _shifted(policy: Policy, window: Window, by: Duration) -> datetime:
-    """The instant that lies ``by`` from the deadline.
+def _overdue_at(policy: Policy, window: Window, delay: Duration) -> datetime | None:
+    """Whatever a zone's clocks do, nothing is called overdue before its end."""
+    instant = _shifted(policy, window, delay)
+    return instant if instant is None or window.ends is None else max(instant, window.ends)
+
+
+def _shifted(policy: Policy, window: Window, by: Duration) -> datetime | None:
+    """The instant that lies ``by`` from the deadline; None when that leaves the calendar.
 
     Calendar units move the local date and keep the time of day; hours and minutes are exact, and
     count from the exclusive end. The calendar part is taken first.
     """
-    assert window.last_day is not None  # noqa: S101  every caller has looked
+    if window.last_day is None or window.ends is None:
+        return None
     later = by.days > 0 or by.months > 0
-    if window.clock is None and not by.seconds:
-        return _at(policy, window, shift_date(window.last_day, by), later=later)
-    end = window.clock or datetime.combine(window.last_day + timedelta(days=1), time.min)
-    wall = shift_wall(end, by)
-    if not by.seconds:
-        wall = datetime.combine(_rolled(policy, wall.date(), later=later), wall.time())
-    return to_instant(wall, window.zone) + timedelta(seconds=by.seconds)
+    exact = timedelta(seconds=by.seconds)
+    try:
+        if by.is_exact:
+            return window.ends + exact
+        if window.clock is None and not by.has_exact:
+            return _at(policy, window, shift_date(window.last_day, by), later=later)
+        end = window.clock or datetime.combine(window.last_day + timedelta(days=1), time.min)
+        wall = shift_wall(end, by)
+        if not by.has_exact:
+            wall = datetime.combine(_rolled(policy, wall.date(), later=later), wall.time())
+        return to_instant(wall, window.zone) + exact
+    except (ValueError, OverflowError):
+        return None
 
 
 def _on_day(policy: Policy, window: Window, day: date) -> datetime:

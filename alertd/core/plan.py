@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
-from alertd.core.duration import Duration
 from alertd.core.instant import local_date
 from alertd.core.interval import SEARCH_BOUND
-from alertd.core.milestone import Milestone
-from alertd.core.occurrence import Occurrence, labels_of, occurrence_key, occurrences
-from alertd.core.policy import Policy
+from alertd.core.milestone import Milestone, stated_windows
+from alertd.core.occurrence import (
+    SERIES_NAGS,
+    Occurrence,
+    labels_of,
+    longest,
+    occurrence_key,
+    occurrences,
+)
 from alertd.core.recurrence import instances
 from alertd.core.route import Match, Route, group_key, match_routes, muted
-
-NAG_MARGIN = timedelta(days=400)
-"""How far past its deadline an instance of a series is still expanded when it nags without end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +71,7 @@ def expand(milestone: Milestone, since: datetime, until: datetime) -> tuple[Mile
     """The instances of a series that can have a reminder in [since, until)."""
     if milestone.repeat is None:
         return (milestone,)
-    before, after = _reach(milestone.policy)
+    before, after = _reach(milestone)
     first = local_date(since, milestone.zone) - after
     last = local_date(until, milestone.zone) + before
     return instances(milestone, first, last)
@@ -92,12 +95,7 @@ def _of_milestone(milestone: Milestone, route: Route, since: datetime, until: da
     for occurrence in occurrences(milestone, since, until):
         for planned in receivers_of(milestone, occurrence, route):
             by_receiver.setdefault(planned.receiver, []).append(_deferred(planned))
-    return [
-        planned
-        for all_of_one in by_receiver.values()
-        for planned in all_of_one
-        if not any(_overtakes(other, planned) for other in all_of_one)
-    ]
+    return [planned for all_of_one in by_receiver.values() for planned in _not_overtaken(all_of_one)]
 
 
 def _deferred(planned: Planned) -> Planned:
@@ -114,23 +112,31 @@ def _deferred(planned: Planned) -> Planned:
     )
 
 
-def _overtakes(other: Planned, planned: Planned) -> bool:
-    """Whether a later reminder has gone out by the time that a deferred one may."""
-    return other.occurrence.at > planned.occurrence.at and other.at <= planned.at
+def _not_overtaken(all_of_one: list[Planned]) -> Iterator[Planned]:
+    """All but what is still held back when a later one falls due: that takes its place.
+
+    Args:
+        all_of_one: of one milestone and receiver, by the instant at which they are due.
+    """
+    due = sorted({planned.occurrence.at for planned in all_of_one})
+    following = dict(pairwise(due))
+    for planned in all_of_one:
+        later = following.get(planned.occurrence.at)
+        if later is None or later > planned.at:
+            yield planned
 
 
 def _mutes(route: Route) -> bool:
     return bool(route.mute or route.active) or any(_mutes(child) for child in route.routes)
 
 
-def _reach(policy: Policy) -> tuple[timedelta, timedelta]:
-    """How far from its deadline the first and the last reminder of a policy can lie, generously."""
-    before = max((_days(lead) for lead in policy.before), default=timedelta())
-    after = max((_days(delay) for delay in policy.after), default=timedelta())
-    nags = NAG_MARGIN if policy.then_every else timedelta()
-    margin = timedelta(days=40)  # a roll, a zone, a window of a day
+def _reach(milestone: Milestone) -> tuple[timedelta, timedelta]:
+    """How far from an instance's date its first and its last reminder can lie, generously."""
+    policy = milestone.policy
+    before = max((longest(lead) for lead in policy.before), default=timedelta())
+    after = max((longest(delay) for delay in policy.after), default=timedelta())
+    nags = SERIES_NAGS if policy.then_every else timedelta()
+    days = [stated.window.last_day for stated in stated_windows(milestone) if stated.window.last_day]
+    spread = max(days) - min(days) if days else timedelta()
+    margin = timedelta(days=40) + spread  # a roll, a zone, claims of other dates than the first one's
     return before + margin, after + nags + margin
-
-
-def _days(duration: Duration) -> timedelta:
-    return timedelta(days=31 * abs(duration.months) + abs(duration.days), seconds=abs(duration.seconds))

@@ -1,0 +1,213 @@
+"""The ladder after the deadline, rolls over days on which nobody works, and what always holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alertd.core.deadline import Reading, parse_deadline
+from alertd.core.duration import Duration
+from alertd.core.milestone import Claim, Milestone
+from alertd.core.occurrence import NAG_SPAN, SERIES_NAGS, Cause, occurrences
+from alertd.core.policy import Policy, Roll, WorkCalendar
+from alertd.core.recurrence import instances
+from tests.core.builders import EVER, at, milestone, offsets, policy, utc
+
+ALWAYS = datetime.min.replace(tzinfo=UTC)
+
+
+def test_then_every_goes_on_after_the_ladder() -> None:
+    """After the last rung there is one more every step, in any later range."""
+    made = milestone("2026-09", with_policy=policy(after=["1d", "28d"], then_every="28d"))
+
+    found = offsets(made, at("2026-10-01T00:00"), at("2027-01-21T00:00"))
+
+    assert found == [
+        ("+1d", "2026-10-01 09:00"),
+        ("+28d", "2026-10-28 09:00"),
+        ("+56d", "2026-11-25 09:00"),
+        ("+84d", "2026-12-23 09:00"),
+        ("+112d", "2027-01-20 09:00"),
+    ]
+
+
+# step, the first two reminders after 90 years, in local time
+FAR = [
+    ("28d", ["2116-10-28 09:00", "2116-11-25 09:00"]),
+    ("1mo", ["2116-10-30 09:00", "2116-11-30 09:00"]),
+    ("1y", ["2117-09-30 09:00", "2118-09-30 09:00"]),
+    ("36h", ["2116-10-21 00:00", "2116-10-22 12:00"]),
+]
+
+
+@pytest.mark.parametrize(("step", "expected"), FAR)
+def test_then_every_has_no_end(step: str, expected: list[str]) -> None:
+    """A milestone that has been overdue for decades still nags, at the same steps."""
+    made = milestone("2026-09-30", with_policy=policy(after=(), then_every=step))
+
+    found = offsets(made, at("2116-10-20T00:00"), at("2119-01-01T00:00"))
+
+    assert [when for _, when in found[:2]] == expected
+
+
+def test_then_every_without_a_ladder_counts_from_the_deadline() -> None:
+    """The first step is one step after the last day."""
+    made = milestone("2026-09-30", with_policy=policy(after=(), then_every="28d"))
+
+    found = offsets(made, at("2026-10-01T00:00"), at("2026-11-01T00:00"))
+
+    assert found == [("+28d", "2026-10-28 09:00")]
+
+
+def test_from_the_beginning_on_decades_are_not_brought_along() -> None:
+    """A range that begins with the calendar has the ladder and the last steps only."""
+    made = milestone("1926-09-30", with_policy=policy(then_every="1d"))
+    until = utc("2026-11-24T06:00")
+
+    found = [one for one in occurrences(made, ALWAYS, until) if one.cause is Cause.OVERDUE]
+
+    assert [one.offset for one in found[:4]] == ["+1d", "+7d", "+14d", "+28d"]
+    assert until - timedelta(days=1) <= found[-1].at < until
+    assert len(found) <= NAG_SPAN.days + 100
+
+
+def test_an_instance_of_a_series_nags_for_a_while() -> None:
+    """An old instance of a series stops when the next ones have long taken over."""
+    series = milestone("2026-09-30", repeat="FREQ=YEARLY", with_policy=policy(then_every="28d"))
+    (made,) = instances(series, date(2026, 9, 1), date(2026, 10, 1))
+
+    found = occurrences(made, EVER, utc("2099-01-01T00:00"))
+
+    assert found[-1].at < utc("2026-09-30T21:00") + SERIES_NAGS
+    assert found[-1].at > utc("2026-09-30T21:00") + SERIES_NAGS - timedelta(days=29)
+
+
+FRIDAY_SATURDAY = WorkCalendar(
+    name="iraq", weekend=frozenset({4, 5}), holidays=frozenset({date(2026, 9, 30), date(2026, 10, 1)})
+)
+
+# offset, deadline, local time in Baghdad; 2026-10-02 is a Friday
+ROLLED = [
+    # before and on the day: to the last working day up to it
+    ("-1d", "2026-10-03", "2026-09-29 09:00"),  # a Friday, and two holidays before it
+    ("0d", "2026-10-03", "2026-09-29 09:00"),
+    ("-7d", "2026-10-10", "2026-09-29 09:00"),  # 3 October is a Saturday
+    # after: to the first working day from it on, since before it isn't true
+    ("+1d", "2026-09-30", "2026-10-04 09:00"),
+    ("+7d", "2026-09-25", "2026-10-04 09:00"),  # 2 October is a Friday
+    # a working day stays
+    ("-1d", "2026-09-30", "2026-09-29 09:00"),
+    ("0d", "2026-09-29", "2026-09-29 09:00"),
+    ("+7d", "2026-09-28", "2026-10-05 09:00"),
+    # what opens on a holiday opens later
+    ("opens", "2026-10", "2026-10-04 09:00"),
+    # hours are exact and do not roll
+    ("-12h", "2026-10-02", "2026-10-02 12:00"),
+    # with a time of day the day rolls and the clock time stays
+    ("-1d", "2026-10-03T17:00", "2026-09-29 17:00"),
+    ("+1d", "2026-10-01T17:00", "2026-10-04 17:00"),
+    ("0d", "2026-10-03T17:00", "2026-09-29 09:00"),
+]
+
+
+@pytest.mark.parametrize(("offset", "deadline", "expected"), ROLLED)
+def test_rolls(offset: str, deadline: str, expected: str) -> None:
+    """What warns moves earlier, and what states a fact moves later."""
+    made = milestone(
+        deadline,
+        with_policy=policy(before=["7d", "1d", "12h"], roll=Roll.EARLIER, calendar=FRIDAY_SATURDAY),
+    )
+
+    found = dict(offsets(made))
+
+    assert found[offset] == expected
+
+
+ZONES = st.sampled_from((
+    "UTC", "Asia/Baghdad", "America/New_York", "Africa/Cairo", "Australia/Lord_Howe", "Pacific/Apia",
+    "America/Sao_Paulo", "Asia/Kathmandu", "Europe/Dublin", "America/Toronto",
+)).map(ZoneInfo)  # fmt: skip
+EDTF = st.one_of(
+    st.dates(date(1900, 1, 1), date(2200, 1, 1)).map(date.isoformat),
+    st.dates(date(1900, 1, 1), date(2200, 1, 1)).map(lambda day: f"{day:%Y-%m}"),
+    st.dates(date(1900, 1, 1), date(2200, 1, 1)).map(lambda day: f"{day:%Y}~"),
+    st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)).map(lambda wall: f"{wall:%Y-%m-%dT%H:%M}"),
+    st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)).map(lambda wall: f"{wall:%Y-%m-%dT%H:%M}Z"),
+    st.sampled_from(("2011-12-30", "2026-04-24", "2026-XX", "../2026-09", "2026-09/..", "[2026-09,2026-12]")),
+)
+RUNGS = st.lists(
+    st.one_of(
+        st.builds(Duration, days=st.integers(1, 400)),
+        st.builds(Duration, months=st.integers(1, 14), days=st.integers(0, 9)),
+        st.builds(Duration, seconds=st.integers(60, 900_000)),
+    ),
+    max_size=4,
+).map(tuple)
+POLICIES = st.builds(
+    Policy,
+    before=RUNGS,
+    after=RUNGS,
+    on_day=st.booleans(),
+    opens=st.booleans(),
+    at=st.times(),
+    roll=st.sampled_from(Roll),
+    then_every=st.none()
+    | st.builds(Duration, days=st.integers(1, 60))
+    | st.builds(Duration, months=st.just(1)),
+    calendar=st.builds(
+        WorkCalendar,
+        name=st.just("c"),
+        weekend=st.frozensets(st.integers(0, 6), max_size=7),
+        holidays=st.frozensets(st.dates(date(2025, 12, 1), date(2027, 1, 31)), max_size=9),
+    ),
+)
+MILESTONES = st.builds(
+    lambda edtf, reading, zone, made: milestone(
+        Claim(deadline=parse_deadline(edtf), reading=reading), zone=zone, with_policy=made
+    ),
+    EDTF,
+    st.sampled_from(Reading),
+    ZONES,
+    POLICIES,
+)
+
+
+@given(MILESTONES)
+def test_nothing_is_overdue_before_its_end(made: Milestone) -> None:
+    """In any zone and by any policy, neither overdue nor opens comes before it is true."""
+    found = occurrences(made, ALWAYS, utc("2201-01-01T00:00"))
+
+    for one in found:
+        if one.cause is Cause.OVERDUE:
+            assert one.stated.window.ends is not None
+            assert one.at >= one.stated.window.ends
+        if one.cause is Cause.OPENS:
+            assert one.stated.window.begins is not None
+            assert one.at >= one.stated.window.begins
+
+
+@given(MILESTONES)
+def test_offsets_are_distinct_and_instants_sorted(made: Milestone) -> None:
+    """Every reminder of a window has an offset of its own, which its key is made of."""
+    found = occurrences(made, ALWAYS, utc("2201-01-01T00:00"))
+
+    assert len({one.offset for one in found}) == len(found)
+    assert [one.at for one in found] == sorted(one.at for one in found)
+    assert all(one.at.tzinfo is UTC for one in found)
+
+
+@given(MILESTONES, st.lists(st.datetimes(datetime(1890, 1, 1), datetime(2210, 1, 1)), min_size=3, max_size=5))
+def test_a_range_is_the_union_of_its_parts(made: Milestone, cuts: list[datetime]) -> None:
+    """Where a range is cut makes no difference to what is in it."""
+    # Within a century: what is longer means "from the beginning on".
+    inside = sorted(cut.replace(tzinfo=UTC) for cut in cuts)
+    inside = [cut for cut in inside if cut - inside[0] < timedelta(days=36_000)]
+
+    parts = [one for since, until in pairwise(inside) for one in occurrences(made, since, until)]
+
+    assert tuple(parts) == occurrences(made, inside[0], inside[-1])
