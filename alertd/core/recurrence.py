@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from itertools import islice, takewhile
@@ -18,8 +19,14 @@ if TYPE_CHECKING:
 
 MAX_INSTANCES = 10_000
 _ALLOWED_FREQ = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY")
-_REFUSED = ("BYHOUR", "BYMINUTE", "BYSECOND", "RSCALE", "SKIP", "DTSTART")
+_ALLOWED = frozenset((
+    "FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST",
+    "BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYDAY", "BYSETPOS",
+))  # fmt: skip
+_WITH_A_CLOCK = frozenset(("BYHOUR", "BYMINUTE", "BYSECOND"))
 _PART = re.compile(r"([A-Z]+)=([A-Z0-9,+\-:]+)")
+_UNTIL = re.compile(r"[0-9]{8}(T[0-9]{6}Z?)?")
+_NUMBER = re.compile(r"[1-9][0-9]{0,4}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +56,7 @@ def parse_recurrence(text: str, first: Deadline) -> Recurrence:
         parts[read[1]] = read[2]
     if parts.get("FREQ") not in _ALLOWED_FREQ:
         raise RecurrenceError(text, "FREQ must be one of " + ", ".join(_ALLOWED_FREQ))
-    for name in _REFUSED:
-        if name in parts:
-            raise RecurrenceError(text, f"{name} is not supported: an instance is named by its date")
+    _refuse_parts(text, parts)
     wall = _wall(first)
     if wall is None:
         raise RecurrenceError(text, "a recurring deadline must be a day or a local date-time", "2026-09-30")
@@ -60,6 +65,21 @@ def parse_recurrence(text: str, first: Deadline) -> Recurrence:
     except (ValueError, TypeError, OverflowError) as error:
         raise RecurrenceError(text, str(error)) from error
     return Recurrence(rule=rule)
+
+
+def _refuse_parts(text: str, parts: Mapping[str, str]) -> None:
+    """Refuse what would make several instances of one date, loop for ever, or be read in two ways."""
+    for name, value in parts.items():
+        if name in _WITH_A_CLOCK:
+            raise RecurrenceError(text, f"{name} is not supported: an instance is named by its date")
+        if name not in _ALLOWED:
+            raise RecurrenceError(text, f"{name} is not supported", "use " + ", ".join(sorted(_ALLOWED)))
+        if name in ("INTERVAL", "COUNT") and not _NUMBER.fullmatch(value):
+            raise RecurrenceError(text, f"{name} must be a whole number from 1 to 99999, not {value}")
+        if name == "UNTIL" and not _UNTIL.fullmatch(value):
+            raise RecurrenceError(text, f"UNTIL={value} is no date", "write UNTIL=20261231")
+    if "COUNT" in parts and "UNTIL" in parts:
+        raise RecurrenceError(text, "COUNT and UNTIL exclude each other", "keep one of them")
 
 
 def instances(milestone: Milestone, since: date, until: date) -> tuple[Milestone, ...]:
@@ -113,12 +133,16 @@ def _wall(deadline: Deadline) -> datetime | None:
 
 
 def _day(deadline: Deadline) -> date | None:
-    if deadline.choices or deadline.precision not in (Precision.DAY, Precision.MINUTE, Precision.SECOND):
+    if (
+        deadline.choices
+        or "/" in deadline.edtf
+        or deadline.precision not in (Precision.DAY, Precision.MINUTE, Precision.SECOND)
+    ):
         return None
     latest = deadline.latest
     if isinstance(latest, datetime):
         return latest.date() if latest.tzinfo is None else None
-    return latest if isinstance(latest, date) and deadline.earliest == latest else None
+    return latest if isinstance(latest, date) else None
 
 
 def _rule(text: str, first: datetime) -> rrule:

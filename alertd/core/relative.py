@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from alertd.core.deadline import Reading, parse_deadline, shift_deadline
-from alertd.core.milestone import Claim, Milestone, RelativeClaim, operative_windows
+from alertd.core.claims import accounts_of
+from alertd.core.deadline import Deadline, Reading, deadline_phrase, parse_deadline, shift_deadline
+from alertd.core.duration import Duration
+from alertd.core.instant import to_instant
+from alertd.core.milestone import Claim, Milestone, RelativeClaim, Source, operative_windows
+from alertd.core.wording import day_text, duration_words
 
 
 def resolve(milestones: Mapping[str, Milestone], done: Mapping[str, date]) -> dict[str, Milestone]:
@@ -38,22 +43,21 @@ def cycle(milestones: Mapping[str, Milestone]) -> tuple[str, ...]:
     """A chain of full ids that leads back to its first, or () when there is none."""
     finished: set[str] = set()
     for start in milestones:
-        chain: list[str] = []
-        stack = [(start, iter(_bases(milestones, start)))]
-        chain.append(start)
-        while stack:
-            name, bases = stack[-1]
-            for base in bases:
-                if base in chain:
-                    return (*chain[chain.index(base) :], base)
-                if base not in finished and base in milestones:
-                    chain.append(base)
-                    stack.append((base, iter(_bases(milestones, base))))
-                    break
-            else:
+        # Depth first with a stack of our own; a dictionary keeps the chain in order and is fast to ask.
+        chain: dict[str, Iterator[str]] = (
+            {} if start in finished else {start: iter(_bases(milestones, start))}
+        )
+        while chain:
+            name = next(reversed(chain))
+            base = next(chain[name], None)
+            if base is None:
                 finished.add(name)
-                chain.pop()
-                stack.pop()
+                del chain[name]
+            elif base in chain:
+                names = tuple(chain)
+                return (*names[names.index(base) :], base)
+            elif base in milestones and base not in finished:
+                chain[base] = iter(_bases(milestones, base))
     return ()
 
 
@@ -90,29 +94,44 @@ def _claims(
     if base is None:
         return []
     short = relative.base.removeprefix(milestone.timeline + "/")
+    words = f"{duration_words(relative.by)} after {short}"
     if relative.base in done:
-        came_about = parse_deadline(done[relative.base].isoformat())
-        deadline = shift_deadline(came_about, milestone.zone, Reading.END, relative.by)
-        derived = f"{relative.by} after {short} was done on {came_about.edtf}"
-        return [
-            Claim(
-                deadline=deadline,
-                sources=relative.sources,
-                rank=relative.rank,
-                note=relative.note,
-                derived=derived,
-            )
-        ]
+        day = done[relative.base]
+        deadline = shift_deadline(
+            parse_deadline(day.isoformat()), milestone.zone, Reading.END, _in_days(relative.by)
+        )
+        return [_claim(relative, deadline, relative.sources, f"{words} was done on {day_text(day)}")]
     claims = []
     for stated in operative_windows(base):
         origin = stated.claims[0]
+        moved = shift_deadline(origin.deadline, base.zone, origin.reading, relative.by)
+        phrase = deadline_phrase(origin.deadline, origin.reading)
         claims.append(
-            Claim(
-                deadline=shift_deadline(origin.deadline, base.zone, origin.reading, relative.by),
-                sources=relative.sources or origin.sources,
-                rank=relative.rank,
-                note=relative.note,
-                derived=f"{relative.by} after {short}",
+            _claim(
+                relative,
+                _in_zone(moved, base.zone, milestone.zone),
+                relative.sources or accounts_of(stated),
+                f"{words} ({phrase})",
             )
         )
     return claims
+
+
+def _claim(relative: RelativeClaim, deadline: Deadline, sources: tuple[Source, ...], derived: str) -> Claim:
+    return Claim(deadline=deadline, sources=sources, rank=relative.rank, note=relative.note, derived=derived)
+
+
+def _in_days(by: Duration) -> Duration:
+    """Hours rounded up to days: of what is done only the day is known, so only a day can follow from it."""
+    return Duration(months=by.months, days=by.days - (-by.seconds // 86_400))
+
+
+def _in_zone(deadline: Deadline, of: ZoneInfo, to: ZoneInfo) -> Deadline:
+    """A local time of day of one zone, for a milestone in another: with its offset, so the instant stays."""
+    at = deadline.latest
+    if of.key == to.key or not isinstance(at, datetime) or at.tzinfo is not None:
+        return deadline
+    aware = to_instant(at, of).astimezone(of)
+    if (aware.utcoffset() or timedelta()) % timedelta(minutes=1):  # local mean time: EDTF can't say it
+        aware = aware.astimezone(UTC)
+    return parse_deadline(aware.isoformat(timespec="seconds" if at.second else "minutes"))

@@ -1,0 +1,53 @@
+"""Policies: their defaults, and the days on which nobody works."""
+
+from __future__ import annotations
+
+from datetime import date, time
+
+import pytest
+
+from alertd.core.policy import Contested, Policy, Roll, WorkCalendar
+
+IRAQ = WorkCalendar(
+    name="iraq",
+    weekend=frozenset({4, 5}),
+    holidays=frozenset({date(2026, 5, 26), date(2026, 5, 27), date(2026, 5, 28)}),
+)
+
+# a day; the last working day up to it; the first from it on (research/dates.md, 2.3)
+DAYS = [
+    # a working day is its own
+    ("2026-09-30", "2026-09-30", "2026-09-30"),
+    # the weekend is Friday and Saturday
+    ("2026-10-02", "2026-10-01", "2026-10-04"),
+    ("2026-10-03", "2026-10-01", "2026-10-04"),
+    # a feast that runs into the weekend
+    ("2026-05-28", "2026-05-25", "2026-05-31"),
+]
+
+
+@pytest.mark.parametrize(("day", "earlier", "later"), DAYS)
+def test_working_days(day: str, earlier: str, later: str) -> None:
+    """From a day off the nearest working day is found in either direction."""
+    found = date.fromisoformat(day)
+
+    assert IRAQ.earlier(found) == date.fromisoformat(earlier)
+    assert IRAQ.later(found) == date.fromisoformat(later)
+    assert IRAQ.is_working(found) is (earlier == day)
+
+
+def test_when_nobody_ever_works_the_day_stays() -> None:
+    """A calendar without a working day moves nothing, rather than searching for ever."""
+    never = WorkCalendar(name="never", weekend=frozenset(range(7)))
+
+    assert never.earlier(date(2026, 9, 30)) == never.later(date(2026, 9, 30)) == date(2026, 9, 30)
+
+
+def test_the_default_is_that_of_the_design() -> None:
+    """90, 30, 7 and 1 days before, on the day, four after; at nine; each window; no roll."""
+    made = Policy()
+
+    assert [str(lead) for lead in made.before] == ["90d", "30d", "7d", "1d"]
+    assert [str(delay) for delay in made.after] == ["1d", "7d", "14d", "28d"]
+    assert (made.on_day, made.opens, made.then_every, made.at) == (True, True, None, time(9))
+    assert (made.contested, made.roll) == (Contested.EACH, Roll.NONE)
