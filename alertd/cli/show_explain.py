@@ -82,7 +82,8 @@ def _state_lines(found: Explanation) -> Iterator[str]:
     if not live_claims(milestone):
         yield "No claim is live: it never reminds."
         return
-    yield sentence(standings(milestone, found.at))
+    if found.state not in (State.DONE, State.CANCELLED):
+        yield sentence(standings(milestone, found.at))
     if milestone.tentative:
         yield "Tentative: agreed but not signed."
     if is_contested(milestone):
