@@ -9,13 +9,16 @@ assert scene.told() == ["2026-09-23T09:00 desk t/m -7d", ...]
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
+
+import structlog
 
 from alertd.app import act
 from alertd.core.config import Config, Definitions, NotifierSpec, Receiver, Timeline
@@ -34,6 +37,7 @@ from alertd.ports import Ledger
 from alertd.reconcile import Report, reconcile
 from alertd.store import open_ledger
 from alertd.store.memory import MemoryLedger
+from alertd.telemetry import Log
 
 UTC_ZONE = ZoneInfo("UTC")
 MINISTER = Source(id="minister", who="A. Minister", short="the minister")
@@ -314,9 +318,20 @@ async def a_ledger(kind: str, folder: Path) -> AsyncIterator[Ledger]:
         await made.close()
 
 
+def a_log() -> tuple[Log, list[dict[str, Any]]]:
+    """A logger, and where each of its events is put."""
+    events: list[dict[str, Any]] = []
+
+    def keep(_logger: object, _method: str, event: Any) -> Any:
+        events.append(dict(event))
+        raise structlog.DropEvent
+
+    wrapper = structlog.make_filtering_bound_logger(logging.DEBUG)
+    log = structlog.wrap_logger(
+        None, processors=[structlog.processors.add_log_level, keep], wrapper_class=wrapper
+    )
+    return cast(Log, log), events
+
+
 def offsets(told: Iterable[str]) -> list[str]:
     return [line.rpartition(" ")[2] for line in told]
-
-
-def headlines(tellings: Sequence[Telling]) -> list[str]:
-    return [item.headline for one in tellings for item in one.message.items]

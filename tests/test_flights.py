@@ -1,0 +1,260 @@
+"""Sends in flight: bounded over all and for each channel, settled in groups, never forgotten."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from alertd.core.ledger import DeliveryState
+from alertd.core.message import Message
+from alertd.core.outcome import Outcome, Sent
+from alertd.dispatch import Dispatcher
+from alertd.errors import LedgerBusy
+from alertd.flights import MAX_IN_FLIGHT, PER_CHANNEL, Flights
+from alertd.ports import LEASE_FOR
+from alertd.store.memory import MemoryLedger
+from tests.scene import ROOT, Scene, a_config, a_log, a_milestone, a_receiver, route_to, when
+
+LIMIT_S = 5.0
+
+
+class Gate:
+    """A notifier that does not answer before it is opened."""
+
+    def __init__(self, *, is_open: bool = False) -> None:
+        self.opened = asyncio.Event()
+        self.entered: list[str] = []
+        self.answered: list[str] = []
+        self.most = 0
+        self.closed = 0
+        if is_open:
+            self.opened.set()
+
+    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
+        self.entered.append(message.id)
+        self.most = max(self.most, len(self.entered) - len(self.answered))
+        await self.opened.wait()
+        self.answered.append(message.id)
+        return Sent()
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+class Airport:
+    """Flights over a memory ledger, with as many deliveries ready for each channel as is asked for."""
+
+    def __init__(self, **gates: Gate) -> None:
+        self.gates = gates
+        self.ledger: Any = MemoryLedger()
+        routes = tuple(route_to(name, f'for="{name}"', group_by=("milestone",)) for name in gates)
+        config = a_config(
+            route=replace(ROOT, receiver=next(iter(gates)), routes=routes),
+            receivers={name: a_receiver(name) for name in gates},
+        )
+        self.scene = Scene(self.ledger, at="2026-09-23T09:00", config=config)
+        self.log, self.events = a_log()
+        self.landed = asyncio.Event()
+        self.flights = Flights(self.ledger, self.scene.clock, self.log, on_landed=self.landed.set)
+
+    def dispatcher(self) -> Dispatcher:
+        notifiers = {f"{name}/hook": gate for name, gate in self.gates.items()}
+        return replace(self.scene.dispatcher(), notifiers=notifiers, ledger=self.ledger)
+
+    async def fill(self, **numbers: int) -> None:
+        self.scene.define(
+            *(
+                a_milestone(f"t/{name}{i}", "2026-09-30", labels={"for": name})
+                for name, number in numbers.items()
+                for i in range(number)
+            )
+        )
+        await self.scene.reconcile()
+        while (await self.dispatcher().bind(self.scene.now)).more:
+            pass
+
+    async def take_off(self) -> None:
+        dispatcher = self.dispatcher()
+        await self.flights.take_off(dispatcher, self.scene.now)
+        await turn_of_the_loop()
+
+    async def land(self) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            await self.flights.all_landed()
+
+    async def states(self) -> Counter[str]:
+        return Counter(one.state.value for one, _, _ in await self.ledger.deliveries(limit=1_000))
+
+
+class Locked:
+    """A ledger that refuses to settle for a number of times."""
+
+    def __init__(self, ledger: MemoryLedger, times: int) -> None:
+        self._ledger = ledger
+        self._times = times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    async def settle(self, settlements: Any) -> frozenset[str]:
+        if self._times:
+            self._times -= 1
+            raise LedgerBusy("locked")
+        return await self._ledger.settle(settlements)
+
+
+async def turn_of_the_loop() -> None:
+    """Let every task that can run do so."""
+    for _ in range(10):
+        await asyncio.wait([asyncio.ensure_future(asyncio.get_running_loop().create_future())], timeout=0)
+
+
+@pytest.mark.parametrize("landed", [0, 1, 5, 8])
+async def test_channel_has_no_more_in_flight_than_its_places(landed: int) -> None:
+    """However deliveries land and take off, a channel never holds more than its places."""
+    gate = Gate()
+    port = Airport(desk=gate)
+    await port.fill(desk=30)
+    await port.take_off()
+
+    # Some land: as many may follow, and not one more.
+    gate.opened.set()
+    await port.land()
+    gate.opened.clear()
+    for _ in range(3):
+        await port.take_off()
+
+    assert gate.most == PER_CHANNEL
+    assert len(gate.entered) == 2 * PER_CHANNEL
+    assert port.flights.count == PER_CHANNEL
+
+
+async def test_hanging_channels_keep_nobody_waiting() -> None:
+    """However many channels hang, one that has nothing in flight is sent to."""
+    hanging = {f"h{i}": Gate() for i in range(12)}
+    fine = Gate(is_open=True)
+    port = Airport(**hanging, fine=fine)
+    await port.fill(**dict.fromkeys(hanging, 20), fine=3)
+
+    for _ in range(3):
+        await port.take_off()
+        await port.flights.settle()
+
+    assert len(fine.answered) == 3
+    assert all(0 < gate.most <= PER_CHANNEL for gate in hanging.values())
+    assert port.flights.count <= MAX_IN_FLIGHT + len(hanging)
+
+
+async def test_lease_that_runs_out_in_flight_starts_no_second_one() -> None:
+    """A wall clock that is stepped past the lease's end repeats nothing: what is on its way is settled."""
+    gate = Gate()
+    port = Airport(desk=gate)
+    await port.fill(desk=1)
+    await port.take_off()
+
+    port.scene.clock.step(LEASE_FOR + timedelta(hours=8))
+    await port.take_off()
+    gate.opened.set()
+    await port.land()
+
+    assert len(gate.entered) == 1
+    assert await port.states() == {"sent": 1}
+    assert [one["event"] for one in port.events] == ["delivery.sent"]
+
+
+async def test_outcome_is_kept_while_it_cannot_be_written() -> None:
+    """What cannot be settled now is settled later; nothing is sent a second time for it."""
+    gate = Gate(is_open=True)
+    port = Airport(desk=gate)
+    await port.fill(desk=3)
+    port.flights = Flights(
+        Locked(port.ledger, times=2),
+        port.scene.clock,
+        port.log,
+        on_landed=port.landed.set,
+    )
+    await port.take_off()
+
+    for _ in range(2):
+        with pytest.raises(LedgerBusy):
+            await port.flights.settle()
+    await port.flights.settle()
+
+    assert await port.states() == {"sent": 3}
+    assert len(gate.entered) == 3
+
+
+async def test_drain_settles_what_lands_and_what_it_cuts_off() -> None:
+    """Stopping waits for its limit; what has no answer by then is unknown, to be sent again soon."""
+    slow, quick = Gate(), Gate(is_open=True)
+    port = Airport(slow=slow, quick=quick)
+    await port.fill(slow=2, quick=2)
+    port.flights.use({"slow/hook": slow, "quick/hook": quick})
+    await port.take_off()
+
+    async with asyncio.timeout(LIMIT_S):
+        unsettled = await port.flights.drain(0.05)
+
+    found = await port.ledger.deliveries()
+    ready = [(one, tries) for one, tries, _ in found if one.state is DeliveryState.READY]
+    assert unsettled == 0
+    assert await port.states() == {"sent": 2, "ready": 2}
+    assert all(tries[0].outcome == "unknown" for _, tries in ready)
+    assert all(one.next_at < when("2026-09-23T09:01") for one, _ in ready)
+    assert (slow.closed, quick.closed) == (1, 1)
+
+
+async def test_drain_counts_what_it_could_not_write_down() -> None:
+    """When the ledger stays locked to the end, what is not settled is counted, and is sent again later."""
+    gate = Gate(is_open=True)
+    port = Airport(desk=gate)
+    await port.fill(desk=2)
+    port.flights = Flights(
+        Locked(port.ledger, times=99),
+        port.scene.clock,
+        port.log,
+        on_landed=port.landed.set,
+    )
+    await port.take_off()
+
+    async with asyncio.timeout(LIMIT_S):
+        unsettled = await port.flights.drain(0.05)
+
+    assert unsettled == 2
+    assert await port.states() == {"ready": 2}
+    assert "ledger.failed" in {one["event"] for one in port.events}
+
+
+async def test_reload_cancels_no_send() -> None:
+    """Notifiers that were replaced are closed once, and not before what they send has landed."""
+    gate = Gate()
+    port = Airport(desk=gate)
+    await port.fill(desk=1)
+    port.flights.use({"desk/hook": gate})
+    await port.take_off()
+
+    port.flights.use({"desk/hook": Gate()})
+    await port.flights.settle()
+    closed_early = gate.closed
+    gate.opened.set()
+    await port.land()
+    await port.flights.settle()
+
+    assert (closed_early, gate.closed) == (0, 1)
+    assert await port.states() == {"sent": 1}
+
+
+async def test_landing_is_announced() -> None:
+    """The loop is woken when something has landed."""
+    gate = Gate(is_open=True)
+    port = Airport(desk=gate)
+    await port.fill(desk=1)
+
+    await port.take_off()
+
+    assert port.landed.is_set()
+    assert port.flights.count == 0
