@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from alertd.core.deadline import deadline_phrase, window_of
 from alertd.core.ledger import Value
 from alertd.core.message import Account, ClaimLine
 from alertd.core.milestone import (
-    Claim,
     Milestone,
-    Rank,
     Source,
     StatedWindow,
     live_claims,
     operative_windows,
     stated_windows,
 )
-from alertd.core.wording import days_until, listing, published_text, sentence, status_of
+from alertd.core.wording import days_until, done_text, listing, published_text, sentence, status_of
 
 
 def values_of(milestone: Milestone) -> tuple[Value, ...]:
@@ -40,21 +38,26 @@ def accounts_of(stated: StatedWindow) -> tuple[Source, ...]:
     return tuple(by_id.values())
 
 
-def claim_lines(milestone: Milestone, now: datetime, headline: str) -> tuple[ClaimLine, ...]:
-    """Live windows in the order in which they end, each once; then deprecated claims.
+def claim_lines(
+    milestone: Milestone, now: datetime, headline: str, done_on: date | None = None
+) -> tuple[ClaimLine, ...]:
+    """Live windows in the order in which they end, each once; then all other claims, which never remind.
 
     Args:
         headline: id of the window that the message is about.
+        done_on: once it is done: then the lines say how that stands to what was claimed.
     """
-    live = [
-        _line(milestone, one.claims, accounts_of(one), now, headline) for one in stated_windows(milestone)
-    ]
-    dead = [
-        _line(milestone, (claim,), claim.sources, now, "")
-        for claim in milestone.claims
-        if claim not in live_claims(milestone)
-    ]
-    return (*live, *dead)
+    lines = []
+    for one in stated_windows(milestone):
+        status = done_text(one.window, done_on) if done_on else status_of(one.claims, one.window, now)
+        lines.append(_line(one, status, now, live=True, headline=one.window.id == headline))
+    live = live_claims(milestone)
+    for claim in milestone.claims:
+        if claim not in live:
+            window = window_of(claim.deadline, milestone.zone, claim.reading)
+            stated = StatedWindow(window=window, claims=(claim,))
+            lines.append(_line(stated, "not counted", now, live=False))
+    return tuple(lines)
 
 
 def contested_sentence(milestone: Milestone) -> str:
@@ -77,24 +80,24 @@ def _origin(source: Source) -> str:
 
 
 def _line(
-    milestone: Milestone, claims: tuple[Claim, ...], sources: tuple[Source, ...], now: datetime, headline: str
+    stated: StatedWindow, status: str, now: datetime, *, live: bool, headline: bool = False
 ) -> ClaimLine:
-    claim = claims[0]
-    window = window_of(claim.deadline, milestone.zone, claim.reading)
-    live = claim.rank is not Rank.DEPRECATED
+    claim, window = stated.claims[0], stated.window
+    phrase = deadline_phrase(claim.deadline, claim.reading)
+    notes = dict.fromkeys(one.note for one in stated.claims if one.note not in ("", phrase))
     return ClaimLine(
-        phrase=deadline_phrase(claim.deadline, claim.reading),
+        phrase=phrase,
         edtf=claim.deadline.edtf,
-        status=status_of(claim, window, now) if live else "not counted",
-        accounts=tuple(_account(source) for source in sources),
+        status=status,
+        accounts=tuple(_account(source) for source in accounts_of(stated)),
         days=days_until(window, now),
         begins=window.begins,
         ends=window.ends,
         rank=claim.rank.value,
-        note="; ".join(dict.fromkeys(one.note for one in claims if one.note)),
+        note="; ".join(notes),
         derived=claim.derived,
         live=live,
-        headline=window.id == headline,
+        headline=headline,
     )
 
 

@@ -8,32 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from alertd.core.claims import accounts_of, claim_lines, contested_sentence
-from alertd.core.deadline import Qualifier, deadline_name
-from alertd.core.ledger import Delivery, Lease, Move, Owed, Record, Value
+from alertd.core.deadline import Qualifier, deadline_name, deadline_phrase
+from alertd.core.ledger import Delivery, Lease, Owed, Record
 from alertd.core.message import Item, Kind, Message, Tone
-from alertd.core.milestone import Milestone, StatedWindow, is_contested, operative_windows, state_of
-from alertd.core.occurrence import Cause, labels_of
-from alertd.core.route import Match, Route, match_routes
+from alertd.core.milestone import (
+    Milestone,
+    StatedWindow,
+    is_contested,
+    operative_windows,
+    state_of,
+    stated_windows,
+)
+from alertd.core.news import before_sentence, moved_headline, moved_subject, opens_headline, opens_subject
+from alertd.core.occurrence import Cause
+from alertd.core.reasons import late_sentence, next_sentence, why_sentence
+from alertd.core.route import Route
 from alertd.core.wording import (
-    MONTHS,
     by_account,
+    capital,
     count,
     day_text,
     days_until,
     distance,
-    instant_text,
-    listing,
-    moved_by,
-    offset_words,
+    either,
     sentence,
-    span_text,
+    status_of,
 )
-
-LATE_FROM = timedelta(hours=1)
-"""A reminder that is later than this says so."""
 
 MAX_SUBJECT = 150
 SOON_DAYS = 7
@@ -82,9 +85,9 @@ def compose(lease: Lease, members: Sequence[Owed], now: datetime, around: Circum
     )
     intro = _stand_in(delivery)
     if len(items) == 1:
-        return _message(
-            delivery, Kind.SINGLE, _subject(items[0]), now, attempt, items=tuple(items), intro=intro
-        )
+        ((name, its_owed),) = by_milestone.items()
+        subject = _subject(items[0], lease.records[name], its_owed, now)
+        return _message(delivery, Kind.SINGLE, subject, now, attempt, items=tuple(items), intro=intro)
     subject = _subject_of_many(items)
     return _message(delivery, Kind.MANY, subject, now, attempt, items=tuple(items), intro=intro)
 
@@ -143,10 +146,10 @@ def _item(record: Record, owed: Sequence[Owed], now: datetime, around: Circumsta
         revision=record.revision,
         zone=milestone.zone.key,
         details=tuple(_details(record, main, owed, now)),
-        late=_late(main, milestone, now),
-        next=_next(around.upcoming.get(milestone.id), record),
-        why=_why(main, milestone, around.route),
-        claims=claim_lines(milestone, now, stated.window.id if stated else ""),
+        late=late_sentence(main, milestone, now),
+        next=next_sentence(around.upcoming.get(milestone.id), record),
+        why=why_sentence(main, milestone, around.route),
+        claims=claim_lines(milestone, now, stated.window.id if stated else "", record.standing.done_on),
         contested=contested,
         tentative=milestone.tentative,
         description=milestone.description,
@@ -170,58 +173,37 @@ def _headline(record: Record, owed: Owed, stated: StatedWindow | None, now: date
     if owed.cause is Cause.DONE and record.standing.done_on:
         return f"Done on {day_text(record.standing.done_on)}, says {record.standing.done_by}"
     if owed.cause is Cause.MOVED and owed.move is not None:
-        return _moved(owed.move)
+        return moved_headline(owed.move)
     if stated is None:
         return "No date is given"
     if owed.cause is Cause.OPENS:
-        return _opens(stated)
-    if is_contested(milestone):
-        return standings(milestone, now)
-    text = _as_of(stated, now)
-    if text == "due today" and stated.window.spans_days:
-        text = f"due today, the last day of {deadline_name(stated.claims[0].deadline)}"
-    return _capital(f"{text} {by_account(accounts_of(stated))}".strip())
+        return opens_headline(stated)
+    if not is_contested(milestone) and _is_last_day(stated, now):
+        name = deadline_name(stated.claims[0].deadline)
+        account = by_account(accounts_of(stated))
+        return f"Due today, the last day of {name}" + (f", {account}" if account else "")
+    return standings(milestone, now)
 
 
 def standings(milestone: Milestone, now: datetime) -> str:
-    """Where each live window stands, on whose word: what a contested milestone's headline says."""
-    parts = [
-        f"{_as_of(one, now) or one.claims[0].deadline.text} {by_account(accounts_of(one))}".strip()
-        for one in operative_windows(milestone)
-    ]
-    return _capital("; ".join(parts))
+    """Where each live window stands, on whose word: ``Passed 55 days ago by the minister's account; ...``."""
+    return capital("; ".join(_standing_of(one, now) for one in stated_windows(milestone)))
 
 
-def _as_of(stated: StatedWindow, now: datetime) -> str:
-    text = distance(stated.window, now)
-    vague = all(claim.deadline.qualifier is not Qualifier.NONE for claim in stated.claims)
-    return f"{text}, not confirmed," if vague and text.startswith("passed") else text
-
-
-def _opens(stated: StatedWindow) -> str:
+def _standing_of(stated: StatedWindow, now: datetime) -> str:
+    account = by_account(accounts_of(stated))
     claim = stated.claims[0]
-    name = deadline_name(claim.deadline)
-    unit = claim.deadline.precision.value
-    if name[0].isdigit() or name.split()[0] in MONTHS:
-        return f"{name}, the {unit} in which this is due, has begun"
-    return _capital(f"{name}, the time in which this is due, has begun")
+    if stated.window.ends is None:
+        phrase = deadline_phrase(claim.deadline, claim.reading)
+        return f"{phrase}, {account}" if account else phrase
+    return status_of(stated.claims, stated.window, now, account)
 
 
-def _moved(move: Move) -> str:
-    before, after = move.before, move.after
-    gone = [value for value in before if value.window_id not in {one.window_id for one in after}]
-    new = [value for value in after if value.window_id not in {one.window_id for one in before}]
-    if len(gone) == 1 and len(new) == 1:
-        by = moved_by(gone[0].window_id, new[0].window_id)
-        text = f"Moved from {_unby(gone[0].phrase)} to {_unby(new[0].phrase)}"
-        return text + (f", {by}" if by else "") + _on_word(new[0])
-    if new and not gone:
-        return f"Now also claimed: {listing([value.phrase + _on_word(value) for value in new])}"
-    if gone and not new:
-        return f"No longer claimed: {listing([value.phrase + _on_word(value) for value in gone])}"
-    if not gone:
-        return "The dates are as before"
-    return f"Moved from {listing([one.phrase for one in gone])} to {listing([one.phrase for one in new])}"
+def _is_last_day(stated: StatedWindow, now: datetime) -> bool:
+    """Whether today is the last day of a window of several days that has a plain name."""
+    deadline = stated.claims[0].deadline
+    plain = not deadline.choices and "/" not in deadline.edtf and deadline.qualifier is Qualifier.NONE
+    return plain and stated.window.spans_days and distance(stated.window, now) == "due today"
 
 
 def _details(record: Record, main: Owed, owed: Sequence[Owed], now: datetime) -> list[str]:
@@ -230,33 +212,31 @@ def _details(record: Record, main: Owed, owed: Sequence[Owed], now: datetime) ->
     if main.cause is Cause.DONE and record.standing.evidence:
         said.append(f"Evidence: {record.standing.evidence}")
     if main.cause is Cause.MOVED and main.move is not None:
-        said.extend(f"Before: {value.phrase}{_on_word(value)}." for value in main.move.before)
-        said.extend(f"Now: {value.phrase}{_on_word(value)}." for value in main.move.after)
-        if not is_contested(milestone):
-            said.append(sentence(standings(milestone, now)))
+        said.append(before_sentence(main.move))
     for one in owed:
         if one.cause is Cause.OPENS and one is not main:
             stated = _stated(milestone, one)
             if stated is not None:
-                said.append(sentence(_opens(stated)))
-    if main.cause is Cause.OPENS and is_contested(milestone):
+                said.append(sentence(opens_headline(stated)))
+    # The headline of anything else says already where each claim stands.
+    if main.cause in (Cause.OPENS, Cause.MOVED) and any(one.window.ends for one in stated_windows(milestone)):
         said.append(sentence(standings(milestone, now)))
     if is_contested(milestone):
         said.append(contested_sentence(milestone))
-    if milestone.tentative:
+    if milestone.tentative and main.cause is not Cause.DONE:
         said.append("Tentative: agreed but not signed.")
-    return said
+    return [one for one in said if one]
 
 
 def _phrase(record: Record, owed: Owed, stated: StatedWindow | None) -> str:
     if owed.cause is Cause.MOVED and owed.move is not None:
-        return listing([value.phrase for value in owed.move.after]) or "no date"
+        return either([value.phrase for value in owed.move.after]) or "no date"
     for value in record.values:
         if value.window_id == owed.window_id:
             return value.phrase
     if stated is None:
         return "no date"
-    return listing([value.phrase for value in record.values])
+    return either([value.phrase for value in record.values])
 
 
 def _badge(owed: Owed, stated: StatedWindow | None, now: datetime) -> str:
@@ -266,7 +246,7 @@ def _badge(owed: Owed, stated: StatedWindow | None, now: datetime) -> str:
         return "moved"
     if stated is None:
         return "no date"
-    text = distance(stated.window, now)
+    text = status_of(stated.claims, stated.window, now).partition(",")[0]
     days = days_until(stated.window, now)
     if text.startswith("passed ") and days is not None and days < 0:
         return f"{count(-days, 'day')} past"
@@ -286,61 +266,29 @@ def _tone(cause: Cause, stated: StatedWindow | None, now: datetime) -> Tone:
     return Tone.SOON if days is not None and days <= SOON_DAYS else Tone.CALM
 
 
-def _late(owed: Owed, milestone: Milestone, now: datetime) -> str:
-    late = now - owed.at
-    if late < LATE_FROM:
-        return ""
-    due = instant_text(owed.at, milestone.zone)
-    because = (
-        f", held back by {owed.reason.removeprefix('muted by ')}" if owed.reason.startswith("muted") else ""
-    )
-    because = f", {owed.reason}" if owed.reason.startswith("snoozed") else because
-    return f"This reminder was due on {due} and comes {span_text(late)} late{because}."
-
-
-def _next(upcoming: Owed | None, record: Record) -> str:
-    if upcoming is None:
-        return "No further reminder is planned."
-    value = next((one for one in record.values if one.window_id == upcoming.window_id), None)
-    which = offset_words(upcoming.offset)
-    if value is not None and len(record.values) > 1 and value.accounts:
-        which += f" given by {listing(value.accounts)}"
-    return f"Next reminder: {instant_text(upcoming.wake_at, record.milestone.zone)}, {which}."
-
-
-def _why(owed: Owed, milestone: Milestone, route: Route) -> str:
-    labels = labels_of(milestone, owed.cause, owed.offset)
-    match = next((one for one in match_routes(route, labels) if one.receiver == owed.receiver), None)
-    policy = f"policy {milestone.policy.name}, {offset_words(owed.offset)}"
-    return f"Sent to {owed.receiver} by {_path(match)}; {policy}."
-
-
-def _path(match: Match | None) -> str:
-    if match is None:
-        return "a route that has been changed since"
-    if not match.matchers:
-        return f"{match.path}, which takes everything"
-    return f"{match.path}, which takes {listing([str(matcher) for matcher in match.matchers])}"
-
-
 def _stand_in(delivery: Delivery) -> str:
     if not delivery.fallback_for:
         return ""
     return f"You get this in place of {delivery.fallback_for}, which could not be reached."
 
 
-def _subject(item: Item) -> str:
-    if item.cause is Cause.MOVED:
-        start = item.headline
-    elif item.cause is Cause.DONE:
-        start = "Done"
-    elif item.cause is Cause.OPENS:
-        start = f"Begun, {item.phrase}"
+def _subject(item: Item, record: Record, owed: Sequence[Owed], now: datetime) -> str:
+    """What a list of mails or a notification shows: how far away, by when as given, what."""
+    if item.cause is Cause.DONE:
+        return f"Done: {item.title}"
+    windows = stated_windows(record.milestone)
+    main = next((one for one in owed if one.cause is item.cause), None)
+    if item.cause is Cause.MOVED and main is not None and main.move is not None:
+        start = moved_subject(main.move)
+    elif item.cause is Cause.OPENS and main is not None:
+        stated = _stated(record.milestone, main)
+        start = opens_subject(stated) if stated else "Begun"
     else:
-        past = item.badge.endswith(" past")
-        start = f"Passed {item.badge.removesuffix(' past')} ago" if past else f"Due {item.badge}"
-    mark = " (contested)" if item.contested else ""
-    return f"{start}{mark}: {item.title}"
+        start = capital(either([status_of(one.claims, one.window, now) or "no end" for one in windows]))
+        if not item.contested:
+            # That it is uncertain has just been said.
+            start += f" ({item.phrase.replace(' (uncertain)', '')})"
+    return f"{start}{' (contested)' if item.contested else ''}: {item.title}"
 
 
 def _subject_of_many(items: Sequence[Item]) -> str:
@@ -360,19 +308,6 @@ def _urgency(item: Item) -> tuple[int, float, str]:
     order = (Tone.LATE, Tone.SOON, Tone.MOVED, Tone.CALM, Tone.DONE)
     days = [claim.days for claim in item.claims if claim.headline and claim.days is not None]
     return (order.index(item.tone), float(min(days, default=0)), item.milestone)
-
-
-def _on_word(value: Value) -> str:
-    return f", on the word of {listing(value.accounts)}" if value.accounts else ""
-
-
-def _unby(phrase: str) -> str:
-    """``by September 2026`` as ``September 2026``: "moved from by" is no English."""
-    return phrase.removeprefix("by ")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _cut(text: str) -> str:

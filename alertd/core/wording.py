@@ -48,6 +48,13 @@ def listing(parts: Sequence[str]) -> str:
     return ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
+def either(parts: Sequence[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return ", ".join(parts[:-1]) + " or " + parts[-1]
+
+
 def count(number: int, noun: str) -> str:
     """``1 day``, ``2 days``, ``1,100 days``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
@@ -57,8 +64,12 @@ def sentence(text: str) -> str:
     """Capital letter at the start, full stop at the end."""
     if not text:
         return ""
-    text = text[0].upper() + text[1:]
-    return text if text[-1] in ".!?…" else text + "."
+    return capital(text) if text[-1] in ".!?…" else capital(text) + "."
+
+
+def capital(text: str) -> str:
+    """The first letter a capital one, the rest as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def span_text(span: timedelta) -> str:
@@ -73,7 +84,7 @@ def span_text(span: timedelta) -> str:
 def offset_words(offset: str) -> str:
     """``-7d`` as ``7 days before the deadline``; ``0d`` as ``on the day``."""
     if offset in ("opens", "moved", "done"):
-        return {"opens": "as the window opens", "moved": "because it moved", "done": "because it is done"}[
+        return {"opens": "when its time begins", "moved": "because it moved", "done": "because it is done"}[
             offset
         ]
     if offset == "0d":
@@ -122,9 +133,11 @@ def distance(window: Window, now: datetime) -> str:
     if days is None or window.ends is None:
         return ""
     passed = window.ends <= now
-    if window.clock is not None and abs(window.ends - now) < timedelta(days=1):
-        span = span_text(abs(window.ends - now))
-        return f"passed {span} ago" if passed else f"due in {span}"
+    away = abs(window.ends - now)
+    if window.clock is not None and away < timedelta(days=1):
+        if away < timedelta(minutes=1):
+            return "due now"
+        return f"passed {span_text(away)} ago" if passed else f"due in {span_text(away)}"
     if passed:
         return "passed yesterday" if days == -1 else f"passed {count(-days, 'day')} ago"
     if days <= 0:
@@ -132,26 +145,69 @@ def distance(window: Window, now: datetime) -> str:
     return "due tomorrow" if days == 1 else f"due in {count(days, 'day')}"
 
 
-def status_of(claim: Claim, window: Window, now: datetime) -> str:
-    """:func:`distance`, and no more certain than the source was."""
+def status_of(claims: Sequence[Claim], window: Window, now: datetime, account: str = "") -> str:
+    """:func:`distance`, no more certain than the surest of those who state it.
+
+    ``due in about 7 days by the minister's account, not certain``; ``passed yesterday, not confirmed``.
+
+    Args:
+        claims: all that state ``window``.
+        account: such as ``by the minister's account``.
+    """
     text = distance(window, now)
-    qualified = claim.deadline.qualifier is not Qualifier.NONE
-    return f"{text}, not confirmed" if qualified and text.startswith("passed") else text
+    qualifiers = {claim.deadline.qualifier for claim in claims}
+    if not text or Qualifier.NONE in qualifiers:
+        return f"{text} {account}".strip()
+    passed = text.startswith("passed")
+    if Qualifier.UNCERTAIN not in qualifiers and not passed:
+        text = _roughly(text)
+    doubt = "" if qualifiers == {Qualifier.APPROXIMATE} else ", not certain"
+    return f"{text} {account}".strip() + (", not confirmed" if passed else doubt)
+
+
+def _roughly(text: str) -> str:
+    """``due in about 7 days``; what is due today or tomorrow is ``due about now``."""
+    return text.replace("due in ", "due in about ") if text.startswith("due in ") else "due about now"
+
+
+def done_text(window: Window, done_on: date) -> str:
+    """How what was done stands to a window: ``done 12 days before the end``, ``done 18 days after``."""
+    if window.last_day is None:
+        return ""
+    days = (done_on - window.last_day).days
+    if days == 0:
+        return "done on the last day" if window.spans_days else "done on the day"
+    if days > 0:
+        return f"done {count(days, 'day')} after"
+    return f"done {count(-days, 'day')} before" + (" the end" if window.spans_days else "")
 
 
 def moved_by(before: str, after: str) -> str:
-    """``61 days later``, ``3 days earlier``; "" when either has no end or both end on one day.
+    """``92 days later``, ``3 hours earlier``; "" when either has no end or nothing can be counted.
 
     Args:
         before, after: window ids; their last part is the exclusive end, or the date-time.
     """
-    ends = [_end_day(window_id) for window_id in (before, after)]
+    first, second = _clock(before), _clock(after)
+    if first and second and abs(second - first) < timedelta(days=1) and first != second:
+        return f"{span_text(abs(second - first))} {'later' if second > first else 'earlier'}"
+    ends = _last_day(before), _last_day(after)
     if ends[0] is None or ends[1] is None or ends[0] == ends[1]:
         return ""
     days = (ends[1] - ends[0]).days
     return f"{count(abs(days), 'day')} {'later' if days > 0 else 'earlier'}"
 
 
-def _end_day(window_id: str) -> date | None:
-    end = window_id.rpartition("/")[2]
-    return None if end == ".." else date.fromisoformat(end[:10])
+def _last_day(window_id: str) -> date | None:
+    """The last day, inclusive; None for a window without an end."""
+    _, slash, end = window_id.rpartition("/")
+    if end == "..":
+        return None
+    return date.fromisoformat(end[:10]) - timedelta(days=1 if slash else 0)
+
+
+def _clock(window_id: str) -> datetime | None:
+    """A local date-time; None for a window of days and for one with an offset, its zone not known here."""
+    if "T" not in window_id or window_id.endswith("Z"):
+        return None
+    return datetime.fromisoformat(window_id)

@@ -1,0 +1,72 @@
+"""Why this message comes, how late, and what comes next: a sentence each."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from alertd.core.delivery import NEWS
+from alertd.core.ledger import Owed, Record
+from alertd.core.milestone import Milestone
+from alertd.core.occurrence import Cause, labels_of
+from alertd.core.route import Match, Route, match_routes
+from alertd.core.wording import instant_text, listing, offset_words, span_text
+
+LATE_FROM = timedelta(hours=1)
+"""A reminder that is later than this says so."""
+
+
+def late_sentence(owed: Owed, milestone: Milestone, now: datetime) -> str:
+    """How late this is and why, as far as that is known; "" when it is on time."""
+    late = now - owed.at
+    if late < LATE_FROM:
+        return ""
+    what = "message" if owed.cause in NEWS else "reminder"
+    due = instant_text(owed.at, milestone.zone)
+    because = _held_back(owed.reason)
+    return f"This {what} was due on {due} and comes {span_text(late)} late{because and ': ' + because}."
+
+
+def _held_back(reason: str) -> str:
+    """Why it waited, from the reason in the ledger: that of core/delivery.py and of core/route.py."""
+    muted = "muted by mute_time_intervals: "
+    inactive = "muted by active_time_intervals: not in "
+    if reason.startswith(muted):
+        return f"muted during {reason.removeprefix(muted)}"
+    if reason.startswith(inactive):
+        return f"sent only during {reason.removeprefix(inactive)}"
+    return reason if reason.startswith("snoozed") else ""
+
+
+def next_sentence(upcoming: Owed | None, record: Record) -> str:
+    """When the next reminder comes, and whose deadline it is about when there are several."""
+    if upcoming is None:
+        return "No further reminder is planned."
+    value = next((one for one in record.values if one.window_id == upcoming.window_id), None)
+    which = offset_words(upcoming.offset)
+    if value is not None and len(record.values) > 1 and value.accounts:
+        which += f" given by {listing(value.accounts)}"
+    return f"Next reminder: {instant_text(upcoming.wake_at, record.milestone.zone)}, {which}."
+
+
+def why_sentence(owed: Owed, milestone: Milestone, route: Route) -> str:
+    """By which route this receiver gets it, and what for."""
+    labels = labels_of(milestone, owed.cause, owed.offset)
+    match = next((one for one in match_routes(route, labels) if one.receiver == owed.receiver), None)
+    match owed.cause:
+        case Cause.MOVED:
+            because = "the deadline moved"
+        case Cause.DONE:
+            because = "it is done"
+        case _:
+            because = f"policy {milestone.policy.name} reminds {offset_words(owed.offset)}"
+    if match is None:
+        by = ", which was told of it before" if owed.cause in NEWS else " by a route that has changed since"
+    else:
+        by = f" by {_path(match)}"
+    return f"Sent to {owed.receiver}{by}: {because}."
+
+
+def _path(match: Match) -> str:
+    if not match.matchers:
+        return f"{match.path}, which takes everything"
+    return f"{match.path}, which takes {listing([str(matcher) for matcher in match.matchers])}"

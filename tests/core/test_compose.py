@@ -1,0 +1,263 @@
+"""Messages: what the golden files can't show, such as their order, their bounds and their plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alertd.core.compose import MAX_SUBJECT, Circumstances, compose
+from alertd.core.ledger import Owed, Record
+from alertd.core.matcher import parse_matcher
+from alertd.core.message import Kind, Message, Tone
+from alertd.core.milestone import Milestone, State
+from alertd.core.occurrence import Cause, occurrences
+from alertd.core.reasons import LATE_FROM
+from alertd.core.route import Route
+from tests.core.builders import (
+    EVER,
+    MINISTER,
+    NEVER,
+    REUTERS,
+    ROOT,
+    at,
+    claim,
+    contested,
+    done_on,
+    due_at,
+    lease,
+    milestone,
+    move,
+    owed,
+    record,
+    utc,
+)
+
+
+def made_of(
+    members: Sequence[Owed], records: Sequence[Record], now: datetime, route: Route = ROOT
+) -> Message:
+    return compose(lease(members, records, now=now), members, now, Circumstances(route=route))
+
+
+def about(made: Milestone, offset: str, now: datetime | None = None, *, of: str = "") -> Message:
+    member = owed(made, offset, of=of)
+    return made_of([member], [record(made)], now or member.at)
+
+
+# offset, the tone
+TONES = [
+    ("-90d", Tone.CALM),
+    ("-7d", Tone.SOON),
+    ("0d", Tone.SOON),
+    ("+1d", Tone.LATE),
+]
+
+
+@pytest.mark.parametrize(("offset", "expected"), TONES)
+def test_the_tone(offset: str, expected: Tone) -> None:
+    """The nearer the more urgent; late from the exclusive end on."""
+    assert about(milestone("2026-09"), offset).items[0].tone is expected
+
+
+def test_an_item_holds_what_a_program_wants() -> None:
+    """Beside the words stand id, cause, offset, state, revision, zone, labels and keys."""
+    made = contested(url="https://news.example/x", description="The second phase.")
+    member = owed(made, "+1d", of="2026-09")
+
+    (item,) = made_of([member], [record(made, revision=3)], member.at).items
+
+    assert (item.milestone, item.timeline, item.cause, item.offset) == (
+        "iraq/phase-2", "iraq", Cause.OVERDUE, "+1d",
+    )  # fmt: skip
+    assert (item.state, item.revision, item.zone) == (State.PASSED_BY_SOME, 3, "Asia/Baghdad")
+    assert (item.contested, item.tentative, dict(item.labels)) == (True, False, {"country": "iraq"})
+    assert (item.url, item.description, item.keys) == (
+        "https://news.example/x", "The second phase.", (member.key,),
+    )  # fmt: skip
+    assert [line.headline for line in item.claims] == [True, False]
+
+
+def test_the_numbers_are_those_of_the_sending() -> None:
+    """A retry a day later counts from then: what it is about, and its id, stay the same."""
+    made = milestone("2026-09")
+    first = about(made, "-7d")
+
+    second = about(made, "-7d", at("2026-09-24T09:00"))
+
+    assert (first.items[0].headline, second.items[0].headline) == ("Due in 7 days", "Due in 6 days")
+    assert (first.id, first.items[0].keys) == (second.id, second.items[0].keys)
+
+
+# how much later than due it goes out, whether it says so
+LATENESS = [(timedelta(), False), (LATE_FROM - timedelta(seconds=1), False), (LATE_FROM, True)]
+
+
+@pytest.mark.parametrize(("late", "says_so"), LATENESS)
+def test_late(late: timedelta, says_so: bool) -> None:
+    """What is an hour late or more says how late it is."""
+    made = milestone("2026-09")
+
+    message = about(made, "-7d", due_at(made, "-7d") + late)
+
+    assert bool(message.items[0].late) is says_so
+
+
+# the reason in the ledger, the end of the sentence
+REASONS = [
+    ("muted by mute_time_intervals: weekend", "3 days late: muted during weekend."),
+    ("muted by active_time_intervals: not in office, night", "3 days late: sent only during office, night."),
+    ("snoozed by Amal", "3 days late: snoozed by Amal."),
+    # why it is late is not always known, and then not said
+    ("", "3 days late."),
+    ("anything else", "3 days late."),
+]
+
+
+@pytest.mark.parametrize(("reason", "expected"), REASONS)
+def test_why_it_is_late(reason: str, expected: str) -> None:
+    """What held a reminder back is told with its lateness."""
+    made = milestone("2026-09")
+    member = owed(made, "-7d", reason=reason)
+
+    message = made_of([member], [record(made)], member.at + timedelta(days=3))
+
+    assert message.items[0].late.endswith(expected)
+
+
+def test_why_by_a_route() -> None:
+    """The route that led here is named with the matchers that took it."""
+    made = milestone("2026-09")
+    leads = Route(path="route.routes[0]", receiver="leads", matchers=(parse_matcher('country="iraq"'),))
+    member = owed(made, "+1d", receiver="leads")
+
+    message = made_of([member], [record(made)], member.at, replace(ROOT, routes=(leads,)))
+
+    assert message.items[0].why == (
+        'Sent to leads by route.routes[0], which takes country="iraq":'
+        " policy default reminds 1 day after the deadline."
+    )
+
+
+# a cause, the reason when no route leads to the receiver any more
+GONE = [
+    (
+        "+1d",
+        "Sent to press by a route that has changed since: policy default reminds 1 day after the deadline.",
+    ),
+    ("moved", "Sent to press, which was told of it before: the deadline moved."),
+    ("done", "Sent to press, which was told of it before: it is done."),
+]
+
+
+@pytest.mark.parametrize(("offset", "expected"), GONE)
+def test_why_without_a_route(offset: str, expected: str) -> None:
+    """News goes to whoever was told before, and says so."""
+    made = milestone(claim("2026-09", MINISTER))
+    other = replace(made, claims=(claim("2026-10", MINISTER),))
+    member = owed(made, offset, at("2026-10-01T09:00"), receiver="press", move=move(other, made))
+
+    message = made_of([member], [record(made)], member.at)
+
+    assert message.items[0].why == expected
+
+
+def test_of_several_reminders_of_one_milestone_the_weightiest_speaks() -> None:
+    """What is overdue by one account outweighs what approaches by another; both keys are carried."""
+    made = milestone(claim("2026-09-29", MINISTER), claim("2026-10-07", REUTERS))
+    members = [owed(made, "-7d", of="2026-10-07"), owed(made, "+1d", of="2026-09-29")]
+
+    (item,) = made_of(members, [record(made)], members[0].at).items
+
+    assert (item.cause, item.offset, item.phrase) == (Cause.OVERDUE, "+1d", "by 29 September 2026")
+    assert set(item.keys) == {one.key for one in members}
+
+
+def test_what_opens_beside_another_is_not_lost() -> None:
+    """A window that opens at the instant of another's reminder is told among the details."""
+    made = milestone(claim("2026-08-31", MINISTER), claim("2026-09", REUTERS))
+    members = [owed(made, "opens", of="2026-09"), owed(made, "+1d", of="2026-08-31")]
+
+    (item,) = made_of(members, [record(made)], members[0].at).items
+
+    assert item.details[0] == "September 2026, the month in which this is due by Reuters' account, has begun."
+
+
+def test_the_most_urgent_comes_first() -> None:
+    """Late ones first, the longest first; then what is soon, what moved, what is far, what is done."""
+    now = utc("2026-11-24T06:00")
+    late, later = milestone("2026-10", id="a/late"), milestone("2026-08", id="a/later")
+    soon, far, done = (milestone(day, id=f"a/{day}") for day in ("2026-11-30", "2027-02-22", "2026-11-23"))
+    moved = milestone("2027-05", id="a/moved")
+    members = [
+        owed(done, "done", now),
+        owed(far, "-90d"),
+        owed(moved, "moved", now, move=move(far, moved)),
+        owed(soon, "-7d"),
+        owed(late, "+14d"),
+        owed(later, "+28d"),
+    ]
+    records = [record(one) for one in (late, later, soon, far, moved)] + [record(done, done_on("2026-11-23"))]
+
+    message = made_of(members, records, now)
+
+    assert [item.milestone for item in message.items] == [
+        "a/later", "a/late", "a/2026-11-30", "a/moved", "a/2027-02-22", "a/2026-11-23",
+    ]  # fmt: skip
+    assert (message.kind, message.subject) == (
+        Kind.MANY, "6 deadlines: 2 passed, 1 due soon, 1 coming, 1 moved, 1 done",
+    )  # fmt: skip
+
+
+def test_a_long_title_is_cut_in_the_subject_alone() -> None:
+    """A subject fits, and the title stays whole in the item."""
+    made = milestone("2026-09", title="x" * 500)
+
+    message = about(made, "-7d")
+
+    assert len(message.subject) == MAX_SUBJECT
+    assert message.subject.endswith("…")
+    assert message.items[0].title == "x" * 500
+
+
+EDTF = st.sampled_from((
+    "2026-09", "2026-09~", "2026?", "2026-Q3%", "2026-40", "2026-37", "202X", "2026-XX", "2026-09-XX",
+    "2026-09-30", "2026-09-30?", "2026-09-30T17:00", "2026-09-30T17:00Z", "../2026-12", "/2026-12",
+    "2026-09/2026-11", "2026-09/..", "2026-09/", "[2026-09,2026-12]", "[..2026-03]", "[2026-09-30,2026-10?]",
+))  # fmt: skip
+
+
+@given(st.lists(EDTF, min_size=1, max_size=3), st.integers(0, 400), st.booleans())
+def test_every_reminder_can_be_composed(deadlines: list[str], late: int, tentative: bool) -> None:
+    """Whatever is claimed, each of its reminders reads whole, and none says "missed"."""
+    made = milestone(*(claim(one, MINISTER) for one in deadlines), tentative=tentative)
+
+    for one in occurrences(made, EVER, NEVER):
+        member = replace(
+            owed(made, "moved", one.at), cause=one.cause, offset=one.offset, window_id=one.stated.window.id
+        )
+        message = made_of([member], [record(made)], one.at + timedelta(days=late))
+        (item,) = message.items
+        said = " ".join((message.subject, item.headline, item.phrase, item.badge, *item.details, item.late))
+        assert all((message.subject, item.headline, item.phrase, item.badge, item.next, item.why))
+        assert "missed" not in said
+        assert "  " not in said
+        assert item.headline[-1] not in ".,;"
+
+
+@given(EDTF, EDTF)
+def test_every_move_can_be_composed(before: str, after: str) -> None:
+    """Whatever moves to whatever, the message says from what to what."""
+    old, new = (milestone(claim(one, MINISTER)) for one in (before, after))
+    now = utc("2026-11-24T06:00")
+    member = owed(new, "moved", now, move=move(old, new))
+
+    (item,) = made_of([member], [record(new, revision=2)], now).items
+
+    assert item.headline
+    assert "from by " not in item.headline
+    assert "to by " not in item.headline
