@@ -61,7 +61,7 @@ def _claims(found: Explanation) -> list[dict[str, object]]:
             "begins": utc_or_none(line.begins),
             "ends": utc_or_none(line.ends),
         }
-        for line in claim_lines(found.milestone, found.at, "")
+        for line in claim_lines(found.milestone, found.at, "", found.done_on)
     ]
 
 

@@ -67,6 +67,11 @@ class Explanation:
     done: Done | None = None
 
     @property
+    def done_on(self) -> date | None:
+        """The local date on which it came about, when the ledger says so."""
+        return self.done.standing.done_on if self.done else None
+
+    @property
     def next(self) -> Planned | None:
         """The first reminder after ``at`` that is really sent; a snooze may hold it back longer."""
         standing = self.done.standing if self.done else NOTHING_SAID

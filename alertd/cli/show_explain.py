@@ -109,7 +109,7 @@ def _others(others: Sequence[str]) -> list[RenderableType]:
 
 
 def _claims(found: Explanation) -> Iterator[RenderableType]:
-    for number, line in enumerate(claim_lines(found.milestone, found.at, "")):
+    for number, line in enumerate(claim_lines(found.milestone, found.at, "", found.done_on)):
         if number:
             yield Text()
         head, *rest = _claim(line, found.milestone.zone)

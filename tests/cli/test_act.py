@@ -86,6 +86,10 @@ def test_done_and_reopen(stage: Staged) -> None:
     assert getattr(standing, "evidence", "") == "https://example.org/proof"
     assert out.endswith("No further reminder. desk had been told of it and will hear so.\n")
 
+    explained = run("explain", "m", *stage.args)
+    assert "Next\n  Nothing: it is done on " in explained.out
+    assert "  Done on " in explained.out
+
     again = run("done", "m", *stage.args)
     assert (again.code, again.out) == (1, "")
     assert again.err.startswith("alertd: t/m is done on ")
