@@ -31,14 +31,26 @@ class Settings(BaseSettings):
     log_level: LogLevel = Field(default="info", description="the least severe log event that is written")
 
     def database_url(self) -> str:
-        """The ledger's URL; by default SQLite in ``$STATE_DIRECTORY``, else in ``$XDG_STATE_HOME/alertd``."""
+        """The ledger's URL; by default SQLite in ``$STATE_DIRECTORY``, else in ``$XDG_STATE_HOME/alertd``.
+
+        Raises:
+            SettingsError: there is neither, nor a home directory.
+        """
         if self.database:
             return self.database
         state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-        if not state:
-            home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-            state = str(Path(home) / "alertd")
-        return f"sqlite:///{Path(state) / 'alertd.sqlite3'}"
+        return f"sqlite:///{(Path(state) if state else _state_home() / 'alertd') / 'alertd.sqlite3'}"
+
+
+def _state_home() -> Path:
+    home = Path(os.environ.get("XDG_STATE_HOME", ""))
+    # The specification of XDG_STATE_HOME has a relative path ignored.
+    if home.is_absolute():
+        return home
+    try:
+        return Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise SettingsError("there is no home directory: set ALERTD_DATABASE or STATE_DIRECTORY") from error
 
 
 def settings(**given: Any) -> Settings:

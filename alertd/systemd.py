@@ -31,7 +31,7 @@ class Systemd:
         usec = environment.get("WATCHDOG_USEC", "")
         return cls(
             address=environment.get("NOTIFY_SOCKET", ""),
-            watchdog_s=int(usec) / 1_000_000 if ours and usec.isdigit() else 0.0,
+            watchdog_s=int(usec) / 1_000_000 if ours and usec.isascii() and usec.isdigit() else 0.0,
         )
 
     def ready(self, status: str) -> None:

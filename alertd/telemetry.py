@@ -41,6 +41,7 @@ class Event(StrEnum):
     NOTIFIER_FAILED = "notifier.failed"
     LEDGER_FAILED = "ledger.failed"
     LEDGER_RECOVERED = "ledger.recovered"
+    LIBRARY_LOGGED = "library.logged"
 
 
 Log = FilteringBoundLogger
@@ -63,11 +64,17 @@ def configure(form: str, level: str, out: TextIO | None = None) -> Log:
         _plain,
     ]
     if console:
-        processors.append(structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=24))
+        # Neither form shows local variables: they hold URLs and secrets.
+        plain = structlog.dev.plain_traceback
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=out.isatty(), pad_event_to=24, exception_formatter=plain
+        )
+        processors.append(renderer)
     else:
+        as_dicts = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         processors += [
-            structlog.processors.dict_tracebacks,
-            structlog.processors.JSONRenderer(sort_keys=True),
+            structlog.processors.ExceptionRenderer(as_dicts),
+            structlog.processors.JSONRenderer(sort_keys=True, default=str),
         ]
     structlog.configure(
         processors=processors,
@@ -75,11 +82,39 @@ def configure(form: str, level: str, out: TextIO | None = None) -> Log:
         logger_factory=structlog.PrintLoggerFactory(file=out),
         cache_logger_on_first_use=True,
     )
-    # Libraries log through the standard library: httpx writes whole URLs, which are secrets.
-    for name in ("httpx", "httpcore", "aiohttp", "apscheduler", "alembic", "sqlalchemy"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     log: Log = structlog.get_logger()
+    _take_over(log)
     return log
+
+
+def _take_over(log: Log) -> None:
+    """What libraries log, and Python's own warnings, as events like any other: no line breaks the form."""
+    root = logging.getLogger()
+    for old in [handler for handler in root.handlers if isinstance(handler, _Library)]:
+        root.removeHandler(old)
+    root.addHandler(_Library(log))
+    logging.captureWarnings(True)
+    # Not below: httpx writes whole URLs, which are secrets.
+    for name in ("", "httpx", "httpcore", "aiohttp", "apscheduler", "alembic", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Library(logging.Handler):
+    """Hands records of the standard library's logging on."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = min(record.levelno, logging.CRITICAL)
+        self._log.log(
+            level,
+            Event.LIBRARY_LOGGED,
+            logger=record.name,
+            text=record.getMessage(),
+            exc_info=record.exc_info or None,
+        )
 
 
 def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
