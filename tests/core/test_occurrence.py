@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alertd.core.deadline import Reading
-from alertd.core.occurrence import Cause, digest, first_instant, labels_of, occurrence_key, occurrences
+from alertd.core.occurrence import Cause, first_instant, labels_of, occurrences
 from tests.core.builders import (
     EVER,
     MINISTER,
@@ -359,33 +359,6 @@ def test_labels() -> None:
         "offset": "+1d",
         "contested": "true",
     }
-
-
-KEY = occurrence_key("iraq/phase-2", "2026-09-01/2026-10-01", "-7d", "desk")
-OTHERS = [
-    ("iraq/phase-1", "2026-09-01/2026-10-01", "-7d", "desk"),
-    ("iraq/phase-2", "2026-09-01/2026-10-02", "-7d", "desk"),
-    ("iraq/phase-2", "2026-09-01/2026-10-01", "-1d", "desk"),
-    ("iraq/phase-2", "2026-09-01/2026-10-01", "-7d", "leads"),
-    # a boundary that moves between two parts is another key
-    ("iraq/phase-22", "026-09-01/2026-10-01", "-7d", "desk"),
-]
-
-
-def test_a_key_is_short_and_plain() -> None:
-    """22 letters and digits, without a dot, and the same for ever: what was sent is known by it."""
-    assert KEY == "5S2oQi4j8guEjE499qMuzg"
-
-
-@pytest.mark.parametrize("parts", OTHERS)
-def test_a_key_depends_on_each_part(parts: tuple[str, str, str, str]) -> None:
-    """Another milestone, window, offset or receiver is another key."""
-    assert occurrence_key(*parts) != KEY
-
-
-def test_a_digest_keeps_its_parts_apart() -> None:
-    """Parts are hashed with their lengths, so that no two lists of parts run together."""
-    assert len({digest("a", "bc"), digest("ab", "c"), digest("abc"), digest("abc", "")}) == 4
 
 
 def test_a_corrected_title_changes_nothing() -> None:

@@ -1,0 +1,314 @@
+"""Decisions about what is due: what goes out, what waits, what has been overtaken, and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from alertd.core.delivery import Decisions, Rules, decide, unwanted
+from alertd.core.ledger import Owed, OwedState, Record
+from alertd.core.milestone import Milestone
+from alertd.core.route import Muted
+from alertd.core.standing import NOTHING_SAID, Standing
+from tests.core.builders import (
+    CATCH_UP,
+    MINISTER,
+    REUTERS,
+    at,
+    claim,
+    contested,
+    done_on,
+    due_at,
+    milestone,
+    move,
+    owed,
+    record,
+    utc,
+)
+
+MADE = milestone(claim("2026-09", MINISTER))
+WINDOW = "2026-09-01/2026-10-01"
+OLD = milestone(claim("2026-08", MINISTER))
+NOW = at("2026-10-08T09:00")
+CANCELLED = Standing(cancelled=True, cancelled_by="Amal")
+ACKED = Standing(ack_until=NOW + timedelta(days=1), ack_windows=(WINDOW,), ack_by="Amal")
+SNOOZED = Standing(snooze_until=NOW + timedelta(days=1), snooze_by="Amal")
+MOVE = move(OLD, MADE)
+
+
+def rules(muted_until: datetime | None = None, *, notifiers: tuple[str, ...] = ("console",)) -> Rules:
+    def muted(_owed: Owed, _record: Record, now: datetime) -> Muted | None:
+        if muted_until is None or now >= muted_until:
+            return None
+        return Muted(until=muted_until, by="mute_time_intervals: weekend")
+
+    return Rules(catch_up=CATCH_UP, notifiers={"desk": notifiers, "leads": notifiers}, muted=muted)
+
+
+def decided(
+    *members: Owed, standing: Standing = NOTHING_SAID, made: Milestone = MADE, now: datetime = NOW,
+    by: Rules | None = None,
+) -> Decisions:  # fmt: skip
+    about = record(made, standing)
+    return decide([(one, about) for one in members], now, by or rules())
+
+
+def states(found: Decisions) -> dict[str, tuple[str, str]]:
+    return {verdict.key: (verdict.state.value, verdict.reason) for verdict in found.verdicts}
+
+
+def test_what_is_due_is_bound() -> None:
+    """A due reminder becomes a delivery for each notifier of its receiver, ready at once."""
+    member = owed(MADE, "+7d")
+
+    found = decided(member, by=rules(notifiers=("slack", "email")))
+
+    assert [(one.channel, one.members, one.bound_at, one.next_at) for one in found.deliveries] == [
+        ("desk/slack", (member.key,), NOW, NOW),
+        ("desk/email", (member.key,), NOW, NOW),
+    ]
+    assert states(found) == {member.key: ("bound", "")}
+
+
+def test_only_the_tightest_goes_out() -> None:
+    """Of all that was missed while off, the last goes out, and the others are recorded as superseded."""
+    members = [owed(MADE, offset) for offset in ("-1d", "0d", "+1d", "+7d")]
+
+    found = decided(*members)
+
+    assert [state for state, _ in states(found).values()] == ["superseded"] * 3 + ["bound"]
+    assert found.deliveries[0].members == (members[-1].key,)
+
+
+def test_the_tightest_is_of_each_receiver() -> None:
+    """What one receiver is owed overtakes nothing that another is owed."""
+    early, late = owed(MADE, "+1d", receiver="leads"), owed(MADE, "+7d")
+
+    found = decided(early, late)
+
+    assert [one.receiver for one in found.deliveries] == ["leads", "desk"]
+
+
+def test_two_at_one_instant_both_go_out() -> None:
+    """Reminders of two windows that are due at the same instant are one delivery."""
+    made = milestone(claim("2026-09-30", MINISTER), claim("2026-10-06", REUTERS))
+    members = (
+        owed(made, "0d", of="2026-09-30"),
+        owed(made, "-7d", due_at(made, "0d", "2026-09-30"), of="2026-10-06"),
+    )
+
+    found = decided(*members, made=made, now=members[0].at)
+
+    assert len(found.deliveries) == 1
+    assert set(found.deliveries[0].members) == {one.key for one in members}
+
+
+def test_what_is_older_than_the_catch_up_expires() -> None:
+    """Exactly the catch-up time is still sent; a second more is recorded as expired."""
+    member = owed(MADE, "+7d")
+
+    in_time = decided(member, now=member.at + CATCH_UP)
+    too_late = decided(member, now=member.at + CATCH_UP + timedelta(seconds=1))
+
+    assert states(in_time) == {member.key: ("bound", "")}
+    assert states(too_late) == {member.key: ("expired", "35 days late")}
+
+
+def test_what_expired_overtakes_nothing() -> None:
+    """A ladder that is too old expires as a whole; nothing of it is called superseded."""
+    members = [owed(MADE, offset) for offset in ("-1d", "+1d")]
+
+    found = decided(*members, now=at("2027-10-08T09:00"))
+
+    assert {state for state, _ in states(found).values()} == {"expired"}
+
+
+def test_news_never_expires() -> None:
+    """That a date moved is told however late."""
+    member = owed(MADE, "moved", NOW - timedelta(days=400), move=MOVE)
+
+    assert states(decided(member)) == {member.key: ("bound", "")}
+
+
+def test_muted_is_deferred_and_sent_once_afterwards() -> None:
+    """A mute keeps it pending until its end; then it goes out, and the reason goes with it."""
+    member = owed(MADE, "+7d")
+    end = NOW + timedelta(days=2)
+
+    (waits,) = decided(member, by=rules(end)).verdicts
+    waiting = replace(member, wake_at=end, reason=waits.reason)
+    sent = decided(waiting, now=end, by=rules(end))
+
+    assert (waits.state, waits.wake_at, waits.reason) == (
+        OwedState.PENDING, end, "muted by mute_time_intervals: weekend",
+    )  # fmt: skip
+    assert states(sent) == {member.key: ("bound", "muted by mute_time_intervals: weekend")}
+    assert len(sent.deliveries) == 1
+
+
+def test_of_what_a_mute_held_back_the_last_is_sent() -> None:
+    """At the end of the mute what is still true is sent, once."""
+    end = at("2026-10-08T09:00")
+    early = owed(MADE, "+1d", wake_at=end, reason="muted by mute_time_intervals: weekend")
+    late = owed(MADE, "+7d")
+
+    found = decided(early, late, now=end)
+
+    assert [state for state, _ in states(found).values()] == ["superseded", "bound"]
+
+
+def test_the_wait_does_not_count_as_age() -> None:
+    """What was muted for longer than the catch-up time is sent at its end all the same."""
+    end = NOW + timedelta(days=100)
+    member = owed(MADE, "+7d", wake_at=end)
+
+    assert states(decided(member, now=end)) == {member.key: ("bound", "")}
+
+
+def test_snoozed_is_deferred() -> None:
+    """A snooze keeps it pending until its end, and says whose it is."""
+    member = owed(MADE, "+7d")
+
+    (found,) = decided(member, standing=SNOOZED).verdicts
+
+    assert (found.state, found.wake_at, found.reason) == (
+        OwedState.PENDING, SNOOZED.snooze_until, "snoozed by Amal",
+    )  # fmt: skip
+
+
+def test_a_snooze_that_is_over_holds_nothing() -> None:
+    """From its end on the reminders come."""
+    member = owed(MADE, "+7d")
+
+    found = decided(member, standing=replace(SNOOZED, snooze_until=NOW))
+
+    assert states(found) == {member.key: ("bound", "")}
+
+
+def test_a_snooze_ends_in_a_mute() -> None:
+    """What a snooze let go may have to wait for a mute, and then says so."""
+    member = owed(MADE, "+7d", reason="snoozed by Amal", wake_at=NOW)
+
+    (found,) = decided(member, by=rules(NOW + timedelta(hours=1))).verdicts
+
+    assert (found.state, found.reason) == (OwedState.PENDING, "muted by mute_time_intervals: weekend")
+
+
+def test_news_is_overtaken_by_no_reminder() -> None:
+    """A moved message goes out beside a later reminder, and overtakes none itself."""
+    moved, reminder = owed(MADE, "moved", NOW - timedelta(days=20), move=MOVE), owed(MADE, "+7d")
+
+    found = decided(moved, reminder)
+
+    assert {state for state, _ in states(found).values()} == {"bound"}
+    assert len(found.deliveries) == 1
+
+
+def test_news_waits_for_a_mute_and_for_no_snooze() -> None:
+    """Who snoozed the reminders still wants to know that the date moved."""
+    moved = owed(MADE, "moved", NOW, move=MOVE)
+
+    snoozed = decided(moved, standing=SNOOZED)
+    muted = decided(moved, by=rules(NOW + timedelta(days=1)))
+
+    assert states(snoozed) == {moved.key: ("bound", "")}
+    assert [one.state for one in muted.verdicts] == [OwedState.PENDING]
+
+
+def test_a_receiver_without_a_notifier() -> None:
+    """There is no way to tell it: that is recorded, with the reason."""
+    member = owed(MADE, "+7d")
+
+    found = decided(member, by=rules(notifiers=()))
+
+    assert (found.deliveries, states(found)) == (
+        (), {member.key: ("suppressed", "the receiver has no notifier")},
+    )  # fmt: skip
+
+
+def test_every_one_that_is_looked_at_has_a_verdict() -> None:
+    """Nothing is decided in silence."""
+    members = [owed(MADE, offset) for offset in ("-90d", "-7d", "+1d", "+7d")]
+
+    found = decided(*members)
+
+    assert {one.key for one in found.verdicts} == {one.key for one in members}
+    assert all(one.reason for one in found.verdicts if one.state is not OwedState.BOUND)
+
+
+TOLD = owed(MADE, "moved", NOW, move=MOVE)
+REMINDER = owed(MADE, "+7d")
+FINISHED = owed(MADE, "done", NOW)
+CONTESTED = contested()
+
+# what is owed, the record, why it must not be sent any more
+UNWANTED: list[tuple[str, Owed, Record, str]] = [
+    ("open", REMINDER, record(MADE), ""),
+    ("withdrawn", REMINDER, record(MADE, withdrawn=True), "the milestone was withdrawn"),
+    ("cancelled", REMINDER, record(MADE, CANCELLED), "cancelled by Amal"),
+    ("done", REMINDER, record(MADE, done_on("2026-10-03")), "done on 2026-10-03"),
+    ("acked", REMINDER, record(MADE, ACKED), "acknowledged by Amal"),
+    ("ack expired", REMINDER, record(MADE, replace(ACKED, ack_until=NOW)), ""),
+    # an acknowledgement was given to a date: with another one it no longer holds
+    (
+        "ack of another date",
+        REMINDER,
+        record(MADE, replace(ACKED, ack_windows=("2026-08-01/2026-09-01",))),
+        "",
+    ),
+    ("ack of one of two", owed(CONTESTED, "+7d", of="2026-09"), record(CONTESTED, ACKED), ""),
+    (
+        "ack of more than there is",
+        REMINDER,
+        record(MADE, replace(ACKED, ack_windows=("2026-08-01/2026-09-01", WINDOW))),
+        "acknowledged by Amal",
+    ),
+    ("the date moved", owed(OLD, "+7d"), record(MADE), "the deadline moved"),
+    # news of a move: stopped by the next move, and by nothing milder than a closing
+    ("moved", TOLD, record(MADE), ""),
+    ("moved and acked", TOLD, record(MADE, ACKED), ""),
+    ("moved again", TOLD, record(OLD), "it moved again"),
+    ("moved and became contested", TOLD, record(CONTESTED), "it moved again"),
+    ("moved and done", TOLD, record(MADE, done_on("2026-10-03")), "done on 2026-10-03"),
+    ("moved and withdrawn", TOLD, record(MADE, withdrawn=True), "the milestone was withdrawn"),
+    # news that it is done: stopped by a reopening alone
+    ("told done", FINISHED, record(MADE, done_on("2026-10-03")), ""),
+    ("told done of another date", FINISHED, record(OLD, done_on("2026-10-03")), ""),
+    ("reopened", FINISHED, record(MADE), "it was reopened"),
+]
+
+
+@pytest.mark.parametrize(
+    ("member", "about", "expected"), [row[1:] for row in UNWANTED], ids=[row[0] for row in UNWANTED]
+)
+def test_unwanted(member: Owed, about: Record, expected: str) -> None:
+    """What people have said, and where the date has gone, stops what must not be sent, with the reason."""
+    assert unwanted(member, about, NOW) == expected
+
+
+def test_what_is_unwanted_is_suppressed_with_the_reason() -> None:
+    """The verdict keeps the reason, and what is suppressed overtakes nothing."""
+    stale = owed(OLD, "+28d", NOW)
+    current = owed(MADE, "+1d")
+
+    found = decided(stale, current)
+
+    assert states(found) == {
+        stale.key: ("suppressed", "the deadline moved"),
+        current.key: ("bound", ""),
+    }
+
+
+def test_a_year_old_import_makes_no_flood() -> None:
+    """Ten thousand imported milestones of last year are recorded, and none of them is sent."""
+    made = [milestone("2025-09-30", id=f"old/{number}") for number in range(1000)]
+    due = [
+        (owed(one, offset, utc("2025-10-01T06:00")), record(one)) for one in made for offset in ("0d", "+1d")
+    ]
+
+    found = decide(due, NOW, rules())
+
+    assert found.deliveries == ()
+    assert {one.state for one in found.verdicts} == {OwedState.EXPIRED}

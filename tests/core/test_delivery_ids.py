@@ -1,0 +1,161 @@
+"""Deliveries: their ids and chunks, and which of their members may still be sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alertd.core.delivery import MAX_MEMBERS, Rules, decide, deliver, delivery_id, live_members
+from alertd.core.ledger import Owed
+from tests.core.builders import CATCH_UP, MINISTER, at, claim, done_on, lease, milestone, owed, record
+
+MADE = milestone(claim("2026-09", MINISTER))
+OTHER = milestone(claim("2026-09", MINISTER), id="iraq/phase-1")
+NOW = at("2026-10-08T09:00")
+RULES = Rules(catch_up=CATCH_UP, notifiers={"desk": ("console",)}, muted=lambda *_: None)
+
+
+def several(number: int) -> list[Owed]:
+    one = owed(MADE, "+7d")
+    return [replace(one, key=f"key{n:04}", milestone=f"iraq/{n:04}") for n in range(number)]
+
+
+def bound(members: Sequence[Owed]) -> list[tuple[str, tuple[str, ...]]]:
+    about = {one.milestone: record(replace(MADE, id=one.milestone)) for one in members}
+    found = decide([(one, about[one.milestone]) for one in members], NOW, RULES)
+    return [(one.id, one.members) for one in found.deliveries]
+
+
+# how many are due, how large the deliveries are
+CHUNKS = [
+    (1, [1]),
+    (MAX_MEMBERS, [MAX_MEMBERS]),
+    (MAX_MEMBERS + 1, [MAX_MEMBERS, 1]),
+    (2 * MAX_MEMBERS + 50, [MAX_MEMBERS, MAX_MEMBERS, 50]),
+]
+
+
+@pytest.mark.parametrize(("number", "expected"), CHUNKS)
+def test_what_is_due_together_goes_out_together(number: int, expected: list[int]) -> None:
+    """One receiver's group is one delivery, up to the bound, and each occurrence is in exactly one."""
+    members = several(number)
+
+    found = bound(members)
+
+    assert [len(keys) for _, keys in found] == expected
+    assert sorted(key for _, keys in found for key in keys) == [one.key for one in members]
+    assert len({name for name, _ in found}) == len(expected)
+
+
+@given(st.permutations(several(7)))
+def test_ids_do_not_depend_on_the_order(members: list[Owed]) -> None:
+    """Whoever looks, in whatever order the ledger gives it, reaches the same ids."""
+    assert bound(members) == bound(several(7))
+
+
+def test_ids_do_not_depend_on_titles() -> None:
+    """A corrected title or note makes no other delivery of it."""
+    member = owed(MADE, "+7d")
+    corrected = replace(MADE, title="Corrected", claims=(claim("2026-09", MINISTER, note="new"),))
+
+    before, after = (
+        decide([(member, record(one))], NOW, RULES).deliveries[0].id for one in (MADE, corrected)
+    )
+
+    assert before == after
+
+
+def test_groups_are_apart() -> None:
+    """What differs in the labels of `group_by` is told apart."""
+    members = several(2)
+    members[1] = replace(members[1], group=(("timeline", "other"),))
+
+    assert [len(keys) for _, keys in bound(members)] == [1, 1]
+
+
+NAMES = st.text(max_size=12)
+
+
+@given(NAMES, NAMES, st.lists(NAMES, max_size=4))
+def test_an_id_holds_no_dot_and_nothing_a_user_wrote(receiver: str, notifier: str, keys: list[str]) -> None:
+    """Whatever receivers are called, the id is msg_ and 22 letters and digits."""
+    found = delivery_id(receiver, notifier, keys)
+
+    assert re.fullmatch(r"msg_[0-9A-Za-z]{22}", found)
+
+
+def test_an_id_is_the_same_for_ever() -> None:
+    """A receiver that drops repeats by the id can rely on it over versions."""
+    assert delivery_id("desk", "console", ("a", "b")) == "msg_0KMpB0lUaGxX2ofrWo9wNh"
+
+
+# what differs from ("desk", "console", ("a", "b")), in one part
+APART = [
+    ("leads", "console", ("a", "b")),
+    ("desk", "slack", ("a", "b")),
+    ("desk", "console", ("a",)),
+    ("desk", "console", ("ab",)),
+    ("desk", "console", ("b", "a")),
+    ("deskc", "onsole", ("a", "b")),
+]
+
+
+@pytest.mark.parametrize("parts", APART)
+def test_an_id_depends_on_each_part(parts: tuple[str, str, tuple[str, ...]]) -> None:
+    """Another receiver, notifier or content is another delivery."""
+    assert delivery_id(*parts) != delivery_id("desk", "console", ("a", "b"))
+
+
+def test_what_stands_in_for_another_is_a_delivery_of_its_own() -> None:
+    """The fallback's copy has another id than one that was sent there for its own sake."""
+    members = [owed(MADE, "+7d")]
+
+    (own,) = deliver("desk", ["console"], members, NOW)
+    (instead,) = deliver("desk", ["console"], members, NOW, fallback_for="leads/webhook")
+
+    assert own.id != instead.id
+    assert (own.fallback_for, instead.fallback_for) == ("", "leads/webhook")
+
+
+def test_all_members_that_are_still_true_are_kept() -> None:
+    """Just before each attempt nothing is dropped without a reason."""
+    members = [owed(MADE, "+7d"), owed(OTHER, "+7d")]
+
+    kept, why_not = live_members(lease(members, [record(MADE), record(OTHER)]), NOW)
+
+    assert (list(kept), why_not) == (members, "")
+
+
+def test_what_was_said_since_counts() -> None:
+    """Who says between two attempts that it is done gets no reminder of it any more."""
+    members = [owed(MADE, "+7d"), owed(OTHER, "+7d")]
+    held = lease(members, [record(MADE, done_on("2026-10-07")), record(OTHER)])
+
+    kept, why_not = live_members(held, NOW)
+
+    assert ([one.milestone for one in kept], why_not) == (
+        ["iraq/phase-1"], "iraq/phase-2 +7d: done on 2026-10-07",
+    )  # fmt: skip
+
+
+def test_what_a_newer_one_has_overtaken_is_left_out() -> None:
+    """Retries of a reminder stop when a newer one has taken its place; all reasons are kept."""
+    members = [owed(MADE, "+1d"), owed(OTHER, "+1d")]
+    held = lease(
+        members,
+        [record(MADE), record(OTHER, withdrawn=True)],
+        overtaken=frozenset({members[0].key}),
+    )
+
+    kept, why_not = live_members(held, NOW + timedelta(days=1))
+
+    assert kept == ()
+    assert why_not == (
+        "iraq/phase-2 +1d: overtaken by a newer one; iraq/phase-1 +1d: the milestone was withdrawn"
+    )
