@@ -6,9 +6,13 @@
     │   ├── DurationError          core/duration.py
     │   ├── MatcherError           core/matcher.py
     │   ├── IntervalError          core/interval.py
-    │   └── RecurrenceError        core/recurrence.py
+    │   ├── RecurrenceError        core/recurrence.py
+    │   └── RateError              core/flow.py
     ├── DefinitionsError           one or more problems in the files people write
     ├── SettingsError              the environment or a command line option is wrong
+    ├── SecretUnreadable           notify/secret.py: a file that should hold a secret cannot be read
+    ├── NotifierUnusable           notify/registry.py: an installed notifier cannot be imported
+    ├── TimelineMissing            demo/shipped.py: the package was built without its timeline
     ├── UnknownMilestone           no milestone of that id is loaded or in the ledger
     ├── UnknownReceiver            no receiver of that name is configured
     ├── UnknownDelivery            no delivery of that id is in the ledger
@@ -66,6 +70,10 @@ class IntervalError(ParseError):
 
 class RecurrenceError(ParseError):
     """Not a recurrence rule that alertd can expand."""
+
+
+class RateError(ParseError):
+    """Not a rate such as ``1/s``."""
 
 
 class DefinitionsError(AlertdError):
