@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from alertd.core.delivery import NEWS
@@ -67,6 +68,11 @@ def why_sentence(owed: Owed, milestone: Milestone, route: Route) -> str:
 
 
 def _path(match: Match) -> str:
-    if not match.matchers:
-        return f"{match.path}, which takes everything"
-    return f"{match.path}, which takes {listing([str(matcher) for matcher in match.matchers])}"
+    takes = listing([str(matcher) for matcher in match.matchers]) or "everything"
+    return f"{route_name(match.path)}, which takes {takes}"
+
+
+def route_name(path: str) -> str:
+    """``route.routes[0].routes[2]`` as ``route 1.3``: the third below the first, as people count."""
+    places = [str(int(number) + 1) for number in re.findall(r"\[([0-9]+)\]", path)]
+    return f"route {'.'.join(places)}" if places else "the root route"

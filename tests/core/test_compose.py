@@ -16,7 +16,7 @@ from alertd.core.matcher import parse_matcher
 from alertd.core.message import Kind, Message, Tone
 from alertd.core.milestone import Milestone, State
 from alertd.core.occurrence import Cause, occurrences
-from alertd.core.reasons import LATE_FROM
+from alertd.core.reasons import LATE_FROM, route_name
 from alertd.core.route import Route
 from tests.core.builders import (
     EVER,
@@ -138,9 +138,23 @@ def test_why_by_a_route() -> None:
     message = made_of([member], [record(made)], member.at, replace(ROOT, routes=(leads,)))
 
     assert message.items[0].why == (
-        'Sent to leads by route.routes[0], which takes country="iraq":'
+        'Sent to leads by route 1, which takes country="iraq":'
         " policy default reminds 1 day after the deadline."
     )
+
+
+# a route's place in the configuration, how it is called
+ROUTES = [
+    ("route", "the root route"),
+    ("route.routes[0]", "route 1"),
+    ("route.routes[2].routes[0]", "route 3.1"),
+]
+
+
+@pytest.mark.parametrize(("path", "expected"), ROUTES)
+def test_the_name_of_a_route(path: str, expected: str) -> None:
+    """Routes are counted as people count."""
+    assert route_name(path) == expected
 
 
 # a cause, the reason when no route leads to the receiver any more
