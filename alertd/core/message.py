@@ -53,8 +53,8 @@ class ClaimLine:
     Attributes:
         phrase: as it was given: ``by September 2026``; never a made-up day.
         edtf: the same as canonical EDTF.
-        status: ``passed 55 days ago``, ``due in 37 days``, ``not counted``; once it is done ``done 3 days after``;
-            "" for what has no end.
+        status: ``passed 55 days ago``, ``due in 37 days``, ``not counted``; once it is
+            done, ``done 3 days after``; "" for what has no end.
         days: calendar days from today to the last day of the window; negative once it has passed.
         begins, ends: the half-open window as aware UTC instants; None where it has no bound.
         live: False for a deprecated claim, which never reminds and is still shown.
