@@ -57,6 +57,7 @@ class World:
         signature: changes whenever a definition file does; cheap, asked every two seconds.
         build: the notifiers of a configuration, by channel.
         drain_s: how long to wait for sends in flight when told to stop.
+        files_every_s: how often ``signature`` is asked.
     """
 
     ledger: Ledger
@@ -68,6 +69,7 @@ class World:
     node: str
     systemd: Systemd = field(default_factory=Systemd)
     drain_s: float = 20.0
+    files_every_s: float = FILES_EVERY_S
 
 
 class Daemon:
@@ -282,7 +284,7 @@ class Daemon:
 
     def _schedule_chores(self, scheduler: AsyncIOScheduler) -> None:
         for name, seconds in (
-            ("files", FILES_EVERY_S),
+            ("files", self._world.files_every_s),
             ("ledger", LEDGER_EVERY_S),
             ("report", REPORT_EVERY_S),
             ("reconcile", RECONCILE_EVERY_S),

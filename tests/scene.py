@@ -9,6 +9,7 @@ assert scene.told() == ["2026-09-23T09:00 desk t/m -7d", ...]
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -286,19 +287,27 @@ class Scene:
 
 
 class Watched:
-    """A ledger that writes down which of its methods were called."""
+    """A ledger that writes down which of its methods were called, and rings each time."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.calls: list[str] = []
+        self.called = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
         self.calls.append(name)
+        self.called.set()
         return getattr(self._ledger, name)
 
     @property
     def writes(self) -> list[str]:
         return [name for name in self.calls if name in {"apply", "bind", "settle", "act", "retry", "report"}]
+
+    async def until_called(self, name: str, times: int = 1, limit_s: float = 10) -> None:
+        async with asyncio.timeout(limit_s):
+            while self.calls.count(name) < times:
+                self.called.clear()
+                await self.called.wait()
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ class Gate:
 
     def __init__(self, *, is_open: bool = False) -> None:
         self.opened = asyncio.Event()
+        self.rung = asyncio.Event()
         self.entered: list[str] = []
         self.answered: list[str] = []
         self.most = 0
@@ -36,6 +37,7 @@ class Gate:
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
         self.entered.append(message.id)
+        self.rung.set()
         self.most = max(self.most, len(self.entered) - len(self.answered))
         await self.opened.wait()
         self.answered.append(message.id)

@@ -38,7 +38,7 @@ def moved_news(record: Record, after: Record, owed: Sequence[Owed], config: Conf
     """
     waiting = [one for one in owed if one.cause is Cause.MOVED and one.state is OwedState.PENDING]
     called_off = tuple((one.key, "it moved again within the damping time") for one in waiting)
-    told = {one.receiver for one in owed if one.told_at is not None or one.state is OwedState.BOUND}
+    told = _told(owed)
     near = told or waiting or _within_horizon(record.milestone, after.milestone, now)
     if record.standing.closed or not near:
         return News(called_off=called_off)
@@ -72,7 +72,7 @@ def returned_news(record: Record, owed: Sequence[Owed]) -> News:
 
 def done_news(record: Record, owed: Sequence[Owed], config: Config, now: datetime) -> tuple[Owed, ...]:
     """The done messages for those who were told something of this milestone."""
-    told = {one.receiver for one in owed if one.told_at is not None}
+    told = _told(owed)
     slot = str(int(now.timestamp() * 1_000_000))
     return tuple(
         _news(Cause.DONE, record.id, slot, receiver, group, now)
@@ -88,6 +88,11 @@ def released(owed: Iterable[Owed]) -> tuple[Owed, ...]:
         for one in owed
         if one.state is OwedState.PENDING and one.wake_at > one.at
     )
+
+
+def _told(owed: Iterable[Owed]) -> set[str]:
+    """Who was told something, or may have been: what is bound may be on its way."""
+    return {one.receiver for one in owed if one.told_at is not None or one.state is OwedState.BOUND}
 
 
 def _news_receivers(
