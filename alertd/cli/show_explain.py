@@ -15,10 +15,10 @@ from alertd.cli.show_plan import local_text, stated_words
 from alertd.cli.show_reminders import delivery_lines, reminder_tables, route_lines
 from alertd.cli.show_standing import standing_lines
 from alertd.core.claims import claim_lines, contested_sentence
-from alertd.core.compose import standings
 from alertd.core.config import Config
 from alertd.core.message import ClaimLine
 from alertd.core.milestone import Rank, State, is_contested, live_claims, operative_windows, stated_windows
+from alertd.core.subject import standings
 from alertd.core.wording import count, day_text, instant_text, listing, offset_words, sentence
 
 STATE_STYLE = {

@@ -11,24 +11,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from alertd.core.claims import accounts_of, claim_lines, contested_sentence
-from alertd.core.deadline import Qualifier, deadline_name, deadline_phrase
+from alertd.core.deadline import Qualifier, deadline_name
 from alertd.core.ledger import Delivery, Lease, Owed, Record
 from alertd.core.message import Item, Kind, Message, Tone
 from alertd.core.milestone import (
-    Milestone,
     StatedWindow,
     is_contested,
-    operative_windows,
     state_of,
     stated_windows,
 )
-from alertd.core.news import before_sentence, moved_headline, moved_subject, opens_headline, opens_subject
+from alertd.core.news import before_sentence, gone_and_new, moved_headline, opens_headline
 from alertd.core.occurrence import Cause
 from alertd.core.reasons import late_sentence, next_sentence, why_sentence
 from alertd.core.route import Route
+from alertd.core.subject import cut, standings, stated_for, subject_of, subject_of_many
 from alertd.core.wording import (
     by_account,
-    capital,
     count,
     day_text,
     days_until,
@@ -38,7 +36,6 @@ from alertd.core.wording import (
     status_of,
 )
 
-MAX_SUBJECT = 150
 SOON_DAYS = 7
 
 _WEIGHT = {
@@ -80,15 +77,15 @@ def compose(lease: Lease, members: Sequence[Owed], now: datetime, around: Circum
     for owed in members:
         by_milestone.setdefault(owed.milestone, []).append(owed)
     items = sorted(
-        (_item(lease.records[name], owed, now, around) for name, owed in by_milestone.items()),
+        (_item(lease.records[name], owed, delivery, now, around) for name, owed in by_milestone.items()),
         key=_urgency,
     )
     intro = _stand_in(delivery)
     if len(items) == 1:
         ((name, its_owed),) = by_milestone.items()
-        subject = _subject(items[0], lease.records[name], its_owed, now)
+        subject = subject_of(items[0], lease.records[name].milestone, its_owed, now)
         return _message(delivery, Kind.SINGLE, subject, now, attempt, items=tuple(items), intro=intro)
-    subject = _subject_of_many(items)
+    subject = subject_of_many(items)
     return _message(delivery, Kind.MANY, subject, now, attempt, items=tuple(items), intro=intro)
 
 
@@ -117,8 +114,9 @@ def _message(
         receiver=delivery.receiver,
         channel=delivery.channel,
         kind=kind,
-        subject=_cut(subject),
+        subject=cut(subject),
         at=now,
+        since=delivery.bound_at,
         attempt=attempt,
         intro=intro,
         items=items,
@@ -126,10 +124,12 @@ def _message(
     )
 
 
-def _item(record: Record, owed: Sequence[Owed], now: datetime, around: Circumstances) -> Item:
+def _item(
+    record: Record, owed: Sequence[Owed], delivery: Delivery, now: datetime, around: Circumstances
+) -> Item:
     milestone = record.milestone
     main = max(owed, key=lambda one: (_WEIGHT[one.cause], one.at))
-    stated = _stated(milestone, main)
+    stated = stated_for(milestone, main)
     contested = is_contested(milestone)
     return Item(
         milestone=milestone.id,
@@ -146,25 +146,21 @@ def _item(record: Record, owed: Sequence[Owed], now: datetime, around: Circumsta
         revision=record.revision,
         zone=milestone.zone.key,
         details=tuple(_details(record, main, owed, now)),
+        contradiction=contested_sentence(milestone) if contested else "",
         late=late_sentence(main, milestone, now),
         next=next_sentence(around.upcoming.get(milestone.id), record),
-        why=why_sentence(main, milestone, around.route),
+        why=why_sentence(main, milestone, around.route, delivery),
         claims=claim_lines(milestone, now, stated.window.id if stated else "", record.standing.done_on),
         contested=contested,
         tentative=milestone.tentative,
         description=milestone.description,
         url=milestone.url,
         labels=milestone.labels,
+        move=main.move,
+        done_on=record.standing.done_on,
+        evidence=record.standing.evidence,
         keys=tuple(one.key for one in owed),
     )
-
-
-def _stated(milestone: Milestone, owed: Owed) -> StatedWindow | None:
-    stated = operative_windows(milestone)
-    for one in stated:
-        if one.window.id == owed.window_id:
-            return one
-    return stated[0] if stated else None
 
 
 def _headline(record: Record, owed: Owed, stated: StatedWindow | None, now: datetime) -> str:
@@ -185,20 +181,6 @@ def _headline(record: Record, owed: Owed, stated: StatedWindow | None, now: date
     return standings(milestone, now)
 
 
-def standings(milestone: Milestone, now: datetime) -> str:
-    """Where each live window stands, on whose word: ``Passed 55 days ago by the minister's account; ...``."""
-    return capital("; ".join(_standing_of(one, now) for one in stated_windows(milestone)))
-
-
-def _standing_of(stated: StatedWindow, now: datetime) -> str:
-    account = by_account(accounts_of(stated))
-    claim = stated.claims[0]
-    if stated.window.ends is None:
-        phrase = deadline_phrase(claim.deadline, claim.reading)
-        return f"{phrase}, {account}" if account else phrase
-    return status_of(stated.claims, stated.window, now, account)
-
-
 def _is_last_day(stated: StatedWindow, now: datetime) -> bool:
     """Whether today is the last day of a window of several days that has a plain name."""
     deadline = stated.claims[0].deadline
@@ -210,19 +192,19 @@ def _details(record: Record, main: Owed, owed: Sequence[Owed], now: datetime) ->
     milestone = record.milestone
     said: list[str] = []
     if main.cause is Cause.DONE and record.standing.evidence:
-        said.append(f"Evidence: {record.standing.evidence}")
+        evidence = f"Evidence: {record.standing.evidence}"
+        # A full stop after a link would be taken for a part of it.
+        said.append(evidence if "://" in evidence else sentence(evidence))
     if main.cause is Cause.MOVED and main.move is not None:
         said.append(before_sentence(main.move))
     for one in owed:
         if one.cause is Cause.OPENS and one is not main:
-            stated = _stated(milestone, one)
+            stated = stated_for(milestone, one)
             if stated is not None:
                 said.append(sentence(opens_headline(stated)))
     # The headline of anything else says already where each claim stands.
     if main.cause in (Cause.OPENS, Cause.MOVED) and any(one.window.ends for one in stated_windows(milestone)):
         said.append(sentence(standings(milestone, now)))
-    if is_contested(milestone):
-        said.append(contested_sentence(milestone))
     if milestone.tentative and main.cause is not Cause.DONE:
         said.append("Tentative: agreed but not signed.")
     return [one for one in said if one]
@@ -230,7 +212,8 @@ def _details(record: Record, main: Owed, owed: Sequence[Owed], now: datetime) ->
 
 def _phrase(record: Record, owed: Owed, stated: StatedWindow | None) -> str:
     if owed.cause is Cause.MOVED and owed.move is not None:
-        return either([value.phrase for value in owed.move.after]) or "no date"
+        _, new = gone_and_new(owed.move)
+        return either([value.phrase for value in new or owed.move.after]) or "no date"
     for value in record.values:
         if value.window_id == owed.window_id:
             return value.phrase
@@ -272,43 +255,7 @@ def _stand_in(delivery: Delivery) -> str:
     return f"You get this in place of {delivery.fallback_for}, which could not be reached."
 
 
-def _subject(item: Item, record: Record, owed: Sequence[Owed], now: datetime) -> str:
-    """What a list of mails or a notification shows: how far away, by when as given, what."""
-    if item.cause is Cause.DONE:
-        return f"Done: {item.title}"
-    windows = stated_windows(record.milestone)
-    main = next((one for one in owed if one.cause is item.cause), None)
-    if item.cause is Cause.MOVED and main is not None and main.move is not None:
-        start = moved_subject(main.move)
-    elif item.cause is Cause.OPENS and main is not None:
-        stated = _stated(record.milestone, main)
-        start = opens_subject(stated) if stated else "Begun"
-    else:
-        start = capital(either([status_of(one.claims, one.window, now) or "no end" for one in windows]))
-        if not item.contested:
-            # That it is uncertain has just been said.
-            start += f" ({item.phrase.replace(' (uncertain)', '')})"
-    return f"{start}{' (contested)' if item.contested else ''}: {item.title}"
-
-
-def _subject_of_many(items: Sequence[Item]) -> str:
-    names = {
-        Tone.LATE: "passed",
-        Tone.SOON: "due soon",
-        Tone.CALM: "coming",
-        Tone.MOVED: "moved",
-        Tone.DONE: "done",
-    }
-    counts = [(sum(item.tone is tone for item in items), name) for tone, name in names.items()]
-    parts = ", ".join(f"{number} {name}" for number, name in counts if number)
-    return f"{count(len(items), 'deadline')}: {parts}"
-
-
 def _urgency(item: Item) -> tuple[int, float, str]:
     order = (Tone.LATE, Tone.SOON, Tone.MOVED, Tone.CALM, Tone.DONE)
     days = [claim.days for claim in item.claims if claim.headline and claim.days is not None]
     return (order.index(item.tone), float(min(days, default=0)), item.milestone)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_SUBJECT else text[: MAX_SUBJECT - 1] + "…"

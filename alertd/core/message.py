@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
+from alertd.core.ledger import Move
 from alertd.core.milestone import State
 from alertd.core.occurrence import Cause
 
@@ -84,7 +85,11 @@ class Item:
         phrase: what it is about, as given: ``by September 2026``.
         badge: the same in two or three words: ``in 37 days``, ``55 days past``, ``moved``.
         details: further sentences in the order to be read, each with its full stop: what has
-            begun, what contradicts, what was before, that it is tentative.
+            begun, what was before, that it is tentative.
+        contradiction: the live claims that contradict each other, a sentence, for a channel that
+            does not list the claims; "" when it is not contested.
+        move: for the cause ``moved``, what it was and what it is.
+        done_on, evidence: for the cause ``done``.
         late: how late this reminder is and why, a sentence; "" when it is on time.
         next: when the next reminder comes, a sentence; "" when there is none.
         why: why this receiver gets it, a sentence.
@@ -106,6 +111,7 @@ class Item:
     revision: int
     zone: str
     details: tuple[str, ...] = ()
+    contradiction: str = ""
     late: str = ""
     next: str = ""
     why: str = ""
@@ -115,6 +121,9 @@ class Item:
     description: str = ""
     url: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    move: Move | None = None
+    done_on: date | None = None
+    evidence: str = ""
     keys: tuple[str, ...] = ()
 
 
@@ -127,7 +136,8 @@ class Message:
         subject: at most 150 characters, for a subject line or a notification.
         intro: a sentence above the items of a message about many, or of one that stands in for
             another receiver's; "" otherwise.
-        at: when it was composed, an aware UTC instant.
+        at: when it was composed, an aware UTC instant: what "in 37 days" counts from.
+        since: when the delivery was written down, an aware UTC instant; the same over retries.
         attempt: from 1.
         lines: the body of a notice or a test, a sentence each.
     """
@@ -138,6 +148,7 @@ class Message:
     kind: Kind
     subject: str
     at: datetime
+    since: datetime
     attempt: int = 1
     intro: str = ""
     items: tuple[Item, ...] = ()

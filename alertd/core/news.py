@@ -43,7 +43,7 @@ def opens_subject(stated: StatedWindow) -> str:
 
 def moved_headline(move: Move) -> str:
     """``Moved from September 2026 to the end of 2026, 92 days later, on the word of Reuters``."""
-    gone, new = _gone_and_new(move)
+    gone, new = gone_and_new(move)
     pairs = _paired(gone, new)
     if pairs:
         return "Moved " + "; ".join(_step(before, after) for before, after in pairs)
@@ -72,7 +72,7 @@ def before_sentence(move: Move) -> str:
 
 def moved_subject(move: Move) -> str:
     """``Moved from September 2026 to the end of 2026``."""
-    gone, new = _gone_and_new(move)
+    gone, new = gone_and_new(move)
     if gone and new:
         return (
             f"Moved from {either([_unby(one.phrase) for one in gone])}"
@@ -97,7 +97,8 @@ def _own_name(deadline: Deadline) -> str:
     return deadline_name(replace(deadline, qualifier=Qualifier.NONE))
 
 
-def _gone_and_new(move: Move) -> tuple[list[Value], list[Value]]:
+def gone_and_new(move: Move) -> tuple[list[Value], list[Value]]:
+    """The windows that no longer stand, and those that did not stand before."""
     before = {value.window_id for value in move.before}
     after = {value.window_id for value in move.after}
     gone = [value for value in move.before if value.window_id not in after]

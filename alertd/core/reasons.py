@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timedelta
 
 from alertd.core.delivery import NEWS
-from alertd.core.ledger import Owed, Record
+from alertd.core.ledger import Delivery, Owed, Record
 from alertd.core.milestone import Milestone
 from alertd.core.occurrence import Cause, labels_of
 from alertd.core.route import Match, Route, match_routes
@@ -39,7 +39,9 @@ def _held_back(reason: str) -> str:
 
 
 def next_sentence(upcoming: Owed | None, record: Record) -> str:
-    """When the next reminder comes, and whose deadline it is about when there are several."""
+    """When the next reminder comes, and whose deadline it is about; "" once there is nothing to wait for."""
+    if record.standing.closed:
+        return ""
     if upcoming is None:
         return "No further reminder is planned."
     value = next((one for one in record.values if one.window_id == upcoming.window_id), None)
@@ -49,8 +51,8 @@ def next_sentence(upcoming: Owed | None, record: Record) -> str:
     return f"Next reminder: {instant_text(upcoming.wake_at, record.milestone.zone)}, {which}."
 
 
-def why_sentence(owed: Owed, milestone: Milestone, route: Route) -> str:
-    """By which route this receiver gets it, and what for."""
+def why_sentence(owed: Owed, milestone: Milestone, route: Route, delivery: Delivery) -> str:
+    """By which route this receiver gets it, or in whose place, and what for."""
     labels = labels_of(milestone, owed.cause, owed.offset)
     match = next((one for one in match_routes(route, labels) if one.receiver == owed.receiver), None)
     match owed.cause:
@@ -60,11 +62,14 @@ def why_sentence(owed: Owed, milestone: Milestone, route: Route) -> str:
             because = "it is done"
         case _:
             because = f"policy {milestone.policy.name} reminds {offset_words(owed.offset)}"
-    if match is None:
+    if delivery.fallback_for:
+        by = f" in place of {delivery.fallback_for}"
+    elif match is None:
         by = ", which was told of it before" if owed.cause in NEWS else " by a route that has changed since"
     else:
         by = f" by {_path(match)}"
-    return f"Sent to {owed.receiver}{by}: {because}."
+    receiver = delivery.receiver if delivery.fallback_for else owed.receiver
+    return f"Sent to {receiver}{by}: {because}."
 
 
 def _path(match: Match) -> str:

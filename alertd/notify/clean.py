@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from urllib.parse import urlsplit
 
+from alertd.core.ledger import Move, Value
 from alertd.core.message import Account, ClaimLine, Item, Message
 
 MAX_TITLE = 300
@@ -72,6 +73,9 @@ def _item(item: Item) -> Item:
         badge=line(item.badge, 60),
         zone=line(item.zone, 100),
         details=tuple(line(one) for one in item.details[:MAX_LIST]),
+        contradiction=line(item.contradiction),
+        evidence=line(item.evidence),
+        move=_move(item.move),
         late=line(item.late),
         next=line(item.next),
         why=line(item.why),
@@ -79,6 +83,20 @@ def _item(item: Item) -> Item:
         description=line(item.description, MAX_PARAGRAPH),
         url=link(item.url),
         labels=_labels(item.labels),
+    )
+
+
+def _move(move: Move | None) -> Move | None:
+    if move is None:
+        return None
+    return Move(before=tuple(map(_value, move.before)), after=tuple(map(_value, move.after)))
+
+
+def _value(value: Value) -> Value:
+    return replace(
+        value,
+        phrase=line(value.phrase, MAX_TITLE),
+        accounts=tuple(line(account, MAX_TITLE) for account in value.accounts[:MAX_LIST]),
     )
 
 

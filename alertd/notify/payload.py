@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from alertd.core.ledger import Move, Value
 from alertd.core.message import Account, ClaimLine, Item, Kind, Message
 
 VERSION = 1
@@ -19,8 +20,8 @@ VERSION = 1
 def body_of(message: Message) -> bytes:
     """UTF-8, one line, keys in a fixed order: the same message gives the same bytes.
 
-    How often it was tried is not in it: a retry is the same request under the same id, and a receiver that
-    compares bodies (as the Idempotency-Key draft suggests) has no cause to refuse it.
+    How often it was tried is not in it. A retry is composed anew, so that its numbers of days are true:
+    ``data.composed`` and what counts from it may differ under the same id; ``timestamp`` may not.
     """
     # ASCII only: half a surrogate pair, or a line separator, passes every parser as an escape.
     return json.dumps(payload_of(message), separators=(",", ":")).encode("ascii")
@@ -31,9 +32,10 @@ def payload_of(message: Message) -> dict[str, Any]:
     return {
         "version": VERSION,
         "type": type_of(message),
-        "timestamp": instant(message.at),
+        "timestamp": instant(message.since),
         "data": {
             "id": message.id,
+            "composed": instant(message.at),
             "receiver": message.receiver,
             "channel": message.channel,
             "subject": message.subject,
@@ -83,12 +85,36 @@ def _item(item: Item) -> dict[str, Any]:
         "phrase": item.phrase,
         "headline": item.headline,
         "details": list(item.details),
+        "contradiction": item.contradiction,
+        "moved": _move(item.move),
+        "done": _done(item),
         "late": item.late,
         "next": item.next,
         "why": item.why,
         "claims": [_claim(claim) for claim in item.claims],
         "keys": list(item.keys),
     }
+
+
+def _move(move: Move | None) -> dict[str, Any] | None:
+    if move is None:
+        return None
+    return {"from": [_value(value) for value in move.before], "to": [_value(value) for value in move.after]}
+
+
+def _value(value: Value) -> dict[str, Any]:
+    return {
+        "phrase": value.phrase,
+        "edtf": value.edtf,
+        "accounts": list(value.accounts),
+        "sources": list(value.source_ids),
+    }
+
+
+def _done(item: Item) -> dict[str, str] | None:
+    if item.done_on is None:
+        return None
+    return {"on": item.done_on.isoformat(), "evidence": item.evidence}
 
 
 def _claim(claim: ClaimLine) -> dict[str, Any]:

@@ -56,14 +56,13 @@ def story(item: Item) -> tuple[str, ...]:
 
     Without the sentence on what contradicts what: a list of all claims stands beneath, and says it better.
     """
-    told = tuple(one for one in item.details if not (item.claims and one.startswith("Contested: ")))
-    return (*told, item.late) if item.late else told
+    return (*item.details, item.late) if item.late else item.details
 
 
 def brief_story(item: Item) -> tuple[str, ...]:
     """The same for one of many: what moved or came about, and how late this is."""
     told = item.details[:3] if item.cause in (Cause.MOVED, Cause.DONE) else ()
-    told = tuple(one for one in told if not one.startswith(("Contested: ", "Tentative: ")))
+    told = tuple(one for one in told if not one.startswith("Tentative: "))
     return (*told, item.late) if item.late else told
 
 

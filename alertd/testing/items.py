@@ -1,238 +1,198 @@
-"""Sample milestones within a message, one of each cause, as `alertd.core.compose` words them."""
+"""Sample deadlines, one of each cause; alertd's own ``compose`` words them, so they cannot drift."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from alertd.core.message import Account, ClaimLine, Item, Tone
-from alertd.core.milestone import State
+from alertd.core.claims import values_of
+from alertd.core.deadline import parse_deadline
+from alertd.core.ledger import Move, Owed, Record
+from alertd.core.matcher import parse_matcher
+from alertd.core.milestone import Claim, Milestone, Rank, Source
 from alertd.core.occurrence import Cause, digest
+from alertd.core.policy import Policy
+from alertd.core.route import Route
+from alertd.core.standing import NOTHING_SAID, Standing
 
-_WITHDRAWAL = "Withdrawal of the US-led coalition from Iraq"
+NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
+RECEIVER = "desk"
+ROUTE = Route(
+    receiver=RECEIVER,
+    path="route",
+    routes=(
+        Route(
+            matchers=(parse_matcher('country="iraq"'), parse_matcher('cause=~"overdue|moved"')),
+            path="route.routes[0]",
+        ),
+    ),
+)
 
-MINISTER = Account(
+MINISTER = Source(
     id="al-abassi",
     who="Sabit al-Abassi, Iraqi Minister of Defence",
-    brief="Sabit al-Abassi",
     publisher="Al-Hadath",
-    published="8 September 2024",
+    published="2024-09-08",
 )
-REUTERS = Account(
+REUTERS = Source(
     id="reuters",
     who="sources familiar with the negotiations",
-    brief="Reuters",
+    short="Reuters",
     publisher="Reuters",
-    published="6 September 2024",
+    published="2024-09-06",
     url="https://news.example/2024/09/06/iraq-coalition-withdrawal",
 )
-VENDOR = Account(
+VENDOR = Source(
     id="vendor",
     who="Debian security team",
-    brief="Debian",
+    short="Debian",
     publisher="debian.org",
-    published="10 June 2023",
+    published="2023-06-10",
     url="https://wiki.debian.org/LTS",
 )
+AUDITORS = Source(id="auditors", who="the auditors", publisher="letter", published="2026-03-02")
 
-_SEPTEMBER = ClaimLine(
-    phrase="by September 2026",
-    edtf="2026-09",
-    status="passed 55 days ago",
-    accounts=(MINISTER,),
-    days=-55,
-    begins=datetime(2026, 8, 31, 21, tzinfo=UTC),
-    ends=datetime(2026, 9, 30, 21, tzinfo=UTC),
-    note="no agreement was signed when he said so",
-    headline=True,
-)
-_YEAR = ClaimLine(
-    phrase="by the end of 2026",
-    edtf="2026",
-    status="due in 37 days",
-    accounts=(REUTERS,),
-    days=37,
-    begins=datetime(2025, 12, 31, 21, tzinfo=UTC),
-    ends=datetime(2026, 12, 31, 21, tzinfo=UTC),
-)
-_REFUSED = ClaimLine(
-    phrase="by about September 2027",
-    edtf="2027-09~",
-    status="not counted",
-    accounts=(MINISTER,),
-    days=310,
-    begins=datetime(2027, 8, 31, 21, tzinfo=UTC),
-    ends=datetime(2027, 9, 30, 21, tzinfo=UTC),
-    rank="deprecated",
-    note="Austin's proposal of a third year, refused",
-    live=False,
-)
-
-
-def contested_item() -> Item:
-    """A month that one source says has passed and another does not, told late."""
-    return Item(
-        milestone="iraq-coalition-withdrawal/phase-2",
-        timeline="iraq-coalition-withdrawal",
-        timeline_title=_WITHDRAWAL,
-        title="Forces stationed in the Kurdish autonomous region leave",
-        cause=Cause.OVERDUE,
-        offset="+28d",
-        state=State.PASSED_BY_SOME,
-        tone=Tone.LATE,
-        headline="Passed 55 days ago by Sabit al-Abassi's account; due in 37 days by Reuters' account",
-        phrase="by September 2026",
-        badge="55 days past",
-        revision=2,
-        zone="Asia/Baghdad",
-        details=(
-            "Contested: Sabit al-Abassi says by September 2026 (Al-Hadath, 8 September 2024); "
-            "Reuters says by the end of 2026 (6 September 2024).",
-            "Tentative: agreed but not signed.",
+_PHASE_2 = Milestone(
+    id="iraq-coalition-withdrawal/phase-2",
+    timeline="iraq-coalition-withdrawal",
+    timeline_title="Withdrawal of the US-led coalition from Iraq",
+    title="Forces stationed in the Kurdish autonomous region leave",
+    zone=ZoneInfo("Asia/Baghdad"),
+    policy=Policy(),
+    labels={"topic": "withdrawal", "country": "iraq", "phase": "2"},
+    tentative=True,
+    claims=(
+        Claim(
+            deadline=parse_deadline("2026-09"),
+            sources=(MINISTER,),
+            note="no agreement was signed when he said so",
         ),
-        late="This reminder was due on 28 October 2026, 09:00 (Asia/Baghdad) and comes 27 days late.",
-        next="Next reminder: 1 December 2026, 09:00 (Asia/Baghdad), "
-        "30 days before the deadline given by Reuters.",
-        why='Sent to desk by route 1, which takes country="iraq" and cause=~"overdue|moved"; '
-        "policy default, 28 days after the deadline.",
-        claims=(_SEPTEMBER, _YEAR, _REFUSED),
-        contested=True,
-        tentative=True,
-        labels={"topic": "withdrawal", "country": "iraq", "phase": "2"},
-        keys=(digest("sample", "contested"),),
-    )
+        Claim(deadline=parse_deadline("2026"), sources=(REUTERS,)),
+        Claim(
+            deadline=parse_deadline("2027-09~"),
+            sources=(MINISTER,),
+            rank=Rank.DEPRECATED,
+            note="Austin's proposal of a third year, refused",
+        ),
+    ),
+)
 
 
-def approaching_item() -> Item:
-    """The plain case: one source, one date, some weeks away."""
-    claim = ClaimLine(
-        phrase="by 30 June 2028",
-        edtf="2028-06-30",
-        status="due in 584 days",
-        accounts=(VENDOR,),
-        days=584,
-        begins=datetime(2028, 6, 29, 22, tzinfo=UTC),
-        ends=datetime(2028, 6, 30, 22, tzinfo=UTC),
-        headline=True,
-    )
-    near = replace(
-        claim,
-        phrase="by 1 December 2026",
-        edtf="2026-12-01",
-        status="due in 7 days",
-        days=7,
-        begins=datetime(2026, 11, 30, 23, tzinfo=UTC),
-        ends=datetime(2026, 12, 1, 23, tzinfo=UTC),
-    )
-    return Item(
-        milestone="servers/bookworm-upgrade",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What a sample message is about."""
+
+    records: Mapping[str, Record]
+    owed: tuple[Owed, ...]
+    upcoming: Mapping[str, Owed]
+
+    def __add__(self, other: Scene) -> Scene:
+        return Scene(
+            records={**self.records, **other.records},
+            owed=self.owed + other.owed,
+            upcoming={**self.upcoming, **other.upcoming},
+        )
+
+
+def contested() -> Scene:
+    """A month that one source says has passed and another does not, told late."""
+    owed = _owed(_PHASE_2, Cause.OVERDUE, "+28d", at=datetime(2026, 10, 28, 6, tzinfo=UTC))
+    following = _owed(_PHASE_2, Cause.APPROACHING, "-30d", of=1, at=datetime(2026, 12, 1, 6, tzinfo=UTC))
+    return _scene(_record(_PHASE_2, revision=2), owed, following)
+
+
+def approaching() -> Scene:
+    """The plain case: one source, one date, some days away."""
+    milestone = Milestone(
+        id="servers/bookworm-upgrade",
         timeline="servers",
         timeline_title="Servers that must be upgraded",
         title="Last host leaves Debian 11",
-        cause=Cause.APPROACHING,
-        offset="-7d",
-        state=State.UPCOMING,
-        tone=Tone.SOON,
-        headline="Due in 7 days by Debian's account",
-        phrase=near.phrase,
-        badge="in 7 days",
-        revision=1,
-        zone="Europe/Berlin",
-        next="Next reminder: 30 November 2026, 09:00 (Europe/Berlin), 1 day before the deadline.",
-        why="Sent to desk by the root route, which takes everything; "
-        "policy default, 7 days before the deadline.",
-        claims=(near,),
+        zone=ZoneInfo("Europe/Berlin"),
+        policy=Policy(),
+        labels={"team": "platform"},
         description="After that day bullseye gets no security updates. The list of hosts is in the runbook.",
         url="https://wiki.example/runbooks/bullseye",
-        labels={"team": "platform"},
-        keys=(digest("sample", "approaching"),),
+        claims=(Claim(deadline=parse_deadline("2026-12-01"), sources=(VENDOR,)),),
     )
+    following = _owed(milestone, Cause.APPROACHING, "-1d", at=datetime(2026, 11, 30, 8, tzinfo=UTC))
+    return _scene(_record(milestone), _owed(milestone, Cause.APPROACHING, "-7d", at=NOW), following)
 
 
-def moved_item() -> Item:
+def moved(milestone: str = "phase-2", title: str = _PHASE_2.title) -> Scene:
     """A date that moved: from, to, by how much, on whose word."""
-    return replace(
-        contested_item(),
-        cause=Cause.MOVED,
-        offset="moved",
-        state=State.OPEN,
-        tone=Tone.MOVED,
-        headline="Moved from September 2026 to the end of 2026, 92 days later, on the word of Reuters",
-        phrase="by the end of 2026",
-        badge="moved",
-        revision=3,
-        details=(
-            "Before: by September 2026, on the word of Sabit al-Abassi.",
-            "Now: by the end of 2026, on the word of Reuters.",
-            "Due in 37 days by Reuters' account.",
-            "Tentative: agreed but not signed.",
-        ),
-        late="",
-        why='Sent to desk by route 1, which takes cause=~"overdue|moved"; policy default, because it moved.',
-        claims=(replace(_YEAR, headline=True), _REFUSED),
-        contested=False,
-        keys=(digest("sample", "moved"),),
-    )
+    after = replace(_PHASE_2, id=f"{_PHASE_2.timeline}/{milestone}", title=title, claims=_PHASE_2.claims[1:])
+    move = Move(before=values_of(replace(after, claims=_PHASE_2.claims[:1])), after=values_of(after))
+    owed = replace(_owed(after, Cause.MOVED, "moved", at=NOW), window_id="", move=move)
+    following = _owed(after, Cause.APPROACHING, "-30d", at=datetime(2026, 12, 1, 6, tzinfo=UTC))
+    return _scene(_record(after, revision=3), owed, following)
 
 
-def opens_item() -> Item:
-    """A window that has begun."""
-    return replace(
-        contested_item(),
-        milestone="audit/report",
+def opens() -> Scene:
+    """A window that has begun; its date was computed from another milestone's."""
+    milestone = Milestone(
+        id="audit/report",
         timeline="audit",
         timeline_title="Yearly audit",
         title="Auditors hand in their report",
-        cause=Cause.OPENS,
-        offset="opens",
-        state=State.OPEN,
-        tone=Tone.CALM,
-        headline="November 2026, the month in which this is due, has begun",
-        phrase="by November 2026",
-        badge="in 6 days",
-        zone="UTC",
-        revision=1,
-        details=(),
-        late="",
-        next="Next reminder: 29 November 2026, 09:00 (UTC), 1 day before the deadline.",
-        why="Sent to desk by the root route, which takes everything; policy default, as the window opens.",
+        zone=ZoneInfo("UTC"),
+        policy=Policy(),
         claims=(
-            replace(
-                _YEAR,
-                phrase="by November 2026",
-                edtf="2026-11",
-                status="due in 6 days",
-                days=6,
-                accounts=(replace(MINISTER, who="the auditors", brief="the auditors", publisher="letter"),),
-                derived="60d after audit/start",
-                headline=True,
-            ),
+            Claim(deadline=parse_deadline("2026-11"), sources=(AUDITORS,), derived="60d after audit/start"),
         ),
-        contested=False,
+    )
+    following = _owed(milestone, Cause.APPROACHING, "-1d", at=datetime(2026, 11, 29, 9, tzinfo=UTC))
+    return _scene(_record(milestone), _owed(milestone, Cause.OPENS, "opens", at=NOW), following)
+
+
+def done() -> Scene:
+    """What has come about, told to a receiver that stands in for another."""
+    milestone = replace(
+        _PHASE_2,
+        id="iraq-coalition-withdrawal/phase-1",
+        title="Forces leave Baghdad and the areas under the central government",
         tentative=False,
-        keys=(digest("sample", "opens"),),
+        labels={"topic": "withdrawal", "phase": "1"},
+        claims=(Claim(deadline=parse_deadline("2025-09"), sources=(MINISTER, REUTERS)),),
+    )
+    standing = Standing(
+        done_on=date(2025, 9, 18), done_by="m.haddad", evidence="https://gov.example/statements/1187"
+    )
+    owed = replace(_owed(milestone, Cause.DONE, "done", at=NOW), window_id="")
+    return _scene(_record(milestone, standing=standing), owed)
+
+
+def _record(milestone: Milestone, revision: int = 1, standing: Standing = NOTHING_SAID) -> Record:
+    loaded = NOW - timedelta(days=100)
+    return Record(
+        milestone=milestone,
+        file="milestones/sample.yaml",
+        revision=revision,
+        values=values_of(milestone),
+        loaded_at=loaded,
+        changed_at=loaded,
+        standing=standing,
     )
 
 
-def done_item() -> Item:
-    """What has come about."""
-    return replace(
-        contested_item(),
-        milestone="iraq-coalition-withdrawal/phase-1",
-        title="Forces leave Baghdad and the areas under the central government",
-        cause=Cause.DONE,
-        offset="done",
-        state=State.DONE,
-        tone=Tone.DONE,
-        headline="Done on 18 September 2025, says m.haddad",
-        phrase="by September 2025",
-        badge="done",
-        details=("Evidence: https://gov.example/statements/1187",),
-        late="",
-        next="",
-        why="Sent to desk by the root route, which takes everything; policy default, because it is done.",
-        claims=(),
-        contested=False,
-        tentative=False,
-        keys=(digest("sample", "done"),),
+def _owed(milestone: Milestone, cause: Cause, offset: str, *, at: datetime, of: int = 0) -> Owed:
+    return Owed(
+        key=digest("sample", milestone.id, cause.value, offset),
+        milestone=milestone.id,
+        receiver=RECEIVER,
+        cause=cause,
+        offset=offset,
+        window_id=values_of(milestone)[of].window_id,
+        at=at,
+        wake_at=at,
+    )
+
+
+def _scene(record: Record, owed: Owed, following: Owed | None = None) -> Scene:
+    return Scene(
+        records={record.id: record},
+        owed=(owed,),
+        upcoming={record.id: following} if following else {},
     )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.compose import MAX_SUBJECT, Circumstances, compose
+from alertd.core.compose import Circumstances, compose
 from alertd.core.ledger import Owed, Record
 from alertd.core.matcher import parse_matcher
 from alertd.core.message import Kind, Message, Tone
@@ -18,6 +18,7 @@ from alertd.core.milestone import Milestone, State
 from alertd.core.occurrence import Cause, occurrences
 from alertd.core.reasons import LATE_FROM, route_name
 from alertd.core.route import Route
+from alertd.core.subject import MAX_SUBJECT
 from tests.core.builders import (
     EVER,
     MINISTER,
