@@ -106,8 +106,8 @@ def duration_words(duration: Duration) -> str:
 
 
 def possessive(name: str) -> str:
-    """``the minister's``, ``Reuters'``."""
-    return name + ("'" if name.endswith("s") else "'s")
+    """``the minister's``, ``Reuters'``, ``my boss's``."""
+    return name + ("'" if name.endswith("s") and not name.endswith("ss") else "'s")
 
 
 def by_account(sources: Sequence[Source]) -> str:
