@@ -84,17 +84,17 @@ async def act(book: Ledger, config: Config, action: Action) -> Record:
         UnknownMilestone: the ledger has no record of it.
         RefusedAction: it does not fit the milestone's standing.
     """
-    from alertd.core.owed_news import done_news, released
+    from alertd.core.arming import woken
+    from alertd.core.owed_news import done_news
 
     record = await book.record(action.milestone)
     if record is None:
         raise UnknownMilestone(f"{action.milestone}: the ledger knows no such milestone")
     owed = await book.owed(action.milestone)
-    # Whatever was said, what waits is looked at anew: a shorter snooze ends the longer one before it.
-    again = released(owed)
     if action.kind is ActionKind.DONE:
-        again += done_news(record, owed, config, action.at)
-    return await book.act(action, again)
+        return await book.act(action, done_news(record, owed, config, action.at))
+    # What waits is looked at anew: a shorter snooze ends the longer one before it.
+    return await book.act(action, woken(owed, action.at))
 
 
 def notifiers(

@@ -209,9 +209,10 @@ class Daemon:
         for file in sorted(broken - definitions.broken):
             world.log.info(Event.FILE_MENDED, file=file)
         self._done = await world.ledger.done_dates()
-        report = await reconcile(world.ledger, definitions, now)
         old = self._dispatcher
-        if old is None or old.config != config:
+        is_new = old is None or old.config != config
+        report = await reconcile(world.ledger, definitions, now, reconsider=is_new)
+        if is_new:
             self._dispatcher = Dispatcher(
                 ledger=world.ledger,
                 clock=world.clock,
@@ -385,7 +386,7 @@ class Daemon:
 
     async def _status(self, next_at: datetime | None) -> str:
         parts = []
-        coming = await self._world.ledger.coming(self._world.clock.now(), 1)
+        coming = await self._world.ledger.coming(1)
         if coming:
             parts.append(
                 f"next: {coming[0].milestone} {coming[0].offset} at {coming[0].wake_at:%Y-%m-%d %H:%M}Z"

@@ -84,11 +84,7 @@ class Dispatcher:
         )
 
     async def deliver(self, lease: Lease) -> Settlement:
-        """Send one leased delivery, once, and say how it ended.
-
-        Raises:
-            LedgerError: nothing was sent.
-        """
+        """Send one leased delivery, once, and say how it ended."""
         now = self.clock.now()
         members, why_not = live_members(lease, now)
         if not members and lease.delivery.notice is None:
@@ -99,7 +95,7 @@ class Dispatcher:
         if notifier is None:
             gone = Rejected(reason=f"{lease.delivery.channel} is not configured any more")
             return self.settlement(lease, members, gone, now)
-        around = await self._around(lease, members, now)
+        around = self._around(lease)
         started = self.clock.monotonic()
         try:
             outcome = await notifier.send(compose(lease, members, now, around), lease.prior)
@@ -110,15 +106,9 @@ class Dispatcher:
         # What a receiver asks for, it asks for from its answer on, however long that took.
         return self.settlement(lease, members, outcome, self.clock.now(), took)
 
-    async def _around(self, lease: Lease, members: Sequence[Owed], now: datetime) -> Circumstances:
-        upcoming: dict[str, Owed] = {}
-        for owed in members:
-            record = lease.records[owed.milestone]
-            if record.standing.closed or owed.milestone in upcoming:
-                continue
-            coming = await self.ledger.next_of(owed.milestone, owed.receiver, now)
-            if coming is not None:
-                upcoming[owed.milestone] = coming
+    def _around(self, lease: Lease) -> Circumstances:
+        closed = {name for name, record in lease.records.items() if record.standing.closed}
+        upcoming = {name: owed for name, owed in lease.upcoming.items() if name not in closed}
         return Circumstances(route=self.config.route, upcoming=upcoming)
 
     def settlement(

@@ -151,10 +151,6 @@ class Flights:
         except asyncio.CancelledError:
             # Only drain cancels a flight, and this is its end.
             settlement = self._unknown(dispatcher, lease, "alertd was stopped before an answer came")
-        except LedgerError as error:
-            # Nothing was sent; the lease runs out and another look takes it up again.
-            self._log.error(Event.LEDGER_FAILED, delivery=lease.delivery.id, reason=str(error))
-            return
         self._landed.append(replace(settlement, lease=self._leases[lease.delivery.id]))
 
     def _unknown(self, dispatcher: Dispatcher, lease: Lease, reason: str) -> Settlement:

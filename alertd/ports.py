@@ -66,8 +66,8 @@ class Changes:
             may be changing the standing at this moment.
         owed: inserted when the key is new, in the state that it carries; when it is there and
             pending or cancelled, ``at``, ``wake_at``, ``group``, ``move``, ``state`` and ``reason``
-            are brought up to date, so that what was cancelled can be pending again; in any other
-            state it is left alone, so nothing is ever owed twice.
+            become exactly what is given, so that what was cancelled can be pending again and what
+            waits waits no longer; in any other state it is left alone, so nothing is ever owed twice.
         cancelled: keys of pending occurrences that are owed no more, each with the reason.
         history: appended.
         deliveries: notices to the operator; one whose id is there already is left alone.
@@ -213,11 +213,8 @@ class Ledger(Protocol):
     async def owed(self, milestone: str) -> Sequence[Owed]:
         """All that is or was owed for one milestone, sorted by ``at``."""
 
-    async def coming(self, now: datetime, limit: int) -> Sequence[Owed]:
+    async def coming(self, limit: int) -> Sequence[Owed]:
         """What is pending, by ``wake_at``, the earliest first."""
-
-    async def next_of(self, milestone: str, receiver: str, after: datetime) -> Owed | None:
-        """The first pending occurrence of one milestone for one receiver with ``at > after``."""
 
     async def deliveries(
         self, *, milestone: str = "", state: DeliveryState | None = None, limit: int = 100

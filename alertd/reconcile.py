@@ -53,13 +53,19 @@ class Pass:
     config: Config
     now: datetime
     report: Report
+    reconsider: bool = False
 
 
-async def reconcile(ledger: Ledger, definitions: Definitions, now: datetime) -> Report:
+async def reconcile(
+    ledger: Ledger, definitions: Definitions, now: datetime, *, reconsider: bool = False
+) -> Report:
     """Bring the ledger into line with ``definitions``, timeline by timeline.
 
     Each timeline is one transaction, so a crash in between leaves some in line and the others as
     they were; the next call finishes.
+
+    Args:
+        reconsider: have what waits for a mute or a snooze looked at anew: the configuration is another.
 
     Raises:
         LedgerError: the ledger cannot be read or written.
@@ -67,7 +73,7 @@ async def reconcile(ledger: Ledger, definitions: Definitions, now: datetime) -> 
     """
     if definitions.config is None:
         raise ValueError("nothing can be reconciled without a configuration")
-    this = Pass(config=definitions.config, now=now, report=Report())
+    this = Pass(config=definitions.config, now=now, report=Report(), reconsider=reconsider)
     known = await ledger.timelines()
     done = await ledger.done_dates()
     resolved = await _resolved(ledger, definitions, known, done)
@@ -195,10 +201,11 @@ def _claimed(milestone: Milestone) -> frozenset[str]:
 
 
 def _plan(this: Pass, milestone: Milestone, owed: Sequence[Owed], *, told: frozenset[str]) -> Changes:
-    plan = rearmed(milestone, owed, told, this.config, this.now, this.now + HORIZON)
+    until = this.now + HORIZON
+    plan = rearmed(milestone, owed, told, this.config, this.now, until, reconsider=this.reconsider)
     this.report.owed += len(plan.owed)
     this.report.cancelled += len(plan.cancelled)
-    return Changes(owed=plan.owed, cancelled=plan.cancelled)
+    return Changes(owed=plan.owed + plan.woken, cancelled=plan.cancelled)
 
 
 def _rewritten(before: Record, after: Record) -> bool:

@@ -178,6 +178,7 @@ class Scene:
         self.config = config or a_config()
         self.timelines: tuple[Timeline, ...] = ()
         self.broken: frozenset[str] = frozenset()
+        self.reconciled: Config | None = None
         self.log: list[Telling] = []
         self.recorders: dict[str, Recorder] = {}
         self.faults: list[tuple[str, Exception]] = []
@@ -200,7 +201,9 @@ class Scene:
         if at:
             self.clock.advance(when(at))
         definitions = Definitions(config=self.config, timelines=self.timelines, broken=self.broken)
-        return await reconcile(self.ledger, definitions, self.now)
+        # As the daemon does at its start, and when the configuration has changed.
+        is_new, self.reconciled = self.reconciled != self.config, self.config
+        return await reconcile(self.ledger, definitions, self.now, reconsider=is_new)
 
     async def change(self, at: str, *milestones: Milestone) -> Report:
         """Play on to ``at``, then the files say something else."""

@@ -12,7 +12,6 @@ from alertd.core.config import Config
 from alertd.core.ledger import DeliveryState, OwedState
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent, backoff
 from alertd.core.standing import ActionKind
-from alertd.errors import LedgerBusy
 from alertd.ports import LEASE_FOR, Ledger
 from alertd.testing import sample_message
 from tests.scene import ROOT, Recorder, Scene, a_config, a_ledger, a_milestone, a_receiver, offsets, when
@@ -306,19 +305,6 @@ async def test_notifier_that_raises_is_tried_again(ledger: Ledger) -> None:
     assert "a bug" not in attempts[0].reason
 
 
-async def test_ledger_that_fails_before_the_send_is_no_try(ledger: Ledger) -> None:
-    """When the ledger cannot be asked for the next reminder, nothing is sent and nothing is counted."""
-    scene = await due_at(ledger)
-    dispatcher = replace(scene.dispatcher(), ledger=Unreadable(ledger))
-    await dispatcher.bind(scene.now)
-    leases = await dispatcher.lease(scene.now, 9, 9, frozenset())
-
-    with pytest.raises(LedgerBusy):
-        await dispatcher.deliver(leases[0])
-
-    assert scene.log == []
-
-
 async def test_removed_receiver_is_dead_visibly(ledger: Ledger) -> None:
     """What waits for a receiver that is configured no more is dead, with the reason, and is stood in for."""
     scene = await due_at(ledger, a_config("desk", "spare", fallback_receiver="spare"))
@@ -451,15 +437,3 @@ class SlowRecorder(Recorder):
         self._scene.clock.advance(self._scene.now + self._takes)
         self._takes = timedelta()
         return outcome
-
-
-class Unreadable:
-    """A ledger that can do everything but say what comes next."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
-        if name == "next_of":
-            raise LedgerBusy("locked")
-        return getattr(self._ledger, name)

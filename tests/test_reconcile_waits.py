@@ -144,6 +144,20 @@ async def test_shorter_snooze_ends_the_longer_one(ledger: Ledger) -> None:
     assert scene.told("desk", since="2026-09-25") == ["2026-09-30T18:00 t/m 0d"]
 
 
+async def test_what_has_waited_on_purpose_is_not_too_late(ledger: Ledger) -> None:
+    """A snooze that is shortened after longer than the catch-up time drops nothing, nor does a restart."""
+    scene = await told_of(ledger)
+    await scene.act(ActionKind.SNOOZE, M, until="2027-03-01")
+    await scene.until("2026-12-01")
+
+    scene.reconciled = None
+    await scene.reconcile()
+    await scene.act(ActionKind.SNOOZE, M, until="2026-12-02")
+    await scene.until("2026-12-03")
+
+    assert scene.told("desk", since="2026-09-25") == ["2026-12-02T00:00 t/m +28d"]
+
+
 async def test_reopened_waits_no_longer(ledger: Ledger) -> None:
     """Reopening takes back a snooze: what it held back is sent at once."""
     scene = await told_of(ledger)

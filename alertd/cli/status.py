@@ -61,7 +61,7 @@ async def health_of(book: Ledger, now: datetime) -> Health:
     from alertd.cli.health import LOOKED_AT, SHOWN, Health
     from alertd.core.ledger import DeliveryState
 
-    coming = tuple(await book.coming(now, LOOKED_AT))
+    coming = tuple(await book.coming(LOOKED_AT))
     records = [await book.record(name) for name in {one.milestone for one in coming}]
     return Health(
         now=now,

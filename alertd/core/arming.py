@@ -4,7 +4,7 @@ Rules that hold here:
 - what was bound, superseded, suppressed or expired is never owed again; what was cancelled may be;
 - what is past is sent late only to whom it is news: within the catch-up time, unless a moved message
   says it all or the rung is new in the ladder of somebody who has been told already;
-- what waits for the end of a mute or a snooze goes on waiting, unless the mute is gone.
+- what waits for the end of a mute or a snooze goes on waiting, unless it is to be reconsidered.
 """
 
 from __future__ import annotations
@@ -17,17 +17,23 @@ from alertd.core.config import Config
 from alertd.core.delivery import NEWS
 from alertd.core.ledger import Owed, OwedState
 from alertd.core.milestone import Milestone
-from alertd.core.occurrence import Cause, labels_of, occurrences
+from alertd.core.occurrence import Cause, occurrences
 from alertd.core.plan import receivers_of
-from alertd.core.route import match_routes, muted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rearmed:
-    """What is to be written: owed anew or otherwise than before, and keys that are owed no more, with why."""
+    """What is to be written.
+
+    Attributes:
+        owed: owed anew, or otherwise than before.
+        cancelled: keys that are owed no more, with why.
+        woken: owed as before, and to be looked at anew.
+    """
 
     owed: tuple[Owed, ...]
     cancelled: tuple[tuple[str, str], ...]
+    woken: tuple[Owed, ...] = ()
 
 
 def rearmed(  # noqa: PLR0917  all of them say from what to what
@@ -37,6 +43,8 @@ def rearmed(  # noqa: PLR0917  all of them say from what to what
     config: Config,
     now: datetime,
     until: datetime,
+    *,
+    reconsider: bool = False,
 ) -> Rearmed:
     """How what is owed differs from what should be.
 
@@ -45,25 +53,26 @@ def rearmed(  # noqa: PLR0917  all of them say from what to what
         owed: all that is or was owed for it.
         told: receivers whom a moved message tells where the new date stands.
         until: how far ahead to look.
+        reconsider: have what waits looked at anew: what it waits for may be gone.
     """
     by_key = {one.key: one for one in owed}
     receivers = {one.receiver for one in owed if one.cause is not Cause.MOVED}
     wanted: dict[str, Owed] = {}
     for one in _ladder(milestone, config, now, until):
-        is_new = one.key not in by_key and one.receiver in receivers
-        wanted[one.key] = _armed(one, config, now, is_told=one.receiver in told, is_new=is_new)
+        before = by_key.get(one.key)
+        if before is not None and before.state is OwedState.PENDING:
+            wanted[one.key] = _moved_along(before, one, now)
+        else:
+            is_new = before is None and one.receiver in receivers
+            wanted[one.key] = _armed(one, config, now, is_told=one.receiver in told, is_new=is_new)
     changed = {key: one for key, one in wanted.items() if _differs(one, by_key.get(key))}
     gone = {
         one.key: "owed no more"
         for one in owed
         if one.state is OwedState.PENDING and one.key not in wanted and one.cause not in NEWS
     }
-    for one in owed:
-        if one.key not in changed and one.key not in gone and _is_free(one, milestone, config, now):
-            # An update ends no deferral: what is called off and owed at once begins anew.
-            gone[one.key] = "not muted any more"
-            changed[one.key] = replace(one, wake_at=one.at)
-    return Rearmed(owed=tuple(changed.values()), cancelled=tuple(gone.items()))
+    left = [one for one in owed if reconsider and one.key not in changed and one.key not in gone]
+    return Rearmed(owed=tuple(changed.values()), cancelled=tuple(gone.items()), woken=woken(left, now))
 
 
 def _ladder(milestone: Milestone, config: Config, now: datetime, until: datetime) -> Iterable[Owed]:
@@ -83,6 +92,25 @@ def _ladder(milestone: Milestone, config: Config, now: datetime, until: datetime
             )
 
 
+def woken(owed: Iterable[Owed], now: datetime) -> tuple[Owed, ...]:
+    """What waits for a mute or a snooze to end, to be looked at now: whether it still has to wait.
+
+    It is awake from ``now`` on and not from when it was due: what has waited on purpose is not late.
+    """
+    return tuple(
+        replace(one, wake_at=max(one.at, now))
+        for one in owed
+        if one.state is OwedState.PENDING and one.wake_at > max(one.at, now)
+    )
+
+
+def _moved_along(before: Owed, one: Owed, now: datetime) -> Owed:
+    """What is pending and stays so, whatever :func:`_armed` would make of it today; awake, if it waited."""
+    if before.wake_at <= before.at:
+        return one
+    return replace(one, wake_at=max(one.at, min(before.wake_at, now)), reason=before.reason)
+
+
 def _armed(one: Owed, config: Config, now: datetime, *, is_told: bool, is_new: bool) -> Owed:
     """Pending, unless it is past and there is a reason not to send it late."""
     if one.at > now:
@@ -100,15 +128,4 @@ def _armed(one: Owed, config: Config, now: datetime, *, is_told: bool, is_new: b
 def _differs(one: Owed, before: Owed | None) -> bool:
     if before is None or before.state is OwedState.CANCELLED:
         return True
-    # What is past and waiting was pending before, whatever _armed would make of it today.
     return before.state is OwedState.PENDING and (one.at, one.group) != (before.at, before.group)
-
-
-def _is_free(one: Owed, milestone: Milestone, config: Config, now: datetime) -> bool:
-    """Whether it waits for the end of a mute that is not in the configuration any more."""
-    if one.state is not OwedState.PENDING or one.wake_at <= max(one.at, now):
-        return False
-    if not one.reason.startswith("muted by"):
-        return False
-    matches = match_routes(config.route, labels_of(milestone, one.cause, one.offset))
-    return not any(match.receiver == one.receiver and muted(match, now) for match in matches)

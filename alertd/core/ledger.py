@@ -192,6 +192,8 @@ class Lease:
         overtaken: keys of those members that a later one of the same milestone and receiver has
             overtaken: a bound reminder overtakes earlier reminders, a bound move earlier moves.
         prior: what this notifier returned for a milestone last, by full id.
+        upcoming: the first reminder of each member's milestone and receiver that is pending and due
+            later than the instant of the lease, by full id; none for a milestone without one.
     """
 
     delivery: Delivery
@@ -202,6 +204,7 @@ class Lease:
     records: Mapping[str, Record] = field(default_factory=dict)
     overtaken: frozenset[str] = frozenset()
     prior: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    upcoming: Mapping[str, Owed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,15 +81,6 @@ def done_news(record: Record, owed: Sequence[Owed], config: Config, now: datetim
     )
 
 
-def released(owed: Iterable[Owed]) -> tuple[Owed, ...]:
-    """What waits for a mute or a snooze to end, to be looked at anew: whether it still has to wait."""
-    return tuple(
-        replace(one, wake_at=one.at)
-        for one in owed
-        if one.state is OwedState.PENDING and one.wake_at > one.at
-    )
-
-
 def _told(owed: Iterable[Owed]) -> set[str]:
     """Who was told something, or may have been: what is bound may be on its way."""
     return {one.receiver for one in owed if one.told_at is not None or one.state is OwedState.BOUND}

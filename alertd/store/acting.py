@@ -30,7 +30,7 @@ def act(connection: Connection, action: Action, owed: Sequence[Owed]) -> Record:
     after = replace(record, standing=standings.apply(record.standing, action, record.window_ids))
     fields = rows.fields_of_standing(after.standing)
     connection.execute(update(_milestone).where(_milestone.c.id == record.id).values(**fields))
-    writing.write_owed(connection, owed, woken=True)
+    writing.write_owed(connection, owed)
     writing.write_history(connection, (entry,))
     return after
 

@@ -125,6 +125,7 @@ def lease(
     records = reading.records_by_id(connection, milestones)
     latest = _latest_bound(connection, milestones)
     prior = _prior(connection, milestones)
+    first = reading.first_after(connection, milestones, now)
     leases = []
     for row in taken:
         carried = tuple(members[row.id])
@@ -139,6 +140,7 @@ def lease(
                 records={name: records[name] for name in of},
                 overtaken=rules.overtaken(carried, latest),
                 prior={name: prior[name, row.channel] for name in of if (name, row.channel) in prior},
+                upcoming=rules.upcoming(carried, first),
             )
         )
     return leases

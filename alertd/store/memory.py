@@ -131,7 +131,7 @@ class MemoryLedger:
             of_channel[delivery.channel] += 1
             hold = _Hold(fence=hold.fence + 1, owner=owner, until=until)
             self._holds[delivery.id] = hold
-            taken.append(self._leased(delivery, hold, until, latest))
+            taken.append(self._leased(delivery, hold, until, latest, now))
         self._writes += bool(taken)
         return taken
 
@@ -179,7 +179,7 @@ class MemoryLedger:
         standing = standings.apply(record.standing, action, record.window_ids)
         self._refuse_strays(owed, (), {})
         self._records[record.id] = replace(record, standing=standing)
-        self._write(owed=owed, history=(entry,), woken=True)
+        self._write(owed=owed, history=(entry,))
         return self._records[record.id]
 
     async def retry(self, delivery: str, now: datetime, by: str) -> Delivery:
@@ -208,15 +208,9 @@ class MemoryLedger:
     async def owed(self, milestone: str) -> Sequence[Owed]:
         return _by_at(one for one in self._owed.values() if one.milestone == milestone)
 
-    async def coming(self, now: datetime, limit: int) -> Sequence[Owed]:  # noqa: ARG002  see the contract
+    async def coming(self, limit: int) -> Sequence[Owed]:
         pending = [one for one in self._owed.values() if one.state is OwedState.PENDING]
         return sorted(pending, key=lambda one: (one.wake_at, one.key))[:limit]
-
-    async def next_of(self, milestone: str, receiver: str, after: datetime) -> Owed | None:
-        for one in await self.owed(milestone):
-            if one.receiver == receiver and one.state is OwedState.PENDING and one.at > after:
-                return one
-        return None
 
     async def deliveries(
         self, *, milestone: str = "", state: DeliveryState | None = None, limit: int = 100
@@ -277,11 +271,10 @@ class MemoryLedger:
         owed: Iterable[Owed] = (),
         deliveries: Iterable[Delivery] = (),
         history: Iterable[HistoryEntry] = (),
-        woken: bool = False,
     ) -> None:
         for one in owed:
             old = self._owed.get(one.key)
-            self._owed[one.key] = rules.brought_up_to_date(old, one, woken=woken) if old else one
+            self._owed[one.key] = rules.brought_up_to_date(old, one) if old else one
         for delivery in deliveries:
             if delivery.id not in self._deliveries:
                 self._deliveries[delivery.id] = delivery
@@ -304,6 +297,7 @@ class MemoryLedger:
         hold: _Hold,
         until: datetime,
         latest: Mapping[tuple[str, str, str], datetime],
+        now: datetime,
     ) -> Lease:
         members = tuple(self._owed[key] for key in delivery.members)
         records = {owed.milestone: self._records[owed.milestone] for owed in members}
@@ -321,7 +315,16 @@ class MemoryLedger:
             records=records,
             overtaken=rules.overtaken(members, latest),
             prior=prior,
+            upcoming=rules.upcoming(members, self._first_after(now, members)),
         )
+
+    def _first_after(self, now: datetime, members: Sequence[Owed]) -> Mapping[tuple[str, str], Owed]:
+        names = {owed.milestone for owed in members}
+        first: dict[tuple[str, str], Owed] = {}
+        for owed in _by_at(one for one in self._owed.values() if one.milestone in names and one.at > now):
+            if owed.state is OwedState.PENDING and owed.cause in rules.REMINDERS:
+                first.setdefault((owed.milestone, owed.receiver), owed)
+        return first
 
     def _settle_rest(self, one: Settlement, channel: str) -> None:
         if one.attempt:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from alertd.core.ledger import Attempt, Delivery, DeliveryState, HistoryEntry, Owed, OwedState, Record
 from alertd.ports import NodeReport
-from alertd.store import rows, schema
+from alertd.store import rows, rules, schema
 from alertd.store.dialect import chunks, data_version
 
 _milestone, _owed, _delivery = schema.milestone, schema.owed, schema.delivery
@@ -71,16 +71,25 @@ def coming(connection: Connection, limit: int) -> list[Owed]:
     return [rows.owed_of(row) for row in connection.execute(statement)]
 
 
-def next_of(connection: Connection, milestone: str, receiver: str, after: datetime) -> Owed | None:
-    statement = (
-        select(_owed)
-        .where(_owed.c.milestone == milestone, _owed.c.receiver == receiver, schema.IS_PENDING)
-        .where(_owed.c.at > rows.micros(after))
-        .order_by(_owed.c.at, _owed.c.key)
-        .limit(1)
+def first_after(
+    connection: Connection, milestones: Sequence[str], after: datetime
+) -> dict[tuple[str, str], Owed]:
+    """The first reminder with ``at > after`` that is pending, by milestone and receiver."""
+    reminders = sorted(cause.value for cause in rules.REMINDERS)
+    number = func.row_number().over(
+        partition_by=(_owed.c.milestone, _owed.c.receiver), order_by=(_owed.c.at, _owed.c.key)
     )
-    row = connection.execute(statement).first()
-    return rows.owed_of(row) if row else None
+    found: dict[tuple[str, str], Owed] = {}
+    for some in chunks(milestones):
+        coming = (
+            select(_owed, number.label("number"))
+            .where(_owed.c.milestone.in_(some), schema.IS_PENDING, _owed.c.at > rows.micros(after))
+            .where(_owed.c.cause.in_(reminders))
+            .subquery()
+        )
+        for row in connection.execute(select(coming).where(coming.c.number == 1)):
+            found[row.milestone, row.receiver] = rows.owed_of(row)
+    return found
 
 
 def deliveries(

@@ -33,19 +33,24 @@ def overtaken(members: Iterable[Owed], latest: Mapping[tuple[str, str, str], dat
     )
 
 
-def brought_up_to_date(old: Owed, new: Owed, *, woken: bool) -> Owed:
-    """What is in the ledger for a key after ``new`` was found to be owed (see ``ports.Changes``).
+def upcoming(members: Iterable[Owed], first: Mapping[tuple[str, str], Owed]) -> Mapping[str, Owed]:
+    """What comes next for the milestones of the members, by full id.
 
     Args:
-        woken: ``new`` comes with what a person said, which ends a deferral; a reload does not.
+        first: the first reminder to come, by milestone and receiver.
     """
+    found: dict[str, Owed] = {}
+    for owed in members:
+        coming = first.get((owed.milestone, owed.receiver))
+        if coming is not None:
+            found.setdefault(owed.milestone, coming)
+    return found
+
+
+def brought_up_to_date(old: Owed, new: Owed) -> Owed:
+    """What is in the ledger for a key after ``new`` was found to be owed (see ``ports.Changes``)."""
     match old.state:
-        case OwedState.PENDING:
-            deferred = old.wake_at > old.at and not woken
-            wake_at = max(old.wake_at, new.wake_at) if deferred else new.wake_at
-            return replace(old, at=new.at, wake_at=wake_at, group=new.group, move=new.move)
-        case OwedState.CANCELLED:
-            # As it is given: it may be too late for it by now, or a moved message may say it all.
+        case OwedState.PENDING | OwedState.CANCELLED:
             return replace(
                 old,
                 state=new.state,

@@ -98,11 +98,8 @@ class SqlLedger:
     async def owed(self, milestone: str) -> Sequence[Owed]:
         return await self._read(partial(reading.owed, milestone=milestone))
 
-    async def coming(self, now: datetime, limit: int) -> Sequence[Owed]:  # noqa: ARG002  see the contract
+    async def coming(self, limit: int) -> Sequence[Owed]:
         return await self._read(partial(reading.coming, limit=limit))
-
-    async def next_of(self, milestone: str, receiver: str, after: datetime) -> Owed | None:
-        return await self._read(partial(reading.next_of, milestone=milestone, receiver=receiver, after=after))
 
     async def deliveries(
         self, *, milestone: str = "", state: DeliveryState | None = None, limit: int = 100

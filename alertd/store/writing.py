@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, and_, bindparam, case, or_, update
+from sqlalchemy import Connection, and_, bindparam, or_, text, update
 
 from alertd.core.ledger import Attempt, Delivery, HistoryEntry, Owed, Record
 from alertd.ports import Changes, NodeReport
@@ -37,32 +37,18 @@ def write_records(connection: Connection, records: Sequence[Record]) -> None:
     connection.execute(statement, [rows.fields_of_record(record) for record in records])
 
 
-def write_owed(connection: Connection, owed: Sequence[Owed], *, woken: bool = False) -> None:
+def write_owed(connection: Connection, owed: Sequence[Owed]) -> None:
     """By ``rules.brought_up_to_date``, in one statement: what did not change is not written."""
     if not owed:
         return
     insert = insert_into(connection, schema.owed)
     old, new = schema.owed.c, insert.excluded
-    was_pending = old.state == "pending"
-    still_deferred = and_(was_pending, old.wake_at > old.at, old.wake_at > new.wake_at)
-    wake_at = new.wake_at if woken else case((still_deferred, old.wake_at), else_=new.wake_at)
-    differs = or_(
-        old.at != new.at,
-        old.wake_at != wake_at,
-        old.grouping != new.grouping,
-        old.move.is_distinct_from(new.move),
-    )
+    given = ("state", "at", "wake_at", "grouping", "move", "reason")
+    differs = or_(*(old[name].is_distinct_from(new[name]) for name in given))
     statement = insert.on_conflict_do_update(
         index_elements=["key"],
-        set_={
-            "state": case((was_pending, old.state), else_=new.state),
-            "at": new.at,
-            "wake_at": wake_at,
-            "grouping": new.grouping,
-            "move": new.move,
-            "reason": case((was_pending, old.reason), else_=new.reason),
-        },
-        where=or_(old.state == "cancelled", and_(was_pending, differs)),
+        set_={name: new[name] for name in given},
+        where=and_(or_(schema.IS_PENDING, old.state == text("'cancelled'")), differs),
     )
     connection.execute(statement, [rows.fields_of_owed(one) for one in owed])
 

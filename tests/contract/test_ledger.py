@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,7 @@ async def test_empty_ledger_answers_everything_with_nothing(ledger: Ledger) -> N
     assert await ledger.record("iraq/phase-2") is None
     assert await ledger.records() == []
     assert await ledger.owed("iraq/phase-2") == []
-    assert await ledger.coming(NOW, 10) == []
-    assert await ledger.next_of("iraq/phase-2", "desk", NOW) is None
+    assert await ledger.coming(10) == []
     assert await ledger.deliveries() == []
     assert await ledger.history() == []
     assert await ledger.nodes() == []
@@ -164,40 +163,39 @@ PENDING_AT_NOW = {"at": NOW, "wake_at": NOW}
 @pytest.mark.parametrize(
     ("before", "found", "after"),
     [
-        # pending and not deferred: all times follow
+        # pending: all times follow
         ({}, {"at": LATER, "wake_at": LATER}, {"at": LATER, "wake_at": LATER}),
-        # ... also to an earlier one
+        # ... also to earlier ones
         ({"at": LATER, "wake_at": LATER}, PENDING_AT_NOW, PENDING_AT_NOW),
-        # deferred beyond the new time: the deferral holds
-        ({"wake_at": LATER}, {"at": SOON, "wake_at": SOON}, {"at": SOON, "wake_at": LATER}),
-        # deferred, and the new time is later than that
-        ({"wake_at": SOON}, {"at": LATER, "wake_at": LATER}, {"at": LATER, "wake_at": LATER}),
+        # ... also of what waits, which waits no longer, and why is said no more
+        (
+            {"wake_at": LATER, "reason": "muted by weekend"},
+            {"at": SOON, "wake_at": SOON},
+            {"at": SOON, "wake_at": SOON},
+        ),
+        # ... or waits, and why
+        ({}, {"wake_at": LATER, "reason": "snoozed"}, {"wake_at": LATER, "reason": "snoozed"}),
         # group and move are brought up to date
         (
             {"move": Move(before=(), after=())},
             {"group": (("a", "b"),), "move": Move(before=(a_value(),), after=())},
             {"group": (("a", "b"),), "move": Move(before=(a_value(),), after=())},
         ),
-        # why it waits stays said
-        (
-            {"wake_at": LATER, "reason": "muted by weekend"},
-            {},
-            {"wake_at": LATER, "reason": "muted by weekend"},
-        ),
-        # cancelled: pending again, at the new time, whatever it was deferred to
+        # cancelled: pending again
         (
             {"state": CANCELLED, "wake_at": LATER, "reason": "the deadline moved"},
             {"at": SOON, "wake_at": SOON},
             {"at": SOON, "wake_at": SOON},
         ),
-        # ... unless there is a reason by now not to send it any more
-        (
-            {"state": CANCELLED, "reason": "the deadline moved"},
-            {"state": EXPIRED, "reason": "40 days late"},
-            {"state": EXPIRED, "reason": "40 days late"},
+        # either: unless there is a reason by now not to send it any more
+        *(
+            (
+                {"state": state, "reason": "why"},
+                {"state": EXPIRED, "reason": "40 days late"},
+                {"state": EXPIRED, "reason": "40 days late"},
+            )
+            for state in (OwedState.PENDING, CANCELLED)
         ),
-        # pending: that reason is for the dispatcher to find
-        ({}, {"state": EXPIRED, "reason": "40 days late"}, {}),
         # every other state is left alone
         *(
             (
@@ -220,6 +218,19 @@ async def test_owed_again(
         await ledger.apply(Changes(owed=(an_owed(**found),)))
 
     assert await ledger.owed("iraq/phase-2") == [an_owed(**after)]
+
+
+async def test_action_writes_what_is_owed_as_a_reload_does(ledger: Ledger) -> None:
+    """What comes with an action is written exactly as it is given, and nothing is owed twice."""
+    waiting = an_owed("k1", wake_at=LATER, reason="snoozed by ada")
+    await fill(ledger, waiting, an_owed("k2", state=EXPIRED))
+
+    await ledger.act(an_action(ActionKind.SNOOZE), (replace(waiting, wake_at=SOON), an_owed("k2")))
+
+    assert await ledger.owed("iraq/phase-2") == [
+        replace(waiting, wake_at=SOON),
+        an_owed("k2", state=EXPIRED),
+    ]
 
 
 async def test_only_what_is_pending_is_cancelled(ledger: Ledger) -> None:
@@ -508,6 +519,26 @@ async def test_reminder_that_is_not_bound_overtakes_nothing(ledger: Ledger) -> N
     assert lease.overtaken == frozenset()
 
 
+@pytest.mark.parametrize(("at", "key"), [(-MINUTE, "k1"), (timedelta(), "k2"), (DAY, None)])
+async def test_lease_says_what_comes_next(ledger: Ledger, at: timedelta, key: str | None) -> None:
+    """The first reminder that is pending and due later, of each member's milestone and receiver."""
+    await fill(
+        ledger,
+        an_owed("old", at=NOW - DAY),
+        an_owed("k1"),
+        an_owed("k2", at=NOW + DAY),
+        an_owed("x1", at=NOW + MINUTE, state=EXPIRED),
+        an_owed("x2", at=NOW + MINUTE, receiver="leads"),
+        an_owed("x3", at=NOW + MINUTE, milestone="a/a"),
+        an_owed("x4", at=NOW + MINUTE, cause=Cause.MOVED),
+        deliveries=[a_delivery("old", next_at=NOW - DAY)],
+    )
+
+    (lease,) = await take(ledger, now=NOW + at)
+
+    assert {name: one.key for name, one in lease.upcoming.items()} == ({"iraq/phase-2": key} if key else {})
+
+
 # -- dispatch: settle
 
 
@@ -734,18 +765,6 @@ async def test_done_makes_something_owed(ledger: Ledger) -> None:
     assert await ledger.done_dates() == {"iraq/phase-2": NOW.date()}
 
 
-async def test_action_wakes_what_was_deferred(ledger: Ledger) -> None:
-    """What a person's action makes owed is looked at when the action says, unlike what a reload finds."""
-    await fill(ledger, an_owed("k1", wake_at=NOW + DAY), an_owed("k2", wake_at=NOW + DAY))
-
-    await ledger.act(an_action(ActionKind.SNOOZE, until=NOW + MINUTE), (an_owed("k1"),))
-
-    assert {key: one.wake_at for key, one in (await owed_by_key(ledger)).items()} == {
-        "k1": NOW,
-        "k2": NOW + DAY,
-    }
-
-
 async def test_reopened_milestone_stands_as_if_nothing_was_said(ledger: Ledger) -> None:
     """It is done no more, and the history keeps both."""
     await fill(ledger)
@@ -873,27 +892,8 @@ async def test_coming_is_what_is_pending_by_when_it_wakes(ledger: Ledger) -> Non
         an_owed("k3", at=NOW - HOUR, state=EXPIRED),
     )
 
-    assert [one.key for one in await ledger.coming(NOW, 10)] == ["k2", "k1"]
-    assert [one.key for one in await ledger.coming(NOW, 1)] == ["k2"]
-
-
-@pytest.mark.parametrize(
-    ("after", "key"), [(NOW - MINUTE, "k1"), (NOW, "k2"), (NOW + DAY, None), (NOW + 365 * DAY, None)]
-)
-async def test_next_of_is_the_first_pending_after(ledger: Ledger, after: datetime, key: str | None) -> None:
-    """Of one milestone and receiver, strictly later."""
-    await fill(
-        ledger,
-        an_owed("k1"),
-        an_owed("k2", at=NOW + DAY),
-        an_owed("x1", at=NOW + HOUR, state=EXPIRED),
-        an_owed("x2", at=NOW + HOUR, receiver="leads"),
-        an_owed("x3", at=NOW + HOUR, milestone="a/a"),
-    )
-
-    found = await ledger.next_of("iraq/phase-2", "desk", after)
-
-    assert (found.key if found else None) == key
+    assert [one.key for one in await ledger.coming(10)] == ["k2", "k1"]
+    assert [one.key for one in await ledger.coming(1)] == ["k2"]
 
 
 async def test_deliveries_are_found_by_milestone_and_state(ledger: Ledger) -> None:

@@ -135,7 +135,7 @@ async def test_nothing_the_loop_asks_goes_through_all_rows(path: Path) -> None:
         )
         dispatching.next_wake(connection, NOW)
         reading.coming(connection, 1)
-        reading.next_of(connection, "iraq/phase-2", "desk", NOW)
+        reading.first_after(connection, ["iraq/phase-2"], NOW)
         for statement, values in asked.copy():
             steps = connection.exec_driver_sql(f"explain query plan {statement}", values).all()
             plans.extend(step.detail for step in steps)
