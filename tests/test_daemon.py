@@ -4,8 +4,9 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -445,6 +446,25 @@ async def test_loop_survives_a_locked_ledger() -> None:
     assert 0.9 < took < 3
     assert [(one["level"], one["again_in_s"]) for one in failures] == [("error", 1.0)]
     assert stage.names("ledger.recovered") == ["ledger.recovered"]
+    assert len(stage.lines()) == 1
+
+
+async def test_loop_survives_another_that_locks_the_database(tmp_path: Path) -> None:
+    """While another process keeps the database to itself the loop waits, and then goes on."""
+    path = tmp_path / "ledger.sqlite3"
+    stage = Stage(await open_ledger(f"sqlite:///{path}", busy_timeout_s=0.05), Offset())
+    stage.define(soon(stage, 0.2))
+
+    async with running(stage):
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("begin immediate")
+            async with asyncio.timeout(LIMIT_S):
+                while "ledger.failed" not in stage.names():
+                    await stage.world.ledger.version()
+            other.execute("rollback")
+        await stage.until(lambda: bool(stage.lines()))
+
+    assert "ledger.recovered" in stage.names()
     assert len(stage.lines()) == 1
 
 

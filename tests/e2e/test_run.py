@@ -91,11 +91,11 @@ async def test_kill_and_start_again_repeats_and_loses_nothing(stage: Stage) -> N
 async def test_what_people_say_takes_effect_while_it_runs(stage: Stage) -> None:
     """Commands of other processes count at once: acknowledged is not sent, done is told."""
     stage.write_config()
-    stage.write_timeline(told=in_a_minute(0), acked=in_a_minute(4))
+    stage.write_timeline(told=in_a_minute(0), acked=in_a_minute(3))
     daemon = await stage.start()
-    await daemon.until("delivery.sent")
 
     await stage.command("ack", "t/acked", "--until", "1d", "--by", "ada")
+    await daemon.until("delivery.sent")
     await stage.command("done", "t/told", "--by", "ada", "--evidence", "https://example.org/photo")
     await stage.until(lambda: len(stage.requests) >= 2)
     suppressed = await daemon.until("occurrence.suppressed")
