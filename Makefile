@@ -51,9 +51,10 @@ dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
 	@$(BIN)/python -m build --no-isolation
 
 lock: $(VENV)-lock/.uv ## resolve the locks again; ARGS=--upgrade takes the newest of everything
-	@$(LOCK) $(ARGS) --group dev --extra holidays --output-file requirements-dev.lock
+	@$(LOCK) $(ARGS) --group dev --extra holidays --extra postgres --output-file requirements-dev.lock
+	@$(LOCK_ONLY) $(ARGS) --group postgres-server --constraint requirements-dev.lock --output-file requirements-postgres-server.lock
 	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements.lock
-	@if grep -nE '^-|://' requirements.lock requirements-dev.lock; then \
+	@if grep -nE '^-|://' requirements*.lock; then \
 	  echo 'an address or an option of pip stands in a lock' >&2; exit 1; fi
 
 clean: ## remove the environments, the caches and what was built
@@ -83,8 +84,9 @@ $(VENV)/.dev: requirements-dev.lock $(METADATA) tools/make-venv
 	$(call install,requirements-dev.lock)
 	@touch $(VENV)/.run $@
 
-LOCK = $(VENV)-lock/bin/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
+LOCK_ONLY = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+LOCK = $(LOCK_ONLY) pyproject.toml
 
 $(VENV)-lock/.uv: tools/make-venv
 	@sh tools/make-venv $(VENV)-lock
