@@ -312,6 +312,36 @@ async def test_withdrawal_within_the_damping_time_swallows_no_news(ledger: Ledge
     assert await moves(scene) == [f"26 00:00 {A} > {C if moved_on else B}"]
 
 
+async def test_what_was_told_counts_and_not_what_a_withdrawal_called_off(ledger: Ledger) -> None:
+    """After a move that was withdrawn and another that was told, the next ones start from what was told."""
+    scene = await told_of(ledger)
+    await scene.change("2026-09-25", a_milestone(M, B))
+    await scene.change("2026-09-25T00:10")
+    await scene.change("2026-09-25T00:20", a_milestone(M, C))
+
+    await scene.change("2026-09-25T02:00", a_milestone(M, B))
+    await scene.change("2026-09-25T04:00", a_milestone(M, A))
+    await scene.until("2026-09-26")
+
+    assert await moves(scene) == [f"25 01:00 {A} > {C}", f"25 03:00 {C} > {B}", f"25 05:00 {B} > {A}"]
+
+
+async def test_going_and_coming_twice_swallows_no_news(ledger: Ledger) -> None:
+    """However often it goes and comes back with another date, the last one is told once it stays."""
+    scene = await told_of(ledger)
+    await scene.change("2026-09-25", a_milestone(M, B))
+    await scene.change("2026-09-25T00:10")
+    await scene.change("2026-09-25T02:00", a_milestone(M, C))
+    await scene.reconcile()
+    scene.define()
+    await scene.reconcile()
+
+    await scene.change("2026-09-25T04:00", a_milestone(M, C))
+    await scene.until("2026-09-26")
+
+    assert await moves(scene) == [f"25 04:00 {A} > {C}"]
+
+
 async def test_moved_and_returned_to_the_old_date_is_no_news(ledger: Ledger) -> None:
     """What returns from a withdrawal with the date that was told says nothing of the one in between."""
     scene = await told_of(ledger)

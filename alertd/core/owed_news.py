@@ -57,17 +57,17 @@ def moved_news(record: Record, after: Record, owed: Sequence[Owed], config: Conf
 
 def returned_news(record: Record, owed: Sequence[Owed]) -> News:
     """The moved messages that a withdrawal called off and that are true again now that it has returned."""
-    last = [_last_move(receiver, owed) for receiver in sorted({one.receiver for one in owed})]
-    return News(
-        owed=tuple(
-            replace(one, state=OwedState.PENDING, wake_at=one.at, reason="")
-            for one in last
-            if one is not None
-            and one.move is not None
-            and _was_withdrawn(one)
-            and _window_ids(one.move.after) == _window_ids(record.values)
-        )
-    )
+    made = []
+    for receiver in sorted({one.receiver for one in owed}):
+        last = _last_move(receiver, owed)
+        if last is None or not _was_withdrawn(last):
+            continue
+        for one in owed:
+            # Several may share the instant, when it went and came more than once: the true one is meant.
+            beside = one.receiver == receiver and one.at == last.at and _was_withdrawn(one)
+            if beside and one.move and _window_ids(one.move.after) == _window_ids(record.values):
+                made.append(replace(one, state=OwedState.PENDING, wake_at=one.at, reason=""))
+    return News(owed=tuple(made))
 
 
 def done_news(record: Record, owed: Sequence[Owed], config: Config, now: datetime) -> tuple[Owed, ...]:
@@ -116,11 +116,14 @@ def _known_to(
 
 def _last_move(receiver: str, owed: Iterable[Owed]) -> Owed | None:
     moves = [one for one in owed if one.cause is Cause.MOVED and one.receiver == receiver]
-    # Moves within one damping time share their instant.
-    order = {OwedState.PENDING: 3, OwedState.BOUND: 1}
-    return max(
-        moves, key=lambda one: (one.at, 2 if _was_withdrawn(one) else order.get(one.state, 0)), default=None
-    )
+    return max(moves, key=lambda one: (one.at, _standing(one)), default=None)
+
+
+def _standing(one: Owed) -> int:
+    """Moves within one damping time share their instant: the last is what waits, else what went out."""
+    if _was_withdrawn(one):
+        return 1
+    return {OwedState.PENDING: 3, OwedState.BOUND: 2}.get(one.state, 0)
 
 
 def _was_withdrawn(one: Owed) -> bool:
