@@ -38,6 +38,8 @@ class Event(StrEnum):
     DELIVERY_SUPPRESSED = "delivery.suppressed"
     DELIVERY_SUPERSEDED = "delivery.superseded"
     DELIVERY_FENCED = "delivery.fenced"
+    CHANNEL_PAUSED = "channel.paused"
+    CHANNEL_RESUMED = "channel.resumed"
     NOTIFIER_FAILED = "notifier.failed"
     LEDGER_FAILED = "ledger.failed"
     LEDGER_RECOVERED = "ledger.recovered"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+from alertd.core.flow import Rate
 from alertd.core.milestone import Milestone
 from alertd.core.policy import Policy
 from alertd.core.route import Route
@@ -21,11 +22,13 @@ class NotifierSpec:
             of it, so that reordering the list changes nothing.
         type: name of the entry point in the group ``alertd.notifiers``.
         options: an instance of that notifier's ``Options``.
+        rate: how fast it may be sent to; None: as its type says.
     """
 
     name: str
     type: str
     options: object
+    rate: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,6 +149,11 @@ NOTIFIER = Shape(
         "name": Key(
             about="needed when a receiver has two of one type; the default is the type", schema=text(NAME)
         ),
+        "rate": Key(
+            about="the most that it is sent, such as 1/s, 20/min or 100/h; the default is its type's, "
+            "1/s for slack and none for the others",
+            schema={"type": "string", "examples": ["1/s", "20/min", "100/h"], "maxLength": 20},
+        ),
     },
     is_open=True,
 )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from alertd.core.config import NotifierSpec, Receiver
+from alertd.core.flow import parse_rate
 from alertd.definitions.keys import NAME
 from alertd.definitions.keys_config import MAX_NOTIFIERS, NOTIFIER, RECEIVER
 from alertd.definitions.nodes import Mapping as MappingNode
@@ -58,10 +59,11 @@ def _notifier(reader: Reader, node: Node, options: Options) -> NotifierSpec | No
     name = reader.text(values["name"], NAME) if "name" in values else kind
     if kind is None or name is None:
         return None
+    rate = reader.parsed(values["rate"], parse_rate) if "rate" in values else None
     keys = {key: scalar for key, scalar in node.keys.items() if key not in NOTIFIER.keys}
     own = MappingNode(node.line, node.column, keys, {key: node.values[key] for key in keys})
     made = _options(reader, own, options[kind], kind)
-    return None if made is None else NotifierSpec(name=name, type=kind, options=made)
+    return None if made is None else NotifierSpec(name=name, type=kind, options=made, rate=rate)
 
 
 def _options(reader: Reader, node: MappingNode, model: type[BaseModel], kind: str) -> BaseModel | None:
@@ -84,7 +86,7 @@ def _refuse_option(
             key = str(detail["loc"][-1])
             advice = ""
             if len(detail["loc"]) == 1:
-                advice = near(key, known) or f"it has {listing(['type', 'name', *known])}"
+                advice = near(key, known) or f"it has {listing([*NOTIFIER.keys, *known])}"
             message = f"{shown(key)}: no such key in a notifier of type {kind}" + (
                 f"; {advice}" if advice else ""
             )

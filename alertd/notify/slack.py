@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 import alertd
+from alertd.core.flow import Rate
 from alertd.core.message import Message
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.clean import fit
@@ -49,6 +50,8 @@ class SlackNotifier:
     """
 
     Options = SlackOptions
+    rate = Rate(messages=1, per_s=1.0)
+    """What Slack allows a channel (docs.slack.dev, "Rate limits")."""
 
     def __init__(self, options: SlackOptions, env: Env) -> None:
         self._options = options

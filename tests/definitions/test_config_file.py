@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from alertd.core.config import Config, Smtp
 from alertd.core.duration import Duration
+from alertd.core.flow import Rate
 from alertd.core.matcher import parse_matcher
 from alertd.core.policy import Contested, Policy, Roll, WorkCalendar
 from alertd.core.route import Route
@@ -204,7 +205,7 @@ receivers:
   - name: desk
     notifiers:
       - {type: webhook, url: "https://example.org/a", codes: [200, 201], timeout: 5, verify: false}
-      - {type: webhook, name: second, url: "https://example.org/b", headers: {X-Desk: 1}}
+      - {type: webhook, name: second, url: "https://example.org/b", headers: {X-Desk: 1}, rate: 20/min}
   - name: nobody
 route: {receiver: desk}
 operator: desk
@@ -216,6 +217,7 @@ fallback_receiver: nobody
     first, second = config.receivers["desk"].notifiers
     webhook = options["webhook"]
     assert (first.name, second.name) == ("webhook", "second")
+    assert (first.rate, second.rate) == (None, Rate(messages=20, per_s=60.0))
     assert first.options == webhook(url="https://example.org/a", codes=[200, 201], timeout=5.0, verify=False)
     assert second.options == webhook(url="https://example.org/b", headers={"X-Desk": "1"})
     assert config.receivers["nobody"].notifiers == ()

@@ -30,7 +30,7 @@ CONFIGS = (
     "time_intervals: [{name: n, time_intervals: [{times: [{start_time: '22:00', end_time: '24:00'}],"
     " weekdays: ['monday:friday'], days_of_month: [1, '-3:-1'], months: [6], years: [2026],"
     " location: UTC}]}]\n",
-    "receivers: [{name: a, notifiers: [{type: webhook, url: x, codes: [200]}]}, {name: b}]\n"
+    "receivers: [{name: a, notifiers: [{type: webhook, rate: 1/s, url: x, codes: [200]}]}, {name: b}]\n"
     "route: {receiver: a, group_by: [...],"
     " routes: [{receiver: b, matchers: [a=b], continue: true, group_by: []}]}\n"
     "fallback_receiver: b\noperator: a\n",

@@ -1,0 +1,166 @@
+"""Rate limits and breakers, as values over a clock that the test holds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alertd.core.flow import (
+    FIRST_PAUSE_S,
+    LONGEST_HOLD_S,
+    LONGEST_PAUSE_S,
+    TRIPS_AT,
+    Breaker,
+    Gate,
+    Rate,
+    Throttle,
+    Turn,
+    parse_rate,
+)
+from alertd.core.outcome import Outcome, Rejected, Retry, Sent
+from alertd.errors import RateError
+
+MOST = 8
+FAILED = Retry(reason="no answer")
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("1/s", Rate(messages=1, per_s=1.0)),
+        ("20/min", Rate(messages=20, per_s=60.0)),
+        ("100/h", Rate(messages=100, per_s=3600.0)),
+    ],
+)
+def test_rates_are_read_and_written_the_same(text: str, rate: Rate) -> None:
+    """A rate is a number and a unit, and prints as it was written."""
+    read = parse_rate(text)
+
+    assert read == rate
+    assert str(read) == text
+
+
+@pytest.mark.parametrize("text", ["", "0/s", "1/m", "1/ s", "-1/s", "1", "1/day", "1.5/s", "999999/s"])
+def test_what_is_no_rate_is_refused_with_what_would_be(text: str) -> None:
+    """Nothing is guessed: the unit is s, min or h, and the number is whole and not nothing."""
+    with pytest.raises(RateError, match="write 1/s, 20/min or 100/h"):
+        parse_rate(text)
+
+
+@given(st.text(max_size=30))
+def test_no_text_raises_anything_but_the_named_error(text: str) -> None:
+    """Whatever is written where a rate belongs, the answer is a rate or a RateError."""
+    try:
+        rate = parse_rate(text)
+    except RateError:
+        return
+
+    assert rate.messages > 0
+
+
+@given(
+    st.sampled_from([parse_rate("1/s"), parse_rate("3/s"), parse_rate("20/min")]),
+    st.lists(st.floats(0, 30, allow_nan=False), min_size=1, max_size=60),
+)
+def test_no_period_holds_more_than_twice_the_rate(rate: Rate, waits: list[float]) -> None:
+    """A full burst may follow a period that was used up, and no more."""
+    throttle, now, sent = Throttle(rate=rate), 0.0, []
+    for wait in waits:
+        now += wait
+        room = throttle.room(now)
+        throttle = throttle.take(room, now)
+        sent += [now] * room
+
+    worst = max((sum(at - rate.per_s < other <= at for other in sent) for at in sent), default=0)
+    assert worst <= 2 * rate.messages
+    assert len(sent) <= rate.messages * (1 + now / rate.per_s) + 1
+
+
+def test_throttle_says_when_there_is_room_again() -> None:
+    """After a burst there is room for one when its share of the period has gone by."""
+    throttle = Throttle(rate=parse_rate("4/min")).take(4, 100.0)
+
+    assert throttle.room(100.0) == 0
+    assert throttle.free_at(100.0) == pytest.approx(115.0)
+    assert throttle.room(115.0) == 1
+    assert throttle.room(160.0) == 4
+
+
+def after(breaker: Breaker, now: float, *outcomes: Outcome) -> tuple[Breaker, list[Turn]]:
+    turns = []
+    for outcome in outcomes:
+        breaker, turn = breaker.after(outcome, now, MOST)
+        turns.append(turn)
+    return breaker, turns
+
+
+def test_breaker_opens_after_so_many_failures_in_a_row_and_says_so_once() -> None:
+    """The last of the failures opens it; those that were under way then change nothing."""
+    breaker, turns = after(Breaker(), 0.0, *[FAILED] * (TRIPS_AT + 3))
+
+    assert turns == [Turn.NONE] * (TRIPS_AT - 1) + [Turn.OPENED] + [Turn.NONE] * 3
+    assert breaker.room(FIRST_PAUSE_S - 0.1, 0, MOST) == 0
+
+
+def test_an_answer_in_between_starts_the_count_again() -> None:
+    """Failures count only in a row; a rejection is an answer too."""
+    row = [FAILED] * (TRIPS_AT - 1)
+
+    _, turns = after(Breaker(), 0.0, *row, Sent(), *row, Rejected(reason="no"), *row)
+
+    assert set(turns) == {Turn.NONE}
+
+
+def test_open_breaker_lets_one_probe_through_after_each_pause_and_waits_twice_as_long() -> None:
+    """One at a time, after 30 s, 60 s and so on, at most ten minutes."""
+    breaker, _ = after(Breaker(), 0.0, *[FAILED] * TRIPS_AT)
+    now, pauses = 0.0, []
+    for _ in range(8):
+        pauses.append(breaker.until - now)
+        now = breaker.until
+        assert breaker.room(now, 0, MOST) == 1
+        assert breaker.room(now, 1, MOST) == 0
+        breaker, _ = after(breaker, now, FAILED)
+
+    assert pauses == [30, 60, 120, 240, 480, LONGEST_PAUSE_S, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
+
+
+def test_backlog_comes_back_in_steps() -> None:
+    """After the probe 1, 2, 4 and then as many as usual may be in flight."""
+    breaker, _ = after(Breaker(), 0.0, *[FAILED] * TRIPS_AT)
+    rooms = []
+    turns = []
+    for _ in range(4):
+        breaker, turn = breaker.after(Sent(), 1_000.0, MOST)
+        turns.append(turn)
+        rooms.append(breaker.room(1_000.0, 0, MOST))
+
+    assert turns == [Turn.CLOSED, Turn.NONE, Turn.NONE, Turn.NONE]
+    assert rooms == [1, 2, 4, MOST]
+
+
+def test_retry_after_holds_the_channel_and_is_no_failure() -> None:
+    """What a receiver asks for holds all that goes to it, an hour at most."""
+    asked = [Retry(reason="429", after=timedelta(seconds=90))] * TRIPS_AT
+
+    breaker, turns = after(Breaker(), 0.0, *asked)
+    longest, _ = after(breaker, 0.0, Retry(reason="429", after=timedelta(days=3)))
+
+    assert set(turns) == {Turn.NONE}
+    assert breaker.room(89.0, 0, MOST) == 0
+    assert breaker.room(90.0, 0, MOST) == MOST
+    assert longest.until == LONGEST_HOLD_S
+
+
+def test_gate_lets_through_what_both_let_through() -> None:
+    """The lesser of the two, and it opens when the later of the two does."""
+    gate = Gate(throttle=Throttle(rate=parse_rate("1/s"))).take(1, 0.0)
+    held = Gate(breaker=Breaker(until=5.0), throttle=gate.throttle)
+
+    assert gate.room(0.0, 0, MOST) == 0
+    assert gate.room(1.0, 0, MOST) == 1
+    assert gate.opens_at(0.0) == pytest.approx(1.0)
+    assert held.opens_at(0.0) == pytest.approx(5.0)
