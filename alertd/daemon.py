@@ -152,7 +152,7 @@ class Daemon:
     async def turn(self) -> datetime | None:
         """Do all that can be done without waiting; the instant at which there is something next.
 
-        Sends go on in the background. ``idle`` waits for them.
+        Sends go on in the background. ``idle`` waits for them; ask ``next_at`` again after it.
         """
         dispatcher = self._ready_dispatcher()
         await self._flights.settle()
@@ -163,7 +163,15 @@ class Daemon:
             more = bound.more
             log_bound(self._world.log, bound)
         await self._flights.take_off(dispatcher, now)
-        return await self._world.ledger.next_wake(now)
+        return await self.next_at(now)
+
+    async def next_at(self, now: datetime) -> datetime | None:
+        """The instant at which something may be to do next; it may lie in the past. None: nothing waits."""
+        shut, wait = self._flights.shut()
+        next_at = await self._world.ledger.next_wake(now, shut)
+        if wait is None:
+            return next_at
+        return min(now + wait, next_at or now + wait)
 
     async def idle(self) -> None:
         """Wait until nothing is in flight, and settle it."""
@@ -221,7 +229,7 @@ class Daemon:
                 owner=world.node,
                 on_fault=self._notifier_failed,
             )
-            self._flights.use(self._dispatcher.notifiers)
+            self._flights.use(self._dispatcher.notifiers, self._dispatcher.rates())
         self._problems = tuple(str(problem) for problem in definitions.problems)
         if definitions.broken - broken:
             await self._tell_problems("A definition file was refused; what it said before stays")
@@ -395,6 +403,8 @@ class Daemon:
             parts.append("nothing to remind of")
         if self._flights.count:
             parts.append(f"sending {self._flights.count}")
+        if self._flights.paused:
+            parts.append(f"no answer from {', '.join(self._flights.paused)}")
         if self._problems:
             parts.append(f"{len(self._problems)} problems in the files")
         return "; ".join(parts)

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from alertd.core.compose import Circumstances, compose
 from alertd.core.config import Config
 from alertd.core.delivery import Rules, Verdict, decide, deliver, delivery_id, live_members
+from alertd.core.flow import TRIPS_AT, Rate, Turn
 from alertd.core.ledger import Attempt, Delivery, DeliveryState, Lease, Notice, Owed, Record
 from alertd.core.occurrence import labels_of
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent, next_attempt
@@ -68,19 +69,19 @@ class Dispatcher:
         more = not done or len({(owed.milestone, owed.receiver) for owed, _ in due}) >= BIND_LIMIT
         return Bound(deliveries=made, verdicts=decisions.verdicts if done else (), more=more)
 
-    async def lease(self, now: datetime, room: int, each: int, full: frozenset[str]) -> Sequence[Lease]:
+    async def lease(self, now: datetime, room: int, each: int, most: Mapping[str, int]) -> Sequence[Lease]:
         """Take deliveries that are ready.
 
         Args:
             room: how many more may be in flight.
             each: how many more may be in flight of one channel.
-            full: channels that may have none.
+            most: the same for single channels, where it is less.
         """
         limit = min(room, LEASE_LIMIT)
         if limit <= 0:
             return ()
         return await self.ledger.lease(
-            self.owner, now, until=now + LEASE_FOR, limit=limit, per_channel=each, skip=full
+            self.owner, now, for_=LEASE_FOR, limit=limit, per_channel=each, most=most
         )
 
     async def deliver(self, lease: Lease) -> Settlement:
@@ -130,6 +131,7 @@ class Dispatcher:
             case Sent():
                 return Settlement(
                     lease=lease,
+                    outcome=outcome,
                     state=DeliveryState.SENT,
                     at=at,
                     reason=outcome.note,
@@ -143,9 +145,10 @@ class Dispatcher:
                 kind = "unknown" if outcome.unknown else "retry"
                 attempt = _attempt(lease, at, took, kind, outcome.reason)
                 if next_at is None:
-                    return self._dead(lease, members, attempt, f"given up: {outcome.reason}")
+                    return self._dead(lease, members, attempt, outcome, f"given up: {outcome.reason}")
                 return Settlement(
                     lease=lease,
+                    outcome=outcome,
                     state=DeliveryState.READY,
                     at=at,
                     reason=outcome.reason,
@@ -154,12 +157,15 @@ class Dispatcher:
                 )
             case Rejected():
                 attempt = _attempt(lease, at, took, "rejected", outcome.reason)
-                return self._dead(lease, members, attempt, outcome.reason)
+                return self._dead(lease, members, attempt, outcome, outcome.reason)
 
-    def _dead(self, lease: Lease, members: Sequence[Owed], attempt: Attempt, reason: str) -> Settlement:
+    def _dead(
+        self, lease: Lease, members: Sequence[Owed], attempt: Attempt, outcome: Outcome, reason: str
+    ) -> Settlement:
         """Dead, with what takes its place: the fallback receiver's delivery, the operator's notice."""
         return Settlement(
             lease=lease,
+            outcome=outcome,
             state=DeliveryState.DEAD,
             at=attempt.at,
             reason=reason,
@@ -191,6 +197,31 @@ class Dispatcher:
         headline = f"{failed.channel} could not be reached"
         notice = Notice(slot=f"dead/{failed.id}/{attempt.number}", headline=headline, lines=lines)
         return notices(self.config, notice, attempt.at)
+
+    def rates(self) -> dict[str, Rate | None]:
+        """How fast each channel may be sent to: as its file says, else as its type does."""
+        return {
+            f"{receiver.name}/{spec.name}": spec.rate
+            or getattr(self.notifiers.get(f"{receiver.name}/{spec.name}"), "rate", None)
+            for receiver in self.config.receivers.values()
+            for spec in receiver.notifiers
+        }
+
+    def channel_notices(self, channel: str, turn: Turn, reason: str, now: datetime) -> list[Delivery]:
+        """What the operator is told when a channel's breaker opens or closes."""
+        if channel.partition("/")[0] == self.config.operator:
+            return []
+        if turn is Turn.OPENED:
+            headline = f"{channel} does not answer"
+            lines: tuple[str, ...] = (
+                f"Sending to {channel} is paused after {TRIPS_AT} failures in a row. One message at a time "
+                "is tried until it answers; nothing is lost meanwhile.",
+                f"Last answer: {reason}",
+            )
+        else:
+            headline, lines = f"{channel} answers again", (f"What waited for {channel} is on its way.",)
+        notice = Notice(slot=f"channel/{channel}/{turn}/{now.isoformat()}", headline=headline, lines=lines)
+        return notices(self.config, notice, now)
 
     def _rules(self) -> Rules:
         return Rules(

@@ -20,6 +20,7 @@
     └── LedgerError                the store
         ├── LedgerBusy             somebody else holds it; trying again may succeed
         ├── LedgerUnavailable      it cannot be reached, read or written now
+        ├── LeadLost               another node reconciles by now
         ├── SchemaTooNew           a newer alertd has migrated it
         └── SchemaTooOld           `alertd migrate` has not been run
 
@@ -114,6 +115,10 @@ class LedgerBusy(LedgerError):
 
 class LedgerUnavailable(LedgerError):
     """The ledger cannot be reached, read or written now."""
+
+
+class LeadLost(LedgerError):
+    """Another node has taken the lead; what this one reconciled since was not written."""
 
 
 class SchemaTooNew(LedgerError):

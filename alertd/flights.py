@@ -10,13 +10,16 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from alertd.core.delivery import live_members
+from alertd.core.flow import Rate, Turn
 from alertd.core.ledger import Lease
 from alertd.core.outcome import Retry
 from alertd.dispatch import Dispatcher
 from alertd.errors import LedgerError
+from alertd.gates import Gates
 from alertd.journal import log_settlement
 from alertd.ports import Clock, Ledger, Notifier, Settlement
 from alertd.telemetry import Event, Log
@@ -36,6 +39,9 @@ CANCEL_LIMIT_S = 2.0
 """How long a cancelled send has to end."""
 
 
+NO_RATES: Mapping[str, Rate | None] = MappingProxyType({})
+
+
 class Flights:
     """Takes leases, sends, and settles.
 
@@ -53,32 +59,49 @@ class Flights:
         self._landed: list[Settlement] = []
         self._active: Mapping[str, Notifier] = {}
         self._retired: list[Mapping[str, Notifier]] = []
+        self._gates = Gates(PER_CHANNEL)
 
     @property
     def count(self) -> int:
         """How many are in flight."""
         return len(self._tasks)
 
-    def use(self, notifiers: Mapping[str, Notifier]) -> None:
+    @property
+    def paused(self) -> tuple[str, ...]:
+        """Channels that do not answer at the moment."""
+        return self._gates.paused()
+
+    def use(self, notifiers: Mapping[str, Notifier], rates: Mapping[str, Rate | None] = NO_RATES) -> None:
         """From now on these; those before are closed when nothing is in flight: a reload cancels no send."""
         self._retired.append(self._active)
         self._active = notifiers
+        self._gates.use({channel: rates.get(channel) for channel in notifiers})
+
+    def shut(self) -> tuple[frozenset[str], timedelta | None]:
+        """Channels that nothing may be sent to now, and how long until the first of them is open again."""
+        return self._gates.shut(self._busy(), self._clock.monotonic())
 
     async def take_off(self, dispatcher: Dispatcher, now: datetime) -> None:
         """Lease what is ready and start to send it, as far as there is room."""
         while True:
-            busy = Counter(lease.delivery.channel for lease in self._tasks.values())
+            now_s, busy = self._clock.monotonic(), self._busy()
+            channels = self._active.keys() | busy.keys()
+            most = {name: self._gates.room(name, busy[name], now_s) for name in channels}
             room = MAX_IN_FLIGHT - len(self._tasks)
             if room > 0:
-                full = frozenset(channel for channel, number in busy.items() if number >= PER_CHANNEL)
-                most = max((number for channel, number in busy.items() if channel not in full), default=0)
-                leases = await dispatcher.lease(now, room, PER_CHANNEL - most, full)
+                leases = await dispatcher.lease(now, room, PER_CHANNEL, most)
             else:
-                leases = await dispatcher.lease(now, MAX_IN_FLIGHT, 1, frozenset(busy))
+                idle = {name: 0 if busy[name] else number for name, number in most.items()}
+                leases = await dispatcher.lease(now, MAX_IN_FLIGHT, 1, idle)
             if not leases:
                 return
+            for channel, number in Counter(lease.delivery.channel for lease in leases).items():
+                self._gates.take(channel, number, now_s)
             for lease in leases:
                 self._take_off(dispatcher, lease)
+
+    def _busy(self) -> Counter[str]:
+        return Counter(lease.delivery.channel for lease in self._tasks.values())
 
     def _take_off(self, dispatcher: Dispatcher, lease: Lease) -> None:
         in_flight = lease.delivery.id in self._leases
@@ -151,7 +174,24 @@ class Flights:
         except asyncio.CancelledError:
             # Only drain cancels a flight, and this is its end.
             settlement = self._unknown(dispatcher, lease, "alertd was stopped before an answer came")
-        self._landed.append(replace(settlement, lease=self._leases[lease.delivery.id]))
+        settlement = replace(settlement, lease=self._leases[lease.delivery.id])
+        self._landed.append(self._with_turn(dispatcher, settlement))
+
+    def _with_turn(self, dispatcher: Dispatcher, settlement: Settlement) -> Settlement:
+        """The same, and the notice that its channel was paused or answers again, when it was or does."""
+        if settlement.outcome is None:
+            return settlement
+        channel = settlement.lease.delivery.channel
+        turn = self._gates.landed(channel, settlement.outcome, self._clock.monotonic())
+        match turn:
+            case Turn.NONE:
+                return settlement
+            case Turn.OPENED:
+                self._log.warning(Event.CHANNEL_PAUSED, channel=channel, reason=settlement.reason)
+            case Turn.CLOSED:
+                self._log.info(Event.CHANNEL_RESUMED, channel=channel)
+        told = dispatcher.channel_notices(channel, turn, settlement.reason, settlement.at)
+        return replace(settlement, follow_up=(*settlement.follow_up, *told))
 
     def _unknown(self, dispatcher: Dispatcher, lease: Lease, reason: str) -> Settlement:
         now = self._clock.now()

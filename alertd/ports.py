@@ -5,9 +5,10 @@ Every implementation of a protocol passes the same suite in ``tests/contract/``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Protocol
 
 from alertd.core.delivery import Decisions
@@ -90,6 +91,7 @@ class Settlement:
         told: keys of the members that were in the message, when it was accepted.
         remember: what to hand to the next send for the same milestone, by full id.
         follow_up: deliveries to write down with it: the fallback's, a notice.
+        outcome: what the notifier returned; not written down, but what the channel's gate goes by.
     """
 
     lease: Lease
@@ -101,6 +103,7 @@ class Settlement:
     told: tuple[str, ...] = ()
     remember: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     follow_up: tuple[Delivery, ...] = ()
+    outcome: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +113,7 @@ class NodeReport:
     Attributes:
         problems: ``file:line:column: message`` of each problem in the files it runs on.
         config_id: digest of all files that were loaded.
+        stopped: it has ended, and said so.
     """
 
     node: str
@@ -119,6 +123,7 @@ class NodeReport:
     config_id: str = ""
     problems: tuple[str, ...] = ()
     receivers: tuple[str, ...] = ()
+    stopped: bool = False
 
 
 class Ledger(Protocol):
@@ -128,7 +133,11 @@ class Ledger(Protocol):
     processes may call at once. No method reads a clock: ``now`` is given. Raises
     :class:`alertd.errors.LedgerError` and nothing else; after it nothing of the call was done,
     or (when the connection broke during a commit) all of it was: every writing method may be
-    called again with the same arguments and then does nothing twice.
+    called again with the same arguments and then does nothing twice. Raises SchemaTooNew from every
+    writing method once a newer alertd has migrated it.
+
+    Leases and the lead end by the ledger's own time: that is ``now`` where one machine uses it, and
+    the database's clock where many do, so that a node whose clock is wrong takes nothing from others.
     """
 
     # -- reconcile
@@ -141,8 +150,23 @@ class Ledger(Protocol):
     async def done_dates(self) -> Mapping[str, date]:
         """The local done date of each milestone that is done, by full id."""
 
-    async def apply(self, changes: Changes) -> None:
-        """Write what reconciling found."""
+    async def apply(self, changes: Changes, *, term: int | None = None) -> None:
+        """Write what reconciling found.
+
+        Args:
+            term: of the lead under which it was found; LeadLost when another node leads by now.
+        """
+
+    async def lead(self, node: str, now: datetime, *, for_: timedelta, instead_of: str = "") -> int | None:
+        """Take the lead, or keep it for ``for_`` from now: only who leads may reconcile.
+
+        Granted when nobody has it, when ``node`` has it, and when whoever has it has let it run out or
+        is ``instead_of``, of whom it is known that it is dead. Returns the term, which rises by one
+        when another node takes over; None: another has it.
+        """
+
+    async def leader(self) -> str:
+        """Who has the lead, or had it last; "" when nobody had or it was given back."""
 
     # -- dispatch
     async def due(self, now: datetime, limit: int) -> Sequence[tuple[Owed, Record]]:
@@ -166,16 +190,17 @@ class Ledger(Protocol):
         owner: str,
         now: datetime,
         *,
-        until: datetime,
+        for_: timedelta,
         limit: int,
         per_channel: int,
-        skip: frozenset[str] = frozenset(),
+        most: Mapping[str, int] = MappingProxyType({}),
     ) -> Sequence[Lease]:
         """Take ready deliveries with ``next_at <= now`` that nobody holds a live lease on.
 
         Oldest ``next_at`` first, at most ``limit`` in all, at most ``per_channel`` of one
-        channel, none of the channels in ``skip``. A lease is live while ``now`` is before its
-        ``until``. Each lease raises the delivery's fence by one.
+        channel, and no more than ``most`` says of a channel that it names. A lease is live while
+        the ledger's time is before its ``until``, which is ``for_`` from now. Each lease raises the
+        delivery's fence by one.
         """
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
@@ -185,10 +210,11 @@ class Ledger(Protocol):
         A settlement that says ``ready`` ends the lease.
         """
 
-    async def next_wake(self, after: datetime) -> datetime | None:
+    async def next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
         """The earliest instant at which something may be to do: the ``wake_at`` of what is
         pending, the ``next_at`` or, while it is leased beyond ``after``, the lease's end of what
-        is ready. It may lie in the past. None: nothing is waiting."""
+        is ready and not of a channel in ``shut``; by the caller's clock. It may lie in the past.
+        None: nothing is waiting."""
 
     # -- people
     async def act(self, action: Action, owed: Sequence[Owed]) -> Record:
@@ -229,7 +255,13 @@ class Ledger(Protocol):
 
     # -- nodes and upkeep
     async def report(self, node: NodeReport) -> None:
-        """Write what a daemon says of itself, over what it said before."""
+        """Write what a daemon says of itself, over what it said before.
+
+        Reports that are older by more than :data:`KEEP_REPORTS` are forgotten.
+        """
+
+    async def retire(self, node: str) -> None:
+        """Say that a daemon has ended: its lead, if it has it, is free for others at once."""
 
     async def nodes(self) -> Sequence[NodeReport]:
         """What every daemon last said, the latest first."""
@@ -237,9 +269,18 @@ class Ledger(Protocol):
     async def version(self) -> str:
         """A value that changes whenever another process has written; cheap to ask for."""
 
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Have ``heard`` called in the running loop soon after another process has written.
+
+        A hint: where nothing tells, and while a connection is broken, it is never called.
+        """
+
     async def close(self) -> None:
         """Give back the connection. Safe to call twice."""
 
 
 LEASE_FOR = timedelta(minutes=5)
 """How long a delivery is taken for; longer than any notifier's total deadline."""
+
+KEEP_REPORTS = timedelta(days=30)
+"""How long the report of a daemon that is gone is kept: each start of one is a node of its own."""

@@ -26,11 +26,10 @@ from alertd.core.ledger import Attempt, Delivery, DeliveryState, Lease, Owed, Ow
 from alertd.core.milestone import Claim, Milestone, Source
 from alertd.core.occurrence import Cause, digest
 from alertd.core.policy import Policy
-from alertd.ports import Changes, Ledger, Settlement
+from alertd.ports import LEASE_FOR, Changes, Ledger, Settlement
 from alertd.store import open_ledger
 
 NOW = datetime(2026, 9, 1, 6, tzinfo=UTC)
-UNTIL = NOW + timedelta(minutes=5)
 WINDOW = "2026-09-01/2026-10-01"
 IDLE_MILESTONES = 25_000
 IDLE_EACH = 10
@@ -121,7 +120,7 @@ def accepted(lease: Lease) -> Settlement:
 async def settle_all(ledger: Ledger, group: int) -> int:
     """Lease and settle until nothing is ready, ``group`` at a time. Returns how many there were."""
     done = 0
-    while leases := await ledger.lease("bench", NOW, until=UNTIL, limit=group, per_channel=group):
+    while leases := await ledger.lease("bench", NOW, for_=LEASE_FOR, limit=group, per_channel=group):
         assert not await ledger.settle([accepted(lease) for lease in leases])
         done += len(leases)
     return done

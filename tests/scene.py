@@ -237,7 +237,7 @@ class Scene:
         for _ in range(MAX_TURNS):
             while (await dispatcher.bind(self.now)).more:
                 pass
-            leases = await dispatcher.lease(self.now, 200, 8, frozenset())
+            leases = await dispatcher.lease(self.now, 200, 8, {})
             if not leases:
                 return
             settlements = [await dispatcher.deliver(lease) for lease in leases]

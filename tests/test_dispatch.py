@@ -78,7 +78,7 @@ async def test_crash_at_any_step_loses_nothing(tmp_path: Path, step: str) -> Non
         dispatcher = scene.dispatcher()
         await dispatcher.bind(scene.now)
         bound = (await first.deliveries(state=DeliveryState.READY))[0][0]
-        leases = [] if step == "bound" else await dispatcher.lease(scene.now, 9, 9, frozenset())
+        leases = [] if step == "bound" else await dispatcher.lease(scene.now, 9, 9, {})
         if step == "sent":
             await dispatcher.deliver(leases[0])
         before = [one.message for one in scene.log]
@@ -128,8 +128,8 @@ async def test_two_nodes_send_once(ledger: Ledger) -> None:
     one, other = scene.dispatcher(), replace(scene.dispatcher(), owner="node-2")
     await one.bind(scene.now)
 
-    mine = await one.lease(scene.now, 9, 9, frozenset())
-    theirs = await other.lease(scene.now, 9, 9, frozenset())
+    mine = await one.lease(scene.now, 9, 9, {})
+    theirs = await other.lease(scene.now, 9, 9, {})
 
     assert len(mine) == 1
     assert theirs == []

@@ -114,13 +114,13 @@ class _Player:
             await stage.daemon.turn()
             await stage.daemon.idle()
             await self._show(stage.collect())
-            next_at = await stage.ledger.next_wake(stage.clock.now())
+            next_at = await stage.daemon.next_at(stage.clock.now())
             if next_at is None or next_at > stage.clock.now():
                 return
         raise NeverDone(f"{MAX_TURNS} turns at {stage.clock.now()}, and something is still to do")
 
     async def _next_stop(self, now: datetime) -> datetime:
-        wake = await self._stage.ledger.next_wake(now)
+        wake = await self._stage.daemon.next_at(now)
         beats: list[Beat] = self._waiting[:1]
         candidates = [ENDS, self._reconcile_at, *(beat.at for beat in beats), *([wake] if wake else [])]
         return min(max(at, now) for at in candidates)

@@ -13,13 +13,14 @@ from alertd.core.ledger import Delivery, DeliveryState, Owed, Record
 from alertd.core.standing import Action
 from alertd.errors import RefusedAction, UnknownDelivery, UnknownMilestone
 from alertd.store import reading, rows, rules, schema, writing
+from alertd.store.dialect import lock_rows
 
 _milestone, _delivery, _history = schema.milestone, schema.delivery, schema.history
 
 
 def act(connection: Connection, action: Action, owed: Sequence[Owed]) -> Record:
-    locked = select(_milestone).where(_milestone.c.id == action.milestone).with_for_update()
-    row = connection.execute(locked).first()
+    milestone = select(_milestone).where(_milestone.c.id == action.milestone)
+    row = connection.execute(milestone.with_for_update(key_share=True)).first()
     if row is None:
         raise UnknownMilestone(f"no milestone {action.milestone!r} in the ledger")
     record = rows.record_of(row)
@@ -30,13 +31,14 @@ def act(connection: Connection, action: Action, owed: Sequence[Owed]) -> Record:
     after = replace(record, standing=standings.apply(record.standing, action, record.window_ids))
     fields = rows.fields_of_standing(after.standing)
     connection.execute(update(_milestone).where(_milestone.c.id == record.id).values(**fields))
+    lock_rows(connection, schema.owed.c.key, (one.key for one in owed))
     writing.write_owed(connection, owed)
     writing.write_history(connection, (entry,))
     return after
 
 
 def retry(connection: Connection, name: str, now: datetime, by: str) -> Delivery:
-    locked = select(_delivery).where(_delivery.c.id == name).with_for_update()
+    locked = select(_delivery).where(_delivery.c.id == name).with_for_update(key_share=True)
     row = connection.execute(locked).first()
     if row is None:
         raise UnknownDelivery(f"no delivery {name!r} in the ledger")

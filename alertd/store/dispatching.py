@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Connection,
     FromClause,
@@ -17,6 +19,8 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
+    union_all,
     update,
 )
 
@@ -24,11 +28,27 @@ from alertd.core.delivery import Decisions
 from alertd.core.ledger import DeliveryState, Lease, Owed, Record
 from alertd.ports import Settlement
 from alertd.store import reading, rows, rules, schema, writing
-from alertd.store.dialect import chunks
+from alertd.store.dialect import chunks, is_shared, lock_rows
 
 _owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered
 _READY = text("'ready'")
 _MAX_AWAKE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What may be leased.
+
+    Attributes:
+        now: the instant at which it must be to be sent.
+        at: the same by the ledger's time, by which leases end.
+        among_others: others lease at the same time: what they have locked is passed over, and what is found
+            is locked.
+    """
+
+    now: int
+    at: int
+    among_others: bool
 
 
 def due(connection: Connection, now: datetime, limit: int) -> list[tuple[Owed, Record]]:
@@ -65,7 +85,8 @@ def due(connection: Connection, now: datetime, limit: int) -> list[tuple[Owed, R
 def bind(connection: Connection, decisions: Decisions) -> bool:
     verdicts = decisions.verdicts
     for some in chunks(sorted({verdict.key for verdict in verdicts})):
-        pending = select(_owed.c.key).where(_owed.c.key.in_(some), schema.IS_PENDING).with_for_update()
+        pending = select(_owed.c.key).where(_owed.c.key.in_(some), schema.IS_PENDING)
+        pending = pending.order_by(_owed.c.key).with_for_update(key_share=True)
         if len(connection.execute(pending).all()) < len(some):
             return False
     if verdicts:
@@ -99,18 +120,25 @@ def lease(
     *,
     owner: str,
     now: datetime,
-    until: datetime,
+    at: int,
+    for_: timedelta,
     limit: int,
     per_channel: int,
-    skip: frozenset[str],
+    most: Mapping[str, int],
 ) -> list[Lease]:
-    candidates = _candidates(rows.micros(now), limit, per_channel, skip)
-    # Two nodes may find the same candidates: whoever comes second leaves those that are locked.
+    """Take ready deliveries.
+
+    Args:
+        at: ``now`` by the ledger's time, by which leases end.
+    """
+    until = rows.instant(at) + for_
+    search = Search(now=rows.micros(now), at=at, among_others=is_shared(connection))
+    candidates = _candidates(search, limit, per_channel, most)
     free = (
         select(_delivery)
-        .where(_delivery.c.id.in_(candidates), schema.IS_READY, _is_free(_delivery, rows.micros(now)))
+        .where(_delivery.c.id.in_(candidates), schema.IS_READY, _is_free(_delivery, at))
         .order_by(_delivery.c.next_at, _delivery.c.id)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
     taken = connection.execute(free).all()
     ids = [row.id for row in taken]
@@ -150,7 +178,8 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozens
     there: dict[str, tuple[int, bool, str]] = {}
     for some in chunks(sorted({one.lease.delivery.id for one in settlements})):
         held = select(_delivery.c.id, _delivery.c.fence, _delivery.c.state, _delivery.c.channel)
-        for row in connection.execute(held.where(_delivery.c.id.in_(some)).with_for_update()):
+        held = held.where(_delivery.c.id.in_(some)).order_by(_delivery.c.id)
+        for row in connection.execute(held.with_for_update(key_share=True)):
             there[row.id] = (row.fence, row.state == DeliveryState.READY.value, row.channel)
     taken: list[tuple[Settlement, str]] = []
     refused: set[str] = set()
@@ -165,26 +194,33 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozens
     return frozenset(refused)
 
 
-def next_wake(connection: Connection, after: datetime) -> datetime | None:
-    at = rows.micros(after)
+def next_wake(connection: Connection, after: datetime, at: int, shut: frozenset[str]) -> datetime | None:
+    """The earliest instant at which something may be to do.
+
+    Args:
+        at: ``after`` by the ledger's time, by which leases end.
+    """
+    is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
     of_owed = select(func.min(_owed.c.wake_at)).where(schema.IS_PENDING)
     of_ready = (
         select(_delivery.c.next_at)
-        .where(schema.IS_READY, _is_free(_delivery, at))
+        .where(schema.IS_READY, is_open, _is_free(_delivery, at))
         .order_by(_delivery.c.next_at)
         .limit(1)
     )
     of_leased = select(func.min(_delivery.c.lease_until)).where(
-        schema.IS_READY, _delivery.c.lease_until.is_not(None), _delivery.c.lease_until > at
+        schema.IS_READY, is_open, _delivery.c.lease_until.is_not(None), _delivery.c.lease_until > at
     )
     statement = select(of_owed.scalar_subquery(), of_ready.scalar_subquery(), of_leased.scalar_subquery())
-    waiting = [found for found in connection.execute(statement).one() if found is not None]
+    wake_at, next_at, until = connection.execute(statement).one()
+    # The end of a lease, by the clock of whoever asks.
+    ends = None if until is None else until - at + rows.micros(after)
+    waiting = [found for found in (wake_at, next_at, ends) if found is not None]
     return rows.instant(min(waiting)) if waiting else None
 
 
-def _candidates(at: int, limit: int, per_channel: int, skip: frozenset[str]) -> Select[str]:
-    """Ids of what may be leased. Each channel's oldest are read off the index, so that the work does not grow
-    with what is waiting: a long backlog of one channel is never walked for another's sake."""
+def _channels() -> CTE:
+    """Every channel of which something is ready, read off the index."""
     ready, following = _delivery.alias("ready"), _delivery.alias("following")
     channels = (
         select(func.min(ready.c.channel).label("channel"))
@@ -196,20 +232,45 @@ def _candidates(at: int, limit: int, per_channel: int, skip: frozenset[str]) -> 
         .where(following.c.state == _READY, following.c.channel > channels.c.channel)
         .scalar_subquery()
     )
-    channels = channels.union_all(select(after).where(channels.c.channel.is_not(None)))
+    return channels.union_all(select(after).where(channels.c.channel.is_not(None)))
+
+
+def _candidates(search: Search, limit: int, per_channel: int, most: Mapping[str, int]) -> Select[str]:
+    """Ids of what may be leased. Each channel's oldest are read off the index, so that the work does not grow
+    with what is waiting: a long backlog of one channel is never walked for another's sake."""
+    channels, named = _channels(), sorted(most)
+    others = channels.c.channel.not_in(named) if named else true()
+    parts = [_oldest_of(search, channels, per_channel, others)]
+    by_number: dict[int, list[str]] = {}
+    for channel in named:
+        by_number.setdefault(min(most[channel], per_channel), []).append(channel)
+    parts += [
+        _oldest_of(search, channels, number, channels.c.channel.in_(alike))
+        for number, alike in sorted(by_number.items())
+        if number > 0
+    ]
+    found = _delivery.alias("found")
+    of_any = union_all(*parts).subquery()
+    statement = select(found.c.id).join(of_any, of_any.c.id == found.c.id)
+    return statement.order_by(found.c.next_at, found.c.id).limit(limit)
+
+
+def _oldest_of(search: Search, channels: CTE, number: int, which: ColumnElement[bool]) -> Select[str]:
+    """Ids of the ``number`` oldest of each channel that ``which`` holds for."""
     oldest = _delivery.alias("oldest")
     of_channel = (
         select(oldest.c.id)
         .where(oldest.c.state == _READY, oldest.c.channel == channels.c.channel)
-        .where(oldest.c.next_at <= at, _is_free(oldest, at))
+        .where(oldest.c.next_at <= search.now, _is_free(oldest, search.at))
         .order_by(oldest.c.next_at, oldest.c.id)
-        .limit(per_channel)
+        .limit(number)
     )
-    found = _delivery.alias("found")
-    statement = select(found.c.id).select_from(channels.join(found, found.c.id.in_(of_channel)))
-    if skip:
-        statement = statement.where(channels.c.channel.not_in(sorted(skip)))
-    return statement.order_by(found.c.next_at, found.c.id).limit(limit)
+    if search.among_others:
+        locked = of_channel.with_for_update(skip_locked=True, key_share=True).lateral("of_channel")
+        return select(locked.c.id).select_from(channels.join(locked, true())).where(which)
+    # SQLite has no lateral joins; it goes through this one as if it had.
+    found = _delivery.alias("of_channel")
+    return select(found.c.id).select_from(channels.join(found, found.c.id.in_(of_channel))).where(which)
 
 
 def _is_free(delivery: FromClause, at: int) -> ColumnElement[bool]:
@@ -263,6 +324,7 @@ def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement,
     writing.write_attempts(connection, [one.attempt for one, _ in taken if one.attempt])
     told = [{"of": key, "when": rows.micros(one.at)} for one, _ in taken for key in one.told]
     if told:
+        lock_rows(connection, _owed.c.key, (key for one, _ in taken for key in one.told))
         first = update(_owed).where(_owed.c.key == bindparam("of"), _owed.c.told_at.is_(None))
         connection.execute(first.values(told_at=bindparam("when")), told)
     states = [

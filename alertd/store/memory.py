@@ -7,9 +7,10 @@ Over 300 lines and in one file all the same: it is there to be read beside the c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 
 from alertd.core import standing as standings
 from alertd.core.delivery import Decisions
@@ -24,8 +25,8 @@ from alertd.core.ledger import (
     Record,
 )
 from alertd.core.standing import Action
-from alertd.errors import LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
-from alertd.ports import Changes, NodeReport, Settlement
+from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
+from alertd.ports import KEEP_REPORTS, Changes, NodeReport, Settlement
 from alertd.store import rules
 
 
@@ -36,6 +37,16 @@ class _Hold:
     fence: int = 0
     owner: str = ""
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lead:
+    node: str
+    term: int
+    until: datetime
+
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MemoryLedger:
@@ -50,6 +61,7 @@ class MemoryLedger:
         self._history: dict[str, HistoryEntry] = {}
         self._remembered: dict[tuple[str, str], Mapping[str, str]] = {}
         self._nodes: dict[str, NodeReport] = {}
+        self._lead: _Lead | None = None
         self._writes = 0
 
     # -- reconcile
@@ -67,7 +79,9 @@ class MemoryLedger:
     async def done_dates(self) -> Mapping[str, date]:
         return {one.id: one.standing.done_on for one in self._records.values() if one.standing.done_on}
 
-    async def apply(self, changes: Changes) -> None:
+    async def apply(self, changes: Changes, *, term: int | None = None) -> None:
+        if term is not None and (self._lead is None or self._lead.term != term):
+            raise LeadLost(f"the lead of term {term} is lost")
         records = {one.id: one for one in changes.records}
         self._refuse_strays(changes.owed, changes.deliveries, records)
         for record in records.values():
@@ -79,6 +93,19 @@ class MemoryLedger:
             if there and there.state is OwedState.PENDING:
                 self._owed[key] = replace(there, state=OwedState.CANCELLED, reason=reason)
         self._write(owed=changes.owed, deliveries=changes.deliveries, history=changes.history)
+
+    async def lead(self, node: str, now: datetime, *, for_: timedelta, instead_of: str = "") -> int | None:
+        has = self._lead
+        term = 1
+        if has is not None:
+            if has.node not in (node, instead_of) and now < has.until:
+                return None
+            term = has.term if has.node == node else has.term + 1
+        self._lead = _Lead(node=node, term=term, until=now + for_)
+        return term
+
+    async def leader(self) -> str:
+        return self._lead.node if self._lead else ""
 
     # -- dispatch
     async def due(self, now: datetime, limit: int) -> Sequence[tuple[Owed, Record]]:
@@ -110,15 +137,15 @@ class MemoryLedger:
         owner: str,
         now: datetime,
         *,
-        until: datetime,
+        for_: timedelta,
         limit: int,
         per_channel: int,
-        skip: frozenset[str] = frozenset(),
+        most: Mapping[str, int] = MappingProxyType({}),
     ) -> Sequence[Lease]:
         ready = [
             one
             for one in self._deliveries.values()
-            if one.state is DeliveryState.READY and one.next_at <= now and one.channel not in skip
+            if one.state is DeliveryState.READY and one.next_at <= now
         ]
         taken: list[Lease] = []
         of_channel: Counter[str] = Counter()
@@ -126,9 +153,11 @@ class MemoryLedger:
         for delivery in sorted(ready, key=lambda one: (one.next_at, one.id)):
             hold = self._holds[delivery.id]
             live = hold.until is not None and now < hold.until
-            if live or len(taken) >= limit or of_channel[delivery.channel] >= per_channel:
+            room = min(per_channel, most.get(delivery.channel, per_channel))
+            if live or len(taken) >= limit or of_channel[delivery.channel] >= room:
                 continue
             of_channel[delivery.channel] += 1
+            until = now + for_
             hold = _Hold(fence=hold.fence + 1, owner=owner, until=until)
             self._holds[delivery.id] = hold
             taken.append(self._leased(delivery, hold, until, latest, now))
@@ -160,10 +189,10 @@ class MemoryLedger:
         self._writes += 1
         return frozenset(refused)
 
-    async def next_wake(self, after: datetime) -> datetime | None:
+    async def next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
         waiting = [one.wake_at for one in self._owed.values() if one.state is OwedState.PENDING]
         for one in self._deliveries.values():
-            if one.state is DeliveryState.READY:
+            if one.state is DeliveryState.READY and one.channel not in shut:
                 until = self._holds[one.id].until
                 waiting.append(until if until and until > after else one.next_at)
         return min(waiting, default=None)
@@ -240,6 +269,15 @@ class MemoryLedger:
     # -- nodes and upkeep
     async def report(self, node: NodeReport) -> None:
         self._nodes[node.node] = node
+        for old in [one.node for one in self._nodes.values() if one.seen_at < node.seen_at - KEEP_REPORTS]:
+            del self._nodes[old]
+        self._writes += 1
+
+    async def retire(self, node: str) -> None:
+        if node in self._nodes:
+            self._nodes[node] = replace(self._nodes[node], stopped=True)
+        if self._lead is not None and self._lead.node == node:
+            self._lead = replace(self._lead, node="", until=_LONG_AGO)
         self._writes += 1
 
     async def nodes(self) -> Sequence[NodeReport]:
@@ -248,6 +286,9 @@ class MemoryLedger:
 
     async def version(self) -> str:
         return str(self._writes)
+
+    def listen(self, heard: Callable[[], None]) -> None:  # noqa: ARG002  nobody else writes to it
+        return None
 
     async def close(self) -> None:
         return None

@@ -19,6 +19,16 @@ _MENDS = {
     sqlite3.SQLITE_NOTADB: "it is no SQLite database: name another file, or put a backup in its place",
 }
 
+# PostgreSQL's SQLSTATEs: those of two transactions in each other's way, and of a wait that was too long.
+_COLLISIONS = frozenset({"40001", "40P01"})
+_WAITED = frozenset({"55P03", "57014", *_COLLISIONS})
+_STATE_MENDS = {
+    "25006": "it is a standby: name all servers, with target_session_attrs=read-write",
+    "42501": "let its user use the schema and write to the tables",
+    "42P01": "run `alertd migrate`",
+    "53100": "free some space on its disk",
+}
+
 
 def refusal(error: SQLAlchemyError, where: str) -> LedgerError:
     """The error of ours for one of SQLAlchemy's.
@@ -31,12 +41,23 @@ def refusal(error: SQLAlchemyError, where: str) -> LedgerError:
     cause = error.orig
     if isinstance(error, IntegrityError):
         return LedgerError(f"{where} refuses a row: {_one_line(cause)}")
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    if code in _BUSY:
+    code, state = getattr(cause, "sqlite_errorcode", 0) & 0xFF, _state(cause)
+    if code in _BUSY or state in _WAITED:
         return LedgerBusy(f"{where} is locked: another process has been writing to it for long; try again")
-    mend = _MENDS.get(code, "")
+    mend = _MENDS.get(code, "") or _STATE_MENDS.get(state, "")
     return LedgerUnavailable(f"{where}: {_one_line(cause)}" + (f"; {mend}" if mend else ""))
 
 
+def is_collision(error: SQLAlchemyError) -> bool:
+    """Whether another transaction was in the way, which is over by now: the same may be tried at once."""
+    return isinstance(error, DBAPIError) and _state(error.orig) in _COLLISIONS
+
+
+def _state(cause: BaseException | None) -> str:
+    return getattr(cause, "sqlstate", None) or ""
+
+
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    # PostgreSQL's details quote the row.
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    return " ".join(str(primary or error).split())

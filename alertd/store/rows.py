@@ -56,6 +56,11 @@ def instant(at: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at)
 
 
+def span(of: timedelta) -> int:
+    """A duration in microseconds."""
+    return of // _MICROSECOND
+
+
 def dump(value: Any) -> str:
     """Compact JSON with sorted keys: equal values give equal texts."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -258,6 +263,7 @@ def fields_of_node(node: NodeReport) -> Fields:
         "config_id": node.config_id,
         "problems": dump(node.problems),
         "receivers": dump(node.receivers),
+        "stopped": node.stopped,
     }
 
 
@@ -270,4 +276,5 @@ def node_of(row: Row[Any]) -> NodeReport:
         config_id=row.config_id,
         problems=tuple(json.loads(row.problems)),
         receivers=tuple(json.loads(row.receivers)),
+        stopped=row.stopped,
     )

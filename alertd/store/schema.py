@@ -20,10 +20,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision of the migrations, oldest first, so that without importing Alembic it can be told whether
 a database is at the last one. A test compares it with the migrations."""
 
@@ -191,4 +192,15 @@ node = Table(
     _text("config_id"),
     _text("problems"),
     _text("receivers"),
+    Column("stopped", Boolean, nullable=False, server_default=false()),
+)
+
+lead = Table(
+    "lead",
+    metadata,
+    # What the lead is of: there is one, of reconciling.
+    Column("name", Text, primary_key=True),
+    _text("node"),
+    Column("term", BigInteger, nullable=False),
+    _instant("until"),
 )

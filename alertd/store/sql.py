@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -21,8 +23,10 @@ from alertd.core.ledger import (
 )
 from alertd.core.standing import Action
 from alertd.ports import Changes, NodeReport, Settlement
-from alertd.store import acting, dispatching, reading, writing
-from alertd.store.database import Database
+from alertd.store import acting, dispatching, leading, reading, rows, writing
+from alertd.store.database import CHANNEL, Database
+from alertd.store.dialect import tell_others, time_of
+from alertd.store.upgrade import hold_schema
 
 T = TypeVar("T")
 
@@ -30,8 +34,14 @@ T = TypeVar("T")
 class SqlLedger:
     """See :class:`alertd.ports.Ledger`; made by :func:`alertd.store.open_ledger`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, keeps_time: bool | None = None) -> None:
+        """
+        Args:
+            keeps_time: leases and the lead end by the database's clock, not by the ``now`` that is given; by
+                default those of a database that is shared do.
+        """
         self._database = database
+        self._keeps_time = database.is_shared if keeps_time is None else keeps_time
 
     # -- reconcile
     async def timelines(self) -> Mapping[str, str]:
@@ -43,8 +53,25 @@ class SqlLedger:
     async def done_dates(self) -> Mapping[str, date]:
         return await self._read(reading.done_dates)
 
-    async def apply(self, changes: Changes) -> None:
-        await self._write(partial(writing.write_changes, changes=changes))
+    async def apply(self, changes: Changes, *, term: int | None = None) -> None:
+        def work(connection: Connection) -> None:
+            if term is not None:
+                leading.hold(connection, term)
+            writing.write_changes(connection, changes)
+            self._tell_others(connection)
+
+        await self._write(work)
+
+    async def lead(self, node: str, now: datetime, *, for_: timedelta, instead_of: str = "") -> int | None:
+        def work(connection: Connection) -> int | None:
+            at = self._time(connection, now)
+            until = at + rows.span(for_)
+            return leading.lead(connection, node=node, at=at, until=until, instead_of=instead_of)
+
+        return await self._write(work)
+
+    async def leader(self) -> str:
+        return await self._read(leading.leader)
 
     # -- dispatch
     async def due(self, now: datetime, limit: int) -> Sequence[tuple[Owed, Record]]:
@@ -58,35 +85,50 @@ class SqlLedger:
         owner: str,
         now: datetime,
         *,
-        until: datetime,
+        for_: timedelta,
         limit: int,
         per_channel: int,
-        skip: frozenset[str] = frozenset(),
+        most: Mapping[str, int] = MappingProxyType({}),
     ) -> Sequence[Lease]:
-        return await self._write(
-            partial(
-                dispatching.lease,
+        def work(connection: Connection) -> Sequence[Lease]:
+            return dispatching.lease(
+                connection,
                 owner=owner,
                 now=now,
-                until=until,
+                at=self._time(connection, now),
+                for_=for_,
                 limit=limit,
                 per_channel=per_channel,
-                skip=skip,
+                most=most,
             )
-        )
+
+        return await self._write(work)
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
         return await self._write(partial(dispatching.settle, settlements=settlements))
 
-    async def next_wake(self, after: datetime) -> datetime | None:
-        return await self._read(partial(dispatching.next_wake, after=after))
+    async def next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
+        def work(connection: Connection) -> datetime | None:
+            return dispatching.next_wake(connection, after, self._time(connection, after), shut)
+
+        return await self._read(work)
 
     # -- people
     async def act(self, action: Action, owed: Sequence[Owed]) -> Record:
-        return await self._write(partial(acting.act, action=action, owed=owed))
+        def work(connection: Connection) -> Record:
+            record = acting.act(connection, action, owed)
+            self._tell_others(connection)
+            return record
+
+        return await self._write(work)
 
     async def retry(self, delivery: str, now: datetime, by: str) -> Delivery:
-        return await self._write(partial(acting.retry, name=delivery, now=now, by=by))
+        def work(connection: Connection) -> Delivery:
+            again = acting.retry(connection, delivery, now, by)
+            self._tell_others(connection)
+            return again
+
+        return await self._write(work)
 
     # -- readers
     async def record(self, milestone: str) -> Record | None:
@@ -116,11 +158,23 @@ class SqlLedger:
     async def report(self, node: NodeReport) -> None:
         await self._write(partial(writing.write_node, node=node))
 
+    async def retire(self, node: str) -> None:
+        def work(connection: Connection) -> None:
+            leading.retire(connection, node)
+            self._tell_others(connection)
+
+        await self._write(work)
+
     async def nodes(self) -> Sequence[NodeReport]:
         return await self._read(reading.nodes)
 
     async def version(self) -> str:
         return await self._read(reading.version)
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        if self._database.ear is not None:
+            loop = asyncio.get_running_loop()
+            self._database.ear.listen(lambda: loop.call_soon_threadsafe(heard))
 
     async def close(self) -> None:
         await self._database.close()
@@ -129,4 +183,15 @@ class SqlLedger:
         return await self._database.read(work)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
-        return await self._database.write(work)
+        def guarded(connection: Connection) -> T:
+            hold_schema(connection, self._database.where)
+            return work(connection)
+
+        return await self._database.write(guarded)
+
+    def _time(self, connection: Connection, now: datetime) -> int:
+        return time_of(connection) if self._keeps_time else rows.micros(now)
+
+    def _tell_others(self, connection: Connection) -> None:
+        if self._database.ear is not None:
+            tell_others(connection, CHANNEL, self._database.ear.name)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from alertd.errors import SchemaTooNew, SchemaTooOld
+from alertd.errors import LedgerBusy, SchemaTooNew, SchemaTooOld
 from alertd.store.database import Database
+from alertd.store.dialect import WRITERS, is_shared, writers_revision
 from alertd.store.schema import REVISIONS
 
 if TYPE_CHECKING:
@@ -16,21 +17,30 @@ if TYPE_CHECKING:
 HEAD = REVISIONS[-1]
 
 
+MIGRATION_TRIES = 10
+LOCK_LIMIT_S = 2
+"""How long a migration waits for writers at a time: while it does, they wait behind it."""
+
+
 async def ensure_schema(database: Database, *, migrate: bool) -> None:
     """Return when the schema is the one that this alertd needs.
 
     Raises:
         SchemaTooNew: a newer alertd has migrated it.
         SchemaTooOld: it is behind, and ``migrate`` is false.
+        LedgerBusy: others have been writing to it all the time.
     """
     found = await database.read(revision)
     if found == HEAD:
         return
-    _refuse_newer(found, database.where)
-    if not migrate:
-        said = f"is at revision {found}" if found else "has no tables yet"
-        raise SchemaTooOld(f"{database.where} {said}, this alertd needs {HEAD}; run `alertd migrate`")
-    await database.write(lambda connection: _upgrade(connection, database.where))
+    _refuse(found, database.where, migrate=migrate)
+    for left in reversed(range(MIGRATION_TRIES)):
+        try:
+            await database.write(lambda connection: _upgrade(connection, database.where))
+            return
+        except LedgerBusy:
+            if not left:
+                raise
 
 
 def revision(connection: Connection) -> str:
@@ -40,18 +50,36 @@ def revision(connection: Connection) -> str:
     return str(connection.execute(text("select version_num from alembic_version")).scalar() or "")
 
 
-def _refuse_newer(found: str, where: str) -> None:
+def hold_schema(connection: Connection, where: str) -> None:
+    """Return when this alertd may write: nobody migrates before this transaction ends.
+
+    Raises:
+        SchemaTooNew, SchemaTooOld: somebody has, since the ledger was opened.
+    """
+    found = writers_revision(connection)
+    if found != HEAD:
+        _refuse(found, where, migrate=False)
+
+
+def _refuse(found: str, where: str, *, migrate: bool) -> None:
     if found and found not in REVISIONS:
         raise SchemaTooNew(
             f"{where} is at revision {found!r}, unknown to this alertd: a newer one has migrated it; "
             f"run that one, or put back a backup from before"
         )
+    if not migrate:
+        said = f"is at revision {found}" if found else "has no tables yet"
+        raise SchemaTooOld(f"{where} {said}, this alertd needs {HEAD}; run `alertd migrate`")
 
 
 def _upgrade(connection: Connection, where: str) -> None:
+    if is_shared(connection):
+        # Alone: whoever is writing ends first, whoever comes waits, and then sees another revision.
+        connection.exec_driver_sql(f"set local lock_timeout = '{LOCK_LIMIT_S}s'")
+        connection.exec_driver_sql(f"select pg_advisory_xact_lock({WRITERS})")
     # Looked at again now that nobody else can write: another process may have done it in the meantime.
     found = revision(connection)
-    _refuse_newer(found, where)
+    _refuse(found, where, migrate=True)
     if found != HEAD:
         from alembic import command
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, and_, bindparam, or_, text, update
+from sqlalchemy import Connection, and_, bindparam, delete, or_, text, update
 
 from alertd.core.ledger import Attempt, Delivery, HistoryEntry, Owed, Record
-from alertd.ports import Changes, NodeReport
+from alertd.ports import KEEP_REPORTS, Changes, NodeReport
 from alertd.store import rows, schema
-from alertd.store.dialect import insert_into
+from alertd.store.dialect import insert_into, lock_rows
 
 
 def write_changes(connection: Connection, changes: Changes) -> None:
-    """What is owed comes after what is cancelled: a key that is in both is pending afterwards."""
+    """What is owed comes after what is cancelled: a key that is in both is as it is owed afterwards."""
     write_records(connection, changes.records)
+    touched = (*(key for key, _ in changes.cancelled), *(one.key for one in changes.owed))
+    lock_rows(connection, schema.owed.c.key, touched)
     if changes.cancelled:
         statement = update(schema.owed).where(schema.owed.c.key == bindparam("of"), schema.IS_PENDING)
         connection.execute(
@@ -34,7 +36,9 @@ def write_records(connection: Connection, records: Sequence[Record]) -> None:
     kept = {"id", "standing", "done_on", "loaded_at"}
     changed = {column.name: column for column in insert.excluded if column.name not in kept}
     statement = insert.on_conflict_do_update(index_elements=["id"], set_=changed)
-    connection.execute(statement, [rows.fields_of_record(record) for record in records])
+    # In one order, so that two writers never wait for each other.
+    in_order = sorted(records, key=lambda record: record.id)
+    connection.execute(statement, [rows.fields_of_record(record) for record in in_order])
 
 
 def write_owed(connection: Connection, owed: Sequence[Owed]) -> None:
@@ -99,3 +103,5 @@ def write_node(connection: Connection, node: NodeReport) -> None:
     said = {column.name: column for column in insert.excluded if column.name != "node"}
     statement = insert.on_conflict_do_update(index_elements=["node"], set_=said)
     connection.execute(statement, rows.fields_of_node(node))
+    old = schema.node.c.seen_at < rows.micros(node.seen_at - KEEP_REPORTS)
+    connection.execute(delete(schema.node).where(old))

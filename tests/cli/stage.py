@@ -127,7 +127,7 @@ class Staged:
             )
             while (await dispatcher.bind(now)).more:
                 pass
-            for lease in await dispatcher.lease(now, room=100, each=100, full=frozenset()):
+            for lease in await dispatcher.lease(now, room=100, each=100, most={}):
                 await book.settle([await dispatcher.deliver(lease)])
 
         self.with_ledger(working)

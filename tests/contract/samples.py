@@ -142,10 +142,9 @@ async def take(ledger: Ledger, **changes: Any) -> Sequence[Lease]:
     wanted: dict[str, Any] = {
         "owner": "node-1",
         "now": NOW,
-        "until": NOW + 5 * MINUTE,
+        "for_": 5 * MINUTE,
         "limit": 200,
         "per_channel": 200,
-        "skip": frozenset(),
     }
     return await ledger.lease(**(wanted | changes))
 

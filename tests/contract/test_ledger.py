@@ -1,6 +1,7 @@
 """What every ledger promises: `alertd.ports.Ledger`, sentence by sentence."""
 
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,8 +13,8 @@ from alertd.core.delivery import Decisions, Verdict
 from alertd.core.ledger import DeliveryState, Move, Owed, OwedState
 from alertd.core.occurrence import Cause
 from alertd.core.standing import NOTHING_SAID, Action, ActionKind
-from alertd.errors import LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
-from alertd.ports import Changes, Ledger, NodeReport
+from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
+from alertd.ports import KEEP_REPORTS, Changes, Ledger, NodeReport
 from alertd.store import open_ledger
 from alertd.store.memory import MemoryLedger
 from tests.contract.samples import (
@@ -36,15 +37,23 @@ from tests.contract.samples import (
     sent,
     take,
 )
+from tests.postgres import Server, virtual_ledger
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    made: Ledger = MemoryLedger()
-    if request.param == "sqlite":
-        made = await open_ledger(f"sqlite:///{tmp_path}/ledger.db")
-    yield made
-    await made.close()
+    with ExitStack() as stack:
+        made: Ledger
+        match request.param:
+            case "memory":
+                made = MemoryLedger()
+            case "sqlite":
+                made = await open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+            case _:
+                server: Server = request.getfixturevalue("postgres")
+                made = await virtual_ledger(stack.enter_context(server.database()))
+        yield made
+        await made.close()
 
 
 async def owed_by_key(ledger: Ledger, milestone: str = "iraq/phase-2") -> dict[str, Owed]:
@@ -71,6 +80,7 @@ async def test_empty_ledger_answers_everything_with_nothing(ledger: Ledger) -> N
     assert await ledger.deliveries() == []
     assert await ledger.history() == []
     assert await ledger.nodes() == []
+    assert await ledger.leader() == ""
     assert set((await ledger.counts()).values()) == {0}
 
 
@@ -437,16 +447,16 @@ async def test_live_lease_keeps_others_away_until_it_ends(ledger: Ledger) -> Non
     """A lease is live while now is before its end; each new one raises the fence by one."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     until = NOW + 5 * MINUTE
-    await take(ledger, until=until)
+    await take(ledger, for_=5 * MINUTE)
 
     assert await take(ledger, owner="node-2", now=until - timedelta(microseconds=1)) == []
-    (second,) = await take(ledger, owner="node-2", now=until, until=until + HOUR)
+    (second,) = await take(ledger, owner="node-2", now=until, for_=HOUR)
 
     assert (second.owner, second.fence) == ("node-2", 2)
 
 
 async def test_lease_takes_the_oldest_first_within_its_limits(ledger: Ledger) -> None:
-    """Oldest first, so many in all, so many of a channel, none of the channels to skip."""
+    """Oldest first, so many in all, so many of a channel, and no more of a named one than it may have."""
     keys = [f"k{number}" for number in range(1, 7)]
     made = [
         a_delivery("k1", notifier="a", next_at=NOW - MINUTE),
@@ -458,8 +468,8 @@ async def test_lease_takes_the_oldest_first_within_its_limits(ledger: Ledger) ->
     ]
     await fill(ledger, *(an_owed(key) for key in keys), deliveries=made)
 
-    first = await take(ledger, limit=3, per_channel=2, skip=frozenset({"desk/c", "no/such"}))
-    second = await take(ledger, limit=9, per_channel=1, skip=frozenset({"desk/c"}))
+    first = await take(ledger, limit=3, per_channel=2, most={"desk/c": 0, "no/such": 0})
+    second = await take(ledger, limit=9, per_channel=1, most={"desk/c": 0})
     third = await take(ledger)
 
     assert [lease.delivery.members for lease in first] == [("k2",), ("k3",), ("k4",)]
@@ -574,12 +584,12 @@ async def test_only_the_first_telling_is_kept(ledger: Ledger) -> None:
 async def test_ready_settlement_ends_the_lease(ledger: Ledger) -> None:
     """What is to be tried again can be leased from its next time on, though the lease would last longer."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
-    (lease,) = await take(ledger, until=NOW + DAY)
+    (lease,) = await take(ledger, for_=DAY)
 
     assert await ledger.settle([again(lease, next_at=NOW + 2 * MINUTE)]) == frozenset()
 
     assert await take(ledger, now=NOW + MINUTE) == []
-    (second,) = await take(ledger, now=NOW + 2 * MINUTE, until=NOW + DAY)
+    (second,) = await take(ledger, now=NOW + 2 * MINUTE, for_=DAY)
     assert (second.fence, second.delivery.attempts, second.delivery.reason) == (2, 1, "status 503")
     assert second.delivery.settled_at is None
 
@@ -614,7 +624,7 @@ async def test_stale_settlement_is_refused(ledger: Ledger) -> None:
 async def test_expired_lease_that_nobody_took_over_still_settles(ledger: Ledger) -> None:
     """Being late is no harm while nobody else has it."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
-    (lease,) = await take(ledger, until=NOW + MINUTE)
+    (lease,) = await take(ledger, for_=MINUTE)
 
     assert await ledger.settle([sent(lease, at=NOW + DAY)]) == frozenset()
 
@@ -698,7 +708,7 @@ async def test_next_wake_is_the_earliest_that_may_be_to_do(ledger: Ledger) -> No
     await bind(ledger, a_delivery("k1", next_at=NOW - HOUR))
     assert await ledger.next_wake(NOW) == NOW - HOUR
 
-    (lease,) = await take(ledger, until=NOW + 5 * MINUTE)
+    (lease,) = await take(ledger, for_=5 * MINUTE)
     assert await ledger.next_wake(NOW) == NOW + 5 * MINUTE
     assert await ledger.next_wake(NOW + 5 * MINUTE) == NOW - HOUR
 
@@ -820,7 +830,7 @@ async def test_action_on_an_unknown_milestone_is_refused(ledger: Ledger) -> None
 async def test_dead_delivery_is_sent_again(ledger: Ledger) -> None:
     """Ready at once, its horizon counts from now, its attempts go on counting, and who asked is kept."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
-    (lease,) = await take(ledger, until=NOW + DAY)
+    (lease,) = await take(ledger, for_=DAY)
     await ledger.settle([dead(lease)])
     later = NOW + 2 * HOUR
 
@@ -956,6 +966,95 @@ async def test_nodes_say_what_they_last_said(ledger: Ledger) -> None:
         await ledger.report(report)
 
     assert await ledger.nodes() == [newer, other]
+
+
+async def test_stopped_node_says_so(ledger: Ledger) -> None:
+    """What a daemon said last is kept when it has ended, until it begins again."""
+    report = NodeReport(node="a", version="1", started_at=NOW, seen_at=NOW)
+    await ledger.report(report)
+
+    for _ in range(2):
+        await ledger.retire("a")
+    stopped = await ledger.nodes()
+    await ledger.report(report)
+
+    assert stopped == [replace(report, stopped=True)]
+    assert await ledger.nodes() == [report]
+
+
+async def test_nodes_that_are_long_gone_are_forgotten(ledger: Ledger) -> None:
+    """Each start of a daemon is a node: their number does not grow for ever."""
+    await ledger.report(NodeReport(node="a", version="1", started_at=NOW, seen_at=NOW))
+    await ledger.report(NodeReport(node="b", version="1", started_at=NOW, seen_at=NOW + KEEP_REPORTS))
+    both = await ledger.nodes()
+
+    await ledger.report(NodeReport(node="b", version="1", started_at=NOW, seen_at=NOW + KEEP_REPORTS + DAY))
+
+    assert [one.node for one in both] == ["b", "a"]
+    assert [one.node for one in await ledger.nodes()] == ["b"]
+
+
+# -- the lead
+
+
+async def test_one_node_leads(ledger: Ledger) -> None:
+    """Who leads goes on leading while it asks in time; then another may take over, under a new term."""
+    assert await ledger.leader() == ""
+    assert await ledger.lead("a", NOW, for_=MINUTE) == 1
+    assert await ledger.lead("a", NOW + MINUTE / 2, for_=MINUTE) == 1
+    assert await ledger.lead("b", NOW + MINUTE, for_=MINUTE) is None
+    assert await ledger.leader() == "a"
+
+    assert await ledger.lead("b", NOW + MINUTE * 3 / 2, for_=MINUTE) == 2
+
+    assert await ledger.leader() == "b"
+    assert await ledger.lead("a", NOW + MINUTE * 3 / 2, for_=MINUTE) is None
+
+
+async def test_late_leader_leads_on_while_nobody_took_over(ledger: Ledger) -> None:
+    """Having asked too late is no harm: nobody else has written."""
+    await ledger.lead("a", NOW, for_=MINUTE)
+
+    assert await ledger.lead("a", NOW + DAY, for_=MINUTE) == 1
+
+
+async def test_lead_of_the_dead_is_taken_at_once(ledger: Ledger) -> None:
+    """Who is known to be dead need not be waited for; a name that does not lead changes nothing."""
+    await ledger.lead("a", NOW, for_=MINUTE)
+
+    assert await ledger.lead("b", NOW, for_=MINUTE, instead_of="c") is None
+    assert await ledger.lead("b", NOW, for_=MINUTE, instead_of="a") == 2
+
+
+async def test_lead_that_is_given_back_is_free(ledger: Ledger) -> None:
+    """A daemon that ends leaves its lead to the next, under a new term; another's lead it leaves alone."""
+    await ledger.lead("a", NOW, for_=MINUTE)
+    await ledger.retire("b")
+    assert await ledger.lead("b", NOW, for_=MINUTE) is None
+
+    await ledger.retire("a")
+
+    assert await ledger.leader() == ""
+    assert await ledger.lead("b", NOW, for_=MINUTE) == 2
+
+
+async def test_lost_lead_writes_nothing(ledger: Ledger) -> None:
+    """What was found under a lead that another node has taken since is refused, whole."""
+    await ledger.lead("a", NOW, for_=MINUTE)
+    await ledger.apply(Changes(records=(a_record("iraq/phase-1"),)), term=1)
+    await ledger.lead("b", NOW + MINUTE, for_=MINUTE)
+
+    with pytest.raises(LeadLost, match="term 1"):
+        await ledger.apply(Changes(records=(a_record(),)), term=1)
+    await ledger.apply(Changes(records=(a_record("iraq/phase-3"),)), term=2)
+
+    assert [record.id for record in await ledger.records()] == ["iraq/phase-1", "iraq/phase-3"]
+
+
+async def test_nobody_leads_without_having_asked(ledger: Ledger) -> None:
+    """A term that was never given is no lead."""
+    with pytest.raises(LeadLost):
+        await ledger.apply(Changes(records=(a_record(),)), term=1)
 
 
 async def test_closing_twice_is_safe(ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -32,6 +33,7 @@ from tests.contract.samples import (
     an_entry,
     an_owed,
 )
+from tests.postgres import Server, virtual_ledger
 
 MILESTONES = ("iraq/phase-1", "iraq/phase-2", "other/one")
 RECEIVERS = ("desk", "leads")
@@ -75,11 +77,11 @@ def owed(draw: st.DrawFn, ids: Sequence[str] = MILESTONES) -> Owed:
 class Ledgers(RuleBasedStateMachine):
     """Calls both and compares what they return or raise, and afterwards everything that can be read."""
 
-    def __init__(self) -> None:
+    def __init__(self, made: Callable[[], Awaitable[Ledger]]) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
         self.model: Ledger = MemoryLedger()
-        self.real: Ledger = self.runner.run(open_ledger("sqlite://"))
+        self.real: Ledger = self.runner.run(_made(made))
         self.now = NOW
         self.leases: list[Lease] = []
 
@@ -140,14 +142,13 @@ class Ledgers(RuleBasedStateMachine):
     @rule(
         limit=st.integers(min_value=0, max_value=5),
         per_channel=st.integers(min_value=1, max_value=3),
-        skip=st.frozensets(st.sampled_from(CHANNELS), max_size=1),
+        most=st.dictionaries(st.sampled_from(CHANNELS), st.integers(0, 2), max_size=2),
         held_for=st.sampled_from((5 * MINUTE, 3 * HOUR)),
     )
-    def lease(self, limit: int, per_channel: int, skip: frozenset[str], held_for: timedelta) -> None:
-        until = self.now + held_for
+    def lease(self, limit: int, per_channel: int, most: dict[str, int], held_for: timedelta) -> None:
         self.leases += self.both(
             lambda ledger: ledger.lease(
-                "node", self.now, until=until, limit=limit, per_channel=per_channel, skip=skip
+                "node", self.now, for_=held_for, limit=limit, per_channel=per_channel, most=most
             )
         )
 
@@ -174,6 +175,23 @@ class Ledgers(RuleBasedStateMachine):
         known = [lease.delivery.id for lease in self.leases]
         name = data.draw(st.sampled_from([*known, "msg_none"]))
         self.both(lambda ledger: ledger.retry(name, self.now, "ada"))
+
+    @rule(
+        node=st.sampled_from("ab"),
+        for_=st.sampled_from((MINUTE, 3 * HOUR)),
+        instead_of=st.sampled_from(("", "", "a")),
+    )
+    def lead(self, node: str, for_: timedelta, instead_of: str) -> None:
+        self.both(lambda ledger: ledger.lead(node, self.now, for_=for_, instead_of=instead_of))
+        self.both(lambda ledger: ledger.leader())
+
+    @rule(node=st.sampled_from("ab"))
+    def retire(self, node: str) -> None:
+        self.both(lambda ledger: ledger.retire(node))
+
+    @rule(term=st.integers(min_value=1, max_value=4), written=records())
+    def apply_under_a_lead(self, term: int, written: Record) -> None:
+        self.both(lambda ledger: ledger.apply(Changes(records=(written,)), term=term))
 
     @invariant()
     def everything_reads_the_same(self) -> None:
@@ -212,6 +230,10 @@ class Ledgers(RuleBasedStateMachine):
         )
 
 
+async def _made(made: Callable[[], Awaitable[Ledger]]) -> Ledger:
+    return await made()
+
+
 async def _answer(call: Callable[[Ledger], Awaitable[Any]], ledger: Ledger) -> Any:
     try:
         return await call(ledger)
@@ -230,7 +252,19 @@ def _put_off(decisions: Decisions, until: Any) -> Decisions:
     return Decisions(deliveries=(), verdicts=verdicts)
 
 
-def test_sql_and_memory_cannot_be_told_apart() -> None:
+def test_sqlite_and_memory_cannot_be_told_apart() -> None:
     """Whatever is called in whatever order, both ledgers answer the same and hold the same."""
     bounds = settings(max_examples=30, stateful_step_count=25)
-    run_state_machine_as_test(Ledgers, settings=bounds)
+    run_state_machine_as_test(lambda: Ledgers(lambda: open_ledger("sqlite://")), settings=bounds)
+
+
+def test_postgres_and_memory_cannot_be_told_apart(postgres: Server) -> None:
+    """The same of PostgreSQL."""
+    bounds = settings(max_examples=20, stateful_step_count=25)
+    with ExitStack() as stack:
+
+        async def made() -> Ledger:
+            stack.close()
+            return await virtual_ledger(stack.enter_context(postgres.database()))
+
+        run_state_machine_as_test(lambda: Ledgers(made), settings=bounds)

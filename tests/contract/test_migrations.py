@@ -17,7 +17,7 @@ from sqlalchemy import Connection, create_engine, text
 from alertd.errors import SchemaTooNew, SchemaTooOld
 from alertd.ports import Changes
 from alertd.store import migrate, open_ledger
-from alertd.store.database import Database
+from alertd.store.database import open_database
 from alertd.store.schema import REVISIONS, metadata
 from alertd.store.upgrade import HEAD, alembic_config
 from tests.contract.samples import a_record
@@ -36,7 +36,7 @@ def url(path: Path) -> str:
 async def test_migrations_lead_to_the_schema(url: str) -> None:
     """Alembic finds no difference between what the migrations made and what schema.py says."""
     await migrate(url)
-    database = await Database.open(url, 10)
+    database = await open_database(url, 10)
 
     def differences(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(

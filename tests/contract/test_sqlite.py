@@ -17,10 +17,10 @@ from alertd.core.ledger import DeliveryState
 from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable, SettingsError
 from alertd.ports import Changes
 from alertd.store import dispatching, migrate, open_ledger, reading
-from alertd.store.database import Database
+from alertd.store.database import Database, open_database
 from alertd.store.sql import SqlLedger
 from alertd.store.upgrade import ensure_schema
-from tests.contract.samples import NOW, a_delivery, a_record, an_entry, an_owed, fill, take
+from tests.contract.samples import HOUR, NOW, a_delivery, a_record, an_entry, an_owed, fill, take
 
 CHILD = Path(__file__).with_name("settling_child.py")
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ def lines_of(child: subprocess.Popen[str]) -> IO[str]:
 
 
 async def with_database(path: Path, work: Callable[[Connection], Any]) -> Any:
-    database = await Database.open(f"sqlite:///{path}", 10)
+    database = await open_database(f"sqlite:///{path}", 10)
     try:
         return await database.read(work)
     finally:
@@ -131,16 +131,16 @@ async def test_nothing_the_loop_asks_goes_through_all_rows(path: Path) -> None:
         event.listen(connection, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
         dispatching.due(connection, NOW, 10)
         dispatching.lease(
-            connection, owner="", now=NOW, until=NOW, limit=9, per_channel=9, skip=frozenset({"a/b"})
+            connection, owner="", now=NOW, at=0, for_=HOUR, limit=9, per_channel=9, most={"a/b": 0}
         )
-        dispatching.next_wake(connection, NOW)
+        dispatching.next_wake(connection, NOW, 0, frozenset({"a/b"}))
         reading.coming(connection, 1)
         reading.first_after(connection, ["iraq/phase-2"], NOW)
         for statement, values in asked.copy():
             steps = connection.exec_driver_sql(f"explain query plan {statement}", values).all()
             plans.extend(step.detail for step in steps)
 
-    database = await Database.open(f"sqlite:///{path}", 10)
+    database = await open_database(f"sqlite:///{path}", 10)
     await ensure_schema(database, migrate=True)
     await database.read(ask)
     await database.close()
@@ -306,7 +306,7 @@ async def test_database_that_is_read_only(path: Path) -> None:
         "sqlite://",
         creator=lambda: sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False),
     )
-    ledger = SqlLedger(Database(read_only, str(path)))
+    ledger = SqlLedger(Database(reader=read_only, writer=read_only, where=str(path)))
 
     with pytest.raises(LedgerUnavailable, match=r"ledger\.db.*let the user that alertd runs as write"):
         await ledger.apply(Changes(history=(an_entry(),)))
@@ -315,7 +315,7 @@ async def test_database_that_is_read_only(path: Path) -> None:
 
 async def test_full_disk_loses_nothing(path: Path) -> None:
     """A transaction for which there is no room is not done at all, and the error says what would mend it."""
-    database = await Database.open(f"sqlite:///{path}", 10)
+    database = await open_database(f"sqlite:///{path}", 10)
     await ensure_schema(database, migrate=True)
     ledger = SqlLedger(database)
     await fill(ledger, an_owed("k1"))
@@ -353,14 +353,15 @@ async def test_closed_ledger_is_unavailable(path: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://alertd:hunter2@db.example.org/alertd",
+        "postgresql://alertd:hunter2@[::1/alertd",
+        "postgres://alertd:hunter2@db.example.org/alertd?no=such",
         "mysql://alertd:hunter2@db/alertd",
         "alertd:hunter2@db",
     ],
 )
 async def test_url_that_is_of_no_use_keeps_its_password(url: str) -> None:
     """It is refused with what would be right, and its password is in no text."""
-    with pytest.raises(SettingsError, match="sqlite:///") as caught:
+    with pytest.raises(SettingsError, match=r"it is (sqlite|postgresql)://") as caught:
         await open_ledger(url)
 
     assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"

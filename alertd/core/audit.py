@@ -1,0 +1,149 @@
+"""The self-audit: whether what should be in the ledger is there, and whether what is there moves.
+
+It looks for what must never be: a reminder of the plan without a row, a row that fell due and was
+not decided about, a delivery that is ready and not taken, a lease without end, a death that nobody
+was told of. Broken files and receivers that do not answer are no findings: those are told as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from alertd.core.delivery import delivery_id
+from alertd.core.ledger import Delivery
+from alertd.core.milestone import Milestone
+from alertd.core.occurrence import occurrences
+from alertd.core.plan import expand, receivers_of
+from alertd.core.route import Route
+from alertd.core.wording import span_text
+
+DECIDED_WITHIN = timedelta(minutes=5)
+TAKEN_WITHIN = timedelta(minutes=10)
+PLANNED_WITHIN = timedelta(hours=13)
+"""Longer than two of the daemon's own reconciliations."""
+
+AHEAD = timedelta(days=1)
+SLICE = 500
+"""Milestones whose plan is compared at each audit; the next audit takes the next ones."""
+
+
+class Fault(StrEnum):
+    """What can be wrong."""
+
+    UNDECIDED = "undecided"
+    UNTAKEN = "untaken"
+    ENDLESS_LEASE = "endless lease"
+    UNPLANNED = "unplanned"
+    MISSING = "missing"
+    UNTOLD = "untold"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong. ``str()`` is a sentence without its full stop."""
+
+    fault: Fault
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.fault.value}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What waits in the ledger, as instants; None when nothing does.
+
+    Attributes:
+        undecided: the earliest ``wake_at`` of what is pending.
+        untaken: the earliest ``next_at`` of what is ready, not held by a live lease and not of a
+            channel that lets nothing through.
+        lease: the latest end of a lease on what is ready.
+    """
+
+    undecided: datetime | None = None
+    untaken: datetime | None = None
+    lease: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """The result of one look."""
+
+    at: datetime
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return not self.findings
+
+
+def audit(
+    waiting: Waiting,
+    now: datetime,
+    *,
+    planned_at: datetime,
+    lease_for: timedelta,
+    missing: Sequence[str] = (),
+    untold: Sequence[str] = (),
+) -> Audit:
+    """Judge what was found.
+
+    Args:
+        planned_at: when the plan was last brought into line with the files.
+        missing: what the plan has and the ledger has not, as text.
+        untold: ids of dead deliveries that the operator was not told of.
+    """
+    findings: list[Finding] = []
+    for fault, since, within, what in (
+        (
+            Fault.UNDECIDED,
+            waiting.undecided,
+            DECIDED_WITHIN,
+            "a reminder fell due {} ago and was not looked at",
+        ),
+        (Fault.UNTAKEN, waiting.untaken, TAKEN_WITHIN, "a delivery has been ready for {} and was not taken"),
+        (Fault.UNPLANNED, planned_at, PLANNED_WITHIN, "the plan was last made {} ago"),
+    ):
+        if since is not None and now - since > within:
+            findings.append(Finding(fault=fault, detail=what.format(span_text(now - since))))
+    if waiting.lease is not None and waiting.lease - now > 2 * lease_for:
+        detail = f"a delivery is held for {span_text(waiting.lease - now)} to come"
+        findings.append(Finding(fault=Fault.ENDLESS_LEASE, detail=detail))
+    if missing:
+        findings.append(Finding(fault=Fault.MISSING, detail=_some(missing, "not in the ledger")))
+    if untold:
+        findings.append(Finding(fault=Fault.UNTOLD, detail=_some(untold, "dead without notice")))
+    return Audit(at=now, findings=tuple(findings))
+
+
+def expected(milestones: Iterable[Milestone], route: Route, now: datetime) -> Mapping[str, str]:
+    """What must be in the ledger, by key: what falls due within a day, worded for a finding."""
+    return {
+        planned.key: f"{one.id} {occurrence.offset} for {planned.receiver}"
+        for milestone in milestones
+        for one in expand(milestone, now, now + AHEAD)
+        for occurrence in occurrences(one, now, now + AHEAD)
+        for planned in receivers_of(one, occurrence, route)
+    }
+
+
+def notices_of(dead: Iterable[Delivery], operator: str, notifiers: Sequence[str]) -> Mapping[str, str]:
+    """For each death that the operator must have been told of, the notice's id and the dead one's."""
+    return {
+        delivery_id(operator, notifiers[0], ("notice", dead_slot(one))): one.id
+        for one in dead
+        if notifiers and one.notice is None and one.receiver != operator
+    }
+
+
+def dead_slot(delivery: Delivery, attempts: int | None = None) -> str:
+    """What makes the notice of a death: the delivery, and how often it had been tried."""
+    return f"dead/{delivery.id}/{delivery.attempts if attempts is None else attempts}"
+
+
+def _some(names: Sequence[str], what: str) -> str:
+    shown = ", ".join(names[:3])
+    return f"{shown}{f' and {len(names) - 3} more' if len(names) > 3 else ''}: {what}"

@@ -1,0 +1,520 @@
+"""What PostgreSQL adds to the contract: many nodes at once, its own clock, and connections that break."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Connection
+
+from alertd.core.ledger import DeliveryState
+from alertd.core.standing import ActionKind
+from alertd.errors import LeadLost, LedgerError, LedgerUnavailable, SchemaTooNew, SchemaTooOld, SettingsError
+from alertd.ports import Changes
+from alertd.store import migrate, open_ledger
+from alertd.store.database import Database, open_database
+from alertd.store.dialect import WRITERS
+from alertd.store.sql import SqlLedger
+from alertd.store.upgrade import HEAD, alembic_config
+from tests.contract.samples import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOW,
+    a_delivery,
+    a_record,
+    an_action,
+    an_entry,
+    an_owed,
+    fill,
+    sent,
+    take,
+)
+from tests.postgres import Server, free_port, server, standby_of
+
+SOON_S = 10
+"""Every wait of these tests ends by then; none is meant to last."""
+
+
+@pytest.fixture
+async def url(postgres: Server) -> AsyncIterator[str]:
+    with postgres.database() as made:
+        yield made
+
+
+@pytest.fixture
+async def ledger(url: str) -> AsyncIterator[SqlLedger]:
+    async with a_ledger(url) as made:
+        yield made
+
+
+@asynccontextmanager
+async def a_ledger(url: str) -> AsyncIterator[SqlLedger]:
+    made = await open_ledger(url)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+@asynccontextmanager
+async def a_database(url: str) -> AsyncIterator[Database]:
+    made = await open_database(url, SOON_S)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def until_it_works(call: Callable[[], Any]) -> Any:
+    """What ``call`` returns in the end; meanwhile the ledger may be unavailable."""
+    async with asyncio.timeout(SOON_S):
+        while True:
+            try:
+                return await call()
+            except LedgerUnavailable:
+                await asyncio.to_thread(threading.Event().wait, 0.02)
+
+
+async def until(true: Callable[[], Any]) -> None:
+    async with asyncio.timeout(SOON_S):
+        while not true():
+            await asyncio.to_thread(threading.Event().wait, 0.01)
+
+
+# -- many nodes
+
+
+async def test_nodes_share_out_what_is_ready(url: str, ledger: SqlLedger) -> None:
+    """However many lease at once, nothing is leased twice and nothing is left."""
+    keys = [f"k{number}" for number in range(300)]
+    await fill(ledger, *map(an_owed, keys), deliveries=[a_delivery(key) for key in keys])
+    nodes = [await open_ledger(url) for _ in range(4)]
+
+    async def work(node: SqlLedger, name: str) -> list[str]:
+        done: list[str] = []
+        while leases := await take(node, owner=name, limit=7):
+            assert not await node.settle([sent(lease) for lease in leases])
+            done += [lease.delivery.id for lease in leases]
+        return done
+
+    taken = await asyncio.gather(*(work(node, f"node-{number}") for number, node in enumerate(nodes)))
+
+    assert sorted(one for done in taken for one in done) == sorted(a_delivery(key).id for key in keys)
+    assert (await ledger.counts())["deliveries.sent"] == 300
+    assert all(taken), "one node took everything"
+    for node in nodes:
+        await node.close()
+
+
+async def test_lease_passes_over_what_others_have_locked(url: str, ledger: SqlLedger) -> None:
+    """Who leases while another is about to takes the next ones, and does not wait."""
+    keys = [f"k{number}" for number in range(6)]
+    made = [a_delivery(key, next_at=NOW - number * MINUTE) for number, key in enumerate(keys)]
+    await fill(ledger, *map(an_owed, keys), deliveries=made)
+
+    with psycopg.connect(url) as other:
+        oldest = "select id from delivery order by next_at limit 3 for no key update"
+        locked = {row[0] for row in other.execute(oldest).fetchall()}
+        async with asyncio.timeout(SOON_S):
+            leases = await take(ledger, limit=2, per_channel=2)
+        other.rollback()
+
+    assert {lease.delivery.id for lease in leases} == {made[1].id, made[2].id}
+    assert locked == {one.id for one in made[3:]}
+
+
+async def test_leases_end_by_the_clock_of_the_database(ledger: SqlLedger) -> None:
+    """A node whose clock is a day ahead takes nothing from others; nor is one that is behind held up."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    await take(ledger, owner="node-1")
+
+    assert await take(ledger, owner="node-2", now=NOW + DAY) == []
+    wake_at = await ledger.next_wake(NOW + DAY)
+
+    assert wake_at is not None
+    assert timedelta() <= NOW + DAY + 5 * MINUTE - wake_at < MINUTE
+
+
+async def test_lease_that_has_ended_is_taken_by_any_clock(ledger: SqlLedger) -> None:
+    """What the database's clock has ended is free, also for a node whose clock is behind."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    (first,) = await take(ledger, now=NOW + DAY, for_=timedelta())
+
+    (second,) = await take(ledger, owner="node-2")
+
+    assert (second.owner, second.fence) == ("node-2", 2)
+    assert await ledger.settle([sent(first)]) == {first.delivery.id}
+    assert await ledger.settle([sent(second)]) == frozenset()
+
+
+async def test_lead_ends_by_the_clock_of_the_database(ledger: SqlLedger) -> None:
+    """A clock that is a day ahead takes no lead; a lead that has ended is taken, and its term is void."""
+    assert await ledger.lead("a", NOW, for_=MINUTE) == 1
+    assert await ledger.lead("b", NOW + DAY, for_=MINUTE) is None
+    assert await ledger.lead("a", NOW, for_=timedelta()) == 1
+
+    assert await ledger.lead("b", NOW - DAY, for_=MINUTE) == 2
+
+    with pytest.raises(LeadLost, match="b leads now"):
+        await ledger.apply(Changes(records=(a_record(),)), term=1)
+
+
+async def test_lead_is_not_taken_in_the_midst_of_a_write(url: str, ledger: SqlLedger) -> None:
+    """While the leader's transaction is under way nobody takes over: it is written under its term or not."""
+    await ledger.lead("a", NOW, for_=timedelta())
+    with psycopg.connect(url) as writer:
+        writer.execute("select term from lead for share")
+        takeover = asyncio.create_task(ledger.lead("b", NOW, for_=MINUTE))
+        await until(lambda: waiting(url))
+        early = takeover.done()
+        writer.commit()
+
+    assert await takeover == 2
+    assert not early
+
+
+def waiting(url: str) -> bool:
+    """Whether any connection waits for a lock."""
+    with psycopg.connect(url) as look:
+        query = "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
+        return bool(look.execute(query).fetchall())
+
+
+async def test_reloads_and_actions_at_once(url: str, ledger: SqlLedger) -> None:
+    """Whatever order they write in, nobody fails and nothing is lost."""
+    keys = [f"k{number}" for number in range(40)]
+    await fill(ledger, *map(an_owed, keys))
+    nodes = [await open_ledger(url) for _ in range(3)]
+
+    async def reload(node: SqlLedger, order: list[str]) -> None:
+        for number in range(15):
+            owed = tuple(an_owed(key, at=NOW + number * MINUTE) for key in order)
+            await node.apply(Changes(owed=owed, cancelled=((order[0], "moved"),)))
+
+    await asyncio.gather(
+        reload(nodes[0], keys),
+        reload(nodes[1], keys[::-1]),
+        *(node.act(*an_ack(n)) for n, node in enumerate(nodes)),
+    )
+
+    assert len(await ledger.owed("iraq/phase-2")) == 40
+    for node in nodes:
+        await node.close()
+
+
+def a_snooze(number: int) -> tuple[Any, Any]:
+    return an_action(ActionKind.SNOOZE, at=NOW + number * HOUR, until=NOW + 2 * DAY), (an_owed("k7"),)
+
+
+async def test_deadlock_is_tried_again(url: str, ledger: SqlLedger) -> None:
+    """Two transactions that wait for each other both come to their end, and nobody hears of it."""
+    await fill(ledger, an_owed("k1"), an_owed("k2"))
+    both_hold_one = threading.Barrier(2)
+
+    def crossing(first: str, second: str) -> Callable[[Connection], int]:
+        tries = 0
+
+        def work(connection: Connection) -> int:
+            nonlocal tries
+            tries += 1
+            connection.exec_driver_sql(f"update owed set reason = reason || 'x' where key = '{first}'")
+            if tries == 1:
+                both_hold_one.wait(SOON_S)
+            connection.exec_driver_sql(f"update owed set reason = reason || 'x' where key = '{second}'")
+            return tries
+
+        return work
+
+    async with a_database(url) as database:
+        tries = await asyncio.gather(
+            database.write(crossing("k1", "k2")), database.write(crossing("k2", "k1"))
+        )
+
+    assert sorted(tries) == [1, 2]
+    assert [one.reason for one in await ledger.owed("iraq/phase-2")] == ["xx", "xx"]
+
+
+async def test_node_hears_what_others_write(url: str, ledger: SqlLedger) -> None:
+    """What a command writes is heard at once; a node does not hear itself."""
+    heard = asyncio.Event()
+    async with a_ledger(url) as node, asyncio.timeout(SOON_S):
+        node.listen(heard.set)
+        await heard.wait()  # it listens
+        heard.clear()
+        await node.apply(Changes(records=(a_record("iraq/phase-1"),)))
+        await fill(ledger)
+        await heard.wait()
+
+
+async def test_version_changes_when_another_writes(url: str, ledger: SqlLedger) -> None:
+    """So that what was not heard is found all the same."""
+    async with a_ledger(url) as node:
+        before = await node.version()
+        await ledger.apply(Changes(records=(a_record(),)))
+
+        assert await node.version() != before
+
+
+# -- the schema
+
+
+async def test_nothing_is_migrated_unasked(postgres: Server) -> None:
+    """Others may be using it: the error says which command does it."""
+    with postgres.empty_database() as url:
+        with pytest.raises(SchemaTooOld, match=r"has no tables yet.*alertd migrate"):
+            await open_ledger(url)
+
+        assert await migrate(url) == ("", HEAD)
+        async with a_ledger(url) as made:
+            assert await made.records() == []
+
+
+async def test_many_migrate_at_once(postgres: Server) -> None:
+    """One does it, the others wait and find it done."""
+    with postgres.empty_database() as url:
+        done = await asyncio.gather(*(migrate(url) for _ in range(4)))
+
+        assert {after for _, after in done} == {HEAD}
+
+
+async def test_migration_waits_for_writers_and_they_for_it(postgres: Server) -> None:
+    """It begins when whoever is writing has ended, and takes no lock that readers would wait for before."""
+    with postgres.empty_database() as url:
+        await upgrade_to(url, "0001")
+        with psycopg.connect(url) as writer, psycopg.connect(url) as reader:
+            writer.execute("select pg_advisory_xact_lock_shared(%s)", [WRITERS])
+            migration = asyncio.create_task(migrate(url))
+            await until(lambda: waiting(url))
+            reader.execute("select count(*) from delivery")
+            early = migration.done()
+            writer.commit()
+            reader.commit()
+
+        assert await migration == ("0001", HEAD)
+        assert not early
+
+
+async def test_migration_keeps_what_is_there(postgres: Server) -> None:
+    """What an older alertd has written is read by the newer one."""
+    with postgres.empty_database() as url:
+        await upgrade_to(url, "0001")
+        with psycopg.connect(url) as older:
+            older.execute(
+                "insert into node (node, version, started_at, seen_at, problems, receivers) "
+                "values ('a', '0.1', 0, 0, '[]', '[]')"
+            )
+        await migrate(url)
+
+        async with a_ledger(url) as made:
+            assert [(one.node, one.stopped) for one in await made.nodes()] == [("a", False)]
+
+
+async def upgrade_to(url: str, revision: str) -> None:
+    from alembic import command
+
+    async with a_database(url) as database:
+        await database.write(lambda connection: command.upgrade(alembic_config(connection), revision))
+
+
+async def test_older_alertd_stops_writing_when_a_newer_has_migrated(url: str, ledger: SqlLedger) -> None:
+    """Every write looks whether the schema is still the one that it knows; nothing of it is done then."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    (lease,) = await take(ledger)
+    with psycopg.connect(url) as newer:
+        newer.execute("update alembic_version set version_num = '9999'")
+
+    for write in (
+        ledger.apply(Changes(history=(an_entry(),))),
+        ledger.settle([sent(lease)]),
+        ledger.act(an_action(ActionKind.CANCEL), ()),
+        ledger.lead("a", NOW, for_=MINUTE),
+        ledger.retire("a"),
+    ):
+        with pytest.raises(SchemaTooNew, match=r"'9999'.*newer"):
+            await write
+
+    assert await ledger.history() == []
+    assert [one.state for one, _, _ in await ledger.deliveries()] == [DeliveryState.READY]
+    with psycopg.connect(url) as newer:
+        newer.execute("update alembic_version set version_num = %s", [HEAD])
+
+
+async def test_hot_tables_are_vacuumed_often(url: str) -> None:
+    """Rows that were settled do not stay at the head of the indexes for long."""
+    query = "select array_to_string(reloptions, ' ') from pg_class where relname in ('owed', 'delivery')"
+    with psycopg.connect(url) as look:
+        found = look.execute(query).fetchall()
+
+    assert len(found) == 2
+    assert all("autovacuum_vacuum_scale_factor=0.01" in options for (options,) in found)
+
+
+# -- connections
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("synchronous_commit", "on"),
+        ("lock_timeout", "10s"),
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("statement_timeout", "30s"),
+        ("application_name", "alertd"),
+        ("client_encoding", "UTF8"),
+    ],
+)
+async def test_connection_is_set_up_for_durability_and_bounded_waits(url: str, name: str, value: str) -> None:
+    """Whatever the server's defaults are: those of the tests' server lose commits."""
+    async with a_database(url) as database:
+        found = await database.read(lambda connection: connection.exec_driver_sql(f"show {name}").scalar())
+
+    assert found == value
+
+
+async def test_connection_that_is_ended_amidst_a_call_is_made_again(postgres: Server, url: str) -> None:
+    """The call fails and says so, nothing of it is done, and the next one works."""
+    async with a_database(url) as database:
+        asleep = asyncio.create_task(database.write(asleep_after_writing))
+        await until(lambda: sleeping(url))
+        postgres.hang_up(url.rpartition("/")[2])
+
+        with pytest.raises(LedgerUnavailable, match=r"postgresql://127\.0\.0\.1:\d+/t\d+: "):
+            await asleep
+        assert await database.read(history) == 0
+
+
+async def test_idle_connections_that_are_ended_are_made_again(
+    postgres: Server, ledger: SqlLedger, url: str
+) -> None:
+    """One call fails at most, however many connections there were."""
+    await asyncio.gather(*(ledger.records() for _ in range(8)))
+    postgres.hang_up(url.rpartition("/")[2])
+
+    await until_it_works(lambda: ledger.apply(Changes(history=(an_entry(),))))
+
+    assert len(await asyncio.gather(*(ledger.history() for _ in range(8)))) == 8
+
+
+async def test_server_that_does_not_answer_is_given_up(url: str) -> None:
+    """After the limit the call fails, its connection is broken off, and the next call works."""
+    async with a_database(url) as database:
+        database.limit_s = 0.3
+
+        with pytest.raises(LedgerUnavailable, match=r"has not answered for 0\.3 s"):
+            await database.read(lambda connection: connection.exec_driver_sql("select pg_sleep(60)"))
+
+        database.limit_s = SOON_S
+        assert await until_it_works(lambda: database.read(history)) == 0
+
+
+def asleep_after_writing(connection: Connection) -> None:
+    connection.exec_driver_sql("insert into history (entry, at) values ('x', 0)")
+    connection.exec_driver_sql("select pg_sleep(60)")
+
+
+def history(connection: Connection) -> Any:
+    return connection.exec_driver_sql("select count(*) from history").scalar()
+
+
+def sleeping(url: str) -> bool:
+    with psycopg.connect(url) as look:
+        query = "select 1 from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
+        return bool(look.execute(query).fetchall())
+
+
+async def test_server_that_takes_no_writes_is_left(postgres: Server, ledger: SqlLedger, url: str) -> None:
+    """A server that has become a standby is known by the first write, and connections are made anew."""
+    name = url.rpartition("/")[2]
+    await ledger.records()
+    postgres.execute(f"alter database {name} set default_transaction_read_only = on")
+    postgres.hang_up(name)
+    with pytest.raises(LedgerUnavailable):
+        await ledger.records()
+    with pytest.raises(LedgerUnavailable, match="target_session_attrs=read-write"):
+        await ledger.apply(Changes(history=(an_entry(),)))
+
+    postgres.execute(f"alter database {name} reset default_transaction_read_only")
+
+    await ledger.apply(Changes(history=(an_entry(),)))
+
+
+async def test_all_hosts_of_a_url_are_tried(postgres: Server, url: str) -> None:
+    """Where the first host does not answer the next one is asked."""
+    name = url.rpartition("/")[2]
+    hosts = f"127.0.0.1:{free_port()},127.0.0.1:{postgres.port}"
+    async with a_ledger(f"postgresql://tester@{hosts}/{name}?target_session_attrs=read-write") as made:
+        assert await made.records() == []
+
+
+async def test_server_that_is_not_there_is_unavailable() -> None:
+    """The error names where it was looked for, and no password."""
+    address = f"127.0.0.1:{free_port()}"
+
+    with pytest.raises(LedgerUnavailable, match=f"postgresql://{address}/alertd: ") as caught:
+        await open_ledger(f"postgresql://tester:hunter2@{address}/alertd")
+
+    assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
+
+
+async def test_database_that_is_not_there_is_unavailable(postgres: Server) -> None:
+    """The error says which."""
+    with pytest.raises(LedgerUnavailable, match='database "nosuch" does not exist'):
+        await open_ledger(postgres.url("nosuch"))
+
+
+async def test_error_does_not_hold_what_was_written(ledger: SqlLedger) -> None:
+    """PostgreSQL quotes rows in its details: they are left out."""
+    with pytest.raises(LedgerError, match="refuses a row") as caught:
+        await ledger.apply(Changes(owed=(an_owed(milestone="no/hunter2", reason="hunter2"),)))
+
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_url_that_libpq_does_not_know_is_a_wrong_setting(url: str) -> None:
+    """An option that there is not is no reason to try."""
+    with pytest.raises(SettingsError, match="libpq"):
+        await open_ledger(url + "?no=such")
+
+
+# -- a server of its own
+
+
+async def test_restart_of_the_server_is_survived() -> None:
+    """While it is down every call says so; after a crash what was confirmed is there, and work goes on."""
+    with server(settings=()) as made:
+        url = made.url()
+        await migrate(url)
+        async with a_ledger(url) as ledger:
+            await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+            (lease,) = await take(ledger)
+
+            made.stop("immediate")
+            for _ in range(2):
+                with pytest.raises(LedgerUnavailable):
+                    await ledger.settle([sent(lease)])
+            made.start()
+
+            assert await until_it_works(lambda: ledger.settle([sent(lease)])) == frozenset()
+            assert (await ledger.counts())["deliveries.sent"] == 1
+
+
+async def test_failover_is_survived() -> None:
+    """The primary is lost and its standby promoted: the same ledger goes on there, with all it was told."""
+    with server(settings=()) as primary, standby_of(primary) as standby:
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        url = f"postgresql://tester@{hosts}/postgres?target_session_attrs=read-write"
+        await migrate(url)
+        async with a_ledger(url) as ledger:
+            await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+            (lease,) = await take(ledger)
+
+            primary.stop("immediate")
+            standby.run("pg_ctl", "promote", "-w")
+
+            assert await until_it_works(lambda: ledger.settle([sent(lease)])) == frozenset()
+            assert await ledger.records() == [a_record()]
