@@ -1,0 +1,170 @@
+"""What happened, as plain facts in the order in which it happened: what the oracle judges by.
+
+``seq`` orders everything; ``at`` is the true time, ``looked`` the time by the node's own clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tests.sim.spec import Files, Rules, Spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One occurrence owed, as it was last written."""
+
+    key: str
+    milestone: str
+    receiver: str
+    cause: str
+    offset: str
+    window: str
+    moved_from: frozenset[str] = frozenset()
+    moved_to: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption:
+    """From here on the ledger knows a milestone so; ``spec`` None: it is withdrawn."""
+
+    seq: int
+    at: datetime
+    milestone: str
+    spec: Spec | None
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of an occurrence that was looked at, by which clock."""
+
+    seq: int
+    at: datetime
+    looked: datetime
+    node: str
+    key: str
+    state: str
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leasing:
+    """A delivery was taken."""
+
+    seq: int
+    at: datetime
+    looked: datetime
+    node: str
+    life: int
+    delivery: str
+    fence: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Sending:
+    """One call of a notifier.
+
+    Attributes:
+        leasing: the lease that it was started on.
+        accepted_at: when the receiver had it; None: it never had.
+        answer: ``sent``, ``retry``, ``unknown``, ``rejected``, ``raised``; "" when none came: the node
+            died, or the send was cut off.
+        settled: ``sent``, ``ready``, ``dead`` as committed, ``fenced`` when that was refused; "" when never.
+    """
+
+    seq: int
+    at: datetime
+    looked: datetime
+    node: str
+    life: int
+    channel: str
+    delivery: str
+    kind: str
+    keys: tuple[str, ...]
+    leasing: Leasing | None
+    accepted_at: datetime | None = None
+    accepted_seq: int = 0
+    answer: str = ""
+    answered_at: datetime | None = None
+    retry_after_s: float = 0.0
+    settled: str = ""
+    settled_seq: int = 0
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """A settlement that the ledger took, or refused."""
+
+    seq: int
+    at: datetime
+    node: str
+    delivery: str
+    fence: int
+    state: str
+    accepted: bool
+    newest_fence: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Saying:
+    """What somebody said of a milestone: committed at ``seq``, and confirmed to them later, or never."""
+
+    seq: int
+    at: datetime
+    kind: str
+    milestone: str
+    said_at: datetime
+    until: datetime | None
+    windows: frozenset[str]
+    confirmed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The state of a row of the ledger changed; ``before`` is "" when it is new."""
+
+    seq: int
+    at: datetime
+    table: str
+    key: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """No node was up."""
+
+    begins: datetime
+    ends: datetime
+
+
+@dataclass(slots=True)
+class Facts:
+    """All of it."""
+
+    begins: datetime
+    heals: datetime
+    ends: datetime
+    disk: list[tuple[datetime, Files]] = field(default_factory=list)
+    rows: dict[str, Row] = field(default_factory=dict)
+    adoptions: dict[str, list[Adoption]] = field(default_factory=dict)
+    verdicts: list[Verdict] = field(default_factory=list)
+    leasings: list[Leasing] = field(default_factory=list)
+    sendings: list[Sending] = field(default_factory=list)
+    settlings: list[Settling] = field(default_factory=list)
+    sayings: dict[str, list[Saying]] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    outages: list[Outage] = field(default_factory=list)
+    deaths: set[tuple[str, int]] = field(default_factory=set)
+    surprises: list[str] = field(default_factory=list)
+    most_in_flight: int = 0
+    largest_step_s: float = 0.0
+
+    @property
+    def receipts(self) -> list[Sending]:
+        """The sends that the receivers have, in the order in which they arrived."""
+        return sorted((one for one in self.sendings if one.accepted_at), key=lambda one: one.accepted_seq)

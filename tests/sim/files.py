@@ -1,0 +1,134 @@
+"""From the simulator's words to what the product reads: definitions, configuration, people's actions."""
+
+from __future__ import annotations
+
+import io
+import struct
+from datetime import time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from alertd.core.config import Config, Definitions, NotifierSpec, Problem, Receiver, Timeline
+from alertd.core.deadline import parse_deadline
+from alertd.core.duration import Duration
+from alertd.core.interval import NamedInterval, TimeInterval, parse_weekdays
+from alertd.core.matcher import parse_matcher
+from alertd.core.milestone import Claim, Milestone, Source
+from alertd.core.policy import Policy
+from alertd.core.route import Route
+from tests.sim.spec import (
+    CATCH_UP_DAYS,
+    CHANNELS,
+    DAMPING_S,
+    DESK,
+    LADDERS,
+    LEADS,
+    OPS,
+    RETRY_FOR_S,
+    SPARE,
+    Files,
+    Rules,
+    Spec,
+)
+
+SOURCES = (Source(id="minister", who="A. Minister", short="the minister"), Source(id="press", who="The press"))
+WEEKEND = NamedInterval(
+    name="weekend",
+    intervals=tuple(TimeInterval(weekdays=(parse_weekdays(day),)) for day in ("saturday", "sunday")),
+)
+
+
+@lru_cache(maxsize=512)
+def definitions(files: Files, version: int) -> Definitions:
+    """What loading the folder gives."""
+    broken = frozenset(f"milestones/{name}.yaml" for name in files.broken)
+    names = sorted({spec.timeline for spec in files.specs} - files.broken)
+    problems = tuple(Problem(file=file, line=1, column=1, message="half written") for file in sorted(broken))
+    if files.config_broken:
+        problem = Problem(file="alertd.yaml", line=1, column=1, message="half written")
+        return Definitions(config=None, problems=(problem, *problems), broken=broken, digest=str(version))
+    return Definitions(
+        config=_config(files.rules),
+        timelines=tuple(_timeline(name, files) for name in names),
+        problems=problems,
+        broken=broken,
+        digest=str(version),
+    )
+
+
+@lru_cache(maxsize=64)
+def zone(key: str, offset_min: int | None = None) -> ZoneInfo:
+    """The zone, or one of the same name from a zone database in which it has ``offset_min``."""
+    if offset_min is None:
+        return ZoneInfo(key)
+    # TZif version 1: no transition, one type of local time, its name "SIM".
+    counts = struct.pack(">6l", 0, 0, 0, 0, 1, 4)
+    data = b"TZif" + bytes(16) + counts + struct.pack(">lbB", offset_min * 60, 0, 0) + b"SIM\0"
+    return ZoneInfo.from_file(io.BytesIO(data), key=key)
+
+
+def _timeline(name: str, files: Files) -> Timeline:
+    milestones = tuple(_milestone(one) for one in files.specs if one.timeline == name)
+    return Timeline(id=name, title="A timeline", file=f"milestones/{name}.yaml", milestones=milestones)
+
+
+@lru_cache(maxsize=512)
+def _milestone(spec: Spec) -> Milestone:
+    return Milestone(
+        id=spec.id,
+        timeline=spec.timeline,
+        timeline_title="A timeline",
+        title=spec.title,
+        zone=zone(spec.zone, 180 + spec.shift_min if spec.shift_min else None),
+        policy=_policy(spec.ladder),
+        claims=tuple(
+            Claim(deadline=parse_deadline(text), sources=(SOURCES[place % 2],))
+            for place, text in enumerate(spec.deadlines)
+        ),
+    )
+
+
+@lru_cache(maxsize=8)
+def _policy(name: str) -> Policy:
+    ladder = LADDERS[name]
+    return Policy(
+        name=name,
+        before=tuple(Duration(days=days) for days in ladder.before),
+        after=tuple(Duration(days=days) for days in ladder.after),
+        then_every=Duration(days=ladder.nag) if ladder.nag else None,
+        on_day=ladder.on_day,
+        opens=ladder.opens,
+        at=time(9, 0),
+    )
+
+
+@lru_cache(maxsize=8)
+def _config(rules: Rules) -> Config:
+    mute = (WEEKEND,) if rules.mute_weekends else ()
+    late = Route(
+        receiver=LEADS,
+        matchers=(parse_matcher('cause=~"overdue|moved"'),),
+        group_by=("milestone",),
+        continue_=True,
+        mute=mute,
+        path="route.routes[0]",
+    )
+    rest = Route(receiver=DESK, group_by=("timeline",), mute=mute, path="route.routes[1]")
+    return Config(
+        zone=zone("UTC"),
+        catch_up=timedelta(days=CATCH_UP_DAYS),
+        damping=timedelta(seconds=DAMPING_S),
+        retry_for=timedelta(seconds=RETRY_FOR_S),
+        policies={name: _policy(name) for name in LADDERS},
+        route=Route(receiver=DESK, routes=(late, rest) if rules.leads else (rest,), path="route"),
+        receivers={name: _receiver(name, channels) for name, channels in CHANNELS.items()},
+        operator=OPS,
+        fallback_receiver=SPARE,
+    )
+
+
+def _receiver(name: str, channels: tuple[str, ...]) -> Receiver:
+    specs = tuple(
+        NotifierSpec(name=one.partition("/")[2], type="simulated", options=None) for one in channels
+    )
+    return Receiver(name=name, notifiers=specs)

@@ -1,0 +1,252 @@
+"""One node: the real daemon over faulty ports, killed, frozen and started again."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from alertd.core.config import Config, Definitions
+from alertd.daemon import SOON, Daemon, World
+from alertd.errors import AlertdError, LedgerError
+from alertd.ports import Ledger, Notifier
+from alertd.telemetry import Log
+from tests.sim.dice import Dice
+from tests.sim.files import definitions
+from tests.sim.ports import NodeClock, NodeLedger, SimNotifier, SimulatedBug
+from tests.sim.spec import CHANNELS, Files
+
+if TYPE_CHECKING:
+    from tests.sim.observer import Observer
+    from tests.sim.world import SimWorld
+
+DAY_S = 86_400.0
+POLL_S = 30.0
+START_AGAIN_S = 5.0
+
+
+class LiveDaemon(Daemon):
+    """The real daemon; only its waiting is done here, since APScheduler goes by the machine's own clock."""
+
+    async def live(self, reconcile_every_s: float) -> None:
+        """As ``run``, with the looks as often as a simulator can afford."""
+        loop = asyncio.get_running_loop()
+        await self.start()
+        reconcile_at = loop.time() + reconcile_every_s
+        while not self._stopping:
+            if loop.time() >= reconcile_at:
+                self._wanted |= {"reconcile", "report"}
+                reconcile_at = loop.time() + reconcile_every_s
+            next_at = await self._look(_TIMERS)
+            await self._until(next_at, reconcile_at - loop.time())
+        await self._flights.drain(self._world.drain_s)
+
+    async def _until(self, next_at: datetime | None, longest_s: float) -> None:
+        now = self._world.clock.now()
+        wait_s = longest_s
+        if next_at is not None:
+            soonest = now + SOON if next_at <= self._looked_at else now
+            wait_s = min(wait_s, (max(next_at, soonest) - now).total_seconds())
+        try:
+            async with asyncio.timeout(max(0.001, wait_s)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    def poke(self, *chores: str) -> None:
+        """Look at once, and see to ``chores`` first."""
+        self._wanted.update(chores)
+        self._wake.set()
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        return list(self._flights._tasks)  # noqa: SLF001
+
+    @property
+    def in_flight(self) -> int:
+        return self._flights.count
+
+
+class _Timers:
+    """Stands where the scheduler stands: what it is asked for, ``live`` does."""
+
+    def add_job(self, *_args: Any, **_kwargs: Any) -> None:
+        """Nothing is set: the clock is ours."""
+
+
+_TIMERS: Any = _Timers()
+
+
+class NodeLog:
+    """A logger whose events go to the trace."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def _write(self, event: str, **facts: Any) -> None:
+        error = facts.get("exc_info")
+        if error is not None and not isinstance(error, (SimulatedBug, AlertdError)):
+            self._node.observer.surprise(self._node, error)
+        name = facts.get("delivery") or facts.get("key") or facts.get("milestone") or facts.get("reason") or ""
+        self._node.say("log", f"{event} {name}".rstrip())
+
+    debug = info = warning = error = critical = _write
+
+
+class Node:
+    """A machine: its name, its clock, and whichever life of the daemon runs on it now."""
+
+    def __init__(self, name: str, world: SimWorld, dice: Dice) -> None:
+        self.name = name
+        self.world = world
+        self.dice = dice
+        self.observer: Observer = world.observer
+        self.clock = NodeClock(world.now, world.loop.time)
+        self.life = 0
+        self.files: Files = world.files
+        self.daemon: LiveDaemon | None = None
+        self._main: asyncio.Task[None] | None = None
+        self._frozen_until_s = 0.0
+
+    # -- life
+
+    @property
+    def is_one_of_many(self) -> bool:
+        """Then the ledger goes by its own clock, which is right; one alone goes by the machine's."""
+        return len(self.world.nodes) > 1
+
+    @property
+    def is_up(self) -> bool:
+        return self._main is not None
+
+    def switch_on(self) -> None:
+        """Start the daemon, under a new owner name."""
+        if self._main is not None:
+            return
+        self.life += 1
+        self.say("start", f"life {self.life}")
+        self.observer.up(self)
+        self._main = asyncio.get_running_loop().create_task(self._live())
+
+    def switch_off(self) -> None:
+        """Pull the plug: whatever was under way never comes back, and has no further effect."""
+        if self._main is None:
+            return
+        self.say("killed")
+        self.observer.died(self)
+        daemon, main = self.daemon, self._main
+        self.daemon = self._main = None
+        self._frozen_until_s = 0.0
+        here = asyncio.current_task()
+        for task in [main, *(daemon.tasks() if daemon else [])]:
+            if task is not here:
+                task.cancel()
+
+    def crash(self) -> NoReturn:
+        """Die at this very await; it is switched on again by itself."""
+        self.switch_off()
+        self.world.later(self.dice.down_s(), self.switch_on)
+        raise asyncio.CancelledError
+
+    async def shut_down(self) -> None:
+        """SIGTERM: the daemon drains and ends."""
+        daemon, main = self.daemon, self._main
+        if daemon is None or main is None:
+            return
+        self.say("stopped")
+        daemon.stop()
+        await asyncio.wait([main])
+
+    async def _live(self) -> None:
+        life = self.life
+        while self.life == life:
+            daemon = self.world.parts.daemon(self.world_of(life))
+            self.daemon = daemon
+            try:
+                await daemon.live(self.world.reconcile_every_s)
+            except AlertdError as error:
+                # As systemd does it: start again in a while. There is no daemon meanwhile.
+                self.say("ended", type(error).__name__)
+                if not isinstance(error, LedgerError) and not self.files.config_broken:
+                    self.observer.surprise(self, error)
+                await asyncio.sleep(START_AGAIN_S)
+            except Exception as error:
+                self.observer.surprise(self, error)
+                await asyncio.sleep(START_AGAIN_S)
+            else:
+                self.observer.died(self)
+                self.daemon = self._main = None
+                return
+
+    def world_of(self, life: int) -> World:
+        return World(
+            ledger=cast(Ledger, NodeLedger(self, self.world.ledger)),
+            clock=self.clock,
+            log=cast(Log, NodeLog(self)),
+            load=self._load,
+            signature=lambda: self.world.version,
+            build=self._build,
+            node=f"{self.name}:{life}",
+        )
+
+    def _load(self) -> Definitions:
+        self.files = self.world.files
+        return definitions(self.world.files, self.world.version)
+
+    def _build(self, _config: Config) -> dict[str, Notifier]:
+        made = {channel: SimNotifier(self, channel) for channels in CHANNELS.values() for channel in channels}
+        return {channel: self.world.parts.notifier(one) for channel, one in made.items()}
+
+    # -- the moment
+
+    async def moment(self) -> None:
+        """A port takes a moment, and a dead or frozen node takes part in nothing."""
+        self._end_the_dead()
+        pause_s = self.dice.jitter_s()
+        if pause_s:
+            await asyncio.sleep(pause_s)
+        await self.gate()
+
+    async def gate(self) -> None:
+        """Nothing passes while the node is frozen, and nothing ever once it has died."""
+        self._end_the_dead()
+        while (left := self._frozen_until_s - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(left)
+            self._end_the_dead()
+
+    def stall(self) -> None:
+        """SIGSTOP: nothing more happens on it for a while."""
+        for_s = self.dice.stall_s()
+        self.say("frozen", f"for {for_s:.0f} s")
+        self._frozen_until_s = asyncio.get_running_loop().time() + for_s
+
+    def thaw(self) -> None:
+        self._frozen_until_s = 0.0
+
+    def step(self, by: timedelta) -> None:
+        """Somebody sets its clock; the daemon finds out at its next look."""
+        self.clock.off += by
+        self.say("clock", f"stepped by {by.total_seconds():.0f} s, now off by {self.clock.off}")
+        self.world.later(self.dice.random.uniform(0.0, POLL_S), self.poke)
+
+    def set_right(self) -> None:
+        if self.clock.off:
+            self.step(-self.clock.off)
+
+    def poke(self, *chores: str) -> None:
+        if self.daemon is not None:
+            self.daemon.poke(*chores)
+
+    def is_silent(self, channel: str) -> bool:
+        return channel in self.world.silent
+
+    def say(self, what: str, detail: str = "") -> None:
+        self.world.trace.add(self.name, what, detail)
+
+    def _end_the_dead(self) -> None:
+        # A task of an earlier life: the tasks of this one are its main and its flights.
+        here = asyncio.current_task()
+        if self._main is None or (
+            here is not self._main and (self.daemon is None or here not in self.daemon.tasks())
+        ):
+            raise asyncio.CancelledError

@@ -1,0 +1,270 @@
+"""Stands at the ports and writes down facts; it decides nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from alertd.core.ledger import DeliveryState, Lease, Owed, OwedState
+from alertd.core.message import Message
+from alertd.core.standing import Action
+from alertd.ports import Changes
+from alertd.ports import Settlement as PortSettlement
+from tests.sim.expected import windows_of
+from tests.sim.facts import (
+    Adoption,
+    Change,
+    Facts,
+    Leasing,
+    Outage,
+    Row,
+    Saying,
+    Sending,
+    Settling,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from tests.sim.node import Node
+    from tests.sim.world import SimWorld
+
+
+class Observer:
+    """Facts of one run, as they pass."""
+
+    def __init__(self, world: SimWorld, facts: Facts) -> None:
+        self._world = world
+        self.facts = facts
+        self._seq = 0
+        self._up: set[str] = set()
+        self._down_since: datetime | None = world.now()
+        self._looked: dict[str, datetime] = {}
+        self._fences: dict[str, int] = {}
+        self._taken: dict[tuple[str, str], Leasing] = {}
+        self._open: dict[tuple[str, str], Sending] = {}
+        self._owed: dict[str, Owed] = {}
+        self._deliveries: dict[str, DeliveryState] = {}
+
+    # -- the ledger
+
+    def asked(self, node: Any, name: str, args: tuple[Any, ...]) -> None:
+        """Just before a transaction: which instant the node goes by."""
+        if name == "due":
+            self._looked[node.name] = args[0]
+        if name == "lease":
+            self._looked[node.name] = args[1]
+
+    def done(self, node: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Just after a transaction, before anybody hears of it."""
+        match name:
+            case "apply":
+                self._applied(node, args[0])
+            case "bind":
+                if result:
+                    self._bound(node, args[0].verdicts)
+            case "lease":
+                self._leased(node, result)
+            case "settle":
+                self._settled(node, args[0], result)
+            case "act":
+                self._acted(args[0])
+            case _:
+                return
+        self._compare()
+
+    def _applied(self, node: Node, changes: Changes) -> None:
+        for one in changes.owed:
+            window = one.window_id
+            self.facts.rows[one.key] = Row(
+                key=one.key,
+                milestone=one.milestone,
+                receiver=one.receiver,
+                cause=one.cause.value,
+                offset=one.offset,
+                window=window,
+                moved_from=frozenset(value.window_id for value in one.move.before) if one.move else frozenset(),
+                moved_to=frozenset(value.window_id for value in one.move.after) if one.move else frozenset(),
+            )
+        gone = {one.id for one in changes.records if one.withdrawn}
+        touched = {one.id for one in changes.records} | {one.milestone for one in changes.owed}
+        touched |= {self.facts.rows[key].milestone for key, _ in changes.cancelled}
+        for name in sorted(touched):
+            spec = None if name in gone else node.files.of(name)
+            adoption = Adoption(
+                seq=self.next(), at=self._world.now(), milestone=name, spec=spec, rules=node.files.rules
+            )
+            known = self.facts.adoptions.setdefault(name, [])
+            if not known or (known[-1].spec, known[-1].rules) != (spec, adoption.rules):
+                known.append(adoption)
+                node.say("adopted", f"{name} {', '.join(spec.deadlines) if spec else 'withdrawn'}")
+
+    def _bound(self, node: Node, verdicts: tuple[Any, ...]) -> None:
+        seq, at, looked = self.next(), self._world.now(), self._looked[node.name]
+        for one in verdicts:
+            verdict = Verdict(
+                seq=seq, at=at, looked=looked, node=node.name, key=one.key, state=one.state.value,
+                rules=node.files.rules,
+            )  # fmt: skip
+            self.facts.verdicts.append(verdict)
+            row = self.facts.rows.get(one.key)
+            what = f"{row.milestone} {row.receiver} {row.offset} {row.window}" if row else one.key
+            node.say("decided", f"{what} {one.state.value} {one.reason}".rstrip())
+
+    def _leased(self, node: Node, leases: list[Lease]) -> None:
+        for lease in leases:
+            name = lease.delivery.id
+            self._fences[name] = self._fences.get(name, 0) + 1
+            leasing = Leasing(
+                seq=self.next(),
+                at=self._world.now(),
+                looked=self._looked[node.name],
+                node=node.name,
+                life=node.life,
+                delivery=name,
+                fence=lease.fence,
+            )
+            self.facts.leasings.append(leasing)
+            self._taken[node.name, name] = leasing
+            node.say("leased", f"{name} fence {lease.fence}")
+
+    def _settled(self, node: Node, settlements: list[PortSettlement], refused: frozenset[str]) -> None:
+        for one in settlements:
+            name = one.lease.delivery.id
+            accepted = name not in refused
+            self.facts.settlings.append(
+                Settling(
+                    seq=self.next(),
+                    at=self._world.now(),
+                    node=node.name,
+                    delivery=name,
+                    fence=one.lease.fence,
+                    state=one.state.value,
+                    accepted=accepted,
+                    newest_fence=self._fences.get(name, 0),
+                )
+            )
+            sending = self._open.get((node.name, name))
+            if sending and sending.life == node.life and not (sending.settled and not accepted):
+                sending.settled = one.state.value if accepted else "fenced"
+                sending.settled_seq = self._seq
+            node.say("settled", f"{name} {one.state.value}{'' if accepted else ' FENCED'}")
+
+    def _acted(self, action: Action) -> None:
+        known = self.facts.sayings.setdefault(action.milestone, [])
+        if any((one.said_at, one.kind) == (action.at, action.kind.value) for one in known):
+            return
+        adopted = self.facts.adoptions[action.milestone][-1]
+        known.append(
+            Saying(
+                seq=self.next(),
+                at=self._world.now(),
+                kind=action.kind.value,
+                milestone=action.milestone,
+                said_at=action.at,
+                until=action.until,
+                windows=windows_of(adopted.spec) if adopted.spec else frozenset(),
+            )
+        )
+
+    def acted_owed(self, owed: tuple[Owed, ...]) -> None:
+        """What came with an action: the news that something is done."""
+        for one in owed:
+            if one.key not in self.facts.rows:
+                self.facts.rows[one.key] = Row(
+                    key=one.key, milestone=one.milestone, receiver=one.receiver, cause=one.cause.value,
+                    offset=one.offset, window=one.window_id,
+                )  # fmt: skip
+
+    def confirmed(self, milestone: str, kind: str, said_at: datetime) -> None:
+        """Whoever said it knows that it is written down."""
+        for one in self.facts.sayings.get(milestone, ()):
+            if (one.said_at, one.kind) == (said_at, kind):
+                one.confirmed_at = self._world.now()
+
+    def _compare(self) -> None:
+        """Which rows changed their state in this transaction."""
+        ledger: Any = self._world.ledger
+        for key, owed in ledger._owed.items():  # noqa: SLF001  the oracle's only look inside
+            old = self._owed.get(key)
+            if old is not owed:
+                self._owed[key] = owed
+                self._note("owed", key, old.state if old else "", owed.state)
+        for key, delivery in ledger._deliveries.items():  # noqa: SLF001
+            before = self._deliveries.get(key)
+            if before is not delivery.state:
+                self._deliveries[key] = delivery.state
+                self._note("delivery", key, before or "", delivery.state)
+
+    def _note(self, table: str, key: str, before: str, after: OwedState | DeliveryState) -> None:
+        self.facts.changes.append(
+            Change(
+                seq=self._seq, at=self._world.now(), table=table, key=key, before=str(before), after=after.value
+            )
+        )
+
+    # -- sending
+
+    def started(self, node: Node, channel: str, message: Message) -> Sending:
+        keys = tuple(key for item in message.items for key in item.keys)
+        sending = Sending(
+            seq=self.next(),
+            at=self._world.now(),
+            looked=node.clock.now(),
+            node=node.name,
+            life=node.life,
+            channel=channel,
+            delivery=message.id,
+            kind=message.kind.value,
+            keys=keys,
+            leasing=self._taken.get((node.name, message.id)),
+        )
+        self.facts.sendings.append(sending)
+        self._open[node.name, message.id] = sending
+        in_flight = sum(one.daemon.in_flight for one in self._world.nodes if one.daemon)
+        self.facts.most_in_flight = max(self.facts.most_in_flight, in_flight)
+        return sending
+
+    def arrived(self, sending: Sending) -> None:
+        sending.accepted_at = self._world.now()
+        sending.accepted_seq = self.next()
+        self._world.trace.add("sink", "accepted", f"{sending.channel} {sending.delivery} {self.words(sending)}")
+
+    def later(self, after_s: float, sending: Sending) -> None:
+        self._world.later(after_s, lambda: self.arrived(sending))
+
+    def answered(self, sending: Sending, answer: str) -> None:
+        sending.answer = answer
+        sending.answered_at = self._world.now()
+
+    def words(self, sending: Sending) -> str:
+        """What a message is about, in short."""
+        rows = [self.facts.rows.get(key) for key in sending.keys]
+        words = [f"{row.milestone} {row.offset}" for row in rows if row]
+        return ", ".join(words) or sending.kind
+
+    def milestones(self, sending: Sending) -> list[str]:
+        rows = [self.facts.rows.get(key) for key in sending.keys]
+        return sorted({row.milestone for row in rows if row})
+
+    # -- nodes
+
+    def up(self, node: Node) -> None:
+        if self._down_since is not None:
+            self.facts.outages.append(Outage(begins=self._down_since, ends=self._world.now()))
+            self._down_since = None
+        self._up.add(node.name)
+
+    def died(self, node: Node) -> None:
+        self.facts.deaths.add((node.name, node.life))
+        self._up.discard(node.name)
+        if not self._up and self._down_since is None:
+            self._down_since = self._world.now()
+
+    def surprise(self, node: Any, error: object) -> None:
+        """An exception that nobody planned."""
+        self.facts.surprises.append(f"{node.name}: {type(error).__name__}: {error}")
+        node.say("SURPRISE", f"{type(error).__name__}: {error}")
+
+    def next(self) -> int:
+        self._seq += 1
+        return self._seq

@@ -1,0 +1,97 @@
+"""Which misfortunes a run meets, and how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.sim.spec import Rules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One kind of weather.
+
+    Attributes:
+        days: how long it lasts; in the last ``calm_days`` nothing goes wrong any more.
+        store, crash, stall: how likely a call of the ledger fails, kills the node, or freezes it.
+        send: how likely a send fails in one way or another.
+        edits, people: changes of files, and things that people say.
+        kills: nodes switched off for a while; ``outages``: all of them at once.
+        silences: channels that do not work for hours or days.
+        steps: times that a wall clock is set, ``longest_step_h`` at the most.
+        raises: whether a notifier may break its contract and raise.
+    """
+
+    name: str
+    nodes: int = 1
+    days: int = 120
+    calm_days: int = 6
+    milestones: int = 4
+    store: float = 0.0
+    crash: float = 0.0
+    stall: float = 0.0
+    send: float = 0.0
+    edits: int = 0
+    people: int = 0
+    kills: int = 0
+    outages: int = 0
+    silences: int = 0
+    steps: int = 0
+    longest_step_h: float = 48.0
+    rules: Rules = Rules()
+
+    @property
+    def is_faultless(self) -> bool:
+        """Nothing of ours or the receivers' ever fails: each reminder comes at its time and once."""
+        return not (
+            self.store or self.crash or self.stall or self.send
+            or self.kills or self.outages or self.silences or self.steps
+        )  # fmt: skip
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """It can happen that nobody knows whether a message arrived."""
+        return bool(self.store or self.crash or self.stall or self.send or self.kills or self.silences)
+
+
+PROFILES: dict[str, Profile] = {
+    one.name: one
+    for one in (
+        Profile(name="calm", days=180),
+        Profile(name="moving", days=150, edits=14, people=10),
+        Profile(name="muted", days=150, edits=8, people=10, rules=Rules(mute_weekends=True)),
+        Profile(
+            name="faulty", store=0.02, crash=0.003, send=0.3, edits=4, people=4, kills=2, outages=1, silences=2
+        ),
+        Profile(
+            name="violent",
+            nodes=2,
+            store=0.06,
+            crash=0.012,
+            stall=0.006,
+            send=0.5,
+            edits=12,
+            people=10,
+            kills=6,
+            outages=2,
+            silences=4,
+            steps=2,
+            rules=Rules(mute_weekends=True),
+        ),
+        Profile(name="clocky", days=150, steps=14, edits=3, people=3),
+        Profile(name="off", days=200, outages=5, edits=4, people=4),
+        Profile(
+            name="many",
+            nodes=3,
+            store=0.02,
+            crash=0.004,
+            stall=0.004,
+            send=0.3,
+            edits=8,
+            people=8,
+            kills=4,
+            steps=3,
+            silences=2,
+        ),
+    )
+}

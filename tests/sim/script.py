@@ -1,0 +1,211 @@
+"""What goes on around the machines: files edited, things said, plugs pulled, clocks set; all by the seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tests.sim.expected import days_of, rungs_of
+from tests.sim.people import Person
+from tests.sim.profile import Profile
+from tests.sim.spec import CHANNELS, OPS, Files, Spec
+
+if TYPE_CHECKING:
+    from tests.sim.world import SimWorld
+
+ZONES = ("Asia/Baghdad", "Asia/Baghdad", "Europe/Berlin", "America/New_York")
+HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
+
+
+def first_files(luck: random.Random, profile: Profile, start: datetime) -> Files:
+    """The folder as it is when everything begins."""
+    specs = []
+    for number in range(profile.milestones):
+        spec = Spec(
+            id=f"{'ab'[number % 2]}/m{number}",
+            deadlines=_deadlines(luck, start.date(), profile),
+            zone=luck.choice(ZONES),
+            ladder=luck.choice(("default", "default", "nagging", "short")),
+        )
+        specs.append(spec)
+    return Files(specs=tuple(sorted(specs, key=lambda one: one.id)), rules=profile.rules)
+
+
+def _deadlines(luck: random.Random, start: date, profile: Profile) -> tuple[str, ...]:
+    made = [_deadline(luck, start, profile)]
+    if luck.random() < 0.25:
+        made.append(_deadline(luck, start, profile))
+    return tuple(dict.fromkeys(made))
+
+
+def _deadline(luck: random.Random, start: date, profile: Profile) -> str:
+    day = start + timedelta(days=luck.randint(-10, profile.days))
+    return day.isoformat() if luck.random() < 0.7 else day.isoformat()[:7]
+
+
+class Script:
+    """Draws when and what, and does it."""
+
+    def __init__(self, world: SimWorld) -> None:
+        self._world = world
+        self._luck = world.random
+        self._person = Person(world)
+
+    def schedule(self) -> None:
+        world, profile = self._world, self._world.profile
+        for _ in range(profile.edits):
+            world.at(self._moment(), self._edit)
+        for _ in range(profile.people):
+            world.at(self._moment(), self._person.speak)
+        for _ in range(profile.kills):
+            node = self._luck.choice(world.nodes)
+            world.at(self._moment(), lambda node=node: self._kill([node]))  # type: ignore[misc]
+        for _ in range(profile.outages):
+            world.at(self._moment(), lambda: self._kill(world.nodes))
+        for _ in range(profile.silences):
+            world.at(self._moment(), self._silence)
+        for _ in range(profile.steps):
+            world.at(self._moment(), self._step)
+
+    def _moment(self) -> datetime:
+        """Any time at all, or just before or after a reminder is due, or right in the middle of it."""
+        facts, luck = self._world.facts, self._luck
+        span_s = (facts.heals - facts.begins).total_seconds() - 2 * DAY_S
+        anywhere = facts.begins + timedelta(seconds=DAY_S + luck.random() * span_s)
+        if luck.random() < 0.4:
+            return anywhere
+        due = [
+            rung.at
+            for spec in self._world.files.specs
+            for rung in rungs_of(spec)
+            if facts.begins + timedelta(days=1) < rung.at < facts.heals - timedelta(days=1)
+        ]
+        if not due:
+            return anywhere
+        spread_s = luck.choice((0.2, 3.0, 60.0, 1800.0))
+        return luck.choice(due) + timedelta(seconds=luck.gauss(0.0, spread_s))
+
+    # -- files
+
+    def _edit(self) -> None:
+        luck, files = self._luck, self._world.files
+        edits = (
+            self._move, self._move, self._move, self._flip, self._flip, self._withdraw, self._claim, self._title,
+            self._ladder, self._route, self._half_write, self._break, self._zone,
+        )  # fmt: skip
+        if not files.specs:
+            return
+        luck.choice(edits)(luck.choice(files.specs))
+
+    def _move(self, spec: Spec) -> None:
+        self._write(replace(spec, deadlines=(self._other(spec), *spec.deadlines[1:])), "moved")
+
+    def _flip(self, spec: Spec) -> None:
+        """There, and back again: within the damping time, or after it."""
+        self._move(spec)
+        back_s = self._luck.choice((3.0, 20.0, 1200.0, 3500.0, 3700.0, 3 * DAY_S))
+        self._world.later(back_s, lambda: self._write(spec, "flipped back"))
+
+    def _withdraw(self, spec: Spec) -> None:
+        world = self._world
+        world.write(world.files.without(spec.id), f"{spec.id} withdrawn")
+        if self._luck.random() < 0.7:
+            returns_s = self._luck.choice((30.0, 1800.0, 5 * DAY_S))
+            self._world.later(returns_s, lambda: self._write(spec, "returned"))
+
+    def _claim(self, spec: Spec) -> None:
+        if len(spec.deadlines) > 1:
+            self._write(replace(spec, deadlines=spec.deadlines[self._luck.randint(0, 1) :][:1]), "settled")
+        else:
+            self._write(replace(spec, deadlines=(*spec.deadlines, self._other(spec))), "contested")
+
+    def _title(self, spec: Spec) -> None:
+        self._write(replace(spec, title=spec.title + "!"), "titled")
+
+    def _ladder(self, spec: Spec) -> None:
+        self._write(replace(spec, ladder=self._luck.choice(("default", "nagging", "short"))), "ladder")
+
+    def _zone(self, spec: Spec) -> None:
+        if spec.zone == "Asia/Baghdad":
+            self._write(replace(spec, shift_min=0 if spec.shift_min else self._luck.choice((-60, 60, 30))), "tzdata")
+
+    def _route(self, _spec: Spec) -> None:
+        files = self._world.files
+        rules = replace(files.rules, leads=not files.rules.leads)
+        self._world.write(replace(files, rules=rules), f"routes leads={rules.leads}")
+
+    def _half_write(self, spec: Spec) -> None:
+        """An editor that takes its time: the file cannot be read until it is whole."""
+        world = self._world
+        world.write(replace(world.files, broken=world.files.broken | {spec.timeline}), f"{spec.timeline} half written")
+        world.later(self._luck.choice((0.5, 1.5, 8.0)), lambda: self._mend(spec))
+        self._move(spec)
+
+    def _break(self, spec: Spec) -> None:
+        world = self._world
+        if self._luck.random() < 0.3:
+            world.write(replace(world.files, config_broken=True), "alertd.yaml broken")
+        else:
+            broken = world.files.broken | {spec.timeline}
+            world.write(replace(world.files, broken=broken), f"{spec.timeline} broken")
+        world.later(self._luck.choice((60.0, 6 * HOUR_S)), lambda: self._mend(spec))
+
+    def _mend(self, spec: Spec) -> None:
+        world = self._world
+        whole = replace(world.files, broken=world.files.broken - {spec.timeline}, config_broken=False)
+        world.write(whole, f"{spec.timeline} mended")
+
+    def _write(self, spec: Spec, what: str) -> None:
+        self._world.write(self._world.files.with_spec(spec), f"{spec.id} {what} {', '.join(spec.deadlines)}")
+
+    def _other(self, spec: Spec) -> str:
+        """Another date: often near, so that old and new reminders are close to each other."""
+        luck = self._luck
+        today = self._world.now().date()
+        _, last = days_of(spec.deadlines[0])
+        for _ in range(20):
+            base = luck.choice((today, last))
+            day = base + timedelta(days=luck.choice((-20, -8, -1, 1, 2, 7, 12, 30, 60)))
+            text = day.isoformat() if luck.random() < 0.75 else day.isoformat()[:7]
+            if text not in spec.deadlines:
+                return text
+        return (today + timedelta(days=77)).isoformat()
+
+    # -- machines
+
+    def _kill(self, nodes: list[object]) -> None:
+        luck = self._luck
+        if len(nodes) == len(self._world.nodes):
+            down_s = luck.choice((60.0, HOUR_S, 3 * DAY_S, 12 * DAY_S, 45 * DAY_S)) * luck.uniform(0.5, 1.2)
+        else:
+            down_s = luck.choice((1.0, 30.0, HOUR_S, DAY_S))
+        for node in self._world.nodes:
+            if node in nodes:
+                node.switch_off()
+                self._world.later(down_s, node.switch_on)
+
+    def _silence(self) -> None:
+        world, luck = self._world, self._luck
+        channel = luck.choice([one for name, ones in CHANNELS.items() if name != OPS for one in ones])
+        for_s = luck.choice((600.0, 5 * HOUR_S, 2 * DAY_S, 4 * DAY_S))
+        world.silent.add(channel)
+        world.trace.add("sink", "silent", f"{channel} for {for_s:.0f} s")
+        world.later(for_s, lambda: world.silent.discard(channel))
+
+    def _step(self) -> None:
+        luck, profile = self._luck, self._world.profile
+        node = luck.choice(self._world.nodes)
+        longest_s = profile.longest_step_h * HOUR_S
+        by_s = luck.choice((-1.0, 1.0)) * min(longest_s, luck.choice((1.0, 90.0, HOUR_S, DAY_S, 2 * DAY_S)))
+        if luck.random() < 0.3:
+            node.set_right()
+            return
+        by = timedelta(seconds=by_s)
+        if abs((node.clock.off + by).total_seconds()) > longest_s:
+            by = -by
+        node.step(by)
+        facts = self._world.facts
+        facts.largest_step_s = max(facts.largest_step_s, abs(node.clock.off.total_seconds()), abs(by_s))

@@ -1,0 +1,97 @@
+"""What the files say, in the simulator's own words: plain values that the oracle reasons about.
+
+``files.py`` turns them into what the product reads. Nothing here imports the product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+DESK, LEADS, OPS, SPARE = "desk", "leads", "ops", "spare"
+
+CHANNELS: dict[str, tuple[str, ...]] = {
+    DESK: ("desk/hook", "desk/mail"),
+    LEADS: ("leads/hook",),
+    OPS: ("ops/hook",),
+    SPARE: ("spare/hook",),
+}
+"""Who is told, and by which channels."""
+
+CATCH_UP_DAYS = 35
+DAMPING_S = 3600.0
+RETRY_FOR_S = 72 * 3600.0
+LEASE_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """A policy: days before, the day itself, days after, and how often from then on."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    on_day: bool = True
+    opens: bool = True
+    nag: int = 0
+
+
+LADDERS: dict[str, Ladder] = {
+    "default": Ladder(before=(30, 7, 1), after=(1, 7)),
+    "nagging": Ladder(before=(7,), after=(1,), nag=14, opens=False),
+    "short": Ladder(before=(14, 3), after=(2,)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One milestone.
+
+    Attributes:
+        deadlines: ``2026-03-14`` or ``2026-03``; two of them are contested.
+        shift_min: by how many minutes the zone database is another one than today's.
+    """
+
+    id: str
+    deadlines: tuple[str, ...]
+    zone: str = "Asia/Baghdad"
+    shift_min: int = 0
+    title: str = "It comes about"
+    ladder: str = "default"
+
+    @property
+    def timeline(self) -> str:
+        return self.id.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The part of ``alertd.yaml`` that changes: whether leads hear of what is overdue, and when all is mute."""
+
+    leads: bool = True
+    mute_weekends: bool = False
+    rate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The folder at one moment.
+
+    Attributes:
+        broken: timelines whose file cannot be read.
+        config_broken: ``alertd.yaml`` itself cannot be read.
+    """
+
+    specs: tuple[Spec, ...]
+    rules: Rules = Rules()
+    broken: frozenset[str] = frozenset()
+    config_broken: bool = False
+
+    def of(self, name: str) -> Spec | None:
+        return next((one for one in self.specs if one.id == name), None)
+
+    def with_spec(self, spec: Spec) -> Files:
+        """The same with one milestone put in or put in place of what was there."""
+        others = [one for one in self.specs if one.id != spec.id]
+        return replace(self, specs=tuple(sorted([*others, spec], key=lambda one: one.id)))
+
+    def without(self, name: str) -> Files:
+        return replace(self, specs=tuple(one for one in self.specs if one.id != name))

@@ -1,0 +1,129 @@
+"""Composes one run: nodes, ledger, files, people, misfortunes; plays it to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from alertd.ports import Notifier
+from tests.sim.dice import Dice, generator
+from tests.sim.facts import Facts
+from tests.sim.ledger import SimLedger
+from tests.sim.loop import VirtualLoop, run_virtually
+from tests.sim.node import LiveDaemon, Node
+from tests.sim.observer import Observer
+from tests.sim.profile import Profile
+from tests.sim.script import Script, first_files
+from tests.sim.spec import Files
+from tests.sim.trace import Trace
+
+START = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the product is composed of; a planted fault is another part."""
+
+    daemon: Callable[..., LiveDaemon] = LiveDaemon
+    ledger: Callable[[], Any] = SimLedger
+    notifier: Callable[[Any], Notifier] = lambda one: one
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is left of a run: the facts, the trace, and the ledger as it ended."""
+
+    seed: int
+    profile: Profile
+    facts: Facts
+    trace: Trace
+    ledger: Any
+    files: Files
+
+
+class SimWorld:
+    """The machines and everything around them."""
+
+    def __init__(self, seed: int, profile: Profile, parts: Parts, loop: VirtualLoop) -> None:
+        self.seed = seed
+        self.profile = profile
+        self.parts = parts
+        self.loop = loop
+        self.random = generator(seed, "world", profile.name)
+        self.trace = Trace(self.now)
+        self.ledger = parts.ledger()
+        ends = START + timedelta(days=profile.days)
+        heals = ends - timedelta(days=profile.calm_days)
+        self.files = first_files(self.random, profile, START)
+        self.version = 1
+        self.silent: set[str] = set()
+        self.facts = Facts(begins=START, heals=heals, ends=ends)
+        self.facts.disk.append((START, self.files))
+        self.observer = Observer(self, self.facts)
+        self.reconcile_every_s = self.random.choice((1, 3, 10)) * 86_400.0
+        self.nodes = [
+            Node(f"n{number}", self, Dice(seed, f"n{number}", profile)) for number in range(1, profile.nodes + 1)
+        ]
+        self.script = Script(self)
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.loop.time())
+
+    def later(self, after_s: float, call: Callable[[], object]) -> None:
+        self.loop.call_later(after_s, call)
+
+    def at(self, instant: datetime, call: Callable[[], object]) -> None:
+        self.loop.call_at(max(self.loop.time(), (instant - START).total_seconds()), call)
+
+    def write(self, files: Files, what: str) -> None:
+        """The folder changes; each node sees it when it asks next, twice, some seconds apart."""
+        if files == self.files:
+            return
+        self.files = files
+        self.version += 1
+        self.facts.disk.append((self.now(), files))
+        self.trace.add("files", "written", what)
+        self.notice_files()
+
+    def notice_files(self) -> None:
+        for node in self.nodes:
+            first_s = self.random.uniform(0.1, 2.0)
+            for after_s in (first_s, first_s + 2.0, first_s + 4.0):
+                self.later(after_s, lambda node=node: node.poke("files"))  # type: ignore[misc]
+
+    async def play(self) -> None:
+        for node in self.nodes:
+            self.later(self.random.uniform(0.0, 5.0), node.switch_on)
+        self.script.schedule()
+        self.at(self.facts.heals, self._heal)
+        left_s = (self.facts.ends - self.now()).total_seconds()
+        await asyncio.sleep(left_s)
+        for node in self.nodes:
+            node.switch_off()
+
+    def _heal(self) -> None:
+        self.trace.add("world", "healed")
+        self.silent.clear()
+        for node in self.nodes:
+            node.dice.quiet = True
+            node.thaw()
+            node.set_right()
+            node.switch_on()
+
+
+def run(seed: int, profile: Profile, parts: Parts | None = None) -> Run:
+    """Play one seed."""
+    loop = VirtualLoop()
+    world = SimWorld(seed, profile, parts or Parts(), loop)
+    run_virtually(world.play(), loop)
+    return Run(
+        seed=seed,
+        profile=profile,
+        facts=world.facts,
+        trace=world.trace,
+        ledger=world.ledger,
+        files=world.files,
+    )
