@@ -23,7 +23,7 @@ from alertd.core.ledger import (
 )
 from alertd.core.standing import Action
 from alertd.ports import Changes, NodeReport, Settlement
-from alertd.store import acting, dispatching, leading, reading, rows, writing
+from alertd.store import acting, dispatching, leading, leasing, reading, rows, writing
 from alertd.store.database import CHANNEL, Database
 from alertd.store.dialect import tell_others, time_of
 from alertd.store.upgrade import hold_schema
@@ -91,7 +91,7 @@ class SqlLedger:
         most: Mapping[str, int] = MappingProxyType({}),
     ) -> Sequence[Lease]:
         def work(connection: Connection) -> Sequence[Lease]:
-            return dispatching.lease(
+            return leasing.lease(
                 connection,
                 owner=owner,
                 now=now,

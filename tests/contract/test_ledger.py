@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from alertd.core.audit import Waiting
 from alertd.core.delivery import Decisions, Verdict
 from alertd.core.ledger import DeliveryState, Move, Owed, OwedState
 from alertd.core.occurrence import Cause
@@ -718,6 +719,49 @@ async def test_next_wake_is_the_earliest_that_may_be_to_do(ledger: Ledger) -> No
     (lease,) = await take(ledger, now=NOW + HOUR)
     await ledger.settle([sent(lease)])
     assert await ledger.next_wake(NOW) == NOW + DAY
+
+
+async def test_next_wake_passes_over_channels_that_are_shut(ledger: Ledger) -> None:
+    """What waits for a channel that lets nothing through, ready or leased, wakes nobody."""
+    await fill(
+        ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k1"), a_delivery("k2", notifier="b")]
+    )
+    await take(ledger, limit=1)
+
+    assert await ledger.next_wake(NOW, frozenset({"desk/hook", "desk/b"})) is None
+
+
+# -- the self-audit
+
+
+async def test_waiting_names_what_waits_longest(ledger: Ledger) -> None:
+    """The earliest that is pending, the earliest that is ready, free and not shut off, the latest lease."""
+    assert await ledger.waiting(NOW) == Waiting()
+    made = [
+        a_delivery("k1", notifier="a", next_at=NOW - HOUR),
+        a_delivery("k2", notifier="b", next_at=NOW - MINUTE),
+    ]
+    await fill(ledger, an_owed("k1"), an_owed("k2"), an_owed("k3", wake_at=NOW + DAY), deliveries=made)
+
+    free = await ledger.waiting(NOW)
+    shut = await ledger.waiting(NOW, frozenset({"desk/a"}))
+    await take(ledger, for_=5 * MINUTE)
+    held = await ledger.waiting(NOW)
+
+    assert free == Waiting(undecided=NOW + DAY, untaken=NOW - HOUR)
+    assert shut == Waiting(undecided=NOW + DAY, untaken=NOW - MINUTE)
+    assert held == Waiting(undecided=NOW + DAY, lease=NOW + 5 * MINUTE)
+
+
+async def test_known_names_what_is_there(ledger: Ledger) -> None:
+    """Keys of what is owed in whatever state, and ids of deliveries."""
+    delivery = a_delivery("k1")
+    await fill(ledger, an_owed("k1"), an_owed("k2", state=EXPIRED), deliveries=[delivery])
+
+    found = await ledger.known(owed=["k1", "k2", "k9"], deliveries=[delivery.id, "msg_none"])
+
+    assert found == {"k1", "k2", delivery.id}
+    assert await ledger.known() == frozenset()
 
 
 # -- people

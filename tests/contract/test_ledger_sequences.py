@@ -77,13 +77,17 @@ def owed(draw: st.DrawFn, ids: Sequence[str] = MILESTONES) -> Owed:
 class Ledgers(RuleBasedStateMachine):
     """Calls both and compares what they return or raise, and afterwards everything that can be read."""
 
-    def __init__(self, made: Callable[[], Awaitable[Ledger]]) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
         self.model: Ledger = MemoryLedger()
-        self.real: Ledger = self.runner.run(_made(made))
+        self.real: Ledger = self.runner.run(self.opened())
         self.now = NOW
         self.leases: list[Lease] = []
+
+    async def opened(self) -> Ledger:
+        """The real one, empty."""
+        raise NotImplementedError
 
     def teardown(self) -> None:
         self.runner.run(self.real.close())
@@ -230,10 +234,6 @@ class Ledgers(RuleBasedStateMachine):
         )
 
 
-async def _made(made: Callable[[], Awaitable[Ledger]]) -> Ledger:
-    return await made()
-
-
 async def _answer(call: Callable[[Ledger], Awaitable[Any]], ledger: Ledger) -> Any:
     try:
         return await call(ledger)
@@ -252,19 +252,23 @@ def _put_off(decisions: Decisions, until: Any) -> Decisions:
     return Decisions(deliveries=(), verdicts=verdicts)
 
 
+class OnSqlite(Ledgers):
+    async def opened(self) -> Ledger:
+        return await open_ledger("sqlite://")
+
+
 def test_sqlite_and_memory_cannot_be_told_apart() -> None:
     """Whatever is called in whatever order, both ledgers answer the same and hold the same."""
-    bounds = settings(max_examples=30, stateful_step_count=25)
-    run_state_machine_as_test(lambda: Ledgers(lambda: open_ledger("sqlite://")), settings=bounds)
+    run_state_machine_as_test(OnSqlite, settings=settings(max_examples=30, stateful_step_count=25))
 
 
 def test_postgres_and_memory_cannot_be_told_apart(postgres: Server) -> None:
     """The same of PostgreSQL."""
-    bounds = settings(max_examples=20, stateful_step_count=25)
     with ExitStack() as stack:
 
-        async def made() -> Ledger:
-            stack.close()
-            return await virtual_ledger(stack.enter_context(postgres.database()))
+        class OnPostgres(Ledgers):
+            async def opened(self) -> Ledger:
+                stack.close()
+                return await virtual_ledger(stack.enter_context(postgres.database()))
 
-        run_state_machine_as_test(lambda: Ledgers(made), settings=bounds)
+        run_state_machine_as_test(OnPostgres, settings=settings(max_examples=20, stateful_step_count=25))
