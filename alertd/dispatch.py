@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from alertd.core.audit import dead_slot
 from alertd.core.compose import Circumstances, compose
 from alertd.core.config import Config
 from alertd.core.delivery import Rules, Verdict, decide, deliver, delivery_id, live_members
@@ -195,7 +196,7 @@ class Dispatcher:
             f"Send it again with: alertd retry {failed.id}",
         )
         headline = f"{failed.channel} could not be reached"
-        notice = Notice(slot=f"dead/{failed.id}/{attempt.number}", headline=headline, lines=lines)
+        notice = Notice(slot=dead_slot(failed, attempt.number), headline=headline, lines=lines)
         return notices(self.config, notice, attempt.at)
 
     def rates(self) -> dict[str, Rate | None]:

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Protocol
 
+from alertd.core.audit import Waiting
 from alertd.core.delivery import Decisions
 from alertd.core.ledger import (
     Attempt,
@@ -114,6 +115,8 @@ class NodeReport:
         problems: ``file:line:column: message`` of each problem in the files it runs on.
         config_id: digest of all files that were loaded.
         stopped: it has ended, and said so.
+        findings: what its last self-audit found wrong.
+        paused: channels that do not answer it at the moment.
     """
 
     node: str
@@ -124,6 +127,8 @@ class NodeReport:
     problems: tuple[str, ...] = ()
     receivers: tuple[str, ...] = ()
     stopped: bool = False
+    findings: tuple[str, ...] = ()
+    paused: tuple[str, ...] = ()
 
 
 class Ledger(Protocol):
@@ -252,6 +257,12 @@ class Ledger(Protocol):
 
     async def counts(self) -> Mapping[str, int]:
         """How many rows: ``milestones``, ``owed.<state>`` and ``deliveries.<state>``."""
+
+    async def waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
+        """What waits longest; for the self-audit. ``shut``: channels that let nothing through."""
+
+    async def known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
+        """Those of the keys and ids that the ledger has."""
 
     # -- nodes and upkeep
     async def report(self, node: NodeReport) -> None:

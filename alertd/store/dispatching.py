@@ -16,6 +16,7 @@ from sqlalchemy import (
     update,
 )
 
+from alertd.core.audit import Waiting
 from alertd.core.delivery import Decisions
 from alertd.core.ledger import DeliveryState, Owed, Record
 from alertd.ports import Settlement
@@ -135,6 +136,25 @@ def next_wake(connection: Connection, after: datetime, at: int, shut: frozenset[
     ends = None if until is None else until - at + rows.micros(after)
     waiting = [found for found in (wake_at, next_at, ends) if found is not None]
     return rows.instant(min(waiting)) if waiting else None
+
+
+def waiting(connection: Connection, now: datetime, at: int, shut: frozenset[str]) -> Waiting:
+    """``at``: the ledger's own time, by which leases end."""
+    is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
+    undecided = select(func.min(_owed.c.wake_at)).where(schema.IS_PENDING)
+    untaken = (
+        select(_delivery.c.next_at)
+        .where(schema.IS_READY, is_open, is_free(_delivery, at))
+        .order_by(_delivery.c.next_at)
+        .limit(1)
+    )
+    held = schema.IS_READY, _delivery.c.lease_until.is_not(None)
+    parts = undecided, untaken, select(func.max(_delivery.c.lease_until)).where(*held)
+    found = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
+    # The lease's end by the caller's clock, as next_wake gives it.
+    ends = None if found[2] is None else found[2] - at + rows.micros(now)
+    instants = [None if micros is None else rows.instant(micros) for micros in (*found[:2], ends)]
+    return Waiting(undecided=instants[0], untaken=instants[1], lease=instants[2])
 
 
 def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement, str]]) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
 from alertd.core import standing as standings
+from alertd.core.audit import Waiting
 from alertd.core.delivery import Decisions
 from alertd.core.ledger import (
     Attempt,
@@ -265,6 +266,20 @@ class MemoryLedger:
             **{f"owed.{state}": owed[state] for state in OwedState},
             **{f"deliveries.{state}": deliveries[state] for state in DeliveryState},
         }
+
+    async def waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
+        ready = [one for one in self._deliveries.values() if one.state is DeliveryState.READY]
+        held = {one.id: until for one in ready if (until := self._holds[one.id].until)}
+        free = [one for one in ready if held.get(one.id, now) <= now and one.channel not in shut]
+        pending = [one.wake_at for one in self._owed.values() if one.state is OwedState.PENDING]
+        return Waiting(
+            undecided=min(pending, default=None),
+            untaken=min((one.next_at for one in free), default=None),
+            lease=max(held.values(), default=None),
+        )
+
+    async def known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
+        return frozenset(self._owed.keys() & set(owed)) | (self._deliveries.keys() & set(deliveries))
 
     # -- nodes and upkeep
     async def report(self, node: NodeReport) -> None:

@@ -157,6 +157,14 @@ def counts(connection: Connection) -> Mapping[str, int]:
     return found
 
 
+def known(connection: Connection, owed: Sequence[str], deliveries: Sequence[str]) -> frozenset[str]:
+    found: set[str] = set()
+    for column, names in ((_owed.c.key, owed), (_delivery.c.id, deliveries)):
+        for some in chunks(sorted(set(names))):
+            found.update(connection.execute(select(column).where(column.in_(some))).scalars())
+    return frozenset(found)
+
+
 def nodes(connection: Connection) -> list[NodeReport]:
     latest = select(schema.node).order_by(schema.node.c.seen_at.desc(), schema.node.c.node)
     return [rows.node_of(row) for row in connection.execute(latest)]

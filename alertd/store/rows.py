@@ -264,6 +264,8 @@ def fields_of_node(node: NodeReport) -> Fields:
         "problems": dump(node.problems),
         "receivers": dump(node.receivers),
         "stopped": node.stopped,
+        "findings": dump(node.findings),
+        "paused": dump(node.paused),
     }
 
 
@@ -277,4 +279,6 @@ def node_of(row: Row[Any]) -> NodeReport:
         problems=tuple(json.loads(row.problems)),
         receivers=tuple(json.loads(row.receivers)),
         stopped=row.stopped,
+        findings=tuple(json.loads(row.findings)),
+        paused=tuple(json.loads(row.paused)),
     )

@@ -193,6 +193,8 @@ node = Table(
     _text("problems"),
     _text("receivers"),
     Column("stopped", Boolean, nullable=False, server_default=false()),
+    Column("findings", Text, nullable=False, server_default=text("'[]'")),
+    Column("paused", Text, nullable=False, server_default=text("'[]'")),
 )
 
 lead = Table(

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from alertd.core.audit import Waiting
 from alertd.core.delivery import Decisions
 from alertd.core.ledger import (
     Attempt,
@@ -153,6 +154,15 @@ class SqlLedger:
 
     async def counts(self) -> Mapping[str, int]:
         return await self._read(reading.counts)
+
+    async def waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
+        def work(connection: Connection) -> Waiting:
+            return dispatching.waiting(connection, now, self._time(connection, now), shut)
+
+        return await self._read(work)
+
+    async def known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
+        return await self._read(partial(reading.known, owed=owed, deliveries=deliveries))
 
     # -- nodes and upkeep
     async def report(self, node: NodeReport) -> None:

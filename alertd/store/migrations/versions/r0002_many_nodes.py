@@ -1,4 +1,4 @@
-"""Expand: who leads, which nodes have stopped; on PostgreSQL, hot tables are cleaned and counted often."""
+"""Expand: who leads, what nodes say of themselves; on PostgreSQL hot tables are cleaned often."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,6 +9,8 @@ down_revision = "0001"
 
 def upgrade() -> None:
     op.add_column("node", sa.Column("stopped", sa.Boolean(), server_default=sa.false(), nullable=False))
+    for name in ("findings", "paused"):
+        op.add_column("node", sa.Column(name, sa.Text(), server_default=sa.text("'[]'"), nullable=False))
     op.create_table(
         "lead",
         sa.Column("name", sa.Text(), nullable=False),
@@ -31,4 +33,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("lead")
-    op.drop_column("node", "stopped")
+    for name in ("stopped", "findings", "paused"):
+        op.drop_column("node", name)
