@@ -1,0 +1,120 @@
+"""The self-audit: what it finds, what it leaves alone, and that every finding can be made."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from alertd.core.audit import Audit, Fault, Waiting, audit, dead_slot, expected, notices_of
+from alertd.core.delivery import delivery_id
+from alertd.core.ledger import Delivery, Notice
+from alertd.core.plan import plan
+from alertd.core.route import Route
+from tests.core.builders import contested, utc
+
+NOW = utc("2026-09-22T12:00")
+LEASE = timedelta(minutes=5)
+ROUTE = Route(receiver="desk", path="route")
+
+
+def looked(waiting: Waiting = Waiting(), **found: object) -> Audit:  # noqa: B008  frozen
+    known: dict[str, object] = {"planned_at": NOW, "lease_for": LEASE, **found}
+    return audit(waiting, NOW, **known)  # type: ignore[arg-type]
+
+
+def test_nothing_wrong_passes() -> None:
+    """An empty ledger and a busy one both pass while everything moves."""
+    busy = Waiting(
+        undecided=NOW - timedelta(minutes=1), untaken=NOW - timedelta(minutes=9), lease=NOW + LEASE
+    )
+
+    assert looked().passed
+    assert looked(busy).passed
+
+
+@pytest.mark.parametrize(
+    ("waiting", "found", "said"),
+    [
+        # a reminder fell due, and nobody looked
+        (
+            Waiting(undecided=NOW - timedelta(minutes=6)),
+            {},
+            "undecided: a reminder fell due 6 minutes ago and was not looked at",
+        ),
+        # a delivery is ready, and nobody takes it
+        (
+            Waiting(untaken=NOW - timedelta(hours=2)),
+            {},
+            "untaken: a delivery has been ready for 2 hours and was not taken",
+        ),
+        # a clock that was wrong when it was leased
+        (
+            Waiting(lease=NOW + timedelta(days=3)),
+            {},
+            "endless lease: a delivery is held for 3 days to come",
+        ),
+        # the horizon does not move on
+        (Waiting(), {"planned_at": NOW - timedelta(days=2)}, "unplanned: the plan was last made 2 days ago"),
+        # the plan has what the ledger has not
+        (
+            Waiting(),
+            {"missing": ["a/b -1d for desk", "c", "d", "e"]},
+            "missing: a/b -1d for desk, c, d and 1 more: not in the ledger",
+        ),
+        # dead, and the operator does not know
+        (Waiting(), {"untold": ["msg_1"]}, "untold: msg_1: dead without notice"),
+    ],
+)
+def test_each_fault_is_found_and_worded(waiting: Waiting, found: dict[str, object], said: str) -> None:
+    """One fault makes one finding, which says what and how long."""
+    result = looked(waiting, **found)
+
+    assert [str(finding) for finding in result.findings] == [said]
+    assert not result.passed
+
+
+def test_all_faults_have_a_finding() -> None:
+    """Nothing hides another: all that is wrong is said at once."""
+    ago, ahead = NOW - timedelta(days=9), NOW + timedelta(days=9)
+
+    result = looked(
+        Waiting(undecided=ago, untaken=ago, lease=ahead), planned_at=ago, missing=["x"], untold=["y"]
+    )
+
+    assert {finding.fault for finding in result.findings} == set(Fault)
+
+
+def test_expected_is_the_plan_of_a_day() -> None:
+    """The keys are those of the plan, so that the ledger can be asked for them."""
+    milestone = contested()
+
+    wanted = expected([milestone], ROUTE, NOW)
+
+    planned = plan([milestone], ROUTE, NOW, NOW + timedelta(days=1))
+    assert set(wanted) == {one.key for one in planned} != set()
+    assert all(name.endswith(" for desk") for name in wanted.values())
+
+
+def test_every_death_but_the_operators_own_needs_a_notice() -> None:
+    """The notice's id follows from the death; a notice and what went to the operator need none."""
+    died = delivery("desk")
+    own = delivery("ops")
+    notice = delivery("desk", notice=Notice(slot="x", headline="x"))
+
+    wanted = notices_of([died, own, notice], "ops", ["mail", "hook"])
+
+    assert wanted == {delivery_id("ops", "mail", ("notice", dead_slot(died))): died.id}
+
+
+def delivery(receiver: str, notice: Notice | None = None) -> Delivery:
+    return Delivery(
+        id=f"msg_{receiver}{'n' if notice else ''}",
+        receiver=receiver,
+        notifier="hook",
+        members=("k",),
+        bound_at=NOW,
+        next_at=NOW,
+        attempts=3,
+        notice=notice,
+    )
