@@ -1,0 +1,134 @@
+"""Invariants about the records: states, leases, what was confirmed, and that the sums agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.sim.expected import rungs_of
+from tests.sim.oracle import Oracle, Violation
+from tests.sim.spec import CHANNELS
+from tests.sim.world import Run
+
+OWED = {
+    "": {"pending", "expired", "superseded", "cancelled"},
+    "pending": {"pending", "bound", "superseded", "suppressed", "expired", "cancelled"},
+    "cancelled": {"cancelled", "pending", "expired", "superseded"},
+}
+DELIVERY = {"": {"ready"}, "ready": {"ready", "sent", "dead", "superseded", "suppressed"}}
+MOST_IN_FLIGHT = 64
+
+
+def states_forward_only(run: Run, oracle: Oracle) -> Iterator[Violation]:
+    """What was bound, superseded, suppressed or expired stays so; only what was cancelled can be owed again.
+    A delivery that is sent, dead, superseded or suppressed stays so (nobody here retries a dead one)."""
+    for one in run.facts.changes:
+        allowed = (OWED if one.table == "owed" else DELIVERY).get(one.before, set())
+        if one.after not in allowed and one.after != one.before:
+            yield Violation("states_forward_only", f"{one.table} {one.key}: {one.before} -> {one.after}", (one.key,))
+
+
+def stale_lease_never_settles(run: Run, oracle: Oracle) -> Iterator[Violation]:
+    """Only the newest lease of a delivery writes down how it ended, and each of two leases has its number."""
+    for one in run.facts.settlings:
+        if one.accepted and one.fence != one.newest_fence:
+            yield Violation(
+                "stale_lease_never_settles",
+                f"{one.delivery}: lease {one.fence} settled, {one.newest_fence} is the newest",
+                (one.delivery,),
+            )
+    last: dict[str, int] = {}
+    for leasing in run.facts.leasings:
+        if leasing.fence <= last.get(leasing.delivery, 0):
+            yield Violation(
+                "stale_lease_never_settles", f"{leasing.delivery}: fence {leasing.fence} twice", (leasing.delivery,)
+            )
+        last[leasing.delivery] = leasing.fence
+
+
+def one_lease_at_a_time(run: Run, oracle: Oracle) -> Iterator[Violation]:
+    """While one node's lease is live, no other node gets one: the ledger goes by its own clock."""
+    open_until: dict[str, tuple[str, float, int]] = {}
+    settled: dict[str, int] = {}
+    for one in run.facts.settlings:
+        if one.accepted:
+            settled[one.delivery, one.fence] = one.seq  # type: ignore[index]
+    for leasing in run.facts.leasings:
+        last = open_until.get(leasing.delivery)
+        now_s = (leasing.at if run.profile.nodes > 1 else leasing.looked).timestamp()
+        if last is not None:
+            owner, until_s, fence = last
+            ended = settled.get((leasing.delivery, fence), 10**9) < leasing.seq  # type: ignore[call-overload]
+            if now_s < until_s - 0.001 and not ended and not run.facts.largest_step_s:
+                yield Violation(
+                    "one_lease_at_a_time", f"{leasing.delivery}: leased by {leasing.node}, {owner} has it", (leasing.delivery,)
+                )
+        open_until[leasing.delivery] = (leasing.node, now_s + 300.0, leasing.fence)
+
+
+def confirmed_survives_crash(run: Run, oracle: Oracle) -> Iterator[Violation]:
+    """Whatever was confirmed to somebody is in the history in the end, and the standing is the sum of all that
+    was said, whoever crashed, reconciled or took over meanwhile."""
+    for milestone, sayings in sorted(run.facts.sayings.items()):
+        kept = {(one.kind, one.at) for one in oracle.history if one.milestone == milestone}
+        for one in sayings:
+            if one.confirmed_at and (one.kind, one.said_at) not in kept:
+                yield Violation("confirmed_survives_crash", f"{milestone}: {one.kind} is forgotten", (f"{milestone} ",))
+        standing, record = oracle.standing(milestone, 10**9), oracle.records[milestone].standing
+        closed = "cancel" if record.cancelled else "done" if record.done_on else ""
+        said = (standing.closed, standing.ack.until if standing.ack else None, standing.snoozed_until)
+        if said != (closed, record.ack_until, record.snooze_until):
+            yield Violation("confirmed_survives_crash", f"{milestone}: {said}, the ledger has {record}", (f"{milestone} ",))
+
+
+def books_balance(run: Run, oracle: Oracle) -> Iterator[Violation]:
+    """What the receivers have is what the ledger counts as sent, and what nobody can know about: each delivery
+    that counts as sent arrived, each that arrived is in the ledger, and each answer that came was written down
+    unless its node died or had lost its lease."""
+    for one in run.facts.sendings:
+        words = (one.delivery,)
+        if one.delivery not in oracle.deliveries:
+            yield Violation("books_balance", f"{one.delivery} was sent and is in no book", words)
+        if one.settled == "sent" and not one.accepted_at:
+            yield Violation("books_balance", f"{one.delivery} counts as sent and never arrived", words)
+        if one.answer == "sent" and one.settled not in {"sent", "fenced"}:
+            if (one.node, one.life) not in run.facts.deaths:
+                yield Violation("books_balance", f"{one.delivery}: accepted, and not written down", words)
+    for name, made in oracle.deliveries.items():
+        if made.state.value == "sent" and name not in oracle.receipts_of:
+            yield Violation("books_balance", f"{name} counts as sent and never arrived", (name,))
+    counted = sum(one.settled == "sent" for one in run.facts.sendings)
+    in_ledger = sum(made.state.value == "sent" for made in oracle.deliveries.values())
+    unknown = [one for one in oracle.receipts if one.settled != "sent"]
+    if len(oracle.receipts) != counted + len(unknown) or counted > in_ledger:
+        yield Violation(
+            "books_balance", f"{len(oracle.receipts)} receipts, {counted} sent, {len(unknown)} unknown, {in_ledger} in the ledger"
+        )
+
+
+def bounded(run: Run, oracle: Oracle) -> Iterator[Violation]:
+    """No more rows than there are reminders and receivers, no more deliveries than rows and channels, and no
+    more sends in flight than a node may have."""
+    reminders = {
+        (milestone, rung.window, rung.offset)
+        for milestone, known in run.facts.adoptions.items()
+        for one in known
+        if one.spec
+        for rung in rungs_of(one.spec)
+    }
+    moves = sum(len(known) for known in run.facts.adoptions.values()) * len(CHANNELS)
+    said = sum(len(one) for one in run.facts.sayings.values()) * len(CHANNELS)
+    most = len(reminders) * 2 + moves + said
+    if len(oracle.owed) > most:
+        yield Violation("bounded", f"{len(oracle.owed)} rows owed, {most} at the most")
+    bound = sum(one.state.value == "bound" for one in oracle.owed.values())
+    carrying = sum(made.notice is None for made in oracle.deliveries.values())
+    if carrying > bound * 3:
+        yield Violation("bounded", f"{carrying} deliveries of {bound} rows")
+    if run.facts.most_in_flight > (MOST_IN_FLIGHT + len(CHANNELS)) * run.profile.nodes:
+        yield Violation("bounded", f"{run.facts.most_in_flight} in flight at once")
+
+
+def no_surprises(run: Run, oracle: Oracle) -> Iterator[Violation]:
+    """No exception is raised but those that were planned."""
+    for what in run.facts.surprises:
+        yield Violation("no_surprises", what, ("SURPRISE",))

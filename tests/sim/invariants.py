@@ -1,0 +1,38 @@
+"""All invariants, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tests.sim import books, finality, losses
+from tests.sim.oracle import Oracle, Violation
+from tests.sim.world import Run
+
+Invariant = Callable[[Run, Oracle], Iterator[Violation]]
+
+INVARIANTS: tuple[Invariant, ...] = (
+    losses.no_loss,
+    losses.in_time,
+    losses.nothing_early,
+    losses.nothing_before_loaded,
+    losses.muted_waits,
+    losses.one_coalesced_message_after_outage,
+    losses.in_line,
+    finality.copies,
+    finality.final_once_confirmed,
+    finality.moved,
+    finality.clock_steps_repeat_nothing,
+    books.states_forward_only,
+    books.stale_lease_never_settles,
+    books.one_lease_at_a_time,
+    books.confirmed_survives_crash,
+    books.books_balance,
+    books.bounded,
+    books.no_surprises,
+)
+
+
+def violations(run: Run) -> list[Violation]:
+    """Everything that does not hold, in the order of the list above."""
+    oracle = Oracle(run.facts, run.ledger)
+    return [found for invariant in INVARIANTS for found in invariant(run, oracle)]
