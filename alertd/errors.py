@@ -7,10 +7,13 @@
     │   ├── MatcherError           core/matcher.py
     │   ├── IntervalError          core/interval.py
     │   ├── RecurrenceError        core/recurrence.py
-    │   └── RateError              core/flow.py
+    │   ├── RateError              core/flow.py
+    │   └── NetworkError           core/network.py
     ├── DefinitionsError           one or more problems in the files people write
     ├── SettingsError              the environment or a command line option is wrong
     ├── SecretUnreadable           notify/secret.py: a file that should hold a secret cannot be read
+    ├── TlsUnusable                notify/tls.py: a certificate or a key cannot be used
+    ├── AddressRefused             notify/egress.py: an address that alertd does not connect to
     ├── NotifierUnusable           notify/registry.py: an installed notifier cannot be imported
     ├── TimelineMissing            demo/shipped.py: the package was built without its timeline
     ├── UnknownMilestone           no milestone of that id is loaded or in the ledger
@@ -75,6 +78,10 @@ class RecurrenceError(ParseError):
 
 class RateError(ParseError):
     """Not a rate such as ``1/s``."""
+
+
+class NetworkError(ParseError):
+    """Not a network that may be allowed."""
 
 
 class DefinitionsError(AlertdError):

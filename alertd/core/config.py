@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.flow import Rate
 from alertd.core.milestone import Milestone
+from alertd.core.network import Network
 from alertd.core.policy import Policy
 from alertd.core.route import Route
 
@@ -48,6 +49,9 @@ class Smtp:
         tls: TLS from the first byte; excludes ``starttls``.
         sender: ``from:`` in the file, an address or ``Name <address>``.
         password_file: a systemd credential or a path.
+        ca_file: certificates to trust instead of the system's; a systemd credential or a path.
+        client_cert_file: what to show a relay that asks for a certificate.
+        client_key_file: its key, unless the certificate's file holds it.
         timeout_s: for a whole message, connecting included.
     """
 
@@ -59,6 +63,8 @@ class Smtp:
     username: str = ""
     password_file: str = ""
     ca_file: str = ""
+    client_cert_file: str = ""
+    client_key_file: str = ""
     timeout_s: float = 30.0
 
 
@@ -73,6 +79,7 @@ class Config:
         ack_expires: how long an acknowledgement without ``--until`` holds.
         operator: the receiver that is told what goes wrong with alertd itself; "" for none.
         fallback_receiver: the receiver that gets what is dead; "" for none.
+        network: which addresses may be connected to.
     """
 
     zone: ZoneInfo
@@ -86,6 +93,7 @@ class Config:
     operator: str = ""
     fallback_receiver: str = ""
     smtp: Smtp = field(default_factory=Smtp)
+    network: Network = field(default_factory=Network)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

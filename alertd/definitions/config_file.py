@@ -14,6 +14,7 @@ from alertd.core.route import Route
 from alertd.definitions.calendars import calendars
 from alertd.definitions.intervals import time_intervals
 from alertd.definitions.keys_config import CONFIG
+from alertd.definitions.network import network
 from alertd.definitions.nodes import Mapping as MappingNode
 from alertd.definitions.nodes import Node
 from alertd.definitions.policies import policies
@@ -92,6 +93,8 @@ def _config(reader: Reader, values: Mapping[str, Node], inherited: Inherited, op
             read[key] = length
     if "smtp" in values:
         read["smtp"] = smtp(reader, values["smtp"])
+    if "network" in values:
+        read["network"] = network(reader, values["network"])
     if "receivers" in values:
         known = receivers(reader, values["receivers"], options)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alertd.core.interval import MONTHS, WEEKDAYS
+from alertd.core.network import Reach
 from alertd.core.policy import Contested, Roll
 from alertd.definitions.keys import (
     DURATION,
@@ -23,6 +24,7 @@ from alertd.definitions.keys import (
 
 MAX_RUNGS = 50
 MAX_NOTIFIERS = 50
+MAX_ALLOWED = 100
 _RUNGS = listed(DURATION, most=MAX_RUNGS)
 _RANGES = listed(text(NAME), most=100)
 _NAMES = listed(text(NAME), most=100)
@@ -179,14 +181,32 @@ SMTP = Shape(
         "username": Key(about="for a relay that asks for one", schema=text(320)),
         "password_file": Key(about="a systemd credential or a path", schema=text(PATH)),
         "ca_file": Key(about="certificates to trust instead of the system's", schema=text(PATH)),
+        "client_cert_file": Key(about="for a relay that asks for a certificate", schema=text(PATH)),
+        "client_key_file": Key(
+            about="its key, unless client_cert_file holds it too; not encrypted", schema=text(PATH)
+        ),
         "timeout": Key(about="for a whole message", schema=DURATION),
     },
     rules={
+        "dependentRequired": {"client_key_file": ["client_cert_file"]},
         "not": {
             "properties": {"tls": {"const": True}, "starttls": {"const": True}},
             "required": ["tls", "starttls"],
-        }
+        },
     },
+)
+
+NETWORK = Shape(
+    name="network",
+    words="network",
+    keys={
+        "policy": Key(about="which addresses alertd connects to", schema=one_of(*Reach), required=True),
+        "allow": Key(
+            about="addresses and networks that are reached under public although they are internal",
+            schema=listed(text(NAME), most=MAX_ALLOWED),
+        ),
+    },
+    rules={"if": {"required": ["allow"]}, "then": {"properties": {"policy": {"const": "public"}}}},
 )
 
 CONFIG = Shape(
@@ -215,6 +235,11 @@ CONFIG = Shape(
         "fallback_receiver": Key(about="the receiver of what could not be delivered", schema=text(NAME)),
         "operator": Key(about="the receiver of what goes wrong with alertd itself", schema=text(NAME)),
         "smtp": Key(about="the mail relay", schema=is_a("smtp")),
+        "network": Key(
+            about="which addresses alertd connects to: internal (the default) also private ones, "
+            "public only public ones",
+            schema=either(one_of(*Reach), is_a("network")),
+        ),
     },
 )
 
@@ -232,5 +257,5 @@ ROOT_ROUTE = Shape(
 
 CONFIG_SHAPES = (
     CONFIG, POLICY, CALENDAR, NAMED_INTERVAL, TIME_INTERVAL, TIME_RANGE,
-    ROOT_ROUTE, ROUTE, RECEIVER, NOTIFIER, SMTP,
+    ROOT_ROUTE, ROUTE, RECEIVER, NOTIFIER, SMTP, NETWORK,
 )  # fmt: skip

@@ -12,7 +12,8 @@ from alertd.definitions.nodes import Node
 from alertd.definitions.reader import Reader, shown
 from alertd.definitions.terms import span
 
-_LIMITS = {"host": 255, "username": 320, "password_file": PATH, "ca_file": PATH}
+_FILES = ("password_file", "ca_file", "client_cert_file", "client_key_file")
+_LIMITS = {"host": 255, "username": 320, **dict.fromkeys(_FILES, PATH)}
 
 
 def smtp(reader: Reader, node: Node) -> Smtp:
@@ -34,6 +35,8 @@ def smtp(reader: Reader, node: Node) -> Smtp:
                 read[key] = reader.text(value, _LIMITS[key])
     if read.get("tls") and read.get("starttls"):
         reader.refuse(values["starttls"], "tls and starttls exclude each other; remove one of them")
+    if read.get("client_key_file") and "client_cert_file" not in values:
+        reader.refuse(values["client_key_file"], "client_key_file is nothing without client_cert_file")
     return Smtp(**{key: value for key, value in read.items() if value is not None})
 
 

@@ -1,0 +1,232 @@
+"""Says which addresses alertd may connect to, and why not: one explicit table, and a verdict on one address.
+
+Rules that hold here:
+- the narrowest block of the table that holds an address decides, and every address is in one;
+- an IPv6 address that stands for an IPv4 address is also judged by that one, and the stricter verdict counts;
+- what is never reached cannot be opened by any setting;
+- Python's ``is_global`` is not asked: CPython 3.11 calls NAT64's form of 127.0.0.1 global, and 224.0.0.1, and
+  its answers change with its patch releases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from alertd.errors import NetworkError
+
+Address = IPv4Address | IPv6Address
+Block = IPv4Network | IPv6Network
+
+
+class Reach(StrEnum):
+    """How far alertd may reach: also into networks that are not public, or to public addresses alone."""
+
+    INTERNAL = "internal"
+    PUBLIC = "public"
+
+
+class Tier(StrEnum):
+    """Whose addresses are in a block."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """``network`` in ``alertd.yaml``.
+
+    Attributes:
+        allow: what may be reached under ``public`` although it is internal.
+    """
+
+    policy: Reach = Reach.INTERNAL
+    allow: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One block of the table.
+
+    Attributes:
+        words: what its addresses are, for people; reads after "is".
+        why: who says so, or what is reached there.
+    """
+
+    block: Block
+    tier: Tier
+    words: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether an address may be connected to; the reason is a clause about the address."""
+
+    allowed: bool
+    reason: str
+
+
+def _row(block: str, tier: Tier, words: str, why: str) -> Row:
+    return Row(block=ip_network(block), tier=tier, words=words, why=why)
+
+
+_N, _I, _P = Tier.NEVER, Tier.INTERNAL, Tier.PUBLIC
+
+TABLE: tuple[Row, ...] = (
+    # IPv4. The RFCs are those that IANA's registry of special-purpose addresses refers to.
+    _row("0.0.0.0/0", _P, "public", "whatever is not below"),
+    _row("0.0.0.0/8", _N, "unspecified", "RFC 791: this network; Linux takes 0.0.0.0 for the machine itself"),
+    _row("10.0.0.0/8", _I, "private", "RFC 1918"),
+    _row("100.64.0.0/10", _I, "shared", "RFC 6598: behind a carrier's NAT; VPNs use it too"),
+    _row("100.100.100.200/32", _N, "a cloud's metadata service", "Alibaba Cloud"),
+    _row("127.0.0.0/8", _I, "loopback", "RFC 1122: the machine itself"),
+    _row("168.63.129.16/32", _N, "a cloud's metadata service", "Azure's WireServer; a public address"),
+    _row("169.254.0.0/16", _N, "link-local", "RFC 3927; 169.254.169.254 is most clouds' metadata service"),
+    _row("172.16.0.0/12", _I, "private", "RFC 1918"),
+    _row("192.0.0.0/24", _N, "reserved", "RFC 6890: protocols; 192.0.0.192 is Oracle Classic's metadata"),
+    _row("192.0.2.0/24", _I, "for documentation", "RFC 5737"),
+    _row("192.88.99.0/24", _N, "reserved", "RFC 7526: what was the anycast of 6to4 relays"),
+    _row("192.168.0.0/16", _I, "private", "RFC 1918"),
+    _row("198.18.0.0/15", _I, "for benchmarks", "RFC 2544; some VPNs answer every name from here"),
+    _row("198.51.100.0/24", _I, "for documentation", "RFC 5737"),
+    _row("203.0.113.0/24", _I, "for documentation", "RFC 5737"),
+    _row("224.0.0.0/4", _N, "multicast", "RFC 5771"),
+    _row("240.0.0.0/4", _N, "reserved", "RFC 1112"),
+    _row("255.255.255.255/32", _N, "broadcast", "RFC 919"),
+    # IPv6: only 2000::/3 has been given out as unicast (RFC 4291, section 2.4, and IANA's registry).
+    _row("::/0", _N, "reserved", "RFC 4291: not given out"),
+    _row("2000::/3", _P, "public", "RFC 4291: global unicast, but for what is below"),
+    _row("::/128", _N, "unspecified", "RFC 4291; Linux takes it for the machine itself"),
+    _row("::1/128", _I, "loopback", "RFC 4291: the machine itself"),
+    _row("100::/64", _N, "reserved", "RFC 6666: discarded"),
+    _row("100:0:0:1::/64", _N, "reserved", "RFC 9780: a dummy prefix"),
+    _row("2001::/23", _N, "reserved", "RFC 2928: protocols, but for what is below"),
+    _row("2001:2::/48", _I, "for benchmarks", "RFC 5180"),
+    _row("2001:db8::/32", _I, "for documentation", "RFC 3849"),
+    _row("3fff::/20", _I, "for documentation", "RFC 9637"),
+    _row("5f00::/16", _N, "reserved", "RFC 9602: segment routing; no host is there"),
+    _row("fc00::/7", _I, "unique local", "RFC 4193: private"),
+    _row("fd00:42::42/128", _N, "a cloud's metadata service", "Scaleway"),
+    _row("fd00:100::100:200/128", _N, "a cloud's metadata service", "Alibaba Cloud"),
+    _row("fd00:a9fe:a9fe::1/128", _N, "a cloud's metadata service", "Akamai, once Linode"),
+    _row("fd00:c1::a9fe:a9fe/128", _N, "a cloud's metadata service", "Oracle Cloud"),
+    _row("fd00:ec2::/32", _N, "a cloud's metadata service", "AWS: metadata, pod identity, DNS, time"),
+    _row("fd20:ce::254/128", _N, "a cloud's metadata service", "Google Cloud"),
+    _row("fe80::/10", _N, "link-local", "RFC 4291; fe80::a9fe:a9fe is OpenStack's metadata service"),
+    _row("fec0::/10", _I, "site-local", "RFC 3879: private, and given up"),
+    _row("ff00::/8", _N, "multicast", "RFC 4291"),
+    # Forms of IPv4 addresses. Those that are public here are so as far as the address within is.
+    _row("::/96", _P, "IPv4-compatible", "RFC 4291, given up: IPv4 in the last 32 bits"),
+    _row("::ffff:0:0/96", _P, "IPv4-mapped", "RFC 4291: IPv4 in the last 32 bits"),
+    _row("::ffff:0:0:0/96", _P, "IPv4-translated", "RFC 2765: IPv4 in the last 32 bits"),
+    _row("64:ff9b::/96", _P, "NAT64", "RFC 6052: IPv4 in the last 32 bits"),
+    _row("64:ff9b:1::/48", _I, "NAT64 of a network of its own", "RFC 8215: IPv4 in one of four places"),
+    _row("2001::/32", _P, "Teredo", "RFC 4380: the server's IPv4, and the client's, inverted"),
+    _row("2002::/16", _P, "6to4", "RFC 3056: IPv4 in bits 16 to 47"),
+)  # fmt: skip
+
+_BY_WIDTH = sorted(TABLE, key=lambda row: -row.block.prefixlen)
+_NOTHING = IPv4Network("0.0.0.0/8")
+_32 = 0xFFFF_FFFF
+
+
+def judge(address: str, network: Network) -> Verdict:
+    """Whether this very address may be connected to.
+
+    Args:
+        address: as the system writes it; a scope (``%eth0``) is ignored. What is no address is refused.
+    """
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return Verdict(allowed=False, reason="what its name leads to is no IP address")
+    judged = [(one, row_of(one)) for one in (found, *embedded(found))]
+    for one, row in judged:
+        if row.tier is Tier.NEVER:
+            return Verdict(allowed=False, reason=f"{_told(found, one, row)}, which is always refused")
+    for one, row in judged:
+        if row.tier is Tier.INTERNAL and network.policy is Reach.PUBLIC and not _is_named(one, network):
+            why = "which network: public refuses unless network.allow names it"
+            return Verdict(allowed=False, reason=f"{_told(found, one, row)}, {why}")
+    one, row = judged[-1]
+    return Verdict(allowed=True, reason=_told(found, one, row))
+
+
+def row_of(found: Address | Block) -> Row:
+    """The narrowest row that holds all of it."""
+    block = ip_network(found)
+    return next(row for row in _BY_WIDTH if _holds(row.block, block))
+
+
+def embedded(found: Address) -> tuple[IPv4Address, ...]:
+    """The IPv4 addresses that an IPv6 address stands for: those that a packet to it may end at."""
+    if isinstance(found, IPv4Address):
+        return ()
+    bits = int(found)
+    match row_of(found).words:
+        case "IPv4-compatible" | "IPv4-mapped" | "IPv4-translated" | "NAT64":
+            within = [bits]
+        case "6to4":
+            within = [bits >> 80]
+        case "Teredo":
+            within = [bits >> 64, ~bits]
+        case "NAT64 of a network of its own":
+            return _of_its_own(bits)
+        case _:
+            # ISATAP (RFC 5214, section 6.1): in any network, behind 00-00-5E-FE, whose second bit may be set.
+            within = [bits] if bits >> 32 & _32 in (0x0000_5EFE, 0x0200_5EFE) else []
+    return tuple(IPv4Address(one & _32) for one in within)
+
+
+def parse_block(text: str) -> Block:
+    """An address or a network that ``allow`` may name.
+
+    Raises:
+        NetworkError: it is none, or one that cannot be opened.
+    """
+    try:
+        block = ip_network(text, strict=False)
+    except ValueError:
+        raise NetworkError(
+            text, "not an address or a network", "write one such as 10.0.0.0/8 or fd12:3456::7"
+        ) from None
+    if "/" in text and ip_address(text.partition("/")[0]) != block.network_address:
+        raise NetworkError(text, "an address within a network", f"write {block}, or the address alone")
+    row = row_of(block)
+    if row.tier is Tier.NEVER:
+        raise NetworkError(text, f"{row.words}, which is always refused", "remove it")
+    if isinstance(block, IPv6Network) and embedded(block.network_address) and row.tier is Tier.PUBLIC:
+        raise NetworkError(text, "stands for IPv4 addresses", "write those")
+    return block
+
+
+def _of_its_own(bits: int) -> tuple[IPv4Address, ...]:
+    """Every reading: a prefix may be 48, 56, 64 or 96 bits long, and only its owner knows (RFC 6052, 2.2).
+
+    Bits 64 to 71 are skipped. The wrong readings mostly end in 0.0.0.0/8, where no packet is carried to, so
+    those count only when there is no other.
+    """
+    front, back = bits >> 64 & 0xFFFF, bits >> 16 & 0xFF_FFFF_FFFF
+    readings = (front << 16 | back >> 24, (front & 0xFF) << 24 | back >> 16, back >> 8, bits)
+    found = tuple(IPv4Address(one & _32) for one in readings)
+    return tuple(one for one in found if one not in _NOTHING) or found[-1:]
+
+
+def _holds(outer: Block, inner: Block) -> bool:
+    if isinstance(outer, IPv4Network):
+        return isinstance(inner, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(inner, IPv6Network) and inner.subnet_of(outer)
+
+
+def _is_named(one: Address, network: Network) -> bool:
+    return any(_holds(block, ip_network(one)) for block in network.allow)
+
+
+def _told(found: Address, one: Address, row: Row) -> str:
+    if one == found:
+        return f"{one} is {row.words} ({row.block})"
+    return f"{found} stands for {one}, {row.words} ({row.block})"
