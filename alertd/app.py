@@ -6,10 +6,9 @@ Everything concrete is named here and nowhere else.
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -20,7 +19,7 @@ from alertd.core.milestone import Milestone
 from alertd.core.outcome import Outcome
 from alertd.core.relative import resolve
 from alertd.core.standing import Action, ActionKind
-from alertd.errors import DefinitionsError, UnknownMilestone, UnknownReceiver
+from alertd.errors import DefinitionsError, SchemaTooNew, UnknownMilestone, UnknownReceiver
 from alertd.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,6 +30,11 @@ if TYPE_CHECKING:
 
 EX_CONFIG = 78
 """The configuration is wrong (sysexits.h): starting again would not help."""
+
+
+EMBEDDED_LEAD_FOR = timedelta(seconds=30)
+"""Where there is one node the lead is only of use to a second one that was started by mistake: it need not be
+written down so often."""
 
 
 def now() -> datetime:
@@ -170,13 +174,19 @@ async def run(settings: Settings) -> int:
     """The daemon, until it is told to stop. Returns the exit status."""
     from alertd.daemon import Daemon, World
     from alertd.definitions.watch import signature
+    from alertd.identity import is_gone, node_name
+    from alertd.lead import LEAD_FOR
     from alertd.notify.http import HttpClient
     from alertd.systemd import Systemd
     from alertd.telemetry import Event, configure
 
     log = configure(settings.log_format, settings.log_level)
     clock, http = SystemClock(), HttpClient()
-    book = await ledger(settings)
+    try:
+        book = await ledger(settings)
+    except SchemaTooNew as error:
+        log.critical(Event.LEDGER_OUTGROWN, reason=str(error))
+        return EX_CONFIG
     daemon = Daemon(
         World(
             ledger=book,
@@ -185,7 +195,9 @@ async def run(settings: Settings) -> int:
             load=loader(settings.config),
             signature=lambda: signature(settings.config),
             build=lambda config: notifiers(config, settings.config, http, clock, sys.stdout),
-            node=f"{socket.gethostname()}:{os.getpid()}",
+            node=node_name(),
+            is_gone=is_gone,
+            lead_for=EMBEDDED_LEAD_FOR if settings.database_url().startswith("sqlite") else LEAD_FOR,
             systemd=Systemd.from_environment(),
         )
     )
@@ -199,4 +211,4 @@ async def run(settings: Settings) -> int:
         return EX_CONFIG
     finally:
         await http.aclose()
-    return 0
+    return EX_CONFIG if daemon.outgrown else 0

@@ -21,11 +21,13 @@ from alertd import __version__
 from alertd.core.config import Config, Definitions
 from alertd.core.ledger import Notice
 from alertd.dispatch import Dispatcher, notices
-from alertd.errors import DefinitionsError, LedgerError
+from alertd.errors import DefinitionsError, LeadLost, LedgerError, SchemaTooNew
 from alertd.flights import Flights
 from alertd.journal import log_bound, log_loaded, log_report
+from alertd.lead import LEAD_FOR, Lead
+from alertd.nodes import Difference, differences
 from alertd.ports import Changes, Clock, Ledger, NodeReport, Notifier
-from alertd.reconcile import reconcile
+from alertd.reconcile import Report, reconcile
 from alertd.systemd import Systemd
 from alertd.telemetry import Event, Log
 
@@ -58,6 +60,8 @@ class World:
         build: the notifiers of a configuration, by channel.
         drain_s: how long to wait for sends in flight when told to stop.
         files_every_s: how often ``signature`` is asked.
+        lead_for: how long a leader that says nothing more is waited for.
+        is_gone: whether another node is known to be dead.
     """
 
     ledger: Ledger
@@ -70,10 +74,17 @@ class World:
     systemd: Systemd = field(default_factory=Systemd)
     drain_s: float = 20.0
     files_every_s: float = FILES_EVERY_S
+    lead_for: timedelta = LEAD_FOR
+    is_gone: Callable[[str], bool] = lambda _node: False
 
 
 class Daemon:
-    """One node. ``start`` once, then either ``run``, or ``turn`` and ``idle`` by hand (the demo)."""
+    """One node. ``start`` once, then either ``run``, or ``turn`` and ``idle`` by hand (the demo).
+
+    Attributes:
+        differences: in what live nodes differ, as it was seen last.
+        outgrown: it has ended because a newer alertd has migrated the ledger.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -81,6 +92,16 @@ class Daemon:
         self._wanted: set[str] = set()
         self._stopping = False
         self._flights = Flights(world.ledger, world.clock, world.log, on_landed=self._wake.set)
+        self._lead = Lead(
+            ledger=world.ledger,
+            clock=world.clock,
+            log=world.log,
+            node=world.node,
+            for_=world.lead_for,
+            is_gone=world.is_gone,
+        )
+        self.differences: tuple[Difference, ...] = ()
+        self.outgrown = False
         self._definitions: Definitions | None = None
         self._done: Mapping[str, date] = {}
         self._problems: tuple[str, ...] = ()
@@ -111,6 +132,7 @@ class Daemon:
         if definitions.config is None:
             raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
         await self._adopt(definitions, definitions.config)
+        self._world.ledger.listen(lambda: self._want("ledger"))
 
     async def run(self) -> None:
         """Loop until SIGTERM or SIGINT, then drain."""
@@ -137,6 +159,8 @@ class Daemon:
             self._world.systemd.stopping()
             scheduler.shutdown(wait=False)
             unsettled = await self._flights.drain(self._world.drain_s)
+            if not self.outgrown:
+                await self._retire()
             await self._world.ledger.close()
             self._world.log.info(Event.DAEMON_STOPPED, node=self._world.node, unsettled=unsettled)
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
@@ -210,7 +234,7 @@ class Daemon:
         await self._report()
 
     async def _adopt(self, definitions: Definitions, config: Config) -> None:
-        world, now = self._world, self._world.clock.now()
+        world = self._world
         broken = self._definitions.broken if self._definitions else frozenset[str]()
         for problem in definitions.problems:
             world.log.error(Event.FILE_REFUSED, file=problem.file, problem=str(problem))
@@ -219,7 +243,8 @@ class Daemon:
         self._done = await world.ledger.done_dates()
         old = self._dispatcher
         is_new = old is None or old.config != config
-        report = await reconcile(world.ledger, definitions, now, reconsider=is_new)
+        await self._lead.ask()
+        report = await self._in_line(definitions, reconsider=is_new)
         if is_new:
             self._dispatcher = Dispatcher(
                 ledger=world.ledger,
@@ -251,6 +276,11 @@ class Daemon:
             await self._chores()
             next_at = await self.turn()
             self._said = await self._status(next_at)
+        except SchemaTooNew as error:
+            world.log.critical(Event.LEDGER_OUTGROWN, reason=str(error))
+            self.outgrown = True
+            self.stop()
+            return None
         except LedgerError as error:
             return self._pause(str(error))
         if self._pause_s:
@@ -296,6 +326,7 @@ class Daemon:
             ("files", self._world.files_every_s),
             ("ledger", LEDGER_EVERY_S),
             ("report", REPORT_EVERY_S),
+            ("lead", self._lead.every_s),
             ("reconcile", RECONCILE_EVERY_S),
         ):
             scheduler.add_job(
@@ -315,26 +346,41 @@ class Daemon:
     async def _chores(self) -> None:
         wanted, self._wanted = self._wanted, set()
         try:
+            if "lead" in wanted and await self._lead.ask():
+                wanted.add("takeover")
             if "files" in wanted and self._files_settled():
                 wanted.add("reload")
             if "ledger" in wanted and await self._others_did():
                 wanted.add("reconcile")
             if "reload" in wanted:
                 await self.reload()
-            elif "reconcile" in wanted:
-                await self._reconcile()
+            elif wanted & {"reconcile", "takeover"}:
+                await self._reconcile(reconsider="takeover" in wanted)
             if "report" in wanted:
                 await self._report()
+                await self._compare()
         except LedgerError:
             self._wanted |= wanted
             raise
 
-    async def _reconcile(self) -> None:
+    async def _reconcile(self, *, reconsider: bool) -> None:
         """With the files as they were read last: relative deadlines, the horizon and tzdata move on alone."""
         if self._definitions is not None:
             self._done = await self._world.ledger.done_dates()
-            report = await reconcile(self._world.ledger, self._definitions, self._world.clock.now())
-            log_report(self._world.log, report)
+            log_report(self._world.log, await self._in_line(self._definitions, reconsider=reconsider))
+
+    async def _in_line(self, definitions: Definitions, *, reconsider: bool) -> Report:
+        """Reconcile, when this node has the lead. Who has it does the same with the same files."""
+        world = self._world
+        try:
+            if self._lead.held:
+                now = world.clock.now()
+                return await reconcile(
+                    world.ledger, definitions, now, reconsider=reconsider, term=self._lead.term
+                )
+        except LeadLost:
+            self._lead.lose()
+        return Report()
 
     def _files_settled(self) -> bool:
         """Whether the files have changed, and have stopped changing: a half-written one is not read."""
@@ -391,6 +437,24 @@ class Daemon:
                 receivers=tuple(config.receivers) if config else (),
             )
         )
+
+    async def _compare(self) -> None:
+        """Say when live nodes run different things, once for each change of it."""
+        world = self._world
+        found = differences(await world.ledger.nodes(), world.clock.now())
+        for one in found:
+            if one not in self.differences:
+                world.log.warning(Event.NODES_DIFFERED, what=one.what, nodes=str(one))
+        if self.differences and not found:
+            world.log.info(Event.NODES_AGREED)
+        self.differences = found
+
+    async def _retire(self) -> None:
+        """Leave the lead to others, and say that this node has ended."""
+        try:
+            await self._world.ledger.retire(self._world.node)
+        except LedgerError as error:
+            self._world.log.error(Event.LEDGER_FAILED, reason=str(error))
 
     async def _status(self, next_at: datetime | None) -> str:
         parts = []

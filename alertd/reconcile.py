@@ -9,7 +9,7 @@ Rules that hold here:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
@@ -57,7 +57,12 @@ class Pass:
 
 
 async def reconcile(
-    ledger: Ledger, definitions: Definitions, now: datetime, *, reconsider: bool = False
+    ledger: Ledger,
+    definitions: Definitions,
+    now: datetime,
+    *,
+    reconsider: bool = False,
+    term: Callable[[], Awaitable[int]] | None = None,
 ) -> Report:
     """Bring the ledger into line with ``definitions``, timeline by timeline.
 
@@ -66,8 +71,10 @@ async def reconcile(
 
     Args:
         reconsider: have what waits for a mute or a snooze looked at anew: the configuration is another.
+        term: asked for each timeline: the term of the lead under which it is written.
 
     Raises:
+        LeadLost: another node has the lead; what it has not written, it writes.
         LedgerError: the ledger cannot be read or written.
         ValueError: ``definitions.config`` is None.
     """
@@ -78,16 +85,18 @@ async def reconcile(
     done = await ledger.done_dates()
     resolved = await _resolved(ledger, definitions, known, done)
     for timeline in definitions.timelines:
+        under = await term() if term else None
         records, owed = await ledger.timeline(timeline.id)
         milestones = [resolved[milestone.id] for milestone in timeline.milestones]
         changes = changes_of(this, timeline, milestones, records, owed)
         if changes != Changes():
-            await ledger.apply(changes)
+            await ledger.apply(changes, term=under)
     gone = known.keys() - {timeline.id for timeline in definitions.timelines}
     for name in sorted(gone):
         if known[name] not in definitions.broken:
+            under = await term() if term else None
             records, owed = await ledger.timeline(name)
-            await ledger.apply(_withdrawal(this, records, owed))
+            await ledger.apply(_withdrawal(this, records, owed), term=under)
     return this.report
 
 

@@ -40,9 +40,14 @@ class Event(StrEnum):
     DELIVERY_FENCED = "delivery.fenced"
     CHANNEL_PAUSED = "channel.paused"
     CHANNEL_RESUMED = "channel.resumed"
+    LEAD_TAKEN = "lead.taken"
+    LEAD_LOST = "lead.lost"
+    NODES_DIFFERED = "nodes.differed"
+    NODES_AGREED = "nodes.agreed"
     NOTIFIER_FAILED = "notifier.failed"
     LEDGER_FAILED = "ledger.failed"
     LEDGER_RECOVERED = "ledger.recovered"
+    LEDGER_OUTGROWN = "ledger.outgrown"
     LIBRARY_LOGGED = "library.logged"
 
 
