@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from alertd.core.ledger import Attempt, Delivery, Owed, Record
 from alertd.core.wording import count, span_text
+from alertd.nodes import differences
 from alertd.ports import NodeReport
 
 NEXT = 5
@@ -31,6 +32,7 @@ class Health:
     Attributes:
         coming: what is pending, the earliest first.
         records: those of ``coming``, by full id.
+        leader: the node that reconciles.
         ready, dead: the newest first, at most :data:`SHOWN`.
     """
 
@@ -41,10 +43,11 @@ class Health:
     ready: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]
     dead: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]
     counts: Mapping[str, int]
+    leader: str = ""
 
     @property
     def live_nodes(self) -> tuple[NodeReport, ...]:
-        return tuple(node for node in self.nodes if self.now - node.seen_at < GONE_AFTER)
+        return tuple(node for node in self.nodes if not node.stopped and self.now - node.seen_at < GONE_AFTER)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -66,6 +69,7 @@ class Health:
             yield "no daemon has run on this ledger"
         elif not self.live_nodes:
             yield f"no daemon is running: the last was seen {span_text(self.now - self.nodes[0].seen_at)} ago"
+        yield from map(str, differences(self.nodes, self.now))
         if self.problems:
             yield f"{count(len(self.problems), 'problem')} in the files"
         late = [one for one in self.coming if self.now - one.wake_at > LATE_AFTER]

@@ -79,8 +79,10 @@ async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
 
 
 def has_ledger(settings: Settings) -> bool:
-    """Whether there is a SQLite file already: looking must not make one."""
+    """Whether there is one already: a SQLite file, which looking must not make, or a server that is named."""
     scheme, _, path = settings.database_url().partition(":///")
+    if scheme.startswith("postgres"):
+        return True
     return scheme.startswith("sqlite") and Path(path).is_file()
 
 

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from alertd import __version__
-from alertd.cli import act, check, explain, history, plan, send, serve, starter, status
+from alertd.cli import act, check, explain, history, migrate, plan, send, serve, starter, status
 from alertd.errors import AlertdError, DefinitionsError
 
 
@@ -68,7 +68,7 @@ def _unwrapped(command: Callable[..., None]) -> str:
 
 _Command = Callable[..., None]
 _COMMANDS: tuple[tuple[str, dict[str, _Command]], ...] = (
-    ("Run", {"run": serve.run, "demo": serve.demo}),
+    ("Run", {"run": serve.run, "demo": serve.demo, "migrate": migrate.migrate}),
     ("Look", {"check": check.check, "plan": plan.plan, "explain": explain.explain}),
     ("What was done", {"status": status.status, "history": history.history}),
     (

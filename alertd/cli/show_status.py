@@ -57,13 +57,16 @@ def _nodes(health: Health) -> Table:
     table = _grid()
     shown = health.live_nodes or tuple(health.nodes[:1])
     for node in shown[:MOST_NODES]:
-        table.add_row(*_node(node, health.now))
+        leads = len(shown) > 1 and node.node == health.leader
+        table.add_row(*_node(node, health.now, leads=leads))
     return table
 
 
-def _node(node: NodeReport, now: datetime) -> tuple[str, str, Text]:
+def _node(node: NodeReport, now: datetime, *, leads: bool) -> tuple[str, str, Text]:
     gone = now - node.seen_at >= GONE_AFTER
     seen = Text(f"seen {span_text(now - node.seen_at)} ago", "red" if gone else "green")
+    if leads:
+        seen.append(", reconciles")
     return node.node, f"alertd {node.version}, up {span_text(node.seen_at - node.started_at)}", seen
 
 

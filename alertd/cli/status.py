@@ -24,8 +24,8 @@ def status(
 ) -> None:
     """Say whether all is well, what is next and what failed.
 
-    Exits 1 when something is wrong: no daemon has been seen for five minutes, a file has a problem, a
-    reminder is late, or a delivery died in the last seven days.
+    Exits 1 when something is wrong: no daemon has been seen for five minutes, daemons run different files or
+    versions, a file has a problem, a reminder is late, or a delivery died in the last seven days.
     """
     from alertd.cli.loading import has_ledger, settings_of
     from alertd.errors import LedgerUnavailable
@@ -71,6 +71,7 @@ async def health_of(book: Ledger, now: datetime) -> Health:
         ready=tuple(await book.deliveries(state=DeliveryState.READY, limit=SHOWN)),
         dead=tuple(await book.deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
         counts=dict(await book.counts()),
+        leader=await book.leader(),
     )
 
 
@@ -87,6 +88,7 @@ def _facts(health: Health) -> dict[str, object]:
             asdict(node) | {"started_at": utc_text(node.started_at), "seen_at": utc_text(node.seen_at)}
             for node in health.nodes
         ],
+        "leader": health.leader,
         "next": [
             {
                 "at": utc_text(one.at),

@@ -44,8 +44,10 @@ async def open_ledger(
     return SqlLedger(database)
 
 
-async def migrate(url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> tuple[str, str]:
-    """Bring the database at ``url`` up to date. Returns its revision before (``""``: it was empty) and after.
+async def migrate(url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> tuple[str, str, str]:
+    """Bring the database at ``url`` up to date, while others use it.
+
+    Returns its name, its revision before (``""``: it was empty), and after.
 
     Raises:
         SettingsError, SchemaTooNew, LedgerBusy, LedgerUnavailable: as for :func:`open_ledger`.
@@ -59,4 +61,4 @@ async def migrate(url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> tuple[
         await ensure_schema(database, migrate=True)
     finally:
         await database.close()
-    return before, HEAD
+    return database.where, before, HEAD

@@ -14,7 +14,7 @@ from alertd.cli.health import Health
 from alertd.cli.show_status import status_page
 from alertd.cli.status import health_of
 from alertd.core.outcome import Rejected, Retry
-from alertd.ports import NodeReport
+from alertd.ports import Ledger, NodeReport
 from tests.cli.stage import Staged, assert_golden, run, staged, write_folder
 from tests.cli.test_plan import CONFIG, TIMELINE
 
@@ -65,6 +65,23 @@ def test_the_page(stage: Staged, columns: int) -> None:
 
     assert max(len(line) for line in page.splitlines()) <= columns
     assert_golden(f"status-{columns}.txt", page)
+
+
+def test_daemons_that_differ_are_something_wrong(stage: Staged) -> None:
+    """Which runs what is said, and which of them reconciles; what has stopped is compared with nobody."""
+    async def write(book: Ledger) -> None:
+        for node, version, stopped in (("a", "1.0", False), ("b", "1.1", False), ("c", "0.9", True)):
+            one = NodeReport(node=node, version=version, started_at=NOW, seen_at=NOW, stopped=stopped)
+            await book.report(one)
+        await book.lead("b", NOW, for_=timedelta(minutes=1))
+
+    stage.with_ledger(write)
+
+    found = health(stage, NOW)
+    page = text_of(status_page(found), 100)
+
+    assert "the daemons run different versions: a runs 1.0; b runs 1.1" in found.wrong
+    assert [line.split()[0] for line in page.splitlines() if "reconciles" in line] == ["b"]
 
 
 def test_all_is_well(tmp_path: Path) -> None:
@@ -148,3 +165,14 @@ def test_history_for_programs(stage: Staged) -> None:
     assert dead["carries"][0]["milestone"] == "iraq/phase-2"
     assert {row["kind"] for row in rows if row["type"] == "entry"} == {"loaded"}
     assert len(run("history", *stage.args, "--format", "jsonl", "--limit", "2").lines) == 2
+
+
+def test_migrate_says_what_it_did(tmp_path: Path) -> None:
+    """An empty database gets its tables; the second time there is nothing to do."""
+    url = f"sqlite:///{tmp_path}/new.db"
+
+    first, second = run("migrate", "--database", url), run("migrate", "--database", url)
+
+    assert (first.code, second.code) == (0, 0)
+    assert "was empty and is at revision" in " ".join(first.lines)
+    assert "already" in " ".join(second.lines)

@@ -82,12 +82,12 @@ def test_known_revisions_are_the_migrations() -> None:
 
 async def test_migrating_twice_does_it_once(url: str) -> None:
     """The second time there is nothing to do, and what is in the ledger stays."""
-    assert await migrate(url) == ("", HEAD)
+    assert (await migrate(url))[1:] == ("", HEAD)
     ledger = await open_ledger(url)
     await ledger.apply(Changes(records=(a_record(),)))
     await ledger.close()
 
-    assert await migrate(url) == (HEAD, HEAD)
+    assert (await migrate(url))[1:] == (HEAD, HEAD)
 
     ledger = await open_ledger(url, migrate=False)
     assert await ledger.records() == [a_record()]
