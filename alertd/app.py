@@ -104,16 +104,21 @@ async def act(book: Ledger, config: Config, action: Action) -> Record:
 def notifiers(
     config: Config, folder: Path, http: HttpClient, clock: Clock, out: TextIO
 ) -> dict[str, Notifier]:
-    """Every notifier of a configuration, by channel, ``receiver/notifier``. No I/O."""
+    """Every notifier of a configuration, by channel, ``receiver/notifier``. No I/O.
+
+    The configuration's ``network`` is in force for ``http`` from here on.
+    """
     from alertd.notify.kit import Env
     from alertd.notify.registry import installed
-    from alertd.notify.secret import secret_files
+    from alertd.notify.secret import file_paths, secret_files
 
     types = installed()
+    http.egress.network = config.network
     env = Env(
         http=http,
         clock=clock,
         secret=secret_files(folder, os.environ),
+        path=file_paths(folder, os.environ),
         out=out,
         smtp=config.smtp,
         host=mail_domain(config),

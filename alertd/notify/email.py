@@ -3,6 +3,7 @@
 Rules that hold here:
 - STARTTLS is required or not used, never tried: what is merely tried, an attacker can prevent;
 - one deadline covers connecting, logging in and sending;
+- no address is connected to that `egress.py` has not passed; the certificate is held to the relay's name;
 - what fails before DATA was not delivered; what breaks off after it may have been.
 """
 
@@ -23,10 +24,12 @@ from alertd.core.config import Smtp
 from alertd.core.message import Message
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.clean import fit, line
+from alertd.notify.egress import AddressRefused, refusal
 from alertd.notify.failure import why_unreachable
 from alertd.notify.kit import Env, NotifierOptions
 from alertd.notify.redact import quote
 from alertd.notify.secret import SecretUnreadable
+from alertd.notify.tls import Tls, TlsUnusable, make_context, tls_of
 
 if TYPE_CHECKING:
     import aiosmtplib
@@ -69,17 +72,15 @@ class EmailNotifier:
     def __init__(self, options: EmailOptions, env: Env) -> None:
         self._options = options
         self._env = env
-        self._tls: tuple[str, ssl.SSLContext] | None = None
+        self._tls: tuple[Tls, ssl.SSLContext] | None = None
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         smtp = self._env.smtp
         try:
             password = self._env.secret(smtp.password_file) if smtp.password_file else ""
-            tls = self._context(smtp.ca_file) if smtp.tls or smtp.starttls else None
-        except SecretUnreadable as error:
+            tls = self._context(tls_of(smtp, self._env.path)) if smtp.tls or smtp.starttls else None
+        except (SecretUnreadable, TlsUnusable) as error:
             return Retry(reason=str(error))
-        except (OSError, ssl.SSLError) as error:
-            return Retry(reason=f"ca_file {smtp.ca_file!r}: {quote(error.strerror or 'cannot be read')}")
         if smtp.username and tls is None and not _is_this_machine(smtp.host):
             return Retry(
                 reason="the password would cross the network in the clear: set smtp.starttls or smtp.tls"
@@ -88,7 +89,7 @@ class EmailNotifier:
             check_address(smtp.sender)
         except ValueError as error:
             return Retry(reason=f"smtp.from {error}")
-        session = _Session(smtp, password, tls, self._env.host)
+        session = _Session(smtp, password, tls, self._env)
         return await session.send(self._mail(message), self._recipients())
 
     async def aclose(self) -> None:
@@ -109,21 +110,21 @@ class EmailNotifier:
     def _recipients(self) -> list[str]:
         return list(dict.fromkeys(address for _, address in getaddresses(self._options.to)))
 
-    def _context(self, ca_file: str) -> ssl.SSLContext:
+    def _context(self, tls: Tls) -> ssl.SSLContext:
         """Made once: reading the trust store takes longer than sending a mail."""
-        if self._tls is None or self._tls[0] != ca_file:
-            self._tls = (ca_file, ssl.create_default_context(cafile=ca_file or None))
+        if self._tls is None or self._tls[0] != tls:
+            self._tls = (tls, make_context(tls))
         return self._tls[1]
 
 
 class _Session:
     """One connection to the relay and one mail over it."""
 
-    def __init__(self, smtp: Smtp, password: str, tls: ssl.SSLContext | None, host: str) -> None:
+    def __init__(self, smtp: Smtp, password: str, tls: ssl.SSLContext | None, env: Env) -> None:
         self._smtp = smtp
         self._password = password
         self._tls = tls
-        self._host = host
+        self._env = env
         self._where = f"mail relay {smtp.host}:{smtp.port}"
         self._in_data = False
 
@@ -133,8 +134,7 @@ class _Session:
         smtp = self._smtp
         client = aiosmtplib.SMTP(
             hostname=smtp.host,
-            port=smtp.port,
-            local_hostname=self._host,
+            local_hostname=self._env.host,
             timeout=smtp.timeout_s,
             use_tls=smtp.tls,
             start_tls=smtp.starttls,
@@ -142,6 +142,7 @@ class _Session:
         )
         try:
             async with asyncio.timeout(smtp.timeout_s):
+                client.sock = await self._env.http.egress.connect(smtp.host, smtp.port)
                 outcome = await self._dialogue(client, mail, recipients)
             with contextlib.suppress(aiosmtplib.SMTPException, OSError):
                 async with asyncio.timeout(GOODBYE_S):
@@ -156,6 +157,8 @@ class _Session:
         except (TimeoutError, aiosmtplib.SMTPTimeoutError):
             late = f"{self._where} did not answer within {smtp.timeout_s:g} s"
             return Retry(reason=late, unknown=self._in_data)
+        except AddressRefused as error:
+            return refusal(self._where, smtp.host, str(error))
         except (OSError, aiosmtplib.SMTPException) as error:
             return Retry(reason=self._lost(error), unknown=self._in_data)
         finally:

@@ -5,24 +5,32 @@ Rules that hold here:
 - one deadline covers connecting, sending, and reading the answer;
 - a URL is a secret: what is said of it is its scheme and host;
 - no redirect is followed, no proxy or password is taken from the environment, no cookie is kept;
-- one client and one TLS context for the process, made when they are first needed: importing and making them
-  takes longer than everything else that `alertd --help` does.
+- no address is connected to that `egress.py` has not passed, and no connection outlives the policy or the
+  certificates it was made under;
+- one client and one TLS context for each set of certificates, mostly one for the process; made when they are
+  first needed: importing and making them takes longer than everything else that `alertd --help` does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from alertd.core.outcome import Rejected, Retry
+from alertd.notify.egress import AddressRefused, Egress, refusal
 from alertd.notify.failure import why_unreachable
+from alertd.notify.pools import Pools
 from alertd.notify.redact import origin, secrets_in
+from alertd.notify.tls import SYSTEM, Tls, TlsUnusable, make_context
 
 if TYPE_CHECKING:
     import aiohttp
@@ -63,9 +71,16 @@ Answer = Reply | Retry | Rejected
 
 @dataclass(slots=True)
 class _Progress:
-    """How far one request has come; filled in by the transport's tracing."""
+    """How far one request has come; filled in by the transport's tracing and its sockets.
+
+    Attributes:
+        refused: why an address was not connected to.
+        opened: another one was tried.
+    """
 
     written: bool = False
+    refused: str = ""
+    opened: bool = False
 
 
 _progress: ContextVar[_Progress] = ContextVar("alertd_http_progress")
@@ -75,13 +90,19 @@ class HttpClient:
     """Posts. Made without I/O; safe to use from any number of coroutines of one event loop.
 
     Args:
-        tls: makes the TLS context; by default it trusts what the operating system trusts (which OpenSSL lets
-            ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` replace).
+        trusted: makes the TLS context of those who name no CA; by default it trusts what the operating system
+            trusts (which OpenSSL lets ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` replace).
+        egress: what may be connected to.
     """
 
-    def __init__(self, tls: Callable[[], ssl.SSLContext] = ssl.create_default_context) -> None:
-        self._tls = tls
-        self._client: httpx.AsyncClient | None = None
+    def __init__(
+        self,
+        trusted: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+        egress: Egress | None = None,
+    ) -> None:
+        self.egress = egress or Egress()
+        self._trusted = trusted
+        self._pools: Pools[httpx.AsyncClient] = Pools(self._made)
 
     async def post(
         self,
@@ -91,6 +112,7 @@ class HttpClient:
         *,
         timeout_s: float = TIMEOUT_S,
         hidden: Iterable[str] = (),
+        tls: Tls = SYSTEM,
     ) -> Answer:
         """Send one POST and read the answer.
 
@@ -99,61 +121,77 @@ class HttpClient:
             headers: no names or values with line breaks.
             timeout_s: for all of it, in seconds.
             hidden: secrets in the request that an answer may echo; the URL's own are hidden anyway.
+            tls: what to trust and what to show.
 
         Returns:
             The reply, whatever its status. ``Retry`` when none came: with ``unknown`` when the request had
-            begun to be written, so that it may have been acted upon. ``Rejected`` for what is no URL.
+            begun to be written, so that it may have been acted upon. ``Rejected`` for what is no URL, and for
+            one that holds an address which may not be connected to.
         """
-        import aiohttp
-        import httpx
-
-        where = origin(url)
-        concealed = (*secrets_in(url), *hidden)
         progress = _Progress()
         token = _progress.set(progress)
-        reply: Reply | None = None
+        concealed = (*secrets_in(url), *hidden)
         try:
-            async with asyncio.timeout(timeout_s):
-                request = self._opened().build_request("POST", url, content=content, headers=dict(headers))
-                response = await self._opened().send(request, stream=True)
-                reply = _head(response, where, concealed)
-                return await _with_body(response, reply)
-        except TimeoutError:
-            # The status has decided already; only the body is missing.
-            return reply or Retry(
-                reason=f"{where} did not answer within {timeout_s:g} s", unknown=progress.written
-            )
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            return Rejected(reason=f"{where} is not an http or https URL")
-        except (httpx.HTTPError, OSError) as error:
-            return reply or Retry(reason=_no_answer(where, error, progress), unknown=progress.written)
-        except aiohttp.ClientError:
-            return reply or Retry(
-                reason=f"{where} answered something that is not HTTP", unknown=progress.written
-            )
+            async with self._pools.client(tls, self.egress.network) as client:
+                request = partial(client.build_request, "POST", url, content=content, headers=dict(headers))
+                return await _exchange(
+                    client, request, progress, url=url, timeout_s=timeout_s, hidden=concealed
+                )
+        except TlsUnusable as error:
+            return Retry(reason=f"{origin(url)} cannot be reached: {error}")
         finally:
             _progress.reset(token)
 
     async def aclose(self) -> None:
         """Close all connections. Safe to call twice."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        await self._pools.aclose()
 
-    def _opened(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = _client(self._tls())
-        return self._client
+    def _made(self, tls: Tls) -> httpx.AsyncClient:
+        return _client(make_context(tls, self._trusted), self.egress)
 
 
-def _client(tls: ssl.SSLContext) -> httpx.AsyncClient:
+async def _exchange(
+    client: httpx.AsyncClient,
+    request: Callable[[], httpx.Request],
+    progress: _Progress,
+    *,
+    url: str,
+    timeout_s: float,
+    hidden: tuple[str, ...],
+) -> Answer:
+    import aiohttp
+    import httpx
+
+    where = origin(url)
+    reply: Reply | None = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            response = await client.send(request(), stream=True)
+            reply = _head(response, where, hidden)
+            return await _with_body(response, reply)
+    except TimeoutError:
+        # The status has decided already; only the body is missing.
+        return reply or Retry(
+            reason=f"{where} did not answer within {timeout_s:g} s", unknown=progress.written
+        )
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        return Rejected(reason=f"{where} is not a URL that can be posted to")
+    except (httpx.HTTPError, OSError) as error:
+        if progress.refused and not progress.opened:
+            return refusal(where, urlsplit(url).hostname or "", progress.refused)
+        return reply or Retry(reason=_no_answer(where, error, progress), unknown=progress.written)
+    except aiohttp.ClientError:
+        return reply or Retry(reason=f"{where} answered something that is not HTTP", unknown=progress.written)
+
+
+def _client(tls: ssl.SSLContext, egress: Egress) -> httpx.AsyncClient:
     import httpx
     from httpx_aiohttp import AiohttpTransport
 
     # At INFO they log whole URLs.
     for name in ("httpx", "httpcore", "aiohttp"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    transport = AiohttpTransport(verify=tls, trust_env=False, client=lambda: _session(tls))
+    transport = AiohttpTransport(verify=tls, trust_env=False, client=lambda: _session(tls, egress))
     # It would keep cookies of its own; and its timeouts are for each step, where ours covers them all.
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
     return httpx.AsyncClient(
@@ -165,19 +203,47 @@ def _client(tls: ssl.SSLContext) -> httpx.AsyncClient:
     )
 
 
-def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
+def _session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
     import aiohttp
+    from aiohttp.abc import AbstractResolver, ResolveResult
+
+    class Resolver(AbstractResolver):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+        ) -> list[ResolveResult]:
+            return [
+                ResolveResult(hostname=host, host=one, port=port, family=family, proto=0, flags=0)
+                for one in await egress.addresses(host)
+            ]
+
+        async def close(self) -> None:
+            """Nothing is kept."""
+
+    def opened(info: tuple[Any, ...]) -> socket.socket:
+        """Called with the very address that is about to be connected to, also when the URL holds it."""
+        progress = _progress.get()
+        try:
+            sock = egress.open(info[4][0])
+        except AddressRefused as refused:
+            progress.refused = str(refused)
+            raise
+        progress.opened = True
+        return sock
 
     async def mark_written(*_: Any) -> None:
         _progress.get().written = True
 
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(mark_written)
-    # Where addresses are checked after the name was resolved: aiohttp calls `socket_factory` with the very
-    # address that it is about to connect to, also when the URL holds an address and no name.
-    connector = aiohttp.TCPConnector(ssl=tls, limit=MAX_CONNECTIONS, socket_factory=None)
+    connector = aiohttp.TCPConnector(
+        ssl=tls, limit=MAX_CONNECTIONS, resolver=Resolver(), socket_factory=opened
+    )
     return aiohttp.ClientSession(
-        connector=connector, trace_configs=[trace], cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        connector=connector,
+        trace_configs=[trace],
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
     )
 
 

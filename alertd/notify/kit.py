@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TextIO
+from pathlib import Path
+from typing import Any, Protocol, Self, TextIO
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
 from alertd.core.config import Smtp
 from alertd.notify.http import HttpClient
@@ -18,10 +19,11 @@ class Env:
     """What a notifier may use of the world. One for all notifiers of a process.
 
     Attributes:
-        http: the only way to speak HTTP.
+        http: the only way to speak HTTP; its ``egress`` is the only way to connect to anything else.
         clock: the only way to know the time.
         secret: from the value of a ``*_file`` option to the secret; read at each send. Raises
             :class:`alertd.notify.secret.SecretUnreadable`.
+        path: from the value of a ``*_file`` option to where that file is.
         out: where the console notifier prints.
         smtp: the mail relay.
         host: the domain of Message-IDs; not a container's name, it should stay the same for years.
@@ -31,6 +33,7 @@ class Env:
     clock: Clock
     secret: Callable[[str], str] = field(repr=False)
     out: TextIO
+    path: Callable[[str], Path] = Path
     smtp: Smtp = field(default_factory=Smtp)
     host: str = "localhost"
 
@@ -59,6 +62,23 @@ class NotifierOptions(BaseModel):
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
+
+
+class TlsOptions(NotifierOptions):
+    """The base of the options of whoever speaks TLS: to :func:`alertd.notify.tls.tls_of` at each send."""
+
+    ca_file: str = ""
+    """Certificates to trust instead of the system's, as PEM."""
+    client_cert_file: str = ""
+    """A certificate to show, for a server that asks for one."""
+    client_key_file: str = ""
+    """Its key, unless ``client_cert_file`` holds it too; not encrypted."""
+
+    @model_validator(mode="after")
+    def _has_a_certificate(self) -> Self:
+        if self.client_key_file and not self.client_cert_file:
+            raise ValueError("client_key_file is nothing without client_cert_file")
+        return self
 
 
 def exactly_one(options: BaseModel, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -46,6 +47,19 @@ def secret_files(folder: Path, environ: Mapping[str, str]) -> Callable[[str], st
         )
 
     return read
+
+
+def file_paths(folder: Path, environ: Mapping[str, str]) -> Callable[[str], Path]:
+    """A function from the value of a ``*_file`` option to the file's path, looked for as secrets are.
+
+    It gives the last place to look when there is no such file: who opens it says so.
+    """
+
+    def find(name: str) -> Path:
+        places = _candidates(name, folder, environ.get("CREDENTIALS_DIRECTORY", ""))
+        return next((place for place in places if os.path.exists(place)), places[-1])
+
+    return find
 
 
 def _candidates(name: str, folder: Path, credentials: str) -> tuple[Path, ...]:

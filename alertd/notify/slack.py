@@ -13,15 +13,16 @@ from alertd.core.message import Message
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.clean import fit
 from alertd.notify.http import TIMEOUT_S, Reply
-from alertd.notify.kit import Env, NotifierOptions, exactly_one, revealed
+from alertd.notify.kit import Env, TlsOptions, exactly_one, revealed
 from alertd.notify.redact import quote
 from alertd.notify.reply import outcome_of
 from alertd.notify.secret import SecretUnreadable
 from alertd.notify.slack_blocks import slack_payload
+from alertd.notify.tls import TlsUnusable, tls_of
 from alertd.notify.url import check_url
 
 
-class SlackOptions(NotifierOptions):
+class SlackOptions(TlsOptions):
     """Options of ``type: slack``."""
 
     webhook_url: SecretStr | None = None
@@ -61,7 +62,8 @@ class SlackNotifier:
         options, env = self._options, self._env
         try:
             url = revealed(options.webhook_url, options.webhook_url_file, env).strip()
-        except SecretUnreadable as error:
+            tls = tls_of(options, env.path)
+        except (SecretUnreadable, TlsUnusable) as error:
             return Retry(reason=str(error))
         try:
             check_url(url)
@@ -73,7 +75,7 @@ class SlackNotifier:
             "accept-encoding": "identity",
             "user-agent": f"alertd/{alertd.__version__}",
         }
-        answer = await env.http.post(url, body, headers, timeout_s=options.timeout)
+        answer = await env.http.post(url, body, headers, timeout_s=options.timeout, tls=tls)
         outcome = outcome_of(answer, env.clock.now())
         if isinstance(outcome, Sent) and isinstance(answer, Reply):
             return _confirmed(answer, outcome)

@@ -12,11 +12,12 @@ from alertd.core.message import Message
 from alertd.core.outcome import Outcome, Retry
 from alertd.notify.clean import fit
 from alertd.notify.http import TIMEOUT_S
-from alertd.notify.kit import Env, NotifierOptions, at_most_one, exactly_one, revealed
+from alertd.notify.kit import Env, TlsOptions, at_most_one, exactly_one, revealed
 from alertd.notify.payload import body_of
 from alertd.notify.reply import outcome_of
 from alertd.notify.secret import SecretUnreadable
 from alertd.notify.signature import key_of, sign
+from alertd.notify.tls import TlsUnusable, tls_of
 from alertd.notify.url import check_url
 
 MAX_SECRETS = 10
@@ -30,7 +31,7 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x20-\x7e]*")
 
 
-class WebhookOptions(NotifierOptions):
+class WebhookOptions(TlsOptions):
     """Options of ``type: webhook``."""
 
     url: SecretStr | None = None
@@ -100,7 +101,8 @@ class WebhookNotifier:
             url = revealed(options.url, options.url_file, env).strip()
             secrets = [secret.get_secret_value() for secret in options.secrets]
             secrets += [env.secret(name) for name in options.secret_files]
-        except SecretUnreadable as error:
+            tls = tls_of(options, env.path)
+        except (SecretUnreadable, TlsUnusable) as error:
             return Retry(reason=str(error))
         try:
             check_url(url)
@@ -114,6 +116,7 @@ class WebhookNotifier:
             body,
             {**_standard(message, given), **given, **_identity(message, keys, env, body)},
             timeout_s=options.timeout,
+            tls=tls,
             hidden=(*secrets, *_words(given)),
         )
         return outcome_of(answer, env.clock.now())

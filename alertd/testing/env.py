@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from alertd.core.config import Smtp
+from alertd.notify.egress import Egress
 from alertd.notify.http import HttpClient
 from alertd.notify.kit import Env
 from alertd.notify.secret import SecretUnreadable
@@ -36,11 +37,13 @@ def notifier_env(
     out: TextIO | None = None,
     clock: FixedClock | None = None,
     tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+    egress: Egress | None = None,
 ) -> Env:
     """An environment whose secrets are those given, by name. Close its ``http`` at the end.
 
     Args:
         secrets: looked at again at each send, so a test can rotate one by changing the mapping.
+        egress: what may be connected to, and who says where a name leads; by default the machine.
     """
     held = secrets if secrets is not None else {}
 
@@ -50,7 +53,7 @@ def notifier_env(
         return held[name]
 
     return Env(
-        http=HttpClient(tls),
+        http=HttpClient(tls, egress),
         clock=clock or FixedClock(),
         secret=secret,
         out=out or io.StringIO(),

@@ -51,13 +51,16 @@ class Received:
 class HttpSink:
     """An async context manager. The last answer of the script is given for all further requests.
 
+    Args:
+        tls: with a certificate of its own, or with the given context.
+
     Attributes:
         requests: what came, in order.
         connections: how many were opened.
         answers: what is still to be answered; may be replaced at any time.
     """
 
-    def __init__(self, *answers: Answer, tls: bool = False) -> None:
+    def __init__(self, *answers: Answer, tls: bool | ssl.SSLContext = False) -> None:
         self.requests: list[Received] = []
         self.connections = 0
         self.answers: Sequence[Answer] = answers or (Answer(),)
@@ -82,8 +85,8 @@ class HttpSink:
         return context
 
     async def __aenter__(self) -> HttpSink:
-        context = None
-        if self._tls:
+        context = self._tls if isinstance(self._tls, ssl.SSLContext) else None
+        if self._tls is True:
             import trustme
 
             self._ca = ca = trustme.CA()

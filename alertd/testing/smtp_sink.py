@@ -44,6 +44,7 @@ class SmtpSink:
         data: the same to DATA, given after the mail was read (and not recorded).
         drop: ``"greeting"`` (closes at once), ``"data"`` (closes once the mail was read) or ``"hang"``
             (never answers once the mail was read).
+        context: for TLS; by default one with a certificate of its own.
         port: known once it has been entered.
         ca_pem: what to trust, with TLS.
         mails: what was accepted, or read before it was dropped.
@@ -56,6 +57,7 @@ class SmtpSink:
     data: str = ""
     drop: str = ""
     mails: list[Mail] = field(default_factory=list)
+    context: ssl.SSLContext | None = None
     ca_pem: bytes = b""
     port: int = 0
     _server: asyncio.Server | None = None
@@ -82,6 +84,8 @@ class SmtpSink:
         await self._server.wait_closed()
 
     def _context(self) -> ssl.SSLContext:
+        if self.context is not None:
+            return self.context
         import trustme
 
         ca = trustme.CA()

@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -344,8 +345,12 @@ async def test_what_is_not_http_is_no_answer(type_name: str) -> None:
 
 @pytest.mark.parametrize("type_name", HTTP_TYPES)
 async def test_a_name_that_does_not_resolve_is_tried_again(type_name: str) -> None:
+    async def nobody_knows(name: str) -> tuple[str, ...]:
+        raise socket.gaierror(socket.EAI_NONAME, f"{name} {CANARY}")
+
     async with HttpSink() as sink:
         rig = HttpRig(type_name, sink, "http://no-such-host.invalid")
+        rig.env.http.egress.resolve = nobody_knows
         outcome = await rig.notifier.send(sample_message(), {})
         await rig.env.http.aclose()
 
