@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.sim.expected import rungs_of
+from tests.sim.facts import Leasing
 from tests.sim.oracle import Oracle, Violation
 from tests.sim.spec import CHANNELS
 from tests.sim.world import Run
@@ -47,22 +48,16 @@ def stale_lease_never_settles(run: Run, oracle: Oracle) -> Iterator[Violation]:
 
 def one_lease_at_a_time(run: Run, oracle: Oracle) -> Iterator[Violation]:
     """While one node's lease is live, no other node gets one: the ledger goes by its own clock."""
-    open_until: dict[str, tuple[str, float, int]] = {}
-    settled: dict[str, int] = {}
-    for one in run.facts.settlings:
-        if one.accepted:
-            settled[one.delivery, one.fence] = one.seq  # type: ignore[index]
+    ended = {(one.delivery, one.fence): one.seq for one in run.facts.settlings if one.accepted}
+    last: dict[str, Leasing] = {}
     for leasing in run.facts.leasings:
-        last = open_until.get(leasing.delivery)
-        now_s = (leasing.at if run.profile.nodes > 1 else leasing.looked).timestamp()
-        if last is not None:
-            owner, until_s, fence = last
-            ended = settled.get((leasing.delivery, fence), 10**9) < leasing.seq  # type: ignore[call-overload]
-            if now_s < until_s - 0.001 and not ended and not run.facts.largest_step_s:
-                yield Violation(
-                    "one_lease_at_a_time", f"{leasing.delivery}: leased by {leasing.node}, {owner} has it", (leasing.delivery,)
-                )
-        open_until[leasing.delivery] = (leasing.node, now_s + 300.0, leasing.fence)
+        before = last.get(leasing.delivery)
+        last[leasing.delivery] = leasing
+        if before is None or leasing.now >= before.until:
+            continue
+        if ended.get((before.delivery, before.fence), leasing.seq) >= leasing.seq:
+            what = f"{leasing.delivery}: leased by {leasing.node}, {before.node} has it until {before.until}"
+            yield Violation("one_lease_at_a_time", what, (leasing.delivery,))
 
 
 def confirmed_survives_crash(run: Run, oracle: Oracle) -> Iterator[Violation]:

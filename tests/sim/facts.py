@@ -51,7 +51,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leasing:
-    """A delivery was taken."""
+    """A delivery was taken; ``now`` and ``until`` are by the ledger's own clock."""
 
     seq: int
     at: datetime
@@ -60,6 +60,8 @@ class Leasing:
     life: int
     delivery: str
     fence: int
+    now: datetime
+    until: datetime
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -107,6 +108,7 @@ class Node:
         self.daemon: LiveDaemon | None = None
         self._main: asyncio.Task[None] | None = None
         self._frozen_until_s = 0.0
+        self.heard: Callable[[], None] | None = None
 
     # -- life
 
@@ -137,6 +139,7 @@ class Node:
         daemon, main = self.daemon, self._main
         self.daemon = self._main = None
         self._frozen_until_s = 0.0
+        self.heard = None
         here = asyncio.current_task()
         for task in [main, *(daemon.tasks() if daemon else [])]:
             if task is not here:
@@ -236,6 +239,17 @@ class Node:
     def poke(self, *chores: str) -> None:
         if self.daemon is not None:
             self.daemon.poke(*chores)
+
+    def ask(self) -> None:
+        """It asks by itself whether anybody has written."""
+        self.poke("ledger")
+
+    def hear(self) -> None:
+        """Somebody else has written."""
+        if self.heard is not None:
+            self.heard()
+        else:
+            self.ask()
 
     def is_silent(self, channel: str) -> bool:
         return channel in self.world.silent

@@ -36,6 +36,7 @@ class Observer:
         self._world = world
         self.facts = facts
         self._seq = 0
+        self._writes = 0
         self._up: set[str] = set()
         self._down_since: datetime | None = world.now()
         self._looked: dict[str, datetime] = {}
@@ -68,9 +69,13 @@ class Observer:
                 self._settled(node, args[0], result)
             case "act":
                 self._acted(args[0])
+                self._acted_owed(args[1])
             case _:
                 return
         self._compare()
+        if self._world.ledger._writes != self._writes:  # noqa: SLF001
+            self._writes = self._world.ledger._writes  # noqa: SLF001
+            self._world.tell_others(node)
 
     def _applied(self, node: Node, changes: Changes) -> None:
         for one in changes.owed:
@@ -113,6 +118,7 @@ class Observer:
     def _leased(self, node: Node, leases: list[Lease]) -> None:
         for lease in leases:
             name = lease.delivery.id
+            off = self._world.ledger.off
             self._fences[name] = self._fences.get(name, 0) + 1
             leasing = Leasing(
                 seq=self.next(),
@@ -122,6 +128,8 @@ class Observer:
                 life=node.life,
                 delivery=name,
                 fence=lease.fence,
+                now=self._looked[node.name] - off,
+                until=lease.until - off,
             )
             self.facts.leasings.append(leasing)
             self._taken[node.name, name] = leasing
@@ -166,7 +174,7 @@ class Observer:
             )
         )
 
-    def acted_owed(self, owed: tuple[Owed, ...]) -> None:
+    def _acted_owed(self, owed: tuple[Owed, ...]) -> None:
         """What came with an action: the news that something is done."""
         for one in owed:
             if one.key not in self.facts.rows:

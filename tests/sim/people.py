@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,6 +36,7 @@ class Person:
         self.observer = world.observer
         self.clock = NodeClock(world.now, world.loop.time)
         self.is_one_of_many = True
+        self.heard: Callable[[], None] | None = None
         self.files: Files = world.files
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -86,8 +88,6 @@ class Person:
             else:
                 self.observer.confirmed(action.milestone, action.kind.value, action.at)
                 self.say("confirmed", f"{action.milestone} {action.kind.value}")
-                for node in self._world.nodes:
-                    self._world.later(self._world.random.uniform(0.0, 1.5), lambda node=node: node.poke("ledger"))  # type: ignore[misc]
                 return
 
     def _good(self) -> Files:

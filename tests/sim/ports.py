@@ -43,6 +43,10 @@ class NodeLedger:
 
         return call
 
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Have ``heard`` called when others have written: a hint, and sometimes it is lost."""
+        self._node.heard = heard
+
     async def _call(
         self, name: str, method: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:

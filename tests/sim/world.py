@@ -94,6 +94,13 @@ class SimWorld:
             for after_s in (first_s, first_s + 2.0, first_s + 4.0):
                 self.later(after_s, lambda node=node: node.poke("files"))  # type: ignore[misc]
 
+    def tell_others(self, writer: object) -> None:
+        """Each other node hears soon that something was written; now and then only when it asks by itself."""
+        for node in self.nodes:
+            if node is not writer and node.daemon is not None:
+                asks_s = 60.0 if self.random.random() < 0.1 else 1.0
+                self.later(self.random.uniform(0.0, asks_s), node.hear if asks_s == 1.0 else node.ask)
+
     async def play(self) -> None:
         for node in self.nodes:
             self.later(self.random.uniform(0.0, 5.0), node.switch_on)
