@@ -102,6 +102,8 @@ def make_context(
         context = ssl.create_default_context(cafile=tls.ca) if tls.ca else trusted()
     except OSError as error:
         raise TlsUnusable(f"ca_file {str(tls.ca)!r}: {_why(error)}") from error
+    # Not left to OpenSSL's configuration, which may say less.
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.cert is None:
         return context
     try:
