@@ -23,6 +23,7 @@ run: $(VENV)/.run ## set up what is needed and start the daemon on config/
 	@exec $(BIN)/alertd run --config config
 
 test: $(VENV)/.dev ## set up what is needed and run the tests
+	@sh tools/get-postgres $(VENV)
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: lint types imports ## everything that reads the code without running it

@@ -1,7 +1,7 @@
 """A real PostgreSQL server for tests: on loopback, on a free port, in a folder of its own, gone afterwards.
 
-Its programs are those of Debian's package, or on the PATH, or of the wheel that
-``requirements-postgres-server.lock`` names.
+Its programs are those in ``$ALERTD_TEST_POSTGRES``, or of Debian's package, or on the PATH, or of the wheel
+that ``requirements-postgres-server.lock`` names. ``tools/get-postgres`` sees to it that there are some.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ _numbers = count(1)
 def programs() -> Path | None:
     """The folder with ``initdb`` and ``pg_ctl``; None: there is none on this machine."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: int(one.parent.name))
-    folders = [*reversed(debian)]
+    named = os.environ.get("ALERTD_TEST_POSTGRES")
+    folders = [*([Path(named)] if named else ()), *reversed(debian)]
     found = shutil.which("pg_ctl")
     if found:
         folders.append(Path(found).resolve().parent)
@@ -165,6 +166,17 @@ def standby_of(primary: Server) -> Iterator[Server]:
         yield made
 
 
+def _copied(found: Path, folder: Path) -> Path:
+    """The programs of a wheel, which may lie where nobody but root can go, with the libraries beside it."""
+    package = found.parents[1]
+    copied = folder / "wheel" / package.name / found.parent.name
+    shutil.copytree(found.parent, copied, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / "wheel" / libraries.name, symlinks=True)
+    return copied / found.name
+
+
 @contextmanager
 def _made(settings: tuple[str, ...]) -> Iterator[Server]:
     found = programs()
@@ -178,9 +190,7 @@ def _made(settings: tuple[str, ...]) -> Iterator[Server]:
     if user:
         shutil.chown(folder, user)
         if not found.is_relative_to("/usr"):
-            # The wheel may lie where nobody else than root can go.
-            shutil.copytree(found.parent, folder / "programs", symlinks=True)
-            found = folder / "programs" / "bin"
+            found = _copied(found, folder)
     made = Server(programs=found, folder=folder, port=free_port(), user=user, settings=settings)
     try:
         yield made
