@@ -25,7 +25,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ALERTD_", extra="ignore", frozen=True)
 
     config: Path = Field(default=Path("/etc/alertd"), description="folder with alertd.yaml and milestones/")
-    database: str = Field(default="", description="sqlite:///... ; empty: a file in the state directory")
+    database: str = Field(
+        default="", description="sqlite:///... or postgresql://... ; empty: a file in the state directory"
+    )
     listen: str = Field(default="127.0.0.1:8480", description="address of the web server")
     log_format: LogFormat = Field(default="auto", description="auto: console on a terminal, else json")
     log_level: LogLevel = Field(default="info", description="the least severe log event that is written")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from alertd.app import EMBEDDED_LEAD_FOR
 from alertd.cli.health import DEAD_FOR, GONE_AFTER
 from alertd.core.config import Config, Smtp
 from alertd.core.deadline_limits import FIRST_YEAR, LAST_YEAR
@@ -17,13 +18,14 @@ from alertd.core.duration import Duration, parse_duration
 from alertd.core.matcher import MAX_LENGTH
 from alertd.core.occurrence import SERIES_NAGS
 from alertd.core.outcome import FIRST_STEP, GROWTH, JITTER, LONGEST_STEP, Sent
-from alertd.daemon import LOOK_AGAIN_S, RECONCILE_EVERY_S, World
+from alertd.daemon import LONGEST_PAUSE_S, LOOK_AGAIN_S, RECONCILE_EVERY_S, World
 from alertd.definitions import keys, yaml
 from alertd.definitions.files import MAX_FILES
 from alertd.definitions.keys_config import MAX_NOTIFIERS, MAX_RUNGS
 from alertd.definitions.keys_timeline import MAX_CLAIMS, MAX_MILESTONES, MAX_SOURCES_OF_CLAIM
 from alertd.definitions.reader import MAX_PROBLEMS
 from alertd.flights import MAX_IN_FLIGHT, PER_CHANNEL
+from alertd.lead import LEAD_FOR
 from alertd.notify.http import TIMEOUT_S
 from alertd.notify.webhook import WebhookNotifier, WebhookOptions
 from alertd.ports import LEASE_FOR
@@ -53,6 +55,8 @@ SAYINGS: list[tuple[str, str]] = [
     ("docs/reference/timeline.md", f"the milestones, at most {MAX_MILESTONES:,}"),
     ("docs/explanation/ledger.md", f"{HORIZON.days} days ahead"),
     ("docs/explanation/ledger.md", f"at least every {LOOK_AGAIN_S:.0f} seconds"),
+    ("docs/howto/run-several-nodes.md", f"takes over within {LEAD_FOR.seconds} seconds"),
+    ("docs/howto/run-several-nodes.md", f"and so on up to {LONGEST_PAUSE_S:.0f} s"),
     ("docs/decisions/0009-then-every.md", f"{SERIES_NAGS.days} days at most"),
 ]
 
@@ -62,12 +66,15 @@ def test_what_is_said_has_the_numbers_of_the_code(page: str, saying: str) -> Non
     assert saying in said(page)
 
 
+TEN = timedelta(seconds=10)
 # A page, words on it, the number of the code that they tell, and the number that they mean.
 WORDS: list[tuple[str, str, object, object]] = [
     ("docs/explanation/promise.md", "for five minutes", LEASE_FOR, timedelta(minutes=5)),
     ("docs/reference/notifiers.md", "up to an hour", LONGEST_STEP, timedelta(hours=1)),
     ("docs/reference/notifiers.md", "by up to a fifth", JITTER, 0.2),
     ("docs/decisions/0002-the-ledger-is-the-schedule.md", "every six hours", RECONCILE_EVERY_S, 6 * 3600),
+    ("docs/howto/run-several-nodes.md", "after five minutes", LEASE_FOR, timedelta(minutes=5)),
+    ("docs/decisions/0015-many-nodes-on-postgresql.md", "every ten seconds", EMBEDDED_LEAD_FOR / 3, TEN),
     ("docs/reference/cli.md", "seen for five minutes", GONE_AFTER, timedelta(minutes=5)),
     ("docs/reference/cli.md", "in the last seven days", DEAD_FOR, timedelta(days=7)),
 ]
