@@ -15,13 +15,13 @@ from types import MappingProxyType
 
 from alertd.core.delivery import live_members
 from alertd.core.flow import Rate, Turn
-from alertd.core.ledger import Lease
+from alertd.core.ledger import DeliveryState, Lease
 from alertd.core.outcome import Retry
 from alertd.dispatch import Dispatcher
 from alertd.errors import LedgerError
 from alertd.gates import Gates
 from alertd.journal import log_settlement
-from alertd.ports import Clock, Ledger, Notifier, Settlement
+from alertd.ports import LEASE_FOR, Clock, Ledger, Notifier, Settlement
 from alertd.telemetry import Event, Log
 
 MAX_IN_FLIGHT = 64
@@ -34,6 +34,9 @@ PER_CHANNEL = 8
 SETTLE_LIMIT = 200
 SEND_LIMIT_S = 120.0
 """No send takes longer, whatever its notifier does; shorter than a lease."""
+
+LEAVES_WITHIN = LEASE_FOR - timedelta(seconds=SEND_LIMIT_S)
+"""A send begins so soon after its lease was asked for, or not at all: then it ends while it has the lease."""
 
 CANCEL_LIMIT_S = 2.0
 """How long a cancelled send has to end."""
@@ -98,19 +101,25 @@ class Flights:
             for channel, number in Counter(lease.delivery.channel for lease in leases).items():
                 self._gates.take(channel, number, now_s)
             for lease in leases:
-                self._take_off(dispatcher, lease)
+                self._take_off(dispatcher, lease, now, now_s)
 
     def _busy(self) -> Counter[str]:
         return Counter(lease.delivery.channel for lease in self._tasks.values())
 
-    def _take_off(self, dispatcher: Dispatcher, lease: Lease) -> None:
-        in_flight = lease.delivery.id in self._leases
-        self._leases[lease.delivery.id] = lease
+    def _take_off(self, dispatcher: Dispatcher, lease: Lease, now: datetime, now_s: float) -> None:
+        # Its lease can have run out by a wall clock that was stepped, or while the machine slept. What is on its
+        # way, or has landed and is not written down yet, has a longer lease now, and no second flight.
+        name = lease.delivery.id
+        landed = [place for place, one in enumerate(self._landed) if one.lease.delivery.id == name]
+        for place in landed:
+            self._landed[place] = replace(self._landed[place], lease=lease)
+        in_flight = name in self._leases
         if in_flight:
-            # Its lease ran out by a wall clock that was stepped, or while the machine slept. It is still on
-            # its way: this is a longer lease, and no second flight.
+            self._leases[name] = lease
+        if landed or in_flight:
             return
-        task = asyncio.create_task(self._fly(dispatcher, lease))
+        self._leases[name] = lease
+        task = asyncio.create_task(self._fly(dispatcher, lease, now, now_s))
         self._tasks[task] = lease
         task.add_done_callback(self._forget)
 
@@ -165,7 +174,15 @@ class Flights:
         except LedgerError as error:
             self._log.error(Event.LEDGER_FAILED, reason=str(error))
 
-    async def _fly(self, dispatcher: Dispatcher, lease: Lease) -> None:
+    async def _fly(self, dispatcher: Dispatcher, lease: Lease, now: datetime, now_s: float) -> None:
+        if not self._in_time(now, now_s):
+            # The machine was frozen or slept, or the ledger took its time: somebody else may have it by now, and
+            # what was said meanwhile is not in this lease.
+            reason = "its lease was too old to send on it"
+            self._landed.append(
+                Settlement(lease=lease, state=DeliveryState.READY, at=now, next_at=now, reason=reason)
+            )
+            return
         try:
             async with asyncio.timeout(SEND_LIMIT_S):
                 settlement = await dispatcher.deliver(lease)
@@ -176,6 +193,11 @@ class Flights:
             settlement = self._unknown(dispatcher, lease, "alertd was stopped before an answer came")
         settlement = replace(settlement, lease=self._leases[lease.delivery.id])
         self._landed.append(self._with_turn(dispatcher, settlement))
+
+    def _in_time(self, now: datetime, now_s: float) -> bool:
+        """By both clocks: the monotonic one stands still while the machine sleeps, the other can be set."""
+        age = max(self._clock.now() - now, timedelta(seconds=self._clock.monotonic() - now_s))
+        return age < LEAVES_WITHIN
 
     def _with_turn(self, dispatcher: Dispatcher, settlement: Settlement) -> Settlement:
         """The same, and the notice that its channel was paused or answers again, when it was or does."""
