@@ -107,8 +107,8 @@ class Flights:
         return Counter(lease.delivery.channel for lease in self._tasks.values())
 
     def _take_off(self, dispatcher: Dispatcher, lease: Lease, now: datetime, now_s: float) -> None:
-        # Its lease can have run out by a wall clock that was stepped, or while the machine slept. What is on its
-        # way, or has landed and is not written down yet, has a longer lease now, and no second flight.
+        # Its lease can have run out by a wall clock that was stepped, or while the machine slept. What is on
+        # its way, or has landed and is not written down yet, has a longer lease now, and no second flight.
         name = lease.delivery.id
         landed = [place for place, one in enumerate(self._landed) if one.lease.delivery.id == name]
         for place in landed:
@@ -176,8 +176,8 @@ class Flights:
 
     async def _fly(self, dispatcher: Dispatcher, lease: Lease, now: datetime, now_s: float) -> None:
         if not self._in_time(now, now_s):
-            # The machine was frozen or slept, or the ledger took its time: somebody else may have it by now, and
-            # what was said meanwhile is not in this lease.
+            # The machine was frozen or slept, or the ledger took its time: somebody else may have it by now,
+            # and what was said meanwhile is not in this lease.
             reason = "its lease was too old to send on it"
             self._landed.append(
                 Settlement(lease=lease, state=DeliveryState.READY, at=now, next_at=now, reason=reason)

@@ -160,7 +160,7 @@ def _how_lost(one: Expected, key: str, run: Run, oracle: Oracle) -> str:
             waits = snoozed or is_muted(ends, rules) or is_muted(ends - GRACE, rules)
             return "" if waits or oracle.was_changed(one, begins, ends) else "still pending"
         case "superseded":
-            overtaken = oracle.was_overtaken(one.milestone, one.receiver, one.rung.at)
+            overtaken = oracle.was_overtaken(one, key)
             return "" if overtaken or oracle.was_changed(one, begins, ends) else "superseded by nothing"
         case "suppressed":
             stopped = oracle.was_stopped(one.milestone, begins, decided_at)
@@ -179,7 +179,7 @@ def _how_lost_when_bound(one: Expected, key: str, run: Run, oracle: Oracle) -> s
     begins, ends = one.due - oracle.slack, run.facts.ends
     by_channel = {made.channel: made for made in oracle.deliveries_of.get(key, ())}
     stopped = oracle.was_stopped(one.milestone, begins, ends) or oracle.was_changed(one, begins, ends)
-    overtaken = oracle.was_overtaken(one.milestone, one.receiver, one.rung.at)
+    overtaken = oracle.was_overtaken(one, key)
     for channel in CHANNELS[one.receiver]:
         made = by_channel.get(channel)
         if made is None:

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from alertd.core.config import Config, Definitions
-from alertd.daemon import SOON, Daemon, World
+from alertd.daemon import SOON, Daemon
 from alertd.errors import AlertdError, LedgerError
 from alertd.ports import Ledger, Notifier
 from alertd.telemetry import Log
+from alertd.world import World
 from tests.sim.dice import Dice
 from tests.sim.files import definitions
 from tests.sim.ports import NodeClock, NodeLedger, SimNotifier, SimulatedBug
@@ -61,7 +62,7 @@ class LiveDaemon(Daemon):
         self._wake.set()
 
     def tasks(self) -> list[asyncio.Task[None]]:
-        return list(self._flights._tasks)  # noqa: SLF001
+        return list(self._flights._tasks)
 
     @property
     def in_flight(self) -> int:

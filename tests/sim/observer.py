@@ -73,8 +73,8 @@ class Observer:
             case _:
                 return
         self._compare()
-        if self._world.ledger._writes != self._writes:  # noqa: SLF001
-            self._writes = self._world.ledger._writes  # noqa: SLF001
+        if self._world.ledger._writes != self._writes:
+            self._writes = self._world.ledger._writes
             self._world.tell_others(node)
 
     def _applied(self, node: Node, changes: Changes) -> None:
@@ -192,12 +192,12 @@ class Observer:
     def _compare(self) -> None:
         """Which rows changed their state in this transaction."""
         ledger: Any = self._world.ledger
-        for key, owed in ledger._owed.items():  # noqa: SLF001  the oracle's only look inside
+        for key, owed in ledger._owed.items():
             old = self._owed.get(key)
             if old is not owed:
                 self._owed[key] = owed
                 self._note("owed", key, old.state if old else "", owed.state)
-        for key, delivery in ledger._deliveries.items():  # noqa: SLF001
+        for key, delivery in ledger._deliveries.items():
             before = self._deliveries.get(key)
             if before is not delivery.state:
                 self._deliveries[key] = delivery.state

@@ -73,11 +73,11 @@ class Oracle:
 
     def __init__(self, facts: Facts, ledger: Any) -> None:
         self.facts = facts
-        self.owed: dict[str, Any] = ledger._owed  # noqa: SLF001
-        self.deliveries: dict[str, Any] = ledger._deliveries  # noqa: SLF001
-        self.records: dict[str, Any] = ledger._records  # noqa: SLF001
-        self.holds: dict[str, Any] = ledger._holds  # noqa: SLF001
-        self.history: list[Any] = list(ledger._history.values())  # noqa: SLF001
+        self.owed: dict[str, Any] = ledger._owed
+        self.deliveries: dict[str, Any] = ledger._deliveries
+        self.records: dict[str, Any] = ledger._records
+        self.holds: dict[str, Any] = ledger._holds
+        self.history: list[Any] = list(ledger._history.values())
         self.slack = MOMENT + timedelta(seconds=facts.largest_step_s)
 
     # -- indexes
@@ -248,7 +248,7 @@ class Oracle:
         spec: Spec,
         before: Spec | None,
         over_at: datetime,
-        is_first: bool,  # noqa: FBT001
+        is_first: bool,
     ) -> Iterator[Expected]:
         pending = {
             (rung.window, rung.offset) for rung in (rungs_of(before) if before else ()) if rung.at > one.at
@@ -272,15 +272,31 @@ class Oracle:
 
     # -- what became of it
 
-    def was_overtaken(self, milestone: str, receiver: str, due: datetime) -> bool:
-        """Whether a later reminder of the same milestone, or the news of a move, was bound for them."""
+    @cached_property
+    def decided_at(self) -> dict[tuple[int, str, str], list[Row]]:
+        """What was bound or put off in one transaction, for each milestone and receiver."""
+        found: dict[tuple[int, str, str], list[Row]] = defaultdict(list)
+        for one in self.facts.verdicts:
+            row = self.facts.rows.get(one.key)
+            if row and one.state in {"bound", "pending"}:
+                found[one.seq, row.milestone, row.receiver].append(row)
+        return found
+
+    def was_overtaken(self, expected: Expected, key: str) -> bool:
+        """Whether a later reminder of the same milestone was bound or put off when this one gave way to it, or a
+        later one, or the news of a move, was bound for them at another time."""
+        due, milestone, receiver = expected.rung.at, expected.milestone, expected.receiver
+        for verdict in self.verdicts_of.get(key, ()):
+            if verdict.state == "superseded":
+                rows = self.decided_at[verdict.seq, milestone, receiver]
+                return any(max(self._dues_at(row, verdict), default=due) > due for row in rows)
         for verdict, row in self.bound_of.get((milestone, receiver), ()):
-            if row.cause == "moved":
-                return True
-            dues = self.dues(row, verdict.at - timedelta(hours=3), verdict.at)
-            if dues and max(dues) > due:
+            if row.cause == "moved" or max(self._dues_at(row, verdict), default=due) > due:
                 return True
         return False
+
+    def _dues_at(self, row: Row, verdict: Verdict) -> list[datetime]:
+        return self.dues(row, verdict.at - timedelta(hours=3), verdict.at)
 
     def notice_of(self, delivery: str) -> bool:
         """Whether the operator was told that a delivery is dead."""

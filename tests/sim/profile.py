@@ -51,7 +51,9 @@ class Profile:
     @property
     def is_ambiguous(self) -> bool:
         """It can happen that nobody knows whether a message arrived."""
-        return bool(self.store or self.crash or self.stall or self.send or self.kills or self.silences)
+        return bool(
+            self.store or self.crash or self.stall or self.send or self.kills or self.outages or self.silences
+        )
 
 
 PROFILES: dict[str, Profile] = {
