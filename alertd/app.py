@@ -25,6 +25,7 @@ from alertd.settings import Settings
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from alertd.core.audit import Audit
     from alertd.notify.http import HttpClient
     from alertd.ports import Clock, Ledger, Notifier
 
@@ -177,13 +178,16 @@ async def send_test(settings: Settings, found: Definitions, receiver: str) -> li
 
 async def run(settings: Settings) -> int:
     """The daemon, until it is told to stop. Returns the exit status."""
-    from alertd.daemon import Daemon, World
+    from alertd.daemon import Daemon
     from alertd.definitions.watch import signature
     from alertd.identity import is_gone, node_name
     from alertd.lead import LEAD_FOR
+    from alertd.notify import heartbeat
     from alertd.notify.http import HttpClient
+    from alertd.notify.secret import secret_files
     from alertd.systemd import Systemd
     from alertd.telemetry import Event, configure
+    from alertd.world import World
 
     log = configure(settings.log_format, settings.log_level)
     clock, http = SystemClock(), HttpClient()
@@ -192,6 +196,14 @@ async def run(settings: Settings) -> int:
     except SchemaTooNew as error:
         log.critical(Event.LEDGER_OUTGROWN, reason=str(error))
         return EX_CONFIG
+
+    async def beat(config: Config, audit: Audit) -> str:
+        if config.heartbeat is None:
+            return ""
+        return await heartbeat.beat(
+            http, clock, secret_files(settings.config, os.environ), config.heartbeat, audit
+        )
+
     daemon = Daemon(
         World(
             ledger=book,
@@ -204,6 +216,7 @@ async def run(settings: Settings) -> int:
             is_gone=is_gone,
             lead_for=EMBEDDED_LEAD_FOR if settings.database_url().startswith("sqlite") else LEAD_FOR,
             systemd=Systemd.from_environment(),
+            beat=beat,
         )
     )
     try:

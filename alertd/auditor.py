@@ -26,11 +26,14 @@ class Auditor:
         self._done: Mapping[str, date] = {}
         self._milestones: tuple[Milestone, ...] = ()
 
-    def use(self, definitions: Definitions, done: Mapping[str, date]) -> None:
-        """What has been reconciled last; audits compare the ledger with this."""
+    def use(self, definitions: Definitions | None, done: Mapping[str, date]) -> None:
+        """What has been reconciled last, if anything; audits compare the ledger with this."""
         if definitions is self._of and done == self._done:
             return
-        self._of, self._done = definitions, done
+        self._of, self._done, self._next = definitions, done, 0
+        if definitions is None:
+            self._milestones = ()
+            return
         every = {one.id: one for timeline in definitions.timelines for one in timeline.milestones}
         self._milestones = tuple(resolve(every, done).values())
 

@@ -11,31 +11,29 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping
 from datetime import date, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from alertd import __version__
 from alertd.core.config import Config, Definitions
-from alertd.core.ledger import Notice
-from alertd.dispatch import Dispatcher, notices
+from alertd.dispatch import Dispatcher
 from alertd.errors import DefinitionsError, LeadLost, LedgerError, SchemaTooNew
 from alertd.flights import Flights
+from alertd.herald import Herald
 from alertd.journal import log_bound, log_loaded, log_report
-from alertd.lead import LEAD_FOR, Lead
-from alertd.nodes import Difference, differences
-from alertd.ports import Changes, Clock, Ledger, NodeReport, Notifier
+from alertd.lead import Lead
 from alertd.reconcile import Report, reconcile
-from alertd.systemd import Systemd
-from alertd.telemetry import Event, Log
+from alertd.telemetry import Event
+from alertd.watch import Watch
+from alertd.world import World
 
 LOOK_AGAIN_S = 30.0
-FILES_EVERY_S = 2
 LEDGER_EVERY_S = 1
 REPORT_EVERY_S = 60
 RECONCILE_EVERY_S = 6 * 3600
+AUDIT_EVERY_S = 60
 STEP = timedelta(seconds=2)
 """Wall and monotonic clock that differ by more than this between two looks: the clock was stepped."""
 
@@ -43,46 +41,14 @@ SOON = timedelta(milliseconds=200)
 """When to look again at what is ready and could not be taken: another node is binding it, or all places
 of its channel are taken."""
 
-MAX_LINES = 20
-"""How many problems a notice lists."""
-
 LONGEST_PAUSE_S = 30.0
 """A ledger that cannot be used is tried again after 1 s, 2 s, 4 s, and so on up to this."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """What the daemon is given.
-
-    Attributes:
-        load: reads the definition files.
-        signature: changes whenever a definition file does; cheap, asked every two seconds.
-        build: the notifiers of a configuration, by channel.
-        drain_s: how long to wait for sends in flight when told to stop.
-        files_every_s: how often ``signature`` is asked.
-        lead_for: how long a leader that says nothing more is waited for.
-        is_gone: whether another node is known to be dead.
-    """
-
-    ledger: Ledger
-    clock: Clock
-    log: Log
-    load: Callable[[], Definitions]
-    signature: Callable[[], Hashable]
-    build: Callable[[Config], Mapping[str, Notifier]]
-    node: str
-    systemd: Systemd = field(default_factory=Systemd)
-    drain_s: float = 20.0
-    files_every_s: float = FILES_EVERY_S
-    lead_for: timedelta = LEAD_FOR
-    is_gone: Callable[[str], bool] = lambda _node: False
 
 
 class Daemon:
     """One node. ``start`` once, then either ``run``, or ``turn`` and ``idle`` by hand (the demo).
 
     Attributes:
-        differences: in what live nodes differ, as it was seen last.
         outgrown: it has ended because a newer alertd has migrated the ledger.
     """
 
@@ -100,11 +66,11 @@ class Daemon:
             for_=world.lead_for,
             is_gone=world.is_gone,
         )
-        self.differences: tuple[Difference, ...] = ()
+        self._herald = Herald(world, self._flights)
+        self._watch = Watch(world)
         self.outgrown = False
         self._definitions: Definitions | None = None
         self._done: Mapping[str, date] = {}
-        self._problems: tuple[str, ...] = ()
         self._dispatcher: Dispatcher | None = None
         self._files: Hashable = None
         self._unsettled_files: Hashable = None
@@ -113,8 +79,7 @@ class Daemon:
         self._failure = ""
         self._pause_s = 0.0
         self._paused_until_s = 0.0
-        self._started_at = world.clock.now()
-        self._looked_at = self._started_at
+        self._looked_at = self._in_line_at = world.clock.now()
         self._last_clocks = (world.clock.now(), world.clock.monotonic())
 
     # -- life
@@ -145,6 +110,7 @@ class Daemon:
         )
         self._schedule_chores(scheduler)
         scheduler.start()
+        self._wanted.add("audit")
         try:
             next_at = await self._look(scheduler)
             self._world.systemd.ready(self._said)
@@ -159,8 +125,9 @@ class Daemon:
             self._world.systemd.stopping()
             scheduler.shutdown(wait=False)
             unsettled = await self._flights.drain(self._world.drain_s)
+            await self._watch.close()
             if not self.outgrown:
-                await self._retire()
+                await self._herald.retire()
             await self._world.ledger.close()
             self._world.log.info(Event.DAEMON_STOPPED, node=self._world.node, unsettled=unsettled)
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
@@ -229,8 +196,9 @@ class Daemon:
     async def _refuse(self, problems: tuple[str, ...]) -> None:
         for problem in problems:
             self._world.log.error(Event.CONFIG_REFUSED, problem=problem)
-        self._problems = problems
-        await self._tell_problems("The configuration was refused; the one before it goes on")
+        self._herald.problems = problems
+        config = self._dispatcher.config if self._dispatcher else None
+        await self._herald.tell_problems(config, "The configuration was refused; the one before it goes on")
         await self._report()
 
     async def _adopt(self, definitions: Definitions, config: Config) -> None:
@@ -255,9 +223,11 @@ class Daemon:
                 on_fault=self._notifier_failed,
             )
             self._flights.use(self._dispatcher.notifiers, self._dispatcher.rates())
-        self._problems = tuple(str(problem) for problem in definitions.problems)
+        self._herald.problems = tuple(str(problem) for problem in definitions.problems)
         if definitions.broken - broken:
-            await self._tell_problems("A definition file was refused; what it said before stays")
+            await self._herald.tell_problems(
+                config, "A definition file was refused; what it said before stays"
+            )
         self._definitions = definitions
         log_report(world.log, report)
         log_loaded(world.log, definitions)
@@ -268,14 +238,14 @@ class Daemon:
     async def _look(self, scheduler: AsyncIOScheduler) -> datetime | None:
         world = self._world
         self._notice_step(scheduler)
-        # A ledger that cannot be used is no reason to be killed, with outcomes in hand that only wait for it.
-        world.systemd.alive()
+        if self._watch.is_well():
+            world.systemd.alive()
         if world.clock.monotonic() < self._paused_until_s:
             return self._pause_ends()
         try:
             await self._chores()
             next_at = await self.turn()
-            self._said = await self._status(next_at)
+            self._said = await self._herald.status(next_at)
         except SchemaTooNew as error:
             world.log.critical(Event.LEDGER_OUTGROWN, reason=str(error))
             self.outgrown = True
@@ -328,6 +298,7 @@ class Daemon:
             ("report", REPORT_EVERY_S),
             ("lead", self._lead.every_s),
             ("reconcile", RECONCILE_EVERY_S),
+            ("audit", AUDIT_EVERY_S),
         ):
             scheduler.add_job(
                 self._ring, "interval", args=[name], seconds=seconds, id=name, replace_existing=True
@@ -356,9 +327,11 @@ class Daemon:
                 await self.reload()
             elif wanted & {"reconcile", "takeover"}:
                 await self._reconcile(reconsider="takeover" in wanted)
+            if "audit" in wanted:
+                await self._audit()
             if "report" in wanted:
                 await self._report()
-                await self._compare()
+                await self._herald.compare()
         except LedgerError:
             self._wanted |= wanted
             raise
@@ -375,12 +348,22 @@ class Daemon:
         try:
             if self._lead.held:
                 now = world.clock.now()
-                return await reconcile(
+                report = await reconcile(
                     world.ledger, definitions, now, reconsider=reconsider, term=self._lead.term
                 )
+                self._in_line_at = now
+                return report
         except LeadLost:
             self._lead.lose()
         return Report()
+
+    async def _audit(self) -> None:
+        config = self._ready_dispatcher().config
+        shut, _ = self._flights.shut()
+        # Who does not lead has brought nothing in line, and has no plan to answer for.
+        plan = self._definitions if self._lead.held else None
+        planned_at = self._in_line_at if self._lead.held else self._world.clock.now()
+        await self._watch.look(config, plan, self._done, planned_at=planned_at, shut=shut)
 
     def _files_settled(self) -> bool:
         """Whether the files have changed, and have stopped changing: a half-written one is not read."""
@@ -412,66 +395,10 @@ class Daemon:
             raise RuntimeError("start() comes first")
         return self._dispatcher
 
-    # -- saying so
-
-    async def _tell_problems(self, headline: str) -> None:
-        if self._dispatcher is None:
-            return
-        now, lines = self._world.clock.now(), self._problems[:MAX_LINES]
-        slot = "/".join(("problems", f"{now:%Y-%m-%d}", *lines))
-        notice = Notice(slot=slot, headline=headline, lines=lines)
-        await self._world.ledger.apply(
-            Changes(deliveries=tuple(notices(self._dispatcher.config, notice, now)))
-        )
-
     async def _report(self) -> None:
         config = self._dispatcher.config if self._dispatcher else None
-        await self._world.ledger.report(
-            NodeReport(
-                node=self._world.node,
-                version=__version__,
-                started_at=self._started_at,
-                seen_at=self._world.clock.now(),
-                config_id=self._definitions.digest if self._definitions else "",
-                problems=self._problems,
-                receivers=tuple(config.receivers) if config else (),
-            )
-        )
-
-    async def _compare(self) -> None:
-        """Say when live nodes run different things, once for each change of it."""
-        world = self._world
-        found = differences(await world.ledger.nodes(), world.clock.now())
-        for one in found:
-            if one not in self.differences:
-                world.log.warning(Event.NODES_DIFFERED, what=one.what, nodes=str(one))
-        if self.differences and not found:
-            world.log.info(Event.NODES_AGREED)
-        self.differences = found
-
-    async def _retire(self) -> None:
-        """Leave the lead to others, and say that this node has ended."""
-        try:
-            await self._world.ledger.retire(self._world.node)
-        except LedgerError as error:
-            self._world.log.error(Event.LEDGER_FAILED, reason=str(error))
-
-    async def _status(self, next_at: datetime | None) -> str:
-        parts = []
-        coming = await self._world.ledger.coming(1)
-        if coming:
-            parts.append(
-                f"next: {coming[0].milestone} {coming[0].offset} at {coming[0].wake_at:%Y-%m-%d %H:%M}Z"
-            )
-        elif next_at is None:
-            parts.append("nothing to remind of")
-        if self._flights.count:
-            parts.append(f"sending {self._flights.count}")
-        if self._flights.paused:
-            parts.append(f"no answer from {', '.join(self._flights.paused)}")
-        if self._problems:
-            parts.append(f"{len(self._problems)} problems in the files")
-        return "; ".join(parts)
+        digest = self._definitions.digest if self._definitions else ""
+        await self._herald.report(config, digest, self._watch.findings)
 
     def _notifier_failed(self, channel: str, error: Exception) -> None:
         self._world.log.error(Event.NOTIFIER_FAILED, channel=channel, exc_info=error)

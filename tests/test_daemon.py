@@ -21,13 +21,14 @@ from alertd.core.milestone import Milestone
 from alertd.core.outcome import Retry
 from alertd.core.policy import Policy
 from alertd.core.standing import ActionKind
-from alertd.daemon import Daemon, World
+from alertd.daemon import Daemon
 from alertd.errors import DefinitionsError, LedgerBusy, LedgerError
 from alertd.flights import MAX_IN_FLIGHT
 from alertd.ports import Clock, Ledger, Notifier
 from alertd.store import open_ledger
 from alertd.store.memory import MemoryLedger
 from alertd.systemd import Systemd
+from alertd.world import World
 from tests.scene import Recorder, Scene, StepClock, Watched, a_config, a_ledger, a_log, a_milestone, when
 from tests.test_flights import Gate
 

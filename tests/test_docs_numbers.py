@@ -18,7 +18,7 @@ from alertd.core.duration import Duration, parse_duration
 from alertd.core.matcher import MAX_LENGTH
 from alertd.core.occurrence import SERIES_NAGS
 from alertd.core.outcome import FIRST_STEP, GROWTH, JITTER, LONGEST_STEP, Sent
-from alertd.daemon import LONGEST_PAUSE_S, LOOK_AGAIN_S, RECONCILE_EVERY_S, World
+from alertd.daemon import LONGEST_PAUSE_S, LOOK_AGAIN_S, RECONCILE_EVERY_S
 from alertd.definitions import keys, yaml
 from alertd.definitions.files import MAX_FILES
 from alertd.definitions.keys_config import MAX_NOTIFIERS, MAX_RUNGS
@@ -31,6 +31,7 @@ from alertd.notify.webhook import WebhookNotifier, WebhookOptions
 from alertd.ports import LEASE_FOR
 from alertd.reconcile import HORIZON
 from alertd.testing import HttpSink, notifier_env, sample_message
+from alertd.world import World
 from tests.docs_pages import ROOT, codes, first_column, prose, section, tables
 
 

@@ -70,6 +70,10 @@ class Health:
         elif not self.live_nodes:
             yield f"no daemon is running: the last was seen {span_text(self.now - self.nodes[0].seen_at)} ago"
         yield from map(str, differences(self.nodes, self.now))
+        for node in self.live_nodes:
+            yield from (f"the audit of {node.node} found: {finding}" for finding in node.findings)
+        paused = sorted({channel for node in self.live_nodes for channel in node.paused})
+        yield from (f"{channel} does not answer" for channel in paused)
         if self.problems:
             yield f"{count(len(self.problems), 'problem')} in the files"
         late = [one for one in self.coming if self.now - one.wake_at > LATE_AFTER]

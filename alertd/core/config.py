@@ -69,6 +69,18 @@ class Smtp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """The dead man's switch: an address that is told, each minute, how the self-audit ended.
+
+    Attributes:
+        url, url_file: one of the two; it is a secret.
+    """
+
+    url: str = field(default="", repr=False)
+    url_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """``alertd.yaml``.
 
@@ -80,6 +92,7 @@ class Config:
         operator: the receiver that is told what goes wrong with alertd itself; "" for none.
         fallback_receiver: the receiver that gets what is dead; "" for none.
         network: which addresses may be connected to.
+        heartbeat: the dead man's switch; None for none.
     """
 
     zone: ZoneInfo
@@ -94,6 +107,7 @@ class Config:
     fallback_receiver: str = ""
     smtp: Smtp = field(default_factory=Smtp)
     network: Network = field(default_factory=Network)
+    heartbeat: Heartbeat | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alertd.core.config import Config, Problem, Receiver
+from alertd.core.config import Config, Heartbeat, Problem, Receiver
 from alertd.core.policy import Policy, WorkCalendar
 from alertd.core.route import Route
 from alertd.definitions.calendars import calendars
 from alertd.definitions.intervals import time_intervals
+from alertd.definitions.keys import PATH
 from alertd.definitions.keys_config import CONFIG
 from alertd.definitions.network import network
 from alertd.definitions.nodes import Mapping as MappingNode
@@ -22,7 +23,7 @@ from alertd.definitions.reader import Enough, Reader
 from alertd.definitions.receivers import CONSOLE, Options, console_receiver, receivers
 from alertd.definitions.routes import root_route
 from alertd.definitions.smtp import smtp
-from alertd.definitions.terms import span, zone
+from alertd.definitions.terms import link, span, zone
 from alertd.definitions.yaml import decode, read_yaml
 
 NAME = "alertd.yaml"
@@ -95,6 +96,7 @@ def _config(reader: Reader, values: Mapping[str, Node], inherited: Inherited, op
         read["smtp"] = smtp(reader, values["smtp"])
     if "network" in values:
         read["network"] = network(reader, values["network"])
+    read["heartbeat"] = _heartbeat(reader, values)
     if "receivers" in values:
         known = receivers(reader, values["receivers"], options)
     else:
@@ -104,6 +106,14 @@ def _config(reader: Reader, values: Mapping[str, Node], inherited: Inherited, op
             read[key] = reader.one_of(values[key], {name: name for name in known}, "receiver") or ""
     route = _route(reader, values, known, inherited.zone)
     return Config(zone=inherited.zone, policies=inherited.policies, route=route, receivers=known, **read)
+
+
+def _heartbeat(reader: Reader, values: Mapping[str, Node]) -> Heartbeat | None:
+    if "heartbeat_url" in values and "heartbeat_url_file" in values:
+        reader.refuse(values["heartbeat_url_file"], "heartbeat_url and heartbeat_url_file exclude each other")
+    url = link(reader, values["heartbeat_url"]) if "heartbeat_url" in values else None
+    file = reader.text(values["heartbeat_url_file"], PATH) if "heartbeat_url_file" in values else None
+    return Heartbeat(url=url or "", url_file=file or "") if url or file else None
 
 
 def _route(

@@ -9,6 +9,7 @@ from alertd.definitions.keys import (
     DURATION,
     FLAG,
     LABEL_NAME,
+    LINK,
     NAME,
     PATH,
     ZONE,
@@ -235,6 +236,11 @@ CONFIG = Shape(
         "fallback_receiver": Key(about="the receiver of what could not be delivered", schema=text(NAME)),
         "operator": Key(about="the receiver of what goes wrong with alertd itself", schema=text(NAME)),
         "smtp": Key(about="the mail relay", schema=is_a("smtp")),
+        "heartbeat_url": Key(
+            about="an address told each minute that the self-audit passed, or at /fail what it found",
+            schema=LINK,
+        ),
+        "heartbeat_url_file": Key(about="a secret file with that address", schema=text(PATH)),
         "network": Key(
             about="which addresses alertd connects to: internal (the default) also private ones, "
             "public only public ones",

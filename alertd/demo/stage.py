@@ -18,7 +18,7 @@ import structlog
 
 from alertd import app
 from alertd.core.config import Config
-from alertd.daemon import Daemon, World
+from alertd.daemon import Daemon
 from alertd.definitions.watch import signature
 from alertd.demo.clock import VirtualClock
 from alertd.demo.costs import Stopwatch, timed
@@ -30,6 +30,7 @@ from alertd.ports import Ledger
 from alertd.settings import settings
 from alertd.telemetry import Log
 from alertd.testing.http_sink import Answer, HttpSink
+from alertd.world import World
 
 T = TypeVar("T")
 

@@ -39,6 +39,8 @@ CONFIGS = (
     "network: public\n",
     "network: {policy: internal}\n",
     "network: {policy: public, allow: [10.0.0.0/8, 'fd12:3456::7']}\n",
+    "heartbeat_url: https://example.org/ping\n",
+    "heartbeat_url_file: ping\n",
 )
 TIMELINES = (
     "timeline: t\ntitle: T\nmilestones: []\n",

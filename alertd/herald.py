@@ -1,0 +1,96 @@
+"""What a daemon says of itself: to its operator, in the ledger, to systemd, and of the other nodes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from alertd import __version__
+from alertd.core.config import Config
+from alertd.core.ledger import Notice
+from alertd.dispatch import notices
+from alertd.errors import LedgerError
+from alertd.flights import Flights
+from alertd.nodes import Difference, differences
+from alertd.ports import Changes, NodeReport
+from alertd.telemetry import Event
+from alertd.world import World
+
+MAX_LINES = 20
+"""How many problems a notice lists."""
+
+
+class Herald:
+    """Speaks for one daemon.
+
+    Attributes:
+        problems: of the files that it runs on, or would if they had none.
+        differences: in what live nodes differ, as it was seen last.
+    """
+
+    def __init__(self, world: World, flights: Flights) -> None:
+        self.problems: tuple[str, ...] = ()
+        self.differences: tuple[Difference, ...] = ()
+        self._world = world
+        self._flights = flights
+        self._started_at = world.clock.now()
+
+    async def tell_problems(self, config: Config | None, headline: str) -> None:
+        """A notice to the operator that ``config`` names; the same problems make one a day."""
+        if config is None:
+            return
+        now, lines = self._world.clock.now(), self.problems[:MAX_LINES]
+        slot = "/".join(("problems", f"{now:%Y-%m-%d}", *lines))
+        notice = Notice(slot=slot, headline=headline, lines=lines)
+        await self._world.ledger.apply(Changes(deliveries=tuple(notices(config, notice, now))))
+
+    async def report(self, config: Config | None, config_id: str, findings: tuple[str, ...]) -> None:
+        """Write down how this node stands, for ``alertd status``."""
+        await self._world.ledger.report(
+            NodeReport(
+                node=self._world.node,
+                version=__version__,
+                started_at=self._started_at,
+                seen_at=self._world.clock.now(),
+                config_id=config_id,
+                problems=self.problems,
+                receivers=tuple(config.receivers) if config else (),
+                findings=findings,
+                paused=self._flights.paused,
+            )
+        )
+
+    async def compare(self) -> None:
+        """Say when live nodes run different things, once for each change of it."""
+        world = self._world
+        found = differences(await world.ledger.nodes(), world.clock.now())
+        for one in found:
+            if one not in self.differences:
+                world.log.warning(Event.NODES_DIFFERED, what=one.what, nodes=str(one))
+        if self.differences and not found:
+            world.log.info(Event.NODES_AGREED)
+        self.differences = found
+
+    async def retire(self) -> None:
+        """Leave the lead to others, and say that this node has ended."""
+        try:
+            await self._world.ledger.retire(self._world.node)
+        except LedgerError as error:
+            self._world.log.error(Event.LEDGER_FAILED, reason=str(error))
+
+    async def status(self, next_at: datetime | None) -> str:
+        """One line for ``systemctl status``."""
+        parts = []
+        coming = await self._world.ledger.coming(1)
+        if coming:
+            parts.append(
+                f"next: {coming[0].milestone} {coming[0].offset} at {coming[0].wake_at:%Y-%m-%d %H:%M}Z"
+            )
+        elif next_at is None:
+            parts.append("nothing to remind of")
+        if self._flights.count:
+            parts.append(f"sending {self._flights.count}")
+        if self._flights.paused:
+            parts.append(f"no answer from {', '.join(self._flights.paused)}")
+        if self.problems:
+            parts.append(f"{len(self.problems)} problems in the files")
+        return "; ".join(parts)

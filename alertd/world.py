@@ -1,0 +1,46 @@
+"""What a daemon is given: its ports, and what it does not know how to make itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from alertd.core.audit import Audit
+from alertd.core.config import Config, Definitions
+from alertd.lead import LEAD_FOR
+from alertd.ports import Clock, Ledger, Notifier
+from alertd.systemd import Systemd
+from alertd.telemetry import Log
+
+FILES_EVERY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What the daemon is given.
+
+    Attributes:
+        load: reads the definition files.
+        signature: changes whenever a definition file does; cheap, asked every two seconds.
+        build: the notifiers of a configuration, by channel.
+        drain_s: how long to wait for sends in flight when told to stop.
+        files_every_s: how often ``signature`` is asked.
+        lead_for: how long a leader that says nothing more is waited for.
+        is_gone: whether another node is known to be dead.
+        beat: tells the dead man's switch how an audit ended; returns why it did not work, or "".
+    """
+
+    ledger: Ledger
+    clock: Clock
+    log: Log
+    load: Callable[[], Definitions]
+    signature: Callable[[], Hashable]
+    build: Callable[[Config], Mapping[str, Notifier]]
+    node: str
+    systemd: Systemd = field(default_factory=Systemd)
+    drain_s: float = 20.0
+    files_every_s: float = FILES_EVERY_S
+    lead_for: timedelta = LEAD_FOR
+    is_gone: Callable[[str], bool] = lambda _node: False
+    beat: Callable[[Config, Audit], Awaitable[str]] | None = None

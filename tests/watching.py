@@ -1,0 +1,80 @@
+"""A watch over a ledger in memory, under a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from alertd.core.audit import Audit
+from alertd.core.config import Config, Definitions, Heartbeat, Timeline
+from alertd.core.ledger import Owed
+from alertd.core.milestone import Milestone
+from alertd.notify.heartbeat import beat
+from alertd.notify.http import HttpClient
+from alertd.ports import Changes
+from alertd.store.memory import MemoryLedger
+from alertd.watch import Watch
+from alertd.world import World
+from tests.contract.samples import NOW, a_record
+from tests.scene import StepClock, a_config, a_log
+
+LIMIT_S = 10
+
+
+class Stage:
+    """``look`` audits; ``events`` is what was logged."""
+
+    def __init__(self, *milestones: Milestone, heartbeat: Heartbeat | None = None) -> None:
+        self.clock = StepClock(NOW)
+        self.ledger = MemoryLedger()
+        self.log, self.events = a_log()
+        self.config: Config = a_config("desk", heartbeat=heartbeat)
+        self.definitions = Definitions(
+            config=self.config,
+            timelines=(Timeline(id="t", title="T", file="milestones/t.yaml", milestones=milestones),),
+        )
+        self.asking = asyncio.Event()
+        self._http = HttpClient()
+        self.asked = 0
+        self.world = self._world()
+        self.watch = Watch(self.world)
+
+    def _world(self) -> World:
+        return World(
+            ledger=self.ledger,
+            clock=self.clock,
+            log=self.log,
+            load=lambda: self.definitions,
+            signature=lambda: None,
+            build=lambda _config: {},
+            node="node",
+            beat=self._beat,
+        )
+
+    async def _beat(self, config: Config, audit: Audit) -> str:
+        assert config.heartbeat is not None
+        self.asked += 1
+        self.asking.set()
+        return await beat(self._http, self.clock, str, config.heartbeat, audit)
+
+    async def look(self) -> None:
+        shut: frozenset[str] = frozenset()
+        await self.watch.look(self.config, self.definitions, {}, planned_at=self.clock.now(), shut=shut)
+
+    async def told(self) -> None:
+        """Until the switch has answered, or has not."""
+        async with asyncio.timeout(LIMIT_S):
+            await self.watch.told()
+
+    async def owe(self, *owed: Owed) -> None:
+        await self.ledger.apply(Changes(records=(a_record(),), owed=owed))
+
+    async def cancel(self, key: str) -> None:
+        await self.ledger.apply(Changes(cancelled=((key, "owed no more"),)))
+
+    def later(self, by: timedelta) -> None:
+        self.clock.advance(self.clock.now() + by)
+
+    async def close(self) -> None:
+        await self.watch.close()
+        await self._http.aclose()
