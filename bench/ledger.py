@@ -1,9 +1,10 @@
-"""Lease and settle on SQLite, each on disk: 200 at a time beside one at a time, and beside many idle rows.
+"""Lease and settle, each on disk: 200 at a time beside one at a time, and beside many idle rows.
 
 ``python -m bench.ledger [ROUNDS]`` prints one line a case: deliveries a second, and the ratio to 200 at a
 time. A look is what every wake-up asks, with nothing due: due and next_wake. The cases take turns in one
 process, so that a slow moment of the machine is in all of them; the median of the rounds counts. Above them
-stands what the disk itself does: appends of 4 KiB with an fsync each.
+stands what the disk itself does: appends of 4 KiB with an fsync each. The same on PostgreSQL, where there is
+a server to start.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from alertd.core.milestone import Claim, Milestone, Source
 from alertd.core.occurrence import Cause, digest
 from alertd.core.policy import Policy
 from alertd.ports import LEASE_FOR, Changes, Ledger, Settlement
-from alertd.store import open_ledger
+from alertd.store import migrate, open_ledger
+from tests.postgres import programs, server
 
 NOW = datetime(2026, 9, 1, 6, tzinfo=UTC)
 WINDOW = "2026-09-01/2026-10-01"
@@ -159,26 +161,40 @@ def folders(*names: str) -> Iterator[list[Path]]:
         yield [Path(root) / name for name in names]
 
 
-async def main(rounds: int) -> None:
-    with folders("empty.db", "idle.db") as (empty_path, idle_path):
-        empty, idle = [await open_ledger(f"sqlite:///{path}") for path in (empty_path, idle_path)]
-        await fill(empty, 0)
-        await fill(idle, IDLE_MILESTONES)
-        rates: dict[str, list[float]] = {}
-        looks: dict[str, list[float]] = {}
-        for number in range(rounds):
-            for group, many in GROUPS.items():
-                rate = await bind_and_settle(empty, group, many, f"{number}/{group}")
-                rates.setdefault(f"{group:>3} at a time", []).append(rate)
-            rate = await bind_and_settle(idle, 200, GROUPS[200], f"{number}/idle")
-            rates.setdefault(f"200 at a time, {IDLE_ROWS}", []).append(rate)
-            looks.setdefault("look", []).append(await look(empty))
-            looks.setdefault(f"look, {IDLE_ROWS}", []).append(await look(idle))
-        await empty.close()
-        await idle.close()
-        print(f"disk: {disk(empty_path.parent):,.0f} appends of 4 KiB a second, an fsync each")
+async def measure(empty_url: str, idle_url: str, rounds: int) -> None:
+    empty, idle = await open_ledger(empty_url), await open_ledger(idle_url)
+    await fill(empty, 0)
+    await fill(idle, IDLE_MILESTONES)
+    rates: dict[str, list[float]] = {}
+    looks: dict[str, list[float]] = {}
+    for number in range(rounds):
+        for group, many in GROUPS.items():
+            rate = await bind_and_settle(empty, group, many, f"{number}/{group}")
+            rates.setdefault(f"{group:>3} at a time", []).append(rate)
+        rate = await bind_and_settle(idle, 200, GROUPS[200], f"{number}/idle")
+        rates.setdefault(f"200 at a time, {IDLE_ROWS}", []).append(rate)
+        looks.setdefault("look", []).append(await look(empty))
+        looks.setdefault(f"look, {IDLE_ROWS}", []).append(await look(idle))
+    await empty.close()
+    await idle.close()
     show(rates)
     show(looks)
+
+
+async def main(rounds: int) -> None:
+    with folders("empty.db", "idle.db") as (empty_path, idle_path):
+        print(f"disk: {disk(empty_path.parent):,.0f} appends of 4 KiB a second, an fsync each")
+        print("SQLite")
+        await measure(f"sqlite:///{empty_path}", f"sqlite:///{idle_path}", rounds)
+    if programs() is None:
+        print("PostgreSQL: no server on this machine")
+        return
+    print("PostgreSQL")
+    with server(settings=()) as made:
+        for name in ("empty", "idle"):
+            made.execute(f"create database {name}")
+            await migrate(made.url(name))
+        await measure(made.url("empty"), made.url("idle"), rounds)
 
 
 def show(rates: dict[str, list[float]]) -> None:
