@@ -13,7 +13,7 @@ METADATA := pyproject.toml alertd/__init__.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint format types imports demo bench dist lock clean
+.PHONY: help run test torture check lint format types imports demo bench dist lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name what; \
@@ -25,6 +25,10 @@ run: $(VENV)/.run ## set up what is needed and start the daemon on config/
 test: $(VENV)/.dev ## set up what is needed and run the tests
 	@sh tools/get-postgres $(VENV)
 	@$(BIN)/python -m pytest $(ARGS)
+
+torture: $(VENV)/.dev ## kill, stall, fill and cut off the real thing; ONLY=name ROUNDS=n SEED=text KEEP=folder
+	@sh tools/get-postgres $(VENV)
+	@$(BIN)/python -m tests.torture --only '$(ONLY)' --rounds '$(or $(ROUNDS),0)' --seed '$(or $(SEED),2026)' --keep '$(KEEP)' $(ARGS)
 
 check: lint types imports ## everything that reads the code without running it
 

@@ -1,0 +1,88 @@
+"""The real ``alertd``, as its command line starts it, on a leash and with what a scenario changes around it.
+
+    TORTURE_LEASE_S=4 python -m tests.torture.node run --config ... --database ...
+
+Nobody else can set these, so they are no settings of alertd:
+
+``TORTURE_LEASE_S``   how long a delivery is taken for, and with it the longest that one send may take
+``TORTURE_NAMES``     a file that answers for DNS, see :class:`Names`
+``TORTURE_MODES``     obey the modes of files, also as root
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tests.torture.leash import die_with_parent, obey_modes
+
+SEND_SHARE = 0.4
+"""The longest send as a part of a lease: 120 s of five minutes."""
+
+BLOCKED_S = 8.0
+"""How long a resolver takes that does not answer."""
+
+
+class Names:
+    """What ``getaddrinfo`` says, from a file with lines such as ``a.example again``, read at each question.
+
+    ``again``: a temporary failure; ``none``: no such name; ``blocks``: no answer for a long time, and then a
+    temporary failure; anything else is the address. What the file does not name is asked as ever.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._asked = socket.getaddrinfo
+
+    def getaddrinfo(self, host: Any, *arguments: Any, **named: Any) -> Any:
+        if named.get("flags", 0) & socket.AI_NUMERICHOST:
+            # Whether it is a spelling of an address is no question to a name server.
+            return self._asked(host, *arguments, **named)
+        known = dict(line.split() for line in self._file.read_text().splitlines())
+        match known.get(host):
+            case None:
+                return self._asked(host, *arguments, **named)
+            case "again":
+                raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+            case "none":
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            case "blocks":
+                threading.Event().wait(BLOCKED_S)
+                raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+            case address:
+                return self._asked(address, *arguments, **named)
+
+
+def put(module: ModuleType, name: str, value: object) -> None:
+    """Replace a constant; one that is not there any more would make the scenario another than it says."""
+    if name not in vars(module):
+        raise SystemExit(f"{module.__name__} has no {name}: tests/torture/node.py is out of date")
+    setattr(module, name, value)
+
+
+def main() -> None:
+    die_with_parent()
+    if os.environ.get("TORTURE_MODES"):
+        obey_modes()
+    names = os.environ.get("TORTURE_NAMES")
+    if names:
+        put(socket, "getaddrinfo", Names(Path(names)).getaddrinfo)
+    lease_s = float(os.environ.get("TORTURE_LEASE_S", "0"))
+    if lease_s:
+        from alertd import dispatch, flights
+
+        put(dispatch, "LEASE_FOR", timedelta(seconds=lease_s))
+        put(flights, "SEND_LIMIT_S", lease_s * SEND_SHARE)
+
+    from alertd.cli import main as alertd
+
+    alertd()
+
+
+if __name__ == "__main__":
+    main()

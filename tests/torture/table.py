@@ -1,0 +1,70 @@
+"""The table in docs/reliability.md, between its markers."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from tests.torture.nodes import ROOT
+from tests.torture.one import Row
+
+BEGIN = "<!-- begin: made by `make torture` -->"
+END = "<!-- end: made by `make torture` -->"
+COLUMNS = (
+    "what was done",
+    "faults",
+    "owed",
+    "accepted",
+    "dead, told",
+    "lost",
+    "early",
+    "copies, and why",
+    "s",
+)
+
+
+def written(page: str, rows: Sequence[Row], seed: str) -> str:
+    """The page with this run's table."""
+    before, found, rest = page.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not found or not ended:
+        raise SystemExit("docs/reliability.md has lost the marks around its table")
+    return f"{before}{BEGIN}\n\n{_table(rows, seed)}\n{END}{after}"
+
+
+def _table(rows: Sequence[Row], seed: str) -> str:
+    lines = [
+        f"Run of {datetime.now(UTC):%Y-%m-%d}, commit `{_commit()}`, seed `{seed}`.",
+        "",
+        f"| scenario | {' | '.join(COLUMNS)} |",
+        f"| --- | {' | '.join('---' for _ in COLUMNS)} |",
+        *(_line(row) for row in rows),
+    ]
+    ran = [row for row in rows if not row.skipped]
+    lines.append("")
+    lines.append(
+        f"{len(ran)} scenarios: {sum(row.owed for row in ran):,} reminders owed, "
+        f"{sum(row.lost for row in ran)} lost, {sum(row.early for row in ran)} early, "
+        f"{sum(row.copies.total() for row in ran)} copies, each explained."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _line(row: Row) -> str:
+    if row.skipped:
+        return f"| `{row.name}` | {row.done} | skipped: {row.skipped} |" + " |" * (len(COLUMNS) - 2)
+    faults = ", ".join(f"{number} {what}" for what, number in row.counted.items())
+    copies = "; ".join(f"{number} {why}" for why, number in sorted(row.copies.items())) or "none"
+    cells = (
+        f"`{row.name}`", row.done, faults, row.owed, row.accepted, row.dead, row.lost, row.early, copies,
+        f"{row.seconds:.0f}",
+    )  # fmt: skip
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
