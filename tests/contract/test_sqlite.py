@@ -6,8 +6,9 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import pytest
@@ -276,25 +277,45 @@ def test_file_that_is_no_database(path: Path) -> None:
     assert path.read_text() == "dear diary, " * 100
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_file_that_may_not_be_written(path: Path) -> None:
+NOBODY = 65_534
+
+
+@contextmanager
+def nobody(folder: str) -> Iterator[None]:
+    """Root may write everywhere: it becomes nobody, whose folder it is, for as long as this lasts."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for one in (folder, *(os.path.join(folder, name) for name in os.listdir(folder))):
+        os.chown(one, NOBODY, -1)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_file_that_may_not_be_written() -> None:
     """The error says who needs which permission."""
-    url = f"sqlite:///{path}"
-    asyncio.run(migrate(url))
-    path.chmod(0o400)
-
-    async def write() -> SqlLedger:
-        ledger = await open_ledger(url)
-        try:
-            await ledger.apply(Changes(history=(an_entry(),)))
-        finally:
-            await ledger.close()
-        return ledger
-
-    text = asyncio.run(refused(write()))
+    # Not in pytest's own folder: that one is for its owner alone.
+    with TemporaryDirectory(prefix="alertd-") as folder:
+        path = Path(folder, "ledger.db")
+        asyncio.run(migrate(f"sqlite:///{path}"))
+        path.chmod(0o400)
+        with nobody(folder):
+            text = asyncio.run(refused(written_to(f"sqlite:///{path}")))
 
     assert str(path) in text
     assert "let the user that alertd runs as write" in text
+
+
+async def written_to(url: str) -> SqlLedger:
+    ledger = await open_ledger(url)
+    try:
+        await ledger.apply(Changes(history=(an_entry(),)))
+    finally:
+        await ledger.close()
+    return ledger
 
 
 async def test_database_that_is_read_only(path: Path) -> None:
