@@ -10,6 +10,7 @@ Rules that hold here:
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import ipaddress
 import re
@@ -199,7 +200,10 @@ class _Session:
         return f"{self._where} cannot be used: {why}"
 
     def _quoted(self, text: str) -> str:
-        return quote(text, (self._password, self._smtp.username))
+        user, password = self._smtp.username, self._password
+        # As it is, and as AUTH PLAIN and AUTH LOGIN say it.
+        said = (base64.b64encode(one.encode()).decode() for one in (f"\0{user}\0{password}", password, user))
+        return quote(text, (password, user, *said))
 
 
 def _is_this_machine(host: str) -> bool:

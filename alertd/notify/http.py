@@ -31,6 +31,7 @@ from alertd.notify.failure import why_unreachable
 from alertd.notify.pools import Pools
 from alertd.notify.redact import origin, secrets_in
 from alertd.notify.tls import SYSTEM, Tls, TlsUnusable, make_context
+from alertd.notify.url import without_login
 
 if TYPE_CHECKING:
     import aiohttp
@@ -117,7 +118,7 @@ class HttpClient:
         """Send one POST and read the answer.
 
         Args:
-            url: absolute, http or https.
+            url: absolute, http or https; its user and password are sent as a header unless one is given.
             headers: no names or values with line breaks.
             timeout_s: for all of it, in seconds.
             hidden: secrets in the request that an answer may echo; the URL's own are hidden anyway.
@@ -128,12 +129,17 @@ class HttpClient:
             begun to be written, so that it may have been acted upon. ``Rejected`` for what is no URL, and for
             one that holds an address which may not be connected to.
         """
+        try:
+            place, login = without_login(url)
+        except ValueError:
+            return Rejected(reason=f"{origin(url)} is not a URL that can be posted to")
+        concealed = (*secrets_in(url), *hidden, *login.get("authorization", "").split())
+        given = {**login, **{name.lower(): value for name, value in headers.items()}}
         progress = _Progress()
         token = _progress.set(progress)
-        concealed = (*secrets_in(url), *hidden)
         try:
             async with self._pools.client(tls, self.egress.network) as client:
-                request = partial(client.build_request, "POST", url, content=content, headers=dict(headers))
+                request = partial(client.build_request, "POST", place, content=content, headers=given)
                 return await _exchange(
                     client, request, progress, url=url, timeout_s=timeout_s, hidden=concealed
                 )

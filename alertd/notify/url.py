@@ -1,9 +1,10 @@
-"""Says whether a text is a URL that may be posted to."""
+"""Says whether a text is a URL that may be posted to, and takes the password out of one."""
 
 from __future__ import annotations
 
+import base64
 import re
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 MAX_URL = 2_000
 
@@ -25,3 +26,18 @@ def check_url(url: str) -> None:
         usable = False
     if not usable:
         raise ValueError("is not an http or https URL with a host")
+
+
+def without_login(url: str) -> tuple[str, dict[str, str]]:
+    """The URL without user and password, and the header that says them instead (RFC 7617).
+
+    Raises:
+        ValueError: it is no URL.
+    """
+    parts = urlsplit(url)
+    login, at, place = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    user, _, password = login.partition(":")
+    encoded = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode("ascii")
+    return urlunsplit(parts._replace(netloc=place)), {"authorization": f"Basic {encoded}"}

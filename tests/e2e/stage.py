@@ -201,6 +201,13 @@ class Stage:
         assert inner.returncode == status, (out, err)
         return out.decode()
 
+    async def said(self, *arguments: str) -> bytes:
+        """What another process of ``alertd`` prints, in whatever way it ends."""
+        inner = await self._execute(*arguments)
+        async with asyncio.timeout(LIMIT_S):
+            out, err = await inner.communicate()
+        return out + err
+
     async def _execute(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
         here = ("--config", str(self.config), "--database", self.database)
         return await asyncio.create_subprocess_exec(

@@ -74,6 +74,31 @@ async def test_connections_are_kept_and_cookies_are_not() -> None:
     assert not any("cookie" in one.headers for one in sink.requests)
 
 
+@pytest.mark.parametrize(
+    ("login", "headers", "expected"),
+    [
+        ("user:secret", {}, "Basic dXNlcjpzZWNyZXQ="),
+        # As it is written in a URL.
+        ("user:p%40ss%3A", {}, "Basic dXNlcjpwQHNzOg=="),
+        ("us%zzer", {}, "Basic dXMlenplcjo="),
+        ("größe:x", {}, "Basic Z3LDtsOfZTp4"),
+        # Who says otherwise is listened to.
+        ("user:secret", {"Authorization": "Bearer abc"}, "Bearer abc"),
+    ],
+)
+async def test_a_login_in_the_url_is_sent_as_a_header(
+    login: str, headers: dict[str, str], expected: str
+) -> None:
+    client = HttpClient()
+    async with HttpSink() as sink:
+        answer = await client.post(sink.url.replace("//", f"//{login}@") + "/x", b"{}", headers)
+        await client.aclose()
+
+    assert isinstance(answer, Reply)
+    assert sink.requests[0].headers["authorization"] == expected
+    assert sink.requests[0].path == "/x"
+
+
 async def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
