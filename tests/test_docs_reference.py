@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,6 +21,8 @@ from alertd.core.matcher import MatchOp
 from alertd.core.message import Kind, Tone
 from alertd.core.milestone import Claim as MilestoneClaim
 from alertd.core.milestone import Milestone, Rank, State
+from alertd.core.network import TABLE as NETWORKS
+from alertd.core.network import row_of
 from alertd.core.occurrence import Cause, occurrences
 from alertd.core.policy import Policy
 from alertd.core.standing import ActionKind
@@ -48,7 +51,12 @@ CONFIG_HEADINGS = {
     "receiver": "A receiver",
     "notifier": "A notifier",
     "smtp": "The mail relay",
+    "network": "The network",
 }
+FORMS = (
+    "IPv4-compatible", "IPv4-mapped", "IPv4-translated", "NAT64", "NAT64 of a network of its own", "Teredo",
+    "6to4",
+)  # fmt: skip
 TIMELINE_HEADINGS = {
     "timeline": "A timeline",
     "milestone": "A milestone",
@@ -106,6 +114,21 @@ def test_every_key_of_a_timeline_file_is_documented(shape: Shape) -> None:
     assert sorted(code for row in table.rows for code in codes(row[0])) == sorted(shape.keys)
     needed = {codes(row[0])[0] for row in table.rows if row[1] == "yes"}
     assert needed == {name for name, key in shape.keys.items() if key.required}
+
+
+@pytest.mark.parametrize("heading", ["Always refused", "Internal", "Public", "Forms of IPv4 addresses"])
+def test_every_network_is_documented_as_it_is_judged(heading: str) -> None:
+    (table,) = tables(section("network.md", heading))
+    (tier,) = {row_of(ip_network(codes(row[0])[0])).tier for row in table.rows[:1]}
+    forms = heading.startswith("Forms")
+
+    told = {(codes(block)[0], words, why) for block, words, why in table.rows}
+
+    assert told == {
+        (str(row.block), row.words, row.why)
+        for row in NETWORKS
+        if (row.words in FORMS if forms else row.tier is tier and row.words not in FORMS)
+    }
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
