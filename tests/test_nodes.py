@@ -180,13 +180,13 @@ async def test_nodes_that_differ_are_told_of_once(ledger: Ledger) -> None:
     await daemon.start()
     await other.start()
     await chores(daemon, "report")
-    agreed = daemon.differences
+    agreed = daemon._herald.differences
 
     second.digest = "another"
     await other.reload()
     for _ in range(3):
         await chores(daemon, "report")
-    differed = daemon.differences
+    differed = daemon._herald.differences
     second.digest = "d"
     await other.reload()
     await chores(daemon, "report")
