@@ -37,7 +37,7 @@ class LiveDaemon(Daemon):
         reconcile_at = loop.time() + reconcile_every_s
         while not self._stopping:
             if loop.time() >= reconcile_at:
-                self._wanted |= {"reconcile", "report"}
+                self._wanted |= {"lead", "reconcile", "report"}
                 reconcile_at = loop.time() + reconcile_every_s
             next_at = await self._look(_TIMERS)
             await self._until(next_at, reconcile_at - loop.time())
@@ -63,6 +63,10 @@ class LiveDaemon(Daemon):
 
     def tasks(self) -> list[asyncio.Task[None]]:
         return list(self._flights._tasks)
+
+    @property
+    def leads(self) -> bool:
+        return self._lead.held
 
     @property
     def in_flight(self) -> int:
@@ -137,6 +141,7 @@ class Node:
             return
         self.say("killed")
         self.observer.died(self)
+        self.world.rouse()
         daemon, main = self.daemon, self._main
         self.daemon = self._main = None
         self._frozen_until_s = 0.0
@@ -191,6 +196,7 @@ class Node:
             signature=lambda: self.world.version,
             build=self._build,
             node=f"{self.name}:{life}",
+            is_gone=lambda other: other.startswith(f"{self.name}:") and other != f"{self.name}:{life}",
         )
 
     def _load(self) -> Definitions:
@@ -200,6 +206,12 @@ class Node:
     def _build(self, _config: Config) -> dict[str, Notifier]:
         made = {channel: SimNotifier(self, channel) for channels in CHANNELS.values() for channel in channels}
         return {channel: self.world.parts.notifier(one) for channel, one in made.items()}
+
+    def is_leading(self, name: str) -> bool:
+        """Whether the daemon of that name runs here, thinks that it leads, and could say so."""
+        frozen = self._frozen_until_s > self.world.loop.time()
+        here = name == f"{self.name}:{self.life}" and self._main is not None and not frozen
+        return here and self.daemon is not None and self.daemon.leads
 
     # -- the moment
 
@@ -223,6 +235,7 @@ class Node:
         for_s = self.dice.stall_s()
         self.say("frozen", f"for {for_s:.0f} s")
         self._frozen_until_s = asyncio.get_running_loop().time() + for_s
+        self.world.rouse()
 
     def thaw(self) -> None:
         self._frozen_until_s = 0.0

@@ -67,6 +67,7 @@ class SimWorld:
         self.nodes = [
             Node(f"n{number}", self, Dice(seed, f"n{number}", profile)) for number in range(1, profile.nodes + 1)
         ]
+        self.ledger.renews = lambda name: any(node.is_leading(name) for node in self.nodes)
         self.script = Script(self)
 
     def now(self) -> datetime:
@@ -87,6 +88,7 @@ class SimWorld:
         self.facts.disk.append((self.now(), files))
         self.trace.add("files", "written", what)
         self.notice_files()
+        self.rouse()
 
     def notice_files(self) -> None:
         for node in self.nodes:
@@ -100,6 +102,13 @@ class SimWorld:
             if node is not writer and node.daemon is not None:
                 asks_s = 60.0 if self.random.random() < 0.1 else 1.0
                 self.later(self.random.uniform(0.0, asks_s), node.hear if asks_s == 1.0 else node.ask)
+
+    def rouse(self) -> None:
+        """Nodes ask every few seconds who leads. Here they do when that can have changed, and for a while after."""
+        for node in self.nodes if len(self.nodes) > 1 else ():
+            for after_s in (6.0, 18.0, 45.0, 450.0, 5400.0):
+                asks_s = after_s * self.random.uniform(0.8, 1.2)
+                self.later(asks_s, lambda node=node: node.poke("lead"))  # type: ignore[misc]
 
     async def play(self) -> None:
         for node in self.nodes:
