@@ -128,7 +128,13 @@ def test_expectations_are_those_of_the_issue() -> None:
 async def test_make_run_is_this() -> None:
     """`make run` ends in the very command that these tests start."""
     made = await asyncio.create_subprocess_exec(
-        "make", "--dry-run", "run", cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        "make",
+        "--no-print-directory",
+        "--dry-run",
+        "run",
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     out, _ = await asyncio.wait_for(made.communicate(), 10)
 
