@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from tests.torture.faults import Fault, Kind
 from tests.torture.ledger import Books
+from tests.torture.node import SEND_SHARE
 from tests.torture.receipts import Receipt
 
 CLOCK_S = 0.001
@@ -184,8 +185,10 @@ def explained(before: Receipt, after: Receipt, evidence: Evidence) -> str | None
             fault.begins - SETTLED_S <= before.at <= fault.ends + lasts + NOTICED_S
             and after.at >= fault.begins - NOTICED_S
         )
-        # Whoever takes it again has waited for the lease to run out; a failover may have lost the lease too.
-        waited = fault.kind is Kind.FAILOVER or after.at - before.at >= evidence.lease_s - NOTICED_S
+        # Whoever takes it again has waited for the lease to run out, and that was not older when it was sent
+        # than it may be. A failover may have lost the lease too.
+        waits_s = evidence.lease_s * SEND_SHARE - NOTICED_S / 2
+        waited = fault.kind is Kind.FAILOVER or after.at - before.at >= waits_s
         if in_time and waited:
             return fault.kind.value
     return None

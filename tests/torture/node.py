@@ -74,10 +74,12 @@ def main() -> None:
         put(socket, "getaddrinfo", Names(Path(names)).getaddrinfo)
     lease_s = float(os.environ.get("TORTURE_LEASE_S", "0"))
     if lease_s:
-        from alertd import dispatch, flights
+        from alertd import auditor, dispatch, flights
 
-        put(dispatch, "LEASE_FOR", timedelta(seconds=lease_s))
+        for module in (auditor, dispatch):
+            put(module, "LEASE_FOR", timedelta(seconds=lease_s))
         put(flights, "SEND_LIMIT_S", lease_s * SEND_SHARE)
+        put(flights, "LEAVES_WITHIN", timedelta(seconds=lease_s * (1 - SEND_SHARE)))
 
     from alertd.cli import main as alertd
 

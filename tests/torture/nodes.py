@@ -88,7 +88,8 @@ class Node:
         await self._bell.within(20.0, lambda: len(self.statuses) > index, self._story)
 
     async def stop(self) -> int:
-        """SIGTERM, and the status it ends with; what does not end by itself is killed, and fails."""
+        """SIGTERM once it is ready, and the status it ends with; one that does not end by itself fails."""
+        await self.ready(STOP_LIMIT_S)
         self._stopping = True
         self.signal(signal.SIGTERM)
         if self._supervisor is not None:

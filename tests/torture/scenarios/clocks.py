@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from tests.torture import promised
-from tests.torture.arena import Arena, Size
+from tests.torture.arena import LONG_LEASE_S, Arena, Size
 from tests.torture.receipts import now_s
 
 STEP_S = 1800
@@ -25,6 +25,7 @@ def missing() -> str:
 
 async def jumps(arena: Arena, size: Size) -> None:
     """The wall clock of the machine steps forward half an hour and back ten minutes, again and again."""
+    arena.lease_s = LONG_LEASE_S
     step = arena.folder / "step"
     _set(arena, step, 0)
     arena.configure()
