@@ -6,9 +6,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import pytest
@@ -22,6 +21,7 @@ from alertd.store.database import Database, open_database
 from alertd.store.sql import SqlLedger
 from alertd.store.upgrade import ensure_schema
 from tests.contract.samples import HOUR, NOW, a_delivery, a_record, an_entry, an_owed, fill, take
+from tests.nobody import a_folder, nobody
 
 CHILD = Path(__file__).with_name("settling_child.py")
 ROOT = Path(__file__).parents[2]
@@ -277,29 +277,10 @@ def test_file_that_is_no_database(path: Path) -> None:
     assert path.read_text() == "dear diary, " * 100
 
 
-NOBODY = 65_534
-
-
-@contextmanager
-def nobody(folder: str) -> Iterator[None]:
-    """Root may write everywhere: it becomes nobody, whose folder it is, for as long as this lasts."""
-    if os.geteuid() != 0:
-        yield
-        return
-    for one in (folder, *(os.path.join(folder, name) for name in os.listdir(folder))):
-        os.chown(one, NOBODY, -1)
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 def test_file_that_may_not_be_written() -> None:
     """The error says who needs which permission."""
-    # Not in pytest's own folder: that one is for its owner alone.
-    with TemporaryDirectory(prefix="alertd-") as folder:
-        path = Path(folder, "ledger.db")
+    with a_folder() as folder:
+        path = folder / "ledger.db"
         asyncio.run(migrate(f"sqlite:///{path}"))
         path.chmod(0o400)
         with nobody(folder):
