@@ -24,15 +24,12 @@ from tests.torture.leash import die_with_parent, obey_modes
 SEND_SHARE = 0.4
 """The longest send as a part of a lease: 120 s of five minutes."""
 
-BLOCKED_S = 8.0
-"""How long a resolver takes that does not answer."""
-
 
 class Names:
-    """What ``getaddrinfo`` says, from a file with lines such as ``a.example again``, read at each question.
+    """What ``getaddrinfo`` says, from a file with lines such as ``a.example again``, read each time.
 
-    ``again``: a temporary failure; ``none``: no such name; ``blocks``: no answer for a long time, and then a
-    temporary failure; anything else is the address. What the file does not name is asked as ever.
+    ``again``: a temporary failure; ``none``: no such name; ``blocks/SECONDS``: no answer for so long, and then
+    a temporary failure; anything else is the address. What the file does not name is asked as ever.
     """
 
     def __init__(self, file: Path) -> None:
@@ -51,8 +48,8 @@ class Names:
                 raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
             case "none":
                 raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-            case "blocks":
-                threading.Event().wait(BLOCKED_S)
+            case answer if answer.startswith("blocks/"):
+                threading.Event().wait(float(answer.partition("/")[2]))
                 raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
             case address:
                 return self._asked(address, *arguments, **named)

@@ -120,7 +120,7 @@ async def dns(arena: Arena, size: Size) -> None:
         BAD: arena.hook(BAD, f"http://bad.example:{port}"),
         FAIR: arena.hook(FAIR, f"http://fair.example:{port}"),
     })  # fmt: skip
-    answers = ("again", "none", "blocks")
+    answers = ("again", "none", f"blocks/{size.fails_s * 2:g}")
     # So that it has to be asked for again and again, and is not told from what was kept of its last answer.
     arena.http.modes[FAIR] = Mode.CLOSES
     # In a whole run for longer than the client keeps what it was told of a name (10 s).
@@ -131,7 +131,7 @@ async def dns(arena: Arena, size: Size) -> None:
     for answer in answers:
         resolve(names, answer)
         arena.count("answers")
-        await arena.passes(blocks_s if answer == "blocks" else size.fails_s)
+        await arena.passes(blocks_s if answer == answers[-1] else size.fails_s)
     resolve(names, "127.0.0.1")
     await arena.finish(PAUSES_S)
     arena.fair(FAIR)
