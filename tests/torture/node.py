@@ -28,7 +28,7 @@ SEND_SHARE = 0.4
 class Names:
     """What ``getaddrinfo`` says, from a file with lines such as ``a.example again``, read each time.
 
-    ``again``: a temporary failure; ``none``: no such name; ``blocks/SECONDS``: no answer for so long, and then
+    ``again``: a temporary failure; ``none``: no such name; ``blocks/SECONDS``: no answer so long, and then
     a temporary failure; anything else is the address. What the file does not name is asked as ever.
     """
 
