@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 
 from tests.torture.arena import Size
-from tests.torture.leash import PARENT, die_with_parent
+from tests.torture.leash import PARENT, die_with_parent, own_mounts
 from tests.torture.nodes import ROOT
 from tests.torture.one import Row, run
 from tests.torture.registry import SCENARIOS, Scenario, named
@@ -33,6 +33,7 @@ def main() -> int:
     given = _arguments()
     if given.inner:
         die_with_parent()
+        own_mounts()
         return _inner(given)
     chosen = [named(given.only)] if given.only else [*SCENARIOS]
     rows = asyncio.run(_all(chosen, given))
