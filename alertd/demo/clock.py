@@ -21,6 +21,10 @@ class VirtualClock:
     def monotonic(self) -> float:
         return self._machine.monotonic() + self._jumped_s
 
+    def machine_s(self) -> float:
+        """Seconds of the machine's own monotonic clock, in which the demo is paced and its costs are told."""
+        return self._machine.monotonic()
+
     def set(self, at: datetime) -> None:
         """Jump forward. Raises ValueError for a jump back: the demo's clock never steps."""
         if at < self._at:

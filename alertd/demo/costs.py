@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from alertd.core.ledger import DeliveryState, Lease
-from alertd.ports import Clock, Ledger, Settlement
+from alertd.demo.clock import VirtualClock
+from alertd.ports import Ledger, Settlement
 
 
 class Stopwatch:
@@ -35,7 +36,7 @@ class Stopwatch:
                     self.send_ms.append(settlement.attempt.took_ms)
 
 
-def timed(ledger: Ledger, clock: Clock, watch: Stopwatch) -> Ledger:
+def timed(ledger: Ledger, clock: VirtualClock, watch: Stopwatch) -> Ledger:
     """``ledger`` itself, with ``watch`` told of leases and settlements."""
     return cast(Ledger, _Timed(ledger, clock, watch))
 
@@ -43,7 +44,7 @@ def timed(ledger: Ledger, clock: Clock, watch: Stopwatch) -> Ledger:
 class _Timed:
     """Passes everything on."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, watch: Stopwatch) -> None:
+    def __init__(self, ledger: Ledger, clock: VirtualClock, watch: Stopwatch) -> None:
         self._ledger = ledger
         self._clock = clock
         self._watch = watch
@@ -52,14 +53,14 @@ class _Timed:
         return getattr(self._ledger, name)
 
     async def lease(self, *args: Any, **named: Any) -> Sequence[Lease]:
-        began = self._clock.monotonic()
+        began = self._clock.machine_s()
         leases = await self._ledger.lease(*args, **named)
         self._watch.leased(leases, began)
         return leases
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
         stale = await self._ledger.settle(settlements)
-        self._watch.settled(settlements, self._clock.monotonic())
+        self._watch.settled(settlements, self._clock.machine_s())
         return stale
 
 

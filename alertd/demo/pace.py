@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from alertd.ports import Clock
+from alertd.demo.clock import VirtualClock
 
 LONGEST_QUIET = timedelta(days=12)
 """A longer time without messages takes no longer than this does."""
@@ -26,7 +26,7 @@ class Pace:
         seconds: for the whole; 0 is as fast as possible.
     """
 
-    def __init__(self, instants: Iterable[datetime], seconds: float, clock: Clock) -> None:
+    def __init__(self, instants: Iterable[datetime], seconds: float, clock: VirtualClock) -> None:
         self._knots = sorted(set(instants))
         self._weights = [0.0]
         for earlier, later in zip(self._knots, self._knots[1:], strict=False):
@@ -34,7 +34,7 @@ class Pace:
             self._weights.append(self._weights[-1] + quiet.total_seconds())
         self._seconds = seconds
         self._clock = clock
-        self._began = clock.monotonic()
+        self._began = clock.machine_s()
 
     def fraction(self, at: datetime) -> float:
         """From 0 at the first instant to 1 at the last."""
@@ -51,7 +51,7 @@ class Pace:
     async def pass_until(self, now: datetime, then: datetime, show: Callable[[datetime], None]) -> None:
         """Wait for as long as it takes from ``now`` to ``then``, showing the dates that pass."""
         start, end = (self._began + self._seconds * self.fraction(at) for at in (now, then))
-        while (left := end - self._clock.monotonic()) > 0:
+        while (left := end - self._clock.machine_s()) > 0:
             passed = 1.0 - min(1.0, left / max(end - start, FRAME_S))
             show(now + passed * (then - now))
             await _wait(min(left, FRAME_S))
