@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alertd.core.config import Config
 from alertd.core.ledger import Move, Owed, OwedState, Record, Value
 from alertd.core.milestone import Milestone
 from alertd.core.occurrence import Cause, digest, first_instant, labels_of
 from alertd.core.route import group_key, match_routes
+
+BETWEEN = timedelta(seconds=1)
+"""Two moves of one milestone are at least so far apart for one receiver."""
 
 WITHDRAWN = "the milestone was withdrawn"
 """Why what it owed was cancelled; what it owes again when it returns is known by this."""
@@ -48,7 +51,7 @@ def moved_news(record: Record, after: Record, owed: Sequence[Owed], config: Conf
         if _window_ids(before) == _window_ids(after.values):
             continue
         # The damping time runs from the first of several moves: a date that keeps moving is still told.
-        at = since or now + config.damping
+        at = max(since or now + config.damping, _after_last(receiver, owed, now))
         slot = (str(after.revision), *_window_ids(before), "to", *_window_ids(after.values))
         move = Move(before=before, after=after.values)
         made.append(_news(Cause.MOVED, after.id, "/".join(slot), receiver, group, at, move))
@@ -106,12 +109,24 @@ def _known_to(
     if last is None or last.move is None:
         return record.values, None
     if last.state is OwedState.PENDING or _was_withdrawn(last):
-        return last.move.before, last.at
+        # A move that was withdrawn, and undone when it returned, is over: another one begins anew.
+        undone = _window_ids(last.move.before) == _window_ids(record.values)
+        return last.move.before, None if undone else last.at
     if last.state is OwedState.BOUND and last.told_at is None:
         # It may be on its way: when the date is what it was before, nobody knows what has arrived.
         back = _window_ids(last.move.before) == _window_ids(after.values)
         return record.values if back else last.move.before, None
     return record.values, None
+
+
+def _after_last(receiver: str, owed: Iterable[Owed], now: datetime) -> datetime:
+    """Later than what went out last, also when that was by a clock that was ahead: the later move counts."""
+    bound = [
+        one.at + BETWEEN
+        for one in owed
+        if one.cause is Cause.MOVED and one.receiver == receiver and one.state is OwedState.BOUND
+    ]
+    return max(bound, default=now)
 
 
 def _last_move(receiver: str, owed: Iterable[Owed]) -> Owed | None:
