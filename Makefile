@@ -13,7 +13,7 @@ METADATA := pyproject.toml alertd/__init__.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test torture check lint format types imports demo bench dist lock clean
+.PHONY: help run test sim torture check lint format types imports demo bench dist lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name what; \
@@ -25,6 +25,9 @@ run: $(VENV)/.run ## set up what is needed and start the daemon on config/
 test: $(VENV)/.dev ## set up what is needed and run the tests
 	@sh tools/get-postgres $(VENV)
 	@$(BIN)/python -m pytest $(ARGS)
+
+sim: $(VENV)/.dev ## simulate: SEEDS=5000 in all, or PROFILE=name SEED=number for one
+	@$(BIN)/python -m tests.sim --seeds '$(or $(SEEDS),500)' --profile '$(PROFILE)' $(if $(SEED),--seed '$(SEED)')
 
 torture: $(VENV)/.dev ## kill, stall, fill and cut off the real thing; ONLY=name ROUNDS=n SEED=text KEEP=folder
 	@sh tools/get-postgres $(VENV)

@@ -69,6 +69,7 @@ def test_the_page(stage: Staged, columns: int) -> None:
 
 def test_daemons_that_differ_are_something_wrong(stage: Staged) -> None:
     """Which runs what is said, and which of them reconciles; what has stopped is compared with nobody."""
+
     async def write(book: Ledger) -> None:
         for node, version, stopped in (("a", "1.0", False), ("b", "1.1", False), ("c", "0.9", True)):
             one = NodeReport(node=node, version=version, started_at=NOW, seen_at=NOW, stopped=stopped)

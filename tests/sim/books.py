@@ -25,7 +25,9 @@ def states_forward_only(run: Run, oracle: Oracle) -> Iterator[Violation]:
     for one in run.facts.changes:
         allowed = (OWED if one.table == "owed" else DELIVERY).get(one.before, set())
         if one.after not in allowed and one.after != one.before:
-            yield Violation("states_forward_only", f"{one.table} {one.key}: {one.before} -> {one.after}", (one.key,))
+            yield Violation(
+                "states_forward_only", f"{one.table} {one.key}: {one.before} -> {one.after}", (one.key,)
+            )
 
 
 def stale_lease_never_settles(run: Run, oracle: Oracle) -> Iterator[Violation]:
@@ -41,7 +43,9 @@ def stale_lease_never_settles(run: Run, oracle: Oracle) -> Iterator[Violation]:
     for leasing in run.facts.leasings:
         if leasing.fence <= last.get(leasing.delivery, 0):
             yield Violation(
-                "stale_lease_never_settles", f"{leasing.delivery}: fence {leasing.fence} twice", (leasing.delivery,)
+                "stale_lease_never_settles",
+                f"{leasing.delivery}: fence {leasing.fence} twice",
+                (leasing.delivery,),
             )
         last[leasing.delivery] = leasing.fence
 
@@ -67,12 +71,18 @@ def confirmed_survives_crash(run: Run, oracle: Oracle) -> Iterator[Violation]:
         kept = {(one.kind, one.at) for one in oracle.history if one.milestone == milestone}
         for one in sayings:
             if one.confirmed_at and (one.kind, one.said_at) not in kept:
-                yield Violation("confirmed_survives_crash", f"{milestone}: {one.kind} is forgotten", (f"{milestone} ",))
+                yield Violation(
+                    "confirmed_survives_crash", f"{milestone}: {one.kind} is forgotten", (f"{milestone} ",)
+                )
         standing, record = oracle.standing(milestone, 10**9), oracle.records[milestone].standing
         closed = "cancel" if record.cancelled else "done" if record.done_on else ""
         said = (standing.closed, standing.ack.until if standing.ack else None, standing.snoozed_until)
         if said != (closed, record.ack_until, record.snooze_until):
-            yield Violation("confirmed_survives_crash", f"{milestone}: {said}, the ledger has {record}", (f"{milestone} ",))
+            yield Violation(
+                "confirmed_survives_crash",
+                f"{milestone}: {said}, the ledger has {record}",
+                (f"{milestone} ",),
+            )
 
 
 def books_balance(run: Run, oracle: Oracle) -> Iterator[Violation]:
@@ -96,7 +106,8 @@ def books_balance(run: Run, oracle: Oracle) -> Iterator[Violation]:
     unknown = [one for one in oracle.receipts if one.settled != "sent"]
     if len(oracle.receipts) != counted + len(unknown) or counted > in_ledger:
         yield Violation(
-            "books_balance", f"{len(oracle.receipts)} receipts, {counted} sent, {len(unknown)} unknown, {in_ledger} in the ledger"
+            "books_balance",
+            f"{len(oracle.receipts)} receipts, {counted} sent, {len(unknown)} unknown, {in_ledger} in the ledger",
         )
 
 

@@ -91,7 +91,9 @@ class Dice:
         if self.random.random() >= profile.send:
             return SendFault.NONE
         names = [one for one in SendFault if one not in {SendFault.NONE, SendFault.CRASH, SendFault.STALL}]
-        weights = [0.2 if one is SendFault.REJECTED else 0.3 if one is SendFault.RAISES else 1 for one in names]
+        weights = [
+            0.2 if one is SendFault.REJECTED else 0.3 if one is SendFault.RAISES else 1 for one in names
+        ]
         return self.random.choices(names, weights)[0]
 
     def slow_s(self) -> float:

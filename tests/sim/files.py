@@ -31,7 +31,10 @@ from tests.sim.spec import (
     Spec,
 )
 
-SOURCES = (Source(id="minister", who="A. Minister", short="the minister"), Source(id="press", who="The press"))
+SOURCES = (
+    Source(id="minister", who="A. Minister", short="the minister"),
+    Source(id="press", who="The press"),
+)
 WEEKEND = NamedInterval(
     name="weekend",
     intervals=tuple(TimeInterval(weekdays=(parse_weekdays(day),)) for day in ("saturday", "sunday")),

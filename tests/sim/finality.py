@@ -23,19 +23,27 @@ def copies(run: Run, oracle: Oracle) -> Iterator[Violation]:
     ids: dict[tuple[str, str], set[str]] = defaultdict(set)
     for receipt in oracle.receipts:
         for key in receipt.keys:
-            stands_in = bool(oracle.deliveries[receipt.delivery].fallback_for) if receipt.delivery in oracle.deliveries else False
+            stands_in = (
+                bool(oracle.deliveries[receipt.delivery].fallback_for)
+                if receipt.delivery in oracle.deliveries
+                else False
+            )
             if not stands_in:
                 ids[key, receipt.channel].add(receipt.delivery)
     for (_key, channel), names in ids.items():
         if len(names) > 1:
-            yield Violation("copies", f"one occurrence on {channel} under {sorted(names)}", tuple(sorted(names)))
+            yield Violation(
+                "copies", f"one occurrence on {channel} under {sorted(names)}", tuple(sorted(names))
+            )
     for name, receipts in oracle.receipts_of.items():
         sendings = oracle.sendings_of[name]
         allowed = 1 + sum(_is_ambiguous(one, run) for one in sendings)
         if len(receipts) > allowed:
             yield Violation("copies", f"{name} arrived {len(receipts)} times, {allowed} allowed", (name,))
         if len(receipts) > 1 and not run.profile.is_ambiguous:
-            yield Violation("copies", f"{name} arrived {len(receipts)} times, and nothing ever failed", (name,))
+            yield Violation(
+                "copies", f"{name} arrived {len(receipts)} times, and nothing ever failed", (name,)
+            )
         settled = [one.settled_seq for one in sendings if one.settled == "sent"]
         if settled and any(one.seq > min(settled) for one in sendings):
             yield Violation("copies", f"{name} was sent again after it counted as sent", (name,))
@@ -69,7 +77,9 @@ def final_once_confirmed(run: Run, oracle: Oracle) -> Iterator[Violation]:
                 reminder and oracle.is_acked(standing, windows, min(sending.leasing.looked, sending.looked))
             ):
                 yield _late(sending, row, "leased after it was stopped")
-            elif late.closed or (reminder and oracle.is_acked(late, windows, min(sending.at, sending.looked))):
+            elif late.closed or (
+                reminder and oracle.is_acked(late, windows, max(sending.at, sending.looked))
+            ):
                 yield _late(sending, row, "started more than a lease after it was stopped")
 
 
@@ -135,7 +145,9 @@ def _told(
             continue
         if last is not None and last.moved_to == row.moved_to and last.key != row.key:
             if not _was_other(oracle, milestone, last, row):
-                yield Violation("moved", f"{milestone}: {channel} was told of one move twice", (*words, sending.delivery))
+                yield Violation(
+                    "moved", f"{milestone}: {channel} was told of one move twice", (*words, sending.delivery)
+                )
         last, since = row, set()
         last_ids[row.moved_to] = sending.delivery
     now = known[-1]
@@ -151,7 +163,9 @@ def _told(
     stale = last is not None and last.moved_to != windows
     if (wrong or stale) and not _excused(milestone, channel, run, oracle):
         knows = sorted(last.moved_to) if last and stale else sorted(wrong)
-        yield Violation("moved", f"{milestone}: {channel} still believes {knows}, it is {sorted(windows)}", words)
+        yield Violation(
+            "moved", f"{milestone}: {channel} still believes {knows}, it is {sorted(windows)}", words
+        )
 
 
 def _was_other(oracle: Oracle, milestone: str, first: Row, second: Row) -> bool:
@@ -192,7 +206,9 @@ def clock_steps_repeat_nothing(run: Run, oracle: Oracle) -> Iterator[Violation]:
         if sum(one.state == "bound" for one in verdicts) > 1:
             row = run.facts.rows[key]
             yield Violation(
-                "clock_steps_repeat_nothing", f"{row.milestone} {row.offset} was bound twice", (f"{row.milestone} ",)
+                "clock_steps_repeat_nothing",
+                f"{row.milestone} {row.offset} was bound twice",
+                (f"{row.milestone} ",),
             )
 
 

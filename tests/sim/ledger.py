@@ -52,5 +52,3 @@ class SimLedger(MemoryLedger):
             for name, hold in self._holds.items():
                 if hold.until is not None:
                     self._holds[name] = replace(hold, until=hold.until + by)
-
-

@@ -40,7 +40,12 @@ class LiveDaemon(Daemon):
                 self._wanted |= {"lead", "reconcile", "report"}
                 reconcile_at = loop.time() + reconcile_every_s
             next_at = await self._look(_TIMERS)
-            await self._until(next_at, reconcile_at - loop.time())
+            longest_s = reconcile_at - loop.time()
+            if self._world.signature() != self._files:
+                # It asks every two seconds; here, while there is something to find.
+                self._wanted.add("files")
+                longest_s = min(longest_s, self._world.files_every_s)
+            await self._until(next_at, longest_s)
         await self._flights.drain(self._world.drain_s)
 
     async def _until(self, next_at: datetime | None, longest_s: float) -> None:
@@ -49,6 +54,10 @@ class LiveDaemon(Daemon):
         if next_at is not None:
             soonest = now + SOON if next_at <= self._looked_at else now
             wait_s = min(wait_s, (max(next_at, soonest) - now).total_seconds())
+        if self._world.signature() != self._files:
+            # The real one asks every two seconds; here it does while there is something to see.
+            self._wanted.add("files")
+            wait_s = min(wait_s, 2.0)
         try:
             async with asyncio.timeout(max(0.001, wait_s)):
                 await self._wake.wait()
@@ -93,7 +102,9 @@ class NodeLog:
         error = facts.get("exc_info")
         if error is not None and not isinstance(error, (SimulatedBug, AlertdError)):
             self._node.observer.surprise(self._node, error)
-        name = facts.get("delivery") or facts.get("key") or facts.get("milestone") or facts.get("reason") or ""
+        name = (
+            facts.get("delivery") or facts.get("key") or facts.get("milestone") or facts.get("reason") or ""
+        )
         self._node.say("log", f"{event} {name}".rstrip())
 
     debug = info = warning = error = critical = _write

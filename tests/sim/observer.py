@@ -87,7 +87,9 @@ class Observer:
                 cause=one.cause.value,
                 offset=one.offset,
                 window=window,
-                moved_from=frozenset(value.window_id for value in one.move.before) if one.move else frozenset(),
+                moved_from=frozenset(value.window_id for value in one.move.before)
+                if one.move
+                else frozenset(),
                 moved_to=frozenset(value.window_id for value in one.move.after) if one.move else frozenset(),
             )
         gone = {one.id for one in changes.records if one.withdrawn}
@@ -206,7 +208,12 @@ class Observer:
     def _note(self, table: str, key: str, before: str, after: OwedState | DeliveryState) -> None:
         self.facts.changes.append(
             Change(
-                seq=self._seq, at=self._world.now(), table=table, key=key, before=str(before), after=after.value
+                seq=self._seq,
+                at=self._world.now(),
+                table=table,
+                key=key,
+                before=str(before),
+                after=after.value,
             )
         )
 
@@ -235,7 +242,9 @@ class Observer:
     def arrived(self, sending: Sending) -> None:
         sending.accepted_at = self._world.now()
         sending.accepted_seq = self.next()
-        self._world.trace.add("sink", "accepted", f"{sending.channel} {sending.delivery} {self.words(sending)}")
+        self._world.trace.add(
+            "sink", "accepted", f"{sending.channel} {sending.delivery} {self.words(sending)}"
+        )
 
     def later(self, after_s: float, sending: Sending) -> None:
         self._world.later(after_s, lambda: self.arrived(sending))

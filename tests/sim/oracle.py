@@ -65,7 +65,9 @@ class Expected:
         return (f"{self.milestone} ",)
 
     def __str__(self) -> str:
-        return f"{self.milestone} {self.rung.offset} of {self.rung.window} for {self.receiver}, due {self.due}"
+        return (
+            f"{self.milestone} {self.rung.offset} of {self.rung.window} for {self.receiver}, due {self.due}"
+        )
 
 
 class Oracle:
@@ -239,7 +241,9 @@ class Oracle:
                 over_at = known[place + 1].at if place + 1 < len(known) else until
                 before = known[place - 1].spec if place else None
                 if one.spec is not None:
-                    yield from self._of_adoption(milestone, one, one.spec, before, min(over_at, until), place == 0)
+                    yield from self._of_adoption(
+                        milestone, one, one.spec, before, min(over_at, until), place == 0
+                    )
 
     def _of_adoption(
         self,

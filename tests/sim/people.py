@@ -51,9 +51,12 @@ class Person:
         if not world.files.specs:
             return
         name = luck.choice(world.files.specs).id
-        kinds = [ActionKind.ACK] * 3 + [ActionKind.SNOOZE] * 3 + [ActionKind.DONE, ActionKind.CANCEL] + [
-            ActionKind.REOPEN
-        ] * 3
+        kinds = (
+            [ActionKind.ACK] * 3
+            + [ActionKind.SNOOZE] * 3
+            + [ActionKind.DONE, ActionKind.CANCEL]
+            + [ActionKind.REOPEN] * 3
+        )
         kind = luck.choice(kinds)
         await self._until_confirmed(self._action(kind, name))
         if kind in {ActionKind.DONE, ActionKind.CANCEL} and luck.random() < 0.6:

@@ -64,6 +64,8 @@ class NodeLedger:
                 await asyncio.sleep(node.dice.slow_s())
             case StoreFault.FAILS_BEFORE:
                 raise LedgerUnavailable(f"simulated: {name} was not done")
+            case _:
+                pass
         await node.gate()
         node.observer.asked(node, name, args)
         self._ledger.off = node.clock.off if node.is_one_of_many else timedelta()
@@ -78,6 +80,8 @@ class NodeLedger:
                 await asyncio.sleep(node.dice.slow_s())
             case StoreFault.FAILS_AFTER:
                 raise LedgerUnavailable(f"simulated: the connection broke when {name} was committed")
+            case _:
+                pass
         await node.moment()
         return result
 
@@ -130,6 +134,8 @@ class SimNotifier:
                 node.crash()
             case SendFault.SLOW:
                 await asyncio.sleep(dice.random.uniform(5.0, 110.0))
+            case _:
+                pass
         arrive(sending)
         match fault:
             case SendFault.ANSWER_LOST:
@@ -143,6 +149,8 @@ class SimNotifier:
                 node.crash()
             case SendFault.STALL:
                 node.stall()
+            case _:
+                pass
         await asyncio.sleep(MOMENT_S * dice.random.random())
         await node.gate()
         return Sent(state={name: {"id": sending.delivery} for name in node.observer.milestones(sending)})

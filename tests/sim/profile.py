@@ -63,7 +63,15 @@ PROFILES: dict[str, Profile] = {
         Profile(name="moving", days=150, edits=14, people=10),
         Profile(name="muted", days=150, edits=8, people=10, rules=Rules(mute_weekends=True)),
         Profile(
-            name="faulty", store=0.02, crash=0.003, send=0.3, edits=4, people=4, kills=2, outages=1, silences=2
+            name="faulty",
+            store=0.02,
+            crash=0.003,
+            send=0.3,
+            edits=4,
+            people=4,
+            kills=2,
+            outages=1,
+            silences=2,
         ),
         Profile(
             name="violent",

@@ -64,7 +64,7 @@ class Script:
             node = self._luck.choice(world.nodes)
             world.at(self._moment(), lambda node=node: self._kill([node]))  # type: ignore[misc]
         for _ in range(profile.outages):
-            world.at(self._moment(), lambda: self._kill(world.nodes))
+            world.at(self._moment(), lambda: self._kill(list[object](world.nodes)))
         for _ in range(profile.silences):
             world.at(self._moment(), self._silence)
         for _ in range(profile.steps):
@@ -130,7 +130,9 @@ class Script:
 
     def _zone(self, spec: Spec) -> None:
         if spec.zone == "Asia/Baghdad":
-            self._write(replace(spec, shift_min=0 if spec.shift_min else self._luck.choice((-60, 60, 30))), "tzdata")
+            self._write(
+                replace(spec, shift_min=0 if spec.shift_min else self._luck.choice((-60, 60, 30))), "tzdata"
+            )
 
     def _route(self, _spec: Spec) -> None:
         files = self._world.files
@@ -140,7 +142,9 @@ class Script:
     def _half_write(self, spec: Spec) -> None:
         """An editor that takes its time: the file cannot be read until it is whole."""
         world = self._world
-        world.write(replace(world.files, broken=world.files.broken | {spec.timeline}), f"{spec.timeline} half written")
+        world.write(
+            replace(world.files, broken=world.files.broken | {spec.timeline}), f"{spec.timeline} half written"
+        )
         world.later(self._luck.choice((0.5, 1.5, 8.0)), lambda: self._mend(spec))
         self._move(spec)
 

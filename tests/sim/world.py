@@ -65,7 +65,8 @@ class SimWorld:
         self.observer = Observer(self, self.facts)
         self.reconcile_every_s = self.random.choice((1, 3, 10)) * 86_400.0
         self.nodes = [
-            Node(f"n{number}", self, Dice(seed, f"n{number}", profile)) for number in range(1, profile.nodes + 1)
+            Node(f"n{number}", self, Dice(seed, f"n{number}", profile))
+            for number in range(1, profile.nodes + 1)
         ]
         self.ledger.renews = lambda name: any(node.is_leading(name) for node in self.nodes)
         self.script = Script(self)
@@ -92,9 +93,7 @@ class SimWorld:
 
     def notice_files(self) -> None:
         for node in self.nodes:
-            first_s = self.random.uniform(0.1, 2.0)
-            for after_s in (first_s, first_s + 2.0, first_s + 4.0):
-                self.later(after_s, lambda node=node: node.poke("files"))  # type: ignore[misc]
+            self.later(self.random.uniform(0.1, 2.0), lambda node=node: node.poke("files"))  # type: ignore[misc]
 
     def tell_others(self, writer: object) -> None:
         """Each other node hears soon that something was written; now and then only when it asks by itself."""

@@ -204,8 +204,9 @@ class Arena:
 
         Whether that came in time or not, the verdict says what is missing.
         """
-        last = max(self.owed().values()) + limit_s - now_s()
-        await self.bell.happens(max(last, limit_s), self._is_all_seen_to)
+        ahead = self.ahead[-1][1] if self.ahead else 0.0
+        due_in_s = max(self.owed().values()) - ahead - now_s()
+        await self.bell.happens(max(due_in_s, 0.0) + limit_s, self._is_all_seen_to)
 
     def _is_all_seen_to(self) -> bool:
         # The sinks first: that costs less than asking the ledger each time.
