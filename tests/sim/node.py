@@ -40,12 +40,7 @@ class LiveDaemon(Daemon):
                 self._wanted |= {"lead", "reconcile", "report"}
                 reconcile_at = loop.time() + reconcile_every_s
             next_at = await self._look(_TIMERS)
-            longest_s = reconcile_at - loop.time()
-            if self._world.signature() != self._files:
-                # It asks every two seconds; here, while there is something to find.
-                self._wanted.add("files")
-                longest_s = min(longest_s, self._world.files_every_s)
-            await self._until(next_at, longest_s)
+            await self._until(next_at, reconcile_at - loop.time())
         await self._flights.drain(self._world.drain_s)
 
     async def _until(self, next_at: datetime | None, longest_s: float) -> None:
