@@ -153,7 +153,7 @@ class Daemon:
             bound = await dispatcher.bind(now)
             more = bound.more
             log_bound(self._world.log, bound)
-        await self._flights.take_off(dispatcher, now)
+        await self._flights.take_off(dispatcher)
         return await self.next_at(now)
 
     async def next_at(self, now: datetime) -> datetime | None:

@@ -31,6 +31,9 @@ many others hang, nobody is kept waiting by them."""
 PER_CHANNEL = 8
 """In flight for one channel, so that one that hangs holds only its own places."""
 
+MAX_ROUNDS = 32
+"""Of leasing and settling, before the daemon looks at what else there is to do."""
+
 SETTLE_LIMIT = 200
 SEND_LIMIT_S = 120.0
 """No send takes longer, whatever its notifier does; shorter than a lease."""
@@ -84,10 +87,16 @@ class Flights:
         """Channels that nothing may be sent to now, and how long until the first of them is open again."""
         return self._gates.shut(self._busy(), self._clock.monotonic())
 
-    async def take_off(self, dispatcher: Dispatcher, now: datetime) -> None:
-        """Lease what is ready and start to send it, as far as there is room."""
-        while True:
-            now_s, busy = self._clock.monotonic(), self._busy()
+    async def take_off(self, dispatcher: Dispatcher) -> None:
+        """Lease what is ready and start to send it, as far as there is room.
+
+        What lands meanwhile is settled before its place is taken again: else, with a receiver that answers
+        faster than the ledger leases, a crash would send again all that was sent since this was called. It
+        ends after :data:`MAX_ROUNDS`, so that a long backlog keeps nobody from looking at anything else.
+        """
+        for _ in range(MAX_ROUNDS):
+            await self.settle()
+            now, now_s, busy = self._clock.now(), self._clock.monotonic(), self._busy()
             channels = self._active.keys() | busy.keys()
             most = {name: self._gates.room(name, busy[name], now_s) for name in channels}
             room = MAX_IN_FLIGHT - len(self._tasks)

@@ -14,7 +14,7 @@ from alertd.core.message import Message
 from alertd.core.outcome import Outcome, Sent
 from alertd.dispatch import Dispatcher
 from alertd.errors import LedgerBusy
-from alertd.flights import MAX_IN_FLIGHT, PER_CHANNEL, Flights
+from alertd.flights import MAX_IN_FLIGHT, MAX_ROUNDS, PER_CHANNEL, Flights
 from alertd.ports import LEASE_FOR
 from alertd.store.memory import MemoryLedger
 from tests.scene import ROOT, Scene, a_config, a_log, a_milestone, a_receiver, route_to, when
@@ -81,7 +81,7 @@ class Airport:
 
     async def take_off(self) -> None:
         dispatcher = self.dispatcher()
-        await self.flights.take_off(dispatcher, self.scene.now)
+        await self.flights.take_off(dispatcher)
         await turn_of_the_loop()
 
     async def land(self) -> None:
@@ -109,10 +109,58 @@ class Locked:
         return await self._ledger.settle(settlements)
 
 
+class Slow:
+    """A ledger that takes its time to lease: whatever answers at once has landed by then.
+
+    Attributes:
+        unsettled: of what was sent, how much was not written down yet, each time that more was leased.
+    """
+
+    def __init__(self, ledger: MemoryLedger, gate: Gate) -> None:
+        self._ledger = ledger
+        self._gate = gate
+        self.settled = 0
+        self.unsettled: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    async def lease(self, *arguments: Any, **named: Any) -> Any:
+        self.unsettled.append(len(self._gate.answered) - self.settled)
+        leases = await self._ledger.lease(*arguments, **named)
+        await turn_of_the_loop()
+        return leases
+
+    async def settle(self, settlements: Any) -> frozenset[str]:
+        self.settled += len(settlements)
+        return await self._ledger.settle(settlements)
+
+
 async def turn_of_the_loop() -> None:
     """Let every task that can run do so."""
     for _ in range(10):
         await asyncio.wait([asyncio.ensure_future(asyncio.get_running_loop().create_future())], timeout=0)
+
+
+async def test_what_has_landed_is_settled_before_more_takes_off() -> None:
+    """However long the backlog and fast the receiver, a crash repeats what was in flight and no more."""
+    gate = Gate()
+    port = Airport(desk=gate)
+    half = PER_CHANNEL // 2
+    await port.fill(desk=half)
+    port.ledger = slow = Slow(port.ledger, gate)
+    port.flights = Flights(slow, port.scene.clock, port.log, on_landed=port.landed.set)
+    await port.take_off()
+
+    # From now on what is in flight has always landed when more has been leased, so that there is always room.
+    gate.opened.set()
+    await port.fill(desk=half + 2 * MAX_ROUNDS * half)
+    await port.take_off()
+
+    assert max(slow.unsettled) <= PER_CHANNEL
+    # And it comes to an end, with much still waiting.
+    assert len(gate.answered) == half + MAX_ROUNDS * half
+    assert port.landed.is_set()
 
 
 @pytest.mark.parametrize("landed", [0, 1, 5, 8])
