@@ -25,6 +25,9 @@ NOTICED_S = 1.0
 SETTLED_S = 6.0
 """How long before a fault a request may have come whose settlement that fault prevented."""
 
+STEP_SEEN_S = 3.0
+"""How long a process may go by the clock as it was before a step."""
+
 RECOVERED_S = 40.0
 """A ledger that was away is looked at again after 30 s at the latest."""
 
@@ -140,9 +143,12 @@ def _due(evidence: Evidence, receiver: str, milestone: str) -> float | None:
 
 
 def ahead_at(ahead: Sequence[tuple[float, float]], at: float) -> float:
-    """The most that the clock was ahead from a second before ``at`` on; ``ahead`` is of changes, in order."""
-    standing = [by for since, by in ahead if since <= at - 1.0][-1:]
-    return max((*standing, *(by for since, by in ahead if at - 1.0 < since <= at)), default=0.0)
+    """The most that the clock may have been ahead at ``at``; ``ahead`` is of changes, in order.
+
+    A process looks at its new clock once a second, and what it has decided by the old one takes a moment.
+    """
+    standing = [by for since, by in ahead if since <= at - STEP_SEEN_S][-1:]
+    return max((*standing, *(by for since, by in ahead if at - STEP_SEEN_S < since <= at)), default=0.0)
 
 
 def _copies(evidence: Evidence, found: Verdict) -> None:
