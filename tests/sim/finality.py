@@ -183,7 +183,8 @@ def _is_closed_when_adopted(oracle: Oracle, milestone: str, seq: int) -> bool:
 
 
 def _excused(milestone: str, channel: str, run: Run, oracle: Oracle) -> bool:
-    """The move is dead on this channel and the operator knows, or it waits for Monday."""
+    """The move is dead on this channel and the operator knows; or it waits for Monday; or somebody had closed
+    the milestone when it fell due: then it was no news, and when it is opened again the next reminder says it."""
     receiver = channel.partition("/")[0]
     if receiver not in CHANNELS:
         return True
@@ -192,6 +193,9 @@ def _excused(milestone: str, channel: str, run: Run, oracle: Oracle) -> bool:
             continue
         for made in oracle.deliveries_of.get(row.key, ()):
             if made.channel == channel and made.state.value == "dead" and oracle.notice_of(made.id):
+                return True
+        for verdict in oracle.verdicts_of.get(row.key, ()):
+            if verdict.state == "suppressed" and oracle.standing(milestone, verdict.seq).closed:
                 return True
         owed = oracle.owed[row.key]
         if owed.state.value == "pending" and owed.wake_at > run.facts.ends - timedelta(hours=2):

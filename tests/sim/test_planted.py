@@ -9,7 +9,7 @@ from tests.sim.planted import PLANTED
 from tests.sim.profile import PROFILES
 from tests.sim.world import run
 
-SEEDS = 5
+SEEDS = 20
 
 FINDS = {
     "mark before send": "no_loss",
@@ -32,7 +32,7 @@ FINDS = {
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_fault_is_found(name: str) -> None:
-    """Within five seeds, and by the invariant that is about it."""
+    """Within twenty seeds, and by the invariant that is about it."""
     profile, parts = PLANTED[name]
 
     found: set[str] = set()
