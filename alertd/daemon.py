@@ -245,6 +245,10 @@ class Daemon:
         try:
             await self._chores()
             next_at = await self.turn()
+            if "audit" in self._wanted:
+                # After the turn: what fell due while nobody was there has been looked at now.
+                await self._audit()
+                self._wanted.discard("audit")
             self._said = await self._herald.status(next_at)
         except SchemaTooNew as error:
             world.log.critical(Event.LEDGER_OUTGROWN, reason=str(error))
@@ -315,7 +319,7 @@ class Daemon:
         self._wake.set()
 
     async def _chores(self) -> None:
-        wanted, self._wanted = self._wanted, set()
+        wanted, self._wanted = self._wanted - {"audit"}, self._wanted & {"audit"}
         try:
             if "lead" in wanted and await self._lead.ask():
                 wanted.add("takeover")
@@ -327,8 +331,6 @@ class Daemon:
                 await self.reload()
             elif wanted & {"reconcile", "takeover"}:
                 await self._reconcile(reconsider="takeover" in wanted)
-            if "audit" in wanted:
-                await self._audit()
             if "report" in wanted:
                 await self._report()
                 await self._herald.compare()

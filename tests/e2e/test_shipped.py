@@ -100,6 +100,7 @@ async def test_first_message_on_the_shipped_files(stage: Stage) -> None:
     printed = " ".join(daemon.printed.split()).lower()
     # Midnight, or nine o'clock, may have come in between.
     assert any(says(printed, one) for one in (before, after)), printed
+    assert daemon.count("audit.failed") == again.count("audit.failed") == 0
     assert again.printed == ""
     assert again.count("delivery.bound") == again.count("delivery.sent") == 0
 
