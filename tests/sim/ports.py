@@ -53,7 +53,9 @@ class NodeLedger:
         node = self._node
         await node.moment()
         fault = node.dice.store_fault() if name != "close" else StoreFault.NONE
-        if fault:
+        if self._node.is_cut_off:
+            fault = StoreFault.FAILS_BEFORE
+        elif fault:
             node.say("fault", f"{name} {fault}")
         match fault:
             case StoreFault.CRASH_BEFORE:
