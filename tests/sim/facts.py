@@ -138,40 +138,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """No node was up, or none could use the ledger."""
+    """No node was up."""
 
     begins: datetime
     ends: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """Somebody looked at a node: what its watchdog would have been told."""
-
-    at: datetime
-    up_since: datetime
-    is_well: bool
-    tasks: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Granted:
-    """A node has the lead, for the first time under this term or again."""
-
-    seq: int
-    node: str
-    life: int
-    term: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconciled:
-    """A node wrote what it had found in the files."""
-
-    seq: int
-    node: str
-    life: int
-    milestones: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -191,13 +161,6 @@ class Facts:
     sayings: dict[str, list[Saying]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
-    dead_ledgers: list[Outage] = field(default_factory=list)
-    silences: list[tuple[str, datetime, datetime]] = field(default_factory=list)
-    restarts: list[datetime] = field(default_factory=list)
-    looks: list[Look] = field(default_factory=list)
-    beats: list[tuple[datetime, bool]] = field(default_factory=list)
-    grants: list[Granted] = field(default_factory=list)
-    reconciled: list[Reconciled] = field(default_factory=list)
     deaths: set[tuple[str, int]] = field(default_factory=set)
     surprises: list[str] = field(default_factory=list)
     most_in_flight: int = 0

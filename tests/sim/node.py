@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from alertd.core.audit import Audit
 from alertd.core.config import Config, Definitions
 from alertd.daemon import SOON, Daemon
 from alertd.errors import AlertdError, LedgerError
@@ -31,25 +30,18 @@ START_AGAIN_S = 5.0
 class LiveDaemon(Daemon):
     """The real daemon; only its waiting is done here, since APScheduler goes by the machine's own clock."""
 
-    async def live(self, chores: Mapping[str, float]) -> None:
-        """As ``run``, with the looks as often as a simulator can afford.
-
-        Args:
-            chores: by name, how often to see to each.
-        """
+    async def live(self, reconcile_every_s: float) -> None:
+        """As ``run``, with the looks as often as a simulator can afford."""
         loop = asyncio.get_running_loop()
         await self.start()
-        again_at = {name: loop.time() + every_s for name, every_s in chores.items()}
+        reconcile_at = loop.time() + reconcile_every_s
         while not self._stopping:
-            for name, at_s in again_at.items():
-                if loop.time() >= at_s:
-                    self._wanted.add(name)
-                    again_at[name] = loop.time() + chores[name]
+            if loop.time() >= reconcile_at:
+                self._wanted |= {"lead", "reconcile", "report"}
+                reconcile_at = loop.time() + reconcile_every_s
             next_at = await self._look(_TIMERS)
-            await self._until(next_at, min(again_at.values()) - loop.time())
+            await self._until(next_at, reconcile_at - loop.time())
         await self._flights.drain(self._world.drain_s)
-        await self._watch.close()
-        await self._herald.retire()
 
     async def _until(self, next_at: datetime | None, longest_s: float) -> None:
         now = self._world.clock.now()
@@ -75,11 +67,6 @@ class LiveDaemon(Daemon):
 
     def tasks(self) -> list[asyncio.Task[None]]:
         return list(self._flights._tasks)
-
-    @property
-    def is_well(self) -> bool:
-        """Whether the service manager's watchdog would be fed."""
-        return self._watch.is_well()
 
     @property
     def leads(self) -> bool:
@@ -133,7 +120,6 @@ class Node:
         self._main: asyncio.Task[None] | None = None
         self._frozen_until_s = 0.0
         self.heard: Callable[[], None] | None = None
-        self.up_since = world.now()
 
     # -- life
 
@@ -152,7 +138,6 @@ class Node:
             return
         self.life += 1
         self.say("start", f"life {self.life}")
-        self.up_since = self.world.now()
         self.observer.up(self)
         self._main = asyncio.get_running_loop().create_task(self._live())
 
@@ -178,11 +163,14 @@ class Node:
         self.world.later(self.dice.down_s(), self.switch_on)
         raise asyncio.CancelledError
 
-    def ask_to_stop(self) -> None:
-        """SIGTERM: the daemon drains and ends by itself."""
-        if self.daemon is not None:
-            self.say("stopped")
-            self.daemon.stop()
+    async def shut_down(self) -> None:
+        """SIGTERM: the daemon drains and ends."""
+        daemon, main = self.daemon, self._main
+        if daemon is None or main is None:
+            return
+        self.say("stopped")
+        daemon.stop()
+        await asyncio.wait([main])
 
     async def _live(self) -> None:
         life = self.life
@@ -190,7 +178,7 @@ class Node:
             daemon = self.world.parts.daemon(self.world_of(life))
             self.daemon = daemon
             try:
-                await daemon.live(self.world.chores)
+                await daemon.live(self.world.reconcile_every_s)
             except AlertdError as error:
                 # As systemd does it: start again in a while. There is no daemon meanwhile.
                 self.say("ended", type(error).__name__)
@@ -214,13 +202,8 @@ class Node:
             signature=lambda: self.world.version,
             build=self._build,
             node=f"{self.name}:{life}",
-            beat=self._beat,
             is_gone=lambda other: other.startswith(f"{self.name}:") and other != f"{self.name}:{life}",
         )
-
-    async def _beat(self, _config: Config, audit: Audit) -> str:
-        self.world.facts.beats.append((self.world.now(), audit.passed))
-        return ""
 
     def _load(self) -> Definitions:
         self.files = self.world.files
@@ -287,11 +270,6 @@ class Node:
             self.heard()
         else:
             self.ask()
-
-    @property
-    def is_cut_off(self) -> bool:
-        """Whether the ledger cannot be used at all."""
-        return self.world.ledger_is_dead
 
     def is_silent(self, channel: str) -> bool:
         return channel in self.world.silent

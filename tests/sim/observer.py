@@ -15,10 +15,8 @@ from tests.sim.facts import (
     Adoption,
     Change,
     Facts,
-    Granted,
     Leasing,
     Outage,
-    Reconciled,
     Row,
     Saying,
     Sending,
@@ -62,8 +60,6 @@ class Observer:
         match name:
             case "apply":
                 self._applied(node, args[0])
-            case "lead":
-                self._granted(node, result)
             case "bind":
                 if result:
                     self._bound(node, args[0].verdicts)
@@ -96,12 +92,6 @@ class Observer:
                 else frozenset(),
                 moved_to=frozenset(value.window_id for value in one.move.after) if one.move else frozenset(),
             )
-        if changes.records or changes.owed or changes.cancelled:
-            names = {one.id for one in changes.records} | {one.milestone for one in changes.owed}
-            found = Reconciled(
-                seq=self.next(), node=node.name, life=node.life, milestones=tuple(sorted(names))
-            )
-            self.facts.reconciled.append(found)
         gone = {one.id for one in changes.records if one.withdrawn}
         touched = {one.id for one in changes.records} | {one.milestone for one in changes.owed}
         touched |= {self.facts.rows[key].milestone for key, _ in changes.cancelled}
@@ -114,11 +104,6 @@ class Observer:
             if not known or (known[-1].spec, known[-1].rules) != (spec, adoption.rules):
                 known.append(adoption)
                 node.say("adopted", f"{name} {', '.join(spec.deadlines) if spec else 'withdrawn'}")
-
-    def _granted(self, node: Node, term: int | None) -> None:
-        if term is not None:
-            granted = Granted(seq=self.next(), node=node.name, life=node.life, term=term)
-            self.facts.grants.append(granted)
 
     def _bound(self, node: Node, verdicts: tuple[Any, ...]) -> None:
         seq, at, looked = self.next(), self._world.now(), self._looked[node.name]

@@ -101,10 +101,6 @@ class Person:
 
     # -- what NodeLedger asks of whoever calls
 
-    @property
-    def is_cut_off(self) -> bool:
-        return self._world.ledger_is_dead
-
     async def moment(self) -> None:
         pause_s = self.dice.jitter_s()
         if pause_s:

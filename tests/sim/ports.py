@@ -53,9 +53,7 @@ class NodeLedger:
         node = self._node
         await node.moment()
         fault = node.dice.store_fault() if name != "close" else StoreFault.NONE
-        if self._node.is_cut_off:
-            fault = StoreFault.FAILS_BEFORE
-        elif fault:
+        if fault:
             node.say("fault", f"{name} {fault}")
         match fault:
             case StoreFault.CRASH_BEFORE:

@@ -19,10 +19,7 @@ class Profile:
         kills: nodes switched off for a while; ``outages``: all of them at once.
         silences: channels that do not work for hours or days.
         steps: times that a wall clock is set, ``longest_step_h`` at the most.
-        dead_ledgers: times that no node can use the ledger at all, for minutes or hours.
-        restarts: how often all nodes are restarted, one time after the other, while nothing is due.
-        watched: whether the nodes audit themselves every minute, and are looked at as often.
-        share: how many of 200 seeds it gets.
+        raises: whether a notifier may break its contract and raise.
     """
 
     name: str
@@ -41,10 +38,6 @@ class Profile:
     silences: int = 0
     steps: int = 0
     longest_step_h: float = 48.0
-    dead_ledgers: int = 0
-    restarts: int = 0
-    watched: bool = False
-    share: int = 20
     rules: Rules = Rules()
 
     @property
@@ -52,30 +45,23 @@ class Profile:
         """Nothing of ours or the receivers' ever fails: each reminder comes at its time and once."""
         return not (
             self.store or self.crash or self.stall or self.send
-            or self.kills or self.outages or self.silences or self.steps or self.dead_ledgers
+            or self.kills or self.outages or self.silences or self.steps
         )  # fmt: skip
 
     @property
     def is_ambiguous(self) -> bool:
         """It can happen that nobody knows whether a message arrived."""
         return bool(
-            self.store
-            or self.crash
-            or self.stall
-            or self.send
-            or self.kills
-            or self.outages
-            or self.silences
-            or self.dead_ledgers
+            self.store or self.crash or self.stall or self.send or self.kills or self.outages or self.silences
         )
 
 
 PROFILES: dict[str, Profile] = {
     one.name: one
     for one in (
-        Profile(name="calm", days=180, share=14),
-        Profile(name="moving", days=150, edits=14, people=10, share=40),
-        Profile(name="muted", days=150, edits=8, people=10, rules=Rules(mute_weekends=True), share=26),
+        Profile(name="calm", days=180),
+        Profile(name="moving", days=150, edits=14, people=10),
+        Profile(name="muted", days=150, edits=8, people=10, rules=Rules(mute_weekends=True)),
         Profile(
             name="faulty",
             store=0.02,
@@ -86,13 +72,10 @@ PROFILES: dict[str, Profile] = {
             kills=2,
             outages=1,
             silences=2,
-            share=30,
         ),
         Profile(
             name="violent",
             nodes=2,
-            days=90,
-            share=16,
             store=0.06,
             crash=0.012,
             stall=0.006,
@@ -106,12 +89,10 @@ PROFILES: dict[str, Profile] = {
             rules=Rules(mute_weekends=True),
         ),
         Profile(name="clocky", days=150, steps=14, edits=3, people=3),
-        Profile(name="off", days=200, share=16, outages=5, edits=4, people=4),
+        Profile(name="off", days=200, outages=5, edits=4, people=4),
         Profile(
             name="many",
             nodes=3,
-            days=90,
-            share=16,
             store=0.02,
             crash=0.004,
             stall=0.004,
@@ -121,28 +102,6 @@ PROFILES: dict[str, Profile] = {
             kills=4,
             steps=3,
             silences=2,
-        ),
-        Profile(name="restarted", days=40, milestones=6, restarts=100, share=6),
-        Profile(
-            name="burst",
-            days=14,
-            calm_days=5,
-            milestones=40,
-            send=0.1,
-            silences=3,
-            rules=Rules(rate="6/min"),
-            share=6,
-        ),
-        Profile(
-            name="watched",
-            days=5,
-            calm_days=2,
-            milestones=8,
-            dead_ledgers=2,
-            silences=2,
-            rules=Rules(heartbeat=True),
-            watched=True,
-            share=6,
         ),
     )
 }

@@ -8,7 +8,6 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tests.sim.expected import days_of, rungs_of
-from tests.sim.facts import Outage
 from tests.sim.people import Person
 from tests.sim.profile import Profile
 from tests.sim.spec import CHANNELS, OPS, Files, Spec
@@ -70,10 +69,6 @@ class Script:
             world.at(self._moment(), self._silence)
         for _ in range(profile.steps):
             world.at(self._moment(), self._step)
-        for _ in range(profile.dead_ledgers):
-            world.at(self._moment(), self._cut_off)
-        if profile.restarts:
-            self._restart_again_and_again(profile.restarts)
 
     def _moment(self) -> datetime:
         """Any time at all, or just before or after a reminder is due, or right in the middle of it."""
@@ -196,46 +191,11 @@ class Script:
                 node.switch_off()
                 self._world.later(down_s, node.switch_on)
 
-    def _cut_off(self) -> None:
-        """Disk full, database gone: nothing can be read or written."""
-        world = self._world
-        if world.ledger_is_dead:
-            return
-        for_s = self._luck.choice((120.0, 1500.0, 5 * HOUR_S))
-        world.ledger_is_dead = True
-        world.trace.add("ledger", "dead", f"for {for_s:.0f} s")
-        ends = min(world.now() + timedelta(seconds=for_s), world.facts.heals)
-        world.facts.dead_ledgers.append(Outage(begins=world.now(), ends=ends))
-        world.at(ends, self._mend_ledger)
-
-    def _mend_ledger(self) -> None:
-        self._world.ledger_is_dead = False
-        self._world.trace.add("ledger", "mended")
-
-    def _restart_again_and_again(self, times: int) -> None:
-        """While nothing is due: half of them are told to stop, the others killed."""
-        world, facts, luck = self._world, self._world.facts, self._luck
-        dues = [rung.at for spec in world.files.specs for rung in rungs_of(spec)]
-        step_s = 40.0
-        lasts = timedelta(seconds=times * step_s + HOUR_S)
-        begins = facts.begins + timedelta(hours=30)
-        while any(begins - timedelta(hours=1) < due < begins + lasts + timedelta(hours=1) for due in dues):
-            begins += timedelta(hours=1)
-        for number in range(times):
-            at = begins + timedelta(seconds=number * step_s)
-            for node in world.nodes:
-                how = node.switch_off if luck.random() < 0.5 else node.ask_to_stop
-                world.at(at, how)
-                world.at(at + timedelta(seconds=luck.uniform(0.01, 30.0)), node.switch_on)
-            facts.restarts.append(at)
-        facts.restarts.append(begins + lasts)
-
     def _silence(self) -> None:
         world, luck = self._world, self._luck
         channel = luck.choice([one for name, ones in CHANNELS.items() if name != OPS for one in ones])
         for_s = luck.choice((600.0, 5 * HOUR_S, 2 * DAY_S, 4 * DAY_S))
         world.silent.add(channel)
-        world.facts.silences.append((channel, world.now(), world.now() + timedelta(seconds=for_s)))
         world.trace.add("sink", "silent", f"{channel} for {for_s:.0f} s")
         world.later(for_s, lambda: world.silent.discard(channel))
 
