@@ -100,22 +100,29 @@ class Breaker:
     Attributes:
         failures: in a row.
         pause_s: the present pause; 0 while closed.
-        until: until when nothing goes, in seconds.
+        until: until when the present pause keeps everything back, in seconds.
+        held_until: the same, as the receiver has asked for.
         ramp: how many may be in flight after it has closed; None once it is back to normal.
     """
 
     failures: int = 0
     pause_s: float = 0.0
     until: float = -inf
+    held_until: float = -inf
     ramp: int | None = None
 
     @property
     def is_open(self) -> bool:
         return self.pause_s > 0
 
+    @property
+    def shut_until(self) -> float:
+        """Until when nothing goes."""
+        return max(self.until, self.held_until)
+
     def room(self, now: float, busy: int, most: int) -> int:
         """How many more may go now, when ``busy`` are in flight and ``most`` may be at once."""
-        if now < self.until:
+        if now < self.shut_until:
             return 0
         if self.is_open:
             return max(0, 1 - busy)
@@ -130,28 +137,30 @@ class Breaker:
                 # It answered, if not kindly: the channel works.
                 return self._answered(most)
             case Retry(after=asked) if asked is not None:
-                until = max(self.until, now + min(asked.total_seconds(), LONGEST_HOLD_S))
-                return replace(self, until=until), Turn.NONE
+                held = max(self.held_until, now + min(asked.total_seconds(), LONGEST_HOLD_S))
+                return replace(self, held_until=held), Turn.NONE
             case Retry():
                 return self._failed(now)
 
     def _answered(self, most: int) -> tuple[Breaker, Turn]:
         if self.is_open:
-            return Breaker(ramp=1, until=self.until), Turn.CLOSED
+            # Also by one that was under way when it opened: what answers is not kept waiting for the pause.
+            return Breaker(ramp=1, held_until=self.held_until), Turn.CLOSED
         ramp = None if self.ramp is None or self.ramp * 2 >= most else self.ramp * 2
         return replace(self, failures=0, ramp=ramp), Turn.NONE
 
     def _failed(self, now: float) -> tuple[Breaker, Turn]:
         failures = self.failures + 1
         if self.is_open:
-            if now < self.until:
+            if now < self.shut_until:
                 # One that was under way when it opened: the pause stands as it is.
                 return replace(self, failures=failures), Turn.NONE
             pause = min(self.pause_s * 2, LONGEST_PAUSE_S)
             return replace(self, failures=failures, pause_s=pause, until=now + pause), Turn.NONE
         if failures < TRIPS_AT:
             return replace(self, failures=failures), Turn.NONE
-        opened = Breaker(failures=failures, pause_s=FIRST_PAUSE_S, until=now + FIRST_PAUSE_S)
+        pause = FIRST_PAUSE_S
+        opened = replace(self, failures=failures, pause_s=pause, until=now + pause, ramp=None)
         return opened, Turn.OPENED
 
 
@@ -174,4 +183,4 @@ class Gate:
     def opens_at(self, now: float) -> float:
         """When it lets something through again; ``now`` when it does already."""
         free = now if self.throttle is None else self.throttle.free_at(now)
-        return max(now, self.breaker.until, free)
+        return max(now, self.breaker.shut_until, free)

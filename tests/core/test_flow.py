@@ -142,6 +142,25 @@ def test_backlog_comes_back_in_steps() -> None:
     assert rooms == [1, 2, 4, MOST]
 
 
+def test_what_was_under_way_and_is_accepted_ends_the_pause() -> None:
+    """Five of eight time out and the others are accepted: it has resumed as it says, and waits for nothing."""
+    breaker, turns = after(Breaker(), 0.0, *[FAILED] * TRIPS_AT, Sent())
+
+    assert turns[-2:] == [Turn.OPENED, Turn.CLOSED]
+    assert breaker.room(0.0, 0, MOST) == 1
+
+
+def test_pause_that_ends_early_leaves_what_the_receiver_asked_for() -> None:
+    """Its own word holds, whatever the breaker does meanwhile."""
+    asked = Retry(reason="429", after=timedelta(seconds=90))
+
+    breaker, turns = after(Breaker(), 0.0, asked, *[FAILED] * TRIPS_AT, Sent())
+
+    assert turns[-1] == Turn.CLOSED
+    assert breaker.room(89.0, 0, MOST) == 0
+    assert breaker.room(90.0, 0, MOST) == 1
+
+
 def test_retry_after_holds_the_channel_and_is_no_failure() -> None:
     """What a receiver asks for holds all that goes to it, an hour at most."""
     asked = [Retry(reason="429", after=timedelta(seconds=90))] * TRIPS_AT
@@ -152,7 +171,7 @@ def test_retry_after_holds_the_channel_and_is_no_failure() -> None:
     assert set(turns) == {Turn.NONE}
     assert breaker.room(89.0, 0, MOST) == 0
     assert breaker.room(90.0, 0, MOST) == MOST
-    assert longest.until == LONGEST_HOLD_S
+    assert longest.shut_until == LONGEST_HOLD_S
 
 
 def test_gate_lets_through_what_both_let_through() -> None:
