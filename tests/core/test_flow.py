@@ -143,7 +143,7 @@ def test_backlog_comes_back_in_steps() -> None:
 
 
 def test_what_was_under_way_and_is_accepted_ends_the_pause() -> None:
-    """Five of eight time out and the others are accepted: it has resumed as it says, and waits for nothing."""
+    """Five of eight time out and the others are accepted: it resumes as it says, and waits for nothing."""
     breaker, turns = after(Breaker(), 0.0, *[FAILED] * TRIPS_AT, Sent())
 
     assert turns[-2:] == [Turn.OPENED, Turn.CLOSED]
