@@ -62,6 +62,7 @@ class Arena:
         ahead: when the nodes' clock was set how far ahead, in seconds.
         loses_commits: the scenario's ledger may lose what was committed.
         lease_s: how long nodes that are started take a delivery for.
+        hook_timeout_s: how long a receiver has to answer.
         counted: what the scenario counts for its row, by name.
         demands: what a scenario found wrong by itself.
     """
@@ -81,6 +82,7 @@ class Arena:
     ahead: list[tuple[float, float]] = field(default_factory=list)
     loses_commits: bool = False
     lease_s: float = LEASE_S
+    hook_timeout_s: float = HOOK_TIMEOUT_S
     counted: dict[str, int] = field(default_factory=dict)
     demands: list[str] = field(default_factory=list)
     cleanups: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -119,7 +121,7 @@ class Arena:
         )
 
     def hook(self, path: str, origin: str = "") -> str:
-        return f"{{type: webhook, url: '{origin or self.http.url}/{path}', timeout: {HOOK_TIMEOUT_S:g}}}"
+        return f"{{type: webhook, url: '{origin or self.http.url}/{path}', timeout: {self.hook_timeout_s:g}}}"
 
     def promise(self, count: int, span_s: float, begin: datetime | None = None, name: str = "t") -> None:
         """Write definitions of which ``count`` reminders fall due for each receiver, within ``span_s``."""
