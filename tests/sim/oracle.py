@@ -303,12 +303,12 @@ class Oracle:
         return self.dues(row, verdict.at - timedelta(hours=3), verdict.at)
 
     def notice_of(self, delivery: str) -> bool:
-        """Whether the operator was told that a delivery is dead."""
+        """Whether the operator was told that a delivery is dead, or the ledger shows that even that failed."""
         return any(
             one.notice is not None
             and one.notice.slot.startswith(f"dead/{delivery}/")
             and one.receiver == OPS
-            and one.id in self.receipts_of
+            and (one.id in self.receipts_of or one.state.value == "dead")
             for one in self.deliveries.values()
         )
 
