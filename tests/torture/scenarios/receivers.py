@@ -51,9 +51,10 @@ async def _misbehaves(arena: Arena, size: Size, *modes: Mode, fallback: str = ""
     bad = {f"{BAD}{number}" if number else BAD: mode for number, mode in enumerate(modes)}
     arena.configure({name: arena.hook(name) for name in (*bad, FAIR)}, fallback=fallback)
     arena.promise(size.milestones, span_s=size.fails_s * 2)
+    # From the start: on a busy machine all may be due, and sent, by the time that the node says it is ready.
+    arena.http.modes.update(bad)
     node = arena.node("a")
     await node.ready()
-    arena.http.modes.update(bad)
     await arena.bell.happens(20.0, lambda: any(one.receiver == BAD for one in arena.receipts.read()))
     await arena.passes(size.fails_s)
     arena.count("requests it failed", sum(one.receiver in bad for one in arena.receipts.read()))
@@ -98,9 +99,9 @@ async def _mails(
     mailed = f"{{type: email, to: [{BAD}@example.org]}}"
     arena.configure({BAD: mailed, FAIR: arena.hook(FAIR)}, fallback=fallback)
     arena.promise(size.milestones, span_s=size.fails_s * 2)
+    arena.smtp.rcpt_to, arena.smtp.drop = rcpt_to or {}, drop
     node = arena.node("a")
     await node.ready()
-    arena.smtp.rcpt_to, arena.smtp.drop = rcpt_to or {}, drop
     await arena.bell.happens(30.0, lambda: any(name == FAIR for name, _ in arena.receipts.accepted))
     await arena.passes(size.fails_s)
     failed = [*arena.events("delivery.retried"), *arena.events("delivery.died")]
