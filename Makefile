@@ -59,7 +59,7 @@ dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
 	@$(BIN)/python -m build --no-isolation
 
 lock: $(VENV)-lock/.uv ## resolve the locks again; ARGS=--upgrade takes the newest of everything
-	@$(LOCK) $(ARGS) --group dev --extra holidays --extra postgres --output-file requirements-dev.lock
+	@$(LOCK) $(ARGS) --group dev --extra apprise --extra holidays --extra postgres --output-file requirements-dev.lock
 	@$(LOCK_ONLY) $(ARGS) --group postgres-server --constraint requirements-dev.lock --output-file requirements-postgres-server.lock
 	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements.lock
 	@if grep -nE '^-|://' requirements*.lock; then \

@@ -21,6 +21,7 @@ class Kind(StrEnum):
 
     SINGLE = "single"
     MANY = "many"
+    DIGEST = "digest"
     NOTICE = "notice"
     TEST = "test"
 
@@ -77,6 +78,21 @@ class ClaimLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActionLink:
+    """A link that opens a form on alertd's own page; following it changes nothing by itself.
+
+    Attributes:
+        kind: ``acknowledge``, ``snooze`` or ``done``.
+        label: what a button says, such as ``Acknowledge``.
+        url: signed, bound to the milestone and the action, and it expires: whoever has it can act.
+    """
+
+    kind: str
+    label: str
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One milestone in a message.
 
@@ -95,6 +111,10 @@ class Item:
         why: why this receiver gets it, a sentence.
         claims: live ones first, each distinct window once; deprecated ones last.
         keys: the occurrences that this item stands for.
+        section: the heading that it stands under in a digest, such as ``Overdue``; items of one
+            section follow each other. "" in any other message.
+        page: its page on alertd's own web server; "" when nobody serves one.
+        actions: what can be done about it from there, in the order of the buttons.
     """
 
     milestone: str
@@ -125,6 +145,9 @@ class Item:
     done_on: date | None = None
     evidence: str = ""
     keys: tuple[str, ...] = ()
+    section: str = ""
+    page: str = ""
+    actions: tuple[ActionLink, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +159,7 @@ class Message:
         subject: at most 150 characters, for a subject line or a notification.
         intro: a sentence above the items of a message about many, or of one that stands in for
             another receiver's; "" otherwise.
+        page: the start page of alertd's own web server; "" when nobody serves one.
         at: when it was composed, an aware UTC instant: what "in 37 days" counts from.
         since: when the delivery was written down, an aware UTC instant; the same over retries.
         attempt: from 1.
@@ -151,5 +175,6 @@ class Message:
     since: datetime
     attempt: int = 1
     intro: str = ""
+    page: str = ""
     items: tuple[Item, ...] = ()
     lines: tuple[str, ...] = ()

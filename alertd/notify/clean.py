@@ -12,7 +12,7 @@ from itertools import islice
 from urllib.parse import urlsplit
 
 from alertd.core.ledger import Move, Value
-from alertd.core.message import Account, ClaimLine, Item, Message
+from alertd.core.message import Account, ActionLink, ClaimLine, Item, Message
 
 MAX_TITLE = 300
 MAX_SENTENCE = 1_000
@@ -57,6 +57,7 @@ def fit(message: Message) -> Message:
         channel=line(message.channel, MAX_TITLE),
         intro=line(message.intro),
         items=tuple(_item(item) for item in message.items),
+        page=link(message.page),
         lines=tuple(line(one, MAX_PARAGRAPH) for one in message.lines[:MAX_LIST]),
     )
 
@@ -83,7 +84,14 @@ def _item(item: Item) -> Item:
         description=line(item.description, MAX_PARAGRAPH),
         url=link(item.url),
         labels=_labels(item.labels),
+        section=line(item.section, 100),
+        page=link(item.page),
+        actions=tuple(map(_action, item.actions[:MAX_LIST])),
     )
+
+
+def _action(action: ActionLink) -> ActionLink:
+    return replace(action, label=line(action.label, 60), url=link(action.url))
 
 
 def _move(move: Move | None) -> Move | None:

@@ -32,7 +32,7 @@ def render_html(message: Message) -> str:
     """The whole document. Everything that a person wrote is escaped."""
     single = message.kind is Kind.SINGLE
     items, rest = shown(message.items)
-    toned = bool(message.items) and message.kind in (Kind.SINGLE, Kind.MANY)
+    toned = bool(message.items) and message.kind in (Kind.SINGLE, Kind.MANY, Kind.DIGEST)
     return (
         _environment()
         .get_template("email.html.j2")
@@ -53,7 +53,7 @@ def _preheader(message: Message) -> str:
     """What a list of mails shows beside the subject."""
     if message.kind is Kind.SINGLE:
         return f"{message.items[0].phrase}. {stopped(message.items[0].headline)}"
-    if message.kind is Kind.MANY:
+    if message.kind in (Kind.MANY, Kind.DIGEST):
         return "; ".join(f"{item.badge}: {item.title}" for item in message.items[:5])
     return message.lines[0] if message.lines else ""
 

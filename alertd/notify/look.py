@@ -43,6 +43,6 @@ def look_of(subject: Item | Message) -> Look:
     """An item's look by its tone; a message's is that of its first item, which is the most urgent."""
     if isinstance(subject, Item):
         return LOOKS[subject.tone]
-    if subject.kind in (Kind.SINGLE, Kind.MANY) and subject.items:
+    if subject.kind in (Kind.SINGLE, Kind.MANY, Kind.DIGEST) and subject.items:
         return LOOKS[subject.items[0].tone]
     return NEUTRAL

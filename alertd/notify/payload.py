@@ -40,6 +40,7 @@ def payload_of(message: Message) -> dict[str, Any]:
             "channel": message.channel,
             "subject": message.subject,
             "intro": message.intro,
+            "page": message.page,
             "lines": list(message.lines),
             "items": [_item(item) for item in message.items],
         },
@@ -47,12 +48,14 @@ def payload_of(message: Message) -> dict[str, Any]:
 
 
 def type_of(message: Message) -> str:
-    """``milestone.`` and the cause, ``milestones.many``, ``alertd.notice`` or ``alertd.test``."""
+    """``milestone.`` and the cause, or what else it is: ``milestones.digest``, ``alertd.notice``."""
     match message.kind:
         case Kind.SINGLE:
             return f"milestone.{message.items[0].cause.value}"
         case Kind.MANY:
             return "milestones.many"
+        case Kind.DIGEST:
+            return "milestones.digest"
         case Kind.NOTICE:
             return "alertd.notice"
         case Kind.TEST:
@@ -93,6 +96,11 @@ def _item(item: Item) -> dict[str, Any]:
         "why": item.why,
         "claims": [_claim(claim) for claim in item.claims],
         "keys": list(item.keys),
+        "section": item.section,
+        "page": item.page,
+        "actions": [
+            {"kind": action.kind, "label": action.label, "url": action.url} for action in item.actions
+        ],
     }
 
 

@@ -92,7 +92,7 @@ def _body(message: Message) -> Iterable[Block]:
     match message.kind:
         case Kind.SINGLE:
             yield from _single(message.items[0])
-        case Kind.MANY:
+        case Kind.MANY | Kind.DIGEST:
             yield from _many(message)
         case Kind.NOTICE | Kind.TEST:
             yield from (_section(_plain(line)) for line in message.lines[:40])

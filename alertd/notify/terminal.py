@@ -66,7 +66,12 @@ def _title(message: Message, look: Look) -> Text:
         for tag in tags(item):
             title.append(f" {tag} ", style=look.terminal)
         return title
-    words = {Kind.MANY: "reminders", Kind.NOTICE: "alertd notice", Kind.TEST: "alertd test"}
+    words = {
+        Kind.MANY: "reminders",
+        Kind.DIGEST: "digest",
+        Kind.NOTICE: "alertd notice",
+        Kind.TEST: "alertd test",
+    }
     return Text().append(f" {words[message.kind]} ", style=f"bold reverse {look.terminal}")
 
 
@@ -76,7 +81,7 @@ def _body(message: Message) -> Iterable[RenderableType]:
     match message.kind:
         case Kind.SINGLE:
             yield from _single(message.items[0])
-        case Kind.MANY:
+        case Kind.MANY | Kind.DIGEST:
             yield from _many(message)
         case Kind.NOTICE | Kind.TEST:
             yield Text(message.subject, style="bold")

@@ -97,7 +97,7 @@ def _blocks(message: Message, width: int) -> list[str]:
     match message.kind:
         case Kind.SINGLE:
             return _single(message.items[0], width)
-        case Kind.MANY:
+        case Kind.MANY | Kind.DIGEST:
             return _many(message, width)
         case Kind.NOTICE | Kind.TEST:
             return [wrapped(line, width) for line in (message.subject, *message.lines)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from alertd.testing.env import FixedClock, notifier_env
 from alertd.testing.http_sink import Answer, Fault, HttpSink, Received
-from alertd.testing.messages import SAMPLES, sample_message
+from alertd.testing.messages import SAMPLES, sample_message, with_links
 from alertd.testing.smtp_sink import Mail, SmtpSink
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "SmtpSink",
     "notifier_env",
     "sample_message",
+    "with_links",
 ]

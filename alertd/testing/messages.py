@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from alertd.core.compose import Circumstances, compose, test_message
 from alertd.core.ledger import Delivery, Lease, Notice
-from alertd.core.message import Message
+from alertd.core.message import ActionLink, Message
 from alertd.core.occurrence import digest
 from alertd.testing import items
 from alertd.testing.items import NOW, RECEIVER, ROUTE, Scene
@@ -68,6 +68,32 @@ SAMPLES: Mapping[str, Callable[[], Message]] = {
     "test": lambda: test_message(_delivery("test"), NOW),
 }
 """By name, a maker of each. All are composed at 2026-11-24T06:00Z."""
+
+
+def with_links(message: Message) -> Message:
+    """``message`` as it is when alertd serves its page at ``https://alertd.example``: with links that act."""
+    base = "https://alertd.example"
+    return replace(
+        message,
+        page=f"{base}/",
+        items=tuple(
+            replace(
+                item,
+                page=f"{base}/milestones/{item.milestone}",
+                actions=tuple(
+                    ActionLink(
+                        kind=kind, label=label, url=f"{base}/act/{kind}.{digest(kind, item.milestone)}"
+                    )
+                    for kind, label in (
+                        ("acknowledge", "Acknowledge"),
+                        ("snooze", "Snooze"),
+                        ("done", "Done"),
+                    )
+                ),
+            )
+            for item in message.items
+        ),
+    )
 
 
 def sample_message(kind: str = "contested", **changes: object) -> Message:
