@@ -136,6 +136,9 @@ class Breaker:
             case Rejected():
                 # It answered, if not kindly: the channel works.
                 return self._answered(most)
+            case Retry(partly=True):
+                # It took the message for others.
+                return self._answered(most)
             case Retry(after=asked) if asked is not None:
                 held = max(self.held_until, now + min(asked.total_seconds(), LONGEST_HOLD_S))
                 return replace(self, held_until=held), Turn.NONE

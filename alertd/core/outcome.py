@@ -23,10 +23,13 @@ class Sent:
         state: what the next send for the same milestone is to be given, by full milestone id:
             a chat message's id, a dedup key.
         note: what is worth keeping of the answer; no secret.
+        partly: a sentence on those of several recipients who will never get it; the operator is told. ""
+            when all have it.
     """
 
     state: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     note: str = ""
+    partly: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +39,13 @@ class Retry:
     Attributes:
         after: what the receiver asked for (``Retry-After``); None when it asked for nothing.
         unknown: the request was written and no answer came, so it may have been accepted.
+        partly: some of several recipients have it; the channel works, and the rest is tried again.
     """
 
     reason: str
     after: timedelta | None = None
     unknown: bool = False
+    partly: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

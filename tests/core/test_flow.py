@@ -114,6 +114,14 @@ def test_an_answer_in_between_starts_the_count_again() -> None:
     assert set(turns) == {Turn.NONE}
 
 
+def test_a_channel_that_took_it_for_some_is_no_channel_that_does_not_answer() -> None:
+    """One full mailbox of three pauses nothing for the other two, however long it is full."""
+    breaker, turns = after(Breaker(), 0.0, *[Retry(reason="450 full", partly=True)] * (TRIPS_AT + 1))
+
+    assert set(turns) == {Turn.NONE}
+    assert breaker.room(0.0, 0, MOST) == MOST
+
+
 def test_open_breaker_lets_one_probe_through_after_each_pause_and_waits_twice_as_long() -> None:
     """One at a time, after 30 s, 60 s and so on, at most ten minutes."""
     breaker, _ = after(Breaker(), 0.0, *[FAILED] * TRIPS_AT)
