@@ -139,6 +139,7 @@ class Dispatcher:
                     attempt=_attempt(lease, at, took, "sent", outcome.note),
                     told=tuple(owed.key for owed in members),
                     remember=outcome.state,
+                    follow_up=tuple(self._left_out(lease, outcome, at)),
                 )
             case Retry():
                 give_up_at = lease.delivery.bound_at + self.config.retry_for
@@ -198,6 +199,19 @@ class Dispatcher:
         headline = f"{failed.channel} could not be reached"
         notice = Notice(slot=dead_slot(failed, attempt.number), headline=headline, lines=lines)
         return notices(self.config, notice, attempt.at)
+
+    def _left_out(self, lease: Lease, outcome: Sent, now: datetime) -> list[Delivery]:
+        """What the operator is told of recipients who will never get it: once a day for one channel."""
+        sent = lease.delivery
+        if not outcome.partly or sent.notice is not None:
+            return []
+        lines = (
+            outcome.partly,
+            f"It was so for delivery {sent.id}. What goes to {sent.channel} reaches the others.",
+        )
+        slot = f"partly/{sent.channel}/{now:%Y-%m-%d}"
+        notice = Notice(slot=slot, headline=f"{sent.channel} reaches only some of its recipients", lines=lines)
+        return notices(self.config, notice, now)
 
     def rates(self) -> dict[str, Rate | None]:
         """How fast each channel may be sent to: as its file says, else as its type does."""
