@@ -253,6 +253,20 @@ async def test_dead_delivery_is_sent_again_when_somebody_asks(ledger: Ledger) ->
     assert (await only(ledger, DeliveryState.SENT))[1] is DeliveryState.SENT
 
 
+async def test_who_is_left_out_for_good_is_told_to_the_operator_once_a_day(ledger: Ledger) -> None:
+    """What reached some of its recipients was sent; those who will never get it are no secret."""
+    scene = await due_at(ledger, a_config("desk", "ops", operator="ops"), "t/n")
+    said = "bob@example.org was refused: 550 no such user"
+    scene.recorder().answers = [Sent(note=said, partly=said)] * 2
+
+    await scene.until("2026-09-24")
+
+    notices = [one.message for one in scene.log if one.channel == "ops/hook"]
+    assert (await ledger.counts())["deliveries.sent"] == 3
+    assert [one.subject for one in notices] == ["desk/hook reaches only some of its recipients"]
+    assert notices[0].lines[0] == said
+
+
 async def test_rejected_is_dead_at_once(ledger: Ledger) -> None:
     """What can never succeed is not tried again."""
     scene = await due_at(ledger)
