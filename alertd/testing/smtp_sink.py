@@ -39,19 +39,26 @@ class SmtpSink:
     Attributes:
         tls: ``""``, ``"starttls"`` (offered and required) or ``"implicit"``.
         login: user and password, when it asks for them.
+        utf8: whether it offers SMTPUTF8 (RFC 6531).
+        answers: what to answer to a command instead of obeying it, by the command's name (``EHLO``, ``AUTH``,
+            ``RSET``, ``QUIT``) or ``greeting``; looked at each time, so a test can change it.
         mail_from: what to answer to MAIL, such as ``451 4.7.1 later``; "" accepts.
-        rcpt_to: the same to RCPT, by address.
+        rcpt_to: the same to RCPT, by address; looked at each time.
         data: the same to DATA, given after the mail was read (and not recorded).
-        drop: ``"greeting"`` (closes at once), ``"data"`` (closes once the mail was read) or ``"hang"``
-            (never answers once the mail was read).
+        drop: ``"greeting"`` (closes at once), the name of a command (closes when it comes), ``"data"`` (closes
+            once the mail was read) or ``"hang"`` (never answers once the mail was read).
         context: for TLS; by default one with a certificate of its own.
         port: known once it has been entered.
         ca_pem: what to trust, with TLS.
         mails: what was accepted, or read before it was dropped.
+        connections: how many were made.
+        commands: the commands' names in the order in which they came, of all connections.
     """
 
     tls: str = ""
     login: tuple[str, str] | None = None
+    utf8: bool = False
+    answers: dict[str, str] = field(default_factory=dict)
     mail_from: str = ""
     rcpt_to: Mapping[str, str] = field(default_factory=dict)
     data: str = ""
@@ -60,6 +67,9 @@ class SmtpSink:
     context: ssl.SSLContext | None = None
     ca_pem: bytes = b""
     port: int = 0
+    connections: int = 0
+    commands: list[str] = field(default_factory=list)
+    _open: set[asyncio.BaseTransport] = field(default_factory=set)
     _server: asyncio.Server | None = None
     _closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -81,7 +91,13 @@ class SmtpSink:
         self._closing.set()
         assert self._server is not None  # noqa: S101
         self._server.close()
+        self.hang_up()
         await self._server.wait_closed()
+
+    def hang_up(self) -> None:
+        """Close every connection, as a relay does with one that was idle for too long."""
+        for transport in list(self._open):
+            transport.close()
 
     def _context(self) -> ssl.SSLContext:
         if self.context is not None:
@@ -95,11 +111,12 @@ class SmtpSink:
         return context
 
     def _session(self, context: ssl.SSLContext | None) -> asyncio.Protocol:
-        if self.drop == "greeting":
-            return _Closer()
-        from aiosmtpd.smtp import SMTP
+        if self.drop == "greeting" or "greeting" in self.answers:
+            return _Closer(self.answers.get("greeting", ""))
+        from alertd.testing.smtp_session import Session
 
-        return SMTP(
+        return Session(
+            self,
             _Handler(self),
             hostname="sink.example",
             loop=asyncio.get_running_loop(),
@@ -107,6 +124,7 @@ class SmtpSink:
             require_starttls=self.tls == "starttls",
             auth_require_tls=self.tls == "starttls",
             authenticator=self._authenticate if self.login else None,
+            enable_SMTPUTF8=self.utf8,
         )
 
     def _authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> Any:
@@ -118,7 +136,13 @@ class SmtpSink:
 
 
 class _Closer(asyncio.Protocol):
+    def __init__(self, greeting: str) -> None:
+        self._greeting = greeting
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101
+        if self._greeting:
+            transport.write(f"{self._greeting}\r\n".encode())
         transport.close()
 
 
