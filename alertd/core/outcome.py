@@ -50,9 +50,14 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """Never; trying again would not help."""
+    """Never; trying again would not help.
+
+    Attributes:
+        gone: the receiver wants no more at all: the channel is stopped, and not only this delivery.
+    """
 
     reason: str
+    gone: bool = False
 
 
 Outcome = Sent | Retry | Rejected

@@ -6,7 +6,7 @@ Rules that hold here:
 - a URL is a secret: what is said of it is its scheme and host;
 - no redirect is followed, no proxy or password is taken from the environment, no cookie is kept;
 - no address is connected to that `egress.py` has not passed, and no connection outlives the policy or the
-  certificates it was made under;
+  certificates it was made under; through a proxy that is the proxy's address, and the target's is its affair;
 - one client and one TLS context for each set of certificates, mostly one for the process; made when they are
   first needed: importing and making them takes longer than everything else that `alertd --help` does.
 """
@@ -114,6 +114,7 @@ class HttpClient:
         timeout_s: float = TIMEOUT_S,
         hidden: Iterable[str] = (),
         tls: Tls = SYSTEM,
+        proxy: str = "",
     ) -> Answer:
         """Send one POST and read the answer.
 
@@ -123,25 +124,26 @@ class HttpClient:
             timeout_s: for all of it, in seconds.
             hidden: secrets in the request that an answer may echo; the URL's own are hidden anyway.
             tls: what to trust and what to show.
+            proxy: the URL of an HTTP proxy to go through, perhaps with a user and a password.
 
         Returns:
-            The reply, whatever its status. ``Retry`` when none came: with ``unknown`` when the request had
-            begun to be written, so that it may have been acted upon. ``Rejected`` for what is no URL, and for
-            one that holds an address which may not be connected to.
+            The reply, whatever its status, but for a proxy's 407. ``Retry`` when none came: with ``unknown``
+            when the request had begun to be written, so that it may have been acted upon. ``Rejected`` for
+            what is no URL, and for one that holds an address which may not be connected to.
         """
         try:
             place, login = without_login(url)
         except ValueError:
             return Rejected(reason=f"{origin(url)} is not a URL that can be posted to")
-        concealed = (*secrets_in(url), *hidden, *login.get("authorization", "").split())
+        concealed = (*secrets_in(url), *secrets_in(proxy), *hidden, *login.get("authorization", "").split())
         given = {**login, **{name.lower(): value for name, value in headers.items()}}
         progress = _Progress()
         token = _progress.set(progress)
         try:
-            async with self._pools.client(tls, self.egress.network) as client:
+            async with self._pools.client(tls, self.egress.network, proxy) as client:
                 request = partial(client.build_request, "POST", place, content=content, headers=given)
                 return await _exchange(
-                    client, request, progress, url=url, timeout_s=timeout_s, hidden=concealed
+                    client, request, progress, url=url, proxy=proxy, timeout_s=timeout_s, hidden=concealed
                 )
         except TlsUnusable as error:
             return Retry(reason=f"{origin(url)} cannot be reached: {error}")
@@ -152,8 +154,8 @@ class HttpClient:
         """Close all connections. Safe to call twice."""
         await self._pools.aclose()
 
-    def _made(self, tls: Tls) -> httpx.AsyncClient:
-        return _client(make_context(tls, self._trusted), self.egress)
+    def _made(self, tls: Tls, proxy: str) -> httpx.AsyncClient:
+        return _client(make_context(tls, self._trusted), self.egress, proxy)
 
 
 async def _exchange(
@@ -162,6 +164,7 @@ async def _exchange(
     progress: _Progress,
     *,
     url: str,
+    proxy: str,
     timeout_s: float,
     hidden: tuple[str, ...],
 ) -> Answer:
@@ -169,10 +172,15 @@ async def _exchange(
     import httpx
 
     where = origin(url)
+    opened, over = (proxy, f"{where} by way of {origin(proxy)}") if proxy else (url, where)
     reply: Reply | None = None
     try:
         async with asyncio.timeout(timeout_s):
             response = await client.send(request(), stream=True)
+            if proxy and response.status_code == 407:
+                # The target never says so (RFC 9110, section 15.5.8).
+                await response.aclose()
+                return Retry(reason=f"{over} cannot be reached: the proxy answered 407")
             reply = _head(response, where, hidden)
             return await _with_body(response, reply)
     except TimeoutError:
@@ -184,20 +192,25 @@ async def _exchange(
         return Rejected(reason=f"{where} is not a URL that can be posted to")
     except (httpx.HTTPError, OSError) as error:
         if progress.refused and not progress.opened:
-            return refusal(where, urlsplit(url).hostname or "", progress.refused)
-        return reply or Retry(reason=_no_answer(where, error, progress), unknown=progress.written)
+            return refusal(over, urlsplit(opened).hostname or "", progress.refused)
+        return reply or Retry(reason=_no_answer(over, error, progress), unknown=progress.written)
     except aiohttp.ClientError:
         return reply or Retry(reason=f"{where} answered something that is not HTTP", unknown=progress.written)
 
 
-def _client(tls: ssl.SSLContext, egress: Egress) -> httpx.AsyncClient:
+def _client(tls: ssl.SSLContext, egress: Egress, proxy: str) -> httpx.AsyncClient:
     import httpx
     from httpx_aiohttp import AiohttpTransport
 
     # At INFO they log whole URLs.
     for name in ("httpx", "httpcore", "aiohttp"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    transport = AiohttpTransport(verify=tls, trust_env=False, client=lambda: _session(tls, egress))
+    transport = AiohttpTransport(
+        verify=tls,
+        trust_env=False,
+        client=lambda: _session(tls, egress),
+        proxy=httpx.Proxy(proxy) if proxy else None,
+    )
     # It would keep cookies of its own; and its timeouts are for each step, where ours covers them all.
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
     return httpx.AsyncClient(
@@ -278,7 +291,11 @@ async def _with_body(response: httpx.Response, head: Reply) -> Reply:
 
 
 def _no_answer(where: str, error: Exception, progress: _Progress) -> str:
+    import aiohttp
+
     if progress.written:
         return f"{where} broke off before it answered"
+    if isinstance(error.__cause__, aiohttp.ClientHttpProxyError):
+        return f"{where} cannot be reached: the proxy answered {error.__cause__.status}"
     why = why_unreachable(error)
     return f"{where} cannot be reached" + (f": {why}" if why else "")

@@ -23,8 +23,13 @@ def body_of(message: Message) -> bytes:
     How often it was tried is not in it. A retry is composed anew, so that its numbers of days are true:
     ``data.composed`` and what counts from it may differ under the same id; ``timestamp`` may not.
     """
-    # ASCII only: half a surrogate pair, or a line separator, passes every parser as an escape.
-    return json.dumps(payload_of(message), separators=(",", ":")).encode("ascii")
+    return json_bytes(payload_of(message))
+
+
+def json_bytes(value: object) -> bytes:
+    """Compact JSON, all of it ASCII."""
+    # Half a surrogate pair, or a line separator, passes every parser as an escape.
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 def payload_of(message: Message) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def payload_of(message: Message) -> dict[str, Any]:
             "intro": message.intro,
             "page": message.page,
             "lines": list(message.lines),
-            "items": [_item(item) for item in message.items],
+            "items": [item_of(item) for item in message.items],
         },
     }
 
@@ -67,7 +72,8 @@ def instant(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _item(item: Item) -> dict[str, Any]:
+def item_of(item: Item) -> dict[str, Any]:
+    """One milestone of the body."""
     return {
         "milestone": item.milestone,
         "timeline": item.timeline,

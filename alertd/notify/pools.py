@@ -42,19 +42,21 @@ class _Pool(Generic[C]):
 
 
 class Pools(Generic[C]):
-    """One client for each set of certificate files, replaced when the files or the policy have changed."""
+    """One client for each set of certificate files and each proxy, replaced when the files or the policy have
+    changed."""
 
-    def __init__(self, make: Callable[[Tls], C]) -> None:
+    def __init__(self, make: Callable[[Tls, str], C]) -> None:
         self._make = make
         self._pools: dict[object, _Pool[C]] = {}
 
     @asynccontextmanager
-    async def client(self, tls: Tls, network: Network) -> AsyncIterator[C]:
+    async def client(self, tls: Tls, network: Network, proxy: str = "") -> AsyncIterator[C]:
         """The client for one request under these. Raises what ``make`` raises."""
-        pool = self._pools.get(tls.files)
+        key = tls.files, proxy
+        pool = self._pools.get(key)
         if pool is None or (pool.tls, pool.network) != (tls, network):
-            made = _Pool(client=self._make(tls), tls=tls, network=network)
-            self._pools[tls.files], old = made, pool
+            made = _Pool(client=self._make(tls, proxy), tls=tls, network=network)
+            self._pools[key], old = made, pool
             pool = made
             if old is not None:
                 old.retired = True

@@ -24,7 +24,8 @@ def outcome_of(answer: Answer, now: datetime) -> Outcome:
     2xx                       Sent
     408, 425, 429, 5xx        Retry, after what ``Retry-After`` asks for
     3xx                       Rejected: a POST that follows a redirect may arrive as a GET
-    410                       Rejected: the receiver wants no more (Standard Webhooks)
+    410                       Rejected, and the channel is stopped: the receiver wants no more
+                              (Standard Webhooks, "Webhook Disablement")
     anything else             Rejected, with the beginning of the answer
     ========================  =====================================================================
 
@@ -43,7 +44,7 @@ def outcome_of(answer: Answer, now: datetime) -> Outcome:
         to = f" to {_target(target)}" if target else ""
         return Rejected(reason=f"{where} answered {status}, a redirect{to}; redirects are not followed")
     if status == 410:
-        return Rejected(reason=f"{where} answered 410: the receiver is gone and wants no more")
+        return Rejected(reason=f"{where} answered 410: the receiver is gone and wants no more", gone=True)
     return Rejected(reason=_told(answer))
 
 

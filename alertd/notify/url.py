@@ -41,3 +41,11 @@ def without_login(url: str) -> tuple[str, dict[str, str]]:
     user, _, password = login.partition(":")
     encoded = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode("ascii")
     return urlunsplit(parts._replace(netloc=place)), {"authorization": f"Basic {encoded}"}
+
+
+def check_proxy(url: str) -> None:
+    """The same for a proxy, which is spoken to in http and has no path."""
+    check_url(url)
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("is not a proxy's URL such as http://proxy.example.org:3128")

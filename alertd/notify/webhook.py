@@ -1,89 +1,48 @@
-"""Posts a message as JSON, signed by Standard Webhooks, to a URL."""
+"""Posts a message to a URL, signed by Standard Webhooks, in one of several formats."""
 
 from __future__ import annotations
 
-import re
+import base64
 from collections.abc import Mapping
-
-from pydantic import Field, SecretStr, field_validator, model_validator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import alertd
 from alertd.core.message import Message
-from alertd.core.outcome import Outcome, Retry
+from alertd.core.outcome import Outcome, Retry, Sent
 from alertd.notify.clean import fit
-from alertd.notify.http import TIMEOUT_S
-from alertd.notify.kit import Env, TlsOptions, at_most_one, exactly_one, revealed
-from alertd.notify.payload import body_of
+from alertd.notify.kit import Env, revealed
 from alertd.notify.reply import outcome_of
 from alertd.notify.secret import SecretUnreadable
 from alertd.notify.signature import key_of, sign
-from alertd.notify.tls import TlsUnusable, tls_of
-from alertd.notify.url import check_url
+from alertd.notify.template_values import DEFAULT_TYPE, TemplateFailed, TemplateRefused
+from alertd.notify.tls import Tls, TlsUnusable, tls_of
+from alertd.notify.url import check_proxy, check_url
+from alertd.notify.webhook_body import Body, Format, instead, made_of, rendered
+from alertd.notify.webhook_cloudevents import default_source
+from alertd.notify.webhook_options import WebhookOptions, check_header, read_template
 
-MAX_SECRETS = 10
+if TYPE_CHECKING:
+    from alertd.notify.webhook_template import Template
 
-# Those that the transport sets, that concern one hop (RFC 9110, section 7.6.1), or that say who signed.
-_DENIED = re.compile(
-    r"host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-(length|encoding|type)"
-    r"|proxy-.*|webhook-.*|idempotency-key|accept-encoding"
-)
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[\x20-\x7e]*")
+__all__ = ["WebhookNotifier", "WebhookOptions"]
 
 
-class WebhookOptions(TlsOptions):
-    """Options of ``type: webhook``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """Where to, and as whom: the options with what their files hold now.
 
-    url: SecretStr | None = None
-    """Where to post to, http or https."""
-    url_file: str = ""
-    secret: SecretStr | list[SecretStr] | None = None
-    """What to sign with: ``whsec_`` and base64, or any text. A list during a change, the new one first."""
-    secret_file: str | list[str] = ""
-    headers: dict[str, SecretStr] = Field(default_factory=dict, max_length=20)
-    """Sent along, such as ``Authorization``."""
-    timeout: float = Field(default=TIMEOUT_S, gt=0, le=60)
-    """Seconds, for connecting, sending and reading the answer together."""
+    Attributes:
+        headers: the operator's own, ``Authorization`` among them.
+        hidden: what an answer must not be quoted with.
+    """
 
-    @field_validator("url")
-    @classmethod
-    def _is_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_url(value.get_secret_value())
-        return value
-
-    @field_validator("headers")
-    @classmethod
-    def _are_headers(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
-        for name, content in value.items():
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not a header's name")
-            if _DENIED.fullmatch(name.lower()):
-                raise ValueError(f"the header {name} is set by alertd alone")
-            if not _VALUE.fullmatch(content.get_secret_value()):
-                raise ValueError(f"the header {name} holds what is not printable ASCII")
-        return value
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> WebhookOptions:
-        exactly_one(self, "url")
-        at_most_one(self, "secret")
-        if len(self.secrets) + len(self.secret_files) > MAX_SECRETS:
-            raise ValueError(f"at most {MAX_SECRETS} secrets")
-        for secret in self.secrets:
-            key_of(secret.get_secret_value())
-        return self
-
-    @property
-    def secrets(self) -> list[SecretStr]:
-        if self.secret is None:
-            return []
-        return self.secret if isinstance(self.secret, list) else [self.secret]
-
-    @property
-    def secret_files(self) -> list[str]:
-        names = self.secret_file if isinstance(self.secret_file, list) else [self.secret_file]
-        return [name for name in names if name]
+    url: str = field(repr=False)
+    proxy: str = field(repr=False)
+    keys: list[bytes] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    hidden: tuple[str, ...] = field(repr=False)
+    tls: Tls
 
 
 class WebhookNotifier:
@@ -94,44 +53,110 @@ class WebhookNotifier:
     def __init__(self, options: WebhookOptions, env: Env) -> None:
         self._options = options
         self._env = env
+        self._compiled: tuple[str, Template] | None = None
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
-        options, env = self._options, self._env
+        env = self._env
         try:
-            url = revealed(options.url, options.url_file, env).strip()
-            secrets = [secret.get_secret_value() for secret in options.secrets]
-            secrets += [env.secret(name) for name in options.secret_files]
-            tls = tls_of(options, env.path)
+            target = self._target()
         except (SecretUnreadable, TlsUnusable) as error:
             return Retry(reason=str(error))
-        try:
-            check_url(url)
-            keys = [key_of(secret) for secret in secrets]
         except ValueError as error:
             return Retry(reason=f"what the webhook's secret file holds {error}")
-        given = {name: value.get_secret_value() for name, value in options.headers.items()}
-        body = body_of(fit(message))
+        body = self._body(fit(message))
         answer = await env.http.post(
-            url,
-            body,
-            {**_standard(message, given), **given, **_identity(message, keys, env, body)},
-            timeout_s=options.timeout,
-            tls=tls,
-            hidden=(*secrets, *_words(given)),
+            target.url,
+            body.content,
+            {
+                **_standard(message, body, target.headers),
+                **target.headers,
+                **_identity(message, target.keys, env, body.content),
+            },
+            timeout_s=self._options.timeout,
+            tls=target.tls,
+            proxy=target.proxy,
+            hidden=target.hidden,
         )
-        return outcome_of(answer, env.clock.now())
+        return _noted(outcome_of(answer, env.clock.now()), body.note)
 
     async def aclose(self) -> None:
         """The client belongs to the process."""
 
+    def _target(self) -> _Target:
+        """Raises SecretUnreadable and TlsUnusable; and ValueError, whose text reads after "what it holds"."""
+        options, env = self._options, self._env
+        url = revealed(options.url, options.url_file, env).strip()
+        proxy = revealed(options.proxy, options.proxy_file, env).strip()
+        secrets = [secret.get_secret_value() for secret in options.secrets]
+        secrets += [env.secret(name) for name in options.secret_files]
+        check_url(url)
+        if proxy:
+            check_proxy(proxy)
+        headers, words = self._headers()
+        return _Target(
+            url=url,
+            proxy=proxy,
+            keys=[key_of(secret) for secret in secrets],
+            headers=headers,
+            hidden=(*secrets, *words),
+            tls=tls_of(options, env.path),
+        )
 
-def _standard(message: Message, given: Mapping[str, str]) -> dict[str, str]:
+    def _headers(self) -> tuple[dict[str, str], list[str]]:
+        """The operator's own headers, and what of them is secret."""
+        options, env = self._options, self._env
+        given = {name: value.get_secret_value() for name, value in options.headers.items()}
+        given |= {name: env.secret(file).strip() for name, file in options.headers_file.items()}
+        words = []
+        if options.basic is not None:
+            password = revealed(options.basic.password, options.basic.password_file, env)
+            login = f"{options.basic.username}:{password}".encode()
+            given["Authorization"] = f"Basic {base64.b64encode(login).decode('ascii')}"
+            words.append(password)
+        if token := revealed(options.bearer, options.bearer_file, env).strip():
+            given["Authorization"] = f"Bearer {token}"
+        for name, value in given.items():
+            try:
+                check_header(name, value)
+            except ValueError:
+                raise ValueError(f"is no value of the header {name}: not printable ASCII") from None
+            # `Bearer abc` is hidden, and so is `abc`.
+            words += [value, *value.split()]
+        return given, words
+
+    def _body(self, message: Message) -> Body:
+        options = self._options
+        if options.format is not Format.TEMPLATE:
+            return made_of(message, options.format, options.source or default_source(self._env.host))
+        try:
+            return rendered(message, self._template())
+        except (TemplateFailed, TemplateRefused) as error:
+            return instead(message, error)
+
+    def _template(self) -> Template:
+        """Of the source as it is now; compiled again when it has changed."""
+        from alertd.notify.webhook_template import compiled
+
+        options = self._options
+        source = options.template
+        if options.template_file:
+            try:
+                source = read_template(self._env.path(options.template_file))
+            except ValueError as error:
+                raise TemplateFailed(str(error)) from error
+        if self._compiled is None or self._compiled[0] != source:
+            self._compiled = source, compiled(source, options.content_type or DEFAULT_TYPE)
+        return self._compiled[1]
+
+
+def _standard(message: Message, body: Body, given: Mapping[str, str]) -> dict[str, str]:
     taken = {name.lower() for name in given}
     headers = {
-        "content-type": "application/json",
+        "content-type": body.content_type,
         "accept-encoding": "identity",
         "user-agent": f"alertd/{alertd.__version__}",
         "alertd-attempt": str(message.attempt),
+        **body.headers,
     }
     return {name: value for name, value in headers.items() if name not in taken}
 
@@ -144,6 +169,10 @@ def _identity(message: Message, keys: list[bytes], env: Env, body: bytes) -> dic
     return {**headers, "idempotency-key": message.id}
 
 
-def _words(headers: Mapping[str, str]) -> list[str]:
-    """The values of the given headers, and their words: ``Bearer abc`` is hidden, and so is ``abc``."""
-    return [part for value in headers.values() for part in (value, *value.split())]
+def _noted(outcome: Outcome, note: str) -> Outcome:
+    """The outcome, with what there is to say of the body."""
+    if not note:
+        return outcome
+    if isinstance(outcome, Sent):
+        return replace(outcome, note=f"{outcome.note}; {note}")
+    return replace(outcome, reason=f"{outcome.reason}; {note}")
