@@ -14,6 +14,7 @@ class Schema(StrEnum):
 
     CONFIG = "config"
     TIMELINE = "timeline"
+    WEBHOOK = "webhook"
 
 
 def init(
@@ -50,10 +51,13 @@ def init(
 
 
 def schema(
-    which: Annotated[Schema, typer.Argument(help="alertd.yaml, or a file of milestones/.")] = Schema.CONFIG,
+    which: Annotated[
+        Schema, typer.Argument(help="alertd.yaml, a file of milestones/, or the body of a webhook.")
+    ] = Schema.CONFIG,
 ) -> None:
-    """Print the JSON Schema of a file."""
+    """Print the JSON Schema of a file, or of a webhook's body."""
     from alertd.definitions.schema import config_schema, schema_text, timeline_schema
+    from alertd.notify.payload_schema import webhook_schema
 
-    made = config_schema() if which is Schema.CONFIG else timeline_schema()
-    typer.echo(schema_text(made), nl=False)
+    makers = {Schema.CONFIG: config_schema, Schema.TIMELINE: timeline_schema, Schema.WEBHOOK: webhook_schema}
+    typer.echo(schema_text(makers[which]()), nl=False)
