@@ -10,7 +10,7 @@ Retry lives here and nowhere else. Nothing here waits for anything but a port.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from alertd.core.audit import dead_slot
@@ -22,6 +22,7 @@ from alertd.core.ledger import Attempt, Delivery, DeliveryState, Lease, Notice, 
 from alertd.core.occurrence import labels_of
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent, next_attempt
 from alertd.core.route import Match, Muted, match_routes, muted
+from alertd.core.stop import STOPPED, stop, why_stopped
 from alertd.ports import LEASE_FOR, Clock, Ledger, Notifier, Settlement
 
 BIND_LIMIT = 500
@@ -97,6 +98,8 @@ class Dispatcher:
         if notifier is None:
             gone = Rejected(reason=f"{lease.delivery.channel} is not configured any more")
             return self.settlement(lease, members, gone, now)
+        if stopped := why_stopped(lease.prior, self._options(lease.delivery)):
+            return self.settlement(lease, members, Rejected(reason=stopped), now)
         around = self._around(lease)
         started = self.clock.monotonic()
         try:
@@ -159,7 +162,37 @@ class Dispatcher:
                 )
             case Rejected():
                 attempt = _attempt(lease, at, took, "rejected", outcome.reason)
+                if outcome.gone:
+                    return self._stopped(lease, members, attempt, outcome)
                 return self._dead(lease, members, attempt, outcome, outcome.reason)
+
+    def _stopped(
+        self, lease: Lease, members: Sequence[Owed], attempt: Attempt, outcome: Rejected
+    ) -> Settlement:
+        """Dead, and so is all that comes for its channel, until the options change or a person sends again."""
+        dead = self._dead(lease, members, attempt, outcome, f"{STOPPED}{outcome.reason}")
+        remember = stop(self._options(lease.delivery), outcome.reason, attempt.at)
+        told = self._stop_notice(lease.delivery, outcome.reason, attempt.at)
+        return replace(dead, remember=remember, follow_up=(*dead.follow_up, *told))
+
+    def _options(self, delivery: Delivery) -> str:
+        """Digest of the options of its notifier."""
+        receiver = self.config.receivers.get(delivery.receiver)
+        specs = receiver.notifiers if receiver else ()
+        return next((spec.digest for spec in specs if spec.name == delivery.notifier), "")
+
+    def _stop_notice(self, dead: Delivery, reason: str, now: datetime) -> list[Delivery]:
+        """What the operator is told of a stopped channel, once a day; not over that channel."""
+        fallback = self.config.fallback_receiver
+        instead = f"goes to {fallback}" if fallback else "is dead, since there is no fallback_receiver"
+        lines = (
+            f"Nothing more is sent to {dead.channel}: {reason}.",
+            f"What comes for it {instead}.",
+            f"It is tried again when its options in alertd.yaml change, or with: alertd retry {dead.id}",
+        )
+        slot = f"stopped/{dead.channel}/{now:%Y-%m-%d}"
+        notice = Notice(slot=slot, headline=f"{dead.channel} wants no more and is stopped", lines=lines)
+        return [one for one in notices(self.config, notice, now) if one.channel != dead.channel]
 
     def _dead(
         self, lease: Lease, members: Sequence[Owed], attempt: Attempt, outcome: Outcome, reason: str
@@ -187,7 +220,7 @@ class Dispatcher:
 
     def _notice(self, lease: Lease, members: Sequence[Owed], attempt: Attempt, reason: str) -> list[Delivery]:
         failed = lease.delivery
-        if failed.notice is not None or failed.receiver == self.config.operator:
+        if failed.notice is not None or failed.receiver == self.config.operator or reason.startswith(STOPPED):
             return []
         told = sorted({owed.milestone for owed in members})
         lines = (

@@ -90,7 +90,7 @@ class Settlement:
         state: ``ready`` to try again at ``next_at``; anything else is final.
         attempt: the try itself; None when nothing was tried (all members unwanted).
         told: keys of the members that were in the message, when it was accepted.
-        remember: what to hand to the next send for the same milestone, by full id.
+        remember: what to hand to the next send for the same milestone, by full id, or for the same channel.
         follow_up: deliveries to write down with it: the fallback's, a notice.
         outcome: what the notifier returned; not written down, but what the channel's gate goes by.
     """
@@ -231,6 +231,7 @@ class Ledger(Protocol):
     async def retry(self, delivery: str, now: datetime, by: str) -> Delivery:
         """Make a dead delivery ready again, its horizon counted from ``now``.
 
+        What is remembered of its channel itself is forgotten: a channel that was stopped is tried again.
         Raises UnknownDelivery or RefusedAction.
         """
 

@@ -18,6 +18,7 @@ from alertd.core.milestone import Milestone
 from alertd.core.occurrence import occurrences
 from alertd.core.plan import expand, receivers_of
 from alertd.core.route import Route
+from alertd.core.stop import is_stopped
 from alertd.core.wording import span_text
 
 DECIDED_WITHIN = timedelta(minutes=5)
@@ -131,11 +132,14 @@ def expected(milestones: Iterable[Milestone], route: Route, now: datetime) -> Ma
 
 
 def notices_of(dead: Iterable[Delivery], operator: str, notifiers: Sequence[str]) -> Mapping[str, str]:
-    """For each death that the operator must have been told of, the notice's id and the dead one's."""
+    """For each death that the operator must have been told of, the notice's id and the dead one's.
+
+    Of those that a stopped channel brings, one notice tells for all.
+    """
     return {
         delivery_id(operator, notifiers[0], ("notice", dead_slot(one))): one.id
         for one in dead
-        if notifiers and one.notice is None and one.receiver != operator
+        if notifiers and one.notice is None and one.receiver != operator and not is_stopped(one)
     }
 
 

@@ -24,12 +24,14 @@ class NotifierSpec:
         type: name of the entry point in the group ``alertd.notifiers``.
         options: an instance of that notifier's ``Options``.
         rate: how fast it may be sent to; None: as its type says.
+        digest: of the options as they are written; by it a change of them is seen.
     """
 
     name: str
     type: str
     options: object
     rate: Rate | None = None
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

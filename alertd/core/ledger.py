@@ -125,6 +125,10 @@ class Notice:
     lines: tuple[str, ...] = ()
 
 
+CHANNEL = ""
+"""Among what is remembered by milestone: what holds for the channel itself."""
+
+
 class DeliveryState(StrEnum):
     """Forward only, but that a person may send a dead one again."""
 
@@ -191,7 +195,8 @@ class Lease:
         records: the members' milestones by full id.
         overtaken: keys of those members that a later one of the same milestone and receiver has
             overtaken: a bound reminder overtakes earlier reminders, a bound move earlier moves.
-        prior: what this notifier returned for a milestone last, by full id.
+        prior: what this notifier returned for a milestone last, by full id, and under :data:`CHANNEL` what
+            holds for the channel itself.
         upcoming: the first reminder of each member's milestone and receiver that is pending and due
             later than the instant of the lease, by full id; none for a milestone without one.
     """

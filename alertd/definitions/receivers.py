@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ValidationError
@@ -9,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from alertd.core.config import NotifierSpec, Receiver
 from alertd.core.flow import parse_rate
+from alertd.core.occurrence import digest
 from alertd.definitions.keys import NAME
 from alertd.definitions.keys_config import MAX_NOTIFIERS, NOTIFIER, RECEIVER
 from alertd.definitions.nodes import Mapping as MappingNode
@@ -63,7 +65,10 @@ def _notifier(reader: Reader, node: Node, options: Options) -> NotifierSpec | No
     keys = {key: scalar for key, scalar in node.keys.items() if key not in NOTIFIER.keys}
     own = MappingNode(node.line, node.column, keys, {key: node.values[key] for key in keys})
     made = _options(reader, own, options[kind], kind)
-    return None if made is None else NotifierSpec(name=name, type=kind, options=made, rate=rate)
+    if made is None:
+        return None
+    written = digest("options", kind, json.dumps(_plain(own), sort_keys=True))
+    return NotifierSpec(name=name, type=kind, options=made, rate=rate, digest=written)
 
 
 def _options(reader: Reader, node: MappingNode, model: type[BaseModel], kind: str) -> BaseModel | None:

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from alertd.core import standing as standings
-from alertd.core.ledger import Delivery, DeliveryState, Owed, Record
+from alertd.core.ledger import CHANNEL, Delivery, DeliveryState, Owed, Record
 from alertd.core.standing import Action
 from alertd.errors import RefusedAction, UnknownDelivery, UnknownMilestone
 from alertd.store import reading, rows, rules, schema, writing
 from alertd.store.dialect import lock_rows
 
 _milestone, _delivery, _history = schema.milestone, schema.delivery, schema.history
+_remembered = schema.remembered
 
 
 def act(connection: Connection, action: Action, owed: Sequence[Owed]) -> Record:
@@ -53,6 +54,9 @@ def retry(connection: Connection, name: str, now: datetime, by: str) -> Delivery
     ended = {"lease_owner": "", "lease_until": None, "fence": _delivery.c.fence + 1}
     fields = rows.fields_of_delivery(again) | ended
     connection.execute(update(_delivery).where(_delivery.c.id == name).values(**fields))
+    # Who sends again wants to know whether the channel works: what stopped it holds no longer.
+    stopped = (_remembered.c.milestone == CHANNEL) & (_remembered.c.channel == there.channel)
+    connection.execute(delete(_remembered).where(stopped))
     of = dict.fromkeys(owed.milestone for owed in members)
     writing.write_history(connection, [rules.entry_of_retry(one, name, now, by) for one in of])
     return again

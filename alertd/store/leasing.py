@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from alertd.core.ledger import Lease
+from alertd.core.ledger import CHANNEL, Lease
 from alertd.store import reading, rows, rules, schema
 from alertd.store.dialect import chunks, is_shared
 
@@ -83,7 +83,7 @@ def lease(
     milestones = sorted({owed.milestone for carried in members.values() for owed in carried})
     records = reading.records_by_id(connection, milestones)
     latest = _latest_bound(connection, milestones)
-    prior = _prior(connection, milestones)
+    prior = _prior(connection, [*milestones, CHANNEL])
     first = reading.first_after(connection, milestones, now)
     leases = []
     for row in taken:
@@ -98,7 +98,9 @@ def lease(
                 owed=carried,
                 records={name: records[name] for name in of},
                 overtaken=rules.overtaken(carried, latest),
-                prior={name: prior[name, row.channel] for name in of if (name, row.channel) in prior},
+                prior={
+                    name: prior[name, row.channel] for name in (*of, CHANNEL) if (name, row.channel) in prior
+                },
                 upcoming=rules.upcoming(carried, first),
             )
         )

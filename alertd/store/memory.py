@@ -16,6 +16,7 @@ from alertd.core import standing as standings
 from alertd.core.audit import Waiting
 from alertd.core.delivery import Decisions
 from alertd.core.ledger import (
+    CHANNEL,
     Attempt,
     Delivery,
     DeliveryState,
@@ -222,6 +223,7 @@ class MemoryLedger:
         if there.state is not DeliveryState.DEAD:
             raise RefusedAction(f"{delivery} is {there.state}; only a dead delivery can be sent again")
         self._deliveries[delivery] = again
+        self._remembered.pop((CHANNEL, there.channel), None)
         # What was leased before is not the same try: whoever still holds it may not settle it.
         self._holds[delivery] = _Hold(fence=self._holds[delivery].fence + 1)
         of = dict.fromkeys(self._owed[key].milestone for key in there.members)
@@ -359,7 +361,7 @@ class MemoryLedger:
         records = {owed.milestone: self._records[owed.milestone] for owed in members}
         prior = {
             name: self._remembered[name, delivery.channel]
-            for name in records
+            for name in (*records, CHANNEL)
             if (name, delivery.channel) in self._remembered
         }
         return Lease(
