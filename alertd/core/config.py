@@ -49,6 +49,7 @@ class Smtp:
     Attributes:
         starttls: upgrade before anything is sent, and fail when the relay does not offer it.
         tls: TLS from the first byte; excludes ``starttls``.
+        insecure_auth: the password may cross the network in the clear.
         sender: ``from:`` in the file, an address or ``Name <address>``.
         password_file: a systemd credential or a path.
         ca_file: certificates to trust instead of the system's; a systemd credential or a path.
@@ -61,6 +62,7 @@ class Smtp:
     port: int = 25
     starttls: bool = False
     tls: bool = False
+    insecure_auth: bool = False
     sender: str = "alertd@localhost"
     username: str = ""
     password_file: str = ""

@@ -230,3 +230,13 @@ def _told(found: Address, one: Address, row: Row) -> str:
     if one == found:
         return f"{one} is {row.words} ({row.block})"
     return f"{found} stands for {one}, {row.words} ({row.block})"
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a name or an address is the machine's own, so that what is sent there crosses no network."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -175,9 +175,16 @@ SMTP = Shape(
     words="smtp",
     keys={
         "host": Key(about="name or address of the mail relay", schema=text(255)),
-        "port": Key(about="its port", schema={"type": "integer", "minimum": 1, "maximum": 65_535}),
-        "starttls": Key(about="whether to upgrade to TLS, and to send nothing without", schema=FLAG),
+        "port": Key(
+            about="its port; the default is 465 with tls, 587 with username, else 25",
+            schema={"type": "integer", "minimum": 1, "maximum": 65_535},
+        ),
+        "starttls": Key(
+            about="whether to upgrade to TLS, and to send nothing without; the default is true with username",
+            schema=FLAG,
+        ),
         "tls": Key(about="whether to speak TLS from the first byte", schema=FLAG),
+        "insecure_auth": Key(about="whether the password may cross the network in the clear", schema=FLAG),
         "from": Key(about="the sender, an address or Name <address>", schema=text(320)),
         "username": Key(about="for a relay that asks for one", schema=text(320)),
         "password_file": Key(about="a systemd credential or a path", schema=text(PATH)),

@@ -240,6 +240,7 @@ smtp:
   port: 587
   starttls: true
   tls: false
+  insecure_auth: true
   from: Deadlines <alertd@example.org>
   username: alertd
   password_file: smtp_password
@@ -254,9 +255,32 @@ smtp:
         port=587,
         starttls=True,
         tls=False,
+        insecure_auth=True,
         sender="Deadlines <alertd@example.org>",
         username="alertd",
         password_file="smtp_password",
         ca_file="/etc/ssl/own.pem",
         timeout_s=60.0,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "port", "starttls", "tls"),
+    [
+        ("host: mail.example.org", 25, False, False),
+        # A password asks for TLS by itself, and for the port of those who log in.
+        ("{host: mail.example.org, username: u}", 587, True, False),
+        ("{host: localhost, username: u}", 587, True, False),
+        ("{host: mail.example.org, username: u, tls: true}", 465, False, True),
+        ("{host: mail.example.org, tls: true}", 465, False, True),
+        ("{host: mail.example.org, username: u, port: 2525}", 2525, True, False),
+        # In the clear it goes where no network is crossed, and where the file insists.
+        ("{host: 127.0.0.1, username: u, starttls: false}", 587, False, False),
+        ("{host: mail.internal, username: u, starttls: false, insecure_auth: true}", 587, False, False),
+    ],
+)
+def test_how_mail_is_secured(options: Options, text: str, port: int, *, starttls: bool, tls: bool) -> None:
+    """What is not written is what is safe."""
+    smtp = _config(f"smtp: {text}\n" if text.startswith("{") else f"smtp: {{{text}}}\n", options).smtp
+
+    assert (smtp.port, smtp.starttls, smtp.tls) == (port, starttls, tls)

@@ -34,7 +34,8 @@ CONFIGS = (
     "route: {receiver: a, group_by: [...],"
     " routes: [{receiver: b, matchers: [a=b], continue: true, group_by: []}]}\n"
     "fallback_receiver: b\noperator: a\n",
-    "smtp: {host: h, port: 25, starttls: true, tls: false, from: a@b, username: u, password_file: p,"
+    "smtp: {host: h, port: 25, starttls: true, tls: false, insecure_auth: true, from: a@b, username: u,"
+    " password_file: p,"
     " ca_file: c, client_cert_file: d, client_key_file: k, timeout: 30s}\n",
     "network: public\n",
     "network: {policy: internal}\n",
