@@ -1,215 +1,224 @@
-"""Sends a message as a mail, through one relay, over one connection a mail.
+"""Sends a message as one mail to several recipients, each of whom the relay takes or refuses on its own.
 
 Rules that hold here:
-- STARTTLS is required or not used, never tried: what is merely tried, an attacker can prevent;
 - one deadline covers connecting, logging in and sending;
-- no address is connected to that `egress.py` has not passed; the certificate is held to the relay's name;
-- what fails before DATA was not delivered; what breaks off after it may have been.
+- what fails before DATA was not delivered; what breaks off after it may have been;
+- who has the mail already does not get it again when the others are tried again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
-import ipaddress
-import re
-import ssl
-from collections.abc import Mapping
-from email.utils import getaddresses
-from typing import TYPE_CHECKING, Annotated
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, field_validator, model_validator
 
-from alertd.core.config import Smtp
 from alertd.core.message import Message
+from alertd.core.network import is_this_machine
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.clean import fit, line
+from alertd.notify.clean import fit, link
 from alertd.notify.egress import AddressRefused, refusal
+from alertd.notify.email_address import MailAddress, Mailbox, ascii_domain, check_address, parse_mailbox
+from alertd.notify.email_dialogue import Build, Handing, hand_over, named
+from alertd.notify.email_relay import Login
 from alertd.notify.failure import why_unreachable
 from alertd.notify.kit import Env, NotifierOptions
 from alertd.notify.redact import quote
 from alertd.notify.secret import SecretUnreadable
-from alertd.notify.tls import Tls, TlsUnusable, make_context, tls_of
+from alertd.notify.tls import TlsUnusable, tls_of
 
 if TYPE_CHECKING:
     import aiosmtplib
 
-GOODBYE_S = 2.0
-"""How long to wait for the answer to QUIT, in seconds; the mail is accepted by then."""
+MAX_RECIPIENTS = 50
 
-_SPEC = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+REMEMBERED = 1_000
+"""Deliveries of which is remembered who has them while others are tried again."""
 
-
-def check_address(text: str) -> str:
-    """``text`` when it is one address, perhaps with a name before it, that any relay can take.
-
-    Raises:
-        ValueError: it is none, or not ASCII (which needs SMTPUTF8, RFC 6531, and few relays have it).
-    """
-    parsed = getaddresses([text])
-    if line(text) != text or len(parsed) != 1 or not _SPEC.fullmatch(parsed[0][1]):
-        raise ValueError("is not an address such as desk@example.org or Desk <desk@example.org>")
-    return text
-
-
-MailAddress = Annotated[str, AfterValidator(check_address)]
+ABOUT_LOGIN = frozenset({530, 534, 535, 538})
+"""Replies that ask for a login, or for another or a safer one (RFC 4954, section 6)."""
 
 
 class EmailOptions(NotifierOptions):
     """Options of ``type: email``. The relay is set once for all, under ``smtp``."""
 
-    to: list[MailAddress] = Field(min_length=1, max_length=50)
-    """Who gets it; they see each other."""
+    to: list[MailAddress] = Field(default_factory=list, max_length=MAX_RECIPIENTS)
+    """Who gets it; they see each other. This or ``bcc``."""
+    bcc: list[MailAddress] = Field(default_factory=list, max_length=MAX_RECIPIENTS)
+    """Who gets it and is seen by nobody."""
     reply_to: MailAddress | None = None
     """Where answers go to."""
+    unsubscribe: str = ""
+    """What ``List-Unsubscribe`` names: an https URL, or an address that reads such mails."""
+    ics: bool = True
+    """Whether a mail about one milestone carries its dates for a calendar."""
+
+    @field_validator("unsubscribe")
+    @classmethod
+    def _names_something(cls, value: str) -> str:
+        if value and not _names_a_way_out(value):
+            raise ValueError("is neither an https URL nor an address such as desk@example.org")
+        return value
+
+    @model_validator(mode="after")
+    def _has_a_recipient(self) -> Self:
+        if not self.to and not self.bcc:
+            raise ValueError("to or bcc must name somebody")
+        return self
 
 
 class EmailNotifier:
-    """One mail to all of ``to``. A repeat can be told by its Message-ID."""
+    """One mail to all recipients. A repeat can be told by its Message-ID."""
 
     Options = EmailOptions
 
     def __init__(self, options: EmailOptions, env: Env) -> None:
         self._options = options
         self._env = env
-        self._tls: tuple[Tls, ssl.SSLContext] | None = None
+        self._to = [parse_mailbox(one) for one in options.to]
+        everybody = [*self._to, *map(parse_mailbox, options.bcc)]
+        self._recipients = list({one.address: one for one in everybody}.values())
+        self._have_it: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._where = f"mail relay {env.smtp.host}:{env.smtp.port}"
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         smtp = self._env.smtp
         try:
-            password = self._env.secret(smtp.password_file) if smtp.password_file else ""
-            tls = self._context(tls_of(smtp, self._env.path)) if smtp.tls or smtp.starttls else None
+            login = self._login()
+            sender = parse_mailbox(smtp.sender)
         except (SecretUnreadable, TlsUnusable) as error:
             return Retry(reason=str(error))
-        if smtp.username and tls is None and not _is_this_machine(smtp.host):
+        except ValueError as error:
+            return Retry(reason=f"smtp.from {error}")
+        if smtp.username and login.tls is None and not (smtp.insecure_auth or is_this_machine(smtp.host)):
             return Retry(
                 reason="the password would cross the network in the clear: set smtp.starttls or smtp.tls"
             )
-        try:
-            check_address(smtp.sender)
-        except ValueError as error:
-            return Retry(reason=f"smtp.from {error}")
-        session = _Session(smtp, password, tls, self._env)
-        return await session.send(self._mail(message), self._recipients())
+        have_it = self._have_it.get(message.id, frozenset[str]())
+        handing = Handing()
+        outcome = await self._try(fit(message), login, sender, have_it, handing)
+        self._remember(message.id, outcome, have_it | handing.taken)
+        return outcome
 
     async def aclose(self) -> None:
-        """No connection outlives its mail."""
+        await self._env.relay.aclose()
 
-    def _mail(self, message: Message) -> bytes:
-        from alertd.notify.email_message import build_mail
+    def _remember(self, delivery: str, outcome: Outcome, have_it: frozenset[str]) -> None:
+        if isinstance(outcome, Sent) or not have_it:
+            self._have_it.pop(delivery, None)
+            return
+        self._have_it[delivery] = have_it
+        if len(self._have_it) > REMEMBERED:
+            self._have_it.popitem(last=False)
 
-        return build_mail(
-            fit(message),
-            sender=self._env.smtp.sender,
-            to=self._options.to,
-            reply_to=self._options.reply_to or "",
-            host=self._env.host,
-            now=self._env.clock.now(),
+    def _login(self) -> Login:
+        smtp = self._env.smtp
+        return Login(
+            smtp=smtp,
+            password=self._env.secret(smtp.password_file) if smtp.password_file else "",
+            tls=tls_of(smtp, self._env.path) if smtp.tls or smtp.starttls else None,
+            greeting=ascii_domain(self._env.host),
         )
 
-    def _recipients(self) -> list[str]:
-        return list(dict.fromkeys(address for _, address in getaddresses(self._options.to)))
-
-    def _context(self, tls: Tls) -> ssl.SSLContext:
-        """Made once: reading the trust store takes longer than sending a mail."""
-        if self._tls is None or self._tls[0] != tls:
-            self._tls = (tls, make_context(tls))
-        return self._tls[1]
-
-
-class _Session:
-    """One connection to the relay and one mail over it."""
-
-    def __init__(self, smtp: Smtp, password: str, tls: ssl.SSLContext | None, env: Env) -> None:
-        self._smtp = smtp
-        self._password = password
-        self._tls = tls
-        self._env = env
-        self._where = f"mail relay {smtp.host}:{smtp.port}"
-        self._in_data = False
-
-    async def send(self, mail: bytes, recipients: list[str]) -> Outcome:
+    async def _try(
+        self, message: Message, login: Login, sender: Mailbox, have_it: frozenset[str], handing: Handing
+    ) -> Outcome:
         import aiosmtplib
 
-        smtp = self._smtp
-        client = aiosmtplib.SMTP(
-            hostname=smtp.host,
-            local_hostname=self._env.host,
-            timeout=smtp.timeout_s,
-            use_tls=smtp.tls,
-            start_tls=smtp.starttls,
-            tls_context=self._tls,
-        )
+        relay, smtp = self._env.relay, login.smtp
+        client: aiosmtplib.SMTP | None = None
+        in_step = False
         try:
             async with asyncio.timeout(smtp.timeout_s):
-                client.sock = await self._env.http.egress.connect(smtp.host, smtp.port)
-                outcome = await self._dialogue(client, mail, recipients)
-            with contextlib.suppress(aiosmtplib.SMTPException, OSError):
-                async with asyncio.timeout(GOODBYE_S):
-                    await client.quit()
-            return outcome
-        except aiosmtplib.SMTPRecipientsRefused as refused:
-            # One that may be taken later makes it worth another try.
-            first = min(refused.recipients, key=lambda one: one.code)
-            return self._answered(first.code, first.message)
+                client = await relay.connect(login, self._env.http.egress)
+                recipients = [one for one in self._recipients if one.address not in have_it]
+                build = self._builder(message, sender)
+                await hand_over(client, sender, recipients, build, handing)
+            in_step = True
+            return self._ended(handing, have_it, login)
         except aiosmtplib.SMTPResponseException as error:
-            return self._answered(error.code, error.message)
+            in_step = isinstance(error, aiosmtplib.SMTPSenderRefused | aiosmtplib.SMTPDataError)
+            return self._answered(error, login, about_the_mail=in_step)
         except (TimeoutError, aiosmtplib.SMTPTimeoutError):
             late = f"{self._where} did not answer within {smtp.timeout_s:g} s"
-            return Retry(reason=late, unknown=self._in_data)
+            return Retry(reason=late, unknown=handing.in_data)
+        except TlsUnusable as error:
+            return Retry(reason=str(error))
         except AddressRefused as error:
             return refusal(self._where, smtp.host, str(error))
         except (OSError, aiosmtplib.SMTPException) as error:
-            return Retry(reason=self._lost(error), unknown=self._in_data)
+            return Retry(reason=self._lost(error, login, in_data=handing.in_data), unknown=handing.in_data)
         finally:
-            client.close()
+            if client is not None and in_step:
+                relay.keep(client, login)
+            elif client is not None:
+                client.close()
 
-    async def _dialogue(self, client: aiosmtplib.SMTP, mail: bytes, recipients: list[str]) -> Outcome:
-        import aiosmtplib
+    def _builder(self, message: Message, sender: Mailbox) -> Build:
+        from alertd.notify.email_message import Letterhead, build_mail
 
-        smtp = self._smtp
-        await client.connect()
-        if smtp.username:
-            await client.login(smtp.username, self._password)
-        await client.mail(getaddresses([smtp.sender])[0][1])
-        refused: list[aiosmtplib.SMTPRecipientRefused] = []
-        for recipient in recipients:
-            try:
-                await client.rcpt(recipient)
-            except aiosmtplib.SMTPRecipientRefused as error:
-                refused.append(error)
-        if len(refused) == len(recipients):
-            raise aiosmtplib.SMTPRecipientsRefused(refused)
-        self._in_data = True
-        await client.data(mail)
-        self._in_data = False
-        if refused:
-            return Sent(note=f"{len(refused)} of {len(recipients)} recipients were refused")
-        return Sent()
+        options = self._options
 
-    def _answered(self, code: int, text: str) -> Outcome:
-        """RFC 5321, section 4.2.1: 4yz may succeed later, 5yz will not."""
-        reason = f"{self._where} answered {code}: {self._quoted(text)}"
-        return Rejected(reason=reason) if code >= 500 else Retry(reason=reason)
+        def build(without: Collection[str]) -> bytes:
+            letterhead = Letterhead(
+                sender=sender,
+                to=[one for one in self._to if one.address not in without],
+                reply_to=parse_mailbox(options.reply_to) if options.reply_to else None,
+                unsubscribe=options.unsubscribe,
+                host=ascii_domain(self._env.host),
+                ics=options.ics,
+            )
+            return build_mail(message, letterhead, self._env.clock.now())
 
-    def _lost(self, error: Exception) -> str:
-        if self._in_data:
+        return build
+
+    def _ended(self, handing: Handing, have_it: frozenset[str], login: Login) -> Outcome:
+        """What the answers to all recipients together mean; each may be right about its own."""
+        refused = [replace(one, text=self._quoted(one.text, login)) for one in handing.refused]
+        if not refused:
+            return Sent()
+        have = len(have_it | handing.taken)
+        reason = f"{self._where} refused {named(refused)}"
+        if have:
+            reason += f"; {have} of {len(self._recipients)} have it"
+        # One that may be taken later makes it worth another try.
+        if any(one.for_now for one in refused):
+            return Retry(reason=reason, partly=bool(handing.taken or have_it))
+        return Sent(note=reason, partly=reason) if have else Rejected(reason=reason)
+
+    def _answered(
+        self, error: aiosmtplib.SMTPResponseException, login: Login, *, about_the_mail: bool
+    ) -> Outcome:
+        """RFC 5321, section 4.2.1: 4yz may succeed later, 5yz will not.
+
+        But what a relay says of itself or of our login, before it has heard of the mail, is not about the
+        mail, which waits until somebody has mended that.
+        """
+        code, said = error.code, self._quoted(error.message, login)
+        if code in ABOUT_LOGIN:
+            whose = "the login" if login.smtp.username else "mail without a login"
+            return Retry(reason=f"{self._where} refused {whose}: {code} {said}")
+        reason = f"{self._where} answered {code}: {said}"
+        return Rejected(reason=reason) if about_the_mail and code >= 500 else Retry(reason=reason)
+
+    def _lost(self, error: Exception, login: Login, *, in_data: bool) -> str:
+        if in_data:
             return f"{self._where} broke off before it said whether it took the mail"
-        why = why_unreachable(error) or self._quoted(str(error)) or type(error).__name__
+        why = why_unreachable(error) or self._quoted(str(error), login) or type(error).__name__
         return f"{self._where} cannot be used: {why}"
 
-    def _quoted(self, text: str) -> str:
-        user, password = self._smtp.username, self._password
+    def _quoted(self, text: str, login: Login) -> str:
+        user, password = login.smtp.username, login.password
         # As it is, and as AUTH PLAIN and AUTH LOGIN say it.
         said = (base64.b64encode(one.encode()).decode() for one in (f"\0{user}\0{password}", password, user))
         return quote(text, (password, user, *said))
 
 
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _names_a_way_out(value: str) -> bool:
+    if "://" in value:
+        return value.startswith("https://") and bool(link(value))
+    return bool(check_address(value)) and not parse_mailbox(value).name

@@ -6,15 +6,18 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
+from alertd.core.ledger import Move
 from alertd.core.message import Kind, Message
 from alertd.notify.clean import link
 from alertd.notify.look import LOOKS, NEUTRAL, look_of
 from alertd.notify.text import (
+    FEW_ITEMS,
     account_text,
     brief_story,
     common_timeline,
     explain_hint,
     remarks,
+    sections,
     shown,
     stopped,
     story,
@@ -38,9 +41,11 @@ def render_html(message: Message) -> str:
         .get_template("email.html.j2")
         .render(
             message=message,
-            items=items,
+            sections=sections(items),
+            overview=len(items) > FEW_ITEMS,
             rest=rest,
             common=common_timeline(items),
+            gone=_gone(message.items[0].move) if single else (),
             item_story=story(message.items[0]) if single else (),
             tone=message.items[0].tone.value if toned else "neutral",
             look=look_of(message),
@@ -56,6 +61,14 @@ def _preheader(message: Message) -> str:
     if message.kind in (Kind.MANY, Kind.DIGEST):
         return "; ".join(f"{item.badge}: {item.title}" for item in message.items[:5])
     return message.lines[0] if message.lines else ""
+
+
+def _gone(move: Move | None) -> tuple[str, ...]:
+    """What a move has done away with, as it was given."""
+    if move is None:
+        return ()
+    kept = {value.window_id for value in move.after}
+    return tuple(dict.fromkeys(value.phrase for value in move.before if value.window_id not in kept))
 
 
 def _linked(sentence: str) -> Markup:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self, TextIO
 from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
 from alertd.core.config import Smtp
+from alertd.notify.email_relay import Relay
 from alertd.notify.http import HttpClient
 from alertd.ports import Clock, Notifier
 
@@ -25,7 +26,7 @@ class Env:
             :class:`alertd.notify.secret.SecretUnreadable`.
         path: from the value of a ``*_file`` option to where that file is.
         out: where the console notifier prints.
-        smtp: the mail relay.
+        smtp: the mail relay, and ``relay`` the connections to it.
         host: the domain of Message-IDs; not a container's name, it should stay the same for years.
     """
 
@@ -35,6 +36,7 @@ class Env:
     out: TextIO
     path: Callable[[str], Path] = Path
     smtp: Smtp = field(default_factory=Smtp)
+    relay: Relay = field(default_factory=Relay)
     host: str = "localhost"
 
 

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from alertd.core.message import Account, ClaimLine, Item, Kind, Message
 from alertd.core.occurrence import Cause
+from alertd.notify.clean import cut
 
 WIDTH = 72
 """Columns. What quotes it (``> ``) twice still fits into 80."""
 
 MAX_ITEMS = 50
 """The most milestones that one text lists."""
+
+FEW_ITEMS = 3
+"""So many are read at a glance; more get an overview on top."""
 
 BADGE_WIDTH = 16
 
@@ -77,6 +82,11 @@ def shown(items: Sequence[Item], limit: int = MAX_ITEMS) -> tuple[Sequence[Item]
     return items[:limit], f"and {rest:,} more, not listed here" if rest > 0 else ""
 
 
+def sections(items: Iterable[Item]) -> list[tuple[str, list[Item]]]:
+    """The items by the heading that they stand under, in their order; it is "" outside of a digest."""
+    return [(heading, list(group)) for heading, group in groupby(items, key=lambda item: item.section)]
+
+
 def common_timeline(items: Iterable[Item]) -> str:
     """The title of the timeline that all items belong to; "" when there are several."""
     titles = {item.timeline: item.timeline_title for item in items}
@@ -114,9 +124,17 @@ def _single(item: Item, width: int) -> list[str]:
         "\n".join(wrapped(sentence, width) for sentence in story(item)),
         wrapped(item.description, width),
         item.url,
+        _links(item),
         _claims(item.claims, width),
         "\n".join(wrapped(sentence, width) for sentence in (item.next, item.why) if sentence),
     ]
+
+
+def _links(item: Item) -> str:
+    """What can be done about it, and where to read more: a line each, so that no address is broken."""
+    links = [(action.label, action.url) for action in item.actions if action.url]
+    links += [("Details", item.page)] if item.page else []
+    return "\n".join(f"{label}: {url}" for label, url in links)
 
 
 def _claims(claims: Sequence[ClaimLine], width: int) -> str:
@@ -140,8 +158,28 @@ def _many(message: Message, width: int) -> list[str]:
     items, rest = shown(message.items)
     common = common_timeline(items)
     blocks = [wrapped(message.subject, width) + (f"\n{common}" if common else "")]
-    blocks += [_one_of_many(item, width, with_timeline=not common) for item in items]
+    blocks += [wrapped(line, width) for line in message.lines]
+    if len(items) > FEW_ITEMS:
+        blocks.append(_overview(items, width))
+    for heading, group in sections(items):
+        blocks += [_rule(heading, width)] if heading else []
+        blocks += [_one_of_many(item, width, with_timeline=not common) for item in group]
     return [*blocks, rest, wrapped(explain_hint(message), width)]
+
+
+def _rule(heading: str, width: int) -> str:
+    start = f"── {heading.upper()} "
+    return start + "─" * max(0, min(40, width) - len(start))
+
+
+def _overview(items: Sequence[Item], width: int) -> str:
+    """A line each, under the headings: what there is at all, before anything is told at length."""
+    blocks = []
+    for heading, group in sections(items):
+        lines = [heading.upper()] if heading else []
+        lines += [cut(f"{item.badge.ljust(BADGE_WIDTH - 1)} {item.title}", width) for item in group]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
 
 
 def _one_of_many(item: Item, width: int, *, with_timeline: bool) -> str:
@@ -158,6 +196,8 @@ def _one_of_many(item: Item, width: int, *, with_timeline: bool) -> str:
     lines.append(wrapped(stopped(item.headline), width, indent))
     lines += [wrapped(sentence, width, indent) for sentence in brief_story(item)]
     lines.append(indent + item.milestone)
+    if item.page:
+        lines.append(indent + item.page)
     return "\n".join(lines)
 
 
@@ -166,5 +206,7 @@ def _footer(message: Message, width: int) -> str:
     if message.kind is Kind.SINGLE:
         item = message.items[0]
         lines.append(wrapped(f"{item.milestone} · revision {item.revision} · {item.zone}", width))
+    if message.page:
+        lines.append(f"All deadlines: {message.page}")
     lines.append(f"{message.id} · alertd")
     return "\n".join(lines)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from alertd.core.compose import Circumstances, compose, test_message
 from alertd.core.ledger import Delivery, Lease, Notice
-from alertd.core.message import ActionLink, Message
-from alertd.core.occurrence import digest
+from alertd.core.message import ActionLink, Kind, Message
+from alertd.core.occurrence import Cause, digest
 from alertd.testing import items
 from alertd.testing.items import NOW, RECEIVER, ROUTE, Scene
 
@@ -52,6 +52,22 @@ def _many() -> Scene:
     )
 
 
+def _digest() -> Message:
+    """The same five as a digest, each under its heading."""
+    message = _told("digest", _many())
+    headings = {
+        Cause.OVERDUE: "Overdue", Cause.OPENS: "Coming up", Cause.APPROACHING: "Coming up",
+        Cause.MOVED: "Moved", Cause.DONE: "Done",
+    }  # fmt: skip
+    return replace(
+        message,
+        kind=Kind.DIGEST,
+        subject="Digest: 1 overdue, 2 coming up, 1 moved, 1 done",
+        intro="What is overdue, what comes in the next 14 days, and what has changed since 17 November 2026.",
+        items=tuple(replace(item, section=headings[item.cause]) for item in message.items),
+    )
+
+
 SAMPLES: Mapping[str, Callable[[], Message]] = {
     "approaching": lambda: _told("approaching", items.approaching()),
     "contested": lambda: _told("contested", items.contested()),
@@ -59,6 +75,7 @@ SAMPLES: Mapping[str, Callable[[], Message]] = {
     "opens": lambda: _told("opens", items.opens()),
     "done": lambda: _told("done", items.done(), fallback_for="leads/email"),
     "many": lambda: _told("many", _many()),
+    "digest": _digest,
     "notice": lambda: _notice(
         "notice",
         "2 definition files cannot be read; what they said before stays in force",

@@ -1,7 +1,5 @@
 """One connection to the recording SMTP server: aiosmtpd's, but that it counts, and fails by a script."""
 
-# ruff: noqa: N802  aiosmtpd sets the names of what it calls
-
 from __future__ import annotations
 
 import asyncio

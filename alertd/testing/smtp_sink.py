@@ -40,13 +40,13 @@ class SmtpSink:
         tls: ``""``, ``"starttls"`` (offered and required) or ``"implicit"``.
         login: user and password, when it asks for them.
         utf8: whether it offers SMTPUTF8 (RFC 6531).
-        answers: what to answer to a command instead of obeying it, by the command's name (``EHLO``, ``AUTH``,
-            ``RSET``, ``QUIT``) or ``greeting``; looked at each time, so a test can change it.
+        answers: what to answer to a command instead of obeying it, by the command's name (``EHLO``,
+            ``AUTH``, ``RSET``, ``QUIT``) or ``greeting``; looked at each time, so a test can change it.
         mail_from: what to answer to MAIL, such as ``451 4.7.1 later``; "" accepts.
         rcpt_to: the same to RCPT, by address; looked at each time.
         data: the same to DATA, given after the mail was read (and not recorded).
-        drop: ``"greeting"`` (closes at once), the name of a command (closes when it comes), ``"data"`` (closes
-            once the mail was read) or ``"hang"`` (never answers once the mail was read).
+        drop: ``"greeting"`` (closes at once), the name of a command (closes when it comes), ``"data"``
+            (closes once the mail was read) or ``"hang"`` (never answers once the mail was read).
         context: for TLS; by default one with a certificate of its own.
         port: known once it has been entered.
         ca_pem: what to trust, with TLS.

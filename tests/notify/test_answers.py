@@ -305,5 +305,6 @@ async def test_no_password_can_start_a_command(line_break: str) -> None:
         options = EmailOptions.model_validate({"to": ["desk@example.org"]})
         outcome = await EmailNotifier(options, env).send(sample_message(), {})
 
-    assert isinstance(outcome, Rejected)
+    assert isinstance(outcome, Retry)
+    assert "refused the login" in outcome.reason
     assert not any(line.startswith((b"MAIL", b"RSET")) for line in heard)

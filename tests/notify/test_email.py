@@ -1,32 +1,43 @@
 """Mail: what arrives at a real SMTP server, and how each way to fail ends."""
 
 import re
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
+from enum import StrEnum
 from html.parser import HTMLParser
-from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from alertd.core.config import Smtp
 from alertd.core.message import Message
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.outcome import Outcome, Sent
 from alertd.notify.email import EmailNotifier, EmailOptions
-from alertd.testing import SAMPLES, SmtpSink, notifier_env, sample_message
+from alertd.testing import SAMPLES, SmtpSink, notifier_env, sample_message, with_links
 
 TO = ["Desk <desk@example.org>", "lead@example.org"]
 
 
 async def send(
-    sink: SmtpSink, message: Message | None = None, secrets: dict[str, str] | None = None, **smtp: object
+    sink: SmtpSink,
+    message: Message | None = None,
+    secrets: dict[str, str] | None = None,
+    options: dict[str, object] | None = None,
+    **smtp: object,
 ) -> Outcome:
     relay = Smtp(
         host="localhost" if sink.tls else "127.0.0.1", port=sink.port, sender="alertd <alertd@example.org>"
     )
+    wanted = {"to": TO, "reply_to": "desk@example.org", **(options or {})}
     env = notifier_env(smtp=replace(relay, **smtp), secrets=secrets)  # type: ignore[arg-type]
-    notifier = EmailNotifier(EmailOptions.model_validate({"to": TO, "reply_to": "desk@example.org"}), env)
-    return await notifier.send(message or sample_message(), {})
+    notifier = EmailNotifier(EmailOptions.model_validate(wanted), env)
+    try:
+        return await notifier.send(message or sample_message(), {})
+    finally:
+        await notifier.aclose()
 
 
 async def test_the_headers_say_what_it_is_and_where_it_belongs() -> None:
@@ -52,6 +63,14 @@ async def test_the_headers_say_what_it_is_and_where_it_belongs() -> None:
     assert headers["X-Alertd-Id"] == message.id
     assert headers["X-Alertd-Cause"] == "overdue"
     assert headers["X-Alertd-Milestone"] == "iraq-coalition-withdrawal/phase-2"
+    assert headers["X-Alertd-Timeline"] == "iraq-coalition-withdrawal"
+    assert headers["X-Alertd-State"] == "passed by some"
+    assert headers["X-Alertd-Contested"] == "yes"
+    assert headers["List-Id"] == (
+        "Withdrawal of the US-led coalition from Iraq <iraq-coalition-withdrawal.alertd.alertd.example>"
+    )
+    assert headers["List-Unsubscribe"] is None
+    assert headers["Precedence"] is None
 
 
 async def test_mails_of_one_milestone_are_one_thread_and_a_digest_is_none() -> None:
@@ -71,6 +90,16 @@ async def test_a_retry_is_the_same_mail() -> None:
             await send(sink, sample_message("contested", attempt=attempt))
 
     assert sink.mails[0].raw == sink.mails[1].raw
+
+
+def bodies(mail: EmailMessage) -> tuple[EmailMessage, EmailMessage]:
+    """Text and HTML, of which a reader shows the one that it prefers."""
+    first = next(mail.iter_parts()) if mail.get_content_type() == "multipart/mixed" else mail
+    assert first.get_content_type() == "multipart/alternative"
+    text, html = first.iter_parts()
+    assert isinstance(text, EmailMessage)
+    assert isinstance(html, EmailMessage)
+    return text, html
 
 
 class _Page(HTMLParser):
@@ -102,8 +131,7 @@ async def test_both_parts_say_the_same_and_load_nothing(name: str) -> None:
         await send(sink, message)
 
     mail = sink.mails[0].message
-    assert mail.get_content_type() == "multipart/alternative"
-    text, html = mail.iter_parts()
+    text, html = bodies(mail)
     assert (text.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
     page = _Page()
     page.feed(html.get_content())
@@ -151,12 +179,112 @@ async def test_no_text_can_end_a_header_or_run_a_script(text: str) -> None:
     assert mail.recipients == ("desk@example.org", "lead@example.org")
     assert mail.message["Bcc"] is None
     assert mail.message["X-Alertd-Id"] == message.id
-    _, html = mail.message.iter_parts()
+    _, html = bodies(mail.message)
     page = _Page()
     page.feed(html.get_content())
     assert page.loaded == []
     assert not page.tags & {"script", "img"}
     assert max(map(len, mail.raw.split(b"\r\n"))) <= 998
+
+
+def _everywhere(value: Any, evil: str) -> Any:
+    """``value`` with every text in it replaced by ``evil``, but for what is one of a closed set."""
+    if isinstance(value, StrEnum):
+        return value
+    if isinstance(value, str):
+        return evil
+    if isinstance(value, tuple):
+        return tuple(_everywhere(one, evil) for one in value)
+    if isinstance(value, Mapping):
+        return {evil: evil}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{field.name: _everywhere(getattr(value, field.name), evil) for field in fields(value)}
+        )
+    return value
+
+
+@pytest.mark.parametrize("line_break", ["\r\n", "\n", "\r", "\u2028", "\x85", "\x0b", "\0"], ids=ascii)
+@pytest.mark.parametrize("name", ["contested", "moved", "digest", "notice"])
+async def test_a_line_break_in_any_field_of_a_message_makes_no_header(name: str, line_break: str) -> None:
+    honest = with_links(sample_message(name))
+    evil = f"x{line_break}Bcc: evil@example.org{line_break}X-Evil: 1{line_break}{line_break}<script>"
+    message = _everywhere(honest, evil)
+    # What alertd makes itself: an id of base62, and a zone that was read when the file was.
+    message = replace(message, id=honest.id, items=tuple(replace(one, zone="UTC") for one in message.items))
+    async with SmtpSink() as sink:
+        outcomes = [await send(sink, one) for one in (honest, message)]
+
+    assert outcomes == [Sent(), Sent()]
+    usual, attacked = (mail.message for mail in sink.mails)
+    assert set(attacked.keys()) <= set(usual.keys())
+    assert "Bcc" not in attacked
+    assert sink.mails[1].recipients == ("desk@example.org", "lead@example.org")
+    assert [part.get_content_type() for part in attacked.walk()] == [
+        part.get_content_type() for part in usual.walk()
+    ]
+
+
+async def test_links_that_act_are_in_both_parts() -> None:
+    message = with_links(sample_message("contested"))
+    async with SmtpSink() as sink:
+        await send(sink, message)
+
+    text, html = bodies(sink.mails[0].message)
+    page = _Page()
+    page.feed(html.get_content())
+    wanted = [action.url for action in message.items[0].actions] + [message.items[0].page, message.page]
+    assert len(wanted) == 5
+    for url in wanted:
+        assert url in page.links
+        assert url in text.get_content().split()
+
+
+@pytest.mark.parametrize(
+    ("named", "page", "expected"),
+    [
+        ("", False, None),
+        ("", True, "<https://alertd.example/unsubscribe>"),
+        ("https://example.org/mail?of=desk", False, "<https://example.org/mail?of=desk>"),
+        (
+            "admin@example.org",
+            True,
+            "<mailto:admin@example.org?subject=unsubscribe%20desk>, <https://alertd.example/unsubscribe>",
+        ),
+    ],
+)
+async def test_who_wants_no_more_is_told_where_to_turn_to(
+    named: str, page: bool, expected: str | None
+) -> None:
+    """Never by one click: no stranger's scanner ends a reminder (RFC 8058)."""
+    message = sample_message()
+    async with SmtpSink() as sink:
+        await send(sink, with_links(message) if page else message, options={"unsubscribe": named})
+
+    headers = sink.mails[0].message
+    assert headers["List-Unsubscribe"] == expected
+    assert headers["List-Unsubscribe-Post"] is None
+
+
+@pytest.mark.parametrize(
+    "named", ["http://example.org", "javascript:1", "nobody", "A <a@b.org>", "https://a b"]
+)
+def test_what_is_no_way_out_is_refused(named: str) -> None:
+    with pytest.raises(ValidationError):
+        EmailOptions.model_validate({"to": TO, "unsubscribe": named})
+
+
+async def test_each_sample_has_a_list() -> None:
+    """Of its timeline, or of alertd's own when it has none or several."""
+    async with SmtpSink() as sink:
+        for name in ("approaching", "many", "notice"):
+            await send(sink, sample_message(name))
+
+    assert [mail.message["List-Id"] for mail in sink.mails] == [
+        "Servers that must be upgraded <servers.alertd.alertd.example>",
+        "<alertd.alertd.example>",
+        "<alertd.alertd.example>",
+    ]
 
 
 async def test_long_ids_stay_whole_in_their_headers() -> None:
@@ -165,143 +293,3 @@ async def test_long_ids_stay_whole_in_their_headers() -> None:
         await send(sink, sample_message(items=(item,)))
 
     assert f"X-Alertd-Milestone: {item.milestone}\r\n".encode() in sink.mails[0].raw
-
-
-@pytest.mark.parametrize("mode", ["starttls", "implicit"])
-async def test_over_tls_with_a_password(tmp_path: Path, mode: str) -> None:
-    async with SmtpSink(tls=mode, login=("alertd", "canary-pass")) as sink:
-        (tmp_path / "ca.pem").write_bytes(sink.ca_pem)
-        outcome = await send(
-            sink,
-            secrets={"smtp_password": "canary-pass"},
-            username="alertd",
-            password_file="smtp_password",
-            ca_file=str(tmp_path / "ca.pem"),
-            starttls=mode == "starttls",
-            tls=mode == "implicit",
-        )
-
-    assert outcome == Sent()
-    assert sink.mails[0].encrypted
-    assert sink.mails[0].user == "alertd"
-
-
-async def test_a_relay_that_offers_no_starttls_gets_nothing() -> None:
-    async with SmtpSink() as sink:
-        outcome = await send(sink, starttls=True)
-
-    assert isinstance(outcome, Retry)
-    assert not outcome.unknown
-    assert sink.mails == []
-
-
-async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
-    async with SmtpSink(tls="starttls") as sink:
-        outcome = await send(sink, starttls=True)
-
-    assert isinstance(outcome, Retry)
-    assert "its certificate is not trusted" in outcome.reason
-    assert sink.mails == []
-
-
-async def test_a_wrong_password_is_told_and_not_shown(tmp_path: Path) -> None:
-    async with SmtpSink(tls="starttls", login=("alertd", "right")) as sink:
-        (tmp_path / "ca.pem").write_bytes(sink.ca_pem)
-        outcome = await send(
-            sink,
-            secrets={"smtp_password": "canary-pass"},
-            username="alertd",
-            password_file="smtp_password",
-            ca_file=str(tmp_path / "ca.pem"),
-            starttls=True,
-        )
-
-    assert isinstance(outcome, Rejected)
-    assert "answered 535" in outcome.reason
-    assert "canary" not in outcome.reason
-
-
-async def test_a_password_never_crosses_the_network_in_the_clear() -> None:
-    env = notifier_env(smtp=Smtp(host="relay.invalid", username="alertd", sender="alertd@example.org"))
-    notifier = EmailNotifier(EmailOptions.model_validate({"to": TO}), env)
-
-    outcome = await notifier.send(sample_message(), {})
-
-    assert outcome == Retry(
-        reason="the password would cross the network in the clear: set smtp.starttls or smtp.tls"
-    )
-
-
-@pytest.mark.parametrize(
-    ("sink", "outcome"),
-    [
-        # Greylisted.
-        (
-            SmtpSink(mail_from="451 4.7.1 try again later"),
-            Retry(reason="answered 451: 4.7.1 try again later"),
-        ),
-        (
-            SmtpSink(mail_from="550 5.1.8 no such sender"),
-            Rejected(reason="answered 550: 5.1.8 no such sender"),
-        ),
-        # Taken, and then thought better of.
-        (SmtpSink(data="452 4.3.1 disk full"), Retry(reason="answered 452: 4.3.1 disk full")),
-        (SmtpSink(data="554 5.7.1 spam"), Rejected(reason="answered 554: 5.7.1 spam")),
-        # Nobody there; somebody there.
-        (
-            SmtpSink(rcpt_to={"desk@example.org": "550 5.1.1 no", "lead@example.org": "550 5.1.1 no"}),
-            Rejected(reason="answered 550: 5.1.1 no"),
-        ),
-        # Of two refusals the one that may pass counts.
-        (
-            SmtpSink(rcpt_to={"desk@example.org": "550 5.1.1 no", "lead@example.org": "450 4.2.1 full"}),
-            Retry(reason="answered 450: 4.2.1 full"),
-        ),
-        (SmtpSink(rcpt_to={"desk@example.org": "550 5.1.1 no"}), Sent(note="1 of 2 recipients were refused")),
-    ],
-)
-async def test_each_refusal_of_the_relay_has_its_outcome(sink: SmtpSink, outcome: Outcome) -> None:
-    async with sink:
-        actual = await send(sink)
-        where = f"mail relay 127.0.0.1:{sink.port}"
-
-    if isinstance(outcome, Retry | Rejected):
-        outcome = replace(outcome, reason=f"{where} {outcome.reason}")
-    assert actual == outcome
-
-
-@pytest.mark.parametrize(
-    ("drop", "unknown"),
-    [
-        # Before anything was said: it cannot have arrived.
-        ("greeting", False),
-        # After the whole mail was read: it may have.
-        ("data", True),
-        ("hang", True),
-    ],
-)
-async def test_whether_it_may_have_arrived_depends_on_when_the_line_broke(
-    drop: str, *, unknown: bool
-) -> None:
-    async with SmtpSink(drop=drop) as sink:
-        outcome = await send(sink, timeout_s=0.5 if drop == "hang" else 10.0)
-
-    assert isinstance(outcome, Retry)
-    assert outcome.unknown is unknown
-
-
-@pytest.mark.parametrize(
-    "to",
-    [
-        [],
-        ["nobody"],
-        ["a@example.org, b@example.org"],
-        ["a@example.org\r\nBcc: b@example.org"],
-        ["größe@example.org"],
-        ["a@-example.org"],
-        ["a@example.org"] * 51,
-    ],
-)
-def test_what_is_no_address_is_refused(to: list[str]) -> None:
-    with pytest.raises(ValidationError):
-        EmailOptions.model_validate({"to": to})
