@@ -220,7 +220,9 @@ class Dispatcher:
 
     def _notice(self, lease: Lease, members: Sequence[Owed], attempt: Attempt, reason: str) -> list[Delivery]:
         failed = lease.delivery
-        if failed.notice is not None or failed.receiver == self.config.operator or reason.startswith(STOPPED):
+        if failed.notice is not None or failed.receiver == self.config.operator:
+            return []
+        if reason.startswith(STOPPED):
             return []
         told = sorted({owed.milestone for owed in members})
         lines = (

@@ -696,6 +696,23 @@ async def test_notifier_is_handed_what_it_returned_last(ledger: Ledger) -> None:
     assert prior == {("k3",): {"iraq/phase-2": {"ts": "2"}}, ("k4",): {}}
 
 
+async def test_what_is_remembered_of_a_channel_holds_for_all_its_milestones_until_somebody_retries(
+    ledger: Ledger,
+) -> None:
+    """It is handed to the channel's notices too, and to no other channel."""
+    await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k1")])
+    (first,) = await take(ledger)
+    await ledger.settle([dead(first, remember={CHANNEL: {"stopped": "yes"}})])
+    await bind(ledger, a_delivery("k2"), a_delivery("k2", notifier="mail"))
+
+    prior = {lease.delivery.channel: lease.prior for lease in await take(ledger)}
+    await ledger.retry(first.delivery.id, NOW, "ada")
+    (again,) = await take(ledger)
+
+    assert prior == {first.delivery.channel: {CHANNEL: {"stopped": "yes"}}, "desk/mail": {}}
+    assert again.prior == {}
+
+
 # -- dispatch: next wake
 
 

@@ -316,7 +316,8 @@ IN_AN_HOUR = format_datetime(NOW + timedelta(hours=1), usegmt=True)
         (Answer(status=401, body=b"no\r\nway\x1b[31m"), Rejected(reason="answered 401: no way [31m")),
         (Answer(status=404, body=f"no {CANARY} at http://u:p@h.example/{CANARY}".encode()),
          Rejected(reason="answered 404: no [hidden] at http://h.example/…")),
-        (Answer(status=410), Rejected(reason="answered 410: the receiver is gone and wants no more")),
+        (Answer(status=410),
+         Rejected(reason="answered 410: the receiver is gone and wants no more", gone=True)),
         (Answer(status=422, body=b"\xff\xfe"), Rejected(reason="answered 422: \ufffd\ufffd")),
     ],
 )  # fmt: skip
