@@ -11,7 +11,7 @@ import pytest
 
 from alertd.core.audit import Waiting
 from alertd.core.delivery import Decisions, Verdict
-from alertd.core.ledger import DeliveryState, Move, Owed, OwedState
+from alertd.core.ledger import CHANNEL, DeliveryState, Move, Owed, OwedState
 from alertd.core.occurrence import Cause
 from alertd.core.standing import NOTHING_SAID, Action, ActionKind
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
