@@ -27,6 +27,8 @@ async def gone_scene(ledger: Ledger, config: Config) -> Scene:
     scene = Scene(ledger, at="2026-09-20", config=config)
     scene.define(a_milestone("t/m", "2026-09-30"))
     await scene.reconcile()
+    await scene.turn()
+    scene.log.clear()
     scene.recorder().answers = [GONE]
     await scene.until("2026-09-24")
     return scene
@@ -114,6 +116,8 @@ async def test_other_channels_of_the_receiver_go_on(ledger: Ledger) -> None:
         config, receivers={**config.receivers, "desk": replace(desk, notifiers=(*desk.notifiers, mail))}
     )
     await scene.reconcile()
+    await scene.turn()
+    scene.log.clear()
     scene.recorder("desk/hook").answers = [GONE]
 
     await scene.until("2026-10-01")
