@@ -9,6 +9,7 @@ Rules that hold here:
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,18 +56,21 @@ class Letterhead:
 
 
 class _Policy(EmailPolicy):
-    """The library's SMTP policy, but that a header with a long word of ASCII stays on one line.
+    """The library's SMTP policy, but that ASCII is folded between words, and not at all with a long one.
 
-    The library would encode such a word (RFC 2047), and what looks for an id in a header would not find it.
+    The library would encode a long word (RFC 2047), and what looks for an id in a header would not find it.
+    And it would rather begin a text on the second line than fold it, which some readers show as a space.
     """
 
     def fold(self, name: str, value: Any) -> str:
         text = str(value)
-        longest = max(map(len, text.split()), default=0)
-        if text.isascii() and longest > LONGEST_WORD and len(name) + 2 + len(text) <= MAX_LINE:
-            return f"{name}: {text}{self.linesep}"
-        folded: str = super().fold(name, value)
-        return folded
+        if not text.isascii() or "=?" in text or len(name) + 2 + len(text) > MAX_LINE:
+            folded: str = super().fold(name, value)
+            return folded
+        long = max(map(len, text.split()), default=0) > LONGEST_WORD
+        width = MAX_LINE if long else self.max_line_length or MAX_LINE
+        lines = textwrap.wrap(f"{name}: {text}", width, break_long_words=False, break_on_hyphens=False)
+        return f"{self.linesep} ".join(lines) + self.linesep
 
     def fold_binary(self, name: str, value: Any) -> bytes:
         return self.fold(name, value).encode("utf-8" if self.utf8 else "ascii", "surrogateescape")
