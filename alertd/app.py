@@ -64,10 +64,12 @@ def definitions(settings: Settings) -> Definitions:
 def loader(folder: Path) -> Callable[[], Definitions]:
     """Reads the folder anew at each call; files that have not changed are not parsed again."""
     from alertd.definitions.load import Cache, load
+    from alertd.notify.secret import file_paths
 
     models = option_models()
     cache: Cache = {}
-    return lambda: load(folder, models, cache)
+    find = file_paths(folder, os.environ)
+    return lambda: load(folder, models, cache, find)
 
 
 def milestones(found: Definitions, done: Mapping[str, date] | None = None) -> dict[str, Milestone]:

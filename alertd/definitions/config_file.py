@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -55,8 +56,14 @@ class ConfigRead:
     problems: tuple[Problem, ...] = ()
 
 
-def read_config(raw: bytes | None, options: Options) -> ConfigRead:
-    """Read the bytes of `alertd.yaml`; None or an empty file is a configuration of defaults."""
+def read_config(
+    raw: bytes | None, options: Options, find: Callable[[str], Path] | None = None
+) -> ConfigRead:
+    """Read the bytes of `alertd.yaml`; None or an empty file is a configuration of defaults.
+
+    Args:
+        find: where a file is that it names, such as a template; None: none is looked at.
+    """
     text, problems = decode(raw or b"", NAME)
     node: Node | None = None
     if not problems:
@@ -65,7 +72,7 @@ def read_config(raw: bytes | None, options: Options) -> ConfigRead:
         if problems:
             return ConfigRead(config=None, inherited=Inherited(), problems=tuple(problems))
         node = MappingNode(1, 1)
-    reader = Reader(NAME)
+    reader = Reader(NAME, find)
     reader.problems.extend(problems)
     config: Config | None = None
     inherited = Inherited()

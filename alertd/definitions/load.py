@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +31,12 @@ Cache = dict[str, CachedFile]
 """By file name; :func:`load` keeps it. It is good for one folder."""
 
 
-def load(folder: Path, options: Options, cache: Cache | None = None) -> Definitions:
+def load(
+    folder: Path,
+    options: Options,
+    cache: Cache | None = None,
+    find: Callable[[str], Path] | None = None,
+) -> Definitions:
     """Read `alertd.yaml` and all timelines of ``folder``; nothing is raised for what is wrong in them.
 
     A file with any problem contributes nothing. Without a configuration there are no timelines either, and
@@ -40,15 +45,16 @@ def load(folder: Path, options: Options, cache: Cache | None = None) -> Definiti
     Args:
         options: the pydantic model of each type of notifier.
         cache: files that have not changed since it was last handed in are not parsed again.
+        find: where a file is that `alertd.yaml` names; by default in ``folder``.
     """
     with _collector_off():
-        return _load(folder, options, {} if cache is None else cache)
+        return _load(folder, options, {} if cache is None else cache, find or folder.joinpath)
 
 
-def _load(folder: Path, options: Options, cache: Cache) -> Definitions:
+def _load(folder: Path, options: Options, cache: Cache, find_named: Callable[[str], Path]) -> Definitions:
     found = find(folder)
     raw = found.files.get(NAME)
-    config_read = read_config(raw, options)
+    config_read = read_config(raw, options, find_named)
     problems: list[Problem] = [*found.problems, *config_read.problems]
     config = config_read.config if found.is_whole else None
     config_sha256 = hashlib.sha256(raw or b"").digest()

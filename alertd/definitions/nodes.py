@@ -20,6 +20,7 @@ class Scalar:
         lead: how many characters stand before the text's first: 1 for a quote; None when characters of the
             text are not at one distance from its beginning (escapes, several lines).
         is_plain: without quotes, and not a block.
+        is_literal: a block whose lines are those of the file, from the one after ``line`` on.
     """
 
     text: str
@@ -27,6 +28,7 @@ class Scalar:
     column: int
     lead: int | None = 0
     is_plain: bool = True
+    is_literal: bool = False
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 from alertd.core.config import Problem
@@ -39,8 +40,10 @@ class Enough(Exception):
 class Reader:
     """Reads the nodes of one file and collects its problems; raises Enough when they are too many."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, find: Callable[[str], Path] | None = None) -> None:
         self.file = file
+        self.find = find
+        """Where a file is that this one names; None: it cannot be looked at."""
         self.problems: list[Problem] = []
 
     def refuse(self, node: Node, message: str, offset: int | None = None) -> None:

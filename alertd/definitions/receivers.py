@@ -73,7 +73,7 @@ def _notifier(reader: Reader, node: Node, options: Options) -> NotifierSpec | No
 
 def _options(reader: Reader, node: MappingNode, model: type[BaseModel], kind: str) -> BaseModel | None:
     try:
-        return model.model_validate(_plain(node))
+        return model.model_validate(_plain(node), context={"find": reader.find})
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False):
             _refuse_option(reader, node, detail, model, kind)
@@ -85,6 +85,7 @@ def _refuse_option(
 ) -> None:
     """Write down pydantic's problem at the key it is about; never with the value, which may be a secret."""
     place, path = _place(node, detail["loc"])
+    line = detail.get("ctx", {}).get("line")
     known = [field.alias or name for name, field in model.model_fields.items()]
     match detail["type"]:
         case "extra_forbidden":
@@ -97,6 +98,13 @@ def _refuse_option(
             )
         case "missing":
             message = f"a notifier of type {kind} needs {'.'.join(str(part) for part in detail['loc'])}"
+        case "template" if line and path in node.values:
+            text = node.values[path]
+            is_literal = isinstance(text, Scalar) and text.is_literal
+            message = f"{path}: {'' if is_literal else f'line {line}: '}{detail['msg']}"
+            place = Refused(text.line + line, 1) if is_literal else place
+        case "template":
+            message = f"{path or kind}: {detail['msg']}"
         case _:
             said = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
             message = f"{path or kind}: {said[:1].lower()}{said[1:]}"

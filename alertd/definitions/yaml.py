@@ -263,7 +263,7 @@ def _scalar(event: events.ScalarEvent, line: int, column: int) -> Scalar:
                 event.value, line, column, 1 if is_straight and length == len(event.value) else None, False
             )
         case "|" | ">":
-            return Scalar(event.value, line, column, None, False)
+            return Scalar(event.value, line, column, None, False, event.style == "|")
         case _:
             length = end.column + 1 - column
             return Scalar(
