@@ -180,6 +180,7 @@ async def send_test(settings: Settings, found: Definitions, receiver: str) -> li
 
 async def run(settings: Settings) -> int:
     """The daemon, until it is told to stop. Returns the exit status."""
+    from alertd.clock import asleep
     from alertd.daemon import Daemon
     from alertd.definitions.watch import signature
     from alertd.identity import is_gone, node_name
@@ -216,6 +217,7 @@ async def run(settings: Settings) -> int:
             build=lambda config: notifiers(config, settings.config, http, clock, sys.stdout),
             node=node_name(),
             is_gone=is_gone,
+            asleep=asleep,
             lead_for=EMBEDDED_LEAD_FOR if settings.database_url().startswith("sqlite") else LEAD_FOR,
             systemd=Systemd.from_environment(),
             beat=beat,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
-from alertd.core.audit import SLICE, Audit, audit, expected, notices_of
+from alertd.core.audit import SLICE, Audit, Finding, audit, expected, notices_of
 from alertd.core.config import Config, Definitions
 from alertd.core.ledger import DeliveryState
 from alertd.core.milestone import Milestone
@@ -38,7 +38,13 @@ class Auditor:
         self._milestones = tuple(resolve(every, done).values())
 
     async def look(
-        self, config: Config, now: datetime, *, planned_at: datetime, shut: frozenset[str]
+        self,
+        config: Config,
+        now: datetime,
+        *,
+        planned_at: datetime,
+        shut: frozenset[str],
+        standing: Sequence[Finding] = (),
     ) -> Audit:
         """One audit. Raises LedgerError: what cannot be read cannot pass."""
         return audit(
@@ -48,6 +54,7 @@ class Auditor:
             lease_for=LEASE_FOR,
             missing=await self._missing(config, now),
             untold=await self._untold(config),
+            standing=standing,
         )
 
     async def _missing(self, config: Config, now: datetime) -> list[str]:

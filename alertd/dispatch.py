@@ -258,9 +258,7 @@ class Dispatcher:
         }
 
     def channel_notices(self, channel: str, turn: Turn, reason: str, now: datetime) -> list[Delivery]:
-        """What the operator is told when a channel's breaker opens or closes."""
-        if channel.partition("/")[0] == self.config.operator:
-            return []
+        """What the operator is told when a channel's breaker opens or closes; not over that channel."""
         if turn is Turn.OPENED:
             headline = f"{channel} does not answer"
             lines: tuple[str, ...] = (
@@ -271,7 +269,7 @@ class Dispatcher:
         else:
             headline, lines = f"{channel} answers again", (f"What waited for {channel} is on its way.",)
         notice = Notice(slot=f"channel/{channel}/{turn}/{now.isoformat()}", headline=headline, lines=lines)
-        return notices(self.config, notice, now)
+        return [one for one in notices(self.config, notice, now) if one.channel != channel]
 
     def _rules(self) -> Rules:
         return Rules(

@@ -2,6 +2,9 @@
 
 What has ended is written down with whatever else ended while the last commit ran. What cannot be
 written down now is kept, and is written down later: an outcome is never thrown away.
+
+What goes off by itself while this node stands still says nothing about a receiver: it is tried again, and is
+no failure of the channel.
 """
 
 from __future__ import annotations
@@ -15,13 +18,13 @@ from types import MappingProxyType
 
 from alertd.core.delivery import live_members
 from alertd.core.flow import Rate, Turn
-from alertd.core.ledger import DeliveryState, Lease
-from alertd.core.outcome import Retry
+from alertd.core.ledger import Delivery, DeliveryState, Lease
+from alertd.core.outcome import Outcome, Retry
 from alertd.dispatch import Dispatcher
 from alertd.errors import LedgerError
 from alertd.gates import Gates
 from alertd.journal import log_settlement
-from alertd.ports import LEASE_FOR, Clock, Ledger, Notifier, Settlement
+from alertd.ports import LEASE_FOR, Changes, Clock, Ledger, Notifier, Settlement
 from alertd.telemetry import Event, Log
 
 MAX_IN_FLIGHT = 64
@@ -53,16 +56,26 @@ class Flights:
 
     Args:
         on_landed: called when a send has ended and there is something to settle.
+        stood_still: whether this node stood still at some time after an instant of the monotonic clock.
     """
 
-    def __init__(self, ledger: Ledger, clock: Clock, log: Log, on_landed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        log: Log,
+        on_landed: Callable[[], None],
+        stood_still: Callable[[float], bool] = lambda _since_s: False,
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._log = log
         self._on_landed = on_landed
+        self._stood_still = stood_still
         self._tasks: dict[asyncio.Task[None], Lease] = {}
         self._leases: dict[str, Lease] = {}
         self._landed: list[Settlement] = []
+        self._notices: list[Delivery] = []
         self._active: Mapping[str, Notifier] = {}
         self._retired: list[Mapping[str, Notifier]] = []
         self._gates = Gates(PER_CHANNEL)
@@ -71,6 +84,11 @@ class Flights:
     def count(self) -> int:
         """How many are in flight."""
         return len(self._tasks)
+
+    @property
+    def in_flight(self) -> Mapping[str, int]:
+        """How many are in flight, by channel; channels with none are left out."""
+        return self._busy()
 
     @property
     def paused(self) -> tuple[str, ...]:
@@ -138,6 +156,12 @@ class Flights:
         Raises:
             LedgerError: it cannot be written now; nothing is forgotten.
         """
+        if self._notices:
+            # On their own and first: a settlement that is refused because another node has the delivery by
+            # now must not take the news of the channel with it.
+            told = tuple(self._notices)
+            await self._ledger.apply(Changes(deliveries=told))
+            del self._notices[: len(told)]
         while self._landed:
             batch = self._landed[:SETTLE_LIMIT]
             stale = await self._ledger.settle(batch)
@@ -192,6 +216,7 @@ class Flights:
                 Settlement(lease=lease, state=DeliveryState.READY, at=now, next_at=now, reason=reason)
             )
             return
+        began_s = self._clock.monotonic()
         try:
             async with asyncio.timeout(SEND_LIMIT_S):
                 settlement = await dispatcher.deliver(lease)
@@ -200,29 +225,32 @@ class Flights:
         except asyncio.CancelledError:
             # Only drain cancels a flight, and this is its end.
             settlement = self._unknown(dispatcher, lease, "alertd was stopped before an answer came")
-        settlement = replace(settlement, lease=self._leases[lease.delivery.id])
-        self._landed.append(self._with_turn(dispatcher, settlement))
+        self._landed.append(replace(settlement, lease=self._leases[lease.delivery.id]))
+        if settlement.outcome is not None and not self._is_ours(settlement.outcome, began_s):
+            self._learn(dispatcher, settlement, settlement.outcome)
 
     def _in_time(self, now: datetime, now_s: float) -> bool:
         """By both clocks: the monotonic one stands still while the machine sleeps, the other can be set."""
         age = max(self._clock.now() - now, timedelta(seconds=self._clock.monotonic() - now_s))
         return age < LEAVES_WITHIN
 
-    def _with_turn(self, dispatcher: Dispatcher, settlement: Settlement) -> Settlement:
-        """The same, and the notice that its channel was paused or answers again, when it was or does."""
-        if settlement.outcome is None:
-            return settlement
+    def _is_ours(self, outcome: Outcome, began_s: float) -> bool:
+        """Whether it may be this node that failed, and not the receiver."""
+        no_answer = isinstance(outcome, Retry) and outcome.after is None
+        return no_answer and self._stood_still(began_s)
+
+    def _learn(self, dispatcher: Dispatcher, settlement: Settlement, outcome: Outcome) -> None:
+        """What it says of the channel; the operator hears when that pauses it, or ends its pause."""
         channel = settlement.lease.delivery.channel
-        turn = self._gates.landed(channel, settlement.outcome, self._clock.monotonic())
+        turn = self._gates.landed(channel, outcome, self._clock.monotonic())
         match turn:
             case Turn.NONE:
-                return settlement
+                return
             case Turn.OPENED:
                 self._log.warning(Event.CHANNEL_PAUSED, channel=channel, reason=settlement.reason)
             case Turn.CLOSED:
                 self._log.info(Event.CHANNEL_RESUMED, channel=channel)
-        told = dispatcher.channel_notices(channel, turn, settlement.reason, settlement.at)
-        return replace(settlement, follow_up=(*settlement.follow_up, *told))
+        self._notices += dispatcher.channel_notices(channel, turn, settlement.reason, settlement.at)
 
     def _unknown(self, dispatcher: Dispatcher, lease: Lease, reason: str) -> Settlement:
         now = self._clock.now()

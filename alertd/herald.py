@@ -7,6 +7,7 @@ from datetime import datetime
 from alertd import __version__
 from alertd.core.config import Config
 from alertd.core.ledger import Notice
+from alertd.core.wording import count, listing
 from alertd.dispatch import notices
 from alertd.errors import LedgerError
 from alertd.flights import Flights
@@ -24,11 +25,13 @@ class Herald:
 
     Attributes:
         problems: of the files that it runs on, or would if they had none.
+        kept: timelines that stay as they were, since there is no file at all any more.
         differences: in what live nodes differ, as it was seen last.
     """
 
     def __init__(self, world: World, flights: Flights) -> None:
         self.problems: tuple[str, ...] = ()
+        self.kept: tuple[str, ...] = ()
         self.differences: tuple[Difference, ...] = ()
         self._world = world
         self._flights = flights
@@ -36,12 +39,40 @@ class Herald:
 
     async def tell_problems(self, config: Config | None, headline: str) -> None:
         """A notice to the operator that ``config`` names; the same problems make one a day."""
-        if config is None:
-            return
-        now, lines = self._world.clock.now(), self.problems[:MAX_LINES]
+        if config is not None:
+            await self._tell(config, headline, self.problems[:MAX_LINES])
+
+    async def _tell(self, config: Config, headline: str, lines: tuple[str, ...]) -> None:
+        now = self._world.clock.now()
         slot = "/".join(("problems", f"{now:%Y-%m-%d}", *lines))
         notice = Notice(slot=slot, headline=headline, lines=lines)
         await self._world.ledger.apply(Changes(deliveries=tuple(notices(config, notice, now))))
+
+    async def tell_kept(self, config: Config, kept: tuple[str, ...]) -> None:
+        """Say that there is no file any more, or that there is one again; once each."""
+        before, self.kept = self.kept, kept
+        if kept and not before:
+            self._world.log.error(Event.FILES_VANISHED, timelines=len(kept), problem=self.vanished)
+            await self._tell(config, "No definition file is left", (self.vanished,))
+        elif before and not kept:
+            self._world.log.info(Event.FILES_RETURNED)
+
+    @property
+    def all_problems(self) -> tuple[str, ...]:
+        """Of the files, those that are gone with them."""
+        return (*self.problems, self.vanished) if self.kept else self.problems
+
+    @property
+    def vanished(self) -> str:
+        """What is to be said of :attr:`kept`; "" when there is nothing."""
+        if not self.kept:
+            return ""
+        return (
+            f"milestones/ holds no file, and {count(len(self.kept), 'timeline')} of it "
+            f"{'stays' if len(self.kept) == 1 else 'stay'} as before ({listing(self.kept[:3])}"
+            f"{' and others' if len(self.kept) > 3 else ''}); bring the files back, or, to withdraw "
+            "everything, leave one file with a timeline of no milestones"
+        )
 
     async def report(self, config: Config | None, config_id: str, findings: tuple[str, ...]) -> None:
         """Write down how this node stands, for ``alertd status``."""
@@ -52,7 +83,7 @@ class Herald:
                 started_at=self._started_at,
                 seen_at=self._world.clock.now(),
                 config_id=config_id,
-                problems=self.problems,
+                problems=self.all_problems,
                 receivers=tuple(config.receivers) if config else (),
                 findings=findings,
                 paused=self._flights.paused,
@@ -91,6 +122,8 @@ class Herald:
             parts.append(f"sending {self._flights.count}")
         if self._flights.paused:
             parts.append(f"no answer from {', '.join(self._flights.paused)}")
+        if self.kept:
+            parts.append("milestones/ holds no file")
         if self.problems:
             parts.append(f"{len(self.problems)} problems in the files")
         return "; ".join(parts)

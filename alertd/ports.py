@@ -278,6 +278,9 @@ class Ledger(Protocol):
     async def nodes(self) -> Sequence[NodeReport]:
         """What every daemon last said, the latest first."""
 
+    async def time(self) -> datetime | None:
+        """What time it is by the ledger's own clock; None where it has none but its caller's."""
+
     async def version(self) -> str:
         """A value that changes whenever another process has written; cheap to ask for."""
 

@@ -4,7 +4,8 @@ Rules that hold here:
 - the same definitions a second time change nothing;
 - what was bound, superseded, suppressed or expired is never owed again;
 - whoever was told an old date is told the new one, once;
-- a file that cannot be read changes nothing: what was last known of it stays.
+- a file that cannot be read changes nothing: what was last known of it stays;
+- when there is no file at all any more, nothing changes either: a folder that is not mounted looks like that.
 """
 
 from __future__ import annotations
@@ -33,11 +34,16 @@ HORIZON = timedelta(days=400)
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What one reconciliation changed, as counts and as ids of milestones."""
+    """What one reconciliation changed, as counts and as ids of milestones.
+
+    Attributes:
+        kept: timelines that were left as they are because no file is there any more.
+    """
 
     loaded: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
+    kept: tuple[str, ...] = ()
     owed: int = 0
     cancelled: int = 0
 
@@ -82,6 +88,9 @@ async def reconcile(
         raise ValueError("nothing can be reconciled without a configuration")
     this = Pass(config=definitions.config, now=now, report=Report(), reconsider=reconsider)
     known = await ledger.timelines()
+    if known and not definitions.timelines and not definitions.broken:
+        this.report.kept = tuple(sorted(known))
+        return this.report
     done = await ledger.done_dates()
     resolved = await _resolved(ledger, definitions, known, done)
     for timeline in definitions.timelines:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from alertd.auditor import Auditor
-from alertd.core.audit import Audit
+from alertd.core.audit import Audit, Finding
 from alertd.core.config import Config, Definitions
 from alertd.telemetry import Event
 from alertd.world import World
@@ -29,14 +29,22 @@ class Watch:
         self._beat_failure = ""
 
     @property
+    def audit(self) -> Audit | None:
+        """The last one; None before the first."""
+        return self._audit
+
+    @property
     def findings(self) -> tuple[str, ...]:
         """Of the last audit, a sentence each."""
         return tuple(str(finding) for finding in self._audit.findings) if self._audit else ()
 
     def is_well(self) -> bool:
-        """Whether the last audit passed, not too long ago. Before the first it is too early to say no."""
-        passed = self._audit is None or self._audit.passed
-        return passed and self._world.clock.monotonic() - self._audited_s < STALE_AFTER_S
+        """Whether the last audit found nothing that a restart may mend, not too long ago.
+
+        Before the first it is too early to say no.
+        """
+        sound = self._audit is None or self._audit.is_sound
+        return sound and self._world.clock.monotonic() - self._audited_s < STALE_AFTER_S
 
     async def look(
         self,
@@ -46,18 +54,22 @@ class Watch:
         *,
         planned_at: datetime,
         shut: frozenset[str],
+        standing: Sequence[Finding] = (),
     ) -> None:
         """Audit, say what has changed since the last one, and tell the dead man's switch.
 
         Args:
             plan: what this node has brought in line; None when that is another's work.
+            standing: what was found elsewhere, and stands.
 
         Raises:
             LedgerError: it cannot be read; the audit before stands until it is stale.
         """
         world, before = self._world, self.findings
         self._auditor.use(plan, done)
-        self._audit = await self._auditor.look(config, world.clock.now(), planned_at=planned_at, shut=shut)
+        self._audit = await self._auditor.look(
+            config, world.clock.now(), planned_at=planned_at, shut=shut, standing=standing
+        )
         self._audited_s = world.clock.monotonic()
         for finding in self.findings:
             if finding not in before:

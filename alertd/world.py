@@ -28,6 +28,7 @@ class World:
         files_every_s: how often ``signature`` is asked.
         lead_for: how long a leader that says nothing more is waited for.
         is_gone: whether another node is known to be dead.
+        asleep: seconds that the machine has slept since it was booted.
         beat: tells the dead man's switch how an audit ended; returns why it did not work, or "".
     """
 
@@ -43,4 +44,5 @@ class World:
     files_every_s: float = FILES_EVERY_S
     lead_for: timedelta = LEAD_FOR
     is_gone: Callable[[str], bool] = lambda _node: False
+    asleep: Callable[[], float] = lambda: 0.0
     beat: Callable[[Config, Audit], Awaitable[str]] | None = None

@@ -188,13 +188,13 @@ class Scene:
         return self.clock.at
 
     def define(self, *milestones: Milestone) -> None:
-        """From now on the files say this; one file a timeline."""
+        """From now on the files say this; one file a timeline. Nothing: one file that says so."""
         by_timeline: dict[str, list[Milestone]] = {}
         for one in milestones:
             by_timeline.setdefault(one.timeline, []).append(one)
         self.timelines = tuple(
             Timeline(id=name, title="A timeline", file=f"milestones/{name}.yaml", milestones=tuple(members))
-            for name, members in by_timeline.items()
+            for name, members in (by_timeline or {"none": []}).items()
         )
 
     async def reconcile(self, at: str = "") -> Report:

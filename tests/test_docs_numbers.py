@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from alertd.alarm import LOOK_AGAIN_S
 from alertd.app import EMBEDDED_LEAD_FOR
 from alertd.cli.health import DEAD_FOR, GONE_AFTER
 from alertd.core.config import Config, Smtp
@@ -18,7 +19,7 @@ from alertd.core.duration import Duration, parse_duration
 from alertd.core.matcher import MAX_LENGTH
 from alertd.core.occurrence import SERIES_NAGS
 from alertd.core.outcome import FIRST_STEP, GROWTH, JITTER, LONGEST_STEP, Sent
-from alertd.daemon import LONGEST_PAUSE_S, LOOK_AGAIN_S, RECONCILE_EVERY_S
+from alertd.daemon import RECONCILE_EVERY_S
 from alertd.definitions import keys, yaml
 from alertd.definitions.files import MAX_FILES
 from alertd.definitions.keys_config import MAX_NOTIFIERS, MAX_RUNGS
@@ -28,6 +29,7 @@ from alertd.flights import MAX_IN_FLIGHT, PER_CHANNEL
 from alertd.lead import LEAD_FOR
 from alertd.notify.http import TIMEOUT_S
 from alertd.notify.webhook import WebhookNotifier, WebhookOptions
+from alertd.patience import LONGEST_PAUSE_S
 from alertd.ports import LEASE_FOR
 from alertd.reconcile import HORIZON
 from alertd.testing import HttpSink, notifier_env, sample_message

@@ -200,7 +200,7 @@ async def test_nodes_that_differ_are_told_of_once(ledger: Ledger) -> None:
 
 async def chores(daemon: Daemon, *names: str) -> None:
     """What the daemon's own loop does when it is time for these."""
-    daemon._wanted |= set(names)
+    daemon._alarm.wanted |= set(names)
     await daemon._chores()
 
 

@@ -26,6 +26,9 @@ TAKEN_WITHIN = timedelta(minutes=10)
 PLANNED_WITHIN = timedelta(hours=13)
 """Longer than two of the daemon's own reconciliations."""
 
+DIFFERS_BY = timedelta(seconds=2)
+"""A node's clock and the ledger's may differ by so much."""
+
 AHEAD = timedelta(days=1)
 SLICE = 500
 """Milestones whose plan is compared at each audit; the next audit takes the next ones."""
@@ -40,6 +43,12 @@ class Fault(StrEnum):
     UNPLANNED = "unplanned"
     MISSING = "missing"
     UNTOLD = "untold"
+    VANISHED = "vanished"
+    DIFFERS = "differs"
+
+
+LASTING = frozenset({Fault.VANISHED, Fault.DIFFERS})
+"""What no restart mends: somebody has to see to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +89,11 @@ class Audit:
     def passed(self) -> bool:
         return not self.findings
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether the daemon itself does what it should, whatever else is wrong."""
+        return all(finding.fault in LASTING for finding in self.findings)
+
 
 def audit(
     waiting: Waiting,
@@ -89,6 +103,7 @@ def audit(
     lease_for: timedelta,
     missing: Sequence[str] = (),
     untold: Sequence[str] = (),
+    standing: Sequence[Finding] = (),
 ) -> Audit:
     """Judge what was found.
 
@@ -96,8 +111,9 @@ def audit(
         planned_at: when the plan was last brought into line with the files.
         missing: what the plan has and the ledger has not, as text.
         untold: ids of dead deliveries that the operator was not told of.
+        standing: what was found before, and stands.
     """
-    findings: list[Finding] = []
+    findings = [*standing]
     for fault, since, within, what in (
         (
             Fault.UNDECIDED,
@@ -118,6 +134,19 @@ def audit(
     if untold:
         findings.append(Finding(fault=Fault.UNTOLD, detail=_some(untold, "dead without notice")))
     return Audit(at=now, findings=tuple(findings))
+
+
+def vanished(timelines: Sequence[str]) -> Finding:
+    """There is no definition file any more, and these were not withdrawn for it."""
+    shown = ", ".join(timelines[:3]) + (f" and {len(timelines) - 3} more" if len(timelines) > 3 else "")
+    return Finding(fault=Fault.VANISHED, detail=f"milestones/ holds no file, and {shown} stays as it was")
+
+
+def differs(ahead: timedelta) -> Finding:
+    """The node's clock is not the ledger's."""
+    where = "ahead of" if ahead > timedelta() else "behind"
+    detail = f"this node's clock is {span_text(abs(ahead))} {where} the ledger's"
+    return Finding(fault=Fault.DIFFERS, detail=detail)
 
 
 def expected(milestones: Iterable[Milestone], route: Route, now: datetime) -> Mapping[str, str]:

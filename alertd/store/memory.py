@@ -301,6 +301,9 @@ class MemoryLedger:
         by_name = sorted(self._nodes.values(), key=lambda one: one.node)
         return sorted(by_name, key=lambda one: one.seen_at, reverse=True)
 
+    async def time(self) -> datetime | None:
+        return None
+
     async def version(self) -> str:
         return str(self._writes)
 

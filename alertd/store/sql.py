@@ -178,6 +178,11 @@ class SqlLedger:
     async def nodes(self) -> Sequence[NodeReport]:
         return await self._read(reading.nodes)
 
+    async def time(self) -> datetime | None:
+        if not self._keeps_time:
+            return None
+        return rows.instant(await self._read(time_of))
+
     async def version(self) -> str:
         return await self._read(reading.version)
 

@@ -6,7 +6,18 @@ from datetime import timedelta
 
 import pytest
 
-from alertd.core.audit import Audit, Fault, Waiting, audit, dead_slot, expected, notices_of
+from alertd.core.audit import (
+    LASTING,
+    Audit,
+    Fault,
+    Waiting,
+    audit,
+    dead_slot,
+    differs,
+    expected,
+    notices_of,
+    vanished,
+)
 from alertd.core.delivery import delivery_id
 from alertd.core.ledger import Delivery, Notice
 from alertd.core.plan import plan
@@ -64,6 +75,23 @@ def test_nothing_wrong_passes() -> None:
         ),
         # dead, and the operator does not know
         (Waiting(), {"untold": ["msg_1"]}, "untold: msg_1: dead without notice"),
+        # there is no file any more
+        (
+            Waiting(),
+            {"standing": [vanished(["a", "b", "c", "d"])]},
+            "vanished: milestones/ holds no file, and a, b, c and 1 more stays as it was",
+        ),
+        # clocks that differ
+        (
+            Waiting(),
+            {"standing": [differs(timedelta(seconds=12.3))]},
+            "differs: this node's clock is 12 seconds ahead of the ledger's",
+        ),
+        (
+            Waiting(),
+            {"standing": [differs(timedelta(hours=-2))]},
+            "differs: this node's clock is 2 hours behind the ledger's",
+        ),
     ],
 )
 def test_each_fault_is_found_and_worded(waiting: Waiting, found: dict[str, object], said: str) -> None:
@@ -79,10 +107,24 @@ def test_all_faults_have_a_finding() -> None:
     ago, ahead = NOW - timedelta(days=9), NOW + timedelta(days=9)
 
     result = looked(
-        Waiting(undecided=ago, untaken=ago, lease=ahead), planned_at=ago, missing=["x"], untold=["y"]
+        Waiting(undecided=ago, untaken=ago, lease=ahead),
+        planned_at=ago,
+        missing=["x"],
+        untold=["y"],
+        standing=[vanished(["t"]), differs(timedelta(hours=1))],
     )
 
     assert {finding.fault for finding in result.findings} == set(Fault)
+
+
+def test_what_no_restart_mends_is_found_and_leaves_the_daemon_sound() -> None:
+    """The watchdog restarts for what a restart may mend; the rest is for people, and found all the same."""
+    for_people = looked(standing=[vanished(["t"]), differs(timedelta(hours=1))])
+    both = looked(standing=[vanished(["t"])], untold=["y"])
+
+    assert {finding.fault for finding in for_people.findings} == LASTING
+    assert (for_people.passed, for_people.is_sound) == (False, True)
+    assert (both.passed, both.is_sound) == (False, False)
 
 
 def test_expected_is_the_plan_of_a_day() -> None:

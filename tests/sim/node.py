@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from alertd.core.config import Config, Definitions
-from alertd.daemon import SOON, Daemon
+from alertd.daemon import Daemon
 from alertd.errors import AlertdError, LedgerError
 from alertd.ports import Ledger, Notifier
 from alertd.telemetry import Log
@@ -37,33 +37,23 @@ class LiveDaemon(Daemon):
         reconcile_at = loop.time() + reconcile_every_s
         while not self._stopping:
             if loop.time() >= reconcile_at:
-                self._wanted |= {"lead", "reconcile", "report"}
+                self._alarm.wanted |= {"lead", "reconcile", "report"}
                 reconcile_at = loop.time() + reconcile_every_s
-            next_at = await self._look(_TIMERS)
+            next_at = await self._look()
             await self._until(next_at, reconcile_at - loop.time())
         await self._flights.drain(self._world.drain_s)
 
     async def _until(self, next_at: datetime | None, longest_s: float) -> None:
-        now = self._world.clock.now()
         wait_s = longest_s
-        if next_at is not None:
-            soonest = now + SOON if next_at <= self._looked_at else now
-            wait_s = min(wait_s, (max(next_at, soonest) - now).total_seconds())
-        if self._world.signature() != self._files:
+        if self._files.have_changed():
             # The real one asks every two seconds; here it does while there is something to see.
-            self._wanted.add("files")
+            self._alarm.wanted.add("files")
             wait_s = min(wait_s, 2.0)
-        try:
-            async with asyncio.timeout(max(0.001, wait_s)):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-        self._wake.clear()
+        await self._alarm.wait(next_at, self._looked_at, wait_s)
 
     def poke(self, *chores: str) -> None:
         """Look at once, and see to ``chores`` first."""
-        self._wanted.update(chores)
-        self._wake.set()
+        self._alarm.want(*chores)
 
     def tasks(self) -> list[asyncio.Task[None]]:
         return list(self._flights._tasks)
@@ -75,16 +65,6 @@ class LiveDaemon(Daemon):
     @property
     def in_flight(self) -> int:
         return self._flights.count
-
-
-class _Timers:
-    """Stands where the scheduler stands: what it is asked for, ``live`` does."""
-
-    def add_job(self, *_args: Any, **_kwargs: Any) -> None:
-        """Nothing is set: the clock is ours."""
-
-
-_TIMERS: Any = _Timers()
 
 
 class NodeLog:
