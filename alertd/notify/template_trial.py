@@ -40,7 +40,7 @@ def try_out(template: Template) -> None:
         try:
             rendered(message, template)
         except TemplateFailed as error:
-            raise TemplateFailed(f"{error}, in a message of {words}") from error
+            raise TemplateFailed(error.line, f"{error.why}, in a message of {words}") from error
 
 
 def trials() -> list[tuple[str, Message]]:

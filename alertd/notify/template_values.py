@@ -30,7 +30,12 @@ class TemplateRefused(AlertdError):
 
 
 class TemplateFailed(AlertdError):
-    """A template made no usable body of a message; the text says in which line and why."""
+    """A template made no usable body of a message. ``line`` is the template's, from 1; 0 for none."""
+
+    def __init__(self, line: int, why: str) -> None:
+        super().__init__(f"line {line}: {why}" if line else why)
+        self.line = line
+        self.why = why
 
 
 def writer_of(content_type: str) -> Callable[[Any], str]:

@@ -143,7 +143,7 @@ class WebhookNotifier:
             try:
                 source = read_template(self._env.path(options.template_file))
             except ValueError as error:
-                raise TemplateFailed(str(error)) from error
+                raise TemplateFailed(0, str(error)) from error
         if self._compiled is None or self._compiled[0] != source:
             self._compiled = source, compiled(source, options.content_type or DEFAULT_TYPE)
         return self._compiled[1]

@@ -212,12 +212,11 @@ def check_template(source: str, content_type: str, file: str = "") -> None:
 
     try:
         try_out(compiled(source, content_type))
-    except TemplateRefused as error:
-        if file:
-            raise _refused(f"{file}:{error.line}: {error.why}") from error
-        raise _refused(error.why, line=error.line) from error
-    except TemplateFailed as error:
-        raise _refused(f"{file}: {error}" if file else str(error)) from error
+    except (TemplateRefused, TemplateFailed) as error:
+        if not file:
+            raise _refused(error.why, line=error.line) from error
+        where = f"{file}:{error.line}" if error.line else file
+        raise _refused(f"{where}: {error.why}") from error
 
 
 def read_template(path: Path) -> str:

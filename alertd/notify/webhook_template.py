@@ -74,13 +74,13 @@ class Template:
                 if size > MAX_RESULT:
                     raise TemplateRuntimeError(f"the result is longer than {MAX_RESULT:,} characters")
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-            raise TemplateFailed(f"line {_line_of(error)}: {error}") from error
+            raise TemplateFailed(_line_of(error), str(error)) from error
         body = "".join(parts)
         if is_json(self.content_type):
             try:
                 json.loads(body, parse_constant=_refuse_constant)
             except (ValueError, RecursionError) as error:
-                raise TemplateFailed(f"the result is no JSON: {error}") from error
+                raise TemplateFailed(0, f"the result is no JSON: {error}") from error
         return body.encode()
 
 
@@ -132,7 +132,7 @@ class _Environment(ImmutableSandboxedEnvironment):
                 pass
         elif isinstance(obj, LoopContext) and argument in LOOP:
             return getattr(obj, argument)
-        return self.undefined(obj=obj, name=argument)
+        return self.undefined(hint=f"there is no {argument} here", obj=obj, name=argument)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         return self.getitem(obj, attribute)
