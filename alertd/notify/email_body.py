@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
+MAX_TOLD = 25
+"""Milestones that are told at length; the rest stands in the overview. Gmail cuts off what is over 102 kB."""
+
 _URL = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)]")
 
 
@@ -41,8 +44,9 @@ def render_html(message: Message) -> str:
         .get_template("email.html.j2")
         .render(
             message=message,
-            sections=sections(items),
-            overview=len(items) > FEW_ITEMS,
+            overview=sections(items) if len(items) > FEW_ITEMS else (),
+            told=sections(items[:MAX_TOLD]),
+            untold=max(0, len(items) - MAX_TOLD),
             rest=rest,
             common=common_timeline(items),
             gone=_gone(message.items[0].move) if single else (),

@@ -4,7 +4,7 @@ Rules that hold here:
 - no text can end a header: everything in one went through :func:`alertd.notify.clean.line`;
 - the Message-ID is the delivery's id, so a mail that was sent twice can be told by it;
 - what threads mails of one milestone is a digest, and holds nothing that a person wrote;
-- nothing is promised that alertd does not do: no List-Unsubscribe-Post (docs/decisions/).
+- nothing is promised that alertd does not do: no List-Unsubscribe-Post (docs/decisions/0020).
 """
 
 from __future__ import annotations

@@ -225,6 +225,27 @@ async def test_a_line_break_in_any_field_of_a_message_makes_no_header(name: str,
     ]
 
 
+async def test_a_mail_about_many_is_not_cut_off() -> None:
+    """Gmail shows some 102 kB: all are in the overview, and the most urgent are told at length."""
+    message = with_links(sample_message("digest"))
+    items = tuple(
+        replace(item, title=f"{item.title} {number}", milestone=f"{item.milestone}-{number}")
+        for item in message.items
+        for number in range(14)
+    )
+    async with SmtpSink() as sink:
+        await send(sink, replace(message, items=items))
+
+    text, html = bodies(sink.mails[0].message)
+    shown = html.get_content()
+    assert len(shown.encode()) < 102_000
+    for item in items[:50]:
+        assert item.title in shown
+        assert item.milestone in text.get_content()
+    assert "25 more stand in the list above." in shown
+    assert "and 20 more, not listed here" in shown
+
+
 async def test_links_that_act_are_in_both_parts() -> None:
     message = with_links(sample_message("contested"))
     async with SmtpSink() as sink:
