@@ -86,7 +86,7 @@ def _alert(message: Message, item: Item) -> dict[str, Any]:
 
 def _own(message: Message) -> dict[str, Any]:
     labels = {"alertname": _NAMES.get(message.kind, ALERTNAME), "receiver": message.receiver}
-    annotations = {"summary": message.subject, "description": " ".join(message.lines)}
+    annotations = {"summary": message.subject, "description": "\n".join(message.lines)}
     return {**_made(message, labels, annotations, resolved=False), "generatorURL": message.page}
 
 
