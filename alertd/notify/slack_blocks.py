@@ -1,17 +1,37 @@
-"""Lays a message out in Slack's Block Kit, within its limits.
+"""Lays a message out for Slack: what it says in blocks, what adds to it beside a coloured edge.
 
-Source: https://docs.slack.dev/reference/block-kit/blocks and https://docs.slack.dev/messaging/formatting-message-text.
-A date is written as words: ``<!date^...>`` would be shown in each reader's zone, and so on another day.
+A date is written as words, as it was given: ``<!date^...>`` would be shown in each reader's zone, and so on
+another day, and would make a time of what is a month.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 from alertd.core.message import ClaimLine, Item, Kind, Message
+from alertd.core.milestone import State
+from alertd.core.wording import day_text
 from alertd.notify.look import look_of
+from alertd.notify.slack_posts import Frame, Piece, Post, posts_of
+from alertd.notify.slack_text import (
+    MAX_HEADER,
+    Block,
+    act_button,
+    actions,
+    bold,
+    context,
+    escaped,
+    header,
+    italic,
+    link_button,
+    linked,
+    section,
+    sections,
+    struck,
+    units,
+)
 from alertd.notify.text import (
     account_text,
     brief_story,
@@ -19,176 +39,228 @@ from alertd.notify.text import (
     common_timeline,
     explain_hint,
     remarks,
-    shown,
     stopped,
     story,
     tags,
 )
 
-MAX_BLOCKS = 50
-MAX_HEADER = 150
-MAX_SECTION = 3_000
-MAX_CONTEXT = 2_000
-MAX_TEXT = 4_000
-"""Of the fallback; Slack itself would cut it at 40,000 characters."""
+MAX_CLAIMS = 14
+MAX_NOTICE_LINES = 25
+MAX_LISTED = 25
+"""Of more milestones each gets one line."""
 
-MAX_ITEMS = 30
-MAX_CLAIMS = 20
-
-Block = dict[str, Any]
+CLOSED = (State.DONE, State.CANCELLED)
 
 
-def slack_payload(message: Message) -> dict[str, Any]:
-    """The body for an incoming webhook: a header, and the rest in an attachment with a coloured edge."""
-    return {
-        # What a notification, a screen reader, and a service that only knows text show.
-        "text": escaped(_fallback(message), MAX_TEXT),
-        "unfurl_links": False,
-        "unfurl_media": False,
-        "blocks": [_header(_heading(message))],
-        "attachments": [{"color": look_of(message).strong, "blocks": list(_body(message))[: MAX_BLOCKS - 1]}],
-    }
-
-
-def escaped(text: str, limit: int) -> str:
-    """``text`` with Slack's three control characters escaped, so that nothing in it is a link or a mention.
+def whole(
+    message: Message, *, mention: str = "", interactive: bool = False, lasting: bool = False
+) -> tuple[Post, ...]:
+    """The whole message.
 
     Args:
-        limit: in UTF-16 units, which is how Slack's own clients count.
+        message: made fit by :func:`alertd.notify.clean.fit`.
+        mention: who is mentioned, in Slack's markup.
+        interactive: whether a click on an action's button is posted to alertd, instead of opening a page.
+        lasting: it will be brought up to date, so it says as of when it is.
     """
-    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _cut(safe, limit)
-
-
-def _cut(text: str, limit: int) -> str:
-    units = text.encode("utf-16-le", "replace")
-    if len(units) <= 2 * limit:
-        return text
-    kept = units[: 2 * (limit - 1)].decode("utf-16-le", "ignore")
-    # An escape or a link that was cut through is taken off whole.
-    return re.sub(r"(&[a-z]{0,3}|<[^>]*)$", "", kept).rstrip() + "…"
-
-
-def _fallback(message: Message) -> str:
-    items, rest = shown(message.items, MAX_ITEMS)
-    if message.kind is Kind.SINGLE:
-        lines = [message.subject, *(stopped(item.headline) for item in items)]
-    else:
-        lines = [message.subject, *message.lines]
-        lines += [f"{item.badge}: {item.title} ({item.phrase})" for item in items]
-    return "\n".join(line for line in (message.intro, *lines, rest) if line)
-
-
-def _heading(message: Message) -> str:
-    if message.kind is not Kind.SINGLE:
-        return message.subject
-    item = message.items[0]
-    return f"{look_of(item).mark} {item.badge[:1].upper()}{item.badge[1:]}: {item.title}"
-
-
-def _body(message: Message) -> Iterable[Block]:
-    if message.intro:
-        yield _section(_italic(message.intro))
+    frame, top = _frame(message, mention), _top(message, mention)
     match message.kind:
         case Kind.SINGLE:
-            yield from _single(message.items[0])
+            return _single(message, frame, top, interactive=interactive, lasting=lasting)
         case Kind.MANY | Kind.DIGEST:
-            yield from _many(message)
+            return _many(message, frame, top)
         case Kind.NOTICE | Kind.TEST:
-            yield from (_section(_plain(line)) for line in message.lines[:40])
-    yield _context(message.id)
+            head = [Piece(block=header(message.subject)), *top]
+            return posts_of(frame, [*head, *_lines(message), *_home(message)])
 
 
-def _single(item: Item) -> Iterable[Block]:
-    below = [] if item.timeline_title in ("", item.title) else [_plain(item.timeline_title)]
-    marks = " · ".join([_bold(item.phrase), *(_italic(tag) for tag in tags(item))])
-    yield _section("\n".join([marks, *below]))
-    yield _section("\n".join(_plain(sentence) for sentence in (stopped(item.headline), *story(item))))
+def reply(message: Message, *, mention: str = "", interactive: bool = False) -> Post:
+    """What is new about one milestone, for the thread under the message that has it whole."""
+    item = message.items[0]
+    title = f"{look_of(item).mark} {bold(_capital(item.badge))} – {_title(item)}"
+    said = [stopped(item.headline), *story(item)]
+    if item.contradiction and item.contradiction not in said:
+        said.insert(1, stopped(item.contradiction))
+    pieces = [*_top(message, mention), Piece(block=section("\n".join([title, _marks(item)])))]
+    pieces += [Piece(block=block) for block, _ in sections(map(escaped, said))]
+    pieces += _buttons(item, interactive=interactive)
+    if item.next:
+        pieces.append(Piece(block=context(escaped(item.next)), attached=True))
+    return posts_of(_frame(message, mention), pieces)[0]
+
+
+def _top(message: Message, mention: str) -> list[Piece]:
+    texts = [mention, italic(message.intro)]
+    return [Piece(block=section(text)) for text in texts if text]
+
+
+def _lines(message: Message) -> list[Piece]:
+    return [Piece(block=section(escaped(line))) for line in message.lines[:MAX_NOTICE_LINES]]
+
+
+def _single(
+    message: Message, frame: Frame, top: list[Piece], *, interactive: bool, lasting: bool
+) -> tuple[Post, ...]:
+    item = message.items[0]
+    pieces = [*_heading(item), *top]
+    below = [] if item.timeline_title in ("", item.title) else [escaped(item.timeline_title)]
+    pieces.append(Piece(block=section("\n".join([_marks(item), *below]))))
+    said = map(escaped, (stopped(item.headline), *story(item)))
+    pieces += [Piece(block=block) for block, _ in sections(said)]
     if item.description or item.url:
-        link = [f"<{escaped(item.url, 2_500)}>"] if item.url else []
-        yield _section("\n".join([*([_plain(item.description)] if item.description else []), *link]))
-    if item.claims:
-        yield {"type": "divider"}
-        yield _section("*Who says what*")
-    claims = item.claims[:MAX_CLAIMS]
-    yield from (_section(_claim(claim)) for claim in claims)
-    if len(item.claims) > len(claims):
-        yield _section(f"and {len(item.claims) - len(claims)} more")
+        parts = [escaped(item.description), f"<{escaped(item.url)}>" if item.url else ""]
+        pieces += [Piece(block=block) for block, _ in sections(filter(None, parts))]
+    pieces += _buttons(item, interactive=interactive)
+    pieces += [Piece(block=block, attached=True) for block in _claims(item)]
     ahead = [part for part in (item.next, item.why) if part]
+    if lasting:
+        ahead.append(
+            f"As of {_day(message, item)}. Later reminders are replies here, and bring this up to date."
+        )
     if ahead:
-        yield _context("\n".join(ahead))
-    yield _context(f"{item.milestone} · revision {item.revision} · {item.zone}")
+        pieces.append(Piece(block=context(escaped("\n".join(ahead))), attached=True))
+    about = f"{item.milestone} · revision {item.revision} · {item.zone}"
+    return posts_of(
+        replace(frame, footer=escaped(about), more=f"See: alertd explain {item.milestone}"), pieces
+    )
 
 
-def _claim(claim: ClaimLine) -> str:
-    first = _plain(claim_text(claim))
+def _heading(item: Item) -> Iterator[Piece]:
+    mark, badge = look_of(item).mark, _capital(item.badge)
+    if item.state in CLOSED:
+        # A header has no markup, so what is closed is struck in a section.
+        yield Piece(block=section(f"{mark} {bold(badge)} – {struck(item.title)}"))
+        return
+    text = f"{mark} {badge}: {item.title}"
+    yield Piece(block=header(text))
+    if units(text) > MAX_HEADER:
+        yield Piece(block=section(bold(item.title)))
+
+
+def _marks(item: Item) -> str:
+    return " · ".join([bold(item.phrase), *(italic(tag) for tag in tags(item))])
+
+
+def _title(item: Item) -> str:
+    if item.state in CLOSED:
+        return struck(item.title)
+    return bold(item.title) if not item.page else f"*{linked(item.title, item.page)}*"
+
+
+def _claims(item: Item) -> Iterator[Block]:
+    if item.claims:
+        yield section("*Who says what*")
+    for claim in item.claims[:MAX_CLAIMS]:
+        yield from (block for block, _ in sections(_claim(claim)))
+    if len(item.claims) > MAX_CLAIMS:
+        yield section(f"and {len(item.claims) - MAX_CLAIMS} more")
+
+
+def _claim(claim: ClaimLine) -> Iterator[str]:
+    status = f" – {escaped(claim.status)}" if claim.status else ""
     if claim.headline:
-        first = _bold(claim.phrase) + (f" – {_plain(claim.status)}" if claim.status else "")
+        yield bold(claim.phrase) + status
     elif not claim.live:
-        first = _struck(claim.phrase) + (f" – {_plain(claim.status)}" if claim.status else "")
-    lines = [first]
+        yield struck(claim.phrase) + status
+    else:
+        yield escaped(claim_text(claim))
     for account in claim.accounts:
-        link = f" <{escaped(account.url, 2_500)}|source>" if account.url else ""
-        lines.append(_plain(account_text(account)) + link)
-    return "\n".join([*lines, *(_italic(remark) for remark in remarks(claim))])
+        source = f" {linked('source', account.url)}" if account.url else ""
+        yield escaped(account_text(account)) + source
+    yield from (italic(remark) for remark in remarks(claim))
 
 
-def _many(message: Message) -> Iterable[Block]:
-    items, rest = shown(message.items, MAX_ITEMS)
-    common = common_timeline(items)
-    if common:
-        yield _section(_plain(common))
-    yield from (_section(_one_of_many(item, with_timeline=not common)) for item in items)
-    if rest:
-        yield _section(_italic(rest))
-    yield _context(explain_hint(message))
+def _buttons(item: Item, *, interactive: bool) -> Iterator[Piece]:
+    buttons = [
+        act_button(action.label, action.kind, item.milestone)
+        if interactive
+        else link_button(action.label, action.kind, action.url)
+        for action in item.actions
+        if interactive or action.url
+    ]
+    if item.page:
+        buttons.append(link_button("Details", "details", item.page))
+    if buttons:
+        yield Piece(block=actions(buttons))
+
+
+def _many(message: Message, frame: Frame, top: list[Piece]) -> tuple[Post, ...]:
+    frame = replace(frame, more=f"See {message.page}" if message.page else "See: alertd status")
+    head = [Piece(block=header(message.subject)), *top]
+    if common := common_timeline(message.items):
+        head.append(Piece(block=section(escaped(common))))
+    end = [*_lines(message), *_home(message)]
+    end.append(Piece(block=context(escaped(explain_hint(message))), attached=True))
+    if len(message.items) <= MAX_LISTED:
+        posts = posts_of(frame, [*head, *_at_length(message, with_timeline=not common), *end])
+        if len(posts) == 1:
+            return posts
+    return posts_of(frame, [*head, *_in_short(message), *end])
+
+
+def _at_length(message: Message, *, with_timeline: bool) -> Iterator[Piece]:
+    below = ""
+    for item in message.items:
+        if item.section != below:
+            yield Piece(block=section(bold(item.section)))
+            below = item.section
+        yield Piece(block=section(_one_of_many(item, with_timeline=with_timeline)), names=(_name(item),))
 
 
 def _one_of_many(item: Item, *, with_timeline: bool) -> str:
-    lines = [f"{look_of(item).mark} {_bold(item.badge)} – {_bold(item.title)}"]
+    lines = [f"{look_of(item).mark} {bold(item.badge)} – {_title(item)}"]
     if with_timeline and item.timeline_title not in ("", item.title):
-        lines.append(_plain(item.timeline_title))
-    lines.append(_plain(" · ".join([item.phrase, *tags(item)])))
-    lines += [_plain(sentence) for sentence in (stopped(item.headline), *brief_story(item))]
-    lines.append(_plain(item.milestone))
+        lines.append(escaped(item.timeline_title))
+    lines.append(escaped(" · ".join([item.phrase, *tags(item)])))
+    lines += [escaped(sentence) for sentence in (stopped(item.headline), *brief_story(item))]
+    lines.append(escaped(item.milestone))
     return "\n".join(lines)
 
 
-def _header(text: str) -> Block:
-    # Plain text: nothing in it is read as markup, so nothing is escaped.
-    return {"type": "header", "text": {"type": "plain_text", "text": _cut(text, MAX_HEADER), "emoji": False}}
+def _in_short(message: Message) -> Iterator[Piece]:
+    """A line for each, under the heading of its section."""
+    groups: dict[str, list[Item]] = {}
+    for item in message.items:
+        groups.setdefault(item.section, []).append(item)
+    for name, items in groups.items():
+        if name:
+            yield Piece(block=section(bold(name)))
+        at = 0
+        for block, lines in sections(map(_line, items)):
+            names = tuple(_name(item) for item in items[at : at + len(lines)])
+            at += len(lines)
+            yield Piece(block=block, names=names)
 
 
-def _section(mrkdwn: str) -> Block:
-    return {"type": "section", "text": _mrkdwn(_cut(mrkdwn, MAX_SECTION))}
+def _line(item: Item) -> str:
+    return f"{look_of(item).mark} {bold(item.badge)} – {_title(item)} ({escaped(item.phrase)})"
 
 
-def _context(text: str) -> Block:
-    return {"type": "context", "elements": [_mrkdwn(escaped(text, MAX_CONTEXT))]}
+def _name(item: Item) -> str:
+    return escaped(f"{_capital(item.badge)}: {item.title} ({item.phrase})")
 
 
-def _mrkdwn(text: str) -> Block:
-    # Verbatim: @here and #channel in a title stay the letters that they are.
-    return {"type": "mrkdwn", "text": text or " ", "verbatim": True}
+def _home(message: Message) -> list[Piece]:
+    return [Piece(block=actions([link_button("Open alertd", "home", message.page)]))] if message.page else []
 
 
-def _plain(text: str) -> str:
-    return escaped(text, MAX_SECTION)
+def _frame(message: Message, mention: str = "") -> Frame:
+    said = [message.subject]
+    if message.kind is Kind.SINGLE:
+        said += [stopped(item.headline) for item in message.items]
+    else:
+        said += message.lines
+    lead = "\n".join(escaped(line) for line in (message.intro, *said) if line)
+    return Frame(id=message.id, lead=f"{mention} {lead}".strip(), color=look_of(message).strong)
 
 
-def _bold(text: str) -> str:
-    return _marked(text, "*")
+def _day(message: Message, item: Item) -> str:
+    try:
+        zone = ZoneInfo(item.zone)
+    except (ValueError, KeyError, OSError):
+        return day_text(message.at.date())
+    return day_text(message.at.astimezone(zone).date())
 
 
-def _italic(text: str) -> str:
-    return _marked(text, "_")
-
-
-def _struck(text: str) -> str:
-    return _marked(text, "~")
-
-
-def _marked(text: str, mark: str) -> str:
-    """Between two marks; a text that holds the mark itself stays plain, since it would end there."""
-    text = text.strip()
-    return _plain(text) if mark in text or not text else f"{mark}{_plain(text)}{mark}"
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

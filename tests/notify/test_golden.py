@@ -15,7 +15,7 @@ from alertd.core.message import Message
 from alertd.notify.clean import fit
 from alertd.notify.email_body import render_html
 from alertd.notify.payload import payload_of
-from alertd.notify.slack_blocks import slack_payload
+from alertd.notify.slack_blocks import whole
 from alertd.notify.text import render_text
 from alertd.testing import SAMPLES, sample_message
 
@@ -34,7 +34,7 @@ def html(message: Message) -> str:
 RENDERINGS: dict[str, Callable[[Message], str]] = {
     "txt": render_text,
     "html": html,
-    "slack.json": lambda message: as_json(slack_payload(message)),
+    "slack.json": lambda message: as_json([post.payload() for post in whole(message)]),
     "webhook.json": lambda message: as_json(payload_of(message)),
 }
 

@@ -1,19 +1,23 @@
-"""Slack: what an incoming webhook gets, and that it is within Slack's limits whatever the titles are."""
+"""Slack by an incoming webhook: what its answers mean, and which options go together."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.clean import fit
 from alertd.notify.kit import Env
 from alertd.notify.slack import SlackNotifier, SlackOptions
-from alertd.notify.slack_blocks import MAX_BLOCKS, slack_payload
-from alertd.testing import SAMPLES, Answer, Fault, HttpSink, notifier_env, sample_message
+from alertd.testing import Answer, Fault, HttpSink, notifier_env, sample_message, with_links
+from tests.notify.slack_limits import faults
+from tests.notify.test_slack_blocks import of_many
+
+HOOK = {"webhook_url": "https://hooks.slack.com/services/T0/B0/canary"}
+BOT = {"token": "xoxb-canary", "channel": "C024BE91L"}
 
 
 @pytest.fixture
@@ -23,24 +27,14 @@ async def env() -> AsyncIterator[Env]:
     await made.http.aclose()
 
 
-async def sent(env: Env, *answers: Answer, timeout_s: float = 5) -> tuple[Outcome, HttpSink]:
+def notifier(env: Env, sink: HttpSink, **options: Any) -> SlackNotifier:
+    hook = {"webhook_url": f"{sink.url}/services/T0/B0/canary", "timeout": 5}
+    return SlackNotifier(SlackOptions.model_validate({**hook, **options}), env)
+
+
+async def sent(env: Env, *answers: Answer) -> tuple[Outcome, HttpSink]:
     async with HttpSink(*answers) as sink:
-        options = SlackOptions.model_validate(
-            {"webhook_url": f"{sink.url}/services/T0/B0/canary", "timeout": timeout_s}
-        )
-        return await SlackNotifier(options, env).send(sample_message(), {}), sink
-
-
-def texts(value: Any) -> Iterator[str]:
-    """Every text object's text."""
-    if isinstance(value, dict):
-        if value.get("type") in ("mrkdwn", "plain_text"):
-            yield value["text"]
-        for inner in value.values():
-            yield from texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from texts(inner)
+        return await notifier(env, sink).send(sample_message(), {}), sink
 
 
 @pytest.mark.parametrize(
@@ -53,12 +47,14 @@ def texts(value: Any) -> Iterator[str]:
         # A log-in page of something in between.
         (Answer(body=b"<html>Log in"), Rejected(reason="answered 200, but not ok: <html>Log in")),
         (Answer(body=b'{"ok":false}'), Rejected(reason='answered 200, but not ok: {"ok":false}')),
+        (Answer(body=b"[" * 60_000), Rejected(reason="answered 200, but not ok: " + "[" * 199 + "…")),
         # The documented errors of incoming webhooks.
         (Answer(status=404, body=b"no_service"), Rejected(reason="answered 404: no_service")),
         (Answer(status=400, body=b"invalid_token"), Rejected(reason="answered 400: invalid_token")),
+        (Answer(status=403, body=b"action_prohibited"), Rejected(reason="answered 403: action_prohibited")),
         (
             Answer(status=410, body=b"channel_is_archived"),
-            Rejected(reason="answered 410: the receiver is gone and wants no more"),
+            Rejected(reason="answered 410: the receiver is gone and wants no more", gone=True),
         ),
         (
             Answer(status=429, body=b"rate_limited", headers={"Retry-After": "30"}),
@@ -71,14 +67,9 @@ async def test_each_answer_of_slack_has_its_outcome(env: Env, answer: Answer, ou
     actual, sink = await sent(env, answer)
 
     if isinstance(outcome, Retry | Rejected):
-        outcome = replace(outcome, reason=f"{sink_url(actual)} {outcome.reason}")
+        outcome = replace(outcome, reason=f"{sink.url} {outcome.reason}")
     assert actual == outcome
-    assert sink.requests[0].path == "/services/T0/B0/canary"
-
-
-def sink_url(outcome: Outcome) -> str:
-    assert isinstance(outcome, Retry | Rejected)
-    return outcome.reason.split(" ")[0]
+    assert [one.path for one in sink.requests] == ["/services/T0/B0/canary"]
 
 
 async def test_an_answer_that_breaks_off_leaves_it_unknown(env: Env) -> None:
@@ -88,65 +79,123 @@ async def test_an_answer_that_breaks_off_leaves_it_unknown(env: Env) -> None:
     assert outcome.unknown
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-def test_every_sample_has_a_header_a_fallback_a_colour_and_its_id(name: str) -> None:
-    message = sample_message(name)
+@pytest.mark.parametrize("error", ["invalid_blocks", "invalid_attachments", "msg_blocks_too_long"])
+async def test_what_is_refused_for_its_layout_is_sent_as_text(env: Env, error: str) -> None:
+    """Nothing was posted the first time, and a reminder must not fail by its looks."""
+    message = sample_message()
 
-    payload = slack_payload(fit(message))
+    outcome, sink = await sent(env, Answer(status=400, body=error.encode()), Answer())
 
-    assert payload["blocks"][0]["type"] == "header"
-    assert message.subject in payload["text"]
-    (attachment,) = payload["attachments"]
-    assert attachment["color"].startswith("#")
-    last = attachment["blocks"][-1]
-    assert last["type"] == "context"
-    assert last["elements"][0]["text"] == message.id
+    assert outcome == Sent(note=f"HTTP 200; as plain text: {error}")
+    laid_out, plain = (json.loads(one.body) for one in sink.requests)
+    assert set(plain) == {"text", "unfurl_links", "unfurl_media"}
+    assert plain["text"] == f"{laid_out['text']}\n{message.id}"
 
 
-HOSTILE = [
-    # A mention of everybody, a link that is another, an escape.
-    "<!channel> <https://evil.example|https://good.example> &amp;",
-    # A date that Slack would turn to each reader's zone.
-    "<!date^1392734382^{date}|x>",
-    "a\r\nb\x1b[31m\u202etxt.exe",
-    "\U0001f480" * 50_000,
-    "x" * 100_000,
-    "&" * 100_000,
-    "*bold* _it_ ~st~ `code` @here #general",
-    "ملف " * 500,
-]
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("name", ["contested", "many"])
-def test_whatever_the_texts_are_they_fit_and_steer_nothing(name: str, text: str) -> None:
-    message = sample_message(name)
-    item = replace(
-        message.items[0], title=text, phrase=text, headline=text, details=(text,) * 100, milestone=text
+async def test_what_is_refused_as_text_too_is_rejected_for_the_first_reason(env: Env) -> None:
+    outcome, sink = await sent(
+        env, Answer(status=400, body=b"invalid_blocks"), Answer(status=403, body=b"no")
     )
-    item = replace(item, claims=tuple(replace(one, phrase=text, note=text) for one in item.claims) * 40)
-    items = (item,) * (200 if name == "many" else 1)
 
-    payload = slack_payload(fit(replace(message, items=items, subject=text)))
-
-    blocks = payload["blocks"] + payload["attachments"][0]["blocks"]
-    assert len(blocks) <= MAX_BLOCKS
-    assert blocks[-1]["elements"][0]["text"] == message.id
-    assert len(blocks[0]["text"]["text"].encode("utf-16-le")) // 2 <= 150
-    for one in texts(payload):
-        assert 0 < len(one.encode("utf-16-le")) // 2 <= 3_000
-    for one in [*texts(blocks[1:]), payload["text"]]:
-        assert "<!" not in one
-        assert "<https://evil" not in one
-        assert "\x1b" not in one
-        assert "\u202e" not in one
-    json.dumps(payload).encode("ascii")
+    assert outcome == Rejected(reason=f"{sink.url} answered 400: invalid_blocks")
 
 
-def test_of_very_many_only_the_first_are_listed_and_the_rest_counted() -> None:
-    message = sample_message("many")
+async def test_a_webhook_gets_no_word_of_channels_threads_or_metadata(env: Env) -> None:
+    _, sink = await sent(env)
 
-    payload = slack_payload(fit(replace(message, items=message.items * 40)))
+    body = json.loads(sink.requests[0].body)
+    assert set(body) == {"text", "unfurl_links", "unfurl_media", "blocks", "attachments"}
+    assert faults(body) == []
 
-    assert any("and 170 more" in text for text in texts(payload))
-    assert "and 170 more" in payload["text"]
+
+async def test_several_posts_are_made_in_order_and_the_rest_is_tried_again_without_them(env: Env) -> None:
+    message = of_many(200)
+    async with HttpSink(Answer(), Answer(status=503, body=b"later"), Answer()) as sink:
+        one = notifier(env, sink)
+        first = await one.send(message, {})
+        second = await one.send(message, {})
+
+    parts = [
+        json.loads(one.body)["attachments"][0]["blocks"][-1]["elements"][0]["text"] for one in sink.requests
+    ]
+    assert first == Retry(reason=f"1 of 3 parts are posted; {sink.url} answered 503: later", partly=True)
+    assert second == Sent(note="HTTP 200")
+    assert [part.partition(" · ")[2] for part in parts] == [
+        "part 1 of 3",
+        "part 2 of 3",
+        "part 2 of 3",
+        "part 3 of 3",
+    ]
+    assert {part.partition(" · ")[0] for part in parts} == {message.id}
+
+
+async def test_a_rate_limit_between_posts_holds_the_whole_channel(env: Env) -> None:
+    answers = Answer(), Answer(status=429, body=b"", headers={"Retry-After": "7"})
+    async with HttpSink(*answers) as sink:
+        outcome = await notifier(env, sink).send(of_many(200), {})
+
+    assert isinstance(outcome, Retry)
+    assert outcome.after == timedelta(seconds=7)
+    assert not outcome.partly
+
+
+async def test_parts_that_are_not_those_of_before_are_all_sent(env: Env) -> None:
+    message = of_many(200)
+    fewer = replace(message, items=message.items[:170])
+    async with HttpSink(Answer(), Answer(status=503), Answer()) as sink:
+        one = notifier(env, sink)
+        await one.send(message, {})
+        outcome = await one.send(fewer, {})
+
+    assert outcome == Sent(note="HTTP 200")
+    assert len(sink.requests) == 2 + 2
+
+
+async def test_clicks_come_to_alertd_once_there_is_a_signing_secret(env: Env) -> None:
+    async with HttpSink() as sink:
+        await notifier(env, sink).send(with_links(sample_message()), {})
+        await notifier(env, sink, signing_secret="x").send(with_links(sample_message()), {})
+
+    linked, acting = (one.body.decode() for one in sink.requests)
+    assert '"action_id":"open.acknowledge"' in linked
+    assert '"action_id":"alertd.acknowledge"' in acting
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({}, "webhook_url, webhook_url_file, token or token_file is required"),
+        ({**HOOK, "webhook_url_file": "x"}, "webhook_url and webhook_url_file exclude each other"),
+        ({**HOOK, **BOT}, "webhook_url and token exclude each other"),
+        ({"token": "xoxb-canary"}, "a token needs a channel to post to"),
+        ({**BOT, "token_file": "x"}, "token and token_file exclude each other"),
+        ({**HOOK, "channel": "C1"}, "channel is nothing without a token"),
+        ({**HOOK, "signing_secret": "x", "signing_secret_file": "x"}, "exclude each other"),
+        ({**BOT, "api_url": "ftp://slack.example"}, "is not an http or https URL with a host"),
+        ({**BOT, "broadcast": ["late"]}, "Input should be 'opens', 'approaching'"),
+        ({**BOT, "mentions": [{"who": "nobody"}]}, "is not here, channel, everyone"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_without_being_quoted(
+    options: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        SlackOptions.model_validate(options)
+
+    assert why in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+async def test_a_file_that_holds_no_token_or_url_is_tried_again_and_not_quoted() -> None:
+    held = {"token": "xoxb canary", "url": "canary"}
+    env = notifier_env(secrets=held)
+    bot = SlackNotifier(SlackOptions.model_validate({"token_file": "token", "channel": "C1"}), env)
+    hook = SlackNotifier(SlackOptions.model_validate({"webhook_url_file": "url"}), env)
+
+    outcomes = [await one.send(sample_message(), {}) for one in (bot, hook)]
+    await env.http.aclose()
+
+    assert outcomes == [
+        Retry(reason="what the secret file holds is not a token"),
+        Retry(reason="what the secret file holds is not an http or https URL with a host"),
+    ]
