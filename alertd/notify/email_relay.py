@@ -57,7 +57,8 @@ class _Kept:
 class Relay:
     """The connections of a process to its relay. Loops, threads and processes share none."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_s: float = IDLE_S) -> None:
+        self._idle_s = idle_s
         self._kept: list[_Kept] = []
         self._leaving: set[asyncio.Task[None]] = set()
         self._context: tuple[Tls, ssl.SSLContext] | None = None
@@ -78,7 +79,7 @@ class Relay:
         """Have it used again, or say goodbye when nobody wants it for :data:`IDLE_S`."""
         if not client.is_connected:
             return
-        timer = asyncio.get_running_loop().call_later(IDLE_S, self._part, client)
+        timer = asyncio.get_running_loop().call_later(self._idle_s, self._part, client)
         self._kept.append(_Kept(client, login, timer))
         if len(self._kept) > MAX_IDLE:
             self._part(self._kept[0].client)

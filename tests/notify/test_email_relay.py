@@ -1,5 +1,6 @@
 """The way to the relay: each phase can fail, each in its own way; connections are kept for a moment."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from alertd.core.config import Smtp
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.email import EmailNotifier, EmailOptions
-from alertd.notify.email_relay import MAX_IDLE
+from alertd.notify.email_relay import MAX_IDLE, Relay
 from alertd.notify.kit import Env
 from alertd.testing import SmtpSink, notifier_env, sample_message
 
@@ -296,6 +297,23 @@ async def test_a_new_password_is_used_at_once(tmp_path: Path) -> None:
 
     assert outcome == Sent()
     assert sink.connections == 2
+
+
+async def test_a_connection_that_nobody_wants_is_given_back(sink: SmtpSink) -> None:
+    """Not only at the end: the relay has others to serve."""
+    env = replace(env_for(sink), relay=Relay(idle_s=0.0))
+    loop = asyncio.get_running_loop()
+    await notifier_of(env).send(sample_message(), {})
+    later: asyncio.Future[None] = loop.create_future()
+    loop.call_later(0.0, later.set_result, None)
+    await later  # its timer was set before this one
+
+    client = await env.relay.connect(notifier_of(env)._login(), env.http.egress)
+    client.close()
+    await env.relay.aclose()
+
+    assert sink.connections == 2
+    assert "QUIT" in sink.commands
 
 
 async def test_no_more_connections_are_kept_than_a_few(sink: SmtpSink) -> None:

@@ -5,11 +5,12 @@ from datetime import UTC, date, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import icalendar
 import pytest
-import recurring_ical_events
+import recurring_ical_events  # type: ignore[import-untyped]
 
 from alertd.core.message import ClaimLine, Item
 from alertd.core.milestone import State
@@ -23,7 +24,7 @@ AT = datetime(2026, 11, 24, 6, tzinfo=UTC)
 HOST = "example.org"
 
 
-def events(item: Item) -> list[icalendar.Event]:
+def events(item: Item) -> list[Any]:
     calendar = icalendar.Calendar.from_ical(calendar_of(entries_of(item, AT, HOST)))
     assert calendar["METHOD"] == "PUBLISH"
     assert calendar["VERSION"] == "2.0"
