@@ -41,7 +41,7 @@ _WORDS: Mapping[type[nodes.Node], str] = {
     nodes.Block: "{% block %}",
     nodes.FilterBlock: "{% filter %}",
     nodes.With: "{% with %}",
-    nodes.ScopedEvalContextModifier: "{% autoescape %}",
+    nodes.Scope: "{% autoescape %}",
     nodes.BinExpr: "arithmetic",
     nodes.UnaryExpr: "arithmetic",
     nodes.Slice: "a slice",

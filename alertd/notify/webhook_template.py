@@ -125,6 +125,8 @@ class _Environment(ImmutableSandboxedEnvironment):
     """``a.b`` and ``a["b"]`` are the key ``b`` of the data; no attribute of Python can be reached."""
 
     def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, Undefined):
+            str(obj)  # raises, with what is missing
         if isinstance(obj, dict | list) and isinstance(argument, str | int):
             try:
                 return obj[argument]  # type: ignore[index]  # an index of the wrong kind is an error as well
