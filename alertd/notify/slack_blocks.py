@@ -21,7 +21,9 @@ from alertd.notify.slack_text import (
     act_button,
     actions,
     bold,
+    code,
     context,
+    divider,
     escaped,
     header,
     italic,
@@ -142,9 +144,10 @@ def _marks(item: Item) -> str:
 
 
 def _title(item: Item) -> str:
-    if item.state in CLOSED:
-        return struck(item.title)
-    return bold(item.title) if not item.page else f"*{linked(item.title, item.page)}*"
+    if not item.page:
+        return struck(item.title) if item.state in CLOSED else bold(item.title)
+    mark = "~" if item.state in CLOSED else "*"
+    return f"{mark}{linked(item.title, item.page)}{mark}"
 
 
 def _claims(item: Item) -> Iterator[Block]:
@@ -171,13 +174,12 @@ def _claim(claim: ClaimLine) -> Iterator[str]:
 
 
 def _buttons(item: Item, *, interactive: bool) -> Iterator[Piece]:
-    buttons = [
-        act_button(action.label, action.kind, item.milestone)
-        if interactive
-        else link_button(action.label, action.kind, action.url)
-        for action in item.actions
-        if interactive or action.url
-    ]
+    buttons = []
+    for action in item.actions if item.state not in CLOSED else ():
+        if interactive:
+            buttons.append(act_button(action.label, action.kind, item.milestone))
+        elif action.url:
+            buttons.append(link_button(action.label, action.kind, action.url))
     if item.page:
         buttons.append(link_button("Details", "details", item.page))
     if buttons:
@@ -202,18 +204,27 @@ def _at_length(message: Message, *, with_timeline: bool) -> Iterator[Piece]:
     below = ""
     for item in message.items:
         if item.section != below:
-            yield Piece(block=section(bold(item.section)))
+            yield from _under(item.section)
             below = item.section
         yield Piece(block=section(_one_of_many(item, with_timeline=with_timeline)), names=(_name(item),))
 
 
+def _under(name: str) -> Iterator[Piece]:
+    """The heading of a digest's section."""
+    if name:
+        yield Piece(block=divider())
+        yield Piece(block=section(bold(name)))
+
+
 def _one_of_many(item: Item, *, with_timeline: bool) -> str:
     lines = [f"{look_of(item).mark} {bold(item.badge)} – {_title(item)}"]
+    about = [bold(item.phrase), *(italic(tag) for tag in tags(item))]
     if with_timeline and item.timeline_title not in ("", item.title):
-        lines.append(escaped(item.timeline_title))
-    lines.append(escaped(" · ".join([item.phrase, *tags(item)])))
+        about.append(escaped(item.timeline_title))
+    lines.append(" · ".join(about))
     lines += [escaped(sentence) for sentence in (stopped(item.headline), *brief_story(item))]
-    lines.append(escaped(item.milestone))
+    if not item.page:
+        lines.append(code(item.milestone))
     return "\n".join(lines)
 
 
@@ -223,8 +234,7 @@ def _in_short(message: Message) -> Iterator[Piece]:
     for item in message.items:
         groups.setdefault(item.section, []).append(item)
     for name, items in groups.items():
-        if name:
-            yield Piece(block=section(bold(name)))
+        yield from _under(name)
         at = 0
         for block, lines in sections(map(_line, items)):
             names = tuple(_name(item) for item in items[at : at + len(lines)])

@@ -50,6 +50,10 @@ def struck(text: str) -> str:
     return _marked(text, "~")
 
 
+def code(text: str) -> str:
+    return _marked(text, "`")
+
+
 def linked(text: str, url: str) -> str:
     """``text``, escaped, as a link to ``url``; without one just the text."""
     # A bar would end the address.
@@ -78,6 +82,10 @@ def context(mrkdwn: str) -> Block:
 
 def actions(buttons: list[Block]) -> Block:
     return {"type": "actions", "elements": buttons}
+
+
+def divider() -> Block:
+    return {"type": "divider"}
 
 
 def link_button(label: str, name: str, url: str) -> Block:

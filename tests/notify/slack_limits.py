@@ -67,7 +67,7 @@ def _blocks(word: str, blocks: list[dict[str, Any]]) -> Iterator[str]:
             yield f"{word}[{at}]: slack_sdk: {error}"
 
 
-def _block(block: dict[str, Any]) -> Iterator[str]:
+def _block(block: dict[str, Any]) -> Iterator[str]:  # noqa: PLR0912  a table
     kind = block["type"]
     match kind:
         case "header":
@@ -89,6 +89,9 @@ def _block(block: dict[str, Any]) -> Iterator[str]:
                 yield "an action_id twice"
             for element in block["elements"]:
                 yield from _button(element)
+        case "divider":
+            if len(block) > 1:
+                yield "a divider with something in it"
         case _:
             yield f"a block of type {kind}"
 

@@ -159,14 +159,16 @@ def test_a_title_that_is_too_long_for_a_header_is_beneath_it_in_full() -> None:
 
 @pytest.mark.parametrize("state", [State.DONE, State.CANCELLED])
 def test_what_is_closed_is_struck(state: State) -> None:
-    message = with_links(sample_message("done"))
+    message = sample_message("done")
     item = replace(message.items[0], state=state)
     closed = fit(replace(message, items=(item,)))
+    page = with_links(closed).items[0].page
 
     struck = f"~{item.title}~"
 
     assert struck in whole(closed)[0].blocks[0]["text"]["text"]
     assert any(struck in text for text in texts(reply(closed).blocks))
+    assert any(f"~<{page}|{item.title}>~" in text for text in texts(reply(with_links(closed)).blocks))
 
 
 def buttons(post: Post) -> list[dict[str, Any]]:
@@ -195,6 +197,13 @@ def test_buttons_act_where_clicks_come_to_alertd() -> None:
         assert details["url"] == message.items[0].page
 
 
+def test_what_is_closed_can_only_be_looked_at() -> None:
+    message = fit(with_links(sample_message("done")))
+
+    for post in (*whole(message), reply(message, interactive=True)):
+        assert [one["text"]["text"] for one in buttons(post)] == ["Details"]
+
+
 @pytest.mark.parametrize("name", SAMPLES)
 def test_there_are_no_buttons_while_nobody_serves_a_page(name: str) -> None:
     message = fit(sample_message(name))
@@ -209,7 +218,7 @@ def test_a_message_about_many_links_to_each_and_opens_alertd() -> None:
 
     shown = "\n".join(texts(post.blocks))
     for item in message.items:
-        assert f"<{item.page}|{item.title}>" in shown or f"~{item.title}~" in shown
+        assert f"<{item.page}|{item.title}>" in shown
     assert [one["url"] for one in buttons(post)] == ["https://alertd.example/"]
 
 

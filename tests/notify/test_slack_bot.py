@@ -16,6 +16,7 @@ from alertd.notify.kit import Env
 from alertd.notify.slack import SlackNotifier, SlackOptions
 from alertd.notify.slack_answer import HALFWAY, LAYOUT, NO_THREAD, PASSING
 from alertd.testing import Answer, Fault, FixedClock, notifier_env, sample_message, with_links
+from tests.docs_pages import codes, section, tables
 from tests.notify.slack_limits import faults, texts
 from tests.notify.slack_server import TOKEN, SlackServer, answered, refused
 from tests.notify.test_slack_blocks import of_many
@@ -410,3 +411,17 @@ async def test_everything_that_is_sent_is_within_slacks_limits(
     assert len(slack.replies(slack.kept[0].ts)) == len(LIFE) - 1
     for request in slack.requests:
         assert faults(json.loads(request.body), update="update" in request.path) == []
+
+
+def test_what_each_error_of_slack_means_is_in_the_reference() -> None:
+    told = {error: row[1] for row in _answers() for error in codes(row[0])}
+
+    assert {error for error, outcome in told.items() if outcome.startswith("tried again, after")} == PASSING
+    assert {error for error, outcome in told.items() if outcome.startswith("tried again under")} == HALFWAY
+    assert {error for error, outcome in told.items() if outcome == "posted as plain text"} == LAYOUT
+    assert {error for error, outcome in told.items() if outcome == "rejected"} < set(ERRORS)
+
+
+def _answers() -> list[tuple[str, ...]]:
+    found = [one for one in tables(section("notifiers.md", "slack")) if one.head[0] == "answer"]
+    return [row for table in found for row in table.rows]

@@ -1,7 +1,7 @@
 """What Slack gets for every cause, by a webhook and as a bot, with links to alertd's page.
 
-`ALERTD_UPDATE_GOLDEN=1 make test ARGS=tests/notify/test_slack_golden.py` writes tests/golden/slack/ again: read
-the difference.
+`ALERTD_UPDATE_GOLDEN=1 make test ARGS=tests/notify/test_slack_golden.py` writes tests/golden/slack/ again:
+read the difference.
 """
 
 import json
