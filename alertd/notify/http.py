@@ -31,7 +31,7 @@ from alertd.notify.failure import why_unreachable
 from alertd.notify.pools import Pools
 from alertd.notify.redact import origin, secrets_in
 from alertd.notify.tls import SYSTEM, Tls, TlsUnusable, make_context
-from alertd.notify.url import without_login
+from alertd.notify.url import proxy_login, without_login
 
 if TYPE_CHECKING:
     import aiohttp
@@ -91,8 +91,8 @@ class HttpClient:
     """Posts. Made without I/O; safe to use from any number of coroutines of one event loop.
 
     Args:
-        trusted: makes the TLS context of those who name no CA; by default it trusts what the operating system
-            trusts (which OpenSSL lets ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` replace).
+        trusted: makes the TLS context of those who name no CA; by default of what the operating system trusts
+            (which OpenSSL lets ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` replace).
         egress: what may be connected to.
     """
 
@@ -137,6 +137,8 @@ class HttpClient:
             return Rejected(reason=f"{origin(url)} is not a URL that can be posted to")
         concealed = (*secrets_in(url), *secrets_in(proxy), *hidden, *login.get("authorization", "").split())
         given = {**login, **{name.lower(): value for name, value in headers.items()}}
+        if proxy and urlsplit(url).scheme == "http":  # else it is said where the tunnel is asked for
+            given |= proxy_login(proxy)
         progress = _Progress()
         token = _progress.set(progress)
         try:
@@ -209,7 +211,7 @@ def _client(tls: ssl.SSLContext, egress: Egress, proxy: str) -> httpx.AsyncClien
         verify=tls,
         trust_env=False,
         client=lambda: _session(tls, egress),
-        proxy=httpx.Proxy(proxy) if proxy else None,
+        proxy=httpx.Proxy(without_login(proxy)[0], headers=proxy_login(proxy)) if proxy else None,
     )
     # It would keep cookies of its own; and its timeouts are for each step, where ours covers them all.
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
@@ -291,11 +293,8 @@ async def _with_body(response: httpx.Response, head: Reply) -> Reply:
 
 
 def _no_answer(where: str, error: Exception, progress: _Progress) -> str:
-    import aiohttp
-
     if progress.written:
         return f"{where} broke off before it answered"
-    if isinstance(error.__cause__, aiohttp.ClientHttpProxyError):
-        return f"{where} cannot be reached: the proxy answered {error.__cause__.status}"
-    why = why_unreachable(error)
+    refused = getattr(error.__cause__, "status", 0)  # by a proxy that opens no tunnel
+    why = f"the proxy answered {refused}" if refused else why_unreachable(error)
     return f"{where} cannot be reached" + (f": {why}" if why else "")

@@ -49,3 +49,9 @@ def check_proxy(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError("is not a proxy's URL such as http://proxy.example.org:3128")
+
+
+def proxy_login(url: str) -> dict[str, str]:
+    """The header that says a proxy's user and password (RFC 9110, section 11.7.2); none without them."""
+    _, login = without_login(url)
+    return {"proxy-authorization": login["authorization"]} if login else {}
