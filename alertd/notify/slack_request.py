@@ -16,6 +16,7 @@ from datetime import datetime
 from urllib.parse import parse_qs
 
 from alertd.notify.clean import line
+from alertd.notify.slack_text import escaped
 
 MAX_AGE_S = 300
 """An older request, or one from as far in the future, may be one that somebody has kept."""
@@ -96,8 +97,6 @@ def click_of(body: bytes) -> Click | None:
 
 def answer_of(text: str) -> dict[str, object]:
     """The body to post to ``response_url``: a line that only the one who clicked sees, the message stays."""
-    from alertd.notify.slack_text import escaped
-
     return {"response_type": "ephemeral", "replace_original": False, "text": escaped(text)}
 
 
