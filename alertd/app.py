@@ -5,6 +5,7 @@ Everything concrete is named here and nowhere else.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -178,6 +179,27 @@ async def send_test(settings: Settings, found: Definitions, receiver: str) -> li
         await http.aclose()
 
 
+def hold_standard_streams() -> None:
+    """Where one was closed before the process began, have nothing else take its number.
+
+    Whatever is opened next would, and be written to by whoever means the stream.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _stdout() -> TextIO:
+    """Standard output; where there is none, something that refuses what is written to it."""
+    if sys.stdout is not None:
+        return sys.stdout
+    refuses = io.StringIO()
+    refuses.close()
+    return refuses
+
+
 async def run(settings: Settings) -> int:
     """The daemon, until it is told to stop. Returns the exit status."""
     from alertd.clock import asleep
@@ -192,6 +214,7 @@ async def run(settings: Settings) -> int:
     from alertd.telemetry import Event, configure
     from alertd.world import World
 
+    hold_standard_streams()
     log = configure(settings.log_format, settings.log_level)
     clock, http = SystemClock(), HttpClient()
     try:
@@ -214,7 +237,7 @@ async def run(settings: Settings) -> int:
             log=log,
             load=loader(settings.config),
             signature=lambda: signature(settings.config),
-            build=lambda config: notifiers(config, settings.config, http, clock, sys.stdout),
+            build=lambda config: notifiers(config, settings.config, http, clock, _stdout()),
             node=node_name(),
             is_gone=is_gone,
             asleep=asleep,

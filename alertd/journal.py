@@ -6,6 +6,7 @@ from typing import Any
 
 from alertd.core.config import Definitions
 from alertd.core.ledger import DeliveryState, OwedState
+from alertd.core.recurrence import series_of
 from alertd.dispatch import Bound
 from alertd.ports import Settlement
 from alertd.reconcile import Report
@@ -31,12 +32,20 @@ def log_loaded(log: Log, definitions: Definitions) -> None:
 
 def log_report(log: Log, report: Report) -> None:
     """What a reconciliation changed; nothing when it changed nothing."""
-    for name in report.moved:
-        log.info(Event.MILESTONE_MOVED, milestone=name)
-    for name in report.withdrawn:
-        log.warning(Event.MILESTONE_WITHDRAWN, milestone=name)
-    for name in report.loaded:
-        log.debug(Event.MILESTONE_LOADED, milestone=name)
+    for say, event, names in (
+        (log.info, Event.MILESTONE_MOVED, report.moved),
+        (log.warning, Event.MILESTONE_WITHDRAWN, report.withdrawn),
+        (log.debug, Event.MILESTONE_LOADED, report.loaded),
+    ):
+        # What repeats is one line, however many of its instances are written down.
+        by_series: dict[str, list[str]] = {}
+        for name in names:
+            by_series.setdefault(series_of(name), []).append(name)
+        for series, instances in by_series.items():
+            if len(instances) == 1:
+                say(event, milestone=instances[0])
+            else:
+                say(event, milestone=series, instances=len(instances))
     if report.changed:
         log.info(
             Event.PLAN_CHANGED,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any, TextIO
 
@@ -70,7 +72,8 @@ def configure(form: str, level: str, out: TextIO | None = None) -> Log:
         level: the least severe level that is written.
         out: standard error when None, so that standard output stays for the console notifier.
     """
-    out = out or sys.stderr
+    # None: it was closed before the process began.
+    out = out or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  it stays open
     console = form == "console" or (form == "auto" and out.isatty())
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -94,12 +97,26 @@ def configure(form: str, level: str, out: TextIO | None = None) -> Log:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(file=out),
+        logger_factory=lambda *_: _Lines(out),
         cache_logger_on_first_use=True,
     )
     log: Log = structlog.get_logger()
     _take_over(log)
     return log
+
+
+class _Lines:
+    """Writes lines, as long as they can be written: a log that nobody reads any more ends no daemon."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._print = structlog.PrintLogger(out)
+
+    def msg(self, line: str) -> None:
+        # A pipe that was closed, a full disk; ValueError: the stream itself was closed.
+        with suppress(OSError, ValueError):
+            self._print.msg(line)
+
+    log = debug = info = warning = error = critical = msg
 
 
 def _take_over(log: Log) -> None:

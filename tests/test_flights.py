@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from alertd.core.flow import TRIPS_AT
 from alertd.core.ledger import DeliveryState
 from alertd.core.message import Message
-from alertd.core.outcome import Outcome, Sent
+from alertd.core.outcome import Outcome, Rejected, Retry, Sent
 from alertd.dispatch import Dispatcher
 from alertd.errors import LedgerBusy
 from alertd.flights import MAX_IN_FLIGHT, MAX_ROUNDS, PER_CHANNEL, Flights
@@ -20,12 +21,15 @@ from alertd.store.memory import MemoryLedger
 from tests.scene import ROOT, Scene, a_config, a_log, a_milestone, a_receiver, route_to, when
 
 LIMIT_S = 5.0
+SENT = Sent()
+NO_ANSWER = Retry(reason="no answer within 10 s", unknown=True)
 
 
 class Gate:
-    """A notifier that does not answer before it is opened."""
+    """A notifier that does not answer before it is opened; ``answer`` is what it says then."""
 
-    def __init__(self, *, is_open: bool = False) -> None:
+    def __init__(self, *, is_open: bool = False, answer: Outcome = SENT) -> None:
+        self.answer = answer
         self.opened = asyncio.Event()
         self.rung = asyncio.Event()
         self.entered: list[str] = []
@@ -41,7 +45,7 @@ class Gate:
         self.most = max(self.most, len(self.entered) - len(self.answered))
         await self.opened.wait()
         self.answered.append(message.id)
-        return Sent()
+        return self.answer
 
     async def aclose(self) -> None:
         self.closed += 1
@@ -56,12 +60,20 @@ class Airport:
         routes = tuple(route_to(name, f'for="{name}"', group_by=("milestone",)) for name in gates)
         config = a_config(
             route=replace(ROOT, receiver=next(iter(gates)), routes=routes),
-            receivers={name: a_receiver(name) for name in gates},
+            receivers={name: a_receiver(name) for name in (*gates, "ops")},
+            operator="ops",
         )
         self.scene = Scene(self.ledger, at="2026-09-23T09:00", config=config)
         self.log, self.events = a_log()
         self.landed = asyncio.Event()
-        self.flights = Flights(self.ledger, self.scene.clock, self.log, on_landed=self.landed.set)
+        self.still_at_s = 0.0
+        self.flights = Flights(
+            self.ledger,
+            self.scene.clock,
+            self.log,
+            on_landed=self.landed.set,
+            stood_still=lambda since_s: self.still_at_s >= since_s,
+        )
 
     def dispatcher(self) -> Dispatcher:
         notifiers = {f"{name}/hook": gate for name, gate in self.gates.items()}
@@ -79,6 +91,15 @@ class Airport:
         while (await self.dispatcher().bind(self.scene.now)).more:
             pass
 
+    def use(self) -> None:
+        """From now on what each channel lets through is minded."""
+        self.flights.use(self.dispatcher().notifiers)
+
+    async def notices(self) -> list[str]:
+        """What the operator is to be told."""
+        found = [one for one, _, _ in await self.ledger.deliveries() if one.notice is not None]
+        return [one.notice.headline for one in sorted(found, key=lambda one: one.bound_at)]
+
     async def take_off(self) -> None:
         dispatcher = self.dispatcher()
         await self.flights.take_off(dispatcher)
@@ -93,20 +114,18 @@ class Airport:
 
 
 class Locked:
-    """A ledger that refuses to settle for a number of times."""
+    """A ledger that refuses to settle, or something else, for a number of times."""
 
-    def __init__(self, ledger: MemoryLedger, times: int) -> None:
+    def __init__(self, ledger: MemoryLedger, times: int, method: str = "settle") -> None:
         self._ledger = ledger
         self._times = times
+        self._method = method
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
-
-    async def settle(self, settlements: Any) -> frozenset[str]:
-        if self._times:
+        if name == self._method and self._times:
             self._times -= 1
             raise LedgerBusy("locked")
-        return await self._ledger.settle(settlements)
+        return getattr(self._ledger, name)
 
 
 class Slow:
@@ -214,6 +233,119 @@ async def test_lease_that_runs_out_in_flight_starts_no_second_one() -> None:
     assert len(gate.entered) == 1
     assert await port.states() == {"sent": 1}
     assert [one["event"] for one in port.events] == ["delivery.sent"]
+
+
+async def test_what_a_stopped_node_cut_off_itself_is_no_failure_of_the_channel() -> None:
+    """All time-outs go off at once when it goes on: each is tried again, the channel is not paused for it."""
+    gate = Gate(answer=NO_ANSWER)
+    port = Airport(desk=gate)
+    port.use()
+    await port.fill(desk=TRIPS_AT)
+    await port.take_off()
+
+    port.still_at_s = port.scene.clock.monotonic()
+    gate.opened.set()
+    await port.land()
+    tries = [tries for one, tries, _ in await port.ledger.deliveries() if one.notice is None]
+
+    assert not port.flights.paused
+    assert await port.notices() == []
+    assert [[one.outcome for one in of] for of in tries] == [["unknown"]] * TRIPS_AT
+
+    # The same outcomes of a node that was awake are failures.
+    port.still_at_s = 0.0
+    port.scene.clock.advance(port.scene.now + timedelta(minutes=1))
+    await port.take_off()
+    await port.land()
+
+    assert port.flights.paused == ("desk/hook",)
+    assert await port.notices() == ["desk/hook does not answer"]
+
+
+@pytest.mark.parametrize(
+    "answer", [SENT, Rejected(reason="410"), Retry(reason="429", after=timedelta(hours=1))]
+)
+async def test_answer_that_came_is_one_whoever_stood_still(answer: Outcome) -> None:
+    """An answer was written by the receiver: it ends a pause, or holds the channel, as ever."""
+    gate = Gate(is_open=True, answer=NO_ANSWER)
+    port = Airport(desk=gate)
+    port.use()
+    await port.fill(desk=TRIPS_AT + 1)
+    await port.take_off()
+    await port.land()
+    paused = port.flights.paused
+    # Its pause is over: one goes as a probe.
+    port.scene.clock.advance(port.scene.now + timedelta(minutes=1))
+    gate.answer, port.still_at_s = answer, 1e9
+    await port.take_off()
+    await port.land()
+
+    held = isinstance(answer, Retry)
+    assert paused == ("desk/hook",)
+    assert port.flights.paused == (("desk/hook",) if held else ())
+    assert ("desk/hook" in port.flights.shut()[0]) == held
+
+
+async def test_news_of_a_channel_outlives_a_settlement_that_is_refused() -> None:
+    """Another node has all that failed by now, and no end of it counts: the operator is told all the same."""
+    gate = Gate(answer=NO_ANSWER)
+    port = Airport(desk=gate)
+    port.use()
+    await port.fill(desk=TRIPS_AT)
+    await port.take_off()
+
+    # By the ledger's clock the leases have run out.
+    later = port.scene.now + LEASE_FOR
+    taken = await port.ledger.lease("node-2", later, for_=LEASE_FOR, limit=TRIPS_AT, per_channel=TRIPS_AT)
+    gate.opened.set()
+    await port.land()
+    await port.flights.settle()
+
+    assert len(taken) == TRIPS_AT
+    assert [one["event"] for one in port.events].count("delivery.fenced") == TRIPS_AT
+    assert await port.notices() == ["desk/hook does not answer"]
+
+
+async def test_news_of_a_channel_is_kept_while_it_cannot_be_written() -> None:
+    """And is written once, however often that was tried."""
+    gate = Gate(is_open=True, answer=NO_ANSWER)
+    port = Airport(desk=gate)
+    port.flights = Flights(
+        Locked(port.ledger, times=2, method="apply"),
+        port.scene.clock,
+        port.log,
+        on_landed=port.landed.set,
+    )
+    port.use()
+    await port.fill(desk=TRIPS_AT)
+    await port.take_off()
+
+    for _ in range(2):
+        with pytest.raises(LedgerBusy):
+            await port.flights.settle()
+    for _ in range(2):
+        await port.flights.settle()
+
+    assert await port.notices() == ["desk/hook does not answer"]
+    assert all(one.attempts == 1 for one, _, _ in await port.ledger.deliveries() if one.notice is None)
+
+
+async def test_operator_is_told_of_its_own_channel_over_its_others() -> None:
+    """Not over the one that does not answer, which would be one more message that waits for it."""
+    port = Airport(ops=Gate(answer=NO_ANSWER, is_open=True))
+    both = a_receiver("ops", "hook", "mail")
+    port.scene.config = replace(port.scene.config, receivers={"ops": both})
+    notifiers = {"ops/hook": port.gates["ops"], "ops/mail": Gate()}
+    port.dispatcher = lambda: replace(port.scene.dispatcher(), notifiers=notifiers)  # type: ignore[method-assign]
+    port.use()
+    await port.fill(ops=TRIPS_AT)
+    await port.take_off()
+    await port.flights.settle()
+
+    told = [one.channel for one, _, _ in await port.ledger.deliveries() if one.notice is not None]
+    assert port.flights.paused == ("ops/hook",)
+    assert told == ["ops/mail"]
+    await port.flights.drain(0)
 
 
 async def test_outcome_is_kept_while_it_cannot_be_written() -> None:

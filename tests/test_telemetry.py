@@ -57,7 +57,7 @@ def test_json_where_there_is_no_terminal() -> None:
         "at": "2026-09-30T00:00:00Z",
         "many": [1, 2],
         "path": "/x",
-        "odd": "Retry(reason='a\\nb', after=None, unknown=False)",
+        "odd": repr(Retry(reason="a\nb")),
     }
 
 
@@ -174,3 +174,33 @@ def _fail(secret: str) -> None:
     url = f"https://example.org/{secret}"
     if url:
         raise ValueError("it is broken")
+
+
+class Gone(io.StringIO):
+    """A pipe whose reader has gone, or a disk that is full, until it is mended."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error: Exception | None = error
+
+    def write(self, text: str) -> int:
+        if self.error is not None:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left on device"), ValueError("closed")],
+)
+def test_log_that_nobody_reads_ends_nothing(error: Exception) -> None:
+    """What cannot be written is lost, and what comes afterwards is written when it can be."""
+    out = Gone(error)
+    log = configure("json", "info", out)
+
+    log.info(Event.DAEMON_READY)
+    logging.getLogger("a.library").warning("of no importance")
+    out.error = None
+    log.info(Event.DAEMON_STOPPED)
+
+    assert [one["event"] for one in logged(out)] == ["daemon.stopped"]

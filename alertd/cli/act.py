@@ -115,7 +115,9 @@ def done(
         day = read_date(on, "--on") if on else today
         if day > today:
             raise typer.BadParameter(
-                f"{day} has not come yet in {record.milestone.zone.key}", param_hint="--on"
+                f"{day} has not come yet in {record.milestone.zone.key}: say so on that day, and if it came "
+                f"about today leave --on out",
+                param_hint="--on",
             )
         return Action(
             kind=ActionKind.DONE, milestone=record.id, at=now, by=who, why=why, done_on=day, evidence=evidence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from alertd.cli.paper import warn
-from alertd.errors import DefinitionsError, UnknownMilestone, UnknownReceiver
+from alertd.errors import DefinitionsError, LedgerUnavailable, UnknownMilestone, UnknownReceiver
 
 if TYPE_CHECKING:
     from alertd.core.config import Config, Definitions
@@ -68,14 +68,29 @@ def finished(work: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
-    """The ledger, closed again at the end."""
+    """The ledger that is there, closed again at the end.
+
+    Raises:
+        LedgerUnavailable: there is none. Only a daemon makes one: an empty one would look like an answer.
+    """
     from alertd import app
 
+    if settings.database_url().startswith("sqlite") and not has_ledger(settings):
+        raise LedgerUnavailable(
+            f"there is no ledger at {_place(settings)}: no daemon has run on it yet; --database names another"
+        )
     ledger = await app.ledger(settings)
     try:
         yield ledger
     finally:
         await ledger.close()
+
+
+def _place(settings: Settings) -> str:
+    """Where a SQLite ledger is looked for."""
+    url = settings.database_url()
+    path = url.partition(":///")[2]
+    return str(Path(path).absolute()) if path else url
 
 
 def has_ledger(settings: Settings) -> bool:

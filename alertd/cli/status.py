@@ -27,14 +27,9 @@ def status(
     Exits 1 when something is wrong: no daemon has been seen for five minutes, daemons run different files or
     versions, a file has a problem, a reminder is late, or a delivery died in the last seven days.
     """
-    from alertd.cli.loading import has_ledger, settings_of
-    from alertd.errors import LedgerUnavailable
+    from alertd.cli.loading import settings_of
 
-    settings = settings_of(config, database)
-    url = settings.database_url()
-    if url.startswith("sqlite") and not has_ledger(settings):
-        raise LedgerUnavailable(f"{url}: there is no ledger; no daemon has run on it yet")
-    health = finished(_read(settings))
+    health = finished(_read(settings_of(config, database)))
     match form:
         case Format.TEXT:
             from alertd.cli.show_status import status_page

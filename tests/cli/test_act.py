@@ -120,7 +120,7 @@ def test_what_was_said_is_in_the_history(stage: Staged) -> None:
 USAGE = {
     "the past": (("ack", "m", "--until", "2020-01-01"), "not in the future"),
     "no date": (("done", "m", "--on", "today"), "'today' is no date"),
-    "a day to come": (("done", "m", "--on", "2999-01-01"), "has not come yet"),
+    "a day to come": (("done", "m", "--on", "2999-01-01"), "if it came about today leave --on out"),
     "snooze needs an end": (("snooze", "m"), "--until"),
 }
 
@@ -151,7 +151,7 @@ def test_nobody_by_name_is_wrong_usage(stage: Staged) -> None:
 
 
 def test_an_unknown_milestone(stage: Staged, tmp_path: Path) -> None:
-    """A mistyped id gets the nearest; an empty ledger says that no daemon has run."""
+    """A mistyped id gets the nearest; where no daemon has run, that is said."""
     ran = run("ack", "t/n", *stage.args)
     empty = run(
         "ack", "t/m", "--config", str(stage.folder), "--database", f"sqlite:///{tmp_path}/new.sqlite3"
@@ -159,7 +159,7 @@ def test_an_unknown_milestone(stage: Staged, tmp_path: Path) -> None:
 
     assert (ran.code, ran.err) == (1, "alertd: no milestone 't/n'; did you mean t/m?\n")
     assert empty.code == 1
-    assert "the daemon has not run on it yet" in empty.err
+    assert "no daemon has run on it yet" in empty.err
 
 
 def test_retry_makes_a_dead_delivery_ready(tmp_path: Path) -> None:

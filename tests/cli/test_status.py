@@ -136,13 +136,23 @@ def test_lateness_and_death_are_wrong(stage: Staged) -> None:
     assert any(one.startswith("a reminder has been waiting for ") for one in later.wrong)
 
 
-def test_no_ledger_is_a_problem(tmp_path: Path) -> None:
-    """Where no daemon has ever run, status says so and makes no ledger."""
-    ran = run("status", "--config", tmp_path, "--database", f"sqlite:///{tmp_path}/none.sqlite3")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",), ("history",), ("history", "m"), ("explain", "phase-2", "--ledger"), ("ack", "m"),
+        ("done", "m"), ("retry", "msg_x"),
+    ],
+)  # fmt: skip
+def test_no_ledger_is_a_problem(command: tuple[str, ...], tmp_path: Path) -> None:
+    """Where no daemon has ever run, whoever looks is told where that was, and makes no ledger."""
+    folder = write_folder(tmp_path / "config", CONFIG, t=TIMELINE)
+    place = tmp_path / "state" / "none.sqlite3"
+
+    ran = run(*command, "--config", folder, "--database", f"sqlite:///{place}")
 
     assert (ran.code, ran.out) == (1, "")
-    assert "no daemon has run on it yet" in ran.err
-    assert not (tmp_path / "none.sqlite3").exists()
+    assert f"there is no ledger at {place}: no daemon has run on it yet" in ran.err
+    assert not place.parent.exists()
 
 
 @pytest.mark.parametrize("columns", [80, 120])

@@ -89,6 +89,16 @@ async def until(true: Callable[[], Any]) -> None:
 # -- many nodes
 
 
+async def test_time_is_the_servers(ledger: SqlLedger, postgres: Server) -> None:
+    """What nodes hold their clocks back to: between two looks at the server's own clock."""
+    before = postgres.execute("select now()")[0][0]
+    told = await ledger.time()
+    after = postgres.execute("select now()")[0][0]
+
+    assert told is not None
+    assert before <= told <= after
+
+
 async def test_nodes_share_out_what_is_ready(url: str, ledger: SqlLedger) -> None:
     """However many lease at once, nothing is leased twice and nothing is left."""
     keys = [f"k{number}" for number in range(300)]

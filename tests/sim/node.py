@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from alertd.core.audit import Audit
 from alertd.core.config import Config, Definitions
 from alertd.daemon import Daemon
 from alertd.errors import AlertdError, LedgerError
@@ -30,18 +31,23 @@ START_AGAIN_S = 5.0
 class LiveDaemon(Daemon):
     """The real daemon; only its waiting is done here, since APScheduler goes by the machine's own clock."""
 
-    async def live(self, reconcile_every_s: float) -> None:
-        """As ``run``, with the looks as often as a simulator can afford."""
+    async def live(self, chores: Mapping[str, float]) -> None:
+        """As ``run``, with the looks as often as a simulator can afford.
+
+        Args:
+            chores: by name, how often to see to each, in seconds.
+        """
         loop = asyncio.get_running_loop()
         await self.start()
-        reconcile_at = loop.time() + reconcile_every_s
+        again_at = {name: loop.time() + every_s for name, every_s in chores.items()}
         while not self._stopping:
-            if loop.time() >= reconcile_at:
-                self._alarm.wanted |= {"lead", "reconcile", "report"}
-                reconcile_at = loop.time() + reconcile_every_s
+            for name, at_s in again_at.items():
+                if loop.time() >= at_s:
+                    self._alarm.wanted.add(name)
+                    again_at[name] = loop.time() + chores[name]
             next_at = await self._look()
-            await self._until(next_at, reconcile_at - loop.time())
-        await self._flights.drain(self._world.drain_s)
+            await self._until(next_at, min(again_at.values()) - loop.time())
+        await self._end()
 
     async def _until(self, next_at: datetime | None, longest_s: float) -> None:
         wait_s = longest_s
@@ -57,6 +63,11 @@ class LiveDaemon(Daemon):
 
     def tasks(self) -> list[asyncio.Task[None]]:
         return list(self._flights._tasks)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the service manager's watchdog would be fed."""
+        return self._watch.is_well()
 
     @property
     def leads(self) -> bool:
@@ -100,6 +111,7 @@ class Node:
         self._main: asyncio.Task[None] | None = None
         self._frozen_until_s = 0.0
         self.heard: Callable[[], None] | None = None
+        self.up_since = world.now()
 
     # -- life
 
@@ -118,6 +130,7 @@ class Node:
             return
         self.life += 1
         self.say("start", f"life {self.life}")
+        self.up_since = self.world.now()
         self.observer.up(self)
         self._main = asyncio.get_running_loop().create_task(self._live())
 
@@ -143,14 +156,11 @@ class Node:
         self.world.later(self.dice.down_s(), self.switch_on)
         raise asyncio.CancelledError
 
-    async def shut_down(self) -> None:
-        """SIGTERM: the daemon drains and ends."""
-        daemon, main = self.daemon, self._main
-        if daemon is None or main is None:
-            return
-        self.say("stopped")
-        daemon.stop()
-        await asyncio.wait([main])
+    def ask_to_stop(self) -> None:
+        """SIGTERM: the daemon drains and ends by itself."""
+        if self.daemon is not None:
+            self.say("stopped")
+            self.daemon.stop()
 
     async def _live(self) -> None:
         life = self.life
@@ -158,7 +168,7 @@ class Node:
             daemon = self.world.parts.daemon(self.world_of(life))
             self.daemon = daemon
             try:
-                await daemon.live(self.world.reconcile_every_s)
+                await daemon.live(self.world.chores)
             except AlertdError as error:
                 # As systemd does it: start again in a while. There is no daemon meanwhile.
                 self.say("ended", type(error).__name__)
@@ -182,8 +192,13 @@ class Node:
             signature=lambda: self.world.version,
             build=self._build,
             node=f"{self.name}:{life}",
+            beat=self._beat,
             is_gone=lambda other: other.startswith(f"{self.name}:") and other != f"{self.name}:{life}",
         )
+
+    async def _beat(self, _config: Config, audit: Audit) -> str:
+        self.world.facts.beats.append((self.world.now(), audit.passed))
+        return ""
 
     def _load(self) -> Definitions:
         self.files = self.world.files
@@ -250,6 +265,11 @@ class Node:
             self.heard()
         else:
             self.ask()
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the ledger cannot be used at all."""
+        return self.world.ledger_is_dead
 
     def is_silent(self, channel: str) -> bool:
         return channel in self.world.silent

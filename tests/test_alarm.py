@@ -1,0 +1,156 @@
+"""The loop's waiting, by virtual clocks: however the wall clock is set, the next look comes in time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from alertd.alarm import LOOK_AGAIN_S
+from alertd.core.duration import Duration
+from alertd.core.milestone import Milestone
+from alertd.core.policy import Policy
+from alertd.pulse import BEAT_S
+from alertd.store.memory import MemoryLedger
+from tests.scene import Watched, a_milestone
+from tests.sim.loop import VirtualLoop, run_virtually
+from tests.test_daemon import Stage
+
+BEGINS = datetime(2026, 9, 24, 12, 0, tzinfo=UTC)
+ROUND_S = BEAT_S + 0.5
+"""How late the loop may be: a beat, and what the clocks are rounded by."""
+
+
+class Loop(VirtualLoop):
+    """Nobody sends it signals."""
+
+    def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:  # type: ignore[override]
+        """It is stopped by hand."""
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        return True
+
+
+@dataclass
+class Clocks:
+    """The loop's time as a machine shows it, with a wall clock that may be off."""
+
+    loop: VirtualLoop
+    off: timedelta = field(default_factory=timedelta)
+
+    def now(self) -> datetime:
+        return BEGINS + timedelta(seconds=self.loop.time()) + self.off
+
+    def monotonic(self) -> float:
+        return 1_000.0 + self.loop.time()
+
+
+class Night:
+    """A running daemon under virtual clocks; its chores, which go by the machine's own, hardly ever ring.
+
+    Attributes:
+        looked_s: when the loop looked what is due, in seconds from the beginning.
+        told_s: when a reminder was sent.
+    """
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.clocks = Clocks(self.loop)
+        self.ledger = Watched(MemoryLedger())
+        self.stage = Stage(self.ledger, self.clocks)
+        self.looked_s: list[float] = []
+        self.told_s: list[float] = []
+
+    def due_in(self, seconds: float) -> Milestone:
+        at = BEGINS + timedelta(hours=1, seconds=seconds)
+        policy = Policy(before=(Duration(seconds=3600),), on_day=False, after=(), opens=False)
+        return a_milestone("t/m", f"{at:%Y-%m-%dT%H:%M:%S}", policy=policy)
+
+    def play(self, lasts_s: float, *steps: tuple[float, timedelta]) -> None:
+        """Run the daemon for so long, and set its wall clock at some times."""
+        run_virtually(self._play(lasts_s, steps), self.loop)
+
+    async def _play(self, lasts_s: float, steps: tuple[tuple[float, timedelta], ...]) -> None:
+        daemon = self.stage.daemon()
+        await daemon.start()
+        for at_s, by in steps:
+            self.loop.call_at(at_s, self._step, by)
+        running = asyncio.create_task(daemon.run())
+        self.loop.call_at(lasts_s, daemon.stop)
+        watching = asyncio.create_task(self._watch())
+        await running
+        watching.cancel()
+
+    async def _watch(self) -> None:
+        """Note when something was asked or told."""
+        while True:
+            self.ledger.called.clear()
+            await self.ledger.called.wait()
+            if self.ledger.calls.count("due") > len(self.looked_s):
+                self.looked_s.append(self.loop.time())
+            if len(self.stage.told) > len(self.told_s):
+                self.told_s.append(self.loop.time())
+
+    def _step(self, by: timedelta) -> None:
+        self.clocks.off += by
+
+    def looks_between(self, from_s: float, to_s: float) -> list[float]:
+        return [one for one in self.looked_s if from_s <= one <= to_s]
+
+
+def test_reminder_goes_out_when_it_is_due() -> None:
+    """Without a step: at its instant, and the loop sleeps meanwhile but for a look now and then."""
+    night = Night()
+    night.stage.define(night.due_in(600))
+
+    night.play(900)
+
+    assert night.told_s == [pytest.approx(600, abs=0.5)]
+    assert len(night.looks_between(10, 590)) <= 590 / LOOK_AGAIN_S + 2
+
+
+@pytest.mark.parametrize("back", [timedelta(seconds=20), timedelta(hours=1), timedelta(days=400)])
+def test_step_back_is_followed_by_a_look_at_once(back: timedelta) -> None:
+    """What was timed for the old clock rings for nobody: the loop looks within a beat, by the new one."""
+    night = Night()
+    night.stage.define(night.due_in(60))
+
+    night.play(40, (10.2, -back))
+
+    assert night.looks_between(10.2, 10.2 + ROUND_S)
+    assert night.stage.names("clock.stepped") == ["clock.stepped"]
+    assert night.told_s == []
+
+
+def test_reminder_after_a_step_back_comes_by_the_new_clock() -> None:
+    """It was due in 60 s, the clock goes back by 5 minutes: it is due in 360 s then, and goes out."""
+    night = Night()
+    night.stage.define(night.due_in(60))
+
+    night.play(600, (10.2, -timedelta(minutes=5)))
+
+    assert night.told_s == [pytest.approx(360, abs=0.5)]
+
+
+def test_step_forward_sends_what_is_due_by_it_at_once() -> None:
+    """It was due in an hour; a step of two hours makes it due now."""
+    night = Night()
+    night.stage.define(night.due_in(3600))
+
+    night.play(60, (10.2, timedelta(hours=2)))
+
+    assert night.told_s == [pytest.approx(10.2, abs=ROUND_S)]
+
+
+def test_steps_there_and_back_send_once() -> None:
+    """Due by the wrong clock and sent; when it is right again and the time comes, nothing is sent again."""
+    night = Night()
+    night.stage.define(night.due_in(100))
+
+    night.play(200, (10.2, timedelta(hours=2)), (20.2, -timedelta(hours=2)))
+
+    assert len(night.told_s) == 1
+    assert night.stage.names("clock.stepped") == ["clock.stepped"] * 2

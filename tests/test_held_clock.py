@@ -1,0 +1,186 @@
+"""Nodes whose clocks differ from the ledger's: never early, and the difference is said."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from alertd.core.audit import DIFFERS_BY
+from alertd.daemon import Daemon
+from alertd.held_clock import ANSWERED_WITHIN_S, HeldClock
+from alertd.store.memory import MemoryLedger
+from tests.scene import StepClock, a_ledger, a_log, a_milestone, when
+from tests.test_daemon import Stage, turns
+from tests.test_nodes import chores
+
+NOW = when("2026-09-24T12:00")
+MINUTE = timedelta(minutes=1)
+
+
+class Shared(MemoryLedger):
+    """A ledger that has a clock of its own, as PostgreSQL has, and takes its time to say what it shows."""
+
+    def __init__(self, at: datetime, node: StepClock) -> None:
+        super().__init__()
+        self.at = at
+        self.takes_s = 0.0
+        self._node = node
+
+    async def time(self) -> datetime | None:
+        passes(self, self._node, self.takes_s)
+        return self.at
+
+
+def passes(ledger: Shared, node: StepClock, seconds: float) -> None:
+    ledger.at += timedelta(seconds=seconds)
+    node.advance(node.at + timedelta(seconds=seconds))
+
+
+def a_clock(ahead: timedelta) -> tuple[HeldClock, StepClock, Shared]:
+    """A node's clock, as it is held and as it is, so much ahead of the ledger's."""
+    node = StepClock(NOW + ahead)
+    log, _ = a_log()
+    return HeldClock(node, log), node, Shared(NOW, node)
+
+
+async def test_clock_that_is_ahead_is_held_back() -> None:
+    """It shows the ledger's time, and goes on with the seconds that pass."""
+    held, node, ledger = a_clock(10 * MINUTE)
+    before = held.now()
+
+    await held.compare(ledger)
+    after = held.now()
+    passes(ledger, node, 90)
+
+    assert (before, after, held.now()) == (NOW + 10 * MINUTE, NOW, NOW + timedelta(seconds=90))
+    assert (held.ahead, held.differs) == (10 * MINUTE, True)
+
+
+async def test_clock_that_is_behind_goes_by_itself() -> None:
+    """Both must say that it is time: it is late, and that is said."""
+    held, _, ledger = a_clock(-10 * MINUTE)
+
+    await held.compare(ledger)
+
+    assert held.now() == NOW - 10 * MINUTE
+    assert (held.ahead, held.differs) == (-10 * MINUTE, True)
+
+
+async def test_step_forward_between_two_questions_moves_nothing() -> None:
+    """The ledger's time is carried on by the clock that nobody can set."""
+    held, node, ledger = a_clock(timedelta())
+    await held.compare(ledger)
+
+    node.step(timedelta(days=3))
+
+    assert held.now() == NOW
+
+
+async def test_answer_that_took_its_time_holds_to_its_latest_hour_and_says_no_difference() -> None:
+    """The ledger's clock was read at some time in between: never ahead of it, and the way is no skew."""
+    held, _, ledger = a_clock(timedelta())
+    ledger.takes_s = ANSWERED_WITHIN_S - 0.1
+
+    await held.compare(ledger)
+
+    assert held.now() <= ledger.at
+    assert abs(held.ahead) <= timedelta(seconds=ANSWERED_WITHIN_S / 2)
+    assert not held.differs
+
+
+async def test_answer_that_took_too_long_says_nothing() -> None:
+    """Once there was one that did not."""
+    held, node, ledger = a_clock(timedelta())
+    await held.compare(ledger)
+    ledger.takes_s, ledger.at = 60.0, ledger.at - timedelta(hours=1)
+
+    await held.compare(ledger)
+
+    assert held.now() == node.at
+    assert held.ahead == timedelta()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sql"])
+async def test_ledger_without_a_clock_holds_nobody_back(kind: str, tmp_path: Path) -> None:
+    """One machine goes by its own clock."""
+    node = StepClock(NOW)
+    log, events = a_log()
+    held = HeldClock(node, log)
+
+    async with a_ledger(kind, tmp_path) as ledger:
+        await held.compare(ledger)
+    node.step(timedelta(days=3))
+
+    assert (held.now(), held.ahead, events) == (node.at, timedelta(), [])
+
+
+# -- a daemon
+
+
+def a_node(ahead: timedelta) -> tuple[Stage, StepClock, Shared, Daemon]:
+    """A daemon whose clock is so much ahead; its reminder is due at 13:00 by the true one."""
+    node = StepClock(NOW + ahead)
+    ledger = Shared(NOW, node)
+    stage = Stage(ledger, node)
+    milestone = a_milestone("t/m", "2026-09-24T14:00")
+    policy = replace(milestone.policy, before=(), after=(), opens=False, at=when("2026-09-24T13:00").time())
+    stage.define(replace(milestone, policy=policy))
+    return stage, node, ledger, stage.daemon()
+
+
+@pytest.mark.parametrize("ahead", [timedelta(), 30 * MINUTE, timedelta(days=2)])
+async def test_node_whose_clock_is_ahead_sends_nothing_early(ahead: timedelta) -> None:
+    """However far: until it is time by the ledger's clock nothing goes out, and then it does."""
+    stage, node, ledger, daemon = a_node(ahead)
+    await daemon.start()
+    told = []
+    for _ in range(2):
+        await turns(daemon)
+        told.append(len(stage.told))
+        passes(ledger, node, 59 * 60)
+        await turns(daemon)
+        told.append(len(stage.told))
+        passes(ledger, node, 61)
+
+    assert told == [0, 0, 1, 1]
+
+
+async def test_node_that_has_its_clock_set_while_it_runs_sends_nothing_early() -> None:
+    """Also before it has asked the ledger again."""
+    stage, node, ledger, daemon = a_node(timedelta())
+    await daemon.start()
+    node.step(timedelta(hours=5))
+    await turns(daemon)
+    early = len(stage.told)
+    await chores(daemon, "lead")
+    await turns(daemon)
+    early += len(stage.told)
+    passes(ledger, node, 3600)
+    await turns(daemon)
+
+    assert (early, len(stage.told)) == (0, 1)
+
+
+async def test_clocks_that_differ_are_told_and_found_until_they_agree() -> None:
+    """Once in the log, as a finding in the node's report, in its vitals; and when it is over."""
+    stage, node, ledger, daemon = a_node(timedelta(seconds=12))
+    await daemon.start()
+
+    async def found() -> tuple[str, ...]:
+        for _ in range(2):
+            await chores(daemon, "lead")
+        await daemon._audit()
+        await chores(daemon, "report")
+        return (await ledger.nodes())[0].findings
+
+    differing, ahead = await found(), daemon.vitals.clock_ahead
+    node.step(-timedelta(seconds=12) + DIFFERS_BY / 2)
+    agreeing = await found()
+
+    assert differing == ("differs: this node's clock is 12 seconds ahead of the ledger's",)
+    assert ahead == timedelta(seconds=12)
+    assert agreeing == ()
+    assert stage.names("clock.differed", "clock.agreed") == ["clock.differed", "clock.agreed"]
+    # No restart would mend it.
+    assert daemon.vitals.is_well
