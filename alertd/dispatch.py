@@ -10,19 +10,22 @@ Retry lives here and nowhere else. Nothing here waits for anything but a port.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from alertd.core.audit import dead_slot
 from alertd.core.compose import Circumstances, compose
 from alertd.core.config import Config
 from alertd.core.delivery import Rules, Verdict, decide, deliver, delivery_id, live_members
+from alertd.core.digest import NextDigest, digest_instant
+from alertd.core.edition import still_says
 from alertd.core.flow import TRIPS_AT, Rate, Turn
 from alertd.core.ledger import Attempt, Delivery, DeliveryState, Lease, Notice, Owed, Record
-from alertd.core.occurrence import labels_of
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent, next_attempt
-from alertd.core.route import Match, Muted, match_routes, muted
+from alertd.core.plan import held_by_quiet, matched
+from alertd.core.route import Muted, muted
 from alertd.core.stop import STOPPED, stop, why_stopped
+from alertd.digests import Digests
 from alertd.ports import LEASE_FOR, Clock, Ledger, Notifier, Settlement
 
 BIND_LIMIT = 500
@@ -58,9 +61,16 @@ class Dispatcher:
     notifiers: Mapping[str, Notifier]
     owner: str
     on_fault: Callable[[str, Exception], None] = lambda _channel, _error: None
+    digests: Digests = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digests", Digests.of(self.config))
 
     async def bind(self, now: datetime) -> Bound:
         """Decide about what is due and write down the deliveries. Call again while ``more``."""
+        digest = await self.digests.due(self.ledger, now)
+        if digest is not None:
+            return await self._bind_digest(digest, now)
         due = await self.ledger.due(now, BIND_LIMIT)
         if not due:
             return Bound()
@@ -70,6 +80,16 @@ class Dispatcher:
         made = decisions.deliveries if done else ()
         more = not done or len({(owed.milestone, owed.receiver) for owed, _ in due}) >= BIND_LIMIT
         return Bound(deliveries=made, verdicts=decisions.verdicts if done else (), more=more)
+
+    async def _bind_digest(self, digest: NextDigest, now: datetime) -> Bound:
+        """Make one digest of all that has waited for it, and of the rest that it shows."""
+        held = await self.ledger.held(digest.receiver, now)
+        making = await self.digests.make(self.ledger, digest, held, now)
+        decisions = decide(held, now, replace(self._rules(), making=making))
+        done = await self.ledger.bind(decisions)
+        if not done:
+            return Bound(more=True)
+        return Bound(deliveries=decisions.deliveries, verdicts=decisions.verdicts, more=True)
 
     async def lease(self, now: datetime, room: int, each: int, most: Mapping[str, int]) -> Sequence[Lease]:
         """Take deliveries that are ready.
@@ -90,9 +110,12 @@ class Dispatcher:
         """Send one leased delivery, once, and say how it ended."""
         now = self.clock.now()
         members, why_not = live_members(lease, now)
-        if not members and lease.delivery.notice is None:
+        is_empty = not members and not still_says(lease, self.config.route, now)
+        if is_empty and lease.delivery.notice is None:
             overtaken = set(lease.delivery.members) <= lease.overtaken
+            overtaken = overtaken and bool(lease.delivery.members)
             state = DeliveryState.SUPERSEDED if overtaken else DeliveryState.SUPPRESSED
+            why_not = why_not or "nothing of it is true any more"
             return Settlement(lease=lease, state=state, at=now, reason=why_not)
         notifier = self.notifiers.get(lease.delivery.channel)
         if notifier is None:
@@ -213,10 +236,11 @@ class Dispatcher:
 
     def _fallback(self, lease: Lease, members: Sequence[Owed], now: datetime) -> list[Delivery]:
         failed, fallback = lease.delivery, self.config.fallback_receiver
-        if not fallback or not members or failed.fallback_for or failed.receiver == fallback:
+        is_empty = not members and failed.edition is None
+        if not fallback or is_empty or failed.fallback_for or failed.receiver == fallback:
             return []
         names = [spec.name for spec in self.config.receivers[fallback].notifiers]
-        return deliver(fallback, names, members, now, fallback_for=failed.channel)
+        return deliver(fallback, names, members, now, fallback_for=failed.channel, edition=failed.edition)
 
     def _notice(self, lease: Lease, members: Sequence[Owed], attempt: Attempt, reason: str) -> list[Delivery]:
         failed = lease.delivery
@@ -245,7 +269,9 @@ class Dispatcher:
             f"It was so for delivery {sent.id}. What goes to {sent.channel} reaches the others.",
         )
         slot = f"partly/{sent.channel}/{now:%Y-%m-%d}"
-        notice = Notice(slot=slot, headline=f"{sent.channel} reaches only some of its recipients", lines=lines)
+        notice = Notice(
+            slot=slot, headline=f"{sent.channel} reaches only some of its recipients", lines=lines
+        )
         return notices(self.config, notice, now)
 
     def rates(self) -> dict[str, Rate | None]:
@@ -279,17 +305,26 @@ class Dispatcher:
                 for name, receiver in self.config.receivers.items()
             },
             muted=self._muted,
+            waits=self._waits if self.digests.by_key else _waits_for_nothing,
         )
 
     def _muted(self, owed: Owed, record: Record, now: datetime) -> Muted | None:
-        match = matching(self.config, owed, record)
-        return muted(match, now) if match else None
+        match = matched(self.config.route, owed, record)
+        if match is None:
+            return held_by_quiet(self.config.route, owed, record, now)
+        return muted(match, now) if match.digest is None else None
+
+    def _waits(self, owed: Owed, record: Record, now: datetime) -> Muted | None:
+        """For the next digest, when its route has one: those that are due are made before anything else."""
+        match = matched(self.config.route, owed, record)
+        if match is None or match.digest is None:
+            return None
+        until = digest_instant(match.digest, now, self.digests.quiet(owed.receiver))
+        return Muted(until=until, by=f"digest: {match.digest.name}")
 
 
-def matching(config: Config, owed: Owed, record: Record) -> Match | None:
-    """The route by which a receiver is owed an occurrence; None when it is owed it as news."""
-    labels = labels_of(record.milestone, owed.cause, owed.offset)
-    return next((one for one in match_routes(config.route, labels) if one.receiver == owed.receiver), None)
+def _waits_for_nothing(_owed: Owed, _record: Record, _now: datetime) -> Muted | None:
+    return None
 
 
 def notices(config: Config, notice: Notice, now: datetime) -> list[Delivery]:

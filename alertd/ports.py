@@ -13,6 +13,7 @@ from typing import Protocol
 
 from alertd.core.audit import Waiting
 from alertd.core.delivery import Decisions
+from alertd.core.digest import NextDigest
 from alertd.core.ledger import (
     Attempt,
     Delivery,
@@ -73,6 +74,9 @@ class Changes:
         cancelled: keys of pending occurrences that are owed no more, each with the reason.
         history: appended.
         deliveries: notices to the operator; one whose id is there already is left alone.
+        digests: inserted when the key is new; when it is there, ``at`` is written unless that digest has
+            been made since (another ``since``).
+        no_digests: keys of digests that are owed no more.
     """
 
     records: tuple[Record, ...] = ()
@@ -80,6 +84,8 @@ class Changes:
     cancelled: tuple[tuple[str, str], ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
+    digests: tuple[NextDigest, ...] = ()
+    no_digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +179,9 @@ class Ledger(Protocol):
     async def leader(self) -> str:
         """Who has the lead, or had it last; "" when nobody had or it was given back."""
 
+    async def digests(self) -> Sequence[NextDigest]:
+        """Every digest that is owed next, the earliest first."""
+
     # -- dispatch
     async def due(self, now: datetime, limit: int) -> Sequence[tuple[Owed, Record]]:
         """What is pending and has ``wake_at <= now``.
@@ -182,12 +191,26 @@ class Ledger(Protocol):
         oldest come first, ``limit`` sets at the most.
         """
 
+    async def held(self, receiver: str, now: datetime) -> Sequence[tuple[Owed, Record]]:
+        """All that is pending for a receiver and has ``at <= now``, whatever it waits for; sorted by
+        milestone, ``at`` and key."""
+
+    async def windows(self, receiver: str, before: datetime) -> Sequence[tuple[str, str, datetime]]:
+        """Windows of which the receiver has a reminder, whatever its state but cancelled, that is due
+        before ``before``: the milestone's id, the window's id, and the record's ``changed_at``; sorted.
+
+        Of milestones that are neither withdrawn nor done.
+        """
+
+    async def records_of(self, milestones: Sequence[str]) -> Mapping[str, Record]:
+        """Those of the records that there are, by full id."""
+
     async def bind(self, decisions: Decisions) -> bool:
-        """Write deliveries down and verdicts with them.
+        """Write deliveries down and verdicts with them, and what digest comes after one that is made.
 
         All or nothing: when any occurrence of the verdicts is not pending any more (another node
-        was faster, or a reload changed it), nothing is done and False returned. A delivery whose
-        id is there already is left alone.
+        was faster, or a reload changed it), or the digest has been made already, nothing is done and
+        False returned. A delivery whose id is there already is left alone.
         """
 
     async def lease(
@@ -217,8 +240,9 @@ class Ledger(Protocol):
 
     async def next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
         """The earliest instant at which something may be to do: the ``wake_at`` of what is
-        pending, the ``next_at`` or, while it is leased beyond ``after``, the lease's end of what
-        is ready and not of a channel in ``shut``; by the caller's clock. It may lie in the past.
+        pending, the ``at`` of the digests, the ``next_at`` or, while it is leased beyond ``after``,
+        the lease's end of what is ready and not of a channel in ``shut``; by the caller's clock. It may
+        lie in the past.
         None: nothing is waiting."""
 
     # -- people

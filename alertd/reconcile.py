@@ -26,6 +26,7 @@ from alertd.core.plan import expand
 from alertd.core.recurrence import series_of
 from alertd.core.relative import resolve
 from alertd.core.snapshot import pack
+from alertd.digests import Digests
 from alertd.ports import Changes, Ledger
 
 HORIZON = timedelta(days=400)
@@ -100,6 +101,7 @@ async def reconcile(
         changes = changes_of(this, timeline, milestones, records, owed)
         if changes != Changes():
             await ledger.apply(changes, term=under)
+    await _digests(ledger, this, term)
     gone = known.keys() - {timeline.id for timeline in definitions.timelines}
     for name in sorted(gone):
         if known[name] not in definitions.broken:
@@ -107,6 +109,12 @@ async def reconcile(
             records, owed = await ledger.timeline(name)
             await ledger.apply(_withdrawal(this, records, owed), term=under)
     return this.report
+
+
+async def _digests(ledger: Ledger, this: Pass, term: Callable[[], Awaitable[int]] | None) -> None:
+    changes = Digests.of(this.config).changes(await ledger.digests(), this.now)
+    if changes != Changes():
+        await ledger.apply(changes, term=await term() if term else None)
 
 
 async def _resolved(

@@ -109,7 +109,7 @@ def _write(
 
 
 def facts_of(planned: Planned) -> dict[str, object]:
-    """A line of the contract in design section 10; ``due`` and ``muted_by`` only where it is deferred."""
+    """A line of the contract in design section 10; ``due``, and why, only where it is deferred."""
     one = planned.occurrence
     facts: dict[str, object] = {
         "at": utc_text(planned.at),
@@ -122,7 +122,9 @@ def facts_of(planned: Planned) -> dict[str, object]:
         "key": planned.key,
     }
     if planned.muted_by:
-        facts |= {"due": utc_text(one.at), "muted_by": planned.muted_by}
+        facts |= {"due": utc_text(one.at)}
+        kind, _, name = planned.muted_by.partition(": ")
+        facts |= {"digest": name} if kind == "digest" else {"muted_by": planned.muted_by}
     return facts
 
 

@@ -34,6 +34,13 @@ def calendar_of(planned: Sequence[Planned], milestones: Iterable[Milestone], now
     return text.decode()
 
 
+def _why_later(muted_by: str) -> str:
+    kind, _, name = muted_by.partition(": ")
+    if kind == "digest":
+        return f"In the digest {name}."
+    return f"Held back by {muted_by}." if muted_by else ""
+
+
 def _event(planned: Planned, milestone: Milestone, now: datetime) -> Event:
     occurrence = planned.occurrence
     claim = occurrence.stated.claims[0]
@@ -44,7 +51,7 @@ def _event(planned: Planned, milestone: Milestone, now: datetime) -> Event:
         sentence(f"due {phrase}" + (f", {account}" if account else "")),
         "Tentative: agreed but not signed." if milestone.tentative else "",
         f"Reminder {offset_words(occurrence.offset)}, to {planned.receiver}.",
-        f"Held back by {planned.muted_by}." if planned.muted_by else "",
+        _why_later(planned.muted_by),
         milestone.description,
         occurrence.milestone,
     ]

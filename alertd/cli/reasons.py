@@ -16,7 +16,7 @@ from alertd.core.occurrence import occurrences
 from alertd.core.plan import Planned, expand, plan, receivers_of
 from alertd.core.policy import Policy
 from alertd.core.recurrence import series_of
-from alertd.core.route import muted
+from alertd.core.route import deferred
 from alertd.core.standing import NOTHING_SAID, Standing
 from alertd.core.wording import duration_words, listing
 
@@ -178,5 +178,5 @@ def _policy_from(policy: Policy, config: Config, file: str) -> str:
 
 
 def _when_sent(planned: Planned) -> Planned:
-    found = muted(planned.match, planned.at)
+    found = deferred(planned.match, planned.at)
     return replace(planned, at=found.until, muted_by=found.by) if found else planned

@@ -19,7 +19,7 @@ from alertd.core.config import Config
 from alertd.core.message import ClaimLine
 from alertd.core.milestone import Rank, State, is_contested, live_claims, operative_windows, stated_windows
 from alertd.core.subject import standings
-from alertd.core.wording import count, day_text, instant_text, listing, offset_words, sentence
+from alertd.core.wording import capital, count, day_text, instant_text, listing, offset_words, sentence
 
 STATE_STYLE = {
     State.UPCOMING: "green",
@@ -34,7 +34,7 @@ INDENT = (0, 0, 0, 2)
 
 def explanation_page(found: Explanation, config: Config, others: Sequence[str]) -> RenderableType:
     """Everything, in the order in which somebody asks."""
-    milestone = found.milestone
+    milestone, policy = found.milestone, found.milestone.policy
     head = Text.assemble((milestone.title, "bold"), f"\n{milestone.id}", (f"  {found.file}", "dim"))
     about = "\n".join(line for line in (milestone.description, milestone.url) if line)
     if about:
@@ -46,9 +46,7 @@ def explanation_page(found: Explanation, config: Config, others: Sequence[str]) 
         *_section(
             "Reminders",
             [
-                Text(
-                    f"Policy {milestone.policy.name} ({found.policy_from}): {policy_words(milestone.policy)}."
-                ),
+                Text(f"{capital(policy.words)} ({found.policy_from}): {policy_words(policy)}."),
                 *reminder_tables(found),
             ],
         ),

@@ -96,9 +96,10 @@ def held_back(planned: Planned) -> str:
     """Why a reminder is later than it is due."""
     due = to_wall(planned.occurrence.at, planned.occurrence.stated.window.zone)
     day = f"{WEEKDAYS[due.weekday()][:3]} {due.day} {MONTHS[due.month - 1][:3]}"
-    by = planned.muted_by.removeprefix("mute_time_intervals: ").replace(
-        "active_time_intervals: not in ", "not "
-    )
+    kind, _, name = planned.muted_by.partition(": ")
+    if kind == "digest":
+        return f"due {day} {due:%H:%M}, waits for the digest {name}"
+    by = f"quiet hours, {name}" if kind == "quiet" else name.replace("not in ", "not ")
     return f"due {day} {due:%H:%M}, held back by {by}"
 
 

@@ -19,7 +19,7 @@ from alertd.core.config import Config
 from alertd.core.ledger import DeliveryState, Owed, OwedState
 from alertd.core.occurrence import Cause
 from alertd.core.plan import Planned
-from alertd.core.route import Match
+from alertd.core.route import Match, Quiet
 from alertd.core.wording import count, listing, span_text
 
 CAUSE_WORDS = {
@@ -128,12 +128,25 @@ def _route(match: Match, taken: str, config: Config) -> Text:
     specs = [spec.name for spec in config.receivers[match.receiver].notifiers]
     text = Text.assemble((match.receiver, "bold"), f" gets {taken}: {match.path} {why}.")
     text.append(f"\n  By {listing(specs)}" if specs else "\n  It has no notifier: nothing is sent")
-    grouped = "every label" if match.group_by == ("...",) else listing(match.group_by)
-    text.append(f", in one message for each {grouped}." if grouped else ", all in one message.")
+    text.append(f", {_together(match)}.")
     for words, named in (("Held back during", match.mute), ("Sent only during", match.active)):
         if named:
             text.append(f"\n  {words} {listing([one.name for one in named])}.")
-    return text
+    return text.append(_quiet(config.receivers[match.receiver].quiet))
+
+
+def _together(match: Match) -> str:
+    if match.digest is not None:
+        return f"in its digest, {match.digest.name}"
+    grouped = "every label" if match.group_by == ("...",) else listing(match.group_by)
+    return f"in one message for each {grouped}" if grouped else "all in one message"
+
+
+def _quiet(quiet: Quiet | None) -> str:
+    if quiet is None:
+        return ""
+    exempt = listing([str(matcher) for matcher in quiet.exempt])
+    return f"\n  Quiet hours {quiet.hours.name}" + (f", but not for {exempt}." if exempt else ".")
 
 
 def delivery_lines(found: Explanation) -> Iterator[RenderableType]:

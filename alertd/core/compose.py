@@ -6,66 +6,23 @@ about, and its id, stay the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 
-from alertd.core.claims import accounts_of, claim_lines, contested_sentence
-from alertd.core.deadline import Qualifier, deadline_name
-from alertd.core.ledger import Delivery, Lease, Owed, Record
-from alertd.core.message import Item, Kind, Message, Tone
-from alertd.core.milestone import (
-    StatedWindow,
-    is_contested,
-    state_of,
-    stated_windows,
-)
-from alertd.core.news import before_sentence, gone_and_new, moved_headline, opens_headline
-from alertd.core.occurrence import Cause
-from alertd.core.reasons import late_sentence, next_sentence, why_sentence
-from alertd.core.route import Route
-from alertd.core.subject import cut, standings, stated_for, subject_of, subject_of_many
-from alertd.core.wording import (
-    by_account,
-    count,
-    day_text,
-    days_until,
-    distance,
-    either,
-    sentence,
-    status_of,
-)
+from alertd.core.edition import edited
+from alertd.core.item import Circumstances, item_of, urgency
+from alertd.core.ledger import Delivery, Lease, Owed
+from alertd.core.message import Item, Kind, Message
+from alertd.core.subject import cut, subject_of, subject_of_many
 
-SOON_DAYS = 7
-
-_WEIGHT = {
-    Cause.OPENS: 0,
-    Cause.APPROACHING: 1,
-    Cause.DUE: 2,
-    Cause.OVERDUE: 3,
-    Cause.MOVED: 4,
-    Cause.DONE: 5,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
-    """What a message says beside what the lease holds.
-
-    Attributes:
-        route: the root, for the reason why this receiver gets it.
-        upcoming: by full milestone id, the next occurrence that this receiver is owed.
-    """
-
-    route: Route
-    upcoming: Mapping[str, Owed] = field(default_factory=dict)
+__all__ = ["Circumstances", "compose", "test_message"]
 
 
 def compose(lease: Lease, members: Sequence[Owed], now: datetime, around: Circumstances) -> Message:
     """The message of ``lease`` about those of its members that may still be sent.
 
     Args:
-        members: not empty unless the delivery is a notice.
+        members: not empty unless the delivery is a notice or a digest.
         now: an aware UTC instant.
     """
     delivery = lease.delivery
@@ -73,14 +30,26 @@ def compose(lease: Lease, members: Sequence[Owed], now: datetime, around: Circum
     if delivery.notice is not None:
         notice = delivery.notice
         return _message(delivery, Kind.NOTICE, notice.headline, now, attempt, lines=notice.lines)
+    intro = _stand_in(delivery)
+    if delivery.edition is not None:
+        made = edited(lease, delivery.edition, members, now, around)
+        return _message(
+            delivery,
+            Kind.DIGEST,
+            made.subject,
+            now,
+            attempt,
+            items=made.items,
+            lines=made.lines,
+            intro=f"{intro} {made.intro}".strip(),
+        )
     by_milestone: dict[str, list[Owed]] = {}
     for owed in members:
         by_milestone.setdefault(owed.milestone, []).append(owed)
     items = sorted(
-        (_item(lease.records[name], owed, delivery, now, around) for name, owed in by_milestone.items()),
-        key=_urgency,
+        (item_of(lease.records[name], owed, delivery, now, around) for name, owed in by_milestone.items()),
+        key=urgency,
     )
-    intro = _stand_in(delivery)
     if len(items) == 1:
         ((name, its_owed),) = by_milestone.items()
         subject = subject_of(items[0], lease.records[name].milestone, its_owed, now)
@@ -124,138 +93,7 @@ def _message(
     )
 
 
-def _item(
-    record: Record, owed: Sequence[Owed], delivery: Delivery, now: datetime, around: Circumstances
-) -> Item:
-    milestone = record.milestone
-    main = max(owed, key=lambda one: (_WEIGHT[one.cause], one.at))
-    stated = stated_for(milestone, main)
-    contested = is_contested(milestone)
-    return Item(
-        milestone=milestone.id,
-        timeline=milestone.timeline,
-        timeline_title=milestone.timeline_title,
-        title=milestone.title,
-        cause=main.cause,
-        offset=main.offset,
-        state=state_of(milestone, record.standing, now),
-        tone=_tone(main.cause, stated, now),
-        headline=_headline(record, main, stated, now),
-        phrase=_phrase(record, main, stated),
-        badge=_badge(main, stated, now),
-        revision=record.revision,
-        zone=milestone.zone.key,
-        details=tuple(_details(record, main, owed, now)),
-        contradiction=contested_sentence(milestone) if contested else "",
-        late=late_sentence(main, milestone, now),
-        next=next_sentence(around.upcoming.get(milestone.id), record),
-        why=why_sentence(main, milestone, around.route, delivery),
-        claims=claim_lines(milestone, now, stated.window.id if stated else "", record.standing.done_on),
-        contested=contested,
-        tentative=milestone.tentative,
-        description=milestone.description,
-        url=milestone.url,
-        labels=milestone.labels,
-        move=main.move,
-        done_on=record.standing.done_on,
-        evidence=record.standing.evidence,
-        keys=tuple(one.key for one in owed),
-    )
-
-
-def _headline(record: Record, owed: Owed, stated: StatedWindow | None, now: datetime) -> str:
-    """One sentence without its full stop."""
-    milestone = record.milestone
-    if owed.cause is Cause.DONE and record.standing.done_on:
-        return f"Done on {day_text(record.standing.done_on)}, says {record.standing.done_by}"
-    if owed.cause is Cause.MOVED and owed.move is not None:
-        return moved_headline(owed.move)
-    if stated is None:
-        return "No date is given"
-    if owed.cause is Cause.OPENS:
-        return opens_headline(stated)
-    if not is_contested(milestone) and _is_last_day(stated, now):
-        name = deadline_name(stated.claims[0].deadline)
-        account = by_account(accounts_of(stated))
-        return f"Due today, the last day of {name}" + (f", {account}" if account else "")
-    return standings(milestone, now)
-
-
-def _is_last_day(stated: StatedWindow, now: datetime) -> bool:
-    """Whether today is the last day of a window of several days that has a plain name."""
-    deadline = stated.claims[0].deadline
-    plain = not deadline.choices and "/" not in deadline.edtf and deadline.qualifier is Qualifier.NONE
-    return plain and stated.window.spans_days and distance(stated.window, now) == "due today"
-
-
-def _details(record: Record, main: Owed, owed: Sequence[Owed], now: datetime) -> list[str]:
-    milestone = record.milestone
-    said: list[str] = []
-    if main.cause is Cause.DONE and record.standing.evidence:
-        evidence = f"Evidence: {record.standing.evidence}"
-        # A full stop after a link would be taken for a part of it.
-        said.append(evidence if "://" in evidence else sentence(evidence))
-    if main.cause is Cause.MOVED and main.move is not None:
-        said.append(before_sentence(main.move))
-    for one in owed:
-        if one.cause is Cause.OPENS and one is not main:
-            stated = stated_for(milestone, one)
-            if stated is not None:
-                said.append(sentence(opens_headline(stated)))
-    # The headline of anything else says already where each claim stands.
-    if main.cause in (Cause.OPENS, Cause.MOVED) and any(one.window.ends for one in stated_windows(milestone)):
-        said.append(sentence(standings(milestone, now)))
-    if milestone.tentative and main.cause is not Cause.DONE:
-        said.append("Tentative: agreed but not signed.")
-    return [one for one in said if one]
-
-
-def _phrase(record: Record, owed: Owed, stated: StatedWindow | None) -> str:
-    if owed.cause is Cause.MOVED and owed.move is not None:
-        _, new = gone_and_new(owed.move)
-        return either([value.phrase for value in new or owed.move.after]) or "no date"
-    for value in record.values:
-        if value.window_id == owed.window_id:
-            return value.phrase
-    if stated is None:
-        return "no date"
-    return either([value.phrase for value in record.values])
-
-
-def _badge(owed: Owed, stated: StatedWindow | None, now: datetime) -> str:
-    if owed.cause is Cause.DONE:
-        return "done"
-    if owed.cause is Cause.MOVED:
-        return "moved"
-    if stated is None:
-        return "no date"
-    text = status_of(stated.claims, stated.window, now).partition(",")[0]
-    days = days_until(stated.window, now)
-    if text.startswith("passed ") and days is not None and days < 0:
-        return f"{count(-days, 'day')} past"
-    return text.removeprefix("due ") or "begun"
-
-
-def _tone(cause: Cause, stated: StatedWindow | None, now: datetime) -> Tone:
-    if cause is Cause.MOVED:
-        return Tone.MOVED
-    if cause is Cause.DONE:
-        return Tone.DONE
-    if stated is None or stated.window.ends is None:
-        return Tone.CALM
-    if stated.window.ends <= now:
-        return Tone.LATE
-    days = days_until(stated.window, now)
-    return Tone.SOON if days is not None and days <= SOON_DAYS else Tone.CALM
-
-
 def _stand_in(delivery: Delivery) -> str:
     if not delivery.fallback_for:
         return ""
     return f"You get this in place of {delivery.fallback_for}, which could not be reached."
-
-
-def _urgency(item: Item) -> tuple[int, float, str]:
-    order = (Tone.LATE, Tone.SOON, Tone.MOVED, Tone.CALM, Tone.DONE)
-    days = [claim.days for claim in item.claims if claim.headline and claim.days is not None]
-    return (order.index(item.tone), float(min(days, default=0)), item.milestone)

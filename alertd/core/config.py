@@ -11,7 +11,8 @@ from alertd.core.flow import Rate
 from alertd.core.milestone import Milestone
 from alertd.core.network import Network
 from alertd.core.policy import Policy
-from alertd.core.route import Route
+from alertd.core.web import Web
+from alertd.core.route import Quiet, Route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +37,17 @@ class NotifierSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
-    """Who is told: a name, and one or more ways to tell them."""
+    """Who is told: a name, and one or more ways to tell them.
+
+    Attributes:
+        zone: of its quiet hours and its digests; None: the file's.
+        quiet: when it is left in peace; the root route has the same, for those who only see that.
+    """
 
     name: str
     notifiers: tuple[NotifierSpec, ...] = ()
+    zone: ZoneInfo | None = None
+    quiet: Quiet | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +105,7 @@ class Config:
         fallback_receiver: the receiver that gets what is dead; "" for none.
         network: which addresses may be connected to.
         heartbeat: the dead man's switch; None for none.
+        web: the web server.
     """
 
     zone: ZoneInfo
@@ -112,6 +121,7 @@ class Config:
     smtp: Smtp = field(default_factory=Smtp)
     network: Network = field(default_factory=Network)
     heartbeat: Heartbeat | None = None
+    web: Web = field(default_factory=Web)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

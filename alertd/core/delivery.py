@@ -4,7 +4,7 @@ Rules that hold here:
 - of the reminders of one milestone to one receiver only the tightest goes out, and those that it
   overtakes are recorded as superseded;
 - news (moved, done) is overtaken by no reminder;
-- muted and snoozed mean deferred, never dropped;
+- muted and snoozed mean deferred, never dropped; what waits for a digest goes out with it;
 - nothing is decided without a reason.
 """
 
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from alertd.core.digest import Edition, NextDigest
 from alertd.core.ledger import Delivery, Lease, Owed, OwedState, Record
 from alertd.core.occurrence import Cause, digest
 from alertd.core.route import Muted
@@ -38,10 +39,33 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
-    """Deliveries to write down, and a verdict for every occurrence that was looked at."""
+    """Deliveries to write down, and a verdict for every occurrence that was looked at.
+
+    Attributes:
+        turn: the digest that is made with this, and the one that is owed after it.
+    """
 
     deliveries: tuple[Delivery, ...]
     verdicts: tuple[Verdict, ...]
+    turn: tuple[NextDigest, NextDigest] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """A digest as it is being made.
+
+    Attributes:
+        turn: as in :class:`Decisions`.
+        takes: whether an occurrence goes out with it.
+    """
+
+    edition: Edition
+    turn: tuple[NextDigest, NextDigest]
+    takes: Callable[[Owed, Record], bool]
+
+    @property
+    def receiver(self) -> str:
+        return self.turn[0].receiver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +76,15 @@ class Rules:
         catch_up: what is later than this is recorded as expired.
         notifiers: the names of each receiver's notifiers.
         muted: whether the route of an occurrence is muted at an instant.
+        waits: until when an occurrence waits for a digest; None when it waits for none.
+        making: the digest that is being made now, for which nothing waits any more.
     """
 
     catch_up: timedelta
     notifiers: Mapping[str, Sequence[str]]
     muted: Callable[[Owed, Record, datetime], Muted | None]
+    waits: Callable[[Owed, Record, datetime], Muted | None] = lambda _owed, _record, _now: None
+    making: Making | None = None
 
 
 def decide(due: Iterable[tuple[Owed, Record]], now: datetime, rules: Rules) -> Decisions:
@@ -71,13 +99,23 @@ def decide(due: Iterable[tuple[Owed, Record]], now: datetime, rules: Rules) -> D
         sets[owed.milestone, owed.receiver].append((owed, record))
     verdicts: list[Verdict] = []
     ready: dict[tuple[str, tuple[tuple[str, str], ...]], list[Owed]] = defaultdict(list)
+    collected: list[Owed] = []
+    records = {record.id: record for members in sets.values() for _, record in members}
+    making = rules.making
     for members in sets.values():
         for owed, verdict in _of_milestone(members, now, rules):
             verdicts.append(verdict)
-            if verdict.state is OwedState.BOUND:
+            if verdict.state is not OwedState.BOUND:
+                continue
+            if making is not None and making.takes(owed, records[owed.milestone]):
+                collected.append(owed)
+            else:
                 ready[owed.receiver, owed.group].append(owed)
     deliveries = [made for group in ready.values() for made in _bind(group, now, rules)]
-    return Decisions(deliveries=tuple(deliveries), verdicts=tuple(verdicts))
+    if making is None:
+        return Decisions(deliveries=tuple(deliveries), verdicts=tuple(verdicts))
+    deliveries += _edited(collected, making, now, rules)
+    return Decisions(deliveries=tuple(deliveries), verdicts=tuple(verdicts), turn=making.turn)
 
 
 def unwanted(owed: Owed, record: Record, now: datetime) -> str:
@@ -119,20 +157,28 @@ def delivery_id(receiver: str, notifier: str, members: Sequence[str]) -> str:
     return "msg_" + digest("delivery", receiver, notifier, *members)
 
 
-def deliver(
-    receiver: str, notifiers: Sequence[str], members: Sequence[Owed], now: datetime, fallback_for: str = ""
+def deliver(  # noqa: PLR0917  what goes where, when, and in whose place
+    receiver: str,
+    notifiers: Sequence[str],
+    members: Sequence[Owed],
+    now: datetime,
+    fallback_for: str = "",
+    edition: Edition | None = None,
 ) -> list[Delivery]:
     """One delivery for each notifier of ``receiver``, all carrying ``members``."""
     keys = tuple(owed.key for owed in members)
+    marks: tuple[str, ...] = ("digest", edition.name, edition.at.isoformat()) if edition else ()
+    marks += (fallback_for,) if fallback_for else ()
     return [
         Delivery(
-            id=delivery_id(receiver, notifier, (*keys, fallback_for) if fallback_for else keys),
+            id=delivery_id(receiver, notifier, (*keys, *marks)),
             receiver=receiver,
             notifier=notifier,
             members=keys,
             bound_at=now,
             next_at=now,
             fallback_for=fallback_for,
+            edition=edition,
         )
         for notifier in notifiers
     ]
@@ -164,14 +210,31 @@ def _of_milestone(
             decided.append((owed, early))
         else:
             wanted.append((owed, record))
-    tightest = max((owed.at for owed, _ in wanted if owed.cause not in NEWS), default=now)
+    goes_at = {owed.key: _goes_at(owed, record, now, rules) for owed, record in wanted}
+    reminders = [owed for owed, _ in wanted if owed.cause not in NEWS]
     for owed, record in wanted:
-        if owed.cause not in NEWS and owed.at < tightest:
+        # What waits longer, for a digest, keeps nobody from being told before that.
+        is_overtaken = owed.cause not in NEWS and any(
+            one.at > owed.at and goes_at[one.key] <= goes_at[owed.key] for one in reminders
+        )
+        if is_overtaken:
             verdict = Verdict(key=owed.key, state=OwedState.SUPERSEDED, reason="a later one is due too")
         else:
             verdict = _now_or_later(owed, record, now, rules)
         decided.append((owed, verdict))
     return decided
+
+
+def _goes_at(owed: Owed, record: Record, now: datetime, rules: Rules) -> datetime:
+    """When it goes out as far as digests are concerned."""
+    waits = _waits(owed, record, now, rules)
+    return waits.until if waits else now
+
+
+def _waits(owed: Owed, record: Record, now: datetime, rules: Rules) -> Muted | None:
+    if rules.making is not None and rules.making.takes(owed, record):
+        return None
+    return rules.waits(owed, record, now)
 
 
 def _turned_away(owed: Owed, record: Record, now: datetime, rules: Rules) -> Verdict | None:
@@ -192,6 +255,10 @@ def _now_or_later(owed: Owed, record: Record, now: datetime, rules: Rules) -> Ve
     if owed.cause not in NEWS and snoozed and now < snoozed:
         reason = f"snoozed by {record.standing.snooze_by}"
         return Verdict(key=owed.key, state=OwedState.PENDING, reason=reason, wake_at=snoozed)
+    waits = _waits(owed, record, now, rules)
+    if waits:
+        reason = f"waits for the {waits.by.replace(': ', ' ', 1)}"
+        return Verdict(key=owed.key, state=OwedState.PENDING, reason=reason, wake_at=waits.until)
     muted = rules.muted(owed, record, now)
     if muted:
         return Verdict(
@@ -206,3 +273,19 @@ def _bind(group: list[Owed], now: datetime, rules: Rules) -> Iterable[Delivery]:
     for start in range(0, len(group), MAX_MEMBERS):
         members = group[start : start + MAX_MEMBERS]
         yield from deliver(members[0].receiver, rules.notifiers[members[0].receiver], members, now)
+
+
+def _edited(members: list[Owed], making: Making, now: datetime, rules: Rules) -> Iterable[Delivery]:
+    """The deliveries of a digest: one, or as many as its members need; the first shows the rest of it too.
+
+    None when there is nothing to say. Every member is in their ids: what else is said under one of them is
+    composed anew at each attempt.
+    """
+    edition, names = making.edition, rules.notifiers.get(making.receiver, ())
+    if not (members or edition.overview or edition.even_if_empty):
+        return
+    members.sort(key=lambda owed: (owed.milestone, owed.at, owed.key))
+    yield from deliver(making.receiver, names, members[:MAX_MEMBERS], now, edition=edition)
+    rest = replace(edition, overview=(), more=0, even_if_empty=False)
+    for start in range(MAX_MEMBERS, len(members), MAX_MEMBERS):
+        yield from deliver(making.receiver, names, members[start : start + MAX_MEMBERS], now, edition=rest)

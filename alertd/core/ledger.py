@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from alertd.core.digest import Edition
 from alertd.core.milestone import Milestone
 from alertd.core.occurrence import Cause
 from alertd.core.standing import NOTHING_SAID, Standing
@@ -152,6 +153,7 @@ class Delivery:
         next_at: when it may be sent, or sent again.
         attempts: how many were settled.
         fallback_for: the receiver that could not be reached, when this one stands in for it.
+        edition: what it shows beside its members when it is a digest.
     """
 
     id: str
@@ -166,6 +168,7 @@ class Delivery:
     notice: Notice | None = None
     fallback_for: str = ""
     settled_at: datetime | None = None
+    edition: Edition | None = None
 
     @property
     def channel(self) -> str:
@@ -192,12 +195,12 @@ class Lease:
     Attributes:
         fence: raised at each lease; a settlement with an older one is refused.
         owed: the members, in the order in which they were bound.
-        records: the members' milestones by full id.
+        records: the members' milestones, and those that its edition shows, by full id.
         overtaken: keys of those members that a later one of the same milestone and receiver has
             overtaken: a bound reminder overtakes earlier reminders, a bound move earlier moves.
         prior: what this notifier returned for a milestone last, by full id, and under :data:`CHANNEL` what
             holds for the channel itself.
-        upcoming: the first reminder of each member's milestone and receiver that is pending and due
+        upcoming: the first reminder of each record's milestone and its receiver that is pending and due
             later than the instant of the lease, by full id; none for a milestone without one.
     """
 

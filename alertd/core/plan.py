@@ -1,7 +1,7 @@
 """The plan: everything that will be sent in a range of time, to whom, and under which key.
 
-It supposes that nothing is acknowledged and that the daemon was up all along. What a route mutes
-is shown at the instant at which it will be sent.
+It supposes that nothing is acknowledged and that the daemon was up all along. What is muted or waits for
+a digest is shown at the instant at which it will be sent.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from alertd.core.instant import local_date
 from alertd.core.interval import SEARCH_BOUND
+from alertd.core.ledger import Owed, Record
 from alertd.core.milestone import Milestone, stated_windows
 from alertd.core.occurrence import (
     SERIES_NAGS,
@@ -23,7 +24,7 @@ from alertd.core.occurrence import (
     occurrences,
 )
 from alertd.core.recurrence import instances
-from alertd.core.route import Match, Route, group_key, match_routes, muted
+from alertd.core.route import Match, Muted, Route, deferred, group_key, match_routes, quiet_hours, quiet_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +32,9 @@ class Planned:
     """One occurrence for one receiver.
 
     Attributes:
-        at: when it is sent, an aware UTC instant: when it is due, or later when it is muted then.
-        muted_by: why it is later than it is due.
+        at: when it is sent, an aware UTC instant: when it is due, or later when it is muted then or waits
+            for a digest.
+        muted_by: why it is later than it is due, as in :class:`alertd.core.route.Muted`.
     """
 
     at: datetime
@@ -56,7 +58,7 @@ def plan(
         milestones: relative claims resolved; recurring ones are expanded here.
         since, until: aware UTC instants.
     """
-    lookback = SEARCH_BOUND if _mutes(route) else timedelta()
+    lookback = SEARCH_BOUND if _defers(route) else timedelta()
     found = [
         planned
         for milestone in milestones
@@ -90,6 +92,18 @@ def receivers_of(milestone: Milestone, occurrence: Occurrence, route: Route) -> 
         )
 
 
+def matched(root: Route, owed: Owed, record: Record) -> Match | None:
+    """The route by which a receiver is owed an occurrence; None when it is owed it as news alone."""
+    labels = labels_of(record.milestone, owed.cause, owed.offset)
+    return next((one for one in match_routes(root, labels) if one.receiver == owed.receiver), None)
+
+
+def held_by_quiet(root: Route, owed: Owed, record: Record, now: datetime) -> Muted | None:
+    """Until when the quiet hours of its receiver hold back news that no route of its own leads to."""
+    hours = quiet_hours(root, owed.receiver, labels_of(record.milestone, owed.cause, owed.offset))
+    return None if hours is None else quiet_until(hours, now)
+
+
 def _of_milestone(milestone: Milestone, route: Route, since: datetime, until: datetime) -> list[Planned]:
     by_receiver: dict[str, list[Planned]] = {}
     for occurrence in occurrences(milestone, since, until):
@@ -99,7 +113,7 @@ def _of_milestone(milestone: Milestone, route: Route, since: datetime, until: da
 
 
 def _deferred(planned: Planned) -> Planned:
-    found = muted(planned.match, planned.at)
+    found = deferred(planned.match, planned.at)
     if found is None:
         return planned
     return Planned(
@@ -126,8 +140,9 @@ def _not_overtaken(all_of_one: list[Planned]) -> Iterator[Planned]:
             yield planned
 
 
-def _mutes(route: Route) -> bool:
-    return bool(route.mute or route.active) or any(_mutes(child) for child in route.routes)
+def _defers(route: Route) -> bool:
+    own = route.mute or route.active or route.digest or route.quiet
+    return bool(own) or any(_defers(child) for child in route.routes)
 
 
 def _reach(milestone: Milestone) -> tuple[timedelta, timedelta]:

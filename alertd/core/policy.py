@@ -10,6 +10,9 @@ from alertd.core.duration import Duration
 
 DAY = timedelta(days=1)
 
+INLINE = "inline"
+"""The name of a policy that a timeline or a milestone writes out for itself."""
+
 
 class Contested(StrEnum):
     """What to remind of when the live claims have different windows (design, section 4)."""
@@ -91,3 +94,8 @@ class Policy:
     contested: Contested = Contested.EACH
     roll: Roll = Roll.NONE
     calendar: WorkCalendar = field(default_factory=lambda: WorkCalendar(name="weekend"))
+
+    @property
+    def words(self) -> str:
+        """``policy default``; ``its own policy`` for one that is written out where it is used."""
+        return "its own policy" if self.name == INLINE else f"policy {self.name}"

@@ -35,6 +35,8 @@ def _held_back(reason: str) -> str:
         return f"muted during {reason.removeprefix(muted)}"
     if reason.startswith(inactive):
         return f"sent only during {reason.removeprefix(inactive)}"
+    if reason.startswith("muted by quiet: "):
+        return f"held back in the quiet hours, {reason.removeprefix('muted by quiet: ')}"
     return reason if reason.startswith("snoozed") else ""
 
 
@@ -51,17 +53,17 @@ def next_sentence(upcoming: Owed | None, record: Record) -> str:
     return f"Next reminder: {instant_text(upcoming.wake_at, record.milestone.zone)}, {which}."
 
 
-def why_sentence(owed: Owed, milestone: Milestone, route: Route, delivery: Delivery) -> str:
-    """By which route this receiver gets it, or in whose place, and what for."""
+def why_sentence(
+    owed: Owed, milestone: Milestone, route: Route, delivery: Delivery, because: str = ""
+) -> str:
+    """By which route this receiver gets it, or in whose place, and what for.
+
+    Args:
+        because: what for; by default what the occurrence says.
+    """
     labels = labels_of(milestone, owed.cause, owed.offset)
     match = next((one for one in match_routes(route, labels) if one.receiver == owed.receiver), None)
-    match owed.cause:
-        case Cause.MOVED:
-            because = "the deadline moved"
-        case Cause.DONE:
-            because = "it is done"
-        case _:
-            because = f"policy {milestone.policy.name} reminds {offset_words(owed.offset)}"
+    because = because or _because(owed, milestone)
     if delivery.fallback_for:
         by = f" in place of {delivery.fallback_for}"
     elif match is None:
@@ -70,6 +72,16 @@ def why_sentence(owed: Owed, milestone: Milestone, route: Route, delivery: Deliv
         by = f" by {_path(match)}"
     receiver = delivery.receiver if delivery.fallback_for else owed.receiver
     return f"Sent to {receiver}{by}: {because}."
+
+
+def _because(owed: Owed, milestone: Milestone) -> str:
+    match owed.cause:
+        case Cause.MOVED:
+            return "the deadline moved"
+        case Cause.DONE:
+            return "it is done"
+        case _:
+            return f"{milestone.policy.words} reminds {offset_words(owed.offset)}"
 
 
 def _path(match: Match) -> str:

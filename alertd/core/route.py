@@ -3,7 +3,7 @@
 The meaning is Alertmanager's (source: Alertmanager, configuration, "route" and "Routing-related settings"):
 the root takes everything; a label set goes down into the first child that takes it, and on to the next
 ones only past a child with ``continue``; where no child takes it the node itself does. A child inherits
-the receiver and ``group_by``, never the time intervals.
+the receiver and ``group_by``, never the time intervals, and never the digest.
 
 Two things differ, because a reminder is sent once and nobody fires it again: a receiver is told at most
 once, by the first route that names it; and muted means deferred, so that ``muted`` says until when.
@@ -12,14 +12,30 @@ once, by the first route that names it; and muted means deferred, so that ``mute
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
+from alertd.core.digest import Digest, digest_instant
 from alertd.core.interval import SEARCH_BOUND, NamedInterval, next_flip
 from alertd.core.matcher import Matcher
 
+_INSTANT = timedelta(microseconds=1)
+
 BY_ALL_LABELS = "..."
 """In ``group_by``, alone: every label, so that no two different label sets share a group."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quiet:
+    """The quiet hours of a receiver.
+
+    Attributes:
+        hours: named by what they are, such as ``22:00 to 07:00 (Europe/Berlin)``.
+        exempt: what all of these match is sent all the same; () exempts nothing.
+    """
+
+    hours: NamedInterval
+    exempt: tuple[Matcher, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +49,8 @@ class Route:
         continue_: when this route takes a label set, its later siblings are asked too.
         mute: while one of these holds the instant, nothing is sent.
         active: if there are any, nothing is sent unless one of these holds the instant.
+        digest: what it takes waits for this digest.
+        quiet: of the root alone: the quiet hours of receivers that have some, by name.
         path: where it stands in the configuration: ``route``, ``route.routes[0]``.
     """
 
@@ -42,6 +60,8 @@ class Route:
     continue_: bool = False
     mute: tuple[NamedInterval, ...] = ()
     active: tuple[NamedInterval, ...] = ()
+    digest: Digest | None = None
+    quiet: Mapping[str, Quiet] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     path: str
 
@@ -51,6 +71,7 @@ class Match:
     """A route that took a label set, with what it inherits filled in.
 
     Attributes:
+        quiet: the receiver's quiet hours, unless they exempt these labels.
         path: the route's place in the configuration.
         matchers: those on the way from the root to the route: why it took the labels.
     """
@@ -61,6 +82,8 @@ class Match:
     active: tuple[NamedInterval, ...]
     path: str
     matchers: tuple[Matcher, ...]
+    digest: Digest | None = None
+    quiet: NamedInterval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +93,8 @@ class Muted:
     Attributes:
         until: the first later instant, in UTC, at which it is no longer muted; if there is none within
             ``SEARCH_BOUND``, the end of that: ask again then.
-        by: the reason, such as ``mute_time_intervals: weekend``.
+        by: the reason, such as ``mute_time_intervals: weekend``, ``quiet: 22:00 to 07:00 (UTC)`` or
+            ``digest: every Monday at 08:00 (UTC)``.
     """
 
     until: datetime
@@ -82,7 +106,43 @@ def match_routes(root: Route, labels: Mapping[str, str]) -> tuple[Match, ...]:
     first: dict[str, Match] = {}
     for match in _walk(root, labels, receiver="", group_by=(), matchers=()):
         first.setdefault(match.receiver, match)
-    return tuple(first.values())
+    if not root.quiet:
+        return tuple(first.values())
+    return tuple(replace(match, quiet=_quiet(root, match, labels)) for match in first.values())
+
+
+def quiet_hours(root: Route, receiver: str, labels: Mapping[str, str]) -> NamedInterval | None:
+    """The receiver's quiet hours, as far as they hold for these labels."""
+    quiet = root.quiet.get(receiver)
+    if quiet is None or (quiet.exempt and all(matcher.matches(labels) for matcher in quiet.exempt)):
+        return None
+    return quiet.hours
+
+
+def digests_of(root: Route) -> Mapping[tuple[str, str], Digest]:
+    """The digests of all routes, by receiver and the digest's name.
+
+    Routes of one receiver whose digests come at the same times share one, which shows the most of what
+    they ask for.
+    """
+    found: dict[tuple[str, str], Digest] = {}
+    for receiver, one in _digests(root, ""):
+        there = found.get((receiver, one.name), one)
+        found[receiver, one.name] = replace(
+            one,
+            ahead=max(one.ahead, there.ahead),
+            even_if_empty=one.even_if_empty or there.even_if_empty,
+        )
+    return found
+
+
+def deferred(match: Match, at: datetime) -> Muted | None:
+    """Why and until when what falls due at ``at`` waits: for the next digest, or as :func:`muted` says."""
+    if match.digest is None:
+        return muted(match, at)
+    # What falls due at the very instant of a digest is in it.
+    until = digest_instant(match.digest, at - _INSTANT, match.quiet)
+    return Muted(until=until, by=f"digest: {match.digest.name}") if until > at else None
 
 
 def group_key(match: Match, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -96,9 +156,18 @@ def muted(match: Match, at: datetime) -> Muted | None:
     by = _muted_by(match, at)
     if by is None:
         return None
-    intervals = (interval for named in (*match.mute, *match.active) for interval in named.intervals)
+    quiet = (match.quiet,) if match.quiet else ()
+    intervals = (interval for named in (*match.mute, *match.active, *quiet) for interval in named.intervals)
     until = next_flip(lambda instant: _muted_by(match, instant) is not None, intervals, at)
     return Muted(until=until or at.astimezone(UTC) + SEARCH_BOUND, by=by)
+
+
+def quiet_until(hours: NamedInterval, at: datetime) -> Muted | None:
+    """Why and until when quiet hours alone hold something back at ``at``."""
+    if not hours.contains(at):
+        return None
+    until = next_flip(hours.contains, hours.intervals, at) or at.astimezone(UTC) + SEARCH_BOUND
+    return Muted(until=until, by=f"quiet: {hours.name}")
 
 
 def _walk(
@@ -129,7 +198,23 @@ def _walk(
             active=route.active,
             path=route.path,
             matchers=matchers,
+            digest=route.digest,
         )
+
+
+def _quiet(root: Route, match: Match, labels: Mapping[str, str]) -> NamedInterval | None:
+    """A digest keeps the quiet hours whatever it is about."""
+    if match.digest is None:
+        return quiet_hours(root, match.receiver, labels)
+    return root.quiet[match.receiver].hours if match.receiver in root.quiet else None
+
+
+def _digests(route: Route, receiver: str) -> Iterator[tuple[str, Digest]]:
+    receiver = route.receiver or receiver
+    if route.digest is not None:
+        yield receiver, route.digest
+    for child in route.routes:
+        yield from _digests(child, receiver)
 
 
 def _muted_by(match: Match, at: datetime) -> str | None:
@@ -139,4 +224,6 @@ def _muted_by(match: Match, at: datetime) -> str | None:
     if match.active and not any(named.contains(at) for named in match.active):
         names = ", ".join(named.name for named in match.active)
         return f"active_time_intervals: not in {names}"
+    if match.quiet is not None and match.quiet.contains(at):
+        return f"quiet: {match.quiet.name}"
     return None

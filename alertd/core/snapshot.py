@@ -19,6 +19,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Deadline, Reading, Unbounded, parse_deadline
+from alertd.core.digest import Edition
 from alertd.core.duration import Duration
 from alertd.core.ledger import Move, Notice, Value
 from alertd.core.milestone import Claim, Milestone, Rank, Source
@@ -171,6 +172,34 @@ def pack_notice(notice: Notice) -> Plain:
 def unpack_notice(packed: Mapping[str, Any]) -> Notice:
     """The notice that :func:`pack_notice` was given."""
     return Notice(slot=packed["slot"], headline=packed["headline"], lines=tuple(packed["lines"]))
+
+
+def pack_edition(edition: Edition) -> Plain:
+    """``{"name": ..., "at": ..., "since": ..., "until": ..., "overview": [...]}``."""
+    return _without_empty({
+        "name": edition.name,
+        "zone": edition.zone,
+        "at": _instant_text(edition.at),
+        "since": _instant_text(edition.since),
+        "until": _instant_text(edition.until),
+        "overview": list(edition.overview),
+        "more": edition.more,
+        "even_if_empty": edition.even_if_empty,
+    })  # fmt: skip
+
+
+def unpack_edition(packed: Mapping[str, Any]) -> Edition:
+    """The edition that :func:`pack_edition` was given."""
+    return Edition(
+        name=packed["name"],
+        zone=packed["zone"],
+        at=datetime.fromisoformat(packed["at"]),
+        since=datetime.fromisoformat(packed["since"]),
+        until=datetime.fromisoformat(packed["until"]),
+        overview=tuple(packed.get("overview", ())),
+        more=packed.get("more", 0),
+        even_if_empty=packed.get("even_if_empty", False),
+    )
 
 
 def _pack_source(source: Source) -> Plain:

@@ -191,15 +191,15 @@ def moved_by(before: str, after: str) -> str:
     first, second = _clock(before), _clock(after)
     if first and second and abs(second - first) < timedelta(days=1) and first != second:
         return f"{span_text(abs(second - first))} {'later' if second > first else 'earlier'}"
-    ends = _last_day(before), _last_day(after)
+    ends = last_day_of(before), last_day_of(after)
     if ends[0] is None or ends[1] is None or ends[0] == ends[1]:
         return ""
     days = (ends[1] - ends[0]).days
     return f"{count(abs(days), 'day')} {'later' if days > 0 else 'earlier'}"
 
 
-def _last_day(window_id: str) -> date | None:
-    """The last day, inclusive; None for a window without an end."""
+def last_day_of(window_id: str) -> date | None:
+    """The last day of a window, inclusive, read off its id; None for one without an end."""
     _, slash, end = window_id.rpartition("/")
     if end == "..":
         return None

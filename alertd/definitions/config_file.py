@@ -22,7 +22,7 @@ from alertd.definitions.nodes import Node
 from alertd.definitions.policies import policies
 from alertd.definitions.reader import Enough, Reader
 from alertd.definitions.receivers import CONSOLE, Options, console_receiver, receivers
-from alertd.definitions.routes import root_route
+from alertd.definitions.routes import quiet_of, root_route
 from alertd.definitions.smtp import smtp
 from alertd.definitions.terms import link, span, zone
 from alertd.definitions.yaml import decode, read_yaml
@@ -56,9 +56,7 @@ class ConfigRead:
     problems: tuple[Problem, ...] = ()
 
 
-def read_config(
-    raw: bytes | None, options: Options, find: Callable[[str], Path] | None = None
-) -> ConfigRead:
+def read_config(raw: bytes | None, options: Options, find: Callable[[str], Path] | None = None) -> ConfigRead:
     """Read the bytes of `alertd.yaml`; None or an empty file is a configuration of defaults.
 
     Args:
@@ -105,7 +103,7 @@ def _config(reader: Reader, values: Mapping[str, Node], inherited: Inherited, op
         read["network"] = network(reader, values["network"])
     read["heartbeat"] = _heartbeat(reader, values)
     if "receivers" in values:
-        known = receivers(reader, values["receivers"], options)
+        known = receivers(reader, values["receivers"], options, inherited.zone)
     else:
         known = {CONSOLE: console_receiver(options)}
     for key in ("fallback_receiver", "operator"):
@@ -131,8 +129,9 @@ def _route(
     if "time_intervals" in values:
         intervals = time_intervals(reader, values["time_intervals"], default)
     if "route" in values:
-        return root_route(reader, values["route"], known, intervals)
+        return root_route(reader, values["route"], known, intervals, default)
     if len(known) != 1 and not reader.problems:
         node = values["receivers"]
         reader.refuse(node, f"{len(known)} receivers and no route; add a route that says who is told what")
-    return Route(receiver=next(iter(known), CONSOLE), group_by=("timeline",), path="route")
+    only = next(iter(known), CONSOLE)
+    return Route(receiver=only, group_by=("timeline",), quiet=quiet_of(known), path="route")

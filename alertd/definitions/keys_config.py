@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alertd.core.digest import DAY_NAMES
 from alertd.core.interval import MONTHS, WEEKDAYS
 from alertd.core.network import Reach
 from alertd.core.policy import Contested, Roll
@@ -136,9 +137,54 @@ ROUTE = Shape(
         ),
         "mute_time_intervals": Key(about="names of the times at which it sends nothing", schema=_NAMES),
         "active_time_intervals": Key(about="names of the only times at which it sends", schema=_NAMES),
+        "digest": Key(
+            about="what it takes is not sent singly but together, at these times", schema=is_a("digest")
+        ),
         "routes": Key(
             about="routes below it; the first that takes something has it", schema=listed(is_a("route"))
         ),
+    },
+)
+
+_WEEKDAY = one_of(*DAY_NAMES)
+
+DIGEST = Shape(
+    name="digest",
+    words="a digest",
+    keys={
+        "every": Key(
+            about="day, month (its first day), a weekday or a list of weekdays",
+            schema=either(
+                one_of("day", "month", *DAY_NAMES),
+                {**listed(_WEEKDAY, least=1, most=len(DAY_NAMES)), "uniqueItems": True},
+            ),
+            required=True,
+        ),
+        "at": Key(about="local time of day, HH:MM; the default is 09:00", schema=_CLOCK),
+        "timezone": Key(about="in which that is; the default is the receiver's", schema=ZONE),
+        "ahead": Key(about="how far ahead it shows what is coming; the default is 14d", schema=DURATION),
+        "even_if_empty": Key(about="whether it is sent also when there is nothing to say", schema=FLAG),
+    },
+)
+
+QUIET = Shape(
+    name="quiet",
+    words="quiet",
+    keys={
+        "from": Key(about="HH:MM from which on nothing is sent", schema=_CLOCK),
+        "to": Key(about="HH:MM, the next morning when it is before `from`", schema=_CLOCK),
+        "days": Key(
+            about="weekdays on which nothing is sent all day",
+            schema={**listed(_WEEKDAY, least=1, most=6), "uniqueItems": True},
+        ),
+        "except": Key(
+            about='what is sent all the same, such as cause="overdue"; all must match',
+            schema=listed(text(1_024), most=100),
+        ),
+    },
+    rules={
+        "dependentRequired": {"from": ["to"], "to": ["from"]},
+        "anyOf": [{"required": ["from"]}, {"required": ["days"]}],
     },
 )
 
@@ -167,6 +213,12 @@ RECEIVER = Shape(
     keys={
         "name": Key(about="what routes call it", schema=text(NAME), required=True),
         "notifiers": Key(about="the ways to tell it", schema=listed(is_a("notifier"), most=MAX_NOTIFIERS)),
+        "timezone": Key(
+            about="of its quiet hours and its digests; the default is this file's timezone", schema=ZONE
+        ),
+        "quiet": Key(
+            about="when it is left in peace: what is still true is sent after", schema=is_a("quiet")
+        ),
     },
 )
 
@@ -264,11 +316,11 @@ ROOT_ROUTE = Shape(
         if name != "receiver"
         else Key(about="who is told when no other route says so", schema=key.schema, required=True)
         for name, key in ROUTE.keys.items()
-        if name in ("receiver", "group_by", "routes")
+        if name in ("receiver", "group_by", "digest", "routes")
     },
 )
 
 CONFIG_SHAPES = (
     CONFIG, POLICY, CALENDAR, NAMED_INTERVAL, TIME_INTERVAL, TIME_RANGE,
-    ROOT_ROUTE, ROUTE, RECEIVER, NOTIFIER, SMTP, NETWORK,
+    ROOT_ROUTE, ROUTE, DIGEST, RECEIVER, QUIET, NOTIFIER, SMTP, NETWORK,
 )  # fmt: skip

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import time
 from typing import Any
 
 from alertd.core.duration import Duration
-from alertd.core.policy import Contested, Policy, Roll, WorkCalendar
-from alertd.definitions.keys import MAX_ITEMS, NAME
+from alertd.core.policy import INLINE, Contested, Policy, Roll, WorkCalendar
+from alertd.definitions.keys import MAX_ITEMS
 from alertd.definitions.keys_config import MAX_RUNGS, POLICY
 from alertd.definitions.nodes import Node, Scalar
 from alertd.definitions.reader import Reader, shown
-from alertd.definitions.terms import lead, slug
+from alertd.definitions.terms import clock, lead, slug
 
-INLINE = "inline"
-"""Name of a policy that stands where it is used."""
-
-_CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _LEAST_STEP_S = 3_600
 _MONTH_S, _DAY_S = 2_629_800, 86_400
 
@@ -69,7 +63,7 @@ def policy(
                 else:
                     read = lead(reader, value, least_s=_LEAST_STEP_S)
             case "at":
-                read = _clock(reader, value)
+                read = clock(reader, value)
             case "contested":
                 read = reader.choice(value, Contested)
             case "roll":
@@ -99,15 +93,3 @@ def _rungs(reader: Reader, node: Node, key: str) -> tuple[Duration, ...]:
 
 def _length_s(duration: Duration) -> int:
     return duration.months * _MONTH_S + duration.days * _DAY_S + duration.seconds
-
-
-def _clock(reader: Reader, node: Node) -> time | None:
-    text = reader.text(node, NAME)
-    if text is None:
-        return None
-    match = _CLOCK.fullmatch(text)
-    if match is None:
-        meant = f"0{text}" if _CLOCK.fullmatch(f"0{text}") else "09:00"
-        reader.refuse(node, f'{shown(text)}: not a time of day; write "{meant}"')
-        return None
-    return time(int(match[1]), int(match[2]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -11,11 +12,13 @@ from pydantic_core import ErrorDetails
 from alertd.core.config import NotifierSpec, Receiver
 from alertd.core.flow import parse_rate
 from alertd.core.occurrence import digest
+from alertd.definitions.digests import quiet
 from alertd.definitions.keys import NAME
 from alertd.definitions.keys_config import MAX_NOTIFIERS, NOTIFIER, RECEIVER
 from alertd.definitions.nodes import Mapping as MappingNode
 from alertd.definitions.nodes import Node, Refused, Scalar, Sequence
 from alertd.definitions.reader import Reader, listing, near, shown
+from alertd.definitions.terms import zone
 
 Options = Mapping[str, type[BaseModel]]
 """The model of each type of notifier, by the type's name."""
@@ -30,7 +33,7 @@ def console_receiver(options: Options) -> Receiver:
     return Receiver(name=CONSOLE, notifiers=(NotifierSpec(name=CONSOLE, type=CONSOLE, options=made),))
 
 
-def receivers(reader: Reader, node: Node, options: Options) -> dict[str, Receiver]:
+def receivers(reader: Reader, node: Node, options: Options, default: ZoneInfo) -> dict[str, Receiver]:
     """All by name; one with a problem is there too, so that routes that name it are not blamed."""
     read: dict[str, Receiver] = {}
     for item in reader.items(node, "receivers"):
@@ -45,11 +48,13 @@ def receivers(reader: Reader, node: Node, options: Options) -> dict[str, Receive
                     reader.refuse(notifier, f"{spec.name!r}: a second notifier of this name; {advice}")
                 elif spec is not None:
                     specs[spec.name] = spec
+        own = zone(reader, values["timezone"]) if "timezone" in values else None
+        peace = quiet(reader, values["quiet"], own or default) if "quiet" in values else None
         if name is None:
             continue
         if name in read:
             reader.refuse(values["name"], f"{name!r}: a second receiver of this name; rename one")
-        read[name] = Receiver(name=name, notifiers=tuple(specs.values()))
+        read[name] = Receiver(name=name, notifiers=tuple(specs.values()), zone=own, quiet=peace)
     return read
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from zoneinfo import ZoneInfo
 
+from alertd.core.config import Receiver
+from alertd.core.digest import Digest
 from alertd.core.interval import NamedInterval
 from alertd.core.matcher import parse_matcher
-from alertd.core.route import BY_ALL_LABELS, Route
+from alertd.core.route import BY_ALL_LABELS, Quiet, Route
+from alertd.definitions.digests import digest
 from alertd.definitions.keys import LABEL_NAME, NAME
 from alertd.definitions.keys_config import ROOT_ROUTE, ROUTE
 from alertd.definitions.nodes import Node
@@ -14,30 +19,51 @@ from alertd.definitions.reader import Reader, shown
 
 
 def root_route(
-    reader: Reader, node: Node, receivers: Mapping[str, object], intervals: Mapping[str, NamedInterval]
+    reader: Reader,
+    node: Node,
+    receivers: Mapping[str, Receiver],
+    intervals: Mapping[str, NamedInterval],
+    default: ZoneInfo,
 ) -> Route:
-    """The root: it takes everything and sends at all times, so it has neither matchers nor intervals."""
+    """The root: it takes everything and sends at all times, so it has neither matchers nor intervals.
+
+    Args:
+        default: the zone of digests whose receiver has none of its own.
+    """
     values = reader.mapping(node, ROOT_ROUTE) or {}
-    return _Routes(reader, receivers, intervals).route(values, "route")
+    root = _Routes(reader, receivers, intervals, default).route(values, "route", "")
+    return replace(root, quiet=quiet_of(receivers))
+
+
+def quiet_of(receivers: Mapping[str, Receiver]) -> dict[str, Quiet]:
+    """The quiet hours of the receivers that have some, by name."""
+    return {one.name: one.quiet for one in receivers.values() if one.quiet is not None}
 
 
 class _Routes:
     def __init__(
-        self, reader: Reader, receivers: Mapping[str, object], intervals: Mapping[str, NamedInterval]
+        self,
+        reader: Reader,
+        receivers: Mapping[str, Receiver],
+        intervals: Mapping[str, NamedInterval],
+        default: ZoneInfo,
     ) -> None:
         self._reader = reader
-        self._receivers = {name: name for name in receivers}
+        self._receivers = receivers
         self._intervals = dict(intervals)
+        self._default = default
 
-    def route(self, values: Mapping[str, Node], path: str) -> Route:
+    def route(self, values: Mapping[str, Node], path: str, parent: str) -> Route:
+        """``parent``: the name of the receiver that it inherits."""
         reader = self._reader
-        receiver = (
-            reader.one_of(values["receiver"], self._receivers, "receiver") if "receiver" in values else None
-        )
+        receiver = None
+        if "receiver" in values:
+            names = {name: name for name in self._receivers}
+            receiver = reader.one_of(values["receiver"], names, "receiver")
         matchers = [reader.parsed(item, parse_matcher) for item in self._items(values, "matchers")]
         continues = reader.flag(values["continue"]) if "continue" in values else None
         routes = [
-            self.route(reader.mapping(item, ROUTE) or {}, f"{path}.routes[{index}]")
+            self.route(reader.mapping(item, ROUTE) or {}, f"{path}.routes[{index}]", receiver or parent)
             for index, item in enumerate(self._items(values, "routes"))
         ]
         return Route(
@@ -47,9 +73,20 @@ class _Routes:
             continue_=bool(continues),
             mute=self._named(values, "mute_time_intervals"),
             active=self._named(values, "active_time_intervals"),
+            digest=self._digest(values, receiver or parent),
             routes=tuple(routes),
             path=path,
         )
+
+    def _digest(self, values: Mapping[str, Node], receiver: str) -> Digest | None:
+        if "digest" not in values:
+            return None
+        for key in ("mute_time_intervals", "active_time_intervals"):
+            if key in values:
+                advice = "the digest says when it sends; remove one of the two"
+                self._reader.refuse(values[key], f"{key} beside digest; {advice}")
+        known = self._receivers.get(receiver)
+        return digest(self._reader, values["digest"], (known and known.zone) or self._default)
 
     def _items(self, values: Mapping[str, Node], key: str) -> list[Node]:
         return self._reader.items(values[key], key) if key in values else []

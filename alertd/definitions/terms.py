@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -21,6 +21,7 @@ from alertd.definitions.nodes import Node, Scalar
 from alertd.definitions.reader import Reader, near, shown
 
 _LINK = re.compile(r"https?://[^\s/?#][^\s]*")
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _NOT_A_ZONE = frozenset(("localtime", "posixrules", "Factory"))
 
 
@@ -80,6 +81,19 @@ def labels(reader: Reader, node: Node) -> dict[str, str]:
         elif (text := reader.text(value, LABEL_VALUE)) is not None:
             read[name] = text
     return read
+
+
+def clock(reader: Reader, node: Node) -> time | None:
+    """A time of day, ``09:00``."""
+    text = reader.text(node, NAME)
+    if text is None:
+        return None
+    match = _CLOCK.fullmatch(text)
+    if match is None:
+        meant = f"0{text}" if _CLOCK.fullmatch(f"0{text}") else "09:00"
+        reader.refuse(node, f'{shown(text)}: not a time of day; write "{meant}"')
+        return None
+    return time(int(match[1]), int(match[2]))
 
 
 def span(reader: Reader, node: Node, *, least: timedelta = timedelta(0)) -> timedelta | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from rich import box
@@ -20,6 +20,7 @@ from alertd.notify.text import (
     common_timeline,
     explain_hint,
     remarks,
+    sections,
     shown,
     stopped,
     story,
@@ -141,18 +142,27 @@ def _many(message: Message) -> Iterable[RenderableType]:
     if common:
         title.append(f"\n{common}", style="not bold dim")
     yield title
+    yield from (Text(line) for line in message.lines)
+    badge_width = min(16, max((len(item.badge) for item in items), default=0))
+    for heading, group in sections(items):
+        if heading:
+            yield Text(heading, style="bold underline")
+        yield _listed(group, badge_width, with_timeline=not common)
+    if rest:
+        yield Text(rest, style="italic")
+    yield Text(explain_hint(message), style="dim")
+
+
+def _listed(items: Sequence[Item], badge_width: int, *, with_timeline: bool) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False, expand=True)
-    table.add_column(max_width=16)
+    table.add_column(width=badge_width)
     table.add_column(ratio=1)
     for number, item in enumerate(items):
         if number:
             table.add_row("", "")
         badge = Text(item.badge, style=f"bold {look_of(item).terminal}")
-        table.add_row(badge, _one_of_many(item, with_timeline=not common))
-    yield table
-    if rest:
-        yield Text(rest, style="italic")
-    yield Text(explain_hint(message), style="dim")
+        table.add_row(badge, _one_of_many(item, with_timeline=with_timeline))
+    return table
 
 
 def _one_of_many(item: Item, *, with_timeline: bool) -> Text:

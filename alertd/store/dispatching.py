@@ -18,6 +18,7 @@ from sqlalchemy import (
 
 from alertd.core.audit import Waiting
 from alertd.core.delivery import Decisions
+from alertd.core.digest import NextDigest
 from alertd.core.ledger import DeliveryState, Owed, Record
 from alertd.ports import Settlement
 from alertd.store import reading, rows, schema, writing
@@ -67,6 +68,8 @@ def bind(connection: Connection, decisions: Decisions) -> bool:
         pending = pending.order_by(_owed.c.key).with_for_update(key_share=True)
         if len(connection.execute(pending).all()) < len(some):
             return False
+    if decisions.turn is not None and not _turned(connection, *decisions.turn):
+        return False
     if verdicts:
         statement = (
             update(_owed)
@@ -91,6 +94,14 @@ def bind(connection: Connection, decisions: Decisions) -> bool:
         )
     writing.write_deliveries(connection, decisions.deliveries)
     return True
+
+
+def _turned(connection: Connection, made: NextDigest, following: NextDigest) -> bool:
+    """Whether the digest had not been made; from now on the following one is owed."""
+    table = schema.next_digest
+    as_read = [table.c[name] == value for name, value in rows.fields_of_digest(made).items()]
+    statement = update(table).where(*as_read).values(**rows.fields_of_digest(following))
+    return connection.execute(statement).rowcount == 1
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozenset[str]:
@@ -121,6 +132,7 @@ def next_wake(connection: Connection, after: datetime, at: int, shut: frozenset[
     """
     is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
     of_owed = select(func.min(_owed.c.wake_at)).where(schema.IS_PENDING)
+    of_digests = select(func.min(schema.next_digest.c.at))
     of_ready = (
         select(_delivery.c.next_at)
         .where(schema.IS_READY, is_open, is_free(_delivery, at))
@@ -130,11 +142,12 @@ def next_wake(connection: Connection, after: datetime, at: int, shut: frozenset[
     of_leased = select(func.min(_delivery.c.lease_until)).where(
         schema.IS_READY, is_open, _delivery.c.lease_until.is_not(None), _delivery.c.lease_until > at
     )
-    statement = select(of_owed.scalar_subquery(), of_ready.scalar_subquery(), of_leased.scalar_subquery())
-    wake_at, next_at, until = connection.execute(statement).one()
+    parts = of_owed, of_digests, of_ready, of_leased
+    found = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
+    wake_at, digest_at, next_at, until = found
     # The end of a lease, by the clock of whoever asks.
     ends = None if until is None else until - at + rows.micros(after)
-    waiting = [found for found in (wake_at, next_at, ends) if found is not None]
+    waiting = [found for found in (wake_at, digest_at, next_at, ends) if found is not None]
     return rows.instant(min(waiting)) if waiting else None
 
 
@@ -149,11 +162,13 @@ def waiting(connection: Connection, now: datetime, at: int, shut: frozenset[str]
         .limit(1)
     )
     held = schema.IS_READY, _delivery.c.lease_until.is_not(None)
-    parts = undecided, untaken, select(func.max(_delivery.c.lease_until)).where(*held)
+    digests = select(func.min(schema.next_digest.c.at))
+    parts = undecided, digests, untaken, select(func.max(_delivery.c.lease_until)).where(*held)
     found = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
     # The lease's end by the caller's clock, as next_wake gives it.
-    ends = None if found[2] is None else found[2] - at + rows.micros(now)
-    instants = [None if micros is None else rows.instant(micros) for micros in (*found[:2], ends)]
+    ends = None if found[3] is None else found[3] - at + rows.micros(now)
+    undecided_at = min((micros for micros in found[:2] if micros is not None), default=None)
+    instants = [None if micros is None else rows.instant(micros) for micros in (undecided_at, found[2], ends)]
     return Waiting(undecided=instants[0], untaken=instants[1], lease=instants[2])
 
 

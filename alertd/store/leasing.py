@@ -80,7 +80,10 @@ def lease(
             .values(lease_owner=owner, lease_until=rows.micros(until), fence=_delivery.c.fence + 1)
         )
     members = reading.members_of(connection, ids)
-    milestones = sorted({owed.milestone for carried in members.values() for owed in carried})
+    made = {row.id: reading.delivery_with(row, members[row.id]) for row in taken}
+    shown = {name: one.edition.overview if one.edition else () for name, one in made.items()}
+    carried_in = {owed.milestone for carried in members.values() for owed in carried}
+    milestones = sorted(carried_in.union(*shown.values()))
     records = reading.records_by_id(connection, milestones)
     latest = _latest_bound(connection, milestones)
     prior = _prior(connection, [*milestones, CHANNEL])
@@ -88,10 +91,10 @@ def lease(
     leases = []
     for row in taken:
         carried = tuple(members[row.id])
-        of = dict.fromkeys(owed.milestone for owed in carried)
+        of = dict.fromkeys((*(owed.milestone for owed in carried), *shown[row.id]))
         leases.append(
             Lease(
-                delivery=reading.delivery_with(row, carried),
+                delivery=made[row.id],
                 owner=owner,
                 fence=row.fence + 1,
                 until=until,
@@ -101,7 +104,7 @@ def lease(
                 prior={
                     name: prior[name, row.channel] for name in (*of, CHANNEL) if (name, row.channel) in prior
                 },
-                upcoming=rules.upcoming(carried, first),
+                upcoming=rules.upcoming(carried, shown[row.id], row.receiver, first),
             )
         )
     return leases

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from alertd.core import standing as standings
 from alertd.core.audit import Waiting
 from alertd.core.delivery import Decisions
+from alertd.core.digest import NextDigest
 from alertd.core.ledger import (
     CHANNEL,
     Attempt,
@@ -63,6 +64,7 @@ class MemoryLedger:
         self._history: dict[str, HistoryEntry] = {}
         self._remembered: dict[tuple[str, str], Mapping[str, str]] = {}
         self._nodes: dict[str, NodeReport] = {}
+        self._digests: dict[str, NextDigest] = {}
         self._lead: _Lead | None = None
         self._writes = 0
 
@@ -94,6 +96,11 @@ class MemoryLedger:
             there = self._owed.get(key)
             if there and there.state is OwedState.PENDING:
                 self._owed[key] = replace(there, state=OwedState.CANCELLED, reason=reason)
+        for key in changes.no_digests:
+            self._digests.pop(key, None)
+        for one in changes.digests:
+            if self._digests.setdefault(one.key, one).since == one.since:
+                self._digests[one.key] = one
         self._write(owed=changes.owed, deliveries=changes.deliveries, history=changes.history)
 
     async def lead(self, node: str, now: datetime, *, for_: timedelta, instead_of: str = "") -> int | None:
@@ -109,6 +116,9 @@ class MemoryLedger:
     async def leader(self) -> str:
         return self._lead.node if self._lead else ""
 
+    async def digests(self) -> Sequence[NextDigest]:
+        return sorted(self._digests.values(), key=lambda one: (one.at, one.key))
+
     # -- dispatch
     async def due(self, now: datetime, limit: int) -> Sequence[tuple[Owed, Record]]:
         sets: dict[tuple[str, str], list[Owed]] = {}
@@ -119,9 +129,30 @@ class MemoryLedger:
         awake.sort(key=lambda members: (members[0].at, members[0].milestone, members[0].receiver))
         return [(owed, self._records[owed.milestone]) for members in awake[:limit] for owed in members]
 
+    async def held(self, receiver: str, now: datetime) -> Sequence[tuple[Owed, Record]]:
+        pending = [one for one in self._owed.values() if one.state is OwedState.PENDING]
+        due = [one for one in pending if one.receiver == receiver and one.at <= now]
+        due.sort(key=lambda one: (one.milestone, one.at, one.key))
+        return [(one, self._records[one.milestone]) for one in due]
+
+    async def windows(self, receiver: str, before: datetime) -> Sequence[tuple[str, str, datetime]]:
+        found = set()
+        for owed in self._owed.values():
+            record = self._records[owed.milestone]
+            is_reminder = owed.cause in rules.REMINDERS and owed.state is not OwedState.CANCELLED
+            is_its = owed.receiver == receiver and owed.at < before
+            if is_reminder and is_its and not record.withdrawn and record.standing.done_on is None:
+                found.add((record.id, owed.window_id, record.changed_at))
+        return sorted(found)
+
+    async def records_of(self, milestones: Sequence[str]) -> Mapping[str, Record]:
+        return {name: self._records[name] for name in milestones if name in self._records}
+
     async def bind(self, decisions: Decisions) -> bool:
-        verdicts = decisions.verdicts
+        verdicts, turn = decisions.verdicts, decisions.turn
         found = [self._owed.get(verdict.key) for verdict in verdicts]
+        if turn is not None and self._digests.get(turn[0].key) != turn[0]:
+            return False
         if any(owed is None or owed.state is not OwedState.PENDING for owed in found):
             return False
         self._refuse_strays((), decisions.deliveries, {})
@@ -131,6 +162,8 @@ class MemoryLedger:
             self._owed[verdict.key] = replace(
                 owed, state=verdict.state, reason=verdict.reason, wake_at=wake_at
             )
+        if turn is not None:
+            self._digests[turn[0].key] = turn[1]
         self._write(deliveries=decisions.deliveries)
         return True
 
@@ -193,6 +226,7 @@ class MemoryLedger:
 
     async def next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
         waiting = [one.wake_at for one in self._owed.values() if one.state is OwedState.PENDING]
+        waiting += [one.at for one in self._digests.values()]
         for one in self._deliveries.values():
             if one.state is DeliveryState.READY and one.channel not in shut:
                 until = self._holds[one.id].until
@@ -274,6 +308,7 @@ class MemoryLedger:
         held = {one.id: until for one in ready if (until := self._holds[one.id].until)}
         free = [one for one in ready if held.get(one.id, now) <= now and one.channel not in shut]
         pending = [one.wake_at for one in self._owed.values() if one.state is OwedState.PENDING]
+        pending += [one.at for one in self._digests.values()]
         return Waiting(
             undecided=min(pending, default=None),
             untaken=min((one.next_at for one in free), default=None),
@@ -361,7 +396,9 @@ class MemoryLedger:
         now: datetime,
     ) -> Lease:
         members = tuple(self._owed[key] for key in delivery.members)
-        records = {owed.milestone: self._records[owed.milestone] for owed in members}
+        shown = delivery.edition.overview if delivery.edition else ()
+        names = (*(owed.milestone for owed in members), *shown)
+        records = {name: self._records[name] for name in names}
         prior = {
             name: self._remembered[name, delivery.channel]
             for name in (*records, CHANNEL)
@@ -376,11 +413,10 @@ class MemoryLedger:
             records=records,
             overtaken=rules.overtaken(members, latest),
             prior=prior,
-            upcoming=rules.upcoming(members, self._first_after(now, members)),
+            upcoming=rules.upcoming(members, shown, delivery.receiver, self._first_after(now, set(names))),
         )
 
-    def _first_after(self, now: datetime, members: Sequence[Owed]) -> Mapping[tuple[str, str], Owed]:
-        names = {owed.milestone for owed in members}
+    def _first_after(self, now: datetime, names: set[str]) -> Mapping[tuple[str, str], Owed]:
         first: dict[tuple[str, str], Owed] = {}
         for owed in _by_at(one for one in self._owed.values() if one.milestone in names and one.at > now):
             if owed.state is OwedState.PENDING and owed.cause in rules.REMINDERS:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from alertd.core.digest import NextDigest
 from alertd.core.ledger import Attempt, Delivery, DeliveryState, HistoryEntry, Owed, OwedState, Record
 from alertd.ports import NodeReport
 from alertd.store import rows, rules, schema
@@ -90,6 +91,37 @@ def first_after(
         for row in connection.execute(select(coming).where(coming.c.number == 1)):
             found[row.milestone, row.receiver] = rows.owed_of(row)
     return found
+
+
+def digests(connection: Connection) -> list[NextDigest]:
+    statement = select(schema.next_digest).order_by(schema.next_digest.c.at, schema.next_digest.c.key)
+    return [rows.digest_of(row) for row in connection.execute(statement)]
+
+
+def held(connection: Connection, receiver: str, now: datetime) -> list[tuple[Owed, Record]]:
+    statement = select(_owed).where(
+        schema.IS_PENDING, _owed.c.receiver == receiver, _owed.c.at <= rows.micros(now)
+    )
+    # Sorted here: a database's order of texts is its own.
+    found = [rows.owed_of(row) for row in connection.execute(statement)]
+    found.sort(key=lambda one: (one.milestone, one.at, one.key))
+    records = records_by_id(connection, (owed.milestone for owed in found))
+    return [(owed, records[owed.milestone]) for owed in found]
+
+
+def windows(connection: Connection, receiver: str, before: datetime) -> list[tuple[str, str, datetime]]:
+    reminders = sorted(cause.value for cause in rules.REMINDERS)
+    statement = (
+        select(_owed.c.milestone, _owed.c.window_id, _milestone.c.changed_at)
+        .join(_milestone, _milestone.c.id == _owed.c.milestone)
+        .where(_owed.c.receiver == receiver, _owed.c.at < rows.micros(before))
+        .where(_owed.c.cause.in_(reminders), _owed.c.state != OwedState.CANCELLED.value)
+        .where(_milestone.c.withdrawn.is_(False), _milestone.c.done_on.is_(None))
+        .distinct()
+    )
+    return sorted(
+        (row.milestone, row.window_id, rows.instant(row.changed_at)) for row in connection.execute(statement)
+    )
 
 
 def deliveries(

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from alertd.core.digest import NextDigest
 from alertd.core.ledger import (
     Attempt,
     Delivery,
@@ -23,11 +24,13 @@ from alertd.core.milestone import Milestone
 from alertd.core.occurrence import Cause
 from alertd.core.snapshot import (
     pack,
+    pack_edition,
     pack_move,
     pack_notice,
     pack_standing,
     pack_values,
     unpack,
+    unpack_edition,
     unpack_move,
     unpack_notice,
     unpack_standing,
@@ -180,6 +183,7 @@ def fields_of_delivery(delivery: Delivery) -> Fields:
         "notice": dump(pack_notice(delivery.notice)) if delivery.notice else None,
         "fallback_for": delivery.fallback_for,
         "settled_at": micros(delivery.settled_at) if delivery.settled_at else None,
+        "edition": dump(pack_edition(delivery.edition)) if delivery.edition else None,
     }
 
 
@@ -197,6 +201,23 @@ def delivery_of(row: Row[Any], members: Sequence[str]) -> Delivery:
         notice=unpack_notice(json.loads(row.notice)) if row.notice else None,
         fallback_for=row.fallback_for,
         settled_at=instant(row.settled_at) if row.settled_at is not None else None,
+        edition=unpack_edition(json.loads(row.edition)) if row.edition else None,
+    )
+
+
+def fields_of_digest(one: NextDigest) -> Fields:
+    return {
+        "key": one.key,
+        "receiver": one.receiver,
+        "name": one.name,
+        "at": micros(one.at),
+        "since": micros(one.since),
+    }
+
+
+def digest_of(row: Row[Any]) -> NextDigest:
+    return NextDigest(
+        key=row.key, receiver=row.receiver, name=row.name, at=instant(row.at), since=instant(row.since)
     )
 
 

@@ -33,17 +33,20 @@ def overtaken(members: Iterable[Owed], latest: Mapping[tuple[str, str, str], dat
     )
 
 
-def upcoming(members: Iterable[Owed], first: Mapping[tuple[str, str], Owed]) -> Mapping[str, Owed]:
-    """What comes next for the milestones of the members, by full id.
+def upcoming(
+    members: Iterable[Owed], shown: Iterable[str], receiver: str, first: Mapping[tuple[str, str], Owed]
+) -> Mapping[str, Owed]:
+    """What comes next for the milestones of the members and for those that a digest shows, by full id.
 
     Args:
+        shown: ids of the latter, and ``receiver`` who gets it.
         first: the first reminder to come, by milestone and receiver.
     """
     found: dict[str, Owed] = {}
-    for owed in members:
-        coming = first.get((owed.milestone, owed.receiver))
-        if coming is not None:
-            found.setdefault(owed.milestone, coming)
+    pairs = [(owed.milestone, owed.receiver) for owed in members] + [(name, receiver) for name in shown]
+    for pair in pairs:
+        if pair in first:
+            found.setdefault(pair[0], first[pair])
     return found
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every revision of the migrations, oldest first, so that without importing Alembic it can be told whether
 a database is at the last one. A test compares it with the migrations."""
 
@@ -115,6 +115,7 @@ delivery = Table(
     _text("lease_owner"),
     _maybe_instant("lease_until"),
     Column("fence", Integer, nullable=False, server_default=text("0")),
+    Column("edition", Text, nullable=True),
 )
 IS_READY = delivery.c.state == text("'ready'")
 _leased = IS_READY & delivery.c.lease_until.is_not(None)
@@ -173,6 +174,16 @@ history = Table(
 )
 Index("history_of", history.c.milestone, history.c.at, history.c.seq)
 Index("history_at", history.c.at, history.c.seq)
+
+next_digest = Table(
+    "next_digest",
+    metadata,
+    Column("key", Text, primary_key=True),
+    _text("receiver"),
+    _text("name"),
+    _instant("at"),
+    _instant("since"),
+)
 
 remembered = Table(
     "remembered",

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from alertd.core.audit import Waiting
 from alertd.core.delivery import Decisions
+from alertd.core.digest import NextDigest
 from alertd.core.ledger import (
     Attempt,
     Delivery,
@@ -74,9 +75,21 @@ class SqlLedger:
     async def leader(self) -> str:
         return await self._read(leading.leader)
 
+    async def digests(self) -> Sequence[NextDigest]:
+        return await self._read(reading.digests)
+
     # -- dispatch
     async def due(self, now: datetime, limit: int) -> Sequence[tuple[Owed, Record]]:
         return await self._read(partial(dispatching.due, now=now, limit=limit))
+
+    async def held(self, receiver: str, now: datetime) -> Sequence[tuple[Owed, Record]]:
+        return await self._read(partial(reading.held, receiver=receiver, now=now))
+
+    async def windows(self, receiver: str, before: datetime) -> Sequence[tuple[str, str, datetime]]:
+        return await self._read(partial(reading.windows, receiver=receiver, before=before))
+
+    async def records_of(self, milestones: Sequence[str]) -> Mapping[str, Record]:
+        return await self._read(partial(reading.records_by_id, ids=milestones))
 
     async def bind(self, decisions: Decisions) -> bool:
         return await self._write(partial(dispatching.bind, decisions=decisions))

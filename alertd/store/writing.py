@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, and_, bindparam, delete, or_, text, update
 
+from alertd.core.digest import NextDigest
 from alertd.core.ledger import Attempt, Delivery, HistoryEntry, Owed, Record
 from alertd.ports import KEEP_REPORTS, Changes, NodeReport
 from alertd.store import rows, schema
@@ -24,6 +25,7 @@ def write_changes(connection: Connection, changes: Changes) -> None:
             [{"of": key, "because": reason} for key, reason in changes.cancelled],
         )
     write_owed(connection, changes.owed)
+    write_digests(connection, changes.digests, changes.no_digests)
     write_history(connection, changes.history)
     write_deliveries(connection, changes.deliveries)
 
@@ -55,6 +57,21 @@ def write_owed(connection: Connection, owed: Sequence[Owed]) -> None:
         where=and_(or_(schema.IS_PENDING, old.state == text("'cancelled'")), differs),
     )
     connection.execute(statement, [rows.fields_of_owed(one) for one in owed])
+
+
+def write_digests(connection: Connection, digests: Sequence[NextDigest], gone: Sequence[str]) -> None:
+    """One that is there is owed at another instant, unless it has been made since it was read."""
+    table = schema.next_digest
+    if gone:
+        connection.execute(delete(table).where(table.c.key.in_(gone)))
+    if digests:
+        insert = insert_into(connection, table)
+        statement = insert.on_conflict_do_update(
+            index_elements=["key"],
+            set_={"at": insert.excluded.at},
+            where=table.c.since == insert.excluded.since,
+        )
+        connection.execute(statement, [rows.fields_of_digest(one) for one in digests])
 
 
 def write_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from alertd.core.compose import Circumstances, compose, test_message
+from alertd.core.digest import Edition
 from alertd.core.ledger import Delivery, Lease, Notice
-from alertd.core.message import ActionLink, Kind, Message
-from alertd.core.occurrence import Cause, digest
+from alertd.core.message import ActionLink, Message
+from alertd.core.occurrence import digest
 from alertd.testing import items
 from alertd.testing.items import NOW, RECEIVER, ROUTE, Scene
 
 
-def _told(name: str, scene: Scene, fallback_for: str = "") -> Message:
+def _told(name: str, scene: Scene, fallback_for: str = "", edition: Edition | None = None) -> Message:
     delivery = replace(
-        _delivery(name), members=tuple(one.key for one in scene.owed), fallback_for=fallback_for
+        _delivery(name),
+        members=tuple(one.key for one in scene.owed),
+        fallback_for=fallback_for,
+        edition=edition,
     )
     lease = _lease(delivery, scene)
     return compose(lease, lease.owed, NOW, Circumstances(route=ROUTE, upcoming=scene.upcoming))
@@ -53,19 +58,15 @@ def _many() -> Scene:
 
 
 def _digest() -> Message:
-    """The same five as a digest, each under its heading."""
-    message = _told("digest", _many())
-    headings = {
-        Cause.OVERDUE: "Overdue", Cause.OPENS: "Coming up", Cause.APPROACHING: "Coming up",
-        Cause.MOVED: "Moved", Cause.DONE: "Done",
-    }  # fmt: skip
-    return replace(
-        message,
-        kind=Kind.DIGEST,
-        subject="Digest: 1 overdue, 2 coming up, 1 moved, 1 done",
-        intro="What is overdue, what comes in the next 14 days, and what has changed since 17 November 2026.",
-        items=tuple(replace(item, section=headings[item.cause]) for item in message.items),
+    """The same five, each under its heading: all of them have waited for this Tuesday."""
+    edition = Edition(
+        name="every Tuesday at 09:00 (Asia/Baghdad)",
+        zone="Asia/Baghdad",
+        at=NOW,
+        since=NOW - timedelta(days=7),
+        until=datetime(2026, 12, 8, 21, tzinfo=UTC),
     )
+    return _told("digest", _many(), edition=edition)
 
 
 SAMPLES: Mapping[str, Callable[[], Message]] = {

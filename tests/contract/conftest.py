@@ -1,10 +1,15 @@
-"""One PostgreSQL server for all tests of the ledger, and a database of its own for each."""
+"""One PostgreSQL server for all tests, a database of its own for each, and every ledger that there is."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from tests.postgres import Server, make_template, server
+from alertd.ports import Ledger
+from alertd.store import open_ledger
+from alertd.store.memory import MemoryLedger
+from tests.postgres import Server, make_template, server, virtual_ledger
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +18,19 @@ def postgres() -> Iterator[Server]:
     with server() as made:
         make_template(made)
         yield made
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
+    with ExitStack() as stack:
+        made: Ledger
+        match request.param:
+            case "memory":
+                made = MemoryLedger()
+            case "sqlite":
+                made = await open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+            case _:
+                server: Server = request.getfixturevalue("postgres")
+                made = await virtual_ledger(stack.enter_context(server.database()))
+        yield made
+        await made.close()

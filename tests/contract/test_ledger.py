@@ -1,10 +1,7 @@
 """What every ledger promises: `alertd.ports.Ledger`, sentence by sentence."""
 
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +13,6 @@ from alertd.core.occurrence import Cause
 from alertd.core.standing import NOTHING_SAID, Action, ActionKind
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
 from alertd.ports import KEEP_REPORTS, Changes, Ledger, NodeReport
-from alertd.store import open_ledger
-from alertd.store.memory import MemoryLedger
 from tests.contract.samples import (
     DAY,
     HOUR,
@@ -38,23 +33,6 @@ from tests.contract.samples import (
     sent,
     take,
 )
-from tests.postgres import Server, virtual_ledger
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    with ExitStack() as stack:
-        made: Ledger
-        match request.param:
-            case "memory":
-                made = MemoryLedger()
-            case "sqlite":
-                made = await open_ledger(f"sqlite:///{tmp_path}/ledger.db")
-            case _:
-                server: Server = request.getfixturevalue("postgres")
-                made = await virtual_ledger(stack.enter_context(server.database()))
-        yield made
-        await made.close()
 
 
 async def owed_by_key(ledger: Ledger, milestone: str = "iraq/phase-2") -> dict[str, Owed]:

@@ -34,6 +34,10 @@ CONFIGS = (
     "route: {receiver: a, group_by: [...],"
     " routes: [{receiver: b, matchers: [a=b], continue: true, group_by: []}]}\n"
     "fallback_receiver: b\noperator: a\n",
+    "receivers: [{name: a, timezone: Europe/Berlin, quiet: {from: '22:00', to: '07:00', days: [sunday],"
+    " except: ['cause=\"overdue\"']}}]\n"
+    "route: {receiver: a, digest: {every: [monday, thursday], at: '08:00', timezone: UTC, ahead: 7d,"
+    " even_if_empty: true}, routes: [{digest: {every: month}}]}\n",
     "smtp: {host: h, port: 25, starttls: true, tls: false, insecure_auth: true, from: a@b, username: u,"
     " password_file: p,"
     " ca_file: c, client_cert_file: d, client_key_file: k, timeout: 30s}\n",
@@ -66,6 +70,11 @@ WRONG_CONFIGS = (
     "route: {receiver: console, matchers: [a=b]}\n",
     "route: {group_by: [timeline]}\n",
     "receivers: [{notifiers: []}]\n",
+    "receivers: [{name: a, quiet: {from: '22:00'}}]\n",
+    "receivers: [{name: a, quiet: {except: ['a=b']}}]\n",
+    "route: {receiver: console, digest: {at: '08:00'}}\n",
+    "route: {receiver: console, digest: {every: weekly}}\n",
+    "route: {receiver: console, digest: {every: []}}\n",
     "policies: {default: {at: '9:00'}}\n",
     "policies: {default: {contested: never}}\n",
     "route: {receiver: console, group_by: [..., timeline]}\n",

@@ -50,14 +50,14 @@ SCENARIOS = (
         done="`kill -9` at random moments in a loop; one node, SQLite",
         run=kills.kill_sqlite,
         size=Size(rounds=50, milestones=600),
-        smoke=Size(rounds=4, milestones=60),
+        smoke=Size(rounds=2, milestones=40),
     ),
     Scenario(
         name="kill-postgres",
         done="the same; two nodes, PostgreSQL, either of them or both at once",
         run=kills.kill_postgres,
         size=Size(rounds=50, milestones=600),
-        smoke=Size(rounds=4, milestones=60),
+        smoke=Size(rounds=2, milestones=40),
         missing=postgres.missing,
     ),
     Scenario(
@@ -67,6 +67,13 @@ SCENARIOS = (
         size=Size(rounds=6, milestones=150),
         smoke=Size(rounds=1, milestones=24),
         missing=postgres.missing,
+    ),
+    Scenario(
+        name="stopped",
+        done="SIGSTOP while a receiver has yet to answer, until it is too late for it, then SIGCONT; SQLite",
+        run=kills.stopped,
+        size=Size(rounds=4, milestones=80),
+        smoke=Size(rounds=1, milestones=12),
     ),
     Scenario(
         name="postgres-killed",
@@ -138,8 +145,18 @@ SCENARIOS = (
 )
 
 
+ALL_RECEIVERS = Scenario(
+    name="receivers",
+    done="all receivers that misbehave, at the same time; one node",
+    run=receivers.together,
+    size=Size(rounds=1, milestones=4),
+    smoke=Size(rounds=1, milestones=3, fails_s=1.0),
+)
+"""Stands for all scenarios of one receiver in the short run; it is no row of the table."""
+
+
 def named(name: str) -> Scenario:
-    for one in SCENARIOS:
+    for one in (*SCENARIOS, ALL_RECEIVERS):
         if one.name == name:
             return one
     raise SystemExit(f"no scenario {name!r}; there are: {', '.join(one.name for one in SCENARIOS)}")

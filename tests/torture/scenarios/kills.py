@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import signal
 
-from tests.torture.arena import HOLDS_S, LEASE_S, NOTHING_COMES_S, Arena, Size
+from tests.torture import promised
+from tests.torture.arena import HOLDS_S, LEASE_S, LONG_LEASE_S, NOTHING_COMES_S, Arena, Size
 from tests.torture.faults import Fault, Kind
+from tests.torture.http_sink import Mode
 from tests.torture.nodes import Node
 from tests.torture.postgres import Postgres
 from tests.torture.receipts import Receipt, now_s
 
 TAKEN_S = LEASE_S + 40.0
-"""A lease has run out, and a breaker that the last stall may have opened has probed, by then."""
+"""A lease has run out by then, and has a breaker that a busy machine may have opened, probed."""
+
+STOPPED_S = 5.0
+"""Longer than a receiver has to answer, and than a pulse may be late."""
+
+AT_ONCE = 6
+"""Requests that hang when the node is stopped: as many failures would pause their channel, and one more."""
 
 ROUND_S = 1.4
 """About how long a node takes to start, to work a little, and to be killed."""
@@ -76,6 +84,45 @@ async def _stalled(arena: Arena) -> None:
     if taken:
         refused = await arena.bell.happens(10.0, lambda: len(node.events("delivery.fenced")) > fenced)
         arena.demand(refused, f"the stale lease of {caught.id} was not refused")
+
+
+async def stopped(arena: Arena, size: Size) -> None:
+    """SIGSTOP while a receiver has yet to answer, until every time-out has gone by; then SIGCONT. SQLite."""
+    arena.lease_s = LONG_LEASE_S
+    arena.configure({"desk": arena.hook("desk")})
+    per = size.milestones // size.rounds
+    for number in range(size.rounds):
+        begin = promised.soon(4 + number * (STOPPED_S + 15))
+        arena.promise(per, span_s=1.0, begin=begin, name=f"t{number}x")
+    node = arena.node("a")
+    await node.ready()
+    for _ in range(size.rounds):
+        arena.http.modes["desk"] = Mode.HANGS
+        caught = await arena.trapped("read", AT_ONCE, TAKEN_S)
+        if caught is None:
+            break
+        pauses = len(node.events("channel.paused"))
+        node.signal(signal.SIGSTOP)
+        arena.count("stops")
+        await arena.passes(STOPPED_S)
+        arena.http.modes.clear()
+        stood = len(node.events("node.stood_still"))
+        retried = len(node.events("delivery.retried"))
+        node.signal(signal.SIGCONT)
+        seen = await arena.bell.happens(
+            TAKEN_S,
+            lambda stood=stood, retried=retried: (  # type: ignore[misc]
+                len(node.events("node.stood_still")) > stood
+                and len(node.events("delivery.retried")) >= retried + AT_ONCE
+            ),
+        )
+        arena.demand(seen, "its time-outs did not go off, or it has not seen that it was stopped")
+        arena.demand(
+            len(node.events("channel.paused")) == pauses,
+            "a receiver was blamed for what a stopped node missed",
+        )
+    await arena.finish()
+    arena.demand(bool(arena.counted.get("stops")), "nothing was stopped")
 
 
 def _came_again(arena: Arena, caught: Receipt) -> bool:

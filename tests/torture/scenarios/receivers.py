@@ -11,6 +11,7 @@ from tests.torture.arena import FALLBACK, LONG_LEASE_S, Arena, Size
 from tests.torture.http_sink import Mode
 
 BAD, FAIR = "bad", "fair"
+WELL = frozenset({Mode.ACCEPTS, Mode.CLOSES})
 PAUSES_S = 240.0
 """After this its retries and the pauses of its breaker are over."""
 
@@ -63,6 +64,58 @@ async def _misbehaves(arena: Arena, size: Size, *modes: Mode, fallback: str = ""
     await arena.finish(PAUSES_S)
     arena.demand(peak < MAX_RESIDENT_KB, f"its memory grew to {peak} KiB")
     arena.fair(FAIR)
+
+
+async def together(arena: Arena, size: Size) -> None:
+    """All of these at the same time, and one node: what each of them does, without a node for each."""
+    arena.lease_s = LONG_LEASE_S
+    names = arena.folder / "names"
+    resolve(names, "again")
+    modes = {mode.name.lower().replace("_", "-"): mode for mode in Mode if mode not in WELL}
+    mails = {name: f"{{type: email, to: [{name}@example.org]}}" for name in ("greylists", "refuses", "drops")}
+    arena.configure(
+        {
+            **{name: arena.hook(name) for name in (*modes, FAIR)},
+            BAD: arena.hook(BAD, f"http://bad.example:{arena.http.port}"),
+            **mails,
+        },
+        fallback=arena.hook(FALLBACK),
+    )
+    arena.promise(size.milestones, span_s=size.fails_s)
+    arena.http.modes.update(modes)
+    arena.smtp.rcpt_to = {
+        "greylists@example.org": "451 4.7.1 greylisted, come back later",
+        "refuses@example.org": "550 5.1.1 no such user",
+    }
+    arena.smtp.drop = "data"
+    node = arena.node("a", TORTURE_NAMES=str(names))
+    await node.ready()
+    failing = {*modes, *mails, BAD}
+    all_failed = await arena.bell.happens(PAUSES_S, lambda: failing <= _failed(arena))
+    arena.demand(all_failed, f"{sorted(failing - _failed(arena))} never failed: not put to the test")
+    arena.count("ways to fail", len(failing))
+    peak = resident_kb(node.pid)
+    arena.http.modes.clear()
+    # The one that redirects and the one that refuses never mend their ways: their fallback gets everything.
+    arena.http.modes["redirects"] = Mode.REDIRECTS
+    del arena.smtp.rcpt_to["greylists@example.org"]
+    arena.smtp.drop = ""
+    resolve(names, "127.0.0.1")
+    await arena.finish(PAUSES_S)
+    arena.demand(peak < MAX_RESIDENT_KB, f"its memory grew to {peak} KiB")
+    receipts = arena.receipts.read()
+    arena.demand(not [one for one in receipts if one.receiver == "elsewhere"], "a redirect was followed")
+    for name in ("redirects", "refuses"):
+        _took_over(arena, name)
+
+
+def _failed(arena: Arena) -> set[str]:
+    """Receivers that did not take something; a status of 200 with a body that is too long is taken."""
+    at_the_sink = {one.receiver for one in arena.receipts.read() if not one.accepted}
+    ended = [*arena.events("delivery.retried"), *arena.events("delivery.died")]
+    took = {name for name, _ in arena.receipts.accepted}
+    by_its_log = {str(event["channel"]).partition("/")[0] for event in ended}
+    return at_the_sink | by_its_log | (took & {"huge"})
 
 
 def _took_over(arena: Arena, failed: str) -> None:
