@@ -15,14 +15,15 @@ from alertd.core.outcome import Rejected, Retry, Sent
 from alertd.definitions.config_file import read_config
 from alertd.notify.clean import fit
 from alertd.notify.payload import body_of, payload_of
-from alertd.notify.template_syntax import MAX_LOOPS, VARIABLES
+from alertd.notify.template_syntax import MAX_LOOPS, MAX_PARTS, VARIABLES
 from alertd.notify.template_trial import ODD, trials, try_out
 from alertd.notify.template_values import MAX_SOURCE, TemplateFailed, TemplateRefused
 from alertd.notify.text import render_text
 from alertd.notify.webhook import WebhookNotifier, WebhookOptions
 from alertd.notify.webhook_body import values_of
-from alertd.notify.webhook_template import FILTERS, MAX_RESULT, compiled
+from alertd.notify.webhook_template import FILTERS, MAX_RESULT, MAX_STEPS, compiled
 from alertd.testing import SAMPLES, Answer, HttpSink, Received, notifier_env, sample_message
+from tests.docs_pages import first_column, section, tables
 
 HOOK = {"url": "https://a.example/"}
 
@@ -253,6 +254,23 @@ def test_every_filter_is_tried_here() -> None:
     assert FILTERS.keys() == {
         "default", "dictsort", "first", "join", "last", "length", "lower", "truncate", "upper",
     }  # fmt: skip
+
+
+def test_the_reference_names_every_filter_and_limit() -> None:
+    page = section("webhook.md", "Templates")
+    limits = next(table for table in tables(page) if table.head[0] == "limit")
+
+    assert {one.partition("(")[0] for one in first_column(page, "filter")} | {
+        "last",
+        "upper",
+    } == FILTERS.keys()
+    assert {row[0]: row[1] for row in limits.rows} == {
+        "characters of a template": f"{MAX_SOURCE:,}",
+        "loops within each other": f"{MAX_LOOPS}",
+        "steps of all loops together": f"{MAX_STEPS:,}",
+        "texts that are joined by `~`": f"{MAX_PARTS}",
+        "characters of the result": f"{MAX_RESULT:,}",
+    }
 
 
 # -- tried out before it is used
