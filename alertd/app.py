@@ -9,6 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -20,15 +21,18 @@ from alertd.core.milestone import Milestone
 from alertd.core.outcome import Outcome
 from alertd.core.relative import resolve
 from alertd.core.standing import Action, ActionKind
-from alertd.errors import DefinitionsError, SchemaTooNew, UnknownMilestone, UnknownReceiver
+from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew, UnknownMilestone, UnknownReceiver
 from alertd.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from alertd.core.audit import Audit
+    from alertd.daemon import Daemon
     from alertd.notify.http import HttpClient
     from alertd.ports import Clock, Ledger, Notifier
+    from alertd.telemetry import Log
+    from alertd.web.serving import Serving
 
 EX_CONFIG = 78
 """The configuration is wrong (sysexits.h): starting again would not help."""
@@ -223,6 +227,17 @@ async def run(settings: Settings) -> int:
         log.critical(Event.LEDGER_OUTGROWN, reason=str(error))
         return EX_CONFIG
 
+    try:
+        serving = await _serving(settings, log, clock, book, lambda: daemon)
+    except LedgerError:
+        await book.close()
+        raise
+
+    def build(config: Config) -> dict[str, Notifier]:
+        if serving is not None:
+            serving.use(config)
+        return notifiers(config, settings.config, http, clock, _stdout())
+
     async def beat(config: Config, audit: Audit) -> str:
         if config.heartbeat is None:
             return ""
@@ -230,24 +245,27 @@ async def run(settings: Settings) -> int:
             http, clock, secret_files(settings.config, os.environ), config.heartbeat, audit
         )
 
-    daemon = Daemon(
-        World(
-            ledger=book,
-            clock=clock,
-            log=log,
-            load=loader(settings.config),
-            signature=lambda: signature(settings.config),
-            build=lambda config: notifiers(config, settings.config, http, clock, _stdout()),
-            node=node_name(),
-            is_gone=is_gone,
-            asleep=asleep,
-            lead_for=EMBEDDED_LEAD_FOR if settings.database_url().startswith("sqlite") else LEAD_FOR,
-            systemd=Systemd.from_environment(),
-            beat=beat,
-        )
+    world = World(
+        ledger=book,
+        clock=clock,
+        log=log,
+        load=loader(settings.config),
+        signature=lambda: signature(settings.config),
+        build=build,
+        node=node_name(),
+        is_gone=is_gone,
+        asleep=asleep,
+        lead_for=EMBEDDED_LEAD_FOR if settings.database_url().startswith("sqlite") else LEAD_FOR,
+        systemd=Systemd.from_environment(),
+        beat=beat,
     )
+    if serving is not None:
+        world = replace(world, standing=serving.standing, ending=serving.close)
+    daemon = Daemon(world)
     try:
         await daemon.start()
+        if serving is not None:
+            await serving.open()
         await daemon.run()
     except DefinitionsError as error:
         for problem in error.problems:
@@ -255,5 +273,46 @@ async def run(settings: Settings) -> int:
         await book.close()
         return EX_CONFIG
     finally:
+        if serving is not None:
+            await serving.close()
+            await serving.site.ledger.close()
         await http.aclose()
     return EX_CONFIG if daemon.outgrown else 0
+
+
+async def _serving(
+    settings: Settings, log: Log, clock: Clock, book: Ledger, daemon: Callable[[], Daemon]
+) -> Serving | None:
+    """The web side, with a connection to the ledger of its own; None: it is to listen nowhere."""
+    address = settings.address
+    if address is None:
+        return None
+    from alertd.identity import node_name
+    from alertd.notify.secret import file_paths
+    from alertd.web.keys import Keys
+    from alertd.web.secret import SiteSecret
+    from alertd.web.serving import Serving
+    from alertd.web.site import Site
+
+    find = file_paths(settings.config, os.environ)
+    embedded = embedded_file(settings.database_url())
+    secret = SiteSecret(lambda: site.web, find, embedded.parent if embedded else None)
+    site = Site(
+        # One in memory is another one for each connection.
+        ledger=book if settings.database_url() == "sqlite://" else await ledger(settings),
+        clock=clock,
+        log=log,
+        node=node_name(),
+        started_at=clock.now(),
+        definitions=lambda: daemon().definitions,
+        vitals=lambda: daemon().vitals,
+        find=find,
+        keys=Keys(secret),
+    )
+    return Serving(address, site)
+
+
+def embedded_file(url: str) -> Path | None:
+    """Where an embedded ledger lies; None for another one."""
+    path = url.removeprefix("sqlite:///")
+    return Path(path) if path != url and path else None

@@ -75,6 +75,7 @@ class Daemon:
             world.log,
             on_landed=self._alarm.ring,
             stood_still=self._pulse.stood_still_since,
+            meter=world.meter,
         )
         self._files = Files(world.load, world.signature)
         self._patience = Patience(world.clock, world.log)
@@ -136,6 +137,7 @@ class Daemon:
     async def _end(self) -> None:
         self._world.systemd.stopping()
         self._alarm.stop()
+        await self._world.ending()
         unsettled = await self._flights.drain(self._world.drain_s)
         self._pulse.stop()
         await self._watch.close()
@@ -143,6 +145,11 @@ class Daemon:
             await self._herald.retire()
         await self._world.ledger.close()
         self._world.log.info(Event.DAEMON_STOPPED, node=self._world.node, unsettled=unsettled)
+
+    @property
+    def definitions(self) -> Definitions | None:
+        """Those in force; None before :meth:`start`. Those that were refused since are not among them."""
+        return self._planner.definitions
 
     @property
     def vitals(self) -> Vitals:
@@ -195,14 +202,16 @@ class Daemon:
         Raises:
             LedgerError: the ledger cannot be used; to be called again.
         """
-        world = self._world
-        world.systemd.reloading(world.clock.monotonic())
+        world, began_s = self._world, self._world.clock.monotonic()
+        world.systemd.reloading(began_s)
+        accepted = False
         try:
             definitions = self._files.read()
             if definitions.config is None:
                 await self._refuse(tuple(str(problem) for problem in definitions.problems))
                 return False
             await self._adopt(definitions, definitions.config)
+            accepted = True
         except LedgerError:
             raise
         except Exception as error:  # a bug that some file brings to light must not end what runs
@@ -210,6 +219,7 @@ class Daemon:
             await self._refuse((f"the files could not be read: {type(error).__name__}: {error}",))
             return False
         finally:
+            world.meter.reloaded(accepted=accepted, took_s=world.clock.monotonic() - began_s)
             world.systemd.ready(self._said)
         return True
 
@@ -317,7 +327,9 @@ class Daemon:
         )
 
     def _standing(self) -> list[Finding]:
-        found = [vanished(self._herald.kept)] if self._herald.kept else []
+        found = [*self._world.standing()]
+        if self._herald.kept:
+            found.append(vanished(self._herald.kept))
         return [*found, differs(self._clock.ahead)] if self._clock.differs else found
 
     def _ready_dispatcher(self) -> Dispatcher:

@@ -24,6 +24,7 @@ from alertd.dispatch import Dispatcher
 from alertd.errors import LedgerError
 from alertd.gates import Gates
 from alertd.journal import log_settlement
+from alertd.meter import Meter
 from alertd.ports import LEASE_FOR, Changes, Clock, Ledger, Notifier, Settlement
 from alertd.telemetry import Event, Log
 
@@ -66,12 +67,15 @@ class Flights:
         log: Log,
         on_landed: Callable[[], None],
         stood_still: Callable[[float], bool] = lambda _since_s: False,
+        *,
+        meter: Meter | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._log = log
         self._on_landed = on_landed
         self._stood_still = stood_still
+        self._meter = meter or Meter()
         self._tasks: dict[asyncio.Task[None], Lease] = {}
         self._leases: dict[str, Lease] = {}
         self._landed: list[Settlement] = []
@@ -169,6 +173,7 @@ class Flights:
             for settlement in batch:
                 fenced = settlement.lease.delivery.id in stale
                 log_settlement(self._log, settlement, fenced=fenced)
+                self._meter.settled(settlement, fenced=fenced)
         while self._retired and not self._tasks:
             await _close(self._retired.pop())
 

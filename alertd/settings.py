@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from alertd.errors import SettingsError
+
+OFF = "off"
+"""``ALERTD_LISTEN`` of a daemon that listens nowhere."""
 
 LogFormat = Literal["auto", "console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -28,9 +32,21 @@ class Settings(BaseSettings):
     database: str = Field(
         default="", description="sqlite:///... or postgresql://... ; empty: a file in the state directory"
     )
-    listen: str = Field(default="127.0.0.1:8480", description="address of the web server")
+    listen: str = Field(default="127.0.0.1:8480", description="address of the web server, or off")
     log_format: LogFormat = Field(default="auto", description="auto: console on a terminal, else json")
     log_level: LogLevel = Field(default="info", description="the least severe log event that is written")
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address(cls, text: str) -> str:
+        if text != OFF:
+            parse_address(text)
+        return text
+
+    @property
+    def address(self) -> Address | None:
+        """Where to listen; None: nowhere."""
+        return None if self.listen == OFF else parse_address(self.listen)
 
     def database_url(self) -> str:
         """The ledger's URL; by default SQLite in ``$STATE_DIRECTORY``, else in ``$XDG_STATE_HOME/alertd``.
@@ -42,6 +58,28 @@ class Settings(BaseSettings):
             return self.database
         state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
         return f"sqlite:///{(Path(state) if state else _state_home() / 'alertd') / 'alertd.sqlite3'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen: a name or an address, "" for all of this machine's; port 0 is any that is free."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """``127.0.0.1:8480``, ``[::1]:8480``, ``localhost:8480`` or ``:8480``. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or (":" in host and not is_bracketed) or not (port.isascii() and port.isdecimal()):
+        raise ValueError("write host:port, such as 127.0.0.1:8480 or [::1]:8480, or off")
+    if int(port) > 65_535:
+        raise ValueError("a port is at most 65535")
+    return Address(host=host[1:-1] if is_bracketed else host, port=int(port))
 
 
 def _state_home() -> Path:

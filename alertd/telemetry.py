@@ -58,6 +58,13 @@ class Event(StrEnum):
     LEDGER_FAILED = "ledger.failed"
     LEDGER_RECOVERED = "ledger.recovered"
     LEDGER_OUTGROWN = "ledger.outgrown"
+    LISTENER_OPENED = "listener.opened"
+    LISTENER_CLOSED = "listener.closed"
+    LISTENER_FAILED = "listener.failed"
+    LOGIN_PASSED = "login.passed"
+    LOGIN_REFUSED = "login.refused"
+    CREDENTIALS_REFUSED = "credentials.refused"
+    REQUEST_FAILED = "request.failed"
     LIBRARY_LOGGED = "library.logged"
 
 

@@ -71,6 +71,7 @@ class Watch:
             config, world.clock.now(), planned_at=planned_at, shut=shut, standing=standing
         )
         self._audited_s = world.clock.monotonic()
+        world.meter.audited(self._audit)
         for finding in self.findings:
             if finding not in before:
                 world.log.error(Event.AUDIT_FAILED, finding=finding)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from alertd.core.audit import Audit
+from alertd.core.audit import Audit, Finding
 from alertd.core.config import Config, Definitions
 from alertd.lead import LEAD_FOR
+from alertd.meter import Meter
 from alertd.ports import Clock, Ledger, Notifier
 from alertd.systemd import Systemd
 from alertd.telemetry import Log
 
 FILES_EVERY_S = 2.0
+
+
+async def nothing_to_end() -> None:
+    """What ends beside the daemon when nothing does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,9 @@ class World:
         lead_for: how long a leader that says nothing more is waited for.
         is_gone: whether another node is known to be dead.
         asleep: seconds that the machine has slept since it was booted.
+        meter: counts what happens.
+        standing: what was found elsewhere and stands, for the self-audit.
+        ending: ends what runs beside the daemon, before the ledger is closed.
         beat: tells the dead man's switch how an audit ended; returns why it did not work, or "".
     """
 
@@ -45,4 +53,7 @@ class World:
     lead_for: timedelta = LEAD_FOR
     is_gone: Callable[[str], bool] = lambda _node: False
     asleep: Callable[[], float] = lambda: 0.0
+    meter: Meter = field(default_factory=Meter)
+    standing: Callable[[], Sequence[Finding]] = tuple
+    ending: Callable[[], Awaitable[None]] = nothing_to_end
     beat: Callable[[Config, Audit], Awaitable[str]] | None = None

@@ -80,6 +80,7 @@ class Desk:
             "LANG": "C.UTF-8",
             "TERM": "dumb",
             "COLUMNS": "80",
+            "ALERTD_LISTEN": "off",
         }
 
     def run(self, step: Step) -> str:

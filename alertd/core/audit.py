@@ -45,9 +45,10 @@ class Fault(StrEnum):
     UNTOLD = "untold"
     VANISHED = "vanished"
     DIFFERS = "differs"
+    UNHEARD = "unheard"
 
 
-LASTING = frozenset({Fault.VANISHED, Fault.DIFFERS})
+LASTING = frozenset({Fault.VANISHED, Fault.DIFFERS, Fault.UNHEARD})
 """What no restart mends: somebody has to see to it."""
 
 

@@ -303,6 +303,7 @@ async def an_arena(seed: str, within: Path | None = None) -> AsyncIterator[Arena
     smtp = mail_sink(receipts)
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(folder), "USER": "torture", "ALERTD_LOG_FORMAT": "json",
+        "ALERTD_LISTEN": "off",
     }  # fmt: skip
     http = HttpSink(receipts)
     try:

@@ -1,0 +1,50 @@
+"""Makes the application: the routes, and the layers that a request passes before it comes to one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.routing import BaseRoute, Route
+
+from alertd.web.access import scope_of
+from alertd.web.errors import HANDLERS
+from alertd.web.failures import Failures
+from alertd.web.gate import Gate
+from alertd.web.headers import Headers
+from alertd.web.hosts import Hosts
+from alertd.web.routes import routes
+from alertd.web.site import Site
+
+MAX_BODY = 64 * 1024
+"""Bytes of a request's body: forms and small JSON, no uploads."""
+
+
+def make_app(site: Site, more: Iterable[BaseRoute] = ()) -> Starlette:
+    """The application.
+
+    Args:
+        more: further routes, for tests.
+
+    Raises:
+        TypeError: a route does not say who may use it.
+    """
+    every = [*routes(), *more]
+    for route in every:
+        if not isinstance(route, Route) or scope_of(route.endpoint) is None:
+            raise TypeError(f"{route}: its endpoint does not say who may use it; see alertd.web.access.needs")
+    app = Starlette(
+        routes=every,
+        middleware=[
+            Middleware(Headers, site=site),
+            Middleware(Failures, site=site),
+            Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY),
+            Middleware(Hosts, site=site),
+            Middleware(Gate, site=site),
+        ],
+        exception_handlers=HANDLERS,
+    )
+    app.state.site = site
+    return app
