@@ -111,6 +111,7 @@ class HttpClient:
         content: bytes,
         headers: Mapping[str, str],
         *,
+        method: str = "POST",
         timeout_s: float = TIMEOUT_S,
         hidden: Iterable[str] = (),
         tls: Tls = SYSTEM,
@@ -121,6 +122,7 @@ class HttpClient:
         Args:
             url: absolute, http or https; its user and password are sent as a header unless one is given.
             headers: no names or values with line breaks.
+            method: ``PUT`` for what is to be found under its own address.
             timeout_s: for all of it, in seconds.
             hidden: secrets in the request that an answer may echo; the URL's own are hidden anyway.
             tls: what to trust and what to show.
@@ -143,7 +145,7 @@ class HttpClient:
         token = _progress.set(progress)
         try:
             async with self._pools.client(tls, self.egress.network, proxy) as client:
-                request = partial(client.build_request, "POST", place, content=content, headers=given)
+                request = partial(client.build_request, method, place, content=content, headers=given)
                 return await _exchange(
                     client, request, progress, url=url, proxy=proxy, timeout_s=timeout_s, hidden=concealed
                 )
