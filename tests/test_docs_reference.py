@@ -54,6 +54,8 @@ CONFIG_HEADINGS = {
     "notifier": "A notifier",
     "smtp": "The mail relay",
     "network": "The network",
+    "web": "The web server",
+    "auth": "Who may come in",
 }
 FORMS = (
     "IPv4-compatible", "IPv4-mapped", "IPv4-translated", "NAT64", "NAT64 of a network of its own", "Teredo",

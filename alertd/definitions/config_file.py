@@ -25,6 +25,7 @@ from alertd.definitions.receivers import CONSOLE, Options, console_receiver, rec
 from alertd.definitions.routes import quiet_of, root_route
 from alertd.definitions.smtp import smtp
 from alertd.definitions.terms import link, span, zone
+from alertd.definitions.web import web
 from alertd.definitions.yaml import decode, read_yaml
 
 NAME = "alertd.yaml"
@@ -101,6 +102,8 @@ def _config(reader: Reader, values: Mapping[str, Node], inherited: Inherited, op
         read["smtp"] = smtp(reader, values["smtp"])
     if "network" in values:
         read["network"] = network(reader, values["network"])
+    if "web" in values:
+        read["web"] = web(reader, values["web"])
     read["heartbeat"] = _heartbeat(reader, values)
     if "receivers" in values:
         known = receivers(reader, values["receivers"], options, inherited.zone)

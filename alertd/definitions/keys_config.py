@@ -6,6 +6,7 @@ from alertd.core.digest import DAY_NAMES
 from alertd.core.interval import MONTHS, WEEKDAYS
 from alertd.core.network import Reach
 from alertd.core.policy import Contested, Roll
+from alertd.core.web import SCOPES, MetricsFor
 from alertd.definitions.keys import (
     DURATION,
     FLAG,
@@ -27,6 +28,8 @@ from alertd.definitions.keys import (
 MAX_RUNGS = 50
 MAX_NOTIFIERS = 50
 MAX_ALLOWED = 100
+MAX_HOSTS = 100
+MAX_PROXIES = 100
 _RUNGS = listed(DURATION, most=MAX_RUNGS)
 _RANGES = listed(text(NAME), most=100)
 _NAMES = listed(text(NAME), most=100)
@@ -269,6 +272,55 @@ NETWORK = Shape(
     rules={"if": {"required": ["allow"]}, "then": {"properties": {"policy": {"const": "public"}}}},
 )
 
+AUTH = Shape(
+    name="auth",
+    words="auth",
+    keys={
+        "tokens_file": Key(about="the file that `alertd token new` writes to", schema=text(PATH)),
+        "users_file": Key(about="the file that `alertd user new` writes to", schema=text(PATH)),
+        "proxy_header": Key(
+            about="in which a proxy of web.proxies says who has logged in, such as X-Remote-User",
+            schema=text(NAME),
+        ),
+        "proxy_scope": Key(
+            about="what those whom it names may do; the default is act", schema=one_of(*SCOPES)
+        ),
+        "anonymous": Key(
+            about="what those may do who show nothing; the default is nothing", schema=one_of(*SCOPES)
+        ),
+    },
+    rules={"minProperties": 1, "dependentRequired": {"proxy_scope": ["proxy_header"]}},
+)
+
+WEB = Shape(
+    name="web",
+    words="web",
+    keys={
+        "external_url": Key(about="how people reach it: what links in messages begin with", schema=LINK),
+        "auth": Key(
+            about="how people show who they are; none: everybody may do everything",
+            schema=either(one_of("none"), is_a("auth")),
+        ),
+        "hosts": Key(
+            about="more names that it answers to, beside this machine's and external_url's",
+            schema=listed(text(NAME), most=MAX_HOSTS),
+        ),
+        "proxies": Key(
+            about="addresses and networks of the proxies before it, whose X-Forwarded-For is believed",
+            schema=listed(text(NAME), most=MAX_PROXIES),
+        ),
+        "secret_file": Key(
+            about="a secret, the same on all nodes, that sessions and links are signed with",
+            schema=text(PATH),
+        ),
+        "metrics": Key(
+            about="who may read /metrics: those who may read (the default), or all",
+            schema=one_of(*MetricsFor),
+        ),
+        "metrics_per_milestone": Key(about="whether /metrics has a line for each deadline", schema=FLAG),
+    },
+)
+
 CONFIG = Shape(
     name="config",
     words="alertd.yaml",
@@ -305,6 +357,7 @@ CONFIG = Shape(
             "public only public ones",
             schema=either(one_of(*Reach), is_a("network")),
         ),
+        "web": Key(about="the web server: how it is reached, and by whom", schema=is_a("web")),
     },
 )
 
@@ -323,4 +376,5 @@ ROOT_ROUTE = Shape(
 CONFIG_SHAPES = (
     CONFIG, POLICY, CALENDAR, NAMED_INTERVAL, TIME_INTERVAL, TIME_RANGE,
     ROOT_ROUTE, ROUTE, DIGEST, RECEIVER, QUIET, NOTIFIER, SMTP, NETWORK,
+    WEB, AUTH,
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """The secret from which all keys are derived: the file that ``web.secret_file`` names, or one of our own.
 
-Ours lies beside an embedded ledger and is made when it is first needed. Where the ledger is shared and no file
-is named, the secret is one of this process: its sessions and links end with it, and no other node knows them.
+Ours lies beside an embedded ledger, and is made when it is first needed. Where the ledger is shared and no
+file is named, the secret is one of this process: its sessions and links end with it, and are no other node's.
 """
 
 from __future__ import annotations
