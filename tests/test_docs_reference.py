@@ -13,7 +13,6 @@ from typer.core import TyperGroup
 
 from alertd import app as application
 from alertd.cli import app
-from alertd.cli.show_history import KINDS
 from alertd.core.deadline import deadline_phrase, parse_deadline, window_of
 from alertd.core.duration import parse_duration
 from alertd.core.ledger import DeliveryState, OwedState
@@ -26,6 +25,7 @@ from alertd.core.network import row_of
 from alertd.core.occurrence import Cause, occurrences
 from alertd.core.policy import Policy
 from alertd.core.standing import ActionKind
+from alertd.core.telling import KINDS
 from alertd.definitions.keys import RESERVED_LABELS, Shape
 from alertd.definitions.keys_config import CONFIG_SHAPES
 from alertd.definitions.keys_timeline import CLAIM, MILESTONE, SOURCE, TIMELINE

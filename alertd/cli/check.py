@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alertd.cli.options import ConfigOption, Format, FormatOption
-from alertd.cli.paper import say, utc_or_none, write_rows, write_value
+from alertd.cli.paper import say, write_rows, write_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,6 +123,7 @@ def _facts(
     definitions: Definitions, milestones: Mapping[str, Milestone], warnings: list[str], now: datetime
 ) -> dict[str, object]:
     from alertd.cli.upcoming import next_planned
+    from alertd.core.facts import utc_or_none
 
     config = definitions.config
     coming = (

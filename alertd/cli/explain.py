@@ -11,7 +11,7 @@ from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOptio
 from alertd.cli.paper import show, warn, write_rows, write_value
 
 if TYPE_CHECKING:
-    from alertd.cli.reasons import Done
+    from alertd.core.explanation import Done
     from alertd.settings import Settings
 
 
@@ -41,9 +41,9 @@ def explain(
     Needs no daemon and no database. For a recurring milestone, ID@2026-09-30 is one instance and ID the next.
     """
     from alertd import app
-    from alertd.cli import reasons
     from alertd.cli.loading import find_milestone, has_ledger, settings_of, usable_definitions
     from alertd.cli.moments import read_moment
+    from alertd.core import explanation
     from alertd.core.recurrence import series_of
     from alertd.errors import UnknownMilestone
 
@@ -52,22 +52,22 @@ def explain(
     known = app.milestones(definitions)
     name = find_milestone(series_of(milestone), known)
     moment = read_moment(at, "--at", zone=known[name].zone, now=app.now(), at=known[name].policy.at)
-    one, others = reasons.instance_of(known[name], milestone, moment)
+    one, others = explanation.instance_of(known[name], milestone, moment)
     done = None
     if one is not None and (ledger or (ledger is None and has_ledger(settings))):
         done = _done(settings, one.id, must=ledger is True)
     if done is not None and done.dates:
         resolved = app.milestones(definitions, done.dates)[name]
-        one, others = reasons.instance_of(resolved, milestone, moment)
+        one, others = explanation.instance_of(resolved, milestone, moment)
     if one is None:
         raise UnknownMilestone(f"{milestone}: the series has no such instance")
-    found = reasons.explained(one, definitions, settled, moment, done)
+    found = explanation.explained(one, definitions, settled, moment, done)
     if form is Format.TEXT:
         from alertd.cli.show_explain import explanation_page
 
         show(explanation_page(found, settled, others))
         return
-    from alertd.cli.facts_explain import explanation_facts
+    from alertd.core.facts import explanation_facts
 
     facts = explanation_facts(found, others)
     if form is Format.JSON:
@@ -90,7 +90,7 @@ def _done(settings: Settings, milestone: str, *, must: bool) -> Done | None:
 
 async def _read(settings: Settings, milestone: str) -> Done:
     from alertd.cli.loading import open_ledger
-    from alertd.cli.reasons import Done
+    from alertd.core.explanation import Done
 
     async with open_ledger(settings) as book:
         record = await book.record(milestone)

@@ -46,7 +46,7 @@ def history(
 
         show(history_page(found, zones, name))
         return
-    from alertd.cli.facts_history import delivery_facts, entry_facts
+    from alertd.core.facts import delivery_facts, entry_facts
 
     write_rows((delivery_facts(*one) if isinstance(one, tuple) else entry_facts(one) for one in found), form)
 

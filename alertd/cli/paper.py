@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -65,12 +64,3 @@ def write_value(value: Facts | list[Facts]) -> None:
 def warn(text: str) -> None:
     """One line on stderr that stops nothing."""
     typer.echo(f"alertd: {text}", err=True)
-
-
-def utc_text(at: datetime) -> str:
-    """``2026-09-23T06:00:00Z``; a fraction of a second only where there is one."""
-    return at.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
-
-
-def utc_or_none(at: datetime | None) -> str | None:
-    return None if at is None else utc_text(at)

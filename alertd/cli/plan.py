@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alertd.cli.options import ConfigOption, Format
-from alertd.cli.paper import show, utc_text, write_rows
+from alertd.cli.paper import show, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,12 +89,14 @@ def _write(
     begin: datetime,
     end: datetime,
 ) -> None:
+    from alertd.core.facts import planned_facts
+
     match form:
         case PlanFormat.JSON:
-            write_rows((facts_of(one) for one in planned), Format.JSON)
+            write_rows((planned_facts(one) for one in planned), Format.JSON)
         case PlanFormat.JSONL:
             for one in planned:
-                typer.echo(json.dumps(facts_of(one), ensure_ascii=False))
+                typer.echo(json.dumps(planned_facts(one), ensure_ascii=False))
         case PlanFormat.ICS:
             from alertd import app
             from alertd.cli.plan_ics import calendar_of
@@ -106,26 +108,6 @@ def _write(
 
             after = () if planned else next_planned(milestones, config.route, end)
             show(plan_table(planned, milestones, begin, end, after))
-
-
-def facts_of(planned: Planned) -> dict[str, object]:
-    """A line of the contract in design section 10; ``due``, and why, only where it is deferred."""
-    one = planned.occurrence
-    facts: dict[str, object] = {
-        "at": utc_text(planned.at),
-        "milestone": one.milestone,
-        "cause": one.cause.value,
-        "offset": one.offset,
-        "deadline": one.stated.claims[0].deadline.edtf,
-        "sources": list(one.stated.source_ids),
-        "receiver": planned.receiver,
-        "key": planned.key,
-    }
-    if planned.muted_by:
-        facts |= {"due": utc_text(one.at)}
-        kind, _, name = planned.muted_by.partition(": ")
-        facts |= {"digest": name} if kind == "digest" else {"muted_by": planned.muted_by}
-    return facts
 
 
 def _range(since: str, until: str, timezone: str, now: datetime) -> tuple[datetime, datetime]:

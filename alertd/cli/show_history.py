@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -14,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from alertd.cli.history import when
-from alertd.cli.show_plan import day_heading, when_words
 from alertd.core.ledger import Attempt, Delivery, DeliveryState, HistoryEntry, Owed
-from alertd.core.wording import count, instant_text
+from alertd.core.telling import KINDS, day_heading, entry_lines, state_words, when_words
+from alertd.core.wording import count
 
 if TYPE_CHECKING:
     from alertd.cli.history import Happening
@@ -29,10 +28,6 @@ STATE_STYLE = {
     DeliveryState.SUPERSEDED: "dim",
     DeliveryState.SUPPRESSED: "dim",
 }
-KINDS = {
-    "loaded": "loaded", "moved": "moved", "withdrawn": "withdrawn", "returned": "back again",
-    "ack": "acknowledged", "snooze": "snoozed", "done": "done", "cancel": "cancelled", "reopen": "reopened",
-}  # fmt: skip
 MOST_MEMBERS = 5
 
 
@@ -57,15 +52,8 @@ def history_page(found: Sequence[Happening], zones: Mapping[str, ZoneInfo], mile
 
 def _entry(entry: HistoryEntry, zone: ZoneInfo | None) -> tuple[Text, Text]:
     what = Text(entry.milestone)
-    facts = dict(entry.facts)
-    if "from" in facts and "to" in facts:
-        what.append(f"\nfrom {facts.pop('from')} to {facts.pop('to')}")
-    if "until" in facts and zone is not None:
-        facts["until"] = instant_text(datetime.fromisoformat(facts["until"]), zone)
-    for name, value in facts.items():
-        what.append(f"\n{name.replace('_', ' ')}: {value}")
-    if entry.by:
-        what.append(f"\nby {entry.by}" + (f": {entry.why}" if entry.why else ""))
+    for line in entry_lines(entry, zone):
+        what.append("\n" + line)
     return Text(KINDS.get(entry.kind, entry.kind), "magenta" if entry.kind == "moved" else "cyan"), what
 
 
@@ -86,13 +74,6 @@ def _delivery(delivery: Delivery, attempts: Sequence[Attempt], members: Sequence
         for try_ in attempts:
             what.append(f"\n{_attempt(try_)}", "dim")
     return Text(state_words(delivery), STATE_STYLE[delivery.state]), what
-
-
-def state_words(delivery: Delivery) -> str:
-    """``retrying`` for what is ready and was tried already; else the state."""
-    if delivery.state is DeliveryState.READY:
-        return "retrying" if delivery.attempts else "waiting"
-    return delivery.state.value
 
 
 def _attempt(attempt: Attempt) -> str:

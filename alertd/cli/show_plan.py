@@ -6,23 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
-from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from alertd.core.claims import accounts_of
-from alertd.core.deadline import deadline_phrase
 from alertd.core.instant import to_wall
-from alertd.core.milestone import Milestone, StatedWindow
+from alertd.core.milestone import Milestone
 from alertd.core.occurrence import Cause
 from alertd.core.plan import Planned
 from alertd.core.recurrence import series_of
-from alertd.core.wording import MONTHS, count, instant_text, listing, offset_words
-
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+from alertd.core.telling import day_heading, held_back, stated_words, when_words
+from alertd.core.wording import count, instant_text, offset_words
 
 CAUSE_STYLE = {
     Cause.OPENS: "cyan",
@@ -71,43 +67,6 @@ def plan_table(
         blocks.append(Padding(_table(list(members), min(max(width, 8), 18)), (0, 0, 1, 2)))
     blocks.append(_footer(planned, rows, begin, end, after))
     return Group(*blocks)
-
-
-def day_heading(day: date) -> str:
-    """``Wednesday, 23 September 2026``."""
-    return f"{WEEKDAYS[day.weekday()]}, {day.day} {MONTHS[day.month - 1]} {day.year}"
-
-
-def when_words(offset: str) -> str:
-    """The offset as short as a column needs it: ``7 days before``, ``on the day``, ``window opens``."""
-    if offset == "opens":
-        return "opens"
-    return offset_words(offset).removesuffix(" the deadline")
-
-
-def stated_words(stated: StatedWindow) -> str:
-    """The deadline as it was given, and whose word it is: ``by September 2026 – the minister``."""
-    claim = stated.claims[0]
-    who = listing([source.brief for source in accounts_of(stated)])
-    return deadline_phrase(claim.deadline, claim.reading) + (f" – {who}" if who else "")
-
-
-def held_back(planned: Planned) -> str:
-    """Why a reminder is later than it is due."""
-    due = to_wall(planned.occurrence.at, planned.occurrence.stated.window.zone)
-    day = f"{WEEKDAYS[due.weekday()][:3]} {due.day} {MONTHS[due.month - 1][:3]}"
-    kind, _, name = planned.muted_by.partition(": ")
-    if kind == "digest":
-        return f"due {day} {due:%H:%M}, waits for the digest {name}"
-    by = f"quiet hours, {name}" if kind == "quiet" else name.replace("not in ", "not ")
-    return f"due {day} {due:%H:%M}, held back by {by}"
-
-
-def local_text(at: datetime, zone: ZoneInfo) -> str:
-    """``2026-10-01 00:00 +03:00``."""
-    local = at.astimezone(zone)
-    offset = f"{local:%z}"
-    return f"{local:%Y-%m-%d %H:%M} {offset[:3]}:{offset[3:5]}"
 
 
 def _rows(planned: Sequence[Planned], by_id: dict[str, Milestone]) -> Iterator[_Row]:

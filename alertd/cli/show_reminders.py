@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
@@ -12,24 +11,26 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from alertd.cli.reasons import Done, Explanation
-from alertd.cli.show_history import state_words
-from alertd.cli.show_plan import CAUSE_STYLE, held_back, local_text, stated_words, when_words
+from alertd.cli.show_plan import CAUSE_STYLE
 from alertd.core.config import Config
-from alertd.core.ledger import DeliveryState, Owed, OwedState
-from alertd.core.occurrence import Cause
+from alertd.core.explanation import Explanation
+from alertd.core.ledger import DeliveryState
 from alertd.core.plan import Planned
-from alertd.core.route import Match, Quiet
-from alertd.core.wording import count, listing, span_text
+from alertd.core.telling import (
+    Course,
+    fate_of,
+    held_back,
+    labels_told,
+    local_text,
+    routes_told,
+    state_words,
+    stated_words,
+    when_words,
+)
+from alertd.core.wording import count, listing
 
-CAUSE_WORDS = {
-    Cause.OPENS: "as the window opens",
-    Cause.APPROACHING: "before the deadline",
-    Cause.DUE: "on the day",
-    Cause.OVERDUE: "after the deadline",
-}
 MOST_ROWS = 40
-LATE_FROM = timedelta(hours=1)
+COURSE_STYLE = {Course.SENT: "green", Course.WAITING: "yellow", Course.DROPPED: "dim"}
 
 
 def reminder_tables(found: Explanation) -> Iterator[RenderableType]:
@@ -70,83 +71,18 @@ def _table(rows: Sequence[Planned], found: Explanation, zone: ZoneInfo, coming: 
 
 
 def _fate(row: Planned, found: Explanation) -> Text:
-    """What became of a reminder, or what will."""
-    if found.done is not None and (owed := found.done.owed.get(row.key)):
-        return _owed_fate(owed, found.done)
-    if row.key in found.overtaken:
-        return Text("overtaken by a later one", "dim")
-    return Text("")
-
-
-def _owed_fate(owed: Owed, done: Done) -> Text:
-    if owed.told_at is not None:
-        late = owed.told_at - owed.at
-        return Text(f"sent {span_text(late)} late" if late >= LATE_FROM else "sent", "green")
-    if owed.state is OwedState.PENDING:
-        return Text(owed.reason, "yellow")
-    if owed.state is OwedState.BOUND:
-        carriers = [
-            one for one, _, _ in done.deliveries if one.receiver == owed.receiver and owed.key in one.members
-        ]
-        return Text(", ".join(dict.fromkeys(state_words(one) for one in carriers)), "yellow")
-    return Text(owed.state.value + (f": {owed.reason}" if owed.reason else ""), "dim")
+    fate = fate_of(row, found)
+    return Text(fate.text, COURSE_STYLE[fate.course])
 
 
 def route_lines(found: Explanation, config: Config) -> Iterator[RenderableType]:
-    by_route: dict[tuple[str, str], list[Planned]] = {}
-    for one in found.reminders:
-        by_route.setdefault((one.receiver, one.match.path), []).append(one)
-    for planned in by_route.values():
-        yield _route(planned[0].match, _taken(planned, found.reminders), config)
+    for told in routes_told(found, config):
+        text = Text.assemble((told.receiver, "bold"), f" {told.text}")
+        for line in told.more:
+            text.append(f"\n  {line}")
+        yield text
     if found.reminders:
-        labels = ", ".join(f'{name}="{value}"' for name, value in found.milestone.labels.items())
-        yield Text(
-            f"Its labels: {labels or 'none'}; and timeline, milestone, cause, contested and offset.", "dim"
-        )
-
-
-def _taken(planned: Sequence[Planned], every: Sequence[Planned]) -> str:
-    """Which reminders a route takes: by cause where it takes all of one, else each by its offset."""
-    mine, all_of = {_slot(one) for one in planned}, {_slot(one) for one in every}
-    if mine == all_of:
-        return "all reminders"
-    causes = [cause for cause in CAUSE_WORDS if any(slot[0] is cause for slot in mine)]
-    if mine == {slot for slot in all_of if slot[0] in causes}:
-        return f"the reminders {listing([CAUSE_WORDS[cause] for cause in causes])}"
-    return listing(list(dict.fromkeys(when_words(one.occurrence.offset) for one in planned)))
-
-
-def _slot(planned: Planned) -> tuple[Cause, str, str]:
-    one = planned.occurrence
-    return (one.cause, one.offset, one.stated.window.id)
-
-
-def _route(match: Match, taken: str, config: Config) -> Text:
-    why = "takes what no other route has taken"
-    if match.matchers:
-        why = f"takes {listing([str(matcher) for matcher in match.matchers])}"
-    specs = [spec.name for spec in config.receivers[match.receiver].notifiers]
-    text = Text.assemble((match.receiver, "bold"), f" gets {taken}: {match.path} {why}.")
-    text.append(f"\n  By {listing(specs)}" if specs else "\n  It has no notifier: nothing is sent")
-    text.append(f", {_together(match)}.")
-    for words, named in (("Held back during", match.mute), ("Sent only during", match.active)):
-        if named:
-            text.append(f"\n  {words} {listing([one.name for one in named])}.")
-    return text.append(_quiet(config.receivers[match.receiver].quiet))
-
-
-def _together(match: Match) -> str:
-    if match.digest is not None:
-        return f"in its digest, {match.digest.name}"
-    grouped = "every label" if match.group_by == ("...",) else listing(match.group_by)
-    return f"in one message for each {grouped}" if grouped else "all in one message"
-
-
-def _quiet(quiet: Quiet | None) -> str:
-    if quiet is None:
-        return ""
-    exempt = listing([str(matcher) for matcher in quiet.exempt])
-    return f"\n  Quiet hours {quiet.hours.name}" + (f", but not for {exempt}." if exempt else ".")
+        yield Text(labels_told(found), "dim")
 
 
 def delivery_lines(found: Explanation) -> Iterator[RenderableType]:

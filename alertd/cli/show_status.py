@@ -13,8 +13,8 @@ from rich.text import Text
 
 from alertd import __version__
 from alertd.cli.health import GONE_AFTER, NEXT, Health
-from alertd.cli.show_history import state_words
 from alertd.core.ledger import Attempt, Delivery, Owed
+from alertd.core.telling import state_words
 from alertd.core.wording import instant_text, listing, offset_words, sentence, span_text
 from alertd.ports import NodeReport
 

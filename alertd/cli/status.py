@@ -9,7 +9,7 @@ import typer
 
 from alertd.cli.loading import finished
 from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOption
-from alertd.cli.paper import show, utc_text, write_rows, write_value
+from alertd.cli.paper import show, write_rows, write_value
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -72,7 +72,7 @@ async def health_of(book: Ledger, now: datetime) -> Health:
 
 def _facts(health: Health) -> dict[str, object]:
     from alertd import __version__
-    from alertd.cli.facts_history import delivery_facts
+    from alertd.core.facts import delivery_facts, utc_text
 
     return {
         "ok": not health.wrong,

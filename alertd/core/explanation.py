@@ -1,4 +1,4 @@
-"""Everything that ``alertd explain`` says of one milestone, gathered as values: no I/O, no clock."""
+"""Everything that there is to say of one milestone and its reminders, gathered as values."""
 
 from __future__ import annotations
 
