@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from alertd import __version__
 from alertd.alarm import LOOK_AGAIN_S, Alarm
-from alertd.core.audit import Finding, differs, vanished
+from alertd.core.audit import Finding, differs, unreached, vanished
 from alertd.core.config import Config, Definitions
 from alertd.dispatch import Dispatcher
 from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew
@@ -323,14 +323,18 @@ class Daemon:
             self._planner.done,
             planned_at=self._planner.planned_at,
             shut=shut,
-            standing=self._standing(),
+            standing=self._standing(config),
         )
 
-    def _standing(self) -> list[Finding]:
+    def _standing(self, config: Config) -> list[Finding]:
         found = [*self._world.standing()]
         if self._herald.kept:
             found.append(vanished(self._herald.kept))
-        return [*found, differs(self._clock.ahead)] if self._clock.differs else found
+        if self._clock.differs:
+            found.append(differs(self._clock.ahead))
+        if deaf := unreached(config, self._flights.paused):
+            found.append(deaf)
+        return found
 
     def _ready_dispatcher(self) -> Dispatcher:
         if self._dispatcher is None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from alertd.core.config import Config
 from alertd.core.delivery import delivery_id
 from alertd.core.ledger import Delivery
 from alertd.core.milestone import Milestone
@@ -19,7 +20,7 @@ from alertd.core.occurrence import occurrences
 from alertd.core.plan import expand, receivers_of
 from alertd.core.route import Route
 from alertd.core.stop import is_stopped
-from alertd.core.wording import span_text
+from alertd.core.wording import listing, span_text
 
 DECIDED_WITHIN = timedelta(minutes=5)
 TAKEN_WITHIN = timedelta(minutes=10)
@@ -46,9 +47,10 @@ class Fault(StrEnum):
     VANISHED = "vanished"
     DIFFERS = "differs"
     UNHEARD = "unheard"
+    UNREACHED = "unreached"
 
 
-LASTING = frozenset({Fault.VANISHED, Fault.DIFFERS, Fault.UNHEARD})
+LASTING = frozenset({Fault.VANISHED, Fault.DIFFERS, Fault.UNHEARD, Fault.UNREACHED})
 """What no restart mends: somebody has to see to it."""
 
 
@@ -148,6 +150,24 @@ def differs(ahead: timedelta) -> Finding:
     where = "ahead of" if ahead > timedelta() else "behind"
     detail = f"this node's clock is {span_text(abs(ahead))} {where} the ledger's"
     return Finding(fault=Fault.DIFFERS, detail=detail)
+
+
+def unreached(config: Config, paused: Iterable[str]) -> Finding | None:
+    """Nobody would hear of a receiver that does not answer: the operator's own is one of them.
+
+    Args:
+        paused: the channels that do not answer at the moment.
+    """
+    operator = config.receivers.get(config.operator)
+    hears = {
+        f"{one.name}/{spec.name}"
+        for one in ([operator] if operator else config.receivers.values())
+        for spec in one.notifiers
+    }
+    if not hears or not hears <= set(paused):
+        return None
+    who = f"the operator, by {listing(sorted(hears))}" if operator else "anybody"
+    return Finding(fault=Fault.UNREACHED, detail=f"there is no way to tell {who}")
 
 
 def expected(milestones: Iterable[Milestone], route: Route, now: datetime) -> Mapping[str, str]:

@@ -10,12 +10,14 @@ from alertd.core.audit import (
     LASTING,
     Audit,
     Fault,
+    Finding,
     Waiting,
     audit,
     dead_slot,
     differs,
     expected,
     notices_of,
+    unreached,
     vanished,
 )
 from alertd.core.delivery import delivery_id
@@ -23,10 +25,18 @@ from alertd.core.ledger import Delivery, Notice
 from alertd.core.plan import plan
 from alertd.core.route import Route
 from tests.core.builders import contested, utc
+from tests.scene import a_config
 
 NOW = utc("2026-09-22T12:00")
 LEASE = timedelta(minutes=5)
 ROUTE = Route(receiver="desk", path="route")
+DEAF = "unreached: there is no way to tell"
+FOR_PEOPLE = [
+    vanished(["t"]),
+    differs(timedelta(hours=1)),
+    Finding(fault=Fault.UNHEARD, detail="the address is in use"),
+    Finding(fault=Fault.UNREACHED, detail="there is no way to tell anybody"),
+]
 
 
 def looked(waiting: Waiting = Waiting(), **found: object) -> Audit:  # noqa: B008  frozen
@@ -111,7 +121,7 @@ def test_all_faults_have_a_finding() -> None:
         planned_at=ago,
         missing=["x"],
         untold=["y"],
-        standing=[vanished(["t"]), differs(timedelta(hours=1))],
+        standing=FOR_PEOPLE,
     )
 
     assert {finding.fault for finding in result.findings} == set(Fault)
@@ -119,12 +129,24 @@ def test_all_faults_have_a_finding() -> None:
 
 def test_what_no_restart_mends_is_found_and_leaves_the_daemon_sound() -> None:
     """The watchdog restarts for what a restart may mend; the rest is for people, and found all the same."""
-    for_people = looked(standing=[vanished(["t"]), differs(timedelta(hours=1))])
+    for_people = looked(standing=FOR_PEOPLE)
     both = looked(standing=[vanished(["t"])], untold=["y"])
 
     assert {finding.fault for finding in for_people.findings} == LASTING
     assert (for_people.passed, for_people.is_sound) == (False, True)
     assert (both.passed, both.is_sound) == (False, False)
+
+
+def test_a_receiver_that_does_not_answer_is_a_finding_when_nobody_hears_of_it() -> None:
+    """The operator hears of the others; of the operator's own only the audit can tell. Without
+    an operator it can tell when no channel is left."""
+    with_operator = a_config("desk", "ops", operator="ops")
+    nobody = a_config("desk", "leads")
+
+    assert unreached(with_operator, ["desk/hook"]) is None
+    assert str(unreached(with_operator, ["ops/hook"])) == f"{DEAF} the operator, by ops/hook"
+    assert unreached(nobody, ["desk/hook"]) is None
+    assert str(unreached(nobody, ["leads/hook", "desk/hook"])) == f"{DEAF} anybody"
 
 
 def test_expected_is_the_plan_of_a_day() -> None:
