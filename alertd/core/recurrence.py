@@ -41,7 +41,8 @@ def parse_recurrence(text: str, first: Deadline) -> Recurrence:
 
     Raises:
         RecurrenceError: not a rule, one that can have several instances on one date, or a first
-            deadline that is coarser than a day: an instance is named by its date.
+            deadline that is coarser than a day (an instance is named by its date) or none of the rule's own
+            dates: RFC 5545, 3.8.5.3, leaves open what that means, and there would be no reminder of it.
     """
     rule = text.removeprefix("RRULE:").strip()
     if len(rule) > 500:
@@ -57,14 +58,28 @@ def parse_recurrence(text: str, first: Deadline) -> Recurrence:
     if parts.get("FREQ") not in _ALLOWED_FREQ:
         raise RecurrenceError(text, "FREQ must be one of " + ", ".join(_ALLOWED_FREQ))
     _refuse_parts(text, parts)
-    wall = _wall(first)
-    if wall is None:
-        raise RecurrenceError(text, "a recurring deadline must be a day or a local date-time", "2026-09-30")
+    wall = wall_of(text, first)
     try:
-        _rule(rule, wall)
+        begins = _rule(rule, wall).after(wall, inc=True)
     except (ValueError, TypeError, OverflowError) as error:
         raise RecurrenceError(text, str(error)) from error
+    if begins != wall:
+        reason = f"its first deadline, {wall.date()}, is none of its dates"
+        advice = f"the first of them is {begins.date()}: write that, or another rule" if begins else ""
+        raise RecurrenceError(text, reason, advice)
     return Recurrence(rule=rule)
+
+
+def wall_of(text: str, deadline: Deadline) -> datetime:
+    """The local date, at midnight, or date-time of a deadline that recurs by the rule ``text``.
+
+    Raises:
+        RecurrenceError: it is coarser than a day, or has an offset of its own.
+    """
+    wall = _wall(deadline)
+    if wall is None:
+        raise RecurrenceError(text, "a recurring deadline must be a day or a local date-time", "2026-09-30")
+    return wall
 
 
 def _refuse_parts(text: str, parts: Mapping[str, str]) -> None:

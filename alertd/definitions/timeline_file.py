@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from alertd.core.config import Problem, Timeline
 from alertd.core.milestone import Claim, Milestone, RelativeClaim
 from alertd.core.policy import Policy
-from alertd.core.recurrence import Recurrence, parse_recurrence
+from alertd.core.recurrence import Recurrence, parse_recurrence, wall_of
 from alertd.definitions.claims import After, Claims, sources
 from alertd.definitions.config_file import Inherited
 from alertd.definitions.keys import DESCRIPTION, TITLE
@@ -211,7 +211,7 @@ class _TimelineFile:
                     return None
             elif claim is not None and recurrence is not None:
                 try:
-                    parse_recurrence(recurrence.rule, claim.deadline)
+                    wall_of(recurrence.rule, claim.deadline)
                 except RecurrenceError as error:
                     reader.refuse(where, f"{claim.deadline.text!r}: {error.reason}")
         return recurrence
