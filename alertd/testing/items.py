@@ -52,6 +52,7 @@ VENDOR = Source(
     published="2023-06-10",
     url="https://wiki.debian.org/LTS",
 )
+LEASE = Source(id="lease", who="the lease, paragraph 9", publisher="contract", published="2021-02-15")
 AUDITORS = Source(id="auditors", who="the auditors", publisher="letter", published="2026-03-02")
 
 _PHASE_2 = Milestone(
@@ -145,6 +146,22 @@ def opens() -> Scene:
     )
     following = _owed(milestone, Cause.APPROACHING, "-1d", at=datetime(2026, 11, 29, 9, tzinfo=UTC))
     return _scene(_record(milestone), _owed(milestone, Cause.OPENS, "opens", at=NOW), following)
+
+
+def due() -> Scene:
+    """The last day on which it is in time."""
+    milestone = Milestone(
+        id="contracts/office-notice",
+        timeline="contracts",
+        timeline_title="Contracts that renew by themselves",
+        title="Notice for the office in Istanbul reaches the landlord",
+        zone=ZoneInfo("Europe/Istanbul"),
+        policy=Policy(),
+        labels={"team": "facilities"},
+        claims=(Claim(deadline=parse_deadline("2026-11-24"), sources=(LEASE,)),),
+    )
+    following = _owed(milestone, Cause.OVERDUE, "+1d", at=datetime(2026, 11, 25, 6, tzinfo=UTC))
+    return _scene(_record(milestone), _owed(milestone, Cause.DUE, "0d", at=NOW), following)
 
 
 def done() -> Scene:

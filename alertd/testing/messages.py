@@ -74,6 +74,7 @@ SAMPLES: Mapping[str, Callable[[], Message]] = {
     "contested": lambda: _told("contested", items.contested()),
     "moved": lambda: _told("moved", items.moved()),
     "opens": lambda: _told("opens", items.opens()),
+    "due": lambda: _told("due", items.due()),
     "done": lambda: _told("done", items.done(), fallback_for="leads/email"),
     "many": lambda: _told("many", _many()),
     "digest": _digest,
