@@ -273,12 +273,30 @@ class Ledger(Protocol):
         """What is pending, by ``wake_at``, the earliest first."""
 
     async def deliveries(
-        self, *, milestone: str = "", state: DeliveryState | None = None, limit: int = 100
+        self,
+        *,
+        delivery: str = "",
+        milestone: str = "",
+        state: DeliveryState | None = None,
+        receiver: str = "",
+        text: str = "",
+        before: tuple[datetime, str] | None = None,
+        limit: int = 100,
     ) -> Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]:
-        """Deliveries with their attempts and members, the newest first."""
+        """Deliveries with their attempts and members, the newest first.
+
+        Args:
+            delivery: this one alone, by its id.
+            text: what its id, its channel, its reason or the id of a milestone that it carries must contain;
+                upper and lower case are the same, in ASCII at least.
+            before: the ``bound_at`` and the id of a delivery: those that come after it in this order.
+        """
 
     async def history(self, milestone: str = "", limit: int = 100) -> Sequence[HistoryEntry]:
         """Entries of one milestone or of all, the newest first."""
+
+    async def moves(self, milestones: Sequence[str]) -> Mapping[str, HistoryEntry]:
+        """The last entry ``moved`` of each of the milestones that has one, by full id."""
 
     async def counts(self) -> Mapping[str, int]:
         """How many rows: ``milestones``, ``owed.<state>`` and ``deliveries.<state>``."""

@@ -209,7 +209,12 @@ def _seen_again(this: Pass, milestone: Milestone, file: str, record: Record, owe
         # A policy that picks other windows of the same claims moves nothing: nobody said anything new.
         if _claimed(milestone) != _claimed(record.milestone):
             this.report.moved.append(milestone.id)
-            facts = {"from": _phrases(record.values), "to": _phrases(values)}
+            facts = {
+                "from": _phrases(record.values),
+                "to": _phrases(values),
+                "from_windows": "; ".join(record.window_ids),
+                "to_windows": "; ".join(after.window_ids),
+            }
             history.append(HistoryEntry(milestone=milestone.id, at=this.now, kind="moved", facts=facts))
             news = moved_news(record, after, owed, this.config, this.now)
     told = frozenset(one.receiver for one in news.owed)

@@ -100,6 +100,8 @@ async def test_whoever_was_told_is_told_once_from_what_to_what(ledger: Ledger) -
     assert (await ledger.history(M))[0].facts == {
         "from": "by 30 September 2026",
         "to": "by 31 October 2026",
+        "from_windows": "2026-09-30/2026-10-01",
+        "to_windows": "2026-10-31/2026-11-01",
     }
 
 

@@ -279,13 +279,29 @@ class MemoryLedger:
         return sorted(pending, key=lambda one: (one.wake_at, one.key))[:limit]
 
     async def deliveries(
-        self, *, milestone: str = "", state: DeliveryState | None = None, limit: int = 100
+        self,
+        *,
+        delivery: str = "",
+        milestone: str = "",
+        state: DeliveryState | None = None,
+        receiver: str = "",
+        text: str = "",
+        before: tuple[datetime, str] | None = None,
+        limit: int = 100,
     ) -> Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]:
         found = []
         for one in sorted(self._deliveries.values(), key=lambda one: (one.bound_at, one.id), reverse=True):
             members = [self._owed[key] for key in one.members]
-            of_milestone = not milestone or any(owed.milestone == milestone for owed in members)
-            if of_milestone and (state is None or one.state is state):
+            texts = (one.id, one.channel, one.reason, *(owed.milestone for owed in members))
+            is_wanted = (
+                (not delivery or one.id == delivery)
+                and (not milestone or any(owed.milestone == milestone for owed in members))
+                and (state is None or one.state is state)
+                and (not receiver or one.receiver == receiver)
+                and any(text.lower() in part.lower() for part in texts)
+                and (before is None or (one.bound_at, one.id) < before)
+            )
+            if is_wanted:
                 tries = [self._attempts[key] for key in sorted(self._attempts) if key[0] == one.id]
                 found.append((one, tries, members))
         return found[:limit]
@@ -293,6 +309,10 @@ class MemoryLedger:
     async def history(self, milestone: str = "", limit: int = 100) -> Sequence[HistoryEntry]:
         of = [one for one in self._history.values() if not milestone or one.milestone == milestone]
         return sorted(of, key=lambda one: one.at)[::-1][:limit]
+
+    async def moves(self, milestones: Sequence[str]) -> Mapping[str, HistoryEntry]:
+        moved = [one for one in self._history.values() if one.kind == "moved" and one.milestone in milestones]
+        return {one.milestone: one for one in sorted(moved, key=lambda one: one.at)}
 
     async def counts(self) -> Mapping[str, int]:
         owed = Counter(one.state for one in self._owed.values())

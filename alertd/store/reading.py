@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, select
 
 from alertd.core.digest import NextDigest
 from alertd.core.ledger import Attempt, Delivery, DeliveryState, HistoryEntry, Owed, OwedState, Record
@@ -124,15 +124,44 @@ def windows(connection: Connection, receiver: str, before: datetime) -> list[tup
     )
 
 
-def deliveries(
-    connection: Connection, milestone: str, state: DeliveryState | None, limit: int
-) -> list[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]:
-    wanted: list[ColumnElement[bool]] = []
+def wanted(
+    *,
+    delivery: str,
+    milestone: str,
+    state: DeliveryState | None,
+    receiver: str,
+    text: str,
+    before: tuple[datetime, str] | None,
+) -> list[ColumnElement[bool]]:
+    """What :meth:`alertd.ports.Ledger.deliveries` is asked for, as conditions that must all hold."""
+    carrying = select(_member.c.delivery).join(_owed, _owed.c.key == _member.c.key)
+    found: list[ColumnElement[bool]] = []
+    if delivery:
+        found.append(_delivery.c.id == delivery)
     if state is not None:
-        wanted.append(_delivery.c.state == state.value)
+        found.append(_delivery.c.state == state.value)
     if milestone:
-        carrying = select(_member.c.delivery).join(_owed, _owed.c.key == _member.c.key)
-        wanted.append(_delivery.c.id.in_(carrying.where(_owed.c.milestone == milestone)))
+        found.append(_delivery.c.id.in_(carrying.where(_owed.c.milestone == milestone)))
+    if receiver:
+        found.append(_delivery.c.receiver == receiver)
+    if text:
+        # One by one from the newest on, so that a page is full long before all that was ever sent is read.
+        about = carrying.where(_member.c.delivery == _delivery.c.id, _has(_owed.c.milestone, text))
+        own = (_delivery.c.id, _delivery.c.channel, _delivery.c.reason)
+        found.append(or_(*(_has(column, text) for column in own), about.exists()))
+    if before is not None:
+        at, name = rows.micros(before[0]), before[1]
+        found.append(or_(_delivery.c.bound_at < at, and_(_delivery.c.bound_at == at, _delivery.c.id < name)))
+    return found
+
+
+def _has(column: Column[str], text: str) -> ColumnElement[bool]:
+    return func.lower(column).contains(text.lower(), autoescape=True)
+
+
+def deliveries(
+    connection: Connection, wanted: Sequence[ColumnElement[bool]], limit: int
+) -> list[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]:
     newest = (
         select(_delivery)
         .where(*wanted)
@@ -175,6 +204,21 @@ def history(connection: Connection, milestone: str, limit: int) -> list[HistoryE
     if milestone:
         statement = statement.where(_history.c.milestone == milestone)
     return [rows.entry_of(row) for row in connection.execute(statement)]
+
+
+def moves(connection: Connection, milestones: Sequence[str]) -> dict[str, HistoryEntry]:
+    number = func.row_number().over(
+        partition_by=_history.c.milestone, order_by=(_history.c.at.desc(), _history.c.seq.desc())
+    )
+    found: dict[str, HistoryEntry] = {}
+    for some in chunks(sorted(set(milestones))):
+        of = select(_history, number.label("number")).where(
+            _history.c.milestone.in_(some), _history.c.kind == "moved"
+        )
+        last = of.subquery()
+        for row in connection.execute(select(last).where(last.c.number == 1)):
+            found[row.milestone] = rows.entry_of(row)
+    return found
 
 
 def counts(connection: Connection) -> Mapping[str, int]:

@@ -158,12 +158,26 @@ class SqlLedger:
         return await self._read(partial(reading.coming, limit=limit))
 
     async def deliveries(
-        self, *, milestone: str = "", state: DeliveryState | None = None, limit: int = 100
+        self,
+        *,
+        delivery: str = "",
+        milestone: str = "",
+        state: DeliveryState | None = None,
+        receiver: str = "",
+        text: str = "",
+        before: tuple[datetime, str] | None = None,
+        limit: int = 100,
     ) -> Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]:
-        return await self._read(partial(reading.deliveries, milestone=milestone, state=state, limit=limit))
+        wanted = reading.wanted(
+            delivery=delivery, milestone=milestone, state=state, receiver=receiver, text=text, before=before
+        )
+        return await self._read(partial(reading.deliveries, wanted=wanted, limit=limit))
 
     async def history(self, milestone: str = "", limit: int = 100) -> Sequence[HistoryEntry]:
         return await self._read(partial(reading.history, milestone=milestone, limit=limit))
+
+    async def moves(self, milestones: Sequence[str]) -> Mapping[str, HistoryEntry]:
+        return await self._read(partial(reading.moves, milestones=milestones))
 
     async def counts(self) -> Mapping[str, int]:
         return await self._read(reading.counts)
