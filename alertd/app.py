@@ -97,7 +97,7 @@ async def act(book: Ledger, config: Config, action: Action) -> Record:
         RefusedAction: it does not fit the milestone's standing.
     """
     from alertd.core.arming import woken
-    from alertd.core.owed_news import done_news
+    from alertd.core.owed_news import done_news, news_of_reopening
 
     record = await book.record(action.milestone)
     if record is None:
@@ -105,6 +105,9 @@ async def act(book: Ledger, config: Config, action: Action) -> Record:
     owed = await book.owed(action.milestone)
     if action.kind is ActionKind.DONE:
         return await book.act(action, done_news(record, owed, config, action.at))
+    if action.kind is ActionKind.REOPEN and record.standing.closed:
+        told = news_of_reopening(record, owed, action.at)
+        return await book.act(action, (*woken(owed, action.at), *told))
     # What waits is looked at anew: a shorter snooze ends the longer one before it.
     return await book.act(action, woken(owed, action.at))
 

@@ -21,7 +21,7 @@ from alertd.core.instant import local_date
 from alertd.core.ledger import HistoryEntry, Owed, OwedState, Record, Value
 from alertd.core.milestone import Milestone, stated_windows
 from alertd.core.occurrence import Cause
-from alertd.core.owed_news import WITHDRAWN, News, moved_news, returned_news
+from alertd.core.owed_news import WITHDRAWN, News, moved_news, reopened_news, returned_news
 from alertd.core.plan import expand
 from alertd.core.recurrence import series_of
 from alertd.core.relative import resolve
@@ -204,6 +204,9 @@ def _seen_again(this: Pass, milestone: Milestone, file: str, record: Record, owe
         history.append(HistoryEntry(milestone=milestone.id, at=this.now, kind="returned"))
     if set(after.window_ids) == set(record.window_ids):
         news = returned_news(after, owed) if record.withdrawn else news
+        if not record.standing.closed:
+            # Somebody may have reopened it while its move was being written down.
+            news = replace(news, owed=(*news.owed, *reopened_news(after, owed, this.now)))
     else:
         after = replace(after, revision=record.revision + 1, changed_at=this.now)
         # A policy that picks other windows of the same claims moves nothing: nobody said anything new.

@@ -381,3 +381,92 @@ async def test_revision_counts_the_values(ledger: Ledger) -> None:
     assert [one.revision for one in records] == [2, 3, 3, 4]
     assert records[-1].changed_at == when("2026-09-25T00:03")
     assert records[-1].loaded_at == when("2026-09-24")
+
+
+# -- closed, and opened again
+
+
+async def test_move_of_what_is_done_is_told_when_it_is_reopened(ledger: Ledger) -> None:
+    """While it is done nobody wants to know; reopening brings the news, from what was known to what is."""
+    scene = await told_of(ledger)
+    await scene.act(ActionKind.DONE, M, done_on="2026-09-24")
+    await scene.change("2026-09-26", a_milestone(M, B))
+    await scene.change("2026-09-28", a_milestone(M, C))
+    await scene.until("2026-09-29")
+    assert await moves(scene) == []
+
+    await scene.act(ActionKind.REOPEN, M)
+    await scene.until("2026-09-30")
+    await scene.reconcile()
+    await scene.until("2026-10-05")
+
+    assert await moves(scene) == [f"29 00:00 {A} > {C}"]
+    assert not scene.log[-1].message.items[0].late
+
+
+async def test_cancelled_and_moved_back_is_no_news_when_it_is_reopened(ledger: Ledger) -> None:
+    """The date is what everybody knows it to be."""
+    scene = await told_of(ledger)
+    await scene.act(ActionKind.CANCEL, M)
+    await scene.change("2026-09-26", a_milestone(M, B))
+    await scene.change("2026-09-28", a_milestone(M, A))
+
+    await scene.act(ActionKind.REOPEN, M)
+    await scene.until("2026-10-02")
+
+    assert await moves(scene) == []
+
+
+async def test_move_that_was_stopped_by_done_is_told_when_that_is_taken_back(ledger: Ledger) -> None:
+    """It waited for the damping time when somebody said done by mistake."""
+    scene = await told_of(ledger)
+    await scene.change("2026-09-26", a_milestone(M, B))
+    await scene.act(ActionKind.DONE, M, done_on="2026-09-26")
+    await scene.until("2026-09-26T02:00")
+
+    await scene.act(ActionKind.REOPEN, M)
+    await scene.until("2026-09-28")
+
+    assert await moves(scene) == [f"26 02:00 {A} > {B}"]
+
+
+async def test_move_after_one_that_done_stopped_is_told_from_what_is_known(ledger: Ledger) -> None:
+    """Nobody has heard of B: the message on reopening says A and C."""
+    scene = await told_of(ledger)
+    await scene.change("2026-09-26", a_milestone(M, B))
+    await scene.act(ActionKind.DONE, M, done_on="2026-09-26")
+    await scene.change("2026-09-27", a_milestone(M, C))
+
+    await scene.act(ActionKind.REOPEN, M)
+    await scene.until("2026-09-28")
+
+    assert await moves(scene) == [f"27 01:00 {A} > {C}"]
+
+
+async def test_retry_that_done_stopped_is_told_when_that_is_taken_back(ledger: Ledger) -> None:
+    """It had been bound and not got through; its delivery was suppressed."""
+    scene = await told_of(ledger)
+    scene.recorder().answers += [Retry(reason="busy", after=HOUR)]
+    await scene.change("2026-09-26", a_milestone(M, B))
+    await scene.until("2026-09-26T01:30")
+    await scene.act(ActionKind.DONE, M, done_on="2026-09-26")
+    await scene.until("2026-09-26T03:00")
+
+    await scene.act(ActionKind.REOPEN, M)
+    await scene.until("2026-09-28")
+
+    assert await moves(scene) == [f"26 03:00 {A} > {B}"]
+
+
+async def test_reopening_what_was_never_told_says_nothing(ledger: Ledger) -> None:
+    """A date years ahead moved while it was cancelled: nobody had heard of it, and nobody does."""
+    scene = Scene(ledger, at="2026-09-24")
+    scene.define(a_milestone(M, "2030-09-30"))
+    await scene.reconcile()
+    await scene.act(ActionKind.CANCEL, M)
+    await scene.change("2026-09-26", a_milestone(M, "2031-09-30"))
+
+    await scene.act(ActionKind.REOPEN, M)
+    await scene.until("2026-10-02")
+
+    assert scene.log == []

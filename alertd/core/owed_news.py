@@ -3,7 +3,8 @@
 Rules that hold here:
 - whoever was told an old date is told the new one, once; whoever may have been told counts as told;
 - what moves back before anybody was told is no news, and several moves are told as one;
-- a milestone that was withdrawn and has returned still owes the news that it owed before.
+- a milestone that was withdrawn and has returned still owes the news that it owed before;
+- what moved while it was done or cancelled is no news until somebody reopens it, and then it is.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ WITHDRAWN = "the milestone was withdrawn"
 """Why what it owed was cancelled; what it owes again when it returns is known by this."""
 
 
+CLOSED = "it moved while it was closed"
+"""Why a move is not told yet; it is known by this when somebody reopens the milestone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
     """What is owed, and keys of what is owed no more, each with the reason."""
@@ -43,7 +48,7 @@ def moved_news(record: Record, after: Record, owed: Sequence[Owed], config: Conf
     called_off = tuple((one.key, "it moved again within the damping time") for one in waiting)
     told = _told(owed)
     near = told or waiting or _within_horizon(record.milestone, after.milestone, now)
-    if record.standing.closed or not near:
+    if not near:
         return News(called_off=called_off)
     made = []
     for receiver, group in _news_receivers(after.milestone, Cause.MOVED, told, config):
@@ -55,7 +60,39 @@ def moved_news(record: Record, after: Record, owed: Sequence[Owed], config: Conf
         slot = (str(after.revision), *_window_ids(before), "to", *_window_ids(after.values))
         move = Move(before=before, after=after.values)
         made.append(_news(Cause.MOVED, after.id, "/".join(slot), receiver, group, at, move))
+    if record.standing.closed:
+        made = [replace(one, state=OwedState.CANCELLED, reason=CLOSED) for one in made]
     return News(owed=tuple(made), called_off=called_off)
+
+
+def reopened_news(record: Record, owed: Sequence[Owed], now: datetime) -> tuple[Owed, ...]:
+    """The moves that were not told because the milestone was closed, and are true now that it is open."""
+    found = []
+    for last in _last_moves(record, owed):
+        if _was_closed(last):
+            at = max(last.at, now)
+            found.append(replace(last, state=OwedState.PENDING, at=at, wake_at=at, reason=""))
+    return tuple(found)
+
+
+def news_of_reopening(record: Record, owed: Sequence[Owed], now: datetime) -> tuple[Owed, ...]:
+    """The same at the moment at which it is reopened, with what was stopped because it had been closed."""
+    stopped = [
+        _news(Cause.MOVED, record.id, f"reopened/{last.key}", last.receiver, last.group, now, last.move)
+        for last in _last_moves(record, owed)
+        if last.state in (OwedState.SUPPRESSED, OwedState.BOUND)
+    ]
+    return (*reopened_news(record, owed, now), *stopped)
+
+
+def _last_moves(record: Record, owed: Sequence[Owed]) -> Iterable[Owed]:
+    """Each receiver's last move, if it was not told of it and it still stands."""
+    for receiver in sorted({one.receiver for one in owed}):
+        last = _last_move(receiver, owed)
+        if last is None or last.move is None or last.told_at is not None:
+            continue
+        if _window_ids(last.move.after) == _window_ids(record.values):
+            yield last
 
 
 def returned_news(record: Record, owed: Sequence[Owed]) -> News:
@@ -108,10 +145,12 @@ def _known_to(
     last = _last_move(receiver, owed)
     if last is None or last.move is None:
         return record.values, None
-    if last.state is OwedState.PENDING or _was_withdrawn(last):
+    if last.state is OwedState.PENDING or _was_withdrawn(last) or _was_closed(last):
         # A move that was withdrawn, and undone when it returned, is over: another one begins anew.
         undone = _window_ids(last.move.before) == _window_ids(record.values)
         return last.move.before, None if undone else last.at
+    if last.state is OwedState.SUPPRESSED and record.standing.closed:
+        return last.move.before, None
     if last.state is OwedState.BOUND and last.told_at is None:
         # It may be on its way: when the date is what it was before, nobody knows what has arrived.
         back = _window_ids(last.move.before) == _window_ids(after.values)
@@ -136,9 +175,13 @@ def _last_move(receiver: str, owed: Iterable[Owed]) -> Owed | None:
 
 def _standing(one: Owed) -> int:
     """Moves within one damping time share their instant: the last is what waits, else what went out."""
-    if _was_withdrawn(one):
+    if _was_withdrawn(one) or _was_closed(one):
         return 1
     return {OwedState.PENDING: 3, OwedState.BOUND: 2}.get(one.state, 0)
+
+
+def _was_closed(one: Owed) -> bool:
+    return one.state is OwedState.CANCELLED and one.reason == CLOSED
 
 
 def _was_withdrawn(one: Owed) -> bool:
