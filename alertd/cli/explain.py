@@ -12,6 +12,7 @@ from alertd.cli.paper import show, warn, write_rows, write_value
 
 if TYPE_CHECKING:
     from alertd.core.explanation import Done
+    from alertd.core.ledger import Record
     from alertd.settings import Settings
 
 
@@ -50,18 +51,28 @@ def explain(
     settings = settings_of(config, database)
     definitions, settled = usable_definitions(settings)
     known = app.milestones(definitions)
-    name = find_milestone(series_of(milestone), known)
-    moment = read_moment(at, "--at", zone=known[name].zone, now=app.now(), at=known[name].policy.at)
-    one, others = explanation.instance_of(known[name], milestone, moment)
+    kept = _kept(settings, definitions.broken) if ledger is not False else {}
+    name = find_milestone(series_of(milestone), {*known, *(series_of(one) for one in kept)})
+    record = None
+    if name in known:
+        moment = read_moment(at, "--at", zone=known[name].zone, now=app.now(), at=known[name].policy.at)
+        one, others = explanation.instance_of(known[name], milestone, moment)
+    else:
+        any_of_it = next(kept[one].milestone for one in kept if series_of(one) == name)
+        moment = read_moment(at, "--at", zone=any_of_it.zone, now=app.now(), at=any_of_it.policy.at)
+        asked = name + milestone[len(series_of(milestone)) :]
+        record, others = explanation.instance_kept(kept, asked, moment)
+        one = record.milestone if record else None
     done = None
     if one is not None and (ledger or (ledger is None and has_ledger(settings))):
         done = _done(settings, one.id, must=ledger is True)
-    if done is not None and done.dates:
+    if done is not None and done.dates and name in known:
         resolved = app.milestones(definitions, done.dates)[name]
         one, others = explanation.instance_of(resolved, milestone, moment)
     if one is None:
         raise UnknownMilestone(f"{milestone}: the series has no such instance")
-    found = explanation.explained(one, definitions, settled, moment, done)
+    kept_from = record.file if record else ""
+    found = explanation.explained(one, definitions, settled, moment, done, kept_from)
     if form is Format.TEXT:
         from alertd.cli.show_explain import explanation_page
 
@@ -74,6 +85,26 @@ def explain(
         write_value(facts)
     else:
         write_rows([facts], form)
+
+
+def _kept(settings: Settings, broken: frozenset[str]) -> dict[str, Record]:
+    """What the ledger has of the milestones whose files cannot be read, by full id."""
+    from alertd.cli.loading import has_ledger
+    from alertd.errors import LedgerError
+
+    if not broken or not has_ledger(settings):
+        return {}
+    try:
+        return finished(_records_of(settings, broken))
+    except LedgerError:
+        return {}  # it is said when it is looked at for what was sent
+
+
+async def _records_of(settings: Settings, broken: frozenset[str]) -> dict[str, Record]:
+    from alertd.cli.loading import open_ledger
+
+    async with open_ledger(settings) as book:
+        return {one.id: one for one in await book.records() if one.file in broken}
 
 
 def _done(settings: Settings, milestone: str, *, must: bool) -> Done | None:

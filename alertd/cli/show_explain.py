@@ -33,6 +33,8 @@ def explanation_page(found: Explanation, config: Config, others: Sequence[str]) 
     """Everything, in the order in which somebody asks."""
     milestone, policy = found.milestone, found.milestone.policy
     head = Text.assemble((milestone.title, "bold"), f"\n{milestone.id}", (f"  {found.file}", "dim"))
+    if found.is_kept:
+        head.append("\nThis file cannot be read now: what is said here is what it said before.", "yellow")
     about = "\n".join(line for line in (milestone.description, milestone.url) if line)
     if about:
         head.append("\n\n" + about)

@@ -10,7 +10,7 @@ from alertd.core.config import Config, Definitions
 from alertd.core.delivery import acknowledged
 from alertd.core.duration import Duration
 from alertd.core.interval import SEARCH_BOUND
-from alertd.core.ledger import Attempt, Delivery, HistoryEntry, Owed
+from alertd.core.ledger import Attempt, Delivery, HistoryEntry, Owed, Record
 from alertd.core.milestone import Milestone, State, operative_windows, state_of
 from alertd.core.occurrence import occurrences
 from alertd.core.plan import Planned, expand, plan, receivers_of
@@ -54,6 +54,7 @@ class Explanation:
         overtaken: keys of those that a mute holds back until a later one has gone out.
         series: ids of the next instances, when a series was asked for and this is the first of them.
         done: None when no ledger was looked at.
+        is_kept: its file cannot be read at the moment; this is what the ledger has of it.
     """
 
     milestone: Milestone
@@ -65,6 +66,7 @@ class Explanation:
     overtaken: frozenset[str] = frozenset()
     series: tuple[str, ...] = ()
     done: Done | None = None
+    is_kept: bool = False
 
     @property
     def done_on(self) -> date | None:
@@ -88,13 +90,19 @@ class Explanation:
         return min(coming, key=lambda one: one.at, default=None)
 
 
-def explained(
-    milestone: Milestone, definitions: Definitions, config: Config, at: datetime, done: Done | None
+def explained(  # noqa: PLR0917  all of them are facts about the milestone
+    milestone: Milestone,
+    definitions: Definitions,
+    config: Config,
+    at: datetime,
+    done: Done | None,
+    kept_from: str = "",
 ) -> Explanation:
     """The explanation of a milestone that does not recur, or of one instance.
 
     Args:
         at: an aware UTC instant.
+        kept_from: its file, when that cannot be read and ``milestone`` is what the ledger has of it.
     """
     ends = [stated.window.ends for stated in operative_windows(milestone)]
     until = min(max([at, *(end for end in ends if end)]), _END) + NAGS_AHEAD
@@ -104,7 +112,7 @@ def explained(
         for occurrence in occurrences(milestone, _BEGINNING, until)
         for planned in receivers_of(milestone, occurrence, config.route)
     ]
-    file = next((one.file for one in definitions.timelines if one.id == milestone.timeline), "")
+    file = kept_from or next((one.file for one in definitions.timelines if one.id == milestone.timeline), "")
     return Explanation(
         milestone=milestone,
         file=file,
@@ -114,6 +122,7 @@ def explained(
         reminders=tuple(reminders),
         overtaken=frozenset(one.key for one in reminders if one.key not in sent),
         done=done,
+        is_kept=bool(kept_from),
     )
 
 
@@ -138,6 +147,22 @@ def instance_of(milestone: Milestone, name: str, at: datetime) -> tuple[Mileston
         if one.id.rpartition("@")[2] >= f"{at:%Y-%m-%d}"
     ]
     return (ahead[0] if ahead else None), tuple(one.id for one in ahead)
+
+
+def instance_kept(
+    kept: Mapping[str, Record], name: str, at: datetime
+) -> tuple[Record | None, tuple[str, ...]]:
+    """The same among records that the ledger keeps, which has instances alone.
+
+    Args:
+        name: a full id, of a milestone, a series or an instance.
+    """
+    if name in kept:
+        return kept[name], ()
+    instances = sorted(one for one in kept if series_of(one) == name)
+    ahead = [one for one in instances if one.rpartition("@")[2] >= f"{at:%Y-%m-%d}"]
+    found = ahead[:1] or instances[-1:]
+    return (kept[found[0]] if found else None), tuple(ahead)
 
 
 def policy_words(policy: Policy) -> str:

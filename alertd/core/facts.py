@@ -119,6 +119,8 @@ def explanation_facts(found: Explanation, others: Sequence[str]) -> dict[str, ob
         "reminders": [_reminder(one, found) for one in found.reminders],
         "next": planned_facts(found.next) if found.next else None,
     }
+    if found.is_kept:
+        facts["kept"] = True
     if others:
         facts["instances"] = list(others)
     if found.done is not None:

@@ -128,3 +128,52 @@ def test_a_broken_file_elsewhere_is_a_warning(folder: Path) -> None:
 
     assert ran.code == 0
     assert ran.err == "alertd: milestones/bad.yaml has a problem and is left out; `alertd check` says which\n"
+
+
+def test_what_a_broken_file_said_is_explained_from_the_ledger(tmp_path: Path, folder: Path) -> None:
+    """Its reminders go on, so they can be explained: from what the ledger has, which it says."""
+    stage = staged(tmp_path, folder)
+    stage.daemon_at(datetime(2026, 7, 1, 12, tzinfo=UTC))
+    (folder / "milestones" / "iraq.yaml").write_text("timeline: iraq\nmilestones: {\n", encoding="utf-8")
+
+    ran = run("explain", "phase-2", "--at", "2026-07-01", *stage.args)
+    facts = json.loads(run("explain", "phase-2", "--format", "json", *stage.args).out)
+    files_alone = run("explain", "phase-2", "--no-ledger", *stage.args)
+
+    assert ran.code == 0
+    assert ran.lines[1:3] == [
+        "iraq/phase-2  milestones/iraq.yaml",
+        "This file cannot be read now: what is said here is what it said before.",
+    ]
+    assert "Next" in ran.lines
+    assert (facts["milestone"], facts["kept"], facts["file"]) == (
+        "iraq/phase-2",
+        True,
+        "milestones/iraq.yaml",
+    )
+    assert files_alone.code == 1
+
+
+def test_an_instance_of_a_broken_file_is_explained_from_the_ledger(tmp_path: Path, folder: Path) -> None:
+    """The ledger has a series' instances: one is found by its name, the next one by the series'."""
+    stage = staged(tmp_path, folder)
+    file = folder / "milestones" / "reports.yaml"
+    file.write_text(
+        "timeline: reports\ntitle: Reports\nmilestones:\n"
+        "  - {id: monthly, title: A, deadline: 2026-07-31, repeat: 'RRULE:FREQ=MONTHLY;BYMONTHDAY=-1'}\n",
+        encoding="utf-8",
+    )
+    stage.daemon_at(datetime(2026, 7, 1, 12, tzinfo=UTC))
+    file.write_text("timeline: reports\n", encoding="utf-8")
+
+    one = run("explain", "reports/monthly@2026-10-31", "--at", "2026-07-01", *stage.args)
+    following = run("explain", "monthly", "--at", "2026-09-01", *stage.args)
+    none = run("explain", "reports/monthly@2026-10-30", *stage.args)
+
+    assert one.lines[1].startswith("reports/monthly@2026-10-31")
+    assert following.lines[1].startswith("reports/monthly@2026-09-30")
+    assert "It recurs: 2026-09-30, 2026-10-31" in " ".join(following.lines)
+    assert (none.code, none.err.splitlines()[-1]) == (
+        1,
+        "alertd: reports/monthly@2026-10-30: the series has no such instance",
+    )
