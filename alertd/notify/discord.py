@@ -1,0 +1,147 @@
+"""Posts an embed to a Discord webhook.
+
+Source: https://docs.discord.com/developers/resources/webhook ("Execute Webhook"), .../resources/message
+("Embed Limits") and .../topics/rate-limits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from alertd.core.message import Kind, Message
+from alertd.core.outcome import Outcome, Rejected, Retry, Sent
+from alertd.notify.clean import cut, fit
+from alertd.notify.http import Answer
+from alertd.notify.kit import Env
+from alertd.notify.look import look_of
+from alertd.notify.markup import markdown, units
+from alertd.notify.outline import Line, Outline, outlined
+from alertd.notify.posting import (
+    UrlOptions,
+    asked_to_wait,
+    object_in,
+    post_json,
+    secret_of,
+    text_in,
+    unlike,
+)
+from alertd.notify.reply import outcome_of
+from alertd.notify.secret import SecretUnreadable
+from alertd.notify.url import check_url
+
+MAX_TITLE = 256
+MAX_DESCRIPTION = 4_096
+MAX_THREAD_NAME = 100
+MAX_BUTTONS = 5
+MAX_BUTTON_URL = 512
+
+UNKNOWN_CHANNEL = 10003
+UNKNOWN_WEBHOOK = 10015
+
+_SPECIAL = re.compile(r"([\\*_~`|<>\[\]()#])")
+
+
+class DiscordOptions(UrlOptions):
+    """Options of ``type: discord``."""
+
+    forum: bool = False
+    """Whether the webhook belongs to a forum: then each milestone gets a post of its own there."""
+
+
+class DiscordNotifier:
+    """One channel. A repeat can be told by the id at the bottom of the embed.
+
+    A webhook cannot reply to a message, so only in a forum is there a thread for each milestone.
+    """
+
+    Options = DiscordOptions
+
+    def __init__(self, options: DiscordOptions, env: Env) -> None:
+        self._options = options
+        self._env = env
+
+    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
+        try:
+            url = secret_of(self._options, "url", self._env, check_url)
+        except SecretUnreadable as error:
+            return Retry(reason=str(error))
+        fitted = fit(message)
+        payload = discord_payload(fitted)
+        if not self._options.forum:
+            outcome, _ = await self._posted(url, payload)
+            return outcome
+        milestone = fitted.items[0].milestone if message.kind is Kind.SINGLE else ""
+        if thread := prior.get(milestone, {}).get("thread", ""):
+            outcome, said = await self._posted(url, payload, thread)
+            # Nothing was posted: the thread is gone, and a new one takes its place.
+            if not (isinstance(outcome, Rejected) and said.get("code") == UNKNOWN_CHANNEL):
+                return _remembering(outcome, milestone, thread)
+        named = payload | {"thread_name": cut(fitted.subject, MAX_THREAD_NAME) or "alertd"}
+        outcome, said = await self._posted(url, named)
+        return _remembering(outcome, milestone, text_in(said, "channel_id"))
+
+    async def aclose(self) -> None:
+        """The client belongs to the process."""
+
+    async def _posted(
+        self, url: str, payload: Mapping[str, Any], thread: str = ""
+    ) -> tuple[Outcome, Mapping[str, Any]]:
+        answer = await post_json(self._env, self._options, _address(url, thread), payload)
+        said = object_in(answer)
+        outcome = asked_to_wait(outcome_of(answer, self._env.clock.now()), said.get("retry_after"))
+        return _judged(outcome, answer, said), said
+
+
+def discord_payload(message: Message) -> dict[str, Any]:
+    """The body of the request, for a message that has been made fit."""
+    outline = outlined(message, MAX_DESCRIPTION, lambda line: units(_line(line)) + 2)
+    embed: dict[str, Any] = {
+        "title": cut(_SPECIAL.sub(r"\\\1", outline.title), MAX_TITLE),
+        "description": "\n\n".join("\n".join(map(_line, paragraph)) for paragraph in outline.paragraphs),
+        "color": int(look_of(message).strong[1:], 16),
+        "footer": {"text": "\n".join(part for part in (outline.about, f"{outline.id} · alertd") if part)},
+    }
+    if outline.url:
+        embed["url"] = outline.url
+    payload: dict[str, Any] = {"embeds": [embed], "allowed_mentions": {"parse": []}}
+    buttons = _buttons(outline)
+    return payload | ({"components": [{"type": 1, "components": buttons}]} if buttons else {})
+
+
+def _line(line: Line) -> str:
+    return markdown(line, lambda text: _SPECIAL.sub(r"\\\1", text))
+
+
+def _buttons(outline: Outline) -> list[dict[str, Any]]:
+    return [
+        {"type": 2, "style": 5, "label": link.label, "url": link.url}
+        for link in outline.links[:MAX_BUTTONS]
+        if len(link.url) <= MAX_BUTTON_URL
+    ]
+
+
+def _address(url: str, thread: str) -> str:
+    """``wait``: the answer says where it was posted; ``with_components``: buttons are shown."""
+    parts = urlsplit(url)
+    asked = dict(parse_qsl(parts.query)) | {"wait": "true", "with_components": "true"}
+    if thread:
+        asked["thread_id"] = thread
+    return urlunsplit(parts._replace(query=urlencode(asked)))
+
+
+def _judged(outcome: Outcome, answer: Answer, said: Mapping[str, Any]) -> Outcome:
+    if isinstance(outcome, Sent) and not text_in(said, "id"):
+        return unlike(answer, "Discord")
+    if isinstance(outcome, Rejected) and said.get("code") == UNKNOWN_WEBHOOK:
+        return replace(outcome, gone=True)
+    return outcome
+
+
+def _remembering(outcome: Outcome, milestone: str, thread: str) -> Outcome:
+    if isinstance(outcome, Sent) and milestone and thread:
+        return replace(outcome, state={milestone: {"thread": thread}})
+    return outcome

@@ -1,0 +1,84 @@
+"""Appends each message to a file, as one line of JSON: what a webhook would have got.
+
+Rules that hold here:
+- a line is written by one call and is on the disk before the message counts as sent;
+- the file is opened for each line, so one that was moved away is made anew;
+- nobody but its owner can read a file that is made here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import field_validator
+
+from alertd.core.message import Message
+from alertd.core.outcome import Outcome, Retry, Sent
+from alertd.notify.clean import fit
+from alertd.notify.kit import Env, NotifierOptions
+from alertd.notify.payload import body_of
+
+
+class FileOptions(NotifierOptions):
+    """Options of ``type: file``."""
+
+    path: str
+    """The file, by an absolute path."""
+
+    @field_validator("path")
+    @classmethod
+    def _is_absolute(cls, value: str) -> str:
+        if not os.path.isabs(value) or "\0" in value or value.endswith("/"):
+            raise ValueError("is not the absolute path of a file")
+        return value
+
+
+class FileNotifier:
+    """One file. A repeat can be told by ``data.id``."""
+
+    Options = FileOptions
+
+    def __init__(self, options: FileOptions, env: Env) -> None:  # noqa: ARG002
+        self._path = Path(options.path)
+        self._turn = asyncio.Lock()
+
+    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
+        line = body_of(fit(message)) + b"\n"
+        async with self._turn:
+            # A disk may take its time; what else is sent must not wait for it.
+            why = await asyncio.to_thread(_append, self._path, line)
+        return Retry(reason=f"cannot write {self._path}: {why}") if why else Sent()
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+
+def _append(path: Path, line: bytes) -> str:
+    """Why it did not work; "" when the line is on the disk."""
+    try:
+        # Without waiting: a pipe that nobody reads would never open.
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        return error.strerror or "it cannot be opened"
+    try:
+        return _written(file, line)
+    except OSError as error:
+        return error.strerror or "it failed"
+    finally:
+        os.close(file)
+
+
+def _written(file: int, line: bytes) -> str:
+    about = os.fstat(file)
+    if not stat.S_ISREG(about.st_mode):
+        return "it is not a regular file"
+    # A disk that was full has left half a line: what is whole begins on its own.
+    whole = not about.st_size or os.pread(file, 1, about.st_size - 1) == b"\n"
+    line = line if whole else b"\n" + line
+    written = os.write(file, line)
+    os.fsync(file)
+    return "" if written == len(line) else "only a part of the line was taken"

@@ -1,0 +1,167 @@
+"""Publishes to a topic of ntfy.
+
+Source: https://docs.ntfy.sh/publish/, "Publish as JSON", "Message priority", "Tags & emojis", "Action
+buttons", "Updating + deleting notifications", "Authentication" and "Limitations".
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import SecretStr, field_validator, model_validator
+
+from alertd.core.flow import Rate
+from alertd.core.message import Message, Tone
+from alertd.core.outcome import Outcome, Retry, Sent
+from alertd.notify.clean import fit
+from alertd.notify.kit import Env, at_most_one, exactly_one, revealed
+from alertd.notify.markup import plain
+from alertd.notify.outline import Line, frame_of, outlined
+from alertd.notify.posting import (
+    BaseUrl,
+    PostOptions,
+    check_token,
+    object_in,
+    post_json,
+    secret_of,
+    text_in,
+    unlike,
+)
+from alertd.notify.reply import outcome_of
+from alertd.notify.secret import SecretUnreadable
+from alertd.notify.webhook_options import BasicOptions
+
+SERVER = "https://ntfy.sh"
+MAX_MESSAGE = 4_096
+"""Bytes; a longer message becomes an attached file."""
+MAX_ACTIONS = 3
+
+_TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}")
+_PRIORITIES = {Tone.CALM: 3, Tone.SOON: 4, Tone.LATE: 5, Tone.MOVED: 4, Tone.DONE: 2}
+# Short codes, which are shown as emoji before the title.
+_EMOJI = {
+    Tone.CALM: "large_blue_circle",
+    Tone.SOON: "orange_circle",
+    Tone.LATE: "red_circle",
+    Tone.MOVED: "purple_circle",
+    Tone.DONE: "green_circle",
+}
+
+
+def check_topic(topic: str) -> None:
+    """Raise ValueError, whose text does not quote it: who knows the topic of an open server can read it."""
+    if not _TOPIC.fullmatch(topic):
+        raise ValueError("is not a topic of up to 64 letters, digits, - and _")
+
+
+class NtfyOptions(PostOptions):
+    """Options of ``type: ntfy``."""
+
+    server: BaseUrl = SERVER
+    """Where ntfy is."""
+    topic: SecretStr | None = None
+    """The topic."""
+    topic_file: str = ""
+    token: SecretStr | None = None
+    """An access token, ``tk_...``."""
+    token_file: str = ""
+    basic: BasicOptions | None = None
+    """A user and a password instead."""
+
+    @field_validator("topic")
+    @classmethod
+    def _is_topic(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_topic(value.get_secret_value())
+        return value
+
+    @field_validator("token")
+    @classmethod
+    def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_token(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        exactly_one(self, "topic")
+        if at_most_one(self, "token") and self.basic is not None:
+            raise ValueError("token and basic exclude each other")
+        return self
+
+
+class NtfyNotifier:
+    """One topic. A repeat takes the place of the first: the id is that of the sequence, and in the text."""
+
+    Options = NtfyOptions
+    rate = Rate(messages=12, per_s=60.0)
+    """What an address is allowed in the long run, where nobody has set another limit."""
+
+    def __init__(self, options: NtfyOptions, env: Env) -> None:
+        self._options = options
+        self._env = env
+
+    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
+        options, env = self._options, self._env
+        try:
+            topic = secret_of(options, "topic", env, check_topic)
+            headers, hidden = self._login()
+        except SecretUnreadable as error:
+            return Retry(reason=str(error))
+        # To the server itself, not to the topic: so nothing of it is said in headers.
+        payload = {"topic": topic, **ntfy_payload(fit(message))}
+        answer = await post_json(
+            env, options, options.server, payload, headers=headers, hidden=(topic, *hidden)
+        )
+        outcome = outcome_of(answer, env.clock.now())
+        if isinstance(outcome, Sent) and not text_in(object_in(answer), "id"):
+            return unlike(answer, "ntfy")
+        return outcome
+
+    async def aclose(self) -> None:
+        """The client belongs to the process."""
+
+    def _login(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The header, and what of it is secret."""
+        options, env = self._options, self._env
+        if basic := options.basic:
+            password = revealed(basic.password, basic.password_file, env)
+            login = base64.b64encode(f"{basic.username}:{password}".encode()).decode("ascii")
+            return {"authorization": f"Basic {login}"}, (password, login)
+        if options.token is None and not options.token_file:
+            return {}, ()
+        token = secret_of(options, "token", env, check_token)
+        return {"authorization": f"Bearer {token}"}, (token,)
+
+
+def ntfy_payload(message: Message) -> dict[str, Any]:
+    """What is published, but for the topic; for a message that has been made fit."""
+    frame = frame_of(message)
+    end = "\n".join(part for part in (frame.about, f"{frame.id} · alertd") if part)
+    outline = outlined(message, MAX_MESSAGE - len(end.encode()), _cost)
+    paragraphs = ["\n".join(map(plain, paragraph)) for paragraph in outline.paragraphs]
+    tone = message.items[0].tone if message.items else None
+    causes = dict.fromkeys(item.cause.value for item in message.items)
+    payload: dict[str, Any] = {
+        "title": message.subject or outline.title,
+        "message": "\n\n".join([*paragraphs, end]),
+        "priority": _PRIORITIES[tone] if tone else 3,
+        "tags": [*([_EMOJI[tone]] if tone else []), *(causes or [message.kind.value])],
+        "sequence_id": message.id,
+    }
+    if outline.url:
+        payload["click"] = outline.url
+    # The page is opened by a tap already, so what can be done has the three places.
+    actions = [
+        {"action": "view", "label": link.label, "url": link.url, "clear": False}
+        for link in outline.links
+        if link.url != outline.url
+    ]
+    return payload | ({"actions": actions[:MAX_ACTIONS]} if actions else {})
+
+
+def _cost(line: Line) -> int:
+    return len(plain(line).encode()) + 2

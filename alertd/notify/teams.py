@@ -1,0 +1,137 @@
+"""Posts an Adaptive Card to a Microsoft Teams workflow, or to an incoming webhook of old.
+
+Source: https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
+("Send Adaptive Cards", "Rate limiting") and https://adaptivecards.io/explorer/.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from alertd.core.flow import Rate
+from alertd.core.message import Message, Tone
+from alertd.core.outcome import Outcome, Retry
+from alertd.notify.clean import fit
+from alertd.notify.http import Answer, Reply
+from alertd.notify.kit import Env
+from alertd.notify.outline import Line, Outline, Span, Style, frame_of, outlined
+from alertd.notify.payload import json_bytes
+from alertd.notify.posting import UrlOptions, post_json, secret_of
+from alertd.notify.reply import outcome_of
+from alertd.notify.secret import SecretUnreadable
+from alertd.notify.url import check_url
+
+MAX_BYTES = 20_000
+"""Of a whole request. 28 KB are documented; cards were refused from some 21,000 bytes on
+(https://rubydoc.info/gems/msteams_hermes/MsTeamsHermes/Message)."""
+
+SERVICE = "Microsoft Teams"
+
+_STYLES = {
+    Tone.CALM: "accent",
+    Tone.SOON: "warning",
+    Tone.LATE: "attention",
+    Tone.MOVED: "accent",
+    Tone.DONE: "good",
+}
+_LOOKS: Mapping[Style, Mapping[str, Any]] = {
+    Style.BOLD: {"weight": "Bolder"},
+    Style.ITALIC: {"italic": True},
+    Style.STRUCK: {"strikethrough": True},
+    Style.CODE: {"fontType": "Monospace"},
+}
+
+# What an incoming webhook of old answers with a 200 ("Rate limiting for connectors").
+_FAILED = re.compile(rb"returned HTTP error ([1-5][0-9]{2})")
+
+
+class TeamsOptions(UrlOptions):
+    """Options of ``type: teams``."""
+
+
+class TeamsNotifier:
+    """One channel or chat. A repeat can be told by the id at the bottom of the card."""
+
+    Options = TeamsOptions
+    rate = Rate(messages=4, per_s=1.0)
+    """From the fifth request in a second on Teams throttles."""
+
+    def __init__(self, options: TeamsOptions, env: Env) -> None:
+        self._options = options
+        self._env = env
+
+    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
+        env = self._env
+        try:
+            url = secret_of(self._options, "url", env, check_url)
+        except SecretUnreadable as error:
+            return Retry(reason=str(error))
+        answer = await post_json(env, self._options, url, teams_payload(fit(message)))
+        return outcome_of(_as_meant(answer), env.clock.now())
+
+    async def aclose(self) -> None:
+        """The client belongs to the process."""
+
+
+def teams_payload(message: Message) -> dict[str, Any]:
+    """The body of the request, for a message that has been made fit."""
+    tone = message.items[0].tone if message.items else None
+    room = MAX_BYTES - len(json_bytes(_enveloped(frame_of(message), tone)))
+    return _enveloped(outlined(message, room, _cost), tone)
+
+
+def _enveloped(outline: Outline, tone: Tone | None) -> dict[str, Any]:
+    heading = _block(Line((Span(outline.title, Style.BOLD, outline.url),)), size="Large")
+    body = [{"type": "Container", "style": _STYLES.get(tone, "emphasis") if tone else "emphasis",
+             "bleed": True, "items": [heading]}]  # fmt: skip
+    body += [
+        _block(line, spacing="None" if at else "Medium")
+        for paragraph in outline.paragraphs
+        for at, line in enumerate(paragraph)
+    ]
+    end = [text for text in (outline.about, f"{outline.id} · alertd") if text]
+    body += [_block(Line((Span(text),)), is_subtle=True, spacing="None" if at else "Medium")
+             for at, text in enumerate(end)]  # fmt: skip
+    card = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "msteams": {"width": "Full"},
+        "fallbackText": f"{outline.title} ({outline.id})",
+        "body": body,
+        "actions": [
+            {"type": "Action.OpenUrl", "title": link.label, "url": link.url} for link in outline.links
+        ],
+    }
+    attachment = {
+        "contentType": "application/vnd.microsoft.card.adaptive",
+        "contentUrl": None,
+        "content": card,
+    }
+    return {"type": "message", "attachments": [attachment]}
+
+
+def _block(line: Line, *, size: str = "", spacing: str = "", is_subtle: bool = False) -> dict[str, Any]:
+    # The runs of a rich text are read as they are, where a TextBlock would read Markdown.
+    more = {"size": size} if size else {"isSubtle": True, "size": "Small"} if is_subtle else {}
+    block: dict[str, Any] = {"type": "RichTextBlock", "inlines": [_run(span) | more for span in line.spans]}
+    return block | ({"spacing": spacing} if spacing else {})
+
+
+def _run(span: Span) -> dict[str, Any]:
+    run: dict[str, Any] = {"type": "TextRun", "text": span.text, **_LOOKS.get(span.style, {})}
+    return run | ({"selectAction": {"type": "Action.OpenUrl", "url": span.url}} if span.url else {})
+
+
+def _cost(line: Line) -> int:
+    return len(json_bytes(_block(line, spacing="Medium"))) + 1
+
+
+def _as_meant(answer: Answer) -> Answer:
+    """The answer with the status that its body tells of."""
+    if isinstance(answer, Reply) and (told := _FAILED.search(answer.body)):
+        return replace(answer, status=int(told[1]))
+    return answer

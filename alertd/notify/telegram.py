@@ -1,0 +1,195 @@
+"""Sends by a Telegram bot.
+
+Source: https://core.telegram.org/bots/api, "sendMessage", "HTML style", "ResponseParameters" and "Making
+requests"; the rate is that of https://core.telegram.org/bots/faq, "My bot is hitting limits".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from alertd.core.flow import Rate
+from alertd.core.message import Kind, Message
+from alertd.core.outcome import Outcome, Rejected, Retry, Sent
+from alertd.notify.clean import fit
+from alertd.notify.http import Answer
+from alertd.notify.kit import Env, exactly_one
+from alertd.notify.markup import (
+    html,
+    html_link,
+    html_text,
+    plain,
+    plain_text,
+    units,
+    unlinked,
+    unmentioned,
+)
+from alertd.notify.outline import Outline, frame_of, outlined
+from alertd.notify.posting import (
+    BaseUrl,
+    PostOptions,
+    asked_to_wait,
+    object_in,
+    post_json,
+    secret_of,
+    text_in,
+    unlike,
+)
+from alertd.notify.reply import outcome_of
+from alertd.notify.secret import SecretUnreadable
+
+API_URL = "https://api.telegram.org"
+MAX_TEXT = 4_096
+"""After the markup has been read."""
+
+_TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{1,100}")
+# What a text without markup and buttons is not refused for.
+_LAYOUT = re.compile(r"can't parse entities|button|reply.?markup", re.IGNORECASE)
+
+
+def check_bot_token(token: str) -> None:
+    """Raise ValueError, whose text does not quote it, for what is none: it becomes a part of a path."""
+    if not _TOKEN.fullmatch(token):
+        raise ValueError("is not a bot's token")
+
+
+class TelegramOptions(PostOptions):
+    """Options of ``type: telegram``."""
+
+    token: SecretStr | None = None
+    """The bot's token, as BotFather gave it."""
+    token_file: str = ""
+    chat: str = Field(pattern=r"^(-?[0-9]{1,20}|@[A-Za-z0-9_]{4,32})$")
+    """The chat's id, or the ``@name`` of a public channel or group."""
+    topic: int | None = Field(default=None, gt=0)
+    """The id of a topic, in a group that has topics."""
+    reply: bool = True
+    """Whether later messages about a milestone are replies to the first."""
+    api_url: BaseUrl = API_URL
+    """Where the Bot API is."""
+
+    @field_validator("token")
+    @classmethod
+    def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_bot_token(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _has_a_token(self) -> Self:
+        exactly_one(self, "token")
+        return self
+
+
+class TelegramNotifier:
+    """One chat. A repeat can be told by the id in the last line."""
+
+    Options = TelegramOptions
+    rate = Rate(messages=20, per_s=60.0)
+    """What a group allows a bot; a single chat takes one a second."""
+
+    def __init__(self, options: TelegramOptions, env: Env) -> None:
+        self._options = options
+        self._env = env
+
+    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
+        options = self._options
+        try:
+            token = secret_of(options, "token", self._env, check_bot_token)
+        except SecretUnreadable as error:
+            return Retry(reason=str(error))
+        fitted = fit(message)
+        single = options.reply and message.kind is Kind.SINGLE
+        milestone = message.items[0].milestone if single else ""
+        before = prior.get(milestone, {})
+        where = self._where(before.get("message", "") if before.get("chat") == options.chat else "")
+        outcome, answer = await self._posted(token, {**where, **telegram_payload(fitted)})
+        said = object_in(answer)
+        if isinstance(outcome, Rejected) and _LAYOUT.search(text_in(said, "description")):
+            # A button to a host that only this house knows is refused, and all with it; nothing was sent.
+            why = text_in(said, "description")
+            outcome, answer = await self._posted(token, {**where, **_bare_payload(fitted)})
+            if isinstance(outcome, Sent):
+                outcome = replace(outcome, note=f"{outcome.note}; as plain text: {why[:100]}")
+        if isinstance(outcome, Sent) and single:
+            state = {"chat": options.chat, "message": _first_of(answer)}
+            return replace(outcome, state={milestone: state})
+        return outcome
+
+    async def aclose(self) -> None:
+        """The client belongs to the process."""
+
+    def _where(self, first: str) -> dict[str, Any]:
+        where: dict[str, Any] = {"chat_id": self._options.chat}
+        if self._options.topic is not None:
+            where["message_thread_id"] = self._options.topic
+        if first:
+            where["reply_parameters"] = {"message_id": int(first), "allow_sending_without_reply": True}
+        return where
+
+    async def _posted(self, token: str, payload: Mapping[str, Any]) -> tuple[Outcome, Answer]:
+        env = self._env
+        url = f"{self._options.api_url}/bot{token}/sendMessage"
+        answer = await post_json(env, self._options, url, payload, hidden=(token, token.partition(":")[2]))
+        return _judged(answer, outcome_of(answer, env.clock.now())), answer
+
+
+def telegram_payload(message: Message) -> dict[str, Any]:
+    """What is sent, but for where to; for a message that has been made fit."""
+    frame = frame_of(message)
+    room = MAX_TEXT - units("\n\n".join([frame.title, *_end(frame)]))
+    outline = outlined(message, room, lambda line: units(unlinked(line)) + 2)
+    title = html_link(outline.title, outline.url) if outline.url else html_text(outline.title)
+    parts = [f"<b>{title}</b>", *("\n".join(map(html, paragraph)) for paragraph in outline.paragraphs)]
+    payload: dict[str, Any] = {
+        "text": "\n\n".join([*parts, *map(html_text, _end(outline))]),
+        "parse_mode": "HTML",
+        "link_preview_options": {"is_disabled": True},
+    }
+    if outline.links:
+        rows = [[{"text": link.label, "url": link.url}] for link in outline.links]
+        payload["reply_markup"] = {"inline_keyboard": rows}
+    return payload
+
+
+def _bare_payload(message: Message) -> dict[str, Any]:
+    """The same without markup and buttons."""
+    frame = frame_of(message)
+    room = MAX_TEXT - units(f"{frame.title}\n\n{plain_text(frame)}")
+    outline = outlined(message, room, lambda line: units(plain(line)) + 2)
+    text = f"{outline.title}\n\n{plain_text(outline)}"
+    return {"text": unmentioned(text), "link_preview_options": {"is_disabled": True}}
+
+
+def _end(outline: Outline) -> list[str]:
+    return ["\n".join(part for part in (outline.about, f"{outline.id} · alertd") if part)]
+
+
+def _judged(answer: Answer, outcome: Outcome) -> Outcome:
+    said = object_in(answer)
+    about = said.get("parameters")
+    parameters = about if isinstance(about, dict) else {}
+    if isinstance(outcome, Sent) and not (said.get("ok") is True and _result(answer)):
+        return unlike(answer, "Telegram")
+    if isinstance(outcome, Rejected) and (moved := text_in(parameters, "migrate_to_chat_id")):
+        return replace(
+            outcome, reason=f"{outcome.reason}; the group has become a supergroup, its id is {moved}"
+        )
+    return asked_to_wait(outcome, parameters.get("retry_after"))
+
+
+def _result(answer: Answer) -> Mapping[str, Any]:
+    result = object_in(answer).get("result")
+    return result if isinstance(result, dict) else {}
+
+
+def _first_of(answer: Answer) -> str:
+    """The message that later ones reply to: the one that this replies to, while it is there."""
+    result = _result(answer)
+    replied = result.get("reply_to_message")
+    return text_in(replied if isinstance(replied, dict) else result, "message_id")
