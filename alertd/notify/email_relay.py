@@ -13,10 +13,11 @@ import asyncio
 import contextlib
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alertd.core.config import Smtp
 from alertd.notify.egress import Egress
+from alertd.notify.exchange import Transcript
 from alertd.notify.tls import Tls, make_context
 
 if TYPE_CHECKING:
@@ -55,7 +56,13 @@ class _Kept:
 
 
 class Relay:
-    """The connections of a process to its relay. Loops, threads and processes share none."""
+    """The connections of a process to its relay. Loops, threads and processes share none.
+
+    Attributes:
+        transcript: where what is said is written down, for a person who tries a receiver; None in a daemon.
+    """
+
+    transcript: Transcript | None = None
 
     def __init__(self, idle_s: float = IDLE_S) -> None:
         self._idle_s = idle_s
@@ -111,10 +118,8 @@ class Relay:
         self._kept.remove(kept)
 
     async def _open(self, login: Login, egress: Egress) -> aiosmtplib.SMTP:
-        import aiosmtplib
-
         smtp = login.smtp
-        client = aiosmtplib.SMTP(
+        client = self._client(
             hostname=smtp.host,
             local_hostname=login.greeting,
             timeout=smtp.timeout_s,
@@ -135,6 +140,15 @@ class Relay:
             client.close()
             raise
         return client
+
+    def _client(self, **options: Any) -> aiosmtplib.SMTP:
+        if self.transcript is not None:
+            from alertd.notify.exchange_smtp import WatchedSmtp
+
+            return WatchedSmtp(self.transcript, **options)
+        import aiosmtplib
+
+        return aiosmtplib.SMTP(**options)
 
     def _made(self, tls: Tls) -> ssl.SSLContext:
         """Made once: reading the trust store takes longer than sending a mail."""

@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 
 from alertd.core.outcome import Rejected, Retry
 from alertd.notify.egress import AddressRefused, Egress, refusal
+from alertd.notify.exchange import Request, Transcript
 from alertd.notify.failure import why_unreachable
 from alertd.notify.pools import Pools
 from alertd.notify.redact import origin, secrets_in
@@ -94,7 +95,12 @@ class HttpClient:
         trusted: makes the TLS context of those who name no CA; by default of what the operating system trusts
             (which OpenSSL lets ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` replace).
         egress: what may be connected to.
+
+    Attributes:
+        transcript: where what is said is written down, for a person who tries a receiver; None in a daemon.
     """
+
+    transcript: Transcript | None = None
 
     def __init__(
         self,
@@ -137,6 +143,7 @@ class HttpClient:
             place, login = without_login(url)
         except ValueError:
             return Rejected(reason=f"{origin(url)} is not a URL that can be posted to")
+        hidden = tuple(hidden)
         concealed = (*secrets_in(url), *secrets_in(proxy), *hidden, *login.get("authorization", "").split())
         given = {**login, **{name.lower(): value for name, value in headers.items()}}
         if proxy and urlsplit(url).scheme == "http":  # else it is said where the tunnel is asked for
@@ -146,13 +153,17 @@ class HttpClient:
         try:
             async with self._pools.client(tls, self.egress.network, proxy) as client:
                 request = partial(client.build_request, method, place, content=content, headers=given)
-                return await _exchange(
+                answer = await _exchange(
                     client, request, progress, url=url, proxy=proxy, timeout_s=timeout_s, hidden=concealed
                 )
         except TlsUnusable as error:
-            return Retry(reason=f"{origin(url)} cannot be reached: {error}")
+            answer = Retry(reason=f"{origin(url)} cannot be reached: {error}")
         finally:
             _progress.reset(token)
+        if self.transcript is not None:
+            asked = Request(method=method, url=url, headers=given, content=content, hidden=hidden)
+            self.transcript.exchanged(asked if progress.written else None, answer, concealed)
+        return answer
 
     async def aclose(self) -> None:
         """Close all connections. Safe to call twice."""

@@ -30,12 +30,17 @@ def quote(raw: bytes | str, hidden: Iterable[str] = ()) -> str:
         hidden: secrets that must not be in it.
     """
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-    text = _URL.sub(lambda found: found[1] + found[2] + ("/…" if found[3] else ""), text)
+    text = bare_urls(text)
     # What is shown is cut only after the hiding: half a secret is one too.
     for secret in sorted({one for one in hidden if len(one) >= MIN_SECRET}, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     text = " ".join(_UNPRINTABLE.sub(" ", text).split())
     return text if len(text) <= MAX_QUOTE else text[: MAX_QUOTE - 1] + "…"
+
+
+def bare_urls(text: str) -> str:
+    """``text`` with all URLs in it cut down to scheme and host."""
+    return _URL.sub(lambda found: found[1] + found[2] + ("/…" if found[3] else ""), text)
 
 
 def origin(url: str) -> str:
