@@ -20,7 +20,7 @@ from pydantic import Field, SecretStr, model_validator
 from alertd.core.message import Message, Tone
 from alertd.core.outcome import Outcome, Retry, Sent
 from alertd.notify.clean import cut, fit
-from alertd.notify.kit import Env, NotifierOptions, exactly_one
+from alertd.notify.kit import Env, NotifierOptions, Rendered, exactly_one
 from alertd.notify.markup import plain, plain_text, units
 from alertd.notify.outline import frame_of, outlined
 from alertd.notify.posting import secret_of
@@ -112,6 +112,14 @@ class AppriseNotifier:
         except TimeoutError:
             why = f"Apprise did not end within {self._options.timeout:g} s"
             return Retry(reason=why, unknown=True)
+
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        try:
+            service = service_of(secret_of(self._options, "url", self._env, check_service))
+        except SecretUnreadable:
+            service = None
+        title, body = apprise_text(fit(message), service.body_maxlen if service else MAX_BODY)
+        return (Rendered(media_type="text/plain", text=f"{title}\n\n{body}".lstrip("\n")),)
 
     async def aclose(self) -> None:
         if self._workers is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from alertd.core.message import Message
 from alertd.core.outcome import Outcome, Retry, Sent
 from alertd.notify.clean import fit
-from alertd.notify.kit import Env, NotifierOptions
+from alertd.notify.kit import Env, NotifierOptions, Rendered
 from alertd.notify.text import render_text
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ class ConsoleNotifier:
             why = error.strerror if isinstance(error, OSError) else "it is closed"
             return Retry(reason=f"cannot write to the console: {why}")
         return Sent()
+
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        return (Rendered(media_type="text/plain", text=_rendered(fit(message), self._out)),)
 
     async def aclose(self) -> None:
         """The stream belongs to the process."""

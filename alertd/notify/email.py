@@ -26,7 +26,7 @@ from alertd.notify.email_address import MailAddress, Mailbox, ascii_domain, chec
 from alertd.notify.email_dialogue import Build, Handing, hand_over, named
 from alertd.notify.email_relay import Login
 from alertd.notify.failure import why_unreachable
-from alertd.notify.kit import Env, NotifierOptions
+from alertd.notify.kit import Env, NotifierOptions, Rendered
 from alertd.notify.redact import quote
 from alertd.notify.secret import SecretUnreadable
 from alertd.notify.tls import TlsUnusable, tls_of
@@ -103,6 +103,11 @@ class EmailNotifier:
         outcome = await self._try(fit(message), login, sender, have_it, handing)
         self._remember(message.id, outcome, have_it | handing.taken)
         return outcome
+
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        """As a relay gets it that takes addresses of any script."""
+        mail = self._builder(fit(message), parse_mailbox(self._env.smtp.sender))(())
+        return (Rendered(media_type="message/rfc822", text=mail.decode("utf-8", "surrogateescape")),)
 
     async def aclose(self) -> None:
         await self._env.relay.aclose()

@@ -21,7 +21,7 @@ from pydantic import Field, field_validator
 from alertd.core.message import Kind, Message
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.clean import fit
-from alertd.notify.kit import Env, NotifierOptions
+from alertd.notify.kit import Env, NotifierOptions, Rendered
 from alertd.notify.payload import body_of
 from alertd.notify.redact import quote
 
@@ -78,6 +78,9 @@ class ExecNotifier:
         except OSError as error:
             return Retry(reason=f"cannot run {command[0]}: {error.strerror or 'it failed'}")
         return _outcome(command[0], ended, self._options.timeout)
+
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        return (Rendered(media_type="application/json", text=body_of(fit(message)).decode()),)
 
     async def aclose(self) -> None:
         """Nothing is left running."""

@@ -19,7 +19,7 @@ from pydantic import field_validator
 from alertd.core.message import Message
 from alertd.core.outcome import Outcome, Retry, Sent
 from alertd.notify.clean import fit
-from alertd.notify.kit import Env, NotifierOptions
+from alertd.notify.kit import Env, NotifierOptions, Rendered
 from alertd.notify.payload import body_of
 
 
@@ -47,14 +47,21 @@ class FileNotifier:
         self._turn = asyncio.Lock()
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
-        line = body_of(fit(message)) + b"\n"
+        line = _line(message)
         async with self._turn:
             # A disk may take its time; what else is sent must not wait for it.
             why = await asyncio.to_thread(_append, self._path, line)
         return Retry(reason=f"cannot write {self._path}: {why}") if why else Sent()
 
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        return (Rendered(media_type="application/json", text=_line(message).decode()),)
+
     async def aclose(self) -> None:
         """Nothing is held open."""
+
+
+def _line(message: Message) -> bytes:
+    return body_of(fit(message)) + b"\n"
 
 
 def _append(path: Path, line: bytes) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self, TextIO
+from typing import Any, Protocol, Self, TextIO, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
 from alertd.core.config import Smtp
+from alertd.core.message import Message
 from alertd.notify.email_relay import Relay
 from alertd.notify.http import HttpClient
 from alertd.ports import Clock, Notifier
@@ -52,6 +53,32 @@ class NotifierClass(Protocol):
     def Options(self) -> type[BaseModel]: ...  # noqa: N802  a class, though a member
 
     def __call__(self, options: Any, env: Env) -> Notifier: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """What a notifier would send: the body of one request.
+
+    Attributes:
+        media_type: without parameters; a mail is ``message/rfc822``.
+        text: what would be sent, to the byte, but that ``[hidden]`` stands for each secret.
+        note: what is to be said of it, such as that the template failed; "" for nothing.
+    """
+
+    media_type: str
+    text: str
+    note: str = ""
+
+
+@runtime_checkable
+class Renders(Protocol):
+    """A notifier that can show what it would send. Not every one has to; the built-in ones all do."""
+
+    def render(self, message: Message) -> Sequence[Rendered]:
+        """The bodies in the order in which ``send`` would send them, as the first about their milestones.
+
+        No I/O but reading a template. Raises nothing for a message that ``send`` would take.
+        """
 
 
 class NotifierOptions(BaseModel):

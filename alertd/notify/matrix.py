@@ -17,7 +17,7 @@ from alertd.core.message import Kind, Message
 from alertd.core.outcome import Outcome, Retry, Sent
 from alertd.notify.clean import fit
 from alertd.notify.http import Answer, Reply
-from alertd.notify.kit import Env, exactly_one
+from alertd.notify.kit import Env, Rendered, exactly_one
 from alertd.notify.markup import html, html_link, html_text, plain, plain_text
 from alertd.notify.outline import Line, outlined
 from alertd.notify.payload import json_bytes
@@ -28,6 +28,7 @@ from alertd.notify.posting import (
     check_token,
     object_in,
     post_json,
+    rendered_json,
     secret_of,
     text_in,
     unlike,
@@ -101,6 +102,9 @@ class MatrixNotifier:
         outcome, answer = await self._put(message.id, token, content)
         sent = _sent(answer)
         return _remembering(outcome, milestone, {"room": options.room, "root": sent, "last": sent})
+
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        return (rendered_json(matrix_content(fit(message), self._options.msgtype)),)
 
     async def aclose(self) -> None:
         """The client belongs to the process."""

@@ -17,7 +17,7 @@ from alertd.core.flow import Rate
 from alertd.core.message import Message, Tone
 from alertd.core.outcome import Outcome, Retry, Sent
 from alertd.notify.clean import fit
-from alertd.notify.kit import Env, at_most_one, exactly_one, revealed
+from alertd.notify.kit import Env, Rendered, at_most_one, exactly_one, revealed
 from alertd.notify.markup import plain
 from alertd.notify.outline import Line, frame_of, outlined
 from alertd.notify.posting import (
@@ -26,10 +26,12 @@ from alertd.notify.posting import (
     check_token,
     object_in,
     post_json,
+    rendered_json,
     secret_of,
     text_in,
     unlike,
 )
+from alertd.notify.redact import HIDDEN
 from alertd.notify.reply import outcome_of
 from alertd.notify.secret import SecretUnreadable
 from alertd.notify.webhook_options import BasicOptions
@@ -120,6 +122,9 @@ class NtfyNotifier:
         if isinstance(outcome, Sent) and not text_in(object_in(answer), "id"):
             return unlike(answer, "ntfy")
         return outcome
+
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        return (rendered_json({"topic": HIDDEN, **ntfy_payload(fit(message))}),)
 
     async def aclose(self) -> None:
         """The client belongs to the process."""

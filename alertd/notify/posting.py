@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr, field_validato
 import alertd
 from alertd.core.outcome import Outcome, Rejected, Retry
 from alertd.notify.http import TIMEOUT_S, Answer, Reply
-from alertd.notify.kit import Env, TlsOptions, exactly_one, revealed
+from alertd.notify.kit import Env, Rendered, TlsOptions, exactly_one, revealed
 from alertd.notify.payload import json_bytes
 from alertd.notify.redact import quote
 from alertd.notify.secret import SecretUnreadable
@@ -115,6 +115,11 @@ async def post_json(
         tls=tls,
         hidden=(*hidden, token) if token else hidden,
     )
+
+
+def rendered_json(payload: Mapping[str, Any]) -> Rendered:
+    """What :func:`post_json` would post."""
+    return Rendered(media_type="application/json", text=json_bytes(payload).decode())
 
 
 def object_in(answer: Answer) -> Mapping[str, Any]:

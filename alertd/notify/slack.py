@@ -15,7 +15,8 @@ from alertd.core.occurrence import Cause
 from alertd.core.outcome import Outcome, Retry, Sent
 from alertd.notify.clean import fit
 from alertd.notify.http import TIMEOUT_S
-from alertd.notify.kit import Env, TlsOptions, at_most_one, revealed
+from alertd.notify.kit import Env, Rendered, TlsOptions, at_most_one, revealed
+from alertd.notify.posting import rendered_json
 from alertd.notify.secret import SecretUnreadable
 from alertd.notify.slack_answer import LAYOUT, NO_THREAD, Place, Posted, Refused, place_in
 from alertd.notify.slack_blocks import reply, whole
@@ -82,6 +83,10 @@ class SlackOptions(TlsOptions):
         return self
 
     @property
+    def is_bot(self) -> bool:
+        return bool(self.token or self.token_file)
+
+    @property
     def interactive(self) -> bool:
         """Whether clicks come to alertd, to be verified by ``notify/slack_request.py``."""
         return bool(self.signing_secret or self.signing_secret_file)
@@ -125,7 +130,7 @@ class SlackNotifier:
         except ValueError as error:
             return Retry(reason=f"what the secret file holds {error}")
         fitted = fit(message)
-        if not (line.token and self._options.thread and message.kind is Kind.SINGLE):
+        if not self._threads(message):
             outcome, _ = await self._post_all(line, fitted, self._whole(fitted))
             return outcome
         milestone = message.items[0].milestone
@@ -134,8 +139,21 @@ class SlackNotifier:
             return replace(outcome, state={milestone: state})
         return outcome
 
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        """What is posted when there is no thread yet; the parts after the first are a bot's replies to it."""
+        fitted = fit(message)
+        where = {"channel": self._options.channel} if self._options.is_bot else {}
+        bodies = [
+            {**post.payload(), **self._extra(fitted, where)}
+            for post in self._whole(fitted, lasting=self._threads(message))
+        ]
+        return tuple(rendered_json(body) for body in bodies)
+
     async def aclose(self) -> None:
         """The client belongs to the process."""
+
+    def _threads(self, message: Message) -> bool:
+        return self._options.is_bot and self._options.thread and message.kind is Kind.SINGLE
 
     def _line(self) -> Line:
         options, env = self._options, self._env
@@ -231,13 +249,16 @@ class SlackNotifier:
         self, line: Line, message: Message, post: Post, under: Mapping[str, Any]
     ) -> Posted | Refused:
         """One post; as plain text when its layout is refused: no reminder fails by its layout."""
-        extra = {**under, "metadata": _metadata(message)} if line.token else dict(under)
+        extra = self._extra(message, under)
         said = await line.call("chat.postMessage", {**post.payload(), **extra})
         if isinstance(said, Refused) and said.error in LAYOUT:
             plain = await line.call("chat.postMessage", {**post.plain(), **extra})
             if isinstance(plain, Posted):
                 return replace(plain, note=f"{plain.note}; as plain text: {said.error}")
         return said
+
+    def _extra(self, message: Message, under: Mapping[str, Any]) -> dict[str, Any]:
+        return {**under, "metadata": _metadata(message)} if self._options.is_bot else dict(under)
 
     async def _edit(self, line: Line, parent: Place, post: Post) -> Posted | Refused:
         content = {name: post.payload()[name] for name in ("text", "blocks", "attachments")}

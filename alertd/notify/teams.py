@@ -16,10 +16,10 @@ from alertd.core.message import Message, Tone
 from alertd.core.outcome import Outcome, Retry
 from alertd.notify.clean import fit
 from alertd.notify.http import Answer, Reply
-from alertd.notify.kit import Env
+from alertd.notify.kit import Env, Rendered
 from alertd.notify.outline import Line, Outline, Span, Style, frame_of, outlined
 from alertd.notify.payload import json_bytes
-from alertd.notify.posting import UrlOptions, post_json, secret_of
+from alertd.notify.posting import UrlOptions, post_json, rendered_json, secret_of
 from alertd.notify.reply import outcome_of
 from alertd.notify.secret import SecretUnreadable
 from alertd.notify.url import check_url
@@ -71,6 +71,9 @@ class TeamsNotifier:
             return Retry(reason=str(error))
         answer = await post_json(env, self._options, url, teams_payload(fit(message)))
         return outcome_of(_as_meant(answer), env.clock.now())
+
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        return (rendered_json(teams_payload(fit(message))),)
 
     async def aclose(self) -> None:
         """The client belongs to the process."""

@@ -11,7 +11,7 @@ import alertd
 from alertd.core.message import Message
 from alertd.core.outcome import Outcome, Retry, Sent
 from alertd.notify.clean import fit
-from alertd.notify.kit import Env, revealed
+from alertd.notify.kit import Env, Rendered, revealed
 from alertd.notify.reply import outcome_of
 from alertd.notify.secret import SecretUnreadable
 from alertd.notify.signature import key_of, sign
@@ -78,6 +78,11 @@ class WebhookNotifier:
             hidden=target.hidden,
         )
         return _noted(outcome_of(answer, env.clock.now()), body.note)
+
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        body = self._body(fit(message))
+        media_type = body.content_type.partition(";")[0].strip()
+        return (Rendered(media_type=media_type, text=body.content.decode(), note=body.note),)
 
     async def aclose(self) -> None:
         """The client belongs to the process."""
