@@ -13,7 +13,7 @@ METADATA := pyproject.toml alertd/__init__.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test sim torture check lint format types imports demo bench dist lock clean
+.PHONY: help run test sim torture check lint format types imports demo bench dist deb lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name what; \
@@ -58,8 +58,12 @@ bench: $(VENV)/.dev ## what it costs, side by side
 dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
 	@$(BIN)/python -m build --no-isolation
 
+deb: $(VENV)/.dev ## build the Debian package into dist/; RELEASES='bookworm trixie' are those that can be had
+	@for release in $(or $(RELEASES),bookworm trixie); do sh tools/build-deb $(VENV) $$release || exit 1; done
+
 lock: $(VENV)-lock/.uv ## resolve the locks again; ARGS=--upgrade takes the newest of everything
 	@$(LOCK) $(ARGS) --group dev --extra apprise --extra holidays --extra postgres --output-file requirements-dev.lock
+	@$(LOCK) $(ARGS) --extra holidays --extra postgres --constraint requirements-dev.lock --output-file requirements-deb.lock
 	@$(LOCK_ONLY) $(ARGS) --group postgres-server --constraint requirements-dev.lock --output-file requirements-postgres-server.lock
 	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements.lock
 	@if grep -nE '^-|://' requirements*.lock; then \
