@@ -10,6 +10,7 @@
     │   ├── RateError              core/flow.py
     │   └── NetworkError           core/network.py
     ├── DefinitionsError           one or more problems in the files people write
+    ├── CredentialsError           a token, a user or their file cannot be made, read or written
     ├── SettingsError              the environment or a command line option is wrong
     ├── SecretUnreadable           notify/secret.py: a file that should hold a secret cannot be read
     ├── TlsUnusable                notify/tls.py: a certificate or a key cannot be used
@@ -90,6 +91,10 @@ class DefinitionsError(AlertdError):
     def __init__(self, problems: tuple[str, ...]) -> None:
         self.problems = problems
         super().__init__("\n".join(problems))
+
+
+class CredentialsError(AlertdError):
+    """A token, a user or the file of them; the text holds nothing secret."""
 
 
 class SettingsError(AlertdError):

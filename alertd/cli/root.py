@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from alertd import __version__
-from alertd.cli import act, check, explain, history, migrate, plan, send, serve, starter, status
+from alertd.cli import act, check, credentials, explain, history, migrate, plan, send, serve, starter, status
 from alertd.errors import AlertdError, DefinitionsError
 
 
@@ -76,6 +76,7 @@ _COMMANDS: tuple[tuple[str, dict[str, _Command]], ...] = (
         {"ack": act.ack, "snooze": act.snooze, "done": act.done, "cancel": act.cancel, "reopen": act.reopen},
     ),
     ("Send", {"send-test": send.send_test, "retry": send.retry}),
+    ("Let in", {"token": credentials.token, "user": credentials.user}),
     ("Begin", {"init": starter.init, "schema": starter.schema}),
 )
 

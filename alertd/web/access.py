@@ -2,8 +2,9 @@
 
 Rules that hold here:
 - a route says which scope it needs, by :func:`needs`; an application with one that does not is not made;
-- what changes something comes from this site itself, and carries the token of the form it was sent from; only
-  who shows a token in the Authorization header, which no browser adds by itself, needs neither.
+- what changes something comes from this site itself, and carries the token of the form it was sent from, or
+  is JSON, which no form can send; who shows a token in the Authorization header, which no browser adds by
+  itself, needs none of it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from alertd.web.session import Session
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
 
-FORM = "application/x-www-form-urlencoded"
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "x-csrf-token"
 
@@ -92,17 +93,23 @@ def scope_of(endpoint: object) -> Scope | None:
 async def _refuse_forged(request: Request, visitor: Visitor) -> None:
     """Refuse what another site may have had the visitor's browser send."""
     site = request.headers.get("sec-fetch-site")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if site is not None:
         # A browser that says this cannot be made to say otherwise (Fetch Metadata, section 2.2).
         if site != "same-origin":
             raise Refusal(403, "the request comes from another site")
     else:
-        origin = request.headers.get("origin", "null")
-        # "null" is what a browser sends from our own pages too, under their referrer policy.
-        if origin != "null" and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+        origin = request.headers.get("origin", "")
+        # "null" is what a browser sends from our own forms too, under their referrer policy; from a script it
+        # is another site's.
+        own = (request.headers.get("host", "").lower(), "" if kind == JSON else "null")
+        if origin and (urlsplit(origin).netloc.lower() or origin) not in own:
             raise Refusal(403, "the request comes from another site")
+    if kind == JSON:
+        # No form of another site can send it, and no script without asking us first, which we never grant.
+        return
     token = request.headers.get(CSRF_HEADER, "")
-    if not token and request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM:
+    if not token and kind == FORM:
         given = (await request.form()).get(CSRF_FIELD, "")
         token = given if isinstance(given, str) else ""
     if not visitor.session.verifies(token):

@@ -33,11 +33,14 @@ async def refused(request: Request, error: Exception) -> Response:
     """An HTTPException, whoever raised it."""
     assert isinstance(error, HTTPException)  # noqa: S101  it is registered for nothing else
     headers = dict(error.headers or {})
-    if error.status_code == 401 and wants_html(request) and request.method in SAFE and not is_api(request):
-        site = site_of(request)
-        if site.web.access.tokens_file:
+    auth = site_of(request).web.access
+    if error.status_code == 401:
+        if wants_html(request) and request.method in SAFE and (auth.tokens_file or auth.users_file):
+            site = site_of(request)
             back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(site.link(f"/login?next={quote(back)}"), 303)
+            return RedirectResponse(site.link(f"/login?next={quote(back, safe='/')}"), 303)
+        # A browser was led to the form: it would ask for Basic in a window of its own.
+        headers["www-authenticate"] = f'{"Basic" if auth.users_file else "Bearer"} realm="alertd"'
     return answer(request, error.status_code, error.detail, headers)
 
 

@@ -3,47 +3,50 @@
 from __future__ import annotations
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import HTTPConnection
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alertd.core.web import Web
 from alertd.web.access import Visitor
-from alertd.web.session import LASTS_S, Session, begin, read
+from alertd.web.doorkeeper import Doorkeeper
+from alertd.web.errors import refused
+from alertd.web.origin import origin_of
+from alertd.web.refusal import Refusal
+from alertd.web.session import LASTS_S, Jar, Session
 from alertd.web.site import Site
 
 
 class Gate:
-    """Puts a Visitor into ``request.state``."""
+    """Puts ``visitor``, ``jar`` and ``doorkeeper`` into ``request.state``."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
         self._site = site
+        self._doorkeeper = Doorkeeper(site)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = HTTPConnection(scope)
-        visitor = self._visitor(request)
-        request.state.visitor = visitor
+        web, request = self._site.web, Request(scope, receive)
+        session = self._doorkeeper.session(request.cookies.get(cookie_name(web), ""))
+        jar = request.state.jar = Jar(session)
+        request.state.doorkeeper = self._doorkeeper
+        # Whoever is refused below is a stranger to the page that says so.
+        request.state.visitor = _stranger(session, origin_of(request, web.proxies), web)
 
         async def sent(message: Message) -> None:
-            session: Session = request.state.session if "session" in request.state else visitor.session
-            if message["type"] == "http.response.start" and session.is_new and "keep" in request.state:
-                MutableHeaders(scope=message).append("set-cookie", cookie(self._site.web, session))
+            if message["type"] == "http.response.start" and jar.is_kept:
+                MutableHeaders(scope=message).append("set-cookie", cookie(web, jar.session))
             await send(message)
 
+        try:
+            request.state.visitor = await self._doorkeeper.visitor(request, jar)
+        except Refusal as refusal:
+            response = await refused(request, refusal)
+            await response(scope, receive, sent)
+            return
         await self._app(scope, receive, sent)
-
-    def _visitor(self, request: HTTPConnection) -> Visitor:
-        site = self._site
-        now_s = int(site.clock.now().timestamp())
-        kept = request.cookies.get(cookie_name(site.web), "")
-        session = read(site.keys, kept, now_s) or begin(site.keys, now_s)
-        address = request.client.host if request.client else ""
-        return Visitor(
-            name="", scope=site.web.access.anonymous, how="nothing", session=session, address=address
-        )
 
 
 def cookie_name(web: Web) -> str:
@@ -51,7 +54,12 @@ def cookie_name(web: Web) -> str:
     return "__Host-alertd" if web.is_https else "alertd"
 
 
-def cookie(web: Web, session: Session) -> str:
-    """The Set-Cookie header of a session."""
+def cookie(web: Web, session: Session | None) -> str:
+    """The Set-Cookie header that has a browser keep a session, or forget it."""
+    value, lasts_s = (session.cookie, LASTS_S) if session else ("", 0)
     secure = "; Secure" if web.is_https else ""
-    return f"{cookie_name(web)}={session.cookie}; Path=/; Max-Age={LASTS_S}; HttpOnly; SameSite=Lax{secure}"
+    return f"{cookie_name(web)}={value}; Path=/; Max-Age={lasts_s}; HttpOnly; SameSite=Lax{secure}"
+
+
+def _stranger(session: Session, address: str, web: Web) -> Visitor:
+    return Visitor(name="", scope=web.access.anonymous, how="nothing", session=session, address=address)

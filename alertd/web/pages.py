@@ -37,7 +37,8 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
     site, visitor = site_of(request), visitor_of(request)
 
     def csrf() -> str:
-        request.state.keep = True
+        if visitor.session.is_new:
+            request.state.jar.keep(visitor.session)
         return visitor.session.csrf
 
     html = (

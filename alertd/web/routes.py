@@ -12,6 +12,7 @@ from starlette.routing import Route
 from alertd.core.web import Scope
 from alertd.web.access import needs
 from alertd.web.health import healthz, readyz
+from alertd.web.login import login, logout
 from alertd.web.pages import page
 from alertd.web.static import static
 
@@ -28,5 +29,7 @@ def routes() -> list[Route]:
         Route("/", home),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
+        Route("/login", login, methods=["GET", "POST"]),
+        Route("/logout", logout, methods=["POST"]),
         Route("/static/{name}", static),
     ]

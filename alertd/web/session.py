@@ -70,3 +70,20 @@ def read(keys: Keys, cookie: str, now_s: int) -> Session | None:
     if not 0 <= now_s - int(begun) < LASTS_S:
         return None
     return Session(id=ident, begun=int(begun), name=name, proof=proof, keys=keys)
+
+
+class Jar:
+    """What becomes of a browser's session with the answer."""
+
+    def __init__(self, session: Session) -> None:
+        self.session: Session | None = session
+        self.is_kept = False
+        """Whether the answer tells the browser to keep the session, or, without one, to forget it."""
+
+    def keep(self, session: Session) -> None:
+        """This one from now on."""
+        self.session, self.is_kept = session, True
+
+    def forget(self) -> None:
+        """None from now on."""
+        self.session, self.is_kept = None, True
