@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from alertd.core.duration import parse_duration
 from alertd.core.interval import NamedInterval, TimeInterval, parse_days_of_month, parse_months
+from alertd.core.policy import Policy
 from alertd.core.route import Route
 from alertd.core.standing import ActionKind
 from alertd.errors import RefusedAction, UnknownMilestone
@@ -176,14 +178,74 @@ async def test_reopened_waits_no_longer(ledger: Ledger) -> None:
 async def test_acknowledged_is_silent_until_it_expires(ledger: Ledger) -> None:
     """While an acknowledgement holds what falls due is dropped; after it the ladder goes on where it is."""
     scene = await told_of(ledger)
-    await scene.act(ActionKind.ACK, M, until="2026-10-02")
+    await scene.act(ActionKind.ACK, M, until="2026-09-30T12:00")
 
     await scene.until("2026-10-08")
 
-    assert scene.told("desk", since="2026-09-25") == ["2026-10-07T09:00 t/m +7d"]
+    assert scene.told("desk", since="2026-09-25") == ["2026-10-01T09:00 t/m +1d", "2026-10-07T09:00 t/m +7d"]
     owed = {one.offset: one for one in await ledger.owed(M)}
-    assert [owed[one].state for one in ("-1d", "0d", "+1d")] == ["suppressed"] * 3
+    assert [owed[one].state for one in ("-1d", "0d")] == ["suppressed"] * 2
     assert owed["-1d"].reason == "acknowledged by ada"
+
+
+async def test_that_a_date_has_passed_is_said_once_when_the_acknowledgement_ends(ledger: Ledger) -> None:
+    """Of the overdue reminders that fell due meanwhile the last one comes at its end, and says why then."""
+    scene = await told_of(ledger)
+    await scene.act(ActionKind.ACK, M, until="2026-11-10")
+
+    await scene.until("2027-01-01")
+
+    assert scene.told("desk", since="2026-09-25") == ["2026-11-10T00:00 t/m +28d"]
+    assert (await scene.offsets(M, "superseded"))[-3:] == ["+1d", "+7d", "+14d"]
+    assert scene.log[-1].message.items[0].late == (
+        "This reminder was due on 28 October 2026, 09:00 (UTC) and comes 12 days late: acknowledged by ada."
+    )
+
+
+async def test_nag_resumes_after_an_acknowledgement(ledger: Ledger) -> None:
+    """With `then_every` it says at its end that the date has passed, and goes on with the next step."""
+    scene = Scene(ledger, at="2026-10-01T12:00")
+    nagging = Policy(after=(parse_duration("1d"),), then_every=parse_duration("7d"))
+    scene.define(a_milestone(M, A, policy=nagging))
+    await scene.reconcile()
+    await scene.until("2026-10-09")
+    await scene.act(ActionKind.ACK, M, until="2026-10-24")
+
+    await scene.until("2026-10-30")
+
+    assert scene.told("desk") == [
+        "2026-10-01T12:00 t/m +1d",
+        "2026-10-08T09:00 t/m +8d",
+        "2026-10-24T00:00 t/m +22d",
+        "2026-10-29T09:00 t/m +29d",
+    ]
+
+
+async def test_acknowledging_again_goes_on_being_silent(ledger: Ledger) -> None:
+    """A longer acknowledgement over a shorter one, and a shorter one over a longer: the last one counts."""
+    scene = await told_of(ledger)
+    await scene.act(ActionKind.ACK, M, until="2026-10-05")
+    await scene.until("2026-10-03")
+    await scene.act(ActionKind.ACK, M, until="2026-10-12")
+    await scene.until("2026-10-11")
+    assert scene.told("desk", since="2026-09-25") == []
+
+    await scene.act(ActionKind.ACK, M, until="2026-10-11T06:00")
+    await scene.until("2026-10-13")
+
+    assert scene.told("desk", since="2026-09-25") == ["2026-10-11T06:00 t/m +7d"]
+
+
+async def test_what_was_acknowledged_and_then_done_stays_silent(ledger: Ledger) -> None:
+    """Nothing is said at the end of an acknowledgement of what has come about, but that it has."""
+    scene = await told_of(ledger)
+    await scene.act(ActionKind.ACK, M, until="2026-10-05")
+    await scene.until("2026-10-03")
+    await scene.act(ActionKind.DONE, M, done_on="2026-10-03")
+
+    await scene.until("2026-11-10")
+
+    assert scene.told("desk", since="2026-09-25") == ["2026-10-03T00:00 t/m done"]
 
 
 # -- done, cancelled, reopened

@@ -42,7 +42,8 @@ def ack(
 ) -> None:
     """Acknowledge: drop what is due before --until.
 
-    It is given to the dates as they stand: when one of them moves, reminders come again.
+    That a date has passed meanwhile is said then, once. It is given to the dates as they stand: when one of
+    them moves, reminders come again.
     """
     from alertd.core.standing import Action, ActionKind
 

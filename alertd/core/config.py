@@ -11,8 +11,8 @@ from alertd.core.flow import Rate
 from alertd.core.milestone import Milestone
 from alertd.core.network import Network
 from alertd.core.policy import Policy
-from alertd.core.web import Web
 from alertd.core.route import Quiet, Route
+from alertd.core.web import Web
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ Rules that hold here:
   overtakes are recorded as superseded;
 - news (moved, done) is overtaken by no reminder;
 - muted and snoozed mean deferred, never dropped; what waits for a digest goes out with it;
+- acknowledged means dropped, but that a date has passed is said once more when the acknowledgement ends;
 - nothing is decided without a reason.
 """
 
@@ -139,8 +140,12 @@ def unwanted(owed: Owed, record: Record, now: datetime) -> str:
     if owed.window_id not in record.window_ids:
         return "the deadline moved"
     if acknowledged(standing, record.window_ids, now):
-        return f"acknowledged by {standing.ack_by}"
+        return _acknowledged_by(standing)
     return ""
+
+
+def _acknowledged_by(standing: Standing) -> str:
+    return f"acknowledged by {standing.ack_by}"
 
 
 def acknowledged(standing: Standing, window_ids: Sequence[str], now: datetime) -> bool:
@@ -239,7 +244,8 @@ def _waits(owed: Owed, record: Record, now: datetime, rules: Rules) -> Muted | N
 
 def _turned_away(owed: Owed, record: Record, now: datetime, rules: Rules) -> Verdict | None:
     why = unwanted(owed, record, now)
-    if why:
+    is_kept = owed.cause is Cause.OVERDUE and why == _acknowledged_by(record.standing)
+    if why and not is_kept:
         return Verdict(key=owed.key, state=OwedState.SUPPRESSED, reason=why)
     # What was deferred has waited on purpose: its age counts from the end of the wait.
     age = now - max(owed.at, owed.wake_at)
@@ -251,6 +257,10 @@ def _turned_away(owed: Owed, record: Record, now: datetime, rules: Rules) -> Ver
 
 
 def _now_or_later(owed: Owed, record: Record, now: datetime, rules: Rules) -> Verdict:
+    if owed.cause is Cause.OVERDUE and acknowledged(record.standing, record.window_ids, now):
+        # By then there may be no further rung that would say so.
+        reason, until = _acknowledged_by(record.standing), record.standing.ack_until
+        return Verdict(key=owed.key, state=OwedState.PENDING, reason=reason, wake_at=until)
     snoozed = record.standing.snooze_until
     if owed.cause not in NEWS and snoozed and now < snoozed:
         reason = f"snoozed by {record.standing.snooze_by}"

@@ -37,7 +37,7 @@ def _held_back(reason: str) -> str:
         return f"sent only during {reason.removeprefix(inactive)}"
     if reason.startswith("muted by quiet: "):
         return f"held back in the quiet hours, {reason.removeprefix('muted by quiet: ')}"
-    return reason if reason.startswith("snoozed") else ""
+    return reason if reason.startswith(("snoozed", "acknowledged")) else ""
 
 
 def next_sentence(upcoming: Owed | None, record: Record) -> str:

@@ -137,12 +137,13 @@ def digests_of(root: Route) -> Mapping[tuple[str, str], Digest]:
 
 
 def deferred(match: Match, at: datetime) -> Muted | None:
-    """Why and until when what falls due at ``at`` waits: for the next digest, or as :func:`muted` says."""
+    """Why and until when what falls due at ``at`` waits: as :func:`muted` says, or for the next digest, which
+    may be at ``at`` itself."""
     if match.digest is None:
         return muted(match, at)
     # What falls due at the very instant of a digest is in it.
     until = digest_instant(match.digest, at - _INSTANT, match.quiet)
-    return Muted(until=until, by=f"digest: {match.digest.name}") if until > at else None
+    return Muted(until=until, by=f"digest: {match.digest.name}")
 
 
 def group_key(match: Match, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from alertd.core.claims import accounts_of, contested_sentence
 from alertd.core.config import Config
 from alertd.core.deadline import deadline_phrase
+from alertd.core.delivery import acknowledged
 from alertd.core.explanation import Done, Explanation
 from alertd.core.instant import to_wall
 from alertd.core.ledger import Delivery, DeliveryState, HistoryEntry, Owed, OwedState
@@ -147,6 +148,9 @@ def next_words(found: Explanation) -> str:
         what = f"done on {day_text(standing.done_on)}" if standing.done_on else "cancelled"
         return f"Nothing: it is {what}."
     one = found.next
+    resumes = _resumes_at(found)
+    if resumes is not None and (one is None or resumes < one.at):
+        return f"{instant_text(resumes, zone)}, when the acknowledgement ends: that it has passed, once."
     if one is None:
         return "Nothing more is sent."
     together = sorted(
@@ -159,6 +163,23 @@ def next_words(found: Explanation) -> str:
         return f"{until}, when the snooze ends: what is still true then, once."
     which = f"{offset_words(one.occurrence.offset)}, {stated_words(one.occurrence.stated)}"
     return f"{instant_text(one.at, zone)}: {which}, to {listing(together)}."
+
+
+def _resumes_at(found: Explanation) -> datetime | None:
+    """The end of an acknowledgement, when an overdue reminder has fallen or falls due before it."""
+    until = found.done.standing.ack_until if found.done else None
+    if found.done is None or until is None or until <= found.at:
+        return None
+    owed = found.done.owed
+    held = [
+        one
+        for one in found.reminders
+        if one.occurrence.cause is Cause.OVERDUE
+        and one.at <= until
+        and (one.at > found.at or (one.key in owed and owed[one.key].state is OwedState.PENDING))
+        and acknowledged(found.done.standing, [one.occurrence.stated.window.id], found.at)
+    ]
+    return until if held else None
 
 
 # -- where it stands

@@ -177,3 +177,16 @@ def test_an_instance_of_a_broken_file_is_explained_from_the_ledger(tmp_path: Pat
         1,
         "alertd: reports/monthly@2026-10-30: the series has no such instance",
     )
+
+
+def test_what_comes_when_an_acknowledgement_ends(tmp_path: Path, folder: Path) -> None:
+    """That the date has passed is what comes next, although no reminder is due at that instant."""
+    stage = staged(tmp_path, folder)
+    stage.daemon_at(datetime(2027, 1, 2, 12, tzinfo=UTC))
+    acked = run("ack", "phase-2", "--until", "2099-01-01", "--by", "ann", *stage.args)
+
+    ran = run("explain", "phase-2", "--at", "2027-01-02T16:00", *stage.args)
+
+    assert acked.code == 0
+    assert "2099, 09:00" in ran.out.rpartition("Next")[2]
+    assert "when the acknowledgement ends: that it has passed, once." in " ".join(ran.out.split())
