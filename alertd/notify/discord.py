@@ -16,7 +16,7 @@ from alertd.core.message import Kind, Message
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.clean import cut, fit
 from alertd.notify.http import Answer
-from alertd.notify.kit import Env
+from alertd.notify.kit import Env, Rendered
 from alertd.notify.look import look_of
 from alertd.notify.markup import markdown, units
 from alertd.notify.outline import Line, Outline, outlined
@@ -25,6 +25,7 @@ from alertd.notify.posting import (
     asked_to_wait,
     object_in,
     post_json,
+    rendered_json,
     secret_of,
     text_in,
     unlike,
@@ -42,7 +43,7 @@ MAX_BUTTON_URL = 512
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_WEBHOOK = 10015
 
-_SPECIAL = re.compile(r"([\\*_~`|<>\[\]()#])")
+_SPECIAL = re.compile(r"([\\*_~`|<>\[\]#])")
 
 
 class DiscordOptions(UrlOptions):
@@ -80,9 +81,13 @@ class DiscordNotifier:
             # Nothing was posted: the thread is gone, and a new one takes its place.
             if not (isinstance(outcome, Rejected) and said.get("code") == UNKNOWN_CHANNEL):
                 return _remembering(outcome, milestone, thread)
-        named = payload | {"thread_name": cut(fitted.subject, MAX_THREAD_NAME) or "alertd"}
-        outcome, said = await self._posted(url, named)
+        outcome, said = await self._posted(url, payload | _post_name(fitted))
         return _remembering(outcome, milestone, text_in(said, "channel_id"))
+
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        fitted = fit(message)
+        named = _post_name(fitted) if self._options.forum else {}
+        return (rendered_json(discord_payload(fitted) | named),)
 
     async def aclose(self) -> None:
         """The client belongs to the process."""
@@ -94,6 +99,11 @@ class DiscordNotifier:
         said = object_in(answer)
         outcome = asked_to_wait(outcome_of(answer, self._env.clock.now()), said.get("retry_after"))
         return _judged(outcome, answer, said), said
+
+
+def _post_name(message: Message) -> dict[str, Any]:
+    """The name of a new post of a forum."""
+    return {"thread_name": cut(message.subject, MAX_THREAD_NAME) or "alertd"}
 
 
 def discord_payload(message: Message) -> dict[str, Any]:

@@ -18,7 +18,7 @@ _URL = re.compile(r"(https?://[A-Za-z0-9._/?=&%+,;:#-]+)")
 _LIST = re.compile(r"^(\d{1,9}(?=[.)]\s)|(?=[-+]\s))")
 
 _TAGS = {Style.BOLD: "b", Style.ITALIC: "i", Style.STRUCK: "s", Style.CODE: "code"}
-_MARKS = {Style.BOLD: "**", Style.ITALIC: "_", Style.STRUCK: "~~", Style.CODE: "`"}
+_MARKS = {Style.BOLD: "**", Style.ITALIC: "_", Style.STRUCK: "~~"}
 
 
 def units(text: str) -> int:

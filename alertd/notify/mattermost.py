@@ -14,11 +14,11 @@ from alertd.core.message import Kind, Message
 from alertd.core.outcome import Outcome, Retry, Sent
 from alertd.notify.clean import fit
 from alertd.notify.http import Reply
-from alertd.notify.kit import Env
+from alertd.notify.kit import Env, Rendered
 from alertd.notify.look import look_of
 from alertd.notify.markup import markdown, markdown_link, units, unmentioned
 from alertd.notify.outline import Line, outlined
-from alertd.notify.posting import UrlOptions, post_json, secret_of, unlike
+from alertd.notify.posting import UrlOptions, post_json, rendered_json, secret_of, unlike
 from alertd.notify.reply import outcome_of
 from alertd.notify.secret import SecretUnreadable
 from alertd.notify.url import check_url
@@ -26,7 +26,7 @@ from alertd.notify.url import check_url
 MAX_TEXT = 12_000
 """A post has at most 16,383 characters; a longer one is split, and its attachment is not."""
 
-_SPECIAL = re.compile(r"([\\*_~`\[\]()#])")
+_SPECIAL = re.compile(r"([\\*_~`\[\]#])")
 
 
 class MattermostOptions(UrlOptions):
@@ -56,6 +56,9 @@ class MattermostNotifier:
         if isinstance(outcome, Sent) and isinstance(answer, Reply) and answer.body.strip() != b"ok":
             return unlike(answer, "Mattermost")
         return outcome
+
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        return (rendered_json(mattermost_payload(fit(message))),)
 
     async def aclose(self) -> None:
         """The client belongs to the process."""

@@ -18,7 +18,7 @@ from alertd.core.milestone import State
 from alertd.core.occurrence import digest
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.clean import cut, fit
-from alertd.notify.kit import Env, exactly_one
+from alertd.notify.kit import Env, Rendered, exactly_one
 from alertd.notify.markup import plain
 from alertd.notify.outline import outlined
 from alertd.notify.payload import instant
@@ -28,9 +28,11 @@ from alertd.notify.posting import (
     check_token,
     object_in,
     post_json,
+    rendered_json,
     secret_of,
     unlike,
 )
+from alertd.notify.redact import HIDDEN
 from alertd.notify.reply import outcome_of
 from alertd.notify.secret import SecretUnreadable
 
@@ -108,6 +110,10 @@ class PagerDutyNotifier:
                 break
         return _summed(outcomes, len(payloads))
 
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        payloads = pagerduty_payloads(fit(message))
+        return tuple(rendered_json({"routing_key": HIDDEN, **payload}) for payload in payloads)
+
     async def aclose(self) -> None:
         """The client belongs to the process."""
 
@@ -130,14 +136,11 @@ def pagerduty_payloads(message: Message) -> Iterator[dict[str, Any]]:
         yield {"event_action": "trigger", "dedup_key": f"alertd/{message.id}", **alone}
         return
     for item in message.items:
-        key = {"dedup_key": _key(item.milestone)}
-        if item.state in _CLOSED:
-            yield {"event_action": "resolve", **key}
-            continue
         about = replace(message, kind=Kind.SINGLE, items=(item,))
         summary = f"{item.badge[:1].upper()}{item.badge[1:]}: {item.title} ({item.phrase})"
         told = _triggered(about, item.cause.value, item.timeline, item.tone, summary)
-        yield {"event_action": "trigger", **key, **told}
+        action = "resolve" if item.state in _CLOSED else "trigger"
+        yield {"event_action": action, "dedup_key": _key(item.milestone), **told}
 
 
 def _triggered(message: Message, what: str, group: str, tone: Tone, summary: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from alertd.core.message import Kind, Message
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.clean import fit
 from alertd.notify.http import Answer
-from alertd.notify.kit import Env, exactly_one
+from alertd.notify.kit import Env, Rendered, exactly_one
 from alertd.notify.markup import (
     html,
     html_link,
@@ -36,6 +36,7 @@ from alertd.notify.posting import (
     asked_to_wait,
     object_in,
     post_json,
+    rendered_json,
     secret_of,
     text_in,
     unlike,
@@ -46,6 +47,7 @@ from alertd.notify.secret import SecretUnreadable
 API_URL = "https://api.telegram.org"
 MAX_TEXT = 4_096
 """After the markup has been read."""
+BUTTONS_IN_ROW = 2
 
 _TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{1,100}")
 # What a text without markup and buttons is not refused for.
@@ -121,6 +123,9 @@ class TelegramNotifier:
             return replace(outcome, state={milestone: state})
         return outcome
 
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        return (rendered_json({**self._where(""), **telegram_payload(fit(message))}),)
+
     async def aclose(self) -> None:
         """The client belongs to the process."""
 
@@ -152,7 +157,8 @@ def telegram_payload(message: Message) -> dict[str, Any]:
         "link_preview_options": {"is_disabled": True},
     }
     if outline.links:
-        rows = [[{"text": link.label, "url": link.url}] for link in outline.links]
+        buttons = [{"text": link.label, "url": link.url} for link in outline.links]
+        rows = [buttons[at : at + BUTTONS_IN_ROW] for at in range(0, len(buttons), BUTTONS_IN_ROW)]
         payload["reply_markup"] = {"inline_keyboard": rows}
     return payload
 

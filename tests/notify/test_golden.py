@@ -12,12 +12,20 @@ from pathlib import Path
 import pytest
 
 from alertd.core.message import Message
+from alertd.notify.apprise import apprise_text
 from alertd.notify.clean import fit
+from alertd.notify.discord import discord_payload
 from alertd.notify.email_body import render_html
+from alertd.notify.matrix import matrix_content
+from alertd.notify.mattermost import mattermost_payload
+from alertd.notify.ntfy import ntfy_payload
+from alertd.notify.pagerduty import pagerduty_payloads
 from alertd.notify.payload import payload_of
 from alertd.notify.slack_blocks import whole
+from alertd.notify.teams import teams_payload
+from alertd.notify.telegram import telegram_payload
 from alertd.notify.text import render_text
-from alertd.testing import SAMPLES, sample_message
+from alertd.testing import SAMPLES, sample_message, with_links
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "notify"
 
@@ -36,6 +44,15 @@ RENDERINGS: dict[str, Callable[[Message], str]] = {
     "html": html,
     "slack.json": lambda message: as_json([post.payload() for post in whole(message)]),
     "webhook.json": lambda message: as_json(payload_of(message)),
+    # With the links that alertd's own page gives them, since most of these make buttons of them.
+    "apprise.txt": lambda message: "\n\n".join(apprise_text(with_links(message), 32_768)) + "\n",
+    "discord.json": lambda message: as_json(discord_payload(with_links(message))),
+    "matrix.json": lambda message: as_json(matrix_content(with_links(message), "text")),
+    "mattermost.json": lambda message: as_json(mattermost_payload(with_links(message))),
+    "ntfy.json": lambda message: as_json(ntfy_payload(with_links(message))),
+    "pagerduty.json": lambda message: as_json(list(pagerduty_payloads(with_links(message)))),
+    "teams.json": lambda message: as_json(teams_payload(with_links(message))),
+    "telegram.json": lambda message: as_json(telegram_payload(with_links(message))),
 }
 
 

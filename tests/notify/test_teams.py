@@ -1,0 +1,99 @@
+"""What Microsoft Teams gets, and what its answers mean."""
+
+import pytest
+
+from alertd.core.message import Message
+from alertd.core.outcome import Rejected, Retry, Sent
+from alertd.notify.clean import fit
+from alertd.notify.payload import json_bytes
+from alertd.notify.teams import teams_payload
+from alertd.testing import SAMPLES, Answer, sample_message, with_links
+from tests.notify.card import faults, texts
+from tests.notify.sending import body_of, crowd, long_story, sent, titled
+
+DOCUMENTED_BYTES = 28 * 1024
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_each_sample_is_a_card_without_a_fault(name: str) -> None:
+    message = fit(with_links(sample_message(name)))
+    (attachment,) = teams_payload(message)["attachments"]
+
+    assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+    assert faults(attachment["content"]) == []
+    assert message.id in texts(attachment["content"])[-1]
+
+
+@pytest.mark.parametrize(
+    "message", [long_story(), crowd(), titled("🔴" * 2_000), titled("\"'\\<&" * 500)], ids=range(4)
+)
+def test_what_is_too_long_is_shortened(message: Message) -> None:
+    message = fit(with_links(message))
+    payload = teams_payload(message)
+
+    card = payload["attachments"][0]["content"]
+    assert len(json_bytes(payload)) <= DOCUMENTED_BYTES
+    assert faults(card) == []
+    assert message.id in texts(card)[-1]
+
+
+def test_the_rest_of_many_is_counted() -> None:
+    said = texts(teams_payload(fit(crowd()))["attachments"][0]["content"])
+
+    assert any("more, not listed here" in text for text in said)
+
+
+def test_no_text_is_read_as_markdown_or_mentions_anybody() -> None:
+    text = "[click](https://evil.example) **now** <at>Everyone</at>"
+
+    card = teams_payload(fit(titled(text)))["attachments"][0]["content"]
+
+    assert text in texts(card)
+    # A run is shown as it is; only a TextBlock reads Markdown, and only `msteams.entities` make a mention.
+    assert "'TextBlock'" not in str(card)
+    assert card["msteams"] == {"width": "Full"}
+
+
+def test_the_edge_tells_how_urgent_it_is() -> None:
+    styles = {
+        name: teams_payload(sample_message(name))["attachments"][0]["content"]["body"][0]["style"]
+        for name in ("contested", "opens", "done", "moved", "notice")
+    }
+
+    assert styles == {
+        "contested": "attention", "opens": "warning", "done": "good", "moved": "accent", "notice": "emphasis",
+    }  # fmt: skip
+
+
+async def test_a_workflow_takes_it_by_its_url() -> None:
+    outcome, (request,) = await sent(
+        "teams", lambda url: {"url": f"{url}/workflows/1?sig=abc"}, Answer(status=202, body=b"")
+    )
+
+    assert outcome == Sent(note="HTTP 202")
+    assert request.path == "/workflows/1?sig=abc"
+    assert body_of(request)["type"] == "message"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("Microsoft Teams endpoint returned HTTP error 429 with ContextId x", Retry),
+        ("Microsoft Teams endpoint returned HTTP error 503 with ContextId x", Retry),
+        ("Webhook message delivery failed with error: returned HTTP error 413 with x", Rejected),
+        ("returned HTTP error 400", Rejected),
+        ("1", Sent),
+    ],
+)
+async def test_a_failure_that_comes_with_a_200_is_a_failure(body: str, expected: type) -> None:
+    outcome, _ = await sent("teams", lambda url: {"url": url}, Answer(body=body.encode()))
+
+    assert isinstance(outcome, expected)
+    assert not getattr(outcome, "gone", False)
+
+
+async def test_a_secret_file_that_holds_no_url_is_tried_again_and_not_quoted() -> None:
+    outcome, requests = await sent("teams", lambda _: {"url_file": "teams"}, secrets={"teams": "canary"})
+
+    assert outcome == Retry(reason="what secret file 'teams' holds is not an http or https URL with a host")
+    assert requests == []
