@@ -14,11 +14,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from alertd.core.message import Kind, Message
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.clean import cut, fit
+from alertd.notify.clean import fit
 from alertd.notify.http import Answer
 from alertd.notify.kit import Env, Rendered
 from alertd.notify.look import look_of
-from alertd.notify.markup import markdown, units
+from alertd.notify.markup import cut_units, markdown, units
 from alertd.notify.outline import Line, Outline, outlined
 from alertd.notify.posting import (
     UrlOptions,
@@ -103,14 +103,14 @@ class DiscordNotifier:
 
 def _post_name(message: Message) -> dict[str, Any]:
     """The name of a new post of a forum."""
-    return {"thread_name": cut(message.subject, MAX_THREAD_NAME) or "alertd"}
+    return {"thread_name": cut_units(message.subject, MAX_THREAD_NAME) or "alertd"}
 
 
 def discord_payload(message: Message) -> dict[str, Any]:
     """The body of the request, for a message that has been made fit."""
     outline = outlined(message, MAX_DESCRIPTION, lambda line: units(_line(line)) + 2)
     embed: dict[str, Any] = {
-        "title": cut(_SPECIAL.sub(r"\\\1", outline.title), MAX_TITLE),
+        "title": _title(outline.title),
         "description": "\n\n".join("\n".join(map(_line, paragraph)) for paragraph in outline.paragraphs),
         "color": int(look_of(message).strong[1:], 16),
         "footer": {"text": "\n".join(part for part in (outline.about, f"{outline.id} · alertd") if part)},
@@ -122,8 +122,18 @@ def discord_payload(message: Message) -> dict[str, Any]:
     return payload | ({"components": [{"type": 1, "components": buttons}]} if buttons else {})
 
 
+def _title(text: str) -> str:
+    title = _escaped(text)
+    # Half of it at the most, since escaping doubles what it escapes.
+    return title if units(title) <= MAX_TITLE else _escaped(cut_units(text, MAX_TITLE // 2))
+
+
 def _line(line: Line) -> str:
-    return markdown(line, lambda text: _SPECIAL.sub(r"\\\1", text))
+    return markdown(line, _escaped)
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", text)
 
 
 def _buttons(outline: Outline) -> list[dict[str, Any]]:

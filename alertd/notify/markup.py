@@ -26,6 +26,14 @@ def units(text: str) -> int:
     return len(text.encode("utf-16-le", "replace")) // 2
 
 
+def cut_units(text: str, limit: int) -> str:
+    """``text`` itself, or its beginning and an ellipsis, in at most ``limit`` UTF-16 units."""
+    raw = text.encode("utf-16-le", "replace")
+    return (
+        text if len(raw) <= 2 * limit else raw[: 2 * (limit - 1)].decode("utf-16-le", "ignore").rstrip() + "…"
+    )
+
+
 def unmentioned(text: str) -> str:
     """``text`` with every ``@name`` made one that is looked up nowhere; addresses stay as they are."""
     return _MENTION.sub("@\u2060", text)
