@@ -210,6 +210,7 @@ def _stdout() -> TextIO:
 async def run(settings: Settings) -> int:
     """The daemon, until it is told to stop. Returns the exit status."""
     from alertd.clock import asleep
+    from alertd.control import control
     from alertd.daemon import Daemon
     from alertd.definitions.watch import signature
     from alertd.identity import is_gone, node_name
@@ -263,13 +264,15 @@ async def run(settings: Settings) -> int:
         beat=beat,
     )
     if serving is not None:
-        world = replace(world, standing=serving.standing, ending=serving.close)
+        metrics, standing, ending = serving.site.metrics, serving.standing, serving.close
+        world = replace(world, meter=metrics, standing=standing, ending=ending)
     daemon = Daemon(world)
     try:
         await daemon.start()
         if serving is not None:
             await serving.open()
-        await daemon.run()
+        async with control(settings.control_path(), settings.config, daemon.reloads, log):
+            await daemon.run()
     except DefinitionsError as error:
         for problem in error.problems:
             log.error(Event.CONFIG_REFUSED, problem=problem)
@@ -291,6 +294,7 @@ async def _serving(
     if address is None:
         return None
     from alertd.identity import node_name
+    from alertd.metrics import Metrics
     from alertd.notify.secret import file_paths
     from alertd.web.keys import Keys
     from alertd.web.secret import SiteSecret
@@ -311,6 +315,7 @@ async def _serving(
         vitals=lambda: daemon().vitals,
         find=find,
         keys=Keys(secret),
+        metrics=Metrics(node_name(), clock.now()),
     )
     return Serving(address, site)
 

@@ -28,6 +28,7 @@ from alertd.lead import Lead
 from alertd.patience import Patience
 from alertd.planner import Planner
 from alertd.pulse import Pulse
+from alertd.reloads import Reloaded, Reloads
 from alertd.telemetry import Event
 from alertd.vitals import Vitals
 from alertd.watch import Watch
@@ -44,6 +45,7 @@ class Daemon:
 
     Attributes:
         outgrown: it has ended because a newer alertd has migrated the ledger.
+        reloads: where to ask for one.
     """
 
     def __init__(self, world: World) -> None:
@@ -83,6 +85,7 @@ class Daemon:
         self._planner = Planner(world, self._lead, self._herald)
         self._watch = Watch(world)
         self.outgrown = False
+        self.reloads = Reloads(lambda: self._alarm.want("reload"))
         self._stopping = False
         self._dispatcher: Dispatcher | None = None
         self._said = ""
@@ -219,7 +222,8 @@ class Daemon:
             await self._refuse((f"the files could not be read: {type(error).__name__}: {error}",))
             return False
         finally:
-            world.meter.reloaded(accepted=accepted, took_s=world.clock.monotonic() - began_s)
+            took_s = world.clock.monotonic() - began_s
+            world.meter.reloaded(accepted=accepted, took_s=took_s, at=world.clock.now())
             world.systemd.ready(self._said)
         return True
 
@@ -302,7 +306,9 @@ class Daemon:
             if "ledger" in wanted and await self._planner.others_did():
                 wanted.add("reconcile")
             if "reload" in wanted:
-                await self.reload()
+                asked = self.reloads.asked()
+                accepted = await self.reload()
+                self.reloads.answer(asked, Reloaded(accepted=accepted, problems=self._herald.all_problems))
             elif wanted & {"reconcile", "takeover"}:
                 await self._planner.go_on(reconsider="takeover" in wanted)
             if "report" in wanted:

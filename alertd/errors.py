@@ -17,6 +17,7 @@
     ├── AddressRefused             notify/egress.py: an address that alertd does not connect to
     ├── NotifierUnusable           notify/registry.py: an installed notifier cannot be imported
     ├── TimelineMissing            demo/shipped.py: the package was built without its timeline
+    ├── NoAnswer                   control.py: the daemon was asked, and does not answer or not do it
     ├── UnknownMilestone           no milestone of that id is loaded or in the ledger
     ├── UnknownReceiver            no receiver of that name is configured
     ├── UnknownDelivery            no delivery of that id is in the ledger
@@ -99,6 +100,10 @@ class CredentialsError(AlertdError):
 
 class SettingsError(AlertdError):
     """The environment or a command line option is wrong."""
+
+
+class NoAnswer(AlertdError):
+    """No daemon answers, or it does not do what it was asked."""
 
 
 class UnknownMilestone(AlertdError):

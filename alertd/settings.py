@@ -15,6 +15,11 @@ from alertd.errors import SettingsError
 OFF = "off"
 """``ALERTD_LISTEN`` of a daemon that listens nowhere."""
 
+SERVICE_CONFIG = Path("/etc/alertd")
+SERVICE_STATE = Path("/var/lib/alertd")
+SERVICE_RUNTIME = Path("/run/alertd")
+"""Where deploy/alertd.service has them."""
+
 LogFormat = Literal["auto", "console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -28,7 +33,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ALERTD_", extra="ignore", frozen=True)
 
-    config: Path = Field(default=Path("/etc/alertd"), description="folder with alertd.yaml and milestones/")
+    config: Path = Field(default=SERVICE_CONFIG, description="folder with alertd.yaml and milestones/")
     database: str = Field(
         default="", description="sqlite:///... or postgresql://... ; empty: a file in the state directory"
     )
@@ -51,13 +56,39 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """The ledger's URL; by default SQLite in ``$STATE_DIRECTORY``, else in ``$XDG_STATE_HOME/alertd``.
 
+        For root and the service's configuration it is the service's ledger, where there is one: so that what
+        root types is about what runs.
+
         Raises:
             SettingsError: there is neither, nor a home directory.
         """
         if self.database:
             return self.database
-        state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-        return f"sqlite:///{(Path(state) if state else _state_home() / 'alertd') / 'alertd.sqlite3'}"
+        named = bool(os.environ.get("XDG_STATE_HOME"))
+        services = SERVICE_STATE if self._is_the_services(SERVICE_STATE) and not named else None
+        folder = _given("STATE_DIRECTORY") or services or _state_home() / "alertd"
+        return f"sqlite:///{folder / 'alertd.sqlite3'}"
+
+    def control_path(self) -> Path | None:
+        """Where the daemon's control socket is; None: it has none.
+
+        In ``$RUNTIME_DIRECTORY``, the service's for root as above, or ``$XDG_RUNTIME_DIR/alertd``; else
+        beside an embedded ledger.
+
+        Raises:
+            SettingsError: see :meth:`database_url`.
+        """
+        own = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+        services = SERVICE_RUNTIME if self._is_the_services(SERVICE_RUNTIME) else None
+        folder = _given("RUNTIME_DIRECTORY") or services or (own / "alertd" if own.is_absolute() else None)
+        if folder is not None:
+            return folder / "control"
+        scheme, _, file = self.database_url().partition(":///")
+        return Path(f"{file}-control").absolute() if scheme.startswith("sqlite") and file else None
+
+    def _is_the_services(self, folder: Path) -> bool:
+        """Whether root means the service that keeps its files in ``folder``."""
+        return os.geteuid() == 0 and self.config == SERVICE_CONFIG and folder.is_dir()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +111,12 @@ def parse_address(text: str) -> Address:
     if int(port) > 65_535:
         raise ValueError("a port is at most 65535")
     return Address(host=host[1:-1] if is_bracketed else host, port=int(port))
+
+
+def _given(variable: str) -> Path | None:
+    """The first folder that systemd has made for this process (systemd.exec(5), "RuntimeDirectory=")."""
+    first = os.environ.get(variable, "").partition(":")[0]
+    return Path(first) if first else None
 
 
 def _state_home() -> Path:

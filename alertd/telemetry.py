@@ -63,6 +63,8 @@ class Event(StrEnum):
     LISTENER_FAILED = "listener.failed"
     LOGIN_PASSED = "login.passed"
     LOGIN_REFUSED = "login.refused"
+    CONTROL_FAILED = "control.failed"
+    CONTROL_REFUSED = "control.refused"
     CREDENTIALS_REFUSED = "credentials.refused"
     REQUEST_FAILED = "request.failed"
     LIBRARY_LOGGED = "library.logged"

@@ -16,7 +16,20 @@ import typer
 from typer.core import TyperGroup
 
 from alertd import __version__
-from alertd.cli import act, check, credentials, explain, history, migrate, plan, send, serve, starter, status
+from alertd.cli import (
+    act,
+    check,
+    credentials,
+    explain,
+    history,
+    migrate,
+    plan,
+    reload,
+    send,
+    serve,
+    starter,
+    status,
+)
 from alertd.errors import AlertdError, DefinitionsError
 
 
@@ -68,7 +81,7 @@ def _unwrapped(command: Callable[..., None]) -> str:
 
 _Command = Callable[..., None]
 _COMMANDS: tuple[tuple[str, dict[str, _Command]], ...] = (
-    ("Run", {"run": serve.run, "demo": serve.demo, "migrate": migrate.migrate}),
+    ("Run", {"run": serve.run, "reload": reload.reload, "demo": serve.demo, "migrate": migrate.migrate}),
     ("Look", {"check": check.check, "plan": plan.plan, "explain": explain.explain}),
     ("What was done", {"status": status.status, "history": history.history}),
     (
