@@ -147,7 +147,7 @@ class TelegramNotifier:
 def telegram_payload(message: Message) -> dict[str, Any]:
     """What is sent, but for where to; for a message that has been made fit."""
     frame = frame_of(message)
-    room = MAX_TEXT - units("\n\n".join([frame.title, *_end(frame)]))
+    room = MAX_TEXT - units(unmentioned("\n\n".join([frame.title, *_end(frame)])))
     outline = outlined(message, room, lambda line: units(unlinked(line)) + 2)
     title = html_link(outline.title, outline.url) if outline.url else html_text(outline.title)
     parts = [f"<b>{title}</b>", *("\n".join(map(html, paragraph)) for paragraph in outline.paragraphs)]
@@ -166,8 +166,8 @@ def telegram_payload(message: Message) -> dict[str, Any]:
 def _bare_payload(message: Message) -> dict[str, Any]:
     """The same without markup and buttons."""
     frame = frame_of(message)
-    room = MAX_TEXT - units(f"{frame.title}\n\n{plain_text(frame)}")
-    outline = outlined(message, room, lambda line: units(plain(line)) + 2)
+    room = MAX_TEXT - units(unmentioned(f"{frame.title}\n\n{plain_text(frame)}"))
+    outline = outlined(message, room, lambda line: units(unmentioned(plain(line))) + 2)
     text = f"{outline.title}\n\n{plain_text(outline)}"
     return {"text": unmentioned(text), "link_preview_options": {"is_disabled": True}}
 
