@@ -315,6 +315,7 @@ async def _serving(
         vitals=lambda: daemon().vitals,
         find=find,
         keys=Keys(secret),
+        metrics=Metrics(clock.now()),
         metrics=Metrics(node_name(), clock.now()),
     )
     return Serving(address, site)

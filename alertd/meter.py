@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from alertd.core.audit import Audit
 from alertd.ports import Settlement
 
@@ -12,7 +14,7 @@ class Meter:
     def settled(self, settlement: Settlement, *, fenced: bool) -> None:
         """How a try ended was written down; ``fenced``: it does not count, somebody else has the delivery."""
 
-    def reloaded(self, *, accepted: bool, took_s: float) -> None:
+    def reloaded(self, *, accepted: bool, took_s: float, at: datetime) -> None:
         """The files were read, and taken or refused."""
 
     def audited(self, audit: Audit) -> None:

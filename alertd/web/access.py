@@ -73,8 +73,7 @@ def needs(scope: Scope, *, from_elsewhere: bool = False) -> Callable[[Endpoint],
         @wraps(endpoint)
         async def guard(request: Request) -> Response:
             visitor = visitor_of(request)
-            if visitor.scope < scope:
-                raise Refusal(401 if not visitor.name else 403, f"this needs the scope {scope.word}")
+            refuse_less_than(request, scope)
             if request.method not in SAFE and not from_elsewhere and visitor.how != "token":
                 await _refuse_forged(request, visitor)
             return await endpoint(request)
@@ -83,6 +82,13 @@ def needs(scope: Scope, *, from_elsewhere: bool = False) -> Callable[[Endpoint],
         return guard
 
     return guarded
+
+
+def refuse_less_than(request: Request, scope: Scope) -> None:
+    """Refuse a visitor who may not do so much."""
+    visitor = visitor_of(request)
+    if visitor.scope < scope:
+        raise Refusal(403 if visitor.name else 401, f"this needs the scope {scope.word}")
 
 
 def scope_of(endpoint: object) -> Scope | None:

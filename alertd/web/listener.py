@@ -72,7 +72,7 @@ class Listener:
     def bind(self, web: Web) -> None:
         """Take the address, as far as it may be had under ``web``. Nothing is answered yet."""
         self._web = web
-        if self._address is None or self._sockets:
+        if self._address is None or self._sockets or self._closing.is_set():
             return
         try:
             self._sockets = _bound(self._address)
@@ -91,7 +91,7 @@ class Listener:
                 await self._end()
                 self._fail(f"does not listen on {self._address}: {reason}")
             self.bind(web)
-            if self._sockets and self._server is None and not self._closing.is_set():
+            if self._sockets and self._server is None:
                 self._server = await _served(self._make(), self._sockets)
                 self._failure = ""
                 self._log.info(Event.LISTENER_OPENED, addresses=list(self.addresses))

@@ -13,6 +13,7 @@ from alertd.core.web import Scope
 from alertd.web.access import needs
 from alertd.web.health import healthz, readyz
 from alertd.web.login import login, logout
+from alertd.web.metrics_page import metrics
 from alertd.web.pages import page
 from alertd.web.static import static
 
@@ -29,6 +30,7 @@ def routes() -> list[Route]:
         Route("/", home),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
+        Route("/metrics", metrics),
         Route("/login", login, methods=["GET", "POST"]),
         Route("/logout", logout, methods=["POST"]),
         Route("/static/{name}", static),

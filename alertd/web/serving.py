@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from starlette.routing import BaseRoute
 
 from alertd.core.audit import Finding
 from alertd.core.config import Config
@@ -19,11 +21,12 @@ class Serving:
 
     Args:
         address: None: nowhere.
+        more: further routes, for tests.
     """
 
-    def __init__(self, address: Address | None, site: Site) -> None:
+    def __init__(self, address: Address | None, site: Site, more: Iterable[BaseRoute] = ()) -> None:
         self.site = site
-        self._listener = Listener(address, lambda: make_app(site), site.log, site.closing)
+        self.listener = Listener(address, lambda: make_app(site, more), site.log, site.closing)
         self._web = Web()
         self._is_open = False
         self._looking: asyncio.Task[None] | None = None
@@ -34,26 +37,30 @@ class Serving:
         if self._is_open:
             self._look()
         else:
-            self._listener.bind(config.web)
+            self.listener.bind(config.web)
 
     async def open(self) -> None:
         """Answer from now on."""
         self._is_open = True
-        await self._listener.look(self._web)
+        await self.listener.look(self._web)
 
     def standing(self) -> Sequence[Finding]:
         """What the audit is to find; a listener that could not be opened is tried again for the next one."""
-        found = self._listener.findings()
+        found = self.listener.findings()
         if found and self._is_open:
             self._look()
         return found
 
-    async def close(self) -> None:
-        """Answer what was asked, and no more."""
-        await self._listener.close()
+    async def settled(self) -> None:
+        """Once what was begun by :meth:`use` or :meth:`standing` has come about."""
         if self._looking is not None:
             await self._looking
 
+    async def close(self) -> None:
+        """Answer what was asked, and no more."""
+        await self.listener.close()
+        await self.settled()
+
     def _look(self) -> None:
         # Kept, so that it is not collected before it has run; the lock within has them run one by one.
-        self._looking = asyncio.create_task(self._listener.look(self._web))
+        self._looking = asyncio.create_task(self.listener.look(self._web))

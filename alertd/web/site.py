@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 
 from alertd.core.config import Config, Definitions
 from alertd.core.web import Web
+from alertd.metrics import Metrics
 from alertd.ports import Clock, Ledger
 from alertd.telemetry import Log
 from alertd.vitals import Vitals
@@ -33,7 +34,7 @@ class Site:
         vitals: how the daemon stands at the moment.
         find: where the file is that a ``*_file`` key names.
         keys: what is signed is signed with these.
-        metrics: the exposition of all metrics, in the text format of Prometheus.
+        metrics: what was counted.
         closing: set once the server is to end: a stream that goes on ends then.
     """
 
@@ -46,6 +47,7 @@ class Site:
     vitals: Callable[[], Vitals]
     find: Callable[[str], Path]
     keys: Keys
+    metrics: Metrics
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

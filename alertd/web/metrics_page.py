@@ -1,0 +1,70 @@
+"""``/metrics``: gathers how everything stands, and hands it to Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from alertd.core.config import Config
+from alertd.core.milestone import stated_windows
+from alertd.core.web import MetricsFor, Scope
+from alertd.errors import LedgerError
+from alertd.metrics import MAX_DEADLINES, Facts
+from alertd.web.access import needs, refuse_less_than
+from alertd.web.site import Site, site_of
+
+
+@needs(Scope.PUBLIC)
+async def metrics(request: Request) -> Response:
+    """Open to all only where the configuration says so."""
+    site = site_of(request)
+    if site.web.metrics is not MetricsFor.ALL:
+        refuse_less_than(request, Scope.READ)
+    content, kind = site.metrics.exposition(await _facts(site), request.headers.get("accept", ""))
+    return Response(content, headers={"content-type": kind})
+
+
+async def _facts(site: Site) -> Facts:
+    now, vitals, config = site.clock.now(), site.vitals(), site.config
+    counts = waiting = None
+    deadlines: Sequence[tuple[str, str, datetime]] = ()
+    try:
+        counts = await site.ledger.counts()
+        waiting = await site.ledger.waiting(now, frozenset(vitals.paused))
+        if site.web.metrics_per_milestone:
+            deadlines = await _deadlines(site)
+    except LedgerError:
+        # alertd_ledger_up says so.
+        counts = waiting = None
+    return Facts(
+        now=now,
+        vitals=vitals,
+        definitions=site.definitions(),
+        channels=_channels(config) if config else (),
+        counts=counts,
+        waiting=waiting,
+        deadlines=deadlines[:MAX_DEADLINES],
+        deadlines_left_out=max(0, len(deadlines) - MAX_DEADLINES),
+    )
+
+
+def _channels(config: Config) -> Sequence[str]:
+    return [
+        f"{receiver.name}/{spec.name}"
+        for receiver in config.receivers.values()
+        for spec in receiver.notifiers
+    ]
+
+
+async def _deadlines(site: Site) -> Sequence[tuple[str, str, datetime]]:
+    """One for each deadline as it was given; the same one given twice is one."""
+    found = {
+        (record.id, stated.claims[0].deadline.edtf): stated.window.ends
+        for record in await site.ledger.records()
+        for stated in stated_windows(record.milestone)
+        if stated.window.ends is not None
+    }
+    return [(milestone, claim, ends) for (milestone, claim), ends in found.items()]

@@ -1,0 +1,146 @@
+"""The real web server on a real socket, beside a real ledger; what the daemon would say is set by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.routing import BaseRoute
+
+from alertd.core.audit import Audit
+from alertd.core.config import Config, Definitions
+from alertd.core.web import SCOPES
+from alertd.definitions.config_file import read_config
+from alertd.metrics import Metrics
+from alertd.notify.secret import file_paths
+from alertd.ports import Ledger
+from alertd.settings import Address
+from alertd.vitals import Vitals
+from alertd.web.credential_files import add
+from alertd.web.credentials import new_token, new_user
+from alertd.web.keys import Keys
+from alertd.web.serving import Serving
+from alertd.web.site import Site
+from tests.scene import StepClock, a_ledger, a_log, when
+
+NOW = when("2026-09-01T12:00")
+SECRET = b"a secret of the tests, not of anybody else"
+PASSWORD = "correct horse battery"
+HOME = Address(host="127.0.0.1", port=0)
+TOKENS = "auth: {tokens_file: tokens}"
+
+
+@dataclass
+class Stage:
+    """The server under test.
+
+    Attributes:
+        events: what was logged.
+        vitals: how the daemon stands; replace it.
+    """
+
+    folder: Path
+    ledger: Ledger
+    clock: StepClock
+    events: list[dict[str, Any]]
+    site: Site
+    serving: Serving
+    vitals: Vitals
+    definitions: Definitions | None = None
+    _clients: list[httpx.AsyncClient] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        return int(self.serving.listener.addresses[0].rpartition(":")[2])
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.serving.listener.addresses[0]}"
+
+    def configure(self, web: str = "") -> Config:
+        """``alertd.yaml`` with this below ``web:``, in flow style without its braces."""
+        read = read_config(f"web: {{{web}}}\n".encode(), {}, None)
+        assert read.config is not None, read.problems
+        self.definitions = Definitions(config=read.config)
+        return read.config
+
+    def client(self, **options: Any) -> httpx.AsyncClient:
+        """A browser, or a program: it keeps cookies, follows nothing."""
+        made = httpx.AsyncClient(**{"base_url": self.url, **options})
+        self._clients.append(made)
+        return made
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        """As somebody who was never here."""
+        return await self.client().get(path, headers=headers)
+
+    def token(self, name: str, scope: str) -> str:
+        """A new one, in the file ``tokens``."""
+        made, one = new_token(name, SCOPES[scope])
+        add(self.folder / "tokens", one)
+        return made
+
+    def user(self, name: str, scope: str) -> None:
+        """Somebody whose password is PASSWORD, in the file ``users``."""
+        add(self.folder / "users", new_user(name, SCOPES[scope], PASSWORD))
+
+    async def log_in(self, secret: str, **fields: str) -> tuple[httpx.AsyncClient, httpx.Response]:
+        """A browser that has sent the form, and what it was answered."""
+        browser = self.client()
+        form = await browser.get("/login")
+        sent = {"csrf": csrf_of(form.text), "secret": secret, **fields}
+        return browser, await browser.post("/login", data=sent)
+
+    async def close(self) -> None:
+        for one in self._clients:
+            await one.aclose()
+        await self.serving.close()
+
+
+@asynccontextmanager
+async def a_stage(
+    folder: Path,
+    web: str = "",
+    *,
+    routes: Iterable[BaseRoute] = (),
+    address: Address = HOME,
+    at: datetime = NOW,
+) -> AsyncIterator[Stage]:
+    """Answers when it is entered."""
+    async with a_ledger("file", folder) as ledger:
+        clock = StepClock(at)
+        log, events = a_log()
+        site = Site(
+            ledger=ledger,
+            clock=clock,
+            log=log,
+            node="node-1",
+            started_at=at,
+            definitions=lambda: stage.definitions,
+            vitals=lambda: stage.vitals,
+            find=file_paths(folder, {}),
+            keys=Keys(lambda: SECRET),
+            metrics=Metrics(at),
+        )
+        serving = Serving(address, site, routes)
+        vitals = Vitals(leads=True, is_well=True, audit=Audit(at=at))
+        stage = Stage(folder, ledger, clock, events, site, serving, vitals)
+        serving.use(stage.configure(web))
+        await serving.open()
+        try:
+            yield stage
+        finally:
+            await stage.close()
+
+
+def csrf_of(page: str) -> str:
+    """The token of a page's form."""
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found is not None, page
+    return found[1]

@@ -1,0 +1,424 @@
+"""Who is let in, by what they show; and what no other site can have a browser do."""
+
+import base64
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from alertd.core.web import Scope
+from alertd.web.access import needs, scope_of, visitor_of
+from alertd.web.app import make_app
+from alertd.web.limiter import BURST, EVERY_S, MAX_PLACES, Limiter
+from alertd.web.login import next_of
+from tests.web.stage import PASSWORD, TOKENS, Stage, a_stage, csrf_of
+
+
+async def say(request: Request) -> Response:
+    visitor = visitor_of(request)
+    return PlainTextResponse(f"{visitor.name} {visitor.scope.word} {visitor.how} {visitor.address}")
+
+
+PUBLIC = {"/healthz", "/readyz", "/metrics", "/login", "/logout", "/static/{name}"}
+ROUTES = [
+    Route("/t/public", needs(Scope.PUBLIC)(say), methods=["GET", "POST"]),
+    Route("/t/read", needs(Scope.READ)(say), methods=["GET", "POST"]),
+    Route("/t/act", needs(Scope.ACT)(say), methods=["GET", "POST"]),
+    Route("/t/admin", needs(Scope.ADMIN)(say), methods=["GET", "POST"]),
+    Route("/t/signed", needs(Scope.PUBLIC, from_elsewhere=True)(say), methods=["POST"]),
+]
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with a_stage(tmp_path, TOKENS, routes=ROUTES) as made:
+        yield made
+
+
+async def test_without_auth_this_machine_may_do_everything(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, routes=ROUTES) as stage:
+        answer = await stage.get("/t/admin")
+
+        assert (answer.status_code, answer.text) == (200, " admin nothing 127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("scope", "statuses"),
+    [
+        ("read", [200, 200, 403, 403]),
+        ("act", [200, 200, 200, 403]),
+        ("admin", [200, 200, 200, 200]),
+    ],
+)
+async def test_scopes_include_those_before_them(stage: Stage, scope: str, statuses: list[int]) -> None:
+    token = stage.token("bot", scope)
+
+    answers = [
+        (await stage.get(f"/t/{path}", Authorization=f"Bearer {token}")).status_code
+        for path in ("public", "read", "act", "admin")
+    ]
+
+    assert answers == statuses
+
+
+async def test_who_shows_nothing_is_asked(stage: Stage) -> None:
+    """A program gets 401 and the scheme; a browser is led to the form, and back after it."""
+    program = await stage.get("/t/read?x=1")
+    browser = await stage.get("/t/read?x=1", Accept="text/html")
+
+    assert program.status_code == 401
+    assert program.headers["www-authenticate"] == 'Bearer realm="alertd"'
+    assert (browser.status_code, browser.headers["location"]) == (303, "/login?next=/t/read%3Fx%3D1")
+
+
+async def test_anonymous_may_do_what_the_file_says(tmp_path: Path) -> None:
+    web = "auth: {tokens_file: tokens, anonymous: read}"
+    async with a_stage(tmp_path, web, routes=ROUTES) as stage:
+        read, act = await stage.get("/t/read"), await stage.get("/t/act")
+
+        assert (read.status_code, act.status_code) == (200, 401)
+
+
+@pytest.mark.parametrize(
+    "shown", ["Bearer nonsense", "Bearer", "Bearer alertd_x", "Basic YTpi", "Basic OmE="]
+)
+async def test_what_is_shown_and_wrong_is_refused_where_nothing_is_needed(stage: Stage, shown: str) -> None:
+    answer = await stage.get("/t/public", Authorization=shown)
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("shown", ["Basic ???", "Digest a=b", "Bearer " + "x" * 2000, "Basic /w=="])
+async def test_what_cannot_be_read_is_refused(stage: Stage, shown: str) -> None:
+    answer = await stage.get("/t/public", Authorization=shown)
+
+    assert answer.status_code == 400
+
+
+async def test_two_authorizations_are_refused(stage: Stage) -> None:
+    token = stage.token("bot", "read")
+    twice = [("authorization", f"Bearer {token}"), ("authorization", "Bearer x")]
+
+    answer = await stage.client().get("/t/read", headers=twice)
+
+    assert answer.status_code == 400
+
+
+async def test_token_that_is_dropped_is_so_at_once(stage: Stage) -> None:
+    token = stage.token("bot", "read")
+    before = await stage.get("/t/read", Authorization=f"Bearer {token}")
+
+    (stage.folder / "tokens").write_text("# nobody\n")
+    after = await stage.get("/t/read", Authorization=f"Bearer {token}")
+
+    assert (before.status_code, after.status_code) == (200, 401)
+
+
+async def test_bad_line_lets_nobody_in_and_is_told_once(stage: Stage) -> None:
+    """The others of the file still come in, and nothing of the line is in the log."""
+    token = stage.token("bot", "read")
+    with (stage.folder / "tokens").open("a") as file:
+        file.write("mallory root sha256:hunter2\nbot admin sha256:" + "0" * 64 + "\n")
+
+    answers = [(await stage.get("/t/read", Authorization=f"Bearer {token}")).status_code for _ in range(2)]
+
+    assert answers == [200, 200]
+    assert [one["reason"] for one in stage.events if one["event"] == "credentials.refused"] == [
+        "tokens: line 2: 'root': not a scope; there is read, act, admin",
+        "tokens: line 3: 'bot': the second of that name",
+    ]
+
+
+async def test_file_that_is_gone_lets_nobody_in(stage: Stage) -> None:
+    answer = await stage.get("/t/read", Authorization="Bearer alertd_anything")
+
+    assert answer.status_code == 401
+    assert "credentials.refused" in [one["event"] for one in stage.events]
+
+
+def basic(name: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+async def test_password_lets_in_its_own_person_alone(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, "auth: {users_file: users}", routes=ROUTES) as stage:
+        stage.user("ada", "act")
+
+        right = [await stage.get("/t/act", Authorization=basic("ada", PASSWORD)) for _ in range(2)]
+        wrong = await stage.get("/t/act", Authorization=basic("ada", PASSWORD + "!"))
+        other = await stage.get("/t/act", Authorization=basic("bob", PASSWORD))
+        endless = await stage.get("/t/act", Authorization=basic("ada", "x" * 200))
+
+        assert [one.text for one in right] == ["ada act password 127.0.0.1"] * 2
+        assert [one.status_code for one in (wrong, other, endless)] == [401] * 3
+        assert wrong.headers["www-authenticate"] == 'Basic realm="alertd"'
+
+
+PROXY = "proxies: [127.0.0.1, 10.0.0.0/8], auth: {proxy_header: X-Remote-User, proxy_scope: read}"
+
+
+async def test_trusted_proxy_says_who_asks(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, PROXY, routes=ROUTES) as stage:
+        told = await stage.get("/t/read", **{"X-Remote-User": "ada", "X-Forwarded-For": "203.0.113.9"})
+        silent = await stage.get("/t/read")
+        twice = await stage.client().get("/t/read", headers=[("x-remote-user", "a"), ("x-remote-user", "b")])
+
+        assert told.text == "ada read proxy 203.0.113.9"
+        assert (silent.status_code, twice.status_code) == (401, 400)
+
+
+async def test_anybody_else_is_not_believed(tmp_path: Path) -> None:
+    """From an address that is no proxy's, neither who asks nor from where is taken from a header."""
+    elsewhere = PROXY.replace("127.0.0.1, ", "").replace("proxy_scope", "anonymous: read, proxy_scope")
+    async with a_stage(tmp_path, elsewhere, routes=ROUTES) as stage:
+        answer = await stage.get("/t/read", **{"X-Remote-User": "ada", "X-Forwarded-For": "203.0.113.9"})
+
+        assert answer.text == " read nothing 127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "address"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("198.51.100.1, 203.0.113.9", "203.0.113.9"),  # the first was sent by whoever asks
+        ("203.0.113.9, 10.1.2.3", "203.0.113.9"),  # two proxies of ours
+        ("nonsense", "127.0.0.1"),
+        ("203.0.113.9, nonsense", "127.0.0.1"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        (", ".join(["10.0.0.1"] * 50), "10.0.0.1"),
+    ],
+)
+async def test_origin_is_the_first_that_is_no_proxy(tmp_path: Path, forwarded: str, address: str) -> None:
+    async with a_stage(tmp_path, PROXY, routes=ROUTES) as stage:
+        answer = await stage.get("/t/public", **{"X-Forwarded-For": forwarded})
+
+        assert answer.text.rpartition(" ")[2] == address
+
+
+async def test_login_begins_a_session(stage: Stage) -> None:
+    token = stage.token("ada", "act")
+
+    browser, answer = await stage.log_in(token, next="/t/act")
+    after = await browser.get("/t/act")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/t/act")
+    assert after.text == "ada act session 127.0.0.1"
+    assert {"event": "login.passed", "level": "info", "name": "ada", "address": "127.0.0.1"} in stage.events
+    assert token not in str(stage.events)
+    assert token not in str(browser.cookies)
+
+
+async def test_login_takes_a_password_too(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, "auth: {users_file: users}", routes=ROUTES) as stage:
+        stage.user("ada", "act")
+
+        browser, answer = await stage.log_in(PASSWORD, name="ada")
+        _, wrong = await stage.log_in(PASSWORD, name="bob")
+
+        assert (answer.status_code, wrong.status_code) == (303, 401)
+        assert (await browser.get("/t/act")).text == "ada act session 127.0.0.1"
+
+
+async def test_login_gives_another_session_than_before(stage: Stage) -> None:
+    """What somebody planted in the browser before it (session fixation) is worth nothing after."""
+    token = stage.token("ada", "act")
+    browser = stage.client()
+    form = await browser.get("/login")
+    planted = browser.cookies["alertd"]
+    await browser.post("/login", data={"csrf": csrf_of(form.text), "secret": token})
+
+    after = browser.cookies["alertd"]
+    with_planted = await stage.get("/t/read", Cookie=f"alertd={planted}")
+
+    assert planted.partition(".")[0] != after.partition(".")[0]
+    assert with_planted.status_code == 401
+
+
+async def test_logout_ends_the_session_in_the_browser(stage: Stage) -> None:
+    browser, _ = await stage.log_in(stage.token("ada", "act"))
+    page = await browser.get("/")
+
+    answer = await browser.post("/logout", data={"csrf": csrf_of(page.text)})
+
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert answer.headers["clear-site-data"] == '"cookies", "storage"'
+    assert (await browser.get("/t/read")).status_code == 401
+
+
+@pytest.mark.parametrize("hours", [11, 13])
+async def test_session_ends_by_itself(stage: Stage, hours: int) -> None:
+    browser, _ = await stage.log_in(stage.token("ada", "act"))
+
+    stage.clock.advance(stage.clock.at + timedelta(hours=hours))
+    answer = await browser.get("/t/read")
+
+    assert answer.status_code == (200 if hours < 12 else 401)
+
+
+async def test_session_ends_with_its_token(stage: Stage) -> None:
+    """Also when another one of that name takes its place."""
+    browser, _ = await stage.log_in(stage.token("ada", "act"))
+
+    (stage.folder / "tokens").unlink()
+    stage.token("ada", "admin")
+
+    assert (await browser.get("/t/read")).status_code == 401
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3, 4])
+async def test_session_that_was_altered_is_none(stage: Stage, place: int) -> None:
+    browser, _ = await stage.log_in(stage.token("ada", "act"))
+    parts = browser.cookies["alertd"].split(".")
+    parts[place] = "admin" if place == 2 else parts[place][:-1] + ("0" if parts[place][-1] != "0" else "4")
+
+    answer = await stage.get("/t/read", Cookie=f"alertd={'.'.join(parts)}")
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ("/t/act?x=1", "/t/act?x=1"),
+        ("https://evil.example/", "/"),
+        ("//evil.example/", "/"),
+        ("/\\evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("/a\r\nSet-Cookie: x=y", "/"),
+        ("", "/"),
+    ],
+)
+def test_login_leads_back_to_this_site_alone(asked: str, given: str) -> None:
+    assert next_of(asked) == given
+
+
+async def test_failures_from_one_address_are_limited(stage: Stage) -> None:
+    """After some, nothing from there is heard for a while but a token in a header, which nobody guesses."""
+    token = stage.token("ada", "act")
+    for _ in range(BURST):
+        _, answer = await stage.log_in("alertd_guess")
+        assert answer.status_code == 401
+
+    _, right = await stage.log_in(token)
+    bearer = await stage.get("/t/read", Authorization=f"Bearer {token}")
+    guess = await stage.get("/t/read", Authorization="Bearer guess")
+    stage.clock.seconds += 2 * EVERY_S
+    _, later = await stage.log_in(token)
+
+    assert (right.status_code, right.headers["retry-after"]) == (429, "31")
+    assert (bearer.status_code, guess.status_code, later.status_code) == (200, 429, 303)
+    refused = [one for one in stage.events if one["event"] == "login.refused"]
+    assert [(one["how"], one["address"]) for one in refused] == [("form", "127.0.0.1")]
+    assert "guess" not in str(refused)
+
+
+def test_limiter_forgets_rather_than_grows() -> None:
+    limiter = Limiter()
+
+    for number in range(MAX_PLACES + 500):
+        limiter.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
+
+    assert len(limiter) == MAX_PLACES
+
+
+def test_limiter_takes_a_network_of_ipv6_for_one() -> None:
+    limiter = Limiter()
+
+    for number in range(BURST):
+        limiter.failed(f"2001:db8::{number:x}", 0.0)
+
+    assert limiter.wait_s("2001:db8::ffff:1", 0.0) > 0
+    assert limiter.wait_s("2001:db8:0:1::1", 0.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, 200),
+        ({"Origin": "null"}, 200),  # what our own referrer policy makes of it
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "http://localhost:1"}, 403),
+    ],
+)
+async def test_form_of_another_site_changes_nothing(
+    stage: Stage, headers: dict[str, str], status: int
+) -> None:
+    browser, _ = await stage.log_in(stage.token("ada", "act"))
+    token = csrf_of((await browser.get("/")).text)
+
+    answer = await browser.post("/t/act", data={"csrf": token}, headers=headers)
+
+    assert answer.status_code == status
+
+
+async def test_form_carries_the_token_of_its_own_session(stage: Stage) -> None:
+    ada, _ = await stage.log_in(stage.token("ada", "act"))
+    bob, _ = await stage.log_in(stage.token("bob", "act"))
+    hers = csrf_of((await ada.get("/")).text)
+
+    answers = [
+        await bob.post("/t/act", data={"csrf": hers}),
+        await bob.post("/t/act", data={}),
+        await bob.post("/t/act", headers={"X-CSRF-Token": hers}),
+        await bob.post("/t/act", files={"csrf": b"x"}),
+        await ada.post("/t/act", headers={"X-CSRF-Token": hers}),
+    ]
+
+    assert [one.status_code for one in answers] == [403, 403, 403, 403, 200]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+    ],
+)
+async def test_json_comes_from_this_site_or_from_a_program(
+    tmp_path: Path, headers: dict[str, str], status: int
+) -> None:
+    async with a_stage(tmp_path, routes=ROUTES) as stage:
+        answer = await stage.client().post("/t/act", json={}, headers=headers)
+
+        assert answer.status_code == status
+
+
+async def test_token_in_a_header_needs_no_form(stage: Stage) -> None:
+    token = stage.token("bot", "act")
+
+    answer = await stage.client().post("/t/act", headers={"Authorization": f"Bearer {token}"})
+
+    assert answer.text == "bot act token 127.0.0.1"
+
+
+async def test_endpoint_that_verifies_a_signature_itself_may_be_sent_to(stage: Stage) -> None:
+    answer = await stage.client().post("/t/signed", headers={"Origin": "https://mail.example"})
+
+    assert answer.status_code == 200
+
+
+async def test_application_is_not_made_with_a_route_that_says_nothing(stage: Stage) -> None:
+    with pytest.raises(TypeError, match="does not say who may use it"):
+        make_app(stage.site, [Route("/open", say)])
+
+
+async def test_every_route_says_who_may_use_it(stage: Stage) -> None:
+    """What all may use is listed here, so that another such route is looked at twice."""
+    routes = [route for route in make_app(stage.site).routes if isinstance(route, Route)]
+
+    told = {route.path: scope_of(route.endpoint) for route in routes}
+
+    assert None not in told.values()
+    assert {path for path, scope in told.items() if scope is Scope.PUBLIC} == PUBLIC

@@ -1,0 +1,467 @@
+"""The server as such: names it answers to, what every answer carries, bounds, health, and its life."""
+
+import asyncio
+import os
+import re
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from alertd.core.audit import Audit, Fault, Finding
+from alertd.core.web import Scope, Web
+from alertd.errors import LedgerUnavailable, SettingsError
+from alertd.notify.secret import SecretUnreadable
+from alertd.settings import Address, settings
+from alertd.web.access import needs
+from alertd.web.app import MAX_BODY
+from alertd.web.headers import HEADERS
+from alertd.web.hosts import host_name
+from alertd.web.keys import Keys
+from alertd.web.listener import MAX_HEAD
+from alertd.web.secret import SiteSecret
+from alertd.web.site import site_of
+from alertd.web.static import asset_path
+from tests.web.stage import TOKENS, Stage, a_stage, csrf_of
+
+
+@needs(Scope.PUBLIC)
+async def fails(_request: Request) -> Response:
+    raise RuntimeError("hunter2")
+
+
+@needs(Scope.PUBLIC)
+async def without_ledger(_request: Request) -> Response:
+    raise LedgerUnavailable("gone")
+
+
+@needs(Scope.PUBLIC, from_elsewhere=True)
+async def takes(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+@needs(Scope.PUBLIC)
+async def endless(request: Request) -> Response:
+    async def stream() -> AsyncIterator[str]:
+        yield "begun\n"
+        await site_of(request).closing.wait()
+        yield "ended\n"
+
+    return StreamingResponse(stream())
+
+
+ROUTES = [
+    Route("/t/fails", fails),
+    Route("/api/v1/fails", fails),
+    Route("/t/ledger", without_ledger),
+    Route("/t/takes", takes, methods=["POST"]),
+    Route("/t/endless", endless),
+]
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with a_stage(tmp_path, routes=ROUTES) as made:
+        yield made
+
+
+# -- names
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("localhost:8480", 200),
+        ("LOCALHOST.", 200),
+        ("[::1]:8480", 200),
+        ("alertd.example.org", 200),
+        ("inside.example:80", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("127.1", 421),
+        ("alertd.example.org:80:80", 400),
+        ("[::1", 400),
+        ("", 400),
+    ],
+)
+async def test_answers_to_names_that_are_its_own(tmp_path: Path, host: str, status: int) -> None:
+    """A name of somebody else's that leads here (DNS rebinding) gets nothing."""
+    web = "auth: none, external_url: 'https://alertd.example.org/x', hosts: [inside.example]"
+    async with a_stage(tmp_path, web) as stage:
+        answer = await stage.get("/healthz", Host=host)
+
+        assert answer.status_code == status
+
+
+async def test_two_hosts_are_refused(stage: Stage) -> None:
+    twice = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n"
+
+    assert b" 400 " in (await _raw(stage, twice)).partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("A.b.:1", "a.b"), ("[::0001]:8", "::1"), ("a:b", ""), ("[::1]x", ""), (" a ", "a"), ("a:", "")],
+)
+def test_host_is_read(host: str, name: str) -> None:
+    assert host_name(host) == name
+
+
+# -- what every answer carries
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/t/fails", "/t/ledger", "/static/none"])
+async def test_every_answer_says_what_a_browser_may_do_with_it(stage: Stage, path: str) -> None:
+    answer = await stage.get(path, Accept="text/html")
+
+    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+    assert answer.headers["date"] == "Tue, 01 Sep 2026 12:00:00 GMT"
+    assert "strict-transport-security" not in answer.headers
+    assert "server" not in answer.headers
+
+
+async def test_refusal_for_a_host_carries_it_too(stage: Stage) -> None:
+    answer = await stage.get("/", Host="evil.example")
+
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/nothing"])
+async def test_pages_hold_no_script_and_no_style_of_their_own(tmp_path: Path, path: str) -> None:
+    """The policy would forbid them; nor is anything fetched from elsewhere."""
+    async with a_stage(tmp_path, f"{TOKENS[:-1]}, anonymous: read}}") as stage:
+        page = (await stage.get(path, Accept="text/html")).text
+
+        assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=|javascript:", page)
+        assert not re.search(r"(?:src|href|action)=\"(?:https?:)?//", page)
+
+
+async def test_cookie_over_tls_is_bound_to_the_host(tmp_path: Path) -> None:
+    web = f"external_url: 'https://alertd.example.org', {TOKENS}"
+    async with a_stage(tmp_path, web) as stage:
+        answer = await stage.get("/login", Host="alertd.example.org")
+
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith("__Host-alertd=")
+        assert cookie.endswith("; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure")
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
+
+
+async def test_cookie_without_tls(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, TOKENS) as stage:
+        answer = await stage.get("/login")
+
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith("alertd=")
+        assert cookie.endswith("; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax")
+
+
+async def test_who_only_reads_keeps_no_cookie(stage: Stage) -> None:
+    assert "set-cookie" not in (await stage.get("/", Accept="text/html")).headers
+
+
+async def test_links_begin_with_the_path_that_a_proxy_takes_off(tmp_path: Path) -> None:
+    web = "auth: none, external_url: 'http://alertd.example.org/under/'"
+    async with a_stage(tmp_path, web) as stage:
+        page = (await stage.get("/")).text
+
+        assert 'href="/under/readyz"' in page
+        assert f'href="/under{asset_path("alertd.css")}"' in page
+        assert stage.site.address("/x") == "http://alertd.example.org/under/x"
+
+
+async def test_static_files_are_kept_for_good_under_a_name_of_their_content(stage: Stage) -> None:
+    there = await stage.get(asset_path("alertd.css"))
+    older = await stage.get("/static/alertd.000000000000.css")
+    outside = await stage.get("/static/..%2fsite.py")
+
+    assert there.headers["content-type"] == "text/css; charset=utf-8"
+    assert there.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert (there.status_code, older.status_code, outside.status_code) == (200, 404, 404)
+
+
+# -- refusals and failures
+
+
+async def test_bug_is_logged_and_not_shown(stage: Stage) -> None:
+    page = await stage.get("/t/fails", Accept="text/html")
+    program = await stage.get("/api/v1/fails")
+
+    assert (page.status_code, program.status_code) == (500, 500)
+    assert "hunter2" not in page.text + program.text
+    assert program.headers["content-type"] == "application/problem+json"
+    assert program.json()["detail"] == "something went wrong; the log says what"
+    failed = [one for one in stage.events if one["event"] == "request.failed"]
+    assert [one["path"] for one in failed] == ["/t/fails", "/api/v1/fails"]
+    assert str(failed[0]["exc_info"]) == "hunter2"
+
+
+async def test_ledger_that_cannot_be_used_is_said_so(stage: Stage) -> None:
+    answer = await stage.get("/t/ledger")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [("text/html", "text/html"), ("", "text/plain"), ("application/json", "application/problem+json")],
+)
+async def test_refusal_has_the_form_that_is_asked_for(stage: Stage, accept: str, kind: str) -> None:
+    answer = await stage.get("/nothing", Accept=accept)
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].partition(";")[0] == kind
+
+
+async def test_what_is_in_an_address_is_escaped(stage: Stage) -> None:
+    answer = await stage.get("/<script>alert(1)</script>", Accept="text/html")
+
+    assert "<script>alert" not in answer.text
+
+
+@pytest.mark.parametrize("size", [MAX_BODY, MAX_BODY + 1])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_body_is_bounded(stage: Stage, size: int, chunked: bool) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x" * size
+
+    content = chunks() if chunked else b"x" * size
+    answer = await stage.client().post("/t/takes", content=content)
+
+    assert answer.status_code == (200 if size == MAX_BODY else 413)
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+async def test_upload_is_not_read(tmp_path: Path) -> None:
+    """A form with a file is refused as one without its token is."""
+    async with a_stage(tmp_path, TOKENS) as stage:
+        browser = stage.client()
+        token = csrf_of((await browser.get("/login")).text)
+
+        answer = await browser.post("/login", data={"csrf": token}, files={"secret": b"x"})
+
+        assert answer.status_code == 403
+
+
+async def test_head_is_bounded(stage: Stage) -> None:
+    answer = await _raw(stage, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (MAX_HEAD + 1))
+
+    assert b" 400 " in answer.partition(b"\r\n")[0]
+
+
+async def test_method_that_is_not_there_is_refused(stage: Stage) -> None:
+    answers = [await stage.client().request(method, "/healthz") for method in ("POST", "TRACE", "PUT")]
+
+    assert [one.status_code for one in answers] == [405] * 3
+
+
+# -- health
+
+
+async def test_ready_when_the_audit_passed(stage: Stage) -> None:
+    alive, ready = await stage.get("/healthz"), await stage.get("/readyz", Accept="application/json")
+
+    assert (alive.status_code, alive.text) == (200, "ok\n")
+    assert (ready.status_code, ready.json()) == (200, {"ok": True, "wrong": []})
+
+
+FOUND = Finding(fault=Fault.MISSING, detail="t/secret -7d for desk: not in the ledger")
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"audit": None}, "it has not looked at everything once yet"),
+        ({"is_well": False}, "the last audit is too old"),
+        ({"findings": (FOUND,)}, str(FOUND)),
+    ],
+)
+async def test_not_ready_says_why(stage: Stage, change: dict[str, object], wrong: str) -> None:
+    if "findings" in change:
+        change = {"audit": Audit(at=stage.clock.at, findings=(FOUND,))}
+    stage.vitals = replace(stage.vitals, **change)  # type: ignore[arg-type]
+
+    alive, ready = await stage.get("/healthz"), await stage.get("/readyz")
+
+    assert alive.status_code == 200
+    assert (ready.status_code, ready.text) == (503, f"{wrong}\n")
+
+
+async def test_who_may_not_read_hears_the_kind_alone(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, TOKENS) as stage:
+        stage.vitals = replace(stage.vitals, audit=Audit(at=stage.clock.at, findings=(FOUND,)))
+        token = stage.token("probe", "read")
+
+        anybody = await stage.get("/readyz")
+        reader = await stage.get("/readyz", Authorization=f"Bearer {token}")
+
+        assert (anybody.status_code, anybody.text) == (503, "missing\n")
+        assert reader.text == f"{FOUND}\n"
+
+
+async def test_not_ready_without_the_ledger(stage: Stage) -> None:
+    await stage.ledger.close()
+
+    answer = await stage.get("/readyz")
+
+    assert (answer.status_code, answer.text) == (503, "the ledger cannot be used\n")
+
+
+# -- its life
+
+
+async def test_address_that_is_in_use_costs_nothing_but_itself(tmp_path: Path) -> None:
+    """It is a finding, is tried again, and is had once it is free."""
+    taken = socket.create_server(("127.0.0.1", 0))
+    async with a_stage(tmp_path, address=Address("127.0.0.1", taken.getsockname()[1])) as stage:
+        found = stage.serving.standing()
+        taken.close()
+        stage.serving.standing()
+        await stage.serving.settled()
+
+        assert [(one.fault, one.detail) for one in found] == [
+            (Fault.UNHEARD, f"cannot listen on 127.0.0.1:{stage.port}: Address already in use")
+        ]
+        assert (await stage.get("/healthz")).text == "ok\n"
+        assert stage.serving.standing() == ()
+        told = [one["event"] for one in stage.events]
+        assert told == ["listener.failed", "listener.opened"]
+
+
+EVERYWHERE = Address("0.0.0.0", 0)
+
+
+async def test_address_of_others_needs_a_word_on_who_may_come(tmp_path: Path) -> None:
+    """Until alertd.yaml has one nothing listens there; a reload that takes it away closes the door."""
+    async with a_stage(tmp_path, address=EVERYWHERE) as stage:
+        closed = stage.serving.listener.addresses
+        (finding,) = stage.serving.standing()
+
+        stage.serving.use(stage.configure("auth: {tokens_file: tokens}"))
+        await stage.serving.settled()
+        opened = stage.serving.listener.addresses
+        answer = await stage.client(base_url=stage.url.replace("0.0.0.0", "127.0.0.1")).get("/")
+
+        stage.serving.use(stage.configure())
+        await stage.serving.settled()
+
+        assert closed == stage.serving.listener.addresses == ()
+        assert "web.auth says nothing" in str(finding)
+        assert len(opened) == 1
+        assert answer.status_code == 401
+        events = [one["event"] for one in stage.events]
+        assert events == ["listener.failed", "listener.opened", "listener.closed", "listener.failed"]
+
+
+async def test_explicit_none_opens_the_door(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, "auth: none", address=EVERYWHERE) as stage:
+        assert len(stage.serving.listener.addresses) == 1
+
+
+async def test_name_is_listened_on_at_all_of_its_addresses(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, address=Address("localhost", 0)) as stage:
+        ports = {one.rpartition(":")[2] for one in stage.serving.listener.addresses}
+
+        assert len(ports) == 1
+        assert "0" not in ports
+
+
+async def test_stream_ends_when_the_server_does(stage: Stage) -> None:
+    heard, port = [], stage.port
+    async with stage.client().stream("GET", "/t/endless") as answer:
+        lines = answer.aiter_lines()
+        heard.append(await anext(lines))
+
+        closing = asyncio.create_task(stage.serving.close())
+        heard += [line async for line in lines]
+        await closing
+
+    assert heard == ["begun", "ended"]
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_server_that_was_closed_stays_so(tmp_path: Path) -> None:
+    async with a_stage(tmp_path) as stage:
+        await stage.serving.close()
+        await stage.serving.close()
+        await stage.serving.open()
+
+        assert stage.serving.listener.addresses == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("off", None),
+        ("127.0.0.1:8480", Address("127.0.0.1", 8480)),
+        ("[::1]:8480", Address("::1", 8480)),
+        (":80", Address("", 80)),
+        ("localhost:0", Address("localhost", 0)),
+    ],
+)
+def test_address_is_read(text: str, address: Address | None) -> None:
+    assert settings(listen=text).address == address
+
+
+@pytest.mark.parametrize("text", ["8480", "::1:8480", "127.0.0.1:http", "127.0.0.1:65536", "", "[::1]"])
+def test_address_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="ALERTD_LISTEN"):
+        settings(listen=text)
+
+
+# -- the secret behind all signatures
+
+
+def test_own_secret_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    made = [SiteSecret(Web, Path, tmp_path)() for _ in range(2)]
+
+    assert made[0] == made[1]
+    assert len(made[0]) >= 32
+    assert (tmp_path / "web.key").stat().st_mode & 0o777 == 0o600
+    assert os.listdir(tmp_path) == ["web.key"]
+
+
+def test_secret_in_memory_is_another_one_for_each_process() -> None:
+    assert SiteSecret(Web, Path, None)() != SiteSecret(Web, Path, None)()
+
+
+def test_named_secret_is_read_anew_when_it_changes(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("a" * 32)
+    keys = Keys(SiteSecret(lambda: Web(secret_file="secret"), lambda name: tmp_path / name, None))
+    before = keys.sign("link", "x")
+    file.write_text("b" * 33)
+
+    assert not keys.verify("link", "x", before)
+    assert keys.verify("link", "x", keys.sign("link", "x"))
+    assert keys.sign("link", "x") != keys.sign("feed", "x")
+
+
+@pytest.mark.parametrize("content", [None, "short"])
+def test_secret_that_is_none_is_refused(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_text(content)
+
+    with pytest.raises(SecretUnreadable) as refused:
+        SiteSecret(lambda: Web(secret_file="secret"), lambda name: tmp_path / name, None)()
+
+    assert "short" not in str(refused.value)
+
+
+async def _raw(stage: Stage, request: bytes) -> bytes:
+    host, _, port = stage.url.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(request)
+    await writer.drain()
+    writer.write_eof()
+    answer = await reader.read(65_536)
+    writer.close()
+    await writer.wait_closed()
+    return answer
