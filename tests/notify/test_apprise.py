@@ -1,0 +1,126 @@
+"""What Apprise is given, and what its yes and no mean."""
+
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from alertd.core.message import Message
+from alertd.core.outcome import Outcome, Retry, Sent
+from alertd.notify.apprise import AppriseNotifier, AppriseOptions, apprise_text
+from alertd.notify.clean import fit
+from alertd.notify.markup import units
+from alertd.testing import (
+    SAMPLES,
+    Answer,
+    Fault,
+    HttpSink,
+    Received,
+    notifier_env,
+    sample_message,
+    with_links,
+)
+from tests.notify.sending import body_of, crowd, long_story
+
+
+async def send(
+    *answers: Answer, query: str = "", timeout_s: float = 10
+) -> tuple[Outcome, list[Received], str]:
+    """By Apprise's own plugin for JSON, to a real server; and the server's address."""
+    async with HttpSink(*answers) as sink:
+        url = f"{sink.url.replace('http', 'json')}/canary-path?:key=canary-value{query}"
+        notifier = AppriseNotifier(
+            AppriseOptions.model_validate({"url": url, "timeout": timeout_s}), notifier_env()
+        )
+        outcome = await notifier.send(sample_message(), {})
+        await notifier.aclose()
+    return outcome, sink.requests, sink.url
+
+
+async def test_a_yes_is_sent() -> None:
+    outcome, (request,), _ = await send()
+
+    assert outcome == Sent(note="Apprise says it was sent")
+    body = body_of(request)
+    assert body["title"].endswith("Forces stationed in the Kurdish autonomous region leave")
+    assert body["message"].endswith(sample_message().id)
+    assert body["type"] == "failure"
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 500])
+async def test_a_no_is_tried_again_whatever_it_was(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    outcome, _, _ = await send(Answer(status=status, body=b"canary-path"))
+
+    assert isinstance(outcome, Retry)
+    assert outcome.reason.startswith("Apprise says it was not sent: ")
+    assert "canary" not in outcome.reason + caplog.text
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    outcome, requests, _ = await send(Answer(status=302, headers={"Location": "/elsewhere"}), Answer())
+
+    assert isinstance(outcome, Retry)
+    assert len(requests) == 1
+
+
+async def test_who_does_not_answer_in_time_may_have_it() -> None:
+    outcome, _, _ = await send(Answer(fault=Fault.HANG), timeout_s=0.3, query="&rto=0.6")
+
+    assert outcome == Retry(reason="Apprise did not end within 0.3 s", unknown=True)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [*(sample_message(name) for name in SAMPLES), long_story(), crowd()],
+    ids=[*SAMPLES, "story", "crowd"],
+)
+@pytest.mark.parametrize("most", [100, 160, 600, 2_000, 32_768])
+def test_it_fits_into_what_the_service_takes(message: Message, most: int) -> None:
+    title, body = apprise_text(fit(with_links(message)), most)
+
+    assert units(title) + units(body) <= most
+    assert body.endswith(message.id)
+
+
+@pytest.mark.parametrize("url", ["canary://x", "canary", "http://"])
+def test_a_url_that_apprise_does_not_know_is_refused_and_not_quoted(url: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        AppriseOptions.model_validate({"url": url})
+
+    assert "is not a URL that Apprise knows" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+async def test_a_file_that_holds_no_such_url_is_tried_again_and_not_quoted() -> None:
+    options = AppriseOptions(url_file="apprise")
+    notifier = AppriseNotifier(options, notifier_env(secrets={"apprise": "canary"}))
+
+    outcome = await notifier.send(sample_message(), {})
+
+    assert outcome == Retry(reason="what secret file 'apprise' holds is not a URL that Apprise knows")
+
+
+def test_it_is_imported_only_when_it_is_used_and_says_so_where_it_is_missing() -> None:
+    script = """
+import sys
+from pydantic import ValidationError
+from alertd.app import option_models
+options = option_models()["apprise"]
+assert "apprise" not in sys.modules
+sys.modules["apprise"] = None  # as where it is not installed
+try:
+    options(url="json://localhost")
+except ValidationError as error:
+    print(error.errors()[0]["msg"])
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
+
+    assert done.stdout == "Value error, the package apprise is not installed; install alertd[apprise]\n"
