@@ -7,9 +7,12 @@ import socket
 import ssl
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from types import TracebackType
+
+LONGEST = 64 * 2**20
+"""Bytes of a body that has no end, for a client that reads on and on."""
 
 
 class Fault(Enum):
@@ -17,7 +20,7 @@ class Fault(Enum):
 
     HANG: the request is read and nothing is answered; HANG_IN_BODY: the head and half of the body come.
     RESET: the connection is reset instead of an answer; RESET_IN_BODY: after the head and half of the body.
-    GARBAGE: what is answered is not HTTP.
+    GARBAGE: what is answered is not HTTP. ENDLESS: the body comes again and again, to :data:`LONGEST`.
     """
 
     NONE = auto()
@@ -26,6 +29,7 @@ class Fault(Enum):
     RESET = auto()
     RESET_IN_BODY = auto()
     GARBAGE = auto()
+    ENDLESS = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +62,13 @@ class HttpSink:
         requests: what came, in order.
         connections: how many were opened.
         answers: what is still to be answered; may be replaced at any time.
+        written: bytes of ENDLESS bodies that have left for a client.
     """
 
     def __init__(self, *answers: Answer, tls: bool | ssl.SSLContext = False) -> None:
         self.requests: list[Received] = []
         self.connections = 0
+        self.written = 0
         self.answers: Sequence[Answer] = answers or (Answer(),)
         self._tls = tls
         self._ca: object = None
@@ -131,6 +137,9 @@ class HttpSink:
                 writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
                 await writer.drain()
                 return False
+            case Fault.ENDLESS:
+                await self._go_on(answer, writer)
+                return False
             case Fault.NONE:
                 writer.write(_head(answer) + answer.body)
                 await writer.drain()
@@ -143,6 +152,13 @@ class HttpSink:
                 else:
                     _reset(writer)
                 return False
+
+    async def _go_on(self, answer: Answer, writer: asyncio.StreamWriter) -> None:
+        writer.write(_head(replace(answer, headers={**answer.headers, "content-length": str(LONGEST)})))
+        while self.written < LONGEST:
+            writer.write(answer.body)
+            await writer.drain()  # raises once the client has gone
+            self.written += len(answer.body)
 
 
 async def _read(reader: asyncio.StreamReader) -> Received | None:

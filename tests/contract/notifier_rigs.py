@@ -1,49 +1,21 @@
-"""One rig for each built-in notifier: the notifier, made of options, and a real peer of it."""
+"""Each built-in notifier with its peer: a real server on the loopback interface, a process, a file."""
 
 import contextlib
 import io
 import json
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from pathlib import Path
+from typing import Any
 
 from alertd.core.config import Smtp
-from alertd.notify.kit import Env
-from alertd.notify.registry import installed
-from alertd.ports import Notifier
-from alertd.testing import Answer, Fault, HttpSink, SmtpSink, notifier_env
-
-CANARY = "canary-5f0c9b"
-"""Every secret of every rig. It must come out nowhere but at the peer."""
+from alertd.core.outcome import Outcome, Retry
+from alertd.testing import Answer, HttpSink, SmtpSink, notifier_env
+from alertd.testing.contract import CANARY, HttpContract, NotifierContract, Rig, Trouble
+from alertd.testing.contract.http_suite import LONG_S, SOON_S
 
 SECRET_PATH = f"/{CANARY}?key={CANARY}"
-
-
-class Trouble(Enum):
-    """What the peer does."""
-
-    NONE = auto()
-    LATER = auto()
-    NEVER = auto()
-    NOBODY = auto()
-    HANGS_UP = auto()
-    HANGS = auto()
-
-
-class Rig:
-    """One notifier, made of options, and what its receiver saw."""
-
-    def __init__(self, type_name: str, options: Mapping[str, object], env: Env) -> None:
-        made = installed()[type_name].load()
-        self.options = made.Options.model_validate(options)
-        self.env = env
-        self.notifier: Notifier = made(self.options, env)
-
-    def seen(self) -> str:
-        """All that the receiver got, as text."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,18 +67,15 @@ SERVICES: Mapping[str, Service] = {
 }
 
 
-class HttpRig(Rig):
-    def __init__(self, type_name: str, sink: HttpSink, url: str, timeout_s: float = 5.0) -> None:
-        options = {**SERVICES[type_name].options(url), "timeout": timeout_s}
-        super().__init__(type_name, options, notifier_env())
-        self.sink = sink
+class ServiceContract(HttpContract):
+    """Of one of the services above."""
 
-    def seen(self) -> str:
-        return seen_by(self.sink)
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        cls.takes = SERVICES[cls.type_name].takes
 
-
-def seen_by(sink: HttpSink) -> str:
-    return "\n".join(json.dumps([dict(one.headers), one.body.decode()]) for one in sink.requests)
+    def options(self, url: str, timeout_s: float) -> Mapping[str, object]:
+        return {**SERVICES[self.type_name].options(url), "timeout": timeout_s}
 
 
 class EmailRig(Rig):
@@ -120,71 +89,11 @@ class EmailRig(Rig):
         self.sink = sink
 
     def seen(self) -> str:
-        return "\n".join(mail.raw.decode("ascii") for mail in self.sink.mails)
+        return "\n".join(self.bodies())
 
+    def bodies(self) -> Sequence[str]:
+        return [mail.raw.decode("ascii") for mail in self.sink.mails]
 
-class AppriseRig(Rig):
-    def __init__(self, sink: HttpSink) -> None:
-        url = sink.url.replace("http://", "json://") + SECRET_PATH
-        super().__init__("apprise", {"url": url}, notifier_env())
-        self.sink = sink
-
-    def seen(self) -> str:
-        return seen_by(self.sink)
-
-
-class FullDisk(io.StringIO):
-    def write(self, text: str) -> int:
-        raise OSError(28, "No space left on device")
-
-
-class ConsoleRig(Rig):
-    def __init__(self, out: io.StringIO) -> None:
-        super().__init__("console", {}, notifier_env(out=out))
-        self.out = out
-
-    def seen(self) -> str:
-        return self.out.getvalue()
-
-
-class FileRig(Rig):
-    def __init__(self, path: Path) -> None:
-        super().__init__("file", {"path": str(path)}, notifier_env())
-        self.path = path
-
-    def seen(self) -> str:
-        return self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-
-
-SCRIPTS = {
-    Trouble.NONE: "exit 0",
-    Trouble.LATER: "echo not now; exit 75",
-    Trouble.NEVER: "echo never; exit 65",
-    Trouble.HANGS_UP: "kill -KILL $$",
-    Trouble.HANGS: "sleep 600",
-}
-
-
-class ExecRig(Rig):
-    def __init__(self, path: Path, trouble: Trouble, timeout_s: float) -> None:
-        # All that comes is written down before anything goes wrong.
-        script = f'cat > "$0"; env | grep ALERTD >> "$0"; {SCRIPTS.get(trouble, "")}'
-        command = ["/bin/sh", "-c", script, str(path)]
-        if trouble is Trouble.NOBODY:
-            command = [str(path.parent / "no-such-program")]
-        super().__init__("exec", {"command": command, "timeout": timeout_s}, notifier_env())
-        self.path = path
-
-    def seen(self) -> str:
-        return self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-
-
-HTTP_SCRIPT = {
-    Trouble.LATER: Answer(status=503, body=CANARY.encode()),
-    Trouble.NEVER: Answer(status=403, body=CANARY.encode()),
-    Trouble.HANGS_UP: Answer(fault=Fault.RESET),
-    Trouble.HANGS: Answer(fault=Fault.HANG),
-}
 
 LOGIN = ("alertd", CANARY)
 
@@ -203,36 +112,125 @@ def smtp_script(trouble: Trouble) -> SmtpSink:
             return SmtpSink(login=LOGIN)
 
 
-@contextlib.asynccontextmanager
-async def rig_for(type_name: str, trouble: Trouble) -> AsyncIterator[Rig]:
-    timeout_s = 0.3 if trouble is Trouble.HANGS else 10.0
-    async with contextlib.AsyncExitStack() as stack:
-        rig: Rig
-        if type_name == "console":
-            rig = ConsoleRig(FullDisk() if trouble is Trouble.LATER else io.StringIO())
-        elif type_name in ("exec", "file"):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            if type_name == "exec":
-                rig = ExecRig(folder / "seen", trouble, timeout_s)
-            else:
-                rig = FileRig(folder / ("no-such-folder" if trouble is Trouble.LATER else "") / "seen.jsonl")
-        elif type_name == "email":
-            sink = smtp_script(trouble)
-            await stack.enter_async_context(sink)
-            rig = EmailRig(sink, timeout_s)
+class EmailContract(NotifierContract):
+    type_name = "email"
+
+    @contextlib.asynccontextmanager
+    async def rig(self, trouble: Trouble) -> AsyncIterator[Rig]:
+        async with contextlib.AsyncExitStack() as stack:
+            sink = await stack.enter_async_context(smtp_script(trouble))
+            rig = EmailRig(sink, SOON_S if trouble is Trouble.HANGS else LONG_S)
             if trouble is Trouble.NOBODY:
                 await sink.__aexit__(None, None, None)
-        else:
-            usual = Answer() if type_name == "apprise" else SERVICES[type_name].takes[0]
-            server = HttpSink(HTTP_SCRIPT.get(trouble, usual))
-            await stack.enter_async_context(server)
-            rig = (
-                AppriseRig(server)
-                if type_name == "apprise"
-                else HttpRig(type_name, server, server.url, timeout_s)
-            )
+            stack.push_async_callback(rig.notifier.aclose)
+            yield rig
+
+
+class AppriseRig(Rig):
+    def __init__(self, sink: HttpSink) -> None:
+        url = sink.url.replace("http://", "json://") + SECRET_PATH
+        super().__init__("apprise", {"url": url}, notifier_env())
+        self.sink = sink
+
+    def seen(self) -> str:
+        return "\n".join(json.dumps([dict(one.headers), one.body.decode()]) for one in self.sink.requests)
+
+    def bodies(self) -> Sequence[str]:
+        said = [json.loads(one.body) for one in self.sink.requests]
+        return [f"{one['title']}\n\n{one['message']}" for one in said]
+
+
+class AppriseContract(NotifierContract):
+    type_name = "apprise"
+    # Apprise does not tell why, so it is always tried again. It has timeouts of its own.
+    expected: Mapping[Trouble, tuple[type[Outcome], bool]] = dict.fromkeys(
+        (Trouble.LATER, Trouble.NEVER, Trouble.NOBODY), (Retry, False)
+    )
+
+    @contextlib.asynccontextmanager
+    async def rig(self, trouble: Trouble) -> AsyncIterator[Rig]:
+        async with contextlib.AsyncExitStack() as stack:
+            sink = await stack.enter_async_context(HttpSink(HttpContract.troubled.get(trouble, Answer())))
+            rig = AppriseRig(sink)
             if trouble is Trouble.NOBODY:
-                await server.__aexit__(None, None, None)
-        stack.push_async_callback(rig.env.http.aclose)
-        stack.push_async_callback(rig.notifier.aclose)
-        yield rig
+                await sink.__aexit__(None, None, None)
+            stack.push_async_callback(rig.notifier.aclose)
+            yield rig
+
+
+class FullDisk(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+class ConsoleRig(Rig):
+    def __init__(self, out: io.StringIO) -> None:
+        super().__init__("console", {}, notifier_env(out=out))
+        self.out = out
+
+    def seen(self) -> str:
+        return self.out.getvalue()
+
+
+class ConsoleContract(NotifierContract):
+    type_name = "console"
+    expected: Mapping[Trouble, tuple[type[Outcome], bool]] = {Trouble.LATER: (Retry, False)}
+
+    @contextlib.asynccontextmanager
+    async def rig(self, trouble: Trouble) -> AsyncIterator[Rig]:
+        yield ConsoleRig(FullDisk() if trouble is Trouble.LATER else io.StringIO())
+
+
+class FileRig(Rig):
+    def __init__(self, path: Path) -> None:
+        super().__init__("file", {"path": str(path)}, notifier_env())
+        self.path = path
+
+    def seen(self) -> str:
+        return self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+
+
+class FileContract(NotifierContract):
+    type_name = "file"
+    expected: Mapping[Trouble, tuple[type[Outcome], bool]] = {Trouble.LATER: (Retry, False)}
+
+    @contextlib.asynccontextmanager
+    async def rig(self, trouble: Trouble) -> AsyncIterator[Rig]:
+        with tempfile.TemporaryDirectory() as folder:
+            yield FileRig(Path(folder, "no-such-folder" if trouble is Trouble.LATER else "", "seen.jsonl"))
+
+
+SCRIPTS = {
+    Trouble.NONE: "exit 0",
+    Trouble.LATER: "echo not now; exit 75",
+    Trouble.NEVER: "echo never; exit 65",
+    Trouble.HANGS_UP: "kill -KILL $$",
+    Trouble.HANGS: "sleep 600",
+}
+
+
+class ExecRig(Rig):
+    def __init__(self, path: Path, trouble: Trouble, timeout_s: float) -> None:
+        # All that comes is written down before anything goes wrong.
+        script = f'cat >> "$0"; env | grep ALERTD >> "$0.env"; {SCRIPTS.get(trouble, "")}'
+        command = ["/bin/sh", "-c", script, str(path)]
+        if trouble is Trouble.NOBODY:
+            command = [str(path.parent / "no-such-program")]
+        super().__init__("exec", {"command": command, "timeout": timeout_s}, notifier_env())
+        self.path = path
+
+    def seen(self) -> str:
+        paths = (self.path, self.path.with_suffix(".env"))
+        return "\n".join(one.read_text(encoding="utf-8") for one in paths if one.exists())
+
+    def bodies(self) -> Sequence[str]:
+        return [self.path.read_text(encoding="utf-8")]
+
+
+class ExecContract(NotifierContract):
+    type_name = "exec"
+
+    @contextlib.asynccontextmanager
+    async def rig(self, trouble: Trouble) -> AsyncIterator[Rig]:
+        with tempfile.TemporaryDirectory() as folder:
+            yield ExecRig(Path(folder, "seen"), trouble, SOON_S if trouble is Trouble.HANGS else LONG_S)

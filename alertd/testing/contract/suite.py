@@ -1,0 +1,285 @@
+"""What every notifier promises, however it sends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import pytest
+from pydantic import BaseModel
+
+from alertd.core.message import Message
+from alertd.core.outcome import Outcome, Rejected, Retry, Sent
+from alertd.notify.kit import Renders
+from alertd.notify.redact import HIDDEN
+from alertd.notify.registry import installed
+from alertd.testing.contract.rig import CANARY, EXPECTED, Rig, Trouble
+from alertd.testing.messages import SAMPLES, sample_message, with_links
+
+MAX_REASON = 1_000
+MAX_SEEN = 200_000
+"""Of one milestone, however long its texts are."""
+
+ODD = {
+    "breaks": "a\r\nX-Evil: 1\r\n\r\nb\x1b]0;evil\x07\u202e",
+    "pairs": "\U0001f469\u200d\U0001f680 \udcff",
+    "scripts": "ملف 期限 Größe",
+    "markup": "<!channel> @everyone *b* [a](javascript:b) </p>\\\"'{{ 1 }} & ]]>",
+    "long": "x" * 100_000,
+    "empty": "",
+}
+"""Line breaks that would start a header, a terminal's escape, an override of direction; more than one code
+unit each, and half a pair, which has no encoding; what is markup somewhere; too much, and nothing."""
+
+T = TypeVar("T")
+
+
+class NotifierContract:
+    """Subclass it under a name that begins with ``Test``, and say how a rig is made.
+
+    Attributes:
+        type_name: the entry point's name, as ``type:`` in ``alertd.yaml`` says it.
+        expected: the outcome of each trouble that the receiver can have, and whether it is unknown; whoever
+            cannot have one leaves it out.
+    """
+
+    type_name: str
+    expected: Mapping[Trouble, tuple[type[Outcome], bool]] = EXPECTED
+
+    def rig(self, trouble: Trouble) -> AbstractAsyncContextManager[Rig]:
+        """A notifier and a receiver with ``trouble``; at the end both are closed."""
+        raise NotImplementedError
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "trouble" in metafunc.fixturenames:
+            expected = metafunc.cls.expected
+            metafunc.parametrize("trouble", expected, ids=[one.name.lower() for one in expected])
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Its result. Each test has a loop of its own, so that no plugin for coroutines is needed."""
+        return asyncio.run(work)
+
+    def sent(self, *messages: Message, trouble: Trouble = Trouble.NONE) -> tuple[list[Outcome], str]:
+        """The outcomes of the messages, sent one after the other, and what the receiver saw."""
+
+        async def sending() -> tuple[list[Outcome], str]:
+            async with self.rig(trouble) as rig:
+                return [await rig.notifier.send(one, {}) for one in messages], rig.seen()
+
+        return self.run(sending())
+
+    # -- what it is made of
+
+    def test_the_installed_type_is_a_notifier(self) -> None:
+        """Its entry point can be loaded, and names a class with Options."""
+        made = installed()[self.type_name].load()
+
+        assert issubclass(made.Options, BaseModel)
+
+    def test_unknown_options_are_refused_and_the_schema_says_so(self) -> None:
+        options = installed()[self.type_name].load().Options
+
+        assert options.model_config.get("extra") == "forbid"
+        assert options.model_json_schema()["additionalProperties"] is False
+
+    def test_options_and_notifiers_show_no_secret(self) -> None:
+        async def showing() -> list[str]:
+            async with self.rig(Trouble.NONE) as rig:
+                options = rig.options
+                shown = [repr(options), str(options), options.model_dump_json()]
+                return [*shown, repr(rig.notifier), repr(rig.env)]
+
+        assert not [one for one in self.run(showing()) if CANARY in one]
+
+    # -- what is sent
+
+    @pytest.mark.parametrize("name", SAMPLES)
+    def test_what_is_accepted_is_sent_and_shows_its_id(self, name: str) -> None:
+        message = sample_message(name)
+
+        (outcome,), seen = self.sent(message)
+
+        assert isinstance(outcome, Sent)
+        assert message.id in seen
+
+    @pytest.mark.parametrize("name", SAMPLES)
+    def test_links_are_taken_too(self, name: str) -> None:
+        message = with_links(sample_message(name))
+
+        (outcome,), seen = self.sent(message)
+
+        assert isinstance(outcome, Sent)
+        assert message.id in seen
+
+    def test_a_retry_shows_the_same_id(self) -> None:
+        first = sample_message()
+        again = replace(first, attempt=2, at=first.at + timedelta(hours=1))
+
+        outcomes, seen = self.sent(first, again)
+
+        assert [type(one) for one in outcomes] == [Sent, Sent]
+        assert seen.count(first.id) >= 2
+
+    def test_what_was_sent_before_is_of_no_harm(self) -> None:
+        """Its state is handed to the next send, on another node too; and what an older one left there."""
+        message = sample_message()
+        milestone = message.items[0].milestone
+
+        async def sending() -> list[Outcome]:
+            async with self.rig(Trouble.NONE) as rig:
+                first = await rig.notifier.send(message, {})
+                assert isinstance(first, Sent)
+                other = rig.made(rig.options, rig.env)
+                try:
+                    states = first.state, {milestone: {"left": "by another version"}}
+                    return [await other.send(message, state) for state in states]
+                finally:
+                    await other.aclose()
+
+        outcomes = self.run(sending())
+
+        assert [type(one) for one in outcomes] == [Sent, Sent]
+
+    def test_what_is_shown_is_what_is_sent(self) -> None:
+        """To the byte, but for the secrets; for a notifier that can show it at all."""
+
+        async def both(message: Message) -> tuple[list[str], list[str]]:
+            async with self.rig(Trouble.NONE) as rig:
+                if not isinstance(rig.notifier, Renders):
+                    return [], []
+                shown = [one.text for one in rig.notifier.render(message)]
+                await rig.notifier.send(message, {})
+                return shown, [body.replace(CANARY, HIDDEN) for body in rig.bodies()]
+
+        for name in SAMPLES:
+            shown, sent = self.run(both(with_links(sample_message(name))))
+            assert shown == sent
+
+    # -- what goes wrong
+
+    def test_each_trouble_is_an_outcome_that_shows_no_secret(
+        self, trouble: Trouble, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        kind, is_unknown = self.expected[trouble]
+
+        (outcome,), _ = self.sent(sample_message(), trouble=trouble)
+
+        assert isinstance(outcome, kind)
+        assert getattr(outcome, "unknown", False) is is_unknown
+        assert_presentable(outcome)
+        # The receiver may be in this process too, and log what it is told.
+        assert not [one for one in caplog.records if one.name != "mail.log" and CANARY in one.getMessage()]
+
+    @pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+    def test_no_text_keeps_a_message_from_being_sent(self, text: str) -> None:
+        message = spoilt(sample_message("contested"), text)
+
+        (outcome,), seen = self.sent(message)
+
+        assert isinstance(outcome, Sent)
+        assert message.id in seen
+        assert "\nX-Evil" not in seen
+        assert "\x1b]0" not in seen
+        assert len(seen) < MAX_SEEN
+
+    def test_hundreds_of_milestones_are_sent(self) -> None:
+        many = sample_message("many")
+        items = tuple(
+            replace(item, milestone=f"{item.milestone}-{at}", title=f"{item.title} {at}" * 4)
+            for at in range(60)
+            for item in many.items
+        )
+        message = replace(many, items=items, subject="300 deadlines " * 50)
+
+        (outcome,), seen = self.sent(message)
+
+        assert isinstance(outcome, Sent)
+        assert not outcome.partly
+        assert message.id in seen
+
+    def test_a_send_that_is_cancelled_leaves_nothing(self) -> None:
+        if Trouble.HANGS not in self.expected:
+            return
+
+        async def cancelling() -> bool:
+            async with self.rig(Trouble.HANGS) as rig:
+                sending = asyncio.create_task(until_sent(rig))
+                await seen_something(rig, sending)
+                sending.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await sending
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            if rest:  # what has been told to end
+                await asyncio.wait(rest, timeout=5)
+            assert not [one for one in rest if not one.done()]
+            return sending.cancelled()
+
+        assert self.run(cancelling())
+
+    def test_two_at_once_do_not_get_in_each_others_way(self) -> None:
+        first, second = sample_message("approaching"), sample_message("moved")
+
+        async def sending() -> tuple[list[Outcome], str]:
+            async with self.rig(Trouble.NONE) as rig:
+                both = (rig.notifier.send(first, {}), rig.notifier.send(second, {}))
+                return list(await asyncio.gather(*both)), rig.seen()
+
+        outcomes, seen = self.run(sending())
+
+        assert [type(one) for one in outcomes] == [Sent, Sent]
+        assert first.id in seen
+        assert second.id in seen
+
+
+def assert_presentable(outcome: Outcome) -> None:
+    """What is kept of an outcome is short, stands on one line, and holds no secret."""
+    assert isinstance(outcome, Sent | Retry | Rejected)
+    assert CANARY not in repr(outcome)
+    said = outcome.note if isinstance(outcome, Sent) else outcome.reason
+    assert len(said) <= MAX_REASON
+    assert said.isprintable()
+
+
+def spoilt(message: Message, text: str) -> Message:
+    """``message`` with ``text`` wherever somebody else's may stand."""
+    item = message.items[0]
+    claims = tuple(
+        replace(
+            claim,
+            phrase=text,
+            note=text,
+            accounts=tuple(replace(one, who=text, brief=text, publisher=text) for one in claim.accounts),
+        )
+        for claim in item.claims
+    )
+    item = replace(
+        item,
+        title=text,
+        timeline_title=text,
+        phrase=text,
+        headline=text,
+        badge=text,
+        details=(text,),
+        description=text,
+        labels={**item.labels, "text": text},
+        claims=claims,
+    )
+    return replace(message, items=(item,), subject=text)
+
+
+async def until_sent(rig: Rig) -> Outcome:
+    return await rig.notifier.send(sample_message(), {})
+
+
+async def seen_something(rig: Rig, sending: asyncio.Future[Outcome]) -> None:
+    """Until the receiver has read all, and the send waits for the answer; a send that ends fails the test."""
+    while not rig.seen():
+        done, _ = await asyncio.wait([sending], timeout=0.01)
+        assert not done
