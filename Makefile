@@ -63,7 +63,7 @@ deb: $(VENV)/.dev ## build the Debian package into dist/; RELEASES='bookworm tri
 
 lock: $(VENV)-lock/.uv ## resolve the locks again; ARGS=--upgrade takes the newest of everything
 	@$(LOCK) $(ARGS) --group dev --extra apprise --extra holidays --extra postgres --output-file requirements-dev.lock
-	@$(LOCK) $(ARGS) --extra holidays --extra postgres --constraint requirements-dev.lock --output-file requirements-deb.lock
+	@$(LOCK) $(ARGS) --group build --extra holidays --extra postgres --constraint requirements-dev.lock --output-file requirements-full.lock
 	@$(LOCK_ONLY) $(ARGS) --group postgres-server --constraint requirements-dev.lock --output-file requirements-postgres-server.lock
 	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements.lock
 	@if grep -nE '^-|://' requirements*.lock; then \
