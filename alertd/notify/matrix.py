@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Literal, Self
 from urllib.parse import quote as percent_encoded
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from alertd.core.message import Kind, Message
 from alertd.core.outcome import Outcome, Retry, Sent
@@ -24,6 +24,7 @@ from alertd.notify.payload import json_bytes
 from alertd.notify.posting import (
     BaseUrl,
     PostOptions,
+    Token,
     asked_to_wait,
     check_token,
     object_in,
@@ -50,20 +51,13 @@ class MatrixOptions(PostOptions):
     """Where the homeserver's client API is, such as ``https://matrix.example.org``."""
     room: str = Field(pattern=r"^![\x21-\x7e]{1,250}$")
     """The room's id, ``!...``; not its alias."""
-    token: SecretStr | None = None
+    token: Token | None = None
     """The access token of a user who is in the room."""
     token_file: str = ""
     msgtype: Literal["text", "notice"] = "text"
     """``notice`` is what bots use among bots: most clients make no sound for it."""
     thread: bool = True
     """Whether later messages about a milestone go into a thread under the first."""
-
-    @field_validator("token")
-    @classmethod
-    def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_token(value.get_secret_value())
-        return value
 
     @model_validator(mode="after")
     def _has_a_token(self) -> Self:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import SecretStr, field_validator, model_validator
+from pydantic import SecretStr, model_validator
 
 from alertd.core.flow import Rate
 from alertd.core.message import Message, Tone
@@ -23,7 +23,9 @@ from alertd.notify.outline import Line, frame_of, outlined
 from alertd.notify.posting import (
     BaseUrl,
     PostOptions,
+    Token,
     check_token,
+    checked,
     object_in,
     post_json,
     rendered_json,
@@ -64,28 +66,14 @@ class NtfyOptions(PostOptions):
 
     server: BaseUrl = SERVER
     """Where ntfy is."""
-    topic: SecretStr | None = None
+    topic: Annotated[SecretStr, checked(check_topic)] | None = None
     """The topic."""
     topic_file: str = ""
-    token: SecretStr | None = None
+    token: Token | None = None
     """An access token, ``tk_...``."""
     token_file: str = ""
     basic: BasicOptions | None = None
     """A user and a password instead."""
-
-    @field_validator("topic")
-    @classmethod
-    def _is_topic(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_topic(value.get_secret_value())
-        return value
-
-    @field_validator("token")
-    @classmethod
-    def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_token(value.get_secret_value())
-        return value
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

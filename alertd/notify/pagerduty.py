@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
-from pydantic import SecretStr, field_validator, model_validator
+from pydantic import model_validator
 
 from alertd.core.flow import Rate
 from alertd.core.message import Kind, Message, Tone
@@ -25,6 +25,7 @@ from alertd.notify.payload import instant
 from alertd.notify.posting import (
     BaseUrl,
     PostOptions,
+    Token,
     check_token,
     object_in,
     post_json,
@@ -58,18 +59,11 @@ _SEVERITIES = {
 class PagerDutyOptions(PostOptions):
     """Options of ``type: pagerduty``."""
 
-    routing_key: SecretStr | None = None
+    routing_key: Token | None = None
     """The integration key of a service, or of an orchestration."""
     routing_key_file: str = ""
     api_url: BaseUrl = API_URL
     """Where the Events API is; in the EU ``https://events.eu.pagerduty.com``."""
-
-    @field_validator("routing_key")
-    @classmethod
-    def _is_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_token(value.get_secret_value())
-        return value
 
     @model_validator(mode="after")
     def _has_a_key(self) -> Self:

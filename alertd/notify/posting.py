@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 
 import alertd
 from alertd.core.outcome import Outcome, Rejected, Retry
@@ -31,6 +31,26 @@ BaseUrl = Annotated[str, AfterValidator(_base)]
 """Where a service is, without the path of what is asked of it. No secret."""
 
 
+def checked(check: Callable[[str], None]) -> AfterValidator:
+    """For a secret that is given inline; one from a file is checked by :func:`secret_of`."""
+
+    def validated(value: SecretStr) -> SecretStr:
+        check(value.get_secret_value())
+        return value
+
+    return AfterValidator(validated)
+
+
+def check_token(token: str) -> None:
+    """Raise ValueError, whose text does not quote it, for what cannot be sent as a token."""
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("is not a token")
+
+
+SecretUrl = Annotated[SecretStr, checked(check_url)]
+Token = Annotated[SecretStr, checked(check_token)]
+
+
 class PostOptions(TlsOptions):
     """The base of the options of whatever is posted to."""
 
@@ -41,27 +61,14 @@ class PostOptions(TlsOptions):
 class UrlOptions(PostOptions):
     """The base of the options of a service's incoming webhook: whoever knows its URL can post."""
 
-    url: SecretStr | None = None
+    url: SecretUrl | None = None
     """The webhook's URL."""
     url_file: str = ""
-
-    @field_validator("url")
-    @classmethod
-    def _is_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_url(value.get_secret_value())
-        return value
 
     @model_validator(mode="after")
     def _has_a_url(self) -> Self:
         exactly_one(self, "url")
         return self
-
-
-def check_token(token: str) -> None:
-    """Raise ValueError, whose text does not quote it, for what cannot be sent as a token."""
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError("is not a token")
 
 
 def secret_of(options: BaseModel, name: str, env: Env, check: Callable[[str], None]) -> str:

@@ -16,11 +16,11 @@ from alertd.core.outcome import Outcome, Retry, Sent
 from alertd.notify.clean import fit
 from alertd.notify.http import TIMEOUT_S
 from alertd.notify.kit import Env, Rendered, TlsOptions, at_most_one, revealed
-from alertd.notify.posting import rendered_json
+from alertd.notify.posting import check_token, rendered_json
 from alertd.notify.secret import SecretUnreadable
 from alertd.notify.slack_answer import LAYOUT, NO_THREAD, Place, Posted, Refused, place_in
 from alertd.notify.slack_blocks import reply, whole
-from alertd.notify.slack_line import EDIT_TIMEOUT_S, SEND_TIMEOUT_S, Line, check_token
+from alertd.notify.slack_line import EDIT_TIMEOUT_S, SEND_TIMEOUT_S, Line
 from alertd.notify.slack_mentions import MAX_MENTIONS, Mention, mentioned
 from alertd.notify.slack_posts import Post
 from alertd.notify.tls import TlsUnusable, tls_of

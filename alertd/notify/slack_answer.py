@@ -6,7 +6,6 @@ https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks, "Hand
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from datetime import datetime
 
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.http import Answer, Reply
+from alertd.notify.posting import object_in
 from alertd.notify.redact import quote
 from alertd.notify.reply import outcome_of, retry_after
 
@@ -95,7 +95,7 @@ def understood(answer: Answer, now: datetime) -> Posted | Refused:
     outcome = outcome_of(answer, now)
     if not isinstance(answer, Reply):
         return Refused(error="", outcome=outcome)
-    said = _object(answer.body)
+    said = object_in(answer)
     error = _word(said.get("error")) or _word(answer.body.decode("utf-8", "replace").strip())
     if not isinstance(outcome, Sent):
         return Refused(error=error, outcome=outcome)
@@ -119,14 +119,6 @@ def _outcome(reply: Reply, error: str, now: datetime) -> Outcome:
     if error in HALFWAY:
         return Retry(reason=reason, unknown=True)
     return Rejected(reason=reason)
-
-
-def _object(body: bytes) -> dict[str, object]:
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def _word(value: object) -> str:

@@ -14,6 +14,7 @@ from alertd.core.message import ClaimLine, Item, Kind, Message
 from alertd.core.milestone import State
 from alertd.core.wording import day_text
 from alertd.notify.look import look_of
+from alertd.notify.markup import units
 from alertd.notify.slack_posts import Frame, Piece, Post, posts_of
 from alertd.notify.slack_text import (
     MAX_HEADER,
@@ -32,7 +33,6 @@ from alertd.notify.slack_text import (
     section,
     sections,
     struck,
-    units,
 )
 from alertd.notify.text import (
     account_text,

@@ -20,12 +20,6 @@ SEND_TIMEOUT_S = 90.0
 """For all calls of one send; what was not posted by then is left for the next attempt."""
 
 
-def check_token(token: str) -> None:
-    """Raise ValueError, whose text does not quote it, for what cannot be sent as a token."""
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError("is not a token")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """Calls an incoming webhook, which has but one method, or the Web API.

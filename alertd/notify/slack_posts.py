@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alertd.notify.slack_text import Block, context, cut, escaped, italic, section, units
+from alertd.notify.markup import units
+from alertd.notify.slack_text import Block, context, cut, escaped, italic, section
 
 MAX_BLOCKS = 50
 MAX_ATTACHED = 20

@@ -10,17 +10,14 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from alertd.notify.markup import units
+
 MAX_HEADER = 150
 MAX_SECTION = 3_000
 MAX_CONTEXT = 2_000
 MAX_BUTTON = 75
 
 Block = dict[str, Any]
-
-
-def units(text: str) -> int:
-    """How long ``text`` is."""
-    return len(text.encode("utf-16-le", "replace")) // 2
 
 
 def cut(text: str, limit: int) -> str:

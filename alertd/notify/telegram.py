@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from alertd.core.flow import Rate
 from alertd.core.message import Kind, Message
@@ -34,6 +34,7 @@ from alertd.notify.posting import (
     BaseUrl,
     PostOptions,
     asked_to_wait,
+    checked,
     object_in,
     post_json,
     rendered_json,
@@ -63,7 +64,7 @@ def check_bot_token(token: str) -> None:
 class TelegramOptions(PostOptions):
     """Options of ``type: telegram``."""
 
-    token: SecretStr | None = None
+    token: Annotated[SecretStr, checked(check_bot_token)] | None = None
     """The bot's token, as BotFather gave it."""
     token_file: str = ""
     chat: str = Field(pattern=r"^(-?[0-9]{1,20}|@[A-Za-z0-9_]{4,32})$")
@@ -74,13 +75,6 @@ class TelegramOptions(PostOptions):
     """Whether later messages about a milestone are replies to the first."""
     api_url: BaseUrl = API_URL
     """Where the Bot API is."""
-
-    @field_validator("token")
-    @classmethod
-    def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_bot_token(value.get_secret_value())
-        return value
 
     @model_validator(mode="after")
     def _has_a_token(self) -> Self:
