@@ -161,8 +161,11 @@ def _how_lost(one: Expected, key: str, run: Run, oracle: Oracle) -> str:
         case "pending":
             standing = oracle.standing(one.milestone, 10**9)
             snoozed = standing.snoozed_until is not None and standing.snoozed_until > ends - GRACE
+            # That a date has passed waits for the end of an acknowledgement; anything else is dropped by it.
+            until = standing.ack.until if standing.ack and one.rung.cause == "overdue" else None
+            acked = until is not None and until > ends - GRACE
             rules = run.files.rules
-            waits = snoozed or is_muted(ends, rules) or is_muted(ends - GRACE, rules)
+            waits = snoozed or acked or is_muted(ends, rules) or is_muted(ends - GRACE, rules)
             return "" if waits or oracle.was_changed(one, begins, ends) else "still pending"
         case "superseded":
             overtaken = oracle.was_overtaken(one, key)
