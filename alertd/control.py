@@ -53,6 +53,7 @@ class Control:
         self._server: asyncio.Server | None = None
         self._peers: set[asyncio.Task[None]] = set()
         self._inode = 0
+        self._uid = os.geteuid()
 
     async def open(self) -> None:
         """Listen. A daemon that cannot reminds all the same, and says so in the log."""
@@ -94,7 +95,7 @@ class Control:
 
     def _may(self, writer: asyncio.StreamWriter) -> bool:
         uid = _peer_uid(writer.get_extra_info("socket"))
-        if uid in (None, 0, os.geteuid()):
+        if uid in (None, 0, self._uid):
             return True
         self._log.warning(Event.CONTROL_REFUSED, uid=uid)
         return False

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TextIO
 
 SEND_LIMIT_S = 1.0
 """A manager that does not read holds nothing up for longer."""
@@ -67,6 +68,15 @@ class Systemd:
             except OSError:
                 # The manager went away, or does not read; a daemon that sends reminders does not end over it.
                 return
+
+
+def is_journal(out: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether what is written to ``out`` goes to the journal: ``JOURNAL_STREAM``, systemd.exec(5)."""
+    try:
+        stream = os.fstat(out.fileno())
+    except (OSError, ValueError):
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{stream.st_dev}:{stream.st_ino}"
 
 
 def _line(text: str) -> str:

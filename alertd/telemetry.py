@@ -7,10 +7,13 @@ import os
 import sys
 from contextlib import suppress
 from enum import StrEnum
+from functools import partialmethod
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from alertd.systemd import is_journal
 
 
 class Event(StrEnum):
@@ -115,17 +118,25 @@ def configure(form: str, level: str, out: TextIO | None = None) -> Log:
 
 
 class _Lines:
-    """Writes lines, as long as they can be written: a log that nobody reads any more ends no daemon."""
+    """Writes lines, as long as they can be written: a log that nobody reads any more ends no daemon.
+
+    For the journal each begins with its priority (sd-daemon(3)), which `journalctl -p` goes by.
+    """
 
     def __init__(self, out: TextIO) -> None:
         self._print = structlog.PrintLogger(out)
+        self._is_journal = is_journal(out)
 
-    def msg(self, line: str) -> None:
+    def _write(self, priority: int, line: str) -> None:
         # A pipe that was closed, a full disk; ValueError: the stream itself was closed.
         with suppress(OSError, ValueError):
-            self._print.msg(line)
+            self._print.msg(f"<{priority}>{line}" if self._is_journal else line)
 
-    log = debug = info = warning = error = critical = msg
+    critical = partialmethod(_write, 2)
+    error = partialmethod(_write, 3)
+    warning = partialmethod(_write, 4)
+    log = msg = info = partialmethod(_write, 6)
+    debug = partialmethod(_write, 7)
 
 
 def _take_over(log: Log) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from alertd.notify.secret import MAX_SECRET_BYTES, SecretUnreadable, secret_files
+from tests.nobody import a_folder, nobody
 
 
 def test_a_bare_name_is_looked_for_in_the_credentials_first(tmp_path: Path) -> None:
@@ -22,6 +23,28 @@ def test_a_bare_name_is_looked_for_in_the_credentials_first(tmp_path: Path) -> N
     found = [read(name) for name in ("slack_url", "hook", "other")]
 
     assert found == ["granted", "granted with a prefix", "beside the configuration"]
+
+
+def test_a_bare_name_is_found_in_the_folder_of_secrets_last(tmp_path: Path) -> None:
+    """So that root's commands read what the service has as a credential."""
+    (tmp_path / "secrets").mkdir()
+    for path, content in [("secrets/a", "in secrets"), ("secrets/b", "in secrets"), ("b", "beside it")]:
+        (tmp_path / path).write_text(content)
+    read = secret_files(tmp_path, {})
+
+    assert (read("a"), read("b")) == ("in secrets", "beside it")
+
+
+def test_a_folder_of_secrets_for_others_is_as_good_as_none() -> None:
+    """The service may not look into it: what was not handed to it is not found, and that is what is said."""
+    with a_folder() as folder:
+        (folder / "secrets").mkdir()
+        (folder / "secrets" / "a").write_text("x")
+        with nobody(folder):
+            (folder / "secrets").chmod(0)
+            with pytest.raises(SecretUnreadable, match="not found"):
+                secret_files(folder, {})("a")
+            (folder / "secrets").chmod(0o700)
 
 
 def test_a_path_is_taken_as_such_and_a_relative_one_from_the_configuration_folder(tmp_path: Path) -> None:
