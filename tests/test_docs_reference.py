@@ -162,6 +162,16 @@ def test_every_key_of_a_notifier_is_documented(kind: str) -> None:
     assert sorted(told) == sorted(application.option_models()[kind].model_fields)
 
 
+def test_every_default_rate_is_documented() -> None:
+    (row,) = [row for row in tables(section("config.md", "A notifier"))[0].rows if row[0] == "`rate`"]
+    _, _, defaults = row[2].partition("the default is ")
+    types = {name: one.load() for name, one in installed().items() if one.distribution == OWN}
+
+    assert dict(re.findall(r"`([^`]+)` for (\w+)", defaults)) == {
+        str(kind.rate): name for name, kind in types.items() if hasattr(kind, "rate")
+    }
+
+
 def test_every_state_is_documented() -> None:
     occurrence, delivery, milestone = (
         first_column(section("ledger.md", heading), "state")
