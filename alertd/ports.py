@@ -317,6 +317,15 @@ class Ledger(Protocol):
     async def retire(self, node: str) -> None:
         """Say that a daemon has ended: its lead, if it has it, is free for others at once."""
 
+    async def prune(self, before: datetime, limit: int) -> Mapping[str, int]:
+        """Forget at most ``limit`` milestones with all that is about them, and as many notices.
+
+        Forgotten is a milestone that is withdrawn, of which nothing was written down since ``before`` and
+        nothing is on its way; and a notice that was settled before then. What was sent for a milestone that
+        lives is never forgotten: it is what keeps a reminder from being sent twice. Returns how many rows:
+        ``milestones`` and ``deliveries``; to be called again while there were any.
+        """
+
     async def nodes(self) -> Sequence[NodeReport]:
         """What every daemon last said, the latest first."""
 

@@ -352,6 +352,31 @@ class MemoryLedger:
             self._lead = replace(self._lead, node="", until=_LONG_AGO)
         self._writes += 1
 
+    async def prune(self, before: datetime, limit: int) -> Mapping[str, int]:
+        gone = set(sorted(one.id for one in self._records.values() if self._is_over(one, before))[:limit])
+        keys = {key for key, owed in self._owed.items() if owed.milestone in gone}
+        old: list[str] = []
+        notices = 0
+        for one in sorted(self._deliveries.values(), key=lambda one: one.id):
+            left = tuple(key for key in one.members if key not in keys)
+            is_old = one.settled_at is not None and one.settled_at < before
+            if one.notice is not None and is_old and notices < limit:
+                notices += 1
+                old.append(one.id)
+            elif one.members and not left:
+                old.append(one.id)
+            elif left != one.members:
+                self._deliveries[one.id] = replace(one, members=left)
+        for name in old:
+            del self._deliveries[name], self._holds[name]
+        self._attempts = {key: one for key, one in self._attempts.items() if key[0] not in set(old)}
+        self._owed = {key: one for key, one in self._owed.items() if key not in keys}
+        self._history = {key: one for key, one in self._history.items() if one.milestone not in gone}
+        self._remembered = {key: one for key, one in self._remembered.items() if key[0] not in gone}
+        self._records = {name: one for name, one in self._records.items() if name not in gone}
+        self._writes += bool(gone or old)
+        return {"milestones": len(gone), "deliveries": len(old)}
+
     async def nodes(self) -> Sequence[NodeReport]:
         by_name = sorted(self._nodes.values(), key=lambda one: one.node)
         return sorted(by_name, key=lambda one: one.seen_at, reverse=True)
@@ -442,6 +467,16 @@ class MemoryLedger:
             if owed.state is OwedState.PENDING and owed.cause in rules.REMINDERS:
                 first.setdefault((owed.milestone, owed.receiver), owed)
         return first
+
+    def _is_over(self, record: Record, before: datetime) -> bool:
+        keys = {key for key, owed in self._owed.items() if owed.milestone == record.id}
+        said = [one.at for one in self._history.values() if one.milestone == record.id]
+        pending = any(self._owed[key].state is OwedState.PENDING for key in keys)
+        ready = any(
+            one.state is DeliveryState.READY and keys & set(one.members) for one in self._deliveries.values()
+        )
+        is_old = max([record.changed_at, *said]) < before
+        return record.withdrawn and is_old and not pending and not ready
 
     def _settle_rest(self, one: Settlement, channel: str) -> None:
         if one.attempt:

@@ -25,7 +25,7 @@ from alertd.core.ledger import (
 )
 from alertd.core.standing import Action
 from alertd.ports import Changes, NodeReport, Settlement
-from alertd.store import acting, dispatching, leading, leasing, reading, rows, writing
+from alertd.store import acting, dispatching, leading, leasing, pruning, reading, rows, writing
 from alertd.store.database import CHANNEL, Database
 from alertd.store.dialect import tell_others, time_of
 from alertd.store.upgrade import hold_schema
@@ -201,6 +201,9 @@ class SqlLedger:
             self._tell_others(connection)
 
         await self._write(work)
+
+    async def prune(self, before: datetime, limit: int) -> Mapping[str, int]:
+        return await self._write(partial(pruning.prune, before=before, limit=limit))
 
     async def nodes(self) -> Sequence[NodeReport]:
         return await self._read(reading.nodes)

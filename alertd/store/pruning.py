@@ -1,0 +1,73 @@
+"""Forget what nobody needs any more, a bounded number of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, select, text
+
+from alertd.store import rows, schema
+from alertd.store.dialect import lock_rows
+
+_milestone, _owed, _delivery = schema.milestone, schema.owed, schema.delivery
+_member, _attempt, _history = schema.member, schema.attempt, schema.history
+
+
+def prune(connection: Connection, before: datetime, limit: int) -> Mapping[str, int]:
+    """As :meth:`alertd.ports.Ledger.prune` says."""
+    at = rows.micros(before)
+    names = connection.scalars(
+        select(_milestone.c.id).where(_is_over(at)).order_by(_milestone.c.id).limit(limit)
+    )
+    gone = list(names)
+    emptied: list[str] = []
+    if gone:
+        lock_rows(connection, _milestone.c.id, gone)
+        keys = select(_owed.c.key).where(_owed.c.milestone.in_(gone))
+        emptied = list(
+            connection.scalars(select(_member.c.delivery).where(_member.c.key.in_(keys)).distinct())
+        )
+        connection.execute(delete(_member).where(_member.c.key.in_(keys)))
+        connection.execute(delete(_owed).where(_owed.c.milestone.in_(gone)))
+        connection.execute(delete(_history).where(_history.c.milestone.in_(gone)))
+        connection.execute(delete(schema.remembered).where(schema.remembered.c.milestone.in_(gone)))
+        connection.execute(delete(_milestone).where(_milestone.c.id.in_(gone)))
+    notices = _notices(at).order_by(_delivery.c.id).limit(limit)
+    old = [*_without_members(connection, emptied), *connection.scalars(notices)]
+    if old:
+        connection.execute(delete(_attempt).where(_attempt.c.delivery.in_(old)))
+        connection.execute(delete(_delivery).where(_delivery.c.id.in_(old)))
+    return {"milestones": len(gone), "deliveries": len(old)}
+
+
+def _is_over(at: int) -> ColumnElement[bool]:
+    """Withdrawn, with nothing said of it since ``at`` and nothing on its way."""
+    of_it = _owed.c.milestone == _milestone.c.id
+    on_its_way = (
+        select(_member.c.key)
+        .join(_owed, _owed.c.key == _member.c.key)
+        .join(_delivery, _delivery.c.id == _member.c.delivery)
+        .where(of_it, schema.IS_READY)
+    )
+    return and_(
+        _milestone.c.withdrawn,
+        _milestone.c.changed_at < at,
+        ~exists(select(_history.c.seq).where(_history.c.milestone == _milestone.c.id, _history.c.at >= at)),
+        ~exists(select(_owed.c.key).where(of_it, schema.IS_PENDING)),
+        ~exists(on_its_way),
+    )
+
+
+def _without_members(connection: Connection, deliveries: list[str]) -> list[str]:
+    """Those that were about nothing else. A digest's or a group's record stays with what lives."""
+    left = set(
+        connection.scalars(select(_member.c.delivery).where(_member.c.delivery.in_(deliveries)).distinct())
+    )
+    return [name for name in deliveries if name not in left]
+
+
+def _notices(at: int) -> Select[tuple[str]]:
+    return select(_delivery.c.id).where(
+        _delivery.c.notice.is_not(None), _delivery.c.settled_at < at, _delivery.c.state != text("'ready'")
+    )

@@ -1,0 +1,125 @@
+"""What a ledger forgets, and what it never does: `Ledger.prune`, on every ledger."""
+
+from datetime import datetime, timedelta
+
+from alertd.core.ledger import OwedState
+from alertd.ports import Changes, Ledger
+from tests.contract.samples import (
+    DAY,
+    NOW,
+    a_delivery,
+    a_notice,
+    a_record,
+    an_entry,
+    an_owed,
+    bind,
+    fill,
+    sent,
+    take,
+)
+
+LATER = NOW + 1000 * DAY
+
+
+async def prune(ledger: Ledger, before: datetime = LATER, limit: int = 100) -> tuple[int, int]:
+    forgotten = await ledger.prune(before, limit)
+    return forgotten["milestones"], forgotten["deliveries"]
+
+
+async def withdraw(ledger: Ledger, *names: str) -> None:
+    await ledger.apply(Changes(records=tuple(a_record(name, withdrawn=True) for name in names)))
+
+
+async def send_all(ledger: Ledger) -> None:
+    await ledger.settle([sent(lease) for lease in await take(ledger)])
+
+
+async def test_a_withdrawn_milestone_is_forgotten_with_all_that_is_about_it(ledger: Ledger) -> None:
+    """Owed, sent, tried, said and remembered: nothing of it is left, and nothing of another is gone."""
+    await fill(ledger, an_owed("k1"), an_owed("k2", milestone="iraq/phase-1"))
+    await bind(ledger, a_delivery("k1"), a_delivery("k2"))
+    await send_all(ledger)
+    await ledger.apply(Changes(history=(an_entry(), an_entry(milestone="iraq/phase-1"))))
+    await withdraw(ledger, "iraq/phase-2")
+
+    assert await prune(ledger) == (1, 1)
+
+    assert await ledger.record("iraq/phase-2") is None
+    assert await ledger.owed("iraq/phase-2") == []
+    assert await ledger.history("iraq/phase-2") == []
+    assert [one.id for one, _, _ in await ledger.deliveries()] == [a_delivery("k2").id]
+    assert [one.key for one in await ledger.owed("iraq/phase-1")] == ["k2"]
+    assert len(await ledger.history("iraq/phase-1")) == 1
+    assert await prune(ledger) == (0, 0)
+
+
+async def test_what_was_sent_for_a_milestone_that_lives_is_never_forgotten(ledger: Ledger) -> None:
+    """However old it is: it is what keeps a reminder from being sent twice."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    await send_all(ledger)
+
+    assert await prune(ledger, LATER + 10_000 * DAY) == (0, 0)
+
+    (owed,) = await ledger.owed("iraq/phase-2")
+    assert owed.state is OwedState.BOUND
+    assert len(await ledger.deliveries()) == 1
+
+
+async def test_what_is_on_its_way_is_kept(ledger: Ledger) -> None:
+    """Pending or not yet accepted: it may still be sent."""
+    await fill(ledger, an_owed("k1"), an_owed("k2", milestone="iraq/phase-1"), deliveries=[a_delivery("k1")])
+    await withdraw(ledger, "iraq/phase-2", "iraq/phase-1")
+
+    assert await prune(ledger) == (0, 0)
+
+    await send_all(ledger)
+    assert await prune(ledger) == (1, 1)
+
+
+async def test_what_was_said_lately_is_kept(ledger: Ledger) -> None:
+    """The age counts from the last entry of its history, which is its withdrawal at the earliest."""
+    await fill(ledger)
+    await ledger.apply(Changes(history=(an_entry(at=NOW + 9 * DAY, kind="withdrawn"),)))
+    await withdraw(ledger, "iraq/phase-2")
+
+    assert await prune(ledger, NOW + 9 * DAY) == (0, 0)
+    assert await prune(ledger, NOW + 9 * DAY + timedelta(microseconds=1)) == (1, 0)
+
+
+async def test_a_message_about_several_stays_with_those_that_live(ledger: Ledger) -> None:
+    """Of a group, only what was about the forgotten milestone is gone."""
+    both = a_delivery("k1", "k2")
+    await fill(ledger, an_owed("k1"), an_owed("k2", milestone="iraq/phase-1"), deliveries=[both])
+    await send_all(ledger)
+    await withdraw(ledger, "iraq/phase-2")
+
+    assert await prune(ledger) == (1, 0)
+
+    ((delivery, attempts, members),) = await ledger.deliveries()
+    assert delivery.id == both.id
+    assert delivery.members == ("k2",)
+    assert len(attempts) == 1
+    assert [one.key for one in members] == ["k2"]
+
+
+async def test_old_notices_are_forgotten(ledger: Ledger) -> None:
+    """A notice is about nothing that lives; one that was not yet accepted is kept."""
+    await ledger.apply(Changes(deliveries=(a_notice("one"), a_notice("two"))))
+    (first, _) = await take(ledger)
+    await ledger.settle([sent(first)])
+
+    assert await prune(ledger, NOW) == (0, 0)
+    assert await prune(ledger) == (0, 1)
+
+    assert [one.id for one, _, _ in await ledger.deliveries()] != [first.delivery.id]
+    assert len(await ledger.deliveries()) == 1
+
+
+async def test_so_many_at_a_time(ledger: Ledger) -> None:
+    """No transaction grows with the ledger: whoever prunes asks again."""
+    names = [f"iraq/{number}" for number in range(5)]
+    await ledger.apply(Changes(records=tuple(a_record(name) for name in names)))
+    await withdraw(ledger, *names)
+
+    assert [await prune(ledger, limit=2) for _ in range(4)] == [(2, 0), (2, 0), (1, 0), (0, 0)]
+    assert await ledger.timeline("iraq") == ([], [])
