@@ -34,6 +34,7 @@ LATENESS_BUCKETS_S = (
     0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 4 * 3_600.0, 86_400.0, 7 * 86_400.0,
 )  # fmt: skip
 
+OUTCOMES = ("sent", "retry", "unknown", "rejected")
 WHAT_DIFFERS = ("definitions", "versions")
 
 # Three more lines for each counter that say when it was made: process_start_time_seconds says that.
@@ -159,8 +160,21 @@ class Metrics(Meter):
             accept: the header of the request; OpenMetrics is given to whom asks for it.
         """
         encode, kind = choose_encoder(accept)
+        self._begin(facts.channels)
         self._standing.facts = facts
         return encode(self.registry), kind
+
+    def _begin(self, channels: Iterable[str]) -> None:
+        """At nothing, for each channel: what first appears as a one is no increase to a query."""
+        for channel in channels:
+            receiver = channel.partition("/")[0]
+            for state in DeliveryState:
+                if state is not DeliveryState.READY:
+                    self._deliveries.labels(receiver, channel, state.value)
+            for outcome in OUTCOMES:
+                self._attempts.labels(channel, outcome)
+            self._durations.labels(channel)
+            self._lateness.labels(receiver)
 
 
 @dataclass(slots=True)

@@ -65,7 +65,11 @@ def _refuse_open_door(reader: Reader, values: Mapping[str, Node], made: Web) -> 
 
 def _auth(reader: Reader, node: Node, has_proxies: bool) -> Auth | None:
     if isinstance(node, Scalar) and node.text:
-        return reader.one_of(node, {"none": NO_AUTH}, "")
+        if node.text == "none":
+            return NO_AUTH
+        advice = "write auth: none, or a mapping such as {tokens_file: tokens}"
+        reader.refuse(node, f"{shown(node.text)}: not a way to show who one is; {advice}")
+        return None
     values = reader.mapping(node, AUTH)
     if values is None:
         return None
@@ -94,7 +98,8 @@ def _external_url(reader: Reader, node: Node) -> str | None:
     scheme, _, rest = value.partition("://")
     place, slash, path = rest.partition("/")
     if re.search(r"[?#@\\]", rest):
-        reader.refuse(node, f"{shown(value)}: more than a scheme, a host, a port and a path; remove the rest")
+        # Not shown: it may hold a password.
+        reader.refuse(node, "more than a scheme, a host, a port and a path; remove the rest")
         return None
     return f"{scheme}://{place.lower()}{slash}{path}".rstrip("/")
 
