@@ -6,12 +6,13 @@ Source: https://spec.matrix.org/latest/client-server-api/, "PUT /rooms/{roomId}/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote as percent_encoded
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, model_validator
 
 from alertd.core.message import Kind, Message
 from alertd.core.outcome import Outcome, Retry, Sent
@@ -44,12 +45,21 @@ NO_RELATION = frozenset({400, 404})
 """What a homeserver answers when it does not know the message that a thread is under."""
 
 
+_ROOM = re.compile(r"![\x21-\x7e]{1,250}")
+
+
+def _room(text: str) -> str:
+    if not _ROOM.fullmatch(text):
+        raise ValueError("is not a room's id, which begins with !; an alias begins with #")
+    return text
+
+
 class MatrixOptions(PostOptions):
     """Options of ``type: matrix``."""
 
     homeserver: BaseUrl
     """Where the homeserver's client API is, such as ``https://matrix.example.org``."""
-    room: str = Field(pattern=r"^![\x21-\x7e]{1,250}$")
+    room: Annotated[str, AfterValidator(_room)]
     """The room's id, ``!...``; not its alias."""
     token: Token | None = None
     """The access token of a user who is in the room."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from alertd.core.flow import Rate
 from alertd.core.message import Kind, Message
@@ -51,6 +51,7 @@ MAX_TEXT = 4_096
 BUTTONS_IN_ROW = 2
 
 _TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{1,100}")
+_CHAT = re.compile(r"-?[0-9]{1,20}|@[A-Za-z0-9_]{4,32}")
 # What a text without markup and buttons is not refused for.
 _LAYOUT = re.compile(r"can't parse entities|button|reply.?markup", re.IGNORECASE)
 
@@ -61,13 +62,19 @@ def check_bot_token(token: str) -> None:
         raise ValueError("is not a bot's token")
 
 
+def _chat(text: str) -> str:
+    if not _CHAT.fullmatch(text):
+        raise ValueError("is not a chat's id such as -1001234567890, and not the @name of a public one")
+    return text
+
+
 class TelegramOptions(PostOptions):
     """Options of ``type: telegram``."""
 
     token: Annotated[SecretStr, checked(check_bot_token)] | None = None
     """The bot's token, as BotFather gave it."""
     token_file: str = ""
-    chat: str = Field(pattern=r"^(-?[0-9]{1,20}|@[A-Za-z0-9_]{4,32})$")
+    chat: Annotated[str, AfterValidator(_chat)]
     """The chat's id, or the ``@name`` of a public channel or group."""
     topic: int | None = Field(default=None, gt=0)
     """The id of a topic, in a group that has topics."""

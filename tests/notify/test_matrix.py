@@ -175,7 +175,7 @@ async def test_what_will_not_help_is_rejected(answer: Answer, why: str) -> None:
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"room": "#deadlines:example.org"}, "String should match pattern"),
+        ({"room": "#deadlines:example.org"}, "is not a room's id, which begins with !"),
         ({"token": "canary token"}, "is not a token"),
         ({"token": None}, "token or token_file is required"),
         ({"homeserver": "matrix.example.org"}, "is not an http or https URL with a host"),

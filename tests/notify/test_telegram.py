@@ -202,7 +202,7 @@ async def test_no_answer_makes_the_token_public(answer: Answer) -> None:
     [
         ({"token": "canary/../x"}, "is not a bot's token"),
         ({"token": None}, "token or token_file is required"),
-        ({"chat": "deadlines"}, "String should match pattern"),
+        ({"chat": "deadlines"}, "is not a chat's id such as"),
         ({"topic": 0}, "Input should be greater than 0"),
     ],
 )
