@@ -137,7 +137,8 @@ def settings(**given: Any) -> Settings:
         SettingsError: a value is not one of those that are allowed; names the variable.
     """
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    folder = credentials if credentials and Path(credentials).is_dir() else None
+    # To what reloads the service systemd 252 names the folder, and shuts it.
+    folder = credentials if credentials and os.access(credentials, os.R_OK | os.X_OK) else None
     try:
         return Settings(_secrets_dir=folder, **{k: v for k, v in given.items() if v is not None})
     except ValidationError as error:

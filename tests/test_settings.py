@@ -7,6 +7,7 @@ import pytest
 
 from alertd.errors import SettingsError
 from alertd.settings import settings
+from tests.nobody import a_folder, nobody
 
 Environment = Callable[..., None]
 
@@ -58,6 +59,22 @@ def test_credentials_directory_that_is_gone_is_no_error(environment: Environment
     environment(CREDENTIALS_DIRECTORY=str(tmp_path / "gone"), ALERTD_LISTEN="0.0.0.0:1")
 
     assert settings().listen == "0.0.0.0:1"
+
+
+def test_credentials_that_may_not_be_read_are_no_error(environment: Environment) -> None:
+    """As systemd 252 has it for what reloads a service."""
+    with a_folder() as folder:
+        (folder / "credentials").mkdir()
+        (folder / "credentials" / "alertd_listen").write_text("0.0.0.0:2")
+        environment(CREDENTIALS_DIRECTORY=str(folder / "credentials"), ALERTD_LISTEN="0.0.0.0:1")
+        with nobody(folder):
+            (folder / "credentials").chmod(0)
+
+            found = settings().listen
+
+            (folder / "credentials").chmod(0o700)
+
+    assert found == "0.0.0.0:1"
 
 
 @pytest.mark.parametrize(
