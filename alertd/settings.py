@@ -130,6 +130,15 @@ def _state_home() -> Path:
         raise SettingsError("there is no home directory: set ALERTD_DATABASE or STATE_DIRECTORY") from error
 
 
+def _may_be_read(folder: str) -> bool:
+    """To what reloads the service systemd 252 names the credentials' folder, and shuts it."""
+    try:
+        os.listdir(folder)
+    except OSError:
+        return False
+    return True
+
+
 def settings(**given: Any) -> Settings:
     """The settings; what is given and is not None beats the environment.
 
@@ -137,8 +146,7 @@ def settings(**given: Any) -> Settings:
         SettingsError: a value is not one of those that are allowed; names the variable.
     """
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    # To what reloads the service systemd 252 names the folder, and shuts it.
-    folder = credentials if credentials and os.access(credentials, os.R_OK | os.X_OK) else None
+    folder = credentials if credentials and _may_be_read(credentials) else None
     try:
         return Settings(_secrets_dir=folder, **{k: v for k, v in given.items() if v is not None})
     except ValidationError as error:
