@@ -27,6 +27,7 @@ from alertd.journal import log_bound
 from alertd.lead import Lead
 from alertd.patience import Patience
 from alertd.planner import Planner
+from alertd.prune import prune
 from alertd.pulse import Pulse
 from alertd.reloads import Reloaded, Reloads
 from alertd.telemetry import Event
@@ -38,6 +39,7 @@ LEDGER_EVERY_S = 1
 REPORT_EVERY_S = 60
 RECONCILE_EVERY_S = 6 * 3600
 AUDIT_EVERY_S = 60
+PRUNE_EVERY_S = 24 * 3600
 
 
 class Daemon:
@@ -69,6 +71,7 @@ class Daemon:
                 "lead": self._lead.every_s,
                 "reconcile": RECONCILE_EVERY_S,
                 "audit": AUDIT_EVERY_S,
+                "prune": PRUNE_EVERY_S,
             },
         )
         self._flights = Flights(
@@ -314,9 +317,17 @@ class Daemon:
             if "report" in wanted:
                 await self._report()
                 await self._herald.compare()
+            if "prune" in wanted and self._lead.held:
+                await self._prune()
         except LedgerError:
             self._alarm.wanted |= wanted
             raise
+
+    async def _prune(self) -> None:
+        keep = self._ready_dispatcher().config.keep
+        forgotten = await prune(self._world.ledger, self._world.clock.now() - keep)
+        if any(forgotten.values()):
+            self._world.log.info(Event.LEDGER_PRUNED, **forgotten)
 
     async def _audit(self) -> None:
         config = self._ready_dispatcher().config

@@ -22,8 +22,11 @@ from alertd.cli import (
     credentials,
     explain,
     history,
+    keep,
     migrate,
+    notifiers,
     plan,
+    preview,
     reload,
     send,
     serve,
@@ -88,8 +91,17 @@ _COMMANDS: tuple[tuple[str, dict[str, _Command]], ...] = (
         "Say",
         {"ack": act.ack, "snooze": act.snooze, "done": act.done, "cancel": act.cancel, "reopen": act.reopen},
     ),
-    ("Send", {"send-test": send.send_test, "retry": send.retry}),
+    (
+        "Send",
+        {
+            "preview": preview.preview,
+            "send-test": send.send_test,
+            "retry": send.retry,
+            "notifiers": notifiers.notifiers,
+        },
+    ),
     ("Let in", {"token": credentials.token, "user": credentials.user}),
+    ("Keep", {"backup": keep.backup, "restore": keep.restore, "prune": keep.prune}),
     ("Begin", {"init": starter.init, "schema": starter.schema}),
 )
 

@@ -101,6 +101,7 @@ class Config:
         damping: a window that flips back within this time says nothing.
         retry_for: how long a delivery is tried before it is dead.
         ack_expires: how long an acknowledgement without ``--until`` holds.
+        keep: how long the ledger remembers a milestone that was withdrawn, and a notice to the operator.
         operator: the receiver that is told what goes wrong with alertd itself; "" for none.
         fallback_receiver: the receiver that gets what is dead; "" for none.
         network: which addresses may be connected to.
@@ -113,6 +114,7 @@ class Config:
     damping: timedelta = timedelta(hours=1)
     retry_for: timedelta = timedelta(hours=72)
     ack_expires: timedelta = timedelta(days=14)
+    keep: timedelta = timedelta(days=730)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     route: Route
     receivers: Mapping[str, Receiver] = field(default_factory=dict)

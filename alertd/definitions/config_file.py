@@ -32,7 +32,16 @@ NAME = "alertd.yaml"
 
 _SECOND = timedelta(seconds=1)
 _NOTHING = timedelta(0)
-_SPANS = {"catch_up": _NOTHING, "damping": _NOTHING, "retry_for": _SECOND, "ack_expires": _SECOND}
+_KEEP = timedelta(days=90)
+"""A milestone that comes back later than this is new to everybody."""
+
+_SPANS = {
+    "catch_up": _NOTHING,
+    "damping": _NOTHING,
+    "retry_for": _SECOND,
+    "ack_expires": _SECOND,
+    "keep": _KEEP,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

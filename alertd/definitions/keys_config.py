@@ -337,6 +337,10 @@ CONFIG = Shape(
         ),
         "retry_for": Key(about="how long a delivery is tried; the default is 72h", schema=DURATION),
         "ack_expires": Key(about="how long an acknowledgement holds; the default is 14d", schema=DURATION),
+        "keep": Key(
+            about="how long what was withdrawn is remembered, 90d at the least; the default is 730d",
+            schema=DURATION,
+        ),
         "policies": Key(
             about="policies by name; each inherits from the one called default", schema=named(is_a("policy"))
         ),

@@ -1,0 +1,149 @@
+"""`alertd backup`, `restore` and `prune`: on a real ledger, while it is in use and while it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from alertd import app
+from alertd.ports import Ledger
+from alertd.store import open_ledger
+from tests.cli.stage import Staged, run, staged, write_folder
+from tests.cli.test_plan import CONFIG, TIMELINE
+
+SENT_AT = datetime(2026, 10, 1, 6, tzinfo=UTC)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Staged:
+    stage = staged(tmp_path, write_folder(tmp_path / "config", CONFIG, iraq=TIMELINE))
+    stage.daemon_at(datetime(2026, 9, 30, 6, tzinfo=UTC))
+    return stage
+
+
+def sent_ids(url: str) -> list[str]:
+    async def read() -> list[str]:
+        book: Ledger = await open_ledger(url)
+        try:
+            return sorted(delivery.id for delivery, _, _ in await book.deliveries())
+        finally:
+            await book.close()
+
+    return asyncio.run(read())
+
+
+def ledger_file(stage: Staged) -> Path:
+    return Path(stage.url.partition(":///")[2])
+
+
+def test_a_copy_put_back_is_the_ledger_as_it_was(stage: Staged, tmp_path: Path) -> None:
+    before = sent_ids(stage.url)
+    made = run("backup", str(tmp_path / "copy"), "--database", stage.url)
+    stage.daemon_at(SENT_AT)
+    after = sent_ids(stage.url)
+
+    back = run("restore", str(tmp_path / "copy"), "--database", stage.url)
+
+    assert (made.code, back.code) == (0, 0), back.err
+    assert set(before) < set(after)
+    assert sent_ids(stage.url) == before
+    kept = ledger_file(stage).with_name(ledger_file(stage).name + ".replaced")
+    assert sent_ids(f"sqlite:///{kept}") == after
+    assert ledger_file(stage).stat().st_mode & 0o777 == 0o600
+
+
+def test_what_was_sent_after_the_copy_is_sent_again_under_the_same_ids(stage: Staged, tmp_path: Path) -> None:
+    run("backup", str(tmp_path / "copy"), "--database", stage.url)
+    stage.daemon_at(SENT_AT)
+    after = sent_ids(stage.url)
+
+    run("restore", str(tmp_path / "copy"), "--database", stage.url)
+    stage.daemon_at(SENT_AT)
+
+    assert sent_ids(stage.url) == after
+
+
+def test_a_copy_is_made_while_the_ledger_is_written_and_is_whole(stage: Staged, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(ledger_file(stage), isolation_level=None)) as writer:
+        writer.execute("begin immediate")
+        writer.execute("update delivery set reason = 'half done'")
+
+        made = run("backup", str(tmp_path / "copy"), "--database", stage.url)
+
+        writer.execute("rollback")
+    assert made.code == 0, made.err
+    with closing(sqlite3.connect(tmp_path / "copy")) as copy:
+        assert copy.execute("select count(*) from delivery where reason = 'half done'").fetchone() == (0,)
+    assert [path.name for path in tmp_path.glob("*copy*")] == ["copy"]
+    assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_ledger_in_use_is_not_replaced(stage: Staged, tmp_path: Path) -> None:
+    run("backup", str(tmp_path / "copy"), "--database", stage.url)
+    before = sent_ids(stage.url)
+
+    with closing(sqlite3.connect(ledger_file(stage))) as daemon:
+        daemon.execute("select count(*) from delivery").fetchone()
+        refused = run("restore", str(tmp_path / "copy"), "--database", stage.url)
+
+    assert refused.code == 1
+    assert "is in use; stop the daemon first" in refused.err
+    assert sent_ids(stage.url) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "no copy of a ledger"), (b"SQLite format 3\0" + b"\xff" * 5000, "no copy of a ledger")],
+    ids=["empty", "garbage"],
+)
+def test_what_is_no_ledger_is_not_put_back(stage: Staged, tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "copy").write_bytes(content)
+
+    refused = run("restore", str(tmp_path / "copy"), "--database", stage.url)
+
+    assert refused.code == 1
+    assert said in refused.err
+    assert sent_ids(stage.url)
+
+
+def test_nothing_is_overwritten_by_a_copy(stage: Staged, tmp_path: Path) -> None:
+    (tmp_path / "copy").write_text("mine")
+
+    refused = run("backup", str(tmp_path / "copy"), "--database", stage.url)
+
+    assert refused.code == 1
+    assert (tmp_path / "copy").read_text() == "mine"
+
+
+def test_postgresql_is_left_to_its_own_tools(tmp_path: Path) -> None:
+    refused = run("backup", str(tmp_path / "copy"), "--database", "postgresql://localhost/alertd")
+
+    assert refused.code == 1
+    assert "pg_dump" in refused.err
+
+
+def test_prune_forgets_what_is_gone_and_keeps_what_lives(
+    stage: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stage.folder / "milestones" / "iraq.yaml").unlink()
+    other = TIMELINE.replace("timeline: iraq", "timeline: other")
+    (stage.folder / "milestones" / "other.yaml").write_text(other)
+    stage.daemon_at(SENT_AT)
+
+    early = run("prune", "--older-than", "30d", *stage.args)
+    monkeypatch.setattr(app, "now", lambda: datetime(2026, 12, 1, tzinfo=UTC))
+    lately = run("prune", "--older-than", "90d", *stage.args)
+    monkeypatch.setattr(app, "now", lambda: datetime(2029, 1, 1, tzinfo=UTC))
+    late = run("prune", *stage.args)
+
+    assert early.code == 2
+    assert "forgot 0 milestones" in lately.out
+    assert late.code == 0, late.err
+    assert "forgot 0 milestones" not in late.out
+    timelines = stage.with_ledger(lambda book: book.timelines())
+    assert set(timelines) == {"other"}
