@@ -22,7 +22,7 @@ CONFIG = Path(__file__).parent.parent.parent / "config"
 
 CONFIGS = (
     "{}",
-    "timezone: Asia/Baghdad\ncatch_up: 35d\ndamping: 1h\nretry_for: PT72H\nack_expires: 14d\n",
+    "timezone: Asia/Baghdad\ncatch_up: 35d\ndamping: 1h\nretry_for: PT72H\nack_expires: 14d\nkeep: 730d\n",
     "policies: {default: {before: [1mo, 7d], on_day: true, after: [], then_every: none, opens: false,"
     " at: '09:00'}}\n",
     "calendars: {c: {weekend: [friday], holidays: [2026-01-06]}}\n"
