@@ -18,7 +18,7 @@ from alertd.core.compose import Circumstances, compose
 from alertd.core.config import Config
 from alertd.core.delivery import Rules, Verdict, decide, deliver, delivery_id, live_members
 from alertd.core.digest import NextDigest, digest_instant
-from alertd.core.edition import still_says
+from alertd.core.edition import digest_words, still_says
 from alertd.core.flow import TRIPS_AT, Rate, Turn
 from alertd.core.ledger import Attempt, Delivery, DeliveryState, Lease, Notice, Owed, Record
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent, next_attempt
@@ -249,10 +249,15 @@ class Dispatcher:
         if reason.startswith(STOPPED):
             return []
         told = sorted({owed.milestone for owed in members})
+        about = f"{', '.join(told[:10])}{f' and {len(told) - 10} more' if len(told) > 10 else ''}"
+        if failed.edition is not None:
+            about = digest_words(failed) + (f", about {about}" if told else "")
+        else:
+            about = f"about {about}"
         lines = (
             f"Delivery {failed.id} to {failed.channel} is dead after attempt {attempt.number}.",
             f"Last answer: {reason}",
-            f"It was about {', '.join(told[:10])}{f' and {len(told) - 10} more' if len(told) > 10 else ''}.",
+            f"It was {about}.",
             f"Send it again with: alertd retry {failed.id}",
         )
         headline = f"{failed.channel} could not be reached"

@@ -109,6 +109,9 @@ def _facts(settlement: Settlement) -> dict[str, Any]:
         "reason": settlement.reason,
     }
     if lease.owed:
-        late = settlement.at - min(owed.at for owed in lease.owed)
+        # What waits for a digest is not late; the digest can be.
+        edition = lease.delivery.edition
+        due = edition.at if edition else min(owed.at for owed in lease.owed)
+        late = settlement.at - due
         facts["late_s"] = round(late.total_seconds(), 3)
     return facts

@@ -409,6 +409,19 @@ async def test_dead_digest_goes_to_the_fallback(ledger: Ledger) -> None:
     assert message.intro.startswith("You get this in place of desk/hook")
 
 
+async def test_operator_hears_of_a_dead_digest(ledger: Ledger) -> None:
+    """Also of one that carried no reminder: which it was, and how to send it again."""
+    scene = await a_scene(
+        ledger, "2026-09-28T08:30", a_milestone("t/b", "2026-08-20"),
+        receivers=a_config("desk", "ops").receivers, operator="ops",
+    )  # fmt: skip
+    scene.recorder().answers += [Rejected(reason="no")]
+
+    await scene.until("2026-10-05T08:00")
+
+    assert scene.log[-1].message.lines[2] == "It was the digest of 5 October 2026."
+
+
 async def test_many_reminders_are_several_messages(ledger: Ledger) -> None:
     """A message carries 200 at most; the first one shows the rest of the picture too. None is lost."""
     scene = await a_scene(

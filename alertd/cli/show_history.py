@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alertd.cli.history import when
+from alertd.core.edition import digest_words
 from alertd.core.ledger import Attempt, Delivery, DeliveryState, HistoryEntry, Owed
 from alertd.core.telling import KINDS, day_heading, entry_lines, state_words, when_words
 from alertd.core.wording import count
@@ -64,6 +65,8 @@ def _delivery(delivery: Delivery, attempts: Sequence[Attempt], members: Sequence
     what.append(f"  {delivery.id}", "dim")
     if delivery.notice is not None:
         what.append(f"\n{delivery.notice.headline}")
+    if delivery.edition is not None:
+        what.append(f"\n{digest_words(delivery)}")
     for one in members[:MOST_MEMBERS]:
         what.append(f"\n{one.milestone}, {when_words(one.offset)}")
     if len(members) > MOST_MEMBERS:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from alertd import __version__
 from alertd.cli.health import GONE_AFTER, NEXT, Health
+from alertd.core.edition import digest_words
 from alertd.core.ledger import Attempt, Delivery, Owed
 from alertd.core.telling import state_words
 from alertd.core.wording import instant_text, listing, offset_words, sentence, span_text
@@ -96,7 +97,7 @@ def _deliveries(
             (delivery.channel, "bold"), f"  {state_words(delivery)}", (f"  {delivery.id}", "dim")
         )
         about = list(dict.fromkeys(one.milestone for one in members)) or [
-            delivery.notice.headline if delivery.notice else ""
+            delivery.notice.headline if delivery.notice else digest_words(delivery)
         ]
         text.append(
             f"\n  about {', '.join(about[:3])}" + (f" and {len(about) - 3} more" if len(about) > 3 else "")

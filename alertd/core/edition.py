@@ -130,6 +130,6 @@ def _late(edition: Edition, now: datetime) -> str:
 
 
 def digest_words(delivery: Delivery) -> str:
-    """``the digest of 5 October 2026``; "" when it is none."""
+    """``the digest of 5 October 2026``, as its zone counts days; "" when it is none."""
     edition = delivery.edition
     return f"the digest of {day_text(local_date(edition.at, ZoneInfo(edition.zone)))}" if edition else ""

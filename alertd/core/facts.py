@@ -74,6 +74,7 @@ def delivery_facts(
         "settled_at": utc_or_none(delivery.settled_at),
         "fallback_for": delivery.fallback_for,
         "notice": delivery.notice.headline if delivery.notice else "",
+        "digest": delivery.edition.name if delivery.edition else "",
         "carries": [
             {
                 "milestone": one.milestone,
