@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from alertd.clock import SystemClock
 from alertd.core.config import Config, Definitions
-from alertd.core.ledger import Delivery, Record
+from alertd.core.ledger import Record
 from alertd.core.milestone import Milestone
-from alertd.core.outcome import Outcome
 from alertd.core.relative import resolve
 from alertd.core.standing import Action, ActionKind
-from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew, UnknownMilestone, UnknownReceiver
+from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew, UnknownMilestone
 from alertd.settings import Settings
 
 if TYPE_CHECKING:
@@ -119,6 +118,7 @@ def notifiers(
 
     The configuration's ``network`` is in force for ``http`` from here on.
     """
+    from alertd.notify.email_relay import Relay
     from alertd.notify.kit import Env
     from alertd.notify.registry import installed
     from alertd.notify.secret import file_paths, secret_files
@@ -132,6 +132,7 @@ def notifiers(
         path=file_paths(folder, os.environ),
         out=out,
         smtp=config.smtp,
+        relay=Relay(transcript=http.transcript),
         host=mail_domain(config),
     )
     return {
@@ -145,45 +146,6 @@ def mail_domain(config: Config) -> str:
     """The domain of Message-IDs: the sender's, which stays the same for years."""
     address = config.smtp.sender.rpartition("<")[2].rstrip("> ")
     return address.rpartition("@")[2] or "localhost"
-
-
-async def send_test(settings: Settings, found: Definitions, receiver: str) -> list[tuple[str, Outcome]]:
-    """Send a test message to each notifier of a receiver, without the ledger and without retry.
-
-    Raises:
-        UnknownReceiver: no receiver of that name.
-        DefinitionsError: ``alertd.yaml`` has a problem.
-    """
-    from alertd.core.compose import test_message
-    from alertd.core.delivery import delivery_id
-    from alertd.notify.http import HttpClient
-
-    config = found.config
-    if config is None:
-        raise DefinitionsError(tuple(str(problem) for problem in found.problems))
-    if receiver not in config.receivers:
-        names = ", ".join(sorted(config.receivers)) or "none"
-        raise UnknownReceiver(f"{receiver}: no such receiver; there are: {names}")
-    clock, http = SystemClock(), HttpClient()
-    made = notifiers(config, settings.config, http, clock, sys.stdout)
-    at = clock.now()
-    tests = [
-        Delivery(
-            id=delivery_id(receiver, spec.name, ("test", at.isoformat())),
-            receiver=receiver,
-            notifier=spec.name,
-            members=(),
-            bound_at=at,
-            next_at=at,
-        )
-        for spec in config.receivers[receiver].notifiers
-    ]
-    try:
-        return [(test.channel, await made[test.channel].send(test_message(test, at), {})) for test in tests]
-    finally:
-        for notifier in made.values():
-            await notifier.aclose()
-        await http.aclose()
 
 
 def hold_standard_streams() -> None:
@@ -316,7 +278,6 @@ async def _serving(
         find=find,
         keys=Keys(secret),
         metrics=Metrics(clock.now()),
-        metrics=Metrics(node_name(), clock.now()),
     )
     return Serving(address, site)
 

@@ -17,26 +17,32 @@ if TYPE_CHECKING:
 
 def send_test(
     receiver: Annotated[str, typer.Argument(metavar="RECEIVER", show_default=False)],
+    *,
+    brief: Annotated[bool, typer.Option("--brief", help="Only how each ended.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Send a test message to a receiver.
+    """Send a test message to a receiver, and show what was said.
 
-    Every notifier sends it once, and how each ended is printed. Needs no daemon and no database. Exits 1
-    unless all of them accepted it.
+    Every notifier sends it once. What was sent and what came back is printed without the secrets, then how
+    it ended. Needs no daemon and no database. Exits 1 unless all of them accepted it, and all recipients of a
+    mail.
     """
-    from alertd import app
+    from alertd import trial
     from alertd.cli.loading import find_receiver, settings_of, usable_definitions
-    from alertd.core.outcome import Sent
 
     settings = settings_of(config)
-    definitions, settled = usable_definitions(settings)
+    _, settled = usable_definitions(settings)
     name = find_receiver(receiver, settled)
-    results = finished(app.send_test(settings, definitions, name))
-    for channel, outcome in results:
-        typer.echo(f"{channel}: {_ended(outcome)}")
-    if not results:
+    tried = finished(trial.send_test(settled, settings.config, name))
+    for one in tried:
+        if one.said and not brief:
+            typer.echo("\n".join(map(str, one.said)))
+        typer.echo(f"{one.channel}: {_ended(one.outcome)}")
+        if one is not tried[-1] and not brief:
+            typer.echo()
+    if not tried:
         typer.echo(f"{name} has no notifier: nothing was sent")
-    if not results or not all(isinstance(outcome, Sent) for _, outcome in results):
+    if not tried or not all(one.is_accepted for one in tried):
         raise typer.Exit(1)
 
 
@@ -68,10 +74,13 @@ def _ended(outcome: Outcome) -> str:
     from alertd.core.outcome import Rejected, Retry, Sent
 
     match outcome:
+        case Sent() if outcome.partly:
+            return f"accepted, but not by all: {outcome.partly}"
         case Sent():
             return "accepted" + (f" ({outcome.note})" if outcome.note else "")
         case Retry():
             lost = " (no answer: it may have arrived)" if outcome.unknown else ""
-            return f"failed for now: {outcome.reason}{lost}"
+            what = "accepted by some, and failed for now by others" if outcome.partly else "failed for now"
+            return f"{what}: {outcome.reason}{lost}"
         case Rejected():
             return f"rejected: {outcome.reason}"

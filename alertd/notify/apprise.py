@@ -9,6 +9,7 @@ Rules that hold here:
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import logging
 import threading
 from collections.abc import Mapping
@@ -57,10 +58,8 @@ class AppriseOptions(NotifierOptions):
     @model_validator(mode="after")
     def _is_usable(self) -> Self:
         exactly_one(self, "url")
-        try:
-            import apprise  # noqa: F401
-        except ImportError:
-            raise ValueError("the package apprise is not installed; install alertd[apprise]") from None
+        if missing := AppriseNotifier.missing():
+            raise ValueError(missing)
         if self.url is not None:
             check_service(self.url.get_secret_value())
         return self
@@ -92,6 +91,13 @@ class AppriseNotifier:
     """One service. A repeat can be told by the id in the last line."""
 
     Options = AppriseOptions
+
+    @staticmethod
+    def missing() -> str:
+        """What has to be installed before it can be used; "" for nothing."""
+        if importlib.util.find_spec("apprise") is None:
+            return "the package apprise is not installed; install alertd[apprise]"
+        return ""
 
     def __init__(self, options: AppriseOptions, env: Env) -> None:
         self._options = options

@@ -62,10 +62,9 @@ class Relay:
         transcript: where what is said is written down, for a person who tries a receiver; None in a daemon.
     """
 
-    transcript: Transcript | None = None
-
-    def __init__(self, idle_s: float = IDLE_S) -> None:
+    def __init__(self, idle_s: float = IDLE_S, transcript: Transcript | None = None) -> None:
         self._idle_s = idle_s
+        self.transcript = transcript
         self._kept: list[_Kept] = []
         self._leaving: set[asyncio.Task[None]] = set()
         self._context: tuple[Tls, ssl.SSLContext] | None = None

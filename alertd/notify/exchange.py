@@ -24,7 +24,7 @@ from alertd.notify.redact import HIDDEN, MIN_SECRET, bare_urls, origin
 if TYPE_CHECKING:
     from alertd.notify.http import Answer
 
-MAX_LINES = 40
+MAX_LINES = 60
 MAX_LINE = 500
 MAX_ANSWER_LINES = 10
 
@@ -69,6 +69,9 @@ class Transcript:
         taken = tuple(self._lines)
         self._lines.clear()
         return taken
+
+    def concealed(self, text: str) -> str:
+        return concealed(text, self._secrets)
 
     def add(self, by: By, text: str, hidden: Iterable[str] = (), limit: int = MAX_LINES) -> None:
         """The lines of a text; what is beyond ``limit`` is counted."""

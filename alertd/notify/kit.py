@@ -45,7 +45,9 @@ class NotifierClass(Protocol):
     """What an entry point in the group ``alertd.notifiers`` names: a class of notifiers.
 
     ``Options`` is a pydantic model that forbids unknown keys, keeps inline secrets as ``SecretStr`` and takes
-    each secret ``x`` also as ``x_file``. Making a notifier does no I/O and cannot fail for valid options;
+    each secret ``x`` also as ``x_file``; ``alertd notifiers`` shows the docstrings of the class and of the
+    options. A class that needs a package beyond those of its distribution says so in a static method
+    ``missing``: what to install, or "". Making a notifier does no I/O and cannot fail for valid options;
     ``send`` and ``aclose`` are those of :class:`alertd.ports.Notifier`.
     """
 

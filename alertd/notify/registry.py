@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
@@ -52,20 +52,29 @@ class NotifierType:
         return cast(NotifierClass, found)
 
     def _unusable(self, why: str) -> NotifierUnusable:
-        origin = f"{self.distribution} {self.version}".strip()
-        return NotifierUnusable(f"notifier type {self.name!r} of {origin} cannot be used: {why}")
+        return NotifierUnusable(f"notifier type {self.name!r} of {self.origin} cannot be used: {why}")
+
+    @property
+    def origin(self) -> str:
+        """``alertd-gotify 1.2.0``."""
+        return f"{self.distribution} {self.version}".strip()
 
 
-def installed() -> Mapping[str, NotifierType]:
-    """Every installed type by its name, sorted; nothing is imported.
+def brought() -> Sequence[NotifierType]:
+    """Every type that a package brings, by name, the one that counts first; nothing is imported.
 
     Where two distributions bring the same name, alertd's own wins, then the first by the distribution's name:
     no package can slip itself between alertd and a receiver by being installed.
     """
     found = [_described(entry) for entry in entry_points(group=GROUP)]
     found.sort(key=lambda one: (one.name, one.distribution != OWN, one.distribution))
+    return found
+
+
+def installed() -> Mapping[str, NotifierType]:
+    """Every installed type that counts, by its name, sorted; nothing is imported."""
     by_name: dict[str, NotifierType] = {}
-    for one in found:
+    for one in brought():
         by_name.setdefault(one.name, one)
     return by_name
 

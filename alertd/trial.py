@@ -1,0 +1,178 @@
+"""Tries receivers for a person: a test message with all that was said, and what a reminder would look like.
+
+Needs neither a daemon nor a ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from pydantic import BaseModel, SecretStr
+
+from alertd import app
+from alertd.clock import SystemClock
+from alertd.core.compose import test_message
+from alertd.core.config import Config
+from alertd.core.delivery import delivery_id
+from alertd.core.ledger import Delivery
+from alertd.core.message import Message
+from alertd.core.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.rehearsal import Rehearsal
+from alertd.notify.exchange import Spoken, Transcript, concealed
+from alertd.notify.http import HttpClient
+from alertd.notify.kit import Rendered, Renders
+from alertd.notify.secret import SecretUnreadable, secret_files
+
+if TYPE_CHECKING:
+    from alertd.ports import Notifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """How one notifier fared with the test message.
+
+    Attributes:
+        said: what was said to the receiver and what it answered, redacted; empty where there is no dialogue.
+    """
+
+    channel: str
+    outcome: Outcome
+    said: tuple[Spoken, ...] = ()
+
+    @property
+    def is_accepted(self) -> bool:
+        """By all of its recipients, where it has several."""
+        return isinstance(self.outcome, Sent) and not self.outcome.partly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What one notifier would send; no bodies from one that cannot show them."""
+
+    channel: str
+    type: str
+    bodies: tuple[Rendered, ...]
+
+
+async def send_test(config: Config, folder: Path, receiver: str) -> list[Tried]:
+    """Send a test message to each notifier of a receiver, once, and write down what is said.
+
+    Args:
+        folder: the configuration folder.
+    """
+    clock, http = SystemClock(), HttpClient()
+    transcript = http.transcript = Transcript()
+    for secret in secrets_of(config, folder, receiver):
+        transcript.hide(secret)
+    made = app.notifiers(config, folder, http, clock, sys.stdout)
+    at = clock.now()
+    tried = []
+    try:
+        for spec in config.receivers[receiver].notifiers:
+            test = Delivery(
+                id=delivery_id(receiver, spec.name, ("test", at.isoformat())),
+                receiver=receiver,
+                notifier=spec.name,
+                members=(),
+                bound_at=at,
+                next_at=at,
+            )
+            outcome = await _sent(made[test.channel], test_message(test, at))
+            tried.append(Tried(channel=test.channel, outcome=outcome, said=transcript.take()))
+    finally:
+        for notifier in made.values():
+            await notifier.aclose()
+        await http.aclose()
+    return [replace(one, outcome=_concealed(one.outcome, transcript)) for one in tried]
+
+
+async def preview(config: Config, folder: Path, rehearsal: Rehearsal, out: TextIO) -> list[Shown]:
+    """What each notifier of a receiver would send of a reminder. Nothing is sent.
+
+    Args:
+        out: the console that a console notifier would write to.
+    """
+    receiver, http = rehearsal.receiver, HttpClient()
+    made = app.notifiers(config, folder, http, _StoppedClock(rehearsal.at), out)
+    secrets = tuple(secrets_of(config, folder, receiver))
+    shown = []
+    try:
+        for spec in config.receivers[receiver].notifiers:
+            notifier = made[f"{receiver}/{spec.name}"]
+            bodies = notifier.render(rehearsal.message(spec.name)) if isinstance(notifier, Renders) else ()
+            hidden = tuple(replace(one, text=concealed(one.text, secrets)) for one in bodies)
+            shown.append(Shown(channel=f"{receiver}/{spec.name}", type=spec.type, bodies=hidden))
+    finally:
+        for notifier in made.values():
+            await notifier.aclose()
+        await http.aclose()
+    return shown
+
+
+def secrets_of(config: Config, folder: Path, receiver: str) -> Iterator[str]:
+    """Every secret of a receiver's notifiers, those in files too; what cannot be read now hides nothing."""
+    read = secret_files(folder, os.environ)
+    for spec in config.receivers[receiver].notifiers:
+        if isinstance(spec.options, BaseModel):
+            yield from _secrets_in(spec.options, read)
+    if config.smtp.password_file:
+        yield from _held(config.smtp.password_file, read)
+
+
+def _secrets_in(value: object, read: Callable[[str], str], *, is_file: bool = False) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            file = name.endswith(("_file", "_files"))
+            yield from _secrets_in(getattr(value, name), read, is_file=file)
+    elif isinstance(value, Mapping):
+        yield from _secrets_in(list(value.values()), read, is_file=is_file)
+    elif isinstance(value, str):
+        yield from _held(value, read) if is_file and value else ()
+    elif isinstance(value, Iterable):
+        for one in value:
+            yield from _secrets_in(one, read, is_file=is_file)
+
+
+def _held(file: str, read: Callable[[str], str]) -> Iterator[str]:
+    with contextlib.suppress(SecretUnreadable):
+        yield read(file).strip()
+
+
+async def _sent(notifier: Notifier, message: Message) -> Outcome:
+    """None may raise, and one that does is no reason to leave the others out."""
+    try:
+        return await notifier.send(message, {})
+    except Exception as error:
+        return Rejected(reason=f"the notifier failed, which is a fault of its own: {type(error).__name__}")
+
+
+def _concealed(outcome: Outcome, transcript: Transcript) -> Outcome:
+    match outcome:
+        case Sent():
+            return replace(
+                outcome, note=transcript.concealed(outcome.note), partly=transcript.concealed(outcome.partly)
+            )
+        case Retry() | Rejected():
+            return replace(outcome, reason=transcript.concealed(outcome.reason))
+
+
+class _StoppedClock:
+    """It is always when the message is composed: what is dated in a rendering is dated then."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+
+    def now(self) -> datetime:
+        return self._at
+
+    def monotonic(self) -> float:
+        return 0.0
