@@ -284,3 +284,44 @@ def test_how_mail_is_secured(options: Options, text: str, port: int, *, starttls
     smtp = _config(f"smtp: {text}\n" if text.startswith("{") else f"smtp: {{{text}}}\n", options).smtp
 
     assert (smtp.port, smtp.starttls, smtp.tls) == (port, starttls, tls)
+
+
+def test_a_digest_and_quiet_hours_are_of_the_receivers_zone(options: Options) -> None:
+    """The receiver's, which a route inherits; without one the file's. The root has the quiet hours of all."""
+    config = _config(
+        """
+timezone: Asia/Baghdad
+receivers:
+  - {name: a, timezone: Europe/Berlin, quiet: {from: "22:00", to: "07:00", except: ['cause="due"']}}
+  - {name: b, quiet: {days: [sunday, saturday]}}
+route:
+  receiver: a
+  digest: {every: [thursday, monday], at: "08:00", ahead: 7d, even_if_empty: true}
+  routes:
+    - {matchers: ['a="1"'], digest: {every: month}}
+    - {matchers: ['a="2"'], receiver: b, digest: {every: day}}
+    - {matchers: ['a="3"'], digest: {every: sunday, timezone: UTC}}
+""",
+        options,
+    )
+
+    root, routes = config.route, config.route.routes
+    assert root.digest is not None
+    assert root.digest.name == "every Monday and Thursday at 08:00 (Europe/Berlin)"
+    assert (root.digest.ahead, root.digest.even_if_empty) == (timedelta(days=7), True)
+    assert [one.digest.name for one in routes if one.digest] == [
+        "on the first day of every month at 09:00 (Europe/Berlin)",
+        "every day at 09:00 (Asia/Baghdad)",
+        "every Sunday at 09:00 (UTC)",
+    ]
+    assert {name: one.hours.name for name, one in root.quiet.items()} == {
+        "a": "22:00 to 07:00 (Europe/Berlin)",
+        "b": "all Saturday and Sunday (Asia/Baghdad)",
+    }
+    assert root.quiet["a"].exempt == (parse_matcher('cause="due"'),)
+    # Friday, 22:30 and Saturday, 01:00 in Berlin; Saturday in Baghdad.
+    night, weekend = root.quiet["a"].hours, root.quiet["b"].hours
+    assert night.contains(datetime(2026, 10, 2, 20, 30, tzinfo=UTC))
+    assert not night.contains(datetime(2026, 10, 2, 19, 30, tzinfo=UTC))
+    assert weekend.contains(datetime(2026, 10, 2, 21, tzinfo=UTC))
+    assert not weekend.contains(datetime(2026, 10, 4, 21, tzinfo=UTC))
