@@ -13,7 +13,6 @@ import typer
 from alertd.cli.loading import finished
 from alertd.cli.options import ConfigOption, MilestoneArgument
 from alertd.cli.paper import warn
-from alertd.core.occurrence import Cause
 
 if TYPE_CHECKING:
     from alertd.core.config import Config, Definitions
@@ -32,7 +31,15 @@ def preview(
     receiver: Annotated[str, typer.Argument(metavar="RECEIVER", show_default=False)],
     milestone: MilestoneArgument,
     *,
-    cause: Annotated[Cause, typer.Option("--cause", help="Which reminder.", show_default=False)],
+    cause: Annotated[
+        str,
+        typer.Option(
+            "--cause",
+            metavar="CAUSE",
+            help="opens, approaching, due, overdue, moved or done.",
+            show_default=False,
+        ),
+    ],
     at: Annotated[
         str | None,
         typer.Option(
@@ -53,7 +60,7 @@ def preview(
     """Show what each notifier of a receiver would send about a milestone. Nothing is sent.
 
     Works from the files alone: what the ledger knows is not looked at. Each body is what would be sent, to
-    the byte, but that [hidden] stands for secrets. Exits 1 when a notifier cannot show what it sends.
+    the byte, but for the secrets. Exits 1 when a notifier cannot show what it sends.
     """
     from alertd import trial
     from alertd.cli import preview_show
@@ -87,16 +94,20 @@ def preview(
 
 
 def _rehearsal(
-    name: str, receiver: str, cause: Cause, found: tuple[Definitions, Config], at: str | None
+    name: str, receiver: str, cause_name: str, found: tuple[Definitions, Config], at: str | None
 ) -> Rehearsal:
     from alertd import app
     from alertd.cli.loading import find_milestone
     from alertd.cli.moments import read_moment
     from alertd.core.explanation import instance_of
+    from alertd.core.occurrence import Cause
     from alertd.core.recurrence import series_of
     from alertd.core.rehearsal import rehearsed
     from alertd.errors import UnknownMilestone
 
+    if cause_name not in set(Cause):
+        raise typer.BadParameter(f"{cause_name!r} is none; there is {', '.join(Cause)}", param_hint="--cause")
+    cause = Cause(cause_name)
     definitions, settled = found
     known, now = app.milestones(definitions), app.now()
     full = find_milestone(series_of(name), known)
