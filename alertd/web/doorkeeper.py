@@ -31,6 +31,9 @@ MAX_HEADER = 1024
 MAX_REMEMBERED = 256
 """Passwords that were right and need not be worked out again; as digests under a key of this process."""
 
+MAX_ENDED = 4096
+"""Sessions that were ended and are remembered as such."""
+
 AT_ONCE = 2
 """Passwords that are worked out at a time, each in a thread."""
 
@@ -53,6 +56,7 @@ class Doorkeeper:
         self._said_s: OrderedDict[str, float] = OrderedDict()
         self._key = secrets.token_bytes(32)
         self._remembered: OrderedDict[bytes, None] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self._working = asyncio.Semaphore(AT_ONCE)
 
     async def visitor(self, request: HTTPConnection, jar: Jar) -> Visitor:
@@ -74,6 +78,9 @@ class Doorkeeper:
             return Visitor(name=name, scope=auth.proxy_scope, how="proxy", session=session, address=address)
         known = self._of_session(session, auth)
         if known is not None:
+            used = session.used(int(self._site.clock.now().timestamp()))
+            if used is not None:
+                jar.keep(used)
             return Visitor(
                 name=known.name, scope=known.scope, how="session", session=session, address=address
             )
@@ -82,7 +89,14 @@ class Doorkeeper:
     def session(self, cookie: str) -> Session:
         """The session of a cookie; a new one when that is none, or is over."""
         now_s = int(self._site.clock.now().timestamp())
-        return (read(self._site.keys, cookie, now_s) if cookie else None) or self._begin()
+        found = read(self._site.keys, cookie, now_s) if cookie else None
+        return self._begin() if found is None or found.id in self._ended else found
+
+    def end(self, session: Session) -> None:
+        """This one is over, whoever still has its cookie; other nodes do not hear of it."""
+        self._ended[session.id] = None
+        while len(self._ended) > MAX_ENDED:
+            self._ended.popitem(last=False)
 
     def begin(self, one: Credential) -> Session:
         """The session of somebody who has just shown who they are; it has nothing of the one before."""

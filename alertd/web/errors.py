@@ -12,7 +12,7 @@ from starlette.types import ExceptionHandler
 
 from alertd.errors import LedgerError
 from alertd.telemetry import Event
-from alertd.web.access import SAFE
+from alertd.web.access import SAFE, visitor_of
 from alertd.web.pages import page
 from alertd.web.site import site_of
 
@@ -32,7 +32,15 @@ def is_api(request: Request) -> bool:
 async def refused(request: Request, error: Exception) -> Response:
     """An HTTPException, whoever raised it."""
     assert isinstance(error, HTTPException)  # noqa: S101  it is registered for nothing else
-    headers = dict(error.headers or {})
+    headers, visitor = dict(error.headers or {}), visitor_of(request)
+    if error.status_code == 403 and visitor.name:
+        site_of(request).log.warning(
+            Event.ACCESS_REFUSED,
+            name=visitor.name,
+            how=visitor.how,
+            address=visitor.address,
+            reason=error.detail,
+        )
     auth = site_of(request).web.access
     if error.status_code == 401:
         if wants_html(request) and request.method in SAFE and (auth.tokens_file or auth.users_file):

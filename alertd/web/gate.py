@@ -37,7 +37,10 @@ class Gate:
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start" and jar.is_kept:
-                MutableHeaders(scope=message).append("set-cookie", cookie(web, jar.session))
+                headers = MutableHeaders(scope=message)
+                # What others may keep is not for one browser alone.
+                if not headers.get("cache-control", "").startswith("public"):
+                    headers.append("set-cookie", cookie(web, jar.session))
             await send(message)
 
         try:

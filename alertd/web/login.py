@@ -36,6 +36,7 @@ async def login(request: Request) -> Response:
         answer = _form(request, refusal.status_code, next_of(back), refusal.detail)
         answer.headers.update(refusal.headers or {})
         return answer
+    keeper.end(visitor_of(request).session)
     request.state.jar.keep(keeper.begin(one))
     site.log.info(Event.LOGIN_PASSED, name=one.name, address=visitor_of(request).address)
     return RedirectResponse(site.link(next_of(back)), 303)
@@ -44,6 +45,8 @@ async def login(request: Request) -> Response:
 @needs(Scope.PUBLIC)
 async def logout(request: Request) -> Response:
     """Ends the session in this browser."""
+    keeper: Doorkeeper = request.state.doorkeeper
+    keeper.end(visitor_of(request).session)
     request.state.jar.forget()
     answer = RedirectResponse(site_of(request).link("/login"), 303)
     answer.headers["clear-site-data"] = '"cookies", "storage"'

@@ -7,12 +7,21 @@ A session is bound to what it was begun with; when that token or password is wit
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from alertd.web.keys import Keys
 
 LASTS_S = 12 * 3600
-"""A session ends so long after it was begun."""
+"""A session ends so long after it was begun (NIST SP 800-63B-4, 2.2.3: at most 24 hours),"""
+
+IDLE_S = 3600
+"""and so long after it was last used (the same: at most an hour)."""
+
+SEEN_EVERY_S = 60
+"""How often it is written down that it is used."""
+
+AHEAD_S = 60
+"""How far the clock of the node that wrote it may have been ahead."""
 
 MAX_COOKIE = 512
 _PURPOSE = "session"
@@ -24,7 +33,7 @@ class Session:
 
     Attributes:
         id: random, another one after each login.
-        begun: seconds since the epoch.
+        begun, seen: seconds since the epoch.
         name: who it is of; "" for nobody yet.
         proof: a digest of what they showed.
         is_new: the browser has not got it yet.
@@ -32,6 +41,7 @@ class Session:
 
     id: str
     begun: int
+    seen: int
     name: str = ""
     proof: str = ""
     is_new: bool = False
@@ -46,16 +56,21 @@ class Session:
         """Whether a form with that token is one of this session; a new one has sent none."""
         return not self.is_new and self.keys.verify("csrf", self.id, token)
 
+    def used(self, now_s: int) -> Session | None:
+        """The same, used again; None while what the browser has will do."""
+        return replace(self, seen=now_s) if self.name and now_s - self.seen >= SEEN_EVERY_S else None
+
     @property
     def cookie(self) -> str:
         """As the browser keeps it."""
-        text = ".".join((self.id, str(self.begun), self.name, self.proof))
+        text = ".".join((self.id, str(self.begun), str(self.seen), self.name, self.proof))
         return f"{text}.{self.keys.sign(_PURPOSE, text)}"
 
 
 def begin(keys: Keys, now_s: int, name: str = "", proof: str = "") -> Session:
     """A session that nobody has had before."""
-    return Session(id=secrets.token_urlsafe(16), begun=now_s, name=name, proof=proof, is_new=True, keys=keys)
+    ident = secrets.token_urlsafe(16)
+    return Session(id=ident, begun=now_s, seen=now_s, name=name, proof=proof, is_new=True, keys=keys)
 
 
 def read(keys: Keys, cookie: str, now_s: int) -> Session | None:
@@ -64,12 +79,14 @@ def read(keys: Keys, cookie: str, now_s: int) -> Session | None:
         return None
     text, _, signature = cookie.rpartition(".")
     parts = text.split(".")
-    if len(parts) != 4 or not keys.verify(_PURPOSE, text, signature):
+    if len(parts) != 5 or not keys.verify(_PURPOSE, text, signature):
         return None
-    ident, begun, name, proof = parts
-    if not 0 <= now_s - int(begun) < LASTS_S:
+    ident, name, proof = parts[0], parts[3], parts[4]
+    begun, seen = int(parts[1]), int(parts[2])
+    is_over = now_s - begun >= LASTS_S or (name and now_s - seen >= IDLE_S) or seen - now_s > AHEAD_S
+    if is_over:
         return None
-    return Session(id=ident, begun=int(begun), name=name, proof=proof, keys=keys)
+    return Session(id=ident, begun=begun, seen=seen, name=name, proof=proof, keys=keys)
 
 
 class Jar:

@@ -186,6 +186,25 @@ async def test_static_files_are_kept_for_good_under_a_name_of_their_content(stag
     assert (there.status_code, older.status_code, outside.status_code) == (200, 404, 404)
 
 
+async def test_no_other_origin_is_allowed_anything(stage: Stage) -> None:
+    """Neither a request of another site's script, nor the question whether it may."""
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+
+    question = await stage.client().options("/healthz", headers=asked)
+    answer = await stage.get("/healthz", Origin="https://evil.example")
+
+    assert question.status_code == 405
+    assert not [name for name in (*question.headers, *answer.headers) if name.startswith("access-control")]
+
+
+async def test_login_form_is_one_for_password_managers(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, "auth: {users_file: users}") as stage:
+        page = (await stage.get("/login")).text
+
+        assert re.search(r'<input id="secret"[^>]*type="password" autocomplete="current-password"', page)
+        assert re.search(r'<input id="name"[^>]*autocomplete="username"', page)
+
+
 # -- refusals and failures
 
 

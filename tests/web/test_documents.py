@@ -1,0 +1,43 @@
+"""What docs/reference/web.md and docs/security.md say of the web server is so."""
+
+import re
+from pathlib import Path
+
+from alertd.web.access import scope_of
+from alertd.web.routes import routes
+from tests.docs_pages import ROOT, codes, prose, section, tables
+
+
+def test_every_path_is_documented_with_its_scope() -> None:
+    (table,) = tables(section("web.md", "What it answers"))
+
+    told = {path: scope for paths, scope, _ in table.rows for path in codes(paths)}
+
+    real = {route.path: scope_of(route.endpoint) for route in routes()}
+    assert set(told) == set(real)
+    for path, scope in real.items():
+        assert scope is not None
+        # /metrics asks for more itself, as the configuration says.
+        assert told[path] == ("none" if scope.word == "public" else scope.word) or path == "/metrics"
+
+
+def test_every_test_that_security_rests_on_exists() -> None:
+    page = prose(ROOT / "docs/security.md")
+    told = set(re.findall(r"`(test_\w+)`", page))
+
+    written = "".join(path.read_text() for path in Path(ROOT, "tests").rglob("test_*.py"))
+    there = set(re.findall(r"def (test_\w+)", written))
+    assert len(told) > 30
+    assert told <= there
+
+
+def test_every_requirement_is_numbered_once() -> None:
+    met, unmet = tables(prose(ROOT / "docs/security.md"))
+    numbers = [
+        number
+        for table in (met, unmet)
+        for row in table.rows
+        for number in re.findall(r"\d+\.\d+\.\d+", row[0])
+    ]
+
+    assert len(numbers) == len(set(numbers)) > 40
