@@ -20,6 +20,7 @@ from alertd.cli import (
     act,
     check,
     credentials,
+    doctor,
     explain,
     history,
     keep,
@@ -28,6 +29,7 @@ from alertd.cli import (
     plan,
     preview,
     reload,
+    routes,
     send,
     serve,
     starter,
@@ -86,7 +88,7 @@ _Command = Callable[..., None]
 _COMMANDS: tuple[tuple[str, dict[str, _Command]], ...] = (
     ("Run", {"run": serve.run, "reload": reload.reload, "demo": serve.demo, "migrate": migrate.migrate}),
     ("Look", {"check": check.check, "plan": plan.plan, "explain": explain.explain}),
-    ("What was done", {"status": status.status, "history": history.history}),
+    ("What was done", {"status": status.status, "history": history.history, "doctor": doctor.doctor}),
     (
         "Say",
         {"ack": act.ack, "snooze": act.snooze, "done": act.done, "cancel": act.cancel, "reopen": act.reopen},
@@ -108,6 +110,8 @@ _COMMANDS: tuple[tuple[str, dict[str, _Command]], ...] = (
 for _panel, _commands in _COMMANDS:
     for _name, _command in _commands.items():
         app.command(_name, help=_unwrapped(_command), rich_help_panel=_panel)(_command)
+
+app.add_typer(routes.routes, name="routes", help="Who is told what.", rich_help_panel="Look")
 
 
 def main() -> None:

@@ -1,0 +1,91 @@
+"""``alertd doctor``: what goes wrong in practice, looked at one by one."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import typer
+
+from alertd.cli.loading import finished
+from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOption
+from alertd.cli.paper import show, write_rows
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from alertd.cli.ailments import Finding
+    from alertd.settings import Settings
+
+
+def doctor(
+    config: ConfigOption = None, database: DatabaseOption = None, form: FormatOption = Format.TEXT
+) -> None:
+    """Look for what goes wrong in practice.
+
+    The clock, the zone database, the ledger and its disk, secret files, whether receivers can be connected
+    to, milestones that nobody is told about, receivers that nothing leads to, traps of time zones. Nothing
+    is sent. Exits 1 when something is wrong.
+    """
+    from dataclasses import asdict
+
+    from alertd.cli.ailments import Verdict
+    from alertd.cli.loading import settings_of
+
+    found = finished(_examined(settings_of(config, database)))
+    if form is Format.TEXT:
+        show(page(found))
+    else:
+        write_rows((asdict(one) for one in found), form)
+    if any(one.verdict is Verdict.WRONG for one in found):
+        raise typer.Exit(1)
+
+
+async def _examined(settings: Settings) -> list[Finding]:
+    from alertd import app
+    from alertd.cli import ailments, examine
+    from alertd.cli.loading import has_ledger, open_ledger
+    from alertd.clock import SystemClock
+    from alertd.errors import AlertdError
+    from alertd.notify.egress import Egress
+    from alertd.notify.secret import file_paths, secret_files
+
+    well, wrong = ailments.Verdict.WELL, ailments.Verdict.WRONG
+    definitions = app.definitions(settings)
+    found = [examine.clock(), examine.zone_database(), *examine.disk(settings.database_url())]
+    if has_ledger(settings):
+        try:
+            async with open_ledger(settings) as book:
+                found += await examine.ledger(book, SystemClock())
+        except AlertdError as error:
+            found.append(ailments.Finding(topic="ledger", verdict=wrong, text=str(error)))
+    for problem in definitions.problems:
+        found.append(ailments.Finding(topic="files", verdict=wrong, text=str(problem), mend="alertd check"))
+    if not definitions.problems:
+        text = f"{settings.config} is in order"
+        found.append(ailments.Finding(topic="files", verdict=well, text=text))
+    if definitions.config is not None:
+        read = secret_files(settings.config, os.environ)
+        found += examine.secrets(definitions.config, file_paths(settings.config, os.environ), read)
+        found += await examine.receivers(definitions.config, Egress(definitions.config.network), read)
+        milestones = app.milestones(definitions)
+        found += ailments.of_definitions(definitions.config, milestones.values(), app.now())
+    return found
+
+
+def page(found: list[Finding]) -> RenderableType:
+    """A line each: a mark, what was looked at, what was seen, and below it what to do."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from alertd.cli.ailments import Verdict
+    from alertd.core.wording import sentence
+
+    marks = {Verdict.WELL: ("✓", "green"), Verdict.NOTE: ("!", "yellow"), Verdict.WRONG: ("✗", "bold red")}
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for one in found:
+        text = Text(sentence(one.text))
+        if one.mend:
+            text.append(f"\n{sentence(one.mend)}", "dim")
+        table.add_row(Text(*marks[one.verdict]), Text(one.topic, "bold"), text)
+    return table
