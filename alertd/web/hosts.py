@@ -25,11 +25,18 @@ class Hosts:
             if not name:
                 await _answer(400, "the request names no host, or more than one")(scope, receive, send)
                 return
-            if name not in self._site.web.names:
+            if name not in self._site.web.names and not _is_where_it_came_to(scope, name):
                 reason = "this server does not answer to that name; see web.hosts in alertd.yaml"
                 await _answer(421, reason)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _is_where_it_came_to(scope: Scope, name: str) -> bool:
+    """Whether it is the very address that the request came to: a probe has no name for it, and a browser that
+    asks for it was led here by no name of somebody else's."""
+    server = scope.get("server")
+    return server is not None and _address(server[0].partition("%")[0]) == name
 
 
 def host_name(host: str) -> str:

@@ -55,6 +55,7 @@ async def endless(request: Request) -> Response:
     return StreamingResponse(stream())
 
 
+EVERYWHERE = Address("0.0.0.0", 0)
 ROUTES = [
     Route("/t/fails", fails),
     Route("/api/v1/fails", fails),
@@ -95,6 +96,17 @@ async def test_answers_to_names_that_are_its_own(tmp_path: Path, host: str, stat
     web = "auth: none, external_url: 'https://alertd.example.org/x', hosts: [inside.example]"
     async with a_stage(tmp_path, web) as stage:
         answer = await stage.get("/healthz", Host=host)
+
+        assert answer.status_code == status
+
+
+@pytest.mark.parametrize(("host", "status"), [("127.0.0.2:1", 200), ("127.0.0.3", 421)])
+async def test_answers_to_the_address_that_was_asked(tmp_path: Path, host: str, status: int) -> None:
+    """Probes ask an address; another address is somebody else's."""
+    async with a_stage(tmp_path, "auth: none", address=EVERYWHERE) as stage:
+        answer = await stage.client(base_url=f"http://127.0.0.2:{stage.port}").get(
+            "/healthz", headers={"Host": host}
+        )
 
         assert answer.status_code == status
 
@@ -351,9 +363,6 @@ async def test_address_that_is_in_use_costs_nothing_but_itself(tmp_path: Path) -
         assert stage.serving.standing() == ()
         told = [one["event"] for one in stage.events]
         assert told == ["listener.failed", "listener.opened"]
-
-
-EVERYWHERE = Address("0.0.0.0", 0)
 
 
 async def test_address_of_others_needs_a_word_on_who_may_come(tmp_path: Path) -> None:
