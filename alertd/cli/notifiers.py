@@ -45,7 +45,8 @@ def notifiers(
     if form is not Format.TEXT:
         write_rows(rows, form)
     elif names:
-        show(*(part for row in rows for part in _page(row)))
+        parts = [part for row in rows for part in (*_page(row), "")]
+        show(*parts[:-1])
     else:
         show(_table(rows))
     if not all(row["usable"] for row in rows):
@@ -132,9 +133,8 @@ def _page(row: Facts) -> Iterator[RenderableType]:
         table.add_row("", "OPTION", "DEFAULT", "", style="dim")
         for one in options:
             table.add_row("", str(one["key"]), _default(one), str(one["about"]))
-        yield Text()
+        yield ""
         yield table
-    yield Text()
 
 
 def _default(option: Facts) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -36,6 +37,7 @@ pre { border: 1px solid var(--line); border-radius: 6px; padding: 12px; overflow
   overflow-wrap: anywhere; font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", monospace }
 .slack { border: 1px solid var(--line); border-radius: 6px; max-width: 100%; }
 """
+_BREAK = re.compile(r"(?<!\\)((?:\\\\)*)\\n")
 # Nothing of it may run or be fetched: it shows what others wrote.
 _RULES = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -57,7 +59,7 @@ def as_json(shown: Sequence[Shown]) -> str:
 
 
 def as_text(shown: Sequence[Shown]) -> str:
-    """Each body under a line that names its channel: mails as their readers see them, JSON indented."""
+    """Each body under a line that names its channel: mails as their readers see them, JSON as it is read."""
     parts = []
     for one in shown:
         if not one.bodies:
@@ -115,10 +117,19 @@ def _text(body: Rendered) -> str:
         return f"{heads}\n{_part(mail, 'plain')}"
     if body.media_type == "application/json" or body.media_type.endswith("+json"):
         try:
-            return json.dumps(json.loads(body.text), ensure_ascii=False, indent=2)
+            return _broken(json.dumps(json.loads(body.text), ensure_ascii=False, indent=2))
         except ValueError:  # a template may make what it likes
             return body.text
     return body.text
+
+
+def _broken(text: str) -> str:
+    """JSON with the line breaks of its texts as such: for reading only."""
+    lines = []
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        lines.append(_BREAK.sub(lambda found, by=indent: f"{found[1]}\n{by}", line))  # type: ignore[misc]
+    return "\n".join(line.rstrip() for one in lines for line in one.split("\n"))
 
 
 def _mail(body: Rendered) -> EmailMessage:
