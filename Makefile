@@ -13,7 +13,7 @@ METADATA := pyproject.toml alertd/__init__.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test sim torture check lint format types imports demo bench dist deb lock clean
+.PHONY: help run test sim torture check lint format types imports demo bench dist deb man lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name what; \
@@ -60,6 +60,9 @@ dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
 
 deb: $(VENV)/.dev ## build the Debian package into dist/; RELEASES='bookworm trixie' are those that can be had
 	@for release in $(or $(RELEASES),bookworm trixie); do sh tools/build-deb $(VENV) $$release || exit 1; done
+
+man: $(VENV)/.dev ## make the man pages out of docs/reference, into build/man/
+	@$(BIN)/python tools/man-pages build/man
 
 lock: $(VENV)-lock/.uv ## resolve the locks again; ARGS=--upgrade takes the newest of everything
 	@$(LOCK) $(ARGS) --group dev --extra apprise --extra holidays --extra postgres --output-file requirements-dev.lock

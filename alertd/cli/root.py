@@ -57,7 +57,7 @@ app = typer.Typer(
     name="alertd",
     cls=_Group,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
