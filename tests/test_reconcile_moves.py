@@ -155,6 +155,19 @@ async def test_flip_back_within_the_damping_time_says_nothing(ledger: Ledger) ->
     assert all(after[key] in (state, "bound") for key, state in before.items())
 
 
+async def test_flip_back_of_what_was_reminded_of_in_between_is_told(ledger: Ledger) -> None:
+    """Whoever was reminded of the date that was there for a moment hears that it is another one, once."""
+    scene = await told_of(ledger)
+    await scene.change("2026-09-25T08:50", a_milestone(M, "2026-09-26"))
+    await scene.until("2026-09-25T09:05")
+    assert offsets(scene.told("desk"))[-1] == "-1d"
+
+    await scene.change("2026-09-25T09:10", a_milestone(M, A))
+    await scene.until("2026-09-28")
+
+    assert await moves(scene) == ["25 09:50 2026-09-26 > 2026-09-30"]
+
+
 async def test_flip_back_is_sent_what_fell_due_in_between(ledger: Ledger) -> None:
     """What fell due while the file said something else for a moment is not lost."""
     scene = await told_of(ledger)

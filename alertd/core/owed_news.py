@@ -2,7 +2,7 @@
 
 Rules that hold here:
 - whoever was told an old date is told the new one, once; whoever may have been told counts as told;
-- what moves back before anybody was told is no news, and several moves are told as one;
+- what moves back before anybody was told or reminded of it is no news, and several moves are told as one;
 - a milestone that was withdrawn and has returned still owes the news that it owed before;
 - what moved while it was done or cancelled is no news until somebody reopens it, and then it is.
 """
@@ -54,7 +54,10 @@ def moved_news(record: Record, after: Record, owed: Sequence[Owed], config: Conf
     for receiver, group in _news_receivers(after.milestone, Cause.MOVED, told, config):
         before, since = _known_to(receiver, record, after, owed)
         if _window_ids(before) == _window_ids(after.values):
-            continue
+            if not _was_reminded(receiver, record, after, owed):
+                continue
+            # It was reminded of the date that has just gone again, before it heard that there had been a move.
+            before = record.values
         # The damping time runs from the first of several moves: a date that keeps moving is still told.
         at = max(since or now + config.damping, _after_last(receiver, owed, now))
         slot = (str(after.revision), *_window_ids(before), "to", *_window_ids(after.values))
@@ -156,6 +159,18 @@ def _known_to(
         back = _window_ids(last.move.before) == _window_ids(after.values)
         return record.values if back else last.move.before, None
     return record.values, None
+
+
+def _was_reminded(receiver: str, record: Record, after: Record, owed: Iterable[Owed]) -> bool:
+    """Whether a reminder of a date that has gone was sent since that date came."""
+    gone = set(record.window_ids) - set(after.window_ids)
+    return any(
+        one.receiver == receiver
+        and one.state is OwedState.BOUND
+        and one.window_id in gone
+        and (one.told_at or one.at) >= record.changed_at
+        for one in owed
+    )
 
 
 def _after_last(receiver: str, owed: Iterable[Owed], now: datetime) -> datetime:
