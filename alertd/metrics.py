@@ -288,17 +288,3 @@ def _many(name: str, about: str, label: str, values: Mapping[str, float]) -> Met
     for key, value in values.items():
         family.add_metric((key,), float(value))
     return family
-
-
-def names(metrics: Iterable[Metric]) -> frozenset[str]:
-    """What a query can name: histograms and counters by what they are exposed as."""
-    found: set[str] = set()
-    for one in metrics:
-        match one.type:
-            case "counter":
-                found.add(f"{one.name}_total")
-            case "histogram":
-                found |= {f"{one.name}_{part}" for part in ("bucket", "count", "sum")}
-            case _:
-                found.add(one.name)
-    return frozenset(found)

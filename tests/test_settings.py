@@ -44,13 +44,13 @@ def test_argument_beats_environment_beats_credential(environment: Environment, t
     for name in ("config", "listen", "database"):
         (tmp_path / f"alertd_{name}").write_text(f"credential-{name}\n")
     environment(
-        CREDENTIALS_DIRECTORY=str(tmp_path), ALERTD_CONFIG="variable-config", ALERTD_LISTEN="variable-listen"
+        CREDENTIALS_DIRECTORY=str(tmp_path), ALERTD_CONFIG="variable-config", ALERTD_LISTEN="variable:1"
     )
 
     found = settings(config=Path("argument-config"), log_level=None)
 
     assert str(found.config) == "argument-config"
-    assert found.listen == "variable-listen"
+    assert found.listen == "variable:1"
     assert found.database_url() == "credential-database"
 
 

@@ -30,6 +30,7 @@ def _files() -> Mapping[str, bytes]:
     return {_stamp(name, content): content for name, content in _read().items()}
 
 
+@lru_cache(maxsize=1)
 def _read() -> Mapping[str, bytes]:
     folder = files("alertd.web").joinpath("static")
     return {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}

@@ -33,6 +33,7 @@ NOW = when("2026-09-01T12:00")
 SECRET = b"a secret of the tests, not of anybody else"
 PASSWORD = "correct horse battery"
 HOME = Address(host="127.0.0.1", port=0)
+EVERYWHERE = Address(host="0.0.0.0", port=0)
 TOKENS = "auth: {tokens_file: tokens}"
 
 

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from alertd.core.config import Definitions
 from alertd.core.delivery import delivery_id
 from alertd.core.ledger import Attempt, Delivery, DeliveryState, Lease, Owed
 from alertd.core.occurrence import Cause
-from alertd.metrics import MAX_DEADLINES, Facts, Metrics, names
+from alertd.metrics import MAX_DEADLINES, Facts, Metrics
 from alertd.nodes import Difference
 from alertd.ports import Settlement
 from alertd.vitals import Vitals
@@ -245,6 +245,20 @@ def test_every_metric_is_documented() -> None:
             real[name] = (one.type, labels)
 
     assert {name: (kind, set(labels)) for name, (kind, labels) in told.items()} == real
+
+
+def names(metrics: Iterable[Metric]) -> frozenset[str]:
+    """What a query can name: histograms and counters by what they are exposed as."""
+    found: set[str] = set()
+    for one in metrics:
+        match one.type:
+            case "counter":
+                found.add(f"{one.name}_total")
+            case "histogram":
+                found |= {f"{one.name}_{part}" for part in ("bucket", "count", "sum")}
+            case _:
+                found.add(one.name)
+    return frozenset(found)
 
 
 def expressions() -> Iterator[tuple[str, str]]:

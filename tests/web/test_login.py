@@ -1,0 +1,168 @@
+"""The login, the session that it begins, and how often it may fail."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from alertd.web.limiter import BURST, EVERY_S, MAX_PLACES, Limiter
+from alertd.web.login import next_of
+from tests.web.echo import ROUTES
+from tests.web.stage import PASSWORD, TOKENS, Stage, a_stage, csrf_of
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with a_stage(tmp_path, TOKENS, routes=ROUTES) as made:
+        yield made
+
+
+async def test_login_begins_a_session(stage: Stage) -> None:
+    token = stage.token("ada", "act")
+
+    browser, answer = await stage.log_in(token, next="/t/act")
+    after = await browser.get("/t/act")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/t/act")
+    assert after.text == "ada act session 127.0.0.1"
+    assert {"event": "login.passed", "level": "info", "name": "ada", "address": "127.0.0.1"} in stage.events
+    assert token not in str(stage.events)
+    assert token not in str(browser.cookies)
+
+
+async def test_login_takes_a_password_too(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, "auth: {users_file: users}", routes=ROUTES) as stage:
+        stage.user("ada", "act")
+
+        browser, answer = await stage.log_in(PASSWORD, name="ada")
+        _, wrong = await stage.log_in(PASSWORD, name="bob")
+
+        assert (answer.status_code, wrong.status_code) == (303, 401)
+        assert (await browser.get("/t/act")).text == "ada act session 127.0.0.1"
+
+
+async def test_login_gives_another_session_than_before(stage: Stage) -> None:
+    """What somebody planted in the browser before it (session fixation) is worth nothing after."""
+    token = stage.token("ada", "act")
+    browser = stage.client()
+    form = await browser.get("/login")
+    planted = browser.cookies["alertd"]
+    await browser.post("/login", data={"csrf": csrf_of(form.text), "secret": token})
+
+    after = browser.cookies["alertd"]
+    with_planted = await stage.get("/t/read", Cookie=f"alertd={planted}")
+
+    assert planted.partition(".")[0] != after.partition(".")[0]
+    assert with_planted.status_code == 401
+
+
+async def test_logout_ends_the_session(stage: Stage) -> None:
+    """In the browser, and for whoever has its cookie."""
+    browser, _ = await stage.log_in(stage.token("ada", "act"))
+    page = await browser.get("/")
+    stolen = browser.cookies["alertd"]
+
+    answer = await browser.post("/logout", data={"csrf": csrf_of(page.text)})
+
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert answer.headers["clear-site-data"] == '"cookies", "storage"'
+    assert (await browser.get("/t/read")).status_code == 401
+    assert (await stage.get("/t/read", Cookie=f"alertd={stolen}")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("steps_min", "status"),
+    [
+        ([59], 200),
+        ([61], 401),  # not used for an hour
+        ([59] * 12, 200),
+        ([59] * 13, 401),  # however much it is used
+        ([-2], 401),  # of the future
+    ],
+)
+async def test_session_ends_by_itself(stage: Stage, steps_min: list[int], status: int) -> None:
+    browser, _ = await stage.log_in(stage.token("ada", "act"))
+
+    statuses = []
+    for minutes in steps_min:
+        stage.clock.step(timedelta(minutes=minutes))
+        statuses.append((await browser.get("/t/read")).status_code)
+
+    assert statuses[-1] == status
+
+
+async def test_session_ends_with_its_token(stage: Stage) -> None:
+    """Also when another one of that name takes its place."""
+    browser, _ = await stage.log_in(stage.token("ada", "act"))
+
+    (stage.folder / "tokens").unlink()
+    stage.token("ada", "admin")
+
+    assert (await browser.get("/t/read")).status_code == 401
+
+
+@pytest.mark.parametrize("place", range(6))
+async def test_session_that_was_altered_is_none(stage: Stage, place: int) -> None:
+    browser, _ = await stage.log_in(stage.token("ada", "act"))
+    parts = browser.cookies["alertd"].split(".")
+    parts[place] = "admin" if place == 3 else parts[place][:-1] + ("0" if parts[place][-1] != "0" else "4")
+
+    answer = await stage.get("/t/read", Cookie=f"alertd={'.'.join(parts)}")
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ("/t/act?x=1", "/t/act?x=1"),
+        ("https://evil.example/", "/"),
+        ("//evil.example/", "/"),
+        ("/\\evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("/a\r\nSet-Cookie: x=y", "/"),
+        ("", "/"),
+    ],
+)
+def test_login_leads_back_to_this_site_alone(asked: str, given: str) -> None:
+    assert next_of(asked) == given
+
+
+async def test_failures_from_one_address_are_limited(stage: Stage) -> None:
+    """After some, nothing from there is heard for a while but a token in a header, which nobody guesses."""
+    token = stage.token("ada", "act")
+    for _ in range(BURST):
+        _, answer = await stage.log_in("alertd_guess")
+        assert answer.status_code == 401
+
+    _, right = await stage.log_in(token)
+    bearer = await stage.get("/t/read", Authorization=f"Bearer {token}")
+    guess = await stage.get("/t/read", Authorization="Bearer guess")
+    stage.clock.seconds += 2 * EVERY_S
+    _, later = await stage.log_in(token)
+
+    assert (right.status_code, right.headers["retry-after"]) == (429, "31")
+    assert (bearer.status_code, guess.status_code, later.status_code) == (200, 429, 303)
+    refused = [one for one in stage.events if one["event"] == "login.refused"]
+    assert [(one["how"], one["address"]) for one in refused] == [("form", "127.0.0.1")]
+    assert "guess" not in str(refused)
+
+
+def test_limiter_forgets_rather_than_grows() -> None:
+    limiter = Limiter()
+
+    for number in range(MAX_PLACES + 500):
+        limiter.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
+
+    assert len(limiter) == MAX_PLACES
+
+
+def test_limiter_takes_a_network_of_ipv6_for_one() -> None:
+    limiter = Limiter()
+
+    for number in range(BURST):
+        limiter.failed(f"2001:db8::{number:x}", 0.0)
+
+    assert limiter.wait_s("2001:db8::ffff:1", 0.0) > 0
+    assert limiter.wait_s("2001:db8:0:1::1", 0.0) == 0
