@@ -329,6 +329,9 @@ class Ledger(Protocol):
     async def nodes(self) -> Sequence[NodeReport]:
         """What every daemon last said, the latest first."""
 
+    async def size(self) -> int:
+        """Bytes that it takes on the disk; 0 where it takes none."""
+
     async def time(self) -> datetime | None:
         """What time it is by the ledger's own clock; None where it has none but its caller's."""
 

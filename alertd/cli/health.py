@@ -34,6 +34,7 @@ class Health:
         records: those of ``coming``, by full id.
         leader: the node that reconciles.
         ready, dead: the newest first, at most :data:`SHOWN`.
+        size: of the ledger on the disk, in bytes.
     """
 
     now: datetime
@@ -44,6 +45,16 @@ class Health:
     dead: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]
     counts: Mapping[str, int]
     leader: str = ""
+    size: int = 0
+
+    @property
+    def failing(self) -> Mapping[str, tuple[Attempt, Attempt]]:
+        """The first and the last failure of what waits for each channel, by channel."""
+        failed: dict[str, list[Attempt]] = {}
+        for delivery, attempts, _ in self.ready:
+            failed.setdefault(delivery.channel, []).extend(attempts)
+        in_order = {name: sorted(found, key=lambda one: one.at) for name, found in failed.items() if found}
+        return {name: (found[0], found[-1]) for name, found in sorted(in_order.items())}
 
     @property
     def live_nodes(self) -> tuple[NodeReport, ...]:

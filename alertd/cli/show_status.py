@@ -16,7 +16,7 @@ from alertd.cli.health import GONE_AFTER, NEXT, Health
 from alertd.core.edition import digest_words
 from alertd.core.ledger import Attempt, Delivery, Owed
 from alertd.core.telling import state_words
-from alertd.core.wording import instant_text, listing, offset_words, sentence, span_text
+from alertd.core.wording import count, instant_text, listing, offset_words, sentence, span_text
 from alertd.ports import NodeReport
 
 INDENT = (0, 0, 0, 2)
@@ -35,6 +35,7 @@ def status_page(health: Health) -> RenderableType:
         *_section("Daemons", [_nodes(health)] if health.nodes else []),
         *_section("Problems in the files", [Text(problem) for problem in health.problems]),
         *_section("Next", list(_coming(health)) if health.coming else [Text("No reminder is planned.")]),
+        *_section("Failing", list(_failing(health))),
         *_section("Not yet sent", list(_deliveries(health.ready, health.now))),
         *_section("Dead", list(_deliveries(health.dead, health.now))),
         *_section("In the ledger", [_counts(health)]),
@@ -68,7 +69,11 @@ def _node(node: NodeReport, now: datetime, *, leads: bool) -> tuple[str, str, Te
     seen = Text(f"seen {span_text(now - node.seen_at)} ago", "red" if gone else "green")
     if leads:
         seen.append(", reconciles")
-    return node.node, f"alertd {node.version}, up {span_text(node.seen_at - node.started_at)}", seen
+    runs = [f"alertd {node.version}, up {span_text(node.seen_at - node.started_at)}"]
+    if node.config_id:
+        runs.append(f"files {node.config_id[:8]}")
+    runs.append(f"audit: {count(len(node.findings), 'finding')}" if node.findings else "audit passed")
+    return node.node, ", ".join(runs), seen
 
 
 def _coming(health: Health) -> Iterator[RenderableType]:
@@ -87,6 +92,17 @@ def _coming(health: Health) -> Iterator[RenderableType]:
         for line, style in ((title, ""), (one.milestone, "dim"), (one.reason, "yellow")):
             if line:
                 yield Padding(Text(line, style), INDENT)
+
+
+def _failing(health: Health) -> Iterator[Text]:
+    for channel, (first, last) in health.failing.items():
+        text = Text.assemble((channel, "bold"))
+        tries = [("last", last)] if first == last else [("first", first), ("last", last)]
+        for which, one in tries:
+            text.append(
+                f"\n  {which}, {span_text(health.now - one.at)} ago: {one.reason or one.outcome}", "red"
+            )
+        yield text
 
 
 def _deliveries(
@@ -116,7 +132,10 @@ def _deliveries(
 
 
 def _counts(health: Health) -> Text:
-    return Text(", ".join(f"{health.counts.get(key, 0):,} {words}" for key, words in COUNTS))
+    parts = [f"{health.counts.get(key, 0):,} {words}" for key, words in COUNTS]
+    if health.size:
+        parts.append(f"{health.size / 1024**2:,.1f} MiB")
+    return Text(", ".join(parts))
 
 
 def _grid() -> Table:

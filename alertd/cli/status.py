@@ -67,6 +67,7 @@ async def health_of(book: Ledger, now: datetime) -> Health:
         dead=tuple(await book.deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
         counts=dict(await book.counts()),
         leader=await book.leader(),
+        size=await book.size(),
     )
 
 
@@ -97,5 +98,13 @@ def _facts(health: Health) -> dict[str, object]:
         ],
         "ready": [delivery_facts(*one) for one in health.ready],
         "dead": [delivery_facts(*one) for one in health.dead],
+        "failing": {
+            channel: {
+                which: {"at": utc_text(one.at), "outcome": one.outcome, "reason": one.reason}
+                for which, one in (("first", first), ("last", last))
+            }
+            for channel, (first, last) in health.failing.items()
+        },
         "counts": dict(health.counts),
+        "bytes": health.size,
     }

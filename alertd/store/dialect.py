@@ -61,6 +61,15 @@ def data_version(connection: Connection) -> str:
     return str(connection.exec_driver_sql("pragma data_version").scalar_one())
 
 
+def size_of(connection: Connection) -> int:
+    """Bytes of the database on the disk, without the log of what was written last."""
+    if is_shared(connection):
+        asked = text("select pg_database_size(current_database())")
+        return int(connection.execute(asked).scalar_one())
+    pages = connection.exec_driver_sql("pragma page_count").scalar_one()
+    return int(pages) * int(connection.exec_driver_sql("pragma page_size").scalar_one())
+
+
 def time_of(connection: Connection) -> int:
     """The database's own clock, in microseconds since 1970."""
     now = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"

@@ -381,6 +381,9 @@ class MemoryLedger:
         by_name = sorted(self._nodes.values(), key=lambda one: one.node)
         return sorted(by_name, key=lambda one: one.seen_at, reverse=True)
 
+    async def size(self) -> int:
+        return 0
+
     async def time(self) -> datetime | None:
         return None
 

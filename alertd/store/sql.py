@@ -27,7 +27,7 @@ from alertd.core.standing import Action
 from alertd.ports import Changes, NodeReport, Settlement
 from alertd.store import acting, dispatching, leading, leasing, pruning, reading, rows, writing
 from alertd.store.database import CHANNEL, Database
-from alertd.store.dialect import tell_others, time_of
+from alertd.store.dialect import size_of, tell_others, time_of
 from alertd.store.upgrade import hold_schema
 
 T = TypeVar("T")
@@ -207,6 +207,9 @@ class SqlLedger:
 
     async def nodes(self) -> Sequence[NodeReport]:
         return await self._read(reading.nodes)
+
+    async def size(self) -> int:
+        return await self._read(size_of)
 
     async def time(self) -> datetime | None:
         if not self._keeps_time:

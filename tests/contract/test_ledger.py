@@ -13,6 +13,7 @@ from alertd.core.occurrence import Cause
 from alertd.core.standing import NOTHING_SAID, Action, ActionKind
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
 from alertd.ports import KEEP_REPORTS, Changes, Ledger, NodeReport
+from alertd.store.memory import MemoryLedger
 from tests.contract.samples import (
     DAY,
     HOUR,
@@ -61,6 +62,7 @@ async def test_empty_ledger_answers_everything_with_nothing(ledger: Ledger) -> N
     assert await ledger.nodes() == []
     assert await ledger.leader() == ""
     assert set((await ledger.counts()).values()) == {0}
+    assert await ledger.size() >= 0
 
 
 async def test_record_comes_back_equal(ledger: Ledger) -> None:
@@ -1100,3 +1102,12 @@ async def test_closing_twice_is_safe(ledger: Ledger) -> None:
     """The second close has nothing to do."""
     await ledger.close()
     await ledger.close()
+
+
+async def test_a_ledger_on_a_disk_has_a_size(ledger: Ledger) -> None:
+    """Whole pages of it; one in memory takes none."""
+    await fill(ledger, an_owed())
+
+    size = await ledger.size()
+
+    assert size == 0 if isinstance(ledger, MemoryLedger) else size >= 4096
