@@ -13,18 +13,23 @@ METADATA := pyproject.toml alertd/__init__.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test sim torture check lint format types imports demo bench dist deb man lock clean
+.PHONY: help run test test-systemd sim torture check lint format types imports demo bench dist deb man lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name what; \
-	  do printf 'make %-9s %s\n' "$$name" "$$what"; done
+	  do printf 'make %-12s %s\n' "$$name" "$$what"; done
 
 run: $(VENV)/.run ## set up what is needed and start the daemon on config/
 	@exec $(BIN)/alertd run --config config
 
 test: $(VENV)/.dev ## set up what is needed and run the tests
 	@sh tools/get-postgres $(VENV)
+	@sh tools/get-systemd
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-systemd: deb ## boot Debian 12 and 13, install the package there, and do what the pages say; as root
+	@sh tools/get-systemd boot
+	@$(BIN)/python -m pytest -s tests/systemd/on_debian.py $(ARGS)
 
 sim: $(VENV)/.dev ## simulate: SEEDS=5000 in all, or PROFILE=name SEED=number for one
 	@$(BIN)/python -m tests.sim --seeds '$(or $(SEEDS),500)' --profile '$(PROFILE)' $(if $(SEED),--seed '$(SEED)')

@@ -28,16 +28,16 @@ class Step:
     shown: str
 
 
-def steps(block: Block) -> tuple[Step, ...]:
-    """What a block says: commands after ``$``, each with the output below it."""
+def steps(block: Block, prompt: str = "$ ") -> tuple[Step, ...]:
+    """What a block says: commands after the prompt, each with the output below it."""
     found: list[tuple[list[str], list[str]]] = []
     ends_at = ""
     for line in block.body.splitlines():
         if ends_at:
             found[-1][0].append(line)
             ends_at = "" if line == ends_at else ends_at
-        elif line.startswith("$ "):
-            found.append(([line[2:]], []))
+        elif line.startswith(prompt):
+            found.append(([line.removeprefix(prompt)], []))
             here = re.search(r"<<(\w+)", line)
             ends_at = here[1] if here else ""
         else:
