@@ -11,16 +11,18 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from alertd import said
 from alertd.clock import SystemClock
 from alertd.core.config import Config, Definitions
-from alertd.core.ledger import Record
+from alertd.core.links import PURPOSE as LINKS
+from alertd.core.links import Links
 from alertd.core.milestone import Milestone
 from alertd.core.relative import resolve
-from alertd.core.standing import Action, ActionKind
-from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew, UnknownMilestone
+from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew
 from alertd.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from alertd.notify.http import HttpClient
     from alertd.ports import Clock, Ledger, Notifier
     from alertd.telemetry import Log
+    from alertd.web.keys import Keys
     from alertd.web.serving import Serving
 
 EX_CONFIG = 78
@@ -40,6 +43,8 @@ EX_CONFIG = 78
 EMBEDDED_LEAD_FOR = timedelta(seconds=30)
 """Where there is one node the lead is only of use to a second one that was started by mistake: it need not be
 written down so often."""
+
+act = said.act
 
 
 def now() -> datetime:
@@ -86,29 +91,6 @@ async def ledger(settings: Settings) -> Ledger:
     from alertd.store import open_ledger
 
     return await open_ledger(settings.database_url())
-
-
-async def act(book: Ledger, config: Config, action: Action) -> Record:
-    """Record what somebody said of a milestone, with what it makes owed.
-
-    Raises:
-        UnknownMilestone: the ledger has no record of it.
-        RefusedAction: it does not fit the milestone's standing.
-    """
-    from alertd.core.arming import woken
-    from alertd.core.owed_news import done_news, news_of_reopening
-
-    record = await book.record(action.milestone)
-    if record is None:
-        raise UnknownMilestone(f"{action.milestone}: the ledger knows no such milestone")
-    owed = await book.owed(action.milestone)
-    if action.kind is ActionKind.DONE:
-        return await book.act(action, done_news(record, owed, config, action.at))
-    if action.kind is ActionKind.REOPEN and record.standing.closed:
-        told = news_of_reopening(record, owed, action.at)
-        return await book.act(action, (*woken(owed, action.at), *told))
-    # What waits is looked at anew: a shorter snooze ends the longer one before it.
-    return await book.act(action, woken(owed, action.at))
 
 
 def notifiers(
@@ -185,8 +167,7 @@ async def run(settings: Settings) -> int:
     from alertd.world import World
 
     hold_standard_streams()
-    log = configure(settings.log_format, settings.log_level)
-    clock, http = SystemClock(), HttpClient()
+    log, clock, http = configure(settings.log_format, settings.log_level), SystemClock(), HttpClient()
     try:
         book = await ledger(settings)
     except SchemaTooNew as error:
@@ -194,7 +175,8 @@ async def run(settings: Settings) -> int:
         return EX_CONFIG
 
     try:
-        serving = await _serving(settings, log, clock, book, lambda: daemon)
+        keys = await _keys(settings, book, lambda: daemon)
+        serving = await _serving(settings, log=log, clock=clock, book=book, keys=keys, daemon=lambda: daemon)
     except LedgerError:
         await book.close()
         raise
@@ -218,6 +200,7 @@ async def run(settings: Settings) -> int:
         load=loader(settings.config),
         signature=lambda: signature(settings.config),
         build=build,
+        links=partial(_links, keys=keys, log=log),
         node=node_name(),
         is_gone=is_gone,
         asleep=asleep,
@@ -248,8 +231,40 @@ async def run(settings: Settings) -> int:
     return EX_CONFIG if daemon.outgrown else 0
 
 
+async def _keys(settings: Settings, book: Ledger, daemon: Callable[[], Daemon]) -> Keys:
+    """What sessions and links are signed with: the same on all nodes that use the ledger."""
+    from alertd.core.web import Web
+    from alertd.notify.secret import file_paths
+    from alertd.web.keys import Keys
+    from alertd.web.secret import SiteSecret, new_secret
+
+    def web() -> Web:
+        found = daemon().definitions
+        return found.config.web if found and found.config else Web()
+
+    embedded = embedded_file(settings.database_url())
+    shared = "" if embedded else await book.shared_secret(new_secret())
+    find = file_paths(settings.config, os.environ)
+    return Keys(SiteSecret(web, find, embedded.parent if embedded else None, shared))
+
+
+def _links(config: Config, keys: Keys, log: Log) -> Links | None:
+    """Where messages lead; when nothing can be signed they are sent all the same."""
+    from alertd.notify.secret import SecretUnreadable
+    from alertd.telemetry import Event
+
+    base = config.web.external_url
+    if not base:
+        return None
+    try:
+        return Links(base=base, key=keys.of(LINKS))
+    except SecretUnreadable as error:
+        log.warning(Event.LINKS_UNSIGNED, reason=str(error))
+        return Links(base=base)
+
+
 async def _serving(
-    settings: Settings, log: Log, clock: Clock, book: Ledger, daemon: Callable[[], Daemon]
+    settings: Settings, *, log: Log, clock: Clock, book: Ledger, keys: Keys, daemon: Callable[[], Daemon]
 ) -> Serving | None:
     """The web side, with a connection to the ledger of its own; None: it is to listen nowhere."""
     address = settings.address
@@ -258,14 +273,9 @@ async def _serving(
     from alertd.identity import node_name
     from alertd.metrics import Metrics
     from alertd.notify.secret import file_paths
-    from alertd.web.keys import Keys
-    from alertd.web.secret import SiteSecret
     from alertd.web.serving import Serving
     from alertd.web.site import Site
 
-    find = file_paths(settings.config, os.environ)
-    embedded = embedded_file(settings.database_url())
-    secret = SiteSecret(lambda: site.web, find, embedded.parent if embedded else None)
     site = Site(
         # One in memory is another one for each connection.
         ledger=book if settings.database_url() == "sqlite://" else await ledger(settings),
@@ -275,8 +285,8 @@ async def _serving(
         started_at=clock.now(),
         definitions=lambda: daemon().definitions,
         vitals=lambda: daemon().vitals,
-        find=find,
-        keys=Keys(secret),
+        find=file_paths(settings.config, os.environ),
+        keys=keys,
         metrics=Metrics(clock.now()),
     )
     return Serving(address, site)

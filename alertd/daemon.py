@@ -250,6 +250,7 @@ class Daemon:
                 notifiers=world.build(config),
                 owner=world.node,
                 on_fault=self._notifier_failed,
+                links=lambda: world.links(config),
             )
             self._flights.use(self._dispatcher.notifiers, self._dispatcher.rates())
         await self._report()

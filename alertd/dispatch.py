@@ -21,6 +21,7 @@ from alertd.core.digest import NextDigest, digest_instant
 from alertd.core.edition import digest_words, still_says
 from alertd.core.flow import TRIPS_AT, Rate, Turn
 from alertd.core.ledger import Attempt, Delivery, DeliveryState, Lease, Notice, Owed, Record
+from alertd.core.links import Links
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent, next_attempt
 from alertd.core.plan import held_by_quiet, matched
 from alertd.core.route import Muted, muted
@@ -53,6 +54,7 @@ class Dispatcher:
             receiver was taken out of the configuration) is dead.
         owner: this node's name in leases.
         on_fault: told when a notifier raises, which none may: the delivery is tried again.
+        links: where messages lead at the moment; None: nowhere.
     """
 
     ledger: Ledger
@@ -61,6 +63,7 @@ class Dispatcher:
     notifiers: Mapping[str, Notifier]
     owner: str
     on_fault: Callable[[str, Exception], None] = lambda _channel, _error: None
+    links: Callable[[], Links | None] = lambda: None
     digests: Digests = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,7 +140,7 @@ class Dispatcher:
     def _around(self, lease: Lease) -> Circumstances:
         closed = {name for name, record in lease.records.items() if record.standing.closed}
         upcoming = {name: owed for name, owed in lease.upcoming.items() if name not in closed}
-        return Circumstances(route=self.config.route, upcoming=upcoming)
+        return Circumstances(route=self.config.route, upcoming=upcoming, links=self.links())
 
     def settlement(
         self,

@@ -332,6 +332,9 @@ class Ledger(Protocol):
     async def size(self) -> int:
         """Bytes that it takes on the disk; 0 where it takes none."""
 
+    async def shared_secret(self, made: str) -> str:
+        """The secret that all who use this ledger share: the one that is there, else ``made`` from now on."""
+
     async def time(self) -> datetime | None:
         """What time it is by the ledger's own clock; None where it has none but its caller's."""
 

@@ -71,6 +71,7 @@ class Event(StrEnum):
     CONTROL_FAILED = "control.failed"
     CONTROL_REFUSED = "control.refused"
     CREDENTIALS_REFUSED = "credentials.refused"
+    LINKS_UNSIGNED = "links.unsigned"
     REQUEST_FAILED = "request.failed"
     LIBRARY_LOGGED = "library.logged"
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from alertd.core.audit import Audit, Finding
 from alertd.core.config import Config, Definitions
+from alertd.core.links import Links
 from alertd.lead import LEAD_FOR
 from alertd.meter import Meter
 from alertd.ports import Clock, Ledger, Notifier
@@ -29,6 +30,7 @@ class World:
         load: reads the definition files.
         signature: changes whenever a definition file does; cheap, asked every two seconds.
         build: the notifiers of a configuration, by channel.
+        links: where its messages lead at the moment; None: nowhere.
         drain_s: how long to wait for sends in flight when told to stop.
         files_every_s: how often ``signature`` is asked.
         lead_for: how long a leader that says nothing more is waited for.
@@ -47,6 +49,7 @@ class World:
     signature: Callable[[], Hashable]
     build: Callable[[Config], Mapping[str, Notifier]]
     node: str
+    links: Callable[[Config], Links | None] = lambda _config: None
     systemd: Systemd = field(default_factory=Systemd)
     drain_s: float = 20.0
     files_every_s: float = FILES_EVERY_S

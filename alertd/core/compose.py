@@ -26,10 +26,10 @@ def compose(lease: Lease, members: Sequence[Owed], now: datetime, around: Circum
         now: an aware UTC instant.
     """
     delivery = lease.delivery
-    attempt = delivery.attempts + 1
+    attempt, page = delivery.attempts + 1, around.links.home if around.links else ""
     if delivery.notice is not None:
         notice = delivery.notice
-        return _message(delivery, Kind.NOTICE, notice.headline, now, attempt, lines=notice.lines)
+        return _message(delivery, Kind.NOTICE, notice.headline, now, attempt, lines=notice.lines, page=page)
     intro = _stand_in(delivery)
     if delivery.edition is not None:
         made = edited(lease, delivery.edition, members, now, around)
@@ -42,6 +42,7 @@ def compose(lease: Lease, members: Sequence[Owed], now: datetime, around: Circum
             items=made.items,
             lines=made.lines,
             intro=f"{intro} {made.intro}".strip(),
+            page=page,
         )
     by_milestone: dict[str, list[Owed]] = {}
     for owed in members:
@@ -53,9 +54,11 @@ def compose(lease: Lease, members: Sequence[Owed], now: datetime, around: Circum
     if len(items) == 1:
         ((name, its_owed),) = by_milestone.items()
         subject = subject_of(items[0], lease.records[name].milestone, its_owed, now)
-        return _message(delivery, Kind.SINGLE, subject, now, attempt, items=tuple(items), intro=intro)
+        return _message(
+            delivery, Kind.SINGLE, subject, now, attempt, items=tuple(items), intro=intro, page=page
+        )
     subject = subject_of_many(items)
-    return _message(delivery, Kind.MANY, subject, now, attempt, items=tuple(items), intro=intro)
+    return _message(delivery, Kind.MANY, subject, now, attempt, items=tuple(items), intro=intro, page=page)
 
 
 def test_message(delivery: Delivery, now: datetime) -> Message:
@@ -77,6 +80,7 @@ def _message(
     items: tuple[Item, ...] = (),
     lines: tuple[str, ...] = (),
     intro: str = "",
+    page: str = "",
 ) -> Message:
     return Message(
         id=delivery.id,
@@ -88,6 +92,7 @@ def _message(
         since=delivery.bound_at,
         attempt=attempt,
         intro=intro,
+        page=page,
         items=items,
         lines=lines,
     )

@@ -12,6 +12,7 @@ from datetime import datetime
 from alertd.core.claims import accounts_of, claim_lines, contested_sentence
 from alertd.core.deadline import Qualifier, deadline_name
 from alertd.core.ledger import Delivery, Owed, Record
+from alertd.core.links import Links
 from alertd.core.message import Item, Tone
 from alertd.core.milestone import (
     StatedWindow,
@@ -54,10 +55,12 @@ class Circumstances:
     Attributes:
         route: the root, for the reason why this receiver gets it.
         upcoming: by full milestone id, the next occurrence that this receiver is owed.
+        links: where it leads; None when nobody serves a page.
     """
 
     route: Route
     upcoming: Mapping[str, Owed] = field(default_factory=dict)
+    links: Links | None = None
 
 
 def item_of(
@@ -71,7 +74,8 @@ def item_of(
     milestone = record.milestone
     main = max(owed, key=lambda one: (_WEIGHT[one.cause], one.at))
     stated = stated_for(milestone, main)
-    contested = is_contested(milestone)
+    contested, links = is_contested(milestone), around.links
+    acts = links.actions(milestone.id, delivery.receiver, delivery.bound_at) if links else ()
     return Item(
         milestone=milestone.id,
         timeline=milestone.timeline,
@@ -101,6 +105,9 @@ def item_of(
         done_on=record.standing.done_on,
         evidence=record.standing.evidence,
         keys=tuple(one.key for one in owed),
+        page=links.page(milestone.id) if links else "",
+        # Of what is done or cancelled nothing more is to be said.
+        actions=() if record.standing.closed else acts,
     )
 
 

@@ -1,4 +1,4 @@
-"""What people do to the ledger: act on a milestone, have a dead delivery sent again."""
+"""What people do to the ledger: act on a milestone, send a delivery again; and what signs their links."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alertd.core.ledger import CHANNEL, Delivery, DeliveryState, Owed, Record
 from alertd.core.standing import Action
 from alertd.errors import RefusedAction, UnknownDelivery, UnknownMilestone
 from alertd.store import reading, rows, rules, schema, writing
-from alertd.store.dialect import lock_rows
+from alertd.store.dialect import insert_into, lock_rows
 
 _milestone, _delivery, _history = schema.milestone, schema.delivery, schema.history
 _remembered = schema.remembered
@@ -60,3 +60,11 @@ def retry(connection: Connection, name: str, now: datetime, by: str) -> Delivery
     of = dict.fromkeys(owed.milestone for owed in members)
     writing.write_history(connection, [rules.entry_of_retry(one, name, now, by) for one in of])
     return again
+
+
+def shared_secret(connection: Connection, made: str) -> str:
+    fields = rows.fields_of_state(CHANNEL, rules.SHARED_SECRET, {"secret": made})
+    insert = insert_into(connection, _remembered).values(**fields)
+    connection.execute(insert.on_conflict_do_nothing(index_elements=["milestone", "channel"]))
+    there = (_remembered.c.milestone == CHANNEL) & (_remembered.c.channel == rules.SHARED_SECRET)
+    return rows.state_of(connection.execute(select(_remembered).where(there)).one())["secret"]

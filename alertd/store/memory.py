@@ -384,6 +384,9 @@ class MemoryLedger:
     async def size(self) -> int:
         return 0
 
+    async def shared_secret(self, made: str) -> str:
+        return self._remembered.setdefault((CHANNEL, rules.SHARED_SECRET), {"secret": made})["secret"]
+
     async def time(self) -> datetime | None:
         return None
 

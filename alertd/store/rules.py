@@ -13,6 +13,9 @@ from alertd.core.standing import Action
 REMINDERS = frozenset({Cause.OPENS, Cause.APPROACHING, Cause.DUE, Cause.OVERDUE})
 """The causes of which a later one overtakes an earlier one."""
 
+SHARED_SECRET = "secret"  # noqa: S105  its name
+"""Under what the shared secret is remembered; a channel's name has a slash in it."""
+
 
 def line_of(owed: Owed) -> tuple[str, str, str]:
     """Within what one occurrence overtakes another: milestone, receiver, and ``reminder`` or the cause."""

@@ -211,6 +211,9 @@ class SqlLedger:
     async def size(self) -> int:
         return await self._read(size_of)
 
+    async def shared_secret(self, made: str) -> str:
+        return await self._write(partial(acting.shared_secret, made=made))
+
     async def time(self) -> datetime | None:
         if not self._keeps_time:
             return None

@@ -1,5 +1,8 @@
 """Keys derived from one secret, one for each purpose: what is signed for one is worth nothing for another.
 
+Of several secrets, a line each, the first signs and all of them verify, so that one can follow another
+without ending what was signed.
+
 A signature is HMAC-SHA256 (RFC 2104); keys are derived by HKDF's expand step of one block (RFC 5869, 2.3).
 """
 
@@ -28,16 +31,28 @@ class Keys:
         return "Keys()"
 
     def of(self, purpose: str) -> bytes:
-        """The key for one purpose, 32 bytes."""
-        return hmac.digest(self._secret(), f"alertd/{purpose}".encode() + b"\x01", hashlib.sha256)
+        """The key that signs for one purpose, 32 bytes."""
+        return self.all_of(purpose)[0]
+
+    def all_of(self, purpose: str) -> tuple[bytes, ...]:
+        """Those that verify for one purpose, the one that signs first."""
+        info = f"alertd/{purpose}".encode() + b"\x01"
+        return tuple(hmac.digest(one, info, hashlib.sha256) for one in self._secret().splitlines())
 
     def sign(self, purpose: str, text: str) -> str:
         """The signature of ``text``: 43 characters of base64url."""
-        return encoded(hmac.digest(self.of(purpose), text.encode(), hashlib.sha256))
+        return _signature(self.of(purpose), text)
 
     def verify(self, purpose: str, text: str, signature: str) -> bool:
         """Whether that is its signature; in constant time."""
-        return hmac.compare_digest(self.sign(purpose, text).encode(), signature.encode())
+        given = signature.encode()
+        made = (_signature(key, text).encode() for key in self.all_of(purpose))
+        fits = [hmac.compare_digest(one, given) for one in made]  # all of them, however soon one fits
+        return any(fits)
+
+
+def _signature(key: bytes, text: str) -> str:
+    return encoded(hmac.digest(key, text.encode(), hashlib.sha256))
 
 
 def encoded(raw: bytes) -> str:

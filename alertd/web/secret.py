@@ -1,7 +1,7 @@
 """The secret from which all keys are derived: the file that ``web.secret_file`` names, or one of our own.
 
-Ours lies beside an embedded ledger, and is made when it is first needed. Where the ledger is shared and no
-file is named, the secret is one of this process: its sessions and links end with it, and are no other node's.
+Ours lies beside an embedded ledger, and is made when it is first needed. A shared ledger holds it itself, so
+that all nodes have the same.
 """
 
 from __future__ import annotations
@@ -18,31 +18,39 @@ from alertd.web.keys import LEAST_SECRET
 OWN = "web.key"
 
 
+def new_secret() -> str:
+    """One that nobody has had before, of 256 bits."""
+    return secrets.token_urlsafe(LEAST_SECRET)
+
+
 class SiteSecret:
     """Gives the secret; reads its file again when that has changed.
 
     Args:
         web: the section of the configuration in force.
         find: where a file is that it names.
-        folder: where to keep one of our own; None: it is kept in memory.
+        folder: where to keep one of our own; None: it is ``shared``.
+        shared: what the ledger holds; "": one that ends with this process.
     """
 
-    def __init__(self, web: Callable[[], Web], find: Callable[[str], Path], folder: Path | None) -> None:
+    def __init__(
+        self, web: Callable[[], Web], find: Callable[[str], Path], folder: Path | None, shared: str = ""
+    ) -> None:
         self._web = web
         self._find = find
         self._folder = folder
         self._seen: tuple[object, bytes] = (None, b"")
-        self._in_memory = secrets.token_bytes(LEAST_SECRET)
+        self._shared = (shared or new_secret()).encode()
 
     def __call__(self) -> bytes:
-        """At least 32 bytes.
+        """A line a secret, each of at least 32 bytes.
 
         Raises:
             SecretUnreadable: the file cannot be read or made, or holds too little.
         """
         named = self._web().secret_file
         if not named and self._folder is None:
-            return self._in_memory
+            return self._shared
         path = self._find(named) if named else self._own()
         try:
             stat = os.stat(path)
@@ -52,8 +60,10 @@ class SiteSecret:
                     self._seen = (looks, file.read(MAX_SECRET_BYTES).strip())
         except OSError as error:
             raise SecretUnreadable(f"secret file {path.name!r}: {error.strerror}") from error
-        if len(self._seen[1]) < LEAST_SECRET:
-            raise SecretUnreadable(f"secret file {path.name!r}: fewer than {LEAST_SECRET} characters")
+        if min(map(len, self._seen[1].splitlines()), default=0) < LEAST_SECRET:
+            raise SecretUnreadable(
+                f"secret file {path.name!r}: a line has fewer than {LEAST_SECRET} characters"
+            )
         return self._seen[1]
 
     def _own(self) -> Path:
@@ -63,7 +73,7 @@ class SiteSecret:
             draft = path.with_name(f".{OWN}.{os.getpid()}")
             try:
                 with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                    file.write(f"{secrets.token_urlsafe(LEAST_SECRET)}\n")
+                    file.write(f"{new_secret()}\n")
                 # Whole, or not at all; whoever was first has made it for all.
                 os.link(draft, path)
             except FileExistsError:

@@ -1111,3 +1111,10 @@ async def test_a_ledger_on_a_disk_has_a_size(ledger: Ledger) -> None:
     size = await ledger.size()
 
     assert size == 0 if isinstance(ledger, MemoryLedger) else size >= 4096
+
+
+async def test_secret_is_the_one_that_was_there_first(ledger: Ledger) -> None:
+    """However many nodes bring one of their own."""
+    found = [await ledger.shared_secret(made) for made in ("first", "second", "third")]
+
+    assert found == ["first"] * 3

@@ -158,7 +158,7 @@ def test_named_secret_is_read_anew_when_it_changes(tmp_path: Path) -> None:
     assert keys.sign("link", "x") != keys.sign("feed", "x")
 
 
-@pytest.mark.parametrize("content", [None, "short"])
+@pytest.mark.parametrize("content", [None, "short", "a" * 32 + "\nshort"])
 def test_secret_that_is_none_is_refused(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "secret").write_text(content)
@@ -167,3 +167,20 @@ def test_secret_that_is_none_is_refused(tmp_path: Path, content: str | None) -> 
         SiteSecret(lambda: Web(secret_file="secret"), lambda name: tmp_path / name, None)()
 
     assert "short" not in str(refused.value)
+
+
+def test_secrets_follow_each_other(tmp_path: Path) -> None:
+    """The first line signs; what the second has signed is still good until it is taken out."""
+    file = tmp_path / "secret"
+    file.write_text("a" * 32 + "\n")
+    keys = Keys(SiteSecret(lambda: Web(secret_file="secret"), lambda name: tmp_path / name, None))
+    before = keys.sign("link", "x")
+
+    file.write_text("b" * 32 + "\n" + "a" * 32 + "\n")
+    after = keys.sign("link", "x")
+    assert keys.verify("link", "x", before)
+    assert after != before
+
+    file.write_text("b" * 32 + "\n")
+    assert not keys.verify("link", "x", before)
+    assert keys.verify("link", "x", after)

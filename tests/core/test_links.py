@@ -1,0 +1,140 @@
+"""Links that act: what a token allows, and that nobody makes one without the key."""
+
+import string
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alertd.core.compose import compose
+from alertd.core.item import Circumstances
+from alertd.core.links import LASTS, Link, LinkKind, Links, read_token, token_of
+from alertd.core.message import Message
+from alertd.core.standing import Standing
+from alertd.testing.items import NOW, ROUTE, approaching
+from alertd.testing.messages import _delivery, _lease
+from tests.scene import when
+
+KEY, OTHER = b"k" * 32, b"o" * 32
+LINK = Link(
+    kind=LinkKind.ACKNOWLEDGE, milestone="t/m@2026-09-30", receiver="desk", expires=when("2026-10-01")
+)
+
+
+@given(
+    kind=st.sampled_from(LinkKind),
+    milestone=st.text(string.ascii_lowercase + string.digits + "/@._-", min_size=1, max_size=200),
+    receiver=st.text(st.characters(exclude_characters="\n", codec="utf-8"), max_size=80),
+    expires=st.datetimes(min_value=when("1971-01-01").replace(tzinfo=None)),
+    undoes=st.none() | st.datetimes(min_value=when("1971-01-01").replace(tzinfo=None)),
+)
+def test_what_is_signed_is_read(kind, milestone, receiver, expires, undoes) -> None:  # type: ignore[no-untyped-def]
+    link = Link(
+        kind=kind,
+        milestone=milestone,
+        receiver=receiver,
+        expires=expires.replace(tzinfo=when("2026-01-01").tzinfo),
+        undoes=undoes.replace(tzinfo=when("2026-01-01").tzinfo) if undoes else None,
+    )
+
+    token = token_of(link, KEY)
+
+    assert read_token(token, [OTHER, KEY]) == link
+    assert read_token(token, [OTHER]) is None
+    assert read_token(token, []) is None
+    assert set(token) <= set(string.ascii_letters + string.digits + "-_.")
+
+
+@pytest.mark.parametrize("place", range(0, 150, 7))
+def test_token_that_was_changed_is_none(place: int) -> None:
+    token = token_of(LINK, KEY)
+    place %= len(token)
+    changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+
+    assert read_token(changed, [KEY]) in (None, LINK)  # the last letter of base64 may mean the same
+    assert read_token(changed, [KEY]) is None or place in (token.index(".") - 1, len(token) - 1)
+
+
+@pytest.mark.parametrize(
+    "token", ["", ".", "a.b", "é." + "A" * 43, "A." + "A" * 43, "A" * 5000 + "." + "A" * 43]
+)
+def test_nonsense_is_none(token: str) -> None:
+    assert read_token(token, [KEY]) is None
+
+
+def test_each_of_what_it_allows_is_signed() -> None:
+    """No two links have one signature."""
+    others = [
+        replace(LINK, kind=LinkKind.DONE),
+        replace(LINK, milestone="t/m@2026-10-31"),
+        replace(LINK, receiver="leads"),
+        replace(LINK, expires=LINK.expires + timedelta(microseconds=1)),
+        replace(LINK, undoes=LINK.expires),
+    ]
+
+    signatures = {token_of(one, KEY).partition(".")[2] for one in [LINK, *others]}
+
+    assert len(signatures) == 1 + len(others)
+
+
+def a_message(links: Links | None, at: str = "2026-11-24T06:00", standing: Standing | None = None) -> Message:
+    scene = approaching()
+    lease = _lease(replace(_delivery("links"), members=tuple(one.key for one in scene.owed)), scene)
+    if standing is not None:
+        records = {name: replace(record, standing=standing) for name, record in lease.records.items()}
+        lease = replace(lease, records=records)
+    return compose(
+        lease, lease.owed, when(at), Circumstances(route=ROUTE, upcoming=scene.upcoming, links=links)
+    )
+
+
+def test_message_leads_to_the_page_and_offers_what_can_be_done() -> None:
+    message = a_message(Links(base="https://alertd.example", key=KEY))
+
+    (item,) = message.items
+    assert message.page == "https://alertd.example/"
+    assert item.page == f"https://alertd.example/milestones/{item.milestone}"
+    assert [one.label for one in item.actions] == ["Acknowledge", "Snooze", "Done"]
+    read = [read_token(one.url.rpartition("/act/")[2], [KEY]) for one in item.actions]
+    assert read == [
+        Link(
+            kind=LinkKind(one.kind), milestone=item.milestone, receiver=message.receiver, expires=NOW + LASTS
+        )
+        for one in item.actions
+    ]
+
+
+def test_links_are_the_same_over_retries() -> None:
+    links = Links(base="https://alertd.example", key=KEY)
+
+    first, later = a_message(links), a_message(links, at="2026-11-27T11:00")
+
+    assert first.items[0].actions == later.items[0].actions
+
+
+def test_what_is_done_offers_nothing_more() -> None:
+    done = Standing(done_on=NOW.date(), done_by="ada")
+
+    message = a_message(Links(base="https://alertd.example", key=KEY), standing=done)
+
+    assert message.items[0].actions == ()
+    assert message.items[0].page
+
+
+def test_without_a_key_messages_still_lead_to_the_page() -> None:
+    message = a_message(Links(base="https://alertd.example"))
+
+    assert message.items[0].actions == ()
+    assert message.items[0].page == f"https://alertd.example/milestones/{message.items[0].milestone}"
+
+
+def test_nothing_leads_anywhere_without_a_server() -> None:
+    message = a_message(None)
+
+    assert (message.page, message.items[0].page, message.items[0].actions) == ("", "", ())
+
+
+def test_key_is_in_no_text() -> None:
+    assert KEY.decode() not in repr(Links(base="https://alertd.example", key=KEY))
