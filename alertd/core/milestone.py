@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -175,11 +175,15 @@ class State(StrEnum):
 
 def state_of(milestone: Milestone, standing: Standing, now: datetime) -> State:
     """The state at ``now``, an aware instant. Passed means: from the window's exclusive end on."""
+    return state_by([one.window for one in stated_windows(milestone)], standing, now)
+
+
+def state_by(windows: Sequence[Window], standing: Standing, now: datetime) -> State:
+    """The same, for whoever has the live windows at hand."""
     if standing.cancelled:
         return State.CANCELLED
     if standing.done_on is not None:
         return State.DONE
-    windows = [one.window for one in stated_windows(milestone)]
     passed = [window.ends is not None and window.ends <= now for window in windows]
     if windows and all(passed):
         return State.PASSED_BY_ALL

@@ -15,6 +15,8 @@ from alertd.web.failures import Failures
 from alertd.web.gate import Gate
 from alertd.web.headers import Headers
 from alertd.web.hosts import Hosts
+from alertd.web.pages_live import Live
+from alertd.web.pages_shelf import Shelf
 from alertd.web.routes import routes
 from alertd.web.site import Site
 
@@ -47,4 +49,6 @@ def make_app(site: Site, more: Iterable[BaseRoute] = ()) -> Starlette:
         exception_handlers=HANDLERS,
     )
     app.state.site = site
+    app.state.shelf = Shelf(site)
+    app.state.live = Live(site)
     return app

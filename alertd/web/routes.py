@@ -5,29 +5,28 @@ Each endpoint says by :func:`alertd.web.access.needs` who may use it.
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
-from alertd.core.web import Scope
-from alertd.web.access import needs
 from alertd.web.health import healthz, readyz
 from alertd.web.login import login, logout
 from alertd.web.metrics_page import metrics
-from alertd.web.pages import page
+from alertd.web.pages_deliveries import deliveries, delivery
+from alertd.web.pages_live import live
+from alertd.web.pages_milestone import milestone
+from alertd.web.pages_timeline import timeline
+from alertd.web.pages_unsubscribe import unsubscribe
 from alertd.web.static import static
-
-
-@needs(Scope.READ)
-async def home(request: Request) -> Response:
-    """``/``."""
-    return page(request, "home.html")
 
 
 def routes() -> list[Route]:
     """All of them."""
     return [
-        Route("/", home),
+        Route("/", timeline),
+        Route("/milestones/{timeline}/{name}", milestone),
+        Route("/deliveries", deliveries),
+        Route("/deliveries/{name}", delivery),
+        Route("/unsubscribe", unsubscribe),
+        Route("/live", live),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics),
