@@ -182,7 +182,11 @@ async def _answers(client: aiosmtplib.SMTP) -> bool:
 async def _goodbye(client: aiosmtplib.SMTP) -> None:
     import aiosmtplib
 
+    transport = client.transport
     with contextlib.suppress(aiosmtplib.SMTPException, OSError):
         async with asyncio.timeout(GOODBYE_S):
             await client.quit()
     client.close()
+    # All has been said. TLS would wait for the other side to say so too, longer than a command's loop lives.
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()

@@ -158,7 +158,8 @@ FAULTS = {
     ),
     "an odd answer makes it raise": Fault(
         old="        return outcome_of(",
-        new='        import json\n        getattr(answer, "status", 0) == 200 and json.loads(answer.body)["id"]\n'
+        new='        import json\n        if getattr(answer, "status", 0) == 200:\n'
+        '            json.loads(answer.body)["id"]\n'
         "        return outcome_of(",
         noticed_by="nothing_that_is_answered",
     ),
