@@ -9,6 +9,8 @@
     │   ├── RecurrenceError        core/recurrence.py
     │   ├── RateError              core/flow.py
     │   └── NetworkError           core/network.py
+    ├── MomentError                core/moments.py: not a date or a time as people type them
+    ├── FieldProblem               core/saying.py: a field that somebody filled in says what cannot be
     ├── DefinitionsError           one or more problems in the files people write
     ├── CredentialsError           a token, a user or their file cannot be made, read or written
     ├── SettingsError              the environment or a command line option is wrong
@@ -84,6 +86,22 @@ class RateError(ParseError):
 
 class NetworkError(ParseError):
     """Not a network that may be allowed."""
+
+
+class MomentError(AlertdError):
+    """Not a date, a time, an instant or a duration."""
+
+
+class FieldProblem(AlertdError):
+    """What somebody filled in cannot be.
+
+    Attributes:
+        field: its name: ``until``, ``on``, ``why`` or ``evidence``.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        super().__init__(reason)
 
 
 class DefinitionsError(AlertdError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,16 +11,12 @@ from alertd.cli.options import ByOption, ConfigOption, DatabaseOption, Milestone
 from alertd.cli.paper import say
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from alertd.core.config import Config
     from alertd.core.ledger import Record
     from alertd.core.standing import Action
     from alertd.ports import Ledger
-
-    Make = Callable[["Record", "Config", datetime], "Action"]
-    """From what is known to the action."""
 
 UNTIL = "A date (then: when reminders of that day go out), a time, an instant, or a duration such as 7d."
 
@@ -45,15 +40,7 @@ def ack(
     That a date has passed meanwhile is said then, once. It is given to the dates as they stand: when one of
     them moves, reminders come again.
     """
-    from alertd.core.standing import Action, ActionKind
-
-    who = _person(by)
-
-    def make(record: Record, settled: Config, now: datetime) -> Action:
-        end = _until(until, record, now) if until else (now + settled.ack_expires).replace(microsecond=0)
-        return Action(kind=ActionKind.ACK, milestone=record.id, at=now, by=who, why=why, until=end)
-
-    _act(milestone, make, config, database)
+    _act(milestone, "ack", by, config, database, why=why, until=until or "")
 
 
 def snooze(
@@ -69,15 +56,7 @@ def snooze(
 
     What is still true then is sent, once.
     """
-    from alertd.core.standing import Action, ActionKind
-
-    who = _person(by)
-
-    def make(record: Record, _settled: Config, now: datetime) -> Action:
-        end = _until(until, record, now)
-        return Action(kind=ActionKind.SNOOZE, milestone=record.id, at=now, by=who, why=why, until=end)
-
-    _act(milestone, make, config, database)
+    _act(milestone, "snooze", by, config, database, why=why, until=until)
 
 
 def done(
@@ -104,27 +83,7 @@ def done(
 
     Whoever was told of it hears so.
     """
-    from alertd.core.standing import Action, ActionKind
-
-    who = _person(by)
-
-    def make(record: Record, _settled: Config, now: datetime) -> Action:
-        from alertd.cli.moments import read_date
-        from alertd.core.instant import local_date
-
-        today = local_date(now, record.milestone.zone)
-        day = read_date(on, "--on") if on else today
-        if day > today:
-            raise typer.BadParameter(
-                f"{day} has not come yet in {record.milestone.zone.key}: say so on that day, and if it came "
-                f"about today leave --on out",
-                param_hint="--on",
-            )
-        return Action(
-            kind=ActionKind.DONE, milestone=record.id, at=now, by=who, why=why, done_on=day, evidence=evidence
-        )
-
-    _act(milestone, make, config, database)
+    _act(milestone, "done", by, config, database, why=why, on=on or "", evidence=evidence)
 
 
 def cancel(
@@ -136,14 +95,7 @@ def cancel(
     database: DatabaseOption = None,
 ) -> None:
     """Say that it will not come about: no further reminder."""
-    from alertd.core.standing import Action, ActionKind
-
-    who = _person(by)
-
-    def make(record: Record, _settled: Config, now: datetime) -> Action:
-        return Action(kind=ActionKind.CANCEL, milestone=record.id, at=now, by=who, why=why)
-
-    _act(milestone, make, config, database)
+    _act(milestone, "cancel", by, config, database, why=why)
 
 
 def reopen(
@@ -155,32 +107,44 @@ def reopen(
     database: DatabaseOption = None,
 ) -> None:
     """Take back whatever was said of it: reminders come again."""
-    from alertd.core.standing import Action, ActionKind
-
-    who = _person(by)
-
-    def make(record: Record, _settled: Config, now: datetime) -> Action:
-        return Action(kind=ActionKind.REOPEN, milestone=record.id, at=now, by=who, why=why)
-
-    _act(milestone, make, config, database)
+    _act(milestone, "reopen", by, config, database, why=why)
 
 
-def _act(name: str, make: Make, config: Path | None, database: str | None) -> None:
-    say(finished(_acted(name, make, config, database)))
+def _act(
+    name: str, kind: str, by: str | None, config: Path | None, database: str | None, **typed: str
+) -> None:
+    from alertd.cli.loading import person
+
+    say(finished(_acted(name, kind, person(by), config, database, typed)))
 
 
-async def _acted(name: str, make: Make, config: Path | None, database: str | None) -> str:
+async def _acted(  # noqa: PLR0917  the same
+    name: str, kind: str, by: str, config: Path | None, database: str | None, typed: dict[str, str]
+) -> str:
     from alertd import app
     from alertd.cli.loading import open_ledger, settings_of, usable_definitions
-    from alertd.cli.show_act import confirmation
+    from alertd.core.confirmation import confirmation
+    from alertd.core.standing import ActionKind
 
     settings = settings_of(config, database)
     _, settled = usable_definitions(settings)
     async with open_ledger(settings) as book:
         record = await _record(book, name)
-        action = make(record, settled, app.now())
+        action = _action(record, settled, kind=ActionKind(kind), by=by, **typed)
         after = await app.act(book, settled, action)
-        return confirmation(action, after, await book.owed(after.id))
+        told = confirmation(action, after, await book.owed(after.id))
+        return f"{told} `alertd reopen {after.id}` takes it back." if kind == "cancel" else told
+
+
+def _action(record: Record, settled: Config, **typed: object) -> Action:
+    from alertd import app
+    from alertd.core.saying import Saying, action_of
+    from alertd.errors import FieldProblem
+
+    try:
+        return action_of(Saying(**typed), record, settled, app.now())  # type: ignore[arg-type]
+    except FieldProblem as error:
+        raise typer.BadParameter(str(error), param_hint=f"--{error.field}") from None
 
 
 async def _record(book: Ledger, name: str) -> Record:
@@ -197,19 +161,3 @@ async def _record(book: Ledger, name: str) -> Record:
     if record is None:
         raise UnknownMilestone(f"{name}: it was withdrawn at this moment")
     return record
-
-
-def _person(by: str | None) -> str:
-    from alertd.cli.loading import person
-
-    return person(by)
-
-
-def _until(text: str, record: Record, now: datetime) -> datetime:
-    from alertd.cli.moments import read_moment
-
-    milestone = record.milestone
-    end = read_moment(text, "--until", zone=milestone.zone, now=now, at=milestone.policy.at)
-    if end <= now:
-        raise typer.BadParameter(f"{text} is not in the future", param_hint="--until")
-    return end

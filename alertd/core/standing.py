@@ -27,6 +27,7 @@ class Action:
     Attributes:
         at: when it was said, an aware UTC instant.
         by: who said it.
+        how: by which door, such as ``link:desk``; "" for the command line.
         until: for ack and snooze: when it stops to hold, an aware UTC instant.
         done_on: for done: the local date on which it came about.
         evidence: for done: where that can be seen.
@@ -36,6 +37,7 @@ class Action:
     milestone: str
     at: datetime
     by: str
+    how: str = ""
     why: str = ""
     until: datetime | None = None
     done_on: date | None = None

@@ -88,6 +88,7 @@ def entry_of_action(action: Action) -> HistoryEntry:
         "until": _instant(action.until) if action.until else "",
         "done_on": action.done_on.isoformat() if action.done_on else "",
         "evidence": action.evidence,
+        "how": action.how,
     }
     return HistoryEntry(
         milestone=action.milestone,

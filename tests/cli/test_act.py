@@ -120,7 +120,7 @@ def test_what_was_said_is_in_the_history(stage: Staged) -> None:
 USAGE = {
     "the past": (("ack", "m", "--until", "2020-01-01"), "not in the future"),
     "no date": (("done", "m", "--on", "today"), "'today' is no date"),
-    "a day to come": (("done", "m", "--on", "2999-01-01"), "if it came about today leave --on out"),
+    "a day to come": (("done", "m", "--on", "2999-01-01"), "if it came about today leave this out"),
     "snooze needs an end": (("snooze", "m"), "--until"),
 }
 

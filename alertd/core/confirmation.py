@@ -29,7 +29,7 @@ def confirmation(action: Action, record: Record, owed: Sequence[Owed]) -> str:
             day = day_text(action.done_on)
             return f"Done: {record.id} came about on {day}. No further reminder. {_told(pending)}"
         case ActionKind.CANCEL:
-            return f"Cancelled {record.id}: no further reminder. `alertd reopen {record.id}` takes it back."
+            return f"Cancelled {record.id}: no further reminder."
         case _:
             return f"Open again: {record.id}. {_next(pending, record, action.at)}"
 
