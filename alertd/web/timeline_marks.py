@@ -35,7 +35,7 @@ class Bar:
 
     @property
     def end(self) -> float:
-        return self.x + self.width
+        return round(self.x + self.width, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +167,8 @@ def _bar(begins: datetime | None, ends: datetime | None, axis: Axis, *, soft: bo
     else:
         kind = ""
     edges = "" if not sides else kind if len(sides) == 2 else f"{kind}-{sides[0]}"
-    return Bar(x=round(x, 2), width=round(end - x, 2), edges=edges)
+    # Of rounded ends, so that two windows that follow each other leave no gap.
+    return Bar(x=round(x, 2), width=round(round(end, 2) - round(x, 2), 2), edges=edges)
 
 
 def _unsure(window: Window, axis: Axis) -> float | None:

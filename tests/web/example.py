@@ -7,15 +7,20 @@ or cancelled, and deliveries that were sent, that are tried again, and that are 
 from __future__ import annotations
 
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from alertd import app
 from alertd.core.config import Definitions
 from alertd.core.outcome import Rejected, Retry
 from alertd.core.standing import Action, ActionKind
 from alertd.ports import Ledger
-from tests.scene import Scene, when
+from tests.scene import Scene, a_ledger, when
+from tests.web.stage import Stage, a_stage
 
 SHIPPED = Path(__file__).parent.parent.parent / "config" / "milestones"
 NOW = datetime(2026, 11, 24, 12, 3, tzinfo=UTC)
@@ -102,8 +107,29 @@ def read(folder: Path) -> Definitions:
     return found
 
 
+@asynccontextmanager
+async def a_played_stage(played: Path, folder: Path, **options: Any) -> AsyncIterator[Stage]:
+    """The server, after all of it has happened in the folder ``played``, which is left as it is."""
+    shutil.copytree(played, folder, dirs_exist_ok=True)
+    async with a_stage(folder, at=NOW, **options) as stage:
+        found = read(folder / "config")
+        # What the server is configured with stays: who may come in, and under which name.
+        assert stage.definitions is not None
+        assert stage.definitions.config is not None
+        assert found.config is not None
+        stage.definitions = replace(found, config=replace(found.config, web=stage.definitions.config.web))
+        yield stage
+
+
+async def play_in(folder: Path) -> Path:
+    """Have all of it happen: a ledger and the files at the end are then in ``folder``."""
+    async with a_ledger("file", folder) as ledger:
+        await play(ledger, folder / "config")
+    return folder
+
+
 async def play(ledger: Ledger, folder: Path) -> Definitions:
-    """Have all of it happen. Returns the definitions in force at the end."""
+    """Have all of it happen in a ledger. Returns the definitions in force at the end."""
     found = read(write(folder))
     scene = Scene(ledger, "2026-07-01", found.config)
     scene.timelines = found.timelines
