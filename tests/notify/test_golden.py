@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from alertd.core.message import Message
+from alertd.core.occurrence import Cause
 from alertd.notify.apprise import apprise_text
 from alertd.notify.clean import fit
 from alertd.notify.discord import discord_payload
@@ -73,3 +74,9 @@ def test_no_golden_file_is_left_over() -> None:
     expected = {f"{name}.{ending}" for name in SAMPLES for ending in RENDERINGS}
 
     assert {path.name for path in GOLDEN.iterdir()} == expected
+
+
+def test_every_cause_is_kept() -> None:
+    shown = {item.cause for name in SAMPLES for item in sample_message(name).items}
+
+    assert shown == set(Cause)
