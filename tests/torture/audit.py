@@ -167,13 +167,22 @@ def _copies(evidence: Evidence, found: Verdict) -> None:
             else:
                 found.copies[why] += 1
     for key, names in ids.items():
-        if len(names) == 1:
+        if len(names) <= _deliveries_of(evidence, *key):
             continue
         if evidence.loses_commits and _across_failover(evidence.faults, sorted(names.values())):
             found.copies[REBOUND] += len(names) - 1
         else:
             found.copies["under another id"] += len(names) - 1
             found.failures.append(f"under another id: {key} came as {sorted(names)}")
+
+
+def _deliveries_of(evidence: Evidence, receiver: str, milestone: str) -> int:
+    """How many deliveries may carry it: one, but to the fallback one for each that it stands in for."""
+    if receiver != evidence.fallback:
+        return 1
+    books = evidence.books
+    dead = [name for name, (_, state, _) in books.deliveries.items() if state == "dead"]
+    return max(1, sum(milestone in [member[1] for member in books.members.get(name, ())] for name in dead))
 
 
 def explained(before: Receipt, after: Receipt, evidence: Evidence) -> str | None:

@@ -50,14 +50,14 @@ SCENARIOS = (
         done="`kill -9` at random moments in a loop; one node, SQLite",
         run=kills.kill_sqlite,
         size=Size(rounds=50, milestones=600),
-        smoke=Size(rounds=2, milestones=40),
+        smoke=Size(rounds=2, milestones=30),
     ),
     Scenario(
         name="kill-postgres",
         done="the same; two nodes, PostgreSQL, either of them or both at once",
         run=kills.kill_postgres,
         size=Size(rounds=50, milestones=600),
-        smoke=Size(rounds=2, milestones=40),
+        smoke=Size(rounds=2, milestones=30),
         missing=postgres.missing,
     ),
     Scenario(
@@ -80,7 +80,7 @@ SCENARIOS = (
         done="PostgreSQL killed (-9) and started again; two nodes",
         run=databases.postgres_killed,
         size=Size(rounds=8, milestones=500),
-        smoke=Size(rounds=1, milestones=40),
+        smoke=Size(rounds=1, milestones=24),
         missing=postgres.missing,
     ),
     Scenario(
@@ -88,7 +88,7 @@ SCENARIOS = (
         done="the primary killed (-9), its streaming standby promoted, asynchronous; two nodes",
         run=databases.failover_async,
         size=Size(rounds=4, milestones=400),
-        smoke=Size(rounds=1, milestones=40),
+        smoke=Size(rounds=1, milestones=24),
         missing=postgres.missing,
     ),
     Scenario(
@@ -96,7 +96,7 @@ SCENARIOS = (
         done="the same with `synchronous_standby_names`",
         run=databases.failover_sync,
         size=Size(rounds=4, milestones=400),
-        smoke=Size(rounds=1, milestones=40),
+        smoke=Size(rounds=1, milestones=24),
         missing=postgres.missing,
     ),
     Scenario(
@@ -104,7 +104,7 @@ SCENARIOS = (
         done="the disk of the ledger full, at every other time with a `kill -9`; SQLite on a small tmpfs",
         run=databases.disk_full,
         size=Size(rounds=4, milestones=400),
-        smoke=Size(rounds=1, milestones=40),
+        smoke=Size(rounds=1, milestones=24),
         missing=databases.cannot_mount,
     ),
     Scenario(
@@ -112,14 +112,14 @@ SCENARIOS = (
         done="every write refused by the kernel for a while (RLIMIT_FSIZE); SQLite",
         run=databases.disk_quota,
         size=Size(rounds=4, milestones=400),
-        smoke=Size(rounds=1, milestones=40),
+        smoke=Size(rounds=1, milestones=24),
     ),
     Scenario(
         name="read-only",
         done="the database file and its folder made read-only, `kill -9`, then writable again; SQLite",
         run=databases.read_only,
         size=Size(rounds=4, milestones=400),
-        smoke=Size(rounds=1, milestones=40),
+        smoke=Size(rounds=1, milestones=24),
     ),
     _receiver("sink-hangs", "a receiver reads the request and never answers", receivers.hangs),
     _receiver(
@@ -139,7 +139,7 @@ SCENARIOS = (
         done="the wall clock half an hour forward and ten minutes back, again and again; SQLite",
         run=clocks.jumps,
         size=Size(rounds=4, milestones=300),
-        smoke=Size(rounds=1, milestones=40),
+        smoke=Size(rounds=1, milestones=24),
         missing=clocks.missing,
     ),
 )
@@ -150,7 +150,8 @@ ALL_RECEIVERS = Scenario(
     done="all receivers that misbehave, at the same time; one node",
     run=receivers.together,
     size=Size(rounds=1, milestones=4),
-    smoke=Size(rounds=1, milestones=3, fails_s=1.0),
+    # Few enough that no breaker opens, which would pause for 30 s.
+    smoke=Size(rounds=1, milestones=2, fails_s=1.0),
 )
 """Stands for all scenarios of one receiver in the short run; it is no row of the table."""
 
