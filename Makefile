@@ -1,6 +1,6 @@
 # The interface: everything that can be done here is a target, and `make` lists them.
 #   make VENV=...     another environment        make PYTHON=...   another interpreter
-#   make test ARGS="-k lease"    more arguments for pytest
+#   make test ARGS="-k lease"    more arguments for pytest; it runs on all cores, -n 0 on one
 
 VENV ?= .venv
 PYTHON ?=
@@ -25,7 +25,7 @@ run: $(VENV)/.run ## set up what is needed and start the daemon on config/
 test: $(VENV)/.dev ## set up what is needed and run the tests
 	@sh tools/get-postgres $(VENV)
 	@sh tools/get-systemd
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-systemd: deb ## boot Debian 12 and 13, install the package there, and do what the pages say; as root
 	@sh tools/get-systemd boot
