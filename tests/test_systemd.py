@@ -1,5 +1,6 @@
 """The notify protocol against a real socket: what is said, in which order, and what when nobody listens."""
 
+import io
 import os
 import socket
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.systemd import Systemd
+from alertd.systemd import Systemd, is_journal
 
 
 class Manager:
@@ -92,6 +93,19 @@ def test_nobody_there_is_no_error(address: str) -> None:
     systemd.stopping()
 
     assert systemd.address == address
+
+
+def test_the_journal_is_told_from_other_streams(tmp_path: Path) -> None:
+    """By the device and the inode that systemd names; a stream without a file is never it."""
+    with (tmp_path / "journal").open("w") as journal, (tmp_path / "other").open("w") as other:
+        seen = os.fstat(journal.fileno())
+        environment = {"JOURNAL_STREAM": f"{seen.st_dev}:{seen.st_ino}"}
+
+        found = [is_journal(one, environment) for one in (journal, other, io.StringIO())]
+        without = is_journal(journal, {})
+
+    assert found == [True, False, False]
+    assert not without
 
 
 @pytest.mark.parametrize(

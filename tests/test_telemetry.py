@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,24 @@ def as_before() -> Iterator[None]:
 
 def logged(out: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_the_journal_gets_the_priority_of_each_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As sd-daemon(3) has them, so that `journalctl -p err` finds what is an error."""
+    with (tmp_path / "journal").open("w+") as out:
+        seen = os.fstat(out.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{seen.st_dev}:{seen.st_ino}")
+        log = configure("auto", "debug", out)
+
+        for say in (log.debug, log.info, log.warning, log.error, log.critical):
+            say(Event.DAEMON_READY)
+        out.seek(0)
+        lines = out.readlines()
+
+    assert [line[:3] for line in lines] == ["<7>", "<6>", "<4>", "<3>", "<2>"]
+    assert [json.loads(line[3:])["level"] for line in lines] == [
+        "debug", "info", "warning", "error", "critical",
+    ]  # fmt: skip
 
 
 def test_json_where_there_is_no_terminal() -> None:

@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import datetime
@@ -165,6 +166,7 @@ async def test_service_manager_hears_of_it(stage: Stage, tmp_path: Path) -> None
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)) as manager:
         manager.bind(str(tmp_path / "notify"))
         daemon = await stage.start(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="30000000")
+        before_s = time.clock_gettime(time.CLOCK_MONOTONIC)
         daemon.signal(signal.SIGHUP)
         await daemon.until("config.loaded", 2)
         await daemon.stop()
@@ -175,7 +177,9 @@ async def test_service_manager_hears_of_it(stage: Stage, tmp_path: Path) -> None
         "READY", "RELOADING", "READY", "STOPPING",
     ]  # fmt: skip
     assert "WATCHDOG" in names
-    assert any(one.startswith("RELOADING=1\nMONOTONIC_USEC=") for one in said)
+    (reloading,) = [one for one in said if one.startswith("RELOADING=1\nMONOTONIC_USEC=")]
+    told_s = int(reloading.rpartition("=")[2]) / 1_000_000
+    assert before_s - 0.001 <= told_s <= time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 async def test_hanging_receiver_does_not_keep_it_from_stopping(stage: Stage) -> None:

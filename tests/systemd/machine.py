@@ -61,10 +61,10 @@ class Machine:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=PATIENCE_S * 2,
-            text=True,
             check=False,
         )  # fmt: skip
-        return Ran(status=done.returncode, out=done.stdout, took_s=time.monotonic() - began)
+        out = _as_seen(done.stdout.decode(errors="replace"))
+        return Ran(status=done.returncode, out=out, took_s=time.monotonic() - began)
 
     def done(self, command: str) -> str:
         """What a command prints that must succeed."""
@@ -90,6 +90,11 @@ class Machine:
         draft.rename(place)
 
 
+def _as_seen(out: str) -> str:
+    """What a terminal shows in the end: what a carriage return takes back is gone."""
+    return "".join(line.rstrip("\r").rpartition("\r")[2] + "\n" for line in out.split("\n"))[:-1]
+
+
 @contextmanager
 def booted(release: str) -> Iterator[Machine]:
     """A machine that has just been booted for the first time; nothing of it is left at the end."""
@@ -102,11 +107,12 @@ def booted(release: str) -> Iterator[Machine]:
         subprocess.run(["tar", "-C", root, "-xf", ROOT / made.stdout.strip()], check=True)
         # A minimal root has neither: no name would be resolved, and no machine told from another.
         (root / "etc/hosts").write_text("127.0.0.1 localhost debian\n::1 localhost\n")
+        (root / "etc/hostname").write_text("debian\n")
         (root / "etc/machine-id").write_text("")
         with (Path(folder) / "console").open("w+") as console:
             nspawn = subprocess.Popen(
                 ["systemd-nspawn", "-D", root, "--register=no", "--keep-unit", "--private-network", "--boot",
-                 "--hostname=debian", "--console=pipe", "--settings=no"],
+                 "--console=pipe", "--settings=no"],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
             )  # fmt: skip
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +15,6 @@ What root typed on a new {system}, and what it printed, as `make test-systemd` r
 
 """
 WIDTH = 160
-_PROGRESS = re.compile(r"\(Reading database \.\.\. \d*%?(?=\(Reading)|\r")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +47,6 @@ class Transcript:
 
 
 def _tidy(out: str) -> str:
-    """Without the progress that a terminal would have overwritten, and without the ends of endless lines."""
-    lines = _PROGRESS.sub("", out).splitlines()
+    """Without the ends of endless lines."""
+    lines = out.splitlines()
     return "".join(f"{line[:WIDTH]}{'...' if len(line) > WIDTH else ''}".rstrip() + "\n" for line in lines)
