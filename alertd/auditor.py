@@ -62,7 +62,7 @@ class Auditor:
             return []
         some = self._milestones[self._next : self._next + SLICE]
         self._next = 0 if self._next + SLICE >= len(self._milestones) else self._next + SLICE
-        wanted = expected(some, config.route, now)
+        wanted = expected(some, config.route, now, config.catch_up)
         there = await self._ledger.known(owed=tuple(wanted))
         return sorted(name for key, name in wanted.items() if key not in there)
 

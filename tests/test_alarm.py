@@ -109,7 +109,8 @@ def test_reminder_goes_out_when_it_is_due() -> None:
     night.play(900)
 
     assert night.told_s == [pytest.approx(600, abs=0.5)]
-    assert len(night.looks_between(10, 590)) <= 590 / LOOK_AGAIN_S + 2
+    # Beside those the chores', which a slow machine has time for.
+    assert 590 / LOOK_AGAIN_S - 1 <= len(night.looks_between(10, 590)) <= 100
 
 
 @pytest.mark.parametrize("back", [timedelta(seconds=20), timedelta(hours=1), timedelta(days=400)])

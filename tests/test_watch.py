@@ -62,6 +62,15 @@ async def test_plan_without_a_row_is_found() -> None:
         assert stage.watch.findings == ("missing: t/m -1d for desk: not in the ledger",)
 
 
+async def test_reminder_that_is_due_without_a_row_is_found() -> None:
+    """Also when its instant has gone by, as it has once somebody asks why nothing came."""
+    async with staged(a_milestone("t/m", "2026-09-02")) as stage:
+        stage.later(timedelta(days=1))
+        await stage.look()
+
+        assert "t/m -1d for desk" in stage.watch.findings[0]
+
+
 async def test_stale_audit_is_not_well() -> None:
     """A loop that goes on and audits nothing is not well; for ten minutes an audit counts."""
     async with staged() as stage:

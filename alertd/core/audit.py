@@ -170,13 +170,20 @@ def unreached(config: Config, paused: Iterable[str]) -> Finding | None:
     return Finding(fault=Fault.UNREACHED, detail=f"there is no way to tell {who}")
 
 
-def expected(milestones: Iterable[Milestone], route: Route, now: datetime) -> Mapping[str, str]:
-    """What must be in the ledger, by key: what falls due within a day, worded for a finding."""
+def expected(
+    milestones: Iterable[Milestone], route: Route, now: datetime, behind: timedelta = timedelta()
+) -> Mapping[str, str]:
+    """What must be in the ledger, by key, worded for a finding: what falls due within a day, or has just.
+
+    Args:
+        behind: how long ago; no longer than what is late is caught up with.
+    """
+    since, until = now - min(behind, AHEAD), now + AHEAD
     return {
         planned.key: f"{one.id} {occurrence.offset} for {planned.receiver}"
         for milestone in milestones
-        for one in expand(milestone, now, now + AHEAD)
-        for occurrence in occurrences(one, now, now + AHEAD)
+        for one in expand(milestone, since, until)
+        for occurrence in occurrences(one, since, until)
         for planned in receivers_of(one, occurrence, route)
     }
 

@@ -160,6 +160,18 @@ def test_expected_is_the_plan_of_a_day() -> None:
     assert all(name.endswith(" for desk") for name in wanted.values())
 
 
+def test_what_has_just_fallen_due_is_expected_too() -> None:
+    """Nothing is due without a row: a day back, or as far as what is late is caught up with."""
+    milestone, day = contested(), timedelta(days=1)
+
+    wanted = expected([milestone], ROUTE, NOW + day, timedelta(days=35))
+
+    due = plan([milestone], ROUTE, NOW, NOW + day)
+    assert {one.key for one in due} <= set(wanted)
+    assert due
+    assert not {one.key for one in due} & set(expected([milestone], ROUTE, NOW + day, timedelta()))
+
+
 def test_every_death_but_the_operators_own_needs_a_notice() -> None:
     """The notice's id follows from the death; a notice and what went to the operator need none."""
     died = delivery("desk")
