@@ -165,7 +165,7 @@ async def test_flip_back_of_what_was_reminded_of_in_between_is_told(ledger: Ledg
     await scene.change("2026-09-25T09:10", a_milestone(M, A))
     await scene.until("2026-09-28")
 
-    assert await moves(scene) == ["25 09:50 2026-09-26 > 2026-09-30"]
+    assert await moves(scene) == ["25 10:10 2026-09-26 > 2026-09-30"]
 
 
 async def test_flip_back_is_sent_what_fell_due_in_between(ledger: Ledger) -> None:

@@ -57,7 +57,7 @@ def moved_news(record: Record, after: Record, owed: Sequence[Owed], config: Conf
             if not _was_reminded(receiver, record, after, owed):
                 continue
             # It was reminded of the date that has gone again, before it heard that there had been a move.
-            before = record.values
+            before, since = record.values, None
         # The damping time runs from the first of several moves: a date that keeps moving is still told.
         at = max(since or now + config.damping, _after_last(receiver, owed, now))
         slot = (str(after.revision), *_window_ids(before), "to", *_window_ids(after.values))
