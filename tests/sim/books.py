@@ -17,6 +17,18 @@ OWED = {
 }
 DELIVERY = {"": {"ready"}, "ready": {"ready", "sent", "dead", "superseded", "suppressed"}}
 MOST_IN_FLIGHT = 64
+CHANNEL_COUNT = sum(len(names) for names in CHANNELS.values())
+MOST = {
+    # What has landed and cannot be settled yet holds no place.
+    "tasks": MOST_IN_FLIGHT + CHANNEL_COUNT + 10,
+    "in flight": MOST_IN_FLIGHT + CHANNEL_COUNT,
+    "leases": MOST_IN_FLIGHT + CHANNEL_COUNT,
+    "unsettled": 4 * MOST_IN_FLIGHT,
+    "notices": 2 * CHANNEL_COUNT,
+    "notifiers": 3,
+    "gates": CHANNEL_COUNT,
+}
+"""Of what a node keeps in memory, and of the tasks of the loop for each node."""
 
 
 def states_forward_only(run: Run, oracle: Oracle) -> Iterator[Violation]:
@@ -130,8 +142,9 @@ def bounded(run: Run, oracle: Oracle) -> Iterator[Violation]:
     carrying = sum(made.notice is None for made in oracle.deliveries.values())
     if carrying > bound * 3:
         yield Violation("bounded", f"{carrying} deliveries of {bound} rows")
-    if run.facts.most_in_flight > (MOST_IN_FLIGHT + len(CHANNELS)) * run.profile.nodes:
-        yield Violation("bounded", f"{run.facts.most_in_flight} in flight at once")
+    for what, limit in MOST.items():
+        if run.facts.most.get(what, 0) > limit * (run.profile.nodes if what == "tasks" else 1):
+            yield Violation("bounded", f"{run.facts.most[what]} {what} at once, {limit} at the most")
 
 
 def no_surprises(run: Run, oracle: Oracle) -> Iterator[Violation]:

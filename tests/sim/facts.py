@@ -138,15 +138,50 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """No node was up."""
+    """No node was up, or nothing worked."""
 
     begins: datetime
     ends: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Somebody looked at a node: whether it had fed its watchdog lately."""
+
+    at: datetime
+    up_since: datetime
+    is_fed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """A node has the lead, for the first time under this term or again."""
+
+    seq: int
+    node: str
+    life: int
+    term: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """A node wrote what it had found in the files."""
+
+    seq: int
+    node: str
+    life: int
+    milestones: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Facts:
-    """All of it."""
+    """All of it.
+
+    Attributes:
+        troubles: when nothing worked: the ledger could not be used, or the node was frozen.
+        deafness: when no channel took anything.
+        most: how much there was of something at the most: of tasks, of what the node keeps in memory.
+    """
 
     begins: datetime
     heals: datetime
@@ -161,9 +196,17 @@ class Facts:
     sayings: dict[str, list[Saying]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
+    troubles: list[Outage] = field(default_factory=list)
+    deafness: list[Outage] = field(default_factory=list)
+    silences: list[tuple[str, datetime, datetime]] = field(default_factory=list)
+    restarts: list[datetime] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    beats: list[tuple[datetime, bool]] = field(default_factory=list)
+    grants: list[Granted] = field(default_factory=list)
+    reconciled: list[Reconciled] = field(default_factory=list)
     deaths: set[tuple[str, int]] = field(default_factory=set)
     surprises: list[str] = field(default_factory=list)
-    most_in_flight: int = 0
+    most: dict[str, int] = field(default_factory=dict)
     largest_step_s: float = 0.0
 
     @property

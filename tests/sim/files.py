@@ -8,9 +8,10 @@ from datetime import time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from alertd.core.config import Config, Definitions, NotifierSpec, Problem, Receiver, Timeline
+from alertd.core.config import Config, Definitions, Heartbeat, NotifierSpec, Problem, Receiver, Timeline
 from alertd.core.deadline import parse_deadline
 from alertd.core.duration import Duration
+from alertd.core.flow import parse_rate
 from alertd.core.interval import NamedInterval, TimeInterval, parse_weekdays
 from alertd.core.matcher import parse_matcher
 from alertd.core.milestone import Claim, Milestone, Source
@@ -24,6 +25,7 @@ from tests.sim.spec import (
     LADDERS,
     LEADS,
     OPS,
+    RATED,
     RETRY_FOR_S,
     SPARE,
     Files,
@@ -116,7 +118,9 @@ def _config(rules: Rules) -> Config:
         mute=mute,
         path="route.routes[0]",
     )
-    rest = Route(receiver=DESK, group_by=("timeline",), mute=mute, path="route.routes[1]")
+    # Where a rate is set there is to be much to send.
+    group_by = ("milestone",) if rules.rate else ("timeline",)
+    rest = Route(receiver=DESK, group_by=group_by, mute=mute, path="route.routes[1]")
     return Config(
         zone=zone("UTC"),
         catch_up=timedelta(days=CATCH_UP_DAYS),
@@ -124,14 +128,21 @@ def _config(rules: Rules) -> Config:
         retry_for=timedelta(seconds=RETRY_FOR_S),
         policies={name: _policy(name) for name in LADDERS},
         route=Route(receiver=DESK, routes=(late, rest) if rules.leads else (rest,), path="route"),
-        receivers={name: _receiver(name, channels) for name, channels in CHANNELS.items()},
+        receivers={name: _receiver(name, channels, rules.rate) for name, channels in CHANNELS.items()},
+        heartbeat=Heartbeat(url="https://switch.example/simulated") if rules.heartbeat else None,
         operator=OPS,
         fallback_receiver=SPARE,
     )
 
 
-def _receiver(name: str, channels: tuple[str, ...]) -> Receiver:
+def _receiver(name: str, channels: tuple[str, ...], rate: str) -> Receiver:
     specs = tuple(
-        NotifierSpec(name=one.partition("/")[2], type="simulated", options=None) for one in channels
+        NotifierSpec(
+            name=one.partition("/")[2],
+            type="simulated",
+            options=None,
+            rate=parse_rate(rate) if rate and one == RATED else None,
+        )
+        for one in channels
     )
     return Receiver(name=name, notifiers=specs)

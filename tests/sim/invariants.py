@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.sim import books, finality, losses
+from tests.sim import books, finality, losses, watching
 from tests.sim.oracle import Oracle, Violation
 from tests.sim.world import Run
 
@@ -28,6 +28,11 @@ INVARIANTS: tuple[Invariant, ...] = (
     books.confirmed_survives_crash,
     books.books_balance,
     books.bounded,
+    watching.rate_limits_hold,
+    watching.retries_wait,
+    watching.hundred_restarts_send_nothing,
+    watching.one_leader_at_a_time,
+    watching.silence_is_loud,
     books.no_surprises,
 )
 

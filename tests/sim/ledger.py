@@ -16,6 +16,7 @@ class SimLedger(MemoryLedger):
 
     Attributes:
         off: how far the clock of whoever calls is ahead of the ledger's; set before each call.
+        clock: its own, where many machines share it.
         renews: whether a node is there to say every few seconds that it still leads. Simulating each of
             those calls would take most of the time, and they change nothing.
     """
@@ -23,6 +24,7 @@ class SimLedger(MemoryLedger):
     def __init__(self) -> None:
         super().__init__()
         self.off = timedelta()
+        self.clock: Callable[[], datetime] | None = None
         self.renews: Callable[[str], bool] = lambda _node: False
 
     async def lease(self, *args: Any, **kwargs: Any) -> Any:
@@ -38,6 +40,9 @@ class SimLedger(MemoryLedger):
         if has is not None and has.node != node and self.renews(has.node):
             self._lead = replace(has, until=now - self.off + kwargs["for_"])
         return await super().lead(node, now - self.off, **kwargs)
+
+    async def time(self) -> datetime | None:
+        return self.clock() if self.clock else None
 
     @contextmanager
     def _by_the_callers_clock(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from alertd.core.config import Config, Definitions
 from alertd.daemon import Daemon
 from alertd.errors import AlertdError, LedgerError
 from alertd.ports import Ledger, Notifier
+from alertd.systemd import Systemd
 from alertd.telemetry import Log
 from alertd.world import World
 from tests.sim.dice import Dice
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 DAY_S = 86_400.0
 POLL_S = 30.0
 START_AGAIN_S = 5.0
+WATCHDOG_S = 180.0
 
 
 class LiveDaemon(Daemon):
@@ -65,17 +67,44 @@ class LiveDaemon(Daemon):
         return list(self._flights._tasks)
 
     @property
-    def is_well(self) -> bool:
-        """Whether the service manager's watchdog would be fed."""
-        return self._watch.is_well()
-
-    @property
     def leads(self) -> bool:
         return self._lead.held
 
     @property
-    def in_flight(self) -> int:
-        return self._flights.count
+    def sizes(self) -> dict[str, int]:
+        """How much it keeps in memory, by what it is."""
+        flights = self._flights
+        return {
+            "in flight": flights.count,
+            "leases": len(flights._leases),
+            "unsettled": len(flights._landed),
+            "notices": len(flights._notices),
+            "notifiers": len(flights._retired),
+            "gates": len(flights._gates._gates),
+        }
+
+
+class ServiceManager:
+    """Stands where systemd stands: notes when its watchdog was fed."""
+
+    watchdog_s = WATCHDOG_S
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self.fed_at = now()
+
+    def alive(self) -> None:
+        self.fed_at = self._now()
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether it would leave the daemon alone."""
+        return self._now() - self.fed_at < timedelta(seconds=WATCHDOG_S)
+
+    def ready(self, *_said: object) -> None:
+        """It notes nothing else."""
+
+    reloading = stopping = status = ready
 
 
 class NodeLog:
@@ -112,13 +141,9 @@ class Node:
         self._frozen_until_s = 0.0
         self.heard: Callable[[], None] | None = None
         self.up_since = world.now()
+        self.manager = ServiceManager(world.now)
 
     # -- life
-
-    @property
-    def is_one_of_many(self) -> bool:
-        """Then the ledger goes by its own clock, which is right; one alone goes by the machine's."""
-        return len(self.world.nodes) > 1
 
     @property
     def is_up(self) -> bool:
@@ -193,6 +218,7 @@ class Node:
             build=self._build,
             node=f"{self.name}:{life}",
             beat=self._beat,
+            systemd=cast(Systemd, self.manager),
             is_gone=lambda other: other.startswith(f"{self.name}:") and other != f"{self.name}:{life}",
         )
 
@@ -233,7 +259,10 @@ class Node:
 
     def stall(self) -> None:
         """SIGSTOP: nothing more happens on it for a while."""
-        for_s = self.dice.stall_s()
+        self.freeze(self.dice.stall_s())
+
+    def freeze(self, for_s: float) -> None:
+        """The same, for so many seconds."""
         self.say("frozen", f"for {for_s:.0f} s")
         self._frozen_until_s = asyncio.get_running_loop().time() + for_s
         self.world.rouse()
@@ -272,7 +301,7 @@ class Node:
         return self.world.ledger_is_dead
 
     def is_silent(self, channel: str) -> bool:
-        return channel in self.world.silent
+        return self.world.is_deaf or channel in self.world.silent
 
     def say(self, what: str, detail: str = "") -> None:
         self.world.trace.add(self.name, what, detail)

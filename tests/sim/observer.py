@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from tests.sim.facts import (
     Adoption,
     Change,
     Facts,
+    Granted,
     Leasing,
     Outage,
+    Reconciled,
     Row,
     Saying,
     Sending,
@@ -60,6 +63,8 @@ class Observer:
         match name:
             case "apply":
                 self._applied(node, args[0])
+            case "lead":
+                self._granted(node, result)
             case "bind":
                 if result:
                     self._bound(node, args[0].verdicts)
@@ -92,6 +97,12 @@ class Observer:
                 else frozenset(),
                 moved_to=frozenset(value.window_id for value in one.move.after) if one.move else frozenset(),
             )
+        if changes.records or changes.owed or changes.cancelled:
+            names = {one.id for one in changes.records} | {one.milestone for one in changes.owed}
+            found = Reconciled(
+                seq=self.next(), node=node.name, life=node.life, milestones=tuple(sorted(names))
+            )
+            self.facts.reconciled.append(found)
         gone = {one.id for one in changes.records if one.withdrawn}
         touched = {one.id for one in changes.records} | {one.milestone for one in changes.owed}
         touched |= {self.facts.rows[key].milestone for key, _ in changes.cancelled}
@@ -104,6 +115,11 @@ class Observer:
             if not known or (known[-1].spec, known[-1].rules) != (spec, adoption.rules):
                 known.append(adoption)
                 node.say("adopted", f"{name} {', '.join(spec.deadlines) if spec else 'withdrawn'}")
+
+    def _granted(self, node: Node, term: int | None) -> None:
+        if term is not None:
+            granted = Granted(seq=self.next(), node=node.name, life=node.life, term=term)
+            self.facts.grants.append(granted)
 
     def _bound(self, node: Node, verdicts: tuple[Any, ...]) -> None:
         seq, at, looked = self.next(), self._world.now(), self._looked[node.name]
@@ -235,9 +251,17 @@ class Observer:
         )
         self.facts.sendings.append(sending)
         self._open[node.name, message.id] = sending
-        in_flight = sum(one.daemon.in_flight for one in self._world.nodes if one.daemon)
-        self.facts.most_in_flight = max(self.facts.most_in_flight, in_flight)
+        self._measure()
         return sending
+
+    def _measure(self) -> None:
+        """How much there is of what must not grow."""
+        sizes = {"tasks": len(asyncio.all_tasks())}
+        for node in self._world.nodes:
+            for name, size in node.daemon.sizes.items() if node.daemon else ():
+                sizes[name] = max(size, sizes.get(name, 0))
+        for name, size in sizes.items():
+            self.facts.most[name] = max(size, self.facts.most.get(name, 0))
 
     def arrived(self, sending: Sending) -> None:
         sending.accepted_at = self._world.now()

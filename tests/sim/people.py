@@ -35,7 +35,6 @@ class Person:
         self.dice = Dice(world.seed, "person", world.profile)
         self.observer = world.observer
         self.clock = NodeClock(world.now, world.loop.time)
-        self.is_one_of_many = True
         self.heard: Callable[[], None] | None = None
         self.files: Files = world.files
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,6 +99,10 @@ class Person:
         return replace(self._world.files, broken=frozenset(), config_broken=False)
 
     # -- what NodeLedger asks of whoever calls
+
+    @property
+    def is_cut_off(self) -> bool:
+        return self._world.ledger_is_dead
 
     async def moment(self) -> None:
         pause_s = self.dice.jitter_s()

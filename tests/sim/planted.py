@@ -1,217 +1,94 @@
-"""Faults planted on purpose: each is a part that breaks one rule of the product, for the simulator to find."""
+"""Faults planted in the product on purpose, by name: a simulator that finds nothing proves nothing.
+
+For each: under which weather it is looked for, and which invariant is to name it, among others perhaps.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from itertools import count
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from alertd.core.delivery import Decisions
-from alertd.core.ledger import DeliveryState, Lease, OwedState, Record, Value
-from alertd.core.message import Message
-from alertd.core.occurrence import Cause
-from alertd.core.outcome import Outcome
-from alertd.core.standing import NOTHING_SAID
-from alertd.ports import Changes, Notifier, Settlement
-from tests.sim.ledger import SimLedger
-from tests.sim.world import Parts
+from tests.sim import planted_ledger as of_ledger
+from tests.sim import planted_node as of_node
+from tests.sim import planted_pace as of_pace
+from tests.sim.invariants import violations
+from tests.sim.profile import PROFILES
+from tests.sim.world import Parts, run
 
-_NUMBERS = count()
-
-
-class MarksBeforeSend(SimLedger):
-    """What is taken is called sent at once: a crash in the middle of the send loses it."""
-
-    async def lease(self, owner: str, now: datetime, **kwargs: Any) -> Any:
-        leases = await super().lease(owner, now, **kwargs)
-        await super().settle([Settlement(lease=one, state=DeliveryState.SENT, at=now) for one in leases])
-        return leases
-
-
-class IgnoresLeases(SimLedger):
-    """Whatever is ready is taken, also what another node holds."""
-
-    async def lease(self, owner: str, now: datetime, **kwargs: Any) -> Any:
-        for name, hold in self._holds.items():
-            if hold.until is not None and hold.owner != owner:
-                self._holds[name] = replace(hold, until=None)
-        return await super().lease(owner, now, **kwargs)
-
-
-class SettlesStaleLeases(SimLedger):
-    """Whoever comes back late from an old lease still has the last word."""
-
-    async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
-        fences = {name: hold.fence for name, hold in self._holds.items()}
-        return await super().settle(
-            [
-                replace(one, lease=replace(one.lease, fence=fences.get(one.lease.delivery.id, 0)))
-                for one in settlements
-            ]
-        )
-
-
-class ForgetsOutcomes(SimLedger):
-    """Now and then a settlement is said to be written down and is not."""
-
-    async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
-        kept = [one for one in settlements if next(_NUMBERS) % 5]
-        await super().settle(kept)
-        return frozenset()
-
-
-class DropsDeferrals(SimLedger):
-    """What is muted or snoozed is dropped."""
-
-    async def bind(self, decisions: Decisions) -> bool:
-        verdicts = tuple(
-            replace(one, state=OwedState.SUPPRESSED, wake_at=None) if one.wake_at else one
-            for one in decisions.verdicts
-        )
-        return await super().bind(replace(decisions, verdicts=verdicts))
-
-
-class IgnoresPeople(SimLedger):
-    """What is acknowledged, snoozed, done or cancelled goes out all the same."""
-
-    async def due(self, now: datetime, limit: int) -> Any:
-        return [(owed, _unsaid(record)) for owed, record in await super().due(now, limit)]
-
-    async def lease(self, *args: Any, **kwargs: Any) -> Any:
-        leases: Sequence[Lease] = await super().lease(*args, **kwargs)
-        return [
-            replace(one, records={name: _unsaid(record) for name, record in one.records.items()})
-            for one in leases
-        ]
-
-
-class TellsNoMoves(SimLedger):
-    """Nobody hears that a date has moved."""
-
-    async def apply(self, changes: Changes, **kwargs: Any) -> None:
-        owed = tuple(
-            replace(one, state=OwedState.SUPERSEDED) if one.cause is Cause.MOVED else one
-            for one in changes.owed
-        )
-        await super().apply(replace(changes, owed=owed), **kwargs)
-
-
-class KeepsOldWindows(SimLedger):
-    """Reminders of a date that has moved stay, and are sent."""
-
-    async def apply(self, changes: Changes, **kwargs: Any) -> None:
-        await super().apply(replace(changes, cancelled=()), **kwargs)
-
-    async def due(self, now: datetime, limit: int) -> Any:
-        return [(owed, _with(record, owed.window_id)) for owed, record in await super().due(now, limit)]
-
-    async def lease(self, *args: Any, **kwargs: Any) -> Any:
-        leases: Sequence[Lease] = await super().lease(*args, **kwargs)
-        return [
-            replace(
-                one,
-                records={
-                    name: _with(record, *(owed.window_id for owed in one.owed))
-                    for name, record in one.records.items()
-                },
-            )
-            for one in leases
-        ]
-
-
-class SendsAllThatWasMissed(SimLedger):
-    """After an outage each reminder comes by itself, the oldest first: sets are torn apart."""
-
-    async def due(self, now: datetime, limit: int) -> Any:
-        return (await super().due(now, limit))[:1]
-
-
-class LooksAhead(SimLedger):
-    """An hour early."""
-
-    async def due(self, now: datetime, limit: int) -> Any:
-        return await super().due(now + timedelta(hours=1), limit)
-
-    async def next_wake(self, after: datetime, *args: Any, **kwargs: Any) -> Any:
-        at = await super().next_wake(after, *args, **kwargs)
-        return at and at - timedelta(hours=1)
-
-
-class DiesInSilence(SimLedger):
-    """Neither the operator nor the fallback receiver hears of what could not be delivered."""
-
-    async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
-        return await super().settle([replace(one, follow_up=()) for one in settlements])
-
-
-class OwesAgain(SimLedger):
-    """Each reconciliation owes again what was sent already."""
-
-    async def apply(self, changes: Changes, **kwargs: Any) -> None:
-        for key, one in self._owed.items():
-            if one.state is OwedState.BOUND and one.cause not in (Cause.MOVED, Cause.DONE):
-                self._owed[key] = replace(one, state=OwedState.PENDING)
-        await super().apply(changes, **kwargs)
-
-
-class ExpiresEverything(SimLedger):
-    """What is late by a minute is late for good."""
-
-    async def due(self, now: datetime, limit: int) -> Any:
-        old = timedelta(days=400)
-        late = timedelta(minutes=1)
-        return [
-            (
-                replace(owed, at=owed.at - old, wake_at=owed.wake_at - old) if now - owed.at > late else owed,
-                record,
-            )
-            for owed, record in await super().due(now, limit)
-        ]
+SEEDS = 20
+"""Within as many each must be found."""
 
 
 @dataclass(frozen=True, slots=True)
-class NewIdEachTime:
-    """Every attempt has an id of its own, so that no receiver can drop a repeat."""
+class Planted:
+    """One fault."""
 
-    inner: Notifier
+    profile: str
+    invariant: str
+    parts: Parts
 
-    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
-        return await self.inner.send(replace(message, id=f"msg_{next(_NUMBERS)}"), prior)
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
-
-
-def _unsaid(record: Record) -> Record:
-    return replace(record, standing=NOTHING_SAID)
-
-
-def _with(record: Record, *window_ids: str) -> Record:
-    known = set(record.window_ids)
-    more = tuple(
-        Value(window_id=name, edtf="", phrase="")
-        for name in dict.fromkeys(window_ids)
-        if name and name not in known
-    )
-    return replace(record, values=record.values + more)
+    def found_after(self, seeds: int = SEEDS) -> int | None:
+        """How many seeds it takes until its invariant names it; None: it takes more than ``seeds``."""
+        for seed in range(seeds):
+            found = violations(run(seed, PROFILES[self.profile], self.parts))
+            if any(one.invariant == self.invariant for one in found):
+                return seed + 1
+        return None
 
 
-PLANTED: Mapping[str, tuple[str, Parts]] = {
-    "mark before send": ("faulty", Parts(ledger=MarksBeforeSend)),
-    "ignore the lease": ("many", Parts(ledger=IgnoresLeases)),
-    "settle on a stale lease": ("violent", Parts(ledger=SettlesStaleLeases)),
-    "forget an outcome": ("calm", Parts(ledger=ForgetsOutcomes)),
-    "drop what is deferred": ("muted", Parts(ledger=DropsDeferrals)),
-    "ignore what people say": ("moving", Parts(ledger=IgnoresPeople)),
-    "tell nobody of a move": ("moving", Parts(ledger=TellsNoMoves)),
-    "keep reminders of the old date": ("moving", Parts(ledger=KeepsOldWindows)),
-    "send all that was missed": ("off", Parts(ledger=SendsAllThatWasMissed)),
-    "send an hour early": ("calm", Parts(ledger=LooksAhead)),
-    "die in silence": ("faulty", Parts(ledger=DiesInSilence)),
-    "owe again at each reconciliation": ("calm", Parts(ledger=OwesAgain)),
-    "expire what is late": ("off", Parts(ledger=ExpiresEverything)),
-    "a new id for each attempt": ("faulty", Parts(notifier=NewIdEachTime)),
+def _ledger(profile: str, invariant: str, ledger: type) -> Planted:
+    return Planted(profile, invariant, Parts(ledger=ledger))
+
+
+def _daemon(profile: str, invariant: str, daemon: type) -> Planted:
+    return Planted(profile, invariant, Parts(daemon=daemon))
+
+
+PLANTED: Mapping[str, Planted] = {
+    "mark before send": _ledger("faulty", "no_loss", of_ledger.MarksBeforeSend),
+    "ignore the lease": _ledger("many", "one_lease_at_a_time", of_ledger.IgnoresLeases),
+    "settle on a stale lease": _ledger("violent", "stale_lease_never_settles", of_ledger.SettlesStaleLeases),
+    "forget an outcome": _ledger("calm", "copies", of_ledger.ForgetsOutcomes),
+    "drop what is deferred": _ledger("muted", "no_loss", of_ledger.DropsDeferrals),
+    "ignore what people say": _ledger("moving", "final_once_confirmed", of_ledger.IgnoresPeople),
+    "tell nobody of a move": _ledger("moving", "moved", of_ledger.TellsNoMoves),
+    "keep reminders of the old date": _ledger("moving", "moved", of_ledger.KeepsOldWindows),
+    "send all that was missed": _ledger(
+        "off", "one_coalesced_message_after_outage", of_ledger.SendsAllThatWasMissed
+    ),
+    "send an hour early": _ledger("calm", "nothing_early", of_ledger.LooksAhead),
+    "die in silence": _ledger("faulty", "no_loss", of_ledger.DiesInSilence),
+    "owe again at each reconciliation": _ledger("calm", "copies", of_ledger.OwesAgain),
+    "expire what is late": _ledger("off", "no_loss", of_ledger.ExpiresEverything),
+    "a new id for each attempt": Planted("faulty", "copies", Parts(notifier=of_node.NewIdEachTime)),
+    "come three minutes late": _ledger("calm", "in_time", of_pace.ComesLate),
+    "go by a node's own clock": _ledger("many", "nothing_early", of_pace.KeepsNoTime),
+    "forget what a clock that is set back has not seen": _ledger(
+        "clocky", "clock_steps_repeat_nothing", of_pace.ForgetsWhatIsAhead
+    ),
+    "owe again what is bound": _ledger("calm", "states_forward_only", of_ledger.OwesAgain),
+    "confirm and forget": _ledger("moving", "confirmed_survives_crash", of_pace.ForgetsPeople),
+    "count a refusal as sent": _ledger("faulty", "books_balance", of_pace.BelievesRefusals),
+    "try again at once": _ledger("faulty", "retries_wait", of_pace.TriesAtOnce),
+    "let all nodes lead": _ledger("many", "one_leader_at_a_time", of_pace.LetsAllLead),
+    "raise what nobody expects": _ledger("calm", "no_surprises", of_pace.Trips),
+    "never read the files again": _daemon("moving", "in_line", of_node.NeverReadsAgain),
+    "ignore mutes": _daemon("muted", "muted_waits", of_node.IgnoresMutes),
+    "ignore the rate": _daemon("burst", "rate_limits_hold", of_node.IgnoresRates),
+    "feed the watchdog anyway": _daemon("watched", "silence_is_loud", of_node.FeedsTheWatchdogAnyway),
+    "leave tasks behind": _daemon("calm", "bounded", of_node.LeavesTasks),
+    "send again at each start": _daemon(
+        "restarted", "hundred_restarts_send_nothing", of_node.SendsAgainAtStart
+    ),
+    "make a reminder up": Planted("calm", "nothing_before_loaded", Parts(notifier=of_node.MakesThingsUp)),
 }
-"""By name, the profile under which it is looked for, and the part."""
+
+
+def table() -> str:
+    """Each fault, what finds it and how soon, in Markdown."""
+    lines = ["| planted fault | weather | found by | seeds to find |", "| --- | --- | --- | --- |"]
+    for name, planted in PLANTED.items():
+        seeds = planted.found_after()
+        found = "NOT FOUND" if seeds is None else str(seeds)
+        lines.append(f"| {name} | `{planted.profile}` | `{planted.invariant}` | {found} |")
+    return "\n".join(lines)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MOMENT_S = 0.02
 TIMEOUT_S = 30.0
 HANG_S = 10_000.0
+ASKED_AT = {"lease": 1, "next_wake": 0, "lead": 1}
+"""The calls that go by an instant of whoever asks, and which of the arguments that is."""
 
 
 class SimulatedBug(RuntimeError):
@@ -53,7 +55,9 @@ class NodeLedger:
         node = self._node
         await node.moment()
         fault = node.dice.store_fault() if name != "close" else StoreFault.NONE
-        if fault:
+        if self._node.is_cut_off:
+            fault = StoreFault.FAILS_BEFORE
+        elif fault:
             node.say("fault", f"{name} {fault}")
         match fault:
             case StoreFault.CRASH_BEFORE:
@@ -68,7 +72,7 @@ class NodeLedger:
                 pass
         await node.gate()
         node.observer.asked(node, name, args)
-        self._ledger.off = node.clock.off if node.is_one_of_many else timedelta()
+        self._ledger.off = self._off(name, args)
         result = await method(*args, **kwargs)
         node.observer.done(node, name, args, kwargs, result)
         match fault:
@@ -84,6 +88,14 @@ class NodeLedger:
                 pass
         await node.moment()
         return result
+
+    def _off(self, name: str, args: tuple[Any, ...]) -> timedelta:
+        """How far ahead of the ledger's clock is the instant that this call goes by."""
+        if self._ledger.clock is None or name not in ASKED_AT:
+            return timedelta()
+        by: datetime = args[ASKED_AT[name]]
+        here: datetime = self._ledger.clock()
+        return by - here
 
 
 class SimNotifier:

@@ -19,7 +19,12 @@ class Profile:
         kills: nodes switched off for a while; ``outages``: all of them at once.
         silences: channels that do not work for hours or days.
         steps: times that a wall clock is set, ``longest_step_h`` at the most.
-        raises: whether a notifier may break its contract and raise.
+        dead_ledgers: times that no node can use the ledger at all, for minutes or hours.
+        freezes: times that a node stands still as long.
+        deafness: times that no channel takes anything, the operator's neither.
+        restarts: how often all nodes are restarted, one time after the other, while nothing is due.
+        watched: whether the nodes audit themselves every minute, and are looked at as often.
+        share: how many seeds every test run plays of it; more are spread alike.
     """
 
     name: str
@@ -38,6 +43,12 @@ class Profile:
     silences: int = 0
     steps: int = 0
     longest_step_h: float = 48.0
+    dead_ledgers: int = 0
+    freezes: int = 0
+    deafness: int = 0
+    restarts: int = 0
+    watched: bool = False
+    share: int = 10
     rules: Rules = Rules()
 
     @property
@@ -46,22 +57,24 @@ class Profile:
         return not (
             self.store or self.crash or self.stall or self.send
             or self.kills or self.outages or self.silences or self.steps
+            or self.dead_ledgers or self.freezes or self.deafness
         )  # fmt: skip
 
     @property
     def is_ambiguous(self) -> bool:
         """It can happen that nobody knows whether a message arrived."""
         return bool(
-            self.store or self.crash or self.stall or self.send or self.kills or self.outages or self.silences
-        )
+            self.store or self.crash or self.stall or self.send or self.kills or self.outages
+            or self.silences or self.dead_ledgers or self.freezes or self.deafness
+        )  # fmt: skip
 
 
 PROFILES: dict[str, Profile] = {
     one.name: one
     for one in (
-        Profile(name="calm", days=180),
-        Profile(name="moving", days=150, edits=14, people=10),
-        Profile(name="muted", days=150, edits=8, people=10, rules=Rules(mute_weekends=True)),
+        Profile(name="calm", days=120, share=12),
+        Profile(name="moving", days=120, edits=14, people=10, share=46),
+        Profile(name="muted", days=120, edits=8, people=10, rules=Rules(mute_weekends=True), share=32),
         Profile(
             name="faulty",
             store=0.02,
@@ -72,10 +85,13 @@ PROFILES: dict[str, Profile] = {
             kills=2,
             outages=1,
             silences=2,
+            share=44,
         ),
         Profile(
             name="violent",
             nodes=2,
+            days=90,
+            share=5,
             store=0.06,
             crash=0.012,
             stall=0.006,
@@ -88,11 +104,13 @@ PROFILES: dict[str, Profile] = {
             steps=2,
             rules=Rules(mute_weekends=True),
         ),
-        Profile(name="clocky", days=150, steps=14, edits=3, people=3),
-        Profile(name="off", days=200, outages=5, edits=4, people=4),
+        Profile(name="clocky", share=35, days=120, steps=14, edits=3, people=3),
+        Profile(name="off", days=160, share=14, outages=5, edits=4, people=4),
         Profile(
             name="many",
             nodes=3,
+            days=90,
+            share=4,
             store=0.02,
             crash=0.004,
             stall=0.004,
@@ -103,5 +121,32 @@ PROFILES: dict[str, Profile] = {
             steps=3,
             silences=2,
         ),
+        Profile(name="restarted", days=40, milestones=6, restarts=100, share=3),
+        Profile(
+            name="burst",
+            days=9,
+            calm_days=4,
+            milestones=24,
+            send=0.1,
+            silences=3,
+            rules=Rules(rate="6/min"),
+            share=3,
+        ),
+        Profile(
+            name="watched",
+            days=4,
+            calm_days=1,
+            milestones=4,
+            dead_ledgers=1,
+            freezes=1,
+            deafness=1,
+            silences=1,
+            rules=Rules(heartbeat=True),
+            watched=True,
+            share=2,
+        ),
     )
 }
+
+SHARES = sum(one.share for one in PROFILES.values())
+"""The seeds that every test run plays."""

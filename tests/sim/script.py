@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tests.sim.expected import days_of, rungs_of
+from tests.sim.facts import Outage
 from tests.sim.people import Person
 from tests.sim.profile import Profile
 from tests.sim.spec import CHANNELS, OPS, Files, Spec
@@ -69,6 +70,14 @@ class Script:
             world.at(self._moment(), self._silence)
         for _ in range(profile.steps):
             world.at(self._moment(), self._step)
+        for _ in range(profile.dead_ledgers):
+            world.at(self._moment(), self._cut_off)
+        for _ in range(profile.freezes):
+            world.at(self._moment(), self._freeze)
+        for _ in range(profile.deafness):
+            world.at(self._moment(), self._deafen)
+        if profile.restarts:
+            self._restart_again_and_again(profile.restarts)
 
     def _moment(self) -> datetime:
         """Any time at all, or just before or after a reminder is due, or right in the middle of it."""
@@ -191,11 +200,74 @@ class Script:
                 node.switch_off()
                 self._world.later(down_s, node.switch_on)
 
+    def _trouble_s(self) -> float:
+        return self._luck.choice((120.0, 1500.0, 5 * HOUR_S))
+
+    def _until(self, after_s: float) -> datetime:
+        """So much later, and not later than everything heals."""
+        return min(self._world.now() + timedelta(seconds=after_s), self._world.facts.heals)
+
+    def _cut_off(self) -> None:
+        """Disk full, database gone: nothing can be read or written."""
+        world = self._world
+        if world.ledger_is_dead:
+            return
+        ends = self._until(self._trouble_s())
+        world.ledger_is_dead = True
+        world.trace.add("ledger", "dead", f"until {ends}")
+        world.facts.troubles.append(Outage(begins=world.now(), ends=ends))
+        world.at(ends, self._mend_ledger)
+
+    def _mend_ledger(self) -> None:
+        self._world.ledger_is_dead = False
+        self._world.trace.add("ledger", "mended")
+
+    def _freeze(self) -> None:
+        """One node stands still."""
+        world, node = self._world, self._luck.choice(self._world.nodes)
+        ends = self._until(self._trouble_s())
+        node.freeze((ends - world.now()).total_seconds())
+        world.facts.troubles.append(Outage(begins=world.now(), ends=ends))
+
+    def _deafen(self) -> None:
+        """The network is gone: no channel takes anything, the operator's neither."""
+        world = self._world
+        if world.is_deaf:
+            return
+        ends = self._until(self._luck.choice((3.0, 8.0)) * HOUR_S)
+        world.is_deaf = True
+        world.trace.add("sink", "deaf", f"until {ends}")
+        world.facts.deafness.append(Outage(begins=world.now(), ends=ends))
+        world.at(ends, self._hear)
+
+    def _hear(self) -> None:
+        self._world.is_deaf = False
+        self._world.trace.add("sink", "hears")
+
+    def _restart_again_and_again(self, times: int) -> None:
+        """While nothing is due: half of them are told to stop, the others killed."""
+        world, facts, luck = self._world, self._world.facts, self._luck
+        dues = [rung.at for spec in world.files.specs for rung in rungs_of(spec)]
+        step_s = 40.0
+        lasts = timedelta(seconds=times * step_s + HOUR_S)
+        begins = facts.begins + timedelta(hours=30)
+        while any(begins - timedelta(hours=1) < due < begins + lasts + timedelta(hours=1) for due in dues):
+            begins += timedelta(hours=1)
+        for number in range(times):
+            at = begins + timedelta(seconds=number * step_s)
+            for node in world.nodes:
+                how = node.switch_off if luck.random() < 0.5 else node.ask_to_stop
+                world.at(at, how)
+                world.at(at + timedelta(seconds=luck.uniform(0.01, 30.0)), node.switch_on)
+            facts.restarts.append(at)
+        facts.restarts.append(begins + lasts)
+
     def _silence(self) -> None:
         world, luck = self._world, self._luck
         channel = luck.choice([one for name, ones in CHANNELS.items() if name != OPS for one in ones])
         for_s = luck.choice((600.0, 5 * HOUR_S, 2 * DAY_S, 4 * DAY_S))
         world.silent.add(channel)
+        world.facts.silences.append((channel, world.now(), world.now() + timedelta(seconds=for_s)))
         world.trace.add("sink", "silent", f"{channel} for {for_s:.0f} s")
         world.later(for_s, lambda: world.silent.discard(channel))
 

@@ -17,6 +17,7 @@ CHANNELS: dict[str, tuple[str, ...]] = {
 }
 """Who is told, and by which channels."""
 
+RATED = "desk/mail"
 CATCH_UP_DAYS = 35
 DAMPING_S = 3600.0
 RETRY_FOR_S = 72 * 3600.0
@@ -64,11 +65,18 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The part of ``alertd.yaml`` that changes: whether leads hear of what is overdue, and when all is mute."""
+    """The part of ``alertd.yaml`` that differs.
+
+    Attributes:
+        leads: whether they hear of what is overdue and what moves.
+        rate: how fast ``RATED`` may be sent to.
+        heartbeat: whether a dead man's switch is told of each audit.
+    """
 
     leads: bool = True
     mute_weekends: bool = False
     rate: str = ""
+    heartbeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +14,19 @@ from tests.sim.profile import PROFILES
 from tests.sim.verdict import verdict
 from tests.sim.world import run
 
-SEEDS = 25
-BATCH = 5
+BATCH = 8
 COMMITTED = Path(__file__).parent / "seeds.txt"
+
+
+def batches() -> list[tuple[str, range]]:
+    """As many seeds of each profile as is its share."""
+    return list(_batches())
+
+
+def _batches() -> Iterator[tuple[str, range]]:
+    for name, profile in PROFILES.items():
+        for first in range(0, profile.share, BATCH):
+            yield name, range(first, min(first + BATCH, profile.share))
 
 
 def committed() -> list[tuple[str, int]]:
@@ -20,11 +34,10 @@ def committed() -> list[tuple[str, int]]:
     return [(words[0], int(words[1])) for words in lines if words]
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
-@pytest.mark.parametrize("profile", PROFILES)
-def test_all_invariants_hold(profile: str, first: int) -> None:
+@pytest.mark.parametrize(("profile", "seeds"), batches())
+def test_all_invariants_hold(profile: str, seeds: range) -> None:
     """Nothing is lost, early, repeated without a reason, or said to be what it is not."""
-    said = [text for seed in range(first, first + BATCH) if (text := verdict(profile, seed))]
+    said = [text for seed in seeds if (text := verdict(profile, seed))]
 
     assert not said, "\n\n".join(said)
 
@@ -35,7 +48,12 @@ def test_seeds_that_have_caught_something_catch_nothing_now(profile: str, seed: 
     assert not verdict(profile, seed)
 
 
-@pytest.mark.parametrize("profile", ["faulty", "many"])
+def test_what_was_caught_is_kept() -> None:
+    """The list of such seeds is there, and grows only."""
+    assert len(committed()) >= 3
+
+
+@pytest.mark.parametrize("profile", ["faulty", "violent"])
 def test_same_seed_same_trace(profile: str) -> None:
     """A failure can be seen again: one seed makes one trace, another another."""
     once, again, other = (run(seed, PROFILES[profile]) for seed in (3, 3, 4))
@@ -43,6 +61,27 @@ def test_same_seed_same_trace(profile: str) -> None:
     assert once.trace.digest() == again.trace.digest() != other.trace.digest()
 
 
+def test_same_seed_same_trace_in_every_process() -> None:
+    """Also where sets and dicts of text are walked in another order."""
+    digests = {_digest_with(hash_seed) for hash_seed in ("1", "2")}
+
+    assert digests == {run(3, PROFILES["many"]).trace.digest()}
+
+
+def _digest_with(hash_seed: str) -> str:
+    says = (
+        "from tests.sim.world import run; from tests.sim.profile import PROFILES; "
+        "print(run(3, PROFILES['many']).trace.digest())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", says],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
 def test_there_are_two_hundred() -> None:
     """As many as are promised."""
-    assert len(PROFILES) * SEEDS >= 200
+    assert sum(len(seeds) for _, seeds in batches()) >= 200

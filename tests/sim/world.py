@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from alertd.daemon import AUDIT_EVERY_S, RECONCILE_EVERY_S
 from alertd.ports import Notifier
 from tests.sim.dice import Dice, generator
-from tests.sim.facts import Facts
+from tests.sim.facts import Facts, Look
 from tests.sim.ledger import SimLedger
 from tests.sim.loop import VirtualLoop, run_virtually
 from tests.sim.node import LiveDaemon, Node
@@ -20,6 +21,8 @@ from tests.sim.script import Script, first_files
 from tests.sim.spec import Files
 from tests.sim.trace import Trace
 
+DAY_S = 86_400.0
+LOOK_EVERY_S = 60.0
 START = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
 
 
@@ -30,6 +33,7 @@ class Parts:
     daemon: Callable[..., LiveDaemon] = LiveDaemon
     ledger: Callable[[], Any] = SimLedger
     notifier: Callable[[Any], Notifier] = lambda one: one
+    dice: Callable[[int, str, Profile], Dice] = Dice
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,19 @@ class SimWorld:
         self.facts = Facts(begins=START, heals=heals, ends=ends)
         self.facts.disk.append((START, self.files))
         self.observer = Observer(self, self.facts)
-        self.reconcile_every_s = self.random.choice((1, 3, 10)) * 86_400.0
+        self.ledger_is_dead = False
+        self.is_deaf = False
+        rarely_s = self.random.choice((1, 3, 10)) * DAY_S
+        self.chores = {"lead": rarely_s, "reconcile": rarely_s, "report": rarely_s}
+        if profile.watched:
+            # As often as the real one.
+            self.chores = {"reconcile": RECONCILE_EVERY_S, "report": DAY_S, "audit": AUDIT_EVERY_S}
         self.nodes = [
-            Node(f"n{number}", self, Dice(seed, f"n{number}", profile))
+            Node(f"n{number}", self, parts.dice(seed, f"n{number}", profile))
             for number in range(1, profile.nodes + 1)
         ]
+        if len(self.nodes) > 1:
+            self.ledger.clock = self.now
         self.ledger.renews = lambda name: any(node.is_leading(name) for node in self.nodes)
         self.script = Script(self)
 
@@ -113,15 +125,26 @@ class SimWorld:
         for node in self.nodes:
             self.later(self.random.uniform(0.0, 5.0), node.switch_on)
         self.script.schedule()
+        if self.profile.watched:
+            self._look()
         self.at(self.facts.heals, self._heal)
         left_s = (self.facts.ends - self.now()).total_seconds()
         await asyncio.sleep(left_s)
         for node in self.nodes:
             node.switch_off()
 
+    def _look(self) -> None:
+        """Somebody looks at each node that is up, every minute."""
+        for node in self.nodes:
+            if node.daemon is not None:
+                look = Look(at=self.now(), up_since=node.up_since, is_fed=node.manager.is_fed)
+                self.facts.looks.append(look)
+        self.later(LOOK_EVERY_S, self._look)
+
     def _heal(self) -> None:
         self.trace.add("world", "healed")
         self.silent.clear()
+        self.ledger_is_dead = self.is_deaf = False
         for node in self.nodes:
             node.dice.quiet = True
             node.thaw()

@@ -1,0 +1,183 @@
+"""Faults planted in the ledger on purpose: each breaks one rule of the product, for the simulator to find."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from alertd.core.delivery import Decisions
+from alertd.core.ledger import DeliveryState, Lease, OwedState, Record, Value
+from alertd.core.occurrence import Cause
+from alertd.core.standing import NOTHING_SAID
+from alertd.ports import Changes, Settlement
+from tests.sim.ledger import SimLedger
+
+
+class MarksBeforeSend(SimLedger):
+    """What is taken is called sent at once: a crash in the middle of the send loses it."""
+
+    async def lease(self, owner: str, now: datetime, **kwargs: Any) -> Any:
+        leases = await super().lease(owner, now, **kwargs)
+        await super().settle([Settlement(lease=one, state=DeliveryState.SENT, at=now) for one in leases])
+        return leases
+
+
+class IgnoresLeases(SimLedger):
+    """Whatever is ready is taken, also what another node holds."""
+
+    async def lease(self, owner: str, now: datetime, **kwargs: Any) -> Any:
+        for name, hold in self._holds.items():
+            if hold.until is not None and hold.owner != owner:
+                self._holds[name] = replace(hold, until=None)
+        return await super().lease(owner, now, **kwargs)
+
+
+class SettlesStaleLeases(SimLedger):
+    """Whoever comes back late from an old lease still has the last word."""
+
+    async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
+        fences = {name: hold.fence for name, hold in self._holds.items()}
+        return await super().settle(
+            [
+                replace(one, lease=replace(one.lease, fence=fences.get(one.lease.delivery.id, 0)))
+                for one in settlements
+            ]
+        )
+
+
+class ForgetsOutcomes(SimLedger):
+    """Now and then a settlement is said to be written down and is not."""
+
+    _settled = 0
+
+    async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
+        self._settled += 1
+        kept = settlements if self._settled % 5 else []
+        await super().settle(kept)
+        return frozenset()
+
+
+class DropsDeferrals(SimLedger):
+    """What is muted or snoozed is dropped."""
+
+    async def bind(self, decisions: Decisions) -> bool:
+        verdicts = tuple(
+            replace(one, state=OwedState.SUPPRESSED, wake_at=None) if one.wake_at else one
+            for one in decisions.verdicts
+        )
+        return await super().bind(replace(decisions, verdicts=verdicts))
+
+
+class IgnoresPeople(SimLedger):
+    """What is acknowledged, snoozed, done or cancelled goes out all the same."""
+
+    async def due(self, now: datetime, limit: int) -> Any:
+        return [(owed, _unsaid(record)) for owed, record in await super().due(now, limit)]
+
+    async def lease(self, *args: Any, **kwargs: Any) -> Any:
+        leases: Sequence[Lease] = await super().lease(*args, **kwargs)
+        return [
+            replace(one, records={name: _unsaid(record) for name, record in one.records.items()})
+            for one in leases
+        ]
+
+
+class TellsNoMoves(SimLedger):
+    """Nobody hears that a date has moved."""
+
+    async def apply(self, changes: Changes, **kwargs: Any) -> None:
+        owed = tuple(
+            replace(one, state=OwedState.SUPERSEDED) if one.cause is Cause.MOVED else one
+            for one in changes.owed
+        )
+        await super().apply(replace(changes, owed=owed), **kwargs)
+
+
+class KeepsOldWindows(SimLedger):
+    """Reminders of a date that has moved stay, and are sent."""
+
+    async def apply(self, changes: Changes, **kwargs: Any) -> None:
+        await super().apply(replace(changes, cancelled=()), **kwargs)
+
+    async def due(self, now: datetime, limit: int) -> Any:
+        return [(owed, _with(record, owed.window_id)) for owed, record in await super().due(now, limit)]
+
+    async def lease(self, *args: Any, **kwargs: Any) -> Any:
+        leases: Sequence[Lease] = await super().lease(*args, **kwargs)
+        return [
+            replace(
+                one,
+                records={
+                    name: _with(record, *(owed.window_id for owed in one.owed))
+                    for name, record in one.records.items()
+                },
+            )
+            for one in leases
+        ]
+
+
+class SendsAllThatWasMissed(SimLedger):
+    """After an outage each reminder comes by itself, the oldest first: sets are torn apart."""
+
+    async def due(self, now: datetime, limit: int) -> Any:
+        found = await super().due(now, limit)
+        return [one for one in found if one[0].wake_at <= now][:1]
+
+
+class LooksAhead(SimLedger):
+    """An hour early."""
+
+    async def due(self, now: datetime, limit: int) -> Any:
+        return await super().due(now + timedelta(hours=1), limit)
+
+    async def next_wake(self, after: datetime, *args: Any, **kwargs: Any) -> Any:
+        at = await super().next_wake(after, *args, **kwargs)
+        return at and at - timedelta(hours=1)
+
+
+class DiesInSilence(SimLedger):
+    """Neither the operator nor the fallback receiver hears of what could not be delivered."""
+
+    async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
+        return await super().settle([replace(one, follow_up=()) for one in settlements])
+
+
+class OwesAgain(SimLedger):
+    """Each reconciliation owes again what was sent already."""
+
+    async def apply(self, changes: Changes, **kwargs: Any) -> None:
+        for key, one in self._owed.items():
+            if one.state is OwedState.BOUND and one.cause not in (Cause.MOVED, Cause.DONE):
+                self._owed[key] = replace(one, state=OwedState.PENDING)
+        await super().apply(changes, **kwargs)
+
+
+class ExpiresEverything(SimLedger):
+    """What is late by a minute is late for good."""
+
+    async def due(self, now: datetime, limit: int) -> Any:
+        old = timedelta(days=400)
+        late = timedelta(minutes=1)
+        return [
+            (
+                replace(owed, at=owed.at - old, wake_at=owed.wake_at - old) if now - owed.at > late else owed,
+                record,
+            )
+            for owed, record in await super().due(now, limit)
+        ]
+
+
+def _unsaid(record: Record) -> Record:
+    return replace(record, standing=NOTHING_SAID)
+
+
+def _with(record: Record, *window_ids: str) -> Record:
+    known = set(record.window_ids)
+    more = tuple(
+        Value(window_id=name, edtf="", phrase="")
+        for name in dict.fromkeys(window_ids)
+        if name and name not in known
+    )
+    return replace(record, values=record.values + more)

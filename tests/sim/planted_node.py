@@ -1,0 +1,105 @@
+"""Faults planted on purpose in the daemon and the notifiers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import count
+from typing import Any
+
+from alertd.core.config import Config, Definitions
+from alertd.core.ledger import DeliveryState
+from alertd.core.message import Message
+from alertd.core.outcome import Outcome
+from alertd.core.route import Route
+from alertd.ports import Notifier
+from tests.sim.node import LiveDaemon
+
+
+class NeverReadsAgain(LiveDaemon):
+    """Files that change are not read before it is started again."""
+
+    async def reload(self) -> bool:
+        self._files.read()
+        return True
+
+
+class IgnoresMutes(LiveDaemon):
+    """What is muted goes out all the same."""
+
+    async def _adopt(self, definitions: Definitions, config: Config) -> None:
+        await super()._adopt(definitions, replace(config, route=_unmuted(config.route)))
+
+
+class IgnoresRates(LiveDaemon):
+    """All goes out at once."""
+
+    async def _adopt(self, definitions: Definitions, config: Config) -> None:
+        await super()._adopt(definitions, config)
+        self._flights._gates.use(dict.fromkeys(self._ready_dispatcher().notifiers))
+
+
+class FeedsTheWatchdogAnyway(LiveDaemon):
+    """A loop that turns is taken for a daemon that works."""
+
+    async def _look(self) -> datetime | None:
+        self._world.systemd.alive()
+        return await super()._look()
+
+
+class LeavesTasks(LiveDaemon):
+    """Each look leaves something behind."""
+
+    def __init__(self, world: Any) -> None:
+        super().__init__(world)
+        self._left: set[asyncio.Task[bool]] = set()
+
+    async def _look(self) -> datetime | None:
+        self._left.add(asyncio.create_task(asyncio.Event().wait()))
+        return await super()._look()
+
+
+class SendsAgainAtStart(LiveDaemon):
+    """What was sent last is sent again by whoever starts."""
+
+    async def start(self) -> None:
+        await super().start()
+        ledger: Any = self._world.ledger
+        made = ledger._ledger._deliveries
+        sent = [one for one in made.values() if one.state is DeliveryState.SENT]
+        for one in sorted(sent, key=lambda one: one.bound_at)[-1:]:
+            made[one.id] = replace(one, state=DeliveryState.READY, next_at=self._world.clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class NewIdEachTime:
+    """Every attempt has an id of its own, so that no receiver can drop a repeat."""
+
+    inner: Notifier
+    numbers: count[int] = field(default_factory=count)
+
+    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
+        return await self.inner.send(replace(message, id=f"{message.id}x{next(self.numbers)}"), prior)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class MakesThingsUp:
+    """A message names what was never loaded."""
+
+    inner: Notifier
+
+    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
+        items = tuple(replace(item, keys=("made up",)) for item in message.items)
+        return await self.inner.send(replace(message, items=items), prior)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+def _unmuted(route: Route) -> Route:
+    return replace(route, mute=(), routes=tuple(_unmuted(one) for one in route.routes))
