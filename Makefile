@@ -25,6 +25,7 @@ run: $(VENV)/.run ## set up what is needed and start the daemon on config/
 test: $(VENV)/.dev ## set up what is needed and run the tests
 	@sh tools/get-postgres $(VENV)
 	@sh tools/get-systemd
+	@sh tools/get-chromium
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-systemd: deb ## boot Debian 12 and 13, install the package there, and do what the pages say; as root

@@ -16,6 +16,8 @@ from alertd.core.wording import MONTHS
 
 DAY = timedelta(days=1)
 MOST_TICKS = 14
+NEAR_END = 95
+"""Percent; a label that begins after it would be cut off."""
 ALL_WITHIN = timedelta(days=5 * 366)
 """All is what is shown at first, as long as it is not longer than this."""
 
@@ -95,8 +97,7 @@ class Axis:
         return tuple(
             Tick(
                 x=self.place(_midnight(day, self.zone)),
-                # One that begins at the very end would be cut off.
-                label=label(day) if self.place(_midnight(day, self.zone)) < 95 else "",
+                label=label(day) if self.place(_midnight(day, self.zone)) < NEAR_END else "",
                 year=str(day.year) if label is _month and (number == 0 or day.month == 1) else "",
                 spare=number % 2 == 1,
             )

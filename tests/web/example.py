@@ -16,6 +16,7 @@ from typing import Any
 
 from alertd import app
 from alertd.core.config import Definitions
+from alertd.core.ledger import Delivery, Notice
 from alertd.core.outcome import Rejected, Retry
 from alertd.core.standing import Action, ActionKind
 from alertd.ports import Ledger
@@ -165,3 +166,10 @@ async def say(scene: Scene, kind: ActionKind, milestone: str, **said: object) ->
     """What somebody says of a milestone, at the scene's instant."""
     action = Action(kind=kind, milestone=milestone, at=scene.now, by="ada", **said)  # type: ignore[arg-type]
     await app.act(scene.ledger, scene.config, action)
+
+
+def another(one: Delivery) -> Delivery:
+    """A notice that has just been sent, beside a delivery."""
+    notice = Notice(slot="example", headline="A file could not be read for a while", lines=("It can again.",))
+    made = replace(one, id="msg_another", members=(), edition=None, notice=notice)
+    return replace(made, bound_at=NOW, next_at=NOW, settled_at=NOW)
