@@ -19,7 +19,6 @@ from alertd.core.duration import Duration, parse_duration
 from alertd.core.matcher import MAX_LENGTH
 from alertd.core.occurrence import SERIES_NAGS
 from alertd.core.outcome import FIRST_STEP, GROWTH, JITTER, LONGEST_STEP, Sent
-from alertd.daemon import RECONCILE_EVERY_S
 from alertd.definitions import keys, yaml
 from alertd.definitions.files import MAX_FILES
 from alertd.definitions.keys_config import MAX_NOTIFIERS, MAX_RUNGS
@@ -33,6 +32,7 @@ from alertd.patience import LONGEST_PAUSE_S
 from alertd.ports import LEASE_FOR
 from alertd.reconcile import HORIZON
 from alertd.testing import HttpSink, notifier_env, sample_message
+from alertd.works import RECONCILE_EVERY_S
 from alertd.world import World
 from tests.docs_pages import ROOT, codes, first_column, prose, section, tables
 
