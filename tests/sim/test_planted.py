@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from tests.sim.invariants import INVARIANTS
 from tests.sim.planted import PLANTED, SEEDS
 
-README = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
+FOLDER = Path(__file__).parent
+README = (FOLDER / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -30,3 +32,16 @@ def test_the_page_names_every_fault_and_every_invariant() -> None:
         for name, planted in PLANTED.items()
     )
     assert all(f"| `{one.__name__}` |" in README for one in INVARIANTS)
+
+
+def test_the_oracle_imports_nothing_of_the_product() -> None:
+    """Else both could be wrong in the same way."""
+    judges = ("expected", "facts", "spec", "oracle", "losses", "finality", "books", "watching")
+    sources = [(FOLDER / f"{name}.py").read_text(encoding="utf-8") for name in judges]
+
+    assert not [
+        line
+        for source in sources
+        for line in source.splitlines()
+        if re.match(r"\s*(from|import) alertd", line)
+    ]
