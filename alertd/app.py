@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from alertd.core.audit import Audit
+    from alertd.core.outcome import Outcome
     from alertd.daemon import Daemon
     from alertd.notify.http import HttpClient
     from alertd.ports import Clock, Ledger, Notifier
@@ -176,7 +177,9 @@ async def run(settings: Settings) -> int:
 
     try:
         keys = await _keys(settings, book, lambda: daemon)
-        serving = await _serving(settings, log=log, clock=clock, book=book, keys=keys, daemon=lambda: daemon)
+        serving = await _serving(
+            settings, log=log, clock=clock, book=book, keys=keys, http=http, daemon=lambda: daemon
+        )
     except LedgerError:
         await book.close()
         raise
@@ -264,7 +267,14 @@ def _links(config: Config, keys: Keys, log: Log) -> Links | None:
 
 
 async def _serving(
-    settings: Settings, *, log: Log, clock: Clock, book: Ledger, keys: Keys, daemon: Callable[[], Daemon]
+    settings: Settings,
+    *,
+    log: Log,
+    clock: Clock,
+    book: Ledger,
+    keys: Keys,
+    http: HttpClient,
+    daemon: Callable[[], Daemon],
 ) -> Serving | None:
     """The web side, with a connection to the ledger of its own; None: it is to listen nowhere."""
     address = settings.address
@@ -272,7 +282,8 @@ async def _serving(
         return None
     from alertd.identity import node_name
     from alertd.metrics import Metrics
-    from alertd.notify.secret import file_paths
+    from alertd.notify.secret import file_paths, secret_files
+    from alertd.web.outward import Outward
     from alertd.web.serving import Serving
     from alertd.web.site import Site
 
@@ -288,8 +299,28 @@ async def _serving(
         find=file_paths(settings.config, os.environ),
         keys=keys,
         metrics=Metrics(clock.now()),
+        outward=Outward(
+            http=http,
+            secret=secret_files(settings.config, os.environ),
+            send_test=lambda config, receiver: send_test(config, settings.config, receiver),
+        ),
     )
     return Serving(address, site)
+
+
+async def send_test(config: Config, folder: Path, receiver: str) -> list[tuple[str, Outcome]]:
+    """How each notifier of a receiver fares with a test message, by channel."""
+    from alertd.notify.http import HttpClient
+    from alertd.trying import tried
+
+    clock, http = SystemClock(), HttpClient()
+    made = notifiers(config, folder, http, clock, _stdout())
+    try:
+        return [one async for one in tried(made, config.receivers[receiver], clock.now())]
+    finally:
+        for notifier in made.values():
+            await notifier.aclose()
+        await http.aclose()
 
 
 def embedded_file(url: str) -> Path | None:

@@ -36,6 +36,7 @@ class Event(StrEnum):
     MILESTONE_LOADED = "milestone.loaded"
     MILESTONE_MOVED = "milestone.moved"
     MILESTONE_WITHDRAWN = "milestone.withdrawn"
+    MILESTONE_SAID = "milestone.said"
     PLAN_CHANGED = "plan.changed"
     OCCURRENCE_DEFERRED = "occurrence.deferred"
     OCCURRENCE_SUPERSEDED = "occurrence.superseded"
@@ -72,6 +73,7 @@ class Event(StrEnum):
     CONTROL_REFUSED = "control.refused"
     CREDENTIALS_REFUSED = "credentials.refused"
     LINKS_UNSIGNED = "links.unsigned"
+    SLACK_UNANSWERED = "slack.unanswered"
     REQUEST_FAILED = "request.failed"
     LIBRARY_LOGGED = "library.logged"
 

@@ -18,20 +18,17 @@ from pydantic import BaseModel, SecretStr
 
 from alertd import app
 from alertd.clock import SystemClock
-from alertd.core.compose import test_message
 from alertd.core.config import Config
-from alertd.core.delivery import delivery_id
-from alertd.core.ledger import Delivery
-from alertd.core.message import Message
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.rehearsal import Rehearsal
 from alertd.notify.exchange import Spoken, Transcript, concealed
 from alertd.notify.http import HttpClient
 from alertd.notify.kit import Rendered, Renders
 from alertd.notify.secret import SecretUnreadable, secret_files
+from alertd.trying import tried
 
 if TYPE_CHECKING:
-    from alertd.ports import Notifier
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,24 +70,15 @@ async def send_test(config: Config, folder: Path, receiver: str) -> list[Tried]:
         transcript.hide(secret)
     made = app.notifiers(config, folder, http, clock, sys.stdout)
     at = clock.now()
-    tried = []
+    found = []
     try:
-        for spec in config.receivers[receiver].notifiers:
-            test = Delivery(
-                id=delivery_id(receiver, spec.name, ("test", at.isoformat())),
-                receiver=receiver,
-                notifier=spec.name,
-                members=(),
-                bound_at=at,
-                next_at=at,
-            )
-            outcome = await _sent(made[test.channel], test_message(test, at))
-            tried.append(Tried(channel=test.channel, outcome=outcome, said=transcript.take()))
+        async for channel, outcome in tried(made, config.receivers[receiver], at):
+            found.append(Tried(channel=channel, outcome=outcome, said=transcript.take()))
     finally:
         for notifier in made.values():
             await notifier.aclose()
         await http.aclose()
-    return [replace(one, outcome=_concealed(one.outcome, transcript)) for one in tried]
+    return [replace(one, outcome=_concealed(one.outcome, transcript)) for one in found]
 
 
 async def preview(config: Config, folder: Path, rehearsal: Rehearsal, out: TextIO) -> list[Shown]:
@@ -145,14 +133,6 @@ def _secrets_in(value: object, read: Callable[[str], str], *, is_file: bool = Fa
 def _held(file: str, read: Callable[[str], str]) -> Iterator[str]:
     with contextlib.suppress(SecretUnreadable):
         yield read(file).strip()
-
-
-async def _sent(notifier: Notifier, message: Message) -> Outcome:
-    """None may raise, and one that does is no reason to leave the others out."""
-    try:
-        return await notifier.send(message, {})
-    except Exception as error:
-        return Rejected(reason=f"the notifier failed, which is a fault of its own: {type(error).__name__}")
 
 
 def _concealed(outcome: Outcome, transcript: Transcript) -> Outcome:

@@ -11,7 +11,6 @@ from alertd.cli.options import ByOption, ConfigOption, DatabaseOption
 
 if TYPE_CHECKING:
     from alertd.core.ledger import Delivery
-    from alertd.core.outcome import Outcome
     from alertd.settings import Settings
 
 
@@ -29,6 +28,7 @@ def send_test(
     """
     from alertd import trial
     from alertd.cli.loading import find_receiver, settings_of, usable_definitions
+    from alertd.core.outcome import ended_words
 
     settings = settings_of(config)
     _, settled = usable_definitions(settings)
@@ -37,7 +37,7 @@ def send_test(
     for one in tried:
         if one.said and not brief:
             typer.echo("\n".join(map(str, one.said)))
-        typer.echo(f"{one.channel}: {_ended(one.outcome)}")
+        typer.echo(f"{one.channel}: {ended_words(one.outcome)}")
         if one is not tried[-1] and not brief:
             typer.echo()
     if not tried:
@@ -68,19 +68,3 @@ async def _retry(settings: Settings, delivery: str, by: str) -> Delivery:
 
     async with open_ledger(settings) as book:
         return await book.retry(delivery, app.now(), by)
-
-
-def _ended(outcome: Outcome) -> str:
-    from alertd.core.outcome import Rejected, Retry, Sent
-
-    match outcome:
-        case Sent() if outcome.partly:
-            return f"accepted, but not by all: {outcome.partly}"
-        case Sent():
-            return "accepted" + (f" ({outcome.note})" if outcome.note else "")
-        case Retry():
-            lost = " (no answer: it may have arrived)" if outcome.unknown else ""
-            what = "accepted by some, and failed for now by others" if outcome.partly else "failed for now"
-            return f"{what}: {outcome.reason}{lost}"
-        case Rejected():
-            return f"rejected: {outcome.reason}"

@@ -63,6 +63,21 @@ class Rejected:
 Outcome = Sent | Retry | Rejected
 
 
+def ended_words(outcome: Outcome) -> str:
+    """How an attempt ended, for people: ``accepted``, ``failed for now: ...``, ``rejected: ...``."""
+    match outcome:
+        case Sent() if outcome.partly:
+            return f"accepted, but not by all: {outcome.partly}"
+        case Sent():
+            return "accepted" + (f" ({outcome.note})" if outcome.note else "")
+        case Retry():
+            lost = " (no answer: it may have arrived)" if outcome.unknown else ""
+            what = "accepted by some, and failed for now by others" if outcome.partly else "failed for now"
+            return f"{what}: {outcome.reason}{lost}"
+        case Rejected():
+            return f"rejected: {outcome.reason}"
+
+
 def backoff(delivery: str, attempt: int, asked: timedelta | None = None) -> timedelta:
     """How long to wait after attempt number ``attempt`` (from 1) of ``delivery``.
 

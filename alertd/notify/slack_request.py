@@ -35,6 +35,7 @@ class Click:
         kind: ``acknowledge``, ``snooze`` or ``done``.
         milestone: its full id, as alertd has put it into the button.
         user: who clicked, as a history names them: ``Slack user m.haddad (U123)``.
+        user_id: the same as Slack's id alone.
         response_url: where an answer to that person can be posted to within half an hour; a secret.
     """
 
@@ -42,6 +43,7 @@ class Click:
     milestone: str
     user: str
     response_url: str = field(default="", repr=False)
+    user_id: str = field(default="", compare=False)
 
 
 def is_signed(secrets: Iterable[str], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
@@ -90,6 +92,7 @@ def click_of(body: bytes) -> Click | None:
                 kind=kind,
                 milestone=milestone,
                 user=_user(payload.get("user")),
+                user_id=_user_id(payload.get("user")),
                 response_url=str(payload.get("response_url") or ""),
             )
     return None
@@ -116,8 +119,12 @@ def _payload(body: bytes) -> dict[str, object]:
 def _user(user: object) -> str:
     about = user if isinstance(user, dict) else {}
     name = line(str(about.get("username") or about.get("name") or ""), 80)
-    mark = line(str(about.get("id") or ""), 40)
+    mark = _user_id(user)
     return f"Slack user {name} ({mark})" if name else f"Slack user {mark or 'unknown'}"
+
+
+def _user_id(user: object) -> str:
+    return line(str(user.get("id") or ""), 40) if isinstance(user, dict) else ""
 
 
 def _signature(secret: str, signed: bytes) -> bytes:

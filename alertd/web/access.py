@@ -91,15 +91,19 @@ def refuse_less_than(request: Request, scope: Scope) -> None:
         raise Refusal(403 if visitor.name else 401, f"this needs the scope {scope.word}")
 
 
+def kind_of(request: Request) -> str:
+    """The media type of a request's body, without its parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def scope_of(endpoint: object) -> Scope | None:
     """What an endpoint needs; None when its author has not said."""
     return getattr(endpoint, "scope", None)
 
 
-async def _refuse_forged(request: Request, visitor: Visitor) -> None:
-    """Refuse what another site may have had the visitor's browser send."""
-    site = request.headers.get("sec-fetch-site")
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def refuse_other_sites(request: Request) -> None:
+    """Refuse what a browser says that another site had it send."""
+    site, kind = request.headers.get("sec-fetch-site"), kind_of(request)
     if site is not None:
         # A browser that says this cannot be made to say otherwise (Fetch Metadata, section 2.2).
         if site != "same-origin":
@@ -111,6 +115,12 @@ async def _refuse_forged(request: Request, visitor: Visitor) -> None:
         own = (request.headers.get("host", "").lower(), "" if kind == JSON else "null")
         if origin and (urlsplit(origin).netloc.lower() or origin) not in own:
             raise Refusal(403, "the request comes from another site")
+
+
+async def _refuse_forged(request: Request, visitor: Visitor) -> None:
+    """Refuse what another site may have had the visitor's browser send."""
+    refuse_other_sites(request)
+    kind = kind_of(request)
     if kind == JSON:
         # No form of another site can send it, and no script without asking us first, which we never grant.
         return

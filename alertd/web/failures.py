@@ -9,6 +9,14 @@ from alertd.telemetry import Event
 from alertd.web.errors import answer
 from alertd.web.site import Site
 
+SECRET_PATHS = ("/act/",)
+"""Whoever has an address below these can do something by it."""
+
+
+def without_tokens(path: str) -> str:
+    """A path as it may be written down."""
+    return next((f"{one}..." for one in SECRET_PATHS if path.startswith(one)), path)
+
 
 class Failures:
     """Lets no exception out."""
@@ -28,7 +36,9 @@ class Failures:
         try:
             await self._app(scope, receive, sent)
         except Exception as error:  # a bug in one answer must not cost the others theirs
-            self._site.log.error(Event.REQUEST_FAILED, path=scope.get("path", ""), exc_info=error)
+            self._site.log.error(
+                Event.REQUEST_FAILED, path=without_tokens(scope.get("path", "")), exc_info=error
+            )
             if has_begun:
                 # Cut off, so that nobody takes the half for the whole.
                 raise

@@ -11,20 +11,24 @@ from starlette.responses import HTMLResponse
 from alertd import __version__
 from alertd.core.web import Scope
 from alertd.web.access import visitor_of
+from alertd.web.actions_forms import forms_of
 from alertd.web.site import site_of
 from alertd.web.static import asset_path
+from alertd.web.told import told_of
 
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
     """Templates of ``alertd/web/templates``; a name that is not given is an error and not a gap."""
-    return Environment(
+    made = Environment(
         loader=PackageLoader("alertd.web"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["forms_of"] = forms_of
+    return made
 
 
 def page(request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
@@ -32,7 +36,8 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
 
     Beside ``values`` a template has: ``site``, ``visitor``, ``link(path)`` for links within the site,
     ``asset(name)`` for a file of ``static/``, ``csrf()`` for the hidden field of a form that changes things,
-    ``may(scope)`` such as ``may("act")``, ``version``, and ``here``, the path that was asked for.
+    ``may(scope)`` such as ``may("act")``, ``told()``, what has just been done, ``forms_of(record, site,
+    visitor)`` for what can be said of a milestone, ``version``, and ``here``, the path that was asked for.
     """
     site, visitor = site_of(request), visitor_of(request)
 
@@ -51,6 +56,7 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
             asset=lambda name: site.link(asset_path(name)),
             csrf=csrf,
             may=lambda word: visitor.scope >= Scope[word.upper()],
+            told=lambda: told_of(request),
             version=__version__,
             here=request.url.path,
             **values,

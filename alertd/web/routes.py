@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
+from alertd.web.actions import act, retry, send_test
+from alertd.web.actions_link import act_by_link
 from alertd.web.health import healthz, readyz
 from alertd.web.login import login, logout
 from alertd.web.metrics_page import metrics
@@ -15,6 +17,7 @@ from alertd.web.pages_live import live
 from alertd.web.pages_milestone import milestone
 from alertd.web.pages_timeline import timeline
 from alertd.web.pages_unsubscribe import unsubscribe
+from alertd.web.slack_interactive import slack_interactive
 from alertd.web.static import static
 
 
@@ -23,8 +26,13 @@ def routes() -> list[Route]:
     return [
         Route("/", timeline),
         Route("/milestones/{timeline}/{name}", milestone),
+        Route("/milestones/{timeline}/{name}/{kind}", act, methods=["GET", "POST"]),
         Route("/deliveries", deliveries),
         Route("/deliveries/{name}", delivery),
+        Route("/deliveries/{name}/retry", retry, methods=["POST"]),
+        Route("/send-test", send_test, methods=["POST"]),
+        Route("/act/{token}", act_by_link, methods=["GET", "POST"]),
+        Route("/slack/interactive", slack_interactive, methods=["POST"]),
         Route("/unsubscribe", unsubscribe),
         Route("/live", live),
         Route("/healthz", healthz),

@@ -20,6 +20,7 @@ from alertd.ports import Clock, Ledger
 from alertd.telemetry import Log
 from alertd.vitals import Vitals
 from alertd.web.keys import Keys
+from alertd.web.outward import Outward
 
 DEFAULT_WEB = Web()
 
@@ -35,6 +36,7 @@ class Site:
         find: where the file is that a ``*_file`` key names.
         keys: what is signed is signed with these.
         metrics: what was counted.
+        outward: by what others are reached; None: nobody is.
         closing: set once the server is to end: a stream that goes on ends then.
     """
 
@@ -48,6 +50,7 @@ class Site:
     find: Callable[[str], Path]
     keys: Keys
     metrics: Metrics
+    outward: Outward | None = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

@@ -25,6 +25,7 @@ from alertd.vitals import Vitals
 from alertd.web.credential_files import add
 from alertd.web.credentials import new_token, new_user
 from alertd.web.keys import Keys
+from alertd.web.outward import Outward
 from alertd.web.serving import Serving
 from alertd.web.site import Site
 from tests.scene import StepClock, a_ledger, a_log, when
@@ -112,6 +113,7 @@ async def a_stage(
     routes: Iterable[BaseRoute] = (),
     address: Address = HOME,
     at: datetime = NOW,
+    outward: Outward | None = None,
 ) -> AsyncIterator[Stage]:
     """Answers when it is entered."""
     async with a_ledger("file", folder) as ledger:
@@ -128,6 +130,7 @@ async def a_stage(
             find=file_paths(folder, {}),
             keys=Keys(lambda: SECRET),
             metrics=Metrics(at),
+            outward=outward,
         )
         serving = Serving(address, site, routes)
         vitals = Vitals(leads=True, is_well=True, audit=Audit(at=at))

@@ -13,7 +13,10 @@ from alertd.web.app import make_app
 from tests.web.echo import ROUTES, say
 from tests.web.stage import PASSWORD, TOKENS, Stage, a_stage, csrf_of
 
-PUBLIC = {"/healthz", "/readyz", "/unsubscribe", "/metrics", "/login", "/logout", "/static/{name}"}
+PUBLIC = {
+    *("/healthz", "/readyz", "/unsubscribe", "/metrics", "/login", "/logout", "/static/{name}"),
+    *("/act/{token}", "/slack/interactive"),  # signed
+}
 
 
 @pytest.fixture

@@ -1,0 +1,86 @@
+"""A server beside a ledger with one milestone, under a configuration with a receiver: what people act on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from alertd.core.config import Config
+from alertd.core.ledger import HistoryEntry
+from alertd.core.links import PURPOSE, Link, LinkKind, token_of
+from alertd.core.standing import Standing
+from alertd.web.outward import Outward
+from tests.scene import Scene, a_config, a_milestone
+from tests.web.stage import NOW, Stage, a_stage, csrf_of
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+NAME = "t/m"
+PATH = f"/milestones/{NAME}"
+
+
+class Acting:
+    """The server, a ledger that was played on, and somebody who may act."""
+
+    def __init__(self, stage: Stage, scene: Scene) -> None:
+        self.stage = stage
+        self.scene = scene
+
+    @property
+    def site(self) -> Any:
+        return self.stage.site
+
+    def token(self, kind: LinkKind = LinkKind.ACKNOWLEDGE, **changes: Any) -> str:
+        """The token of a link to ``desk``, good for a day."""
+        link = Link(kind=kind, milestone=NAME, receiver="desk", expires=self.scene.now + timedelta(days=1))
+        return token_of(replace(link, **changes), self.site.keys.of(PURPOSE))
+
+    async def standing(self) -> Standing:
+        record = await self.stage.ledger.record(NAME)
+        assert record is not None
+        return record.standing
+
+    async def said(self) -> list[HistoryEntry]:
+        """What was said of it, the first thing first."""
+        found = await self.stage.ledger.history(NAME)
+        return [one for one in reversed(found) if one.by]
+
+    async def post(self, path: str, client: httpx.AsyncClient | None = None, **fields: str) -> httpx.Response:
+        """Send the form of a page, as a browser would that was shown it."""
+        browser = client or self.stage.client()
+        page = await browser.get(PATH, headers={"accept": "text/html"})
+        fields.setdefault("csrf", csrf_of(page.text))
+        return await browser.post(path, data=fields, headers={"sec-fetch-site": "same-origin"})
+
+    async def follow(self, answer: httpx.Response) -> httpx.Response:
+        """The page that a browser is sent on to."""
+        assert answer.status_code == 303, answer.text
+        return await self.stage.client().get(answer.headers["location"], headers={"accept": "text/html"})
+
+
+def config_of(stage: Stage, *receivers: str) -> Config:
+    """The stage's, with receivers."""
+    assert stage.definitions is not None
+    assert stage.definitions.config is not None
+    made = a_config(*receivers or ("desk",))
+    return replace(stage.definitions.config, route=made.route, receivers=made.receivers)
+
+
+@asynccontextmanager
+async def acting(folder: Path, web: str = "", outward: Outward | None = None) -> AsyncIterator[Acting]:
+    """As at the stage's NOW; the milestone is due on 30 September, and its 30 days before was sent."""
+    async with a_stage(folder, web, outward=outward) as stage:
+        assert stage.definitions is not None
+        config = config_of(stage)
+        stage.definitions = replace(stage.definitions, config=config)
+        scene = Scene(stage.ledger, "2026-06-01", config)
+        scene.define(a_milestone(NAME, "2026-09-30", title="The <bridge> opens"))
+        stage.definitions = replace(stage.definitions, timelines=scene.timelines)
+        await scene.reconcile()
+        await scene.until(f"{NOW:%Y-%m-%dT%H:%M}")
+        yield Acting(stage, scene)
