@@ -10,7 +10,6 @@ import pytest
 
 from alertd.alarm import LOOK_AGAIN_S
 from alertd.app import EMBEDDED_LEAD_FOR
-from alertd.cli.health import DEAD_FOR, GONE_AFTER
 from alertd.core.config import Config, Smtp
 from alertd.core.deadline_limits import FIRST_YEAR, LAST_YEAR
 from alertd.core.deadline_parse import MAX_TEXT
@@ -25,6 +24,7 @@ from alertd.definitions.keys_config import MAX_NOTIFIERS, MAX_RUNGS
 from alertd.definitions.keys_timeline import MAX_CLAIMS, MAX_MILESTONES, MAX_SOURCES_OF_CLAIM
 from alertd.definitions.reader import MAX_PROBLEMS
 from alertd.flights import MAX_IN_FLIGHT, PER_CHANNEL
+from alertd.health import DEAD_FOR, GONE_AFTER
 from alertd.lead import LEAD_FOR
 from alertd.notify.http import TIMEOUT_S
 from alertd.notify.webhook import WebhookNotifier, WebhookOptions

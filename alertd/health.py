@@ -1,15 +1,17 @@
-"""What ``alertd status`` looks at, and what it calls wrong. Pure."""
+"""What ``alertd status`` and the API look at, and what they call wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from alertd.core.ledger import Attempt, Delivery, Owed, Record
+from alertd import __version__
+from alertd.core.facts import delivery_facts, utc_text
+from alertd.core.ledger import Attempt, Delivery, DeliveryState, Owed, Record
 from alertd.core.wording import count, span_text
 from alertd.nodes import differences
-from alertd.ports import NodeReport
+from alertd.ports import Ledger, NodeReport
 
 NEXT = 5
 LOOKED_AT = 25
@@ -97,3 +99,61 @@ class Health:
         if self.fresh_dead:
             deliveries = "1 delivery" if self.fresh_dead == 1 else f"{self.fresh_dead} deliveries"
             yield f"{deliveries} died in the last seven days"
+
+
+async def health_of(book: Ledger, now: datetime) -> Health:
+    """All that is looked at, as it is at ``now``.
+
+    Raises:
+        LedgerError: it cannot be read.
+    """
+    coming = tuple(await book.coming(LOOKED_AT))
+    records = await book.records_of([one.milestone for one in coming])
+    return Health(
+        now=now,
+        nodes=tuple(await book.nodes()),
+        coming=coming,
+        records=records,
+        ready=tuple(await book.deliveries(state=DeliveryState.READY, limit=SHOWN)),
+        dead=tuple(await book.deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
+        counts=dict(await book.counts()),
+        leader=await book.leader(),
+        size=await book.size(),
+    )
+
+
+def health_facts(health: Health) -> dict[str, object]:
+    """The same for programs."""
+    return {
+        "ok": not health.wrong,
+        "wrong": list(health.wrong),
+        "version": __version__,
+        "at": utc_text(health.now),
+        "nodes": [
+            asdict(node) | {"started_at": utc_text(node.started_at), "seen_at": utc_text(node.seen_at)}
+            for node in health.nodes
+        ],
+        "leader": health.leader,
+        "next": [
+            {
+                "at": utc_text(one.at),
+                "wake_at": utc_text(one.wake_at),
+                "milestone": one.milestone,
+                "offset": one.offset,
+                "receiver": one.receiver,
+                "reason": one.reason,
+            }
+            for one in health.coming
+        ],
+        "ready": [delivery_facts(*one) for one in health.ready],
+        "dead": [delivery_facts(*one) for one in health.dead],
+        "failing": {
+            channel: {
+                which: {"at": utc_text(one.at), "outcome": one.outcome, "reason": one.reason}
+                for which, one in (("first", first), ("last", last))
+            }
+            for channel, (first, last) in health.failing.items()
+        },
+        "counts": dict(health.counts),
+        "bytes": health.size,
+    }
