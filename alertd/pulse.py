@@ -61,7 +61,7 @@ class Pulse:
     def beat(self) -> None:
         """Compare the clocks with what they were at the beat before."""
         wall, monotonic_s, asleep_s = self._read()
-        took_s, slept_s = monotonic_s - self._last[1], asleep_s - self._last[2]
+        took_s, slept_s = monotonic_s - self._last[1], max(0.0, asleep_s - self._last[2])
         moved = (wall - self._last[0]) - timedelta(seconds=took_s)
         self._last = (wall, monotonic_s, asleep_s)
         # Who beats by hand, as the demo does, may take its time.

@@ -142,6 +142,14 @@ SCENARIOS = (
         smoke=Size(rounds=1, milestones=24),
         missing=clocks.missing,
     ),
+    Scenario(
+        name="clocks-apart",
+        done="the wall clock of one of two nodes half an hour ahead; PostgreSQL",
+        run=clocks.apart,
+        size=Size(rounds=4, milestones=300),
+        smoke=Size(rounds=1, milestones=24),
+        missing=clocks.missing_both,
+    ),
 )
 
 
