@@ -53,28 +53,26 @@ def test_what_was_caught_is_kept() -> None:
     assert len(committed()) >= 3
 
 
-@pytest.mark.parametrize("profile", ["faulty", "violent"])
-def test_same_seed_same_trace(profile: str) -> None:
+def test_same_seed_same_trace() -> None:
     """A failure can be seen again: one seed makes one trace, another another."""
-    once, again, other = (run(seed, PROFILES[profile]) for seed in (3, 3, 4))
+    once, again, other = (run(seed, PROFILES["faulty"]) for seed in (3, 3, 4))
 
     assert once.trace.digest() == again.trace.digest() != other.trace.digest()
 
 
 def test_same_seed_same_trace_in_every_process() -> None:
     """Also where sets and dicts of text are walked in another order."""
-    digests = {_digest_with(hash_seed) for hash_seed in ("1", "2")}
+    assert _digest_with("1") == _digest_with("2") == run(3, PROFILES["faulty"]).trace.digest()
+    assert _digest_with("3", "many") == run(3, PROFILES["many"]).trace.digest()
 
-    assert digests == {run(3, PROFILES["many"]).trace.digest()}
 
-
-def _digest_with(hash_seed: str) -> str:
+def _digest_with(hash_seed: str, profile: str = "faulty") -> str:
     says = (
-        "from tests.sim.world import run; from tests.sim.profile import PROFILES; "
-        "print(run(3, PROFILES['many']).trace.digest())"
+        "import sys; from tests.sim.world import run; from tests.sim.profile import PROFILES; "
+        "print(run(3, PROFILES[sys.argv[1]]).trace.digest())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", says],
+        [sys.executable, "-c", says, profile],
         cwd=Path(__file__).parents[2],
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
         capture_output=True, text=True, check=True, timeout=120,
