@@ -56,8 +56,8 @@ async def test_reminder_reaches_webhook_slack_and_mail(stage: Stage) -> None:
 
     mail = stage.mails[0].message
     parts = [part.get_content_type() for part in mail.walk()]
-    assert parts == ["multipart/alternative", "text/plain", "text/html"]
-    assert all("It comes about" in part.get_content() for part in mail.iter_parts())
+    assert parts == ["multipart/mixed", "multipart/alternative", "text/plain", "text/html", "text/calendar"]
+    assert all("It comes about" in part.get_content() for part in mail.walk() if not part.is_multipart())
     assert mail["Message-ID"].startswith("<msg_")
     assert stage.mails[0].recipients == ("desk@example.org",)
     ids = [hook.headers["webhook-id"], mail["Message-ID"].partition("@")[0].lstrip("<")]
@@ -82,14 +82,15 @@ async def test_kill_and_start_again_repeats_and_loses_nothing(stage: Stage) -> N
     status = await daemon.stop()
 
     assert (killed, status) == (-signal.SIGKILL, 0)
-    assert [body(one)["data"]["items"][0]["milestone"] for one in stage.requests] == ["t/m", "t/n"]
+    # On a busy machine both may be due before the first is sent; then either is first.
+    assert sorted(body(one)["data"]["items"][0]["milestone"] for one in stage.requests) == ["t/m", "t/n"]
     assert len({one.headers["webhook-id"] for one in stage.requests}) == 2
 
 
 async def test_what_people_say_takes_effect_while_it_runs(stage: Stage) -> None:
     """Commands of other processes count at once: acknowledged is not sent, done is told."""
     stage.write_config()
-    stage.write_timeline(told=in_a_minute(0), acked=in_a_minute(3))
+    stage.write_timeline(told=in_a_minute(0), acked=in_a_minute(8))
     daemon = await stage.start()
 
     await stage.command("ack", "t/acked", "--until", "1d", "--by", "ada")
