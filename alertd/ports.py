@@ -263,8 +263,13 @@ class Ledger(Protocol):
     async def record(self, milestone: str) -> Record | None:
         """One record."""
 
-    async def records(self) -> Sequence[Record]:
-        """All records not withdrawn, sorted by id."""
+    async def records(self, *, after: str = "", limit: int | None = None) -> Sequence[Record]:
+        """All records not withdrawn, sorted by id.
+
+        Args:
+            after: only those that come after this id in that order, which is the ledger's own.
+            limit: at most so many.
+        """
 
     async def owed(self, milestone: str) -> Sequence[Owed]:
         """All that is or was owed for one milestone, sorted by ``at``."""
@@ -292,8 +297,16 @@ class Ledger(Protocol):
             before: the ``bound_at`` and the id of a delivery: those that come after it in this order.
         """
 
-    async def history(self, milestone: str = "", limit: int = 100) -> Sequence[HistoryEntry]:
-        """Entries of one milestone or of all, the newest first."""
+    async def touched(self, timeline: str = "") -> Sequence[tuple[Record, datetime]]:
+        """All records of one timeline or of all, withdrawn ones too, sorted by id.
+
+        With each: when something last happened to it that its history keeps, else when it last changed.
+        """
+
+    async def history(
+        self, milestone: str = "", limit: int = 100, *, timeline: str = "", kind: str = ""
+    ) -> Sequence[HistoryEntry]:
+        """Entries of one milestone, of a timeline or of all, and of one kind or of all, the newest first."""
 
     async def moves(self, milestones: Sequence[str]) -> Mapping[str, HistoryEntry]:
         """The last entry ``moved`` of each of the milestones that has one, by full id."""

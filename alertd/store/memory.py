@@ -268,8 +268,9 @@ class MemoryLedger:
     async def record(self, milestone: str) -> Record | None:
         return self._records.get(milestone)
 
-    async def records(self) -> Sequence[Record]:
-        return sorted((one for one in self._records.values() if not one.withdrawn), key=lambda one: one.id)
+    async def records(self, *, after: str = "", limit: int | None = None) -> Sequence[Record]:
+        found = [one for one in self._records.values() if not one.withdrawn and one.id > after]
+        return sorted(found, key=lambda one: one.id)[:limit]
 
     async def owed(self, milestone: str) -> Sequence[Owed]:
         return _by_at(one for one in self._owed.values() if one.milestone == milestone)
@@ -306,8 +307,22 @@ class MemoryLedger:
                 found.append((one, tries, members))
         return found[:limit]
 
-    async def history(self, milestone: str = "", limit: int = 100) -> Sequence[HistoryEntry]:
-        of = [one for one in self._history.values() if not milestone or one.milestone == milestone]
+    async def touched(self, timeline: str = "") -> Sequence[tuple[Record, datetime]]:
+        of = [one for one in self._records.values() if timeline in ("", one.milestone.timeline)]
+        history = sorted(self._history.values(), key=lambda one: one.at)
+        last = {one.milestone: one.at for one in history}
+        return [(one, last.get(one.id, one.changed_at)) for one in sorted(of, key=lambda one: one.id)]
+
+    async def history(
+        self, milestone: str = "", limit: int = 100, *, timeline: str = "", kind: str = ""
+    ) -> Sequence[HistoryEntry]:
+        of = [
+            one
+            for one in self._history.values()
+            if milestone in ("", one.milestone)
+            and timeline in ("", one.milestone.partition("/")[0])
+            and kind in ("", one.kind)
+        ]
         return sorted(of, key=lambda one: one.at)[::-1][:limit]
 
     async def moves(self, milestones: Sequence[str]) -> Mapping[str, HistoryEntry]:

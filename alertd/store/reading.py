@@ -48,8 +48,12 @@ def record(connection: Connection, milestone: str) -> Record | None:
     return records_by_id(connection, (milestone,)).get(milestone)
 
 
-def records(connection: Connection) -> list[Record]:
+def records(connection: Connection, after: str, limit: int | None) -> list[Record]:
     statement = select(_milestone).where(_milestone.c.withdrawn.is_(False)).order_by(_milestone.c.id)
+    if after:
+        statement = statement.where(_milestone.c.id > after)
+    if limit is not None:
+        statement = statement.limit(limit)
     return [rows.record_of(row) for row in connection.execute(statement)]
 
 
@@ -199,11 +203,33 @@ def members_of(connection: Connection, deliveries: Sequence[str]) -> dict[str, l
     return members
 
 
-def history(connection: Connection, milestone: str, limit: int) -> list[HistoryEntry]:
+def touched(connection: Connection, timeline: str) -> list[tuple[Record, datetime]]:
+    last = select(_history.c.milestone, func.max(_history.c.at).label("at")).group_by(_history.c.milestone)
+    statement = select(_milestone).order_by(_milestone.c.id)
+    if timeline:
+        last = last.where(_is_of(timeline))
+        statement = statement.where(_milestone.c.timeline == timeline)
+    at = {row.milestone: rows.instant(row.at) for row in connection.execute(last)}
+    records = map(rows.record_of, connection.execute(statement))
+    return [(one, at.get(one.id, one.changed_at)) for one in records]
+
+
+def history(
+    connection: Connection, milestone: str, limit: int, timeline: str, kind: str
+) -> list[HistoryEntry]:
     statement = select(_history).order_by(_history.c.at.desc(), _history.c.seq.desc()).limit(limit)
     if milestone:
         statement = statement.where(_history.c.milestone == milestone)
+    if timeline:
+        statement = statement.where(_is_of(timeline))
+    if kind:
+        statement = statement.where(_history.c.kind == kind)
     return [rows.entry_of(row) for row in connection.execute(statement)]
+
+
+def _is_of(timeline: str) -> ColumnElement[bool]:
+    """Whether an entry of the history is about a milestone of a timeline: its id begins with that one's."""
+    return _history.c.milestone.startswith(f"{timeline}/", autoescape=True)
 
 
 def moves(connection: Connection, milestones: Sequence[str]) -> dict[str, HistoryEntry]:

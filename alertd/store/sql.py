@@ -148,8 +148,8 @@ class SqlLedger:
     async def record(self, milestone: str) -> Record | None:
         return await self._read(partial(reading.record, milestone=milestone))
 
-    async def records(self) -> Sequence[Record]:
-        return await self._read(reading.records)
+    async def records(self, *, after: str = "", limit: int | None = None) -> Sequence[Record]:
+        return await self._read(partial(reading.records, after=after, limit=limit))
 
     async def owed(self, milestone: str) -> Sequence[Owed]:
         return await self._read(partial(reading.owed, milestone=milestone))
@@ -173,8 +173,14 @@ class SqlLedger:
         )
         return await self._read(partial(reading.deliveries, wanted=wanted, limit=limit))
 
-    async def history(self, milestone: str = "", limit: int = 100) -> Sequence[HistoryEntry]:
-        return await self._read(partial(reading.history, milestone=milestone, limit=limit))
+    async def touched(self, timeline: str = "") -> Sequence[tuple[Record, datetime]]:
+        return await self._read(partial(reading.touched, timeline=timeline))
+
+    async def history(
+        self, milestone: str = "", limit: int = 100, *, timeline: str = "", kind: str = ""
+    ) -> Sequence[HistoryEntry]:
+        asked = partial(reading.history, milestone=milestone, limit=limit, timeline=timeline, kind=kind)
+        return await self._read(asked)
 
     async def moves(self, milestones: Sequence[str]) -> Mapping[str, HistoryEntry]:
         return await self._read(partial(reading.moves, milestones=milestones))

@@ -259,6 +259,32 @@ async def test_history_is_appended_and_nothing_is_said_twice(ledger: Ledger) -> 
     assert await ledger.history(limit=1) == [later]
 
 
+async def test_history_of_a_timeline_and_of_a_kind(ledger: Ledger) -> None:
+    """A timeline's is no other's whose name only begins like it, or has a sign that a database reads."""
+    of_one = an_entry(milestone="i_q/a", at=NOW)
+    moved = an_entry(milestone="i_q/a", at=NOW + DAY, kind="moved")
+    others = [an_entry(milestone=name, at=NOW, kind="moved") for name in ("i_q2/a", "iraq/a")]
+    await ledger.apply(Changes(history=(of_one, moved, *others)))
+
+    assert await ledger.history(timeline="i_q") == [moved, of_one]
+    assert await ledger.history(timeline="i_q", kind="moved") == [moved]
+    assert await ledger.history(kind="loaded") == [of_one]
+    assert await ledger.history("i_q/a", 1, kind="moved") == [moved]
+
+
+async def test_touched_is_when_something_last_happened(ledger: Ledger) -> None:
+    """All records, also what is withdrawn; one without a history by its last change."""
+    first, second = a_record("iraq/phase-1"), a_record("iraq/phase-2", withdrawn=True)
+    other = a_record("iraq2/m")
+    history = [an_entry(at=NOW + DAY), an_entry(at=NOW + 2 * DAY, kind="withdrawn")]
+    await ledger.apply(Changes(records=(second, other, first), history=tuple(history)))
+
+    of_iraq = [(first, first.changed_at), (second, NOW + 2 * DAY)]
+    assert await ledger.touched("iraq") == of_iraq
+    assert await ledger.touched() == [*of_iraq, (other, other.changed_at)]
+    assert await ledger.touched("ira") == []
+
+
 async def test_notice_is_written_once(ledger: Ledger) -> None:
     """A notice whose id is there already is left alone, however it ended."""
     await ledger.apply(Changes(deliveries=(a_notice(),)))
