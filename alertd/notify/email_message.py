@@ -174,9 +174,9 @@ def _enclose_dates(mail: EmailMessage, message: Message, host: str) -> None:
     """The dates of a single milestone, for a calendar; none for what has no date."""
     if message.kind is not Kind.SINGLE:
         return
-    from alertd.notify.ics import calendar_of, entries_of
+    from alertd.notify.ics import calendar_of, dated_of, entries_of
 
-    entries = entries_of(message.items[0], message.at, host)
+    entries = entries_of(dated_of(message.items[0]), message.at, host)
     if not entries:
         return
     mail.make_mixed(boundary=f"=_mixed_{message.id}")

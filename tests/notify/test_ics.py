@@ -17,7 +17,7 @@ from alertd.core.milestone import State
 from alertd.notify.clean import fit
 from alertd.notify.email_address import parse_mailbox
 from alertd.notify.email_message import Letterhead, build_mail
-from alertd.notify.ics import calendar_of, entries_of, span_of, uid_of
+from alertd.notify.ics import calendar_of, dated_of, entries_of, span_of, uid_of
 from alertd.testing import sample_message, with_links
 
 AT = datetime(2026, 11, 24, 6, tzinfo=UTC)
@@ -25,7 +25,7 @@ HOST = "example.org"
 
 
 def events(item: Item) -> list[Any]:
-    calendar = icalendar.Calendar.from_ical(calendar_of(entries_of(item, AT, HOST)))
+    calendar = icalendar.Calendar.from_ical(calendar_of(entries_of(dated_of(item), AT, HOST)))
     assert calendar["METHOD"] == "PUBLISH"
     assert calendar["VERSION"] == "2.0"
     return list(calendar.walk("VEVENT"))
@@ -133,11 +133,16 @@ def test_a_time_of_day_is_an_instant() -> None:
 
 
 def test_what_has_no_date_has_no_entry() -> None:
-    assert entries_of(replace(item_of("approaching"), claims=(a_claim("../..", None, None),)), AT, HOST) == ()
+    assert (
+        entries_of(
+            dated_of(replace(item_of("approaching"), claims=(a_claim("../..", None, None),))), AT, HOST
+        )
+        == ()
+    )
 
 
 def test_another_reader_finds_it_on_its_days() -> None:
-    made = calendar_of(entries_of(item_of("contested"), AT, HOST), name="Deadlines")
+    made = calendar_of(entries_of(dated_of(item_of("contested")), AT, HOST), name="Deadlines")
     calendar = icalendar.Calendar.from_ical(made)
 
     days = ("20251231", "20260831", "20260930", "20261001")
@@ -148,7 +153,7 @@ def test_no_text_can_end_a_line() -> None:
     evil = "x\r\nBEGIN:VALARM\r\nTRIGGER:-PT1H;\\n, ü" + "y" * 200
     item = replace(item_of("contested"), title=evil, description=evil, timeline_title=evil, milestone=evil)
 
-    made = calendar_of(entries_of(item, AT, HOST))
+    made = calendar_of(entries_of(dated_of(item), AT, HOST))
     found = events(item)
 
     assert b"\r\nBEGIN:VALARM" not in made
