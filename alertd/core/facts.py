@@ -6,14 +6,15 @@ Instants are UTC texts, windows half-open.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from alertd.core.claims import claim_lines
 from alertd.core.deadline import window_of
 from alertd.core.explanation import Explanation
-from alertd.core.ledger import Attempt, Delivery, HistoryEntry, Owed
-from alertd.core.milestone import is_contested
+from alertd.core.ledger import Attempt, Delivery, HistoryEntry, Owed, Record
+from alertd.core.milestone import Milestone, is_contested, state_of
 from alertd.core.plan import Planned
+from alertd.core.standing import Standing
 
 
 def utc_text(at: datetime) -> str:
@@ -116,7 +117,7 @@ def explanation_facts(found: Explanation, others: Sequence[str]) -> dict[str, ob
         "contested": is_contested(milestone),
         "tentative": milestone.tentative,
         "policy": {"name": milestone.policy.name, "from": found.policy_from},
-        "claims": _claims(found),
+        "claims": claims_facts(milestone, found.at, found.done_on),
         "reminders": [_reminder(one, found) for one in found.reminders],
         "next": planned_facts(found.next) if found.next else None,
     }
@@ -130,12 +131,51 @@ def explanation_facts(found: Explanation, others: Sequence[str]) -> dict[str, ob
     return facts
 
 
-def _claims(found: Explanation) -> list[dict[str, object]]:
+def record_facts(record: Record, now: datetime) -> dict[str, object]:
+    """A milestone as it stands at ``now``."""
+    milestone, standing = record.milestone, record.standing
+    return {
+        "milestone": milestone.id,
+        "timeline": milestone.timeline,
+        "title": milestone.title,
+        "description": milestone.description,
+        "url": milestone.url,
+        "file": record.file,
+        "timezone": milestone.zone.key,
+        "labels": dict(milestone.labels),
+        "at": utc_text(now),
+        "state": state_of(milestone, standing, now).value,
+        "contested": is_contested(milestone),
+        "tentative": milestone.tentative,
+        "revision": record.revision,
+        "changed_at": utc_text(record.changed_at),
+        "claims": claims_facts(milestone, now, standing.done_on),
+        "standing": standing_facts(standing, now),
+    }
+
+
+def standing_facts(standing: Standing, now: datetime) -> dict[str, object]:
+    """What people have said and what holds at ``now``."""
+    acknowledged = standing.ack_until is not None and now < standing.ack_until
+    snoozed = standing.snooze_until is not None and now < standing.snooze_until
+    return {
+        "acknowledged_until": utc_or_none(standing.ack_until) if acknowledged else None,
+        "acknowledged_by": standing.ack_by if acknowledged else "",
+        "snoozed_until": utc_or_none(standing.snooze_until) if snoozed else None,
+        "snoozed_by": standing.snooze_by if snoozed else "",
+        "done_on": standing.done_on.isoformat() if standing.done_on else None,
+        "done_by": standing.done_by,
+        "evidence": standing.evidence,
+        "cancelled": standing.cancelled,
+        "cancelled_by": standing.cancelled_by,
+    }
+
+
+def claims_facts(milestone: Milestone, at: datetime, done_on: date | None) -> list[dict[str, object]]:
+    """All claims of a milestone, and where each stands."""
     windows = {
-        (claim.deadline.edtf, claim.rank.value): window_of(
-            claim.deadline, found.milestone.zone, claim.reading
-        ).id
-        for claim in found.milestone.claims
+        (claim.deadline.edtf, claim.rank.value): window_of(claim.deadline, milestone.zone, claim.reading).id
+        for claim in milestone.claims
     }
     return [
         {
@@ -151,7 +191,7 @@ def _claims(found: Explanation) -> list[dict[str, object]]:
             "begins": utc_or_none(line.begins),
             "ends": utc_or_none(line.ends),
         }
-        for line in claim_lines(found.milestone, found.at, "", found.done_on)
+        for line in claim_lines(milestone, at, "", done_on)
     ]
 
 

@@ -23,6 +23,8 @@ from alertd.web.site import Site, site_of
 
 MAX_FIELDS = 20
 MAX_FIELD = 4_000
+MAX_NAME = 300
+"""Longer than any milestone's id."""
 
 KINDS = frozenset(kind.value for kind in ActionKind)
 
@@ -88,7 +90,7 @@ async def record_of(site: Site, name: str) -> Record:
     Raises:
         Refusal: there is none of that name (404).
     """
-    record = await site.ledger.record(name) if len(name) <= MAX_FIELD else None
+    record = await site.ledger.record(name) if name.isprintable() and len(name) <= MAX_NAME else None
     if record is None or record.withdrawn:
         raise Refusal(404, f"no milestone {name[:200]!r} is known")
     return record

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
+from alertd.web import api, api_actions
 from alertd.web.actions import act, retry, send_test
 from alertd.web.actions_link import act_by_link
 from alertd.web.health import healthz, readyz
@@ -33,6 +34,16 @@ def routes() -> list[Route]:
         Route("/send-test", send_test, methods=["POST"]),
         Route("/act/{token}", act_by_link, methods=["GET", "POST"]),
         Route("/slack/interactive", slack_interactive, methods=["POST"]),
+        Route("/api/v1/openapi.json", api.openapi),
+        Route("/api/v1/timelines", api.timelines),
+        Route("/api/v1/milestones", api.milestones),
+        Route("/api/v1/milestones/{timeline}/{name}", api.milestone),
+        Route("/api/v1/milestones/{timeline}/{name}/actions", api_actions.act, methods=["POST"]),
+        Route("/api/v1/deliveries", api.deliveries),
+        Route("/api/v1/deliveries/{name}", api.delivery),
+        Route("/api/v1/deliveries/{name}/retry", api_actions.retry, methods=["POST"]),
+        Route("/api/v1/send-test", api_actions.send_test, methods=["POST"]),
+        Route("/api/v1/status", api.status),
         Route("/unsubscribe", unsubscribe),
         Route("/live", live),
         Route("/healthz", healthz),

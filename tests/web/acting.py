@@ -79,6 +79,7 @@ async def acting(folder: Path, web: str = "", outward: Outward | None = None) ->
         config = config_of(stage)
         stage.definitions = replace(stage.definitions, config=config)
         scene = Scene(stage.ledger, "2026-06-01", config)
+        scene.clock, stage.clock.at = stage.clock, scene.now
         scene.define(a_milestone(NAME, "2026-09-30", title="The <bridge> opens"))
         stage.definitions = replace(stage.definitions, timelines=scene.timelines)
         await scene.reconcile()

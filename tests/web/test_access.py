@@ -16,6 +16,7 @@ from tests.web.stage import PASSWORD, TOKENS, Stage, a_stage, csrf_of
 PUBLIC = {
     *("/healthz", "/readyz", "/unsubscribe", "/metrics", "/login", "/logout", "/static/{name}"),
     *("/act/{token}", "/slack/interactive"),  # signed
+    "/api/v1/openapi.json",
 }
 
 

@@ -1,0 +1,360 @@
+"""The JSON API: what is read and what is done by it is what the pages and the command line say and do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from alertd.core.config import Config
+from alertd.core.outcome import Outcome, Rejected, Sent
+from alertd.core.standing import NOTHING_SAID
+from alertd.notify.http import HttpClient
+from alertd.web.outward import Outward
+from tests.scene import Scene, a_milestone
+from tests.web.acting import NAME, Acting, acting
+
+API = "/api/v1"
+ONE = f"{API}/milestones/{NAME}"
+ACTIONS = f"{ONE}/actions"
+
+
+async def tried(config: Config, receiver: str) -> list[tuple[str, Outcome]]:
+    return [
+        (f"{receiver}/hook", Sent(note="HTTP 204")),
+        (f"{receiver}/email", Rejected(reason="no such user")),
+    ]
+
+
+@pytest.fixture
+async def act(tmp_path: Path) -> AsyncIterator[Acting]:
+    outward = Outward(http=HttpClient(), secret=lambda name: name, send_test=tried)
+    async with acting(tmp_path, "auth: {tokens_file: tokens}", outward) as made:
+        yield made
+
+
+def program(act: Acting, scope: str = "act") -> httpx.AsyncClient:
+    token = act.stage.token(f"{scope}-bot", scope)
+    return act.stage.client(headers={"authorization": f"Bearer {token}"})
+
+
+async def told(client: httpx.AsyncClient, path: str, **params: Any) -> dict[str, Any]:
+    answer = await client.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def grow(act: Acting, number: int) -> Scene:
+    """More milestones, in a timeline of their own, every second of them with a label."""
+    scene = act.scene
+    made = [
+        a_milestone(
+            f"many/m{one:03}", "2026-12", title=f"Number {one}", labels={"team": "a"} if one % 2 else {}
+        )
+        for one in range(number)
+    ]
+    scene.define(*[m for t in scene.timelines for m in t.milestones], *made)
+    assert act.stage.definitions is not None
+    act.stage.definitions = replace(act.stage.definitions, timelines=scene.timelines)
+    await scene.reconcile()
+    return scene
+
+
+async def test_milestone_is_told_in_full(act: Acting) -> None:
+    client = program(act)
+    await client.post(ACTIONS, json={"kind": "snooze", "until": "2d"})
+
+    found = await told(client, ONE)
+
+    assert found["milestone"] == NAME
+    assert found["state"] == "upcoming"
+    assert found["claims"][0]["phrase"] == "by 30 September 2026"
+    assert found["claims"][0]["ends"] == "2026-10-01T00:00:00Z"
+    assert found["values"] == [
+        {
+            "deadline": "2026-09-30",
+            "phrase": "by 30 September 2026",
+            "window": found["claims"][0]["window"],
+            "sources": ["minister"],
+        }
+    ]
+    assert found["standing"]["snoozed_until"] == "2026-09-03T12:00:00Z"
+    assert found["standing"]["snoozed_by"] == "act-bot"
+    assert [one["offset"] for one in found["occurrences"]][:3] == ["-90d", "-30d", "-7d"]
+    assert found["deliveries"][0]["carries"][0]["offset"] == "-30d"
+    assert [one["kind"] for one in found["history"]] == ["snooze", "loaded"]
+    assert found["history"][0]["facts"]["how"] == "api:act-bot"
+    assert found["next"]["offset"] == "-7d"
+    assert found["why"]["routes"] == [
+        {
+            "receiver": "desk",
+            "text": "gets all reminders: route takes what no other route has taken.",
+            "more": ["By hook, all in one message."],
+        }
+    ]
+
+
+async def test_milestones_are_listed_page_by_page(act: Acting) -> None:
+    await grow(act, 7)
+    client = program(act, "read")
+
+    names: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        page = await told(client, f"{API}/milestones", limit=3, **({"after": after} if after else {}))
+        assert page["total"] == 8
+        names += [one["milestone"] for one in page["milestones"]]
+        after = page["next"]
+
+    assert names == [*(f"many/m{one:03}" for one in range(7)), NAME]
+
+
+@pytest.mark.parametrize(
+    ("params", "names"),
+    [
+        ({"timeline": "t"}, [NAME]),
+        ({"timeline": "none"}, []),
+        ({"text": "NUMBER 3"}, ["many/m003"]),
+        ({"text": "minister bridge"}, [NAME]),
+        ({"label": "team=a"}, ["many/m001", "many/m003"]),
+        ({"label": ["team=a", "milestone!=many/m001"]}, ["many/m003"]),
+        ({"state": "cancelled"}, ["many/m002"]),
+        ({"state": "upcoming", "timeline": "many"}, ["many/m000", "many/m001", "many/m003"]),
+        ({"state": "contested"}, []),
+    ],
+)
+async def test_milestones_are_filtered(act: Acting, params: dict[str, Any], names: list[str]) -> None:
+    await grow(act, 4)
+    client = program(act)
+    await client.post(f"{API}/milestones/many/m002/actions", json={"kind": "cancel"})
+
+    found = await told(client, f"{API}/milestones", **params)
+
+    assert [one["milestone"] for one in found["milestones"]] == names
+    assert (found["total"], found["next"]) == (len(names), None)
+
+
+async def test_timelines_are_counted(act: Acting) -> None:
+    await grow(act, 3)
+    await act.scene.until("2026-10-02")
+
+    found = await told(program(act, "read"), f"{API}/timelines")
+
+    assert [(one["timeline"], one["milestones"], one["overdue"]) for one in found["timelines"]] == [
+        ("many", 3, 0),
+        ("t", 1, 1),
+    ]
+
+
+async def test_deliveries_are_listed_page_by_page_and_filtered(act: Acting) -> None:
+    await act.scene.until("2026-10-02")
+    client = program(act, "read")
+
+    every = (await told(client, f"{API}/deliveries"))["deliveries"]
+    first = await told(client, f"{API}/deliveries", limit=2)
+    rest = await told(client, f"{API}/deliveries", before=first["next"])
+    one = await told(client, f"{API}/deliveries/{every[0]['id']}")
+
+    assert [one["id"] for one in [*first["deliveries"], *rest["deliveries"]]] == [one["id"] for one in every]
+    assert rest["next"] is None
+    assert len(every) > 3
+    assert one == every[0]
+    for params, number in (
+        ({"state": "sent"}, len(every)),
+        ({"state": "dead"}, 0),
+        ({"receiver": "desk", "milestone": NAME}, len(every)),
+        ({"milestone": "t/none"}, 0),
+        ({"text": every[0]["id"]}, 1),
+    ):
+        assert len((await told(client, f"{API}/deliveries", **params))["deliveries"]) == number
+
+
+async def test_status_is_what_the_command_says(act: Acting) -> None:
+    found = await told(program(act, "read"), f"{API}/status")
+
+    assert found["ok"] is False
+    assert found["wrong"] == ["no daemon has run on this ledger"]
+    assert found["next"][0]["milestone"] == NAME
+    assert found["counts"]["milestones"] == 1
+
+
+async def test_each_action_is_done_and_recorded(act: Acting) -> None:
+    client = program(act)
+    sent = [
+        {"kind": "ack", "until": "2026-09-10", "why": "on it"},
+        {"kind": "reopen"},
+        {"kind": "done", "on": "2026-08-31", "evidence": "https://example.org"},
+        {"kind": "reopen", "why": "no"},
+        {"kind": "cancel"},
+    ]
+
+    answers = [(await client.post(ACTIONS, json=one)).json() for one in sent]
+
+    assert [one["changed"] for one in answers] == [True] * 5
+    assert answers[0]["told"].startswith("Acknowledged t/m: no reminder until 10 September 2026")
+    assert answers[0]["milestone"]["standing"]["acknowledged_until"] == "2026-09-10T09:00:00Z"
+    assert answers[2]["milestone"]["standing"]["done_on"] == "2026-08-31"
+    assert answers[4]["milestone"]["state"] == "cancelled"
+    entries = await act.said()
+    assert [one.kind for one in entries] == [one["kind"] for one in sent]
+    assert {(one.by, one.facts["how"]) for one in entries} == {("act-bot", "api:act-bot")}
+
+
+async def test_same_action_twice_is_said_once(act: Acting) -> None:
+    client = program(act)
+
+    answers = [await client.post(ACTIONS, json={"kind": "done", "on": "2026-08-31"}) for _ in range(2)]
+    other = await client.post(ACTIONS, json={"kind": "done", "on": "2026-08-30"})
+
+    assert [one.json()["changed"] for one in answers] == [True, False]
+    assert len(await act.said()) == 1
+    assert other.status_code == 409
+    assert other.json()["detail"] == "it is done on 31 August 2026 already; reopen it first"
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "field"),
+    [
+        (b'{"kind": "ack", "until": "soon"}', "application/json", 422, "until"),
+        (b'{"kind": "snooze"}', "application/json", 422, "until"),
+        (b'{"kind": "explode"}', "application/json", 422, "kind"),
+        (b"{}", "application/json", 422, "kind"),
+        (b"", "application/json", 422, "kind"),
+        (b'{"kind": "ack", "evidnce": "x"}', "application/json", 422, "evidnce"),
+        (b'{"kind": "ack", "why": 1}', "application/json", 422, "why"),
+        (b'["ack"]', "application/json", 422, "body"),
+        (json.dumps({"kind": "ack", "why": "x" * 1001}).encode(), "application/json", 422, "why"),
+        (b"{", "application/json", 400, ""),
+        (b"\xff", "application/json", 400, ""),
+        (b"[" * 10_000, "application/json", 400, ""),
+        (b"kind=ack", "application/x-www-form-urlencoded", 415, ""),
+        (b"x" * 70_000, "application/json", 413, ""),
+    ],
+)
+async def test_what_cannot_be_is_a_problem(
+    act: Acting, content: bytes, kind: str, status: int, field: str
+) -> None:
+    """RFC 9457, with the field that it is about."""
+    answer = await program(act).post(ACTIONS, content=content, headers={"content-type": kind})
+
+    assert answer.status_code == status
+    if status == 413:  # before anybody has asked what it is
+        return
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert [one["field"] for one in problem.get("errors", [])] == ([field] if field else [])
+    assert await act.standing() == NOTHING_SAID
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/milestones?limit=0", "limit"),
+        ("/milestones?limit=201", "limit"),
+        ("/milestones?limit=²", "limit"),
+        ("/milestones?stat=open", "stat"),
+        ("/milestones?state=opened", "state"),
+        ("/milestones?text=a&text=b", "text"),
+        ("/milestones?text=" + "a" * 201, "text"),
+        ("/milestones?label=team~=a", "label"),
+        ("/milestones?label=team=~.*", "label"),
+        ("/milestones?" + "&".join(["label=a=b"] * 11), "label"),
+        ("/deliveries?before=msg_none", "before"),
+        ("/deliveries?state=lost", "state"),
+        ("/timelines?x=1", "x"),
+    ],
+)
+async def test_parameter_that_cannot_be_is_a_problem(act: Acting, path: str, field: str) -> None:
+    answer = await program(act).get(API + path)
+
+    assert answer.status_code == 422
+    assert [one["field"] for one in answer.json()["errors"]] == [field]
+
+
+async def test_what_is_not_there_is_a_problem(act: Acting) -> None:
+    client = program(act)
+
+    answers = [
+        await client.get(f"{API}/milestones/t/none"),
+        await client.get(f"{API}/deliveries/msg_none"),
+        await client.get(f"{API}/nothing"),
+        await client.post(f"{API}/milestones/t/none/actions", json={"kind": "ack"}),
+        await client.post(f"{API}/milestones/t/%00/actions", json={"kind": "ack"}),
+        await client.post(f"{API}/deliveries/msg_none/retry"),
+        await client.post(f"{API}/send-test", json={"receiver": "nobody"}),
+    ]
+
+    assert [one.status_code for one in answers] == [404] * 7
+    assert {one.headers["content-type"] for one in answers} == {"application/problem+json"}
+
+
+async def test_scopes_are_kept_apart(act: Acting) -> None:
+    """Without a token nothing is read; with one to read nothing is done."""
+    reader, nobody = program(act, "read"), act.stage.client()
+    reads = [
+        f"{API}/{one}" for one in ("timelines", "milestones", f"milestones/{NAME}", "deliveries", "status")
+    ]
+    writes = [ACTIONS, f"{API}/deliveries/msg_x/retry", f"{API}/send-test"]
+
+    assert [(await nobody.get(path)).status_code for path in reads] == [401] * 5
+    assert [(await reader.get(path)).status_code for path in reads] == [200] * 5
+    assert [(await nobody.post(path, json={})).status_code for path in writes] == [401] * 3
+    assert [(await reader.post(path, json={"kind": "cancel"})).status_code for path in writes] == [403] * 3
+    assert (await nobody.get(f"{API}/openapi.json")).status_code == 200
+    assert await act.standing() == NOTHING_SAID
+
+
+async def test_browser_that_is_logged_in_may_use_it_from_this_site_alone(act: Acting) -> None:
+    browser, _ = await act.stage.log_in(act.stage.token("ada", "act"))
+
+    other = await browser.post(ACTIONS, json={"kind": "cancel"}, headers={"origin": "https://evil.example"})
+    cross = await browser.post(ACTIONS, json={"kind": "cancel"}, headers={"sec-fetch-site": "cross-site"})
+    own = await browser.post(ACTIONS, json={"kind": "ack"}, headers={"sec-fetch-site": "same-origin"})
+
+    assert [one.status_code for one in (other, cross, own)] == [403, 403, 200]
+    assert [one.facts["how"] for one in await act.said()] == ["api:ada"]
+
+
+async def test_dead_delivery_is_sent_again(act: Acting) -> None:
+    client = program(act)
+    act.scene.recorder().answers = [Rejected(reason="HTTP 404")]
+    await act.scene.until("2026-09-23T10:00")
+    ((dead, *_),) = [(await told(client, f"{API}/deliveries", state="dead"))["deliveries"]]
+
+    answers = [await client.post(f"{API}/deliveries/{dead['id']}/retry") for _ in range(2)]
+    await act.scene.turn()
+    sent = await client.post(f"{API}/deliveries/{dead['id']}/retry", json={})
+
+    assert [one.json()["state"] for one in answers] == ["ready", "ready"]
+    assert (await told(client, f"{API}/deliveries/{dead['id']}"))["state"] == "sent"
+    assert sent.status_code == 409
+    assert [one.by for one in await act.said()] == ["act-bot, by the API"]
+
+
+async def test_test_is_sent(act: Acting) -> None:
+    answer = await program(act).post(f"{API}/send-test", json={"receiver": "desk"})
+
+    assert answer.json() == {
+        "tried": [
+            {"channel": "desk/hook", "accepted": True, "told": "accepted (HTTP 204)"},
+            {"channel": "desk/email", "accepted": False, "told": "rejected: no such user"},
+        ]
+    }
+
+
+async def test_list_is_true_right_after_an_action(act: Acting) -> None:
+    client = program(act)
+    before = await told(client, f"{API}/milestones", state="done")
+
+    await client.post(ACTIONS, json={"kind": "done", "on": "2026-09-01"})
+
+    assert before["milestones"] == []
+    (one,) = (await told(client, f"{API}/milestones", state="done"))["milestones"]
+    assert one["standing"]["done_by"] == "act-bot"
+    assert one["at"] == "2026-09-01T12:00:00Z"

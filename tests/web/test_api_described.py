@@ -1,0 +1,137 @@
+"""The API is as it is described: schemathesis asks the real server what that lets it ask, and what not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from openapi_spec_validator import validate
+from schemathesis import Case, GenerationMode
+from schemathesis.config import SchemathesisConfig
+
+from alertd.core.config import Config
+from alertd.core.outcome import Outcome, Sent
+from alertd.notify.http import HttpClient
+from alertd.web.access import scope_of
+from alertd.web.openapi import document
+from alertd.web.outward import Outward
+from alertd.web.routes import routes
+from tests.docs_pages import ROOT, codes, prose, tables
+from tests.web.acting import NAME, acting
+
+KEPT = ROOT / "docs" / "openapi.json"
+OPERATIONS = [(path, method) for path, operations in document()["paths"].items() for method in operations]
+EXAMPLES = 25
+CONFIG = SchemathesisConfig.from_dict(
+    {
+        "checks": {
+            # A date, a matcher and a receiver are texts that no schema can tell from others.
+            "positive_data_acceptance": {"expected-statuses": ["2xx", "404", "409", "422"]},
+        }
+    }
+)
+
+
+def test_description_is_openapi() -> None:
+    validate(document())
+
+
+def test_description_is_the_one_that_is_kept() -> None:
+    """ALERTD_UPDATE_GOLDEN=1 writes it anew."""
+    text = json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+    if os.environ.get("ALERTD_UPDATE_GOLDEN"):
+        KEPT.write_text(text)
+
+    assert KEPT.read_text() == text
+
+
+def test_every_route_is_described_and_the_other_way_round() -> None:
+    real = {
+        (route.path, method.lower()): scope_of(route.endpoint)
+        for route in routes()
+        if route.path.startswith("/api/")
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+
+    assert set(real) == set(OPERATIONS)
+    for (path, method), scope in real.items():
+        operation = document()["paths"][path][method]
+        assert scope is not None
+        assert operation.get("tags", ["public"]) == [scope.word]
+        assert (operation.get("security") == []) is (scope.word == "public")
+
+
+def test_every_operation_is_in_the_reference() -> None:
+    operations, *_ = tables(prose(ROOT / "docs/reference/api.md"))
+
+    told = {name: row[1] for row in operations.rows for name in codes(row[0])}
+
+    assert told == {
+        f"{method.upper()} {path}": document()["paths"][path][method].get("tags", ["none"])[0]
+        for path, method in OPERATIONS
+    }
+
+
+async def accepted(config: Config, receiver: str) -> list[tuple[str, Outcome]]:
+    return [(f"{receiver}/hook", Sent())]
+
+
+def ask(operation: Any, mode: GenerationMode, *, url: str, token: str, forgive: Callable[[], None]) -> int:
+    """Ask it in the same ways each time. Returns how often.
+
+    Args:
+        forgive: has failures to show a token forgotten, of which there is one in each case.
+    """
+    asked = 0
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case: Case[Any]) -> None:
+        nonlocal asked
+        asked += 1
+        forgive()
+        case.call_and_validate(base_url=url, headers={"Authorization": f"Bearer {token}"})
+
+    check()
+    return asked
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+async def test_server_does_as_described(tmp_path: Path, path: str, method: str, mode: GenerationMode) -> None:
+    """Whatever is asked: no failure of its own, no answer that is not described, nothing without a token."""
+    operation = document()["paths"][path][method]
+    if mode is GenerationMode.NEGATIVE and not operation.get("parameters") and "requestBody" not in operation:
+        return  # nothing can be wrong about it
+
+    outward = Outward(http=HttpClient(), secret=lambda name: name, send_test=accepted)
+    async with acting(tmp_path, "auth: {tokens_file: tokens}", outward) as act:
+        token = act.stage.token("bot", "act")
+        schema = schemathesis.openapi.from_dict(document(), config=CONFIG)
+
+        def forgive() -> None:
+            act.stage.clock.seconds += 60
+
+        asked = await asyncio.to_thread(
+            ask, schema[path][method.upper()], mode, url=act.stage.url, token=token, forgive=forgive
+        )
+
+        failed = [one for one in act.stage.events if one["event"] == "request.failed"]
+        assert asked >= 1
+        assert failed == []
+        assert await act.stage.ledger.record(NAME) is not None
