@@ -175,21 +175,24 @@ class State(StrEnum):
 
 def state_of(milestone: Milestone, standing: Standing, now: datetime) -> State:
     """The state at ``now``, an aware instant. Passed means: from the window's exclusive end on."""
-    return state_by([one.window for one in stated_windows(milestone)], standing, now)
+    bounds = [(one.window.begins, one.window.ends) for one in stated_windows(milestone)]
+    return state_by(bounds, standing, now)
 
 
-def state_by(windows: Sequence[Window], standing: Standing, now: datetime) -> State:
-    """The same, for whoever has the live windows at hand."""
+def state_by(
+    windows: Sequence[tuple[datetime | None, datetime | None]], standing: Standing, now: datetime
+) -> State:
+    """The same, for whoever has the bounds of the live windows at hand."""
     if standing.cancelled:
         return State.CANCELLED
     if standing.done_on is not None:
         return State.DONE
-    passed = [window.ends is not None and window.ends <= now for window in windows]
+    passed = [ends is not None and ends <= now for _, ends in windows]
     if windows and all(passed):
         return State.PASSED_BY_ALL
     if any(passed):
         return State.PASSED_BY_SOME
-    if any(window.begins is not None and window.begins <= now for window in windows):
+    if any(begins is not None and begins <= now for begins, _ in windows):
         return State.OPEN
     return State.UPCOMING
 

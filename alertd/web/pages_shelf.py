@@ -19,6 +19,7 @@ from alertd.core.ledger import Record
 from alertd.web.site import Site
 from alertd.web.timeline_entries import Entry, entry_of
 
+AT_ONCE = 200
 REST = 9
 """How many times as long as reading took it is left unread."""
 
@@ -65,11 +66,16 @@ class Shelf:
         self._shelved = None
 
     async def _read(self) -> Sequence[Entry]:
+        """A few at a time, so that never many records are held at once."""
         ledger = self._site.ledger
-        records = await ledger.records()
-        moves = await ledger.moves([one.id for one in records if one.revision > 1])
-        windows = {name: entry.facts.get("from_windows", "") for name, entry in moves.items()}
-        return await asyncio.to_thread(_entries, records, windows)
+        entries: list[Entry] = []
+        records = await ledger.records(limit=AT_ONCE)
+        while records:
+            moves = await ledger.moves([one.id for one in records if one.revision > 1])
+            windows = {name: entry.facts.get("from_windows", "") for name, entry in moves.items()}
+            entries += await asyncio.to_thread(_entries, records, windows)
+            records = await ledger.records(after=records[-1].id, limit=AT_ONCE)
+        return entries
 
 
 async def mark_of(site: Site) -> str:

@@ -133,7 +133,7 @@ def _buckets(entries: Iterable[Entry], axis: Axis, now: datetime) -> Sequence[Bu
     every: Counter[int] = Counter()
     late: Counter[int] = Counter()
     for one in entries:
-        ends = one.windows[0].ends if one.windows else None
+        ends = one.windows[0][1] if one.windows else None
         if ends is None or not axis.begins < ends <= axis.ends:
             continue
         # The end is exclusive: what ends at midnight is of the day before.

@@ -1,6 +1,7 @@
 """What the timeline page keeps of every milestone: enough to choose and to sort by, and no more.
 
-Thousands of them are held at a time; what is drawn of the few that a page shows is read anew.
+Thousands of them are held at a time; what is drawn of the few that a page shows is read anew. They are made
+of what Python's collector of garbage need not look at: while it looks everything waits, reminders too.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from alertd.core.deadline import Window
 from alertd.core.ledger import Record
 from alertd.core.matcher import Matcher
 from alertd.core.milestone import State, state_by, stated_windows
-from alertd.core.standing import Standing
+from alertd.core.standing import NOTHING_SAID, Standing
 from alertd.web.timeline_marks import bounds_of
 
 Bounds = tuple[datetime | None, datetime | None]
@@ -53,7 +53,7 @@ class Entry:
 
     Attributes:
         labels: its own and its timeline's, ``timeline`` and ``milestone``.
-        windows: of its live claims, the one that ends first first.
+        windows: bounds of its live claims, the one that ends first first.
         ghosts: bounds of the windows that it has moved from last.
         haystack: what a text is looked for in, in lower case.
     """
@@ -63,7 +63,7 @@ class Entry:
     timeline: str
     timeline_title: str
     labels: Mapping[str, str]
-    windows: tuple[Window, ...]
+    windows: tuple[Bounds, ...]
     standing: Standing
     ghosts: tuple[Bounds, ...]
     moved: bool
@@ -89,14 +89,14 @@ class Entry:
 
     def spans(self, now: datetime) -> Iterable[Bounds]:
         """All that is drawn of it; what is overdue goes on until now."""
-        for window in self.windows:
-            late = not self.standing.closed and window.ends is not None and window.ends <= now
-            yield window.begins, now if late else window.ends
+        for begins, ends in self.windows:
+            late = not self.standing.closed and ends is not None and ends <= now
+            yield begins, now if late else ends
         yield from self.ghosts
 
     def first_end(self) -> float:
         """What it is sorted by in time: as a number, the earliest end of a live claim."""
-        ends = self.windows[0].ends if self.windows else None
+        ends = self.windows[0][1] if self.windows else None
         return ends.timestamp() if ends else FAR_OFF
 
 
@@ -118,8 +118,8 @@ def entry_of(record: Record, from_windows: str) -> Entry:
         timeline=milestone.timeline,
         timeline_title=milestone.timeline_title,
         labels={**milestone.labels, "timeline": milestone.timeline, "milestone": milestone.id},
-        windows=tuple(one.window for one in stated),
-        standing=record.standing,
+        windows=tuple((one.window.begins, one.window.ends) for one in stated),
+        standing=NOTHING_SAID if record.standing == NOTHING_SAID else record.standing,
         ghosts=tuple(bounds_of(one, milestone.zone) for one in gone),
         moved=bool(gone),
         haystack=f"{milestone.title} {milestone.id} {milestone.timeline_title} {values} {who}".lower(),

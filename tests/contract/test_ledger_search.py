@@ -80,3 +80,19 @@ async def test_last_move_of_each(ledger: Ledger) -> None:
 
     assert await ledger.moves(["iraq/phase-2", "iraq/phase-1", "iraq/none"]) == {"iraq/phase-2": last}
     assert await ledger.moves([]) == {}
+
+
+async def test_records_are_paged(ledger: Ledger) -> None:
+    """Those after an id, in the order of the whole, and nothing that is withdrawn."""
+    names = ["t/a", "t/b", "t/c@2026-09-30", "u/a"]
+    gone = a_record("t/ba", withdrawn=True)
+    await ledger.apply(Changes(records=(*map(a_record, names), gone)))
+    seen: list[str] = []
+    after = ""
+
+    for _ in range(5):
+        for one in await ledger.records(after=after, limit=1):
+            seen.append(one.id)
+            after = one.id
+
+    assert seen == [one.id for one in await ledger.records()] == names
