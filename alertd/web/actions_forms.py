@@ -18,7 +18,10 @@ from alertd.web.site import Site
 MAX_NAME = 80
 MAX_MOMENT = 40
 A_WEEK = timedelta(days=7)
-UNTIL_HINT = "A date, a time (2026-12-04T09:00) or a duration (7d); of a date, when its reminders go out."
+UNTIL_HINT = (
+    "A date (then: when reminders of that day go out), a time such as 2026-12-04T09:00, "
+    "or a duration such as 7d."
+)
 
 CONSEQUENCES = {
     ActionKind.ACK: "What is due before then is dropped. If its date has passed by then and it is not done, "
