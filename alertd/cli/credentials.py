@@ -26,14 +26,19 @@ class What(StrEnum):
 class May(StrEnum):
     """What somebody may do; each includes those before it."""
 
+    FEED = "feed"
     READ = "read"
     ACT = "act"
     ADMIN = "admin"
 
+    @property
+    def verb(self) -> str:
+        return "subscribe" if self is May.FEED else self.value
+
 
 _What = Annotated[What, typer.Argument(show_default=False, help="new, list or drop")]
 _Name = Annotated[str, typer.Argument(metavar="[NAME]", show_default=False)]
-_Scope = Annotated[May, typer.Option("--scope", help="What it may do: read, act or admin.")]
+_Scope = Annotated[May, typer.Option("--scope", help="What it may do: feed, read, act or admin.")]
 _File = Annotated[
     Path | None,
     typer.Option(
@@ -64,7 +69,10 @@ def token(
     made, one = new_token(name, SCOPES[scope])
     add(path, one)
     typer.echo(made)
-    typer.echo(f"{name} may {scope.value} with it; it is not shown again. Its hash is in {path}.", err=True)
+    where = " as part of an address, /feeds/TOKEN/all.ics" if scope is May.FEED else ""
+    typer.echo(
+        f"{name} may {scope.verb} with it{where}; it is not shown again. Its hash is in {path}.", err=True
+    )
 
 
 def user(
@@ -87,7 +95,7 @@ def user(
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     add(path, new_user(name, SCOPES[scope], password))
-    typer.echo(f"{name} may {scope.value}; the password's hash is in {path}.")
+    typer.echo(f"{name} may {scope.verb}; the password's hash is in {path}.")
 
 
 def _path(key: str, file: Path | None, config: Path | None) -> Path:

@@ -15,9 +15,10 @@ class Scope(IntEnum):
     """What somebody may do; each includes those before it."""
 
     PUBLIC = 0
-    READ = 1
-    ACT = 2
-    ADMIN = 3
+    FEED = 1
+    READ = 2
+    ACT = 3
+    ADMIN = 4
 
     @property
     def word(self) -> str:
@@ -25,7 +26,7 @@ class Scope(IntEnum):
         return self.name.lower()
 
 
-SCOPES = {scope.word: scope for scope in (Scope.READ, Scope.ACT, Scope.ADMIN)}
+SCOPES = {scope.word: scope for scope in (Scope.FEED, Scope.READ, Scope.ACT, Scope.ADMIN)}
 """What a token, a user or a proxy's users can be given, by word."""
 
 
@@ -68,8 +69,9 @@ class Web:
         auth: None: the file says nothing, which will do on a loopback address alone.
         hosts: names under which it is reached, beside ``external_url``'s and the machine's own.
         proxies: networks of the proxies in front of it, whose word on who asks is taken.
-        secret_file: what sessions, links and feeds are signed with; the same on all nodes. "": a file beside
-            the ledger, made when there is none.
+        secret_file: what sessions and links are signed with; the same on all nodes. "": a file beside the
+            ledger, made when there is none.
+        embed: the sites whose pages may have a countdown within them, ``https://host`` or with a port each.
         metrics: who may read ``/metrics``.
         metrics_per_milestone: whether there is a metric for each deadline.
     """
@@ -79,6 +81,7 @@ class Web:
     hosts: tuple[str, ...] = ()
     proxies: tuple[Block, ...] = ()
     secret_file: str = ""
+    embed: tuple[str, ...] = ()
     metrics: MetricsFor = MetricsFor.READ
     metrics_per_milestone: bool = False
 

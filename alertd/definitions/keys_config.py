@@ -30,6 +30,7 @@ MAX_NOTIFIERS = 50
 MAX_ALLOWED = 100
 MAX_HOSTS = 100
 MAX_PROXIES = 100
+MAX_EMBED = 20
 _RUNGS = listed(DURATION, most=MAX_RUNGS)
 _RANGES = listed(text(NAME), most=100)
 _NAMES = listed(text(NAME), most=100)
@@ -312,6 +313,10 @@ WEB = Shape(
         "secret_file": Key(
             about="a secret, the same on all nodes, that sessions and links are signed with",
             schema=text(PATH),
+        ),
+        "embed": Key(
+            about="the sites whose pages may have a countdown within them, such as https://wiki.example.org",
+            schema=listed(text(NAME), most=MAX_EMBED),
         ),
         "metrics": Key(
             about="who may read /metrics: those who may read (the default), or all",

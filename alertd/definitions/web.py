@@ -10,13 +10,14 @@ from typing import Any
 from alertd.core.network import Block, is_this_machine
 from alertd.core.web import NO_AUTH, SCOPES, Auth, MetricsFor, Web
 from alertd.definitions.keys import NAME, PATH
-from alertd.definitions.keys_config import AUTH, MAX_HOSTS, MAX_PROXIES, WEB
+from alertd.definitions.keys_config import AUTH, MAX_EMBED, MAX_HOSTS, MAX_PROXIES, WEB
 from alertd.definitions.nodes import Node, Scalar
 from alertd.definitions.reader import Reader, shown
 from alertd.definitions.terms import link
 from alertd.errors import NetworkError
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+_SITE = re.compile(rf"https?://{_HOST.pattern}(:[0-9]{{1,5}})?")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OWN_MEANING = ("host", "cookie", "authorization", "origin", "forwarded", "x-forwarded-for")
 """Headers that cannot say who asks: they say something else, or anybody may send them."""
@@ -39,6 +40,9 @@ def web(reader: Reader, node: Node) -> Web:
                 blocks = reader.items(value, "proxies", MAX_PROXIES)
                 found = (reader.parsed(one, _block) for one in blocks)
                 read[key] = tuple(one for one in found if one is not None)
+            case "embed":
+                sites = [_site(reader, one) for one in reader.items(value, "embed", MAX_EMBED)]
+                read[key] = tuple(filter(None, sites))
             case "metrics":
                 read[key] = reader.choice(value, MetricsFor)
             case "metrics_per_milestone":
@@ -118,6 +122,19 @@ def _host(reader: Reader, node: Node) -> str | None:
         reader.refuse(node, f"{shown(value)}: not a host name; {advice}")
         return None
     return name
+
+
+def _site(reader: Reader, node: Node) -> str | None:
+    """It goes into a header as it is (CSP level 3, section 2.3.1, host-source)."""
+    value = reader.text(node, NAME)
+    if value is None:
+        return None
+    site = value.lower().removesuffix("/")
+    if not _SITE.fullmatch(site):
+        advice = "write one such as https://wiki.example.org, without a path"
+        reader.refuse(node, f"{shown(value)}: not a site; {advice}")
+        return None
+    return site
 
 
 def _header(reader: Reader, node: Node) -> str | None:

@@ -106,7 +106,7 @@ class Doorkeeper:
         """Whose it is.
 
         Args:
-            how: ``header`` or ``form``, for the log.
+            how: ``header``, ``address`` or ``form``, for the log.
 
         Raises:
             Refusal: nobody's (401), or there were too many of that kind from that address (429).
@@ -114,8 +114,8 @@ class Doorkeeper:
         auth, now_s = self._site.web.access, self._site.clock.monotonic()
         wait_s = self._limiter.wait_s(address, now_s)
         is_token = not shown.name
-        # A token in a header is not guessed: who has one need not suffer for a neighbour.
-        if wait_s and not (is_token and how == "header"):
+        # A token that a program shows is not guessed: who has one need not suffer for a neighbour.
+        if wait_s and not (is_token and how != "form"):
             raise _too_many(wait_s)
         one = self._token(shown, auth) if is_token else await self._user(shown, auth)
         if one is not None:

@@ -9,8 +9,8 @@ from alertd.telemetry import Event
 from alertd.web.errors import answer
 from alertd.web.site import Site
 
-SECRET_PATHS = ("/act/",)
-"""Whoever has an address below these can do something by it."""
+SECRET_PATHS = ("/act/", "/feeds/")
+"""Whoever has an address below these can do something by it, or read what others may not."""
 
 
 def without_tokens(path: str) -> str:

@@ -14,6 +14,7 @@ web:
   auth: {tokens_file: t, users_file: u, proxy_header: X-Remote-User, proxy_scope: read, anonymous: read}
   proxies: [127.0.0.1, "fd00::/8"]
   secret_file: s
+  embed: ["https://Wiki.example.org/", "http://127.0.0.1:8000"]
   metrics: all
   metrics_per_milestone: true
 """
@@ -38,6 +39,7 @@ def test_every_key_is_read() -> None:
         ),
         proxies=(ip_network("127.0.0.1"), ip_network("fd00::/8")),
         secret_file="s",
+        embed=("https://wiki.example.org", "http://127.0.0.1:8000"),
         metrics=MetricsFor.ALL,
         metrics_per_milestone=True,
     )

@@ -117,7 +117,7 @@ async def test_bad_line_lets_nobody_in_and_is_told_once(stage: Stage) -> None:
 
     assert answers == [200, 200]
     assert [one["reason"] for one in stage.events if one["event"] == "credentials.refused"] == [
-        "tokens: line 2: 'root': not a scope; there is read, act, admin",
+        "tokens: line 2: 'root': not a scope; there is feed, read, act, admin",
         "tokens: line 3: 'bot': the second of that name",
     ]
 
