@@ -5,7 +5,7 @@ Places are percentages of its length, so that a browser can draw them at any wid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -98,7 +98,7 @@ class Axis:
             Tick(
                 x=self.place(_midnight(day, self.zone)),
                 label=label(day) if self.place(_midnight(day, self.zone)) < NEAR_END else "",
-                year=str(day.year) if label is _month and (number == 0 or day.month == 1) else "",
+                year=str(day.year) if label is _month and _has_year(days, number) else "",
                 spare=number % 2 == 1,
             )
             for number, day in enumerate(days)
@@ -172,6 +172,13 @@ def _months(first: date, last: date, step: int) -> list[date]:
     months = range(begin - begin % step, end + 1, step)
     days = [date(month // 12, month % 12 + 1, 1) for month in months if month >= 12]
     return [day for day in days if first <= day <= last]
+
+
+def _has_year(days: Sequence[date], number: int) -> bool:
+    """Each January has, and the first, unless there would be no room for it beside the next one's."""
+    if number == 0 and len(days) > 1:
+        return days[0].month == 1 or days[1].month != 1
+    return days[number].month == 1
 
 
 def _week(day: date) -> str:
