@@ -101,6 +101,7 @@ def notifiers(
 
     The configuration's ``network`` is in force for ``http`` from here on.
     """
+    from alertd.notify.email_address import mail_domain
     from alertd.notify.email_relay import Relay
     from alertd.notify.kit import Env
     from alertd.notify.registry import installed
@@ -116,19 +117,13 @@ def notifiers(
         out=out,
         smtp=config.smtp,
         relay=Relay(transcript=http.transcript),
-        host=mail_domain(config),
+        host=mail_domain(config.smtp.sender),
     )
     return {
         f"{receiver.name}/{spec.name}": types[spec.type].load()(spec.options, env)
         for receiver in config.receivers.values()
         for spec in receiver.notifiers
     }
-
-
-def mail_domain(config: Config) -> str:
-    """The domain of Message-IDs: the sender's, which stays the same for years."""
-    address = config.smtp.sender.rpartition("<")[2].rstrip("> ")
-    return address.rpartition("@")[2] or "localhost"
 
 
 def hold_standard_streams() -> None:

@@ -72,6 +72,16 @@ def parse_mailbox(text: str) -> Mailbox:
     return Mailbox(name=line(name, 200), local=local, domain=domain)
 
 
+def mail_domain(sender: str) -> str:
+    """The domain of Message-IDs, and of what stands in calendars: the sender's, which stays for years.
+
+    Args:
+        sender: an address, or ``Name <address>``.
+    """
+    address = sender.rpartition("<")[2].rstrip("> ")
+    return address.rpartition("@")[2] or "localhost"
+
+
 def ascii_domain(domain: str) -> str:
     """A domain as DNS has it: ``xn--bcher-kva.example``.
 

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from alertd.web.access import scope_of
 from alertd.web.errors import HANDLERS
 from alertd.web.failures import Failures
+from alertd.web.feeds_kept import Kept
 from alertd.web.gate import Gate
 from alertd.web.headers import Headers
 from alertd.web.hosts import Hosts
@@ -51,4 +52,5 @@ def make_app(site: Site, more: Iterable[BaseRoute] = ()) -> Starlette:
     app.state.site = site
     app.state.shelf = Shelf(site)
     app.state.live = Live(site)
+    app.state.feeds = Kept(site)
     return app

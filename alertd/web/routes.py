@@ -10,6 +10,9 @@ from starlette.routing import Route
 from alertd.web import api, api_actions
 from alertd.web.actions import act, retry, send_test
 from alertd.web.actions_link import act_by_link
+from alertd.web.badge import badge, embed
+from alertd.web.feeds import atom, ics
+from alertd.web.feeds_secret import by_secret
 from alertd.web.health import healthz, readyz
 from alertd.web.login import login, logout
 from alertd.web.metrics_page import metrics
@@ -44,6 +47,7 @@ def routes() -> list[Route]:
         Route("/api/v1/deliveries/{name}/retry", api_actions.retry, methods=["POST"]),
         Route("/api/v1/send-test", api_actions.send_test, methods=["POST"]),
         Route("/api/v1/status", api.status),
+        *_feeds(),
         Route("/unsubscribe", unsubscribe),
         Route("/live", live),
         Route("/healthz", healthz),
@@ -53,3 +57,17 @@ def routes() -> list[Route]:
         Route("/logout", logout, methods=["POST"]),
         Route("/static/{name}", static),
     ]
+
+
+def _feeds() -> list[Route]:
+    """What others subscribe to and embed; each again below ``/feeds/{secret}`` for who can show no token."""
+    found = [
+        ("/feeds", "/all.ics", ics),
+        ("/feeds", "/all.atom", atom),
+        ("/feeds", "/timelines/{timeline}.ics", ics),
+        ("/feeds", "/timelines/{timeline}.atom", atom),
+        ("", "/badges/{timeline}/{name}.svg", badge),
+        ("", "/embed/{timeline}/{name}", embed),
+    ]
+    plain = [Route(f"{above}{path}", endpoint) for above, path, endpoint in found]
+    return [*plain, *(Route(f"/feeds/{{secret}}{path}", by_secret(endpoint)) for _, path, endpoint in found)]
