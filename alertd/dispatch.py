@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 
 from alertd.core.audit import dead_slot
 from alertd.core.compose import Circumstances, compose
-from alertd.core.config import Config
-from alertd.core.delivery import Rules, Verdict, decide, deliver, delivery_id, live_members
+from alertd.core.config import Config, followers_of
+from alertd.core.delivery import CHANGES, Rules, Verdict, decide, deliver, delivery_id, live_members
 from alertd.core.digest import NextDigest, digest_instant
 from alertd.core.edition import digest_words, still_says
 from alertd.core.flow import TRIPS_AT, Rate, Turn
@@ -195,7 +195,7 @@ class Dispatcher:
     def _stopped(
         self, lease: Lease, members: Sequence[Owed], attempt: Attempt, outcome: Rejected
     ) -> Settlement:
-        """Dead, and so is all that comes for its channel, until the options change or a person sends again."""
+        """Dead, as is all that comes for its channel, until the options change or a person sends again."""
         dead = self._dead(lease, members, attempt, outcome, f"{STOPPED}{outcome.reason}")
         remember = stop(self._options(lease.delivery), outcome.reason, attempt.at)
         told = self._stop_notice(lease.delivery, outcome.reason, attempt.at)
@@ -239,7 +239,8 @@ class Dispatcher:
 
     def _fallback(self, lease: Lease, members: Sequence[Owed], now: datetime) -> list[Delivery]:
         failed, fallback = lease.delivery, self.config.fallback_receiver
-        is_empty = not members and failed.edition is None
+        # A change of standing is of no use to whoever does not show it.
+        is_empty = failed.edition is None and all(owed.cause in CHANGES for owed in members)
         if not fallback or is_empty or failed.fallback_for or failed.receiver == fallback:
             return []
         names = [spec.name for spec in self.config.receivers[fallback].notifiers]
@@ -312,6 +313,7 @@ class Dispatcher:
                 name: [spec.name for spec in receiver.notifiers]
                 for name, receiver in self.config.receivers.items()
             },
+            followers={name: followers_of(receiver) for name, receiver in self.config.receivers.items()},
             muted=self._muted,
             waits=self._waits if self.digests.by_key else _waits_for_nothing,
         )

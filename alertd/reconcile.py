@@ -29,6 +29,8 @@ from alertd.core.snapshot import pack
 from alertd.digests import Digests
 from alertd.ports import Changes, Ledger
 
+_STAYS = (Cause.DONE, Cause.CANCELLED)
+
 HORIZON = timedelta(days=400)
 """How far ahead occurrences are written down; reconciling at least once a day moves it along."""
 
@@ -252,11 +254,11 @@ def _withdrawal(this: Pass, records: Iterable[Record], owed: Sequence[Owed]) -> 
     gone = [record for record in records if not record.withdrawn]
     this.report.withdrawn.extend(record.id for record in gone)
     names = {record.id for record in gone}
-    # That something is done stays true, whether or not anybody wants to be reminded of it.
+    # That something is done or cancelled stays true, whether or not anybody wants to be reminded of it.
     cancelled = tuple(
         (one.key, WITHDRAWN)
         for one in owed
-        if one.milestone in names and one.state is OwedState.PENDING and one.cause is not Cause.DONE
+        if one.milestone in names and one.state is OwedState.PENDING and one.cause not in _STAYS
     )
     this.report.cancelled += len(cancelled)
     return Changes(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from alertd.core.arming import woken
 from alertd.core.config import Config
 from alertd.core.ledger import Record
-from alertd.core.owed_news import done_news, news_of_reopening
+from alertd.core.owed_news import done_news, news_of_reopening, standing_news
 from alertd.core.standing import Action, ActionKind
 from alertd.errors import UnknownMilestone
 from alertd.ports import Ledger
@@ -31,4 +31,5 @@ async def act(book: Ledger, config: Config, action: Action) -> Record:
         told = news_of_reopening(record, owed, action.at)
         return await book.act(action, (*woken(owed, action.at), *told))
     # What waits is looked at anew: a shorter snooze ends the longer one before it.
-    return await book.act(action, woken(owed, action.at))
+    news = standing_news(record, owed, action.kind, config, action.at)
+    return await book.act(action, (*woken(owed, action.at), *news))

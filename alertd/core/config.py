@@ -26,6 +26,8 @@ class NotifierSpec:
         options: an instance of that notifier's ``Options``.
         rate: how fast it may be sent to; None: as its type says.
         digest: of the options as they are written; by it a change of them is seen.
+        follows: whether it shows where a milestone stands, and so is told of an acknowledgement or a
+            cancellation.
     """
 
     name: str
@@ -33,6 +35,7 @@ class NotifierSpec:
     options: object
     rate: Rate | None = None
     digest: str = ""
+    follows: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,11 @@ class Receiver:
     notifiers: tuple[NotifierSpec, ...] = ()
     zone: ZoneInfo | None = None
     quiet: Quiet | None = None
+
+
+def followers_of(receiver: Receiver) -> tuple[str, ...]:
+    """The names of its notifiers that follow where a milestone stands."""
+    return tuple(spec.name for spec in receiver.notifiers if spec.follows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from alertd.core.delivery import CHANGES
 from alertd.core.ledger import Owed, OwedState, Record
 from alertd.core.occurrence import Cause
 from alertd.core.standing import Action, ActionKind
@@ -15,7 +16,8 @@ def confirmation(action: Action, record: Record, owed: Sequence[Owed]) -> str:
     """One sentence about the action and one about what comes next."""
     zone = record.milestone.zone
     pending = sorted(
-        (one for one in owed if one.state is OwedState.PENDING), key=lambda one: (one.at, one.receiver)
+        (one for one in owed if one.state is OwedState.PENDING and one.cause not in CHANGES),
+        key=lambda one: (one.at, one.receiver),
     )
     match action.kind:
         case ActionKind.ACK if action.until:

@@ -4,6 +4,7 @@ Rules that hold here:
 - of the reminders of one milestone to one receiver only the tightest goes out, and those that it
   overtakes are recorded as superseded;
 - news (moved, done) is overtaken by no reminder;
+- a change of standing (acknowledged, cancelled) goes at once, alone, and only to notifiers that follow it;
 - muted and snoozed mean deferred, never dropped; what waits for a digest goes out with it;
 - acknowledged means dropped, but that a date has passed is said once more when the acknowledgement ends;
 - nothing is decided without a reason.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from alertd.core.digest import Edition, NextDigest
@@ -25,7 +26,10 @@ from alertd.core.standing import Standing
 MAX_MEMBERS = 200
 """The most occurrences that one delivery carries."""
 
-NEWS = frozenset({Cause.MOVED, Cause.DONE})
+CHANGES = frozenset({Cause.ACKNOWLEDGED, Cause.CANCELLED})
+"""Changes of standing: they wake nobody, and only what shows the standing, such as an incident, is told."""
+
+NEWS = frozenset({Cause.MOVED, Cause.DONE}) | CHANGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,7 @@ class Rules:
     Attributes:
         catch_up: what is later than this is recorded as expired.
         notifiers: the names of each receiver's notifiers.
+        followers: the names of those among them that follow the standing.
         muted: whether the route of an occurrence is muted at an instant.
         waits: until when an occurrence waits for a digest; None when it waits for none.
         making: the digest that is being made now, for which nothing waits any more.
@@ -86,6 +91,12 @@ class Rules:
     muted: Callable[[Owed, Record, datetime], Muted | None]
     waits: Callable[[Owed, Record, datetime], Muted | None] = lambda _owed, _record, _now: None
     making: Making | None = None
+    followers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def told(self, owed: Owed) -> Sequence[str]:
+        """The names of the notifiers that are told of it."""
+        names = self.followers if owed.cause in CHANGES else self.notifiers
+        return names.get(owed.receiver, ())
 
 
 def decide(due: Iterable[tuple[Owed, Record]], now: datetime, rules: Rules) -> Decisions:
@@ -99,7 +110,7 @@ def decide(due: Iterable[tuple[Owed, Record]], now: datetime, rules: Rules) -> D
     for owed, record in due:
         sets[owed.milestone, owed.receiver].append((owed, record))
     verdicts: list[Verdict] = []
-    ready: dict[tuple[str, tuple[tuple[str, str], ...]], list[Owed]] = defaultdict(list)
+    ready: dict[tuple[str, tuple[tuple[str, str], ...], str], list[Owed]] = defaultdict(list)
     collected: list[Owed] = []
     records = {record.id: record for members in sets.values() for _, record in members}
     making = rules.making
@@ -108,10 +119,11 @@ def decide(due: Iterable[tuple[Owed, Record]], now: datetime, rules: Rules) -> D
             verdicts.append(verdict)
             if verdict.state is not OwedState.BOUND:
                 continue
-            if making is not None and making.takes(owed, records[owed.milestone]):
+            alone = owed.key if owed.cause in CHANGES else ""
+            if making is not None and not alone and making.takes(owed, records[owed.milestone]):
                 collected.append(owed)
             else:
-                ready[owed.receiver, owed.group].append(owed)
+                ready[owed.receiver, owed.group, alone].append(owed)
     deliveries = [made for group in ready.values() for made in _bind(group, now, rules)]
     if making is None:
         return Decisions(deliveries=tuple(deliveries), verdicts=tuple(verdicts))
@@ -128,12 +140,17 @@ def unwanted(owed: Owed, record: Record, now: datetime) -> str:
     standing = record.standing
     if owed.cause is Cause.DONE:
         return "" if standing.done_on else "it was reopened"
+    if owed.cause is Cause.CANCELLED:
+        return "" if standing.cancelled else "it was reopened"
     if record.withdrawn:
         return "the milestone was withdrawn"
     if standing.cancelled:
         return f"cancelled by {standing.cancelled_by}"
     if standing.done_on:
         return f"done on {standing.done_on}"
+    if owed.cause is Cause.ACKNOWLEDGED:
+        holds = acknowledged(standing, record.window_ids, now)
+        return "" if holds else "the acknowledgement holds no more"
     if owed.cause is Cause.MOVED:
         told = {value.window_id for value in owed.move.after} if owed.move else set()
         return "" if told == set(record.window_ids) else "it moved again"
@@ -251,12 +268,15 @@ def _turned_away(owed: Owed, record: Record, now: datetime, rules: Rules) -> Ver
     age = now - max(owed.at, owed.wake_at)
     if owed.cause not in NEWS and age > rules.catch_up:
         return Verdict(key=owed.key, state=OwedState.EXPIRED, reason=f"{age.days} days late")
-    if not rules.notifiers.get(owed.receiver):
-        return Verdict(key=owed.key, state=OwedState.SUPPRESSED, reason="the receiver has no notifier")
+    if not rules.told(owed):
+        which = "notifier that follows" if owed.cause in CHANGES else "notifier"
+        return Verdict(key=owed.key, state=OwedState.SUPPRESSED, reason=f"the receiver has no {which}")
     return None
 
 
 def _now_or_later(owed: Owed, record: Record, now: datetime, rules: Rules) -> Verdict:
+    if owed.cause in CHANGES:
+        return Verdict(key=owed.key, state=OwedState.BOUND, reason="")
     if owed.cause is Cause.OVERDUE and acknowledged(record.standing, record.window_ids, now):
         # By then there may be no further rung that would say so.
         reason, until = _acknowledged_by(record.standing), record.standing.ack_until
@@ -282,7 +302,7 @@ def _bind(group: list[Owed], now: datetime, rules: Rules) -> Iterable[Delivery]:
     group.sort(key=lambda owed: (owed.milestone, owed.at, owed.key))
     for start in range(0, len(group), MAX_MEMBERS):
         members = group[start : start + MAX_MEMBERS]
-        yield from deliver(members[0].receiver, rules.notifiers[members[0].receiver], members, now)
+        yield from deliver(members[0].receiver, rules.told(members[0]), members, now)
 
 
 def _edited(members: list[Owed], making: Making, now: datetime, rules: Rules) -> Iterable[Delivery]:

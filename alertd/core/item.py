@@ -11,6 +11,7 @@ from datetime import datetime
 
 from alertd.core.claims import accounts_of, claim_lines, contested_sentence
 from alertd.core.deadline import Qualifier, deadline_name
+from alertd.core.delivery import CHANGES
 from alertd.core.ledger import Delivery, Owed, Record
 from alertd.core.links import Links
 from alertd.core.message import Item, Tone
@@ -20,7 +21,7 @@ from alertd.core.milestone import (
     state_of,
     stated_windows,
 )
-from alertd.core.news import before_sentence, gone_and_new, moved_headline, opens_headline
+from alertd.core.news import before_sentence, changed_headline, gone_and_new, moved_headline, opens_headline
 from alertd.core.occurrence import Cause
 from alertd.core.reasons import late_sentence, next_sentence, why_sentence
 from alertd.core.route import Route
@@ -45,6 +46,8 @@ _WEIGHT = {
     Cause.OVERDUE: 3,
     Cause.MOVED: 4,
     Cause.DONE: 5,
+    Cause.ACKNOWLEDGED: 6,
+    Cause.CANCELLED: 7,
 }
 
 
@@ -93,7 +96,7 @@ def item_of(
         details=tuple(_details(record, main, owed, now)),
         contradiction=contested_sentence(milestone) if contested else "",
         late=late_sentence(main, milestone, now),
-        next=next_sentence(around.upcoming.get(milestone.id), record),
+        next="" if main.cause in CHANGES else next_sentence(around.upcoming.get(milestone.id), record),
         why=why_sentence(main, milestone, around.route, delivery),
         claims=claim_lines(milestone, now, stated.window.id if stated else "", record.standing.done_on),
         contested=contested,
@@ -118,6 +121,8 @@ def _headline(record: Record, owed: Owed, stated: StatedWindow | None, now: date
         return f"Done on {day_text(record.standing.done_on)}, says {record.standing.done_by}"
     if owed.cause is Cause.MOVED and owed.move is not None:
         return moved_headline(owed.move)
+    if owed.cause in CHANGES:
+        return changed_headline(owed.cause, record)
     if stated is None:
         return "No date is given"
     if owed.cause is Cause.OPENS:
@@ -145,15 +150,18 @@ def _details(record: Record, main: Owed, owed: Sequence[Owed], now: datetime) ->
         said.append(evidence if "://" in evidence else sentence(evidence))
     if main.cause is Cause.MOVED and main.move is not None:
         said.append(before_sentence(main.move))
+    if main.cause is Cause.ACKNOWLEDGED:
+        said.append("No reminder until then, unless its date moves.")
     for one in owed:
         if one.cause is Cause.OPENS and one is not main:
             stated = stated_for(milestone, one)
             if stated is not None:
                 said.append(sentence(opens_headline(stated)))
     # The headline of anything else says already where each claim stands.
-    if main.cause in (Cause.OPENS, Cause.MOVED) and any(one.window.ends for one in stated_windows(milestone)):
+    says_no_standing = main.cause in (Cause.OPENS, Cause.MOVED, Cause.ACKNOWLEDGED)
+    if says_no_standing and any(one.window.ends for one in stated_windows(milestone)):
         said.append(sentence(standings(milestone, now)))
-    if milestone.tentative and main.cause is not Cause.DONE:
+    if milestone.tentative and main.cause not in (Cause.DONE, Cause.CANCELLED):
         said.append("Tentative: agreed but not signed.")
     return [one for one in said if one]
 
@@ -173,8 +181,8 @@ def _phrase(record: Record, owed: Owed, stated: StatedWindow | None) -> str:
 def _badge(owed: Owed, stated: StatedWindow | None, now: datetime) -> str:
     if owed.cause is Cause.DONE:
         return "done"
-    if owed.cause is Cause.MOVED:
-        return "moved"
+    if owed.cause is Cause.MOVED or owed.cause in CHANGES:
+        return owed.cause.value
     if stated is None:
         return "no date"
     text = status_of(stated.claims, stated.window, now).partition(",")[0]
@@ -189,7 +197,7 @@ def _tone(cause: Cause, stated: StatedWindow | None, now: datetime) -> Tone:
         return Tone.MOVED
     if cause is Cause.DONE:
         return Tone.DONE
-    if stated is None or stated.window.ends is None:
+    if cause in CHANGES or stated is None or stated.window.ends is None:
         return Tone.CALM
     if stated.window.ends <= now:
         return Tone.LATE

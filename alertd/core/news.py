@@ -1,4 +1,4 @@
-"""How a change is told: that a window has opened, that a deadline has moved.
+"""How a change is told: that a window has opened, that a deadline has moved, what somebody said of it.
 
 One fact a sentence, and none of it more certain than its source.
 """
@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from alertd.core.claims import accounts_of
 from alertd.core.deadline import Deadline, Qualifier, deadline_name
-from alertd.core.ledger import Move, Value
+from alertd.core.ledger import Move, Record, Value
 from alertd.core.milestone import StatedWindow
-from alertd.core.wording import MONTHS, by_account, capital, count, either, listing, moved_by
+from alertd.core.occurrence import Cause
+from alertd.core.wording import MONTHS, by_account, capital, count, either, instant_text, listing, moved_by
 
 _IN_WHICH = {
     Qualifier.NONE: "in which this is due",
@@ -39,6 +40,19 @@ def opens_subject(stated: StatedWindow) -> str:
     deadline = stated.claims[0].deadline
     name = _own_name(deadline)
     return f"{capital(name)} has begun" if name else f"Begun ({deadline_name(deadline)})"
+
+
+def changed_headline(cause: Cause, record: Record) -> str:
+    """``Acknowledged by Ada until 8 December 2026, 09:00 (UTC)``, ``Cancelled by Ada``; and why, if said."""
+    standing = record.standing
+    if cause is Cause.CANCELLED:
+        said, why = f"Cancelled by {standing.cancelled_by}", standing.cancelled_why
+    else:
+        said, why = f"Acknowledged by {standing.ack_by}", standing.ack_why
+        if standing.ack_until is not None:
+            said += f" until {instant_text(standing.ack_until, record.milestone.zone)}"
+    why = " ".join(why.split()).rstrip(".")
+    return f"{said}: {why}" if why else said
 
 
 def moved_headline(move: Move) -> str:

@@ -40,6 +40,8 @@ class Cause(StrEnum):
     OVERDUE = "overdue"
     MOVED = "moved"
     DONE = "done"
+    ACKNOWLEDGED = "acknowledged"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class Occurrence:
     """One reminder.
 
     Attributes:
-        offset: ``-7d``, ``0d``, ``+1d``, or the cause's own name for opens, moved and done.
+        offset: ``-7d``, ``0d``, ``+1d``, or the cause's own name for opens and for news.
         at: when it is due, an aware UTC instant.
         stated: the window it belongs to and who states it.
     """

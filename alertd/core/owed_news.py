@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from alertd.core.config import Config
+from alertd.core.config import Config, followers_of
 from alertd.core.ledger import Move, Owed, OwedState, Record, Value
 from alertd.core.milestone import Milestone
 from alertd.core.occurrence import Cause, digest, first_instant, labels_of
 from alertd.core.route import group_key, match_routes
+from alertd.core.standing import ActionKind
 
 BETWEEN = timedelta(seconds=1)
 """Two moves of one milestone are at least so far apart for one receiver."""
@@ -121,6 +122,21 @@ def done_news(record: Record, owed: Sequence[Owed], config: Config, now: datetim
         _news(Cause.DONE, record.id, slot, receiver, group, now)
         for receiver, group in _news_receivers(record.milestone, Cause.DONE, told, config)
         if receiver in told
+    )
+
+
+def standing_news(
+    record: Record, owed: Sequence[Owed], kind: ActionKind, config: Config, now: datetime
+) -> tuple[Owed, ...]:
+    """That it is acknowledged or cancelled, for those who were told something and have what follows that."""
+    cause = {ActionKind.ACK: Cause.ACKNOWLEDGED, ActionKind.CANCEL: Cause.CANCELLED}.get(kind)
+    if cause is None:
+        return ()
+    slot, alone = str(int(now.timestamp() * 1_000_000)), (("milestone", record.id),)
+    return tuple(
+        _news(cause, record.id, slot, receiver, alone, now)
+        for receiver in sorted(_told(owed))
+        if receiver in config.receivers and followers_of(config.receivers[receiver])
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
-from alertd.core.delivery import NEWS
+from alertd.core.delivery import CHANGES, NEWS
 from alertd.core.ledger import Delivery, Owed, Record
 from alertd.core.milestone import Milestone
 from alertd.core.occurrence import Cause, labels_of
@@ -66,7 +66,7 @@ def why_sentence(
     because = because or _because(owed, milestone)
     if delivery.fallback_for:
         by = f" in place of {delivery.fallback_for}"
-    elif match is None:
+    elif match is None or owed.cause in CHANGES:
         by = ", which was told of it before" if owed.cause in NEWS else " by a route that has changed since"
     else:
         by = f" by {_path(match)}"
@@ -80,6 +80,8 @@ def _because(owed: Owed, milestone: Milestone) -> str:
             return "the deadline moved"
         case Cause.DONE:
             return "it is done"
+        case Cause.ACKNOWLEDGED | Cause.CANCELLED:
+            return "it follows what is said of it"
         case _:
             return f"{milestone.policy.words} reminds {offset_words(owed.offset)}"
 

@@ -13,7 +13,7 @@ from alertd.core.claims import values_of
 from alertd.core.compose import Circumstances, compose
 from alertd.core.deadline_shift import shift_deadline
 from alertd.core.deadline_value import Precision
-from alertd.core.delivery import NEWS, deliver
+from alertd.core.delivery import CHANGES, NEWS, deliver
 from alertd.core.duration import Duration, parse_duration
 from alertd.core.instant import local_date
 from alertd.core.ledger import Lease, Move, Owed, Record
@@ -87,6 +87,9 @@ def rehearsed(
         on = local_date(at, milestone.zone)
         record = replace(record, standing=Standing(done_on=on, done_by="somebody"))
         supposed = f"It is supposed that somebody said so on {on}."
+    if cause in CHANGES:
+        record = replace(record, standing=_changed(record, cause, at))
+        supposed = "It is supposed that somebody said so; only notifiers that follow it are told."
     if cause is Cause.MOVED:
         supposed = "The date from which it moved is made up."
     labels = labels_of(milestone, cause, owed[0].offset)
@@ -96,7 +99,8 @@ def rehearsed(
         receiver=receiver,
         at=at,
         around=Circumstances(route=route, upcoming=_upcoming(milestone, receiver, route, at)),
-        is_routed=any(match.receiver == receiver for match in match_routes(route, labels)),
+        is_routed=cause in CHANGES
+        or any(match.receiver == receiver for match in match_routes(route, labels)),
         supposed=supposed,
     )
 
@@ -146,6 +150,13 @@ def _news(milestone: Milestone, receiver: str, cause: Cause, at: datetime) -> Ow
         wake_at=at,
         move=move if cause is Cause.MOVED else None,
     )
+
+
+def _changed(record: Record, cause: Cause, at: datetime) -> Standing:
+    if cause is Cause.CANCELLED:
+        return Standing(cancelled=True, cancelled_by="somebody")
+    until = at + timedelta(days=14)
+    return Standing(ack_until=until, ack_windows=record.window_ids, ack_by="somebody")
 
 
 def _earlier(milestone: Milestone) -> Milestone:

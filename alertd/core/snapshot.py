@@ -100,6 +100,7 @@ def pack_standing(standing: Standing) -> Plain:
         "ack_until": _instant_text(standing.ack_until),
         "ack_windows": list(standing.ack_windows),
         "ack_by": standing.ack_by,
+        "ack_why": standing.ack_why,
         "snooze_until": _instant_text(standing.snooze_until),
         "snooze_by": standing.snooze_by,
         "done_on": standing.done_on.isoformat() if standing.done_on else "",
@@ -107,6 +108,7 @@ def pack_standing(standing: Standing) -> Plain:
         "evidence": standing.evidence,
         "cancelled": standing.cancelled,
         "cancelled_by": standing.cancelled_by,
+        "cancelled_why": standing.cancelled_why,
     })  # fmt: skip
 
 
@@ -116,6 +118,7 @@ def unpack_standing(packed: Mapping[str, Any]) -> Standing:
         ack_until=_instant(packed.get("ack_until", "")),
         ack_windows=tuple(packed.get("ack_windows", ())),
         ack_by=packed.get("ack_by", ""),
+        ack_why=packed.get("ack_why", ""),
         snooze_until=_instant(packed.get("snooze_until", "")),
         snooze_by=packed.get("snooze_by", ""),
         done_on=date.fromisoformat(packed["done_on"]) if "done_on" in packed else None,
@@ -123,6 +126,7 @@ def unpack_standing(packed: Mapping[str, Any]) -> Standing:
         evidence=packed.get("evidence", ""),
         cancelled=packed.get("cancelled", False),
         cancelled_by=packed.get("cancelled_by", ""),
+        cancelled_why=packed.get("cancelled_why", ""),
     )
 
 

@@ -57,6 +57,7 @@ class Standing:
     ack_until: datetime | None = None
     ack_windows: tuple[str, ...] = ()
     ack_by: str = ""
+    ack_why: str = ""
     snooze_until: datetime | None = None
     snooze_by: str = ""
     done_on: date | None = None
@@ -64,6 +65,7 @@ class Standing:
     evidence: str = ""
     cancelled: bool = False
     cancelled_by: str = ""
+    cancelled_why: str = ""
 
     @property
     def closed(self) -> bool:
@@ -94,7 +96,9 @@ def apply(standing: Standing, action: Action, windows: tuple[str, ...]) -> Stand
     match action.kind:
         case ActionKind.ACK:
             until = _future(action)
-            return replace(standing, ack_until=until, ack_windows=windows, ack_by=action.by)
+            return replace(
+                standing, ack_until=until, ack_windows=windows, ack_by=action.by, ack_why=action.why
+            )
         case ActionKind.SNOOZE:
             return replace(standing, snooze_until=_future(action), snooze_by=action.by)
         case ActionKind.DONE:
@@ -102,7 +106,7 @@ def apply(standing: Standing, action: Action, windows: tuple[str, ...]) -> Stand
                 raise RefusedAction(f"{name}: done needs the date on which it came about")
             return Standing(done_on=action.done_on, done_by=action.by, evidence=action.evidence)
         case ActionKind.CANCEL:
-            return Standing(cancelled=True, cancelled_by=action.by)
+            return Standing(cancelled=True, cancelled_by=action.by, cancelled_why=action.why)
 
 
 def _future(action: Action) -> datetime:

@@ -19,8 +19,8 @@ MAX_SUBJECT = 150
 
 def subject_of(item: Item, milestone: Milestone, owed: Sequence[Owed], now: datetime) -> str:
     """How far away, by whose account when they differ, what: ``Due in 7 days (by September 2026): Title``."""
-    if item.cause is Cause.DONE:
-        return f"Done: {item.title}"
+    if item.cause in (Cause.DONE, Cause.ACKNOWLEDGED, Cause.CANCELLED):
+        return f"{capital(item.cause.value)}: {item.title}"
     main = next(one for one in owed if one.cause is item.cause)
     stated = stated_for(milestone, main)
     if item.cause is Cause.MOVED and main.move is not None:

@@ -81,12 +81,19 @@ def span_text(span: timedelta) -> str:
     return count(max(seconds, 0), "second")
 
 
+_NAMED_OFFSETS = {
+    "opens": "when its time begins",
+    "moved": "because it moved",
+    "done": "because it is done",
+    "acknowledged": "because it is acknowledged",
+    "cancelled": "because it is cancelled",
+}
+
+
 def offset_words(offset: str) -> str:
     """``-7d`` as ``7 days before the deadline``; ``0d`` as ``on the day``."""
-    if offset in ("opens", "moved", "done"):
-        return {"opens": "when its time begins", "moved": "because it moved", "done": "because it is done"}[
-            offset
-        ]
+    if offset in _NAMED_OFFSETS:
+        return _NAMED_OFFSETS[offset]
     if offset == "0d":
         return "on the day"
     words = duration_words(parse_duration(offset.lstrip("+-")))

@@ -73,7 +73,14 @@ def _notifier(reader: Reader, node: Node, options: Options) -> NotifierSpec | No
     if made is None:
         return None
     written = digest("options", kind, json.dumps(_plain(own), sort_keys=True))
-    return NotifierSpec(name=name, type=kind, options=made, rate=rate, digest=written)
+    return NotifierSpec(
+        name=name,
+        type=kind,
+        options=made,
+        rate=rate,
+        digest=written,
+        follows=getattr(made, "follows", False),
+    )
 
 
 def _options(reader: Reader, node: MappingNode, model: type[BaseModel], kind: str) -> BaseModel | None:

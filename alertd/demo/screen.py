@@ -34,6 +34,8 @@ CAUSE_STYLES: Mapping[Cause, str] = {
     Cause.OVERDUE: "bright_red",
     Cause.MOVED: "bright_magenta",
     Cause.DONE: "bright_green",
+    Cause.ACKNOWLEDGED: "bright_blue",
+    Cause.CANCELLED: "bright_blue",
 }
 
 

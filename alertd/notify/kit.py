@@ -94,6 +94,15 @@ class NotifierOptions(BaseModel):
         use_attribute_docstrings=True,
     )
 
+    @property
+    def follows(self) -> bool:
+        """Whether it shows where a milestone stands, such as an incident that is open until it is closed.
+
+        Then it is also told, at once, that a milestone was acknowledged or cancelled: a message about that
+        one milestone, with the cause ``acknowledged`` or ``cancelled``.
+        """
+        return False
+
 
 class TlsOptions(NotifierOptions):
     """The base of the options of whoever speaks TLS: to :func:`alertd.notify.tls.tls_of` at each send."""

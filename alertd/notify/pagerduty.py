@@ -1,4 +1,4 @@
-"""Opens and resolves alerts of PagerDuty, one for each milestone, by its Events API v2.
+"""Opens, acknowledges and resolves alerts of PagerDuty, one for each milestone, by its Events API v2.
 
 Source: https://developer.pagerduty.com/docs/events-api-v2-overview ("Response Codes & Retry Logic", "API
 Limits"), .../docs/send-alert-event and .../docs/events-api-v2-rate-limits.
@@ -13,9 +13,9 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from alertd.core.flow import Rate
-from alertd.core.message import Kind, Message, Tone
+from alertd.core.message import Item, Kind, Message, Tone
 from alertd.core.milestone import State
-from alertd.core.occurrence import digest
+from alertd.core.occurrence import Cause, digest
 from alertd.core.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.clean import cut, fit
 from alertd.notify.kit import Env, Rendered, exactly_one
@@ -64,6 +64,11 @@ class PagerDutyOptions(PostOptions):
     routing_key_file: str = ""
     api_url: BaseUrl = API_URL
     """Where the Events API is; in the EU ``https://events.eu.pagerduty.com``."""
+
+    @property
+    def follows(self) -> bool:
+        """An incident is acknowledged and resolved as its milestone is."""
+        return True
 
     @model_validator(mode="after")
     def _has_a_key(self) -> Self:
@@ -133,8 +138,13 @@ def pagerduty_payloads(message: Message) -> Iterator[dict[str, Any]]:
         about = replace(message, kind=Kind.SINGLE, items=(item,))
         summary = f"{item.badge[:1].upper()}{item.badge[1:]}: {item.title} ({item.phrase})"
         told = _triggered(about, item.cause.value, item.timeline, item.tone, summary)
-        action = "resolve" if item.state in _CLOSED else "trigger"
-        yield {"event_action": action, "dedup_key": _key(item.milestone), **told}
+        yield {"event_action": _action(item), "dedup_key": _key(item.milestone), **told}
+
+
+def _action(item: Item) -> str:
+    if item.state in _CLOSED:
+        return "resolve"
+    return "acknowledge" if item.cause is Cause.ACKNOWLEDGED else "trigger"
 
 
 def _triggered(message: Message, what: str, group: str, tone: Tone, summary: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from alertd.core.delivery import CHANGES
 from alertd.core.flow import Rate
 from alertd.core.message import Kind, Message
 from alertd.core.occurrence import Cause
@@ -85,6 +86,11 @@ class SlackOptions(TlsOptions):
     @property
     def is_bot(self) -> bool:
         return bool(self.token or self.token_file)
+
+    @property
+    def follows(self) -> bool:
+        """Where there is a first message that can be brought up to date."""
+        return self.is_bot and self.thread
 
     @property
     def interactive(self) -> bool:
@@ -185,6 +191,8 @@ class SlackNotifier:
         """
         options = self._options
         parent = place_in(state) if state.get("asked") == options.channel else None
+        if message.items[0].cause in CHANGES:
+            return await self._brought_up_to_date(line, message, parent), state
         if parent is not None and message.id not in self._begun:
             outcome = await self._reply(line, message, parent)
             if outcome is not None:
@@ -193,6 +201,17 @@ class SlackNotifier:
         if first is None:
             return outcome, {}
         return outcome, {"ts": first.ts, "channel": first.channel, "asked": options.channel}
+
+    async def _brought_up_to_date(self, line: Line, message: Message, parent: Place | None) -> Outcome:
+        """The milestone's message is edited and nothing is posted: who said so wakes nobody."""
+        if parent is None:
+            return Sent(note="it has no message that could be brought up to date")
+        edited = await self._edit(line, parent, self._whole(message, lasting=True, mention=False)[0])
+        if isinstance(edited, Posted):
+            return Sent(note=edited.note)
+        if edited.error in NO_THREAD:
+            return Sent(note=f"its message cannot be brought up to date: {edited.error}")
+        return edited.outcome
 
     async def _reply(self, line: Line, message: Message, parent: Place) -> Outcome | None:
         """None when there is no such message any more, and nothing has been posted."""

@@ -181,6 +181,31 @@ def done() -> Scene:
     return _scene(_record(milestone, standing=standing), owed)
 
 
+def acknowledged() -> Scene:
+    """What somebody has taken on, said to what shows that."""
+    scene = contested()
+    (record,) = scene.records.values()
+    standing = Standing(
+        ack_until=datetime(2026, 12, 8, 6, tzinfo=UTC),
+        ack_windows=record.window_ids,
+        ack_by="m.haddad",
+        ack_why="the ministry is asked",
+    )
+    return _change(record, Cause.ACKNOWLEDGED, standing)
+
+
+def cancelled() -> Scene:
+    """What is not to come about any more, said to what shows that."""
+    (record,) = due().records.values()
+    standing = Standing(cancelled=True, cancelled_by="m.haddad", cancelled_why="the office stays.")
+    return _change(record, Cause.CANCELLED, standing)
+
+
+def _change(record: Record, cause: Cause, standing: Standing) -> Scene:
+    owed = replace(_owed(record.milestone, cause, cause.value, at=NOW), window_id="")
+    return _scene(replace(record, standing=standing), owed)
+
+
 def _record(milestone: Milestone, revision: int = 1, standing: Standing = NOTHING_SAID) -> Record:
     loaded = NOW - timedelta(days=100)
     return Record(

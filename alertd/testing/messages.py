@@ -76,6 +76,8 @@ SAMPLES: Mapping[str, Callable[[], Message]] = {
     "opens": lambda: _told("opens", items.opens()),
     "due": lambda: _told("due", items.due()),
     "done": lambda: _told("done", items.done(), fallback_for="leads/email"),
+    "acknowledged": lambda: _told("acknowledged", items.acknowledged()),
+    "cancelled": lambda: _told("cancelled", items.cancelled()),
     "many": lambda: _told("many", _many()),
     "digest": _digest,
     "notice": lambda: _notice(

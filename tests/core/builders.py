@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.claims import values_of
 from alertd.core.deadline import Reading, Window, parse_deadline, window_of
+from alertd.core.delivery import NEWS
 from alertd.core.duration import Duration, parse_duration
 from alertd.core.instant import to_instant
 from alertd.core.ledger import Delivery, Lease, Move, Owed, OwedState, Record
@@ -180,7 +181,7 @@ def record(
     )
 
 
-_CAUSES = {"opens": Cause.OPENS, "0d": Cause.DUE, "moved": Cause.MOVED, "done": Cause.DONE}
+_CAUSES = {"0d": Cause.DUE, **{cause.value: cause for cause in (Cause.OPENS, *NEWS)}}
 
 
 def owed(
@@ -203,7 +204,7 @@ def owed(
     """
     cause = _CAUSES.get(offset) or (Cause.APPROACHING if offset[0] == "-" else Cause.OVERDUE)
     window_id = ""
-    if cause not in (Cause.MOVED, Cause.DONE):
+    if cause not in NEWS:
         (window_id,) = (
             one.window.id for one in operative_windows(made) if not of or of == one.claims[0].deadline.edtf
         )

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from alertd.core.compose import Circumstances, compose
 from alertd.core.compose import test_message as compose_test
 from alertd.core.deadline import Reading
+from alertd.core.delivery import NEWS
 from alertd.core.ledger import Delivery, Notice, Owed, Record
 from alertd.core.matcher import parse_matcher
 from alertd.core.message import Message
@@ -73,7 +74,7 @@ def one(
     due: datetime | None = None,
 ) -> Message:
     """The message of a single reminder, by default at the instant at which it is due."""
-    instant = due or (now if offset == "done" else due_at(made, offset, of))
+    instant = due or (now if offset in NEWS else due_at(made, offset, of))
     member = owed(made, offset, instant, of=of, reason=reason)
     coming = [owed(made, following, of=following_of)] if following else []
     return message([member], [record(made, standing)], now or member.at, coming)
@@ -184,6 +185,9 @@ REFUSED = replace(
 )
 PAST = replace(SETTLED, claims=(claim("2026-05", MINISTER),))
 
+ACKED = Standing(ack_until=utc("2025-10-04T06:00"), ack_by="Amal Hassan", ack_why="the ministry is asked")
+DROPPED = Standing(cancelled=True, cancelled_by="Amal Hassan", cancelled_why="The talks\n were broken off.")
+
 SCENES: dict[str, Callable[[], Message]] = {
     # a single claim, through all its causes
     "approaching": lambda: one(ONE, "-7d", following="-1d"),
@@ -203,6 +207,15 @@ SCENES: dict[str, Callable[[], Message]] = {
     ),
     "done-late": lambda: one(ONE, "done", now=utc("2025-10-20T06:00"), standing=done_on("2025-10-18")),
     "done-contested": lambda: one(TWO, "done", now=NOVEMBER, standing=done_on("2026-11-23")),
+    # what somebody said of it
+    "acknowledged": lambda: one(ONE, "acknowledged", now=utc("2025-09-20T06:00"), standing=ACKED),
+    "acknowledged-contested": lambda: one(
+        TWO,
+        "acknowledged",
+        now=NOVEMBER,
+        standing=replace(ACKED, ack_until=utc("2026-12-08T06:00"), ack_why=""),
+    ),
+    "cancelled": lambda: one(ONE, "cancelled", now=utc("2025-09-20T06:00"), standing=DROPPED),
     # what the sources say
     "several-sources": lambda: one(SETTLED, "+7d", following="+14d"),
     "no-sources": lambda: one(NOBODY, "-7d", following="-1d"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alertd.core.deadline import parse_deadline
-from alertd.core.delivery import deliver
+from alertd.core.delivery import NEWS, deliver
 from alertd.core.matcher import parse_matcher
 from alertd.core.message import Kind
 from alertd.core.occurrence import Cause
@@ -30,7 +30,7 @@ def test_each_cause_has_a_message(cause: Cause) -> None:
     message = found.message("slack")
     assert (message.kind, message.channel, message.items[0].cause) == (Kind.SINGLE, "desk/slack", cause)
     assert message.at == found.at
-    assert bool(found.supposed) is (cause in (Cause.MOVED, Cause.DONE))
+    assert bool(found.supposed) is (cause in NEWS)
 
 
 def test_it_is_what_the_plan_has_under_the_id_that_it_will_have() -> None:

@@ -34,7 +34,7 @@ def test_every_limit_is_kept_and_every_field_is_one_of_theirs(message: Message) 
         assert about["source"]
         assert about["severity"] in ("critical", "error", "warning", "info")
         assert 0 < len(payload["dedup_key"]) <= 255
-        assert payload["event_action"] in ("trigger", "resolve")
+        assert payload["event_action"] in ("trigger", "acknowledge", "resolve")
         assert about["custom_details"]["id"] == message.id
 
 
@@ -46,6 +46,8 @@ def test_every_limit_is_kept_and_every_field_is_one_of_theirs(message: Message) 
         ("approaching", "trigger", "warning"),
         ("moved", "trigger", "warning"),
         ("done", "resolve", "info"),
+        ("acknowledged", "acknowledge", "info"),
+        ("cancelled", "resolve", "info"),
     ],
 )
 def test_the_alert_follows_the_milestone(name: str, action: str, severity: str) -> None:

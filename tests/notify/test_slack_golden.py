@@ -30,6 +30,8 @@ SHOWN = {
     Cause.OVERDUE: "contested-passed-by-some",
     Cause.MOVED: "moved-later",
     Cause.DONE: "done-with-evidence",
+    Cause.ACKNOWLEDGED: "acknowledged",
+    Cause.CANCELLED: "cancelled",
 }
 """A scene of each cause."""
 
