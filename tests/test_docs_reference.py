@@ -81,6 +81,9 @@ def commands() -> dict[str, set[str]]:
 
 
 def options_of(command: object) -> set[str]:
+    """Of a command that has commands of its own, all of theirs."""
+    if isinstance(command, TyperGroup) and command.name == "routes":
+        return set().union(*(options_of(one) for one in command.commands.values()))
     return {
         option
         for one in command.params  # type: ignore[attr-defined]
