@@ -32,7 +32,7 @@ GONE_FOR = timedelta(days=30)
 """How long what was withdrawn is shown as cancelled; after that it is not shown."""
 
 MOST = 5_000
-"""Milestones in one calendar: those whose end is nearest to today."""
+"""Milestones in one calendar."""
 
 MOST_ALARMS = 20
 REFRESH = timedelta(hours=1)
@@ -79,15 +79,17 @@ class Made:
     fresh_until: datetime | None
 
 
-def calendar(touched: Sequence[tuple[Record, datetime]], asked: Asked, around: Surroundings) -> Made:
+def calendar(
+    touched: Sequence[tuple[Record, datetime]], asked: Asked, around: Surroundings, most: int = MOST
+) -> Made:
     """The calendar of those records that are asked for.
 
     Args:
         touched: with each record when it last changed.
+        most: milestones; those whose end is nearest to today are kept.
     """
     chosen = [(record, at) for record, at in touched if _is_in(record, at, asked, around.now)]
-    kept = sorted(chosen, key=lambda one: _distance(one[0], around.now))[:MOST]
-    left_out = len(chosen) - len(kept)
+    kept = sorted(chosen, key=lambda one: _distance(one[0], around.now))[:most]
     entries = [
         entry
         for record, at in sorted(kept, key=lambda one: one[0].id)
@@ -97,7 +99,7 @@ def calendar(touched: Sequence[tuple[Record, datetime]], asked: Asked, around: S
         entries,
         method="",
         name=_name(asked, touched),
-        description=_description(len(chosen), left_out),
+        description=_left_out(len(kept), len(chosen)),
         refresh=REFRESH,
     )
     rings = [alarm.at for entry in entries for alarm in entry.alarms]
@@ -182,7 +184,7 @@ def _name(asked: Asked, touched: Sequence[tuple[Record, datetime]]) -> str:
     return what + (f": {labels}" if labels else "")
 
 
-def _description(number: int, left_out: int) -> str:
-    if not left_out:
+def _left_out(kept: int, chosen: int) -> str:
+    if kept == chosen:
         return ""
-    return f"{MOST:,} of {count(number, 'milestone')}, those nearest to today; ask for fewer by label"
+    return f"{kept:,} of {count(chosen, 'milestone')}, those nearest to today; ask for fewer by label"
