@@ -19,7 +19,7 @@ from alertd.notify.http import TIMEOUT_S
 from alertd.notify.kit import Env, Rendered, TlsOptions, at_most_one, revealed
 from alertd.notify.posting import check_token, rendered_json
 from alertd.notify.secret import SecretUnreadable
-from alertd.notify.slack_answer import LAYOUT, NO_THREAD, Place, Posted, Refused, place_in
+from alertd.notify.slack_answer import LAYOUT, NO_EDIT, NO_THREAD, Place, Posted, Refused, place_in
 from alertd.notify.slack_blocks import reply, whole
 from alertd.notify.slack_line import EDIT_TIMEOUT_S, SEND_TIMEOUT_S, Line
 from alertd.notify.slack_mentions import MAX_MENTIONS, Mention, mentioned
@@ -209,7 +209,7 @@ class SlackNotifier:
         edited = await self._edit(line, parent, self._whole(message, lasting=True, mention=False)[0])
         if isinstance(edited, Posted):
             return Sent(note=edited.note)
-        if edited.error in NO_THREAD:
+        if edited.error in NO_EDIT:
             return Sent(note=f"its message cannot be brought up to date: {edited.error}")
         return edited.outcome
 

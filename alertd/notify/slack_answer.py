@@ -38,6 +38,9 @@ NO_THREAD = frozenset({
 })  # fmt: skip
 """Nothing was posted: the message to be edited or replied to is gone, or takes no replies."""
 
+NO_EDIT = NO_THREAD | {"cant_update_message", "edit_window_closed"}
+"""The message will never be edited, whoever tries."""
+
 _ADVICE = {
     "account_inactive": "the token belongs to a user or workspace that is gone",
     "channel_not_found": "there is no such channel, or it is private and the app is not in it",

@@ -89,6 +89,7 @@ STANDINGS = st.builds(
     ack_until=st.none() | INSTANTS,
     ack_windows=st.lists(TEXTS, max_size=2).map(tuple),
     ack_by=TEXTS,
+    ack_why=TEXTS,
     snooze_until=st.none() | INSTANTS,
     snooze_by=TEXTS,
     done_on=st.none() | st.dates(),
@@ -96,6 +97,7 @@ STANDINGS = st.builds(
     evidence=TEXTS,
     cancelled=st.booleans(),
     cancelled_by=TEXTS,
+    cancelled_why=TEXTS,
 )
 WORDS = st.lists(TEXTS, max_size=2).map(tuple)
 VALUES = st.builds(Value, window_id=TEXTS, edtf=TEXTS, phrase=TEXTS, accounts=WORDS, source_ids=WORDS)

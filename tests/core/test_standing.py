@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -44,6 +45,18 @@ TRANSITIONS: list[tuple[str, Standing, Action, Standing | None]] = [
         ACKED,
         action(ActionKind.ACK, until=LATER),
         Standing(ack_until=LATER, ack_windows=WINDOWS, ack_by="Amal"),
+    ),
+    (
+        "open ack, why",
+        NOTHING_SAID,
+        action(ActionKind.ACK, until=SOON, why="it is asked"),
+        replace(ACKED, ack_why="it is asked"),
+    ),
+    (
+        "open cancel, why",
+        NOTHING_SAID,
+        action(ActionKind.CANCEL, why="it stays"),
+        replace(CANCELLED, cancelled_why="it stays"),
     ),
     ("acked snooze", ACKED, SNOOZE, BOTH),
     ("snoozed ack", SNOOZED, ACK, BOTH),

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import BaseModel
 
-from alertd.core.config import Config, Smtp
+from alertd import app
+from alertd.core.config import Config, Smtp, followers_of
 from alertd.core.duration import Duration
 from alertd.core.flow import Rate
 from alertd.core.matcher import parse_matcher
@@ -222,6 +223,24 @@ fallback_receiver: nobody
     assert second.options == webhook(url="https://example.org/b", headers={"X-Desk": "1"})
     assert config.receivers["nobody"].notifiers == ()
     assert (config.operator, config.fallback_receiver) == ("desk", "nobody")
+
+
+def test_what_follows_is_what_its_options_say() -> None:
+    config = _config(
+        """
+receivers:
+  - name: desk
+    notifiers:
+      - {type: pagerduty, routing_key_file: key}
+      - {type: slack, token_file: token, channel: C024BE91L}
+      - {type: slack, name: hook, webhook_url_file: url}
+      - {type: email, to: [desk@example.org]}
+      - {type: console}
+""",
+        app.option_models(),
+    )
+
+    assert followers_of(config.receivers["desk"]) == ("pagerduty", "slack")
 
 
 def test_one_receiver_needs_no_route(options: Options) -> None:

@@ -425,3 +425,62 @@ def test_what_each_error_of_slack_means_is_in_the_reference() -> None:
 def _answers() -> list[tuple[str, ...]]:
     found = [one for one in tables(section("notifiers.md", "slack")) if one.head[0] == "answer"]
     return [row for table in found for row in table.rows]
+
+
+@pytest.mark.parametrize("name", ["acknowledged", "cancelled"])
+async def test_what_is_said_of_it_edits_the_first_message_and_posts_nothing(
+    env: Env, slack: SlackServer, name: str
+) -> None:
+    notifier, said = bot(env, slack), sample_message(name)
+    told = replace(sample_message(), items=(replace(said.items[0], cause=Cause.DUE, headline="Due today"),))
+    prior = state_of(await notifier.send(told, {}))
+
+    outcome = await notifier.send(said, prior)
+
+    (parent,) = slack.kept
+    assert outcome == Sent(state=prior, note="HTTP 200")
+    assert slack.calls == ["chat.postMessage", "chat.update"]
+    assert said.items[0].headline in shown(parent.content)
+    assert "Due today" not in shown(parent.content)
+
+
+async def test_what_is_said_of_it_makes_no_message_where_there_is_none(env: Env, slack: SlackServer) -> None:
+    outcome = await bot(env, slack).send(sample_message("acknowledged"), {})
+
+    assert outcome == Sent(note="it has no message that could be brought up to date")
+    assert slack.calls == []
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("message_not_found", Sent),
+        ("edit_window_closed", Sent),
+        ("ratelimited", Retry),
+        ("invalid_auth", Rejected),
+    ],
+)
+async def test_an_edit_alone_that_fails(
+    env: Env, slack: SlackServer, error: str, expected: type[Outcome]
+) -> None:
+    """A message that is gone, or closed, needs no edit; anything else that fails is what it is."""
+    notifier = bot(env, slack)
+    prior = state_of(await notifier.send(sample_message(), {}))
+    slack.script("chat.update", answered(refused(error)))
+
+    outcome = await notifier.send(sample_message("acknowledged"), prior)
+
+    assert isinstance(outcome, expected)
+    assert slack.calls == ["chat.postMessage", "chat.update"]
+
+
+@pytest.mark.parametrize(
+    ("options", "follows"),
+    [
+        ({"token_file": "token", "channel": "C024BE91L"}, True),
+        ({"token_file": "token", "channel": "C024BE91L", "thread": False}, False),
+        ({"webhook_url_file": "url"}, False),
+    ],
+)
+def test_only_a_bot_that_threads_follows(options: Mapping[str, object], follows: bool) -> None:
+    assert SlackOptions.model_validate(options).follows is follows
