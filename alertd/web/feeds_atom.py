@@ -80,7 +80,7 @@ def document(entries: Sequence[Told], place: Place) -> bytes:
     """The document, in UTF-8."""
     feed = Element("feed", xmlns=NAMESPACE)
     _text(feed, "id", _tag(place.host, f"feed/{place.timeline}"))
-    _text(feed, "title", place.title)
+    _text(feed, "title", line(place.title, MAX_TITLE))
     _text(feed, "updated", _stamp(max((one.at for one in entries), default=place.since)))
     _text(SubElement(feed, "author"), "name", "alertd")
     _text(feed, "generator", "alertd").set("version", __version__)
