@@ -1,0 +1,84 @@
+"""From a real mail into a real browser: what is said there is no longer nagged about."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from alertd.testing.smtp_sink import Mail
+from tests.e2e.stage import Stage, a_stage, in_a_minute
+
+PATIENCE_MS = 15_000
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with a_stage(tmp_path) as made:
+        yield made
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as there:
+        return int(there.getsockname()[1])
+
+
+def text_of(mail: Mail) -> str:
+    part = mail.message.get_body(("plain",))
+    assert part is not None
+    return str(part.get_content())
+
+
+def about(mails: list[Mail], milestone: str) -> list[Mail]:
+    return [one for one in mails if f"/milestones/{milestone}" in text_of(one)]
+
+
+async def test_acknowledged_by_mail_and_done_by_page_no_more_nags_come(
+    browser: Browser, running: Stage
+) -> None:
+    """The link of the mail is followed and its form sent; the other milestone is marked done on its page."""
+    port = free_port()
+    outside = f"http://127.0.0.1:{port}"
+    running.write_config(
+        "{type: email, to: [desk@example.org]}", more=f"web: {{external_url: '{outside}'}}\n"
+    )
+    running.write(
+        "milestones/t.yaml",
+        "timeline: t\ntitle: A timeline\ntimezone: UTC\n"
+        "policy: {before: [60s, 42s], on_day: false, after: [], opens: false}\n"
+        "sources: {m: {who: A. Minister}}\nmilestones:\n"
+        + "".join(
+            f"  - {{id: {name}, title: It comes about, deadline: {in_a_minute(1)}, source: m}}\n"
+            for name in ("known", "over")
+        ),
+    )
+    daemon = await running.start(ALERTD_LISTEN=f"127.0.0.1:{port}")
+    await running.until(lambda: len(running.mails) >= 2)
+    (mail,) = about(list(running.mails), "t/known")
+    (link,) = re.findall(rf"Acknowledge: ({outside}/act/\S+)", text_of(mail))
+
+    page = await browser.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    await page.goto(link)
+    await page.get_by_label("Your name").fill("Grace")
+    await page.get_by_role("button", name="Acknowledge").click()
+    await expect(page.get_by_role("status")).to_contain_text("Acknowledged t/known")
+    await page.goto(f"{outside}/milestones/t/over")
+    await page.locator("#act-done summary").click()
+    await page.locator("#act-done button").click()
+    await expect(page.locator(".told")).to_be_visible()
+
+    for number in (1, 2):
+        await daemon.until("occurrence.suppressed", number)
+    await running.until(lambda: len(about(list(running.mails), "t/over")) >= 2)
+    status = await daemon.stop()
+
+    assert status == 0
+    assert len(about(list(running.mails), "t/known")) == 1
+    causes = [str(one.message["X-Alertd-Cause"]) for one in about(list(running.mails), "t/over")]
+    assert causes == ["approaching", "done"]
