@@ -131,7 +131,8 @@ class Stage:
         self.http = HttpSink()
         self.http.requests = Ringing(self.bell)
         self.smtp = SmtpSink(mails=Ringing(self.bell))
-        self._environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "USER": "ada", "ALERTD_LISTEN": "off"}
+        self._environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "USER": "ada"}
+        self._environment["ALERTD_LISTEN"] = "off"
         self._running: list[Process] = []
         if config is None:
             (self.config / "milestones").mkdir(parents=True)
