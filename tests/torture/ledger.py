@@ -59,7 +59,7 @@ def open_rows(url: str) -> int:
 def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
     if url.startswith("sqlite:///"):
         path = Path(url.removeprefix("sqlite:///"))
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0.2)) as connection:
             return connection.execute(statement).fetchall()
     import psycopg
 

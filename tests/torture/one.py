@@ -44,17 +44,18 @@ class Row:
         return cls(**{**fields, "copies": Counter(fields["copies"])})
 
 
-async def run(scenario: Scenario, size: Size, seed: str, keep: str = "") -> Row:
+async def run(scenario: Scenario, size: Size, seed: str, keep: str = "", within: Path | None = None) -> Row:
     """Run it; what it finds wrong is in the row, and only a failure of the run itself is raised.
 
     Args:
         keep: a folder for what there is to look at afterwards.
+        within: where to make its own; by default where temporary folders are.
     """
     row = Row(name=scenario.name, done=scenario.done, skipped=scenario.missing())
     if row.skipped:
         return row
     began = time.monotonic()
-    async with an_arena(f"{seed}/{scenario.name}") as arena:
+    async with an_arena(f"{seed}/{scenario.name}", within) as arena:
         try:
             await scenario.run(arena, size)
             await arena.stop()

@@ -31,6 +31,8 @@ SETTINGS = (
     "max_wal_senders=5",
     "max_connections=60",
     "shared_buffers=16MB",
+    # In its own folder: what is killed cannot take it away.
+    "dynamic_shared_memory_type=mmap",
 )
 
 

@@ -69,6 +69,7 @@ async def _misbehaves(arena: Arena, size: Size, *modes: Mode, fallback: str = ""
 async def together(arena: Arena, size: Size) -> None:
     """All of these at the same time, and one node: what each of them does, without a node for each."""
     arena.lease_s = LONG_LEASE_S
+    arena.hook_timeout_s = 4.0
     names = arena.folder / "names"
     resolve(names, "again")
     modes = {mode.name.lower().replace("_", "-"): mode for mode in Mode if mode not in WELL}
