@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -92,10 +92,17 @@ class House:
             self.clock.advance(max(next_at, self.clock.now() + timedelta(microseconds=1)))
         raise AssertionError("it never ends")
 
-    async def act(self, ledger: Ledger, kind: ActionKind, until: str) -> None:
+    async def act(self, ledger: Ledger, kind: ActionKind, until: str = "", done_on: str = "") -> None:
         config = app.loader(self.folder)().config
         assert config is not None
-        action = Action(kind=kind, milestone="t/a", at=self.clock.now(), by="ann", until=when(until))
+        action = Action(
+            kind=kind,
+            milestone="t/a",
+            at=self.clock.now(),
+            by="ann",
+            until=when(until) if until else None,
+            done_on=date.fromisoformat(done_on) if done_on else None,
+        )
         await app.act(ledger, config, action)
 
     def lines(self, since: str = "2000-01-01") -> list[str]:
@@ -142,6 +149,30 @@ async def test_escalation_acknowledgement_and_nag(house: House) -> None:
     assert all(
         one.message.items[0].late.endswith("4 days late: acknowledged by ann.") for one in house.told[-4:-2]
     )
+
+
+async def test_an_incident_follows_without_a_route_for_it(house: House) -> None:
+    """Opened by what is overdue, acknowledged, told of the rest when that ends, resolved; not so the desk."""
+    page = [one.body for one in blocks(HOWTO / "other-services.md", "yaml")]
+    (config,) = (one for one in page if "pagerduty" in one)
+    house.write(config)
+    async with house.daemon() as (daemon, ledger):
+        await house.play(daemon, "2026-10-02")
+        await house.act(ledger, ActionKind.ACK, "2026-10-12")
+        await house.play(daemon, "2026-10-03")
+        await house.play(daemon, "2026-10-15T12:00")
+        await house.act(ledger, ActionKind.DONE, done_on="2026-10-15")
+        await house.play(daemon, "2026-10-16")
+
+    told = [line.split(" ", 1) for line in house.lines(since="2026-10-01")]
+    assert [line for at, line in told if line.startswith("on-call")] == [
+        "on-call t/a +1d",
+        "on-call t/a acknowledged",
+        "on-call t/a +7d",
+        "on-call t/a +14d",
+        "on-call t/a done",
+    ]
+    assert not [line for _, line in told if line.startswith("desk") and "acknowledged" in line]
 
 
 async def test_digests_of_a_daemon_that_was_off(house: House) -> None:
