@@ -54,12 +54,14 @@ class Count:
         name: the date as it was given: ``September 2026``.
         phrase: ``by September 2026``.
         who: whose word it is; "" for nobody's.
+        look: the name of its own tone.
     """
 
     short: str
     name: str
     phrase: str
     who: str
+    look: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ class Countdown:
 def countdown_of(record: Record, now: datetime) -> Countdown:
     """How far away it is at ``now``, an aware UTC instant."""
     stated, standing = stated_windows(record.milestone), record.standing
-    said, tone = "", _tone(stated, now)
+    said, tone = "", _tone(stated, now) if stated else None
     if standing.done_on is not None:
         said, tone = "done", Tone.DONE
     elif standing.cancelled or record.withdrawn:
@@ -209,6 +211,7 @@ def _counts(stated: Sequence[StatedWindow], now: datetime) -> Iterator[Count]:
             name=name,
             phrase=deadline_phrase(claim.deadline, claim.reading),
             who=listing([source.brief for source in accounts_of(one)]),
+            look=_tone([one], now).value,
         )
 
 
@@ -220,9 +223,7 @@ def _short_status(stated: StatedWindow, now: datetime) -> str:
     return text.removeprefix("due in ").removeprefix("due ")
 
 
-def _tone(stated: Sequence[StatedWindow], now: datetime) -> Tone | None:
-    if not stated:
-        return None
+def _tone(stated: Sequence[StatedWindow], now: datetime) -> Tone:
     if any(one.window.ends is not None and one.window.ends <= now for one in stated):
         return Tone.LATE
     days = [left for one in stated if (left := days_until(one.window, now)) is not None]
