@@ -9,6 +9,7 @@ Rules that hold here:
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import stat
 from collections.abc import Mapping
@@ -72,6 +73,8 @@ def _append(path: Path, line: bytes) -> str:
     except OSError as error:
         return error.strerror or "it cannot be opened"
     try:
+        # While another writes, the end of the file is not what it will be. It lasts as long as a line does.
+        fcntl.flock(file, fcntl.LOCK_EX)
         return _written(file, line)
     except OSError as error:
         return error.strerror or "it failed"
