@@ -17,6 +17,13 @@ PUBLIC = {
     *("/healthz", "/readyz", "/unsubscribe", "/metrics", "/login", "/logout", "/static/{name}"),
     *("/act/{token}", "/slack/interactive"),  # signed
     "/api/v1/openapi.json",
+    # Each asks for a secret in the address.
+    "/feeds/{secret}/all.ics",
+    "/feeds/{secret}/all.atom",
+    "/feeds/{secret}/timelines/{timeline}.ics",
+    "/feeds/{secret}/timelines/{timeline}.atom",
+    "/feeds/{secret}/badges/{timeline}/{name}.svg",
+    "/feeds/{secret}/embed/{timeline}/{name}",
 }
 
 
