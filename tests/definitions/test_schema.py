@@ -49,8 +49,8 @@ CONFIGS = (
     "web: {auth: none, external_url: 'http://a.example', metrics: all}\n",
     "web: {external_url: 'https://a.example/x', hosts: [b.example, '::1'], proxies: [10.0.0.0/8, '::1'],"
     " secret_file: s, embed: ['https://wiki.example'], metrics: read,"
-    " metrics_per_milestone: true,"
-    " auth: {tokens_file: t, users_file: u, proxy_header: X-Remote-User, proxy_scope: read, anonymous: act}}\n",
+    " metrics_per_milestone: true, auth: {tokens_file: t, users_file: u,"
+    " proxy_header: X-Remote-User, proxy_scope: read, anonymous: act}}\n",
 )
 TIMELINES = (
     "timeline: t\ntitle: T\nmilestones: []\n",
