@@ -34,6 +34,11 @@ def committed() -> list[tuple[str, int]]:
     return [(words[0], int(words[1])) for words in lines if words]
 
 
+def is_played(profile: str, seed: int) -> bool:
+    """Whether it is among those that are played anyway."""
+    return seed < PROFILES[profile].share
+
+
 @pytest.mark.parametrize(("profile", "seeds"), batches())
 def test_all_invariants_hold(profile: str, seeds: range) -> None:
     """Nothing is lost, early, repeated without a reason, or said to be what it is not."""
@@ -42,9 +47,9 @@ def test_all_invariants_hold(profile: str, seeds: range) -> None:
     assert not said, "\n\n".join(said)
 
 
-@pytest.mark.parametrize(("profile", "seed"), committed())
+@pytest.mark.parametrize(("profile", "seed"), [one for one in committed() if not is_played(*one)])
 def test_seeds_that_have_caught_something_catch_nothing_now(profile: str, seed: int) -> None:
-    """Each line of seeds.txt says what it caught; that stays mended."""
+    """Each line of seeds.txt says what it caught; that stays mended. Some are among those above."""
     assert not verdict(profile, seed)
 
 
