@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from tests.torture import promised
-from tests.torture.arena import HOLDS_S, LEASE_S, LONG_LEASE_S, NOTHING_COMES_S, Arena, Size
+from tests.torture.arena import HOLDS_S, LEASE_S, LONG_LEASE_S, Arena, Size
 from tests.torture.faults import Fault, Kind
 from tests.torture.http_sink import Mode
 from tests.torture.nodes import Node
@@ -56,23 +55,25 @@ async def stall(arena: Arena, size: Size) -> None:
     """SIGSTOP in the middle of a send, until another node has taken the delivery; then SIGCONT."""
     await a_server(arena)
     arena.configure()
-    arena.promise(size.milestones, span_s=size.rounds * (LEASE_S + 2))
-    nodes = [arena.node("a"), arena.node("b")]
-    for node in nodes:
+    for node in [arena.node("a"), arena.node("b")]:
         await node.ready()
     arena.http.hold_s = 0.3
-    for _ in range(size.rounds):
-        await _stalled(arena)
+    per = size.milestones // size.rounds
+    for number in range(size.rounds):
+        # Watched from before anything is due, however slow the machine is.
+        trap = asyncio.create_task(arena.trapped("read", arena.rng.randint(1, 12), TAKEN_S))
+        arena.promise(per, span_s=LEASE_S + 2, name=f"t{number}x")
+        if (caught := await trap) is not None:
+            await _stalled(arena, caught)
     arena.http.hold_s = 0.0
     await arena.finish()
     arena.demand(bool(arena.counted.get("stalls")), "nothing was stalled")
     arena.demand(bool(arena.events("delivery.fenced")), "no stale lease was refused")
 
 
-async def _stalled(arena: Arena) -> None:
-    caught = await arena.trapped("read", arena.rng.randint(1, 12), NOTHING_COMES_S)
-    node = arena.node_of(caught.pid) if caught else None
-    if caught is None or node is None:
+async def _stalled(arena: Arena, caught: Receipt) -> None:
+    node = arena.node_of(caught.pid)
+    if node is None:
         return
     fenced = len(node.events("delivery.fenced"))
     fault = Fault(kind=Kind.STALLED, begins=now_s(), ends=now_s(), pid=caught.pid)
@@ -98,7 +99,7 @@ async def stopped(arena: Arena, size: Size) -> None:
         # It hangs before anything is due, and is watched from then on, however slow the machine is.
         arena.http.modes["desk"] = Mode.HANGS
         trap = asyncio.create_task(arena.trapped("read", AT_ONCE, TAKEN_S))
-        arena.promise(per, span_s=1.0, begin=promised.soon(4), name=f"t{number}x")
+        arena.promise(per, span_s=1.0, name=f"t{number}x")
         node = arena.nodes[0] if arena.nodes else arena.node("a")
         if await trap is not None:
             await _stopped(arena, node)
