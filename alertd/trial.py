@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 
 from alertd import app
 from alertd.clock import SystemClock
@@ -23,12 +23,9 @@ from alertd.core.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.rehearsal import Rehearsal
 from alertd.notify.exchange import Spoken, Transcript, concealed
 from alertd.notify.http import HttpClient
-from alertd.notify.kit import Rendered, Renders
+from alertd.notify.kit import Rendered, Renders, texts_of
 from alertd.notify.secret import SecretUnreadable, secret_files
 from alertd.trying import tried
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,26 +105,13 @@ def secrets_of(config: Config, folder: Path, receiver: str) -> Iterator[str]:
     """Every secret of a receiver's notifiers, those in files too; what cannot be read now hides nothing."""
     read = secret_files(folder, os.environ)
     for spec in config.receivers[receiver].notifiers:
-        if isinstance(spec.options, BaseModel):
-            yield from _secrets_in(spec.options, read)
+        for option, text in texts_of(spec.options):
+            if isinstance(text, SecretStr):
+                yield text.get_secret_value()
+            elif option.endswith("_file") and text:
+                yield from _held(text, read)
     if config.smtp.password_file:
         yield from _held(config.smtp.password_file, read)
-
-
-def _secrets_in(value: object, read: Callable[[str], str], *, is_file: bool = False) -> Iterator[str]:
-    if isinstance(value, SecretStr):
-        yield value.get_secret_value()
-    elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            file = name.endswith(("_file", "_files"))
-            yield from _secrets_in(getattr(value, name), read, is_file=file)
-    elif isinstance(value, Mapping):
-        yield from _secrets_in(list(value.values()), read, is_file=is_file)
-    elif isinstance(value, str):
-        yield from _held(value, read) if is_file and value else ()
-    elif isinstance(value, Iterable):
-        for one in value:
-            yield from _secrets_in(one, read, is_file=is_file)
 
 
 def _held(file: str, read: Callable[[str], str]) -> Iterator[str]:

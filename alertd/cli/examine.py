@@ -21,6 +21,7 @@ from alertd.core.config import Config
 from alertd.core.wording import count
 from alertd.errors import AlertdError
 from alertd.notify.egress import Egress
+from alertd.notify.kit import texts_of
 from alertd.ports import Clock, Ledger
 
 LITTLE = 200 * 1024**2
@@ -109,7 +110,7 @@ def disk(url: str) -> Iterator[Finding]:
         yield Finding(topic="ledger", verdict=WELL, text=text)
 
 
-async def ledger(book: Ledger, here: Clock) -> Iterator[Finding]:
+async def ledger(book: Ledger, here: Clock) -> list[Finding]:
     """Whether it answers, and whether its clock and this one agree."""
     there = await book.time()
     counts = await book.counts()
@@ -119,12 +120,12 @@ async def ledger(book: Ledger, here: Clock) -> Iterator[Finding]:
         off = (here.now() - there).total_seconds()
         text = f"this clock and the database's are {abs(off):.0f} seconds apart"
         found.append(Finding(topic="clock", verdict=WRONG, text=text, mend="synchronise both"))
-    return iter(found)
+    return found
 
 
 def secrets(config: Config, find: Callable[[str], Path], read: Callable[[str], str]) -> Iterator[Finding]:
     """Whether each secret file can be read, and not by everybody."""
-    names = sorted({name for _, key, name in _files(config) if key not in _NO_SECRETS})
+    names = sorted(set(_secret_files(config)) - {""})
     wrong = 0
     for name in names:
         try:
@@ -147,35 +148,26 @@ def secrets(config: Config, find: Callable[[str], Path], read: Callable[[str], s
         )
 
 
-_NO_SECRETS = ("ca_file", "client_cert_file", "template_file", "smtp.ca_file", "smtp.client_cert_file")
+_NO_SECRETS = ("ca_file", "client_cert_file", "template_file")
 
 
-def _files(config: Config) -> Iterator[tuple[str, str, str]]:
-    """Channel, option and value of each option that names a file."""
+def _secret_files(config: Config) -> Iterator[str]:
     for receiver in config.receivers.values():
         for spec in receiver.notifiers:
-            for key, value in _texts(spec.options):
-                if key.endswith("_file") and value:
-                    yield f"{receiver.name}/{spec.name}", key, value
-    for key in ("password_file", "client_key_file"):
-        if getattr(config.smtp, key):
-            yield "smtp", f"smtp.{key}", getattr(config.smtp, key)
-    if config.heartbeat and config.heartbeat.url_file:
-        yield "heartbeat", "heartbeat_url_file", config.heartbeat.url_file
+            yield from (text for option, text in _texts(spec.options) if _names_a_secret(option))
+    yield from (config.smtp.password_file, config.smtp.client_key_file)
+    if config.heartbeat:
+        yield config.heartbeat.url_file
+
+
+def _names_a_secret(option: str) -> bool:
+    return option.endswith("_file") and option not in _NO_SECRETS
 
 
 def _texts(options: object) -> Iterator[tuple[str, str]]:
-    """Every text of a notifier's options, also of those within one; the secret ones in the clear."""
-    if not isinstance(options, BaseModel):
-        return
-    for key, value in options:
-        for one in value if isinstance(value, list | tuple) else (value,):
-            if isinstance(one, SecretStr):
-                yield key, one.get_secret_value()
-            elif isinstance(one, str):
-                yield key, one
-            else:
-                yield from _texts(one)
+    """Every text of a notifier's options, the secret ones in the clear."""
+    for option, text in texts_of(options):
+        yield option, text.get_secret_value() if isinstance(text, SecretStr) else text
 
 
 async def receivers(config: Config, egress: Egress, read: Callable[[str], str]) -> list[Finding]:

@@ -56,9 +56,9 @@ def lead_to(
     if milestone is not None:
         known = app.milestones(definitions)
         found = known[find_milestone(milestone, known)]
-        given = {**labels_of(found, Cause.APPROACHING, ""), **given}
-        if "cause" not in dict(_labels(labels or ())):
-            del given["cause"], given["offset"]
+        # Without what a message adds to them, unless that is given.
+        own = labels_of(found, Cause.APPROACHING, "")
+        given = {name: own[name] for name in own.keys() - {"cause", "offset"}} | given
     matches = match_routes(wired.route, given)
     if form is Format.TEXT:
         show(*(_line(match) for match in matches))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, TextIO, runtime_checkable
@@ -119,6 +119,20 @@ class TlsOptions(NotifierOptions):
         if self.client_key_file and not self.client_cert_file:
             raise ValueError("client_key_file is nothing without client_cert_file")
         return self
+
+
+def texts_of(value: object, option: str = "") -> Iterator[tuple[str, str | SecretStr]]:
+    """Every text that options hold, however deep, with the innermost option that it stands under."""
+    if isinstance(value, str | SecretStr):
+        yield option, value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from texts_of(getattr(value, name), name)
+    elif isinstance(value, Mapping):
+        yield from texts_of(list(value.values()), option)
+    elif isinstance(value, Iterable):
+        for one in value:
+            yield from texts_of(one, option)
 
 
 def exactly_one(options: BaseModel, name: str) -> None:

@@ -75,10 +75,6 @@ class Form:
     consequence: str
     fields: tuple[Field, ...]
 
-    @property
-    def has_problem(self) -> bool:
-        return any(one.problem for one in self.fields)
-
 
 def forms_of(record: Record, site: Site, visitor: Visitor) -> tuple[Form, ...]:
     """What can be said of a milestone now."""

@@ -128,6 +128,18 @@ def test_a_secret_that_is_not_there_is_wrong(folder: Path) -> None:
     assert [verdict for verdict, _ in told(found, "secrets")] == ["wrong"]
 
 
+def test_secrets_within_options_are_looked_at_too(folder: Path) -> None:
+    """A list of them, and those of headers by name."""
+    within = "secret_file: [old], headers_file: {X-Key: key}"
+    config = CONFIG.replace("url_file: hook", f"url_file: hook, {within}")
+    write_folder(folder, config)
+
+    _, found = doctor(folder)
+
+    texts = [text for _, text in told(found, "secrets")]
+    assert [text.split("'")[1] for text in texts] == ["key", "old"]
+
+
 def test_every_problem_of_the_files_is_there(folder: Path) -> None:
     (folder / "milestones" / "talks.yaml").write_text(TIMELINE.replace("2027-03", "2027-13"))
 
