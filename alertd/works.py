@@ -22,7 +22,7 @@ from alertd.journal import log_bound
 from alertd.lead import Lead
 from alertd.patience import Patience
 from alertd.planner import Planner
-from alertd.prune import prune
+from alertd.prune import LIMIT as PRUNE_LIMIT
 from alertd.pulse import Pulse
 from alertd.reloads import Reloaded, Reloads
 from alertd.telemetry import Event
@@ -238,10 +238,12 @@ class Works:
             raise
 
     async def _prune(self) -> None:
+        """A little at a time: what falls due meanwhile waits for no more than that."""
         keep = self._ready_dispatcher().config.keep
-        forgotten = await prune(self._world.ledger, self._world.clock.now() - keep)
+        forgotten = await self._world.ledger.prune(self._world.clock.now() - keep, PRUNE_LIMIT)
         if any(forgotten.values()):
             self._world.log.info(Event.LEDGER_PRUNED, **forgotten)
+            self._alarm.want("prune")
 
     async def _audit(self) -> None:
         config = self._ready_dispatcher().config

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,12 @@ from alertd.core.standing import ActionKind
 from alertd.daemon import Daemon
 from alertd.errors import DefinitionsError, LedgerBusy, LedgerError
 from alertd.flights import MAX_IN_FLIGHT
-from alertd.ports import Clock, Ledger, Notifier
+from alertd.ports import Changes, Clock, Ledger, Notifier
 from alertd.store import open_ledger
 from alertd.store.memory import MemoryLedger
 from alertd.systemd import Systemd
 from alertd.world import World
+from tests.contract.samples import a_record
 from tests.scene import Recorder, Scene, StepClock, Watched, a_config, a_ledger, a_log, a_milestone, when
 from tests.test_flights import Gate
 
@@ -610,6 +612,28 @@ async def test_full_channel_makes_no_spin() -> None:
     # Two seconds with five looks in each, and those that the first ones and the chores cause.
     assert gate.most == 8
     assert looks < 20
+
+
+async def test_what_is_forgotten_holds_nothing_up() -> None:
+    """What went long ago is forgotten some at a time, and between what is due is seen to."""
+    watched = Watched(MemoryLedger())
+    long_ago = when("2020-01-01")
+    gone = [
+        a_record(f"old/m{i}", withdrawn=True, loaded_at=long_ago, changed_at=long_ago) for i in range(450)
+    ]
+    await watched.apply(Changes(records=tuple(gone)))
+    stage = Stage(watched, Offset())
+    stage.define(a_milestone(M, in_days(stage, 5)))
+
+    async with running(stage) as daemon:
+        daemon._alarm.want("prune")
+        await watched.until_called("prune", 4)
+
+    pruned = [one["milestones"] for one in stage.events if one["event"] == "ledger.pruned"]
+    assert pruned == [200, 200, 50]
+    looks = [name for name in watched.calls if name in ("prune", "due")]
+    first, last = looks.index("prune"), len(looks) - 1 - looks[::-1].index("prune")
+    assert ("prune", "prune") not in list(pairwise(looks[first : last + 1]))
 
 
 async def test_drain_has_a_limit() -> None:
