@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -38,17 +39,10 @@ def backup(url: str, target: Path) -> int:
         raise LedgerUnavailable(f"there is no ledger at {source}")
     if target.exists():
         raise SettingsError(f"{target} is there already; nothing was written")
-    part = target.with_name(f".{target.name}.part")
-    try:
+    with _part_of(target, f"{source} cannot be copied to {target}") as part:
         _copy(source, part)
         _check(part)
         _settle(part, target)
-    except sqlite3.Error as error:
-        raise LedgerUnavailable(f"{source} cannot be copied to {target}: {error}") from error
-    except OSError as error:
-        raise LedgerUnavailable(f"{target} cannot be written: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
     return target.stat().st_size
 
 
@@ -70,8 +64,7 @@ def restore(source: Path, url: str) -> Path | None:
     kept = target.with_name(f"{target.name}.replaced")
     if kept.exists():
         raise SettingsError(f"{kept} is there from an earlier time; move it away first")
-    part = target.with_name(f".{target.name}.part")
-    try:
+    with _part_of(target, f"{source} cannot be put back as {target}") as part:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _copy(source, part)
         there = target.exists()
@@ -79,12 +72,6 @@ def restore(source: Path, url: str) -> Path | None:
             _alone(target)
             os.replace(target, kept)
         _settle(part, target)
-    except sqlite3.Error as error:
-        raise LedgerUnavailable(f"{source} cannot be put back as {target}: {error}") from error
-    except OSError as error:
-        raise LedgerUnavailable(f"{target} cannot be written: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
     return kept if there else None
 
 
@@ -138,14 +125,30 @@ def _alone(path: Path) -> None:
         raise LedgerUnavailable(f"{path} is in use; stop the daemon first")
 
 
+@contextmanager
+def _part_of(target: Path, failure: str) -> Iterator[Path]:
+    """Where ``target`` is made before it is moved into place; gone afterwards, however it went."""
+    part = target.with_name(f".{target.name}.part")
+    try:
+        yield part
+    except sqlite3.Error as error:
+        raise LedgerUnavailable(f"{failure}: {error}") from error
+    except OSError as error:
+        raise LedgerUnavailable(f"{target} cannot be written: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _settle(part: Path, target: Path) -> None:
-    """Move the file into place; both are on the disk when this returns."""
-    for path in (part, target.parent):
-        if path == target.parent:
-            os.replace(part, target)
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            with suppress(OSError):
-                os.close(descriptor)
+    """Move the file into place; it and its name are on the disk when this returns."""
+    _sync(part)
+    os.replace(part, target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
