@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
-from alertd.testing.smtp_sink import Mail
-from tests.e2e.stage import Stage, a_stage, in_a_minute
+from tests.e2e.stage import Stage, a_stage, in_a_minute, mails_about, text_of
 
 PATIENCE_MS = 15_000
 
@@ -28,16 +27,6 @@ def free_port() -> int:
         return int(there.getsockname()[1])
 
 
-def text_of(mail: Mail) -> str:
-    part = mail.message.get_body(("plain",))
-    assert part is not None
-    return str(part.get_content())
-
-
-def about(mails: list[Mail], milestone: str) -> list[Mail]:
-    return [one for one in mails if f"/milestones/{milestone}" in text_of(one)]
-
-
 async def test_acknowledged_by_mail_and_done_by_page_no_more_nags_come(
     browser: Browser, running: Stage
 ) -> None:
@@ -47,19 +36,11 @@ async def test_acknowledged_by_mail_and_done_by_page_no_more_nags_come(
     running.write_config(
         "{type: email, to: [desk@example.org]}", more=f"web: {{external_url: '{outside}'}}\n"
     )
-    running.write(
-        "milestones/t.yaml",
-        "timeline: t\ntitle: A timeline\ntimezone: UTC\n"
-        "policy: {before: [60s, 42s], on_day: false, after: [], opens: false}\n"
-        "sources: {m: {who: A. Minister}}\nmilestones:\n"
-        + "".join(
-            f"  - {{id: {name}, title: It comes about, deadline: {in_a_minute(1)}, source: m}}\n"
-            for name in ("known", "over")
-        ),
-    )
+    policy = "{before: [60s, 42s], on_day: false, after: [], opens: false}"
+    running.write_timeline(policy, known=in_a_minute(1), over=in_a_minute(1))
     daemon = await running.start(ALERTD_LISTEN=f"127.0.0.1:{port}")
     await running.until(lambda: len(running.mails) >= 2)
-    (mail,) = about(list(running.mails), "t/known")
+    (mail,) = mails_about(running.mails, "t/known")
     (link,) = re.findall(rf"Acknowledge: ({outside}/act/\S+)", text_of(mail))
 
     page = await browser.new_page()
@@ -75,10 +56,10 @@ async def test_acknowledged_by_mail_and_done_by_page_no_more_nags_come(
 
     for number in (1, 2):
         await daemon.until("occurrence.suppressed", number)
-    await running.until(lambda: len(about(list(running.mails), "t/over")) >= 2)
+    await running.until(lambda: len(mails_about(running.mails, "t/over")) >= 2)
     status = await daemon.stop()
 
     assert status == 0
-    assert len(about(list(running.mails), "t/known")) == 1
-    causes = [str(one.message["X-Alertd-Cause"]) for one in about(list(running.mails), "t/over")]
+    assert len(mails_about(running.mails, "t/known")) == 1
+    causes = [str(one.message["X-Alertd-Cause"]) for one in mails_about(running.mails, "t/over")]
     assert causes == ["approaching", "done"]

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -169,8 +169,8 @@ class Stage:
             f"receivers:\n  - name: desk\n    notifiers:\n{listed}{more}{smtp}",
         )
 
-    def write_timeline(self, **deadlines: str) -> None:
-        """Timeline ``t`` with a milestone a deadline, each reminded of a minute before it."""
+    def write_timeline(self, policy: str = ONE_MINUTE, **deadlines: str) -> None:
+        """Timeline ``t`` with a milestone a deadline, each reminded of a minute before it, or as is said."""
         listed = "".join(
             f"  - {{id: {name}, title: It comes about, deadline: {deadline}, source: m}}\n"
             for name, deadline in deadlines.items()
@@ -178,7 +178,7 @@ class Stage:
         self.write(
             "milestones/t.yaml",
             "timeline: t\ntitle: A timeline\ntimezone: UTC\n"
-            f"policy: {ONE_MINUTE}\nsources: {{m: {{who: A. Minister}}}}\nmilestones:\n{listed}",
+            f"policy: {policy}\nsources: {{m: {{who: A. Minister}}}}\nmilestones:\n{listed}",
         )
 
     async def start(self, **environment: str) -> Process:
@@ -247,6 +247,17 @@ def in_a_minute(and_s: float) -> str:
 
 def reminded_at(deadline: str) -> datetime:
     return datetime.fromisoformat(deadline).replace(tzinfo=UTC) - timedelta(minutes=1)
+
+
+def text_of(mail: Mail) -> str:
+    part = mail.message.get_body(("plain",))
+    assert part is not None
+    return str(part.get_content())
+
+
+def mails_about(mails: Iterable[Mail], milestone: str) -> list[Mail]:
+    """Those that lead to its page."""
+    return [one for one in mails if f"/milestones/{milestone}" in text_of(one)]
 
 
 def body(request: Received) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from alertd.testing.smtp_sink import Mail
-from tests.e2e.stage import Stage, a_stage, in_a_minute
+from tests.e2e.stage import Stage, a_stage, in_a_minute, mails_about, text_of
 
 OUTSIDE = "http://127.0.0.1"
 """How people reach it, says the configuration; which port that is, the test finds out later."""
@@ -22,34 +21,15 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         yield made
 
 
-def text_of(mail: Mail) -> str:
-    part = mail.message.get_body(("plain",))
-    assert part is not None
-    return str(part.get_content())
-
-
-def about(mails: list[Mail], milestone: str) -> list[Mail]:
-    return [one for one in mails if f"/milestones/{milestone}" in text_of(one)]
-
-
 async def test_link_in_a_mail_stops_what_nags(stage: Stage) -> None:
     """Following it stops nothing; sending its form does, and what is not acknowledged still nags."""
     stage.write_config("{type: email, to: [desk@example.org]}", more=f"web: {{external_url: '{OUTSIDE}'}}\n")
-    stage.write(
-        "milestones/t.yaml",
-        "timeline: t\ntitle: A timeline\ntimezone: UTC\n"
-        "policy: {before: [60s, 50s], on_day: false, after: [], opens: false}\n"
-        "sources: {m: {who: A. Minister}}\nmilestones:\n"
-        + "".join(
-            f"  - {{id: {name}, title: It comes about, deadline: {in_a_minute(1)}, source: m}}\n"
-            for name in ("known", "other")
-        ),
-    )
-
+    policy = "{before: [60s, 50s], on_day: false, after: [], opens: false}"
+    stage.write_timeline(policy, known=in_a_minute(1), other=in_a_minute(1))
     daemon = await stage.start(ALERTD_LISTEN="127.0.0.1:0")
     opened = await daemon.until("listener.opened")
     await stage.until(lambda: len(stage.mails) >= 2)
-    (mail,) = about(list(stage.mails), "t/known")
+    (mail,) = mails_about(stage.mails, "t/known")
     (link,) = re.findall(rf"Acknowledge: {OUTSIDE}(/act/\S+)", text_of(mail))
     async with httpx.AsyncClient(base_url=f"http://{opened['addresses'][0]}") as browser:
         form = await browser.get(link)
@@ -59,7 +39,7 @@ async def test_link_in_a_mail_stops_what_nags(stage: Stage) -> None:
             link, data={**fields, "by": "Grace"}, headers={"origin": OUTSIDE, "host": "127.0.0.1"}
         )
         page = await browser.get(answer.headers["location"])
-    await stage.until(lambda: len(about(list(stage.mails), "t/other")) == 2)
+    await stage.until(lambda: len(mails_about(stage.mails, "t/other")) == 2)
     await daemon.until("occurrence.suppressed")
     status = await daemon.stop()
 
@@ -67,7 +47,7 @@ async def test_link_in_a_mail_stops_what_nags(stage: Stage) -> None:
     assert '"ack"' not in before
     assert answer.status_code == 303
     assert "Acknowledged t/known: no reminder until" in page.text
-    assert len(about(list(stage.mails), "t/known")) == 1
+    assert len(mails_about(stage.mails, "t/known")) == 1
     history = await stage.command("history", "t/known", "--format", "jsonl")
     assert '"by": "Grace, by a link to desk"' in history
     assert '"how": "link:desk"' in history
