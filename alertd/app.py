@@ -15,27 +15,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from alertd import said
-from alertd.clock import SystemClock
 from alertd.core.config import Config, Definitions
-from alertd.core.links import PURPOSE as LINKS
-from alertd.core.links import Links
-from alertd.core.milestone import Milestone
-from alertd.core.relative import resolve
+from alertd.core.message.links import PURPOSE as LINKS
+from alertd.core.message.links import Links
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.planning.relative import resolve
+from alertd.engine import actions as said
 from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew
-from alertd.settings import Settings
+from alertd.system.clock import SystemClock
+from alertd.system.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from alertd.core.audit import Audit
-    from alertd.core.outcome import Outcome
-    from alertd.daemon import Daemon
-    from alertd.notify.http import HttpClient
+    from alertd.core.ledger.outcome import Outcome
+    from alertd.core.planning.audit import Audit
+    from alertd.engine.daemon import Daemon
+    from alertd.notify.http.client import HttpClient
     from alertd.ports import Clock, Ledger, Notifier
-    from alertd.telemetry import Log
-    from alertd.web.keys import Keys
-    from alertd.web.serving import Serving
+    from alertd.system.telemetry import Log
+    from alertd.web.server.serving import Serving
+    from alertd.web.server.signing import Keys
 
 EX_CONFIG = 78
 """The configuration is wrong (sysexits.h): starting again would not help."""
@@ -101,9 +101,9 @@ def notifiers(
 
     The configuration's ``network`` is in force for ``http`` from here on.
     """
-    from alertd.notify.email_address import mail_domain
-    from alertd.notify.email_relay import Relay
-    from alertd.notify.kit import Env
+    from alertd.notify.base import Env
+    from alertd.notify.email.address import mail_domain
+    from alertd.notify.email.relay import Relay
     from alertd.notify.registry import installed
     from alertd.notify.secret import file_paths, secret_files
 
@@ -149,18 +149,18 @@ def _stdout() -> TextIO:
 
 async def run(settings: Settings) -> int:
     """The daemon, until it is told to stop. Returns the exit status."""
-    from alertd.clock import asleep
-    from alertd.control import control
-    from alertd.daemon import Daemon
     from alertd.definitions.watch import signature
-    from alertd.identity import is_gone, node_name
-    from alertd.lead import LEAD_FOR
+    from alertd.engine.control import control
+    from alertd.engine.daemon import Daemon
+    from alertd.engine.deps import World
+    from alertd.engine.leader import LEAD_FOR
     from alertd.notify import heartbeat
-    from alertd.notify.http import HttpClient
+    from alertd.notify.http.client import HttpClient
     from alertd.notify.secret import secret_files
-    from alertd.systemd import Systemd
-    from alertd.telemetry import Event, configure
-    from alertd.world import World
+    from alertd.system.clock import asleep
+    from alertd.system.node import is_gone, node_name
+    from alertd.system.systemd import Systemd
+    from alertd.system.telemetry import Event, configure
 
     hold_standard_streams()
     log, clock, http = configure(settings.log_format, settings.log_level), SystemClock(), HttpClient()
@@ -231,10 +231,10 @@ async def run(settings: Settings) -> int:
 
 async def _keys(settings: Settings, book: Ledger, daemon: Callable[[], Daemon]) -> Keys:
     """What sessions and links are signed with: the same on all nodes that use the ledger."""
-    from alertd.core.web import Web
+    from alertd.core.access import Web
     from alertd.notify.secret import file_paths
-    from alertd.web.keys import Keys
-    from alertd.web.secret import SiteSecret, new_secret
+    from alertd.web.server.secret import SiteSecret, new_secret
+    from alertd.web.server.signing import Keys
 
     def web() -> Web:
         found = daemon().definitions
@@ -249,7 +249,7 @@ async def _keys(settings: Settings, book: Ledger, daemon: Callable[[], Daemon]) 
 def _links(config: Config, keys: Keys, log: Log) -> Links | None:
     """Where messages lead; when nothing can be signed they are sent all the same."""
     from alertd.notify.secret import SecretUnreadable
-    from alertd.telemetry import Event
+    from alertd.system.telemetry import Event
 
     base = config.web.external_url
     if not base:
@@ -275,12 +275,12 @@ async def _serving(
     address = settings.address
     if address is None:
         return None
-    from alertd.identity import node_name
-    from alertd.metrics import Metrics
     from alertd.notify.secret import file_paths, secret_files
-    from alertd.web.outward import Outward
-    from alertd.web.serving import Serving
-    from alertd.web.site import Site
+    from alertd.system.node import node_name
+    from alertd.web.metrics import Metrics
+    from alertd.web.server.context import Site
+    from alertd.web.server.outward import Outward
+    from alertd.web.server.serving import Serving
 
     site = Site(
         # One in memory is another one for each connection.
@@ -305,8 +305,8 @@ async def _serving(
 
 async def send_test(config: Config, folder: Path, receiver: str) -> list[tuple[str, Outcome]]:
     """How each notifier of a receiver fares with a test message, by channel."""
-    from alertd.notify.http import HttpClient
-    from alertd.trying import tried
+    from alertd.notify.http.client import HttpClient
+    from alertd.notify.trial import tried
 
     clock, http = SystemClock(), HttpClient()
     made = notifiers(config, folder, http, clock, _stdout())

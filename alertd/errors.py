@@ -2,24 +2,24 @@
 
     AlertdError
     ├── ParseError                 a text in a small grammar of ours could not be read
-    │   ├── DeadlineError          core/deadline.py
-    │   ├── DurationError          core/duration.py
-    │   ├── MatcherError           core/matcher.py
-    │   ├── IntervalError          core/interval.py
-    │   ├── RecurrenceError        core/recurrence.py
-    │   ├── RateError              core/flow.py
+    │   ├── DeadlineError          core/deadline/
+    │   ├── DurationError          core/time/duration.py
+    │   ├── MatcherError           core/routing/matcher.py
+    │   ├── IntervalError          core/time/interval.py
+    │   ├── RecurrenceError        core/milestones/recurrence.py
+    │   ├── RateError              core/ledger/backpressure.py
     │   └── NetworkError           core/network.py
-    ├── MomentError                core/moments.py: not a date or a time as people type them
-    ├── FieldProblem               core/saying.py: a field that somebody filled in says what cannot be
+    ├── MomentError                core/time/moments.py: not a date or a time as people type them
+    ├── FieldProblem               core/explain/request.py: a form field holds what cannot be
     ├── DefinitionsError           one or more problems in the files people write
     ├── CredentialsError           a token, a user or their file cannot be made, read or written
     ├── SettingsError              the environment or a command line option is wrong
     ├── SecretUnreadable           notify/secret.py: a file that should hold a secret cannot be read
-    ├── TlsUnusable                notify/tls.py: a certificate or a key cannot be used
-    ├── AddressRefused             notify/egress.py: an address that alertd does not connect to
+    ├── TlsUnusable                notify/http/tls.py: a certificate or a key cannot be used
+    ├── AddressRefused             notify/http/egress.py: an address that alertd does not connect to
     ├── NotifierUnusable           notify/registry.py: an installed notifier cannot be imported
     ├── TimelineMissing            demo/shipped.py: the package was built without its timeline
-    ├── NoAnswer                   control.py: the daemon was asked, and does not answer or not do it
+    ├── NoAnswer                   engine/control.py: the daemon was asked, and does not answer or not do it
     ├── UnknownMilestone           no milestone of that id is loaded or in the ledger
     ├── UnknownReceiver            no receiver of that name is configured
     ├── UnknownDelivery            no delivery of that id is in the ledger
@@ -31,7 +31,7 @@
         ├── SchemaTooNew           a newer alertd has migrated it
         └── SchemaTooOld           `alertd migrate` has not been run
 
-A remote failure is never one of these: it is an Outcome (core/delivery.py).
+A remote failure is never one of these: it is an Outcome (core/planning/decide.py).
 """
 
 from __future__ import annotations

@@ -11,10 +11,8 @@ from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Protocol
 
-from alertd.core.audit import Waiting
-from alertd.core.delivery import Decisions
-from alertd.core.digest import NextDigest
-from alertd.core.ledger import (
+from alertd.core.ledger.outcome import Outcome
+from alertd.core.ledger.records import (
     Attempt,
     Delivery,
     DeliveryState,
@@ -23,9 +21,11 @@ from alertd.core.ledger import (
     Owed,
     Record,
 )
-from alertd.core.message import Message
-from alertd.core.outcome import Outcome
-from alertd.core.standing import Action
+from alertd.core.message.message import Message
+from alertd.core.milestones.status import Action
+from alertd.core.planning.audit import Waiting
+from alertd.core.planning.decide import Decisions
+from alertd.core.routing.digest import NextDigest
 
 
 class Clock(Protocol):
@@ -41,7 +41,7 @@ class Clock(Protocol):
 class Notifier(Protocol):
     """Sends one message, once.
 
-    Eligible for retry is what it returns as :class:`Retry`; ``dispatch.py`` alone retries.
+    Eligible for retry is what it returns as :class:`Retry`; ``engine/dispatch.py`` alone retries.
     It never raises for a remote failure, never sleeps, never retries, and puts no secret into a
     reason. ``send`` may be called twice with the same ``message.id``: a receiver can drop the
     repeat by it, so the id must be visible to the receiver.

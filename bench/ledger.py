@@ -22,11 +22,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import parse_deadline
-from alertd.core.delivery import Decisions, Verdict, delivery_id
-from alertd.core.ledger import Attempt, Delivery, DeliveryState, Lease, Owed, OwedState, Record, Value
-from alertd.core.milestone import Claim, Milestone, Source
-from alertd.core.occurrence import Cause, digest
-from alertd.core.policy import Policy
+from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, Owed, OwedState, Record, Value
+from alertd.core.milestones.milestone import Claim, Milestone, Source
+from alertd.core.milestones.occurrence import Cause, digest
+from alertd.core.milestones.policy import Policy
+from alertd.core.planning.decide import Decisions, Verdict, delivery_id
 from alertd.ports import LEASE_FOR, Changes, Ledger, Settlement
 from alertd.store import migrate, open_ledger
 from tests.postgres import programs, server

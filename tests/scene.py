@@ -24,21 +24,21 @@ import structlog
 from alertd.app import act
 from alertd.core.config import Config, Definitions, NotifierSpec, Receiver, Timeline
 from alertd.core.deadline import parse_deadline
-from alertd.core.duration import parse_duration
-from alertd.core.matcher import parse_matcher
-from alertd.core.message import Message
-from alertd.core.milestone import Claim, Milestone, Rank, RelativeClaim, Source
-from alertd.core.outcome import Outcome, Sent
-from alertd.core.policy import Policy
-from alertd.core.recurrence import parse_recurrence
-from alertd.core.route import Route
-from alertd.core.standing import Action, ActionKind
-from alertd.dispatch import Dispatcher
+from alertd.core.ledger.outcome import Outcome, Sent
+from alertd.core.message.message import Message
+from alertd.core.milestones.milestone import Claim, Milestone, Rank, RelativeClaim, Source
+from alertd.core.milestones.policy import Policy
+from alertd.core.milestones.recurrence import parse_recurrence
+from alertd.core.milestones.status import Action, ActionKind
+from alertd.core.routing.matcher import parse_matcher
+from alertd.core.routing.route import Route
+from alertd.core.time.duration import parse_duration
+from alertd.engine.dispatch import Dispatcher
+from alertd.engine.reconcile import Report, reconcile
 from alertd.ports import Ledger
-from alertd.reconcile import Report, reconcile
 from alertd.store import open_ledger
-from alertd.store.memory import MemoryLedger
-from alertd.telemetry import Log
+from alertd.system.telemetry import Log
+from alertd.testing.memory_ledger import MemoryLedger
 
 UTC_ZONE = ZoneInfo("UTC")
 MINISTER = Source(id="minister", who="A. Minister", short="the minister")

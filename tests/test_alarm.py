@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from alertd.alarm import LOOK_AGAIN_S
-from alertd.core.duration import Duration
-from alertd.core.milestone import Milestone
-from alertd.core.policy import Policy
-from alertd.pulse import BEAT_S
-from alertd.store.memory import MemoryLedger
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.policy import Policy
+from alertd.core.time.duration import Duration
+from alertd.engine.clock_monitor import BEAT_S
+from alertd.engine.timer import LOOK_AGAIN_S
+from alertd.testing.memory_ledger import MemoryLedger
 from tests.scene import Watched, a_milestone
 from tests.sim.loop import VirtualLoop, run_virtually
 from tests.test_daemon import Stage

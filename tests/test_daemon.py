@@ -15,21 +15,21 @@ from typing import Any
 
 import pytest
 
-from alertd.clock import SystemClock
 from alertd.core.config import Config, Definitions, Problem
-from alertd.core.duration import Duration
-from alertd.core.milestone import Milestone
-from alertd.core.outcome import Retry
-from alertd.core.policy import Policy
-from alertd.core.standing import ActionKind
-from alertd.daemon import Daemon
+from alertd.core.ledger.outcome import Retry
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.policy import Policy
+from alertd.core.milestones.status import ActionKind
+from alertd.core.time.duration import Duration
+from alertd.engine.daemon import Daemon
+from alertd.engine.deps import World
+from alertd.engine.sender import MAX_IN_FLIGHT
 from alertd.errors import DefinitionsError, LedgerBusy, LedgerError
-from alertd.flights import MAX_IN_FLIGHT
 from alertd.ports import Changes, Clock, Ledger, Notifier
 from alertd.store import open_ledger
-from alertd.store.memory import MemoryLedger
-from alertd.systemd import Systemd
-from alertd.world import World
+from alertd.system.clock import SystemClock
+from alertd.system.systemd import Systemd
+from alertd.testing.memory_ledger import MemoryLedger
 from tests.contract.samples import a_record
 from tests.scene import Recorder, Scene, StepClock, Watched, a_config, a_ledger, a_log, a_milestone, when
 from tests.test_flights import Gate

@@ -10,13 +10,13 @@ import pytest
 
 from alertd import app
 from alertd.core.config import Config
-from alertd.core.message import Kind
-from alertd.core.standing import Action, ActionKind
-from alertd.daemon import Daemon
+from alertd.core.message.message import Kind
+from alertd.core.milestones.status import Action, ActionKind
 from alertd.definitions.watch import signature
+from alertd.engine.daemon import Daemon
+from alertd.engine.deps import World
 from alertd.ports import Ledger, Notifier
 from alertd.store import open_ledger
-from alertd.world import World
 from tests.docs_pages import ROOT, blocks
 from tests.scene import Recorder, StepClock, Telling, a_log, when
 

@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alertd.core.digest import Digest
-from alertd.core.duration import Duration
-from alertd.core.interval import NamedInterval, Range, TimeInterval
-from alertd.core.message import Kind, Message
-from alertd.core.outcome import Rejected, Retry
-from alertd.core.policy import Policy
-from alertd.core.route import Quiet, Route
-from alertd.core.standing import ActionKind
+from alertd.core.ledger.outcome import Rejected, Retry
+from alertd.core.message.message import Kind, Message
+from alertd.core.milestones.policy import Policy
+from alertd.core.milestones.status import ActionKind
+from alertd.core.routing.digest import Digest
+from alertd.core.routing.route import Quiet, Route
+from alertd.core.time.duration import Duration
+from alertd.core.time.interval import NamedInterval, Range, TimeInterval
 from alertd.errors import LedgerError
 from alertd.ports import Ledger
 from tests.scene import (

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from alertd.core.config import Config
-from alertd.core.ledger import DeliveryState, OwedState
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent, backoff
-from alertd.core.standing import ActionKind
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, backoff
+from alertd.core.ledger.records import DeliveryState, OwedState
+from alertd.core.milestones.status import ActionKind
 from alertd.ports import LEASE_FOR, Ledger
 from alertd.testing import sample_message
 from tests.scene import ROOT, Recorder, Scene, a_config, a_ledger, a_milestone, a_receiver, offsets, when

@@ -26,11 +26,11 @@ from typer.core import TyperGroup
 from alertd.app import option_models
 from alertd.cli import app
 from alertd.core.config import Definitions
-from alertd.core.outcome import Sent
+from alertd.core.ledger.outcome import Sent
 from alertd.definitions.load import load
-from alertd.notify.clean import fit
-from alertd.notify.payload import payload_of
-from alertd.notify.signature import key_of, sign
+from alertd.notify.render.clean import fit
+from alertd.notify.webhook.payload import payload_of
+from alertd.notify.webhook.signature import key_of, sign
 from alertd.testing import notifier_env, sample_message
 from tests.docs_console import ANYTHING, Desk, matches, steps
 from tests.docs_pages import ROOT, Block, anchors, blocks, links, name_of, pages, prose

@@ -8,32 +8,32 @@ from pathlib import Path
 
 import pytest
 
-from alertd.alarm import LOOK_AGAIN_S
 from alertd.app import EMBEDDED_LEAD_FOR
 from alertd.core.config import Config, Smtp
-from alertd.core.deadline_limits import FIRST_YEAR, LAST_YEAR
-from alertd.core.deadline_parse import MAX_TEXT
-from alertd.core.delivery import MAX_MEMBERS
-from alertd.core.duration import Duration, parse_duration
-from alertd.core.matcher import MAX_LENGTH
-from alertd.core.occurrence import SERIES_NAGS
-from alertd.core.outcome import FIRST_STEP, GROWTH, JITTER, LONGEST_STEP, Sent
-from alertd.definitions import keys, yaml
+from alertd.core.deadline.limits import FIRST_YEAR, LAST_YEAR
+from alertd.core.deadline.parse import MAX_TEXT
+from alertd.core.ledger.outcome import FIRST_STEP, GROWTH, JITTER, LONGEST_STEP, Sent
+from alertd.core.milestones.occurrence import SERIES_NAGS
+from alertd.core.planning.decide import MAX_MEMBERS
+from alertd.core.routing.matcher import MAX_LENGTH
+from alertd.core.time.duration import Duration, parse_duration
+from alertd.definitions.config.keys import MAX_NOTIFIERS, MAX_RUNGS
 from alertd.definitions.files import MAX_FILES
-from alertd.definitions.keys_config import MAX_NOTIFIERS, MAX_RUNGS
-from alertd.definitions.keys_timeline import MAX_CLAIMS, MAX_MILESTONES, MAX_SOURCES_OF_CLAIM
-from alertd.definitions.reader import MAX_PROBLEMS
-from alertd.flights import MAX_IN_FLIGHT, PER_CHANNEL
-from alertd.health import DEAD_FOR, GONE_AFTER
-from alertd.lead import LEAD_FOR
-from alertd.notify.http import TIMEOUT_S
-from alertd.notify.webhook import WebhookNotifier, WebhookOptions
-from alertd.patience import LONGEST_PAUSE_S
+from alertd.definitions.reading import keys, yaml
+from alertd.definitions.reading.reader import MAX_PROBLEMS
+from alertd.definitions.timeline.keys import MAX_CLAIMS, MAX_MILESTONES, MAX_SOURCES_OF_CLAIM
+from alertd.engine.backoff import LONGEST_PAUSE_S
+from alertd.engine.deps import World
+from alertd.engine.health import DEAD_FOR, GONE_AFTER
+from alertd.engine.leader import LEAD_FOR
+from alertd.engine.reconcile import HORIZON
+from alertd.engine.sender import MAX_IN_FLIGHT, PER_CHANNEL
+from alertd.engine.timer import LOOK_AGAIN_S
+from alertd.engine.works import RECONCILE_EVERY_S
+from alertd.notify.http.client import TIMEOUT_S
+from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
 from alertd.ports import LEASE_FOR
-from alertd.reconcile import HORIZON
 from alertd.testing import HttpSink, notifier_env, sample_message
-from alertd.works import RECONCILE_EVERY_S
-from alertd.world import World
 from tests.docs_pages import ROOT, codes, first_column, prose, section, tables
 
 

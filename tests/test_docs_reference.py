@@ -14,26 +14,26 @@ from typer.core import TyperGroup
 from alertd import app as application
 from alertd.cli import app
 from alertd.core.deadline import deadline_phrase, parse_deadline, window_of
-from alertd.core.duration import parse_duration
-from alertd.core.ledger import DeliveryState, OwedState
-from alertd.core.matcher import MatchOp
-from alertd.core.message import Kind, Tone
-from alertd.core.milestone import Claim as MilestoneClaim
-from alertd.core.milestone import Milestone, Rank, State
+from alertd.core.explain.words import KINDS
+from alertd.core.ledger.records import DeliveryState, OwedState
+from alertd.core.message.message import Kind, Tone
+from alertd.core.milestones.milestone import Claim as MilestoneClaim
+from alertd.core.milestones.milestone import Milestone, Rank, State
+from alertd.core.milestones.occurrence import Cause, occurrences
+from alertd.core.milestones.policy import Policy
+from alertd.core.milestones.status import ActionKind
 from alertd.core.network import TABLE as NETWORKS
 from alertd.core.network import row_of
-from alertd.core.occurrence import Cause, occurrences
-from alertd.core.policy import Policy
-from alertd.core.standing import ActionKind
-from alertd.core.telling import KINDS
-from alertd.definitions.keys import RESERVED_LABELS, Shape
-from alertd.definitions.keys_config import CONFIG_SHAPES
-from alertd.definitions.keys_timeline import CLAIM, MILESTONE, SOURCE, TIMELINE
+from alertd.core.routing.matcher import MatchOp
+from alertd.core.time.duration import parse_duration
+from alertd.definitions.config.keys import CONFIG_SHAPES
+from alertd.definitions.reading.keys import RESERVED_LABELS, Shape
+from alertd.definitions.timeline.keys import CLAIM, MILESTONE, SOURCE, TIMELINE
 from alertd.errors import DeadlineError, DurationError
-from alertd.notify.payload import payload_of, type_of
 from alertd.notify.registry import OWN, installed
-from alertd.settings import Settings
-from alertd.telemetry import Event
+from alertd.notify.webhook.payload import payload_of, type_of
+from alertd.system.settings import Settings
+from alertd.system.telemetry import Event
 from alertd.testing import SAMPLES, sample_message
 from tests.docs_pages import ROOT, codes, first_column, prose, section, tables
 

@@ -9,10 +9,10 @@ import pytest
 
 from alertd import app
 from alertd.core.config import Config
-from alertd.core.milestone import Milestone
-from alertd.core.plan import Planned, plan
-from alertd.core.route import match_routes
-from alertd.settings import settings
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.planning.plan import Planned, plan
+from alertd.core.routing.route import match_routes
+from alertd.system.settings import settings
 from tests.docs_pages import ROOT, blocks
 
 HOWTO = ROOT / "docs" / "howto"

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from alertd.core.flow import TRIPS_AT
-from alertd.core.ledger import DeliveryState
-from alertd.core.message import Message
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.dispatch import Dispatcher
+from alertd.core.ledger.backpressure import TRIPS_AT
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.ledger.records import DeliveryState
+from alertd.core.message.message import Message
+from alertd.engine.dispatch import Dispatcher
+from alertd.engine.sender import MAX_IN_FLIGHT, MAX_ROUNDS, PER_CHANNEL, Flights
 from alertd.errors import LedgerBusy
-from alertd.flights import MAX_IN_FLIGHT, MAX_ROUNDS, PER_CHANNEL, Flights
 from alertd.ports import LEASE_FOR
-from alertd.store.memory import MemoryLedger
+from alertd.testing.memory_ledger import MemoryLedger
 from tests.scene import ROOT, Scene, a_config, a_log, a_milestone, a_receiver, route_to, when
 
 LIMIT_S = 5.0

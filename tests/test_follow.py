@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from alertd.core.config import Config, NotifierSpec, Receiver
-from alertd.core.digest import Digest
-from alertd.core.interval import NamedInterval, Range, TimeInterval
-from alertd.core.outcome import Rejected
-from alertd.core.route import Quiet, Route
-from alertd.core.standing import ActionKind
+from alertd.core.ledger.outcome import Rejected
+from alertd.core.milestones.status import ActionKind
+from alertd.core.routing.digest import Digest
+from alertd.core.routing.route import Quiet, Route
+from alertd.core.time.interval import NamedInterval, Range, TimeInterval
 from alertd.notify.pagerduty import PagerDutyNotifier, PagerDutyOptions
 from alertd.ports import Ledger
 from alertd.testing import FixedClock, HttpSink, notifier_env

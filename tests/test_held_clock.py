@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from alertd.core.audit import DIFFERS_BY
-from alertd.daemon import Daemon
-from alertd.held_clock import ANSWERED_WITHIN_S, HeldClock
-from alertd.store.memory import MemoryLedger
+from alertd.core.planning.audit import DIFFERS_BY
+from alertd.engine.clocks import ANSWERED_WITHIN_S, HeldClock
+from alertd.engine.daemon import Daemon
+from alertd.testing.memory_ledger import MemoryLedger
 from tests.scene import StepClock, a_ledger, a_log, a_milestone, when
 from tests.test_daemon import Stage, turns
 from tests.test_nodes import chores

@@ -1,8 +1,8 @@
 """Log lines of reconciliations: as many as things happened, however many instances a series has."""
 
-from alertd.journal import log_report
-from alertd.reconcile import Report
-from alertd.store.memory import MemoryLedger
+from alertd.engine.journal import log_report
+from alertd.engine.reconcile import Report
+from alertd.testing.memory_ledger import MemoryLedger
 from tests.scene import Scene, a_log, a_milestone
 
 DAY = "2026-09-30"

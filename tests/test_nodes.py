@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from alertd.daemon import Daemon
+from alertd.engine.daemon import Daemon
+from alertd.engine.leader import LEAD_FOR, Lead
+from alertd.engine.nodes import LIVE_FOR, differences
+from alertd.engine.reconcile import reconcile
 from alertd.errors import LeadLost
-from alertd.identity import is_gone, node_name
-from alertd.lead import LEAD_FOR, Lead
-from alertd.nodes import LIVE_FOR, differences
 from alertd.ports import Ledger, NodeReport
-from alertd.reconcile import reconcile
+from alertd.system.node import is_gone, node_name
 from tests.scene import StepClock, a_ledger, a_log, a_milestone, when
 from tests.test_daemon import Stage
 
@@ -243,7 +243,7 @@ def test_live_nodes_are_compared(nodes: list[NodeReport], found: list[str]) -> N
 
 def test_node_of_this_machine_is_known_to_be_dead() -> None:
     """While it runs it is not gone; afterwards it is. Of other machines and containers nothing is known."""
-    program = "from alertd.identity import node_name; print(node_name())"
+    program = "from alertd.system.node import node_name; print(node_name())"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     dead = done.stdout.strip()
 

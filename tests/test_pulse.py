@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from alertd.clock import SystemClock, asleep
-from alertd.pulse import BEAT_S, STILL_AFTER_S, Pulse
+from alertd.engine.clock_monitor import BEAT_S, STILL_AFTER_S, Pulse
+from alertd.system.clock import SystemClock, asleep
 from tests.scene import StepClock, a_log, when
 
 NOW = when("2026-09-24T12:00")
@@ -137,8 +137,8 @@ def test_machine_that_is_awake_has_slept_no_more() -> None:
 
 PROGRAM = """
 import asyncio, os, signal, sys
-from alertd.clock import SystemClock, asleep
-from alertd.pulse import Pulse
+from alertd.system.clock import SystemClock, asleep
+from alertd.engine.clock_monitor import Pulse
 from tests.scene import a_log
 
 async def main():

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alertd.core.claims import values_of
 from alertd.core.config import Definitions
-from alertd.core.duration import Duration
-from alertd.core.ledger import OwedState
-from alertd.core.policy import Policy
+from alertd.core.ledger.records import OwedState
+from alertd.core.message.claims import values_of
+from alertd.core.milestones.policy import Policy
+from alertd.core.time.duration import Duration
+from alertd.engine.reconcile import HORIZON, reconcile
 from alertd.ports import Ledger
-from alertd.reconcile import HORIZON, reconcile
 from tests.scene import (
     ROOT,
     Scene,

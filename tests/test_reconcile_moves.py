@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from alertd.core.config import Config
-from alertd.core.ledger import Value
-from alertd.core.milestone import Claim, Milestone, Rank
-from alertd.core.outcome import Rejected, Retry
-from alertd.core.policy import Contested, Policy
-from alertd.core.standing import ActionKind
+from alertd.core.ledger.outcome import Rejected, Retry
+from alertd.core.ledger.records import Value
+from alertd.core.milestones.milestone import Claim, Milestone, Rank
+from alertd.core.milestones.policy import Contested, Policy
+from alertd.core.milestones.status import ActionKind
 from alertd.ports import Ledger
 from tests.scene import (
     MINISTER,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from alertd.core.duration import Duration
-from alertd.core.milestone import Milestone
-from alertd.core.policy import Policy
-from alertd.core.standing import ActionKind
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.policy import Policy
+from alertd.core.milestones.status import ActionKind
+from alertd.core.time.duration import Duration
 from alertd.ports import Ledger
 from tests.scene import Scene, Watched, a_ledger, a_milestone, offsets, when
 

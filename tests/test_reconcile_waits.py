@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from alertd.core.duration import parse_duration
-from alertd.core.interval import NamedInterval, TimeInterval, parse_days_of_month, parse_months
-from alertd.core.policy import Policy
-from alertd.core.route import Route
-from alertd.core.standing import ActionKind
+from alertd.core.milestones.policy import Policy
+from alertd.core.milestones.status import ActionKind
+from alertd.core.routing.route import Route
+from alertd.core.time.duration import parse_duration
+from alertd.core.time.interval import NamedInterval, TimeInterval, parse_days_of_month, parse_months
 from alertd.errors import RefusedAction, UnknownMilestone
 from alertd.ports import Ledger
 from tests.scene import ROOT, Scene, Watched, a_config, a_ledger, a_milestone, offsets, route_to

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from alertd.control import MAX_PROBLEMS, Control, ask
+from alertd.engine.control import MAX_PROBLEMS, Control, ask
+from alertd.engine.reloads import Reloaded, Reloads
 from alertd.errors import NoAnswer
-from alertd.reloads import Reloaded, Reloads
 from tests.e2e.stage import SECRET, Stage, a_stage
 from tests.nobody import NOBODY, a_folder
 from tests.scene import a_log

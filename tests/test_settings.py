@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alertd.errors import SettingsError
-from alertd.settings import settings
+from alertd.system.settings import settings
 from tests.nobody import a_folder, nobody
 
 Environment = Callable[..., None]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from alertd.auditor import Auditor
 from alertd.core.config import Config
-from alertd.core.ledger import DeliveryState
-from alertd.core.outcome import Rejected, Sent
+from alertd.core.ledger.outcome import Rejected, Sent
+from alertd.core.ledger.records import DeliveryState
+from alertd.engine.auditor import Auditor
 from alertd.ports import Ledger
 from tests.scene import Scene, a_config, a_ledger, a_milestone
 

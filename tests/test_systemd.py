@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.systemd import Systemd, is_journal
+from alertd.system.systemd import Systemd, is_journal
 
 
 class Manager:

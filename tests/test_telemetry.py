@@ -14,8 +14,8 @@ import pytest
 import structlog
 
 import alertd
-from alertd.core.outcome import Retry
-from alertd.telemetry import Event, configure
+from alertd.core.ledger.outcome import Retry
+from alertd.system.telemetry import Event, configure
 from tests.scene import when
 
 SOURCE = Path(alertd.__file__).parent

@@ -8,10 +8,10 @@ import pytest
 
 from alertd.app import loader
 from alertd.core.config import Timeline
-from alertd.daemon import Daemon
 from alertd.definitions.watch import signature
+from alertd.engine.daemon import Daemon
+from alertd.engine.reconcile import reconcile
 from alertd.ports import Ledger
-from alertd.reconcile import reconcile
 from tests.scene import StepClock, a_ledger, a_milestone, when
 from tests.test_daemon import Stage, turns
 

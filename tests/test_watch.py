@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from alertd.core.config import Heartbeat
-from alertd.core.milestone import Milestone
+from alertd.core.milestones.milestone import Milestone
+from alertd.engine.self_audit import STALE_AFTER_S
 from alertd.testing import Answer, Fault, HttpSink
-from alertd.watch import STALE_AFTER_S
 from tests.contract.samples import NOW, an_owed
 from tests.scene import a_milestone
 from tests.watching import Stage

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from alertd.core.audit import Audit
 from alertd.core.config import Config, Definitions, Heartbeat, Timeline
-from alertd.core.ledger import Owed
-from alertd.core.milestone import Milestone
+from alertd.core.ledger.records import Owed
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.planning.audit import Audit
+from alertd.engine.deps import World
+from alertd.engine.self_audit import Watch
 from alertd.notify.heartbeat import beat
-from alertd.notify.http import HttpClient
+from alertd.notify.http.client import HttpClient
 from alertd.ports import Changes
-from alertd.store.memory import MemoryLedger
-from alertd.watch import Watch
-from alertd.world import World
+from alertd.testing.memory_ledger import MemoryLedger
 from tests.contract.samples import NOW, a_record
 from tests.scene import StepClock, a_config, a_log
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alertd.core.config import Config
-    from alertd.core.ledger import Record
-    from alertd.core.standing import Action
+    from alertd.core.ledger.records import Record
+    from alertd.core.milestones.status import Action
     from alertd.ports import Ledger
 
 UNTIL = "A date (then: when reminders of that day go out), a time, an instant, or a duration such as 7d."
@@ -123,8 +123,8 @@ async def _acted(  # noqa: PLR0917  the same
 ) -> str:
     from alertd import app
     from alertd.cli.loading import open_ledger, settings_of, usable_definitions
-    from alertd.core.confirmation import confirmation
-    from alertd.core.standing import ActionKind
+    from alertd.core.explain.confirmation import confirmation
+    from alertd.core.milestones.status import ActionKind
 
     settings = settings_of(config, database)
     _, settled = usable_definitions(settings)
@@ -138,7 +138,7 @@ async def _acted(  # noqa: PLR0917  the same
 
 def _action(record: Record, settled: Config, **typed: object) -> Action:
     from alertd import app
-    from alertd.core.saying import Saying, action_of
+    from alertd.core.explain.request import Saying, action_of
     from alertd.errors import FieldProblem
 
     try:

@@ -9,12 +9,12 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from alertd.core.config import Config
-from alertd.core.instant import to_instant, to_wall
-from alertd.core.milestone import Milestone, operative_windows
-from alertd.core.occurrence import occurrences
-from alertd.core.plan import Planned, expand, plan
-from alertd.core.route import Route
-from alertd.core.wording import listing
+from alertd.core.milestones.milestone import Milestone, operative_windows
+from alertd.core.milestones.occurrence import occurrences
+from alertd.core.planning.plan import Planned, expand, plan
+from alertd.core.routing.route import Route
+from alertd.core.time.instant import to_instant, to_wall
+from alertd.core.words import listing
 
 LOOKS_AHEAD = timedelta(days=800)
 """How far; what is further off will be looked at again by then."""

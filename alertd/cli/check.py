@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from alertd.core.config import Config, Definitions
-    from alertd.core.milestone import Milestone
+    from alertd.core.milestones.milestone import Milestone
 
 
 def check(
@@ -46,7 +46,7 @@ def check(
 
 def warnings_of(definitions: Definitions, milestones: Mapping[str, Milestone]) -> list[str]:
     """What is allowed and probably not meant, a line each."""
-    from alertd.core.milestone import live_claims, operative_windows
+    from alertd.core.milestones.milestone import live_claims, operative_windows
 
     files = {timeline.id: timeline.file for timeline in definitions.timelines}
     found = []
@@ -99,7 +99,7 @@ def _summary(
     definitions: Definitions, milestones: Mapping[str, Milestone], config: Config, now: datetime
 ) -> str:
     from alertd.cli.upcoming import next_planned
-    from alertd.core.wording import count, instant_text, listing, offset_words
+    from alertd.core.words import count, instant_text, listing, offset_words
 
     parts = [
         count(len(definitions.timelines), "timeline"),
@@ -123,7 +123,7 @@ def _facts(
     definitions: Definitions, milestones: Mapping[str, Milestone], warnings: list[str], now: datetime
 ) -> dict[str, object]:
     from alertd.cli.upcoming import next_planned
-    from alertd.core.facts import utc_or_none
+    from alertd.core.explain.facts import utc_or_none
 
     config = definitions.config
     coming = (

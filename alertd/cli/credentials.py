@@ -12,7 +12,7 @@ import typer
 from alertd.cli.options import ConfigOption
 
 if TYPE_CHECKING:
-    from alertd.web.credentials import Credential
+    from alertd.web.server.credentials import Credential
 
 
 class What(StrEnum):
@@ -58,9 +58,9 @@ def token(
     A new one is printed once and kept nowhere: its hash is appended to the file. The daemon sees a change of
     the file with the next request.
     """
-    from alertd.core.web import SCOPES
-    from alertd.web.credential_files import add
-    from alertd.web.credentials import new_token
+    from alertd.core.access import SCOPES
+    from alertd.web.server.credential_files import add
+    from alertd.web.server.credentials import new_token
 
     path = _path("tokens_file", file, config)
     if what is not What.NEW:
@@ -82,9 +82,9 @@ def user(
 
     The password of a new one is asked for, or read from standard input when that is no terminal.
     """
-    from alertd.core.web import SCOPES
-    from alertd.web.credential_files import add
-    from alertd.web.credentials import new_user
+    from alertd.core.access import SCOPES
+    from alertd.web.server.credential_files import add
+    from alertd.web.server.credentials import new_user
 
     path = _path("users_file", file, config)
     if what is not What.NEW:
@@ -120,7 +120,7 @@ def _path(key: str, file: Path | None, config: Path | None) -> Path:
 
 def _list_or_drop(what: What, path: Path, name: str, *, are_tokens: bool) -> None:
     from alertd.errors import CredentialsError
-    from alertd.web.credential_files import drop, read
+    from alertd.web.server.credential_files import drop, read
 
     if what is What.DROP:
         drop(path, name)

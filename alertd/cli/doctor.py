@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from alertd.cli.ailments import Finding
-    from alertd.settings import Settings
+    from alertd.system.settings import Settings
 
 
 def doctor(
@@ -45,10 +45,10 @@ async def _examined(settings: Settings) -> list[Finding]:
     from alertd import app
     from alertd.cli import ailments, examine
     from alertd.cli.loading import has_ledger, open_ledger
-    from alertd.clock import SystemClock
     from alertd.errors import AlertdError
-    from alertd.notify.egress import Egress
+    from alertd.notify.http.egress import Egress
     from alertd.notify.secret import file_paths, secret_files
+    from alertd.system.clock import SystemClock
 
     well, wrong = ailments.Verdict.WELL, ailments.Verdict.WRONG
     definitions = app.definitions(settings)
@@ -79,7 +79,7 @@ def page(found: list[Finding]) -> RenderableType:
     from rich.text import Text
 
     from alertd.cli.ailments import Verdict
-    from alertd.core.wording import sentence
+    from alertd.core.words import sentence
 
     marks = {Verdict.WELL: ("✓", "green"), Verdict.NOTE: ("!", "yellow"), Verdict.WRONG: ("✗", "bold red")}
     table = Table.grid(padding=(0, 2, 0, 0))

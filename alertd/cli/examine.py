@@ -18,10 +18,10 @@ from pydantic import BaseModel, SecretStr
 
 from alertd.cli.ailments import Finding, Verdict
 from alertd.core.config import Config
-from alertd.core.wording import count
+from alertd.core.words import count
 from alertd.errors import AlertdError
-from alertd.notify.egress import Egress
-from alertd.notify.kit import texts_of
+from alertd.notify.base import texts_of
+from alertd.notify.http.egress import Egress
 from alertd.ports import Clock, Ledger
 
 LITTLE = 200 * 1024**2

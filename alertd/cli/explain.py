@@ -11,9 +11,9 @@ from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOptio
 from alertd.cli.paper import show, warn, write_rows, write_value
 
 if TYPE_CHECKING:
-    from alertd.core.explanation import Done
-    from alertd.core.ledger import Record
-    from alertd.settings import Settings
+    from alertd.core.explain.explanation import Done
+    from alertd.core.ledger.records import Record
+    from alertd.system.settings import Settings
 
 
 def explain(
@@ -44,8 +44,8 @@ def explain(
     from alertd import app
     from alertd.cli.loading import find_milestone, has_ledger, settings_of, usable_definitions
     from alertd.cli.moments import read_moment
-    from alertd.core import explanation
-    from alertd.core.recurrence import series_of
+    from alertd.core.explain import explanation
+    from alertd.core.milestones.recurrence import series_of
     from alertd.errors import UnknownMilestone
 
     settings = settings_of(config, database)
@@ -78,7 +78,7 @@ def explain(
 
         show(explanation_page(found, settled, others))
         return
-    from alertd.core.facts import explanation_facts
+    from alertd.core.explain.facts import explanation_facts
 
     facts = explanation_facts(found, others)
     if form is Format.JSON:
@@ -121,7 +121,7 @@ def _done(settings: Settings, milestone: str, *, must: bool) -> Done | None:
 
 async def _read(settings: Settings, milestone: str) -> Done:
     from alertd.cli.loading import open_ledger
-    from alertd.core.explanation import Done
+    from alertd.core.explain.explanation import Done
 
     async with open_ledger(settings) as book:
         record = await book.record(milestone)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from alertd.core.ledger import Attempt, Delivery, HistoryEntry, Owed
-    from alertd.settings import Settings
+    from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Owed
+    from alertd.system.settings import Settings
 
     Sending = tuple[Delivery, Sequence[Attempt], Sequence[Owed]]
     Happening = HistoryEntry | Sending
@@ -46,7 +46,7 @@ def history(
 
         show(history_page(found, zones, name))
         return
-    from alertd.core.facts import delivery_facts, entry_facts
+    from alertd.core.explain.facts import delivery_facts, entry_facts
 
     write_rows((delivery_facts(*one) if isinstance(one, tuple) else entry_facts(one) for one in found), form)
 

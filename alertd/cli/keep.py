@@ -21,7 +21,7 @@ def backup(file: FileArgument, config: ConfigOption = None, database: DatabaseOp
     pg_dump.
     """
     from alertd.cli.loading import settings_of
-    from alertd.store.backup import backup as copy
+    from alertd.store.database.backup import backup as copy
 
     size = copy(settings_of(config, database).database_url(), file)
     say(f"wrote {file}, {size / 1024:,.0f} KiB")
@@ -34,7 +34,7 @@ def restore(file: FileArgument, config: ConfigOption = None, database: DatabaseO
     sent again, under the same ids, as far as it is not older than `catch_up`.
     """
     from alertd.cli.loading import settings_of
-    from alertd.store.backup import restore as put_back
+    from alertd.store.database.backup import restore as put_back
 
     settings = settings_of(config, database)
     kept = put_back(file, settings.database_url())
@@ -67,9 +67,9 @@ async def _pruned(older_than: str | None, config: Path | None, database: str | N
 
     from alertd import app
     from alertd.cli.loading import open_ledger, settings_of, usable_definitions
-    from alertd.core.duration import parse_duration
+    from alertd.core.time.duration import parse_duration
+    from alertd.engine.prune import prune as forget
     from alertd.errors import DurationError
-    from alertd.prune import prune as forget
 
     settings = settings_of(config, database)
     if older_than is None:

@@ -17,14 +17,14 @@ from alertd.errors import DefinitionsError, LedgerUnavailable, UnknownMilestone,
 if TYPE_CHECKING:
     from alertd.core.config import Config, Definitions
     from alertd.ports import Ledger
-    from alertd.settings import Settings
+    from alertd.system.settings import Settings
 
 T = TypeVar("T")
 
 
 def settings_of(config: Path | None, database: str | None = None) -> Settings:
     """The environment, and over it what the command line says."""
-    from alertd.settings import settings
+    from alertd.system.settings import settings
 
     return settings(config=config, database=database)
 

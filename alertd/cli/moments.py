@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from alertd.core import moments
+from alertd.core.time import moments
 from alertd.errors import MomentError
 
 
@@ -24,7 +24,7 @@ def read_zone(name: str, option: str) -> ZoneInfo:
 def read_moment(
     text: str, option: str, *, zone: ZoneInfo, now: datetime, at: time = time.min, sign: int = 1
 ) -> datetime:
-    """See :func:`alertd.core.moments.read_moment`."""
+    """See :func:`alertd.core.time.moments.read_moment`."""
     try:
         return moments.read_moment(text, zone=zone, now=now, at=at, sign=sign)
     except MomentError as error:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from alertd.core.config import Config
-    from alertd.core.milestone import Milestone
-    from alertd.core.plan import Planned
+    from alertd.core.milestones.milestone import Milestone
+    from alertd.core.planning.plan import Planned
 
 DEFAULT_DAYS = 90
 
@@ -65,7 +65,7 @@ def plan(
     """
     from alertd import app
     from alertd.cli.loading import find_receiver, settings_of, sound_definitions
-    from alertd.core import plan as planning
+    from alertd.core.planning import plan as planning
 
     begin, end = _range(since, until, timezone, app.now())
     definitions, settled = sound_definitions(settings_of(config))
@@ -89,7 +89,7 @@ def _write(
     begin: datetime,
     end: datetime,
 ) -> None:
-    from alertd.core.facts import planned_facts
+    from alertd.core.explain.facts import planned_facts
 
     match form:
         case PlanFormat.JSON:
@@ -124,7 +124,7 @@ def _range(since: str, until: str, timezone: str, now: datetime) -> tuple[dateti
 def _chosen(milestones: dict[str, Milestone], names: list[str]) -> tuple[list[Milestone], set[str]]:
     """The milestones to plan, and of the series among them the instances that were asked for by name."""
     from alertd.cli.loading import find_milestone
-    from alertd.core.recurrence import series_of
+    from alertd.core.milestones.recurrence import series_of
 
     if not names:
         return list(milestones.values()), set()
@@ -138,6 +138,6 @@ def _chosen(milestones: dict[str, Milestone], names: list[str]) -> tuple[list[Mi
 
 
 def _is_of(planned: Planned, only: set[str]) -> bool:
-    from alertd.core.recurrence import series_of
+    from alertd.core.milestones.recurrence import series_of
 
     return planned.occurrence.milestone in only or series_of(planned.occurrence.milestone) in only

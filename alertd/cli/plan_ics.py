@@ -8,12 +8,12 @@ from datetime import datetime
 from icalendar import Calendar, Event, vText
 
 from alertd import __version__
-from alertd.core.claims import accounts_of
 from alertd.core.deadline import deadline_phrase
-from alertd.core.milestone import Milestone
-from alertd.core.plan import Planned
-from alertd.core.recurrence import series_of
-from alertd.core.wording import by_account, offset_words, sentence
+from alertd.core.message.claims import accounts_of
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.recurrence import series_of
+from alertd.core.planning.plan import Planned
+from alertd.core.words import by_account, offset_words, sentence
 
 
 def calendar_of(planned: Sequence[Planned], milestones: Iterable[Milestone], now: datetime) -> str:

@@ -16,7 +16,7 @@ from alertd.cli.paper import warn
 
 if TYPE_CHECKING:
     from alertd.core.config import Config, Definitions
-    from alertd.core.rehearsal import Rehearsal
+    from alertd.core.explain.rehearsal import Rehearsal
 
 
 class Form(StrEnum):
@@ -62,8 +62,7 @@ def preview(
     Works from the files alone: what the ledger knows is not looked at. Each body is what would be sent, to
     the byte, but for the secrets. Exits 1 when a notifier cannot show what it sends.
     """
-    from alertd import trial
-    from alertd.cli import preview_show
+    from alertd.cli import preview_show, trial
     from alertd.cli.loading import find_receiver, settings_of, usable_definitions
 
     settings = settings_of(config)
@@ -99,10 +98,10 @@ def _rehearsal(
     from alertd import app
     from alertd.cli.loading import find_milestone
     from alertd.cli.moments import read_moment
-    from alertd.core.explanation import instance_of
-    from alertd.core.occurrence import Cause
-    from alertd.core.recurrence import series_of
-    from alertd.core.rehearsal import rehearsed
+    from alertd.core.explain.explanation import instance_of
+    from alertd.core.explain.rehearsal import rehearsed
+    from alertd.core.milestones.occurrence import Cause
+    from alertd.core.milestones.recurrence import series_of
     from alertd.errors import UnknownMilestone
 
     if cause_name not in set(Cause):

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from alertd.cli.slack_page import STYLE as SLACK_STYLE
 from alertd.cli.slack_page import post_html
-from alertd.core.facts import utc_text
+from alertd.core.explain.facts import utc_text
 
 if TYPE_CHECKING:
-    from alertd.core.rehearsal import Rehearsal
-    from alertd.notify.kit import Rendered
-    from alertd.trial import Shown
+    from alertd.cli.trial import Shown
+    from alertd.core.explain.rehearsal import Rehearsal
+    from alertd.notify.base import Rendered
 
 MAIL = "message/rfc822"
 CANNOT = "It cannot show what it would send."

@@ -27,7 +27,7 @@ def reload(
     force before goes on.
     """
     from alertd.cli.loading import settings_of
-    from alertd.control import ask
+    from alertd.engine.control import ask
 
     settings = settings_of(config, database)
     how = ask(settings.control_path(), settings.config, wait=wait, within_s=within)

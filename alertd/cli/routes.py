@@ -13,7 +13,7 @@ from alertd.cli.paper import show, write_rows
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from alertd.core.route import Match, Route
+    from alertd.core.routing.route import Match, Route
 
 routes = typer.Typer(no_args_is_help=True)
 
@@ -48,8 +48,8 @@ def lead_to(
     """
     from alertd import app
     from alertd.cli.loading import find_milestone, settings_of, usable_definitions
-    from alertd.core.occurrence import Cause, labels_of
-    from alertd.core.route import match_routes
+    from alertd.core.milestones.occurrence import Cause, labels_of
+    from alertd.core.routing.route import match_routes
 
     definitions, wired = usable_definitions(settings_of(config))
     given = dict(_labels(labels or ()))

@@ -10,8 +10,8 @@ from alertd.cli.loading import finished
 from alertd.cli.options import ByOption, ConfigOption, DatabaseOption
 
 if TYPE_CHECKING:
-    from alertd.core.ledger import Delivery
-    from alertd.settings import Settings
+    from alertd.core.ledger.records import Delivery
+    from alertd.system.settings import Settings
 
 
 def send_test(
@@ -26,9 +26,9 @@ def send_test(
     it ended. Needs no daemon and no database. Exits 1 unless all of them accepted it, and all recipients of a
     mail.
     """
-    from alertd import trial
+    from alertd.cli import trial
     from alertd.cli.loading import find_receiver, settings_of, usable_definitions
-    from alertd.core.outcome import ended_words
+    from alertd.core.ledger.outcome import ended_words
 
     settings = settings_of(config)
     _, settled = usable_definitions(settings)

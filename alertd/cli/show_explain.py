@@ -10,13 +10,13 @@ from rich.padding import Padding
 from rich.text import Text
 
 from alertd.cli.show_reminders import delivery_lines, reminder_tables, route_lines
-from alertd.core.claims import claim_lines
 from alertd.core.config import Config
-from alertd.core.explanation import Explanation, policy_words
-from alertd.core.message import ClaimLine
-from alertd.core.milestone import State
-from alertd.core.telling import claim_span, next_words, not_counted, state_lines
-from alertd.core.wording import capital, instant_text, listing
+from alertd.core.explain.explanation import Explanation, policy_words
+from alertd.core.explain.words import claim_span, next_words, not_counted, state_lines
+from alertd.core.message.claims import claim_lines
+from alertd.core.message.message import ClaimLine
+from alertd.core.milestones.milestone import State
+from alertd.core.words import capital, instant_text, listing
 
 STATE_STYLE = {
     State.UPCOMING: "green",

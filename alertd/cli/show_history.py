@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from alertd.cli.history import when
-from alertd.core.edition import digest_words
-from alertd.core.ledger import Attempt, Delivery, DeliveryState, HistoryEntry, Owed
-from alertd.core.telling import KINDS, day_heading, entry_lines, state_words, when_words
-from alertd.core.wording import count
+from alertd.core.explain.words import KINDS, day_heading, entry_lines, state_words, when_words
+from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, HistoryEntry, Owed
+from alertd.core.message.digest import digest_words
+from alertd.core.words import count
 
 if TYPE_CHECKING:
     from alertd.cli.history import Happening

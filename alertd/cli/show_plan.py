@@ -12,13 +12,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from alertd.core.instant import to_wall
-from alertd.core.milestone import Milestone
-from alertd.core.occurrence import Cause
-from alertd.core.plan import Planned
-from alertd.core.recurrence import series_of
-from alertd.core.telling import day_heading, held_back, stated_words, when_words
-from alertd.core.wording import count, instant_text, offset_words
+from alertd.core.explain.words import day_heading, held_back, stated_words, when_words
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.occurrence import Cause
+from alertd.core.milestones.recurrence import series_of
+from alertd.core.planning.plan import Planned
+from alertd.core.time.instant import to_wall
+from alertd.core.words import count, instant_text, offset_words
 
 CAUSE_STYLE = {
     Cause.OPENS: "cyan",

@@ -13,10 +13,8 @@ from rich.text import Text
 
 from alertd.cli.show_plan import CAUSE_STYLE
 from alertd.core.config import Config
-from alertd.core.explanation import Explanation
-from alertd.core.ledger import DeliveryState
-from alertd.core.plan import Planned
-from alertd.core.telling import (
+from alertd.core.explain.explanation import Explanation
+from alertd.core.explain.words import (
     Course,
     fate_of,
     held_back,
@@ -27,7 +25,9 @@ from alertd.core.telling import (
     stated_words,
     when_words,
 )
-from alertd.core.wording import count, listing
+from alertd.core.ledger.records import DeliveryState
+from alertd.core.planning.plan import Planned
+from alertd.core.words import count, listing
 
 MOST_ROWS = 40
 COURSE_STYLE = {Course.SENT: "green", Course.WAITING: "yellow", Course.DROPPED: "dim"}

@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from alertd import __version__
-from alertd.core.edition import digest_words
-from alertd.core.ledger import Attempt, Delivery, Owed
-from alertd.core.telling import state_words
-from alertd.core.wording import count, instant_text, listing, offset_words, sentence, span_text
-from alertd.health import GONE_AFTER, NEXT, Health
+from alertd.core.explain.words import state_words
+from alertd.core.ledger.records import Attempt, Delivery, Owed
+from alertd.core.message.digest import digest_words
+from alertd.core.words import count, instant_text, listing, offset_words, sentence, span_text
+from alertd.engine.health import GONE_AFTER, NEXT, Health
 from alertd.ports import NodeReport
 
 INDENT = (0, 0, 0, 2)

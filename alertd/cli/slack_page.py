@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from alertd.notify.look import LOOKS
+from alertd.notify.render.palette import LOOKS
 
 DOTS = {"🔵": "#3b88c3", "🟠": "#f4900c", "🔴": "#dd2e44", "🟣": "#aa8ed6", "🟢": "#78b159"}
 

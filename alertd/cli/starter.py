@@ -57,7 +57,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a file, or of a webhook's body."""
     from alertd.definitions.schema import config_schema, schema_text, timeline_schema
-    from alertd.notify.payload_schema import webhook_schema
+    from alertd.notify.webhook.payload_schema import webhook_schema
 
     makers = {Schema.CONFIG: config_schema, Schema.TIMELINE: timeline_schema, Schema.WEBHOOK: webhook_schema}
     typer.echo(schema_text(makers[which]()), nl=False)

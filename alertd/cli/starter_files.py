@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from alertd.core.duration import Duration, shift_date
+from alertd.core.time.duration import Duration, shift_date
 
 CONFIG = """\
 # Who is told, and when. Works as it is: everything is printed on the terminal.

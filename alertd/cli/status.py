@@ -11,8 +11,8 @@ from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOptio
 from alertd.cli.paper import show, write_rows, write_value
 
 if TYPE_CHECKING:
-    from alertd.health import Health
-    from alertd.settings import Settings
+    from alertd.engine.health import Health
+    from alertd.system.settings import Settings
 
 
 def status(
@@ -24,7 +24,7 @@ def status(
     versions, a file has a problem, a reminder is late, or a delivery died in the last seven days.
     """
     from alertd.cli.loading import settings_of
-    from alertd.health import health_facts
+    from alertd.engine.health import health_facts
 
     health = finished(_read(settings_of(config, database)))
     match form:
@@ -43,7 +43,7 @@ def status(
 async def _read(settings: Settings) -> Health:
     from alertd import app
     from alertd.cli.loading import open_ledger
-    from alertd.health import health_of
+    from alertd.engine.health import health_of
 
     async with open_ledger(settings) as book:
         return await health_of(book, app.now())

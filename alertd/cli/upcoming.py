@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from alertd.core.milestone import Milestone
-from alertd.core.plan import Planned, plan
-from alertd.core.route import Route
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.planning.plan import Planned, plan
+from alertd.core.routing.route import Route
 
 LOOK_AHEAD = timedelta(days=400)
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from alertd.core.flow import Rate
-from alertd.core.milestone import Milestone
+from alertd.core.access import Web
+from alertd.core.ledger.backpressure import Rate
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.policy import Policy
 from alertd.core.network import Network
-from alertd.core.policy import Policy
-from alertd.core.route import Quiet, Route
-from alertd.core.web import Web
+from alertd.core.routing.route import Quiet, Route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alertd.core.config import Problem
-from alertd.definitions.config_file import NAME
-from alertd.definitions.yaml import MAX_BYTES
+from alertd.definitions.config.read import NAME
+from alertd.definitions.reading.yaml import MAX_BYTES
 
 MILESTONES = "milestones"
 MAX_FILES = 20_000

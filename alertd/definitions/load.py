@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alertd.core.config import Definitions, Problem
-from alertd.definitions.across import check_across
-from alertd.definitions.config_file import NAME, Inherited, read_config
+from alertd.definitions.config.read import NAME, Inherited, read_config
+from alertd.definitions.config.receivers import Options
 from alertd.definitions.files import definition_files, find
-from alertd.definitions.receivers import Options
-from alertd.definitions.timeline_file import TimelineRead, read_timeline
+from alertd.definitions.timeline.across import check_across
+from alertd.definitions.timeline.read import TimelineRead, read_timeline
 
 __all__ = ["Cache", "CachedFile", "definition_files", "load"]
 

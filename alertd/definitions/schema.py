@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from alertd.definitions.keys import Shape
-from alertd.definitions.keys_config import CONFIG_SHAPES
-from alertd.definitions.keys_timeline import TIMELINE_SHAPES
+from alertd.definitions.config.keys import CONFIG_SHAPES
+from alertd.definitions.reading.keys import Shape
+from alertd.definitions.timeline.keys import TIMELINE_SHAPES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

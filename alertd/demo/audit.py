@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from alertd.core.ledger import Delivery, DeliveryState, Owed, OwedState, Record
+from alertd.core.ledger.records import Delivery, DeliveryState, Owed, OwedState, Record
 from alertd.demo.inbox import MailReceived, WebhookPost
 from alertd.demo.play import Played
 from alertd.demo.show import channel_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from alertd.clock import SystemClock
+from alertd.system.clock import SystemClock
 
 
 class VirtualClock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from alertd.core.ledger import DeliveryState, Lease
+from alertd.core.ledger.records import DeliveryState, Lease
 from alertd.demo.clock import VirtualClock
 from alertd.ports import Ledger, Settlement
 

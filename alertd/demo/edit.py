@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Map
 
-from alertd.definitions.nodes import Mapping, Node, Scalar, Sequence
-from alertd.definitions.yaml import read_yaml
+from alertd.definitions.reading.nodes import Mapping, Node, Scalar, Sequence
+from alertd.definitions.reading.yaml import read_yaml
 
 Words = Map[str, str]
 

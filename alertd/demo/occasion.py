@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from alertd.core.ledger import Delivery, Owed
-from alertd.core.occurrence import Cause
-from alertd.core.wording import span_text
+from alertd.core.ledger.records import Delivery, Owed
+from alertd.core.milestones.occurrence import Cause
+from alertd.core.words import span_text
 from alertd.demo.inbox import Receipt
 from alertd.ports import Ledger
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alertd import app
-from alertd.core.occurrence import Cause, occurrences
+from alertd.core.milestones.occurrence import Cause, occurrences
 from alertd.demo.costs import Stopwatch
 from alertd.demo.inbox import Receipt
 from alertd.demo.occasion import Occasion, occasions_of
@@ -16,7 +16,7 @@ from alertd.demo.screen import Screen
 from alertd.demo.show import channel_of
 from alertd.demo.stage import Stage
 from alertd.demo.story import BEGINS, ENDS, RETRY_AFTER_S, STORY, Beat
-from alertd.settings import settings
+from alertd.system.settings import settings
 
 RECONCILE_EVERY = timedelta(days=30)
 """The daemon itself does so four times a day. Reminders are written down 400 days ahead."""

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from alertd.core.occurrence import Cause
+from alertd.core.milestones.occurrence import Cause
 from alertd.demo.inbox import Receipt
 from alertd.demo.occasion import Occasion
 from alertd.demo.show import COLOURS, channel_of, in_full

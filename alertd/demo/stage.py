@@ -18,19 +18,19 @@ import structlog
 
 from alertd import app
 from alertd.core.config import Config
-from alertd.daemon import Daemon
 from alertd.definitions.watch import signature
 from alertd.demo.clock import VirtualClock
 from alertd.demo.costs import Stopwatch, timed
 from alertd.demo.inbox import Receipt, mail_received, slack_post, webhook_post
 from alertd.demo.shipped import FILE, shipped_timeline
 from alertd.demo.smtp import SmtpServer, smtp_server
-from alertd.notify.http import HttpClient
+from alertd.engine.daemon import Daemon
+from alertd.engine.deps import World
+from alertd.notify.http.client import HttpClient
 from alertd.ports import Ledger
-from alertd.settings import settings
-from alertd.telemetry import Log
+from alertd.system.settings import settings
+from alertd.system.telemetry import Log
 from alertd.testing.http_sink import Answer, HttpSink
-from alertd.world import World
 
 T = TypeVar("T")
 

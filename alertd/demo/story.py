@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from alertd import app
-from alertd.core.standing import Action, ActionKind
+from alertd.core.milestones.status import Action, ActionKind
 from alertd.demo.edit import changed_lines, restated
 from alertd.demo.stage import Stage
 

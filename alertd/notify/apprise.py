@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from alertd.core.message import Message, Tone
-from alertd.core.outcome import Outcome, Retry, Sent
-from alertd.notify.clean import cut, fit
-from alertd.notify.kit import Env, NotifierOptions, Rendered, exactly_one
-from alertd.notify.markup import plain, plain_text, units
-from alertd.notify.outline import frame_of, outlined
-from alertd.notify.posting import secret_of
-from alertd.notify.redact import quote, secrets_in
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
+from alertd.core.message.message import Message, Tone
+from alertd.notify.base import Env, NotifierOptions, Rendered, exactly_one
+from alertd.notify.http.redact import quote, secrets_in
+from alertd.notify.json_api import secret_of
+from alertd.notify.render.clean import cut, fit
+from alertd.notify.render.markup import plain, plain_text, units
+from alertd.notify.render.outline import frame_of, outlined
 from alertd.notify.secret import SecretUnreadable
 
 if TYPE_CHECKING:

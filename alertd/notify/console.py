@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from alertd.core.message import Message
-from alertd.core.outcome import Outcome, Retry, Sent
-from alertd.notify.clean import fit
-from alertd.notify.kit import Env, NotifierOptions, Rendered
-from alertd.notify.text import render_text
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
+from alertd.core.message.message import Message
+from alertd.notify.base import Env, NotifierOptions, Rendered
+from alertd.notify.render.clean import fit
+from alertd.notify.render.text import render_text
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -45,7 +45,7 @@ class ConsoleNotifier:
 def _rendered(message: Message, out: TextIO) -> str:
     if not out.isatty():
         return render_text(message) + "\n"
-    from alertd.notify.terminal import render_terminal
+    from alertd.notify.render.terminal import render_terminal
 
     return render_terminal(message, out)
 

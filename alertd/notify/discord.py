@@ -12,15 +12,13 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from alertd.core.message import Kind, Message
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.clean import fit
-from alertd.notify.http import Answer
-from alertd.notify.kit import Env, Rendered
-from alertd.notify.look import look_of
-from alertd.notify.markup import cut_units, markdown, units
-from alertd.notify.outline import Line, Outline, outlined
-from alertd.notify.posting import (
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.message.message import Kind, Message
+from alertd.notify.base import Env, Rendered
+from alertd.notify.http.client import Answer
+from alertd.notify.http.reply import outcome_of
+from alertd.notify.http.url import check_url
+from alertd.notify.json_api import (
     UrlOptions,
     asked_to_wait,
     object_in,
@@ -30,9 +28,11 @@ from alertd.notify.posting import (
     text_in,
     unlike,
 )
-from alertd.notify.reply import outcome_of
+from alertd.notify.render.clean import fit
+from alertd.notify.render.markup import cut_units, markdown, units
+from alertd.notify.render.outline import Line, Outline, outlined
+from alertd.notify.render.palette import look_of
 from alertd.notify.secret import SecretUnreadable
-from alertd.notify.url import check_url
 
 MAX_TITLE = 256
 MAX_DESCRIPTION = 4_096

@@ -18,12 +18,12 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from alertd.core.message import Kind, Message
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.clean import fit
-from alertd.notify.kit import Env, NotifierOptions, Rendered
-from alertd.notify.payload import body_of
-from alertd.notify.redact import quote
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.message.message import Kind, Message
+from alertd.notify.base import Env, NotifierOptions, Rendered
+from alertd.notify.http.redact import quote
+from alertd.notify.render.clean import fit
+from alertd.notify.webhook.payload import body_of
 
 KEPT_OUTPUT = 4_096
 """Bytes of what it prints that are looked at; it may print any number."""

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from pydantic import field_validator
 
-from alertd.core.message import Message
-from alertd.core.outcome import Outcome, Retry, Sent
-from alertd.notify.clean import fit
-from alertd.notify.kit import Env, NotifierOptions, Rendered
-from alertd.notify.payload import body_of
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
+from alertd.core.message.message import Message
+from alertd.notify.base import Env, NotifierOptions, Rendered
+from alertd.notify.render.clean import fit
+from alertd.notify.webhook.payload import body_of
 
 
 class FileOptions(NotifierOptions):

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlsplit, urlunsplit
 
-from alertd.core.audit import Audit
 from alertd.core.config import Heartbeat
-from alertd.core.outcome import Sent
-from alertd.notify.http import HttpClient
-from alertd.notify.reply import outcome_of
+from alertd.core.ledger.outcome import Sent
+from alertd.core.planning.audit import Audit
+from alertd.notify.http.client import HttpClient
+from alertd.notify.http.reply import outcome_of
 from alertd.notify.secret import SecretUnreadable
 from alertd.ports import Clock
 

@@ -14,15 +14,12 @@ from urllib.parse import quote as percent_encoded
 
 from pydantic import AfterValidator, model_validator
 
-from alertd.core.message import Kind, Message
-from alertd.core.outcome import Outcome, Retry, Sent
-from alertd.notify.clean import fit
-from alertd.notify.http import Answer, Reply
-from alertd.notify.kit import Env, Rendered, exactly_one
-from alertd.notify.markup import html, html_link, html_text, plain, plain_text
-from alertd.notify.outline import Line, outlined
-from alertd.notify.payload import json_bytes
-from alertd.notify.posting import (
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
+from alertd.core.message.message import Kind, Message
+from alertd.notify.base import Env, Rendered, exactly_one
+from alertd.notify.http.client import Answer, Reply
+from alertd.notify.http.reply import outcome_of
+from alertd.notify.json_api import (
     BaseUrl,
     PostOptions,
     Token,
@@ -35,8 +32,11 @@ from alertd.notify.posting import (
     text_in,
     unlike,
 )
-from alertd.notify.reply import outcome_of
+from alertd.notify.render.clean import fit
+from alertd.notify.render.markup import html, html_link, html_text, plain, plain_text
+from alertd.notify.render.outline import Line, outlined
 from alertd.notify.secret import SecretUnreadable
+from alertd.notify.webhook.payload import json_bytes
 
 MAX_BYTES = 40_000
 """Of the paragraphs as text and as HTML; the whole message, signed and all, has at most 65,536."""

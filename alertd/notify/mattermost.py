@@ -10,18 +10,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from alertd.core.message import Kind, Message
-from alertd.core.outcome import Outcome, Retry, Sent
-from alertd.notify.clean import fit
-from alertd.notify.http import Reply
-from alertd.notify.kit import Env, Rendered
-from alertd.notify.look import look_of
-from alertd.notify.markup import markdown, markdown_link, units, unmentioned
-from alertd.notify.outline import Line, outlined
-from alertd.notify.posting import UrlOptions, post_json, rendered_json, secret_of, unlike
-from alertd.notify.reply import outcome_of
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
+from alertd.core.message.message import Kind, Message
+from alertd.notify.base import Env, Rendered
+from alertd.notify.http.client import Reply
+from alertd.notify.http.reply import outcome_of
+from alertd.notify.http.url import check_url
+from alertd.notify.json_api import UrlOptions, post_json, rendered_json, secret_of, unlike
+from alertd.notify.render.clean import fit
+from alertd.notify.render.markup import markdown, markdown_link, units, unmentioned
+from alertd.notify.render.outline import Line, outlined
+from alertd.notify.render.palette import look_of
 from alertd.notify.secret import SecretUnreadable
-from alertd.notify.url import check_url
 
 MAX_TEXT = 12_000
 """A post has at most 16,383 characters; a longer one is split, and its attachment is not."""

@@ -13,14 +13,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import SecretStr, model_validator
 
-from alertd.core.flow import Rate
-from alertd.core.message import Message, Tone
-from alertd.core.outcome import Outcome, Retry, Sent
-from alertd.notify.clean import fit
-from alertd.notify.kit import Env, Rendered, at_most_one, exactly_one, revealed
-from alertd.notify.markup import plain
-from alertd.notify.outline import Line, frame_of, outlined
-from alertd.notify.posting import (
+from alertd.core.ledger.backpressure import Rate
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
+from alertd.core.message.message import Message, Tone
+from alertd.notify.base import Env, Rendered, at_most_one, exactly_one, revealed
+from alertd.notify.http.redact import HIDDEN
+from alertd.notify.http.reply import outcome_of
+from alertd.notify.json_api import (
     BaseUrl,
     PostOptions,
     Token,
@@ -33,10 +32,11 @@ from alertd.notify.posting import (
     text_in,
     unlike,
 )
-from alertd.notify.redact import HIDDEN
-from alertd.notify.reply import outcome_of
+from alertd.notify.render.clean import fit
+from alertd.notify.render.markup import plain
+from alertd.notify.render.outline import Line, frame_of, outlined
 from alertd.notify.secret import SecretUnreadable
-from alertd.notify.webhook_options import BasicOptions
+from alertd.notify.webhook.options import BasicOptions
 
 SERVER = "https://ntfy.sh"
 MAX_MESSAGE = 4_096

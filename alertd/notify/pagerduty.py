@@ -12,17 +12,15 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from alertd.core.flow import Rate
-from alertd.core.message import Item, Kind, Message, Tone
-from alertd.core.milestone import State
-from alertd.core.occurrence import Cause, digest
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.clean import cut, fit
-from alertd.notify.kit import Env, Rendered, exactly_one
-from alertd.notify.markup import plain
-from alertd.notify.outline import outlined
-from alertd.notify.payload import instant
-from alertd.notify.posting import (
+from alertd.core.ledger.backpressure import Rate
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.message.message import Item, Kind, Message, Tone
+from alertd.core.milestones.milestone import State
+from alertd.core.milestones.occurrence import Cause, digest
+from alertd.notify.base import Env, Rendered, exactly_one
+from alertd.notify.http.redact import HIDDEN
+from alertd.notify.http.reply import outcome_of
+from alertd.notify.json_api import (
     BaseUrl,
     PostOptions,
     Token,
@@ -33,9 +31,11 @@ from alertd.notify.posting import (
     secret_of,
     unlike,
 )
-from alertd.notify.redact import HIDDEN
-from alertd.notify.reply import outcome_of
+from alertd.notify.render.clean import cut, fit
+from alertd.notify.render.markup import plain
+from alertd.notify.render.outline import outlined
 from alertd.notify.secret import SecretUnreadable
+from alertd.notify.webhook.payload import instant
 
 API_URL = "https://events.pagerduty.com"
 MAX_KEY = 255

@@ -10,7 +10,7 @@ from typing import cast
 from pydantic import BaseModel
 
 from alertd.errors import AlertdError
-from alertd.notify.kit import NotifierClass
+from alertd.notify.base import NotifierClass
 
 GROUP = "alertd.notifiers"
 OWN = "alertd"

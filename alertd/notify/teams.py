@@ -11,18 +11,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from alertd.core.flow import Rate
-from alertd.core.message import Message, Tone
-from alertd.core.outcome import Outcome, Retry
-from alertd.notify.clean import fit
-from alertd.notify.http import Answer, Reply
-from alertd.notify.kit import Env, Rendered
-from alertd.notify.outline import Line, Outline, Span, Style, frame_of, outlined
-from alertd.notify.payload import json_bytes
-from alertd.notify.posting import UrlOptions, post_json, rendered_json, secret_of
-from alertd.notify.reply import outcome_of
+from alertd.core.ledger.backpressure import Rate
+from alertd.core.ledger.outcome import Outcome, Retry
+from alertd.core.message.message import Message, Tone
+from alertd.notify.base import Env, Rendered
+from alertd.notify.http.client import Answer, Reply
+from alertd.notify.http.reply import outcome_of
+from alertd.notify.http.url import check_url
+from alertd.notify.json_api import UrlOptions, post_json, rendered_json, secret_of
+from alertd.notify.render.clean import fit
+from alertd.notify.render.outline import Line, Outline, Span, Style, frame_of, outlined
 from alertd.notify.secret import SecretUnreadable
-from alertd.notify.url import check_url
+from alertd.notify.webhook.payload import json_bytes
 
 MAX_BYTES = 20_000
 """Of a whole request. 28 KB are documented; cards were refused from some 21,000 bytes on

@@ -13,24 +13,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from alertd.core.flow import Rate
-from alertd.core.message import Kind, Message
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.clean import fit
-from alertd.notify.http import Answer
-from alertd.notify.kit import Env, Rendered, exactly_one
-from alertd.notify.markup import (
-    html,
-    html_link,
-    html_text,
-    plain,
-    plain_text,
-    units,
-    unlinked,
-    unmentioned,
-)
-from alertd.notify.outline import Outline, frame_of, outlined
-from alertd.notify.posting import (
+from alertd.core.ledger.backpressure import Rate
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.message.message import Kind, Message
+from alertd.notify.base import Env, Rendered, exactly_one
+from alertd.notify.http.client import Answer
+from alertd.notify.http.reply import outcome_of
+from alertd.notify.json_api import (
     BaseUrl,
     PostOptions,
     asked_to_wait,
@@ -42,7 +31,18 @@ from alertd.notify.posting import (
     text_in,
     unlike,
 )
-from alertd.notify.reply import outcome_of
+from alertd.notify.render.clean import fit
+from alertd.notify.render.markup import (
+    html,
+    html_link,
+    html_text,
+    plain,
+    plain_text,
+    units,
+    unlinked,
+    unmentioned,
+)
+from alertd.notify.render.outline import Outline, frame_of, outlined
 from alertd.notify.secret import SecretUnreadable
 
 API_URL = "https://api.telegram.org"

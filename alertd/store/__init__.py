@@ -31,9 +31,9 @@ async def open_ledger(
         SchemaTooNew, SchemaTooOld: its schema is not the one that this alertd needs.
         LedgerBusy, LedgerUnavailable: it cannot be opened now.
     """
-    from alertd.store.database import open_database
+    from alertd.store.database.base import open_database
+    from alertd.store.database.upgrade import ensure_schema
     from alertd.store.sql import SqlLedger
-    from alertd.store.upgrade import ensure_schema
 
     database = await open_database(url, busy_timeout_s)
     try:
@@ -52,8 +52,8 @@ async def migrate(url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> tuple[
     Raises:
         SettingsError, SchemaTooNew, LedgerBusy, LedgerUnavailable: as for :func:`open_ledger`.
     """
-    from alertd.store.database import open_database
-    from alertd.store.upgrade import HEAD, ensure_schema, revision
+    from alertd.store.database.base import open_database
+    from alertd.store.database.upgrade import HEAD, ensure_schema, revision
 
     database = await open_database(url, busy_timeout_s)
     try:

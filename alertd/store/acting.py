@@ -8,12 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, update
 
-from alertd.core import standing as standings
-from alertd.core.ledger import CHANNEL, Delivery, DeliveryState, Owed, Record
-from alertd.core.standing import Action
+from alertd.core.ledger.records import CHANNEL, Delivery, DeliveryState, Owed, Record
+from alertd.core.milestones import status as standings
+from alertd.core.milestones.status import Action
 from alertd.errors import RefusedAction, UnknownDelivery, UnknownMilestone
 from alertd.store import reading, rows, rules, schema, writing
-from alertd.store.dialect import insert_into, lock_rows
+from alertd.store.database.dialect import insert_into, lock_rows
 
 _milestone, _delivery, _history = schema.milestone, schema.delivery, schema.history
 _remembered = schema.remembered

@@ -16,13 +16,13 @@ from sqlalchemy import (
     update,
 )
 
-from alertd.core.audit import Waiting
-from alertd.core.delivery import Decisions
-from alertd.core.digest import NextDigest
-from alertd.core.ledger import DeliveryState, Owed, Record
+from alertd.core.ledger.records import DeliveryState, Owed, Record
+from alertd.core.planning.audit import Waiting
+from alertd.core.planning.decide import Decisions
+from alertd.core.routing.digest import NextDigest
 from alertd.ports import Settlement
 from alertd.store import reading, rows, schema, writing
-from alertd.store.dialect import chunks, lock_rows
+from alertd.store.database.dialect import chunks, lock_rows
 from alertd.store.leasing import is_free
 
 _owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, case, or_, select, update
 
 from alertd.errors import LeadLost
 from alertd.store import schema
-from alertd.store.dialect import insert_into
+from alertd.store.database.dialect import insert_into
 
 _lead, _node = schema.lead, schema.node
 RECONCILING = "reconcile"

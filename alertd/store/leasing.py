@@ -22,9 +22,9 @@ from sqlalchemy import (
     update,
 )
 
-from alertd.core.ledger import CHANNEL, Lease
+from alertd.core.ledger.records import CHANNEL, Lease
 from alertd.store import reading, rows, rules, schema
-from alertd.store.dialect import chunks, is_shared
+from alertd.store.database.dialect import chunks, is_shared
 
 _owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered
 _READY = text("'ready'")

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, select, text
 
 from alertd.store import rows, schema
-from alertd.store.dialect import lock_rows
+from alertd.store.database.dialect import lock_rows
 
 _milestone, _owed, _delivery = schema.milestone, schema.owed, schema.delivery
 _member, _attempt, _history = schema.member, schema.attempt, schema.history

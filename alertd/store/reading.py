@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, select
 
-from alertd.core.digest import NextDigest
-from alertd.core.ledger import Attempt, Delivery, DeliveryState, HistoryEntry, Owed, OwedState, Record
+from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, HistoryEntry, Owed, OwedState, Record
+from alertd.core.routing.digest import NextDigest
 from alertd.ports import NodeReport
 from alertd.store import rows, rules, schema
-from alertd.store.dialect import chunks, data_version
+from alertd.store.database.dialect import chunks, data_version
 
 _milestone, _owed, _delivery = schema.milestone, schema.owed, schema.delivery
 _member, _attempt, _history = schema.member, schema.attempt, schema.history

@@ -10,8 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from alertd.core.digest import NextDigest
-from alertd.core.ledger import (
+from alertd.core.ledger.records import (
     Attempt,
     Delivery,
     DeliveryState,
@@ -20,9 +19,7 @@ from alertd.core.ledger import (
     OwedState,
     Record,
 )
-from alertd.core.milestone import Milestone
-from alertd.core.occurrence import Cause
-from alertd.core.snapshot import (
+from alertd.core.ledger.snapshot import (
     pack,
     pack_edition,
     pack_move,
@@ -36,7 +33,10 @@ from alertd.core.snapshot import (
     unpack_standing,
     unpack_values,
 )
-from alertd.core.standing import NOTHING_SAID, Standing
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.occurrence import Cause
+from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.routing.digest import NextDigest
 from alertd.errors import LedgerError, ParseError
 from alertd.ports import NodeReport
 from alertd.store.rules import entry_key

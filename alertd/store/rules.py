@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from alertd.core.ledger import Delivery, DeliveryState, HistoryEntry, Owed, OwedState
-from alertd.core.occurrence import Cause, digest
-from alertd.core.standing import Action
+from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, Owed, OwedState
+from alertd.core.milestones.occurrence import Cause, digest
+from alertd.core.milestones.status import Action
 
 REMINDERS = frozenset({Cause.OPENS, Cause.APPROACHING, Cause.DUE, Cause.OVERDUE})
 """The causes of which a later one overtakes an earlier one."""

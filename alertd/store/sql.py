@@ -11,10 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from alertd.core.audit import Waiting
-from alertd.core.delivery import Decisions
-from alertd.core.digest import NextDigest
-from alertd.core.ledger import (
+from alertd.core.ledger.records import (
     Attempt,
     Delivery,
     DeliveryState,
@@ -23,12 +20,15 @@ from alertd.core.ledger import (
     Owed,
     Record,
 )
-from alertd.core.standing import Action
+from alertd.core.milestones.status import Action
+from alertd.core.planning.audit import Waiting
+from alertd.core.planning.decide import Decisions
+from alertd.core.routing.digest import NextDigest
 from alertd.ports import Changes, NodeReport, Settlement
 from alertd.store import acting, dispatching, leading, leasing, pruning, reading, rows, writing
-from alertd.store.database import CHANNEL, Database
-from alertd.store.dialect import size_of, tell_others, time_of
-from alertd.store.upgrade import hold_schema
+from alertd.store.database.base import CHANNEL, Database
+from alertd.store.database.dialect import size_of, tell_others, time_of
+from alertd.store.database.upgrade import hold_schema
 
 T = TypeVar("T")
 

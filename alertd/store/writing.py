@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, and_, bindparam, delete, or_, text, update
 
-from alertd.core.digest import NextDigest
-from alertd.core.ledger import Attempt, Delivery, HistoryEntry, Owed, Record
+from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Owed, Record
+from alertd.core.routing.digest import NextDigest
 from alertd.ports import KEEP_REPORTS, Changes, NodeReport
 from alertd.store import rows, schema
-from alertd.store.dialect import insert_into, lock_rows
+from alertd.store.database.dialect import insert_into, lock_rows
 
 
 def write_changes(connection: Connection, changes: Changes) -> None:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from alertd.core.config import Smtp
-from alertd.notify.egress import Egress
-from alertd.notify.http import HttpClient
-from alertd.notify.kit import Env
+from alertd.notify.base import Env
+from alertd.notify.http.client import HttpClient
+from alertd.notify.http.egress import Egress
 from alertd.notify.secret import SecretUnreadable
 
 

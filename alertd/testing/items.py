@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from alertd.core.claims import values_of
 from alertd.core.deadline import parse_deadline
-from alertd.core.ledger import Move, Owed, Record
-from alertd.core.matcher import parse_matcher
-from alertd.core.milestone import Claim, Milestone, Rank, Source
-from alertd.core.occurrence import Cause, digest
-from alertd.core.policy import Policy
-from alertd.core.route import Route
-from alertd.core.standing import NOTHING_SAID, Standing
+from alertd.core.ledger.records import Move, Owed, Record
+from alertd.core.message.claims import values_of
+from alertd.core.milestones.milestone import Claim, Milestone, Rank, Source
+from alertd.core.milestones.occurrence import Cause, digest
+from alertd.core.milestones.policy import Policy
+from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.routing.matcher import parse_matcher
+from alertd.core.routing.route import Route
 
 NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
 RECEIVER = "desk"

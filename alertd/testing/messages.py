@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from alertd.core.compose import Circumstances, compose, test_message
-from alertd.core.digest import Edition
-from alertd.core.ledger import Delivery, Lease, Notice
-from alertd.core.message import ActionLink, Message
-from alertd.core.occurrence import digest
+from alertd.core.ledger.records import Delivery, Lease, Notice
+from alertd.core.message.compose import Circumstances, compose, test_message
+from alertd.core.message.message import ActionLink, Message
+from alertd.core.milestones.occurrence import digest
+from alertd.core.routing.digest import Edition
 from alertd.testing import items
 from alertd.testing.items import NOW, RECEIVER, ROUTE, Scene
 

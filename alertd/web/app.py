@@ -9,17 +9,17 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.routing import BaseRoute, Route
 
-from alertd.web.access import scope_of
-from alertd.web.errors import HANDLERS
-from alertd.web.failures import Failures
-from alertd.web.feeds_kept import Kept
-from alertd.web.gate import Gate
-from alertd.web.headers import Headers
-from alertd.web.hosts import Hosts
-from alertd.web.pages_live import Live
-from alertd.web.pages_shelf import Shelf
+from alertd.web.feeds.cache import Kept
+from alertd.web.pages.cache import Shelf
+from alertd.web.pages.live import Live
 from alertd.web.routes import routes
-from alertd.web.site import Site
+from alertd.web.server.access import scope_of
+from alertd.web.server.context import Site
+from alertd.web.server.errors import HANDLERS
+from alertd.web.server.failures import Failures
+from alertd.web.server.gate import Gate
+from alertd.web.server.headers import Headers
+from alertd.web.server.hosts import Hosts
 
 MAX_BODY = 64 * 1024
 """Bytes of a request's body: forms and small JSON, no uploads."""
@@ -37,7 +37,9 @@ def make_app(site: Site, more: Iterable[BaseRoute] = ()) -> Starlette:
     every = [*routes(), *more]
     for route in every:
         if not isinstance(route, Route) or scope_of(route.endpoint) is None:
-            raise TypeError(f"{route}: its endpoint does not say who may use it; see alertd.web.access.needs")
+            raise TypeError(
+                f"{route}: its endpoint does not say who may use it; see alertd.web.server.access.needs"
+            )
     app = Starlette(
         routes=every,
         middleware=[

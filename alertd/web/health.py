@@ -9,10 +9,10 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from alertd.core.web import Scope
+from alertd.core.access import Scope
 from alertd.errors import LedgerError
-from alertd.web.access import needs, visitor_of
-from alertd.web.site import Site, site_of
+from alertd.web.server.access import needs, visitor_of
+from alertd.web.server.context import Site, site_of
 
 
 @needs(Scope.PUBLIC)

@@ -8,13 +8,13 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
+from alertd.core.access import MetricsFor, Scope
 from alertd.core.config import Config
-from alertd.core.milestone import stated_windows
-from alertd.core.web import MetricsFor, Scope
+from alertd.core.milestones.milestone import stated_windows
 from alertd.errors import LedgerError
-from alertd.metrics import MAX_DEADLINES, Facts
-from alertd.web.access import needs, refuse_less_than
-from alertd.web.site import Site, site_of
+from alertd.web.metrics import MAX_DEADLINES, Facts
+from alertd.web.server.access import needs, refuse_less_than
+from alertd.web.server.context import Site, site_of
 
 
 @needs(Scope.PUBLIC)

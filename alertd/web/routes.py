@@ -1,28 +1,29 @@
 """Every route of the site, in the order in which they are tried: the one place to add another.
 
-Each endpoint says by :func:`alertd.web.access.needs` who may use it.
+Each endpoint says by :func:`alertd.web.server.access.needs` who may use it.
 """
 
 from __future__ import annotations
 
 from starlette.routing import Route
 
-from alertd.web import api, api_actions
-from alertd.web.actions import act, retry, send_test
-from alertd.web.actions_link import act_by_link
-from alertd.web.badge import badge, embed
-from alertd.web.feeds import atom, ics
-from alertd.web.feeds_secret import by_secret
+from alertd.web.actions.link import act_by_link
+from alertd.web.actions.pages import act, retry, send_test
+from alertd.web.actions.slack import slack_interactive
+from alertd.web.api import act as api_actions
+from alertd.web.api import read as api
+from alertd.web.feeds.badge import badge, embed
+from alertd.web.feeds.feeds import atom, ics
+from alertd.web.feeds.secret import by_secret
 from alertd.web.health import healthz, readyz
-from alertd.web.login import login, logout
 from alertd.web.metrics_page import metrics
-from alertd.web.pages_deliveries import deliveries, delivery
-from alertd.web.pages_live import live
-from alertd.web.pages_milestone import milestone
-from alertd.web.pages_timeline import timeline
-from alertd.web.pages_unsubscribe import unsubscribe
-from alertd.web.slack_interactive import slack_interactive
-from alertd.web.static import static
+from alertd.web.pages.deliveries import deliveries, delivery
+from alertd.web.pages.live import live
+from alertd.web.pages.login import login, logout
+from alertd.web.pages.milestone import milestone
+from alertd.web.pages.unsubscribe import unsubscribe
+from alertd.web.server.static import static
+from alertd.web.timeline.page import timeline
 
 
 def routes() -> list[Route]:

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from alertd.core.web import Scope
-from alertd.web.access import needs
+from alertd.core.access import Scope
+from alertd.web.server.access import needs
 from tests.browser.test_browser_pages import WCAG
 from tests.web import example
 from tests.web.stage import Stage, a_stage

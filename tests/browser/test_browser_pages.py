@@ -8,8 +8,8 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from alertd.core.ledger import DeliveryState
-from alertd.core.standing import Action, ActionKind
+from alertd.core.ledger.records import DeliveryState
+from alertd.core.milestones.status import Action, ActionKind
 from alertd.ports import Changes
 from tests.scene import a_ledger
 from tests.web import example

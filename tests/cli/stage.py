@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 from alertd import app as composition
 from alertd.cli import app
-from alertd.core.message import Message
-from alertd.core.outcome import Outcome, Sent
-from alertd.dispatch import Dispatcher
+from alertd.core.ledger.outcome import Outcome, Sent
+from alertd.core.message.message import Message
+from alertd.engine.dispatch import Dispatcher
+from alertd.engine.reconcile import reconcile
 from alertd.ports import Ledger
-from alertd.reconcile import reconcile
-from alertd.settings import settings
+from alertd.system.settings import settings
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cli"
 SHIPPED = Path(__file__).parent.parent.parent / "config"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from alertd import app
-from alertd.core.ledger import DeliveryState
-from alertd.core.outcome import Rejected
+from alertd.core.ledger.outcome import Rejected
+from alertd.core.ledger.records import DeliveryState
 from tests.cli.stage import Staged, run, staged, write_folder
 
 CONFIG = """\

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.core.outcome import Rejected
+from alertd.core.ledger.outcome import Rejected
 from tests.cli.stage import SHIPPED, assert_golden, run, staged, write_folder
 from tests.cli.test_plan import CONFIG, TIMELINE
 

@@ -11,8 +11,8 @@ from rich.console import Console, RenderableType
 
 from alertd import app
 from alertd.cli.show_status import status_page
-from alertd.core.outcome import Rejected, Retry
-from alertd.health import Health, health_of
+from alertd.core.ledger.outcome import Rejected, Retry
+from alertd.engine.health import Health, health_of
 from alertd.ports import Ledger, NodeReport
 from tests.cli.stage import Staged, assert_golden, run, staged, write_folder
 from tests.cli.test_plan import CONFIG, TIMELINE

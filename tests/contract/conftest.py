@@ -8,7 +8,7 @@ import pytest
 
 from alertd.ports import Ledger
 from alertd.store import open_ledger
-from alertd.store.memory import MemoryLedger
+from alertd.testing.memory_ledger import MemoryLedger
 from tests.postgres import Server, make_template, server, virtual_ledger
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from alertd.core.config import Smtp
-from alertd.core.outcome import Outcome, Retry
+from alertd.core.ledger.outcome import Outcome, Retry
 from alertd.testing import Answer, HttpSink, SmtpSink, notifier_env
 from alertd.testing.contract import CANARY, HttpContract, NotifierContract, Rig, Trouble
 from alertd.testing.contract.http_suite import LONG_S, SOON_S

@@ -7,8 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import parse_deadline
-from alertd.core.delivery import Decisions, Verdict, delivery_id
-from alertd.core.ledger import (
+from alertd.core.ledger.records import (
     Attempt,
     Delivery,
     DeliveryState,
@@ -20,10 +19,11 @@ from alertd.core.ledger import (
     Record,
     Value,
 )
-from alertd.core.milestone import Claim, Milestone, Source
-from alertd.core.occurrence import Cause
-from alertd.core.policy import Policy
-from alertd.core.standing import Action, ActionKind
+from alertd.core.milestones.milestone import Claim, Milestone, Source
+from alertd.core.milestones.occurrence import Cause
+from alertd.core.milestones.policy import Policy
+from alertd.core.milestones.status import Action, ActionKind
+from alertd.core.planning.decide import Decisions, Verdict, delivery_id
 from alertd.ports import Changes, Ledger, Settlement
 
 NOW = datetime(2026, 9, 1, 6, tzinfo=UTC)

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from alertd.core.audit import Waiting
-from alertd.core.delivery import Decisions, Verdict
-from alertd.core.ledger import CHANNEL, DeliveryState, Move, Owed, OwedState
-from alertd.core.occurrence import Cause
-from alertd.core.standing import NOTHING_SAID, Action, ActionKind
+from alertd.core.ledger.records import CHANNEL, DeliveryState, Move, Owed, OwedState
+from alertd.core.milestones.occurrence import Cause
+from alertd.core.milestones.status import NOTHING_SAID, Action, ActionKind
+from alertd.core.planning.audit import Waiting
+from alertd.core.planning.decide import Decisions, Verdict
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
 from alertd.ports import KEEP_REPORTS, Changes, Ledger, NodeReport
-from alertd.store.memory import MemoryLedger
+from alertd.testing.memory_ledger import MemoryLedger
 from tests.contract.samples import (
     DAY,
     HOUR,

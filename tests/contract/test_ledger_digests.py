@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from alertd.core.delivery import Decisions
-from alertd.core.digest import Edition, NextDigest
-from alertd.core.ledger import OwedState
-from alertd.core.occurrence import Cause
-from alertd.core.standing import ActionKind
+from alertd.core.ledger.records import OwedState
+from alertd.core.milestones.occurrence import Cause
+from alertd.core.milestones.status import ActionKind
+from alertd.core.planning.decide import Decisions
+from alertd.core.routing.digest import Edition, NextDigest
 from alertd.ports import Changes, Ledger
 from tests.contract.samples import (
     DAY,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from alertd.core.ledger import DeliveryState
+from alertd.core.ledger.records import DeliveryState
 from alertd.ports import Changes, Ledger
 from tests.contract.samples import DAY, MINUTE, NOW, a_delivery, a_notice, a_record, an_entry, an_owed, fill
 

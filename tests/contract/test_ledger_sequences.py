@@ -11,14 +11,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from alertd.core.delivery import Decisions, Rules, Verdict, decide, delivery_id
-from alertd.core.ledger import DeliveryState, Lease, Owed, OwedState, Record
-from alertd.core.occurrence import Cause
-from alertd.core.standing import ActionKind
+from alertd.core.ledger.records import DeliveryState, Lease, Owed, OwedState, Record
+from alertd.core.milestones.occurrence import Cause
+from alertd.core.milestones.status import ActionKind
+from alertd.core.planning.decide import Decisions, Rules, Verdict, decide, delivery_id
 from alertd.errors import AlertdError
 from alertd.ports import Changes, Ledger, Settlement
 from alertd.store import open_ledger
-from alertd.store.memory import MemoryLedger
+from alertd.testing.memory_ledger import MemoryLedger
 from tests.contract.samples import (
     DAY,
     HOUR,

@@ -17,9 +17,9 @@ from sqlalchemy import Connection, create_engine, text
 from alertd.errors import SchemaTooNew, SchemaTooOld
 from alertd.ports import Changes
 from alertd.store import migrate, open_ledger
-from alertd.store.database import open_database
+from alertd.store.database.base import open_database
+from alertd.store.database.upgrade import HEAD, alembic_config
 from alertd.store.schema import REVISIONS, metadata
-from alertd.store.upgrade import HEAD, alembic_config
 from tests.contract.samples import a_record
 
 

@@ -1,15 +1,15 @@
 """The built-in notifiers, under the contract that `alertd.testing.contract` gives to everyone.
 
 To put a new one under it, add its rig to `notifier_rigs.py` and its class here. What is asked of them beside
-the contract is how they word a failure: as `alertd.notify.reply` does.
+the contract is how they word a failure: as `alertd.notify.http.reply` does.
 """
 
 from dataclasses import replace
 
 import pytest
 
-from alertd.core.outcome import Rejected, Retry, Sent
-from alertd.notify.kit import NotifierOptions
+from alertd.core.ledger.outcome import Rejected, Retry, Sent
+from alertd.notify.base import NotifierOptions
 from alertd.notify.registry import installed
 from alertd.testing import Answer, Fault
 from alertd.testing.contract import STATUSES, NotifierContract

@@ -11,15 +11,15 @@ import psycopg
 import pytest
 from sqlalchemy import Connection
 
-from alertd.core.ledger import DeliveryState
-from alertd.core.standing import ActionKind
+from alertd.core.ledger.records import DeliveryState
+from alertd.core.milestones.status import ActionKind
 from alertd.errors import LeadLost, LedgerError, LedgerUnavailable, SchemaTooNew, SchemaTooOld, SettingsError
 from alertd.ports import Changes
 from alertd.store import migrate, open_ledger
-from alertd.store.database import Database, open_database
-from alertd.store.dialect import WRITERS
+from alertd.store.database.base import Database, open_database
+from alertd.store.database.dialect import WRITERS
+from alertd.store.database.upgrade import HEAD, alembic_config
 from alertd.store.sql import SqlLedger
-from alertd.store.upgrade import HEAD, alembic_config
 from tests.contract.samples import (
     DAY,
     HOUR,

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from alertd.core.ledger import OwedState
+from alertd.core.ledger.records import OwedState
 from alertd.ports import Changes, Ledger
 from tests.contract.samples import (
     DAY,

@@ -13,13 +13,13 @@ from typing import IO, Any
 import pytest
 from sqlalchemy import Connection, create_engine, event
 
-from alertd.core.ledger import DeliveryState
+from alertd.core.ledger.records import DeliveryState
 from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable, SettingsError
 from alertd.ports import Changes
 from alertd.store import dispatching, leasing, migrate, open_ledger, reading
-from alertd.store.database import Database, open_database
+from alertd.store.database.base import Database, open_database
+from alertd.store.database.upgrade import ensure_schema
 from alertd.store.sql import SqlLedger
-from alertd.store.upgrade import ensure_schema
 from tests.contract.samples import HOUR, NOW, a_delivery, a_record, an_entry, an_owed, fill, take
 from tests.nobody import a_folder, nobody
 

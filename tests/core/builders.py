@@ -7,18 +7,18 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from alertd.core.claims import values_of
 from alertd.core.deadline import Reading, Window, parse_deadline, window_of
-from alertd.core.delivery import NEWS
-from alertd.core.duration import Duration, parse_duration
-from alertd.core.instant import to_instant
-from alertd.core.ledger import Delivery, Lease, Move, Owed, OwedState, Record
-from alertd.core.milestone import Claim, Milestone, Rank, RelativeClaim, Source, operative_windows
-from alertd.core.occurrence import Cause, occurrence_key, occurrences
-from alertd.core.policy import Contested, Policy, Roll, WorkCalendar
-from alertd.core.recurrence import parse_recurrence
-from alertd.core.route import Route, group_key, match_routes
-from alertd.core.standing import NOTHING_SAID, Standing
+from alertd.core.ledger.records import Delivery, Lease, Move, Owed, OwedState, Record
+from alertd.core.message.claims import values_of
+from alertd.core.milestones.milestone import Claim, Milestone, Rank, RelativeClaim, Source, operative_windows
+from alertd.core.milestones.occurrence import Cause, occurrence_key, occurrences
+from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
+from alertd.core.milestones.recurrence import parse_recurrence
+from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.planning.decide import NEWS
+from alertd.core.routing.route import Route, group_key, match_routes
+from alertd.core.time.duration import Duration, parse_duration
+from alertd.core.time.instant import to_instant
 
 BAGHDAD = ZoneInfo("Asia/Baghdad")
 NEW_YORK = ZoneInfo("America/New_York")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from alertd.core.message import Account, ClaimLine, Item, Message
+from alertd.core.message.message import Account, ClaimLine, Item, Message
 
 _WIDTH = 100
 

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from alertd.core.compose import Circumstances, compose
-from alertd.core.compose import test_message as compose_test
 from alertd.core.deadline import Reading
-from alertd.core.delivery import NEWS
-from alertd.core.ledger import Delivery, Notice, Owed, Record
-from alertd.core.matcher import parse_matcher
-from alertd.core.message import Message
-from alertd.core.milestone import Milestone, Rank
-from alertd.core.policy import Contested
-from alertd.core.relative import resolve
-from alertd.core.route import Route
-from alertd.core.standing import NOTHING_SAID, Standing
+from alertd.core.ledger.records import Delivery, Notice, Owed, Record
+from alertd.core.message.compose import Circumstances, compose
+from alertd.core.message.compose import test_message as compose_test
+from alertd.core.message.message import Message
+from alertd.core.milestones.milestone import Milestone, Rank
+from alertd.core.milestones.policy import Contested
+from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.planning.decide import NEWS
+from alertd.core.planning.relative import resolve
+from alertd.core.routing.matcher import parse_matcher
+from alertd.core.routing.route import Route
 from alertd.definitions.load import load
 from tests.core.builders import (
     MINISTER,

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from alertd.core.audit import (
+from alertd.core.ledger.records import Delivery, Notice
+from alertd.core.planning.audit import (
     LASTING,
     Audit,
     Fault,
@@ -20,10 +21,9 @@ from alertd.core.audit import (
     unreached,
     vanished,
 )
-from alertd.core.delivery import delivery_id
-from alertd.core.ledger import Delivery, Notice
-from alertd.core.plan import plan
-from alertd.core.route import Route
+from alertd.core.planning.decide import delivery_id
+from alertd.core.planning.plan import plan
+from alertd.core.routing.route import Route
 from tests.core.builders import contested, utc
 from tests.scene import a_config
 

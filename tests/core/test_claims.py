@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from alertd.core.claims import accounts_of, claim_lines, contested_sentence, values_of
-from alertd.core.milestone import Rank, Source, stated_windows
-from alertd.core.policy import Contested
+from alertd.core.message.claims import accounts_of, claim_lines, contested_sentence, values_of
+from alertd.core.milestones.milestone import Rank, Source, stated_windows
+from alertd.core.milestones.policy import Contested
 from tests.core.builders import MINISTER, PENTAGON, REUTERS, claim, contested, milestone, policy, utc
 
 NOW = utc("2026-11-24T06:00")

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.compose import Circumstances, compose
-from alertd.core.ledger import Owed, Record
-from alertd.core.matcher import parse_matcher
-from alertd.core.message import Kind, Message, Tone
-from alertd.core.milestone import Milestone, State
-from alertd.core.occurrence import Cause, occurrences
-from alertd.core.reasons import LATE_FROM, route_name
-from alertd.core.route import Route
-from alertd.core.subject import MAX_SUBJECT
+from alertd.core.ledger.records import Owed, Record
+from alertd.core.message.compose import Circumstances, compose
+from alertd.core.message.message import Kind, Message, Tone
+from alertd.core.message.reasons import LATE_FROM, route_name
+from alertd.core.message.subject import MAX_SUBJECT
+from alertd.core.milestones.milestone import Milestone, State
+from alertd.core.milestones.occurrence import Cause, occurrences
+from alertd.core.routing.matcher import parse_matcher
+from alertd.core.routing.route import Route
 from tests.core.builders import (
     EVER,
     MINISTER,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.deadline import Qualifier, Reading, parse_deadline, shift_deadline, window_of
-from alertd.core.duration import Duration, parse_duration
+from alertd.core.time.duration import Duration, parse_duration
 
 BAGHDAD = ZoneInfo("Asia/Baghdad")
 NEW_YORK = ZoneInfo("America/New_York")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.deadline import Reading, parse_deadline, window_of
-from alertd.core.duration import parse_duration, shift_date
-from alertd.core.instant import to_instant
+from alertd.core.time.duration import parse_duration, shift_date
+from alertd.core.time.instant import to_instant
 
 # The table of section 3 of the design: deadline, zone, begins, ends, and the reminders at 09:00 local.
 OFFSETS = ("-90d", "-30d", "-7d", "-1d", "0d", "1d")

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from alertd.core.delivery import Decisions, Rules, decide, unwanted
-from alertd.core.ledger import Owed, OwedState, Record
-from alertd.core.milestone import Milestone
-from alertd.core.route import Muted
-from alertd.core.standing import NOTHING_SAID, Standing
+from alertd.core.ledger.records import Owed, OwedState, Record
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.planning.decide import Decisions, Rules, decide, unwanted
+from alertd.core.routing.route import Muted
 from tests.core.builders import (
     CATCH_UP,
     MINISTER,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.delivery import MAX_MEMBERS, Rules, decide, deliver, delivery_id, live_members
-from alertd.core.ledger import Owed
+from alertd.core.ledger.records import Owed
+from alertd.core.planning.decide import MAX_MEMBERS, Rules, decide, deliver, delivery_id, live_members
 from tests.core.builders import CATCH_UP, MINISTER, at, claim, done_on, lease, milestone, owed, record
 
 MADE = milestone(claim("2026-09", MINISTER))

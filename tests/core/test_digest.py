@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.digest import EVERY_DAY, Digest, digest_instant
-from alertd.core.instant import to_wall
-from alertd.core.interval import NamedInterval, TimeInterval, TimeRange
+from alertd.core.routing.digest import EVERY_DAY, Digest, digest_instant
+from alertd.core.time.instant import to_wall
+from alertd.core.time.interval import NamedInterval, TimeInterval, TimeRange
 from tests.core.builders import utc
 
 BERLIN, CAIRO = ZoneInfo("Europe/Berlin"), ZoneInfo("Africa/Cairo")

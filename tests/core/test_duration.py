@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.duration import Duration, offset_text, parse_duration, shift_date, shift_wall
+from alertd.core.time.duration import Duration, offset_text, parse_duration, shift_date, shift_wall
 from alertd.errors import DurationError
 
 READ = [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.flow import (
+from alertd.core.ledger.backpressure import (
     FIRST_PAUSE_S,
     LONGEST_HOLD_S,
     LONGEST_PAUSE_S,
@@ -20,7 +20,7 @@ from alertd.core.flow import (
     Turn,
     parse_rate,
 )
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.errors import RateError
 
 MOST = 8

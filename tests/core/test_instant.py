@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.instant import local_date, to_instant, to_wall
+from alertd.core.time.instant import local_date, to_instant, to_wall
 
 RESOLVED = [
     # fold, the example of RFC 5545 3.3.5: the first of the two, at UTC-04:00

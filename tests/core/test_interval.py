@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alertd.core.interval import (
+from alertd.core.time.interval import (
     NamedInterval,
     Range,
     TimeInterval,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.interval import (
+from alertd.core.time.interval import (
     Range,
     TimeRange,
     parse_days_of_month,

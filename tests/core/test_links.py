@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.compose import compose
-from alertd.core.item import Circumstances
-from alertd.core.links import LASTS, Link, LinkKind, Links, read_token, token_of
-from alertd.core.message import Message
-from alertd.core.standing import Standing
+from alertd.core.message.compose import compose
+from alertd.core.message.item import Circumstances
+from alertd.core.message.links import LASTS, Link, LinkKind, Links, read_token, token_of
+from alertd.core.message.message import Message
+from alertd.core.milestones.status import Standing
 from alertd.testing.items import NOW, ROUTE, approaching
 from alertd.testing.messages import _delivery, _lease
 from tests.scene import when

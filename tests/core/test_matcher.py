@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.matcher import MAX_GROUPS, MAX_LENGTH, Matcher, MatchOp, parse_matcher
+from alertd.core.routing.matcher import MAX_GROUPS, MAX_LENGTH, Matcher, MatchOp, parse_matcher
 from alertd.errors import MatcherError
 
 ACCEPTED = [

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from alertd.core.milestone import (
+from alertd.core.milestones.milestone import (
     Claim,
     Rank,
     Source,
@@ -17,8 +17,8 @@ from alertd.core.milestone import (
     state_of,
     stated_windows,
 )
-from alertd.core.policy import Contested
-from alertd.core.standing import NOTHING_SAID, Standing
+from alertd.core.milestones.policy import Contested
+from alertd.core.milestones.status import NOTHING_SAID, Standing
 from tests.core.builders import (
     MINISTER,
     PENTAGON,

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alertd.core.deadline import Reading
-from alertd.core.occurrence import Cause, first_instant, labels_of, occurrences
+from alertd.core.milestones.occurrence import Cause, first_instant, labels_of, occurrences
 from tests.core.builders import (
     EVER,
     MINISTER,

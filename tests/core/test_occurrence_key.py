@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alertd.core.occurrence import digest, occurrence_key
+from alertd.core.milestones.occurrence import digest, occurrence_key
 
 KEY = occurrence_key("iraq/phase-2", "2026-09-01/2026-10-01", "-7d", "desk")
 OTHERS = [

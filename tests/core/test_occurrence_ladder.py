@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.deadline import Reading, parse_deadline
-from alertd.core.duration import Duration
-from alertd.core.milestone import Claim, Milestone
-from alertd.core.occurrence import NAG_SPAN, SERIES_NAGS, Cause, occurrences
-from alertd.core.policy import Policy, Roll, WorkCalendar
-from alertd.core.recurrence import instances
+from alertd.core.milestones.milestone import Claim, Milestone
+from alertd.core.milestones.occurrence import NAG_SPAN, SERIES_NAGS, Cause, occurrences
+from alertd.core.milestones.policy import Policy, Roll, WorkCalendar
+from alertd.core.milestones.recurrence import instances
+from alertd.core.time.duration import Duration
 from tests.core.builders import EVER, at, milestone, offsets, policy, utc
 
 ALWAYS = datetime.min.replace(tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.outcome import JITTER, LONGEST_RETRY_AFTER, LONGEST_STEP, backoff, next_attempt
+from alertd.core.ledger.outcome import JITTER, LONGEST_RETRY_AFTER, LONGEST_STEP, backoff, next_attempt
 from tests.core.builders import utc
 
 NOW = utc("2026-10-05T06:00")

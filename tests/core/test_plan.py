@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.interval import NamedInterval, Range, TimeInterval, TimeRange
-from alertd.core.matcher import parse_matcher
-from alertd.core.milestone import Milestone
-from alertd.core.occurrence import occurrence_key
-from alertd.core.plan import Planned, expand, plan
-from alertd.core.route import Route
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.occurrence import occurrence_key
+from alertd.core.planning.plan import Planned, expand, plan
+from alertd.core.routing.matcher import parse_matcher
+from alertd.core.routing.route import Route
+from alertd.core.time.interval import NamedInterval, Range, TimeInterval, TimeRange
 from tests.core.builders import BAGHDAD, at, claim, contested, milestone, offsets, policy
 
 WEEKEND = NamedInterval(

@@ -6,7 +6,7 @@ from datetime import date, time
 
 import pytest
 
-from alertd.core.policy import Contested, Policy, Roll, WorkCalendar
+from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
 
 IRAQ = WorkCalendar(
     name="iraq",

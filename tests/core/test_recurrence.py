@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.deadline import Deadline, parse_deadline
-from alertd.core.milestone import Milestone
-from alertd.core.recurrence import MAX_INSTANCES, instances, parse_recurrence, series_of
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.recurrence import MAX_INSTANCES, instances, parse_recurrence, series_of
 from alertd.errors import RecurrenceError
 from tests.core.builders import MINISTER, NEW_YORK, REUTERS, claim, due_at, milestone, policy, utc
 

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alertd.core.deadline import parse_deadline
-from alertd.core.delivery import NEWS, deliver
-from alertd.core.matcher import parse_matcher
-from alertd.core.message import Kind
-from alertd.core.occurrence import Cause
-from alertd.core.plan import plan
-from alertd.core.policy import Policy
-from alertd.core.rehearsal import rehearsed
-from alertd.core.route import Route
+from alertd.core.explain.rehearsal import rehearsed
+from alertd.core.message.message import Kind
+from alertd.core.milestones.occurrence import Cause
+from alertd.core.milestones.policy import Policy
+from alertd.core.planning.decide import NEWS, deliver
+from alertd.core.planning.plan import plan
+from alertd.core.routing.matcher import parse_matcher
+from alertd.core.routing.route import Route
 from alertd.testing.items import contested
 
 NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)

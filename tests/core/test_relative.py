@@ -9,9 +9,9 @@ from datetime import date
 import pytest
 
 from alertd.core.deadline import Reading
-from alertd.core.milestone import Milestone, Rank, RelativeClaim, Source, operative_windows
-from alertd.core.policy import Contested
-from alertd.core.relative import cycle, resolve
+from alertd.core.milestones.milestone import Milestone, Rank, RelativeClaim, Source, operative_windows
+from alertd.core.milestones.policy import Contested
+from alertd.core.planning.relative import cycle, resolve
 from tests.core.builders import (
     MINISTER,
     NEW_YORK,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alertd.core.interval import SEARCH_BOUND, NamedInterval, Range, TimeInterval, TimeRange
-from alertd.core.matcher import parse_matcher
-from alertd.core.route import Match, Muted, Route, group_key, match_routes, muted
+from alertd.core.routing.matcher import parse_matcher
+from alertd.core.routing.route import Match, Muted, Route, group_key, match_routes, muted
+from alertd.core.time.interval import SEARCH_BOUND, NamedInterval, Range, TimeInterval, TimeRange
 
 BAGHDAD = ZoneInfo("Asia/Baghdad")
 

@@ -9,12 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.deadline import Reading, parse_deadline
-from alertd.core.duration import Duration
-from alertd.core.ledger import Move, Notice, Value
-from alertd.core.milestone import Claim, Milestone, Rank, RelativeClaim, Source
-from alertd.core.policy import Contested, Policy, Roll, WorkCalendar
-from alertd.core.recurrence import Recurrence
-from alertd.core.snapshot import (
+from alertd.core.ledger.records import Move, Notice, Value
+from alertd.core.ledger.snapshot import (
     pack,
     pack_move,
     pack_notice,
@@ -24,7 +20,11 @@ from alertd.core.snapshot import (
     unpack_notice,
     unpack_standing,
 )
-from alertd.core.standing import Standing
+from alertd.core.milestones.milestone import Claim, Milestone, Rank, RelativeClaim, Source
+from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
+from alertd.core.milestones.recurrence import Recurrence
+from alertd.core.milestones.status import Standing
+from alertd.core.time.duration import Duration
 
 TEXTS = st.text(max_size=12)
 NAMES = st.text("abcdefgh-", min_size=1, max_size=8)

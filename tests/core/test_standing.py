@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from alertd.core.standing import NOTHING_SAID, Action, ActionKind, Standing, apply
+from alertd.core.milestones.status import NOTHING_SAID, Action, ActionKind, Standing, apply
 from alertd.errors import RefusedAction
 from tests.core.builders import utc
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.deadline import Reading
-from alertd.core.duration import parse_duration
-from alertd.core.milestone import Source
-from alertd.core.wording import (
+from alertd.core.milestones.milestone import Source
+from alertd.core.time.duration import parse_duration
+from alertd.core.words import (
     by_account,
     count,
     day_text,

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.config import Definitions, Problem, Timeline
-from alertd.definitions.config_file import Inherited, read_config
-from alertd.definitions.timeline_file import read_timeline
+from alertd.definitions.config.read import Inherited, read_config
+from alertd.definitions.timeline.read import read_timeline
 
 TABLE = Path(__file__).parent.parent / "golden" / "broken-definitions"
 Load = Callable[[Mapping[str, str | bytes]], Definitions]

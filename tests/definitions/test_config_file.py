@@ -10,12 +10,12 @@ from pydantic import BaseModel
 
 from alertd import app
 from alertd.core.config import Config, Smtp, followers_of
-from alertd.core.duration import Duration
-from alertd.core.flow import Rate
-from alertd.core.matcher import parse_matcher
-from alertd.core.policy import Contested, Policy, Roll, WorkCalendar
-from alertd.core.route import Route
-from alertd.definitions.config_file import read_config
+from alertd.core.ledger.backpressure import Rate
+from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
+from alertd.core.routing.matcher import parse_matcher
+from alertd.core.routing.route import Route
+from alertd.core.time.duration import Duration
+from alertd.definitions.config.read import read_config
 
 Options = dict[str, type[BaseModel]]
 
@@ -121,7 +121,7 @@ def test_without_the_extra_a_country_is_refused_by_the_extras_name() -> None:
     script = """
 import sys
 sys.modules["holidays"] = None  # as if it were not installed
-from alertd.definitions.config_file import read_config
+from alertd.definitions.config.read import read_config
 for text in (b"calendars: {desk: {weekend: [sunday]}}", b"calendars: {iraq: {country: IQ}}"):
     print([str(problem) for problem in read_config(text, {}).problems])
 """

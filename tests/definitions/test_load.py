@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from alertd.core.config import Definitions
 from alertd.definitions.load import Cache, definition_files, load
-from alertd.definitions.yaml import MAX_BYTES
+from alertd.definitions.reading.yaml import MAX_BYTES
 from tests.nobody import a_folder, nobody
 
 Options = dict[str, type[BaseModel]]

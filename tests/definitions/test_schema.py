@@ -8,15 +8,15 @@ import jsonschema
 import pytest
 from pydantic import BaseModel
 
-from alertd.definitions.config_file import Inherited, read_config
-from alertd.definitions.keys import Shape
-from alertd.definitions.keys_config import CONFIG_SHAPES
-from alertd.definitions.keys_timeline import TIMELINE_SHAPES
-from alertd.definitions.nodes import Mapping as MappingNode
-from alertd.definitions.nodes import Node, Scalar, Sequence
+from alertd.definitions.config.keys import CONFIG_SHAPES
+from alertd.definitions.config.read import Inherited, read_config
+from alertd.definitions.reading.keys import Shape
+from alertd.definitions.reading.nodes import Mapping as MappingNode
+from alertd.definitions.reading.nodes import Node, Scalar, Sequence
+from alertd.definitions.reading.yaml import read_yaml
 from alertd.definitions.schema import config_schema, schema_text, timeline_schema
-from alertd.definitions.timeline_file import read_timeline
-from alertd.definitions.yaml import read_yaml
+from alertd.definitions.timeline.keys import TIMELINE_SHAPES
+from alertd.definitions.timeline.read import read_timeline
 
 CONFIG = Path(__file__).parent.parent.parent / "config"
 

@@ -7,10 +7,10 @@ import pytest
 from pydantic import BaseModel
 
 from alertd.core.config import Definitions
-from alertd.core.milestone import Milestone, Rank, State, is_contested, state_of, stated_windows
-from alertd.core.occurrence import Cause, occurrences
-from alertd.core.route import match_routes
-from alertd.core.standing import NOTHING_SAID
+from alertd.core.milestones.milestone import Milestone, Rank, State, is_contested, state_of, stated_windows
+from alertd.core.milestones.occurrence import Cause, occurrences
+from alertd.core.milestones.status import NOTHING_SAID
+from alertd.core.routing.route import match_routes
 from alertd.definitions.load import load
 
 CONFIG = Path(__file__).parent.parent.parent / "config"

@@ -5,12 +5,12 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.config import Timeline
 from alertd.core.deadline import Reading
-from alertd.core.duration import Duration
-from alertd.core.milestone import Milestone, Rank, RelativeClaim, Source
-from alertd.core.policy import Policy
-from alertd.core.recurrence import Recurrence
-from alertd.definitions.config_file import Inherited
-from alertd.definitions.timeline_file import read_timeline
+from alertd.core.milestones.milestone import Milestone, Rank, RelativeClaim, Source
+from alertd.core.milestones.policy import Policy
+from alertd.core.milestones.recurrence import Recurrence
+from alertd.core.time.duration import Duration
+from alertd.definitions.config.read import Inherited
+from alertd.definitions.timeline.read import read_timeline
 
 REUTERS = Source(
     id="reuters",

@@ -4,8 +4,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from alertd.core.web import NO_AUTH, Auth, MetricsFor, Scope, Web, may_listen
-from alertd.definitions.config_file import read_config
+from alertd.core.access import NO_AUTH, Auth, MetricsFor, Scope, Web, may_listen
+from alertd.definitions.config.read import read_config
 
 WHOLE = """
 web:

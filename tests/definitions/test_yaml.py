@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.definitions.nodes import Mapping, Node, Scalar, Sequence
-from alertd.definitions.yaml import FASTEST, MAX_BYTES, MAX_NODES, PURE, decode, place_of, read_yaml
+from alertd.definitions.reading.nodes import Mapping, Node, Scalar, Sequence
+from alertd.definitions.reading.yaml import FASTEST, MAX_BYTES, MAX_NODES, PURE, decode, place_of, read_yaml
 
 
 def _read(text: str) -> Node:

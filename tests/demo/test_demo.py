@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
-from alertd.core.ledger import DeliveryState
-from alertd.core.occurrence import Cause
+from alertd.core.ledger.records import DeliveryState
+from alertd.core.milestones.occurrence import Cause
 from alertd.demo import run
 from alertd.demo.audit import Audit, audit
 from alertd.demo.inbox import MailReceived, WebhookPost

@@ -12,8 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from alertd.cli import app
-from alertd.definitions.keys_config import CONFIG
-from alertd.definitions.keys_timeline import MILESTONE
+from alertd.definitions.config.keys import CONFIG
+from alertd.definitions.timeline.keys import MILESTONE
 
 ROOT = Path(__file__).parents[2]
 REQUESTS = {".TH", ".ad", ".SH", ".SS", ".PP", ".TP", ".IP", ".EX", ".EE", ".in"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.clock import SystemClock
+from alertd.system.clock import SystemClock
 from alertd.testing import HttpSink
 from tests.e2e.stage import LIMIT_S, Bell, Ringing
 

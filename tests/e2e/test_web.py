@@ -10,9 +10,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from alertd.core.web import Scope
-from alertd.web.credential_files import add
-from alertd.web.credentials import new_token
+from alertd.core.access import Scope
+from alertd.web.server.credential_files import add
+from alertd.web.server.credentials import new_token
 from tests.e2e.stage import Process, Stage, a_stage, in_a_minute
 
 ANYWHERE = "127.0.0.1:0"

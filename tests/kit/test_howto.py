@@ -141,7 +141,7 @@ FAULTS = {
     "texts are as they come": Fault(old="fit(message)", new="message", noticed_by="no_text_keeps"),
     "everything is a success": Fault(
         old="return outcome_of(answer, env.clock.now())",
-        new="from alertd.core.outcome import Sent; return Sent()",
+        new="from alertd.core.ledger.outcome import Sent; return Sent()",
         noticed_by="each_http_status",
     ),
     "Retry-After is ignored": Fault(

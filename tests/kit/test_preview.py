@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from alertd.core.occurrence import Cause
-from alertd.notify.kit import Env, Renders
+from alertd.core.milestones.occurrence import Cause
+from alertd.notify.base import Env, Renders
 from alertd.notify.registry import installed
 from alertd.ports import Notifier
 from alertd.testing import Answer, HttpSink, notifier_env, sample_message, with_links

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from alertd.core.message import Message
-from alertd.core.outcome import Outcome
+from alertd.core.ledger.outcome import Outcome
+from alertd.core.message.message import Message
 from alertd.notify.registry import installed
 from alertd.testing import Answer, HttpSink, Received, notifier_env, sample_message
 

@@ -10,9 +10,9 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from alertd.core.config import Smtp
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.email import EmailNotifier, EmailOptions
-from alertd.notify.http import MAX_BODY, Answer, HttpClient, Reply
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.notify.email.notifier import EmailNotifier, EmailOptions
+from alertd.notify.http.client import MAX_BODY, Answer, HttpClient, Reply
 from alertd.notify.registry import installed
 from alertd.testing import Answer as Scripted
 from alertd.testing import HttpSink, notifier_env, sample_message

@@ -8,11 +8,11 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from alertd.core.message import Message
-from alertd.core.outcome import Outcome, Retry, Sent
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
+from alertd.core.message.message import Message
 from alertd.notify.apprise import AppriseNotifier, AppriseOptions, apprise_text
-from alertd.notify.clean import fit
-from alertd.notify.markup import units
+from alertd.notify.render.clean import fit
+from alertd.notify.render.markup import units
 from alertd.testing import (
     SAMPLES,
     Answer,

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from alertd.core.outcome import Outcome, Retry, Sent
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.notify.console import ConsoleNotifier, ConsoleOptions
 from alertd.testing import SAMPLES, notifier_env, sample_message
 

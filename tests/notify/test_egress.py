@@ -16,14 +16,14 @@ import pytest
 
 from alertd.app import notifiers
 from alertd.core.config import Smtp
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.network import Network, Reach
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.definitions.config_file import read_config
-from alertd.notify.egress import AddressRefused, Egress
-from alertd.notify.email import EmailNotifier, EmailOptions
-from alertd.notify.http import Answer, HttpClient, Reply
-from alertd.notify.names import Names, numeric, system_lookup
-from alertd.notify.webhook import WebhookOptions
+from alertd.definitions.config.read import read_config
+from alertd.notify.email.notifier import EmailNotifier, EmailOptions
+from alertd.notify.http.client import Answer, HttpClient, Reply
+from alertd.notify.http.egress import AddressRefused, Egress
+from alertd.notify.http.resolver import Names, numeric, system_lookup
+from alertd.notify.webhook.notifier import WebhookOptions
 from alertd.testing import FixedClock, HttpSink, SmtpSink, notifier_env, sample_message
 
 PUBLIC = Network(policy=Reach.PUBLIC)

@@ -13,9 +13,9 @@ import pytest
 from pydantic import ValidationError
 
 from alertd.core.config import Smtp
-from alertd.core.message import Message
-from alertd.core.outcome import Outcome, Sent
-from alertd.notify.email import EmailNotifier, EmailOptions
+from alertd.core.ledger.outcome import Outcome, Sent
+from alertd.core.message.message import Message
+from alertd.notify.email.notifier import EmailNotifier, EmailOptions
 from alertd.testing import SAMPLES, SmtpSink, notifier_env, sample_message, with_links
 
 TO = ["Desk <desk@example.org>", "lead@example.org"]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from alertd.core.message import Message
-from alertd.notify.clean import fit
-from alertd.notify.email_address import parse_mailbox
-from alertd.notify.email_message import Letterhead, build_mail
+from alertd.core.message.message import Message
+from alertd.notify.email.address import parse_mailbox
+from alertd.notify.email.message import Letterhead, build_mail
+from alertd.notify.render.clean import fit
 from alertd.testing import SAMPLES, sample_message, with_links
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "email"

@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from alertd.core.config import Smtp
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.email import EmailNotifier, EmailOptions
-from alertd.notify.email_address import parse_mailbox
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.notify.email.address import parse_mailbox
+from alertd.notify.email.notifier import EmailNotifier, EmailOptions
 from alertd.testing import SmtpSink, notifier_env, sample_message
 
 ANN, BOB, CAT = "ann@example.org", "bob@example.org", "cat@example.org"

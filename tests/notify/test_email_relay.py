@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from alertd.core.config import Smtp
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.email import EmailNotifier, EmailOptions
-from alertd.notify.email_relay import MAX_IDLE, Relay
-from alertd.notify.kit import Env
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.notify.base import Env
+from alertd.notify.email.notifier import EmailNotifier, EmailOptions
+from alertd.notify.email.relay import MAX_IDLE, Relay
 from alertd.testing import SmtpSink, notifier_env, sample_message
 
 TO = ["Desk <desk@example.org>", "lead@example.org"]

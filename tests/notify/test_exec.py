@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from alertd.core.message import Message
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.clean import fit
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.message.message import Message
 from alertd.notify.exec import ExecNotifier, ExecOptions
-from alertd.notify.payload import payload_of
+from alertd.notify.render.clean import fit
+from alertd.notify.webhook.payload import payload_of
 from alertd.testing import notifier_env, sample_message
 from tests.notify.sending import MILESTONE, titled
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from alertd.core.outcome import Outcome, Retry, Sent
-from alertd.notify.clean import fit
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.notify.file import FileNotifier, FileOptions
-from alertd.notify.payload import payload_of
+from alertd.notify.render.clean import fit
+from alertd.notify.webhook.payload import payload_of
 from alertd.testing import notifier_env, sample_message
 from tests.notify.sending import titled
 

@@ -11,21 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from alertd.core.message import Message
-from alertd.core.occurrence import Cause
+from alertd.core.message.message import Message
+from alertd.core.milestones.occurrence import Cause
 from alertd.notify.apprise import apprise_text
-from alertd.notify.clean import fit
 from alertd.notify.discord import discord_payload
-from alertd.notify.email_body import render_html
+from alertd.notify.email.body import render_html
 from alertd.notify.matrix import matrix_content
 from alertd.notify.mattermost import mattermost_payload
 from alertd.notify.ntfy import ntfy_payload
 from alertd.notify.pagerduty import pagerduty_payloads
-from alertd.notify.payload import payload_of
-from alertd.notify.slack_blocks import whole
+from alertd.notify.render.clean import fit
+from alertd.notify.render.text import render_text
+from alertd.notify.slack.blocks import whole
 from alertd.notify.teams import teams_payload
 from alertd.notify.telegram import telegram_payload
-from alertd.notify.text import render_text
+from alertd.notify.webhook.payload import payload_of
 from alertd.testing import SAMPLES, sample_message, with_links
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "notify"

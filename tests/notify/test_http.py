@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alertd.core.outcome import Retry
-from alertd.notify.http import MAX_BODY, HttpClient, Reply
-from alertd.notify.redact import origin, quote, secrets_in
-from alertd.notify.reply import retry_after
+from alertd.core.ledger.outcome import Retry
+from alertd.notify.http.client import MAX_BODY, HttpClient, Reply
+from alertd.notify.http.redact import origin, quote, secrets_in
+from alertd.notify.http.reply import retry_after
 from alertd.testing import Answer, HttpSink
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
@@ -126,7 +126,8 @@ def test_a_client_that_posts_nothing_makes_no_tls_context() -> None:
 
 def test_importing_the_notifiers_does_not_import_the_client_library() -> None:
     program = (
-        "import sys, alertd.notify.console, alertd.notify.email, alertd.notify.slack, alertd.notify.webhook\n"
+        "import sys, alertd.notify.console, alertd.notify.email.notifier\n"
+        "import alertd.notify.slack.notifier, alertd.notify.webhook.notifier\n"
         "print(sorted({'aiohttp', 'httpx', 'aiosmtplib', 'jinja2', 'rich'} & set(sys.modules)))"
     )
 

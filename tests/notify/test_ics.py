@@ -12,12 +12,12 @@ import icalendar
 import pytest
 import recurring_ical_events  # type: ignore[import-untyped]
 
-from alertd.core.message import ClaimLine, Item
-from alertd.core.milestone import State
-from alertd.notify.clean import fit
-from alertd.notify.email_address import parse_mailbox
-from alertd.notify.email_message import Letterhead, build_mail
-from alertd.notify.ics import calendar_of, dated_of, entries_of, span_of, uid_of
+from alertd.core.message.message import ClaimLine, Item
+from alertd.core.milestones.milestone import State
+from alertd.notify.email.address import parse_mailbox
+from alertd.notify.email.message import Letterhead, build_mail
+from alertd.notify.render.clean import fit
+from alertd.notify.render.ics import calendar_of, dated_of, entries_of, span_of, uid_of
 from alertd.testing import sample_message, with_links
 
 AT = datetime(2026, 11, 24, 6, tzinfo=UTC)

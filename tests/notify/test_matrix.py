@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
-from alertd.core.message import Message
-from alertd.core.outcome import Rejected, Retry, Sent
-from alertd.notify.clean import fit
+from alertd.core.ledger.outcome import Rejected, Retry, Sent
+from alertd.core.message.message import Message
 from alertd.notify.matrix import MatrixOptions, matrix_content
+from alertd.notify.render.clean import fit
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from tests.notify.sending import MILESTONE, Options, body_of, crowd, long_story, said, sent, titled
 from tests.notify.test_outline import Checked

@@ -2,11 +2,11 @@
 
 import pytest
 
-from alertd.core.message import Message
-from alertd.core.outcome import Rejected, Sent
-from alertd.notify.clean import fit
-from alertd.notify.markup import units
+from alertd.core.ledger.outcome import Rejected, Sent
+from alertd.core.message.message import Message
 from alertd.notify.mattermost import mattermost_payload
+from alertd.notify.render.clean import fit
+from alertd.notify.render.markup import units
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from tests.notify.sending import MILESTONE, Options, body_of, crowd, long_story, said, sent, titled
 

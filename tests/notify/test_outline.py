@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from alertd.core.message import Kind
-from alertd.notify.clean import fit
-from alertd.notify.markup import html, markdown, plain, units, unlinked, unmentioned
-from alertd.notify.outline import Line, Outline, Span, Style, frame_of, outlined
+from alertd.core.message.message import Kind
+from alertd.notify.render.clean import fit
+from alertd.notify.render.markup import html, markdown, plain, units, unlinked, unmentioned
+from alertd.notify.render.outline import Line, Outline, Span, Style, frame_of, outlined
 from alertd.testing import SAMPLES, sample_message, with_links
 from tests.notify.sending import crowd, long_story
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from alertd.core.message import Message
-from alertd.core.milestone import State
-from alertd.core.outcome import Rejected, Retry, Sent
-from alertd.notify.clean import fit
+from alertd.core.ledger.outcome import Rejected, Retry, Sent
+from alertd.core.message.message import Message
+from alertd.core.milestones.milestone import State
 from alertd.notify.pagerduty import pagerduty_payloads
-from alertd.notify.payload import json_bytes
+from alertd.notify.render.clean import fit
+from alertd.notify.webhook.payload import json_bytes
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from tests.notify.sending import MILESTONE, Options, body_of, crowd, long_story, said, sent, titled
 

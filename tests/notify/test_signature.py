@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from alertd.notify.signature import key_of, sign
+from alertd.notify.webhook.signature import key_of, sign
 
 KEY = bytes(range(32))
 TEXT = "whsec_" + base64.b64encode(KEY).decode()

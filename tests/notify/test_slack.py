@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.kit import Env
-from alertd.notify.slack import SlackNotifier, SlackOptions
-from alertd.notify.slack_blocks import whole
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.notify.base import Env
+from alertd.notify.slack.blocks import whole
+from alertd.notify.slack.notifier import SlackNotifier, SlackOptions
 from alertd.testing import Answer, Fault, HttpSink, notifier_env, sample_message, with_links
 from tests.notify.slack_limits import faults
 from tests.notify.test_slack_blocks import of_many

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from alertd.core.message import Item, Message
-from alertd.core.milestone import State
-from alertd.notify.clean import fit
-from alertd.notify.slack_blocks import reply, whole
-from alertd.notify.slack_posts import MAX_POSTS, Post
+from alertd.core.message.message import Item, Message
+from alertd.core.milestones.milestone import State
+from alertd.notify.render.clean import fit
+from alertd.notify.slack.blocks import reply, whole
+from alertd.notify.slack.posts import MAX_POSTS, Post
 from alertd.testing import SAMPLES, sample_message, with_links
 from tests.notify.slack_limits import faults, texts
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from alertd.core.message import Message
-from alertd.core.milestone import State
-from alertd.core.occurrence import Cause
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.kit import Env
-from alertd.notify.slack import SlackNotifier, SlackOptions
-from alertd.notify.slack_answer import HALFWAY, LAYOUT, NO_THREAD, PASSING
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.message.message import Message
+from alertd.core.milestones.milestone import State
+from alertd.core.milestones.occurrence import Cause
+from alertd.notify.base import Env
+from alertd.notify.slack.answer import HALFWAY, LAYOUT, NO_THREAD, PASSING
+from alertd.notify.slack.notifier import SlackNotifier, SlackOptions
 from alertd.testing import Answer, Fault, FixedClock, notifier_env, sample_message, with_links
 from tests.docs_pages import codes, section, tables
 from tests.notify.slack_limits import faults, texts

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from alertd.core.message import Kind, Message
-from alertd.core.occurrence import Cause
-from alertd.notify.clean import fit
-from alertd.notify.slack_blocks import reply, whole
+from alertd.core.message.message import Kind, Message
+from alertd.core.milestones.occurrence import Cause
+from alertd.notify.render.clean import fit
+from alertd.notify.slack.blocks import reply, whole
 from alertd.testing import with_links
 from tests.core.scenes import SCENES
 from tests.notify.slack_limits import faults

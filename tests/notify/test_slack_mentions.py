@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from alertd.notify.clean import fit
-from alertd.notify.slack_blocks import reply, whole
-from alertd.notify.slack_mentions import Mention, mentioned
+from alertd.notify.render.clean import fit
+from alertd.notify.slack.blocks import reply, whole
+from alertd.notify.slack.mentions import Mention, mentioned
 from alertd.testing import sample_message
 from tests.notify.slack_limits import faults, texts
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slack_sdk.signature import Clock, SignatureVerifier
 
-from alertd.notify.clean import fit
-from alertd.notify.slack_blocks import whole
-from alertd.notify.slack_request import Click, answer_of, click_of, is_signed
+from alertd.notify.render.clean import fit
+from alertd.notify.slack.blocks import whole
+from alertd.notify.slack.request import Click, answer_of, click_of, is_signed
 from alertd.testing import sample_message, with_links
 
 # The example of Slack's own documentation.

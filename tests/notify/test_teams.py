@@ -2,11 +2,11 @@
 
 import pytest
 
-from alertd.core.message import Message
-from alertd.core.outcome import Rejected, Retry, Sent
-from alertd.notify.clean import fit
-from alertd.notify.payload import json_bytes
+from alertd.core.ledger.outcome import Rejected, Retry, Sent
+from alertd.core.message.message import Message
+from alertd.notify.render.clean import fit
 from alertd.notify.teams import teams_payload
+from alertd.notify.webhook.payload import json_bytes
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from tests.notify.card import faults, texts
 from tests.notify.sending import body_of, crowd, long_story, sent, titled

@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import ValidationError
 
 from alertd.core.config import Smtp
-from alertd.core.outcome import Outcome, Retry, Sent
-from alertd.notify.http import HttpClient, Reply
-from alertd.notify.kit import Env
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
+from alertd.notify.base import Env
+from alertd.notify.http.client import HttpClient, Reply
+from alertd.notify.http.tls import SYSTEM, Tls, make_context, tls_of
 from alertd.notify.registry import installed
 from alertd.notify.secret import file_paths
-from alertd.notify.tls import SYSTEM, Tls, make_context, tls_of
 from alertd.testing import HttpSink, SmtpSink, notifier_env, sample_message
 
 TYPES = ("webhook", "slack", "email")

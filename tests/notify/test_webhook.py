@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 import alertd
-from alertd.core.outcome import Rejected, Retry, Sent
-from alertd.notify.kit import Env
-from alertd.notify.webhook import WebhookNotifier, WebhookOptions
+from alertd.core.ledger.outcome import Rejected, Retry, Sent
+from alertd.notify.base import Env
+from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
 from alertd.testing import SAMPLES, Answer, FixedClock, HttpSink, notifier_env, sample_message
 
 CURRENT = "whsec_" + base64.b64encode(b"current" * 5).decode()

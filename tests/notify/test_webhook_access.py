@@ -12,10 +12,10 @@ import pytest
 from pydantic import ValidationError
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.network import Network, Reach
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.egress import Egress
-from alertd.notify.webhook import WebhookNotifier, WebhookOptions
+from alertd.notify.http.egress import Egress
+from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
 from alertd.testing import Answer, FixedClock, HttpSink, notifier_env, sample_message
 
 CANARY = "canary-5f0c9b"

@@ -20,17 +20,17 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.v1.http import from_http
 from standardwebhooks.webhooks import Webhook
 
-from alertd.core.message import Kind, Message
-from alertd.core.milestone import State
-from alertd.core.occurrence import Cause
+from alertd.core.message.message import Kind, Message
+from alertd.core.milestones.milestone import State
+from alertd.core.milestones.occurrence import Cause
 from alertd.definitions.schema import schema_text
-from alertd.notify.clean import fit
-from alertd.notify.kit import Env
-from alertd.notify.payload import payload_of
-from alertd.notify.payload_schema import webhook_schema
-from alertd.notify.webhook import WebhookNotifier, WebhookOptions
-from alertd.notify.webhook_alertmanager import NEVER, alertmanager_payload, fingerprint
-from alertd.notify.webhook_body import Format
+from alertd.notify.base import Env
+from alertd.notify.render.clean import fit
+from alertd.notify.webhook.alertmanager import NEVER, alertmanager_payload, fingerprint
+from alertd.notify.webhook.body import Format
+from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
+from alertd.notify.webhook.payload import payload_of
+from alertd.notify.webhook.payload_schema import webhook_schema
 from alertd.testing import SAMPLES, FixedClock, HttpSink, Received, notifier_env, sample_message, with_links
 
 ROOT = Path(__file__).parent.parent.parent

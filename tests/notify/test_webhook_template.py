@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.outcome import Rejected, Retry, Sent
-from alertd.definitions.config_file import read_config
-from alertd.notify.clean import fit
-from alertd.notify.payload import body_of, payload_of
-from alertd.notify.template_syntax import MAX_LOOPS, MAX_PARTS, VARIABLES
-from alertd.notify.template_trial import ODD, trials, try_out
-from alertd.notify.template_values import MAX_SOURCE, TemplateFailed, TemplateRefused
-from alertd.notify.text import render_text
-from alertd.notify.webhook import WebhookNotifier, WebhookOptions
-from alertd.notify.webhook_body import values_of
-from alertd.notify.webhook_template import FILTERS, MAX_RESULT, MAX_STEPS, compiled
+from alertd.core.ledger.outcome import Rejected, Retry, Sent
+from alertd.definitions.config.read import read_config
+from alertd.notify.render.clean import fit
+from alertd.notify.render.text import render_text
+from alertd.notify.webhook.body import values_of
+from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
+from alertd.notify.webhook.payload import body_of, payload_of
+from alertd.notify.webhook.template import FILTERS, MAX_RESULT, MAX_STEPS, compiled
+from alertd.notify.webhook.template_syntax import MAX_LOOPS, MAX_PARTS, VARIABLES
+from alertd.notify.webhook.template_trial import ODD, trials, try_out
+from alertd.notify.webhook.template_values import MAX_SOURCE, TemplateFailed, TemplateRefused
 from alertd.testing import SAMPLES, Answer, HttpSink, Received, notifier_env, sample_message
 from tests.docs_pages import first_column, section, tables
 

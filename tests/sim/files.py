@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.config import Config, Definitions, Heartbeat, NotifierSpec, Problem, Receiver, Timeline
 from alertd.core.deadline import parse_deadline
-from alertd.core.duration import Duration
-from alertd.core.flow import parse_rate
-from alertd.core.interval import NamedInterval, TimeInterval, parse_weekdays
-from alertd.core.matcher import parse_matcher
-from alertd.core.milestone import Claim, Milestone, Source
-from alertd.core.policy import Policy
-from alertd.core.route import Route
+from alertd.core.ledger.backpressure import parse_rate
+from alertd.core.milestones.milestone import Claim, Milestone, Source
+from alertd.core.milestones.policy import Policy
+from alertd.core.routing.matcher import parse_matcher
+from alertd.core.routing.route import Route
+from alertd.core.time.duration import Duration
+from alertd.core.time.interval import NamedInterval, TimeInterval, parse_weekdays
 from tests.sim.spec import (
     CATCH_UP_DAYS,
     CHANNELS,

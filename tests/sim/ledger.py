@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from alertd.store.memory import MemoryLedger
+from alertd.testing.memory_ledger import MemoryLedger
 
 
 class SimLedger(MemoryLedger):

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from alertd.core.audit import Audit
 from alertd.core.config import Config, Definitions
-from alertd.daemon import Daemon
+from alertd.core.planning.audit import Audit
+from alertd.engine.daemon import Daemon
+from alertd.engine.deps import World
 from alertd.errors import AlertdError, LedgerError
 from alertd.ports import Ledger, Notifier
-from alertd.systemd import Systemd
-from alertd.telemetry import Log
-from alertd.world import World
+from alertd.system.systemd import Systemd
+from alertd.system.telemetry import Log
 from tests.sim.dice import Dice
 from tests.sim.files import definitions
 from tests.sim.ports import NodeClock, NodeLedger, SimNotifier, SimulatedBug

@@ -6,9 +6,9 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from alertd.core.ledger import DeliveryState, Lease, Owed, OwedState
-from alertd.core.message import Message
-from alertd.core.standing import Action
+from alertd.core.ledger.records import DeliveryState, Lease, Owed, OwedState
+from alertd.core.message.message import Message
+from alertd.core.milestones.status import Action
 from alertd.ports import Changes
 from alertd.ports import Settlement as PortSettlement
 from tests.sim.expected import windows_of

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from alertd.app import act
-from alertd.core.standing import Action, ActionKind
+from alertd.core.milestones.status import Action, ActionKind
 from alertd.errors import AlertdError, LedgerError
 from alertd.ports import Ledger
 from tests.sim.dice import Dice

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from alertd.core.delivery import Decisions
-from alertd.core.ledger import DeliveryState, Lease, OwedState, Record, Value
-from alertd.core.occurrence import Cause
-from alertd.core.standing import NOTHING_SAID
+from alertd.core.ledger.records import DeliveryState, Lease, OwedState, Record, Value
+from alertd.core.milestones.occurrence import Cause
+from alertd.core.milestones.status import NOTHING_SAID
+from alertd.core.planning.decide import Decisions
 from alertd.ports import Changes, Settlement
 from tests.sim.ledger import SimLedger
 

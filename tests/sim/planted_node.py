@@ -10,10 +10,10 @@ from itertools import count
 from typing import Any
 
 from alertd.core.config import Config, Definitions
-from alertd.core.ledger import DeliveryState
-from alertd.core.message import Message
-from alertd.core.outcome import Outcome
-from alertd.core.route import Route
+from alertd.core.ledger.outcome import Outcome
+from alertd.core.ledger.records import DeliveryState
+from alertd.core.message.message import Message
+from alertd.core.routing.route import Route
 from alertd.ports import Notifier
 from tests.sim.node import LiveDaemon
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alertd.core.ledger import DeliveryState, Owed, OwedState, Record
-from alertd.core.standing import Action
+from alertd.core.ledger.records import DeliveryState, Owed, OwedState, Record
+from alertd.core.milestones.status import Action
 from alertd.ports import Settlement
 from tests.sim.ledger import SimLedger
 

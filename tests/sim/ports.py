@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from alertd.core.message import Message
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.message.message import Message
 from alertd.errors import LedgerUnavailable
 from tests.sim.dice import SendFault, StoreFault
 

@@ -15,12 +15,12 @@ from typing import cast
 
 import structlog
 
-from alertd.core.message import Message
-from alertd.core.outcome import Outcome, Retry, Sent
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
+from alertd.core.message.message import Message
+from alertd.engine.deps import World
 from alertd.ports import Ledger
 from alertd.store import open_ledger
-from alertd.telemetry import Log
-from alertd.world import World
+from alertd.system.telemetry import Log
 from tests.scene import StepClock
 from tests.sim.expected import rungs_of
 from tests.sim.files import definitions

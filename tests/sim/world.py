@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from alertd.engine.works import AUDIT_EVERY_S, RECONCILE_EVERY_S
 from alertd.ports import Notifier
-from alertd.works import AUDIT_EVERY_S, RECONCILE_EVERY_S
 from tests.sim.dice import Dice, generator
 from tests.sim.facts import Facts, Look
 from tests.sim.ledger import SimLedger

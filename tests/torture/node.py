@@ -71,7 +71,8 @@ def main() -> None:
         put(socket, "getaddrinfo", Names(Path(names)).getaddrinfo)
     lease_s = float(os.environ.get("TORTURE_LEASE_S", "0"))
     if lease_s:
-        from alertd import auditor, dispatch, flights
+        from alertd.engine import auditor, dispatch
+        from alertd.engine import sender as flights
 
         for module in (auditor, dispatch):
             put(module, "LEASE_FOR", timedelta(seconds=lease_s))

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 
 from alertd.core.config import Config
-from alertd.core.ledger import HistoryEntry
-from alertd.core.links import PURPOSE, Link, LinkKind, token_of
-from alertd.core.standing import Standing
-from alertd.web.outward import Outward
+from alertd.core.ledger.records import HistoryEntry
+from alertd.core.message.links import PURPOSE, Link, LinkKind, token_of
+from alertd.core.milestones.status import Standing
+from alertd.web.server.outward import Outward
 from tests.scene import Scene, a_config, a_milestone
 from tests.web.stage import NOW, Stage, a_stage, csrf_of
 

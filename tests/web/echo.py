@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from alertd.core.web import Scope
-from alertd.web.access import needs, visitor_of
+from alertd.core.access import Scope
+from alertd.web.server.access import needs, visitor_of
 
 
 async def say(request: Request) -> Response:

@@ -16,9 +16,9 @@ from typing import Any
 
 from alertd import app
 from alertd.core.config import Definitions
-from alertd.core.ledger import Delivery, Notice
-from alertd.core.outcome import Rejected, Retry
-from alertd.core.standing import Action, ActionKind
+from alertd.core.ledger.outcome import Rejected, Retry
+from alertd.core.ledger.records import Delivery, Notice
+from alertd.core.milestones.status import Action, ActionKind
 from alertd.ports import Ledger
 from tests.scene import Scene, a_ledger, when
 from tests.web.stage import Stage, a_stage

@@ -13,21 +13,21 @@ from typing import Any
 import httpx
 from starlette.routing import BaseRoute
 
-from alertd.core.audit import Audit
+from alertd.core.access import SCOPES
 from alertd.core.config import Config, Definitions
-from alertd.core.web import SCOPES
-from alertd.definitions.config_file import read_config
-from alertd.metrics import Metrics
+from alertd.core.planning.audit import Audit
+from alertd.definitions.config.read import read_config
+from alertd.engine.vitals import Vitals
 from alertd.notify.secret import file_paths
 from alertd.ports import Ledger
-from alertd.settings import Address
-from alertd.vitals import Vitals
-from alertd.web.credential_files import add
-from alertd.web.credentials import new_token, new_user
-from alertd.web.keys import Keys
-from alertd.web.outward import Outward
-from alertd.web.serving import Serving
-from alertd.web.site import Site
+from alertd.system.settings import Address
+from alertd.web.metrics import Metrics
+from alertd.web.server.context import Site
+from alertd.web.server.credential_files import add
+from alertd.web.server.credentials import new_token, new_user
+from alertd.web.server.outward import Outward
+from alertd.web.server.serving import Serving
+from alertd.web.server.signing import Keys
 from tests.scene import StepClock, a_ledger, a_log, when
 
 NOW = when("2026-09-01T12:00")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from starlette.routing import Route
 
-from alertd.core.web import Scope
-from alertd.web.access import scope_of
+from alertd.core.access import Scope
 from alertd.web.app import make_app
+from alertd.web.server.access import scope_of
 from tests.web.echo import ROUTES, say
 from tests.web.stage import PASSWORD, TOKENS, Stage, a_stage, csrf_of
 

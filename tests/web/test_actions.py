@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from alertd.core.config import Config
-from alertd.core.ledger import DeliveryState
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.core.standing import NOTHING_SAID, ActionKind
-from alertd.notify.http import HttpClient
-from alertd.web.outward import Outward
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.ledger.records import DeliveryState
+from alertd.core.milestones.status import NOTHING_SAID, ActionKind
+from alertd.notify.http.client import HttpClient
+from alertd.web.server.outward import Outward
 from tests.web.acting import FORM, NAME, PATH, Acting, acting
 from tests.web.stage import csrf_of
 

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from alertd.core.links import LASTS, LinkKind, Links
-from alertd.core.standing import NOTHING_SAID, ActionKind
+from alertd.core.message.links import LASTS, LinkKind, Links
+from alertd.core.milestones.status import NOTHING_SAID, ActionKind
 from tests.scene import when
 from tests.web.acting import NAME, Acting, acting
 

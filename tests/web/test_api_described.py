@@ -17,12 +17,12 @@ from schemathesis import Case, GenerationMode
 from schemathesis.config import SchemathesisConfig
 
 from alertd.core.config import Config
-from alertd.core.outcome import Outcome, Sent
-from alertd.notify.http import HttpClient
-from alertd.web.access import scope_of
-from alertd.web.openapi import document
-from alertd.web.outward import Outward
+from alertd.core.ledger.outcome import Outcome, Sent
+from alertd.notify.http.client import HttpClient
+from alertd.web.api.openapi import document
 from alertd.web.routes import routes
+from alertd.web.server.access import scope_of
+from alertd.web.server.outward import Outward
 from tests.docs_pages import ROOT, codes, prose, tables
 from tests.web.acting import NAME, acting
 

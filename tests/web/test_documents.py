@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from alertd.web.access import scope_of
 from alertd.web.routes import routes
+from alertd.web.server.access import scope_of
 from tests.docs_pages import ROOT, codes, prose, section, tables
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from alertd.core.web import SCOPES
-from alertd.web.credential_files import drop
-from alertd.web.failures import without_tokens
-from alertd.web.limiter import BURST, EVERY_S
+from alertd.core.access import SCOPES
+from alertd.web.server.credential_files import drop
+from alertd.web.server.failures import without_tokens
+from alertd.web.server.limiter import BURST, EVERY_S
 from tests.cli.stage import run
 from tests.scene import Scene, a_milestone
 from tests.web.stage import TOKENS, Stage, a_stage

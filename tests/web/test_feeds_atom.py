@@ -9,9 +9,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from alertd.core.milestone import Milestone
-from alertd.core.standing import ActionKind
-from alertd.web.feeds_atom import MOST
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.status import ActionKind
+from alertd.web.feeds.atom import MOST
 from tests.scene import Scene, a_ledger, a_milestone, when
 from tests.web import example
 from tests.web.stage import Stage, a_stage

@@ -9,9 +9,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from alertd.core.milestone import Milestone, Rank
-from alertd.core.standing import ActionKind
-from alertd.notify.look import LOOKS, NEUTRAL
+from alertd.core.milestones.milestone import Milestone, Rank
+from alertd.core.milestones.status import ActionKind
+from alertd.notify.render.palette import LOOKS, NEUTRAL
 from tests.scene import Scene, a_claim, a_ledger, a_milestone, when
 from tests.web.stage import Stage, a_stage
 

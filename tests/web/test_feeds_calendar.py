@@ -15,14 +15,14 @@ import httpx
 import icalendar
 import recurring_ical_events  # type: ignore[import-untyped]
 
-from alertd.core.duration import parse_duration
-from alertd.core.milestone import Milestone, Rank
-from alertd.core.policy import Contested, Policy
-from alertd.core.standing import ActionKind
-from alertd.notify.clean import fit
-from alertd.notify.email_address import mail_domain, parse_mailbox
-from alertd.notify.email_message import Letterhead, build_mail
-from alertd.web.feeds_calendar import MOST_ALARMS, Asked, Surroundings, calendar
+from alertd.core.milestones.milestone import Milestone, Rank
+from alertd.core.milestones.policy import Contested, Policy
+from alertd.core.milestones.status import ActionKind
+from alertd.core.time.duration import parse_duration
+from alertd.notify.email.address import mail_domain, parse_mailbox
+from alertd.notify.email.message import Letterhead, build_mail
+from alertd.notify.render.clean import fit
+from alertd.web.feeds.calendar import MOST_ALARMS, Asked, Surroundings, calendar
 from tests.cli.stage import run
 from tests.contract.samples import a_record
 from tests.scene import Scene, a_claim, a_ledger, a_milestone, when

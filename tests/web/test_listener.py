@@ -11,15 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from alertd.core.audit import Fault
-from alertd.core.web import Scope, Web
+from alertd.core.access import Scope, Web
+from alertd.core.planning.audit import Fault
 from alertd.errors import SettingsError
 from alertd.notify.secret import SecretUnreadable
-from alertd.settings import Address, settings
-from alertd.web.access import needs
-from alertd.web.keys import Keys
-from alertd.web.secret import SiteSecret
-from alertd.web.site import site_of
+from alertd.system.settings import Address, settings
+from alertd.web.server.access import needs
+from alertd.web.server.context import site_of
+from alertd.web.server.secret import SiteSecret
+from alertd.web.server.signing import Keys
 from tests.web.stage import EVERYWHERE, a_stage
 
 

@@ -16,15 +16,15 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from alertd.core.audit import Audit, Fault, Finding, Waiting
 from alertd.core.config import Definitions
-from alertd.core.delivery import delivery_id
-from alertd.core.ledger import Attempt, Delivery, DeliveryState, Lease, Owed
-from alertd.core.occurrence import Cause
-from alertd.metrics import MAX_DEADLINES, Facts, Metrics
-from alertd.nodes import Difference
+from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, Owed
+from alertd.core.milestones.occurrence import Cause
+from alertd.core.planning.audit import Audit, Fault, Finding, Waiting
+from alertd.core.planning.decide import delivery_id
+from alertd.engine.nodes import Difference
+from alertd.engine.vitals import Vitals
 from alertd.ports import Settlement
-from alertd.vitals import Vitals
+from alertd.web.metrics import MAX_DEADLINES, Facts, Metrics
 from tests.docs_pages import ROOT, codes, prose, tables
 from tests.scene import Scene, a_milestone, when
 from tests.web.stage import NOW, TOKENS, a_stage

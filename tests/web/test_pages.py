@@ -11,15 +11,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from alertd.core.audit import Audit, Fault, Finding
 from alertd.core.config import Definitions
-from alertd.core.ledger import DeliveryState
-from alertd.core.standing import Action, ActionKind
+from alertd.core.ledger.records import DeliveryState
+from alertd.core.milestones.status import Action, ActionKind
+from alertd.core.planning.audit import Audit, Fault, Finding
 from alertd.ports import Changes
 from alertd.store import open_ledger
-from alertd.web.pages_live import MOST_STREAMS, Live
-from alertd.web.pages_shelf import REST, Shelf
-from alertd.web.site import Site
+from alertd.web.pages.cache import REST, Shelf
+from alertd.web.pages.live import MOST_STREAMS, Live
+from alertd.web.server.context import Site
 from tests.postgres import make_template, server
 from tests.scene import Scene, a_config, a_milestone, when
 from tests.web import example

@@ -11,15 +11,15 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from alertd.core.audit import Audit, Fault, Finding
-from alertd.core.web import Scope
+from alertd.core.access import Scope
+from alertd.core.planning.audit import Audit, Fault, Finding
 from alertd.errors import LedgerUnavailable
-from alertd.web.access import needs
 from alertd.web.app import MAX_BODY
-from alertd.web.headers import HEADERS
-from alertd.web.hosts import host_name
-from alertd.web.listener import MAX_HEAD
-from alertd.web.static import asset_path
+from alertd.web.server.access import needs
+from alertd.web.server.headers import HEADERS
+from alertd.web.server.hosts import host_name
+from alertd.web.server.listener import MAX_HEAD
+from alertd.web.server.static import asset_path
 from tests.web.stage import EVERYWHERE, TOKENS, Stage, a_stage, csrf_of
 
 

@@ -18,12 +18,12 @@ import pytest
 from pydantic import SecretStr
 
 from alertd.core.config import NotifierSpec, Receiver
-from alertd.core.standing import NOTHING_SAID, ActionKind
-from alertd.notify.http import HttpClient
+from alertd.core.milestones.status import NOTHING_SAID, ActionKind
+from alertd.notify.http.client import HttpClient
 from alertd.notify.secret import SecretUnreadable
-from alertd.notify.slack import SlackOptions
+from alertd.notify.slack.notifier import SlackOptions
 from alertd.testing import HttpSink
-from alertd.web.outward import Outward
+from alertd.web.server.outward import Outward
 from tests.scene import when
 from tests.web.acting import NAME, Acting, acting
 

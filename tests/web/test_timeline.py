@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.deadline import Reading, parse_deadline, window_of
-from alertd.core.ledger import HistoryEntry, Record
-from alertd.core.milestone import Milestone
-from alertd.core.standing import NOTHING_SAID, Standing
-from alertd.web.timeline_axis import MOST_TICKS, Axis, Zoom, axis_of, usual_zoom
-from alertd.web.timeline_choice import LISTED, PER_PAGE, choose
-from alertd.web.timeline_entries import Entry, Group, entry_of
-from alertd.web.timeline_marks import Bar, Drawing, bounds_of, draw
-from alertd.web.timeline_query import Query, read_query
-from alertd.web.timeline_rows import Row, row_of
+from alertd.core.ledger.records import HistoryEntry, Record
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.web.timeline.axis import MOST_TICKS, Axis, Zoom, axis_of, usual_zoom
+from alertd.web.timeline.choice import LISTED, PER_PAGE, choose
+from alertd.web.timeline.entries import Entry, Group, entry_of
+from alertd.web.timeline.marks import Bar, Drawing, bounds_of, draw
+from alertd.web.timeline.query import Query, read_query
+from alertd.web.timeline.rows import Row, row_of
 from tests.scene import REUTERS, UTC_ZONE, a_claim, a_milestone, when
 
 NOW = when("2026-09-11T12:00")

@@ -1,4 +1,4 @@
-"""Run by Alembic: the steps go into the transaction that `alertd.store.upgrade` has begun."""
+"""Run by Alembic: the steps go into the transaction that `alertd.store.database.upgrade` has begun."""
 
 from alembic import context
 

@@ -12,7 +12,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.testing.contract.rig import CANARY, Rig, Trouble
 from alertd.testing.contract.suite import NotifierContract, assert_presentable
 from alertd.testing.env import notifier_env
@@ -78,7 +78,8 @@ STATUSES: Sequence[tuple[Answer, Retry | Rejected]] = (
     (Answer(status=410), Rejected(reason="answered 410: the receiver is gone and wants no more", gone=True)),
     (Answer(status=422, body=b"\xff\xfe"), Rejected(reason="answered 422: \ufffd\ufffd")),
 )
-"""Answers and their outcomes. The reasons are those of ``alertd.notify.reply.outcome_of``, after the origin;
+"""Answers and their outcomes. The reasons are those of ``alertd.notify.http.reply.outcome_of``, after the
+    origin;
 the suite asks for none in particular."""
 
 STRANGE: Sequence[bytes] = (

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from types import MappingProxyType
 
-from alertd.core.outcome import Rejected, Retry
-from alertd.notify.kit import Env, NotifierClass
+from alertd.core.ledger.outcome import Rejected, Retry
+from alertd.notify.base import Env, NotifierClass
 from alertd.notify.registry import installed
 from alertd.ports import Notifier
 

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import pytest
 from pydantic import BaseModel
 
-from alertd.core.message import Message
-from alertd.core.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.kit import Renders
-from alertd.notify.redact import HIDDEN
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.message.message import Message
+from alertd.notify.base import Renders
+from alertd.notify.http.redact import HIDDEN
 from alertd.notify.registry import installed
 from alertd.testing.contract.rig import CANARY, EXPECTED, Rig, Trouble
 from alertd.testing.messages import SAMPLES, sample_message, with_links

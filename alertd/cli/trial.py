@@ -1,0 +1,142 @@
+"""Tries receivers for a person: a test message with all that was said, and what a reminder would look like.
+
+Needs neither a daemon nor a ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from pydantic import SecretStr
+
+from alertd import app
+from alertd.core.config import Config
+from alertd.core.explain.rehearsal import Rehearsal
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.notify.base import Rendered, Renders, texts_of
+from alertd.notify.http.client import HttpClient
+from alertd.notify.http.transcript import Spoken, Transcript, concealed
+from alertd.notify.secret import SecretUnreadable, secret_files
+from alertd.notify.trial import tried
+from alertd.system.clock import SystemClock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """How one notifier fared with the test message.
+
+    Attributes:
+        said: what was said to the receiver and what it answered, redacted; empty where there is no dialogue.
+    """
+
+    channel: str
+    outcome: Outcome
+    said: tuple[Spoken, ...] = ()
+
+    @property
+    def is_accepted(self) -> bool:
+        """By all of its recipients, where it has several."""
+        return isinstance(self.outcome, Sent) and not self.outcome.partly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What one notifier would send; no bodies from one that cannot show them."""
+
+    channel: str
+    type: str
+    bodies: tuple[Rendered, ...]
+
+
+async def send_test(config: Config, folder: Path, receiver: str) -> list[Tried]:
+    """Send a test message to each notifier of a receiver, once, and write down what is said.
+
+    Args:
+        folder: the configuration folder.
+    """
+    clock, http = SystemClock(), HttpClient()
+    transcript = http.transcript = Transcript()
+    for secret in secrets_of(config, folder, receiver):
+        transcript.hide(secret)
+    made = app.notifiers(config, folder, http, clock, sys.stdout)
+    at = clock.now()
+    found = []
+    try:
+        async for channel, outcome in tried(made, config.receivers[receiver], at):
+            found.append(Tried(channel=channel, outcome=outcome, said=transcript.take()))
+    finally:
+        for notifier in made.values():
+            await notifier.aclose()
+        await http.aclose()
+    return [replace(one, outcome=_concealed(one.outcome, transcript)) for one in found]
+
+
+async def preview(config: Config, folder: Path, rehearsal: Rehearsal, out: TextIO) -> list[Shown]:
+    """What each notifier of a receiver would send of a reminder. Nothing is sent.
+
+    Args:
+        out: the console that a console notifier would write to.
+    """
+    receiver, http = rehearsal.receiver, HttpClient()
+    made = app.notifiers(config, folder, http, _StoppedClock(rehearsal.at), out)
+    secrets = tuple(secrets_of(config, folder, receiver))
+    shown = []
+    try:
+        for spec in config.receivers[receiver].notifiers:
+            notifier = made[f"{receiver}/{spec.name}"]
+            bodies = notifier.render(rehearsal.message(spec.name)) if isinstance(notifier, Renders) else ()
+            hidden = tuple(replace(one, text=concealed(one.text, secrets)) for one in bodies)
+            shown.append(Shown(channel=f"{receiver}/{spec.name}", type=spec.type, bodies=hidden))
+    finally:
+        for notifier in made.values():
+            await notifier.aclose()
+        await http.aclose()
+    return shown
+
+
+def secrets_of(config: Config, folder: Path, receiver: str) -> Iterator[str]:
+    """Every secret of a receiver's notifiers, those in files too; what cannot be read now hides nothing."""
+    read = secret_files(folder, os.environ)
+    for spec in config.receivers[receiver].notifiers:
+        for option, text in texts_of(spec.options):
+            if isinstance(text, SecretStr):
+                yield text.get_secret_value()
+            elif option.endswith("_file") and text:
+                yield from _held(text, read)
+    if config.smtp.password_file:
+        yield from _held(config.smtp.password_file, read)
+
+
+def _held(file: str, read: Callable[[str], str]) -> Iterator[str]:
+    with contextlib.suppress(SecretUnreadable):
+        yield read(file).strip()
+
+
+def _concealed(outcome: Outcome, transcript: Transcript) -> Outcome:
+    match outcome:
+        case Sent():
+            return replace(
+                outcome, note=transcript.concealed(outcome.note), partly=transcript.concealed(outcome.partly)
+            )
+        case Retry() | Rejected():
+            return replace(outcome, reason=transcript.concealed(outcome.reason))
+
+
+class _StoppedClock:
+    """It is always when the message is composed: what is dated in a rendering is dated then."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+
+    def now(self) -> datetime:
+        return self._at
+
+    def monotonic(self) -> float:
+        return 0.0

@@ -1,0 +1,299 @@
+"""Read a deadline: the profile of EDTF that alertd takes, and nothing else.
+
+Nothing is guessed. What can't be read raises a DeadlineError with a reason; `deadline_refusal` finds out what
+was probably meant, and is only ever asked after the reading has failed.
+
+Source: the Library of Congress's Extended Date/Time Format specification (2019), levels 0 and 1, and from
+level 2 the sub-year groupings 33 to 41 and the one-of sets. `2026-Q3` is ours, read as 2026-35.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import NamedTuple
+
+from alertd.core.deadline.limits import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    MAX_OFFSET_H,
+    Refused,
+    last_day,
+    refuse_clock,
+    refuse_day,
+    refuse_month,
+    refuse_year,
+)
+from alertd.core.deadline.refusal import refusal_of
+from alertd.core.deadline.value import Deadline, Precision, Qualifier, Unbounded
+
+MAX_TEXT = 200
+
+_DATE = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?([?~%])?")
+_UNSPECIFIED = re.compile(r"(?:([0-9]{4})-(?:XX(-XX)?|([0-9]{2})-XX)|([0-9]{3})X|([0-9]{2})XX)([?~%])?")
+_QUARTER = re.compile(r"([0-9]{4})-?Q([1-4])([?~%])?")
+_DATE_TIME = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?"
+    r"(?:(Z)|([+-])([0-9]{2})(?::([0-9]{2}))?)?"
+)
+
+_NONE = Qualifier.NONE
+_QUALIFIERS: dict[str | None, Qualifier] = {
+    None: _NONE,
+    "?": Qualifier.UNCERTAIN,
+    "~": Qualifier.APPROXIMATE,
+    "%": Qualifier.BOTH,
+}
+_SUB_YEARS = {  # EDTF level 2, "Level 2 extension of season": code -> precision, first month, last month
+    33: (Precision.QUARTER, 1, 3),
+    34: (Precision.QUARTER, 4, 6),
+    35: (Precision.QUARTER, 7, 9),
+    36: (Precision.QUARTER, 10, 12),
+    37: (Precision.QUADRIMESTER, 1, 4),
+    38: (Precision.QUADRIMESTER, 5, 8),
+    39: (Precision.QUADRIMESTER, 9, 12),
+    40: (Precision.SEMESTER, 1, 6),
+    41: (Precision.SEMESTER, 7, 12),
+}
+
+
+class _Part(NamedTuple):
+    """One date, or one end of an interval, before it is known what it is part of."""
+
+    edtf: str
+    earliest: date | Unbounded
+    latest: date | Unbounded
+    precision: Precision
+    qualifier: Qualifier
+
+
+def parse_deadline(text: str) -> Deadline:
+    """Read one deadline.
+
+    Taken: ``2026-09-30``, ``2026-09``, ``2026``; quarters ``2026-Q3`` (canonically ``2026-35``), four months
+    37-39, halves 40-41; ``?``, ``~`` or ``%`` after a date; ``X`` from the right (``2026-09-XX``,
+    ``2026-XX``, ``202X``, ``20XX``); intervals, with ``..`` for an open and nothing for an unknown end;
+    one-of sets, with ranges; date-times to the minute or second, local or with an offset.
+    Years ``FIRST_YEAR`` to ``LAST_YEAR``.
+
+    Raises:
+        DeadlineError: anything else, whatever the text.
+    """
+    try:
+        return _read(text)
+    except Refused as refused:
+        raise refusal_of(text, refused, _reads) from None
+
+
+def _read(text: str) -> Deadline:
+    match = _DATE.fullmatch(text)
+    if match is not None:
+        part = _date(match, 0)
+    elif len(text) > MAX_TEXT:
+        raise Refused(f"longer than {MAX_TEXT} characters", offset=MAX_TEXT)
+    elif text[:1] == "[":
+        return _set(text)
+    elif "/" in text:
+        return _interval(text)
+    elif (match := _DATE_TIME.fullmatch(text)) is not None:
+        return _date_time(text, match)
+    else:
+        part = _other_date(text, 0)
+    return _deadline(part, text)
+
+
+def _deadline(part: _Part, text: str) -> Deadline:
+    edtf, earliest, latest, precision, qualifier = part
+    return Deadline(
+        edtf=edtf, text=text, earliest=earliest, latest=latest, precision=precision, qualifier=qualifier
+    )
+
+
+def _reads(text: str) -> bool:
+    try:
+        _read(text)
+    except Refused:
+        return False
+    return True
+
+
+def _part(text: str, at: int) -> _Part:
+    """One date of an interval or a set, which begins at ``at`` in the whole."""
+    match = _DATE.fullmatch(text)
+    if match is not None:
+        return _date(match, at)
+    if text and _DATE_TIME.fullmatch(text) is not None:
+        raise Refused("a time of day inside an interval or a set", f"write {text[:10]} there", at)
+    return _other_date(text, at)
+
+
+def _date(match: re.Match[str], at: int) -> _Part:
+    """A day, a month, a year or a numbered part of a year."""
+    year_text, month_text, day_text, mark = match.groups()
+    year = int(year_text)
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        refuse_year(at)
+    qualifier = _QUALIFIERS[mark]
+    if month_text is None:
+        return _Part(match[0], date(year, 1, 1), date(year, 12, 31), Precision.YEAR, qualifier)
+    month = int(month_text)
+    if day_text is None:
+        if 1 <= month <= 12:
+            last = date(year, month, last_day(year, month))
+            return _Part(match[0], date(year, month, 1), last, Precision.MONTH, qualifier)
+        if month in _SUB_YEARS:
+            return _sub_year(year, month, qualifier)
+        refuse_month(month, at + 5)
+    day = int(day_text)
+    if not 1 <= month <= 12:
+        refuse_month(month, at + 5, year, day)
+    if not 1 <= day <= last_day(year, month):
+        refuse_day(year, month, day, at)
+    whole = date(year, month, day)
+    return _Part(match[0], whole, whole, Precision.DAY, qualifier)
+
+
+def _other_date(text: str, at: int) -> _Part:
+    """A quarter by its letter, or a date with an ``X`` in it."""
+    match = _QUARTER.fullmatch(text)
+    if match is not None:
+        year = int(match[1])
+        if not FIRST_YEAR <= year <= LAST_YEAR:
+            refuse_year(at)
+        return _sub_year(year, 32 + int(match[2]), _QUALIFIERS[match[3]])
+    match = _UNSPECIFIED.fullmatch(text)
+    if match is None:
+        raise Refused(offset=at)
+    year_text, _, month_text, decade, century, mark = match.groups()
+    qualifier = _QUALIFIERS[mark]
+    if year_text is None:
+        digits, years, precision = (
+            (decade, 10, Precision.DECADE) if decade else (century, 100, Precision.CENTURY)
+        )
+        first = int(digits) * years
+    else:
+        first, years, precision = int(year_text), 1, Precision.YEAR
+    if first < FIRST_YEAR or first + years - 1 > LAST_YEAR:
+        refuse_year(at)
+    if month_text is None:
+        return _Part(text, date(first, 1, 1), date(first + years - 1, 12, 31), precision, qualifier)
+    month = int(month_text)
+    if not 1 <= month <= 12:
+        refuse_month(month, at + 5)
+    return _Part(
+        text, date(first, month, 1), date(first, month, last_day(first, month)), Precision.MONTH, qualifier
+    )
+
+
+def _sub_year(year: int, code: int, qualifier: Qualifier) -> _Part:
+    precision, first, last = _SUB_YEARS[code]
+    latest = date(year, last, last_day(year, last))
+    return _Part(f"{year}-{code}{qualifier.value}", date(year, first, 1), latest, precision, qualifier)
+
+
+def _interval(text: str) -> Deadline:
+    """EDTF level 0 "Time interval" and level 1 "Extended Interval"."""
+    first, _, last = text.partition("/")
+    if "/" in last:
+        raise Refused(offset=text.index("/", len(first) + 1))
+    return _deadline(_range(first, last, 0, len(first) + 1, "/"), text)
+
+
+def _range(first: str, last: str, first_at: int, last_at: int, joint: str) -> _Part:
+    """Two ends, of which one may be missing, as an interval."""
+    if first in ("", "..") and last in ("", ".."):
+        raise Refused("neither end is a date", offset=first_at)
+    if first in ("", ".."):
+        end = _part(last, last_at)
+        return _Part(f"{first}/{end.edtf}", Unbounded(first), end.latest, end.precision, end.qualifier)
+    start = _part(first, first_at)
+    if last in ("", ".."):
+        edtf = f"{start.edtf}/{last}"
+        return _Part(edtf, start.earliest, Unbounded(last), start.precision, start.qualifier)
+    end = _part(last, last_at)
+    if start.earliest > end.latest:  # type: ignore[operator]  # both are dates: the rest has returned above
+        raise Refused("it ends before it begins", f"write {last}{joint}{first}", last_at)
+    precision = start.precision if start.precision.rank < end.precision.rank else end.precision
+    qualifier = _NONE
+    if start.qualifier is not _NONE or end.qualifier is not _NONE:
+        qualifier = start.qualifier.joined(end.qualifier)
+    return _Part(f"{start.edtf}/{end.edtf}", start.earliest, end.latest, precision, qualifier)
+
+
+def _set(text: str) -> Deadline:
+    """EDTF level 2 "Set representation", one of a set; a range in it is written with two dots."""
+    if text[-1] != "]":
+        raise Refused(offset=len(text))
+    choices: list[Deadline] = []
+    at = 1
+    words = text[1:-1].split(",")
+    for index, word in enumerate(words):
+        if ".." not in word:
+            part = _part(word, at)
+        else:
+            first, _, last = word.partition("..")
+            if (first == "" and index > 0) or (last == "" and index < len(words) - 1):
+                raise Refused("an open end stands at the very start or end of a set", offset=at)
+            part = _range(first or "..", last or "..", at, at + len(first) + 2, "..")
+        choices.append(_deadline(part, word))
+        at += len(word) + 1
+    earliest: date | Unbounded = Unbounded.OPEN
+    latest: date | Unbounded = Unbounded.OPEN
+    starts = [choice.earliest for choice in choices if not isinstance(choice.earliest, Unbounded)]
+    ends = [choice.latest for choice in choices if not isinstance(choice.latest, Unbounded)]
+    if len(starts) == len(choices):
+        earliest = min(starts)
+    if len(ends) == len(choices):
+        latest = max(ends)
+    qualifier = _NONE
+    for choice in choices:
+        qualifier = qualifier.joined(choice.qualifier)
+    return Deadline(
+        edtf=f"[{','.join(_choice_text(choice.edtf) for choice in choices)}]",
+        text=text,
+        earliest=earliest,
+        latest=latest,
+        precision=min((choice.precision for choice in choices), key=lambda precision: precision.rank),
+        qualifier=qualifier,
+        choices=tuple(choices),
+    )
+
+
+def _choice_text(edtf: str) -> str:
+    """A choice as it stands in a set, where a range has two dots for its slash."""
+    first, slash, last = edtf.partition("/")
+    return f"{first.strip('.')}..{last.strip('.')}" if slash else edtf
+
+
+def _date_time(text: str, match: re.Match[str]) -> Deadline:
+    """EDTF level 0 "Date and Time"; leaving out the seconds is ISO 8601-1:2019 section 5.3.1.3 a."""
+    year, month, day, hour, minute, second = (int(digits or 0) for digits in match.group(1, 2, 3, 4, 5, 6))
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        refuse_year(0)
+    if not 1 <= month <= 12:
+        refuse_month(month, 5, year, day)
+    if not 1 <= day <= last_day(year, month):
+        refuse_day(year, month, day, 0)
+    if hour > 23 or minute > 59 or second > 59:
+        refuse_clock(match, hour, minute, second)
+    zone: timezone | None = None
+    edtf = text
+    if match[7] is not None:
+        zone = UTC
+    elif match[8] is not None:
+        hours, minutes = int(match[9]), int(match[10] or 0)
+        if hours > MAX_OFFSET_H or minutes > 59 or (hours == MAX_OFFSET_H and minutes > 0):
+            raise Refused(f"no offset from UTC is more than {MAX_OFFSET_H} hours", offset=match.start(8))
+        if hours or minutes:
+            offset = timedelta(hours=hours, minutes=minutes)
+            zone = timezone(offset if match[8] == "+" else -offset)
+            edtf = text if match[10] is not None else text + ":00"
+        elif match[8] == "-":
+            reason = "an offset of minus nothing says that the local offset is unknown"
+            raise Refused(reason, f"write {text[: match.start(8)]}Z if UTC is meant", match.start(8))
+        else:
+            zone = UTC
+            edtf = text[: match.start(8)] + "Z"
+    at = datetime(year, month, day, hour, minute, second, tzinfo=zone)
+    precision = Precision.MINUTE if match[6] is None else Precision.SECOND
+    return Deadline(edtf=edtf, text=text, earliest=at, latest=at, precision=precision, qualifier=_NONE)

@@ -1,0 +1,148 @@
+"""Move a deadline by a duration, for deadlines given as "90 days after phase 1"."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from alertd.core.deadline.parse import parse_deadline
+from alertd.core.deadline.value import Deadline, Precision, Qualifier, Reading, Unbounded
+from alertd.core.time.duration import Duration, shift_date, shift_wall
+from alertd.core.time.instant import to_instant, to_wall
+from alertd.errors import DeadlineError
+
+_DAY = timedelta(days=1)
+_UNITS = {Precision.YEAR: 12, Precision.SEMESTER: 6, Precision.QUADRIMESTER: 4, Precision.QUARTER: 3}
+_CODES = {Precision.SEMESTER: 40, Precision.QUADRIMESTER: 37, Precision.QUARTER: 33}
+
+
+def shift_deadline(deadline: Deadline, zone: ZoneInfo, reading: Reading, by: Duration) -> Deadline:
+    """``deadline`` as read by ``reading`` in ``zone``, with both bounds of its window moved by ``by``.
+
+    The result is to be read to its end, whatever ``reading`` was: ``2026-09`` read to its start and moved by
+    ``1mo`` is ``../2026-09``. Whole months moved by months alone stay whole months (and whole years, halves
+    and quarters stay so where they still are); a single day stays a day; all else is an interval of days. A
+    date-time is moved on the clocks of ``zone`` by the nominal part, then by the exact part. Qualifiers stay;
+    a one-of set becomes the interval from its first to its last choice.
+
+    Raises:
+        ValueError: hours, minutes or seconds and no time of day to add them to; no date in that reading; or
+            it leaves the years 1000 to 9998.
+    """
+    if isinstance(deadline.latest, datetime):
+        return _parsed(_shifted_date_time(deadline.latest, deadline.precision, zone, by), deadline, by)
+    if by.has_exact:
+        raise ValueError(f"{deadline.edtf} has no time of day to add hours, minutes or seconds to: {by}")
+    if reading is Reading.START and isinstance(deadline.earliest, Unbounded):
+        raise ValueError(f"{deadline.edtf} has no start to move")
+    first_mark, last_mark = _marks(deadline)
+    try:
+        first, last = _moved(deadline.earliest, deadline.latest, deadline.precision, by)
+        if reading is Reading.START and not isinstance(first, Unbounded):
+            last, last_mark = first - _DAY, first_mark
+            first = Unbounded.OPEN
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{deadline.edtf} moved by {by} leaves the calendar") from error
+    text = _written(first, last, deadline.precision, by, (first_mark, last_mark))
+    return _parsed(text, deadline, by)
+
+
+def _moved(
+    earliest: date | Unbounded, latest: date | Unbounded, precision: Precision, by: Duration
+) -> tuple[date | Unbounded, date | Unbounded]:
+    """Both bounds moved; of whole months the exclusive end is, as no month is too short for a first day."""
+    first = earliest if isinstance(earliest, Unbounded) else shift_date(earliest, by)
+    if isinstance(latest, Unbounded):
+        return first, latest
+    if _coarser_than_day(precision) and _begins_month(earliest) and _ends_month(latest):
+        return first, shift_date(latest + _DAY, by) - _DAY
+    return first, shift_date(latest, by)
+
+
+def _written(
+    first: date | Unbounded,
+    last: date | Unbounded,
+    precision: Precision,
+    by: Duration,
+    marks: tuple[str, str],
+) -> str:
+    """The EDTF text of two moved bounds, in months where they are whole and days had no part in it."""
+    if _coarser_than_day(precision) and not by.days and _begins_month(first) and _ends_month(last):
+        if isinstance(first, date) and isinstance(last, date) and (unit := _unit(first, last, precision)):
+            return unit + marks[1]
+        return _joined(_month_text(first), _month_text(last), marks)
+    return _joined(_day_text(first), _day_text(last), marks)
+
+
+def _joined(first: str, last: str, marks: tuple[str, str]) -> str:
+    if first == last:
+        return last + marks[1]
+    return f"{first}{marks[0] if first.strip('.') else ''}/{last}{marks[1] if last.strip('.') else ''}"
+
+
+def _unit(first: date, last: date, precision: Precision) -> str:
+    """A whole year, half, four months or quarter by its own name, or "" when it is none."""
+    size = _UNITS.get(precision)
+    if size is None or (last.year - first.year) * 12 + last.month - first.month + 1 != size:
+        return ""
+    if (first.month - 1) % size:
+        return ""
+    return str(first.year) if size == 12 else f"{first.year}-{_CODES[precision] + (first.month - 1) // size}"
+
+
+def _shifted_date_time(at: datetime, precision: Precision, zone: ZoneInfo, by: Duration) -> str:
+    """The EDTF text of a date-time moved; it keeps its offset, or its being local."""
+    try:
+        wall = shift_wall(at if at.tzinfo is None else to_wall(at, zone), by)
+        instant = to_instant(wall, zone) + timedelta(seconds=by.seconds)
+        moved = to_wall(instant, zone) if by.has_exact else wall
+        if at.tzinfo is not None:
+            moved = instant.astimezone(at.tzinfo)
+        elif to_instant(moved, zone) != instant:  # the second of two equal wall times: an offset tells it
+            moved = instant.astimezone(zone)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{at.isoformat()} moved by {by} leaves the calendar") from error
+    if (moved.utcoffset() or timedelta(0)) % timedelta(minutes=1):  # local mean time: EDTF can't say it
+        moved = instant
+    seconds = "seconds" if precision is Precision.SECOND or moved.second else "minutes"
+    text = moved.isoformat(timespec=seconds)
+    return text.removesuffix("+00:00") + "Z" if moved.utcoffset() == UTC.utcoffset(None) else text
+
+
+def _parsed(text: str, deadline: Deadline, by: Duration) -> Deadline:
+    try:
+        return parse_deadline(text)
+    except DeadlineError as error:
+        raise ValueError(f"{deadline.edtf} can't be moved by {by}: {error.reason}") from error
+
+
+def _marks(deadline: Deadline) -> tuple[str, str]:
+    """The qualifiers of the first and the last bound."""
+    first, slash, last = deadline.edtf.partition("/")
+    if not slash or deadline.choices:
+        return deadline.qualifier.value, deadline.qualifier.value
+    return _mark(first), _mark(last)
+
+
+def _mark(edtf: str) -> str:
+    return edtf[-1] if edtf and edtf[-1] in "?~%" else Qualifier.NONE.value
+
+
+def _coarser_than_day(precision: Precision) -> bool:
+    return precision.rank < Precision.DAY.rank
+
+
+def _begins_month(day: date | Unbounded) -> bool:
+    return isinstance(day, Unbounded) or day.day == 1
+
+
+def _ends_month(day: date | Unbounded) -> bool:
+    return isinstance(day, Unbounded) or (day + _DAY).day == 1
+
+
+def _month_text(day: date | Unbounded) -> str:
+    return day.value if isinstance(day, Unbounded) else f"{day.year:04}-{day.month:02}"
+
+
+def _day_text(day: date | Unbounded) -> str:
+    return day.value if isinstance(day, Unbounded) else day.isoformat()

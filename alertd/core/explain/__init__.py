@@ -1,0 +1,1 @@
+"""Why something is sent, in words for people and in values for programs."""

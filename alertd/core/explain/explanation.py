@@ -1,0 +1,207 @@
+"""Everything that there is to say of one milestone and its reminders, gathered as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+
+from alertd.core.config import Config, Definitions
+from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Owed, Record
+from alertd.core.milestones.milestone import Milestone, State, operative_windows, state_of
+from alertd.core.milestones.occurrence import occurrences
+from alertd.core.milestones.policy import Policy
+from alertd.core.milestones.recurrence import series_of
+from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.planning.decide import acknowledged
+from alertd.core.planning.plan import Planned, expand, plan, receivers_of
+from alertd.core.routing.route import deferred
+from alertd.core.time.duration import Duration
+from alertd.core.time.interval import SEARCH_BOUND
+from alertd.core.words import duration_words, listing
+
+INSTANCES_AHEAD = timedelta(days=400)
+NAGS_AHEAD = timedelta(days=365)
+_BEGINNING = datetime(3, 1, 1, tzinfo=UTC)
+_END = datetime(9900, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What the ledger knows of a milestone.
+
+    Attributes:
+        owed: by key.
+        deliveries: the newest first, with their attempts.
+        dates: the local done dates of all milestones, which relative deadlines are counted from.
+    """
+
+    standing: Standing = NOTHING_SAID
+    owed: Mapping[str, Owed] = field(default_factory=dict)
+    deliveries: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]] = ()
+    history: Sequence[HistoryEntry] = ()
+    dates: Mapping[str, date] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """One milestone at one instant, and why each of its reminders goes where it goes.
+
+    Attributes:
+        file: the definition file, relative to the configuration folder.
+        policy_from: where its policy stands.
+        reminders: all of them for each receiver, at the instant at which they are sent.
+        overtaken: keys of those that a mute holds back until a later one has gone out.
+        series: ids of the next instances, when a series was asked for and this is the first of them.
+        done: None when no ledger was looked at.
+        is_kept: its file cannot be read at the moment; this is what the ledger has of it.
+    """
+
+    milestone: Milestone
+    file: str
+    at: datetime
+    state: State
+    policy_from: str
+    reminders: tuple[Planned, ...]
+    overtaken: frozenset[str] = frozenset()
+    series: tuple[str, ...] = ()
+    done: Done | None = None
+    is_kept: bool = False
+
+    @property
+    def done_on(self) -> date | None:
+        """The local date on which it came about, when the ledger says so."""
+        return self.done.standing.done_on if self.done else None
+
+    @property
+    def next(self) -> Planned | None:
+        """The first reminder after ``at`` that is really sent; a snooze may hold it back longer."""
+        standing = self.done.standing if self.done else NOTHING_SAID
+        if standing.closed:
+            return None
+        windows = [stated.window.id for stated in operative_windows(self.milestone)]
+        coming = [
+            one
+            for one in self.reminders
+            if one.at > self.at
+            and one.key not in self.overtaken
+            and not acknowledged(standing, windows, one.at)
+        ]
+        return min(coming, key=lambda one: one.at, default=None)
+
+
+def explained(  # noqa: PLR0917  all of them are facts about the milestone
+    milestone: Milestone,
+    definitions: Definitions,
+    config: Config,
+    at: datetime,
+    done: Done | None,
+    kept_from: str = "",
+) -> Explanation:
+    """The explanation of a milestone that does not recur, or of one instance.
+
+    Args:
+        at: an aware UTC instant.
+        kept_from: its file, when that cannot be read and ``milestone`` is what the ledger has of it.
+    """
+    ends = [stated.window.ends for stated in operative_windows(milestone)]
+    until = min(max([at, *(end for end in ends if end)]), _END) + NAGS_AHEAD
+    sent = {one.key for one in plan([milestone], config.route, _BEGINNING, until + SEARCH_BOUND)}
+    reminders = [
+        _when_sent(planned)
+        for occurrence in occurrences(milestone, _BEGINNING, until)
+        for planned in receivers_of(milestone, occurrence, config.route)
+    ]
+    file = kept_from or next((one.file for one in definitions.timelines if one.id == milestone.timeline), "")
+    return Explanation(
+        milestone=milestone,
+        file=file,
+        at=at,
+        state=state_of(milestone, done.standing if done else NOTHING_SAID, at),
+        policy_from=_policy_from(milestone.policy, config, file),
+        reminders=tuple(reminders),
+        overtaken=frozenset(one.key for one in reminders if one.key not in sent),
+        done=done,
+        is_kept=bool(kept_from),
+    )
+
+
+def instance_of(milestone: Milestone, name: str, at: datetime) -> tuple[Milestone | None, tuple[str, ...]]:
+    """Which instance of a series ``name`` means, and which others come next.
+
+    A milestone that does not recur is its own. The bare id of a series means the instance that is due next.
+    """
+    if milestone.repeat is None:
+        return milestone, ()
+    _, at_sign, day = name.partition("@")
+    if at_sign:
+        try:
+            around = datetime.fromisoformat(day).replace(tzinfo=UTC)
+        except ValueError:
+            return None, ()
+        found = expand(milestone, around - timedelta(days=2), around + timedelta(days=2))
+        return next((one for one in found if one.id == f"{series_of(milestone.id)}@{day}"), None), ()
+    ahead = [
+        one
+        for one in expand(milestone, at, at + INSTANCES_AHEAD)
+        if one.id.rpartition("@")[2] >= f"{at:%Y-%m-%d}"
+    ]
+    return (ahead[0] if ahead else None), tuple(one.id for one in ahead)
+
+
+def instance_kept(
+    kept: Mapping[str, Record], name: str, at: datetime
+) -> tuple[Record | None, tuple[str, ...]]:
+    """The same among records that the ledger keeps, which has instances alone.
+
+    Args:
+        name: a full id, of a milestone, a series or an instance.
+    """
+    if name in kept:
+        return kept[name], ()
+    instances = sorted(one for one in kept if series_of(one) == name)
+    ahead = [one for one in instances if one.rpartition("@")[2] >= f"{at:%Y-%m-%d}"]
+    found = ahead[:1] or instances[-1:]
+    return (kept[found[0]] if found else None), tuple(ahead)
+
+
+def policy_words(policy: Policy) -> str:
+    """All that a policy asks for, in one sentence without its full stop."""
+    parts = []
+    if policy.opens:
+        parts.append("as the window opens")
+    if policy.before:
+        parts.append(f"{_durations(policy.before)} before")
+    if policy.on_day:
+        parts.append("on the day")
+    if policy.after:
+        parts.append(f"{_durations(policy.after)} after")
+    if policy.then_every:
+        parts.append(f"then every {duration_words(policy.then_every)}")
+    when = "; ".join(parts) or "never"
+    roll = f", {policy.roll.value} when nobody works by the calendar {policy.calendar.name}"
+    return f"{when}; at {policy.at:%H:%M}" + (roll if policy.roll.value != "none" else "")
+
+
+def _durations(durations: Sequence[Duration]) -> str:
+    words = [duration_words(one) for one in durations]
+    units = {word.partition(" ")[2].removesuffix("s") for word in words}
+    if len(words) > 1 and len(units) == 1:
+        # "90, 30, 7 and 1 days" reads better than the unit four times.
+        unit = units.pop() + "s"
+        return listing([word.partition(" ")[0] for word in words]) + f" {unit}"
+    return listing(words)
+
+
+def _policy_from(policy: Policy, config: Config, file: str) -> str:
+    named = config.policies.get(policy.name)
+    if named is None:
+        return f"written in {file}" if policy != Policy() else "built in"
+    if named == Policy():
+        return "as built in"
+    return f"alertd.yaml, policies.{policy.name}" if named == policy else f"written in {file}"
+
+
+def _when_sent(planned: Planned) -> Planned:
+    found = deferred(planned.match, planned.at)
+    return replace(planned, at=found.until, muted_by=found.by) if found else planned

@@ -1,0 +1,182 @@
+"""What a reminder would say that nobody is owed now: for ``alertd preview``, from the files alone.
+
+What only a ledger knows is supposed: that it is the first revision, that nothing was said of it, that a date
+which moved was a month, or a year, earlier before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from alertd.core.deadline.shift import shift_deadline
+from alertd.core.deadline.value import Precision
+from alertd.core.ledger.records import Lease, Move, Owed, Record
+from alertd.core.message.claims import values_of
+from alertd.core.message.compose import Circumstances, compose
+from alertd.core.message.message import Message
+from alertd.core.milestones.milestone import Claim, Milestone
+from alertd.core.milestones.occurrence import Cause, Occurrence, labels_of, occurrence_key, occurrences
+from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.planning.decide import CHANGES, NEWS, deliver
+from alertd.core.planning.plan import plan
+from alertd.core.routing.route import Route, match_routes
+from alertd.core.time.duration import Duration, parse_duration
+from alertd.core.time.instant import local_date
+
+BEGINNING = datetime(1000, 1, 1, tzinfo=UTC)
+AHEAD = timedelta(days=2 * 365)
+FAR = timedelta(days=60 * 365)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """One reminder of one milestone for one receiver.
+
+    Attributes:
+        at: when it is sent, an aware UTC instant.
+        is_routed: whether a route leads it to the receiver at all.
+        supposed: what was made up for it, a sentence; "" for nothing.
+    """
+
+    record: Record
+    owed: tuple[Owed, ...]
+    receiver: str
+    at: datetime
+    around: Circumstances
+    is_routed: bool
+    supposed: str = ""
+
+    def message(self, notifier: str) -> Message:
+        """What that notifier of the receiver would be given, under the id that it would have."""
+        (delivery,) = deliver(self.receiver, [notifier], self.owed, self.at)
+        lease = Lease(
+            delivery=delivery,
+            owner="",
+            fence=1,
+            until=self.at,
+            owed=self.owed,
+            records={self.record.id: self.record},
+        )
+        return compose(lease, self.owed, self.at, self.around)
+
+
+def rehearsed(
+    milestone: Milestone, receiver: str, cause: Cause, route: Route, *, at: datetime | None, now: datetime
+) -> Rehearsal | None:
+    """One reminder, as it would be sent. None when the milestone never has such a reminder.
+
+    Args:
+        milestone: with its relative claims resolved; an instance of a series, not the series.
+        at: when it is read, an aware UTC instant: then the reminder is the last that was due by then, and is
+            told as late as it is. By default it is the next one from ``now`` on, else the last, on time.
+    """
+    record = _record(milestone, at or now)
+    if cause in NEWS:
+        at = at or now
+        owed: tuple[Owed, ...] = (_news(milestone, receiver, cause, at),)
+    else:
+        due = [one for one in occurrences(milestone, BEGINNING, now + FAR) if one.cause is cause]
+        if not due:
+            return None
+        chosen = _chosen([one.at for one in due], at, now)
+        at = max(at or chosen, chosen)
+        owed = tuple(_owed(one, receiver) for one in due if one.at == chosen)
+    supposed = ""
+    if cause is Cause.DONE:
+        on = local_date(at, milestone.zone)
+        record = replace(record, standing=Standing(done_on=on, done_by="somebody"))
+        supposed = f"It is supposed that somebody said so on {on}."
+    if cause in CHANGES:
+        record = replace(record, standing=_changed(record, cause, at))
+        supposed = "It is supposed that somebody said so; only notifiers that follow it are told."
+    if cause is Cause.MOVED:
+        supposed = "The date from which it moved is made up."
+    labels = labels_of(milestone, cause, owed[0].offset)
+    return Rehearsal(
+        record=record,
+        owed=owed,
+        receiver=receiver,
+        at=at,
+        around=Circumstances(route=route, upcoming=_upcoming(milestone, receiver, route, at)),
+        is_routed=cause in CHANGES
+        or any(match.receiver == receiver for match in match_routes(route, labels)),
+        supposed=supposed,
+    )
+
+
+def _chosen(instants: list[datetime], at: datetime | None, now: datetime) -> datetime:
+    if at is None:
+        return next((one for one in instants if one >= now), instants[-1])
+    return max((one for one in instants if one <= at), default=instants[0])
+
+
+def _record(milestone: Milestone, at: datetime) -> Record:
+    return Record(
+        milestone=milestone,
+        file="",
+        revision=1,
+        values=values_of(milestone),
+        loaded_at=at,
+        changed_at=at,
+        standing=NOTHING_SAID,
+    )
+
+
+def _owed(one: Occurrence, receiver: str) -> Owed:
+    window = one.stated.window.id
+    return Owed(
+        key=occurrence_key(one.milestone, window, one.offset, receiver),
+        milestone=one.milestone,
+        receiver=receiver,
+        cause=one.cause,
+        offset=one.offset,
+        window_id=window,
+        at=one.at,
+        wake_at=one.at,
+    )
+
+
+def _news(milestone: Milestone, receiver: str, cause: Cause, at: datetime) -> Owed:
+    move = Move(before=values_of(_earlier(milestone)), after=values_of(milestone))
+    return Owed(
+        key=occurrence_key(milestone.id, "", cause.value, receiver),
+        milestone=milestone.id,
+        receiver=receiver,
+        cause=cause,
+        offset=cause.value,
+        window_id="",
+        at=at,
+        wake_at=at,
+        move=move if cause is Cause.MOVED else None,
+    )
+
+
+def _changed(record: Record, cause: Cause, at: datetime) -> Standing:
+    if cause is Cause.CANCELLED:
+        return Standing(cancelled=True, cancelled_by="somebody")
+    until = at + timedelta(days=14)
+    return Standing(ack_until=until, ack_windows=record.window_ids, ack_by="somebody")
+
+
+def _earlier(milestone: Milestone) -> Milestone:
+    """The milestone as if all its dates had been earlier; what cannot be moved is left out."""
+    moved = [_moved(claim, milestone) for claim in milestone.claims]
+    return replace(milestone, claims=tuple(one for one in moved if one is not None))
+
+
+def _moved(claim: Claim, milestone: Milestone) -> Claim | None:
+    deadline = claim.deadline
+    try:
+        by: Duration = parse_duration("1y" if deadline.precision is Precision.YEAR else "1mo") * -1
+        return replace(claim, deadline=shift_deadline(deadline, milestone.zone, claim.reading, by))
+    except ValueError:
+        return None
+
+
+def _upcoming(milestone: Milestone, receiver: str, route: Route, at: datetime) -> dict[str, Owed]:
+    later = plan([milestone], route, at + timedelta(microseconds=1), at + AHEAD)
+    following = next((one for one in later if one.receiver == receiver), None)
+    if following is None:
+        return {}
+    return {milestone.id: replace(_owed(following.occurrence, receiver), wake_at=following.at)}

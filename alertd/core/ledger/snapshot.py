@@ -1,0 +1,380 @@
+"""A milestone, and what the ledger keeps beside it, as plain lists and dicts for JSON, and back.
+
+Rules that hold here:
+- what comes back is equal to what went in (but see :func:`pack` about holidays);
+- nothing relies on a default of the code, so that a later default does not change what was written earlier;
+  left out is only what is empty;
+- a deadline is its EDTF; its instants are computed again, since zones change their rules.
+
+A little over 300 lines: both directions of one format stand in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from alertd.core.deadline import Deadline, Reading, Unbounded, parse_deadline
+from alertd.core.ledger.records import Move, Notice, Value
+from alertd.core.milestones.milestone import Claim, Milestone, Rank, Source
+from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
+from alertd.core.milestones.recurrence import Recurrence
+from alertd.core.milestones.status import Standing
+from alertd.core.routing.digest import Edition
+from alertd.core.time.duration import Duration
+
+VERSION = 1
+HOLIDAYS_BEYOND = timedelta(days=3 * 366)
+"""How far from the milestone's deadlines its holidays are kept."""
+
+Plain = dict[str, Any]
+"""Strings, numbers, booleans, lists and dicts of them: what JSON holds, and what it gives back the same."""
+
+
+def pack(milestone: Milestone) -> Plain:
+    """``milestone`` as plain values, ``{"v": 1, "id": ..., "claims": [...], ...}``.
+
+    Of the holidays only those within three years of a deadline are kept, for a country's calendar holds
+    thousands; a recurring milestone, whose deadlines go on, keeps them all.
+
+    Raises:
+        ValueError: it has relative claims; they are to be resolved first.
+    """
+    if milestone.relative:
+        raise ValueError(f"{milestone.id} has relative claims that are not resolved")
+    sources = list(dict.fromkeys(source for claim in milestone.claims for source in claim.sources))
+    places = {source: place for place, source in enumerate(sources)}
+    packed: Plain = {
+        "v": VERSION,
+        "id": milestone.id,
+        "timeline": milestone.timeline,
+        "timeline_title": milestone.timeline_title,
+        "title": milestone.title,
+        "zone": milestone.zone.key,
+        "policy": _pack_policy(milestone.policy, _span(milestone)),
+        "sources": [_pack_source(source) for source in sources],
+        "claims": [_pack_claim(claim, places) for claim in milestone.claims],
+        "repeat": milestone.repeat.rule if milestone.repeat else "",
+        "labels": dict(milestone.labels),
+        "description": milestone.description,
+        "url": milestone.url,
+        "tentative": milestone.tentative,
+    }
+    return _without_empty(packed)
+
+
+def unpack(packed: Mapping[str, Any]) -> Milestone:
+    """The milestone that :func:`pack` was given.
+
+    Raises:
+        ValueError: it was packed by a newer alertd.
+        KeyError: it was not packed by :func:`pack`.
+    """
+    if packed["v"] != VERSION:
+        raise ValueError(f"a snapshot of version {packed['v']!r}; this alertd reads version {VERSION}")
+    sources = tuple(_unpack_source(source) for source in packed.get("sources", ()))
+    rule = packed.get("repeat", "")
+    return Milestone(
+        id=packed["id"],
+        timeline=packed["timeline"],
+        timeline_title=packed.get("timeline_title", ""),
+        title=packed.get("title", ""),
+        zone=ZoneInfo(packed["zone"]),
+        policy=_unpack_policy(packed["policy"]),
+        claims=tuple(_unpack_claim(claim, sources) for claim in packed.get("claims", ())),
+        repeat=Recurrence(rule=rule) if rule else None,
+        labels=dict(packed.get("labels", {})),
+        description=packed.get("description", ""),
+        url=packed.get("url", ""),
+        tentative=packed.get("tentative", False),
+    )
+
+
+def pack_standing(standing: Standing) -> Plain:
+    """``{}`` when nothing was said."""
+    return _without_empty({
+        "ack_until": _instant_text(standing.ack_until),
+        "ack_windows": list(standing.ack_windows),
+        "ack_by": standing.ack_by,
+        "ack_why": standing.ack_why,
+        "snooze_until": _instant_text(standing.snooze_until),
+        "snooze_by": standing.snooze_by,
+        "done_on": standing.done_on.isoformat() if standing.done_on else "",
+        "done_by": standing.done_by,
+        "evidence": standing.evidence,
+        "cancelled": standing.cancelled,
+        "cancelled_by": standing.cancelled_by,
+        "cancelled_why": standing.cancelled_why,
+    })  # fmt: skip
+
+
+def unpack_standing(packed: Mapping[str, Any]) -> Standing:
+    """The standing that :func:`pack_standing` was given."""
+    return Standing(
+        ack_until=_instant(packed.get("ack_until", "")),
+        ack_windows=tuple(packed.get("ack_windows", ())),
+        ack_by=packed.get("ack_by", ""),
+        ack_why=packed.get("ack_why", ""),
+        snooze_until=_instant(packed.get("snooze_until", "")),
+        snooze_by=packed.get("snooze_by", ""),
+        done_on=date.fromisoformat(packed["done_on"]) if "done_on" in packed else None,
+        done_by=packed.get("done_by", ""),
+        evidence=packed.get("evidence", ""),
+        cancelled=packed.get("cancelled", False),
+        cancelled_by=packed.get("cancelled_by", ""),
+        cancelled_why=packed.get("cancelled_why", ""),
+    )
+
+
+def pack_values(values: Sequence[Value]) -> list[Plain]:
+    """One dict a value, in their order."""
+    return [
+        _without_empty({
+            "window": value.window_id,
+            "edtf": value.edtf,
+            "phrase": value.phrase,
+            "accounts": list(value.accounts),
+            "sources": list(value.source_ids),
+        })
+        for value in values
+    ]  # fmt: skip
+
+
+def unpack_values(packed: Sequence[Mapping[str, Any]]) -> tuple[Value, ...]:
+    """The values that :func:`pack_values` was given."""
+    return tuple(
+        Value(
+            window_id=one.get("window", ""),
+            edtf=one.get("edtf", ""),
+            phrase=one.get("phrase", ""),
+            accounts=tuple(one.get("accounts", ())),
+            source_ids=tuple(one.get("sources", ())),
+        )
+        for one in packed
+    )
+
+
+def pack_move(move: Move) -> Plain:
+    """``{"before": [...], "after": [...]}``."""
+    return {"before": pack_values(move.before), "after": pack_values(move.after)}
+
+
+def unpack_move(packed: Mapping[str, Any]) -> Move:
+    """The move that :func:`pack_move` was given."""
+    return Move(before=unpack_values(packed["before"]), after=unpack_values(packed["after"]))
+
+
+def pack_notice(notice: Notice) -> Plain:
+    """``{"slot": ..., "headline": ..., "lines": [...]}``."""
+    return {"slot": notice.slot, "headline": notice.headline, "lines": list(notice.lines)}
+
+
+def unpack_notice(packed: Mapping[str, Any]) -> Notice:
+    """The notice that :func:`pack_notice` was given."""
+    return Notice(slot=packed["slot"], headline=packed["headline"], lines=tuple(packed["lines"]))
+
+
+def pack_edition(edition: Edition) -> Plain:
+    """``{"name": ..., "at": ..., "since": ..., "until": ..., "overview": [...]}``."""
+    return _without_empty({
+        "name": edition.name,
+        "zone": edition.zone,
+        "at": _instant_text(edition.at),
+        "since": _instant_text(edition.since),
+        "until": _instant_text(edition.until),
+        "overview": list(edition.overview),
+        "more": edition.more,
+        "even_if_empty": edition.even_if_empty,
+    })  # fmt: skip
+
+
+def unpack_edition(packed: Mapping[str, Any]) -> Edition:
+    """The edition that :func:`pack_edition` was given."""
+    return Edition(
+        name=packed["name"],
+        zone=packed["zone"],
+        at=datetime.fromisoformat(packed["at"]),
+        since=datetime.fromisoformat(packed["since"]),
+        until=datetime.fromisoformat(packed["until"]),
+        overview=tuple(packed.get("overview", ())),
+        more=packed.get("more", 0),
+        even_if_empty=packed.get("even_if_empty", False),
+    )
+
+
+def _pack_source(source: Source) -> Plain:
+    return _without_empty({
+        "id": source.id,
+        "who": source.who,
+        "short": source.short,
+        "publisher": source.publisher,
+        "published": source.published,
+        "url": source.url,
+    })  # fmt: skip
+
+
+def _unpack_source(packed: Mapping[str, Any]) -> Source:
+    return Source(
+        id=packed.get("id", ""),
+        who=packed.get("who", ""),
+        short=packed.get("short", ""),
+        publisher=packed.get("publisher", ""),
+        published=packed.get("published", ""),
+        url=packed.get("url", ""),
+    )
+
+
+def _pack_claim(claim: Claim, places: Mapping[Source, int]) -> Plain:
+    return _without_empty({
+        "deadline": _pack_deadline(claim.deadline),
+        "reading": claim.reading.value,
+        "sources": [places[source] for source in claim.sources],
+        "rank": claim.rank.value,
+        "note": claim.note,
+        "derived": claim.derived,
+    })  # fmt: skip
+
+
+def _unpack_claim(packed: Mapping[str, Any], sources: Sequence[Source]) -> Claim:
+    return Claim(
+        deadline=_unpack_deadline(packed["deadline"]),
+        reading=Reading(packed["reading"]),
+        sources=tuple(sources[place] for place in packed.get("sources", ())),
+        rank=Rank(packed["rank"]),
+        note=packed.get("note", ""),
+        derived=packed.get("derived", ""),
+    )
+
+
+def _pack_deadline(deadline: Deadline) -> str | list[str]:
+    """The EDTF; with the texts as they were written, the whole and each choice's, where they can differ."""
+    if deadline.text == deadline.edtf and not deadline.choices:
+        return deadline.edtf
+    return [deadline.edtf, deadline.text, *(choice.text for choice in deadline.choices)]
+
+
+def _unpack_deadline(packed: str | Sequence[str]) -> Deadline:
+    if isinstance(packed, str):
+        return parse_deadline(packed)
+    edtf, text, *choice_texts = packed
+    deadline = parse_deadline(edtf)
+    choices = tuple(
+        replace(choice, text=written) for choice, written in zip(deadline.choices, choice_texts, strict=True)
+    )
+    return replace(deadline, text=text, choices=choices)
+
+
+def _pack_policy(policy: Policy, span: tuple[date, date] | None) -> Plain:
+    days = policy.calendar.holidays
+    if span:
+        days = frozenset(day for day in days if span[0] <= day <= span[1])
+    return {
+        "name": policy.name,
+        "before": [_pack_duration(lead) for lead in policy.before],
+        "on_day": policy.on_day,
+        "after": [_pack_duration(delay) for delay in policy.after],
+        "then_every": _pack_duration(policy.then_every) if policy.then_every is not None else [],
+        "opens": policy.opens,
+        "at": policy.at.isoformat(),
+        "contested": policy.contested.value,
+        "roll": policy.roll.value,
+        "calendar": policy.calendar.name,
+        "weekend": sorted(policy.calendar.weekend),
+        "holidays": [day.isoformat() for day in sorted(days)],
+    }
+
+
+def _unpack_policy(packed: Mapping[str, Any]) -> Policy:
+    return _policy(
+        packed["name"],
+        on_day=packed["on_day"],
+        opens=packed["opens"],
+        before=tuple(map(tuple, packed["before"])),
+        after=tuple(map(tuple, packed["after"])),
+        then_every=tuple(packed["then_every"]),
+        at=packed["at"],
+        contested=packed["contested"],
+        roll=packed["roll"],
+        calendar=packed["calendar"],
+        weekend=tuple(packed["weekend"]),
+        holidays=tuple(packed["holidays"]),
+    )
+
+
+@lru_cache(maxsize=64)
+def _policy(
+    name: str,
+    *,
+    on_day: bool,
+    opens: bool,
+    before: tuple[tuple[int, ...], ...],
+    after: tuple[tuple[int, ...], ...],
+    then_every: tuple[int, ...],
+    at: str,
+    contested: str,
+    roll: str,
+    calendar: str,
+    weekend: tuple[int, ...],
+    holidays: tuple[str, ...],
+) -> Policy:
+    """Made once for the many milestones that share it."""
+    return Policy(
+        name=name,
+        before=tuple(_unpack_duration(lead) for lead in before),
+        on_day=on_day,
+        after=tuple(_unpack_duration(delay) for delay in after),
+        then_every=_unpack_duration(then_every) if then_every else None,
+        opens=opens,
+        at=time.fromisoformat(at),
+        contested=Contested(contested),
+        roll=Roll(roll),
+        calendar=WorkCalendar(
+            name=calendar,
+            weekend=frozenset(weekend),
+            holidays=frozenset(date.fromisoformat(day) for day in holidays),
+        ),
+    )
+
+
+def _pack_duration(duration: Duration) -> list[int]:
+    return [duration.months, duration.days, duration.seconds]
+
+
+def _unpack_duration(packed: Sequence[int]) -> Duration:
+    months, days, seconds = packed
+    return Duration(months=months, days=days, seconds=seconds)
+
+
+def _span(milestone: Milestone) -> tuple[date, date] | None:
+    """Between which days holidays matter; None: all of them do."""
+    if milestone.repeat is not None:
+        return None
+    days: list[date] = []
+    for claim in milestone.claims:
+        for end in (claim.deadline.earliest, claim.deadline.latest):
+            if isinstance(end, datetime):
+                days.append(end.date())
+            elif not isinstance(end, Unbounded):
+                days.append(end)
+    if not days:
+        return None
+    # The bounds of the calendar, where three years more would leave it.
+    first = max(min(days), date.min + HOLIDAYS_BEYOND) - HOLIDAYS_BEYOND
+    last = min(max(days), date.max - HOLIDAYS_BEYOND) + HOLIDAYS_BEYOND
+    return first, last
+
+
+def _instant_text(at: datetime | None) -> str:
+    return at.astimezone(UTC).isoformat() if at else ""
+
+
+def _instant(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _without_empty(packed: Plain) -> Plain:
+    return {name: value for name, value in packed.items() if value not in ("", [], {}, False, None)}

@@ -1,0 +1,104 @@
+"""Turns a leased delivery into a message: what, by when as given, how far away, on whose word.
+
+Composed anew at each attempt, so that the numbers of days are true when it arrives; what it is
+about, and its id, stay the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from alertd.core.ledger.records import Delivery, Lease, Owed
+from alertd.core.message.digest import edited
+from alertd.core.message.item import Circumstances, item_of, urgency
+from alertd.core.message.message import Item, Kind, Message
+from alertd.core.message.subject import cut, subject_of, subject_of_many
+
+__all__ = ["Circumstances", "compose", "test_message"]
+
+
+def compose(lease: Lease, members: Sequence[Owed], now: datetime, around: Circumstances) -> Message:
+    """The message of ``lease`` about those of its members that may still be sent.
+
+    Args:
+        members: not empty unless the delivery is a notice or a digest.
+        now: an aware UTC instant.
+    """
+    delivery = lease.delivery
+    attempt, page = delivery.attempts + 1, around.links.home if around.links else ""
+    if delivery.notice is not None:
+        notice = delivery.notice
+        return _message(delivery, Kind.NOTICE, notice.headline, now, attempt, lines=notice.lines, page=page)
+    intro = _stand_in(delivery)
+    if delivery.edition is not None:
+        made = edited(lease, delivery.edition, members, now, around)
+        return _message(
+            delivery,
+            Kind.DIGEST,
+            made.subject,
+            now,
+            attempt,
+            items=made.items,
+            lines=made.lines,
+            intro=f"{intro} {made.intro}".strip(),
+            page=page,
+        )
+    by_milestone: dict[str, list[Owed]] = {}
+    for owed in members:
+        by_milestone.setdefault(owed.milestone, []).append(owed)
+    items = sorted(
+        (item_of(lease.records[name], owed, delivery, now, around) for name, owed in by_milestone.items()),
+        key=urgency,
+    )
+    if len(items) == 1:
+        ((name, its_owed),) = by_milestone.items()
+        subject = subject_of(items[0], lease.records[name].milestone, its_owed, now)
+        return _message(
+            delivery, Kind.SINGLE, subject, now, attempt, items=tuple(items), intro=intro, page=page
+        )
+    subject = subject_of_many(items)
+    return _message(delivery, Kind.MANY, subject, now, attempt, items=tuple(items), intro=intro, page=page)
+
+
+def test_message(delivery: Delivery, now: datetime) -> Message:
+    """What ``alertd send-test`` sends."""
+    lines = (
+        f"This is a test of {delivery.channel}. No deadline is behind it.",
+        "If you can read this, reminders for this receiver will reach you.",
+    )
+    return _message(delivery, Kind.TEST, "Test message from alertd", now, 1, lines=lines)
+
+
+def _message(
+    delivery: Delivery,
+    kind: Kind,
+    subject: str,
+    now: datetime,
+    attempt: int,
+    *,
+    items: tuple[Item, ...] = (),
+    lines: tuple[str, ...] = (),
+    intro: str = "",
+    page: str = "",
+) -> Message:
+    return Message(
+        id=delivery.id,
+        receiver=delivery.receiver,
+        channel=delivery.channel,
+        kind=kind,
+        subject=cut(subject),
+        at=now,
+        since=delivery.bound_at,
+        attempt=attempt,
+        intro=intro,
+        page=page,
+        items=items,
+        lines=lines,
+    )
+
+
+def _stand_in(delivery: Delivery) -> str:
+    if not delivery.fallback_for:
+        return ""
+    return f"You get this in place of {delivery.fallback_for}, which could not be reached."

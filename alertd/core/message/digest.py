@@ -1,0 +1,135 @@
+"""What a digest says: what is overdue, what comes, what moved and what is done, each under its heading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from alertd.core.ledger.records import Delivery, Lease, Owed
+from alertd.core.message.item import Circumstances, item_of, urgency
+from alertd.core.message.message import Item, Tone
+from alertd.core.message.reasons import LATE_FROM, why_sentence
+from alertd.core.milestones.occurrence import Cause
+from alertd.core.planning.overview import Scope, glance
+from alertd.core.routing.digest import Edition
+from alertd.core.routing.route import Route
+from alertd.core.time.instant import local_date
+from alertd.core.words import count, day_text, instant_text, span_text
+
+OVERDUE, COMING, MOVED, DONE = "Overdue", "Coming up", "Moved", "Done"
+_ORDER = (OVERDUE, COMING, MOVED, DONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """The parts of a digest's message."""
+
+    subject: str
+    intro: str
+    items: tuple[Item, ...]
+    lines: tuple[str, ...]
+
+
+def edited(
+    lease: Lease, edition: Edition, members: Sequence[Owed], now: datetime, around: Circumstances
+) -> Edited:
+    """The digest of a lease as it is true now.
+
+    Args:
+        members: those of its members that may still be sent.
+    """
+    by_milestone: dict[str, list[Owed]] = {}
+    for owed in members:
+        by_milestone.setdefault(owed.milestone, []).append(owed)
+    delivery = lease.delivery
+    items = [
+        _under(replace(item_of(lease.records[name], owed, delivery, now, around), late=""))
+        for name, owed in by_milestone.items()
+    ]
+    items += [
+        _glanced(lease, owed, now, around)
+        for owed in _shown(lease, edition, around.route, now)
+        if owed.milestone not in by_milestone
+    ]
+    items.sort(key=lambda item: (_ORDER.index(item.section), *urgency(item)))
+    lines = []
+    if edition.more:
+        lines.append(f"{edition.more:,} more are overdue or coming up and are not listed here.")
+    if not items:
+        return Edited(
+            subject="Digest: nothing overdue, nothing coming up",
+            intro=_late(edition, now),
+            items=(),
+            lines=(f"Nothing is overdue, {_what(edition, 'nothing', 'nothing')}.", *lines),
+        )
+    intro = " ".join(
+        part for part in (f"What is overdue, {_what(edition, 'what', 'what')}.", _late(edition, now)) if part
+    )
+    return Edited(subject=_subject(items), intro=intro, items=tuple(items), lines=tuple(lines))
+
+
+def still_says(lease: Lease, root: Route, now: datetime) -> bool:
+    """Whether a digest without members that may be sent has something to say all the same."""
+    edition = lease.delivery.edition
+    if edition is None:
+        return False
+    return edition.even_if_empty or any(_shown(lease, edition, root, now))
+
+
+def _shown(lease: Lease, edition: Edition, root: Route, now: datetime) -> Iterator[Owed]:
+    """What it shows beside its members, as far as that is still true."""
+    delivery = lease.delivery
+    whose = delivery.fallback_for.partition("/")[0] or delivery.receiver
+    scope = Scope(receiver=whose, name=edition.name, root=root)
+    for name in edition.overview:
+        record = lease.records.get(name)
+        owed = glance(record, scope, now, edition.until) if record is not None else None
+        if owed is not None:
+            yield owed
+
+
+def _glanced(lease: Lease, owed: Owed, now: datetime, around: Circumstances) -> Item:
+    record, delivery = lease.records[owed.milestone], lease.delivery
+    item = _under(item_of(record, [owed], delivery, now, around))
+    because = "it is overdue" if item.section == OVERDUE else "it is coming up"
+    why = why_sentence(owed, record.milestone, around.route, delivery, because)
+    return replace(item, late="", keys=(), why=why)
+
+
+def _under(item: Item) -> Item:
+    """The item under its heading: news by what it tells, everything else by where it stands now."""
+    if item.cause in (Cause.MOVED, Cause.DONE):
+        section = MOVED if item.cause is Cause.MOVED else DONE
+    else:
+        section = OVERDUE if item.tone is Tone.LATE else COMING
+    return replace(item, section=section)
+
+
+def _subject(items: Sequence[Item]) -> str:
+    """``Digest: 1 overdue, 2 coming up, 1 moved``."""
+    counts = [(sum(item.section == name for item in items), name.lower()) for name in _ORDER]
+    return "Digest: " + ", ".join(f"{number:,} {name}" for number, name in counts if number)
+
+
+def _what(edition: Edition, coming: str, changed: str) -> str:
+    """``what comes in the next 14 days, and what has changed since 17 November 2026``."""
+    zone = ZoneInfo(edition.zone)
+    days = (local_date(edition.until, zone) - local_date(edition.at, zone)).days - 1  # it is exclusive
+    since = day_text(local_date(edition.since, zone))
+    return f"{coming} comes in the next {count(days, 'day')}, and {changed} has changed since {since}"
+
+
+def _late(edition: Edition, now: datetime) -> str:
+    late = now - edition.at
+    if late < LATE_FROM:
+        return ""
+    due = instant_text(edition.at, ZoneInfo(edition.zone))
+    return f"This digest was due on {due} and comes {span_text(late)} late."
+
+
+def digest_words(delivery: Delivery) -> str:
+    """``the digest of 5 October 2026``, as its zone counts days; "" when it is none."""
+    edition = delivery.edition
+    return f"the digest of {day_text(local_date(edition.at, ZoneInfo(edition.zone)))}" if edition else ""

@@ -1,0 +1,173 @@
+"""Recurring milestones: a rule of RFC 5545 expanded on local wall time, one instance a date."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING
+
+from dateutil.rrule import rrule, rrulestr
+
+from alertd.core.deadline import Deadline, Precision, parse_deadline
+from alertd.errors import RecurrenceError
+
+if TYPE_CHECKING:
+    from alertd.core.milestones.milestone import Claim, Milestone
+
+MAX_INSTANCES = 10_000
+_ALLOWED_FREQ = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY")
+_ALLOWED = frozenset((
+    "FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST",
+    "BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYDAY", "BYSETPOS",
+))  # fmt: skip
+_WITH_A_CLOCK = frozenset(("BYHOUR", "BYMINUTE", "BYSECOND"))
+_PART = re.compile(r"([A-Z]+)=([A-Z0-9,+\-:]+)")
+_UNTIL = re.compile(r"[0-9]{8}(T[0-9]{6}Z?)?")
+_NUMBER = re.compile(r"[1-9][0-9]{0,4}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recurrence:
+    """A rule as written, without ``RRULE:``, checked by :func:`parse_recurrence`."""
+
+    rule: str
+
+
+def parse_recurrence(text: str, first: Deadline) -> Recurrence:
+    """Read ``RRULE:FREQ=MONTHLY;...`` for a series whose first deadline is ``first``.
+
+    Raises:
+        RecurrenceError: not a rule, one that can have several instances on one date, or a first
+            deadline that is coarser than a day (an instance is named by its date) or none of the rule's own
+            dates: RFC 5545, 3.8.5.3, leaves open what that means, and there would be no reminder of it.
+    """
+    rule = text.removeprefix("RRULE:").strip()
+    if len(rule) > 500:
+        raise RecurrenceError(text, "longer than 500 characters")
+    parts: dict[str, str] = {}
+    for part in rule.split(";"):
+        read = _PART.fullmatch(part)
+        if not read:
+            raise RecurrenceError(text, f"{part!r} is no part of a rule", "RRULE:FREQ=MONTHLY;BYMONTHDAY=-1")
+        if read[1] in parts:
+            raise RecurrenceError(text, f"{read[1]} is given twice")
+        parts[read[1]] = read[2]
+    if parts.get("FREQ") not in _ALLOWED_FREQ:
+        raise RecurrenceError(text, "FREQ must be one of " + ", ".join(_ALLOWED_FREQ))
+    _refuse_parts(text, parts)
+    wall = wall_of(text, first)
+    try:
+        begins = _rule(rule, wall).after(wall, inc=True)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise RecurrenceError(text, str(error)) from error
+    if begins != wall:
+        reason = f"its first deadline, {wall.date()}, is none of its dates"
+        advice = f"the first of them is {begins.date()}: write that, or another rule" if begins else ""
+        raise RecurrenceError(text, reason, advice)
+    return Recurrence(rule=rule)
+
+
+def wall_of(text: str, deadline: Deadline) -> datetime:
+    """The local date, at midnight, or date-time of a deadline that recurs by the rule ``text``.
+
+    Raises:
+        RecurrenceError: it is coarser than a day, or has an offset of its own.
+    """
+    wall = _wall(deadline)
+    if wall is None:
+        raise RecurrenceError(text, "a recurring deadline must be a day or a local date-time", "2026-09-30")
+    return wall
+
+
+def _refuse_parts(text: str, parts: Mapping[str, str]) -> None:
+    """Refuse what would make several instances of one date, loop for ever, or be read in two ways."""
+    for name, value in parts.items():
+        if name in _WITH_A_CLOCK:
+            raise RecurrenceError(text, f"{name} is not supported: an instance is named by its date")
+        if name not in _ALLOWED:
+            raise RecurrenceError(text, f"{name} is not supported", "use " + ", ".join(sorted(_ALLOWED)))
+        if name in ("INTERVAL", "COUNT") and not _NUMBER.fullmatch(value):
+            raise RecurrenceError(text, f"{name} must be a whole number from 1 to 99999, not {value}")
+        if name == "UNTIL" and not _UNTIL.fullmatch(value):
+            raise RecurrenceError(text, f"UNTIL={value} is no date", "write UNTIL=20261231")
+    if "COUNT" in parts and "UNTIL" in parts:
+        raise RecurrenceError(text, "COUNT and UNTIL exclude each other", "keep one of them")
+
+
+def instances(milestone: Milestone, since: date, until: date) -> tuple[Milestone, ...]:
+    """The instances whose local date is in [since, until), each with its own id ``id@2026-09-30``.
+
+    A milestone that does not recur is its own only instance. Every claim of a recurring one is
+    moved along by as many days as the first claim is, so sources and notes stay with it.
+    At most :data:`MAX_INSTANCES` are made.
+    """
+    if milestone.repeat is None or not milestone.claims:
+        return (milestone,)
+    first = _wall(milestone.claims[0].deadline)
+    if first is None:
+        return (milestone,)
+    rule = _rule(milestone.repeat.rule, first)
+    start = datetime.combine(since, time.min)
+    end = datetime.combine(until, time.min)
+    walls = takewhile(lambda wall: wall < end, rule.xafter(start, inc=True))
+    return tuple(_instance(milestone, wall.date()) for wall in islice(walls, MAX_INSTANCES))
+
+
+def series_of(full_id: str) -> str:
+    """The id of the series that ``timeline/id@2026-09-30`` is of; other ids are their own."""
+    return full_id.partition("@")[0]
+
+
+def _instance(milestone: Milestone, day: date) -> Milestone:
+    first = _day(milestone.claims[0].deadline)
+    assert first is not None  # noqa: S101  instances() has looked
+    claims = tuple(_moved(claim, day - first) for claim in milestone.claims)
+    return replace(milestone, id=f"{milestone.id}@{day.isoformat()}", claims=claims, repeat=None)
+
+
+def _moved(claim: Claim, by: timedelta) -> Claim:
+    own = _day(claim.deadline)
+    return claim if own is None else replace(claim, deadline=_on(claim.deadline, own + by))
+
+
+def _on(deadline: Deadline, day: date) -> Deadline:
+    """The same deadline on another day; time of day and qualifier stay."""
+    rest = deadline.edtf[10:]
+    return parse_deadline(day.isoformat() + rest)
+
+
+def _wall(deadline: Deadline) -> datetime | None:
+    day = _day(deadline)
+    if day is None:
+        return None
+    latest = deadline.latest
+    return latest if isinstance(latest, datetime) else datetime.combine(day, time.min)
+
+
+def _day(deadline: Deadline) -> date | None:
+    if (
+        deadline.choices
+        or "/" in deadline.edtf
+        or deadline.precision not in (Precision.DAY, Precision.MINUTE, Precision.SECOND)
+    ):
+        return None
+    latest = deadline.latest
+    if isinstance(latest, datetime):
+        return latest.date() if latest.tzinfo is None else None
+    return latest if isinstance(latest, date) else None
+
+
+def _rule(text: str, first: datetime) -> rrule:
+    # RFC 5545 wants UNTIL in UTC for a zoned DTSTART; on naive local time a trailing Z cannot
+    # be compared, and the date before it is what the writer meant.
+    text = re.sub(r"(UNTIL=\d{8})(T\d{6})?Z?", lambda m: m[1] + (m[2] or "T235959"), text)
+    made = rrulestr(text, dtstart=first)
+    if not isinstance(made, rrule):
+        raise ValueError("one rule, please: a set of rules is not supported")
+    # A rule that can never be met (30 February) would search to the year 9999.
+    if made.after(first - timedelta(seconds=1), inc=True) is None:
+        raise ValueError("the rule has no instance at all")
+    return made

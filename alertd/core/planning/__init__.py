@@ -1,0 +1,1 @@
+"""What is owed: the plan, and the decisions that change it."""

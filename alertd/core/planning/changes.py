@@ -1,0 +1,251 @@
+"""What is owed as news: that a date moved, that something is done; and what is no news after all.
+
+Rules that hold here:
+- whoever was told an old date is told the new one, once; whoever may have been told counts as told;
+- what moves back before anybody was told or reminded of it is no news, and several moves are told as one;
+- a milestone that was withdrawn and has returned still owes the news that it owed before;
+- what moved while it was done or cancelled is no news until somebody reopens it, and then it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from alertd.core.config import Config, followers_of
+from alertd.core.ledger.records import Move, Owed, OwedState, Record, Value
+from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.occurrence import Cause, digest, first_instant, labels_of
+from alertd.core.milestones.status import ActionKind
+from alertd.core.routing.route import group_key, match_routes
+
+BETWEEN = timedelta(seconds=1)
+"""Two moves of one milestone are at least so far apart for one receiver."""
+
+WITHDRAWN = "the milestone was withdrawn"
+"""Why what it owed was cancelled; what it owes again when it returns is known by this."""
+
+
+CLOSED = "it moved while it was closed"
+"""Why a move is not told yet; it is known by this when somebody reopens the milestone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What is owed, and keys of what is owed no more, each with the reason."""
+
+    owed: tuple[Owed, ...] = ()
+    called_off: tuple[tuple[str, str], ...] = ()
+
+
+def moved_news(record: Record, after: Record, owed: Sequence[Owed], config: Config, now: datetime) -> News:
+    """The moved messages for a change from ``record`` to ``after``; earlier ones that wait are called off.
+
+    Args:
+        owed: all that is or was owed for the milestone.
+    """
+    waiting = [one for one in owed if one.cause is Cause.MOVED and one.state is OwedState.PENDING]
+    called_off = tuple((one.key, "it moved again within the damping time") for one in waiting)
+    told = _told(owed)
+    near = told or waiting or _within_horizon(record.milestone, after.milestone, now)
+    if not near:
+        return News(called_off=called_off)
+    made = []
+    for receiver, group in _news_receivers(after.milestone, Cause.MOVED, told, config):
+        before, since = _known_to(receiver, record, after, owed)
+        if _window_ids(before) == _window_ids(after.values):
+            if not _was_reminded(receiver, record, after, owed):
+                continue
+            # It was reminded of the date that has gone again, before it heard that there had been a move.
+            before, since = record.values, None
+        # The damping time runs from the first of several moves: a date that keeps moving is still told.
+        at = max(since or now + config.damping, _after_last(receiver, owed, now))
+        slot = (str(after.revision), *_window_ids(before), "to", *_window_ids(after.values))
+        move = Move(before=before, after=after.values)
+        made.append(_news(Cause.MOVED, after.id, "/".join(slot), receiver, group, at, move))
+    if record.standing.closed:
+        made = [replace(one, state=OwedState.CANCELLED, reason=CLOSED) for one in made]
+    return News(owed=tuple(made), called_off=called_off)
+
+
+def reopened_news(record: Record, owed: Sequence[Owed], now: datetime) -> tuple[Owed, ...]:
+    """The moves that were not told because the milestone was closed, and are true now that it is open."""
+    found = []
+    for last in _last_moves(record, owed):
+        if _was_closed(last):
+            at = max(last.at, now)
+            found.append(replace(last, state=OwedState.PENDING, at=at, wake_at=at, reason=""))
+    return tuple(found)
+
+
+def news_of_reopening(record: Record, owed: Sequence[Owed], now: datetime) -> tuple[Owed, ...]:
+    """The same at the moment at which it is reopened, with what was stopped because it had been closed."""
+    stopped = [
+        _news(Cause.MOVED, record.id, f"reopened/{last.key}", last.receiver, last.group, now, last.move)
+        for last in _last_moves(record, owed)
+        if last.state in (OwedState.SUPPRESSED, OwedState.BOUND)
+    ]
+    return (*reopened_news(record, owed, now), *stopped)
+
+
+def _last_moves(record: Record, owed: Sequence[Owed]) -> Iterable[Owed]:
+    """Each receiver's last move, if it was not told of it and it still stands."""
+    for receiver in sorted({one.receiver for one in owed}):
+        last = _last_move(receiver, owed)
+        if last is None or last.move is None or last.told_at is not None:
+            continue
+        if _window_ids(last.move.after) == _window_ids(record.values):
+            yield last
+
+
+def returned_news(record: Record, owed: Sequence[Owed]) -> News:
+    """The moved messages that a withdrawal called off and that are true again now that it has returned."""
+    made = []
+    for receiver in sorted({one.receiver for one in owed}):
+        last = _last_move(receiver, owed)
+        if last is None or not _was_withdrawn(last):
+            continue
+        for one in owed:
+            # Several may share the instant, when it went and came more than once: the true one is meant.
+            beside = one.receiver == receiver and one.at == last.at and _was_withdrawn(one)
+            if beside and one.move and _window_ids(one.move.after) == _window_ids(record.values):
+                made.append(replace(one, state=OwedState.PENDING, wake_at=one.at, reason=""))
+    return News(owed=tuple(made))
+
+
+def done_news(record: Record, owed: Sequence[Owed], config: Config, now: datetime) -> tuple[Owed, ...]:
+    """The done messages for those who were told something of this milestone."""
+    told = _told(owed)
+    slot = str(int(now.timestamp() * 1_000_000))
+    return tuple(
+        _news(Cause.DONE, record.id, slot, receiver, group, now)
+        for receiver, group in _news_receivers(record.milestone, Cause.DONE, told, config)
+        if receiver in told
+    )
+
+
+def standing_news(
+    record: Record, owed: Sequence[Owed], kind: ActionKind, config: Config, now: datetime
+) -> tuple[Owed, ...]:
+    """That it is acknowledged or cancelled, for those who were told something and have what follows that."""
+    cause = {ActionKind.ACK: Cause.ACKNOWLEDGED, ActionKind.CANCEL: Cause.CANCELLED}.get(kind)
+    if cause is None:
+        return ()
+    slot, alone = str(int(now.timestamp() * 1_000_000)), (("milestone", record.id),)
+    return tuple(
+        _news(cause, record.id, slot, receiver, alone, now)
+        for receiver in sorted(_told(owed))
+        if receiver in config.receivers and followers_of(config.receivers[receiver])
+    )
+
+
+def _told(owed: Iterable[Owed]) -> set[str]:
+    """Who was told something, or may have been: what is bound may be on its way."""
+    return {one.receiver for one in owed if one.told_at is not None or one.state is OwedState.BOUND}
+
+
+def _news_receivers(
+    milestone: Milestone, cause: Cause, told: Iterable[str], config: Config
+) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+    """Who hears news, with the group it is told in: whom the routes name, and whoever was told before."""
+    labels = labels_of(milestone, cause, cause.value)
+    found = {match.receiver: group_key(match, labels) for match in match_routes(config.route, labels)}
+    for receiver in sorted(told):
+        if receiver in config.receivers:
+            found.setdefault(receiver, (("milestone", milestone.id),))
+    return list(found.items())
+
+
+def _known_to(
+    receiver: str, record: Record, after: Record, owed: Sequence[Owed]
+) -> tuple[tuple[Value, ...], datetime | None]:
+    """The values that a receiver knows of, and when it is to be told of others if that is settled already."""
+    last = _last_move(receiver, owed)
+    if last is None or last.move is None:
+        return record.values, None
+    if last.state is OwedState.PENDING or _was_withdrawn(last) or _was_closed(last):
+        # A move that was withdrawn, and undone when it returned, is over: another one begins anew.
+        undone = _window_ids(last.move.before) == _window_ids(record.values)
+        return last.move.before, None if undone else last.at
+    if last.state is OwedState.SUPPRESSED and record.standing.closed:
+        return last.move.before, None
+    if last.state is OwedState.BOUND and last.told_at is None:
+        # It may be on its way: when the date is what it was before, nobody knows what has arrived.
+        back = _window_ids(last.move.before) == _window_ids(after.values)
+        return record.values if back else last.move.before, None
+    return record.values, None
+
+
+def _was_reminded(receiver: str, record: Record, after: Record, owed: Iterable[Owed]) -> bool:
+    """Whether a reminder of a date that has gone was sent since that date came."""
+    gone = set(record.window_ids) - set(after.window_ids)
+    return any(
+        one.receiver == receiver
+        and one.state is OwedState.BOUND
+        and one.window_id in gone
+        and (one.told_at or one.at) >= record.changed_at
+        for one in owed
+    )
+
+
+def _after_last(receiver: str, owed: Iterable[Owed], now: datetime) -> datetime:
+    """Later than what went out last, also when that was by a clock that was ahead: the later move counts."""
+    bound = [
+        one.at + BETWEEN
+        for one in owed
+        if one.cause is Cause.MOVED and one.receiver == receiver and one.state is OwedState.BOUND
+    ]
+    return max(bound, default=now)
+
+
+def _last_move(receiver: str, owed: Iterable[Owed]) -> Owed | None:
+    moves = [one for one in owed if one.cause is Cause.MOVED and one.receiver == receiver]
+    return max(moves, key=lambda one: (one.at, _standing(one)), default=None)
+
+
+def _standing(one: Owed) -> int:
+    """Moves within one damping time share their instant: the last is what waits, else what went out."""
+    if _was_withdrawn(one) or _was_closed(one):
+        return 1
+    return {OwedState.PENDING: 3, OwedState.BOUND: 2}.get(one.state, 0)
+
+
+def _was_closed(one: Owed) -> bool:
+    return one.state is OwedState.CANCELLED and one.reason == CLOSED
+
+
+def _was_withdrawn(one: Owed) -> bool:
+    return one.state is OwedState.CANCELLED and one.reason == WITHDRAWN
+
+
+def _within_horizon(old: Milestone, new: Milestone, now: datetime) -> bool:
+    """Whether the old or the new date is near enough for its first reminder to have been due."""
+    return any(at is not None and at <= now for at in (first_instant(old), first_instant(new)))
+
+
+def _window_ids(values: Iterable[Value]) -> tuple[str, ...]:
+    return tuple(sorted(value.window_id for value in values))
+
+
+def _news(  # noqa: PLR0917  a constructor by another name
+    cause: Cause,
+    milestone: str,
+    slot: str,
+    receiver: str,
+    group: tuple[tuple[str, str], ...],
+    at: datetime,
+    move: Move | None = None,
+) -> Owed:
+    return Owed(
+        key=digest(cause.value, milestone, slot, receiver),
+        milestone=milestone,
+        receiver=receiver,
+        cause=cause,
+        offset=cause.value,
+        window_id="",
+        at=at,
+        wake_at=at,
+        group=group,
+        move=move,
+    )

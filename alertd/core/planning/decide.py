@@ -1,0 +1,321 @@
+"""Decisions about what is due: what goes out together, what waits, what has been overtaken.
+
+Rules that hold here:
+- of the reminders of one milestone to one receiver only the tightest goes out, and those that it
+  overtakes are recorded as superseded;
+- news (moved, done) is overtaken by no reminder;
+- a change of standing (acknowledged, cancelled) goes at once, alone, and only to notifiers that follow it;
+- muted and snoozed mean deferred, never dropped; what waits for a digest goes out with it;
+- acknowledged means dropped, but that a date has passed is said once more when the acknowledgement ends;
+- nothing is decided without a reason.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from alertd.core.ledger.records import Delivery, Lease, Owed, OwedState, Record
+from alertd.core.milestones.occurrence import Cause, digest
+from alertd.core.milestones.status import Standing
+from alertd.core.routing.digest import Edition, NextDigest
+from alertd.core.routing.route import Muted
+
+MAX_MEMBERS = 200
+"""The most occurrences that one delivery carries."""
+
+CHANGES = frozenset({Cause.ACKNOWLEDGED, Cause.CANCELLED})
+"""Changes of standing: they wake nobody, and only what shows the standing, such as an incident, is told."""
+
+NEWS = frozenset({Cause.MOVED, Cause.DONE}) | CHANGES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What becomes of one owed occurrence, and why. ``wake_at`` is set when it is deferred."""
+
+    key: str
+    state: OwedState
+    reason: str
+    wake_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """Deliveries to write down, and a verdict for every occurrence that was looked at.
+
+    Attributes:
+        turn: the digest that is made with this, and the one that is owed after it.
+    """
+
+    deliveries: tuple[Delivery, ...]
+    verdicts: tuple[Verdict, ...]
+    turn: tuple[NextDigest, NextDigest] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """A digest as it is being made.
+
+    Attributes:
+        turn: as in :class:`Decisions`.
+        takes: whether an occurrence goes out with it.
+    """
+
+    edition: Edition
+    turn: tuple[NextDigest, NextDigest]
+    takes: Callable[[Owed, Record], bool]
+
+    @property
+    def receiver(self) -> str:
+        return self.turn[0].receiver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What :func:`decide` goes by.
+
+    Attributes:
+        catch_up: what is later than this is recorded as expired.
+        notifiers: the names of each receiver's notifiers.
+        followers: the names of those among them that follow the standing.
+        muted: whether the route of an occurrence is muted at an instant.
+        waits: until when an occurrence waits for a digest; None when it waits for none.
+        making: the digest that is being made now, for which nothing waits any more.
+    """
+
+    catch_up: timedelta
+    notifiers: Mapping[str, Sequence[str]]
+    muted: Callable[[Owed, Record, datetime], Muted | None]
+    waits: Callable[[Owed, Record, datetime], Muted | None] = lambda _owed, _record, _now: None
+    making: Making | None = None
+    followers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def told(self, owed: Owed) -> Sequence[str]:
+        """The names of the notifiers that are told of it."""
+        names = self.followers if owed.cause in CHANGES else self.notifiers
+        return names.get(owed.receiver, ())
+
+
+def decide(due: Iterable[tuple[Owed, Record]], now: datetime, rules: Rules) -> Decisions:
+    """Decide about pending occurrences.
+
+    Args:
+        due: of each milestone and receiver *all* that are pending and have ``at <= now``.
+        now: an aware UTC instant.
+    """
+    sets: dict[tuple[str, str], list[tuple[Owed, Record]]] = defaultdict(list)
+    for owed, record in due:
+        sets[owed.milestone, owed.receiver].append((owed, record))
+    verdicts: list[Verdict] = []
+    ready: dict[tuple[str, tuple[tuple[str, str], ...], str], list[Owed]] = defaultdict(list)
+    collected: list[Owed] = []
+    records = {record.id: record for members in sets.values() for _, record in members}
+    making = rules.making
+    for members in sets.values():
+        for owed, verdict in _of_milestone(members, now, rules):
+            verdicts.append(verdict)
+            if verdict.state is not OwedState.BOUND:
+                continue
+            alone = owed.key if owed.cause in CHANGES else ""
+            if making is not None and not alone and making.takes(owed, records[owed.milestone]):
+                collected.append(owed)
+            else:
+                ready[owed.receiver, owed.group, alone].append(owed)
+    deliveries = [made for group in ready.values() for made in _bind(group, now, rules)]
+    if making is None:
+        return Decisions(deliveries=tuple(deliveries), verdicts=tuple(verdicts))
+    deliveries += _edited(collected, making, now, rules)
+    return Decisions(deliveries=tuple(deliveries), verdicts=tuple(verdicts), turn=making.turn)
+
+
+def unwanted(owed: Owed, record: Record, now: datetime) -> str:
+    """Why ``owed`` must not be sent any more, or "" when it may.
+
+    Asked when it falls due and again just before each attempt, so that what a person has said in
+    between counts.
+    """
+    standing = record.standing
+    if owed.cause is Cause.DONE:
+        return "" if standing.done_on else "it was reopened"
+    if owed.cause is Cause.CANCELLED:
+        return "" if standing.cancelled else "it was reopened"
+    if record.withdrawn:
+        return "the milestone was withdrawn"
+    if standing.cancelled:
+        return f"cancelled by {standing.cancelled_by}"
+    if standing.done_on:
+        return f"done on {standing.done_on}"
+    if owed.cause is Cause.ACKNOWLEDGED:
+        holds = acknowledged(standing, record.window_ids, now)
+        return "" if holds else "the acknowledgement holds no more"
+    if owed.cause is Cause.MOVED:
+        told = {value.window_id for value in owed.move.after} if owed.move else set()
+        return "" if told == set(record.window_ids) else "it moved again"
+    if owed.window_id not in record.window_ids:
+        return "the deadline moved"
+    if acknowledged(standing, record.window_ids, now):
+        return _acknowledged_by(standing)
+    return ""
+
+
+def _acknowledged_by(standing: Standing) -> str:
+    return f"acknowledged by {standing.ack_by}"
+
+
+def acknowledged(standing: Standing, window_ids: Sequence[str], now: datetime) -> bool:
+    """Whether an acknowledgement holds: it has not expired and was given to these windows."""
+    return (
+        standing.ack_until is not None
+        and now < standing.ack_until
+        and set(window_ids) <= set(standing.ack_windows)
+    )
+
+
+def delivery_id(receiver: str, notifier: str, members: Sequence[str]) -> str:
+    """The public id: ``msg_`` and a digest of what it carries and where it goes."""
+    return "msg_" + digest("delivery", receiver, notifier, *members)
+
+
+def deliver(  # noqa: PLR0917  what goes where, when, and in whose place
+    receiver: str,
+    notifiers: Sequence[str],
+    members: Sequence[Owed],
+    now: datetime,
+    fallback_for: str = "",
+    edition: Edition | None = None,
+) -> list[Delivery]:
+    """One delivery for each notifier of ``receiver``, all carrying ``members``."""
+    keys = tuple(owed.key for owed in members)
+    marks: tuple[str, ...] = ("digest", edition.name, edition.at.isoformat()) if edition else ()
+    marks += (fallback_for,) if fallback_for else ()
+    return [
+        Delivery(
+            id=delivery_id(receiver, notifier, (*keys, *marks)),
+            receiver=receiver,
+            notifier=notifier,
+            members=keys,
+            bound_at=now,
+            next_at=now,
+            fallback_for=fallback_for,
+            edition=edition,
+        )
+        for notifier in notifiers
+    ]
+
+
+def live_members(lease: Lease, now: datetime) -> tuple[tuple[Owed, ...], str]:
+    """The members that may still be sent, and why the others may not."""
+    kept: list[Owed] = []
+    reasons: dict[str, None] = {}
+    for owed in lease.owed:
+        why = unwanted(owed, lease.records[owed.milestone], now)
+        if not why and owed.key in lease.overtaken:
+            why = "overtaken by a newer one"
+        if why:
+            reasons[f"{owed.milestone} {owed.offset}: {why}"] = None
+        else:
+            kept.append(owed)
+    return tuple(kept), "; ".join(reasons)
+
+
+def _of_milestone(
+    members: Sequence[tuple[Owed, Record]], now: datetime, rules: Rules
+) -> list[tuple[Owed, Verdict]]:
+    decided: list[tuple[Owed, Verdict]] = []
+    wanted: list[tuple[Owed, Record]] = []
+    for owed, record in members:
+        early = _turned_away(owed, record, now, rules)
+        if early:
+            decided.append((owed, early))
+        else:
+            wanted.append((owed, record))
+    goes_at = {owed.key: _goes_at(owed, record, now, rules) for owed, record in wanted}
+    reminders = [owed for owed, _ in wanted if owed.cause not in NEWS]
+    for owed, record in wanted:
+        # What waits longer, for a digest, keeps nobody from being told before that.
+        is_overtaken = owed.cause not in NEWS and any(
+            one.at > owed.at and goes_at[one.key] <= goes_at[owed.key] for one in reminders
+        )
+        if is_overtaken:
+            verdict = Verdict(key=owed.key, state=OwedState.SUPERSEDED, reason="a later one is due too")
+        else:
+            verdict = _now_or_later(owed, record, now, rules)
+        decided.append((owed, verdict))
+    return decided
+
+
+def _goes_at(owed: Owed, record: Record, now: datetime, rules: Rules) -> datetime:
+    """When it goes out as far as digests are concerned."""
+    waits = _waits(owed, record, now, rules)
+    return waits.until if waits else now
+
+
+def _waits(owed: Owed, record: Record, now: datetime, rules: Rules) -> Muted | None:
+    if rules.making is not None and rules.making.takes(owed, record):
+        return None
+    return rules.waits(owed, record, now)
+
+
+def _turned_away(owed: Owed, record: Record, now: datetime, rules: Rules) -> Verdict | None:
+    why = unwanted(owed, record, now)
+    is_kept = owed.cause is Cause.OVERDUE and why == _acknowledged_by(record.standing)
+    if why and not is_kept:
+        return Verdict(key=owed.key, state=OwedState.SUPPRESSED, reason=why)
+    # What was deferred has waited on purpose: its age counts from the end of the wait.
+    age = now - max(owed.at, owed.wake_at)
+    if owed.cause not in NEWS and age > rules.catch_up:
+        return Verdict(key=owed.key, state=OwedState.EXPIRED, reason=f"{age.days} days late")
+    if not rules.told(owed):
+        which = "notifier that follows" if owed.cause in CHANGES else "notifier"
+        return Verdict(key=owed.key, state=OwedState.SUPPRESSED, reason=f"the receiver has no {which}")
+    return None
+
+
+def _now_or_later(owed: Owed, record: Record, now: datetime, rules: Rules) -> Verdict:
+    if owed.cause in CHANGES:
+        return Verdict(key=owed.key, state=OwedState.BOUND, reason="")
+    if owed.cause is Cause.OVERDUE and acknowledged(record.standing, record.window_ids, now):
+        # By then there may be no further rung that would say so.
+        reason, until = _acknowledged_by(record.standing), record.standing.ack_until
+        return Verdict(key=owed.key, state=OwedState.PENDING, reason=reason, wake_at=until)
+    snoozed = record.standing.snooze_until
+    if owed.cause not in NEWS and snoozed and now < snoozed:
+        reason = f"snoozed by {record.standing.snooze_by}"
+        return Verdict(key=owed.key, state=OwedState.PENDING, reason=reason, wake_at=snoozed)
+    waits = _waits(owed, record, now, rules)
+    if waits:
+        reason = f"waits for the {waits.by.replace(': ', ' ', 1)}"
+        return Verdict(key=owed.key, state=OwedState.PENDING, reason=reason, wake_at=waits.until)
+    muted = rules.muted(owed, record, now)
+    if muted:
+        return Verdict(
+            key=owed.key, state=OwedState.PENDING, reason=f"muted by {muted.by}", wake_at=muted.until
+        )
+    # Why it waited goes with it: the message says so.
+    return Verdict(key=owed.key, state=OwedState.BOUND, reason=owed.reason)
+
+
+def _bind(group: list[Owed], now: datetime, rules: Rules) -> Iterable[Delivery]:
+    group.sort(key=lambda owed: (owed.milestone, owed.at, owed.key))
+    for start in range(0, len(group), MAX_MEMBERS):
+        members = group[start : start + MAX_MEMBERS]
+        yield from deliver(members[0].receiver, rules.told(members[0]), members, now)
+
+
+def _edited(members: list[Owed], making: Making, now: datetime, rules: Rules) -> Iterable[Delivery]:
+    """The deliveries of a digest: one, or as many as its members need; the first shows the rest of it too.
+
+    None when there is nothing to say. Every member is in their ids: what else is said under one of them is
+    composed anew at each attempt.
+    """
+    edition, names = making.edition, rules.notifiers.get(making.receiver, ())
+    if not (members or edition.overview or edition.even_if_empty):
+        return
+    members.sort(key=lambda owed: (owed.milestone, owed.at, owed.key))
+    yield from deliver(making.receiver, names, members[:MAX_MEMBERS], now, edition=edition)
+    rest = replace(edition, overview=(), more=0, even_if_empty=False)
+    for start in range(MAX_MEMBERS, len(members), MAX_MEMBERS):
+        yield from deliver(making.receiver, names, members[start : start + MAX_MEMBERS], now, edition=rest)

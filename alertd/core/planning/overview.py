@@ -1,0 +1,137 @@
+"""What a digest shows beside the reminders that waited for it: what is overdue, and what comes soon.
+
+Rules that hold here:
+- it shows a milestone only when its route takes a reminder of that milestone for that receiver: what goes to
+  somebody else, or by another route, is not in it;
+- what is acknowledged or snoozed is left out, as what is done or cancelled is;
+- what was over for longer than the catch-up time when it was loaded is history, and not overdue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from alertd.core.ledger.records import Owed, Record
+from alertd.core.milestones.milestone import operative_windows
+from alertd.core.milestones.occurrence import Cause, Occurrence, occurrences
+from alertd.core.milestones.recurrence import series_of
+from alertd.core.planning.decide import acknowledged
+from alertd.core.planning.plan import receivers_of
+from alertd.core.routing.route import Route
+from alertd.core.time.instant import local_date
+from alertd.core.words import last_day_of
+
+MAX_SHOWN = 200
+"""The most milestones that one digest shows without a reminder of their own."""
+
+MAX_LOOKED_AT = 1_000
+"""The most whose records are read for that; the nearest come first."""
+
+_BEGINNING = datetime(3, 1, 1, tzinfo=UTC)
+_MARGIN = timedelta(days=40)
+"""The first overdue reminder of what has just ended lies ahead, by a roll too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Of which digest: whose it is, what it is called, by which routes."""
+
+    receiver: str
+    name: str
+    root: Route
+
+
+def candidates(
+    windows: Iterable[tuple[str, str, datetime]], now: datetime, until: datetime, catch_up: timedelta
+) -> tuple[str, ...]:
+    """Ids of the milestones that may be overdue or come before ``until``, the nearest first.
+
+    Args:
+        windows: the milestone's id, the window's id, and when its date was last changed.
+    """
+    today, last = now.date(), until.date() + timedelta(days=1)  # a day more: zones
+    near: dict[str, int] = {}
+    latest: dict[str, tuple[date, str]] = {}
+    for name, window_id, changed_at in windows:
+        day = last_day_of(window_id)
+        if day is None or day > last or day + catch_up < changed_at.date():
+            continue
+        series = series_of(name)
+        if series != name and day < today:
+            # Of a series only the last one that has passed counts: the next one has come since.
+            before = latest.get(series)
+            if before is not None and before[0] > day:
+                continue
+            if before is not None:
+                near.pop(before[1], None)
+            latest[series] = (day, name)
+        near[name] = min(abs((day - today).days), near.get(name, 10**6))
+    return tuple(sorted(near, key=lambda name: (near[name], name)))
+
+
+def overview(
+    records: Iterable[Record], scope: Scope, now: datetime, until: datetime
+) -> tuple[tuple[str, ...], int]:
+    """Ids of what is shown, and how many more there would be."""
+    found = [record.id for record in records if glance(record, scope, now, until) is not None]
+    return tuple(found[:MAX_SHOWN]), len(found[MAX_SHOWN:])
+
+
+def glance(record: Record, scope: Scope, now: datetime, until: datetime) -> Owed | None:
+    """What the digest says of a milestone, as if it were a reminder; None when it says nothing of it.
+
+    It is the last reminder of an overdue window that has been due, else of one that ends before ``until``;
+    it has no key, since nobody is owed it.
+    """
+    standing, milestone = record.standing, record.milestone
+    if record.withdrawn or standing.closed or acknowledged(standing, record.window_ids, now):
+        return None
+    if standing.snooze_until is not None and now < standing.snooze_until:
+        return None
+    ladder = [
+        one
+        for one in occurrences(milestone, _BEGINNING, max(now, until) + _MARGIN)
+        if _is_in(one, record, scope)
+    ]
+    passed, coming = [], []
+    for stated in operative_windows(milestone):
+        window = stated.window
+        if window.ends is None or window.last_day is None:
+            continue
+        of_it = [one for one in ladder if one.stated.window.id == window.id]
+        if window.ends <= now:
+            passed += [one for one in of_it if one.cause is Cause.OVERDUE]
+        elif window.last_day < local_date(until, window.zone):
+            coming += [one for one in of_it if one.cause is not Cause.OVERDUE]
+    main = _latest(passed, now) or _latest(coming, now)
+    return None if main is None else _as_owed(main, scope.receiver)
+
+
+def _is_in(one: Occurrence, record: Record, scope: Scope) -> bool:
+    return any(
+        planned.receiver == scope.receiver
+        and planned.match.digest is not None
+        and planned.match.digest.name == scope.name
+        for planned in receivers_of(record.milestone, one, scope.root)
+    )
+
+
+def _latest(found: Sequence[Occurrence], now: datetime) -> Occurrence | None:
+    """The last that has been due, else the first to come."""
+    past = [one for one in found if one.at <= now]
+    return max(past, key=lambda one: one.at) if past else min(found, key=lambda one: one.at, default=None)
+
+
+def _as_owed(one: Occurrence, receiver: str) -> Owed:
+    return Owed(
+        key="",
+        milestone=one.milestone,
+        receiver=receiver,
+        cause=one.cause,
+        offset=one.offset,
+        window_id=one.stated.window.id,
+        at=one.at,
+        wake_at=one.at,
+    )

@@ -1,0 +1,166 @@
+"""The plan: everything that will be sent in a range of time, to whom, and under which key.
+
+It supposes that nothing is acknowledged and that the daemon was up all along. What is muted or waits for
+a digest is shown at the instant at which it will be sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from alertd.core.ledger.records import Owed, Record
+from alertd.core.milestones.milestone import Milestone, stated_windows
+from alertd.core.milestones.occurrence import (
+    SERIES_NAGS,
+    Occurrence,
+    labels_of,
+    longest,
+    occurrence_key,
+    occurrences,
+)
+from alertd.core.milestones.recurrence import instances
+from alertd.core.routing.route import (
+    Match,
+    Muted,
+    Route,
+    deferred,
+    group_key,
+    match_routes,
+    quiet_hours,
+    quiet_until,
+)
+from alertd.core.time.instant import local_date
+from alertd.core.time.interval import SEARCH_BOUND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One occurrence for one receiver.
+
+    Attributes:
+        at: when it is sent, an aware UTC instant: when it is due, or later when it is muted then or waits
+            for a digest.
+        muted_by: why it is later than it is due, as in :class:`alertd.core.routing.route.Muted`.
+    """
+
+    at: datetime
+    occurrence: Occurrence
+    match: Match
+    group: tuple[tuple[str, str], ...]
+    key: str
+    muted_by: str = ""
+
+    @property
+    def receiver(self) -> str:
+        return self.match.receiver
+
+
+def plan(
+    milestones: Iterable[Milestone], route: Route, since: datetime, until: datetime
+) -> tuple[Planned, ...]:
+    """All that is sent in [since, until), sorted by instant, milestone and receiver.
+
+    Args:
+        milestones: relative claims resolved; recurring ones are expanded here.
+        since, until: aware UTC instants.
+    """
+    lookback = SEARCH_BOUND if _defers(route) else timedelta()
+    found = [
+        planned
+        for milestone in milestones
+        for one in expand(milestone, since - lookback, until)
+        for planned in _of_milestone(one, route, since - lookback, until)
+        if since <= planned.at < until
+    ]
+    return tuple(sorted(found, key=lambda p: (p.at, p.occurrence.milestone, p.receiver, p.key)))
+
+
+def expand(milestone: Milestone, since: datetime, until: datetime) -> tuple[Milestone, ...]:
+    """The instances of a series that can have a reminder in [since, until)."""
+    if milestone.repeat is None:
+        return (milestone,)
+    before, after = _reach(milestone)
+    first = local_date(since, milestone.zone) - after
+    last = local_date(until, milestone.zone) + before
+    return instances(milestone, first, last)
+
+
+def receivers_of(milestone: Milestone, occurrence: Occurrence, route: Route) -> Iterator[Planned]:
+    """Who is owed an occurrence, each receiver once, due at its own instant."""
+    labels = labels_of(milestone, occurrence.cause, occurrence.offset)
+    for match in match_routes(route, labels):
+        yield Planned(
+            at=occurrence.at,
+            occurrence=occurrence,
+            match=match,
+            group=group_key(match, labels),
+            key=occurrence_key(milestone.id, occurrence.stated.window.id, occurrence.offset, match.receiver),
+        )
+
+
+def matched(root: Route, owed: Owed, record: Record) -> Match | None:
+    """The route by which a receiver is owed an occurrence; None when it is owed it as news alone."""
+    labels = labels_of(record.milestone, owed.cause, owed.offset)
+    return next((one for one in match_routes(root, labels) if one.receiver == owed.receiver), None)
+
+
+def held_by_quiet(root: Route, owed: Owed, record: Record, now: datetime) -> Muted | None:
+    """Until when the quiet hours of its receiver hold back news that no route of its own leads to."""
+    hours = quiet_hours(root, owed.receiver, labels_of(record.milestone, owed.cause, owed.offset))
+    return None if hours is None else quiet_until(hours, now)
+
+
+def _of_milestone(milestone: Milestone, route: Route, since: datetime, until: datetime) -> list[Planned]:
+    by_receiver: dict[str, list[Planned]] = {}
+    for occurrence in occurrences(milestone, since, until):
+        for planned in receivers_of(milestone, occurrence, route):
+            by_receiver.setdefault(planned.receiver, []).append(_deferred(planned))
+    return [planned for all_of_one in by_receiver.values() for planned in _not_overtaken(all_of_one)]
+
+
+def _deferred(planned: Planned) -> Planned:
+    found = deferred(planned.match, planned.at)
+    if found is None:
+        return planned
+    return Planned(
+        at=found.until,
+        occurrence=planned.occurrence,
+        match=planned.match,
+        group=planned.group,
+        key=planned.key,
+        muted_by=found.by,
+    )
+
+
+def _not_overtaken(all_of_one: list[Planned]) -> Iterator[Planned]:
+    """All but what is still held back when a later one falls due: that takes its place.
+
+    Args:
+        all_of_one: of one milestone and receiver, by the instant at which they are due.
+    """
+    due = sorted({planned.occurrence.at for planned in all_of_one})
+    following = dict(pairwise(due))
+    for planned in all_of_one:
+        later = following.get(planned.occurrence.at)
+        if later is None or later > planned.at:
+            yield planned
+
+
+def _defers(route: Route) -> bool:
+    own = route.mute or route.active or route.digest or route.quiet
+    return bool(own) or any(_defers(child) for child in route.routes)
+
+
+def _reach(milestone: Milestone) -> tuple[timedelta, timedelta]:
+    """How far from an instance's date its first and its last reminder can lie, generously."""
+    policy = milestone.policy
+    before = max((longest(lead) for lead in policy.before), default=timedelta())
+    after = max((longest(delay) for delay in policy.after), default=timedelta())
+    nags = SERIES_NAGS if policy.then_every else timedelta()
+    days = [stated.window.last_day for stated in stated_windows(milestone) if stated.window.last_day]
+    spread = max(days) - min(days) if days else timedelta()
+    margin = timedelta(days=40) + spread  # a roll, a zone, claims of other dates than the first one's
+    return before + margin, after + nags + margin

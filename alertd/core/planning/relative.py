@@ -1,0 +1,137 @@
+"""Relative deadlines: computed from another milestone's windows or, once done, its done date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from alertd.core.deadline import Deadline, Reading, deadline_phrase, parse_deadline, shift_deadline
+from alertd.core.message.claims import accounts_of
+from alertd.core.milestones.milestone import Claim, Milestone, RelativeClaim, Source, operative_windows
+from alertd.core.time.duration import Duration
+from alertd.core.time.instant import to_instant
+from alertd.core.words import day_text, duration_words
+
+
+def resolve(milestones: Mapping[str, Milestone], done: Mapping[str, date]) -> dict[str, Milestone]:
+    """The same milestones with every relative claim turned into claims of its own.
+
+    A contested base makes a contested result: one claim for each window of the base that
+    reminds, with the base's sources where the relative claim names none. Once the base is
+    done there is one claim, counted from the date on which it came about. A base that is not
+    loaded gives no claim.
+
+    Args:
+        milestones: by full id.
+        done: local done dates by full id.
+
+    Raises:
+        ValueError: a cycle; :func:`cycle` finds it beforehand.
+    """
+    found = cycle(milestones)
+    if found:
+        raise ValueError("a deadline cannot depend on itself: " + " -> ".join(found))
+    resolved: dict[str, Milestone] = {}
+    for name in milestones:
+        _resolve_one(name, milestones, done, resolved)
+    return {name: resolved[name] for name in milestones}
+
+
+def cycle(milestones: Mapping[str, Milestone]) -> tuple[str, ...]:
+    """A chain of full ids that leads back to its first, or () when there is none."""
+    finished: set[str] = set()
+    for start in milestones:
+        # Depth first with a stack of our own; a dictionary keeps the chain in order and is fast to ask.
+        chain: dict[str, Iterator[str]] = (
+            {} if start in finished else {start: iter(_bases(milestones, start))}
+        )
+        while chain:
+            name = next(reversed(chain))
+            base = next(chain[name], None)
+            if base is None:
+                finished.add(name)
+                del chain[name]
+            elif base in chain:
+                names = tuple(chain)
+                return (*names[names.index(base) :], base)
+            elif base in milestones and base not in finished:
+                chain[base] = iter(_bases(milestones, base))
+    return ()
+
+
+def _bases(milestones: Mapping[str, Milestone], name: str) -> tuple[str, ...]:
+    return tuple(relative.base for relative in milestones[name].relative)
+
+
+def _resolve_one(
+    name: str, milestones: Mapping[str, Milestone], done: Mapping[str, date], into: dict[str, Milestone]
+) -> None:
+    # Depth first with a stack of our own: a chain of thousands must not end in a RecursionError.
+    stack = [name]
+    while stack:
+        top = stack[-1]
+        if top in into:
+            stack.pop()
+            continue
+        milestone = milestones[top]
+        missing = [base for base in _bases(milestones, top) if base in milestones and base not in into]
+        if missing:
+            stack.extend(missing)
+            continue
+        derived = tuple(
+            claim for relative in milestone.relative for claim in _claims(milestone, relative, into, done)
+        )
+        into[top] = replace(milestone, claims=milestone.claims + derived, relative=())
+        stack.pop()
+
+
+def _claims(
+    milestone: Milestone, relative: RelativeClaim, resolved: Mapping[str, Milestone], done: Mapping[str, date]
+) -> list[Claim]:
+    base = resolved.get(relative.base)
+    if base is None:
+        return []
+    short = relative.base.removeprefix(milestone.timeline + "/")
+    words = f"{duration_words(relative.by)} after {short}"
+    if relative.base in done:
+        day = done[relative.base]
+        deadline = shift_deadline(
+            parse_deadline(day.isoformat()), milestone.zone, Reading.END, _in_days(relative.by)
+        )
+        return [_claim(relative, deadline, relative.sources, f"{words} was done on {day_text(day)}")]
+    claims = []
+    for stated in operative_windows(base):
+        origin = stated.claims[0]
+        moved = shift_deadline(origin.deadline, base.zone, origin.reading, relative.by)
+        phrase = deadline_phrase(origin.deadline, origin.reading)
+        claims.append(
+            _claim(
+                relative,
+                _in_zone(moved, base.zone, milestone.zone),
+                relative.sources or accounts_of(stated),
+                f"{words} ({phrase})",
+            )
+        )
+    return claims
+
+
+def _claim(relative: RelativeClaim, deadline: Deadline, sources: tuple[Source, ...], derived: str) -> Claim:
+    return Claim(deadline=deadline, sources=sources, rank=relative.rank, note=relative.note, derived=derived)
+
+
+def _in_days(by: Duration) -> Duration:
+    """Hours rounded up to days: of what is done only the day is known, so only a day can follow from it."""
+    return Duration(months=by.months, days=by.days - (-by.seconds // 86_400))
+
+
+def _in_zone(deadline: Deadline, of: ZoneInfo, to: ZoneInfo) -> Deadline:
+    """A local time of day of one zone, for a milestone in another: with its offset, so the instant stays."""
+    at = deadline.latest
+    if of.key == to.key or not isinstance(at, datetime) or at.tzinfo is not None:
+        return deadline
+    aware = to_instant(at, of).astimezone(of)
+    if (aware.utcoffset() or timedelta()) % timedelta(minutes=1):  # local mean time: EDTF can't say it
+        aware = aware.astimezone(UTC)
+    return parse_deadline(aware.isoformat(timespec="seconds" if at.second else "minutes"))

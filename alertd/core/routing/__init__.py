@@ -1,0 +1,1 @@
+"""Who is told, and when they are not: matchers, the tree of routes, and digests."""

@@ -1,0 +1,1 @@
+"""Instants, durations, intervals and the forms in which people write them."""

@@ -1,0 +1,1 @@
+"""The sections of ``alertd.yaml``, one module a section."""

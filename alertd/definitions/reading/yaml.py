@@ -1,0 +1,271 @@
+"""Read one YAML document into nodes. No other module imports the `yaml` package.
+
+What YAML has and a definition does not need is refused: aliases (nine lines of them can stand for 10^9
+nodes), merge keys, tags, several documents, keys that are not texts, and a key given twice, which most
+loaders pass over in silence. Everything is bounded: size, depth, number of nodes, number of problems.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Protocol, cast
+
+from yaml import events
+from yaml.error import MarkedYAMLError, YAMLError
+from yaml.loader import SafeLoader
+from yaml.reader import ReaderError
+
+from alertd.core.config import Problem
+from alertd.definitions.reading.nodes import Mapping, Node, Refused, Scalar, Sequence
+from alertd.definitions.reading.yaml_refusal import Refusal, Said, forbidden, refusal_of
+
+
+class Parser(Protocol):
+    """What PyYAML's two parsers have in common."""
+
+    def check_event(self) -> bool: ...
+    def get_event(self) -> events.Event: ...
+    def dispose(self) -> None: ...
+
+
+MakeParser = Callable[[str], Parser]
+
+PURE: MakeParser = cast(MakeParser, SafeLoader)
+try:
+    from yaml._yaml import CParser
+
+    FASTEST = cast(MakeParser, CParser)
+except ImportError:  # PyYAML without libyaml: the same answers, some eight times slower
+    FASTEST = PURE
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 32
+MAX_NODES = 100_000
+MAX_PROBLEMS = 100
+"""Problems of one file; after so many the rest is left for the next time."""
+
+_BREAK = re.compile("\r\n|[\r\n]")
+
+
+class _Stop(Exception):
+    """Nothing after this place can be read."""
+
+
+def decode(raw: bytes, file: str) -> tuple[str, list[Problem]]:
+    """The text of a file, or "" and the reason why it has none."""
+    if len(raw) > MAX_BYTES:
+        message = f"{len(raw):,} bytes; a file has at most {MAX_BYTES:,}, so make two of it"
+        return "", [Problem(file=file, line=1, column=1, message=message)]
+    try:
+        return raw.decode("utf-8-sig"), []
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8-sig", "replace")
+        line, column = place_of(before, len(before))
+        message = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        return "", [Problem(file=file, line=line, column=column, message=message)]
+
+
+def place_of(text: str, offset: int) -> tuple[int, int]:
+    """Line and column, from 1, of the character at ``offset``."""
+    line, start = 1, 0
+    for found in _BREAK.finditer(text, 0, offset):
+        line, start = line + 1, found.end()
+    return line, offset - start + 1
+
+
+def read_yaml(text: str, file: str, make_parser: MakeParser = FASTEST) -> tuple[Node | None, list[Problem]]:
+    """The document in ``text``, and what is wrong with it as YAML.
+
+    Without a document the node is None; so it is when the text can't be read to its end. With a node there
+    may be problems too: it is then what can be made of the rest.
+    """
+    problems: list[Problem] = []
+    for offset, reason in forbidden(text):
+        line, column = place_of(text, offset)
+        problems.append(Problem(file=file, line=line, column=column, message=reason))
+        if len(problems) == MAX_PROBLEMS:
+            break
+    if problems:  # libyaml would stop at the first of them
+        return None, problems
+    composer = _Composer(text, file, problems, make_parser)
+    return composer.document(), problems
+
+
+class _Composer:
+    """Makes nodes of the parser's events, with a stack of its own: depth is a bound, not a crash."""
+
+    def __init__(self, text: str, file: str, problems: list[Problem], make_parser: MakeParser) -> None:
+        self._text = text
+        self._file = file
+        self._problems = problems
+        self._make_parser = make_parser
+        self._nodes = 0
+
+    def document(self) -> Node | None:
+        try:
+            return self._document()
+        except _Stop:
+            return None
+        except RecursionError:
+            self._refuse(1, 1, f"nested deeper than {MAX_DEPTH} levels")
+            return None
+        except MarkedYAMLError as error:
+            place = _place(error.problem_mark or error.context_mark)
+            begins = _place(error.context_mark or error.problem_mark)
+            words = error.problem or error.context or "it cannot be read"
+            refusal = refusal_of(Said(words, place, begins), self._text)
+        except ReaderError as error:
+            line, column = place_of(self._text, min(error.position, len(self._text)))
+            refusal = Refusal(line, column, f"not YAML: {error.reason}")
+        except YAMLError as error:
+            refusal = Refusal(1, 1, f"not YAML: {error}")
+        self._refuse(refusal.line, refusal.column, refusal.message)
+        return None
+
+    def _document(self) -> Node | None:
+        stream = _events(self._make_parser(self._text))
+        root: Node | None = None
+        documents = 0
+        for event in stream:
+            if isinstance(event, events.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self._refuse_at(event, "a second document; a file has one, so make two files of it")
+                    break
+            elif isinstance(event, events.NodeEvent):
+                root = self._node(event, stream)
+        return root
+
+    def _node(self, event: events.NodeEvent, stream: Iterator[events.Event]) -> Node:
+        """The node that begins with ``event``, and all below it."""
+        root = self._begun(event)
+        stack: list[Sequence | Mapping] = []
+        keys: list[Scalar | None] = []  # one for each of the stack: the key that waits for its value
+        if isinstance(root, (Sequence, Mapping)):
+            stack.append(root)
+            keys.append(None)
+        while stack:
+            event = next(stream)  # type: ignore[assignment]
+            if isinstance(event, events.CollectionEndEvent):
+                stack.pop()
+                keys.pop()
+                continue
+            node = self._begun(event)
+            parent = stack[-1]
+            if isinstance(parent, Sequence):
+                parent.items.append(node)
+            elif (key := keys[-1]) is None:
+                keys[-1] = self._key(node)
+            else:
+                keys[-1] = None
+                self._put(parent, key, node)
+            if isinstance(node, (Sequence, Mapping)):
+                stack.append(node)
+                keys.append(None)
+                if len(stack) > MAX_DEPTH:
+                    self._refuse_at(event, f"nested deeper than {MAX_DEPTH} levels")
+                    raise _Stop
+        return root
+
+    def _begun(self, event: events.NodeEvent) -> Node:
+        mark = _mark(event)
+        line, column = mark.line + 1, mark.column + 1
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._refuse(line, column, f"more than {MAX_NODES:,} values; make two files of it")
+            raise _Stop
+        if event.anchor is not None or getattr(event, "tag", None) is not None:
+            self._refuse_marked(event, line, column)
+        if isinstance(event, events.ScalarEvent):
+            return _scalar(event, line, column)
+        if isinstance(event, events.SequenceStartEvent):
+            return Sequence(line, column)
+        return Mapping(line, column) if isinstance(event, events.MappingStartEvent) else Refused(line, column)
+
+    def _refuse_marked(self, event: events.NodeEvent, line: int, column: int) -> None:
+        if isinstance(event, events.AliasEvent):
+            self._refuse(line, column, f"an alias, *{event.anchor}; write out what it stands for")
+        elif event.anchor is not None:
+            self._refuse(line, column, f"an anchor, &{event.anchor}; remove it: aliases are not taken")
+        if (tag := getattr(event, "tag", None)) is not None:
+            self._refuse(line, column, f"a tag, {tag}; remove it: every value is a text")
+
+    def _key(self, node: Node) -> Scalar:
+        """The key to wait with; one that can't be taken leaves its value without a place to go."""
+        if isinstance(node, Scalar):
+            if node.text == "<<" and node.is_plain:
+                self._refuse(node.line, node.column, "a merge key, <<; write out what it would bring in")
+            elif node.text == "" and node.is_plain:
+                self._refuse(node.line, node.column, "a value without a key; write key: value")
+            else:
+                return node
+        elif not isinstance(node, Refused):
+            self._refuse(node.line, node.column, "a list or mapping as a key; a key is a text")
+        return Scalar("", node.line, node.column, None)
+
+    def _put(self, parent: Mapping, key: Scalar, node: Node) -> None:
+        if key.lead is None and key.text == "":
+            return
+        first = parent.keys.get(key.text)
+        if first is not None:
+            where = f"line {first.line}" if first.line != key.line else f"column {first.column}"
+            self._refuse(
+                key.line, key.column, f"{key.text!r}: the same key as in {where}; remove one of them"
+            )
+            return
+        parent.keys[key.text] = key
+        parent.values[key.text] = node
+
+    def _refuse_at(self, event: events.Event, message: str) -> None:
+        mark = _mark(event)
+        self._refuse(mark.line + 1, mark.column + 1, message)
+
+    def _refuse(self, line: int, column: int, message: str) -> None:
+        self._problems.append(Problem(file=self._file, line=line, column=column, message=message))
+        if len(self._problems) >= MAX_PROBLEMS:
+            raise _Stop
+
+
+class _Mark(Protocol):
+    """A place in the text, counted from 0."""
+
+    line: int
+    column: int
+
+
+def _place(mark: object) -> tuple[int, int]:
+    if mark is None:
+        return 1, 1
+    place = cast(_Mark, mark)
+    return place.line + 1, place.column + 1
+
+
+def _mark(event: events.Event) -> _Mark:
+    return cast(_Mark, event.start_mark)  # an event of a parser always has one
+
+
+def _events(parser: Parser) -> Iterator[events.Event]:
+    try:
+        while parser.check_event():
+            yield parser.get_event()
+    finally:
+        parser.dispose()
+
+
+def _scalar(event: events.ScalarEvent, line: int, column: int) -> Scalar:
+    end = cast(_Mark, event.end_mark)
+    is_straight = end.line + 1 == line  # on one line
+    match event.style:
+        case "'" | '"':
+            length = end.column + 1 - column - 2
+            return Scalar(
+                event.value, line, column, 1 if is_straight and length == len(event.value) else None, False
+            )
+        case "|" | ">":
+            return Scalar(event.value, line, column, None, False, event.style == "|")
+        case _:
+            length = end.column + 1 - column
+            return Scalar(
+                event.value, line, column, 0 if is_straight and length == len(event.value) else None
+            )

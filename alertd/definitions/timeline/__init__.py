@@ -1,0 +1,1 @@
+"""Timeline files, ``milestones/*.yaml``."""

@@ -1,0 +1,146 @@
+"""Read sources and claims: who said what, and when it is to be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from alertd.core.deadline import Reading, parse_deadline
+from alertd.core.milestones.milestone import Claim, Rank, RelativeClaim, Source
+from alertd.core.time.duration import parse_duration
+from alertd.definitions.reading.keys import MAX_ITEMS, NAME, NOTE, SLUG, TITLE
+from alertd.definitions.reading.nodes import Node, Scalar
+from alertd.definitions.reading.reader import Reader, shown
+from alertd.definitions.reading.terms import link, slug
+from alertd.definitions.timeline.keys import CLAIM, MAX_SOURCES_OF_CLAIM, SOURCE
+from alertd.errors import DurationError
+
+# Many milestones share a deadline; it is read once, and one value of it is kept.
+_deadline = lru_cache(maxsize=10_000)(parse_deadline)
+
+_AFTER = re.compile(r"\s*(\S+?)\s*\+\s*(\S.*?)\s*")
+_ID = re.compile(rf"{SLUG.pattern}(/{SLUG.pattern})?")
+_SOURCE_TEXTS = {"who": TITLE, "short": NAME, "publisher": NAME}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """Where a milestone names another one, to be looked for when all files are read.
+
+    Attributes:
+        milestone: full id of the one that counts.
+        claim: what it says.
+        text: as it was written.
+    """
+
+    milestone: str
+    claim: RelativeClaim
+    text: str
+    line: int
+    column: int
+
+
+def sources(reader: Reader, node: Node) -> dict[str, Source]:
+    """All by id; one with a problem is there too, so that claims that name it are not blamed."""
+    read: dict[str, Source] = {}
+    for key, value in reader.named(node, "sources", MAX_ITEMS):
+        if slug(reader, key) is None:
+            continue
+        texts: dict[str, str] = {}
+        for name, inner in (reader.mapping(value, SOURCE) or {}).items():
+            text: str | None
+            if name == "published":
+                published = reader.parsed(inner, _deadline)
+                text = None if published is None else published.edtf
+            elif name == "url":
+                text = link(reader, inner)
+            else:
+                text = reader.text(inner, _SOURCE_TEXTS[name])
+            texts[name] = text or ""
+        read[key.text] = Source(id=key.text, **{"who": key.text, **texts})
+    return read
+
+
+class Claims:
+    """Reads the claims of one file, whose sources it knows."""
+
+    def __init__(self, reader: Reader, timeline: str, known: Mapping[str, Source]) -> None:
+        self._reader = reader
+        self._timeline = timeline
+        self._sources = dict(known)
+
+    def claim(self, node: Node) -> tuple[Claim | RelativeClaim | None, Node]:
+        """A claim that stands by itself, and the node that says when."""
+        values = self._reader.mapping(node, CLAIM)
+        return (None, node) if values is None else self.claim_of(node, values)
+
+    def claim_of(self, node: Node, values: Mapping[str, Node]) -> tuple[Claim | RelativeClaim | None, Node]:
+        """The claim that these values make: those of a claim, or of a milestone that has only one."""
+        reader = self._reader
+        who = self._named_sources(values)
+        # What has a problem is replaced by the default: the file contributes nothing anyway.
+        rank = reader.choice(values["rank"], Rank) if "rank" in values else None
+        note = reader.text(values["note"], NOTE) if "note" in values else None
+        reading = reader.choice(values["reading"], Reading) if "reading" in values else None
+        rank, note, reading = rank or Rank.NORMAL, note or "", reading or Reading.END
+        when = values.get("deadline")
+        after = values.get("after")
+        if when is not None and after is not None:
+            reader.refuse(after, "a deadline and after exclude each other; write two claims")
+        elif when is not None:
+            deadline = reader.parsed(when, _deadline)
+            if deadline is not None:
+                return Claim(deadline=deadline, reading=reading, sources=who, rank=rank, note=note), when
+        elif after is not None:
+            if "reading" in values:
+                reader.refuse(values["reading"], "a reading goes with a deadline, not with after; remove it")
+            relative = self._relative(after, rank, note, who)
+            if relative is not None:
+                return relative, after
+        else:
+            reader.refuse(node, "a claim needs deadline or after")
+        return None, node
+
+    def _named_sources(self, values: Mapping[str, Node]) -> tuple[Source, ...]:
+        reader = self._reader
+        one, several = values.get("source"), values.get("sources")
+        if one is not None and several is not None:
+            reader.refuse(one, "source and sources exclude each other; put it into sources")
+        if several is None:
+            nodes = [] if one is None else [one]
+        else:
+            nodes = reader.items(several, "sources", MAX_SOURCES_OF_CLAIM)
+        found: list[Source] = []
+        for node in nodes:
+            source = reader.one_of(node, self._sources, "source")
+            if source is not None and source in found:
+                reader.refuse(node, f"{source.id!r}: this source is named twice; remove one")
+            elif source is not None:
+                found.append(source)
+        return tuple(found)
+
+    def _relative(self, node: Node, rank: Rank, note: str, who: tuple[Source, ...]) -> RelativeClaim | None:
+        reader = self._reader
+        text = reader.text(node, 300)
+        if text is None or not isinstance(node, Scalar):
+            return None
+        match = _AFTER.fullmatch(text)
+        if match is None:
+            reader.refuse(node, f"{shown(text)}: not a milestone and a time after it; write phase-1 + 90d")
+            return None
+        if not _ID.fullmatch(match[1]):
+            advice = "write its id, or timeline/id when it is in another file"
+            reader.refuse(node, f"{shown(match[1])}: not a milestone's id; {advice}", match.start(1))
+            return None
+        try:
+            by = parse_duration(match[2])
+        except DurationError as error:
+            reader.refuse(node, str(error), match.start(2) + error.offset)
+            return None
+        if min(by.months, by.days, by.seconds) < 0:
+            reader.refuse(node, f"{shown(match[2])}: a sign; only later is possible", match.start(2))
+            return None
+        base = match[1] if "/" in match[1] else f"{self._timeline}/{match[1]}"
+        return RelativeClaim(base=base, by=by, sources=who, rank=rank, note=note)

@@ -1,0 +1,158 @@
+"""The keys of a timeline file, `milestones/*.yaml`."""
+
+from __future__ import annotations
+
+from alertd.core.deadline import Reading
+from alertd.core.milestones.milestone import Rank
+from alertd.definitions.config.keys import POLICY
+from alertd.definitions.reading.keys import (
+    DESCRIPTION,
+    FLAG,
+    LABELS,
+    LINK,
+    NAME,
+    NOTE,
+    SLUG_TEXT,
+    TITLE,
+    ZONE,
+    Key,
+    Shape,
+    either,
+    is_a,
+    listed,
+    named,
+    one_of,
+    text,
+)
+
+MAX_CLAIMS = 50
+MAX_SOURCES_OF_CLAIM = 20
+MAX_MILESTONES = 20_000
+
+_DEADLINE = Key(
+    about="EDTF: 2026-09-30, 2026-09, 2026-Q3, 2026, 2026-09~, 2025-09/2026-09 or a date-time",
+    schema={
+        "type": ["string", "integer"],
+        "maxLength": 200,
+        "examples": ["2026-09", "2026-09-30", "2026-Q3"],
+    },
+)
+_AFTER = Key(
+    about="counted from another milestone: its id, in another file timeline/id, then + and a duration",
+    schema={
+        "type": "string",
+        "maxLength": 300,
+        "examples": ["phase-1 + 90d", "other-timeline/phase-1 + 1mo"],
+    },
+)
+_SOURCE = Key(about="id of the source that says so", schema=SLUG_TEXT)
+_SOURCES = Key(
+    about="ids of the sources that say so", schema=listed(SLUG_TEXT, least=1, most=MAX_SOURCES_OF_CLAIM)
+)
+_READING = Key(
+    about='which edge is meant: end ("by September", the default) or start ("before September")',
+    schema=one_of(*Reading),
+)
+_NOTE = Key(about="what else is to be said of the claim, in one line", schema=text(NOTE))
+_ZONE_OF = "zone in which its deadlines are counted; the default is that of what it stands in"
+_POLICY = Key(
+    about="name of a policy, or keys of one that override it here", schema=either(text(NAME), is_a("policy"))
+)
+_DESCRIPTION = Key(about="a longer text for people", schema=text(DESCRIPTION))
+
+SOURCE = Shape(
+    name="source",
+    words="a source",
+    keys={
+        "who": Key(about="the person or body, as messages name it", schema=text(TITLE), required=True),
+        "short": Key(about='a few words that fit into "by ...\'s account"', schema=text(NAME)),
+        "publisher": Key(about="where it was published", schema=text(NAME)),
+        "published": Key(about="when it was published, as EDTF", schema=_DEADLINE.schema),
+        "url": Key(about="where to read it", schema=LINK),
+    },
+)
+
+CLAIM = Shape(
+    name="claim",
+    words="a claim",
+    keys={
+        "deadline": _DEADLINE,
+        "after": _AFTER,
+        "source": _SOURCE,
+        "sources": _SOURCES,
+        "rank": Key(
+            about="preferred ones remind instead of normal ones; deprecated ones are shown and never remind",
+            schema=one_of(*Rank),
+        ),
+        "note": _NOTE,
+        "reading": _READING,
+    },
+    rules={
+        "oneOf": [{"required": ["deadline"]}, {"required": ["after"]}],
+        "not": {"anyOf": [{"required": ["source", "sources"]}, {"required": ["after", "reading"]}]},
+    },
+)
+
+MILESTONE = Shape(
+    name="milestone",
+    words="a milestone",
+    keys={
+        "id": Key(
+            about="its id within the timeline; it stays the same for ever", schema=SLUG_TEXT, required=True
+        ),
+        "title": Key(about="what is to have happened by the deadline", schema=text(TITLE), required=True),
+        "labels": Key(about="what routes match, beside the timeline's", schema=LABELS),
+        "claims": Key(
+            about="every deadline that somebody gives it",
+            schema=listed(is_a("claim"), least=1, most=MAX_CLAIMS),
+        ),
+        "deadline": _DEADLINE,
+        "after": _AFTER,
+        "source": _SOURCE,
+        "sources": _SOURCES,
+        "reading": _READING,
+        "note": _NOTE,
+        "repeat": Key(
+            about="RFC 5545: how the first deadline recurs",
+            schema={"type": "string", "maxLength": 500, "examples": ["RRULE:FREQ=MONTHLY;BYMONTHDAY=-1"]},
+        ),
+        "policy": _POLICY,
+        "timezone": Key(about=_ZONE_OF, schema=ZONE),
+        "tentative": Key(about="agreed but not signed; every message says so", schema=FLAG),
+        "description": _DESCRIPTION,
+        "url": Key(about="where to read more", schema=LINK),
+    },
+    rules={
+        "oneOf": [{"required": ["claims"]}, {"required": ["deadline"]}, {"required": ["after"]}],
+        "not": {
+            "anyOf": [
+                {"required": ["source", "sources"]},
+                {"required": ["after", "reading"]},
+                {"required": ["after", "repeat"]},
+                *({"required": ["claims", key]} for key in ("source", "sources", "reading", "note")),
+            ]
+        },
+    },
+)
+
+TIMELINE = Shape(
+    name="timeline",
+    words="a timeline",
+    keys={
+        "timeline": Key(
+            about="its id; a milestone's full id is timeline/id", schema=SLUG_TEXT, required=True
+        ),
+        "title": Key(about="what its milestones have in common", schema=text(TITLE), required=True),
+        "timezone": Key(about=_ZONE_OF, schema=ZONE),
+        "labels": Key(about="labels of all its milestones", schema=LABELS),
+        "policy": _POLICY,
+        "description": _DESCRIPTION,
+        "url": Key(about="where to read more", schema=LINK),
+        "sources": Key(about="who says so, by id", schema=named(is_a("source"))),
+        "milestones": Key(
+            about="the milestones", schema=listed(is_a("milestone"), most=MAX_MILESTONES), required=True
+        ),
+    },
+)
+
+TIMELINE_SHAPES = (TIMELINE, MILESTONE, CLAIM, SOURCE, POLICY)

@@ -1,0 +1,208 @@
+"""A socket of this machine by which the daemon is asked to reload, and says how that went.
+
+One line of JSON each way: ``{"reload": FOLDER, "wait": true}``, answered by
+``{"accepted": true, "problems": []}``, by ``{"asked": true}`` for who does not wait, or by
+``{"error": TEXT}``. Only this user and root may speak: the socket has mode 0600, and the kernel says who has
+connected (SO_PEERCRED, unix(7)).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from alertd.engine.reloads import Reloaded, Reloads
+from alertd.errors import NoAnswer
+from alertd.system.telemetry import Event, Log
+
+REQUEST_WITHIN_S = 5.0
+"""Who connects and says nothing is not waited for any longer."""
+
+MAX_LINE = 64 * 1024
+MAX_ANSWER = 1024 * 1024
+MAX_PROBLEMS = 100
+"""How many are told; the log has all of them."""
+
+MAX_PEERS = 16
+
+_UCRED = struct.Struct("3i")
+"""Process, user, group."""
+
+
+class Control:
+    """The daemon's end.
+
+    Args:
+        path: of the socket.
+        folder: the configuration folder that the daemon runs on: another one's reload is refused.
+    """
+
+    def __init__(self, path: Path, folder: Path, reloads: Reloads, log: Log) -> None:
+        self._path = path
+        self._folder = folder.resolve()
+        self._reloads = reloads
+        self._log = log
+        self._server: asyncio.Server | None = None
+        self._peers: set[asyncio.Task[None]] = set()
+        self._inode = 0
+        self._uid = os.geteuid()
+
+    async def open(self) -> None:
+        """Listen. A daemon that cannot reminds all the same, and says so in the log."""
+        try:
+            listening = _bound(self._path)
+            self._inode = self._path.stat().st_ino
+            self._server = await asyncio.start_unix_server(self._met, sock=listening, limit=MAX_LINE)
+        except OSError as error:
+            self._log.error(Event.CONTROL_FAILED, path=str(self._path), reason=error.strerror or str(error))
+
+    async def close(self) -> None:
+        """Listen no more, and hang up."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        for peer in self._peers:
+            peer.cancel()
+        await asyncio.gather(*self._peers, return_exceptions=True)
+        with suppress(OSError):
+            # Only our own: somebody may have put another in its place.
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
+
+    async def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = asyncio.current_task()
+        assert peer is not None  # noqa: S101  for mypy
+        self._peers.add(peer)
+        try:
+            if len(self._peers) <= MAX_PEERS and self._may(writer):
+                answer = await self._answer(reader)
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        except (OSError, TimeoutError):
+            return  # it went away, or never said anything
+        finally:
+            self._peers.discard(peer)
+            writer.close()
+
+    def _may(self, writer: asyncio.StreamWriter) -> bool:
+        uid = _peer_uid(writer.get_extra_info("socket"))
+        if uid in (None, 0, self._uid):
+            return True
+        self._log.warning(Event.CONTROL_REFUSED, uid=uid)
+        return False
+
+    async def _answer(self, reader: asyncio.StreamReader) -> dict[str, Any]:
+        async with asyncio.timeout(REQUEST_WITHIN_S):
+            try:
+                asked = json.loads(await reader.readline())
+                folder, waits = Path(asked["reload"]), bool(asked["wait"])
+            except (ValueError, LookupError, TypeError):
+                return {"error": "cannot read what was asked"}
+        if folder != self._folder:
+            return {"error": f"the daemon that answers runs on {self._folder}, not on {folder}"}
+        if not waits:
+            self._reloads.want()
+            return {"asked": True}
+        how = await self._reloads.ask()
+        return asdict(how) | {"problems": how.problems[:MAX_PROBLEMS]}
+
+
+@asynccontextmanager
+async def control(path: Path | None, folder: Path, reloads: Reloads, log: Log) -> AsyncIterator[None]:
+    """A :class:`Control` that listens for as long as this lasts; none without a path."""
+    if path is None:
+        yield
+        return
+    made = Control(path, folder, reloads, log)
+    await made.open()
+    try:
+        yield
+    finally:
+        await made.close()
+
+
+def ask(path: Path | None, folder: Path, *, wait: bool, within_s: float) -> Reloaded | None:
+    """Have the daemon that answers at ``path`` reload; None when not to wait for it.
+
+    Args:
+        folder: the configuration folder that it is to run on.
+        within_s: how long to wait for its answer, in seconds.
+
+    Raises:
+        NoAnswer: there is no daemon, it does not answer in time, or does not do it.
+    """
+    if path is None:
+        raise NoAnswer("no folder for the daemon's socket: set RUNTIME_DIRECTORY or XDG_RUNTIME_DIR")
+    asked = json.dumps({"reload": str(folder.resolve()), "wait": wait})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(within_s)
+        try:
+            sock.connect(str(path))
+            sock.sendall(asked.encode() + b"\n")
+            with sock.makefile("rb") as stream:
+                line = stream.readline(MAX_ANSWER)
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            raise NoAnswer(f"no daemon is running: nobody answers at {path}") from None
+        except TimeoutError:
+            raise NoAnswer(
+                f"the daemon has not answered within {within_s:g} s; it may do it yet: see its log"
+            ) from None
+        except OSError as error:
+            raise NoAnswer(f"the daemon cannot be asked at {path}: {error.strerror or error}") from None
+    try:
+        answer = json.loads(line)
+        if "error" in answer:
+            raise NoAnswer(str(answer["error"]))
+        if not wait and answer["asked"]:
+            return None
+        return Reloaded(accepted=bool(answer["accepted"]), problems=tuple(map(str, answer["problems"])))
+    except (ValueError, LookupError, TypeError):
+        raise NoAnswer(f"the daemon at {path} hung up without an answer; its log says why") from None
+
+
+def _bound(path: Path) -> socket.socket:
+    """A socket that listens at ``path``, for its owner alone. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    # Not chmod afterwards: until then others could connect.
+    before = os.umask(0o177)
+    try:
+        _clear(path)
+        made.bind(str(path))
+    except OSError:
+        made.close()
+        raise
+    finally:
+        os.umask(before)
+    return made
+
+
+def _clear(path: Path) -> None:
+    """Remove what a daemon left behind that was killed. Raises OSError when one lives there."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+            return
+    raise OSError(0, "another daemon answers there")
+
+
+def _peer_uid(sock: Any) -> int | None:
+    """Who is at the other end; None where the kernel does not say: there the mode of the socket must do."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    return int(_UCRED.unpack(raw)[1])

@@ -1,0 +1,367 @@
+"""Lease -> compose -> send -> settle: what is due becomes deliveries, and deliveries are sent.
+
+The order is the promise. What a delivery carries is written down before its first attempt; a
+lease is taken before a send; how it ended is written down after. A crash anywhere loses nothing:
+what was not settled is leased again when its lease has run out, and is sent under the same id.
+
+Retry lives here and nowhere else. Nothing here waits for anything but a port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from alertd.core.config import Config, followers_of
+from alertd.core.ledger.backpressure import TRIPS_AT, Rate, Turn
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, next_attempt
+from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, Notice, Owed, Record
+from alertd.core.ledger.stop import STOPPED, stop, why_stopped
+from alertd.core.message.compose import Circumstances, compose
+from alertd.core.message.digest import digest_words, still_says
+from alertd.core.message.links import Links
+from alertd.core.planning.audit import dead_slot
+from alertd.core.planning.decide import CHANGES, Rules, Verdict, decide, deliver, delivery_id, live_members
+from alertd.core.planning.plan import held_by_quiet, matched
+from alertd.core.routing.digest import NextDigest, digest_instant
+from alertd.core.routing.route import Muted, muted
+from alertd.engine.digests import Digests
+from alertd.ports import LEASE_FOR, Clock, Ledger, Notifier, Settlement
+
+BIND_LIMIT = 500
+"""Sets of one milestone and receiver that are decided about in one transaction."""
+
+LEASE_LIMIT = 200
+"""Deliveries that are leased in one transaction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """What one look at the ledger bound, for the log."""
+
+    deliveries: tuple[Delivery, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatcher:
+    """Sends what is due, on behalf of one node.
+
+    Attributes:
+        notifiers: by channel, ``receiver/notifier``. A delivery whose channel is missing (its
+            receiver was taken out of the configuration) is dead.
+        owner: this node's name in leases.
+        on_fault: told when a notifier raises, which none may: the delivery is tried again.
+        links: where messages lead at the moment; None: nowhere.
+    """
+
+    ledger: Ledger
+    clock: Clock
+    config: Config
+    notifiers: Mapping[str, Notifier]
+    owner: str
+    on_fault: Callable[[str, Exception], None] = lambda _channel, _error: None
+    links: Callable[[], Links | None] = lambda: None
+    digests: Digests = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digests", Digests.of(self.config))
+
+    async def bind(self, now: datetime) -> Bound:
+        """Decide about what is due and write down the deliveries. Call again while ``more``."""
+        digest = await self.digests.due(self.ledger, now)
+        if digest is not None:
+            return await self._bind_digest(digest, now)
+        due = await self.ledger.due(now, BIND_LIMIT)
+        if not due:
+            return Bound()
+        decisions = decide(due, now, self._rules())
+        # False: another node was faster. What is left is found by the next look.
+        done = await self.ledger.bind(decisions)
+        made = decisions.deliveries if done else ()
+        more = not done or len({(owed.milestone, owed.receiver) for owed, _ in due}) >= BIND_LIMIT
+        return Bound(deliveries=made, verdicts=decisions.verdicts if done else (), more=more)
+
+    async def _bind_digest(self, digest: NextDigest, now: datetime) -> Bound:
+        """Make one digest of all that has waited for it, and of the rest that it shows."""
+        held = await self.ledger.held(digest.receiver, now)
+        making = await self.digests.make(self.ledger, digest, held, now)
+        decisions = decide(held, now, replace(self._rules(), making=making))
+        done = await self.ledger.bind(decisions)
+        if not done:
+            return Bound(more=True)
+        return Bound(deliveries=decisions.deliveries, verdicts=decisions.verdicts, more=True)
+
+    async def lease(self, now: datetime, room: int, each: int, most: Mapping[str, int]) -> Sequence[Lease]:
+        """Take deliveries that are ready.
+
+        Args:
+            room: how many more may be in flight.
+            each: how many more may be in flight of one channel.
+            most: the same for single channels, where it is less.
+        """
+        limit = min(room, LEASE_LIMIT)
+        if limit <= 0:
+            return ()
+        return await self.ledger.lease(
+            self.owner, now, for_=LEASE_FOR, limit=limit, per_channel=each, most=most
+        )
+
+    async def deliver(self, lease: Lease) -> Settlement:
+        """Send one leased delivery, once, and say how it ended."""
+        now = self.clock.now()
+        members, why_not = live_members(lease, now)
+        is_empty = not members and not still_says(lease, self.config.route, now)
+        if is_empty and lease.delivery.notice is None:
+            overtaken = set(lease.delivery.members) <= lease.overtaken
+            overtaken = overtaken and bool(lease.delivery.members)
+            state = DeliveryState.SUPERSEDED if overtaken else DeliveryState.SUPPRESSED
+            why_not = why_not or "nothing of it is true any more"
+            return Settlement(lease=lease, state=state, at=now, reason=why_not)
+        notifier = self.notifiers.get(lease.delivery.channel)
+        if notifier is None:
+            gone = Rejected(reason=f"{lease.delivery.channel} is not configured any more")
+            return self.settlement(lease, members, gone, now)
+        if stopped := why_stopped(lease.prior, self._options(lease.delivery)):
+            return self.settlement(lease, members, Rejected(reason=stopped), now)
+        around = self._around(lease)
+        started = self.clock.monotonic()
+        try:
+            outcome = await notifier.send(compose(lease, members, now, around), lease.prior)
+        except Exception as error:  # a bug of ours or of a notifier must not lose the reminder
+            self.on_fault(lease.delivery.channel, error)
+            outcome = Retry(reason=f"the notifier failed: {type(error).__name__}", unknown=True)
+        took = timedelta(seconds=self.clock.monotonic() - started)
+        # What a receiver asks for, it asks for from its answer on, however long that took.
+        return self.settlement(lease, members, outcome, self.clock.now(), took)
+
+    def _around(self, lease: Lease) -> Circumstances:
+        closed = {name for name, record in lease.records.items() if record.standing.closed}
+        upcoming = {name: owed for name, owed in lease.upcoming.items() if name not in closed}
+        return Circumstances(route=self.config.route, upcoming=upcoming, links=self.links())
+
+    def settlement(
+        self,
+        lease: Lease,
+        members: Sequence[Owed],
+        outcome: Outcome,
+        at: datetime,
+        took: timedelta = timedelta(),
+    ) -> Settlement:
+        """What to write down for an outcome: sent, tried again later, or dead and who is told instead.
+
+        Args:
+            members: what the message was about.
+            at: when the try ended.
+        """
+        number = lease.delivery.attempts + 1
+        match outcome:
+            case Sent():
+                return Settlement(
+                    lease=lease,
+                    outcome=outcome,
+                    state=DeliveryState.SENT,
+                    at=at,
+                    reason=outcome.note,
+                    attempt=_attempt(lease, at, took, "sent", outcome.note),
+                    told=tuple(owed.key for owed in members),
+                    remember=outcome.state,
+                    follow_up=tuple(self._left_out(lease, outcome, at)),
+                )
+            case Retry():
+                give_up_at = lease.delivery.bound_at + self.config.retry_for
+                next_at = next_attempt(lease.delivery.id, number, at, give_up_at, outcome.after)
+                kind = "unknown" if outcome.unknown else "retry"
+                attempt = _attempt(lease, at, took, kind, outcome.reason)
+                if next_at is None:
+                    return self._dead(lease, members, attempt, outcome, f"given up: {outcome.reason}")
+                return Settlement(
+                    lease=lease,
+                    outcome=outcome,
+                    state=DeliveryState.READY,
+                    at=at,
+                    reason=outcome.reason,
+                    next_at=next_at,
+                    attempt=attempt,
+                )
+            case Rejected():
+                attempt = _attempt(lease, at, took, "rejected", outcome.reason)
+                if outcome.gone:
+                    return self._stopped(lease, members, attempt, outcome)
+                return self._dead(lease, members, attempt, outcome, outcome.reason)
+
+    def _stopped(
+        self, lease: Lease, members: Sequence[Owed], attempt: Attempt, outcome: Rejected
+    ) -> Settlement:
+        """Dead, as is all that comes for its channel, until the options change or a person sends again."""
+        dead = self._dead(lease, members, attempt, outcome, f"{STOPPED}{outcome.reason}")
+        remember = stop(self._options(lease.delivery), outcome.reason, attempt.at)
+        told = self._stop_notice(lease.delivery, outcome.reason, attempt.at)
+        return replace(dead, remember=remember, follow_up=(*dead.follow_up, *told))
+
+    def _options(self, delivery: Delivery) -> str:
+        """Digest of the options of its notifier."""
+        receiver = self.config.receivers.get(delivery.receiver)
+        specs = receiver.notifiers if receiver else ()
+        return next((spec.digest for spec in specs if spec.name == delivery.notifier), "")
+
+    def _stop_notice(self, dead: Delivery, reason: str, now: datetime) -> list[Delivery]:
+        """What the operator is told of a stopped channel, once a day; not over that channel."""
+        fallback = self.config.fallback_receiver
+        instead = f"goes to {fallback}" if fallback else "is dead, since there is no fallback_receiver"
+        lines = (
+            f"Nothing more is sent to {dead.channel}: {reason}.",
+            f"What comes for it {instead}.",
+            f"It is tried again when its options in alertd.yaml change, or with: alertd retry {dead.id}",
+        )
+        slot = f"stopped/{dead.channel}/{now:%Y-%m-%d}"
+        notice = Notice(slot=slot, headline=f"{dead.channel} wants no more and is stopped", lines=lines)
+        return [one for one in notices(self.config, notice, now) if one.channel != dead.channel]
+
+    def _dead(
+        self, lease: Lease, members: Sequence[Owed], attempt: Attempt, outcome: Outcome, reason: str
+    ) -> Settlement:
+        """Dead, with what takes its place: the fallback receiver's delivery, the operator's notice."""
+        return Settlement(
+            lease=lease,
+            outcome=outcome,
+            state=DeliveryState.DEAD,
+            at=attempt.at,
+            reason=reason,
+            attempt=attempt,
+            follow_up=(
+                *self._fallback(lease, members, attempt.at),
+                *self._notice(lease, members, attempt, reason),
+            ),
+        )
+
+    def _fallback(self, lease: Lease, members: Sequence[Owed], now: datetime) -> list[Delivery]:
+        failed, fallback = lease.delivery, self.config.fallback_receiver
+        # A change of standing is of no use to whoever does not show it.
+        is_empty = failed.edition is None and all(owed.cause in CHANGES for owed in members)
+        if not fallback or is_empty or failed.fallback_for or failed.receiver == fallback:
+            return []
+        names = [spec.name for spec in self.config.receivers[fallback].notifiers]
+        return deliver(fallback, names, members, now, fallback_for=failed.channel, edition=failed.edition)
+
+    def _notice(self, lease: Lease, members: Sequence[Owed], attempt: Attempt, reason: str) -> list[Delivery]:
+        failed = lease.delivery
+        if failed.notice is not None or failed.receiver == self.config.operator:
+            return []
+        if reason.startswith(STOPPED):
+            return []
+        told = sorted({owed.milestone for owed in members})
+        about = f"{', '.join(told[:10])}{f' and {len(told) - 10} more' if len(told) > 10 else ''}"
+        if failed.edition is not None:
+            about = digest_words(failed) + (f", about {about}" if told else "")
+        else:
+            about = f"about {about}"
+        lines = (
+            f"Delivery {failed.id} to {failed.channel} is dead after attempt {attempt.number}.",
+            f"Last answer: {reason}",
+            f"It was {about}.",
+            f"Send it again with: alertd retry {failed.id}",
+        )
+        headline = f"{failed.channel} could not be reached"
+        notice = Notice(slot=dead_slot(failed, attempt.number), headline=headline, lines=lines)
+        return notices(self.config, notice, attempt.at)
+
+    def _left_out(self, lease: Lease, outcome: Sent, now: datetime) -> list[Delivery]:
+        """What the operator is told of recipients who will never get it: once a day for one channel."""
+        sent = lease.delivery
+        if not outcome.partly or sent.notice is not None:
+            return []
+        lines = (
+            outcome.partly,
+            f"It was so for delivery {sent.id}. What goes to {sent.channel} reaches the others.",
+        )
+        slot = f"partly/{sent.channel}/{now:%Y-%m-%d}"
+        notice = Notice(
+            slot=slot, headline=f"{sent.channel} reaches only some of its recipients", lines=lines
+        )
+        return notices(self.config, notice, now)
+
+    def rates(self) -> dict[str, Rate | None]:
+        """How fast each channel may be sent to: as its file says, else as its type does."""
+        return {
+            f"{receiver.name}/{spec.name}": spec.rate
+            or getattr(self.notifiers.get(f"{receiver.name}/{spec.name}"), "rate", None)
+            for receiver in self.config.receivers.values()
+            for spec in receiver.notifiers
+        }
+
+    def channel_notices(self, channel: str, turn: Turn, reason: str, now: datetime) -> list[Delivery]:
+        """What the operator is told when a channel's breaker opens or closes; not over that channel."""
+        if turn is Turn.OPENED:
+            headline = f"{channel} does not answer"
+            lines: tuple[str, ...] = (
+                f"Sending to {channel} is paused after {TRIPS_AT} failures in a row. One message at a time "
+                "is tried until it answers; nothing is lost meanwhile.",
+                f"Last answer: {reason}",
+            )
+        else:
+            headline, lines = f"{channel} answers again", (f"What waited for {channel} is on its way.",)
+        notice = Notice(slot=f"channel/{channel}/{turn}/{now.isoformat()}", headline=headline, lines=lines)
+        return [one for one in notices(self.config, notice, now) if one.channel != channel]
+
+    def _rules(self) -> Rules:
+        return Rules(
+            catch_up=self.config.catch_up,
+            notifiers={
+                name: [spec.name for spec in receiver.notifiers]
+                for name, receiver in self.config.receivers.items()
+            },
+            followers={name: followers_of(receiver) for name, receiver in self.config.receivers.items()},
+            muted=self._muted,
+            waits=self._waits if self.digests.by_key else _waits_for_nothing,
+        )
+
+    def _muted(self, owed: Owed, record: Record, now: datetime) -> Muted | None:
+        match = matched(self.config.route, owed, record)
+        if match is None:
+            return held_by_quiet(self.config.route, owed, record, now)
+        return muted(match, now) if match.digest is None else None
+
+    def _waits(self, owed: Owed, record: Record, now: datetime) -> Muted | None:
+        """For the next digest, when its route has one: those that are due are made before anything else."""
+        match = matched(self.config.route, owed, record)
+        if match is None or match.digest is None:
+            return None
+        until = digest_instant(match.digest, now, self.digests.quiet(owed.receiver))
+        return Muted(until=until, by=f"digest: {match.digest.name}")
+
+
+def _waits_for_nothing(_owed: Owed, _record: Record, _now: datetime) -> Muted | None:
+    return None
+
+
+def notices(config: Config, notice: Notice, now: datetime) -> list[Delivery]:
+    """The deliveries of a notice to the operator; none when no operator is named."""
+    receiver = config.receivers.get(config.operator)
+    if receiver is None:
+        return []
+    return [
+        Delivery(
+            id=delivery_id(receiver.name, spec.name, ("notice", notice.slot)),
+            receiver=receiver.name,
+            notifier=spec.name,
+            members=(),
+            bound_at=now,
+            next_at=now,
+            notice=notice,
+        )
+        for spec in receiver.notifiers
+    ]
+
+
+def _attempt(lease: Lease, at: datetime, took: timedelta, outcome: str, reason: str) -> Attempt:
+    return Attempt(
+        delivery=lease.delivery.id,
+        number=lease.delivery.attempts + 1,
+        at=at,
+        took_ms=round(took.total_seconds() * 1000),
+        outcome=outcome,
+        reason=reason,
+    )

@@ -1,0 +1,159 @@
+"""What ``alertd status`` and the API look at, and what they call wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from alertd import __version__
+from alertd.core.explain.facts import delivery_facts, utc_text
+from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Owed, Record
+from alertd.core.words import count, span_text
+from alertd.engine.nodes import differences
+from alertd.ports import Ledger, NodeReport
+
+NEXT = 5
+LOOKED_AT = 25
+"""Of what is pending; several receivers of one reminder are shown as one."""
+
+SHOWN = 20
+
+GONE_AFTER = timedelta(minutes=5)
+"""A daemon reports once a minute."""
+
+LATE_AFTER = timedelta(minutes=5)
+DEAD_FOR = timedelta(days=7)
+"""How long a dead delivery is something wrong; after that it is history."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """The ledger at one instant.
+
+    Attributes:
+        coming: what is pending, the earliest first.
+        records: those of ``coming``, by full id.
+        leader: the node that reconciles.
+        ready, dead: the newest first, at most :data:`SHOWN`.
+        size: of the ledger on the disk, in bytes.
+    """
+
+    now: datetime
+    nodes: Sequence[NodeReport]
+    coming: Sequence[Owed]
+    records: Mapping[str, Record]
+    ready: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]
+    dead: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]
+    counts: Mapping[str, int]
+    leader: str = ""
+    size: int = 0
+
+    @property
+    def failing(self) -> Mapping[str, tuple[Attempt, Attempt]]:
+        """The first and the last failure of what waits for each channel, by channel."""
+        failed: dict[str, list[Attempt]] = {}
+        for delivery, attempts, _ in self.ready:
+            failed.setdefault(delivery.channel, []).extend(attempts)
+        in_order = {name: sorted(found, key=lambda one: one.at) for name, found in failed.items() if found}
+        return {name: (found[0], found[-1]) for name, found in sorted(in_order.items())}
+
+    @property
+    def live_nodes(self) -> tuple[NodeReport, ...]:
+        return tuple(node for node in self.nodes if not node.stopped and self.now - node.seen_at < GONE_AFTER)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Of the files that the live daemons run on; of the last daemon when none is alive."""
+        nodes = self.live_nodes or tuple(self.nodes[:1])
+        return tuple(dict.fromkeys(problem for node in nodes for problem in node.problems))
+
+    @property
+    def fresh_dead(self) -> int:
+        return sum(self.now - (one.settled_at or one.bound_at) < DEAD_FOR for one, _, _ in self.dead)
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """A sentence without its full stop for each thing that is wrong; () when all is well."""
+        return tuple(self._wrong())
+
+    def _wrong(self) -> Iterator[str]:
+        if not self.nodes:
+            yield "no daemon has run on this ledger"
+        elif not self.live_nodes:
+            yield f"no daemon is running: the last was seen {span_text(self.now - self.nodes[0].seen_at)} ago"
+        yield from map(str, differences(self.nodes, self.now))
+        for node in self.live_nodes:
+            yield from (f"the audit of {node.node} found: {finding}" for finding in node.findings)
+        paused = sorted({channel for node in self.live_nodes for channel in node.paused})
+        yield from (f"{channel} does not answer" for channel in paused)
+        if self.problems:
+            yield f"{count(len(self.problems), 'problem')} in the files"
+        late = [one for one in self.coming if self.now - one.wake_at > LATE_AFTER]
+        if late:
+            yield f"a reminder has been waiting for {span_text(self.now - late[0].wake_at)}"
+        stuck = [one for one, _, _ in self.ready if self.now - one.next_at > LATE_AFTER]
+        if stuck:
+            oldest = min(one.next_at for one in stuck)
+            yield f"a delivery has been waiting for {span_text(self.now - oldest)}"
+        if self.fresh_dead:
+            deliveries = "1 delivery" if self.fresh_dead == 1 else f"{self.fresh_dead} deliveries"
+            yield f"{deliveries} died in the last seven days"
+
+
+async def health_of(book: Ledger, now: datetime) -> Health:
+    """All that is looked at, as it is at ``now``.
+
+    Raises:
+        LedgerError: it cannot be read.
+    """
+    coming = tuple(await book.coming(LOOKED_AT))
+    records = await book.records_of([one.milestone for one in coming])
+    return Health(
+        now=now,
+        nodes=tuple(await book.nodes()),
+        coming=coming,
+        records=records,
+        ready=tuple(await book.deliveries(state=DeliveryState.READY, limit=SHOWN)),
+        dead=tuple(await book.deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
+        counts=dict(await book.counts()),
+        leader=await book.leader(),
+        size=await book.size(),
+    )
+
+
+def health_facts(health: Health) -> dict[str, object]:
+    """The same for programs."""
+    return {
+        "ok": not health.wrong,
+        "wrong": list(health.wrong),
+        "version": __version__,
+        "at": utc_text(health.now),
+        "nodes": [
+            asdict(node) | {"started_at": utc_text(node.started_at), "seen_at": utc_text(node.seen_at)}
+            for node in health.nodes
+        ],
+        "leader": health.leader,
+        "next": [
+            {
+                "at": utc_text(one.at),
+                "wake_at": utc_text(one.wake_at),
+                "milestone": one.milestone,
+                "offset": one.offset,
+                "receiver": one.receiver,
+                "reason": one.reason,
+            }
+            for one in health.coming
+        ],
+        "ready": [delivery_facts(*one) for one in health.ready],
+        "dead": [delivery_facts(*one) for one in health.dead],
+        "failing": {
+            channel: {
+                which: {"at": utc_text(one.at), "outcome": one.outcome, "reason": one.reason}
+                for which, one in (("first", first), ("last", last))
+            }
+            for channel, (first, last) in health.failing.items()
+        },
+        "counts": dict(health.counts),
+        "bytes": health.size,
+    }

@@ -1,0 +1,117 @@
+"""Renders a message as HTML for a mail: one column, inline styles, a dark mode, nothing from outside."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from alertd.core.ledger.records import Move
+from alertd.core.message.message import Kind, Message
+from alertd.notify.render.clean import link
+from alertd.notify.render.palette import LOOKS, NEUTRAL, look_of
+from alertd.notify.render.text import (
+    FEW_ITEMS,
+    account_text,
+    brief_story,
+    common_timeline,
+    explain_hint,
+    remarks,
+    sections,
+    shown,
+    stopped,
+    story,
+    tags,
+)
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+MAX_TOLD = 25
+"""Milestones that are told at length; the rest stands in the overview. Gmail cuts off what is over 102 kB."""
+
+_URL = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)]")
+
+
+def render_html(message: Message) -> str:
+    """The whole document. Everything that a person wrote is escaped."""
+    single = message.kind is Kind.SINGLE
+    items, rest = shown(message.items)
+    toned = bool(message.items) and message.kind in (Kind.SINGLE, Kind.MANY, Kind.DIGEST)
+    return (
+        _environment()
+        .get_template("email.html.j2")
+        .render(
+            message=message,
+            overview=sections(items) if len(items) > FEW_ITEMS else (),
+            told=sections(items[:MAX_TOLD]),
+            untold=max(0, len(items) - MAX_TOLD),
+            rest=rest,
+            common=common_timeline(items),
+            gone=_gone(message.items[0].move) if single else (),
+            item_story=story(message.items[0]) if single else (),
+            tone=message.items[0].tone.value if toned else "neutral",
+            look=look_of(message),
+            preheader=_preheader(message),
+        )
+    )
+
+
+def _preheader(message: Message) -> str:
+    """What a list of mails shows beside the subject."""
+    if message.kind is Kind.SINGLE:
+        return f"{message.items[0].phrase}. {stopped(message.items[0].headline)}"
+    if message.kind in (Kind.MANY, Kind.DIGEST):
+        return "; ".join(f"{item.badge}: {item.title}" for item in message.items[:5])
+    return message.lines[0] if message.lines else ""
+
+
+def _gone(move: Move | None) -> tuple[str, ...]:
+    """What a move has done away with, as it was given."""
+    if move is None:
+        return ()
+    kept = {value.window_id for value in move.after}
+    return tuple(dict.fromkeys(value.phrase for value in move.before if value.window_id not in kept))
+
+
+def _linked(sentence: str) -> Markup:
+    """The sentence with the URLs in it as links."""
+    from markupsafe import Markup, escape
+
+    parts: list[str] = []
+    end = 0
+    for found in _URL.finditer(sentence):
+        url = found.group()
+        if link(url):
+            parts.append(str(escape(sentence[end : found.start()])))
+            anchor = '<a class="link" href="{0}" style="color: #1f6296; word-break: break-word;">{0}</a>'
+            parts.append(str(Markup(anchor).format(url)))  # noqa: S704  format escapes its arguments
+            end = found.end()
+    parts.append(str(escape(sentence[end:])))
+    return Markup("".join(parts))  # noqa: S704  every part was escaped
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(
+        loader=PackageLoader("alertd.notify"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(
+        account_text=account_text,
+        brief_story=brief_story,
+        explain_hint=explain_hint,
+        linked=_linked,
+        look_of=look_of,
+        looks={**{tone.value: look for tone, look in LOOKS.items()}, "neutral": NEUTRAL},
+        remarks=remarks,
+        stopped=stopped,
+        tags=tags,
+    )
+    return made

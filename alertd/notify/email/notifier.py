@@ -1,0 +1,229 @@
+"""Sends a message as one mail to several recipients, each of whom the relay takes or refuses on its own.
+
+Rules that hold here:
+- one deadline covers connecting, logging in and sending;
+- what fails before DATA was not delivered; what breaks off after it may have been;
+- who has the mail already does not get it again when the others are tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.message.message import Message
+from alertd.core.network import is_this_machine
+from alertd.notify.base import Env, NotifierOptions, Rendered
+from alertd.notify.email.address import MailAddress, Mailbox, ascii_domain, check_address, parse_mailbox
+from alertd.notify.email.dialogue import Build, Handing, hand_over, named
+from alertd.notify.email.relay import Login
+from alertd.notify.http.egress import AddressRefused, refusal
+from alertd.notify.http.failure import why_unreachable
+from alertd.notify.http.redact import quote
+from alertd.notify.http.tls import TlsUnusable, tls_of
+from alertd.notify.render.clean import fit, link
+from alertd.notify.secret import SecretUnreadable
+
+if TYPE_CHECKING:
+    import aiosmtplib
+
+MAX_RECIPIENTS = 50
+
+REMEMBERED = 1_000
+"""Deliveries of which is remembered who has them while others are tried again."""
+
+ABOUT_LOGIN = frozenset({530, 534, 535, 538})
+"""Replies that ask for a login, or for another or a safer one (RFC 4954, section 6)."""
+
+
+class EmailOptions(NotifierOptions):
+    """Options of ``type: email``. The relay is set once for all, under ``smtp``."""
+
+    to: list[MailAddress] = Field(default_factory=list, max_length=MAX_RECIPIENTS)
+    """Who gets it; they see each other. This or ``bcc``."""
+    bcc: list[MailAddress] = Field(default_factory=list, max_length=MAX_RECIPIENTS)
+    """Who gets it and is seen by nobody."""
+    reply_to: MailAddress | None = None
+    """Where answers go to."""
+    unsubscribe: str = ""
+    """What ``List-Unsubscribe`` names: an https URL, or an address that reads such mails."""
+    ics: bool = True
+    """Whether a mail about one milestone carries its dates for a calendar."""
+
+    @field_validator("unsubscribe")
+    @classmethod
+    def _names_something(cls, value: str) -> str:
+        if value and not _names_a_way_out(value):
+            raise ValueError("is neither an https URL nor an address such as desk@example.org")
+        return value
+
+    @model_validator(mode="after")
+    def _has_a_recipient(self) -> Self:
+        if not self.to and not self.bcc:
+            raise ValueError("to or bcc must name somebody")
+        return self
+
+
+class EmailNotifier:
+    """One mail to all recipients. A repeat can be told by its Message-ID."""
+
+    Options = EmailOptions
+
+    def __init__(self, options: EmailOptions, env: Env) -> None:
+        self._options = options
+        self._env = env
+        self._to = [parse_mailbox(one) for one in options.to]
+        everybody = [*self._to, *map(parse_mailbox, options.bcc)]
+        self._recipients = list({one.address: one for one in everybody}.values())
+        self._have_it: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._where = f"mail relay {env.smtp.host}:{env.smtp.port}"
+
+    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
+        smtp = self._env.smtp
+        try:
+            login = self._login()
+            sender = parse_mailbox(smtp.sender)
+        except (SecretUnreadable, TlsUnusable) as error:
+            return Retry(reason=str(error))
+        except ValueError as error:
+            return Retry(reason=f"smtp.from {error}")
+        if smtp.username and login.tls is None and not (smtp.insecure_auth or is_this_machine(smtp.host)):
+            return Retry(
+                reason="the password would cross the network in the clear: set smtp.starttls or smtp.tls"
+            )
+        have_it = self._have_it.get(message.id, frozenset[str]())
+        handing = Handing()
+        outcome = await self._try(fit(message), login, sender, have_it, handing)
+        self._remember(message.id, outcome, have_it | handing.taken)
+        return outcome
+
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        """As a relay gets it that takes addresses of any script."""
+        mail = self._builder(fit(message), parse_mailbox(self._env.smtp.sender))(())
+        return (Rendered(media_type="message/rfc822", text=mail.decode("utf-8", "surrogateescape")),)
+
+    async def aclose(self) -> None:
+        await self._env.relay.aclose()
+
+    def _remember(self, delivery: str, outcome: Outcome, have_it: frozenset[str]) -> None:
+        if isinstance(outcome, Sent) or not have_it:
+            self._have_it.pop(delivery, None)
+            return
+        self._have_it[delivery] = have_it
+        if len(self._have_it) > REMEMBERED:
+            self._have_it.popitem(last=False)
+
+    def _login(self) -> Login:
+        smtp = self._env.smtp
+        return Login(
+            smtp=smtp,
+            password=self._env.secret(smtp.password_file) if smtp.password_file else "",
+            tls=tls_of(smtp, self._env.path) if smtp.tls or smtp.starttls else None,
+            greeting=ascii_domain(self._env.host),
+        )
+
+    async def _try(
+        self, message: Message, login: Login, sender: Mailbox, have_it: frozenset[str], handing: Handing
+    ) -> Outcome:
+        import aiosmtplib
+
+        relay, smtp = self._env.relay, login.smtp
+        client: aiosmtplib.SMTP | None = None
+        in_step = False
+        try:
+            async with asyncio.timeout(smtp.timeout_s):
+                client = await relay.connect(login, self._env.http.egress)
+                recipients = [one for one in self._recipients if one.address not in have_it]
+                build = self._builder(message, sender)
+                await hand_over(client, sender, recipients, build, handing)
+            in_step = True
+            return self._ended(handing, have_it, login)
+        except aiosmtplib.SMTPResponseException as error:
+            in_step = isinstance(error, aiosmtplib.SMTPSenderRefused | aiosmtplib.SMTPDataError)
+            return self._answered(error, login, about_the_mail=in_step)
+        except (TimeoutError, aiosmtplib.SMTPTimeoutError):
+            late = f"{self._where} did not answer within {smtp.timeout_s:g} s"
+            return Retry(reason=late, unknown=handing.in_data)
+        except TlsUnusable as error:
+            return Retry(reason=str(error))
+        except AddressRefused as error:
+            return refusal(self._where, smtp.host, str(error))
+        except (OSError, aiosmtplib.SMTPException) as error:
+            return Retry(reason=self._lost(error, login, in_data=handing.in_data), unknown=handing.in_data)
+        finally:
+            if client is not None and in_step:
+                relay.keep(client, login)
+            elif client is not None:
+                client.close()
+
+    def _builder(self, message: Message, sender: Mailbox) -> Build:
+        from alertd.notify.email.message import Letterhead, build_mail
+
+        options = self._options
+
+        def build(without: Collection[str]) -> bytes:
+            letterhead = Letterhead(
+                sender=sender,
+                to=[one for one in self._to if one.address not in without],
+                reply_to=parse_mailbox(options.reply_to) if options.reply_to else None,
+                unsubscribe=options.unsubscribe,
+                host=ascii_domain(self._env.host),
+                ics=options.ics,
+            )
+            return build_mail(message, letterhead, self._env.clock.now())
+
+        return build
+
+    def _ended(self, handing: Handing, have_it: frozenset[str], login: Login) -> Outcome:
+        """What the answers to all recipients together mean; each may be right about its own."""
+        refused = [replace(one, text=self._quoted(one.text, login)) for one in handing.refused]
+        if not refused:
+            return Sent()
+        have = len(have_it | handing.taken)
+        reason = f"{self._where} refused {named(refused)}"
+        if have:
+            reason += f"; {have} of {len(self._recipients)} have it"
+        # One that may be taken later makes it worth another try.
+        if any(one.for_now for one in refused):
+            return Retry(reason=reason, partly=bool(handing.taken or have_it))
+        return Sent(note=reason, partly=reason) if have else Rejected(reason=reason)
+
+    def _answered(
+        self, error: aiosmtplib.SMTPResponseException, login: Login, *, about_the_mail: bool
+    ) -> Outcome:
+        """RFC 5321, section 4.2.1: 4yz may succeed later, 5yz will not.
+
+        But what a relay says of itself or of our login, before it has heard of the mail, is not about the
+        mail, which waits until somebody has mended that.
+        """
+        code, said = error.code, self._quoted(error.message, login)
+        if code in ABOUT_LOGIN:
+            whose = "the login" if login.smtp.username else "mail without a login"
+            return Retry(reason=f"{self._where} refused {whose}: {code} {said}")
+        reason = f"{self._where} answered {code}: {said}"
+        return Rejected(reason=reason) if about_the_mail and code >= 500 else Retry(reason=reason)
+
+    def _lost(self, error: Exception, login: Login, *, in_data: bool) -> str:
+        if in_data:
+            return f"{self._where} broke off before it said whether it took the mail"
+        why = why_unreachable(error) or self._quoted(str(error), login) or type(error).__name__
+        return f"{self._where} cannot be used: {why}"
+
+    def _quoted(self, text: str, login: Login) -> str:
+        user, password = login.smtp.username, login.password
+        # As it is, and as AUTH PLAIN and AUTH LOGIN say it.
+        said = (base64.b64encode(one.encode()).decode() for one in (f"\0{user}\0{password}", password, user))
+        return quote(text, (password, user, *said))
+
+
+def _names_a_way_out(value: str) -> bool:
+    if "://" in value:
+        return value.startswith("https://") and bool(link(value))
+    return bool(check_address(value)) and not parse_mailbox(value).name

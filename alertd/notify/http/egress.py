@@ -1,0 +1,100 @@
+"""Opens every connection that alertd makes to a receiver: the place where addresses are checked.
+
+Rules that hold here:
+- what is checked is the very address that is connected to, after its name was resolved and however it was
+  spelt; there is no second look-up that could say something else (DNS rebinding);
+- a refusal names the address and the setting, and never the URL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+from alertd.core.ledger.outcome import Rejected, Retry
+from alertd.core.network import Network, judge
+from alertd.errors import AlertdError
+from alertd.notify.http.resolver import Names, numeric
+
+ADDRESS_S = 10.0
+"""How long an address is tried when there are others, in seconds."""
+
+Resolve = Callable[[str], Awaitable[tuple[str, ...]]]
+"""From a name to addresses; raises OSError."""
+
+
+class AddressRefused(AlertdError, OSError):
+    """An address is not connected to; the text is a clause about it."""
+
+
+class Egress:
+    """What may be connected to. One for the process, for HTTP and mail alike.
+
+    Attributes:
+        network: the policy; replaced when the configuration is.
+        resolve: from a name to addresses.
+    """
+
+    def __init__(self, network: Network | None = None, resolve: Resolve | None = None) -> None:
+        self.network = network or Network()
+        self.resolve = resolve or Names()
+
+    def open(self, address: str) -> socket.socket:
+        """A socket that is about to be connected to ``address``, and to nothing else.
+
+        Raises:
+            AddressRefused: it may not be.
+            OSError: there is no socket to be had.
+        """
+        verdict = judge(address, self.network)
+        if not verdict.allowed:
+            raise AddressRefused(verdict.reason)
+        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        return sock
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        """What ``host`` leads to, without asking anybody when it is a spelling of an address.
+
+        Raises:
+            OSError: it leads nowhere.
+        """
+        literal = numeric(host)
+        found = (literal,) if literal else await self.resolve(host)
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "a name without addresses")
+        return found
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """Connected to one of the host's addresses, tried in their order.
+
+        Raises:
+            AddressRefused: none of them may be connected to.
+            OSError: none of those that may be answers, or the name does not resolve.
+        """
+        found = await self.addresses(host)
+        refused = failed = None
+        for address in found:
+            try:
+                sock = self.open(address)
+            except AddressRefused as error:
+                refused = error
+                continue
+            try:
+                async with asyncio.timeout(ADDRESS_S if len(found) > 1 else None):
+                    await asyncio.get_running_loop().sock_connect(sock, (address, port))
+                return sock
+            except OSError as error:
+                sock.close()
+                failed = error
+            except BaseException:
+                sock.close()
+                raise
+        raise failed or refused or OSError("no address was tried")
+
+
+def refusal(where: str, host: str, reason: str) -> Retry | Rejected:
+    """What a refused address means for a delivery: an address stays what it is, a name may be mended."""
+    told = f"{where} is not connected to: {reason}"
+    return Rejected(reason=told) if numeric(host) else Retry(reason=told)

@@ -1,0 +1,73 @@
+"""Turns the answer to a POST into an Outcome: one table for every backend that speaks HTTP."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.notify.http.client import Answer, Reply
+from alertd.notify.http.redact import origin, quote
+
+RETRIED = frozenset({408, 425, 429})
+"""What says "not now": Request Timeout, Too Early (RFC 8470), Too Many Requests (RFC 6585)."""
+
+_SECONDS = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?")
+
+
+def outcome_of(answer: Answer, now: datetime) -> Outcome:
+    """What an answer means for the delivery.
+
+    ========================  =====================================================================
+    2xx                       Sent
+    408, 425, 429, 5xx        Retry, after what ``Retry-After`` asks for
+    3xx                       Rejected: a POST that follows a redirect may arrive as a GET
+    410                       Rejected, and the channel is stopped: the receiver wants no more
+                              (Standard Webhooks, "Webhook Disablement")
+    anything else             Rejected, with the beginning of the answer
+    ========================  =====================================================================
+
+    Args:
+        now: an aware UTC instant, for a ``Retry-After`` that is a date.
+    """
+    if not isinstance(answer, Reply):
+        return answer
+    status, where = answer.status, answer.origin
+    if 200 <= status < 300:
+        return Sent(note=f"HTTP {status}")
+    if status in RETRIED or status >= 500:
+        return Retry(reason=_told(answer), after=retry_after(answer.headers.get("retry-after", ""), now))
+    if 300 <= status < 400:
+        target = answer.headers.get("location", "")
+        to = f" to {_target(target)}" if target else ""
+        return Rejected(reason=f"{where} answered {status}, a redirect{to}; redirects are not followed")
+    if status == 410:
+        return Rejected(reason=f"{where} answered 410: the receiver is gone and wants no more", gone=True)
+    return Rejected(reason=_told(answer))
+
+
+def retry_after(value: str, now: datetime) -> timedelta | None:
+    """How long ``Retry-After`` asks to wait; None for nothing, for the past and for what is unreadable.
+
+    Seconds, rounded up when they have a fraction, or an HTTP-date (RFC 9110, section 10.2.3).
+    """
+    text = value.strip()
+    if _SECONDS.fullmatch(text):
+        return timedelta(seconds=min(math.ceil(float(text)), 10**9)) or None
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    return at - now if at > now else None
+
+
+def _told(reply: Reply) -> str:
+    said = quote(reply.body, reply.hidden)
+    return f"{reply.origin} answered {reply.status}" + (f": {said}" if said else "")
+
+
+def _target(location: str) -> str:
+    return quote(origin(location)) if "://" in location else "another path of the same host"

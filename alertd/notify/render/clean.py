@@ -1,0 +1,136 @@
+"""Makes a message fit to be shown: no text can steer a terminal, break a header, or be longer than bearable.
+
+Definitions are checked at load, so that little of this is ever needed; a notifier relies on nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import islice
+from urllib.parse import urlsplit
+
+from alertd.core.ledger.records import Move, Value
+from alertd.core.message.message import Account, ActionLink, ClaimLine, Item, Message
+
+MAX_TITLE = 300
+MAX_SENTENCE = 1_000
+MAX_PARAGRAPH = 2_000
+MAX_LIST = 50
+"""The most sentences, claims or accounts of one thing, and the most lines of a notice."""
+MAX_URL = 2_000
+
+# C0 and C1 controls, line and paragraph separators, embeddings, overrides and isolates of direction (which
+# reorder what stands beside them), halves of surrogate pairs (which no encoding takes), the byte order mark.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]+")
+
+
+def line(text: str, limit: int = MAX_SENTENCE) -> str:
+    """``text`` on one line, at most ``limit`` characters of it, the last an ellipsis when it was cut."""
+    clean = " ".join(_UNFIT.sub(" ", text[: 4 * limit]).split())
+    return cut(clean, limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """``text`` itself, or its first ``limit - 1`` characters and an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def link(url: str) -> str:
+    """``url`` when it is one to follow, http or https; else "": no ``javascript:``, no half of an address."""
+    if len(url) > MAX_URL or _UNFIT.search(url) or any(letter in url for letter in " \"'<>\\^`{|}"):
+        return ""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return url if parts.scheme in ("http", "https") and parts.hostname else ""
+
+
+def fit(message: Message) -> Message:
+    """The same message with every text that a person reads made fit."""
+    return replace(
+        message,
+        subject=line(message.subject, 150),
+        receiver=line(message.receiver, MAX_TITLE),
+        channel=line(message.channel, MAX_TITLE),
+        intro=line(message.intro),
+        items=tuple(_item(item) for item in message.items),
+        page=link(message.page),
+        lines=tuple(line(one, MAX_PARAGRAPH) for one in message.lines[:MAX_LIST]),
+    )
+
+
+def _item(item: Item) -> Item:
+    return replace(
+        item,
+        milestone=line(item.milestone, MAX_TITLE),
+        timeline=line(item.timeline, MAX_TITLE),
+        timeline_title=line(item.timeline_title, MAX_TITLE),
+        title=line(item.title, MAX_TITLE),
+        headline=line(item.headline),
+        phrase=line(item.phrase, MAX_TITLE),
+        badge=line(item.badge, 60),
+        zone=line(item.zone, 100),
+        details=tuple(line(one) for one in item.details[:MAX_LIST]),
+        contradiction=line(item.contradiction),
+        evidence=line(item.evidence),
+        move=_move(item.move),
+        late=line(item.late),
+        next=line(item.next),
+        why=line(item.why),
+        claims=tuple(_claim(claim) for claim in item.claims[:MAX_LIST]),
+        description=line(item.description, MAX_PARAGRAPH),
+        url=link(item.url),
+        labels=_labels(item.labels),
+        section=line(item.section, 100),
+        page=link(item.page),
+        actions=tuple(map(_action, item.actions[:MAX_LIST])),
+    )
+
+
+def _action(action: ActionLink) -> ActionLink:
+    return replace(action, label=line(action.label, 60), url=link(action.url))
+
+
+def _move(move: Move | None) -> Move | None:
+    if move is None:
+        return None
+    return Move(before=tuple(map(_value, move.before)), after=tuple(map(_value, move.after)))
+
+
+def _value(value: Value) -> Value:
+    return replace(
+        value,
+        phrase=line(value.phrase, MAX_TITLE),
+        accounts=tuple(line(account, MAX_TITLE) for account in value.accounts[:MAX_LIST]),
+    )
+
+
+def _labels(labels: Mapping[str, str]) -> dict[str, str]:
+    return {line(name, 100): line(value, MAX_TITLE) for name, value in islice(labels.items(), MAX_LIST)}
+
+
+def _claim(claim: ClaimLine) -> ClaimLine:
+    return replace(
+        claim,
+        phrase=line(claim.phrase, MAX_TITLE),
+        edtf=line(claim.edtf, MAX_TITLE),
+        status=line(claim.status, 100),
+        accounts=tuple(_account(account) for account in claim.accounts[:MAX_LIST]),
+        note=line(claim.note),
+        derived=line(claim.derived),
+    )
+
+
+def _account(account: Account) -> Account:
+    return replace(
+        account,
+        id=line(account.id, 100),
+        who=line(account.who, MAX_TITLE),
+        brief=line(account.brief, MAX_TITLE),
+        publisher=line(account.publisher, MAX_TITLE),
+        published=line(account.published, 100),
+        url=link(account.url),
+    )

@@ -1,0 +1,48 @@
+"""The colours of each tone: what makes a late deadline look late, the same in every channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from alertd.core.message.message import Item, Kind, Message, Tone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How one tone looks.
+
+    Attributes:
+        strong: as ``#rrggbb``; white text on it has a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
+        pale: a background for dark text.
+        bright: for a dark background.
+        terminal: the colour's name in a terminal.
+        mark: one character, for where there is no colour.
+    """
+
+    strong: str
+    pale: str
+    bright: str
+    terminal: str
+    mark: str
+
+
+LOOKS: Mapping[Tone, Look] = {
+    Tone.CALM: Look(strong="#1f6296", pale="#e8f1f8", bright="#7cb8e6", terminal="blue", mark="🔵"),
+    Tone.SOON: Look(strong="#8f5a00", pale="#fcf1dc", bright="#f0b64c", terminal="yellow", mark="🟠"),
+    Tone.LATE: Look(strong="#b3261e", pale="#fce9e7", bright="#f58f86", terminal="red", mark="🔴"),
+    Tone.MOVED: Look(strong="#6b4aa8", pale="#f0eaf9", bright="#bfa3f0", terminal="magenta", mark="🟣"),
+    Tone.DONE: Look(strong="#2b6e3f", pale="#e6f4ea", bright="#83cf99", terminal="green", mark="🟢"),
+}
+
+NEUTRAL = Look(strong="#4a5563", pale="#eef0f3", bright="#b4bfcc", terminal="white", mark="⚪")
+"""For what is about alertd itself."""
+
+
+def look_of(subject: Item | Message) -> Look:
+    """An item's look by its tone; a message's is that of its first item, which is the most urgent."""
+    if isinstance(subject, Item):
+        return LOOKS[subject.tone]
+    if subject.kind in (Kind.SINGLE, Kind.MANY, Kind.DIGEST) and subject.items:
+        return LOOKS[subject.items[0].tone]
+    return NEUTRAL

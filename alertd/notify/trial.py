@@ -1,0 +1,43 @@
+"""Sends a test message to each notifier of a receiver: for ``alertd send-test``, the page and the API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+
+from alertd.core.config import Receiver
+from alertd.core.ledger.outcome import Outcome, Rejected
+from alertd.core.ledger.records import Delivery
+from alertd.core.message.compose import test_message
+from alertd.core.message.message import Message
+from alertd.core.planning.decide import delivery_id
+from alertd.ports import Notifier
+
+
+async def tried(
+    notifiers: Mapping[str, Notifier], receiver: Receiver, at: datetime
+) -> AsyncIterator[tuple[str, Outcome]]:
+    """How each fared, by channel, one after the other. Nothing of it is written down.
+
+    Args:
+        notifiers: by channel, ``receiver/notifier``.
+        at: an aware UTC instant; a test at another one has other ids.
+    """
+    for spec in receiver.notifiers:
+        test = Delivery(
+            id=delivery_id(receiver.name, spec.name, ("test", at.isoformat())),
+            receiver=receiver.name,
+            notifier=spec.name,
+            members=(),
+            bound_at=at,
+            next_at=at,
+        )
+        yield test.channel, await _sent(notifiers[test.channel], test_message(test, at))
+
+
+async def _sent(notifier: Notifier, message: Message) -> Outcome:
+    """None may raise, and one that does is no reason to leave the others out."""
+    try:
+        return await notifier.send(message, {})
+    except Exception as error:
+        return Rejected(reason=f"the notifier failed, which is a fault of its own: {type(error).__name__}")

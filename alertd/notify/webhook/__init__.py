@@ -1,0 +1,1 @@
+"""Signed webhooks in several formats."""

@@ -1,0 +1,116 @@
+"""The body of a webhook as Alertmanager sends it, version 4, with an object ``milestone`` in each alert.
+
+Source: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config. What is an alert there is a
+milestone here: it fires until it is done or cancelled. Labels say which milestone it is and nothing that
+changes as the deadline comes nearer, so that a receiver sees one alert from the first reminder to the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from alertd.core.message.message import Item, Kind, Message
+from alertd.core.milestones.milestone import State
+from alertd.core.milestones.occurrence import Cause
+from alertd.notify.webhook.payload import instant, item_of
+
+VERSION = "4"
+ALERTNAME = "MilestoneDeadline"
+NEVER = "0001-01-01T00:00:00Z"
+"""The end of an alert that fires: Go's zero time."""
+
+_NAMES = {Kind.NOTICE: "AlertdNotice", Kind.TEST: "AlertdTest"}
+
+
+def alertmanager_payload(message: Message) -> dict[str, Any]:
+    """The body as values. A notice or a test is an alert too, without a milestone."""
+    alerts = [_alert(message, item) for item in message.items] or [_own(message)]
+    status = "resolved" if all(one["status"] == "resolved" for one in alerts) else "firing"
+    labels = _common(one["labels"] for one in alerts)
+    group = {name: labels[name] for name in ("timeline", "milestone") if name in labels}
+    pairs = ", ".join(f"{name}={_quoted(value)}" for name, value in group.items())
+    return {
+        "version": VERSION,
+        "groupKey": f"{{}}/{{receiver={_quoted(message.receiver)}}}:{{{pairs}}}",
+        "truncatedAlerts": 0,
+        "status": status,
+        "receiver": message.receiver,
+        "groupLabels": group,
+        "commonLabels": labels,
+        "commonAnnotations": _common(one["annotations"] for one in alerts),
+        "externalURL": message.page,
+        "alerts": alerts,
+    }
+
+
+def fingerprint(labels: Mapping[str, str]) -> str:
+    """What Alertmanager calls a set of labels: FNV-1a, 64 bits, of the names and values, each before 0xff.
+
+    Source: https://github.com/prometheus/common/blob/main/model/signature.go, ``labelSetToFingerprint``.
+    """
+    value = 0xCBF29CE484222325
+    for name in sorted(labels):
+        for byte in b"%b\xff%b\xff" % (name.encode(), labels[name].encode()):
+            value = (value ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return f"{value:016x}"
+
+
+def _alert(message: Message, item: Item) -> dict[str, Any]:
+    resolved = item.cause is Cause.DONE or item.state in (State.DONE, State.CANCELLED)
+    labels = {
+        "alertname": ALERTNAME,
+        **item.labels,
+        "timeline": item.timeline,
+        "milestone": item.milestone,
+    }
+    annotations = {
+        "summary": f"{item.title}: {item.headline}",
+        "description": " ".join(
+            (*item.details, *([item.contradiction] if item.contradiction else []), item.late)
+        ).strip(),
+        "title": item.title,
+        "deadline": item.phrase,
+        "distance": item.badge,
+        "cause": item.cause.value,
+        "offset": item.offset,
+        "state": item.state.name.lower(),
+        "runbook_url": item.url,
+    }
+    return {
+        **_made(message, labels, annotations, resolved=resolved),
+        "generatorURL": item.page or item.url,
+        "milestone": item_of(item),
+    }
+
+
+def _own(message: Message) -> dict[str, Any]:
+    labels = {"alertname": _NAMES.get(message.kind, ALERTNAME), "receiver": message.receiver}
+    annotations = {"summary": message.subject, "description": "\n".join(message.lines)}
+    return {**_made(message, labels, annotations, resolved=False), "generatorURL": message.page}
+
+
+def _made(
+    message: Message, labels: dict[str, str], annotations: dict[str, str], *, resolved: bool
+) -> dict[str, Any]:
+    since = instant(message.since)
+    kept = {name: value for name, value in sorted(labels.items()) if value}
+    return {
+        "status": "resolved" if resolved else "firing",
+        "labels": kept,
+        "annotations": {name: value for name, value in sorted(annotations.items()) if value},
+        "startsAt": since,
+        "endsAt": since if resolved else NEVER,
+        "fingerprint": fingerprint(kept),
+    }
+
+
+def _common(sets: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """The pairs that are in every one of them."""
+    first, *others = sets
+    return {name: value for name, value in first.items() if all(one.get(name) == value for one in others)}
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,183 @@
+"""Posts a message to a URL, signed by Standard Webhooks, in one of several formats."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import alertd
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
+from alertd.core.message.message import Message
+from alertd.notify.base import Env, Rendered, revealed
+from alertd.notify.http.reply import outcome_of
+from alertd.notify.http.tls import Tls, TlsUnusable, tls_of
+from alertd.notify.http.url import check_proxy, check_url
+from alertd.notify.render.clean import fit
+from alertd.notify.secret import SecretUnreadable
+from alertd.notify.webhook.body import Body, Format, instead, made_of, rendered
+from alertd.notify.webhook.cloudevents import default_source
+from alertd.notify.webhook.options import WebhookOptions, check_header, read_template
+from alertd.notify.webhook.signature import key_of, sign
+from alertd.notify.webhook.template_values import DEFAULT_TYPE, TemplateFailed, TemplateRefused
+
+if TYPE_CHECKING:
+    from alertd.notify.webhook.template import Template
+
+__all__ = ["WebhookNotifier", "WebhookOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """Where to, and as whom: the options with what their files hold now.
+
+    Attributes:
+        headers: the operator's own, ``Authorization`` among them.
+        hidden: what an answer must not be quoted with.
+    """
+
+    url: str = field(repr=False)
+    proxy: str = field(repr=False)
+    keys: list[bytes] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    hidden: tuple[str, ...] = field(repr=False)
+    tls: Tls
+
+
+class WebhookNotifier:
+    """One URL. A repeat can be told by the header ``webhook-id``, which is also the ``Idempotency-Key``."""
+
+    Options = WebhookOptions
+
+    def __init__(self, options: WebhookOptions, env: Env) -> None:
+        self._options = options
+        self._env = env
+        self._compiled: tuple[str, Template] | None = None
+
+    async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
+        env = self._env
+        try:
+            target = self._target()
+        except (SecretUnreadable, TlsUnusable) as error:
+            return Retry(reason=str(error))
+        except ValueError as error:
+            return Retry(reason=f"what the webhook's secret file holds {error}")
+        body = self._body(fit(message))
+        answer = await env.http.post(
+            target.url,
+            body.content,
+            {
+                **_standard(message, body, target.headers),
+                **target.headers,
+                **_identity(message, target.keys, env, body.content),
+            },
+            timeout_s=self._options.timeout,
+            tls=target.tls,
+            proxy=target.proxy,
+            hidden=target.hidden,
+        )
+        return _noted(outcome_of(answer, env.clock.now()), body.note)
+
+    def render(self, message: Message) -> tuple[Rendered, ...]:
+        body = self._body(fit(message))
+        media_type = body.content_type.partition(";")[0].strip()
+        return (Rendered(media_type=media_type, text=body.content.decode(), note=body.note),)
+
+    async def aclose(self) -> None:
+        """The client belongs to the process."""
+
+    def _target(self) -> _Target:
+        """Raises SecretUnreadable and TlsUnusable; and ValueError, whose text reads after "what it holds"."""
+        options, env = self._options, self._env
+        url = revealed(options.url, options.url_file, env).strip()
+        proxy = revealed(options.proxy, options.proxy_file, env).strip()
+        secrets = [secret.get_secret_value() for secret in options.secrets]
+        secrets += [env.secret(name) for name in options.secret_files]
+        check_url(url)
+        if proxy:
+            check_proxy(proxy)
+        headers, words = self._headers()
+        return _Target(
+            url=url,
+            proxy=proxy,
+            keys=[key_of(secret) for secret in secrets],
+            headers=headers,
+            hidden=(*secrets, *words),
+            tls=tls_of(options, env.path),
+        )
+
+    def _headers(self) -> tuple[dict[str, str], list[str]]:
+        """The operator's own headers, and what of them is secret."""
+        options, env = self._options, self._env
+        given = {name: value.get_secret_value() for name, value in options.headers.items()}
+        given |= {name: env.secret(file).strip() for name, file in options.headers_file.items()}
+        words = []
+        if options.basic is not None:
+            password = revealed(options.basic.password, options.basic.password_file, env)
+            login = f"{options.basic.username}:{password}".encode()
+            given["Authorization"] = f"Basic {base64.b64encode(login).decode('ascii')}"
+            words.append(password)
+        if token := revealed(options.bearer, options.bearer_file, env).strip():
+            given["Authorization"] = f"Bearer {token}"
+        for name, value in given.items():
+            try:
+                check_header(name, value)
+            except ValueError:
+                raise ValueError(f"is no value of the header {name}: not printable ASCII") from None
+            # `Bearer abc` is hidden, and so is `abc`.
+            words += [value, *value.split()]
+        return given, words
+
+    def _body(self, message: Message) -> Body:
+        options = self._options
+        if options.format is not Format.TEMPLATE:
+            return made_of(message, options.format, options.source or default_source(self._env.host))
+        try:
+            return rendered(message, self._template())
+        except (TemplateFailed, TemplateRefused) as error:
+            return instead(message, error)
+
+    def _template(self) -> Template:
+        """Of the source as it is now; compiled again when it has changed."""
+        from alertd.notify.webhook.template import compiled
+
+        options = self._options
+        source = options.template
+        if options.template_file:
+            try:
+                source = read_template(self._env.path(options.template_file))
+            except ValueError as error:
+                raise TemplateFailed(0, str(error)) from error
+        if self._compiled is None or self._compiled[0] != source:
+            self._compiled = source, compiled(source, options.content_type or DEFAULT_TYPE)
+        return self._compiled[1]
+
+
+def _standard(message: Message, body: Body, given: Mapping[str, str]) -> dict[str, str]:
+    taken = {name.lower() for name in given}
+    headers = {
+        "content-type": body.content_type,
+        "accept-encoding": "identity",
+        "user-agent": f"alertd/{alertd.__version__}",
+        "alertd-attempt": str(message.attempt),
+        **body.headers,
+    }
+    return {name: value for name, value in headers.items() if name not in taken}
+
+
+def _identity(message: Message, keys: list[bytes], env: Env, body: bytes) -> dict[str, str]:
+    # Signed at each attempt: a receiver refuses a timestamp that is minutes old.
+    headers = sign(keys, message.id, env.clock.now(), body)
+    if not keys:
+        del headers["webhook-signature"]
+    return {**headers, "idempotency-key": message.id}
+
+
+def _noted(outcome: Outcome, note: str) -> Outcome:
+    """The outcome, with what there is to say of the body."""
+    if not note:
+        return outcome
+    if isinstance(outcome, Sent):
+        return replace(outcome, note=f"{outcome.note}; {note}")
+    return replace(outcome, reason=f"{outcome.reason}; {note}")

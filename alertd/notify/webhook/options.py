@@ -1,0 +1,243 @@
+"""What can be said of a webhook in ``alertd.yaml``, and what cannot work and is refused there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from alertd.notify.base import NotifierOptions, TlsOptions, at_most_one, exactly_one
+from alertd.notify.http.client import TIMEOUT_S
+from alertd.notify.http.url import check_proxy, check_url
+from alertd.notify.webhook.body import Format
+from alertd.notify.webhook.signature import key_of
+from alertd.notify.webhook.template_trial import try_out
+from alertd.notify.webhook.template_values import (
+    DEFAULT_TYPE,
+    MAX_SOURCE,
+    TemplateFailed,
+    TemplateRefused,
+    writer_of,
+)
+
+MAX_SECRETS = 10
+MAX_HEADERS = 20
+
+# Those that the transport sets, that concern one hop (RFC 9110, section 7.6.1), that say who signed, or what
+# the body is.
+_DENIED = re.compile(
+    r"host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-(length|encoding|type)"
+    r"|proxy-.*|webhook-.*|idempotency-key|accept-encoding|ce-.*"
+)
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\x20-\x7e]*")
+
+# RFC 3986 allows no other characters in a URI reference.
+_REFERENCE = r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$"
+
+
+class BasicOptions(NotifierOptions):
+    """A user and a password (RFC 7617)."""
+
+    username: str = Field(min_length=1, max_length=255)
+    password: SecretStr | None = None
+    password_file: str = ""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        exactly_one(self, "password")
+        if ":" in self.username:
+            raise ValueError("a username holds no colon")
+        return self
+
+
+class WebhookOptions(TlsOptions):
+    """Options of ``type: webhook``."""
+
+    url: SecretStr | None = None
+    """Where to post to, http or https."""
+    url_file: str = ""
+    secret: SecretStr | list[SecretStr] | None = None
+    """What to sign with: ``whsec_`` and base64, or any text. A list during a change, the new one first."""
+    secret_file: str | list[str] = ""
+    headers: dict[str, SecretStr] = Field(default_factory=dict, max_length=MAX_HEADERS)
+    """Sent along, such as ``X-Api-Key``."""
+    headers_file: dict[str, str] = Field(default_factory=dict, max_length=MAX_HEADERS)
+    """The same, each value from a file."""
+    basic: BasicOptions | None = None
+    """A user and a password for ``Authorization``."""
+    bearer: SecretStr | None = None
+    """A token for ``Authorization``."""
+    bearer_file: str = ""
+    proxy: SecretStr | None = None
+    """An HTTP proxy to go through, perhaps with a user and a password."""
+    proxy_file: str = ""
+    timeout: float = Field(default=TIMEOUT_S, gt=0, le=60)
+    """Seconds, for connecting, sending and reading the answer together."""
+    format: Format = Format.ALERTD
+    """What the body looks like."""
+    source: Annotated[str, Field(pattern=_REFERENCE, max_length=500)] = ""
+    """The ``source`` of CloudEvents, a URI reference."""
+    content_type: str = ""
+    """Of what a template makes."""
+    template: str = ""
+    """A template for the body."""
+    template_file: str = ""
+    """The same in a file."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_url(value.get_secret_value())
+        return value
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_proxy(value.get_secret_value())
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, content in value.items():
+            check_header(name, content.get_secret_value())
+        return value
+
+    @field_validator("headers_file")
+    @classmethod
+    def _are_names(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            check_header(name)
+        return value
+
+    @field_validator("bearer")
+    @classmethod
+    def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_header("Authorization", value.get_secret_value())
+        return value
+
+    @field_validator("content_type")
+    @classmethod
+    def _is_content_type(cls, value: str) -> str:
+        if value:
+            writer_of(value)
+        return value
+
+    @field_validator("template")
+    @classmethod
+    def _is_template(cls, value: str, info: ValidationInfo) -> str:
+        if value and "content_type" in info.data:
+            check_template(value, info.data["content_type"] or DEFAULT_TYPE)
+        return value
+
+    @field_validator("template_file")
+    @classmethod
+    def _is_template_file(cls, value: str, info: ValidationInfo) -> str:
+        # Who reads alertd.yaml from a folder says where files are; who does not, cannot know.
+        find: Callable[[str], Path] | None = (info.context or {}).get("find")
+        if value and find is not None and "content_type" in info.data:
+            check_template(read_template(find(value)), info.data["content_type"] or DEFAULT_TYPE, value)
+        return value
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        exactly_one(self, "url")
+        at_most_one(self, "secret")
+        at_most_one(self, "bearer")
+        at_most_one(self, "proxy")
+        if len(self.secrets) + len(self.secret_files) > MAX_SECRETS:
+            raise ValueError(f"at most {MAX_SECRETS} secrets")
+        for secret in self.secrets:
+            key_of(secret.get_secret_value())
+        self._check_headers()
+        self._check_format()
+        return self
+
+    def _check_headers(self) -> None:
+        inline, filed = (_lower(names) for names in (self.headers, self.headers_file))
+        if twice := sorted(inline & filed):
+            raise ValueError(f"the header {twice[0]} is in headers and in headers_file")
+        said = {
+            "basic": self.basic is not None,
+            "bearer": bool(self.bearer or self.bearer_file),
+            "headers": "authorization" in inline,
+            "headers_file": "authorization" in filed,
+        }
+        by = [name for name, is_said in said.items() if is_said]
+        if len(by) > 1:
+            raise ValueError(f"Authorization is said twice: by {by[0]} and by {by[1]}")
+
+    def _check_format(self) -> None:
+        if self.format is Format.TEMPLATE:
+            exactly_one(self, "template")
+        for name in ("template", "template_file", "content_type"):
+            if getattr(self, name) and self.format is not Format.TEMPLATE:
+                raise ValueError(f"{name} is nothing without format: template")
+        if self.source and not self.format.startswith(Format.CLOUDEVENTS):
+            raise ValueError(f"source is nothing without format: {Format.CLOUDEVENTS}")
+
+    @property
+    def secrets(self) -> list[SecretStr]:
+        if self.secret is None:
+            return []
+        return self.secret if isinstance(self.secret, list) else [self.secret]
+
+    @property
+    def secret_files(self) -> list[str]:
+        names = self.secret_file if isinstance(self.secret_file, list) else [self.secret_file]
+        return [name for name in names if name]
+
+
+def check_header(name: str, value: str = "") -> None:
+    """Raise ValueError, without the value, for a header that cannot be sent or is alertd's own."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a header's name")
+    if _DENIED.fullmatch(name.lower()):
+        raise ValueError(f"the header {name} is set by alertd alone")
+    if not _VALUE.fullmatch(value):
+        raise ValueError(f"the header {name} holds what is not printable ASCII")
+
+
+def check_template(source: str, content_type: str, file: str = "") -> None:
+    """Raise PydanticCustomError when the template cannot be used, its ``line`` in the context if known."""
+    from alertd.notify.webhook.template import compiled
+
+    try:
+        try_out(compiled(source, content_type))
+    except (TemplateRefused, TemplateFailed) as error:
+        if not file:
+            raise _refused(error.why, line=error.line) from error
+        where = f"{file}:{error.line}" if error.line else file
+        raise _refused(f"{where}: {error.why}") from error
+
+
+def read_template(path: Path) -> str:
+    """What the file holds, as much of it as is needed to see that it is too long.
+
+    Raises:
+        ValueError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(MAX_SOURCE + 1)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is not UTF-8 text") from error
+    except OSError as error:
+        raise ValueError(f"{path.name}: {(error.strerror or 'cannot be read').lower()}") from error
+
+
+def _refused(message: str, **context: Any) -> PydanticCustomError:
+    # The message is no format string: a template is full of braces.
+    return PydanticCustomError("template", "{message}", {"message": message, **context})
+
+
+def _lower(names: Iterable[str]) -> set[str]:
+    return {name.lower() for name in names}

@@ -1,0 +1,243 @@
+"""The body of a webhook by a template of the operator's own: Jinja2, of which little is allowed.
+
+Rules that hold here:
+- syntax is allowed by name (`template_syntax.py`); calls, assignments, arithmetic, imports are not;
+- a template sees the body of format ``alertd`` and nothing of Python: an attribute is a key of the data;
+- every value that it inserts is written as the content type wants it: as JSON, percent-encoded, escaped;
+- everything is bounded: the source, the depth of loops, their steps together, the result.
+
+Jinja2's sandbox alone limits neither time nor memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateRuntimeError, TemplateSyntaxError, Undefined
+from jinja2 import Template as JinjaTemplate
+from jinja2.runtime import Context, LoopContext
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import pass_context
+
+from alertd.notify.webhook.template_syntax import Refusal, check_quotes, check_syntax
+from alertd.notify.webhook.template_values import (
+    DEFAULT_TYPE,
+    MAX_SOURCE,
+    TemplateFailed,
+    TemplateRefused,
+    is_json,
+    text_of,
+    writer_of,
+)
+
+MAX_STEPS = 10_000
+"""Steps of all loops of one message together."""
+
+MAX_RESULT = 256 * 1024
+"""Characters of a body."""
+
+MAX_TRUNCATED = 10_000
+
+LOOP = frozenset({"index", "index0", "first", "last", "length"})
+"""What a template may ask of ``loop``."""
+
+_NAME = "<template>"
+_STEPS = "_steps"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """A template that was found to be harmless."""
+
+    content_type: str
+    _made: JinjaTemplate
+
+    def render(self, values: Mapping[str, Any]) -> bytes:
+        """The body.
+
+        Args:
+            values: JSON values by name.
+
+        Raises:
+            TemplateFailed: the data is not as the template takes it to be, the result is too long, or is no
+                JSON where it should be.
+        """
+        parts: list[str] = []
+        size = 0
+        try:
+            for part in self._made.generate({**values, _STEPS: _Steps()}):
+                parts.append(part)
+                size += len(part)
+                if size > MAX_RESULT:
+                    raise TemplateRuntimeError(f"the result is longer than {MAX_RESULT:,} characters")
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            raise TemplateFailed(_line_of(error), str(error)) from error
+        body = "".join(parts)
+        if is_json(self.content_type):
+            try:
+                json.loads(body, parse_constant=_refuse_constant)
+            except (ValueError, RecursionError) as error:
+                raise TemplateFailed(0, f"the result is no JSON: {error}") from error
+        return body.encode()
+
+
+def compiled(source: str, content_type: str = DEFAULT_TYPE) -> Template:
+    """A template of ``source``.
+
+    Raises:
+        TemplateRefused: its first fault.
+        ValueError: of :func:`writer_of`.
+    """
+    if len(source) > MAX_SOURCE:
+        raise TemplateRefused(1, f"{len(source):,} characters; at most {MAX_SOURCE:,} are taken")
+    env = _environment(writer_of(content_type))
+    try:
+        tree = env.parse(source)
+        check_syntax(tree, env.filters.keys() - {_EACH}, env.tests)
+        if is_json(content_type):
+            check_quotes(env.lex(source))
+        _count_steps(tree)
+        return Template(content_type=content_type, _made=env.from_string(tree))
+    except TemplateSyntaxError as error:
+        raise TemplateRefused(error.lineno, error.message or "it cannot be read") from error
+    except Refusal as error:
+        raise TemplateRefused(error.line, str(error)) from error
+    except (RecursionError, MemoryError, SyntaxError, ValueError) as error:
+        raise TemplateRefused(1, "it is nested too deeply") from error
+
+
+class _Steps:
+    """Counts the steps of all loops of one rendering."""
+
+    def __init__(self) -> None:
+        self._left = MAX_STEPS
+
+    def take(self, number: int) -> None:
+        self._left -= number
+        if self._left < 0:
+            raise TemplateRuntimeError(f"its loops take more than {MAX_STEPS:,} steps")
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """``a.b`` and ``a["b"]`` are the key ``b`` of the data; no attribute of Python can be reached."""
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, Undefined):
+            str(obj)  # raises, with what is missing
+        if isinstance(obj, dict | list) and isinstance(argument, str | int):
+            try:
+                return obj[argument]  # type: ignore[index]  # an index of the wrong kind is an error as well
+            except (TypeError, LookupError):
+                pass
+        elif isinstance(obj, LoopContext) and argument in LOOP:
+            return getattr(obj, argument)
+        return self.undefined(hint=f"there is no {argument} here", obj=obj, name=argument)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return self.getitem(obj, attribute)
+
+
+def _environment(write: Callable[[Any], str]) -> _Environment:
+    def finalize(value: Any) -> str:
+        if isinstance(value, Undefined):
+            return str(value)  # raises, with what is missing
+        return write(value)
+
+    env = _Environment(
+        undefined=StrictUndefined, finalize=finalize, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+    env.globals.clear()
+    env.filters = {**FILTERS, _EACH: _each}
+    env.tests = {name: env.tests[name] for name in ("defined", "undefined", "none", "string")}
+    return env
+
+
+def _count_steps(tree: Any) -> None:
+    """Put every loop's iterable through a filter that counts and takes lists only."""
+    from jinja2 import nodes
+
+    for loop in tree.find_all(nodes.For):
+        loop.iter = nodes.Filter(loop.iter, _EACH, [], [], None, None, lineno=loop.iter.lineno)
+
+
+@pass_context
+def _each(context: Context, value: Any) -> list[Any]:
+    if isinstance(value, Undefined):
+        str(value)
+    if not isinstance(value, list):
+        raise TemplateRuntimeError("a loop goes over a list; over a mapping with |dictsort")
+    context[_STEPS].take(len(value))
+    return value
+
+
+_EACH = "_each"
+
+
+def _join(values: Any, between: Any = ", ", attribute: Any = "") -> str:
+    # Lists only: what is joined is a text and is not joined again, so that nothing grows by repetition.
+    if not isinstance(values, list) or not isinstance(between, str) or len(between) > 100:
+        raise TemplateRuntimeError("join takes a list, and puts at most 100 characters between")
+    found = [one[attribute] if attribute else one for one in values]
+    return between.join(text_of(one) for one in found)
+
+
+def _truncate(value: Any, length: Any = 255) -> str:
+    if not isinstance(length, int) or not 1 <= length <= MAX_TRUNCATED:
+        raise TemplateRuntimeError(f"truncate takes a number from 1 to {MAX_TRUNCATED:,}")
+    text = text_of(value)
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def _default(value: Any, instead: Any = "") -> Any:
+    return instead if isinstance(value, Undefined) or value is None or value == "" else value
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else None
+
+
+def _last(value: Any) -> Any:
+    return value[-1] if isinstance(value, list) and value else None
+
+
+def _dictsort(value: Any) -> list[list[Any]]:
+    if not isinstance(value, dict):
+        raise TemplateRuntimeError("dictsort takes a mapping")
+    return [[name, value[name]] for name in sorted(value)]
+
+
+def _length(value: Any) -> int:
+    if not isinstance(value, str | list | dict):
+        raise TemplateRuntimeError("length takes a text, a list or a mapping")
+    return len(value)
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "default": _default,
+    "dictsort": _dictsort,
+    "first": _first,
+    "join": _join,
+    "last": _last,
+    "length": _length,
+    "lower": lambda value: text_of(value).lower(),
+    "truncate": _truncate,
+    "upper": lambda value: text_of(value).upper(),
+}
+"""All that there are; Jinja2's own are not."""
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _line_of(error: BaseException) -> int:
+    """Where in the template it was raised: Jinja2 puts that into the traceback."""
+    line, frame = 1, error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code.co_filename == _NAME:
+            line = frame.tb_lineno
+        frame = frame.tb_next
+    return line

@@ -1,0 +1,187 @@
+"""Logs: every event that alertd writes, listed once, and how they are rendered."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import suppress
+from enum import StrEnum
+from functools import partialmethod
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from alertd.system.systemd import is_journal
+
+
+class Event(StrEnum):
+    """``noun.verb_past``. The text behind each is what docs/reference/logs.md says of it."""
+
+    DAEMON_STARTED = "daemon.started"
+    DAEMON_READY = "daemon.ready"
+    DAEMON_STOPPED = "daemon.stopped"
+    DAEMON_FAILED = "daemon.failed"
+    CLOCK_STEPPED = "clock.stepped"
+    CLOCK_DIFFERED = "clock.differed"
+    CLOCK_AGREED = "clock.agreed"
+    NODE_STOOD_STILL = "node.stood_still"
+    CONFIG_LOADED = "config.loaded"
+    CONFIG_REFUSED = "config.refused"
+    FILE_REFUSED = "file.refused"
+    FILE_MENDED = "file.mended"
+    FILES_VANISHED = "files.vanished"
+    FILES_RETURNED = "files.returned"
+    MILESTONE_LOADED = "milestone.loaded"
+    MILESTONE_MOVED = "milestone.moved"
+    MILESTONE_WITHDRAWN = "milestone.withdrawn"
+    MILESTONE_SAID = "milestone.said"
+    PLAN_CHANGED = "plan.changed"
+    OCCURRENCE_DEFERRED = "occurrence.deferred"
+    OCCURRENCE_SUPERSEDED = "occurrence.superseded"
+    OCCURRENCE_SUPPRESSED = "occurrence.suppressed"
+    OCCURRENCE_EXPIRED = "occurrence.expired"
+    DELIVERY_BOUND = "delivery.bound"
+    DELIVERY_SENT = "delivery.sent"
+    DELIVERY_RETRIED = "delivery.retried"
+    DELIVERY_DIED = "delivery.died"
+    DELIVERY_SUPPRESSED = "delivery.suppressed"
+    DELIVERY_SUPERSEDED = "delivery.superseded"
+    DELIVERY_FENCED = "delivery.fenced"
+    CHANNEL_PAUSED = "channel.paused"
+    CHANNEL_RESUMED = "channel.resumed"
+    LEAD_TAKEN = "lead.taken"
+    LEAD_LOST = "lead.lost"
+    NODES_DIFFERED = "nodes.differed"
+    NODES_AGREED = "nodes.agreed"
+    AUDIT_FAILED = "audit.failed"
+    AUDIT_PASSED = "audit.passed"
+    HEARTBEAT_FAILED = "heartbeat.failed"
+    NOTIFIER_FAILED = "notifier.failed"
+    LEDGER_FAILED = "ledger.failed"
+    LEDGER_RECOVERED = "ledger.recovered"
+    LEDGER_OUTGROWN = "ledger.outgrown"
+    LEDGER_PRUNED = "ledger.pruned"
+    LISTENER_OPENED = "listener.opened"
+    LISTENER_CLOSED = "listener.closed"
+    LISTENER_FAILED = "listener.failed"
+    LOGIN_PASSED = "login.passed"
+    LOGIN_REFUSED = "login.refused"
+    ACCESS_REFUSED = "access.refused"
+    CONTROL_FAILED = "control.failed"
+    CONTROL_REFUSED = "control.refused"
+    CREDENTIALS_REFUSED = "credentials.refused"
+    LINKS_UNSIGNED = "links.unsigned"
+    SLACK_UNANSWERED = "slack.unanswered"
+    REQUEST_FAILED = "request.failed"
+    LIBRARY_LOGGED = "library.logged"
+
+
+Log = FilteringBoundLogger
+
+
+def configure(form: str, level: str, out: TextIO | None = None) -> Log:
+    """Set structlog up for the process and return the logger.
+
+    Args:
+        form: ``json``, ``console``, or ``auto``: console when ``out`` is a terminal.
+        level: the least severe level that is written.
+        out: standard error when None, so that standard output stays for the console notifier.
+    """
+    # None: it was closed before the process began.
+    out = out or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  it stays open
+    console = form == "console" or (form == "auto" and out.isatty())
+    processors: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _plain,
+    ]
+    if console:
+        # Neither form shows local variables: they hold URLs and secrets.
+        plain = structlog.dev.plain_traceback
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=out.isatty(), pad_event_to=24, exception_formatter=plain
+        )
+        processors.append(renderer)
+    else:
+        as_dicts = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        processors += [
+            structlog.processors.ExceptionRenderer(as_dicts),
+            structlog.processors.JSONRenderer(sort_keys=True, default=str),
+        ]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=lambda *_: _Lines(out),
+        cache_logger_on_first_use=True,
+    )
+    log: Log = structlog.get_logger()
+    _take_over(log)
+    return log
+
+
+class _Lines:
+    """Writes lines, as long as they can be written: a log that nobody reads any more ends no daemon.
+
+    For the journal each begins with its priority (sd-daemon(3)), which `journalctl -p` goes by.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._print = structlog.PrintLogger(out)
+        self._is_journal = is_journal(out)
+
+    def _write(self, priority: int, line: str) -> None:
+        # A pipe that was closed, a full disk; ValueError: the stream itself was closed.
+        with suppress(OSError, ValueError):
+            self._print.msg(f"<{priority}>{line}" if self._is_journal else line)
+
+    critical = partialmethod(_write, 2)
+    error = partialmethod(_write, 3)
+    warning = partialmethod(_write, 4)
+    log = msg = info = partialmethod(_write, 6)
+    debug = partialmethod(_write, 7)
+
+
+def _take_over(log: Log) -> None:
+    """What libraries log, and Python's own warnings, as events like any other: no line breaks the form."""
+    root = logging.getLogger()
+    for old in [handler for handler in root.handlers if isinstance(handler, _Library)]:
+        root.removeHandler(old)
+    root.addHandler(_Library(log))
+    logging.captureWarnings(True)
+    # Not below: httpx writes whole URLs, which are secrets.
+    for name in ("", "httpx", "httpcore", "aiohttp", "apscheduler", "alembic", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Library(logging.Handler):
+    """Hands records of the standard library's logging on."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = min(record.levelno, logging.CRITICAL)
+        self._log.log(
+            level,
+            Event.LIBRARY_LOGGED,
+            logger=record.name,
+            text=record.getMessage(),
+            exc_info=record.exc_info or None,
+        )
+
+
+def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Enumerations and instants as plain text, whatever renders them."""
+    return {key: _text(value) for key, value in event.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return value.value
+    if hasattr(value, "isoformat"):
+        return value.isoformat().replace("+00:00", "Z")
+    return value

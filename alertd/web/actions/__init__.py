@@ -1,0 +1,1 @@
+"""What people do from a page, a link, or Slack."""

@@ -1,0 +1,163 @@
+"""The forms by which people say something of a milestone: fields, what is filled in, and what will happen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alertd.core.explain.request import MAX_TEXT
+from alertd.core.ledger.records import Record
+from alertd.core.message.links import LinkKind
+from alertd.core.milestones.status import NOTHING_SAID, ActionKind
+from alertd.core.time.instant import local_date
+from alertd.errors import FieldProblem
+from alertd.web.server.access import Visitor
+from alertd.web.server.context import Site
+
+MAX_NAME = 80
+MAX_MOMENT = 40
+A_WEEK = timedelta(days=7)
+UNTIL_HINT = (
+    "A date (then: when reminders of that day go out), a time such as 2026-12-04T09:00, "
+    "or a duration such as 7d."
+)
+
+CONSEQUENCES = {
+    ActionKind.ACK: "What is due before then is dropped. If its date has passed by then and it is not done, "
+    "that is said once; and if its date moves, reminders come again.",
+    ActionKind.SNOOZE: "Reminders wait until then. What is still true then is sent, once.",
+    ActionKind.DONE: "It came about: no further reminder, and whoever was told of it hears so.",
+    ActionKind.CANCEL: "It will not come about: no further reminder.",
+    ActionKind.REOPEN: "Whatever was said of it is taken back, and reminders come again.",
+}
+TITLES = {
+    ActionKind.ACK: "Acknowledge",
+    ActionKind.SNOOZE: "Snooze",
+    ActionKind.DONE: "Done",
+    ActionKind.CANCEL: "Cancel",
+    ActionKind.REOPEN: "Reopen",
+}
+BY_LINK = {
+    LinkKind.ACKNOWLEDGE: ActionKind.ACK,
+    LinkKind.SNOOZE: ActionKind.SNOOZE,
+    LinkKind.DONE: ActionKind.DONE,
+    LinkKind.UNDO: ActionKind.REOPEN,
+}
+"""What each link does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field.
+
+    Attributes:
+        problem: what is wrong with what was given, a sentence without its full stop.
+    """
+
+    name: str
+    label: str
+    value: str
+    kind: str = "text"
+    hint: str = ""
+    required: bool = False
+    most: int = MAX_TEXT
+    latest: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """One form: ``kind`` is the last part of the path that it is sent to."""
+
+    kind: str
+    title: str
+    consequence: str
+    fields: tuple[Field, ...]
+
+
+def forms_of(record: Record, site: Site, visitor: Visitor) -> tuple[Form, ...]:
+    """What can be said of a milestone now."""
+    if record.withdrawn:
+        return ()
+    kinds = [ActionKind.REOPEN]
+    if not record.standing.closed:
+        kinds = [ActionKind.ACK, ActionKind.SNOOZE, ActionKind.DONE, ActionKind.CANCEL]
+        if record.standing != NOTHING_SAID:
+            kinds.append(ActionKind.REOPEN)
+    return tuple(form_of(kind, record, site, asks_name=not visitor.name) for kind in kinds)
+
+
+def form_of(
+    kind: ActionKind,
+    record: Record,
+    site: Site,
+    *,
+    asks_name: bool,
+    given: Mapping[str, str] | None = None,
+    problem: FieldProblem | None = None,
+) -> Form:
+    """The form for one thing to say.
+
+    Args:
+        asks_name: nobody knows who fills it in.
+        given: what was filled in already.
+    """
+    now = site.clock.now()
+    fields = [one for one in _fields(kind, record, site, now) if asks_name or one.name != "by"]
+    if given is not None:
+        fields = [_given(one, given, problem) for one in fields]
+    return Form(kind=kind.value, title=TITLES[kind], consequence=CONSEQUENCES[kind], fields=tuple(fields))
+
+
+def _fields(kind: ActionKind, record: Record, site: Site, now: datetime) -> list[Field]:
+    zone = record.milestone.zone
+    today = local_date(now, zone)
+    fields = []
+    if kind in (ActionKind.ACK, ActionKind.SNOOZE):
+        expires = site.config.ack_expires if site.config and kind is ActionKind.ACK else A_WEEK
+        until = local_date(now + expires, zone)
+        if until <= today:
+            until = today + timedelta(days=1)
+        hint = f"{UNTIL_HINT} Local to {zone.key}."
+        fields.append(
+            Field(
+                name="until",
+                label="Until",
+                value=until.isoformat(),
+                hint=hint,
+                required=kind is ActionKind.SNOOZE,
+                most=MAX_MOMENT,
+            )
+        )
+    if kind is ActionKind.DONE:
+        day = today.isoformat()
+        fields += [
+            Field(name="on", label="It came about on", value=day, kind="date", latest=day, most=MAX_MOMENT),
+            Field(
+                name="evidence",
+                label="Evidence",
+                value="",
+                hint="Where that can be seen: an address, a file.",
+            ),
+        ]
+    fields += [
+        Field(name="why", label="Why", value="", hint="It stays in the history."),
+        Field(name="by", label="Your name", value="", most=MAX_NAME, hint="So that others know whom to ask."),
+    ]
+    return fields
+
+
+def _given(one: Field, given: Mapping[str, str], problem: FieldProblem | None) -> Field:
+    wrong = str(problem) if problem is not None and problem.field == one.name else ""
+    return Field(
+        name=one.name,
+        label=one.label,
+        value=given.get(one.name, ""),
+        kind=one.kind,
+        hint=one.hint,
+        required=one.required,
+        most=one.most,
+        latest=one.latest,
+        problem=wrong,
+    )

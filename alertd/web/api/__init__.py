@@ -1,0 +1,1 @@
+"""``/api/v1`` and the document that describes it."""

@@ -1,0 +1,1 @@
+"""Calendars, Atom feeds, badges and countdowns."""

@@ -1,0 +1,290 @@
+"""What Prometheus is told: what was counted as it happened, and how everything stands when it asks.
+
+Names follow Prometheus's conventions: base units, ``_total`` for what only grows. No label holds an id, an
+address or a text that people wrote, but for receivers and channels, which the configuration bounds, and for
+``alertd_milestone_deadline_timestamp_seconds``, which has to be asked for and has a bound of its own.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.process_collector import ProcessCollector
+
+from alertd import __version__
+from alertd.core.config import Definitions
+from alertd.core.ledger.records import DeliveryState, OwedState
+from alertd.core.planning.audit import Audit, Fault, Waiting
+from alertd.engine.observer import Meter
+from alertd.engine.vitals import Vitals
+from alertd.ports import Settlement
+
+MAX_DEADLINES = 10_000
+"""Lines of alertd_milestone_deadline_timestamp_seconds; the others are counted."""
+
+DURATION_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+LATENESS_BUCKETS_S = (
+    0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 4 * 3_600.0, 86_400.0, 7 * 86_400.0,
+)  # fmt: skip
+
+OUTCOMES = ("sent", "retry", "unknown", "rejected")
+WHAT_DIFFERS = ("definitions", "versions")
+
+# Three more lines for each counter that say when it was made: process_start_time_seconds says that.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """How everything stands at one instant.
+
+    Attributes:
+        channels: of the configuration in force.
+        counts, waiting: of the ledger; None when it could not be asked.
+        deadlines: milestone, claim, and the instant at which its window ends.
+        deadlines_left_out: how many there are beyond :data:`MAX_DEADLINES`.
+    """
+
+    now: datetime
+    vitals: Vitals
+    definitions: Definitions | None = None
+    channels: Sequence[str] = ()
+    counts: Mapping[str, int] | None = None
+    waiting: Waiting | None = None
+    deadlines: Sequence[tuple[str, str, datetime]] = ()
+    deadlines_left_out: int = 0
+
+
+class Metrics(Meter):
+    """Counts for one daemon.
+
+    Args:
+        started_at: when it began to load its files.
+    """
+
+    def __init__(self, started_at: datetime) -> None:
+        self.registry = CollectorRegistry()
+        self._standing = _Standing()
+        registry = self.registry
+        build = Gauge(
+            "alertd_build_info", "Which alertd this is; always 1.", ("version", "python"), registry=registry
+        )
+        build.labels(__version__, platform.python_version()).set(1)
+        self._deliveries = Counter(
+            "alertd_deliveries",
+            "Deliveries that have ended, by how.",
+            ("receiver", "channel", "outcome"),
+            registry=registry,
+        )
+        self._attempts = Counter(
+            "alertd_attempts", "Tries to send, by how each ended.", ("channel", "outcome"), registry=registry
+        )
+        self._durations = Histogram(
+            "alertd_attempt_duration_seconds",
+            "How long a try took.",
+            ("channel",),
+            buckets=DURATION_BUCKETS_S,
+            registry=registry,
+        )
+        self._lateness = Histogram(
+            "alertd_delivery_lateness_seconds",
+            "How long after it was due, or after its mute or snooze ended, the first of it was sent.",
+            ("receiver",),
+            buckets=LATENESS_BUCKETS_S,
+            registry=registry,
+        )
+        self._reloads = Counter(
+            "alertd_reloads",
+            "Readings of the files, by whether they were taken.",
+            ("result",),
+            registry=registry,
+        )
+        for result in ("accepted", "refused"):
+            self._reloads.labels(result)
+        self._reload_ok = Gauge(
+            "alertd_reload_last_successful", "Whether the last reading was taken.", registry=registry
+        )
+        self._reload_ok.set(1)
+        self._reload_at = Gauge(
+            "alertd_reload_last_success_timestamp_seconds",
+            "When files were last taken.",
+            registry=registry,
+        )
+        self._reload_at.set(started_at.timestamp())
+        self._reload_took = Gauge(
+            "alertd_reload_last_duration_seconds", "How long the last reading took.", registry=registry
+        )
+        self._audit_at = Gauge(
+            "alertd_audit_last_success_timestamp_seconds",
+            "When the self-audit last found nothing; 0 before it ever did.",
+            registry=registry,
+        )
+        registry.register(self._standing)
+        ProcessCollector(registry=registry)
+
+    def settled(self, settlement: Settlement, *, fenced: bool) -> None:
+        delivery, attempt = settlement.lease.delivery, settlement.attempt
+        if attempt is not None:
+            self._attempts.labels(delivery.channel, attempt.outcome).inc()
+            self._durations.labels(delivery.channel).observe(attempt.took_ms / 1_000)
+        if fenced or settlement.state is DeliveryState.READY:
+            return
+        self._deliveries.labels(delivery.receiver, delivery.channel, settlement.state.value).inc()
+        due_at = _due_at(settlement)
+        if settlement.state is DeliveryState.SENT and due_at is not None:
+            late_s = max(0.0, (settlement.at - due_at).total_seconds())
+            self._lateness.labels(delivery.receiver).observe(late_s)
+
+    def reloaded(self, *, accepted: bool, took_s: float, at: datetime) -> None:
+        self._reloads.labels("accepted" if accepted else "refused").inc()
+        self._reload_ok.set(int(accepted))
+        self._reload_took.set(took_s)
+        if accepted:
+            self._reload_at.set(at.timestamp())
+
+    def audited(self, audit: Audit) -> None:
+        if audit.passed:
+            self._audit_at.set(audit.at.timestamp())
+
+    def exposition(self, facts: Facts, accept: str = "") -> tuple[bytes, str]:
+        """All of it, and its media type.
+
+        Args:
+            accept: the header of the request; OpenMetrics is given to whom asks for it.
+        """
+        encode, kind = choose_encoder(accept)
+        self._begin(facts.channels)
+        self._standing.facts = facts
+        return encode(self.registry), kind
+
+    def _begin(self, channels: Iterable[str]) -> None:
+        """At nothing, for each channel: what first appears as a one is no increase to a query."""
+        for channel in channels:
+            receiver = channel.partition("/")[0]
+            for state in DeliveryState:
+                if state is not DeliveryState.READY:
+                    self._deliveries.labels(receiver, channel, state.value)
+            for outcome in OUTCOMES:
+                self._attempts.labels(channel, outcome)
+            self._durations.labels(channel)
+            self._lateness.labels(receiver)
+
+
+@dataclass(slots=True)
+class _Standing:
+    """What is looked at when it is asked for."""
+
+    facts: Facts | None = field(default=None)
+
+    def collect(self) -> Iterator[Metric]:
+        if self.facts is not None:
+            yield from _families(self.facts)
+
+    __hash__ = object.__hash__
+
+
+def _families(facts: Facts) -> Iterator[Metric]:
+    vitals, found = facts.vitals, facts.definitions
+    passed = vitals.audit is not None and vitals.audit.passed and vitals.is_well
+    ready = passed and facts.counts is not None
+    yield _one("alertd_ready", "Whether /readyz says so.", ready)
+    yield _one("alertd_node_leads", "Whether this node is the one that reconciles.", vitals.leads)
+    yield _one(
+        "alertd_clock_ahead_seconds",
+        "How far this node's clock is ahead of the ledger's.",
+        vitals.clock_ahead.total_seconds(),
+    )
+    yield _many(
+        "alertd_nodes_differing",
+        "Whether live nodes differ in what they run.",
+        "what",
+        {what: any(one.what == what for one in vitals.differences) for what in WHAT_DIFFERS},
+    )
+    of_kind = dict.fromkeys(Fault, 0)
+    for finding in vitals.audit.findings if vitals.audit else ():
+        of_kind[finding.fault] += 1
+    yield _many(
+        "alertd_audit_findings",
+        "What the last self-audit found, by kind.",
+        "fault",
+        {fault.value.replace(" ", "_"): number for fault, number in of_kind.items()},
+    )
+    yield _one("alertd_config_problems", "Problems of the files.", len(vitals.problems))
+    yield _one(
+        "alertd_definitions_broken_files",
+        "Timeline files with a problem.",
+        len(found.broken if found else ()),
+    )
+    yield _many(
+        "alertd_deliveries_in_flight",
+        "Sends under way.",
+        "channel",
+        {channel: vitals.in_flight.get(channel, 0) for channel in facts.channels},
+    )
+    yield _many(
+        "alertd_channel_paused",
+        "Whether a channel does not answer, so that one message at a time is tried.",
+        "channel",
+        {channel: channel in vitals.paused for channel in facts.channels},
+    )
+    yield from _ledger(facts)
+    yield _one(
+        "alertd_milestone_deadlines_left_out", "Deadlines without a line below.", facts.deadlines_left_out
+    )
+    deadlines = GaugeMetricFamily(
+        "alertd_milestone_deadline_timestamp_seconds",
+        "When a deadline's window ends, exclusive.",
+        labels=("milestone", "claim"),
+    )
+    for milestone, claim, ends in facts.deadlines:
+        deadlines.add_metric((milestone, claim), ends.timestamp())
+    yield deadlines
+
+
+def _ledger(facts: Facts) -> Iterator[Metric]:
+    yield _one("alertd_ledger_up", "Whether the ledger could be asked.", facts.counts is not None)
+    if facts.counts is None or facts.waiting is None:
+        return
+    yield _one("alertd_milestones", "Milestones not withdrawn.", facts.counts.get("milestones", 0))
+    for name, about, states in (
+        ("owed", "Reminders in the ledger.", OwedState),
+        ("deliveries", "Deliveries in the ledger.", DeliveryState),
+    ):
+        rows = {state.value: facts.counts.get(f"{name}.{state.value}", 0) for state in states}
+        yield _many(f"alertd_ledger_{name}", about, "state", rows)
+    ages = {
+        "undecided": facts.waiting.undecided,
+        "untaken": facts.waiting.untaken,
+    }
+    yield _many(
+        "alertd_ledger_oldest_due_age_seconds",
+        "How long the oldest of what is due has waited: to be decided about, or to be taken for sending.",
+        "waits",
+        {name: max(0.0, (facts.now - at).total_seconds()) if at else 0.0 for name, at in ages.items()},
+    )
+
+
+def _due_at(settlement: Settlement) -> datetime | None:
+    """When it should have been sent: held back is not late. None for what tells of alertd itself."""
+    lease = settlement.lease
+    if lease.delivery.edition is not None:
+        return lease.delivery.edition.at
+    return min((owed.wake_at for owed in lease.owed), default=None)
+
+
+def _one(name: str, about: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, about, value=float(value))
+
+
+def _many(name: str, about: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, about, labels=(label,))
+    for key, value in values.items():
+        family.add_metric((key,), float(value))
+    return family

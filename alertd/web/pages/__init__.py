@@ -1,0 +1,1 @@
+"""The pages for people, except the timeline."""

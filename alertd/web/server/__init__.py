@@ -1,0 +1,1 @@
+"""What every request passes: the listener, access, sessions, headers, and errors."""

@@ -1,0 +1,122 @@
+"""Tokens and passwords: how they are made, written down, and compared.
+
+A line of a file is ``NAME SCOPE HASH``. A token is random, 256 bits: of it a plain SHA-256 is kept, since
+nobody guesses one, however fast. A password is a person's: of it scrypt's hash is kept (RFC 7914), at the
+cost that OWASP's cheat sheet on storing passwords gives for 16 MB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from dataclasses import dataclass, field
+
+from alertd.core.access import SCOPES, Scope
+from alertd.errors import CredentialsError
+
+PREFIX = "alertd_"
+"""Begins each token, so that programs that look for leaked ones know it."""
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+LEAST_PASSWORD, MOST_PASSWORD = 12, 128
+"""OWASP ASVS 5.0, 6.2.1 and 6.2.9: at least eight, better more, and 64 at least are taken."""
+
+_COST, _BLOCK, _LANES = 1 << 14, 8, 5
+_MEMORY = 64 * 1024 * 1024
+_TOKEN, _PASSWORD = "sha256", "scrypt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """One line.
+
+    Attributes:
+        hash: ``sha256:HEX`` or ``scrypt:SALT:HASH``, both in base64.
+    """
+
+    name: str
+    scope: Scope
+    hash: str = field(repr=False)
+
+    @property
+    def is_token(self) -> bool:
+        return self.hash.startswith(f"{_TOKEN}:")
+
+    @property
+    def proof(self) -> str:
+        """What a session is bound to: another one once the token or the password is another one."""
+        return hashlib.sha256(f"{self.name} {self.hash}".encode()).hexdigest()[:32]
+
+    @property
+    def line(self) -> str:
+        """As it is written down."""
+        return f"{self.name} {self.scope.word} {self.hash}"
+
+    def is_shown_by(self, secret: str) -> bool:
+        """Whether that is the token or the password. A password takes some 50 ms, and releases the GIL."""
+        scheme, *parts = self.hash.split(":")
+        if scheme == _TOKEN:
+            return hmac.compare_digest(_digest(secret), parts[0])
+        return hmac.compare_digest(_scrypt(secret, b64decode(parts[0])), b64decode(parts[1]))
+
+
+NOBODY = Credential(name="nobody", scope=Scope.PUBLIC, hash=f"{_PASSWORD}:{'A' * 22}==:{'A' * 43}=")
+"""Compared with where there is no such user, so that it takes as long."""
+
+
+def new_token(name: str, scope: Scope) -> tuple[str, Credential]:
+    """A token that nobody has had before, and its line. Raises CredentialsError."""
+    _check_name(name)
+    token = PREFIX + secrets.token_urlsafe(32)
+    return token, Credential(name=name, scope=scope, hash=f"{_TOKEN}:{_digest(token)}")
+
+
+def new_user(name: str, scope: Scope, password: str) -> Credential:
+    """The line of somebody with a password. Raises CredentialsError."""
+    _check_name(name)
+    if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
+        raise CredentialsError(f"a password has {LEAST_PASSWORD} to {MOST_PASSWORD} characters")
+    salt = secrets.token_bytes(16)
+    hashed = ":".join(b64encode(one).decode() for one in (salt, _scrypt(password, salt)))
+    return Credential(name=name, scope=scope, hash=f"{_PASSWORD}:{hashed}")
+
+
+def parse(line: str) -> Credential:
+    """One line of a file. Raises CredentialsError, without the line in it."""
+    parts = line.split()
+    if len(parts) != 3:
+        raise CredentialsError("not NAME SCOPE HASH")
+    name, scope, hashed = parts
+    _check_name(name)
+    if scope not in SCOPES:
+        raise CredentialsError(f"{scope[:20]!r}: not a scope; there is {', '.join(SCOPES)}")
+    if not re.fullmatch(f"{_TOKEN}:[0-9a-f]{{64}}", hashed) and not _is_password(hashed):
+        raise CredentialsError("not a hash that `alertd token` or `alertd user` writes")
+    return Credential(name=name, scope=SCOPES[scope], hash=hashed)
+
+
+def _is_password(hashed: str) -> bool:
+    scheme, *parts = hashed.split(":")
+    try:
+        return scheme == _PASSWORD and [len(b64decode(one, validate=True)) for one in parts] == [16, 32]
+    except NotBase64:
+        return False
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise CredentialsError(
+            f"{name[:70]!r}: not a name; it has a-z, 0-9, dashes and underscores, at most 63"
+        )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _scrypt(password: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(password.encode(), salt=salt, n=_COST, r=_BLOCK, p=_LANES, maxmem=_MEMORY, dklen=32)

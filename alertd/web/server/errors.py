@@ -1,0 +1,76 @@
+"""What is answered when something is refused or fails: a page for people, JSON (RFC 9457) for programs."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ExceptionHandler
+
+from alertd.errors import LedgerError
+from alertd.system.telemetry import Event
+from alertd.web.server.access import SAFE, visitor_of
+from alertd.web.server.context import site_of
+from alertd.web.server.render import page
+
+PROBLEM = "application/problem+json"
+
+
+def wants_html(request: Request) -> bool:
+    """Whether a browser asks."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def is_api(request: Request) -> bool:
+    """Whether it is a program's part of the site."""
+    return request.url.path.startswith("/api/")
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """An HTTPException, whoever raised it."""
+    assert isinstance(error, HTTPException)  # noqa: S101  it is registered for nothing else
+    headers, visitor = dict(error.headers or {}), visitor_of(request)
+    if error.status_code == 403 and visitor.name:
+        site_of(request).log.warning(
+            Event.ACCESS_REFUSED,
+            name=visitor.name,
+            how=visitor.how,
+            address=visitor.address,
+            reason=error.detail,
+        )
+    auth = site_of(request).web.access
+    if error.status_code == 401:
+        if wants_html(request) and request.method in SAFE and (auth.tokens_file or auth.users_file):
+            site = site_of(request)
+            back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(site.link(f"/login?next={quote(back, safe='/')}"), 303)
+        # A browser was led to the form: it would ask for Basic in a window of its own.
+        headers["www-authenticate"] = f'{"Basic" if auth.users_file else "Bearer"} realm="alertd"'
+    return answer(request, error.status_code, error.detail, headers)
+
+
+async def ledger_failed(request: Request, error: Exception) -> Response:
+    """The ledger cannot be used now; the daemon says so in its own log."""
+    site_of(request).log.debug(Event.LEDGER_FAILED, reason=str(error))
+    return answer(request, 503, "the ledger cannot be used now; try again soon", {"retry-after": "5"})
+
+
+def answer(request: Request, status: int, reason: str, headers: dict[str, str]) -> Response:
+    """The reason, in the form that is wanted."""
+    title = HTTPStatus(status).phrase
+    response: Response
+    if is_api(request) or "application/json" in request.headers.get("accept", ""):
+        facts = {"type": "about:blank", "title": title, "status": status, "detail": reason}
+        response = JSONResponse(facts, status, media_type=PROBLEM)
+    elif wants_html(request) and "visitor" in request.state:
+        response = page(request, "error.html", status, title=title, reason=reason)
+    else:
+        response = PlainTextResponse(f"{reason}\n", status)
+    response.headers.update(headers)
+    return response
+
+
+HANDLERS: dict[type[Exception], ExceptionHandler] = {HTTPException: refused, LedgerError: ledger_failed}

@@ -1,0 +1,1 @@
+"""The timeline page: every milestone on one axis of time."""
