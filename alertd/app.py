@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from alertd.notify.http.client import HttpClient
     from alertd.ports import Clock, Ledger, Notifier
     from alertd.system.telemetry import Log
-    from alertd.web.server.serving import Serving
+    from alertd.web.app import Serving
     from alertd.web.server.signing import Keys
 
 EX_CONFIG = 78
@@ -74,7 +74,7 @@ def definitions(settings: Settings) -> Definitions:
 def loader(folder: Path) -> Callable[[], Definitions]:
     """Reads the folder anew at each call; files that have not changed are not parsed again."""
     from alertd.definitions.load import Cache, load
-    from alertd.notify.secret import file_paths
+    from alertd.system.secrets import file_paths
 
     models = option_models()
     cache: Cache = {}
@@ -105,7 +105,7 @@ def notifiers(
     from alertd.notify.email.address import mail_domain
     from alertd.notify.email.relay import Relay
     from alertd.notify.registry import installed
-    from alertd.notify.secret import file_paths, secret_files
+    from alertd.system.secrets import file_paths, secret_files
 
     types = installed()
     http.egress.network = config.network
@@ -149,16 +149,16 @@ def _stdout() -> TextIO:
 
 async def run(settings: Settings) -> int:
     """The daemon, until it is told to stop. Returns the exit status."""
-    from alertd.definitions.watch import signature
+    from alertd.definitions.files import signature
     from alertd.engine.control import control
     from alertd.engine.daemon import Daemon
     from alertd.engine.deps import World
     from alertd.engine.leader import LEAD_FOR
     from alertd.notify import heartbeat
     from alertd.notify.http.client import HttpClient
-    from alertd.notify.secret import secret_files
     from alertd.system.clock import asleep
     from alertd.system.node import is_gone, node_name
+    from alertd.system.secrets import secret_files
     from alertd.system.systemd import Systemd
     from alertd.system.telemetry import Event, configure
 
@@ -232,9 +232,8 @@ async def run(settings: Settings) -> int:
 async def _keys(settings: Settings, book: Ledger, daemon: Callable[[], Daemon]) -> Keys:
     """What sessions and links are signed with: the same on all nodes that use the ledger."""
     from alertd.core.access import Web
-    from alertd.notify.secret import file_paths
-    from alertd.web.server.secret import SiteSecret, new_secret
-    from alertd.web.server.signing import Keys
+    from alertd.system.secrets import file_paths
+    from alertd.web.server.signing import Keys, SiteSecret, new_secret
 
     def web() -> Web:
         found = daemon().definitions
@@ -248,7 +247,7 @@ async def _keys(settings: Settings, book: Ledger, daemon: Callable[[], Daemon]) 
 
 def _links(config: Config, keys: Keys, log: Log) -> Links | None:
     """Where messages lead; when nothing can be signed they are sent all the same."""
-    from alertd.notify.secret import SecretUnreadable
+    from alertd.system.secrets import SecretUnreadable
     from alertd.system.telemetry import Event
 
     base = config.web.external_url
@@ -275,12 +274,11 @@ async def _serving(
     address = settings.address
     if address is None:
         return None
-    from alertd.notify.secret import file_paths, secret_files
     from alertd.system.node import node_name
+    from alertd.system.secrets import file_paths, secret_files
+    from alertd.web.app import Serving
     from alertd.web.metrics import Metrics
-    from alertd.web.server.context import Site
-    from alertd.web.server.outward import Outward
-    from alertd.web.server.serving import Serving
+    from alertd.web.server.context import Outward, Site
 
     site = Site(
         # One in memory is another one for each connection.

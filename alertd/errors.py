@@ -14,7 +14,7 @@
     ├── DefinitionsError           one or more problems in the files people write
     ├── CredentialsError           a token, a user or their file cannot be made, read or written
     ├── SettingsError              the environment or a command line option is wrong
-    ├── SecretUnreadable           notify/secret.py: a file that should hold a secret cannot be read
+    ├── SecretUnreadable           system/secrets.py: a file that should hold a secret cannot be read
     ├── TlsUnusable                notify/http/tls.py: a certificate or a key cannot be used
     ├── AddressRefused             notify/http/egress.py: an address that alertd does not connect to
     ├── NotifierUnusable           notify/registry.py: an installed notifier cannot be imported

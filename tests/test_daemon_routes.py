@@ -12,7 +12,7 @@ from alertd import app
 from alertd.core.config import Config
 from alertd.core.message.message import Kind
 from alertd.core.milestones.status import Action, ActionKind
-from alertd.definitions.watch import signature
+from alertd.definitions.files import signature
 from alertd.engine.daemon import Daemon
 from alertd.engine.deps import World
 from alertd.ports import Ledger, Notifier

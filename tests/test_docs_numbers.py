@@ -10,8 +10,8 @@ import pytest
 
 from alertd.app import EMBEDDED_LEAD_FOR
 from alertd.core.config import Config, Smtp
-from alertd.core.deadline.limits import FIRST_YEAR, LAST_YEAR
 from alertd.core.deadline.parse import MAX_TEXT
+from alertd.core.deadline.value import FIRST_YEAR, LAST_YEAR
 from alertd.core.ledger.outcome import FIRST_STEP, GROWTH, JITTER, LONGEST_STEP, Sent
 from alertd.core.milestones.occurrence import SERIES_NAGS
 from alertd.core.planning.decide import MAX_MEMBERS

@@ -8,7 +8,7 @@ import pytest
 
 from alertd.app import loader
 from alertd.core.config import Timeline
-from alertd.definitions.watch import signature
+from alertd.definitions.files import signature
 from alertd.engine.daemon import Daemon
 from alertd.engine.reconcile import reconcile
 from alertd.ports import Ledger

@@ -123,7 +123,7 @@ async def _acted(  # noqa: PLR0917  the same
 ) -> str:
     from alertd import app
     from alertd.cli.loading import open_ledger, settings_of, usable_definitions
-    from alertd.core.explain.confirmation import confirmation
+    from alertd.core.explain.request import confirmation
     from alertd.core.milestones.status import ActionKind
 
     settings = settings_of(config, database)

@@ -59,8 +59,7 @@ def token(
     the file with the next request.
     """
     from alertd.core.access import SCOPES
-    from alertd.web.server.credential_files import add
-    from alertd.web.server.credentials import new_token
+    from alertd.web.server.credentials import add, new_token
 
     path = _path("tokens_file", file, config)
     if what is not What.NEW:
@@ -83,8 +82,7 @@ def user(
     The password of a new one is asked for, or read from standard input when that is no terminal.
     """
     from alertd.core.access import SCOPES
-    from alertd.web.server.credential_files import add
-    from alertd.web.server.credentials import new_user
+    from alertd.web.server.credentials import add, new_user
 
     path = _path("users_file", file, config)
     if what is not What.NEW:
@@ -107,7 +105,7 @@ def _path(key: str, file: Path | None, config: Path | None) -> Path:
     from alertd import app
     from alertd.cli.loading import settings_of
     from alertd.errors import CredentialsError
-    from alertd.notify.secret import file_paths
+    from alertd.system.secrets import file_paths
 
     settings = settings_of(config)
     found = app.definitions(settings).config
@@ -120,7 +118,7 @@ def _path(key: str, file: Path | None, config: Path | None) -> Path:
 
 def _list_or_drop(what: What, path: Path, name: str, *, are_tokens: bool) -> None:
     from alertd.errors import CredentialsError
-    from alertd.web.server.credential_files import drop, read
+    from alertd.web.server.credentials import drop, read
 
     if what is What.DROP:
         drop(path, name)

@@ -47,8 +47,8 @@ async def _examined(settings: Settings) -> list[Finding]:
     from alertd.cli.loading import has_ledger, open_ledger
     from alertd.errors import AlertdError
     from alertd.notify.http.egress import Egress
-    from alertd.notify.secret import file_paths, secret_files
     from alertd.system.clock import SystemClock
+    from alertd.system.secrets import file_paths, secret_files
 
     well, wrong = ailments.Verdict.WELL, ailments.Verdict.WRONG
     definitions = app.definitions(settings)

@@ -23,9 +23,9 @@ from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.base import Rendered, Renders, texts_of
 from alertd.notify.http.client import HttpClient
 from alertd.notify.http.transcript import Spoken, Transcript, concealed
-from alertd.notify.secret import SecretUnreadable, secret_files
 from alertd.notify.trial import tried
 from alertd.system.clock import SystemClock
+from alertd.system.secrets import SecretUnreadable, secret_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,3 +135,16 @@ def _reason(error: OSError | RuntimeError) -> str:
     """Why, without the path: that stands before it already."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else "too many links"
     return reason.lower()
+
+
+def signature(folder: Path) -> Hashable:
+    """Name, time of change in ns, size and inode of every file that :func:`load` would read."""
+    found = []
+    for path in definition_files(folder):
+        try:
+            stat = os.stat(path)
+        except OSError as error:
+            found.append((str(path), -1, error.errno or 0, 0))
+        else:
+            found.append((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    return tuple(found)

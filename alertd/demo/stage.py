@@ -18,7 +18,7 @@ import structlog
 
 from alertd import app
 from alertd.core.config import Config
-from alertd.definitions.watch import signature
+from alertd.definitions.files import signature
 from alertd.demo.clock import VirtualClock
 from alertd.demo.costs import Stopwatch, timed
 from alertd.demo.inbox import Receipt, mail_received, slack_post, webhook_post

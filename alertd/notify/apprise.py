@@ -26,7 +26,7 @@ from alertd.notify.json_api import secret_of
 from alertd.notify.render.clean import cut, fit
 from alertd.notify.render.markup import plain, plain_text, units
 from alertd.notify.render.outline import frame_of, outlined
-from alertd.notify.secret import SecretUnreadable
+from alertd.system.secrets import SecretUnreadable
 
 if TYPE_CHECKING:
     from apprise import NotifyBase

@@ -24,7 +24,7 @@ class Env:
         http: the only way to speak HTTP; its ``egress`` is the only way to connect to anything else.
         clock: the only way to know the time.
         secret: from the value of a ``*_file`` option to the secret; read at each send. Raises
-            :class:`alertd.notify.secret.SecretUnreadable`.
+            :class:`alertd.system.secrets.SecretUnreadable`.
         path: from the value of a ``*_file`` option to where that file is.
         out: where the console notifier prints.
         smtp: the mail relay, and ``relay`` the connections to it.

@@ -32,7 +32,7 @@ from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import cut_units, markdown, units
 from alertd.notify.render.outline import Line, Outline, outlined
 from alertd.notify.render.palette import look_of
-from alertd.notify.secret import SecretUnreadable
+from alertd.system.secrets import SecretUnreadable
 
 MAX_TITLE = 256
 MAX_DESCRIPTION = 4_096

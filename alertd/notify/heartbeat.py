@@ -14,8 +14,8 @@ from alertd.core.ledger.outcome import Sent
 from alertd.core.planning.audit import Audit
 from alertd.notify.http.client import HttpClient
 from alertd.notify.http.reply import outcome_of
-from alertd.notify.secret import SecretUnreadable
 from alertd.ports import Clock
+from alertd.system.secrets import SecretUnreadable
 
 MAX_BODY = 10_000
 

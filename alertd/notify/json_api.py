@@ -18,8 +18,8 @@ from alertd.notify.http.client import TIMEOUT_S, Answer, Reply
 from alertd.notify.http.redact import quote
 from alertd.notify.http.tls import TlsUnusable, tls_of
 from alertd.notify.http.url import check_url
-from alertd.notify.secret import SecretUnreadable
 from alertd.notify.webhook.payload import json_bytes
+from alertd.system.secrets import SecretUnreadable
 
 
 def _base(url: str) -> str:

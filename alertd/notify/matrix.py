@@ -35,8 +35,8 @@ from alertd.notify.json_api import (
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import html, html_link, html_text, plain, plain_text
 from alertd.notify.render.outline import Line, outlined
-from alertd.notify.secret import SecretUnreadable
 from alertd.notify.webhook.payload import json_bytes
+from alertd.system.secrets import SecretUnreadable
 
 MAX_BYTES = 40_000
 """Of the paragraphs as text and as HTML; the whole message, signed and all, has at most 65,536."""

@@ -21,7 +21,7 @@ from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import markdown, markdown_link, units, unmentioned
 from alertd.notify.render.outline import Line, outlined
 from alertd.notify.render.palette import look_of
-from alertd.notify.secret import SecretUnreadable
+from alertd.system.secrets import SecretUnreadable
 
 MAX_TEXT = 12_000
 """A post has at most 16,383 characters; a longer one is split, and its attachment is not."""

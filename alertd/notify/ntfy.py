@@ -35,8 +35,8 @@ from alertd.notify.json_api import (
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import plain
 from alertd.notify.render.outline import Line, frame_of, outlined
-from alertd.notify.secret import SecretUnreadable
 from alertd.notify.webhook.options import BasicOptions
+from alertd.system.secrets import SecretUnreadable
 
 SERVER = "https://ntfy.sh"
 MAX_MESSAGE = 4_096

@@ -34,8 +34,8 @@ from alertd.notify.json_api import (
 from alertd.notify.render.clean import cut, fit
 from alertd.notify.render.markup import plain
 from alertd.notify.render.outline import outlined
-from alertd.notify.secret import SecretUnreadable
 from alertd.notify.webhook.payload import instant
+from alertd.system.secrets import SecretUnreadable
 
 API_URL = "https://events.pagerduty.com"
 MAX_KEY = 255

@@ -21,8 +21,8 @@ from alertd.notify.http.url import check_url
 from alertd.notify.json_api import UrlOptions, post_json, rendered_json, secret_of
 from alertd.notify.render.clean import fit
 from alertd.notify.render.outline import Line, Outline, Span, Style, frame_of, outlined
-from alertd.notify.secret import SecretUnreadable
 from alertd.notify.webhook.payload import json_bytes
+from alertd.system.secrets import SecretUnreadable
 
 MAX_BYTES = 20_000
 """Of a whole request. 28 KB are documented; cards were refused from some 21,000 bytes on

@@ -43,7 +43,7 @@ from alertd.notify.render.markup import (
     unmentioned,
 )
 from alertd.notify.render.outline import Outline, frame_of, outlined
-from alertd.notify.secret import SecretUnreadable
+from alertd.system.secrets import SecretUnreadable
 
 API_URL = "https://api.telegram.org"
 MAX_TEXT = 4_096

@@ -25,7 +25,7 @@ from alertd.core.planning.audit import Waiting
 from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import Changes, NodeReport, Settlement
-from alertd.store import acting, dispatching, leading, leasing, pruning, reading, rows, writing
+from alertd.store import acting, leading, pruning, queue, reading, rows, writing
 from alertd.store.database.base import CHANNEL, Database
 from alertd.store.database.dialect import size_of, tell_others, time_of
 from alertd.store.database.upgrade import hold_schema
@@ -80,7 +80,7 @@ class SqlLedger:
 
     # -- dispatch
     async def due(self, now: datetime, limit: int) -> Sequence[tuple[Owed, Record]]:
-        return await self._read(partial(dispatching.due, now=now, limit=limit))
+        return await self._read(partial(queue.due, now=now, limit=limit))
 
     async def held(self, receiver: str, now: datetime) -> Sequence[tuple[Owed, Record]]:
         return await self._read(partial(reading.held, receiver=receiver, now=now))
@@ -92,7 +92,7 @@ class SqlLedger:
         return await self._read(partial(reading.records_by_id, ids=milestones))
 
     async def bind(self, decisions: Decisions) -> bool:
-        return await self._write(partial(dispatching.bind, decisions=decisions))
+        return await self._write(partial(queue.bind, decisions=decisions))
 
     async def lease(
         self,
@@ -105,7 +105,7 @@ class SqlLedger:
         most: Mapping[str, int] = MappingProxyType({}),
     ) -> Sequence[Lease]:
         def work(connection: Connection) -> Sequence[Lease]:
-            return leasing.lease(
+            return queue.lease(
                 connection,
                 owner=owner,
                 now=now,
@@ -119,11 +119,11 @@ class SqlLedger:
         return await self._write(work)
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
-        return await self._write(partial(dispatching.settle, settlements=settlements))
+        return await self._write(partial(queue.settle, settlements=settlements))
 
     async def next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
         def work(connection: Connection) -> datetime | None:
-            return dispatching.next_wake(connection, after, self._time(connection, after), shut)
+            return queue.next_wake(connection, after, self._time(connection, after), shut)
 
         return await self._read(work)
 
@@ -190,7 +190,7 @@ class SqlLedger:
 
     async def waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
         def work(connection: Connection) -> Waiting:
-            return dispatching.waiting(connection, now, self._time(connection, now), shut)
+            return queue.waiting(connection, now, self._time(connection, now), shut)
 
         return await self._read(work)
 

@@ -13,7 +13,7 @@ from alertd.core.config import Smtp
 from alertd.notify.base import Env
 from alertd.notify.http.client import HttpClient
 from alertd.notify.http.egress import Egress
-from alertd.notify.secret import SecretUnreadable
+from alertd.system.secrets import SecretUnreadable
 
 
 @dataclass(slots=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.routing import BaseRoute, Route
 
+from alertd.core.access import Web
+from alertd.core.config import Config
+from alertd.core.planning.audit import Finding
+from alertd.system.settings import Address
 from alertd.web.feeds.cache import Kept
 from alertd.web.pages.cache import Shelf
 from alertd.web.pages.live import Live
@@ -16,10 +21,8 @@ from alertd.web.routes import routes
 from alertd.web.server.access import scope_of
 from alertd.web.server.context import Site
 from alertd.web.server.errors import HANDLERS
-from alertd.web.server.failures import Failures
-from alertd.web.server.gate import Gate
-from alertd.web.server.headers import Headers
-from alertd.web.server.hosts import Hosts
+from alertd.web.server.listener import Listener
+from alertd.web.server.middleware import Failures, Gate, Hosts, SecurityHeaders
 
 MAX_BODY = 64 * 1024
 """Bytes of a request's body: forms and small JSON, no uploads."""
@@ -43,7 +46,7 @@ def make_app(site: Site, more: Iterable[BaseRoute] = ()) -> Starlette:
     app = Starlette(
         routes=every,
         middleware=[
-            Middleware(Headers, site=site),
+            Middleware(SecurityHeaders, site=site),
             Middleware(Failures, site=site),
             Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY),
             Middleware(Hosts, site=site),
@@ -56,3 +59,53 @@ def make_app(site: Site, more: Iterable[BaseRoute] = ()) -> Starlette:
     app.state.live = Live(site)
     app.state.feeds = Kept(site)
     return app
+
+
+class Serving:
+    """Listens as the configuration in force wants it.
+
+    Args:
+        address: None: nowhere.
+        more: further routes, for tests.
+    """
+
+    def __init__(self, address: Address | None, site: Site, more: Iterable[BaseRoute] = ()) -> None:
+        self.site = site
+        self.listener = Listener(address, lambda: make_app(site, more), site.log, site.closing)
+        self._web = Web()
+        self._is_open = False
+        self._looking: asyncio.Task[None] | None = None
+
+    def use(self, config: Config) -> None:
+        """From now on this one; the address is taken at once, and answered on once it is open."""
+        self._web = config.web
+        if self._is_open:
+            self._look()
+        else:
+            self.listener.bind(config.web)
+
+    async def open(self) -> None:
+        """Answer from now on."""
+        self._is_open = True
+        await self.listener.look(self._web)
+
+    def standing(self) -> Sequence[Finding]:
+        """What the audit is to find; a listener that could not be opened is tried again for the next one."""
+        found = self.listener.findings()
+        if found and self._is_open:
+            self._look()
+        return found
+
+    async def settled(self) -> None:
+        """Once what was begun by :meth:`use` or :meth:`standing` has come about."""
+        if self._looking is not None:
+            await self._looking
+
+    async def close(self) -> None:
+        """Answer what was asked, and no more."""
+        await self.listener.close()
+        await self.settled()
+
+    def _look(self) -> None:
+        # Kept, so that it is not collected before it has run; the lock within has them run one by one.
+        self._looking = asyncio.create_task(self.listener.look(self._web))

@@ -13,8 +13,7 @@ from alertd.web.actions.slack import slack_interactive
 from alertd.web.api import act as api_actions
 from alertd.web.api import read as api
 from alertd.web.feeds.badge import badge, embed
-from alertd.web.feeds.feeds import atom, ics
-from alertd.web.feeds.secret import by_secret
+from alertd.web.feeds.feeds import atom, by_secret, ics
 from alertd.web.health import healthz, readyz
 from alertd.web.metrics_page import metrics
 from alertd.web.pages.deliveries import deliveries, delivery

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from alertd.cli import app
-from alertd.web.server.credential_files import read
+from alertd.web.server.credentials import read
 from tests.cli.stage import run
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, create_engine, event
 from alertd.core.ledger.records import DeliveryState
 from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable, SettingsError
 from alertd.ports import Changes
-from alertd.store import dispatching, leasing, migrate, open_ledger, reading
+from alertd.store import migrate, open_ledger, queue, reading
 from alertd.store.database.base import Database, open_database
 from alertd.store.database.upgrade import ensure_schema
 from alertd.store.sql import SqlLedger
@@ -130,9 +130,9 @@ async def test_nothing_the_loop_asks_goes_through_all_rows(path: Path) -> None:
     def ask(connection: Connection) -> None:
         asked: list[tuple[str, Any]] = []
         event.listen(connection, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
-        dispatching.due(connection, NOW, 10)
-        leasing.lease(connection, owner="", now=NOW, at=0, for_=HOUR, limit=9, per_channel=9, most={"a/b": 0})
-        dispatching.next_wake(connection, NOW, 0, frozenset({"a/b"}))
+        queue.due(connection, NOW, 10)
+        queue.lease(connection, owner="", now=NOW, at=0, for_=HOUR, limit=9, per_channel=9, most={"a/b": 0})
+        queue.next_wake(connection, NOW, 0, frozenset({"a/b"}))
         reading.coming(connection, 1)
         reading.first_after(connection, ["iraq/phase-2"], NOW)
         for statement, values in asked.copy():

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from alertd.core.ledger.records import Owed, Record
 from alertd.core.message.compose import Circumstances, compose
+from alertd.core.message.headlines import MAX_SUBJECT
 from alertd.core.message.message import Kind, Message, Tone
 from alertd.core.message.reasons import LATE_FROM, route_name
-from alertd.core.message.subject import MAX_SUBJECT
 from alertd.core.milestones.milestone import Milestone, State
 from alertd.core.milestones.occurrence import Cause, occurrences
 from alertd.core.routing.matcher import parse_matcher

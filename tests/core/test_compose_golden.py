@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.core.message.subject import MAX_SUBJECT
+from alertd.core.message.headlines import MAX_SUBJECT
 from tests.core.rendering import render
 from tests.core.scenes import SCENES
 

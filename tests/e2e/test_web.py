@@ -11,8 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from alertd.core.access import Scope
-from alertd.web.server.credential_files import add
-from alertd.web.server.credentials import new_token
+from alertd.web.server.credentials import add, new_token
 from tests.e2e.stage import Process, Stage, a_stage, in_a_minute
 
 ANYWHERE = "127.0.0.1:0"

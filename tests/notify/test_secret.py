@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.notify.secret import MAX_SECRET_BYTES, SecretUnreadable, secret_files
+from alertd.system.secrets import MAX_SECRET_BYTES, SecretUnreadable, secret_files
 from tests.nobody import a_folder, nobody
 
 

@@ -13,8 +13,8 @@ from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import Cause
 from alertd.notify.base import Env
-from alertd.notify.slack.answer import HALFWAY, LAYOUT, NO_THREAD, PASSING
 from alertd.notify.slack.notifier import SlackNotifier, SlackOptions
+from alertd.notify.slack.posts import HALFWAY, LAYOUT, NO_THREAD, PASSING
 from alertd.testing import Answer, Fault, FixedClock, notifier_env, sample_message, with_links
 from tests.docs_pages import codes, section, tables
 from tests.notify.slack_limits import faults, texts

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from alertd.notify.render.clean import fit
 from alertd.notify.slack.blocks import reply, whole
-from alertd.notify.slack.mentions import Mention, mentioned
+from alertd.notify.slack.text import Mention, mentioned
 from alertd.testing import sample_message
 from tests.notify.slack_limits import faults, texts
 

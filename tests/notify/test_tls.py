@@ -24,7 +24,7 @@ from alertd.notify.base import Env
 from alertd.notify.http.client import HttpClient, Reply
 from alertd.notify.http.tls import SYSTEM, Tls, make_context, tls_of
 from alertd.notify.registry import installed
-from alertd.notify.secret import file_paths
+from alertd.system.secrets import file_paths
 from alertd.testing import HttpSink, SmtpSink, notifier_env, sample_message
 
 TYPES = ("webhook", "slack", "email")

@@ -18,10 +18,17 @@ from alertd.notify.render.text import render_text
 from alertd.notify.webhook.body import values_of
 from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
 from alertd.notify.webhook.payload import body_of, payload_of
-from alertd.notify.webhook.template import FILTERS, MAX_RESULT, MAX_STEPS, compiled
+from alertd.notify.webhook.template import (
+    FILTERS,
+    MAX_RESULT,
+    MAX_SOURCE,
+    MAX_STEPS,
+    TemplateFailed,
+    TemplateRefused,
+    compiled,
+)
 from alertd.notify.webhook.template_syntax import MAX_LOOPS, MAX_PARTS, VARIABLES
 from alertd.notify.webhook.template_trial import ODD, trials, try_out
-from alertd.notify.webhook.template_values import MAX_SOURCE, TemplateFailed, TemplateRefused
 from alertd.testing import SAMPLES, Answer, HttpSink, Received, notifier_env, sample_message
 from tests.docs_pages import first_column, section, tables
 

@@ -15,7 +15,7 @@ from alertd.core.config import Config
 from alertd.core.ledger.records import HistoryEntry
 from alertd.core.message.links import PURPOSE, Link, LinkKind, token_of
 from alertd.core.milestones.status import Standing
-from alertd.web.server.outward import Outward
+from alertd.web.server.context import Outward
 from tests.scene import Scene, a_config, a_milestone
 from tests.web.stage import NOW, Stage, a_stage, csrf_of
 

@@ -18,15 +18,13 @@ from alertd.core.config import Config, Definitions
 from alertd.core.planning.audit import Audit
 from alertd.definitions.config.read import read_config
 from alertd.engine.vitals import Vitals
-from alertd.notify.secret import file_paths
 from alertd.ports import Ledger
+from alertd.system.secrets import file_paths
 from alertd.system.settings import Address
+from alertd.web.app import Serving
 from alertd.web.metrics import Metrics
-from alertd.web.server.context import Site
-from alertd.web.server.credential_files import add
-from alertd.web.server.credentials import new_token, new_user
-from alertd.web.server.outward import Outward
-from alertd.web.server.serving import Serving
+from alertd.web.server.context import Outward, Site
+from alertd.web.server.credentials import add, new_token, new_user
 from alertd.web.server.signing import Keys
 from tests.scene import StepClock, a_ledger, a_log, when
 

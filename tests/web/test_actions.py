@@ -15,7 +15,7 @@ from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.milestones.status import NOTHING_SAID, ActionKind
 from alertd.notify.http.client import HttpClient
-from alertd.web.server.outward import Outward
+from alertd.web.server.context import Outward
 from tests.web.acting import FORM, NAME, PATH, Acting, acting
 from tests.web.stage import csrf_of
 

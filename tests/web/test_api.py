@@ -15,7 +15,7 @@ from alertd.core.config import Config
 from alertd.core.ledger.outcome import Outcome, Rejected, Sent
 from alertd.core.milestones.status import NOTHING_SAID
 from alertd.notify.http.client import HttpClient
-from alertd.web.server.outward import Outward
+from alertd.web.server.context import Outward
 from tests.scene import Scene, a_milestone
 from tests.web.acting import NAME, Acting, acting
 

@@ -22,7 +22,7 @@ from alertd.notify.http.client import HttpClient
 from alertd.web.api.openapi import document
 from alertd.web.routes import routes
 from alertd.web.server.access import scope_of
-from alertd.web.server.outward import Outward
+from alertd.web.server.context import Outward
 from tests.docs_pages import ROOT, codes, prose, tables
 from tests.web.acting import NAME, acting
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from alertd.core.access import SCOPES
-from alertd.web.server.credential_files import drop
-from alertd.web.server.failures import without_tokens
-from alertd.web.server.limiter import BURST, EVERY_S
+from alertd.web.server.authenticate import BURST, EVERY_S
+from alertd.web.server.credentials import drop
+from alertd.web.server.middleware import without_tokens
 from tests.cli.stage import run
 from tests.scene import Scene, a_milestone
 from tests.web.stage import TOKENS, Stage, a_stage

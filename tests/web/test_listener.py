@@ -14,12 +14,11 @@ from starlette.routing import Route
 from alertd.core.access import Scope, Web
 from alertd.core.planning.audit import Fault
 from alertd.errors import SettingsError
-from alertd.notify.secret import SecretUnreadable
+from alertd.system.secrets import SecretUnreadable
 from alertd.system.settings import Address, settings
 from alertd.web.server.access import needs
 from alertd.web.server.context import site_of
-from alertd.web.server.secret import SiteSecret
-from alertd.web.server.signing import Keys
+from alertd.web.server.signing import Keys, SiteSecret
 from tests.web.stage import EVERYWHERE, a_stage
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alertd.web.pages.login import next_of
-from alertd.web.server.limiter import BURST, EVERY_S, MAX_PLACES, Limiter
+from alertd.web.server.authenticate import BURST, EVERY_S, MAX_PLACES, Limiter
 from tests.web.echo import ROUTES
 from tests.web.stage import PASSWORD, TOKENS, Stage, a_stage, csrf_of
 

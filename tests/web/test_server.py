@@ -16,9 +16,8 @@ from alertd.core.planning.audit import Audit, Fault, Finding
 from alertd.errors import LedgerUnavailable
 from alertd.web.app import MAX_BODY
 from alertd.web.server.access import needs
-from alertd.web.server.headers import HEADERS
-from alertd.web.server.hosts import host_name
 from alertd.web.server.listener import MAX_HEAD
+from alertd.web.server.middleware import HEADERS, host_name
 from alertd.web.server.static import asset_path
 from tests.web.stage import EVERYWHERE, TOKENS, Stage, a_stage, csrf_of
 

@@ -20,10 +20,10 @@ from pydantic import SecretStr
 from alertd.core.config import NotifierSpec, Receiver
 from alertd.core.milestones.status import NOTHING_SAID, ActionKind
 from alertd.notify.http.client import HttpClient
-from alertd.notify.secret import SecretUnreadable
 from alertd.notify.slack.notifier import SlackOptions
+from alertd.system.secrets import SecretUnreadable
 from alertd.testing import HttpSink
-from alertd.web.server.outward import Outward
+from alertd.web.server.context import Outward
 from tests.scene import when
 from tests.web.acting import NAME, Acting, acting
 

@@ -7,8 +7,7 @@
 from alertd.core.deadline.parse import parse_deadline
 from alertd.core.deadline.shift import shift_deadline
 from alertd.core.deadline.text import deadline_name, deadline_phrase
-from alertd.core.deadline.value import Deadline, Precision, Qualifier, Reading, Unbounded, Window
-from alertd.core.deadline.window import window_of
+from alertd.core.deadline.value import Deadline, Precision, Qualifier, Reading, Unbounded, Window, window_of
 
 __all__ = [
     "Deadline",

@@ -13,19 +13,22 @@ import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import NamedTuple
 
-from alertd.core.deadline.limits import (
+from alertd.core.deadline.refusal import refusal_of
+from alertd.core.deadline.value import (
     FIRST_YEAR,
     LAST_YEAR,
     MAX_OFFSET_H,
+    Deadline,
+    Precision,
+    Qualifier,
     Refused,
+    Unbounded,
     last_day,
     refuse_clock,
     refuse_day,
     refuse_month,
     refuse_year,
 )
-from alertd.core.deadline.refusal import refusal_of
-from alertd.core.deadline.value import Deadline, Precision, Qualifier, Unbounded
 
 MAX_TEXT = 200
 

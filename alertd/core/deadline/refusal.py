@@ -11,8 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 
-from alertd.core.deadline.limits import Refused
-from alertd.core.deadline.value import MONTH_NAMES
+from alertd.core.deadline.value import MONTH_NAMES, Refused
 from alertd.errors import DeadlineError
 
 _HELP = "write a date such as 2026-09-30, 2026-09, 2026-Q3 or 2026"

@@ -6,10 +6,14 @@ of two values that are kept apart: open (``..``: there is none) and unknown (not
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum, StrEnum
+from typing import NoReturn
 from zoneinfo import ZoneInfo
+
+from alertd.core.time.instant import to_instant, to_wall
 
 MONTH_NAMES = (  # the calendar module's own depend on the locale
     "", "January", "February", "March", "April", "May", "June",
@@ -124,3 +128,126 @@ class Window:
     def spans_days(self) -> bool:
         """True when it has a first day and goes on after it: then it opens."""
         return self.first_day is not None and self.clock is None and self.first_day != self.last_day
+
+
+FIRST_YEAR, LAST_YEAR = 1000, 9998  # the exclusive end of the last year must be a date too
+MAX_OFFSET_H = 14  # Pacific/Kiritimati; none is further from UTC
+_LENGTHS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+class Refused(Exception):
+    """The reading failed; without a reason, the shape of the text is not known at all."""
+
+    def __init__(self, reason: str = "", advice: str = "", offset: int = 0) -> None:
+        self.reason = reason
+        self.advice = advice
+        self.offset = offset
+        super().__init__(reason)
+
+
+def last_day(year: int, month: int) -> int:
+    if month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0):
+        return 29
+    return _LENGTHS[month]
+
+
+def refuse_year(at: int) -> NoReturn:
+    raise Refused(f"years go from {FIRST_YEAR} to {LAST_YEAR}", offset=at)
+
+
+def refuse_month(month: int, at: int, year: int = 0, day: int = 0) -> NoReturn:
+    """``day`` is 0 when none is written; a season has none."""
+    if 1 <= day <= 12 and 1 <= month <= last_day(year, day):
+        advice = f"the month comes first: {year}-{day:02}-{month:02}"
+        raise Refused(f"there is no month {month:02}", advice, at)
+    if 21 <= month <= 32 and not day:
+        reason = f"{month} is a season, and seasons have no agreed months"
+        raise Refused(reason, "write a quarter such as 2026-Q3, or months such as 2026-06/2026-08", at)
+    raise Refused(f"there is no month {month:02}", offset=at)
+
+
+def refuse_day(year: int, month: int, day: int, at: int) -> NoReturn:
+    length = last_day(year, month)
+    if day == 0:
+        raise Refused("there is no day 00", offset=at + 8)
+    advice = f"its last day is {year}-{month:02}-{length}"
+    raise Refused(f"{MONTH_NAMES[month]} {year} has {length} days", advice, at + 8)
+
+
+def refuse_clock(match: re.Match[str], hour: int, minute: int, second: int) -> NoReturn:
+    if (hour, minute, second) == (24, 0, 0):
+        next_day = (date(*(int(digits) for digits in match.group(1, 2, 3))) + timedelta(days=1)).isoformat()
+        rest = match[0][match.end(5) :]
+        raise Refused("24:00 is not taken", f"the same instant is {next_day}T00:00{rest}", match.start(4))
+    if hour > 23:
+        raise Refused(f"there is no hour {hour}", offset=match.start(4))
+    if minute > 59:
+        raise Refused(f"there is no minute {minute}", offset=match.start(5))
+    if second == 60:
+        advice = f"write {match[0][: match.start(6)]}59{match[0][match.end(6) :]}"
+        raise Refused("a leap second", advice, match.start(6))
+    raise Refused(f"there is no second {second}", offset=match.start(6))
+
+
+_DAY = timedelta(days=1)
+
+
+def window_of(deadline: Deadline, zone: ZoneInfo, reading: Reading = Reading.END) -> Window:
+    """The window of ``deadline`` in ``zone``.
+
+    Read to its end, the window is from the first day to the last. Read to its start, it has no beginning and
+    ends where the deadline begins. A date-time is the same instant in both readings. A side that has no date
+    has no bound: ``2026-09/..`` read to its end, and ``../2026-12`` read to its start, have ``ends`` None:
+    they are never due.
+    """
+    earliest, latest = deadline.earliest, deadline.latest
+    if isinstance(latest, datetime):
+        return _point(latest, zone)
+    if reading is Reading.START:
+        earliest, latest = Unbounded.OPEN, _day_before(earliest)
+    begins = ends = first_day = last_day = None
+    first_text = end_text = ".."
+    if not isinstance(earliest, Unbounded):
+        first_day = earliest
+        first_text = earliest.isoformat()
+        begins = _midnight(earliest, zone)
+    if not isinstance(latest, Unbounded):
+        last_day = latest
+        end_day = latest + _DAY
+        end_text = end_day.isoformat()
+        ends = _midnight(end_day, zone)
+    return Window(
+        begins=begins,
+        ends=ends,
+        first_day=first_day,
+        last_day=last_day,
+        clock=None,
+        zone=zone,
+        id=f"{first_text}/{end_text}",
+    )
+
+
+def _point(at: datetime, zone: ZoneInfo) -> Window:
+    """The window of a date-time: no longer than an instant."""
+    if at.tzinfo is None:
+        wall, instant, suffix, shown = at, to_instant(at, zone), "", at
+    else:
+        instant = at.astimezone(UTC)
+        wall, suffix, shown = to_wall(instant, zone), "Z", instant.replace(tzinfo=None)
+    return Window(
+        begins=instant,
+        ends=instant,
+        first_day=wall.date(),
+        last_day=wall.date(),
+        clock=wall,
+        zone=zone,
+        id=shown.isoformat(timespec="seconds" if shown.second else "minutes") + suffix,
+    )
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return to_instant(datetime(day.year, day.month, day.day), zone)
+
+
+def _day_before(day: date | Unbounded) -> date | Unbounded:
+    return day if isinstance(day, Unbounded) else day - _DAY

@@ -13,9 +13,9 @@ from alertd.core.deadline import deadline_phrase
 from alertd.core.explain.explanation import Done, Explanation
 from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, Owed, OwedState
 from alertd.core.message.claims import accounts_of, contested_sentence
+from alertd.core.message.headlines import standings
 from alertd.core.message.message import ClaimLine
 from alertd.core.message.reasons import LATE_FROM
-from alertd.core.message.subject import standings
 from alertd.core.milestones.milestone import (
     Rank,
     State,

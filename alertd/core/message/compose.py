@@ -11,9 +11,9 @@ from datetime import datetime
 
 from alertd.core.ledger.records import Delivery, Lease, Owed
 from alertd.core.message.digest import edited
+from alertd.core.message.headlines import cut, subject_of, subject_of_many
 from alertd.core.message.item import Circumstances, item_of, urgency
 from alertd.core.message.message import Item, Kind, Message
-from alertd.core.message.subject import cut, subject_of, subject_of_many
 
 __all__ = ["Circumstances", "compose", "test_message"]
 

@@ -18,11 +18,12 @@ from alertd.core.message.headlines import (
     gone_and_new,
     moved_headline,
     opens_headline,
+    standings,
+    stated_for,
 )
 from alertd.core.message.links import Links
 from alertd.core.message.message import Item, Tone
 from alertd.core.message.reasons import late_sentence, next_sentence, why_sentence
-from alertd.core.message.subject import standings, stated_for
 from alertd.core.milestones.milestone import (
     StatedWindow,
     is_contested,

@@ -11,22 +11,40 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.config import Config, Heartbeat, Problem, Receiver
 from alertd.core.milestones.policy import Policy, WorkCalendar
+from alertd.core.network import Network, Reach, parse_block
 from alertd.core.routing.route import Route
-from alertd.definitions.config.calendars import calendars
-from alertd.definitions.config.intervals import time_intervals
-from alertd.definitions.config.keys import CONFIG
-from alertd.definitions.config.network import network
+from alertd.definitions.config.keys import CONFIG, MAX_ALLOWED, NETWORK
 from alertd.definitions.config.policies import policies
 from alertd.definitions.config.receivers import CONSOLE, Options, console_receiver, receivers
 from alertd.definitions.config.routes import quiet_of, root_route
 from alertd.definitions.config.smtp import smtp
+from alertd.definitions.config.times import calendars, time_intervals
 from alertd.definitions.config.web import web
 from alertd.definitions.reading.keys import PATH
 from alertd.definitions.reading.nodes import Mapping as MappingNode
-from alertd.definitions.reading.nodes import Node
+from alertd.definitions.reading.nodes import Node, Scalar
 from alertd.definitions.reading.reader import Enough, Reader
 from alertd.definitions.reading.terms import link, span, zone
 from alertd.definitions.reading.yaml import decode, read_yaml
+
+
+def network(reader: Reader, node: Node) -> Network:
+    """``internal``, ``public``, or a mapping that says more; what has a problem is refused by the reader."""
+    if isinstance(node, Scalar) and node.text:
+        return Network(policy=reader.choice(node, Reach) or Reach.INTERNAL)
+    values = reader.mapping(node, NETWORK) or {}
+    policy = reader.choice(values["policy"], Reach) if "policy" in values else None
+    allow = []
+    if "allow" in values:
+        allow = [
+            reader.parsed(one, parse_block) for one in reader.items(values["allow"], "allow", MAX_ALLOWED)
+        ]
+        if policy is Reach.INTERNAL:
+            # Who writes it there believes that it closes something.
+            advice = "write policy: public, or remove it"
+            reader.refuse(values["allow"], f"allow opens nothing under policy: internal; {advice}")
+    return Network(policy=policy or Reach.INTERNAL, allow=tuple(one for one in allow if one is not None))
+
 
 NAME = "alertd.yaml"
 

@@ -12,8 +12,8 @@ from pydantic_core import ErrorDetails
 from alertd.core.config import NotifierSpec, Receiver
 from alertd.core.ledger.backpressure import parse_rate
 from alertd.core.milestones.occurrence import digest
-from alertd.definitions.config.digests import quiet
 from alertd.definitions.config.keys import MAX_NOTIFIERS, NOTIFIER, RECEIVER
+from alertd.definitions.config.routes import quiet
 from alertd.definitions.reading.keys import NAME
 from alertd.definitions.reading.nodes import Mapping as MappingNode
 from alertd.definitions.reading.nodes import Node, Refused, Scalar, Sequence

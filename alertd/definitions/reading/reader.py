@@ -15,7 +15,7 @@ from typing import TypeVar
 from alertd.core.config import Problem
 from alertd.definitions.reading.keys import MAX_ITEMS, Shape
 from alertd.definitions.reading.nodes import Mapping, Node, Refused, Scalar, Sequence
-from alertd.definitions.reading.yaml_refusal import UNSEEN, UNSEEN_OR_BREAK, name_of
+from alertd.definitions.reading.yaml import UNSEEN, UNSEEN_OR_BREAK, name_of
 from alertd.errors import ParseError
 
 T = TypeVar("T")

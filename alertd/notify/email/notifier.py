@@ -25,11 +25,10 @@ from alertd.notify.email.address import MailAddress, Mailbox, ascii_domain, chec
 from alertd.notify.email.dialogue import Build, Handing, hand_over, named
 from alertd.notify.email.relay import Login
 from alertd.notify.http.egress import AddressRefused, refusal
-from alertd.notify.http.failure import why_unreachable
-from alertd.notify.http.redact import quote
+from alertd.notify.http.redact import quote, why_unreachable
 from alertd.notify.http.tls import TlsUnusable, tls_of
 from alertd.notify.render.clean import fit, link
-from alertd.notify.secret import SecretUnreadable
+from alertd.system.secrets import SecretUnreadable
 
 if TYPE_CHECKING:
     import aiosmtplib

@@ -15,13 +15,18 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import aiosmtplib
+from aiosmtplib.response import SMTPResponse
+
 from alertd.core.config import Smtp
 from alertd.notify.http.egress import Egress
+from alertd.notify.http.redact import HIDDEN
 from alertd.notify.http.tls import Tls, make_context
-from alertd.notify.http.transcript import Transcript
+from alertd.notify.http.transcript import By, Transcript
 
 if TYPE_CHECKING:
     import aiosmtplib
+
 
 IDLE_S = 10.0
 """How long a connection is kept that nobody uses, in seconds. Relays wait 300 (RFC 5321, 4.5.3.2.7)."""
@@ -142,7 +147,7 @@ class Relay:
 
     def _client(self, **options: Any) -> aiosmtplib.SMTP:
         if self.transcript is not None:
-            from alertd.notify.email.transcript import WatchedSmtp
+            from alertd.notify.email.relay import WatchedSmtp
 
             return WatchedSmtp(self.transcript, **options)
         import aiosmtplib
@@ -190,3 +195,63 @@ async def _goodbye(client: aiosmtplib.SMTP) -> None:
     # All has been said. TLS would wait for the other side to say so too, longer than a command's loop lives.
     if isinstance(transport, asyncio.WriteTransport):
         transport.abort()
+
+
+SAYS_MORE = 334
+"""The relay waits for the next part of a login, which is a secret (RFC 4954, section 4)."""
+
+
+class WatchedSmtp(aiosmtplib.SMTP):
+    """The library's, but that each command and each answer is added to a transcript."""
+
+    def __init__(self, transcript: Transcript, **options: Any) -> None:
+        super().__init__(**options)
+        self._transcript = transcript
+        self._in_login = False
+
+    async def connect(self, **options: Any) -> SMTPResponse:
+        try:
+            greeting = await super().connect(**options)
+        except aiosmtplib.SMTPResponseException as error:
+            self._heard(error.code, error.message)
+            raise
+        self._heard(greeting.code, greeting.message)
+        return greeting
+
+    async def execute_command(self, *args: bytes, **options: Any) -> SMTPResponse:
+        said = b" ".join(args).decode("utf-8", "replace")
+        if self._in_login:
+            said = HIDDEN
+        elif args[0].upper() == b"AUTH":
+            said = " ".join([f"AUTH {args[1].decode('ascii', 'replace')}", *[HIDDEN] * (len(args) > 2)])
+        self._transcript.add(By.US, said)
+        answer = await super().execute_command(*args, **options)
+        self._in_login = answer.code == SAYS_MORE
+        self._heard(answer.code, answer.message)
+        return answer
+
+    async def starttls(self, **options: Any) -> SMTPResponse:
+        self._transcript.add(By.US, "STARTTLS")
+        try:
+            answer = await super().starttls(**options)
+        except aiosmtplib.SMTPResponseException as error:
+            self._heard(error.code, error.message)
+            raise
+        self._heard(answer.code, answer.message)
+        self._transcript.add(By.ABOUT, "encrypted from here on")
+        return answer
+
+    async def data(self, message: str | bytes, /, **options: Any) -> SMTPResponse:
+        mail = message.encode() if isinstance(message, str) else message
+        self._transcript.add(By.US, "DATA")
+        self._transcript.add(By.US, mail.decode("utf-8", "replace"))
+        try:
+            answer = await super().data(message, **options)
+        except aiosmtplib.SMTPResponseException as error:
+            self._heard(error.code, error.message)
+            raise
+        self._heard(answer.code, answer.message)
+        return answer
+
+    def _heard(self, code: int, text: str) -> None:
+        self._transcript.add(By.THEM, "\n".join(f"{code} {one}" for one in text.splitlines() or [""]))

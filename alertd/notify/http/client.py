@@ -27,9 +27,8 @@ from urllib.parse import urlsplit
 
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.notify.http.egress import AddressRefused, Egress, refusal
-from alertd.notify.http.failure import why_unreachable
 from alertd.notify.http.pools import Pools
-from alertd.notify.http.redact import origin, secrets_in
+from alertd.notify.http.redact import origin, secrets_in, why_unreachable
 from alertd.notify.http.tls import SYSTEM, Tls, TlsUnusable, make_context
 from alertd.notify.http.transcript import Request, Transcript
 from alertd.notify.http.url import proxy_login, without_login

@@ -6,7 +6,10 @@ through here before it becomes part of an Outcome.
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import ssl
 from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 
@@ -69,3 +72,25 @@ def secrets_in(url: str) -> tuple[str, ...]:
     pieces += parts.path.split("/")
     pieces += [value for pair in parts.query.split("&") for value in (pair, pair.partition("=")[2])]
     return tuple(dict.fromkeys(one for piece in pieces for one in (piece, unquote(piece)) if one))
+
+
+def why_unreachable(error: BaseException) -> str:
+    """What reads after "cannot be reached: "; "" when no error of the machine lies beneath ``error``."""
+    seen: BaseException | None = error
+    for _ in range(10):
+        # aiohttp and asyncio wrap the machine's own error and give it a text of theirs.
+        while wrapped := getattr(seen, "os_error", None) or getattr(seen, "certificate_error", None):
+            seen = wrapped
+        if seen is None:
+            break
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({quote(seen.verify_message)})"
+        if isinstance(seen, ssl.SSLError):
+            return f"no TLS ({quote(seen.reason or 'the handshake failed')})"
+        if isinstance(seen, socket.gaierror):
+            return "its name does not resolve"
+        beneath = seen.__cause__ or seen.__context__
+        if beneath is None and isinstance(seen, OSError) and seen.errno is not None:
+            return os.strerror(seen.errno)
+        seen = beneath
+    return ""

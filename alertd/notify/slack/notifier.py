@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+import alertd
 from alertd.core.ledger.backpressure import Rate
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Kind, Message
@@ -16,16 +18,24 @@ from alertd.core.milestones.occurrence import Cause
 from alertd.core.planning.decide import CHANGES
 from alertd.notify.base import Env, Rendered, TlsOptions, at_most_one, revealed
 from alertd.notify.http.client import TIMEOUT_S
-from alertd.notify.http.tls import TlsUnusable, tls_of
+from alertd.notify.http.tls import Tls, TlsUnusable, tls_of
 from alertd.notify.http.url import check_url
 from alertd.notify.json_api import check_token, rendered_json
 from alertd.notify.render.clean import fit
-from alertd.notify.secret import SecretUnreadable
-from alertd.notify.slack.answer import LAYOUT, NO_EDIT, NO_THREAD, Place, Posted, Refused, place_in
 from alertd.notify.slack.blocks import reply, whole
-from alertd.notify.slack.line import EDIT_TIMEOUT_S, SEND_TIMEOUT_S, Line
-from alertd.notify.slack.mentions import MAX_MENTIONS, Mention, mentioned
-from alertd.notify.slack.posts import Post
+from alertd.notify.slack.posts import (
+    LAYOUT,
+    NO_EDIT,
+    NO_THREAD,
+    Place,
+    Post,
+    Posted,
+    Refused,
+    place_in,
+    understood,
+)
+from alertd.notify.slack.text import MAX_MENTIONS, Mention, mentioned
+from alertd.system.secrets import SecretUnreadable
 
 API_URL = "https://slack.com/api"
 REMEMBERED = 1_000
@@ -299,3 +309,53 @@ def _partly(outcome: Outcome, made: int, of: int) -> Outcome:
         # Who asks for time wants the whole channel to wait.
         return replace(outcome, reason=reason, partly=outcome.after is None)
     return replace(outcome, reason=reason)
+
+
+EDIT_TIMEOUT_S = 10.0
+"""An edit comes before what matters, so it must not use up its time."""
+
+SEND_TIMEOUT_S = 90.0
+"""For all calls of one send; what was not posted by then is left for the next attempt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Calls an incoming webhook, which has but one method, or the Web API.
+
+    Attributes:
+        url: the webhook's, or the Web API's without a method.
+        token: "" for a webhook.
+        timeout_s: for one call.
+        until: for all of them, by the monotonic clock.
+    """
+
+    url: str = field(repr=False)
+    token: str = field(repr=False)
+    tls: Tls
+    env: Env
+    timeout_s: float
+    until: float
+
+    async def call(
+        self, method: str, payload: Mapping[str, Any], *, most_s: float = SEND_TIMEOUT_S
+    ) -> Posted | Refused:
+        env = self.env
+        left_s = min(self.timeout_s, most_s, self.until - env.clock.monotonic())
+        if left_s <= 0:
+            return Refused(error="", outcome=Retry(reason="there was no time left to post all of it"))
+        headers = {
+            "content-type": "application/json; charset=utf-8",
+            "accept-encoding": "identity",
+            "user-agent": f"alertd/{alertd.__version__}",
+        }
+        if self.token:
+            headers["authorization"] = f"Bearer {self.token}"
+        answer = await env.http.post(
+            f"{self.url}/{method}" if self.token else self.url,
+            json.dumps(payload, separators=(",", ":")).encode("ascii"),
+            headers,
+            timeout_s=left_s,
+            hidden=[self.token] if self.token else [],
+            tls=self.tls,
+        )
+        return understood(answer, env.clock.now())

@@ -13,7 +13,7 @@ from alertd.notify.render.text import render_text
 from alertd.notify.webhook.alertmanager import alertmanager_payload
 from alertd.notify.webhook.cloudevents import DATA_TYPE, STRUCTURED, binary, structured
 from alertd.notify.webhook.payload import body_of, json_bytes, payload_of
-from alertd.notify.webhook.template_values import Labels, TemplateFailed, TemplateRefused
+from alertd.notify.webhook.template import Labels, TemplateFailed, TemplateRefused
 
 if TYPE_CHECKING:
     from alertd.notify.webhook.template import Template

@@ -15,12 +15,12 @@ from alertd.notify.http.reply import outcome_of
 from alertd.notify.http.tls import Tls, TlsUnusable, tls_of
 from alertd.notify.http.url import check_proxy, check_url
 from alertd.notify.render.clean import fit
-from alertd.notify.secret import SecretUnreadable
 from alertd.notify.webhook.body import Body, Format, instead, made_of, rendered
 from alertd.notify.webhook.cloudevents import default_source
 from alertd.notify.webhook.options import WebhookOptions, check_header, read_template
 from alertd.notify.webhook.signature import key_of, sign
-from alertd.notify.webhook.template_values import DEFAULT_TYPE, TemplateFailed, TemplateRefused
+from alertd.notify.webhook.template import DEFAULT_TYPE, TemplateFailed, TemplateRefused
+from alertd.system.secrets import SecretUnreadable
 
 if TYPE_CHECKING:
     from alertd.notify.webhook.template import Template

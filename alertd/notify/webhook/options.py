@@ -15,14 +15,14 @@ from alertd.notify.http.client import TIMEOUT_S
 from alertd.notify.http.url import check_proxy, check_url
 from alertd.notify.webhook.body import Format
 from alertd.notify.webhook.signature import key_of
-from alertd.notify.webhook.template_trial import try_out
-from alertd.notify.webhook.template_values import (
+from alertd.notify.webhook.template import (
     DEFAULT_TYPE,
     MAX_SOURCE,
     TemplateFailed,
     TemplateRefused,
     writer_of,
 )
+from alertd.notify.webhook.template_trial import try_out
 
 MAX_SECRETS = 10
 MAX_HEADERS = 20

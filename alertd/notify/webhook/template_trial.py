@@ -10,7 +10,7 @@ from alertd.core.message.message import Account, ActionLink, ClaimLine, Item, Ki
 from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import Cause
 from alertd.notify.webhook.body import rendered
-from alertd.notify.webhook.template_values import TemplateFailed
+from alertd.notify.webhook.template import TemplateFailed
 
 if TYPE_CHECKING:
     from alertd.notify.webhook.template import Template

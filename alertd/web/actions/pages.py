@@ -20,11 +20,9 @@ from alertd.core.words import listing
 from alertd.errors import FieldProblem, RefusedAction, UnknownDelivery
 from alertd.web.actions.forms import MAX_NAME, form_of
 from alertd.web.actions.perform import KINDS, fields_of, record_of, say, who
-from alertd.web.server.access import needs, visitor_of
-from alertd.web.server.context import Site, site_of
+from alertd.web.server.access import Refusal, needs, visitor_of
+from alertd.web.server.context import Site, Tested, site_of
 from alertd.web.server.flash import sent_on
-from alertd.web.server.outward import Tested
-from alertd.web.server.refusal import Refusal
 from alertd.web.server.render import page
 
 

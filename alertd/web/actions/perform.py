@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from alertd.core.access import Scope
-from alertd.core.explain.confirmation import confirmation
-from alertd.core.explain.request import Saying, action_of, says_nothing_new
+from alertd.core.explain.request import Saying, action_of, confirmation, says_nothing_new
 from alertd.core.ledger.records import Record
 from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.words import day_text
@@ -17,9 +16,8 @@ from alertd.errors import RefusedAction, UnknownMilestone
 from alertd.notify.render.clean import line
 from alertd.system.telemetry import Event
 from alertd.web.pages.cache import shelf_of
-from alertd.web.server.access import FORM, Visitor, kind_of
+from alertd.web.server.access import FORM, Refusal, Visitor, kind_of
 from alertd.web.server.context import Site, site_of
-from alertd.web.server.refusal import Refusal
 
 MAX_FIELDS = 20
 MAX_FIELD = 4_000

@@ -19,14 +19,12 @@ from alertd.core.explain.request import Saying
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.core.milestones.status import ActionKind
 from alertd.errors import FieldProblem, LedgerError, RefusedAction
-from alertd.notify.secret import SecretUnreadable
 from alertd.notify.slack.request import Click, answer_of, click_of, is_signed
+from alertd.system.secrets import SecretUnreadable
 from alertd.system.telemetry import Event
 from alertd.web.actions.perform import say
-from alertd.web.server.access import needs
-from alertd.web.server.context import site_of
-from alertd.web.server.outward import Outward
-from alertd.web.server.refusal import Refusal
+from alertd.web.server.access import Refusal, needs
+from alertd.web.server.context import Outward, site_of
 
 KINDS = {"acknowledge": ActionKind.ACK, "snooze": ActionKind.SNOOZE, "done": ActionKind.DONE}
 SNOOZE_FOR = "7d"

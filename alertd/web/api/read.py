@@ -28,9 +28,8 @@ from alertd.errors import FieldProblem, MatcherError
 from alertd.web.api.openapi import document
 from alertd.web.api.request import Facts, Params, answered
 from alertd.web.pages.cache import shelf_of
-from alertd.web.server.access import needs
+from alertd.web.server.access import Refusal, needs
 from alertd.web.server.context import Site, site_of
-from alertd.web.server.refusal import Refusal
 from alertd.web.timeline.entries import FILTERS, Entry, Group
 
 MOST_DELIVERIES = 50

@@ -15,9 +15,8 @@ from starlette.responses import JSONResponse, Response
 
 from alertd.errors import FieldProblem, RefusedAction
 from alertd.notify.render.clean import line
-from alertd.web.server.access import JSON, kind_of
+from alertd.web.server.access import JSON, Refusal, kind_of
 from alertd.web.server.errors import PROBLEM
-from alertd.web.server.refusal import Refusal
 
 MAX_TEXT = 200
 MOST, USUAL = 200, 50

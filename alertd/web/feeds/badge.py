@@ -28,9 +28,8 @@ from alertd.core.words import count, day_text, days_until, listing, status_of
 from alertd.notify.render.clean import cut, line
 from alertd.notify.render.palette import LOOKS, NEUTRAL
 from alertd.web.feeds.cache import answer, etag_of
-from alertd.web.server.access import needs
+from alertd.web.server.access import Refusal, needs
 from alertd.web.server.context import site_of
-from alertd.web.server.refusal import Refusal
 from alertd.web.server.render import page
 
 FRESH_S = 300

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from datetime import datetime
+from functools import wraps
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,10 +18,9 @@ from alertd.notify.email.address import ascii_domain, mail_domain
 from alertd.web.feeds.atom import MOST, Place, document, told_of_moved, told_of_sent
 from alertd.web.feeds.cache import Kept, Making, answer
 from alertd.web.feeds.calendar import Asked, Surroundings, calendar
-from alertd.web.feeds.secret import came_by_secret
-from alertd.web.server.access import needs
+from alertd.web.server.access import Endpoint, Refusal, Visitor, needs, visitor_of
+from alertd.web.server.authenticate import Doorkeeper, Shown
 from alertd.web.server.context import Site, site_of
-from alertd.web.server.refusal import Refusal
 
 CALENDAR = "text/calendar; charset=utf-8"
 ATOM = "application/atom+xml; charset=utf-8"
@@ -133,3 +133,42 @@ def _labels(request: Request) -> tuple[Matcher, ...]:
         # Whoever writes the configuration is trusted with expressions; whoever reads a feed is not.
         raise Refusal(400, "a label is asked for by = or !=, as in country=iraq")
     return tuple(sorted(found, key=str))
+
+
+BY_ADDRESS = "address"
+"""How such a visitor has come in."""
+
+
+def by_secret(endpoint: Endpoint) -> Endpoint:
+    """The same endpoint for whoever knows a secret."""
+
+    @needs(Scope.PUBLIC)
+    @wraps(endpoint)
+    async def guarded(request: Request) -> Response:
+        await _admit(request)
+        return await endpoint(request)
+
+    return guarded
+
+
+def came_by_secret(request: Request) -> bool:
+    """Whether a secret stands in the address that was asked for."""
+    return visitor_of(request).how == BY_ADDRESS
+
+
+async def _admit(request: Request) -> None:
+    doorkeeper: Doorkeeper = request.state.doorkeeper
+    stranger = visitor_of(request)
+    try:
+        shown = Shown(secret=request.path_params["secret"])
+        one = await doorkeeper.check(shown, stranger.address, BY_ADDRESS)
+    except Refusal as refusal:
+        if refusal.status_code != 401:
+            raise
+        # Not 401: a calendar would ask its owner for a password that does not exist.
+        raise Refusal(404, "there is no such feed; its secret may have been dropped") from None
+    if one.scope is not Scope.FEED:
+        raise Refusal(403, "only a token of the scope feed may stand in an address")
+    request.state.visitor = Visitor(
+        name=one.name, scope=one.scope, how=BY_ADDRESS, session=stranger.session, address=stranger.address
+    )

@@ -19,9 +19,8 @@ from alertd.notify.render.clean import fit
 from alertd.notify.render.text import render_text
 from alertd.web.pages.sendings import MOST_ABOUT, sendings_of
 from alertd.web.pages.status import standing_of, zone_of
-from alertd.web.server.access import needs
+from alertd.web.server.access import Refusal, needs
 from alertd.web.server.context import Site, site_of
-from alertd.web.server.refusal import Refusal
 from alertd.web.server.render import page
 
 PER_PAGE = 50

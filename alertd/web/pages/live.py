@@ -15,9 +15,8 @@ from starlette.responses import Response, StreamingResponse
 from alertd.core.access import Scope
 from alertd.errors import LedgerError
 from alertd.web.pages.cache import mark_of
-from alertd.web.server.access import needs
+from alertd.web.server.access import Refusal, needs
 from alertd.web.server.context import Site
-from alertd.web.server.refusal import Refusal
 
 MOST_STREAMS = 64
 LOOK_EVERY_S = 2.0

@@ -9,10 +9,9 @@ from starlette.responses import RedirectResponse, Response
 
 from alertd.core.access import Scope
 from alertd.system.telemetry import Event
-from alertd.web.server.access import needs, visitor_of
+from alertd.web.server.access import Refusal, needs, visitor_of
 from alertd.web.server.authenticate import Doorkeeper, Shown
 from alertd.web.server.context import site_of
-from alertd.web.server.refusal import Refusal
 from alertd.web.server.render import page
 
 MAX_FIELD = 1024

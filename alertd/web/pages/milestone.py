@@ -40,9 +40,8 @@ from alertd.core.planning.plan import Planned
 from alertd.core.words import capital
 from alertd.web.pages.sendings import sendings_of
 from alertd.web.pages.status import standing_of
-from alertd.web.server.access import needs
+from alertd.web.server.access import Refusal, needs
 from alertd.web.server.context import Site, site_of
-from alertd.web.server.refusal import Refusal
 from alertd.web.server.render import page
 from alertd.web.timeline.axis import Axis, Zoom, axis_of
 from alertd.web.timeline.entries import entry_of

@@ -9,17 +9,17 @@ Rules that hold here:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from alertd.core.access import Scope
-from alertd.web.server.refusal import Refusal
 from alertd.web.server.session import Session
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -130,3 +130,10 @@ async def _refuse_forged(request: Request, visitor: Visitor) -> None:
         token = given if isinstance(given, str) else ""
     if not visitor.session.verifies(token):
         raise Refusal(403, "the form is too old, or was not sent from this site; open the page again")
+
+
+class Refusal(HTTPException):
+    """An answer with a status and a reason for people, a clause in lower case without its full stop."""
+
+    def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, reason, dict(headers or {}))

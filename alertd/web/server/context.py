@@ -6,7 +6,7 @@ Every handler finds it by :func:`site_of`; nothing here knows a route.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +15,38 @@ from starlette.requests import HTTPConnection
 
 from alertd.core.access import Web
 from alertd.core.config import Config, Definitions
+from alertd.core.ledger.outcome import Outcome
 from alertd.engine.vitals import Vitals
+from alertd.notify.http.client import HttpClient
 from alertd.ports import Clock, Ledger
 from alertd.system.telemetry import Log
 from alertd.web.metrics import Metrics
-from alertd.web.server.outward import Outward
 from alertd.web.server.signing import Keys
+
+SLACK_ANSWERS = ("https://hooks.slack.com/", "https://hooks.slack-gov.com/")
+"""What the addresses begin with to which answers to a click are posted: to no other place."""
+
+Tested = Sequence[tuple[str, Outcome]]
+"""How each notifier fared, by channel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outward:
+    """See the module.
+
+    Attributes:
+        secret: what a ``*_file`` option's file holds; raises SecretUnreadable.
+        send_test: sends a test message to each notifier of a receiver, once.
+        slack_answers: as :data:`SLACK_ANSWERS`; another one in tests.
+        testing: held while a test is under way: one at a time.
+    """
+
+    http: HttpClient
+    secret: Callable[[str], str]
+    send_test: Callable[[Config, str], Awaitable[Tested]]
+    slack_answers: tuple[str, ...] = SLACK_ANSWERS
+    testing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
 
 DEFAULT_WEB = Web()
 

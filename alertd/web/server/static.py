@@ -12,8 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alertd.core.access import Scope
-from alertd.web.server.access import needs
-from alertd.web.server.refusal import Refusal
+from alertd.web.server.access import Refusal, needs
 
 FOREVER = "public, max-age=31536000, immutable"
 
