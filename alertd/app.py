@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from alertd.ports import Clock, Ledger, Notifier
     from alertd.system.telemetry import Log
     from alertd.web.app import Serving
-    from alertd.web.server.signing import Keys
+    from alertd.web.server.signing import Signer
 
 EX_CONFIG = 78
 """The configuration is wrong (sysexits.h): starting again would not help."""
@@ -152,7 +152,7 @@ async def run(settings: Settings) -> int:
     from alertd.definitions.files import signature
     from alertd.engine.control import control
     from alertd.engine.daemon import Daemon
-    from alertd.engine.deps import World
+    from alertd.engine.deps import Dependencies
     from alertd.engine.leader import LEAD_FOR
     from alertd.notify import heartbeat
     from alertd.notify.http.client import HttpClient
@@ -191,7 +191,7 @@ async def run(settings: Settings) -> int:
             http, clock, secret_files(settings.config, os.environ), config.heartbeat, audit
         )
 
-    world = World(
+    world = Dependencies(
         ledger=book,
         clock=clock,
         log=log,
@@ -229,11 +229,11 @@ async def run(settings: Settings) -> int:
     return EX_CONFIG if daemon.outgrown else 0
 
 
-async def _keys(settings: Settings, book: Ledger, daemon: Callable[[], Daemon]) -> Keys:
+async def _keys(settings: Settings, book: Ledger, daemon: Callable[[], Daemon]) -> Signer:
     """What sessions and links are signed with: the same on all nodes that use the ledger."""
     from alertd.core.access import Web
     from alertd.system.secrets import file_paths
-    from alertd.web.server.signing import Keys, SiteSecret, new_secret
+    from alertd.web.server.signing import Signer, SiteSecret, new_secret
 
     def web() -> Web:
         found = daemon().definitions
@@ -242,10 +242,10 @@ async def _keys(settings: Settings, book: Ledger, daemon: Callable[[], Daemon]) 
     embedded = embedded_file(settings.database_url())
     shared = "" if embedded else await book.shared_secret(new_secret())
     find = file_paths(settings.config, os.environ)
-    return Keys(SiteSecret(web, find, embedded.parent if embedded else None, shared))
+    return Signer(SiteSecret(web, find, embedded.parent if embedded else None, shared))
 
 
-def _links(config: Config, keys: Keys, log: Log) -> Links | None:
+def _links(config: Config, keys: Signer, log: Log) -> Links | None:
     """Where messages lead; when nothing can be signed they are sent all the same."""
     from alertd.system.secrets import SecretUnreadable
     from alertd.system.telemetry import Event
@@ -266,7 +266,7 @@ async def _serving(
     log: Log,
     clock: Clock,
     book: Ledger,
-    keys: Keys,
+    keys: Signer,
     http: HttpClient,
     daemon: Callable[[], Daemon],
 ) -> Serving | None:
@@ -278,7 +278,7 @@ async def _serving(
     from alertd.system.secrets import file_paths, secret_files
     from alertd.web.app import Serving
     from alertd.web.metrics import Metrics
-    from alertd.web.server.context import Outward, Site
+    from alertd.web.server.context import OutboundServices, Site
 
     site = Site(
         # One in memory is another one for each connection.
@@ -292,7 +292,7 @@ async def _serving(
         find=file_paths(settings.config, os.environ),
         keys=keys,
         metrics=Metrics(clock.now()),
-        outward=Outward(
+        outward=OutboundServices(
             http=http,
             secret=secret_files(settings.config, os.environ),
             send_test=lambda config, receiver: send_test(config, settings.config, receiver),

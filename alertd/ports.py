@@ -18,8 +18,8 @@ from alertd.core.ledger.records import (
     DeliveryState,
     HistoryEntry,
     Lease,
-    Owed,
     Record,
+    ScheduledReminder,
 )
 from alertd.core.message.message import Message
 from alertd.core.milestones.status import Action
@@ -80,7 +80,7 @@ class Changes:
     """
 
     records: tuple[Record, ...] = ()
-    owed: tuple[Owed, ...] = ()
+    owed: tuple[ScheduledReminder, ...] = ()
     cancelled: tuple[tuple[str, str], ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
@@ -155,7 +155,7 @@ class Ledger(Protocol):
     async def timelines(self) -> Mapping[str, str]:
         """The file of each timeline that has a record not withdrawn, by timeline id."""
 
-    async def timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[Owed]]:
+    async def timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[ScheduledReminder]]:
         """All records of a timeline, withdrawn ones too, and all that is owed for them."""
 
     async def done_dates(self) -> Mapping[str, date]:
@@ -183,7 +183,7 @@ class Ledger(Protocol):
         """Every digest that is owed next, the earliest first."""
 
     # -- dispatch
-    async def due(self, now: datetime, limit: int) -> Sequence[tuple[Owed, Record]]:
+    async def due(self, now: datetime, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
         """What is pending and has ``wake_at <= now``.
 
         Whole sets: for each milestone and receiver that has one such, all that are pending with
@@ -191,7 +191,7 @@ class Ledger(Protocol):
         oldest come first, ``limit`` sets at the most.
         """
 
-    async def held(self, receiver: str, now: datetime) -> Sequence[tuple[Owed, Record]]:
+    async def held(self, receiver: str, now: datetime) -> Sequence[tuple[ScheduledReminder, Record]]:
         """All that is pending for a receiver and has ``at <= now``, whatever it waits for; sorted by
         milestone, ``at`` and key."""
 
@@ -246,7 +246,7 @@ class Ledger(Protocol):
         None: nothing is waiting."""
 
     # -- people
-    async def act(self, action: Action, owed: Sequence[Owed]) -> Record:
+    async def act(self, action: Action, owed: Sequence[ScheduledReminder]) -> Record:
         """Record what somebody said, its history entry, and ``owed`` as in :class:`Changes`.
 
         Raises UnknownMilestone or RefusedAction. Returns the record as it stands after.
@@ -271,10 +271,10 @@ class Ledger(Protocol):
             limit: at most so many.
         """
 
-    async def owed(self, milestone: str) -> Sequence[Owed]:
+    async def owed(self, milestone: str) -> Sequence[ScheduledReminder]:
         """All that is or was owed for one milestone, sorted by ``at``."""
 
-    async def coming(self, limit: int) -> Sequence[Owed]:
+    async def coming(self, limit: int) -> Sequence[ScheduledReminder]:
         """What is pending, by ``wake_at``, the earliest first."""
 
     async def deliveries(
@@ -287,7 +287,7 @@ class Ledger(Protocol):
         text: str = "",
         before: tuple[datetime, str] | None = None,
         limit: int = 100,
-    ) -> Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]:
+    ) -> Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]:
         """Deliveries with their attempts and members, the newest first.
 
         Args:

@@ -22,9 +22,18 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import parse_deadline
-from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, Owed, OwedState, Record, Value
+from alertd.core.ledger.records import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Lease,
+    Record,
+    ReminderState,
+    ScheduledReminder,
+    Value,
+)
 from alertd.core.milestones.milestone import Claim, Milestone, Source
-from alertd.core.milestones.occurrence import Cause, digest
+from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.policy import Policy
 from alertd.core.planning.decide import Decisions, Verdict, delivery_id
 from alertd.ports import LEASE_FOR, Changes, Ledger, Settlement
@@ -62,9 +71,9 @@ def milestone(number: int) -> Record:
     )
 
 
-def owed(number: int, slot: str, at: datetime) -> Owed:
-    return Owed(
-        key=digest("bench", str(number), slot),
+def owed(number: int, slot: str, at: datetime) -> ScheduledReminder:
+    return ScheduledReminder(
+        key=fingerprint("bench", str(number), slot),
         milestone=f"bench/m{number}",
         receiver="desk",
         cause=Cause.APPROACHING,
@@ -104,7 +113,7 @@ async def make_ready(ledger: Ledger, many: int, round_name: str) -> None:
         )
         for one in made
     )
-    verdicts = tuple(Verdict(key=one.key, state=OwedState.BOUND, reason="") for one in made)
+    verdicts = tuple(Verdict(key=one.key, state=ReminderState.BOUND, reason="") for one in made)
     assert await ledger.bind(Decisions(deliveries=deliveries, verdicts=verdicts))
 
 

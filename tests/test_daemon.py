@@ -22,7 +22,7 @@ from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.status import ActionKind
 from alertd.core.time.duration import Duration
 from alertd.engine.daemon import Daemon
-from alertd.engine.deps import World
+from alertd.engine.deps import Dependencies
 from alertd.engine.sender import MAX_IN_FLIGHT
 from alertd.errors import DefinitionsError, LedgerBusy, LedgerError
 from alertd.ports import Changes, Clock, Ledger, Notifier
@@ -77,7 +77,7 @@ class Stage:
         self.told_more = asyncio.Event()
         self.notifiers: dict[str, Notifier] = {}
         self.built = 0
-        self.world = World(
+        self.world = Dependencies(
             ledger=ledger,
             clock=clock,
             log=self.log,
@@ -100,7 +100,7 @@ class Stage:
         broken = frozenset(one.file for one in self.problems)
         timelines = tuple(one for one in self.scene.timelines if one.file not in broken)
         return Definitions(
-            config=config, timelines=timelines, problems=self.problems, broken=broken, digest=self.digest
+            config=config, timelines=timelines, problems=self.problems, broken=broken, fingerprint=self.digest
         )
 
     def build(self, config: Config) -> Mapping[str, Notifier]:

@@ -14,7 +14,7 @@ from alertd.core.message.message import Kind
 from alertd.core.milestones.status import Action, ActionKind
 from alertd.definitions.files import signature
 from alertd.engine.daemon import Daemon
-from alertd.engine.deps import World
+from alertd.engine.deps import Dependencies
 from alertd.ports import Ledger, Notifier
 from alertd.store import open_ledger
 from tests.docs_pages import ROOT, blocks
@@ -63,7 +63,7 @@ class House:
         ledger = await open_ledger(self.url)
         log, _ = a_log()
         made = Daemon(
-            World(
+            Dependencies(
                 ledger=ledger,
                 clock=self.clock,
                 log=log,

@@ -10,7 +10,7 @@ import pytest
 
 from alertd.core.config import Config
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, backoff
-from alertd.core.ledger.records import DeliveryState, OwedState
+from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.milestones.status import ActionKind
 from alertd.ports import LEASE_FOR, Ledger
 from alertd.testing import sample_message
@@ -435,7 +435,7 @@ async def test_receiver_without_notifier_is_said_to_have_none(ledger: Ledger) ->
     await scene.turn()
 
     owed = next(one for one in await ledger.owed(M) if one.offset == "-7d")
-    assert owed.state is OwedState.SUPPRESSED
+    assert owed.state is ReminderState.SUPPRESSED
     assert owed.reason == "the receiver has no notifier"
 
 

@@ -23,7 +23,7 @@ from alertd.definitions.reading import keys, yaml
 from alertd.definitions.reading.reader import MAX_PROBLEMS
 from alertd.definitions.timeline.keys import MAX_CLAIMS, MAX_MILESTONES, MAX_SOURCES_OF_CLAIM
 from alertd.engine.backoff import LONGEST_PAUSE_S
-from alertd.engine.deps import World
+from alertd.engine.deps import Dependencies
 from alertd.engine.health import DEAD_FOR, GONE_AFTER
 from alertd.engine.leader import LEAD_FOR
 from alertd.engine.reconcile import HORIZON
@@ -52,7 +52,10 @@ SAYINGS: list[tuple[str, str]] = [
     ("docs/reference/notifiers.md", f"and {MAX_IN_FLIGHT} in all"),
     ("docs/reference/notifiers.md", f"from {FIRST_STEP.seconds} seconds by factors of {GROWTH}"),
     ("docs/howto/webhook.md", f"within {TIMEOUT_S:.0f} seconds"),
-    ("docs/reference/cli.md", f"for at most {World.__dataclass_fields__['drain_s'].default:.0f} seconds"),
+    (
+        "docs/reference/cli.md",
+        f"for at most {Dependencies.__dataclass_fields__['drain_s'].default:.0f} seconds",
+    ),
     ("docs/reference/config.md", f"from the last day; at most {MAX_RUNGS}"),
     ("docs/reference/config.md", f"the ways to tell it, at most {MAX_NOTIFIERS}"),
     ("docs/reference/timeline.md", f"the milestones, at most {MAX_MILESTONES:,}"),

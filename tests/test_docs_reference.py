@@ -15,7 +15,7 @@ from alertd import app as application
 from alertd.cli import app
 from alertd.core.deadline import deadline_phrase, parse_deadline, window_of
 from alertd.core.explain.words import KINDS
-from alertd.core.ledger.records import DeliveryState, OwedState
+from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.message.message import Kind, Tone
 from alertd.core.milestones.milestone import Claim as MilestoneClaim
 from alertd.core.milestones.milestone import Milestone, Rank, State
@@ -181,7 +181,7 @@ def test_every_state_is_documented() -> None:
         for heading in ("Occurrences", "Deliveries", "Milestones")
     )
 
-    assert sorted(occurrence) == sorted(OwedState)
+    assert sorted(occurrence) == sorted(ReminderState)
     assert sorted(delivery) == sorted(DeliveryState)
     assert sorted(milestone) == sorted(State)
 

@@ -14,7 +14,7 @@ from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.message.message import Message
 from alertd.engine.dispatch import Dispatcher
-from alertd.engine.sender import MAX_IN_FLIGHT, MAX_ROUNDS, PER_CHANNEL, Flights
+from alertd.engine.sender import MAX_IN_FLIGHT, MAX_ROUNDS, PER_CHANNEL, Sender
 from alertd.errors import LedgerBusy
 from alertd.ports import LEASE_FOR
 from alertd.testing.memory_ledger import MemoryLedger
@@ -67,7 +67,7 @@ class Airport:
         self.log, self.events = a_log()
         self.landed = asyncio.Event()
         self.still_at_s = 0.0
-        self.flights = Flights(
+        self.flights = Sender(
             self.ledger,
             self.scene.clock,
             self.log,
@@ -168,7 +168,7 @@ async def test_what_has_landed_is_settled_before_more_takes_off() -> None:
     half = PER_CHANNEL // 2
     await port.fill(desk=half)
     port.ledger = slow = Slow(port.ledger, gate)
-    port.flights = Flights(slow, port.scene.clock, port.log, on_landed=port.landed.set)
+    port.flights = Sender(slow, port.scene.clock, port.log, on_landed=port.landed.set)
     await port.take_off()
 
     # From now on what is in flight has always landed when more has been leased, so that there is always room.
@@ -310,7 +310,7 @@ async def test_news_of_a_channel_is_kept_while_it_cannot_be_written() -> None:
     """And is written once, however often that was tried."""
     gate = Gate(is_open=True, answer=NO_ANSWER)
     port = Airport(desk=gate)
-    port.flights = Flights(
+    port.flights = Sender(
         Locked(port.ledger, times=2, method="apply"),
         port.scene.clock,
         port.log,
@@ -353,7 +353,7 @@ async def test_outcome_is_kept_while_it_cannot_be_written() -> None:
     gate = Gate(is_open=True)
     port = Airport(desk=gate)
     await port.fill(desk=3)
-    port.flights = Flights(
+    port.flights = Sender(
         Locked(port.ledger, times=2),
         port.scene.clock,
         port.log,
@@ -395,7 +395,7 @@ async def test_drain_counts_what_it_could_not_write_down() -> None:
     gate = Gate(is_open=True)
     port = Airport(desk=gate)
     await port.fill(desk=2)
-    port.flights = Flights(
+    port.flights = Sender(
         Locked(port.ledger, times=99),
         port.scene.clock,
         port.log,

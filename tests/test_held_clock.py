@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alertd.core.planning.audit import DIFFERS_BY
-from alertd.engine.clocks import ANSWERED_WITHIN_S, HeldClock
+from alertd.engine.clocks import ANSWERED_WITHIN_S, LedgerClock
 from alertd.engine.daemon import Daemon
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.scene import StepClock, a_ledger, a_log, a_milestone, when
@@ -37,11 +37,11 @@ def passes(ledger: Shared, node: StepClock, seconds: float) -> None:
     node.advance(node.at + timedelta(seconds=seconds))
 
 
-def a_clock(ahead: timedelta) -> tuple[HeldClock, StepClock, Shared]:
+def a_clock(ahead: timedelta) -> tuple[LedgerClock, StepClock, Shared]:
     """A node's clock, as it is held and as it is, so much ahead of the ledger's."""
     node = StepClock(NOW + ahead)
     log, _ = a_log()
-    return HeldClock(node, log), node, Shared(NOW, node)
+    return LedgerClock(node, log), node, Shared(NOW, node)
 
 
 async def test_clock_that_is_ahead_is_held_back() -> None:
@@ -106,7 +106,7 @@ async def test_ledger_without_a_clock_holds_nobody_back(kind: str, tmp_path: Pat
     """One machine goes by its own clock."""
     node = StepClock(NOW)
     log, events = a_log()
-    held = HeldClock(node, log)
+    held = LedgerClock(node, log)
 
     async with a_ledger(kind, tmp_path) as ledger:
         await held.compare(ledger)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from alertd.engine.daemon import Daemon
-from alertd.engine.leader import LEAD_FOR, Lead
+from alertd.engine.leader import LEAD_FOR, LeaderLease
 from alertd.engine.nodes import LIVE_FOR, differences
 from alertd.engine.reconcile import reconcile
 from alertd.errors import LeadLost
@@ -31,9 +31,9 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         yield made
 
 
-def a_lead(ledger: Ledger, clock: StepClock, node: str, **changes: object) -> Lead:
+def a_lead(ledger: Ledger, clock: StepClock, node: str, **changes: object) -> LeaderLease:
     log, _ = a_log()
-    return replace(Lead(ledger=ledger, clock=clock, log=log, node=node), **changes)  # type: ignore[arg-type]
+    return replace(LeaderLease(ledger=ledger, clock=clock, log=log, node=node), **changes)  # type: ignore[arg-type]
 
 
 def a_stage(ledger: Ledger, clock: StepClock, node: str, *days: str) -> Stage:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from alertd.engine.clock_monitor import BEAT_S, STILL_AFTER_S, Pulse
+from alertd.engine.clock_monitor import BEAT_S, STILL_AFTER_S, ClockMonitor
 from alertd.system.clock import SystemClock, asleep
 from tests.scene import StepClock, a_log, when
 
@@ -31,7 +31,7 @@ class Machine:
         self.asleep_s = 0.0
         self.stepped = 0
         self.log, self.events = a_log()
-        self.pulse = Pulse(self.clock, self.log, lambda: self.asleep_s, on_step=self._step)
+        self.pulse = ClockMonitor(self.clock, self.log, lambda: self.asleep_s, on_step=self._step)
 
     def passes(self, seconds: float) -> None:
         self.clock.advance(self.clock.at + timedelta(seconds=seconds))

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alertd.core.config import Definitions
-from alertd.core.ledger.records import OwedState
+from alertd.core.ledger.records import ReminderState
 from alertd.core.message.claims import values_of
 from alertd.core.milestones.policy import Policy
 from alertd.core.time.duration import Duration
@@ -355,7 +355,7 @@ async def test_what_is_older_than_the_catch_up_time_is_expired(ledger: Ledger) -
     await scene.reconcile()
     await scene.until("2026-12-31")
 
-    expired = [one for one in await ledger.owed(M) if one.state is OwedState.EXPIRED]
+    expired = [one for one in await ledger.owed(M) if one.state is ReminderState.EXPIRED]
     assert scene.told("desk") == ["2026-11-15T00:00 t/m +28d"]
     assert [one.offset for one in expired] == ["-90d", "-30d", "-7d", "-1d", "0d", "+1d", "+7d"]
     assert expired[-1].reason == "38 days late when it was loaded"

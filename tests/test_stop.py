@@ -40,7 +40,7 @@ def told(scene: Scene, channel: str) -> list[str]:
 
 def with_digest(config: Config, digest: str) -> Config:
     desk = config.receivers["desk"]
-    specs = tuple(replace(spec, digest=digest) for spec in desk.notifiers)
+    specs = tuple(replace(spec, fingerprint=digest) for spec in desk.notifiers)
     return replace(config, receivers={**config.receivers, "desk": replace(desk, notifiers=specs)})
 
 

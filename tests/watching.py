@@ -6,10 +6,10 @@ import asyncio
 from datetime import timedelta
 
 from alertd.core.config import Config, Definitions, Heartbeat, Timeline
-from alertd.core.ledger.records import Owed
+from alertd.core.ledger.records import ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.audit import Audit
-from alertd.engine.deps import World
+from alertd.engine.deps import Dependencies
 from alertd.engine.self_audit import Watch
 from alertd.notify.heartbeat import beat
 from alertd.notify.http.client import HttpClient
@@ -39,8 +39,8 @@ class Stage:
         self.world = self._world()
         self.watch = Watch(self.world)
 
-    def _world(self) -> World:
-        return World(
+    def _world(self) -> Dependencies:
+        return Dependencies(
             ledger=self.ledger,
             clock=self.clock,
             log=self.log,
@@ -66,7 +66,7 @@ class Stage:
         async with asyncio.timeout(LIMIT_S):
             await self.watch.told()
 
-    async def owe(self, *owed: Owed) -> None:
+    async def owe(self, *owed: ScheduledReminder) -> None:
         await self.ledger.apply(Changes(records=(a_record(),), owed=owed))
 
     async def cancel(self, key: str) -> None:

@@ -138,11 +138,11 @@ async def _acted(  # noqa: PLR0917  the same
 
 def _action(record: Record, settled: Config, **typed: object) -> Action:
     from alertd import app
-    from alertd.core.explain.request import Saying, action_of
+    from alertd.core.explain.request import ActionRequest, action_of
     from alertd.errors import FieldProblem
 
     try:
-        return action_of(Saying(**typed), record, settled, app.now())  # type: ignore[arg-type]
+        return action_of(ActionRequest(**typed), record, settled, app.now())  # type: ignore[arg-type]
     except FieldProblem as error:
         raise typer.BadParameter(str(error), param_hint=f"--{error.field}") from None
 

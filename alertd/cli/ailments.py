@@ -23,7 +23,7 @@ NAMED = 5
 """Milestones that are named in one finding; of more the number is told."""
 
 
-class Verdict(StrEnum):
+class Severity(StrEnum):
     """How bad it is."""
 
     WELL = "well"
@@ -32,7 +32,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Diagnosis:
     """What was looked at and what was seen.
 
     Attributes:
@@ -42,12 +42,12 @@ class Finding:
     """
 
     topic: str
-    verdict: Verdict
+    verdict: Severity
     text: str
     mend: str = ""
 
 
-def of_definitions(config: Config, milestones: Iterable[Milestone], now: datetime) -> tuple[Finding, ...]:
+def of_definitions(config: Config, milestones: Iterable[Milestone], now: datetime) -> tuple[Diagnosis, ...]:
     """Milestones that nobody is told about, receivers that nothing leads to, and traps of time zones."""
     known = sorted(milestones, key=lambda one: one.id)
     planned = plan(known, config.route, now, now + LOOKS_AHEAD)
@@ -56,23 +56,23 @@ def of_definitions(config: Config, milestones: Iterable[Milestone], now: datetim
 
 def _untold(
     config: Config, milestones: list[Milestone], planned: Iterable[Planned], now: datetime
-) -> Iterator[Finding]:
+) -> Iterator[Diagnosis]:
     mute = {name for name, receiver in config.receivers.items() if not receiver.notifiers}
     told = {one.occurrence.milestone.partition("@")[0] for one in planned if one.receiver not in mute}
     coming = [one.id for one in milestones if one.repeat is not None or _ends_after(one, now)]
     untold = [name for name in coming if name not in told]
     if untold:
-        yield Finding(
+        yield Diagnosis(
             topic="milestones",
-            verdict=Verdict.NOTE,
+            verdict=Severity.NOTE,
             text=f"nobody is reminded of {_named(untold)} in the next two years",
             mend="see their policy, and where their labels lead: alertd routes test",
         )
     elif coming:
         text = f"somebody is reminded of each of the {len(coming)} that are still to come"
-        yield Finding(topic="milestones", verdict=Verdict.WELL, text=text)
+        yield Diagnosis(topic="milestones", verdict=Severity.WELL, text=text)
     else:
-        yield Finding(topic="milestones", verdict=Verdict.NOTE, text="none is still to come")
+        yield Diagnosis(topic="milestones", verdict=Severity.NOTE, text="none is still to come")
 
 
 def _ends_after(milestone: Milestone, now: datetime) -> bool:
@@ -80,22 +80,22 @@ def _ends_after(milestone: Milestone, now: datetime) -> bool:
     return any(end is None or end > now for end in ends)
 
 
-def _unused(config: Config) -> Iterator[Finding]:
+def _unused(config: Config) -> Iterator[Diagnosis]:
     used = {config.operator, config.fallback_receiver, *_receivers(config.route)}
     unused = sorted(set(config.receivers) - used)
     mute = sorted(name for name, one in config.receivers.items() if name in used and not one.notifiers)
     if unused:
         text = f"no route leads to {_named(unused)}"
-        yield Finding(
-            topic="receivers", verdict=Verdict.NOTE, text=text, mend="name it in a route, or remove it"
+        yield Diagnosis(
+            topic="receivers", verdict=Severity.NOTE, text=text, mend="name it in a route, or remove it"
         )
     if mute:
         text = f"{_named(mute)} has no notifiers, so nobody is told"
-        yield Finding(topic="receivers", verdict=Verdict.WRONG, text=text, mend="give it one")
+        yield Diagnosis(topic="receivers", verdict=Severity.WRONG, text=text, mend="give it one")
     if not config.operator:
-        yield Finding(
+        yield Diagnosis(
             topic="operator",
-            verdict=Verdict.NOTE,
+            verdict=Severity.NOTE,
             text="nobody is told what goes wrong with alertd itself",
             mend="name a receiver as operator",
         )
@@ -107,12 +107,12 @@ def _receivers(route: Route) -> Iterator[str]:
         yield from _receivers(child)
 
 
-def _zones(milestones: list[Milestone], now: datetime) -> Iterator[Finding]:
+def _zones(milestones: list[Milestone], now: datetime) -> Iterator[Diagnosis]:
     fixed = sorted({one.zone.key for one in milestones if _is_fixed(one.zone)})
     if fixed:
-        yield Finding(
+        yield Diagnosis(
             topic="time zones",
-            verdict=Verdict.NOTE,
+            verdict=Severity.NOTE,
             text=f"{listing(fixed)} knows no summer time, and Etc/GMT+3 is three hours behind UTC, not ahead",
             mend="name the place that is meant, such as Europe/Berlin",
         )
@@ -130,9 +130,9 @@ def _zones(milestones: list[Milestone], now: datetime) -> Iterator[Finding]:
             what = f"is at {meant:%H:%M} on {meant:%Y-%m-%d}, a time that comes twice in {milestone.zone.key}"
         else:
             continue
-        yield Finding(
+        yield Diagnosis(
             topic="time zones",
-            verdict=Verdict.NOTE,
+            verdict=Severity.NOTE,
             text=f"a reminder of {milestone.id} {what}",
             mend="it is sent, an hour from what may be meant; choose another `at` if that matters",
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alertd.cli.options import ConfigOption, Format, FormatOption
+from alertd.cli.options import ConfigOption, FormatOption, OutputFormat
 from alertd.cli.paper import say, write_rows, write_value
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def check(
     *,
     config: ConfigOption = None,
-    form: FormatOption = Format.TEXT,
+    form: FormatOption = OutputFormat.TEXT,
     strict: Annotated[bool, typer.Option("--strict", help="A warning is a problem too.")] = False,
 ) -> None:
     """Say what is wrong in the files, or what they hold.
@@ -34,11 +34,11 @@ def check(
     milestones = app.milestones(definitions) if not definitions.problems else {}
     warnings = warnings_of(definitions, milestones)
     match form:
-        case Format.TEXT:
+        case OutputFormat.TEXT:
             _print(definitions, milestones, warnings, app.now())
-        case Format.JSON:
+        case OutputFormat.JSON:
             write_value(_facts(definitions, milestones, warnings, app.now()))
-        case Format.JSONL:
+        case OutputFormat.JSONL:
             write_rows(_problem_rows(definitions), form)
     if definitions.problems or definitions.config is None or (strict and warnings):
         raise typer.Exit(1)

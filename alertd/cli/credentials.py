@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alertd.web.server.credentials import Credential
 
 
-class What(StrEnum):
+class CredentialAction(StrEnum):
     """What is to be done."""
 
     NEW = "new"
@@ -23,7 +23,7 @@ class What(StrEnum):
     DROP = "drop"
 
 
-class May(StrEnum):
+class GrantedScope(StrEnum):
     """What somebody may do; each includes those before it."""
 
     FEED = "feed"
@@ -33,12 +33,12 @@ class May(StrEnum):
 
     @property
     def verb(self) -> str:
-        return "subscribe" if self is May.FEED else self.value
+        return "subscribe" if self is GrantedScope.FEED else self.value
 
 
-_What = Annotated[What, typer.Argument(show_default=False, help="new, list or drop")]
+_What = Annotated[CredentialAction, typer.Argument(show_default=False, help="new, list or drop")]
 _Name = Annotated[str, typer.Argument(metavar="[NAME]", show_default=False)]
-_Scope = Annotated[May, typer.Option("--scope", help="What it may do: feed, read, act or admin.")]
+_Scope = Annotated[GrantedScope, typer.Option("--scope", help="What it may do: feed, read, act or admin.")]
 _File = Annotated[
     Path | None,
     typer.Option(
@@ -51,7 +51,11 @@ _File = Annotated[
 
 
 def token(
-    what: _What, name: _Name = "", scope: _Scope = May.READ, file: _File = None, config: ConfigOption = None
+    what: _What,
+    name: _Name = "",
+    scope: _Scope = GrantedScope.READ,
+    file: _File = None,
+    config: ConfigOption = None,
 ) -> None:
     """Make, list or drop tokens of the web server.
 
@@ -62,20 +66,24 @@ def token(
     from alertd.web.server.credentials import add, new_token
 
     path = _path("tokens_file", file, config)
-    if what is not What.NEW:
+    if what is not CredentialAction.NEW:
         _list_or_drop(what, path, name, are_tokens=True)
         return
     made, one = new_token(name, SCOPES[scope])
     add(path, one)
     typer.echo(made)
-    where = " as part of an address, /feeds/TOKEN/all.ics" if scope is May.FEED else ""
+    where = " as part of an address, /feeds/TOKEN/all.ics" if scope is GrantedScope.FEED else ""
     typer.echo(
         f"{name} may {scope.verb} with it{where}; it is not shown again. Its hash is in {path}.", err=True
     )
 
 
 def user(
-    what: _What, name: _Name = "", scope: _Scope = May.READ, file: _File = None, config: ConfigOption = None
+    what: _What,
+    name: _Name = "",
+    scope: _Scope = GrantedScope.READ,
+    file: _File = None,
+    config: ConfigOption = None,
 ) -> None:
     """Make, list or drop people with passwords.
 
@@ -85,7 +93,7 @@ def user(
     from alertd.web.server.credentials import add, new_user
 
     path = _path("users_file", file, config)
-    if what is not What.NEW:
+    if what is not CredentialAction.NEW:
         _list_or_drop(what, path, name, are_tokens=False)
         return
     if sys.stdin.isatty():
@@ -116,11 +124,11 @@ def _path(key: str, file: Path | None, config: Path | None) -> Path:
     return file_paths(settings.config, os.environ)(name)
 
 
-def _list_or_drop(what: What, path: Path, name: str, *, are_tokens: bool) -> None:
+def _list_or_drop(what: CredentialAction, path: Path, name: str, *, are_tokens: bool) -> None:
     from alertd.errors import CredentialsError
     from alertd.web.server.credentials import drop, read
 
-    if what is What.DROP:
+    if what is CredentialAction.DROP:
         drop(path, name)
         typer.echo(f"{name} is dropped from {path}.")
         return

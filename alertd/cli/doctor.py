@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import typer
 
 from alertd.cli.loading import finished
-from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOption
+from alertd.cli.options import ConfigOption, DatabaseOption, FormatOption, OutputFormat
 from alertd.cli.paper import show, write_rows
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from alertd.cli.ailments import Finding
+    from alertd.cli.ailments import Diagnosis
     from alertd.system.settings import Settings
 
 
 def doctor(
-    config: ConfigOption = None, database: DatabaseOption = None, form: FormatOption = Format.TEXT
+    config: ConfigOption = None, database: DatabaseOption = None, form: FormatOption = OutputFormat.TEXT
 ) -> None:
     """Look for what goes wrong in practice.
 
@@ -29,19 +29,19 @@ def doctor(
     """
     from dataclasses import asdict
 
-    from alertd.cli.ailments import Verdict
+    from alertd.cli.ailments import Severity
     from alertd.cli.loading import settings_of
 
     found = finished(_examined(settings_of(config, database)))
-    if form is Format.TEXT:
+    if form is OutputFormat.TEXT:
         show(page(found))
     else:
         write_rows((asdict(one) for one in found), form)
-    if any(one.verdict is Verdict.WRONG for one in found):
+    if any(one.verdict is Severity.WRONG for one in found):
         raise typer.Exit(1)
 
 
-async def _examined(settings: Settings) -> list[Finding]:
+async def _examined(settings: Settings) -> list[Diagnosis]:
     from alertd import app
     from alertd.cli import ailments, examine
     from alertd.cli.loading import has_ledger, open_ledger
@@ -50,7 +50,7 @@ async def _examined(settings: Settings) -> list[Finding]:
     from alertd.system.clock import SystemClock
     from alertd.system.secrets import file_paths, secret_files
 
-    well, wrong = ailments.Verdict.WELL, ailments.Verdict.WRONG
+    well, wrong = ailments.Severity.WELL, ailments.Severity.WRONG
     definitions = app.definitions(settings)
     found = [examine.clock(), examine.zone_database(), *examine.disk(settings.database_url())]
     if has_ledger(settings):
@@ -58,12 +58,12 @@ async def _examined(settings: Settings) -> list[Finding]:
             async with open_ledger(settings) as book:
                 found += await examine.ledger(book, SystemClock())
         except AlertdError as error:
-            found.append(ailments.Finding(topic="ledger", verdict=wrong, text=str(error)))
+            found.append(ailments.Diagnosis(topic="ledger", verdict=wrong, text=str(error)))
     for problem in definitions.problems:
-        found.append(ailments.Finding(topic="files", verdict=wrong, text=str(problem), mend="alertd check"))
+        found.append(ailments.Diagnosis(topic="files", verdict=wrong, text=str(problem), mend="alertd check"))
     if not definitions.problems:
         text = f"{settings.config} is in order"
-        found.append(ailments.Finding(topic="files", verdict=well, text=text))
+        found.append(ailments.Diagnosis(topic="files", verdict=well, text=text))
     if definitions.config is not None:
         read = secret_files(settings.config, os.environ)
         found += examine.secrets(definitions.config, file_paths(settings.config, os.environ), read)
@@ -73,15 +73,15 @@ async def _examined(settings: Settings) -> list[Finding]:
     return found
 
 
-def page(found: list[Finding]) -> RenderableType:
+def page(found: list[Diagnosis]) -> RenderableType:
     """A line each: a mark, what was looked at, what was seen, and below it what to do."""
     from rich.table import Table
     from rich.text import Text
 
-    from alertd.cli.ailments import Verdict
+    from alertd.cli.ailments import Severity
     from alertd.core.words import sentence
 
-    marks = {Verdict.WELL: ("✓", "green"), Verdict.NOTE: ("!", "yellow"), Verdict.WRONG: ("✗", "bold red")}
+    marks = {Severity.WELL: ("✓", "green"), Severity.NOTE: ("!", "yellow"), Severity.WRONG: ("✗", "bold red")}
     table = Table.grid(padding=(0, 2, 0, 0))
     for one in found:
         text = Text(sentence(one.text))

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from alertd.cli.ailments import Finding, Verdict
+from alertd.cli.ailments import Diagnosis, Severity
 from alertd.core.config import Config
 from alertd.core.words import count
 from alertd.errors import AlertdError
@@ -30,10 +30,10 @@ LITTLE = 200 * 1024**2
 SKEW = timedelta(seconds=2)
 REACHED_WITHIN_S = 5.0
 
-WELL, NOTE, WRONG = Verdict.WELL, Verdict.NOTE, Verdict.WRONG
+WELL, NOTE, WRONG = Severity.WELL, Severity.NOTE, Severity.WRONG
 
 
-def clock() -> Finding:
+def clock() -> Diagnosis:
     """Whether something keeps the clock right, as far as this machine tells."""
     try:
         asked = subprocess.run(
@@ -44,18 +44,18 @@ def clock() -> Finding:
     except (OSError, subprocess.SubprocessError):
         said = ""
     if said == "yes" or Path("/run/systemd/timesync/synchronized").exists():
-        return Finding(topic="clock", verdict=WELL, text="it is synchronised")
+        return Diagnosis(topic="clock", verdict=WELL, text="it is synchronised")
     if said == "no":
-        return Finding(
+        return Diagnosis(
             topic="clock",
             verdict=WRONG,
             text="it is not synchronised: reminders are as early or late as it is wrong",
             mend="systemctl enable --now systemd-timesyncd, or chrony",
         )
-    return Finding(topic="clock", verdict=NOTE, text="nobody here says whether it is synchronised")
+    return Diagnosis(topic="clock", verdict=NOTE, text="nobody here says whether it is synchronised")
 
 
-def zone_database() -> Finding:
+def zone_database() -> Diagnosis:
     """Which one is read, and whether it is older than the one that came with alertd."""
     try:
         packaged = version("tzdata")
@@ -63,7 +63,7 @@ def zone_database() -> Finding:
         packaged = ""
     system = next((path for path in zoneinfo.TZPATH if Path(path, "Europe", "Berlin").is_file()), "")
     if not system:
-        return Finding(topic="time zones", verdict=WELL, text=f"read from the package tzdata {packaged}")
+        return Diagnosis(topic="time zones", verdict=WELL, text=f"read from the package tzdata {packaged}")
     installed = _release(Path(system))
     text = (
         f"read from {system}, release {installed or 'unknown'}; the package tzdata is {packaged or 'missing'}"
@@ -73,8 +73,8 @@ def zone_database() -> Finding:
     newest = f"{year}{chr(ord('a') + int(number) - 1)}" if number.isdigit() else ""
     if installed and newest and installed < newest:
         mend = "upgrade the system's tzdata: rules that changed since are not known"
-        return Finding(topic="time zones", verdict=NOTE, text=f"{text}, which is newer", mend=mend)
-    return Finding(topic="time zones", verdict=WELL, text=text)
+        return Diagnosis(topic="time zones", verdict=NOTE, text=f"{text}, which is newer", mend=mend)
+    return Diagnosis(topic="time zones", verdict=WELL, text=text)
 
 
 def _release(folder: Path) -> str:
@@ -89,7 +89,7 @@ def _release(folder: Path) -> str:
     return ""
 
 
-def disk(url: str) -> Iterator[Finding]:
+def disk(url: str) -> Iterator[Diagnosis]:
     """Whether an embedded ledger can be written, and for how long."""
     if not url.startswith("sqlite:///"):
         return
@@ -98,32 +98,34 @@ def disk(url: str) -> Iterator[Finding]:
     there = next((one for one in (path, folder, *folder.parents) if one.exists()), Path("/"))
     if not os.access(there, os.W_OK) or (path.exists() and not os.access(folder, os.W_OK)):
         mend = "run this as the user that alertd runs as, or give it to that user"
-        yield Finding(topic="ledger", verdict=WRONG, text=f"{path} cannot be written by this user", mend=mend)
+        yield Diagnosis(
+            topic="ledger", verdict=WRONG, text=f"{path} cannot be written by this user", mend=mend
+        )
         return
     free = shutil.disk_usage(there if there.is_dir() else folder).free
     size = sum(one.stat().st_size for one in folder.glob(f"{path.name}*")) if path.exists() else 0
     text = f"{path}, {size / 1024**2:.1f} MiB, with {free / 1024**3:.1f} GiB free"
     if free < LITTLE:
         mend = "without room nothing can be written down, and so nothing is sent"
-        yield Finding(topic="ledger", verdict=WRONG, text=text, mend=mend)
+        yield Diagnosis(topic="ledger", verdict=WRONG, text=text, mend=mend)
     else:
-        yield Finding(topic="ledger", verdict=WELL, text=text)
+        yield Diagnosis(topic="ledger", verdict=WELL, text=text)
 
 
-async def ledger(book: Ledger, here: Clock) -> list[Finding]:
+async def ledger(book: Ledger, here: Clock) -> list[Diagnosis]:
     """Whether it answers, and whether its clock and this one agree."""
     there = await book.time()
     counts = await book.counts()
     held = f"it holds {count(counts.get('milestones', 0), 'milestone')}"
-    found = [Finding(topic="ledger", verdict=WELL, text=held)]
+    found = [Diagnosis(topic="ledger", verdict=WELL, text=held)]
     if there is not None and abs(there - here.now()) > SKEW:
         off = (here.now() - there).total_seconds()
         text = f"this clock and the database's are {abs(off):.0f} seconds apart"
-        found.append(Finding(topic="clock", verdict=WRONG, text=text, mend="synchronise both"))
+        found.append(Diagnosis(topic="clock", verdict=WRONG, text=text, mend="synchronise both"))
     return found
 
 
-def secrets(config: Config, find: Callable[[str], Path], read: Callable[[str], str]) -> Iterator[Finding]:
+def secrets(config: Config, find: Callable[[str], Path], read: Callable[[str], str]) -> Iterator[Diagnosis]:
     """Whether each secret file can be read, and not by everybody."""
     names = sorted(set(_secret_files(config)) - {""})
     wrong = 0
@@ -132,7 +134,7 @@ def secrets(config: Config, find: Callable[[str], Path], read: Callable[[str], s
             read(name)
         except AlertdError as error:
             wrong += 1
-            yield Finding(
+            yield Diagnosis(
                 topic="secrets", verdict=WRONG, text=str(error), mend="put it there, for alertd alone to read"
             )
             continue
@@ -141,9 +143,11 @@ def secrets(config: Config, find: Callable[[str], Path], read: Callable[[str], s
         if mode & (stat.S_IROTH | stat.S_IWOTH):
             wrong += 1
             text = f"{path} can be read by everybody on this machine"
-            yield Finding(topic="secrets", verdict=WRONG, text=text, mend=f"take that away: chmod 600 {path}")
+            yield Diagnosis(
+                topic="secrets", verdict=WRONG, text=text, mend=f"take that away: chmod 600 {path}"
+            )
     if names and not wrong:
-        yield Finding(
+        yield Diagnosis(
             topic="secrets", verdict=WELL, text=f"{count(len(names), 'file')}, readable, not by everybody"
         )
 
@@ -170,13 +174,13 @@ def _texts(options: object) -> Iterator[tuple[str, str]]:
         yield option, text.get_secret_value() if isinstance(text, SecretStr) else text
 
 
-async def receivers(config: Config, egress: Egress, read: Callable[[str], str]) -> list[Finding]:
+async def receivers(config: Config, egress: Egress, read: Callable[[str], str]) -> list[Diagnosis]:
     """Whether each can be connected to. Nothing is sent, and no address is shown beyond its host and port."""
     places: dict[tuple[str, int], set[str]] = {}
     for channel, (host, port) in _places(config, read):
         places.setdefault((host, port), set()).add(channel)
 
-    async def reached(host: str, port: int, channels: set[str]) -> Finding:
+    async def reached(host: str, port: int, channels: set[str]) -> Diagnosis:
         where = f"{host} port {port} ({', '.join(sorted(channels))})"
         try:
             async with asyncio.timeout(REACHED_WITHIN_S):
@@ -185,10 +189,10 @@ async def receivers(config: Config, egress: Egress, read: Callable[[str], str]) 
             number = getattr(error, "errno", None)
             why = os.strerror(number) if number and number > 0 else str(error) or "no answer"
             text = f"no connection to {where}: {why}"
-            return Finding(
+            return Diagnosis(
                 topic="receivers", verdict=WRONG, text=text, mend="is it up, and is the name right?"
             )
-        return Finding(topic="receivers", verdict=WELL, text=f"a connection to {where}")
+        return Diagnosis(topic="receivers", verdict=WELL, text=f"a connection to {where}")
 
     return list(await asyncio.gather(*(reached(*place, who) for place, who in sorted(places.items()))))
 

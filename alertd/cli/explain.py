@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alertd.cli.loading import finished
-from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOption, MilestoneArgument
+from alertd.cli.options import ConfigOption, DatabaseOption, FormatOption, MilestoneArgument, OutputFormat
 from alertd.cli.paper import show, warn, write_rows, write_value
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def explain(
     ] = None,
     config: ConfigOption = None,
     database: DatabaseOption = None,
-    form: FormatOption = Format.TEXT,
+    form: FormatOption = OutputFormat.TEXT,
 ) -> None:
     """Say everything about one milestone, and why.
 
@@ -73,7 +73,7 @@ def explain(
         raise UnknownMilestone(f"{milestone}: the series has no such instance")
     kept_from = record.file if record else ""
     found = explanation.explained(one, definitions, settled, moment, done, kept_from)
-    if form is Format.TEXT:
+    if form is OutputFormat.TEXT:
         from alertd.cli.show_explain import explanation_page
 
         show(explanation_page(found, settled, others))
@@ -81,7 +81,7 @@ def explain(
     from alertd.core.explain.facts import explanation_facts
 
     facts = explanation_facts(found, others)
-    if form is Format.JSON:
+    if form is OutputFormat.JSON:
         write_value(facts)
     else:
         write_rows([facts], form)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alertd.cli.loading import finished
-from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOption
+from alertd.cli.options import ConfigOption, DatabaseOption, FormatOption, OutputFormat
 from alertd.cli.paper import show, write_rows
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Owed
+    from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, ScheduledReminder
     from alertd.system.settings import Settings
 
-    Sending = tuple[Delivery, Sequence[Attempt], Sequence[Owed]]
+    Sending = tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]
     Happening = HistoryEntry | Sending
 
 
@@ -31,7 +31,7 @@ def history(
     ] = 50,
     config: ConfigOption = None,
     database: DatabaseOption = None,
-    form: FormatOption = Format.TEXT,
+    form: FormatOption = OutputFormat.TEXT,
 ) -> None:
     """List what happened and what was sent, the newest first.
 
@@ -41,7 +41,7 @@ def history(
 
     settings = settings_of(config, database)
     found, zones, name = finished(_read(settings, milestone, limit))
-    if form is Format.TEXT:
+    if form is OutputFormat.TEXT:
         from alertd.cli.show_history import history_page
 
         show(history_page(found, zones, name))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alertd.cli.options import Format, FormatOption
+from alertd.cli.options import FormatOption, OutputFormat
 from alertd.cli.paper import show, write_rows
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def notifiers(
         typer.Argument(metavar="[TYPE]...", help="Only these, with all their options.", show_default=False),
     ] = None,
     *,
-    form: FormatOption = Format.TEXT,
+    form: FormatOption = OutputFormat.TEXT,
 ) -> None:
     """List the types of notifiers: what is installed, from which package, and whether it can be used.
 
@@ -42,7 +42,7 @@ def notifiers(
             advice = nearest(name, known) or f"there is {', '.join(dict.fromkeys(known))}"
             raise typer.BadParameter(f"no type {name!r}; {advice}", param_hint="TYPE")
     rows = [_facts(one, every) for one in every if not names or one.name in names]
-    if form is not Format.TEXT:
+    if form is not OutputFormat.TEXT:
         write_rows(rows, form)
     elif names:
         parts = [part for row in rows for part in (*_page(row), "")]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 
-class Format(StrEnum):
+class OutputFormat(StrEnum):
     """How a listing is written."""
 
     TEXT = "text"
@@ -40,7 +40,7 @@ DatabaseOption = Annotated[
 ]
 
 FormatOption = Annotated[
-    Format,
+    OutputFormat,
     typer.Option("--format", help="text for people, json for one value, jsonl for one value a line."),
 ]
 

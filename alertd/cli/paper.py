@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from alertd.cli.options import Format
+from alertd.cli.options import OutputFormat
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -47,9 +47,9 @@ def say(text: str) -> None:
     show(Text(text))
 
 
-def write_rows(rows: Iterable[Facts], form: Format) -> None:
+def write_rows(rows: Iterable[Facts], form: OutputFormat) -> None:
     """A list as JSON: one array, or one object a line."""
-    if form is Format.JSONL:
+    if form is OutputFormat.JSONL:
         for row in rows:
             typer.echo(json.dumps(row, ensure_ascii=False))
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alertd.cli.options import ConfigOption, Format
+from alertd.cli.options import ConfigOption, OutputFormat
 from alertd.cli.paper import show, write_rows
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _write(
 
     match form:
         case PlanFormat.JSON:
-            write_rows((planned_facts(one) for one in planned), Format.JSON)
+            write_rows((planned_facts(one) for one in planned), OutputFormat.JSON)
         case PlanFormat.JSONL:
             for one in planned:
                 typer.echo(json.dumps(planned_facts(one), ensure_ascii=False))

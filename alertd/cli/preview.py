@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from alertd.core.explain.rehearsal import Rehearsal
 
 
-class Form(StrEnum):
+class PreviewFormat(StrEnum):
     """How a preview is shown."""
 
     TERMINAL = "terminal"
@@ -50,8 +50,9 @@ def preview(
         ),
     ] = None,
     form: Annotated[
-        Form, typer.Option("--format", help="terminal or html for people, json for the exact bodies.")
-    ] = Form.TERMINAL,
+        PreviewFormat,
+        typer.Option("--format", help="terminal or html for people, json for the exact bodies."),
+    ] = PreviewFormat.TERMINAL,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write it there.", show_default=False)
     ] = None,
@@ -76,11 +77,11 @@ def preview(
     if rehearsal.supposed:
         warn(rehearsal.supposed)
     # Only on a terminal does a console show colours.
-    console = sys.stdout if form is Form.TERMINAL and out is None else io.StringIO()
+    console = sys.stdout if form is PreviewFormat.TERMINAL and out is None else io.StringIO()
     shown = finished(trial.preview(settled, settings.config, rehearsal, console))
-    if form is Form.JSON:
+    if form is PreviewFormat.JSON:
         text = preview_show.as_json(shown)
-    elif form is Form.HTML:
+    elif form is PreviewFormat.HTML:
         text = preview_show.as_html(shown, rehearsal)
     else:
         text = preview_show.as_text(shown)

@@ -16,7 +16,7 @@ from alertd.cli.slack_page import post_html
 from alertd.core.explain.facts import utc_text
 
 if TYPE_CHECKING:
-    from alertd.cli.trial import Shown
+    from alertd.cli.trial import RenderedPreview
     from alertd.core.explain.rehearsal import Rehearsal
     from alertd.notify.base import Rendered
 
@@ -42,7 +42,7 @@ _BREAK = re.compile(r"(?<!\\)((?:\\\\)*)\\n")
 _RULES = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def as_json(shown: Sequence[Shown]) -> str:
+def as_json(shown: Sequence[RenderedPreview]) -> str:
     """One object a body; ``body`` is the text that would be sent, to the byte."""
     rows = [
         {
@@ -58,7 +58,7 @@ def as_json(shown: Sequence[Shown]) -> str:
     return json.dumps(rows, ensure_ascii=False, indent=2) + "\n"
 
 
-def as_text(shown: Sequence[Shown]) -> str:
+def as_text(shown: Sequence[RenderedPreview]) -> str:
     """Each body under a line that names its channel: mails as their readers see them, JSON as it is read."""
     parts = []
     for one in shown:
@@ -72,7 +72,7 @@ def as_text(shown: Sequence[Shown]) -> str:
     return "\n".join(parts)
 
 
-def as_html(shown: Sequence[Shown], rehearsal: Rehearsal) -> str:
+def as_html(shown: Sequence[RenderedPreview], rehearsal: Rehearsal) -> str:
     """One page: a mail's HTML as it is, Slack's blocks drawn, anything else as text."""
     record, first = rehearsal.record, rehearsal.owed[0]
     title = f"{first.cause.value}: {record.milestone.title}"
@@ -88,7 +88,7 @@ def as_html(shown: Sequence[Shown], rehearsal: Rehearsal) -> str:
     )
 
 
-def _sections(shown: Iterable[Shown]) -> Iterator[str]:
+def _sections(shown: Iterable[RenderedPreview]) -> Iterator[str]:
     for one in shown:
         for body in one.bodies:
             about = f"{one.type}, {body.media_type}" + (f"; {body.note}" if body.note else "")

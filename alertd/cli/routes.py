@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alertd.cli.options import ConfigOption, Format, FormatOption
+from alertd.cli.options import ConfigOption, FormatOption, OutputFormat
 from alertd.cli.paper import show, write_rows
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def lead_to(
         typer.Option("--milestone", metavar="ID", help="Take this one's labels too.", show_default=False),
     ] = None,
     config: ConfigOption = None,
-    form: FormatOption = Format.TEXT,
+    form: FormatOption = OutputFormat.TEXT,
 ) -> None:
     """Say who is told about something with these labels, and by which route.
 
@@ -60,7 +60,7 @@ def lead_to(
         own = labels_of(found, Cause.APPROACHING, "")
         given = {name: own[name] for name in own.keys() - {"cause", "offset"}} | given
     matches = match_routes(wired.route, given)
-    if form is Format.TEXT:
+    if form is OutputFormat.TEXT:
         show(*(_line(match) for match in matches))
     else:
         write_rows((_facts(match) for match in matches), form)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from alertd.cli.history import when
 from alertd.core.explain.words import KINDS, day_heading, entry_lines, state_words, when_words
-from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, HistoryEntry, Owed
+from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, HistoryEntry, ScheduledReminder
 from alertd.core.message.digest import digest_words
 from alertd.core.words import count
 
@@ -58,7 +58,9 @@ def _entry(entry: HistoryEntry, zone: ZoneInfo | None) -> tuple[Text, Text]:
     return Text(KINDS.get(entry.kind, entry.kind), "magenta" if entry.kind == "moved" else "cyan"), what
 
 
-def _delivery(delivery: Delivery, attempts: Sequence[Attempt], members: Sequence[Owed]) -> tuple[Text, Text]:
+def _delivery(
+    delivery: Delivery, attempts: Sequence[Attempt], members: Sequence[ScheduledReminder]
+) -> tuple[Text, Text]:
     what = Text(delivery.channel)
     if delivery.fallback_for:
         what.append(f", in place of {delivery.fallback_for}")

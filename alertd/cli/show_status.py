@@ -13,7 +13,7 @@ from rich.text import Text
 
 from alertd import __version__
 from alertd.core.explain.words import state_words
-from alertd.core.ledger.records import Attempt, Delivery, Owed
+from alertd.core.ledger.records import Attempt, Delivery, ScheduledReminder
 from alertd.core.message.digest import digest_words
 from alertd.core.words import count, instant_text, listing, offset_words, sentence, span_text
 from alertd.engine.health import GONE_AFTER, NEXT, Health
@@ -78,7 +78,7 @@ def _node(node: NodeReport, now: datetime, *, leads: bool) -> tuple[str, str, Te
 
 def _coming(health: Health) -> Iterator[RenderableType]:
     """Receivers of the same reminder at the same instant share an entry."""
-    same: dict[tuple[datetime, str, str, str, str], list[Owed]] = {}
+    same: dict[tuple[datetime, str, str, str, str], list[ScheduledReminder]] = {}
     for one in health.coming:
         key = (one.wake_at, one.milestone, one.window_id, one.offset, one.reason)
         same.setdefault(key, []).append(one)
@@ -106,7 +106,7 @@ def _failing(health: Health) -> Iterator[Text]:
 
 
 def _deliveries(
-    found: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]], now: datetime
+    found: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]], now: datetime
 ) -> Iterator[RenderableType]:
     for delivery, attempts, members in found:
         text = Text.assemble(

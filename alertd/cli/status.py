@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from alertd.cli.loading import finished
-from alertd.cli.options import ConfigOption, DatabaseOption, Format, FormatOption
+from alertd.cli.options import ConfigOption, DatabaseOption, FormatOption, OutputFormat
 from alertd.cli.paper import show, write_rows, write_value
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def status(
-    config: ConfigOption = None, database: DatabaseOption = None, form: FormatOption = Format.TEXT
+    config: ConfigOption = None, database: DatabaseOption = None, form: FormatOption = OutputFormat.TEXT
 ) -> None:
     """Say whether all is well, what is next and what failed.
 
@@ -28,13 +28,13 @@ def status(
 
     health = finished(_read(settings_of(config, database)))
     match form:
-        case Format.TEXT:
+        case OutputFormat.TEXT:
             from alertd.cli.show_status import status_page
 
             show(status_page(health))
-        case Format.JSON:
+        case OutputFormat.JSON:
             write_value(health_facts(health))
-        case Format.JSONL:
+        case OutputFormat.JSONL:
             write_rows([health_facts(health)], form)
     if health.wrong:
         raise typer.Exit(1)

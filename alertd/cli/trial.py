@@ -22,14 +22,14 @@ from alertd.core.explain.rehearsal import Rehearsal
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.base import Rendered, Renders, texts_of
 from alertd.notify.http.client import HttpClient
-from alertd.notify.http.transcript import Spoken, Transcript, concealed
+from alertd.notify.http.transcript import Transcript, TranscriptLine, concealed
 from alertd.notify.trial import tried
 from alertd.system.clock import SystemClock
 from alertd.system.secrets import SecretUnreadable, secret_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class TrialResult:
     """How one notifier fared with the test message.
 
     Attributes:
@@ -38,7 +38,7 @@ class Tried:
 
     channel: str
     outcome: Outcome
-    said: tuple[Spoken, ...] = ()
+    said: tuple[TranscriptLine, ...] = ()
 
     @property
     def is_accepted(self) -> bool:
@@ -47,7 +47,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class RenderedPreview:
     """What one notifier would send; no bodies from one that cannot show them."""
 
     channel: str
@@ -55,7 +55,7 @@ class Shown:
     bodies: tuple[Rendered, ...]
 
 
-async def send_test(config: Config, folder: Path, receiver: str) -> list[Tried]:
+async def send_test(config: Config, folder: Path, receiver: str) -> list[TrialResult]:
     """Send a test message to each notifier of a receiver, once, and write down what is said.
 
     Args:
@@ -70,7 +70,7 @@ async def send_test(config: Config, folder: Path, receiver: str) -> list[Tried]:
     found = []
     try:
         async for channel, outcome in tried(made, config.receivers[receiver], at):
-            found.append(Tried(channel=channel, outcome=outcome, said=transcript.take()))
+            found.append(TrialResult(channel=channel, outcome=outcome, said=transcript.take()))
     finally:
         for notifier in made.values():
             await notifier.aclose()
@@ -78,7 +78,7 @@ async def send_test(config: Config, folder: Path, receiver: str) -> list[Tried]:
     return [replace(one, outcome=_concealed(one.outcome, transcript)) for one in found]
 
 
-async def preview(config: Config, folder: Path, rehearsal: Rehearsal, out: TextIO) -> list[Shown]:
+async def preview(config: Config, folder: Path, rehearsal: Rehearsal, out: TextIO) -> list[RenderedPreview]:
     """What each notifier of a receiver would send of a reminder. Nothing is sent.
 
     Args:
@@ -93,7 +93,7 @@ async def preview(config: Config, folder: Path, rehearsal: Rehearsal, out: TextI
             notifier = made[f"{receiver}/{spec.name}"]
             bodies = notifier.render(rehearsal.message(spec.name)) if isinstance(notifier, Renders) else ()
             hidden = tuple(replace(one, text=concealed(one.text, secrets)) for one in bodies)
-            shown.append(Shown(channel=f"{receiver}/{spec.name}", type=spec.type, bodies=hidden))
+            shown.append(RenderedPreview(channel=f"{receiver}/{spec.name}", type=spec.type, bodies=hidden))
     finally:
         for notifier in made.values():
             await notifier.aclose()

@@ -25,7 +25,7 @@ class NotifierSpec:
         type: name of the entry point in the group ``alertd.notifiers``.
         options: an instance of that notifier's ``Options``.
         rate: how fast it may be sent to; None: as its type says.
-        digest: of the options as they are written; by it a change of them is seen.
+        fingerprint: of the options as they are written; by it a change of them is seen.
         follows: whether it shows where a milestone stands, and so is told of an acknowledgement or a
             cancellation.
     """
@@ -34,7 +34,7 @@ class NotifierSpec:
     type: str
     options: object
     rate: Rate | None = None
-    digest: str = ""
+    fingerprint: str = ""
     follows: bool = False
 
 
@@ -179,11 +179,11 @@ class Definitions:
         timelines: of the files without a problem.
         problems: of all files, sorted by file, line and column.
         broken: the definition files that have a problem; what was last known of them stays.
-        digest: of the bytes of all files, for telling two configurations apart.
+        fingerprint: of the bytes of all files, for telling two configurations apart.
     """
 
     config: Config | None
     timelines: tuple[Timeline, ...] = ()
     problems: tuple[Problem, ...] = ()
     broken: frozenset[str] = frozenset()
-    digest: str = ""
+    fingerprint: str = ""

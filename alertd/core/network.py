@@ -48,7 +48,7 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class NetworkRow:
     """One block of the table.
 
     Attributes:
@@ -63,20 +63,20 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class AddressVerdict:
     """Whether an address may be connected to; the reason is a clause about the address."""
 
     allowed: bool
     reason: str
 
 
-def _row(block: str, tier: Tier, words: str, why: str) -> Row:
-    return Row(block=ip_network(block), tier=tier, words=words, why=why)
+def _row(block: str, tier: Tier, words: str, why: str) -> NetworkRow:
+    return NetworkRow(block=ip_network(block), tier=tier, words=words, why=why)
 
 
 _N, _I, _P = Tier.NEVER, Tier.INTERNAL, Tier.PUBLIC
 
-TABLE: tuple[Row, ...] = (
+TABLE: tuple[NetworkRow, ...] = (
     # IPv4. The RFCs are those that IANA's registry of special-purpose addresses refers to.
     _row("0.0.0.0/0", _P, "public", "whatever is not below"),
     _row("0.0.0.0/8", _N, "unspecified", "RFC 791: this network; Linux takes 0.0.0.0 for the machine itself"),
@@ -134,7 +134,7 @@ _NOTHING = IPv4Network("0.0.0.0/8")
 _32 = 0xFFFF_FFFF
 
 
-def judge(address: str, network: Network) -> Verdict:
+def judge(address: str, network: Network) -> AddressVerdict:
     """Whether this very address may be connected to.
 
     Args:
@@ -143,20 +143,20 @@ def judge(address: str, network: Network) -> Verdict:
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
-        return Verdict(allowed=False, reason="what its name leads to is no IP address")
+        return AddressVerdict(allowed=False, reason="what its name leads to is no IP address")
     judged = [(one, row_of(one)) for one in (found, *embedded(found))]
     for one, row in judged:
         if row.tier is Tier.NEVER:
-            return Verdict(allowed=False, reason=f"{_told(found, one, row)}, which is always refused")
+            return AddressVerdict(allowed=False, reason=f"{_told(found, one, row)}, which is always refused")
     for one, row in judged:
         if row.tier is Tier.INTERNAL and network.policy is Reach.PUBLIC and not _is_named(one, network):
             why = "which network: public refuses unless network.allow names it"
-            return Verdict(allowed=False, reason=f"{_told(found, one, row)}, {why}")
+            return AddressVerdict(allowed=False, reason=f"{_told(found, one, row)}, {why}")
     one, row = judged[-1]
-    return Verdict(allowed=True, reason=_told(found, one, row))
+    return AddressVerdict(allowed=True, reason=_told(found, one, row))
 
 
-def row_of(found: Address | Block) -> Row:
+def row_of(found: Address | Block) -> NetworkRow:
     """The narrowest row that holds all of it."""
     block = ip_network(found)
     return next(row for row in _BY_WIDTH if _holds(row.block, block))
@@ -226,7 +226,7 @@ def _is_named(one: Address, network: Network) -> bool:
     return any(_holds(block, ip_network(one)) for block in network.allow)
 
 
-def _told(found: Address, one: Address, row: Row) -> str:
+def _told(found: Address, one: Address, row: NetworkRow) -> str:
     if one == found:
         return f"{one} is {row.words} ({row.block})"
     return f"{found} stands for {one}, {row.words} ({row.block})"

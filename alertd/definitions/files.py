@@ -23,7 +23,7 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FolderContents:
     """What is in a folder.
 
     Attributes:
@@ -38,7 +38,7 @@ class Found:
     is_whole: bool = True
 
 
-def find(folder: Path) -> Found:
+def find(folder: Path) -> FolderContents:
     """Read `alertd.yaml` and `milestones/*.yaml` and `*.yml`; hidden files are not looked at.
 
     Links are followed, but not out of the folder.
@@ -67,7 +67,7 @@ def find(folder: Path) -> Found:
         else:
             problems.append(read)
     is_whole = not any(one.file in (NAME, _MISNAMED) for one in problems)
-    return Found(files=files, problems=tuple(problems), is_whole=is_whole)
+    return FolderContents(files=files, problems=tuple(problems), is_whole=is_whole)
 
 
 def definition_files(folder: Path) -> tuple[Path, ...]:
@@ -89,8 +89,8 @@ def _names(root: Path) -> list[str]:
     return names + [f"{MILESTONES}/{name}" for name in sorted(found) if not name.startswith(".")]
 
 
-def _nothing(file: str, message: str) -> Found:
-    return Found(files={}, problems=(_problem(file, message),), is_whole=False)
+def _nothing(file: str, message: str) -> FolderContents:
+    return FolderContents(files={}, problems=(_problem(file, message),), is_whole=False)
 
 
 def _read(root: Path, name: str) -> bytes | Problem:

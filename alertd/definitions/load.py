@@ -84,7 +84,7 @@ def _load(folder: Path, options: Options, cache: Cache, find_named: Callable[[st
         timelines=tuple(timelines),
         problems=tuple(sorted(problems, key=lambda one: (one.file, one.line, one.column, one.message))),
         broken=frozenset(broken),
-        digest=whole.hexdigest(),
+        fingerprint=whole.hexdigest(),
     )
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from alertd.core.ledger.records import Delivery, DeliveryState, Owed, OwedState, Record
+from alertd.core.ledger.records import Delivery, DeliveryState, Record, ReminderState, ScheduledReminder
 from alertd.demo.inbox import MailReceived, WebhookPost
 from alertd.demo.play import Played
 from alertd.demo.show import channel_of
@@ -16,7 +16,7 @@ MAX_DELIVERIES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Audit:
+class DemoAudit:
     """What was found.
 
     Attributes:
@@ -49,12 +49,12 @@ class Audit:
         return not (self.lost or self.repeated or self.forged or self.halved or self.errors)
 
 
-async def audit(ledger: Ledger, played: Played) -> Audit:
+async def audit(ledger: Ledger, played: Played) -> DemoAudit:
     """Compare ledger and receipts."""
     accepted = [receipt for receipt in played.receipts if receipt.accepted]
     times = Counter(receipt.id for receipt in accepted)
     booked = [delivery for delivery, _, _ in await ledger.deliveries(limit=MAX_DELIVERIES)]
-    return Audit(
+    return DemoAudit(
         sent=Counter(channel_of(receipt) for receipt in accepted),
         lost=tuple(one.id for one in booked if _is_lost(one, times)),
         repeated=tuple(number for number, count in times.items() if count > 1),
@@ -84,17 +84,17 @@ async def _unsent(ledger: Ledger) -> Mapping[str, int]:
     reasons: Counter[str] = Counter()
     for record in await ledger.records():
         for owed in await ledger.owed(record.id):
-            if owed.state not in (OwedState.PENDING, OwedState.BOUND):
+            if owed.state not in (ReminderState.PENDING, ReminderState.BOUND):
                 reasons[f"{owed.state.value}: {_why(owed, record)}"] += 1
     return dict(reasons.most_common())
 
 
-def _why(owed: Owed, record: Record) -> str:
+def _why(owed: ScheduledReminder, record: Record) -> str:
     """The reason without what differs from one to the next, so that like comes to like."""
     match owed.state:
-        case OwedState.EXPIRED:
+        case ReminderState.EXPIRED:
             return "too late when it was loaded"
-        case OwedState.CANCELLED if owed.window_id not in record.window_ids:
+        case ReminderState.CANCELLED if owed.window_id not in record.window_ids:
             return "its date moved"
         case _:
             return owed.reason

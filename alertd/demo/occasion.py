@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from alertd.core.ledger.records import Delivery, Owed
+from alertd.core.ledger.records import Delivery, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.words import span_text
 from alertd.demo.inbox import Receipt
@@ -19,7 +19,7 @@ READ_AT_ONCE = 100
 
 
 @dataclass(slots=True, kw_only=True)
-class Occasion:
+class ReminderOccasion:
     """What was told at one instant about one thing.
 
     Attributes:
@@ -40,22 +40,22 @@ class Occasion:
         return self.milestone.partition("/")[2]
 
 
-async def occasions_of(ledger: Ledger, receipts: Iterable[Receipt]) -> list[Occasion]:
+async def occasions_of(ledger: Ledger, receipts: Iterable[Receipt]) -> list[ReminderOccasion]:
     """The occasions of what has just arrived, in the order in which it did."""
     deliveries = await ledger.deliveries(limit=READ_AT_ONCE)
-    known: Mapping[str, tuple[Delivery, Owed]] = {
+    known: Mapping[str, tuple[Delivery, ScheduledReminder]] = {
         delivery.id: (delivery, max(members, key=lambda one: one.at))
         for delivery, _, members in deliveries
         if members
     }
-    found: dict[tuple[str, Cause, str], Occasion] = {}
+    found: dict[tuple[str, Cause, str], ReminderOccasion] = {}
     for receipt in receipts:
         if receipt.id not in known:
             continue
         _, owed = known[receipt.id]
         occasion = found.setdefault(
             (owed.milestone, owed.cause, owed.offset),
-            Occasion(
+            ReminderOccasion(
                 at=receipt.at,
                 milestone=owed.milestone,
                 cause=owed.cause,
@@ -67,7 +67,7 @@ async def occasions_of(ledger: Ledger, receipts: Iterable[Receipt]) -> list[Occa
     return list(found.values())
 
 
-def _late(owed: Owed, at: datetime) -> str:
+def _late(owed: ScheduledReminder, at: datetime) -> str:
     late = at - owed.at
     if late < LATE_FROM:
         return ""

@@ -10,7 +10,7 @@ from alertd import app
 from alertd.core.milestones.occurrence import Cause, occurrences
 from alertd.demo.costs import Stopwatch
 from alertd.demo.inbox import Receipt
-from alertd.demo.occasion import Occasion, occasions_of
+from alertd.demo.occasion import ReminderOccasion, occasions_of
 from alertd.demo.pace import Pace
 from alertd.demo.screen import Screen
 from alertd.demo.show import channel_of
@@ -40,7 +40,7 @@ IN_FULL = frozenset(
 """What is shown whole, each when it comes for the first time; of the others there is a line."""
 
 
-class NeverDone(RuntimeError):
+class DemoUnfinished(RuntimeError):
     """A bound was reached: the demo does not come to its end, which is a bug."""
 
 
@@ -53,7 +53,7 @@ class Played:
         took_s: real seconds.
     """
 
-    occasions: tuple[Occasion, ...]
+    occasions: tuple[ReminderOccasion, ...]
     receipts: tuple[Receipt, ...]
     watch: Stopwatch
     errors: str
@@ -76,7 +76,7 @@ async def play(stage: Stage, screen: Screen, seconds: float) -> Played:
 
 class _Player:
     def __init__(self, stage: Stage, screen: Screen, seconds: float) -> None:
-        self.occasions: list[Occasion] = []
+        self.occasions: list[ReminderOccasion] = []
         self._stage = stage
         self._screen = screen
         self._pace = Pace(_expected(stage), seconds, stage.clock)
@@ -96,7 +96,7 @@ class _Player:
             then = await self._next_stop(now)
             await self._pace.pass_until(now, then, self._pass)
             clock.set(then)
-        raise NeverDone(f"{MAX_STOPS} stops, and it is still {clock.now()}")
+        raise DemoUnfinished(f"{MAX_STOPS} stops, and it is still {clock.now()}")
 
     async def _happen(self, now: datetime) -> None:
         """What comes from outside at this instant."""
@@ -117,7 +117,7 @@ class _Player:
             next_at = await stage.daemon.next_at(stage.clock.now())
             if next_at is None or next_at > stage.clock.now():
                 return
-        raise NeverDone(f"{MAX_TURNS} turns at {stage.clock.now()}, and something is still to do")
+        raise DemoUnfinished(f"{MAX_TURNS} turns at {stage.clock.now()}, and something is still to do")
 
     async def _next_stop(self, now: datetime) -> datetime:
         wake = await self._stage.daemon.next_at(now)
@@ -143,7 +143,7 @@ class _Player:
             later = receipt.at - self._refused.pop(receipt.id).at
             self._screen.remark(f"sent again after {later.total_seconds():.0f} s, under the same id", "green")
 
-    def _show_in_full(self, occasion: Occasion, receipt: Receipt) -> None:
+    def _show_in_full(self, occasion: ReminderOccasion, receipt: Receipt) -> None:
         name = (occasion.short, occasion.cause, channel_of(receipt))
         if receipt.accepted and name in IN_FULL and name not in self._shown:
             self._shown.add(name)

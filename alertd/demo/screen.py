@@ -16,7 +16,7 @@ from rich.text import Text
 
 from alertd.core.milestones.occurrence import Cause
 from alertd.demo.inbox import Receipt
-from alertd.demo.occasion import Occasion
+from alertd.demo.occasion import ReminderOccasion
 from alertd.demo.show import COLOURS, channel_of, in_full
 from alertd.demo.story import Beat
 
@@ -99,7 +99,7 @@ class Screen:
             grid.add_row("", Text(line, style=style))
         self.write("", grid, "")
 
-    def occasion(self, occasion: Occasion) -> None:
+    def occasion(self, occasion: ReminderOccasion) -> None:
         """One line: when, what, and by which channels it came."""
         accepted = [receipt for receipt in occasion.receipts if receipt.accepted]
         self._messages += len(accepted)

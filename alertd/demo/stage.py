@@ -25,7 +25,7 @@ from alertd.demo.inbox import Receipt, mail_received, slack_post, webhook_post
 from alertd.demo.shipped import FILE, shipped_timeline
 from alertd.demo.smtp import SmtpServer, smtp_server
 from alertd.engine.daemon import Daemon
-from alertd.engine.deps import World
+from alertd.engine.deps import Dependencies
 from alertd.notify.http.client import HttpClient
 from alertd.ports import Ledger
 from alertd.system.settings import settings
@@ -132,7 +132,7 @@ async def stage(at: datetime) -> AsyncIterator[Stage]:
             ledger = timed(await app.ledger(settings(config=folder, database=database)), clock, watch)
             http = HttpClient()
             daemon = Daemon(
-                World(
+                Dependencies(
                     ledger=ledger,
                     clock=clock,
                     log=_quiet(log),

@@ -10,9 +10,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from alertd.demo.audit import Audit
+from alertd.demo.audit import DemoAudit
 from alertd.demo.costs import spread
-from alertd.demo.occasion import Occasion
+from alertd.demo.occasion import ReminderOccasion
 from alertd.demo.play import Played
 from alertd.demo.screen import CAUSE_STYLES, day
 from alertd.demo.show import COLOURS, channel_of
@@ -44,7 +44,7 @@ def what_was_sent(played: Played) -> RenderableType:
     return Group(heading, table)
 
 
-def what_it_cost(played: Played, found: Audit, where: str) -> RenderableType:
+def what_it_cost(played: Played, found: DemoAudit, where: str) -> RenderableType:
     """The numbers, and the promise checked."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True, style="bold")
@@ -62,7 +62,7 @@ def what_it_cost(played: Played, found: Audit, where: str) -> RenderableType:
     )
 
 
-def _rows(played: Played, found: Audit, where: str) -> Iterator[tuple[str, Text]]:
+def _rows(played: Played, found: DemoAudit, where: str) -> Iterator[tuple[str, Text]]:
     channels = ", ".join(f"{found.sent.get(channel, 0)} {channel}" for channel in COLOURS)
     yield "sent", Text(f"{found.total} messages: {channels}")
     days = (ENDS - BEGINS).days + 1
@@ -88,7 +88,7 @@ def _rows(played: Played, found: Audit, where: str) -> Iterator[tuple[str, Text]
         yield "errors", Text(found.errors.strip(), style="red")
 
 
-def _tries(found: Audit) -> str:
+def _tries(found: DemoAudit) -> str:
     once = found.total - len(found.retried)
     again = [f"{name} at attempt {number}, under the same id" for name, number in found.retried.items()]
     return "; ".join([f"{once} accepted at once", *again])
@@ -106,7 +106,7 @@ def _all(number: int, wrong: tuple[str, ...], how: str) -> Text:
     return Text(f"{number - len(wrong)} of {number} {how}; not {', '.join(wrong)}", style="bold red")
 
 
-def _mark(occasion: Occasion, channel: str) -> str:
+def _mark(occasion: ReminderOccasion, channel: str) -> str:
     """● accepted, ○ turned away, nothing when it was not for this channel."""
     for receipt in occasion.receipts:
         if channel_of(receipt) == channel:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from alertd.core.config import Config, Definitions
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.planning.audit import SLICE, Audit, Finding, audit, expected, notices_of
+from alertd.core.planning.audit import SLICE, Audit, AuditFinding, audit, expected, notices_of
 from alertd.core.planning.relative import resolve
 from alertd.ports import LEASE_FOR, Ledger
 
@@ -44,7 +44,7 @@ class Auditor:
         *,
         planned_at: datetime,
         shut: frozenset[str],
-        standing: Sequence[Finding] = (),
+        standing: Sequence[AuditFinding] = (),
     ) -> Audit:
         """One audit. Raises LedgerError: what cannot be read cannot pass."""
         return audit(

@@ -8,7 +8,7 @@ from alertd.system.telemetry import Event, Log
 LONGEST_PAUSE_S = 30.0
 
 
-class Patience:
+class Backoff:
     """Counted on the monotonic clock."""
 
     def __init__(self, clock: Clock, log: Log) -> None:

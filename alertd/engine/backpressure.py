@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from alertd.core.ledger.backpressure import Breaker, Gate, Rate, Throttle, Turn
+from alertd.core.ledger.backpressure import Backpressure, Breaker, BreakerChange, Rate, Throttle
 from alertd.core.ledger.outcome import Outcome
 
 
-class Gates:
+class ChannelBackpressure:
     """One gate for each channel.
 
     Args:
@@ -21,7 +21,7 @@ class Gates:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._gates: dict[str, Gate] = {}
+        self._gates: dict[str, Backpressure] = {}
 
     def use(self, rates: Mapping[str, Rate | None]) -> None:
         """These channels from now on; one that stays keeps what is known of it."""
@@ -37,13 +37,13 @@ class Gates:
         if channel in self._gates:
             self._gates[channel] = self._gates[channel].take(count, now_s)
 
-    def landed(self, channel: str, outcome: Outcome, now_s: float) -> Turn:
+    def landed(self, channel: str, outcome: Outcome, now_s: float) -> BreakerChange:
         """Learn from an outcome; whether that opened or closed the channel's breaker."""
         gate = self._gates.get(channel)
         if gate is None:
-            return Turn.NONE
+            return BreakerChange.NONE
         breaker, turn = gate.breaker.after(outcome, now_s, self._most)
-        self._gates[channel] = Gate(breaker=breaker, throttle=gate.throttle)
+        self._gates[channel] = Backpressure(breaker=breaker, throttle=gate.throttle)
         return turn
 
     def paused(self) -> tuple[str, ...]:
@@ -59,13 +59,13 @@ class Gates:
         waits = [wait for name in names if (wait := self._gates[name].opens_at(now_s) - now_s) > 0]
         return frozenset(names), timedelta(seconds=min(waits)) if waits else None
 
-    def _kept(self, channel: str, rate: Rate | None) -> Gate:
+    def _kept(self, channel: str, rate: Rate | None) -> Backpressure:
         old = self._gates.get(channel)
         if old is None:
-            return Gate(breaker=Breaker(), throttle=Throttle(rate=rate) if rate else None)
+            return Backpressure(breaker=Breaker(), throttle=Throttle(rate=rate) if rate else None)
         if rate is None or old.throttle is None or old.throttle.rate != rate:
-            return Gate(breaker=old.breaker, throttle=Throttle(rate=rate) if rate else None)
+            return Backpressure(breaker=old.breaker, throttle=Throttle(rate=rate) if rate else None)
         return old
 
 
-_OPEN = Gate()
+_OPEN = Backpressure()

@@ -23,7 +23,7 @@ STILL_AFTER_S = 2.0
 """A beat that comes later than this, or a sleep that is longer: the node stood still."""
 
 
-class Pulse:
+class ClockMonitor:
     """Compares the clocks at each beat.
 
     Args:

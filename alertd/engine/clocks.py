@@ -17,7 +17,7 @@ ANSWERED_WITHIN_S = 1.0
 """An answer that took longer says too little about what time it is, once there is one that did not."""
 
 
-class HeldClock:
+class LedgerClock:
     """See :class:`alertd.ports.Clock`, and the module.
 
     Args:

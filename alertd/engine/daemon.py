@@ -12,7 +12,7 @@ import asyncio
 import signal
 from datetime import datetime, timedelta
 
-from alertd.engine.deps import World
+from alertd.engine.deps import Dependencies
 from alertd.engine.timer import LOOK_AGAIN_S
 from alertd.engine.works import Works
 from alertd.errors import LedgerError, SchemaTooNew
@@ -26,7 +26,7 @@ class Daemon(Works):
         outgrown: it has ended because a newer alertd has migrated the ledger.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Dependencies) -> None:
         super().__init__(world)
         self.outgrown = False
         self._stopping = False

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from alertd.core.config import Config, Definitions
 from alertd.core.message.links import Links
-from alertd.core.planning.audit import Audit, Finding
+from alertd.core.planning.audit import Audit, AuditFinding
 from alertd.engine.leader import LEAD_FOR
-from alertd.engine.observer import Meter
+from alertd.engine.observer import Observer
 from alertd.ports import Clock, Ledger, Notifier
 from alertd.system.systemd import Systemd
 from alertd.system.telemetry import Log
@@ -23,7 +23,7 @@ async def nothing_to_end() -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class Dependencies:
     """What the daemon is given.
 
     Attributes:
@@ -56,7 +56,7 @@ class World:
     lead_for: timedelta = LEAD_FOR
     is_gone: Callable[[str], bool] = lambda _node: False
     asleep: Callable[[], float] = lambda: 0.0
-    meter: Meter = field(default_factory=Meter)
-    standing: Callable[[], Sequence[Finding]] = tuple
+    meter: Observer = field(default_factory=Observer)
+    standing: Callable[[], Sequence[AuditFinding]] = tuple
     ending: Callable[[], Awaitable[None]] = nothing_to_end
     beat: Callable[[Config, Audit], Awaitable[str]] | None = None

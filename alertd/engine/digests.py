@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from alertd.core.config import Config
-from alertd.core.ledger.records import Owed, Record
-from alertd.core.milestones.occurrence import digest as digest_of
-from alertd.core.planning.decide import Making
-from alertd.core.planning.overview import MAX_LOOKED_AT, Scope, candidates, overview
+from alertd.core.ledger.records import Record, ScheduledReminder
+from alertd.core.milestones.occurrence import fingerprint
+from alertd.core.planning.decide import DigestBuild
+from alertd.core.planning.overview import MAX_LOOKED_AT, OverviewScope, candidates, overview
 from alertd.core.planning.plan import matched
-from alertd.core.routing.digest import Digest, Edition, NextDigest, digest_instant
+from alertd.core.routing.digest import Digest, DigestIssue, NextDigest, digest_instant
 from alertd.core.routing.route import digests_of
 from alertd.core.time.instant import local_date, to_instant
 from alertd.core.time.interval import NamedInterval
@@ -70,8 +70,12 @@ class Digests:
         return next((one for one in owed if one.at <= now and one.key in self.by_key), None)
 
     async def make(
-        self, ledger: Ledger, owed: NextDigest, held: Sequence[tuple[Owed, Record]], now: datetime
-    ) -> Making:
+        self,
+        ledger: Ledger,
+        owed: NextDigest,
+        held: Sequence[tuple[ScheduledReminder, Record]],
+        now: datetime,
+    ) -> DigestBuild:
         """Gather what a digest shows beside the reminders that have waited for it.
 
         Args:
@@ -80,7 +84,7 @@ class Digests:
         receiver, one = self.by_key[owed.key]
         root = self.config.route
 
-        def takes(member: Owed, record: Record) -> bool:
+        def takes(member: ScheduledReminder, record: Record) -> bool:
             match = matched(root, member, record)
             return match is not None and match.digest is not None and match.digest.name == one.name
 
@@ -91,9 +95,9 @@ class Digests:
         near = candidates(windows, now, until, self.config.catch_up)
         names = [name for name in near if name not in members][:MAX_LOOKED_AT]
         records = await ledger.records_of(names)
-        scope = Scope(receiver=receiver, name=one.name, root=root)
+        scope = OverviewScope(receiver=receiver, name=one.name, root=root)
         shown, more = overview((records[name] for name in names if name in records), scope, now, until)
-        edition = Edition(
+        edition = DigestIssue(
             name=one.name,
             zone=one.zone.key,
             at=owed.at,
@@ -104,9 +108,9 @@ class Digests:
             even_if_empty=one.even_if_empty,
         )
         following = replace(owed, at=self.after(owed.key, max(now, owed.at)), since=now)
-        return Making(edition=edition, turn=(owed, following), takes=takes)
+        return DigestBuild(edition=edition, turn=(owed, following), takes=takes)
 
 
 def key_of(receiver: str, name: str) -> str:
     """What the ledger calls a digest: 22 characters of base62."""
-    return digest_of("digest", receiver, name)
+    return fingerprint("digest", receiver, name)

@@ -14,11 +14,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from alertd.core.config import Config, followers_of
-from alertd.core.ledger.backpressure import TRIPS_AT, Rate, Turn
+from alertd.core.ledger.backpressure import TRIPS_AT, BreakerChange, Rate
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, next_attempt
-from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, Notice, Owed, Record
+from alertd.core.ledger.records import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Lease,
+    Notice,
+    Record,
+    ScheduledReminder,
+)
 from alertd.core.ledger.stop import STOPPED, stop, why_stopped
-from alertd.core.message.compose import Circumstances, compose
+from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.digest import digest_words, still_says
 from alertd.core.message.links import Links
 from alertd.core.planning.audit import dead_slot
@@ -37,7 +45,7 @@ LEASE_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
+class BindResult:
     """What one look at the ledger bound, for the log."""
 
     deliveries: tuple[Delivery, ...] = ()
@@ -69,30 +77,30 @@ class Dispatcher:
     def __post_init__(self) -> None:
         object.__setattr__(self, "digests", Digests.of(self.config))
 
-    async def bind(self, now: datetime) -> Bound:
+    async def bind(self, now: datetime) -> BindResult:
         """Decide about what is due and write down the deliveries. Call again while ``more``."""
         digest = await self.digests.due(self.ledger, now)
         if digest is not None:
             return await self._bind_digest(digest, now)
         due = await self.ledger.due(now, BIND_LIMIT)
         if not due:
-            return Bound()
+            return BindResult()
         decisions = decide(due, now, self._rules())
         # False: another node was faster. What is left is found by the next look.
         done = await self.ledger.bind(decisions)
         made = decisions.deliveries if done else ()
         more = not done or len({(owed.milestone, owed.receiver) for owed, _ in due}) >= BIND_LIMIT
-        return Bound(deliveries=made, verdicts=decisions.verdicts if done else (), more=more)
+        return BindResult(deliveries=made, verdicts=decisions.verdicts if done else (), more=more)
 
-    async def _bind_digest(self, digest: NextDigest, now: datetime) -> Bound:
+    async def _bind_digest(self, digest: NextDigest, now: datetime) -> BindResult:
         """Make one digest of all that has waited for it, and of the rest that it shows."""
         held = await self.ledger.held(digest.receiver, now)
         making = await self.digests.make(self.ledger, digest, held, now)
         decisions = decide(held, now, replace(self._rules(), making=making))
         done = await self.ledger.bind(decisions)
         if not done:
-            return Bound(more=True)
-        return Bound(deliveries=decisions.deliveries, verdicts=decisions.verdicts, more=True)
+            return BindResult(more=True)
+        return BindResult(deliveries=decisions.deliveries, verdicts=decisions.verdicts, more=True)
 
     async def lease(self, now: datetime, room: int, each: int, most: Mapping[str, int]) -> Sequence[Lease]:
         """Take deliveries that are ready.
@@ -137,15 +145,15 @@ class Dispatcher:
         # What a receiver asks for, it asks for from its answer on, however long that took.
         return self.settlement(lease, members, outcome, self.clock.now(), took)
 
-    def _around(self, lease: Lease) -> Circumstances:
+    def _around(self, lease: Lease) -> ItemContext:
         closed = {name for name, record in lease.records.items() if record.standing.closed}
         upcoming = {name: owed for name, owed in lease.upcoming.items() if name not in closed}
-        return Circumstances(route=self.config.route, upcoming=upcoming, links=self.links())
+        return ItemContext(route=self.config.route, upcoming=upcoming, links=self.links())
 
     def settlement(
         self,
         lease: Lease,
-        members: Sequence[Owed],
+        members: Sequence[ScheduledReminder],
         outcome: Outcome,
         at: datetime,
         took: timedelta = timedelta(),
@@ -193,7 +201,7 @@ class Dispatcher:
                 return self._dead(lease, members, attempt, outcome, outcome.reason)
 
     def _stopped(
-        self, lease: Lease, members: Sequence[Owed], attempt: Attempt, outcome: Rejected
+        self, lease: Lease, members: Sequence[ScheduledReminder], attempt: Attempt, outcome: Rejected
     ) -> Settlement:
         """Dead, as is all that comes for its channel, until the options change or a person sends again."""
         dead = self._dead(lease, members, attempt, outcome, f"{STOPPED}{outcome.reason}")
@@ -205,7 +213,7 @@ class Dispatcher:
         """Digest of the options of its notifier."""
         receiver = self.config.receivers.get(delivery.receiver)
         specs = receiver.notifiers if receiver else ()
-        return next((spec.digest for spec in specs if spec.name == delivery.notifier), "")
+        return next((spec.fingerprint for spec in specs if spec.name == delivery.notifier), "")
 
     def _stop_notice(self, dead: Delivery, reason: str, now: datetime) -> list[Delivery]:
         """What the operator is told of a stopped channel, once a day; not over that channel."""
@@ -221,7 +229,12 @@ class Dispatcher:
         return [one for one in notices(self.config, notice, now) if one.channel != dead.channel]
 
     def _dead(
-        self, lease: Lease, members: Sequence[Owed], attempt: Attempt, outcome: Outcome, reason: str
+        self,
+        lease: Lease,
+        members: Sequence[ScheduledReminder],
+        attempt: Attempt,
+        outcome: Outcome,
+        reason: str,
     ) -> Settlement:
         """Dead, with what takes its place: the fallback receiver's delivery, the operator's notice."""
         return Settlement(
@@ -237,7 +250,7 @@ class Dispatcher:
             ),
         )
 
-    def _fallback(self, lease: Lease, members: Sequence[Owed], now: datetime) -> list[Delivery]:
+    def _fallback(self, lease: Lease, members: Sequence[ScheduledReminder], now: datetime) -> list[Delivery]:
         failed, fallback = lease.delivery, self.config.fallback_receiver
         # A change of standing is of no use to whoever does not show it.
         is_empty = failed.edition is None and all(owed.cause in CHANGES for owed in members)
@@ -246,7 +259,9 @@ class Dispatcher:
         names = [spec.name for spec in self.config.receivers[fallback].notifiers]
         return deliver(fallback, names, members, now, fallback_for=failed.channel, edition=failed.edition)
 
-    def _notice(self, lease: Lease, members: Sequence[Owed], attempt: Attempt, reason: str) -> list[Delivery]:
+    def _notice(
+        self, lease: Lease, members: Sequence[ScheduledReminder], attempt: Attempt, reason: str
+    ) -> list[Delivery]:
         failed = lease.delivery
         if failed.notice is not None or failed.receiver == self.config.operator:
             return []
@@ -292,9 +307,11 @@ class Dispatcher:
             for spec in receiver.notifiers
         }
 
-    def channel_notices(self, channel: str, turn: Turn, reason: str, now: datetime) -> list[Delivery]:
+    def channel_notices(
+        self, channel: str, turn: BreakerChange, reason: str, now: datetime
+    ) -> list[Delivery]:
         """What the operator is told when a channel's breaker opens or closes; not over that channel."""
-        if turn is Turn.OPENED:
+        if turn is BreakerChange.OPENED:
             headline = f"{channel} does not answer"
             lines: tuple[str, ...] = (
                 f"Sending to {channel} is paused after {TRIPS_AT} failures in a row. One message at a time "
@@ -318,13 +335,13 @@ class Dispatcher:
             waits=self._waits if self.digests.by_key else _waits_for_nothing,
         )
 
-    def _muted(self, owed: Owed, record: Record, now: datetime) -> Muted | None:
+    def _muted(self, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
         match = matched(self.config.route, owed, record)
         if match is None:
             return held_by_quiet(self.config.route, owed, record, now)
         return muted(match, now) if match.digest is None else None
 
-    def _waits(self, owed: Owed, record: Record, now: datetime) -> Muted | None:
+    def _waits(self, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
         """For the next digest, when its route has one: those that are due are made before anything else."""
         match = matched(self.config.route, owed, record)
         if match is None or match.digest is None:
@@ -333,7 +350,7 @@ class Dispatcher:
         return Muted(until=until, by=f"digest: {match.digest.name}")
 
 
-def _waits_for_nothing(_owed: Owed, _record: Record, _now: datetime) -> Muted | None:
+def _waits_for_nothing(_owed: ScheduledReminder, _record: Record, _now: datetime) -> Muted | None:
     return None
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from alertd import __version__
 from alertd.core.explain.facts import delivery_facts, utc_text
-from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Owed, Record
+from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
 from alertd.core.words import count, span_text
 from alertd.engine.nodes import differences
 from alertd.ports import Ledger, NodeReport
@@ -41,10 +41,10 @@ class Health:
 
     now: datetime
     nodes: Sequence[NodeReport]
-    coming: Sequence[Owed]
+    coming: Sequence[ScheduledReminder]
     records: Mapping[str, Record]
-    ready: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]
-    dead: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]
+    ready: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]
+    dead: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]
     counts: Mapping[str, int]
     leader: str = ""
     size: int = 0

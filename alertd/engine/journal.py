@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from alertd.core.config import Definitions
-from alertd.core.ledger.records import DeliveryState, OwedState
+from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.milestones.recurrence import series_of
-from alertd.engine.dispatch import Bound
+from alertd.engine.dispatch import BindResult
 from alertd.engine.reconcile import Report
 from alertd.ports import Settlement
 from alertd.system.telemetry import Event, Log
 
 _VERDICTS = {
-    OwedState.PENDING: Event.OCCURRENCE_DEFERRED,
-    OwedState.SUPERSEDED: Event.OCCURRENCE_SUPERSEDED,
-    OwedState.SUPPRESSED: Event.OCCURRENCE_SUPPRESSED,
-    OwedState.EXPIRED: Event.OCCURRENCE_EXPIRED,
+    ReminderState.PENDING: Event.OCCURRENCE_DEFERRED,
+    ReminderState.SUPERSEDED: Event.OCCURRENCE_SUPERSEDED,
+    ReminderState.SUPPRESSED: Event.OCCURRENCE_SUPPRESSED,
+    ReminderState.EXPIRED: Event.OCCURRENCE_EXPIRED,
 }
 
 
@@ -57,7 +57,7 @@ def log_report(log: Log, report: Report) -> None:
         )
 
 
-def log_bound(log: Log, bound: Bound) -> None:
+def log_bound(log: Log, bound: BindResult) -> None:
     """What was decided about what is due."""
     for delivery in bound.deliveries:
         log.info(

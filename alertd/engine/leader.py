@@ -19,7 +19,7 @@ LEAD_FOR = timedelta(seconds=15)
 
 
 @dataclass(slots=True, kw_only=True)
-class Lead:
+class LeaderLease:
     """One node's part in it.
 
     Attributes:

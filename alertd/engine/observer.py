@@ -8,7 +8,7 @@ from alertd.core.planning.audit import Audit
 from alertd.ports import Settlement
 
 
-class Meter:
+class Observer:
     """Counts nothing. Each method returns at once and never raises."""
 
     def settled(self, settlement: Settlement, *, fenced: bool) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import date, datetime
 
 from alertd.core.config import Config, Definitions
-from alertd.engine.deps import World
+from alertd.engine.deps import Dependencies
 from alertd.engine.journal import log_loaded, log_report
-from alertd.engine.leader import Lead
+from alertd.engine.leader import LeaderLease
 from alertd.engine.reconcile import Report, reconcile
 from alertd.engine.status import Herald
 from alertd.errors import LeadLost
@@ -23,7 +23,7 @@ class Planner:
         done: what was done when it last reconciled, by full id: relative deadlines are counted from it.
     """
 
-    def __init__(self, world: World, lead: Lead, herald: Herald) -> None:
+    def __init__(self, world: Dependencies, lead: LeaderLease, herald: Herald) -> None:
         self.definitions: Definitions | None = None
         self.done: Mapping[str, date] = {}
         self._world = world
@@ -33,9 +33,9 @@ class Planner:
         self._version = ""
 
     @property
-    def digest(self) -> str:
+    def fingerprint(self) -> str:
         """Of the files; "" before any were taken."""
-        return self.definitions.digest if self.definitions else ""
+        return self.definitions.fingerprint if self.definitions else ""
 
     @property
     def planned_at(self) -> datetime:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from alertd.core.config import Config, Definitions, Timeline
-from alertd.core.ledger.records import HistoryEntry, Owed, OwedState, Record, Value
+from alertd.core.ledger.records import HistoryEntry, Record, ReminderState, ScheduledReminder, Value
 from alertd.core.ledger.snapshot import pack
 from alertd.core.message.claims import values_of
 from alertd.core.milestones.milestone import Milestone, stated_windows
@@ -56,7 +56,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
+class ReconcilePass:
     """One reconciliation under way: what it goes by, and what it has found so far."""
 
     config: Config
@@ -89,7 +89,7 @@ async def reconcile(
     """
     if definitions.config is None:
         raise ValueError("nothing can be reconciled without a configuration")
-    this = Pass(config=definitions.config, now=now, report=Report(), reconsider=reconsider)
+    this = ReconcilePass(config=definitions.config, now=now, report=Report(), reconsider=reconsider)
     known = await ledger.timelines()
     if known and not definitions.timelines and not definitions.broken:
         this.report.kept = tuple(sorted(known))
@@ -113,7 +113,7 @@ async def reconcile(
     return this.report
 
 
-async def _digests(ledger: Ledger, this: Pass, term: Callable[[], Awaitable[int]] | None) -> None:
+async def _digests(ledger: Ledger, this: ReconcilePass, term: Callable[[], Awaitable[int]] | None) -> None:
     changes = Digests.of(this.config).changes(await ledger.digests(), this.now)
     if changes != Changes():
         await ledger.apply(changes, term=await term() if term else None)
@@ -138,11 +138,11 @@ async def _resolved(
 
 
 def changes_of(
-    this: Pass,
+    this: ReconcilePass,
     timeline: Timeline,
     milestones: Sequence[Milestone],
     records: Sequence[Record],
-    owed: Sequence[Owed],
+    owed: Sequence[ScheduledReminder],
 ) -> Changes:
     """What must be written so that the ledger is in line with one timeline.
 
@@ -151,7 +151,7 @@ def changes_of(
         records, owed: all that the ledger has of the timeline.
     """
     by_id = {record.id: record for record in records}
-    owed_of: dict[str, list[Owed]] = {}
+    owed_of: dict[str, list[ScheduledReminder]] = {}
     for one in owed:
         owed_of.setdefault(one.milestone, []).append(one)
     since = this.now - this.config.catch_up
@@ -176,16 +176,18 @@ def changes_of(
     return _joined(parts)
 
 
-def _is_history(record: Record, series: set[str], owed: Iterable[Owed], now: datetime) -> bool:
+def _is_history(record: Record, series: set[str], owed: Iterable[ScheduledReminder], now: datetime) -> bool:
     """Whether it is an instance of a series that is still there, only too old to be expanded."""
     if series_of(record.id) not in series:
         return False
     day = date.fromisoformat(record.id.rpartition("@")[2])
-    to_come = any(one.state is OwedState.PENDING and one.at > now for one in owed)
+    to_come = any(one.state is ReminderState.PENDING and one.at > now for one in owed)
     return day < local_date(now, record.milestone.zone) and not to_come
 
 
-def _first_seen(this: Pass, milestone: Milestone, file: str, owed: Sequence[Owed]) -> Changes:
+def _first_seen(
+    this: ReconcilePass, milestone: Milestone, file: str, owed: Sequence[ScheduledReminder]
+) -> Changes:
     this.report.loaded.append(milestone.id)
     values = values_of(milestone)
     record = Record(
@@ -197,7 +199,9 @@ def _first_seen(this: Pass, milestone: Milestone, file: str, owed: Sequence[Owed
     return _joined([Changes(records=(record,), history=(entry,)), plan])
 
 
-def _seen_again(this: Pass, milestone: Milestone, file: str, record: Record, owed: Sequence[Owed]) -> Changes:
+def _seen_again(
+    this: ReconcilePass, milestone: Milestone, file: str, record: Record, owed: Sequence[ScheduledReminder]
+) -> Changes:
     values = values_of(milestone)
     after = replace(record, milestone=milestone, file=file, values=values, withdrawn=False)
     history, news = [], News()
@@ -236,7 +240,9 @@ def _claimed(milestone: Milestone) -> frozenset[str]:
     return frozenset(one.window.id for one in stated_windows(milestone))
 
 
-def _plan(this: Pass, milestone: Milestone, owed: Sequence[Owed], *, told: frozenset[str]) -> Changes:
+def _plan(
+    this: ReconcilePass, milestone: Milestone, owed: Sequence[ScheduledReminder], *, told: frozenset[str]
+) -> Changes:
     until = this.now + HORIZON
     plan = rearmed(milestone, owed, told, this.config, this.now, until, reconsider=this.reconsider)
     this.report.owed += len(plan.owed)
@@ -250,7 +256,7 @@ def _rewritten(before: Record, after: Record) -> bool:
     return not same or pack(after.milestone) != pack(before.milestone)
 
 
-def _withdrawal(this: Pass, records: Iterable[Record], owed: Sequence[Owed]) -> Changes:
+def _withdrawal(this: ReconcilePass, records: Iterable[Record], owed: Sequence[ScheduledReminder]) -> Changes:
     gone = [record for record in records if not record.withdrawn]
     this.report.withdrawn.extend(record.id for record in gone)
     names = {record.id for record in gone}
@@ -258,7 +264,7 @@ def _withdrawal(this: Pass, records: Iterable[Record], owed: Sequence[Owed]) -> 
     cancelled = tuple(
         (one.key, WITHDRAWN)
         for one in owed
-        if one.milestone in names and one.state is OwedState.PENDING and one.cause not in _STAYS
+        if one.milestone in names and one.state is ReminderState.PENDING and one.cause not in _STAYS
     )
     this.report.cancelled += len(cancelled)
     return Changes(

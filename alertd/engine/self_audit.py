@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from alertd.core.config import Config, Definitions
-from alertd.core.planning.audit import Audit, Finding
+from alertd.core.planning.audit import Audit, AuditFinding
 from alertd.engine.auditor import Auditor
-from alertd.engine.deps import World
+from alertd.engine.deps import Dependencies
 from alertd.system.telemetry import Event
 
 STALE_AFTER_S = 600.0
@@ -20,7 +20,7 @@ killed, with outcomes in hand that only wait for it; one that cannot be used for
 class Watch:
     """Keeps the last audit, and tells the outside of it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Dependencies) -> None:
         self._world = world
         self._auditor = Auditor(world.ledger)
         self._audit: Audit | None = None
@@ -54,7 +54,7 @@ class Watch:
         *,
         planned_at: datetime,
         shut: frozenset[str],
-        standing: Sequence[Finding] = (),
+        standing: Sequence[AuditFinding] = (),
     ) -> None:
         """Audit, say what has changed since the last one, and tell the dead man's switch.
 

@@ -16,14 +16,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from alertd.core.ledger.backpressure import Rate, Turn
+from alertd.core.ledger.backpressure import BreakerChange, Rate
 from alertd.core.ledger.outcome import Outcome, Retry
 from alertd.core.ledger.records import Delivery, DeliveryState, Lease
 from alertd.core.planning.decide import live_members
-from alertd.engine.backpressure import Gates
+from alertd.engine.backpressure import ChannelBackpressure
 from alertd.engine.dispatch import Dispatcher
 from alertd.engine.journal import log_settlement
-from alertd.engine.observer import Meter
+from alertd.engine.observer import Observer
 from alertd.errors import LedgerError
 from alertd.ports import LEASE_FOR, Changes, Clock, Ledger, Notifier, Settlement
 from alertd.system.telemetry import Event, Log
@@ -52,7 +52,7 @@ CANCEL_LIMIT_S = 2.0
 NO_RATES: Mapping[str, Rate | None] = MappingProxyType({})
 
 
-class Flights:
+class Sender:
     """Takes leases, sends, and settles.
 
     Args:
@@ -68,21 +68,21 @@ class Flights:
         on_landed: Callable[[], None],
         stood_still: Callable[[float], bool] = lambda _since_s: False,
         *,
-        meter: Meter | None = None,
+        meter: Observer | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._log = log
         self._on_landed = on_landed
         self._stood_still = stood_still
-        self._meter = meter or Meter()
+        self._meter = meter or Observer()
         self._tasks: dict[asyncio.Task[None], Lease] = {}
         self._leases: dict[str, Lease] = {}
         self._landed: list[Settlement] = []
         self._notices: list[Delivery] = []
         self._active: Mapping[str, Notifier] = {}
         self._retired: list[Mapping[str, Notifier]] = []
-        self._gates = Gates(PER_CHANNEL)
+        self._gates = ChannelBackpressure(PER_CHANNEL)
 
     @property
     def count(self) -> int:
@@ -249,11 +249,11 @@ class Flights:
         channel = settlement.lease.delivery.channel
         turn = self._gates.landed(channel, outcome, self._clock.monotonic())
         match turn:
-            case Turn.NONE:
+            case BreakerChange.NONE:
                 return
-            case Turn.OPENED:
+            case BreakerChange.OPENED:
                 self._log.warning(Event.CHANNEL_PAUSED, channel=channel, reason=settlement.reason)
-            case Turn.CLOSED:
+            case BreakerChange.CLOSED:
                 self._log.info(Event.CHANNEL_RESUMED, channel=channel)
         self._notices += dispatcher.channel_notices(channel, turn, settlement.reason, settlement.at)
 

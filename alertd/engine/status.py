@@ -8,10 +8,10 @@ from alertd import __version__
 from alertd.core.config import Config
 from alertd.core.ledger.records import Notice
 from alertd.core.words import count, listing
-from alertd.engine.deps import World
+from alertd.engine.deps import Dependencies
 from alertd.engine.dispatch import notices
 from alertd.engine.nodes import Difference, differences
-from alertd.engine.sender import Flights
+from alertd.engine.sender import Sender
 from alertd.errors import LedgerError
 from alertd.ports import Changes, NodeReport
 from alertd.system.telemetry import Event
@@ -29,7 +29,7 @@ class Herald:
         differences: in what live nodes differ, as it was seen last.
     """
 
-    def __init__(self, world: World, flights: Flights) -> None:
+    def __init__(self, world: Dependencies, flights: Sender) -> None:
         self.problems: tuple[str, ...] = ()
         self.kept: tuple[str, ...] = ()
         self.differences: tuple[Difference, ...] = ()

@@ -25,7 +25,7 @@ SOON = timedelta(milliseconds=200)
 of its channel are taken."""
 
 
-class Alarm:
+class Timer:
     """Rings for the loop.
 
     Args:

@@ -10,22 +10,22 @@ from datetime import datetime
 
 from alertd import __version__
 from alertd.core.config import Config, Definitions
-from alertd.core.planning.audit import Finding, differs, unreached, vanished
-from alertd.engine.backoff import Patience
-from alertd.engine.clock_monitor import Pulse
-from alertd.engine.clocks import HeldClock
-from alertd.engine.deps import World
+from alertd.core.planning.audit import AuditFinding, differs, unreached, vanished
+from alertd.engine.backoff import Backoff
+from alertd.engine.clock_monitor import ClockMonitor
+from alertd.engine.clocks import LedgerClock
+from alertd.engine.deps import Dependencies
 from alertd.engine.dispatch import Dispatcher
 from alertd.engine.file_watch import Files
 from alertd.engine.journal import log_bound
-from alertd.engine.leader import Lead
+from alertd.engine.leader import LeaderLease
 from alertd.engine.planner import Planner
 from alertd.engine.prune import LIMIT as PRUNE_LIMIT
 from alertd.engine.reloads import Reloaded, Reloads
 from alertd.engine.self_audit import Watch
-from alertd.engine.sender import Flights
+from alertd.engine.sender import Sender
 from alertd.engine.status import Herald
-from alertd.engine.timer import Alarm
+from alertd.engine.timer import Timer
 from alertd.engine.vitals import Vitals
 from alertd.errors import DefinitionsError, LedgerError
 from alertd.system.telemetry import Event
@@ -44,11 +44,11 @@ class Works:
         reloads: where to ask for one.
     """
 
-    def __init__(self, world: World) -> None:
-        self._clock = HeldClock(world.clock, world.log, world.asleep)
-        self._pulse = Pulse(world.clock, world.log, world.asleep, on_step=self._stepped)
+    def __init__(self, world: Dependencies) -> None:
+        self._clock = LedgerClock(world.clock, world.log, world.asleep)
+        self._pulse = ClockMonitor(world.clock, world.log, world.asleep, on_step=self._stepped)
         self._world = world = replace(world, clock=self._clock)
-        self._lead = Lead(
+        self._lead = LeaderLease(
             ledger=world.ledger,
             clock=world.clock,
             log=world.log,
@@ -56,7 +56,7 @@ class Works:
             for_=world.lead_for,
             is_gone=world.is_gone,
         )
-        self._alarm = Alarm(
+        self._alarm = Timer(
             world.clock,
             {
                 "files": world.files_every_s,
@@ -68,7 +68,7 @@ class Works:
                 "prune": PRUNE_EVERY_S,
             },
         )
-        self._flights = Flights(
+        self._flights = Sender(
             world.ledger,
             world.clock,
             world.log,
@@ -77,7 +77,7 @@ class Works:
             meter=world.meter,
         )
         self._files = Files(world.load, world.signature)
-        self._patience = Patience(world.clock, world.log)
+        self._patience = Backoff(world.clock, world.log)
         self._herald = Herald(world, self._flights)
         self._planner = Planner(world, self._lead, self._herald)
         self._watch = Watch(world)
@@ -259,7 +259,7 @@ class Works:
             standing=self._standing(config),
         )
 
-    def _standing(self, config: Config) -> list[Finding]:
+    def _standing(self, config: Config) -> list[AuditFinding]:
         found = [*self._world.standing()]
         if self._herald.kept:
             found.append(vanished(self._herald.kept))
@@ -276,7 +276,7 @@ class Works:
 
     async def _report(self) -> None:
         config = self._dispatcher.config if self._dispatcher else None
-        await self._herald.report(config, self._planner.digest, self._watch.findings)
+        await self._herald.report(config, self._planner.fingerprint, self._watch.findings)
 
     def _notifier_failed(self, channel: str, error: Exception) -> None:
         self._world.log.error(Event.NOTIFIER_FAILED, channel=channel, exc_info=error)

@@ -30,7 +30,7 @@ from alertd.notify.json_api import (
 )
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import cut_units, markdown, units
-from alertd.notify.render.outline import Line, Outline, outlined
+from alertd.notify.render.outline import Outline, OutlineLine, outlined
 from alertd.notify.render.palette import look_of
 from alertd.system.secrets import SecretUnreadable
 
@@ -128,7 +128,7 @@ def _title(text: str) -> str:
     return title if units(title) <= MAX_TITLE else _escaped(cut_units(text, MAX_TITLE // 2))
 
 
-def _line(line: Line) -> str:
+def _line(line: OutlineLine) -> str:
     return markdown(line, _escaped)
 
 

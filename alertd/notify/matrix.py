@@ -34,7 +34,7 @@ from alertd.notify.json_api import (
 )
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import html, html_link, html_text, plain, plain_text
-from alertd.notify.render.outline import Line, outlined
+from alertd.notify.render.outline import OutlineLine, outlined
 from alertd.notify.webhook.payload import json_bytes
 from alertd.system.secrets import SecretUnreadable
 
@@ -148,7 +148,7 @@ def matrix_content(message: Message, msgtype: str) -> dict[str, Any]:
     }
 
 
-def _cost(line: Line) -> int:
+def _cost(line: OutlineLine) -> int:
     return len(json_bytes([plain(line), html(line)])) + len("<p></p><br>")
 
 

@@ -19,7 +19,7 @@ from alertd.notify.http.url import check_url
 from alertd.notify.json_api import UrlOptions, post_json, rendered_json, secret_of, unlike
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import markdown, markdown_link, units, unmentioned
-from alertd.notify.render.outline import Line, outlined
+from alertd.notify.render.outline import OutlineLine, outlined
 from alertd.notify.render.palette import look_of
 from alertd.system.secrets import SecretUnreadable
 
@@ -82,7 +82,7 @@ def mattermost_payload(message: Message) -> dict[str, Any]:
     return {"attachments": [attachment], "props": {"alertd": {"id": message.id, **about}}}
 
 
-def _line(line: Line) -> str:
+def _line(line: OutlineLine) -> str:
     return markdown(line, _escaped)
 
 

@@ -34,7 +34,7 @@ from alertd.notify.json_api import (
 )
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import plain
-from alertd.notify.render.outline import Line, frame_of, outlined
+from alertd.notify.render.outline import OutlineLine, frame_of, outlined
 from alertd.notify.webhook.options import BasicOptions
 from alertd.system.secrets import SecretUnreadable
 
@@ -156,5 +156,5 @@ def ntfy_payload(message: Message) -> dict[str, Any]:
     return payload | ({"actions": actions[:MAX_ACTIONS]} if actions else {})
 
 
-def _cost(line: Line) -> int:
+def _cost(line: OutlineLine) -> int:
     return len(plain(line).encode()) + 2

@@ -16,7 +16,7 @@ from alertd.core.ledger.backpressure import Rate
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Item, Kind, Message, Tone
 from alertd.core.milestones.milestone import State
-from alertd.core.milestones.occurrence import Cause, digest
+from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.notify.base import Env, Rendered, exactly_one
 from alertd.notify.http.redact import HIDDEN
 from alertd.notify.http.reply import outcome_of
@@ -170,7 +170,7 @@ def _triggered(message: Message, what: str, group: str, tone: Tone, summary: str
 
 def _key(milestone: str) -> str:
     key = f"alertd/{milestone}"
-    return key if len(key) <= MAX_KEY else f"alertd/{digest('pagerduty', milestone)}"
+    return key if len(key) <= MAX_KEY else f"alertd/{fingerprint('pagerduty', milestone)}"
 
 
 def _summed(outcomes: Sequence[Outcome], of: int) -> Outcome:

@@ -20,7 +20,7 @@ from alertd.notify.http.reply import outcome_of
 from alertd.notify.http.url import check_url
 from alertd.notify.json_api import UrlOptions, post_json, rendered_json, secret_of
 from alertd.notify.render.clean import fit
-from alertd.notify.render.outline import Line, Outline, Span, Style, frame_of, outlined
+from alertd.notify.render.outline import Outline, OutlineLine, Span, Style, frame_of, outlined
 from alertd.notify.webhook.payload import json_bytes
 from alertd.system.secrets import SecretUnreadable
 
@@ -87,7 +87,7 @@ def teams_payload(message: Message) -> dict[str, Any]:
 
 
 def _enveloped(outline: Outline, tone: Tone | None) -> dict[str, Any]:
-    heading = _block(Line((Span(outline.title, Style.BOLD, outline.url),)), size="Large")
+    heading = _block(OutlineLine((Span(outline.title, Style.BOLD, outline.url),)), size="Large")
     body = [{"type": "Container", "style": _STYLES.get(tone, "emphasis") if tone else "emphasis",
              "bleed": True, "items": [heading]}]  # fmt: skip
     body += [
@@ -96,7 +96,7 @@ def _enveloped(outline: Outline, tone: Tone | None) -> dict[str, Any]:
         for at, line in enumerate(paragraph)
     ]
     end = [text for text in (outline.about, f"{outline.id} · alertd") if text]
-    body += [_block(Line((Span(text),)), is_subtle=True, spacing="None" if at else "Medium")
+    body += [_block(OutlineLine((Span(text),)), is_subtle=True, spacing="None" if at else "Medium")
              for at, text in enumerate(end)]  # fmt: skip
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
@@ -117,7 +117,9 @@ def _enveloped(outline: Outline, tone: Tone | None) -> dict[str, Any]:
     return {"type": "message", "attachments": [attachment]}
 
 
-def _block(line: Line, *, size: str = "", spacing: str = "", is_subtle: bool = False) -> dict[str, Any]:
+def _block(
+    line: OutlineLine, *, size: str = "", spacing: str = "", is_subtle: bool = False
+) -> dict[str, Any]:
     # The runs of a rich text are read as they are, where a TextBlock would read Markdown.
     more = {"size": size} if size else {"isSubtle": True, "size": "Small"} if is_subtle else {}
     block: dict[str, Any] = {"type": "RichTextBlock", "inlines": [_run(span) | more for span in line.spans]}
@@ -129,7 +131,7 @@ def _run(span: Span) -> dict[str, Any]:
     return run | ({"selectAction": {"type": "Action.OpenUrl", "url": span.url}} if span.url else {})
 
 
-def _cost(line: Line) -> int:
+def _cost(line: OutlineLine) -> int:
     return len(json_bytes(_block(line, spacing="Medium"))) + 1
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, update
 
-from alertd.core.ledger.records import CHANNEL, Delivery, DeliveryState, Owed, Record
+from alertd.core.ledger.records import CHANNEL, Delivery, DeliveryState, Record, ScheduledReminder
 from alertd.core.milestones import status as standings
 from alertd.core.milestones.status import Action
 from alertd.errors import RefusedAction, UnknownDelivery, UnknownMilestone
@@ -19,7 +19,7 @@ _milestone, _delivery, _history = schema.milestone, schema.delivery, schema.hist
 _remembered = schema.remembered
 
 
-def act(connection: Connection, action: Action, owed: Sequence[Owed]) -> Record:
+def act(connection: Connection, action: Action, owed: Sequence[ScheduledReminder]) -> Record:
     milestone = select(_milestone).where(_milestone.c.id == action.milestone)
     row = connection.execute(milestone.with_for_update(key_share=True)).first()
     if row is None:

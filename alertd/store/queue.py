@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from alertd.core.ledger.records import CHANNEL, DeliveryState, Lease, Owed, Record
+from alertd.core.ledger.records import CHANNEL, DeliveryState, Lease, Record, ScheduledReminder
 from alertd.core.planning.audit import Waiting
 from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import NextDigest
@@ -37,7 +37,7 @@ _READY = text("'ready'")
 _MAX_AWAKE = 1_000_000
 
 
-def due(connection: Connection, now: datetime, limit: int) -> list[tuple[Owed, Record]]:
+def due(connection: Connection, now: datetime, limit: int) -> list[tuple[ScheduledReminder, Record]]:
     at = rows.micros(now)
     # Ordered and bounded for the sake of SQLite, which would else take the grouping below for a reason to go
     # through everything that is owed, a million idle rows as well.

@@ -8,7 +8,15 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, select
 
-from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, HistoryEntry, Owed, OwedState, Record
+from alertd.core.ledger.records import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    HistoryEntry,
+    Record,
+    ReminderState,
+    ScheduledReminder,
+)
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import NodeReport
 from alertd.store import rows, rules, schema
@@ -27,7 +35,7 @@ def timelines(connection: Connection) -> dict[str, str]:
     return {row.timeline: row.file for row in connection.execute(statement)}
 
 
-def timeline(connection: Connection, name: str) -> tuple[list[Record], list[Owed]]:
+def timeline(connection: Connection, name: str) -> tuple[list[Record], list[ScheduledReminder]]:
     of = select(_milestone).where(_milestone.c.timeline == name).order_by(_milestone.c.id)
     records = [rows.record_of(row) for row in connection.execute(of)]
     owed = (
@@ -66,25 +74,25 @@ def records_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, Recor
     return found
 
 
-def owed(connection: Connection, milestone: str) -> list[Owed]:
+def owed(connection: Connection, milestone: str) -> list[ScheduledReminder]:
     statement = select(_owed).where(_owed.c.milestone == milestone).order_by(_owed.c.at, _owed.c.key)
     return [rows.owed_of(row) for row in connection.execute(statement)]
 
 
-def coming(connection: Connection, limit: int) -> list[Owed]:
+def coming(connection: Connection, limit: int) -> list[ScheduledReminder]:
     statement = select(_owed).where(schema.IS_PENDING).order_by(_owed.c.wake_at, _owed.c.key).limit(limit)
     return [rows.owed_of(row) for row in connection.execute(statement)]
 
 
 def first_after(
     connection: Connection, milestones: Sequence[str], after: datetime
-) -> dict[tuple[str, str], Owed]:
+) -> dict[tuple[str, str], ScheduledReminder]:
     """The first reminder with ``at > after`` that is pending, by milestone and receiver."""
     reminders = sorted(cause.value for cause in rules.REMINDERS)
     number = func.row_number().over(
         partition_by=(_owed.c.milestone, _owed.c.receiver), order_by=(_owed.c.at, _owed.c.key)
     )
-    found: dict[tuple[str, str], Owed] = {}
+    found: dict[tuple[str, str], ScheduledReminder] = {}
     for some in chunks(milestones):
         coming = (
             select(_owed, number.label("number"))
@@ -102,7 +110,7 @@ def digests(connection: Connection) -> list[NextDigest]:
     return [rows.digest_of(row) for row in connection.execute(statement)]
 
 
-def held(connection: Connection, receiver: str, now: datetime) -> list[tuple[Owed, Record]]:
+def held(connection: Connection, receiver: str, now: datetime) -> list[tuple[ScheduledReminder, Record]]:
     statement = select(_owed).where(
         schema.IS_PENDING, _owed.c.receiver == receiver, _owed.c.at <= rows.micros(now)
     )
@@ -119,7 +127,7 @@ def windows(connection: Connection, receiver: str, before: datetime) -> list[tup
         select(_owed.c.milestone, _owed.c.window_id, _milestone.c.changed_at)
         .join(_milestone, _milestone.c.id == _owed.c.milestone)
         .where(_owed.c.receiver == receiver, _owed.c.at < rows.micros(before))
-        .where(_owed.c.cause.in_(reminders), _owed.c.state != OwedState.CANCELLED.value)
+        .where(_owed.c.cause.in_(reminders), _owed.c.state != ReminderState.CANCELLED.value)
         .where(_milestone.c.withdrawn.is_(False), _milestone.c.done_on.is_(None))
         .distinct()
     )
@@ -165,7 +173,7 @@ def _has(column: Column[str], text: str) -> ColumnElement[bool]:
 
 def deliveries(
     connection: Connection, wanted: Sequence[ColumnElement[bool]], limit: int
-) -> list[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]:
+) -> list[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]:
     newest = (
         select(_delivery)
         .where(*wanted)
@@ -183,14 +191,14 @@ def deliveries(
     return [(delivery_with(row, members[row.id]), attempts[row.id], members[row.id]) for row in found]
 
 
-def delivery_with(row: Any, members: Sequence[Owed]) -> Delivery:
+def delivery_with(row: Any, members: Sequence[ScheduledReminder]) -> Delivery:
     """The delivery of a row, its members being known."""
     return rows.delivery_of(row, [owed.key for owed in members])
 
 
-def members_of(connection: Connection, deliveries: Sequence[str]) -> dict[str, list[Owed]]:
+def members_of(connection: Connection, deliveries: Sequence[str]) -> dict[str, list[ScheduledReminder]]:
     """What each delivery carries, in the order in which it was bound."""
-    members: dict[str, list[Owed]] = {name: [] for name in deliveries}
+    members: dict[str, list[ScheduledReminder]] = {name: [] for name in deliveries}
     for some in chunks(deliveries):
         statement = (
             select(_member.c.delivery, _owed)
@@ -250,7 +258,7 @@ def moves(connection: Connection, milestones: Sequence[str]) -> dict[str, Histor
 def counts(connection: Connection) -> Mapping[str, int]:
     found = {
         "milestones": connection.execute(select(func.count()).select_from(_milestone)).scalar_one(),
-        **{f"owed.{state}": 0 for state in OwedState},
+        **{f"owed.{state}": 0 for state in ReminderState},
         **{f"deliveries.{state}": 0 for state in DeliveryState},
     }
     for name, table in (("owed", _owed), ("deliveries", _delivery)):

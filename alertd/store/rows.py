@@ -15,9 +15,9 @@ from alertd.core.ledger.records import (
     Delivery,
     DeliveryState,
     HistoryEntry,
-    Owed,
-    OwedState,
     Record,
+    ReminderState,
+    ScheduledReminder,
 )
 from alertd.core.ledger.snapshot import (
     pack,
@@ -35,7 +35,7 @@ from alertd.core.ledger.snapshot import (
 )
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause
-from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.routing.digest import NextDigest
 from alertd.errors import LedgerError, ParseError
 from alertd.ports import NodeReport
@@ -85,7 +85,7 @@ def fields_of_record(record: Record) -> Fields:
     }
 
 
-def fields_of_standing(standing: Standing) -> Fields:
+def fields_of_standing(standing: MilestoneStatus) -> Fields:
     return {
         "standing": dump(pack_standing(standing)),
         "done_on": standing.done_on.isoformat() if standing.done_on else None,
@@ -123,7 +123,7 @@ def day_of(text: str) -> date:
     return date.fromisoformat(text)
 
 
-def fields_of_owed(owed: Owed) -> Fields:
+def fields_of_owed(owed: ScheduledReminder) -> Fields:
     return {
         "key": owed.key,
         "milestone": owed.milestone,
@@ -141,8 +141,8 @@ def fields_of_owed(owed: Owed) -> Fields:
     }
 
 
-def owed_of(row: Row[Any]) -> Owed:
-    return Owed(
+def owed_of(row: Row[Any]) -> ScheduledReminder:
+    return ScheduledReminder(
         key=row.key,
         milestone=row.milestone,
         receiver=row.receiver,
@@ -152,7 +152,7 @@ def owed_of(row: Row[Any]) -> Owed:
         at=instant(row.at),
         wake_at=instant(row.wake_at),
         group=_grouping(row.grouping),
-        state=OwedState(row.state),
+        state=ReminderState(row.state),
         move=unpack_move(json.loads(row.move)) if row.move else None,
         reason=row.reason,
         told_at=instant(row.told_at) if row.told_at is not None else None,

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, Owed, OwedState
-from alertd.core.milestones.occurrence import Cause, digest
+from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, ReminderState, ScheduledReminder
+from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.status import Action
 
 REMINDERS = frozenset({Cause.OPENS, Cause.APPROACHING, Cause.DUE, Cause.OVERDUE})
@@ -17,13 +17,15 @@ SHARED_SECRET = "secret"  # noqa: S105  its name
 """Under what the shared secret is remembered; a channel's name has a slash in it."""
 
 
-def line_of(owed: Owed) -> tuple[str, str, str]:
+def line_of(owed: ScheduledReminder) -> tuple[str, str, str]:
     """Within what one occurrence overtakes another: milestone, receiver, and ``reminder`` or the cause."""
     kind = "reminder" if owed.cause in REMINDERS else owed.cause.value
     return owed.milestone, owed.receiver, kind
 
 
-def overtaken(members: Iterable[Owed], latest: Mapping[tuple[str, str, str], datetime]) -> frozenset[str]:
+def overtaken(
+    members: Iterable[ScheduledReminder], latest: Mapping[tuple[str, str, str], datetime]
+) -> frozenset[str]:
     """Keys of the members that a bound one of their own line has overtaken; nothing overtakes done.
 
     Args:
@@ -37,15 +39,18 @@ def overtaken(members: Iterable[Owed], latest: Mapping[tuple[str, str, str], dat
 
 
 def upcoming(
-    members: Iterable[Owed], shown: Iterable[str], receiver: str, first: Mapping[tuple[str, str], Owed]
-) -> Mapping[str, Owed]:
+    members: Iterable[ScheduledReminder],
+    shown: Iterable[str],
+    receiver: str,
+    first: Mapping[tuple[str, str], ScheduledReminder],
+) -> Mapping[str, ScheduledReminder]:
     """What comes next for the milestones of the members and for those that a digest shows, by full id.
 
     Args:
         shown: ids of the latter, and ``receiver`` who gets it.
         first: the first reminder to come, by milestone and receiver.
     """
-    found: dict[str, Owed] = {}
+    found: dict[str, ScheduledReminder] = {}
     pairs = [(owed.milestone, owed.receiver) for owed in members] + [(name, receiver) for name in shown]
     for pair in pairs:
         if pair in first:
@@ -53,10 +58,10 @@ def upcoming(
     return found
 
 
-def brought_up_to_date(old: Owed, new: Owed) -> Owed:
+def brought_up_to_date(old: ScheduledReminder, new: ScheduledReminder) -> ScheduledReminder:
     """What is in the ledger for a key after ``new`` was found to be owed (see ``ports.Changes``)."""
     match old.state:
-        case OwedState.PENDING | OwedState.CANCELLED:
+        case ReminderState.PENDING | ReminderState.CANCELLED:
             return replace(
                 old,
                 state=new.state,
@@ -66,7 +71,9 @@ def brought_up_to_date(old: Owed, new: Owed) -> Owed:
                 move=new.move,
                 reason=new.reason,
             )
-        case OwedState.BOUND | OwedState.SUPERSEDED | OwedState.SUPPRESSED | OwedState.EXPIRED:
+        case (
+            ReminderState.BOUND | ReminderState.SUPERSEDED | ReminderState.SUPPRESSED | ReminderState.EXPIRED
+        ):
             return old
 
 
@@ -108,7 +115,9 @@ def entry_of_retry(milestone: str, delivery: str, now: datetime, by: str) -> His
 def entry_key(entry: HistoryEntry) -> str:
     """The name of an entry, made of all that it says: one that is written again adds nothing."""
     facts = [part for pair in sorted(entry.facts.items()) for part in pair]
-    return digest("history", entry.milestone, _instant(entry.at), entry.kind, entry.by, entry.why, *facts)
+    return fingerprint(
+        "history", entry.milestone, _instant(entry.at), entry.kind, entry.by, entry.why, *facts
+    )
 
 
 def _instant(at: datetime) -> str:

@@ -17,8 +17,8 @@ from alertd.core.ledger.records import (
     DeliveryState,
     HistoryEntry,
     Lease,
-    Owed,
     Record,
+    ScheduledReminder,
 )
 from alertd.core.milestones.status import Action
 from alertd.core.planning.audit import Waiting
@@ -49,7 +49,7 @@ class SqlLedger:
     async def timelines(self) -> Mapping[str, str]:
         return await self._read(reading.timelines)
 
-    async def timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[Owed]]:
+    async def timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[ScheduledReminder]]:
         return await self._read(partial(reading.timeline, name=timeline))
 
     async def done_dates(self) -> Mapping[str, date]:
@@ -79,10 +79,10 @@ class SqlLedger:
         return await self._read(reading.digests)
 
     # -- dispatch
-    async def due(self, now: datetime, limit: int) -> Sequence[tuple[Owed, Record]]:
+    async def due(self, now: datetime, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
         return await self._read(partial(queue.due, now=now, limit=limit))
 
-    async def held(self, receiver: str, now: datetime) -> Sequence[tuple[Owed, Record]]:
+    async def held(self, receiver: str, now: datetime) -> Sequence[tuple[ScheduledReminder, Record]]:
         return await self._read(partial(reading.held, receiver=receiver, now=now))
 
     async def windows(self, receiver: str, before: datetime) -> Sequence[tuple[str, str, datetime]]:
@@ -128,7 +128,7 @@ class SqlLedger:
         return await self._read(work)
 
     # -- people
-    async def act(self, action: Action, owed: Sequence[Owed]) -> Record:
+    async def act(self, action: Action, owed: Sequence[ScheduledReminder]) -> Record:
         def work(connection: Connection) -> Record:
             record = acting.act(connection, action, owed)
             self._tell_others(connection)
@@ -151,10 +151,10 @@ class SqlLedger:
     async def records(self, *, after: str = "", limit: int | None = None) -> Sequence[Record]:
         return await self._read(partial(reading.records, after=after, limit=limit))
 
-    async def owed(self, milestone: str) -> Sequence[Owed]:
+    async def owed(self, milestone: str) -> Sequence[ScheduledReminder]:
         return await self._read(partial(reading.owed, milestone=milestone))
 
-    async def coming(self, limit: int) -> Sequence[Owed]:
+    async def coming(self, limit: int) -> Sequence[ScheduledReminder]:
         return await self._read(partial(reading.coming, limit=limit))
 
     async def deliveries(
@@ -167,7 +167,7 @@ class SqlLedger:
         text: str = "",
         before: tuple[datetime, str] | None = None,
         limit: int = 100,
-    ) -> Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]:
+    ) -> Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]:
         wanted = reading.wanted(
             delivery=delivery, milestone=milestone, state=state, receiver=receiver, text=text, before=before
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, and_, bindparam, delete, or_, text, update
 
-from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Owed, Record
+from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Record, ScheduledReminder
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import KEEP_REPORTS, Changes, NodeReport
 from alertd.store import rows, schema
@@ -43,7 +43,7 @@ def write_records(connection: Connection, records: Sequence[Record]) -> None:
     connection.execute(statement, [rows.fields_of_record(record) for record in in_order])
 
 
-def write_owed(connection: Connection, owed: Sequence[Owed]) -> None:
+def write_owed(connection: Connection, owed: Sequence[ScheduledReminder]) -> None:
     """By ``rules.brought_up_to_date``, in one statement: what did not change is not written."""
     if not owed:
         return

@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import parse_deadline
-from alertd.core.ledger.records import Move, Owed, Record
+from alertd.core.ledger.records import Move, Record, ScheduledReminder
 from alertd.core.message.claims import values_of
 from alertd.core.milestones.milestone import Claim, Milestone, Rank, Source
-from alertd.core.milestones.occurrence import Cause, digest
+from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.policy import Policy
-from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
 
@@ -86,8 +86,8 @@ class Scene:
     """What a sample message is about."""
 
     records: Mapping[str, Record]
-    owed: tuple[Owed, ...]
-    upcoming: Mapping[str, Owed]
+    owed: tuple[ScheduledReminder, ...]
+    upcoming: Mapping[str, ScheduledReminder]
 
     def __add__(self, other: Scene) -> Scene:
         return Scene(
@@ -174,7 +174,7 @@ def done() -> Scene:
         labels={"topic": "withdrawal", "phase": "1"},
         claims=(Claim(deadline=parse_deadline("2025-09"), sources=(MINISTER, REUTERS)),),
     )
-    standing = Standing(
+    standing = MilestoneStatus(
         done_on=date(2025, 9, 18), done_by="m.haddad", evidence="https://gov.example/statements/1187"
     )
     owed = replace(_owed(milestone, Cause.DONE, "done", at=NOW), window_id="")
@@ -185,7 +185,7 @@ def acknowledged() -> Scene:
     """What somebody has taken on, said to what shows that."""
     scene = contested()
     (record,) = scene.records.values()
-    standing = Standing(
+    standing = MilestoneStatus(
         ack_until=datetime(2026, 12, 8, 6, tzinfo=UTC),
         ack_windows=record.window_ids,
         ack_by="m.haddad",
@@ -197,16 +197,16 @@ def acknowledged() -> Scene:
 def cancelled() -> Scene:
     """What is not to come about any more, said to what shows that."""
     (record,) = due().records.values()
-    standing = Standing(cancelled=True, cancelled_by="m.haddad", cancelled_why="the office stays.")
+    standing = MilestoneStatus(cancelled=True, cancelled_by="m.haddad", cancelled_why="the office stays.")
     return _change(record, Cause.CANCELLED, standing)
 
 
-def _change(record: Record, cause: Cause, standing: Standing) -> Scene:
+def _change(record: Record, cause: Cause, standing: MilestoneStatus) -> Scene:
     owed = replace(_owed(record.milestone, cause, cause.value, at=NOW), window_id="")
     return _scene(replace(record, standing=standing), owed)
 
 
-def _record(milestone: Milestone, revision: int = 1, standing: Standing = NOTHING_SAID) -> Record:
+def _record(milestone: Milestone, revision: int = 1, standing: MilestoneStatus = NOTHING_SAID) -> Record:
     loaded = NOW - timedelta(days=100)
     return Record(
         milestone=milestone,
@@ -219,9 +219,9 @@ def _record(milestone: Milestone, revision: int = 1, standing: Standing = NOTHIN
     )
 
 
-def _owed(milestone: Milestone, cause: Cause, offset: str, *, at: datetime, of: int = 0) -> Owed:
-    return Owed(
-        key=digest("sample", milestone.id, cause.value, offset),
+def _owed(milestone: Milestone, cause: Cause, offset: str, *, at: datetime, of: int = 0) -> ScheduledReminder:
+    return ScheduledReminder(
+        key=fingerprint("sample", milestone.id, cause.value, offset),
         milestone=milestone.id,
         receiver=RECEIVER,
         cause=cause,
@@ -232,7 +232,7 @@ def _owed(milestone: Milestone, cause: Cause, offset: str, *, at: datetime, of: 
     )
 
 
-def _scene(record: Record, owed: Owed, following: Owed | None = None) -> Scene:
+def _scene(record: Record, owed: ScheduledReminder, following: ScheduledReminder | None = None) -> Scene:
     return Scene(
         records={record.id: record},
         owed=(owed,),

@@ -19,9 +19,9 @@ from alertd.core.ledger.records import (
     DeliveryState,
     HistoryEntry,
     Lease,
-    Owed,
-    OwedState,
     Record,
+    ReminderState,
+    ScheduledReminder,
 )
 from alertd.core.milestones import status as standings
 from alertd.core.milestones.status import Action
@@ -57,7 +57,7 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self._records: dict[str, Record] = {}
-        self._owed: dict[str, Owed] = {}
+        self._owed: dict[str, ScheduledReminder] = {}
         self._deliveries: dict[str, Delivery] = {}
         self._holds: dict[str, _Hold] = {}
         self._attempts: dict[tuple[str, int], Attempt] = {}
@@ -72,7 +72,7 @@ class MemoryLedger:
     async def timelines(self) -> Mapping[str, str]:
         return {one.milestone.timeline: one.file for one in self._records.values() if not one.withdrawn}
 
-    async def timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[Owed]]:
+    async def timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[ScheduledReminder]]:
         records = sorted(
             (one for one in self._records.values() if one.milestone.timeline == timeline),
             key=lambda one: one.id,
@@ -94,8 +94,8 @@ class MemoryLedger:
             self._records[record.id] = kept
         for key, reason in changes.cancelled:
             there = self._owed.get(key)
-            if there and there.state is OwedState.PENDING:
-                self._owed[key] = replace(there, state=OwedState.CANCELLED, reason=reason)
+            if there and there.state is ReminderState.PENDING:
+                self._owed[key] = replace(there, state=ReminderState.CANCELLED, reason=reason)
         for key in changes.no_digests:
             self._digests.pop(key, None)
         for one in changes.digests:
@@ -120,17 +120,17 @@ class MemoryLedger:
         return sorted(self._digests.values(), key=lambda one: (one.at, one.key))
 
     # -- dispatch
-    async def due(self, now: datetime, limit: int) -> Sequence[tuple[Owed, Record]]:
-        sets: dict[tuple[str, str], list[Owed]] = {}
+    async def due(self, now: datetime, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
+        sets: dict[tuple[str, str], list[ScheduledReminder]] = {}
         for owed in _by_at(self._owed.values()):
-            if owed.state is OwedState.PENDING and owed.at <= now:
+            if owed.state is ReminderState.PENDING and owed.at <= now:
                 sets.setdefault((owed.milestone, owed.receiver), []).append(owed)
         awake = [members for members in sets.values() if any(owed.wake_at <= now for owed in members)]
         awake.sort(key=lambda members: (members[0].at, members[0].milestone, members[0].receiver))
         return [(owed, self._records[owed.milestone]) for members in awake[:limit] for owed in members]
 
-    async def held(self, receiver: str, now: datetime) -> Sequence[tuple[Owed, Record]]:
-        pending = [one for one in self._owed.values() if one.state is OwedState.PENDING]
+    async def held(self, receiver: str, now: datetime) -> Sequence[tuple[ScheduledReminder, Record]]:
+        pending = [one for one in self._owed.values() if one.state is ReminderState.PENDING]
         due = [one for one in pending if one.receiver == receiver and one.at <= now]
         due.sort(key=lambda one: (one.milestone, one.at, one.key))
         return [(one, self._records[one.milestone]) for one in due]
@@ -139,7 +139,7 @@ class MemoryLedger:
         found = set()
         for owed in self._owed.values():
             record = self._records[owed.milestone]
-            is_reminder = owed.cause in rules.REMINDERS and owed.state is not OwedState.CANCELLED
+            is_reminder = owed.cause in rules.REMINDERS and owed.state is not ReminderState.CANCELLED
             is_its = owed.receiver == receiver and owed.at < before
             if is_reminder and is_its and not record.withdrawn and record.standing.done_on is None:
                 found.add((record.id, owed.window_id, record.changed_at))
@@ -153,7 +153,7 @@ class MemoryLedger:
         found = [self._owed.get(verdict.key) for verdict in verdicts]
         if turn is not None and self._digests.get(turn[0].key) != turn[0]:
             return False
-        if any(owed is None or owed.state is not OwedState.PENDING for owed in found):
+        if any(owed is None or owed.state is not ReminderState.PENDING for owed in found):
             return False
         self._refuse_strays((), decisions.deliveries, {})
         for verdict in verdicts:
@@ -225,7 +225,7 @@ class MemoryLedger:
         return frozenset(refused)
 
     async def next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
-        waiting = [one.wake_at for one in self._owed.values() if one.state is OwedState.PENDING]
+        waiting = [one.wake_at for one in self._owed.values() if one.state is ReminderState.PENDING]
         waiting += [one.at for one in self._digests.values()]
         for one in self._deliveries.values():
             if one.state is DeliveryState.READY and one.channel not in shut:
@@ -234,7 +234,7 @@ class MemoryLedger:
         return min(waiting, default=None)
 
     # -- people
-    async def act(self, action: Action, owed: Sequence[Owed]) -> Record:
+    async def act(self, action: Action, owed: Sequence[ScheduledReminder]) -> Record:
         record = self._records.get(action.milestone)
         if record is None:
             raise UnknownMilestone(f"no milestone {action.milestone!r} in the ledger")
@@ -272,11 +272,11 @@ class MemoryLedger:
         found = [one for one in self._records.values() if not one.withdrawn and one.id > after]
         return sorted(found, key=lambda one: one.id)[:limit]
 
-    async def owed(self, milestone: str) -> Sequence[Owed]:
+    async def owed(self, milestone: str) -> Sequence[ScheduledReminder]:
         return _by_at(one for one in self._owed.values() if one.milestone == milestone)
 
-    async def coming(self, limit: int) -> Sequence[Owed]:
-        pending = [one for one in self._owed.values() if one.state is OwedState.PENDING]
+    async def coming(self, limit: int) -> Sequence[ScheduledReminder]:
+        pending = [one for one in self._owed.values() if one.state is ReminderState.PENDING]
         return sorted(pending, key=lambda one: (one.wake_at, one.key))[:limit]
 
     async def deliveries(
@@ -289,7 +289,7 @@ class MemoryLedger:
         text: str = "",
         before: tuple[datetime, str] | None = None,
         limit: int = 100,
-    ) -> Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]]:
+    ) -> Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]:
         found = []
         for one in sorted(self._deliveries.values(), key=lambda one: (one.bound_at, one.id), reverse=True):
             members = [self._owed[key] for key in one.members]
@@ -334,7 +334,7 @@ class MemoryLedger:
         deliveries = Counter(one.state for one in self._deliveries.values())
         return {
             "milestones": len(self._records),
-            **{f"owed.{state}": owed[state] for state in OwedState},
+            **{f"owed.{state}": owed[state] for state in ReminderState},
             **{f"deliveries.{state}": deliveries[state] for state in DeliveryState},
         }
 
@@ -342,7 +342,7 @@ class MemoryLedger:
         ready = [one for one in self._deliveries.values() if one.state is DeliveryState.READY]
         held = {one.id: until for one in ready if (until := self._holds[one.id].until)}
         free = [one for one in ready if held.get(one.id, now) <= now and one.channel not in shut]
-        pending = [one.wake_at for one in self._owed.values() if one.state is OwedState.PENDING]
+        pending = [one.wake_at for one in self._owed.values() if one.state is ReminderState.PENDING]
         pending += [one.at for one in self._digests.values()]
         return Waiting(
             undecided=min(pending, default=None),
@@ -415,7 +415,7 @@ class MemoryLedger:
         return None
 
     def _refuse_strays(
-        self, owed: Iterable[Owed], deliveries: Iterable[Delivery], coming: Mapping[str, Record]
+        self, owed: Iterable[ScheduledReminder], deliveries: Iterable[Delivery], coming: Mapping[str, Record]
     ) -> None:
         """What a database refuses by its foreign keys: what is owed for nothing, members that are nothing."""
         keys = {one.key for one in owed}
@@ -430,7 +430,7 @@ class MemoryLedger:
     def _write(
         self,
         *,
-        owed: Iterable[Owed] = (),
+        owed: Iterable[ScheduledReminder] = (),
         deliveries: Iterable[Delivery] = (),
         history: Iterable[HistoryEntry] = (),
     ) -> None:
@@ -448,7 +448,7 @@ class MemoryLedger:
     def _latest_bound(self) -> dict[tuple[str, str, str], datetime]:
         latest: dict[tuple[str, str, str], datetime] = {}
         for owed in self._owed.values():
-            if owed.state is OwedState.BOUND:
+            if owed.state is ReminderState.BOUND:
                 line = rules.line_of(owed)
                 latest[line] = max(owed.at, latest.get(line, owed.at))
         return latest
@@ -482,17 +482,17 @@ class MemoryLedger:
             upcoming=rules.upcoming(members, shown, delivery.receiver, self._first_after(now, set(names))),
         )
 
-    def _first_after(self, now: datetime, names: set[str]) -> Mapping[tuple[str, str], Owed]:
-        first: dict[tuple[str, str], Owed] = {}
+    def _first_after(self, now: datetime, names: set[str]) -> Mapping[tuple[str, str], ScheduledReminder]:
+        first: dict[tuple[str, str], ScheduledReminder] = {}
         for owed in _by_at(one for one in self._owed.values() if one.milestone in names and one.at > now):
-            if owed.state is OwedState.PENDING and owed.cause in rules.REMINDERS:
+            if owed.state is ReminderState.PENDING and owed.cause in rules.REMINDERS:
                 first.setdefault((owed.milestone, owed.receiver), owed)
         return first
 
     def _is_over(self, record: Record, before: datetime) -> bool:
         keys = {key for key, owed in self._owed.items() if owed.milestone == record.id}
         said = [one.at for one in self._history.values() if one.milestone == record.id]
-        pending = any(self._owed[key].state is OwedState.PENDING for key in keys)
+        pending = any(self._owed[key].state is ReminderState.PENDING for key in keys)
         ready = any(
             one.state is DeliveryState.READY and keys & set(one.members) for one in self._deliveries.values()
         )
@@ -511,5 +511,5 @@ class MemoryLedger:
         self._write(deliveries=one.follow_up)
 
 
-def _by_at(owed: Iterable[Owed]) -> list[Owed]:
+def _by_at(owed: Iterable[ScheduledReminder]) -> list[ScheduledReminder]:
     return sorted(owed, key=lambda one: (one.at, one.key))

@@ -7,15 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from alertd.core.ledger.records import Delivery, Lease, Notice
-from alertd.core.message.compose import Circumstances, compose, test_message
+from alertd.core.message.compose import ItemContext, compose, test_message
 from alertd.core.message.message import ActionLink, Message
-from alertd.core.milestones.occurrence import digest
-from alertd.core.routing.digest import Edition
+from alertd.core.milestones.occurrence import fingerprint
+from alertd.core.routing.digest import DigestIssue
 from alertd.testing import items
 from alertd.testing.items import NOW, RECEIVER, ROUTE, Scene
 
 
-def _told(name: str, scene: Scene, fallback_for: str = "", edition: Edition | None = None) -> Message:
+def _told(name: str, scene: Scene, fallback_for: str = "", edition: DigestIssue | None = None) -> Message:
     delivery = replace(
         _delivery(name),
         members=tuple(one.key for one in scene.owed),
@@ -23,18 +23,18 @@ def _told(name: str, scene: Scene, fallback_for: str = "", edition: Edition | No
         edition=edition,
     )
     lease = _lease(delivery, scene)
-    return compose(lease, lease.owed, NOW, Circumstances(route=ROUTE, upcoming=scene.upcoming))
+    return compose(lease, lease.owed, NOW, ItemContext(route=ROUTE, upcoming=scene.upcoming))
 
 
 def _notice(name: str, headline: str, *lines: str) -> Message:
     delivery = replace(_delivery(name), notice=Notice(slot=name, headline=headline, lines=lines))
     lease = _lease(delivery, Scene(records={}, owed=(), upcoming={}))
-    return compose(lease, (), NOW, Circumstances(route=ROUTE))
+    return compose(lease, (), NOW, ItemContext(route=ROUTE))
 
 
 def _delivery(name: str) -> Delivery:
     return Delivery(
-        id="msg_" + digest("sample", name),
+        id="msg_" + fingerprint("sample", name),
         receiver=RECEIVER,
         notifier="sample",
         members=(),
@@ -59,7 +59,7 @@ def _many() -> Scene:
 
 def _digest() -> Message:
     """The same five, each under its heading: all of them have waited for this Tuesday."""
-    edition = Edition(
+    edition = DigestIssue(
         name="every Tuesday at 09:00 (Asia/Baghdad)",
         zone="Asia/Baghdad",
         at=NOW,
@@ -103,7 +103,7 @@ def with_links(message: Message) -> Message:
                 page=f"{base}/milestones/{item.milestone}",
                 actions=tuple(
                     ActionLink(
-                        kind=kind, label=label, url=f"{base}/act/{kind}.{digest(kind, item.milestone)}"
+                        kind=kind, label=label, url=f"{base}/act/{kind}.{fingerprint(kind, item.milestone)}"
                     )
                     for kind, label in (
                         ("acknowledge", "Acknowledge"),

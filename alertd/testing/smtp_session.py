@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from alertd.testing.smtp_sink import SmtpSink
 
 
-class Session(SMTP):
+class SmtpSession(SMTP):
     """Before it obeys a command it looks whether the script says something else."""
 
     def __init__(self, sink: SmtpSink, handler: object, **options: Any) -> None:

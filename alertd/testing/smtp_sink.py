@@ -113,9 +113,9 @@ class SmtpSink:
     def _session(self, context: ssl.SSLContext | None) -> asyncio.Protocol:
         if self.drop == "greeting" or "greeting" in self.answers:
             return _Closer(self.answers.get("greeting", ""))
-        from alertd.testing.smtp_session import Session
+        from alertd.testing.smtp_session import SmtpSession
 
-        return Session(
+        return SmtpSession(
             self,
             _Handler(self),
             hostname="sink.example",

@@ -12,17 +12,22 @@ from starlette.routing import BaseRoute, Route
 
 from alertd.core.access import Web
 from alertd.core.config import Config
-from alertd.core.planning.audit import Finding
+from alertd.core.planning.audit import AuditFinding
 from alertd.system.settings import Address
-from alertd.web.feeds.cache import Kept
-from alertd.web.pages.cache import Shelf
+from alertd.web.feeds.cache import FeedCache
+from alertd.web.pages.cache import MilestoneCache
 from alertd.web.pages.live import Live
 from alertd.web.routes import routes
 from alertd.web.server.access import scope_of
 from alertd.web.server.context import Site
 from alertd.web.server.errors import HANDLERS
 from alertd.web.server.listener import Listener
-from alertd.web.server.middleware import Failures, Gate, Hosts, SecurityHeaders
+from alertd.web.server.middleware import (
+    AuthenticationMiddleware,
+    FailuresMiddleware,
+    SecurityHeadersMiddleware,
+    TrustedHostMiddleware,
+)
 
 MAX_BODY = 64 * 1024
 """Bytes of a request's body: forms and small JSON, no uploads."""
@@ -46,18 +51,18 @@ def make_app(site: Site, more: Iterable[BaseRoute] = ()) -> Starlette:
     app = Starlette(
         routes=every,
         middleware=[
-            Middleware(SecurityHeaders, site=site),
-            Middleware(Failures, site=site),
+            Middleware(SecurityHeadersMiddleware, site=site),
+            Middleware(FailuresMiddleware, site=site),
             Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY),
-            Middleware(Hosts, site=site),
-            Middleware(Gate, site=site),
+            Middleware(TrustedHostMiddleware, site=site),
+            Middleware(AuthenticationMiddleware, site=site),
         ],
         exception_handlers=HANDLERS,
     )
     app.state.site = site
-    app.state.shelf = Shelf(site)
+    app.state.shelf = MilestoneCache(site)
     app.state.live = Live(site)
-    app.state.feeds = Kept(site)
+    app.state.feeds = FeedCache(site)
     return app
 
 
@@ -89,7 +94,7 @@ class Serving:
         self._is_open = True
         await self.listener.look(self._web)
 
-    def standing(self) -> Sequence[Finding]:
+    def standing(self) -> Sequence[AuditFinding]:
         """What the audit is to find; a listener that could not be opened is tried again for the next one."""
         found = self.listener.findings()
         if found and self._is_open:

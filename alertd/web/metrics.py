@@ -20,9 +20,9 @@ from prometheus_client.process_collector import ProcessCollector
 
 from alertd import __version__
 from alertd.core.config import Definitions
-from alertd.core.ledger.records import DeliveryState, OwedState
-from alertd.core.planning.audit import Audit, Fault, Waiting
-from alertd.engine.observer import Meter
+from alertd.core.ledger.records import DeliveryState, ReminderState
+from alertd.core.planning.audit import Audit, AuditFault, Waiting
+from alertd.engine.observer import Observer
 from alertd.engine.vitals import Vitals
 from alertd.ports import Settlement
 
@@ -62,7 +62,7 @@ class Facts:
     deadlines_left_out: int = 0
 
 
-class Metrics(Meter):
+class Metrics(Observer):
     """Counts for one daemon.
 
     Args:
@@ -207,7 +207,7 @@ def _families(facts: Facts) -> Iterator[Metric]:
         "what",
         {what: any(one.what == what for one in vitals.differences) for what in WHAT_DIFFERS},
     )
-    of_kind = dict.fromkeys(Fault, 0)
+    of_kind = dict.fromkeys(AuditFault, 0)
     for finding in vitals.audit.findings if vitals.audit else ():
         of_kind[finding.fault] += 1
     yield _many(
@@ -254,7 +254,7 @@ def _ledger(facts: Facts) -> Iterator[Metric]:
         return
     yield _one("alertd_milestones", "Milestones not withdrawn.", facts.counts.get("milestones", 0))
     for name, about, states in (
-        ("owed", "Reminders in the ledger.", OwedState),
+        ("owed", "Reminders in the ledger.", ReminderState),
         ("deliveries", "Deliveries in the ledger.", DeliveryState),
     ):
         rows = {state.value: facts.counts.get(f"{name}.{state.value}", 0) for state in states}

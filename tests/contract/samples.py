@@ -14,9 +14,9 @@ from alertd.core.ledger.records import (
     HistoryEntry,
     Lease,
     Notice,
-    Owed,
-    OwedState,
     Record,
+    ReminderState,
+    ScheduledReminder,
     Value,
 )
 from alertd.core.milestones.milestone import Claim, Milestone, Source
@@ -67,9 +67,9 @@ def a_record(id: str = "iraq/phase-2", *, title: str = "They leave", **changes: 
     return replace(base, **changes)
 
 
-def an_owed(key: str = "k1", *, at: datetime = NOW, **changes: Any) -> Owed:
+def an_owed(key: str = "k1", *, at: datetime = NOW, **changes: Any) -> ScheduledReminder:
     """Owed to ``desk`` for the sample milestone, pending, to be looked at when it is due."""
-    base = Owed(
+    base = ScheduledReminder(
         key=key,
         milestone="iraq/phase-2",
         receiver="desk",
@@ -119,7 +119,7 @@ def an_entry(**changes: Any) -> HistoryEntry:
 
 
 def bound(key: str) -> Verdict:
-    return Verdict(key=key, state=OwedState.BOUND, reason="")
+    return Verdict(key=key, state=ReminderState.BOUND, reason="")
 
 
 async def bind(ledger: Ledger, *deliveries: Delivery) -> None:
@@ -129,7 +129,7 @@ async def bind(ledger: Ledger, *deliveries: Delivery) -> None:
     assert await ledger.bind(Decisions(deliveries=deliveries, verdicts=verdicts))
 
 
-async def fill(ledger: Ledger, *owed: Owed, deliveries: Sequence[Delivery] = ()) -> None:
+async def fill(ledger: Ledger, *owed: ScheduledReminder, deliveries: Sequence[Delivery] = ()) -> None:
     """Write the sample milestones that the occurrences need, the occurrences, and bind the deliveries."""
     ids = dict.fromkeys(("iraq/phase-2", *(one.milestone for one in owed)))
     await ledger.apply(Changes(records=tuple(a_record(one) for one in ids), owed=owed))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from alertd.core.ledger.records import CHANNEL, DeliveryState, Move, Owed, OwedState
+from alertd.core.ledger.records import CHANNEL, DeliveryState, Move, ReminderState, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import NOTHING_SAID, Action, ActionKind
 from alertd.core.planning.audit import Waiting
@@ -36,7 +36,7 @@ from tests.contract.samples import (
 )
 
 
-async def owed_by_key(ledger: Ledger, milestone: str = "iraq/phase-2") -> dict[str, Owed]:
+async def owed_by_key(ledger: Ledger, milestone: str = "iraq/phase-2") -> dict[str, ScheduledReminder]:
     return {one.key: one for one in await ledger.owed(milestone)}
 
 
@@ -112,7 +112,10 @@ async def test_timeline_has_withdrawn_records_and_all_that_is_owed(ledger: Ledge
     records, owed = await ledger.timeline("iraq")
 
     assert [record.id for record in records] == ["iraq/phase-1", "iraq/phase-2"]
-    assert [(one.key, one.state) for one in owed] == [("k1", OwedState.CANCELLED), ("k2", OwedState.PENDING)]
+    assert [(one.key, one.state) for one in owed] == [
+        ("k1", ReminderState.CANCELLED),
+        ("k2", ReminderState.PENDING),
+    ]
 
 
 async def test_records_are_sorted_and_not_withdrawn(ledger: Ledger) -> None:
@@ -146,7 +149,7 @@ async def test_reload_leaves_the_standing_and_the_first_load_alone(ledger: Ledge
     assert await ledger.done_dates() == {"iraq/phase-2": NOW.date()}
 
 
-CANCELLED, EXPIRED = OwedState.CANCELLED, OwedState.EXPIRED
+CANCELLED, EXPIRED = ReminderState.CANCELLED, ReminderState.EXPIRED
 SOON, LATER = NOW + HOUR, NOW + DAY
 PENDING_AT_NOW = {"at": NOW, "wake_at": NOW}
 
@@ -185,7 +188,7 @@ PENDING_AT_NOW = {"at": NOW, "wake_at": NOW}
                 {"state": EXPIRED, "reason": "40 days late"},
                 {"state": EXPIRED, "reason": "40 days late"},
             )
-            for state in (OwedState.PENDING, CANCELLED)
+            for state in (ReminderState.PENDING, CANCELLED)
         ),
         # every other state is left alone
         *(
@@ -194,8 +197,8 @@ PENDING_AT_NOW = {"at": NOW, "wake_at": NOW}
                 {"at": LATER, "wake_at": LATER},
                 {"state": state, "reason": "why"},
             )
-            for state in OwedState
-            if state not in (OwedState.PENDING, CANCELLED)
+            for state in ReminderState
+            if state not in (ReminderState.PENDING, CANCELLED)
         ),
     ],
 )
@@ -232,7 +235,7 @@ async def test_only_what_is_pending_is_cancelled(ledger: Ledger) -> None:
 
     assert await ledger.owed("iraq/phase-2") == [
         an_owed("k1", state=CANCELLED, reason="the deadline moved"),
-        an_owed("k2", state=OwedState.BOUND),
+        an_owed("k2", state=ReminderState.BOUND),
     ]
 
 
@@ -366,16 +369,16 @@ async def test_bind_writes_verdicts_and_deliveries(ledger: Ledger) -> None:
     verdicts = (
         bound("k1"),
         bound("k2"),
-        Verdict(key="k3", state=OwedState.SUPERSEDED, reason="a later one"),
-        Verdict(key="k4", state=OwedState.PENDING, reason="muted by weekend", wake_at=NOW + DAY),
+        Verdict(key="k3", state=ReminderState.SUPERSEDED, reason="a later one"),
+        Verdict(key="k4", state=ReminderState.PENDING, reason="muted by weekend", wake_at=NOW + DAY),
     )
 
     assert await ledger.bind(Decisions(deliveries=(delivery,), verdicts=verdicts))
 
     assert await ledger.owed("iraq/phase-2") == [
-        an_owed("k1", state=OwedState.BOUND),
-        an_owed("k2", state=OwedState.BOUND),
-        an_owed("k3", state=OwedState.SUPERSEDED, reason="a later one"),
+        an_owed("k1", state=ReminderState.BOUND),
+        an_owed("k2", state=ReminderState.BOUND),
+        an_owed("k3", state=ReminderState.SUPERSEDED, reason="a later one"),
         an_owed("k4", wake_at=NOW + DAY, reason="muted by weekend"),
     ]
     (made, attempts, members), *rest = await ledger.deliveries()
@@ -383,8 +386,8 @@ async def test_bind_writes_verdicts_and_deliveries(ledger: Ledger) -> None:
     assert [one.key for one in members] == ["k2", "k1"]
 
 
-@pytest.mark.parametrize("state", [state for state in OwedState if state is not OwedState.PENDING])
-async def test_bind_is_all_or_nothing(ledger: Ledger, state: OwedState) -> None:
+@pytest.mark.parametrize("state", [state for state in ReminderState if state is not ReminderState.PENDING])
+async def test_bind_is_all_or_nothing(ledger: Ledger, state: ReminderState) -> None:
     """When one occurrence is not pending any more, nothing is done."""
     await fill(ledger, an_owed("k1"), an_owed("k2", state=state))
     decisions = Decisions(deliveries=(a_delivery("k1", "k2"),), verdicts=(bound("k1"), bound("k2")))
@@ -433,7 +436,10 @@ async def test_lease_holds_all_that_is_needed(ledger: Ledger) -> None:
 
     assert lease.delivery == a_delivery("k2", "k1")
     assert (lease.owner, lease.fence, lease.until) == ("node-1", 1, NOW + 5 * MINUTE)
-    assert [(one.key, one.state) for one in lease.owed] == [("k2", OwedState.BOUND), ("k1", OwedState.BOUND)]
+    assert [(one.key, one.state) for one in lease.owed] == [
+        ("k2", ReminderState.BOUND),
+        ("k1", ReminderState.BOUND),
+    ]
     assert lease.records == {name: a_record(name) for name in ("iraq/phase-1", "iraq/phase-2")}
     assert lease.overtaken == frozenset()
     assert lease.prior == {}
@@ -1015,7 +1021,7 @@ async def test_counts_are_by_state(ledger: Ledger) -> None:
     }
     assert set(counts) == {
         "milestones",
-        *(f"owed.{state}" for state in OwedState),
+        *(f"owed.{state}" for state in ReminderState),
         *(f"deliveries.{state}" for state in DeliveryState),
     }
 

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from alertd.core.ledger.records import OwedState
+from alertd.core.ledger.records import ReminderState
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import ActionKind
 from alertd.core.planning.decide import Decisions
-from alertd.core.routing.digest import Edition, NextDigest
+from alertd.core.routing.digest import DigestIssue, NextDigest
 from alertd.ports import Changes, Ledger
 from tests.contract.samples import (
     DAY,
@@ -24,7 +24,7 @@ from tests.contract.samples import (
     take,
 )
 
-EDITION = Edition(
+EDITION = DigestIssue(
     name="every Monday at 08:00 (UTC)",
     zone="UTC",
     at=NOW,
@@ -87,7 +87,7 @@ async def test_a_digest_is_made_once(ledger: Ledger) -> None:
 
     assert await ledger.digests() == [following]
     assert [one.id for one, _, _ in await ledger.deliveries()] == [a_delivery("k1").id]
-    assert {one.key: one.state for one in await ledger.owed("iraq/phase-2")}["k2"] is OwedState.PENDING
+    assert {one.key: one.state for one in await ledger.owed("iraq/phase-2")}["k2"] is ReminderState.PENDING
 
 
 async def test_a_digest_whose_reminder_is_taken_is_not_made(ledger: Ledger) -> None:
@@ -140,7 +140,7 @@ async def test_held_is_all_that_is_pending_and_due_for_one_receiver(ledger: Ledg
         an_owed("k3", milestone="a/first"),
         an_owed("k4", at=NOW + HOUR),
         an_owed("k5", receiver="leads"),
-        an_owed("k6", state=OwedState.SUPERSEDED),
+        an_owed("k6", state=ReminderState.SUPERSEDED),
     )
     await fill(ledger, *owed)
 
@@ -154,10 +154,10 @@ async def test_windows_are_those_of_which_the_receiver_has_a_reminder(ledger: Le
     """Whatever became of it; not of what is withdrawn or done, and not of news."""
     await fill(
         ledger,
-        an_owed("k1", state=OwedState.EXPIRED),
-        an_owed("k2", state=OwedState.BOUND),
+        an_owed("k1", state=ReminderState.EXPIRED),
+        an_owed("k2", state=ReminderState.BOUND),
         an_owed("k3", window_id="2026-01-01/2027-01-01"),
-        an_owed("k4", window_id="2028-01-01/2029-01-01", state=OwedState.CANCELLED),
+        an_owed("k4", window_id="2028-01-01/2029-01-01", state=ReminderState.CANCELLED),
         an_owed("k5", window_id="", cause=Cause.MOVED, offset="moved"),
         an_owed("k6", milestone="late/one", at=NOW + DAY),
         an_owed("k7", milestone="done/one"),

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from alertd.core.ledger.records import DeliveryState, Lease, Owed, OwedState, Record
+from alertd.core.ledger.records import DeliveryState, Lease, Record, ReminderState, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import ActionKind
 from alertd.core.planning.decide import Decisions, Rules, Verdict, decide, delivery_id
@@ -40,7 +40,7 @@ RECEIVERS = ("desk", "leads")
 CHANNELS = ("desk/hook", "desk/mail", "leads/hook")
 HOURS = st.integers(min_value=0, max_value=12).map(lambda hours: NOW + hours * HOUR)
 CAUSES = st.sampled_from(Cause)
-STATES = st.sampled_from(OwedState)
+STATES = st.sampled_from(ReminderState)
 
 
 @st.composite
@@ -58,7 +58,7 @@ def records(draw: st.DrawFn) -> Record:
 
 
 @st.composite
-def owed(draw: st.DrawFn, ids: Sequence[str] = MILESTONES) -> Owed:
+def owed(draw: st.DrawFn, ids: Sequence[str] = MILESTONES) -> ScheduledReminder:
     """One of a few keys, whose milestone, receiver and cause are always the same."""
     milestone, receiver, cause = draw(st.sampled_from(ids)), draw(st.sampled_from(RECEIVERS)), draw(CAUSES)
     at = draw(HOURS)
@@ -69,7 +69,7 @@ def owed(draw: st.DrawFn, ids: Sequence[str] = MILESTONES) -> Owed:
         receiver=receiver,
         cause=cause,
         wake_at=at + draw(st.sampled_from((timedelta(), HOUR, 6 * HOUR))),
-        state=draw(st.sampled_from((OwedState.PENDING,) * 4 + tuple(OwedState))),
+        state=draw(st.sampled_from((ReminderState.PENDING,) * 4 + tuple(ReminderState))),
         group=draw(st.sampled_from(((), (("timeline", "iraq"),)))),
     )
 
@@ -113,7 +113,13 @@ class Ledgers(RuleBasedStateMachine):
         cancelled=st.lists(owed(), max_size=2),
         noted=st.booleans(),
     )
-    def reload(self, written: list[Record], found: list[Owed], cancelled: list[Owed], noted: bool) -> None:
+    def reload(
+        self,
+        written: list[Record],
+        found: list[ScheduledReminder],
+        cancelled: list[ScheduledReminder],
+        noted: bool,
+    ) -> None:
         changes = Changes(
             records=tuple({record.id: record for record in written}.values()),
             owed=tuple({one.key: one for one in found}.values()),
@@ -137,10 +143,10 @@ class Ledgers(RuleBasedStateMachine):
         self.both(lambda ledger: ledger.bind(decisions))
 
     @rule(chosen=st.lists(owed(), max_size=2), becomes=STATES)
-    def bind_anything(self, chosen: list[Owed], becomes: OwedState) -> None:
+    def bind_anything(self, chosen: list[ScheduledReminder], becomes: ReminderState) -> None:
         keys = tuple(dict.fromkeys(one.key for one in chosen))
         verdicts = tuple(Verdict(key=key, state=becomes, reason="because") for key in keys)
-        made = (a_delivery(*keys, bound_at=self.now),) if keys and becomes is OwedState.BOUND else ()
+        made = (a_delivery(*keys, bound_at=self.now),) if keys and becomes is ReminderState.BOUND else ()
         self.both(lambda ledger: ledger.bind(Decisions(deliveries=made, verdicts=verdicts)))
 
     @rule(
@@ -170,7 +176,7 @@ class Ledgers(RuleBasedStateMachine):
         milestone=st.sampled_from((*MILESTONES, "no/such")),
         found=st.lists(owed(), max_size=1),
     )
-    def act(self, kind: ActionKind, milestone: str, found: list[Owed]) -> None:
+    def act(self, kind: ActionKind, milestone: str, found: list[ScheduledReminder]) -> None:
         action = an_action(kind, milestone=milestone, at=self.now)
         self.both(lambda ledger: ledger.act(action, found))
 
@@ -244,8 +250,8 @@ async def _answer(call: Callable[[Ledger], Awaitable[Any]], ledger: Ledger) -> A
 def _put_off(decisions: Decisions, until: Any) -> Decisions:
     """The same, but that what would be sent waits."""
     verdicts = tuple(
-        replace(one, state=OwedState.PENDING, reason="muted", wake_at=until)
-        if one.state is OwedState.BOUND
+        replace(one, state=ReminderState.PENDING, reason="muted", wake_at=until)
+        if one.state is ReminderState.BOUND
         else one
         for one in decisions.verdicts
     )

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from alertd.core.ledger.records import OwedState
+from alertd.core.ledger.records import ReminderState
 from alertd.ports import Changes, Ledger
 from tests.contract.samples import (
     DAY,
@@ -61,7 +61,7 @@ async def test_what_was_sent_for_a_milestone_that_lives_is_never_forgotten(ledge
     assert await prune(ledger, LATER + 10_000 * DAY) == (0, 0)
 
     (owed,) = await ledger.owed("iraq/phase-2")
-    assert owed.state is OwedState.BOUND
+    assert owed.state is ReminderState.BOUND
     assert len(await ledger.deliveries()) == 1
 
 

@@ -8,13 +8,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Reading, Window, parse_deadline, window_of
-from alertd.core.ledger.records import Delivery, Lease, Move, Owed, OwedState, Record
+from alertd.core.ledger.records import Delivery, Lease, Move, Record, ReminderState, ScheduledReminder
 from alertd.core.message.claims import values_of
 from alertd.core.milestones.milestone import Claim, Milestone, Rank, RelativeClaim, Source, operative_windows
 from alertd.core.milestones.occurrence import Cause, occurrence_key, occurrences
 from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
 from alertd.core.milestones.recurrence import parse_recurrence
-from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.planning.decide import NEWS
 from alertd.core.routing.route import Route, group_key, match_routes
 from alertd.core.time.duration import Duration, parse_duration
@@ -167,7 +167,7 @@ ROOT = Route(path="route", receiver="desk", group_by=("timeline",))
 
 
 def record(
-    made: Milestone, standing: Standing = NOTHING_SAID, *, revision: int = 1, withdrawn: bool = False
+    made: Milestone, standing: MilestoneStatus = NOTHING_SAID, *, revision: int = 1, withdrawn: bool = False
 ) -> Record:
     return Record(
         milestone=made,
@@ -194,8 +194,8 @@ def owed(
     reason: str = "",
     wake_at: datetime | None = None,
     move: Move | None = None,
-    state: OwedState = OwedState.PENDING,
-) -> Owed:
+    state: ReminderState = ReminderState.PENDING,
+) -> ScheduledReminder:
     """One owed occurrence, with the key that the plan gives it.
 
     Args:
@@ -211,7 +211,7 @@ def owed(
     instant = due if due is not None else due_at(made, offset, of)
     labels = {"timeline": made.timeline}
     (match,) = match_routes(ROOT, labels)
-    return Owed(
+    return ScheduledReminder(
         key=occurrence_key(made.id, window_id, offset, receiver),
         milestone=made.id,
         receiver=receiver,
@@ -232,7 +232,7 @@ def move(before: Milestone, after: Milestone) -> Move:
 
 
 def lease(
-    members: Sequence[Owed],
+    members: Sequence[ScheduledReminder],
     records: Sequence[Record],
     *,
     delivery: Delivery | None = None,
@@ -259,5 +259,5 @@ def lease(
     )
 
 
-def done_on(day: str, by: str = "Amal Hassan", evidence: str = "") -> Standing:
-    return Standing(done_on=date.fromisoformat(day), done_by=by, evidence=evidence)
+def done_on(day: str, by: str = "Amal Hassan", evidence: str = "") -> MilestoneStatus:
+    return MilestoneStatus(done_on=date.fromisoformat(day), done_by=by, evidence=evidence)

@@ -10,13 +10,13 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from alertd.core.deadline import Reading
-from alertd.core.ledger.records import Delivery, Notice, Owed, Record
-from alertd.core.message.compose import Circumstances, compose
+from alertd.core.ledger.records import Delivery, Notice, Record, ScheduledReminder
+from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.compose import test_message as compose_test
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import Milestone, Rank
 from alertd.core.milestones.policy import Contested
-from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.planning.decide import NEWS
 from alertd.core.planning.relative import resolve
 from alertd.core.routing.matcher import parse_matcher
@@ -51,13 +51,13 @@ class NoOptions(BaseModel):
 
 
 def message(
-    members: Sequence[Owed],
+    members: Sequence[ScheduledReminder],
     records: Sequence[Record],
     now: datetime,
-    upcoming: Sequence[Owed] = (),
+    upcoming: Sequence[ScheduledReminder] = (),
 ) -> Message:
     made = lease(members, records, now=now)
-    around = Circumstances(route=ROOT, upcoming={one.milestone: one for one in upcoming})
+    around = ItemContext(route=ROOT, upcoming={one.milestone: one for one in upcoming})
     return compose(made, members, now, around)
 
 
@@ -69,7 +69,7 @@ def one(
     now: datetime | None = None,
     following: str = "",
     following_of: str = "",
-    standing: Standing = NOTHING_SAID,
+    standing: MilestoneStatus = NOTHING_SAID,
     reason: str = "",
     due: datetime | None = None,
 ) -> Message:
@@ -124,7 +124,7 @@ def many_with_news() -> Message:
 def fallback() -> Message:
     member = owed(ONE, "+1d", receiver="leads")
     leads = Route(path="route.routes[0]", receiver="leads", matchers=(parse_matcher('cause="overdue"'),))
-    around = Circumstances(route=replace(ROOT, routes=(leads,)))
+    around = ItemContext(route=replace(ROOT, routes=(leads,)))
     made = lease([member], [record(ONE)], now=member.at)
     made = replace(made, delivery=replace(made.delivery, fallback_for="leads/webhook"))
     return compose(made, [member], member.at, around)
@@ -139,7 +139,7 @@ def notice() -> Message:
     )  # fmt: skip
     empty = lease((), (), now=NOVEMBER)
     delivery = replace(empty.delivery, notice=told)
-    return compose(replace(empty, delivery=delivery), (), NOVEMBER, Circumstances(route=ROOT))
+    return compose(replace(empty, delivery=delivery), (), NOVEMBER, ItemContext(route=ROOT))
 
 
 def shipped(now: datetime, *members: tuple[str, str, str], following: tuple[str, str, str]) -> Message:
@@ -185,8 +185,12 @@ REFUSED = replace(
 )
 PAST = replace(SETTLED, claims=(claim("2026-05", MINISTER),))
 
-ACKED = Standing(ack_until=utc("2025-10-04T06:00"), ack_by="Amal Hassan", ack_why="the ministry is asked")
-DROPPED = Standing(cancelled=True, cancelled_by="Amal Hassan", cancelled_why="The talks\n were broken off.")
+ACKED = MilestoneStatus(
+    ack_until=utc("2025-10-04T06:00"), ack_by="Amal Hassan", ack_why="the ministry is asked"
+)
+DROPPED = MilestoneStatus(
+    cancelled=True, cancelled_by="Amal Hassan", cancelled_why="The talks\n were broken off."
+)
 
 SCENES: dict[str, Callable[[], Message]] = {
     # a single claim, through all its causes

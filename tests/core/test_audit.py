@@ -10,8 +10,8 @@ from alertd.core.ledger.records import Delivery, Notice
 from alertd.core.planning.audit import (
     LASTING,
     Audit,
-    Fault,
-    Finding,
+    AuditFault,
+    AuditFinding,
     Waiting,
     audit,
     dead_slot,
@@ -34,8 +34,8 @@ DEAF = "unreached: there is no way to tell"
 FOR_PEOPLE = [
     vanished(["t"]),
     differs(timedelta(hours=1)),
-    Finding(fault=Fault.UNHEARD, detail="the address is in use"),
-    Finding(fault=Fault.UNREACHED, detail="there is no way to tell anybody"),
+    AuditFinding(fault=AuditFault.UNHEARD, detail="the address is in use"),
+    AuditFinding(fault=AuditFault.UNREACHED, detail="there is no way to tell anybody"),
 ]
 
 
@@ -124,7 +124,7 @@ def test_all_faults_have_a_finding() -> None:
         standing=FOR_PEOPLE,
     )
 
-    assert {finding.fault for finding in result.findings} == set(Fault)
+    assert {finding.fault for finding in result.findings} == set(AuditFault)
 
 
 def test_what_no_restart_mends_is_found_and_leaves_the_daemon_sound() -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.ledger.records import Owed, Record
-from alertd.core.message.compose import Circumstances, compose
+from alertd.core.ledger.records import Record, ScheduledReminder
+from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.headlines import MAX_SUBJECT
 from alertd.core.message.message import Kind, Message, Tone
 from alertd.core.message.reasons import LATE_FROM, route_name
@@ -40,9 +40,9 @@ from tests.core.builders import (
 
 
 def made_of(
-    members: Sequence[Owed], records: Sequence[Record], now: datetime, route: Route = ROOT
+    members: Sequence[ScheduledReminder], records: Sequence[Record], now: datetime, route: Route = ROOT
 ) -> Message:
-    return compose(lease(members, records, now=now), members, now, Circumstances(route=route))
+    return compose(lease(members, records, now=now), members, now, ItemContext(route=route))
 
 
 def about(made: Milestone, offset: str, now: datetime | None = None, *, of: str = "") -> Message:

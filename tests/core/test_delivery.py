@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from alertd.core.ledger.records import Owed, OwedState, Record
+from alertd.core.ledger.records import Record, ReminderState, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.planning.decide import Decisions, Rules, decide, unwanted
 from alertd.core.routing.route import Muted
 from tests.core.builders import (
@@ -32,14 +32,14 @@ MADE = milestone(claim("2026-09", MINISTER))
 WINDOW = "2026-09-01/2026-10-01"
 OLD = milestone(claim("2026-08", MINISTER))
 NOW = at("2026-10-08T09:00")
-CANCELLED = Standing(cancelled=True, cancelled_by="Amal")
-ACKED = Standing(ack_until=NOW + timedelta(days=1), ack_windows=(WINDOW,), ack_by="Amal")
-SNOOZED = Standing(snooze_until=NOW + timedelta(days=1), snooze_by="Amal")
+CANCELLED = MilestoneStatus(cancelled=True, cancelled_by="Amal")
+ACKED = MilestoneStatus(ack_until=NOW + timedelta(days=1), ack_windows=(WINDOW,), ack_by="Amal")
+SNOOZED = MilestoneStatus(snooze_until=NOW + timedelta(days=1), snooze_by="Amal")
 MOVE = move(OLD, MADE)
 
 
 def rules(muted_until: datetime | None = None, *, notifiers: tuple[str, ...] = ("console",)) -> Rules:
-    def muted(_owed: Owed, _record: Record, now: datetime) -> Muted | None:
+    def muted(_owed: ScheduledReminder, _record: Record, now: datetime) -> Muted | None:
         if muted_until is None or now >= muted_until:
             return None
         return Muted(until=muted_until, by="mute_time_intervals: weekend")
@@ -48,9 +48,12 @@ def rules(muted_until: datetime | None = None, *, notifiers: tuple[str, ...] = (
 
 
 def decided(
-    *members: Owed, standing: Standing = NOTHING_SAID, made: Milestone = MADE, now: datetime = NOW,
+    *members: ScheduledReminder,
+    standing: MilestoneStatus = NOTHING_SAID,
+    made: Milestone = MADE,
+    now: datetime = NOW,
     by: Rules | None = None,
-) -> Decisions:  # fmt: skip
+) -> Decisions:
     about = record(made, standing)
     return decide([(one, about) for one in members], now, by or rules())
 
@@ -142,7 +145,7 @@ def test_muted_is_deferred_and_sent_once_afterwards() -> None:
     sent = decided(waiting, now=end, by=rules(end))
 
     assert (waits.state, waits.wake_at, waits.reason) == (
-        OwedState.PENDING, end, "muted by mute_time_intervals: weekend",
+        ReminderState.PENDING, end, "muted by mute_time_intervals: weekend",
     )  # fmt: skip
     assert states(sent) == {member.key: ("bound", "muted by mute_time_intervals: weekend")}
     assert len(sent.deliveries) == 1
@@ -174,7 +177,7 @@ def test_snoozed_is_deferred() -> None:
     (found,) = decided(member, standing=SNOOZED).verdicts
 
     assert (found.state, found.wake_at, found.reason) == (
-        OwedState.PENDING, SNOOZED.snooze_until, "snoozed by Amal",
+        ReminderState.PENDING, SNOOZED.snooze_until, "snoozed by Amal",
     )  # fmt: skip
 
 
@@ -193,7 +196,7 @@ def test_a_snooze_ends_in_a_mute() -> None:
 
     (found,) = decided(member, by=rules(NOW + timedelta(hours=1))).verdicts
 
-    assert (found.state, found.reason) == (OwedState.PENDING, "muted by mute_time_intervals: weekend")
+    assert (found.state, found.reason) == (ReminderState.PENDING, "muted by mute_time_intervals: weekend")
 
 
 def test_news_is_overtaken_by_no_reminder() -> None:
@@ -214,7 +217,7 @@ def test_news_waits_for_a_mute_and_for_no_snooze() -> None:
     muted = decided(moved, by=rules(NOW + timedelta(days=1)))
 
     assert states(snoozed) == {moved.key: ("bound", "")}
-    assert [one.state for one in muted.verdicts] == [OwedState.PENDING]
+    assert [one.state for one in muted.verdicts] == [ReminderState.PENDING]
 
 
 def test_a_receiver_without_a_notifier() -> None:
@@ -235,7 +238,7 @@ def test_every_one_that_is_looked_at_has_a_verdict() -> None:
     found = decided(*members)
 
     assert {one.key for one in found.verdicts} == {one.key for one in members}
-    assert all(one.reason for one in found.verdicts if one.state is not OwedState.BOUND)
+    assert all(one.reason for one in found.verdicts if one.state is not ReminderState.BOUND)
 
 
 TOLD = owed(MADE, "moved", NOW, move=MOVE)
@@ -244,7 +247,7 @@ FINISHED = owed(MADE, "done", NOW)
 CONTESTED = contested()
 
 # what is owed, the record, why it must not be sent any more
-UNWANTED: list[tuple[str, Owed, Record, str]] = [
+UNWANTED: list[tuple[str, ScheduledReminder, Record, str]] = [
     ("open", REMINDER, record(MADE), ""),
     ("withdrawn", REMINDER, record(MADE, withdrawn=True), "the milestone was withdrawn"),
     ("cancelled", REMINDER, record(MADE, CANCELLED), "cancelled by Amal"),
@@ -283,7 +286,7 @@ UNWANTED: list[tuple[str, Owed, Record, str]] = [
 @pytest.mark.parametrize(
     ("member", "about", "expected"), [row[1:] for row in UNWANTED], ids=[row[0] for row in UNWANTED]
 )
-def test_unwanted(member: Owed, about: Record, expected: str) -> None:
+def test_unwanted(member: ScheduledReminder, about: Record, expected: str) -> None:
     """What people have said, and where the date has gone, stops what must not be sent, with the reason."""
     assert unwanted(member, about, NOW) == expected
 
@@ -311,4 +314,4 @@ def test_a_year_old_import_makes_no_flood() -> None:
     found = decide(due, NOW, rules())
 
     assert found.deliveries == ()
-    assert {one.state for one in found.verdicts} == {OwedState.EXPIRED}
+    assert {one.state for one in found.verdicts} == {ReminderState.EXPIRED}

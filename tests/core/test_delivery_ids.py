@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.ledger.records import Owed
+from alertd.core.ledger.records import ScheduledReminder
 from alertd.core.planning.decide import MAX_MEMBERS, Rules, decide, deliver, delivery_id, live_members
 from tests.core.builders import CATCH_UP, MINISTER, at, claim, done_on, lease, milestone, owed, record
 
@@ -21,12 +21,12 @@ NOW = at("2026-10-08T09:00")
 RULES = Rules(catch_up=CATCH_UP, notifiers={"desk": ("console",)}, muted=lambda *_: None)
 
 
-def several(number: int) -> list[Owed]:
+def several(number: int) -> list[ScheduledReminder]:
     one = owed(MADE, "+7d")
     return [replace(one, key=f"key{n:04}", milestone=f"iraq/{n:04}") for n in range(number)]
 
 
-def bound(members: Sequence[Owed]) -> list[tuple[str, tuple[str, ...]]]:
+def bound(members: Sequence[ScheduledReminder]) -> list[tuple[str, tuple[str, ...]]]:
     about = {one.milestone: record(replace(MADE, id=one.milestone)) for one in members}
     found = decide([(one, about[one.milestone]) for one in members], NOW, RULES)
     return [(one.id, one.members) for one in found.deliveries]
@@ -54,7 +54,7 @@ def test_what_is_due_together_goes_out_together(number: int, expected: list[int]
 
 
 @given(st.permutations(several(7)))
-def test_ids_do_not_depend_on_the_order(members: list[Owed]) -> None:
+def test_ids_do_not_depend_on_the_order(members: list[ScheduledReminder]) -> None:
     """Whoever looks, in whatever order the ledger gives it, reaches the same ids."""
     assert bound(members) == bound(several(7))
 

@@ -13,11 +13,11 @@ from alertd.core.ledger.backpressure import (
     LONGEST_HOLD_S,
     LONGEST_PAUSE_S,
     TRIPS_AT,
+    Backpressure,
     Breaker,
-    Gate,
+    BreakerChange,
     Rate,
     Throttle,
-    Turn,
     parse_rate,
 )
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
@@ -89,7 +89,7 @@ def test_throttle_says_when_there_is_room_again() -> None:
     assert throttle.room(160.0) == 4
 
 
-def after(breaker: Breaker, now: float, *outcomes: Outcome) -> tuple[Breaker, list[Turn]]:
+def after(breaker: Breaker, now: float, *outcomes: Outcome) -> tuple[Breaker, list[BreakerChange]]:
     turns = []
     for outcome in outcomes:
         breaker, turn = breaker.after(outcome, now, MOST)
@@ -101,7 +101,7 @@ def test_breaker_opens_after_so_many_failures_in_a_row_and_says_so_once() -> Non
     """The last of the failures opens it; those that were under way then change nothing."""
     breaker, turns = after(Breaker(), 0.0, *[FAILED] * (TRIPS_AT + 3))
 
-    assert turns == [Turn.NONE] * (TRIPS_AT - 1) + [Turn.OPENED] + [Turn.NONE] * 3
+    assert turns == [BreakerChange.NONE] * (TRIPS_AT - 1) + [BreakerChange.OPENED] + [BreakerChange.NONE] * 3
     assert breaker.room(FIRST_PAUSE_S - 0.1, 0, MOST) == 0
 
 
@@ -111,14 +111,14 @@ def test_an_answer_in_between_starts_the_count_again() -> None:
 
     _, turns = after(Breaker(), 0.0, *row, Sent(), *row, Rejected(reason="no"), *row)
 
-    assert set(turns) == {Turn.NONE}
+    assert set(turns) == {BreakerChange.NONE}
 
 
 def test_a_channel_that_took_it_for_some_is_no_channel_that_does_not_answer() -> None:
     """One full mailbox of three pauses nothing for the other two, however long it is full."""
     breaker, turns = after(Breaker(), 0.0, *[Retry(reason="450 full", partly=True)] * (TRIPS_AT + 1))
 
-    assert set(turns) == {Turn.NONE}
+    assert set(turns) == {BreakerChange.NONE}
     assert breaker.room(0.0, 0, MOST) == MOST
 
 
@@ -146,7 +146,7 @@ def test_backlog_comes_back_in_steps() -> None:
         turns.append(turn)
         rooms.append(breaker.room(1_000.0, 0, MOST))
 
-    assert turns == [Turn.CLOSED, Turn.NONE, Turn.NONE, Turn.NONE]
+    assert turns == [BreakerChange.CLOSED, BreakerChange.NONE, BreakerChange.NONE, BreakerChange.NONE]
     assert rooms == [1, 2, 4, MOST]
 
 
@@ -154,7 +154,7 @@ def test_what_was_under_way_and_is_accepted_ends_the_pause() -> None:
     """Five of eight time out and the others are accepted: it resumes as it says, and waits for nothing."""
     breaker, turns = after(Breaker(), 0.0, *[FAILED] * TRIPS_AT, Sent())
 
-    assert turns[-2:] == [Turn.OPENED, Turn.CLOSED]
+    assert turns[-2:] == [BreakerChange.OPENED, BreakerChange.CLOSED]
     assert breaker.room(0.0, 0, MOST) == 1
 
 
@@ -164,7 +164,7 @@ def test_pause_that_ends_early_leaves_what_the_receiver_asked_for() -> None:
 
     breaker, turns = after(Breaker(), 0.0, asked, *[FAILED] * TRIPS_AT, Sent())
 
-    assert turns[-1] == Turn.CLOSED
+    assert turns[-1] == BreakerChange.CLOSED
     assert breaker.room(89.0, 0, MOST) == 0
     assert breaker.room(90.0, 0, MOST) == 1
 
@@ -176,7 +176,7 @@ def test_retry_after_holds_the_channel_and_is_no_failure() -> None:
     breaker, turns = after(Breaker(), 0.0, *asked)
     longest, _ = after(breaker, 0.0, Retry(reason="429", after=timedelta(days=3)))
 
-    assert set(turns) == {Turn.NONE}
+    assert set(turns) == {BreakerChange.NONE}
     assert breaker.room(89.0, 0, MOST) == 0
     assert breaker.room(90.0, 0, MOST) == MOST
     assert longest.shut_until == LONGEST_HOLD_S
@@ -184,8 +184,8 @@ def test_retry_after_holds_the_channel_and_is_no_failure() -> None:
 
 def test_gate_lets_through_what_both_let_through() -> None:
     """The lesser of the two, and it opens when the later of the two does."""
-    gate = Gate(throttle=Throttle(rate=parse_rate("1/s"))).take(1, 0.0)
-    held = Gate(breaker=Breaker(until=5.0), throttle=gate.throttle)
+    gate = Backpressure(throttle=Throttle(rate=parse_rate("1/s"))).take(1, 0.0)
+    held = Backpressure(breaker=Breaker(until=5.0), throttle=gate.throttle)
 
     assert gate.room(0.0, 0, MOST) == 0
     assert gate.room(1.0, 0, MOST) == 1

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.message.compose import compose
-from alertd.core.message.item import Circumstances
+from alertd.core.message.item import ItemContext
 from alertd.core.message.links import LASTS, Link, LinkKind, Links, read_token, token_of
 from alertd.core.message.message import Message
-from alertd.core.milestones.status import Standing
+from alertd.core.milestones.status import MilestoneStatus
 from alertd.testing.items import NOW, ROUTE, approaching
 from alertd.testing.messages import _delivery, _lease
 from tests.scene import when
@@ -79,14 +79,16 @@ def test_each_of_what_it_allows_is_signed() -> None:
     assert len(signatures) == 1 + len(others)
 
 
-def a_message(links: Links | None, at: str = "2026-11-24T06:00", standing: Standing | None = None) -> Message:
+def a_message(
+    links: Links | None, at: str = "2026-11-24T06:00", standing: MilestoneStatus | None = None
+) -> Message:
     scene = approaching()
     lease = _lease(replace(_delivery("links"), members=tuple(one.key for one in scene.owed)), scene)
     if standing is not None:
         records = {name: replace(record, standing=standing) for name, record in lease.records.items()}
         lease = replace(lease, records=records)
     return compose(
-        lease, lease.owed, when(at), Circumstances(route=ROUTE, upcoming=scene.upcoming, links=links)
+        lease, lease.owed, when(at), ItemContext(route=ROUTE, upcoming=scene.upcoming, links=links)
     )
 
 
@@ -115,7 +117,7 @@ def test_links_are_the_same_over_retries() -> None:
 
 
 def test_what_is_done_offers_nothing_more() -> None:
-    done = Standing(done_on=NOW.date(), done_by="ada")
+    done = MilestoneStatus(done_on=NOW.date(), done_by="ada")
 
     message = a_message(Links(base="https://alertd.example", key=KEY), standing=done)
 

@@ -18,7 +18,7 @@ from alertd.core.milestones.milestone import (
     stated_windows,
 )
 from alertd.core.milestones.policy import Contested
-from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from tests.core.builders import (
     MINISTER,
     PENTAGON,
@@ -175,15 +175,15 @@ def test_without_a_claim_it_is_upcoming() -> None:
 # what people have said, the state
 SAID = [
     (done_on("2026-09-18"), State.DONE),
-    (Standing(cancelled=True, cancelled_by="Amal"), State.CANCELLED),
+    (MilestoneStatus(cancelled=True, cancelled_by="Amal"), State.CANCELLED),
     # an acknowledgement or a snooze changes no state
-    (Standing(ack_until=utc("2099-01-01T00:00"), ack_by="Amal"), State.PASSED_BY_ALL),
-    (Standing(snooze_until=utc("2099-01-01T00:00"), snooze_by="Amal"), State.PASSED_BY_ALL),
+    (MilestoneStatus(ack_until=utc("2099-01-01T00:00"), ack_by="Amal"), State.PASSED_BY_ALL),
+    (MilestoneStatus(snooze_until=utc("2099-01-01T00:00"), snooze_by="Amal"), State.PASSED_BY_ALL),
 ]
 
 
 @pytest.mark.parametrize(("standing", "expected"), SAID)
-def test_what_people_say_comes_first(standing: Standing, expected: State) -> None:
+def test_what_people_say_comes_first(standing: MilestoneStatus, expected: State) -> None:
     """Done and cancelled hold whatever the date is."""
     made = milestone("2026-09")
 

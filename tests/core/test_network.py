@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.network import TABLE, Network, Reach, Row, Tier, embedded, judge, parse_block, row_of
+from alertd.core.network import TABLE, Network, NetworkRow, Reach, Tier, embedded, judge, parse_block, row_of
 from alertd.errors import NetworkError
 
 INTERNAL = Network()
@@ -134,8 +134,8 @@ REFUSED_V4 = [row for row in TABLE if row.tier is Tier.NEVER and row.block.versi
 INTERNAL_V4 = [row for row in TABLE if row.tier is Tier.INTERNAL and row.block.version == 4]
 
 
-def addresses_of(rows: list[Row]) -> st.SearchStrategy[str]:
-    def within(row: Row) -> st.SearchStrategy[str]:
+def addresses_of(rows: list[NetworkRow]) -> st.SearchStrategy[str]:
+    def within(row: NetworkRow) -> st.SearchStrategy[str]:
         first, last = int(row.block[0]), int(row.block[-1])
         return st.integers(first, last).map(lambda bits: str(IPv4Address(bits)))
 

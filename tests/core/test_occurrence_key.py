@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alertd.core.milestones.occurrence import digest, occurrence_key
+from alertd.core.milestones.occurrence import fingerprint, occurrence_key
 
 KEY = occurrence_key("iraq/phase-2", "2026-09-01/2026-10-01", "-7d", "desk")
 OTHERS = [
@@ -30,4 +30,6 @@ def test_a_key_depends_on_each_part(parts: tuple[str, str, str, str]) -> None:
 
 def test_a_digest_keeps_its_parts_apart() -> None:
     """Parts are hashed with their lengths, so that no two lists of parts run together."""
-    assert len({digest("a", "bc"), digest("ab", "c"), digest("abc"), digest("abc", "")}) == 4
+    assert (
+        len({fingerprint("a", "bc"), fingerprint("ab", "c"), fingerprint("abc"), fingerprint("abc", "")}) == 4
+    )

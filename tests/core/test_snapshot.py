@@ -23,7 +23,7 @@ from alertd.core.ledger.snapshot import (
 from alertd.core.milestones.milestone import Claim, Milestone, Rank, RelativeClaim, Source
 from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
 from alertd.core.milestones.recurrence import Recurrence
-from alertd.core.milestones.status import Standing
+from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.time.duration import Duration
 
 TEXTS = st.text(max_size=12)
@@ -85,7 +85,7 @@ MILESTONES = st.builds(
     tentative=st.booleans(),
 )
 STANDINGS = st.builds(
-    Standing,
+    MilestoneStatus,
     ack_until=st.none() | INSTANTS,
     ack_windows=st.lists(TEXTS, max_size=2).map(tuple),
     ack_by=TEXTS,
@@ -113,7 +113,7 @@ def test_milestone_comes_back_equal(milestone: Milestone) -> None:
 
 
 @given(STANDINGS)
-def test_standing_comes_back_equal(standing: Standing) -> None:
+def test_standing_comes_back_equal(standing: MilestoneStatus) -> None:
     """What people have said comes back equal."""
     assert unpack_standing(json.loads(json.dumps(pack_standing(standing)))) == standing
 

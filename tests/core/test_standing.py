@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from alertd.core.milestones.status import NOTHING_SAID, Action, ActionKind, Standing, apply
+from alertd.core.milestones.status import NOTHING_SAID, Action, ActionKind, MilestoneStatus, apply
 from alertd.errors import RefusedAction
 from tests.core.builders import utc
 
@@ -15,11 +15,13 @@ NOW = utc("2026-10-05T06:00")
 SOON, LATER = NOW + timedelta(days=7), NOW + timedelta(days=14)
 WINDOWS = ("2026-09-01/2026-10-01",)
 
-ACKED = Standing(ack_until=SOON, ack_windows=WINDOWS, ack_by="Amal")
-SNOOZED = Standing(snooze_until=SOON, snooze_by="Amal")
-BOTH = Standing(ack_until=SOON, ack_windows=WINDOWS, ack_by="Amal", snooze_until=SOON, snooze_by="Amal")
-DONE = Standing(done_on=date(2026, 10, 3), done_by="Amal", evidence="https://news.example/x")
-CANCELLED = Standing(cancelled=True, cancelled_by="Amal")
+ACKED = MilestoneStatus(ack_until=SOON, ack_windows=WINDOWS, ack_by="Amal")
+SNOOZED = MilestoneStatus(snooze_until=SOON, snooze_by="Amal")
+BOTH = MilestoneStatus(
+    ack_until=SOON, ack_windows=WINDOWS, ack_by="Amal", snooze_until=SOON, snooze_by="Amal"
+)
+DONE = MilestoneStatus(done_on=date(2026, 10, 3), done_by="Amal", evidence="https://news.example/x")
+CANCELLED = MilestoneStatus(cancelled=True, cancelled_by="Amal")
 
 
 def action(kind: ActionKind, **more: object) -> Action:
@@ -33,7 +35,7 @@ CANCEL = action(ActionKind.CANCEL)
 REOPEN = action(ActionKind.REOPEN)
 
 # before, what is said, after; None: refused
-TRANSITIONS: list[tuple[str, Standing, Action, Standing | None]] = [
+TRANSITIONS: list[tuple[str, MilestoneStatus, Action, MilestoneStatus | None]] = [
     ("open ack", NOTHING_SAID, ACK, ACKED),
     ("open snooze", NOTHING_SAID, SNOOZE, SNOOZED),
     ("open done", NOTHING_SAID, DO, DONE),
@@ -44,7 +46,7 @@ TRANSITIONS: list[tuple[str, Standing, Action, Standing | None]] = [
         "acked ack",
         ACKED,
         action(ActionKind.ACK, until=LATER),
-        Standing(ack_until=LATER, ack_windows=WINDOWS, ack_by="Amal"),
+        MilestoneStatus(ack_until=LATER, ack_windows=WINDOWS, ack_by="Amal"),
     ),
     (
         "open ack, why",
@@ -64,7 +66,7 @@ TRANSITIONS: list[tuple[str, Standing, Action, Standing | None]] = [
         "snoozed snooze",
         SNOOZED,
         action(ActionKind.SNOOZE, until=LATER),
-        Standing(snooze_until=LATER, snooze_by="Amal"),
+        MilestoneStatus(snooze_until=LATER, snooze_by="Amal"),
     ),
     # closing forgets what was to wait; reopening forgets everything
     ("both done", BOTH, DO, DONE),
@@ -95,7 +97,7 @@ TRANSITIONS: list[tuple[str, Standing, Action, Standing | None]] = [
 @pytest.mark.parametrize(
     ("before", "said", "after"), [row[1:] for row in TRANSITIONS], ids=[row[0] for row in TRANSITIONS]
 )
-def test_transitions(before: Standing, said: Action, after: Standing | None) -> None:
+def test_transitions(before: MilestoneStatus, said: Action, after: MilestoneStatus | None) -> None:
     """Each action has one outcome in each standing: a new standing, or a refusal."""
     if after is None:
         with pytest.raises(RefusedAction, match="iraq/phase-2"):
@@ -126,7 +128,7 @@ ADVICE = [
 
 
 @pytest.mark.parametrize(("before", "said", "expected"), ADVICE)
-def test_a_refusal_says_what_to_do(before: Standing, said: Action, expected: str) -> None:
+def test_a_refusal_says_what_to_do(before: MilestoneStatus, said: Action, expected: str) -> None:
     """Whoever is refused learns why, and what would be right."""
     with pytest.raises(RefusedAction) as refusal:
         apply(before, said, WINDOWS)
@@ -139,6 +141,6 @@ CLOSED = [(NOTHING_SAID, False), (BOTH, False), (DONE, True), (CANCELLED, True)]
 
 
 @pytest.mark.parametrize(("standing", "expected"), CLOSED)
-def test_closed(standing: Standing, expected: bool) -> None:
+def test_closed(standing: MilestoneStatus, expected: bool) -> None:
     """Done and cancelled are closed, and nothing else."""
     assert standing.closed is expected

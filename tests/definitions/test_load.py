@@ -189,13 +189,13 @@ def test_a_chain_over_files_is_no_circle(folder: Path, options: Options) -> None
 
 def test_the_digest_changes_with_every_byte_and_name(folder: Path, options: Options) -> None:
     """Two configurations have one digest only when they are the same."""
-    first = load(folder, options).digest
-    assert load(folder, options).digest == first
+    first = load(folder, options).fingerprint
+    assert load(folder, options).fingerprint == first
 
     (folder / "milestones" / "a.yaml").rename(folder / "milestones" / "c.yaml")
-    second = load(folder, options).digest
+    second = load(folder, options).fingerprint
     (folder / "milestones" / "b.yml").write_text(_timeline("b") + "\n")
-    third = load(folder, options).digest
+    third = load(folder, options).fingerprint
 
     assert len({first, second, third}) == 3
 

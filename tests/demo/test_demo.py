@@ -14,9 +14,9 @@ from standardwebhooks import Webhook
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.milestones.occurrence import Cause
 from alertd.demo import run
-from alertd.demo.audit import Audit, audit
+from alertd.demo.audit import DemoAudit, audit
 from alertd.demo.inbox import MailReceived, WebhookPost
-from alertd.demo.occasion import Occasion
+from alertd.demo.occasion import ReminderOccasion
 from alertd.demo.play import Played, play
 from alertd.demo.screen import Screen
 from alertd.demo.stage import SECRET, stage
@@ -29,11 +29,11 @@ def shown() -> io.StringIO:
 
 
 @pytest.fixture(scope="module")
-def whole(shown: io.StringIO) -> tuple[Played, Audit, Path]:
+def whole(shown: io.StringIO) -> tuple[Played, DemoAudit, Path]:
     """One run for all tests below; they only look at what it left."""
     import asyncio
 
-    async def once() -> tuple[Played, Audit, Path]:
+    async def once() -> tuple[Played, DemoAudit, Path]:
         async with stage(BEGINS) as on:
             played = await play(on, Screen(shown), seconds=0)
             sent = await on.ledger.deliveries(state=DeliveryState.SENT, limit=1_000)
@@ -43,11 +43,11 @@ def whole(shown: io.StringIO) -> tuple[Played, Audit, Path]:
     return asyncio.run(once())
 
 
-def told(played: Played, milestone: str, cause: Cause) -> list[Occasion]:
+def told(played: Played, milestone: str, cause: Cause) -> list[ReminderOccasion]:
     return [one for one in played.occasions if (one.short, one.cause) == (milestone, cause)]
 
 
-def test_nothing_is_lost_and_nothing_comes_twice(whole: tuple[Played, Audit, Path]) -> None:
+def test_nothing_is_lost_and_nothing_comes_twice(whole: tuple[Played, DemoAudit, Path]) -> None:
     """What the ledger calls sent is what arrived, each id accepted once, in all three channels."""
     played, found, _ = whole
 
@@ -58,7 +58,9 @@ def test_nothing_is_lost_and_nothing_comes_twice(whole: tuple[Played, Audit, Pat
     assert found.sent["slack"] == found.sent["webhook"] > found.sent["email"] > 10
 
 
-def test_every_signature_is_valid(whole: tuple[Played, Audit, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_signature_is_valid(
+    whole: tuple[Played, DemoAudit, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The reference library accepts each webhook at the virtual instant at which it came."""
     played, found, _ = whole
     library = Webhook("whsec_" + base64.b64encode(SECRET).decode())
@@ -75,7 +77,7 @@ def test_every_signature_is_valid(whole: tuple[Played, Audit, Path], monkeypatch
     assert found.forged == ()
 
 
-def test_every_mail_has_both_parts(whole: tuple[Played, Audit, Path]) -> None:
+def test_every_mail_has_both_parts(whole: tuple[Played, DemoAudit, Path]) -> None:
     """Text and HTML, both with the milestone's title, from and to whom the configuration says."""
     played, _, _ = whole
     mails = [receipt for receipt in played.receipts if isinstance(receipt, MailReceived)]
@@ -89,7 +91,7 @@ def test_every_mail_has_both_parts(whole: tuple[Played, Audit, Path]) -> None:
     assert len({str(one.mail["Message-ID"]) for one in mails}) == len(mails)
 
 
-def test_a_retry_is_the_same_request(whole: tuple[Played, Audit, Path]) -> None:
+def test_a_retry_is_the_same_request(whole: tuple[Played, DemoAudit, Path]) -> None:
     """What was turned away with 503 comes again when it was asked to: same id, same content."""
     played, found, _ = whole
     refused = [one for one in played.receipts if isinstance(one, WebhookPost) and not one.accepted]
@@ -106,7 +108,7 @@ def test_a_retry_is_the_same_request(whole: tuple[Played, Audit, Path]) -> None:
     assert found.retried == {refused[0].id: 2}
 
 
-def test_the_move_is_told_once(whole: tuple[Played, Audit, Path]) -> None:
+def test_the_move_is_told_once(whole: tuple[Played, DemoAudit, Path]) -> None:
     """Every receiver hears of it in one message; the old date's reminders stop, the new one's come."""
     played, _, _ = whole
     moved = told(played, "phase-2", Cause.MOVED)
@@ -120,7 +122,7 @@ def test_the_move_is_told_once(whole: tuple[Played, Audit, Path]) -> None:
     assert due.at == datetime(2027, 1, 15, 6, tzinfo=UTC)
 
 
-def test_what_people_say_stops_the_nags(whole: tuple[Played, Audit, Path]) -> None:
+def test_what_people_say_stops_the_nags(whole: tuple[Played, DemoAudit, Path]) -> None:
     """After done there is no further reminder; an acknowledgement holds them back until it ends, when it is
     said once more that the date has passed: to one receiver at once, to the other after its weekend."""
     played, found, _ = whole
@@ -133,7 +135,7 @@ def test_what_people_say_stops_the_nags(whole: tuple[Played, Audit, Path]) -> No
     assert any("done on 2025-10-04" in reason for reason in found.unsent)
 
 
-def test_every_reminder_is_on_time_or_says_why_not(whole: tuple[Played, Audit, Path]) -> None:
+def test_every_reminder_is_on_time_or_says_why_not(whole: tuple[Played, DemoAudit, Path]) -> None:
     """Never early; late are only the first, which was due before the start, and what a weekend held back."""
     played, _, _ = whole
 
@@ -142,7 +144,7 @@ def test_every_reminder_is_on_time_or_says_why_not(whole: tuple[Played, Audit, P
     assert late == {"alertd was not there yet", "weekend"}
 
 
-def test_it_cleans_up(whole: tuple[Played, Audit, Path]) -> None:
+def test_it_cleans_up(whole: tuple[Played, DemoAudit, Path]) -> None:
     """The temporary folder is gone."""
     _, _, folder = whole
 

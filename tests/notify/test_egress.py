@@ -21,7 +21,7 @@ from alertd.core.network import Network, Reach
 from alertd.definitions.config.read import read_config
 from alertd.notify.email.notifier import EmailNotifier, EmailOptions
 from alertd.notify.http.client import Answer, HttpClient, Reply
-from alertd.notify.http.egress import AddressRefused, Egress, Names, numeric, system_lookup
+from alertd.notify.http.egress import AddressRefused, Egress, Resolver, numeric, system_lookup
 from alertd.notify.webhook.notifier import WebhookOptions
 from alertd.testing import FixedClock, HttpSink, SmtpSink, notifier_env, sample_message
 
@@ -337,7 +337,7 @@ async def test_a_name_is_looked_up_once_however_many_ask() -> None:
         go_on.wait(10)
         return ("127.0.0.1",)
 
-    names = Names(slow)
+    names = Resolver(slow)
     first, second = (asyncio.create_task(names("hook.example")) for _ in range(2))
     await asyncio.wait([first, second], timeout=0)
     first.cancel()
@@ -359,7 +359,7 @@ async def test_names_that_hang_hold_up_no_other_until_there_are_too_many() -> No
             raise socket.gaierror(socket.EAI_AGAIN, "nobody answered")
         return ("127.0.0.1",)
 
-    names = Names(lookup, most=3)
+    names = Resolver(lookup, most=3)
     hanging = [asyncio.create_task(names(f"hangs-{n}.example")) for n in range(2)]
     await asyncio.wait(hanging, timeout=0)
     quick = await names("quick.example")

@@ -8,7 +8,7 @@ import pytest
 from alertd.core.message.message import Kind
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import html, markdown, plain, units, unlinked, unmentioned
-from alertd.notify.render.outline import Line, Outline, Span, Style, frame_of, outlined
+from alertd.notify.render.outline import Outline, OutlineLine, Span, Style, frame_of, outlined
 from alertd.testing import SAMPLES, sample_message, with_links
 from tests.notify.sending import crowd, long_story
 
@@ -17,7 +17,7 @@ def text_of(outline: Outline) -> str:
     return "\n\n".join("\n".join(map(plain, paragraph)) for paragraph in outline.paragraphs)
 
 
-def cost(line: Line) -> int:
+def cost(line: OutlineLine) -> int:
     return len(plain(line)) + 2
 
 
@@ -89,7 +89,7 @@ def test_a_notice_and_a_test_are_their_lines() -> None:
         assert outline.title == message.subject
 
 
-ODD = Line((
+ODD = OutlineLine((
     Span("<b>& @here ", Style.BOLD),
     Span("a*b_c~d`e[f](g)", Style.ITALIC),
     Span(" see https://x.example/a_b_c or <!channel> "),
@@ -151,7 +151,7 @@ def test_markdown_escapes_all_but_addresses() -> None:
     ],
 )
 def test_no_line_becomes_a_list(text: str, written: str) -> None:
-    assert markdown(Line((Span(text),)), str) == written
+    assert markdown(OutlineLine((Span(text),)), str) == written
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from alertd.definitions.schema import schema_text
 from alertd.notify.base import Env
 from alertd.notify.render.clean import fit
 from alertd.notify.webhook.alertmanager import NEVER, alertmanager_payload, fingerprint
-from alertd.notify.webhook.body import Format
+from alertd.notify.webhook.body import WebhookFormat
 from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
 from alertd.notify.webhook.payload import payload_of
 from alertd.notify.webhook.payload_schema import webhook_schema
@@ -87,13 +87,13 @@ def shown(request: Received) -> str:
 # -- all formats
 
 
-@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("form", WebhookFormat)
 @pytest.mark.parametrize("name", SAMPLES)
 async def test_each_message_is_posted_as_it_was_when_somebody_last_looked(
-    sink: HttpSink, name: str, form: Format
+    sink: HttpSink, name: str, form: WebhookFormat
 ) -> None:
     path = GOLDEN / f"{name}.{form}.http"
-    given: dict[str, Any] = {"template": TEMPLATE} if form is Format.TEMPLATE else {}
+    given: dict[str, Any] = {"template": TEMPLATE} if form is WebhookFormat.TEMPLATE else {}
 
     posted = shown(await sent(sink, with_links(sample_message(name)), form, secret=SECRET, **given))
 
@@ -105,15 +105,17 @@ async def test_each_message_is_posted_as_it_was_when_somebody_last_looked(
 
 def test_no_golden_file_is_left_over() -> None:
     assert {path.name for path in GOLDEN.iterdir()} == {
-        f"{name}.{form}.http" for name in SAMPLES for form in Format
+        f"{name}.{form}.http" for name in SAMPLES for form in WebhookFormat
     }
 
 
-@pytest.mark.parametrize("form", Format)
-async def test_each_format_is_signed_and_verified_and_carries_the_id(sink: HttpSink, form: Format) -> None:
+@pytest.mark.parametrize("form", WebhookFormat)
+async def test_each_format_is_signed_and_verified_and_carries_the_id(
+    sink: HttpSink, form: WebhookFormat
+) -> None:
     # The reference library compares with the machine's clock.
     clock = FixedClock(datetime.now(UTC))  # noqa: TID251
-    given: dict[str, Any] = {"template": TEMPLATE} if form is Format.TEMPLATE else {}
+    given: dict[str, Any] = {"template": TEMPLATE} if form is WebhookFormat.TEMPLATE else {}
     message = sample_message("contested")
 
     request = await sent(sink, message, form, clock, secret=SECRET, **given)

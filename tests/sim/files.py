@@ -51,13 +51,15 @@ def definitions(files: Files, version: int) -> Definitions:
     problems = tuple(Problem(file=file, line=1, column=1, message="half written") for file in sorted(broken))
     if files.config_broken:
         problem = Problem(file="alertd.yaml", line=1, column=1, message="half written")
-        return Definitions(config=None, problems=(problem, *problems), broken=broken, digest=str(version))
+        return Definitions(
+            config=None, problems=(problem, *problems), broken=broken, fingerprint=str(version)
+        )
     return Definitions(
         config=_config(files.rules),
         timelines=tuple(_timeline(name, files) for name in names),
         problems=problems,
         broken=broken,
-        digest=str(version),
+        fingerprint=str(version),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from alertd.core.config import Config, Definitions
 from alertd.core.planning.audit import Audit
 from alertd.engine.daemon import Daemon
-from alertd.engine.deps import World
+from alertd.engine.deps import Dependencies
 from alertd.errors import AlertdError, LedgerError
 from alertd.ports import Ledger, Notifier
 from alertd.system.systemd import Systemd
@@ -208,8 +208,8 @@ class Node:
                 self.daemon = self._main = None
                 return
 
-    def world_of(self, life: int) -> World:
-        return World(
+    def world_of(self, life: int) -> Dependencies:
+        return Dependencies(
             ledger=cast(Ledger, NodeLedger(self, self.world.ledger)),
             clock=self.clock,
             log=cast(Log, NodeLog(self)),

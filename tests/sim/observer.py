@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from alertd.core.ledger.records import DeliveryState, Lease, Owed, OwedState
+from alertd.core.ledger.records import DeliveryState, Lease, ReminderState, ScheduledReminder
 from alertd.core.message.message import Message
 from alertd.core.milestones.status import Action
 from alertd.ports import Changes
@@ -46,7 +46,7 @@ class Observer:
         self._fences: dict[str, int] = {}
         self._taken: dict[tuple[str, str], Leasing] = {}
         self._open: dict[tuple[str, str], Sending] = {}
-        self._owed: dict[str, Owed] = {}
+        self._owed: dict[str, ScheduledReminder] = {}
         self._deliveries: dict[str, DeliveryState] = {}
 
     # -- the ledger
@@ -192,7 +192,7 @@ class Observer:
             )
         )
 
-    def _acted_owed(self, owed: tuple[Owed, ...]) -> None:
+    def _acted_owed(self, owed: tuple[ScheduledReminder, ...]) -> None:
         """What came with an action: the news that something is done."""
         for one in owed:
             if one.key not in self.facts.rows:
@@ -221,7 +221,7 @@ class Observer:
                 self._deliveries[key] = delivery.state
                 self._note("delivery", key, before or "", delivery.state)
 
-    def _note(self, table: str, key: str, before: str, after: OwedState | DeliveryState) -> None:
+    def _note(self, table: str, key: str, before: str, after: ReminderState | DeliveryState) -> None:
         self.facts.changes.append(
             Change(
                 seq=self._seq,

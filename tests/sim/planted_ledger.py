@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from alertd.core.ledger.records import DeliveryState, Lease, OwedState, Record, Value
+from alertd.core.ledger.records import DeliveryState, Lease, Record, ReminderState, Value
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import NOTHING_SAID
 from alertd.core.planning.decide import Decisions
@@ -64,7 +64,7 @@ class DropsDeferrals(SimLedger):
 
     async def bind(self, decisions: Decisions) -> bool:
         verdicts = tuple(
-            replace(one, state=OwedState.SUPPRESSED, wake_at=None) if one.wake_at else one
+            replace(one, state=ReminderState.SUPPRESSED, wake_at=None) if one.wake_at else one
             for one in decisions.verdicts
         )
         return await super().bind(replace(decisions, verdicts=verdicts))
@@ -89,7 +89,7 @@ class TellsNoMoves(SimLedger):
 
     async def apply(self, changes: Changes, **kwargs: Any) -> None:
         owed = tuple(
-            replace(one, state=OwedState.SUPERSEDED) if one.cause is Cause.MOVED else one
+            replace(one, state=ReminderState.SUPERSEDED) if one.cause is Cause.MOVED else one
             for one in changes.owed
         )
         await super().apply(replace(changes, owed=owed), **kwargs)
@@ -149,8 +149,8 @@ class OwesAgain(SimLedger):
 
     async def apply(self, changes: Changes, **kwargs: Any) -> None:
         for key, one in self._owed.items():
-            if one.state is OwedState.BOUND and one.cause not in (Cause.MOVED, Cause.DONE):
-                self._owed[key] = replace(one, state=OwedState.PENDING)
+            if one.state is ReminderState.BOUND and one.cause not in (Cause.MOVED, Cause.DONE):
+                self._owed[key] = replace(one, state=ReminderState.PENDING)
         await super().apply(changes, **kwargs)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alertd.core.ledger.records import DeliveryState, Owed, OwedState, Record
+from alertd.core.ledger.records import DeliveryState, Record, ReminderState, ScheduledReminder
 from alertd.core.milestones.status import Action
 from alertd.ports import Settlement
 from tests.sim.ledger import SimLedger
@@ -35,8 +35,8 @@ class ForgetsWhatIsAhead(SimLedger):
     async def due(self, now: datetime, limit: int) -> Any:
         if now < self._now - timedelta(minutes=5):
             for key, one in self._owed.items():
-                if one.state is OwedState.BOUND and one.at > now:
-                    self._owed[key] = replace(one, state=OwedState.PENDING)
+                if one.state is ReminderState.BOUND and one.at > now:
+                    self._owed[key] = replace(one, state=ReminderState.PENDING)
         self._now = now
         return await super().due(now, limit)
 
@@ -46,7 +46,7 @@ class ForgetsPeople(SimLedger):
 
     _said = 0
 
-    async def act(self, action: Action, owed: Sequence[Owed]) -> Record:
+    async def act(self, action: Action, owed: Sequence[ScheduledReminder]) -> Record:
         self._said += 1
         if self._said % 3:
             return await super().act(action, owed)

@@ -17,7 +17,7 @@ import structlog
 
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Message
-from alertd.engine.deps import World
+from alertd.engine.deps import Dependencies
 from alertd.ports import Ledger
 from alertd.store import open_ledger
 from alertd.system.telemetry import Log
@@ -65,7 +65,7 @@ class Stage:
         self.ledger = ledger
         log = structlog.wrap_logger(None, processors=[_drop])
         self.daemon = LiveDaemon(
-            World(
+            Dependencies(
                 ledger=ledger,
                 clock=self.clock,
                 log=cast(Log, log),

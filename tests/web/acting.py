@@ -14,8 +14,8 @@ import httpx
 from alertd.core.config import Config
 from alertd.core.ledger.records import HistoryEntry
 from alertd.core.message.links import PURPOSE, Link, LinkKind, token_of
-from alertd.core.milestones.status import Standing
-from alertd.web.server.context import Outward
+from alertd.core.milestones.status import MilestoneStatus
+from alertd.web.server.context import OutboundServices
 from tests.scene import Scene, a_config, a_milestone
 from tests.web.stage import NOW, Stage, a_stage, csrf_of
 
@@ -40,7 +40,7 @@ class Acting:
         link = Link(kind=kind, milestone=NAME, receiver="desk", expires=self.scene.now + timedelta(days=1))
         return token_of(replace(link, **changes), self.site.keys.of(PURPOSE))
 
-    async def standing(self) -> Standing:
+    async def standing(self) -> MilestoneStatus:
         record = await self.stage.ledger.record(NAME)
         assert record is not None
         return record.standing
@@ -72,7 +72,9 @@ def config_of(stage: Stage, *receivers: str) -> Config:
 
 
 @asynccontextmanager
-async def acting(folder: Path, web: str = "", outward: Outward | None = None) -> AsyncIterator[Acting]:
+async def acting(
+    folder: Path, web: str = "", outward: OutboundServices | None = None
+) -> AsyncIterator[Acting]:
     """As at the stage's NOW; the milestone is due on 30 September, and its 30 days before was sent."""
     async with a_stage(folder, web, outward=outward) as stage:
         assert stage.definitions is not None

@@ -23,9 +23,9 @@ from alertd.system.secrets import file_paths
 from alertd.system.settings import Address
 from alertd.web.app import Serving
 from alertd.web.metrics import Metrics
-from alertd.web.server.context import Outward, Site
+from alertd.web.server.context import OutboundServices, Site
 from alertd.web.server.credentials import add, new_token, new_user
-from alertd.web.server.signing import Keys
+from alertd.web.server.signing import Signer
 from tests.scene import StepClock, a_ledger, a_log, when
 
 NOW = when("2026-09-01T12:00")
@@ -111,7 +111,7 @@ async def a_stage(
     routes: Iterable[BaseRoute] = (),
     address: Address = HOME,
     at: datetime = NOW,
-    outward: Outward | None = None,
+    outward: OutboundServices | None = None,
 ) -> AsyncIterator[Stage]:
     """Answers when it is entered."""
     async with a_ledger("file", folder) as ledger:
@@ -126,7 +126,7 @@ async def a_stage(
             definitions=lambda: stage.definitions,
             vitals=lambda: stage.vitals,
             find=file_paths(folder, {}),
-            keys=Keys(lambda: SECRET),
+            keys=Signer(lambda: SECRET),
             metrics=Metrics(at),
             outward=outward,
         )

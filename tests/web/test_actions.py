@@ -15,7 +15,7 @@ from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.milestones.status import NOTHING_SAID, ActionKind
 from alertd.notify.http.client import HttpClient
-from alertd.web.server.context import Outward
+from alertd.web.server.context import OutboundServices
 from tests.web.acting import FORM, NAME, PATH, Acting, acting
 from tests.web.stage import csrf_of
 
@@ -250,7 +250,7 @@ class Postman:
 
 async def test_test_is_sent_to_a_receiver_that_there_is(tmp_path: Path) -> None:
     postman = Postman()
-    outward = Outward(http=HttpClient(), secret=lambda name: name, send_test=postman)
+    outward = OutboundServices(http=HttpClient(), secret=lambda name: name, send_test=postman)
     async with acting(tmp_path, outward=outward) as act:
         page = await act.stage.get("/deliveries")
         answer = await act.post("/send-test", receiver="desk")

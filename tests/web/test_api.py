@@ -15,7 +15,7 @@ from alertd.core.config import Config
 from alertd.core.ledger.outcome import Outcome, Rejected, Sent
 from alertd.core.milestones.status import NOTHING_SAID
 from alertd.notify.http.client import HttpClient
-from alertd.web.server.context import Outward
+from alertd.web.server.context import OutboundServices
 from tests.scene import Scene, a_milestone
 from tests.web.acting import NAME, Acting, acting
 
@@ -33,7 +33,7 @@ async def tried(config: Config, receiver: str) -> list[tuple[str, Outcome]]:
 
 @pytest.fixture
 async def act(tmp_path: Path) -> AsyncIterator[Acting]:
-    outward = Outward(http=HttpClient(), secret=lambda name: name, send_test=tried)
+    outward = OutboundServices(http=HttpClient(), secret=lambda name: name, send_test=tried)
     async with acting(tmp_path, "auth: {tokens_file: tokens}", outward) as made:
         yield made
 

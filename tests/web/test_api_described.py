@@ -22,7 +22,7 @@ from alertd.notify.http.client import HttpClient
 from alertd.web.api.openapi import document
 from alertd.web.routes import routes
 from alertd.web.server.access import scope_of
-from alertd.web.server.context import Outward
+from alertd.web.server.context import OutboundServices
 from tests.docs_pages import ROOT, codes, prose, tables
 from tests.web.acting import NAME, acting
 
@@ -119,7 +119,7 @@ async def test_server_does_as_described(tmp_path: Path, path: str, method: str, 
     if mode is GenerationMode.NEGATIVE and not operation.get("parameters") and "requestBody" not in operation:
         return  # nothing can be wrong about it
 
-    outward = Outward(http=HttpClient(), secret=lambda name: name, send_test=accepted)
+    outward = OutboundServices(http=HttpClient(), secret=lambda name: name, send_test=accepted)
     async with acting(tmp_path, "auth: {tokens_file: tokens}", outward) as act:
         token = act.stage.token("bot", "act")
         schema = schemathesis.openapi.from_dict(document(), config=CONFIG)

@@ -22,7 +22,7 @@ from alertd.core.time.duration import parse_duration
 from alertd.notify.email.address import mail_domain, parse_mailbox
 from alertd.notify.email.message import Letterhead, build_mail
 from alertd.notify.render.clean import fit
-from alertd.web.feeds.calendar import MOST_ALARMS, Asked, Surroundings, calendar
+from alertd.web.feeds.calendar import MOST_ALARMS, CalendarContext, CalendarRequest, calendar
 from tests.cli.stage import run
 from tests.contract.samples import a_record
 from tests.scene import Scene, a_claim, a_ledger, a_milestone, when
@@ -385,9 +385,9 @@ def test_a_large_one_is_bounded_and_says_so() -> None:
         )
         for number in range(12)
     ]
-    around = Surroundings(now=now, host="example.org", base="")
+    around = CalendarContext(now=now, host="example.org", base="")
 
-    made = calendar([(one, now) for one in records], Asked(rings=False), around, most=10)
+    made = calendar([(one, now) for one in records], CalendarRequest(rings=False), around, most=10)
 
     found = icalendar.Calendar.from_ical(made.content)
     assert [str(one["X-ALERTD-MILESTONE"]) for one in found.walk("VEVENT")] == [

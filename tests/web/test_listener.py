@@ -12,13 +12,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from alertd.core.access import Scope, Web
-from alertd.core.planning.audit import Fault
+from alertd.core.planning.audit import AuditFault
 from alertd.errors import SettingsError
 from alertd.system.secrets import SecretUnreadable
 from alertd.system.settings import Address, settings
 from alertd.web.server.access import needs
 from alertd.web.server.context import site_of
-from alertd.web.server.signing import Keys, SiteSecret
+from alertd.web.server.signing import Signer, SiteSecret
 from tests.web.stage import EVERYWHERE, a_stage
 
 
@@ -42,7 +42,7 @@ async def test_address_that_is_in_use_costs_nothing_but_itself(tmp_path: Path) -
         await stage.serving.settled()
 
         assert [(one.fault, one.detail) for one in found] == [
-            (Fault.UNHEARD, f"cannot listen on 127.0.0.1:{stage.port}: Address already in use")
+            (AuditFault.UNHEARD, f"cannot listen on 127.0.0.1:{stage.port}: Address already in use")
         ]
         assert (await stage.get("/healthz")).text == "ok\n"
         assert stage.serving.standing() == ()
@@ -148,7 +148,7 @@ def test_secret_in_memory_is_another_one_for_each_process() -> None:
 def test_named_secret_is_read_anew_when_it_changes(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("a" * 32)
-    keys = Keys(SiteSecret(lambda: Web(secret_file="secret"), lambda name: tmp_path / name, None))
+    keys = Signer(SiteSecret(lambda: Web(secret_file="secret"), lambda name: tmp_path / name, None))
     before = keys.sign("link", "x")
     file.write_text("b" * 33)
 
@@ -172,7 +172,7 @@ def test_secrets_follow_each_other(tmp_path: Path) -> None:
     """The first line signs; what the second has signed is still good until it is taken out."""
     file = tmp_path / "secret"
     file.write_text("a" * 32 + "\n")
-    keys = Keys(SiteSecret(lambda: Web(secret_file="secret"), lambda name: tmp_path / name, None))
+    keys = Signer(SiteSecret(lambda: Web(secret_file="secret"), lambda name: tmp_path / name, None))
     before = keys.sign("link", "x")
 
     file.write_text("b" * 32 + "\n" + "a" * 32 + "\n")

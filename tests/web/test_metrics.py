@@ -17,9 +17,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from alertd.core.config import Definitions
-from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, Owed
+from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause
-from alertd.core.planning.audit import Audit, Fault, Finding, Waiting
+from alertd.core.planning.audit import Audit, AuditFault, AuditFinding, Waiting
 from alertd.core.planning.decide import delivery_id
 from alertd.engine.nodes import Difference
 from alertd.engine.vitals import Vitals
@@ -41,7 +41,7 @@ def a_settlement(
         id=delivery_id("desk", "slack", ("k",)), receiver="desk", notifier="slack", members=("k",),
         bound_at=NOW, next_at=NOW,
     )  # fmt: skip
-    owed = Owed(
+    owed = ScheduledReminder(
         key="k", milestone="t/m", receiver="desk", cause=Cause.DUE, offset="0d", window_id="w",
         # Due a day before, and held back by a mute.
         at=NOW - timedelta(days=1), wake_at=NOW,
@@ -123,7 +123,9 @@ def test_what_was_refused_does_not_move_the_last_success() -> None:
 
 def test_audit_is_told_by_when_it_last_passed_and_what_it_found() -> None:
     metrics = Metrics(NOW)
-    failed = Audit(at=NOW + timedelta(seconds=60), findings=(Finding(fault=Fault.ENDLESS_LEASE, detail="x"),))
+    failed = Audit(
+        at=NOW + timedelta(seconds=60), findings=(AuditFinding(fault=AuditFault.ENDLESS_LEASE, detail="x"),)
+    )
     metrics.audited(Audit(at=NOW))
     metrics.audited(failed)
 

@@ -14,10 +14,10 @@ import pytest
 from alertd.core.config import Definitions
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.milestones.status import Action, ActionKind
-from alertd.core.planning.audit import Audit, Fault, Finding
+from alertd.core.planning.audit import Audit, AuditFault, AuditFinding
 from alertd.ports import Changes
 from alertd.store import open_ledger
-from alertd.web.pages.cache import REST, Shelf
+from alertd.web.pages.cache import REST, MilestoneCache
 from alertd.web.pages.live import MOST_STREAMS, Live
 from alertd.web.server.context import Site
 from tests.postgres import make_template, server
@@ -202,7 +202,7 @@ async def test_page_of_five_thousand_is_small(empty: Stage) -> None:
 
 
 async def test_page_says_what_is_wrong_with_alertd(stage: Stage) -> None:
-    finding = Finding(fault=Fault.UNDECIDED, detail="a reminder was not looked at")
+    finding = AuditFinding(fault=AuditFault.UNDECIDED, detail="a reminder was not looked at")
     stage.vitals = replace(
         stage.vitals, audit=Audit(at=example.NOW, findings=(finding,)), is_well=False, paused=("desk/slack",)
     )
@@ -217,7 +217,7 @@ async def test_page_says_what_is_wrong_with_alertd(stage: Stage) -> None:
 
 async def test_shelf_is_read_again_only_when_the_ledger_has_changed(stage: Stage) -> None:
     """And when it has, not more often than reading it may cost; but at once when somebody acts here."""
-    shelf = Shelf(stage.site)
+    shelf = MilestoneCache(stage.site)
     first = await shelf.look()
     stage.clock.advance(when("2026-11-24T12:10"))
 

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from alertd.core.access import Scope
-from alertd.core.planning.audit import Audit, Fault, Finding
+from alertd.core.planning.audit import Audit, AuditFault, AuditFinding
 from alertd.errors import LedgerUnavailable
 from alertd.web.app import MAX_BODY
 from alertd.web.server.access import needs
@@ -282,7 +282,7 @@ async def test_ready_when_the_audit_passed(stage: Stage) -> None:
     assert (ready.status_code, ready.json()) == (200, {"ok": True, "wrong": []})
 
 
-FOUND = Finding(fault=Fault.MISSING, detail="t/secret -7d for desk: not in the ledger")
+FOUND = AuditFinding(fault=AuditFault.MISSING, detail="t/secret -7d for desk: not in the ledger")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from alertd.notify.http.client import HttpClient
 from alertd.notify.slack.notifier import SlackOptions
 from alertd.system.secrets import SecretUnreadable
 from alertd.testing import HttpSink
-from alertd.web.server.context import Outward
+from alertd.web.server.context import OutboundServices
 from tests.scene import when
 from tests.web.acting import NAME, Acting, acting
 
@@ -80,7 +80,7 @@ async def a_workspace(folder: Path, *options: dict[str, Any]) -> AsyncIterator[W
         return []
 
     async with HttpSink() as sink:
-        outward = Outward(
+        outward = OutboundServices(
             http=http, secret=read, send_test=send_test, slack_answers=(f"{sink.url}/actions/",)
         )
         async with acting(folder, "auth: {tokens_file: tokens}", outward) as act:

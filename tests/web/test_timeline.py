@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from alertd.core.deadline import Reading, parse_deadline, window_of
 from alertd.core.ledger.records import HistoryEntry, Record
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.web.timeline.axis import MOST_TICKS, Axis, Zoom, axis_of, usual_zoom
 from alertd.web.timeline.choice import LISTED, PER_PAGE, choose
-from alertd.web.timeline.entries import Entry, Group, entry_of
+from alertd.web.timeline.entries import Group, TimelineEntry, entry_of
 from alertd.web.timeline.marks import Bar, Drawing, bounds_of, draw
 from alertd.web.timeline.query import Query, read_query
-from alertd.web.timeline.rows import Row, row_of
+from alertd.web.timeline.rows import TimelineRow, row_of
 from tests.scene import REUTERS, UTC_ZONE, a_claim, a_milestone, when
 
 NOW = when("2026-09-11T12:00")
@@ -196,7 +196,7 @@ def test_bounds_are_read_off_an_id(edtf: str) -> None:
 # -- rows
 
 
-def a_record(milestone: Milestone, standing: Standing = NOTHING_SAID) -> Record:
+def a_record(milestone: Milestone, standing: MilestoneStatus = NOTHING_SAID) -> Record:
     return Record(
         milestone=milestone,
         file="m.yaml",
@@ -213,7 +213,7 @@ def a_move(before: str, after: str) -> HistoryEntry:
     return HistoryEntry(milestone="t/m", at=when("2026-09-05"), kind="moved", facts=facts)
 
 
-def looks(row: Row) -> list[tuple[str, str, str]]:
+def looks(row: TimelineRow) -> list[tuple[str, str, str]]:
     return [(line.look, line.phrase, line.status) for line in row.lines]
 
 
@@ -234,7 +234,7 @@ def test_each_claim_of_a_contested_one_has_its_own_line() -> None:
 
 
 def test_done_is_marked_on_its_day_and_has_no_tail() -> None:
-    standing = Standing(done_on=date(2026, 7, 2), done_by="ada")
+    standing = MilestoneStatus(done_on=date(2026, 7, 2), done_by="ada")
 
     row = row_of(a_record(a_milestone("t/m", "2026-08"), standing), None, YEAR)
 
@@ -244,7 +244,7 @@ def test_done_is_marked_on_its_day_and_has_no_tail() -> None:
 
 
 def test_cancelled_counts_no_longer() -> None:
-    row = row_of(a_record(a_milestone("t/m", "2026-08"), Standing(cancelled=True)), None, YEAR)
+    row = row_of(a_record(a_milestone("t/m", "2026-08"), MilestoneStatus(cancelled=True)), None, YEAR)
 
     assert (row.group, [line.look for line in row.lines]) == ("cancelled", ["off"])
 
@@ -312,7 +312,7 @@ def test_address_says_what_is_asked() -> None:
     assert query.href(text="", label="", state="", zoom=None, start=None, order="timeline") == "?"
 
 
-def entries(*milestones: Milestone) -> list[Entry]:
+def entries(*milestones: Milestone) -> list[TimelineEntry]:
     return [entry_of(a_record(one), "") for one in milestones]
 
 

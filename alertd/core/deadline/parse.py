@@ -19,9 +19,9 @@ from alertd.core.deadline.value import (
     LAST_YEAR,
     MAX_OFFSET_H,
     Deadline,
+    DeadlineRefused,
     Precision,
     Qualifier,
-    Refused,
     Unbounded,
     last_day,
     refuse_clock,
@@ -84,7 +84,7 @@ def parse_deadline(text: str) -> Deadline:
     """
     try:
         return _read(text)
-    except Refused as refused:
+    except DeadlineRefused as refused:
         raise refusal_of(text, refused, _reads) from None
 
 
@@ -93,7 +93,7 @@ def _read(text: str) -> Deadline:
     if match is not None:
         part = _date(match, 0)
     elif len(text) > MAX_TEXT:
-        raise Refused(f"longer than {MAX_TEXT} characters", offset=MAX_TEXT)
+        raise DeadlineRefused(f"longer than {MAX_TEXT} characters", offset=MAX_TEXT)
     elif text[:1] == "[":
         return _set(text)
     elif "/" in text:
@@ -115,7 +115,7 @@ def _deadline(part: _Part, text: str) -> Deadline:
 def _reads(text: str) -> bool:
     try:
         _read(text)
-    except Refused:
+    except DeadlineRefused:
         return False
     return True
 
@@ -126,7 +126,7 @@ def _part(text: str, at: int) -> _Part:
     if match is not None:
         return _date(match, at)
     if text and _DATE_TIME.fullmatch(text) is not None:
-        raise Refused("a time of day inside an interval or a set", f"write {text[:10]} there", at)
+        raise DeadlineRefused("a time of day inside an interval or a set", f"write {text[:10]} there", at)
     return _other_date(text, at)
 
 
@@ -166,7 +166,7 @@ def _other_date(text: str, at: int) -> _Part:
         return _sub_year(year, 32 + int(match[2]), _QUALIFIERS[match[3]])
     match = _UNSPECIFIED.fullmatch(text)
     if match is None:
-        raise Refused(offset=at)
+        raise DeadlineRefused(offset=at)
     year_text, _, month_text, decade, century, mark = match.groups()
     qualifier = _QUALIFIERS[mark]
     if year_text is None:
@@ -198,14 +198,14 @@ def _interval(text: str) -> Deadline:
     """EDTF level 0 "Time interval" and level 1 "Extended Interval"."""
     first, _, last = text.partition("/")
     if "/" in last:
-        raise Refused(offset=text.index("/", len(first) + 1))
+        raise DeadlineRefused(offset=text.index("/", len(first) + 1))
     return _deadline(_range(first, last, 0, len(first) + 1, "/"), text)
 
 
 def _range(first: str, last: str, first_at: int, last_at: int, joint: str) -> _Part:
     """Two ends, of which one may be missing, as an interval."""
     if first in ("", "..") and last in ("", ".."):
-        raise Refused("neither end is a date", offset=first_at)
+        raise DeadlineRefused("neither end is a date", offset=first_at)
     if first in ("", ".."):
         end = _part(last, last_at)
         return _Part(f"{first}/{end.edtf}", Unbounded(first), end.latest, end.precision, end.qualifier)
@@ -215,7 +215,7 @@ def _range(first: str, last: str, first_at: int, last_at: int, joint: str) -> _P
         return _Part(edtf, start.earliest, Unbounded(last), start.precision, start.qualifier)
     end = _part(last, last_at)
     if start.earliest > end.latest:  # type: ignore[operator]  # both are dates: the rest has returned above
-        raise Refused("it ends before it begins", f"write {last}{joint}{first}", last_at)
+        raise DeadlineRefused("it ends before it begins", f"write {last}{joint}{first}", last_at)
     precision = start.precision if start.precision.rank < end.precision.rank else end.precision
     qualifier = _NONE
     if start.qualifier is not _NONE or end.qualifier is not _NONE:
@@ -226,7 +226,7 @@ def _range(first: str, last: str, first_at: int, last_at: int, joint: str) -> _P
 def _set(text: str) -> Deadline:
     """EDTF level 2 "Set representation", one of a set; a range in it is written with two dots."""
     if text[-1] != "]":
-        raise Refused(offset=len(text))
+        raise DeadlineRefused(offset=len(text))
     choices: list[Deadline] = []
     at = 1
     words = text[1:-1].split(",")
@@ -236,7 +236,7 @@ def _set(text: str) -> Deadline:
         else:
             first, _, last = word.partition("..")
             if (first == "" and index > 0) or (last == "" and index < len(words) - 1):
-                raise Refused("an open end stands at the very start or end of a set", offset=at)
+                raise DeadlineRefused("an open end stands at the very start or end of a set", offset=at)
             part = _range(first or "..", last or "..", at, at + len(first) + 2, "..")
         choices.append(_deadline(part, word))
         at += len(word) + 1
@@ -286,14 +286,16 @@ def _date_time(text: str, match: re.Match[str]) -> Deadline:
     elif match[8] is not None:
         hours, minutes = int(match[9]), int(match[10] or 0)
         if hours > MAX_OFFSET_H or minutes > 59 or (hours == MAX_OFFSET_H and minutes > 0):
-            raise Refused(f"no offset from UTC is more than {MAX_OFFSET_H} hours", offset=match.start(8))
+            raise DeadlineRefused(
+                f"no offset from UTC is more than {MAX_OFFSET_H} hours", offset=match.start(8)
+            )
         if hours or minutes:
             offset = timedelta(hours=hours, minutes=minutes)
             zone = timezone(offset if match[8] == "+" else -offset)
             edtf = text if match[10] is not None else text + ":00"
         elif match[8] == "-":
             reason = "an offset of minus nothing says that the local offset is unknown"
-            raise Refused(reason, f"write {text[: match.start(8)]}Z if UTC is meant", match.start(8))
+            raise DeadlineRefused(reason, f"write {text[: match.start(8)]}Z if UTC is meant", match.start(8))
         else:
             zone = UTC
             edtf = text[: match.start(8)] + "Z"

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 
-from alertd.core.deadline.value import MONTH_NAMES, Refused
+from alertd.core.deadline.value import MONTH_NAMES, DeadlineRefused
 from alertd.errors import DeadlineError
 
 _HELP = "write a date such as 2026-09-30, 2026-09, 2026-Q3 or 2026"
@@ -38,7 +38,7 @@ _Reads = Callable[[str], bool]
 _Found = tuple[str, tuple[str, ...], str]  # the reason, texts to write instead, other advice
 
 
-def refusal_of(text: str, refused: Refused, reads: _Reads) -> DeadlineError:
+def refusal_of(text: str, refused: DeadlineRefused, reads: _Reads) -> DeadlineError:
     """The error to raise for ``text``, of which the reading said ``refused``.
 
     ``reads`` says whether a text can be read; nothing that it denies is suggested.

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 from alertd.core.config import Config, Definitions
-from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Owed, Record
+from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Record, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone, State, operative_windows, state_of
 from alertd.core.milestones.occurrence import occurrences
 from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.recurrence import series_of
-from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.planning.decide import acknowledged
 from alertd.core.planning.plan import Planned, expand, plan, receivers_of
 from alertd.core.routing.route import deferred
@@ -36,9 +36,9 @@ class Done:
         dates: the local done dates of all milestones, which relative deadlines are counted from.
     """
 
-    standing: Standing = NOTHING_SAID
-    owed: Mapping[str, Owed] = field(default_factory=dict)
-    deliveries: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]] = ()
+    standing: MilestoneStatus = NOTHING_SAID
+    owed: Mapping[str, ScheduledReminder] = field(default_factory=dict)
+    deliveries: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]] = ()
     history: Sequence[HistoryEntry] = ()
     dates: Mapping[str, date] = field(default_factory=dict)
 

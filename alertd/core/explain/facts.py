@@ -10,10 +10,10 @@ from datetime import UTC, date, datetime
 
 from alertd.core.deadline import window_of
 from alertd.core.explain.explanation import Explanation
-from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Owed, Record
+from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Record, ScheduledReminder
 from alertd.core.message.claims import claim_lines
 from alertd.core.milestones.milestone import Milestone, is_contested, state_of
-from alertd.core.milestones.status import Standing
+from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.planning.plan import Planned
 
 
@@ -60,7 +60,7 @@ def entry_facts(entry: HistoryEntry) -> dict[str, object]:
 
 
 def delivery_facts(
-    delivery: Delivery, attempts: Sequence[Attempt], members: Sequence[Owed]
+    delivery: Delivery, attempts: Sequence[Attempt], members: Sequence[ScheduledReminder]
 ) -> dict[str, object]:
     """A delivery with its attempts and what it carries."""
     return {
@@ -154,7 +154,7 @@ def record_facts(record: Record, now: datetime) -> dict[str, object]:
     }
 
 
-def standing_facts(standing: Standing, now: datetime) -> dict[str, object]:
+def standing_facts(standing: MilestoneStatus, now: datetime) -> dict[str, object]:
     """What people have said and what holds at ``now``."""
     acknowledged = standing.ack_until is not None and now < standing.ack_until
     snoozed = standing.snooze_until is not None and now < standing.snooze_until

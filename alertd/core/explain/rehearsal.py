@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 
 from alertd.core.deadline.shift import shift_deadline
 from alertd.core.deadline.value import Precision
-from alertd.core.ledger.records import Lease, Move, Owed, Record
+from alertd.core.ledger.records import Lease, Move, Record, ScheduledReminder
 from alertd.core.message.claims import values_of
-from alertd.core.message.compose import Circumstances, compose
+from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import Claim, Milestone
 from alertd.core.milestones.occurrence import Cause, Occurrence, labels_of, occurrence_key, occurrences
-from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.planning.decide import CHANGES, NEWS, deliver
 from alertd.core.planning.plan import plan
 from alertd.core.routing.route import Route, match_routes
@@ -40,10 +40,10 @@ class Rehearsal:
     """
 
     record: Record
-    owed: tuple[Owed, ...]
+    owed: tuple[ScheduledReminder, ...]
     receiver: str
     at: datetime
-    around: Circumstances
+    around: ItemContext
     is_routed: bool
     supposed: str = ""
 
@@ -74,7 +74,7 @@ def rehearsed(
     record = _record(milestone, at or now)
     if cause in NEWS:
         at = at or now
-        owed: tuple[Owed, ...] = (_news(milestone, receiver, cause, at),)
+        owed: tuple[ScheduledReminder, ...] = (_news(milestone, receiver, cause, at),)
     else:
         due = [one for one in occurrences(milestone, BEGINNING, now + FAR) if one.cause is cause]
         if not due:
@@ -85,7 +85,7 @@ def rehearsed(
     supposed = ""
     if cause is Cause.DONE:
         on = local_date(at, milestone.zone)
-        record = replace(record, standing=Standing(done_on=on, done_by="somebody"))
+        record = replace(record, standing=MilestoneStatus(done_on=on, done_by="somebody"))
         supposed = f"It is supposed that somebody said so on {on}."
     if cause in CHANGES:
         record = replace(record, standing=_changed(record, cause, at))
@@ -98,7 +98,7 @@ def rehearsed(
         owed=owed,
         receiver=receiver,
         at=at,
-        around=Circumstances(route=route, upcoming=_upcoming(milestone, receiver, route, at)),
+        around=ItemContext(route=route, upcoming=_upcoming(milestone, receiver, route, at)),
         is_routed=cause in CHANGES
         or any(match.receiver == receiver for match in match_routes(route, labels)),
         supposed=supposed,
@@ -123,9 +123,9 @@ def _record(milestone: Milestone, at: datetime) -> Record:
     )
 
 
-def _owed(one: Occurrence, receiver: str) -> Owed:
+def _owed(one: Occurrence, receiver: str) -> ScheduledReminder:
     window = one.stated.window.id
-    return Owed(
+    return ScheduledReminder(
         key=occurrence_key(one.milestone, window, one.offset, receiver),
         milestone=one.milestone,
         receiver=receiver,
@@ -137,9 +137,9 @@ def _owed(one: Occurrence, receiver: str) -> Owed:
     )
 
 
-def _news(milestone: Milestone, receiver: str, cause: Cause, at: datetime) -> Owed:
+def _news(milestone: Milestone, receiver: str, cause: Cause, at: datetime) -> ScheduledReminder:
     move = Move(before=values_of(_earlier(milestone)), after=values_of(milestone))
-    return Owed(
+    return ScheduledReminder(
         key=occurrence_key(milestone.id, "", cause.value, receiver),
         milestone=milestone.id,
         receiver=receiver,
@@ -152,11 +152,11 @@ def _news(milestone: Milestone, receiver: str, cause: Cause, at: datetime) -> Ow
     )
 
 
-def _changed(record: Record, cause: Cause, at: datetime) -> Standing:
+def _changed(record: Record, cause: Cause, at: datetime) -> MilestoneStatus:
     if cause is Cause.CANCELLED:
-        return Standing(cancelled=True, cancelled_by="somebody")
+        return MilestoneStatus(cancelled=True, cancelled_by="somebody")
     until = at + timedelta(days=14)
-    return Standing(ack_until=until, ack_windows=record.window_ids, ack_by="somebody")
+    return MilestoneStatus(ack_until=until, ack_windows=record.window_ids, ack_by="somebody")
 
 
 def _earlier(milestone: Milestone) -> Milestone:
@@ -174,7 +174,9 @@ def _moved(claim: Claim, milestone: Milestone) -> Claim | None:
         return None
 
 
-def _upcoming(milestone: Milestone, receiver: str, route: Route, at: datetime) -> dict[str, Owed]:
+def _upcoming(
+    milestone: Milestone, receiver: str, route: Route, at: datetime
+) -> dict[str, ScheduledReminder]:
     later = plan([milestone], route, at + timedelta(microseconds=1), at + AHEAD)
     following = next((one for one in later if one.receiver == receiver), None)
     if following is None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from alertd.core.config import Config
-from alertd.core.ledger.records import Owed, OwedState, Record
+from alertd.core.ledger.records import Record, ReminderState, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause
-from alertd.core.milestones.status import NOTHING_SAID, Action, ActionKind, Standing
+from alertd.core.milestones.status import NOTHING_SAID, Action, ActionKind, MilestoneStatus
 from alertd.core.planning.decide import CHANGES
 from alertd.core.time.instant import local_date
 from alertd.core.time.moments import read_day, read_moment
@@ -21,7 +21,7 @@ MAX_TEXT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Saying:
+class ActionRequest:
     """What was typed.
 
     Attributes:
@@ -40,7 +40,7 @@ class Saying:
     evidence: str = ""
 
 
-def action_of(saying: Saying, record: Record, config: Config, now: datetime) -> Action:
+def action_of(saying: ActionRequest, record: Record, config: Config, now: datetime) -> Action:
     """What it means for a milestone.
 
     Raises:
@@ -63,7 +63,7 @@ def action_of(saying: Saying, record: Record, config: Config, now: datetime) -> 
     )
 
 
-def says_nothing_new(action: Action, standing: Standing, windows: tuple[str, ...]) -> bool:
+def says_nothing_new(action: Action, standing: MilestoneStatus, windows: tuple[str, ...]) -> bool:
     """Whether it holds already: the same was said before, perhaps by the same click.
 
     Args:
@@ -83,7 +83,7 @@ def says_nothing_new(action: Action, standing: Standing, windows: tuple[str, ...
             return standing == NOTHING_SAID
 
 
-def _until(saying: Saying, record: Record, config: Config, now: datetime) -> datetime:
+def _until(saying: ActionRequest, record: Record, config: Config, now: datetime) -> datetime:
     if not saying.until:
         if saying.kind is ActionKind.SNOOZE:
             raise FieldProblem("until", "say until when")
@@ -98,7 +98,7 @@ def _until(saying: Saying, record: Record, config: Config, now: datetime) -> dat
     return end
 
 
-def _done_on(saying: Saying, record: Record, now: datetime) -> date:
+def _done_on(saying: ActionRequest, record: Record, now: datetime) -> date:
     today = local_date(now, record.milestone.zone)
     try:
         day = read_day(saying.on) if saying.on else today
@@ -111,11 +111,11 @@ def _done_on(saying: Saying, record: Record, now: datetime) -> date:
     return day
 
 
-def confirmation(action: Action, record: Record, owed: Sequence[Owed]) -> str:
+def confirmation(action: Action, record: Record, owed: Sequence[ScheduledReminder]) -> str:
     """One sentence about the action and one about what comes next."""
     zone = record.milestone.zone
     pending = sorted(
-        (one for one in owed if one.state is OwedState.PENDING and one.cause not in CHANGES),
+        (one for one in owed if one.state is ReminderState.PENDING and one.cause not in CHANGES),
         key=lambda one: (one.at, one.receiver),
     )
     match action.kind:
@@ -135,7 +135,7 @@ def confirmation(action: Action, record: Record, owed: Sequence[Owed]) -> str:
             return f"Open again: {record.id}. {_next(pending, record, action.at)}"
 
 
-def _after(action: Action, pending: Sequence[Owed], record: Record) -> str:
+def _after(action: Action, pending: Sequence[ScheduledReminder], record: Record) -> str:
     waiting = [one for one in pending if action.until and one.at <= action.until]
     if waiting:
         receivers = listing(list(dict.fromkeys(one.receiver for one in waiting)))
@@ -143,7 +143,7 @@ def _after(action: Action, pending: Sequence[Owed], record: Record) -> str:
     return _next(pending, record, action.at)
 
 
-def _next(pending: Sequence[Owed], record: Record, now: datetime) -> str:
+def _next(pending: Sequence[ScheduledReminder], record: Record, now: datetime) -> str:
     """What comes next; of what is late already the tightest, since only that one goes out."""
     if not pending:
         return "No further reminder is planned."
@@ -157,7 +157,7 @@ def _next(pending: Sequence[Owed], record: Record, now: datetime) -> str:
     return f"Next reminder: {at}, {what}."
 
 
-def _told(pending: Sequence[Owed]) -> str:
+def _told(pending: Sequence[ScheduledReminder]) -> str:
     receivers = sorted({one.receiver for one in pending if one.cause is Cause.DONE})
     if not receivers:
         return "Nobody had been told of it, so nobody is."

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from alertd.core.config import Config
 from alertd.core.deadline import deadline_phrase
 from alertd.core.explain.explanation import Done, Explanation
-from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, Owed, OwedState
+from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, ReminderState, ScheduledReminder
 from alertd.core.message.claims import accounts_of, contested_sentence
 from alertd.core.message.headlines import standings
 from alertd.core.message.message import ClaimLine
@@ -26,7 +26,7 @@ from alertd.core.milestones.milestone import (
     stated_windows,
 )
 from alertd.core.milestones.occurrence import Cause
-from alertd.core.milestones.status import Standing
+from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.planning.decide import acknowledged
 from alertd.core.planning.plan import Planned
 from alertd.core.routing.route import Match, Quiet
@@ -122,15 +122,15 @@ def fate_of(planned: Planned, found: Explanation) -> Fate:
     return Fate(course=Course.WAITING)
 
 
-def owed_fate(owed: Owed, done: Done) -> Fate:
+def owed_fate(owed: ScheduledReminder, done: Done) -> Fate:
     """The same for what the ledger has of it."""
     if owed.told_at is not None:
         late = owed.told_at - owed.at
         text = f"sent {span_text(late)} late" if late >= LATE_FROM else "sent"
         return Fate(course=Course.SENT, text=text)
-    if owed.state is OwedState.PENDING:
+    if owed.state is ReminderState.PENDING:
         return Fate(course=Course.WAITING, text=owed.reason)
-    if owed.state is OwedState.BOUND:
+    if owed.state is ReminderState.BOUND:
         carriers = [
             one for one, _, _ in done.deliveries if one.receiver == owed.receiver and owed.key in one.members
         ]
@@ -176,14 +176,14 @@ def _resumes_at(found: Explanation) -> datetime | None:
         for one in found.reminders
         if one.occurrence.cause is Cause.OVERDUE
         and one.at <= until
-        and (one.at > found.at or (one.key in owed and owed[one.key].state is OwedState.PENDING))
+        and (one.at > found.at or (one.key in owed and owed[one.key].state is ReminderState.PENDING))
         and acknowledged(found.done.standing, [one.occurrence.stated.window.id], found.at)
     ]
     return until if held else None
 
 
 # -- where it stands
-def standing_lines(standing: Standing, zone: ZoneInfo, now: datetime) -> Iterator[str]:
+def standing_lines(standing: MilestoneStatus, zone: ZoneInfo, now: datetime) -> Iterator[str]:
     """One sentence for each thing that people have said and that holds at ``now``."""
     if standing.cancelled:
         yield f"Cancelled by {standing.cancelled_by}: no further reminder."

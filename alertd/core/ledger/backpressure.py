@@ -79,7 +79,7 @@ class Throttle:
         return max(now, self.tat + self._step - self.rate.per_s)
 
 
-class Turn(StrEnum):
+class BreakerChange(StrEnum):
     """What an outcome did to a breaker."""
 
     NONE = ""
@@ -128,7 +128,7 @@ class Breaker:
             return max(0, 1 - busy)
         return max(0, (most if self.ramp is None else min(self.ramp, most)) - busy)
 
-    def after(self, outcome: Outcome, now: float, most: int) -> tuple[Breaker, Turn]:
+    def after(self, outcome: Outcome, now: float, most: int) -> tuple[Breaker, BreakerChange]:
         """The breaker after an outcome, and whether that opened or closed it."""
         match outcome:
             case Sent():
@@ -141,34 +141,34 @@ class Breaker:
                 return self._answered(most)
             case Retry(after=asked) if asked is not None:
                 held = max(self.held_until, now + min(asked.total_seconds(), LONGEST_HOLD_S))
-                return replace(self, held_until=held), Turn.NONE
+                return replace(self, held_until=held), BreakerChange.NONE
             case Retry():
                 return self._failed(now)
 
-    def _answered(self, most: int) -> tuple[Breaker, Turn]:
+    def _answered(self, most: int) -> tuple[Breaker, BreakerChange]:
         if self.is_open:
             # Also by one that was under way when it opened: what answers is not kept waiting for the pause.
-            return Breaker(ramp=1, held_until=self.held_until), Turn.CLOSED
+            return Breaker(ramp=1, held_until=self.held_until), BreakerChange.CLOSED
         ramp = None if self.ramp is None or self.ramp * 2 >= most else self.ramp * 2
-        return replace(self, failures=0, ramp=ramp), Turn.NONE
+        return replace(self, failures=0, ramp=ramp), BreakerChange.NONE
 
-    def _failed(self, now: float) -> tuple[Breaker, Turn]:
+    def _failed(self, now: float) -> tuple[Breaker, BreakerChange]:
         failures = self.failures + 1
         if self.is_open:
             if now < self.shut_until:
                 # One that was under way when it opened: the pause stands as it is.
-                return replace(self, failures=failures), Turn.NONE
+                return replace(self, failures=failures), BreakerChange.NONE
             pause = min(self.pause_s * 2, LONGEST_PAUSE_S)
-            return replace(self, failures=failures, pause_s=pause, until=now + pause), Turn.NONE
+            return replace(self, failures=failures, pause_s=pause, until=now + pause), BreakerChange.NONE
         if failures < TRIPS_AT:
-            return replace(self, failures=failures), Turn.NONE
+            return replace(self, failures=failures), BreakerChange.NONE
         pause = FIRST_PAUSE_S
         opened = replace(self, failures=failures, pause_s=pause, until=now + pause, ramp=None)
-        return opened, Turn.OPENED
+        return opened, BreakerChange.OPENED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Backpressure:
     """Both together, for one channel."""
 
     breaker: Breaker = Breaker()
@@ -178,7 +178,7 @@ class Gate:
         room = self.breaker.room(now, busy, most)
         return room if self.throttle is None else min(room, self.throttle.room(now))
 
-    def take(self, count: int, now: float) -> Gate:
+    def take(self, count: int, now: float) -> Backpressure:
         if self.throttle is None:
             return self
         return replace(self, throttle=self.throttle.take(count, now))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from alertd.core.milestones.occurrence import digest
+from alertd.core.milestones.occurrence import fingerprint
 
 FIRST_STEP = timedelta(seconds=5)
 GROWTH = 4
@@ -101,4 +101,4 @@ def next_attempt(
 
 
 def _fraction(delivery: str, attempt: int) -> float:
-    return int.from_bytes(digest("jitter", delivery, str(attempt)).encode()[-4:], "big") % 1000 / 1000
+    return int.from_bytes(fingerprint("jitter", delivery, str(attempt)).encode()[-4:], "big") % 1000 / 1000

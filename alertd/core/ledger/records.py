@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause
-from alertd.core.milestones.status import NOTHING_SAID, Standing
-from alertd.core.routing.digest import Edition
+from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.routing.digest import DigestIssue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Record:
     loaded_at: datetime
     changed_at: datetime
     withdrawn: bool = False
-    standing: Standing = NOTHING_SAID
+    standing: MilestoneStatus = NOTHING_SAID
 
     @property
     def id(self) -> str:
@@ -72,7 +72,7 @@ class Move:
     after: tuple[Value, ...]
 
 
-class OwedState(StrEnum):
+class ReminderState(StrEnum):
     """Forward only, but for cancelled, which goes back to pending when the date comes back."""
 
     PENDING = "pending"
@@ -84,7 +84,7 @@ class OwedState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owed:
+class ScheduledReminder:
     """One occurrence that one receiver is owed.
 
     Attributes:
@@ -107,7 +107,7 @@ class Owed:
     at: datetime
     wake_at: datetime
     group: tuple[tuple[str, str], ...] = ()
-    state: OwedState = OwedState.PENDING
+    state: ReminderState = ReminderState.PENDING
     move: Move | None = None
     reason: str = ""
     told_at: datetime | None = None
@@ -168,7 +168,7 @@ class Delivery:
     notice: Notice | None = None
     fallback_for: str = ""
     settled_at: datetime | None = None
-    edition: Edition | None = None
+    edition: DigestIssue | None = None
 
     @property
     def channel(self) -> str:
@@ -208,11 +208,11 @@ class Lease:
     owner: str
     fence: int
     until: datetime
-    owed: tuple[Owed, ...] = ()
+    owed: tuple[ScheduledReminder, ...] = ()
     records: Mapping[str, Record] = field(default_factory=dict)
     overtaken: frozenset[str] = frozenset()
     prior: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    upcoming: Mapping[str, Owed] = field(default_factory=dict)
+    upcoming: Mapping[str, ScheduledReminder] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

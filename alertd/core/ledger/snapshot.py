@@ -23,8 +23,8 @@ from alertd.core.ledger.records import Move, Notice, Value
 from alertd.core.milestones.milestone import Claim, Milestone, Rank, Source
 from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
 from alertd.core.milestones.recurrence import Recurrence
-from alertd.core.milestones.status import Standing
-from alertd.core.routing.digest import Edition
+from alertd.core.milestones.status import MilestoneStatus
+from alertd.core.routing.digest import DigestIssue
 from alertd.core.time.duration import Duration
 
 VERSION = 1
@@ -94,7 +94,7 @@ def unpack(packed: Mapping[str, Any]) -> Milestone:
     )
 
 
-def pack_standing(standing: Standing) -> Plain:
+def pack_standing(standing: MilestoneStatus) -> Plain:
     """``{}`` when nothing was said."""
     return _without_empty({
         "ack_until": _instant_text(standing.ack_until),
@@ -112,9 +112,9 @@ def pack_standing(standing: Standing) -> Plain:
     })  # fmt: skip
 
 
-def unpack_standing(packed: Mapping[str, Any]) -> Standing:
+def unpack_standing(packed: Mapping[str, Any]) -> MilestoneStatus:
     """The standing that :func:`pack_standing` was given."""
-    return Standing(
+    return MilestoneStatus(
         ack_until=_instant(packed.get("ack_until", "")),
         ack_windows=tuple(packed.get("ack_windows", ())),
         ack_by=packed.get("ack_by", ""),
@@ -178,7 +178,7 @@ def unpack_notice(packed: Mapping[str, Any]) -> Notice:
     return Notice(slot=packed["slot"], headline=packed["headline"], lines=tuple(packed["lines"]))
 
 
-def pack_edition(edition: Edition) -> Plain:
+def pack_edition(edition: DigestIssue) -> Plain:
     """``{"name": ..., "at": ..., "since": ..., "until": ..., "overview": [...]}``."""
     return _without_empty({
         "name": edition.name,
@@ -192,9 +192,9 @@ def pack_edition(edition: Edition) -> Plain:
     })  # fmt: skip
 
 
-def unpack_edition(packed: Mapping[str, Any]) -> Edition:
+def unpack_edition(packed: Mapping[str, Any]) -> DigestIssue:
     """The edition that :func:`pack_edition` was given."""
-    return Edition(
+    return DigestIssue(
         name=packed["name"],
         zone=packed["zone"],
         at=datetime.fromisoformat(packed["at"]),

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from alertd.core.ledger.records import Delivery, Lease, Owed
+from alertd.core.ledger.records import Delivery, Lease, ScheduledReminder
 from alertd.core.message.digest import edited
 from alertd.core.message.headlines import cut, subject_of, subject_of_many
-from alertd.core.message.item import Circumstances, item_of, urgency
+from alertd.core.message.item import ItemContext, item_of, urgency
 from alertd.core.message.message import Item, Kind, Message
 
-__all__ = ["Circumstances", "compose", "test_message"]
+__all__ = ["ItemContext", "compose", "test_message"]
 
 
-def compose(lease: Lease, members: Sequence[Owed], now: datetime, around: Circumstances) -> Message:
+def compose(
+    lease: Lease, members: Sequence[ScheduledReminder], now: datetime, around: ItemContext
+) -> Message:
     """The message of ``lease`` about those of its members that may still be sent.
 
     Args:
@@ -44,7 +46,7 @@ def compose(lease: Lease, members: Sequence[Owed], now: datetime, around: Circum
             intro=f"{intro} {made.intro}".strip(),
             page=page,
         )
-    by_milestone: dict[str, list[Owed]] = {}
+    by_milestone: dict[str, list[ScheduledReminder]] = {}
     for owed in members:
         by_milestone.setdefault(owed.milestone, []).append(owed)
     items = sorted(

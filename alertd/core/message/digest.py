@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from alertd.core.ledger.records import Delivery, Lease, Owed
-from alertd.core.message.item import Circumstances, item_of, urgency
+from alertd.core.ledger.records import Delivery, Lease, ScheduledReminder
+from alertd.core.message.item import ItemContext, item_of, urgency
 from alertd.core.message.message import Item, Tone
 from alertd.core.message.reasons import LATE_FROM, why_sentence
 from alertd.core.milestones.occurrence import Cause
-from alertd.core.planning.overview import Scope, glance
-from alertd.core.routing.digest import Edition
+from alertd.core.planning.overview import OverviewScope, glance
+from alertd.core.routing.digest import DigestIssue
 from alertd.core.routing.route import Route
 from alertd.core.time.instant import local_date
 from alertd.core.words import count, day_text, instant_text, span_text
@@ -23,7 +23,7 @@ _ORDER = (OVERDUE, COMING, MOVED, DONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edited:
+class DigestContents:
     """The parts of a digest's message."""
 
     subject: str
@@ -33,14 +33,18 @@ class Edited:
 
 
 def edited(
-    lease: Lease, edition: Edition, members: Sequence[Owed], now: datetime, around: Circumstances
-) -> Edited:
+    lease: Lease,
+    edition: DigestIssue,
+    members: Sequence[ScheduledReminder],
+    now: datetime,
+    around: ItemContext,
+) -> DigestContents:
     """The digest of a lease as it is true now.
 
     Args:
         members: those of its members that may still be sent.
     """
-    by_milestone: dict[str, list[Owed]] = {}
+    by_milestone: dict[str, list[ScheduledReminder]] = {}
     for owed in members:
         by_milestone.setdefault(owed.milestone, []).append(owed)
     delivery = lease.delivery
@@ -58,7 +62,7 @@ def edited(
     if edition.more:
         lines.append(f"{edition.more:,} more are overdue or coming up and are not listed here.")
     if not items:
-        return Edited(
+        return DigestContents(
             subject="Digest: nothing overdue, nothing coming up",
             intro=_late(edition, now),
             items=(),
@@ -67,7 +71,7 @@ def edited(
     intro = " ".join(
         part for part in (f"What is overdue, {_what(edition, 'what', 'what')}.", _late(edition, now)) if part
     )
-    return Edited(subject=_subject(items), intro=intro, items=tuple(items), lines=tuple(lines))
+    return DigestContents(subject=_subject(items), intro=intro, items=tuple(items), lines=tuple(lines))
 
 
 def still_says(lease: Lease, root: Route, now: datetime) -> bool:
@@ -78,11 +82,11 @@ def still_says(lease: Lease, root: Route, now: datetime) -> bool:
     return edition.even_if_empty or any(_shown(lease, edition, root, now))
 
 
-def _shown(lease: Lease, edition: Edition, root: Route, now: datetime) -> Iterator[Owed]:
+def _shown(lease: Lease, edition: DigestIssue, root: Route, now: datetime) -> Iterator[ScheduledReminder]:
     """What it shows beside its members, as far as that is still true."""
     delivery = lease.delivery
     whose = delivery.fallback_for.partition("/")[0] or delivery.receiver
-    scope = Scope(receiver=whose, name=edition.name, root=root)
+    scope = OverviewScope(receiver=whose, name=edition.name, root=root)
     for name in edition.overview:
         record = lease.records.get(name)
         owed = glance(record, scope, now, edition.until) if record is not None else None
@@ -90,7 +94,7 @@ def _shown(lease: Lease, edition: Edition, root: Route, now: datetime) -> Iterat
             yield owed
 
 
-def _glanced(lease: Lease, owed: Owed, now: datetime, around: Circumstances) -> Item:
+def _glanced(lease: Lease, owed: ScheduledReminder, now: datetime, around: ItemContext) -> Item:
     record, delivery = lease.records[owed.milestone], lease.delivery
     item = _under(item_of(record, [owed], delivery, now, around))
     because = "it is overdue" if item.section == OVERDUE else "it is coming up"
@@ -113,7 +117,7 @@ def _subject(items: Sequence[Item]) -> str:
     return "Digest: " + ", ".join(f"{number:,} {name}" for number, name in counts if number)
 
 
-def _what(edition: Edition, coming: str, changed: str) -> str:
+def _what(edition: DigestIssue, coming: str, changed: str) -> str:
     """``what comes in the next 14 days, and what has changed since 17 November 2026``."""
     zone = ZoneInfo(edition.zone)
     days = (local_date(edition.until, zone) - local_date(edition.at, zone)).days - 1  # it is exclusive
@@ -121,7 +125,7 @@ def _what(edition: Edition, coming: str, changed: str) -> str:
     return f"{coming} comes in the next {count(days, 'day')}, and {changed} has changed since {since}"
 
 
-def _late(edition: Edition, now: datetime) -> str:
+def _late(edition: DigestIssue, now: datetime) -> str:
     late = now - edition.at
     if late < LATE_FROM:
         return ""

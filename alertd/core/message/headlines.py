@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from alertd.core.deadline import Deadline, Qualifier, deadline_name, deadline_phrase
-from alertd.core.ledger.records import Move, Owed, Record, Value
+from alertd.core.ledger.records import Move, Record, ScheduledReminder, Value
 from alertd.core.message.claims import accounts_of
 from alertd.core.message.message import Item, Tone
 from alertd.core.milestones.milestone import Milestone, StatedWindow, operative_windows, stated_windows
@@ -158,7 +158,7 @@ def _unby(phrase: str) -> str:
 MAX_SUBJECT = 150
 
 
-def subject_of(item: Item, milestone: Milestone, owed: Sequence[Owed], now: datetime) -> str:
+def subject_of(item: Item, milestone: Milestone, owed: Sequence[ScheduledReminder], now: datetime) -> str:
     """How far away, by whose account when they differ, what: ``Due in 7 days (by September 2026): Title``."""
     if item.cause in (Cause.DONE, Cause.ACKNOWLEDGED, Cause.CANCELLED):
         return f"{capital(item.cause.value)}: {item.title}"
@@ -198,7 +198,7 @@ def cut(text: str) -> str:
     return text if len(text) <= MAX_SUBJECT else text[: MAX_SUBJECT - 1] + "…"
 
 
-def stated_for(milestone: Milestone, owed: Owed) -> StatedWindow | None:
+def stated_for(milestone: Milestone, owed: ScheduledReminder) -> StatedWindow | None:
     """The window that an occurrence is about; of a move, one that is new."""
     stated = operative_windows(milestone)
     wanted = {owed.window_id}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from alertd.core.deadline import Qualifier, deadline_name
-from alertd.core.ledger.records import Delivery, Owed, Record
+from alertd.core.ledger.records import Delivery, Record, ScheduledReminder
 from alertd.core.message.claims import accounts_of, claim_lines, contested_sentence
 from alertd.core.message.headlines import (
     before_sentence,
@@ -59,7 +59,7 @@ _WEIGHT = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
+class ItemContext:
     """What a message says beside what the lease holds.
 
     Attributes:
@@ -69,12 +69,12 @@ class Circumstances:
     """
 
     route: Route
-    upcoming: Mapping[str, Owed] = field(default_factory=dict)
+    upcoming: Mapping[str, ScheduledReminder] = field(default_factory=dict)
     links: Links | None = None
 
 
 def item_of(
-    record: Record, owed: Sequence[Owed], delivery: Delivery, now: datetime, around: Circumstances
+    record: Record, owed: Sequence[ScheduledReminder], delivery: Delivery, now: datetime, around: ItemContext
 ) -> Item:
     """The item about a milestone, for all that a delivery carries of it.
 
@@ -121,7 +121,7 @@ def item_of(
     )
 
 
-def _headline(record: Record, owed: Owed, stated: StatedWindow | None, now: datetime) -> str:
+def _headline(record: Record, owed: ScheduledReminder, stated: StatedWindow | None, now: datetime) -> str:
     """One sentence without its full stop."""
     milestone = record.milestone
     if owed.cause is Cause.DONE and record.standing.done_on:
@@ -148,7 +148,9 @@ def _is_last_day(stated: StatedWindow, now: datetime) -> bool:
     return plain and stated.window.spans_days and distance(stated.window, now) == "due today"
 
 
-def _details(record: Record, main: Owed, owed: Sequence[Owed], now: datetime) -> list[str]:
+def _details(
+    record: Record, main: ScheduledReminder, owed: Sequence[ScheduledReminder], now: datetime
+) -> list[str]:
     milestone = record.milestone
     said: list[str] = []
     if main.cause is Cause.DONE and record.standing.evidence:
@@ -173,7 +175,7 @@ def _details(record: Record, main: Owed, owed: Sequence[Owed], now: datetime) ->
     return [one for one in said if one]
 
 
-def _phrase(record: Record, owed: Owed, stated: StatedWindow | None) -> str:
+def _phrase(record: Record, owed: ScheduledReminder, stated: StatedWindow | None) -> str:
     if owed.cause is Cause.MOVED and owed.move is not None:
         _, new = gone_and_new(owed.move)
         return either([value.phrase for value in new or owed.move.after]) or "no date"
@@ -185,7 +187,7 @@ def _phrase(record: Record, owed: Owed, stated: StatedWindow | None) -> str:
     return either([value.phrase for value in record.values])
 
 
-def _badge(owed: Owed, stated: StatedWindow | None, now: datetime) -> str:
+def _badge(owed: ScheduledReminder, stated: StatedWindow | None, now: datetime) -> str:
     if owed.cause is Cause.DONE:
         return "done"
     if owed.cause is Cause.MOVED or owed.cause in CHANGES:

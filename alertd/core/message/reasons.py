@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
-from alertd.core.ledger.records import Delivery, Owed, Record
+from alertd.core.ledger.records import Delivery, Record, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause, labels_of
 from alertd.core.planning.decide import CHANGES, NEWS
@@ -16,7 +16,7 @@ LATE_FROM = timedelta(hours=1)
 """A reminder that is later than this says so."""
 
 
-def late_sentence(owed: Owed, milestone: Milestone, now: datetime) -> str:
+def late_sentence(owed: ScheduledReminder, milestone: Milestone, now: datetime) -> str:
     """How late this is and why, as far as that is known; "" when it is on time."""
     late = now - owed.at
     if late < LATE_FROM:
@@ -40,7 +40,7 @@ def _held_back(reason: str) -> str:
     return reason if reason.startswith(("snoozed", "acknowledged")) else ""
 
 
-def next_sentence(upcoming: Owed | None, record: Record) -> str:
+def next_sentence(upcoming: ScheduledReminder | None, record: Record) -> str:
     """When the next reminder comes, and whose deadline it is about; "" once there is nothing to wait for."""
     if record.standing.closed:
         return ""
@@ -54,7 +54,7 @@ def next_sentence(upcoming: Owed | None, record: Record) -> str:
 
 
 def why_sentence(
-    owed: Owed, milestone: Milestone, route: Route, delivery: Delivery, because: str = ""
+    owed: ScheduledReminder, milestone: Milestone, route: Route, delivery: Delivery, because: str = ""
 ) -> str:
     """By which route this receiver gets it, or in whose place, and what for.
 
@@ -74,7 +74,7 @@ def why_sentence(
     return f"Sent to {receiver}{by}: {because}."
 
 
-def _because(owed: Owed, milestone: Milestone) -> str:
+def _because(owed: ScheduledReminder, milestone: Milestone) -> str:
     match owed.cause:
         case Cause.MOVED:
             return "the deadline moved"

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from alertd.core.deadline import Deadline, Reading, Window, window_of
 from alertd.core.milestones.policy import Contested, Policy
 from alertd.core.milestones.recurrence import Recurrence
-from alertd.core.milestones.status import Standing
+from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.time.duration import Duration
 
 
@@ -173,14 +173,14 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-def state_of(milestone: Milestone, standing: Standing, now: datetime) -> State:
+def state_of(milestone: Milestone, standing: MilestoneStatus, now: datetime) -> State:
     """The state at ``now``, an aware instant. Passed means: from the window's exclusive end on."""
     bounds = [(one.window.begins, one.window.ends) for one in stated_windows(milestone)]
     return state_by(bounds, standing, now)
 
 
 def state_by(
-    windows: Sequence[tuple[datetime | None, datetime | None]], standing: Standing, now: datetime
+    windows: Sequence[tuple[datetime | None, datetime | None]], standing: MilestoneStatus, now: datetime
 ) -> State:
     """The same, for whoever has the bounds of the live windows at hand."""
     if standing.cancelled:

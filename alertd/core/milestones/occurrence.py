@@ -106,10 +106,10 @@ def occurrence_key(milestone: str, window_id: str, slot: str, receiver: str) -> 
     Args:
         slot: the occurrence's offset.
     """
-    return digest("occurrence", milestone, window_id, slot, receiver)
+    return fingerprint("occurrence", milestone, window_id, slot, receiver)
 
 
-def digest(*parts: str) -> str:
+def fingerprint(*parts: str) -> str:
     """BLAKE2b-128 of the parts, each with its length before it, as 22 characters of base62."""
     hasher = hashlib.blake2b(digest_size=16)
     for part in parts:

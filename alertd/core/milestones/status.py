@@ -45,7 +45,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class MilestoneStatus:
     """The sum of the actions.
 
     Attributes:
@@ -72,10 +72,10 @@ class Standing:
         return self.cancelled or self.done_on is not None
 
 
-NOTHING_SAID = Standing()
+NOTHING_SAID = MilestoneStatus()
 
 
-def apply(standing: Standing, action: Action, windows: tuple[str, ...]) -> Standing:
+def apply(standing: MilestoneStatus, action: Action, windows: tuple[str, ...]) -> MilestoneStatus:
     """The standing after ``action``.
 
     Args:
@@ -104,9 +104,9 @@ def apply(standing: Standing, action: Action, windows: tuple[str, ...]) -> Stand
         case ActionKind.DONE:
             if action.done_on is None:
                 raise RefusedAction(f"{name}: done needs the date on which it came about")
-            return Standing(done_on=action.done_on, done_by=action.by, evidence=action.evidence)
+            return MilestoneStatus(done_on=action.done_on, done_by=action.by, evidence=action.evidence)
         case ActionKind.CANCEL:
-            return Standing(cancelled=True, cancelled_by=action.by, cancelled_why=action.why)
+            return MilestoneStatus(cancelled=True, cancelled_by=action.by, cancelled_why=action.why)
 
 
 def _future(action: Action) -> datetime:

@@ -35,7 +35,7 @@ SLICE = 500
 """Milestones whose plan is compared at each audit; the next audit takes the next ones."""
 
 
-class Fault(StrEnum):
+class AuditFault(StrEnum):
     """What can be wrong."""
 
     UNDECIDED = "undecided"
@@ -50,15 +50,15 @@ class Fault(StrEnum):
     UNREACHED = "unreached"
 
 
-LASTING = frozenset({Fault.VANISHED, Fault.DIFFERS, Fault.UNHEARD, Fault.UNREACHED})
+LASTING = frozenset({AuditFault.VANISHED, AuditFault.DIFFERS, AuditFault.UNHEARD, AuditFault.UNREACHED})
 """What no restart mends: somebody has to see to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class AuditFinding:
     """One thing that is wrong. ``str()`` is a sentence without its full stop."""
 
-    fault: Fault
+    fault: AuditFault
     detail: str
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ class Audit:
     """The result of one look."""
 
     at: datetime
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[AuditFinding, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -106,7 +106,7 @@ def audit(
     lease_for: timedelta,
     missing: Sequence[str] = (),
     untold: Sequence[str] = (),
-    standing: Sequence[Finding] = (),
+    standing: Sequence[AuditFinding] = (),
 ) -> Audit:
     """Judge what was found.
 
@@ -119,40 +119,47 @@ def audit(
     findings = [*standing]
     for fault, since, within, what in (
         (
-            Fault.UNDECIDED,
+            AuditFault.UNDECIDED,
             waiting.undecided,
             DECIDED_WITHIN,
             "a reminder fell due {} ago and was not looked at",
         ),
-        (Fault.UNTAKEN, waiting.untaken, TAKEN_WITHIN, "a delivery has been ready for {} and was not taken"),
-        (Fault.UNPLANNED, planned_at, PLANNED_WITHIN, "the plan was last made {} ago"),
+        (
+            AuditFault.UNTAKEN,
+            waiting.untaken,
+            TAKEN_WITHIN,
+            "a delivery has been ready for {} and was not taken",
+        ),
+        (AuditFault.UNPLANNED, planned_at, PLANNED_WITHIN, "the plan was last made {} ago"),
     ):
         if since is not None and now - since > within:
-            findings.append(Finding(fault=fault, detail=what.format(span_text(now - since))))
+            findings.append(AuditFinding(fault=fault, detail=what.format(span_text(now - since))))
     if waiting.lease is not None and waiting.lease - now > 2 * lease_for:
         detail = f"a delivery is held for {span_text(waiting.lease - now)} to come"
-        findings.append(Finding(fault=Fault.ENDLESS_LEASE, detail=detail))
+        findings.append(AuditFinding(fault=AuditFault.ENDLESS_LEASE, detail=detail))
     if missing:
-        findings.append(Finding(fault=Fault.MISSING, detail=_some(missing, "not in the ledger")))
+        findings.append(AuditFinding(fault=AuditFault.MISSING, detail=_some(missing, "not in the ledger")))
     if untold:
-        findings.append(Finding(fault=Fault.UNTOLD, detail=_some(untold, "dead without notice")))
+        findings.append(AuditFinding(fault=AuditFault.UNTOLD, detail=_some(untold, "dead without notice")))
     return Audit(at=now, findings=tuple(findings))
 
 
-def vanished(timelines: Sequence[str]) -> Finding:
+def vanished(timelines: Sequence[str]) -> AuditFinding:
     """There is no definition file any more, and these were not withdrawn for it."""
     shown = ", ".join(timelines[:3]) + (f" and {len(timelines) - 3} more" if len(timelines) > 3 else "")
-    return Finding(fault=Fault.VANISHED, detail=f"milestones/ holds no file, and {shown} stays as it was")
+    return AuditFinding(
+        fault=AuditFault.VANISHED, detail=f"milestones/ holds no file, and {shown} stays as it was"
+    )
 
 
-def differs(ahead: timedelta) -> Finding:
+def differs(ahead: timedelta) -> AuditFinding:
     """The node's clock is not the ledger's."""
     where = "ahead of" if ahead > timedelta() else "behind"
     detail = f"this node's clock is {span_text(abs(ahead))} {where} the ledger's"
-    return Finding(fault=Fault.DIFFERS, detail=detail)
+    return AuditFinding(fault=AuditFault.DIFFERS, detail=detail)
 
 
-def unreached(config: Config, paused: Iterable[str]) -> Finding | None:
+def unreached(config: Config, paused: Iterable[str]) -> AuditFinding | None:
     """Nobody would hear of a receiver that does not answer: the operator's own is one of them.
 
     Args:
@@ -167,7 +174,7 @@ def unreached(config: Config, paused: Iterable[str]) -> Finding | None:
     if not hears or not hears <= set(paused):
         return None
     who = f"the operator, by {listing(sorted(hears))}" if operator else "anybody"
-    return Finding(fault=Fault.UNREACHED, detail=f"there is no way to tell {who}")
+    return AuditFinding(fault=AuditFault.UNREACHED, detail=f"there is no way to tell {who}")
 
 
 def expected(

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from alertd.core.config import Config, followers_of
-from alertd.core.ledger.records import Move, Owed, OwedState, Record, Value
+from alertd.core.ledger.records import Move, Record, ReminderState, ScheduledReminder, Value
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.occurrence import Cause, digest, first_instant, labels_of
+from alertd.core.milestones.occurrence import Cause, fingerprint, first_instant, labels_of
 from alertd.core.milestones.status import ActionKind
 from alertd.core.routing.route import group_key, match_routes
 
@@ -35,17 +35,19 @@ CLOSED = "it moved while it was closed"
 class News:
     """What is owed, and keys of what is owed no more, each with the reason."""
 
-    owed: tuple[Owed, ...] = ()
+    owed: tuple[ScheduledReminder, ...] = ()
     called_off: tuple[tuple[str, str], ...] = ()
 
 
-def moved_news(record: Record, after: Record, owed: Sequence[Owed], config: Config, now: datetime) -> News:
+def moved_news(
+    record: Record, after: Record, owed: Sequence[ScheduledReminder], config: Config, now: datetime
+) -> News:
     """The moved messages for a change from ``record`` to ``after``; earlier ones that wait are called off.
 
     Args:
         owed: all that is or was owed for the milestone.
     """
-    waiting = [one for one in owed if one.cause is Cause.MOVED and one.state is OwedState.PENDING]
+    waiting = [one for one in owed if one.cause is Cause.MOVED and one.state is ReminderState.PENDING]
     called_off = tuple((one.key, "it moved again within the damping time") for one in waiting)
     told = _told(owed)
     near = told or waiting or _within_horizon(record.milestone, after.milestone, now)
@@ -65,31 +67,35 @@ def moved_news(record: Record, after: Record, owed: Sequence[Owed], config: Conf
         move = Move(before=before, after=after.values)
         made.append(_news(Cause.MOVED, after.id, "/".join(slot), receiver, group, at, move))
     if record.standing.closed:
-        made = [replace(one, state=OwedState.CANCELLED, reason=CLOSED) for one in made]
+        made = [replace(one, state=ReminderState.CANCELLED, reason=CLOSED) for one in made]
     return News(owed=tuple(made), called_off=called_off)
 
 
-def reopened_news(record: Record, owed: Sequence[Owed], now: datetime) -> tuple[Owed, ...]:
+def reopened_news(
+    record: Record, owed: Sequence[ScheduledReminder], now: datetime
+) -> tuple[ScheduledReminder, ...]:
     """The moves that were not told because the milestone was closed, and are true now that it is open."""
     found = []
     for last in _last_moves(record, owed):
         if _was_closed(last):
             at = max(last.at, now)
-            found.append(replace(last, state=OwedState.PENDING, at=at, wake_at=at, reason=""))
+            found.append(replace(last, state=ReminderState.PENDING, at=at, wake_at=at, reason=""))
     return tuple(found)
 
 
-def news_of_reopening(record: Record, owed: Sequence[Owed], now: datetime) -> tuple[Owed, ...]:
+def news_of_reopening(
+    record: Record, owed: Sequence[ScheduledReminder], now: datetime
+) -> tuple[ScheduledReminder, ...]:
     """The same at the moment at which it is reopened, with what was stopped because it had been closed."""
     stopped = [
         _news(Cause.MOVED, record.id, f"reopened/{last.key}", last.receiver, last.group, now, last.move)
         for last in _last_moves(record, owed)
-        if last.state in (OwedState.SUPPRESSED, OwedState.BOUND)
+        if last.state in (ReminderState.SUPPRESSED, ReminderState.BOUND)
     ]
     return (*reopened_news(record, owed, now), *stopped)
 
 
-def _last_moves(record: Record, owed: Sequence[Owed]) -> Iterable[Owed]:
+def _last_moves(record: Record, owed: Sequence[ScheduledReminder]) -> Iterable[ScheduledReminder]:
     """Each receiver's last move, if it was not told of it and it still stands."""
     for receiver in sorted({one.receiver for one in owed}):
         last = _last_move(receiver, owed)
@@ -99,7 +105,7 @@ def _last_moves(record: Record, owed: Sequence[Owed]) -> Iterable[Owed]:
             yield last
 
 
-def returned_news(record: Record, owed: Sequence[Owed]) -> News:
+def returned_news(record: Record, owed: Sequence[ScheduledReminder]) -> News:
     """The moved messages that a withdrawal called off and that are true again now that it has returned."""
     made = []
     for receiver in sorted({one.receiver for one in owed}):
@@ -110,11 +116,13 @@ def returned_news(record: Record, owed: Sequence[Owed]) -> News:
             # Several may share the instant, when it went and came more than once: the true one is meant.
             beside = one.receiver == receiver and one.at == last.at and _was_withdrawn(one)
             if beside and one.move and _window_ids(one.move.after) == _window_ids(record.values):
-                made.append(replace(one, state=OwedState.PENDING, wake_at=one.at, reason=""))
+                made.append(replace(one, state=ReminderState.PENDING, wake_at=one.at, reason=""))
     return News(owed=tuple(made))
 
 
-def done_news(record: Record, owed: Sequence[Owed], config: Config, now: datetime) -> tuple[Owed, ...]:
+def done_news(
+    record: Record, owed: Sequence[ScheduledReminder], config: Config, now: datetime
+) -> tuple[ScheduledReminder, ...]:
     """The done messages for those who were told something of this milestone."""
     told = _told(owed)
     slot = str(int(now.timestamp() * 1_000_000))
@@ -126,8 +134,8 @@ def done_news(record: Record, owed: Sequence[Owed], config: Config, now: datetim
 
 
 def standing_news(
-    record: Record, owed: Sequence[Owed], kind: ActionKind, config: Config, now: datetime
-) -> tuple[Owed, ...]:
+    record: Record, owed: Sequence[ScheduledReminder], kind: ActionKind, config: Config, now: datetime
+) -> tuple[ScheduledReminder, ...]:
     """That it is acknowledged or cancelled, for those who were told something and have what follows that."""
     cause = {ActionKind.ACK: Cause.ACKNOWLEDGED, ActionKind.CANCEL: Cause.CANCELLED}.get(kind)
     if cause is None:
@@ -140,9 +148,9 @@ def standing_news(
     )
 
 
-def _told(owed: Iterable[Owed]) -> set[str]:
+def _told(owed: Iterable[ScheduledReminder]) -> set[str]:
     """Who was told something, or may have been: what is bound may be on its way."""
-    return {one.receiver for one in owed if one.told_at is not None or one.state is OwedState.BOUND}
+    return {one.receiver for one in owed if one.told_at is not None or one.state is ReminderState.BOUND}
 
 
 def _news_receivers(
@@ -158,65 +166,65 @@ def _news_receivers(
 
 
 def _known_to(
-    receiver: str, record: Record, after: Record, owed: Sequence[Owed]
+    receiver: str, record: Record, after: Record, owed: Sequence[ScheduledReminder]
 ) -> tuple[tuple[Value, ...], datetime | None]:
     """The values that a receiver knows of, and when it is to be told of others if that is settled already."""
     last = _last_move(receiver, owed)
     if last is None or last.move is None:
         return record.values, None
-    if last.state is OwedState.PENDING or _was_withdrawn(last) or _was_closed(last):
+    if last.state is ReminderState.PENDING or _was_withdrawn(last) or _was_closed(last):
         # A move that was withdrawn, and undone when it returned, is over: another one begins anew.
         undone = _window_ids(last.move.before) == _window_ids(record.values)
         return last.move.before, None if undone else last.at
-    if last.state is OwedState.SUPPRESSED and record.standing.closed:
+    if last.state is ReminderState.SUPPRESSED and record.standing.closed:
         return last.move.before, None
-    if last.state is OwedState.BOUND and last.told_at is None:
+    if last.state is ReminderState.BOUND and last.told_at is None:
         # It may be on its way: when the date is what it was before, nobody knows what has arrived.
         back = _window_ids(last.move.before) == _window_ids(after.values)
         return record.values if back else last.move.before, None
     return record.values, None
 
 
-def _was_reminded(receiver: str, record: Record, after: Record, owed: Iterable[Owed]) -> bool:
+def _was_reminded(receiver: str, record: Record, after: Record, owed: Iterable[ScheduledReminder]) -> bool:
     """Whether a reminder of a date that has gone was sent since that date came."""
     gone = set(record.window_ids) - set(after.window_ids)
     return any(
         one.receiver == receiver
-        and one.state is OwedState.BOUND
+        and one.state is ReminderState.BOUND
         and one.window_id in gone
         and (one.told_at or one.at) >= record.changed_at
         for one in owed
     )
 
 
-def _after_last(receiver: str, owed: Iterable[Owed], now: datetime) -> datetime:
+def _after_last(receiver: str, owed: Iterable[ScheduledReminder], now: datetime) -> datetime:
     """Later than what went out last, also when that was by a clock that was ahead: the later move counts."""
     bound = [
         one.at + BETWEEN
         for one in owed
-        if one.cause is Cause.MOVED and one.receiver == receiver and one.state is OwedState.BOUND
+        if one.cause is Cause.MOVED and one.receiver == receiver and one.state is ReminderState.BOUND
     ]
     return max(bound, default=now)
 
 
-def _last_move(receiver: str, owed: Iterable[Owed]) -> Owed | None:
+def _last_move(receiver: str, owed: Iterable[ScheduledReminder]) -> ScheduledReminder | None:
     moves = [one for one in owed if one.cause is Cause.MOVED and one.receiver == receiver]
     return max(moves, key=lambda one: (one.at, _standing(one)), default=None)
 
 
-def _standing(one: Owed) -> int:
+def _standing(one: ScheduledReminder) -> int:
     """Moves within one damping time share their instant: the last is what waits, else what went out."""
     if _was_withdrawn(one) or _was_closed(one):
         return 1
-    return {OwedState.PENDING: 3, OwedState.BOUND: 2}.get(one.state, 0)
+    return {ReminderState.PENDING: 3, ReminderState.BOUND: 2}.get(one.state, 0)
 
 
-def _was_closed(one: Owed) -> bool:
-    return one.state is OwedState.CANCELLED and one.reason == CLOSED
+def _was_closed(one: ScheduledReminder) -> bool:
+    return one.state is ReminderState.CANCELLED and one.reason == CLOSED
 
 
-def _was_withdrawn(one: Owed) -> bool:
-    return one.state is OwedState.CANCELLED and one.reason == WITHDRAWN
+def _was_withdrawn(one: ScheduledReminder) -> bool:
+    return one.state is ReminderState.CANCELLED and one.reason == WITHDRAWN
 
 
 def _within_horizon(old: Milestone, new: Milestone, now: datetime) -> bool:
@@ -236,9 +244,9 @@ def _news(  # noqa: PLR0917  a constructor by another name
     group: tuple[tuple[str, str], ...],
     at: datetime,
     move: Move | None = None,
-) -> Owed:
-    return Owed(
-        key=digest(cause.value, milestone, slot, receiver),
+) -> ScheduledReminder:
+    return ScheduledReminder(
+        key=fingerprint(cause.value, milestone, slot, receiver),
         milestone=milestone,
         receiver=receiver,
         cause=cause,

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from alertd.core.ledger.records import Delivery, Lease, Owed, OwedState, Record
-from alertd.core.milestones.occurrence import Cause, digest
-from alertd.core.milestones.status import Standing
-from alertd.core.routing.digest import Edition, NextDigest
+from alertd.core.ledger.records import Delivery, Lease, Record, ReminderState, ScheduledReminder
+from alertd.core.milestones.occurrence import Cause, fingerprint
+from alertd.core.milestones.status import MilestoneStatus
+from alertd.core.routing.digest import DigestIssue, NextDigest
 from alertd.core.routing.route import Muted
 
 MAX_MEMBERS = 200
@@ -37,7 +37,7 @@ class Verdict:
     """What becomes of one owed occurrence, and why. ``wake_at`` is set when it is deferred."""
 
     key: str
-    state: OwedState
+    state: ReminderState
     reason: str
     wake_at: datetime | None = None
 
@@ -56,7 +56,7 @@ class Decisions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Making:
+class DigestBuild:
     """A digest as it is being made.
 
     Attributes:
@@ -64,9 +64,9 @@ class Making:
         takes: whether an occurrence goes out with it.
     """
 
-    edition: Edition
+    edition: DigestIssue
     turn: tuple[NextDigest, NextDigest]
-    takes: Callable[[Owed, Record], bool]
+    takes: Callable[[ScheduledReminder, Record], bool]
 
     @property
     def receiver(self) -> str:
@@ -88,36 +88,36 @@ class Rules:
 
     catch_up: timedelta
     notifiers: Mapping[str, Sequence[str]]
-    muted: Callable[[Owed, Record, datetime], Muted | None]
-    waits: Callable[[Owed, Record, datetime], Muted | None] = lambda _owed, _record, _now: None
-    making: Making | None = None
+    muted: Callable[[ScheduledReminder, Record, datetime], Muted | None]
+    waits: Callable[[ScheduledReminder, Record, datetime], Muted | None] = lambda _owed, _record, _now: None
+    making: DigestBuild | None = None
     followers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def told(self, owed: Owed) -> Sequence[str]:
+    def told(self, owed: ScheduledReminder) -> Sequence[str]:
         """The names of the notifiers that are told of it."""
         names = self.followers if owed.cause in CHANGES else self.notifiers
         return names.get(owed.receiver, ())
 
 
-def decide(due: Iterable[tuple[Owed, Record]], now: datetime, rules: Rules) -> Decisions:
+def decide(due: Iterable[tuple[ScheduledReminder, Record]], now: datetime, rules: Rules) -> Decisions:
     """Decide about pending occurrences.
 
     Args:
         due: of each milestone and receiver *all* that are pending and have ``at <= now``.
         now: an aware UTC instant.
     """
-    sets: dict[tuple[str, str], list[tuple[Owed, Record]]] = defaultdict(list)
+    sets: dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]] = defaultdict(list)
     for owed, record in due:
         sets[owed.milestone, owed.receiver].append((owed, record))
     verdicts: list[Verdict] = []
-    ready: dict[tuple[str, tuple[tuple[str, str], ...], str], list[Owed]] = defaultdict(list)
-    collected: list[Owed] = []
+    ready: dict[tuple[str, tuple[tuple[str, str], ...], str], list[ScheduledReminder]] = defaultdict(list)
+    collected: list[ScheduledReminder] = []
     records = {record.id: record for members in sets.values() for _, record in members}
     making = rules.making
     for members in sets.values():
         for owed, verdict in _of_milestone(members, now, rules):
             verdicts.append(verdict)
-            if verdict.state is not OwedState.BOUND:
+            if verdict.state is not ReminderState.BOUND:
                 continue
             alone = owed.key if owed.cause in CHANGES else ""
             if making is not None and not alone and making.takes(owed, records[owed.milestone]):
@@ -131,7 +131,7 @@ def decide(due: Iterable[tuple[Owed, Record]], now: datetime, rules: Rules) -> D
     return Decisions(deliveries=tuple(deliveries), verdicts=tuple(verdicts), turn=making.turn)
 
 
-def unwanted(owed: Owed, record: Record, now: datetime) -> str:
+def unwanted(owed: ScheduledReminder, record: Record, now: datetime) -> str:
     """Why ``owed`` must not be sent any more, or "" when it may.
 
     Asked when it falls due and again just before each attempt, so that what a person has said in
@@ -161,11 +161,11 @@ def unwanted(owed: Owed, record: Record, now: datetime) -> str:
     return ""
 
 
-def _acknowledged_by(standing: Standing) -> str:
+def _acknowledged_by(standing: MilestoneStatus) -> str:
     return f"acknowledged by {standing.ack_by}"
 
 
-def acknowledged(standing: Standing, window_ids: Sequence[str], now: datetime) -> bool:
+def acknowledged(standing: MilestoneStatus, window_ids: Sequence[str], now: datetime) -> bool:
     """Whether an acknowledgement holds: it has not expired and was given to these windows."""
     return (
         standing.ack_until is not None
@@ -176,16 +176,16 @@ def acknowledged(standing: Standing, window_ids: Sequence[str], now: datetime) -
 
 def delivery_id(receiver: str, notifier: str, members: Sequence[str]) -> str:
     """The public id: ``msg_`` and a digest of what it carries and where it goes."""
-    return "msg_" + digest("delivery", receiver, notifier, *members)
+    return "msg_" + fingerprint("delivery", receiver, notifier, *members)
 
 
 def deliver(  # noqa: PLR0917  what goes where, when, and in whose place
     receiver: str,
     notifiers: Sequence[str],
-    members: Sequence[Owed],
+    members: Sequence[ScheduledReminder],
     now: datetime,
     fallback_for: str = "",
-    edition: Edition | None = None,
+    edition: DigestIssue | None = None,
 ) -> list[Delivery]:
     """One delivery for each notifier of ``receiver``, all carrying ``members``."""
     keys = tuple(owed.key for owed in members)
@@ -206,9 +206,9 @@ def deliver(  # noqa: PLR0917  what goes where, when, and in whose place
     ]
 
 
-def live_members(lease: Lease, now: datetime) -> tuple[tuple[Owed, ...], str]:
+def live_members(lease: Lease, now: datetime) -> tuple[tuple[ScheduledReminder, ...], str]:
     """The members that may still be sent, and why the others may not."""
-    kept: list[Owed] = []
+    kept: list[ScheduledReminder] = []
     reasons: dict[str, None] = {}
     for owed in lease.owed:
         why = unwanted(owed, lease.records[owed.milestone], now)
@@ -222,10 +222,10 @@ def live_members(lease: Lease, now: datetime) -> tuple[tuple[Owed, ...], str]:
 
 
 def _of_milestone(
-    members: Sequence[tuple[Owed, Record]], now: datetime, rules: Rules
-) -> list[tuple[Owed, Verdict]]:
-    decided: list[tuple[Owed, Verdict]] = []
-    wanted: list[tuple[Owed, Record]] = []
+    members: Sequence[tuple[ScheduledReminder, Record]], now: datetime, rules: Rules
+) -> list[tuple[ScheduledReminder, Verdict]]:
+    decided: list[tuple[ScheduledReminder, Verdict]] = []
+    wanted: list[tuple[ScheduledReminder, Record]] = []
     for owed, record in members:
         early = _turned_away(owed, record, now, rules)
         if early:
@@ -240,72 +240,74 @@ def _of_milestone(
             one.at > owed.at and goes_at[one.key] <= goes_at[owed.key] for one in reminders
         )
         if is_overtaken:
-            verdict = Verdict(key=owed.key, state=OwedState.SUPERSEDED, reason="a later one is due too")
+            verdict = Verdict(key=owed.key, state=ReminderState.SUPERSEDED, reason="a later one is due too")
         else:
             verdict = _now_or_later(owed, record, now, rules)
         decided.append((owed, verdict))
     return decided
 
 
-def _goes_at(owed: Owed, record: Record, now: datetime, rules: Rules) -> datetime:
+def _goes_at(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> datetime:
     """When it goes out as far as digests are concerned."""
     waits = _waits(owed, record, now, rules)
     return waits.until if waits else now
 
 
-def _waits(owed: Owed, record: Record, now: datetime, rules: Rules) -> Muted | None:
+def _waits(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Muted | None:
     if rules.making is not None and rules.making.takes(owed, record):
         return None
     return rules.waits(owed, record, now)
 
 
-def _turned_away(owed: Owed, record: Record, now: datetime, rules: Rules) -> Verdict | None:
+def _turned_away(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Verdict | None:
     why = unwanted(owed, record, now)
     is_kept = owed.cause is Cause.OVERDUE and why == _acknowledged_by(record.standing)
     if why and not is_kept:
-        return Verdict(key=owed.key, state=OwedState.SUPPRESSED, reason=why)
+        return Verdict(key=owed.key, state=ReminderState.SUPPRESSED, reason=why)
     # What was deferred has waited on purpose: its age counts from the end of the wait.
     age = now - max(owed.at, owed.wake_at)
     if owed.cause not in NEWS and age > rules.catch_up:
-        return Verdict(key=owed.key, state=OwedState.EXPIRED, reason=f"{age.days} days late")
+        return Verdict(key=owed.key, state=ReminderState.EXPIRED, reason=f"{age.days} days late")
     if not rules.told(owed):
         which = "notifier that follows" if owed.cause in CHANGES else "notifier"
-        return Verdict(key=owed.key, state=OwedState.SUPPRESSED, reason=f"the receiver has no {which}")
+        return Verdict(key=owed.key, state=ReminderState.SUPPRESSED, reason=f"the receiver has no {which}")
     return None
 
 
-def _now_or_later(owed: Owed, record: Record, now: datetime, rules: Rules) -> Verdict:
+def _now_or_later(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Verdict:
     if owed.cause in CHANGES:
-        return Verdict(key=owed.key, state=OwedState.BOUND, reason="")
+        return Verdict(key=owed.key, state=ReminderState.BOUND, reason="")
     if owed.cause is Cause.OVERDUE and acknowledged(record.standing, record.window_ids, now):
         # By then there may be no further rung that would say so.
         reason, until = _acknowledged_by(record.standing), record.standing.ack_until
-        return Verdict(key=owed.key, state=OwedState.PENDING, reason=reason, wake_at=until)
+        return Verdict(key=owed.key, state=ReminderState.PENDING, reason=reason, wake_at=until)
     snoozed = record.standing.snooze_until
     if owed.cause not in NEWS and snoozed and now < snoozed:
         reason = f"snoozed by {record.standing.snooze_by}"
-        return Verdict(key=owed.key, state=OwedState.PENDING, reason=reason, wake_at=snoozed)
+        return Verdict(key=owed.key, state=ReminderState.PENDING, reason=reason, wake_at=snoozed)
     waits = _waits(owed, record, now, rules)
     if waits:
         reason = f"waits for the {waits.by.replace(': ', ' ', 1)}"
-        return Verdict(key=owed.key, state=OwedState.PENDING, reason=reason, wake_at=waits.until)
+        return Verdict(key=owed.key, state=ReminderState.PENDING, reason=reason, wake_at=waits.until)
     muted = rules.muted(owed, record, now)
     if muted:
         return Verdict(
-            key=owed.key, state=OwedState.PENDING, reason=f"muted by {muted.by}", wake_at=muted.until
+            key=owed.key, state=ReminderState.PENDING, reason=f"muted by {muted.by}", wake_at=muted.until
         )
     # Why it waited goes with it: the message says so.
-    return Verdict(key=owed.key, state=OwedState.BOUND, reason=owed.reason)
+    return Verdict(key=owed.key, state=ReminderState.BOUND, reason=owed.reason)
 
 
-def _bind(group: list[Owed], now: datetime, rules: Rules) -> Iterable[Delivery]:
+def _bind(group: list[ScheduledReminder], now: datetime, rules: Rules) -> Iterable[Delivery]:
     group.sort(key=lambda owed: (owed.milestone, owed.at, owed.key))
     for start in range(0, len(group), MAX_MEMBERS):
         members = group[start : start + MAX_MEMBERS]
         yield from deliver(members[0].receiver, rules.told(members[0]), members, now)
 
 
-def _edited(members: list[Owed], making: Making, now: datetime, rules: Rules) -> Iterable[Delivery]:
+def _edited(
+    members: list[ScheduledReminder], making: DigestBuild, now: datetime, rules: Rules
+) -> Iterable[Delivery]:
     """The deliveries of a digest: one, or as many as its members need; the first shows the rest of it too.
 
     None when there is nothing to say. Every member is in their ids: what else is said under one of them is

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from alertd.core.ledger.records import Owed, Record
+from alertd.core.ledger.records import Record, ScheduledReminder
 from alertd.core.milestones.milestone import operative_windows
 from alertd.core.milestones.occurrence import Cause, Occurrence, occurrences
 from alertd.core.milestones.recurrence import series_of
@@ -35,7 +35,7 @@ _MARGIN = timedelta(days=40)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class OverviewScope:
     """Of which digest: whose it is, what it is called, by which routes."""
 
     receiver: str
@@ -72,14 +72,14 @@ def candidates(
 
 
 def overview(
-    records: Iterable[Record], scope: Scope, now: datetime, until: datetime
+    records: Iterable[Record], scope: OverviewScope, now: datetime, until: datetime
 ) -> tuple[tuple[str, ...], int]:
     """Ids of what is shown, and how many more there would be."""
     found = [record.id for record in records if glance(record, scope, now, until) is not None]
     return tuple(found[:MAX_SHOWN]), len(found[MAX_SHOWN:])
 
 
-def glance(record: Record, scope: Scope, now: datetime, until: datetime) -> Owed | None:
+def glance(record: Record, scope: OverviewScope, now: datetime, until: datetime) -> ScheduledReminder | None:
     """What the digest says of a milestone, as if it were a reminder; None when it says nothing of it.
 
     It is the last reminder of an overdue window that has been due, else of one that ends before ``until``;
@@ -109,7 +109,7 @@ def glance(record: Record, scope: Scope, now: datetime, until: datetime) -> Owed
     return None if main is None else _as_owed(main, scope.receiver)
 
 
-def _is_in(one: Occurrence, record: Record, scope: Scope) -> bool:
+def _is_in(one: Occurrence, record: Record, scope: OverviewScope) -> bool:
     return any(
         planned.receiver == scope.receiver
         and planned.match.digest is not None
@@ -124,8 +124,8 @@ def _latest(found: Sequence[Occurrence], now: datetime) -> Occurrence | None:
     return max(past, key=lambda one: one.at) if past else min(found, key=lambda one: one.at, default=None)
 
 
-def _as_owed(one: Occurrence, receiver: str) -> Owed:
-    return Owed(
+def _as_owed(one: Occurrence, receiver: str) -> ScheduledReminder:
+    return ScheduledReminder(
         key="",
         milestone=one.milestone,
         receiver=receiver,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from alertd.core.ledger.records import Owed, Record
+from alertd.core.ledger.records import Record, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone, stated_windows
 from alertd.core.milestones.occurrence import (
     SERIES_NAGS,
@@ -101,13 +101,13 @@ def receivers_of(milestone: Milestone, occurrence: Occurrence, route: Route) -> 
         )
 
 
-def matched(root: Route, owed: Owed, record: Record) -> Match | None:
+def matched(root: Route, owed: ScheduledReminder, record: Record) -> Match | None:
     """The route by which a receiver is owed an occurrence; None when it is owed it as news alone."""
     labels = labels_of(record.milestone, owed.cause, owed.offset)
     return next((one for one in match_routes(root, labels) if one.receiver == owed.receiver), None)
 
 
-def held_by_quiet(root: Route, owed: Owed, record: Record, now: datetime) -> Muted | None:
+def held_by_quiet(root: Route, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
     """Until when the quiet hours of its receiver hold back news that no route of its own leads to."""
     hours = quiet_hours(root, owed.receiver, labels_of(record.milestone, owed.cause, owed.offset))
     return None if hours is None else quiet_until(hours, now)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from alertd.core.config import Config
-from alertd.core.ledger.records import Owed, OwedState
+from alertd.core.ledger.records import ReminderState, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause, occurrences
 from alertd.core.planning.decide import NEWS
@@ -22,7 +22,7 @@ from alertd.core.planning.plan import receivers_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rearmed:
+class LadderChange:
     """What is to be written.
 
     Attributes:
@@ -31,21 +31,21 @@ class Rearmed:
         woken: owed as before, and to be looked at anew.
     """
 
-    owed: tuple[Owed, ...]
+    owed: tuple[ScheduledReminder, ...]
     cancelled: tuple[tuple[str, str], ...]
-    woken: tuple[Owed, ...] = ()
+    woken: tuple[ScheduledReminder, ...] = ()
 
 
 def rearmed(  # noqa: PLR0917  all of them say from what to what
     milestone: Milestone,
-    owed: Sequence[Owed],
+    owed: Sequence[ScheduledReminder],
     told: frozenset[str],
     config: Config,
     now: datetime,
     until: datetime,
     *,
     reconsider: bool = False,
-) -> Rearmed:
+) -> LadderChange:
     """How what is owed differs from what should be.
 
     Args:
@@ -57,10 +57,10 @@ def rearmed(  # noqa: PLR0917  all of them say from what to what
     """
     by_key = {one.key: one for one in owed}
     receivers = {one.receiver for one in owed if one.cause is not Cause.MOVED}
-    wanted: dict[str, Owed] = {}
+    wanted: dict[str, ScheduledReminder] = {}
     for one in _ladder(milestone, config, now, until):
         before = by_key.get(one.key)
-        if before is not None and before.state is OwedState.PENDING:
+        if before is not None and before.state is ReminderState.PENDING:
             wanted[one.key] = _moved_along(before, one, now)
         else:
             is_new = before is None and one.receiver in receivers
@@ -69,17 +69,19 @@ def rearmed(  # noqa: PLR0917  all of them say from what to what
     gone = {
         one.key: "owed no more"
         for one in owed
-        if one.state is OwedState.PENDING and one.key not in wanted and one.cause not in NEWS
+        if one.state is ReminderState.PENDING and one.key not in wanted and one.cause not in NEWS
     }
     left = [one for one in owed if reconsider and one.key not in changed and one.key not in gone]
-    return Rearmed(owed=tuple(changed.values()), cancelled=tuple(gone.items()), woken=woken(left, now))
+    return LadderChange(owed=tuple(changed.values()), cancelled=tuple(gone.items()), woken=woken(left, now))
 
 
-def _ladder(milestone: Milestone, config: Config, now: datetime, until: datetime) -> Iterable[Owed]:
+def _ladder(
+    milestone: Milestone, config: Config, now: datetime, until: datetime
+) -> Iterable[ScheduledReminder]:
     beginning = datetime.min.replace(tzinfo=now.tzinfo)
     for occurrence in occurrences(milestone, beginning, until):
         for planned in receivers_of(milestone, occurrence, config.route):
-            yield Owed(
+            yield ScheduledReminder(
                 key=planned.key,
                 milestone=milestone.id,
                 receiver=planned.receiver,
@@ -92,7 +94,7 @@ def _ladder(milestone: Milestone, config: Config, now: datetime, until: datetime
             )
 
 
-def woken(owed: Iterable[Owed], now: datetime) -> tuple[Owed, ...]:
+def woken(owed: Iterable[ScheduledReminder], now: datetime) -> tuple[ScheduledReminder, ...]:
     """What waits for a mute or a snooze to end, to be looked at now: whether it still has to wait.
 
     It is awake from ``now`` on and not from when it was due: what has waited on purpose is not late.
@@ -100,32 +102,34 @@ def woken(owed: Iterable[Owed], now: datetime) -> tuple[Owed, ...]:
     return tuple(
         replace(one, wake_at=max(one.at, now))
         for one in owed
-        if one.state is OwedState.PENDING and one.wake_at > max(one.at, now)
+        if one.state is ReminderState.PENDING and one.wake_at > max(one.at, now)
     )
 
 
-def _moved_along(before: Owed, one: Owed, now: datetime) -> Owed:
+def _moved_along(before: ScheduledReminder, one: ScheduledReminder, now: datetime) -> ScheduledReminder:
     """What is pending and stays so, whatever :func:`_armed` would make of it today; awake, if it waited."""
     if before.wake_at <= before.at:
         return one
     return replace(one, wake_at=max(one.at, min(before.wake_at, now)), reason=before.reason)
 
 
-def _armed(one: Owed, config: Config, now: datetime, *, is_told: bool, is_new: bool) -> Owed:
+def _armed(
+    one: ScheduledReminder, config: Config, now: datetime, *, is_told: bool, is_new: bool
+) -> ScheduledReminder:
     """Pending, unless it is past and there is a reason not to send it late."""
     if one.at > now:
         return one
     if now - one.at > config.catch_up:
         days = (now - one.at).days
-        return replace(one, state=OwedState.EXPIRED, reason=f"{days} days late when it was loaded")
+        return replace(one, state=ReminderState.EXPIRED, reason=f"{days} days late when it was loaded")
     if is_told:
-        return replace(one, state=OwedState.SUPERSEDED, reason="the moved message says where it stands")
+        return replace(one, state=ReminderState.SUPERSEDED, reason="the moved message says where it stands")
     if is_new:
-        return replace(one, state=OwedState.SUPERSEDED, reason="it was due before it was in the policy")
+        return replace(one, state=ReminderState.SUPERSEDED, reason="it was due before it was in the policy")
     return one
 
 
-def _differs(one: Owed, before: Owed | None) -> bool:
-    if before is None or before.state is OwedState.CANCELLED:
+def _differs(one: ScheduledReminder, before: ScheduledReminder | None) -> bool:
+    if before is None or before.state is ReminderState.CANCELLED:
         return True
-    return before.state is OwedState.PENDING and (one.at, one.group) != (before.at, before.group)
+    return before.state is ReminderState.PENDING and (one.at, one.group) != (before.at, before.group)

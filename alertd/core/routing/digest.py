@@ -74,7 +74,7 @@ class NextDigest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edition:
+class DigestIssue:
     """One digest that was made: what its delivery is about, beside the members.
 
     Attributes:

@@ -23,7 +23,7 @@ from alertd.definitions.config.web import web
 from alertd.definitions.reading.keys import PATH
 from alertd.definitions.reading.nodes import Mapping as MappingNode
 from alertd.definitions.reading.nodes import Node, Scalar
-from alertd.definitions.reading.reader import Enough, Reader
+from alertd.definitions.reading.reader import Reader, TooManyProblems
 from alertd.definitions.reading.terms import link, span, zone
 from alertd.definitions.reading.yaml import decode, read_yaml
 
@@ -106,7 +106,7 @@ def read_config(raw: bytes | None, options: Options, find: Callable[[str], Path]
         values = reader.mapping(node, CONFIG) or {}
         inherited = _inherited(reader, values)
         config = _config(reader, values, inherited, options)
-    except Enough:
+    except TooManyProblems:
         pass
     if reader.problems:
         config = None

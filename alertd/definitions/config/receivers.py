@@ -11,12 +11,12 @@ from pydantic_core import ErrorDetails
 
 from alertd.core.config import NotifierSpec, Receiver
 from alertd.core.ledger.backpressure import parse_rate
-from alertd.core.milestones.occurrence import digest
+from alertd.core.milestones.occurrence import fingerprint
 from alertd.definitions.config.keys import MAX_NOTIFIERS, NOTIFIER, RECEIVER
 from alertd.definitions.config.routes import quiet
 from alertd.definitions.reading.keys import NAME
 from alertd.definitions.reading.nodes import Mapping as MappingNode
-from alertd.definitions.reading.nodes import Node, Refused, Scalar, Sequence
+from alertd.definitions.reading.nodes import Node, Scalar, Sequence, ValueRefused
 from alertd.definitions.reading.reader import Reader, listing, near, shown
 from alertd.definitions.reading.terms import zone
 
@@ -72,13 +72,13 @@ def _notifier(reader: Reader, node: Node, options: Options) -> NotifierSpec | No
     made = _options(reader, own, options[kind], kind)
     if made is None:
         return None
-    written = digest("options", kind, json.dumps(_plain(own), sort_keys=True))
+    written = fingerprint("options", kind, json.dumps(_plain(own), sort_keys=True))
     return NotifierSpec(
         name=name,
         type=kind,
         options=made,
         rate=rate,
-        digest=written,
+        fingerprint=written,
         follows=getattr(made, "follows", False),
     )
 
@@ -114,7 +114,7 @@ def _refuse_option(
             text = node.values[path]
             is_literal = isinstance(text, Scalar) and text.is_literal
             message = f"{path}: {'' if is_literal else f'line {line}: '}{detail['msg']}"
-            place = Refused(text.line + line, 1) if is_literal else place
+            place = ValueRefused(text.line + line, 1) if is_literal else place
         case "template":
             message = f"{path or kind}: {detail['msg']}"
         case _:
@@ -149,5 +149,5 @@ def _plain(node: Node) -> object:
             return [_plain(item) for item in items]
         case MappingNode(values=values):
             return {key: _plain(value) for key, value in values.items()}
-        case Refused():
+        case ValueRefused():
             return ""

@@ -54,11 +54,11 @@ class Mapping:
 
 
 @dataclass(slots=True)
-class Refused:
+class ValueRefused:
     """Where something stood that has a problem already, so that nothing more needs to be said of it."""
 
     line: int
     column: int
 
 
-Node = Scalar | Sequence | Mapping | Refused
+Node = Scalar | Sequence | Mapping | ValueRefused

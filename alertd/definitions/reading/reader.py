@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from alertd.core.config import Problem
 from alertd.definitions.reading.keys import MAX_ITEMS, Shape
-from alertd.definitions.reading.nodes import Mapping, Node, Refused, Scalar, Sequence
+from alertd.definitions.reading.nodes import Mapping, Node, Scalar, Sequence, ValueRefused
 from alertd.definitions.reading.yaml import UNSEEN, UNSEEN_OR_BREAK, name_of
 from alertd.errors import ParseError
 
@@ -33,7 +33,7 @@ MAX_PROBLEMS = 100
 """Problems of one file; after so many it is not read on."""
 
 
-class Enough(Exception):
+class TooManyProblems(Exception):
     """A file has so many problems that it is not read on."""
 
 
@@ -49,7 +49,7 @@ class Reader:
     def refuse(self, node: Node, message: str, offset: int | None = None) -> None:
         """Write down a problem at a node, or at ``offset`` in its text when that has a place."""
         if len(self.problems) >= MAX_PROBLEMS:
-            raise Enough
+            raise TooManyProblems
         column = node.column
         if offset and isinstance(node, Scalar) and node.lead is not None:
             column += node.lead + offset
@@ -162,7 +162,7 @@ class Reader:
             return None
 
     def _refuse_kind(self, node: Node, wanted: str, advice: str = "") -> None:
-        if isinstance(node, Refused):
+        if isinstance(node, ValueRefused):
             return
         is_empty = isinstance(node, Scalar) and not node.text and node.is_plain
         found = "nothing is here" if is_empty else f"{_KINDS[type(node)]} is here"

@@ -18,7 +18,7 @@ from yaml.loader import SafeLoader
 from yaml.reader import ReaderError
 
 from alertd.core.config import Problem
-from alertd.definitions.reading.nodes import Mapping, Node, Refused, Scalar, Sequence
+from alertd.definitions.reading.nodes import Mapping, Node, Scalar, Sequence, ValueRefused
 
 
 class Parser(Protocol):
@@ -114,12 +114,12 @@ class _Composer:
             place = _place(error.problem_mark or error.context_mark)
             begins = _place(error.context_mark or error.problem_mark)
             words = error.problem or error.context or "it cannot be read"
-            refusal = refusal_of(Said(words, place, begins), self._text)
+            refusal = refusal_of(ParserMessage(words, place, begins), self._text)
         except ReaderError as error:
             line, column = place_of(self._text, min(error.position, len(self._text)))
-            refusal = Refusal(line, column, f"not YAML: {error.reason}")
+            refusal = YamlRefusal(line, column, f"not YAML: {error.reason}")
         except YAMLError as error:
-            refusal = Refusal(1, 1, f"not YAML: {error}")
+            refusal = YamlRefusal(1, 1, f"not YAML: {error}")
         self._refuse(refusal.line, refusal.column, refusal.message)
         return None
 
@@ -181,7 +181,11 @@ class _Composer:
             return _scalar(event, line, column)
         if isinstance(event, events.SequenceStartEvent):
             return Sequence(line, column)
-        return Mapping(line, column) if isinstance(event, events.MappingStartEvent) else Refused(line, column)
+        return (
+            Mapping(line, column)
+            if isinstance(event, events.MappingStartEvent)
+            else ValueRefused(line, column)
+        )
 
     def _refuse_marked(self, event: events.NodeEvent, line: int, column: int) -> None:
         if isinstance(event, events.AliasEvent):
@@ -200,7 +204,7 @@ class _Composer:
                 self._refuse(node.line, node.column, "a value without a key; write key: value")
             else:
                 return node
-        elif not isinstance(node, Refused):
+        elif not isinstance(node, ValueRefused):
             self._refuse(node.line, node.column, "a list or mapping as a key; a key is a text")
         return Scalar("", node.line, node.column, None)
 
@@ -271,7 +275,7 @@ def _scalar(event: events.ScalarEvent, line: int, column: int) -> Scalar:
             )
 
 
-class Said(NamedTuple):
+class ParserMessage(NamedTuple):
     """The parser's own words, where it stopped, and where what it was reading began; both from 1."""
 
     problem: str
@@ -279,7 +283,7 @@ class Said(NamedTuple):
     begins: tuple[int, int]
 
 
-class Refusal(NamedTuple):
+class YamlRefusal(NamedTuple):
     """What to say, and where; both counted from 1."""
 
     line: int
@@ -349,16 +353,16 @@ def name_of(char: str) -> str:
     return f"the character U+{ord(char):04X} ({unicodedata.name(char, 'a control character').lower()})"
 
 
-def refusal_of(said: Said, text: str) -> Refusal:
+def refusal_of(said: ParserMessage, text: str) -> YamlRefusal:
     """What to say instead of the parser's words."""
     line, column = said.begins if said.problem in _AT_CONTEXT else said.place
     lines = text.splitlines()
     at = lines[line - 1][column - 1 : column] if line <= len(lines) else ""
     if at == "\t":
-        return Refusal(line, column, "a tab; indent with spaces")
+        return YamlRefusal(line, column, "a tab; indent with spaces")
     if said.problem == _NO_CONTENT and not at and line > len(lines):
-        return Refusal(line, column, "the file ends within a list or a mapping; add its ] or }")
+        return YamlRefusal(line, column, "the file ends within a list or a mapping; add its ] or }")
     if any(words in said.problem for words in _NO_START):
-        return Refusal(line, column, f"a value cannot begin with {at!r}; {_QUOTE_IT}")
+        return YamlRefusal(line, column, f"a value cannot begin with {at!r}; {_QUOTE_IT}")
     reason, advice = _SAID.get(said.problem, (f"not YAML: {said.problem}", ""))
-    return Refusal(line, column, f"{reason}; {advice}" if advice else reason)
+    return YamlRefusal(line, column, f"{reason}; {advice}" if advice else reason)

@@ -15,7 +15,7 @@ from alertd.definitions.config.policies import policy_of
 from alertd.definitions.config.read import Inherited
 from alertd.definitions.reading.keys import DESCRIPTION, TITLE
 from alertd.definitions.reading.nodes import Node
-from alertd.definitions.reading.reader import Enough, Reader
+from alertd.definitions.reading.reader import Reader, TooManyProblems
 from alertd.definitions.reading.terms import labels, link, slug, zone
 from alertd.definitions.reading.yaml import decode, read_yaml
 from alertd.definitions.timeline.claims import After, Claims, sources
@@ -81,7 +81,7 @@ class _TimelineFile:
 
     def read(self, node: Node) -> TimelineRead:
         timeline: Timeline | None = None
-        with suppress(Enough):
+        with suppress(TooManyProblems):
             self._read(node)
         problems = tuple(self._reader.problems)
         if not problems:

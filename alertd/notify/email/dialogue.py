@@ -22,7 +22,7 @@ Build = Callable[[Collection[str]], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class RecipientRefusal:
     """What was said of one recipient."""
 
     address: str
@@ -38,7 +38,7 @@ class Refusal:
 
 
 @dataclass(slots=True, kw_only=True)
-class Handing:
+class MailTransfer:
     """How far one try came.
 
     Attributes:
@@ -47,12 +47,16 @@ class Handing:
     """
 
     taken: frozenset[str] = frozenset()
-    refused: list[Refusal] = field(default_factory=list)
+    refused: list[RecipientRefusal] = field(default_factory=list)
     in_data: bool = False
 
 
 async def hand_over(
-    client: aiosmtplib.SMTP, sender: Mailbox, recipients: Sequence[Mailbox], build: Build, handing: Handing
+    client: aiosmtplib.SMTP,
+    sender: Mailbox,
+    recipients: Sequence[Mailbox],
+    build: Build,
+    handing: MailTransfer,
 ) -> None:
     """MAIL, a RCPT for each, and DATA when one was taken; ``handing`` says how far it came.
 
@@ -69,7 +73,7 @@ async def hand_over(
     why = "the relay offers no SMTPUTF8"
     if sender.needs_utf8 and not extended:
         raise aiosmtplib.SMTPSenderRefused(NOT_OFFERED, why, sender.address)
-    handing.refused = [Refusal(address=one, code=NOT_OFFERED, text=why) for one in unreadable]
+    handing.refused = [RecipientRefusal(address=one, code=NOT_OFFERED, text=why) for one in unreadable]
     rest = [one for one in recipients if one.address not in unreadable]
     if not rest:
         return
@@ -85,7 +89,7 @@ async def hand_over(
         except aiosmtplib.SMTPRecipientRefused as error:
             if error.code == 421:
                 raise  # the relay is about to close the connection (RFC 5321, section 3.8)
-            handing.refused.append(Refusal(address=one.address, code=error.code, text=error.message))
+            handing.refused.append(RecipientRefusal(address=one.address, code=error.code, text=error.message))
     if not accepted:
         return
     # An old way to say that these are too many at once (RFC 5321, section 4.5.3.1.10).
@@ -100,7 +104,7 @@ async def hand_over(
     handing.taken = frozenset(accepted)
 
 
-def named(refused: Sequence[Refusal]) -> str:
+def named(refused: Sequence[RecipientRefusal]) -> str:
     """Who was refused and with what words."""
     shown = ", ".join(map(str, refused[:MAX_NAMED]))
     rest = len(refused) - MAX_NAMED
@@ -111,7 +115,7 @@ def _is_plain(mailbox: Mailbox) -> bool:
     return not mailbox.needs_utf8
 
 
-def _of_many(refusal: Refusal) -> Refusal:
+def _of_many(refusal: RecipientRefusal) -> RecipientRefusal:
     if refusal.code != 552:
         return refusal
-    return Refusal(address=refusal.address, code=452, text=refusal.text)
+    return RecipientRefusal(address=refusal.address, code=452, text=refusal.text)

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from alertd.core.message.message import Kind, Message
-from alertd.core.milestones.occurrence import digest
+from alertd.core.milestones.occurrence import fingerprint
 from alertd.notify.email.address import Mailbox, parse_mailbox
 from alertd.notify.email.body import render_html
 from alertd.notify.render.clean import line
@@ -125,7 +125,7 @@ def thread_root(message: Message, host: str) -> str:
     """
     if message.kind is not Kind.SINGLE:
         return ""
-    return f"<thread_{digest('thread', message.receiver, message.items[0].milestone)}@{host}>"
+    return f"<thread_{fingerprint('thread', message.receiver, message.items[0].milestone)}@{host}>"
 
 
 def _list_id(message: Message, host: str) -> str:

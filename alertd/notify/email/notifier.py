@@ -22,7 +22,7 @@ from alertd.core.message.message import Message
 from alertd.core.network import is_this_machine
 from alertd.notify.base import Env, NotifierOptions, Rendered
 from alertd.notify.email.address import MailAddress, Mailbox, ascii_domain, check_address, parse_mailbox
-from alertd.notify.email.dialogue import Build, Handing, hand_over, named
+from alertd.notify.email.dialogue import Build, MailTransfer, hand_over, named
 from alertd.notify.email.relay import Login
 from alertd.notify.http.egress import AddressRefused, refusal
 from alertd.notify.http.redact import quote, why_unreachable
@@ -98,7 +98,7 @@ class EmailNotifier:
                 reason="the password would cross the network in the clear: set smtp.starttls or smtp.tls"
             )
         have_it = self._have_it.get(message.id, frozenset[str]())
-        handing = Handing()
+        handing = MailTransfer()
         outcome = await self._try(fit(message), login, sender, have_it, handing)
         self._remember(message.id, outcome, have_it | handing.taken)
         return outcome
@@ -129,7 +129,7 @@ class EmailNotifier:
         )
 
     async def _try(
-        self, message: Message, login: Login, sender: Mailbox, have_it: frozenset[str], handing: Handing
+        self, message: Message, login: Login, sender: Mailbox, have_it: frozenset[str], handing: MailTransfer
     ) -> Outcome:
         import aiosmtplib
 
@@ -180,7 +180,7 @@ class EmailNotifier:
 
         return build
 
-    def _ended(self, handing: Handing, have_it: frozenset[str], login: Login) -> Outcome:
+    def _ended(self, handing: MailTransfer, have_it: frozenset[str], login: Login) -> Outcome:
         """What the answers to all recipients together mean; each may be right about its own."""
         refused = [replace(one, text=self._quoted(one.text, login)) for one in handing.refused]
         if not refused:

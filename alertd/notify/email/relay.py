@@ -22,7 +22,7 @@ from alertd.core.config import Smtp
 from alertd.notify.http.egress import Egress
 from alertd.notify.http.redact import HIDDEN
 from alertd.notify.http.tls import Tls, make_context
-from alertd.notify.http.transcript import By, Transcript
+from alertd.notify.http.transcript import Speaker, Transcript
 
 if TYPE_CHECKING:
     import aiosmtplib
@@ -224,27 +224,27 @@ class WatchedSmtp(aiosmtplib.SMTP):
             said = HIDDEN
         elif args[0].upper() == b"AUTH":
             said = " ".join([f"AUTH {args[1].decode('ascii', 'replace')}", *[HIDDEN] * (len(args) > 2)])
-        self._transcript.add(By.US, said)
+        self._transcript.add(Speaker.US, said)
         answer = await super().execute_command(*args, **options)
         self._in_login = answer.code == SAYS_MORE
         self._heard(answer.code, answer.message)
         return answer
 
     async def starttls(self, **options: Any) -> SMTPResponse:
-        self._transcript.add(By.US, "STARTTLS")
+        self._transcript.add(Speaker.US, "STARTTLS")
         try:
             answer = await super().starttls(**options)
         except aiosmtplib.SMTPResponseException as error:
             self._heard(error.code, error.message)
             raise
         self._heard(answer.code, answer.message)
-        self._transcript.add(By.ABOUT, "encrypted from here on")
+        self._transcript.add(Speaker.ABOUT, "encrypted from here on")
         return answer
 
     async def data(self, message: str | bytes, /, **options: Any) -> SMTPResponse:
         mail = message.encode() if isinstance(message, str) else message
-        self._transcript.add(By.US, "DATA")
-        self._transcript.add(By.US, mail.decode("utf-8", "replace"))
+        self._transcript.add(Speaker.US, "DATA")
+        self._transcript.add(Speaker.US, mail.decode("utf-8", "replace"))
         try:
             answer = await super().data(message, **options)
         except aiosmtplib.SMTPResponseException as error:
@@ -254,4 +254,4 @@ class WatchedSmtp(aiosmtplib.SMTP):
         return answer
 
     def _heard(self, code: int, text: str) -> None:
-        self._transcript.add(By.THEM, "\n".join(f"{code} {one}" for one in text.splitlines() or [""]))
+        self._transcript.add(Speaker.THEM, "\n".join(f"{code} {one}" for one in text.splitlines() or [""]))

@@ -39,7 +39,7 @@ class Egress:
 
     def __init__(self, network: Network | None = None, resolve: Resolve | None = None) -> None:
         self.network = network or Network()
-        self.resolve = resolve or Names()
+        self.resolve = resolve or Resolver()
 
     def open(self, address: str) -> socket.socket:
         """A socket that is about to be connected to ``address``, and to nothing else.
@@ -127,7 +127,7 @@ def numeric(host: str) -> str:
     return str(found[0][4][0])
 
 
-class Names:
+class Resolver:
     """From a name to its addresses. Of one event loop."""
 
     def __init__(self, lookup: Lookup = system_lookup, most: int = MAX_LOOKUPS) -> None:

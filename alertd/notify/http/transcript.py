@@ -32,7 +32,7 @@ LOGS_IN = frozenset({"authorization", "proxy-authorization", "cookie", "set-cook
 """Headers of which only the name is shown."""
 
 
-class By(StrEnum):
+class Speaker(StrEnum):
     """Who speaks, as the mark before a line."""
 
     US = ">"
@@ -41,10 +41,10 @@ class By(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class TranscriptLine:
     """One line, redacted; ABOUT is what alertd has to say of it."""
 
-    by: By
+    by: Speaker
     text: str
 
     def __str__(self) -> str:
@@ -58,13 +58,13 @@ class Transcript:
     Whoever sends hands over what it knows to be secret; ``hide`` adds what is secret whoever sends.
     """
 
-    _lines: list[Spoken] = field(default_factory=list)
+    _lines: list[TranscriptLine] = field(default_factory=list)
     _secrets: set[str] = field(default_factory=set, repr=False)
 
     def hide(self, secret: str) -> None:
         self._secrets.add(secret.strip())
 
-    def take(self) -> tuple[Spoken, ...]:
+    def take(self) -> tuple[TranscriptLine, ...]:
         """What has been said since the last time."""
         taken = tuple(self._lines)
         self._lines.clear()
@@ -73,14 +73,14 @@ class Transcript:
     def concealed(self, text: str) -> str:
         return concealed(text, self._secrets)
 
-    def add(self, by: By, text: str, hidden: Iterable[str] = (), limit: int = MAX_LINES) -> None:
+    def add(self, by: Speaker, text: str, hidden: Iterable[str] = (), limit: int = MAX_LINES) -> None:
         """The lines of a text; what is beyond ``limit`` is counted."""
         # Cut only after the hiding: half a secret is one too.
         whole = concealed(text, {*self._secrets, *hidden}).splitlines() or [""]
         shown, rest = whole[:limit], len(whole) - limit
-        self._lines += [Spoken(by, _plain(one)) for one in shown]
+        self._lines += [TranscriptLine(by, _plain(one)) for one in shown]
         if rest > 0:
-            self._lines.append(Spoken(by, f"… and {rest} more line{'s' if rest > 1 else ''}"))
+            self._lines.append(TranscriptLine(by, f"… and {rest} more line{'s' if rest > 1 else ''}"))
 
     def exchanged(self, request: Request | None, answer: Answer, hidden: Iterable[str]) -> None:
         """One HTTP request, unless none was written, and the answer or why there is none.
@@ -91,20 +91,22 @@ class Transcript:
         if request is not None:
             self._posted(request)
         if isinstance(answer, Retry | Rejected):
-            self.add(By.ABOUT, answer.reason)
+            self.add(Speaker.ABOUT, answer.reason)
             return
         hidden = tuple(hidden)
         head = "\n".join([f"HTTP {answer.status}", *_headers(answer.headers)])
-        self.add(By.THEM, bare_urls(head), hidden)
-        self.add(By.THEM, "")
-        self.add(By.THEM, bare_urls(answer.body.decode("utf-8", "replace")), hidden, MAX_ANSWER_LINES)
+        self.add(Speaker.THEM, bare_urls(head), hidden)
+        self.add(Speaker.THEM, "")
+        self.add(Speaker.THEM, bare_urls(answer.body.decode("utf-8", "replace")), hidden, MAX_ANSWER_LINES)
 
     def _posted(self, request: Request) -> None:
         path = "/…" if urlsplit(request.url).path.strip("/") else "/"
         head = {"host": origin(request.url).partition("://")[2], **request.headers}
-        self.add(By.US, "\n".join([f"{request.method} {path} HTTP/1.1", *_headers(head)]), request.hidden)
-        self.add(By.US, "")
-        self.add(By.US, _indented(request.content), request.hidden)
+        self.add(
+            Speaker.US, "\n".join([f"{request.method} {path} HTTP/1.1", *_headers(head)]), request.hidden
+        )
+        self.add(Speaker.US, "")
+        self.add(Speaker.US, _indented(request.content), request.hidden)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

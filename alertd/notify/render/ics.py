@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.message.message import ClaimLine, Item
 from alertd.core.milestones.milestone import State
-from alertd.core.milestones.occurrence import digest
+from alertd.core.milestones.occurrence import fingerprint
 from alertd.core.words import day_text
 from alertd.notify.render.clean import line, link
 from alertd.notify.render.text import account_text
@@ -32,7 +32,7 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alarm:
+class CalendarAlarm:
     """When to ring, an aware UTC instant, and what is said then."""
 
     at: datetime
@@ -68,11 +68,11 @@ class Dated:
     done_on: date | None = None
     withdrawn: bool = False
     left_over: int = 0
-    alarms: tuple[tuple[Alarm, ...], ...] = ()
+    alarms: tuple[tuple[CalendarAlarm, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class CalendarEntry:
     """One VEVENT.
 
     Attributes:
@@ -97,7 +97,7 @@ class Entry:
     name: str = ""
     milestone: str = ""
     edtf: str = ""
-    alarms: tuple[Alarm, ...] = ()
+    alarms: tuple[CalendarAlarm, ...] = ()
 
 
 def dated_of(item: Item) -> Dated:
@@ -121,7 +121,7 @@ def dated_of(item: Item) -> Dated:
     )
 
 
-def entries_of(dated: Dated, stamp: datetime, host: str) -> tuple[Entry, ...]:
+def entries_of(dated: Dated, stamp: datetime, host: str) -> tuple[CalendarEntry, ...]:
     """An entry for each live window of a milestone that has a bound, in the order in which they end.
 
     Those that a move has left over follow, cancelled.
@@ -140,7 +140,7 @@ def entries_of(dated: Dated, stamp: datetime, host: str) -> tuple[Entry, ...]:
 
 
 def calendar_of(
-    entries: Iterable[Entry],
+    entries: Iterable[CalendarEntry],
     *,
     method: str = "PUBLISH",
     name: str = "",
@@ -180,7 +180,7 @@ def calendar_of(
     return made
 
 
-def vevent(entry: Entry) -> Event:
+def vevent(entry: CalendarEntry) -> Event:
     """An entry as icalendar has it."""
     from icalendar import Event
 
@@ -212,7 +212,7 @@ def vevent(entry: Entry) -> Event:
     return made
 
 
-def _valarm(alarm: Alarm) -> Component:
+def _valarm(alarm: CalendarAlarm) -> Component:
     from icalendar import Alarm as VAlarm
 
     made = VAlarm()
@@ -228,7 +228,7 @@ def uid_of(milestone: str, number: int, host: str) -> str:
 
     A digest: nothing that a person wrote is in it, and no domain (RFC 7986, section 5.3).
     """
-    return digest("calendar", host, milestone, str(number))
+    return fingerprint("calendar", host, milestone, str(number))
 
 
 def span_of(claim: ClaimLine, zone: ZoneInfo) -> tuple[date, date] | None:
@@ -245,13 +245,13 @@ def span_of(claim: ClaimLine, zone: ZoneInfo) -> tuple[date, date] | None:
     return (begins, ends + _DAY) if begins and ends else None
 
 
-def _entry(dated: Dated, claim: ClaimLine, number: int, stamp: datetime, host: str) -> Entry | None:
+def _entry(dated: Dated, claim: ClaimLine, number: int, stamp: datetime, host: str) -> CalendarEntry | None:
     span = span_of(claim, ZoneInfo(dated.zone))
     if span is None:
         return None
     briefs = ", ".join(account.brief for account in claim.accounts)
     by_whom = f", {briefs}" if dated.contested and briefs else ""
-    return Entry(
+    return CalendarEntry(
         uid=uid_of(dated.milestone, number, host),
         sequence=dated.revision,
         stamp=stamp,
@@ -268,8 +268,8 @@ def _entry(dated: Dated, claim: ClaimLine, number: int, stamp: datetime, host: s
     )
 
 
-def _cancelled(like: Entry, dated: Dated, number: int, host: str) -> Entry:
-    return Entry(
+def _cancelled(like: CalendarEntry, dated: Dated, number: int, host: str) -> CalendarEntry:
+    return CalendarEntry(
         uid=uid_of(dated.milestone, number, host),
         sequence=like.sequence,
         stamp=like.stamp,

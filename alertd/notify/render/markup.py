@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from html import escape as html_escape
 
-from alertd.notify.render.outline import Line, Outline, Span, Style
+from alertd.notify.render.outline import Outline, OutlineLine, Span, Style
 
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
 # Without the characters that Markdown or a mention could begin with, but for the underscore.
@@ -39,12 +39,12 @@ def unmentioned(text: str) -> str:
     return _MENTION.sub("@\u2060", text)
 
 
-def unlinked(line: Line) -> str:
+def unlinked(line: OutlineLine) -> str:
     """What is left of a line when its markup has been read: every character counts, and no address."""
     return "".join(unmentioned(span.text) for span in line.spans)
 
 
-def plain(line: Line) -> str:
+def plain(line: OutlineLine) -> str:
     """Without any markup; a link's address stands behind its text."""
     return "".join(
         f"{span.text} ({span.url})" if span.url and span.url != span.text else span.text
@@ -60,7 +60,7 @@ def plain_text(outline: Outline) -> str:
     return "\n\n".join(part for part in (*paragraphs, links, end) if part)
 
 
-def html(line: Line) -> str:
+def html(line: OutlineLine) -> str:
     """In the few tags that Telegram and Matrix both know."""
     return "".join(map(_html, line.spans))
 
@@ -79,7 +79,7 @@ def _html(span: Span) -> str:
     return f"<{tag}>{text}</{tag}>" if tag else text
 
 
-def markdown(line: Line, escape: Callable[[str], str]) -> str:
+def markdown(line: OutlineLine, escape: Callable[[str], str]) -> str:
     """In Markdown, with ``escape`` for what its dialect gives a meaning to."""
     # What begins a line like an item of a list is none.
     return _LIST.sub(r"\1\\", "".join(_markdown(span, escape) for span in line.spans))

@@ -46,7 +46,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OutlineLine:
     """One line. ``names``: how many milestones it is the only one to name."""
 
     spans: tuple[Span, ...]
@@ -56,12 +56,12 @@ class Line:
 MIN_CUT = 20
 """Fewer characters of a line are not worth showing."""
 
-Paragraph = tuple[Line, ...]
-Cost = Callable[[Line], int]
+Paragraph = tuple[OutlineLine, ...]
+Cost = Callable[[OutlineLine], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class LinkPiece:
     """What a button says, and what it opens."""
 
     label: str
@@ -86,7 +86,7 @@ class Outline:
     paragraphs: tuple[Paragraph, ...]
     about: str
     id: str
-    links: tuple[Link, ...]
+    links: tuple[LinkPiece, ...]
 
 
 def outlined(message: Message, room: int, cost: Cost) -> Outline:
@@ -109,13 +109,13 @@ def frame_of(message: Message) -> Outline:
     return replace(_whole(message, brief=True), paragraphs=())
 
 
-def links_of(message: Message) -> tuple[Link, ...]:
+def links_of(message: Message) -> tuple[LinkPiece, ...]:
     """What can be done, and where to read more, as far as alertd's own page is served."""
     if message.kind is not Kind.SINGLE:
-        return (Link(label="Open alertd", url=message.page),) if message.page else ()
+        return (LinkPiece(label="Open alertd", url=message.page),) if message.page else ()
     item = message.items[0]
-    links = [Link(label=action.label, url=action.url) for action in item.actions if action.url]
-    return (*links, Link(label="Details", url=item.page)) if item.page else tuple(links)
+    links = [LinkPiece(label=action.label, url=action.url) for action in item.actions if action.url]
+    return (*links, LinkPiece(label="Details", url=item.page)) if item.page else tuple(links)
 
 
 def _whole(message: Message, *, brief: bool = False) -> Outline:
@@ -161,7 +161,7 @@ def _claims(claims: Sequence[ClaimLine]) -> Iterator[Paragraph]:
     yield from (tuple(_claim(claim)) for claim in claims)
 
 
-def _claim(claim: ClaimLine) -> Iterator[Line]:
+def _claim(claim: ClaimLine) -> Iterator[OutlineLine]:
     style = Style.BOLD if claim.headline else Style.PLAIN if claim.live else Style.STRUCK
     yield _line(Span(claim.phrase, style), Span(f" – {claim.status}" if claim.status else ""))
     for account in claim.accounts:
@@ -191,36 +191,36 @@ def _in_short(message: Message) -> list[Paragraph]:
     ]
 
 
-def _name(item: Item, *more: Span) -> Line:
+def _name(item: Item, *more: Span) -> OutlineLine:
     spans = (
         Span(f"{look_of(item).mark} "),
         Span(_capital(item.badge), Style.BOLD),
         Span(" – "),
         Span(item.title, Style.BOLD, item.page),
     )
-    return Line((*spans, *more), names=1)
+    return OutlineLine((*spans, *more), names=1)
 
 
-def _marks(item: Item) -> Line:
+def _marks(item: Item) -> OutlineLine:
     spans = [Span(item.phrase, Style.BOLD)]
     for tag in tags(item):
         spans += [Span(" · "), Span(tag, Style.ITALIC)]
     return _line(*spans)
 
 
-def _plain(text: str) -> Line:
+def _plain(text: str) -> OutlineLine:
     return _line(Span(text))
 
 
-def _line(*spans: Span) -> Line:
-    return Line(spans)
+def _line(*spans: Span) -> OutlineLine:
+    return OutlineLine(spans)
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _without_blanks(paragraph: Iterable[Line]) -> Paragraph:
+def _without_blanks(paragraph: Iterable[OutlineLine]) -> Paragraph:
     lines = (replace(line, spans=tuple(span for span in line.spans if span.text)) for line in paragraph)
     return tuple(line for line in lines if any(span.text.strip() for span in line.spans))
 
@@ -242,7 +242,7 @@ def _filled(paragraphs: Sequence[Paragraph], room: int, cost: Cost, more: str) -
     left = room - cost(_rest(unnamed, more))
     kept: list[Paragraph] = []
     for paragraph in paragraphs:
-        lines: list[Line] = []
+        lines: list[OutlineLine] = []
         for line in paragraph:
             left -= cost(line)
             if left < 0:
@@ -256,19 +256,19 @@ def _filled(paragraphs: Sequence[Paragraph], room: int, cost: Cost, more: str) -
     return tuple(kept)
 
 
-def _rest(unnamed: int, more: str) -> Line:
+def _rest(unnamed: int, more: str) -> OutlineLine:
     said = f"and {unnamed:,} more, not listed here." if unnamed else "The rest is not shown here."
     return _line(Span(f"{said} {more}", Style.ITALIC))
 
 
-def _cut(line: Line, room: int, cost: Cost) -> Line | None:
+def _cut(line: OutlineLine, room: int, cost: Cost) -> OutlineLine | None:
     """The beginning of a line and an ellipsis; None when that is hardly a word."""
     length = sum(len(span.text) for span in line.spans)
     fits = bisect_right(range(length), room, key=lambda count: cost(_begun(line, count))) - 1
     return _begun(line, fits) if fits >= MIN_CUT else None
 
 
-def _begun(line: Line, count: int) -> Line:
+def _begun(line: OutlineLine, count: int) -> OutlineLine:
     spans = []
     for span in line.spans:
         if count <= 0:

@@ -9,7 +9,7 @@ from alertd.core.message.message import Item, Kind, Message, Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Palette:
     """How one tone looks.
 
     Attributes:
@@ -27,19 +27,19 @@ class Look:
     mark: str
 
 
-LOOKS: Mapping[Tone, Look] = {
-    Tone.CALM: Look(strong="#1f6296", pale="#e8f1f8", bright="#7cb8e6", terminal="blue", mark="🔵"),
-    Tone.SOON: Look(strong="#8f5a00", pale="#fcf1dc", bright="#f0b64c", terminal="yellow", mark="🟠"),
-    Tone.LATE: Look(strong="#b3261e", pale="#fce9e7", bright="#f58f86", terminal="red", mark="🔴"),
-    Tone.MOVED: Look(strong="#6b4aa8", pale="#f0eaf9", bright="#bfa3f0", terminal="magenta", mark="🟣"),
-    Tone.DONE: Look(strong="#2b6e3f", pale="#e6f4ea", bright="#83cf99", terminal="green", mark="🟢"),
+LOOKS: Mapping[Tone, Palette] = {
+    Tone.CALM: Palette(strong="#1f6296", pale="#e8f1f8", bright="#7cb8e6", terminal="blue", mark="🔵"),
+    Tone.SOON: Palette(strong="#8f5a00", pale="#fcf1dc", bright="#f0b64c", terminal="yellow", mark="🟠"),
+    Tone.LATE: Palette(strong="#b3261e", pale="#fce9e7", bright="#f58f86", terminal="red", mark="🔴"),
+    Tone.MOVED: Palette(strong="#6b4aa8", pale="#f0eaf9", bright="#bfa3f0", terminal="magenta", mark="🟣"),
+    Tone.DONE: Palette(strong="#2b6e3f", pale="#e6f4ea", bright="#83cf99", terminal="green", mark="🟢"),
 }
 
-NEUTRAL = Look(strong="#4a5563", pale="#eef0f3", bright="#b4bfcc", terminal="white", mark="⚪")
+NEUTRAL = Palette(strong="#4a5563", pale="#eef0f3", bright="#b4bfcc", terminal="white", mark="⚪")
 """For what is about alertd itself."""
 
 
-def look_of(subject: Item | Message) -> Look:
+def look_of(subject: Item | Message) -> Palette:
     """An item's look by its tone; a message's is that of its first item, which is the most urgent."""
     if isinstance(subject, Item):
         return LOOKS[subject.tone]

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alertd.core.message.message import ClaimLine, Item, Kind, Message
-from alertd.notify.render.palette import Look, look_of
+from alertd.notify.render.palette import Palette, look_of
 from alertd.notify.render.text import (
     account_text,
     brief_story,
@@ -60,7 +60,7 @@ def _panel(message: Message) -> Panel:
     )
 
 
-def _title(message: Message, look: Look) -> Text:
+def _title(message: Message, look: Palette) -> Text:
     if message.kind is Kind.SINGLE:
         item = message.items[0]
         title = Text().append(f" {item.badge} ", style=f"bold reverse {look.terminal}")

@@ -27,10 +27,10 @@ from alertd.notify.slack.posts import (
     LAYOUT,
     NO_EDIT,
     NO_THREAD,
-    Place,
     Post,
+    PostAddress,
     Posted,
-    Refused,
+    PostRefused,
     place_in,
     understood,
 )
@@ -118,7 +118,7 @@ class _Progress:
 
     shape: tuple[int, ...]
     made: int = 0
-    first: Place | None = None
+    first: PostAddress | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -171,7 +171,7 @@ class SlackNotifier:
     def _threads(self, message: Message) -> bool:
         return self._options.is_bot and self._options.thread and message.kind is Kind.SINGLE
 
-    def _line(self) -> Line:
+    def _line(self) -> SlackApi:
         options, env = self._options, self._env
         tls = tls_of(options, env.path)
         url = revealed(options.webhook_url, options.webhook_url_file, env).strip()
@@ -180,7 +180,7 @@ class SlackNotifier:
         if not url:
             check_token(token)
         until = env.clock.monotonic() + SEND_TIMEOUT_S
-        return Line(
+        return SlackApi(
             url=url or options.api_url, token=token, tls=tls, env=env, timeout_s=options.timeout, until=until
         )
 
@@ -189,7 +189,7 @@ class SlackNotifier:
         return whole(fitted, mention=who, interactive=self._options.interactive, lasting=lasting)
 
     async def _in_thread(
-        self, line: Line, message: Message, state: Mapping[str, str]
+        self, line: SlackApi, message: Message, state: Mapping[str, str]
     ) -> tuple[Outcome, Mapping[str, str]]:
         """A reply to the milestone's message, which is brought up to date first; else a new one of its own.
 
@@ -212,7 +212,9 @@ class SlackNotifier:
             return outcome, {}
         return outcome, {"ts": first.ts, "channel": first.channel, "asked": options.channel}
 
-    async def _brought_up_to_date(self, line: Line, message: Message, parent: Place | None) -> Outcome:
+    async def _brought_up_to_date(
+        self, line: SlackApi, message: Message, parent: PostAddress | None
+    ) -> Outcome:
         """The milestone's message is edited and nothing is posted: who said so wakes nobody."""
         if parent is None:
             return Sent(note="it has no message that could be brought up to date")
@@ -223,11 +225,11 @@ class SlackNotifier:
             return Sent(note=f"its message cannot be brought up to date: {edited.error}")
         return edited.outcome
 
-    async def _reply(self, line: Line, message: Message, parent: Place) -> Outcome | None:
+    async def _reply(self, line: SlackApi, message: Message, parent: PostAddress) -> Outcome | None:
         """None when there is no such message any more, and nothing has been posted."""
         options = self._options
         edited = await self._edit(line, parent, self._whole(message, lasting=True, mention=False)[0])
-        if isinstance(edited, Refused) and edited.error in NO_THREAD:
+        if isinstance(edited, PostRefused) and edited.error in NO_THREAD:
             return None
         under: dict[str, Any] = {"channel": parent.channel, "thread_ts": parent.ts}
         if message.items[0].cause in options.broadcast:
@@ -236,16 +238,16 @@ class SlackNotifier:
         said = await self._post(
             line, message, reply(message, mention=who, interactive=options.interactive), under
         )
-        if isinstance(said, Refused):
+        if isinstance(said, PostRefused):
             return None if said.error in NO_THREAD else said.outcome
-        if isinstance(edited, Refused):
+        if isinstance(edited, PostRefused):
             why = edited.error or getattr(edited.outcome, "reason", "")
             return Sent(note=f"{said.note}; the first message is not up to date: {why}")
         return Sent(note=said.note)
 
     async def _post_all(
-        self, line: Line, message: Message, posts: Sequence[Post]
-    ) -> tuple[Outcome, Place | None]:
+        self, line: SlackApi, message: Message, posts: Sequence[Post]
+    ) -> tuple[Outcome, PostAddress | None]:
         """All posts of a message; a bot's later ones stand in the thread of the first.
 
         What has been posted is not posted again when the rest is tried again, as long as this process lives
@@ -260,7 +262,7 @@ class SlackNotifier:
             if done.first is not None:
                 under |= {"thread_ts": done.first.ts, "channel": done.first.channel}
             said = await self._post(line, message, post, under)
-            if isinstance(said, Refused):
+            if isinstance(said, PostRefused):
                 if done.made:
                     self._remember(message.id, done)
                 return _partly(said.outcome, done.made, len(posts)), done.first
@@ -275,12 +277,12 @@ class SlackNotifier:
             self._begun.popitem(last=False)
 
     async def _post(
-        self, line: Line, message: Message, post: Post, under: Mapping[str, Any]
-    ) -> Posted | Refused:
+        self, line: SlackApi, message: Message, post: Post, under: Mapping[str, Any]
+    ) -> Posted | PostRefused:
         """One post; as plain text when its layout is refused: no reminder fails by its layout."""
         extra = self._extra(message, under)
         said = await line.call("chat.postMessage", {**post.payload(), **extra})
-        if isinstance(said, Refused) and said.error in LAYOUT:
+        if isinstance(said, PostRefused) and said.error in LAYOUT:
             plain = await line.call("chat.postMessage", {**post.plain(), **extra})
             if isinstance(plain, Posted):
                 return replace(plain, note=f"{plain.note}; as plain text: {said.error}")
@@ -289,7 +291,7 @@ class SlackNotifier:
     def _extra(self, message: Message, under: Mapping[str, Any]) -> dict[str, Any]:
         return {**under, "metadata": _metadata(message)} if self._options.is_bot else dict(under)
 
-    async def _edit(self, line: Line, parent: Place, post: Post) -> Posted | Refused:
+    async def _edit(self, line: SlackApi, parent: PostAddress, post: Post) -> Posted | PostRefused:
         content = {name: post.payload()[name] for name in ("text", "blocks", "attachments")}
         where = {"channel": parent.channel, "ts": parent.ts}
         return await line.call("chat.update", {**where, **content}, most_s=EDIT_TIMEOUT_S)
@@ -319,7 +321,7 @@ SEND_TIMEOUT_S = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class SlackApi:
     """Calls an incoming webhook, which has but one method, or the Web API.
 
     Attributes:
@@ -338,11 +340,11 @@ class Line:
 
     async def call(
         self, method: str, payload: Mapping[str, Any], *, most_s: float = SEND_TIMEOUT_S
-    ) -> Posted | Refused:
+    ) -> Posted | PostRefused:
         env = self.env
         left_s = min(self.timeout_s, most_s, self.until - env.clock.monotonic())
         if left_s <= 0:
-            return Refused(error="", outcome=Retry(reason="there was no time left to post all of it"))
+            return PostRefused(error="", outcome=Retry(reason="there was no time left to post all of it"))
         headers = {
             "content-type": "application/json; charset=utf-8",
             "accept-encoding": "identity",

@@ -221,7 +221,7 @@ _CHANNEL = re.compile(r"[A-Z0-9]{1,40}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class PostAddress:
     """Where a message stands: Slack names it by both."""
 
     channel: str
@@ -232,27 +232,27 @@ class Place:
 class Posted:
     """It was accepted; ``place`` is None where the receiver does not say it."""
 
-    place: Place | None
+    place: PostAddress | None
     note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class PostRefused:
     """It was not; ``error`` is Slack's word for why, "" when it said none."""
 
     error: str
     outcome: Outcome
 
 
-def place_in(state: Mapping[str, object]) -> Place | None:
+def place_in(state: Mapping[str, object]) -> PostAddress | None:
     """The place that a ledger or an answer holds; None when it holds none."""
     channel, ts = state.get("channel", ""), state.get("ts", "")
     if not (isinstance(channel, str) and isinstance(ts, str)):
         return None
-    return Place(channel=channel, ts=ts) if _CHANNEL.fullmatch(channel) and _TS.fullmatch(ts) else None
+    return PostAddress(channel=channel, ts=ts) if _CHANNEL.fullmatch(channel) and _TS.fullmatch(ts) else None
 
 
-def understood(answer: Answer, now: datetime) -> Posted | Refused:
+def understood(answer: Answer, now: datetime) -> Posted | PostRefused:
     """What an answer of the Web API, of an incoming webhook, or of a service like Slack means.
 
     A webhook answers ``ok``, others ``{"ok": true}`` or nothing. Anything else with a 200 is likely
@@ -262,21 +262,21 @@ def understood(answer: Answer, now: datetime) -> Posted | Refused:
     """
     outcome = outcome_of(answer, now)
     if not isinstance(answer, Reply):
-        return Refused(error="", outcome=outcome)
+        return PostRefused(error="", outcome=outcome)
     said = object_in(answer)
     error = _word(said.get("error")) or _word(answer.body.decode("utf-8", "replace").strip())
     if not isinstance(outcome, Sent):
-        return Refused(error=error, outcome=outcome)
+        return PostRefused(error=error, outcome=outcome)
     where = answer.origin
     if not answer.whole:
         broken = Retry(reason=f"{where} answered {answer.status} and broke off", unknown=True)
-        return Refused(error="", outcome=broken)
+        return PostRefused(error="", outcome=broken)
     if said.get("ok") is True or said.get("success") is True or answer.body.strip().lower() in (b"ok", b""):
         return Posted(place=place_in(said), note=outcome.note)
     if said.get("ok") is False and error:
-        return Refused(error=error, outcome=_outcome(answer, error, now))
+        return PostRefused(error=error, outcome=_outcome(answer, error, now))
     unlike = f"{where} answered {answer.status}, but not ok: {quote(answer.body, answer.hidden)}"
-    return Refused(error="", outcome=Rejected(reason=unlike))
+    return PostRefused(error="", outcome=Rejected(reason=unlike))
 
 
 def _outcome(reply: Reply, error: str, now: datetime) -> Outcome:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 JSON = "application/json"
 
 
-class Format(StrEnum):
+class WebhookFormat(StrEnum):
     """What the body of a webhook looks like."""
 
     ALERTD = "alertd"
@@ -46,7 +46,7 @@ class Body:
     note: str = ""
 
 
-def made_of(message: Message, form: Format, source: str) -> Body:
+def made_of(message: Message, form: WebhookFormat, source: str) -> Body:
     """The body in any format but ``template``.
 
     Args:
@@ -54,14 +54,14 @@ def made_of(message: Message, form: Format, source: str) -> Body:
         source: of the CloudEvent.
     """
     match form:
-        case Format.CLOUDEVENTS:
+        case WebhookFormat.CLOUDEVENTS:
             return Body(content=structured(message, source), content_type=STRUCTURED)
-        case Format.CLOUDEVENTS_BINARY:
+        case WebhookFormat.CLOUDEVENTS_BINARY:
             content, headers = binary(message, source)
             return Body(content=content, content_type=DATA_TYPE, headers=headers)
-        case Format.ALERTMANAGER:
+        case WebhookFormat.ALERTMANAGER:
             return Body(content=json_bytes(alertmanager_payload(message)))
-        case Format.ALERTD | Format.TEMPLATE:
+        case WebhookFormat.ALERTD | WebhookFormat.TEMPLATE:
             return Body(content=body_of(message))
 
 

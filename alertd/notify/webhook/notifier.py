@@ -15,7 +15,7 @@ from alertd.notify.http.reply import outcome_of
 from alertd.notify.http.tls import Tls, TlsUnusable, tls_of
 from alertd.notify.http.url import check_proxy, check_url
 from alertd.notify.render.clean import fit
-from alertd.notify.webhook.body import Body, Format, instead, made_of, rendered
+from alertd.notify.webhook.body import Body, WebhookFormat, instead, made_of, rendered
 from alertd.notify.webhook.cloudevents import default_source
 from alertd.notify.webhook.options import WebhookOptions, check_header, read_template
 from alertd.notify.webhook.signature import key_of, sign
@@ -131,7 +131,7 @@ class WebhookNotifier:
 
     def _body(self, message: Message) -> Body:
         options = self._options
-        if options.format is not Format.TEMPLATE:
+        if options.format is not WebhookFormat.TEMPLATE:
             return made_of(message, options.format, options.source or default_source(self._env.host))
         try:
             return rendered(message, self._template())

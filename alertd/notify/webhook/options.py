@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from alertd.notify.base import NotifierOptions, TlsOptions, at_most_one, exactly_one
 from alertd.notify.http.client import TIMEOUT_S
 from alertd.notify.http.url import check_proxy, check_url
-from alertd.notify.webhook.body import Format
+from alertd.notify.webhook.body import WebhookFormat
 from alertd.notify.webhook.signature import key_of
 from alertd.notify.webhook.template import (
     DEFAULT_TYPE,
@@ -78,7 +78,7 @@ class WebhookOptions(TlsOptions):
     proxy_file: str = ""
     timeout: float = Field(default=TIMEOUT_S, gt=0, le=60)
     """Seconds, for connecting, sending and reading the answer together."""
-    format: Format = Format.ALERTD
+    format: WebhookFormat = WebhookFormat.ALERTD
     """What the body looks like."""
     source: Annotated[str, Field(pattern=_REFERENCE, max_length=500)] = ""
     """The ``source`` of CloudEvents, a URI reference."""
@@ -176,13 +176,13 @@ class WebhookOptions(TlsOptions):
             raise ValueError(f"Authorization is said twice: by {by[0]} and by {by[1]}")
 
     def _check_format(self) -> None:
-        if self.format is Format.TEMPLATE:
+        if self.format is WebhookFormat.TEMPLATE:
             exactly_one(self, "template")
         for name in ("template", "template_file", "content_type"):
-            if getattr(self, name) and self.format is not Format.TEMPLATE:
+            if getattr(self, name) and self.format is not WebhookFormat.TEMPLATE:
                 raise ValueError(f"{name} is nothing without format: template")
-        if self.source and not self.format.startswith(Format.CLOUDEVENTS):
-            raise ValueError(f"source is nothing without format: {Format.CLOUDEVENTS}")
+        if self.source and not self.format.startswith(WebhookFormat.CLOUDEVENTS):
+            raise ValueError(f"source is nothing without format: {WebhookFormat.CLOUDEVENTS}")
 
     @property
     def secrets(self) -> list[SecretStr]:

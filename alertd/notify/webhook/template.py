@@ -26,7 +26,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import pass_context
 
 from alertd.errors import AlertdError
-from alertd.notify.webhook.template_syntax import Refusal, check_quotes, check_syntax
+from alertd.notify.webhook.template_syntax import SyntaxRefusal, check_quotes, check_syntax
 
 MAX_SOURCE = 16 * 1024
 """Characters of a template."""
@@ -164,7 +164,7 @@ def compiled(source: str, content_type: str = DEFAULT_TYPE) -> Template:
         return Template(content_type=content_type, _made=env.from_string(tree))
     except TemplateSyntaxError as error:
         raise TemplateRefused(error.lineno, error.message or "it cannot be read") from error
-    except Refusal as error:
+    except SyntaxRefusal as error:
         raise TemplateRefused(error.line, str(error)) from error
     except (RecursionError, MemoryError, SyntaxError, ValueError) as error:
         raise TemplateRefused(1, "it is nested too deeply") from error

@@ -49,7 +49,7 @@ _WORDS: Mapping[type[nodes.Node], str] = {
 }
 
 
-class Refusal(AlertdError):
+class SyntaxRefusal(AlertdError):
     """What is not allowed, and in which line."""
 
     def __init__(self, line: int, why: str) -> None:
@@ -62,7 +62,7 @@ def check_syntax(tree: nodes.Template, filters: Collection[str], tests: Collecti
     _check(tree, VARIABLES, 0, filters, tests)
     parts = sum(len(joined.nodes) for joined in tree.find_all(nodes.Concat))
     if parts > MAX_PARTS:
-        raise Refusal(1, f"{parts} texts joined by ~; at most {MAX_PARTS} are taken")
+        raise SyntaxRefusal(1, f"{parts} texts joined by ~; at most {MAX_PARTS} are taken")
 
 
 def check_quotes(tokens: Iterable[tuple[int, str, str]]) -> None:
@@ -70,7 +70,7 @@ def check_quotes(tokens: Iterable[tuple[int, str, str]]) -> None:
     inside, escaped = False, False
     for line, kind, text in tokens:
         if kind == "variable_begin" and inside:
-            raise Refusal(
+            raise SyntaxRefusal(
                 line,
                 "a value between quotes: it brings its own; "
                 'leave them out, and join texts as {{ "Due: " ~ subject }}',
@@ -100,7 +100,7 @@ def _check(
     )
     for name in targets:
         if name.startswith("_"):
-            raise Refusal(node.lineno, f"{name}: a name begins with a letter")
+            raise SyntaxRefusal(node.lineno, f"{name}: a name begins with a letter")
     inner = names | targets | {"loop"}
     for child in (*node.body, *((node.test,) if node.test else ())):
         _check(child, inner, loops + 1, filters, tests)
@@ -114,20 +114,20 @@ def _check_one(
     line = node.lineno or 1
     if not isinstance(node, _ALLOWED):
         words = next((words for kind, words in _WORDS.items() if isinstance(node, kind)), "this")
-        raise Refusal(line, f"{words}: not allowed; a template has values, if, for and filters")
+        raise SyntaxRefusal(line, f"{words}: not allowed; a template has values, if, for and filters")
     match node:
         case nodes.For() if node.recursive:
-            raise Refusal(line, "a recursive loop: not allowed")
+            raise SyntaxRefusal(line, "a recursive loop: not allowed")
         case nodes.For() if loops >= MAX_LOOPS:
-            raise Refusal(line, f"a loop in {MAX_LOOPS} loops: at most {MAX_LOOPS} may be nested")
+            raise SyntaxRefusal(line, f"a loop in {MAX_LOOPS} loops: at most {MAX_LOOPS} may be nested")
         case nodes.Name(name=name) if name not in names:
-            raise Refusal(line, f"{name}: no such value; {_near(name, names)}")
+            raise SyntaxRefusal(line, f"{name}: no such value; {_near(name, names)}")
         case nodes.Filter(name=name) if name not in filters:
-            raise Refusal(line, f"|{name}: no such filter; {_near(name, filters)}")
+            raise SyntaxRefusal(line, f"|{name}: no such filter; {_near(name, filters)}")
         case nodes.Filter() if node.dyn_args or node.dyn_kwargs:
-            raise Refusal(line, "*: not allowed; write the arguments out")
+            raise SyntaxRefusal(line, "*: not allowed; write the arguments out")
         case nodes.Test(name=name) if name not in tests:
-            raise Refusal(line, f"is {name}: no such test; {_near(name, tests)}")
+            raise SyntaxRefusal(line, f"is {name}: no such test; {_near(name, tests)}")
         case _:
             return
 

@@ -25,7 +25,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemy
 from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable, SettingsError
 
 if TYPE_CHECKING:
-    from alertd.store.database.postgres import Ear
+    from alertd.store.database.postgres import ListenConnection
 
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Database:
     where: str
     threads: int = 1
     is_shared: bool = False
-    ear: Ear | None = None
+    ear: ListenConnection | None = None
     limit_s: float = CALL_LIMIT_S
 
     def __post_init__(self) -> None:

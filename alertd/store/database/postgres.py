@@ -110,7 +110,7 @@ def open_postgres(url: str, busy_timeout_s: float) -> Database:
         where=_where(given),
         threads=CONNECTIONS,
         is_shared=True,
-        ear=Ear(connect),
+        ear=ListenConnection(connect),
     )
 
 
@@ -123,7 +123,7 @@ def _where(given: dict[str, Any]) -> str:
     return f"postgresql://{named}/{given.get('dbname') or given.get('user') or ''}"
 
 
-class Ear:
+class ListenConnection:
     """Listens on a connection and a thread of its own, and calls when another process has written."""
 
     def __init__(self, connect: Callable[[], psycopg.Connection[Any]]) -> None:

@@ -12,7 +12,7 @@ from alertd.core.message.links import LinkKind
 from alertd.core.milestones.status import NOTHING_SAID, ActionKind
 from alertd.core.time.instant import local_date
 from alertd.errors import FieldProblem
-from alertd.web.server.access import Visitor
+from alertd.web.server.access import Principal
 from alertd.web.server.context import Site
 
 MAX_NAME = 80
@@ -76,7 +76,7 @@ class Form:
     fields: tuple[Field, ...]
 
 
-def forms_of(record: Record, site: Site, visitor: Visitor) -> tuple[Form, ...]:
+def forms_of(record: Record, site: Site, visitor: Principal) -> tuple[Form, ...]:
     """What can be said of a milestone now."""
     if record.withdrawn:
         return ()

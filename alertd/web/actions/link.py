@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alertd.core.access import Scope
-from alertd.core.explain.request import Saying
+from alertd.core.explain.request import ActionRequest
 from alertd.core.explain.words import standing_lines
 from alertd.core.ledger.records import Record
 from alertd.core.message.claims import claim_lines
@@ -51,7 +51,7 @@ async def act_by_link(request: Request) -> Response:
 async def _acted(request: Request, link: Link) -> Response:
     site, given = site_of(request), await fields_of(request)
     name = given.get("by", "")[:MAX_NAME] or "somebody"
-    saying = Saying(
+    saying = ActionRequest(
         kind=BY_LINK[link.kind],
         by=f"{name}, by a link to {link.receiver}",
         how=f"link:{link.receiver}",
@@ -76,7 +76,7 @@ async def _acted(request: Request, link: Link) -> Response:
     return sent_on(site, f"/act/{token}", answer.told, **await _undo(site, link, saying))
 
 
-async def _undo(site: Site, link: Link, saying: Saying) -> dict[str, str]:
+async def _undo(site: Site, link: Link, saying: ActionRequest) -> dict[str, str]:
     """What takes back what was said by the link just now, or by the same click before."""
     last = await last_said(site, link.milestone)
     if link.kind is LinkKind.UNDO or last is None or (last.kind, last.how) != (saying.kind, saying.how):

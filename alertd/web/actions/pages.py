@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alertd.core.access import Scope
-from alertd.core.explain.request import Saying
+from alertd.core.explain.request import ActionRequest
 from alertd.core.explain.words import standing_lines
 from alertd.core.ledger.outcome import ended_words
 from alertd.core.ledger.records import Delivery, DeliveryState
@@ -20,7 +20,7 @@ from alertd.core.words import listing
 from alertd.errors import FieldProblem, RefusedAction, UnknownDelivery
 from alertd.web.actions.forms import MAX_NAME, form_of
 from alertd.web.actions.perform import KINDS, fields_of, record_of, say, who
-from alertd.web.server.access import Refusal, needs, visitor_of
+from alertd.web.server.access import RequestRefused, needs, visitor_of
 from alertd.web.server.context import Site, Tested, site_of
 from alertd.web.server.flash import sent_on
 from alertd.web.server.render import page
@@ -31,13 +31,13 @@ async def act(request: Request) -> Response:
     """``/milestones/{timeline}/{name}/{kind}``: the form alone, and what is sent with it."""
     kind = request.path_params["kind"]
     if kind not in KINDS:
-        raise Refusal(404, "there is no such thing to do")
+        raise RequestRefused(404, "there is no such thing to do")
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
     if request.method != "POST":
         return await _form(request, name, ActionKind(kind))
     given = await fields_of(request)
     by, how = who(visitor_of(request), given.get("by", "")[:MAX_NAME])
-    saying = Saying(
+    saying = ActionRequest(
         kind=ActionKind(kind),
         by=by,
         how=how,
@@ -87,7 +87,7 @@ async def retry(request: Request) -> Response:
     try:
         again = await sent_again(site_of(request), name, f"{by}, on the page")
     except RefusedAction as refused:
-        raise Refusal(409, str(refused)) from None
+        raise RequestRefused(409, str(refused)) from None
     return sent_on(site_of(request), f"/deliveries/{again.id}", f"It will be sent again to {again.channel}.")
 
 
@@ -101,7 +101,7 @@ async def sent_again(site: Site, name: str, by: str) -> Delivery:
     try:
         return await site.ledger.retry(name, site.clock.now(), by)
     except UnknownDelivery:
-        raise Refusal(404, f"no delivery {name[:200]!r} is known") from None
+        raise RequestRefused(404, f"no delivery {name[:200]!r} is known") from None
     except RefusedAction:
         found = await site.ledger.deliveries(delivery=name, limit=1)
         if found and found[0][0].state is DeliveryState.READY:
@@ -127,8 +127,8 @@ async def tested(site: Site, receiver: str) -> Tested:
     """
     config, outward = site.config, site.outward
     if config is None or outward is None or receiver not in config.receivers:
-        raise Refusal(404, f"no receiver {receiver[:200]!r} is known")
+        raise RequestRefused(404, f"no receiver {receiver[:200]!r} is known")
     if outward.testing.locked():
-        raise Refusal(429, "a test is under way; try again soon", {"retry-after": "5"})
+        raise RequestRefused(429, "a test is under way; try again soon", {"retry-after": "5"})
     async with outward.testing:
         return await outward.send_test(config, receiver)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from alertd.core.access import Scope
-from alertd.core.explain.request import Saying, action_of, confirmation, says_nothing_new
+from alertd.core.explain.request import ActionRequest, action_of, confirmation, says_nothing_new
 from alertd.core.ledger.records import Record
 from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.words import day_text
@@ -16,7 +16,7 @@ from alertd.errors import RefusedAction, UnknownMilestone
 from alertd.notify.render.clean import line
 from alertd.system.telemetry import Event
 from alertd.web.pages.cache import shelf_of
-from alertd.web.server.access import FORM, Refusal, Visitor, kind_of
+from alertd.web.server.access import FORM, Principal, RequestRefused, kind_of
 from alertd.web.server.context import Site, site_of
 
 MAX_FIELDS = 20
@@ -28,7 +28,7 @@ KINDS = frozenset(kind.value for kind in ActionKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ActionResult:
     """What came of it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Answer:
     is_new: bool
 
 
-async def say(request: Request, name: str, saying: Saying) -> Answer:
+async def say(request: Request, name: str, saying: ActionRequest) -> ActionResult:
     """Say it.
 
     Raises:
@@ -54,7 +54,7 @@ async def say(request: Request, name: str, saying: Saying) -> Answer:
     site = site_of(request)
     config = site.config
     if config is None:
-        raise Refusal(503, "no configuration is in force yet", {"retry-after": "5"})
+        raise RequestRefused(503, "no configuration is in force yet", {"retry-after": "5"})
     record = await record_of(site, name)
     action = action_of(saying, record, config, site.clock.now())
     is_new = not says_nothing_new(action, record.standing, record.window_ids)
@@ -63,13 +63,13 @@ async def say(request: Request, name: str, saying: Saying) -> Answer:
         try:
             record = await said.act(site.ledger, config, action)
         except UnknownMilestone:
-            raise Refusal(404, f"no milestone {name[:200]!r} is known") from None
+            raise RequestRefused(404, f"no milestone {name[:200]!r} is known") from None
         shelf_of(request).forget()
         site.log.info(
             Event.MILESTONE_SAID, milestone=name, kind=action.kind.value, by=action.by, how=action.how
         )
     told = confirmation(action, record, await site.ledger.owed(name))
-    return Answer(
+    return ActionResult(
         action=action, record=record, told=told if is_new else f"Nothing is new. {told}", is_new=is_new
     )
 
@@ -90,7 +90,7 @@ async def record_of(site: Site, name: str) -> Record:
     """
     record = await site.ledger.record(name) if name.isprintable() and len(name) <= MAX_NAME else None
     if record is None or record.withdrawn:
-        raise Refusal(404, f"no milestone {name[:200]!r} is known")
+        raise RequestRefused(404, f"no milestone {name[:200]!r} is known")
     return record
 
 
@@ -103,7 +103,7 @@ async def last_said(site: Site, name: str) -> Action | None:
     return None
 
 
-def who(visitor: Visitor, name: str = "") -> tuple[str, str]:
+def who(visitor: Principal, name: str = "") -> tuple[str, str]:
     """Who says so, and by which door, when it is by the page.
 
     Args:
@@ -121,11 +121,11 @@ async def fields_of(request: Request) -> dict[str, str]:
         Refusal: it is no form (415).
     """
     if kind_of(request) != FORM:
-        raise Refusal(415, f"this takes a form, as {FORM}")
+        raise RequestRefused(415, f"this takes a form, as {FORM}")
     form = await request.form(max_fields=MAX_FIELDS)
     return {name: line(text, MAX_FIELD) for name, text in form.items() if isinstance(text, str)}
 
 
-def may_see(visitor: Visitor) -> bool:
+def may_see(visitor: Principal) -> bool:
     """Whether somebody may see a milestone's own page."""
     return visitor.scope >= Scope.READ

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from alertd.core.access import Scope
 from alertd.core.config import Config
-from alertd.core.explain.request import Saying
+from alertd.core.explain.request import ActionRequest
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.core.milestones.status import ActionKind
 from alertd.errors import FieldProblem, LedgerError, RefusedAction
@@ -23,8 +23,8 @@ from alertd.notify.slack.request import Click, answer_of, click_of, is_signed
 from alertd.system.secrets import SecretUnreadable
 from alertd.system.telemetry import Event
 from alertd.web.actions.perform import say
-from alertd.web.server.access import Refusal, needs
-from alertd.web.server.context import Outward, site_of
+from alertd.web.server.access import RequestRefused, needs
+from alertd.web.server.context import OutboundServices, site_of
 
 KINDS = {"acknowledge": ActionKind.ACK, "snooze": ActionKind.SNOOZE, "done": ActionKind.DONE}
 SNOOZE_FOR = "7d"
@@ -38,15 +38,15 @@ async def slack_interactive(request: Request) -> Response:
     outward, config = site.outward, site.config
     secrets = list(_secrets(config, outward)) if config and outward else []
     if not secrets or outward is None:
-        raise Refusal(404, "no notifier has a signing_secret of Slack's")
+        raise RequestRefused(404, "no notifier has a signing_secret of Slack's")
     body = await request.body()
     headers = {name.lower(): value for name, value in request.headers.items()}
     if not is_signed(secrets, headers, body, site.clock.now()):
-        raise Refusal(401, "Slack has not signed this")
+        raise RequestRefused(401, "Slack has not signed this")
     try:
         click = click_of(body)
     except ValueError as error:
-        raise Refusal(400, f"the request {error}") from None
+        raise RequestRefused(400, f"the request {error}") from None
     if click is None:
         # A button that opens a page.
         return Response()
@@ -55,7 +55,7 @@ async def slack_interactive(request: Request) -> Response:
 
 
 async def _said(request: Request, click: Click) -> str:
-    saying = Saying(
+    saying = ActionRequest(
         kind=KINDS[click.kind],
         by=click.user,
         how=f"slack:{click.user_id}",
@@ -67,11 +67,11 @@ async def _said(request: Request, click: Click) -> str:
         return f"Not done: {refused}."
     except LedgerError:
         return "Not done: the ledger cannot be used now. Try again soon."
-    except Refusal as refused:
+    except RequestRefused as refused:
         return f"Not done: {refused.detail}."
 
 
-def _secrets(config: Config, outward: Outward) -> Iterator[str]:
+def _secrets(config: Config, outward: OutboundServices) -> Iterator[str]:
     """The signing secrets of all Slack notifiers; one that cannot be read signs nothing."""
     for receiver in config.receivers.values():
         for spec in receiver.notifiers:
@@ -89,7 +89,7 @@ def _secrets(config: Config, outward: Outward) -> Iterator[str]:
                     continue
 
 
-async def _answer(request: Request, outward: Outward, place: str, text: str) -> None:
+async def _answer(request: Request, outward: OutboundServices, place: str, text: str) -> None:
     """Tell whoever clicked what came of it. When that fails, it is done all the same."""
     if not place.startswith(outward.slack_answers):
         return

@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from alertd.core.access import Scope
 from alertd.core.explain.facts import record_facts
-from alertd.core.explain.request import Saying
+from alertd.core.explain.request import ActionRequest
 from alertd.core.ledger.outcome import Sent, ended_words
 from alertd.core.milestones.status import ActionKind
 from alertd.errors import FieldProblem
@@ -30,7 +30,7 @@ async def act(request: Request) -> Facts:
     if kind not in KINDS:
         raise FieldProblem("kind", f"write one of {', '.join(one.value for one in ActionKind)}")
     visitor = visitor_of(request)
-    saying = Saying(
+    saying = ActionRequest(
         kind=ActionKind(kind),
         by=visitor.by,
         how=f"api:{visitor.name or visitor.address}",

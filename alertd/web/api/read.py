@@ -21,16 +21,16 @@ from alertd.core.explain.facts import (
     utc_text,
 )
 from alertd.core.explain.words import next_words, routes_told, state_lines
-from alertd.core.ledger.records import DeliveryState, Owed, Record, Value
+from alertd.core.ledger.records import DeliveryState, Record, ScheduledReminder, Value
 from alertd.core.routing.matcher import Matcher, MatchOp, parse_matcher
 from alertd.engine.health import health_facts, health_of
 from alertd.errors import FieldProblem, MatcherError
 from alertd.web.api.openapi import document
 from alertd.web.api.request import Facts, Params, answered
 from alertd.web.pages.cache import shelf_of
-from alertd.web.server.access import Refusal, needs
+from alertd.web.server.access import RequestRefused, needs
 from alertd.web.server.context import Site, site_of
-from alertd.web.timeline.entries import FILTERS, Entry, Group
+from alertd.web.timeline.entries import FILTERS, Group, TimelineEntry
 
 MOST_DELIVERIES = 50
 MOST_ENTRIES = 200
@@ -84,7 +84,7 @@ async def milestones(request: Request) -> Facts:
     shelved = await shelf_of(request).look()
     now = site.clock.now()
 
-    def is_wanted(one: Entry) -> bool:
+    def is_wanted(one: TimelineEntry) -> bool:
         return (
             (not timeline or one.timeline == timeline)
             and one.is_in(state, now)
@@ -119,7 +119,7 @@ async def milestone(request: Request) -> Facts:
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
     record = await site.ledger.record(name) if name.isprintable() and len(name) <= 300 else None
     if record is None:
-        raise Refusal(404, "no such milestone is known")
+        raise RequestRefused(404, "no such milestone is known")
     done = Done(
         standing=record.standing,
         owed={one.key: one for one in await site.ledger.owed(name)},
@@ -196,7 +196,7 @@ async def facts_of_delivery(site: Site, name: str) -> Facts:
     if name.isalnum() or name.replace("_", "").isalnum():
         found = await site.ledger.deliveries(delivery=name, limit=1)
     if not found:
-        raise Refusal(404, "no such delivery is known")
+        raise RequestRefused(404, "no such delivery is known")
     return delivery_facts(*found[0])  # type: ignore[misc]
 
 
@@ -229,7 +229,7 @@ def _value(one: Value) -> Facts:
     }
 
 
-def _occurrence(one: Owed) -> Facts:
+def _occurrence(one: ScheduledReminder) -> Facts:
     return {
         "key": one.key,
         "cause": one.cause.value,

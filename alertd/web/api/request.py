@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from alertd.errors import FieldProblem, RefusedAction
 from alertd.notify.render.clean import line
-from alertd.web.server.access import JSON, Refusal, kind_of
+from alertd.web.server.access import JSON, RequestRefused, kind_of
 from alertd.web.server.errors import PROBLEM
 
 MAX_TEXT = 200
@@ -44,7 +44,7 @@ def answered(endpoint: Callable[[Request], Awaitable[Facts]]) -> Callable[[Reque
             }
             return JSONResponse(facts, 422, media_type=PROBLEM)
         except RefusedAction as refused:
-            raise Refusal(409, str(refused)) from None
+            raise RequestRefused(409, str(refused)) from None
 
     return answering
 
@@ -103,11 +103,11 @@ async def body_of(request: Request, known: Collection[str]) -> dict[str, str]:
     if not raw:
         return {}
     if kind_of(request) != JSON:
-        raise Refusal(415, f"this takes {JSON}")
+        raise RequestRefused(415, f"this takes {JSON}")
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):
-        raise Refusal(400, "the body is not JSON") from None
+        raise RequestRefused(400, "the body is not JSON") from None
     if not isinstance(found, dict):
         raise FieldProblem("body", "not an object")
     for name, value in found.items():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from alertd.core.ledger.records import DeliveryState, OwedState
+from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.milestones.milestone import Rank, State
 from alertd.core.milestones.status import ActionKind
 
@@ -109,7 +109,7 @@ REMINDER = thing(
     digest=TEXT,
     muted_by=TEXT,
     overtaken=FLAG,
-    state=words(*(one.value for one in OwedState)),
+    state=words(*(one.value for one in ReminderState)),
     reason=TEXT,
     told_at=MAYBE_INSTANT,
 )
@@ -137,7 +137,7 @@ OCCURRENCE = thing(
     receiver=TEXT,
     at=INSTANT,
     wake_at=INSTANT,
-    state=words(*(one.value for one in OwedState)),
+    state=words(*(one.value for one in ReminderState)),
     reason=TEXT,
     told_at=MAYBE_INSTANT,
 )

@@ -13,10 +13,10 @@ from datetime import datetime
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from alertd import __version__
-from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Move, Owed, Record, Value
+from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Move, Record, ScheduledReminder, Value
 from alertd.core.message.digest import digest_words
 from alertd.core.message.headlines import moved_headline
-from alertd.core.milestones.occurrence import Cause, digest
+from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.words import capital, count, instant_text, offset_words, sentence
 from alertd.notify.render.clean import MAX_PARAGRAPH, MAX_TITLE, line
 from alertd.web.pages.status import UTC_ZONE
@@ -34,11 +34,11 @@ MINTED = 2026
 # What XML 1.0 has no character for, beside what `line` takes out (section 2.2).
 _NO_CHARACTER = re.compile("[\ufffe\uffff]")
 
-Sent = tuple[Delivery, Sequence[Attempt], Sequence[Owed]]
+Sent = tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class FeedItem:
     """One entry.
 
     Attributes:
@@ -56,7 +56,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class FeedAddress:
     """Where the document stands.
 
     Attributes:
@@ -76,7 +76,7 @@ class Place:
     since: datetime
 
 
-def document(entries: Sequence[Told], place: Place) -> bytes:
+def document(entries: Sequence[FeedItem], place: FeedAddress) -> bytes:
     """The document, in UTF-8."""
     feed = Element("feed", xmlns=NAMESPACE)
     _text(feed, "id", _tag(place.host, f"feed/{place.timeline}"))
@@ -103,14 +103,14 @@ def document(entries: Sequence[Told], place: Place) -> bytes:
     return made
 
 
-def told_of_sent(found: Sent, records: Mapping[str, Record]) -> Told:
+def told_of_sent(found: Sent, records: Mapping[str, Record]) -> FeedItem:
     """A delivery: what it told of which milestones, to whom.
 
     Args:
         records: those of the milestones that are known still, by full id.
     """
     delivery, _, members = found
-    by_milestone: dict[str, list[Owed]] = {}
+    by_milestone: dict[str, list[ScheduledReminder]] = {}
     for owed in members:
         by_milestone.setdefault(owed.milestone, []).append(owed)
     at = delivery.settled_at or delivery.bound_at
@@ -120,7 +120,7 @@ def told_of_sent(found: Sent, records: Mapping[str, Record]) -> Told:
     if delivery.notice is not None:
         lines = list(delivery.notice.lines)
     names = list(by_milestone)
-    return Told(
+    return FeedItem(
         id=f"delivery/{delivery.id}",
         title=_title(delivery, by_milestone, records),
         at=at,
@@ -130,12 +130,12 @@ def told_of_sent(found: Sent, records: Mapping[str, Record]) -> Told:
     )
 
 
-def told_of_moved(entry: HistoryEntry, record: Record | None) -> Told:
+def told_of_moved(entry: HistoryEntry, record: Record | None) -> FeedItem:
     """A move."""
     zone = record.milestone.zone if record else UTC_ZONE
     headline = moved_headline(_move_of(entry, record))
-    return Told(
-        id=f"move/{digest('move', entry.milestone, entry.at.isoformat())}",
+    return FeedItem(
+        id=f"move/{fingerprint('move', entry.milestone, entry.at.isoformat())}",
         title=f"{headline}: {_name(entry.milestone, record)}",
         at=entry.at,
         lines=[sentence(headline), f"Seen on {instant_text(entry.at, zone)}."],
@@ -160,7 +160,7 @@ def _move_of(entry: HistoryEntry, record: Record | None) -> Move:
 
 
 def _title(
-    delivery: Delivery, by_milestone: Mapping[str, Sequence[Owed]], records: Mapping[str, Record]
+    delivery: Delivery, by_milestone: Mapping[str, Sequence[ScheduledReminder]], records: Mapping[str, Record]
 ) -> str:
     if delivery.notice is not None:
         return delivery.notice.headline
@@ -174,13 +174,13 @@ def _title(
     )
 
 
-def _said(owed: Sequence[Owed], record: Record | None) -> str:
+def _said(owed: Sequence[ScheduledReminder], record: Record | None) -> str:
     """``7 days before the deadline, by September 2026: Forces leave``."""
     which = "; ".join(dict.fromkeys(_which(one, record) for one in owed))
     return f"{capital(which)}: {_name(owed[0].milestone, record)}"
 
 
-def _which(owed: Owed, record: Record | None) -> str:
+def _which(owed: ScheduledReminder, record: Record | None) -> str:
     if owed.cause is Cause.MOVED and owed.move is not None:
         return moved_headline(owed.move)
     if owed.cause is Cause.DONE:

@@ -28,7 +28,7 @@ from alertd.core.words import count, day_text, days_until, listing, status_of
 from alertd.notify.render.clean import cut, line
 from alertd.notify.render.palette import LOOKS, NEUTRAL
 from alertd.web.feeds.cache import answer, etag_of
-from alertd.web.server.access import Refusal, needs
+from alertd.web.server.access import RequestRefused, needs
 from alertd.web.server.context import site_of
 from alertd.web.server.render import page
 
@@ -145,7 +145,7 @@ async def badge(request: Request) -> Response:
     """``/badges/{timeline}/{name}.svg``; ``?show=date`` for the date, ``?text=`` for what is at the left."""
     site, params = site_of(request), request.query_params
     if params.get("show", "days") not in ("days", "date"):
-        raise Refusal(400, "show is days or date")
+        raise RequestRefused(400, "show is days or date")
     now = site.clock.now()
     found = countdown_of(await _record(request), now)
     label = cut(line(params.get("text", found.title)), MAX_LABEL)
@@ -197,7 +197,7 @@ async def _record(request: Request) -> Record:
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
     record = await site_of(request).ledger.record(name)
     if record is None:
-        raise Refusal(404, f"no milestone {name[:200]!r} is known")
+        raise RequestRefused(404, f"no milestone {name[:200]!r} is known")
     return record
 
 

@@ -24,7 +24,7 @@ from alertd.web.server.context import Site
 
 MAX_KEPT_BYTES = 16 * 1024 * 1024
 
-Making = Callable[[datetime], Awaitable[tuple[bytes, datetime | None]]]
+DigestBuild = Callable[[datetime], Awaitable[tuple[bytes, datetime | None]]]
 """Makes one as of now; with it until when it stays the same, None for as long as nothing happens."""
 
 
@@ -44,7 +44,7 @@ class Feed:
     mark: object
 
 
-class Kept:
+class FeedCache:
     """See the module."""
 
     def __init__(self, site: Site) -> None:
@@ -53,7 +53,7 @@ class Kept:
         self._feeds: OrderedDict[str, Feed] = OrderedDict()
         self._rests_until_s = 0.0
 
-    async def feed(self, name: str, make: Making) -> Feed:
+    async def feed(self, name: str, make: DigestBuild) -> Feed:
         """The one of that name.
 
         Raises:

@@ -20,7 +20,7 @@ from alertd.core.milestones.occurrence import Occurrence, occurrences
 from alertd.core.planning.decide import acknowledged
 from alertd.core.routing.matcher import Matcher
 from alertd.core.words import capital, count, offset_words
-from alertd.notify.render.ics import Alarm, Dated, calendar_of, entries_of
+from alertd.notify.render.ics import CalendarAlarm, Dated, calendar_of, entries_of
 
 AHEAD = timedelta(days=400)
 """How far ahead an entry rings; what comes later is in it by then."""
@@ -39,7 +39,7 @@ REFRESH = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class CalendarRequest:
     """Which calendar.
 
     Attributes:
@@ -54,7 +54,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class CalendarContext:
     """What a calendar is made with.
 
     Attributes:
@@ -68,7 +68,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class CalendarDocument:
     """A calendar.
 
     Attributes:
@@ -80,8 +80,11 @@ class Made:
 
 
 def calendar(
-    touched: Sequence[tuple[Record, datetime]], asked: Asked, around: Surroundings, most: int = MOST
-) -> Made:
+    touched: Sequence[tuple[Record, datetime]],
+    asked: CalendarRequest,
+    around: CalendarContext,
+    most: int = MOST,
+) -> CalendarDocument:
     """The calendar of those records that are asked for.
 
     Args:
@@ -103,10 +106,10 @@ def calendar(
         refresh=REFRESH,
     )
     rings = [alarm.at for entry in entries for alarm in entry.alarms]
-    return Made(content=made, fresh_until=min(rings, default=None))
+    return CalendarDocument(content=made, fresh_until=min(rings, default=None))
 
 
-def alarms_of(record: Record, now: datetime) -> tuple[tuple[Alarm, ...], ...]:
+def alarms_of(record: Record, now: datetime) -> tuple[tuple[CalendarAlarm, ...], ...]:
     """What is still to come for each live window, in the order in which they end.
 
     What people have said is kept: what is closed is silent, an acknowledgement silences until it ends, and
@@ -116,11 +119,11 @@ def alarms_of(record: Record, now: datetime) -> tuple[tuple[Alarm, ...], ...]:
     windows = [one.window.id for one in stated_windows(milestone)]
     if record.withdrawn or standing.closed:
         return ()
-    by_window: dict[str, dict[datetime, Alarm]] = {name: {} for name in windows}
+    by_window: dict[str, dict[datetime, CalendarAlarm]] = {name: {} for name in windows}
     for one in occurrences(milestone, now, now + AHEAD):
         if not acknowledged(standing, record.window_ids, one.at):
             at = max(one.at, standing.snooze_until) if standing.snooze_until else one.at
-            by_window[one.stated.window.id][at] = Alarm(at=at, text=_alarm_text(record, one))
+            by_window[one.stated.window.id][at] = CalendarAlarm(at=at, text=_alarm_text(record, one))
     return tuple(tuple(alarms.values())[:MOST_ALARMS] for alarms in by_window.values())
 
 
@@ -130,7 +133,7 @@ def _alarm_text(record: Record, one: Occurrence) -> str:
     return f"{which}: {title}, {stated_words(one.stated)}"
 
 
-def _dated(record: Record, asked: Asked, around: Surroundings) -> Dated:
+def _dated(record: Record, asked: CalendarRequest, around: CalendarContext) -> Dated:
     milestone = record.milestone
     contested = is_contested(milestone)
     page = f"{around.base}/milestones/{milestone.id}" if around.base else milestone.url
@@ -153,7 +156,7 @@ def _dated(record: Record, asked: Asked, around: Surroundings) -> Dated:
     )
 
 
-def _is_in(record: Record, touched: datetime, asked: Asked, now: datetime) -> bool:
+def _is_in(record: Record, touched: datetime, asked: CalendarRequest, now: datetime) -> bool:
     milestone = record.milestone
     if record.withdrawn and touched < now - GONE_FOR:
         return False
@@ -176,7 +179,7 @@ def _ends(record: Record) -> Iterator[datetime]:
             yield one.window.ends
 
 
-def _name(asked: Asked, touched: Sequence[tuple[Record, datetime]]) -> str:
+def _name(asked: CalendarRequest, touched: Sequence[tuple[Record, datetime]]) -> str:
     """``Withdrawal of the coalition: phase=2``."""
     titles = (record.milestone.timeline_title for record, _ in touched)
     what = next(filter(None, titles), asked.timeline) if asked.timeline else "Deadlines"

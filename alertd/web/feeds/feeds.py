@@ -15,11 +15,11 @@ from alertd.core.ledger.records import DeliveryState, Record
 from alertd.core.routing.matcher import Matcher, MatchOp, parse_matcher
 from alertd.errors import MatcherError
 from alertd.notify.email.address import ascii_domain, mail_domain
-from alertd.web.feeds.atom import MOST, Place, document, told_of_moved, told_of_sent
-from alertd.web.feeds.cache import Kept, Making, answer
-from alertd.web.feeds.calendar import Asked, Surroundings, calendar
-from alertd.web.server.access import Endpoint, Refusal, Visitor, needs, visitor_of
-from alertd.web.server.authenticate import Doorkeeper, Shown
+from alertd.web.feeds.atom import MOST, FeedAddress, document, told_of_moved, told_of_sent
+from alertd.web.feeds.cache import DigestBuild, FeedCache, answer
+from alertd.web.feeds.calendar import CalendarContext, CalendarRequest, calendar
+from alertd.web.server.access import Endpoint, Principal, RequestRefused, needs, visitor_of
+from alertd.web.server.authenticate import Authenticator, PresentedCredential
 from alertd.web.server.context import Site, site_of
 
 CALENDAR = "text/calendar; charset=utf-8"
@@ -32,13 +32,13 @@ MAX_LABEL = 200
 async def ics(request: Request) -> Response:
     """``/feeds/all.ics`` and ``/feeds/timelines/{timeline}.ics``."""
     site, timeline = site_of(request), request.path_params.get("timeline", "")
-    asked = Asked(timeline=timeline, labels=_labels(request), rings=_rings(request))
+    asked = CalendarRequest(timeline=timeline, labels=_labels(request), rings=_rings(request))
 
     async def make(now: datetime) -> tuple[bytes, datetime | None]:
         touched = await site.ledger.touched(timeline)
         if timeline and not touched:
             raise _unknown(timeline)
-        around = Surroundings(now=now, host=_host(site), base=site.web.external_url)
+        around = CalendarContext(now=now, host=_host(site), base=site.web.external_url)
         # In a thread, since the loop is the daemon's: no reminder waits while somebody reads.
         made = await asyncio.to_thread(calendar, touched, asked, around)
         return made.content, made.fresh_until
@@ -60,8 +60,8 @@ async def atom(request: Request) -> Response:
     return await _answer(request, f"atom\n{timeline}\n{path}", make, ATOM)
 
 
-async def _answer(request: Request, name: str, make: Making, kind: str) -> Response:
-    kept: Kept = request.app.state.feeds
+async def _answer(request: Request, name: str, make: DigestBuild, kind: str) -> Response:
+    kept: FeedCache = request.app.state.feeds
     feed = await kept.feed(name, make)
     # It may be kept, and is asked for each time: what has moved is seen with the next look.
     cache = "private, no-cache"
@@ -77,7 +77,7 @@ async def _document(site: Site, timeline: str, path: str) -> bytes:
     carried = [owed.milestone for _, _, members in sent for owed in members]
     records = await ledger.records_of([*carried, *(one.milestone for one in moved)])
     title = await _title(site, timeline, records.values())
-    place = Place(
+    place = FeedAddress(
         timeline=timeline,
         title=title,
         host=_host(site),
@@ -104,8 +104,8 @@ async def _title(site: Site, timeline: str, records: Iterable[Record]) -> str:
     return titles.get(timeline) or timeline
 
 
-def _unknown(timeline: str) -> Refusal:
-    return Refusal(404, f"no timeline {timeline[:200]!r} is known")
+def _unknown(timeline: str) -> RequestRefused:
+    return RequestRefused(404, f"no timeline {timeline[:200]!r} is known")
 
 
 def _host(site: Site) -> str:
@@ -116,7 +116,7 @@ def _host(site: Site) -> str:
 def _rings(request: Request) -> bool:
     given = request.query_params.get("alarms", "yes")
     if given not in ("yes", "no"):
-        raise Refusal(400, "alarms is yes or no")
+        raise RequestRefused(400, "alarms is yes or no")
     return given == "yes"
 
 
@@ -124,14 +124,18 @@ def _labels(request: Request) -> tuple[Matcher, ...]:
     """What ``?label=country=iraq`` asks for, all of which must match; their order is nothing."""
     given = request.query_params.getlist("label")
     if len(given) > MAX_LABELS or any(len(one) > MAX_LABEL for one in given):
-        raise Refusal(400, f"more than {MAX_LABELS} labels, or one of more than {MAX_LABEL} characters")
+        raise RequestRefused(
+            400, f"more than {MAX_LABELS} labels, or one of more than {MAX_LABEL} characters"
+        )
     try:
         found = [parse_matcher(one) for one in given]
     except MatcherError as error:
-        raise Refusal(400, f"the label {error.text[:MAX_LABEL]!r} cannot be read: {error.reason}") from None
+        raise RequestRefused(
+            400, f"the label {error.text[:MAX_LABEL]!r} cannot be read: {error.reason}"
+        ) from None
     if any(one.op in (MatchOp.REGEX, MatchOp.NOT_REGEX) for one in found):
         # Whoever writes the configuration is trusted with expressions; whoever reads a feed is not.
-        raise Refusal(400, "a label is asked for by = or !=, as in country=iraq")
+        raise RequestRefused(400, "a label is asked for by = or !=, as in country=iraq")
     return tuple(sorted(found, key=str))
 
 
@@ -157,18 +161,18 @@ def came_by_secret(request: Request) -> bool:
 
 
 async def _admit(request: Request) -> None:
-    doorkeeper: Doorkeeper = request.state.doorkeeper
+    doorkeeper: Authenticator = request.state.doorkeeper
     stranger = visitor_of(request)
     try:
-        shown = Shown(secret=request.path_params["secret"])
+        shown = PresentedCredential(secret=request.path_params["secret"])
         one = await doorkeeper.check(shown, stranger.address, BY_ADDRESS)
-    except Refusal as refusal:
+    except RequestRefused as refusal:
         if refusal.status_code != 401:
             raise
         # Not 401: a calendar would ask its owner for a password that does not exist.
-        raise Refusal(404, "there is no such feed; its secret may have been dropped") from None
+        raise RequestRefused(404, "there is no such feed; its secret may have been dropped") from None
     if one.scope is not Scope.FEED:
-        raise Refusal(403, "only a token of the scope feed may stand in an address")
-    request.state.visitor = Visitor(
+        raise RequestRefused(403, "only a token of the scope feed may stand in an address")
+    request.state.visitor = Principal(
         name=one.name, scope=one.scope, how=BY_ADDRESS, session=stranger.session, address=stranger.address
     )

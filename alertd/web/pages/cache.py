@@ -17,7 +17,7 @@ from starlette.requests import Request
 
 from alertd.core.ledger.records import Record
 from alertd.web.server.context import Site
-from alertd.web.timeline.entries import Entry, entry_of
+from alertd.web.timeline.entries import TimelineEntry, entry_of
 
 AT_ONCE = 200
 REST = 9
@@ -25,24 +25,24 @@ REST = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shelved:
+class CachedMilestone:
     """All milestones that are not withdrawn, and when that was so."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[TimelineEntry]
     as_of: datetime
 
 
-class Shelf:
+class MilestoneCache:
     """See the module."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._turn = asyncio.Lock()
-        self._shelved: Shelved | None = None
+        self._shelved: CachedMilestone | None = None
         self._mark = ""
         self._rests_until_s = 0.0
 
-    async def look(self) -> Shelved:
+    async def look(self) -> CachedMilestone:
         """What is on it, brought up to date as far as that may be.
 
         Raises:
@@ -52,10 +52,10 @@ class Shelf:
             clock = self._site.clock
             now, mark = clock.now(), await mark_of(self._site)
             if self._shelved is not None and mark == self._mark:
-                self._shelved = Shelved(entries=self._shelved.entries, as_of=now)
+                self._shelved = CachedMilestone(entries=self._shelved.entries, as_of=now)
             elif self._shelved is None or clock.monotonic() >= self._rests_until_s:
                 began_s = clock.monotonic()
-                self._shelved = Shelved(entries=await self._read(), as_of=now)
+                self._shelved = CachedMilestone(entries=await self._read(), as_of=now)
                 self._mark = mark
                 ended_s = clock.monotonic()
                 self._rests_until_s = ended_s + REST * (ended_s - began_s)
@@ -65,10 +65,10 @@ class Shelf:
         """Have the next look read anew: somebody has just changed something here."""
         self._shelved = None
 
-    async def _read(self) -> Sequence[Entry]:
+    async def _read(self) -> Sequence[TimelineEntry]:
         """A few at a time, so that never many records are held at once."""
         ledger = self._site.ledger
-        entries: list[Entry] = []
+        entries: list[TimelineEntry] = []
         records = await ledger.records(limit=AT_ONCE)
         while records:
             moves = await ledger.moves([one.id for one in records if one.revision > 1])
@@ -87,11 +87,11 @@ async def mark_of(site: Site) -> str:
     return f"{await site.ledger.version()} {last[0] if last else ''}"
 
 
-def shelf_of(request: Request) -> Shelf:
+def shelf_of(request: Request) -> MilestoneCache:
     """The application's one."""
-    shelf: Shelf = request.app.state.shelf
+    shelf: MilestoneCache = request.app.state.shelf
     return shelf
 
 
-def _entries(records: Sequence[Record], windows: dict[str, str]) -> Sequence[Entry]:
+def _entries(records: Sequence[Record], windows: dict[str, str]) -> Sequence[TimelineEntry]:
     return [entry_of(one, windows.get(one.id, "")) for one in records]

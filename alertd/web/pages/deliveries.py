@@ -11,15 +11,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alertd.core.access import Scope
-from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, Owed, OwedState, Record
-from alertd.core.message.compose import Circumstances, compose
+from alertd.core.ledger.records import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Lease,
+    Record,
+    ReminderState,
+    ScheduledReminder,
+)
+from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.message import Message
 from alertd.core.planning.decide import NEWS, live_members
 from alertd.notify.render.clean import fit
 from alertd.notify.render.text import render_text
 from alertd.web.pages.sendings import MOST_ABOUT, sendings_of
 from alertd.web.pages.status import standing_of, zone_of
-from alertd.web.server.access import Refusal, needs
+from alertd.web.server.access import RequestRefused, needs
 from alertd.web.server.context import Site, site_of
 from alertd.web.server.render import page
 
@@ -29,7 +37,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_NEXT = 20
 """Of so many milestones it is looked up when their next reminder comes."""
 
-Found = tuple[Delivery, Sequence[Attempt], Sequence[Owed]]
+FolderContents = tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]
 
 
 @needs(Scope.READ)
@@ -80,7 +88,7 @@ async def delivery(request: Request) -> Response:
     site, name = site_of(request), request.path_params["name"]
     found = await site.ledger.deliveries(delivery=name, limit=1)
     if not found:
-        raise Refusal(404, f"no delivery {name[:200]!r} is known")
+        raise RequestRefused(404, f"no delivery {name[:200]!r} is known")
     one, _, members = found[0]
     shown = one.edition.overview if one.edition else ()
     names = list(dict.fromkeys([*(owed.milestone for owed in members), *shown]))
@@ -105,7 +113,7 @@ async def delivery(request: Request) -> Response:
 
 
 async def _message(
-    site: Site, found: Found, records: Mapping[str, Record]
+    site: Site, found: FolderContents, records: Mapping[str, Record]
 ) -> tuple[Message | None, datetime]:
     """What it says, composed anew as each attempt does, and as of when; None when it says nothing any more.
 
@@ -126,11 +134,13 @@ async def _message(
         said, _ = live_members(lease, now)
     if not said and one.notice is None and one.edition is None:
         return None, at
-    around = Circumstances(route=config.route, upcoming=await _upcoming(site, one, said, at))
+    around = ItemContext(route=config.route, upcoming=await _upcoming(site, one, said, at))
     return await asyncio.to_thread(compose, lease, said, at, around), at
 
 
-async def _upcoming(site: Site, one: Delivery, said: Sequence[Owed], at: datetime) -> dict[str, Owed]:
+async def _upcoming(
+    site: Site, one: Delivery, said: Sequence[ScheduledReminder], at: datetime
+) -> dict[str, ScheduledReminder]:
     """The reminder of each milestone that comes after it."""
     found = {}
     for name in list(dict.fromkeys(owed.milestone for owed in said))[:MOST_NEXT]:
@@ -140,7 +150,7 @@ async def _upcoming(site: Site, one: Delivery, said: Sequence[Owed], at: datetim
             if owed.receiver == one.receiver
             and owed.cause not in NEWS
             and owed.at > at
-            and owed.state in (OwedState.PENDING, OwedState.BOUND)
+            and owed.state in (ReminderState.PENDING, ReminderState.BOUND)
         ]
         if later:
             found[name] = later[0]

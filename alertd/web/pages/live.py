@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from alertd.core.access import Scope
 from alertd.errors import LedgerError
 from alertd.web.pages.cache import mark_of
-from alertd.web.server.access import Refusal, needs
+from alertd.web.server.access import RequestRefused, needs
 from alertd.web.server.context import Site
 
 MOST_STREAMS = 64
@@ -98,6 +98,6 @@ async def live(request: Request) -> Response:
     """``/live``."""
     streams: Live = request.app.state.live
     if streams.is_full:
-        raise Refusal(503, "too many pages are kept up to date already; reload this one by hand")
+        raise RequestRefused(503, "too many pages are kept up to date already; reload this one by hand")
     headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
     return StreamingResponse(streams.stream(), media_type="text/event-stream", headers=headers)

@@ -9,8 +9,8 @@ from starlette.responses import RedirectResponse, Response
 
 from alertd.core.access import Scope
 from alertd.system.telemetry import Event
-from alertd.web.server.access import Refusal, needs, visitor_of
-from alertd.web.server.authenticate import Doorkeeper, Shown
+from alertd.web.server.access import RequestRefused, needs, visitor_of
+from alertd.web.server.authenticate import Authenticator, PresentedCredential
 from alertd.web.server.context import site_of
 from alertd.web.server.render import page
 
@@ -23,15 +23,17 @@ async def login(request: Request) -> Response:
     site, back = site_of(request), "/"
     auth = site.web.access
     if not (auth.tokens_file or auth.users_file):
-        raise Refusal(404, "nobody logs in here: web.auth names no tokens and no users")
+        raise RequestRefused(404, "nobody logs in here: web.auth names no tokens and no users")
     if request.method != "POST":
         return _form(request, 200, next_of(request.query_params.get("next", "")), "")
     form = await request.form()
     name, secret, back = (str(form.get(key, "")).strip()[:MAX_FIELD] for key in ("name", "secret", "next"))
-    keeper: Doorkeeper = request.state.doorkeeper
+    keeper: Authenticator = request.state.doorkeeper
     try:
-        one = await keeper.check(Shown(name=name, secret=secret), visitor_of(request).address, "form")
-    except Refusal as refusal:
+        one = await keeper.check(
+            PresentedCredential(name=name, secret=secret), visitor_of(request).address, "form"
+        )
+    except RequestRefused as refusal:
         answer = _form(request, refusal.status_code, next_of(back), refusal.detail)
         answer.headers.update(refusal.headers or {})
         return answer
@@ -44,7 +46,7 @@ async def login(request: Request) -> Response:
 @needs(Scope.PUBLIC)
 async def logout(request: Request) -> Response:
     """Ends the session in this browser."""
-    keeper: Doorkeeper = request.state.doorkeeper
+    keeper: Authenticator = request.state.doorkeeper
     keeper.end(visitor_of(request).session)
     request.state.jar.forget()
     answer = RedirectResponse(site_of(request).link("/login"), 303)

@@ -33,19 +33,19 @@ from alertd.core.explain.words import (
     stated_words,
     when_words,
 )
-from alertd.core.ledger.records import HistoryEntry, Owed, Record
+from alertd.core.ledger.records import HistoryEntry, Record, ScheduledReminder
 from alertd.core.message.claims import claim_lines
 from alertd.core.message.message import ClaimLine
 from alertd.core.planning.plan import Planned
 from alertd.core.words import capital
 from alertd.web.pages.sendings import sendings_of
 from alertd.web.pages.status import standing_of
-from alertd.web.server.access import Refusal, needs
+from alertd.web.server.access import RequestRefused, needs
 from alertd.web.server.context import Site, site_of
 from alertd.web.server.render import page
 from alertd.web.timeline.axis import Axis, Zoom, axis_of
 from alertd.web.timeline.entries import entry_of
-from alertd.web.timeline.rows import Line, row_of
+from alertd.web.timeline.rows import ClaimRow, row_of
 
 MOST_DELIVERIES = 50
 MOST_ENTRIES = 200
@@ -58,13 +58,13 @@ class Claimed:
     """One claim as it is read, and as it is drawn."""
 
     told: ClaimLine
-    line: Line
+    line: ClaimRow
     status: str
     span: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reminder:
+class LadderReminder:
     """One reminder to one receiver.
 
     Attributes:
@@ -88,12 +88,12 @@ class Ladder:
     """The reminders of one window."""
 
     title: str
-    reminders: Sequence[Reminder]
+    reminders: Sequence[LadderReminder]
     left_out: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class HistoryLine:
     """An entry of the history."""
 
     at: datetime
@@ -110,7 +110,7 @@ async def milestone(request: Request) -> Response:
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
     record = await site.ledger.record(name)
     if record is None:
-        raise Refusal(404, f"no milestone {name[:200]!r} is known")
+        raise RequestRefused(404, f"no milestone {name[:200]!r} is known")
     now = site.clock.now()
     done = await _done(site, record)
     moves = await site.ledger.moves([name])
@@ -178,7 +178,7 @@ def _axis(record: Record, move: HistoryEntry | None, now: datetime) -> Axis:
     return axis_of(Zoom.ALL, None, bounds, zone, now)
 
 
-def _claimed(told: ClaimLine, line: Line, zone: ZoneInfo) -> Claimed:
+def _claimed(told: ClaimLine, line: ClaimRow, zone: ZoneInfo) -> Claimed:
     status = told.status if told.live else not_counted(told)
     return Claimed(told=told, line=line, status=status, span=claim_span(told, zone))
 
@@ -200,9 +200,9 @@ def _ladders(found: Explanation) -> Iterator[Ladder]:
         )
 
 
-def _reminder(one: Planned, found: Explanation, coming: Planned | None) -> Reminder:
+def _reminder(one: Planned, found: Explanation, coming: Planned | None) -> LadderReminder:
     fate = fate_of(one, found)
-    return Reminder(
+    return LadderReminder(
         at=one.at,
         when=local_text(one.at, found.milestone.zone),
         which=when_words(one.occurrence.offset),
@@ -215,7 +215,7 @@ def _reminder(one: Planned, found: Explanation, coming: Planned | None) -> Remin
     )
 
 
-def _others(found: Explanation | None, done: Done, zone: ZoneInfo, now: datetime) -> Iterator[Reminder]:
+def _others(found: Explanation | None, done: Done, zone: ZoneInfo, now: datetime) -> Iterator[LadderReminder]:
     """What the ledger has that is of no ladder now: news, and reminders of dates that no longer stand."""
     planned = {one.key for one in found.reminders} if found else set()
     phrases = _phrases(done.history)
@@ -224,9 +224,9 @@ def _others(found: Explanation | None, done: Done, zone: ZoneInfo, now: datetime
             yield _other(owed, done, zone, now, phrases.get(owed.window_id, owed.window_id))
 
 
-def _other(owed: Owed, done: Done, zone: ZoneInfo, now: datetime, phrase: str) -> Reminder:
+def _other(owed: ScheduledReminder, done: Done, zone: ZoneInfo, now: datetime, phrase: str) -> LadderReminder:
     fate = owed_fate(owed, done)
-    return Reminder(
+    return LadderReminder(
         at=owed.at,
         when=local_text(owed.at, zone),
         which=capital(when_words(owed.offset)),
@@ -249,8 +249,8 @@ def _phrases(history: Sequence[HistoryEntry]) -> dict[str, str]:
     return found
 
 
-def _happening(entry: HistoryEntry, zone: ZoneInfo) -> Happening:
-    return Happening(
+def _happening(entry: HistoryEntry, zone: ZoneInfo) -> HistoryLine:
+    return HistoryLine(
         at=entry.at,
         when=local_text(entry.at, zone),
         kind=entry.kind,

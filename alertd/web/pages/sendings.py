@@ -8,7 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from alertd.core.explain.words import local_text, state_words, when_words
-from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Owed, Record
+from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
 from alertd.core.message.digest import digest_words
 from alertd.core.words import capital, listing
 
@@ -28,7 +28,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class AttemptLine:
     """One attempt."""
 
     number: int
@@ -64,11 +64,11 @@ class Sending:
     again: str
     reason: str
     fallback_for: str
-    tries: Sequence[Tried]
+    tries: Sequence[AttemptLine]
 
 
 def sendings_of(
-    found: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[Owed]]],
+    found: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]],
     records: Mapping[str, Record],
     zone: ZoneInfo,
 ) -> list[Sending]:
@@ -84,7 +84,7 @@ def sendings_of(
 def _sending(
     delivery: Delivery,
     tries: Sequence[Attempt],
-    members: Sequence[Owed],
+    members: Sequence[ScheduledReminder],
     records: Mapping[str, Record],
     zone: ZoneInfo,
 ) -> Sending:
@@ -109,7 +109,7 @@ def _sending(
     )
 
 
-def _about(members: Sequence[Owed], records: Mapping[str, Record]) -> list[About]:
+def _about(members: Sequence[ScheduledReminder], records: Mapping[str, Record]) -> list[About]:
     slots: dict[str, list[str]] = {}
     for one in members:
         slots.setdefault(one.milestone, []).append(when_words(one.offset))
@@ -123,8 +123,8 @@ def _about(members: Sequence[Owed], records: Mapping[str, Record]) -> list[About
     ]
 
 
-def _tried(one: Attempt, zone: ZoneInfo) -> Tried:
-    return Tried(
+def _tried(one: Attempt, zone: ZoneInfo) -> AttemptLine:
+    return AttemptLine(
         number=one.number,
         at=one.at,
         when=local_text(one.at, zone),

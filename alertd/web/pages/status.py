@@ -19,7 +19,7 @@ MOST_TROUBLES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reminder:
+class NextReminder:
     """The next one: when, of what, to whom."""
 
     when: str
@@ -30,7 +30,7 @@ class Reminder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class PageStatus:
     """See the module.
 
     Attributes:
@@ -41,7 +41,7 @@ class Standing:
     as_of: datetime
     as_of_text: str
     is_stale: bool
-    next: Reminder | None
+    next: NextReminder | None
     troubles: tuple[str, ...]
 
 
@@ -50,7 +50,7 @@ def zone_of(site: Site) -> ZoneInfo:
     return site.config.zone if site.config else UTC_ZONE
 
 
-async def standing_of(site: Site, as_of: datetime) -> Standing:
+async def standing_of(site: Site, as_of: datetime) -> PageStatus:
     """How the site stands.
 
     Raises:
@@ -61,7 +61,7 @@ async def standing_of(site: Site, as_of: datetime) -> Standing:
     if coming:
         record = await site.ledger.record(coming[0].milestone)
         zone = record.milestone.zone if record else UTC_ZONE
-        upcoming = Reminder(
+        upcoming = NextReminder(
             when=instant_text(coming[0].wake_at, zone),
             milestone=coming[0].milestone,
             title=_title(record) or coming[0].milestone,
@@ -70,7 +70,7 @@ async def standing_of(site: Site, as_of: datetime) -> Standing:
         )
     now = site.clock.now()
     troubles = tuple(_troubles(site))
-    return Standing(
+    return PageStatus(
         as_of=as_of,
         as_of_text=instant_text(as_of, zone_of(site)),
         is_stale=now - as_of > STALE_AFTER or site.vitals().ledger_failing or not site.vitals().is_well,

@@ -34,7 +34,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visitor:
+class Principal:
     """Who asks.
 
     Attributes:
@@ -56,9 +56,9 @@ class Visitor:
         return self.name or f"somebody at {self.address}"
 
 
-def visitor_of(request: HTTPConnection) -> Visitor:
+def visitor_of(request: HTTPConnection) -> Principal:
     """Who sent a request."""
-    visitor: Visitor = request.state.visitor
+    visitor: Principal = request.state.visitor
     return visitor
 
 
@@ -88,7 +88,7 @@ def refuse_less_than(request: Request, scope: Scope) -> None:
     """Refuse a visitor who may not do so much."""
     visitor = visitor_of(request)
     if visitor.scope < scope:
-        raise Refusal(403 if visitor.name else 401, f"this needs the scope {scope.word}")
+        raise RequestRefused(403 if visitor.name else 401, f"this needs the scope {scope.word}")
 
 
 def kind_of(request: Request) -> str:
@@ -107,17 +107,17 @@ def refuse_other_sites(request: Request) -> None:
     if site is not None:
         # A browser that says this cannot be made to say otherwise (Fetch Metadata, section 2.2).
         if site != "same-origin":
-            raise Refusal(403, "the request comes from another site")
+            raise RequestRefused(403, "the request comes from another site")
     else:
         origin = request.headers.get("origin", "")
         # "null" is what a browser sends from our own forms too, under their referrer policy; from a script it
         # is another site's.
         own = (request.headers.get("host", "").lower(), "" if kind == JSON else "null")
         if origin and (urlsplit(origin).netloc.lower() or origin) not in own:
-            raise Refusal(403, "the request comes from another site")
+            raise RequestRefused(403, "the request comes from another site")
 
 
-async def _refuse_forged(request: Request, visitor: Visitor) -> None:
+async def _refuse_forged(request: Request, visitor: Principal) -> None:
     """Refuse what another site may have had the visitor's browser send."""
     refuse_other_sites(request)
     kind = kind_of(request)
@@ -129,10 +129,10 @@ async def _refuse_forged(request: Request, visitor: Visitor) -> None:
         given = (await request.form()).get(CSRF_FIELD, "")
         token = given if isinstance(given, str) else ""
     if not visitor.session.verifies(token):
-        raise Refusal(403, "the form is too old, or was not sent from this site; open the page again")
+        raise RequestRefused(403, "the form is too old, or was not sent from this site; open the page again")
 
 
-class Refusal(HTTPException):
+class RequestRefused(HTTPException):
     """An answer with a status and a reason for people, a clause in lower case without its full stop."""
 
     def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:

@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection
 
 from alertd.core.access import Auth, Web
 from alertd.system.telemetry import Event
-from alertd.web.server.access import Refusal, Visitor
+from alertd.web.server.access import Principal, RequestRefused
 from alertd.web.server.context import Site
 from alertd.web.server.credentials import MOST_PASSWORD, NOBODY, PREFIX, Credential, CredentialFiles
 from alertd.web.server.origin import is_among, origin_of, peer_of
@@ -80,14 +80,14 @@ AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class PresentedCredential:
     """What somebody shows: a token, or a name and a password."""
 
     name: str = ""
     secret: str
 
 
-class Doorkeeper:
+class Authenticator:
     """Looks at what a request shows. One for a site."""
 
     def __init__(self, site: Site) -> None:
@@ -100,7 +100,7 @@ class Doorkeeper:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._working = asyncio.Semaphore(AT_ONCE)
 
-    async def visitor(self, request: HTTPConnection, jar: Jar) -> Visitor:
+    async def visitor(self, request: HTTPConnection, jar: Jar) -> Principal:
         """Who asks.
 
         Raises:
@@ -113,19 +113,19 @@ class Doorkeeper:
         if shown is not None and (auth.tokens_file or auth.users_file):
             one = await self.check(shown, address, "header")
             how = "token" if one.is_token else "password"
-            return Visitor(name=one.name, scope=one.scope, how=how, session=session, address=address)
+            return Principal(name=one.name, scope=one.scope, how=how, session=session, address=address)
         name = _told_by_proxy(request, web, auth)
         if name:
-            return Visitor(name=name, scope=auth.proxy_scope, how="proxy", session=session, address=address)
+            return Principal(name=name, scope=auth.proxy_scope, how="proxy", session=session, address=address)
         known = self._of_session(session, auth)
         if known is not None:
             used = session.used(int(self._site.clock.now().timestamp()))
             if used is not None:
                 jar.keep(used)
-            return Visitor(
+            return Principal(
                 name=known.name, scope=known.scope, how="session", session=session, address=address
             )
-        return Visitor(name="", scope=auth.anonymous, how="nothing", session=session, address=address)
+        return Principal(name="", scope=auth.anonymous, how="nothing", session=session, address=address)
 
     def session(self, cookie: str) -> Session:
         """The session of a cookie; a new one when that is none, or is over."""
@@ -143,7 +143,7 @@ class Doorkeeper:
         """The session of somebody who has just shown who they are; it has nothing of the one before."""
         return begin(self._site.keys, int(self._site.clock.now().timestamp()), one.name, one.proof)
 
-    async def check(self, shown: Shown, address: str, how: str) -> Credential:
+    async def check(self, shown: PresentedCredential, address: str, how: str) -> Credential:
         """Whose it is.
 
         Args:
@@ -165,12 +165,12 @@ class Doorkeeper:
         self._say(address, how, now_s)
         if wait_s:
             raise _too_many(wait_s)
-        raise Refusal(401, "that is no token and no password that is known here")
+        raise RequestRefused(401, "that is no token and no password that is known here")
 
     def _begin(self) -> Session:
         return begin(self._site.keys, int(self._site.clock.now().timestamp()))
 
-    def _token(self, shown: Shown, auth: Auth) -> Credential | None:
+    def _token(self, shown: PresentedCredential, auth: Auth) -> Credential | None:
         found = None
         # All of them, however soon one fits.
         for one in self._files.tokens(auth).values():
@@ -178,7 +178,7 @@ class Doorkeeper:
                 found = one
         return found
 
-    async def _user(self, shown: Shown, auth: Auth) -> Credential | None:
+    async def _user(self, shown: PresentedCredential, auth: Auth) -> Credential | None:
         one = self._files.users(auth).get(shown.name)
         if len(shown.secret) > MOST_PASSWORD:
             return None
@@ -215,7 +215,7 @@ class Doorkeeper:
             self._said_s.popitem(last=False)
 
 
-def _shown(request: HTTPConnection) -> Shown | None:
+def _shown(request: HTTPConnection) -> PresentedCredential | None:
     """What the Authorization header shows (RFC 6750, RFC 7617); None without one. Raises Refusal."""
     headers = request.headers.getlist("authorization")
     if not headers:
@@ -223,19 +223,23 @@ def _shown(request: HTTPConnection) -> Shown | None:
     scheme, _, rest = headers[0].partition(" ")
     rest = rest.strip()
     if len(headers) > 1 or len(rest) > MAX_HEADER:
-        raise Refusal(400, "more than one Authorization header, or too long a one")
+        raise RequestRefused(400, "more than one Authorization header, or too long a one")
     if scheme.lower() == "bearer":
-        return Shown(secret=rest)
+        return PresentedCredential(secret=rest)
     if scheme.lower() == "basic":
         try:
             name, colon, password = b64decode(rest, validate=True).decode().partition(":")
         except (NotBase64, UnicodeDecodeError):
-            raise Refusal(400, "the Authorization header cannot be read") from None
+            raise RequestRefused(400, "the Authorization header cannot be read") from None
         if colon and name:
-            return Shown(name=name, secret=password)
+            return PresentedCredential(name=name, secret=password)
         # A token without a name, as some programs send one that know nothing but Basic.
-        return Shown(secret=password) if colon and password.startswith(PREFIX) else Shown(name="?", secret="")
-    raise Refusal(400, "the Authorization header is neither Bearer nor Basic")
+        return (
+            PresentedCredential(secret=password)
+            if colon and password.startswith(PREFIX)
+            else PresentedCredential(name="?", secret="")
+        )
+    raise RequestRefused(400, "the Authorization header is neither Bearer nor Basic")
 
 
 def _told_by_proxy(request: HTTPConnection, web: Web, auth: Auth) -> str:
@@ -244,10 +248,10 @@ def _told_by_proxy(request: HTTPConnection, web: Web, auth: Auth) -> str:
         return ""
     told = request.headers.getlist(auth.proxy_header)
     if len(told) > 1:
-        raise Refusal(400, f"more than one {auth.proxy_header} header")
+        raise RequestRefused(400, f"more than one {auth.proxy_header} header")
     name = told[0].strip() if told else ""
     return name if name.isprintable() and len(name) <= 100 else ""
 
 
-def _too_many(wait_s: float) -> Refusal:
-    return Refusal(429, "too many failures; try again later", {"retry-after": str(int(wait_s) + 1)})
+def _too_many(wait_s: float) -> RequestRefused:
+    return RequestRefused(429, "too many failures; try again later", {"retry-after": str(int(wait_s) + 1)})

@@ -21,7 +21,7 @@ from alertd.notify.http.client import HttpClient
 from alertd.ports import Clock, Ledger
 from alertd.system.telemetry import Log
 from alertd.web.metrics import Metrics
-from alertd.web.server.signing import Keys
+from alertd.web.server.signing import Signer
 
 SLACK_ANSWERS = ("https://hooks.slack.com/", "https://hooks.slack-gov.com/")
 """What the addresses begin with to which answers to a click are posted: to no other place."""
@@ -31,7 +31,7 @@ Tested = Sequence[tuple[str, Outcome]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outward:
+class OutboundServices:
     """See the module.
 
     Attributes:
@@ -74,9 +74,9 @@ class Site:
     definitions: Callable[[], Definitions | None]
     vitals: Callable[[], Vitals]
     find: Callable[[str], Path]
-    keys: Keys
+    keys: Signer
     metrics: Metrics
-    outward: Outward | None = None
+    outward: OutboundServices | None = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from alertd.core.access import Web, may_listen
-from alertd.core.planning.audit import Fault, Finding
+from alertd.core.planning.audit import AuditFault, AuditFinding
 from alertd.system.settings import Address
 from alertd.system.telemetry import Event, Log
 
@@ -63,11 +63,11 @@ class Listener:
         """What is listened on, ``host:port`` each."""
         return tuple(_shown(one) for one in self._sockets)
 
-    def findings(self) -> Sequence[Finding]:
+    def findings(self) -> Sequence[AuditFinding]:
         """For the self-audit: nothing listens, although it should."""
         if not self._failure:
             return ()
-        return (Finding(fault=Fault.UNHEARD, detail=self._failure),)
+        return (AuditFinding(fault=AuditFault.UNHEARD, detail=self._failure),)
 
     def bind(self, web: Web) -> None:
         """Take the address, as far as it may be had under ``web``. Nothing is answered yet."""

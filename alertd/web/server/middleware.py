@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alertd.core.access import Web
 from alertd.system.telemetry import Event
-from alertd.web.server.access import Refusal, Visitor
-from alertd.web.server.authenticate import Doorkeeper
+from alertd.web.server.access import Principal, RequestRefused
+from alertd.web.server.authenticate import Authenticator
 from alertd.web.server.context import Site
 from alertd.web.server.errors import answer, refused
 from alertd.web.server.origin import origin_of
@@ -39,7 +39,7 @@ ONE_YEAR_S = 365 * 24 * 3600
 TRANSPORT = f"max-age={ONE_YEAR_S}"
 
 
-class SecurityHeaders:
+class SecurityHeadersMiddleware:
     """Adds them; the outermost layer, so that refusals and failures have them too."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
@@ -65,7 +65,7 @@ class SecurityHeaders:
         await self._app(scope, receive, sent)
 
 
-class Hosts:
+class TrustedHostMiddleware:
     """Refuses a request for another host: 400 when it names none, else 421 (RFC 9110, section 15.5.20)."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
@@ -129,7 +129,7 @@ def without_tokens(path: str) -> str:
     return next((f"{one}..." for one in SECRET_PATHS if path.startswith(one)), path)
 
 
-class Failures:
+class FailuresMiddleware:
     """Lets no exception out."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
@@ -157,13 +157,13 @@ class Failures:
             await response(scope, receive, send)
 
 
-class Gate:
+class AuthenticationMiddleware:
     """Puts ``visitor``, ``jar`` and ``doorkeeper`` into ``request.state``."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
         self._site = site
-        self._doorkeeper = Doorkeeper(site)
+        self._doorkeeper = Authenticator(site)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -186,7 +186,7 @@ class Gate:
 
         try:
             request.state.visitor = await self._doorkeeper.visitor(request, jar)
-        except Refusal as refusal:
+        except RequestRefused as refusal:
             response = await refused(request, refusal)
             await response(scope, receive, sent)
             return
@@ -205,5 +205,5 @@ def cookie(web: Web, session: Session | None) -> str:
     return f"{cookie_name(web)}={value}; Path=/; Max-Age={lasts_s}; HttpOnly; SameSite=Lax{secure}"
 
 
-def _stranger(session: Session, address: str, web: Web) -> Visitor:
-    return Visitor(name="", scope=web.access.anonymous, how="nothing", session=session, address=address)
+def _stranger(session: Session, address: str, web: Web) -> Principal:
+    return Principal(name="", scope=web.access.anonymous, how="nothing", session=session, address=address)

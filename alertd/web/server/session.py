@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field, replace
 
-from alertd.web.server.signing import Keys
+from alertd.web.server.signing import Signer
 
 LASTS_S = 12 * 3600
 """A session ends so long after it was begun (NIST SP 800-63B-4, 2.2.3: at most 24 hours),"""
@@ -45,7 +45,7 @@ class Session:
     name: str = ""
     proof: str = ""
     is_new: bool = False
-    keys: Keys = field(repr=False)
+    keys: Signer = field(repr=False)
 
     @property
     def csrf(self) -> str:
@@ -67,13 +67,13 @@ class Session:
         return f"{text}.{self.keys.sign(_PURPOSE, text)}"
 
 
-def begin(keys: Keys, now_s: int, name: str = "", proof: str = "") -> Session:
+def begin(keys: Signer, now_s: int, name: str = "", proof: str = "") -> Session:
     """A session that nobody has had before."""
     ident = secrets.token_urlsafe(16)
     return Session(id=ident, begun=now_s, seen=now_s, name=name, proof=proof, is_new=True, keys=keys)
 
 
-def read(keys: Keys, cookie: str, now_s: int) -> Session | None:
+def read(keys: Signer, cookie: str, now_s: int) -> Session | None:
     """The session of a cookie; None when it was not made here, or is over."""
     if len(cookie) > MAX_COOKIE:
         return None

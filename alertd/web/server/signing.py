@@ -23,7 +23,7 @@ LEAST_SECRET = 32
 """Characters of a secret; fewer could be guessed."""
 
 
-class Keys:
+class Signer:
     """Signs and verifies.
 
     Args:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alertd.core.access import Scope
-from alertd.web.server.access import Refusal, needs
+from alertd.web.server.access import RequestRefused, needs
 
 FOREVER = "public, max-age=31536000, immutable"
 
@@ -51,6 +51,6 @@ async def static(request: Request) -> Response:
     name = request.path_params["name"]
     content = _files().get(name)
     if content is None:
-        raise Refusal(404, "there is no such file")
+        raise RequestRefused(404, "there is no such file")
     kind = guess_type(name)[0] or "application/octet-stream"
     return Response(content, media_type=kind, headers={"cache-control": FOREVER})

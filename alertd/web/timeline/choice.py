@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from alertd.core.time.instant import local_date
 from alertd.core.words import MONTHS, count
 from alertd.web.timeline.axis import Axis, Zoom, axis_of, usual_zoom
-from alertd.web.timeline.entries import FAR_OFF, Entry, Group
+from alertd.web.timeline.entries import FAR_OFF, Group, TimelineEntry
 from alertd.web.timeline.query import Query
 
 PER_PAGE = 100
@@ -57,21 +57,21 @@ class Choice:
 
     axis: Axis
     zoom: Zoom
-    shown: Sequence[Entry]
+    shown: Sequence[TimelineEntry]
     matching: int
     outside: int
     pages: int
     page: int
     counts: Mapping[str, int]
-    overdue: Sequence[Entry]
+    overdue: Sequence[TimelineEntry]
     overdue_count: int
-    coming: Sequence[Entry]
+    coming: Sequence[TimelineEntry]
     coming_count: int
     buckets: Sequence[Bucket]
     labels: Sequence[str]
 
 
-def choose(query: Query, entries: Sequence[Entry], zone: ZoneInfo, now: datetime) -> Choice:
+def choose(query: Query, entries: Sequence[TimelineEntry], zone: ZoneInfo, now: datetime) -> Choice:
     """What the page shows of ``entries``."""
     found = [one for one in entries if one.has(query.text, query.matcher)]
     counts = Counter(one.group(now).value for one in found)
@@ -105,28 +105,28 @@ def choose(query: Query, entries: Sequence[Entry], zone: ZoneInfo, now: datetime
     )
 
 
-def _is_on(entry: Entry, axis: Axis, now: datetime) -> bool:
+def _is_on(entry: TimelineEntry, axis: Axis, now: datetime) -> bool:
     """Whether any of it is on the axis; what has no date is only on the one of all."""
     spans = list(entry.spans(now))
     return any(axis.touches(*span) for span in spans) if spans else True
 
 
-def _by_date(entry: Entry) -> tuple[float, str]:
+def _by_date(entry: TimelineEntry) -> tuple[float, str]:
     return (entry.first_end(), entry.id)
 
 
-def _by_timeline(entry: Entry) -> tuple[str, float, str]:
+def _by_timeline(entry: TimelineEntry) -> tuple[str, float, str]:
     return (entry.timeline, entry.first_end(), entry.id)
 
 
-def _labels(entries: Iterable[Entry]) -> Sequence[str]:
+def _labels(entries: Iterable[TimelineEntry]) -> Sequence[str]:
     pairs = Counter(
         f"{name}={value}" for one in entries for name, value in one.labels.items() if name != "milestone"
     )
     return sorted(name for name, _ in pairs.most_common(MOST_LABELS))
 
 
-def _buckets(entries: Iterable[Entry], axis: Axis, now: datetime) -> Sequence[Bucket]:
+def _buckets(entries: Iterable[TimelineEntry], axis: Axis, now: datetime) -> Sequence[Bucket]:
     """How much ends when; what ends beyond the axis, or never, is in none of them."""
     days = (axis.last - axis.first).days + 1
     length = max(1, -(-days // BUCKETS))

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from alertd.core.ledger.records import Record
 from alertd.core.milestones.milestone import State, state_by, stated_windows
-from alertd.core.milestones.status import NOTHING_SAID, Standing
+from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.routing.matcher import Matcher
 from alertd.web.timeline.marks import bounds_of
 
@@ -48,7 +48,7 @@ FILTERS = (*(group.value for group in Group), MOVED, CONTESTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class TimelineEntry:
     """One milestone.
 
     Attributes:
@@ -64,7 +64,7 @@ class Entry:
     timeline_title: str
     labels: Mapping[str, str]
     windows: tuple[Bounds, ...]
-    standing: Standing
+    standing: MilestoneStatus
     ghosts: tuple[Bounds, ...]
     moved: bool
     haystack: str
@@ -100,7 +100,7 @@ class Entry:
         return ends.timestamp() if ends else FAR_OFF
 
 
-def entry_of(record: Record, from_windows: str) -> Entry:
+def entry_of(record: Record, from_windows: str) -> TimelineEntry:
     """What to keep of a record.
 
     Args:
@@ -112,7 +112,7 @@ def entry_of(record: Record, from_windows: str) -> Entry:
     gone = [one for one in from_windows.split("; ") if one and one not in live]
     who = " ".join(source.who for claim in milestone.claims for source in claim.sources)
     values = " ".join(milestone.labels.values())
-    return Entry(
+    return TimelineEntry(
         id=milestone.id,
         title=milestone.title,
         timeline=milestone.timeline,

@@ -20,7 +20,7 @@ from alertd.web.timeline.axis import Zoom
 from alertd.web.timeline.choice import Choice, choose
 from alertd.web.timeline.entries import FILTERS
 from alertd.web.timeline.query import Query, read_query
-from alertd.web.timeline.rows import Row, row_of
+from alertd.web.timeline.rows import TimelineRow, row_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ async def timeline(request: Request) -> Response:
     return await asyncio.to_thread(rendered)
 
 
-def _groups(rows: list[Row], query: Query) -> list[tuple[str, str, list[Row]]]:
+def _groups(rows: list[TimelineRow], query: Query) -> list[tuple[str, str, list[TimelineRow]]]:
     """The rows of each timeline under its title; by date all of them under none."""
     if query.order == "date":
         return [("", "", rows)] if rows else []

@@ -31,7 +31,7 @@ OFF = "off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class ClaimRow:
     """One claim.
 
     Attributes:
@@ -49,7 +49,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class TimelineRow:
     """One milestone.
 
     Attributes:
@@ -65,10 +65,10 @@ class Row:
     state: str
     group: str
     tags: Sequence[str]
-    lines: Sequence[Line]
+    lines: Sequence[ClaimRow]
 
 
-def row_of(record: Record, move: HistoryEntry | None, axis: Axis) -> Row:
+def row_of(record: Record, move: HistoryEntry | None, axis: Axis) -> TimelineRow:
     """A record as it stands at the instant of the axis.
 
     Args:
@@ -76,7 +76,7 @@ def row_of(record: Record, move: HistoryEntry | None, axis: Axis) -> Row:
     """
     milestone, now = record.milestone, axis.now
     state = state_of(milestone, record.standing, now)
-    return Row(
+    return TimelineRow(
         id=milestone.id,
         title=milestone.title,
         timeline=milestone.timeline,
@@ -104,7 +104,7 @@ def tags_of(record: Record, move: HistoryEntry | None, now: datetime) -> Iterato
         yield f"snoozed until {day_text(local_date(standing.snooze_until, zone))}"
 
 
-def _lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterator[Line]:
+def _lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterator[ClaimRow]:
     """Live windows in the order in which they end, then what does not count: as ``claim_lines`` has them."""
     milestone = record.milestone
     stated = [*stated_windows(milestone), *_not_live(milestone)]
@@ -122,7 +122,7 @@ def _lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterator[Li
             done_on=record.standing.done_on if one is stated[0] else None,
             before=before.get(one.window.id, ()) if line.live else (),
         )
-        yield Line(
+        yield ClaimRow(
             look=look,
             phrase=line.phrase,
             who=listing([account.brief for account in line.accounts]),
