@@ -12,7 +12,7 @@ import pytest
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.policy import Policy
 from alertd.core.time.duration import Duration
-from alertd.engine.clock_monitor import BEAT_S
+from alertd.engine.clocks import BEAT_S
 from alertd.engine.timer import LOOK_AGAIN_S
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.scene import Watched, a_milestone

@@ -12,8 +12,8 @@ import pytest
 
 from alertd.engine.daemon import Daemon
 from alertd.engine.leader import LEAD_FOR, LeaderLease
-from alertd.engine.nodes import LIVE_FOR, differences
 from alertd.engine.reconcile import reconcile
+from alertd.engine.status import LIVE_FOR, differences
 from alertd.errors import LeadLost
 from alertd.ports import Ledger, NodeReport
 from alertd.system.node import is_gone, node_name

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from alertd.engine.clock_monitor import BEAT_S, STILL_AFTER_S, ClockMonitor
+from alertd.engine.clocks import BEAT_S, STILL_AFTER_S, ClockMonitor
 from alertd.system.clock import SystemClock, asleep
 from tests.scene import StepClock, a_log, when
 
@@ -138,7 +138,7 @@ def test_machine_that_is_awake_has_slept_no_more() -> None:
 PROGRAM = """
 import asyncio, os, signal, sys
 from alertd.system.clock import SystemClock, asleep
-from alertd.engine.clock_monitor import Pulse
+from alertd.engine.clocks import Pulse
 from tests.scene import a_log
 
 async def main():

@@ -9,7 +9,7 @@ import pytest
 from alertd.core.config import Config
 from alertd.core.ledger.outcome import Rejected, Sent
 from alertd.core.ledger.records import DeliveryState
-from alertd.engine.auditor import Auditor
+from alertd.engine.self_audit import Auditor
 from alertd.ports import Ledger
 from tests.scene import Scene, a_config, a_ledger, a_milestone
 

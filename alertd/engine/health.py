@@ -10,7 +10,7 @@ from alertd import __version__
 from alertd.core.explain.facts import delivery_facts, utc_text
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
 from alertd.core.words import count, span_text
-from alertd.engine.nodes import differences
+from alertd.engine.status import differences
 from alertd.ports import Ledger, NodeReport
 
 NEXT = 5

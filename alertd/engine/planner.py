@@ -7,8 +7,8 @@ from datetime import date, datetime
 
 from alertd.core.config import Config, Definitions
 from alertd.engine.deps import Dependencies
-from alertd.engine.journal import log_loaded, log_report
 from alertd.engine.leader import LeaderLease
+from alertd.engine.observer import log_loaded, log_report
 from alertd.engine.reconcile import Report, reconcile
 from alertd.engine.status import Herald
 from alertd.errors import LeadLost

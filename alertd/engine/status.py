@@ -2,19 +2,96 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from alertd import __version__
 from alertd.core.config import Config
 from alertd.core.ledger.records import Notice
+from alertd.core.planning.audit import Audit
 from alertd.core.words import count, listing
 from alertd.engine.deps import Dependencies
 from alertd.engine.dispatch import notices
-from alertd.engine.nodes import Difference, differences
 from alertd.engine.sender import Sender
 from alertd.errors import LedgerError
 from alertd.ports import Changes, NodeReport
 from alertd.system.telemetry import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """See the module.
+
+    Attributes:
+        leads: it is the node that reconciles.
+        is_well: its audits are sound and recent; while they are not, the watchdog is not fed.
+        in_flight: sends under way, by channel.
+        paused: channels that do not answer it.
+        audit: the last one; None before the first.
+        differences: in what the live nodes differ.
+        clock_ahead: how far its clock is ahead of the ledger's; zero where that has none of its own.
+        problems: in the files that it runs on.
+        ledger_failing: the ledger could not be used when it last tried.
+    """
+
+    leads: bool
+    is_well: bool
+    in_flight: Mapping[str, int] = field(default_factory=dict)
+    paused: tuple[str, ...] = ()
+    audit: Audit | None = None
+    differences: tuple[Difference, ...] = ()
+    clock_ahead: timedelta = timedelta()
+    problems: tuple[str, ...] = ()
+    ledger_failing: bool = False
+
+
+LIVE_FOR = timedelta(minutes=3)
+"""A node that has said nothing for longer is compared with nobody; one that has stopped says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Live nodes that do not run the same.
+
+    Attributes:
+        what: ``definitions`` or ``versions``.
+        by: what they run, a digest of the files or a version, with the names of the nodes that run it.
+    """
+
+    what: str
+    by: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def __str__(self) -> str:
+        """A sentence without its full stop."""
+        parts = [
+            f"{listing(nodes)} {'run' if len(nodes) > 1 else 'runs'} {value}" for value, nodes in self.by
+        ]
+        return f"the daemons run different {self.what}: {'; '.join(parts)}"
+
+
+def differences(nodes: Iterable[NodeReport], now: datetime) -> tuple[Difference, ...]:
+    """Each way in which the live nodes differ; () when all run the same."""
+    live = [node for node in nodes if not node.stopped and now - node.seen_at < LIVE_FOR]
+    found = (
+        _difference("definitions", live, lambda node: node.config_id[:12]),
+        _difference("versions", live, lambda node: node.version),
+    )
+    return tuple(one for one in found if one is not None)
+
+
+def _difference(
+    what: str, nodes: Iterable[NodeReport], value_of: Callable[[NodeReport], str]
+) -> Difference | None:
+    by: dict[str, list[str]] = {}
+    for node in nodes:
+        # One that has loaded nothing yet differs from nobody.
+        if value_of(node):
+            by.setdefault(value_of(node), []).append(node.node)
+    if len(by) < 2:
+        return None
+    return Difference(what=what, by=tuple((value, tuple(sorted(by[value]))) for value in sorted(by)))
+
 
 MAX_LINES = 20
 """How many problems a notice lists."""

@@ -12,21 +12,19 @@ from alertd import __version__
 from alertd.core.config import Config, Definitions
 from alertd.core.planning.audit import AuditFinding, differs, unreached, vanished
 from alertd.engine.backoff import Backoff
-from alertd.engine.clock_monitor import ClockMonitor
-from alertd.engine.clocks import LedgerClock
+from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Dependencies
 from alertd.engine.dispatch import Dispatcher
 from alertd.engine.file_watch import Files
-from alertd.engine.journal import log_bound
 from alertd.engine.leader import LeaderLease
+from alertd.engine.observer import log_bound
 from alertd.engine.planner import Planner
 from alertd.engine.prune import LIMIT as PRUNE_LIMIT
 from alertd.engine.reloads import Reloaded, Reloads
 from alertd.engine.self_audit import Watch
 from alertd.engine.sender import Sender
-from alertd.engine.status import Herald
+from alertd.engine.status import Herald, Vitals
 from alertd.engine.timer import Timer
-from alertd.engine.vitals import Vitals
 from alertd.errors import DefinitionsError, LedgerError
 from alertd.system.telemetry import Event
 

@@ -23,7 +23,7 @@ from alertd.core.config import Definitions
 from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.planning.audit import Audit, AuditFault, Waiting
 from alertd.engine.observer import Observer
-from alertd.engine.vitals import Vitals
+from alertd.engine.status import Vitals
 from alertd.ports import Settlement
 
 MAX_DEADLINES = 10_000

@@ -17,7 +17,7 @@ from alertd.core.access import SCOPES
 from alertd.core.config import Config, Definitions
 from alertd.core.planning.audit import Audit
 from alertd.definitions.config.read import read_config
-from alertd.engine.vitals import Vitals
+from alertd.engine.status import Vitals
 from alertd.ports import Ledger
 from alertd.system.secrets import file_paths
 from alertd.system.settings import Address

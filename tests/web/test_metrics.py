@@ -21,8 +21,7 @@ from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, 
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.planning.audit import Audit, AuditFault, AuditFinding, Waiting
 from alertd.core.planning.decide import delivery_id
-from alertd.engine.nodes import Difference
-from alertd.engine.vitals import Vitals
+from alertd.engine.status import Difference, Vitals
 from alertd.ports import Settlement
 from alertd.web.metrics import MAX_DEADLINES, Facts, Metrics
 from tests.docs_pages import ROOT, codes, prose, tables

@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from alertd.core.access import Web
 from alertd.core.config import Config, Definitions
 from alertd.core.ledger.outcome import Outcome
-from alertd.engine.vitals import Vitals
+from alertd.engine.status import Vitals
 from alertd.notify.http.client import HttpClient
 from alertd.ports import Clock, Ledger
 from alertd.system.telemetry import Log
