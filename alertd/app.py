@@ -9,9 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import date, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -28,13 +26,17 @@ from alertd.system.settings import Settings
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from alertd.core.access import Web
     from alertd.core.ledger.outcome import Outcome
     from alertd.core.planning.audit import Audit
     from alertd.engine.daemon import Daemon
+    from alertd.engine.deps import Dependencies
+    from alertd.engine.observer import Observer
     from alertd.notify.http.client import HttpClient
     from alertd.ports import Clock, Ledger, Notifier
     from alertd.system.telemetry import Log
     from alertd.web.app import Serving
+    from alertd.web.metrics import Metrics
     from alertd.web.server.signing import Signer
 
 EX_CONFIG = 78
@@ -148,19 +150,23 @@ def _stdout() -> TextIO:
 
 
 async def run(settings: Settings) -> int:
-    """The daemon, until it is told to stop. Returns the exit status."""
-    from alertd.definitions.files import signature
+    """Run the daemon until it is told to stop.
+
+    Everything is made top-down, each value from those above it: the ledger, the daemon, then the web server,
+    which shows the daemon and is attached to it.
+
+    Returns:
+        the exit status (sysexits.h).
+
+    Raises:
+        LedgerError: the ledger cannot be used.
+    """
     from alertd.engine.control import control
     from alertd.engine.daemon import Daemon
-    from alertd.engine.deps import Dependencies
-    from alertd.engine.leader import LEAD_FOR
-    from alertd.notify import heartbeat
+    from alertd.engine.observer import Observer
     from alertd.notify.http.client import HttpClient
-    from alertd.system.clock import asleep
-    from alertd.system.node import is_gone, node_name
-    from alertd.system.secrets import secret_files
-    from alertd.system.systemd import Systemd
     from alertd.system.telemetry import Event, configure
+    from alertd.web.metrics import Metrics
 
     hold_standard_streams()
     log, clock, http = configure(settings.log_format, settings.log_level), SystemClock(), HttpClient()
@@ -170,51 +176,31 @@ async def run(settings: Settings) -> int:
         log.critical(Event.LEDGER_OUTGROWN, reason=str(error))
         return EX_CONFIG
 
+    web = None
     try:
-        keys = await _keys(settings, book, lambda: daemon)
-        serving = await _serving(
-            settings, log=log, clock=clock, book=book, keys=keys, http=http, daemon=lambda: daemon
-        )
-    except LedgerError:
-        await book.close()
-        raise
-
-    def build(config: Config) -> dict[str, Notifier]:
-        if serving is not None:
-            serving.use(config)
-        return notifiers(config, settings.config, http, clock, _stdout())
-
-    async def beat(config: Config, audit: Audit) -> str:
-        if config.heartbeat is None:
-            return ""
-        return await heartbeat.beat(
-            http, clock, secret_files(settings.config, os.environ), config.heartbeat, audit
-        )
-
-    world = Dependencies(
-        ledger=book,
-        clock=clock,
-        log=log,
-        load=loader(settings.config),
-        signature=lambda: signature(settings.config),
-        build=build,
-        links=partial(_links, keys=keys, log=log),
-        node=node_name(),
-        is_gone=is_gone,
-        asleep=asleep,
-        lead_for=EMBEDDED_LEAD_FOR if settings.database_url().startswith("sqlite") else LEAD_FOR,
-        systemd=Systemd.from_environment(),
-        beat=beat,
-    )
-    if serving is not None:
-        metrics, standing, ending = serving.site.metrics, serving.standing, serving.close
-        world = replace(world, meter=metrics, standing=standing, ending=ending)
-    daemon = Daemon(world)
-    try:
+        try:
+            shared = await _shared_secret(settings, book)
+            metrics = Metrics(clock.now()) if settings.address else None
+            deps = _dependencies(
+                settings,
+                log=log,
+                clock=clock,
+                book=book,
+                http=http,
+                shared=shared,
+                observer=metrics or Observer(),
+            )
+            daemon = Daemon(deps)
+            if metrics is not None:
+                web = await _web(settings, daemon, deps, http=http, shared=shared, metrics=metrics)
+                daemon.attach(web)
+        except LedgerError:
+            await book.close()
+            raise
         await daemon.start()
-        if serving is not None:
-            await serving.open()
-        async with control(settings.control_path(), settings.config, daemon.reloads, log):
+        if web is not None:
+            await web.open()
+        async with control(settings.control_path(), settings.config, daemon.requests, log):
             await daemon.run()
     except DefinitionsError as error:
         for problem in error.problems:
@@ -222,31 +208,84 @@ async def run(settings: Settings) -> int:
         await book.close()
         return EX_CONFIG
     finally:
-        if serving is not None:
-            await serving.close()
-            await serving.site.ledger.close()
+        if web is not None:
+            await web.close()
+            await web.site.ledger.close()
         await http.aclose()
     return EX_CONFIG if daemon.outgrown else 0
 
 
-async def _keys(settings: Settings, book: Ledger, daemon: Callable[[], Daemon]) -> Signer:
-    """What sessions and links are signed with: the same on all nodes that use the ledger."""
-    from alertd.core.access import Web
-    from alertd.system.secrets import file_paths
-    from alertd.web.server.signing import Signer, SiteSecret, new_secret
+def _dependencies(
+    settings: Settings,
+    *,
+    log: Log,
+    clock: Clock,
+    book: Ledger,
+    http: HttpClient,
+    shared: str,
+    observer: Observer,
+) -> Dependencies:
+    """What the daemon is given.
 
-    def web() -> Web:
-        found = daemon().definitions
-        return found.config.web if found and found.config else Web()
+    Args:
+        shared: the secret that the nodes share; see :func:`_shared_secret`.
+    """
+    from alertd.definitions.files import signature
+    from alertd.engine.deps import Dependencies
+    from alertd.engine.leader import LEAD_FOR
+    from alertd.notify import heartbeat
+    from alertd.system.clock import asleep
+    from alertd.system.node import is_gone, node_name
+    from alertd.system.secrets import secret_files
+    from alertd.system.systemd import Systemd
+
+    async def beat(config: Config, audit: Audit) -> str:
+        if config.heartbeat is None:
+            return ""
+        secret = secret_files(settings.config, os.environ)
+        return await heartbeat.beat(http, clock, secret, config.heartbeat, audit)
+
+    return Dependencies(
+        ledger=book,
+        clock=clock,
+        log=log,
+        load=loader(settings.config),
+        signature=lambda: signature(settings.config),
+        build=lambda config: notifiers(config, settings.config, http, clock, _stdout()),
+        links=lambda config: _links(config, _signer(settings, lambda: config.web, shared), log),
+        node=node_name(),
+        is_gone=is_gone,
+        asleep=asleep,
+        lead_for=EMBEDDED_LEAD_FOR if settings.database_url().startswith("sqlite") else LEAD_FOR,
+        systemd=Systemd.from_environment(),
+        observer=observer,
+        beat=beat,
+    )
+
+
+async def _shared_secret(settings: Settings, book: Ledger) -> str:
+    """The secret that all nodes share; "" for an embedded ledger, which keeps its secret in a file."""
+    from alertd.web.server.signing import new_secret
+
+    return "" if embedded_file(settings.database_url()) else await book.shared_secret(new_secret())
+
+
+def _signer(settings: Settings, web: Callable[[], Web], shared: str) -> Signer:
+    """What sessions and links are signed with: the same on all nodes that use the ledger.
+
+    Args:
+        web: returns the section ``web`` of ``alertd.yaml``, which may name a file of secrets.
+    """
+    from alertd.system.secrets import file_paths
+    from alertd.web.server.signing import Signer, SiteSecret
 
     embedded = embedded_file(settings.database_url())
-    shared = "" if embedded else await book.shared_secret(new_secret())
     find = file_paths(settings.config, os.environ)
     return Signer(SiteSecret(web, find, embedded.parent if embedded else None, shared))
 
 
-def _links(config: Config, keys: Signer, log: Log) -> Links | None:
-    """Where messages lead; when nothing can be signed they are sent all the same."""
+def _links(config: Config, signer: Signer, log: Log) -> Links | None:
+    """Where messages lead. A message whose links cannot be signed is sent without them."""
     from alertd.system.secrets import SecretUnreadable
     from alertd.system.telemetry import Event
 
@@ -254,51 +293,49 @@ def _links(config: Config, keys: Signer, log: Log) -> Links | None:
     if not base:
         return None
     try:
-        return Links(base=base, key=keys.of(LINKS))
+        return Links(base=base, key=signer.of(LINKS))
     except SecretUnreadable as error:
         log.warning(Event.LINKS_UNSIGNED, reason=str(error))
         return Links(base=base)
 
 
-async def _serving(
+async def _web(
     settings: Settings,
+    daemon: Daemon,
+    deps: Dependencies,
     *,
-    log: Log,
-    clock: Clock,
-    book: Ledger,
-    keys: Signer,
     http: HttpClient,
-    daemon: Callable[[], Daemon],
-) -> Serving | None:
-    """The web side, with a connection to the ledger of its own; None: it is to listen nowhere."""
-    address = settings.address
-    if address is None:
-        return None
-    from alertd.system.node import node_name
+    shared: str,
+    metrics: Metrics,
+) -> Serving:
+    """The web server, with a connection to the ledger of its own."""
     from alertd.system.secrets import file_paths, secret_files
     from alertd.web.app import Serving
-    from alertd.web.metrics import Metrics
-    from alertd.web.server.context import OutboundServices, Site
+    from alertd.web.server.context import DEFAULT_WEB, OutboundServices, Site
+
+    def web_in_force() -> Web:
+        found = daemon.definitions
+        return found.config.web if found and found.config else DEFAULT_WEB
 
     site = Site(
-        # One in memory is another one for each connection.
-        ledger=book if settings.database_url() == "sqlite://" else await ledger(settings),
-        clock=clock,
-        log=log,
-        node=node_name(),
-        started_at=clock.now(),
-        definitions=lambda: daemon().definitions,
-        vitals=lambda: daemon().vitals,
+        # A ledger in memory would be another one for each connection.
+        ledger=deps.ledger if settings.database_url() == "sqlite://" else await ledger(settings),
+        clock=deps.clock,
+        log=deps.log,
+        node=deps.node,
+        started_at=deps.clock.now(),
+        definitions=lambda: daemon.definitions,
+        daemon_status=lambda: daemon.status,
         find=file_paths(settings.config, os.environ),
-        keys=keys,
-        metrics=Metrics(clock.now()),
+        keys=_signer(settings, web_in_force, shared),
+        metrics=metrics,
         outward=OutboundServices(
             http=http,
             secret=secret_files(settings.config, os.environ),
             send_test=lambda config, receiver: send_test(config, settings.config, receiver),
         ),
     )
-    return Serving(address, site)
+    return Serving(settings.address, site)
 
 
 async def send_test(config: Config, folder: Path, receiver: str) -> list[tuple[str, Outcome]]:

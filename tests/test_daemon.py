@@ -24,6 +24,7 @@ from alertd.core.time.duration import Duration
 from alertd.engine.daemon import Daemon
 from alertd.engine.deps import Dependencies
 from alertd.engine.sender import MAX_IN_FLIGHT
+from alertd.engine.timer import Chore
 from alertd.errors import DefinitionsError, LedgerBusy, LedgerError
 from alertd.ports import Changes, Clock, Ledger, Notifier
 from alertd.store import open_ledger
@@ -626,7 +627,7 @@ async def test_what_is_forgotten_holds_nothing_up() -> None:
     stage.define(a_milestone(M, in_days(stage, 5)))
 
     async with running(stage) as daemon:
-        daemon._alarm.want("prune")
+        daemon._timer.want(Chore.PRUNE)
         await watched.until_called("prune", 4)
 
     pruned = [one["milestones"] for one in stage.events if one["event"] == "ledger.pruned"]

@@ -22,14 +22,13 @@ from alertd.definitions.files import MAX_FILES
 from alertd.definitions.reading import keys, yaml
 from alertd.definitions.reading.reader import MAX_PROBLEMS
 from alertd.definitions.timeline.keys import MAX_CLAIMS, MAX_MILESTONES, MAX_SOURCES_OF_CLAIM
-from alertd.engine.backoff import LONGEST_PAUSE_S
+from alertd.engine.daemon import LONGEST_BACKOFF_S, RECONCILE_EVERY_S
 from alertd.engine.deps import Dependencies
 from alertd.engine.health import DEAD_FOR, GONE_AFTER
 from alertd.engine.leader import LEAD_FOR
 from alertd.engine.reconcile import HORIZON
 from alertd.engine.sender import MAX_IN_FLIGHT, PER_CHANNEL
 from alertd.engine.timer import LOOK_AGAIN_S
-from alertd.engine.works import RECONCILE_EVERY_S
 from alertd.notify.http.client import TIMEOUT_S
 from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
 from alertd.ports import LEASE_FOR
@@ -62,7 +61,7 @@ SAYINGS: list[tuple[str, str]] = [
     ("docs/explanation/ledger.md", f"{HORIZON.days} days ahead"),
     ("docs/explanation/ledger.md", f"at least every {LOOK_AGAIN_S:.0f} seconds"),
     ("docs/howto/run-several-nodes.md", f"takes over within {LEAD_FOR.seconds} seconds"),
-    ("docs/howto/run-several-nodes.md", f"and so on up to {LONGEST_PAUSE_S:.0f} s"),
+    ("docs/howto/run-several-nodes.md", f"and so on up to {LONGEST_BACKOFF_S:.0f} s"),
     ("docs/decisions/0009-then-every.md", f"{SERIES_NAGS.days} days at most"),
 ]
 

@@ -71,7 +71,7 @@ class Airport:
             self.ledger,
             self.scene.clock,
             self.log,
-            on_landed=self.landed.set,
+            on_finished=self.landed.set,
             stood_still=lambda since_s: self.still_at_s >= since_s,
         )
 
@@ -102,12 +102,12 @@ class Airport:
 
     async def take_off(self) -> None:
         dispatcher = self.dispatcher()
-        await self.flights.take_off(dispatcher)
+        await self.flights.start(dispatcher)
         await turn_of_the_loop()
 
     async def land(self) -> None:
         async with asyncio.timeout(LIMIT_S):
-            await self.flights.all_landed()
+            await self.flights.wait_finished()
 
     async def states(self) -> Counter[str]:
         return Counter(one.state.value for one, _, _ in await self.ledger.deliveries(limit=1_000))
@@ -168,7 +168,7 @@ async def test_what_has_landed_is_settled_before_more_takes_off() -> None:
     half = PER_CHANNEL // 2
     await port.fill(desk=half)
     port.ledger = slow = Slow(port.ledger, gate)
-    port.flights = Sender(slow, port.scene.clock, port.log, on_landed=port.landed.set)
+    port.flights = Sender(slow, port.scene.clock, port.log, on_finished=port.landed.set)
     await port.take_off()
 
     # From now on what is in flight has always landed when more has been leased, so that there is always room.
@@ -283,7 +283,7 @@ async def test_answer_that_came_is_one_whoever_stood_still(answer: Outcome) -> N
     held = isinstance(answer, Retry)
     assert paused == ("desk/hook",)
     assert port.flights.paused == (("desk/hook",) if held else ())
-    assert ("desk/hook" in port.flights.shut()[0]) == held
+    assert ("desk/hook" in port.flights.find_shut()[0]) == held
 
 
 async def test_news_of_a_channel_outlives_a_settlement_that_is_refused() -> None:
@@ -314,7 +314,7 @@ async def test_news_of_a_channel_is_kept_while_it_cannot_be_written() -> None:
         Locked(port.ledger, times=2, method="apply"),
         port.scene.clock,
         port.log,
-        on_landed=port.landed.set,
+        on_finished=port.landed.set,
     )
     port.use()
     await port.fill(desk=TRIPS_AT)
@@ -357,7 +357,7 @@ async def test_outcome_is_kept_while_it_cannot_be_written() -> None:
         Locked(port.ledger, times=2),
         port.scene.clock,
         port.log,
-        on_landed=port.landed.set,
+        on_finished=port.landed.set,
     )
     await port.take_off()
 
@@ -399,7 +399,7 @@ async def test_drain_counts_what_it_could_not_write_down() -> None:
         Locked(port.ledger, times=99),
         port.scene.clock,
         port.log,
-        on_landed=port.landed.set,
+        on_finished=port.landed.set,
     )
     await port.take_off()
 

@@ -163,18 +163,18 @@ async def test_node_that_has_its_clock_set_while_it_runs_sends_nothing_early() -
 
 
 async def test_clocks_that_differ_are_told_and_found_until_they_agree() -> None:
-    """Once in the log, as a finding in the node's report, in its vitals; and when it is over."""
+    """Once in the log, as a finding in the node's report, in its status; and when it is over."""
     stage, node, ledger, daemon = a_node(timedelta(seconds=12))
     await daemon.start()
 
     async def found() -> tuple[str, ...]:
         for _ in range(2):
             await chores(daemon, "lead")
-        await daemon._audit()
+        await daemon._look_over()
         await chores(daemon, "report")
         return (await ledger.nodes())[0].findings
 
-    differing, ahead = await found(), daemon.vitals.clock_ahead
+    differing, ahead = await found(), daemon.status.clock_ahead
     node.step(-timedelta(seconds=12) + DIFFERS_BY / 2)
     agreeing = await found()
 
@@ -183,4 +183,4 @@ async def test_clocks_that_differ_are_told_and_found_until_they_agree() -> None:
     assert agreeing == ()
     assert stage.names("clock.differed", "clock.agreed") == ["clock.differed", "clock.agreed"]
     # No restart would mend it.
-    assert daemon.vitals.is_well
+    assert daemon.status.is_well

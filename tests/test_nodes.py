@@ -13,7 +13,8 @@ import pytest
 from alertd.engine.daemon import Daemon
 from alertd.engine.leader import LEAD_FOR, LeaderLease
 from alertd.engine.reconcile import reconcile
-from alertd.engine.status import LIVE_FOR, differences
+from alertd.engine.status import LIVE_FOR, find_differences
+from alertd.engine.timer import Chore
 from alertd.errors import LeadLost
 from alertd.ports import Ledger, NodeReport
 from alertd.system.node import is_gone, node_name
@@ -180,13 +181,13 @@ async def test_nodes_that_differ_are_told_of_once(ledger: Ledger) -> None:
     await daemon.start()
     await other.start()
     await chores(daemon, "report")
-    agreed = daemon._herald.differences
+    agreed = daemon._status.differences
 
     second.digest = "another"
     await other.reload()
     for _ in range(3):
         await chores(daemon, "report")
-    differed = daemon._herald.differences
+    differed = daemon._status.differences
     second.digest = "d"
     await other.reload()
     await chores(daemon, "report")
@@ -200,7 +201,7 @@ async def test_nodes_that_differ_are_told_of_once(ledger: Ledger) -> None:
 
 async def chores(daemon: Daemon, *names: str) -> None:
     """What the daemon's own loop does when it is time for these."""
-    daemon._alarm.wanted |= set(names)
+    daemon._timer.wanted |= {Chore(name) for name in names}
     await daemon._chores()
 
 
@@ -235,7 +236,7 @@ def a_report(node: str, **changes: object) -> NodeReport:
 )
 def test_live_nodes_are_compared(nodes: list[NodeReport], found: list[str]) -> None:
     """By the digest of their files and by their version, while they are alive."""
-    assert [str(one) for one in differences(nodes, NOW)] == found
+    assert [str(one) for one in find_differences(nodes, NOW)] == found
 
 
 # -- names

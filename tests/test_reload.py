@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from alertd.engine.control import MAX_PROBLEMS, Control, ask
-from alertd.engine.reloads import Reloaded, Reloads
+from alertd.engine.reload import ReloadRequests, ReloadResult
 from alertd.errors import NoAnswer
 from tests.e2e.stage import SECRET, Stage, a_stage
 from tests.nobody import NOBODY, a_folder
@@ -113,7 +113,7 @@ async def test_the_socket_is_where_the_environment_says(
     how = await asyncio.to_thread(ask, path, stage.config, wait=True, within_s=LIMIT_S)
 
     assert mode == 0o600
-    assert how == Reloaded(accepted=True)
+    assert how == ReloadResult(accepted=True)
     assert await daemon.stop() == 0
     assert not path.exists()
 
@@ -137,11 +137,11 @@ class Answering:
     def __init__(self, folder: Path) -> None:
         self.path, self.folder = folder / "control", folder
         self.wanted = asyncio.Event()
-        self.reloads = Reloads(self.wanted.set)
+        self.requests = ReloadRequests(self.wanted.set)
         self.log, self.events = a_log()
-        self.control = Control(self.path, folder, self.reloads, self.log)
+        self.control = Control(self.path, folder, self.requests, self.log)
 
-    def asked(self, *, wait: bool = True, folder: Path | None = None) -> asyncio.Task[Reloaded | None]:
+    def asked(self, *, wait: bool = True, folder: Path | None = None) -> asyncio.Task[ReloadResult | None]:
         there = folder or self.folder
         return asyncio.create_task(asyncio.to_thread(ask, self.path, there, wait=wait, within_s=LIMIT_S))
 
@@ -173,18 +173,18 @@ async def test_who_asks_while_one_is_under_way_is_owed_another(answering: Answer
     """What it has written may have come too late for the first."""
     first = answering.asked()
     await answering.want()
-    owed = answering.reloads.asked()
+    owed = answering.requests.list_pending()
     second = answering.asked()
     await answering.want()
 
-    answering.reloads.answer(owed, Reloaded(accepted=False, problems=("a:1:1: b",)))
+    answering.requests.answer(owed, ReloadResult(accepted=False, problems=("a:1:1: b",)))
     told = await first
     still = second.done()
-    answering.reloads.answer(answering.reloads.asked(), Reloaded(accepted=True))
+    answering.requests.answer(answering.requests.list_pending(), ReloadResult(accepted=True))
 
-    assert told == Reloaded(accepted=False, problems=("a:1:1: b",))
+    assert told == ReloadResult(accepted=False, problems=("a:1:1: b",))
     assert not still
-    assert await second == Reloaded(accepted=True)
+    assert await second == ReloadResult(accepted=True)
 
 
 async def test_a_daemon_that_ends_hangs_up(answering: Answering) -> None:
@@ -209,7 +209,7 @@ async def test_another_folder_is_refused(answering: Answering) -> None:
 
 
 async def test_a_second_daemon_leaves_the_first_its_socket(answering: Answering) -> None:
-    second = Control(answering.path, answering.folder, answering.reloads, answering.log)
+    second = Control(answering.path, answering.folder, answering.requests, answering.log)
 
     await second.open()
     await second.close()
@@ -224,7 +224,7 @@ async def test_a_second_daemon_leaves_the_first_its_socket(answering: Answering)
 async def test_a_socket_that_cannot_be_made_is_logged_and_no_more(tmp_path: Path, name: str) -> None:
     (tmp_path / "a-file").write_text("")
     log, events = a_log()
-    control = Control(tmp_path / name, tmp_path, Reloads(lambda: None), log)
+    control = Control(tmp_path / name, tmp_path, ReloadRequests(lambda: None), log)
 
     await control.open()
     await control.close()
@@ -253,9 +253,11 @@ async def test_a_thousand_problems_are_told_as_the_first_hundred(answering: Answ
     await answering.want()
     problems = tuple(f"a.yaml:{number}:1: no" for number in range(1_000))
 
-    answering.reloads.answer(answering.reloads.asked(), Reloaded(accepted=False, problems=problems))
+    answering.requests.answer(
+        answering.requests.list_pending(), ReloadResult(accepted=False, problems=problems)
+    )
 
-    assert await asked == Reloaded(accepted=False, problems=problems[:MAX_PROBLEMS])
+    assert await asked == ReloadResult(accepted=False, problems=problems[:MAX_PROBLEMS])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")

@@ -43,8 +43,8 @@ async def vanished(ledger: Ledger) -> tuple[Stage, Daemon]:
 
 async def heard(ledger: Ledger, daemon: Daemon) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What ``alertd status`` shows: problems, and findings of the audit."""
-    await daemon._audit()
-    await daemon._report()
+    await daemon._look_over()
+    await daemon._status.report(daemon._reloader.config)
     node = (await ledger.nodes())[0]
     return node.problems, node.findings
 
@@ -71,9 +71,10 @@ async def test_log_status_audit_and_operator_hear_of_it_once(ledger: Ledger) -> 
     assert await heard(ledger, daemon) == ((SAID,), (FOUND,))
     assert [one["problem"] for one in stage.events if one["event"] == "files.vanished"] == [SAID]
     assert [one.message.lines for one in stage.told if one.channel == "ops/hook"] == [(SAID,)]
-    assert "milestones/ holds no file" in await daemon._herald.status(None)
-    assert daemon.vitals.is_well
-    assert daemon.vitals.problems == (SAID,)
+    await daemon._status.refresh(None)
+    assert "milestones/ holds no file" in daemon._status.line
+    assert daemon.status.is_well
+    assert daemon.status.problems == (SAID,)
 
 
 async def test_files_that_are_back_end_it(ledger: Ledger) -> None:
@@ -138,7 +139,7 @@ async def test_who_does_not_lead_says_nothing_of_it(ledger: Ledger) -> None:
     await daemon.start()
 
     assert "files.vanished" not in second.names()
-    assert daemon.vitals.problems == ()
+    assert daemon.status.problems == ()
 
 
 @pytest.mark.parametrize("way", ["unmounted", "empty", "no folder"])
@@ -190,4 +191,4 @@ async def test_one_file_of_several_that_is_deleted_is_withdrawn(ledger: Ledger) 
     await daemon.reload()
 
     assert [one.get("milestone") for one in stage.events if one["event"] == "milestone.withdrawn"] == [M]
-    assert replace(daemon.vitals, audit=None).problems == ()
+    assert replace(daemon.status, audit=None).problems == ()

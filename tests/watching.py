@@ -10,7 +10,7 @@ from alertd.core.ledger.records import ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.audit import Audit
 from alertd.engine.deps import Dependencies
-from alertd.engine.self_audit import Watch
+from alertd.engine.self_audit import SelfAudit
 from alertd.notify.heartbeat import beat
 from alertd.notify.http.client import HttpClient
 from alertd.ports import Changes
@@ -37,7 +37,7 @@ class Stage:
         self._http = HttpClient()
         self.asked = 0
         self.world = self._world()
-        self.watch = Watch(self.world)
+        self.watch = SelfAudit(self.world)
 
     def _world(self) -> Dependencies:
         return Dependencies(
@@ -64,7 +64,7 @@ class Stage:
     async def told(self) -> None:
         """Until the switch has answered, or has not."""
         async with asyncio.timeout(LIMIT_S):
-            await self.watch.told()
+            await self.watch.wait_told()
 
     async def owe(self, *owed: ScheduledReminder) -> None:
         await self.ledger.apply(Changes(records=(a_record(),), owed=owed))

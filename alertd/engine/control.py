@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from alertd.engine.reloads import Reloaded, Reloads
+from alertd.engine.reload import ReloadRequests, ReloadResult
 from alertd.errors import NoAnswer
 from alertd.system.telemetry import Event, Log
 
@@ -45,10 +45,10 @@ class Control:
         folder: the configuration folder that the daemon runs on: another one's reload is refused.
     """
 
-    def __init__(self, path: Path, folder: Path, reloads: Reloads, log: Log) -> None:
+    def __init__(self, path: Path, folder: Path, requests: ReloadRequests, log: Log) -> None:
         self._path = path
         self._folder = folder.resolve()
-        self._reloads = reloads
+        self._requests = requests
         self._log = log
         self._server: asyncio.Server | None = None
         self._peers: set[asyncio.Task[None]] = set()
@@ -110,19 +110,19 @@ class Control:
         if folder != self._folder:
             return {"error": f"the daemon that answers runs on {self._folder}, not on {folder}"}
         if not waits:
-            self._reloads.want()
+            self._requests.want()
             return {"asked": True}
-        how = await self._reloads.ask()
+        how = await self._requests.ask()
         return asdict(how) | {"problems": how.problems[:MAX_PROBLEMS]}
 
 
 @asynccontextmanager
-async def control(path: Path | None, folder: Path, reloads: Reloads, log: Log) -> AsyncIterator[None]:
+async def control(path: Path | None, folder: Path, requests: ReloadRequests, log: Log) -> AsyncIterator[None]:
     """A :class:`Control` that listens for as long as this lasts; none without a path."""
     if path is None:
         yield
         return
-    made = Control(path, folder, reloads, log)
+    made = Control(path, folder, requests, log)
     await made.open()
     try:
         yield
@@ -130,7 +130,7 @@ async def control(path: Path | None, folder: Path, reloads: Reloads, log: Log) -
         await made.close()
 
 
-def ask(path: Path | None, folder: Path, *, wait: bool, within_s: float) -> Reloaded | None:
+def ask(path: Path | None, folder: Path, *, wait: bool, within_s: float) -> ReloadResult | None:
     """Have the daemon that answers at ``path`` reload; None when not to wait for it.
 
     Args:
@@ -164,7 +164,7 @@ def ask(path: Path | None, folder: Path, *, wait: bool, within_s: float) -> Relo
             raise NoAnswer(str(answer["error"]))
         if not wait and answer["asked"]:
             return None
-        return Reloaded(accepted=bool(answer["accepted"]), problems=tuple(map(str, answer["problems"])))
+        return ReloadResult(accepted=bool(answer["accepted"]), problems=tuple(map(str, answer["problems"])))
     except (ValueError, LookupError, TypeError):
         raise NoAnswer(f"the daemon at {path} hung up without an answer; its log says why") from None
 

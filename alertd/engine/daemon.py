@@ -1,54 +1,143 @@
 """The only loop: wake, look, wait; signals, and the drain.
 
-The ledger is the schedule. The alarm wakes the loop at the next due instant and for the periodic chores;
-no milestone is one of its timers. Whatever it does or misses, the loop looks again by itself after a while,
-counted on the monotonic clock: so neither a stepped wall clock nor a suspended machine loses anything, and
-since what was sent stands in the ledger, neither repeats anything.
+The ledger is the schedule. The timer wakes the loop at the next due instant and for the periodic chores;
+no milestone is one of its timers. Whatever the loop does or misses, it looks again by itself after a while,
+counted on the monotonic clock. So neither a stepped wall clock nor a suspended machine loses a reminder. The
+ledger knows what was sent, so neither repeats one.
+
+The parts are made in :meth:`Daemon.__init__`, each from those above it. ``docs/architecture.md`` shows how a
+reload and a delivery pass through them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from alertd.engine.deps import Dependencies
-from alertd.engine.timer import LOOK_AGAIN_S
-from alertd.engine.works import Works
-from alertd.errors import LedgerError, SchemaTooNew
-from alertd.system.telemetry import Event
+from alertd import __version__
+from alertd.core.config import Config, Definitions
+from alertd.core.planning.audit import AuditFinding, differs, unreached, vanished
+from alertd.engine.clocks import ClockMonitor, LedgerClock
+from alertd.engine.deps import Companion, Dependencies
+from alertd.engine.leader import LeaderLease
+from alertd.engine.observer import log_bound
+from alertd.engine.planner import Planner
+from alertd.engine.prune import LIMIT as PRUNE_LIMIT
+from alertd.engine.reload import Reloader, ReloadRequests
+from alertd.engine.self_audit import SelfAudit
+from alertd.engine.sender import Sender
+from alertd.engine.status import DaemonStatus, StatusReporter
+from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
+from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew
+from alertd.ports import Clock
+from alertd.system.telemetry import Event, Log
+
+LEDGER_EVERY_S = 1
+REPORT_EVERY_S = 60
+RECONCILE_EVERY_S = 6 * 3600
+AUDIT_EVERY_S = 60
+PRUNE_EVERY_S = 24 * 3600
+
+LONGEST_BACKOFF_S = 30.0
 
 
-class Daemon(Works):
-    """One node. ``start`` once, then either ``run``, or ``turn`` and ``idle`` by hand (the demo).
+class Daemon:
+    """One node. Call ``start`` once, then either ``run``, or ``turn`` and ``idle`` by hand, as the demo does.
 
     Attributes:
-        outgrown: it has ended because a newer alertd has migrated the ledger.
+        requests: where a reload is asked for.
+        outgrown: the daemon has ended because a newer alertd has migrated the ledger.
     """
 
-    def __init__(self, world: Dependencies) -> None:
-        super().__init__(world)
-        self.outgrown = False
+    def __init__(self, deps: Dependencies) -> None:
+        self._clock = LedgerClock(deps.clock, deps.log, deps.asleep)
+        self._monitor = ClockMonitor(deps.clock, deps.log, deps.asleep, on_step=self._on_clock_step)
+        self._deps = deps = replace(deps, clock=self._clock)
+        self._lease = LeaderLease(
+            ledger=deps.ledger,
+            clock=deps.clock,
+            log=deps.log,
+            node=deps.node,
+            duration=deps.lead_for,
+            is_gone=deps.is_gone,
+        )
+        self._timer = Timer(
+            deps.clock,
+            {
+                Chore.FILES: deps.files_every_s,
+                Chore.LEDGER: LEDGER_EVERY_S,
+                Chore.REPORT: REPORT_EVERY_S,
+                Chore.LEAD: self._lease.every_s,
+                Chore.RECONCILE: RECONCILE_EVERY_S,
+                Chore.AUDIT: AUDIT_EVERY_S,
+                Chore.PRUNE: PRUNE_EVERY_S,
+            },
+        )
+        self._sender = Sender(
+            deps.ledger,
+            deps.clock,
+            deps.log,
+            on_finished=self._timer.ring,
+            stood_still=self._monitor.stood_still_since,
+            observer=deps.observer,
+        )
+        self._audit = SelfAudit(deps)
+        self._status = StatusReporter(deps, self._sender, self._audit)
+        self._planner = Planner(deps, self._lease, self._status)
+        self.requests = ReloadRequests(lambda: self._timer.want(Chore.RELOAD))
+        self._reloader = Reloader(
+            deps, planner=self._planner, sender=self._sender, status=self._status, requests=self.requests
+        )
+        self._backoff = Backoff(deps.clock, deps.log)
+        self._looked_at = deps.clock.now()
         self._stopping = False
+        self.outgrown = False
+
+    def attach(self, companion: Companion) -> None:
+        """Run this beside the daemon. Call it before :meth:`start`.
+
+        The companion follows the configuration in force, its faults are findings of the self-audit, and it is
+        closed before the ledger.
+        """
+        self._reloader.companion = companion
+
+    # -- its life
+
+    async def start(self) -> None:
+        """Load, reconcile, and stand ready.
+
+        Raises:
+            DefinitionsError: ``alertd.yaml`` has a problem, so there is no configuration to run with.
+            LedgerError: the ledger cannot be used.
+        """
+        self._deps.log.info(Event.DAEMON_STARTED, version=__version__, node=self._deps.node)
+        definitions = self._reloader.files.read()
+        if definitions.config is None:
+            raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
+        await self._clock.compare(self._deps.ledger)
+        await self._reloader.adopt(definitions, definitions.config)
+        self._deps.ledger.listen(lambda: self._timer.want(Chore.LEDGER))
 
     async def run(self) -> None:
         """Loop until SIGTERM or SIGINT, then drain."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self._alarm.want, "reload")
+        loop.add_signal_handler(signal.SIGHUP, self._timer.want, Chore.RELOAD)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        self._alarm.start()
-        self._alarm.want("audit")
-        self._pulse.start()
+        self._timer.start()
+        self._timer.want(Chore.AUDIT)
+        self._monitor.start()
         try:
             next_at = await self._look()
-            self._world.systemd.ready(self._said)
-            self._world.log.info(Event.DAEMON_READY, status=self._said)
+            self._deps.systemd.ready(self._status.line)
+            self._deps.log.info(Event.DAEMON_READY, status=self._status.line)
             while not self._stopping:
-                await self._alarm.wait(next_at, self._looked_at, self._longest_s)
+                await self._timer.wait(next_at, self._looked_at, self._longest_s)
                 next_at = await self._look()
         except Exception as error:
-            self._world.log.critical(Event.DAEMON_FAILED, exc_info=error)
+            self._deps.log.critical(Event.DAEMON_FAILED, exc_info=error)
             raise
         finally:
             await self._end()
@@ -58,52 +147,211 @@ class Daemon(Works):
     def stop(self) -> None:
         """End the loop after what it is doing now."""
         self._stopping = True
-        self._alarm.ring()
+        self._timer.ring()
 
     async def _end(self) -> None:
-        self._world.systemd.stopping()
-        self._alarm.stop()
-        await self._world.ending()
-        unsettled = await self._flights.drain(self._world.drain_s)
-        self._pulse.stop()
-        await self._watch.close()
+        self._deps.systemd.stopping()
+        self._timer.stop()
+        if (companion := self._reloader.companion) is not None:
+            await companion.close()
+        unsettled = await self._sender.drain(self._deps.drain_s)
+        self._monitor.stop()
+        await self._audit.close()
         if not self.outgrown:
-            await self._herald.retire()
-        await self._world.ledger.close()
-        self._world.log.info(Event.DAEMON_STOPPED, node=self._world.node, unsettled=unsettled)
+            await self._status.retire()
+        await self._deps.ledger.close()
+        self._deps.log.info(Event.DAEMON_STOPPED, node=self._deps.node, unsettled=unsettled)
+
+    # -- one look: what woke the loop is seen to, then what is due is sent
 
     async def _look(self) -> datetime | None:
-        world = self._world
-        self._pulse.beat()
-        if self._watch.is_well():
-            world.systemd.alive()
-        if self._patience.left_s:
-            return self._after(self._patience.left_s)
+        """Do everything that is to be done now. Returns when the next thing is due, as :meth:`next_at`."""
+        deps = self._deps
+        self._monitor.beat()
+        if self._audit.is_well():
+            deps.systemd.alive()
+        if self._backoff.left_s:
+            return self._after(self._backoff.left_s)
         try:
             await self._chores()
             next_at = await self.turn()
-            if "audit" in self._alarm.wanted:
-                # After the turn: what fell due while nobody was there has been looked at now.
-                await self._audit()
-                self._alarm.wanted.discard("audit")
-            self._said = await self._herald.status(next_at)
+            if Chore.AUDIT in self._timer.wanted:
+                # The audit comes after the turn, so that it finds what fell due while the daemon was off
+                # already looked at.
+                await self._look_over()
+                self._timer.wanted.discard(Chore.AUDIT)
+            await self._status.refresh(next_at)
         except SchemaTooNew as error:
-            world.log.critical(Event.LEDGER_OUTGROWN, reason=str(error))
+            deps.log.critical(Event.LEDGER_OUTGROWN, reason=str(error))
             self.outgrown = True
             self.stop()
             return None
         except LedgerError as error:
-            self._patience.failed(str(error))
-            world.systemd.status(f"the ledger cannot be used: {error}")
-            return self._after(self._patience.left_s)
-        self._patience.worked()
-        world.systemd.status(self._said)
+            self._backoff.fail(str(error))
+            deps.systemd.status(f"the ledger cannot be used: {error}")
+            return self._after(self._backoff.left_s)
+        self._backoff.succeed()
+        deps.systemd.status(self._status.line)
         return next_at
 
+    async def turn(self) -> datetime | None:
+        """Do all that can be done without waiting. Returns when the next thing is due, as :meth:`next_at`.
+
+        Sends go on in the background. ``idle`` waits for them; ask ``next_at`` again after it.
+        """
+        dispatcher = self._reloader.dispatcher
+        await self._sender.settle()
+        now = self._looked_at = self._deps.clock.now()
+        more = True
+        while more:
+            bound = await dispatcher.bind(now)
+            more = bound.more
+            log_bound(self._deps.log, bound)
+        await self._sender.start(dispatcher)
+        return await self.next_at(now)
+
+    async def next_at(self, now: datetime) -> datetime | None:
+        """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""
+        shut, wait = self._sender.find_shut()
+        next_at = await self._deps.ledger.next_wake(now, shut)
+        if wait is None:
+            return next_at
+        return min(now + wait, next_at or now + wait)
+
+    async def idle(self) -> None:
+        """Wait until nothing is in flight, and settle it."""
+        await self._sender.wait_finished()
+
+    async def reload(self) -> bool:
+        """Read the files again; see :meth:`alertd.engine.reload.Reloader.reload`."""
+        return await self._reloader.reload()
+
+    # -- the chores that wake the loop
+
+    async def _chores(self) -> None:
+        wanted = self._timer.wanted - {Chore.AUDIT}
+        self._timer.wanted &= {Chore.AUDIT}
+        try:
+            if Chore.LEAD in wanted:
+                await self._clock.compare(self._deps.ledger)
+                if await self._lease.ask():
+                    wanted.add(Chore.TAKEOVER)
+            if Chore.FILES in wanted and self._reloader.files.have_settled():
+                wanted.add(Chore.RELOAD)
+            if Chore.LEDGER in wanted and await self._planner.others_did():
+                wanted.add(Chore.RECONCILE)
+            if Chore.RELOAD in wanted:
+                await self._reloader.reload()
+            elif wanted & {Chore.RECONCILE, Chore.TAKEOVER}:
+                await self._planner.go_on(reconsider=Chore.TAKEOVER in wanted)
+            if Chore.REPORT in wanted:
+                await self._status.report(self._reloader.config)
+                await self._status.compare_nodes()
+            if Chore.PRUNE in wanted and self._lease.held:
+                await self._prune()
+        except LedgerError:
+            self._timer.wanted |= wanted
+            raise
+
+    async def _prune(self) -> None:
+        """Forget a little at a time, so that reminders that fall due meanwhile do not wait for the whole."""
+        keep = self._reloader.dispatcher.config.keep
+        forgotten = await self._deps.ledger.prune(self._deps.clock.now() - keep, PRUNE_LIMIT)
+        if any(forgotten.values()):
+            self._deps.log.info(Event.LEDGER_PRUNED, **forgotten)
+            self._timer.want(Chore.PRUNE)
+
+    async def _look_over(self) -> None:
+        config = self._reloader.dispatcher.config
+        shut, _ = self._sender.find_shut()
+        # Only the leader reconciles, so only the leader's plan is audited.
+        plan = self._planner.definitions if self._lease.held else None
+        await self._audit.look(
+            config,
+            plan,
+            self._planner.done,
+            planned_at=self._planner.planned_at,
+            shut=shut,
+            standing=self._gather_findings(config),
+        )
+
+    def _gather_findings(self, config: Config) -> list[AuditFinding]:
+        """Findings that other parts have made, and that hold until they say otherwise."""
+        companion = self._reloader.companion
+        found = [*companion.findings()] if companion is not None else []
+        if self._status.kept:
+            found.append(vanished(self._status.kept))
+        if self._clock.differs:
+            found.append(differs(self._clock.ahead))
+        if unanswered := unreached(config, self._sender.paused):
+            found.append(unanswered)
+        return found
+
+    # -- what others see
+
+    @property
+    def definitions(self) -> Definitions | None:
+        """The definitions in force, without those that were refused; None before :meth:`start`."""
+        return self._planner.definitions
+
+    @property
+    def status(self) -> DaemonStatus:
+        """The state of the daemon at this moment."""
+        return DaemonStatus(
+            leads=self._lease.held,
+            is_well=self._audit.is_well(),
+            in_flight=self._sender.in_flight,
+            paused=self._sender.paused,
+            audit=self._audit.last,
+            differences=self._status.differences,
+            clock_ahead=self._clock.ahead,
+            problems=self._status.all_problems,
+            ledger_failing=self._backoff.is_failing,
+        )
+
+    def _on_clock_step(self) -> None:
+        self._timer.restart()
+        self._timer.want(Chore.LEAD)
+
     def _after(self, seconds: float) -> datetime:
-        return self._world.clock.now() + timedelta(seconds=seconds)
+        return self._deps.clock.now() + timedelta(seconds=seconds)
 
     @property
     def _longest_s(self) -> float:
-        watchdog_s = self._world.systemd.watchdog_s
+        watchdog_s = self._deps.systemd.watchdog_s
         return min(LOOK_AGAIN_S, watchdog_s / 3) if watchdog_s else LOOK_AGAIN_S
+
+
+class Backoff:
+    """Says when to try a failing ledger again: after 1 s, 2 s, 4 s and so on, on the monotonic clock."""
+
+    def __init__(self, clock: Clock, log: Log) -> None:
+        self._clock = clock
+        self._log = log
+        self._failure = ""
+        self._pause_s = 0.0
+        self._until_s = 0.0
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the next try; 0 when it may be now."""
+        return max(0.0, self._until_s - self._clock.monotonic())
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last try failed."""
+        return self._pause_s > 0
+
+    def fail(self, failure: str) -> None:
+        """Record a try that failed. The same failure again is logged as debug."""
+        self._pause_s = min(max(1.0, self._pause_s * 2), LONGEST_BACKOFF_S)
+        self._until_s = self._clock.monotonic() + self._pause_s
+        log = self._log.debug if failure == self._failure else self._log.error
+        log(Event.LEDGER_FAILED, reason=failure, again_in_s=self._pause_s)
+        self._failure = failure
+
+    def succeed(self) -> None:
+        """Record a try that worked."""
+        if self._pause_s:
+            self._pause_s, self._failure = 0.0, ""
+            self._log.info(Event.LEDGER_RECOVERED)

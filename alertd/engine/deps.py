@@ -1,10 +1,11 @@
-"""What a daemon is given: its ports, and what it does not know how to make itself."""
+"""The values that the composition root gives to a daemon: its ports, and functions over adapters."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Protocol
 
 from alertd.core.config import Config, Definitions
 from alertd.core.message.links import Links
@@ -18,28 +19,37 @@ from alertd.system.telemetry import Log
 FILES_EVERY_S = 2.0
 
 
-async def nothing_to_end() -> None:
-    """What ends beside the daemon when nothing does."""
+class Companion(Protocol):
+    """A server that runs beside the daemon and ends with it, such as the web server."""
+
+    def use(self, config: Config) -> None:
+        """Follow this configuration, which is in force from now on."""
+
+    def findings(self) -> Sequence[AuditFinding]:
+        """Report faults that hold at the moment, for the self-audit."""
+
+    async def close(self) -> None:
+        """Stop serving. Called before the ledger is closed. Safe to call twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """What the daemon is given.
+    """See the module.
 
     Attributes:
         load: reads the definition files.
-        signature: changes whenever a definition file does; cheap, asked every two seconds.
-        build: the notifiers of a configuration, by channel.
-        links: where its messages lead at the moment; None: nowhere.
-        drain_s: how long to wait for sends in flight when told to stop.
-        files_every_s: how often ``signature`` is asked.
-        lead_for: how long a leader that says nothing more is waited for.
-        is_gone: whether another node is known to be dead.
-        asleep: seconds that the machine has slept since it was booted.
-        meter: counts what happens.
-        standing: what was found elsewhere and stands, for the self-audit.
-        ending: ends what runs beside the daemon, before the ledger is closed.
-        beat: tells the dead man's switch how an audit ended; returns why it did not work, or "".
+        signature: returns another value whenever a definition file has changed. It is cheap, and is called
+            every two seconds.
+        build: makes the notifiers of a configuration, by channel.
+        node: the name of this node, as ``alertd status`` shows it.
+        links: makes the links of its messages; None: messages lead nowhere.
+        drain_s: seconds to wait for sends in flight when told to stop.
+        files_every_s: seconds between two calls of ``signature``.
+        lead_for: how long other nodes wait for a leader that no longer reports.
+        is_gone: returns whether another node is known to be dead.
+        asleep: returns the seconds that the machine has slept since it was booted.
+        observer: is told what happens, and counts it.
+        beat: tells the dead man's switch how an audit ended; returns why that failed, or "".
     """
 
     ledger: Ledger
@@ -56,7 +66,5 @@ class Dependencies:
     lead_for: timedelta = LEAD_FOR
     is_gone: Callable[[str], bool] = lambda _node: False
     asleep: Callable[[], float] = lambda: 0.0
-    meter: Observer = field(default_factory=Observer)
-    standing: Callable[[], Sequence[AuditFinding]] = tuple
-    ending: Callable[[], Awaitable[None]] = nothing_to_end
+    observer: Observer = field(default_factory=Observer)
     beat: Callable[[Config, Audit], Awaitable[str]] | None = None

@@ -10,7 +10,7 @@ from alertd import __version__
 from alertd.core.explain.facts import delivery_facts, utc_text
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
 from alertd.core.words import count, span_text
-from alertd.engine.status import differences
+from alertd.engine.status import find_differences
 from alertd.ports import Ledger, NodeReport
 
 NEXT = 5
@@ -82,7 +82,7 @@ class Health:
             yield "no daemon has run on this ledger"
         elif not self.live_nodes:
             yield f"no daemon is running: the last was seen {span_text(self.now - self.nodes[0].seen_at)} ago"
-        yield from map(str, differences(self.nodes, self.now))
+        yield from map(str, find_differences(self.nodes, self.now))
         for node in self.live_nodes:
             yield from (f"the audit of {node.node} found: {finding}" for finding in node.findings)
         paused = sorted({channel for node in self.live_nodes for channel in node.paused})

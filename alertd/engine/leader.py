@@ -23,7 +23,7 @@ class LeaderLease:
     """One node's part in it.
 
     Attributes:
-        for_: how long the lead is asked for.
+        duration: how long the lead is asked for at a time.
         is_gone: whether a node is known to be dead, so that its lead need not run out.
         held: whether this node had the lead when it last asked.
     """
@@ -32,7 +32,7 @@ class LeaderLease:
     clock: Clock
     log: Log
     node: str
-    for_: timedelta = LEAD_FOR
+    duration: timedelta = LEAD_FOR
     is_gone: Callable[[str], bool] = lambda _node: False
     held: bool = field(default=False, init=False)
     _term: int = field(default=0, init=False)
@@ -41,16 +41,18 @@ class LeaderLease:
     @property
     def every_s(self) -> float:
         """How often to ask."""
-        return self.for_.total_seconds() / 3
+        return self.duration.total_seconds() / 3
 
     async def ask(self) -> bool:
         """Take the lead or keep it. True: this node has it now, and has not had it just before."""
         asked_s = self.clock.monotonic()
-        term = await self.ledger.lead(self.node, self.clock.now(), for_=self.for_)
+        term = await self.ledger.lead(self.node, self.clock.now(), for_=self.duration)
         if term is None:
             leader = await self.ledger.leader()
             if leader and self.is_gone(leader):
-                term = await self.ledger.lead(self.node, self.clock.now(), for_=self.for_, instead_of=leader)
+                term = await self.ledger.lead(
+                    self.node, self.clock.now(), for_=self.duration, instead_of=leader
+                )
         if term is None:
             self.lose()
             return False

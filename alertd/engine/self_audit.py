@@ -1,4 +1,4 @@
-"""Silence is loud: audits by the clock; only while they pass is the watchdog fed and the switch told so."""
+"""Audits the ledger by the clock. While audits pass, the watchdog is fed and the switch is told so."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from alertd.ports import LEASE_FOR, Ledger
 from alertd.system.telemetry import Event
 
 DEAD_LIMIT = 100
-"""The latest deaths that are looked at."""
+"""How many of the latest dead deliveries are looked at."""
 
 
 class Auditor:
-    """Compares definitions, plan and ledger, some milestones at each look."""
+    """Compares definitions, plan and ledger, a slice of the milestones at each look."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._next = 0
-        self._of: Definitions | None = None
+        self._definitions: Definitions | None = None
         self._done: Mapping[str, date] = {}
         self._milestones: tuple[Milestone, ...] = ()
 
     def use(self, definitions: Definitions | None, done: Mapping[str, date]) -> None:
-        """What has been reconciled last, if anything; audits compare the ledger with this."""
-        if definitions is self._of and done == self._done:
+        """Compare the ledger with these definitions, which were reconciled last; None: with none."""
+        if definitions is self._definitions and done == self._done:
             return
-        self._of, self._done, self._next = definitions, done, 0
+        self._definitions, self._done, self._next = definitions, done, 0
         if definitions is None:
             self._milestones = ()
             return
@@ -49,7 +49,7 @@ class Auditor:
         shut: frozenset[str],
         standing: Sequence[AuditFinding] = (),
     ) -> Audit:
-        """One audit. Raises LedgerError: what cannot be read cannot pass."""
+        """Audit once. Raises LedgerError, since a ledger that cannot be read cannot pass."""
         return audit(
             await self._ledger.waiting(now, shut),
             now,
@@ -63,9 +63,9 @@ class Auditor:
     async def _missing(self, config: Config, now: datetime) -> list[str]:
         if not self._milestones:
             return []
-        some = self._milestones[self._next : self._next + SLICE]
+        part = self._milestones[self._next : self._next + SLICE]
         self._next = 0 if self._next + SLICE >= len(self._milestones) else self._next + SLICE
-        wanted = expected(some, config.route, now, config.catch_up)
+        wanted = expected(part, config.route, now, config.catch_up)
         there = await self._ledger.known(owed=tuple(wanted))
         return sorted(name for key, name in wanted.items() if key not in there)
 
@@ -81,38 +81,38 @@ class Auditor:
 
 
 STALE_AFTER_S = 600.0
-"""An audit that passed counts for so long: a ledger that cannot be used for a while is no reason to be
-killed, with outcomes in hand that only wait for it; one that cannot be used for longer is."""
+"""How long an audit that passed counts. A ledger that cannot be used for a shorter while is no reason for the
+watchdog to kill a daemon whose outcomes only wait for it."""
 
 
-class Watch:
-    """Keeps the last audit, and tells the outside of it."""
+class SelfAudit:
+    """Audits the ledger and keeps the last audit; tells the log, the metrics and the dead man's switch."""
 
-    def __init__(self, world: Dependencies) -> None:
-        self._world = world
-        self._auditor = Auditor(world.ledger)
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
+        self._auditor = Auditor(deps.ledger)
         self._audit: Audit | None = None
-        self._audited_s = world.clock.monotonic()
+        self._audited_s = deps.clock.monotonic()
         self._beating: asyncio.Task[None] | None = None
         self._beat_failure = ""
 
     @property
-    def audit(self) -> Audit | None:
-        """The last one; None before the first."""
+    def last(self) -> Audit | None:
+        """The last audit; None before the first."""
         return self._audit
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """Of the last audit, a sentence each."""
+        """The findings of the last audit, a sentence each."""
         return tuple(str(finding) for finding in self._audit.findings) if self._audit else ()
 
     def is_well(self) -> bool:
-        """Whether the last audit found nothing that a restart may mend, not too long ago.
+        """Return whether the last audit is recent and found nothing that a restart may fix.
 
-        Before the first it is too early to say no.
+        True before the first audit.
         """
         sound = self._audit is None or self._audit.is_sound
-        return sound and self._world.clock.monotonic() - self._audited_s < STALE_AFTER_S
+        return sound and self._deps.clock.monotonic() - self._audited_s < STALE_AFTER_S
 
     async def look(
         self,
@@ -124,48 +124,51 @@ class Watch:
         shut: frozenset[str],
         standing: Sequence[AuditFinding] = (),
     ) -> None:
-        """Audit, say what has changed since the last one, and tell the dead man's switch.
+        """Audit, log what has changed since the last audit, and tell the dead man's switch.
 
         Args:
-            plan: what this node has brought in line; None when that is another's work.
-            standing: what was found elsewhere, and stands.
+            plan: the definitions that this node has reconciled; None when another node leads.
+            done: done dates by full id.
+            planned_at: when the ledger was last reconciled (UTC).
+            shut: channels that let nothing through now.
+            standing: findings of other parts that still hold.
 
         Raises:
-            LedgerError: it cannot be read; the audit before stands until it is stale.
+            LedgerError: the ledger cannot be read; the last audit counts until it is stale.
         """
-        world, before = self._world, self.findings
+        deps, before = self._deps, self.findings
         self._auditor.use(plan, done)
         self._audit = await self._auditor.look(
-            config, world.clock.now(), planned_at=planned_at, shut=shut, standing=standing
+            config, deps.clock.now(), planned_at=planned_at, shut=shut, standing=standing
         )
-        self._audited_s = world.clock.monotonic()
-        world.meter.audited(self._audit)
+        self._audited_s = deps.clock.monotonic()
+        deps.observer.audited(self._audit)
         for finding in self.findings:
             if finding not in before:
-                world.log.error(Event.AUDIT_FAILED, finding=finding)
+                deps.log.error(Event.AUDIT_FAILED, finding=finding)
         if before and not self.findings:
-            world.log.info(Event.AUDIT_PASSED)
-        # One at a time: an address that hangs gets no second request.
-        if world.beat is not None and config.heartbeat is not None and self._beating is None:
+            deps.log.info(Event.AUDIT_PASSED)
+        # One request at a time: a switch that hangs gets no second one.
+        if deps.beat is not None and config.heartbeat is not None and self._beating is None:
             self._beating = asyncio.create_task(self._beat(config, self._audit))
 
-    async def told(self) -> None:
-        """Wait until the switch has been told, if it is being told."""
+    async def wait_told(self) -> None:
+        """Wait until the dead man's switch has been told, if it is being told now."""
         if self._beating is not None:
             await asyncio.wait({self._beating})
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Give up a request to the dead man's switch that is under way."""
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
 
     async def _beat(self, config: Config, audit: Audit) -> None:
-        world = self._world
+        deps = self._deps
         try:
-            failure = await world.beat(config, audit) if world.beat else ""
+            failure = await deps.beat(config, audit) if deps.beat else ""
         finally:
             self._beating = None
         if failure and failure != self._beat_failure:
-            world.log.warning(Event.HEARTBEAT_FAILED, reason=failure)
+            deps.log.warning(Event.HEARTBEAT_FAILED, reason=failure)
         self._beat_failure = failure

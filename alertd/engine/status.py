@@ -1,4 +1,4 @@
-"""What a daemon says of itself: to its operator, in the ledger, to systemd, and of the other nodes."""
+"""The state of a daemon as its operator, the ledger, systemd, the page and the other nodes see it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from alertd.core.planning.audit import Audit
 from alertd.core.words import count, listing
 from alertd.engine.deps import Dependencies
 from alertd.engine.dispatch import notices
+from alertd.engine.self_audit import SelfAudit
 from alertd.engine.sender import Sender
 from alertd.errors import LedgerError
 from alertd.ports import Changes, NodeReport
@@ -20,19 +21,19 @@ from alertd.system.telemetry import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vitals:
-    """See the module.
+class DaemonStatus:
+    """The state of a daemon at one moment, for the page, the API and the metrics.
 
     Attributes:
-        leads: it is the node that reconciles.
-        is_well: its audits are sound and recent; while they are not, the watchdog is not fed.
-        in_flight: sends under way, by channel.
-        paused: channels that do not answer it.
-        audit: the last one; None before the first.
+        leads: this node reconciles.
+        is_well: its audits are sound and recent. While they are not, systemd's watchdog is not fed.
+        in_flight: how many sends are under way, by channel.
+        paused: channels whose receiver does not answer.
+        audit: the last audit; None before the first.
         differences: in what the live nodes differ.
-        clock_ahead: how far its clock is ahead of the ledger's; zero where that has none of its own.
-        problems: in the files that it runs on.
-        ledger_failing: the ledger could not be used when it last tried.
+        clock_ahead: how far the node's clock is ahead of the ledger's; zero if the ledger has no clock.
+        problems: the problems in the definition files.
+        ledger_failing: the ledger could not be used at the last try.
     """
 
     leads: bool
@@ -47,16 +48,16 @@ class Vitals:
 
 
 LIVE_FOR = timedelta(minutes=3)
-"""A node that has said nothing for longer is compared with nobody; one that has stopped says so."""
+"""A node whose last report is older is not compared with others. A node that stops reports that it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Live nodes that do not run the same.
+    """Live nodes that run different definitions or versions.
 
     Attributes:
         what: ``definitions`` or ``versions``.
-        by: what they run, a digest of the files or a version, with the names of the nodes that run it.
+        by: each fingerprint or version, with the names of the nodes that run it.
     """
 
     what: str
@@ -70,14 +71,14 @@ class Difference:
         return f"the daemons run different {self.what}: {'; '.join(parts)}"
 
 
-def differences(nodes: Iterable[NodeReport], now: datetime) -> tuple[Difference, ...]:
-    """Each way in which the live nodes differ; () when all run the same."""
+def find_differences(nodes: Iterable[NodeReport], now: datetime) -> tuple[Difference, ...]:
+    """Compare the live nodes. Returns each way in which they differ; () when all run the same."""
     live = [node for node in nodes if not node.stopped and now - node.seen_at < LIVE_FOR]
     found = (
         _difference("definitions", live, lambda node: node.config_id[:12]),
         _difference("versions", live, lambda node: node.version),
     )
-    return tuple(one for one in found if one is not None)
+    return tuple(difference for difference in found if difference is not None)
 
 
 def _difference(
@@ -85,7 +86,7 @@ def _difference(
 ) -> Difference | None:
     by: dict[str, list[str]] = {}
     for node in nodes:
-        # One that has loaded nothing yet differs from nobody.
+        # A node that has loaded nothing yet is not compared.
         if value_of(node):
             by.setdefault(value_of(node), []).append(node.node)
     if len(by) < 2:
@@ -97,51 +98,56 @@ MAX_LINES = 20
 """How many problems a notice lists."""
 
 
-class Herald:
-    """Speaks for one daemon.
+class StatusReporter:
+    """Reports the state of one daemon.
 
     Attributes:
-        problems: of the files that it runs on, or would if they had none.
-        kept: timelines that stay as they were, since there is no file at all any more.
-        differences: in what live nodes differ, as it was seen last.
+        fingerprint: the fingerprint of the definitions in force; "" before the first.
+        line: the line for ``systemctl status``.
+        problems: the problems of the definition files as last read.
+        kept: timelines that are kept as they were, because no definition file is left.
+        differences: in what the live nodes differed when they were last compared.
     """
 
-    def __init__(self, world: Dependencies, flights: Sender) -> None:
+    def __init__(self, deps: Dependencies, sender: Sender, audit: SelfAudit) -> None:
+        self.fingerprint = ""
+        self.line = ""
         self.problems: tuple[str, ...] = ()
         self.kept: tuple[str, ...] = ()
         self.differences: tuple[Difference, ...] = ()
-        self._world = world
-        self._flights = flights
-        self._started_at = world.clock.now()
+        self._deps = deps
+        self._sender = sender
+        self._audit = audit
+        self._started_at = deps.clock.now()
 
     async def tell_problems(self, config: Config | None, headline: str) -> None:
-        """A notice to the operator that ``config`` names; the same problems make one a day."""
+        """Send the problems to the operator. The same problems make one notice a day."""
         if config is not None:
             await self._tell(config, headline, self.problems[:MAX_LINES])
 
     async def _tell(self, config: Config, headline: str, lines: tuple[str, ...]) -> None:
-        now = self._world.clock.now()
+        now = self._deps.clock.now()
         slot = "/".join(("problems", f"{now:%Y-%m-%d}", *lines))
         notice = Notice(slot=slot, headline=headline, lines=lines)
-        await self._world.ledger.apply(Changes(deliveries=tuple(notices(config, notice, now))))
+        await self._deps.ledger.apply(Changes(deliveries=tuple(notices(config, notice, now))))
 
     async def tell_kept(self, config: Config, kept: tuple[str, ...]) -> None:
-        """Say that there is no file any more, or that there is one again; once each."""
+        """Tell the operator once that no definition file is left, and log once that there are files again."""
         before, self.kept = self.kept, kept
         if kept and not before:
-            self._world.log.error(Event.FILES_VANISHED, timelines=len(kept), problem=self.vanished)
+            self._deps.log.error(Event.FILES_VANISHED, timelines=len(kept), problem=self.vanished)
             await self._tell(config, "No definition file is left", (self.vanished,))
         elif before and not kept:
-            self._world.log.info(Event.FILES_RETURNED)
+            self._deps.log.info(Event.FILES_RETURNED)
 
     @property
     def all_problems(self) -> tuple[str, ...]:
-        """Of the files, those that are gone with them."""
+        """The problems of the files, and that no file is left."""
         return (*self.problems, self.vanished) if self.kept else self.problems
 
     @property
     def vanished(self) -> str:
-        """What is to be said of :attr:`kept`; "" when there is nothing."""
+        """The sentence about :attr:`kept`; "" when no timeline is kept without a file."""
         if not self.kept:
             return ""
         return (
@@ -151,56 +157,70 @@ class Herald:
             "everything, leave one file with a timeline of no milestones"
         )
 
-    async def report(self, config: Config | None, config_id: str, findings: tuple[str, ...]) -> None:
-        """Write down how this node stands, for ``alertd status``."""
-        await self._world.ledger.report(
+    async def report(self, config: Config | None) -> None:
+        """Write this node's report into the ledger, for ``alertd status``.
+
+        Args:
+            config: the configuration in force; None when there is none yet.
+
+        Raises:
+            LedgerError: the ledger cannot be written.
+        """
+        await self._deps.ledger.report(
             NodeReport(
-                node=self._world.node,
+                node=self._deps.node,
                 version=__version__,
                 started_at=self._started_at,
-                seen_at=self._world.clock.now(),
-                config_id=config_id,
+                seen_at=self._deps.clock.now(),
+                config_id=self.fingerprint,
                 problems=self.all_problems,
                 receivers=tuple(config.receivers) if config else (),
-                findings=findings,
-                paused=self._flights.paused,
+                findings=self._audit.findings,
+                paused=self._sender.paused,
             )
         )
 
-    async def compare(self) -> None:
-        """Say when live nodes run different things, once for each change of it."""
-        world = self._world
-        found = differences(await world.ledger.nodes(), world.clock.now())
-        for one in found:
-            if one not in self.differences:
-                world.log.warning(Event.NODES_DIFFERED, what=one.what, nodes=str(one))
+    async def compare_nodes(self) -> None:
+        """Log when live nodes run different definitions or versions, once for each change."""
+        deps = self._deps
+        found = find_differences(await deps.ledger.nodes(), deps.clock.now())
+        for difference in found:
+            if difference not in self.differences:
+                deps.log.warning(Event.NODES_DIFFERED, what=difference.what, nodes=str(difference))
         if self.differences and not found:
-            world.log.info(Event.NODES_AGREED)
+            deps.log.info(Event.NODES_AGREED)
         self.differences = found
 
     async def retire(self) -> None:
-        """Leave the lead to others, and say that this node has ended."""
+        """Give up the lead, and record that this node has ended."""
         try:
-            await self._world.ledger.retire(self._world.node)
+            await self._deps.ledger.retire(self._deps.node)
         except LedgerError as error:
-            self._world.log.error(Event.LEDGER_FAILED, reason=str(error))
+            self._deps.log.error(Event.LEDGER_FAILED, reason=str(error))
 
-    async def status(self, next_at: datetime | None) -> str:
-        """One line for ``systemctl status``."""
+    async def refresh(self, next_at: datetime | None) -> None:
+        """Compose :attr:`line` anew.
+
+        Args:
+            next_at: when something is due next (UTC); None: nothing is.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
         parts = []
-        coming = await self._world.ledger.coming(1)
+        coming = await self._deps.ledger.coming(1)
         if coming:
             parts.append(
                 f"next: {coming[0].milestone} {coming[0].offset} at {coming[0].wake_at:%Y-%m-%d %H:%M}Z"
             )
         elif next_at is None:
             parts.append("nothing to remind of")
-        if self._flights.count:
-            parts.append(f"sending {self._flights.count}")
-        if self._flights.paused:
-            parts.append(f"no answer from {', '.join(self._flights.paused)}")
+        if self._sender.count:
+            parts.append(f"sending {self._sender.count}")
+        if self._sender.paused:
+            parts.append(f"no answer from {', '.join(self._sender.paused)}")
         if self.kept:
             parts.append("milestones/ holds no file")
         if self.problems:
             parts.append(f"{len(self.problems)} problems in the files")
-        return "; ".join(parts)
+        self.line = "; ".join(parts)

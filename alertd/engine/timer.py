@@ -1,7 +1,7 @@
-"""What wakes the loop: the next due instant, the chores, and whoever calls.
+"""Wakes the loop: at the next due instant, for the periodic chores, and when another part asks.
 
 APScheduler rings for the chores. The next instant is waited for on the monotonic clock, from one look to the
-next; when the wall clock is set, the pulse rings, and everything is timed anew.
+next. When the wall clock is set, the clock monitor calls :meth:`Timer.restart`, and all waits begin again.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -18,32 +19,55 @@ LOOK_AGAIN_S = 30.0
 """The longest wait."""
 
 LEAST_S = 0.001
-"""The shortest wait: what is left of one can be less than the clock's microseconds."""
+"""The shortest wait: a shorter one can be less than the clock's resolution of a microsecond."""
 
 SOON = timedelta(milliseconds=200)
-"""When to look again at what is ready and could not be taken: another node is binding it, or all places
-of its channel are taken."""
+"""When to look again at a delivery that is ready and could not be leased: another node is binding it, or as
+many as allowed are in flight on its channel."""
+
+
+class Chore(StrEnum):
+    """The work that the loop does beside sending."""
+
+    FILES = "files"
+    """See whether the definition files have changed."""
+    RELOAD = "reload"
+    """Read the definition files again."""
+    LEDGER = "ledger"
+    """See whether another process has written to the ledger."""
+    REPORT = "report"
+    """Write this node's report into the ledger, and compare the nodes."""
+    LEAD = "lead"
+    """Ask for the lead, or keep it."""
+    TAKEOVER = "takeover"
+    """Reconcile everything, because this node leads from now on."""
+    RECONCILE = "reconcile"
+    """Bring the ledger into line with the files."""
+    AUDIT = "audit"
+    """Audit the ledger."""
+    PRUNE = "prune"
+    """Forget old rows."""
 
 
 class Timer:
     """Rings for the loop.
 
     Args:
-        chores: how many seconds lie between two of each.
+        chores: seconds between two runs of each periodic chore.
 
     Attributes:
-        wanted: the chores that are to be done.
+        wanted: the chores that are to be done at the next look.
     """
 
-    def __init__(self, clock: Clock, chores: Mapping[str, float]) -> None:
-        self.wanted: set[str] = set()
+    def __init__(self, clock: Clock, chores: Mapping[Chore, float]) -> None:
+        self.wanted: set[Chore] = set()
         self._clock = clock
         self._chores = chores
         self._rung = asyncio.Event()
         self._scheduler: AsyncIOScheduler | None = None
 
     def start(self) -> None:
-        """Ring for the chores from now on."""
+        """Begin to ring for the periodic chores."""
         self._scheduler = AsyncIOScheduler(
             timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True}
         )
@@ -51,32 +75,34 @@ class Timer:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Ring for no chore any more."""
+        """Stop ringing for the periodic chores."""
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
 
     def ring(self) -> None:
-        """Have the loop look now."""
+        """Wake the loop now."""
         self._rung.set()
 
-    def want(self, *chores: str) -> None:
-        """Have the loop see to ``chores`` now."""
+    def want(self, *chores: Chore) -> None:
+        """Wake the loop now, and have it do these chores."""
         self.wanted.update(chores)
         self._rung.set()
 
-    def stepped(self) -> None:
-        """The wall clock was set: look now, and time the chores anew."""
+    def restart(self) -> None:
+        """Wake the loop now and begin all waits again, since the wall clock was set."""
         if self._scheduler is not None:
             self._time()
         self._rung.set()
 
     async def wait(self, next_at: datetime | None, looked_at: datetime, longest_s: float) -> None:
-        """Return when it has rung, at ``next_at``, or after ``longest_s``.
+        """Return when the timer has rung, at ``next_at``, or after ``longest_s``, whichever comes first.
 
         Args:
-            looked_at: the instant of the last look. What had fallen due by then and is due still could not be
-                taken: it is looked at again soon, and not at once.
+            next_at: when something is due next (UTC); None: nothing is.
+            looked_at: when the loop last looked. Something that was due by then and still is could not be
+                leased, so the loop looks at it again soon, and not at once.
+            longest_s: the longest wait in seconds.
         """
         now, wait_s = self._clock.now(), longest_s
         if next_at is not None:
@@ -96,6 +122,6 @@ class Timer:
                 self._ring, "interval", args=[name], seconds=seconds, id=name, replace_existing=True
             )
 
-    async def _ring(self, chore: str) -> None:
-        # A coroutine: APScheduler runs everything else in a thread, and none of this is made for threads.
+    async def _ring(self, chore: Chore) -> None:
+        # A coroutine, since APScheduler runs plain functions in a thread, and this class is not thread-safe.
         self.want(chore)

@@ -94,15 +94,15 @@ class Serving:
         self._is_open = True
         await self.listener.look(self._web)
 
-    def standing(self) -> Sequence[AuditFinding]:
-        """What the audit is to find; a listener that could not be opened is tried again for the next one."""
+    def findings(self) -> Sequence[AuditFinding]:
+        """Report why nothing listens, for the audit. A listener that could not be opened is tried again."""
         found = self.listener.findings()
         if found and self._is_open:
             self._look()
         return found
 
     async def settled(self) -> None:
-        """Once what was begun by :meth:`use` or :meth:`standing` has come about."""
+        """Once what was begun by :meth:`use` or :meth:`findings` has come about."""
         if self._looking is not None:
             await self._looking
 

@@ -29,13 +29,13 @@ async def readyz(request: Request) -> Response:
 
 
 async def _wrong(site: Site, *, in_full: bool) -> tuple[str, ...]:
-    vitals = site.vitals()
+    daemon_status = site.daemon_status()
     wrong = []
-    if vitals.audit is None:
+    if daemon_status.audit is None:
         wrong.append("it has not looked at everything once yet")
     else:
-        wrong += [str(one) if in_full else one.fault.value for one in vitals.audit.findings]
-        if not vitals.is_well and vitals.audit.is_sound:
+        wrong += [str(one) if in_full else one.fault.value for one in daemon_status.audit.findings]
+        if not daemon_status.is_well and daemon_status.audit.is_sound:
             wrong.append("the last audit is too old")
     try:
         await site.ledger.version()

@@ -23,7 +23,7 @@ from alertd.core.config import Definitions
 from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.planning.audit import Audit, AuditFault, Waiting
 from alertd.engine.observer import Observer
-from alertd.engine.status import Vitals
+from alertd.engine.status import DaemonStatus
 from alertd.ports import Settlement
 
 MAX_DEADLINES = 10_000
@@ -53,7 +53,7 @@ class Facts:
     """
 
     now: datetime
-    vitals: Vitals
+    daemon_status: DaemonStatus
     definitions: Definitions | None = None
     channels: Sequence[str] = ()
     counts: Mapping[str, int] | None = None
@@ -191,24 +191,24 @@ class _Standing:
 
 
 def _families(facts: Facts) -> Iterator[Metric]:
-    vitals, found = facts.vitals, facts.definitions
-    passed = vitals.audit is not None and vitals.audit.passed and vitals.is_well
+    daemon_status, found = facts.daemon_status, facts.definitions
+    passed = daemon_status.audit is not None and daemon_status.audit.passed and daemon_status.is_well
     ready = passed and facts.counts is not None
     yield _one("alertd_ready", "Whether /readyz says so.", ready)
-    yield _one("alertd_node_leads", "Whether this node is the one that reconciles.", vitals.leads)
+    yield _one("alertd_node_leads", "Whether this node is the one that reconciles.", daemon_status.leads)
     yield _one(
         "alertd_clock_ahead_seconds",
         "How far this node's clock is ahead of the ledger's.",
-        vitals.clock_ahead.total_seconds(),
+        daemon_status.clock_ahead.total_seconds(),
     )
     yield _many(
         "alertd_nodes_differing",
         "Whether live nodes differ in what they run.",
         "what",
-        {what: any(one.what == what for one in vitals.differences) for what in WHAT_DIFFERS},
+        {what: any(one.what == what for one in daemon_status.differences) for what in WHAT_DIFFERS},
     )
     of_kind = dict.fromkeys(AuditFault, 0)
-    for finding in vitals.audit.findings if vitals.audit else ():
+    for finding in daemon_status.audit.findings if daemon_status.audit else ():
         of_kind[finding.fault] += 1
     yield _many(
         "alertd_audit_findings",
@@ -216,7 +216,7 @@ def _families(facts: Facts) -> Iterator[Metric]:
         "fault",
         {fault.value.replace(" ", "_"): number for fault, number in of_kind.items()},
     )
-    yield _one("alertd_config_problems", "Problems of the files.", len(vitals.problems))
+    yield _one("alertd_config_problems", "Problems of the files.", len(daemon_status.problems))
     yield _one(
         "alertd_definitions_broken_files",
         "Timeline files with a problem.",
@@ -226,13 +226,13 @@ def _families(facts: Facts) -> Iterator[Metric]:
         "alertd_deliveries_in_flight",
         "Sends under way.",
         "channel",
-        {channel: vitals.in_flight.get(channel, 0) for channel in facts.channels},
+        {channel: daemon_status.in_flight.get(channel, 0) for channel in facts.channels},
     )
     yield _many(
         "alertd_channel_paused",
         "Whether a channel does not answer, so that one message at a time is tried.",
         "channel",
-        {channel: channel in vitals.paused for channel in facts.channels},
+        {channel: channel in daemon_status.paused for channel in facts.channels},
     )
     yield from _ledger(facts)
     yield _one(

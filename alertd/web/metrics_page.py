@@ -28,12 +28,12 @@ async def metrics(request: Request) -> Response:
 
 
 async def _facts(site: Site) -> Facts:
-    now, vitals, config = site.clock.now(), site.vitals(), site.config
+    now, daemon_status, config = site.clock.now(), site.daemon_status(), site.config
     counts = waiting = None
     deadlines: Sequence[tuple[str, str, datetime]] = ()
     try:
         counts = await site.ledger.counts()
-        waiting = await site.ledger.waiting(now, frozenset(vitals.paused))
+        waiting = await site.ledger.waiting(now, frozenset(daemon_status.paused))
         if site.web.metrics_per_milestone:
             deadlines = await _deadlines(site)
     except LedgerError:
@@ -41,7 +41,7 @@ async def _facts(site: Site) -> Facts:
         counts = waiting = None
     return Facts(
         now=now,
-        vitals=vitals,
+        daemon_status=daemon_status,
         definitions=site.definitions(),
         channels=_channels(config) if config else (),
         counts=counts,

@@ -11,6 +11,7 @@ from alertd.core.config import Config, Definitions
 from alertd.core.planning.audit import Audit
 from alertd.engine.daemon import Daemon
 from alertd.engine.deps import Dependencies
+from alertd.engine.timer import Chore
 from alertd.errors import AlertdError, LedgerError
 from alertd.ports import Ledger, Notifier
 from alertd.system.systemd import Systemd
@@ -45,7 +46,7 @@ class LiveDaemon(Daemon):
         while not self._stopping:
             for name, at_s in again_at.items():
                 if loop.time() >= at_s:
-                    self._alarm.wanted.add(name)
+                    self._timer.wanted.add(Chore(name))
                     again_at[name] = loop.time() + chores[name]
             next_at = await self._look()
             await self._until(next_at, min(again_at.values()) - loop.time())
@@ -53,34 +54,34 @@ class LiveDaemon(Daemon):
 
     async def _until(self, next_at: datetime | None, longest_s: float) -> None:
         wait_s = longest_s
-        if self._files.have_changed():
+        if self._reloader.files.have_changed():
             # The real one asks every two seconds; here it does while there is something to see.
-            self._alarm.wanted.add("files")
+            self._timer.wanted.add(Chore.FILES)
             wait_s = min(wait_s, 2.0)
-        await self._alarm.wait(next_at, self._looked_at, wait_s)
+        await self._timer.wait(next_at, self._looked_at, wait_s)
 
     def poke(self, *chores: str) -> None:
         """Look at once, and see to ``chores`` first."""
-        self._alarm.want(*chores)
+        self._timer.want(*map(Chore, chores))
 
     def tasks(self) -> list[asyncio.Task[None]]:
-        return list(self._flights._tasks)
+        return list(self._sender._tasks)
 
     @property
     def leads(self) -> bool:
-        return self._lead.held
+        return self._lease.held
 
     @property
     def sizes(self) -> dict[str, int]:
         """How much it keeps in memory, by what it is."""
-        flights = self._flights
+        sender = self._sender
         return {
-            "in flight": flights.count,
-            "leases": len(flights._leases),
-            "unsettled": len(flights._landed),
-            "notices": len(flights._notices),
-            "notifiers": len(flights._retired),
-            "gates": len(flights._gates._gates),
+            "in flight": sender.count,
+            "leases": len(sender._leases),
+            "unsettled": len(sender._finished),
+            "notices": len(sender._notices),
+            "notifiers": len(sender._retired),
+            "gates": len(sender._backpressure._channels),
         }
 
 
@@ -307,7 +308,7 @@ class Node:
         self.world.trace.add(self.name, what, detail)
 
     def _end_the_dead(self) -> None:
-        # A task of an earlier life: the tasks of this one are its main and its flights.
+        # A task of an earlier life: the tasks of this one are its main and its sender.
         here = asyncio.current_task()
         if self._main is None or (
             here is not self._main and (self.daemon is None or here not in self.daemon.tasks())

@@ -14,6 +14,7 @@ from alertd.core.ledger.outcome import Outcome
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.message.message import Message
 from alertd.core.routing.route import Route
+from alertd.engine.deps import Dependencies
 from alertd.ports import Notifier
 from tests.sim.node import LiveDaemon
 
@@ -22,30 +23,42 @@ class NeverReadsAgain(LiveDaemon):
     """Files that change are not read before it is started again."""
 
     async def reload(self) -> bool:
-        self._files.read()
+        self._reloader.files.read()
         return True
 
 
 class IgnoresMutes(LiveDaemon):
     """What is muted goes out all the same."""
 
-    async def _adopt(self, definitions: Definitions, config: Config) -> None:
-        await super()._adopt(definitions, replace(config, route=_unmuted(config.route)))
+    def __init__(self, deps: Dependencies) -> None:
+        super().__init__(deps)
+        adopt = self._reloader.adopt
+
+        async def adopt_unmuted(definitions: Definitions, config: Config) -> None:
+            await adopt(definitions, replace(config, route=_unmuted(config.route)))
+
+        self._reloader.adopt = adopt_unmuted  # type: ignore[method-assign]
 
 
 class IgnoresRates(LiveDaemon):
     """All goes out at once."""
 
-    async def _adopt(self, definitions: Definitions, config: Config) -> None:
-        await super()._adopt(definitions, config)
-        self._flights._gates.use(dict.fromkeys(self._ready_dispatcher().notifiers))
+    def __init__(self, deps: Dependencies) -> None:
+        super().__init__(deps)
+        adopt = self._reloader.adopt
+
+        async def adopt_without_rates(definitions: Definitions, config: Config) -> None:
+            await adopt(definitions, config)
+            self._sender._backpressure.use(dict.fromkeys(self._reloader.dispatcher.notifiers))
+
+        self._reloader.adopt = adopt_without_rates  # type: ignore[method-assign]
 
 
 class FeedsTheWatchdogAnyway(LiveDaemon):
     """A loop that turns is taken for a daemon that works."""
 
     async def _look(self) -> datetime | None:
-        self._world.systemd.alive()
+        self._deps.systemd.alive()
         return await super()._look()
 
 
@@ -66,11 +79,11 @@ class SendsAgainAtStart(LiveDaemon):
 
     async def start(self) -> None:
         await super().start()
-        ledger: Any = self._world.ledger
+        ledger: Any = self._deps.ledger
         made = ledger._ledger._deliveries
         sent = [one for one in made.values() if one.state is DeliveryState.SENT]
         for one in sorted(sent, key=lambda one: one.bound_at)[-1:]:
-            made[one.id] = replace(one, state=DeliveryState.READY, next_at=self._world.clock.now())
+            made[one.id] = replace(one, state=DeliveryState.READY, next_at=self._deps.clock.now())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What the files say, in the simulator's own words: plain values that the oracle reasons about.
 
-``engine/file_watch.py`` turns them into what the product reads. Nothing here imports the product.
+``files.py`` turns them into what the product reads. Nothing here imports the product.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alertd.engine.works import AUDIT_EVERY_S, RECONCILE_EVERY_S
+from alertd.engine.daemon import AUDIT_EVERY_S, RECONCILE_EVERY_S
 from alertd.ports import Notifier
 from tests.sim.dice import Dice, generator
 from tests.sim.facts import Facts, Look

@@ -17,7 +17,7 @@ from alertd.core.access import SCOPES
 from alertd.core.config import Config, Definitions
 from alertd.core.planning.audit import Audit
 from alertd.definitions.config.read import read_config
-from alertd.engine.status import Vitals
+from alertd.engine.status import DaemonStatus
 from alertd.ports import Ledger
 from alertd.system.secrets import file_paths
 from alertd.system.settings import Address
@@ -42,7 +42,7 @@ class Stage:
 
     Attributes:
         events: what was logged.
-        vitals: how the daemon stands; replace it.
+        daemon_status: how the daemon stands; replace it.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class Stage:
     events: list[dict[str, Any]]
     site: Site
     serving: Serving
-    vitals: Vitals
+    daemon_status: DaemonStatus
     definitions: Definitions | None = None
     _clients: list[httpx.AsyncClient] = field(default_factory=list)
 
@@ -124,15 +124,15 @@ async def a_stage(
             node="node-1",
             started_at=at,
             definitions=lambda: stage.definitions,
-            vitals=lambda: stage.vitals,
+            daemon_status=lambda: stage.daemon_status,
             find=file_paths(folder, {}),
             keys=Signer(lambda: SECRET),
             metrics=Metrics(at),
             outward=outward,
         )
         serving = Serving(address, site, routes)
-        vitals = Vitals(leads=True, is_well=True, audit=Audit(at=at))
-        stage = Stage(folder, ledger, clock, events, site, serving, vitals)
+        daemon_status = DaemonStatus(leads=True, is_well=True, audit=Audit(at=at))
+        stage = Stage(folder, ledger, clock, events, site, serving, daemon_status)
         serving.use(stage.configure(web))
         await serving.open()
         try:

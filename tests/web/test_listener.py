@@ -36,16 +36,16 @@ async def test_address_that_is_in_use_costs_nothing_but_itself(tmp_path: Path) -
     """It is a finding, is tried again, and is had once it is free."""
     taken = socket.create_server(("127.0.0.1", 0))
     async with a_stage(tmp_path, address=Address("127.0.0.1", taken.getsockname()[1])) as stage:
-        found = stage.serving.standing()
+        found = stage.serving.findings()
         taken.close()
-        stage.serving.standing()
+        stage.serving.findings()
         await stage.serving.settled()
 
         assert [(one.fault, one.detail) for one in found] == [
             (AuditFault.UNHEARD, f"cannot listen on 127.0.0.1:{stage.port}: Address already in use")
         ]
         assert (await stage.get("/healthz")).text == "ok\n"
-        assert stage.serving.standing() == ()
+        assert stage.serving.findings() == ()
         told = [one["event"] for one in stage.events]
         assert told == ["listener.failed", "listener.opened"]
 
@@ -54,7 +54,7 @@ async def test_address_of_others_needs_a_word_on_who_may_come(tmp_path: Path) ->
     """Until alertd.yaml has one nothing listens there; a reload that takes it away closes the door."""
     async with a_stage(tmp_path, address=EVERYWHERE) as stage:
         closed = stage.serving.listener.addresses
-        (finding,) = stage.serving.standing()
+        (finding,) = stage.serving.findings()
 
         stage.serving.use(stage.configure("auth: {tokens_file: tokens}"))
         await stage.serving.settled()

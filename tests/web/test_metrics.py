@@ -21,7 +21,7 @@ from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, 
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.planning.audit import Audit, AuditFault, AuditFinding, Waiting
 from alertd.core.planning.decide import delivery_id
-from alertd.engine.status import Difference, Vitals
+from alertd.engine.status import DaemonStatus, Difference
 from alertd.ports import Settlement
 from alertd.web.metrics import MAX_DEADLINES, Facts, Metrics
 from tests.docs_pages import ROOT, codes, prose, tables
@@ -53,7 +53,7 @@ def a_settlement(
 
 FACTS = Facts(
     now=NOW,
-    vitals=Vitals(leads=True, is_well=True, audit=Audit(at=NOW)),
+    daemon_status=DaemonStatus(leads=True, is_well=True, audit=Audit(at=NOW)),
     definitions=Definitions(config=None),
     channels=("desk/slack",),
     counts={"milestones": 3, "owed.pending": 7, "deliveries.dead": 1},
@@ -128,7 +128,7 @@ def test_audit_is_told_by_when_it_last_passed_and_what_it_found() -> None:
     metrics.audited(Audit(at=NOW))
     metrics.audited(failed)
 
-    told = values(metrics, replace(FACTS, vitals=replace(FACTS.vitals, audit=failed)))
+    told = values(metrics, replace(FACTS, daemon_status=replace(FACTS.daemon_status, audit=failed)))
 
     assert told["alertd_audit_last_success_timestamp_seconds",] == NOW.timestamp()
     assert told["alertd_audit_findings", "endless_lease"] == 1
@@ -137,14 +137,14 @@ def test_audit_is_told_by_when_it_last_passed_and_what_it_found() -> None:
 
 
 def test_what_stands_is_told() -> None:
-    vitals = Vitals(
+    daemon_status = DaemonStatus(
         leads=True, is_well=True, audit=Audit(at=NOW), in_flight={"desk/slack": 2}, paused=("desk/slack",),
         differences=(Difference(what="versions", by=()),), clock_ahead=timedelta(seconds=-3),
         problems=("a", "b"),
     )  # fmt: skip
     broken = Definitions(config=None, broken=frozenset({"milestones/a.yaml"}))
 
-    told = values(Metrics(NOW), replace(FACTS, vitals=vitals, definitions=broken))
+    told = values(Metrics(NOW), replace(FACTS, daemon_status=daemon_status, definitions=broken))
 
     assert told["alertd_deliveries_in_flight", "desk/slack"] == 2
     assert told["alertd_channel_paused", "desk/slack"] == 1

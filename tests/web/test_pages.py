@@ -203,8 +203,11 @@ async def test_page_of_five_thousand_is_small(empty: Stage) -> None:
 
 async def test_page_says_what_is_wrong_with_alertd(stage: Stage) -> None:
     finding = AuditFinding(fault=AuditFault.UNDECIDED, detail="a reminder was not looked at")
-    stage.vitals = replace(
-        stage.vitals, audit=Audit(at=example.NOW, findings=(finding,)), is_well=False, paused=("desk/slack",)
+    stage.daemon_status = replace(
+        stage.daemon_status,
+        audit=Audit(at=example.NOW, findings=(finding,)),
+        is_well=False,
+        paused=("desk/slack",),
     )
 
     text = await text_of(stage, "/")

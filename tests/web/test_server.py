@@ -296,7 +296,7 @@ FOUND = AuditFinding(fault=AuditFault.MISSING, detail="t/secret -7d for desk: no
 async def test_not_ready_says_why(stage: Stage, change: dict[str, object], wrong: str) -> None:
     if "findings" in change:
         change = {"audit": Audit(at=stage.clock.at, findings=(FOUND,))}
-    stage.vitals = replace(stage.vitals, **change)  # type: ignore[arg-type]
+    stage.daemon_status = replace(stage.daemon_status, **change)  # type: ignore[arg-type]
 
     alive, ready = await stage.get("/healthz"), await stage.get("/readyz")
 
@@ -306,7 +306,7 @@ async def test_not_ready_says_why(stage: Stage, change: dict[str, object], wrong
 
 async def test_who_may_not_read_hears_the_kind_alone(tmp_path: Path) -> None:
     async with a_stage(tmp_path, TOKENS) as stage:
-        stage.vitals = replace(stage.vitals, audit=Audit(at=stage.clock.at, findings=(FOUND,)))
+        stage.daemon_status = replace(stage.daemon_status, audit=Audit(at=stage.clock.at, findings=(FOUND,)))
         token = stage.token("probe", "read")
 
         anybody = await stage.get("/readyz")

@@ -73,7 +73,9 @@ async def standing_of(site: Site, as_of: datetime) -> PageStatus:
     return PageStatus(
         as_of=as_of,
         as_of_text=instant_text(as_of, zone_of(site)),
-        is_stale=now - as_of > STALE_AFTER or site.vitals().ledger_failing or not site.vitals().is_well,
+        is_stale=now - as_of > STALE_AFTER
+        or site.daemon_status().ledger_failing
+        or not site.daemon_status().is_well,
         next=upcoming,
         troubles=troubles[:MOST_TROUBLES]
         + ((f"And {len(troubles) - MOST_TROUBLES} more.",) if len(troubles) > MOST_TROUBLES else ()),
@@ -85,14 +87,15 @@ def _title(record: Record | None) -> str:
 
 
 def _troubles(site: Site) -> Iterator[str]:
-    vitals = site.vitals()
-    if vitals.ledger_failing:
+    daemon_status = site.daemon_status()
+    if daemon_status.ledger_failing:
         yield "The daemon cannot use the ledger at the moment: nothing is sent."
-    if vitals.audit is None:
+    if daemon_status.audit is None:
         return
-    yield from (sentence(str(finding)) for finding in vitals.audit.findings)
-    if not vitals.is_well and vitals.audit.is_sound:
-        yield f"The daemon has not looked after itself since {instant_text(vitals.audit.at, UTC_ZONE)}."
-    if vitals.problems:
-        yield f"{count(len(vitals.problems), 'problem')} in the files: `alertd check` names them."
-    yield from (f"{channel} does not answer." for channel in vitals.paused)
+    yield from (sentence(str(finding)) for finding in daemon_status.audit.findings)
+    if not daemon_status.is_well and daemon_status.audit.is_sound:
+        audited = instant_text(daemon_status.audit.at, UTC_ZONE)
+        yield f"The daemon has not looked after itself since {audited}."
+    if daemon_status.problems:
+        yield f"{count(len(daemon_status.problems), 'problem')} in the files: `alertd check` names them."
+    yield from (f"{channel} does not answer." for channel in daemon_status.paused)

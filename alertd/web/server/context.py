@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from alertd.core.access import Web
 from alertd.core.config import Config, Definitions
 from alertd.core.ledger.outcome import Outcome
-from alertd.engine.status import Vitals
+from alertd.engine.status import DaemonStatus
 from alertd.notify.http.client import HttpClient
 from alertd.ports import Clock, Ledger
 from alertd.system.telemetry import Log
@@ -58,7 +58,7 @@ class Site:
     Attributes:
         ledger: the web's own connection to it: a long look holds no reminder up.
         definitions: those in force, or None before any were taken.
-        vitals: how the daemon stands at the moment.
+        daemon_status: returns the state of the daemon at the moment.
         find: where the file is that a ``*_file`` key names.
         keys: what is signed is signed with these.
         metrics: what was counted.
@@ -72,7 +72,7 @@ class Site:
     node: str
     started_at: datetime
     definitions: Callable[[], Definitions | None]
-    vitals: Callable[[], Vitals]
+    daemon_status: Callable[[], DaemonStatus]
     find: Callable[[str], Path]
     keys: Signer
     metrics: Metrics
