@@ -1,14 +1,15 @@
-# The interface: everything that can be done here is a target, and `make` lists them.
-#   make VENV=...     another environment        make PYTHON=...   another interpreter
-#   make test ARGS="-k lease"    more arguments for pytest; it runs on all cores, -n 0 on one
+# The commands for working on alertd. Every command is a target, and `make` lists the targets.
+#   make VENV=...                use another virtual environment
+#   make PYTHON=...              make the virtual environment with another interpreter
+#   make test ARGS="-k lease"    pass arguments to pytest, which uses all cores; -n 0 uses one
 
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
 BIN := $(VENV)/bin
-# By their hashes, from wherever this machine's pip is set up to look. Twice quiet: errors only.
+# Pip checks the hashes of packages, and uses the index that the machine configures. Quiet twice means errors only.
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
-# What the installed package's metadata is made of.
+# The package's metadata depends on these files.
 METADATA := pyproject.toml alertd/__init__.py
 
 .DEFAULT_GOAL := help
@@ -19,58 +20,58 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name what; \
 	  do printf 'make %-12s %s\n' "$$name" "$$what"; done
 
-run: $(VENV)/.run ## set up what is needed and start the daemon on config/
+run: $(VENV)/.run ## set up the environment and start the daemon on config/
 	@exec $(BIN)/alertd run --config config
 
-test: $(VENV)/.dev ## set up what is needed and run the tests
+test: $(VENV)/.dev ## set up the environment and run the tests
 	@sh tools/get-postgres $(VENV)
 	@sh tools/get-systemd
 	@sh tools/get-chromium
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
-test-systemd: deb ## boot Debian 12 and 13, install the package there, and do what the pages say; as root
+test-systemd: deb ## boot Debian 12 and 13, install the package and follow the docs; needs root
 	@sh tools/get-systemd boot
 	@$(BIN)/python -m pytest -s tests/systemd/on_debian.py $(ARGS)
 
-sim: $(VENV)/.dev ## simulate: SEEDS=5000 in all, or PROFILE=name SEED=number for one
+sim: $(VENV)/.dev ## run the simulator: SEEDS=5000 for many runs, PROFILE=name SEED=number for one
 	@$(BIN)/python -m tests.sim --seeds '$(or $(SEEDS),500)' --profile '$(PROFILE)' $(if $(SEED),--seed '$(SEED)')
 
-torture: $(VENV)/.dev ## kill, stall, fill and cut off the real thing; ONLY=name ROUNDS=n SEED=text KEEP=folder
+torture: $(VENV)/.dev ## kill, stall, fill and cut off real processes; ONLY=name ROUNDS=n SEED=text KEEP=folder
 	@sh tools/get-postgres $(VENV)
 	@$(BIN)/python -m tests.torture --only '$(ONLY)' --rounds '$(or $(ROUNDS),0)' --seed '$(or $(SEED),2026)' --keep '$(KEEP)' $(ARGS)
 
-check: lint types imports ## everything that reads the code without running it
+check: lint types imports ## run all checks that read the code without running it
 
-lint: $(VENV)/.dev ## ruff: the rules and the format
+lint: $(VENV)/.dev ## check rules and format with ruff
 	@$(BIN)/ruff check --output-format concise
 	@$(BIN)/ruff format --check
 
-format: $(VENV)/.dev ## ruff: put the format right, and what it can of the rules
+format: $(VENV)/.dev ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
 
-types: $(VENV)/.dev ## mypy, strict
+types: $(VENV)/.dev ## check types with mypy, strictly
 	@$(BIN)/mypy
 
-imports: $(VENV)/.dev ## import-linter: arrows point down only, the core is pure
+imports: $(VENV)/.dev ## check with import-linter that imports follow the layers
 	@$(BIN)/lint-imports
 
-demo: $(VENV)/.run ## see what would be sent, with nothing to configure and sent to nobody
+demo: $(VENV)/.run ## run the demo, which needs no configuration and sends only to this machine
 	@exec $(BIN)/alertd demo $(ARGS)
 
-bench: $(VENV)/.dev ## what it costs, side by side
+bench: $(VENV)/.dev ## run the benchmarks
 	@$(BIN)/python -m bench $(ARGS)
 
 dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
 	@$(BIN)/python -m build --no-isolation
 
-deb: $(VENV)/.dev ## build the Debian package into dist/; RELEASES='bookworm trixie' are those that can be had
+deb: $(VENV)/.dev ## build the Debian packages into dist/; RELEASES='bookworm trixie' names the releases
 	@for release in $(or $(RELEASES),bookworm trixie); do sh tools/build-deb $(VENV) $$release || exit 1; done
 
-man: $(VENV)/.dev ## make the man pages out of docs/reference, into build/man/
+man: $(VENV)/.dev ## make the man pages from docs/ in build/man/
 	@$(BIN)/python tools/man-pages build/man
 
-lock: $(VENV)-lock/.uv ## resolve the locks again; ARGS=--upgrade takes the newest of everything
+lock: $(VENV)-lock/.uv ## resolve the lock files again; ARGS=--upgrade upgrades every package
 	@$(LOCK) $(ARGS) --group dev --extra apprise --extra holidays --extra postgres --output-file requirements-dev.lock
 	@$(LOCK) $(ARGS) --group build --extra holidays --extra postgres --constraint requirements-dev.lock --output-file requirements-full.lock
 	@$(LOCK_ONLY) $(ARGS) --group postgres-server --constraint requirements-dev.lock --output-file requirements-postgres-server.lock
@@ -78,13 +79,13 @@ lock: $(VENV)-lock/.uv ## resolve the locks again; ARGS=--upgrade takes the newe
 	@if grep -nE '^-|://' requirements*.lock; then \
 	  echo 'an address or an option of pip stands in a lock' >&2; exit 1; fi
 
-clean: ## remove the environments, the caches and what was built
+clean: ## remove the environments, the caches and the build results
 	@rm -rf $(VENV) $(VENV)-lock build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- set-up -----------------------------------------------------------------------------------------------
-# One environment. `make run` puts the runtime lock into it, everything else the development lock, which pins the
-# same versions and so settles both. Nothing is installed that a lock does not name by its hash.
+# All targets use one environment. `make run` installs the runtime lock, and the other targets install the development
+# lock, which contains the same versions. Pip installs only packages whose hashes are in a lock.
 
 define install
 @sh tools/make-venv $(VENV)

@@ -18,7 +18,7 @@
     ├── TlsUnusable                notify/http/tls.py: a certificate or a key cannot be used
     ├── AddressRefused             notify/http/egress.py: an address that alertd does not connect to
     ├── NotifierUnusable           notify/registry.py: an installed notifier cannot be imported
-    ├── TimelineMissing            demo/shipped.py: the package was built without its timeline
+    ├── TimelineMissing            demo/stage.py: the package was built without its timeline
     ├── NoAnswer                   engine/control.py: the daemon was asked, and does not answer or not do it
     ├── UnknownMilestone           no milestone of that id is loaded or in the ledger
     ├── UnknownReceiver            no receiver of that name is configured

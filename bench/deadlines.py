@@ -1,9 +1,9 @@
-"""How many deadlines a second alertd reads on one core, with PyPI's `edtf` beside it in the same run.
+"""Measures how many deadlines per second alertd parses on one core, compared with PyPI's `edtf`.
 
     python bench/deadlines.py [SECONDS]
 
-Nothing is cached between readings. The two are compared on the texts that `edtf` can read too: the ratio is
-what counts, not the rate on this machine.
+Nothing is cached between readings. The comparison uses only texts that `edtf` can parse. The ratio matters,
+not the rate on this machine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edtf import parse_edtf
 
 from alertd.core.deadline import Reading, parse_deadline, window_of
 
-# Roughly as definitions mix them: mostly days and months, some of everything else.
+# Roughly the mix of real definitions: mostly days and months, and a few deadlines of every other kind.
 SHAPES = (
     *("{y}-09-30", "{y}-01-15", "{y}-12-31", "{y}-02-28", "{y}-06-01", "{y}-11-11~"),
     *("{y}-09", "{y}-12", "{y}-03~", "{y}-06?", "{y}-01", "{y}-10%"),
@@ -32,8 +32,8 @@ CORPUS = [shape.format(y=year) for year in range(2020, 2060) for shape in SHAPES
 LIMITED = [text for text in CORPUS if "Q" not in text and "T17:00" not in text.removesuffix("T17:00:00Z")]
 
 
-def rate(read: Callable[[str], object], corpus: list[str], seconds: float) -> float:
-    """Readings a second: the median of several rounds, each of every shape, for at least ``seconds``."""
+def measure_rate(read: Callable[[str], object], corpus: list[str], seconds: float) -> float:
+    """Return texts read per second: the median of several rounds that take at least ``seconds`` together."""
     rates: list[float] = []
     began = time.perf_counter()
     size = min(len(corpus), 4 * len(SHAPES))
@@ -50,10 +50,12 @@ def rate(read: Callable[[str], object], corpus: list[str], seconds: float) -> fl
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
     zone = ZoneInfo("Asia/Baghdad")
-    ours = rate(parse_deadline, CORPUS, seconds)
-    with_window = rate(lambda text: window_of(parse_deadline(text), zone, Reading.END), CORPUS, seconds)
-    ours_limited = rate(parse_deadline, LIMITED, seconds)
-    theirs = rate(parse_edtf, LIMITED, seconds)
+    ours = measure_rate(parse_deadline, CORPUS, seconds)
+    with_window = measure_rate(
+        lambda text: window_of(parse_deadline(text), zone, Reading.END), CORPUS, seconds
+    )
+    ours_limited = measure_rate(parse_deadline, LIMITED, seconds)
+    theirs = measure_rate(parse_edtf, LIMITED, seconds)
     print(f"parse_deadline             {ours:>10,.0f} /s")
     print(f"  and window_of            {with_window:>10,.0f} /s")
     print(f"what edtf reads too        {ours_limited:>10,.0f} /s")

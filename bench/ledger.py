@@ -1,10 +1,10 @@
-"""Lease and settle, each on disk: 200 at a time beside one at a time, and beside many idle rows.
+"""Measures leasing and settling on disk: in groups of several sizes, and with many idle rows.
 
-``python -m bench.ledger [ROUNDS]`` prints one line a case: deliveries a second, and the ratio to 200 at a
-time. A look is what every wake-up asks, with nothing due: due and next_wake. The cases take turns in one
-process, so that a slow moment of the machine is in all of them; the median of the rounds counts. Above them
-stands what the disk itself does: appends of 4 KiB with an fsync each. The same on PostgreSQL, where there is
-a server to start.
+``python -m bench.ledger [ROUNDS]`` prints a line for each case: deliveries per second, and the ratio to the
+case with groups of 200. A look is the query of every wake-up, with nothing due: due and next_wake. The cases
+take turns in one process, so that a slow moment of the machine affects all cases. Each result is the median
+of the rounds. The first line shows the speed of the disk itself: appends of 4 KiB, each with an fsync.
+The cases are repeated on PostgreSQL if a server can be started.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ IDLE_EACH = 10
 IDLE_ROWS = f"{IDLE_MILESTONES * IDLE_EACH:,} idle"
 BUSY = 2_000
 GROUPS = {200: 1_000, 20: 400, 1: 60}
-"""How many are settled a round, by the size of the groups: about as long for each."""
+"""Deliveries per round by the size of the groups, chosen so that rounds of all sizes take about as long."""
 
 
-def milestone(number: int) -> Record:
+def make_milestone(number: int) -> Record:
     source = Source(id="minister", who="A. Minister, of something", published="2024-09-08")
     return Record(
         milestone=Milestone(
@@ -71,7 +71,7 @@ def milestone(number: int) -> Record:
     )
 
 
-def owed(number: int, slot: str, at: datetime) -> ScheduledReminder:
+def make_reminder(number: int, slot: str, at: datetime) -> ScheduledReminder:
     return ScheduledReminder(
         key=fingerprint("bench", str(number), slot),
         milestone=f"bench/m{number}",
@@ -86,67 +86,67 @@ def owed(number: int, slot: str, at: datetime) -> ScheduledReminder:
 
 
 async def fill(ledger: Ledger, idle: int) -> None:
-    """``BUSY`` milestones, and ``idle`` more with reminders that are far away."""
+    """Add ``BUSY`` milestones without reminders, and ``idle`` milestones with reminders in the far future."""
     for first in range(0, BUSY + idle, 1_000):
         numbers = range(first, first + 1_000)
         far = (
-            owed(n, f"-{d}d", NOW + timedelta(days=100 + d))
+            make_reminder(n, f"-{d}d", NOW + timedelta(days=100 + d))
             for n in numbers
             for d in range(IDLE_EACH)
             if n >= BUSY
         )
-        await ledger.apply(Changes(records=tuple(map(milestone, numbers)), owed=tuple(far)))
+        await ledger.apply(Changes(records=tuple(map(make_milestone, numbers)), owed=tuple(far)))
 
 
 async def make_ready(ledger: Ledger, many: int, round_name: str) -> None:
-    """``many`` deliveries of one reminder each, ready now."""
-    made = [owed(number, round_name, NOW) for number in range(many)]
+    """Add ``many`` deliveries that are ready now, each of one reminder."""
+    made = [make_reminder(number, round_name, NOW) for number in range(many)]
     await ledger.apply(Changes(owed=tuple(made)))
     deliveries = tuple(
         Delivery(
-            id=delivery_id("desk", "hook", (one.key,)),
+            id=delivery_id("desk", "hook", (reminder.key,)),
             receiver="desk",
             notifier="hook",
-            members=(one.key,),
+            members=(reminder.key,),
             bound_at=NOW,
             next_at=NOW,
         )
-        for one in made
+        for reminder in made
     )
-    verdicts = tuple(Verdict(key=one.key, state=ReminderState.BOUND, reason="") for one in made)
+    verdicts = tuple(Verdict(key=reminder.key, state=ReminderState.BOUND, reason="") for reminder in made)
     assert await ledger.bind(Decisions(deliveries=deliveries, verdicts=verdicts))
 
 
-def accepted(lease: Lease) -> Settlement:
+def accept(lease: Lease) -> Settlement:
     return Settlement(
         lease=lease,
         state=DeliveryState.SENT,
         at=NOW,
         attempt=Attempt(delivery=lease.delivery.id, number=1, at=NOW, took_ms=10, outcome="sent"),
         told=lease.delivery.members,
-        remember={owed.milestone: {"thread": "1"} for owed in lease.owed},
+        remember={reminder.milestone: {"thread": "1"} for reminder in lease.owed},
     )
 
 
 async def settle_all(ledger: Ledger, group: int) -> int:
-    """Lease and settle until nothing is ready, ``group`` at a time. Returns how many there were."""
+    """Lease and settle deliveries, ``group`` at a time, until none is ready. Return how many there were."""
     done = 0
     while leases := await ledger.lease("bench", NOW, for_=LEASE_FOR, limit=group, per_channel=group):
-        assert not await ledger.settle([accepted(lease) for lease in leases])
+        assert not await ledger.settle([accept(lease) for lease in leases])
         done += len(leases)
     return done
 
 
-async def bind_and_settle(ledger: Ledger, group: int, many: int, round_name: str) -> float:
-    """Deliveries a second, leasing and settling alone; making them ready is not counted."""
+async def measure_deliveries(ledger: Ledger, group: int, many: int, round_name: str) -> float:
+    """Return leased and settled deliveries per second. The time to make them ready is not counted."""
     await make_ready(ledger, many, round_name)
     started = time.perf_counter()
     assert await settle_all(ledger, group) == many
     return many / (time.perf_counter() - started)
 
 
-async def look(ledger: Ledger, times: int = 100) -> float:
-    """Looks a second with nothing due."""
+async def measure_looks(ledger: Ledger, times: int = 100) -> float:
+    """Return looks per second with nothing due."""
     started = time.perf_counter()
     for _ in range(times):
         assert not await ledger.due(NOW, 500)
@@ -154,8 +154,8 @@ async def look(ledger: Ledger, times: int = 100) -> float:
     return times / (time.perf_counter() - started)
 
 
-def disk(folder: Path, times: int = 200) -> float:
-    """Appends of 4 KiB with an fsync each, a second."""
+def measure_disk(folder: Path, times: int = 200) -> float:
+    """Return appends of 4 KiB per second, each with an fsync."""
     with (folder / "appends").open("wb", buffering=0) as file:
         started = time.perf_counter()
         for _ in range(times):
@@ -165,33 +165,33 @@ def disk(folder: Path, times: int = 200) -> float:
 
 
 @contextmanager
-def folders(*names: str) -> Iterator[list[Path]]:
+def make_folders(*names: str) -> Iterator[list[Path]]:
     with tempfile.TemporaryDirectory(prefix="alertd-bench-") as root:
         yield [Path(root) / name for name in names]
 
 
 async def measure(
-    empty_url: str, idle_url: str, rounds: int, *, settled: Callable[[], object] = lambda: None
+    empty_url: str, idle_url: str, rounds: int, *, on_filled: Callable[[], object] = lambda: None
 ) -> None:
-    """All cases on two ledgers.
+    """Measure all cases on two ledgers and print the results.
 
     Args:
-        settled: called when they are filled.
+        on_filled: called when both ledgers are filled.
     """
     empty, idle = await open_ledger(empty_url), await open_ledger(idle_url)
     await fill(empty, 0)
     await fill(idle, IDLE_MILESTONES)
-    settled()
+    on_filled()
     rates: dict[str, list[float]] = {}
     looks: dict[str, list[float]] = {}
     for number in range(rounds):
         for group, many in GROUPS.items():
-            rate = await bind_and_settle(empty, group, many, f"{number}/{group}")
+            rate = await measure_deliveries(empty, group, many, f"{number}/{group}")
             rates.setdefault(f"{group:>3} at a time", []).append(rate)
-        rate = await bind_and_settle(idle, 200, GROUPS[200], f"{number}/idle")
+        rate = await measure_deliveries(idle, 200, GROUPS[200], f"{number}/idle")
         rates.setdefault(f"200 at a time, {IDLE_ROWS}", []).append(rate)
-        looks.setdefault("look", []).append(await look(empty))
-        looks.setdefault(f"look, {IDLE_ROWS}", []).append(await look(idle))
+        looks.setdefault("look", []).append(await measure_looks(empty))
+        looks.setdefault(f"look, {IDLE_ROWS}", []).append(await measure_looks(idle))
     await empty.close()
     await idle.close()
     show(rates)
@@ -199,8 +199,8 @@ async def measure(
 
 
 async def main(rounds: int) -> None:
-    with folders("empty.db", "idle.db") as (empty_path, idle_path):
-        print(f"disk: {disk(empty_path.parent):,.0f} appends of 4 KiB a second, an fsync each")
+    with make_folders("empty.db", "idle.db") as (empty_path, idle_path):
+        print(f"disk: {measure_disk(empty_path.parent):,.0f} appends of 4 KiB a second, an fsync each")
         print("SQLite")
         await measure(f"sqlite:///{empty_path}", f"sqlite:///{idle_path}", rounds)
     if programs() is None:
@@ -213,15 +213,15 @@ async def main(rounds: int) -> None:
             await migrate(made.url(name))
 
         def analyze() -> None:
-            # As autovacuum does within a minute of a load: until then PostgreSQL knows nothing of the rows.
+            # Autovacuum does this within a minute of a load. Until then PostgreSQL has no statistics.
             for name in ("empty", "idle"):
                 made.execute("analyze", name)
 
-        await measure(made.url("empty"), made.url("idle"), rounds, settled=analyze)
+        await measure(made.url("empty"), made.url("idle"), rounds, on_filled=analyze)
 
 
 def show(rates: dict[str, list[float]]) -> None:
-    """A line a case, with its ratio to the first one."""
+    """Print a line for each case, with its ratio to the first case."""
     medians = {name: statistics.median(found) for name, found in rates.items()}
     base = next(iter(medians.values()))
     for name, middle in medians.items():

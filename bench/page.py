@@ -1,9 +1,10 @@
-"""The timeline page with many milestones: how large it is, how long it takes to make, and to paint.
+"""Measures the timeline page with many milestones: its size, and the times to make it and to paint it.
 
-``python -m bench.page [ROUNDS] [MILESTONES ...]`` prints one line a case; the median of the rounds counts.
-the daemon's loop waited meanwhile. ``painted`` is the browser's first contentful paint, counted from the
-the daemon's loop waited meanwhile. ``painted`` is the browser's own first contentful paint, counted from the
-click, where there is a browser (CHROMIUM=... names it).
+``python -m bench.page [ROUNDS] [MILESTONES ...]`` prints a line for each number of milestones. Each time is
+the median of the rounds. ``read`` is the first request after the ledger has changed, and ``made`` is the
+request after that. ``blocked`` is the longest time for which the event loop was blocked during both requests.
+``painted`` is the browser's first contentful paint, counted from the click. It is measured only if there is a
+browser (CHROMIUM=... names it).
 """
 
 from __future__ import annotations
@@ -37,17 +38,17 @@ PAINT = """new Promise((done) => new PerformanceObserver((found) => {
 TICK_S = 0.001
 
 
-async def filled(stage: Stage, number: int) -> None:
-    """As many milestones, every third of them contested, over some three years."""
+async def fill(stage: Stage, number: int) -> None:
+    """Fill the ledger with ``number`` milestones within three years. Every third milestone is contested."""
     scene = Scene(stage.ledger, "2026-11-01")
     scene.define(
         *(
-            a_milestone(f"t{one % 40:02}/m{one:05}", *_deadlines(one), title=f"Promise number {one}")
-            for one in range(number)
+            a_milestone(f"t{index % 40:02}/m{index:05}", *_deadlines(index), title=f"Promise number {index}")
+            for index in range(number)
         )
     )
     await scene.reconcile()
-    # Of the daemon's own copy of the files the page has no need; what it costs is not the page's.
+    # The page does not use the daemon's copy of the definitions, so the copy would only distort the result.
     stage.definitions = Definitions(config=scene.config)
 
 
@@ -56,8 +57,8 @@ def _deadlines(number: int) -> list[str]:
     return [month, f"{month}-28"] if number % 3 == 0 else [month]
 
 
-async def longest_wait(stopped: asyncio.Event) -> float:
-    """How long the loop was busy with one thing at the most, in seconds."""
+async def measure_longest_block(stopped: asyncio.Event) -> float:
+    """Return the longest time in seconds for which the event loop was blocked, until ``stopped`` is set."""
     worst, before = 0.0, time.perf_counter()
     while not stopped.is_set():
         await asyncio.sleep(TICK_S)
@@ -66,24 +67,24 @@ async def longest_wait(stopped: asyncio.Event) -> float:
     return worst
 
 
-async def measured(number: int, rounds: int, chromium: str | None) -> str:
+async def measure(number: int, rounds: int, chromium: str | None) -> str:
     with tempfile.TemporaryDirectory() as folder:
         async with a_stage(Path(folder), at=NOW) as stage:
-            await filled(stage, number)
+            await fill(stage, number)
             read, made, blocked = [], [], []
             async with httpx.AsyncClient(base_url=stage.url, timeout=120) as client:
                 size = 0
                 for _ in range(rounds):
-                    await _changed(stage)
+                    await _change_ledger(stage)
                     stopped = asyncio.Event()
-                    watch = asyncio.create_task(longest_wait(stopped))
+                    watch = asyncio.create_task(measure_longest_block(stopped))
                     for times in (read, made):
                         began = time.perf_counter()
                         size = len((await client.get(PATH)).content)
                         times.append(time.perf_counter() - began)
                     stopped.set()
                     blocked.append(await watch)
-            painted = await _painted(stage, rounds, chromium) if chromium else []
+            painted = await _measure_paint(stage, rounds, chromium) if chromium else []
     parts = [f"{number:>7,} milestones", f"{size / 1000:>6.0f} kB"]
     for name, times in (("read", read), ("made", made), ("blocked", blocked), ("painted", painted)):
         if times:
@@ -91,14 +92,14 @@ async def measured(number: int, rounds: int, chromium: str | None) -> str:
     return "  ".join(parts)
 
 
-async def _changed(stage: Stage) -> None:
-    """The daemon has written something, long enough after the last look that all is read again."""
+async def _change_ledger(stage: Stage) -> None:
+    """Write to the ledger and advance the clock, so that the page has to read everything again."""
     async with a_ledger("file", stage.folder) as daemons:
         await daemons.report(NodeReport(node="n", version="1", started_at=NOW, seen_at=stage.clock.at))
     stage.clock.advance(stage.clock.at + timedelta(hours=1))
 
 
-async def _painted(stage: Stage, rounds: int, chromium: str) -> list[float]:
+async def _measure_paint(stage: Stage, rounds: int, chromium: str) -> list[float]:
     times = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -114,9 +115,9 @@ async def _painted(stage: Stage, rounds: int, chromium: str) -> list[float]:
 async def main(rounds: int = ROUNDS, sizes: tuple[int, ...] = SIZES) -> None:
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     for number in sizes:
-        print(await measured(number, rounds, chromium))
+        print(await measure(number, rounds, chromium))
 
 
 if __name__ == "__main__":
-    given = [int(one) for one in sys.argv[1:]]
+    given = [int(argument) for argument in sys.argv[1:]]
     asyncio.run(main(*given[:1], **({"sizes": tuple(given[1:])} if given[1:] else {})))

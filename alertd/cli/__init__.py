@@ -1,6 +1,7 @@
-"""The command line: one module a command, its rendering beside it in ``show_*.py``.
+"""The command line: one module for each command, or for a few that belong together.
 
-What is heavy is imported where it is used, so that ``alertd --help`` loads nothing but typer.
+A command's module also holds the code that shows its answer. Heavy modules are imported inside the functions
+that need them, so that ``alertd --help`` loads only typer and rich.
 """
 
 from alertd.cli.root import app, main

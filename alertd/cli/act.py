@@ -1,4 +1,4 @@
-"""``alertd ack``, ``snooze``, ``done``, ``cancel`` and ``reopen``: what people say of a milestone."""
+"""``alertd ack``, ``snooze``, ``done``, ``cancel`` and ``reopen``: record an action on a milestone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alertd.cli.loading import finished
+from alertd.cli.loading import run_to_end
 from alertd.cli.options import ByOption, ConfigOption, DatabaseOption, MilestoneArgument, WhyOption
 from alertd.cli.paper import say
 
@@ -67,12 +67,12 @@ def done(
         typer.Option(
             "--on",
             metavar="DATE",
-            help="The date on which it came about.  [default: today]",
+            help="The date on which the milestone was reached.  [default: today]",
             show_default=False,
         ),
     ] = None,
     evidence: Annotated[
-        str, typer.Option("--evidence", metavar="TEXT", help="Where that can be seen.", show_default=False)
+        str, typer.Option("--evidence", metavar="TEXT", help="Evidence, such as a link.", show_default=False)
     ] = "",
     by: ByOption = None,
     why: WhyOption = "",
@@ -113,51 +113,66 @@ def reopen(
 def _act(
     name: str, kind: str, by: str | None, config: Path | None, database: str | None, **typed: str
 ) -> None:
-    from alertd.cli.loading import person
+    """Record the action ``kind`` and print the confirmation.
 
-    say(finished(_acted(name, kind, person(by), config, database, typed)))
+    Args:
+        typed: the values of the command's other options, as the user typed them.
+    """
+    from alertd.cli.loading import resolve_person
+
+    say(run_to_end(_record_action(name, kind, resolve_person(by), config, database, typed)))
 
 
-async def _acted(  # noqa: PLR0917  the same
+async def _record_action(  # noqa: PLR0917  the parameters are those of _act
     name: str, kind: str, by: str, config: Path | None, database: str | None, typed: dict[str, str]
 ) -> str:
     from alertd import app
-    from alertd.cli.loading import open_ledger, settings_of, usable_definitions
+    from alertd.cli.loading import load_usable_definitions, open_ledger, read_settings
     from alertd.core.explain.request import confirmation
     from alertd.core.milestones.status import ActionKind
 
-    settings = settings_of(config, database)
-    _, settled = usable_definitions(settings)
-    async with open_ledger(settings) as book:
-        record = await _record(book, name)
-        action = _action(record, settled, kind=ActionKind(kind), by=by, **typed)
-        after = await app.act(book, settled, action)
-        told = confirmation(action, after, await book.owed(after.id))
+    settings = read_settings(config, database)
+    _, configuration = load_usable_definitions(settings)
+    async with open_ledger(settings) as ledger:
+        record = await _find_record(ledger, name)
+        action = _parse_action(record, configuration, kind=ActionKind(kind), by=by, **typed)
+        after = await app.act(ledger, configuration, action)
+        told = confirmation(action, after, await ledger.owed(after.id))
         return f"{told} `alertd reopen {after.id}` takes it back." if kind == "cancel" else told
 
 
-def _action(record: Record, settled: Config, **typed: object) -> Action:
+def _parse_action(record: Record, configuration: Config, **typed: object) -> Action:
+    """Turn typed options into an action.
+
+    Raises:
+        typer.BadParameter: an option has a wrong value.
+    """
     from alertd import app
     from alertd.core.explain.request import ActionRequest, action_of
     from alertd.errors import FieldProblem
 
     try:
-        return action_of(ActionRequest(**typed), record, settled, app.now())  # type: ignore[arg-type]
+        return action_of(ActionRequest(**typed), record, configuration, app.now())  # type: ignore[arg-type]
     except FieldProblem as error:
         raise typer.BadParameter(str(error), param_hint=f"--{error.field}") from None
 
 
-async def _record(book: Ledger, name: str) -> Record:
+async def _find_record(ledger: Ledger, name: str) -> Record:
+    """Return the ledger's record of the milestone that ``name`` means.
+
+    Raises:
+        UnknownMilestone: the ledger has no such milestone.
+    """
     from alertd.cli.loading import find_milestone
     from alertd.errors import UnknownMilestone
 
-    record = await book.record(name)
+    record = await ledger.record(name)
     if record is not None:
         return record
-    ids = [one.id for one in await book.records()]
+    ids = [record.id for record in await ledger.records()]
     if not ids:
         raise UnknownMilestone(f"{name}: the ledger knows no milestone; the daemon has not run on it yet")
-    record = await book.record(find_milestone(name, ids))
+    record = await ledger.record(find_milestone(name, ids))
     if record is None:
         raise UnknownMilestone(f"{name}: it was withdrawn at this moment")
     return record

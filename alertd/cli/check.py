@@ -1,4 +1,4 @@
-"""``alertd check``: every problem of every file, or a short summary of what the files say."""
+"""``alertd check``: list the problems in the definition files, or summarize the files if there are none."""
 
 from __future__ import annotations
 
@@ -21,47 +21,47 @@ def check(
     *,
     config: ConfigOption = None,
     form: FormatOption = OutputFormat.TEXT,
-    strict: Annotated[bool, typer.Option("--strict", help="A warning is a problem too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as problems.")] = False,
 ) -> None:
     """Say what is wrong in the files, or what they hold.
 
     Each problem is one line, file:line:column: message. Exits 1 when there is one.
     """
     from alertd import app
-    from alertd.cli.loading import settings_of
+    from alertd.cli.loading import read_settings
 
-    definitions = app.definitions(settings_of(config))
+    definitions = app.definitions(read_settings(config))
     milestones = app.milestones(definitions) if not definitions.problems else {}
-    warnings = warnings_of(definitions, milestones)
+    warnings = find_warnings(definitions, milestones)
     match form:
         case OutputFormat.TEXT:
             _print(definitions, milestones, warnings, app.now())
         case OutputFormat.JSON:
-            write_value(_facts(definitions, milestones, warnings, app.now()))
+            write_value(_check_facts(definitions, milestones, warnings, app.now()))
         case OutputFormat.JSONL:
             write_rows(_problem_rows(definitions), form)
     if definitions.problems or definitions.config is None or (strict and warnings):
         raise typer.Exit(1)
 
 
-def warnings_of(definitions: Definitions, milestones: Mapping[str, Milestone]) -> list[str]:
-    """What is allowed and probably not meant, a line each."""
+def find_warnings(definitions: Definitions, milestones: Mapping[str, Milestone]) -> list[str]:
+    """Return one line for each definition that is valid but probably a mistake."""
     from alertd.core.milestones.milestone import live_claims, operative_windows
 
     files = {timeline.id: timeline.file for timeline in definitions.timelines}
     found = []
-    for one in milestones.values():
-        where = files.get(one.timeline, one.timeline)
-        if not live_claims(one):
-            found.append(f"{where}: {one.id} has no live claim: it never reminds")
-        elif all(stated.window.ends is None for stated in operative_windows(one)):
-            found.append(f"{where}: {one.id} has no end: it is never due")
+    for milestone in milestones.values():
+        where = files.get(milestone.timeline, milestone.timeline)
+        if not live_claims(milestone):
+            found.append(f"{where}: {milestone.id} has no live claim: it never reminds")
+        elif all(stated.window.ends is None for stated in operative_windows(milestone)):
+            found.append(f"{where}: {milestone.id} has no end: it is never due")
     if definitions.config is not None:
-        found.extend(_unused(definitions.config))
+        found.extend(_find_unused_receivers(definitions.config))
     return found
 
 
-def _unused(config: Config) -> list[str]:
+def _find_unused_receivers(config: Config) -> list[str]:
     used = {config.operator, config.fallback_receiver, *_route_receivers(config)}
     silent = [name for name, receiver in config.receivers.items() if not receiver.notifiers]
     return [
@@ -92,13 +92,13 @@ def _print(
         return
     for warning in warnings:
         typer.echo(f"warning: {warning}")
-    say(_summary(definitions, milestones, definitions.config, now))
+    say(_summarize(definitions, milestones, definitions.config, now))
 
 
-def _summary(
+def _summarize(
     definitions: Definitions, milestones: Mapping[str, Milestone], config: Config, now: datetime
 ) -> str:
-    from alertd.cli.upcoming import next_planned
+    from alertd.cli.plan import find_next_planned
     from alertd.core.words import count, instant_text, listing, offset_words
 
     parts = [
@@ -106,31 +106,31 @@ def _summary(
         count(len(milestones), "milestone"),
         count(len(config.receivers), "receiver"),
     ]
-    coming = next_planned(milestones.values(), config.route, now)
+    coming = find_next_planned(milestones.values(), config.route, now)
     if not coming:
         return f"No problems: {listing(parts)}. No reminder is due in the next 400 days."
     first = coming[0]
-    one = first.occurrence
-    at = instant_text(first.at, one.stated.window.zone)
+    occurrence = first.occurrence
+    at = instant_text(first.at, occurrence.stated.window.zone)
     more = f", and {len(coming) - 1} more at that time" if len(coming) > 1 else ""
     return (
         f"No problems: {listing(parts)}.\n"
-        f"Next reminder: {at}, {one.milestone}, {offset_words(one.offset)}, to {first.receiver}{more}."
+        f"Next reminder: {at}, {occurrence.milestone}, {offset_words(occurrence.offset)}, "
+        f"to {first.receiver}{more}."
     )
 
 
-def _facts(
+def _check_facts(
     definitions: Definitions, milestones: Mapping[str, Milestone], warnings: list[str], now: datetime
 ) -> dict[str, object]:
-    from alertd.cli.upcoming import next_planned
+    from alertd.cli.plan import find_next_planned
     from alertd.core.explain.facts import utc_or_none
 
     config = definitions.config
-    coming = (
-        next_planned(milestones.values(), config.route, now) if config and not definitions.problems else ()
-    )
+    is_sound = not definitions.problems
+    coming = find_next_planned(milestones.values(), config.route, now) if config and is_sound else ()
     return {
-        "ok": not definitions.problems and config is not None,
+        "ok": is_sound and config is not None,
         "problems": _problem_rows(definitions),
         "warnings": warnings,
         "timelines": len(definitions.timelines),
@@ -142,6 +142,6 @@ def _facts(
 
 def _problem_rows(definitions: Definitions) -> list[dict[str, object]]:
     return [
-        {"file": one.file, "line": one.line, "column": one.column, "message": one.message}
-        for one in definitions.problems
+        {"file": problem.file, "line": problem.line, "column": problem.column, "message": problem.message}
+        for problem in definitions.problems
     ]

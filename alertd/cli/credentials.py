@@ -1,4 +1,4 @@
-"""``alertd token`` and ``alertd user``: who may come in to the web server, in the files for that."""
+"""``alertd token`` and ``alertd user``: manage the files of credentials that the web server accepts."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from alertd.web.server.credentials import Credential
 
 
-class CredentialAction(StrEnum):
-    """What is to be done."""
+class Operation(StrEnum):
+    """The operation on a credential file."""
 
     NEW = "new"
     LIST = "list"
     DROP = "drop"
 
 
-class GrantedScope(StrEnum):
-    """What somebody may do; each includes those before it."""
+class Permission(StrEnum):
+    """The permission that a credential grants. Each permission includes all permissions before it."""
 
     FEED = "feed"
     READ = "read"
@@ -33,67 +33,68 @@ class GrantedScope(StrEnum):
 
     @property
     def verb(self) -> str:
-        return "subscribe" if self is GrantedScope.FEED else self.value
+        """The verb for messages such as "NAME may read"."""
+        return "subscribe" if self is Permission.FEED else self.value
 
 
-_What = Annotated[CredentialAction, typer.Argument(show_default=False, help="new, list or drop")]
+_Operation = Annotated[Operation, typer.Argument(show_default=False, help="new, list or drop")]
 _Name = Annotated[str, typer.Argument(metavar="[NAME]", show_default=False)]
-_Scope = Annotated[GrantedScope, typer.Option("--scope", help="What it may do: feed, read, act or admin.")]
+_Scope = Annotated[Permission, typer.Option("--scope", help="The permission: feed, read, act or admin.")]
 _File = Annotated[
     Path | None,
     typer.Option(
         "--file",
         metavar="PATH",
-        help="The file.  [default: the one that alertd.yaml names]",
+        help="The credential file.  [default: the file that alertd.yaml names]",
         show_default=False,
     ),
 ]
 
 
 def token(
-    what: _What,
+    what: _Operation,
     name: _Name = "",
-    scope: _Scope = GrantedScope.READ,
+    scope: _Scope = Permission.READ,
     file: _File = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make, list or drop tokens of the web server.
+    """Create, list or drop tokens for the web server.
 
-    A new one is printed once and kept nowhere: its hash is appended to the file. The daemon sees a change of
-    the file with the next request.
+    A new one is printed once and kept nowhere: its hash is appended to the file. The daemon notices the
+    changed file at the next request.
     """
     from alertd.core.access import SCOPES
     from alertd.web.server.credentials import add, new_token
 
     path = _path("tokens_file", file, config)
-    if what is not CredentialAction.NEW:
+    if what is not Operation.NEW:
         _list_or_drop(what, path, name, are_tokens=True)
         return
-    made, one = new_token(name, SCOPES[scope])
-    add(path, one)
+    made, credential = new_token(name, SCOPES[scope])
+    add(path, credential)
     typer.echo(made)
-    where = " as part of an address, /feeds/TOKEN/all.ics" if scope is GrantedScope.FEED else ""
+    where = " as part of an address, /feeds/TOKEN/all.ics" if scope is Permission.FEED else ""
     typer.echo(
         f"{name} may {scope.verb} with it{where}; it is not shown again. Its hash is in {path}.", err=True
     )
 
 
 def user(
-    what: _What,
+    what: _Operation,
     name: _Name = "",
-    scope: _Scope = GrantedScope.READ,
+    scope: _Scope = Permission.READ,
     file: _File = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make, list or drop people with passwords.
+    """Create, list or drop users with passwords.
 
-    The password of a new one is asked for, or read from standard input when that is no terminal.
+    The command asks for a new user's password, or reads it from standard input if that is not a terminal.
     """
     from alertd.core.access import SCOPES
     from alertd.web.server.credentials import add, new_user
 
     path = _path("users_file", file, config)
-    if what is not CredentialAction.NEW:
+    if what is not Operation.NEW:
         _list_or_drop(what, path, name, are_tokens=False)
         return
     if sys.stdin.isatty():
@@ -105,17 +106,21 @@ def user(
 
 
 def _path(key: str, file: Path | None, config: Path | None) -> Path:
-    """The file itself, or the one that ``web.auth`` names."""
+    """Return ``file`` if it is given, else the file that the key ``key`` of ``web.auth`` names.
+
+    Raises:
+        CredentialsError: alertd.yaml does not name the file.
+    """
     if file is not None:
         return file
     import os
 
     from alertd import app
-    from alertd.cli.loading import settings_of
+    from alertd.cli.loading import read_settings
     from alertd.errors import CredentialsError
     from alertd.system.secrets import file_paths
 
-    settings = settings_of(config)
+    settings = read_settings(config)
     found = app.definitions(settings).config
     auth = found.web.access if found else None
     name = getattr(auth, key) if auth else ""
@@ -124,11 +129,11 @@ def _path(key: str, file: Path | None, config: Path | None) -> Path:
     return file_paths(settings.config, os.environ)(name)
 
 
-def _list_or_drop(what: CredentialAction, path: Path, name: str, *, are_tokens: bool) -> None:
+def _list_or_drop(what: Operation, path: Path, name: str, *, are_tokens: bool) -> None:
     from alertd.errors import CredentialsError
     from alertd.web.server.credentials import drop, read
 
-    if what is CredentialAction.DROP:
+    if what is Operation.DROP:
         drop(path, name)
         typer.echo(f"{name} is dropped from {path}.")
         return
@@ -138,13 +143,17 @@ def _list_or_drop(what: CredentialAction, path: Path, name: str, *, are_tokens: 
         found, problems = [], []
     except OSError as error:
         raise CredentialsError(f"{path}: {error.strerror}") from error
-    for one in found:
-        typer.echo(_row(one) if one.is_token is are_tokens else f"{_row(one)}  (belongs into another file)")
+    for credential in found:
+        typer.echo(
+            _row(credential)
+            if credential.is_token is are_tokens
+            else f"{_row(credential)}  (belongs into another file)"
+        )
     for problem in problems:
         typer.echo(f"{path}: {problem}", err=True)
     if problems:
         raise typer.Exit(1)
 
 
-def _row(one: Credential) -> str:
-    return f"{one.name}  {one.scope.word}"
+def _row(credential: Credential) -> str:
+    return f"{credential.name}  {credential.scope.word}"

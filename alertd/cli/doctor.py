@@ -1,4 +1,4 @@
-"""``alertd doctor``: what goes wrong in practice, looked at one by one."""
+"""``alertd doctor``: check for common problems, and report each result."""
 
 from __future__ import annotations
 
@@ -7,85 +7,104 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from alertd.cli.loading import finished
+from alertd.cli.loading import run_to_end
 from alertd.cli.options import ConfigOption, DatabaseOption, FormatOption, OutputFormat
-from alertd.cli.paper import show, write_rows
+from alertd.cli.paper import Facts, show, write_rows
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from alertd.cli.ailments import Diagnosis
+    from alertd.cli.findings import Finding
     from alertd.system.settings import Settings
 
 
 def doctor(
     config: ConfigOption = None, database: DatabaseOption = None, form: FormatOption = OutputFormat.TEXT
 ) -> None:
-    """Look for what goes wrong in practice.
+    """Check for common problems.
 
-    The clock, the zone database, the ledger and its disk, secret files, whether receivers can be connected
-    to, milestones that nobody is told about, receivers that nothing leads to, traps of time zones. Nothing
-    is sent. Exits 1 when something is wrong.
+    The checks are about the clock, the zone database, the ledger and its disk, secret files, connections to
+    receivers, milestones without reminders, receivers without routes, and time zones. Nothing is sent. Exits
+    1 if something is wrong.
     """
-    from dataclasses import asdict
+    from alertd.cli.findings import Verdict
+    from alertd.cli.loading import read_settings
 
-    from alertd.cli.ailments import Severity
-    from alertd.cli.loading import settings_of
-
-    found = finished(_examined(settings_of(config, database)))
+    found = run_to_end(_examine(read_settings(config, database)))
     if form is OutputFormat.TEXT:
-        show(page(found))
+        show(render_findings(found))
     else:
-        write_rows((asdict(one) for one in found), form)
-    if any(one.verdict is Severity.WRONG for one in found):
+        write_rows((_finding_facts(finding) for finding in found), form)
+    if any(finding.verdict is Verdict.WRONG for finding in found):
         raise typer.Exit(1)
 
 
-async def _examined(settings: Settings) -> list[Diagnosis]:
+async def _examine(settings: Settings) -> list[Finding]:
     from alertd import app
-    from alertd.cli import ailments, examine
+    from alertd.cli.examine import (
+        check_clock,
+        check_disk,
+        check_ledger,
+        check_receivers,
+        check_secrets,
+        check_zone_database,
+    )
+    from alertd.cli.findings import Finding, Verdict, check_definitions
     from alertd.cli.loading import has_ledger, open_ledger
     from alertd.errors import AlertdError
     from alertd.notify.http.egress import Egress
     from alertd.system.clock import SystemClock
     from alertd.system.secrets import file_paths, secret_files
 
-    well, wrong = ailments.Severity.WELL, ailments.Severity.WRONG
+    well, wrong = Verdict.WELL, Verdict.WRONG
     definitions = app.definitions(settings)
-    found = [examine.clock(), examine.zone_database(), *examine.disk(settings.database_url())]
+    found = [
+        check_clock(),
+        check_zone_database(),
+        *check_disk(settings.database_url()),
+    ]
     if has_ledger(settings):
         try:
-            async with open_ledger(settings) as book:
-                found += await examine.ledger(book, SystemClock())
+            async with open_ledger(settings) as ledger:
+                found += await check_ledger(ledger, SystemClock())
         except AlertdError as error:
-            found.append(ailments.Diagnosis(topic="ledger", verdict=wrong, text=str(error)))
+            found.append(Finding(topic="ledger", verdict=wrong, text=str(error)))
     for problem in definitions.problems:
-        found.append(ailments.Diagnosis(topic="files", verdict=wrong, text=str(problem), mend="alertd check"))
+        found.append(Finding(topic="files", verdict=wrong, text=str(problem), fix="alertd check"))
     if not definitions.problems:
         text = f"{settings.config} is in order"
-        found.append(ailments.Diagnosis(topic="files", verdict=well, text=text))
+        found.append(Finding(topic="files", verdict=well, text=text))
     if definitions.config is not None:
         read = secret_files(settings.config, os.environ)
-        found += examine.secrets(definitions.config, file_paths(settings.config, os.environ), read)
-        found += await examine.receivers(definitions.config, Egress(definitions.config.network), read)
+        found += check_secrets(definitions.config, file_paths(settings.config, os.environ), read)
+        found += await check_receivers(definitions.config, Egress(definitions.config.network), read)
         milestones = app.milestones(definitions)
-        found += ailments.of_definitions(definitions.config, milestones.values(), app.now())
+        found += check_definitions(definitions.config, milestones.values(), app.now())
     return found
 
 
-def page(found: list[Diagnosis]) -> RenderableType:
-    """A line each: a mark, what was looked at, what was seen, and below it what to do."""
+def _finding_facts(finding: Finding) -> Facts:
+    return {
+        "topic": finding.topic,
+        "verdict": finding.verdict,
+        "text": finding.text,
+        "mend": finding.fix,
+    }
+
+
+def render_findings(found: list[Finding]) -> RenderableType:
+    """Render each finding as a mark, its topic and its text, with the fix on the next line."""
     from rich.table import Table
     from rich.text import Text
 
-    from alertd.cli.ailments import Severity
+    from alertd.cli.findings import Verdict
     from alertd.core.words import sentence
 
-    marks = {Severity.WELL: ("✓", "green"), Severity.NOTE: ("!", "yellow"), Severity.WRONG: ("✗", "bold red")}
+    marks = {Verdict.WELL: ("✓", "green"), Verdict.NOTE: ("!", "yellow"), Verdict.WRONG: ("✗", "bold red")}
     table = Table.grid(padding=(0, 2, 0, 0))
-    for one in found:
-        text = Text(sentence(one.text))
-        if one.mend:
-            text.append(f"\n{sentence(one.mend)}", "dim")
-        table.add_row(Text(*marks[one.verdict]), Text(one.topic, "bold"), text)
+    for finding in found:
+        text = Text(sentence(finding.text))
+        if finding.fix:
+            text.append(f"\n{sentence(finding.fix)}", "dim")
+        table.add_row(Text(*marks[finding.verdict]), Text(finding.topic, "bold"), text)
     return table

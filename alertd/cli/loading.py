@@ -1,4 +1,4 @@
-"""What commands work on: settings, definitions, the ledger; and names that people type, found or refused."""
+"""Loads settings, definitions and the ledger for commands, and resolves the names that users type."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def settings_of(config: Path | None, database: str | None = None) -> Settings:
-    """The environment, and over it what the command line says."""
+def read_settings(config: Path | None, database: str | None = None) -> Settings:
+    """Return the settings from the environment, overridden by the command line's options."""
     from alertd.system.settings import settings
 
     return settings(config=config, database=database)
 
 
-def sound_definitions(settings: Settings) -> tuple[Definitions, Config]:
-    """Definitions without a problem.
+def load_sound_definitions(settings: Settings) -> tuple[Definitions, Config]:
+    """Load definitions that have no problem.
 
     Raises:
-        DefinitionsError: there is one; a plan that leaves a file out would be taken for the whole.
+        DefinitionsError: a file has a problem. A plan without that file's milestones would look complete.
     """
     from alertd import app
 
@@ -43,11 +43,11 @@ def sound_definitions(settings: Settings) -> tuple[Definitions, Config]:
     return definitions, definitions.config
 
 
-def usable_definitions(settings: Settings) -> tuple[Definitions, Config]:
-    """Definitions as far as they can be read; a file with a problem is warned of and left out.
+def load_usable_definitions(settings: Settings) -> tuple[Definitions, Config]:
+    """Load the definitions of all files without a problem, and warn about each file with a problem.
 
     Raises:
-        DefinitionsError: the configuration itself has a problem.
+        DefinitionsError: alertd.yaml itself has a problem.
     """
     from alertd import app
 
@@ -59,8 +59,8 @@ def usable_definitions(settings: Settings) -> tuple[Definitions, Config]:
     return definitions, definitions.config
 
 
-def finished(work: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns, run to its end."""
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run the coroutine in a new event loop and return its result."""
     import asyncio
 
     return asyncio.run(work)
@@ -68,16 +68,18 @@ def finished(work: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
-    """The ledger that is there, closed again at the end.
+    """Open the existing ledger, and close it at the end of the block.
 
     Raises:
-        LedgerUnavailable: there is none. Only a daemon makes one: an empty one would look like an answer.
+        LedgerUnavailable: the SQLite file does not exist. Only a daemon creates a ledger, because the answers
+            of an empty ledger would be misleading.
     """
     from alertd import app
 
     if settings.database_url().startswith("sqlite") and not has_ledger(settings):
         raise LedgerUnavailable(
-            f"there is no ledger at {_place(settings)}: no daemon has run on it yet; --database names another"
+            f"there is no ledger at {_ledger_place(settings)}: "
+            "no daemon has run on it yet; --database names another"
         )
     ledger = await app.ledger(settings)
     try:
@@ -86,15 +88,15 @@ async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
         await ledger.close()
 
 
-def _place(settings: Settings) -> str:
-    """Where a SQLite ledger is looked for."""
+def _ledger_place(settings: Settings) -> str:
+    """Return the absolute path of a SQLite ledger, or the URL of another one."""
     url = settings.database_url()
     path = url.partition(":///")[2]
     return str(Path(path).absolute()) if path else url
 
 
 def has_ledger(settings: Settings) -> bool:
-    """Whether there is one already: a SQLite file, which looking must not make, or a server that is named."""
+    """Whether the settings name a PostgreSQL server or a SQLite file that exists. No file is created."""
     scheme, _, path = settings.database_url().partition(":///")
     if scheme.startswith("postgres"):
         return True
@@ -102,49 +104,55 @@ def has_ledger(settings: Settings) -> bool:
 
 
 def find_milestone(name: str, ids: Iterable[str]) -> str:
-    """The full id that ``name`` means.
+    """Return the full milestone id that ``name`` means: the id itself, or its part after the slash.
 
     Raises:
-        UnknownMilestone: none or several; with the nearest that there is.
+        UnknownMilestone: no id or several ids match; the message suggests the most similar id.
     """
     known = sorted(ids)
     if name in known:
         return name
-    ending = [one for one in known if one.endswith("/" + name)]
+    ending = [full_id for full_id in known if full_id.endswith("/" + name)]
     if len(ending) == 1:
         return ending[0]
     if ending:
         raise UnknownMilestone(f"{name!r} is in several timelines: {', '.join(ending[:5])}")
-    advice = nearest(name, known) or "`alertd check` counts what is loaded"
+    advice = suggest_name(name, known) or "`alertd check` counts what is loaded"
     raise UnknownMilestone(f"no milestone {name!r}; {advice}")
 
 
 def find_receiver(name: str, config: Config) -> str:
-    """``name`` itself, when a receiver has it.
+    """Return ``name`` if a receiver has that name.
 
     Raises:
-        UnknownReceiver: with the nearest that there is.
+        UnknownReceiver: no receiver has that name; the message suggests the most similar name.
     """
     if name in config.receivers:
         return name
-    advice = nearest(name, config.receivers) or f"there is {', '.join(sorted(config.receivers)) or 'none'}"
+    advice = (
+        suggest_name(name, config.receivers) or f"there is {', '.join(sorted(config.receivers)) or 'none'}"
+    )
     raise UnknownReceiver(f"no receiver {name!r}; {advice}")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``did you mean ...?``, or "" when nothing is near."""
-    # Someone who forgets the timeline is compared with the part after the slash too.
+def suggest_name(name: str, known: Iterable[str]) -> str:
+    """Return ``did you mean ...?`` with the most similar known name, or "" if no name is similar."""
+    # A user may omit the timeline, so the part after the slash is compared too.
     by_text: dict[str, str] = {}
-    for one in known:
-        by_text.setdefault(one.lower(), one)
-        by_text.setdefault(one.rpartition("/")[2].lower(), one)
+    for known_name in known:
+        by_text.setdefault(known_name.lower(), known_name)
+        by_text.setdefault(known_name.rpartition("/")[2].lower(), known_name)
     found = get_close_matches(name[:200].lower(), by_text, n=1, cutoff=0.6)
     return f"did you mean {by_text[found[0]]}?" if found else ""
 
 
-def person(by: str | None) -> str:
-    """Who says so: the option, else whoever is logged in."""
+def resolve_person(by: str | None) -> str:
+    """Return the name of the acting person: ``by``, else the user who is logged in.
+
+    Raises:
+        typer.BadParameter: no name is known.
+    """
     name = by or os.environ.get("SUDO_USER") or os.environ.get("USER") or ""
     if not name.strip():
-        raise typer.BadParameter("nobody is logged in by name; say who says so", param_hint="--by")
+        raise typer.BadParameter("the logged-in user's name is unknown; give your name", param_hint="--by")
     return name.strip()

@@ -1,4 +1,4 @@
-"""``alertd notifiers``: the types that are installed, from where, and what can be set."""
+"""``alertd notifiers``: list the installed types of notifiers, their packages and their options."""
 
 from __future__ import annotations
 
@@ -23,92 +23,97 @@ if TYPE_CHECKING:
 def notifiers(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TYPE]...", help="Only these, with all their options.", show_default=False),
+        typer.Argument(
+            metavar="[TYPE]...", help="List only these types, with their options.", show_default=False
+        ),
     ] = None,
     *,
     form: FormatOption = OutputFormat.TEXT,
 ) -> None:
-    """List the types of notifiers: what is installed, from which package, and whether it can be used.
+    """List the installed types of notifiers, with their packages, and report whether each can be used.
 
-    With a TYPE, also its options. JSON has them always. Exits 1 when one cannot be used.
+    With a TYPE, its options are listed too. JSON always has the options. Exits 1 if a type cannot be used.
     """
-    from alertd.cli.loading import nearest
+    from alertd.cli.loading import suggest_name
     from alertd.notify.registry import brought
 
     every = brought()
-    known = [one.name for one in every]
+    known = [kind.name for kind in every]
     for name in names or ():
         if name not in known:
-            advice = nearest(name, known) or f"there is {', '.join(dict.fromkeys(known))}"
+            advice = suggest_name(name, known) or f"there is {', '.join(dict.fromkeys(known))}"
             raise typer.BadParameter(f"no type {name!r}; {advice}", param_hint="TYPE")
-    rows = [_facts(one, every) for one in every if not names or one.name in names]
+    rows = [_type_facts(kind, every) for kind in every if not names or kind.name in names]
     if form is not OutputFormat.TEXT:
         write_rows(rows, form)
     elif names:
-        parts = [part for row in rows for part in (*_page(row), "")]
+        parts = [part for row in rows for part in (*_render_type(row), "")]
         show(*parts[:-1])
     else:
-        show(_table(rows))
+        show(_render_table(rows))
     if not all(row["usable"] for row in rows):
         raise typer.Exit(1)
 
 
-def _facts(one: NotifierType, every: Sequence[NotifierType]) -> Facts:
+def _type_facts(kind: NotifierType, every: Sequence[NotifierType]) -> Facts:
     from alertd.notify.registry import NotifierUnusable
 
     facts: dict[str, object] = {
-        "type": one.name,
-        "package": one.distribution,
-        "version": one.version,
+        "type": kind.name,
+        "package": kind.distribution,
+        "version": kind.version,
         "usable": False,
         "why_not": "",
         "about": "",
         "options": [],
     }
-    first = next(other for other in every if other.name == one.name)
-    if first is not one:
+    first = next(candidate for candidate in every if candidate.name == kind.name)
+    if first is not kind:
         return {**facts, "why_not": f"{first.distribution} brings a type of that name, and comes first"}
     try:
-        made = one.load()
+        notifier = kind.load()
     except NotifierUnusable as error:
         return {**facts, "why_not": str(error).partition(": ")[2] or str(error)}
-    missing = getattr(made, "missing", None)
+    missing = getattr(notifier, "missing", None)
     why_not = str(missing()) if callable(missing) else ""
     return {
         **facts,
         "usable": not why_not,
         "why_not": why_not,
-        "about": _first_line(inspect.getdoc(made)),
-        "options": list(_options(made.Options)),
+        "about": _first_paragraph(inspect.getdoc(notifier)),
+        "options": list(_option_facts(notifier.Options)),
     }
 
 
-def _options(model: type[BaseModel]) -> Iterator[Facts]:
-    """Key, default and what it is; a default of null is none."""
-    # Its own before those of the kit, which all have.
-    order = [name for one in model.__mro__ for name in vars(one).get("__annotations__", {})]
-    for name, field in sorted(model.model_fields.items(), key=lambda one: order.index(one[0])):
+def _option_facts(model: type[BaseModel]) -> Iterator[Facts]:
+    """Yield the facts of each option: key, whether it is required, default and description.
+
+    A default of None means that the option has no default.
+    """
+    # The notifier's own options come before the options that every notifier inherits.
+    order = [name for base in model.__mro__ for name in vars(base).get("__annotations__", {})]
+    for name, field in sorted(model.model_fields.items(), key=lambda item: order.index(item[0])):
         key = field.alias or name
-        about = _unmarked(field.description or "")
+        about = _strip_markup(field.description or "")
         owner = key.removesuffix("_file")
         if not about and owner != key:
             about = f"{owner}, from a secret file."
         default = None if field.is_required() else field.get_default(call_default_factory=True)
-        yield {"key": key, "required": field.is_required(), "default": _plain(default), "about": about}
+        yield {"key": key, "required": field.is_required(), "default": _to_json(default), "about": about}
 
 
-def _plain(value: object) -> object:
-    """As JSON; "" and nothing at all are both none."""
+def _to_json(value: object) -> object:
+    """Convert an option's default to a JSON value. Empty values become None."""
     if value in (None, "", [], {}, ()):
         return None
     if isinstance(value, bool | int | float | str):
         return str(value) if isinstance(value, str) else value
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(one) for one in value]
+        return [_to_json(element) for element in value]
     return str(value)
 
 
-def _table(rows: Sequence[Facts]) -> RenderableType:
+def _render_table(rows: Sequence[Facts]) -> RenderableType:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
@@ -121,7 +126,7 @@ def _table(rows: Sequence[Facts]) -> RenderableType:
     return table
 
 
-def _page(row: Facts) -> Iterator[RenderableType]:
+def _render_type(row: Facts) -> Iterator[RenderableType]:
     from rich.table import Table
     from rich.text import Text
 
@@ -131,8 +136,8 @@ def _page(row: Facts) -> Iterator[RenderableType]:
     if isinstance(options, list) and options:
         table = Table.grid(padding=(0, 2))
         table.add_row("", "OPTION", "DEFAULT", "", style="dim")
-        for one in options:
-            table.add_row("", str(one["key"]), _default(one), str(one["about"]))
+        for option in options:
+            table.add_row("", str(option["key"]), _default(option), str(option["about"]))
         yield ""
         yield table
 
@@ -154,10 +159,10 @@ def _origin(row: Facts) -> str:
     return f"{row['package']} {row['version']}".strip()
 
 
-def _first_line(doc: str | None) -> str:
-    return _unmarked((doc or "").partition("\n\n")[0])
+def _first_paragraph(doc: str | None) -> str:
+    return _strip_markup((doc or "").partition("\n\n")[0])
 
 
-def _unmarked(text: str) -> str:
-    """On one line, without the marks of code."""
+def _strip_markup(text: str) -> str:
+    """Put the text on one line and remove the double backquotes."""
     return " ".join(text.replace("``", "").split())

@@ -1,4 +1,4 @@
-"""Where output goes: the terminal for people, plain JSON for programs, one line on stderr for problems."""
+"""Writes output: text for people, JSON for programs, and problems as single lines on stderr."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 Facts = Mapping[str, object]
-"""A value that JSON can hold, ready to be written."""
-
+"""An object that can be written as JSON."""
 
 WIDEST = 120
-"""Columns; what is wider is hard to read."""
+"""The most columns that output uses. Longer lines are hard to read."""
 
 
-def console() -> Console:
-    """Stdout as rich sees it: as wide as the terminal up to WIDEST, 80 columns where there is none."""
+def make_console() -> Console:
+    """Return a rich console for stdout.
+
+    The console is as wide as the terminal, but at most WIDEST. Without a terminal it has 80 columns.
+    """
     from rich.console import Console
 
     out = Console(highlight=False, emoji=False, markup=False)
@@ -31,24 +33,24 @@ def console() -> Console:
 
 
 def show(*parts: RenderableType) -> None:
-    """Write for people."""
-    out = console()
+    """Print the parts for people."""
+    out = make_console()
     with out.capture() as captured:
         for part in parts:
             out.print(part)
-    # Cells are padded; whoever copies the text or pipes it on wants none of that.
+    # Rich pads table cells with spaces. Trailing spaces are a nuisance in copied or piped text.
     typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), color=True)
 
 
 def say(text: str) -> None:
-    """One paragraph for people, wrapped at words."""
+    """Print a paragraph for people, wrapped at words."""
     from rich.text import Text
 
     show(Text(text))
 
 
 def write_rows(rows: Iterable[Facts], form: OutputFormat) -> None:
-    """A list as JSON: one array, or one object a line."""
+    """Print rows as JSON: as one array, or as one object per line for JSONL."""
     if form is OutputFormat.JSONL:
         for row in rows:
             typer.echo(json.dumps(row, ensure_ascii=False))
@@ -57,10 +59,10 @@ def write_rows(rows: Iterable[Facts], form: OutputFormat) -> None:
 
 
 def write_value(value: Facts | list[Facts]) -> None:
-    """One value as indented JSON."""
+    """Print a value as indented JSON."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def warn(text: str) -> None:
-    """One line on stderr that stops nothing."""
+    """Print a warning as one line on stderr."""
     typer.echo(f"alertd: {text}", err=True)

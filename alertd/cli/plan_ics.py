@@ -1,4 +1,4 @@
-"""The plan as an iCalendar file: one event a reminder, so that any calendar can show it."""
+"""Writes the plan as an iCalendar file with an event for each reminder, so that any calendar can show it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from alertd.core.planning.plan import Planned
 from alertd.core.words import by_account, offset_words, sentence
 
 
-def calendar_of(planned: Sequence[Planned], milestones: Iterable[Milestone], now: datetime) -> str:
-    """RFC 5545 text with its CRLFs.
+def build_calendar(planned: Sequence[Planned], milestones: Iterable[Milestone], now: datetime) -> str:
+    """Return the calendar as RFC 5545 text, with lines that end in CRLF.
 
-    An event's UID is the occurrence's key: a calendar that reads the file again updates what it has. Events
-    have no length and leave the day free.
+    An event's UID is the occurrence's key, so a calendar that imports the file again updates its events.
+    Events have no duration, and do not mark the day as busy.
     """
     by_id = {milestone.id: milestone for milestone in milestones}
     calendar = Calendar()
@@ -28,20 +28,20 @@ def calendar_of(planned: Sequence[Planned], milestones: Iterable[Milestone], now
     calendar.add("version", "2.0")
     calendar.add("calscale", "GREGORIAN")
     calendar.add("x-wr-calname", "alertd: reminders")
-    for one in planned:
-        calendar.add_component(_event(one, by_id[series_of(one.occurrence.milestone)], now))
+    for reminder in planned:
+        calendar.add_component(_build_event(reminder, by_id[series_of(reminder.occurrence.milestone)], now))
     text: bytes = calendar.to_ical()
     return text.decode()
 
 
-def _why_later(muted_by: str) -> str:
+def _explain_delay(muted_by: str) -> str:
     kind, _, name = muted_by.partition(": ")
     if kind == "digest":
         return f"In the digest {name}."
     return f"Held back by {muted_by}." if muted_by else ""
 
 
-def _event(planned: Planned, milestone: Milestone, now: datetime) -> Event:
+def _build_event(planned: Planned, milestone: Milestone, now: datetime) -> Event:
     occurrence = planned.occurrence
     claim = occurrence.stated.claims[0]
     phrase = deadline_phrase(claim.deadline, claim.reading)
@@ -51,7 +51,7 @@ def _event(planned: Planned, milestone: Milestone, now: datetime) -> Event:
         sentence(f"due {phrase}" + (f", {account}" if account else "")),
         "Tentative: agreed but not signed." if milestone.tentative else "",
         f"Reminder {offset_words(occurrence.offset)}, to {planned.receiver}.",
-        _why_later(planned.muted_by),
+        _explain_delay(planned.muted_by),
         milestone.description,
         occurrence.milestone,
     ]

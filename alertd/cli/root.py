@@ -1,8 +1,8 @@
-"""The command ``alertd``: its subcommands, and what becomes of errors.
+"""The command ``alertd``: registers the subcommands, and turns errors into exit codes.
 
-Exit 0 is well, 1 is a problem, 2 is wrong usage. An AlertdError is one clear line on stderr, or one a
-problem, and never a traceback: it is about what somebody wrote or about the world. Anything else is a bug
-and shows where it is.
+Exit code 0 means success, 1 a problem and 2 wrong usage. An AlertdError is printed as one line on stderr, and
+a DefinitionsError as one line for each problem. The user or the surroundings caused such an error, so a
+traceback would not help. Any other exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -24,15 +24,13 @@ from alertd.cli import (
     doctor,
     explain,
     history,
-    keep,
-    migrate,
+    ledger,
     notifiers,
     plan,
     preview,
-    reload,
     routes,
+    run,
     send,
-    serve,
     starter,
     status,
 )
@@ -40,7 +38,7 @@ from alertd.errors import AlertdError, DefinitionsError
 
 
 class _Group(TyperGroup):
-    """Turns an AlertdError into its line and exit 1."""
+    """A command group that prints an AlertdError as a line on stderr and exits with 1."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -80,14 +78,14 @@ def _root(
 
 
 def _unwrapped(command: Callable[..., None]) -> str:
-    """The docstring with its paragraphs on one line each: the terminal wraps them, wherever they were."""
+    """Return the command's docstring with each paragraph on one line, so that the terminal can wrap it."""
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     return "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
 
 
 _Command = Callable[..., None]
 _COMMANDS: tuple[tuple[str, dict[str, _Command]], ...] = (
-    ("Run", {"run": serve.run, "reload": reload.reload, "demo": serve.demo, "migrate": migrate.migrate}),
+    ("Run", {"run": run.run, "reload": run.reload, "demo": run.demo, "migrate": ledger.migrate}),
     ("Look", {"check": check.check, "plan": plan.plan, "explain": explain.explain}),
     ("What was done", {"status": status.status, "history": history.history, "doctor": doctor.doctor}),
     (
@@ -104,7 +102,7 @@ _COMMANDS: tuple[tuple[str, dict[str, _Command]], ...] = (
         },
     ),
     ("Let in", {"token": credentials.token, "user": credentials.user}),
-    ("Keep", {"backup": keep.backup, "restore": keep.restore, "prune": keep.prune}),
+    ("Keep", {"backup": ledger.backup, "restore": ledger.restore, "prune": ledger.prune}),
     ("Begin", {"init": starter.init, "schema": starter.schema}),
 )
 
@@ -112,23 +110,28 @@ for _panel, _commands in _COMMANDS:
     for _name, _command in _commands.items():
         app.command(_name, help=_unwrapped(_command), rich_help_panel=_panel)(_command)
 
-app.add_typer(routes.routes, name="routes", help="Who is told what.", rich_help_panel="Look")
+app.add_typer(
+    routes.routes, name="routes", help="Show and test the routes to receivers.", rich_help_panel="Look"
+)
 
 
 def main() -> None:
-    """The entry point."""
-    # A terminal or a pipe with another encoding must not turn "–" into a traceback.
+    """Run the command line. This is the entry point of the ``alertd`` script."""
+    # If the terminal's encoding lacks a character such as "–", a replacement is printed instead of an error.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
         app()
     finally:
-        _let_go()
+        _discard_unread_output()
 
 
-def _let_go() -> None:
-    """Have what nobody reads any more go nowhere: Python would end with 120 for it, whatever was done."""
+def _discard_unread_output() -> None:
+    """Discard buffered output if its reader has closed the pipe.
+
+    Otherwise Python fails to flush the output at shutdown, and exits with 120 instead of the command's code.
+    """
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         try:
             if stream is not None:

@@ -1,4 +1,4 @@
-"""``alertd routes``: the tree of routes, and where labels lead in it."""
+"""``alertd routes``: show the tree of routes, and test which routes match given labels."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ routes = typer.Typer(no_args_is_help=True)
 @routes.command("show")
 def draw(config: ConfigOption = None) -> None:
     """Draw the tree of routes."""
-    from alertd.cli.loading import settings_of, usable_definitions
+    from alertd.cli.loading import load_usable_definitions, read_settings
 
-    show(_tree(usable_definitions(settings_of(config))[1].route))
+    show(_render_tree(load_usable_definitions(read_settings(config))[1].route))
 
 
 @routes.command("test")
@@ -31,81 +31,82 @@ def lead_to(
     labels: Annotated[
         list[str] | None,
         typer.Option(
-            "--labels", metavar="NAME=VALUE", help="Again for each, or several with commas between."
+            "--labels", metavar="NAME=VALUE", help="A label, or several separated by commas; repeatable."
         ),
     ] = None,
     milestone: Annotated[
         str | None,
-        typer.Option("--milestone", metavar="ID", help="Take this one's labels too.", show_default=False),
+        typer.Option("--milestone", metavar="ID", help="Add this milestone's labels.", show_default=False),
     ] = None,
     config: ConfigOption = None,
     form: FormatOption = OutputFormat.TEXT,
 ) -> None:
-    """Say who is told about something with these labels, and by which route.
+    """Show which receivers get a reminder with these labels, and by which route.
 
-    The labels `cause` (opens, approaching, due, overdue, moved, done) and `offset` (such as -7d) are what a
-    message adds to its milestone's own.
+    A message has its milestone's labels and also the labels `cause` (opens, approaching, due, overdue, moved,
+    done) and `offset` (such as -7d).
     """
     from alertd import app
-    from alertd.cli.loading import find_milestone, settings_of, usable_definitions
+    from alertd.cli.loading import find_milestone, load_usable_definitions, read_settings
     from alertd.core.milestones.occurrence import Cause, labels_of
     from alertd.core.routing.route import match_routes
 
-    definitions, wired = usable_definitions(settings_of(config))
-    given = dict(_labels(labels or ()))
+    definitions, configuration = load_usable_definitions(read_settings(config))
+    given = dict(_read_labels(labels or ()))
     if milestone is not None:
         known = app.milestones(definitions)
         found = known[find_milestone(milestone, known)]
-        # Without what a message adds to them, unless that is given.
+        # A message adds the labels `cause` and `offset`. They are used only if the user gives them.
         own = labels_of(found, Cause.APPROACHING, "")
         given = {name: own[name] for name in own.keys() - {"cause", "offset"}} | given
-    matches = match_routes(wired.route, given)
+    matches = match_routes(configuration.route, given)
     if form is OutputFormat.TEXT:
-        show(*(_line(match) for match in matches))
+        show(*(_match_line(match) for match in matches))
     else:
-        write_rows((_facts(match) for match in matches), form)
+        write_rows((_match_facts(match) for match in matches), form)
 
 
-def _labels(texts: list[str] | tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _read_labels(texts: list[str] | tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for text in texts:
-        for one in text.split(","):
-            name, equals, value = one.strip().partition("=")
+        for label in text.split(","):
+            name, equals, value = label.strip().partition("=")
             if not equals or not name:
-                raise typer.BadParameter(f"{one!r}: write name=value", param_hint="--labels")
+                raise typer.BadParameter(f"{label!r}: write name=value", param_hint="--labels")
             yield name.strip(), value.strip().strip('"')
 
 
-def _line(match: Match) -> str:
+def _match_line(match: Match) -> str:
     because = ", ".join(map(str, match.matchers)) or "it takes everything"
     return f"{match.receiver}  by {match.path}: {because}"
 
 
-def _facts(match: Match) -> dict[str, object]:
+def _match_facts(match: Match) -> dict[str, object]:
     return {
         "receiver": match.receiver,
         "route": match.path,
-        "matchers": [str(one) for one in match.matchers],
+        "matchers": [str(matcher) for matcher in match.matchers],
         "group_by": list(match.group_by),
         "digest": match.digest.name if match.digest else "",
-        "muted_by": [one.name for one in match.mute],
-        "active_by": [one.name for one in match.active],
+        "muted_by": [interval.name for interval in match.mute],
+        "active_by": [interval.name for interval in match.active],
     }
 
 
-def _tree(route: Route) -> Tree:
+def _render_tree(route: Route) -> Tree:
     from rich.tree import Tree
 
     tree = Tree(f"{route.receiver}  takes everything")
-    _grow(tree, route)
+    _add_branches(tree, route)
     return tree
 
 
-def _grow(tree: Tree, route: Route) -> None:
+def _add_branches(tree: Tree, route: Route) -> None:
     for child in route.routes:
         words = [child.receiver or "(the same)", ", ".join(map(str, child.matchers)) or "takes everything"]
         if child.continue_:
             words.append("and on")
         if child.digest:
             words.append(f"digest: {child.digest.name}")
-        words += [f"mute: {one.name}" for one in child.mute] + [f"active: {one.name}" for one in child.active]
-        _grow(tree.add("  ".join(words)), child)
+        words += [f"mute: {interval.name}" for interval in child.mute]
+        words += [f"active: {interval.name}" for interval in child.active]
+        _add_branches(tree.add("  ".join(words)), child)

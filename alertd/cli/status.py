@@ -1,37 +1,53 @@
-"""``alertd status``: whether all is well, and what waits."""
+"""``alertd status``: report whether anything is wrong, what comes next and what failed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import typer
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
-from alertd.cli.loading import finished
+from alertd import __version__
+from alertd.cli.loading import run_to_end
 from alertd.cli.options import ConfigOption, DatabaseOption, FormatOption, OutputFormat
 from alertd.cli.paper import show, write_rows, write_value
 
 if TYPE_CHECKING:
+    from alertd.core.ledger.records import Attempt, Delivery, ScheduledReminder
     from alertd.engine.health import Health
+    from alertd.ports import NodeReport
     from alertd.system.settings import Settings
+
+
+INDENT = (0, 0, 0, 2)
+MOST_NODES = 5
+COUNTS = (
+    ("milestones", "milestones"), ("owed.pending", "reminders to come"), ("deliveries.ready", "to be sent"),
+    ("deliveries.sent", "sent"), ("deliveries.dead", "dead"),
+)  # fmt: skip
 
 
 def status(
     config: ConfigOption = None, database: DatabaseOption = None, form: FormatOption = OutputFormat.TEXT
 ) -> None:
-    """Say whether all is well, what is next and what failed.
+    """Report whether anything is wrong, what is next and what failed.
 
-    Exits 1 when something is wrong: no daemon has been seen for five minutes, daemons run different files or
+    Exits 1 if something is wrong: no daemon has been seen for five minutes, daemons run different files or
     versions, a file has a problem, a reminder is late, or a delivery died in the last seven days.
     """
-    from alertd.cli.loading import settings_of
+    from alertd.cli.loading import read_settings
     from alertd.engine.health import health_facts
 
-    health = finished(_read(settings_of(config, database)))
+    health = run_to_end(_read_health(read_settings(config, database)))
     match form:
         case OutputFormat.TEXT:
-            from alertd.cli.show_status import status_page
-
-            show(status_page(health))
+            show(render_status(health))
         case OutputFormat.JSON:
             write_value(health_facts(health))
         case OutputFormat.JSONL:
@@ -40,10 +56,139 @@ def status(
         raise typer.Exit(1)
 
 
-async def _read(settings: Settings) -> Health:
+async def _read_health(settings: Settings) -> Health:
     from alertd import app
     from alertd.cli.loading import open_ledger
     from alertd.engine.health import health_of
 
-    async with open_ledger(settings) as book:
-        return await health_of(book, app.now())
+    async with open_ledger(settings) as ledger:
+        return await health_of(ledger, app.now())
+
+
+def render_status(health: Health) -> RenderableType:
+    """Render the status for people: the verdict first. Empty sections are omitted."""
+    return Group(
+        *_render_verdict(health),
+        *_render_section("Daemons", [_render_nodes(health)] if health.nodes else []),
+        *_render_section("Problems in the files", [Text(problem) for problem in health.problems]),
+        *_render_section("Next", list(_render_coming(health))),
+        *_render_section("Failing", list(_render_failing(health))),
+        *_render_section("Not yet sent", list(_render_deliveries(health.ready, health.now))),
+        *_render_section("Dead", list(_render_deliveries(health.dead, health.now))),
+        *_render_section("In the ledger", [_render_counts(health)]),
+    )
+
+
+def _render_verdict(health: Health) -> Iterator[Text]:
+    from alertd.core.words import sentence
+
+    if not health.wrong:
+        yield Text.assemble(("All is well.", "bold green"), (f"  alertd {__version__}", "dim"))
+    for wrong in health.wrong:
+        yield Text(f"✗ {sentence(wrong)}", "bold red")
+
+
+def _render_section(title: str, parts: Sequence[RenderableType]) -> list[RenderableType]:
+    if not parts:
+        return []
+    return [Text(), Text(title, "bold"), *(Padding(part, INDENT) for part in parts)]
+
+
+def _render_nodes(health: Health) -> Table:
+    table = _grid()
+    shown = health.live_nodes or tuple(health.nodes[:1])
+    for node in shown[:MOST_NODES]:
+        leads = len(shown) > 1 and node.node == health.leader
+        table.add_row(*_node_cells(node, health.now, leads=leads))
+    return table
+
+
+def _node_cells(node: NodeReport, now: datetime, *, leads: bool) -> tuple[str, str, Text]:
+    from alertd.core.words import count, span_text
+    from alertd.engine.health import GONE_AFTER
+
+    gone = now - node.seen_at >= GONE_AFTER
+    seen = Text(f"seen {span_text(now - node.seen_at)} ago", "red" if gone else "green")
+    if leads:
+        seen.append(", reconciles")
+    runs = [f"alertd {node.version}, up {span_text(node.seen_at - node.started_at)}"]
+    if node.config_id:
+        runs.append(f"files {node.config_id[:8]}")
+    runs.append(f"audit: {count(len(node.findings), 'finding')}" if node.findings else "audit passed")
+    return node.node, ", ".join(runs), seen
+
+
+def _render_coming(health: Health) -> Iterator[RenderableType]:
+    """Yield an entry for each of the next reminders, with all its receivers, or say that there are none."""
+    from alertd.core.words import instant_text, listing, offset_words
+    from alertd.engine.health import NEXT
+
+    if not health.coming:
+        yield Text("No reminder is planned.")
+    same: dict[tuple[datetime, str, str, str, str], list[ScheduledReminder]] = {}
+    for reminder in health.coming:
+        key = (reminder.wake_at, reminder.milestone, reminder.window_id, reminder.offset, reminder.reason)
+        same.setdefault(key, []).append(reminder)
+    for members in list(same.values())[:NEXT]:
+        reminder = members[0]
+        record = health.records.get(reminder.milestone)
+        zone = record.milestone.zone if record else ZoneInfo("UTC")
+        receivers = listing(sorted(member.receiver for member in members))
+        yield Text(f"{instant_text(reminder.wake_at, zone)}, {offset_words(reminder.offset)}, to {receivers}")
+        title = record.milestone.title if record else ""
+        for line, style in ((title, ""), (reminder.milestone, "dim"), (reminder.reason, "yellow")):
+            if line:
+                yield Padding(Text(line, style), INDENT)
+
+
+def _render_failing(health: Health) -> Iterator[Text]:
+    from alertd.core.words import span_text
+
+    for channel, (first, last) in health.failing.items():
+        text = Text.assemble((channel, "bold"))
+        tries = [("last", last)] if first == last else [("first", first), ("last", last)]
+        for which, attempt in tries:
+            ago = span_text(health.now - attempt.at)
+            text.append(f"\n  {which}, {ago} ago: {attempt.reason or attempt.outcome}", "red")
+        yield text
+
+
+def _render_deliveries(
+    found: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]], now: datetime
+) -> Iterator[RenderableType]:
+    from alertd.core.explain.words import state_words
+    from alertd.core.message.digest import digest_words
+    from alertd.core.words import span_text
+
+    for delivery, attempts, members in found:
+        text = Text.assemble(
+            (delivery.channel, "bold"), f"  {state_words(delivery)}", (f"  {delivery.id}", "dim")
+        )
+        about = list(dict.fromkeys(member.milestone for member in members)) or [
+            delivery.notice.headline if delivery.notice else digest_words(delivery)
+        ]
+        text.append(
+            f"\n  about {', '.join(about[:3])}" + (f" and {len(about) - 3} more" if len(about) > 3 else "")
+        )
+        if attempts:
+            last = attempts[-1]
+            text.append(
+                f"\n  attempt {last.number}, {span_text(now - last.at)} ago: {last.reason or last.outcome}",
+                "red",
+            )
+        if delivery.settled_at is None and delivery.next_at > now:
+            text.append(f"\n  again in {span_text(delivery.next_at - now)}")
+        elif delivery.settled_at is not None:
+            text.append(f"\n  alertd retry {delivery.id}")
+        yield text
+
+
+def _render_counts(health: Health) -> Text:
+    parts = [f"{health.counts.get(key, 0):,} {words}" for key, words in COUNTS]
+    if health.size:
+        parts.append(f"{health.size / 1024**2:,.1f} MiB")
+    return Text(", ".join(parts))
+
+
+def _grid() -> Table:
+    return Table.grid(padding=(0, 2, 0, 0))

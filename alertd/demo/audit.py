@@ -1,4 +1,4 @@
-"""Checks the promise at the end: the ledger's book against what really arrived on the other side."""
+"""Audits the demo at its end: compares the ledger's deliveries with the messages that arrived."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from alertd.demo.show import channel_of
 from alertd.ports import Ledger
 
 MAX_DELIVERIES = 10_000
+"""How many deliveries the audit reads; the demo makes far fewer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoAudit:
-    """What was found.
+    """The result of the audit.
 
     Attributes:
-        sent: accepted messages by channel.
-        lost: ids that the ledger calls sent and that never arrived, and those it has not brought to an end.
-        repeated: ids that were accepted more than once.
-        retried: ids that were tried more than once, with the number of attempts.
-        forged: webhooks whose signature does not fit.
-        halved: mails that lack their text or their HTML.
-        unsent: reminders that were not sent on purpose, counted by reason.
-        errors: what the daemon logged as errors.
+        sent: the number of accepted messages by channel.
+        lost: ids of deliveries that the ledger records as sent but that never arrived, and of deliveries that
+            are dead or not yet sent.
+        repeated: ids of deliveries that were accepted more than once.
+        retried: the number of attempts of each delivery that needed more than one, by id.
+        forged: ids of webhooks whose signature is invalid.
+        halved: ids of mails that lack their text or their HTML.
+        unsent: the number of reminders that were withheld on purpose, by reason.
+        errors: the errors that the daemon logged.
     """
 
     sent: Mapping[str, int]
@@ -41,31 +43,34 @@ class DemoAudit:
 
     @property
     def total(self) -> int:
+        """The number of accepted messages in all channels."""
         return sum(self.sent.values())
 
     @property
     def is_kept(self) -> bool:
-        """Whether all that was promised was kept."""
+        """Whether the audit found no violation of alertd's promise."""
         return not (self.lost or self.repeated or self.forged or self.halved or self.errors)
 
 
 async def audit(ledger: Ledger, played: Played) -> DemoAudit:
-    """Compare ledger and receipts."""
+    """Compare the ledger with the messages that arrived."""
     accepted = [receipt for receipt in played.receipts if receipt.accepted]
     times = Counter(receipt.id for receipt in accepted)
     booked = [delivery for delivery, _, _ in await ledger.deliveries(limit=MAX_DELIVERIES)]
     return DemoAudit(
         sent=Counter(channel_of(receipt) for receipt in accepted),
-        lost=tuple(one.id for one in booked if _is_lost(one, times)),
+        lost=tuple(delivery.id for delivery in booked if _is_lost(delivery, times)),
         repeated=tuple(number for number, count in times.items() if count > 1),
-        retried={one.id: one.attempts for one in booked if one.attempts > 1},
-        forged=tuple(one.id for one in accepted if isinstance(one, WebhookPost) and not one.is_genuine),
-        halved=tuple(
-            one.id
-            for one in accepted
-            if isinstance(one, MailReceived) and not (one.part("plain") and one.part("html"))
+        retried={delivery.id: delivery.attempts for delivery in booked if delivery.attempts > 1},
+        forged=tuple(
+            receipt.id for receipt in accepted if isinstance(receipt, WebhookPost) and not receipt.is_genuine
         ),
-        unsent=await _unsent(ledger),
+        halved=tuple(
+            receipt.id
+            for receipt in accepted
+            if isinstance(receipt, MailReceived) and not (receipt.part("plain") and receipt.part("html"))
+        ),
+        unsent=await _count_unsent(ledger),
         errors=played.errors,
     )
 
@@ -80,17 +85,17 @@ def _is_lost(delivery: Delivery, times: Mapping[str, int]) -> bool:
             return False
 
 
-async def _unsent(ledger: Ledger) -> Mapping[str, int]:
+async def _count_unsent(ledger: Ledger) -> Mapping[str, int]:
     reasons: Counter[str] = Counter()
     for record in await ledger.records():
         for owed in await ledger.owed(record.id):
             if owed.state not in (ReminderState.PENDING, ReminderState.BOUND):
-                reasons[f"{owed.state.value}: {_why(owed, record)}"] += 1
+                reasons[f"{owed.state.value}: {_reason_text(owed, record)}"] += 1
     return dict(reasons.most_common())
 
 
-def _why(owed: ScheduledReminder, record: Record) -> str:
-    """The reason without what differs from one to the next, so that like comes to like."""
+def _reason_text(owed: ScheduledReminder, record: Record) -> str:
+    """Return the reason without the details of the reminder, so that equal reasons are counted together."""
     match owed.state:
         case ReminderState.EXPIRED:
             return "too late when it was loaded"

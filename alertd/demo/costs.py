@@ -1,4 +1,4 @@
-"""Measures what each delivery costs: the ledger as it is, with a stopwatch on lease and settle."""
+"""Measures the time that each delivery takes from its lease to its settlement."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from alertd.core.ledger.records import DeliveryState, Lease
-from alertd.demo.clock import VirtualClock
+from alertd.demo.pace import VirtualClock
 from alertd.ports import Ledger, Settlement
 
 
 class Stopwatch:
-    """Milliseconds from asking for a lease to the settlement on disk, of every attempt.
+    """Collects the times of all attempts.
 
     Attributes:
-        lease_to_settle_ms: one number an attempt that was settled.
-        send_ms: the part of it that the other side took.
+        lease_to_settle_ms: for each settled attempt, the time from the request for the lease until the
+            settlement is on disk.
+        send_ms: for each settled attempt, the part of that time that sending took.
     """
 
     def __init__(self) -> None:
@@ -23,11 +24,13 @@ class Stopwatch:
         self.send_ms: list[float] = []
         self._began: dict[str, float] = {}
 
-    def leased(self, leases: Sequence[Lease], at_s: float) -> None:
+    def start(self, leases: Sequence[Lease], at_s: float) -> None:
+        """Record the machine's time ``at_s``, in seconds, at which the leases were requested."""
         for lease in leases:
             self._began[lease.delivery.id] = at_s
 
-    def settled(self, settlements: Sequence[Settlement], at_s: float) -> None:
+    def finish(self, settlements: Sequence[Settlement], at_s: float) -> None:
+        """Record the times of the settled attempts, which ended at the machine's time ``at_s`` in seconds."""
         for settlement in settlements:
             began = self._began.pop(settlement.lease.delivery.id, None)
             if began is not None and settlement.state in (DeliveryState.SENT, DeliveryState.READY):
@@ -36,13 +39,13 @@ class Stopwatch:
                     self.send_ms.append(settlement.attempt.took_ms)
 
 
-def timed(ledger: Ledger, clock: VirtualClock, watch: Stopwatch) -> Ledger:
-    """``ledger`` itself, with ``watch`` told of leases and settlements."""
+def time_ledger(ledger: Ledger, clock: VirtualClock, watch: Stopwatch) -> Ledger:
+    """Return a ledger that passes all calls to ``ledger`` and reports leases and settlements to ``watch``."""
     return cast(Ledger, _Timed(ledger, clock, watch))
 
 
 class _Timed:
-    """Passes everything on."""
+    """Passes all calls to the ledger, and times the calls of ``lease`` and ``settle``."""
 
     def __init__(self, ledger: Ledger, clock: VirtualClock, watch: Stopwatch) -> None:
         self._ledger = ledger
@@ -55,17 +58,17 @@ class _Timed:
     async def lease(self, *args: Any, **named: Any) -> Sequence[Lease]:
         began = self._clock.machine_s()
         leases = await self._ledger.lease(*args, **named)
-        self._watch.leased(leases, began)
+        self._watch.start(leases, began)
         return leases
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
         stale = await self._ledger.settle(settlements)
-        self._watch.settled(settlements, self._clock.machine_s())
+        self._watch.finish(settlements, self._clock.machine_s())
         return stale
 
 
-def spread(numbers: Sequence[float]) -> Mapping[str, float]:
-    """Median and 95th percentile by nearest rank; zeros for no numbers."""
+def summarize(numbers: Sequence[float]) -> Mapping[str, float]:
+    """Return the median and the 95th percentile by nearest rank; both are 0 if there are no numbers."""
     ordered = sorted(numbers) or [0.0]
     last = len(ordered) - 1
     return {"median": ordered[round(last * 0.5)], "p95": ordered[round(last * 0.95)]}

@@ -1,4 +1,4 @@
-"""Edits the timeline's file as somebody with an editor would: one claim's words, and a source for them."""
+"""Edits the text of a timeline's file: changes values of a claim and adds a source, and keeps the rest."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ Words = Map[str, str]
 
 
 class CannotEdit(ValueError):
-    """The file is not laid out as this editor expects."""
+    """The file's layout is not one that this module can edit."""
 
 
-def restated(text: str, milestone: str, source: str, claim: Words, new_source: str) -> str:
-    """``text`` with some words of one claim replaced, and a source added above the others.
+def restate_claim(text: str, milestone: str, source: str, claim: Words, new_source: str) -> str:
+    """Return ``text`` with values of a claim replaced and a source added at the top of the sources.
 
     Args:
-        milestone: its id within the timeline.
-        source: the claim is the one that names this source.
-        claim: by key, what to write instead of what stands there; keys that it lacks are left out.
-        new_source: one line, ``id: {who: ...}``.
+        milestone: the milestone's id within the timeline.
+        source: the id of the claim's source; it identifies the claim.
+        claim: the new values by key. Keys that the claim lacks are ignored.
+        new_source: the line to add, such as ``id: {who: ...}``.
 
     Raises:
-        CannotEdit: there is no such claim, or it is not written in plain words on one line each.
+        CannotEdit: the claim does not exist, or a value is quoted or spans several lines.
     """
     root, _ = read_yaml(text, "timeline")
-    document = _mapping(root)
-    found = _claim(document, milestone, source)
-    sources = _mapping(document.values.get("sources"))
+    document = _require_mapping(root)
+    found = _find_claim(document, milestone, source)
+    sources = _require_mapping(document.values.get("sources"))
     lines = text.splitlines(keepends=True)
     places = [
-        (_plain(found.values[key]), found.values[key], word)
+        (_plain_text(found.values[key]), found.values[key], word)
         for key, word in claim.items()
         if key in found.values
     ]
-    # From the end to the beginning, so that no place is moved by what was written before it.
+    # The last value is replaced first, so that the columns of the earlier values stay valid.
     for old, node, word in sorted(places, key=lambda place: (place[1].line, place[1].column), reverse=True):
         row, column = node.line - 1, node.column - 1
         if not lines[row][column:].startswith(old):
@@ -46,39 +46,39 @@ def restated(text: str, milestone: str, source: str, claim: Words, new_source: s
     return "".join(lines)
 
 
-def changed_lines(before: str, after: str) -> list[str]:
-    """Lines that went, after ``- ``, and lines that came, after ``+ ``; without indent and list dash."""
+def diff_lines(before: str, after: str) -> list[str]:
+    """Return removed lines after ``- `` and added lines after ``+ ``, without indentation and list dashes."""
     import difflib
 
     marked = difflib.ndiff(before.splitlines(), after.splitlines())
     return [f"{line[0]} {line[2:].strip().removeprefix('- ')}" for line in marked if line[:2] in ("- ", "+ ")]
 
 
-def _claim(document: Mapping, milestone: str, source: str) -> Mapping:
-    for one in _items(document.values.get("milestones")):
-        if _word(one, "id") == milestone:
-            for claim in _items(one.values.get("claims")):
-                if _word(claim, "source") == source:
+def _find_claim(document: Mapping, milestone: str, source: str) -> Mapping:
+    for definition in _mappings_in(document.values.get("milestones")):
+        if _text_of(definition, "id") == milestone:
+            for claim in _mappings_in(definition.values.get("claims")):
+                if _text_of(claim, "source") == source:
                     return claim
     raise CannotEdit(f"no claim of {source} about {milestone}")
 
 
-def _items(node: Node | None) -> list[Mapping]:
-    return [one for one in node.items if isinstance(one, Mapping)] if isinstance(node, Sequence) else []
+def _mappings_in(node: Node | None) -> list[Mapping]:
+    return [item for item in node.items if isinstance(item, Mapping)] if isinstance(node, Sequence) else []
 
 
-def _word(mapping: Mapping, key: str) -> str:
+def _text_of(mapping: Mapping, key: str) -> str:
     node = mapping.values.get(key)
     return node.text if isinstance(node, Scalar) else ""
 
 
-def _mapping(node: Node | None) -> Mapping:
+def _require_mapping(node: Node | None) -> Mapping:
     if not isinstance(node, Mapping):
         raise CannotEdit("a mapping is missing")
     return node
 
 
-def _plain(node: Node) -> str:
+def _plain_text(node: Node) -> str:
     if not isinstance(node, Scalar) or not node.is_plain:
         raise CannotEdit(f"line {node.line}: not plain words")
     return node.text

@@ -1,4 +1,4 @@
-"""What arrived on the other side: requests and mails, read as a receiver would read them, and checked."""
+"""Reads the requests and mails that arrived as a receiver would, and checks signatures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ID = re.compile(r"msg_[0-9A-Za-z]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackPost:
-    """What an incoming webhook of Slack was sent."""
+    """A request to Slack's incoming webhook."""
 
     id: str
     at: datetime
@@ -37,7 +37,11 @@ class SlackPost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookPost:
-    """A signed request. ``is_genuine``: its signature fits its id, its timestamp and its body."""
+    """A signed request.
+
+    Attributes:
+        is_genuine: whether the signature matches the id, the timestamp and the body.
+    """
 
     id: str
     at: datetime
@@ -80,14 +84,14 @@ Receipt = SlackPost | WebhookPost | MailReceived
 
 
 def slack_post(request: Received, at: datetime, *, accepted: bool) -> SlackPost:
-    """A request to the Slack endpoint; the id stands in the last line of what is shown."""
+    """Read a request to the Slack endpoint. The delivery's id is in the last line of the message."""
     payload = json.loads(request.body)
     found = _ID.findall(request.body.decode())
     return SlackPost(id=found[-1] if found else "", at=at, accepted=accepted, payload=payload)
 
 
 def webhook_post(request: Received, at: datetime, secret: bytes, *, accepted: bool) -> WebhookPost:
-    """A request to the webhook endpoint, its signature checked."""
+    """Read a request to the webhook endpoint and check its signature."""
     headers = request.headers
     return WebhookPost(
         id=headers.get("webhook-id", ""),
@@ -108,8 +112,11 @@ def mail_received(envelope: Envelope, at: datetime) -> MailReceived:
 
 
 def _is_genuine(headers: Mapping[str, str], body: bytes, secret: bytes) -> bool:
-    """As the specification's "Verifying webhook authenticity" has it, and in no code of the sender."""
+    """Verify the signature as the specification's section "Verifying webhook authenticity" describes.
+
+    The check shares no code with the sender, so an error in the sender cannot hide.
+    """
     signed = f"{headers.get('webhook-id', '')}.{headers.get('webhook-timestamp', '')}.".encode() + body
     expected = base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
-    given = [one.partition(",")[2] for one in headers.get("webhook-signature", "").split()]
-    return any(hmac.compare_digest(expected, one) for one in given)
+    given = [signature.partition(",")[2] for signature in headers.get("webhook-signature", "").split()]
+    return any(hmac.compare_digest(expected, signature) for signature in given)

@@ -1,4 +1,4 @@
-"""Joins what arrived with what the ledger says of it: one line for each reminder, whoever was told."""
+"""Joins the messages that arrived with the ledger's reminders, so that each reminder is shown once."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from alertd.demo.inbox import Receipt
 from alertd.ports import Ledger
 
 LATE_FROM = timedelta(hours=1)
+"""A reminder that arrives at least this late is shown as late."""
 
 READ_AT_ONCE = 100
-"""Deliveries; far more than ever are made between two looks."""
+"""How many of the newest deliveries are read. Far fewer are made between two reads."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ReminderOccasion:
-    """What was told at one instant about one thing.
+    """A reminder that arrived at an instant.
 
     Attributes:
-        late: by how much it came late and why; "" when it was in time.
-        receipts: the same in every channel that it arrived by.
+        at: the aware virtual instant of the arrival.
+        late: how late the reminder was and why; "" if it was on time.
+        receipts: the messages that carried the reminder, one for each channel.
     """
 
     at: datetime
@@ -40,11 +42,11 @@ class ReminderOccasion:
         return self.milestone.partition("/")[2]
 
 
-async def occasions_of(ledger: Ledger, receipts: Iterable[Receipt]) -> list[ReminderOccasion]:
-    """The occasions of what has just arrived, in the order in which it did."""
+async def group_receipts(ledger: Ledger, receipts: Iterable[Receipt]) -> list[ReminderOccasion]:
+    """Group the messages that have just arrived by reminder, in the order of their arrival."""
     deliveries = await ledger.deliveries(limit=READ_AT_ONCE)
     known: Mapping[str, tuple[Delivery, ScheduledReminder]] = {
-        delivery.id: (delivery, max(members, key=lambda one: one.at))
+        delivery.id: (delivery, max(members, key=lambda member: member.at))
         for delivery, _, members in deliveries
         if members
     }
@@ -60,14 +62,14 @@ async def occasions_of(ledger: Ledger, receipts: Iterable[Receipt]) -> list[Remi
                 milestone=owed.milestone,
                 cause=owed.cause,
                 offset=owed.offset,
-                late=_late(owed, receipt.at),
+                late=_lateness_text(owed, receipt.at),
             ),
         )
         occasion.receipts.append(receipt)
     return list(found.values())
 
 
-def _late(owed: ScheduledReminder, at: datetime) -> str:
+def _lateness_text(owed: ScheduledReminder, at: datetime) -> str:
     late = at - owed.at
     if late < LATE_FROM:
         return ""

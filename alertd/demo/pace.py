@@ -1,4 +1,4 @@
-"""Spreads the virtual months over the real seconds: quiet times pass quickly, messages leave time to read."""
+"""Maps virtual time to real time: quiet months pass quickly, and messages stay long enough to be read."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from alertd.demo.clock import VirtualClock
+from alertd.system.clock import SystemClock
 
 LONGEST_QUIET = timedelta(days=12)
-"""A longer time without messages takes no longer than this does."""
+"""A longer virtual time without messages takes only as much real time as this."""
 
 A_STOP = timedelta(days=9)
-"""What happens at an instant takes as long as so many quiet days."""
+"""An instant with messages takes as much real time as this quiet time."""
 
 FRAME_S = 0.05
+"""Real seconds between two updates of the date."""
 
 
 class Pace:
-    """How much of the whole has passed at a virtual instant, and how long that takes.
+    """Distributes real seconds over virtual time.
 
     Args:
-        instants: those at which something is expected to happen, the first and the last included.
-        seconds: for the whole; 0 is as fast as possible.
+        instants: the aware virtual instants at which messages are expected, and the first and last instants.
+        seconds: the real seconds for the whole demo; 0 means as fast as possible.
     """
 
     def __init__(self, instants: Iterable[datetime], seconds: float, clock: VirtualClock) -> None:
@@ -37,7 +38,7 @@ class Pace:
         self._began = clock.machine_s()
 
     def fraction(self, at: datetime) -> float:
-        """From 0 at the first instant to 1 at the last."""
+        """Return the part of the real time that has passed at a virtual instant, from 0 to 1."""
         after = bisect_right(self._knots, at)
         if after == 0:
             return 0.0
@@ -49,7 +50,7 @@ class Pace:
         return weight / self._weights[-1]
 
     async def pass_until(self, now: datetime, then: datetime, show: Callable[[datetime], None]) -> None:
-        """Wait for as long as it takes from ``now`` to ``then``, showing the dates that pass."""
+        """Wait for the real time between two virtual instants, and call ``show`` with instants in between."""
         start, end = (self._began + self._seconds * self.fraction(at) for at in (now, then))
         while (left := end - self._clock.machine_s()) > 0:
             passed = 1.0 - min(1.0, left / max(end - start, FRAME_S))
@@ -59,9 +60,43 @@ class Pace:
 
 
 async def _wait(seconds: float) -> None:
-    """Until then nothing can wake it but a cancellation, which is how Ctrl-C comes."""
+    """Wait for real seconds. Only a cancellation ends the wait earlier, for example after Ctrl-C."""
     try:
         async with asyncio.timeout(seconds):
             await asyncio.Event().wait()
     except TimeoutError:
         pass
+
+
+class VirtualClock:
+    """A clock whose wall time stands still until it is set.
+
+    The monotonic clock runs in between, and jumps by the same amount as the wall time. See
+    :class:`alertd.ports.Clock`.
+    """
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+        self._machine = SystemClock()
+        self._jumped_s = 0.0
+
+    def now(self) -> datetime:
+        return self._at
+
+    def monotonic(self) -> float:
+        return self._machine.monotonic() + self._jumped_s
+
+    def machine_s(self) -> float:
+        """Return seconds of the machine's monotonic clock, which the pace and the measured costs use."""
+        return self._machine.monotonic()
+
+    def set(self, at: datetime) -> None:
+        """Set the wall time to ``at``.
+
+        Raises:
+            ValueError: ``at`` is in the past. The demo's clock never goes back.
+        """
+        if at < self._at:
+            raise ValueError(f"{at} is before {self._at}")
+        self._jumped_s += (at - self._at).total_seconds()
+        self._at = at

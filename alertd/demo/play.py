@@ -1,4 +1,4 @@
-"""The run itself: from one instant at which something is to do to the next, under the virtual clock."""
+"""Runs the daemon from instant to instant under the virtual clock."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from alertd import app
 from alertd.core.milestones.occurrence import Cause, occurrences
 from alertd.demo.costs import Stopwatch
 from alertd.demo.inbox import Receipt
-from alertd.demo.occasion import ReminderOccasion, occasions_of
+from alertd.demo.occasion import ReminderOccasion, group_receipts
 from alertd.demo.pace import Pace
 from alertd.demo.screen import Screen
 from alertd.demo.show import channel_of
 from alertd.demo.stage import Stage
-from alertd.demo.story import BEGINS, ENDS, RETRY_AFTER_S, STORY, Beat
+from alertd.demo.story import BEGINS, ENDS, RETRY_AFTER_S, STORY, Step
 from alertd.system.settings import settings
 
 RECONCILE_EVERY = timedelta(days=30)
-"""The daemon itself does so four times a day. Reminders are written down 400 days ahead."""
+"""How often the demo reconciles. The daemon reconciles four times a day, but it plans 400 days ahead."""
 
 MAX_STOPS = 2_000
+"""The most instants at which the clock stops; more are a bug."""
+
 MAX_TURNS = 50
-"""At one instant: what is ready is sent, and then nothing is ready any more."""
+"""The most turns of the daemon at one instant. A few turns send everything that is ready."""
 
 IN_FULL = frozenset(
     {
@@ -37,20 +39,20 @@ IN_FULL = frozenset(
         ("phase-2", Cause.MOVED, "slack"),
     }
 )
-"""What is shown whole, each when it comes for the first time; of the others there is a line."""
+"""The messages that are shown in full when they first arrive. Other messages are shown as a line."""
 
 
 class DemoUnfinished(RuntimeError):
-    """A bound was reached: the demo does not come to its end, which is a bug."""
+    """The demo reached a limit before its end. This is a bug."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """What is left to tell of when all is over.
+    """The results of the run.
 
     Attributes:
-        errors: what the daemon logged as an error.
-        took_s: real seconds.
+        errors: the errors that the daemon logged.
+        took_s: the real seconds that the run took.
     """
 
     occasions: tuple[ReminderOccasion, ...]
@@ -61,7 +63,11 @@ class Played:
 
 
 async def play(stage: Stage, screen: Screen, seconds: float) -> Played:
-    """Let the virtual time run from :data:`BEGINS` to :data:`ENDS`."""
+    """Run the daemon from the virtual instant :data:`BEGINS` to :data:`ENDS`.
+
+    Args:
+        seconds: the real seconds that the run takes; 0 means as fast as possible.
+    """
     player = _Player(stage, screen, seconds)
     began_s = stage.clock.machine_s()
     await player.run()
@@ -79,7 +85,7 @@ class _Player:
         self.occasions: list[ReminderOccasion] = []
         self._stage = stage
         self._screen = screen
-        self._pace = Pace(_expected(stage), seconds, stage.clock)
+        self._pace = Pace(_expected_instants(stage), seconds, stage.clock)
         self._waiting = list(STORY)
         self._reconcile_at = BEGINS + RECONCILE_EVERY
         self._shown: set[tuple[str, Cause, str]] = set()
@@ -89,26 +95,26 @@ class _Player:
         clock = self._stage.clock
         for _ in range(MAX_STOPS):
             now = clock.now()
-            await self._happen(now)
+            await self._run_outside_steps(now)
             await self._deliver()
             if now >= ENDS:
                 return
             then = await self._next_stop(now)
-            await self._pace.pass_until(now, then, self._pass)
+            await self._pace.pass_until(now, then, self._show_date)
             clock.set(then)
         raise DemoUnfinished(f"{MAX_STOPS} stops, and it is still {clock.now()}")
 
-    async def _happen(self, now: datetime) -> None:
-        """What comes from outside at this instant."""
+    async def _run_outside_steps(self, now: datetime) -> None:
+        """Run the steps of the story that are due at ``now``, and reconcile if it is time."""
         if now >= self._reconcile_at:
             self._reconcile_at = now + RECONCILE_EVERY
             await self._stage.daemon.reload()
         while self._waiting and self._waiting[0].at <= now:
-            beat = self._waiting.pop(0)
-            self._screen.beat(beat, await beat.act(self._stage))
+            step = self._waiting.pop(0)
+            self._screen.show_step(step, await step.act(self._stage))
 
     async def _deliver(self) -> None:
-        """What the daemon does at this instant, until nothing is left to do; and what arrives of it."""
+        """Let the daemon send everything that is due at this instant, and show the messages that arrive."""
         stage = self._stage
         for _ in range(MAX_TURNS):
             await stage.daemon.turn()
@@ -121,43 +127,44 @@ class _Player:
 
     async def _next_stop(self, now: datetime) -> datetime:
         wake = await self._stage.daemon.next_at(now)
-        beats: list[Beat] = self._waiting[:1]
-        candidates = [ENDS, self._reconcile_at, *(beat.at for beat in beats), *([wake] if wake else [])]
+        steps: list[Step] = self._waiting[:1]
+        candidates = [ENDS, self._reconcile_at, *(step.at for step in steps), *([wake] if wake else [])]
         return min(max(at, now) for at in candidates)
 
     async def _show(self, arrived: list[Receipt]) -> None:
-        for occasion in await occasions_of(self._stage.ledger, arrived):
+        for occasion in await group_receipts(self._stage.ledger, arrived):
             self.occasions.append(occasion)
-            self._screen.occasion(occasion)
+            self._screen.show_occasion(occasion)
             if occasion.late:
-                self._screen.remark(occasion.late, "dim")
+                self._screen.show_remark(occasion.late, "dim")
             for receipt in occasion.receipts:
-                self._remark(receipt)
+                self._show_remark(receipt)
                 self._show_in_full(occasion, receipt)
 
-    def _remark(self, receipt: Receipt) -> None:
+    def _show_remark(self, receipt: Receipt) -> None:
         if not receipt.accepted:
             self._refused[receipt.id] = receipt
-            self._screen.remark(f"503, Retry-After: {RETRY_AFTER_S}: it has to be sent again", "red")
+            self._screen.show_remark(f"503, Retry-After: {RETRY_AFTER_S}: it has to be sent again", "red")
         elif receipt.id in self._refused:
             later = receipt.at - self._refused.pop(receipt.id).at
-            self._screen.remark(f"sent again after {later.total_seconds():.0f} s, under the same id", "green")
+            after_s = later.total_seconds()
+            self._screen.show_remark(f"sent again after {after_s:.0f} s, under the same id", "green")
 
     def _show_in_full(self, occasion: ReminderOccasion, receipt: Receipt) -> None:
         name = (occasion.short, occasion.cause, channel_of(receipt))
         if receipt.accepted and name in IN_FULL and name not in self._shown:
             self._shown.add(name)
-            self._screen.in_full(receipt)
+            self._screen.show_in_full(receipt)
 
-    def _pass(self, at: datetime) -> None:
-        self._screen.passing(at, self._pace.fraction(at))
+    def _show_date(self, at: datetime) -> None:
+        self._screen.show_date(at, self._pace.fraction(at))
 
 
-def _expected(stage: Stage) -> Iterable[datetime]:
-    """The instants at which something will happen, as far as it can be known now: for the pace alone."""
+def _expected_instants(stage: Stage) -> Iterable[datetime]:
+    """Yield the instants at which messages are expected at the start. Only the pace depends on them."""
     found = app.definitions(settings(config=stage.folder))
     for milestone in app.milestones(found).values():
         for occurrence in occurrences(milestone, BEGINS, ENDS):
             yield occurrence.at
-    yield from (beat.at for beat in STORY)
+    yield from (step.at for step in STORY)
     yield from (BEGINS, ENDS)

@@ -1,4 +1,4 @@
-"""Where the demo is shown: lines and frames as things happen; below them, on a terminal, the running date."""
+"""Prints the demo: a line or a frame for each message and, on a terminal, a progress bar with the date."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from rich.text import Text
 from alertd.core.milestones.occurrence import Cause
 from alertd.demo.inbox import Receipt
 from alertd.demo.occasion import ReminderOccasion
-from alertd.demo.show import COLOURS, channel_of, in_full
-from alertd.demo.story import Beat
+from alertd.demo.show import COLOURS, channel_of, render_in_full
+from alertd.demo.story import Step
 
 ZONE = ZoneInfo("Asia/Baghdad")
 MAX_WIDTH = 120
@@ -39,14 +39,14 @@ CAUSE_STYLES: Mapping[Cause, str] = {
 }
 
 
-def day(at: datetime) -> str:
-    """`` 8 Sep 2024``, as Baghdad's calendar has it: always as wide."""
+def format_day(at: datetime) -> str:
+    """Return the date of an aware instant in Baghdad, such as `` 8 Sep 2024``, always 11 characters wide."""
     local = at.astimezone(ZONE)
     return f"{local.day:>2} {local:%b %Y}"
 
 
 class Screen:
-    """Writes to ``out``; escape sequences only when that is a terminal."""
+    """Prints to ``out``, with escape sequences only if ``out`` is a terminal."""
 
     def __init__(self, out: TextIO) -> None:
         self.console = Console(file=out, highlight=False, emoji=False, markup=False)
@@ -57,11 +57,12 @@ class Screen:
 
     @property
     def is_wide(self) -> bool:
+        """Whether lines have room for the channels' full names."""
         return self.console.width >= WIDE
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """The bar is shown while the block runs, and leaves nothing behind."""
+    def show_progress(self) -> Iterator[None]:
+        """Show the progress bar while the block runs, and remove it afterwards."""
         if not self.console.is_terminal:
             yield
             return
@@ -78,29 +79,35 @@ class Screen:
             yield
         self._progress = None
 
-    def passing(self, at: datetime, fraction: float) -> None:
-        """The date that is just passing."""
+    def show_date(self, at: datetime, fraction: float) -> None:
+        """Update the progress bar.
+
+        Args:
+            at: the virtual instant whose date is shown.
+            fraction: the progress from 0 to 1.
+        """
         if self._progress is not None:
             words = f"{self._messages} messages"
-            self._progress.update(self._bar, completed=STEPS * fraction, date=day(at), messages=words)
+            self._progress.update(self._bar, completed=STEPS * fraction, date=format_day(at), messages=words)
 
     def write(self, *parts: RenderableType) -> None:
+        """Print the parts, each on its own lines."""
         for part in parts:
             self.console.print(part)
 
-    def beat(self, beat: Beat, lines: list[str]) -> None:
-        """What happens from outside, and what it changed in a file."""
+    def show_step(self, step: Step, lines: list[str]) -> None:
+        """Show a step of the story and the lines that it changed in a file."""
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(no_wrap=True)
         grid.add_column()
-        grid.add_row(Text(day(beat.at), style="bold"), Text(beat.says, style="bold cyan"))
+        grid.add_row(Text(format_day(step.at), style="bold"), Text(step.text, style="bold cyan"))
         for line in lines:
             style = "green" if line.startswith("+") else "red"
             grid.add_row("", Text(line, style=style))
         self.write("", grid, "")
 
-    def occasion(self, occasion: ReminderOccasion) -> None:
-        """One line: when, what, and by which channels it came."""
+    def show_occasion(self, occasion: ReminderOccasion) -> None:
+        """Show a reminder as a line with its date, its subject and the channels that delivered it."""
         accepted = [receipt for receipt in occasion.receipts if receipt.accepted]
         self._messages += len(accepted)
         subject = occasion.receipts[0].subject
@@ -112,7 +119,7 @@ class Screen:
         grid.add_column(width=20 if self.is_wide else 6, no_wrap=True)
         style = CAUSE_STYLES[occasion.cause]
         grid.add_row(
-            Text(day(occasion.at), style="dim"),
+            Text(format_day(occasion.at), style="dim"),
             Text("●", style=style),
             Text(occasion.short, style="dim"),
             Text(subject, style="" if occasion.cause in QUIET else "bold"),
@@ -120,11 +127,12 @@ class Screen:
         )
         self.write(grid)
 
-    def in_full(self, receipt: Receipt) -> None:
-        self.write(in_full(receipt), "")
+    def show_in_full(self, receipt: Receipt) -> None:
+        """Show the whole message in a frame."""
+        self.write(render_in_full(receipt), "")
 
-    def remark(self, text: str, style: str) -> None:
-        """A line below an occasion."""
+    def show_remark(self, text: str, style: str) -> None:
+        """Show a line below the last reminder."""
         self.write(Padding(Text(text, style=style), (0, 0, 0, 14)))
 
     def _channels(self, receipts: list[Receipt]) -> Text:

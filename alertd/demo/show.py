@@ -1,4 +1,4 @@
-"""Shows what arrived as its readers see it: a Slack post, a mail, a signed request."""
+"""Renders messages as their readers see them: Slack posts, mails and signed requests."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ COLOURS: Mapping[str, str] = {"slack": "magenta", "webhook": "cyan", "email": "y
 
 
 def channel_of(receipt: Receipt) -> str:
-    """``slack``, ``webhook`` or ``email``."""
+    """Return ``slack``, ``webhook`` or ``email``."""
     return CHANNELS[type(receipt)]
 
 
-def in_full(receipt: Receipt) -> RenderableType:
-    """The whole of it, in a frame."""
+def render_in_full(receipt: Receipt) -> RenderableType:
+    """Render the whole message in a frame."""
     match receipt:
         case SlackPost():
-            return _frame("slack", "#coalition-desk", _slack(receipt.payload))
+            return _render_frame("slack", "#coalition-desk", _render_slack(receipt.payload))
         case WebhookPost():
-            return _frame("webhook", "POST /hook", _webhook(receipt))
+            return _render_frame("webhook", "POST /hook", _render_webhook(receipt))
         case MailReceived():
-            return _frame("email", ", ".join(receipt.envelope.recipients), _mail(receipt))
+            return _render_frame("email", ", ".join(receipt.envelope.recipients), _render_mail(receipt))
 
 
-def _frame(channel: str, where: str, body: RenderableType) -> Panel:
+def _render_frame(channel: str, where: str, body: RenderableType) -> Panel:
     return Panel(
         body,
         box=box.ROUNDED,
@@ -52,14 +52,14 @@ def _frame(channel: str, where: str, body: RenderableType) -> Panel:
 # -- Slack
 
 
-def _slack(payload: Mapping[str, Any]) -> RenderableType:
-    parts: list[RenderableType] = [*_blocks(payload.get("blocks", ())), Text()]
+def _render_slack(payload: Mapping[str, Any]) -> RenderableType:
+    parts: list[RenderableType] = [*_render_blocks(payload.get("blocks", ())), Text()]
     for attachment in payload.get("attachments", ()):
-        parts.append(_Barred(Group(*_blocks(attachment["blocks"])), attachment["color"]))
+        parts.append(_Barred(Group(*_render_blocks(attachment["blocks"])), attachment["color"]))
     return Group(*parts)
 
 
-def _blocks(blocks: Iterable[Mapping[str, Any]]) -> Iterable[RenderableType]:
+def _render_blocks(blocks: Iterable[Mapping[str, Any]]) -> Iterable[RenderableType]:
     before = ""
     for block in blocks:
         both = (before, block["type"])
@@ -71,10 +71,10 @@ def _blocks(blocks: Iterable[Mapping[str, Any]]) -> Iterable[RenderableType]:
             case "header":
                 yield Text(block["text"]["text"], style="bold")
             case "section":
-                yield mrkdwn(block["text"]["text"])
+                yield render_mrkdwn(block["text"]["text"])
             case "context":
                 for element in block["elements"]:
-                    text = mrkdwn(element["text"])
+                    text = render_mrkdwn(element["text"])
                     text.stylize("dim")
                     yield text
             case "divider":
@@ -84,7 +84,7 @@ def _blocks(blocks: Iterable[Mapping[str, Any]]) -> Iterable[RenderableType]:
 
 
 class _Barred:
-    """Something with a coloured bar at its left, as Slack shows an attachment."""
+    """Content with a coloured bar on its left, as Slack shows an attachment."""
 
     def __init__(self, body: RenderableType, colour: str) -> None:
         self._body = body
@@ -104,33 +104,33 @@ _MARKS = re.compile(
 _STYLES = {"*": "bold", "_": "italic", "~": "strike dim"}
 
 
-def mrkdwn(text: str) -> Text:
-    """Slack's markup, as far as alertd writes it, in the terminal's."""
+def render_mrkdwn(text: str) -> Text:
+    """Render the subset of Slack's markup that alertd writes as styled text."""
     shown = Text()
     place = 0
     for found in _MARKS.finditer(text):
         begins_a_word = found.start() == 0 or not text[found.start() - 1].isalnum()
         if found["mark"] and not begins_a_word:
             continue
-        shown.append(_unescaped(text[place : found.start()]))
+        shown.append(_unescape(text[place : found.start()]))
         if found["mark"]:
-            shown.append(_unescaped(found["inner"]), style=_STYLES[found["mark"]])
+            shown.append(_unescape(found["inner"]), style=_STYLES[found["mark"]])
         else:
-            url = _unescaped(found["url"])
-            shown.append(_unescaped(found["label"] or url), style=f"underline blue link {url}")
+            url = _unescape(found["url"])
+            shown.append(_unescape(found["label"] or url), style=f"underline blue link {url}")
         place = found.end()
-    shown.append(_unescaped(text[place:]))
+    shown.append(_unescape(text[place:]))
     return shown
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 # -- mail
 
 
-def _mail(receipt: MailReceived) -> RenderableType:
+def _render_mail(receipt: MailReceived) -> RenderableType:
     head = Text()
     for name in ("From", "To", "Subject", "Message-ID"):
         head.append(f"{name}: ", style="dim")
@@ -143,7 +143,7 @@ def _mail(receipt: MailReceived) -> RenderableType:
 # -- webhook
 
 
-def _webhook(receipt: WebhookPost) -> RenderableType:
+def _render_webhook(receipt: WebhookPost) -> RenderableType:
     head = Text()
     for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
         head.append(f"{name}: ", style="dim")
@@ -153,17 +153,17 @@ def _webhook(receipt: WebhookPost) -> RenderableType:
         head.append("✓ the signature fits", style="bold green")
     else:
         head.append("✗ the signature does not fit", style="bold red")
-    return Group(head, Rule(style="dim"), JSONHighlighter()(_json(_essentials(receipt.payload))))
+    return Group(head, Rule(style="dim"), JSONHighlighter()(_to_json(_select_essentials(receipt.payload))))
 
 
-def _json(value: object) -> str:
-    """Indented, but for the innermost objects, which take a line each."""
+def _to_json(value: object) -> str:
+    """Return indented JSON in which each innermost object is on one line."""
     indented = json.dumps(value, indent=2, ensure_ascii=False)
     return re.sub(r"\{[^{}]*\}", lambda found: " ".join(found[0].split()), indented)
 
 
-def _essentials(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What a program would look at first; the rest is left out here."""
+def _select_essentials(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the most important parts of a webhook's payload, so that the frame stays short."""
     wanted = ("milestone", "cause", "offset", "state", "contested", "tentative", "headline")
     items = [
         {

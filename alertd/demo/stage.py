@@ -1,4 +1,4 @@
-"""The demo's world: servers, files in a temporary folder, and the daemon wired as `alertd run` wires it."""
+"""Starts the demo's servers, and a daemon on files in a temporary folder, wired as in `alertd run`."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
+import alertd
 from alertd import app
 from alertd.core.config import Config
 from alertd.definitions.files import signature
-from alertd.demo.clock import VirtualClock
-from alertd.demo.costs import Stopwatch, timed
+from alertd.demo.costs import Stopwatch, time_ledger
 from alertd.demo.inbox import Receipt, mail_received, slack_post, webhook_post
-from alertd.demo.shipped import FILE, shipped_timeline
+from alertd.demo.pace import VirtualClock
 from alertd.demo.smtp import SmtpServer, smtp_server
 from alertd.engine.daemon import Daemon
 from alertd.engine.deps import Dependencies
+from alertd.errors import AlertdError
 from alertd.notify.http.client import HttpClient
 from alertd.ports import Ledger
 from alertd.system.settings import settings
@@ -62,14 +65,17 @@ smtp: {{host: 127.0.0.1, port: {smtp}, from: alertd <alertd@demo.example>}}
 """
 
 
+FILE = "iraq-coalition-withdrawal.yaml"
+
+
 @dataclass(slots=True, kw_only=True)
 class Stage:
-    """All that the demo plays with.
+    """The running parts of the demo.
 
     Attributes:
-        ledger: the true one, on disk, behind a stopwatch.
-        receipts: what arrived, in order, also what was turned away.
-        log: what the daemon logged as an error; empty when all is well.
+        ledger: a real ledger on disk, whose calls ``watch`` times.
+        receipts: all messages that arrived, in order, including those that a server turned away.
+        log: the errors that the daemon logged.
     """
 
     folder: Path
@@ -87,22 +93,23 @@ class Stage:
 
     @property
     def timeline(self) -> Path:
+        """The timeline's file in the folder."""
         return self.folder / "milestones" / FILE
 
     def config(self) -> Config:
-        """The configuration as it stands in the folder."""
+        """Load the configuration from the folder."""
         found = app.loader(self.folder)().config
-        assert found is not None  # noqa: S101  the daemon started on it
+        assert found is not None  # noqa: S101  the daemon has started with the same file
         return found
 
     def refuse_next_webhook(self, retry_after_s: int) -> None:
-        """Answer the next webhook with 503, and those after it as always."""
+        """Answer the next webhook with 503 and a Retry-After header, and accept the later ones."""
         busy = Answer(status=503, headers={"retry-after": str(retry_after_s)}, body=b"closed for a moment")
         self.webhook.answers = (busy, Answer())
         self._refusing = True
 
     def collect(self) -> list[Receipt]:
-        """What has arrived since the last call."""
+        """Return the messages that have arrived since the last call."""
         now = self.clock.now()
         new: list[Receipt] = [
             slack_post(request, now, accepted=True) for request in self._fresh("slack", self.slack.requests)
@@ -121,21 +128,21 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(at: datetime) -> AsyncIterator[Stage]:
-    """Everything up and the daemon started at the virtual instant ``at``; everything gone afterwards."""
+async def open_stage(at: datetime) -> AsyncIterator[Stage]:
+    """Start the servers and the daemon at the virtual instant ``at``, and stop them after the block."""
     with tempfile.TemporaryDirectory(prefix="alertd-demo-") as name:
         folder = Path(name)
         async with HttpSink() as slack, HttpSink() as webhook, smtp_server() as mail:
             _write_files(folder, slack.url, webhook.url, mail.port)
             clock, watch, log = VirtualClock(at), Stopwatch(), io.StringIO()
             database = f"sqlite:///{folder / 'alertd.sqlite3'}"
-            ledger = timed(await app.ledger(settings(config=folder, database=database)), clock, watch)
+            ledger = time_ledger(await app.ledger(settings(config=folder, database=database)), clock, watch)
             http = HttpClient()
             daemon = Daemon(
                 Dependencies(
                     ledger=ledger,
                     clock=clock,
-                    log=_quiet(log),
+                    log=_make_error_log(log),
                     load=app.loader(folder),
                     signature=partial(signature, folder),
                     build=lambda config: app.notifiers(config, folder, http, clock, io.StringIO()),
@@ -163,18 +170,40 @@ async def stage(at: datetime) -> AsyncIterator[Stage]:
 
 def _write_files(folder: Path, slack: str, webhook: str, smtp: int) -> None:
     (folder / "milestones").mkdir()
-    (folder / "milestones" / FILE).write_bytes(shipped_timeline().read_bytes())
+    (folder / "milestones" / FILE).write_bytes(find_shipped_timeline().read_bytes())
     (folder / "alertd.yaml").write_text(CONFIG.format(slack=slack, webhook=webhook, smtp=smtp))
     secret = folder / "hook_secret"
     secret.touch(mode=0o600)
     secret.write_text("whsec_" + base64.b64encode(SECRET).decode())
 
 
-def _quiet(out: io.StringIO) -> Log:
-    """A logger of its own, whatever the process has configured: only errors, and they are kept."""
+def _make_error_log(out: io.StringIO) -> Log:
+    """Return a logger that writes only errors, to ``out``, independent of the process's logging."""
     log: Log = structlog.wrap_logger(
         structlog.PrintLogger(out),
         processors=[structlog.processors.KeyValueRenderer(key_order=["event"])],
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
     )
     return log
+
+
+class TimelineMissing(AlertdError):
+    """The package was built without its timeline."""
+
+
+def find_shipped_timeline() -> Traversable:
+    """Return the file of the shipped timeline.
+
+    In a wheel, the file is in the package, because ``pyproject.toml`` includes it. In a checkout, it is in
+    ``config/``.
+
+    Raises:
+        TimelineMissing: the file is in neither place.
+    """
+    packaged = files("alertd.demo") / "milestones" / FILE
+    if packaged.is_file():
+        return packaged
+    beside = Path(alertd.__file__).parents[1] / "config" / "milestones" / FILE
+    if beside.is_file():
+        return beside
+    raise TimelineMissing(f"{FILE}: neither in the package nor in {beside.parent}")

@@ -1,4 +1,4 @@
-"""What happens on the way: a receiver that is busy, people who answer, and a date that moves."""
+"""Defines the outside events of the demo: a busy receiver, actions of people and a date that moves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 
 from alertd import app
 from alertd.core.milestones.status import Action, ActionKind
-from alertd.demo.edit import changed_lines, restated
+from alertd.demo.edit import diff_lines, restate_claim
 from alertd.demo.stage import Stage
 
 TIMELINE = "iraq-coalition-withdrawal"
@@ -20,26 +20,27 @@ RETRY_AFTER_S = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beat:
-    """One thing that happens from outside.
+class Step:
+    """An outside event.
 
     Attributes:
-        says: what it is, a sentence or two.
-        act: does it, and returns lines to show below: what changed in a file.
+        at: the aware virtual instant of the event.
+        text: a description of one or two sentences.
+        act: performs the event, and returns the lines that it changed in a file.
     """
 
     at: datetime
-    says: str
+    text: str
     act: Callable[[Stage], Awaitable[list[str]]]
 
 
 async def _acknowledge(stage: Stage) -> list[str]:
-    await _say(
+    await _act(
         stage,
         ActionKind.ACK,
         "signing",
         until=datetime(2024, 11, 15, 6, tzinfo=UTC),
-        why="we have seen it; nobody knows a new date",
+        why="we have seen it; there is no new date yet",
     )
     return []
 
@@ -49,8 +50,8 @@ async def _turn_away(stage: Stage) -> list[str]:
     return []
 
 
-async def _done(stage: Stage) -> list[str]:
-    await _say(
+async def _mark_done(stage: Stage) -> list[str]:
+    await _act(
         stage,
         ActionKind.DONE,
         "phase-1",
@@ -62,7 +63,7 @@ async def _done(stage: Stage) -> list[str]:
 
 async def _move(stage: Stage) -> list[str]:
     before = stage.timeline.read_text(encoding="utf-8")
-    after = restated(
+    after = restate_claim(
         before,
         "phase-2",
         "reuters",
@@ -71,37 +72,37 @@ async def _move(stage: Stage) -> list[str]:
     )
     stage.timeline.write_text(after, encoding="utf-8")
     await stage.daemon.reload()
-    return changed_lines(before, after)
+    return diff_lines(before, after)
 
 
 STORY = (
-    Beat(
+    Step(
         at=datetime(2024, 10, 3, 7, 30, tzinfo=UTC),
-        says="Somebody acknowledges the signing until 15 November: its nags stop. "
-        "(`alertd ack`; what people do here is made up.)",
+        text="A person acknowledges the signing until 15 November, so its reminders stop. "
+        "(`alertd ack`; the actions of people in this demo are made up.)",
         act=_acknowledge,
     ),
-    Beat(
+    Step(
         at=datetime(2025, 8, 31, 5, 0, tzinfo=UTC),
-        says=f"The webhook's receiver is busy: it will answer the next request with 503 and "
+        text="The webhook's receiver is busy: it will answer the next request with 503 and "
         f"Retry-After: {RETRY_AFTER_S}.",
         act=_turn_away,
     ),
-    Beat(
+    Step(
         at=datetime(2025, 10, 5, 7, 30, tzinfo=UTC),
-        says="Somebody marks phase 1 as done: whoever was reminded of it is told, and its nags stop. "
-        "(`alertd done`)",
-        act=_done,
+        text="A person marks phase 1 as done. All receivers that were reminded of it are told, and its "
+        "reminders stop. (`alertd done`)",
+        act=_mark_done,
     ),
-    Beat(
+    Step(
         at=datetime(2026, 12, 8, 7, 30, tzinfo=UTC),
-        says="The timeline's file is edited, with a date made up for this demo, and read again:",
+        text="The timeline's file is edited, with a date made up for this demo, and reloaded:",
         act=_move,
     ),
 )
 
 
-async def _say(
+async def _act(
     stage: Stage,
     kind: ActionKind,
     milestone: str,

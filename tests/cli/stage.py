@@ -1,4 +1,4 @@
-"""What the tests of the command line stand on: real folders, a real SQLite ledger, the real commands."""
+"""Runs real commands on real folders and a real SQLite ledger, for the tests of the command line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """How a command ended."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -41,7 +41,11 @@ class Ran:
 
 
 def run(*args: str | Path, columns: int = 80, **env: str) -> Ran:
-    """Run the real command in this process, without a terminal and without colour."""
+    """Run the command ``alertd`` in this process, without a terminal and without colour.
+
+    Args:
+        env: environment variables for the command.
+    """
     surroundings: Mapping[str, str | None] = {
         "COLUMNS": str(columns),
         "NO_COLOR": "1",
@@ -60,7 +64,7 @@ def run(*args: str | Path, columns: int = 80, **env: str) -> Ran:
 
 
 def write_folder(folder: Path, config: str, **timelines: str) -> Path:
-    """A configuration folder; each timeline is the text of ``milestones/<name>.yaml``."""
+    """Write a configuration folder and return it. Each timeline is the text of ``milestones/<name>.yaml``."""
     (folder / "milestones").mkdir(parents=True, exist_ok=True)
     (folder / "alertd.yaml").write_text(config, encoding="utf-8")
     for name, text in timelines.items():
@@ -69,7 +73,7 @@ def write_folder(folder: Path, config: str, **timelines: str) -> Path:
 
 
 def assert_golden(name: str, text: str) -> None:
-    """Compare with ``tests/golden/cli/<name>``; ALERTD_UPDATE_GOLDEN=1 writes it anew."""
+    """Compare the text with ``tests/golden/cli/<name>``. ALERTD_UPDATE_GOLDEN=1 rewrites the file."""
     path = GOLDEN / name
     if os.environ.get("ALERTD_UPDATE_GOLDEN"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,10 +84,10 @@ def assert_golden(name: str, text: str) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Staged:
-    """A ledger that daemons have worked on, at instants of the test's choosing.
+    """A ledger on which daemons run at instants that the test chooses.
 
     Attributes:
-        outcomes: by channel, how its sends end; what is missing is accepted.
+        outcomes: the outcome of every send, by channel. A channel without an entry accepts all messages.
     """
 
     folder: Path
@@ -95,31 +99,31 @@ class Staged:
         return ("--config", str(self.folder), "--database", self.url)
 
     def with_ledger(self, act: Callable[[Ledger], Awaitable[T]]) -> T:
-        """Do something with the open ledger."""
+        """Call ``act`` with the open ledger and return its result."""
 
         async def acting() -> T:
-            book = await composition.ledger(settings(database=self.url))
+            ledger = await composition.ledger(settings(database=self.url))
             try:
-                return await act(book)
+                return await act(ledger)
             finally:
-                await book.close()
+                await ledger.close()
 
         return asyncio.run(acting())
 
     def daemon_at(self, now: datetime) -> None:
-        """Load the files, and send what is due, as a daemon does that looks at ``now``."""
+        """Load the files and send what is due, as a daemon does whose clock shows ``now``."""
 
-        async def working(book: Ledger) -> None:
+        async def working(ledger: Ledger) -> None:
             definitions = composition.definitions(settings(config=self.folder))
             assert definitions.config is not None
-            await reconcile(book, definitions, now)
+            await reconcile(ledger, definitions, now)
             channels = [
                 f"{receiver.name}/{spec.name}"
                 for receiver in definitions.config.receivers.values()
                 for spec in receiver.notifiers
             ]
             dispatcher = Dispatcher(
-                ledger=book,
+                ledger=ledger,
                 clock=_StoppedClock(now),
                 config=definitions.config,
                 notifiers={channel: _Scripted(self.outcomes.get(channel, Sent())) for channel in channels},
@@ -128,7 +132,7 @@ class Staged:
             while (await dispatcher.bind(now)).more:
                 pass
             for lease in await dispatcher.lease(now, room=100, each=100, most={}):
-                await book.settle([await dispatcher.deliver(lease)])
+                await ledger.settle([await dispatcher.deliver(lease)])
 
         self.with_ledger(working)
 
@@ -156,7 +160,7 @@ class _Scripted:
 
 
 def staged(tmp_path: Path, folder: Path) -> Staged:
-    """A ledger in a folder of the test's own, on which nothing has run yet."""
+    """Return a ledger in the test's temporary folder. No daemon has run on it yet."""
     return Staged(folder=folder, url=f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
 
 

@@ -21,7 +21,7 @@ receivers:
 
 
 def timeline() -> str:
-    """A deadline 40 days from now: its 90 days before is past, its 30 days before is to come."""
+    """Return a timeline whose deadline is in 40 days: one of its reminders is past and two are not."""
     day = (app.now() + timedelta(days=40)).date()
     return (
         "timeline: t\ntitle: T\ntimezone: UTC\nmilestones:\n"
@@ -39,13 +39,13 @@ def stage(tmp_path: Path) -> Staged:
 def standing_after(stage: Staged, *args: str) -> tuple[object, str]:
     ran = run(*args, *stage.args, columns=300)
     assert (ran.code, ran.err) == (0, "")
-    record = stage.with_ledger(lambda book: book.record("t/m"))
+    record = stage.with_ledger(lambda ledger: ledger.record("t/m"))
     assert record is not None
     return record.standing, ran.out
 
 
 def test_ack_holds_for_ack_expires(stage: Staged) -> None:
-    """Without --until an acknowledgement holds for ack_expires; it says until when and what comes next."""
+    """Without --until an acknowledgement lasts for ack_expires. The answer names its end and what is next."""
     before = app.now()
 
     standing, out = standing_after(stage, "ack", "t/m", "--by", "Grace", "--why", "on it")
@@ -59,8 +59,8 @@ def test_ack_holds_for_ack_expires(stage: Staged) -> None:
     assert "30 days before the deadline" in out or "20 days before the deadline" in out
 
 
-def test_a_date_means_when_reminders_of_that_day_go_out(stage: Staged) -> None:
-    """--until with a date is the policy's time of day in the milestone's zone."""
+def test_a_date_means_the_time_of_that_days_reminders(stage: Staged) -> None:
+    """A date in --until means the policy's time of day on that date, in the milestone's zone."""
     day = (app.now() + timedelta(days=15)).date()
 
     standing, out = standing_after(stage, "snooze", "m", "--until", day.isoformat())
@@ -71,7 +71,7 @@ def test_a_date_means_when_reminders_of_that_day_go_out(stage: Staged) -> None:
 
 
 def test_a_duration_keeps_the_clock_time(stage: Staged) -> None:
-    """--until 7d is seven local days from now."""
+    """--until 7d means seven local days from now, at the same time of day."""
     standing, _ = standing_after(stage, "ack", "m", "--until", "7d")
 
     until = getattr(standing, "ack_until", None)
@@ -80,7 +80,7 @@ def test_a_duration_keeps_the_clock_time(stage: Staged) -> None:
 
 
 def test_done_and_reopen(stage: Staged) -> None:
-    """done takes today in the milestone's zone, tells whoever was told, and is taken back by reopen."""
+    """done records today's date in the milestone's zone, notifies earlier recipients, and can be reopened."""
     standing, out = standing_after(stage, "done", "m", "--evidence", "https://example.org/proof")
     assert getattr(standing, "done_on", None) == app.now().date()
     assert getattr(standing, "evidence", "") == "https://example.org/proof"
@@ -99,15 +99,15 @@ def test_done_and_reopen(stage: Staged) -> None:
 
 
 def test_cancel(stage: Staged) -> None:
-    """cancel ends reminders and names the way back."""
+    """cancel ends the reminders, and its answer names the command that undoes it."""
     standing, out = standing_after(stage, "cancel", "m", "--why", "it was a mistake")
 
     assert getattr(standing, "cancelled", False)
     assert out == "Cancelled t/m: no further reminder. `alertd reopen t/m` takes it back.\n"
 
 
-def test_what_was_said_is_in_the_history(stage: Staged) -> None:
-    """history names who said it and why."""
+def test_actions_are_in_the_history(stage: Staged) -> None:
+    """history shows who recorded an action, and why."""
     standing_after(stage, "ack", "m", "--until", "7d", "--by", "Grace", "--why", "on it")
 
     ran = run("history", "m", *stage.args)
@@ -127,31 +127,31 @@ USAGE = {
 
 @pytest.mark.parametrize("name", USAGE)
 def test_wrong_usage_changes_nothing(stage: Staged, name: str) -> None:
-    """Wrong usage exits 2, and the ledger is as it was."""
+    """Wrong usage exits with 2 and does not change the ledger."""
     args, message = USAGE[name]
-    before = stage.with_ledger(lambda book: book.record("t/m"))
+    before = stage.with_ledger(lambda ledger: ledger.record("t/m"))
 
     ran = run(*args, *stage.args, columns=300)
 
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
-    assert stage.with_ledger(lambda book: book.record("t/m")) == before
+    assert stage.with_ledger(lambda ledger: ledger.record("t/m")) == before
 
 
-def test_nobody_by_name_is_wrong_usage(stage: Staged) -> None:
-    """Who says so is --by, else $SUDO_USER, else $USER; with none of them it is asked for."""
-    nobody = run("cancel", "m", *stage.args, USER="", SUDO_USER="")
-    assert (nobody.code, nobody.out) == (2, "")
-    assert "--by" in nobody.err
+def test_an_unknown_person_is_wrong_usage(stage: Staged) -> None:
+    """The acting person is --by, else $SUDO_USER, else $USER. Without all three the command asks for --by."""
+    unnamed = run("cancel", "m", *stage.args, USER="", SUDO_USER="")
+    assert (unnamed.code, unnamed.out) == (2, "")
+    assert "--by" in unnamed.err
 
     assert run("cancel", "m", *stage.args, USER="root", SUDO_USER="grace").code == 0
-    record = stage.with_ledger(lambda book: book.record("t/m"))
+    record = stage.with_ledger(lambda ledger: ledger.record("t/m"))
     assert record is not None
     assert record.standing.cancelled_by == "grace"
 
 
 def test_an_unknown_milestone(stage: Staged, tmp_path: Path) -> None:
-    """A mistyped id gets the nearest; where no daemon has run, that is said."""
+    """The error for a mistyped id suggests the nearest id. A missing ledger is an error of its own."""
     ran = run("ack", "t/n", *stage.args)
     empty = run(
         "ack", "t/m", "--config", str(stage.folder), "--database", f"sqlite:///{tmp_path}/new.sqlite3"
@@ -163,11 +163,11 @@ def test_an_unknown_milestone(stage: Staged, tmp_path: Path) -> None:
 
 
 def test_retry_makes_a_dead_delivery_ready(tmp_path: Path) -> None:
-    """retry takes the id of a dead delivery; another one's is a problem."""
+    """retry accepts the id of a dead delivery. The id of any other delivery is an error."""
     stage = staged(tmp_path, write_folder(tmp_path / "config", CONFIG, t=timeline()))
     stage.outcomes["desk/console"] = Rejected(reason="it is closed")
     stage.daemon_at(app.now())
-    dead = stage.with_ledger(lambda book: book.deliveries(state=DeliveryState.DEAD))[0][0].id
+    dead = stage.with_ledger(lambda ledger: ledger.deliveries(state=DeliveryState.DEAD))[0][0].id
 
     ran = run("retry", dead, *stage.args)
     again = run("retry", dead, *stage.args)

@@ -1,4 +1,4 @@
-"""``alertd init``, ``schema``, ``send-test``, ``--version``, ``--help``: what needs nothing to be there."""
+"""The commands that work without a daemon and a ledger: ``init``, ``schema``, ``send-test``, ``--help``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from alertd import __version__
-from alertd.cli.starter_files import starter_files
+from alertd.cli.starter import make_starter_files
 from tests.cli.stage import SHIPPED, run, write_folder
 
 
-def test_what_init_writes_is_sound(tmp_path: Path) -> None:
-    """init writes a folder on which check has nothing to say, with reminders to come."""
+def test_init_writes_valid_files(tmp_path: Path) -> None:
+    """init writes a folder in which check finds no problem, and which has a next reminder."""
     folder = tmp_path / "new" / "folder"
 
     ran = run("init", folder)
@@ -28,17 +28,17 @@ def test_what_init_writes_is_sound(tmp_path: Path) -> None:
     assert "Next reminder: " in checked.out
 
 
-def test_the_starter_is_sound_on_any_day(tmp_path: Path) -> None:
-    """Whatever the day on which it is written, month ends included."""
+def test_the_starter_is_valid_on_any_day(tmp_path: Path) -> None:
+    """The starter files are valid on whichever day init writes them, month ends included."""
     for number in range(0, 800, 23):
         day = date(2027, 1, 1) + timedelta(days=number)
-        files = starter_files(day)
+        files = make_starter_files(day)
         write_folder(tmp_path, files["alertd.yaml"], example=files["milestones/example.yaml"])
         assert run("check", "--config", tmp_path).code == 0, day
 
 
 def test_init_overwrites_nothing(tmp_path: Path) -> None:
-    """When one of its files is there, nothing at all is written."""
+    """If one of the files exists, init writes no file."""
     (tmp_path / "milestones").mkdir()
     mine = tmp_path / "milestones" / "example.yaml"
     mine.write_text("mine", encoding="utf-8")
@@ -52,16 +52,16 @@ def test_init_overwrites_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("which", "file"), [("config", "alertd"), ("timeline", "timeline")])
-def test_the_schema_is_the_one_that_editors_find(which: str, file: str) -> None:
-    """schema prints what config/schema/ holds."""
+def test_schema_prints_the_published_schema(which: str, file: str) -> None:
+    """schema prints the schema that config/schema/ contains."""
     kept = (SHIPPED / "schema" / f"{file}.schema.json").read_text(encoding="utf-8")
 
     assert run("schema", which).out == kept
     assert json.loads(kept)["type"] == "object"
 
 
-def test_send_test_says_how_each_ended(tmp_path: Path) -> None:
-    """send-test prints a line for each notifier, and exits 1 unless all accepted."""
+def test_send_test_prints_each_outcome(tmp_path: Path) -> None:
+    """send-test prints the result of each notifier, and exits with 1 unless all accepted the message."""
     config = (
         "route: {receiver: desk}\nreceivers:\n"
         "  - {name: desk, notifiers: [{type: console}]}\n"
@@ -82,7 +82,7 @@ def test_send_test_says_how_each_ended(tmp_path: Path) -> None:
 
 
 def test_the_version() -> None:
-    """--version prints it and nothing else."""
+    """--version prints the version and nothing else."""
     assert run("--version").out == f"alertd {__version__}\n"
 
 
@@ -95,7 +95,7 @@ def test_wrong_usage_exits_2() -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    """--help stays quick because it imports no HTTP client, no database and no models."""
+    """--help is fast because it imports no HTTP client, no database library and no pydantic."""
     code = (
         "import sys\nfrom alertd.cli import app\n"
         "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
@@ -109,7 +109,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_python_m_alertd() -> None:
-    """python -m alertd is the same command."""
+    """``python -m alertd`` runs the command ``alertd``."""
     ran = subprocess.run(
         [sys.executable, "-m", "alertd", "--version"], capture_output=True, text=True, check=False
     )
@@ -117,8 +117,8 @@ def test_python_m_alertd() -> None:
     assert ran.stdout == f"alertd {__version__}\n"
 
 
-def test_wrong_surroundings_are_one_line() -> None:
-    """A variable with a wrong value is one line on stderr, and exit 1."""
+def test_a_wrong_environment_variable_is_one_line() -> None:
+    """An environment variable with a wrong value is reported in one line on stderr, with exit code 1."""
     ran = run("check", ALERTD_LOG_FORMAT="xml")
 
     assert (ran.code, ran.out) == (1, "")

@@ -1,4 +1,4 @@
-"""``alertd check``: what it prints and how it exits."""
+"""The output and the exit codes of ``alertd check``."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ milestones:
 """
 
 
-def test_sound_files_are_summed_up(tmp_path: Path) -> None:
-    """Without a problem it exits 0 and says how much there is and what comes next."""
+def test_valid_files_are_summarized(tmp_path: Path) -> None:
+    """Without a problem check exits with 0, counts the definitions and names the next reminder."""
     ran = run("check", "--config", write_folder(tmp_path, CONFIG, t=TIMELINE))
 
     assert (ran.code, ran.err) == (0, "")
@@ -32,16 +32,16 @@ def test_sound_files_are_summed_up(tmp_path: Path) -> None:
     )
 
 
-def test_the_shipped_configuration_is_sound() -> None:
-    """config/ has no problem and no warning."""
+def test_the_shipped_configuration_is_valid() -> None:
+    """The folder config/ has no problem and no warning."""
     ran = run("check", "--strict", "--config", SHIPPED)
 
     assert ran.code == 0
     assert ran.out.startswith("No problems: 1 timeline, 3 milestones")
 
 
-def test_each_problem_is_a_line_with_its_place(tmp_path: Path) -> None:
-    """All problems of all files are on stdout as file:line:column: message, and it exits 1."""
+def test_each_problem_is_a_line_with_its_position(tmp_path: Path) -> None:
+    """check prints each problem of each file on stdout as file:line:column: message, and exits with 1."""
     bad = TIMELINE.replace("2099-09", "2099-13")
     folder = write_folder(tmp_path, CONFIG.replace("route", "rute"), a=bad, b="timeline: t\n")
 
@@ -56,8 +56,8 @@ def test_each_problem_is_a_line_with_its_place(tmp_path: Path) -> None:
     assert "did you mean route?" in ran.out
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    """A missing folder is one problem, not a traceback."""
+def test_a_missing_folder(tmp_path: Path) -> None:
+    """A missing folder is reported as one problem, not as a traceback."""
     ran = run("check", "--config", tmp_path / "none")
 
     assert ran.code == 1
@@ -65,7 +65,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_warnings_exit_0_unless_strict(tmp_path: Path) -> None:
-    """What is allowed and probably not meant is a warning: it stops nothing, but with --strict."""
+    """A valid definition that is probably a mistake is a warning. Only --strict makes check exit with 1."""
     timeline = TIMELINE.replace("deadline: 2099-09", "claims: [{deadline: 2099-09, rank: deprecated}]")
     endless = "  - {id: n, title: N, deadline: 2026-09/..}\n"
     config = CONFIG + "  - {name: spare}\n"
@@ -84,7 +84,7 @@ def test_warnings_exit_0_unless_strict(tmp_path: Path) -> None:
 
 
 def test_json(tmp_path: Path) -> None:
-    """--format json is one object, --format jsonl the problems, a line each."""
+    """--format json prints one object. --format jsonl prints one line for each problem."""
     folder = write_folder(tmp_path, CONFIG, t=TIMELINE.replace("title: M", "titel: M"))
 
     ran = run("check", "--config", folder, "--format", "json")

@@ -1,4 +1,4 @@
-"""``alertd token`` and ``alertd user``: what is written, what is shown, and what is refused."""
+"""The files that ``alertd token`` and ``alertd user`` write, the output that they print, and their errors."""
 
 import stat
 from pathlib import Path
@@ -17,16 +17,17 @@ def config(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_token_is_shown_once_and_its_hash_is_kept(config: Path) -> None:
+def test_a_new_token_is_shown_once_and_only_its_hash_is_kept(config: Path) -> None:
+    """token new prints the token, and writes only its hash to a file that only its owner can read."""
     made = run("token", "new", "bot", "--scope", "act", "--config", config)
 
     (token,) = made.lines
     file = config / "tokens"
-    (one,), problems = read(file)
+    (credential,), problems = read(file)
     assert problems == []
-    assert (one.name, one.scope.word, one.is_shown_by(token), one.is_shown_by(token + "x")) == (
-        "bot", "act", True, False,
-    )  # fmt: skip
+    assert (credential.name, credential.scope.word) == ("bot", "act")
+    assert credential.is_shown_by(token)
+    assert not credential.is_shown_by(token + "x")
     assert token.startswith("alertd_")
     assert token not in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -34,6 +35,7 @@ def test_token_is_shown_once_and_its_hash_is_kept(config: Path) -> None:
 
 
 def test_tokens_are_listed_and_dropped(config: Path) -> None:
+    """token list prints names and permissions. token drop deletes a token and keeps the file's mode."""
     run("token", "new", "bot", "--config", config)
     run("token", "new", "ada", "--scope", "admin", "--config", config)
     (config / "tokens").chmod(0o640)
@@ -46,23 +48,25 @@ def test_tokens_are_listed_and_dropped(config: Path) -> None:
     assert dropped.out == f"bot is dropped from {config / 'tokens'}.\n"
     assert after.lines == ["ada  admin"]
     assert stat.S_IMODE((config / "tokens").stat().st_mode) == 0o640
-    assert sorted(one.name for one in config.iterdir()) == ["alertd.yaml", "tokens"]
+    assert sorted(path.name for path in config.iterdir()) == ["alertd.yaml", "tokens"]
 
 
-def test_password_is_read_from_standard_input_and_not_kept(config: Path) -> None:
+def test_a_password_is_read_from_stdin_and_only_its_hash_is_kept(config: Path) -> None:
+    """user new reads the password from standard input, and writes only its hash."""
     done = CliRunner().invoke(
         app, ["user", "new", "ada", "--config", str(config)], input="correct horse battery\n"
     )
 
-    (one,), _ = read(config / "users")
+    (credential,), _ = read(config / "users")
     assert done.exit_code == 0
-    assert one.is_shown_by("correct horse battery")
-    assert not one.is_shown_by("correct horse batterY")
+    assert credential.is_shown_by("correct horse battery")
+    assert not credential.is_shown_by("correct horse batterY")
     assert "correct" not in (config / "users").read_text() + done.output
 
 
 @pytest.mark.parametrize("password", ["short", "x" * 129, ""])
-def test_password_has_a_length(config: Path, password: str) -> None:
+def test_a_password_of_the_wrong_length_is_rejected(config: Path, password: str) -> None:
+    """A password that is too short or too long is rejected, and no file is written."""
     done = CliRunner().invoke(app, ["user", "new", "ada", "--config", str(config)], input=f"{password}\n")
 
     assert done.exit_code == 1
@@ -74,12 +78,13 @@ def test_password_has_a_length(config: Path, password: str) -> None:
     [
         (("token", "new", "A b"), "'A b': not a name; it has a-z, 0-9, dashes and underscores, at most 63"),
         (("token", "new"), "'': not a name; it has a-z, 0-9, dashes and underscores, at most 63"),
-        (("token", "drop", "nobody"), "'nobody': there is none of that name in "),
+        (("token", "drop", "absent"), "'absent': there is none of that name in "),
         (("token", "new", "bot"), "'bot': there is one of that name in "),
         (("token", "new", "x", "--file", "/nonexistent/tokens"), "/nonexistent/tokens: No such file"),
     ],
 )
-def test_what_cannot_be_done_is_said(config: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_errors(config: Path, arguments: tuple[str, ...], said: str) -> None:
+    """Each failed operation prints its reason and exits with 1."""
     run("token", "new", "bot", "--config", config)
 
     done = run(*arguments, "--config", config)
@@ -88,7 +93,8 @@ def test_what_cannot_be_done_is_said(config: Path, arguments: tuple[str, ...], s
     assert done.err.startswith(f"alertd: {said}")
 
 
-def test_file_that_nothing_names_is_asked_for(tmp_path: Path) -> None:
+def test_a_file_must_be_named(tmp_path: Path) -> None:
+    """Without a file in alertd.yaml or --file, the command asks for one."""
     done = run("token", "list", "--config", tmp_path)
     named = run("token", "new", "bot", "--file", tmp_path / "t", "--config", tmp_path)
 
@@ -97,7 +103,8 @@ def test_file_that_nothing_names_is_asked_for(tmp_path: Path) -> None:
     assert named.code == 0
 
 
-def test_bad_lines_are_listed(config: Path) -> None:
+def test_bad_lines_are_reported(config: Path) -> None:
+    """list reports malformed lines and credentials that belong in the other file."""
     run("user", "list", "--config", config)
     (config / "users").write_text("# people\n\nada read sha256:" + "0" * 64 + "\nbob\n")
 

@@ -1,4 +1,4 @@
-"""`alertd doctor` and `alertd routes`: on real folders, real files and real sockets."""
+"""`alertd doctor` and `alertd routes` on real folders, real files and real sockets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """Somebody listens there, and is only ever connected to."""
+    """A port of this machine that accepts connections and never reads from them."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         yield listening.getsockname()[1]
 
@@ -67,10 +67,11 @@ def doctor(folder: Path) -> tuple[Ran, list[dict[str, str]]]:
 
 
 def told(found: list[dict[str, str]], topic: str) -> list[tuple[str, str]]:
-    return [(one["verdict"], one["text"]) for one in found if one["topic"] == topic]
+    return [(finding["verdict"], finding["text"]) for finding in found if finding["topic"] == topic]
 
 
-def test_what_is_in_order_is_said_to_be(folder: Path, port: int) -> None:
+def test_everything_in_order(folder: Path, port: int) -> None:
+    """doctor reports each check that finds no problem, and creates no ledger."""
     _, found = doctor(folder)
 
     assert told(found, "files") == [("well", f"{folder} is in order")]
@@ -83,7 +84,8 @@ def test_what_is_in_order_is_said_to_be(folder: Path, port: int) -> None:
     assert not (folder / "ledger.db").exists()
 
 
-def test_a_receiver_that_nobody_answers_for_is_named_and_its_address_is_not(folder: Path, port: int) -> None:
+def test_an_unreachable_receiver(folder: Path, port: int) -> None:
+    """doctor names a receiver that refuses connections, and does not show the path of its address."""
     with closing(socket.socket()) as unused:
         unused.bind(("127.0.0.1", 0))
         shut = unused.getsockname()[1]
@@ -97,7 +99,8 @@ def test_a_receiver_that_nobody_answers_for_is_named_and_its_address_is_not(fold
     assert "canary" not in ran.out + ran.err
 
 
-def test_a_proxy_stands_before_what_is_behind_it(folder: Path, port: int) -> None:
+def test_a_proxy_is_checked_instead_of_the_target(folder: Path, port: int) -> None:
+    """doctor connects to the proxy of a notifier and not to the address behind the proxy."""
     config = CONFIG.replace("url_file: hook", f"url: 'https://192.0.2.1/x', proxy: 'http://127.0.0.1:{port}'")
     write_folder(folder, config)
 
@@ -109,7 +112,8 @@ def test_a_proxy_stands_before_what_is_behind_it(folder: Path, port: int) -> Non
 @pytest.mark.parametrize(
     ("mode", "said"), [(0o644, "can be read by everybody"), (0o602, "can be read by everybody")]
 )
-def test_a_secret_that_everybody_can_read_is_none(folder: Path, mode: int, said: str) -> None:
+def test_a_world_accessible_secret_is_wrong(folder: Path, mode: int, said: str) -> None:
+    """A secret file that all users can read or write is a problem."""
     (folder / "hook").chmod(mode)
 
     ran, found = doctor(folder)
@@ -119,7 +123,8 @@ def test_a_secret_that_everybody_can_read_is_none(folder: Path, mode: int, said:
     assert said in text
 
 
-def test_a_secret_that_is_not_there_is_wrong(folder: Path) -> None:
+def test_a_missing_secret_is_wrong(folder: Path) -> None:
+    """A missing secret file is a problem."""
     (folder / "hook").unlink()
 
     ran, found = doctor(folder)
@@ -128,8 +133,8 @@ def test_a_secret_that_is_not_there_is_wrong(folder: Path) -> None:
     assert [verdict for verdict, _ in told(found, "secrets")] == ["wrong"]
 
 
-def test_secrets_within_options_are_looked_at_too(folder: Path) -> None:
-    """A list of them, and those of headers by name."""
+def test_nested_secrets_are_checked(folder: Path) -> None:
+    """doctor also checks secret files in a list, and secret files of headers."""
     within = "secret_file: [old], headers_file: {X-Key: key}"
     config = CONFIG.replace("url_file: hook", f"url_file: hook, {within}")
     write_folder(folder, config)
@@ -140,7 +145,8 @@ def test_secrets_within_options_are_looked_at_too(folder: Path) -> None:
     assert [text.split("'")[1] for text in texts] == ["key", "old"]
 
 
-def test_every_problem_of_the_files_is_there(folder: Path) -> None:
+def test_problems_in_files_are_reported(folder: Path) -> None:
+    """doctor reports the problems that check finds in the files."""
     (folder / "milestones" / "talks.yaml").write_text(TIMELINE.replace("2027-03", "2027-13"))
 
     ran, found = doctor(folder)
@@ -151,7 +157,8 @@ def test_every_problem_of_the_files_is_there(folder: Path) -> None:
     assert text.startswith("milestones/talks.yaml:7:")
 
 
-def test_a_milestone_that_nobody_is_reminded_of_is_noted(folder: Path) -> None:
+def test_a_milestone_without_reminders_is_noted(folder: Path) -> None:
+    """doctor notes a future milestone whose policy has no reminders."""
     silent = "  - {id: silent, title: S, deadline: 2027-05, policy: silent}\n"
     (folder / "milestones" / "talks.yaml").write_text(TIMELINE + silent)
     write_folder(
@@ -163,7 +170,8 @@ def test_a_milestone_that_nobody_is_reminded_of_is_noted(folder: Path) -> None:
     assert told(found, "milestones") == [("note", "nobody is reminded of talks/silent in the next two years")]
 
 
-def test_receivers_without_a_way_to_them_or_from_them_are_noted(folder: Path) -> None:
+def test_unused_receivers_are_noted(folder: Path) -> None:
+    """doctor reports receivers without a route, receivers without notifiers and a missing operator."""
     config = (
         CONFIG.replace("{name: boss, notifiers: [{type: console}]}", "{name: boss}") + "  - {name: idle}\n"
     )
@@ -172,7 +180,7 @@ def test_receivers_without_a_way_to_them_or_from_them_are_noted(folder: Path) ->
     _, found = doctor(folder)
 
     assert ("note", "no route leads to idle") in told(found, "receivers")
-    assert ("wrong", "boss has no notifiers, so nobody is told") in told(found, "receivers")
+    assert ("wrong", "boss has no notifiers, so no message is sent") in told(found, "receivers")
     assert [verdict for verdict, _ in told(found, "operator")] == ["note"]
 
 
@@ -184,9 +192,8 @@ def test_receivers_without_a_way_to_them_or_from_them_are_noted(folder: Path) ->
     ],
     ids=["gap", "fold"],
 )
-def test_a_reminder_at_a_time_that_is_none_or_two_is_noted(
-    folder: Path, deadline: str, at: str, said: str
-) -> None:
+def test_a_reminder_in_a_gap_or_a_fold_is_noted(folder: Path, deadline: str, at: str, said: str) -> None:
+    """doctor notes a reminder at a local time that does not exist or that occurs twice."""
     text = TIMELINE.replace("deadline: 2027-03,", f"deadline: {deadline}, policy: {{at: '{at}'}},")
     (folder / "milestones" / "talks.yaml").write_text(text)
 
@@ -197,7 +204,8 @@ def test_a_reminder_at_a_time_that_is_none_or_two_is_noted(
     )
 
 
-def test_a_zone_without_a_place_is_noted(folder: Path) -> None:
+def test_a_zone_with_a_fixed_offset_is_noted(folder: Path) -> None:
+    """doctor notes a time zone that has a fixed offset instead of the rules of a place."""
     (folder / "milestones" / "talks.yaml").write_text(TIMELINE.replace("Europe/Berlin", "Etc/GMT+3"))
 
     _, found = doctor(folder)
@@ -205,7 +213,8 @@ def test_a_zone_without_a_place_is_noted(folder: Path) -> None:
     assert any(text.startswith("Etc/GMT+3 knows no summer time") for _, text in told(found, "time zones"))
 
 
-def test_people_read_a_line_each(folder: Path) -> None:
+def test_the_text(folder: Path) -> None:
+    """For people, doctor prints a line with a mark for each finding."""
     (folder / "hook").chmod(0o644)
 
     ran = run("doctor", "--config", folder, "--database", f"sqlite:///{folder}/ledger.db", columns=120)
@@ -215,7 +224,8 @@ def test_people_read_a_line_each(folder: Path) -> None:
     assert "✓ receivers A connection to 127.0.0.1" in words
 
 
-def test_routes_test_says_who_is_told_and_why(folder: Path) -> None:
+def test_routes_test_names_receivers_and_routes(folder: Path) -> None:
+    """routes test names the receivers for given labels, with the route and the matchers of each."""
     told = run(
         "routes", "test", "--config", folder, "--labels", "country=iraq,cause=overdue", "--labels", "phase=2"
     )
@@ -228,15 +238,17 @@ def test_routes_test_says_who_is_told_and_why(folder: Path) -> None:
     assert plain.lines == ["desk  by route: it takes everything"]
 
 
-def test_routes_test_takes_a_milestones_labels(folder: Path) -> None:
+def test_routes_test_uses_the_labels_of_a_milestone(folder: Path) -> None:
+    """routes test --milestone matches the labels of that milestone."""
     ran = run("routes", "test", "--config", folder, "--milestone", "signed", "--format", "json")
 
-    assert [(one["receiver"], one["digest"]) for one in json.loads(ran.out)] == [
+    assert [(match["receiver"], match["digest"]) for match in json.loads(ran.out)] == [
         ("boss", "every Monday at 08:00 (UTC)")
     ]
 
 
-def test_routes_test_takes_no_label_without_a_value(folder: Path) -> None:
+def test_routes_test_rejects_a_label_without_a_value(folder: Path) -> None:
+    """A label without a value is wrong usage."""
     ran = run("routes", "test", "--config", folder, "--labels", "country")
 
     assert ran.code == 2
@@ -244,6 +256,7 @@ def test_routes_test_takes_no_label_without_a_value(folder: Path) -> None:
 
 
 def test_routes_show_draws_the_tree(folder: Path) -> None:
+    """routes show draws the routes as a tree, with their matchers and digests."""
     ran = run("routes", "show", "--config", folder)
 
     assert ran.lines == [

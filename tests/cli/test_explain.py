@@ -1,4 +1,4 @@
-"""``alertd explain``: from the files alone, and with what the ledger knows."""
+"""``alertd explain`` from the files alone, and with a ledger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_shipped_contested_milestone(columns: int) -> None:
-    """It shows each claim with its window, why it is contested, each reminder, the routes, what is next."""
+    """explain shows the claims with their windows, why they conflict, the reminders and the routes."""
     ran = run("explain", "phase-2", "--config", SHIPPED, "--at", ON_THE_DAY, "--no-ledger", columns=columns)
 
     assert (ran.code, ran.err) == (0, "")
@@ -31,7 +31,7 @@ def test_the_shipped_contested_milestone(columns: int) -> None:
 
 
 def test_routes_and_mutes(folder: Path) -> None:
-    """It says by which route and matchers somebody is told, and which mute would defer a reminder."""
+    """explain names the route and the matchers for each receiver, and the mute that defers a reminder."""
     text = TIMELINE.replace("title: Forces", "policy: {after: [2d, 3d, 9d]}\n    title: Forces")
     write_folder(folder, CONFIG, iraq=text)
 
@@ -41,7 +41,7 @@ def test_routes_and_mutes(folder: Path) -> None:
 
 
 def test_a_series_and_one_of_its_instances(folder: Path) -> None:
-    """The id of a series is about its next instance, an instance's own id about that one."""
+    """The id of a series means its next instance. The id of an instance means that instance."""
     base = ("--config", folder, "--at", "2026-10-05", "--no-ledger")
 
     series = run("explain", "iraq/report", *base)
@@ -57,7 +57,7 @@ def test_a_series_and_one_of_its_instances(folder: Path) -> None:
 
 
 def test_an_unknown_id_suggests_the_nearest(folder: Path) -> None:
-    """Whoever mistypes an id is told the nearest."""
+    """The error for a mistyped id suggests the nearest id."""
     ran = run("explain", "phase2", "--config", folder)
 
     assert (ran.code, ran.out) == (1, "")
@@ -65,7 +65,7 @@ def test_an_unknown_id_suggests_the_nearest(folder: Path) -> None:
 
 
 def test_json_has_the_same_facts(folder: Path) -> None:
-    """--format json is one object with windows as half-open UTC instants."""
+    """--format json prints one object, with windows as half-open ranges of UTC instants."""
     ran = run("explain", "phase-2", "--config", folder, "--at", ON_THE_DAY, "--format", "json", "--no-ledger")
 
     facts = json.loads(ran.out)
@@ -82,8 +82,8 @@ def test_json_has_the_same_facts(folder: Path) -> None:
     assert json.loads(rows.out) == facts
 
 
-def test_with_a_ledger_it_says_what_became_of_each(tmp_path: Path, folder: Path) -> None:
-    """Where there is a ledger, each reminder shows its fate, and deliveries follow."""
+def test_with_a_ledger_reminders_show_their_outcomes(tmp_path: Path, folder: Path) -> None:
+    """With a ledger, explain shows the outcome of each reminder, and then the deliveries."""
     stage = staged(tmp_path, folder)
     stage.outcomes["leads/console"] = Rejected(reason="HTTP 410 from example.org")
     for day in ("2026-09-30", "2026-10-01", "2026-10-07"):
@@ -96,8 +96,8 @@ def test_with_a_ledger_it_says_what_became_of_each(tmp_path: Path, folder: Path)
     assert "Deliveries" not in run("explain", "phase-2", *stage.args, "--no-ledger").out
 
 
-def test_looking_makes_no_ledger(tmp_path: Path, folder: Path) -> None:
-    """Without a ledger it says the same and leaves none behind."""
+def test_explain_creates_no_ledger(tmp_path: Path, folder: Path) -> None:
+    """Without a ledger, explain works from the files and creates no ledger."""
     stage = staged(tmp_path, folder)
 
     ran = run("explain", "phase-2", *stage.args)
@@ -107,7 +107,7 @@ def test_looking_makes_no_ledger(tmp_path: Path, folder: Path) -> None:
 
 
 def test_a_broken_ledger_is_left_out_with_a_warning(tmp_path: Path, folder: Path) -> None:
-    """A file that is no ledger stops nothing, unless it was asked for."""
+    """A database file that is no ledger causes a warning. With --ledger it is an error."""
     (tmp_path / "ledger.sqlite3").write_text("this is not a database" * 100, encoding="utf-8")
     stage = staged(tmp_path, folder)
 
@@ -121,7 +121,7 @@ def test_a_broken_ledger_is_left_out_with_a_warning(tmp_path: Path, folder: Path
 
 
 def test_a_broken_file_elsewhere_is_a_warning(folder: Path) -> None:
-    """Another file's problem is told on stderr and stops nothing here."""
+    """A problem in another file causes a warning on stderr."""
     (folder / "milestones" / "bad.yaml").write_text("timeline: bad\n", encoding="utf-8")
 
     ran = run("explain", "phase-2", "--config", folder)
@@ -130,8 +130,8 @@ def test_a_broken_file_elsewhere_is_a_warning(folder: Path) -> None:
     assert ran.err == "alertd: milestones/bad.yaml has a problem and is left out; `alertd check` says which\n"
 
 
-def test_what_a_broken_file_said_is_explained_from_the_ledger(tmp_path: Path, folder: Path) -> None:
-    """Its reminders go on, so they can be explained: from what the ledger has, which it says."""
+def test_a_broken_file_is_explained_from_the_ledger(tmp_path: Path, folder: Path) -> None:
+    """Reminders of an unreadable file continue, so explain shows them from the ledger, with a notice."""
     stage = staged(tmp_path, folder)
     stage.daemon_at(datetime(2026, 7, 1, 12, tzinfo=UTC))
     (folder / "milestones" / "iraq.yaml").write_text("timeline: iraq\nmilestones: {\n", encoding="utf-8")
@@ -143,7 +143,7 @@ def test_what_a_broken_file_said_is_explained_from_the_ledger(tmp_path: Path, fo
     assert ran.code == 0
     assert ran.lines[1:3] == [
         "iraq/phase-2  milestones/iraq.yaml",
-        "This file cannot be read now: what is said here is what it said before.",
+        "This file cannot be read now. The ledger's last version of it is shown.",
     ]
     assert "Next" in ran.lines
     assert (facts["milestone"], facts["kept"], facts["file"]) == (
@@ -155,7 +155,10 @@ def test_what_a_broken_file_said_is_explained_from_the_ledger(tmp_path: Path, fo
 
 
 def test_an_instance_of_a_broken_file_is_explained_from_the_ledger(tmp_path: Path, folder: Path) -> None:
-    """The ledger has a series' instances: one is found by its name, the next one by the series'."""
+    """If the file of a series is unreadable, explain finds its instances in the ledger.
+
+    The id of an instance means that instance, and the id of the series means the next instance.
+    """
     stage = staged(tmp_path, folder)
     file = folder / "milestones" / "reports.yaml"
     file.write_text(
@@ -166,11 +169,11 @@ def test_an_instance_of_a_broken_file_is_explained_from_the_ledger(tmp_path: Pat
     stage.daemon_at(datetime(2026, 7, 1, 12, tzinfo=UTC))
     file.write_text("timeline: reports\n", encoding="utf-8")
 
-    one = run("explain", "reports/monthly@2026-10-31", "--at", "2026-07-01", *stage.args)
+    instance = run("explain", "reports/monthly@2026-10-31", "--at", "2026-07-01", *stage.args)
     following = run("explain", "monthly", "--at", "2026-09-01", *stage.args)
     none = run("explain", "reports/monthly@2026-10-30", *stage.args)
 
-    assert one.lines[1].startswith("reports/monthly@2026-10-31")
+    assert instance.lines[1].startswith("reports/monthly@2026-10-31")
     assert following.lines[1].startswith("reports/monthly@2026-09-30")
     assert "It recurs: 2026-09-30, 2026-10-31" in " ".join(following.lines)
     assert (none.code, none.err.splitlines()[-1]) == (
@@ -179,8 +182,8 @@ def test_an_instance_of_a_broken_file_is_explained_from_the_ledger(tmp_path: Pat
     )
 
 
-def test_what_comes_when_an_acknowledgement_ends(tmp_path: Path, folder: Path) -> None:
-    """That the date has passed is what comes next, although no reminder is due at that instant."""
+def test_the_message_after_an_acknowledgement(tmp_path: Path, folder: Path) -> None:
+    """An acknowledgement that ends after the deadline is followed by one message that the date has passed."""
     stage = staged(tmp_path, folder)
     stage.daemon_at(datetime(2027, 1, 2, 12, tzinfo=UTC))
     acked = run("ack", "phase-2", "--until", "2099-01-01", "--by", "ann", *stage.args)

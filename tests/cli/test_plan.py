@@ -1,4 +1,4 @@
-"""``alertd plan``: its contract with programs, its text for people, and its calendar."""
+"""The JSON lines, the text and the calendar that ``alertd plan`` prints."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def lines(folder: Path, *args: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in ran.lines]
 
 
-def test_a_line_is_the_contract(folder: Path) -> None:
-    """A line has the keys of design section 10, in that order, and no others."""
+def test_a_line_has_the_keys_of_the_contract(folder: Path) -> None:
+    """A line has the keys of design section 10, in that order, and no other keys."""
     first = lines(folder, "--from", "2026-09-23", "--to", "2026-09-24")[0]
 
     assert list(first) == [
@@ -79,27 +79,28 @@ def test_a_line_is_the_contract(folder: Path) -> None:
 
 
 def test_lines_are_sorted_and_canonical(folder: Path) -> None:
-    """Lines come by instant, a quarter as canonical EDTF, an opening under its own name."""
+    """Lines are sorted by instant, a quarter is canonical EDTF, and an opening has the offset ``opens``."""
     found = lines(folder, "--from", "2026-09-01", "--to", "2027-03-01")
 
-    assert [one["at"] for one in found] == sorted(str(one["at"]) for one in found)
-    assert {one["deadline"] for one in found if one["milestone"] == "iraq/phase-2"} == {"2026-09", "2026-36"}
-    assert [one["at"] for one in found if one["offset"] == "opens"] == [
+    assert [line["at"] for line in found] == sorted(str(line["at"]) for line in found)
+    deadlines = {line["deadline"] for line in found if line["milestone"] == "iraq/phase-2"}
+    assert deadlines == {"2026-09", "2026-36"}
+    assert [line["at"] for line in found if line["offset"] == "opens"] == [
         "2026-09-01T06:00:00Z",
         "2026-10-01T06:00:00Z",
     ]
 
 
 def test_the_range_is_half_open(folder: Path) -> None:
-    """What is due at --from is in, what is due at --to is not."""
+    """The range includes reminders that are due at --from, and excludes reminders that are due at --to."""
     at = "2026-09-23T06:00Z"
 
     assert len(lines(folder, "--from", at, "--to", "2026-09-23T06:01Z")) == 1
     assert lines(folder, "--from", "2026-09-23T05:00Z", "--to", at) == []
 
 
-def test_a_bare_date_is_utc_unless_said_otherwise(folder: Path) -> None:
-    """--timezone says in which zone the dates of --from and --to begin."""
+def test_a_bare_date_is_utc_by_default(folder: Path) -> None:
+    """Dates in --from and --to are read in UTC, or in the zone that --timezone names."""
     args = ("--from", "2026-09-23T09:00", "--to", "2026-09-24")
 
     assert lines(folder, *args) == []
@@ -107,10 +108,10 @@ def test_a_bare_date_is_utc_unless_said_otherwise(folder: Path) -> None:
 
 
 def test_muted_means_deferred(folder: Path) -> None:
-    """What a mute holds back is planned at its end, with when it was due and by what it waits."""
+    """A muted reminder is planned for the end of the mute. Its line has the original instant and the mute."""
     found = lines(folder, "--from", "2027-01-01", "--to", "2027-02-15", "--receiver", "leads")
 
-    assert [(one["at"], one.get("due"), one.get("muted_by")) for one in found] == [
+    assert [(line["at"], line.get("due"), line.get("muted_by")) for line in found] == [
         ("2027-01-01T06:00:00Z", None, None),
         ("2027-01-07T06:00:00Z", None, None),
         ("2027-01-14T06:00:00Z", None, None),
@@ -119,46 +120,46 @@ def test_muted_means_deferred(folder: Path) -> None:
     weekend = "{before: [], on_day: false, after: [2d], opens: false}"
     text = TIMELINE.replace("title: Forces", f"policy: {weekend}\n    title: Forces")
     late = lines(write_folder(folder, CONFIG, iraq=text), "--from", "2026-10-01", "--to", "2027-02-01")
-    held = [one for one in late if one["receiver"] == "leads"]
-    assert [(one["at"], one["due"], one["muted_by"]) for one in held if "due" in one] == [
+    held = [line for line in late if line["receiver"] == "leads"]
+    assert [(line["at"], line["due"], line["muted_by"]) for line in held if "due" in line] == [
         ("2027-01-03T21:00:00Z", "2027-01-02T06:00:00Z", "mute_time_intervals: weekend"),
     ]
 
 
-def test_keys_differ_and_stay(folder: Path) -> None:
-    """No two lines share a key, and a second run prints the same."""
+def test_keys_are_unique_and_stable(folder: Path) -> None:
+    """Keys of lines are unique, and a second run prints the same lines."""
     found = lines(folder, *AUTUMN)
 
-    assert len({one["key"] for one in found}) == len(found) > 10
+    assert len({line["key"] for line in found}) == len(found) > 10
     assert lines(folder, *AUTUMN) == found
 
 
-def test_one_milestone_or_receiver(folder: Path) -> None:
-    """--milestone takes a full id, the part after the slash, a series or one of its instances."""
+def test_the_plan_of_some_milestones_or_receivers(folder: Path) -> None:
+    """--milestone accepts a full id, its part after the slash, a series or an instance of a series."""
     for name in ("iraq/report", "report"):
         found = lines(folder, *AUTUMN, "--milestone", name)
-        assert {one["milestone"] for one in found} == {"iraq/report@2026-09-30"}
+        assert {line["milestone"] for line in found} == {"iraq/report@2026-09-30"}
     instance = lines(folder, "--from", "2026-09-01", "--to", "2027-01-01", "--milestone", "report@2026-11-30")
-    assert {one["milestone"] for one in instance} == {"iraq/report@2026-11-30"}
+    assert {line["milestone"] for line in instance} == {"iraq/report@2026-11-30"}
     both = lines(folder, *AUTUMN, "--milestone", "report", "--milestone", "phase-2")
     assert both == lines(folder, *AUTUMN)
-    assert {one["receiver"] for one in lines(folder, *AUTUMN, "--receiver", "leads")} == {"leads"}
+    assert {line["receiver"] for line in lines(folder, *AUTUMN, "--receiver", "leads")} == {"leads"}
 
 
 def test_json_is_one_array_of_the_same(folder: Path) -> None:
-    """--format json holds what the lines of jsonl hold."""
+    """--format json prints the lines of jsonl as one array."""
     ran = run("plan", "--config", folder, "--format", "json", *AUTUMN)
 
     assert json.loads(ran.out) == lines(folder, *AUTUMN)
 
 
 def test_the_calendar_reads_back(folder: Path) -> None:
-    """--format ics is a calendar whose events are the lines, each under its key."""
+    """--format ics prints a calendar with an event for each line. The event's UID is the line's key."""
     ran = run("plan", "--config", folder, "--format", "ics", *AUTUMN)
 
     calendar = Calendar.from_ical(ran.out)
     events = {str(event["UID"]): event for event in calendar.walk("VEVENT")}
-    expected = {one["key"]: one["at"] for one in lines(folder, *AUTUMN)}
+    expected = {line["key"]: line["at"] for line in lines(folder, *AUTUMN)}
     assert {
         uid: f"{event.decoded('dtstart'):%Y-%m-%dT%H:%M:%SZ}" for uid, event in events.items()
     } == expected
@@ -167,7 +168,7 @@ def test_the_calendar_reads_back(folder: Path) -> None:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_text(folder: Path, columns: int) -> None:
-    """For people: by day and zone, receivers of one reminder together; no line is wider than the terminal."""
+    """The text groups reminders by day and zone, lists receivers together, and fits the terminal's width."""
     ran = run("plan", "--config", folder, *AUTUMN, columns=columns)
 
     assert ran.code == 0
@@ -175,8 +176,8 @@ def test_the_text(folder: Path, columns: int) -> None:
     assert_golden(f"plan-{columns}.txt", ran.out)
 
 
-def test_an_empty_range_names_the_next(folder: Path) -> None:
-    """When nothing is due the text says what comes first after the range, and jsonl is empty."""
+def test_an_empty_range_names_the_next_reminder(folder: Path) -> None:
+    """If no reminder is due in the range, the text names the first one after it, and jsonl is empty."""
     ran = run(
         "plan", "--config", folder, "--from", "2026-01-01", "--to", "2026-01-02", "--milestone", "phase-2"
     )
@@ -189,7 +190,7 @@ def test_an_empty_range_names_the_next(folder: Path) -> None:
 
 
 def test_without_a_range_it_is_ninety_days_from_now() -> None:
-    """The shipped configuration plans from now, for 90 days, with nothing else given."""
+    """Without --from and --to the plan covers the next 90 days."""
     assert run("plan", "--config", SHIPPED).code == 0
     assert run("plan", ALERTD_CONFIG=str(SHIPPED)).code == 0
 
@@ -209,7 +210,7 @@ USAGE = {
 
 @pytest.mark.parametrize("name", USAGE)
 def test_wrong_usage_exits_2(folder: Path, name: str) -> None:
-    """Wrong usage exits 2 and says on stderr what would be right; stdout stays empty."""
+    """Wrong usage exits with 2, explains the right usage on stderr, and prints nothing on stdout."""
     args, message = USAGE[name]
 
     ran = run("plan", "--config", folder, *args, columns=300)
@@ -219,7 +220,7 @@ def test_wrong_usage_exits_2(folder: Path, name: str) -> None:
 
 
 def test_unknown_names_exit_1_with_the_nearest(folder: Path) -> None:
-    """A milestone or receiver that is not there is a problem, and the nearest is suggested."""
+    """An unknown milestone or receiver is an error that suggests the nearest name."""
     for args, message in (
         (("--milestone", "iraq/phase2"), "alertd: no milestone 'iraq/phase2'; did you mean iraq/phase-2?\n"),
         (("--receiver", "lead"), "alertd: no receiver 'lead'; did you mean leads?\n"),
@@ -228,8 +229,8 @@ def test_unknown_names_exit_1_with_the_nearest(folder: Path) -> None:
         assert (ran.code, ran.out, ran.err) == (1, "", message)
 
 
-def test_a_problem_in_a_file_is_no_plan(folder: Path) -> None:
-    """A plan that leaves a file out would be taken for the whole: the problem is told, and exit 1."""
+def test_a_problem_in_a_file_prevents_a_plan(folder: Path) -> None:
+    """A problem in a file is an error, because a plan without the file's milestones would look complete."""
     (folder / "milestones" / "bad.yaml").write_text("timeline: bad\n", encoding="utf-8")
 
     ran = run("plan", "--config", folder, *AUTUMN)

@@ -1,4 +1,4 @@
-"""The instants that come out of ``alertd plan --format jsonl``: the design's table, and hard cases."""
+"""The instants that ``alertd plan --format jsonl`` prints for the design's table and for hard cases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WHOLE_TABLE = ("-90d", "-30d", "-7d", "-1d", "0d", "+1d")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A deadline in a zone, and when its reminders are due, by offset."""
+    """A deadline in a zone, and the UTC instants at which its reminders are due, by offset."""
 
     deadline: str
     zone: str
@@ -31,11 +31,11 @@ class Case:
 
 
 def due(*instants: str) -> dict[str, str]:
-    return dict(zip(WHOLE_TABLE, (f"{one}:00Z" for one in instants), strict=True))
+    return dict(zip(WHOLE_TABLE, (f"{instant}:00Z" for instant in instants), strict=True))
 
 
 def planned(tmp_path: Path, case: Case) -> dict[str, str]:
-    """Offset and instant of each line that the command prints."""
+    """Run the command and return the instant of each line by its offset."""
     timeline = (
         f"timeline: t\ntitle: T\ntimezone: {case.zone}\nmilestones:\n"
         f'  - {{id: m, title: M, deadline: "{case.deadline}", policy: {case.policy}}}\n'
@@ -47,7 +47,7 @@ def planned(tmp_path: Path, case: Case) -> dict[str, str]:
 
 
 TABLE = [
-    # Kinds of zone: no summer time, two of them with it, and one whose summer time begins at a midnight.
+    # The zones: Baghdad has no summer time; New York and Berlin have one; Cairo's begins at midnight.
     Case(
         deadline="2026-09",
         zone="Asia/Baghdad",
@@ -85,41 +85,41 @@ TABLE = [
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.zone)
 def test_the_table_of_the_design(tmp_path: Path, case: Case) -> None:
-    """Each row of design section 3 comes out exactly, from 90 days before to a day after."""
+    """The command prints exactly the instants of each row in design section 3."""
     assert planned(tmp_path, case) == case.due
 
 
 AT_MIDNIGHT = '{before: [1d], after: [1d], at: "00:00"}'
 HARD = {
-    # Africa/Cairo has no midnight on 2026-04-24: in a gap the offset before it (RFC 5545, 3.3.5).
+    # Africa/Cairo has no midnight on 2026-04-24. The offset before the gap applies (RFC 5545, 3.3.5).
     "gap at midnight": Case(
         deadline="2026-04-24",
         zone="Africa/Cairo",
         policy=AT_MIDNIGHT,
         due={"-1d": "2026-04-22T22:00:00Z", "0d": "2026-04-23T22:00:00Z", "+1d": "2026-04-24T21:00:00Z"},
     ),
-    # ... and a day before it ends with the 23rd, at the very instant at which the 24th begins.
+    # A deadline on the day before ends with the 23rd, at the instant at which the 24th begins.
     "overdue from a gap": Case(
         deadline="2026-04-23",
         zone="Africa/Cairo",
         policy='{before: [], on_day: false, after: [1d], at: "00:00"}',
         due={"+1d": "2026-04-23T22:00:00Z"},
     ),
-    # RFC 5545, 3.3.5: 02:30 on 11 March 2007 in New York is read with UTC-5, and so is 03:30 EDT.
+    # RFC 5545, 3.3.5: 02:30 on 11 March 2007 in New York is read with UTC-5, so it means 03:30 EDT.
     "the gap of RFC 5545": Case(
         deadline="2007-03-11",
         zone="America/New_York",
         policy='{before: [], after: [], at: "02:30"}',
         due={"0d": "2007-03-11T07:30:00Z"},
     ),
-    # RFC 5545, 3.3.5: 01:30 on 4 November 2007 is the first of the two, 01:30 EDT.
+    # RFC 5545, 3.3.5: 01:30 on 4 November 2007 occurs twice and means the first time, 01:30 EDT.
     "the fold of RFC 5545": Case(
         deadline="2007-11-04",
         zone="America/New_York",
         policy='{before: [], after: [], at: "01:30"}',
         due={"0d": "2007-11-04T05:30:00Z"},
     ),
-    # The same pair in 2026, and the days around it keep their clock time.
+    # The gap and the fold of 2026. Reminders on the days around them keep their clock time.
     "around a gap": Case(
         deadline="2026-03-08",
         zone="America/New_York",
@@ -132,7 +132,7 @@ HARD = {
         policy='{before: [1d], after: [1d], at: "01:30"}',
         due={"-1d": "2026-10-31T05:30:00Z", "0d": "2026-11-01T05:30:00Z", "+1d": "2026-11-02T06:30:00Z"},
     ),
-    # A deadline in the gap is due an hour later by the clock, as by dateutil's tz.resolve_imaginary.
+    # A deadline in the gap is due an hour later by the clock, as with dateutil's tz.resolve_imaginary.
     "a deadline in a gap": Case(
         deadline="2026-03-29T02:30",
         zone="Europe/Berlin",
@@ -144,7 +144,7 @@ HARD = {
             "+1h": "2026-03-29T02:30:00Z",
         },
     ),
-    # Lord Howe moves by half an hour: 02:15 on 2026-10-04 is not there, +10:30 before the gap.
+    # Lord Howe's clocks move by half an hour, so 02:15 on 2026-10-04 does not exist. Before, it is +10:30.
     "a gap of half an hour": Case(
         deadline="2026-10-04",
         zone="Australia/Lord_Howe",
@@ -157,14 +157,14 @@ HARD = {
         policy='{before: [], after: [], at: "01:45"}',
         due={"0d": "2026-04-04T14:45:00Z"},
     ),
-    # Apia left out 2011-12-30 altogether: its 09:00 is read with the offset before, -10:00, so a day later.
+    # Apia skipped 2011-12-30. Its 09:00 is read with the offset before, -10:00, which is a day later.
     "a day that was left out": Case(
         deadline="2011-12-31",
         zone="Pacific/Apia",
         policy="{before: [2d, 1d], after: []}",
         due={"-2d": "2011-12-29T19:00:00Z", "-1d": "2011-12-30T19:00:00Z", "0d": "2011-12-30T19:00:00Z"},
     ),
-    # A month before the 31st is cut to the month's last day, once; months before days.
+    # A month before the 31st is clipped to the month's last day, once. Months are subtracted before days.
     "a month before 31 March": Case(
         deadline="2026-03-31",
         zone="UTC",
@@ -176,21 +176,23 @@ HARD = {
             "+1mo": "2026-04-30T09:00:00Z",
         },
     ),
-    # dateutil: date(2000, 2, 29) + relativedelta(years=1, months=1) is 2001-03-29: cut after both together.
+    # As with dateutil, years and months are added together before the day is clipped:
+    # date(2000, 2, 29) + relativedelta(years=1, months=1) is 2001-03-29.
     "a year and a month after a leap day": Case(
         deadline="2000-02-29",
         zone="UTC",
         policy="{before: [1y], on_day: false, after: [1y, 1y1mo]}",
         due={"+1y": "2001-02-28T09:00:00Z", "+1y1mo": "2001-03-29T09:00:00Z"},
     ),
-    # Lead times are counted from the last day of a month, whatever its length.
+    # Lead times count from the last day of a month, which is 29 February here.
     "a month that is a leap February": Case(
         deadline="2028-02",
         zone="UTC",
         policy="{before: [1d], after: [1d]}",
         due={"-1d": "2028-02-28T09:00:00Z", "0d": "2028-02-29T09:00:00Z", "+1d": "2028-03-01T09:00:00Z"},
     ),
-    # With a time of day: on the day at 09:00 when that comes first, days keep the clock, hours are exact.
+    # With a time of day, the reminder on the day is sent at 09:00 if that is earlier. Days keep the clock
+    # time, and hours are exact.
     "a time of day": Case(
         deadline="2026-10-25T17:00",
         zone="Europe/Berlin",
@@ -214,5 +216,5 @@ HARD = {
 
 @pytest.mark.parametrize("name", HARD)
 def test_gaps_folds_and_month_ends(tmp_path: Path, name: str) -> None:
-    """A reminder's wall time becomes the instant that RFC 5545 section 3.3.5 says, whatever the clocks do."""
+    """The command converts the wall time of a reminder to an instant as RFC 5545 section 3.3.5 specifies."""
     assert planned(tmp_path, HARD[name]) == HARD[name].due

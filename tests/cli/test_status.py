@@ -1,4 +1,4 @@
-"""``alertd status`` and ``alertd history`` on a real SQLite ledger, and the pages that they print."""
+"""``alertd status``, ``history`` and ``migrate`` on a real SQLite ledger."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from alertd import app
-from alertd.cli.show_status import status_page
+from alertd.cli.status import render_status
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.engine.health import Health, health_of
 from alertd.ports import Ledger, NodeReport
@@ -22,7 +22,7 @@ NOW = datetime(2026, 10, 7, 6, 10, tzinfo=UTC)
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Staged:
-    """Sent on two days to desk; to leads the first was tried in vain and the second refused."""
+    """A ledger after three days: desk accepted everything, leads failed once and then rejected a message."""
     stage = staged(tmp_path, write_folder(tmp_path / "config", CONFIG, iraq=TIMELINE))
     stage.daemon_at(datetime(2026, 9, 30, 6, tzinfo=UTC))
     stage.outcomes["leads/console"] = Retry(reason="HTTP 503 from example.org")
@@ -41,11 +41,11 @@ def report(stage: Staged, seen_at: datetime, *problems: str) -> None:
         problems=problems,
         receivers=("desk", "leads"),
     )
-    stage.with_ledger(lambda book: book.report(node))
+    stage.with_ledger(lambda ledger: ledger.report(node))
 
 
 def health(stage: Staged, now: datetime) -> Health:
-    return stage.with_ledger(lambda book: health_of(book, now))
+    return stage.with_ledger(lambda ledger: health_of(ledger, now))
 
 
 def text_of(page: RenderableType, columns: int) -> str:
@@ -57,35 +57,38 @@ def text_of(page: RenderableType, columns: int) -> str:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_page(stage: Staged, columns: int) -> None:
-    """The verdict comes first, then daemons, problems, what is next, what was not sent and what is dead."""
+    """The status page starts with the verdict, and then shows daemons, problems, reminders and deliveries."""
     report(stage, NOW - timedelta(seconds=20), "milestones/bad.yaml:3:5: no such key")
 
-    page = text_of(status_page(health(stage, NOW)), columns)
+    page = text_of(render_status(health(stage, NOW)), columns)
 
     assert max(len(line) for line in page.splitlines()) <= columns
     assert_golden(f"status-{columns}.txt", page)
 
 
-def test_daemons_that_differ_are_something_wrong(stage: Staged) -> None:
-    """Which runs what is said, and which of them reconciles; what has stopped is compared with nobody."""
+def test_daemons_with_different_versions_are_a_problem(stage: Staged) -> None:
+    """Running daemons with different versions are a problem. A stopped daemon is not compared.
 
-    async def write(book: Ledger) -> None:
+    The page also marks the daemon that reconciles.
+    """
+
+    async def write(ledger: Ledger) -> None:
         for node, version, stopped in (("a", "1.0", False), ("b", "1.1", False), ("c", "0.9", True)):
-            one = NodeReport(node=node, version=version, started_at=NOW, seen_at=NOW, stopped=stopped)
-            await book.report(one)
-        await book.lead("b", NOW, for_=timedelta(minutes=1))
+            report = NodeReport(node=node, version=version, started_at=NOW, seen_at=NOW, stopped=stopped)
+            await ledger.report(report)
+        await ledger.lead("b", NOW, for_=timedelta(minutes=1))
 
     stage.with_ledger(write)
 
     found = health(stage, NOW)
-    page = text_of(status_page(found), 100)
+    page = text_of(render_status(found), 100)
 
     assert "the daemons run different versions: a runs 1.0; b runs 1.1" in found.wrong
     assert [line.split()[0] for line in page.splitlines() if "reconciles" in line] == ["b"]
 
 
-def test_all_is_well(tmp_path: Path) -> None:
-    """A daemon that was just seen, nothing late and nothing dead: exit 0."""
+def test_status_without_problems(tmp_path: Path) -> None:
+    """status exits with 0 if a daemon was just seen, no reminder is late and no delivery is dead."""
     quiet = TIMELINE.partition("milestones:")[0] + "milestones:\n  - {id: m, title: M, deadline: 2099-09}\n"
     stage = staged(tmp_path, write_folder(tmp_path / "config", CONFIG, iraq=quiet))
     stage.daemon_at(app.now())
@@ -104,8 +107,8 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_exits_1(tmp_path: Path, name: str) -> None:
-    """Each thing that is wrong is named, and the exit is 1, in JSON too."""
+def test_problems_exit_1(tmp_path: Path, name: str) -> None:
+    """status names each problem and exits with 1, both for text and for JSON."""
     ago, problems, message = WRONG[name]
     quiet = TIMELINE.partition("milestones:")[0] + "milestones:\n  - {id: m, title: M, deadline: 2099-09}\n"
     stage = staged(tmp_path, write_folder(tmp_path / "config", CONFIG, iraq=quiet))
@@ -120,8 +123,8 @@ def test_what_is_wrong_exits_1(tmp_path: Path, name: str) -> None:
     assert json.loads(facts.out)["wrong"] == [message]
 
 
-def test_lateness_and_death_are_wrong(stage: Staged) -> None:
-    """A reminder or delivery that waits, and a delivery that died within the week, are wrong."""
+def test_late_reminders_and_dead_deliveries_are_problems(stage: Staged) -> None:
+    """A late reminder, and a delivery that died within the last week, are problems."""
     report(stage, NOW + timedelta(days=3))
 
     now = health(stage, NOW)
@@ -129,7 +132,7 @@ def test_lateness_and_death_are_wrong(stage: Staged) -> None:
 
     assert "1 delivery died in the last seven days" in now.wrong
     assert "1 delivery died in the last seven days" not in later.wrong
-    assert any(one.startswith("a reminder has been waiting for ") for one in later.wrong)
+    assert any(wrong.startswith("a reminder has been waiting for ") for wrong in later.wrong)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +142,8 @@ def test_lateness_and_death_are_wrong(stage: Staged) -> None:
         ("done", "m"), ("retry", "msg_x"),
     ],
 )  # fmt: skip
-def test_no_ledger_is_a_problem(command: tuple[str, ...], tmp_path: Path) -> None:
-    """Where no daemon has ever run, whoever looks is told where that was, and makes no ledger."""
+def test_a_missing_ledger_is_a_problem(command: tuple[str, ...], tmp_path: Path) -> None:
+    """Without a ledger a command reports the path that it tried, and creates no file."""
     folder = write_folder(tmp_path / "config", CONFIG, t=TIMELINE)
     place = tmp_path / "state" / "none.sqlite3"
 
@@ -153,7 +156,7 @@ def test_no_ledger_is_a_problem(command: tuple[str, ...], tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_history(stage: Staged, columns: int) -> None:
-    """By day, the newest first: what was loaded, what was sent, and how attempts ended."""
+    """history lists, by day and newest first, loaded files, deliveries and the outcomes of attempts."""
     ran = run("history", "phase-2", *stage.args, columns=columns)
 
     assert (ran.code, ran.err) == (0, "")
@@ -162,7 +165,7 @@ def test_the_history(stage: Staged, columns: int) -> None:
 
 
 def test_history_for_programs(stage: Staged) -> None:
-    """jsonl is a line for each entry and delivery, the newest first; json is the same in one array."""
+    """jsonl prints a line for each entry and delivery, newest first. json prints the same as one array."""
     rows = [json.loads(line) for line in run("history", *stage.args, "--format", "jsonl").lines]
 
     assert json.loads(run("history", *stage.args, "--format", "json").out) == rows
@@ -174,8 +177,8 @@ def test_history_for_programs(stage: Staged) -> None:
     assert len(run("history", *stage.args, "--format", "jsonl", "--limit", "2").lines) == 2
 
 
-def test_migrate_says_what_it_did(tmp_path: Path) -> None:
-    """An empty database gets its tables; the second time there is nothing to do."""
+def test_migrate_reports_the_revisions(tmp_path: Path) -> None:
+    """migrate creates the tables of an empty database. A second run has nothing to do."""
     url = f"sqlite:///{tmp_path}/new.db"
 
     first, second = run("migrate", "--database", url), run("migrate", "--database", url)
@@ -186,12 +189,12 @@ def test_migrate_says_what_it_did(tmp_path: Path) -> None:
 
 
 def test_a_failing_receiver_is_shown_with_its_first_and_its_last_error(stage: Staged) -> None:
-    """What waits for it, from when on and why: the two may differ."""
+    """status shows the first and the last error of a failing receiver, because they can differ."""
     for day, reason in ((14, "HTTP 502 from example.org"), (15, "no answer from example.org")):
         stage.outcomes["leads/console"] = Retry(reason=reason)
         stage.daemon_at(datetime(2026, 10, day, 6, tzinfo=UTC))
 
-    page = text_of(status_page(health(stage, datetime(2026, 10, 15, 6, 10, tzinfo=UTC))), 100)
+    page = text_of(render_status(health(stage, datetime(2026, 10, 15, 6, 10, tzinfo=UTC))), 100)
 
     _, _, failing = page.partition("Failing\n")
     assert failing.splitlines()[:3] == [

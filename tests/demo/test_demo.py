@@ -1,4 +1,4 @@
-"""The demo itself, as fast as it can: the true daemon, real servers, and all that arrived there."""
+"""Runs the demo as fast as possible, with the real daemon and real servers, and checks what arrived."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from alertd.demo.inbox import MailReceived, WebhookPost
 from alertd.demo.occasion import ReminderOccasion
 from alertd.demo.play import Played, play
 from alertd.demo.screen import Screen
-from alertd.demo.stage import SECRET, stage
+from alertd.demo.stage import SECRET, open_stage
 from alertd.demo.story import BEGINS, RETRY_AFTER_S
 
 
@@ -30,25 +30,27 @@ def shown() -> io.StringIO:
 
 @pytest.fixture(scope="module")
 def whole(shown: io.StringIO) -> tuple[Played, DemoAudit, Path]:
-    """One run for all tests below; they only look at what it left."""
+    """The results of one run, which the tests below share and do not change."""
     import asyncio
 
     async def once() -> tuple[Played, DemoAudit, Path]:
-        async with stage(BEGINS) as on:
-            played = await play(on, Screen(shown), seconds=0)
-            sent = await on.ledger.deliveries(state=DeliveryState.SENT, limit=1_000)
+        async with open_stage(BEGINS) as running:
+            played = await play(running, Screen(shown), seconds=0)
+            sent = await running.ledger.deliveries(state=DeliveryState.SENT, limit=1_000)
             assert len(sent) == len({receipt.id for receipt in played.receipts})
-            return played, await audit(on.ledger, played), on.folder
+            return played, await audit(running.ledger, played), running.folder
 
     return asyncio.run(once())
 
 
 def told(played: Played, milestone: str, cause: Cause) -> list[ReminderOccasion]:
-    return [one for one in played.occasions if (one.short, one.cause) == (milestone, cause)]
+    return [
+        occasion for occasion in played.occasions if (occasion.short, occasion.cause) == (milestone, cause)
+    ]
 
 
-def test_nothing_is_lost_and_nothing_comes_twice(whole: tuple[Played, DemoAudit, Path]) -> None:
-    """What the ledger calls sent is what arrived, each id accepted once, in all three channels."""
+def test_nothing_is_lost_or_repeated(whole: tuple[Played, DemoAudit, Path]) -> None:
+    """Exactly the deliveries that the ledger records as sent arrive, each once, in all three channels."""
     played, found, _ = whole
 
     accepted = Counter(receipt.id for receipt in played.receipts if receipt.accepted)
@@ -61,7 +63,7 @@ def test_nothing_is_lost_and_nothing_comes_twice(whole: tuple[Played, DemoAudit,
 def test_every_signature_is_valid(
     whole: tuple[Played, DemoAudit, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reference library accepts each webhook at the virtual instant at which it came."""
+    """The reference library computes the same signature for each webhook and virtual instant."""
     played, found, _ = whole
     library = Webhook("whsec_" + base64.b64encode(SECRET).decode())
     posts = [receipt for receipt in played.receipts if isinstance(receipt, WebhookPost)]
@@ -69,7 +71,7 @@ def test_every_signature_is_valid(
     for post in posts:
         at = datetime.fromtimestamp(int(post.headers["webhook-timestamp"]), tz=UTC)
         assert at == post.at.replace(microsecond=0)
-        # It compares with the machine's clock and can be told no other: so the signature alone is compared.
+        # The library's `verify` always uses the machine's clock, so the test compares only the signatures.
         expected = library.sign(msg_id=post.id, timestamp=at, data=post.body.decode())
         assert post.headers["webhook-signature"] == expected
 
@@ -78,24 +80,26 @@ def test_every_signature_is_valid(
 
 
 def test_every_mail_has_both_parts(whole: tuple[Played, DemoAudit, Path]) -> None:
-    """Text and HTML, both with the milestone's title, from and to whom the configuration says."""
+    """Each mail has a text and an HTML part, and the sender and the recipients of the configuration."""
     played, _, _ = whole
     mails = [receipt for receipt in played.receipts if isinstance(receipt, MailReceived)]
 
-    for one in mails:
-        assert one.mail.get_content_type() in ("multipart/alternative", "multipart/mixed")
-        assert "leave" in one.part("plain") or "sign" in one.part("plain")
-        assert "<html" in one.part("html")
-        assert one.envelope.sender == "alertd@demo.example"
-        assert one.envelope.recipients == ("leads@demo.example",)
-    assert len({str(one.mail["Message-ID"]) for one in mails}) == len(mails)
+    for mail in mails:
+        assert mail.mail.get_content_type() in ("multipart/alternative", "multipart/mixed")
+        assert "leave" in mail.part("plain") or "sign" in mail.part("plain")
+        assert "<html" in mail.part("html")
+        assert mail.envelope.sender == "alertd@demo.example"
+        assert mail.envelope.recipients == ("leads@demo.example",)
+    assert len({str(mail.mail["Message-ID"]) for mail in mails}) == len(mails)
 
 
 def test_a_retry_is_the_same_request(whole: tuple[Played, DemoAudit, Path]) -> None:
-    """What was turned away with 503 comes again when it was asked to: same id, same content."""
+    """A request that was answered with 503 is repeated after Retry-After, with the same id and content."""
     played, found, _ = whole
-    refused = [one for one in played.receipts if isinstance(one, WebhookPost) and not one.accepted]
-    again = [one for one in played.receipts if one.id == refused[0].id and one.accepted]
+    refused = [
+        receipt for receipt in played.receipts if isinstance(receipt, WebhookPost) and not receipt.accepted
+    ]
+    again = [receipt for receipt in played.receipts if receipt.id == refused[0].id and receipt.accepted]
 
     assert len(refused) == len(again) == 1
     assert isinstance(again[0], WebhookPost)
@@ -108,35 +112,38 @@ def test_a_retry_is_the_same_request(whole: tuple[Played, DemoAudit, Path]) -> N
     assert found.retried == {refused[0].id: 2}
 
 
-def test_the_move_is_told_once(whole: tuple[Played, DemoAudit, Path]) -> None:
-    """Every receiver hears of it in one message; the old date's reminders stop, the new one's come."""
+def test_each_receiver_gets_one_message_about_the_move(whole: tuple[Played, DemoAudit, Path]) -> None:
+    """Every receiver gets one message about the move. After it, only the new date has reminders."""
     played, _, _ = whole
     moved = told(played, "phase-2", Cause.MOVED)
-    after = [one for one in played.occasions if one.at > moved[0].at]
+    after = [occasion for occasion in played.occasions if occasion.at > moved[0].at]
 
     assert len(moved) == 1
     assert len(moved[0].receipts) == 3
     assert moved[0].receipts[0].subject.startswith("Moved from the end of 2026 to 15 January 2027")
-    assert not [one for one in after if one.at < datetime(2026, 12, 16, tzinfo=UTC)]
+    assert not [occasion for occasion in after if occasion.at < datetime(2026, 12, 16, tzinfo=UTC)]
     due = told(played, "phase-2", Cause.DUE)[-1]
     assert due.at == datetime(2027, 1, 15, 6, tzinfo=UTC)
 
 
-def test_what_people_say_stops_the_nags(whole: tuple[Played, DemoAudit, Path]) -> None:
-    """After done there is no further reminder; an acknowledgement holds them back until it ends, when it is
-    said once more that the date has passed: to one receiver at once, to the other after its weekend."""
+def test_actions_stop_reminders(whole: tuple[Played, DemoAudit, Path]) -> None:
+    """After done there are no reminders. An acknowledgement holds reminders back until it ends.
+
+    Then each receiver gets one more message, that the date has passed. The receiver whose route is muted at
+    weekends gets its message after the weekend.
+    """
     played, found, _ = whole
 
-    signing = [(one.offset, one.late) for one in told(played, "signing", Cause.OVERDUE)]
+    signing = [(occasion.offset, occasion.late) for occasion in told(played, "signing", Cause.OVERDUE)]
     assert [offset for offset, _ in signing] == ["+1d", "+28d", "+28d"]
     assert "weekend" in signing[2][1]
-    assert [one.offset for one in told(played, "phase-1", Cause.OVERDUE)] == ["+1d"]
+    assert [occasion.offset for occasion in told(played, "phase-1", Cause.OVERDUE)] == ["+1d"]
     assert len(told(played, "phase-1", Cause.DONE)) == 1
     assert any("done on 2025-10-04" in reason for reason in found.unsent)
 
 
-def test_every_reminder_is_on_time_or_says_why_not(whole: tuple[Played, DemoAudit, Path]) -> None:
-    """Never early; late are only the first, which was due before the start, and what a weekend held back."""
+def test_every_reminder_is_on_time_or_has_a_reason(whole: tuple[Played, DemoAudit, Path]) -> None:
+    """Only the first reminder, which was due before the start, and reminders held by a weekend are late."""
     played, _, _ = whole
 
     late = {occasion.late.partition(":")[2].strip() for occasion in played.occasions if occasion.late}
@@ -144,15 +151,15 @@ def test_every_reminder_is_on_time_or_says_why_not(whole: tuple[Played, DemoAudi
     assert late == {"alertd was not there yet", "weekend"}
 
 
-def test_it_cleans_up(whole: tuple[Played, DemoAudit, Path]) -> None:
-    """The temporary folder is gone."""
+def test_the_folder_is_removed(whole: tuple[Played, DemoAudit, Path]) -> None:
+    """The demo removes its temporary folder."""
     _, _, folder = whole
 
     assert not folder.exists()
 
 
-def test_what_it_shows() -> None:
-    """Each kind in full, the numbers at the end, no escape sequence where there is no terminal; exit 0."""
+def test_the_output() -> None:
+    """The demo exits with 0, shows messages in full, and prints no escape sequences without a terminal."""
     out = io.StringIO()
 
     code = run(out, seconds=0)

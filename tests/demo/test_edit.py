@@ -1,10 +1,10 @@
-"""Edits of the timeline's file."""
+"""Edits of a timeline's file by the demo."""
 
 from __future__ import annotations
 
 import pytest
 
-from alertd.demo.edit import CannotEdit, changed_lines, restated
+from alertd.demo.edit import CannotEdit, diff_lines, restate_claim
 
 TEXT = """\
 timeline: t   # a comment stays
@@ -21,11 +21,11 @@ milestones:
 """
 
 
-def test_one_claim_is_restated_and_a_source_added() -> None:
-    """Nothing else in the file changes; a key that the claim lacks is left out."""
-    after = restated(TEXT, "two", "a", {"deadline": "2027", "source": "b", "note": "n"}, "b: {who: B}")
+def test_a_claim_is_changed_and_a_source_added() -> None:
+    """Only the claim and the sources change. Keys that the claim lacks are ignored."""
+    after = restate_claim(TEXT, "two", "a", {"deadline": "2027", "source": "b", "note": "n"}, "b: {who: B}")
 
-    assert changed_lines(TEXT, after) == [
+    assert diff_lines(TEXT, after) == [
         "+ b: {who: B}",
         "- deadline: 2026-09",
         "+ deadline: 2027",
@@ -34,9 +34,11 @@ def test_one_claim_is_restated_and_a_source_added() -> None:
     ]
 
 
-def test_several_words_of_one_line() -> None:
-    """A claim on one line is restated from its end, so no place is missed."""
-    after = restated(TEXT, "one", "a", {"deadline": "2027-01-15", "source": "b", "note": "n"}, "b: {who: B}")
+def test_several_values_on_one_line() -> None:
+    """Several values on one line are all replaced, although each replacement moves the values after it."""
+    claim = {"deadline": "2027-01-15", "source": "b", "note": "n"}
+
+    after = restate_claim(TEXT, "one", "a", claim, "b: {who: B}")
 
     assert "      - {deadline: 2027-01-15, source: b, note: n}\n" in after
 
@@ -45,11 +47,11 @@ def test_several_words_of_one_line() -> None:
     ("milestone", "source", "text"),
     [
         ("three", "a", TEXT),  # no such milestone
-        ("one", "b", TEXT),  # nobody of that name says so
+        ("one", "b", TEXT),  # no claim with this source
         ("one", "a", TEXT.replace("2026,", '"2026",')),  # quoted
     ],
 )
-def test_what_it_cannot_edit_it_refuses(milestone: str, source: str, text: str) -> None:
-    """It never guesses where a word stands."""
+def test_an_uncertain_edit_is_refused(milestone: str, source: str, text: str) -> None:
+    """An edit that is not certain to be right is refused."""
     with pytest.raises(CannotEdit):
-        restated(text, milestone, source, {"deadline": "2027"}, "b: {who: B}")
+        restate_claim(text, milestone, source, {"deadline": "2027"}, "b: {who: B}")

@@ -1,17 +1,16 @@
-"""How virtual months become real seconds."""
+"""The mapping of virtual time to real time."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from alertd.demo.clock import VirtualClock
-from alertd.demo.pace import LONGEST_QUIET, Pace
+from alertd.demo.pace import LONGEST_QUIET, Pace, VirtualClock
 
 START = datetime(2024, 9, 8, tzinfo=UTC)
 
 
 def test_quiet_times_pass_quickly() -> None:
-    """A year without messages takes no longer than the longest quiet does; the whole is from 0 to 1."""
+    """A year without messages takes only as much real time as LONGEST_QUIET. Fractions are from 0 to 1."""
     busy, end = START + LONGEST_QUIET, START + timedelta(days=365)
     pace = Pace([START, busy, end], 30, VirtualClock(START))
 
@@ -22,8 +21,8 @@ def test_quiet_times_pass_quickly() -> None:
     assert pace.fraction(end + timedelta(days=1)) == 1.0
 
 
-async def test_it_takes_as_long_as_it_is_told() -> None:
-    """Dates run forward while it waits, and end with the instant itself."""
+async def test_the_wait_takes_the_given_time() -> None:
+    """While the pace waits, it shows increasing dates, and at the end the instant itself."""
     clock = VirtualClock(START)
     end = START + timedelta(days=100)
     began_s = clock.monotonic()

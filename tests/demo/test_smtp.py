@@ -72,4 +72,4 @@ async def test_a_mail_that_is_too_large_is_refused() -> None:
         await client.quit()
 
     assert refused.value.code == 552
-    assert [one.raw for one in server.mails] == [small.encode()]
+    assert [mail.raw for mail in server.mails] == [small.encode()]

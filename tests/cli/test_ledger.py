@@ -1,4 +1,4 @@
-"""`alertd backup`, `restore` and `prune`: on a real ledger, while it is in use and while it is not."""
+"""`alertd backup`, `restore` and `prune` on a real ledger, both in use and not in use."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def stage(tmp_path: Path) -> Staged:
 
 def sent_ids(url: str) -> list[str]:
     async def read() -> list[str]:
-        book: Ledger = await open_ledger(url)
+        ledger: Ledger = await open_ledger(url)
         try:
-            return sorted(delivery.id for delivery, _, _ in await book.deliveries())
+            return sorted(delivery.id for delivery, _, _ in await ledger.deliveries())
         finally:
-            await book.close()
+            await ledger.close()
 
     return asyncio.run(read())
 
@@ -41,7 +41,8 @@ def ledger_file(stage: Staged) -> Path:
     return Path(stage.url.partition(":///")[2])
 
 
-def test_a_copy_put_back_is_the_ledger_as_it_was(stage: Staged, tmp_path: Path) -> None:
+def test_restore_restores_the_copied_ledger(stage: Staged, tmp_path: Path) -> None:
+    """restore replaces the ledger by the copy, and keeps the replaced ledger beside it."""
     before = sent_ids(stage.url)
     made = run("backup", str(tmp_path / "copy"), "--database", stage.url)
     stage.daemon_at(SENT_AT)
@@ -57,7 +58,10 @@ def test_a_copy_put_back_is_the_ledger_as_it_was(stage: Staged, tmp_path: Path) 
     assert ledger_file(stage).stat().st_mode & 0o777 == 0o600
 
 
-def test_what_was_sent_after_the_copy_is_sent_again_under_the_same_ids(stage: Staged, tmp_path: Path) -> None:
+def test_reminders_sent_after_the_copy_are_sent_again_with_the_same_ids(
+    stage: Staged, tmp_path: Path
+) -> None:
+    """After a restore, the daemon sends later reminders again under their old ids."""
     run("backup", str(tmp_path / "copy"), "--database", stage.url)
     stage.daemon_at(SENT_AT)
     after = sent_ids(stage.url)
@@ -68,7 +72,8 @@ def test_what_was_sent_after_the_copy_is_sent_again_under_the_same_ids(stage: St
     assert sent_ids(stage.url) == after
 
 
-def test_a_copy_is_made_while_the_ledger_is_written_and_is_whole(stage: Staged, tmp_path: Path) -> None:
+def test_backup_during_a_write_is_consistent(stage: Staged, tmp_path: Path) -> None:
+    """A backup during a transaction contains none of its changes."""
     with closing(sqlite3.connect(ledger_file(stage), isolation_level=None)) as writer:
         writer.execute("begin immediate")
         writer.execute("update delivery set reason = 'half done'")
@@ -83,7 +88,8 @@ def test_a_copy_is_made_while_the_ledger_is_written_and_is_whole(stage: Staged, 
     assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_ledger_in_use_is_not_replaced(stage: Staged, tmp_path: Path) -> None:
+def test_restore_refuses_a_ledger_in_use(stage: Staged, tmp_path: Path) -> None:
+    """restore refuses to replace a ledger that a daemon has opened."""
     run("backup", str(tmp_path / "copy"), "--database", stage.url)
     before = sent_ids(stage.url)
 
@@ -101,7 +107,10 @@ def test_a_ledger_in_use_is_not_replaced(stage: Staged, tmp_path: Path) -> None:
     [(b"", "no copy of a ledger"), (b"SQLite format 3\0" + b"\xff" * 5000, "no copy of a ledger")],
     ids=["empty", "garbage"],
 )
-def test_what_is_no_ledger_is_not_put_back(stage: Staged, tmp_path: Path, content: bytes, said: str) -> None:
+def test_restore_refuses_a_file_that_is_no_ledger(
+    stage: Staged, tmp_path: Path, content: bytes, said: str
+) -> None:
+    """restore refuses an empty file and a damaged database, and keeps the ledger."""
     (tmp_path / "copy").write_bytes(content)
 
     refused = run("restore", str(tmp_path / "copy"), "--database", stage.url)
@@ -111,7 +120,8 @@ def test_what_is_no_ledger_is_not_put_back(stage: Staged, tmp_path: Path, conten
     assert sent_ids(stage.url)
 
 
-def test_nothing_is_overwritten_by_a_copy(stage: Staged, tmp_path: Path) -> None:
+def test_backup_overwrites_nothing(stage: Staged, tmp_path: Path) -> None:
+    """backup refuses to overwrite a file."""
     (tmp_path / "copy").write_text("mine")
 
     refused = run("backup", str(tmp_path / "copy"), "--database", stage.url)
@@ -120,16 +130,16 @@ def test_nothing_is_overwritten_by_a_copy(stage: Staged, tmp_path: Path) -> None
     assert (tmp_path / "copy").read_text() == "mine"
 
 
-def test_postgresql_is_left_to_its_own_tools(tmp_path: Path) -> None:
+def test_backup_of_postgresql_names_pg_dump(tmp_path: Path) -> None:
+    """backup refuses a PostgreSQL ledger and names pg_dump."""
     refused = run("backup", str(tmp_path / "copy"), "--database", "postgresql://localhost/alertd")
 
     assert refused.code == 1
     assert "pg_dump" in refused.err
 
 
-def test_prune_forgets_what_is_gone_and_keeps_what_lives(
-    stage: Staged, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prune_deletes_only_removed_milestones(stage: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    """prune deletes milestones that were removed long enough ago, and keeps the others."""
     (stage.folder / "milestones" / "iraq.yaml").unlink()
     other = TIMELINE.replace("timeline: iraq", "timeline: other")
     (stage.folder / "milestones" / "other.yaml").write_text(other)
@@ -145,5 +155,5 @@ def test_prune_forgets_what_is_gone_and_keeps_what_lives(
     assert "forgot 0 milestones" in lately.out
     assert late.code == 0, late.err
     assert "forgot 0 milestones" not in late.out
-    timelines = stage.with_ledger(lambda book: book.timelines())
+    timelines = stage.with_ledger(lambda ledger: ledger.timelines())
     assert set(timelines) == {"other"}
