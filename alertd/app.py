@@ -230,12 +230,12 @@ def _dependencies(
     Args:
         shared: the secret that the nodes share; see :func:`_shared_secret`.
     """
-    from alertd.definitions.files import signature
+    from alertd.definitions.files import read_signature
     from alertd.engine.deps import Dependencies
     from alertd.engine.leader import LEAD_FOR
     from alertd.notify import heartbeat
-    from alertd.system.clock import asleep
-    from alertd.system.node import is_gone, node_name
+    from alertd.system.clock import read_suspended_s
+    from alertd.system.node import is_gone, make_node_name
     from alertd.system.secrets import secret_files
     from alertd.system.systemd import Systemd
 
@@ -250,12 +250,12 @@ def _dependencies(
         clock=clock,
         log=log,
         load=loader(settings.config),
-        signature=lambda: signature(settings.config),
+        signature=lambda: read_signature(settings.config),
         build=lambda config: notifiers(config, settings.config, http, clock, _stdout()),
         links=lambda config: _links(config, _signer(settings, lambda: config.web, shared), log),
-        node=node_name(),
+        node=make_node_name(),
         is_gone=is_gone,
-        asleep=asleep,
+        asleep=read_suspended_s,
         lead_for=EMBEDDED_LEAD_FOR if settings.database_url().startswith("sqlite") else LEAD_FOR,
         systemd=Systemd.from_environment(),
         observer=observer,

@@ -1,7 +1,7 @@
-"""Every error that alertd raises itself, in one tree.
+"""Define every error that alertd raises itself, in one tree.
 
     AlertdError
-    ├── ParseError                 a text in a small grammar of ours could not be read
+    ├── ParseError                 a text does not match one of alertd's small grammars
     │   ├── DeadlineError          core/deadline/
     │   ├── DurationError          core/time/duration.py
     │   ├── MatcherError           core/routing/matcher.py
@@ -9,46 +9,46 @@
     │   ├── RecurrenceError        core/milestones/recurrence.py
     │   ├── RateError              core/ledger/backpressure.py
     │   └── NetworkError           core/network.py
-    ├── MomentError                core/time/moments.py: not a date or a time as people type them
-    ├── FieldProblem               core/explain/request.py: a form field holds what cannot be
-    ├── DefinitionsError           one or more problems in the files people write
-    ├── CredentialsError           a token, a user or their file cannot be made, read or written
-    ├── SettingsError              the environment or a command line option is wrong
+    ├── MomentError                core/time/moments.py: not a date, time or duration that a person can enter
+    ├── FieldProblem               core/explain/request.py: a form field has an impossible value
+    ├── DefinitionsError           the configuration or timeline files have problems
+    ├── CredentialsError           a token, a user or their file cannot be created, read or written
+    ├── SettingsError              an environment variable or a command-line option is wrong
     ├── SecretUnreadable           system/secrets.py: a file that should hold a secret cannot be read
     ├── TlsUnusable                notify/http/tls.py: a certificate or a key cannot be used
-    ├── AddressRefused             notify/http/egress.py: an address that alertd does not connect to
+    ├── AddressRefused             notify/http/egress.py: alertd does not connect to this address
     ├── NotifierUnusable           notify/registry.py: an installed notifier cannot be imported
     ├── TimelineMissing            demo/stage.py: the package was built without its timeline
-    ├── NoAnswer                   engine/control.py: the daemon was asked, and does not answer or not do it
-    ├── UnknownMilestone           no milestone of that id is loaded or in the ledger
-    ├── UnknownReceiver            no receiver of that name is configured
-    ├── UnknownDelivery            no delivery of that id is in the ledger
-    ├── RefusedAction              an action that does not fit the milestone's state
-    └── LedgerError                the store
-        ├── LedgerBusy             somebody else holds it; trying again may succeed
-        ├── LedgerUnavailable      it cannot be reached, read or written now
-        ├── LeadLost               another node reconciles by now
-        ├── SchemaTooNew           a newer alertd has migrated it
+    ├── NoAnswer                   engine/control.py: the daemon does not answer or does not do it
+    ├── UnknownMilestone           no milestone with that id is loaded or in the ledger
+    ├── UnknownReceiver            no receiver with that name is configured
+    ├── UnknownDelivery            no delivery with that id is in the ledger
+    ├── RefusedAction              the action does not fit the milestone's state
+    └── LedgerError                the ledger cannot do what was asked
+        ├── LedgerBusy             another process has locked it; a retry may succeed
+        ├── LedgerUnavailable      the database cannot be reached, read or written now
+        ├── LeadLost               another node has become the leader
+        ├── SchemaTooNew           a newer version of alertd has migrated the database
         └── SchemaTooOld           `alertd migrate` has not been run
 
-A remote failure is never one of these: it is an Outcome (core/planning/decide.py).
+The failure of a remote service is not an exception but an Outcome (core/ledger/outcome.py).
 """
 
 from __future__ import annotations
 
 
 class AlertdError(Exception):
-    """The root. Its text is one line in lower case and holds the offending value."""
+    """The root of the tree. A message is one line in lower case and contains the offending value."""
 
 
 class ParseError(AlertdError):
-    """A text could not be read.
+    """A text does not match its grammar.
 
     Attributes:
         text: the text as it was given.
-        reason: what is wrong with it, without the text itself.
-        advice: what would be right, or "" when there is nothing to say.
-        offset: where in ``text`` the trouble begins, counted in characters from 0.
+        reason: the problem. It does not contain the text.
+        advice: a suggestion that would be valid, or "".
+        offset: the position of the problem in ``text``, in characters from 0.
     """
 
     def __init__(self, text: str, reason: str, advice: str = "", offset: int = 0) -> None:
@@ -61,42 +61,42 @@ class ParseError(AlertdError):
 
 
 class DeadlineError(ParseError):
-    """Not a deadline of the profile in docs/reference/deadlines.md."""
+    """The text is not a deadline as docs/reference/deadlines.md describes it."""
 
 
 class DurationError(ParseError):
-    """Not a duration such as ``90d``, ``1mo``, ``12h`` or ``P1M``."""
+    """The text is not a duration such as ``90d``, ``1mo``, ``12h`` or ``P1M``."""
 
 
 class MatcherError(ParseError):
-    """Not a matcher such as ``country="iraq"``."""
+    """The text is not a matcher such as ``country="iraq"``."""
 
 
 class IntervalError(ParseError):
-    """Not a range of a time interval, such as ``monday:friday``."""
+    """The text is not a range in a time interval, such as ``monday:friday``."""
 
 
 class RecurrenceError(ParseError):
-    """Not a recurrence rule that alertd can expand."""
+    """The text is not a recurrence rule that alertd can expand."""
 
 
 class RateError(ParseError):
-    """Not a rate such as ``1/s``."""
+    """The text is not a rate such as ``1/s``."""
 
 
 class NetworkError(ParseError):
-    """Not a network that may be allowed."""
+    """The text is not an address or a network that can be allowed."""
 
 
 class MomentError(AlertdError):
-    """Not a date, a time, an instant or a duration."""
+    """The text is not a date, a time, an instant or a duration."""
 
 
 class FieldProblem(AlertdError):
-    """What somebody filled in cannot be.
+    """A field of a form has an impossible value.
 
     Attributes:
-        field: its name: ``until``, ``on``, ``why`` or ``evidence``.
+        field: the field's name: ``until``, ``on``, ``why`` or ``evidence``.
     """
 
     def __init__(self, field: str, reason: str) -> None:
@@ -105,7 +105,11 @@ class FieldProblem(AlertdError):
 
 
 class DefinitionsError(AlertdError):
-    """Problems in definition or configuration files; ``problems`` holds each as one line."""
+    """The configuration or timeline files have problems.
+
+    Attributes:
+        problems: the problems, one line each.
+    """
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         self.problems = problems
@@ -113,39 +117,39 @@ class DefinitionsError(AlertdError):
 
 
 class CredentialsError(AlertdError):
-    """A token, a user or the file of them; the text holds nothing secret."""
+    """A token, a user or their file cannot be created, read or written. The message contains no secret."""
 
 
 class SettingsError(AlertdError):
-    """The environment or a command line option is wrong."""
+    """An environment variable or a command-line option is wrong."""
 
 
 class NoAnswer(AlertdError):
-    """No daemon answers, or it does not do what it was asked."""
+    """The daemon does not answer, or does not do what it was asked."""
 
 
 class UnknownMilestone(AlertdError):
-    """No milestone of that id."""
+    """There is no milestone with that id."""
 
 
 class UnknownReceiver(AlertdError):
-    """No receiver of that name."""
+    """There is no receiver with that name."""
 
 
 class UnknownDelivery(AlertdError):
-    """No delivery of that id."""
+    """There is no delivery with that id."""
 
 
 class RefusedAction(AlertdError):
-    """An action that does not fit the milestone's state."""
+    """The action does not fit the milestone's state."""
 
 
 class LedgerError(AlertdError):
-    """The store could not do what was asked; nothing of it was done."""
+    """The ledger could not do what was asked. Nothing was written."""
 
 
 class LedgerBusy(LedgerError):
-    """Another writer holds the ledger; the same call may succeed later."""
+    """Another process has locked the ledger. The same call may succeed later."""
 
 
 class LedgerUnavailable(LedgerError):
@@ -153,12 +157,12 @@ class LedgerUnavailable(LedgerError):
 
 
 class LeadLost(LedgerError):
-    """Another node has taken the lead; what this one reconciled since was not written."""
+    """Another node has become the leader, so the changes of this node were not written."""
 
 
 class SchemaTooNew(LedgerError):
-    """A newer alertd has migrated this ledger; this one must not write to it."""
+    """A newer version of alertd has migrated this ledger, so this version must not write to the ledger."""
 
 
 class SchemaTooOld(LedgerError):
-    """The ledger has not been migrated to the schema that this alertd needs."""
+    """The ledger must be migrated before this version of alertd can use it."""

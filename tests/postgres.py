@@ -26,7 +26,7 @@ import psycopg
 import pytest
 
 from alertd.store import BUSY_TIMEOUT_S, migrate
-from alertd.store.database.base import open_database
+from alertd.store.database.opening import open_database
 from alertd.store.schema import metadata
 from alertd.store.sql import SqlLedger
 

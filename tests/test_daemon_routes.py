@@ -12,7 +12,7 @@ from alertd import app
 from alertd.core.config import Config
 from alertd.core.message.message import Kind
 from alertd.core.milestones.status import Action, ActionKind
-from alertd.definitions.files import signature
+from alertd.definitions.files import read_signature
 from alertd.engine.daemon import Daemon
 from alertd.engine.deps import Dependencies
 from alertd.ports import Ledger, Notifier
@@ -68,7 +68,7 @@ class House:
                 clock=self.clock,
                 log=log,
                 load=app.loader(self.folder),
-                signature=lambda: signature(self.folder),
+                signature=lambda: read_signature(self.folder),
                 build=self.build,
                 node="node-1",
             )

@@ -12,7 +12,7 @@ from alertd.core.config import Config
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.plan import Planned, plan
 from alertd.core.routing.route import match_routes
-from alertd.system.settings import settings
+from alertd.system.settings import read_settings
 from tests.docs_pages import ROOT, blocks
 
 HOWTO = ROOT / "docs" / "howto"
@@ -31,7 +31,7 @@ def shown(page: str, number: int, folder: Path, timeline: str = TIMELINE) -> tup
     (folder / "milestones").mkdir(exist_ok=True)
     (folder / "alertd.yaml").write_text(blocks(HOWTO / page, "yaml")[number].body, encoding="utf-8")
     (folder / "milestones" / "t.yaml").write_text(timeline, encoding="utf-8")
-    definitions = app.definitions(settings(config=folder))
+    definitions = app.definitions(read_settings(config=folder))
     assert not definitions.problems
     assert definitions.config is not None
     return definitions.config, list(app.milestones(definitions).values())

@@ -17,7 +17,7 @@ from alertd.engine.status import LIVE_FOR, find_differences
 from alertd.engine.timer import Chore
 from alertd.errors import LeadLost
 from alertd.ports import Ledger, NodeReport
-from alertd.system.node import is_gone, node_name
+from alertd.system.node import is_gone, make_node_name
 from tests.scene import StepClock, a_ledger, a_log, a_milestone, when
 from tests.test_daemon import Stage
 
@@ -244,14 +244,14 @@ def test_live_nodes_are_compared(nodes: list[NodeReport], found: list[str]) -> N
 
 def test_node_of_this_machine_is_known_to_be_dead() -> None:
     """While it runs it is not gone; afterwards it is. Of other machines and containers nothing is known."""
-    program = "from alertd.system.node import node_name; print(node_name())"
+    program = "from alertd.system.node import make_node_name; print(make_node_name())"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     dead = done.stdout.strip()
 
     assert is_gone(dead)
-    assert not is_gone(node_name())
+    assert not is_gone(make_node_name())
     assert not is_gone("elsewhere:" + dead.rpartition(":")[2])
     assert not is_gone(dead + "1@1")
     assert not is_gone("")
     assert not is_gone("nonsense")
-    assert str(os.getpid()) in node_name()
+    assert str(os.getpid()) in make_node_name()

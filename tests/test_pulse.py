@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from alertd.engine.clocks import BEAT_S, STILL_AFTER_S, ClockMonitor
-from alertd.system.clock import SystemClock, asleep
+from alertd.system.clock import SystemClock, read_suspended_s
 from tests.scene import StepClock, a_log, when
 
 NOW = when("2026-09-24T12:00")
@@ -130,20 +130,20 @@ async def test_beats_by_hand_may_take_their_time() -> None:
 
 def test_machine_that_is_awake_has_slept_no_more() -> None:
     """The kernel's two clocks run alike while nothing sleeps."""
-    before = asleep()
+    before = read_suspended_s()
 
-    assert abs(asleep() - before) < 1.0
+    assert abs(read_suspended_s() - before) < 1.0
 
 
 PROGRAM = """
 import asyncio, os, signal, sys
-from alertd.system.clock import SystemClock, asleep
+from alertd.system.clock import SystemClock, read_suspended_s
 from alertd.engine.clocks import Pulse
 from tests.scene import a_log
 
 async def main():
     log, events = a_log()
-    pulse = Pulse(SystemClock(), log, asleep)
+    pulse = Pulse(SystemClock(), log, read_suspended_s)
     pulse.start()
     began_s = SystemClock().monotonic()
     answer = asyncio.get_running_loop().create_future()

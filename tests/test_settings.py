@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alertd.errors import SettingsError
-from alertd.system.settings import settings
+from alertd.system.settings import read_settings
 from tests.nobody import a_folder, nobody
 
 Environment = Callable[..., None]
@@ -31,7 +31,7 @@ def test_defaults(environment: Environment) -> None:
     """Without a word from anybody there are defaults."""
     environment(HOME="/home/ada")
 
-    found = settings()
+    found = read_settings()
 
     assert found.config == Path("/etc/alertd")
     assert found.listen == "127.0.0.1:8480"
@@ -47,7 +47,7 @@ def test_argument_beats_environment_beats_credential(environment: Environment, t
         CREDENTIALS_DIRECTORY=str(tmp_path), ALERTD_CONFIG="variable-config", ALERTD_LISTEN="variable:1"
     )
 
-    found = settings(config=Path("argument-config"), log_level=None)
+    found = read_settings(config=Path("argument-config"), log_level=None)
 
     assert str(found.config) == "argument-config"
     assert found.listen == "variable:1"
@@ -58,7 +58,7 @@ def test_credentials_directory_that_is_gone_is_no_error(environment: Environment
     """A credentials directory that does not exist holds no credentials."""
     environment(CREDENTIALS_DIRECTORY=str(tmp_path / "gone"), ALERTD_LISTEN="0.0.0.0:1")
 
-    assert settings().listen == "0.0.0.0:1"
+    assert read_settings().listen == "0.0.0.0:1"
 
 
 def test_credentials_that_may_not_be_read_are_no_error(environment: Environment) -> None:
@@ -70,7 +70,7 @@ def test_credentials_that_may_not_be_read_are_no_error(environment: Environment)
         with nobody(folder):
             (folder / "credentials").chmod(0)
 
-            found = settings().listen
+            found = read_settings().listen
 
             (folder / "credentials").chmod(0o700)
 
@@ -94,7 +94,7 @@ def test_where_the_ledger_is(environment: Environment, variables: dict[str, str]
     """The ledger is where it is said to be, else in the state directory, else in the user's state."""
     environment(**variables)
 
-    assert settings().database_url() == url
+    assert read_settings().database_url() == url
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_wrong_value_is_named(environment: Environment, variables: dict[str, str
     environment(**variables)
 
     with pytest.raises(SettingsError, match=says) as caught:
-        settings()
+        read_settings()
 
     assert "\n" not in str(caught.value)
 
@@ -118,4 +118,4 @@ def test_unknown_variable_is_left_alone(environment: Environment) -> None:
     """A variable of another version of alertd does not stop this one."""
     environment(ALERTD_SOMETHING_NEW="1")
 
-    assert settings().log_format == "auto"
+    assert read_settings().log_format == "auto"

@@ -8,7 +8,7 @@ import pytest
 
 from alertd.app import loader
 from alertd.core.config import Timeline
-from alertd.definitions.files import signature
+from alertd.definitions.files import read_signature
 from alertd.engine.daemon import Daemon
 from alertd.engine.reconcile import reconcile
 from alertd.ports import Ledger
@@ -159,7 +159,7 @@ async def test_folder_that_is_gone_in_any_way_keeps_what_was_known(
     (milestones / "t.yaml").write_text(text)
     load, now = loader(config), when("2026-09-24")
     await reconcile(ledger, load(), now)
-    seen = signature(config)
+    seen = read_signature(config)
 
     (milestones / "t.yaml").unlink()
     if way == "empty":
@@ -167,7 +167,7 @@ async def test_folder_that_is_gone_in_any_way_keeps_what_was_known(
     if way == "no folder":
         milestones.rmdir()
     gone = await reconcile(ledger, load(), now)
-    changed = signature(config) != seen
+    changed = read_signature(config) != seen
     milestones.mkdir(exist_ok=True)
     (milestones / "t.yaml").write_text(text)
     back = await reconcile(ledger, load(), now)

@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 def read_settings(config: Path | None, database: str | None = None) -> Settings:
     """Return the settings from the environment, overridden by the command line's options."""
-    from alertd.system.settings import settings
+    from alertd.system.settings import read_settings
 
-    return settings(config=config, database=database)
+    return read_settings(config=config, database=database)
 
 
 def load_sound_definitions(settings: Settings) -> tuple[Definitions, Config]:

@@ -60,11 +60,15 @@ def schema(
     ] = Schema.CONFIG,
 ) -> None:
     """Print the JSON Schema of a file, or of a webhook's body."""
-    from alertd.definitions.schema import config_schema, schema_text, timeline_schema
+    from alertd.definitions.schema import format_schema, make_config_schema, make_timeline_schema
     from alertd.notify.webhook.payload_schema import webhook_schema
 
-    makers = {Schema.CONFIG: config_schema, Schema.TIMELINE: timeline_schema, Schema.WEBHOOK: webhook_schema}
-    typer.echo(schema_text(makers[which]()), nl=False)
+    makers = {
+        Schema.CONFIG: make_config_schema,
+        Schema.TIMELINE: make_timeline_schema,
+        Schema.WEBHOOK: webhook_schema,
+    }
+    typer.echo(format_schema(makers[which]()), nl=False)
 
 
 CONFIG = """\

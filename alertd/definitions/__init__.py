@@ -1,1 +1,1 @@
-"""From the files people write to the core's values; every problem says its file, line and column."""
+"""Read the configuration and timeline files. Each problem is reported with its file, line and column."""

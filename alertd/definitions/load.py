@@ -1,4 +1,4 @@
-"""Read a whole configuration folder in one go."""
+"""Load all files in a configuration folder."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import NamedTuple
 from alertd.core.config import Definitions, Problem
 from alertd.definitions.config.read import NAME, Inherited, read_config
 from alertd.definitions.config.receivers import Options
-from alertd.definitions.files import definition_files, find
+from alertd.definitions.files import find, list_definition_files
 from alertd.definitions.timeline.across import check_across
 from alertd.definitions.timeline.read import TimelineRead, read_timeline
 
-__all__ = ["Cache", "CachedFile", "definition_files", "load"]
+__all__ = ["Cache", "CachedFile", "list_definition_files", "load"]
 
 
 class CachedFile(NamedTuple):
-    """A timeline file as it was read before."""
+    """The cached result of reading a timeline file. The hashes tell whether the result is still valid."""
 
     sha256: bytes
     config_sha256: bytes
@@ -28,7 +28,7 @@ class CachedFile(NamedTuple):
 
 
 Cache = dict[str, CachedFile]
-"""By file name; :func:`load` keeps it. It is good for one folder."""
+"""Cached results by file name. :func:`load` updates the cache, which can be used for one folder only."""
 
 
 def load(
@@ -37,17 +37,18 @@ def load(
     cache: Cache | None = None,
     find: Callable[[str], Path] | None = None,
 ) -> Definitions:
-    """Read `alertd.yaml` and all timelines of ``folder``; nothing is raised for what is wrong in them.
+    """Read `alertd.yaml` and all timelines in ``folder``. Problems in the files are returned, not raised.
 
-    A file with any problem contributes nothing. Without a configuration there are no timelines either, and
-    all files are in ``broken``: nobody can tell which policies they would have.
+    A file with a problem is not used. If the configuration has a problem, no timeline is used and all files
+    are in ``broken``, because the policies of the timelines are unknown.
 
     Args:
-        options: the pydantic model of each type of notifier.
-        cache: files that have not changed since it was last handed in are not parsed again.
-        find: where a file is that `alertd.yaml` names; by default in ``folder``.
+        options: the pydantic model for the options of each type of notifier.
+        cache: results of earlier calls. Files that have not changed since are not parsed again.
+        find: returns the path of a file that `alertd.yaml` names. By default, paths are relative to
+            ``folder``.
     """
-    with _collector_off():
+    with _pause_collector():
         return _load(folder, options, {} if cache is None else cache, find or folder.joinpath)
 
 
@@ -70,19 +71,23 @@ def _load(folder: Path, options: Options, cache: Cache, find_named: Callable[[st
     for gone in cache.keys() - read.keys():
         del cache[gone]
     across = check_across(read)
-    for file, one in read.items():
-        problems.extend(one.problems)
+    for file, result in read.items():
+        problems.extend(result.problems)
         problems.extend(across.get(file, ()))
     broken = {problem.file for problem in problems}
     if config is None:
         broken.update((NAME, *read))
     timelines = [
-        one.timeline for file, one in read.items() if file not in broken and one.timeline is not None
+        result.timeline for file, result in read.items() if file not in broken and result.timeline is not None
     ]
     return Definitions(
         config=config,
         timelines=tuple(timelines),
-        problems=tuple(sorted(problems, key=lambda one: (one.file, one.line, one.column, one.message))),
+        problems=tuple(
+            sorted(
+                problems, key=lambda problem: (problem.file, problem.line, problem.column, problem.message)
+            )
+        ),
         broken=frozenset(broken),
         fingerprint=whole.hexdigest(),
     )
@@ -101,8 +106,11 @@ def _read(cache: Cache, file: str, content: bytes, key: CachedFile, inherited: I
 
 
 @contextmanager
-def _collector_off() -> Iterator[None]:
-    """Nothing made here is garbage, and looking for it among ever more objects takes half the time."""
+def _pause_collector() -> Iterator[None]:
+    """Turn the garbage collector off while files are loaded.
+
+    Loading creates many objects and no garbage. With the collector on, it takes twice as long.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:

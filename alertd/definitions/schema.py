@@ -1,7 +1,8 @@
-"""Make the JSON Schemas of both files from the tables of keys that the reader uses.
+"""Generate the JSON Schemas of both kinds of files from the tables of keys that the reader uses.
 
-They are kept in `config/schema/`, where editors find them; `alertd schema config|timeline` prints
-them. A schema can say less than the reader: it knows no names, no cycles and no calendar.
+`alertd schema config|timeline` prints a schema. Copies for editors are in `config/schema/`. A schema finds
+fewer
+problems than the reader: it cannot check references, cycles or dates.
 """
 
 from __future__ import annotations
@@ -16,33 +17,33 @@ from alertd.definitions.timeline.keys import TIMELINE_SHAPES
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def config_schema() -> dict[str, object]:
-    """The schema of `alertd.yaml`."""
-    return _schema("alertd.yaml", "alertd.schema.json", CONFIG_SHAPES)
+def make_config_schema() -> dict[str, object]:
+    """Return the schema of `alertd.yaml`."""
+    return _make_schema("alertd.yaml", "alertd.schema.json", CONFIG_SHAPES)
 
 
-def timeline_schema() -> dict[str, object]:
-    """The schema of `milestones/*.yaml`."""
-    return _schema("A timeline of alertd", "timeline.schema.json", TIMELINE_SHAPES)
+def make_timeline_schema() -> dict[str, object]:
+    """Return the schema of `milestones/*.yaml`."""
+    return _make_schema("A timeline of alertd", "timeline.schema.json", TIMELINE_SHAPES)
 
 
-def schema_text(schema: dict[str, object]) -> str:
-    """A schema as it is kept and printed."""
+def format_schema(schema: dict[str, object]) -> str:
+    """Return a schema as formatted JSON."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def _schema(title: str, name: str, shapes: Iterable[Shape]) -> dict[str, object]:
+def _make_schema(title: str, name: str, shapes: Iterable[Shape]) -> dict[str, object]:
     root, *others = shapes
     return {
         "$schema": DIALECT,
         "$id": name,
         "title": title,
-        **_object(root),
-        "$defs": {shape.name: _object(shape) for shape in others},
+        **_make_object(root),
+        "$defs": {shape.name: _make_object(shape) for shape in others},
     }
 
 
-def _object(shape: Shape) -> dict[str, object]:
+def _make_object(shape: Shape) -> dict[str, object]:
     required = [name for name, key in shape.keys.items() if key.required]
     return {
         "type": "object",

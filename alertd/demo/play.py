@@ -16,7 +16,7 @@ from alertd.demo.screen import Screen
 from alertd.demo.show import channel_of
 from alertd.demo.stage import Stage
 from alertd.demo.story import BEGINS, ENDS, RETRY_AFTER_S, STORY, Step
-from alertd.system.settings import settings
+from alertd.system.settings import read_settings
 
 RECONCILE_EVERY = timedelta(days=30)
 """How often the demo reconciles. The daemon reconciles four times a day, but it plans 400 days ahead."""
@@ -162,7 +162,7 @@ class _Player:
 
 def _expected_instants(stage: Stage) -> Iterable[datetime]:
     """Yield the instants at which messages are expected at the start. Only the pace depends on them."""
-    found = app.definitions(settings(config=stage.folder))
+    found = app.definitions(read_settings(config=stage.folder))
     for milestone in app.milestones(found).values():
         for occurrence in occurrences(milestone, BEGINS, ENDS):
             yield occurrence.at

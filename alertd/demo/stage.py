@@ -21,7 +21,7 @@ import structlog
 import alertd
 from alertd import app
 from alertd.core.config import Config
-from alertd.definitions.files import signature
+from alertd.definitions.files import read_signature
 from alertd.demo.costs import Stopwatch, time_ledger
 from alertd.demo.inbox import Receipt, mail_received, slack_post, webhook_post
 from alertd.demo.pace import VirtualClock
@@ -31,7 +31,7 @@ from alertd.engine.deps import Dependencies
 from alertd.errors import AlertdError
 from alertd.notify.http.client import HttpClient
 from alertd.ports import Ledger
-from alertd.system.settings import settings
+from alertd.system.settings import read_settings
 from alertd.system.telemetry import Log
 from alertd.testing.http_sink import Answer, HttpSink
 
@@ -136,7 +136,9 @@ async def open_stage(at: datetime) -> AsyncIterator[Stage]:
             _write_files(folder, slack.url, webhook.url, mail.port)
             clock, watch, log = VirtualClock(at), Stopwatch(), io.StringIO()
             database = f"sqlite:///{folder / 'alertd.sqlite3'}"
-            ledger = time_ledger(await app.ledger(settings(config=folder, database=database)), clock, watch)
+            ledger = time_ledger(
+                await app.ledger(read_settings(config=folder, database=database)), clock, watch
+            )
             http = HttpClient()
             daemon = Daemon(
                 Dependencies(
@@ -144,7 +146,7 @@ async def open_stage(at: datetime) -> AsyncIterator[Stage]:
                     clock=clock,
                     log=_make_error_log(log),
                     load=app.loader(folder),
-                    signature=partial(signature, folder),
+                    signature=partial(read_signature, folder),
                     build=lambda config: app.notifiers(config, folder, http, clock, io.StringIO()),
                     node="demo",
                 )

@@ -1,6 +1,7 @@
-"""The ledger: in memory, which is the contract at its shortest, and in SQL.
+"""Store the ledger in memory, in SQLite or in PostgreSQL.
 
-What is heavy is imported when a ledger is opened, so that whoever only needs one in memory loads no database.
+The functions here import SQLAlchemy only when they are called, so that code that uses the ledger in memory
+does not load it.
 """
 
 from __future__ import annotations
@@ -11,27 +12,30 @@ if TYPE_CHECKING:
     from alertd.store.sql import SqlLedger
 
 BUSY_TIMEOUT_S = 10.0
-"""How long to wait for another writer."""
+"""How long a statement waits for another writer, in seconds."""
 
 
 async def open_ledger(
     url: str, *, migrate: bool | None = None, busy_timeout_s: float = BUSY_TIMEOUT_S
 ) -> SqlLedger:
-    """The ledger at ``url``, ready for use.
+    """Open the ledger at ``url``.
 
     Args:
-        url: ``sqlite:///relative/path``, ``sqlite:////absolute/path``, or ``sqlite://`` for one that is
-            forgotten. Missing folders are made with mode 0700, the file with 0600. Or
-            ``postgresql://user@host/database``, as libpq reads it.
-        migrate: bring an older schema up to date instead of refusing it. By default an embedded database
-            is, and one that is shared is not: others may be using it.
+        url: ``sqlite:///relative/path``, ``sqlite:////absolute/path``, ``sqlite://`` for a ledger in memory,
+            or a libpq URI such as ``postgresql://user@host/database``. A missing SQLite file is created with
+            mode 0600, its missing folders with mode 0700.
+        migrate: whether to upgrade an older schema. False raises SchemaTooOld instead. By default, alertd
+            upgrades SQLite but not PostgreSQL, because other nodes may be using a PostgreSQL database.
+        busy_timeout_s: how long a statement waits for another writer, in seconds.
 
     Raises:
-        SettingsError: ``url`` names no database that alertd can use.
-        SchemaTooNew, SchemaTooOld: its schema is not the one that this alertd needs.
-        LedgerBusy, LedgerUnavailable: it cannot be opened now.
+        SettingsError: alertd does not support the database that ``url`` names.
+        SchemaTooNew: a newer version of alertd has upgraded the schema.
+        SchemaTooOld: the schema needs an upgrade and ``migrate`` is false.
+        LedgerBusy: other processes keep the database locked.
+        LedgerUnavailable: the database cannot be opened.
     """
-    from alertd.store.database.base import open_database
+    from alertd.store.database.opening import open_database
     from alertd.store.database.upgrade import ensure_schema
     from alertd.store.sql import SqlLedger
 
@@ -45,19 +49,21 @@ async def open_ledger(
 
 
 async def migrate(url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> tuple[str, str, str]:
-    """Bring the database at ``url`` up to date, while others use it.
+    """Upgrade the schema of the database at ``url``. Other processes may use the database meanwhile.
 
-    Returns its name, its revision before (``""``: it was empty), and after.
+    Returns:
+        The database's name, the revision before the upgrade (``""`` for an empty database), and the revision
+        after it.
 
     Raises:
-        SettingsError, SchemaTooNew, LedgerBusy, LedgerUnavailable: as for :func:`open_ledger`.
+        SettingsError, SchemaTooNew, LedgerBusy, LedgerUnavailable: see :func:`open_ledger`.
     """
-    from alertd.store.database.base import open_database
-    from alertd.store.database.upgrade import HEAD, ensure_schema, revision
+    from alertd.store.database.opening import open_database
+    from alertd.store.database.upgrade import HEAD, ensure_schema, read_revision
 
     database = await open_database(url, busy_timeout_s)
     try:
-        before = await database.read(revision)
+        before = await database.read(read_revision)
         await ensure_schema(database, migrate=True)
     finally:
         await database.close()

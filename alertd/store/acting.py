@@ -1,4 +1,7 @@
-"""What people do to the ledger: act on a milestone, send a delivery again; and what signs their links."""
+"""Write what people do: act on a milestone, or retry a dead delivery.
+
+The secret that signs their links is created here too.
+"""
 
 from __future__ import annotations
 
@@ -20,51 +23,56 @@ _remembered = schema.remembered
 
 
 def act(connection: Connection, action: Action, owed: Sequence[ScheduledReminder]) -> Record:
+    """Record an action and schedule ``owed``; see :meth:`alertd.ports.Ledger.act`."""
     milestone = select(_milestone).where(_milestone.c.id == action.milestone)
     row = connection.execute(milestone.with_for_update(key_share=True)).first()
     if row is None:
         raise UnknownMilestone(f"no milestone {action.milestone!r} in the ledger")
-    record = rows.record_of(row)
-    entry = rules.entry_of_action(action)
-    said = select(_history.c.seq).where(_history.c.entry == rules.entry_key(entry))
-    if connection.execute(said).first():
+    record = rows.decode_record(row)
+    entry = rules.make_action_entry(action)
+    repeated = select(_history.c.seq).where(_history.c.entry == rules.make_entry_key(entry))
+    if connection.execute(repeated).first():
         return record
     after = replace(record, standing=standings.apply(record.standing, action, record.window_ids))
-    fields = rows.fields_of_standing(after.standing)
+    fields = rows.encode_standing(after.standing)
     connection.execute(update(_milestone).where(_milestone.c.id == record.id).values(**fields))
-    lock_rows(connection, schema.owed.c.key, (one.key for one in owed))
+    lock_rows(connection, schema.owed.c.key, (reminder.key for reminder in owed))
     writing.write_owed(connection, owed)
     writing.write_history(connection, (entry,))
     return after
 
 
 def retry(connection: Connection, name: str, now: datetime, by: str) -> Delivery:
+    """Make a dead delivery ready again; see :meth:`alertd.ports.Ledger.retry`."""
     locked = select(_delivery).where(_delivery.c.id == name).with_for_update(key_share=True)
     row = connection.execute(locked).first()
     if row is None:
         raise UnknownDelivery(f"no delivery {name!r} in the ledger")
-    members = reading.members_of(connection, [name])[name]
-    there = reading.delivery_with(row, members)
-    again = rules.sent_again(there, now, by)
-    if there == again:
-        return there
-    if there.state is not DeliveryState.DEAD:
-        raise RefusedAction(f"{name} is {there.state}; only a dead delivery can be sent again")
-    # What was leased before is not the same try: whoever still holds it may not settle it.
+    members = reading.read_members(connection, [name])[name]
+    delivery = reading.decode_delivery(row, members)
+    retried = rules.reset_delivery(delivery, now, by)
+    if delivery == retried:
+        return delivery
+    if delivery.state is not DeliveryState.DEAD:
+        raise RefusedAction(f"{name} is {delivery.state}; only a dead delivery can be sent again")
+    # A new fence: a node that still holds an earlier lease can no longer settle this delivery.
     ended = {"lease_owner": "", "lease_until": None, "fence": _delivery.c.fence + 1}
-    fields = rows.fields_of_delivery(again) | ended
+    fields = rows.encode_delivery(retried) | ended
     connection.execute(update(_delivery).where(_delivery.c.id == name).values(**fields))
-    # Who sends again wants to know whether the channel works: what stopped it holds no longer.
-    stopped = (_remembered.c.milestone == CHANNEL) & (_remembered.c.channel == there.channel)
+    # The person who retries wants to know whether the channel works, so a stop of the channel is lifted.
+    stopped = (_remembered.c.milestone == CHANNEL) & (_remembered.c.channel == delivery.channel)
     connection.execute(delete(_remembered).where(stopped))
-    of = dict.fromkeys(owed.milestone for owed in members)
-    writing.write_history(connection, [rules.entry_of_retry(one, name, now, by) for one in of])
-    return again
+    milestones = dict.fromkeys(owed.milestone for owed in members)
+    writing.write_history(
+        connection, [rules.make_retry_entry(milestone, name, now, by) for milestone in milestones]
+    )
+    return retried
 
 
-def shared_secret(connection: Connection, made: str) -> str:
-    fields = rows.fields_of_state(CHANNEL, rules.SHARED_SECRET, {"secret": made})
+def ensure_shared_secret(connection: Connection, made: str) -> str:
+    """Store ``made`` as the shared secret unless there is one already, and return the stored secret."""
+    fields = rows.encode_state(CHANNEL, rules.SHARED_SECRET, {"secret": made})
     insert = insert_into(connection, _remembered).values(**fields)
     connection.execute(insert.on_conflict_do_nothing(index_elements=["milestone", "channel"]))
     there = (_remembered.c.milestone == CHANNEL) & (_remembered.c.channel == rules.SHARED_SECRET)
-    return rows.state_of(connection.execute(select(_remembered).where(there)).one())["secret"]
+    return rows.decode_state(connection.execute(select(_remembered).where(there)).one())["secret"]

@@ -1,4 +1,7 @@
-"""Who leads: one row, whose term rises whenever another node takes over."""
+"""Elect the leader.
+
+The leader is recorded in one row. The row's term rises by one when another node takes over.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,16 @@ _lead, _node = schema.lead, schema.node
 RECONCILING = "reconcile"
 
 
-def lead(connection: Connection, *, node: str, at: int, until: int, instead_of: str) -> int | None:
-    """The term of ``node``, which has the lead now; None: another has it.
+def take_lead(connection: Connection, *, node: str, at: int, until: int, instead_of: str) -> int | None:
+    """Make ``node`` the leader, or renew its leadership.
 
     Args:
-        at: the instant at which whoever has it must not have run out.
+        at: the current time by the ledger's clock, in microseconds since 1970.
+        until: when the leadership ends unless it is renewed, by the same clock.
+        instead_of: a node that is known to be dead, so ``node`` can take over before its leadership ends.
+
+    Returns:
+        The term of ``node``, or None if another node leads.
     """
     insert = insert_into(connection, _lead)
     its_own = _lead.c.node == insert.excluded.node
@@ -33,11 +41,11 @@ def lead(connection: Connection, *, node: str, at: int, until: int, instead_of: 
     return connection.execute(statement, fields).scalar()
 
 
-def hold(connection: Connection, term: int) -> None:
-    """Return when ``term`` is the last one; nobody takes over before this transaction ends.
+def hold_term(connection: Connection, term: int) -> None:
+    """Check that ``term`` is current, and keep other nodes from taking over until this transaction ends.
 
     Raises:
-        LeadLost: another node has taken over since.
+        LeadLost: another node has taken over.
     """
     last = select(_lead.c.term, _lead.c.node).where(_lead.c.name == RECONCILING)
     row = connection.execute(last.with_for_update(read=True)).first()
@@ -46,14 +54,14 @@ def hold(connection: Connection, term: int) -> None:
         raise LeadLost(f"the lead of term {term} is lost: {leads} now")
 
 
-def leader(connection: Connection) -> str:
-    """Who has the lead, or had it last; "" when it was given back."""
+def read_leader(connection: Connection) -> str:
+    """Return the node that leads or led last, or "" if that node has retired."""
     return connection.execute(select(_lead.c.node).where(_lead.c.name == RECONCILING)).scalar() or ""
 
 
 def retire(connection: Connection, node: str) -> None:
-    """Free the lead, if ``node`` has it, and say in its report that it has stopped."""
+    """Record that ``node`` has stopped. If it leads, another node can take over at once."""
     free = update(_lead).where(_lead.c.name == RECONCILING, _lead.c.node == node)
-    # The next one to take it begins a new term: this one's transactions may still be under way.
+    # The name is emptied so that the next leader starts a new term: transactions of this term may still run.
     connection.execute(free.values(node="", until=0))
     connection.execute(update(_node).where(_node.c.node == node).values(stopped=True))

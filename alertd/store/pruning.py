@@ -1,4 +1,4 @@
-"""Forget what nobody needs any more, a bounded number of rows at a time."""
+"""Delete milestones and notices that are no longer needed, a bounded number at a time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ _member, _attempt, _history = schema.member, schema.attempt, schema.history
 
 
 def prune(connection: Connection, before: datetime, limit: int) -> Mapping[str, int]:
-    """As :meth:`alertd.ports.Ledger.prune` says."""
-    at = rows.micros(before)
+    """Delete at most ``limit`` milestones and ``limit`` notices; see :meth:`alertd.ports.Ledger.prune`.
+
+    Returns:
+        The number of deleted rows: ``milestones`` and ``deliveries``.
+    """
+    at = rows.to_micros(before)
     names = connection.scalars(
         select(_milestone.c.id).where(_is_over(at)).order_by(_milestone.c.id).limit(limit)
     )
@@ -33,8 +37,8 @@ def prune(connection: Connection, before: datetime, limit: int) -> Mapping[str, 
         connection.execute(delete(_history).where(_history.c.milestone.in_(gone)))
         connection.execute(delete(schema.remembered).where(schema.remembered.c.milestone.in_(gone)))
         connection.execute(delete(_milestone).where(_milestone.c.id.in_(gone)))
-    notices = _notices(at).order_by(_delivery.c.id).limit(limit)
-    old = [*_without_members(connection, emptied), *connection.scalars(notices)]
+    notices = _select_old_notices(at).order_by(_delivery.c.id).limit(limit)
+    old = [*_filter_empty(connection, emptied), *connection.scalars(notices)]
     if old:
         connection.execute(delete(_attempt).where(_attempt.c.delivery.in_(old)))
         connection.execute(delete(_delivery).where(_delivery.c.id.in_(old)))
@@ -42,7 +46,11 @@ def prune(connection: Connection, before: datetime, limit: int) -> Mapping[str, 
 
 
 def _is_over(at: int) -> ColumnElement[bool]:
-    """Withdrawn, with nothing said of it since ``at`` and nothing on its way."""
+    """Return the condition that a milestone can be deleted.
+
+    The milestone is withdrawn, has no history since ``at``, and has no pending reminder and no ready
+    delivery.
+    """
     of_it = _owed.c.milestone == _milestone.c.id
     on_its_way = (
         select(_member.c.key)
@@ -59,15 +67,18 @@ def _is_over(at: int) -> ColumnElement[bool]:
     )
 
 
-def _without_members(connection: Connection, deliveries: list[str]) -> list[str]:
-    """Those that were about nothing else. A digest's or a group's record stays with what lives."""
+def _filter_empty(connection: Connection, deliveries: list[str]) -> list[str]:
+    """Return the deliveries that have no members left.
+
+    A digest or a grouped delivery that has other members stays.
+    """
     left = set(
         connection.scalars(select(_member.c.delivery).where(_member.c.delivery.in_(deliveries)).distinct())
     )
     return [name for name in deliveries if name not in left]
 
 
-def _notices(at: int) -> Select[tuple[str]]:
+def _select_old_notices(at: int) -> Select[tuple[str]]:
     return select(_delivery.c.id).where(
         _delivery.c.notice.is_not(None), _delivery.c.settled_at < at, _delivery.c.state != text("'ready'")
     )

@@ -1,4 +1,7 @@
-"""The dispatcher's statements: due, bind, lease, settle, next wake; in groups, never a row at a time."""
+"""Run the dispatcher's statements: find what is due, bind and settle deliveries, and find the next wake-up.
+
+Each statement handles many rows at once.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +33,18 @@ from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import Settlement
 from alertd.store import reading, rows, rules, schema, writing
-from alertd.store.database.dialect import chunks, is_shared, lock_rows
+from alertd.store.database.dialect import is_shared, lock_rows, split_chunks
 
 _owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered
 _READY = text("'ready'")
 _MAX_AWAKE = 1_000_000
 
 
-def due(connection: Connection, now: datetime, limit: int) -> list[tuple[ScheduledReminder, Record]]:
-    at = rows.micros(now)
-    # Ordered and bounded for the sake of SQLite, which would else take the grouping below for a reason to go
-    # through everything that is owed, a million idle rows as well.
+def find_due(connection: Connection, now: datetime, limit: int) -> list[tuple[ScheduledReminder, Record]]:
+    """Return the due reminders in whole sets; see :meth:`alertd.ports.Ledger.due`."""
+    at = rows.to_micros(now)
+    # Because of the order and the limit, SQLite reads this subquery from the index. Without them, it chooses
+    # an index for the grouping below and reads every pending row, even a million rows that are not due.
     awake = (
         select(_owed.c.milestone, _owed.c.receiver)
         .where(schema.IS_PENDING, _owed.c.wake_at <= at)
@@ -63,19 +67,20 @@ def due(connection: Connection, now: datetime, limit: int) -> list[tuple[Schedul
         .where(schema.IS_PENDING, _owed.c.at <= at)
         .order_by(sets.c.earliest, _owed.c.milestone, _owed.c.receiver, _owed.c.at, _owed.c.key)
     )
-    found = [rows.owed_of(row) for row in connection.execute(statement)]
-    records = reading.records_by_id(connection, (owed.milestone for owed in found))
+    found = [rows.decode_owed(row) for row in connection.execute(statement)]
+    records = reading.read_records_by_id(connection, (owed.milestone for owed in found))
     return [(owed, records[owed.milestone]) for owed in found]
 
 
 def bind(connection: Connection, decisions: Decisions) -> bool:
+    """Write verdicts and deliveries, all or nothing; see :meth:`alertd.ports.Ledger.bind`."""
     verdicts = decisions.verdicts
-    for some in chunks(sorted({verdict.key for verdict in verdicts})):
-        pending = select(_owed.c.key).where(_owed.c.key.in_(some), schema.IS_PENDING)
+    for chunk in split_chunks(sorted({verdict.key for verdict in verdicts})):
+        pending = select(_owed.c.key).where(_owed.c.key.in_(chunk), schema.IS_PENDING)
         pending = pending.order_by(_owed.c.key).with_for_update(key_share=True)
-        if len(connection.execute(pending).all()) < len(some):
+        if len(connection.execute(pending).all()) < len(chunk):
             return False
-    if decisions.turn is not None and not _turned(connection, *decisions.turn):
+    if decisions.turn is not None and not _advance_digest(connection, *decisions.turn):
         return False
     if verdicts:
         statement = (
@@ -94,7 +99,7 @@ def bind(connection: Connection, decisions: Decisions) -> bool:
                     "of": verdict.key,
                     "becomes": verdict.state.value,
                     "because": verdict.reason,
-                    "wakes": rows.micros(verdict.wake_at) if verdict.wake_at else None,
+                    "wakes": rows.to_micros(verdict.wake_at) if verdict.wake_at else None,
                 }
                 for verdict in verdicts
             ],
@@ -103,39 +108,45 @@ def bind(connection: Connection, decisions: Decisions) -> bool:
     return True
 
 
-def _turned(connection: Connection, made: NextDigest, following: NextDigest) -> bool:
-    """Whether the digest had not been made; from now on the following one is owed."""
+def _advance_digest(connection: Connection, made: NextDigest, following: NextDigest) -> bool:
+    """Replace the digest ``made`` with the ``following`` one.
+
+    Returns:
+        False if another node has built the digest already.
+    """
     table = schema.next_digest
-    as_read = [table.c[name] == value for name, value in rows.fields_of_digest(made).items()]
-    statement = update(table).where(*as_read).values(**rows.fields_of_digest(following))
+    as_read = [table.c[name] == value for name, value in rows.encode_digest(made).items()]
+    statement = update(table).where(*as_read).values(**rows.encode_digest(following))
     return connection.execute(statement).rowcount == 1
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozenset[str]:
+    """Write how deliveries ended; see :meth:`alertd.ports.Ledger.settle`."""
     there: dict[str, tuple[int, bool, str]] = {}
-    for some in chunks(sorted({one.lease.delivery.id for one in settlements})):
+    for chunk in split_chunks(sorted({settlement.lease.delivery.id for settlement in settlements})):
         held = select(_delivery.c.id, _delivery.c.fence, _delivery.c.state, _delivery.c.channel)
-        held = held.where(_delivery.c.id.in_(some)).order_by(_delivery.c.id)
+        held = held.where(_delivery.c.id.in_(chunk)).order_by(_delivery.c.id)
         for row in connection.execute(held.with_for_update(key_share=True)):
             there[row.id] = (row.fence, row.state == DeliveryState.READY.value, row.channel)
     taken: list[tuple[Settlement, str]] = []
     refused: set[str] = set()
-    for one in settlements:
-        fence, ready, channel = there.get(one.lease.delivery.id, (-1, False, ""))
-        if ready and fence == one.lease.fence:
-            taken.append((one, channel))
-            there[one.lease.delivery.id] = (fence, one.state is DeliveryState.READY, channel)
+    for settlement in settlements:
+        fence, ready, channel = there.get(settlement.lease.delivery.id, (-1, False, ""))
+        if ready and fence == settlement.lease.fence:
+            taken.append((settlement, channel))
+            there[settlement.lease.delivery.id] = (fence, settlement.state is DeliveryState.READY, channel)
         else:
-            refused.add(one.lease.delivery.id)
+            refused.add(settlement.lease.delivery.id)
     _write_settlements(connection, taken)
     return frozenset(refused)
 
 
-def next_wake(connection: Connection, after: datetime, at: int, shut: frozenset[str]) -> datetime | None:
-    """The earliest instant at which something may be to do.
+def find_next_wake(connection: Connection, after: datetime, at: int, shut: frozenset[str]) -> datetime | None:
+    """Return the earliest instant at which there may be work, by the caller's clock.
 
     Args:
-        at: ``after`` by the ledger's time, by which leases end.
+        at: ``after`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
+        shut: channels that let nothing through.
     """
     is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
     of_owed = select(func.min(_owed.c.wake_at)).where(schema.IS_PENDING)
@@ -152,14 +163,19 @@ def next_wake(connection: Connection, after: datetime, at: int, shut: frozenset[
     parts = of_owed, of_digests, of_ready, of_leased
     found = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
     wake_at, digest_at, next_at, until = found
-    # The end of a lease, by the clock of whoever asks.
-    ends = None if until is None else until - at + rows.micros(after)
+    # Convert the end of the lease from the ledger's clock to the caller's clock.
+    ends = None if until is None else until - at + rows.to_micros(after)
     waiting = [found for found in (wake_at, digest_at, next_at, ends) if found is not None]
-    return rows.instant(min(waiting)) if waiting else None
+    return rows.from_micros(min(waiting)) if waiting else None
 
 
-def waiting(connection: Connection, now: datetime, at: int, shut: frozenset[str]) -> Waiting:
-    """``at``: the ledger's own time, by which leases end."""
+def find_waiting(connection: Connection, now: datetime, at: int, shut: frozenset[str]) -> Waiting:
+    """Return since when work has been waiting and when the last lease ends, by the caller's clock.
+
+    Args:
+        at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
+        shut: channels that let nothing through.
+    """
     is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
     undecided = select(func.min(_owed.c.wake_at)).where(schema.IS_PENDING)
     untaken = (
@@ -172,10 +188,12 @@ def waiting(connection: Connection, now: datetime, at: int, shut: frozenset[str]
     digests = select(func.min(schema.next_digest.c.at))
     parts = undecided, digests, untaken, select(func.max(_delivery.c.lease_until)).where(*held)
     found = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
-    # The lease's end by the caller's clock, as next_wake gives it.
-    ends = None if found[3] is None else found[3] - at + rows.micros(now)
+    # Convert the end of the lease from the ledger's clock to the caller's clock.
+    ends = None if found[3] is None else found[3] - at + rows.to_micros(now)
     undecided_at = min((micros for micros in found[:2] if micros is not None), default=None)
-    instants = [None if micros is None else rows.instant(micros) for micros in (undecided_at, found[2], ends)]
+    instants = [
+        None if micros is None else rows.from_micros(micros) for micros in (undecided_at, found[2], ends)
+    ]
     return Waiting(undecided=instants[0], untaken=instants[1], lease=instants[2])
 
 
@@ -195,32 +213,36 @@ def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement,
             lease_until=None,
         )
     )
-    connection.execute(statement, [_ended(one) for one, _ in taken])
-    writing.write_attempts(connection, [one.attempt for one, _ in taken if one.attempt])
-    told = [{"of": key, "when": rows.micros(one.at)} for one, _ in taken for key in one.told]
+    connection.execute(statement, [_encode_settlement(settlement) for settlement, _ in taken])
+    writing.write_attempts(connection, [settlement.attempt for settlement, _ in taken if settlement.attempt])
+    told = [
+        {"of": key, "when": rows.to_micros(settlement.at)}
+        for settlement, _ in taken
+        for key in settlement.told
+    ]
     if told:
-        lock_rows(connection, _owed.c.key, (key for one, _ in taken for key in one.told))
+        lock_rows(connection, _owed.c.key, (key for settlement, _ in taken for key in settlement.told))
         first = update(_owed).where(_owed.c.key == bindparam("of"), _owed.c.told_at.is_(None))
         connection.execute(first.values(told_at=bindparam("when")), told)
     states = [
-        rows.fields_of_state(milestone, channel, state)
-        for one, channel in taken
-        for milestone, state in one.remember.items()
+        rows.encode_state(milestone, channel, state)
+        for settlement, channel in taken
+        for milestone, state in settlement.remember.items()
     ]
     writing.write_states(connection, states)
-    writing.write_deliveries(connection, [made for one, _ in taken for made in one.follow_up])
+    writing.write_deliveries(connection, [made for settlement, _ in taken for made in settlement.follow_up])
 
 
-def _ended(one: Settlement) -> dict[str, Any]:
-    final = one.state is not DeliveryState.READY
+def _encode_settlement(settlement: Settlement) -> dict[str, Any]:
+    final = settlement.state is not DeliveryState.READY
     return {
-        "of": one.lease.delivery.id,
-        "becomes": one.state.value,
-        "because": one.reason,
-        "later": rows.micros(one.next_at) if one.next_at else None,
-        # Counted from what was leased, so that the same settlement twice counts once.
-        "tries": one.lease.delivery.attempts + (one.attempt is not None),
-        "ended": rows.micros(one.at) if final else None,
+        "of": settlement.lease.delivery.id,
+        "becomes": settlement.state.value,
+        "because": settlement.reason,
+        "later": rows.to_micros(settlement.next_at) if settlement.next_at else None,
+        # The count starts from the leased delivery, so that a repeated settlement counts once.
+        "tries": settlement.lease.delivery.attempts + (settlement.attempt is not None),
+        "ended": rows.to_micros(settlement.at) if final else None,
     }
 
 
@@ -229,13 +251,13 @@ _owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What may be leased.
+    """The conditions for a delivery that can be leased. Instants are microseconds since 1970.
 
     Attributes:
-        now: the instant at which it must be to be sent.
-        at: the same by the ledger's time, by which leases end.
-        among_others: others lease at the same time: what they have locked is passed over, and what is found
-            is locked.
+        now: the delivery is due at this instant.
+        at: ``now`` by the ledger's clock. Leases end by that clock.
+        among_others: whether other nodes lease at the same time. If so, the search skips rows that they have
+            locked and locks the rows that it finds.
     """
 
     now: int
@@ -249,19 +271,19 @@ def lease(
     owner: str,
     now: datetime,
     at: int,
-    for_: timedelta,
+    lease_for: timedelta,
     limit: int,
     per_channel: int,
     most: Mapping[str, int],
 ) -> list[Lease]:
-    """Take ready deliveries.
+    """Lease ready deliveries, as :meth:`alertd.ports.Ledger.lease` describes.
 
     Args:
-        at: ``now`` by the ledger's time, by which leases end.
+        at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
     """
-    until = rows.instant(at) + for_
-    search = Search(now=rows.micros(now), at=at, among_others=is_shared(connection))
-    candidates = _candidates(search, limit, per_channel, most)
+    until = rows.from_micros(at) + lease_for
+    search = Search(now=rows.to_micros(now), at=at, among_others=is_shared(connection))
+    candidates = _select_candidates(search, limit, per_channel, most)
     free = (
         select(_delivery)
         .where(_delivery.c.id.in_(candidates), schema.IS_READY, is_free(_delivery, at))
@@ -270,25 +292,25 @@ def lease(
     )
     taken = connection.execute(free).all()
     ids = [row.id for row in taken]
-    for some in chunks(ids):
+    for chunk in split_chunks(ids):
         connection.execute(
             update(_delivery)
-            .where(_delivery.c.id.in_(some))
-            .values(lease_owner=owner, lease_until=rows.micros(until), fence=_delivery.c.fence + 1)
+            .where(_delivery.c.id.in_(chunk))
+            .values(lease_owner=owner, lease_until=rows.to_micros(until), fence=_delivery.c.fence + 1)
         )
-    members = reading.members_of(connection, ids)
-    made = {row.id: reading.delivery_with(row, members[row.id]) for row in taken}
-    shown = {name: one.edition.overview if one.edition else () for name, one in made.items()}
+    members = reading.read_members(connection, ids)
+    made = {row.id: reading.decode_delivery(row, members[row.id]) for row in taken}
+    shown = {name: delivery.edition.overview if delivery.edition else () for name, delivery in made.items()}
     carried_in = {owed.milestone for carried in members.values() for owed in carried}
     milestones = sorted(carried_in.union(*shown.values()))
-    records = reading.records_by_id(connection, milestones)
-    latest = _latest_bound(connection, milestones)
-    prior = _prior(connection, [*milestones, CHANNEL])
-    first = reading.first_after(connection, milestones, now)
+    records = reading.read_records_by_id(connection, milestones)
+    latest = _read_latest_bound(connection, milestones)
+    prior = _read_prior(connection, [*milestones, CHANNEL])
+    first = reading.read_first_after(connection, milestones, now)
     leases = []
     for row in taken:
         carried = tuple(members[row.id])
-        of = dict.fromkeys((*(owed.milestone for owed in carried), *shown[row.id]))
+        names = dict.fromkeys((*(owed.milestone for owed in carried), *shown[row.id]))
         leases.append(
             Lease(
                 delivery=made[row.id],
@@ -296,24 +318,29 @@ def lease(
                 fence=row.fence + 1,
                 until=until,
                 owed=carried,
-                records={name: records[name] for name in of},
-                overtaken=rules.overtaken(carried, latest),
+                records={name: records[name] for name in names},
+                overtaken=rules.find_overtaken(carried, latest),
                 prior={
-                    name: prior[name, row.channel] for name in (*of, CHANNEL) if (name, row.channel) in prior
+                    name: prior[name, row.channel]
+                    for name in (*names, CHANNEL)
+                    if (name, row.channel) in prior
                 },
-                upcoming=rules.upcoming(carried, shown[row.id], row.receiver, first),
+                upcoming=rules.select_upcoming(carried, shown[row.id], row.receiver, first),
             )
         )
     return leases
 
 
 def is_free(delivery: FromClause, at: int) -> ColumnElement[bool]:
-    """Nobody holds a live lease: one is live while ``at`` is before its end."""
+    """Return the condition that a delivery has no lease, or only a lease that ended at or before ``at``."""
     return or_(delivery.c.lease_until.is_(None), delivery.c.lease_until <= at)
 
 
-def _channels() -> CTE:
-    """Every channel of which something is ready, read off the index."""
+def _select_channels() -> CTE:
+    """Select the channels that have ready deliveries.
+
+    The recursive query makes one index lookup for each channel (a loose index scan).
+    """
     ready, following = _delivery.alias("ready"), _delivery.alias("following")
     channels = (
         select(func.min(ready.c.channel).label("channel"))
@@ -328,19 +355,23 @@ def _channels() -> CTE:
     return channels.union_all(select(after).where(channels.c.channel.is_not(None)))
 
 
-def _candidates(search: Search, limit: int, per_channel: int, most: Mapping[str, int]) -> Select[str]:
-    """Ids of what may be leased. Each channel's oldest are read off the index, so that the work does not grow
-    with what is waiting: a long backlog of one channel is never walked for another's sake."""
-    channels, named = _channels(), sorted(most)
-    # No more than are taken in all: what is found may be locked.
+def _select_candidates(search: Search, limit: int, per_channel: int, most: Mapping[str, int]) -> Select[str]:
+    """Select the ids of deliveries that can be leased.
+
+    The oldest deliveries of each channel come straight from the index. The cost therefore does not grow with
+    the
+    backlog: a long backlog of one channel is not read to find the deliveries of another.
+    """
+    channels, named = _select_channels(), sorted(most)
+    # More than ``limit`` cannot be leased, and each row that is found may get locked.
     per_channel = min(per_channel, limit)
     others = channels.c.channel.not_in(named) if named else true()
-    parts = [_oldest_of(search, channels, per_channel, others)]
+    parts = [_select_oldest(search, channels, per_channel, others)]
     by_number: dict[int, list[str]] = {}
     for channel in named:
         by_number.setdefault(min(most[channel], per_channel), []).append(channel)
     parts += [
-        _oldest_of(search, channels, number, channels.c.channel.in_(alike))
+        _select_oldest(search, channels, number, channels.c.channel.in_(alike))
         for number, alike in sorted(by_number.items())
         if number > 0
     ]
@@ -350,8 +381,8 @@ def _candidates(search: Search, limit: int, per_channel: int, most: Mapping[str,
     return statement.order_by(found.c.next_at, found.c.id).limit(limit)
 
 
-def _oldest_of(search: Search, channels: CTE, number: int, which: ColumnElement[bool]) -> Select[str]:
-    """Ids of the ``number`` oldest of each channel that ``which`` holds for."""
+def _select_oldest(search: Search, channels: CTE, number: int, condition: ColumnElement[bool]) -> Select[str]:
+    """Select the ids of the ``number`` oldest deliveries of each channel that matches ``condition``."""
     oldest = _delivery.alias("oldest")
     of_channel = (
         select(oldest.c.id)
@@ -362,33 +393,37 @@ def _oldest_of(search: Search, channels: CTE, number: int, which: ColumnElement[
     )
     if search.among_others:
         locked = of_channel.with_for_update(skip_locked=True, key_share=True).lateral("of_channel")
-        return select(locked.c.id).select_from(channels.join(locked, true())).where(which)
-    # SQLite has no lateral joins; it goes through this one as if it had.
+        return select(locked.c.id).select_from(channels.join(locked, true())).where(condition)
+    # SQLite has no lateral joins, but it evaluates this correlated subquery for each channel in the same way.
     found = _delivery.alias("of_channel")
-    return select(found.c.id).select_from(channels.join(found, found.c.id.in_(of_channel))).where(which)
+    return select(found.c.id).select_from(channels.join(found, found.c.id.in_(of_channel))).where(condition)
 
 
-def _latest_bound(connection: Connection, milestones: Sequence[str]) -> dict[tuple[str, str, str], datetime]:
-    """The greatest ``at`` of what is bound, by ``rules.line_of``."""
+def _read_latest_bound(
+    connection: Connection, milestones: Sequence[str]
+) -> dict[tuple[str, str, str], datetime]:
+    """Return the latest ``at`` of the bound reminders, by their key (see ``rules.make_line_key``)."""
     reminders = [cause.value for cause in rules.REMINDERS]
     kind = case((_owed.c.cause.in_(sorted(reminders)), "reminder"), else_=_owed.c.cause).label("kind")
     latest = func.max(_owed.c.at).label("latest")
     found: dict[tuple[str, str, str], datetime] = {}
-    for some in chunks(milestones):
+    for chunk in split_chunks(milestones):
         statement = (
             select(_owed.c.milestone, _owed.c.receiver, kind, latest)
-            .where(_owed.c.milestone.in_(some), _owed.c.state == "bound")
+            .where(_owed.c.milestone.in_(chunk), _owed.c.state == "bound")
             .group_by(_owed.c.milestone, _owed.c.receiver, text("kind"))
         )
         for row in connection.execute(statement):
-            found[row.milestone, row.receiver, row.kind] = rows.instant(row.latest)
+            found[row.milestone, row.receiver, row.kind] = rows.from_micros(row.latest)
     return found
 
 
-def _prior(connection: Connection, milestones: Sequence[str]) -> dict[tuple[str, str], Mapping[str, str]]:
-    """What notifiers returned last, by milestone and channel."""
+def _read_prior(
+    connection: Connection, milestones: Sequence[str]
+) -> dict[tuple[str, str], Mapping[str, str]]:
+    """Return the states that notifiers returned last, by milestone and channel."""
     found: dict[tuple[str, str], Mapping[str, str]] = {}
-    for some in chunks(milestones):
-        for row in connection.execute(select(_remembered).where(_remembered.c.milestone.in_(some))):
-            found[row.milestone, row.channel] = rows.state_of(row)
+    for chunk in split_chunks(milestones):
+        for row in connection.execute(select(_remembered).where(_remembered.c.milestone.in_(chunk))):
+            found[row.milestone, row.channel] = rows.decode_state(row)
     return found

@@ -1,4 +1,4 @@
-"""What only reads: records, what is owed for them, deliveries, history, counts."""
+"""Read records, scheduled reminders, deliveries, history and counts. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from alertd.core.ledger.records import (
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import NodeReport
 from alertd.store import rows, rules, schema
-from alertd.store.database.dialect import chunks, data_version
+from alertd.store.database.dialect import read_data_version, split_chunks
 
 _milestone, _owed, _delivery = schema.milestone, schema.owed, schema.delivery
 _member, _attempt, _history = schema.member, schema.attempt, schema.history
 
 
-def timelines(connection: Connection) -> dict[str, str]:
+def read_timelines(connection: Connection) -> dict[str, str]:
+    """Return the file of each timeline that has a record that is not withdrawn, by timeline id."""
     statement = (
         select(_milestone.c.timeline, func.max(_milestone.c.file).label("file"))
         .where(_milestone.c.withdrawn.is_(False))
@@ -35,108 +36,118 @@ def timelines(connection: Connection) -> dict[str, str]:
     return {row.timeline: row.file for row in connection.execute(statement)}
 
 
-def timeline(connection: Connection, name: str) -> tuple[list[Record], list[ScheduledReminder]]:
-    of = select(_milestone).where(_milestone.c.timeline == name).order_by(_milestone.c.id)
-    records = [rows.record_of(row) for row in connection.execute(of)]
+def read_timeline(connection: Connection, name: str) -> tuple[list[Record], list[ScheduledReminder]]:
+    """Return all records of a timeline, also withdrawn ones, and all reminders for these records."""
+    in_timeline = select(_milestone).where(_milestone.c.timeline == name).order_by(_milestone.c.id)
+    records = [rows.decode_record(row) for row in connection.execute(in_timeline)]
     owed = (
         select(_owed)
         .join(_milestone, _milestone.c.id == _owed.c.milestone)
         .where(_milestone.c.timeline == name)
         .order_by(_owed.c.at, _owed.c.key)
     )
-    return records, [rows.owed_of(row) for row in connection.execute(owed)]
+    return records, [rows.decode_owed(row) for row in connection.execute(owed)]
 
 
-def done_dates(connection: Connection) -> dict[str, date]:
+def read_done_dates(connection: Connection) -> dict[str, date]:
+    """Return the local done date of each milestone that is done, by full id."""
     statement = select(_milestone.c.id, _milestone.c.done_on).where(_milestone.c.done_on.is_not(None))
-    return {row.id: rows.day_of(row.done_on) for row in connection.execute(statement)}
+    return {row.id: rows.parse_date(row.done_on) for row in connection.execute(statement)}
 
 
-def record(connection: Connection, milestone: str) -> Record | None:
-    return records_by_id(connection, (milestone,)).get(milestone)
+def read_record(connection: Connection, milestone: str) -> Record | None:
+    """Return a record, or None if the ledger has no record of the milestone."""
+    return read_records_by_id(connection, (milestone,)).get(milestone)
 
 
-def records(connection: Connection, after: str, limit: int | None) -> list[Record]:
+def read_records(connection: Connection, after: str, limit: int | None) -> list[Record]:
+    """Return at most ``limit`` records that are not withdrawn, sorted by id and after the id ``after``."""
     statement = select(_milestone).where(_milestone.c.withdrawn.is_(False)).order_by(_milestone.c.id)
     if after:
         statement = statement.where(_milestone.c.id > after)
     if limit is not None:
         statement = statement.limit(limit)
-    return [rows.record_of(row) for row in connection.execute(statement)]
+    return [rows.decode_record(row) for row in connection.execute(statement)]
 
 
-def records_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, Record]:
-    """Each of the records once, however often its id is in ``ids``."""
+def read_records_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, Record]:
+    """Return the records by id. An id that occurs twice in ``ids`` is read once."""
     found: dict[str, Record] = {}
-    for some in chunks(sorted(set(ids))):
-        for row in connection.execute(select(_milestone).where(_milestone.c.id.in_(some))):
-            found[row.id] = rows.record_of(row)
+    for chunk in split_chunks(sorted(set(ids))):
+        for row in connection.execute(select(_milestone).where(_milestone.c.id.in_(chunk))):
+            found[row.id] = rows.decode_record(row)
     return found
 
 
-def owed(connection: Connection, milestone: str) -> list[ScheduledReminder]:
+def read_owed(connection: Connection, milestone: str) -> list[ScheduledReminder]:
+    """Return all reminders for a milestone in any state, sorted by instant."""
     statement = select(_owed).where(_owed.c.milestone == milestone).order_by(_owed.c.at, _owed.c.key)
-    return [rows.owed_of(row) for row in connection.execute(statement)]
+    return [rows.decode_owed(row) for row in connection.execute(statement)]
 
 
-def coming(connection: Connection, limit: int) -> list[ScheduledReminder]:
+def read_coming(connection: Connection, limit: int) -> list[ScheduledReminder]:
+    """Return pending reminders, sorted by the instant at which they wake."""
     statement = select(_owed).where(schema.IS_PENDING).order_by(_owed.c.wake_at, _owed.c.key).limit(limit)
-    return [rows.owed_of(row) for row in connection.execute(statement)]
+    return [rows.decode_owed(row) for row in connection.execute(statement)]
 
 
-def first_after(
+def read_first_after(
     connection: Connection, milestones: Sequence[str], after: datetime
 ) -> dict[tuple[str, str], ScheduledReminder]:
-    """The first reminder with ``at > after`` that is pending, by milestone and receiver."""
+    """Return the first pending reminder with ``at > after``, by milestone and receiver."""
     reminders = sorted(cause.value for cause in rules.REMINDERS)
     number = func.row_number().over(
         partition_by=(_owed.c.milestone, _owed.c.receiver), order_by=(_owed.c.at, _owed.c.key)
     )
     found: dict[tuple[str, str], ScheduledReminder] = {}
-    for some in chunks(milestones):
+    for chunk in split_chunks(milestones):
         coming = (
             select(_owed, number.label("number"))
-            .where(_owed.c.milestone.in_(some), schema.IS_PENDING, _owed.c.at > rows.micros(after))
+            .where(_owed.c.milestone.in_(chunk), schema.IS_PENDING, _owed.c.at > rows.to_micros(after))
             .where(_owed.c.cause.in_(reminders))
             .subquery()
         )
         for row in connection.execute(select(coming).where(coming.c.number == 1)):
-            found[row.milestone, row.receiver] = rows.owed_of(row)
+            found[row.milestone, row.receiver] = rows.decode_owed(row)
     return found
 
 
-def digests(connection: Connection) -> list[NextDigest]:
+def read_digests(connection: Connection) -> list[NextDigest]:
+    """Return the next digests, the earliest first."""
     statement = select(schema.next_digest).order_by(schema.next_digest.c.at, schema.next_digest.c.key)
-    return [rows.digest_of(row) for row in connection.execute(statement)]
+    return [rows.decode_digest(row) for row in connection.execute(statement)]
 
 
-def held(connection: Connection, receiver: str, now: datetime) -> list[tuple[ScheduledReminder, Record]]:
+def read_held(connection: Connection, receiver: str, now: datetime) -> list[tuple[ScheduledReminder, Record]]:
+    """Return the pending reminders of a receiver that are due at ``now``, with their records."""
     statement = select(_owed).where(
-        schema.IS_PENDING, _owed.c.receiver == receiver, _owed.c.at <= rows.micros(now)
+        schema.IS_PENDING, _owed.c.receiver == receiver, _owed.c.at <= rows.to_micros(now)
     )
-    # Sorted here: a database's order of texts is its own.
-    found = [rows.owed_of(row) for row in connection.execute(statement)]
-    found.sort(key=lambda one: (one.milestone, one.at, one.key))
-    records = records_by_id(connection, (owed.milestone for owed in found))
+    # Sorted in Python, because the order of texts in a database depends on its collation.
+    found = [rows.decode_owed(row) for row in connection.execute(statement)]
+    found.sort(key=lambda reminder: (reminder.milestone, reminder.at, reminder.key))
+    records = read_records_by_id(connection, (owed.milestone for owed in found))
     return [(owed, records[owed.milestone]) for owed in found]
 
 
-def windows(connection: Connection, receiver: str, before: datetime) -> list[tuple[str, str, datetime]]:
+def read_windows(connection: Connection, receiver: str, before: datetime) -> list[tuple[str, str, datetime]]:
+    """Return the windows with a reminder for the receiver; see :meth:`alertd.ports.Ledger.windows`."""
     reminders = sorted(cause.value for cause in rules.REMINDERS)
     statement = (
         select(_owed.c.milestone, _owed.c.window_id, _milestone.c.changed_at)
         .join(_milestone, _milestone.c.id == _owed.c.milestone)
-        .where(_owed.c.receiver == receiver, _owed.c.at < rows.micros(before))
+        .where(_owed.c.receiver == receiver, _owed.c.at < rows.to_micros(before))
         .where(_owed.c.cause.in_(reminders), _owed.c.state != ReminderState.CANCELLED.value)
         .where(_milestone.c.withdrawn.is_(False), _milestone.c.done_on.is_(None))
         .distinct()
     )
     return sorted(
-        (row.milestone, row.window_id, rows.instant(row.changed_at)) for row in connection.execute(statement)
+        (row.milestone, row.window_id, rows.from_micros(row.changed_at))
+        for row in connection.execute(statement)
     )
 
 
-def wanted(
+def build_conditions(
     *,
     delivery: str,
     milestone: str,
@@ -145,7 +156,7 @@ def wanted(
     text: str,
     before: tuple[datetime, str] | None,
 ) -> list[ColumnElement[bool]]:
-    """What :meth:`alertd.ports.Ledger.deliveries` is asked for, as conditions that must all hold."""
+    """Return the filters of :meth:`alertd.ports.Ledger.deliveries` as SQL conditions."""
     carrying = select(_member.c.delivery).join(_owed, _owed.c.key == _member.c.key)
     found: list[ColumnElement[bool]] = []
     if delivery:
@@ -157,23 +168,26 @@ def wanted(
     if receiver:
         found.append(_delivery.c.receiver == receiver)
     if text:
-        # One by one from the newest on, so that a page is full long before all that was ever sent is read.
+        # The correlated subquery is evaluated for each delivery, the newest first. A page is therefore
+        # complete before the whole table has been read.
         about = carrying.where(_member.c.delivery == _delivery.c.id, _has(_owed.c.milestone, text))
         own = (_delivery.c.id, _delivery.c.channel, _delivery.c.reason)
         found.append(or_(*(_has(column, text) for column in own), about.exists()))
     if before is not None:
-        at, name = rows.micros(before[0]), before[1]
+        at, name = rows.to_micros(before[0]), before[1]
         found.append(or_(_delivery.c.bound_at < at, and_(_delivery.c.bound_at == at, _delivery.c.id < name)))
     return found
 
 
 def _has(column: Column[str], text: str) -> ColumnElement[bool]:
+    """Return the condition that a column contains ``text``, ignoring case."""
     return func.lower(column).contains(text.lower(), autoescape=True)
 
 
-def deliveries(
+def read_deliveries(
     connection: Connection, wanted: Sequence[ColumnElement[bool]], limit: int
 ) -> list[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]:
+    """Return deliveries that match ``wanted``, the newest first, with their attempts and members."""
     newest = (
         select(_delivery)
         .where(*wanted)
@@ -182,49 +196,51 @@ def deliveries(
     )
     found = connection.execute(newest).all()
     ids = [row.id for row in found]
-    members = members_of(connection, ids)
+    members = read_members(connection, ids)
     attempts: dict[str, list[Attempt]] = {name: [] for name in ids}
-    for some in chunks(ids):
-        tries = select(_attempt).where(_attempt.c.delivery.in_(some))
+    for chunk in split_chunks(ids):
+        tries = select(_attempt).where(_attempt.c.delivery.in_(chunk))
         for row in connection.execute(tries.order_by(_attempt.c.delivery, _attempt.c.number)):
-            attempts[row.delivery].append(rows.attempt_of(row))
-    return [(delivery_with(row, members[row.id]), attempts[row.id], members[row.id]) for row in found]
+            attempts[row.delivery].append(rows.decode_attempt(row))
+    return [(decode_delivery(row, members[row.id]), attempts[row.id], members[row.id]) for row in found]
 
 
-def delivery_with(row: Any, members: Sequence[ScheduledReminder]) -> Delivery:
-    """The delivery of a row, its members being known."""
-    return rows.delivery_of(row, [owed.key for owed in members])
+def decode_delivery(row: Any, members: Sequence[ScheduledReminder]) -> Delivery:
+    """Return the delivery of a row and its members."""
+    return rows.decode_delivery(row, [owed.key for owed in members])
 
 
-def members_of(connection: Connection, deliveries: Sequence[str]) -> dict[str, list[ScheduledReminder]]:
-    """What each delivery carries, in the order in which it was bound."""
+def read_members(connection: Connection, deliveries: Sequence[str]) -> dict[str, list[ScheduledReminder]]:
+    """Return the members of each delivery, in the order in which they were bound."""
     members: dict[str, list[ScheduledReminder]] = {name: [] for name in deliveries}
-    for some in chunks(deliveries):
+    for chunk in split_chunks(deliveries):
         statement = (
             select(_member.c.delivery, _owed)
             .join(_owed, _owed.c.key == _member.c.key)
-            .where(_member.c.delivery.in_(some))
+            .where(_member.c.delivery.in_(chunk))
             .order_by(_member.c.delivery, _member.c.position)
         )
         for row in connection.execute(statement):
-            members[row.delivery].append(rows.owed_of(row))
+            members[row.delivery].append(rows.decode_owed(row))
     return members
 
 
-def touched(connection: Connection, timeline: str) -> list[tuple[Record, datetime]]:
+def read_touched(connection: Connection, timeline: str) -> list[tuple[Record, datetime]]:
+    """Return all records, each with the time of its last history entry or else of its last change."""
     last = select(_history.c.milestone, func.max(_history.c.at).label("at")).group_by(_history.c.milestone)
     statement = select(_milestone).order_by(_milestone.c.id)
     if timeline:
         last = last.where(_is_of(timeline))
         statement = statement.where(_milestone.c.timeline == timeline)
-    at = {row.milestone: rows.instant(row.at) for row in connection.execute(last)}
-    records = map(rows.record_of, connection.execute(statement))
-    return [(one, at.get(one.id, one.changed_at)) for one in records]
+    at = {row.milestone: rows.from_micros(row.at) for row in connection.execute(last)}
+    records = map(rows.decode_record, connection.execute(statement))
+    return [(record, at.get(record.id, record.changed_at)) for record in records]
 
 
-def history(
+def read_history(
     connection: Connection, milestone: str, limit: int, timeline: str, kind: str
 ) -> list[HistoryEntry]:
+    """Return history entries, the newest first. An empty filter matches every entry."""
     statement = select(_history).order_by(_history.c.at.desc(), _history.c.seq.desc()).limit(limit)
     if milestone:
         statement = statement.where(_history.c.milestone == milestone)
@@ -232,30 +248,32 @@ def history(
         statement = statement.where(_is_of(timeline))
     if kind:
         statement = statement.where(_history.c.kind == kind)
-    return [rows.entry_of(row) for row in connection.execute(statement)]
+    return [rows.decode_entry(row) for row in connection.execute(statement)]
 
 
 def _is_of(timeline: str) -> ColumnElement[bool]:
-    """Whether an entry of the history is about a milestone of a timeline: its id begins with that one's."""
+    """Return the condition that a history entry is about ``timeline``, whose id starts the milestone's id."""
     return _history.c.milestone.startswith(f"{timeline}/", autoescape=True)
 
 
-def moves(connection: Connection, milestones: Sequence[str]) -> dict[str, HistoryEntry]:
+def read_moves(connection: Connection, milestones: Sequence[str]) -> dict[str, HistoryEntry]:
+    """Return the last ``moved`` entry of each milestone that has one, by full id."""
     number = func.row_number().over(
         partition_by=_history.c.milestone, order_by=(_history.c.at.desc(), _history.c.seq.desc())
     )
     found: dict[str, HistoryEntry] = {}
-    for some in chunks(sorted(set(milestones))):
-        of = select(_history, number.label("number")).where(
-            _history.c.milestone.in_(some), _history.c.kind == "moved"
+    for chunk in split_chunks(sorted(set(milestones))):
+        numbered = select(_history, number.label("number")).where(
+            _history.c.milestone.in_(chunk), _history.c.kind == "moved"
         )
-        last = of.subquery()
+        last = numbered.subquery()
         for row in connection.execute(select(last).where(last.c.number == 1)):
-            found[row.milestone] = rows.entry_of(row)
+            found[row.milestone] = rows.decode_entry(row)
     return found
 
 
-def counts(connection: Connection) -> Mapping[str, int]:
+def count_rows(connection: Connection) -> Mapping[str, int]:
+    """Return the number of milestones, and of reminders and deliveries by state."""
     found = {
         "milestones": connection.execute(select(func.count()).select_from(_milestone)).scalar_one(),
         **{f"owed.{state}": 0 for state in ReminderState},
@@ -267,19 +285,21 @@ def counts(connection: Connection) -> Mapping[str, int]:
     return found
 
 
-def known(connection: Connection, owed: Sequence[str], deliveries: Sequence[str]) -> frozenset[str]:
+def find_known(connection: Connection, owed: Sequence[str], deliveries: Sequence[str]) -> frozenset[str]:
+    """Return the keys of reminders and the ids of deliveries that are in the ledger."""
     found: set[str] = set()
     for column, names in ((_owed.c.key, owed), (_delivery.c.id, deliveries)):
-        for some in chunks(sorted(set(names))):
-            found.update(connection.execute(select(column).where(column.in_(some))).scalars())
+        for chunk in split_chunks(sorted(set(names))):
+            found.update(connection.execute(select(column).where(column.in_(chunk))).scalars())
     return frozenset(found)
 
 
-def nodes(connection: Connection) -> list[NodeReport]:
+def read_nodes(connection: Connection) -> list[NodeReport]:
+    """Return the last report of every node, the latest first."""
     latest = select(schema.node).order_by(schema.node.c.seen_at.desc(), schema.node.c.node)
-    return [rows.node_of(row) for row in connection.execute(latest)]
+    return [rows.decode_node(row) for row in connection.execute(latest)]
 
 
-def version(connection: Connection) -> str:
-    """Changes whenever another connection has committed; the connection's own commits do not count."""
-    return data_version(connection)
+def read_version(connection: Connection) -> str:
+    """Return a value that changes when another connection has committed. Own commits do not change it."""
+    return read_data_version(connection)

@@ -1,4 +1,8 @@
-"""Values as rows of the tables, and back: a dict by column on the way in, a SQLAlchemy Row on the way out."""
+"""Convert the ledger's values to table rows and back.
+
+An ``encode_*`` function returns a dict that has a value for each column. A ``decode_*`` function takes a
+SQLAlchemy row.
+"""
 
 from __future__ import annotations
 
@@ -39,67 +43,67 @@ from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.routing.digest import NextDigest
 from alertd.errors import LedgerError, ParseError
 from alertd.ports import NodeReport
-from alertd.store.rules import entry_key
+from alertd.store.rules import make_entry_key
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _CACHED_MILESTONES = 1_024
-"""The milestones of this many snapshots are kept: those that are leased again and again. Some 10 MB."""
+"""How many decoded snapshots stay in memory (about 10 MB), because milestones are leased again and again."""
 
 Fields = dict[str, Any]
 
 
-def micros(at: datetime) -> int:
-    """Microseconds of UTC since 1970, exactly. ``at`` is aware."""
+def to_micros(at: datetime) -> int:
+    """Return the exact number of microseconds from 1970-01-01 00:00 UTC to ``at``, which must be aware."""
     return (at - _EPOCH) // _MICROSECOND
 
 
-def instant(at: int) -> datetime:
-    """The aware UTC instant that :func:`micros` was given."""
+def from_micros(at: int) -> datetime:
+    """Return the aware UTC instant for a result of :func:`to_micros`."""
     return _EPOCH + timedelta(microseconds=at)
 
 
-def span(of: timedelta) -> int:
-    """A duration in microseconds."""
-    return of // _MICROSECOND
+def count_micros(duration: timedelta) -> int:
+    """Return a duration in whole microseconds."""
+    return duration // _MICROSECOND
 
 
-def dump(value: Any) -> str:
-    """Compact JSON with sorted keys: equal values give equal texts."""
+def dump_json(value: Any) -> str:
+    """Return compact JSON with sorted keys, so that equal values have equal texts."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-def fields_of_record(record: Record) -> Fields:
+def encode_record(record: Record) -> Fields:
     milestone = record.milestone
     return {
         "id": record.id,
         "timeline": milestone.timeline,
         "file": record.file,
         "revision": record.revision,
-        "loaded_at": micros(record.loaded_at),
-        "changed_at": micros(record.changed_at),
+        "loaded_at": to_micros(record.loaded_at),
+        "changed_at": to_micros(record.changed_at),
         "withdrawn": record.withdrawn,
-        **fields_of_standing(record.standing),
-        "stated": dump(pack_values(record.values)),
-        "snapshot": dump(pack(milestone)),
+        **encode_standing(record.standing),
+        "stated": dump_json(pack_values(record.values)),
+        "snapshot": dump_json(pack(milestone)),
     }
 
 
-def fields_of_standing(standing: MilestoneStatus) -> Fields:
+def encode_standing(standing: MilestoneStatus) -> Fields:
     return {
-        "standing": dump(pack_standing(standing)),
+        "standing": dump_json(pack_standing(standing)),
         "done_on": standing.done_on.isoformat() if standing.done_on else None,
     }
 
 
-def record_of(row: Row[Any]) -> Record:
-    """The record of a row.
+def decode_record(row: Row[Any]) -> Record:
+    """Return the record that a row holds.
 
     Raises:
-        LedgerError: this alertd cannot read the snapshot that is in it.
+        LedgerError: this version of alertd cannot read the row's snapshot.
     """
     try:
-        milestone = _milestone(row.snapshot)
+        milestone = _decode_milestone(row.snapshot)
     except (ValueError, KeyError, ParseError) as error:
         raise LedgerError(f"the ledger's snapshot of {row.id!r} cannot be read: {error}") from error
     return Record(
@@ -107,23 +111,23 @@ def record_of(row: Row[Any]) -> Record:
         file=row.file,
         revision=row.revision,
         values=unpack_values(json.loads(row.stated)),
-        loaded_at=instant(row.loaded_at),
-        changed_at=instant(row.changed_at),
+        loaded_at=from_micros(row.loaded_at),
+        changed_at=from_micros(row.changed_at),
         withdrawn=row.withdrawn,
         standing=NOTHING_SAID if row.standing == "{}" else unpack_standing(json.loads(row.standing)),
     )
 
 
 @lru_cache(maxsize=_CACHED_MILESTONES)
-def _milestone(snapshot: str) -> Milestone:
+def _decode_milestone(snapshot: str) -> Milestone:
     return unpack(json.loads(snapshot))
 
 
-def day_of(text: str) -> date:
+def parse_date(text: str) -> date:
     return date.fromisoformat(text)
 
 
-def fields_of_owed(owed: ScheduledReminder) -> Fields:
+def encode_owed(owed: ScheduledReminder) -> Fields:
     return {
         "key": owed.key,
         "milestone": owed.milestone,
@@ -131,17 +135,17 @@ def fields_of_owed(owed: ScheduledReminder) -> Fields:
         "cause": owed.cause.value,
         "slot": owed.offset,
         "window_id": owed.window_id,
-        "at": micros(owed.at),
-        "wake_at": micros(owed.wake_at),
-        "grouping": _grouping_text(owed.group),
+        "at": to_micros(owed.at),
+        "wake_at": to_micros(owed.wake_at),
+        "grouping": _encode_group(owed.group),
         "state": owed.state.value,
-        "move": dump(pack_move(owed.move)) if owed.move else None,
+        "move": dump_json(pack_move(owed.move)) if owed.move else None,
         "reason": owed.reason,
-        "told_at": micros(owed.told_at) if owed.told_at else None,
+        "told_at": to_micros(owed.told_at) if owed.told_at else None,
     }
 
 
-def owed_of(row: Row[Any]) -> ScheduledReminder:
+def decode_owed(row: Row[Any]) -> ScheduledReminder:
     return ScheduledReminder(
         key=row.key,
         milestone=row.milestone,
@@ -149,116 +153,120 @@ def owed_of(row: Row[Any]) -> ScheduledReminder:
         cause=Cause(row.cause),
         offset=row.slot,
         window_id=row.window_id,
-        at=instant(row.at),
-        wake_at=instant(row.wake_at),
-        group=_grouping(row.grouping),
+        at=from_micros(row.at),
+        wake_at=from_micros(row.wake_at),
+        group=_decode_group(row.grouping),
         state=ReminderState(row.state),
         move=unpack_move(json.loads(row.move)) if row.move else None,
         reason=row.reason,
-        told_at=instant(row.told_at) if row.told_at is not None else None,
+        told_at=from_micros(row.told_at) if row.told_at is not None else None,
     )
 
 
 @lru_cache(maxsize=_CACHED_MILESTONES)
-def _grouping_text(group: tuple[tuple[str, str], ...]) -> str:
-    return dump(group)
+def _encode_group(group: tuple[tuple[str, str], ...]) -> str:
+    return dump_json(group)
 
 
 @lru_cache(maxsize=_CACHED_MILESTONES)
-def _grouping(text: str) -> tuple[tuple[str, str], ...]:
+def _decode_group(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in json.loads(text))
 
 
-def fields_of_delivery(delivery: Delivery) -> Fields:
+def encode_delivery(delivery: Delivery) -> Fields:
     return {
         "id": delivery.id,
         "receiver": delivery.receiver,
         "notifier": delivery.notifier,
         "channel": delivery.channel,
-        "bound_at": micros(delivery.bound_at),
-        "next_at": micros(delivery.next_at),
+        "bound_at": to_micros(delivery.bound_at),
+        "next_at": to_micros(delivery.next_at),
         "state": delivery.state.value,
         "attempts": delivery.attempts,
         "reason": delivery.reason,
-        "notice": dump(pack_notice(delivery.notice)) if delivery.notice else None,
+        "notice": dump_json(pack_notice(delivery.notice)) if delivery.notice else None,
         "fallback_for": delivery.fallback_for,
-        "settled_at": micros(delivery.settled_at) if delivery.settled_at else None,
-        "edition": dump(pack_edition(delivery.edition)) if delivery.edition else None,
+        "settled_at": to_micros(delivery.settled_at) if delivery.settled_at else None,
+        "edition": dump_json(pack_edition(delivery.edition)) if delivery.edition else None,
     }
 
 
-def delivery_of(row: Row[Any], members: Sequence[str]) -> Delivery:
+def decode_delivery(row: Row[Any], members: Sequence[str]) -> Delivery:
     return Delivery(
         id=row.id,
         receiver=row.receiver,
         notifier=row.notifier,
         members=tuple(members),
-        bound_at=instant(row.bound_at),
-        next_at=instant(row.next_at),
+        bound_at=from_micros(row.bound_at),
+        next_at=from_micros(row.next_at),
         state=DeliveryState(row.state),
         attempts=row.attempts,
         reason=row.reason,
         notice=unpack_notice(json.loads(row.notice)) if row.notice else None,
         fallback_for=row.fallback_for,
-        settled_at=instant(row.settled_at) if row.settled_at is not None else None,
+        settled_at=from_micros(row.settled_at) if row.settled_at is not None else None,
         edition=unpack_edition(json.loads(row.edition)) if row.edition else None,
     )
 
 
-def fields_of_digest(one: NextDigest) -> Fields:
+def encode_digest(digest: NextDigest) -> Fields:
     return {
-        "key": one.key,
-        "receiver": one.receiver,
-        "name": one.name,
-        "at": micros(one.at),
-        "since": micros(one.since),
+        "key": digest.key,
+        "receiver": digest.receiver,
+        "name": digest.name,
+        "at": to_micros(digest.at),
+        "since": to_micros(digest.since),
     }
 
 
-def digest_of(row: Row[Any]) -> NextDigest:
+def decode_digest(row: Row[Any]) -> NextDigest:
     return NextDigest(
-        key=row.key, receiver=row.receiver, name=row.name, at=instant(row.at), since=instant(row.since)
+        key=row.key,
+        receiver=row.receiver,
+        name=row.name,
+        at=from_micros(row.at),
+        since=from_micros(row.since),
     )
 
 
-def fields_of_attempt(attempt: Attempt) -> Fields:
+def encode_attempt(attempt: Attempt) -> Fields:
     return {
         "delivery": attempt.delivery,
         "number": attempt.number,
-        "at": micros(attempt.at),
+        "at": to_micros(attempt.at),
         "took_ms": attempt.took_ms,
         "outcome": attempt.outcome,
         "reason": attempt.reason,
     }
 
 
-def attempt_of(row: Row[Any]) -> Attempt:
+def decode_attempt(row: Row[Any]) -> Attempt:
     return Attempt(
         delivery=row.delivery,
         number=row.number,
-        at=instant(row.at),
+        at=from_micros(row.at),
         took_ms=row.took_ms,
         outcome=row.outcome,
         reason=row.reason,
     )
 
 
-def fields_of_entry(entry: HistoryEntry) -> Fields:
+def encode_entry(entry: HistoryEntry) -> Fields:
     return {
-        "entry": entry_key(entry),
+        "entry": make_entry_key(entry),
         "milestone": entry.milestone,
-        "at": micros(entry.at),
+        "at": to_micros(entry.at),
         "kind": entry.kind,
         "by": entry.by,
         "why": entry.why,
-        "facts": dump(dict(entry.facts)),
+        "facts": dump_json(dict(entry.facts)),
     }
 
 
-def entry_of(row: Row[Any]) -> HistoryEntry:
+def decode_entry(row: Row[Any]) -> HistoryEntry:
     return HistoryEntry(
         milestone=row.milestone,
-        at=instant(row.at),
+        at=from_micros(row.at),
         kind=row.kind,
         by=row.by,
         why=row.why,
@@ -266,36 +274,36 @@ def entry_of(row: Row[Any]) -> HistoryEntry:
     )
 
 
-def fields_of_state(milestone: str, channel: str, state: Mapping[str, str]) -> Fields:
-    return {"milestone": milestone, "channel": channel, "state": dump(dict(state))}
+def encode_state(milestone: str, channel: str, state: Mapping[str, str]) -> Fields:
+    return {"milestone": milestone, "channel": channel, "state": dump_json(dict(state))}
 
 
-def state_of(row: Row[Any]) -> Mapping[str, str]:
+def decode_state(row: Row[Any]) -> Mapping[str, str]:
     state: dict[str, str] = json.loads(row.state)
     return state
 
 
-def fields_of_node(node: NodeReport) -> Fields:
+def encode_node(node: NodeReport) -> Fields:
     return {
         "node": node.node,
         "version": node.version,
-        "started_at": micros(node.started_at),
-        "seen_at": micros(node.seen_at),
+        "started_at": to_micros(node.started_at),
+        "seen_at": to_micros(node.seen_at),
         "config_id": node.config_id,
-        "problems": dump(node.problems),
-        "receivers": dump(node.receivers),
+        "problems": dump_json(node.problems),
+        "receivers": dump_json(node.receivers),
         "stopped": node.stopped,
-        "findings": dump(node.findings),
-        "paused": dump(node.paused),
+        "findings": dump_json(node.findings),
+        "paused": dump_json(node.paused),
     }
 
 
-def node_of(row: Row[Any]) -> NodeReport:
+def decode_node(row: Row[Any]) -> NodeReport:
     return NodeReport(
         node=row.node,
         version=row.version,
-        started_at=instant(row.started_at),
-        seen_at=instant(row.seen_at),
+        started_at=from_micros(row.started_at),
+        seen_at=from_micros(row.seen_at),
         config_id=row.config_id,
         problems=tuple(json.loads(row.problems)),
         receivers=tuple(json.loads(row.receivers)),

@@ -1,4 +1,4 @@
-"""What the ledger decides without a database: the same rules for every store, values in, values out."""
+"""Decide what every kind of ledger decides in the same way. The functions are pure."""
 
 from __future__ import annotations
 
@@ -11,44 +11,51 @@ from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.status import Action
 
 REMINDERS = frozenset({Cause.OPENS, Cause.APPROACHING, Cause.DUE, Cause.OVERDUE})
-"""The causes of which a later one overtakes an earlier one."""
+"""The causes that supersede each other: a later reminder makes an earlier one obsolete."""
 
-SHARED_SECRET = "secret"  # noqa: S105  its name
-"""Under what the shared secret is remembered; a channel's name has a slash in it."""
+SHARED_SECRET = "secret"  # noqa: S105  the name, not the secret
+"""The name under which the shared secret is stored. No channel has this name: channel names have a slash."""
 
 
-def line_of(owed: ScheduledReminder) -> tuple[str, str, str]:
-    """Within what one occurrence overtakes another: milestone, receiver, and ``reminder`` or the cause."""
+def make_line_key(owed: ScheduledReminder) -> tuple[str, str, str]:
+    """Return the key of the series in which a later reminder overtakes an earlier one.
+
+    The key is the milestone, the receiver, and the cause or ``reminder`` for the causes in :data:`REMINDERS`.
+    """
     kind = "reminder" if owed.cause in REMINDERS else owed.cause.value
     return owed.milestone, owed.receiver, kind
 
 
-def overtaken(
+def find_overtaken(
     members: Iterable[ScheduledReminder], latest: Mapping[tuple[str, str, str], datetime]
 ) -> frozenset[str]:
-    """Keys of the members that a bound one of their own line has overtaken; nothing overtakes done.
+    """Return the keys of the members that a later bound reminder of the same series has overtaken.
+
+    A reminder with the cause ``done`` is never overtaken.
 
     Args:
-        latest: the greatest ``at`` of what is bound, by line.
+        latest: the latest ``at`` of the bound reminders, by the key of :func:`make_line_key`.
     """
     return frozenset(
         owed.key
         for owed in members
-        if owed.cause is not Cause.DONE and owed.at < latest.get(line_of(owed), owed.at)
+        if owed.cause is not Cause.DONE and owed.at < latest.get(make_line_key(owed), owed.at)
     )
 
 
-def upcoming(
+def select_upcoming(
     members: Iterable[ScheduledReminder],
     shown: Iterable[str],
     receiver: str,
     first: Mapping[tuple[str, str], ScheduledReminder],
 ) -> Mapping[str, ScheduledReminder]:
-    """What comes next for the milestones of the members and for those that a digest shows, by full id.
+    """Return the next reminder of each milestone in a message, by the milestone's full id.
 
     Args:
-        shown: ids of the latter, and ``receiver`` who gets it.
-        first: the first reminder to come, by milestone and receiver.
+        members: the reminders in the message.
+        shown: ids of the milestones that a digest shows in its overview.
+        receiver: the digest's receiver.
+        first: the next reminder by milestone and receiver.
     """
     found: dict[str, ScheduledReminder] = {}
     pairs = [(owed.milestone, owed.receiver) for owed in members] + [(name, receiver) for name in shown]
@@ -58,8 +65,11 @@ def upcoming(
     return found
 
 
-def brought_up_to_date(old: ScheduledReminder, new: ScheduledReminder) -> ScheduledReminder:
-    """What is in the ledger for a key after ``new`` was found to be owed (see ``ports.Changes``)."""
+def update_owed(old: ScheduledReminder, new: ScheduledReminder) -> ScheduledReminder:
+    """Return what the ledger stores for a key after reconciling has planned ``new``.
+
+    Only a pending or cancelled reminder changes; see :class:`alertd.ports.Changes`.
+    """
     match old.state:
         case ReminderState.PENDING | ReminderState.CANCELLED:
             return replace(
@@ -77,8 +87,8 @@ def brought_up_to_date(old: ScheduledReminder, new: ScheduledReminder) -> Schedu
             return old
 
 
-def sent_again(delivery: Delivery, now: datetime, by: str) -> Delivery:
-    """A dead delivery as it stands once ``by`` has asked for it to be tried again."""
+def reset_delivery(delivery: Delivery, now: datetime, by: str) -> Delivery:
+    """Return a dead delivery as a ready one, because the person ``by`` asked for a retry."""
     return replace(
         delivery,
         state=DeliveryState.READY,
@@ -89,10 +99,10 @@ def sent_again(delivery: Delivery, now: datetime, by: str) -> Delivery:
     )
 
 
-def entry_of_action(action: Action) -> HistoryEntry:
-    """What the history keeps of an action."""
+def make_action_entry(action: Action) -> HistoryEntry:
+    """Return the history entry of an action."""
     facts = {
-        "until": _instant(action.until) if action.until else "",
+        "until": _format_instant(action.until) if action.until else "",
         "done_on": action.done_on.isoformat() if action.done_on else "",
         "evidence": action.evidence,
         "how": action.how,
@@ -107,18 +117,21 @@ def entry_of_action(action: Action) -> HistoryEntry:
     )
 
 
-def entry_of_retry(milestone: str, delivery: str, now: datetime, by: str) -> HistoryEntry:
-    """What the history of a milestone keeps of a delivery that somebody had sent again."""
+def make_retry_entry(milestone: str, delivery: str, now: datetime, by: str) -> HistoryEntry:
+    """Return the history entry of a milestone for a delivery that the person ``by`` retried."""
     return HistoryEntry(milestone=milestone, at=now, kind="retry", by=by, facts={"delivery": delivery})
 
 
-def entry_key(entry: HistoryEntry) -> str:
-    """The name of an entry, made of all that it says: one that is written again adds nothing."""
+def make_entry_key(entry: HistoryEntry) -> str:
+    """Return a fingerprint of an entry.
+
+    The ledger stores one entry for each fingerprint, so a repeated write adds nothing.
+    """
     facts = [part for pair in sorted(entry.facts.items()) for part in pair]
     return fingerprint(
-        "history", entry.milestone, _instant(entry.at), entry.kind, entry.by, entry.why, *facts
+        "history", entry.milestone, _format_instant(entry.at), entry.kind, entry.by, entry.why, *facts
     )
 
 
-def _instant(at: datetime) -> str:
+def _format_instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,10 +1,12 @@
-"""The tables, and which revision of the migrations they are at.
+"""Define the ledger's tables and list the revisions of its schema.
 
-Rules that hold here:
-- instants are integers, microseconds of UTC since 1970: exact, and they sort;
-- what is only read whole is JSON in a text column, its keys sorted;
-- the same on SQLite and on PostgreSQL;
-- a change here is a migration too: a test compares the two.
+Rules for the tables:
+
+- An instant is an integer, the microseconds since 1970-01-01 00:00 UTC. Such values are exact and sort by
+  time.
+- A value that is always read as a whole is JSON with sorted keys in a text column.
+- The tables are the same on SQLite and on PostgreSQL.
+- Each change to a table needs a migration. A test compares the tables with the result of the migrations.
 """
 
 from __future__ import annotations
@@ -25,8 +27,11 @@ from sqlalchemy import (
 )
 
 REVISIONS = ("0001", "0002", "0003")
-"""Every revision of the migrations, oldest first, so that without importing Alembic it can be told whether
-a database is at the last one. A test compares it with the migrations."""
+"""Every revision of the schema, the oldest first.
+
+With this list, alertd finds out whether a database is up to date without an import of Alembic. A test
+compares the list with the migrations.
+"""
 
 metadata = MetaData()
 
@@ -55,7 +60,7 @@ milestone = Table(
     Column("withdrawn", Boolean, nullable=False),
     _text("standing"),
     Column("done_on", Text, nullable=True),
-    # "values" is a word of SQL.
+    # The column is not called "values" because that is a reserved word in SQL.
     _text("stated"),
     _text("snapshot"),
 )
@@ -74,7 +79,7 @@ owed = Table(
     Column("milestone", Text, ForeignKey("milestone.id"), nullable=False),
     _text("receiver"),
     _text("cause"),
-    # "offset" and "group" are words of SQL.
+    # The columns are not called "offset" and "group" because those are reserved words in SQL.
     _text("slot"),
     _text("window_id"),
     _instant("at"),
@@ -85,7 +90,8 @@ owed = Table(
     _text("reason"),
     _maybe_instant("told_at"),
 )
-# Written out and not bound: an index of some of the rows is only used for a condition that names them.
+# The value is a literal, not a bound parameter: a database uses a partial index only when the query repeats
+# the condition of the index (SQLite, "Partial Indexes"; PostgreSQL, section 11.8).
 IS_PENDING = owed.c.state == text("'pending'")
 Index(
     "owed_wake",
@@ -161,7 +167,7 @@ history = Table(
     "history",
     metadata,
     Column("seq", Integer().with_variant(BigInteger, "postgresql"), primary_key=True, autoincrement=True),
-    # A digest of the entry: one that is written again adds nothing.
+    # A fingerprint of the entry. The unique constraint on it keeps the same entry from being appended twice.
     Column("entry", Text, nullable=False),
     _text("milestone"),
     _instant("at"),
@@ -211,7 +217,7 @@ node = Table(
 lead = Table(
     "lead",
     metadata,
-    # What the lead is of: there is one, of reconciling.
+    # The task that the leader does. There is one such task: "reconcile".
     Column("name", Text, primary_key=True),
     _text("node"),
     Column("term", BigInteger, nullable=False),

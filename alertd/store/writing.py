@@ -1,4 +1,4 @@
-"""Rows into the tables, in bulk, for whichever method they belong to. Nothing here is written twice."""
+"""Write rows to the tables in bulk. A repeated call with the same arguments changes nothing."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from alertd.store.database.dialect import insert_into, lock_rows
 
 
 def write_changes(connection: Connection, changes: Changes) -> None:
-    """What is owed comes after what is cancelled: a key that is in both is as it is owed afterwards."""
+    """Write what reconciling changed.
+
+    Cancellations are written first, so a key that is both cancelled and scheduled ends up scheduled.
+    """
     write_records(connection, changes.records)
-    touched = (*(key for key, _ in changes.cancelled), *(one.key for one in changes.owed))
+    touched = (*(key for key, _ in changes.cancelled), *(reminder.key for reminder in changes.owed))
     lock_rows(connection, schema.owed.c.key, touched)
     if changes.cancelled:
         statement = update(schema.owed).where(schema.owed.c.key == bindparam("of"), schema.IS_PENDING)
@@ -31,20 +34,26 @@ def write_changes(connection: Connection, changes: Changes) -> None:
 
 
 def write_records(connection: Connection, records: Sequence[Record]) -> None:
-    """New ones as they are; of those that are there, all but the standing and when they were first loaded."""
+    """Insert new records and update existing ones.
+
+    An update keeps the status and the time of the first load: a person may be changing the status right now.
+    """
     if not records:
         return
     insert = insert_into(connection, schema.milestone)
     kept = {"id", "standing", "done_on", "loaded_at"}
     changed = {column.name: column for column in insert.excluded if column.name not in kept}
     statement = insert.on_conflict_do_update(index_elements=["id"], set_=changed)
-    # In one order, so that two writers never wait for each other.
+    # Every writer uses the same order, so that two writers cannot deadlock.
     in_order = sorted(records, key=lambda record: record.id)
-    connection.execute(statement, [rows.fields_of_record(record) for record in in_order])
+    connection.execute(statement, [rows.encode_record(record) for record in in_order])
 
 
 def write_owed(connection: Connection, owed: Sequence[ScheduledReminder]) -> None:
-    """By ``rules.brought_up_to_date``, in one statement: what did not change is not written."""
+    """Insert new reminders and update existing ones, as :func:`alertd.store.rules.update_owed` does.
+
+    One statement does both and leaves unchanged rows alone.
+    """
     if not owed:
         return
     insert = insert_into(connection, schema.owed)
@@ -56,11 +65,14 @@ def write_owed(connection: Connection, owed: Sequence[ScheduledReminder]) -> Non
         set_={name: new[name] for name in given},
         where=and_(or_(schema.IS_PENDING, old.state == text("'cancelled'")), differs),
     )
-    connection.execute(statement, [rows.fields_of_owed(one) for one in owed])
+    connection.execute(statement, [rows.encode_owed(reminder) for reminder in owed])
 
 
 def write_digests(connection: Connection, digests: Sequence[NextDigest], gone: Sequence[str]) -> None:
-    """One that is there is owed at another instant, unless it has been made since it was read."""
+    """Insert, reschedule and delete the next digests.
+
+    A digest that was built after the caller read it is not rescheduled: its ``since`` has changed by then.
+    """
     table = schema.next_digest
     if gone:
         connection.execute(delete(table).where(table.c.key.in_(gone)))
@@ -71,41 +83,44 @@ def write_digests(connection: Connection, digests: Sequence[NextDigest], gone: S
             set_={"at": insert.excluded.at},
             where=table.c.since == insert.excluded.since,
         )
-        connection.execute(statement, [rows.fields_of_digest(one) for one in digests])
+        connection.execute(statement, [rows.encode_digest(digest) for digest in digests])
 
 
 def write_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
-    """Those that are new, with their members; one that is there has the same, as its id is their digest."""
+    """Insert new deliveries and their members.
+
+    A delivery's id is a fingerprint of its members, so an existing delivery has the same members already.
+    """
     if not deliveries:
         return
     statement = insert_into(connection, schema.delivery).on_conflict_do_nothing()
-    connection.execute(statement, [rows.fields_of_delivery(one) for one in deliveries])
+    connection.execute(statement, [rows.encode_delivery(delivery) for delivery in deliveries])
     members = [
-        {"delivery": one.id, "position": position, "key": key}
-        for one in deliveries
-        for position, key in enumerate(one.members)
+        {"delivery": delivery.id, "position": position, "key": key}
+        for delivery in deliveries
+        for position, key in enumerate(delivery.members)
     ]
     if members:
         connection.execute(insert_into(connection, schema.member).on_conflict_do_nothing(), members)
 
 
 def write_attempts(connection: Connection, attempts: Sequence[Attempt]) -> None:
-    """Those whose number is new."""
+    """Insert the attempts that are not in the table yet."""
     if attempts:
         statement = insert_into(connection, schema.attempt).on_conflict_do_nothing()
-        connection.execute(statement, [rows.fields_of_attempt(one) for one in attempts])
+        connection.execute(statement, [rows.encode_attempt(attempt) for attempt in attempts])
 
 
 def write_history(connection: Connection, entries: Iterable[HistoryEntry]) -> None:
-    """Append those that do not say what is there already."""
-    fields = [rows.fields_of_entry(entry) for entry in entries]
+    """Append the entries that are not in the history yet."""
+    fields = [rows.encode_entry(entry) for entry in entries]
     if fields:
         statement = insert_into(connection, schema.history).on_conflict_do_nothing(index_elements=["entry"])
         connection.execute(statement, fields)
 
 
 def write_states(connection: Connection, states: Sequence[rows.Fields]) -> None:
-    """What notifiers returned, over what they returned before."""
+    """Store the states that notifiers returned, in place of the states that they returned before."""
     if states:
         insert = insert_into(connection, schema.remembered)
         statement = insert.on_conflict_do_update(
@@ -115,10 +130,10 @@ def write_states(connection: Connection, states: Sequence[rows.Fields]) -> None:
 
 
 def write_node(connection: Connection, node: NodeReport) -> None:
-    """Over what the daemon of that name said before."""
+    """Replace the report of a node and delete reports that are too old (``KEEP_REPORTS``)."""
     insert = insert_into(connection, schema.node)
     said = {column.name: column for column in insert.excluded if column.name != "node"}
     statement = insert.on_conflict_do_update(index_elements=["node"], set_=said)
-    connection.execute(statement, rows.fields_of_node(node))
-    old = schema.node.c.seen_at < rows.micros(node.seen_at - KEEP_REPORTS)
+    connection.execute(statement, rows.encode_node(node))
+    old = schema.node.c.seen_at < rows.to_micros(node.seen_at - KEEP_REPORTS)
     connection.execute(delete(schema.node).where(old))

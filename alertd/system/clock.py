@@ -1,4 +1,4 @@
-"""The only place that reads a clock."""
+"""Read the clocks of the machine. No other module reads a clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """The machine's clocks; see :class:`alertd.ports.Clock`."""
+    """Implements :class:`alertd.ports.Clock` with the machine's clocks."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -16,8 +16,12 @@ class SystemClock:
         return time.monotonic()
 
 
-def asleep() -> float:
-    """Seconds that the machine has slept since it was booted: what clock_gettime(2) says of two clocks."""
+def read_suspended_s() -> float:
+    """Return how long the machine has been suspended since it was booted, in seconds.
+
+    This is the difference between CLOCK_BOOTTIME, which counts suspends, and CLOCK_MONOTONIC, which does not
+    (clock_gettime(2)). Systems without CLOCK_BOOTTIME give 0.
+    """
     boottime = getattr(time, "CLOCK_BOOTTIME", None)
     if boottime is None:
         return 0.0

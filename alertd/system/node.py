@@ -1,4 +1,4 @@
-"""The name of this node, and whether another node of this machine is dead."""
+"""Name this node, and find out whether another node on this machine is dead."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ import os
 import socket
 
 INITIAL_NAMESPACE = "pid:[4026531836]"
+"""The PID namespace of the host, outside of all containers (``PROC_PID_INIT_INO`` in Linux)."""
 
 
-def node_name() -> str:
-    """Host and process id; in a container also which, since there every first process has the id 1."""
-    namespace = _namespace()
+def make_node_name() -> str:
+    """Return the host name and the process id, such as ``web-1:4711``.
+
+    In a container, the name also has the PID namespace, because the process id is often 1 in every container.
+    """
+    namespace = _read_namespace()
     inside = "" if namespace in ("", INITIAL_NAMESPACE) else "@" + namespace.strip("pid:[]")
     return f"{socket.gethostname()}:{os.getpid()}{inside}"
 
 
 def is_gone(node: str) -> bool:
-    """Whether ``node`` ran where this one does, and runs no more. Of other machines nothing is known."""
-    ours = node_name()
+    """Return whether ``node`` ran on this machine and in this PID namespace, and has ended.
+
+    The answer is False for nodes on other machines, because their processes are not visible here.
+    """
+    ours = make_node_name()
     host, _, rest = node.rpartition(":")
     pid, _, inside = rest.partition("@")
     if (host, inside) != (socket.gethostname(), ours.rpartition(":")[2].partition("@")[2]):
@@ -31,7 +38,7 @@ def is_gone(node: str) -> bool:
     return False
 
 
-def _namespace() -> str:
+def _read_namespace() -> str:
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:

@@ -1,4 +1,4 @@
-"""What the environment says: where the files, the ledger and the logs are."""
+"""Read the settings from the environment: the paths of the files, the ledger, the address and the logs."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from alertd.errors import SettingsError
 
 OFF = "off"
-"""``ALERTD_LISTEN`` of a daemon that listens nowhere."""
+"""The value of ``ALERTD_LISTEN`` that turns the web server off."""
 
 SERVICE_CONFIG = Path("/etc/alertd")
 SERVICE_STATE = Path("/var/lib/alertd")
 SERVICE_RUNTIME = Path("/run/alertd")
-"""Where deploy/alertd.service has them."""
+"""The folders that deploy/alertd.service uses."""
 
 LogFormat = Literal["auto", "console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class Settings(BaseSettings):
-    """Read from ``ALERTD_*``, and from systemd credentials named ``alertd_*``.
+    """Settings from ``ALERTD_*`` variables and from systemd credentials named ``alertd_*``.
 
-    An argument beats the environment, the environment beats a credential. Use :func:`settings`,
-    which turns pydantic's errors into one line.
+    An argument takes precedence over a variable, and a variable over a credential. Use :func:`read_settings`,
+    which turns errors of pydantic into one line.
     """
 
     model_config = SettingsConfigDict(env_prefix="ALERTD_", extra="ignore", frozen=True)
@@ -50,50 +50,69 @@ class Settings(BaseSettings):
 
     @property
     def address(self) -> Address | None:
-        """Where to listen; None: nowhere."""
+        """The address to listen on, or None if the web server is off."""
         return None if self.listen == OFF else parse_address(self.listen)
 
     def database_url(self) -> str:
-        """The ledger's URL; by default SQLite in ``$STATE_DIRECTORY``, else in ``$XDG_STATE_HOME/alertd``.
+        """Return the ledger's URL.
 
-        For root and the service's configuration it is the service's ledger, where there is one: so that what
-        root types is about what runs.
+        The default is a SQLite file in the first of these folders:
+
+        1. ``$STATE_DIRECTORY``, which systemd sets for the service
+        2. the service's state folder, if it exists, the user is root and the configuration is the service's,
+           so that commands of root use the ledger of the running service
+        3. ``$XDG_STATE_HOME/alertd``, by default ``~/.local/state/alertd`` (XDG Base Directory Specification)
+
+        If ``$XDG_STATE_HOME`` is set, the second folder is skipped.
 
         Raises:
-            SettingsError: there is neither, nor a home directory.
+            SettingsError: none of the variables is set and the user has no home directory.
         """
         if self.database:
             return self.database
         named = bool(os.environ.get("XDG_STATE_HOME"))
         services = SERVICE_STATE if self._is_the_services(SERVICE_STATE) and not named else None
-        folder = _given("STATE_DIRECTORY") or services or _state_home() / "alertd"
+        folder = _find_service_folder("STATE_DIRECTORY") or services or _find_state_home() / "alertd"
         return f"sqlite:///{folder / 'alertd.sqlite3'}"
 
     def control_path(self) -> Path | None:
-        """Where the daemon's control socket is; None: it has none.
+        """Return the path of the daemon's control socket, or None if there is no place for a socket.
 
-        In ``$RUNTIME_DIRECTORY``, the service's for root as above, or ``$XDG_RUNTIME_DIR/alertd``; else
-        beside an embedded ledger.
+        The socket is in the first of these folders:
+
+        1. ``$RUNTIME_DIRECTORY``, which systemd sets for the service
+        2. the service's runtime folder, under the same conditions as in :meth:`database_url`
+        3. ``$XDG_RUNTIME_DIR/alertd``
+        4. the folder of a SQLite ledger
 
         Raises:
             SettingsError: see :meth:`database_url`.
         """
         own = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
         services = SERVICE_RUNTIME if self._is_the_services(SERVICE_RUNTIME) else None
-        folder = _given("RUNTIME_DIRECTORY") or services or (own / "alertd" if own.is_absolute() else None)
+        folder = (
+            _find_service_folder("RUNTIME_DIRECTORY")
+            or services
+            or (own / "alertd" if own.is_absolute() else None)
+        )
         if folder is not None:
             return folder / "control"
         scheme, _, file = self.database_url().partition(":///")
         return Path(f"{file}-control").absolute() if scheme.startswith("sqlite") and file else None
 
     def _is_the_services(self, folder: Path) -> bool:
-        """Whether root means the service that keeps its files in ``folder``."""
+        """Return whether root runs a command for the service that keeps its files in ``folder``."""
         return os.geteuid() == 0 and self.config == SERVICE_CONFIG and folder.is_dir()
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen: a name or an address, "" for all of this machine's; port 0 is any that is free."""
+    """An address to listen on.
+
+    Attributes:
+        host: a host name or an IP address; "" means all addresses of this machine.
+        port: the TCP port; 0 means any free port.
+    """
 
     host: str
     port: int
@@ -103,7 +122,11 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """``127.0.0.1:8480``, ``[::1]:8480``, ``localhost:8480`` or ``:8480``. Raises ValueError."""
+    """Parse an address such as ``127.0.0.1:8480``, ``[::1]:8480``, ``localhost:8480`` or ``:8480``.
+
+    Raises:
+        ValueError: the text is not an address. The message says what to write.
+    """
     host, colon, port = text.rpartition(":")
     is_bracketed = host.startswith("[") and host.endswith("]")
     if not colon or (":" in host and not is_bracketed) or not (port.isascii() and port.isdecimal()):
@@ -113,15 +136,15 @@ def parse_address(text: str) -> Address:
     return Address(host=host[1:-1] if is_bracketed else host, port=int(port))
 
 
-def _given(variable: str) -> Path | None:
-    """The first folder that systemd has made for this process (systemd.exec(5), "RuntimeDirectory=")."""
+def _find_service_folder(variable: str) -> Path | None:
+    """Return the first folder in a variable that systemd sets (systemd.exec(5), "RuntimeDirectory=")."""
     first = os.environ.get(variable, "").partition(":")[0]
     return Path(first) if first else None
 
 
-def _state_home() -> Path:
+def _find_state_home() -> Path:
     home = Path(os.environ.get("XDG_STATE_HOME", ""))
-    # The specification of XDG_STATE_HOME has a relative path ignored.
+    # The XDG Base Directory Specification says that a relative path must be ignored.
     if home.is_absolute():
         return home
     try:
@@ -130,8 +153,11 @@ def _state_home() -> Path:
         raise SettingsError("there is no home directory: set ALERTD_DATABASE or STATE_DIRECTORY") from error
 
 
-def _may_be_read(folder: str) -> bool:
-    """To what reloads the service systemd 252 names the credentials' folder, and shuts it."""
+def _is_readable(folder: str) -> bool:
+    """Return whether the folder of the credentials can be read.
+
+    systemd 252 sets its variable also for ExecReload= commands, which cannot read the folder.
+    """
     try:
         os.listdir(folder)
     except OSError:
@@ -139,14 +165,17 @@ def _may_be_read(folder: str) -> bool:
     return True
 
 
-def settings(**given: Any) -> Settings:
-    """The settings; what is given and is not None beats the environment.
+def read_settings(**given: Any) -> Settings:
+    """Read the settings.
+
+    Args:
+        given: values by setting. A value other than None takes precedence over the environment.
 
     Raises:
-        SettingsError: a value is not one of those that are allowed; names the variable.
+        SettingsError: a value is not allowed. The message names the variable.
     """
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    folder = credentials if credentials and _may_be_read(credentials) else None
+    folder = credentials if credentials and _is_readable(credentials) else None
     try:
         return Settings(_secrets_dir=folder, **{k: v for k, v in given.items() if v is not None})
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The notify protocol of systemd: one datagram a state (man page sd_notify(3))."""
+"""Notify systemd of the daemon's state (sd_notify(3)). Each state is one datagram."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 SEND_LIMIT_S = 1.0
-"""A manager that does not read holds nothing up for longer."""
+"""The time limit of a notification, in case the service manager does not read from the socket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Systemd:
-    """Tells the service manager how it stands; does nothing when there is none.
+    """Sends the daemon's state to the service manager, or does nothing without a service manager.
 
     Attributes:
-        address: ``$NOTIFY_SOCKET``; one that begins with ``@`` is in the abstract namespace.
-        watchdog_s: how often it must be fed at the least, in seconds; 0 when it need not be.
+        address: the value of ``$NOTIFY_SOCKET``. A leading ``@`` means the abstract namespace (unix(7)).
+        watchdog_s: the longest time between two calls of :meth:`alive`, in seconds; 0 means no watchdog.
     """
 
     address: str = ""
@@ -27,7 +27,11 @@ class Systemd:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, pid: int | None = None) -> Systemd:
-        """Reads ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID``."""
+        """Create an instance from ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID``.
+
+        Args:
+            pid: the process that the watchdog must be meant for; by default this process.
+        """
         ours = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid() if pid is None else pid))
         usec = environment.get("WATCHDOG_USEC", "")
         return cls(
@@ -36,23 +40,31 @@ class Systemd:
         )
 
     def ready(self, status: str) -> None:
+        """Report that the daemon has started or reloaded."""
         self._last["status"] = status
-        self._send(f"READY=1\nSTATUS={_line(status)}")
+        self._send(f"READY=1\nSTATUS={_join_lines(status)}")
 
     def reloading(self, monotonic_s: float) -> None:
-        # Type=notify-reload (systemd 253) wants the time of the reload; older ones ignore it.
+        """Report that a reload starts.
+
+        Args:
+            monotonic_s: the time of CLOCK_MONOTONIC, in seconds. Type=notify-reload (systemd 253) requires
+                it, and older versions ignore it.
+        """
         self._send(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic_s * 1_000_000)}")
 
     def stopping(self) -> None:
+        """Report that the daemon stops."""
         self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """What ``systemctl status`` shows; sent only when it has changed."""
+        """Set the text that ``systemctl status`` shows. An unchanged text is not sent again."""
         if self._last.get("status") != text:
             self._last["status"] = text
-            self._send(f"STATUS={_line(text)}")
+            self._send(f"STATUS={_join_lines(text)}")
 
     def alive(self) -> None:
+        """Report to the watchdog that the daemon works."""
         if self.watchdog_s:
             self._send("WATCHDOG=1")
 
@@ -66,12 +78,12 @@ class Systemd:
                 sock.connect(address)
                 sock.sendall(state.encode())
             except OSError:
-                # The manager went away, or does not read; a daemon that sends reminders does not end over it.
+                # The manager is gone or does not read. That is no reason to stop sending reminders.
                 return
 
 
 def is_journal(out: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether what is written to ``out`` goes to the journal: ``JOURNAL_STREAM``, systemd.exec(5)."""
+    """Return whether ``out`` is connected to the journal (systemd.exec(5), "$JOURNAL_STREAM")."""
     try:
         stream = os.fstat(out.fileno())
     except (OSError, ValueError):
@@ -79,5 +91,5 @@ def is_journal(out: TextIO, environment: Mapping[str, str] = os.environ) -> bool
     return environment.get("JOURNAL_STREAM") == f"{stream.st_dev}:{stream.st_ino}"
 
 
-def _line(text: str) -> str:
+def _join_lines(text: str) -> str:
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Logs: every event that alertd writes, listed once, and how they are rendered."""
+"""List every log event of alertd and configure how events are rendered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from alertd.system.systemd import is_journal
 
 
 class Event(StrEnum):
-    """``noun.verb_past``. The text behind each is what docs/reference/logs.md says of it."""
+    """The log events. A name has the form ``noun.verb_past``; docs/reference/logs.md explains each event."""
 
     DAEMON_STARTED = "daemon.started"
     DAEMON_READY = "daemon.ready"
@@ -82,24 +82,25 @@ Log = FilteringBoundLogger
 
 
 def configure(form: str, level: str, out: TextIO | None = None) -> Log:
-    """Set structlog up for the process and return the logger.
+    """Configure structlog for the process and return the logger.
 
     Args:
-        form: ``json``, ``console``, or ``auto``: console when ``out`` is a terminal.
+        form: ``json``, ``console`` or ``auto``. ``auto`` means ``console`` if ``out`` is a terminal, else
+            ``json``.
         level: the least severe level that is written.
-        out: standard error when None, so that standard output stays for the console notifier.
+        out: where to write. The default is standard error, because the console notifier uses standard output.
     """
-    # None: it was closed before the process began.
-    out = out or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  it stays open
+    # sys.stderr is None if it was closed before the process started.
+    out = out or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  the logger keeps it open
     console = form == "console" or (form == "auto" and out.isatty())
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _plain,
+        _convert_values,
     ]
     if console:
-        # Neither form shows local variables: they hold URLs and secrets.
+        # Tracebacks show no local variables in either form, because variables contain URLs and secrets.
         plain = structlog.dev.plain_traceback
         renderer = structlog.dev.ConsoleRenderer(
             colors=out.isatty(), pad_event_to=24, exception_formatter=plain
@@ -123,9 +124,9 @@ def configure(form: str, level: str, out: TextIO | None = None) -> Log:
 
 
 class _Lines:
-    """Writes lines, as long as they can be written: a log that nobody reads any more ends no daemon.
+    """Writes lines and ignores errors, so that a closed log does not stop the daemon.
 
-    For the journal each begins with its priority (sd-daemon(3)), which `journalctl -p` goes by.
+    In the journal, each line starts with its priority for `journalctl -p` (sd-daemon(3)).
     """
 
     def __init__(self, out: TextIO) -> None:
@@ -133,7 +134,7 @@ class _Lines:
         self._is_journal = is_journal(out)
 
     def _write(self, priority: int, line: str) -> None:
-        # A pipe that was closed, a full disk; ValueError: the stream itself was closed.
+        # OSError: a closed pipe or a full disk. ValueError: the stream is closed.
         with suppress(OSError, ValueError):
             self._print.msg(f"<{priority}>{line}" if self._is_journal else line)
 
@@ -145,19 +146,19 @@ class _Lines:
 
 
 def _take_over(log: Log) -> None:
-    """What libraries log, and Python's own warnings, as events like any other: no line breaks the form."""
+    """Write the logs of libraries and Python's warnings as events, so that every line has the same form."""
     root = logging.getLogger()
     for old in [handler for handler in root.handlers if isinstance(handler, _Library)]:
         root.removeHandler(old)
     root.addHandler(_Library(log))
     logging.captureWarnings(True)
-    # Not below: httpx writes whole URLs, which are secrets.
+    # No level below WARNING, because httpx logs whole URLs, which can be secrets.
     for name in ("", "httpx", "httpcore", "aiohttp", "apscheduler", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class _Library(logging.Handler):
-    """Hands records of the standard library's logging on."""
+    """Passes records of the standard library's ``logging`` to structlog."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
@@ -174,12 +175,12 @@ class _Library(logging.Handler):
         )
 
 
-def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Enumerations and instants as plain text, whatever renders them."""
-    return {key: _text(value) for key, value in event.items()}
+def _convert_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Convert enum members and instants to text, so that all renderers show them in the same way."""
+    return {key: _convert_value(value) for key, value in event.items()}
 
 
-def _text(value: Any) -> Any:
+def _convert_value(value: Any) -> Any:
     if isinstance(value, StrEnum):
         return value.value
     if hasattr(value, "isoformat"):

@@ -1,7 +1,8 @@
-"""The ledger in plain dicts: the contract at its shortest, and what the others are compared with.
+"""Keep the ledger in plain dicts, as the shortest implementation of the contract.
 
-It forgets everything when the process ends. A method checks all that it can refuse before it writes anything.
-Over 300 lines and in one file all the same: it is there to be read beside the contract, from top to bottom.
+Tests compare the SQL ledger with this one. The content is lost when the process ends. Each method does all
+its checks before it writes anything. The file has more than 300 lines because a reader compares it with
+:class:`alertd.ports.Ledger` from top to bottom.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from alertd.store import rules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Hold:
-    """Who has a delivery, and until when; ``until`` None: nobody has."""
+    """The lease on a delivery; ``until`` is None when there is none."""
 
     fence: int = 0
     owner: str = ""
@@ -53,7 +54,7 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MemoryLedger:
-    """See :class:`alertd.ports.Ledger`."""
+    """Implements :class:`alertd.ports.Ledger`."""
 
     def __init__(self) -> None:
         self._records: dict[str, Record] = {}
@@ -70,23 +71,29 @@ class MemoryLedger:
 
     # -- reconcile
     async def timelines(self) -> Mapping[str, str]:
-        return {one.milestone.timeline: one.file for one in self._records.values() if not one.withdrawn}
+        return {
+            record.milestone.timeline: record.file
+            for record in self._records.values()
+            if not record.withdrawn
+        }
 
     async def timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[ScheduledReminder]]:
         records = sorted(
-            (one for one in self._records.values() if one.milestone.timeline == timeline),
-            key=lambda one: one.id,
+            (record for record in self._records.values() if record.milestone.timeline == timeline),
+            key=lambda record: record.id,
         )
         ids = {record.id for record in records}
-        return records, _by_at(one for one in self._owed.values() if one.milestone in ids)
+        return records, _sort_by_at(reminder for reminder in self._owed.values() if reminder.milestone in ids)
 
     async def done_dates(self) -> Mapping[str, date]:
-        return {one.id: one.standing.done_on for one in self._records.values() if one.standing.done_on}
+        return {
+            record.id: record.standing.done_on for record in self._records.values() if record.standing.done_on
+        }
 
     async def apply(self, changes: Changes, *, term: int | None = None) -> None:
         if term is not None and (self._lead is None or self._lead.term != term):
             raise LeadLost(f"the lead of term {term} is lost")
-        records = {one.id: one for one in changes.records}
+        records = {record.id: record for record in changes.records}
         self._refuse_strays(changes.owed, changes.deliveries, records)
         for record in records.values():
             old = self._records.get(record.id)
@@ -98,9 +105,9 @@ class MemoryLedger:
                 self._owed[key] = replace(there, state=ReminderState.CANCELLED, reason=reason)
         for key in changes.no_digests:
             self._digests.pop(key, None)
-        for one in changes.digests:
-            if self._digests.setdefault(one.key, one).since == one.since:
-                self._digests[one.key] = one
+        for digest in changes.digests:
+            if self._digests.setdefault(digest.key, digest).since == digest.since:
+                self._digests[digest.key] = digest
         self._write(owed=changes.owed, deliveries=changes.deliveries, history=changes.history)
 
     async def lead(self, node: str, now: datetime, *, for_: timedelta, instead_of: str = "") -> int | None:
@@ -117,12 +124,12 @@ class MemoryLedger:
         return self._lead.node if self._lead else ""
 
     async def digests(self) -> Sequence[NextDigest]:
-        return sorted(self._digests.values(), key=lambda one: (one.at, one.key))
+        return sorted(self._digests.values(), key=lambda digest: (digest.at, digest.key))
 
     # -- dispatch
     async def due(self, now: datetime, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
         sets: dict[tuple[str, str], list[ScheduledReminder]] = {}
-        for owed in _by_at(self._owed.values()):
+        for owed in _sort_by_at(self._owed.values()):
             if owed.state is ReminderState.PENDING and owed.at <= now:
                 sets.setdefault((owed.milestone, owed.receiver), []).append(owed)
         awake = [members for members in sets.values() if any(owed.wake_at <= now for owed in members)]
@@ -130,10 +137,10 @@ class MemoryLedger:
         return [(owed, self._records[owed.milestone]) for members in awake[:limit] for owed in members]
 
     async def held(self, receiver: str, now: datetime) -> Sequence[tuple[ScheduledReminder, Record]]:
-        pending = [one for one in self._owed.values() if one.state is ReminderState.PENDING]
-        due = [one for one in pending if one.receiver == receiver and one.at <= now]
-        due.sort(key=lambda one: (one.milestone, one.at, one.key))
-        return [(one, self._records[one.milestone]) for one in due]
+        pending = [reminder for reminder in self._owed.values() if reminder.state is ReminderState.PENDING]
+        due = [reminder for reminder in pending if reminder.receiver == receiver and reminder.at <= now]
+        due.sort(key=lambda reminder: (reminder.milestone, reminder.at, reminder.key))
+        return [(reminder, self._records[reminder.milestone]) for reminder in due]
 
     async def windows(self, receiver: str, before: datetime) -> Sequence[tuple[str, str, datetime]]:
         found = set()
@@ -178,14 +185,14 @@ class MemoryLedger:
         most: Mapping[str, int] = MappingProxyType({}),
     ) -> Sequence[Lease]:
         ready = [
-            one
-            for one in self._deliveries.values()
-            if one.state is DeliveryState.READY and one.next_at <= now
+            delivery
+            for delivery in self._deliveries.values()
+            if delivery.state is DeliveryState.READY and delivery.next_at <= now
         ]
         taken: list[Lease] = []
         of_channel: Counter[str] = Counter()
-        latest = self._latest_bound()
-        for delivery in sorted(ready, key=lambda one: (one.next_at, one.id)):
+        latest = self._find_latest_bound()
+        for delivery in sorted(ready, key=lambda delivery: (delivery.next_at, delivery.id)):
             hold = self._holds[delivery.id]
             live = hold.until is not None and now < hold.until
             room = min(per_channel, most.get(delivery.channel, per_channel))
@@ -195,42 +202,44 @@ class MemoryLedger:
             until = now + for_
             hold = _Hold(fence=hold.fence + 1, owner=owner, until=until)
             self._holds[delivery.id] = hold
-            taken.append(self._leased(delivery, hold, until, latest, now))
+            taken.append(self._make_lease(delivery, hold, until, latest, now))
         self._writes += bool(taken)
         return taken
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
-        for one in settlements:
-            self._refuse_strays((), one.follow_up, {})
+        for settlement in settlements:
+            self._refuse_strays((), settlement.follow_up, {})
         refused: set[str] = set()
-        for one in settlements:
-            name = one.lease.delivery.id
+        for settlement in settlements:
+            name = settlement.lease.delivery.id
             there = self._deliveries.get(name)
             fence = self._holds[name].fence if there else 0
-            if there is None or there.state is not DeliveryState.READY or fence != one.lease.fence:
+            if there is None or there.state is not DeliveryState.READY or fence != settlement.lease.fence:
                 refused.add(name)
                 continue
             self._holds[name] = _Hold(fence=fence)
             self._deliveries[name] = replace(
                 there,
-                state=one.state,
-                reason=one.reason,
-                next_at=one.next_at or there.next_at,
-                # Counted from what was leased, so that the same settlement twice counts once.
-                attempts=one.lease.delivery.attempts + (one.attempt is not None),
-                settled_at=None if one.state is DeliveryState.READY else one.at,
+                state=settlement.state,
+                reason=settlement.reason,
+                next_at=settlement.next_at or there.next_at,
+                # The count starts from the leased delivery, so that a repeated settlement counts once.
+                attempts=settlement.lease.delivery.attempts + (settlement.attempt is not None),
+                settled_at=None if settlement.state is DeliveryState.READY else settlement.at,
             )
-            self._settle_rest(one, there.channel)
+            self._settle_rest(settlement, there.channel)
         self._writes += 1
         return frozenset(refused)
 
     async def next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
-        waiting = [one.wake_at for one in self._owed.values() if one.state is ReminderState.PENDING]
-        waiting += [one.at for one in self._digests.values()]
-        for one in self._deliveries.values():
-            if one.state is DeliveryState.READY and one.channel not in shut:
-                until = self._holds[one.id].until
-                waiting.append(until if until and until > after else one.next_at)
+        waiting = [
+            reminder.wake_at for reminder in self._owed.values() if reminder.state is ReminderState.PENDING
+        ]
+        waiting += [digest.at for digest in self._digests.values()]
+        for delivery in self._deliveries.values():
+            if delivery.state is DeliveryState.READY and delivery.channel not in shut:
+                until = self._holds[delivery.id].until
+                waiting.append(until if until and until > after else delivery.next_at)
         return min(waiting, default=None)
 
     # -- people
@@ -238,8 +247,8 @@ class MemoryLedger:
         record = self._records.get(action.milestone)
         if record is None:
             raise UnknownMilestone(f"no milestone {action.milestone!r} in the ledger")
-        entry = rules.entry_of_action(action)
-        if rules.entry_key(entry) in self._history:
+        entry = rules.make_action_entry(action)
+        if rules.make_entry_key(entry) in self._history:
             return record
         standing = standings.apply(record.standing, action, record.window_ids)
         self._refuse_strays(owed, (), {})
@@ -251,17 +260,19 @@ class MemoryLedger:
         there = self._deliveries.get(delivery)
         if there is None:
             raise UnknownDelivery(f"no delivery {delivery!r} in the ledger")
-        again = rules.sent_again(there, now, by)
+        again = rules.reset_delivery(there, now, by)
         if there == again:
             return there
         if there.state is not DeliveryState.DEAD:
             raise RefusedAction(f"{delivery} is {there.state}; only a dead delivery can be sent again")
         self._deliveries[delivery] = again
         self._remembered.pop((CHANNEL, there.channel), None)
-        # What was leased before is not the same try: whoever still holds it may not settle it.
+        # A new fence: a node that still holds an earlier lease can no longer settle this delivery.
         self._holds[delivery] = _Hold(fence=self._holds[delivery].fence + 1)
-        of = dict.fromkeys(self._owed[key].milestone for key in there.members)
-        self._write(history=[rules.entry_of_retry(one, delivery, now, by) for one in of])
+        milestones = dict.fromkeys(self._owed[key].milestone for key in there.members)
+        self._write(
+            history=[rules.make_retry_entry(milestone, delivery, now, by) for milestone in milestones]
+        )
         return again
 
     # -- readers
@@ -269,15 +280,15 @@ class MemoryLedger:
         return self._records.get(milestone)
 
     async def records(self, *, after: str = "", limit: int | None = None) -> Sequence[Record]:
-        found = [one for one in self._records.values() if not one.withdrawn and one.id > after]
-        return sorted(found, key=lambda one: one.id)[:limit]
+        found = [record for record in self._records.values() if not record.withdrawn and record.id > after]
+        return sorted(found, key=lambda record: record.id)[:limit]
 
     async def owed(self, milestone: str) -> Sequence[ScheduledReminder]:
-        return _by_at(one for one in self._owed.values() if one.milestone == milestone)
+        return _sort_by_at(reminder for reminder in self._owed.values() if reminder.milestone == milestone)
 
     async def coming(self, limit: int) -> Sequence[ScheduledReminder]:
-        pending = [one for one in self._owed.values() if one.state is ReminderState.PENDING]
-        return sorted(pending, key=lambda one: (one.wake_at, one.key))[:limit]
+        pending = [reminder for reminder in self._owed.values() if reminder.state is ReminderState.PENDING]
+        return sorted(pending, key=lambda reminder: (reminder.wake_at, reminder.key))[:limit]
 
     async def deliveries(
         self,
@@ -291,47 +302,56 @@ class MemoryLedger:
         limit: int = 100,
     ) -> Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]:
         found = []
-        for one in sorted(self._deliveries.values(), key=lambda one: (one.bound_at, one.id), reverse=True):
-            members = [self._owed[key] for key in one.members]
-            texts = (one.id, one.channel, one.reason, *(owed.milestone for owed in members))
+        for candidate in sorted(
+            self._deliveries.values(), key=lambda delivery: (delivery.bound_at, delivery.id), reverse=True
+        ):
+            members = [self._owed[key] for key in candidate.members]
+            texts = (candidate.id, candidate.channel, candidate.reason, *(owed.milestone for owed in members))
             is_wanted = (
-                (not delivery or one.id == delivery)
+                (not delivery or candidate.id == delivery)
                 and (not milestone or any(owed.milestone == milestone for owed in members))
-                and (state is None or one.state is state)
-                and (not receiver or one.receiver == receiver)
+                and (state is None or candidate.state is state)
+                and (not receiver or candidate.receiver == receiver)
                 and any(text.lower() in part.lower() for part in texts)
-                and (before is None or (one.bound_at, one.id) < before)
+                and (before is None or (candidate.bound_at, candidate.id) < before)
             )
             if is_wanted:
-                tries = [self._attempts[key] for key in sorted(self._attempts) if key[0] == one.id]
-                found.append((one, tries, members))
+                tries = [self._attempts[key] for key in sorted(self._attempts) if key[0] == candidate.id]
+                found.append((candidate, tries, members))
         return found[:limit]
 
     async def touched(self, timeline: str = "") -> Sequence[tuple[Record, datetime]]:
-        of = [one for one in self._records.values() if timeline in ("", one.milestone.timeline)]
-        history = sorted(self._history.values(), key=lambda one: one.at)
-        last = {one.milestone: one.at for one in history}
-        return [(one, last.get(one.id, one.changed_at)) for one in sorted(of, key=lambda one: one.id)]
+        records = [record for record in self._records.values() if timeline in ("", record.milestone.timeline)]
+        history = sorted(self._history.values(), key=lambda entry: entry.at)
+        last = {entry.milestone: entry.at for entry in history}
+        return [
+            (record, last.get(record.id, record.changed_at))
+            for record in sorted(records, key=lambda record: record.id)
+        ]
 
     async def history(
         self, milestone: str = "", limit: int = 100, *, timeline: str = "", kind: str = ""
     ) -> Sequence[HistoryEntry]:
-        of = [
-            one
-            for one in self._history.values()
-            if milestone in ("", one.milestone)
-            and timeline in ("", one.milestone.partition("/")[0])
-            and kind in ("", one.kind)
+        entries = [
+            entry
+            for entry in self._history.values()
+            if milestone in ("", entry.milestone)
+            and timeline in ("", entry.milestone.partition("/")[0])
+            and kind in ("", entry.kind)
         ]
-        return sorted(of, key=lambda one: one.at)[::-1][:limit]
+        return sorted(entries, key=lambda entry: entry.at)[::-1][:limit]
 
     async def moves(self, milestones: Sequence[str]) -> Mapping[str, HistoryEntry]:
-        moved = [one for one in self._history.values() if one.kind == "moved" and one.milestone in milestones]
-        return {one.milestone: one for one in sorted(moved, key=lambda one: one.at)}
+        moved = [
+            entry
+            for entry in self._history.values()
+            if entry.kind == "moved" and entry.milestone in milestones
+        ]
+        return {entry.milestone: entry for entry in sorted(moved, key=lambda entry: entry.at)}
 
     async def counts(self) -> Mapping[str, int]:
-        owed = Counter(one.state for one in self._owed.values())
-        deliveries = Counter(one.state for one in self._deliveries.values())
+        owed = Counter(reminder.state for reminder in self._owed.values())
+        deliveries = Counter(delivery.state for delivery in self._deliveries.values())
         return {
             "milestones": len(self._records),
             **{f"owed.{state}": owed[state] for state in ReminderState},
@@ -339,14 +359,20 @@ class MemoryLedger:
         }
 
     async def waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
-        ready = [one for one in self._deliveries.values() if one.state is DeliveryState.READY]
-        held = {one.id: until for one in ready if (until := self._holds[one.id].until)}
-        free = [one for one in ready if held.get(one.id, now) <= now and one.channel not in shut]
-        pending = [one.wake_at for one in self._owed.values() if one.state is ReminderState.PENDING]
-        pending += [one.at for one in self._digests.values()]
+        ready = [delivery for delivery in self._deliveries.values() if delivery.state is DeliveryState.READY]
+        held = {delivery.id: until for delivery in ready if (until := self._holds[delivery.id].until)}
+        free = [
+            delivery
+            for delivery in ready
+            if held.get(delivery.id, now) <= now and delivery.channel not in shut
+        ]
+        pending = [
+            reminder.wake_at for reminder in self._owed.values() if reminder.state is ReminderState.PENDING
+        ]
+        pending += [digest.at for digest in self._digests.values()]
         return Waiting(
             undecided=min(pending, default=None),
-            untaken=min((one.next_at for one in free), default=None),
+            untaken=min((delivery.next_at for delivery in free), default=None),
             lease=max(held.values(), default=None),
         )
 
@@ -356,7 +382,9 @@ class MemoryLedger:
     # -- nodes and upkeep
     async def report(self, node: NodeReport) -> None:
         self._nodes[node.node] = node
-        for old in [one.node for one in self._nodes.values() if one.seen_at < node.seen_at - KEEP_REPORTS]:
+        for old in [
+            report.node for report in self._nodes.values() if report.seen_at < node.seen_at - KEEP_REPORTS
+        ]:
             del self._nodes[old]
         self._writes += 1
 
@@ -368,33 +396,35 @@ class MemoryLedger:
         self._writes += 1
 
     async def prune(self, before: datetime, limit: int) -> Mapping[str, int]:
-        gone = set(sorted(one.id for one in self._records.values() if self._is_over(one, before))[:limit])
+        gone = set(
+            sorted(record.id for record in self._records.values() if self._is_over(record, before))[:limit]
+        )
         keys = {key for key, owed in self._owed.items() if owed.milestone in gone}
         old: list[str] = []
         notices = 0
-        for one in sorted(self._deliveries.values(), key=lambda one: one.id):
-            left = tuple(key for key in one.members if key not in keys)
-            is_old = one.settled_at is not None and one.settled_at < before
-            if one.notice is not None and is_old and notices < limit:
+        for delivery in sorted(self._deliveries.values(), key=lambda delivery: delivery.id):
+            left = tuple(key for key in delivery.members if key not in keys)
+            is_old = delivery.settled_at is not None and delivery.settled_at < before
+            if delivery.notice is not None and is_old and notices < limit:
                 notices += 1
-                old.append(one.id)
-            elif one.members and not left:
-                old.append(one.id)
-            elif left != one.members:
-                self._deliveries[one.id] = replace(one, members=left)
+                old.append(delivery.id)
+            elif delivery.members and not left:
+                old.append(delivery.id)
+            elif left != delivery.members:
+                self._deliveries[delivery.id] = replace(delivery, members=left)
         for name in old:
             del self._deliveries[name], self._holds[name]
-        self._attempts = {key: one for key, one in self._attempts.items() if key[0] not in set(old)}
-        self._owed = {key: one for key, one in self._owed.items() if key not in keys}
-        self._history = {key: one for key, one in self._history.items() if one.milestone not in gone}
-        self._remembered = {key: one for key, one in self._remembered.items() if key[0] not in gone}
-        self._records = {name: one for name, one in self._records.items() if name not in gone}
+        self._attempts = {key: attempt for key, attempt in self._attempts.items() if key[0] not in set(old)}
+        self._owed = {key: reminder for key, reminder in self._owed.items() if key not in keys}
+        self._history = {key: entry for key, entry in self._history.items() if entry.milestone not in gone}
+        self._remembered = {key: state for key, state in self._remembered.items() if key[0] not in gone}
+        self._records = {name: record for name, record in self._records.items() if name not in gone}
         self._writes += bool(gone or old)
         return {"milestones": len(gone), "deliveries": len(old)}
 
     async def nodes(self) -> Sequence[NodeReport]:
-        by_name = sorted(self._nodes.values(), key=lambda one: one.node)
-        return sorted(by_name, key=lambda one: one.seen_at, reverse=True)
+        by_name = sorted(self._nodes.values(), key=lambda report: report.node)
+        return sorted(by_name, key=lambda report: report.seen_at, reverse=True)
 
     async def size(self) -> int:
         return 0
@@ -408,7 +438,7 @@ class MemoryLedger:
     async def version(self) -> str:
         return str(self._writes)
 
-    def listen(self, heard: Callable[[], None]) -> None:  # noqa: ARG002  nobody else writes to it
+    def listen(self, heard: Callable[[], None]) -> None:  # noqa: ARG002  no other process writes to it
         return None
 
     async def close(self) -> None:
@@ -417,11 +447,11 @@ class MemoryLedger:
     def _refuse_strays(
         self, owed: Iterable[ScheduledReminder], deliveries: Iterable[Delivery], coming: Mapping[str, Record]
     ) -> None:
-        """What a database refuses by its foreign keys: what is owed for nothing, members that are nothing."""
-        keys = {one.key for one in owed}
-        for one in owed:
-            if one.milestone not in self._records and one.milestone not in coming:
-                raise LedgerError(f"{one.key} is owed for {one.milestone!r}, which has no record")
+        """Raise LedgerError where a database would report a foreign key that has no row."""
+        keys = {reminder.key for reminder in owed}
+        for reminder in owed:
+            if reminder.milestone not in self._records and reminder.milestone not in coming:
+                raise LedgerError(f"{reminder.key} is owed for {reminder.milestone!r}, which has no record")
         for delivery in deliveries:
             for key in () if delivery.id in self._deliveries else delivery.members:
                 if key not in self._owed and key not in keys:
@@ -434,26 +464,26 @@ class MemoryLedger:
         deliveries: Iterable[Delivery] = (),
         history: Iterable[HistoryEntry] = (),
     ) -> None:
-        for one in owed:
-            old = self._owed.get(one.key)
-            self._owed[one.key] = rules.brought_up_to_date(old, one) if old else one
+        for reminder in owed:
+            old = self._owed.get(reminder.key)
+            self._owed[reminder.key] = rules.update_owed(old, reminder) if old else reminder
         for delivery in deliveries:
             if delivery.id not in self._deliveries:
                 self._deliveries[delivery.id] = delivery
                 self._holds[delivery.id] = _Hold()
         for entry in history:
-            self._history.setdefault(rules.entry_key(entry), entry)
+            self._history.setdefault(rules.make_entry_key(entry), entry)
         self._writes += 1
 
-    def _latest_bound(self) -> dict[tuple[str, str, str], datetime]:
+    def _find_latest_bound(self) -> dict[tuple[str, str, str], datetime]:
         latest: dict[tuple[str, str, str], datetime] = {}
         for owed in self._owed.values():
             if owed.state is ReminderState.BOUND:
-                line = rules.line_of(owed)
+                line = rules.make_line_key(owed)
                 latest[line] = max(owed.at, latest.get(line, owed.at))
         return latest
 
-    def _leased(
+    def _make_lease(
         self,
         delivery: Delivery,
         hold: _Hold,
@@ -477,39 +507,48 @@ class MemoryLedger:
             until=until,
             owed=members,
             records=records,
-            overtaken=rules.overtaken(members, latest),
+            overtaken=rules.find_overtaken(members, latest),
             prior=prior,
-            upcoming=rules.upcoming(members, shown, delivery.receiver, self._first_after(now, set(names))),
+            upcoming=rules.select_upcoming(
+                members, shown, delivery.receiver, self._find_first_after(now, set(names))
+            ),
         )
 
-    def _first_after(self, now: datetime, names: set[str]) -> Mapping[tuple[str, str], ScheduledReminder]:
+    def _find_first_after(
+        self, now: datetime, names: set[str]
+    ) -> Mapping[tuple[str, str], ScheduledReminder]:
         first: dict[tuple[str, str], ScheduledReminder] = {}
-        for owed in _by_at(one for one in self._owed.values() if one.milestone in names and one.at > now):
+        for owed in _sort_by_at(
+            reminder for reminder in self._owed.values() if reminder.milestone in names and reminder.at > now
+        ):
             if owed.state is ReminderState.PENDING and owed.cause in rules.REMINDERS:
                 first.setdefault((owed.milestone, owed.receiver), owed)
         return first
 
     def _is_over(self, record: Record, before: datetime) -> bool:
         keys = {key for key, owed in self._owed.items() if owed.milestone == record.id}
-        said = [one.at for one in self._history.values() if one.milestone == record.id]
+        said = [entry.at for entry in self._history.values() if entry.milestone == record.id]
         pending = any(self._owed[key].state is ReminderState.PENDING for key in keys)
         ready = any(
-            one.state is DeliveryState.READY and keys & set(one.members) for one in self._deliveries.values()
+            delivery.state is DeliveryState.READY and keys & set(delivery.members)
+            for delivery in self._deliveries.values()
         )
         is_old = max([record.changed_at, *said]) < before
         return record.withdrawn and is_old and not pending and not ready
 
-    def _settle_rest(self, one: Settlement, channel: str) -> None:
-        if one.attempt:
-            self._attempts.setdefault((one.attempt.delivery, one.attempt.number), one.attempt)
-        for key in one.told:
+    def _settle_rest(self, settlement: Settlement, channel: str) -> None:
+        if settlement.attempt:
+            self._attempts.setdefault(
+                (settlement.attempt.delivery, settlement.attempt.number), settlement.attempt
+            )
+        for key in settlement.told:
             owed = self._owed.get(key)
             if owed and owed.told_at is None:
-                self._owed[key] = replace(owed, told_at=one.at)
-        for milestone, state in one.remember.items():
+                self._owed[key] = replace(owed, told_at=settlement.at)
+        for milestone, state in settlement.remember.items():
             self._remembered[milestone, channel] = dict(state)
-        self._write(deliveries=one.follow_up)
+        self._write(deliveries=settlement.follow_up)
 
 
-def _by_at(owed: Iterable[ScheduledReminder]) -> list[ScheduledReminder]:
-    return sorted(owed, key=lambda one: (one.at, one.key))
+def _sort_by_at(owed: Iterable[ScheduledReminder]) -> list[ScheduledReminder]:
+    return sorted(owed, key=lambda reminder: (reminder.at, reminder.key))

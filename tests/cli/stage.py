@@ -19,7 +19,7 @@ from alertd.core.message.message import Message
 from alertd.engine.dispatch import Dispatcher
 from alertd.engine.reconcile import reconcile
 from alertd.ports import Ledger
-from alertd.system.settings import settings
+from alertd.system.settings import read_settings
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cli"
 SHIPPED = Path(__file__).parent.parent.parent / "config"
@@ -102,7 +102,7 @@ class Staged:
         """Call ``act`` with the open ledger and return its result."""
 
         async def acting() -> T:
-            ledger = await composition.ledger(settings(database=self.url))
+            ledger = await composition.ledger(read_settings(database=self.url))
             try:
                 return await act(ledger)
             finally:
@@ -114,7 +114,7 @@ class Staged:
         """Load the files and send what is due, as a daemon does whose clock shows ``now``."""
 
         async def working(ledger: Ledger) -> None:
-            definitions = composition.definitions(settings(config=self.folder))
+            definitions = composition.definitions(read_settings(config=self.folder))
             assert definitions.config is not None
             await reconcile(ledger, definitions, now)
             channels = [

@@ -1,4 +1,4 @@
-"""One PostgreSQL server for all tests, a database of its own for each, and every ledger that there is."""
+"""Provide each kind of ledger. Tests share a PostgreSQL server, and each test has its own database."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ from tests.postgres import Server, make_template, server, virtual_ledger
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """It is as fast as can be, and would not survive a crash."""
+    """Start a PostgreSQL server that is fast but would lose data in a crash."""
     with server() as made:
         make_template(made)
         yield made

@@ -1,4 +1,4 @@
-"""Each built-in notifier with its peer: a real server on the loopback interface, a process, a file."""
+"""Connect each built-in notifier to a real peer: a server on the loopback interface, a process or a file."""
 
 import contextlib
 import io
@@ -20,11 +20,11 @@ SECRET_PATH = f"/{CANARY}?key={CANARY}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service that is spoken to by HTTP.
+    """A service with an HTTP API.
 
     Attributes:
-        options: from the address of a server to the options that lead there.
-        takes: the answers that say that it has taken the message, the usual one first.
+        options: returns the notifier's options for the address of a server.
+        takes: the answers that mean that the message was accepted, the usual one first.
     """
 
     options: Callable[[str], Mapping[str, object]]
@@ -68,7 +68,7 @@ SERVICES: Mapping[str, Service] = {
 
 
 class ServiceContract(HttpContract):
-    """Of one of the services above."""
+    """The rig for a service above."""
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
@@ -142,7 +142,7 @@ class AppriseRig(Rig):
 
 class AppriseContract(NotifierContract):
     type_name = "apprise"
-    # Apprise does not tell why, so it is always tried again. It has timeouts of its own.
+    # Apprise gives no reason for a failure, so failures are always retried. It has its own timeouts.
     expected: Mapping[Trouble, tuple[type[Outcome], bool]] = dict.fromkeys(
         (Trouble.LATER, Trouble.NEVER, Trouble.NOBODY), (Retry, False)
     )
@@ -211,7 +211,7 @@ SCRIPTS = {
 
 class ExecRig(Rig):
     def __init__(self, path: Path, trouble: Trouble, timeout_s: float) -> None:
-        # All that comes is written down before anything goes wrong.
+        # Everything that arrives is recorded before a failure is simulated.
         script = f'cat >> "$0"; env | grep ALERTD >> "$0.env"; {SCRIPTS.get(trouble, "")}'
         command = ["/bin/sh", "-c", script, str(path)]
         if trouble is Trouble.NOBODY:

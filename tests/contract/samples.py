@@ -1,4 +1,4 @@
-"""Milestones, what is owed for them and deliveries to try a ledger with: one line each in a test."""
+"""Create sample milestones, occurrences and deliveries for tests of ledgers, in one line each."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -68,7 +68,7 @@ def a_record(id: str = "iraq/phase-2", *, title: str = "They leave", **changes: 
 
 
 def an_owed(key: str = "k1", *, at: datetime = NOW, **changes: Any) -> ScheduledReminder:
-    """Owed to ``desk`` for the sample milestone, pending, to be looked at when it is due."""
+    """Return a pending occurrence of the sample milestone for ``desk`` that wakes when it is due."""
     base = ScheduledReminder(
         key=key,
         milestone="iraq/phase-2",
@@ -96,7 +96,7 @@ def a_delivery(*members: str, receiver: str = "desk", notifier: str = "hook", **
 
 
 def a_notice(slot: str = "broken file", **changes: Any) -> Delivery:
-    """A notice to the operator: a delivery that carries no occurrence."""
+    """Return a notice to the operator, which is a delivery without members."""
     notice = Notice(slot=slot, headline="a file cannot be read", lines=("iraq.yaml:3:5: no",))
     return a_delivery(id=delivery_id("ops", "hook", (slot,)), receiver="ops", notice=notice, **changes)
 
@@ -123,14 +123,14 @@ def bound(key: str) -> Verdict:
 
 
 async def bind(ledger: Ledger, *deliveries: Delivery) -> None:
-    """Bind every member of the deliveries, which must be pending."""
+    """Bind every member of the deliveries. All members must be pending."""
     keys = dict.fromkeys(key for delivery in deliveries for key in delivery.members)
     verdicts = tuple(bound(key) for key in keys)
     assert await ledger.bind(Decisions(deliveries=deliveries, verdicts=verdicts))
 
 
 async def fill(ledger: Ledger, *owed: ScheduledReminder, deliveries: Sequence[Delivery] = ()) -> None:
-    """Write the sample milestones that the occurrences need, the occurrences, and bind the deliveries."""
+    """Write the occurrences and their sample milestones, and bind the deliveries."""
     ids = dict.fromkeys(("iraq/phase-2", *(one.milestone for one in owed)))
     await ledger.apply(Changes(records=tuple(a_record(one) for one in ids), owed=owed))
     if deliveries:
@@ -138,7 +138,7 @@ async def fill(ledger: Ledger, *owed: ScheduledReminder, deliveries: Sequence[De
 
 
 async def take(ledger: Ledger, **changes: Any) -> Sequence[Lease]:
-    """Lease with bounds that are in nobody's way."""
+    """Lease with limits that no test reaches."""
     wanted: dict[str, Any] = {
         "owner": "node-1",
         "now": NOW,
@@ -150,7 +150,7 @@ async def take(ledger: Ledger, **changes: Any) -> Sequence[Lease]:
 
 
 def sent(lease: Lease, **changes: Any) -> Settlement:
-    """Accepted at the first try."""
+    """Return a settlement of a delivery that was accepted at the first try."""
     base = Settlement(
         lease=lease,
         state=DeliveryState.SENT,
@@ -162,7 +162,7 @@ def sent(lease: Lease, **changes: Any) -> Settlement:
 
 
 def again(lease: Lease, **changes: Any) -> Settlement:
-    """Not accepted, to be tried again in an hour."""
+    """Return a settlement of a failed try that is repeated after an hour."""
     base = Settlement(
         lease=lease,
         state=DeliveryState.READY,
@@ -175,7 +175,7 @@ def again(lease: Lease, **changes: Any) -> Settlement:
 
 
 def dead(lease: Lease, **changes: Any) -> Settlement:
-    """Refused for good."""
+    """Return a settlement of a delivery that failed for good."""
     base = Settlement(
         lease=lease,
         state=DeliveryState.DEAD,

@@ -1,4 +1,4 @@
-"""A process of its own that settles one delivery after the other and prints each id, until it is killed.
+"""Settle deliveries one after another and print their ids, until the process is killed.
 
 Run as ``python settling_child.py DATABASE NAME``.
 """

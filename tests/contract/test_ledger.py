@@ -1,4 +1,4 @@
-"""What every ledger promises: `alertd.ports.Ledger`, sentence by sentence."""
+"""Test every promise of `alertd.ports.Ledger` on every ledger."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -44,7 +44,7 @@ async def owed_by_key(ledger: Ledger, milestone: str = "iraq/phase-2") -> dict[s
 
 
 async def test_empty_ledger_answers_everything_with_nothing(ledger: Ledger) -> None:
-    """Before anything is written every reader has an empty answer."""
+    """Every reader returns an empty answer before the first write."""
     assert await ledger.timelines() == {}
     assert await ledger.timeline("iraq") == ([], [])
     assert await ledger.done_dates() == {}
@@ -66,7 +66,7 @@ async def test_empty_ledger_answers_everything_with_nothing(ledger: Ledger) -> N
 
 
 async def test_record_comes_back_equal(ledger: Ledger) -> None:
-    """A record is read back as it was written, by id, in its timeline and among all."""
+    """A record is read back unchanged: by its id, with its timeline and with all records."""
     record = a_record(revision=3, changed_at=NOW + timedelta(microseconds=1))
 
     await ledger.apply(Changes(records=(record,)))
@@ -77,7 +77,7 @@ async def test_record_comes_back_equal(ledger: Ledger) -> None:
 
 
 async def test_owed_comes_back_equal(ledger: Ledger) -> None:
-    """An occurrence is read back as it was written, whatever it says."""
+    """An occurrence is read back unchanged, whatever its values are."""
     move = Move(before=(a_value(),), after=(a_value(edtf="2026-12"), a_value(accounts=())))
     moved = an_owed(
         cause=Cause.MOVED, offset="moved", window_id="", move=move, group=(("a", '"'), ("b", "ä"))
@@ -90,7 +90,7 @@ async def test_owed_comes_back_equal(ledger: Ledger) -> None:
 
 
 async def test_timelines_are_those_with_a_record_not_withdrawn(ledger: Ledger) -> None:
-    """A timeline is listed with its file while one of its milestones stands in it."""
+    """A timeline is listed with its file while it has a milestone that is not withdrawn."""
     records = (
         a_record("iraq/phase-1", withdrawn=True),
         a_record("iraq/phase-2"),
@@ -103,7 +103,7 @@ async def test_timelines_are_those_with_a_record_not_withdrawn(ledger: Ledger) -
 
 
 async def test_timeline_has_withdrawn_records_and_all_that_is_owed(ledger: Ledger) -> None:
-    """For comparing with the files a timeline is given whole, and nothing of another."""
+    """Reading a timeline returns all its records and occurrences, and none of another timeline."""
     await fill(ledger, an_owed("k2", at=NOW + DAY), an_owed("k1"), an_owed("k3", milestone="other/one"))
     await ledger.apply(
         Changes(records=(a_record("iraq/phase-1", withdrawn=True),), cancelled=(("k1", "moved"),))
@@ -119,14 +119,14 @@ async def test_timeline_has_withdrawn_records_and_all_that_is_owed(ledger: Ledge
 
 
 async def test_records_are_sorted_and_not_withdrawn(ledger: Ledger) -> None:
-    """All records are listed by id, without those that are gone."""
+    """Records are sorted by id, and withdrawn records are left out."""
     await ledger.apply(Changes(records=(a_record("b/b"), a_record("a/a"), a_record("c/c", withdrawn=True))))
 
     assert [record.id for record in await ledger.records()] == ["a/a", "b/b"]
 
 
 async def test_reload_leaves_the_standing_and_the_first_load_alone(ledger: Ledger) -> None:
-    """Of a record that is there all is written but what people said and when it was first loaded."""
+    """Updating a record changes everything but its status and the time of its first load."""
     await fill(ledger)
     await ledger.act(an_action(ActionKind.DONE), ())
     later = NOW + DAY
@@ -157,19 +157,19 @@ PENDING_AT_NOW = {"at": NOW, "wake_at": NOW}
 @pytest.mark.parametrize(
     ("before", "found", "after"),
     [
-        # pending: all times follow
+        # pending: all times are updated
         ({}, {"at": LATER, "wake_at": LATER}, {"at": LATER, "wake_at": LATER}),
-        # ... also to earlier ones
+        # ... also to earlier times
         ({"at": LATER, "wake_at": LATER}, PENDING_AT_NOW, PENDING_AT_NOW),
-        # ... also of what waits, which waits no longer, and why is said no more
+        # ... a deferred occurrence is no longer deferred and loses its reason
         (
             {"wake_at": LATER, "reason": "muted by weekend"},
             {"at": SOON, "wake_at": SOON},
             {"at": SOON, "wake_at": SOON},
         ),
-        # ... or waits, and why
+        # ... or is deferred, with a reason
         ({}, {"wake_at": LATER, "reason": "snoozed"}, {"wake_at": LATER, "reason": "snoozed"}),
-        # group and move are brought up to date
+        # group and move are updated
         (
             {"move": Move(before=(), after=())},
             {"group": (("a", "b"),), "move": Move(before=(a_value(),), after=())},
@@ -181,7 +181,7 @@ PENDING_AT_NOW = {"at": NOW, "wake_at": NOW}
             {"at": SOON, "wake_at": SOON},
             {"at": SOON, "wake_at": SOON},
         ),
-        # either: unless there is a reason by now not to send it any more
+        # pending or cancelled: takes a final state if there is now a reason not to send it
         *(
             (
                 {"state": state, "reason": "why"},
@@ -190,7 +190,7 @@ PENDING_AT_NOW = {"at": NOW, "wake_at": NOW}
             )
             for state in (ReminderState.PENDING, CANCELLED)
         ),
-        # every other state is left alone
+        # occurrences in other states are not changed
         *(
             (
                 {"state": state, "reason": "why"},
@@ -205,7 +205,7 @@ PENDING_AT_NOW = {"at": NOW, "wake_at": NOW}
 async def test_owed_again(
     ledger: Ledger, before: dict[str, Any], found: dict[str, Any], after: dict[str, Any]
 ) -> None:
-    """What reconciling finds owed changes what is pending and what was cancelled, and owes nothing twice."""
+    """Reconciling updates pending and cancelled occurrences and never schedules an occurrence twice."""
     await fill(ledger, an_owed(**before))
 
     for _ in range(2):
@@ -215,7 +215,7 @@ async def test_owed_again(
 
 
 async def test_action_writes_what_is_owed_as_a_reload_does(ledger: Ledger) -> None:
-    """What comes with an action is written exactly as it is given, and nothing is owed twice."""
+    """An action writes its occurrences by the same rules as reconciling."""
     waiting = an_owed("k1", wake_at=LATER, reason="snoozed by ada")
     await fill(ledger, waiting, an_owed("k2", state=EXPIRED))
 
@@ -228,7 +228,7 @@ async def test_action_writes_what_is_owed_as_a_reload_does(ledger: Ledger) -> No
 
 
 async def test_only_what_is_pending_is_cancelled(ledger: Ledger) -> None:
-    """A cancelled key keeps its reason; what is bound, or nowhere, is left alone."""
+    """A cancelled occurrence has its reason; bound and unknown occurrences are left unchanged."""
     await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k2")])
 
     await ledger.apply(Changes(cancelled=(("k1", "the deadline moved"), ("k2", "no"), ("k9", "no"))))
@@ -240,7 +240,7 @@ async def test_only_what_is_pending_is_cancelled(ledger: Ledger) -> None:
 
 
 async def test_what_is_cancelled_and_owed_at_once_is_pending(ledger: Ledger) -> None:
-    """A key on both lists is owed: cancelling comes first."""
+    """An occurrence that is cancelled and scheduled in the same call ends up pending."""
     await fill(ledger, an_owed("k1"))
 
     await ledger.apply(Changes(owed=(an_owed("k1"),), cancelled=(("k1", "the deadline moved"),)))
@@ -249,7 +249,7 @@ async def test_what_is_cancelled_and_owed_at_once_is_pending(ledger: Ledger) -> 
 
 
 async def test_history_is_appended_and_nothing_is_said_twice(ledger: Ledger) -> None:
-    """Entries come back the newest first; the same call again adds nothing."""
+    """Entries are returned newest first, and a repeated call adds none."""
     first, second = an_entry(), an_entry(kind="moved", by="ada", why="Reuters", facts={"to": "2026-12"})
     later = an_entry(milestone="iraq/phase-1", at=NOW + DAY)
     changes = Changes(history=(later, first, second))
@@ -263,7 +263,7 @@ async def test_history_is_appended_and_nothing_is_said_twice(ledger: Ledger) -> 
 
 
 async def test_history_of_a_timeline_and_of_a_kind(ledger: Ledger) -> None:
-    """A timeline's is no other's whose name only begins like it, or has a sign that a database reads."""
+    """The history of a timeline has no entries of timelines with a similar id, even with wildcards of SQL."""
     of_one = an_entry(milestone="i_q/a", at=NOW)
     moved = an_entry(milestone="i_q/a", at=NOW + DAY, kind="moved")
     others = [an_entry(milestone=name, at=NOW, kind="moved") for name in ("i_q2/a", "iraq/a")]
@@ -276,7 +276,7 @@ async def test_history_of_a_timeline_and_of_a_kind(ledger: Ledger) -> None:
 
 
 async def test_touched_is_when_something_last_happened(ledger: Ledger) -> None:
-    """All records, also what is withdrawn; one without a history by its last change."""
+    """Withdrawn records are included, and a record without a history has the time of its last change."""
     first, second = a_record("iraq/phase-1"), a_record("iraq/phase-2", withdrawn=True)
     other = a_record("iraq2/m")
     history = [an_entry(at=NOW + DAY), an_entry(at=NOW + 2 * DAY, kind="withdrawn")]
@@ -289,7 +289,7 @@ async def test_touched_is_when_something_last_happened(ledger: Ledger) -> None:
 
 
 async def test_notice_is_written_once(ledger: Ledger) -> None:
-    """A notice whose id is there already is left alone, however it ended."""
+    """A notice whose id exists is not written again, whatever its state is."""
     await ledger.apply(Changes(deliveries=(a_notice(),)))
     (lease,) = await take(ledger)
     await ledger.settle([sent(lease)])
@@ -306,7 +306,7 @@ async def test_notice_is_written_once(ledger: Ledger) -> None:
 
 
 async def test_refused_apply_writes_nothing(ledger: Ledger) -> None:
-    """What is owed for no record is refused, and all that came with it."""
+    """An occurrence without a record is rejected, together with all other changes of the call."""
     changes = Changes(
         records=(a_record("iraq/phase-1"),), owed=(an_owed(milestone="no/such"),), history=(an_entry(),)
     )
@@ -322,7 +322,7 @@ async def test_refused_apply_writes_nothing(ledger: Ledger) -> None:
 
 
 async def test_due_is_what_is_pending_and_awake(ledger: Ledger) -> None:
-    """It is due from its very instant on, with its record beside it."""
+    """An occurrence is due from its instant on, and is returned with its record."""
     await fill(ledger, an_owed())
 
     assert await ledger.due(NOW - timedelta(microseconds=1), 10) == []
@@ -330,7 +330,7 @@ async def test_due_is_what_is_pending_and_awake(ledger: Ledger) -> None:
 
 
 async def test_due_comes_in_whole_sets(ledger: Ledger) -> None:
-    """With one that is awake come all that are due of its milestone and receiver, deferred ones too."""
+    """An awake occurrence is returned with all due ones of its milestone and receiver, even deferred ones."""
     deferred = an_owed("k1", at=NOW - HOUR, wake_at=NOW + DAY)
     awake = an_owed("k2")
     await fill(
@@ -346,7 +346,7 @@ async def test_due_comes_in_whole_sets(ledger: Ledger) -> None:
 
 
 async def test_due_sets_come_oldest_first_and_limited(ledger: Ledger) -> None:
-    """Sets are ordered by their earliest, which may be a deferred one, and never cut."""
+    """Sets are sorted by their earliest occurrence, deferred or not, and the limit never splits a set."""
     await fill(
         ledger,
         an_owed("b1", milestone="b/b", at=NOW - 2 * HOUR),
@@ -363,7 +363,7 @@ async def test_due_sets_come_oldest_first_and_limited(ledger: Ledger) -> None:
 
 
 async def test_bind_writes_verdicts_and_deliveries(ledger: Ledger) -> None:
-    """Every verdict is written down with its reason, and the deliveries with their members in order."""
+    """Binding writes each verdict with its reason, and each delivery with its members in order."""
     await fill(ledger, *(an_owed(key) for key in ("k1", "k2", "k3", "k4")))
     delivery = a_delivery("k2", "k1")
     verdicts = (
@@ -388,7 +388,7 @@ async def test_bind_writes_verdicts_and_deliveries(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("state", [state for state in ReminderState if state is not ReminderState.PENDING])
 async def test_bind_is_all_or_nothing(ledger: Ledger, state: ReminderState) -> None:
-    """When one occurrence is not pending any more, nothing is done."""
+    """Nothing is written if one of the occurrences is no longer pending."""
     await fill(ledger, an_owed("k1"), an_owed("k2", state=state))
     decisions = Decisions(deliveries=(a_delivery("k1", "k2"),), verdicts=(bound("k1"), bound("k2")))
 
@@ -399,12 +399,12 @@ async def test_bind_is_all_or_nothing(ledger: Ledger, state: ReminderState) -> N
 
 
 async def test_bind_of_what_is_not_there_does_nothing(ledger: Ledger) -> None:
-    """An occurrence that the ledger does not know is not pending."""
+    """Binding an unknown occurrence writes nothing."""
     assert not await ledger.bind(Decisions(deliveries=(), verdicts=(bound("k9"),)))
 
 
 async def test_binding_twice_binds_once(ledger: Ledger) -> None:
-    """The same decisions again find nothing pending and do nothing."""
+    """Binding the same decisions again changes nothing, because nothing is pending any more."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
 
     assert not await ledger.bind(Decisions(deliveries=(a_delivery("k1"),), verdicts=(bound("k1"),)))
@@ -413,7 +413,7 @@ async def test_binding_twice_binds_once(ledger: Ledger) -> None:
 
 
 async def test_delivery_that_is_there_is_left_alone(ledger: Ledger) -> None:
-    """An id is bound once, whatever comes under it later."""
+    """A delivery whose id exists is left unchanged."""
     await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k1")])
     same = a_delivery("k1", bound_at=NOW + DAY, next_at=NOW + DAY)
 
@@ -427,7 +427,7 @@ async def test_delivery_that_is_there_is_left_alone(ledger: Ledger) -> None:
 
 
 async def test_lease_holds_all_that_is_needed(ledger: Ledger) -> None:
-    """A lease has the delivery, its members in order, and their records."""
+    """A lease contains the delivery, its members in order, and their records."""
     await fill(
         ledger, an_owed("k1"), an_owed("k2", milestone="iraq/phase-1"), deliveries=[a_delivery("k2", "k1")]
     )
@@ -446,7 +446,7 @@ async def test_lease_holds_all_that_is_needed(ledger: Ledger) -> None:
 
 
 async def test_only_what_is_ready_and_its_time_has_come_is_leased(ledger: Ledger) -> None:
-    """Neither what is to be tried later nor what has ended is taken."""
+    """Deliveries with a later next try and settled deliveries are not leased."""
     later = a_delivery("k2", next_at=NOW + MINUTE)
     await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k1"), later])
     (lease,) = await take(ledger)
@@ -457,7 +457,7 @@ async def test_only_what_is_ready_and_its_time_has_come_is_leased(ledger: Ledger
 
 
 async def test_live_lease_keeps_others_away_until_it_ends(ledger: Ledger) -> None:
-    """A lease is live while now is before its end; each new one raises the fence by one."""
+    """A lease keeps other nodes away until its end, and each new lease raises the fence by one."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     until = NOW + 5 * MINUTE
     await take(ledger, for_=5 * MINUTE)
@@ -469,7 +469,7 @@ async def test_live_lease_keeps_others_away_until_it_ends(ledger: Ledger) -> Non
 
 
 async def test_lease_takes_the_oldest_first_within_its_limits(ledger: Ledger) -> None:
-    """Oldest first, so many in all, so many of a channel, and no more of a named one than it may have."""
+    """Leasing takes the oldest deliveries within the limits in total, by channel and by named channel."""
     keys = [f"k{number}" for number in range(1, 7)]
     made = [
         a_delivery("k1", notifier="a", next_at=NOW - MINUTE),
@@ -493,7 +493,7 @@ async def test_lease_takes_the_oldest_first_within_its_limits(ledger: Ledger) ->
 @pytest.mark.parametrize("cause", [Cause.OPENS, Cause.APPROACHING, Cause.DUE, Cause.OVERDUE])
 @pytest.mark.parametrize("by", [Cause.OPENS, Cause.APPROACHING, Cause.DUE, Cause.OVERDUE])
 async def test_bound_reminder_overtakes_earlier_reminders(ledger: Ledger, cause: Cause, by: Cause) -> None:
-    """A later reminder that is bound for the same milestone and receiver has taken an earlier one's place."""
+    """A bound reminder overtakes earlier reminders of the same milestone and receiver."""
     await fill(
         ledger,
         an_owed("old", cause=cause),
@@ -509,22 +509,22 @@ async def test_bound_reminder_overtakes_earlier_reminders(ledger: Ledger, cause:
 @pytest.mark.parametrize(
     ("old", "new", "overtakes"),
     [
-        # news overtakes no reminder, and no reminder news
+        # news does not overtake reminders, and reminders do not overtake news
         (Cause.APPROACHING, {"cause": Cause.MOVED}, False),
         (Cause.APPROACHING, {"cause": Cause.DONE}, False),
         (Cause.MOVED, {"cause": Cause.OVERDUE}, False),
         (Cause.DONE, {"cause": Cause.OVERDUE}, False),
-        # a move overtakes an earlier move; nothing overtakes done
+        # a move overtakes an earlier move; done is never overtaken
         (Cause.MOVED, {"cause": Cause.MOVED}, True),
         (Cause.DONE, {"cause": Cause.DONE}, False),
-        # not of another receiver or another milestone, nor of the same instant
+        # not for another receiver, another milestone or the same instant
         (Cause.DUE, {"receiver": "leads"}, False),
         (Cause.DUE, {"milestone": "iraq/phase-1"}, False),
         (Cause.DUE, {"at": NOW, "wake_at": NOW}, False),
     ],
 )
 async def test_what_overtakes_what(ledger: Ledger, old: Cause, new: dict[str, Any], overtakes: bool) -> None:
-    """Reminders overtake reminders and moves moves, of one milestone and receiver, by a later instant."""
+    """For a milestone and receiver, a later reminder overtakes reminders and a later move overtakes moves."""
     later = replace(an_owed("new", at=NOW + HOUR, cause=Cause.DUE), **new)
     await fill(ledger, an_owed("old", cause=old), later, deliveries=[a_delivery("old"), a_delivery("new")])
 
@@ -534,7 +534,7 @@ async def test_what_overtakes_what(ledger: Ledger, old: Cause, new: dict[str, An
 
 
 async def test_reminder_that_is_not_bound_overtakes_nothing(ledger: Ledger) -> None:
-    """While the later one is only pending, the earlier one may still go out."""
+    """A pending reminder overtakes none, so the earlier one can still be sent."""
     await fill(ledger, an_owed("old"), an_owed("new", at=NOW + HOUR), deliveries=[a_delivery("old")])
 
     (lease,) = await take(ledger)
@@ -544,7 +544,7 @@ async def test_reminder_that_is_not_bound_overtakes_nothing(ledger: Ledger) -> N
 
 @pytest.mark.parametrize(("at", "key"), [(-MINUTE, "k1"), (timedelta(), "k2"), (DAY, None)])
 async def test_lease_says_what_comes_next(ledger: Ledger, at: timedelta, key: str | None) -> None:
-    """The first reminder that is pending and due later, of each member's milestone and receiver."""
+    """A lease has the next pending reminder of each member's milestone and receiver."""
     await fill(
         ledger,
         an_owed("old", at=NOW - DAY),
@@ -566,7 +566,7 @@ async def test_lease_says_what_comes_next(ledger: Ledger, at: timedelta, key: st
 
 
 async def test_accepted_delivery_is_settled(ledger: Ledger) -> None:
-    """State, reason, end, attempt and who was told are written down."""
+    """Settling writes state, reason, end, attempt and the members that were told."""
     await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k1", "k2")])
     (lease,) = await take(ledger)
     settlement = sent(lease, reason="thread 7", told=("k1",))
@@ -583,7 +583,7 @@ async def test_accepted_delivery_is_settled(ledger: Ledger) -> None:
 
 
 async def test_only_the_first_telling_is_kept(ledger: Ledger) -> None:
-    """An occurrence was told when the first delivery that carries it was accepted."""
+    """``told_at`` is the time at which the first delivery with the occurrence was accepted."""
     pair = [a_delivery("k1"), a_delivery("k1", notifier="mail")]
     await fill(ledger, an_owed("k1"), deliveries=pair)
     first, second = await take(ledger)
@@ -595,7 +595,7 @@ async def test_only_the_first_telling_is_kept(ledger: Ledger) -> None:
 
 
 async def test_ready_settlement_ends_the_lease(ledger: Ledger) -> None:
-    """What is to be tried again can be leased from its next time on, though the lease would last longer."""
+    """A delivery to retry can be leased from its next try on, even before the old lease would have ended."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(ledger, for_=DAY)
 
@@ -608,7 +608,7 @@ async def test_ready_settlement_ends_the_lease(ledger: Ledger) -> None:
 
 
 async def test_settlement_without_an_attempt_counts_none(ledger: Ledger) -> None:
-    """Nothing was tried when all members are unwanted."""
+    """A settlement without an attempt leaves the number of attempts unchanged."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(ledger)
 
@@ -619,7 +619,7 @@ async def test_settlement_without_an_attempt_counts_none(ledger: Ledger) -> None
 
 
 async def test_stale_settlement_is_refused(ledger: Ledger) -> None:
-    """Whoever lost the lease to another cannot settle, and is told so; the others are settled."""
+    """A settlement under a lost lease is rejected and reported; other settlements of the call are written."""
     pair = [a_delivery("k1"), a_delivery("k2")]
     await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=pair)
     leases = {lease.delivery.members: lease for lease in await take(ledger)}
@@ -635,7 +635,7 @@ async def test_stale_settlement_is_refused(ledger: Ledger) -> None:
 
 
 async def test_expired_lease_that_nobody_took_over_still_settles(ledger: Ledger) -> None:
-    """Being late is no harm while nobody else has it."""
+    """An expired lease can still settle if no other node has leased the delivery."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(ledger, for_=MINUTE)
 
@@ -643,7 +643,7 @@ async def test_expired_lease_that_nobody_took_over_still_settles(ledger: Ledger)
 
 
 async def test_final_delivery_is_not_settled_again(ledger: Ledger) -> None:
-    """What has ended stays as it ended."""
+    """A settled delivery keeps its final state."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(ledger)
     await ledger.settle([sent(lease)])
@@ -655,7 +655,7 @@ async def test_final_delivery_is_not_settled_again(ledger: Ledger) -> None:
 
 
 async def test_settlement_of_no_delivery_is_refused(ledger: Ledger) -> None:
-    """A delivery that the ledger does not have is not settled."""
+    """Settling an unknown delivery is rejected."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(ledger)
     stray = replace(lease, delivery=a_delivery("k9"))
@@ -664,7 +664,7 @@ async def test_settlement_of_no_delivery_is_refused(ledger: Ledger) -> None:
 
 
 async def test_settling_twice_counts_once(ledger: Ledger) -> None:
-    """The same settlement again, for a try that failed, leaves one attempt and the same next time."""
+    """A repeated settlement of a failed try leaves one attempt and the same next try."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(ledger)
 
@@ -677,7 +677,7 @@ async def test_settling_twice_counts_once(ledger: Ledger) -> None:
 
 
 async def test_follow_up_is_written_with_the_settlement(ledger: Ledger) -> None:
-    """The fallback's delivery carries the same members; a notice carries none."""
+    """Follow-up deliveries are written: the fallback's has the same members, a notice has none."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(ledger)
     fallback = a_delivery("k1", receiver="ops", fallback_for="desk", bound_at=NOW + MINUTE)
@@ -692,7 +692,7 @@ async def test_follow_up_is_written_with_the_settlement(ledger: Ledger) -> None:
 
 
 async def test_notifier_is_handed_what_it_returned_last(ledger: Ledger) -> None:
-    """What is remembered belongs to one milestone and channel, and the last word counts."""
+    """The notifier gets the state that it returned last for the milestone and channel."""
     keys = ("k1", "k2", "k3", "k4")
     await fill(ledger, *(an_owed(key, at=NOW + HOUR) for key in keys), deliveries=[a_delivery("k1")])
     (first,) = await take(ledger)
@@ -711,7 +711,7 @@ async def test_notifier_is_handed_what_it_returned_last(ledger: Ledger) -> None:
 async def test_what_is_remembered_of_a_channel_holds_for_all_its_milestones_until_somebody_retries(
     ledger: Ledger,
 ) -> None:
-    """It is handed to the channel's notices too, and to no other channel."""
+    """The state of a channel is passed to all deliveries of that channel, also notices, until a retry."""
     await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k1")])
     (first,) = await take(ledger)
     await ledger.settle([dead(first, remember={CHANNEL: {"stopped": "yes"}})])
@@ -729,7 +729,7 @@ async def test_what_is_remembered_of_a_channel_holds_for_all_its_milestones_unti
 
 
 async def test_next_wake_is_the_earliest_that_may_be_to_do(ledger: Ledger) -> None:
-    """Pending, ready or leased: the earliest counts, and it may lie in the past."""
+    """The next wake-up is the earliest of all pending, ready and leased instants, even in the past."""
     await fill(
         ledger, an_owed("k1", at=NOW - DAY), an_owed("k2", wake_at=NOW + DAY), an_owed("k3", state=EXPIRED)
     )
@@ -751,7 +751,7 @@ async def test_next_wake_is_the_earliest_that_may_be_to_do(ledger: Ledger) -> No
 
 
 async def test_next_wake_passes_over_channels_that_are_shut(ledger: Ledger) -> None:
-    """What waits for a channel that lets nothing through, ready or leased, wakes nobody."""
+    """Deliveries of a shut channel, ready or leased, do not count for the next wake-up."""
     await fill(
         ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k1"), a_delivery("k2", notifier="b")]
     )
@@ -764,7 +764,7 @@ async def test_next_wake_passes_over_channels_that_are_shut(ledger: Ledger) -> N
 
 
 async def test_waiting_names_what_waits_longest(ledger: Ledger) -> None:
-    """The earliest that is pending, the earliest that is ready, free and not shut off, the latest lease."""
+    """The answer has the earliest pending instant, the earliest free delivery and the last lease's end."""
     assert await ledger.waiting(NOW) == Waiting()
     made = [
         a_delivery("k1", notifier="a", next_at=NOW - HOUR),
@@ -783,7 +783,7 @@ async def test_waiting_names_what_waits_longest(ledger: Ledger) -> None:
 
 
 async def test_known_names_what_is_there(ledger: Ledger) -> None:
-    """Keys of what is owed in whatever state, and ids of deliveries."""
+    """Existing keys of occurrences in any state and existing ids of deliveries are returned."""
     delivery = a_delivery("k1")
     await fill(ledger, an_owed("k1"), an_owed("k2", state=EXPIRED), deliveries=[delivery])
 
@@ -816,7 +816,7 @@ async def test_known_names_what_is_there(ledger: Ledger) -> None:
 async def test_action_is_in_the_standing_and_in_the_history(
     ledger: Ledger, kind: ActionKind, stands: dict[str, Any], facts: dict[str, str]
 ) -> None:
-    """What somebody says is seen by every reader, and kept with who and why."""
+    """Every reader sees an action, and the history keeps who did it and why."""
     await fill(ledger)
 
     after = await ledger.act(an_action(kind), ())
@@ -829,7 +829,7 @@ async def test_action_is_in_the_standing_and_in_the_history(
 
 
 async def test_acknowledgement_is_given_for_the_windows_that_remind(ledger: Ledger) -> None:
-    """It names the windows of the record, so that it ends when the date moves."""
+    """An acknowledgement applies to the record's current windows, so it ends when the date moves."""
     await fill(ledger)
 
     after = await ledger.act(an_action(ActionKind.ACK), ())
@@ -838,7 +838,7 @@ async def test_acknowledgement_is_given_for_the_windows_that_remind(ledger: Ledg
 
 
 async def test_done_makes_something_owed(ledger: Ledger) -> None:
-    """What an action makes owed is written with it, by the rules of a reload."""
+    """The occurrences that an action schedules are written with it, by the rules of reconciling."""
     await fill(ledger)
     told = an_owed("done", cause=Cause.DONE, offset="done", window_id="")
 
@@ -849,7 +849,7 @@ async def test_done_makes_something_owed(ledger: Ledger) -> None:
 
 
 async def test_reopened_milestone_stands_as_if_nothing_was_said(ledger: Ledger) -> None:
-    """It is done no more, and the history keeps both."""
+    """A reopened milestone has no status, and the history has both actions."""
     await fill(ledger)
     await ledger.act(an_action(ActionKind.DONE), ())
 
@@ -865,14 +865,14 @@ async def test_reopened_milestone_stands_as_if_nothing_was_said(ledger: Ledger) 
     [
         # done already
         an_action(ActionKind.CANCEL, at=NOW + HOUR),
-        # until when is not in the future; the milestone is done besides
+        # the end is not in the future, and the milestone is done
         an_action(ActionKind.ACK, at=NOW + DAY),
         # another date is another action
         an_action(ActionKind.DONE, done_on=date(2026, 8, 1)),
     ],
 )
 async def test_action_that_does_not_fit_is_refused(ledger: Ledger, action: Action) -> None:
-    """A refused action leaves no trace."""
+    """A rejected action writes nothing."""
     await fill(ledger)
     done = await ledger.act(an_action(ActionKind.DONE), ())
 
@@ -885,7 +885,7 @@ async def test_action_that_does_not_fit_is_refused(ledger: Ledger, action: Actio
 
 
 async def test_same_action_again_does_nothing(ledger: Ledger) -> None:
-    """Called again with the same arguments it is not refused, and not done twice."""
+    """A repeated call with the same arguments succeeds and changes nothing."""
     await fill(ledger)
     first = await ledger.act(an_action(ActionKind.DONE), ())
 
@@ -895,13 +895,13 @@ async def test_same_action_again_does_nothing(ledger: Ledger) -> None:
 
 
 async def test_action_on_an_unknown_milestone_is_refused(ledger: Ledger) -> None:
-    """The error names the milestone."""
+    """The error names the unknown milestone."""
     with pytest.raises(UnknownMilestone, match="no/such"):
         await ledger.act(an_action(ActionKind.ACK, milestone="no/such"), ())
 
 
 async def test_dead_delivery_is_sent_again(ledger: Ledger) -> None:
-    """Ready at once, its horizon counts from now, its attempts go on counting, and who asked is kept."""
+    """A retried delivery is ready at once; the count of attempts continues and the history has the actor."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(ledger, for_=DAY)
     await ledger.settle([dead(lease)])
@@ -918,7 +918,7 @@ async def test_dead_delivery_is_sent_again(ledger: Ledger) -> None:
 
 
 async def test_retry_takes_the_delivery_from_whoever_had_it(ledger: Ledger) -> None:
-    """A settlement from before does not end the new try."""
+    """A settlement under a lease from before the retry is rejected."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(ledger)
     await ledger.settle([dead(lease)])
@@ -928,7 +928,7 @@ async def test_retry_takes_the_delivery_from_whoever_had_it(ledger: Ledger) -> N
 
 
 async def test_retry_twice_is_retry_once(ledger: Ledger) -> None:
-    """Called again with the same arguments it does nothing."""
+    """A repeated call with the same arguments changes nothing."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(ledger)
     await ledger.settle([dead(lease)])
@@ -940,7 +940,7 @@ async def test_retry_twice_is_retry_once(ledger: Ledger) -> None:
 
 
 async def test_only_a_dead_delivery_is_sent_again(ledger: Ledger) -> None:
-    """What is ready or was sent is refused, what is not there is unknown."""
+    """Retrying a ready or sent delivery is rejected, and an unknown delivery raises UnknownDelivery."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     name = a_delivery("k1").id
 
@@ -958,7 +958,7 @@ async def test_only_a_dead_delivery_is_sent_again(ledger: Ledger) -> None:
 
 
 async def test_owed_is_sorted_by_instant(ledger: Ledger) -> None:
-    """All that is or was owed for one milestone, in the order in which it is due."""
+    """All occurrences of a milestone, in any state, are sorted by their instant."""
     await fill(
         ledger, an_owed("k2", at=NOW + DAY), an_owed("k1", state=EXPIRED), an_owed("k3", milestone="a/a")
     )
@@ -967,7 +967,7 @@ async def test_owed_is_sorted_by_instant(ledger: Ledger) -> None:
 
 
 async def test_coming_is_what_is_pending_by_when_it_wakes(ledger: Ledger) -> None:
-    """The earliest first, deferred ones by the end of their wait."""
+    """Pending occurrences are sorted by the instant at which they wake."""
     await fill(
         ledger,
         an_owed("k1", wake_at=NOW + DAY),
@@ -980,7 +980,7 @@ async def test_coming_is_what_is_pending_by_when_it_wakes(ledger: Ledger) -> Non
 
 
 async def test_deliveries_are_found_by_milestone_and_state(ledger: Ledger) -> None:
-    """The newest first, by any of their members, by state, and limited."""
+    """Deliveries are found by milestone and state, newest first and up to the limit."""
     old = a_delivery("k1", "k2", bound_at=NOW - DAY)
     new = a_delivery("k3")
     await fill(
@@ -1005,7 +1005,7 @@ async def test_deliveries_are_found_by_milestone_and_state(ledger: Ledger) -> No
 
 
 async def test_counts_are_by_state(ledger: Ledger) -> None:
-    """Every state is counted, also those that nothing is in."""
+    """Every state is counted, even if the count is 0."""
     await fill(
         ledger, an_owed("k1"), an_owed("k2"), an_owed("k3", state=EXPIRED), deliveries=[a_delivery("k1")]
     )
@@ -1030,7 +1030,7 @@ async def test_counts_are_by_state(ledger: Ledger) -> None:
 
 
 async def test_nodes_say_what_they_last_said(ledger: Ledger) -> None:
-    """A report replaces the one before; the latest comes first."""
+    """A report replaces the node's previous report, and the latest report comes first."""
     first = NodeReport(node="a", version="1", started_at=NOW, seen_at=NOW, receivers=("desk",))
     other = NodeReport(node="b", version="1", started_at=NOW, seen_at=NOW + MINUTE)
     newer = replace(first, seen_at=NOW + HOUR, config_id="c", problems=("iraq.yaml:1:1: no",), receivers=())
@@ -1042,7 +1042,7 @@ async def test_nodes_say_what_they_last_said(ledger: Ledger) -> None:
 
 
 async def test_stopped_node_says_so(ledger: Ledger) -> None:
-    """What a daemon said last is kept when it has ended, until it begins again."""
+    """The report of a stopped daemon is kept and marked as stopped until the daemon starts again."""
     report = NodeReport(node="a", version="1", started_at=NOW, seen_at=NOW)
     await ledger.report(report)
 
@@ -1056,7 +1056,7 @@ async def test_stopped_node_says_so(ledger: Ledger) -> None:
 
 
 async def test_nodes_that_are_long_gone_are_forgotten(ledger: Ledger) -> None:
-    """Each start of a daemon is a node: their number does not grow for ever."""
+    """Old reports are deleted, because each start of a daemon adds a node."""
     await ledger.report(NodeReport(node="a", version="1", started_at=NOW, seen_at=NOW))
     await ledger.report(NodeReport(node="b", version="1", started_at=NOW, seen_at=NOW + KEEP_REPORTS))
     both = await ledger.nodes()
@@ -1071,7 +1071,7 @@ async def test_nodes_that_are_long_gone_are_forgotten(ledger: Ledger) -> None:
 
 
 async def test_one_node_leads(ledger: Ledger) -> None:
-    """Who leads goes on leading while it asks in time; then another may take over, under a new term."""
+    """A leader keeps its term while it renews in time; then another node can take over with a new term."""
     assert await ledger.leader() == ""
     assert await ledger.lead("a", NOW, for_=MINUTE) == 1
     assert await ledger.lead("a", NOW + MINUTE / 2, for_=MINUTE) == 1
@@ -1085,14 +1085,14 @@ async def test_one_node_leads(ledger: Ledger) -> None:
 
 
 async def test_late_leader_leads_on_while_nobody_took_over(ledger: Ledger) -> None:
-    """Having asked too late is no harm: nobody else has written."""
+    """A leader that renews too late keeps its term if no other node has taken over."""
     await ledger.lead("a", NOW, for_=MINUTE)
 
     assert await ledger.lead("a", NOW + DAY, for_=MINUTE) == 1
 
 
 async def test_lead_of_the_dead_is_taken_at_once(ledger: Ledger) -> None:
-    """Who is known to be dead need not be waited for; a name that does not lead changes nothing."""
+    """A node can replace a dead leader at once, but only if the dead node is the leader."""
     await ledger.lead("a", NOW, for_=MINUTE)
 
     assert await ledger.lead("b", NOW, for_=MINUTE, instead_of="c") is None
@@ -1100,7 +1100,7 @@ async def test_lead_of_the_dead_is_taken_at_once(ledger: Ledger) -> None:
 
 
 async def test_lead_that_is_given_back_is_free(ledger: Ledger) -> None:
-    """A daemon that ends leaves its lead to the next, under a new term; another's lead it leaves alone."""
+    """A daemon that stops gives up its own leadership, and the next leader has a new term."""
     await ledger.lead("a", NOW, for_=MINUTE)
     await ledger.retire("b")
     assert await ledger.lead("b", NOW, for_=MINUTE) is None
@@ -1112,7 +1112,7 @@ async def test_lead_that_is_given_back_is_free(ledger: Ledger) -> None:
 
 
 async def test_lost_lead_writes_nothing(ledger: Ledger) -> None:
-    """What was found under a lead that another node has taken since is refused, whole."""
+    """All changes of a node are rejected if another node has become the leader."""
     await ledger.lead("a", NOW, for_=MINUTE)
     await ledger.apply(Changes(records=(a_record("iraq/phase-1"),)), term=1)
     await ledger.lead("b", NOW + MINUTE, for_=MINUTE)
@@ -1125,19 +1125,19 @@ async def test_lost_lead_writes_nothing(ledger: Ledger) -> None:
 
 
 async def test_nobody_leads_without_having_asked(ledger: Ledger) -> None:
-    """A term that was never given is no lead."""
+    """Changes under a term that no node has had are rejected."""
     with pytest.raises(LeadLost):
         await ledger.apply(Changes(records=(a_record(),)), term=1)
 
 
 async def test_closing_twice_is_safe(ledger: Ledger) -> None:
-    """The second close has nothing to do."""
+    """A second close does nothing."""
     await ledger.close()
     await ledger.close()
 
 
 async def test_a_ledger_on_a_disk_has_a_size(ledger: Ledger) -> None:
-    """Whole pages of it; one in memory takes none."""
+    """The size is a number of whole pages, and 0 for a ledger in memory."""
     await fill(ledger, an_owed())
 
     size = await ledger.size()
@@ -1146,7 +1146,7 @@ async def test_a_ledger_on_a_disk_has_a_size(ledger: Ledger) -> None:
 
 
 async def test_secret_is_the_one_that_was_there_first(ledger: Ledger) -> None:
-    """However many nodes bring one of their own."""
+    """The first secret that is offered is kept and returned to all nodes."""
     found = [await ledger.shared_secret(made) for made in ("first", "second", "third")]
 
     assert found == ["first"] * 3

@@ -1,4 +1,4 @@
-"""What every ledger promises of digests: which is owed next, what it may carry, and that it is made once."""
+"""Test what every ledger promises about digests: the next one, its content, and that it is built once."""
 
 from dataclasses import replace
 from typing import Any
@@ -42,7 +42,7 @@ def a_digest(key: str = "d1", **changes: Any) -> NextDigest:
 
 
 async def test_what_is_owed_next_comes_back_the_earliest_first(ledger: Ledger) -> None:
-    """It is read back as it was written, and found when the ledger is asked for what waits."""
+    """A next digest is read back unchanged and counts as waiting."""
     first, second = a_digest("d2", at=NOW - HOUR), a_digest("d1", at=NOW)
 
     assert await ledger.digests() == []
@@ -54,7 +54,7 @@ async def test_what_is_owed_next_comes_back_the_earliest_first(ledger: Ledger) -
 
 
 async def test_an_instant_is_mended_unless_the_digest_was_made_meanwhile(ledger: Ledger) -> None:
-    """Another instant is written to the same digest; to one that has been made since, nothing is."""
+    """A new instant is written unless the digest has been built in the meantime."""
     await ledger.apply(Changes(digests=(a_digest(),)))
 
     await ledger.apply(Changes(digests=(a_digest(at=NOW + HOUR),)))
@@ -65,7 +65,7 @@ async def test_an_instant_is_mended_unless_the_digest_was_made_meanwhile(ledger:
 
 
 async def test_what_is_owed_no_more_is_gone(ledger: Ledger) -> None:
-    """A digest that the files have no more is not owed."""
+    """A digest that is no longer configured is deleted."""
     await ledger.apply(Changes(digests=(a_digest("d1"), a_digest("d2"))))
 
     await ledger.apply(Changes(no_digests=("d1", "never")))
@@ -74,7 +74,7 @@ async def test_what_is_owed_no_more_is_gone(ledger: Ledger) -> None:
 
 
 async def test_a_digest_is_made_once(ledger: Ledger) -> None:
-    """Who comes second, and who has read another instant, does nothing at all."""
+    """A second node, or one that read another instant, writes nothing."""
     await fill(ledger, an_owed("k1"), an_owed("k2", offset="-1d"))
     await ledger.apply(Changes(digests=(a_digest(),)))
     following = a_digest(at=NOW + 7 * DAY, since=NOW)
@@ -91,7 +91,7 @@ async def test_a_digest_is_made_once(ledger: Ledger) -> None:
 
 
 async def test_a_digest_whose_reminder_is_taken_is_not_made(ledger: Ledger) -> None:
-    """All or nothing: the digest stays owed as it is."""
+    """The digest stays scheduled if one of its occurrences is no longer pending."""
     await fill(ledger, an_owed("k1"), deliveries=(a_delivery("k1"),))
     await ledger.apply(Changes(digests=(a_digest(),)))
     turn = (a_digest(), a_digest(at=NOW + DAY, since=NOW))
@@ -102,7 +102,7 @@ async def test_a_digest_whose_reminder_is_taken_is_not_made(ledger: Ledger) -> N
 
 
 async def test_an_edition_comes_back_equal_with_the_records_that_it_shows(ledger: Ledger) -> None:
-    """A lease brings what is needed to compose it: records, and what comes next for its receiver."""
+    """The lease of a digest has the records that the digest shows and the next reminders of its receiver."""
     other = an_owed("k3", milestone="iraq/phase-3", at=NOW + DAY)
     elsewhere = an_owed("k4", milestone="iraq/phase-1", at=NOW + DAY, receiver="leads")
     await fill(ledger, an_owed("k1"), other, elsewhere)
@@ -119,7 +119,7 @@ async def test_an_edition_comes_back_equal_with_the_records_that_it_shows(ledger
 
 
 async def test_a_digest_without_a_reminder_is_a_delivery_like_any(ledger: Ledger) -> None:
-    """It can be leased, die and be sent again, although it carries nothing."""
+    """A digest without members can be leased, fail and be retried."""
     await fill(ledger, an_owed("k1", milestone="iraq/phase-1"), an_owed("k3", milestone="iraq/phase-3"))
     delivery = a_delivery(edition=EDITION)
     await ledger.bind(Decisions(deliveries=(delivery,), verdicts=()))
@@ -133,7 +133,7 @@ async def test_a_digest_without_a_reminder_is_a_delivery_like_any(ledger: Ledger
 
 
 async def test_held_is_all_that_is_pending_and_due_for_one_receiver(ledger: Ledger) -> None:
-    """Whatever it waits for; nothing of others, nothing to come, nothing that is decided."""
+    """All pending and due occurrences of the receiver are returned, and no others."""
     owed = (
         an_owed("k2", at=NOW, wake_at=NOW + DAY),
         an_owed("k1", at=NOW - DAY),
@@ -151,7 +151,7 @@ async def test_held_is_all_that_is_pending_and_due_for_one_receiver(ledger: Ledg
 
 
 async def test_windows_are_those_of_which_the_receiver_has_a_reminder(ledger: Ledger) -> None:
-    """Whatever became of it; not of what is withdrawn or done, and not of news."""
+    """Windows with a reminder in any state are returned, except for withdrawn or done milestones and news."""
     await fill(
         ledger,
         an_owed("k1", state=ReminderState.EXPIRED),
@@ -175,7 +175,7 @@ async def test_windows_are_those_of_which_the_receiver_has_a_reminder(ledger: Le
 
 
 async def test_records_of_some_milestones(ledger: Ledger) -> None:
-    """Those that there are."""
+    """Reading records by id returns those that exist."""
     await fill(ledger, an_owed(milestone="a/first"))
 
     assert await ledger.records_of(["a/first", "b/none"]) == {"a/first": a_record("a/first")}

@@ -1,4 +1,4 @@
-"""What a reader can ask of deliveries and moves, the same of every ledger."""
+"""Test the search for deliveries and moves on every ledger."""
 
 from datetime import datetime
 from typing import Any
@@ -40,25 +40,25 @@ async def ids(ledger: Ledger, **asked: Any) -> list[str]:
         ({"receiver": "leads"}, [TWO]),
         ({"state": DeliveryState.READY}, [THREE, ONE]),
         ({"receiver": "desk", "state": DeliveryState.DEAD}, []),
-        # by the milestone that it carries, by its reason, by its channel; upper and lower case are the same
+        # by milestone, reason and channel, ignoring case
         ({"text": "PHASE-1"}, [ONE]),
         ({"text": "http 410"}, [TWO]),
         ({"text": "ops/"}, [THREE]),
         ({"text": ONE.id}, [ONE]),
-        # nothing in it is a sign for anything else
+        # wildcards of SQL have no special meaning
         ({"text": "%"}, []),
         ({"text": "phase_1"}, []),
     ],
 )
 async def test_deliveries_are_found(ledger: Ledger, asked: dict[str, Any], found: list[Any]) -> None:
-    """All that is asked for must hold."""
+    """A delivery is returned if it matches all filters."""
     await filled(ledger)
 
     assert await ids(ledger, **asked) == [one.id for one in found]
 
 
 async def test_deliveries_are_paged(ledger: Ledger) -> None:
-    """What comes after the last one of a page is the next page, and nothing is seen twice."""
+    """The next page starts after the last delivery of a page, and no delivery is on two pages."""
     await filled(ledger)
     seen: list[str] = []
     before: tuple[datetime, str] | None = None
@@ -72,7 +72,7 @@ async def test_deliveries_are_paged(ledger: Ledger) -> None:
 
 
 async def test_last_move_of_each(ledger: Ledger) -> None:
-    """Of each milestone that has moved the last move, of others nothing."""
+    """The last move of each milestone that has moved is returned."""
     first = an_entry(kind="moved", at=NOW, facts={"from": "a", "to": "b"})
     last = an_entry(kind="moved", at=NOW + DAY, facts={"from": "b", "to": "c"})
     other = an_entry(milestone="iraq/phase-1", kind="loaded")
@@ -83,7 +83,7 @@ async def test_last_move_of_each(ledger: Ledger) -> None:
 
 
 async def test_records_are_paged(ledger: Ledger) -> None:
-    """Those after an id, in the order of the whole, and nothing that is withdrawn."""
+    """A page has the records after an id, in the same order as all records, without withdrawn ones."""
     names = ["t/a", "t/b", "t/c@2026-09-30", "u/a"]
     gone = a_record("t/ba", withdrawn=True)
     await ledger.apply(Changes(records=(*map(a_record, names), gone)))

@@ -1,4 +1,4 @@
-"""Any sequence of calls: the ledger in SQL answers as the one in memory does, and ends in the same state."""
+"""Test that after any sequence of calls, the ledgers in SQL and in memory have the same answers and state."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -59,7 +59,7 @@ def records(draw: st.DrawFn) -> Record:
 
 @st.composite
 def owed(draw: st.DrawFn, ids: Sequence[str] = MILESTONES) -> ScheduledReminder:
-    """One of a few keys, whose milestone, receiver and cause are always the same."""
+    """Generate an occurrence with one of a few keys. Each key determines milestone, receiver and cause."""
     milestone, receiver, cause = draw(st.sampled_from(ids)), draw(st.sampled_from(RECEIVERS)), draw(CAUSES)
     at = draw(HOURS)
     return an_owed(
@@ -86,7 +86,7 @@ class Ledgers(RuleBasedStateMachine):
         self.leases: list[Lease] = []
 
     async def opened(self) -> Ledger:
-        """The real one, empty."""
+        """Return the ledger under test, empty."""
         raise NotImplementedError
 
     def teardown(self) -> None:
@@ -94,7 +94,7 @@ class Ledgers(RuleBasedStateMachine):
         self.runner.close()
 
     def both(self, call: Callable[[Ledger], Awaitable[Any]]) -> Any:
-        """What the model answers, once the real one has answered the same; None for the same refusal."""
+        """Return the answer of both ledgers, or None if both raise the same error."""
         expected, found = (self.runner.run(_answer(call, ledger)) for ledger in (self.model, self.real))
         assert found == expected
         return None if isinstance(expected, tuple) and expected[0] == "refused" else expected
@@ -248,7 +248,7 @@ async def _answer(call: Callable[[Ledger], Awaitable[Any]], ledger: Ledger) -> A
 
 
 def _put_off(decisions: Decisions, until: Any) -> Decisions:
-    """The same, but that what would be sent waits."""
+    """The same occurrence, pending if it would have been sent."""
     verdicts = tuple(
         replace(one, state=ReminderState.PENDING, reason="muted", wake_at=until)
         if one.state is ReminderState.BOUND
@@ -264,12 +264,12 @@ class OnSqlite(Ledgers):
 
 
 def test_sqlite_and_memory_cannot_be_told_apart() -> None:
-    """Whatever is called in whatever order, both ledgers answer the same and hold the same."""
+    """For any calls in any order, SQLite and memory return the same answers and have the same content."""
     run_state_machine_as_test(OnSqlite, settings=settings(max_examples=30, stateful_step_count=25))
 
 
 def test_postgres_and_memory_cannot_be_told_apart(postgres: Server) -> None:
-    """The same of PostgreSQL."""
+    """For any calls in any order, PostgreSQL and memory return the same answers and have the same content."""
     with ExitStack() as stack:
 
         class OnPostgres(Ledgers):

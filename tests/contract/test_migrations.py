@@ -1,4 +1,4 @@
-"""The migrations lead to the schema, once, and nobody writes to a schema that they do not know."""
+"""Test that migrations produce the schema, and that no process writes to a schema that it does not know."""
 
 import asyncio
 import sqlite3
@@ -17,8 +17,8 @@ from sqlalchemy import Connection, create_engine, text
 from alertd.errors import SchemaTooNew, SchemaTooOld
 from alertd.ports import Changes
 from alertd.store import migrate, open_ledger
-from alertd.store.database.base import open_database
-from alertd.store.database.upgrade import HEAD, alembic_config
+from alertd.store.database.opening import open_database
+from alertd.store.database.upgrade import HEAD, make_alembic_config
 from alertd.store.schema import REVISIONS, metadata
 from tests.contract.samples import a_record
 
@@ -34,7 +34,7 @@ def url(path: Path) -> str:
 
 
 async def test_migrations_lead_to_the_schema(url: str) -> None:
-    """Alembic finds no difference between what the migrations made and what schema.py says."""
+    """Alembic finds no difference between the migrated database and schema.py."""
     await migrate(url)
     database = await open_database(url, 10)
 
@@ -49,7 +49,7 @@ async def test_migrations_lead_to_the_schema(url: str) -> None:
 
 
 async def test_migrations_lead_to_the_very_statements_of_the_schema(path: Path, url: str) -> None:
-    """What Alembic does not compare is compared too: which rows an index covers, autoincrement."""
+    """Partial indexes and autoincrement, which Alembic does not compare, are the same too."""
     await migrate(url)
     engine = create_engine("sqlite://")
     metadata.create_all(engine)
@@ -68,10 +68,10 @@ def _plain(sql: str) -> str:
 
 
 def test_known_revisions_are_the_migrations() -> None:
-    """The list that spares the import of Alembic names every migration, in order."""
+    """REVISIONS lists every migration in order."""
     engine = create_engine("sqlite://")
     with engine.connect() as connection:
-        scripts = ScriptDirectory.from_config(alembic_config(connection))
+        scripts = ScriptDirectory.from_config(make_alembic_config(connection))
     engine.dispose()
 
     known = [script.revision for script in scripts.walk_revisions()]
@@ -81,7 +81,7 @@ def test_known_revisions_are_the_migrations() -> None:
 
 
 async def test_migrating_twice_does_it_once(url: str) -> None:
-    """The second time there is nothing to do, and what is in the ledger stays."""
+    """A second migration does nothing and keeps the content."""
     assert (await migrate(url))[1:] == ("", HEAD)
     ledger = await open_ledger(url)
     await ledger.apply(Changes(records=(a_record(),)))
@@ -95,7 +95,7 @@ async def test_migrating_twice_does_it_once(url: str) -> None:
 
 
 async def test_newer_schema_is_refused(path: Path, url: str) -> None:
-    """A ledger that a newer alertd has migrated is neither read nor written nor migrated."""
+    """A ledger with a newer schema can be neither opened nor migrated."""
     await migrate(url)
     with closing(sqlite3.connect(path)) as newer, newer:
         newer.execute("update alembic_version set version_num = '9999'")
@@ -106,7 +106,7 @@ async def test_newer_schema_is_refused(path: Path, url: str) -> None:
 
 
 async def test_older_schema_is_refused_when_not_to_be_migrated(path: Path, url: str) -> None:
-    """An empty file is older than any schema; it is left as it is."""
+    """An empty file is rejected as too old and left unchanged if it must not be migrated."""
     with pytest.raises(SchemaTooOld, match=r"ledger\.db has no tables yet.*alertd migrate"):
         await open_ledger(url, migrate=False)
 
@@ -115,7 +115,7 @@ async def test_older_schema_is_refused_when_not_to_be_migrated(path: Path, url: 
 
 
 def test_current_ledger_opens_without_alembic(url: str) -> None:
-    """Importing it takes longer than the rest of the start."""
+    """Opening a current ledger does not import Alembic, which would more than double the time of a start."""
     asyncio.run(migrate(url))
     program = (
         "import asyncio, sys\n"

@@ -1,7 +1,7 @@
-"""The built-in notifiers, under the contract that `alertd.testing.contract` gives to everyone.
+"""Test the built-in notifiers with the contract suite of `alertd.testing.contract`.
 
-To put a new one under it, add its rig to `notifier_rigs.py` and its class here. What is asked of them beside
-the contract is how they word a failure: as `alertd.notify.http.reply` does.
+To test a new notifier, add its rig to `notifier_rigs.py` and its class here. In addition to the contract, the
+tests require that failures are worded as in `alertd.notify.http.reply`.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What PostgreSQL adds to the contract: many nodes at once, its own clock, and connections that break."""
+"""Test what PostgreSQL adds to the contract: concurrent nodes, its own clock, and broken connections."""
 
 import asyncio
 import threading
@@ -16,9 +16,10 @@ from alertd.core.milestones.status import ActionKind
 from alertd.errors import LeadLost, LedgerError, LedgerUnavailable, SchemaTooNew, SchemaTooOld, SettingsError
 from alertd.ports import Changes
 from alertd.store import migrate, open_ledger
-from alertd.store.database.base import Database, open_database
+from alertd.store.database.base import Database
 from alertd.store.database.dialect import WRITERS
-from alertd.store.database.upgrade import HEAD, alembic_config
+from alertd.store.database.opening import open_database
+from alertd.store.database.upgrade import HEAD, make_alembic_config
 from alertd.store.sql import SqlLedger
 from tests.contract.samples import (
     DAY,
@@ -71,7 +72,7 @@ async def a_database(url: str) -> AsyncIterator[Database]:
 
 
 async def until_it_works(call: Callable[[], Any]) -> Any:
-    """What ``call`` returns in the end; meanwhile the ledger may be unavailable."""
+    """Call until the ledger is available again, and return the result."""
     async with asyncio.timeout(SOON_S):
         while True:
             try:
@@ -90,7 +91,7 @@ async def until(true: Callable[[], Any]) -> None:
 
 
 async def test_time_is_the_servers(ledger: SqlLedger, postgres: Server) -> None:
-    """What nodes hold their clocks back to: between two looks at the server's own clock."""
+    """The ledger's time is the clock of the server."""
     before = postgres.execute("select now()")[0][0]
     told = await ledger.time()
     after = postgres.execute("select now()")[0][0]
@@ -100,7 +101,7 @@ async def test_time_is_the_servers(ledger: SqlLedger, postgres: Server) -> None:
 
 
 async def test_nodes_share_out_what_is_ready(url: str, ledger: SqlLedger) -> None:
-    """However many lease at once, nothing is leased twice and nothing is left."""
+    """Concurrent nodes lease every delivery exactly once."""
     keys = [f"k{number}" for number in range(300)]
     await fill(ledger, *map(an_owed, keys), deliveries=[a_delivery(key) for key in keys])
     nodes = [await open_ledger(url) for _ in range(4)]
@@ -108,7 +109,7 @@ async def test_nodes_share_out_what_is_ready(url: str, ledger: SqlLedger) -> Non
     async def work(node: SqlLedger, name: str) -> list[str]:
         done: list[str] = []
         while (await node.counts())["deliveries.ready"]:
-            # What others have locked at this moment is not found, and is theirs.
+            # Rows that other transactions have locked are not found. Those transactions lease them.
             leases = await take(node, owner=name, limit=7)
             assert not await node.settle([sent(lease) for lease in leases])
             done += [lease.delivery.id for lease in leases]
@@ -124,7 +125,7 @@ async def test_nodes_share_out_what_is_ready(url: str, ledger: SqlLedger) -> Non
 
 
 async def test_lease_passes_over_what_others_have_locked(url: str, ledger: SqlLedger) -> None:
-    """Who leases while another is about to takes the next ones, and does not wait."""
+    """Leasing skips rows that another transaction has locked, without waiting."""
     keys = [f"k{number}" for number in range(6)]
     made = [a_delivery(key, next_at=NOW - number * MINUTE) for number, key in enumerate(keys)]
     await fill(ledger, *map(an_owed, keys), deliveries=made)
@@ -141,7 +142,7 @@ async def test_lease_passes_over_what_others_have_locked(url: str, ledger: SqlLe
 
 
 async def test_leases_end_by_the_clock_of_the_database(ledger: SqlLedger) -> None:
-    """A node whose clock is a day ahead takes nothing from others; nor is one that is behind held up."""
+    """Leases end by the database's clock, whatever the clocks of the nodes are."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     await take(ledger, owner="node-1")
 
@@ -153,7 +154,7 @@ async def test_leases_end_by_the_clock_of_the_database(ledger: SqlLedger) -> Non
 
 
 async def test_lease_that_has_ended_is_taken_by_any_clock(ledger: SqlLedger) -> None:
-    """What the database's clock has ended is free, also for a node whose clock is behind."""
+    """A lease that has ended by the database's clock is free, even for a node whose clock is behind."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (first,) = await take(ledger, now=NOW + DAY, for_=timedelta())
 
@@ -165,7 +166,7 @@ async def test_lease_that_has_ended_is_taken_by_any_clock(ledger: SqlLedger) -> 
 
 
 async def test_lead_ends_by_the_clock_of_the_database(ledger: SqlLedger) -> None:
-    """A clock that is a day ahead takes no lead; a lead that has ended is taken, and its term is void."""
+    """Leadership ends by the database's clock, and its term is then no longer valid."""
     assert await ledger.lead("a", NOW, for_=MINUTE) == 1
     assert await ledger.lead("b", NOW + DAY, for_=MINUTE) is None
     assert await ledger.lead("a", NOW, for_=timedelta()) == 1
@@ -177,7 +178,7 @@ async def test_lead_ends_by_the_clock_of_the_database(ledger: SqlLedger) -> None
 
 
 async def test_lead_is_not_taken_in_the_midst_of_a_write(url: str, ledger: SqlLedger) -> None:
-    """While the leader's transaction is under way nobody takes over: it is written under its term or not."""
+    """No node takes over while the leader's transaction is running."""
     await ledger.lead("a", NOW, for_=timedelta())
     with psycopg.connect(url) as writer:
         writer.execute("select term from lead for share")
@@ -191,14 +192,14 @@ async def test_lead_is_not_taken_in_the_midst_of_a_write(url: str, ledger: SqlLe
 
 
 def waiting(url: str) -> bool:
-    """Whether any connection waits for a lock."""
+    """Return whether any connection waits for a lock."""
     with psycopg.connect(url) as look:
         query = "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
         return bool(look.execute(query).fetchall())
 
 
 async def test_reloads_and_actions_at_once(url: str, ledger: SqlLedger) -> None:
-    """Whatever order they write in, nobody fails and nothing is lost."""
+    """Concurrent reloads and actions all succeed and lose no data."""
     keys = [f"k{number}" for number in range(40)]
     await fill(ledger, *map(an_owed, keys))
     nodes = [await open_ledger(url) for _ in range(3)]
@@ -224,7 +225,7 @@ def a_snooze(number: int) -> tuple[Any, Any]:
 
 
 async def test_deadlock_is_tried_again(url: str, ledger: SqlLedger) -> None:
-    """Two transactions that wait for each other both come to their end, and nobody hears of it."""
+    """Both transactions of a deadlock succeed, because the ledger retries them."""
     await fill(ledger, an_owed("k1"), an_owed("k2"))
     both_hold_one = threading.Barrier(2)
 
@@ -247,17 +248,17 @@ async def test_deadlock_is_tried_again(url: str, ledger: SqlLedger) -> None:
             database.write(crossing("k1", "k2")), database.write(crossing("k2", "k1"))
         )
 
-    # The server may end both of them.
+    # The server may abort both transactions.
     assert max(tries) > 1
     assert [one.reason for one in await ledger.owed("iraq/phase-2")] == ["xx", "xx"]
 
 
 async def test_node_hears_what_others_write(url: str, ledger: SqlLedger) -> None:
-    """What a command writes is heard at once; a node does not hear itself."""
+    """A node is notified of the writes of others at once, and not of its own."""
     heard = asyncio.Event()
     async with a_ledger(url) as node, asyncio.timeout(SOON_S):
         node.listen(heard.set)
-        await heard.wait()  # it listens
+        await heard.wait()  # the connection listens now
         heard.clear()
         await node.apply(Changes(records=(a_record("iraq/phase-1"),)))
         await fill(ledger)
@@ -265,7 +266,7 @@ async def test_node_hears_what_others_write(url: str, ledger: SqlLedger) -> None
 
 
 async def test_version_changes_when_another_writes(url: str, ledger: SqlLedger) -> None:
-    """So that what was not heard is found all the same."""
+    """The version changes when another process writes, so that lost notifications do no harm."""
     async with a_ledger(url) as node:
         before = await node.version()
         await ledger.apply(Changes(records=(a_record(),)))
@@ -277,7 +278,7 @@ async def test_version_changes_when_another_writes(url: str, ledger: SqlLedger) 
 
 
 async def test_nothing_is_migrated_unasked(postgres: Server) -> None:
-    """Others may be using it: the error says which command does it."""
+    """A shared database is not migrated by default, and the error names the command."""
     with postgres.empty_database() as url:
         with pytest.raises(SchemaTooOld, match=r"has no tables yet.*alertd migrate"):
             await open_ledger(url)
@@ -288,7 +289,7 @@ async def test_nothing_is_migrated_unasked(postgres: Server) -> None:
 
 
 async def test_many_migrate_at_once(postgres: Server) -> None:
-    """One does it, the others wait and find it done."""
+    """When several processes migrate at once, one does it and the others wait."""
     with postgres.empty_database() as url:
         done = await asyncio.gather(*(migrate(url) for _ in range(4)))
 
@@ -296,7 +297,7 @@ async def test_many_migrate_at_once(postgres: Server) -> None:
 
 
 async def test_migration_waits_for_writers_and_they_for_it(postgres: Server) -> None:
-    """It begins when whoever is writing has ended, and takes no lock that readers would wait for before."""
+    """A migration waits for running writers, and readers do not wait in the meantime."""
     with postgres.empty_database() as url:
         await upgrade_to(url, "0001")
         with psycopg.connect(url) as writer, psycopg.connect(url) as reader:
@@ -313,7 +314,7 @@ async def test_migration_waits_for_writers_and_they_for_it(postgres: Server) -> 
 
 
 async def test_migration_keeps_what_is_there(postgres: Server) -> None:
-    """What an older alertd has written is read by the newer one."""
+    """Data of an older schema can be read after the migration."""
     with postgres.empty_database() as url:
         await upgrade_to(url, "0001")
         with psycopg.connect(url) as older:
@@ -331,11 +332,11 @@ async def upgrade_to(url: str, revision: str) -> None:
     from alembic import command
 
     async with a_database(url) as database:
-        await database.write(lambda connection: command.upgrade(alembic_config(connection), revision))
+        await database.write(lambda connection: command.upgrade(make_alembic_config(connection), revision))
 
 
 async def test_older_alertd_stops_writing_when_a_newer_has_migrated(url: str, ledger: SqlLedger) -> None:
-    """Every write looks whether the schema is still the one that it knows; nothing of it is done then."""
+    """A write is rejected as a whole after a newer version has migrated the schema."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(ledger)
     with psycopg.connect(url) as newer:
@@ -358,7 +359,7 @@ async def test_older_alertd_stops_writing_when_a_newer_has_migrated(url: str, le
 
 
 async def test_hot_tables_are_vacuumed_often(url: str) -> None:
-    """Rows that were settled do not stay at the head of the indexes for long."""
+    """Tables that change often have autovacuum settings that remove dead rows soon."""
     query = "select array_to_string(reloptions, ' ') from pg_class where relname in ('owed', 'delivery')"
     with psycopg.connect(url) as look:
         found = look.execute(query).fetchall()
@@ -382,7 +383,7 @@ async def test_hot_tables_are_vacuumed_often(url: str) -> None:
     ],
 )
 async def test_connection_is_set_up_for_durability_and_bounded_waits(url: str, name: str, value: str) -> None:
-    """Whatever the server's defaults are: those of the tests' server lose commits."""
+    """Each connection has the required settings, even though the test server's defaults lose commits."""
     async with a_database(url) as database:
         found = await database.read(lambda connection: connection.exec_driver_sql(f"show {name}").scalar())
 
@@ -390,7 +391,7 @@ async def test_connection_is_set_up_for_durability_and_bounded_waits(url: str, n
 
 
 async def test_connection_that_is_ended_amidst_a_call_is_made_again(postgres: Server, url: str) -> None:
-    """The call fails and says so, nothing of it is done, and the next one works."""
+    """A call whose connection is terminated fails and writes nothing; the next call works."""
     async with a_database(url) as database:
         asleep = asyncio.create_task(database.write(asleep_after_writing))
         await until(lambda: sleeping(url))
@@ -404,7 +405,7 @@ async def test_connection_that_is_ended_amidst_a_call_is_made_again(postgres: Se
 async def test_idle_connections_that_are_ended_are_made_again(
     postgres: Server, ledger: SqlLedger, url: str
 ) -> None:
-    """One call fails at most, however many connections there were."""
+    """At most one call fails after all idle connections have been terminated."""
     await asyncio.gather(*(ledger.records() for _ in range(8)))
     postgres.hang_up(url.rpartition("/")[2])
 
@@ -414,7 +415,7 @@ async def test_idle_connections_that_are_ended_are_made_again(
 
 
 async def test_server_that_does_not_answer_is_given_up(url: str) -> None:
-    """After the limit the call fails, its connection is broken off, and the next call works."""
+    """A call without an answer fails after the time limit, and the next call works."""
     async with a_database(url) as database:
         database.limit_s = 0.3
 
@@ -441,7 +442,7 @@ def sleeping(url: str) -> bool:
 
 
 async def test_server_that_takes_no_writes_is_left(postgres: Server, ledger: SqlLedger, url: str) -> None:
-    """A server that has become a standby is known by the first write, and connections are made anew."""
+    """After a write to a server that has become a standby, the connections are replaced."""
     name = url.rpartition("/")[2]
     await ledger.records()
     postgres.execute(f"alter database {name} set default_transaction_read_only = on")
@@ -457,7 +458,7 @@ async def test_server_that_takes_no_writes_is_left(postgres: Server, ledger: Sql
 
 
 async def test_all_hosts_of_a_url_are_tried(postgres: Server, url: str) -> None:
-    """Where the first host does not answer the next one is asked."""
+    """The next host in the URL is tried if the first does not answer."""
     name = url.rpartition("/")[2]
     hosts = f"127.0.0.1:{free_port()},127.0.0.1:{postgres.port}"
     async with a_ledger(f"postgresql://tester@{hosts}/{name}?target_session_attrs=read-write") as made:
@@ -465,7 +466,7 @@ async def test_all_hosts_of_a_url_are_tried(postgres: Server, url: str) -> None:
 
 
 async def test_server_that_is_not_there_is_unavailable() -> None:
-    """The error names where it was looked for, and no password."""
+    """The error names the server without a password."""
     address = f"127.0.0.1:{free_port()}"
 
     with pytest.raises(LedgerUnavailable, match=f"postgresql://{address}/alertd: ") as caught:
@@ -475,13 +476,13 @@ async def test_server_that_is_not_there_is_unavailable() -> None:
 
 
 async def test_database_that_is_not_there_is_unavailable(postgres: Server) -> None:
-    """The error says which."""
+    """The error names the missing database."""
     with pytest.raises(LedgerUnavailable, match='database "nosuch" does not exist'):
         await open_ledger(postgres.url("nosuch"))
 
 
 async def test_error_does_not_hold_what_was_written(ledger: SqlLedger) -> None:
-    """PostgreSQL quotes rows in its details: they are left out."""
+    """Errors leave out PostgreSQL's details, which quote rows."""
     with pytest.raises(LedgerError, match="refuses a row") as caught:
         await ledger.apply(Changes(owed=(an_owed(milestone="no/hunter2", reason="hunter2"),)))
 
@@ -489,7 +490,7 @@ async def test_error_does_not_hold_what_was_written(ledger: SqlLedger) -> None:
 
 
 async def test_url_that_libpq_does_not_know_is_a_wrong_setting(url: str) -> None:
-    """An option that there is not is no reason to try."""
+    """An unknown option in the URL raises SettingsError before any connection is tried."""
     with pytest.raises(SettingsError, match="libpq"):
         await open_ledger(url + "?no=such")
 
@@ -498,7 +499,7 @@ async def test_url_that_libpq_does_not_know_is_a_wrong_setting(url: str) -> None
 
 
 async def test_restart_of_the_server_is_survived() -> None:
-    """While it is down every call says so; after a crash what was confirmed is there, and work goes on."""
+    """Calls fail while the server is down. After a crash, committed data is there and calls work again."""
     with server(settings=()) as made:
         url = made.url()
         await migrate(url)
@@ -517,7 +518,7 @@ async def test_restart_of_the_server_is_survived() -> None:
 
 
 async def test_failover_is_survived() -> None:
-    """The primary is lost and its standby promoted: the same ledger goes on there, with all it was told."""
+    """After a failover, the same ledger continues on the promoted standby with all committed data."""
     with server(settings=()) as primary, standby_of(primary) as standby:
         hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
         url = f"postgresql://tester@{hosts}/postgres?target_session_attrs=read-write"

@@ -1,4 +1,4 @@
-"""What a ledger forgets, and what it never does: `Ledger.prune`, on every ledger."""
+"""Test what `Ledger.prune` deletes and keeps, on every ledger."""
 
 from datetime import datetime, timedelta
 
@@ -35,7 +35,7 @@ async def send_all(ledger: Ledger) -> None:
 
 
 async def test_a_withdrawn_milestone_is_forgotten_with_all_that_is_about_it(ledger: Ledger) -> None:
-    """Owed, sent, tried, said and remembered: nothing of it is left, and nothing of another is gone."""
+    """All rows about a withdrawn milestone are deleted, and no rows about others."""
     await fill(ledger, an_owed("k1"), an_owed("k2", milestone="iraq/phase-1"))
     await bind(ledger, a_delivery("k1"), a_delivery("k2"))
     await send_all(ledger)
@@ -54,7 +54,7 @@ async def test_a_withdrawn_milestone_is_forgotten_with_all_that_is_about_it(ledg
 
 
 async def test_what_was_sent_for_a_milestone_that_lives_is_never_forgotten(ledger: Ledger) -> None:
-    """However old it is: it is what keeps a reminder from being sent twice."""
+    """Sent reminders of a current milestone are kept, however old, because they prevent a second sending."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     await send_all(ledger)
 
@@ -66,7 +66,7 @@ async def test_what_was_sent_for_a_milestone_that_lives_is_never_forgotten(ledge
 
 
 async def test_what_is_on_its_way_is_kept(ledger: Ledger) -> None:
-    """Pending or not yet accepted: it may still be sent."""
+    """A milestone with a pending occurrence or a ready delivery is kept."""
     await fill(ledger, an_owed("k1"), an_owed("k2", milestone="iraq/phase-1"), deliveries=[a_delivery("k1")])
     await withdraw(ledger, "iraq/phase-2", "iraq/phase-1")
 
@@ -77,7 +77,7 @@ async def test_what_is_on_its_way_is_kept(ledger: Ledger) -> None:
 
 
 async def test_what_was_said_lately_is_kept(ledger: Ledger) -> None:
-    """The age counts from the last entry of its history, which is its withdrawal at the earliest."""
+    """The age of a milestone counts from the last entry in its history."""
     await fill(ledger)
     await ledger.apply(Changes(history=(an_entry(at=NOW + 9 * DAY, kind="withdrawn"),)))
     await withdraw(ledger, "iraq/phase-2")
@@ -87,7 +87,7 @@ async def test_what_was_said_lately_is_kept(ledger: Ledger) -> None:
 
 
 async def test_a_message_about_several_stays_with_those_that_live(ledger: Ledger) -> None:
-    """Of a group, only what was about the forgotten milestone is gone."""
+    """A grouped delivery loses only the members of the deleted milestone."""
     both = a_delivery("k1", "k2")
     await fill(ledger, an_owed("k1"), an_owed("k2", milestone="iraq/phase-1"), deliveries=[both])
     await send_all(ledger)
@@ -103,7 +103,7 @@ async def test_a_message_about_several_stays_with_those_that_live(ledger: Ledger
 
 
 async def test_old_notices_are_forgotten(ledger: Ledger) -> None:
-    """A notice is about nothing that lives; one that was not yet accepted is kept."""
+    """Old settled notices are deleted, and unsettled notices are kept."""
     await ledger.apply(Changes(deliveries=(a_notice("one"), a_notice("two"))))
     (first, _) = await take(ledger)
     await ledger.settle([sent(first)])
@@ -116,7 +116,7 @@ async def test_old_notices_are_forgotten(ledger: Ledger) -> None:
 
 
 async def test_so_many_at_a_time(ledger: Ledger) -> None:
-    """No transaction grows with the ledger: whoever prunes asks again."""
+    """A call deletes at most ``limit`` milestones, and the caller repeats it."""
     names = [f"iraq/{number}" for number in range(5)]
     await ledger.apply(Changes(records=tuple(a_record(name) for name in names)))
     await withdraw(ledger, *names)

@@ -1,4 +1,4 @@
-"""What SQLite adds to the contract: the disk, other processes, and all that can be wrong with a file."""
+"""Test what SQLite adds to the contract: durability, other processes, and problems with the file."""
 
 import asyncio
 import os
@@ -17,7 +17,8 @@ from alertd.core.ledger.records import DeliveryState
 from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable, SettingsError
 from alertd.ports import Changes
 from alertd.store import migrate, open_ledger, queue, reading
-from alertd.store.database.base import Database, open_database
+from alertd.store.database.base import Database
+from alertd.store.database.opening import open_database
 from alertd.store.database.upgrade import ensure_schema
 from alertd.store.sql import SqlLedger
 from tests.contract.samples import HOUR, NOW, a_delivery, a_record, an_entry, an_owed, fill, take
@@ -34,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Starts a child that settles on ``path`` under a name; kills it at the end."""
+    """Start a child process that settles deliveries in ``path``, and kill it at the end."""
     with ExitStack() as children:
 
         def start_child(name: str) -> subprocess.Popen[str]:
@@ -72,19 +73,19 @@ def pragma(name: str) -> Callable[[Connection], Any]:
     ("name", "value"),
     [
         ("journal_mode", "wal"),
-        # full: a commit is on the disk when it returns
+        # full: a commit is on disk when it returns
         ("synchronous", 2),
         ("foreign_keys", 1),
         ("busy_timeout", 10_000),
     ],
 )
 async def test_connection_is_set_up_for_durability(path: Path, name: str, value: str | int) -> None:
-    """Every connection has the settings that the promise rests on."""
+    """Every connection has the settings that make commits durable."""
     assert await with_database(path, pragma(name)) == value
 
 
 async def test_file_and_folders_are_for_their_owner_alone(tmp_path: Path) -> None:
-    """What is made on the way is 0700 and 0600, the write-ahead log too."""
+    """New folders have mode 0700; the file and the write-ahead log have mode 0600."""
     path = tmp_path / "a" / "b" / "ledger.db"
     ledger = await open_ledger(f"sqlite:///{path}")
     await ledger.apply(Changes(records=(a_record(),)))
@@ -99,7 +100,7 @@ async def test_file_and_folders_are_for_their_owner_alone(tmp_path: Path) -> Non
 
 
 def test_what_was_settled_survives_a_kill(path: Path, start: Callable[[str], subprocess.Popen[str]]) -> None:
-    """A process killed at any moment has on disk all that it was told was settled."""
+    """After a kill at any moment, everything that was reported as settled is on disk."""
     child = start("desk")
     told = [lines_of(child).readline().strip() for _ in range(20)]
 
@@ -115,7 +116,7 @@ def test_what_was_settled_survives_a_kill(path: Path, start: Callable[[str], sub
 
 
 async def test_in_memory_ledger_is_a_ledger(tmp_path: Path) -> None:
-    """For trying things out, one that is forgotten."""
+    """A SQLite ledger in memory works."""
     ledger = await open_ledger("sqlite://")
     await fill(ledger, an_owed())
 
@@ -124,17 +125,19 @@ async def test_in_memory_ledger_is_a_ledger(tmp_path: Path) -> None:
 
 
 async def test_nothing_the_loop_asks_goes_through_all_rows(path: Path) -> None:
-    """A million idle milestones cost nothing: what is asked at every wake-up is found by an index."""
+    """Every query of the daemon's loop uses an index, so that idle milestones cost no time."""
     plans: list[str] = []
 
     def ask(connection: Connection) -> None:
         asked: list[tuple[str, Any]] = []
         event.listen(connection, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
-        queue.due(connection, NOW, 10)
-        queue.lease(connection, owner="", now=NOW, at=0, for_=HOUR, limit=9, per_channel=9, most={"a/b": 0})
-        queue.next_wake(connection, NOW, 0, frozenset({"a/b"}))
-        reading.coming(connection, 1)
-        reading.first_after(connection, ["iraq/phase-2"], NOW)
+        queue.find_due(connection, NOW, 10)
+        queue.lease(
+            connection, owner="", now=NOW, at=0, lease_for=HOUR, limit=9, per_channel=9, most={"a/b": 0}
+        )
+        queue.find_next_wake(connection, NOW, 0, frozenset({"a/b"}))
+        reading.read_coming(connection, 1)
+        reading.read_first_after(connection, ["iraq/phase-2"], NOW)
         for statement, values in asked.copy():
             steps = connection.exec_driver_sql(f"explain query plan {statement}", values).all()
             plans.extend(step.detail for step in steps)
@@ -144,7 +147,7 @@ async def test_nothing_the_loop_asks_goes_through_all_rows(path: Path) -> None:
     await database.read(ask)
     await database.close()
 
-    # Walked in order, and only to the first row.
+    # The table is read in order, and only up to the first row.
     first_only = {"SCAN owed USING INDEX owed_wake", "SCAN delivery USING INDEX delivery_next"}
     tables = ("SCAN owed", "SCAN delivery", "SCAN milestone", "SCAN member")
     assert [step for step in plans if step.startswith(tables) and step not in first_only] == []
@@ -155,7 +158,7 @@ async def test_nothing_the_loop_asks_goes_through_all_rows(path: Path) -> None:
 
 
 def test_two_processes_write_at_once(path: Path, start: Callable[[str], subprocess.Popen[str]]) -> None:
-    """Both get on, neither sees an error, and nothing of either is lost."""
+    """Two processes can write at the same time without errors or lost data."""
     outputs = [lines_of(start(name)) for name in ("desk", "leads")]
 
     told = [output.readline().strip() for _ in range(20) for output in outputs]
@@ -168,7 +171,7 @@ def test_two_processes_write_at_once(path: Path, start: Callable[[str], subproce
 
 
 async def test_two_nodes_lease_nothing_twice(path: Path) -> None:
-    """Ledgers of several nodes on one file share out what is ready."""
+    """Two nodes that use the same file lease every delivery once."""
     ledgers = [await open_ledger(f"sqlite:///{path}") for _ in range(3)]
     keys = [f"k{number}" for number in range(60)]
     await fill(ledgers[0], *map(an_owed, keys), deliveries=[a_delivery(key) for key in keys])
@@ -182,7 +185,7 @@ async def test_two_nodes_lease_nothing_twice(path: Path) -> None:
 
 
 async def test_many_open_an_empty_file_at_once(path: Path) -> None:
-    """Whoever comes first makes the tables; the others wait and find them."""
+    """When several processes open an empty file, one creates the tables and the others wait."""
     ledgers = await asyncio.gather(*(open_ledger(f"sqlite:///{path}") for _ in range(8)))
 
     await ledgers[0].apply(Changes(records=(a_record(),)))
@@ -193,7 +196,7 @@ async def test_many_open_an_empty_file_at_once(path: Path) -> None:
 
 
 async def test_version_changes_when_another_writes(path: Path) -> None:
-    """It is how a daemon notices what a command has written, without a look at any table."""
+    """The version changes when another connection commits, without a query of any table."""
     ours, other = [await open_ledger(f"sqlite:///{path}") for _ in range(2)]
     before = await ours.version()
     assert await ours.version() == before
@@ -206,7 +209,7 @@ async def test_version_changes_when_another_writes(path: Path) -> None:
 
 
 async def test_held_ledger_is_busy_and_does_nothing(path: Path) -> None:
-    """When another writer does not let go in time, the call fails whole, and may be made again."""
+    """A call fails as a whole if another writer keeps the lock too long, and can be repeated."""
     ledger = await open_ledger(f"sqlite:///{path}", busy_timeout_s=0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("begin immediate")
@@ -222,7 +225,7 @@ async def test_held_ledger_is_busy_and_does_nothing(path: Path) -> None:
 
 
 async def test_waiting_for_another_writer_does_not_stop_the_loop(path: Path) -> None:
-    """While one call waits for the file, the event loop goes on, and with it whoever will let go."""
+    """The event loop keeps running while a call waits for the lock."""
     waiting, reading = [await open_ledger(f"sqlite:///{path}") for _ in range(2)]
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("begin immediate")
@@ -242,7 +245,7 @@ async def test_waiting_for_another_writer_does_not_stop_the_loop(path: Path) -> 
 
 
 async def refused(attempt: Coroutine[Any, Any, SqlLedger]) -> str:
-    """The text of the LedgerUnavailable that opening ends in."""
+    """Open the ledger and return the text of the LedgerUnavailable that it raises."""
     with pytest.raises(LedgerUnavailable) as caught:
         await attempt
     assert caught.value.__cause__ is not None
@@ -250,7 +253,7 @@ async def refused(attempt: Coroutine[Any, Any, SqlLedger]) -> str:
 
 
 async def test_folder_in_place_of_the_file(tmp_path: Path) -> None:
-    """The error names the path and says what it must be."""
+    """The error for a folder names the path and says that it must be a file."""
     text = await refused(open_ledger(f"sqlite:///{tmp_path}"))
 
     assert str(tmp_path) in text
@@ -258,7 +261,7 @@ async def test_folder_in_place_of_the_file(tmp_path: Path) -> None:
 
 
 def test_file_in_place_of_a_folder(tmp_path: Path) -> None:
-    """A file is in the way of the folder that would have to be made."""
+    """The error says that a file is in the place of a folder."""
     (tmp_path / "file").write_text("")
 
     text = asyncio.run(refused(open_ledger(f"sqlite:///{tmp_path}/file/ledger.db")))
@@ -268,7 +271,7 @@ def test_file_in_place_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_file_that_is_no_database(path: Path) -> None:
-    """Something else was named by mistake: it is not written over."""
+    """A file that is not a SQLite database is rejected and left unchanged."""
     path.write_text("dear diary, " * 100)
 
     text = asyncio.run(refused(open_ledger(f"sqlite:///{path}")))
@@ -278,7 +281,7 @@ def test_file_that_is_no_database(path: Path) -> None:
 
 
 def test_file_that_may_not_be_written() -> None:
-    """The error says who needs which permission."""
+    """The error names the missing permission."""
     with a_folder() as folder:
         path = folder / "ledger.db"
         asyncio.run(migrate(f"sqlite:///{path}"))
@@ -300,7 +303,7 @@ async def written_to(url: str) -> SqlLedger:
 
 
 async def test_database_that_is_read_only(path: Path) -> None:
-    """The same for whoever runs as root, where permissions do not hold: the connection is read-only."""
+    """A read-only database is reported in the same way, also for root."""
     await (await open_ledger(f"sqlite:///{path}")).close()
     read_only = create_engine(
         "sqlite://",
@@ -314,7 +317,7 @@ async def test_database_that_is_read_only(path: Path) -> None:
 
 
 async def test_full_disk_loses_nothing(path: Path) -> None:
-    """A transaction for which there is no room is not done at all, and the error says what would mend it."""
+    """A full disk rolls the transaction back, and the error says what to do."""
     database = await open_database(f"sqlite:///{path}", 10)
     await ensure_schema(database, migrate=True)
     ledger = SqlLedger(database)
@@ -330,7 +333,7 @@ async def test_full_disk_loses_nothing(path: Path) -> None:
 
 
 async def test_snapshot_of_a_newer_alertd_is_a_ledger_error(path: Path) -> None:
-    """What cannot be understood is said, with the milestone's name, and not guessed at."""
+    """A snapshot that cannot be read raises LedgerError with the milestone's id."""
     ledger = await open_ledger(f"sqlite:///{path}")
     await ledger.apply(Changes(records=(a_record(),)))
     with closing(sqlite3.connect(path)) as other, other:
@@ -342,7 +345,7 @@ async def test_snapshot_of_a_newer_alertd_is_a_ledger_error(path: Path) -> None:
 
 
 async def test_closed_ledger_is_unavailable(path: Path) -> None:
-    """After close every call says that it is closed."""
+    """Every call after close raises LedgerUnavailable."""
     ledger = await open_ledger(f"sqlite:///{path}")
     await ledger.close()
 
@@ -360,7 +363,7 @@ async def test_closed_ledger_is_unavailable(path: Path) -> None:
     ],
 )
 async def test_url_that_is_of_no_use_keeps_its_password(url: str) -> None:
-    """It is refused with what would be right, and its password is in no text."""
+    """An unusable URL is rejected with a suggestion, and its password is in no message."""
     with pytest.raises(SettingsError, match=r"it is (sqlite|postgresql)://") as caught:
         await open_ledger(url)
 
@@ -368,7 +371,7 @@ async def test_url_that_is_of_no_use_keeps_its_password(url: str) -> None:
 
 
 async def test_error_does_not_hold_what_was_written(path: Path) -> None:
-    """No row's content gets into an error, not even into its cause."""
+    """Neither an error nor its cause contains the content of a row."""
     ledger = await open_ledger(f"sqlite:///{path}")
     secret = an_owed(milestone="no/such", reason="hunter2")
 
@@ -380,7 +383,7 @@ async def test_error_does_not_hold_what_was_written(path: Path) -> None:
 
 
 async def test_deliveries_keep_their_state_over_a_restart(path: Path) -> None:
-    """A lease that was live when the process ended keeps others away until it ends, and no longer."""
+    """A lease of an ended process keeps others away until the lease ends."""
     first = await open_ledger(f"sqlite:///{path}")
     await fill(first, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(first)

@@ -1,4 +1,4 @@
-"""Notifiers that need no network, and a configuration folder made of texts."""
+"""Provide notifiers that need no network, and a configuration folder made from texts."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,13 +29,13 @@ class WebhookOptions(BaseModel):
 
 @pytest.fixture
 def options() -> dict[str, type[BaseModel]]:
-    """Two types of notifiers."""
+    """Return the options of two types of notifiers."""
     return {"console": ConsoleOptions, "webhook": WebhookOptions}
 
 
 @pytest.fixture
 def load_files(tmp_path: Path, options: dict[str, type[BaseModel]]) -> Load:
-    """Writes files into an empty folder and loads it."""
+    """Write files into an empty folder and load them."""
 
     def load_them(files: Files) -> Definitions:
         (tmp_path / "milestones").mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Every kind of mistake in the files, with the whole of what is said about it.
+"""Test the complete messages for every kind of mistake in the files.
 
 The table is in tests/golden/broken-definitions: one text a case, to be read as people read their own files.
 """
@@ -21,7 +21,7 @@ Load = Callable[[Mapping[str, str | bytes]], Definitions]
 
 
 class Case(NamedTuple):
-    """What is written, by file, and what is said."""
+    """Return the cases: the content of each file, and the expected messages."""
 
     name: str
     files: Mapping[str, bytes]
@@ -50,7 +50,7 @@ CASES = tuple(_cases())
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_problem_is_said_in_full_at_its_place(case: Case, load_files: Load) -> None:
-    """A mistake gives exactly these lines, and its file contributes nothing."""
+    """A mistake gives exactly the expected messages, and its file is not used."""
     definitions = load_files(case.files)
 
     assert [str(problem) for problem in definitions.problems] == case.problems
@@ -61,14 +61,14 @@ def test_every_problem_is_said_in_full_at_its_place(case: Case, load_files: Load
 
 
 def test_the_table_is_long_and_names_each_case_once() -> None:
-    """The table has no two cases of one name, and not too few."""
+    """The names of the cases are unique, and there are enough cases."""
     names = [case.name for case in CASES]
 
     assert len(set(names)) == len(names) > 90
 
 
 def test_all_problems_of_all_files_come_in_one_go(load_files: Load) -> None:
-    """Nobody has to mend one mistake to see the next, whatever file it is in; they come sorted."""
+    """All problems in all files are reported together, in order."""
     definitions = load_files(
         {
             "alertd.yaml": "timezone: Bagdad\ncatch_up: 1mo\nroute: {receiver: desk}\n",
@@ -90,7 +90,7 @@ def test_all_problems_of_all_files_come_in_one_go(load_files: Load) -> None:
 
 
 def test_a_file_with_very_many_problems_is_not_read_on(load_files: Load) -> None:
-    """There is a bound on what one file can say."""
+    """The number of problems of a file is limited."""
     milestones = "".join(f"  - {{id: m{n}, title: M, deadline: 2026, source: nobody}}\n" for n in range(200))
 
     definitions = load_files({"milestones/t.yaml": f"timeline: t\ntitle: T\nmilestones:\n{milestones}"})
@@ -99,7 +99,7 @@ def test_a_file_with_very_many_problems_is_not_read_on(load_files: Load) -> None
 
 
 def test_a_problem_never_shows_an_option_of_a_notifier(load_files: Load) -> None:
-    """What is wrong with a secret is said without the secret."""
+    """A problem with an option never contains the option's value, which may be a secret."""
     definitions = load_files(
         {
             "alertd.yaml": "receivers: [{name: a, notifiers: [{type: webhook, url: [hunter2], "
@@ -112,7 +112,7 @@ def test_a_problem_never_shows_an_option_of_a_notifier(load_files: Load) -> None
 
 
 def _is_whole(problems: tuple[Problem, ...], raw: bytes) -> bool:
-    """Each problem has one line of message and a place in the file or at its end."""
+    """Check that each problem has a message of one line and a place in the file or at its end."""
     lines = raw.count(b"\n") + raw.count(b"\r") + 2
     return all(
         problem.message
@@ -123,7 +123,7 @@ def _is_whole(problems: tuple[Problem, ...], raw: bytes) -> bool:
     )
 
 
-# Pieces of definitions, so that more than the first character is looked at.
+# Texts are built from parts of definitions, so that the reader gets beyond the first character.
 PIECES = st.sampled_from(
     [
         *("timeline: t\n", "title: T\n", "milestones:\n", "  - id: a\n", "    title: A\n", "    deadline: "),
@@ -176,7 +176,7 @@ DOCUMENTS = st.one_of(TEXTS, st.lists(PIECES, max_size=30).map(lambda pieces: ""
 
 @given(DOCUMENTS)
 def test_any_text_is_a_timeline_or_problems(raw: bytes) -> None:
-    """Whatever is in a file, reading it raises nothing."""
+    """Reading any text as a timeline raises no exception."""
     read = read_timeline(raw, "milestones/t.yaml", Inherited())
 
     assert (read.timeline is None) == bool(read.problems)
@@ -186,7 +186,7 @@ def test_any_text_is_a_timeline_or_problems(raw: bytes) -> None:
 
 @given(DOCUMENTS)
 def test_any_text_is_a_configuration_or_problems(raw: bytes) -> None:
-    """Whatever is in alertd.yaml, reading it raises nothing."""
+    """Reading any text as a configuration raises no exception."""
     read = read_config(raw, {})
 
     assert (read.config is None) == bool(read.problems)

@@ -1,4 +1,4 @@
-"""alertd.yaml becomes a Config."""
+"""Test how `alertd.yaml` is read into a Config."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def _config(text: str, options: Options) -> Config:
 
 @pytest.mark.parametrize("raw", [None, b"", b"# nothing\n", b"---\n{}\n"])
 def test_nothing_is_a_configuration_that_prints(raw: bytes | None, options: Options) -> None:
-    """Without a file, or with an empty one, everything goes to the console, one message a timeline."""
+    """Without a configuration, all reminders go to the console, grouped by timeline."""
     config = read_config(raw, options).config
 
     assert config is not None
@@ -43,7 +43,7 @@ def test_nothing_is_a_configuration_that_prints(raw: bytes | None, options: Opti
 
 
 def test_lengths_of_time(options: Options) -> None:
-    """A day of these is 24 hours, whatever the clocks do."""
+    """A day in such a duration is 24 hours, even when clocks change."""
     config = _config("catch_up: 5w\ndamping: 0d\nretry_for: 1d12h\nack_expires: P2D\n", options)
 
     assert config.catch_up == timedelta(days=35)
@@ -53,7 +53,7 @@ def test_lengths_of_time(options: Options) -> None:
 
 
 def test_a_policy_inherits_from_default_and_that_from_the_built_in(options: Options) -> None:
-    """What a policy does not say is as in ``default``, wherever that stands in the file."""
+    """A policy inherits from ``default``, wherever that is in the file."""
     config = _config(
         """
 policies:
@@ -76,7 +76,7 @@ policies:
 
 
 def test_a_calendar_says_when_nobody_works(options: Options) -> None:
-    """Weekend and holidays can be written down."""
+    """A calendar can list its weekend and its holidays."""
     config = _config(
         """
 calendars:
@@ -95,7 +95,7 @@ policies:
 
 
 def test_a_country_fills_its_calendar(options: Options) -> None:
-    """A country brings its weekend and its public holidays; what is written besides is added."""
+    """A calendar with a country has its weekend, its public holidays and the listed holidays."""
     config = _config(
         """
 calendars:
@@ -117,10 +117,10 @@ policies:
 
 
 def test_without_the_extra_a_country_is_refused_by_the_extras_name() -> None:
-    """Whoever has not installed it is told what to install; nobody else needs it."""
+    """A calendar with a country needs the extra, and the error names the extra."""
     script = """
 import sys
-sys.modules["holidays"] = None  # as if it were not installed
+sys.modules["holidays"] = None  # makes the import fail, as without the package
 from alertd.definitions.config.read import read_config
 for text in (b"calendars: {desk: {weekend: [sunday]}}", b"calendars: {iraq: {country: IQ}}"):
     print([str(problem) for problem in read_config(text, {}).problems])
@@ -135,7 +135,7 @@ for text in (b"calendars: {desk: {weekend: [sunday]}}", b"calendars: {iraq: {cou
 
 
 def test_time_intervals_have_the_configurations_zone(options: Options) -> None:
-    """Times are local to ``location``, and where that is missing to ``timezone``."""
+    """Times are local to ``location``, or to ``timezone`` if there is no location."""
     config = _config(
         """
 timezone: Asia/Baghdad
@@ -164,7 +164,7 @@ route:
 
 
 def test_the_tree_of_routes(options: Options) -> None:
-    """Alertmanager's keys mean what they mean there; what is left out is inherited later."""
+    """The keys of routes have the same meaning as in Alertmanager."""
     config = _config(
         """
 receivers: [{name: desk}, {name: leads}]
@@ -199,7 +199,7 @@ route:
 
 
 def test_notifiers_get_options_of_their_own_kind(options: Options) -> None:
-    """Texts become what the notifier's model says; two of one type have names."""
+    """Each notifier's model converts its options, and two notifiers of one type have names."""
     config = _config(
         """
 receivers:
@@ -244,14 +244,14 @@ receivers:
 
 
 def test_one_receiver_needs_no_route(options: Options) -> None:
-    """Where there is only one receiver it is told everything."""
+    """Without a route, the only receiver gets everything."""
     config = _config("receivers: [{name: desk}]\n", options)
 
     assert config.route == Route(receiver="desk", group_by=("timeline",), path="route")
 
 
 def test_the_mail_relay(options: Options) -> None:
-    """Every key of smtp reaches its field."""
+    """Every key of ``smtp`` sets its field."""
     config = _config(
         """
 smtp:
@@ -287,26 +287,26 @@ smtp:
     ("text", "port", "starttls", "tls"),
     [
         ("host: mail.example.org", 25, False, False),
-        # A password asks for TLS by itself, and for the port of those who log in.
+        # A password turns on TLS and the port for submission.
         ("{host: mail.example.org, username: u}", 587, True, False),
         ("{host: localhost, username: u}", 587, True, False),
         ("{host: mail.example.org, username: u, tls: true}", 465, False, True),
         ("{host: mail.example.org, tls: true}", 465, False, True),
         ("{host: mail.example.org, username: u, port: 2525}", 2525, True, False),
-        # In the clear it goes where no network is crossed, and where the file insists.
+        # The password is sent without TLS only on this machine or if the file allows it.
         ("{host: 127.0.0.1, username: u, starttls: false}", 587, False, False),
         ("{host: mail.internal, username: u, starttls: false, insecure_auth: true}", 587, False, False),
     ],
 )
 def test_how_mail_is_secured(options: Options, text: str, port: int, *, starttls: bool, tls: bool) -> None:
-    """What is not written is what is safe."""
+    """The defaults of ``smtp`` are secure."""
     smtp = _config(f"smtp: {text}\n" if text.startswith("{") else f"smtp: {{{text}}}\n", options).smtp
 
     assert (smtp.port, smtp.starttls, smtp.tls) == (port, starttls, tls)
 
 
 def test_a_digest_and_quiet_hours_are_of_the_receivers_zone(options: Options) -> None:
-    """The receiver's, which a route inherits; without one the file's. The root has the quiet hours of all."""
+    """Digests and quiet hours use the receiver's time zone, or the file's if the receiver has none."""
     config = _config(
         """
 timezone: Asia/Baghdad

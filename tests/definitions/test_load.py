@@ -1,4 +1,4 @@
-"""A whole folder is read in one go, and nothing outside it."""
+"""Test how a configuration folder is loaded, and that no file outside the folder is read."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from alertd.core.config import Definitions
-from alertd.definitions.load import Cache, definition_files, load
+from alertd.definitions.load import Cache, list_definition_files, load
 from alertd.definitions.reading.yaml import MAX_BYTES
 from tests.nobody import a_folder, nobody
 
@@ -20,7 +20,7 @@ def _timeline(name: str, milestones: str = "[]") -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two timelines and no configuration."""
+    """Return a folder with two timelines and no configuration."""
     config = tmp_path / "config"
     (config / "milestones").mkdir(parents=True)
     (config / "milestones" / "a.yaml").write_text(_timeline("a", "[{id: x, title: X, deadline: 2026}]"))
@@ -33,8 +33,8 @@ def _said(definitions: Definitions) -> list[str]:
 
 
 def test_both_suffixes_are_read_in_the_order_of_names(folder: Path, options: Options) -> None:
-    """Files are named relative to the folder; what is hidden or no YAML is passed over."""
-    (folder / "milestones" / ".#a.yaml").symlink_to("nobody@nowhere")  # an editor's lock
+    """File names are relative to the folder; hidden files and files without a YAML suffix are ignored."""
+    (folder / "milestones" / ".#a.yaml").symlink_to("nobody@nowhere")  # the lock file of an editor
     (folder / "milestones" / "README.md").write_text("- [")
 
     definitions = load(folder, options)
@@ -46,7 +46,7 @@ def test_both_suffixes_are_read_in_the_order_of_names(folder: Path, options: Opt
 
 
 def test_a_folder_without_milestones_is_a_beginning(tmp_path: Path, options: Options) -> None:
-    """An empty folder is no mistake."""
+    """An empty folder has no problems."""
     definitions = load(tmp_path, options)
 
     assert not definitions.problems
@@ -55,7 +55,7 @@ def test_a_folder_without_milestones_is_a_beginning(tmp_path: Path, options: Opt
 
 
 def test_a_folder_that_is_not_there_has_no_configuration(tmp_path: Path, options: Options) -> None:
-    """Nothing is concluded from the absence of everything."""
+    """If the folder does not exist, no milestone counts as withdrawn."""
     definitions = load(tmp_path / "nowhere", options)
 
     assert definitions.config is None
@@ -63,7 +63,7 @@ def test_a_folder_that_is_not_there_has_no_configuration(tmp_path: Path, options
 
 
 def test_a_misnamed_configuration_is_not_passed_over(folder: Path, options: Options) -> None:
-    """alertd.yml would be read by nobody, and its author would wonder."""
+    """A file named alertd.yml is reported, because alertd does not read it."""
     (folder / "alertd.yml").write_text("timezone: UTC\n")
 
     definitions = load(folder, options)
@@ -73,7 +73,7 @@ def test_a_misnamed_configuration_is_not_passed_over(folder: Path, options: Opti
 
 
 def test_links_lead_nowhere_outside(folder: Path, tmp_path: Path, options: Options) -> None:
-    """A link within the folder is followed, as those that Kubernetes makes; one out of it is refused."""
+    """Links within the folder are followed (Kubernetes creates such links); links out of it are rejected."""
     (tmp_path / "secret.yaml").write_text(_timeline("secret"))
     (folder / "milestones" / "out.yaml").symlink_to("../../secret.yaml")
     (folder / "..data").mkdir()
@@ -91,7 +91,7 @@ def test_links_lead_nowhere_outside(folder: Path, tmp_path: Path, options: Optio
 
 
 def test_what_is_no_regular_file_is_not_opened_for_ever(folder: Path, options: Options) -> None:
-    """A named pipe or a folder under a file's name is said, not waited for."""
+    """A named pipe or a folder with a file's name is reported without blocking."""
     os.mkfifo(folder / "milestones" / "pipe.yaml")
     (folder / "milestones" / "folder.yaml").mkdir()
 
@@ -104,7 +104,7 @@ def test_what_is_no_regular_file_is_not_opened_for_ever(folder: Path, options: O
 
 
 def test_a_file_that_may_not_be_read_is_said(options: Options) -> None:
-    """The rest is loaded all the same."""
+    """A file without read permission is reported, and the other files are loaded."""
     with a_folder() as folder:
         (folder / "milestones").mkdir()
         for name in ("a", "b"):
@@ -119,7 +119,7 @@ def test_a_file_that_may_not_be_read_is_said(options: Options) -> None:
 
 
 def test_a_file_that_is_too_large_is_not_read(folder: Path, options: Options) -> None:
-    """Size is looked at before anything is read."""
+    """The size of a file is checked before the file is read."""
     with (folder / "milestones" / "a.yaml").open("wb") as file:
         file.truncate(MAX_BYTES * 1000)
 
@@ -129,7 +129,7 @@ def test_a_file_that_is_too_large_is_not_read(folder: Path, options: Options) ->
 
 
 def test_a_broken_configuration_keeps_every_timeline_as_it_was(folder: Path, options: Options) -> None:
-    """Without its policies a timeline is not known: all files count as broken."""
+    """If the configuration is broken, all files are broken, because the policies are unknown."""
     (folder / "alertd.yaml").write_text("timezone: Nowhere\npolicies: {slow: {at: noon}}\n")
     (folder / "milestones" / "b.yml").write_text(
         _timeline("b", "[{id: x, title: X, deadline: 2026, policy: slow}]")
@@ -144,7 +144,7 @@ def test_a_broken_configuration_keeps_every_timeline_as_it_was(folder: Path, opt
 
 
 def test_what_counts_from_a_broken_file_stays_as_it_was(folder: Path, options: Options) -> None:
-    """A deadline whose base can't be known has a problem itself, and so has what counts from that."""
+    """A deadline relative to a broken file has a problem, and so have deadlines relative to that one."""
     (folder / "milestones" / "a.yaml").write_text(
         _timeline("a", "[{id: x, title: X, deadline: 2026, titel: X}]")
     )
@@ -163,7 +163,7 @@ def test_what_counts_from_a_broken_file_stays_as_it_was(folder: Path, options: O
 
 
 def test_a_circle_through_two_files_is_told_once(folder: Path, options: Options) -> None:
-    """The chain is named where it first begins; both files are broken."""
+    """A cycle through two files is reported once, and both files are broken."""
     (folder / "milestones" / "a.yaml").write_text(_timeline("a", "[{id: x, title: X, after: b/y + 1d}]"))
     (folder / "milestones" / "b.yml").write_text(_timeline("b", "[{id: y, title: Y, after: a/x + 1d}]"))
 
@@ -176,7 +176,7 @@ def test_a_circle_through_two_files_is_told_once(folder: Path, options: Options)
 
 
 def test_a_chain_over_files_is_no_circle(folder: Path, options: Options) -> None:
-    """Counting from another file's milestone is what full ids are for."""
+    """Deadlines can be relative to milestones in other files, even in a chain."""
     (folder / "milestones" / "b.yml").write_text(
         _timeline("b", "[{id: y, title: Y, after: a/x + 1d}, {id: z, title: Z, after: y + 1mo}]")
     )
@@ -188,7 +188,7 @@ def test_a_chain_over_files_is_no_circle(folder: Path, options: Options) -> None
 
 
 def test_the_digest_changes_with_every_byte_and_name(folder: Path, options: Options) -> None:
-    """Two configurations have one digest only when they are the same."""
+    """The fingerprint changes with every byte and every file name."""
     first = load(folder, options).fingerprint
     assert load(folder, options).fingerprint == first
 
@@ -201,7 +201,7 @@ def test_the_digest_changes_with_every_byte_and_name(folder: Path, options: Opti
 
 
 def test_an_unchanged_file_is_not_parsed_again(folder: Path, options: Options) -> None:
-    """With a cache the very same values come back, until the file or the configuration changes."""
+    """A cached result is returned until the file or the configuration changes."""
     cache: Cache = {}
     first = load(folder, options, cache)
     (folder / "milestones" / "b.yml").write_text(_timeline("b") + "# changed\n")
@@ -219,7 +219,7 @@ def test_an_unchanged_file_is_not_parsed_again(folder: Path, options: Options) -
 
 
 def test_problems_of_an_unchanged_file_come_again(folder: Path, options: Options) -> None:
-    """A cache hides nothing, and what is checked across files is checked anew."""
+    """Problems of cached files are reported again, and checks between files are repeated."""
     (folder / "milestones" / "b.yml").write_text(_timeline("b", "[{id: y, title: Y, after: a/x + 1d}]"))
     cache: Cache = {}
     assert not load(folder, options, cache).problems
@@ -232,15 +232,15 @@ def test_problems_of_an_unchanged_file_come_again(folder: Path, options: Options
 
 
 def test_the_files_to_watch_are_those_that_are_read(folder: Path, options: Options) -> None:
-    """Whoever watches for changes asks the loader which files there are."""
+    """The list of files to watch has exactly the files that are read."""
     (folder / "alertd.yaml").write_text("timezone: UTC\n")
     (folder / "milestones" / "notes.txt").write_text("")
 
-    files = definition_files(folder)
+    files = list_definition_files(folder)
 
     assert [str(path.relative_to(folder)) for path in files] == [
         "alertd.yaml",
         "milestones/a.yaml",
         "milestones/b.yml",
     ]
-    assert definition_files(folder / "nowhere") == ()
+    assert list_definition_files(folder / "nowhere") == ()

@@ -1,4 +1,4 @@
-"""The JSON Schemas say what the reader takes."""
+"""Test that the JSON Schemas agree with the reader."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from alertd.definitions.reading.keys import Shape
 from alertd.definitions.reading.nodes import Mapping as MappingNode
 from alertd.definitions.reading.nodes import Node, Scalar, Sequence
 from alertd.definitions.reading.yaml import read_yaml
-from alertd.definitions.schema import config_schema, schema_text, timeline_schema
+from alertd.definitions.schema import format_schema, make_config_schema, make_timeline_schema
 from alertd.definitions.timeline.keys import TIMELINE_SHAPES
 from alertd.definitions.timeline.read import read_timeline
 
@@ -64,7 +64,7 @@ TIMELINES = (
     "      - {deadline: '[2026-09,2026-12]', rank: preferred}\n"
     "      - {after: b + 1d, source: r, rank: deprecated, note: n}\n",
 )
-# Wrong in a way that a schema can say.
+# Mistakes that a schema can detect.
 WRONG_CONFIGS = (
     "time_zone: UTC\n",
     "smtp: {tls: true, starttls: true}\n",
@@ -108,7 +108,7 @@ WRONG_TIMELINES = (
 
 
 def _json(text: str) -> object:
-    """The text as a reader of YAML 1.2 that knows numbers and flags hands it to a schema."""
+    """Convert a node to the value that a YAML 1.2 parser passes to a schema, with numbers and booleans."""
     node, problems = read_yaml(text, "f.yaml")
     assert node is not None, problems
     return _plain(node)
@@ -139,44 +139,45 @@ def _folder_texts(*patterns: str) -> Iterable[str]:
 
 
 @pytest.mark.parametrize(
-    ("file", "schema"), [("alertd.schema.json", config_schema()), ("timeline.schema.json", timeline_schema())]
+    ("file", "schema"),
+    [("alertd.schema.json", make_config_schema()), ("timeline.schema.json", make_timeline_schema())],
 )
 def test_the_schemas_that_are_kept_are_those_that_are_made(file: str, schema: dict[str, object]) -> None:
-    """Editors see what this version takes; `alertd schema` makes them anew."""
+    """The schemas in config/schema/ are the output of `alertd schema`."""
     jsonschema.Draft202012Validator.check_schema(schema)
 
-    assert (CONFIG / "schema" / file).read_text("utf-8") == schema_text(schema)
+    assert (CONFIG / "schema" / file).read_text("utf-8") == format_schema(schema)
 
 
 @pytest.mark.parametrize("text", [*_folder_texts("*.yaml"), *CONFIGS])
 def test_a_configuration_that_can_be_read_fits_its_schema(
     text: str, options: dict[str, type[BaseModel]]
 ) -> None:
-    """An editor does not mark what alertd takes."""
+    """A file that alertd can read is valid in its schema, so editors mark nothing."""
     assert not read_config(text.encode(), options).problems
-    assert _is_valid(text, config_schema())
+    assert _is_valid(text, make_config_schema())
 
 
 @pytest.mark.parametrize("text", [*_folder_texts("milestones/*.yaml"), *TIMELINES])
 def test_a_timeline_that_can_be_read_fits_its_schema(text: str) -> None:
-    """An editor does not mark what alertd takes."""
+    """A file that alertd can read is valid in its schema, so editors mark nothing."""
     assert not read_timeline(text.encode(), "milestones/t.yaml", Inherited()).problems
-    assert _is_valid(text, timeline_schema())
+    assert _is_valid(text, make_timeline_schema())
 
 
 @pytest.mark.parametrize("text", WRONG_CONFIGS)
 def test_a_configuration_that_does_not_fit_cannot_be_read(
     text: str, options: dict[str, type[BaseModel]]
 ) -> None:
-    """What the schema marks, the reader refuses."""
-    assert not _is_valid(text, config_schema())
+    """A file that is invalid in its schema is rejected by the reader too."""
+    assert not _is_valid(text, make_config_schema())
     assert read_config(text.encode(), options).problems
 
 
 @pytest.mark.parametrize("text", WRONG_TIMELINES)
 def test_a_timeline_that_does_not_fit_cannot_be_read(text: str) -> None:
-    """What the schema marks, the reader refuses."""
-    assert not _is_valid(text, timeline_schema())
+    """A file that is invalid in its schema is rejected by the reader too."""
+    assert not _is_valid(text, make_timeline_schema())
     assert read_timeline(text.encode(), "milestones/t.yaml", Inherited()).problems
 
 
@@ -188,8 +189,8 @@ def test_a_timeline_that_does_not_fit_cannot_be_read(text: str) -> None:
 def test_every_key_is_in_a_sample_and_in_the_schema(
     shapes: tuple[Shape, ...], samples: tuple[str, ...]
 ) -> None:
-    """No key is known to only one of reader, schema and samples."""
-    schema = config_schema() if shapes is CONFIG_SHAPES else timeline_schema()
+    """Every key of the reader is in the schema and in a sample."""
+    schema = make_config_schema() if shapes is CONFIG_SHAPES else make_timeline_schema()
     definitions = schema["$defs"]
     assert isinstance(definitions, dict)
     written = set(re.findall(r"(\w+):", " ".join(samples)))

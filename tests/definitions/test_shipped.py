@@ -1,4 +1,4 @@
-"""The configuration that ships works, and says what the article says."""
+"""Test that the shipped configuration works and agrees with the article."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,19 +18,19 @@ CONFIG = Path(__file__).parent.parent.parent / "config"
 
 @pytest.fixture
 def shipped(options: dict[str, type[BaseModel]]) -> Definitions:
-    """What is in config/."""
+    """Load the files in config/."""
     return load(CONFIG, options)
 
 
 @pytest.fixture
 def milestones(shipped: Definitions) -> dict[str, Milestone]:
-    """The milestones of the timeline, by their own ids."""
+    """Return the milestones of the timeline by their ids."""
     (timeline,) = shipped.timelines
     return {milestone.id.partition("/")[2]: milestone for milestone in timeline.milestones}
 
 
 def test_it_has_no_problem_and_prints(shipped: Definitions) -> None:
-    """Out of the box everything goes to a receiver that prints."""
+    """The shipped configuration prints all reminders."""
     assert not shipped.problems
     assert shipped.config is not None
     (match,) = match_routes(shipped.config.route, {"timeline": "iraq-coalition-withdrawal"})
@@ -40,7 +40,7 @@ def test_it_has_no_problem_and_prints(shipped: Definitions) -> None:
 
 
 def test_its_commented_examples_are_right(tmp_path: Path) -> None:
-    """Taking away the number signs gives a configuration that can be read."""
+    """The commented examples are valid when the number signs are removed."""
 
     class Any(BaseModel, extra="allow"):
         pass
@@ -71,7 +71,7 @@ def test_its_commented_examples_are_right(tmp_path: Path) -> None:
 
 
 def test_the_milestones_and_their_claims(milestones: dict[str, Milestone]) -> None:
-    """Both phases, the signing, and what each source says of them."""
+    """The timeline has both phases and the signing, with the claims of each source."""
     said = {
         name: [(claim.deadline.edtf, claim.sources[0].brief, claim.rank) for claim in milestone.claims]
         for name, milestone in milestones.items()
@@ -91,7 +91,7 @@ def test_the_milestones_and_their_claims(milestones: dict[str, Milestone]) -> No
 
 
 def test_phase_two_is_contested_and_phase_one_is_not(milestones: dict[str, Milestone]) -> None:
-    """Two sources of one month are one deadline."""
+    """Two sources that claim the same month give one deadline."""
     assert is_contested(milestones["phase-2"])
     assert not is_contested(milestones["phase-1"])
     assert [stated.source_ids for stated in stated_windows(milestones["phase-1"])] == [
@@ -103,7 +103,7 @@ def test_phase_two_is_contested_and_phase_one_is_not(milestones: dict[str, Miles
 
 
 def test_the_reminders_of_phase_two_are_those_of_the_design(milestones: dict[str, Milestone]) -> None:
-    """The first row of the table in section 3 of the design, by the minister's account."""
+    """The reminders by the minister's account are those in the table of section 3 of the design."""
     found = {
         one.offset: one.at
         for one in occurrences(
@@ -131,7 +131,7 @@ def test_the_reminders_of_phase_two_are_those_of_the_design(milestones: dict[str
     ],
 )  # fmt: skip
 def test_what_has_no_deadline_is_told_too(shipped: Definitions, fact: str) -> None:
-    """History and context stand in the description."""
+    """The description contains history and context."""
     (timeline,) = shipped.timelines
 
     assert fact in timeline.description

@@ -1,4 +1,4 @@
-"""A file of milestones becomes a Timeline."""
+"""Test how a timeline file is read into a Timeline."""
 
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -31,7 +31,7 @@ def _timeline(text: str, inherited: Inherited | None = None) -> Timeline:
 
 
 def _milestone(lines: str, inherited: Inherited | None = None) -> Milestone:
-    """The only milestone of a timeline with two sources; ``lines`` are its keys, the id and title given."""
+    """Return the only milestone of a timeline with two sources; ``lines`` are keys besides id and title."""
     keys = "".join(f"    {line}\n" for line in lines.strip().splitlines())
     text = f"""
 timeline: t
@@ -53,7 +53,7 @@ milestones:
 
 
 def test_a_milestone_with_one_claim_in_short() -> None:
-    """A deadline, who says so and how it is meant can stand in the milestone itself."""
+    """A milestone with one claim can have the claim's keys itself."""
     milestone = _milestone("deadline: 2026-09~\nsource: reuters\nreading: start\nnote: before autumn")
 
     assert (milestone.id, milestone.timeline, milestone.timeline_title) == ("t/a", "t", "T")
@@ -65,7 +65,7 @@ def test_a_milestone_with_one_claim_in_short() -> None:
 
 
 def test_a_milestone_with_several_claims() -> None:
-    """Claims stay in the order of the file, each with its sources and rank."""
+    """Claims keep the order of the file, each with its sources and rank."""
     milestone = _milestone(
         """
 claims:
@@ -81,7 +81,7 @@ claims:
 
 
 def test_a_deadline_counted_from_another_milestone() -> None:
-    """``after`` names a milestone of the file by its id, one of another file by its full id."""
+    """``after`` refers to a milestone in the same file by id, and in another file by full id."""
     milestone = _milestone(
         """
 claims:
@@ -98,7 +98,7 @@ claims:
 
 
 def test_a_recurring_milestone() -> None:
-    """The rule is kept as it is written, without its prefix."""
+    """The text of a recurrence rule is kept without its prefix."""
     milestone = _milestone("deadline: 2026-01-31\nrepeat: RRULE:FREQ=MONTHLY;BYMONTHDAY=-1")
 
     assert milestone.repeat == Recurrence(rule="FREQ=MONTHLY;BYMONTHDAY=-1")
@@ -106,7 +106,7 @@ def test_a_recurring_milestone() -> None:
 
 
 def test_labels_and_zone_come_from_the_timeline_unless_the_milestone_says_otherwise() -> None:
-    """Labels are merged, the milestone's own first; a zone is taken from the nearest that names one."""
+    """A milestone's labels override those of the timeline, and its zone defaults to the timeline's."""
     timeline = _timeline(
         """
 timeline: t
@@ -126,14 +126,14 @@ milestones:
 
 
 def test_the_zone_of_the_configuration_is_the_last_resort() -> None:
-    """No zone is guessed: where nobody names one, that of the configuration is meant."""
+    """The zone of the configuration applies if neither milestone nor timeline names one."""
     milestone = _milestone("deadline: 2026", Inherited(zone=ZoneInfo("Asia/Tokyo")))
 
     assert milestone.zone == ZoneInfo("Asia/Tokyo")
 
 
 def test_policies_by_name_and_in_place() -> None:
-    """A milestone overrides keys of its timeline's policy, or names another one."""
+    """A milestone can override values of the timeline's policy or name another policy."""
     insistent = Policy(name="insistent", then_every=Duration(days=28))
     inherited = Inherited(policies={"default": Policy(), "insistent": insistent})
 
@@ -157,7 +157,7 @@ milestones:
 
 
 def test_texts_of_a_timeline_and_of_a_milestone() -> None:
-    """Descriptions may have several lines; what is agreed and not signed says so."""
+    """Descriptions can have several lines, and a milestone can be tentative."""
     timeline = _timeline(
         """
 timeline: t
@@ -181,13 +181,13 @@ milestones:
 
 
 def test_a_timeline_may_have_no_milestone_yet() -> None:
-    """An empty list is a timeline."""
+    """A timeline can have an empty list of milestones."""
     assert _timeline("timeline: t\ntitle: T\nmilestones: []\n").milestones == ()
 
 
 def test_letters_of_every_script_are_text() -> None:
-    """What is refused is what can't be seen, not what is written from right to left."""
-    # Arabic, with a right-to-left mark: a mark has no scope that a line could be hidden in.
+    """Right-to-left text is accepted; only invisible characters are rejected."""
+    # Arabic with a right-to-left mark. Unlike an override, a mark cannot reorder other text.
     text = "\u0627\u0646\u0633\u062d\u0627\u0628 \u200f2026"
 
     milestone = _milestone(f"deadline: 2026\ndescription: {text}")

@@ -1,4 +1,4 @@
-"""What `web:` is read as, and what it means for where may be listened."""
+"""Test how the section `web` is read, and on which addresses alertd may then listen."""
 
 from ipaddress import ip_network
 

@@ -1,11 +1,11 @@
-"""YAML comes out as texts that know their place."""
+"""Test that YAML is read into texts with their places."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.definitions.reading.nodes import Mapping, Node, Scalar, Sequence
-from alertd.definitions.reading.yaml import FASTEST, MAX_BYTES, MAX_NODES, PURE, decode, place_of, read_yaml
+from alertd.definitions.reading.yaml import FASTEST, MAX_BYTES, MAX_NODES, PURE, decode, find_place, read_yaml
 
 
 def _read(text: str) -> Node:
@@ -33,7 +33,7 @@ def _read(text: str) -> Node:
     ],
 )
 def test_a_scalar_is_the_text_that_is_written(written: str, text: str) -> None:
-    """Nothing is made into a number, a date or a flag behind the author's back."""
+    """A scalar stays text and is never converted to a number, a date or a boolean."""
     node = _read(f"key: {written}\n")
 
     assert isinstance(node, Mapping)
@@ -43,7 +43,7 @@ def test_a_scalar_is_the_text_that_is_written(written: str, text: str) -> None:
 
 
 def test_nodes_know_line_and_column() -> None:
-    """Places count from 1, in characters, whatever stands before them."""
+    """Lines and columns are counted from 1, in characters."""
     node = _read("# é\nclé: [a, 'b']\nm:\n  - k: v\n")
 
     assert node == Mapping(
@@ -70,7 +70,7 @@ def test_nodes_know_line_and_column() -> None:
     ],
 )
 def test_an_offset_in_a_text_has_a_column_only_where_it_is_certain(written: str, lead: int | None) -> None:
-    """A place inside a text is told only when each of its characters is one of the file."""
+    """An offset in a text has a column only if each character of the text is one character in the file."""
     node = _read(f"key: {written}\n")
 
     assert isinstance(node, Mapping)
@@ -81,13 +81,13 @@ def test_an_offset_in_a_text_has_a_column_only_where_it_is_certain(written: str,
 
 @pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "# a\n\n# b"])
 def test_nothing_is_no_node_and_no_problem(text: str) -> None:
-    """Whether a file may be empty is for its reader to say."""
+    """An empty file gives no node and no problem, because the caller decides whether it is allowed."""
     assert read_yaml(text, "f.yaml") == (None, [])
 
 
 @pytest.mark.parametrize("breaks", ["\n", "\r\n", "\r"])
 def test_all_line_breaks_count(breaks: str) -> None:
-    """A file from another system has the same places."""
+    """Line breaks of other systems give the same places."""
     node = _read(breaks.join(("a: b", "c:", "  - d", "")))
 
     assert isinstance(node, Mapping)
@@ -95,14 +95,14 @@ def test_all_line_breaks_count(breaks: str) -> None:
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:
-    """Some editors write one."""
+    """A byte order mark, which some editors write, is ignored."""
     text, problems = decode("\ufeffa: b\n".encode(), "f.yaml")
 
     assert (text, problems) == ("a: b\n", [])
 
 
 def test_a_file_that_is_too_large_is_not_decoded() -> None:
-    """The bound on size comes first."""
+    """The size is checked before the text is decoded."""
     text, problems = decode(b"\xff" * (MAX_BYTES + 1), "f.yaml")
 
     assert text == ""
@@ -112,14 +112,14 @@ def test_a_file_that_is_too_large_is_not_decoded() -> None:
 
 
 def test_utf_16_is_refused_at_its_first_byte() -> None:
-    """Other encodings are named, not guessed."""
+    """A text that is not UTF-8 is rejected at its first invalid byte."""
     _, problems = decode("a: b".encode("utf-16"), "f.yaml")
 
     assert [str(one) for one in problems] == ["f.yaml:1:1: byte 0xff is not UTF-8; save the file as UTF-8"]
 
 
 def test_the_number_of_nodes_is_bounded() -> None:
-    """A small file can hold very many values."""
+    """The number of nodes is limited, because a small file can have very many."""
     node, problems = read_yaml("[" + "," * 10 + "]", "f.yaml")
     assert node is None
     assert len(problems) == 1
@@ -131,7 +131,7 @@ def test_the_number_of_nodes_is_bounded() -> None:
 
 
 def test_a_bomb_of_aliases_is_refused_and_costs_nothing() -> None:
-    """Nine lines that stand for 10^9 values."""
+    """Nested aliases that expand to 10^9 values are rejected at once."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
 
@@ -142,10 +142,10 @@ def test_a_bomb_of_aliases_is_refused_and_costs_nothing() -> None:
 
 
 def test_the_place_of_an_offset() -> None:
-    """Lines and columns are counted from 1."""
-    assert place_of("ab\r\ncd\re\n", 0) == (1, 1)
-    assert place_of("ab\r\ncd\re\n", 5) == (2, 2)
-    assert place_of("ab\r\ncd\re\n", 7) == (3, 1)
+    """The line and the column of an offset are counted from 1."""
+    assert find_place("ab\r\ncd\re\n", 0) == (1, 1)
+    assert find_place("ab\r\ncd\re\n", 5) == (2, 2)
+    assert find_place("ab\r\ncd\re\n", 7) == (3, 1)
 
 
 WORDS = st.text(st.sampled_from("abc: -[]{},'\"\n#|>&*!?é"), max_size=40)
@@ -153,7 +153,7 @@ WORDS = st.text(st.sampled_from("abc: -[]{},'\"\n#|>&*!?é"), max_size=40)
 
 @given(WORDS)
 def test_both_parsers_make_the_same_of_a_text(text: str) -> None:
-    """Without libyaml the nodes are the same, as far as both parsers read a text at all."""
+    """Both parsers give the same nodes for texts that both accept."""
     fast, fast_problems = read_yaml(text, "f.yaml", FASTEST)
     pure, pure_problems = read_yaml(text, "f.yaml", PURE)
 
@@ -162,7 +162,7 @@ def test_both_parsers_make_the_same_of_a_text(text: str) -> None:
 
 
 def _texts(node: Node | None) -> object:
-    """A tree without its places: those of a value that is missing are not the same."""
+    """Return a tree without places, because the parsers differ in the place of a missing value."""
     match node:
         case Scalar():
             return node.text

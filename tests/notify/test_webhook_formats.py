@@ -23,7 +23,7 @@ from standardwebhooks.webhooks import Webhook
 from alertd.core.message.message import Kind, Message
 from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import Cause
-from alertd.definitions.schema import schema_text
+from alertd.definitions.schema import format_schema
 from alertd.notify.base import Env
 from alertd.notify.render.clean import fit
 from alertd.notify.webhook.alertmanager import NEVER, alertmanager_payload, fingerprint
@@ -143,7 +143,7 @@ def test_the_schema_that_is_kept_is_the_one_that_is_made() -> None:
     """Receivers read the file; `alertd schema webhook` makes it anew."""
     jsonschema.Draft202012Validator.check_schema(webhook_schema())
 
-    assert (ROOT / "config" / "schema" / "webhook.schema.json").read_text("utf-8") == schema_text(
+    assert (ROOT / "config" / "schema" / "webhook.schema.json").read_text("utf-8") == format_schema(
         webhook_schema()
     )
 

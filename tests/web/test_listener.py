@@ -15,7 +15,7 @@ from alertd.core.access import Scope, Web
 from alertd.core.planning.audit import AuditFault
 from alertd.errors import SettingsError
 from alertd.system.secrets import SecretUnreadable
-from alertd.system.settings import Address, settings
+from alertd.system.settings import Address, read_settings
 from alertd.web.server.access import needs
 from alertd.web.server.context import site_of
 from alertd.web.server.signing import Signer, SiteSecret
@@ -123,13 +123,13 @@ async def test_server_that_was_closed_stays_so(tmp_path: Path) -> None:
     ],
 )
 def test_address_is_read(text: str, address: Address | None) -> None:
-    assert settings(listen=text).address == address
+    assert read_settings(listen=text).address == address
 
 
 @pytest.mark.parametrize("text", ["8480", "::1:8480", "127.0.0.1:http", "127.0.0.1:65536", "", "[::1]"])
 def test_address_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="ALERTD_LISTEN"):
-        settings(listen=text)
+        read_settings(listen=text)
 
 
 def test_own_secret_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:

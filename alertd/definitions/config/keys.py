@@ -1,4 +1,4 @@
-"""The keys of `alertd.yaml`."""
+"""Define the keys of `alertd.yaml`."""
 
 from __future__ import annotations
 
@@ -41,20 +41,23 @@ POLICY = Shape(
     name="policy",
     words="a policy",
     keys={
-        "before": Key(about="lead times, counted back from the deadline's last day", schema=_RUNGS),
-        "on_day": Key(about="whether the last day itself has a reminder", schema=FLAG),
-        "after": Key(about="reminders once the deadline has passed, each as a time after it", schema=_RUNGS),
+        "before": Key(about="how long before the deadline's last day reminders are sent", schema=_RUNGS),
+        "on_day": Key(about="whether a reminder is sent on the last day", schema=FLAG),
+        "after": Key(about="how long after the deadline reminders are sent", schema=_RUNGS),
         "then_every": Key(
-            about="the step after the last of `after`, without end; none ends there",
+            about="interval of further reminders after the last of `after`; none: there are none",
             schema=either(DURATION, one_of("none")),
         ),
         "opens": Key(
-            about="whether the first day of a deadline longer than a day has a reminder", schema=FLAG
+            about="whether a reminder is sent on the first day of a deadline that is longer than a day",
+            schema=FLAG,
         ),
         "at": Key(about="local time of day of the reminders, HH:MM", schema=_CLOCK),
-        "contested": Key(about="which deadlines remind when sources disagree", schema=one_of(*Contested)),
-        "roll": Key(about="whether reminders move off days on which nobody works", schema=one_of(*Roll)),
-        "calendar": Key(about="name of the calendar that says which days those are", schema=text(NAME)),
+        "contested": Key(
+            about="which deadlines have reminders when sources disagree", schema=one_of(*Contested)
+        ),
+        "roll": Key(about="whether reminders are moved from days off to working days", schema=one_of(*Roll)),
+        "calendar": Key(about="name of the calendar that defines the days off", schema=text(NAME)),
     },
 )
 
@@ -63,16 +66,18 @@ CALENDAR = Shape(
     words="a calendar",
     keys={
         "weekend": Key(
-            about="the weekdays on which nobody works; the default is the country's, or saturday and sunday",
+            about="the weekdays off; the default is the country's weekend, or saturday and sunday",
             schema=listed(one_of(*WEEKDAYS), most=6),
         ),
         "country": Key(
-            about="ISO 3166 code of the country whose public holidays to take; needs alertd[holidays]",
+            about="ISO 3166 code of the country whose public holidays are days off; needs alertd[holidays]",
             schema={"type": "string", "examples": ["IQ", "DE"], "maxLength": NAME},
         ),
-        "subdivision": Key(about="ISO 3166-2 code, without the country, of a part of it", schema=text(NAME)),
+        "subdivision": Key(
+            about="ISO 3166-2 code of a part of the country, without the country's code", schema=text(NAME)
+        ),
         "holidays": Key(
-            about="more days on which nobody works",
+            about="further days off",
             schema=listed({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}, most=5_000),
         ),
     },
@@ -102,7 +107,7 @@ TIME_INTERVAL = Shape(
             schema=listed({"type": ["string", "integer"]}, most=100),
         ),
         "years": Key(about="such as 2025:2026", schema=listed({"type": ["string", "integer"]}, most=100)),
-        "location": Key(about="the zone that is meant; the default is this file's timezone", schema=ZONE),
+        "location": Key(about="time zone of the interval; the default is this file's timezone", schema=ZONE),
     },
 )
 
@@ -110,9 +115,11 @@ NAMED_INTERVAL = Shape(
     name="named_interval",
     words="a named time interval",
     keys={
-        "name": Key(about="what routes call it", schema=text(NAME), required=True),
+        "name": Key(about="the name that routes refer to", schema=text(NAME), required=True),
         "time_intervals": Key(
-            about="one of them is enough", schema=listed(is_a("time_interval"), least=1), required=True
+            about="the intervals; the time matches if one of them contains it",
+            schema=listed(is_a("time_interval"), least=1),
+            required=True,
         ),
     },
 )
@@ -121,13 +128,15 @@ ROUTE = Shape(
     name="route",
     words="a route",
     keys={
-        "receiver": Key(about="who is told; the default is the parent's", schema=text(NAME)),
+        "receiver": Key(
+            about="name of the receiver; the default is the parent's receiver", schema=text(NAME)
+        ),
         "matchers": Key(
-            about='what it takes, each such as country="iraq" or cause=~"overdue|moved"; all must match',
+            about='conditions such as country="iraq" or cause=~"overdue|moved"; all must match',
             schema=listed(text(1_024), most=100),
         ),
         "group_by": Key(
-            about="labels whose equal values make one message; ... alone is every label",
+            about="labels by which reminders are grouped into one message; ... alone means every label",
             schema=either(
                 {
                     **listed({"type": "string", "pattern": f"^{LABEL_NAME.pattern}$"}, most=100),
@@ -137,15 +146,19 @@ ROUTE = Shape(
             ),
         ),
         "continue": Key(
-            about="whether the routes after it are asked too when it takes something", schema=FLAG
+            about="whether the routes after this one are tried too when this one matches", schema=FLAG
         ),
-        "mute_time_intervals": Key(about="names of the times at which it sends nothing", schema=_NAMES),
-        "active_time_intervals": Key(about="names of the only times at which it sends", schema=_NAMES),
+        "mute_time_intervals": Key(
+            about="names of the time intervals in which the route sends nothing", schema=_NAMES
+        ),
+        "active_time_intervals": Key(
+            about="names of the time intervals to which sending is limited", schema=_NAMES
+        ),
         "digest": Key(
-            about="what it takes is not sent singly but together, at these times", schema=is_a("digest")
+            about="when to send the route's reminders together, in a digest", schema=is_a("digest")
         ),
         "routes": Key(
-            about="routes below it; the first that takes something has it", schema=listed(is_a("route"))
+            about="routes below this one; the first that matches is used", schema=listed(is_a("route"))
         ),
     },
 )
@@ -165,9 +178,9 @@ DIGEST = Shape(
             required=True,
         ),
         "at": Key(about="local time of day, HH:MM; the default is 09:00", schema=_CLOCK),
-        "timezone": Key(about="in which that is; the default is the receiver's", schema=ZONE),
-        "ahead": Key(about="how far ahead it shows what is coming; the default is 14d", schema=DURATION),
-        "even_if_empty": Key(about="whether it is sent also when there is nothing to say", schema=FLAG),
+        "timezone": Key(about="time zone of the digest; the default is the receiver's", schema=ZONE),
+        "ahead": Key(about="how far ahead the digest lists deadlines; the default is 14d", schema=DURATION),
+        "even_if_empty": Key(about="whether an empty digest is sent too", schema=FLAG),
     },
 )
 
@@ -175,14 +188,14 @@ QUIET = Shape(
     name="quiet",
     words="quiet",
     keys={
-        "from": Key(about="HH:MM from which on nothing is sent", schema=_CLOCK),
-        "to": Key(about="HH:MM, the next morning when it is before `from`", schema=_CLOCK),
+        "from": Key(about="HH:MM when quiet hours start", schema=_CLOCK),
+        "to": Key(about="HH:MM when quiet hours end, on the next day if it is before `from`", schema=_CLOCK),
         "days": Key(
             about="weekdays on which nothing is sent all day",
             schema={**listed(_WEEKDAY, least=1, most=6), "uniqueItems": True},
         ),
         "except": Key(
-            about='what is sent all the same, such as cause="overdue"; all must match',
+            about='conditions for reminders that are sent anyway, such as cause="overdue"; all must match',
             schema=listed(text(1_024), most=100),
         ),
     },
@@ -197,14 +210,17 @@ NOTIFIER = Shape(
     words="a notifier",
     keys={
         "type": Key(
-            about="how to tell: console, webhook, slack, email and so on", schema=text(NAME), required=True
+            about="type of the notifier: console, webhook, slack, email and so on",
+            schema=text(NAME),
+            required=True,
         ),
         "name": Key(
-            about="needed when a receiver has two of one type; the default is the type", schema=text(NAME)
+            about="name, needed if the receiver has two notifiers of the same type; the default is the type",
+            schema=text(NAME),
         ),
         "rate": Key(
-            about="the most that it is sent, such as 1/s, 20/min or 100/h; the default is its type's, "
-            "1/s for slack and none for the others",
+            about="rate limit such as 1/s, 20/min or 100/h; the default is 1/s for slack and no limit "
+            "for other types",
             schema={"type": "string", "examples": ["1/s", "20/min", "100/h"], "maxLength": 20},
         ),
     },
@@ -215,13 +231,15 @@ RECEIVER = Shape(
     name="receiver",
     words="a receiver",
     keys={
-        "name": Key(about="what routes call it", schema=text(NAME), required=True),
-        "notifiers": Key(about="the ways to tell it", schema=listed(is_a("notifier"), most=MAX_NOTIFIERS)),
+        "name": Key(about="the name that routes refer to", schema=text(NAME), required=True),
+        "notifiers": Key(
+            about="how messages are sent to the receiver", schema=listed(is_a("notifier"), most=MAX_NOTIFIERS)
+        ),
         "timezone": Key(
-            about="of its quiet hours and its digests; the default is this file's timezone", schema=ZONE
+            about="time zone of quiet hours and digests; the default is this file's timezone", schema=ZONE
         ),
         "quiet": Key(
-            about="when it is left in peace: what is still true is sent after", schema=is_a("quiet")
+            about="quiet hours: reminders that still apply are sent when they end", schema=is_a("quiet")
         ),
     },
 )
@@ -230,26 +248,28 @@ SMTP = Shape(
     name="smtp",
     words="smtp",
     keys={
-        "host": Key(about="name or address of the mail relay", schema=text(255)),
+        "host": Key(about="host name or IP address of the mail relay", schema=text(255)),
         "port": Key(
-            about="its port; the default is 465 with tls, 587 with username, else 25",
+            about="port of the mail relay; the default is 465 with tls, 587 with username, else 25",
             schema={"type": "integer", "minimum": 1, "maximum": 65_535},
         ),
         "starttls": Key(
-            about="whether to upgrade to TLS, and to send nothing without; the default is true with username",
+            about="whether to require STARTTLS; the default is true with username",
             schema=FLAG,
         ),
-        "tls": Key(about="whether to speak TLS from the first byte", schema=FLAG),
-        "insecure_auth": Key(about="whether the password may cross the network in the clear", schema=FLAG),
+        "tls": Key(about="whether to use TLS from the first byte (implicit TLS)", schema=FLAG),
+        "insecure_auth": Key(about="whether the password may be sent without TLS", schema=FLAG),
         "from": Key(about="the sender, an address or Name <address>", schema=text(320)),
-        "username": Key(about="for a relay that asks for one", schema=text(320)),
-        "password_file": Key(about="a systemd credential or a path", schema=text(PATH)),
-        "ca_file": Key(about="certificates to trust instead of the system's", schema=text(PATH)),
-        "client_cert_file": Key(about="for a relay that asks for a certificate", schema=text(PATH)),
-        "client_key_file": Key(
-            about="its key, unless client_cert_file holds it too; not encrypted", schema=text(PATH)
+        "username": Key(about="user name for the relay", schema=text(320)),
+        "password_file": Key(
+            about="file with the password: a systemd credential or a path", schema=text(PATH)
         ),
-        "timeout": Key(about="for a whole message", schema=DURATION),
+        "ca_file": Key(about="file with CA certificates to trust instead of the system's", schema=text(PATH)),
+        "client_cert_file": Key(about="file with the client certificate", schema=text(PATH)),
+        "client_key_file": Key(
+            about="file with the unencrypted key, unless client_cert_file contains it", schema=text(PATH)
+        ),
+        "timeout": Key(about="time limit for sending a message", schema=DURATION),
     },
     rules={
         "dependentRequired": {"client_key_file": ["client_cert_file"]},
@@ -264,9 +284,9 @@ NETWORK = Shape(
     name="network",
     words="network",
     keys={
-        "policy": Key(about="which addresses alertd connects to", schema=one_of(*Reach), required=True),
+        "policy": Key(about="which addresses alertd may connect to", schema=one_of(*Reach), required=True),
         "allow": Key(
-            about="addresses and networks that are reached under public although they are internal",
+            about="internal addresses and networks that are allowed with policy: public",
             schema=listed(text(NAME), most=MAX_ALLOWED),
         ),
     },
@@ -280,14 +300,14 @@ AUTH = Shape(
         "tokens_file": Key(about="the file that `alertd token new` writes to", schema=text(PATH)),
         "users_file": Key(about="the file that `alertd user new` writes to", schema=text(PATH)),
         "proxy_header": Key(
-            about="in which a proxy of web.proxies says who has logged in, such as X-Remote-User",
+            about="header in which a proxy of web.proxies names the user, such as X-Remote-User",
             schema=text(NAME),
         ),
         "proxy_scope": Key(
-            about="what those whom it names may do; the default is act", schema=one_of(*SCOPES)
+            about="what users named by the proxy may do; the default is act", schema=one_of(*SCOPES)
         ),
         "anonymous": Key(
-            about="what those may do who show nothing; the default is nothing", schema=one_of(*SCOPES)
+            about="what users without a login may do; the default is nothing", schema=one_of(*SCOPES)
         ),
     },
     rules={"minProperties": 1, "dependentRequired": {"proxy_scope": ["proxy_header"]}},
@@ -297,29 +317,31 @@ WEB = Shape(
     name="web",
     words="web",
     keys={
-        "external_url": Key(about="how people reach it: what links in messages begin with", schema=LINK),
+        "external_url": Key(
+            about="URL of the server for people, with which links in messages start", schema=LINK
+        ),
         "auth": Key(
-            about="how people show who they are; none: everybody may do everything",
+            about="how users log in; none: every user may do everything",
             schema=either(one_of("none"), is_a("auth")),
         ),
         "hosts": Key(
-            about="more names that it answers to, beside this machine's and external_url's",
+            about="further host names of the server, besides this machine's and external_url's",
             schema=listed(text(NAME), most=MAX_HOSTS),
         ),
         "proxies": Key(
-            about="addresses and networks of the proxies before it, whose X-Forwarded-For is believed",
+            about="addresses and networks of trusted proxies, whose X-Forwarded-For is used",
             schema=listed(text(NAME), most=MAX_PROXIES),
         ),
         "secret_file": Key(
-            about="a secret, the same on all nodes, that sessions and links are signed with",
+            about="file with the secret that signs sessions and links; the same on all nodes",
             schema=text(PATH),
         ),
         "embed": Key(
-            about="the sites whose pages may have a countdown within them, such as https://wiki.example.org",
+            about="sites whose pages may embed a countdown, such as https://wiki.example.org",
             schema=listed(text(NAME), most=MAX_EMBED),
         ),
         "metrics": Key(
-            about="who may read /metrics: those who may read (the default), or all",
+            about="who may read /metrics: users who may read (the default), or everyone",
             schema=one_of(*MetricsFor),
         ),
         "metrics_per_milestone": Key(about="whether /metrics has a line for each deadline", schema=FLAG),
@@ -331,42 +353,54 @@ CONFIG = Shape(
     words="alertd.yaml",
     keys={
         "timezone": Key(
-            about="of timelines that name none, and of time intervals; the default is UTC", schema=ZONE
+            about="time zone of timelines and time intervals that name none; the default is UTC", schema=ZONE
         ),
         "catch_up": Key(
-            about="what is later than this is not sent any more; the default is 35d", schema=DURATION
+            about="reminders that are later than this are not sent; the default is 35d", schema=DURATION
         ),
         "damping": Key(
-            about="a date that flips back within this time makes no message; the default is 1h",
+            about="no message is sent about a date that changes back within this time; the default is 1h",
             schema=DURATION,
         ),
-        "retry_for": Key(about="how long a delivery is tried; the default is 72h", schema=DURATION),
-        "ack_expires": Key(about="how long an acknowledgement holds; the default is 14d", schema=DURATION),
+        "retry_for": Key(about="how long a failed delivery is retried; the default is 72h", schema=DURATION),
+        "ack_expires": Key(about="how long an acknowledgement lasts; the default is 14d", schema=DURATION),
         "keep": Key(
-            about="how long what was withdrawn is remembered, 90d at the least; the default is 730d",
+            about="how long withdrawn milestones are kept, at least 90d; the default is 730d",
             schema=DURATION,
         ),
         "policies": Key(
-            about="policies by name; each inherits from the one called default", schema=named(is_a("policy"))
+            about="policies by name; each inherits from the policy named default",
+            schema=named(is_a("policy")),
         ),
         "calendars": Key(about="calendars by name", schema=named(is_a("calendar"))),
-        "time_intervals": Key(about="times that routes refer to", schema=listed(is_a("named_interval"))),
-        "route": Key(about="who is told what: the root of a tree", schema=is_a("root_route")),
-        "receivers": Key(about="who can be told, and how", schema=listed(is_a("receiver"))),
-        "fallback_receiver": Key(about="the receiver of what could not be delivered", schema=text(NAME)),
-        "operator": Key(about="the receiver of what goes wrong with alertd itself", schema=text(NAME)),
+        "time_intervals": Key(
+            about="time intervals that routes refer to", schema=listed(is_a("named_interval"))
+        ),
+        "route": Key(
+            about="the root of the routing tree, which decides who gets which reminders",
+            schema=is_a("root_route"),
+        ),
+        "receivers": Key(
+            about="the receivers of messages, and how to reach them", schema=listed(is_a("receiver"))
+        ),
+        "fallback_receiver": Key(
+            about="name of the receiver for messages that could not be delivered", schema=text(NAME)
+        ),
+        "operator": Key(
+            about="name of the receiver for messages about problems of alertd itself", schema=text(NAME)
+        ),
         "smtp": Key(about="the mail relay", schema=is_a("smtp")),
         "heartbeat_url": Key(
-            about="an address told each minute that the self-audit passed, or at /fail what it found",
+            about="URL to ping each minute after a passed self-audit; /fail is appended after a failed one",
             schema=LINK,
         ),
-        "heartbeat_url_file": Key(about="a secret file with that address", schema=text(PATH)),
+        "heartbeat_url_file": Key(about="file with the secret heartbeat URL", schema=text(PATH)),
         "network": Key(
-            about="which addresses alertd connects to: internal (the default) also private ones, "
-            "public only public ones",
+            about="which addresses alertd may connect to: internal (the default) allows private addresses, "
+            "public allows only public ones",
             schema=either(one_of(*Reach), is_a("network")),
         ),
-        "web": Key(about="the web server: how it is reached, and by whom", schema=is_a("web")),
+        "web": Key(about="the web server: its addresses and who has access", schema=is_a("web")),
     },
 )
 
@@ -376,7 +410,7 @@ ROOT_ROUTE = Shape(
     keys={
         name: key
         if name != "receiver"
-        else Key(about="who is told when no other route says so", schema=key.schema, required=True)
+        else Key(about="name of the receiver when no other route matches", schema=key.schema, required=True)
         for name, key in ROUTE.keys.items()
         if name in ("receiver", "group_by", "digest", "routes")
     },

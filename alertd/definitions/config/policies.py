@@ -1,4 +1,4 @@
-"""Read policies: each is made of another one and of what it says itself."""
+"""Read policies. Each policy inherits from another one and overrides some of its values."""
 
 from __future__ import annotations
 
@@ -11,85 +11,93 @@ from alertd.core.time.duration import Duration
 from alertd.definitions.config.keys import MAX_RUNGS, POLICY
 from alertd.definitions.reading.keys import MAX_ITEMS
 from alertd.definitions.reading.nodes import Node, Scalar
-from alertd.definitions.reading.reader import Reader, shown
-from alertd.definitions.reading.terms import clock, lead, slug
+from alertd.definitions.reading.reader import Reader, quote
+from alertd.definitions.reading.terms import read_clock, read_lead, read_slug
 
 _LEAST_STEP_S = 3_600
 _MONTH_S, _DAY_S = 2_629_800, 86_400
 
 
-def policies(reader: Reader, node: Node, calendars: Mapping[str, WorkCalendar]) -> dict[str, Policy]:
-    """All policies by name; ``default`` is always there."""
-    entries = [(key, value) for key, value in reader.named(node, "policies", MAX_ITEMS) if slug(reader, key)]
+def read_policies(reader: Reader, node: Node, calendars: Mapping[str, WorkCalendar]) -> dict[str, Policy]:
+    """Return the policies by name, always including ``default``."""
+    entries = [
+        (key, value)
+        for key, value in reader.read_entries(node, "policies", MAX_ITEMS)
+        if read_slug(reader, key)
+    ]
     base = Policy()
     for key, value in entries:
         if key.text == base.name:
-            base = policy(reader, value, base, calendars, name=base.name)
+            base = read_policy(reader, value, base, calendars, name=base.name)
     read = {base.name: base}
     for key, value in entries:
         if key.text != base.name:
-            read[key.text] = policy(reader, value, base, calendars, name=key.text)
+            read[key.text] = read_policy(reader, value, base, calendars, name=key.text)
     return read
 
 
-def policy_of(
+def read_policy_or_name(
     reader: Reader,
     node: Node,
     base: Policy,
     known: Mapping[str, Policy],
     calendars: Mapping[str, WorkCalendar],
 ) -> Policy:
-    """The policy that a timeline or milestone asks for: by its name, or by what differs from ``base``."""
+    """Read the policy of a timeline or milestone: the name of a policy, or values that override ``base``.
+
+    Args:
+        known: the configured policies by name.
+    """
     if isinstance(node, Scalar):
-        return reader.one_of(node, dict(known), "policy") or base
-    return policy(reader, node, base, calendars, name=INLINE)
+        return reader.look_up(node, dict(known), "policy") or base
+    return read_policy(reader, node, base, calendars, name=INLINE)
 
 
-def policy(
+def read_policy(
     reader: Reader, node: Node, base: Policy, calendars: Mapping[str, WorkCalendar], *, name: str
 ) -> Policy:
-    """``base`` with what the mapping says; what has a problem is left as in ``base``."""
+    """Return ``base`` with the values in the mapping. A value with a problem is ignored."""
     changes: dict[str, Any] = {"name": name}
-    for key, value in (reader.mapping(node, POLICY) or {}).items():
+    for key, value in (reader.read_mapping(node, POLICY) or {}).items():
         read: object = None
         match key:
             case "before" | "after":
-                read = _rungs(reader, value, key)
+                read = _read_rungs(reader, value, key)
             case "on_day" | "opens":
-                read = reader.flag(value)
+                read = reader.read_flag(value)
             case "then_every":
                 if isinstance(value, Scalar) and value.text == "none":
                     changes[key] = None
                 else:
-                    read = lead(reader, value, least_s=_LEAST_STEP_S)
+                    read = read_lead(reader, value, least_s=_LEAST_STEP_S)
             case "at":
-                read = clock(reader, value)
+                read = read_clock(reader, value)
             case "contested":
-                read = reader.choice(value, Contested)
+                read = reader.read_choice(value, Contested)
             case "roll":
-                read = reader.choice(value, Roll)
+                read = reader.read_choice(value, Roll)
             case "calendar":
-                read = reader.one_of(value, dict(calendars), "calendar")
+                read = reader.look_up(value, dict(calendars), "calendar")
             case _:
-                raise AssertionError(f"a key of policies that nobody reads: {key}")
+                raise AssertionError(f"no code reads the policy key {key}")
         if read is not None:
             changes[key] = read
     return replace(base, **changes)
 
 
-def _rungs(reader: Reader, node: Node, key: str) -> tuple[Duration, ...]:
-    """Lead times from the longest to the shortest, or the ladder from the shortest to the longest."""
+def _read_rungs(reader: Reader, node: Node, key: str) -> tuple[Duration, ...]:
+    """Return durations in the order of the reminders: for ``before``, the longest comes first."""
     read: list[Duration] = []
-    for item in reader.items(node, f"the times {key} a deadline", MAX_RUNGS):
-        duration = lead(reader, item)
+    for item in reader.read_items(node, f"the times {key} a deadline", MAX_RUNGS):
+        duration = read_lead(reader, item)
         if duration is None:
             continue
         if duration in read:
-            reader.refuse(item, f"{shown(getattr(item, 'text', ''))}: the same as one before it; remove it")
+            reader.refuse(item, f"{quote(getattr(item, 'text', ''))}: the same as one before it; remove it")
         else:
             read.append(duration)
-    return tuple(sorted(read, key=_length_s, reverse=key == "before"))
+    return tuple(sorted(read, key=_estimate_length_s, reverse=key == "before"))
 
 
-def _length_s(duration: Duration) -> int:
+def _estimate_length_s(duration: Duration) -> int:
     return duration.months * _MONTH_S + duration.days * _DAY_S + duration.seconds

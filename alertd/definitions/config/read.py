@@ -1,4 +1,4 @@
-"""Read `alertd.yaml` into a Config, and into what timelines take from it."""
+"""Read `alertd.yaml` into a Config and the defaults that timelines inherit."""
 
 from __future__ import annotations
 
@@ -14,36 +14,42 @@ from alertd.core.milestones.policy import Policy, WorkCalendar
 from alertd.core.network import Network, Reach, parse_block
 from alertd.core.routing.route import Route
 from alertd.definitions.config.keys import CONFIG, MAX_ALLOWED, NETWORK
-from alertd.definitions.config.policies import policies
-from alertd.definitions.config.receivers import CONSOLE, Options, console_receiver, receivers
-from alertd.definitions.config.routes import quiet_of, root_route
-from alertd.definitions.config.smtp import smtp
-from alertd.definitions.config.times import calendars, time_intervals
-from alertd.definitions.config.web import web
+from alertd.definitions.config.policies import read_policies
+from alertd.definitions.config.receivers import CONSOLE, Options, make_console_receiver, read_receivers
+from alertd.definitions.config.routes import collect_quiet_hours, read_root_route
+from alertd.definitions.config.smtp import read_smtp
+from alertd.definitions.config.times import read_calendars, read_time_intervals
+from alertd.definitions.config.web import read_web
 from alertd.definitions.reading.keys import PATH
 from alertd.definitions.reading.nodes import Mapping as MappingNode
 from alertd.definitions.reading.nodes import Node, Scalar
 from alertd.definitions.reading.reader import Reader, TooManyProblems
-from alertd.definitions.reading.terms import link, span, zone
+from alertd.definitions.reading.terms import read_link, read_span, read_zone
 from alertd.definitions.reading.yaml import decode, read_yaml
 
 
-def network(reader: Reader, node: Node) -> Network:
-    """``internal``, ``public``, or a mapping that says more; what has a problem is refused by the reader."""
+def read_network(reader: Reader, node: Node) -> Network:
+    """Read the section ``network``: ``internal``, ``public``, or a mapping with more details.
+
+    A value with a problem is replaced by its default.
+    """
     if isinstance(node, Scalar) and node.text:
-        return Network(policy=reader.choice(node, Reach) or Reach.INTERNAL)
-    values = reader.mapping(node, NETWORK) or {}
-    policy = reader.choice(values["policy"], Reach) if "policy" in values else None
+        return Network(policy=reader.read_choice(node, Reach) or Reach.INTERNAL)
+    values = reader.read_mapping(node, NETWORK) or {}
+    policy = reader.read_choice(values["policy"], Reach) if "policy" in values else None
     allow = []
     if "allow" in values:
         allow = [
-            reader.parsed(one, parse_block) for one in reader.items(values["allow"], "allow", MAX_ALLOWED)
+            reader.parse(item, parse_block)
+            for item in reader.read_items(values["allow"], "allow", MAX_ALLOWED)
         ]
         if policy is Reach.INTERNAL:
-            # Who writes it there believes that it closes something.
+            # The author probably believes that the list restricts connections, which it does not.
             advice = "write policy: public, or remove it"
             reader.refuse(values["allow"], f"allow opens nothing under policy: internal; {advice}")
-    return Network(policy=policy or Reach.INTERNAL, allow=tuple(one for one in allow if one is not None))
+    return Network(
+        policy=policy or Reach.INTERNAL, allow=tuple(block for block in allow if block is not None)
+    )
 
 
 NAME = "alertd.yaml"
@@ -51,7 +57,7 @@ NAME = "alertd.yaml"
 _SECOND = timedelta(seconds=1)
 _NOTHING = timedelta(0)
 _KEEP = timedelta(days=90)
-"""A milestone that comes back later than this is new to everybody."""
+"""The shortest time that withdrawn milestones are kept. A milestone that returns after it counts as new."""
 
 _SPANS = {
     "catch_up": _NOTHING,
@@ -64,10 +70,13 @@ _SPANS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inherited:
-    """What timelines take from the configuration.
+    """The defaults that timelines inherit from the configuration.
 
     Attributes:
-        policies: by name. A policy with a problem is there too, so that nobody else is blamed for it.
+        zone: the time zone of timelines that name none.
+        policies: the policies by name. A policy with a problem is included, so that timelines that refer to
+            it get no further problem.
+        calendars: the work calendars by name.
     """
 
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
@@ -77,7 +86,7 @@ class Inherited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigRead:
-    """What came of reading: ``config`` is None when there is a problem."""
+    """The result of reading `alertd.yaml`; ``config`` is None if there is a problem."""
 
     config: Config | None
     inherited: Inherited
@@ -85,10 +94,13 @@ class ConfigRead:
 
 
 def read_config(raw: bytes | None, options: Options, find: Callable[[str], Path] | None = None) -> ConfigRead:
-    """Read the bytes of `alertd.yaml`; None or an empty file is a configuration of defaults.
+    """Read the bytes of `alertd.yaml`.
 
     Args:
-        find: where a file is that it names, such as a template; None: none is looked at.
+        raw: the content of the file. None or an empty file means the default configuration.
+        options: the pydantic model for the options of each type of notifier.
+        find: returns the path of a file that the configuration names, such as a template. If it is None, such
+            files are not checked.
     """
     text, problems = decode(raw or b"", NAME)
     node: Node | None = None
@@ -103,9 +115,9 @@ def read_config(raw: bytes | None, options: Options, find: Callable[[str], Path]
     config: Config | None = None
     inherited = Inherited()
     try:
-        values = reader.mapping(node, CONFIG) or {}
-        inherited = _inherited(reader, values)
-        config = _config(reader, values, inherited, options)
+        values = reader.read_mapping(node, CONFIG) or {}
+        inherited = _read_inherited(reader, values)
+        config = _read_values(reader, values, inherited, options)
     except TooManyProblems:
         pass
     if reader.problems:
@@ -113,55 +125,60 @@ def read_config(raw: bytes | None, options: Options, find: Callable[[str], Path]
     return ConfigRead(config=config, inherited=inherited, problems=tuple(reader.problems))
 
 
-def _inherited(reader: Reader, values: Mapping[str, Node]) -> Inherited:
-    found = zone(reader, values["timezone"]) if "timezone" in values else None
-    known = calendars(reader, values.get("calendars"))
-    read = policies(reader, values["policies"], known) if "policies" in values else {"default": Policy()}
+def _read_inherited(reader: Reader, values: Mapping[str, Node]) -> Inherited:
+    found = read_zone(reader, values["timezone"]) if "timezone" in values else None
+    known = read_calendars(reader, values.get("calendars"))
+    read = read_policies(reader, values["policies"], known) if "policies" in values else {"default": Policy()}
     return Inherited(zone=found or ZoneInfo("UTC"), policies=read, calendars=known)
 
 
-def _config(reader: Reader, values: Mapping[str, Node], inherited: Inherited, options: Options) -> Config:
+def _read_values(
+    reader: Reader, values: Mapping[str, Node], inherited: Inherited, options: Options
+) -> Config:
     read: dict[str, Any] = {}
     for key, least in _SPANS.items():
-        if key in values and (length := span(reader, values[key], least=least)) is not None:
+        if key in values and (length := read_span(reader, values[key], least=least)) is not None:
             read[key] = length
     if "smtp" in values:
-        read["smtp"] = smtp(reader, values["smtp"])
+        read["smtp"] = read_smtp(reader, values["smtp"])
     if "network" in values:
-        read["network"] = network(reader, values["network"])
+        read["network"] = read_network(reader, values["network"])
     if "web" in values:
-        read["web"] = web(reader, values["web"])
-    read["heartbeat"] = _heartbeat(reader, values)
+        read["web"] = read_web(reader, values["web"])
+    read["heartbeat"] = _read_heartbeat(reader, values)
     if "receivers" in values:
-        known = receivers(reader, values["receivers"], options, inherited.zone)
+        known = read_receivers(reader, values["receivers"], options, inherited.zone)
     else:
-        known = {CONSOLE: console_receiver(options)}
+        known = {CONSOLE: make_console_receiver(options)}
     for key in ("fallback_receiver", "operator"):
         if key in values:
-            read[key] = reader.one_of(values[key], {name: name for name in known}, "receiver") or ""
-    route = _route(reader, values, known, inherited.zone)
+            read[key] = reader.look_up(values[key], {name: name for name in known}, "receiver") or ""
+    route = _read_route(reader, values, known, inherited.zone)
     return Config(zone=inherited.zone, policies=inherited.policies, route=route, receivers=known, **read)
 
 
-def _heartbeat(reader: Reader, values: Mapping[str, Node]) -> Heartbeat | None:
+def _read_heartbeat(reader: Reader, values: Mapping[str, Node]) -> Heartbeat | None:
     if "heartbeat_url" in values and "heartbeat_url_file" in values:
         reader.refuse(values["heartbeat_url_file"], "heartbeat_url and heartbeat_url_file exclude each other")
-    url = link(reader, values["heartbeat_url"]) if "heartbeat_url" in values else None
-    file = reader.text(values["heartbeat_url_file"], PATH) if "heartbeat_url_file" in values else None
+    url = read_link(reader, values["heartbeat_url"]) if "heartbeat_url" in values else None
+    file = reader.read_text(values["heartbeat_url_file"], PATH) if "heartbeat_url_file" in values else None
     return Heartbeat(url=url or "", url_file=file or "") if url or file else None
 
 
-def _route(
+def _read_route(
     reader: Reader, values: Mapping[str, Node], known: Mapping[str, Receiver], default: ZoneInfo
 ) -> Route:
-    """The root route; without one everything goes to the only receiver, one message a timeline."""
+    """Return the root route.
+
+    Without a ``route`` in the file, the only receiver gets everything, grouped by timeline.
+    """
     intervals = {}
     if "time_intervals" in values:
-        intervals = time_intervals(reader, values["time_intervals"], default)
+        intervals = read_time_intervals(reader, values["time_intervals"], default)
     if "route" in values:
-        return root_route(reader, values["route"], known, intervals, default)
+        return read_root_route(reader, values["route"], known, intervals, default)
     if len(known) != 1 and not reader.problems:
         node = values["receivers"]
         reader.refuse(node, f"{len(known)} receivers and no route; add a route that says who is told what")
     only = next(iter(known), CONSOLE)
-    return Route(receiver=only, group_by=("timeline",), quiet=quiet_of(known), path="route")
+    return Route(receiver=only, group_by=("timeline",), quiet=collect_quiet_hours(known), path="route")

@@ -1,4 +1,4 @@
-"""Read receivers and their notifiers, whose options each notifier's own pydantic model checks."""
+"""Read receivers and their notifiers. The pydantic model of each notifier validates its options."""
 
 from __future__ import annotations
 
@@ -13,66 +13,72 @@ from alertd.core.config import NotifierSpec, Receiver
 from alertd.core.ledger.backpressure import parse_rate
 from alertd.core.milestones.occurrence import fingerprint
 from alertd.definitions.config.keys import MAX_NOTIFIERS, NOTIFIER, RECEIVER
-from alertd.definitions.config.routes import quiet
+from alertd.definitions.config.routes import read_quiet
 from alertd.definitions.reading.keys import NAME
 from alertd.definitions.reading.nodes import Mapping as MappingNode
 from alertd.definitions.reading.nodes import Node, Scalar, Sequence, ValueRefused
-from alertd.definitions.reading.reader import Reader, listing, near, shown
-from alertd.definitions.reading.terms import zone
+from alertd.definitions.reading.reader import Reader, format_list, quote, suggest
+from alertd.definitions.reading.terms import read_zone
 
 Options = Mapping[str, type[BaseModel]]
-"""The model of each type of notifier, by the type's name."""
+"""The pydantic model for the options of each type of notifier, by the type's name."""
 
 CONSOLE = "console"
 
 
-def console_receiver(options: Options) -> Receiver:
-    """The receiver of those who have written none: it prints."""
+def make_console_receiver(options: Options) -> Receiver:
+    """Return the default receiver, which prints to the console."""
     model = options.get(CONSOLE)
     made = model() if model is not None else None
     return Receiver(name=CONSOLE, notifiers=(NotifierSpec(name=CONSOLE, type=CONSOLE, options=made),))
 
 
-def receivers(reader: Reader, node: Node, options: Options, default: ZoneInfo) -> dict[str, Receiver]:
-    """All by name; one with a problem is there too, so that routes that name it are not blamed."""
+def read_receivers(reader: Reader, node: Node, options: Options, default: ZoneInfo) -> dict[str, Receiver]:
+    """Return the receivers by name.
+
+    A receiver with a problem is included, so that routes that refer to it get no further problem.
+
+    Args:
+        default: the time zone of quiet hours of a receiver that names none.
+    """
     read: dict[str, Receiver] = {}
-    for item in reader.items(node, "receivers"):
-        values = reader.mapping(item, RECEIVER) or {}
-        name = reader.text(values["name"], NAME) if "name" in values else None
+    for item in reader.read_items(node, "receivers"):
+        values = reader.read_mapping(item, RECEIVER) or {}
+        name = reader.read_text(values["name"], NAME) if "name" in values else None
         specs: dict[str, NotifierSpec] = {}
         if "notifiers" in values:
-            for notifier in reader.items(values["notifiers"], "notifiers", MAX_NOTIFIERS):
-                spec = _notifier(reader, notifier, options)
+            for notifier in reader.read_items(values["notifiers"], "notifiers", MAX_NOTIFIERS):
+                spec = _read_notifier(reader, notifier, options)
                 if spec is not None and spec.name in specs:
                     advice = "give each a name of its own" if spec.name == spec.type else "rename one"
                     reader.refuse(notifier, f"{spec.name!r}: a second notifier of this name; {advice}")
                 elif spec is not None:
                     specs[spec.name] = spec
-        own = zone(reader, values["timezone"]) if "timezone" in values else None
-        peace = quiet(reader, values["quiet"], own or default) if "quiet" in values else None
+        own = read_zone(reader, values["timezone"]) if "timezone" in values else None
+        quiet = read_quiet(reader, values["quiet"], own or default) if "quiet" in values else None
         if name is None:
             continue
         if name in read:
             reader.refuse(values["name"], f"{name!r}: a second receiver of this name; rename one")
-        read[name] = Receiver(name=name, notifiers=tuple(specs.values()), zone=own, quiet=peace)
+        read[name] = Receiver(name=name, notifiers=tuple(specs.values()), zone=own, quiet=quiet)
     return read
 
 
-def _notifier(reader: Reader, node: Node, options: Options) -> NotifierSpec | None:
-    values = reader.mapping(node, NOTIFIER)
+def _read_notifier(reader: Reader, node: Node, options: Options) -> NotifierSpec | None:
+    values = reader.read_mapping(node, NOTIFIER)
     if values is None or "type" not in values or not isinstance(node, MappingNode):
         return None
-    kind = reader.one_of(values["type"], {name: name for name in options}, "type of notifier")
-    name = reader.text(values["name"], NAME) if "name" in values else kind
+    kind = reader.look_up(values["type"], {name: name for name in options}, "type of notifier")
+    name = reader.read_text(values["name"], NAME) if "name" in values else kind
     if kind is None or name is None:
         return None
-    rate = reader.parsed(values["rate"], parse_rate) if "rate" in values else None
+    rate = reader.parse(values["rate"], parse_rate) if "rate" in values else None
     keys = {key: scalar for key, scalar in node.keys.items() if key not in NOTIFIER.keys}
     own = MappingNode(node.line, node.column, keys, {key: node.values[key] for key in keys})
-    made = _options(reader, own, options[kind], kind)
+    made = _read_options(reader, own, options[kind], kind)
     if made is None:
         return None
-    written = fingerprint("options", kind, json.dumps(_plain(own), sort_keys=True))
+    written = fingerprint("options", kind, json.dumps(_convert_to_plain(own), sort_keys=True))
     return NotifierSpec(
         name=name,
         type=kind,
@@ -83,9 +89,9 @@ def _notifier(reader: Reader, node: Node, options: Options) -> NotifierSpec | No
     )
 
 
-def _options(reader: Reader, node: MappingNode, model: type[BaseModel], kind: str) -> BaseModel | None:
+def _read_options(reader: Reader, node: MappingNode, model: type[BaseModel], kind: str) -> BaseModel | None:
     try:
-        return model.model_validate(_plain(node), context={"find": reader.find})
+        return model.model_validate(_convert_to_plain(node), context={"find": reader.find})
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False):
             _refuse_option(reader, node, detail, model, kind)
@@ -95,8 +101,8 @@ def _options(reader: Reader, node: MappingNode, model: type[BaseModel], kind: st
 def _refuse_option(
     reader: Reader, node: MappingNode, detail: ErrorDetails, model: type[BaseModel], kind: str
 ) -> None:
-    """Write down pydantic's problem at the key it is about; never with the value, which may be a secret."""
-    place, path = _place(node, detail["loc"])
+    """Record an error of pydantic at its key. The message leaves out the value, which may be a secret."""
+    place, path = _find_place(node, detail["loc"])
     line = detail.get("ctx", {}).get("line")
     known = [field.alias or name for name, field in model.model_fields.items()]
     match detail["type"]:
@@ -104,8 +110,8 @@ def _refuse_option(
             key = str(detail["loc"][-1])
             advice = ""
             if len(detail["loc"]) == 1:
-                advice = near(key, known) or f"it has {listing([*NOTIFIER.keys, *known])}"
-            message = f"{shown(key)}: no such key in a notifier of type {kind}" + (
+                advice = suggest(key, known) or f"it has {format_list([*NOTIFIER.keys, *known])}"
+            message = f"{quote(key)}: no such key in a notifier of type {kind}" + (
                 f"; {advice}" if advice else ""
             )
         case "missing":
@@ -123,8 +129,8 @@ def _refuse_option(
     reader.refuse(place, message)
 
 
-def _place(node: MappingNode, path: tuple[int | str, ...]) -> tuple[Node, str]:
-    """The node that pydantic means, as deep as its path can be followed, and that path as text."""
+def _find_place(node: MappingNode, path: tuple[int | str, ...]) -> tuple[Node, str]:
+    """Follow pydantic's path as deep as possible. Return the node that was reached and the path as text."""
     place: Node = node
     inner: Node = node
     words = ""
@@ -140,14 +146,14 @@ def _place(node: MappingNode, path: tuple[int | str, ...]) -> tuple[Node, str]:
     return place, words
 
 
-def _plain(node: Node) -> object:
-    """What pydantic reads: texts, lists and mappings of texts."""
+def _convert_to_plain(node: Node) -> object:
+    """Convert a node to the texts, lists and dicts that pydantic validates."""
     match node:
         case Scalar(text=text):
             return text
         case Sequence(items=items):
-            return [_plain(item) for item in items]
+            return [_convert_to_plain(item) for item in items]
         case MappingNode(values=values):
-            return {key: _plain(value) for key, value in values.items()}
+            return {key: _convert_to_plain(value) for key, value in values.items()}
         case ValueRefused():
             return ""

@@ -1,4 +1,4 @@
-"""Read how the web server is reached, and by whom."""
+"""Read the web server's settings: its addresses and who has access."""
 
 from __future__ import annotations
 
@@ -12,50 +12,53 @@ from alertd.core.network import Block, is_this_machine
 from alertd.definitions.config.keys import AUTH, MAX_EMBED, MAX_HOSTS, MAX_PROXIES, WEB
 from alertd.definitions.reading.keys import NAME, PATH
 from alertd.definitions.reading.nodes import Node, Scalar
-from alertd.definitions.reading.reader import Reader, shown
-from alertd.definitions.reading.terms import link
+from alertd.definitions.reading.reader import Reader, quote
+from alertd.definitions.reading.terms import read_link
 from alertd.errors import NetworkError
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _SITE = re.compile(rf"https?://{_HOST.pattern}(:[0-9]{{1,5}})?")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OWN_MEANING = ("host", "cookie", "authorization", "origin", "forwarded", "x-forwarded-for")
-"""Headers that cannot say who asks: they say something else, or anybody may send them."""
+"""Headers that cannot name the user, because they have another meaning or any client can send them."""
 
 
-def web(reader: Reader, node: Node) -> Web:
-    """The section ``web``; what has a problem is left at its default."""
-    values = reader.mapping(node, WEB) or {}
+def read_web(reader: Reader, node: Node) -> Web:
+    """Read the section ``web``. A value with a problem is replaced by its default."""
+    values = reader.read_mapping(node, WEB) or {}
     read: dict[str, Any] = {}
     for key, value in values.items():
         match key:
             case "external_url":
-                read[key] = _external_url(reader, value)
+                read[key] = _read_external_url(reader, value)
             case "auth":
-                read[key] = _auth(reader, value, "proxies" in values)
+                read[key] = _read_auth(reader, value, "proxies" in values)
             case "hosts":
-                hosts = [_host(reader, one) for one in reader.items(value, "hosts", MAX_HOSTS)]
+                hosts = [_read_host(reader, item) for item in reader.read_items(value, "hosts", MAX_HOSTS)]
                 read[key] = tuple(filter(None, hosts))
             case "proxies":
-                blocks = reader.items(value, "proxies", MAX_PROXIES)
-                found = (reader.parsed(one, _block) for one in blocks)
-                read[key] = tuple(one for one in found if one is not None)
+                blocks = reader.read_items(value, "proxies", MAX_PROXIES)
+                found = (reader.parse(block, _parse_block) for block in blocks)
+                read[key] = tuple(block for block in found if block is not None)
             case "embed":
-                sites = [_site(reader, one) for one in reader.items(value, "embed", MAX_EMBED)]
+                sites = [_read_site(reader, item) for item in reader.read_items(value, "embed", MAX_EMBED)]
                 read[key] = tuple(filter(None, sites))
             case "metrics":
-                read[key] = reader.choice(value, MetricsFor)
+                read[key] = reader.read_choice(value, MetricsFor)
             case "metrics_per_milestone":
-                read[key] = reader.flag(value)
+                read[key] = reader.read_flag(value)
             case _:
-                read[key] = reader.text(value, PATH)
+                read[key] = reader.read_text(value, PATH)
     made = Web(**{key: value for key, value in read.items() if value is not None})
-    _refuse_open_door(reader, values, made)
+    _require_auth(reader, values, made)
     return made
 
 
-def _refuse_open_door(reader: Reader, values: Mapping[str, Node], made: Web) -> None:
-    """What others reach by a name says who may come in, also where only a proxy of this machine is heard."""
+def _require_auth(reader: Reader, values: Mapping[str, Node], made: Web) -> None:
+    """Require ``web.auth`` if other machines can reach the server by a name.
+
+    A name means that others can reach it, even if the server itself listens only for a proxy on this machine.
+    """
     if "auth" in values:
         return
     for key, names in (("external_url", (made.external_host,)), ("hosts", made.hosts)):
@@ -67,25 +70,25 @@ def _refuse_open_door(reader: Reader, values: Mapping[str, Node], made: Web) -> 
             return
 
 
-def _auth(reader: Reader, node: Node, has_proxies: bool) -> Auth | None:
+def _read_auth(reader: Reader, node: Node, has_proxies: bool) -> Auth | None:
     if isinstance(node, Scalar) and node.text:
         if node.text == "none":
             return NO_AUTH
         advice = "write auth: none, or a mapping such as {tokens_file: tokens}"
-        reader.refuse(node, f"{shown(node.text)}: not a way to show who one is; {advice}")
+        reader.refuse(node, f"{quote(node.text)}: not a way to show who one is; {advice}")
         return None
-    values = reader.mapping(node, AUTH)
+    values = reader.read_mapping(node, AUTH)
     if values is None:
         return None
     read: dict[str, Any] = {}
     for key, value in values.items():
         match key:
             case "proxy_header":
-                read[key] = _header(reader, value)
+                read[key] = _read_header(reader, value)
             case "proxy_scope" | "anonymous":
-                read[key] = reader.one_of(value, SCOPES, "")
+                read[key] = reader.look_up(value, SCOPES, "")
             case _:
-                read[key] = reader.text(value, PATH)
+                read[key] = reader.read_text(value, PATH)
     if not values:
         reader.refuse(node, "auth says nothing; write auth: none, or add a tokens_file")
     if "proxy_header" in values and not has_proxies:
@@ -95,21 +98,21 @@ def _auth(reader: Reader, node: Node, has_proxies: bool) -> Auth | None:
     return Auth(**{key: value for key, value in read.items() if value is not None})
 
 
-def _external_url(reader: Reader, node: Node) -> str | None:
-    value = link(reader, node)
+def _read_external_url(reader: Reader, node: Node) -> str | None:
+    value = read_link(reader, node)
     if value is None:
         return None
     scheme, _, rest = value.partition("://")
     place, slash, path = rest.partition("/")
     if re.search(r"[?#@\\]", rest):
-        # Not shown: it may hold a password.
+        # The message leaves the value out because it may contain a password.
         reader.refuse(node, "more than a scheme, a host, a port and a path; remove the rest")
         return None
     return f"{scheme}://{place.lower()}{slash}{path}".rstrip("/")
 
 
-def _host(reader: Reader, node: Node) -> str | None:
-    value = reader.text(node, NAME)
+def _read_host(reader: Reader, node: Node) -> str | None:
+    value = reader.read_text(node, NAME)
     if value is None:
         return None
     name = value.lower().strip("[]").removesuffix(".")
@@ -119,37 +122,40 @@ def _host(reader: Reader, node: Node) -> str | None:
         pass
     if not _HOST.fullmatch(name):
         advice = "write one such as alertd.example.org, without scheme and port"
-        reader.refuse(node, f"{shown(value)}: not a host name; {advice}")
+        reader.refuse(node, f"{quote(value)}: not a host name; {advice}")
         return None
     return name
 
 
-def _site(reader: Reader, node: Node) -> str | None:
-    """It goes into a header as it is (CSP level 3, section 2.3.1, host-source)."""
-    value = reader.text(node, NAME)
+def _read_site(reader: Reader, node: Node) -> str | None:
+    """Read the origin of a site that may embed pages.
+
+    The value is copied into the Content-Security-Policy header (CSP level 3, section 2.3.1, host-source).
+    """
+    value = reader.read_text(node, NAME)
     if value is None:
         return None
     site = value.lower().removesuffix("/")
     if not _SITE.fullmatch(site):
         advice = "write one such as https://wiki.example.org, without a path"
-        reader.refuse(node, f"{shown(value)}: not a site; {advice}")
+        reader.refuse(node, f"{quote(value)}: not a site; {advice}")
         return None
     return site
 
 
-def _header(reader: Reader, node: Node) -> str | None:
-    value = reader.text(node, NAME)
+def _read_header(reader: Reader, node: Node) -> str | None:
+    value = reader.read_text(node, NAME)
     if value is None:
         return None
     if not _HEADER.fullmatch(value) or value.lower() in _OWN_MEANING:
         reader.refuse(
-            node, f"{shown(value)}: not a header that says who asks; write one such as X-Remote-User"
+            node, f"{quote(value)}: not a header that says who asks; write one such as X-Remote-User"
         )
         return None
     return value.lower()
 
 
-def _block(text: str) -> Block:
+def _parse_block(text: str) -> Block:
     try:
         return ip_network(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Keys of the files: what each is called, what it means and what may stand there.
+"""Describe the keys that the files can contain: name, meaning and allowed values.
 
-Both the reader and the JSON Schemas are made from these tables, so that neither can drift from the other.
-`config/keys.py` and `timeline/keys.py` hold them.
+`config/keys.py` and `timeline/keys.py` contain the tables. The reader and the JSON Schemas both use them, so
+they always agree.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 Schema = Mapping[str, object]
 
 NAME, TITLE, NOTE, LABEL_VALUE, DESCRIPTION, URL, PATH = 100, 200, 500, 200, 5_000, 2_000, 500
-"""The longest texts, in characters."""
+"""The maximum length of each kind of text, in characters."""
 
 MAX_LABELS = 50
 MAX_ITEMS = 1_000
@@ -22,7 +22,8 @@ SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
 LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED_LABELS = ("timeline", "milestone", "cause", "contested", "offset")
 
-# A YAML reader that is not ours takes 2026 for a number and true for a flag before a schema sees it.
+# Editors check the schema after a YAML parser that turns 2026 into a number and true into a boolean (YAML
+# 1.2.2, section 10.3). alertd itself reads every value as text.
 _ANY_TEXT = ["string", "number", "boolean"]
 
 FLAG: Schema = {"type": "boolean"}
@@ -43,8 +44,9 @@ class Key:
     """One key of a mapping.
 
     Attributes:
-        about: what it means, for people.
-        schema: what may stand there, as JSON Schema.
+        about: the description in the JSON Schema.
+        schema: the allowed values, as JSON Schema.
+        required: whether the mapping must have this key.
     """
 
     about: str
@@ -57,10 +59,11 @@ class Shape:
     """A mapping with known keys.
 
     Attributes:
-        name: what it is called in the schema's ``$defs``.
-        words: what it is called in a problem, with its article.
-        rules: further JSON Schema that no single key can say.
-        is_open: other keys may stand there too; something else reads them.
+        name: its name in the ``$defs`` of the JSON Schema.
+        words: its name in messages, with an article.
+        keys: the keys by name.
+        rules: JSON Schema for rules that concern several keys.
+        is_open: whether further keys are allowed. Other code reads them.
     """
 
     name: str
@@ -71,28 +74,31 @@ class Shape:
 
 
 def text(limit: int) -> Schema:
-    """A text of at most ``limit`` characters."""
+    """Return the schema of a text of at most ``limit`` characters."""
     return {"type": _ANY_TEXT, "minLength": 1, "maxLength": limit}
 
 
 def one_of(*values: str) -> Schema:
+    """Return the schema of a text that is one of ``values``."""
     return {"enum": list(values)}
 
 
 def listed(item: Schema, *, least: int = 0, most: int = MAX_ITEMS) -> Schema:
+    """Return the schema of a list with ``least`` to ``most`` items."""
     bounds = {"minItems": least} if least else {}
     return {"type": "array", "items": item, **bounds, "maxItems": most}
 
 
 def named(value: Schema, name: Schema = SLUG_TEXT) -> Schema:
-    """A mapping from names to values."""
+    """Return the schema of a mapping from names to values."""
     return {"type": "object", "propertyNames": {"pattern": name["pattern"]}, "additionalProperties": value}
 
 
 def either(*schemas: Schema) -> Schema:
+    """Return the schema of a value that matches at least one of ``schemas``."""
     return {"anyOf": list(schemas)}
 
 
 def is_a(shape: str) -> Schema:
-    """A reference to a shape by its name."""
+    """Return a reference to the schema of the shape with this name."""
     return {"$ref": f"#/$defs/{shape}"}

@@ -1,6 +1,6 @@
-"""What a YAML file is made of here: mappings, lists and texts, each of which knows its place.
+"""Represent a YAML document as mappings, lists and texts, each with its line and column.
 
-Every scalar is the text that stands in the file: `no` is not false, and 2026-09 is neither a date nor a sum.
+A scalar is always the text in the file: `no` is not false, and 2026-09-30 is not a date.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-# Not frozen and not keyword-only, unlike other values: a large configuration makes millions of them.
+# Unlike other dataclasses here, these are not frozen and not keyword-only. Such objects are created faster,
+# and a large configuration has millions of nodes.
 
 
 @dataclass(slots=True)
@@ -16,11 +17,13 @@ class Scalar:
     """A text.
 
     Attributes:
-        line, column: where it begins, counted from 1; a quoted one begins at its quote.
-        lead: how many characters stand before the text's first: 1 for a quote; None when characters of the
-            text are not at one distance from its beginning (escapes, several lines).
-        is_plain: without quotes, and not a block.
-        is_literal: a block whose lines are those of the file, from the one after ``line`` on.
+        line: the line of its first character, counted from 1.
+        column: the column of its first character, counted from 1. A quoted text starts at its quote.
+        lead: the number of characters in the file before the first character of ``text``: 1 for a quote. None
+            if an offset in ``text`` does not give a column (escapes, several lines).
+        is_plain: whether it is a plain scalar: not quoted and not a block (YAML 1.2.2, section 7.3.3).
+        is_literal: whether it is a literal block, whose lines start in the line after ``line`` (section
+            8.1.2).
     """
 
     text: str
@@ -42,7 +45,7 @@ class Sequence:
 
 @dataclass(slots=True)
 class Mapping:
-    """Keys and values, in the order of the file; no key is there twice."""
+    """Unique keys and their values, in the order of the file."""
 
     line: int
     column: int
@@ -50,12 +53,13 @@ class Mapping:
     values: dict[str, Node] = field(default_factory=dict)
 
     def entries(self) -> Iterator[tuple[Scalar, Node]]:
+        """Return the keys with their values."""
         return zip(self.keys.values(), self.values.values(), strict=True)
 
 
 @dataclass(slots=True)
 class ValueRefused:
-    """Where something stood that has a problem already, so that nothing more needs to be said of it."""
+    """A node that has a problem already. No further problem is reported for this node."""
 
     line: int
     column: int

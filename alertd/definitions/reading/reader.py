@@ -1,7 +1,7 @@
-"""Take values out of nodes, strictly, and write down what is wrong instead of stopping there.
+"""Read values from nodes and collect the problems of a file.
 
-Each method gives the value, or None after it has written down a problem (or when one was written down
-before): so one reading finds every problem of a file.
+Each method returns the value, or None after it has recorded a problem. It also returns None for a node that
+has a problem already. Reading continues after a problem, so all problems of a file are reported together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeVar
 from alertd.core.config import Problem
 from alertd.definitions.reading.keys import MAX_ITEMS, Shape
 from alertd.definitions.reading.nodes import Mapping, Node, Scalar, Sequence, ValueRefused
-from alertd.definitions.reading.yaml import UNSEEN, UNSEEN_OR_BREAK, name_of
+from alertd.definitions.reading.yaml import UNSEEN, UNSEEN_OR_BREAK, name_character
 from alertd.errors import ParseError
 
 T = TypeVar("T")
@@ -30,24 +30,33 @@ _KINDS = {Scalar: "a text", Sequence: "a list", Mapping: "a mapping"}
 _NAMED_AT_MOST = 12
 _NEAR_MAX = 100
 MAX_PROBLEMS = 100
-"""Problems of one file; after so many it is not read on."""
+"""The maximum number of problems in a file. Reading stops after it."""
 
 
 class TooManyProblems(Exception):
-    """A file has so many problems that it is not read on."""
+    """A file has more than MAX_PROBLEMS problems."""
 
 
 class Reader:
-    """Reads the nodes of one file and collects its problems; raises Enough when they are too many."""
+    """Reads the nodes of one file and collects its problems.
+
+    Every method raises Enough when the file has too many problems.
+    """
 
     def __init__(self, file: str, find: Callable[[str], Path] | None = None) -> None:
         self.file = file
         self.find = find
-        """Where a file is that this one names; None: it cannot be looked at."""
+        """Returns the path of a file that this file names. If it is None, such files are not checked."""
         self.problems: list[Problem] = []
 
     def refuse(self, node: Node, message: str, offset: int | None = None) -> None:
-        """Write down a problem at a node, or at ``offset`` in its text when that has a place."""
+        """Record a problem.
+
+        Args:
+            node: where the problem is.
+            offset: the position of the problem in the node's text, in characters from 0. It is ignored if the
+                position in the file is unknown.
+        """
         if len(self.problems) >= MAX_PROBLEMS:
             raise TooManyProblems
         column = node.column
@@ -55,26 +64,30 @@ class Reader:
             column += node.lead + offset
         self.problems.append(Problem(file=self.file, line=node.line, column=column, message=message))
 
-    def mapping(self, node: Node, shape: Shape) -> dict[str, Node] | None:
-        """The values of a mapping by key, those of unknown keys left out."""
+    def read_mapping(self, node: Node, shape: Shape) -> dict[str, Node] | None:
+        """Return the values of a mapping by key. Unknown and missing keys are recorded as problems."""
         if not isinstance(node, Mapping):
-            self._refuse_kind(node, f"{shape.words} is a mapping of {listing(shape.keys)}")
+            self._refuse_kind(node, f"{shape.words} is a mapping of {format_list(shape.keys)}")
             return None
         known = shape.keys
         values = node.values
         if not shape.is_open and not known.keys() >= values.keys():
             for key, scalar in node.keys.items():
                 if key not in known:
-                    advice = near(key, known) or f"it has {listing(known)}"
-                    self.refuse(scalar, f"{shown(key)}: no such key in {shape.words}; {advice}")
+                    advice = suggest(key, known) or f"it has {format_list(known)}"
+                    self.refuse(scalar, f"{quote(key)}: no such key in {shape.words}; {advice}")
             values = {key: value for key, value in values.items() if key in known}
         for name, key_of in known.items():
             if key_of.required and name not in values:
                 self.refuse(node, f"{shape.words} needs {name}")
         return values
 
-    def named(self, node: Node, what: str, limit: int = MAX_ITEMS) -> Iterable[tuple[Scalar, Node]]:
-        """The entries of a mapping whose keys people choose."""
+    def read_entries(self, node: Node, what: str, limit: int = MAX_ITEMS) -> Iterable[tuple[Scalar, Node]]:
+        """Return the entries of a mapping whose keys are names that the author chooses.
+
+        Args:
+            what: the plural noun for the entries, for the message.
+        """
         if not isinstance(node, Mapping):
             self._refuse_kind(node, f"{what} are a mapping from names to values")
             return ()
@@ -83,8 +96,12 @@ class Reader:
             return ()
         return node.entries()
 
-    def items(self, node: Node, what: str, limit: int = MAX_ITEMS) -> list[Node]:
-        """The items of a list."""
+    def read_items(self, node: Node, what: str, limit: int = MAX_ITEMS) -> list[Node]:
+        """Return the items of a list.
+
+        Args:
+            what: the plural noun for the items, for the message.
+        """
         if not isinstance(node, Sequence):
             advice = "write a list"
             if isinstance(node, Scalar) and node.text.isprintable() and len(node.text) <= 40:
@@ -96,8 +113,13 @@ class Reader:
             return []
         return node.items
 
-    def text(self, node: Node, limit: int, *, lines: bool = False) -> str | None:
-        """A text of one line, or of several, without anything that can't be seen."""
+    def read_text(self, node: Node, limit: int, *, lines: bool = False) -> str | None:
+        """Return a text that has no invisible characters.
+
+        Args:
+            limit: the maximum length in characters.
+            lines: whether line breaks are allowed.
+        """
         if not isinstance(node, Scalar):
             self._refuse_kind(node, "a text is wanted here")
             return None
@@ -110,49 +132,57 @@ class Reader:
             return None
         unseen = (UNSEEN if lines else UNSEEN_OR_BREAK).search(value)
         if unseen is not None:
-            self.refuse(node, f"{name_of(unseen[0])} in a text{'' if lines else ' of one line'}; remove it")
+            self.refuse(
+                node, f"{name_character(unseen[0])} in a text{'' if lines else ' of one line'}; remove it"
+            )
             return None
         return value
 
-    def flag(self, node: Node) -> bool | None:
-        value = self.text(node, 100)
+    def read_flag(self, node: Node) -> bool | None:
+        """Return the boolean that ``true`` or ``false`` means."""
+        value = self.read_text(node, 100)
         if value is None:
             return None
         flag = _FLAGS.get(value)
         if flag is None:
             meant = _LIKE_FLAGS.get(value.lower(), value.lower())
             advice = f"write {meant}" if meant in _FLAGS else "write true or false"
-            self.refuse(node, f"{shown(value)}: neither true nor false; {advice}")
+            self.refuse(node, f"{quote(value)}: neither true nor false; {advice}")
         return flag
 
-    def integer(self, node: Node, least: int, most: int) -> int | None:
-        value = self.text(node, 100)
+    def read_integer(self, node: Node, least: int, most: int) -> int | None:
+        """Return a whole number from ``least`` to ``most``."""
+        value = self.read_text(node, 100)
         if value is None:
             return None
         if not (value.isascii() and value.isdigit()) or not least <= int(value) <= most:
-            self.refuse(node, f"{shown(value)}: not a whole number from {least} to {most}")
+            self.refuse(node, f"{quote(value)}: not a whole number from {least} to {most}")
             return None
         return int(value)
 
-    def choice(self, node: Node, choices: type[E]) -> E | None:
-        """One of an enum's values."""
-        return self.one_of(node, {str(choice): choice for choice in choices}, "")
+    def read_choice(self, node: Node, choices: type[E]) -> E | None:
+        """Return the member of an enum that has this value."""
+        return self.look_up(node, {str(choice): choice for choice in choices}, "")
 
-    def one_of(self, node: Node, known: dict[str, T], what: str) -> T | None:
-        """What stands under a name; ``what`` says what the name should be of, for the problem."""
-        name = self.text(node, 300)
+    def look_up(self, node: Node, known: dict[str, T], what: str) -> T | None:
+        """Return the value that ``known`` has for a name.
+
+        Args:
+            what: the noun for the thing that has the name, for the message; "" for a value of a closed set.
+        """
+        name = self.read_text(node, 300)
         if name is None:
             return None
         if name in known:
             return known[name]
         reason = f"no such {what}" if what else "not a value of this key"
-        advice = near(name, known) or (f"there is {listing(known)}" if known else "there is none")
-        self.refuse(node, f"{shown(name)}: {reason}; {advice}")
+        advice = suggest(name, known) or (f"there is {format_list(known)}" if known else "there is none")
+        self.refuse(node, f"{quote(name)}: {reason}; {advice}")
         return None
 
-    def parsed(self, node: Node, parse: Callable[[str], T], limit: int = 2_000) -> T | None:
-        """What a parser of the core makes of a text."""
-        text = self.text(node, limit)
+    def parse(self, node: Node, parse: Callable[[str], T], limit: int = 2_000) -> T | None:
+        """Return the result of ``parse``, whose ParseError is recorded as a problem."""
+        text = self.read_text(node, limit)
         if text is None:
             return None
         try:
@@ -169,10 +199,10 @@ class Reader:
         self.refuse(node, f"{found}; {wanted}" + (f": {advice}" if advice and not is_empty else ""))
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    """The known name that was probably meant, as advice; "" when none is near."""
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return advice with the known name that is most similar to ``name``; "" if none is similar."""
     names = list(known)
-    lowered = {one.lower(): one for one in names}
+    lowered = {name.lower(): name for name in names}
     folded = name.lower().replace("-", "_") if name.lower() not in lowered else name.lower()
     if folded in lowered:
         return f"did you mean {lowered[folded]}?"
@@ -180,14 +210,14 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"did you mean {lowered[found[0]]}?" if found else ""
 
 
-def listing(names: Iterable[str]) -> str:
-    """``a, b and c``; a long list is cut."""
+def format_list(names: Iterable[str]) -> str:
+    """Return a text such as ``a, b and c``. A long list is shortened."""
     all_names = list(names)
     if len(all_names) > _NAMED_AT_MOST:
         return ", ".join(all_names[:_NAMED_AT_MOST]) + f" and {len(all_names) - _NAMED_AT_MOST} more"
     return " and ".join(filter(None, (", ".join(all_names[:-1]), all_names[-1])))
 
 
-def shown(text: str) -> str:
-    """A text in a problem, as errors of the core show theirs."""
+def quote(text: str) -> str:
+    """Quote a text for a message, in the same way as the errors in ``core`` do."""
     return repr(text if len(text) <= 60 else text[:57] + "...")

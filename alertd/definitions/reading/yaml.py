@@ -1,8 +1,13 @@
-"""Read one YAML document into nodes. No other module imports the `yaml` package.
+"""Read a YAML document into nodes. No other module imports the `yaml` package.
 
-What YAML has and a definition does not need is refused: aliases (nine lines of them can stand for 10^9
-nodes), merge keys, tags, several documents, keys that are not texts, and a key given twice, which most
-loaders pass over in silence. Everything is bounded: size, depth, number of nodes, number of problems.
+Features of YAML that definitions do not need are rejected:
+
+- aliases, because nine lines of aliases can expand to 10^9 nodes
+- merge keys, tags and several documents
+- keys that are not texts
+- duplicate keys, which most YAML libraries ignore silently
+
+Size, depth, number of nodes and number of problems are limited.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ from alertd.definitions.reading.nodes import Mapping, Node, Scalar, Sequence, Va
 
 
 class Parser(Protocol):
-    """What PyYAML's two parsers have in common."""
+    """The interface that both parsers of PyYAML share."""
 
     def check_event(self) -> bool: ...
     def get_event(self) -> events.Event: ...
@@ -36,24 +41,24 @@ try:
     from yaml._yaml import CParser
 
     FASTEST = cast(MakeParser, CParser)
-except ImportError:  # PyYAML without libyaml: the same answers, some eight times slower
+except ImportError:  # PyYAML without libyaml: same results, about eight times slower
     FASTEST = PURE
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_NODES = 100_000
 MAX_PROBLEMS = 100
-"""Problems of one file; after so many the rest is left for the next time."""
+"""The maximum number of problems in a file. Reading stops after it."""
 
 _BREAK = re.compile("\r\n|[\r\n]")
 
 
 class _Stop(Exception):
-    """Nothing after this place can be read."""
+    """Reading stops here."""
 
 
 def decode(raw: bytes, file: str) -> tuple[str, list[Problem]]:
-    """The text of a file, or "" and the reason why it has none."""
+    """Decode UTF-8, with or without a byte order mark. Return the text, or "" and the problem."""
     if len(raw) > MAX_BYTES:
         message = f"{len(raw):,} bytes; a file has at most {MAX_BYTES:,}, so make two of it"
         return "", [Problem(file=file, line=1, column=1, message=message)]
@@ -61,13 +66,13 @@ def decode(raw: bytes, file: str) -> tuple[str, list[Problem]]:
         return raw.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8-sig", "replace")
-        line, column = place_of(before, len(before))
+        line, column = find_place(before, len(before))
         message = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
         return "", [Problem(file=file, line=line, column=column, message=message)]
 
 
-def place_of(text: str, offset: int) -> tuple[int, int]:
-    """Line and column, from 1, of the character at ``offset``."""
+def find_place(text: str, offset: int) -> tuple[int, int]:
+    """Return the line and column, both counted from 1, of the character at ``offset``."""
     line, start = 1, 0
     for found in _BREAK.finditer(text, 0, offset):
         line, start = line + 1, found.end()
@@ -75,25 +80,32 @@ def place_of(text: str, offset: int) -> tuple[int, int]:
 
 
 def read_yaml(text: str, file: str, make_parser: MakeParser = FASTEST) -> tuple[Node | None, list[Problem]]:
-    """The document in ``text``, and what is wrong with it as YAML.
+    """Parse a YAML document and return its root node and its problems.
 
-    Without a document the node is None; so it is when the text can't be read to its end. With a node there
-    may be problems too: it is then what can be made of the rest.
+    The node is None if the text has no document or cannot be parsed to its end. There may be both a node and
+    problems: the node then contains the parts that could be read.
+
+    Args:
+        file: the file's name in problems.
     """
     problems: list[Problem] = []
-    for offset, reason in forbidden(text):
-        line, column = place_of(text, offset)
+    for offset, reason in find_forbidden(text):
+        line, column = find_place(text, offset)
         problems.append(Problem(file=file, line=line, column=column, message=reason))
         if len(problems) == MAX_PROBLEMS:
             break
-    if problems:  # libyaml would stop at the first of them
+    if problems:  # libyaml would stop at the first of these characters
         return None, problems
     composer = _Composer(text, file, problems, make_parser)
-    return composer.document(), problems
+    return composer.compose(), problems
 
 
 class _Composer:
-    """Makes nodes of the parser's events, with a stack of its own: depth is a bound, not a crash."""
+    """Builds nodes from the parser's events.
+
+    It uses a stack instead of recursion, so that deep nesting is reported as a problem and cannot cause a
+    crash.
+    """
 
     def __init__(self, text: str, file: str, problems: list[Problem], make_parser: MakeParser) -> None:
         self._text = text
@@ -102,29 +114,29 @@ class _Composer:
         self._make_parser = make_parser
         self._nodes = 0
 
-    def document(self) -> Node | None:
+    def compose(self) -> Node | None:
         try:
-            return self._document()
+            return self._compose()
         except _Stop:
             return None
         except RecursionError:
             self._refuse(1, 1, f"nested deeper than {MAX_DEPTH} levels")
             return None
         except MarkedYAMLError as error:
-            place = _place(error.problem_mark or error.context_mark)
-            begins = _place(error.context_mark or error.problem_mark)
+            place = _get_place(error.problem_mark or error.context_mark)
+            begins = _get_place(error.context_mark or error.problem_mark)
             words = error.problem or error.context or "it cannot be read"
-            refusal = refusal_of(ParserMessage(words, place, begins), self._text)
+            refusal = translate_error(ParserMessage(words, place, begins), self._text)
         except ReaderError as error:
-            line, column = place_of(self._text, min(error.position, len(self._text)))
+            line, column = find_place(self._text, min(error.position, len(self._text)))
             refusal = YamlRefusal(line, column, f"not YAML: {error.reason}")
         except YAMLError as error:
             refusal = YamlRefusal(1, 1, f"not YAML: {error}")
         self._refuse(refusal.line, refusal.column, refusal.message)
         return None
 
-    def _document(self) -> Node | None:
-        stream = _events(self._make_parser(self._text))
+    def _compose(self) -> Node | None:
+        stream = _iterate_events(self._make_parser(self._text))
         root: Node | None = None
         documents = 0
         for event in stream:
@@ -134,14 +146,14 @@ class _Composer:
                     self._refuse_at(event, "a second document; a file has one, so make two files of it")
                     break
             elif isinstance(event, events.NodeEvent):
-                root = self._node(event, stream)
+                root = self._compose_node(event, stream)
         return root
 
-    def _node(self, event: events.NodeEvent, stream: Iterator[events.Event]) -> Node:
-        """The node that begins with ``event``, and all below it."""
-        root = self._begun(event)
+    def _compose_node(self, event: events.NodeEvent, stream: Iterator[events.Event]) -> Node:
+        """Return the node that starts with ``event``, with all its children."""
+        root = self._make_node(event)
         stack: list[Sequence | Mapping] = []
-        keys: list[Scalar | None] = []  # one for each of the stack: the key that waits for its value
+        keys: list[Scalar | None] = []  # for each node on the stack, the key whose value comes next
         if isinstance(root, (Sequence, Mapping)):
             stack.append(root)
             keys.append(None)
@@ -151,15 +163,15 @@ class _Composer:
                 stack.pop()
                 keys.pop()
                 continue
-            node = self._begun(event)
+            node = self._make_node(event)
             parent = stack[-1]
             if isinstance(parent, Sequence):
                 parent.items.append(node)
             elif (key := keys[-1]) is None:
-                keys[-1] = self._key(node)
+                keys[-1] = self._check_key(node)
             else:
                 keys[-1] = None
-                self._put(parent, key, node)
+                self._add(parent, key, node)
             if isinstance(node, (Sequence, Mapping)):
                 stack.append(node)
                 keys.append(None)
@@ -168,17 +180,17 @@ class _Composer:
                     raise _Stop
         return root
 
-    def _begun(self, event: events.NodeEvent) -> Node:
-        mark = _mark(event)
+    def _make_node(self, event: events.NodeEvent) -> Node:
+        mark = _get_start(event)
         line, column = mark.line + 1, mark.column + 1
         self._nodes += 1
         if self._nodes > MAX_NODES:
             self._refuse(line, column, f"more than {MAX_NODES:,} values; make two files of it")
             raise _Stop
         if event.anchor is not None or getattr(event, "tag", None) is not None:
-            self._refuse_marked(event, line, column)
+            self._refuse_alias_or_tag(event, line, column)
         if isinstance(event, events.ScalarEvent):
-            return _scalar(event, line, column)
+            return _make_scalar(event, line, column)
         if isinstance(event, events.SequenceStartEvent):
             return Sequence(line, column)
         return (
@@ -187,7 +199,7 @@ class _Composer:
             else ValueRefused(line, column)
         )
 
-    def _refuse_marked(self, event: events.NodeEvent, line: int, column: int) -> None:
+    def _refuse_alias_or_tag(self, event: events.NodeEvent, line: int, column: int) -> None:
         if isinstance(event, events.AliasEvent):
             self._refuse(line, column, f"an alias, *{event.anchor}; write out what it stands for")
         elif event.anchor is not None:
@@ -195,8 +207,8 @@ class _Composer:
         if (tag := getattr(event, "tag", None)) is not None:
             self._refuse(line, column, f"a tag, {tag}; remove it: every value is a text")
 
-    def _key(self, node: Node) -> Scalar:
-        """The key to wait with; one that can't be taken leaves its value without a place to go."""
+    def _check_key(self, node: Node) -> Scalar:
+        """Return the key if it is a text. After a problem, return a placeholder that drops the value."""
         if isinstance(node, Scalar):
             if node.text == "<<" and node.is_plain:
                 self._refuse(node.line, node.column, "a merge key, <<; write out what it would bring in")
@@ -208,7 +220,7 @@ class _Composer:
             self._refuse(node.line, node.column, "a list or mapping as a key; a key is a text")
         return Scalar("", node.line, node.column, None)
 
-    def _put(self, parent: Mapping, key: Scalar, node: Node) -> None:
+    def _add(self, parent: Mapping, key: Scalar, node: Node) -> None:
         if key.lead is None and key.text == "":
             return
         first = parent.keys.get(key.text)
@@ -222,7 +234,7 @@ class _Composer:
         parent.values[key.text] = node
 
     def _refuse_at(self, event: events.Event, message: str) -> None:
-        mark = _mark(event)
+        mark = _get_start(event)
         self._refuse(mark.line + 1, mark.column + 1, message)
 
     def _refuse(self, line: int, column: int, message: str) -> None:
@@ -232,24 +244,24 @@ class _Composer:
 
 
 class _Mark(Protocol):
-    """A place in the text, counted from 0."""
+    """A position in the text. Line and column are counted from 0."""
 
     line: int
     column: int
 
 
-def _place(mark: object) -> tuple[int, int]:
+def _get_place(mark: object) -> tuple[int, int]:
     if mark is None:
         return 1, 1
     place = cast(_Mark, mark)
     return place.line + 1, place.column + 1
 
 
-def _mark(event: events.Event) -> _Mark:
-    return cast(_Mark, event.start_mark)  # an event of a parser always has one
+def _get_start(event: events.Event) -> _Mark:
+    return cast(_Mark, event.start_mark)  # the events of a parser always have a start mark
 
 
-def _events(parser: Parser) -> Iterator[events.Event]:
+def _iterate_events(parser: Parser) -> Iterator[events.Event]:
     try:
         while parser.check_event():
             yield parser.get_event()
@@ -257,9 +269,9 @@ def _events(parser: Parser) -> Iterator[events.Event]:
         parser.dispose()
 
 
-def _scalar(event: events.ScalarEvent, line: int, column: int) -> Scalar:
+def _make_scalar(event: events.ScalarEvent, line: int, column: int) -> Scalar:
     end = cast(_Mark, event.end_mark)
-    is_straight = end.line + 1 == line  # on one line
+    is_straight = end.line + 1 == line  # the text is on one line
     match event.style:
         case "'" | '"':
             length = end.column + 1 - column - 2
@@ -276,7 +288,13 @@ def _scalar(event: events.ScalarEvent, line: int, column: int) -> Scalar:
 
 
 class ParserMessage(NamedTuple):
-    """The parser's own words, where it stopped, and where what it was reading began; both from 1."""
+    """An error of the YAML parser.
+
+    Attributes:
+        problem: the parser's message.
+        place: the line and column where the parser stopped, both counted from 1.
+        begins: the line and column where the unfinished element starts, both counted from 1.
+    """
 
     problem: str
     place: tuple[int, int]
@@ -284,15 +302,16 @@ class ParserMessage(NamedTuple):
 
 
 class YamlRefusal(NamedTuple):
-    """What to say, and where; both counted from 1."""
+    """A message and its place. Line and column are counted from 1."""
 
     line: int
     column: int
     message: str
 
 
-# Control characters, what is no character, and what makes a line look other than it is: line separators that
-# editors don't show, and the embeddings, overrides and isolates of bidirectional text (Trojan Source).
+# Characters that are invisible or make a line look different from its content: control characters,
+# noncharacters, line separators that editors do not show, and the controls of bidirectional text
+# (CVE-2021-42574, "Trojan Source").
 _UNSEEN = (
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff"
 )
@@ -301,7 +320,8 @@ UNSEEN_OR_BREAK = re.compile(f"[\t\n\r{_UNSEEN}]")
 
 _QUOTE_IT = "put the value in quotes"
 _NO_CONTENT = "did not find expected node content"
-# The parser's words -> ours. Those of libyaml first, then those of PyYAML's own parser where they differ.
+# The parser's message -> what is wrong and what to do. PyYAML's own parser has some messages that differ from
+# those of libyaml.
 _SAID = {
     "mapping values are not allowed in this context": (
         "a ': ' that is not after a key", "put a value that holds ': ' in quotes, or mend the indentation"),
@@ -338,14 +358,14 @@ _AT_CONTEXT = (
 _NO_START = ("cannot start any token", "that cannot start")
 
 
-def forbidden(text: str) -> Iterator[tuple[int, str]]:
-    """Offsets of characters that may be nowhere in a file, each with what to say of it."""
+def find_forbidden(text: str) -> Iterator[tuple[int, str]]:
+    """Return the offset of each character that is not allowed in a file, with a message."""
     for found in UNSEEN.finditer(text):
-        yield found.start(), f"{name_of(found[0])}; remove it"
+        yield found.start(), f"{name_character(found[0])}; remove it"
 
 
-def name_of(char: str) -> str:
-    """A character that can't be seen, in words."""
+def name_character(char: str) -> str:
+    """Return a description of an invisible character."""
     if char in "\n\r":
         return "a line break"
     if char == "\t":
@@ -353,8 +373,8 @@ def name_of(char: str) -> str:
     return f"the character U+{ord(char):04X} ({unicodedata.name(char, 'a control character').lower()})"
 
 
-def refusal_of(said: ParserMessage, text: str) -> YamlRefusal:
-    """What to say instead of the parser's words."""
+def translate_error(said: ParserMessage, text: str) -> YamlRefusal:
+    """Return the message to show for an error of the parser in ``text``."""
     line, column = said.begins if said.problem in _AT_CONTEXT else said.place
     lines = text.splitlines()
     at = lines[line - 1][column - 1 : column] if line <= len(lines) else ""

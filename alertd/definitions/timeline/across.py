@@ -1,4 +1,4 @@
-"""Check what no single file can know: ids that are taken, and deadlines counted from other files."""
+"""Check the rules that concern several files: unique ids, and deadlines relative to other files."""
 
 from __future__ import annotations
 
@@ -7,79 +7,92 @@ from collections.abc import Iterator, Mapping
 from alertd.core.config import Problem
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.relative import cycle, resolve
-from alertd.definitions.reading.reader import near, shown
+from alertd.definitions.reading.reader import quote, suggest
 from alertd.definitions.timeline.claims import After
 from alertd.definitions.timeline.read import TimelineRead
 
 _NEAR_OF = 2_000
-"""Among how many ids the nearest one is looked for."""
+"""How many ids are compared to suggest a similar one."""
 
 
 def check_across(read: Mapping[str, TimelineRead]) -> dict[str, list[Problem]]:
-    """The further problems by file; ``read`` is by file, in order.
+    """Return the problems between files, by file.
 
-    A file whose milestones count from those of a file with a problem has one too: without the other file
-    their deadlines are not known, and what was last known of them is to stay.
+    A file with a deadline relative to a milestone in a broken file gets a problem too. Its deadlines cannot
+    be computed, so the previous version of its milestones stays in force.
+
+    Args:
+        read: the results of reading the timeline files, sorted by file name.
     """
     found: dict[str, list[Problem]] = {}
-    for file, problem in (*_taken(read), *_unknown(read)):
+    for file, problem in (*_find_duplicates(read), *_find_unknown_bases(read)):
         found.setdefault(file, []).append(problem)
-    if not any(one.after for one in read.values()):
+    if not any(result.after for result in read.values()):
         return found
-    broken = {file for file, one in read.items() if one.problems} | found.keys()
-    for file, problem in (*_cycles(read, broken), *_unresolved(read, broken), *_shaken(read, broken)):
+    broken = {file for file, result in read.items() if result.problems} | found.keys()
+    for file, problem in (
+        *_find_cycles(read, broken),
+        *_find_unresolved(read, broken),
+        *_find_dependents(read, broken),
+    ):
         found.setdefault(file, []).append(problem)
     return found
 
 
-def _taken(read: Mapping[str, TimelineRead]) -> Iterator[tuple[str, Problem]]:
-    """Of two timelines with one id the later file has the problem."""
+def _find_duplicates(read: Mapping[str, TimelineRead]) -> Iterator[tuple[str, Problem]]:
+    """Find timeline ids that an earlier file uses already. The later file gets the problem."""
     first: dict[str, str] = {}
-    for file, one in read.items():
-        if not one.id:
+    for file, result in read.items():
+        if not result.id:
             continue
-        other = first.setdefault(one.id, file)
+        other = first.setdefault(result.id, file)
         if other != file:
             where = f"{other}:{read[other].line}"
-            message = f"{shown(one.id)}: the same timeline as in {where}; give one another id"
-            yield file, Problem(file=file, line=one.line, column=one.column, message=message)
+            message = f"{quote(result.id)}: the same timeline as in {where}; give one another id"
+            yield file, Problem(file=file, line=result.line, column=result.column, message=message)
 
 
-def _unknown(read: Mapping[str, TimelineRead]) -> Iterator[tuple[str, Problem]]:
-    """Milestones counted from one that is nowhere, or that recurs and so has no one date."""
-    if not any(one.after for one in read.values()):
+def _find_unknown_bases(read: Mapping[str, TimelineRead]) -> Iterator[tuple[str, Problem]]:
+    """Find deadlines relative to a milestone that does not exist, or that recurs and so has several dates."""
+    if not any(result.after for result in read.values()):
         return
-    recurs = {name: recurring for one in read.values() for name, recurring in one.ids.items()}
-    # Files that can't be read as far as their ids: nobody knows what they hold.
-    unread = any(not one.ids and one.problems for one in read.values())
-    for file, one in read.items():
-        for after in one.after:
+    recurs = {name: recurring for result in read.values() for name, recurring in result.ids.items()}
+    # If the ids in some file are unknown, a milestone that is not found may be in that file.
+    unread = any(not result.ids and result.problems for result in read.values())
+    for file, result in read.items():
+        for after in result.after:
             base = after.claim.base
             if base not in recurs:
-                if unread and not base.startswith(f"{one.id}/"):
+                if unread and not base.startswith(f"{result.id}/"):
                     continue
-                yield file, _at(file, after, _advice_for(base, one, recurs))
+                yield file, _make_problem(file, after, _explain_unknown_base(base, result, recurs))
             elif recurs[base]:
-                yield file, _at(file, after, f"{shown(base)} recurs, so nothing can be counted from it")
+                yield (
+                    file,
+                    _make_problem(file, after, f"{quote(base)} recurs, so nothing can be counted from it"),
+                )
 
 
-def _advice_for(base: str, one: TimelineRead, known: Mapping[str, bool]) -> str:
+def _explain_unknown_base(base: str, result: TimelineRead, known: Mapping[str, bool]) -> str:
     timeline, _, own = base.partition("/")
-    if timeline == one.id:
-        advice = near(own, [name.partition("/")[2] for name in list(one.ids)[:_NEAR_OF]])
-        return f"{shown(own)}: no such milestone in this file" + (f"; {advice}" if advice else "")
-    advice = near(base, list(known)[:_NEAR_OF])
-    return f"{shown(base)}: no such milestone" + (f"; {advice}" if advice else "")
+    if timeline == result.id:
+        advice = suggest(own, [name.partition("/")[2] for name in list(result.ids)[:_NEAR_OF]])
+        return f"{quote(own)}: no such milestone in this file" + (f"; {advice}" if advice else "")
+    advice = suggest(base, list(known)[:_NEAR_OF])
+    return f"{quote(base)}: no such milestone" + (f"; {advice}" if advice else "")
 
 
-def _cycles(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator[tuple[str, Problem]]:
-    """Chains of milestones that lead back to where they began; the files of the chain become broken."""
-    places = {after.milestone: (file, after) for file, one in read.items() for after in one.after}
+def _find_cycles(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator[tuple[str, Problem]]:
+    """Find cycles of relative deadlines.
+
+    Each cycle is reported once, and the file with that problem is added to ``broken``.
+    """
+    places = {after.milestone: (file, after) for file, result in read.items() for after in result.after}
     links: dict[str, Milestone] = {
         milestone.id: milestone
-        for one in read.values()
-        if one.after and one.timeline is not None
-        for milestone in one.timeline.milestones
+        for result in read.values()
+        if result.after and result.timeline is not None
+        for milestone in result.timeline.milestones
         if milestone.relative
     }
     while chain := cycle(links):
@@ -89,61 +102,67 @@ def _cycles(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator[tupl
         start = chain.index(after.milestone)
         turned = chain[start:-1] + chain[:start] + (after.milestone,)
         broken.add(file)
-        yield file, _at(file, after, "a deadline cannot depend on itself: " + " -> ".join(turned))
+        yield file, _make_problem(file, after, "a deadline cannot depend on itself: " + " -> ".join(turned))
         for name in chain:
             links.pop(name, None)
 
 
-def _unresolved(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator[tuple[str, Problem]]:
-    """Deadlines that can't be computed: hours after a month, a date beyond the calendar."""
+def _find_unresolved(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator[tuple[str, Problem]]:
+    """Find deadlines that cannot be computed, such as hours after a month, or a date after the year 9999.
+
+    Files with such a deadline are added to ``broken``.
+    """
     known = {
         milestone.id: milestone
-        for file, one in read.items()
-        if file not in broken and one.timeline is not None
-        for milestone in one.timeline.milestones
+        for file, result in read.items()
+        if file not in broken and result.timeline is not None
+        for milestone in result.timeline.milestones
     }
-    places = [(file, after) for file, one in read.items() if file not in broken for after in one.after]
+    places = [(file, after) for file, result in read.items() if file not in broken for after in result.after]
     for file, after in places:
-        chain = _chain(after.milestone, known)
+        chain = _collect_chain(after.milestone, known)
         if after.claim.base not in known:
             continue
         try:
             resolve(chain, {})
         except ValueError as error:
             broken.add(file)
-            yield file, _at(file, after, f"{shown(after.text)}: {error}")
+            yield file, _make_problem(file, after, f"{quote(after.text)}: {error}")
 
 
-def _chain(name: str, known: Mapping[str, Milestone]) -> dict[str, Milestone]:
-    """A milestone and all that it counts from."""
+def _collect_chain(name: str, known: Mapping[str, Milestone]) -> dict[str, Milestone]:
+    """Return a milestone and all milestones that its deadline depends on, by id."""
     chain: dict[str, Milestone] = {}
     waiting = [name]
     while waiting:
-        one = waiting.pop()
-        if one not in chain and one in known:
-            chain[one] = known[one]
-            waiting.extend(relative.base for relative in known[one].relative)
+        current = waiting.pop()
+        if current not in chain and current in known:
+            chain[current] = known[current]
+            waiting.extend(relative.base for relative in known[current].relative)
     return chain
 
 
-def _shaken(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator[tuple[str, Problem]]:
-    """Files that count from a broken file, and so on from those."""
-    file_of = {name: file for file, one in read.items() if one.ids for name in one.ids}
+def _find_dependents(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator[tuple[str, Problem]]:
+    """Find files whose deadlines depend on a broken file, directly or through other files.
+
+    These files are added to ``broken``.
+    """
+    file_of = {name: file for file, result in read.items() if result.ids for name in result.ids}
     again = True
     while again:
         again = False
-        for file, one in read.items():
+        for file, result in read.items():
             if file in broken:
                 continue
-            for after in one.after:
+            for after in result.after:
                 base_file = file_of.get(after.claim.base, "")
                 if base_file in broken or not base_file:
                     broken.add(file)
                     again = True
                     why = f"{base_file} has a problem" if base_file else "its file cannot be read"
-                    yield file, _at(file, after, f"{shown(after.claim.base)} is not known: {why}")
+                    yield file, _make_problem(file, after, f"{quote(after.claim.base)} is not known: {why}")
                     break
 
 
-def _at(file: str, after: After, message: str) -> Problem:
+def _make_problem(file: str, after: After, message: str) -> Problem:
     return Problem(file=file, line=after.line, column=after.column, message=message)

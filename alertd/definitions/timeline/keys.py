@@ -1,4 +1,4 @@
-"""The keys of a timeline file, `milestones/*.yaml`."""
+"""Define the keys of a timeline file, `milestones/*.yaml`."""
 
 from __future__ import annotations
 
@@ -38,25 +38,26 @@ _DEADLINE = Key(
     },
 )
 _AFTER = Key(
-    about="counted from another milestone: its id, in another file timeline/id, then + and a duration",
+    about="relative to another milestone: its id (timeline/id in another file), +, and a duration",
     schema={
         "type": "string",
         "maxLength": 300,
         "examples": ["phase-1 + 90d", "other-timeline/phase-1 + 1mo"],
     },
 )
-_SOURCE = Key(about="id of the source that says so", schema=SLUG_TEXT)
+_SOURCE = Key(about="id of the source of the claim", schema=SLUG_TEXT)
 _SOURCES = Key(
-    about="ids of the sources that say so", schema=listed(SLUG_TEXT, least=1, most=MAX_SOURCES_OF_CLAIM)
+    about="ids of the sources of the claim", schema=listed(SLUG_TEXT, least=1, most=MAX_SOURCES_OF_CLAIM)
 )
 _READING = Key(
-    about='which edge is meant: end ("by September", the default) or start ("before September")',
+    about='which end of the window is meant: end ("by September", the default) or start ("before September")',
     schema=one_of(*Reading),
 )
-_NOTE = Key(about="what else is to be said of the claim, in one line", schema=text(NOTE))
-_ZONE_OF = "zone in which its deadlines are counted; the default is that of what it stands in"
+_NOTE = Key(about="a note about the claim, in one line", schema=text(NOTE))
+_ZONE = "time zone of the deadlines; the default is that of the timeline or of alertd.yaml"
 _POLICY = Key(
-    about="name of a policy, or keys of one that override it here", schema=either(text(NAME), is_a("policy"))
+    about="name of a policy, or values that override the inherited policy",
+    schema=either(text(NAME), is_a("policy")),
 )
 _DESCRIPTION = Key(about="a longer text for people", schema=text(DESCRIPTION))
 
@@ -64,8 +65,10 @@ SOURCE = Shape(
     name="source",
     words="a source",
     keys={
-        "who": Key(about="the person or body, as messages name it", schema=text(TITLE), required=True),
-        "short": Key(about='a few words that fit into "by ...\'s account"', schema=text(NAME)),
+        "who": Key(
+            about="name of the person or organization, as messages show it", schema=text(TITLE), required=True
+        ),
+        "short": Key(about='a short name that fits into "by ...\'s account"', schema=text(NAME)),
         "publisher": Key(about="where it was published", schema=text(NAME)),
         "published": Key(about="when it was published, as EDTF", schema=_DEADLINE.schema),
         "url": Key(about="where to read it", schema=LINK),
@@ -81,7 +84,7 @@ CLAIM = Shape(
         "source": _SOURCE,
         "sources": _SOURCES,
         "rank": Key(
-            about="preferred ones remind instead of normal ones; deprecated ones are shown and never remind",
+            about="preferred claims replace normal ones; deprecated claims are shown but have no reminders",
             schema=one_of(*Rank),
         ),
         "note": _NOTE,
@@ -98,12 +101,12 @@ MILESTONE = Shape(
     words="a milestone",
     keys={
         "id": Key(
-            about="its id within the timeline; it stays the same for ever", schema=SLUG_TEXT, required=True
+            about="id of the milestone within the timeline; never change it", schema=SLUG_TEXT, required=True
         ),
-        "title": Key(about="what is to have happened by the deadline", schema=text(TITLE), required=True),
-        "labels": Key(about="what routes match, beside the timeline's", schema=LABELS),
+        "title": Key(about="what must be done by the deadline", schema=text(TITLE), required=True),
+        "labels": Key(about="labels for routing, in addition to the timeline's", schema=LABELS),
         "claims": Key(
-            about="every deadline that somebody gives it",
+            about="the deadlines that sources claim for the milestone",
             schema=listed(is_a("claim"), least=1, most=MAX_CLAIMS),
         ),
         "deadline": _DEADLINE,
@@ -113,12 +116,14 @@ MILESTONE = Shape(
         "reading": _READING,
         "note": _NOTE,
         "repeat": Key(
-            about="RFC 5545: how the first deadline recurs",
+            about="how the first deadline recurs, as a rule of RFC 5545",
             schema={"type": "string", "maxLength": 500, "examples": ["RRULE:FREQ=MONTHLY;BYMONTHDAY=-1"]},
         ),
         "policy": _POLICY,
-        "timezone": Key(about=_ZONE_OF, schema=ZONE),
-        "tentative": Key(about="agreed but not signed; every message says so", schema=FLAG),
+        "timezone": Key(about=_ZONE, schema=ZONE),
+        "tentative": Key(
+            about="whether the date is agreed but not signed, which every message then mentions", schema=FLAG
+        ),
         "description": _DESCRIPTION,
         "url": Key(about="where to read more", schema=LINK),
     },
@@ -140,15 +145,15 @@ TIMELINE = Shape(
     words="a timeline",
     keys={
         "timeline": Key(
-            about="its id; a milestone's full id is timeline/id", schema=SLUG_TEXT, required=True
+            about="id of the timeline; a milestone's full id is timeline/id", schema=SLUG_TEXT, required=True
         ),
-        "title": Key(about="what its milestones have in common", schema=text(TITLE), required=True),
-        "timezone": Key(about=_ZONE_OF, schema=ZONE),
-        "labels": Key(about="labels of all its milestones", schema=LABELS),
+        "title": Key(about="title of the timeline", schema=text(TITLE), required=True),
+        "timezone": Key(about=_ZONE, schema=ZONE),
+        "labels": Key(about="labels of all milestones in the timeline", schema=LABELS),
         "policy": _POLICY,
         "description": _DESCRIPTION,
         "url": Key(about="where to read more", schema=LINK),
-        "sources": Key(about="who says so, by id", schema=named(is_a("source"))),
+        "sources": Key(about="the sources of claims, by id", schema=named(is_a("source"))),
         "milestones": Key(
             about="the milestones", schema=listed(is_a("milestone"), most=MAX_MILESTONES), required=True
         ),

@@ -1,4 +1,4 @@
-"""Read one of `milestones/*.yaml` into a Timeline."""
+"""Read a file `milestones/*.yaml` into a Timeline."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from alertd.core.config import Problem, Timeline
 from alertd.core.milestones.milestone import Claim, Milestone, RelativeClaim
 from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.recurrence import Recurrence, parse_recurrence, wall_of
-from alertd.definitions.config.policies import policy_of
+from alertd.definitions.config.policies import read_policy_or_name
 from alertd.definitions.config.read import Inherited
 from alertd.definitions.reading.keys import DESCRIPTION, TITLE
 from alertd.definitions.reading.nodes import Node
 from alertd.definitions.reading.reader import Reader, TooManyProblems
-from alertd.definitions.reading.terms import labels, link, slug, zone
+from alertd.definitions.reading.terms import read_labels, read_link, read_slug, read_zone
 from alertd.definitions.reading.yaml import decode, read_yaml
-from alertd.definitions.timeline.claims import After, Claims, sources
+from alertd.definitions.timeline.claims import After, Claims, read_sources
 from alertd.definitions.timeline.keys import MAX_CLAIMS, MAX_MILESTONES, MILESTONE, TIMELINE
 from alertd.errors import RecurrenceError
 
@@ -27,14 +27,17 @@ _OF_ONE_CLAIM = ("source", "sources", "reading", "note")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineRead:
-    """What came of reading one file.
+    """The result of reading one file.
+
+    The attributes other than ``timeline`` have values even if the file has a problem.
 
     Attributes:
-        timeline: None when there is a problem.
-        id: the timeline's id, "" when it can't be told; also with a problem, as the rest is.
-        line, column: where the id stands.
-        after: where milestones count from other ones.
-        ids: full ids of its milestones, each with whether it recurs.
+        timeline: None if there is a problem.
+        id: the timeline's id; "" if it cannot be read.
+        line: the line of the id, counted from 1.
+        column: the column of the id, counted from 1.
+        after: the deadlines that are relative to other milestones.
+        ids: the full ids of the milestones. The value is true for a milestone that recurs.
     """
 
     timeline: Timeline | None
@@ -47,7 +50,11 @@ class TimelineRead:
 
 
 def read_timeline(raw: bytes, file: str, inherited: Inherited) -> TimelineRead:
-    """Read the bytes of a file; all its problems come in one go."""
+    """Read the bytes of a timeline file and return all its problems together.
+
+    Args:
+        file: the file's name in problems.
+    """
     text, problems = decode(raw, file)
     node: Node | None = None
     if not problems:
@@ -105,35 +112,35 @@ class _TimelineFile:
 
     def _read(self, node: Node) -> None:
         reader = self._reader
-        values = reader.mapping(node, TIMELINE)
+        values = reader.read_mapping(node, TIMELINE)
         if values is None:
             return
         if "timeline" in values:
-            self._id = slug(reader, values["timeline"]) or ""
+            self._id = read_slug(reader, values["timeline"]) or ""
             self._place = (values["timeline"].line, values["timeline"].column)
         if "title" in values:
-            self._title = reader.text(values["title"], TITLE) or ""
-        self._zone = self._zone_in(values)
+            self._title = reader.read_text(values["title"], TITLE) or ""
+        self._zone = self._read_zone(values)
         if "labels" in values:
-            self._labels = labels(reader, values["labels"])
-        self._policy = self._policy_in(values)
-        self._text, self._url = self._about(values)
-        known = sources(reader, values["sources"]) if "sources" in values else {}
+            self._labels = read_labels(reader, values["labels"])
+        self._policy = self._read_policy(values)
+        self._text, self._url = self._read_about(values)
+        known = read_sources(reader, values["sources"]) if "sources" in values else {}
         claims = Claims(reader, self._id, known)
         if "milestones" in values:
-            for item in reader.items(values["milestones"], "milestones", MAX_MILESTONES):
-                self._milestone(item, claims)
+            for item in reader.read_items(values["milestones"], "milestones", MAX_MILESTONES):
+                self._read_milestone(item, claims)
 
-    def _milestone(self, node: Node, claims: Claims) -> None:
+    def _read_milestone(self, node: Node, claims: Claims) -> None:
         reader = self._reader
-        values = reader.mapping(node, MILESTONE)
+        values = reader.read_mapping(node, MILESTONE)
         if values is None:
             return
-        full_id = self._full_id(values)
-        title = reader.text(values["title"], TITLE) if "title" in values else None
-        own = labels(reader, values["labels"]) if "labels" in values else None
-        description, url = self._about(values)
-        stated = self._claims(node, values, claims)
+        full_id = self._read_full_id(values)
+        title = reader.read_text(values["title"], TITLE) if "title" in values else None
+        own = read_labels(reader, values["labels"]) if "labels" in values else None
+        description, url = self._read_about(values)
+        stated = self._read_claims(node, values, claims)
         found = [claim for claim, _ in stated if isinstance(claim, Claim)]
         relative = [(claim, where) for claim, where in stated if isinstance(claim, RelativeClaim)]
         for claim, where in relative:
@@ -148,24 +155,24 @@ class _TimelineFile:
             timeline=self._id,
             timeline_title=self._title,
             title=title or "",
-            zone=self._zone_in(values),
-            policy=self._policy_in(values),
+            zone=self._read_zone(values),
+            policy=self._read_policy(values),
             claims=tuple(found),
             relative=tuple(claim for claim, _ in relative),
-            repeat=self._repeat(values, stated),
+            repeat=self._read_repeat(values, stated),
             labels={**self._labels, **own} if own else self._labels,
             description=description,
             url=url,
-            tentative=bool(reader.flag(values["tentative"])) if "tentative" in values else False,
+            tentative=bool(reader.read_flag(values["tentative"])) if "tentative" in values else False,
         )
         self._milestones.append(milestone)
 
-    def _full_id(self, values: Mapping[str, Node]) -> str:
-        """The full id, or "" when it has a problem."""
+    def _read_full_id(self, values: Mapping[str, Node]) -> str:
+        """Return the full id of a milestone; "" after a problem."""
         if "id" not in values:
             return ""
         node = values["id"]
-        own = slug(self._reader, node)
+        own = read_slug(self._reader, node)
         if own is None:
             return ""
         if own in self._lines:
@@ -175,7 +182,7 @@ class _TimelineFile:
         self._lines[own] = node.line
         return f"{self._id}/{own}"
 
-    def _claims(
+    def _read_claims(
         self, node: Node, values: Mapping[str, Node], claims: Claims
     ) -> list[tuple[Claim | RelativeClaim | None, Node]]:
         reader = self._reader
@@ -183,19 +190,22 @@ class _TimelineFile:
             if "deadline" not in values and "after" not in values:
                 reader.refuse(node, "a milestone needs claims, deadline or after")
                 return []
-            return [claims.claim_of(node, values)]
+            return [claims.build_claim(node, values)]
         for key in ("deadline", "after", *_OF_ONE_CLAIM):
             if key in values:
                 reader.refuse(values[key], f"{key} and claims exclude each other; put it into a claim")
-        items = reader.items(values["claims"], "claims", MAX_CLAIMS)
+        items = reader.read_items(values["claims"], "claims", MAX_CLAIMS)
         if not items and not reader.problems:
             reader.refuse(values["claims"], "no claim at all; write at least one")
-        return [claims.claim(item) for item in items]
+        return [claims.read_claim(item) for item in items]
 
-    def _repeat(
+    def _read_repeat(
         self, values: Mapping[str, Node], stated: list[tuple[Claim | RelativeClaim | None, Node]]
     ) -> Recurrence | None:
-        """The rule, which every claim has to fit: they move together."""
+        """Return the recurrence rule.
+
+        Every claim must fit the rule, because all of them recur together.
+        """
         if "repeat" not in values:
             return None
         reader = self._reader
@@ -206,7 +216,7 @@ class _TimelineFile:
                 reader.refuse(where, "what recurs has deadlines of its own, not one counted from another")
             elif claim is not None and recurrence is None:
                 first = claim.deadline
-                recurrence = reader.parsed(node, lambda text, first=first: parse_recurrence(text, first))  # type: ignore[misc]
+                recurrence = reader.parse(node, lambda text, first=first: parse_recurrence(text, first))  # type: ignore[misc]
                 if recurrence is None:
                     return None
             elif claim is not None and recurrence is not None:
@@ -216,21 +226,21 @@ class _TimelineFile:
                     reader.refuse(where, f"{claim.deadline.text!r}: {error.reason}")
         return recurrence
 
-    def _zone_in(self, values: Mapping[str, Node]) -> ZoneInfo:
-        found = zone(self._reader, values["timezone"]) if "timezone" in values else None
+    def _read_zone(self, values: Mapping[str, Node]) -> ZoneInfo:
+        found = read_zone(self._reader, values["timezone"]) if "timezone" in values else None
         return found or self._zone
 
-    def _policy_in(self, values: Mapping[str, Node]) -> Policy:
+    def _read_policy(self, values: Mapping[str, Node]) -> Policy:
         if "policy" not in values:
             return self._policy
         known, calendars = self._inherited.policies, self._inherited.calendars
-        return policy_of(self._reader, values["policy"], self._policy, known, calendars)
+        return read_policy_or_name(self._reader, values["policy"], self._policy, known, calendars)
 
-    def _about(self, values: Mapping[str, Node]) -> tuple[str, str]:
-        """The description and the url."""
+    def _read_about(self, values: Mapping[str, Node]) -> tuple[str, str]:
+        """Return the description and the URL."""
         description = url = None
         if "description" in values:
-            description = self._reader.text(values["description"], DESCRIPTION, lines=True)
+            description = self._reader.read_text(values["description"], DESCRIPTION, lines=True)
         if "url" in values:
-            url = link(self._reader, values["url"])
+            url = read_link(self._reader, values["url"])
         return description or "", url or ""

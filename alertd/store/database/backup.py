@@ -1,6 +1,6 @@
-"""A copy of an embedded ledger while it is in use, and such a copy put back.
+"""Copy a ledger in SQLite while it is in use, and restore such a copy.
 
-PostgreSQL has tools of its own for both, which know what they do; alertd points to them.
+For PostgreSQL, an error names the tools to use: pg_dump and pg_restore.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from alertd.errors import LedgerUnavailable, SettingsError
 from alertd.store.schema import REVISIONS
 
 PAGES = 256
-"""Copied at a time; between two of them others may write."""
+"""How many pages are copied in one step. Other processes can write between two steps."""
 
 ELSEWHERE = (
     "the ledger is in PostgreSQL: copy it with pg_dump --format=custom, and put it back with pg_restore"
@@ -25,21 +25,22 @@ ELSEWHERE = (
 
 
 def backup(url: str, target: Path) -> int:
-    """Copy the ledger at ``url`` into the file ``target``, which must not be there. Returns its bytes.
+    """Copy the ledger at ``url`` into the new file ``target`` and return the copy's size in bytes.
 
-    The copy is one state of the ledger, whoever writes meanwhile (SQLite, "Online Backup API"). It is checked
-    and on the disk when this returns, and it is its owner's alone.
+    The copy is a consistent snapshot, even if other processes write meanwhile (SQLite, "Online Backup API").
+    When this function returns, the copy has passed an integrity check and is on disk. Only its owner can read
+    it.
 
     Raises:
-        SettingsError: it is in PostgreSQL, or ``target`` is there.
-        LedgerUnavailable: there is no ledger, or it cannot be copied.
+        SettingsError: the ledger is in PostgreSQL, or ``target`` exists.
+        LedgerUnavailable: the ledger does not exist or cannot be copied.
     """
-    source = _file(url)
+    source = _parse_path(url)
     if not source.is_file():
         raise LedgerUnavailable(f"there is no ledger at {source}")
     if target.exists():
         raise SettingsError(f"{target} is there already; nothing was written")
-    with _part_of(target, f"{source} cannot be copied to {target}") as part:
+    with _open_part(target, f"{source} cannot be copied to {target}") as part:
         _copy(source, part)
         _check(part)
         _settle(part, target)
@@ -47,16 +48,19 @@ def backup(url: str, target: Path) -> int:
 
 
 def restore(source: Path, url: str) -> Path | None:
-    """Put a copy that :func:`backup` made back as the ledger at ``url``.
+    """Replace the ledger at ``url`` with a copy that :func:`backup` made.
 
-    What was there is kept beside it as ``*.replaced``. Returns where; None: there was nothing.
+    The previous ledger is renamed to ``*.replaced``.
+
+    Returns:
+        The new path of the previous ledger, or None if there was none.
 
     Raises:
-        SettingsError: the ledger is in PostgreSQL, or an earlier ``*.replaced`` is in the way.
-        LedgerUnavailable: ``source`` is no copy of a ledger, or one of a newer alertd; or somebody, a
-            daemon most likely, uses the ledger that is there.
+        SettingsError: the ledger is in PostgreSQL, or the ``*.replaced`` file of an earlier restore exists.
+        LedgerUnavailable: ``source`` is not a ledger, a newer version of alertd made it, or another process
+            (most likely the daemon) has the current ledger open.
     """
-    target = _file(url)
+    target = _parse_path(url)
     try:
         _check(source)
     except sqlite3.Error as error:
@@ -64,18 +68,18 @@ def restore(source: Path, url: str) -> Path | None:
     kept = target.with_name(f"{target.name}.replaced")
     if kept.exists():
         raise SettingsError(f"{kept} is there from an earlier time; move it away first")
-    with _part_of(target, f"{source} cannot be put back as {target}") as part:
+    with _open_part(target, f"{source} cannot be put back as {target}") as part:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _copy(source, part)
         there = target.exists()
         if there:
-            _alone(target)
+            _fold_log(target)
             os.replace(target, kept)
         _settle(part, target)
     return kept if there else None
 
 
-def _file(url: str) -> Path:
+def _parse_path(url: str) -> Path:
     if url.startswith(("postgresql://", "postgres://")):
         raise SettingsError(ELSEWHERE)
     name = make_url(url).database
@@ -87,23 +91,23 @@ def _file(url: str) -> Path:
 def _copy(source: Path, target: Path) -> None:
     target.unlink(missing_ok=True)
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    with closing(_opened(source)) as there, closing(sqlite3.connect(target)) as copy:
+    with closing(_open_read_only(source)) as there, closing(sqlite3.connect(target)) as copy:
         there.backup(copy, pages=PAGES)
-        # In one file: nothing beside it can be forgotten when it is moved.
+        # Without a write-ahead log, the copy is a single file, so it can be moved safely.
         copy.execute("pragma journal_mode = delete")
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _open_read_only(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
     connection.execute("pragma query_only = on")
     return connection
 
 
 def _check(path: Path) -> None:
-    """Raise sqlite3.Error or LedgerUnavailable unless ``path`` is a whole ledger that this alertd can use."""
+    """Raise sqlite3.Error or LedgerUnavailable unless ``path`` is an intact ledger of a known revision."""
     if not path.is_file():
         raise LedgerUnavailable(f"there is no file {path}")
-    with closing(_opened(path)) as connection:
+    with closing(_open_read_only(path)) as connection:
         (verdict,) = connection.execute("pragma integrity_check(1)").fetchone()
         if verdict != "ok":
             raise LedgerUnavailable(f"{path} is damaged: {verdict}")
@@ -112,8 +116,12 @@ def _check(path: Path) -> None:
         raise LedgerUnavailable(f"{path} is at revision {revision}, of a newer alertd than this one")
 
 
-def _alone(path: Path) -> None:
-    """Fold the log into the file, which works only while nobody else has it open."""
+def _fold_log(path: Path) -> None:
+    """Merge the write-ahead log into the database file.
+
+    Raises:
+        LedgerUnavailable: another process has the database open.
+    """
     try:
         with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
             (mode,) = connection.execute("pragma journal_mode = delete").fetchone()
@@ -126,8 +134,12 @@ def _alone(path: Path) -> None:
 
 
 @contextmanager
-def _part_of(target: Path, failure: str) -> Iterator[Path]:
-    """Where ``target`` is made before it is moved into place; gone afterwards, however it went."""
+def _open_part(target: Path, failure: str) -> Iterator[Path]:
+    """Yield a path for the unfinished ``target`` and delete that file at the end.
+
+    Raises:
+        LedgerUnavailable: in place of sqlite3.Error, with ``failure`` as its start, and of OSError.
+    """
     part = target.with_name(f".{target.name}.part")
     try:
         yield part
@@ -140,7 +152,7 @@ def _part_of(target: Path, failure: str) -> Iterator[Path]:
 
 
 def _settle(part: Path, target: Path) -> None:
-    """Move the file into place; it and its name are on the disk when this returns."""
+    """Rename ``part`` to ``target``. File and directory are synced to disk when this returns."""
     _sync(part)
     os.replace(part, target)
     _sync(target.parent)

@@ -1,9 +1,11 @@
-"""A database behind threads of its own: opened, asked and closed there, so that the event loop never waits.
+"""Run transactions on a database in threads of their own, so that the event loop never blocks.
 
-Rules that hold here:
-- what is asked is one transaction, which is done whole or not at all;
-- no call takes for ever: what the database does not answer is given up, and its connection broken off;
-- what two transactions do to each other (a deadlock) is tried again here, and seen by nobody.
+Rules for every call:
+
+- A call is one transaction: all of it is committed, or nothing.
+- A call has a time limit. When the database does not answer in time, alertd shuts its connections down.
+- A transaction that fails because of another transaction (a deadlock, for example) is retried here. Callers
+  do not see such failures.
 """
 
 from __future__ import annotations
@@ -17,40 +19,53 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable, SettingsError
-
-if TYPE_CHECKING:
-    from alertd.store.database.postgres import ListenConnection
-
+from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable
 
 T = TypeVar("T")
 
 CALL_LIMIT_S = 40.0
-"""A call that takes longer is given up; longer than the server's own limits, which say more."""
+"""The time limit of a call. The limits in PostgreSQL are shorter because the server's errors say more."""
 
 CHANNEL = "alertd"
-"""Of what writers tell each other, where the database can."""
+"""The PostgreSQL notification channel on which writers tell other processes that they have committed."""
 
 TRIES = 4
-"""Of a transaction that collides with others."""
+"""How often a transaction that collides with others is tried in all."""
+
+
+class Listener(Protocol):
+    """Reports that another process has committed.
+
+    Attributes:
+        name: identifies this process in notifications, so that it can ignore its own.
+    """
+
+    name: str
+
+    def listen(self, heard: Callable[[], object]) -> None:
+        """Start to call ``heard``, in a thread of the listener, when another process has committed."""
+
+    def close(self) -> None:
+        """Stop listening and close the connection."""
 
 
 @dataclass(kw_only=True, eq=False)
 class Database:
-    """See the module; made by :func:`open_database`.
+    """Runs transactions in threads. Use :func:`alertd.store.database.opening.open_database` to create one.
 
     Attributes:
-        reader, writer: engines whose transactions read one snapshot, and write.
-        where: its name in errors: a path, or a URL without its password.
-        threads: as many calls go on at once; the engines have as many connections.
-        is_shared: by many machines, which have its clock in common.
-        ear: hears what other processes have written, where the database tells.
-        limit_s: no call takes longer.
+        reader: the engine for transactions that read one snapshot.
+        writer: the engine for transactions that write.
+        where: the database's name in errors: a path, or a URL without user and password.
+        threads: how many calls can run at the same time. Each engine has as many connections.
+        is_shared: whether several machines use the database. They then share its clock.
+        listener: reports commits of other processes; None where the database sends no notifications.
+        limit_s: the time limit of each call, in seconds.
     """
 
     reader: Engine
@@ -58,7 +73,7 @@ class Database:
     where: str
     threads: int = 1
     is_shared: bool = False
-    ear: ListenConnection | None = None
+    listener: Listener | None = None
     limit_s: float = CALL_LIMIT_S
 
     def __post_init__(self) -> None:
@@ -68,49 +83,61 @@ class Database:
         self._closed = False
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """What ``work`` returns, from one snapshot of the database."""
-        return await self.aside(lambda: self._in_transaction(self.reader, work))
+        """Run ``work`` in a transaction that reads one snapshot, and return its result.
+
+        Raises:
+            LedgerError: the database reported an error, or did not answer within ``limit_s``.
+        """
+        return await self.run_in_thread(lambda: self._run_in_transaction(self.reader, work))
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """What ``work`` returns, once what it wrote is on the disk."""
-        return await self.aside(lambda: self._in_transaction(self.writer, work))
+        """Run ``work`` in a transaction that writes, and return its result once the commit is on disk.
 
-    async def aside(self, work: Callable[[], T]) -> T:
-        """What ``work`` returns, called in one of the threads."""
+        Raises:
+            LedgerError: the database reported an error, or did not answer within ``limit_s``.
+        """
+        return await self.run_in_thread(lambda: self._run_in_transaction(self.writer, work))
+
+    async def run_in_thread(self, work: Callable[[], T]) -> T:
+        """Call ``work`` in a thread of the pool and return its result.
+
+        Raises:
+            LedgerUnavailable: the database is closed, or ``work`` took longer than ``limit_s``.
+        """
         if self._closed:
             raise LedgerUnavailable(f"{self.where} is closed")
         try:
             async with asyncio.timeout(self.limit_s):
                 return await asyncio.wrap_future(self._pool.submit(work))
         except TimeoutError as error:
-            self._break_off()
+            self._break_off_all()
             raise LedgerUnavailable(f"{self.where} has not answered for {self.limit_s:g} s") from error
 
     async def close(self) -> None:
-        """Give back the connections, when what was asked before is done."""
+        """Close the connections after the running calls have ended."""
         if not self._closed:
             self._closed = True
-            if self.ear is not None:
-                self.ear.close()
+            if self.listener is not None:
+                self.listener.close()
             await asyncio.wrap_future(self._pool.submit(self.reader.dispose))
             self._pool.shutdown()
 
-    def _in_transaction(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+    def _run_in_transaction(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         for left in reversed(range(TRIES)):
             try:
-                with self._noting() as note, engine.begin() as connection:
+                with self._track_connection() as note, engine.begin() as connection:
                     note(connection)
                     return work(connection)
             except SQLAlchemyError as error:
                 if not left or not is_collision(error):
-                    raise refusal(error, self.where) from error
+                    raise translate_error(error, self.where) from error
             except OSError as error:
                 raise LedgerUnavailable(f"{self.where} cannot be opened: {error.strerror}") from error
         raise AssertionError("unreachable")
 
     @contextmanager
-    def _noting(self) -> Iterator[Callable[[Connection], None]]:
-        """Takes note of the connection that this thread uses, until its transaction has ended."""
+    def _track_connection(self) -> Iterator[Callable[[Connection], None]]:
+        """Record which connection this thread uses, until its transaction has ended."""
         thread = threading.get_ident()
 
         def note(connection: Connection) -> None:
@@ -125,48 +152,28 @@ class Database:
             with self._lock:
                 self._busy.pop(thread, None)
 
-    def _break_off(self) -> None:
-        """Have what waits for an answer fail: its thread cannot be stopped, its connection can."""
+    def _break_off_all(self) -> None:
+        """Shut down the connections in use.
+
+        A blocked thread cannot be stopped, but its call fails when its connection is shut down.
+        """
         with self._lock:
             for number in self._busy.values():
                 break_off(number)
 
 
 def break_off(fileno: int) -> None:
-    """Shut a connection down from another thread than its own, which then sees it end."""
+    """Shut down a connection that another thread uses. That thread then gets an error.
+
+    Args:
+        fileno: the file descriptor of the connection's socket.
+    """
     with suppress(OSError), socket.socket(fileno=os.dup(fileno)) as there:
         there.shutdown(socket.SHUT_RDWR)
 
 
-async def open_database(url: str, busy_timeout_s: float) -> Database:
-    """The database at ``url``. Its connections are opened when they are needed.
-
-    Raises:
-        SettingsError: ``url`` is none, or of a kind that alertd cannot use.
-        LedgerUnavailable: the file cannot be made.
-    """
-    if url.startswith(("postgresql://", "postgres://")):
-        from alertd.store.database.postgres import open_postgres
-
-        return open_postgres(url, busy_timeout_s)
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        # The text is left out: it may hold a password.
-        raise SettingsError(f"the database is no URL: {FORMS}") from error
-    if parsed.get_backend_name() != "sqlite":
-        kind = parsed.get_backend_name()
-        raise SettingsError(f"a database of the kind {kind!r} is not supported: {FORMS}")
-    from alertd.store.database.sqlite import open_sqlite
-
-    return await open_sqlite(parsed, busy_timeout_s)
-
-
-FORMS = "it is sqlite:///path/to/alertd.db or postgresql://user@host/database"
-
-
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_MENDS = {
+_SQLITE_ADVICE = {
     sqlite3.SQLITE_READONLY: "let the user that alertd runs as write to the file and to its folder",
     sqlite3.SQLITE_PERM: "let the user that alertd runs as write to the file and to its folder",
     sqlite3.SQLITE_CANTOPEN: "it must be a file, in a folder that the user alertd runs as may write to",
@@ -176,10 +183,11 @@ _MENDS = {
     sqlite3.SQLITE_NOTADB: "it is no SQLite database: name another file, or put a backup in its place",
 }
 
-# PostgreSQL's SQLSTATEs: those of two transactions in each other's way, and of a wait that was too long.
+# SQLSTATEs of PostgreSQL (appendix A, "PostgreSQL Error Codes"). 40001 and 40P01 mean that two transactions
+# collided. 55P03 and 57014 mean that a statement waited too long.
 _COLLISIONS = frozenset({"40001", "40P01"})
 _WAITED = frozenset({"55P03", "57014", *_COLLISIONS})
-_STATE_MENDS = {
+_SQLSTATE_ADVICE = {
     "25006": "it is a standby: name all servers, with target_session_attrs=read-write",
     "42501": "let its user use the schema and write to the tables",
     "42P01": "run `alertd migrate`",
@@ -187,34 +195,37 @@ _STATE_MENDS = {
 }
 
 
-def refusal(error: SQLAlchemyError, where: str) -> LedgerError:
-    """The error of ours for one of SQLAlchemy's.
+def translate_error(error: SQLAlchemyError, where: str) -> LedgerError:
+    """Return alertd's error for an error of SQLAlchemy.
 
     Args:
-        where: the database, without a password.
+        where: the database's name, without a password.
     """
     if not isinstance(error, DBAPIError) or error.orig is None:
-        return LedgerError(f"{where}: {_one_line(error)}")
+        return LedgerError(f"{where}: {_format_on_one_line(error)}")
     cause = error.orig
     if isinstance(error, IntegrityError):
-        return LedgerError(f"{where} refuses a row: {_one_line(cause)}")
-    code, state = getattr(cause, "sqlite_errorcode", 0) & 0xFF, _state(cause)
+        return LedgerError(f"{where} refuses a row: {_format_on_one_line(cause)}")
+    code, state = getattr(cause, "sqlite_errorcode", 0) & 0xFF, _get_sqlstate(cause)
     if code in _BUSY or state in _WAITED:
         return LedgerBusy(f"{where} is locked: another process has been writing to it for long; try again")
-    mend = _MENDS.get(code, "") or _STATE_MENDS.get(state, "")
-    return LedgerUnavailable(f"{where}: {_one_line(cause)}" + (f"; {mend}" if mend else ""))
+    advice = _SQLITE_ADVICE.get(code, "") or _SQLSTATE_ADVICE.get(state, "")
+    return LedgerUnavailable(f"{where}: {_format_on_one_line(cause)}" + (f"; {advice}" if advice else ""))
 
 
 def is_collision(error: SQLAlchemyError) -> bool:
-    """Whether another transaction was in the way, which is over by now: the same may be tried at once."""
-    return isinstance(error, DBAPIError) and _state(error.orig) in _COLLISIONS
+    """Return whether the transaction failed because of another one.
+
+    That transaction has ended by now, so the caller can retry at once.
+    """
+    return isinstance(error, DBAPIError) and _get_sqlstate(error.orig) in _COLLISIONS
 
 
-def _state(cause: BaseException | None) -> str:
+def _get_sqlstate(cause: BaseException | None) -> str:
     return getattr(cause, "sqlstate", None) or ""
 
 
-def _one_line(error: BaseException) -> str:
-    # PostgreSQL's details quote the row.
+def _format_on_one_line(error: BaseException) -> str:
+    # Only the primary message is used, because PostgreSQL quotes the row in the details.
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
     return " ".join(str(primary or error).split())

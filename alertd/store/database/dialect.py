@@ -1,7 +1,7 @@
-"""Where SQLite and PostgreSQL differ: the only module that knows which of the two it speaks to.
+"""Hide the differences between SQLite and PostgreSQL from other modules.
 
-``for update skip locked`` needs no entry here: SQLAlchemy leaves it out for SQLite, where who writes has
-the whole database to itself.
+``for update skip locked`` is not handled here because SQLAlchemy omits it for SQLite. In SQLite, a writer
+locks the whole database.
 """
 
 from __future__ import annotations
@@ -17,52 +17,52 @@ T = TypeVar("T")
 Insert = sqlite.Insert | postgresql.Insert
 
 CHUNK = 500
-"""How many values one ``in (...)`` lists: well under what either database takes."""
+"""How many values an ``in (...)`` list has at most. Both databases accept many more."""
 
 
 WRITERS = 7_215_001
-"""Of PostgreSQL's advisory locks the one that every writer holds with others, and a migration alone."""
+"""The key of a PostgreSQL advisory lock. Writers hold the lock shared, a migration holds it exclusively."""
 
 
 def is_shared(connection: Connection) -> bool:
-    """Whether it is PostgreSQL: others may be in the midst of writing while we write."""
+    """Return whether the database is PostgreSQL, where several transactions can write at the same time."""
     return connection.dialect.name == "postgresql"
 
 
 def insert_into(connection: Connection, table: Table) -> Insert:
-    """An ``insert`` that can be given an ``on conflict``."""
+    """Return an ``insert`` that accepts an ``on conflict`` clause."""
     if is_shared(connection):
         return postgresql.insert(table)
     return sqlite.insert(table)
 
 
-def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """``values`` in pieces that one ``in (...)`` takes; none when there are none."""
+def split_chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Split ``values`` into chunks that fit into an ``in (...)`` list. No values give no chunks."""
     for start in range(0, len(values), CHUNK):
         yield values[start : start + CHUNK]
 
 
 def lock_rows(connection: Connection, column: Column[str], keys: Iterable[str]) -> None:
-    """Lock those of the rows that are there in one order, so that two writers never wait for each other.
+    """Lock the existing rows among ``keys``, always in the same order, so that two writers cannot deadlock.
 
-    SQLite needs none: who writes has the whole database.
+    SQLite needs no such locks, because a writer locks the whole database.
     """
     if is_shared(connection):
-        for some in chunks(sorted(set(keys))):
-            locked = select(column).where(column.in_(some)).order_by(column)
+        for chunk in split_chunks(sorted(set(keys))):
+            locked = select(column).where(column.in_(chunk)).order_by(column)
             connection.execute(locked.with_for_update(key_share=True)).all()
 
 
-def data_version(connection: Connection) -> str:
-    """A value that changes when somebody else has written, without a look at any table."""
+def read_data_version(connection: Connection) -> str:
+    """Return a value that changes when another connection has committed. No table is read."""
     if is_shared(connection):
-        # Every transaction that has written has taken a number, and this is the next one.
+        # Each transaction that writes gets the next transaction id; this is the next id to be assigned.
         return str(connection.exec_driver_sql("select pg_snapshot_xmax(pg_current_snapshot())").scalar_one())
     return str(connection.exec_driver_sql("pragma data_version").scalar_one())
 
 
-def size_of(connection: Connection) -> int:
-    """Bytes of the database on the disk, without the log of what was written last."""
+def read_size(connection: Connection) -> int:
+    """Return the size of the database in bytes, without the write-ahead log."""
     if is_shared(connection):
         asked = text("select pg_database_size(current_database())")
         return int(connection.execute(asked).scalar_one())
@@ -70,18 +70,19 @@ def size_of(connection: Connection) -> int:
     return int(pages) * int(connection.exec_driver_sql("pragma page_size").scalar_one())
 
 
-def time_of(connection: Connection) -> int:
-    """The database's own clock, in microseconds since 1970."""
+def read_clock(connection: Connection) -> int:
+    """Return the time of the database server's clock, in microseconds since 1970-01-01 00:00 UTC."""
     now = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
     return int(connection.exec_driver_sql(now).scalar_one())
 
 
-def writers_revision(connection: Connection) -> str:
-    """The schema's revision, which does not change before this transaction ends."""
+def lock_revision(connection: Connection) -> str:
+    """Return the schema's revision and lock it until this transaction ends."""
     revision = "select version_num from alembic_version"
     if not is_shared(connection):
         return str(connection.exec_driver_sql(revision).scalar() or "")
-    # Two statements in one message: the second must see what was committed while the first waited.
+    # Two statements in one message, which saves a round trip. Each takes its own snapshot, so the second sees
+    # a migration that was committed while the first waited for the lock.
     both = f"select pg_advisory_xact_lock_shared({WRITERS}); {revision}"
     cursor = connection.execution_options(no_parameters=True).exec_driver_sql(both).cursor
     cursor.nextset()
@@ -89,6 +90,10 @@ def writers_revision(connection: Connection) -> str:
     return str(row[0]) if row else ""
 
 
-def tell_others(connection: Connection, channel: str, who: str) -> None:
-    """A hint to whoever listens, when this transaction has been committed."""
+def notify_others(connection: Connection, channel: str, who: str) -> None:
+    """Notify the processes that listen on ``channel`` when this transaction commits.
+
+    Args:
+        who: the payload, with which a process recognizes its own notifications.
+    """
     connection.execute(text("select pg_notify(:channel, :who)"), {"channel": channel, "who": who})

@@ -1,11 +1,14 @@
-"""PostgreSQL: a few connections, set up so that no wait is for ever, and an ear for what others write.
+"""Open a PostgreSQL database: a pool of connections with time limits, and a connection that listens.
 
-Rules that hold here:
-- the URL is libpq's, several hosts and ``target_session_attrs=read-write`` with it, so that a connection that
-  broke is made again to whichever server takes writes now;
-- a commit is on the disk when it returns, whatever the server's default is;
-- nobody waits for a lock, and nobody holds one while doing nothing, for longer than the limits below;
-- what the ear hears is a hint: whatever it misses is found by the next look.
+Rules for the connections:
+
+- libpq reads the URL. With several hosts and ``target_session_attrs=read-write`` in the URL, alertd
+  reconnects to the server that accepts writes (PostgreSQL, "Connection URIs").
+- A commit is on disk when it returns, whatever the server's default is (``synchronous_commit``).
+- The limits below bound how long a statement waits for a lock and how long an idle transaction keeps its
+  locks.
+- A notification is only a hint. alertd also looks at the ledger regularly, so a lost notification causes a
+  delay and nothing else.
 """
 
 from __future__ import annotations
@@ -29,21 +32,22 @@ CONNECTIONS = 4
 CONNECT_LIMIT_S = 5
 STATEMENT_LIMIT_S = 30
 IDLE_LIMIT_S = 10
-"""Between two statements of a transaction: a node that is stopped amidst one lets go of its locks then."""
+"""How long a transaction may be idle. When a node is suspended during a transaction, the server ends the
+transaction after this time and releases its locks."""
 
-HEAR_AGAIN_S = 2.0
+RECONNECT_AFTER_S = 2.0
 LISTEN_FOR_S = 30.0
 
-# Each of these means that this connection is of no use any more, though it may not look broken.
+# SQLSTATEs after which a connection must be replaced, even if its socket still works.
 _USELESS = frozenset({
-    "25006",  # read_only_sql_transaction: the server is a standby by now
-    "57P01", "57P02", "57P03", "57P05",  # it is shutting down, has crashed, starts up, or hung up on us
+    "25006",  # read_only_sql_transaction: the server has become a standby
+    "57P01", "57P02", "57P03", "57P05",  # shutdown, crash, startup, idle session closed
 })  # fmt: skip
 
 _DEFAULTS: dict[str, Any] = {
     "connect_timeout": CONNECT_LIMIT_S,
     "application_name": "alertd",
-    # A server that is gone without a word is noticed within half a minute.
+    # With these values, alertd notices within 30 seconds that a server has disappeared.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -52,10 +56,13 @@ _DEFAULTS: dict[str, Any] = {
 
 
 def open_postgres(url: str, busy_timeout_s: float) -> Database:
-    """The database at ``url``, a URI of libpq. Nothing is connected yet.
+    """Return the database at ``url``, a libpq connection URI. No connection is opened yet.
+
+    Args:
+        busy_timeout_s: how long a statement waits for a lock, in seconds.
 
     Raises:
-        SettingsError: libpq cannot read it, or psycopg is not installed.
+        SettingsError: libpq cannot parse ``url``, or psycopg is not installed.
     """
     try:
         import psycopg
@@ -65,7 +72,7 @@ def open_postgres(url: str, busy_timeout_s: float) -> Database:
     try:
         given = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
-        # What libpq says of it may quote a password.
+        # The message leaves out the text of libpq's error because it may quote a password.
         form = "postgresql://user@host/database"
         raise SettingsError(f"the database is no URL that libpq can read: it is {form}") from None
     settings = _DEFAULTS | {name: value for name, value in given.items() if value is not None}
@@ -74,7 +81,7 @@ def open_postgres(url: str, busy_timeout_s: float) -> Database:
     def connect() -> psycopg.Connection[Any]:
         return psycopg.connect(**settings)
 
-    # Without parameters, errors hold nothing of what was written.
+    # hide_parameters keeps the written values out of error messages.
     engine = create_engine(
         "postgresql+psycopg://",
         creator=connect,
@@ -100,22 +107,22 @@ def open_postgres(url: str, busy_timeout_s: float) -> Database:
         connection.commit()
 
     @event.listens_for(engine, "handle_error")
-    def _judge(context: ExceptionContext) -> None:
+    def _mark_useless(context: ExceptionContext) -> None:
         if getattr(context.original_exception, "sqlstate", None) in _USELESS:
             context.is_disconnect = True
 
     return Database(
         reader=engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
         writer=engine.execution_options(isolation_level="READ COMMITTED"),
-        where=_where(given),
+        where=_format_address(given),
         threads=CONNECTIONS,
         is_shared=True,
-        ear=ListenConnection(connect),
+        listener=ListenConnection(connect),
     )
 
 
-def _where(given: dict[str, Any]) -> str:
-    """Hosts and database; no user, no password."""
+def _format_address(given: dict[str, Any]) -> str:
+    """Return hosts, ports and database as a URL without user and password."""
     hosts = str(given.get("host") or given.get("hostaddr") or "localhost").split(",")
     ports = str(given.get("port") or "").split(",")
     ports = ports if len(ports) == len(hosts) else ports[:1] * len(hosts)
@@ -124,7 +131,10 @@ def _where(given: dict[str, Any]) -> str:
 
 
 class ListenConnection:
-    """Listens on a connection and a thread of its own, and calls when another process has written."""
+    """Listens for notifications of other processes, in a thread and on a connection of its own.
+
+    Implements :class:`alertd.store.database.base.Listener`. The connection is opened again when it breaks.
+    """
 
     def __init__(self, connect: Callable[[], psycopg.Connection[Any]]) -> None:
         self.name = token_hex(8)
@@ -134,16 +144,16 @@ class ListenConnection:
         self._thread: threading.Thread | None = None
 
     def listen(self, heard: Callable[[], object]) -> None:
-        """From now on call ``heard``, in the ear's own thread."""
-        self._thread = threading.Thread(target=self._listen, args=[heard], name="alertd-ear", daemon=True)
+        """Start the thread. It calls ``heard`` when another process has committed."""
+        self._thread = threading.Thread(target=self._listen, args=[heard], name="alertd-listen", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Hear nothing more."""
+        """Stop the thread and close the connection."""
         self._closed.set()
         connection = self._connection
         if connection is not None:
-            with suppress(Exception):  # it may be closed by now
+            with suppress(Exception):  # the thread may have closed it already
                 break_off(connection.fileno())
         if self._thread is not None:
             self._thread.join(CONNECT_LIMIT_S)
@@ -153,18 +163,19 @@ class ListenConnection:
 
         while not self._closed.is_set():
             try:
-                self._hear(heard)
+                self._receive(heard)
             except (psycopg.Error, OSError):
-                # Whoever uses the database for something says what is wrong with it.
-                self._closed.wait(HEAR_AGAIN_S)
+                # The error is not reported here: the next transaction reports what is wrong with the
+                # database.
+                self._closed.wait(RECONNECT_AFTER_S)
 
-    def _hear(self, heard: Callable[[], object]) -> None:
+    def _receive(self, heard: Callable[[], object]) -> None:
         with self._connect() as connection:
             self._connection = connection
             try:
                 connection.autocommit = True
                 connection.execute(f"listen {CHANNEL}")
-                # Something may have been written while nobody listened.
+                # Another process may have written before the connection listened.
                 heard()
                 while not self._closed.is_set():
                     for note in connection.notifies(timeout=LISTEN_FOR_S, stop_after=1):

@@ -1,9 +1,10 @@
-"""SQLite: one connection to a file, set up so that a commit is on the disk when it returns.
+"""Open a SQLite database with one connection to its file.
 
-Rules that hold here:
-- what writes begins with ``begin immediate``: it has the database to itself or has not begun: no transaction
-  is half done when another writer appears;
-- a commit is on the disk when it returns (``synchronous=full``).
+Rules for the connection:
+
+- A transaction that writes starts with ``begin immediate``. It takes the write lock at once, so it cannot
+  fail halfway because of another writer (SQLite, "Transactions").
+- A commit is on disk when it returns (``synchronous = full``).
 """
 
 from __future__ import annotations
@@ -23,36 +24,42 @@ from alertd.store.database.base import Database
 
 
 async def open_sqlite(url: URL, busy_timeout_s: float) -> Database:
-    """The database at ``url``; a file that is missing is made. Its connection is opened at the first use.
+    """Return the database at ``url`` and create its file if it is missing.
+
+    The connection is opened when it is first used.
+
+    Args:
+        busy_timeout_s: how long a statement waits for a lock, in seconds.
 
     Raises:
-        LedgerUnavailable: the file cannot be made.
+        LedgerUnavailable: the file cannot be created.
     """
     in_memory = url.database in (None, "", ":memory:")
     where = ":memory:" if in_memory else str(url.database)
     folder = "" if in_memory else os.path.dirname(where) or os.curdir
-    database = sqlite_database(url, where, folder, busy_timeout_s)
+    database = create_sqlite_database(url, where, folder, busy_timeout_s)
     if not in_memory:
         try:
-            await database.aside(lambda: _make_file(Path(where)))
+            await database.run_in_thread(lambda: _make_file(Path(where)))
         except BaseException:
             await database.close()
             raise
     return database
 
 
-def sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: float) -> Database:
-    """A database of one connection, which one thread owns."""
-    # Without parameters, errors hold nothing of what was written.
+def create_sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: float) -> Database:
+    """Return a database with one connection, which belongs to one thread."""
+    # hide_parameters keeps the written values out of error messages.
     engine = create_engine(url, poolclass=StaticPool, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:
-        # The driver begins no transactions of its own: _begin does.
+        # The driver starts no transactions by itself, because _begin does.
         connection.isolation_level = None
         connection.execute(f"pragma busy_timeout = {round(busy_timeout_s * 1000)}")
-        # SQLite does not wait when two turn to the write-ahead log at once: it fails one of them.
-        with _alone_in(folder):
+        # When two connections switch to the write-ahead log at the same time, SQLite does not wait: one of
+        # them fails. The lock on the folder lets only one connection switch at a time.
+        with _lock_folder(folder):
             connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = full")
         connection.execute("pragma foreign_keys = on")
@@ -66,7 +73,10 @@ def sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: float) ->
 
 
 def _make_file(path: Path) -> None:
-    """The file and the folders that are missing, for their owner alone: it holds who is told what."""
+    """Create the file and its missing folders.
+
+    Only their owner can read them, because the ledger says who is told what.
+    """
     try:
         for folder in reversed(path.absolute().parents):
             if not folder.exists():
@@ -74,13 +84,13 @@ def _make_file(path: Path) -> None:
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     except OSError as error:
-        mend = "name a folder that the user alertd runs as may write to"
-        raise LedgerUnavailable(f"{path} cannot be made: {error.strerror}; {mend}") from error
+        advice = "name a folder that the user alertd runs as may write to"
+        raise LedgerUnavailable(f"{path} cannot be made: {error.strerror}; {advice}") from error
 
 
 @contextmanager
-def _alone_in(folder: str) -> Iterator[None]:
-    """Nobody else sets up a connection to a file in ``folder`` meanwhile, in this process or in another."""
+def _lock_folder(folder: str) -> Iterator[None]:
+    """Hold an exclusive lock on ``folder``, against other threads and other processes; "" means no lock."""
     if not folder:
         yield
         return

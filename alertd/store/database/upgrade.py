@@ -1,4 +1,7 @@
-"""The schema's revision: told cheaply at every start, brought up to date by Alembic when it is behind."""
+"""Check the schema's revision and upgrade an old schema.
+
+The check is cheap because it runs at every start. Alembic is imported only for an upgrade.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +11,30 @@ from sqlalchemy import Connection, inspect, text
 
 from alertd.errors import LedgerBusy, SchemaTooNew, SchemaTooOld
 from alertd.store.database.base import Database
-from alertd.store.database.dialect import WRITERS, is_shared, writers_revision
+from alertd.store.database.dialect import WRITERS, is_shared, lock_revision
 from alertd.store.schema import REVISIONS
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = REVISIONS[-1]
-
+"""The revision that this version of alertd needs."""
 
 MIGRATION_TRIES = 10
+
 LOCK_LIMIT_S = 2
-"""How long a migration waits for writers at a time: while it does, they wait behind it."""
+"""How long each try of a migration waits for writers, in seconds. New writers wait during this time."""
 
 
 async def ensure_schema(database: Database, *, migrate: bool) -> None:
-    """Return when the schema is the one that this alertd needs.
+    """Check the schema, and upgrade it if it is old and ``migrate`` is true.
 
     Raises:
-        SchemaTooNew: a newer alertd has migrated it.
-        SchemaTooOld: it is behind, and ``migrate`` is false.
-        LedgerBusy: others have been writing to it all the time.
+        SchemaTooNew: a newer version of alertd has upgraded the schema.
+        SchemaTooOld: the schema is old and ``migrate`` is false.
+        LedgerBusy: other processes were writing during every try.
     """
-    found = await database.read(revision)
+    found = await database.read(read_revision)
     if found == HEAD:
         return
     _refuse(found, database.where, migrate=migrate)
@@ -43,20 +47,20 @@ async def ensure_schema(database: Database, *, migrate: bool) -> None:
                 raise
 
 
-def revision(connection: Connection) -> str:
-    """The revision that the database is at; ``""`` when it has never been migrated."""
+def read_revision(connection: Connection) -> str:
+    """Return the database's revision, or ``""`` for an empty database."""
     if not inspect(connection).has_table("alembic_version"):
         return ""
     return str(connection.execute(text("select version_num from alembic_version")).scalar() or "")
 
 
 def hold_schema(connection: Connection, where: str) -> None:
-    """Return when this alertd may write: nobody migrates before this transaction ends.
+    """Check the schema's revision, and block migrations until this transaction ends.
 
     Raises:
-        SchemaTooNew, SchemaTooOld: somebody has, since the ledger was opened.
+        SchemaTooNew, SchemaTooOld: the schema has been migrated since the ledger was opened.
     """
-    found = writers_revision(connection)
+    found = lock_revision(connection)
     if found != HEAD:
         _refuse(found, where, migrate=False)
 
@@ -74,20 +78,21 @@ def _refuse(found: str, where: str, *, migrate: bool) -> None:
 
 def _upgrade(connection: Connection, where: str) -> None:
     if is_shared(connection):
-        # Alone: whoever is writing ends first, whoever comes waits, and then sees another revision.
+        # The exclusive lock waits until the current writers have ended. New writers wait for the migration
+        # and then find the new revision.
         connection.exec_driver_sql(f"set local lock_timeout = '{LOCK_LIMIT_S}s'")
         connection.exec_driver_sql(f"select pg_advisory_xact_lock({WRITERS})")
-    # Looked at again now that nobody else can write: another process may have done it in the meantime.
-    found = revision(connection)
+    # Another process may have done the upgrade before this one got the lock.
+    found = read_revision(connection)
     _refuse(found, where, migrate=True)
     if found != HEAD:
         from alembic import command
 
-        command.upgrade(alembic_config(connection), "head")
+        command.upgrade(make_alembic_config(connection), "head")
 
 
-def alembic_config(connection: Connection) -> Config:
-    """What Alembic's commands take: our migrations, to be run in the transaction of ``connection``."""
+def make_alembic_config(connection: Connection) -> Config:
+    """Return a configuration with which Alembic runs migrations in the transaction of ``connection``."""
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection})

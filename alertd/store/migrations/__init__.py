@@ -1,1 +1,5 @@
-"""How the schema came to be, step by step. A step expands first, and contracts in a later release."""
+"""Migrate the schema step by step.
+
+A migration only expands the schema (adds tables and columns). A later release contracts it, so that nodes of
+two versions can share a database.
+"""

@@ -1,4 +1,4 @@
-"""Run by Alembic: the steps go into the transaction that `alertd.store.database.upgrade` has begun."""
+"""Run the migrations for Alembic, in the transaction that `alertd.store.database.upgrade` has begun."""
 
 from alembic import context
 
@@ -7,7 +7,7 @@ from alertd.store.schema import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    # SQLite cannot alter most things in place: Alembic copies the table then.
+    # SQLite can change few things in place, so Alembic copies the table instead (its "batch" mode).
     render_as_batch=True,
     compare_server_default=True,
 )

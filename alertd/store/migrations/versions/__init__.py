@@ -1,1 +1,1 @@
-"""One module a revision. What was released is never edited."""
+"""Hold one module for each revision. A released migration is never edited."""

@@ -1,4 +1,4 @@
-"""The tables as they were at the first release."""
+"""Create the tables of the first release."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Expand: who leads, what nodes say of themselves; on PostgreSQL hot tables are cleaned often."""
+"""Add the leader and more fields of the node reports.
+
+On PostgreSQL, also vacuum the tables that change often more frequently.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,8 +23,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     if op.get_bind().dialect.name == "postgresql":
-        # Each delivery is written three times and then left alone: by default its dead rows would stay at the
-        # head of the indexes until a fifth of the table is dead.
+        # Each delivery is written three times and then never again. With the default settings, its dead row
+        # versions stay at the start of the indexes until a fifth of the table is dead.
         for table in ("owed", "delivery"):
             op.execute(
                 f"alter table {table} set (autovacuum_vacuum_scale_factor = 0.01, "

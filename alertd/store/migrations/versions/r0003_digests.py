@@ -1,4 +1,4 @@
-"""Expand: which digest a receiver is owed next, and what a delivery that is a digest shows."""
+"""Add the next digest of each receiver, and the content of a delivery that is a digest."""
 
 import sqlalchemy as sa
 from alembic import op
