@@ -1,1 +1,1 @@
-"""The page, the API, the feeds and the metrics: what can be asked of a running daemon over HTTP."""
+"""The HTTP server of a running daemon: the pages, the API, the feeds and the metrics."""

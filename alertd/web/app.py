@@ -1,4 +1,4 @@
-"""Makes the application: the routes, and the layers that a request passes before it comes to one."""
+"""Makes the ASGI application: the routes, and the middleware that a request passes first."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from alertd.web.server.middleware import (
 )
 
 MAX_BODY = 64 * 1024
-"""Bytes of a request's body: forms and small JSON, no uploads."""
+"""The largest request body, in bytes. The site takes forms and small JSON, and no uploads."""
 
 
 def make_app(site: Site, more: Iterable[BaseRoute] = ()) -> Starlette:
-    """The application.
+    """Make the application.
 
     Args:
-        more: further routes, for tests.
+        more: additional routes, for tests.
 
     Raises:
-        TypeError: a route does not say who may use it.
+        TypeError: an endpoint does not declare the scope that it needs.
     """
     every = [*routes(), *more]
     for route in every:
@@ -67,11 +67,11 @@ def make_app(site: Site, more: Iterable[BaseRoute] = ()) -> Starlette:
 
 
 class Serving:
-    """Listens as the configuration in force wants it.
+    """The web server of a daemon, which listens as the configuration in force requires.
 
     Args:
-        address: None: nowhere.
-        more: further routes, for tests.
+        address: the address to listen on; None to listen nowhere.
+        more: additional routes, for tests.
     """
 
     def __init__(self, address: Address | None, site: Site, more: Iterable[BaseRoute] = ()) -> None:
@@ -82,7 +82,7 @@ class Serving:
         self._looking: asyncio.Task[None] | None = None
 
     def use(self, config: Config) -> None:
-        """From now on this one; the address is taken at once, and answered on once it is open."""
+        """Apply a configuration. Before :meth:`open`, only bind the address; afterwards, answer on it too."""
         self._web = config.web
         if self._is_open:
             self._look()
@@ -90,27 +90,27 @@ class Serving:
             self.listener.bind(config.web)
 
     async def open(self) -> None:
-        """Answer from now on."""
+        """Start to answer requests."""
         self._is_open = True
         await self.listener.look(self._web)
 
     def findings(self) -> Sequence[AuditFinding]:
-        """Report why nothing listens, for the audit. A listener that could not be opened is tried again."""
+        """Return the findings for the self-audit. If the listener has failed, start another try."""
         found = self.listener.findings()
         if found and self._is_open:
             self._look()
         return found
 
     async def settled(self) -> None:
-        """Once what was begun by :meth:`use` or :meth:`findings` has come about."""
+        """Wait until the work that :meth:`use` or :meth:`findings` has started is finished."""
         if self._looking is not None:
             await self._looking
 
     async def close(self) -> None:
-        """Answer what was asked, and no more."""
+        """Finish the open requests and stop the server."""
         await self.listener.close()
         await self.settled()
 
     def _look(self) -> None:
-        # Kept, so that it is not collected before it has run; the lock within has them run one by one.
+        # Keep a reference, so that the task is not garbage-collected. The listener runs one task at a time.
         self._looking = asyncio.create_task(self.listener.look(self._web))

@@ -1,7 +1,7 @@
-"""``/healthz``: the loop turns. ``/readyz``: the audit passed and the ledger can be reached.
+"""Serves the health checks: ``/healthz`` tests the event loop, and ``/readyz`` tests the whole daemon.
 
-Both are open to all and say nothing that is secret: a finding names milestones at the most, so without the
-scope to read only its kind is shown.
+The daemon is ready if its last self-audit passed and the ledger can be reached. Both pages are public.
+Because the findings name milestones, a client without the scope to read sees only the kind of each finding.
 """
 
 from __future__ import annotations
@@ -17,24 +17,26 @@ from alertd.web.server.context import Site, site_of
 
 @needs(Scope.PUBLIC)
 async def healthz(request: Request) -> Response:
-    """Whoever is answered knows that the loop turns."""
-    return _told(request, ())
+    """Answer, which proves that the event loop runs (``/healthz``)."""
+    return _answer(request, ())
 
 
 @needs(Scope.PUBLIC)
 async def readyz(request: Request) -> Response:
-    """503 with what is wrong, as long as something is."""
+    """Answer 200 if the daemon is ready, otherwise 503 with the problems (``/readyz``)."""
     may_read = visitor_of(request).scope >= Scope.READ
-    return _told(request, await _wrong(site_of(request), in_full=may_read))
+    return _answer(request, await _list_problems(site_of(request), in_full=may_read))
 
 
-async def _wrong(site: Site, *, in_full: bool) -> tuple[str, ...]:
+async def _list_problems(site: Site, *, in_full: bool) -> tuple[str, ...]:
     daemon_status = site.daemon_status()
     wrong = []
     if daemon_status.audit is None:
         wrong.append("it has not looked at everything once yet")
     else:
-        wrong += [str(one) if in_full else one.fault.value for one in daemon_status.audit.findings]
+        wrong += [
+            str(finding) if in_full else finding.fault.value for finding in daemon_status.audit.findings
+        ]
         if not daemon_status.is_well and daemon_status.audit.is_sound:
             wrong.append("the last audit is too old")
     try:
@@ -44,8 +46,8 @@ async def _wrong(site: Site, *, in_full: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wrong))
 
 
-def _told(request: Request, wrong: tuple[str, ...]) -> Response:
+def _answer(request: Request, wrong: tuple[str, ...]) -> Response:
     status = 503 if wrong else 200
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"ok": not wrong, "wrong": list(wrong)}, status)
-    return PlainTextResponse("".join(f"{one}\n" for one in wrong) or "ok\n", status)
+    return PlainTextResponse("".join(f"{problem}\n" for problem in wrong) or "ok\n", status)

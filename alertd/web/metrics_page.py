@@ -1,4 +1,4 @@
-"""``/metrics``: gathers how everything stands, and hands it to Prometheus."""
+"""Serves ``/metrics``: gathers the state of the daemon and writes it in Prometheus' format."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from alertd.web.server.context import Site, site_of
 
 @needs(Scope.PUBLIC)
 async def metrics(request: Request) -> Response:
-    """Open to all only where the configuration says so."""
+    """Serve the metrics (``/metrics``). They are public only if the configuration says ``metrics: all``."""
     site = site_of(request)
     if site.web.metrics is not MetricsFor.ALL:
         refuse_less_than(request, Scope.READ)
-    content, kind = site.metrics.exposition(await _facts(site), request.headers.get("accept", ""))
+    content, kind = site.metrics.exposition(await _gather_facts(site), request.headers.get("accept", ""))
     return Response(content, headers={"content-type": kind})
 
 
-async def _facts(site: Site) -> Facts:
+async def _gather_facts(site: Site) -> Facts:
     now, daemon_status, config = site.clock.now(), site.daemon_status(), site.config
     counts = waiting = None
     deadlines: Sequence[tuple[str, str, datetime]] = ()
@@ -35,15 +35,15 @@ async def _facts(site: Site) -> Facts:
         counts = await site.ledger.counts()
         waiting = await site.ledger.waiting(now, frozenset(daemon_status.paused))
         if site.web.metrics_per_milestone:
-            deadlines = await _deadlines(site)
+            deadlines = await _list_deadlines(site)
     except LedgerError:
-        # alertd_ledger_up says so.
+        # The metric alertd_ledger_up reports this failure.
         counts = waiting = None
     return Facts(
         now=now,
         daemon_status=daemon_status,
         definitions=site.definitions(),
-        channels=_channels(config) if config else (),
+        channels=_list_channels(config) if config else (),
         counts=counts,
         waiting=waiting,
         deadlines=deadlines[:MAX_DEADLINES],
@@ -51,7 +51,7 @@ async def _facts(site: Site) -> Facts:
     )
 
 
-def _channels(config: Config) -> Sequence[str]:
+def _list_channels(config: Config) -> Sequence[str]:
     return [
         f"{receiver.name}/{spec.name}"
         for receiver in config.receivers.values()
@@ -59,8 +59,8 @@ def _channels(config: Config) -> Sequence[str]:
     ]
 
 
-async def _deadlines(site: Site) -> Sequence[tuple[str, str, datetime]]:
-    """One for each deadline as it was given; the same one given twice is one."""
+async def _list_deadlines(site: Site) -> Sequence[tuple[str, str, datetime]]:
+    """List each distinct deadline of each milestone, with the instant at which it ends."""
     found = {
         (record.id, stated.claims[0].deadline.edtf): stated.window.ends
         for record in await site.ledger.records()

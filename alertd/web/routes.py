@@ -1,6 +1,6 @@
-"""Every route of the site, in the order in which they are tried: the one place to add another.
+"""Lists every route of the site, in the order in which they are tried. New routes are added here.
 
-Each endpoint says by :func:`alertd.web.server.access.needs` who may use it.
+Each endpoint declares with :func:`alertd.web.server.access.needs` which scope it needs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from alertd.web.actions.slack import slack_interactive
 from alertd.web.api import act as api_actions
 from alertd.web.api import read as api
 from alertd.web.feeds.badge import badge, embed
-from alertd.web.feeds.feeds import atom, by_secret, ics
+from alertd.web.feeds.feeds import atom, guard_by_secret, ics
 from alertd.web.health import healthz, readyz
 from alertd.web.metrics_page import metrics
 from alertd.web.pages.deliveries import deliveries, delivery
@@ -26,7 +26,7 @@ from alertd.web.timeline.page import timeline
 
 
 def routes() -> list[Route]:
-    """All of them."""
+    """Return all routes."""
     return [
         Route("/", timeline),
         Route("/milestones/{timeline}/{name}", milestone),
@@ -47,7 +47,7 @@ def routes() -> list[Route]:
         Route("/api/v1/deliveries/{name}/retry", api_actions.retry, methods=["POST"]),
         Route("/api/v1/send-test", api_actions.send_test, methods=["POST"]),
         Route("/api/v1/status", api.status),
-        *_feeds(),
+        *_make_feed_routes(),
         Route("/unsubscribe", unsubscribe),
         Route("/live", live),
         Route("/healthz", healthz),
@@ -59,8 +59,11 @@ def routes() -> list[Route]:
     ]
 
 
-def _feeds() -> list[Route]:
-    """What others subscribe to and embed; each again below ``/feeds/{secret}`` for who can show no token."""
+def _make_feed_routes() -> list[Route]:
+    """Make the routes of feeds, badges and countdowns.
+
+    Each also exists below ``/feeds/{secret}``, for clients that cannot send a token in a header.
+    """
     found = [
         ("/feeds", "/all.ics", ics),
         ("/feeds", "/all.atom", atom),
@@ -70,4 +73,7 @@ def _feeds() -> list[Route]:
         ("", "/embed/{timeline}/{name}", embed),
     ]
     plain = [Route(f"{above}{path}", endpoint) for above, path, endpoint in found]
-    return [*plain, *(Route(f"/feeds/{{secret}}{path}", by_secret(endpoint)) for _, path, endpoint in found)]
+    return [
+        *plain,
+        *(Route(f"/feeds/{{secret}}{path}", guard_by_secret(endpoint)) for _, path, endpoint in found),
+    ]

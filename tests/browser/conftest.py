@@ -1,4 +1,4 @@
-"""A real browser for each test, and the real server with everything of the example in it."""
+"""Runs a real browser for each test, and the real server with the whole example."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ WANTED = "no chromium: install Debian's package chromium, or name one in CHROMIU
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Where it is. Skips the test where there is none, but in CI it fails it."""
+    """Find Chromium. If it is missing, skip the test, but in CI fail it."""
     found = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if found is None:
         if os.environ.get("CI"):

@@ -1,4 +1,4 @@
-"""From a real mail into a real browser: what is said there is no longer nagged about."""
+"""From a real mail to a real browser: an action there stops the reminders."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def free_port() -> int:
 async def test_acknowledged_by_mail_and_done_by_page_no_more_nags_come(
     browser: Browser, running: Stage
 ) -> None:
-    """The link of the mail is followed and its form sent; the other milestone is marked done on its page."""
+    """A person follows the link in the mail and sends its form, then marks a second milestone as done."""
     port = free_port()
     outside = f"http://127.0.0.1:{port}"
     running.write_config(
@@ -61,5 +61,5 @@ async def test_acknowledged_by_mail_and_done_by_page_no_more_nags_come(
 
     assert status == 0
     assert len(mails_about(running.mails, "t/known")) == 1
-    causes = [str(one.message["X-Alertd-Cause"]) for one in mails_about(running.mails, "t/over")]
+    causes = [str(mail.message["X-Alertd-Cause"]) for mail in mails_about(running.mails, "t/over")]
     assert causes == ["approaching", "done"]

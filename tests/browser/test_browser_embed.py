@@ -1,4 +1,4 @@
-"""A badge and a countdown within the page of somebody else, in a real browser, without script."""
+"""A badge and a countdown in the page of another site, in a real browser without JavaScript."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ from tests.web.stage import Stage, a_stage
 
 @asynccontextmanager
 async def within(browser: Browser, folder: Path, stage: Stage, *, named: bool) -> AsyncIterator[Page]:
-    """A page of another site, on another port, with both in it; ``named`` in the configuration or not."""
+    """Open a page of another site that shows both; ``named``: whether the configuration allows that site."""
 
     @needs(Scope.PUBLIC)
     async def wiki(_request: Request) -> Response:
@@ -45,7 +45,7 @@ def countdown(page: Page) -> FrameLocator:
 
 
 async def test_named_site_has_both_in_its_page(browser: Browser, stage: Stage, other: Path) -> None:
-    """Styled, without script, and the badge as wide as it says."""
+    """The countdown has its style without JavaScript, and the badge has the width that it declares."""
     async with within(browser, other, stage, named=True) as page:
         value = countdown(page).locator(".value").first
         await expect(value).to_have_text("55 days past")
@@ -57,7 +57,7 @@ async def test_named_site_has_both_in_its_page(browser: Browser, stage: Stage, o
 
 
 async def test_other_site_has_not(browser: Browser, stage: Stage, other: Path) -> None:
-    """The badge it has: that is an image."""
+    """Another site can still show the badge, because that is an image."""
     async with within(browser, other, stage, named=False) as page:
         await expect(countdown(page).locator(".value")).to_have_count(0)
         box = await page.locator("img").bounding_box()
@@ -79,14 +79,14 @@ async def test_countdown_has_no_barrier(browser: Browser, stage: Stage, scheme: 
     for name in (example.PHASE_2, "data-centre/notice", "duties/review", "data-centre/lease"):
         await page.goto(f"/embed/{name}")
         found = await Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}})
-        told += [f"{name}: {one['id']}" for one in found.response["violations"]]
+        told += [f"{name}: {violation['id']}" for violation in found.response["violations"]]
     await context.close()
 
     assert told == []
 
 
 def embed(stage: Stage, site: str) -> None:
-    """Name the site in the configuration that is in force."""
+    """Put a configuration in force that allows the site to show the countdown."""
     found = stage.definitions
     assert found is not None
     assert found.config is not None

@@ -1,4 +1,4 @@
-"""The pages in a real browser: seen, read by a screen reader, used by keyboard, without script, and live."""
+"""The pages in a real browser: their look, screen readers, keyboard, no JavaScript, and live updates."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,7 +32,7 @@ WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 @asynccontextmanager
 async def seen(browser: Browser, stage: Stage, path: str, **options: Any) -> AsyncIterator[Page]:
-    """A page that was opened; afterwards it has complained of nothing and asked nobody else for anything."""
+    """Open a page. At the end, check that it logged no errors and contacted no other site."""
     context = await browser.new_context(base_url=stage.url, **options)
     page = await context.new_page()
     troubles: list[str] = []
@@ -50,23 +50,25 @@ async def seen(browser: Browser, stage: Stage, path: str, **options: Any) -> Asy
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_page_has_no_barrier(browser: Browser, stage: Stage, path: str) -> None:
-    """axe-core finds no violation of WCAG 2.2 AA, nor of its own advice: light, dark, desk and phone."""
+    """axe-core finds no violation of WCAG 2.2 AA or of its own advice, in light or dark, on desk or phone."""
     told = []
     async with seen(browser, stage, path) as page:
-        await page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        await page.evaluate("for (const section of document.querySelectorAll('details')) section.open = true")
         for scheme, width in (("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)):
             await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             await page.set_viewport_size({"width": width, "height": 900})
             found = await Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}})
-            for one in found.response["violations"]:
-                told.append((scheme, width, one["id"], [node["html"][:120] for node in one["nodes"]]))
+            for violation in found.response["violations"]:
+                told.append(
+                    (scheme, width, violation["id"], [node["html"][:120] for node in violation["nodes"]])
+                )
 
     assert told == []
 
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_page_fits_a_small_phone(browser: Browser, stage: Stage, path: str) -> None:
-    """At 320 pixels nothing has to be scrolled sideways (WCAG 1.4.10)."""
+    """At a width of 320 pixels, no content needs horizontal scrolling (WCAG 1.4.10)."""
     async with seen(browser, stage, path, viewport={"width": 320, "height": 640}) as page:
         width = await page.evaluate("document.documentElement.scrollWidth")
 
@@ -74,7 +76,7 @@ async def test_page_fits_a_small_phone(browser: Browser, stage: Stage, path: str
 
 
 async def test_everything_works_without_script(browser: Browser, stage: Stage) -> None:
-    """Filter, zoom, a milestone, its delivery with the message: links and forms alone."""
+    """The filter, the zoom, a milestone and its delivery work with links and forms alone."""
     async with seen(browser, stage, "/", java_script_enabled=False) as page:
         await page.get_by_label("Text", exact=True).fill("kurdish")
         await page.get_by_label("State").select_option("contested")
@@ -90,17 +92,17 @@ async def test_everything_works_without_script(browser: Browser, stage: Stage) -
 
 
 async def test_bars_are_as_wide_as_their_windows(browser: Browser, stage: Stage) -> None:
-    """On the screen too: September is where the axis has it, and today is where it is."""
+    """The browser draws September and today at the places that the axis computes."""
     view = {"width": 1200, "height": 900}
     async with seen(browser, stage, "/?zoom=year&from=2026-07-01&text=phase-2", viewport=view) as page:
         boxes = await page.evaluate(
             """() => {
               const strip = document.querySelector(".rows .strip").getBoundingClientRect();
               const at = (x) => (x - strip.x) / strip.width * 366;
-              const box = (one) => one.getBoundingClientRect();
+              const box = (element) => element.getBoundingClientRect();
               const bars = [...document.querySelectorAll(".rows .bar")].map(box);
               const now = document.querySelector(".axis text.now").getBoundingClientRect();
-              return [...bars.map((one) => [at(one.left), at(one.right)]), [at(now.left + now.width / 2)]];
+              return [...bars.map((bar) => [at(bar.left), at(bar.right)]), [at(now.left + now.width / 2)]];
             }"""
         )
 
@@ -108,14 +110,14 @@ async def test_bars_are_as_wide_as_their_windows(browser: Browser, stage: Stage)
         return [round(place, 1) for place in places]
 
     september, year, today = map(days, boxes)
-    # From 1 July on; Baghdad's September begins and ends an hour before Berlin's, and a line has a width.
+    # The axis begins on 1 July. Baghdad's September begins an hour before Berlin's, and a line has a width.
     assert september == pytest.approx([62, 92], abs=0.8)
     assert year == pytest.approx([0, 184], abs=0.8)
     assert today == pytest.approx([146.5], abs=0.8)
 
 
 async def test_page_is_used_by_keyboard(browser: Browser, stage: Stage) -> None:
-    """The first key leads past the head, and whatever has the focus shows it."""
+    """The first Tab skips the header, and the focus is always visible."""
     async with seen(browser, stage, "/") as page:
         await page.keyboard.press("Tab")
         await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -131,14 +133,14 @@ async def test_page_is_used_by_keyboard(browser: Browser, stage: Stage) -> None:
 
 
 async def test_delivery_appears_live(browser: Browser, stage: Stage) -> None:
-    """What is sent while somebody looks is on the page a moment later, without a reload by hand."""
+    """A delivery that is sent while the page is open appears on it without a reload by hand."""
     async with seen(browser, stage, "/deliveries?state=sent") as page:
         await page.evaluate("window.untouched = true")
         await expect(page.locator("#live")).to_have_text("Up to date")
         ((last, _, _), *_) = await stage.ledger.deliveries(state=DeliveryState.SENT, limit=1)
         again = example.another(last)
 
-        # By a connection of its own, as the daemon does.
+        # Send over a second connection, as the daemon does.
         async with a_ledger("file", stage.folder) as daemons:
             await daemons.apply(Changes(deliveries=(again,)))
 
@@ -147,14 +149,14 @@ async def test_delivery_appears_live(browser: Browser, stage: Stage) -> None:
 
 
 async def test_live_page_leaves_people_alone(browser: Browser, stage: Stage) -> None:
-    """What is unfolded and focused stays so; who is typing is not interrupted."""
+    """An update keeps unfolded sections and the focus, and waits while somebody types."""
     async with seen(browser, stage, "/") as page:
         await expect(page.locator("#live")).to_have_text("Up to date")
         await page.locator("summary").click()
         await page.get_by_label("Text", exact=True).fill("half a wor")
         action = Action(kind=ActionKind.CANCEL, milestone=example.PHASE_2, at=example.NOW, by="ada")
         asked: list[str] = []
-        page.on("request", lambda one: asked.append(one.url))
+        page.on("request", lambda request: asked.append(request.url))
 
         await stage.ledger.act(action, ())
         other = await page.context.new_page()
@@ -170,7 +172,7 @@ async def test_live_page_leaves_people_alone(browser: Browser, stage: Stage) -> 
 
 
 async def test_page_says_that_nothing_new_can_come(browser: Browser, stage: Stage) -> None:
-    """When the server is gone, so that nobody takes the old for the new."""
+    """The page shows that the server is gone, so that its content is not taken for current."""
     context = await browser.new_context(base_url=stage.url)
     page = await context.new_page()
     await page.goto("/")

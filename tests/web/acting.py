@@ -1,4 +1,4 @@
-"""A server beside a ledger with one milestone, under a configuration with a receiver: what people act on."""
+"""Runs a server with one milestone and a receiver, for the tests of actions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATH = f"/milestones/{NAME}"
 
 
 class Acting:
-    """The server, a ledger that was played on, and somebody who may act."""
+    """The server, the scene that wrote its ledger, and a principal with the scope to act."""
 
     def __init__(self, stage: Stage, scene: Scene) -> None:
         self.stage = stage
@@ -36,7 +36,7 @@ class Acting:
         return self.stage.site
 
     def token(self, kind: LinkKind = LinkKind.ACKNOWLEDGE, **changes: Any) -> str:
-        """The token of a link to ``desk``, good for a day."""
+        """Make the token of a link to ``desk`` that is valid for a day."""
         link = Link(kind=kind, milestone=NAME, receiver="desk", expires=self.scene.now + timedelta(days=1))
         return token_of(replace(link, **changes), self.site.keys.of(PURPOSE))
 
@@ -46,25 +46,25 @@ class Acting:
         return record.standing
 
     async def said(self) -> list[HistoryEntry]:
-        """What was said of it, the first thing first."""
+        """Return the actions in the history of the milestone, the oldest first."""
         found = await self.stage.ledger.history(NAME)
-        return [one for one in reversed(found) if one.by]
+        return [entry for entry in reversed(found) if entry.by]
 
     async def post(self, path: str, client: httpx.AsyncClient | None = None, **fields: str) -> httpx.Response:
-        """Send the form of a page, as a browser would that was shown it."""
+        """Send the form of a page as a browser does, with the CSRF token of the page."""
         browser = client or self.stage.client()
         page = await browser.get(PATH, headers={"accept": "text/html"})
         fields.setdefault("csrf", csrf_of(page.text))
         return await browser.post(path, data=fields, headers={"sec-fetch-site": "same-origin"})
 
     async def follow(self, answer: httpx.Response) -> httpx.Response:
-        """The page that a browser is sent on to."""
+        """Follow the redirect of an answer, and return the page."""
         assert answer.status_code == 303, answer.text
         return await self.stage.client().get(answer.headers["location"], headers={"accept": "text/html"})
 
 
 def config_of(stage: Stage, *receivers: str) -> Config:
-    """The stage's, with receivers."""
+    """Return the configuration of the stage with receivers added."""
     assert stage.definitions is not None
     assert stage.definitions.config is not None
     made = a_config(*receivers or ("desk",))
@@ -75,7 +75,7 @@ def config_of(stage: Stage, *receivers: str) -> Config:
 async def acting(
     folder: Path, web: str = "", outward: OutboundServices | None = None
 ) -> AsyncIterator[Acting]:
-    """As at the stage's NOW; the milestone is due on 30 September, and its 30 days before was sent."""
+    """Run the server at the stage's NOW, with a milestone for 30 September whose 30-day reminder was sent."""
     async with a_stage(folder, web, outward=outward) as stage:
         assert stage.definitions is not None
         config = config_of(stage)

@@ -1,4 +1,4 @@
-"""Routes that say who asks, one for each scope."""
+"""Defines routes for tests that echo the principal, one for each scope."""
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response

@@ -1,7 +1,7 @@
-"""Two years of three timelines, played by the real reconciler and dispatcher: what the pages are shown with.
+"""Plays two years of three timelines with the real reconciler and dispatcher, as an example for the pages.
 
-In it are windows of every kind, a deadline that is contested and one that moved, what is done, acknowledged
-or cancelled, and deliveries that were sent, that are tried again, and that are dead.
+The example has windows of every kind, a contested deadline and a deadline that moved. Some milestones are
+done, acknowledged or cancelled. Some deliveries were sent, some are retrying, and some are dead.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ milestones:
 
 
 def write(folder: Path, databases: str = "2026-10", source: str = "plan") -> Path:
-    """The files; ``databases`` is by when those are moved, and on whose word."""
+    """Write the files; ``databases`` is the date of the databases' move, and ``source`` gives that date."""
     (folder / "milestones").mkdir(parents=True, exist_ok=True)
     (folder / "alertd.yaml").write_text(CONFIG)
     (folder / "milestones" / "data-centre.yaml").write_text(MOVING % (databases, source))
@@ -110,11 +110,11 @@ def read(folder: Path) -> Definitions:
 
 @asynccontextmanager
 async def a_played_stage(played: Path, folder: Path, **options: Any) -> AsyncIterator[Stage]:
-    """The server, after all of it has happened in the folder ``played``, which is left as it is."""
+    """Run a server over a copy of the ledger in the folder ``played``."""
     shutil.copytree(played, folder, dirs_exist_ok=True)
     async with a_stage(folder, at=NOW, **options) as stage:
         found = read(folder / "config")
-        # What the server is configured with stays: who may come in, and under which name.
+        # Keep the server's own section, with the scopes of anonymous requests and the host names.
         assert stage.definitions is not None
         assert stage.definitions.config is not None
         assert found.config is not None
@@ -123,14 +123,14 @@ async def a_played_stage(played: Path, folder: Path, **options: Any) -> AsyncIte
 
 
 async def play_in(folder: Path) -> Path:
-    """Have all of it happen: a ledger and the files at the end are then in ``folder``."""
+    """Play the example in a folder, and return the folder with its ledger and its files."""
     async with a_ledger("file", folder) as ledger:
         await play(ledger, folder / "config")
     return folder
 
 
 async def play(ledger: Ledger, folder: Path) -> Definitions:
-    """Have all of it happen in a ledger. Returns the definitions in force at the end."""
+    """Play the example in a ledger. Returns the definitions in force at the end."""
     found = read(write(folder))
     scene = Scene(ledger, "2026-07-01", found.config)
     scene.timelines = found.timelines
@@ -163,13 +163,13 @@ async def play(ledger: Ledger, folder: Path) -> Definitions:
 
 
 async def say(scene: Scene, kind: ActionKind, milestone: str, **said: object) -> None:
-    """What somebody says of a milestone, at the scene's instant."""
+    """Record an action on a milestone, at the scene's instant."""
     action = Action(kind=kind, milestone=milestone, at=scene.now, by="ada", **said)  # type: ignore[arg-type]
     await app.act(scene.ledger, scene.config, action)
 
 
-def another(one: Delivery) -> Delivery:
-    """A notice that has just been sent, beside a delivery."""
+def another(delivery: Delivery) -> Delivery:
+    """Make a delivery of a notice that has just been sent, in addition to ``delivery``."""
     notice = Notice(slot="example", headline="A file could not be read for a while", lines=("It can again.",))
-    made = replace(one, id="msg_another", members=(), edition=None, notice=notice)
+    made = replace(delivery, id="msg_another", members=(), edition=None, notice=notice)
     return replace(made, bound_at=NOW, next_at=NOW, settled_at=NOW)

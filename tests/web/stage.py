@@ -1,4 +1,4 @@
-"""The real web server on a real socket, beside a real ledger; what the daemon would say is set by hand."""
+"""Runs the real web server on a real socket over a real ledger. Tests set the state of the daemon."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Stage:
     """The server under test.
 
     Attributes:
-        events: what was logged.
-        daemon_status: how the daemon stands; replace it.
+        events: the log entries.
+        daemon_status: the state of the daemon; tests replace it.
     """
 
     folder: Path
@@ -64,42 +64,42 @@ class Stage:
         return f"http://{self.serving.listener.addresses[0]}"
 
     def configure(self, web: str = "") -> Config:
-        """``alertd.yaml`` with this below ``web:``, in flow style without its braces."""
+        """Put a configuration in force with the section ``web``, in YAML flow style without its braces."""
         read = read_config(f"web: {{{web}}}\n".encode(), {}, None)
         assert read.config is not None, read.problems
         self.definitions = Definitions(config=read.config)
         return read.config
 
     def client(self, **options: Any) -> httpx.AsyncClient:
-        """A browser, or a program: it keeps cookies, follows nothing."""
+        """Make a client that keeps cookies and does not follow redirects."""
         made = httpx.AsyncClient(**{"base_url": self.url, **options})
         self._clients.append(made)
         return made
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
-        """As somebody who was never here."""
+        """Send a GET request with a new client."""
         return await self.client().get(path, headers=headers)
 
     def token(self, name: str, scope: str) -> str:
-        """A new one, in the file ``tokens``."""
-        made, one = new_token(name, SCOPES[scope])
-        add(self.folder / "tokens", one)
+        """Add a token to the file ``tokens``, and return it."""
+        made, credential = new_token(name, SCOPES[scope])
+        add(self.folder / "tokens", credential)
         return made
 
     def user(self, name: str, scope: str) -> None:
-        """Somebody whose password is PASSWORD, in the file ``users``."""
+        """Add a user with the password PASSWORD to the file ``users``."""
         add(self.folder / "users", new_user(name, SCOPES[scope], PASSWORD))
 
     async def log_in(self, secret: str, **fields: str) -> tuple[httpx.AsyncClient, httpx.Response]:
-        """A browser that has sent the form, and what it was answered."""
+        """Send the login form with a new client, and return the client and the answer."""
         browser = self.client()
         form = await browser.get("/login")
         sent = {"csrf": csrf_of(form.text), "secret": secret, **fields}
         return browser, await browser.post("/login", data=sent)
 
     async def close(self) -> None:
-        for one in self._clients:
-            await one.aclose()
+        for client in self._clients:
+            await client.aclose()
         await self.serving.close()
 
 
@@ -113,7 +113,7 @@ async def a_stage(
     at: datetime = NOW,
     outward: OutboundServices | None = None,
 ) -> AsyncIterator[Stage]:
-    """Answers when it is entered."""
+    """Run the server while the context is entered."""
     async with a_ledger("file", folder) as ledger:
         clock = StepClock(at)
         log, events = a_log()
@@ -142,7 +142,7 @@ async def a_stage(
 
 
 def csrf_of(page: str) -> str:
-    """The token of a page's form."""
+    """Return the CSRF token of a page's form."""
     found = re.search(r'name="csrf" value="([^"]+)"', page)
     assert found is not None, page
     return found[1]

@@ -1,4 +1,4 @@
-"""Who is let in, by what they show; and what no other site can have a browser do."""
+"""Authentication and authorization: which credentials give access, and that CSRF is not possible."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -15,9 +15,9 @@ from tests.web.stage import PASSWORD, TOKENS, Stage, a_stage, csrf_of
 
 PUBLIC = {
     *("/healthz", "/readyz", "/unsubscribe", "/metrics", "/login", "/logout", "/static/{name}"),
-    *("/act/{token}", "/slack/interactive"),  # signed
+    *("/act/{token}", "/slack/interactive"),  # these verify a signature
     "/api/v1/openapi.json",
-    # Each asks for a secret in the address.
+    # Each of these requires a secret in the address.
     "/feeds/{secret}/all.ics",
     "/feeds/{secret}/all.atom",
     "/feeds/{secret}/timelines/{timeline}.ics",
@@ -57,12 +57,12 @@ async def test_scopes_include_those_before_them(stage: Stage, scope: str, status
     ]
 
     assert answers == statuses
-    refused = [one for one in stage.events if one["event"] == "access.refused"]
-    assert [(one["name"], one["how"]) for one in refused] == [("bot", "token")] * statuses.count(403)
+    refused = [event for event in stage.events if event["event"] == "access.refused"]
+    assert [(event["name"], event["how"]) for event in refused] == [("bot", "token")] * statuses.count(403)
 
 
 async def test_who_shows_nothing_is_asked(stage: Stage) -> None:
-    """A program gets 401 and the scheme; a browser is led to the form, and back after it."""
+    """A program gets 401 with the scheme. A browser is redirected to the login form and back afterwards."""
     program = await stage.get("/t/read?x=1")
     browser = await stage.get("/t/read?x=1", Accept="text/html")
 
@@ -115,7 +115,7 @@ async def test_token_that_is_dropped_is_so_at_once(stage: Stage) -> None:
 
 
 async def test_bad_line_lets_nobody_in_and_is_told_once(stage: Stage) -> None:
-    """The others of the file still come in, and nothing of the line is in the log."""
+    """The remaining lines of the file stay valid, and the log does not contain the bad line."""
     token = stage.token("bot", "read")
     with (stage.folder / "tokens").open("a") as file:
         file.write("mallory root sha256:hunter2\nbot admin sha256:" + "0" * 64 + "\n")
@@ -123,7 +123,7 @@ async def test_bad_line_lets_nobody_in_and_is_told_once(stage: Stage) -> None:
     answers = [(await stage.get("/t/read", Authorization=f"Bearer {token}")).status_code for _ in range(2)]
 
     assert answers == [200, 200]
-    assert [one["reason"] for one in stage.events if one["event"] == "credentials.refused"] == [
+    assert [event["reason"] for event in stage.events if event["event"] == "credentials.refused"] == [
         "tokens: line 2: 'root': not a scope; there is feed, read, act, admin",
         "tokens: line 3: 'bot': the second of that name",
     ]
@@ -133,7 +133,7 @@ async def test_file_that_is_gone_lets_nobody_in(stage: Stage) -> None:
     answer = await stage.get("/t/read", Authorization="Bearer alertd_anything")
 
     assert answer.status_code == 401
-    assert "credentials.refused" in [one["event"] for one in stage.events]
+    assert "credentials.refused" in [event["event"] for event in stage.events]
 
 
 def basic(name: str, password: str) -> str:
@@ -149,8 +149,8 @@ async def test_password_lets_in_its_own_person_alone(tmp_path: Path) -> None:
         other = await stage.get("/t/act", Authorization=basic("bob", PASSWORD))
         endless = await stage.get("/t/act", Authorization=basic("ada", "x" * 200))
 
-        assert [one.text for one in right] == ["ada act password 127.0.0.1"] * 2
-        assert [one.status_code for one in (wrong, other, endless)] == [401] * 3
+        assert [answer.text for answer in right] == ["ada act password 127.0.0.1"] * 2
+        assert [answer.status_code for answer in (wrong, other, endless)] == [401] * 3
         assert wrong.headers["www-authenticate"] == 'Basic realm="alertd"'
 
 
@@ -168,7 +168,7 @@ async def test_trusted_proxy_says_who_asks(tmp_path: Path) -> None:
 
 
 async def test_anybody_else_is_not_believed(tmp_path: Path) -> None:
-    """From an address that is no proxy's, neither who asks nor from where is taken from a header."""
+    """If the peer is not a trusted proxy, its headers give neither a name nor an address."""
     elsewhere = PROXY.replace("127.0.0.1, ", "").replace("proxy_scope", "anonymous: read, proxy_scope")
     async with a_stage(tmp_path, elsewhere, routes=ROUTES) as stage:
         answer = await stage.get("/t/read", **{"X-Remote-User": "ada", "X-Forwarded-For": "203.0.113.9"})
@@ -180,8 +180,8 @@ async def test_anybody_else_is_not_believed(tmp_path: Path) -> None:
     ("forwarded", "address"),
     [
         ("203.0.113.9", "203.0.113.9"),
-        ("198.51.100.1, 203.0.113.9", "203.0.113.9"),  # the first was sent by whoever asks
-        ("203.0.113.9, 10.1.2.3", "203.0.113.9"),  # two proxies of ours
+        ("198.51.100.1, 203.0.113.9", "203.0.113.9"),  # the client itself sent the first address
+        ("203.0.113.9, 10.1.2.3", "203.0.113.9"),  # two trusted proxies
         ("nonsense", "127.0.0.1"),
         ("203.0.113.9, nonsense", "127.0.0.1"),
         ("::ffff:203.0.113.9", "203.0.113.9"),
@@ -201,7 +201,7 @@ async def test_origin_is_the_first_that_is_no_proxy(tmp_path: Path, forwarded: s
         ({}, 200),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
         ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, 200),
-        ({"Origin": "null"}, 200),  # what our own referrer policy makes of it
+        ({"Origin": "null"}, 200),  # browsers send this under our own referrer policy
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Sec-Fetch-Site": "none"}, 403),
@@ -233,7 +233,7 @@ async def test_form_carries_the_token_of_its_own_session(stage: Stage) -> None:
         await ada.post("/t/act", headers={"X-CSRF-Token": hers}),
     ]
 
-    assert [one.status_code for one in answers] == [403, 403, 403, 403, 200]
+    assert [answer.status_code for answer in answers] == [403, 403, 403, 403, 200]
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ async def test_application_is_not_made_with_a_route_that_says_nothing(stage: Sta
 
 
 async def test_every_route_says_who_may_use_it(stage: Stage) -> None:
-    """What all may use is listed here, so that another such route is looked at twice."""
+    """This list names every public route, so that a new public route is reviewed twice."""
     routes = [route for route in make_app(stage.site).routes if isinstance(route, Route)]
 
     told = {route.path: scope_of(route.endpoint) for route in routes}

@@ -1,4 +1,4 @@
-"""What is done from the pages: each action by its form, a dead delivery sent again, a test."""
+"""The actions of the pages: each action by its form, a retry of a dead delivery, and a test message."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ OWN = {"sec-fetch-site": "same-origin"}
 
 @pytest.fixture
 async def act(tmp_path: Path) -> AsyncIterator[Acting]:
-    """On this machine, where everybody may do everything."""
+    """Run a server on loopback, where anonymous requests have every scope."""
     async with acting(tmp_path) as made:
         yield made
 
 
 async def test_each_action_is_recorded_with_who_and_how(act: Acting) -> None:
-    """And the page that follows says what holds now."""
+    """The page after the redirect shows the new state."""
     steps: list[tuple[str, dict[str, Any], str]] = [
         ("ack", {"until": "2026-09-10"}, "Acknowledged t/m"),
         ("snooze", {"until": "3d"}, "Snoozed t/m until"),
@@ -54,10 +54,10 @@ async def test_each_action_is_recorded_with_who_and_how(act: Acting) -> None:
     for page, (_, _, words) in zip(told, steps, strict=True):
         assert words in page
     entries = await act.said()
-    assert [one.kind for one in entries] == [kind for kind, _, _ in steps]
-    assert {one.by for one in entries} == {"Grace at 127.0.0.1"}
-    assert {one.facts["how"] for one in entries} == {"page:127.0.0.1"}
-    assert [one.why for one in entries] == [f"because of {kind}" for kind, _, _ in steps]
+    assert [entry.kind for entry in entries] == [kind for kind, _, _ in steps]
+    assert {entry.by for entry in entries} == {"Grace at 127.0.0.1"}
+    assert {entry.facts["how"] for entry in entries} == {"page:127.0.0.1"}
+    assert [entry.why for entry in entries] == [f"because of {kind}" for kind, _, _ in steps]
     assert (await act.standing()).cancelled
 
 
@@ -87,7 +87,7 @@ async def test_who_may_only_read_sees_no_form_and_sends_none(tmp_path: Path) -> 
         ]
 
         assert "act-ack" not in page
-        assert [one.status_code for one in answers] == [403] * 3
+        assert [answer.status_code for answer in answers] == [403] * 3
         assert await act.standing() == NOTHING_SAID
 
 
@@ -116,8 +116,8 @@ async def test_looking_at_a_form_changes_nothing(act: Acting) -> None:
 
     answers = [await act.stage.get(f"{PATH}/{kind}?until=7d") for kind in ActionKind]
 
-    assert [one.status_code for one in answers] == [200] * 5
-    assert all("<form" in one.text for one in answers)
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert all("<form" in answer.text for answer in answers)
     assert await act.stage.ledger.history() == before
 
 
@@ -135,14 +135,14 @@ async def test_problem_is_shown_at_its_field_with_what_was_filled_in(act: Acting
 
 
 async def test_what_does_not_fit_is_said(act: Acting) -> None:
-    """What was done by somebody else meanwhile is not undone by an old form."""
+    """An outdated form cannot undo what another person has done in the meantime."""
     await act.scene.act(ActionKind.DONE, NAME, done_on="2026-08-31")
 
     answer = await act.post(
         f"{PATH}/cancel", csrf=csrf_of((await act.stage.get("/milestones/t/m/reopen")).text)
     )
 
-    assert answer.status_code == 403  # another session's token
+    assert answer.status_code == 403  # the token of another session
 
     browser = act.stage.client()
     csrf = csrf_of((await browser.get(PATH)).text)
@@ -157,7 +157,7 @@ async def test_same_form_twice_is_said_once(act: Acting) -> None:
 
     answers = [await act.post(f"{PATH}/ack", browser, until="2026-09-20", by="Grace") for _ in range(2)]
 
-    assert [one.status_code for one in answers] == [303, 303]
+    assert [answer.status_code for answer in answers] == [303, 303]
     assert len(await act.said()) == 1
 
 
@@ -187,7 +187,7 @@ async def test_without_a_configuration_nothing_is_said(act: Acting) -> None:
 
 
 async def test_action_stops_what_it_should(act: Acting) -> None:
-    """An acknowledgement from the page is one as any other: what is due before its end is not sent."""
+    """An acknowledgement on the page suppresses the reminders before its end, as any other does."""
     await act.post(f"{PATH}/ack", until="2026-09-25", by="Grace")
 
     await act.scene.until("2026-10-02")
@@ -197,7 +197,7 @@ async def test_action_stops_what_it_should(act: Acting) -> None:
 
 
 async def dead(act: Acting) -> str:
-    """The id of a delivery that died."""
+    """Make a dead delivery, and return its id."""
     act.scene.recorder().answers = [Rejected(reason="HTTP 404")]
     await act.scene.until("2026-09-23T10:00")
     ((delivery, _, _),) = await act.stage.ledger.deliveries(state=DeliveryState.DEAD)
@@ -210,14 +210,14 @@ async def test_dead_delivery_is_sent_again_from_its_page(act: Acting) -> None:
     assert "Send again" in page
 
     answers = [await act.post(f"/deliveries/{name}/retry") for _ in range(2)]
-    follows = [await act.follow(one) for one in answers]
+    follows = [await act.follow(answer) for answer in answers]
     await act.scene.turn()
 
-    assert all("It will be sent again to desk/hook." in one.text for one in follows)
+    assert all("It will be sent again to desk/hook." in page.text for page in follows)
     ((delivery, attempts, _),) = await act.stage.ledger.deliveries(delivery=name)
     assert delivery.state is DeliveryState.SENT
-    assert [one.outcome for one in attempts] == ["rejected", "sent"]
-    (entry,) = [one for one in await act.said() if one.kind == "retry"]
+    assert [attempt.outcome for attempt in attempts] == ["rejected", "sent"]
+    (entry,) = [candidate for candidate in await act.said() if candidate.kind == "retry"]
     assert entry.by == "somebody at 127.0.0.1, on the page"
 
 
@@ -238,7 +238,7 @@ OUTCOMES: list[tuple[str, Outcome]] = [
 
 
 class Postman:
-    """Sends no test, and writes down to whom one was asked for."""
+    """A fake that records the requests for test messages and sends none."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -269,7 +269,7 @@ async def test_test_is_sent_to_a_receiver_that_there_is(tmp_path: Path) -> None:
 
 
 async def test_what_is_no_form_is_refused(act: Acting) -> None:
-    """JSON from this site needs no token, and is what the API takes."""
+    """A JSON body from this site needs no CSRF token. Only the API accepts it."""
     browser = act.stage.client()
     csrf = csrf_of((await browser.get(PATH)).text)
 
@@ -278,7 +278,7 @@ async def test_what_is_no_form_is_refused(act: Acting) -> None:
         await browser.post(f"{PATH}/ack", files={"until": b"7d"}, headers={**OWN, "x-csrf-token": csrf}),
     ]
 
-    assert [one.status_code for one in answers] == [415, 415]
+    assert [answer.status_code for answer in answers] == [415, 415]
     assert await act.standing() == NOTHING_SAID
 
 

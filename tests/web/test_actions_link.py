@@ -1,4 +1,4 @@
-"""Links in messages: they show a form, and only sending it does anything."""
+"""The links in messages: a link shows a form, and only sending the form acts."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ async def act(tmp_path: Path) -> AsyncIterator[Acting]:
 
 
 async def test_link_opens_a_form_and_changes_nothing(act: Acting) -> None:
-    """However often it is followed, by whatever looks through mail, and with no login."""
+    """A GET request never acts, however often a mail scanner follows the link, and needs no login."""
     before = await act.stage.ledger.history()
     path = f"/act/{act.token()}"
 
     answers = [await act.stage.client().request(method, path) for method in ("GET", "HEAD", "GET", "OPTIONS")]
 
-    assert [one.status_code for one in answers] == [200, 200, 200, 405]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 405]
     page = answers[0].text
     assert "The &lt;bridge&gt; opens" in page
     assert "by 30 September 2026" in page
-    assert 'value="2026-09-15"' in page  # fourteen days on
+    assert 'value="2026-09-15"' in page  # in fourteen days
     assert "What is due before then is dropped" in page
     assert await act.standing() == NOTHING_SAID
     assert await act.stage.ledger.history() == before
@@ -53,7 +53,7 @@ async def test_form_page_is_kept_and_found_by_nobody(act: Acting) -> None:
 
 
 async def test_sending_the_form_acknowledges(act: Acting) -> None:
-    """The history says by whom and by which link, and the page says what holds now."""
+    """The history records the actor and the link, and the page shows the new state."""
     path = f"/act/{act.token()}"
 
     answer = await act.stage.client().post(
@@ -69,7 +69,7 @@ async def test_sending_the_form_acknowledges(act: Acting) -> None:
     assert "Acknowledged t/m: no reminder until" in page.text
     assert "Undo" in page.text
     assert "<input" not in page.text
-    (event,) = [one for one in act.stage.events if one["event"] == "milestone.said"]
+    (event,) = [candidate for candidate in act.stage.events if candidate["event"] == "milestone.said"]
     assert (event["by"], event["how"]) == ("Grace, by a link to desk", "link:desk")
 
 
@@ -77,7 +77,7 @@ async def test_sending_it_twice_says_it_once(act: Acting) -> None:
     path, fields = f"/act/{act.token()}", {"until": "2026-09-20"}
 
     answers = [await act.stage.client().post(path, data=fields, headers=SENT) for _ in range(2)]
-    pages = [await act.follow(one) for one in answers]
+    pages = [await act.follow(answer) for answer in answers]
 
     assert len(await act.said()) == 1
     assert "Nothing is new." in pages[1].text
@@ -94,11 +94,11 @@ async def test_undo_takes_it_back_once(act: Acting) -> None:
     answers = [await act.stage.client().post(undo, data={"by": "Grace"}, headers=SENT) for _ in range(2)]
 
     assert done.done_on == date(2026, 9, 1)
-    assert [one.status_code for one in answers] == [303, 303]
+    assert [answer.status_code for answer in answers] == [303, 303]
     assert "Open again: t/m." in (await act.follow(answers[0])).text
     assert "It was taken back already." in (await act.follow(answers[1])).text
     assert await act.standing() == NOTHING_SAID
-    assert [one.kind for one in await act.said()] == ["done", "reopen"]
+    assert [entry.kind for entry in await act.said()] == ["done", "reopen"]
 
 
 async def test_undo_takes_back_nothing_that_others_have_said_since(act: Acting) -> None:
@@ -132,11 +132,11 @@ async def test_link_that_has_expired_says_nothing_of_the_milestone(act: Acting) 
         await act.stage.client().request(how, f"/act/{token}", headers=SENT) for how in ("GET", "POST")
     ]
 
-    for one in answers:
-        assert one.status_code == 410
-        assert "This link has expired" in one.text
-        assert "bridge" not in one.text
-        assert NAME not in one.text
+    for answer in answers:
+        assert answer.status_code == 410
+        assert "This link has expired" in answer.text
+        assert "bridge" not in answer.text
+        assert NAME not in answer.text
     assert await act.standing() == NOTHING_SAID
 
 
@@ -148,10 +148,10 @@ async def test_link_that_is_forged_says_nothing_at_all(act: Acting, spoil: str) 
         await act.stage.client().request(how, f"/act/{token}", headers=SENT) for how in ("GET", "POST")
     ]
 
-    for one in answers:
-        assert one.status_code == 404
-        assert "bridge" not in one.text
-        assert NAME not in one.text
+    for answer in answers:
+        assert answer.status_code == 404
+        assert "bridge" not in answer.text
+        assert NAME not in answer.text
     assert await act.standing() == NOTHING_SAID
 
 
@@ -165,7 +165,7 @@ async def test_link_of_another_server_is_forged(act: Acting) -> None:
 
 
 async def test_link_does_one_thing_to_one_milestone(act: Acting) -> None:
-    """Whatever the form says beside it."""
+    """Other values in the form change neither the action nor the milestone."""
     token = act.token(LinkKind.SNOOZE)
 
     fields = {"until": "2d", "on": "2026-08-31", "kind": "done", "milestone": "t/other", "receiver": "leads"}
@@ -174,7 +174,7 @@ async def test_link_does_one_thing_to_one_milestone(act: Acting) -> None:
     standing = await act.standing()
     assert standing.snooze_until == when("2026-09-03T12:00")
     assert not standing.closed
-    assert [one.facts["how"] for one in await act.said()] == ["link:desk"]
+    assert [entry.facts["how"] for entry in await act.said()] == ["link:desk"]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ async def test_what_is_no_form_is_refused(act: Acting) -> None:
         await client.post(path, files={"until": b"7d"}, headers=SENT),
     ]
 
-    assert [one.status_code for one in answers] == [415] * 3
+    assert [answer.status_code for answer in answers] == [415] * 3
     assert await act.standing() == NOTHING_SAID
 
 
@@ -220,7 +220,7 @@ async def test_what_is_no_form_is_refused(act: Acting) -> None:
 async def test_what_cannot_be_is_said_at_its_field(
     act: Acting, kind: LinkKind, fields: dict[str, str], wrong: str
 ) -> None:
-    """And what was filled in is still there."""
+    """The form keeps what was entered."""
     sent = {**fields, "why": 'because "so"'}
 
     answer = await act.stage.client().post(f"/act/{act.token(kind)}", data=sent, headers=SENT)

@@ -1,4 +1,4 @@
-"""The JSON API: what is read and what is done by it is what the pages and the command line say and do."""
+"""The JSON API: its answers and actions agree with the pages and the command line."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ async def told(client: httpx.AsyncClient, path: str, **params: Any) -> dict[str,
 
 
 async def grow(act: Acting, number: int) -> Scene:
-    """More milestones, in a timeline of their own, every second of them with a label."""
+    """Add milestones in a timeline of their own. Every second one has a label."""
     scene = act.scene
     made = [
         a_milestone(
-            f"many/m{one:03}", "2026-12", title=f"Number {one}", labels={"team": "a"} if one % 2 else {}
+            f"many/m{index:03}", "2026-12", title=f"Number {index}", labels={"team": "a"} if index % 2 else {}
         )
-        for one in range(number)
+        for index in range(number)
     ]
     scene.define(*[m for t in scene.timelines for m in t.milestones], *made)
     assert act.stage.definitions is not None
@@ -85,9 +85,9 @@ async def test_milestone_is_told_in_full(act: Acting) -> None:
     ]
     assert found["standing"]["snoozed_until"] == "2026-09-03T12:00:00Z"
     assert found["standing"]["snoozed_by"] == "act-bot"
-    assert [one["offset"] for one in found["occurrences"]][:3] == ["-90d", "-30d", "-7d"]
+    assert [occurrence["offset"] for occurrence in found["occurrences"]][:3] == ["-90d", "-30d", "-7d"]
     assert found["deliveries"][0]["carries"][0]["offset"] == "-30d"
-    assert [one["kind"] for one in found["history"]] == ["snooze", "loaded"]
+    assert [entry["kind"] for entry in found["history"]] == ["snooze", "loaded"]
     assert found["history"][0]["facts"]["how"] == "api:act-bot"
     assert found["next"]["offset"] == "-7d"
     assert found["why"]["routes"] == [
@@ -108,10 +108,10 @@ async def test_milestones_are_listed_page_by_page(act: Acting) -> None:
     while after is not None:
         page = await told(client, f"{API}/milestones", limit=3, **({"after": after} if after else {}))
         assert page["total"] == 8
-        names += [one["milestone"] for one in page["milestones"]]
+        names += [milestone["milestone"] for milestone in page["milestones"]]
         after = page["next"]
 
-    assert names == [*(f"many/m{one:03}" for one in range(7)), NAME]
+    assert names == [*(f"many/m{index:03}" for index in range(7)), NAME]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ async def test_milestones_are_filtered(act: Acting, params: dict[str, Any], name
 
     found = await told(client, f"{API}/milestones", **params)
 
-    assert [one["milestone"] for one in found["milestones"]] == names
+    assert [milestone["milestone"] for milestone in found["milestones"]] == names
     assert (found["total"], found["next"]) == (len(names), None)
 
 
@@ -145,7 +145,9 @@ async def test_timelines_are_counted(act: Acting) -> None:
 
     found = await told(program(act, "read"), f"{API}/timelines")
 
-    assert [(one["timeline"], one["milestones"], one["overdue"]) for one in found["timelines"]] == [
+    assert [
+        (timeline["timeline"], timeline["milestones"], timeline["overdue"]) for timeline in found["timelines"]
+    ] == [
         ("many", 3, 0),
         ("t", 1, 1),
     ]
@@ -158,12 +160,14 @@ async def test_deliveries_are_listed_page_by_page_and_filtered(act: Acting) -> N
     every = (await told(client, f"{API}/deliveries"))["deliveries"]
     first = await told(client, f"{API}/deliveries", limit=2)
     rest = await told(client, f"{API}/deliveries", before=first["next"])
-    one = await told(client, f"{API}/deliveries/{every[0]['id']}")
+    shown = await told(client, f"{API}/deliveries/{every[0]['id']}")
 
-    assert [one["id"] for one in [*first["deliveries"], *rest["deliveries"]]] == [one["id"] for one in every]
+    assert [delivery["id"] for delivery in [*first["deliveries"], *rest["deliveries"]]] == [
+        delivery["id"] for delivery in every
+    ]
     assert rest["next"] is None
     assert len(every) > 3
-    assert one == every[0]
+    assert shown == every[0]
     for params, number in (
         ({"state": "sent"}, len(every)),
         ({"state": "dead"}, 0),
@@ -193,16 +197,16 @@ async def test_each_action_is_done_and_recorded(act: Acting) -> None:
         {"kind": "cancel"},
     ]
 
-    answers = [(await client.post(ACTIONS, json=one)).json() for one in sent]
+    answers = [(await client.post(ACTIONS, json=action)).json() for action in sent]
 
-    assert [one["changed"] for one in answers] == [True] * 5
+    assert [answer["changed"] for answer in answers] == [True] * 5
     assert answers[0]["told"].startswith("Acknowledged t/m: no reminder until 10 September 2026")
     assert answers[0]["milestone"]["standing"]["acknowledged_until"] == "2026-09-10T09:00:00Z"
     assert answers[2]["milestone"]["standing"]["done_on"] == "2026-08-31"
     assert answers[4]["milestone"]["state"] == "cancelled"
     entries = await act.said()
-    assert [one.kind for one in entries] == [one["kind"] for one in sent]
-    assert {(one.by, one.facts["how"]) for one in entries} == {("act-bot", "api:act-bot")}
+    assert [item.kind for item in entries] == [item["kind"] for item in sent]
+    assert {(entry.by, entry.facts["how"]) for entry in entries} == {("act-bot", "api:act-bot")}
 
 
 async def test_same_action_twice_is_said_once(act: Acting) -> None:
@@ -211,7 +215,7 @@ async def test_same_action_twice_is_said_once(act: Acting) -> None:
     answers = [await client.post(ACTIONS, json={"kind": "done", "on": "2026-08-31"}) for _ in range(2)]
     other = await client.post(ACTIONS, json={"kind": "done", "on": "2026-08-30"})
 
-    assert [one.json()["changed"] for one in answers] == [True, False]
+    assert [answer.json()["changed"] for answer in answers] == [True, False]
     assert len(await act.said()) == 1
     assert other.status_code == 409
     assert other.json()["detail"] == "it is done on 31 August 2026 already; reopen it first"
@@ -239,16 +243,16 @@ async def test_same_action_twice_is_said_once(act: Acting) -> None:
 async def test_what_cannot_be_is_a_problem(
     act: Acting, content: bytes, kind: str, status: int, field: str
 ) -> None:
-    """RFC 9457, with the field that it is about."""
+    """The error follows RFC 9457 and names the field."""
     answer = await program(act).post(ACTIONS, content=content, headers={"content-type": kind})
 
     assert answer.status_code == status
-    if status == 413:  # before anybody has asked what it is
+    if status == 413:  # this check comes before the authentication
         return
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert problem["status"] == status
-    assert [one["field"] for one in problem.get("errors", [])] == ([field] if field else [])
+    assert [error["field"] for error in problem.get("errors", [])] == ([field] if field else [])
     assert await act.standing() == NOTHING_SAID
 
 
@@ -274,7 +278,7 @@ async def test_parameter_that_cannot_be_is_a_problem(act: Acting, path: str, fie
     answer = await program(act).get(API + path)
 
     assert answer.status_code == 422
-    assert [one["field"] for one in answer.json()["errors"]] == [field]
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
 async def test_what_is_not_there_is_a_problem(act: Acting) -> None:
@@ -290,15 +294,15 @@ async def test_what_is_not_there_is_a_problem(act: Acting) -> None:
         await client.post(f"{API}/send-test", json={"receiver": "nobody"}),
     ]
 
-    assert [one.status_code for one in answers] == [404] * 7
-    assert {one.headers["content-type"] for one in answers} == {"application/problem+json"}
+    assert [answer.status_code for answer in answers] == [404] * 7
+    assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
 
 
 async def test_scopes_are_kept_apart(act: Acting) -> None:
-    """Without a token nothing is read; with one to read nothing is done."""
+    """A request without a token cannot read, and a token with the scope to read cannot act."""
     reader, nobody = program(act, "read"), act.stage.client()
     reads = [
-        f"{API}/{one}" for one in ("timelines", "milestones", f"milestones/{NAME}", "deliveries", "status")
+        f"{API}/{path}" for path in ("timelines", "milestones", f"milestones/{NAME}", "deliveries", "status")
     ]
     writes = [ACTIONS, f"{API}/deliveries/msg_x/retry", f"{API}/send-test"]
 
@@ -317,8 +321,8 @@ async def test_browser_that_is_logged_in_may_use_it_from_this_site_alone(act: Ac
     cross = await browser.post(ACTIONS, json={"kind": "cancel"}, headers={"sec-fetch-site": "cross-site"})
     own = await browser.post(ACTIONS, json={"kind": "ack"}, headers={"sec-fetch-site": "same-origin"})
 
-    assert [one.status_code for one in (other, cross, own)] == [403, 403, 200]
-    assert [one.facts["how"] for one in await act.said()] == ["api:ada"]
+    assert [answer.status_code for answer in (other, cross, own)] == [403, 403, 200]
+    assert [entry.facts["how"] for entry in await act.said()] == ["api:ada"]
 
 
 async def test_dead_delivery_is_sent_again(act: Acting) -> None:
@@ -331,10 +335,10 @@ async def test_dead_delivery_is_sent_again(act: Acting) -> None:
     await act.scene.turn()
     sent = await client.post(f"{API}/deliveries/{dead['id']}/retry", json={})
 
-    assert [one.json()["state"] for one in answers] == ["ready", "ready"]
+    assert [answer.json()["state"] for answer in answers] == ["ready", "ready"]
     assert (await told(client, f"{API}/deliveries/{dead['id']}"))["state"] == "sent"
     assert sent.status_code == 409
-    assert [one.by for one in await act.said()] == ["act-bot, by the API"]
+    assert [entry.by for entry in await act.said()] == ["act-bot, by the API"]
 
 
 async def test_test_is_sent(act: Acting) -> None:
@@ -355,6 +359,6 @@ async def test_list_is_true_right_after_an_action(act: Acting) -> None:
     await client.post(ACTIONS, json={"kind": "done", "on": "2026-09-01"})
 
     assert before["milestones"] == []
-    (one,) = (await told(client, f"{API}/milestones", state="done"))["milestones"]
-    assert one["standing"]["done_by"] == "act-bot"
-    assert one["at"] == "2026-09-01T12:00:00Z"
+    (milestone,) = (await told(client, f"{API}/milestones", state="done"))["milestones"]
+    assert milestone["standing"]["done_by"] == "act-bot"
+    assert milestone["at"] == "2026-09-01T12:00:00Z"

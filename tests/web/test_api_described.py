@@ -1,4 +1,4 @@
-"""The API is as it is described: schemathesis asks the real server what that lets it ask, and what not."""
+"""The API follows its OpenAPI description: schemathesis sends the real server valid and invalid requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EXAMPLES = 25
 CONFIG = SchemathesisConfig.from_dict(
     {
         "checks": {
-            # A date, a matcher and a receiver are texts that no schema can tell from others.
+            # No schema can tell a date, a matcher or a receiver from other texts.
             "positive_data_acceptance": {"expected-statuses": ["2xx", "404", "409", "422"]},
         }
     }
@@ -44,7 +44,7 @@ def test_description_is_openapi() -> None:
 
 
 def test_description_is_the_one_that_is_kept() -> None:
-    """ALERTD_UPDATE_GOLDEN=1 writes it anew."""
+    """The committed description is current. Set ALERTD_UPDATE_GOLDEN=1 to write it again."""
     text = json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
     if os.environ.get("ALERTD_UPDATE_GOLDEN"):
         KEPT.write_text(text)
@@ -85,10 +85,10 @@ async def accepted(config: Config, receiver: str) -> list[tuple[str, Outcome]]:
 
 
 def ask(operation: Any, mode: GenerationMode, *, url: str, token: str, forgive: Callable[[], None]) -> int:
-    """Ask it in the same ways each time. Returns how often.
+    """Send the same requests each time, and return how many there were.
 
     Args:
-        forgive: has failures to show a token forgotten, of which there is one in each case.
+        forgive: resets the count of failed logins, because each case has one.
     """
     asked = 0
 
@@ -114,10 +114,10 @@ def ask(operation: Any, mode: GenerationMode, *, url: str, token: str, forgive: 
 @pytest.mark.parametrize("mode", GenerationMode)
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 async def test_server_does_as_described(tmp_path: Path, path: str, method: str, mode: GenerationMode) -> None:
-    """Whatever is asked: no failure of its own, no answer that is not described, nothing without a token."""
+    """No request causes a server error or an answer that is not described, and each request needs a token."""
     operation = document()["paths"][path][method]
     if mode is GenerationMode.NEGATIVE and not operation.get("parameters") and "requestBody" not in operation:
-        return  # nothing can be wrong about it
+        return  # no request to this operation can be invalid
 
     outward = OutboundServices(http=HttpClient(), secret=lambda name: name, send_test=accepted)
     async with acting(tmp_path, "auth: {tokens_file: tokens}", outward) as act:
@@ -131,7 +131,7 @@ async def test_server_does_as_described(tmp_path: Path, path: str, method: str, 
             ask, schema[path][method.upper()], mode, url=act.stage.url, token=token, forgive=forgive
         )
 
-        failed = [one for one in act.stage.events if one["event"] == "request.failed"]
+        failed = [event for event in act.stage.events if event["event"] == "request.failed"]
         assert asked >= 1
         assert failed == []
         assert await act.stage.ledger.record(NAME) is not None

@@ -1,4 +1,4 @@
-"""What docs/reference/web.md and docs/security.md say of the web server is so."""
+"""The statements in docs/reference/web.md and docs/security.md about the web server are true."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ def test_every_path_is_documented_with_its_scope() -> None:
     assert set(told) == set(real)
     for path, scope in real.items():
         assert scope is not None
-        # /metrics asks for more itself, as the configuration says.
+        # The handler of /metrics checks a scope itself, as the configuration requires.
         assert told[path] == ("none" if scope.word == "public" else scope.word) or path == "/metrics"
 
 

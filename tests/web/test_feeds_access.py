@@ -1,4 +1,4 @@
-"""Who may subscribe: a scope of its own, and secret addresses for programs that can show nothing."""
+"""Access to the feeds: a scope of its own, and secret addresses for programs that cannot send a header."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 from alertd.core.access import SCOPES
 from alertd.web.server.authenticate import BURST, EVERY_S
 from alertd.web.server.credentials import drop
-from alertd.web.server.middleware import without_tokens
+from alertd.web.server.middleware import hide_token
 from tests.cli.stage import run
 from tests.scene import Scene, a_milestone
 from tests.web.stage import TOKENS, Stage, a_stage
@@ -25,7 +25,7 @@ PATHS = (
 
 
 def plain(path: str) -> str:
-    """Where it is without a secret."""
+    """Return the path without the secret."""
     return path if path.startswith(("/badges", "/embed")) else f"/feeds{path}"
 
 
@@ -44,12 +44,13 @@ async def fill(stage: Stage) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_feed_needs_its_scope_or_a_secret(stage: Stage, path: str) -> None:
-    """Whoever may read may subscribe; whoever may subscribe may read nothing else."""
+    """The scope to read includes the feeds. The scope for feeds includes nothing else."""
     secret, reader = stage.token("cal", "feed"), stage.token("reader", "read")
 
     stranger = await stage.get(plain(path))
     shown = [
-        (await stage.get(plain(path), Authorization=f"Bearer {one}")).status_code for one in (secret, reader)
+        (await stage.get(plain(path), Authorization=f"Bearer {token}")).status_code
+        for token in (secret, reader)
     ]
     by_address = await stage.get(f"/feeds/{secret}{path}")
 
@@ -72,7 +73,7 @@ async def test_secret_of_a_feed_opens_nothing_else(stage: Stage, path: str) -> N
 
 @pytest.mark.parametrize("scope", [scope for scope in SCOPES if scope != "feed"])
 async def test_no_other_token_may_stand_in_an_address(stage: Stage, scope: str) -> None:
-    """It would be in histories and logs, and could do more."""
+    """A token of a wider scope is refused, because an address is stored in histories and logs."""
     token = stage.token("bot", scope)
 
     answer = await stage.get(f"/feeds/{token}/all.ics")
@@ -82,7 +83,7 @@ async def test_no_other_token_may_stand_in_an_address(stage: Stage, scope: str) 
 
 
 async def test_secret_that_is_dropped_is_so_at_once(stage: Stage) -> None:
-    """404, for a calendar that is told 401 would ask its owner for a password."""
+    """The answer is 404, because after 401 a calendar program would ask its user for a password."""
     kept, dropped = stage.token("kept", "feed"), stage.token("dropped", "feed")
     before = await stage.get(f"/feeds/{dropped}/all.ics")
 
@@ -111,7 +112,7 @@ async def test_guessing_is_limited_and_whoever_has_one_is_heard(stage: Stage) ->
 
 
 async def test_no_log_has_a_secret(stage: Stage) -> None:
-    """Not when it is right, not when it is wrong or of another scope, not when the answer fails."""
+    """The log never contains the secret: not a valid one, not a wrong one, and not if the answer fails."""
     secret, other = stage.token("cal", "feed"), stage.token("bot", "admin")
     for path in PATHS:
         await stage.get(f"/feeds/{secret}{path}")
@@ -123,8 +124,8 @@ async def test_no_log_has_a_secret(stage: Stage) -> None:
     said = str(stage.events)
     assert failed.status_code in (500, 503)
     assert "login.refused" in said
-    assert not any(one in said + failed.text for one in (secret, other, "alertd_wrong"))
-    assert without_tokens(f"/feeds/{secret}/all.ics") == "/feeds/..."
+    assert not any(token in said + failed.text for token in (secret, other, "alertd_wrong"))
+    assert hide_token(f"/feeds/{secret}/all.ics") == "/feeds/..."
 
 
 async def test_anonymous_may_be_let_subscribe_alone(tmp_path: Path) -> None:
@@ -141,11 +142,11 @@ async def test_all_that_is_asked_for_is_only_read(stage: Stage) -> None:
 
     answers = [await stage.client().post(f"/feeds/{secret}{path}") for path in PATHS]
 
-    assert {one.status_code for one in answers} == {405}
+    assert {answer.status_code for answer in answers} == {405}
 
 
 def test_secret_is_made_and_dropped_by_command(tmp_path: Path) -> None:
-    """It is shown once, and its hash is kept."""
+    """The command shows the token once, and the file contains only its hash."""
     file = tmp_path / "tokens"
 
     made = run("token", "new", "team-calendar", "--scope", "feed", "--file", file)
@@ -163,7 +164,7 @@ def test_secret_is_made_and_dropped_by_command(tmp_path: Path) -> None:
 
 
 async def test_configuration_in_force_counts(stage: Stage) -> None:
-    """A file of tokens that the configuration no longer names opens nothing."""
+    """A token is invalid once the configuration no longer names its file."""
     secret = stage.token("cal", "feed")
     config = stage.configure("auth: {users_file: users}")
     assert stage.definitions is not None

@@ -1,4 +1,4 @@
-"""The feed of what was sent and moved, held to RFC 4287 by hand: no library here reads Atom strictly."""
+"""The Atom feed of sent reminders and moves, checked against RFC 4287 by hand: no library here is strict."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -41,19 +41,19 @@ async def read(stage: Stage, path: str = "/feeds/all.atom") -> ET.Element:
 
 
 def said(element: ET.Element, name: str) -> str:
-    """The text of the one child of that name."""
+    """Return the text of the only child with that name."""
     (found,) = element.findall(ATOM + name)
     return found.text or ""
 
 
 def instant(text: str) -> datetime:
-    """An RFC 3339 date-time in UTC."""
+    """Read an RFC 3339 date-time in UTC."""
     assert text.endswith("Z")
     return datetime.fromisoformat(text)
 
 
 def hold(feed: ET.Element) -> None:
-    """What RFC 4287 demands: sections 4.1.1, 4.1.2, 4.2.6, 4.2.7, 3.3."""
+    """Check the requirements of RFC 4287, sections 3.3, 4.1.1, 4.1.2, 4.2.6 and 4.2.7."""
     assert feed.tag == f"{ATOM}feed"
     entries = feed.findall(f"{ATOM}entry")
     for element in (feed, *entries):
@@ -66,21 +66,21 @@ def hold(feed: ET.Element) -> None:
             assert link.attrib["rel"] in ("self", "alternate")
     assert said(feed.findall(f"{ATOM}author")[0], "name") == "alertd"
     assert len([link for link in feed.findall(f"{ATOM}link") if link.get("rel") == "self"]) <= 1
-    ids = [said(one, "id") for one in entries]
+    ids = [said(entry, "id") for entry in entries]
     assert len(set(ids)) == len(ids)
-    assert all(one.findall(f"{ATOM}content")[0].attrib == {"type": "text"} for one in entries)
-    updated = [instant(said(one, "updated")) for one in entries]
+    assert all(entry.findall(f"{ATOM}content")[0].attrib == {"type": "text"} for entry in entries)
+    updated = [instant(said(entry, "updated")) for entry in entries]
     assert updated == sorted(updated, reverse=True)
     if updated:
         assert instant(said(feed, "updated")) == updated[0]
 
 
 def titles(feed: ET.Element) -> list[str]:
-    return [said(one, "title") for one in feed.findall(f"{ATOM}entry")]
+    return [said(entry, "title") for entry in feed.findall(f"{ATOM}entry")]
 
 
 async def test_what_was_sent_and_what_moved_is_told(stage: Stage) -> None:
-    """By title; where it leads; on whose word. What is tried still, or dead, was not sent."""
+    """The feed has the title, link and sources of each entry. Retrying and dead deliveries are not in it."""
     feed = await read(stage)
     found = titles(feed)
 
@@ -89,10 +89,12 @@ async def test_what_was_sent_and_what_moved_is_told(stage: Stage) -> None:
     assert found.count(f"{moved}: All databases run in the new place") >= 2, "sent to both, and as it moved"
     assert "Done: Notice is given to the landlord" in found
     assert "7 days before the deadline, by 15 November 2026: The travel policy is reviewed" in found
-    assert any(one.startswith("2 deadlines: ") for one in found)
-    entry = next(one for one in feed.findall(f"{ATOM}entry") if "alertd/move/" in said(one, "id"))
+    assert any(title.startswith("2 deadlines: ") for title in found)
+    entry = next(
+        candidate for candidate in feed.findall(f"{ATOM}entry") if "alertd/move/" in said(candidate, "id")
+    )
     assert said(entry, "content") == f"{moved}.\nSeen on 5 October 2026, 16:10 (Europe/Berlin)."
-    assert [one.attrib["href"] for one in entry.findall(f"{ATOM}link")] == [
+    assert [link.attrib["href"] for link in entry.findall(f"{ATOM}link")] == [
         "https://alertd.example/milestones/data-centre/databases"
     ]
 
@@ -100,7 +102,7 @@ async def test_what_was_sent_and_what_moved_is_told(stage: Stage) -> None:
 async def test_feed_of_one_timeline_has_no_other(stage: Stage) -> None:
     feed = await read(stage, "/feeds/timelines/duties.atom")
 
-    about = {one.attrib["term"] for one in feed.iter(f"{ATOM}category")}
+    about = {category.attrib["term"] for category in feed.iter(f"{ATOM}category")}
     assert said(feed, "title") == "Duties and certificates"
     assert about == {"duties"}
     assert said(feed, "id").endswith("alertd/feed/duties")
@@ -113,16 +115,16 @@ async def test_where_it_stands_is_told_but_no_secret(stage: Stage) -> None:
     open_one = await read(stage)
     secret_one = await read(stage, f"/feeds/{secret}/all.atom")
 
-    (own,) = [one for one in open_one.findall(f"{ATOM}link") if one.attrib["rel"] == "self"]
+    (own,) = [link for link in open_one.findall(f"{ATOM}link") if link.attrib["rel"] == "self"]
     assert own.attrib["href"] == "https://alertd.example/feeds/all.atom"
-    assert not [one for one in secret_one.findall(f"{ATOM}link") if one.attrib["rel"] == "self"]
+    assert not [link for link in secret_one.findall(f"{ATOM}link") if link.attrib["rel"] == "self"]
     assert secret.encode() not in ET.tostring(secret_one)
     assert titles(secret_one) == titles(open_one)
 
 
 @asynccontextmanager
 async def a_scene(folder: Path, *milestones: Milestone) -> AsyncIterator[tuple[Stage, Scene]]:
-    """The server, and the daemon's work over its own connection to the same ledger."""
+    """Run the server, and the daemon's work over a second connection to the same ledger."""
     async with a_stage(folder, WEB, at=when("2026-09-01")) as stage, a_ledger("file", folder) as ledger:
         scene = Scene(ledger, "2026-09-01")
         scene.clock = stage.clock
@@ -132,7 +134,7 @@ async def a_scene(folder: Path, *milestones: Milestone) -> AsyncIterator[tuple[S
 
 
 async def test_ids_stay_and_what_is_new_comes_first(tmp_path: Path) -> None:
-    """Whoever has it is told so, until something is sent."""
+    """A reader that has the current feed gets 304, until something is sent."""
     async with a_scene(tmp_path, a_milestone("iraq/a", "2026-09-30")) as (stage, scene):
         empty = await read(stage)
         await scene.until("2026-09-23T10:00")
@@ -145,14 +147,14 @@ async def test_ids_stay_and_what_is_new_comes_first(tmp_path: Path) -> None:
     assert not titles(empty)
     assert instant(said(empty, "updated")) == when("2026-09-01")
     assert again.status_code == 304
-    before = [said(one, "id") for one in ET.fromstring(first.content).findall(f"{ATOM}entry")]
-    after = [said(one, "id") for one in second.findall(f"{ATOM}entry")]
+    before = [said(entry, "id") for entry in ET.fromstring(first.content).findall(f"{ATOM}entry")]
+    after = [said(entry, "id") for entry in second.findall(f"{ATOM}entry")]
     assert before == after[1:]
     assert titles(second)[0] == "Done: It comes about"
 
 
 async def test_no_text_is_markup(tmp_path: Path) -> None:
-    """Nor a character that XML has not."""
+    """Text contains no markup, and no characters that XML does not allow."""
     evil = "]]><script>alert(1)</script> &amp; \x00\x0b\ufffe\U0001f680 \"'"
     odd = a_milestone("iraq/a", "2026-09-30", title=evil, timeline_title=evil)
     async with a_scene(tmp_path, odd) as (stage, scene):
@@ -167,7 +169,7 @@ async def test_no_text_is_markup(tmp_path: Path) -> None:
 
 
 async def test_it_is_bounded(tmp_path: Path) -> None:
-    """The newest of each kind; what is in it of a withdrawn milestone stays."""
+    """The feed has the newest entries of each kind, also those about withdrawn milestones."""
     names = [f"iraq/m{number}" for number in range(MOST + 5)]
     async with a_scene(tmp_path, *(a_milestone(name, "2026-09-30") for name in names)) as (stage, scene):
         scene.define(*(a_milestone(name, "2026-12-31") for name in names))
@@ -176,5 +178,7 @@ async def test_it_is_bounded(tmp_path: Path) -> None:
         await scene.reconcile()
         feed = await read(stage)
 
-    assert len([one for one in feed.findall(f"{ATOM}entry") if "alertd/move/" in said(one, "id")]) == MOST
+    assert (
+        len([entry for entry in feed.findall(f"{ATOM}entry") if "alertd/move/" in said(entry, "id")]) == MOST
+    )
     assert instant(said(feed, "updated")) == when("2026-09-01")

@@ -1,4 +1,4 @@
-"""How far away it is, as a badge and as a countdown for other pages: what they say, and what they may do."""
+"""The badge and the countdown for other pages: their content, and what their headers allow."""
 
 import re
 from collections.abc import AsyncIterator
@@ -42,11 +42,11 @@ async def read(stage: Stage, query: str = "") -> ET.Element:
 
 
 def texts(badge: ET.Element) -> list[str]:
-    return [one.text or "" for one in badge.iter(f"{SVG}text")]
+    return [text.text or "" for text in badge.iter(f"{SVG}text")]
 
 
 def colour(badge: ET.Element) -> str:
-    return [one.attrib["fill"] for one in badge.iter(f"{SVG}path")][-1]
+    return [path.attrib["fill"] for path in badge.iter(f"{SVG}path")][-1]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def colour(badge: ET.Element) -> str:
 async def test_badge_says_how_far_away_it_is(
     tmp_path: Path, deadlines: tuple[str, ...], value: str, by_date: str, looks: str
 ) -> None:
-    """In words, and by colour; by its date when that is asked for, as it was given."""
+    """The badge has a text and a colour; with ``show=date`` it shows the date as it was given."""
     async with a_scene(tmp_path, a_milestone("t/m", *deadlines)) as (stage, _):
         badge, dated = await read(stage), await read(stage, "?show=date")
 
@@ -111,7 +111,7 @@ async def test_badge_says_what_people_said(
 
 
 async def test_badge_can_be_heard(tmp_path: Path) -> None:
-    """An image with a name: what it is, each date with whose word it is, and where it stands."""
+    """The image has a name for screen readers, with each date, its source and its status."""
     deprecated = a_claim("2027-09~", rank=Rank.DEPRECATED)
     milestone = a_milestone("t/m", "2026-09", "2026", deprecated)
     async with a_scene(tmp_path, milestone) as (stage, _):
@@ -140,7 +140,7 @@ async def test_no_text_is_markup(tmp_path: Path) -> None:
 
 
 async def test_badge_is_kept_for_a_short_while(tmp_path: Path) -> None:
-    """Other pages may show it; who has it is told so until a day has passed."""
+    """Other pages may show the badge, and a client that has it gets 304 until a day has passed."""
     async with a_scene(tmp_path, a_milestone("t/m", "2026-12-31")) as (stage, _):
         first = await stage.get("/badges/t/m.svg")
         tag = {"if-none-match": first.headers["etag"]}
@@ -172,7 +172,7 @@ async def test_countdown_says_each_date(tmp_path: Path) -> None:
     ("web", "sites"), [("", "'none'"), (EMBED, "https://wiki.example http://127.0.0.1:8000")]
 )
 async def test_countdown_is_within_the_named_sites_alone(tmp_path: Path, web: str, sites: str) -> None:
-    """No script, no form, nothing of others; no other page of ours may be within any."""
+    """The countdown has no script, no form and nothing of other sites. No other page may be in a frame."""
     async with a_scene(tmp_path, a_milestone("t/m", "2026-12-31"), web=web) as (stage, _):
         answer, page = await stage.get("/embed/t/m"), await stage.get("/milestones/t/m")
 

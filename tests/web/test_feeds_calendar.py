@@ -1,4 +1,4 @@
-"""The calendar as programs that subscribe to it read it: from a real server, over a real ledger."""
+"""The calendar as programs that subscribe to it read it, from a real server over a real ledger."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from alertd.core.time.duration import parse_duration
 from alertd.notify.email.address import mail_domain, parse_mailbox
 from alertd.notify.email.message import Letterhead, build_mail
 from alertd.notify.render.clean import fit
-from alertd.web.feeds.calendar import MOST_ALARMS, CalendarContext, CalendarRequest, calendar
+from alertd.web.feeds.calendar import MOST_ALARMS, CalendarContext, CalendarRequest, make_calendar
 from tests.cli.stage import run
 from tests.contract.samples import a_record
 from tests.scene import Scene, a_claim, a_ledger, a_milestone, when
@@ -37,9 +37,9 @@ ODD = 'Commas, semicolons; colons: \\ "quotes" 🚀 and ' + "ünïcödé " * 12 
 async def a_scene(
     folder: Path, *milestones: Milestone, at: str = "2026-09-01"
 ) -> AsyncIterator[tuple[Stage, Scene]]:
-    """The server, and the reconciler over the same ledger, by the same clock."""
+    """Run the server, and the reconciler over the same ledger and with the same clock."""
     web = "external_url: 'https://alertd.example', auth: none"
-    # The daemon's own connection, beside the server's.
+    # This is the daemon's connection. The server has its own.
     async with a_stage(folder, web, at=when(at)) as stage, a_ledger("file", folder) as ledger:
         scene = Scene(ledger, at)
         scene.clock = stage.clock
@@ -56,9 +56,9 @@ async def read(stage: Stage, path: str = ALL, **headers: str) -> icalendar.Calen
 
 
 async def entries(stage: Stage, path: str = ALL) -> list[Any]:
-    """In the order of their ends."""
+    """Return the entries in the order of their ends."""
     found = (await read(stage, path)).walk("VEVENT")
-    return sorted(found, key=lambda one: str(one.get("DTEND", one["DTSTART"]).to_ical()))
+    return sorted(found, key=lambda entry: str(entry.get("DTEND", entry["DTSTART"]).to_ical()))
 
 
 async def entry(stage: Stage, path: str = ALL) -> Any:
@@ -66,15 +66,15 @@ async def entry(stage: Stage, path: str = ALL) -> Any:
     return found
 
 
-def rings(one: Any) -> list[datetime]:
-    return [alarm["TRIGGER"].dt for alarm in one.walk("VALARM")]
+def rings(entry: Any) -> list[datetime]:
+    return [alarm["TRIGGER"].dt for alarm in entry.walk("VALARM")]
 
 
-# -- what is in it
+# -- the entries
 
 
 async def test_each_live_window_is_an_entry_over_all_of_its_days(tmp_path: Path) -> None:
-    """Contested: one for each, with whose word it is; what is deprecated is none."""
+    """A contested milestone has an entry for each window, with its sources. Deprecated claims have none."""
     phase = a_milestone(
         "iraq/phase-2",
         "2026-09",
@@ -92,25 +92,25 @@ async def test_each_live_window_is_an_entry_over_all_of_its_days(tmp_path: Path)
     assert (first["DTSTART"].dt, first["DTEND"].dt) == (date(2026, 9, 1), date(2026, 10, 1))
     assert (second["DTSTART"].dt, second["DTEND"].dt) == (date(2026, 1, 1), date(2027, 1, 1))
     assert "Contested: the minister says by September 2026" in first["DESCRIPTION"]
-    assert {str(one["STATUS"]) for one in (first, second)} == {"TENTATIVE"}
-    assert {str(one["TRANSP"]) for one in (first, second)} == {"TRANSPARENT"}
+    assert {str(entry["STATUS"]) for entry in (first, second)} == {"TENTATIVE"}
+    assert {str(entry["TRANSP"]) for entry in (first, second)} == {"TRANSPARENT"}
     assert str(first["URL"]) == "https://alertd.example/milestones/iraq/phase-2"
     assert first["CATEGORIES"].cats == ["A timeline"]
 
 
 async def test_calendar_says_what_it_is_and_when_to_ask_again(tmp_path: Path) -> None:
     async with a_scene(tmp_path, a_milestone("iraq/a", "2026-09-30")) as (stage, _):
-        every, one = await read(stage), await read(stage, "/feeds/timelines/iraq.ics?label=country!%3Dx")
+        every, filtered = await read(stage), await read(stage, "/feeds/timelines/iraq.ics?label=country!%3Dx")
 
     assert (str(every["NAME"]), str(every["X-WR-CALNAME"])) == ("Deadlines", "Deadlines")
-    assert str(one["NAME"]) == "A timeline: country!=x"
+    assert str(filtered["NAME"]) == "A timeline: country!=x"
     assert every["REFRESH-INTERVAL"].to_ical() == b"PT1H"
     assert every["REFRESH-INTERVAL"].params["VALUE"] == "DURATION"
     assert "METHOD" not in every
 
 
 async def test_a_move_raises_sequence_and_last_modified(tmp_path: Path) -> None:
-    """The same UID throughout; twice moved, twice raised; and what has not moved stays as it was."""
+    """Each move raises SEQUENCE and keeps the UID. The entries that have not moved stay the same."""
     still = a_milestone("iraq/still", "2027-01-31")
     async with a_scene(tmp_path, a_milestone("iraq/a", "2026-09-30"), still) as (stage, scene):
         seen = [await entries(stage)]
@@ -119,15 +119,15 @@ async def test_a_move_raises_sequence_and_last_modified(tmp_path: Path) -> None:
             seen.append(await entries(stage))
 
     moved = [found[0] for found in seen]
-    assert len({str(one["UID"]) for one in moved}) == 1
-    assert [one["SEQUENCE"] for one in moved] == [1, 2, 3]
-    assert [one["LAST-MODIFIED"].dt for one in moved] == [
+    assert len({str(entry["UID"]) for entry in moved}) == 1
+    assert [entry["SEQUENCE"] for entry in moved] == [1, 2, 3]
+    assert [entry["LAST-MODIFIED"].dt for entry in moved] == [
         when("2026-09-01"),
         when("2026-09-03"),
         when("2026-09-05"),
     ]
-    assert [one["DTEND"].dt for one in moved] == [date(2026, 10, 1), date(2026, 11, 1), date(2027, 1, 1)]
-    assert all(one["DTSTAMP"].dt == one["LAST-MODIFIED"].dt for one in moved)
+    assert [entry["DTEND"].dt for entry in moved] == [date(2026, 10, 1), date(2026, 11, 1), date(2027, 1, 1)]
+    assert all(entry["DTSTAMP"].dt == entry["LAST-MODIFIED"].dt for entry in moved)
     assert len({found[1].to_ical() for found in seen}) == 1
 
 
@@ -140,19 +140,19 @@ async def test_what_becomes_contested_gets_a_second_entry_and_loses_it_again(tmp
         (after,) = await entries(stage)
 
     assert first["UID"] == before["UID"] == after["UID"] != second["UID"]
-    assert [int(one["SEQUENCE"]) for one in (before, first, after)] == [1, 2, 3]
+    assert [int(entry["SEQUENCE"]) for entry in (before, first, after)] == [1, 2, 3]
     assert after["DTSTART"].dt == date(2026, 12, 31)
 
 
 async def test_entry_of_a_mail_is_the_same_one(tmp_path: Path) -> None:
-    """A calendar that has taken it from the mail, and subscribes, has it once."""
+    """A calendar that imported the entry from a mail and then subscribes has the entry only once."""
     async with a_scene(tmp_path, a_milestone("iraq/a", "2026-09-30")) as (stage, scene):
         await scene.until("2026-09-24")
         message = scene.log[0].message
         sender = parse_mailbox(scene.config.smtp.sender)
         letterhead = Letterhead(sender=sender, to=(sender,), host=mail_domain(scene.config.smtp.sender))
         mail = message_from_bytes(build_mail(fit(message), letterhead, stage.clock.now()), policy=SMTP)
-        (part,) = [one for one in mail.walk() if one.get_content_type() == "text/calendar"]
+        (part,) = [candidate for candidate in mail.walk() if candidate.get_content_type() == "text/calendar"]
         sent = icalendar.Calendar.from_ical(part.get_content()).walk("VEVENT")[0]
         shown = await entry(stage)
 
@@ -161,7 +161,7 @@ async def test_entry_of_a_mail_is_the_same_one(tmp_path: Path) -> None:
 
 
 async def test_standing_is_its_status(tmp_path: Path) -> None:
-    """What is off is cancelled; what is done has come about: it stays, with a word before its title."""
+    """A cancelled milestone is CANCELLED. A milestone that is done stays, with a word before its title."""
     names = ("done", "cancel", "gone", "open")
     milestones = [a_milestone(f"iraq/{name}", "2026-10-31", title=name) for name in names]
     async with a_scene(tmp_path, *milestones) as (stage, scene):
@@ -170,11 +170,11 @@ async def test_standing_is_its_status(tmp_path: Path) -> None:
         await scene.act(ActionKind.CANCEL, "iraq/cancel")
         scene.define(milestones[0], milestones[1], milestones[3])
         await scene.reconcile()
-        found = {str(one["X-ALERTD-MILESTONE"]): one for one in await entries(stage)}
+        found = {str(entry["X-ALERTD-MILESTONE"]): entry for entry in await entries(stage)}
         stage.clock.advance(when("2026-10-05"))
-        later = [str(one["X-ALERTD-MILESTONE"]) for one in await entries(stage)]
+        later = [str(entry["X-ALERTD-MILESTONE"]) for entry in await entries(stage)]
 
-    assert {name: str(one["STATUS"]) for name, one in found.items()} == {
+    assert {name: str(entry["STATUS"]) for name, entry in found.items()} == {
         "iraq/done": "CONFIRMED",
         "iraq/cancel": "CANCELLED",
         "iraq/gone": "CANCELLED",
@@ -182,7 +182,7 @@ async def test_standing_is_its_status(tmp_path: Path) -> None:
     }
     assert str(found["iraq/done"]["SUMMARY"]) == "Done: done (by 31 October 2026)"
     assert "Withdrawn: it is no longer followed." in found["iraq/gone"]["DESCRIPTION"]
-    assert [name for name, one in found.items() if one.walk("VALARM")] == ["iraq/open"]
+    assert [name for name, entry in found.items() if entry.walk("VALARM")] == ["iraq/open"]
     assert found["iraq/done"]["LAST-MODIFIED"].dt == when("2026-09-04T08:00")
     assert "iraq/gone" not in later, "after a month it is not shown any more"
 
@@ -204,7 +204,7 @@ async def test_another_reader_finds_each_on_its_days(tmp_path: Path) -> None:
 
 
 async def test_odd_characters_survive(tmp_path: Path) -> None:
-    """No text ends a line or an entry; lines have 75 octets at most (RFC 5545, 3.1), cut between letters."""
+    """No text ends a line or an entry. Lines are folded at 75 octets between characters (RFC 5545, 3.1)."""
     text = f"{ODD}\nsecond line, with; more\r\nEND:VEVENT"
     odd = a_milestone("iraq/a", "2026-09-30", title=ODD, timeline_title=ODD, description=text)
     async with a_scene(tmp_path, odd) as (stage, _):
@@ -221,12 +221,12 @@ async def test_odd_characters_survive(tmp_path: Path) -> None:
 
 
 async def test_labels_choose(tmp_path: Path) -> None:
-    """Several must all match; the timeline is a label too; an expression is refused."""
-    one = a_milestone("iraq/a", "2026-09-30", labels={"country": "iraq", "phase": "1"})
+    """All labels must match, the timeline is a label too, and a regular expression is refused."""
+    first = a_milestone("iraq/a", "2026-09-30", labels={"country": "iraq", "phase": "1"})
     two = a_milestone("iraq/b", "2026-10-31", labels={"country": "iraq", "phase": "2"})
     three = a_milestone("tax/c", "2026-11-30", labels={"country": "de"})
 
-    async with a_scene(tmp_path, one, two, three) as (stage, _):
+    async with a_scene(tmp_path, first, two, three) as (stage, _):
 
         async def chosen(query: str) -> list[str]:
             return [str(each["X-ALERTD-MILESTONE"]) for each in await entries(stage, f"{ALL}?{query}")]
@@ -245,15 +245,15 @@ async def test_recurring_milestone_is_an_entry_for_each_time(tmp_path: Path) -> 
     async with a_scene(tmp_path, monthly) as (stage, _):
         found = await entries(stage)
 
-    assert [one["DTSTART"].dt for one in found] == [date(2026, month, 10) for month in (9, 10, 11)]
-    assert len({str(one["UID"]) for one in found}) == 3
+    assert [entry["DTSTART"].dt for entry in found] == [date(2026, month, 10) for month in (9, 10, 11)]
+    assert len({str(entry["UID"]) for entry in found}) == 3
 
 
-# -- when it rings
+# -- the alarms
 
 
 async def test_alarms_are_those_of_the_plan(tmp_path: Path) -> None:
-    """Each reminder that is to come, at the very instant at which `alertd plan` has it; none that is past."""
+    """Each future reminder has an alarm at the instant that `alertd plan` shows. Past reminders have none."""
     folder = example.write(tmp_path / "config")
     found = example.read(folder)
     async with a_stage(tmp_path, at=example.NOW) as stage:
@@ -261,9 +261,9 @@ async def test_alarms_are_those_of_the_plan(tmp_path: Path) -> None:
         scene.clock, scene.timelines = stage.clock, found.timelines
         await scene.reconcile()
         shown: dict[str, set[str]] = {}
-        for one in await entries(stage):
-            instants = {f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in rings(one)}
-            shown.setdefault(str(one["X-ALERTD-MILESTONE"]), set()).update(instants)
+        for entry in await entries(stage):
+            instants = {f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in rings(entry)}
+            shown.setdefault(str(entry["X-ALERTD-MILESTONE"]), set()).update(instants)
     asked = ("--from", "2026-11-24T12:03:00Z", "--to", "2027-12-29T12:03:00Z", "--format", "jsonl")
     ran = await asyncio.to_thread(run, "plan", "--config", folder, *asked)
 
@@ -276,15 +276,15 @@ async def test_alarms_are_those_of_the_plan(tmp_path: Path) -> None:
 
 
 async def test_what_people_said_silences(tmp_path: Path) -> None:
-    """An acknowledgement until it ends; a snooze gathers what falls into it at its end; a wish, all."""
+    """An acknowledgement suppresses alarms until its end, and a snooze moves them to its end."""
     policy = Policy(before=(), opens=False, after=tuple(map(parse_duration, ("1d", "2d", "7d"))))
     names = ("ack", "snooze", "plain")
     milestones = [a_milestone(f"iraq/{name}", "2026-09-10", policy=policy) for name in names]
     async with a_scene(tmp_path, *milestones, at="2026-09-10T12:00") as (stage, scene):
         for kind in (ActionKind.ACK, ActionKind.SNOOZE):
             await scene.act(kind, f"iraq/{kind}", until="2026-09-14")
-        found = {str(one["X-ALERTD-MILESTONE"]): rings(one) for one in await entries(stage)}
-        silent = [rings(one) for one in await entries(stage, f"{ALL}?alarms=no")]
+        found = {str(entry["X-ALERTD-MILESTONE"]): rings(entry) for entry in await entries(stage)}
+        silent = [rings(entry) for entry in await entries(stage, f"{ALL}?alarms=no")]
 
     first, second, last = (when(f"2026-09-{day}T09:00") for day in (11, 12, 17))
     assert found == {
@@ -305,7 +305,7 @@ async def test_endless_nagging_is_bounded(tmp_path: Path) -> None:
 
 
 async def test_only_what_reminds_rings(tmp_path: Path) -> None:
-    """By `contested: earliest` the later date is shown, and silent."""
+    """With `contested: earliest` the later date is an entry without alarms."""
     policy = Policy(contested=Contested.EARLIEST)
     async with a_scene(tmp_path, a_milestone("iraq/a", "2026-10", "2026-12", policy=policy)) as (stage, _):
         first, second = await entries(stage)
@@ -314,11 +314,11 @@ async def test_only_what_reminds_rings(tmp_path: Path) -> None:
     assert not rings(second)
 
 
-# -- asking again
+# -- conditional requests
 
 
 async def test_who_has_it_is_told_so(tmp_path: Path) -> None:
-    """304 by either header, and no other until something moves; HEAD says as much as GET."""
+    """Both headers give 304 until something moves, and HEAD answers like GET."""
     async with a_scene(tmp_path, a_milestone("iraq/a", "2026-09-30")) as (stage, scene):
 
         async def get(**headers: str) -> httpx.Response:
@@ -351,7 +351,7 @@ async def test_who_has_it_is_told_so(tmp_path: Path) -> None:
 
 
 async def test_a_new_title_is_seen_by_who_asks_by_date(tmp_path: Path) -> None:
-    """No history tells of it; within one second, too, it is another calendar."""
+    """A new title changes Last-Modified even within the same second, although it is not in the history."""
     async with a_scene(tmp_path, a_milestone("iraq/a", "2026-09-30")) as (stage, scene):
         before = await stage.get(ALL)
         scene.define(a_milestone("iraq/a", "2026-09-30", title="It has another name"))
@@ -376,7 +376,7 @@ async def test_an_alarm_that_has_passed_is_dropped(tmp_path: Path) -> None:
 
 
 def test_a_large_one_is_bounded_and_says_so() -> None:
-    """Those nearest to today are kept."""
+    """The milestones nearest to today are kept, and the calendar reports that others are left out."""
     now = when("2026-09-01")
     records = [
         replace(
@@ -387,10 +387,10 @@ def test_a_large_one_is_bounded_and_says_so() -> None:
     ]
     around = CalendarContext(now=now, host="example.org", base="")
 
-    made = calendar([(one, now) for one in records], CalendarRequest(rings=False), around, most=10)
+    made = make_calendar([(record, now) for record in records], CalendarRequest(rings=False), around, most=10)
 
     found = icalendar.Calendar.from_ical(made.content)
-    assert [str(one["X-ALERTD-MILESTONE"]) for one in found.walk("VEVENT")] == [
+    assert [str(entry["X-ALERTD-MILESTONE"]) for entry in found.walk("VEVENT")] == [
         f"iraq/m{n}" for n in range(10)
     ]
     assert str(found["DESCRIPTION"]) == "10 of 12 milestones, those nearest to today; ask for fewer by label"

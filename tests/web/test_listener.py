@@ -1,4 +1,4 @@
-"""The life of the listener: addresses it has and has not, streams at its end, and the secret behind it."""
+"""The life of the listener: bound and unavailable addresses, streams at the end, and the secret."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ async def endless(request: Request) -> Response:
 
 
 async def test_address_that_is_in_use_costs_nothing_but_itself(tmp_path: Path) -> None:
-    """It is a finding, is tried again, and is had once it is free."""
+    """The failure is a finding, and the listener tries again until the address is free."""
     taken = socket.create_server(("127.0.0.1", 0))
     async with a_stage(tmp_path, address=Address("127.0.0.1", taken.getsockname()[1])) as stage:
         found = stage.serving.findings()
@@ -41,17 +41,17 @@ async def test_address_that_is_in_use_costs_nothing_but_itself(tmp_path: Path) -
         stage.serving.findings()
         await stage.serving.settled()
 
-        assert [(one.fault, one.detail) for one in found] == [
+        assert [(finding.fault, finding.detail) for finding in found] == [
             (AuditFault.UNHEARD, f"cannot listen on 127.0.0.1:{stage.port}: Address already in use")
         ]
         assert (await stage.get("/healthz")).text == "ok\n"
         assert stage.serving.findings() == ()
-        told = [one["event"] for one in stage.events]
+        told = [event["event"] for event in stage.events]
         assert told == ["listener.failed", "listener.opened"]
 
 
 async def test_address_of_others_needs_a_word_on_who_may_come(tmp_path: Path) -> None:
-    """Until alertd.yaml has one nothing listens there; a reload that takes it away closes the door."""
+    """The listener opens once alertd.yaml has authentication, and closes when a reload removes it."""
     async with a_stage(tmp_path, address=EVERYWHERE) as stage:
         closed = stage.serving.listener.addresses
         (finding,) = stage.serving.findings()
@@ -68,7 +68,7 @@ async def test_address_of_others_needs_a_word_on_who_may_come(tmp_path: Path) ->
         assert "web.auth says nothing" in str(finding)
         assert len(opened) == 1
         assert answer.status_code == 401
-        events = [one["event"] for one in stage.events]
+        events = [event["event"] for event in stage.events]
         assert events == ["listener.failed", "listener.opened", "listener.closed", "listener.failed"]
 
 
@@ -79,7 +79,7 @@ async def test_explicit_none_opens_the_door(tmp_path: Path) -> None:
 
 async def test_name_is_listened_on_at_all_of_its_addresses(tmp_path: Path) -> None:
     async with a_stage(tmp_path, address=Address("localhost", 0)) as stage:
-        ports = {one.rpartition(":")[2] for one in stage.serving.listener.addresses}
+        ports = {address.rpartition(":")[2] for address in stage.serving.listener.addresses}
 
         assert len(ports) == 1
         assert "0" not in ports
@@ -169,7 +169,7 @@ def test_secret_that_is_none_is_refused(tmp_path: Path, content: str | None) -> 
 
 
 def test_secrets_follow_each_other(tmp_path: Path) -> None:
-    """The first line signs; what the second has signed is still good until it is taken out."""
+    """The first line signs. The second line verifies until it is removed."""
     file = tmp_path / "secret"
     file.write_text("a" * 32 + "\n")
     keys = Signer(SiteSecret(lambda: Web(secret_file="secret"), lambda name: tmp_path / name, None))

@@ -1,4 +1,4 @@
-"""The login, the session that it begins, and how often it may fail."""
+"""The login, the session that it begins, and the limit of failures."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.web.pages.login import next_of
+from alertd.web.pages.login import choose_next
 from alertd.web.server.authenticate import BURST, EVERY_S, MAX_PLACES, Limiter
 from tests.web.echo import ROUTES
 from tests.web.stage import PASSWORD, TOKENS, Stage, a_stage, csrf_of
@@ -43,7 +43,7 @@ async def test_login_takes_a_password_too(tmp_path: Path) -> None:
 
 
 async def test_login_gives_another_session_than_before(stage: Stage) -> None:
-    """What somebody planted in the browser before it (session fixation) is worth nothing after."""
+    """A session that an attacker planted before the login (session fixation) is worthless afterwards."""
     token = stage.token("ada", "act")
     browser = stage.client()
     form = await browser.get("/login")
@@ -58,7 +58,7 @@ async def test_login_gives_another_session_than_before(stage: Stage) -> None:
 
 
 async def test_logout_ends_the_session(stage: Stage) -> None:
-    """In the browser, and for whoever has its cookie."""
+    """The session ends in the browser, and for anyone who has copied its cookie."""
     browser, _ = await stage.log_in(stage.token("ada", "act"))
     page = await browser.get("/")
     stolen = browser.cookies["alertd"]
@@ -75,10 +75,10 @@ async def test_logout_ends_the_session(stage: Stage) -> None:
     ("steps_min", "status"),
     [
         ([59], 200),
-        ([61], 401),  # not used for an hour
+        ([61], 401),  # idle for an hour
         ([59] * 12, 200),
-        ([59] * 13, 401),  # however much it is used
-        ([-2], 401),  # of the future
+        ([59] * 13, 401),  # too old, although it was always in use
+        ([-2], 401),  # from the future
     ],
 )
 async def test_session_ends_by_itself(stage: Stage, steps_min: list[int], status: int) -> None:
@@ -93,7 +93,7 @@ async def test_session_ends_by_itself(stage: Stage, steps_min: list[int], status
 
 
 async def test_session_ends_with_its_token(stage: Stage) -> None:
-    """Also when another one of that name takes its place."""
+    """The session ends even if another token gets the same name."""
     browser, _ = await stage.log_in(stage.token("ada", "act"))
 
     (stage.folder / "tokens").unlink()
@@ -126,11 +126,11 @@ async def test_session_that_was_altered_is_none(stage: Stage, place: int) -> Non
     ],
 )
 def test_login_leads_back_to_this_site_alone(asked: str, given: str) -> None:
-    assert next_of(asked) == given
+    assert choose_next(asked) == given
 
 
 async def test_failures_from_one_address_are_limited(stage: Stage) -> None:
-    """After some, nothing from there is heard for a while but a token in a header, which nobody guesses."""
+    """After some failures, an address can log in only with a token in a header, which cannot be guessed."""
     token = stage.token("ada", "act")
     for _ in range(BURST):
         _, answer = await stage.log_in("alertd_guess")
@@ -144,8 +144,8 @@ async def test_failures_from_one_address_are_limited(stage: Stage) -> None:
 
     assert (right.status_code, right.headers["retry-after"]) == (429, "31")
     assert (bearer.status_code, guess.status_code, later.status_code) == (200, 429, 303)
-    refused = [one for one in stage.events if one["event"] == "login.refused"]
-    assert [(one["how"], one["address"]) for one in refused] == [("form", "127.0.0.1")]
+    refused = [event for event in stage.events if event["event"] == "login.refused"]
+    assert [(event["how"], event["address"]) for event in refused] == [("form", "127.0.0.1")]
     assert "guess" not in str(refused)
 
 
@@ -153,7 +153,7 @@ def test_limiter_forgets_rather_than_grows() -> None:
     limiter = Limiter()
 
     for number in range(MAX_PLACES + 500):
-        limiter.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
+        limiter.record_failure(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
 
     assert len(limiter) == MAX_PLACES
 
@@ -162,7 +162,7 @@ def test_limiter_takes_a_network_of_ipv6_for_one() -> None:
     limiter = Limiter()
 
     for number in range(BURST):
-        limiter.failed(f"2001:db8::{number:x}", 0.0)
+        limiter.record_failure(f"2001:db8::{number:x}", 0.0)
 
     assert limiter.wait_s("2001:db8::ffff:1", 0.0) > 0
     assert limiter.wait_s("2001:db8:0:1::1", 0.0) == 0

@@ -1,4 +1,4 @@
-"""What Prometheus is told, and that what is drawn and alerted on from it exists."""
+"""The metrics for Prometheus, and that the dashboard and the rules use only metrics that exist."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def a_settlement(
     )  # fmt: skip
     owed = ScheduledReminder(
         key="k", milestone="t/m", receiver="desk", cause=Cause.DUE, offset="0d", window_id="w",
-        # Due a day before, and held back by a mute.
+        # This one was due a day before, and a mute held it back.
         at=NOW - timedelta(days=1), wake_at=NOW,
     )  # fmt: skip
     lease = Lease(delivery=delivery, owner="n", fence=1, until=NOW, owed=(owed,))
@@ -64,11 +64,11 @@ FACTS = Facts(
 
 def read(metrics: Metrics, facts: Facts = FACTS) -> Mapping[str, Metric]:
     text, _ = metrics.exposition(facts)
-    return {one.name: one for one in parse(text.decode())}
+    return {family.name: family for family in parse(text.decode())}
 
 
 def values(metrics: Metrics, facts: Facts = FACTS) -> Mapping[tuple[str, ...], float]:
-    """By name and the values of its labels, in the order of the labels' names."""
+    """Map the name and the label values, in the order of the labels' names, to the value."""
     return {
         (sample.name, *(sample.labels[label] for label in sorted(sample.labels))): sample.value
         for family in read(metrics, facts).values()
@@ -95,7 +95,7 @@ def test_deliveries_are_counted_by_how_they_ended() -> None:
 
 
 def test_held_back_is_not_late() -> None:
-    """Lateness counts from when the mute ended, and for a delivery that was sent alone."""
+    """Lateness counts from the end of the mute, and only for deliveries that were sent."""
     metrics = Metrics(NOW)
     metrics.settled(a_settlement(DeliveryState.SENT, late_s=2), fenced=False)
     metrics.settled(a_settlement(DeliveryState.DEAD, late_s=500), fenced=False)
@@ -187,23 +187,23 @@ async def test_both_formats_are_spoken(tmp_path: Path) -> None:
 
         assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert open_.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
-        assert "alertd_ready" in {one.name for one in parse(plain.text)}
+        assert "alertd_ready" in {family.name for family in parse(plain.text)}
         families = parse_openmetrics(open_.text)  # type: ignore[no-untyped-call]
-        assert "alertd_ready" in {one.name for one in families}
+        assert "alertd_ready" in {family.name for family in families}
 
 
 @pytest.mark.parametrize("wanted", [True, False])
 async def test_deadlines_are_told_when_asked_for(tmp_path: Path, wanted: bool) -> None:
-    """Each distinct window once, also where two sources give it."""
+    """Each distinct window is one metric, even if two sources give it."""
     async with a_stage(tmp_path, f"metrics_per_milestone: {str(wanted).lower()}") as stage:
         scene = Scene(stage.ledger, at="2026-08-01")
         scene.define(a_milestone("t/m", "2026-09", "2026"), a_milestone("t/n", "2027", "2027"))
         await scene.reconcile()
 
-        families = {one.name: one for one in parse((await stage.get("/metrics")).text)}
+        families = {family.name: family for family in parse((await stage.get("/metrics")).text)}
 
         deadlines = families["alertd_milestone_deadline_timestamp_seconds"].samples
-        told = {(one.labels["milestone"], one.labels["claim"]): one.value for one in deadlines}
+        told = {(sample.labels["milestone"], sample.labels["claim"]): sample.value for sample in deadlines}
         expected = {
             ("t/m", "2026-09"): when("2026-10-01").timestamp(),
             ("t/m", "2026"): when("2027-01-01").timestamp(),
@@ -218,13 +218,13 @@ async def test_deadlines_are_bounded(tmp_path: Path) -> None:
         scene.define(*(a_milestone(f"t/{number}", "2026-09") for number in range(MAX_DEADLINES + 5)))
         await scene.reconcile()
 
-        families = {one.name: one for one in parse((await stage.get("/metrics")).text)}
+        families = {family.name: family for family in parse((await stage.get("/metrics")).text)}
 
         assert len(families["alertd_milestone_deadline_timestamp_seconds"].samples) == MAX_DEADLINES
         assert families["alertd_milestone_deadlines_left_out"].samples[0].value == 5
 
 
-# -- documentation, dashboard, rules
+# -- the documentation, the dashboard and the rules
 
 
 def exposed() -> list[Metric]:
@@ -239,31 +239,31 @@ def test_every_metric_is_documented() -> None:
     told = {codes(name)[0]: (kind, codes(labels)) for name, kind, labels, _ in table.rows}
 
     real = {}
-    for one in exposed():
-        if one.name.startswith("alertd_"):
-            name = f"{one.name}_total" if one.type == "counter" else one.name
-            labels = {label for sample in one.samples for label in sample.labels} - {"le"}
-            real[name] = (one.type, labels)
+    for family in exposed():
+        if family.name.startswith("alertd_"):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            real[name] = (family.type, labels)
 
     assert {name: (kind, set(labels)) for name, (kind, labels) in told.items()} == real
 
 
 def names(metrics: Iterable[Metric]) -> frozenset[str]:
-    """What a query can name: histograms and counters by what they are exposed as."""
+    """List the names that a query can use: for histograms and counters, the exposed names."""
     found: set[str] = set()
-    for one in metrics:
-        match one.type:
+    for metric in metrics:
+        match metric.type:
             case "counter":
-                found.add(f"{one.name}_total")
+                found.add(f"{metric.name}_total")
             case "histogram":
-                found |= {f"{one.name}_{part}" for part in ("bucket", "count", "sum")}
+                found |= {f"{metric.name}_{part}" for part in ("bucket", "count", "sum")}
             case _:
-                found.add(one.name)
+                found.add(metric.name)
     return frozenset(found)
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """Every query of the rules and of the dashboard, with where it stands."""
+    """Yield every query of the rules and of the dashboard, with its place."""
     for group in yaml.safe_load(RULES.read_text())["groups"]:
         for rule in group["rules"]:
             yield rule["alert"], rule["expr"]
@@ -279,8 +279,8 @@ def _queries(node: Any, place: str) -> Iterator[tuple[str, str]]:
             else:
                 yield from _queries(value, place)
     elif isinstance(node, list):
-        for one in node:
-            yield from _queries(one, place)
+        for child in node:
+            yield from _queries(child, place)
 
 
 KEYWORDS = {
@@ -289,11 +289,11 @@ KEYWORDS = {
     "unless", "without",
 }  # fmt: skip
 ELSEWHERE = {"job", "instance", "le"}
-"""Labels that a scrape or a histogram adds."""
+"""The labels that a scrape or a histogram adds."""
 
 
 def named(expression: str) -> tuple[set[str], set[str]]:
-    """The metrics and the labels that a query names: a small reader of PromQL, for these files."""
+    """Find the metrics and the labels in a query, with a small PromQL reader that suits these files."""
     plain = re.sub(r'"[^"]*"', '""', expression)
     plain = re.sub(r"\[[^\]]*\]", "", plain)
     labels = set()
@@ -303,7 +303,7 @@ def named(expression: str) -> tuple[set[str], set[str]]:
     for listed in re.findall(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)", plain):
         labels |= set(re.findall(r"\w+", listed))
     plain = re.sub(r"\b(?:by|without|on|ignoring)\s*\([^)]*\)", "", plain)
-    # Grafana's own function, whose second argument is a label.
+    # This function is Grafana's own. Its second argument is a label.
     plain = re.sub(r"label_values\((\w+), \w+\)", r"\1", plain)
     words = set(re.findall(r"[a-zA-Z_:][\w:]*", plain))
     return words - KEYWORDS, labels
@@ -322,7 +322,7 @@ def test_what_is_drawn_and_alerted_on_exists(place: str, expression: str) -> Non
     families = exposed()
     there = names(families) | {"up"}
     asked, labels = named(expression)
-    known = {label for one in families for sample in one.samples for label in sample.labels}
+    known = {label for family in families for sample in family.samples for label in sample.labels}
 
     assert asked
     assert asked <= there
@@ -338,7 +338,7 @@ def test_every_alert_says_what_to_do() -> None:
 
 
 def test_panels_lie_beside_each_other() -> None:
-    panels = [one["gridPos"] for one in json.loads(DASHBOARD.read_text())["panels"]]
+    panels = [panel["gridPos"] for panel in json.loads(DASHBOARD.read_text())["panels"]]
     taken = [
         (x, y)
         for at in panels
@@ -351,14 +351,14 @@ def test_panels_lie_beside_each_other() -> None:
 
 
 def test_promtool_agrees(tmp_path: Path) -> None:
-    """With promtool on the machine the rules are run by it; without, the tests above are what there is."""
+    """If promtool is installed, it checks the rules. Otherwise only the tests above do."""
     promtool = shutil.which("promtool")
     if promtool is None:
         rules = yaml.safe_load(RULES_TEST.read_text())
         alerts = {
             rule["alert"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
         }
-        tested = {one["alertname"] for test in rules["tests"] for one in test["alert_rule_test"]}
+        tested = {alert["alertname"] for test in rules["tests"] for alert in test["alert_rule_test"]}
         assert tested <= alerts
         return
     shutil.copy(RULES, tmp_path)

@@ -1,4 +1,4 @@
-"""The pages as a browser without script gets them, from a real server over a real ledger."""
+"""The pages as a browser without JavaScript gets them, from a real server over a real ledger."""
 
 import asyncio
 import re
@@ -35,7 +35,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def stage(played: Path, tmp_path: Path) -> AsyncIterator[Stage]:
-    """Everything of the example has happened."""
+    """Run a server with the whole example."""
     async with example.a_played_stage(played, tmp_path) as made:
         yield made
 
@@ -47,7 +47,7 @@ async def empty(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 class Balance(HTMLParser):
-    """Fails at the first element that is closed by another one's end."""
+    """A parser that fails at the first element that another element's end tag closes."""
 
     VOID = frozenset({"meta", "link", "img", "input", "br", "option"})
 
@@ -60,7 +60,7 @@ class Balance(HTMLParser):
             self._open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """It is whole by itself."""
+        """Accept an element that closes itself."""
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in self.VOID:
@@ -68,7 +68,7 @@ class Balance(HTMLParser):
 
 
 async def text_of(stage: Stage, path: str) -> str:
-    """What is to be read on a page, without markup, every space one."""
+    """Return the text of a page without markup, with single spaces."""
     answer = await stage.get(path)
     assert answer.status_code == 200, answer.text
     return said(answer)
@@ -84,7 +84,7 @@ def said(answer: httpx.Response) -> str:
 
 
 async def test_timeline_says_what_it_draws(stage: Stage) -> None:
-    """Every claim by its words, whose it is and where it stands; what moved, is done, is acknowledged."""
+    """The page has each claim in words, with its source and its status, and the moves and the actions."""
     text = await text_of(stage, "/")
 
     for part in (
@@ -109,7 +109,7 @@ async def test_timeline_says_what_it_draws(stage: Stage) -> None:
     ["/", "/?zoom=30d", "/?state=done", f"/milestones/{example.PHASE_2}", "/deliveries", "/unsubscribe"],
 )
 async def test_page_is_whole_and_holds_no_script_of_its_own(stage: Stage, path: str) -> None:
-    """Its parts are closed, its ids are one each, and the policy forbids nothing that it needs."""
+    """All elements are closed, all ids are unique, and the page works under its content security policy."""
     html = (await stage.get(path)).text
 
     Balance().feed(html)
@@ -118,12 +118,12 @@ async def test_page_is_whole_and_holds_no_script_of_its_own(stage: Stage, path: 
     assert not re.search(r"\sstyle=|\son[a-z]+=|<style", html)
     assert all("src=" in script for script in re.findall(r"<script[^>]*>", html))
     assert not re.search(r'(src|href)="(https?:)?//(?!wiki\.example)', html), (
-        "a page asks nobody else for anything"
+        "a page loads nothing from other sites"
     )
 
 
 async def test_filters_are_in_the_address(stage: Stage) -> None:
-    """What was filtered for stands in the form again, and the links to zoom keep it."""
+    """The form shows the filter again, and the links to other zooms keep it."""
     html = (await stage.get("/?text=lease&label=team%3Doperations&order=date")).text
 
     assert 'value="lease"' in html
@@ -140,7 +140,7 @@ async def test_what_cannot_be_read_is_said(stage: Stage) -> None:
 
 
 async def test_nothing_asked_for_lies_in_this_time(stage: Stage) -> None:
-    """It says so, and leads to where there is something."""
+    """The page says that nothing is in this range, and links to a range with milestones."""
     html = (await stage.get("/?zoom=30d&from=1999-01-01&text=lease")).text
 
     assert "Nothing of what is asked for lies in this time" in html
@@ -156,7 +156,7 @@ async def test_empty_ledger_has_a_page(empty: Stage) -> None:
 
 
 async def test_what_people_wrote_is_only_text(empty: Stage) -> None:
-    """Titles, sources, reasons, addresses: nothing of them becomes markup, on any page."""
+    """Titles, sources, reasons and addresses never become markup, on any page."""
     scene = Scene(empty.ledger, "2026-11-01")
     milestone = a_milestone("t/m", "2026-12-01", title=HOSTILE, description=HOSTILE, labels={"a": HOSTILE})
     source = replace(milestone.claims[0].sources[0], who=HOSTILE, short=HOSTILE, publisher=HOSTILE)
@@ -180,7 +180,7 @@ async def test_what_people_wrote_is_only_text(empty: Stage) -> None:
 
 
 async def test_page_of_five_thousand_is_small(empty: Stage) -> None:
-    """A page shows a hundred of them, all of them in one picture, in less than a megabyte."""
+    """A page shows 100 milestones and a histogram of all of them in less than a megabyte."""
     scene = Scene(empty.ledger, "2026-11-01", a_config())
     scene.define(
         *(
@@ -198,7 +198,7 @@ async def test_page_of_five_thousand_is_small(empty: Stage) -> None:
     assert len(answer.content) < 300_000
 
 
-# -- how it stands
+# -- the state of the daemon
 
 
 async def test_page_says_what_is_wrong_with_alertd(stage: Stage) -> None:
@@ -219,7 +219,7 @@ async def test_page_says_what_is_wrong_with_alertd(stage: Stage) -> None:
 
 
 async def test_shelf_is_read_again_only_when_the_ledger_has_changed(stage: Stage) -> None:
-    """And when it has, not more often than reading it may cost; but at once when somebody acts here."""
+    """Reading is limited in time even if the ledger changes, but an action on this node shows at once."""
     shelf = MilestoneCache(stage.site)
     first = await shelf.look()
     stage.clock.advance(when("2026-11-24T12:10"))
@@ -235,16 +235,19 @@ async def test_shelf_is_read_again_only_when_the_ledger_has_changed(stage: Stage
 
     assert same.entries is first.entries
     assert (first.as_of, same.as_of) == (example.NOW, stage.clock.now())
-    assert {one.id for one in changed.entries if one.standing.cancelled} == {example.PHASE_2, "duties/review"}
+    assert {entry.id for entry in changed.entries if entry.standing.cancelled} == {
+        example.PHASE_2,
+        "duties/review",
+    }
     assert again.entries is not changed.entries
     assert REST > 1
 
 
-# -- one milestone
+# -- the page of a milestone
 
 
 async def test_milestone_says_everything(stage: Stage) -> None:
-    """Claims with who, when and rank; every reminder and what became of it; why; deliveries; history."""
+    """The page has the claims with their sources, each reminder and its fate, deliveries and history."""
     text = await text_of(stage, f"/milestones/{example.PHASE_2}")
 
     for part in (
@@ -266,7 +269,7 @@ async def test_milestone_says_everything(stage: Stage) -> None:
 
 
 async def test_milestone_keeps_the_dates_that_it_had(stage: Stage) -> None:
-    """What moved shows its old date, the reminders that were sent for it, and who was told."""
+    """After a move, the page shows the old date, its reminders, and who was told about the move."""
     html = (await stage.get("/milestones/data-centre/databases")).text
     text = await text_of(stage, "/milestones/data-centre/databases")
 
@@ -297,7 +300,7 @@ async def test_what_is_not_known_is_not_found(stage: Stage, path: str) -> None:
     assert "<b>" not in answer.text
 
 
-# -- deliveries
+# -- the deliveries
 
 
 async def test_deliveries_are_listed_and_filtered(stage: Stage) -> None:
@@ -316,12 +319,12 @@ async def test_deliveries_are_listed_and_filtered(stage: Stage) -> None:
 
 
 async def test_deliveries_are_paged(empty: Stage) -> None:
-    """Each is on one page; the last page has no older one."""
+    """Each delivery is on one page, and the last page has no link to older ones."""
     scene = Scene(empty.ledger, "2026-01-01")
     scene.define(*(a_milestone(f"t/m{number:02}", f"2026-02-{number % 28 + 1:02}") for number in range(60)))
     await scene.reconcile()
     await scene.until("2026-05-01")
-    every = [one.id for one, _, _ in await empty.ledger.deliveries(limit=1_000)]
+    every = [delivery.id for delivery, _, _ in await empty.ledger.deliveries(limit=1_000)]
     path, seen = "/deliveries", []
 
     for _ in range(9):
@@ -337,9 +340,9 @@ async def test_deliveries_are_paged(empty: Stage) -> None:
 
 
 async def test_delivery_shows_its_message_as_it_was(stage: Stage) -> None:
-    """Composed as of the attempt: it counts its days from then, not from today."""
+    """The message is composed as of the attempt, so its days count from then and not from today."""
     found = await stage.ledger.deliveries(text=example.PHASE_2, limit=3)
-    ((sent, _, members),) = [one for one in found if one[2][0].offset == "+14d"]
+    ((sent, _, members),) = [candidate for candidate in found if candidate[2][0].offset == "+14d"]
 
     text = await text_of(stage, f"/deliveries/{sent.id}")
 
@@ -350,9 +353,9 @@ async def test_delivery_shows_its_message_as_it_was(stage: Stage) -> None:
 
 
 async def test_delivery_that_waits_is_shown_as_it_would_be_now(stage: Stage) -> None:
-    ((one, tries, _), *_) = await stage.ledger.deliveries(state=DeliveryState.READY)
+    ((delivery, tries, _), *_) = await stage.ledger.deliveries(state=DeliveryState.READY)
 
-    text = await text_of(stage, f"/deliveries/{one.id}")
+    text = await text_of(stage, f"/deliveries/{delivery.id}")
 
     assert len(tries) > 2
     assert "Retrying, to operations/webhook" in text
@@ -362,16 +365,16 @@ async def test_delivery_that_waits_is_shown_as_it_would_be_now(stage: Stage) -> 
 
 
 async def test_delivery_that_is_dead_says_how_to_send_it_again(stage: Stage) -> None:
-    ((one, _, _),) = await stage.ledger.deliveries(state=DeliveryState.DEAD)
+    ((delivery, _, _),) = await stage.ledger.deliveries(state=DeliveryState.DEAD)
 
-    assert f"alertd retry {one.id}" in await text_of(stage, f"/deliveries/{one.id}")
+    assert f"alertd retry {delivery.id}" in await text_of(stage, f"/deliveries/{delivery.id}")
 
 
-# -- who may see it, and live
+# -- access, and live updates
 
 
 async def test_only_who_may_read_sees_anything(tmp_path: Path) -> None:
-    """But for the page that mails lead to, which says nothing about anything."""
+    """Every page needs the scope to read, except the page that mails link to, which reveals nothing."""
     async with a_stage(tmp_path, "auth: {tokens_file: tokens}") as stage:
         stage.token("reader", "read")
         for path in ("/", "/milestones/t/m", "/deliveries", "/deliveries/msg_x", "/live"):
@@ -384,7 +387,7 @@ async def test_only_who_may_read_sees_anything(tmp_path: Path) -> None:
 
 
 async def test_live_tells_that_something_changed(stage: Stage) -> None:
-    """What a person does here is told too; and the stream ends with the server."""
+    """The stream also reports the actions of a person on this node, and it ends with the server."""
     async with stage.client().stream("GET", "/live", timeout=30) as answer:
         lines = answer.aiter_lines()
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -409,7 +412,7 @@ async def _until(lines: AsyncIterator[str], wanted: str) -> AsyncIterator[str]:
 
 
 async def test_live_beats_while_nothing_changes(empty: Stage) -> None:
-    """So that no proxy takes it for dead."""
+    """An idle stream sends comments, so that no proxy closes it."""
     stream = Live(empty.site, beat_every_s=0.01).stream()
 
     told = [await anext(stream) for _ in range(3)]
@@ -420,15 +423,15 @@ async def test_live_beats_while_nothing_changes(empty: Stage) -> None:
 
 
 async def test_streams_are_few(empty: Stage) -> None:
-    """One more is refused, and one that goes makes room."""
+    """A stream beyond the limit is refused, and a stream that ends makes room."""
     live = Live(empty.site)
     streams = [live.stream() for _ in range(MOST_STREAMS)]
-    for one in streams:
-        await anext(one)
+    for stream in streams:
+        await anext(stream)
 
     full = live.is_full
-    for one in streams:
-        await one.aclose()  # type: ignore[attr-defined]
+    for stream in streams:
+        await stream.aclose()  # type: ignore[attr-defined]
 
     assert full
     assert not live.is_full
@@ -439,19 +442,19 @@ async def test_streams_are_few(empty: Stage) -> None:
 
 @asynccontextmanager
 async def two_nodes(folder: Path) -> AsyncIterator[tuple[Stage, Stage]]:
-    """Two servers, each with a connection of its own to one PostgreSQL database."""
+    """Run two servers, each with its own connection to one PostgreSQL database."""
     with server() as postgres:
         make_template(postgres)
         with postgres.database() as url:
             async with (
-                a_stage(folder / "one", at=example.NOW) as one,
+                a_stage(folder / "one", at=example.NOW) as first,
                 a_stage(folder / "two", at=example.NOW) as two,
             ):
                 books = [await open_ledger(url), await open_ledger(url)]
-                for stage, book, name in ((one, books[0], "node-1"), (two, books[1], "node-2")):
+                for stage, book, name in ((first, books[0], "node-1"), (two, books[1], "node-2")):
                     _use(stage, replace(stage.site, ledger=book, node=name))
                 try:
-                    yield one, two
+                    yield first, two
                 finally:
                     for book in books:
                         await book.close()
@@ -463,18 +466,18 @@ def _use(stage: Stage, site: Site) -> None:
 
 
 async def without_csrf(stage: Stage, path: str) -> str:
-    """A page as it is for everybody: each browser's forms have a token of their own."""
+    """Return a page without its CSRF tokens, which differ for each browser."""
     return re.sub(r'name="csrf" value="[^"]+"', "", (await stage.get(path)).text)
 
 
 async def test_any_node_shows_the_same(tmp_path: Path) -> None:
-    """All of it is in the ledger: what one node has done and been told, the other shows."""
+    """Everything is in the ledger, so each node shows what another node has done."""
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    async with two_nodes(tmp_path) as (one, two):
-        found = await example.play(one.ledger, tmp_path / "config")
-        one.definitions = two.definitions = found
-        ((sent, _, _), *_) = await one.ledger.deliveries()
+    async with two_nodes(tmp_path) as (first, two):
+        found = await example.play(first.ledger, tmp_path / "config")
+        first.definitions = two.definitions = found
+        ((sent, _, _), *_) = await first.ledger.deliveries()
         paths = (
             "/",
             "/?zoom=year&state=moved",
@@ -483,10 +486,10 @@ async def test_any_node_shows_the_same(tmp_path: Path) -> None:
             f"/deliveries/{sent.id}",
         )
 
-        pages = [[await without_csrf(stage, path) for path in paths] for stage in (one, two)]
+        pages = [[await without_csrf(stage, path) for path in paths] for stage in (first, two)]
         action = Action(kind=ActionKind.CANCEL, milestone=example.PHASE_2, at=example.NOW, by="ada")
         await two.ledger.act(action, ())
-        after = await text_of(one, f"/milestones/{example.PHASE_2}")
+        after = await text_of(first, f"/milestones/{example.PHASE_2}")
 
     assert pages[0] == pages[1]
     assert "Cancelled by ada: no further reminder." in after

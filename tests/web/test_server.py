@@ -1,4 +1,4 @@
-"""The server as such: names it answers to, what every answer carries, bounds, health, and its life."""
+"""The server itself: host names, headers, limits, health checks and its life."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ from alertd.errors import LedgerUnavailable
 from alertd.web.app import MAX_BODY
 from alertd.web.server.access import needs
 from alertd.web.server.listener import MAX_HEAD
-from alertd.web.server.middleware import HEADERS, host_name
+from alertd.web.server.middleware import HEADERS, read_host_name
 from alertd.web.server.static import asset_path
 from tests.web.stage import EVERYWHERE, TOKENS, Stage, a_stage, csrf_of
 
@@ -51,7 +51,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         yield made
 
 
-# -- names
+# -- host names
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     ],
 )
 async def test_answers_to_names_that_are_its_own(tmp_path: Path, host: str, status: int) -> None:
-    """A name of somebody else's that leads here (DNS rebinding) gets nothing."""
+    """A name of another site that resolves to this server (DNS rebinding) is refused."""
     web = "auth: none, external_url: 'https://alertd.example.org/x', hosts: [inside.example]"
     async with a_stage(tmp_path, web) as stage:
         answer = await stage.get("/healthz", Host=host)
@@ -82,7 +82,7 @@ async def test_answers_to_names_that_are_its_own(tmp_path: Path, host: str, stat
 
 @pytest.mark.parametrize(("host", "status"), [("127.0.0.2:1", 200), ("127.0.0.3", 421)])
 async def test_answers_to_the_address_that_was_asked(tmp_path: Path, host: str, status: int) -> None:
-    """Probes ask an address; another address is somebody else's."""
+    """Health probes may use the IP address of the server, but no other address."""
     async with a_stage(tmp_path, "auth: none", address=EVERYWHERE) as stage:
         answer = await stage.client(base_url=f"http://127.0.0.2:{stage.port}").get(
             "/healthz", headers={"Host": host}
@@ -102,10 +102,10 @@ async def test_two_hosts_are_refused(stage: Stage) -> None:
     [("A.b.:1", "a.b"), ("[::0001]:8", "::1"), ("a:b", ""), ("[::1]x", ""), (" a ", "a"), ("a:", "")],
 )
 def test_host_is_read(host: str, name: str) -> None:
-    assert host_name(host) == name
+    assert read_host_name(host) == name
 
 
-# -- what every answer carries
+# -- the headers of every answer
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/t/fails", "/t/ledger", "/static/none"])
@@ -126,7 +126,7 @@ async def test_refusal_for_a_host_carries_it_too(stage: Stage) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/login", "/nothing"])
 async def test_pages_hold_no_script_and_no_style_of_their_own(tmp_path: Path, path: str) -> None:
-    """The policy would forbid them; nor is anything fetched from elsewhere."""
+    """The content security policy would forbid them. Also, nothing is loaded from other sites."""
     async with a_stage(tmp_path, f"{TOKENS[:-1]}, anonymous: read}}") as stage:
         page = (await stage.get(path, Accept="text/html")).text
 
@@ -179,7 +179,7 @@ async def test_static_files_are_kept_for_good_under_a_name_of_their_content(stag
 
 
 async def test_no_other_origin_is_allowed_anything(stage: Stage) -> None:
-    """Neither a request of another site's script, nor the question whether it may."""
+    """Neither a request of another site's script nor its CORS preflight is allowed."""
     asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
 
     question = await stage.client().options("/healthz", headers=asked)
@@ -208,8 +208,8 @@ async def test_bug_is_logged_and_not_shown(stage: Stage) -> None:
     assert "hunter2" not in page.text + program.text
     assert program.headers["content-type"] == "application/problem+json"
     assert program.json()["detail"] == "something went wrong; the log says what"
-    failed = [one for one in stage.events if one["event"] == "request.failed"]
-    assert [one["path"] for one in failed] == ["/t/fails", "/api/v1/fails"]
+    failed = [event for event in stage.events if event["event"] == "request.failed"]
+    assert [event["path"] for event in failed] == ["/t/fails", "/api/v1/fails"]
     assert str(failed[0]["exc_info"]) == "hunter2"
 
 
@@ -250,7 +250,7 @@ async def test_body_is_bounded(stage: Stage, size: int, chunked: bool) -> None:
 
 
 async def test_upload_is_not_read(tmp_path: Path) -> None:
-    """A form with a file is refused as one without its token is."""
+    """A form with a file is refused like a form without a CSRF token."""
     async with a_stage(tmp_path, TOKENS) as stage:
         browser = stage.client()
         token = csrf_of((await browser.get("/login")).text)
@@ -269,7 +269,7 @@ async def test_head_is_bounded(stage: Stage) -> None:
 async def test_method_that_is_not_there_is_refused(stage: Stage) -> None:
     answers = [await stage.client().request(method, "/healthz") for method in ("POST", "TRACE", "PUT")]
 
-    assert [one.status_code for one in answers] == [405] * 3
+    assert [answer.status_code for answer in answers] == [405] * 3
 
 
 # -- health

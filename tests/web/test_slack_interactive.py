@@ -1,4 +1,4 @@
-"""A click in Slack does what its button says, when Slack has signed it, and whoever clicked is told."""
+"""A click in Slack does the action of its button if Slack has signed it, and the person gets an answer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PATH = "/slack/interactive"
 
 @dataclass
 class Workspace:
-    """The server, and Slack as it takes answers."""
+    """The server, and a fake of Slack that takes answers."""
 
     act: Acting
     sink: HttpSink
@@ -59,11 +59,11 @@ class Workspace:
         return await self.act.stage.client().post(PATH, content=body, headers=headers)
 
     async def answers(self) -> Sequence[str]:
-        """What whoever clicked was told, once the server has ended: it does so after its answer."""
+        """Stop the server, because it posts answers after its response, and return the answers."""
         await self.act.stage.serving.close()
-        told = [json.loads(one.body) for one in self.sink.requests]
-        assert all(one["response_type"] == "ephemeral" for one in told)
-        return [one["text"] for one in told]
+        told = [json.loads(request.body) for request in self.sink.requests]
+        assert all(answer["response_type"] == "ephemeral" for answer in told)
+        return [answer["text"] for answer in told]
 
 
 def read(name: str) -> str:
@@ -93,9 +93,9 @@ async def a_workspace(folder: Path, *options: dict[str, Any]) -> AsyncIterator[W
                     NotifierSpec(
                         name=f"slack{number}",
                         type="slack",
-                        options=SlackOptions(token=SecretStr("xoxb-1"), channel="C1", **one),
+                        options=SlackOptions(token=SecretStr("xoxb-1"), channel="C1", **fields),
                     )
-                    for number, one in enumerate(options)
+                    for number, fields in enumerate(options)
                 ),
             )
             changed = replace(config, receivers={**config.receivers, "slack": slack})
@@ -118,14 +118,14 @@ async def slack(tmp_path: Path) -> AsyncIterator[Workspace]:
 
 
 async def test_click_acknowledges(slack: Workspace) -> None:
-    """For as long as an acknowledgement without a word on it holds."""
+    """The acknowledgement lasts as long as one without a given end."""
     answer = await slack.click(slack.body())
 
     assert (answer.status_code, answer.content) == (200, b"")
     standing = await slack.act.standing()
     assert standing.ack_until == when("2026-09-15T12:00")
     assert standing.ack_by == "Slack user m.haddad (U123)"
-    assert [one.facts["how"] for one in await slack.act.said()] == ["slack:U123"]
+    assert [entry.facts["how"] for entry in await slack.act.said()] == ["slack:U123"]
     (told,) = await slack.answers()
     assert told.startswith("Acknowledged t/m: no reminder until 15 September 2026")
 
@@ -196,7 +196,7 @@ async def test_click_on_what_is_closed_says_so(slack: Workspace) -> None:
 
 
 async def test_answer_goes_to_slack_alone(slack: Workspace) -> None:
-    """Whatever address a request names, that was signed and is somebody else's."""
+    """No answer is posted to an address outside Slack, even if the request is signed."""
     await slack.click(slack.body(response_url=f"{slack.sink.url}/elsewhere"))
 
     assert await slack.answers() == []
@@ -212,7 +212,7 @@ async def test_answer_that_does_not_arrive_undoes_nothing(slack: Workspace) -> N
 
     assert answer.status_code == 200
     assert (await slack.act.standing()).ack_until is not None
-    assert "slack.unanswered" in [one["event"] for one in slack.act.stage.events]
+    assert "slack.unanswered" in [event["event"] for event in slack.act.stage.events]
 
 
 async def test_without_a_signing_secret_there_is_nothing(tmp_path: Path) -> None:

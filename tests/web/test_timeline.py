@@ -1,4 +1,4 @@
-"""The timeline's geometry and its filters, without a server: values in, values out."""
+"""The timeline's geometry and its filters, without a server: pure functions of values."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -12,12 +12,12 @@ from alertd.core.deadline import Reading, parse_deadline, window_of
 from alertd.core.ledger.records import HistoryEntry, Record
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
-from alertd.web.timeline.axis import MOST_TICKS, Axis, Zoom, axis_of, usual_zoom
+from alertd.web.timeline.axis import MOST_TICKS, Axis, Zoom, choose_zoom, make_axis
 from alertd.web.timeline.choice import LISTED, PER_PAGE, choose
-from alertd.web.timeline.entries import Group, TimelineEntry, entry_of
-from alertd.web.timeline.marks import Bar, Drawing, bounds_of, draw
+from alertd.web.timeline.entries import Group, TimelineEntry, make_entry
+from alertd.web.timeline.marks import Bar, Drawing, draw, read_bounds
 from alertd.web.timeline.query import Query, read_query
-from alertd.web.timeline.rows import TimelineRow, row_of
+from alertd.web.timeline.rows import TimelineRow, make_row
 from tests.scene import REUTERS, UTC_ZONE, a_claim, a_milestone, when
 
 NOW = when("2026-09-11T12:00")
@@ -46,10 +46,10 @@ def percent(day: str) -> float:
     ],
 )
 def test_zoom(zoom: Zoom, first: date, last: date, labels: list[str]) -> None:
-    """Today is near the beginning, and the marks are as fine as there is room for; all has a little room."""
+    """Today is near the beginning, the ticks are as fine as there is room for, and ``all`` has a margin."""
     bounds = [(when("1996-01-01"), when("2055-01-01"))]
 
-    axis = axis_of(zoom, None, bounds, UTC_ZONE, NOW)
+    axis = make_axis(zoom, None, bounds, UTC_ZONE, NOW)
 
     assert (axis.first, axis.last) == (first, last)
     assert [tick.label for tick in axis.ticks][:6] == labels
@@ -57,8 +57,8 @@ def test_zoom(zoom: Zoom, first: date, last: date, labels: list[str]) -> None:
 
 
 def test_axis_is_of_local_days() -> None:
-    """Its days are those of its zone: midnight in Baghdad is 21:00 in UTC."""
-    axis = axis_of(Zoom.DAYS, None, [], BAGHDAD, when("2026-09-11T22:00"))
+    """The days of the axis are those of its zone: midnight in Baghdad is 21:00 in UTC."""
+    axis = make_axis(Zoom.DAYS, None, [], BAGHDAD, when("2026-09-11T22:00"))
 
     assert axis.first + timedelta(days=5) == date(2026, 9, 12)
     assert axis.begins == when("2026-09-06T21:00")
@@ -66,13 +66,13 @@ def test_axis_is_of_local_days() -> None:
 
 @pytest.mark.parametrize("last", ["2027-03-01", "2029-03-01", "2077-03-01", "9990-01-01"])
 def test_all_is_what_is_seen_first_when_it_is_not_too_long(last: str) -> None:
-    """Five years at the most; a deadline in the far future makes nobody's page unreadable."""
-    assert usual_zoom([(NOW, when(last))], UTC_ZONE, NOW) is (Zoom.ALL if last < "2030" else Zoom.YEAR)
+    """The default range is at most five years, so that a far future deadline does not spoil the page."""
+    assert choose_zoom([(NOW, when(last))], UTC_ZONE, NOW) is (Zoom.ALL if last < "2030" else Zoom.YEAR)
 
 
 @given(st.dates(date(3, 1, 1), date(9990, 1, 1)), st.integers(0, 3_000_000))
 def test_every_axis_has_few_marks_and_all_within(first: date, days: int) -> None:
-    """However long it is: at most so many marks, in their order, none beyond its ends."""
+    """An axis of any length has a limited number of ticks, in order, and none beyond its ends."""
     last = date.fromordinal(min(first.toordinal() + days, date(9998, 1, 1).toordinal()))
     axis = Axis(first=first, last=last, zone=UTC_ZONE, now=NOW)
 
@@ -84,7 +84,7 @@ def test_every_axis_has_few_marks_and_all_within(first: date, days: int) -> None
     assert axis.shifted(0.6) >= axis.first or axis.first.year > 9980
 
 
-# -- what is drawn
+# -- the drawing
 
 MONTH = Bar(x=percent("2026-09-01"), width=round(percent("2026-10-01") - percent("2026-09-01"), 2))
 
@@ -92,25 +92,25 @@ MONTH = Bar(x=percent("2026-09-01"), width=round(percent("2026-10-01") - percent
 @pytest.mark.parametrize(
     ("edtf", "wanted"),
     [
-        # a month is as wide as a month, a day and an instant are ticks in their midst
+        # a month has the width of a month; a day and an instant are ticks in their middle
         ("2026-09", Drawing(bars=(MONTH,))),
         ("2026-07-02", Drawing(ticks=(50.0,))),
         ("2026-07-02T12:00", Drawing(ticks=(50.0,))),
-        # about: soft edges; not sure: a mark; both: both
+        # approximate: soft edges; uncertain: a mark; both: both
         ("2026-09~", Drawing(bars=(replace(MONTH, edges="soft"),))),
         ("2026-09?", Drawing(bars=(MONTH,), unsure=70.69)),
         ("2026-09%", Drawing(bars=(replace(MONTH, edges="soft"),), unsure=70.69)),
-        # an edge that is beyond the axis is not seen, and so is not soft
+        # a bar is cut off at the end of the axis, and that edge is sharp
         ("2026~", Drawing(bars=(Bar(x=0, width=100, edges="soft"),))),
-        # without an end on one side: it fades out there
+        # a window without a bound fades out on that side
         ("../2026-09", Drawing(bars=(Bar(x=0, width=MONTH.end, edges="fade-left"),))),
         ("2026-09/..", Drawing(bars=(Bar(x=MONTH.x, width=round(100 - MONTH.x, 2), edges="fade-right"),))),
-        # one of several: each by itself, and a line from the first to the last
+        # each choice of a set has a bar or a tick, and a line from the first to the last
         (
             "[2026-07-02,2026-09]",
             Drawing(bars=(MONTH,), ticks=(50.0,), hull=Bar(x=49.86, width=round(MONTH.end - 49.86, 2))),
         ),
-        # not on the axis: on which side it is
+        # a window that is not on the axis: an arrow to its side
         ("2025-09", Drawing(beyond="left")),
         ("2027-09", Drawing(beyond="right")),
         ("2027-01-01", Drawing(beyond="right")),
@@ -138,22 +138,22 @@ def test_tail_of_what_is_overdue_ends_now() -> None:
 @pytest.mark.parametrize(
     ("before", "ghost", "tick", "arrow"),
     [
-        # from a month to a later one: from its end to the new end
+        # from a month to a later one: from the old end to the new end
         (("2026-03-01/2026-04-01",), 1, 0, (percent("2026-04-01"), MONTH.end)),
         # from a later day to an earlier month
         (("2026-12-30/2026-12-31",), 0, 1, (99.59, MONTH.end)),
-        # from what is beyond the axis: the arrow comes in from there
+        # from a window beyond the axis: the arrow begins at the edge
         (("2025-03-01/2025-04-01",), 0, 0, (0, MONTH.end)),
-        # from what had no end
+        # from a window without an end
         (("2026-03-01/..",), 1, 0, None),
-        # the same end: nothing to point at
+        # the end is the same, so there is no arrow
         (("2026-08-01/2026-10-01",), 1, 0, None),
     ],
 )
 def test_ghost_stays_where_it_was(
     before: tuple[str, ...], ghost: int, tick: int, arrow: tuple[float, float] | None
 ) -> None:
-    """What moved leaves a ghost at the old place, and an arrow leads to the new one."""
+    """A move leaves a ghost at the old place, and an arrow leads from it to the new place."""
     found = drawn("2026-09", before=before)
 
     assert (len(found.ghosts), len(found.ghost_ticks)) == (ghost, tick)
@@ -173,14 +173,14 @@ def test_nothing_is_drawn_beyond_the_axis(edtf: str, first: date, days: int, ove
 
     found = drawn(edtf, axis=axis, overdue=overdue, before=("2025-05-01/2025-06-01", "2028-01-01/2028-01-02"))
 
-    spans = [*found.bars, *found.ghosts, *(one for one in (found.hull, found.tail) if one)]
+    spans = [*found.bars, *found.ghosts, *(bar for bar in (found.hull, found.tail) if bar)]
     places = [
         *found.ticks,
         *found.ghost_ticks,
         *(found.arrow or ()),
         *([found.unsure] if found.unsure else []),
     ]
-    assert all(0 <= one.x <= one.x + one.width <= 100.01 for one in spans)
+    assert all(0 <= bar.x <= bar.x + bar.width <= 100.01 for bar in spans)
     assert all(0 <= place <= 100 for place in places)
 
 
@@ -190,10 +190,10 @@ def test_nothing_is_drawn_beyond_the_axis(edtf: str, first: date, days: int, ove
 def test_bounds_are_read_off_an_id(edtf: str) -> None:
     window = window_of(parse_deadline(edtf), BAGHDAD)
 
-    assert bounds_of(window.id, BAGHDAD) == (window.begins, window.ends)
+    assert read_bounds(window.id, BAGHDAD) == (window.begins, window.ends)
 
 
-# -- rows
+# -- the rows
 
 
 def a_record(milestone: Milestone, standing: MilestoneStatus = NOTHING_SAID) -> Record:
@@ -218,11 +218,11 @@ def looks(row: TimelineRow) -> list[tuple[str, str, str]]:
 
 
 def test_each_claim_of_a_contested_one_has_its_own_line() -> None:
-    """With its source and where it stands; what does not count comes last, and says so."""
+    """Each line has its source and its status. Claims that do not count come last, with a note."""
     milestone = a_milestone("t/m", "2026-08", "2026", a_claim("2027", REUTERS))
     old = replace(milestone.claims[2], rank=type(milestone.claims[2].rank)("deprecated"))
 
-    row = row_of(a_record(replace(milestone, claims=(*milestone.claims[:2], old))), None, YEAR)
+    row = make_row(a_record(replace(milestone, claims=(*milestone.claims[:2], old))), None, YEAR)
 
     assert (row.state, row.group, row.tags) == ("passed by some", "overdue", ("contested",))
     assert looks(row) == [
@@ -236,7 +236,7 @@ def test_each_claim_of_a_contested_one_has_its_own_line() -> None:
 def test_done_is_marked_on_its_day_and_has_no_tail() -> None:
     standing = MilestoneStatus(done_on=date(2026, 7, 2), done_by="ada")
 
-    row = row_of(a_record(a_milestone("t/m", "2026-08"), standing), None, YEAR)
+    row = make_row(a_record(a_milestone("t/m", "2026-08"), standing), None, YEAR)
 
     (line,) = row.lines
     assert (line.look, line.status) == ("done", "done 60 days before the end")
@@ -244,7 +244,7 @@ def test_done_is_marked_on_its_day_and_has_no_tail() -> None:
 
 
 def test_cancelled_counts_no_longer() -> None:
-    row = row_of(a_record(a_milestone("t/m", "2026-08"), MilestoneStatus(cancelled=True)), None, YEAR)
+    row = make_row(a_record(a_milestone("t/m", "2026-08"), MilestoneStatus(cancelled=True)), None, YEAR)
 
     assert (row.group, [line.look for line in row.lines]) == ("cancelled", ["off"])
 
@@ -252,26 +252,26 @@ def test_cancelled_counts_no_longer() -> None:
 @pytest.mark.parametrize(
     ("deadlines", "move", "ghosts"),
     [
-        # one for one
+        # one window has replaced one
         (("2026-10",), ("2026-09-01/2026-10-01", "2026-10-01/2026-11-01"), [1]),
-        # one of two: it alone has a ghost
+        # one window of two was replaced, and only its successor has a ghost
         (("2026-10", "2026-12"), ("2026-09-01/2026-10-01; 2026-12-01/2027-01-01", ""), [1, 0]),
-        # two became one
+        # one window has replaced two
         (("2026-10",), ("2026-08-01/2026-09-01; 2026-09-01/2026-10-01", ""), [2]),
-        # back where it was: no ghost
+        # the window is back at its old place: no ghost
         (("2026-10",), ("2026-10-01/2026-11-01", ""), [0]),
     ],
 )
 def test_ghosts_stand_beside_what_took_their_place(
     deadlines: tuple[str, ...], move: tuple[str, str], ghosts: list[int]
 ) -> None:
-    row = row_of(a_record(a_milestone("t/m", *deadlines)), a_move(*move), YEAR)
+    row = make_row(a_record(a_milestone("t/m", *deadlines)), a_move(*move), YEAR)
 
     assert [len(line.drawing.ghosts) for line in row.lines] == ghosts
     assert "moved on 5 September 2026" in row.tags
 
 
-# -- what is asked for
+# -- the query
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_ghosts_stand_beside_what_took_their_place(
         ({"from": "yesterday"}, "'yesterday' is no date"),
         ({"from": "9999-01-01"}, "is no date"),
         ({"label": "country"}, "cannot be read"),
-        # an expression may take forever, and a page is not asked by whoever wrote the configuration
+        # a regular expression may take forever, and readers are not trusted as the configuration is
         ({"label": 'country=~"(a+)+b"'}, "asked for by = or !="),
     ],
 )
@@ -294,7 +294,7 @@ def test_what_cannot_be_read_is_left_out_and_said(params: dict[str, str], refusa
 
 
 def test_address_says_what_is_asked() -> None:
-    """What a form sends comes back from the address that the page itself makes of it."""
+    """The query of a form and the query of the page's own address are read equally."""
     params = {
         "text": "a b",
         "label": "country=iraq",
@@ -313,7 +313,7 @@ def test_address_says_what_is_asked() -> None:
 
 
 def entries(*milestones: Milestone) -> list[TimelineEntry]:
-    return [entry_of(a_record(one), "") for one in milestones]
+    return [make_entry(a_record(milestone), "") for milestone in milestones]
 
 
 MANY = entries(
@@ -331,7 +331,7 @@ MANY = entries(
     [
         ({"zoom": "all"}, ["a/late", "a/open", "b/soon", "b/far", "b/never", "c/none"]),
         ({"zoom": "all", "order": "date"}, ["a/late", "a/open", "b/soon", "b/far", "b/never", "c/none"]),
-        # what is overdue reaches until now; what has no date is always there
+        # an overdue window extends until now, and a milestone without a date is always shown
         ({"zoom": "30d"}, ["a/late", "a/open", "b/soon", "b/never", "c/none"]),
         ({"zoom": "30d", "from": "2031-03-01"}, ["b/far", "b/never", "c/none"]),
         ({"state": "overdue"}, ["a/late"]),
@@ -348,7 +348,7 @@ MANY = entries(
 def test_filters(params: dict[str, str], ids: list[str]) -> None:
     choice = choose(read_query(params), MANY, UTC_ZONE, NOW)
 
-    assert [one.id for one in choice.shown] == ids
+    assert [entry.id for entry in choice.shown] == ids
 
 
 def test_counts_are_of_all_that_match_whatever_state_is_asked_for() -> None:
@@ -368,30 +368,30 @@ def test_lists_have_the_most_urgent_first() -> None:
 
     choice = choose(Query(), entries(*late, *soon), UTC_ZONE, NOW)
 
-    assert [one.id for one in choice.overdue] == [f"t/{day:02}" for day in range(19, 19 - LISTED, -1)]
-    assert [one.id for one in choice.coming] == [f"t/s{day:02}" for day in range(1, LISTED + 1)]
+    assert [entry.id for entry in choice.overdue] == [f"t/{day:02}" for day in range(19, 19 - LISTED, -1)]
+    assert [entry.id for entry in choice.coming] == [f"t/s{day:02}" for day in range(1, LISTED + 1)]
     assert (choice.overdue_count, choice.coming_count) == (19, 19)
 
 
 def test_thousands_are_paged_and_seen_as_a_whole() -> None:
-    """Each is on one page, and the picture of the whole counts every one."""
+    """Each milestone is on one page, and the histogram counts all milestones."""
     many = entries(*(a_milestone(f"t/{number:04}", f"2026-{number % 12 + 1:02}") for number in range(450)))
     seen = []
 
     for page in range(1, 6):
-        seen += [one.id for one in choose(Query(zoom=Zoom.ALL, page=page), many, UTC_ZONE, NOW).shown]
+        seen += [entry.id for entry in choose(Query(zoom=Zoom.ALL, page=page), many, UTC_ZONE, NOW).shown]
     choice = choose(Query(zoom=Zoom.ALL, page=5), many, UTC_ZONE, NOW)
 
     assert (choice.pages, choice.matching, len(seen), len(set(seen))) == (5, 450, 450, 450)
     assert choose(Query(page=99), many, UTC_ZONE, NOW).page == 5
     assert len(choice.shown) == 450 - 4 * PER_PAGE
-    told = [int(one.words.partition(": ")[2].split()[0]) for one in choice.buckets]
+    told = [int(bucket.words.partition(": ")[2].split()[0]) for bucket in choice.buckets]
     assert sum(told) == 450
-    assert max(one.height for one in choice.buckets) == 100
+    assert max(bucket.height for bucket in choice.buckets) == 100
 
 
 def test_group_is_that_of_the_state() -> None:
-    """An instant before its end it is open, at its end it is overdue."""
+    """An instant before its end a window is open, at its end it is overdue."""
     (entry,) = entries(a_milestone("t/m", "2026-09"))
 
     assert entry.group(datetime(2026, 9, 30, 23, 59, 59, tzinfo=UTC)) is Group.OPEN

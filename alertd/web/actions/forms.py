@@ -1,4 +1,4 @@
-"""The forms by which people say something of a milestone: fields, what is filled in, and what will happen."""
+"""Makes the forms for actions on a milestone: the fields, the suggested values and the consequences."""
 
 from __future__ import annotations
 
@@ -44,15 +44,17 @@ BY_LINK = {
     LinkKind.DONE: ActionKind.DONE,
     LinkKind.UNDO: ActionKind.REOPEN,
 }
-"""What each link does."""
+"""The action that each kind of link does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field.
+    """One field of a form.
 
     Attributes:
-        problem: what is wrong with what was given, a sentence without its full stop.
+        most: the longest value that is accepted, in characters.
+        latest: the latest date that is accepted, ``2026-11-30``; "" for no limit.
+        problem: the error in the value, a sentence without its full stop; "" for no error.
     """
 
     name: str
@@ -68,7 +70,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """One form: ``kind`` is the last part of the path that it is sent to."""
+    """The form of one action; ``kind`` is the last part of the path to which the form is sent."""
 
     kind: str
     title: str
@@ -76,8 +78,8 @@ class Form:
     fields: tuple[Field, ...]
 
 
-def forms_of(record: Record, site: Site, visitor: Principal) -> tuple[Form, ...]:
-    """What can be said of a milestone now."""
+def list_forms(record: Record, site: Site, visitor: Principal) -> tuple[Form, ...]:
+    """Return the forms of all actions that are possible on a milestone in its present state."""
     if record.withdrawn:
         return ()
     kinds = [ActionKind.REOPEN]
@@ -85,10 +87,10 @@ def forms_of(record: Record, site: Site, visitor: Principal) -> tuple[Form, ...]
         kinds = [ActionKind.ACK, ActionKind.SNOOZE, ActionKind.DONE, ActionKind.CANCEL]
         if record.standing != NOTHING_SAID:
             kinds.append(ActionKind.REOPEN)
-    return tuple(form_of(kind, record, site, asks_name=not visitor.name) for kind in kinds)
+    return tuple(make_form(kind, record, site, asks_name=not visitor.name) for kind in kinds)
 
 
-def form_of(
+def make_form(
     kind: ActionKind,
     record: Record,
     site: Site,
@@ -97,20 +99,21 @@ def form_of(
     given: Mapping[str, str] | None = None,
     problem: FieldProblem | None = None,
 ) -> Form:
-    """The form for one thing to say.
+    """Make the form of one action.
 
     Args:
-        asks_name: nobody knows who fills it in.
-        given: what was filled in already.
+        asks_name: ask for a name, because the request is anonymous.
+        given: the values that were entered already; None for the suggested values.
+        problem: the error that was found in ``given``.
     """
     now = site.clock.now()
-    fields = [one for one in _fields(kind, record, site, now) if asks_name or one.name != "by"]
+    fields = [field for field in _make_fields(kind, record, site, now) if asks_name or field.name != "by"]
     if given is not None:
-        fields = [_given(one, given, problem) for one in fields]
+        fields = [_fill_in(field, given, problem) for field in fields]
     return Form(kind=kind.value, title=TITLES[kind], consequence=CONSEQUENCES[kind], fields=tuple(fields))
 
 
-def _fields(kind: ActionKind, record: Record, site: Site, now: datetime) -> list[Field]:
+def _make_fields(kind: ActionKind, record: Record, site: Site, now: datetime) -> list[Field]:
     zone = record.milestone.zone
     today = local_date(now, zone)
     fields = []
@@ -148,16 +151,16 @@ def _fields(kind: ActionKind, record: Record, site: Site, now: datetime) -> list
     return fields
 
 
-def _given(one: Field, given: Mapping[str, str], problem: FieldProblem | None) -> Field:
-    wrong = str(problem) if problem is not None and problem.field == one.name else ""
+def _fill_in(field: Field, given: Mapping[str, str], problem: FieldProblem | None) -> Field:
+    wrong = str(problem) if problem is not None and problem.field == field.name else ""
     return Field(
-        name=one.name,
-        label=one.label,
-        value=given.get(one.name, ""),
-        kind=one.kind,
-        hint=one.hint,
-        required=one.required,
-        most=one.most,
-        latest=one.latest,
+        name=field.name,
+        label=field.label,
+        value=given.get(field.name, ""),
+        kind=field.kind,
+        hint=field.hint,
+        required=field.required,
+        most=field.most,
+        latest=field.latest,
         problem=wrong,
     )

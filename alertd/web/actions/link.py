@@ -1,9 +1,10 @@
-"""``/act/{token}``: what a link in a message leads to. A form; only sending it does anything.
+"""Handles ``/act/{token}``, the links in messages: shows a form, and acts when the form is sent.
 
 Rules that hold here:
-- a GET changes nothing: programs that look through mail follow every link;
-- what no key of ours has signed, or has expired, is told nothing of any milestone;
-- nobody need log in: who has the link was sent it, or was given it. The history says by which link it was.
+- A GET request changes nothing, because mail scanners follow every link.
+- A token that is expired, or that no key of this site has signed, reveals nothing about any milestone.
+- No login is needed, because only the recipients of a message have its links. The history records which link
+  was used.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from alertd.core.ledger.records import Record
 from alertd.core.message.claims import claim_lines
 from alertd.core.message.links import PURPOSE, UNDO_LASTS, Link, LinkKind, read_token, token_of
 from alertd.errors import FieldProblem, RefusedAction
-from alertd.web.actions.forms import BY_LINK, MAX_NAME, form_of
-from alertd.web.actions.perform import fields_of, last_said, may_see, record_of, say
+from alertd.web.actions.forms import BY_LINK, MAX_NAME, make_form
+from alertd.web.actions.perform import find_last_action, find_record, may_see, read_form, say
 from alertd.web.server.access import needs, refuse_other_sites, visitor_of
 from alertd.web.server.context import Site, site_of
-from alertd.web.server.flash import sent_on, told_of
-from alertd.web.server.render import page
+from alertd.web.server.flash import redirect, told_of
+from alertd.web.server.render import render_page
 
 UNSEEN = {"x-robots-tag": "noindex, nofollow"}
 SUPERSEDED = "something else has been said of it since; its own page shows what"
@@ -31,25 +32,25 @@ SUPERSEDED = "something else has been said of it since; its own page shows what"
 
 @needs(Scope.PUBLIC, from_elsewhere=True)
 async def act_by_link(request: Request) -> Response:
-    """``/act/{token}``."""
+    """Show the form that a link leads to, or do its action when the form is sent (``/act/{token}``)."""
     site = site_of(request)
     link = read_token(request.path_params["token"], site.keys.all_of(PURPOSE))
     if link is None:
-        return _refused(request, 404, "This link is not one of ours", "It may have been cut off on its way.")
+        return _refuse(request, 404, "This link is not one of ours", "It may have been cut off on its way.")
     if link.expires <= site.clock.now():
-        return _refused(request, 410, "This link has expired", "A newer message has newer links.")
+        return _refuse(request, 410, "This link has expired", "A newer message has newer links.")
     if request.method == "POST":
-        # The token is the proof that the form is ours; a session, and so a cookie, is not needed.
+        # The token proves that the form is ours, so the form needs no session and no cookie.
         refuse_other_sites(request)
-        answer = await _acted(request, link)
+        answer = await _act(request, link)
     else:
-        answer = await _form(request, link)
+        answer = await _render_form(request, link)
     answer.headers.update(UNSEEN)
     return answer
 
 
-async def _acted(request: Request, link: Link) -> Response:
-    site, given = site_of(request), await fields_of(request)
+async def _act(request: Request, link: Link) -> Response:
+    site, given = site_of(request), await read_form(request)
     name = given.get("by", "")[:MAX_NAME] or "somebody"
     saying = ActionRequest(
         kind=BY_LINK[link.kind],
@@ -63,22 +64,25 @@ async def _acted(request: Request, link: Link) -> Response:
     token = request.path_params["token"]
     try:
         if link.kind is LinkKind.UNDO:
-            last = await last_said(site, link.milestone)
+            last = await find_last_action(site, link.milestone)
             if last is not None and last.kind is saying.kind and last.how == saying.how:
-                return sent_on(site, f"/act/{token}", "It was taken back already.")
+                return redirect(site, f"/act/{token}", "It was taken back already.")
             if last is None or last.at != link.undoes:
                 raise RefusedAction(SUPERSEDED)
         answer = await say(request, link.milestone, saying)
     except FieldProblem as problem:
-        return await _form(request, link, given=given, problem=problem)
+        return await _render_form(request, link, given=given, problem=problem)
     except RefusedAction as refused:
-        return await _form(request, link, given=given, refused=str(refused))
-    return sent_on(site, f"/act/{token}", answer.told, **await _undo(site, link, saying))
+        return await _render_form(request, link, given=given, refused=str(refused))
+    return redirect(site, f"/act/{token}", answer.told, **await _make_undo(site, link, saying))
 
 
-async def _undo(site: Site, link: Link, saying: ActionRequest) -> dict[str, str]:
-    """What takes back what was said by the link just now, or by the same click before."""
-    last = await last_said(site, link.milestone)
+async def _make_undo(site: Site, link: Link, saying: ActionRequest) -> dict[str, str]:
+    """Make the query parameter with the link that takes the action back; none if another action came later.
+
+    A second click on the same link gets an undo link too.
+    """
+    last = await find_last_action(site, link.milestone)
     if link.kind is LinkKind.UNDO or last is None or (last.kind, last.how) != (saying.kind, saying.how):
         return {}
     undo = Link(
@@ -91,7 +95,7 @@ async def _undo(site: Site, link: Link, saying: ActionRequest) -> dict[str, str]
     return {"undo": token_of(undo, site.keys.of(PURPOSE))}
 
 
-async def _form(
+async def _render_form(
     request: Request,
     link: Link,
     *,
@@ -100,38 +104,38 @@ async def _form(
     refused: str = "",
 ) -> Response:
     site, now = site_of(request), site_of(request).clock.now()
-    record = await record_of(site, link.milestone)
+    record = await find_record(site, link.milestone)
     milestone = record.milestone
-    form = form_of(BY_LINK[link.kind], record, site, asks_name=True, given=given, problem=problem)
-    return page(
+    form = make_form(BY_LINK[link.kind], record, site, asks_name=True, given=given, problem=problem)
+    return render_page(
         request,
         "act.html",
         409 if refused else 422 if problem else 200,
         milestone=milestone,
         claims=claim_lines(milestone, now, "", record.standing.done_on),
         stands=list(standing_lines(record.standing, milestone.zone, now)),
-        # Once it is said, the page says so and no longer asks.
-        form=None if told_of(request) or not _may_be_said(link, record) else form,
+        # After the action, the page confirms it and no longer shows the form.
+        form=None if told_of(request) or not _accepts_action(link, record) else form,
         token=request.path_params["token"],
-        undo=_undo_of(request, link),
+        undo=_read_undo(request, link),
         refused=refused,
         may_see=may_see(visitor_of(request)),
     )
 
 
-def _may_be_said(link: Link, record: Record) -> bool:
+def _accepts_action(link: Link, record: Record) -> bool:
     return link.kind is LinkKind.UNDO or not record.standing.closed
 
 
-def _undo_of(request: Request, link: Link) -> str:
-    """The token by which to take it back; "" for none, or one of another milestone."""
+def _read_undo(request: Request, link: Link) -> str:
+    """Read the undo token in the address; "" if there is none, or if it belongs to another milestone."""
     site, token = site_of(request), request.query_params.get("undo", "")
     found = read_token(token, site.keys.all_of(PURPOSE))
     fits = found is not None and (found.kind, found.milestone) == (LinkKind.UNDO, link.milestone)
     return token if fits else ""
 
 
-def _refused(request: Request, status: int, title: str, advice: str) -> Response:
-    answer = page(request, "act-refused.html", status, title=title, advice=advice)
+def _refuse(request: Request, status: int, title: str, advice: str) -> Response:
+    answer = render_page(request, "act-refused.html", status, title=title, advice=advice)
     answer.headers.update(UNSEEN)
     return answer

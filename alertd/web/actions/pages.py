@@ -1,7 +1,7 @@
-"""What is done from the pages: say something of a milestone, send a dead delivery again, send a test.
+"""Handles the forms of the pages: act on a milestone, retry a dead delivery, send a test message.
 
-A form that was sent is answered with 303, and the page that it leads to says what came of it; what cannot be
-is shown at its field, with everything as it was filled in.
+A form that succeeds is answered with a redirect (303), and the next page shows the result. A form with an
+error is shown again: the error is beside its field, and the fields keep what was entered.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from alertd.core.message.claims import claim_lines
 from alertd.core.milestones.status import ActionKind
 from alertd.core.words import listing
 from alertd.errors import FieldProblem, RefusedAction, UnknownDelivery
-from alertd.web.actions.forms import MAX_NAME, form_of
-from alertd.web.actions.perform import KINDS, fields_of, record_of, say, who
+from alertd.web.actions.forms import MAX_NAME, make_form
+from alertd.web.actions.perform import KINDS, find_record, name_actor, read_form, say
 from alertd.web.server.access import RequestRefused, needs, visitor_of
 from alertd.web.server.context import Site, Tested, site_of
-from alertd.web.server.flash import sent_on
-from alertd.web.server.render import page
+from alertd.web.server.flash import redirect
+from alertd.web.server.render import render_page
 
 
 @needs(Scope.ACT)
 async def act(request: Request) -> Response:
-    """``/milestones/{timeline}/{name}/{kind}``: the form alone, and what is sent with it."""
+    """Show the form of an action (``/milestones/{timeline}/{name}/{kind}``), or act when it is sent."""
     kind = request.path_params["kind"]
     if kind not in KINDS:
         raise RequestRefused(404, "there is no such thing to do")
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
     if request.method != "POST":
-        return await _form(request, name, ActionKind(kind))
-    given = await fields_of(request)
-    by, how = who(visitor_of(request), given.get("by", "")[:MAX_NAME])
+        return await _render_form(request, name, ActionKind(kind))
+    given = await read_form(request)
+    by, how = name_actor(visitor_of(request), given.get("by", "")[:MAX_NAME])
     saying = ActionRequest(
         kind=ActionKind(kind),
         by=by,
@@ -49,13 +49,13 @@ async def act(request: Request) -> Response:
     try:
         answer = await say(request, name, saying)
     except FieldProblem as problem:
-        return await _form(request, name, saying.kind, given=given, problem=problem)
+        return await _render_form(request, name, saying.kind, given=given, problem=problem)
     except RefusedAction as refused:
-        return await _form(request, name, saying.kind, given=given, refused=str(refused))
-    return sent_on(site_of(request), f"/milestones/{name}", answer.told)
+        return await _render_form(request, name, saying.kind, given=given, refused=str(refused))
+    return redirect(site_of(request), f"/milestones/{name}", answer.told)
 
 
-async def _form(
+async def _render_form(
     request: Request,
     name: str,
     kind: ActionKind,
@@ -65,38 +65,40 @@ async def _form(
     refused: str = "",
 ) -> Response:
     site, visitor = site_of(request), visitor_of(request)
-    record, now = await record_of(site, name), site.clock.now()
-    return page(
+    record, now = await find_record(site, name), site.clock.now()
+    return render_page(
         request,
         "action.html",
         409 if refused else 422 if problem else 200,
         milestone=record.milestone,
         claims=claim_lines(record.milestone, now, "", record.standing.done_on),
         stands=list(standing_lines(record.standing, record.milestone.zone, now)),
-        form=form_of(kind, record, site, asks_name=not visitor.name, given=given, problem=problem),
+        form=make_form(kind, record, site, asks_name=not visitor.name, given=given, problem=problem),
         refused=refused,
     )
 
 
 @needs(Scope.ACT)
 async def retry(request: Request) -> Response:
-    """``/deliveries/{name}/retry``."""
-    await fields_of(request)
+    """Retry a dead delivery (``/deliveries/{name}/retry``)."""
+    await read_form(request)
     name = request.path_params["name"]
-    by, _ = who(visitor_of(request))
+    by, _ = name_actor(visitor_of(request))
     try:
         again = await sent_again(site_of(request), name, f"{by}, on the page")
     except RefusedAction as refused:
         raise RequestRefused(409, str(refused)) from None
-    return sent_on(site_of(request), f"/deliveries/{again.id}", f"It will be sent again to {again.channel}.")
+    return redirect(site_of(request), f"/deliveries/{again.id}", f"It will be sent again to {again.channel}.")
 
 
 async def sent_again(site: Site, name: str, by: str) -> Delivery:
-    """A dead delivery made ready; one that somebody has just sent again is left as it is.
+    """Make a dead delivery ready to be sent again, and return it.
+
+    A delivery that is ready already is returned unchanged, so that a second click does no harm.
 
     Raises:
-        Refusal: there is none of that id (404).
-        RefusedAction: it is not dead.
+        Refusal: no delivery has that id (404).
+        RefusedAction: the delivery is neither dead nor ready.
     """
     try:
         return await site.ledger.retry(name, site.clock.now(), by)
@@ -111,19 +113,19 @@ async def sent_again(site: Site, name: str, by: str) -> Delivery:
 
 @needs(Scope.ACT)
 async def send_test(request: Request) -> Response:
-    """``/send-test``: a test message to each notifier of a receiver."""
-    site, given = site_of(request), await fields_of(request)
+    """Send a test message to each notifier of a receiver (``/send-test``)."""
+    site, given = site_of(request), await read_form(request)
     tried = await tested(site, given.get("receiver", ""))
     told = [f"{channel} {ended_words(outcome)}" for channel, outcome in tried]
     text = f"Test: {listing(told)}." if told else "That receiver has no notifier: nothing was sent."
-    return sent_on(site, "/deliveries", text)
+    return redirect(site, "/deliveries", text)
 
 
 async def tested(site: Site, receiver: str) -> Tested:
-    """How each notifier of a receiver fared with a test message, by channel.
+    """Send a test message to each notifier of a receiver, and return the outcome for each channel.
 
     Raises:
-        Refusal: there is no such receiver (404), or a test is under way already (429).
+        Refusal: no receiver has that name (404), or another test is running (429).
     """
     config, outward = site.config, site.outward
     if config is None or outward is None or receiver not in config.receivers:

@@ -1,4 +1,4 @@
-"""Says something of a milestone for somebody who came by the page, a link, the API or Slack."""
+"""Records a person's action on a milestone, whether it came from a page, a link, the API or Slack."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from alertd.web.server.context import Site, site_of
 MAX_FIELDS = 20
 MAX_FIELD = 4_000
 MAX_NAME = 300
-"""Longer than any milestone's id."""
+"""The longest name that is looked up, in characters. No milestone's id is so long."""
 
 KINDS = frozenset(kind.value for kind in ActionKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionResult:
-    """What came of it.
+    """The result of an action.
 
     Attributes:
-        told: what holds now, in sentences.
-        is_new: False when it was said before and nothing was written.
+        told: the present state of the milestone, in sentences.
+        is_new: False if the milestone was in that state already and nothing was written.
     """
 
     action: Action
@@ -43,19 +43,19 @@ class ActionResult:
 
 
 async def say(request: Request, name: str, saying: ActionRequest) -> ActionResult:
-    """Say it.
+    """Record an action on the milestone with the full id ``name``.
 
     Raises:
-        Refusal: there is no such milestone (404), or no configuration is in force (503).
-        FieldProblem: a field says what cannot be.
-        RefusedAction: it does not fit how the milestone stands.
-        LedgerError: it cannot be used.
+        Refusal: no milestone has that id (404), or no configuration is in force (503).
+        FieldProblem: a field of the action has an invalid value.
+        RefusedAction: the action is not possible in the present state of the milestone.
+        LedgerError: the ledger cannot be read or written.
     """
     site = site_of(request)
     config = site.config
     if config is None:
         raise RequestRefused(503, "no configuration is in force yet", {"retry-after": "5"})
-    record = await record_of(site, name)
+    record = await find_record(site, name)
     action = action_of(saying, record, config, site.clock.now())
     is_new = not says_nothing_new(action, record.standing, record.window_ids)
     if is_new:
@@ -75,18 +75,18 @@ async def say(request: Request, name: str, saying: ActionRequest) -> ActionResul
 
 
 def _refuse_if_closed(action: Action, record: Record) -> None:
-    """In the words of whoever has a page before them; the ledger refuses it anyway."""
+    """Refuse an action on a closed milestone. The ledger refuses it too, but with a less helpful message."""
     standing = record.standing
     if standing.closed and action.kind is not ActionKind.REOPEN:
         how = f"done on {day_text(standing.done_on)}" if standing.done_on else "cancelled"
         raise RefusedAction(f"it is {how} already; reopen it first")
 
 
-async def record_of(site: Site, name: str) -> Record:
-    """A milestone that is in the files.
+async def find_record(site: Site, name: str) -> Record:
+    """Find the record of a milestone that is defined in the timeline files.
 
     Raises:
-        Refusal: there is none of that name (404).
+        Refusal: no such milestone has that full id (404).
     """
     record = await site.ledger.record(name) if name.isprintable() and len(name) <= MAX_NAME else None
     if record is None or record.withdrawn:
@@ -94,8 +94,8 @@ async def record_of(site: Site, name: str) -> Record:
     return record
 
 
-async def last_said(site: Site, name: str) -> Action | None:
-    """The last thing that somebody said of a milestone, as far as it is needed to take it back."""
+async def find_last_action(site: Site, name: str) -> Action | None:
+    """Return the latest action on a milestone, with the fields that an undo needs; None if there is none."""
     for entry in await site.ledger.history(name, 50):
         if entry.kind in KINDS:
             kind = ActionKind(entry.kind)
@@ -103,22 +103,22 @@ async def last_said(site: Site, name: str) -> Action | None:
     return None
 
 
-def who(visitor: Principal, name: str = "") -> tuple[str, str]:
-    """Who says so, and by which door, when it is by the page.
+def name_actor(visitor: Principal, name: str = "") -> tuple[str, str]:
+    """Return the name of the actor and the origin of the action, for the history.
 
     Args:
-        name: what somebody calls themselves of whom nothing is known.
+        name: the name that an anonymous person has entered.
     """
     if visitor.name:
         return visitor.name, f"page:{visitor.name}"
     return f"{name or 'somebody'} at {visitor.address}", f"page:{visitor.address}"
 
 
-async def fields_of(request: Request) -> dict[str, str]:
-    """The fields of a form that was sent, each on one line.
+async def read_form(request: Request) -> dict[str, str]:
+    """Read the text fields of a form that was sent. Each value becomes one line.
 
     Raises:
-        Refusal: it is no form (415).
+        Refusal: the body is not an HTML form (415).
     """
     if kind_of(request) != FORM:
         raise RequestRefused(415, f"this takes a form, as {FORM}")
@@ -127,5 +127,5 @@ async def fields_of(request: Request) -> dict[str, str]:
 
 
 def may_see(visitor: Principal) -> bool:
-    """Whether somebody may see a milestone's own page."""
+    """Whether a principal may see the page of a milestone."""
     return visitor.scope >= Scope.READ

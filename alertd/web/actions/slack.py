@@ -1,7 +1,7 @@
-"""``/slack/interactive``: somebody has clicked a button of a message in Slack.
+"""Serves ``/slack/interactive``, to which Slack sends each click on a button of a message.
 
-Slack waits three seconds for the answer, so what is to be said to whoever clicked is posted after it. Source:
-the pages named in :mod:`alertd.notify.slack.request`.
+Slack expects the response within three seconds, so the result is posted to Slack after the response. For the
+sources see :mod:`alertd.notify.slack.request`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ ANSWER_S = 10.0
 
 @needs(Scope.PUBLIC, from_elsewhere=True)
 async def slack_interactive(request: Request) -> Response:
-    """``/slack/interactive``: signed by Slack, or refused."""
+    """Do the action of a click in Slack, if Slack has signed the request (``/slack/interactive``)."""
     site = site_of(request)
     outward, config = site.outward, site.config
-    secrets = list(_secrets(config, outward)) if config and outward else []
+    secrets = list(_list_secrets(config, outward)) if config and outward else []
     if not secrets or outward is None:
         raise RequestRefused(404, "no notifier has a signing_secret of Slack's")
     body = await request.body()
@@ -48,13 +48,13 @@ async def slack_interactive(request: Request) -> Response:
     except ValueError as error:
         raise RequestRefused(400, f"the request {error}") from None
     if click is None:
-        # A button that opens a page.
+        # The button only opens a page.
         return Response()
-    told = await _said(request, click)
+    told = await _act(request, click)
     return Response(background=BackgroundTask(_answer, request, outward, click.response_url, told))
 
 
-async def _said(request: Request, click: Click) -> str:
+async def _act(request: Request, click: Click) -> str:
     saying = ActionRequest(
         kind=KINDS[click.kind],
         by=click.user,
@@ -71,8 +71,8 @@ async def _said(request: Request, click: Click) -> str:
         return f"Not done: {refused.detail}."
 
 
-def _secrets(config: Config, outward: OutboundServices) -> Iterator[str]:
-    """The signing secrets of all Slack notifiers; one that cannot be read signs nothing."""
+def _list_secrets(config: Config, outward: OutboundServices) -> Iterator[str]:
+    """List the signing secrets of all Slack notifiers. A secret file that cannot be read is ignored."""
     for receiver in config.receivers.values():
         for spec in receiver.notifiers:
             options = spec.options if spec.type == "slack" else None
@@ -90,7 +90,7 @@ def _secrets(config: Config, outward: OutboundServices) -> Iterator[str]:
 
 
 async def _answer(request: Request, outward: OutboundServices, place: str, text: str) -> None:
-    """Tell whoever clicked what came of it. When that fails, it is done all the same."""
+    """Post the result of a click to Slack. The action has been done even if this fails."""
     if not place.startswith(outward.slack_answers):
         return
     content = json.dumps(answer_of(text)).encode()

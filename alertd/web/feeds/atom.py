@@ -1,7 +1,7 @@
-"""What was sent, and what moved, for a feed reader: an Atom document (RFC 4287).
+"""Makes the Atom feed (RFC 4287) of sent reminders and of moves.
 
-Each id is a tag (RFC 4151) that stays the same for as long as the ledger has what it stands for. All text is
-plain: nothing of it is markup to anybody who reads it.
+The id of each entry is a tag URI (RFC 4151), and stays the same for as long as the ledger keeps the delivery
+or the move. All text is plain text, so no reader takes any of it for markup.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from alertd.web.pages.status import UTC_ZONE
 
 NAMESPACE = "http://www.w3.org/2005/Atom"
 MOST = 50
-"""Of each kind, the newest."""
+"""How many deliveries and how many moves a feed has: the newest ones."""
 
 MOST_ABOUT = 50
-"""Milestones that one entry names."""
+"""How many milestones one entry names."""
 
 MINTED = 2026
-"""The year of the tags: in it their domain belonged to whom it does now."""
+"""The year in the tag URIs: a year in which the domain already belonged to its present owner (RFC 4151)."""
 
-# What XML 1.0 has no character for, beside what `line` takes out (section 2.2).
+# XML 1.0 (section 2.2) does not allow these characters, and `line` does not remove them.
 _NO_CHARACTER = re.compile("[\ufffe\uffff]")
 
 Sent = tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]
@@ -39,12 +39,12 @@ Sent = tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedItem:
-    """One entry.
+    """One entry of the feed.
 
     Attributes:
-        id: what the tag is made of.
-        page: a path of this site.
-        about: what it is filed under.
+        id: the specific part of the tag URI.
+        page: the path of the page that the entry links to.
+        about: the categories of the entry: the ids of its timelines.
     """
 
     id: str
@@ -57,15 +57,15 @@ class FeedItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedAddress:
-    """Where the document stands.
+    """Where a feed is published.
 
     Attributes:
-        timeline: its id; "" for the feed of all.
-        title: of the feed.
-        host: the domain of the tags, in ASCII.
-        base: what addresses begin with; "": there are no links.
-        path: of this very document; "" where it is not to be written down.
-        since: as of when it is while there is nothing in it.
+        timeline: the id of the timeline; "" for the feed of all timelines.
+        title: the title of the feed.
+        host: the domain in the tag URIs, in ASCII.
+        base: the beginning of all links, such as ``https://alerts.example.com``; "" for a feed without links.
+        path: the path of the feed itself; "" to leave it out, because it contains a secret.
+        since: the time of the last update that a feed without entries reports, in UTC.
     """
 
     timeline: str
@@ -76,38 +76,38 @@ class FeedAddress:
     since: datetime
 
 
-def document(entries: Sequence[FeedItem], place: FeedAddress) -> bytes:
-    """The document, in UTF-8."""
+def make_document(entries: Sequence[FeedItem], place: FeedAddress) -> bytes:
+    """Make the Atom document, in UTF-8. Its entries are sorted, the newest first."""
     feed = Element("feed", xmlns=NAMESPACE)
-    _text(feed, "id", _tag(place.host, f"feed/{place.timeline}"))
-    _text(feed, "title", line(place.title, MAX_TITLE))
-    _text(feed, "updated", _stamp(max((one.at for one in entries), default=place.since)))
-    _text(SubElement(feed, "author"), "name", "alertd")
-    _text(feed, "generator", "alertd").set("version", __version__)
+    _add_text(feed, "id", _make_tag(place.host, f"feed/{place.timeline}"))
+    _add_text(feed, "title", line(place.title, MAX_TITLE))
+    _add_text(feed, "updated", _format_instant(max((told.at for told in entries), default=place.since)))
+    _add_text(SubElement(feed, "author"), "name", "alertd")
+    _add_text(feed, "generator", "alertd").set("version", __version__)
     if place.base:
-        _link(feed, "alternate", f"{place.base}/", "text/html")
+        _add_link(feed, "alternate", f"{place.base}/", "text/html")
         if place.path:
-            _link(feed, "self", place.base + place.path, "application/atom+xml")
-    for one in sorted(entries, key=lambda one: (one.at, one.id), reverse=True):
+            _add_link(feed, "self", place.base + place.path, "application/atom+xml")
+    for told in sorted(entries, key=lambda told: (told.at, told.id), reverse=True):
         entry = SubElement(feed, "entry")
-        _text(entry, "id", _tag(place.host, one.id))
-        _text(entry, "title", line(one.title, MAX_TITLE))
-        _text(entry, "updated", _stamp(one.at))
+        _add_text(entry, "id", _make_tag(place.host, told.id))
+        _add_text(entry, "title", line(told.title, MAX_TITLE))
+        _add_text(entry, "updated", _format_instant(told.at))
         if place.base:
-            _link(entry, "alternate", place.base + one.page, "text/html")
-        for name in one.about:
+            _add_link(entry, "alternate", place.base + told.page, "text/html")
+        for name in told.about:
             SubElement(entry, "category", term=name)
-        said = "\n".join(line(text, MAX_PARAGRAPH) for text in one.lines)
-        _text(entry, "content", said).set("type", "text")
+        said = "\n".join(line(text, MAX_PARAGRAPH) for text in told.lines)
+        _add_text(entry, "content", said).set("type", "text")
     made: bytes = tostring(feed, encoding="utf-8", xml_declaration=True)
     return made
 
 
-def told_of_sent(found: Sent, records: Mapping[str, Record]) -> FeedItem:
-    """A delivery: what it told of which milestones, to whom.
+def describe_delivery(found: Sent, records: Mapping[str, Record]) -> FeedItem:
+    """Describe a delivery: which milestones it was about, and to whom it was sent.
 
     Args:
-        records: those of the milestones that are known still, by full id.
+        records: the records of the milestones by full id. Deleted ones may be missing.
     """
     delivery, _, members = found
     by_milestone: dict[str, list[ScheduledReminder]] = {}
@@ -115,14 +115,15 @@ def told_of_sent(found: Sent, records: Mapping[str, Record]) -> FeedItem:
         by_milestone.setdefault(owed.milestone, []).append(owed)
     at = delivery.settled_at or delivery.bound_at
     lines = [
-        sentence(_said(owed, records.get(name))) for name, owed in list(by_milestone.items())[:MOST_ABOUT]
+        sentence(_describe_reminders(owed, records.get(name)))
+        for name, owed in list(by_milestone.items())[:MOST_ABOUT]
     ]
     if delivery.notice is not None:
         lines = list(delivery.notice.lines)
     names = list(by_milestone)
     return FeedItem(
         id=f"delivery/{delivery.id}",
-        title=_title(delivery, by_milestone, records),
+        title=_make_title(delivery, by_milestone, records),
         at=at,
         lines=[*lines, f"Sent to {delivery.receiver} by {delivery.channel}."],
         page=f"/milestones/{names[0]}" if len(names) == 1 else f"/deliveries/{delivery.id}",
@@ -130,13 +131,13 @@ def told_of_sent(found: Sent, records: Mapping[str, Record]) -> FeedItem:
     )
 
 
-def told_of_moved(entry: HistoryEntry, record: Record | None) -> FeedItem:
-    """A move."""
+def describe_move(entry: HistoryEntry, record: Record | None) -> FeedItem:
+    """Describe a move of a milestone; its record is None if it has been deleted."""
     zone = record.milestone.zone if record else UTC_ZONE
-    headline = moved_headline(_move_of(entry, record))
+    headline = moved_headline(_read_move(entry, record))
     return FeedItem(
         id=f"move/{fingerprint('move', entry.milestone, entry.at.isoformat())}",
-        title=f"{headline}: {_name(entry.milestone, record)}",
+        title=f"{headline}: {_find_title(entry.milestone, record)}",
         at=entry.at,
         lines=[sentence(headline), f"Seen on {instant_text(entry.at, zone)}."],
         page=f"/milestones/{entry.milestone}",
@@ -144,9 +145,9 @@ def told_of_moved(entry: HistoryEntry, record: Record | None) -> FeedItem:
     )
 
 
-def _move_of(entry: HistoryEntry, record: Record | None) -> Move:
-    """What the history keeps of a move, with whose word it is as far as that still stands."""
-    accounts = {one.window_id: one.accounts for one in record.values} if record else {}
+def _read_move(entry: HistoryEntry, record: Record | None) -> Move:
+    """Read a move from the history, and add the sources of each date that is still in the record."""
+    accounts = {value.window_id: value.accounts for value in record.values} if record else {}
 
     def values(name: str) -> tuple[Value, ...]:
         windows, phrases = (entry.facts.get(fact, "").split("; ") for fact in (f"{name}_windows", name))
@@ -159,7 +160,7 @@ def _move_of(entry: HistoryEntry, record: Record | None) -> Move:
     return Move(before=values("from"), after=values("to"))
 
 
-def _title(
+def _make_title(
     delivery: Delivery, by_milestone: Mapping[str, Sequence[ScheduledReminder]], records: Mapping[str, Record]
 ) -> str:
     if delivery.notice is not None:
@@ -168,45 +169,45 @@ def _title(
         return capital(digest_words(delivery))
     if len(by_milestone) == 1:
         ((name, owed),) = by_milestone.items()
-        return _said(owed, records.get(name))
+        return _describe_reminders(owed, records.get(name))
     return f"{count(len(by_milestone), 'deadline')}: " + ", ".join(
-        _name(name, records.get(name)) for name in by_milestone
+        _find_title(name, records.get(name)) for name in by_milestone
     )
 
 
-def _said(owed: Sequence[ScheduledReminder], record: Record | None) -> str:
-    """``7 days before the deadline, by September 2026: Forces leave``."""
-    which = "; ".join(dict.fromkeys(_which(one, record) for one in owed))
-    return f"{capital(which)}: {_name(owed[0].milestone, record)}"
+def _describe_reminders(owed: Sequence[ScheduledReminder], record: Record | None) -> str:
+    """Describe a milestone's reminders: ``7 days before the deadline, by September 2026: Forces leave``."""
+    which = "; ".join(dict.fromkeys(_describe_cause(reminder, record) for reminder in owed))
+    return f"{capital(which)}: {_find_title(owed[0].milestone, record)}"
 
 
-def _which(owed: ScheduledReminder, record: Record | None) -> str:
+def _describe_cause(owed: ScheduledReminder, record: Record | None) -> str:
     if owed.cause is Cause.MOVED and owed.move is not None:
         return moved_headline(owed.move)
     if owed.cause is Cause.DONE:
         return "done"
-    phrases = {one.window_id: one.phrase for one in record.values} if record else {}
+    phrases = {value.window_id: value.phrase for value in record.values} if record else {}
     return ", ".join(filter(None, (offset_words(owed.offset), phrases.get(owed.window_id, ""))))
 
 
-def _name(milestone: str, record: Record | None) -> str:
+def _find_title(milestone: str, record: Record | None) -> str:
     return record.milestone.title if record else milestone
 
 
-def _tag(host: str, specific: str) -> str:
+def _make_tag(host: str, specific: str) -> str:
     return f"tag:{host},{MINTED}:alertd/{specific}"
 
 
-def _stamp(at: datetime) -> str:
-    """RFC 3339, in UTC."""
+def _format_instant(at: datetime) -> str:
+    """Format an instant in UTC by RFC 3339."""
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _text(parent: Element, name: str, text: str) -> Element:
+def _add_text(parent: Element, name: str, text: str) -> Element:
     made = SubElement(parent, name)
     made.text = _NO_CHARACTER.sub("", text)
     return made
 
 
-def _link(parent: Element, rel: str, href: str, kind: str) -> None:
+def _add_link(parent: Element, rel: str, href: str, kind: str) -> None:
     SubElement(parent, "link", rel=rel, href=href, type=kind)

@@ -1,7 +1,7 @@
-"""How far away a milestone is, in two or three words: as a badge (SVG) and as a countdown for other pages.
+"""Shows how far away a milestone is, in two or three words: as an SVG badge and as a page for an iframe.
 
-Both are images of now: whoever keeps one keeps it for some minutes. Neither has a script, and neither asks
-anybody else for anything.
+Both show the state at the time of the request, and caches keep them for a few minutes. Neither contains a
+script, and neither loads anything from another site.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from alertd.core.time.instant import local_date
 from alertd.core.words import count, day_text, days_until, listing, status_of
 from alertd.notify.render.clean import cut, line
 from alertd.notify.render.palette import LOOKS, NEUTRAL
-from alertd.web.feeds.cache import answer, etag_of
+from alertd.web.feeds.cache import answer, make_etag
 from alertd.web.server.access import RequestRefused, needs
 from alertd.web.server.context import site_of
-from alertd.web.server.render import page
+from alertd.web.server.render import render_page
 
 FRESH_S = 300
-"""How long a badge may be kept before it is asked for again."""
+"""How long a cache may keep a badge, in seconds."""
 
 SOON_DAYS = 7
 MOST_WINDOWS = 2
@@ -41,19 +41,22 @@ MAX_LABEL = 60
 
 _HEIGHT, _SIZE, _PADDING = 20, 11, 7
 _WIDE, _NARROW, _LETTER = 12.0, 4.0, 6.9
-"""Pixels of a letter at that size; the text is fitted to them, whatever font there is."""
+"""The widths of a wide, a narrow and an average letter, in pixels at that font size.
+
+The text is stretched to the sum of these widths, whatever font the browser has.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """One date of a milestone, and where it stands.
+    """One date of a milestone, and how far away it is.
 
     Attributes:
-        short: ``37 days``, ``55 days past``; the date itself when it has no end.
-        name: the date as it was given: ``September 2026``.
-        phrase: ``by September 2026``.
-        who: whose word it is; "" for nobody's.
-        look: the name of its own tone.
+        short: ``37 days`` or ``55 days past``; the date itself if it has no end.
+        name: the date as it was given, ``September 2026``.
+        phrase: the date in a phrase, ``by September 2026``.
+        who: the sources that give the date; "" for none.
+        look: the name of the tone of this date.
     """
 
     short: str
@@ -68,9 +71,10 @@ class Countdown:
     """A milestone in brief.
 
     Attributes:
-        look: a tone's name, or ``off`` for what is cancelled, withdrawn or has no date.
-        said: in a word what it is, when that is not a matter of days: ``done``; else "".
-        counts: its live dates in the order in which they end.
+        look: the name of a tone, or ``off`` for a milestone that is cancelled, is withdrawn or has no date.
+        colour: the colour of the badge, such as ``#1f6296``.
+        said: the state in a word if it is not a number of days, such as ``done``; otherwise "".
+        counts: the live dates, in the order of their ends.
     """
 
     title: str
@@ -80,26 +84,28 @@ class Countdown:
     counts: tuple[Count, ...]
 
     def value(self, *, by_date: bool = False) -> str:
-        """What a badge says."""
+        """The text of a badge: the dates with ``by_date``, otherwise the days that are left."""
         if self.said:
             return self.said
-        texts = list(dict.fromkeys(one.name if by_date else one.short for one in self.counts))
+        texts = list(dict.fromkeys(entry.name if by_date else entry.short for entry in self.counts))
         more = len(texts) - MOST_WINDOWS
         return " / ".join(texts[:MOST_WINDOWS]) + (f" and {more} more" if more > 0 else "")
 
     def words(self) -> str:
-        """The same for those who do not see it, with the dates and who gave them."""
+        """The same for screen readers, with the dates and their sources."""
         dates = [
-            one.phrase + (f" – {one.who}" if one.who else "") + ("" if self.said else f": {one.short}")
-            for one in self.counts
+            entry.phrase
+            + (f" – {entry.who}" if entry.who else "")
+            + ("" if self.said else f": {entry.short}")
+            for entry in self.counts
         ]
         return f"{self.title}: {', '.join(filter(None, (self.said, '; '.join(dates))))}"
 
 
-def countdown_of(record: Record, now: datetime) -> Countdown:
-    """How far away it is at ``now``, an aware UTC instant."""
+def make_countdown(record: Record, now: datetime) -> Countdown:
+    """Make the countdown of a milestone at ``now``, an aware instant in UTC."""
     stated, standing = stated_windows(record.milestone), record.standing
-    said, tone = "", _tone(stated, now) if stated else None
+    said, tone = "", _choose_tone(stated, now) if stated else None
     if standing.done_on is not None:
         said, tone = "done", Tone.DONE
     elif standing.cancelled or record.withdrawn:
@@ -112,19 +118,19 @@ def countdown_of(record: Record, now: datetime) -> Countdown:
         look=tone.value if tone else "off",
         colour=look.strong,
         said=said,
-        counts=tuple(_counts(stated, now)),
+        counts=tuple(_make_counts(stated, now)),
     )
 
 
-def svg(label: str, value: str, colour: str, words: str) -> bytes:
-    """A badge.
+def draw_badge(label: str, value: str, colour: str, words: str) -> bytes:
+    """Draw a badge as SVG, in UTF-8.
 
     Args:
-        label: at the left; "" for none.
-        colour: behind the value; white text on it can be read.
-        words: what a screen reader says.
+        label: the text at the left; "" for none.
+        colour: the background of the value; white text must be readable on it.
+        words: the text for screen readers.
     """
-    left, right = (_width(label) if label else 0), _width(value)
+    left, right = (_measure_width(label) if label else 0), _measure_width(value)
     width, title = left + right, quoteattr(words)
     label_box = f'<path fill="#3d434c" d="M0 0h{left}v{_HEIGHT}H0z"/>' if label else ""
     made = (
@@ -135,39 +141,42 @@ def svg(label: str, value: str, colour: str, words: str) -> bytes:
         f'<g clip-path="url(#r)">{label_box}'
         f'<path fill="{colour}" d="M{left} 0h{right}v{_HEIGHT}H{left}z"/></g>'
         f'<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="{_SIZE}">'
-        f"{_svg_text(label, 0, left)}{_svg_text(value, left, right)}</g></svg>\n"
+        f"{_draw_text(label, 0, left)}{_draw_text(value, left, right)}</g></svg>\n"
     )
     return made.encode()
 
 
 @needs(Scope.FEED)
 async def badge(request: Request) -> Response:
-    """``/badges/{timeline}/{name}.svg``; ``?show=date`` for the date, ``?text=`` for what is at the left."""
+    """Draw the badge of a milestone (``/badges/{timeline}/{name}.svg``).
+
+    ``?show=date`` shows the date instead of the days that are left. ``?text=`` replaces the text at the left.
+    """
     site, params = site_of(request), request.query_params
     if params.get("show", "days") not in ("days", "date"):
         raise RequestRefused(400, "show is days or date")
     now = site.clock.now()
-    found = countdown_of(await _record(request), now)
+    found = make_countdown(await _find_record(request), now)
     label = cut(line(params.get("text", found.title)), MAX_LABEL)
     value = found.value(by_date=params.get("show") == "date")
-    content = svg(label, value, found.colour, found.words())
-    etag, cache = etag_of(content), _cache(request)
+    content = draw_badge(label, value, found.colour, found.words())
+    etag, cache = make_etag(content), _make_cache_control(request)
     made = answer(request, content, kind="image/svg+xml", etag=etag, cache=cache)
-    # Else no page of others could show it.
+    # Without this header, other sites could not show the badge.
     made.headers["cross-origin-resource-policy"] = "cross-origin"
     return made
 
 
 @needs(Scope.FEED)
 async def embed(request: Request) -> Response:
-    """``/embed/{timeline}/{name}``: a small page that a page of the sites in ``web.embed`` may have in it."""
+    """Show a countdown (``/embed/{timeline}/{name}``) that the sites in ``web.embed`` may show in a frame."""
     site = site_of(request)
-    record = await _record(request)
+    record = await _find_record(request)
     now = site.clock.now()
     today = local_date(now, record.milestone.zone)
-    found = countdown_of(record, now)
+    found = make_countdown(record, now)
     made = await asyncio.to_thread(
-        page,
+        render_page,
         request,
         "embed.html",
         countdown=found,
@@ -176,24 +185,24 @@ async def embed(request: Request) -> Response:
         today=today.isoformat(),
         today_text=day_text(today),
     )
-    # Where this is said, X-Frame-Options is not looked at (CSP level 3, frame-ancestors).
+    # Browsers ignore X-Frame-Options if the policy has frame-ancestors (CSP level 3, frame-ancestors).
     sites = " ".join(site.web.embed) or "'none'"
     made.headers["content-security-policy"] = (
         f"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {sites}"
     )
-    made.headers["cache-control"] = _cache(request)
+    made.headers["cache-control"] = _make_cache_control(request)
     if site.web.embed:
         made.headers["cross-origin-resource-policy"] = "cross-origin"
     return made
 
 
-def _cache(request: Request) -> str:
-    """It is shown within pages of others and kept for a short while, by all if anybody may have it."""
+def _make_cache_control(request: Request) -> str:
+    """Make the Cache-Control header. Shared caches may keep what anonymous requests may read."""
     may_all = site_of(request).web.access.anonymous >= Scope.FEED
     return f"{'public' if may_all else 'private'}, max-age={FRESH_S}"
 
 
-async def _record(request: Request) -> Record:
+async def _find_record(request: Request) -> Record:
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
     record = await site_of(request).ledger.record(name)
     if record is None:
@@ -201,35 +210,35 @@ async def _record(request: Request) -> Record:
     return record
 
 
-def _counts(stated: Sequence[StatedWindow], now: datetime) -> Iterator[Count]:
-    for one in stated:
-        claim = one.claims[0]
+def _make_counts(stated: Sequence[StatedWindow], now: datetime) -> Iterator[Count]:
+    for window in stated:
+        claim = window.claims[0]
         name = deadline_name(claim.deadline)
         yield Count(
-            short=_short_status(one, now) or name,
+            short=_shorten_status(window, now) or name,
             name=name,
             phrase=deadline_phrase(claim.deadline, claim.reading),
-            who=listing([source.brief for source in accounts_of(one)]),
-            look=_tone([one], now).value,
+            who=listing([source.brief for source in accounts_of(window)]),
+            look=_choose_tone([window], now).value,
         )
 
 
-def _short_status(stated: StatedWindow, now: datetime) -> str:
-    """``due in 37 days`` as ``37 days``, ``passed 55 days ago`` as ``55 days past``."""
+def _shorten_status(stated: StatedWindow, now: datetime) -> str:
+    """Shorten ``due in 37 days`` to ``37 days``, and ``passed 55 days ago`` to ``55 days past``."""
     text = status_of(stated.claims, stated.window, now)
     text = text.replace("passed yesterday", f"passed {count(1, 'day')} ago")
     text = re.sub("^passed (.+) ago", r"\1 past", text)
     return text.removeprefix("due in ").removeprefix("due ")
 
 
-def _tone(stated: Sequence[StatedWindow], now: datetime) -> Tone:
-    if any(one.window.ends is not None and one.window.ends <= now for one in stated):
+def _choose_tone(stated: Sequence[StatedWindow], now: datetime) -> Tone:
+    if any(window.window.ends is not None and window.window.ends <= now for window in stated):
         return Tone.LATE
-    days = [left for one in stated if (left := days_until(one.window, now)) is not None]
+    days = [left for window in stated if (left := days_until(window.window, now)) is not None]
     return Tone.SOON if days and min(days) <= SOON_DAYS else Tone.CALM
 
 
-def _svg_text(text: str, left: int, width: int) -> str:
+def _draw_text(text: str, left: int, width: int) -> str:
     if not text:
         return ""
     return (
@@ -238,10 +247,10 @@ def _svg_text(text: str, left: int, width: int) -> str:
     )
 
 
-def _width(text: str) -> int:
-    """Of a text with its padding, in pixels."""
+def _measure_width(text: str) -> int:
+    """Measure the width of a text with its padding, in pixels."""
     letters = (
-        _WIDE if east_asian_width(one) in "WF" else _NARROW if one in " .,:;'|!/iIjlt" else _LETTER
-        for one in text
+        _WIDE if east_asian_width(letter) in "WF" else _NARROW if letter in " .,:;'|!/iIjlt" else _LETTER
+        for letter in text
     )
     return round(sum(letters)) + 2 * _PADDING

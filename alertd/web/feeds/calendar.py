@@ -1,9 +1,10 @@
-"""The deadlines as a calendar that others subscribe to: what is in it, and when each of it rings.
+"""Makes the calendar to which people subscribe: which entries it has, and when their alarms ring.
 
 Rules that hold here:
-- an entry says nothing that is true of today alone: a calendar is read when it likes;
-- it has the reminders of the policy that are still to come, at the instants that the plan has them;
-- LAST-MODIFIED and DTSTAMP are when the milestone last changed (RFC 5545, section 3.8.7.2, without a METHOD).
+- An entry contains nothing that is only true today, because calendar programs decide when they fetch it.
+- An entry has alarms for the reminders that are still to come, at the instants that the planner computes.
+- LAST-MODIFIED and DTSTAMP are the time of the last change of the milestone (RFC 5545, section 3.8.7.2, for a
+  calendar without METHOD).
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from alertd.core.words import capital, count, offset_words
 from alertd.notify.render.ics import CalendarAlarm, Dated, calendar_of, entries_of
 
 AHEAD = timedelta(days=400)
-"""How far ahead an entry rings; what comes later is in it by then."""
+"""How far ahead alarms are listed. Later alarms appear when the calendar is fetched again."""
 
 BEHIND = timedelta(days=400)
-"""What ended longer ago is no longer in a calendar, unless it is overdue still."""
+"""A milestone whose last window ended longer ago is left out, unless it is overdue."""
 
 GONE_FOR = timedelta(days=30)
-"""How long what was withdrawn is shown as cancelled; after that it is not shown."""
+"""How long a withdrawn milestone is shown as cancelled, before it is left out."""
 
 MOST = 5_000
-"""Milestones in one calendar."""
+"""The most milestones in one calendar."""
 
 MOST_ALARMS = 20
 REFRESH = timedelta(hours=1)
@@ -40,12 +41,12 @@ REFRESH = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarRequest:
-    """Which calendar.
+    """Which calendar a client asks for.
 
     Attributes:
-        timeline: its id; "" for all of them.
-        labels: all of which a milestone must match.
-        rings: whether its entries have alarms.
+        timeline: the id of the timeline; "" for all timelines.
+        labels: the matchers, all of which a milestone must match.
+        rings: whether the entries have alarms.
     """
 
     timeline: str = ""
@@ -55,11 +56,12 @@ class CalendarRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarContext:
-    """What a calendar is made with.
+    """The circumstances of a calendar.
 
     Attributes:
+        now: the present instant, in UTC.
         host: the domain of the UIDs, in ASCII.
-        base: what links begin with; "": there are none.
+        base: the beginning of all links; "" for a calendar without links.
     """
 
     now: datetime
@@ -69,71 +71,75 @@ class CalendarContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarDocument:
-    """A calendar.
+    """A finished calendar.
 
     Attributes:
-        fresh_until: when the first of its alarms has passed, and it is another one.
+        content: the calendar in UTF-8.
+        fresh_until: the instant of the first alarm, after which the calendar must be made again; None if
+            there is no alarm.
     """
 
     content: bytes
     fresh_until: datetime | None
 
 
-def calendar(
+def make_calendar(
     touched: Sequence[tuple[Record, datetime]],
     asked: CalendarRequest,
     around: CalendarContext,
     most: int = MOST,
 ) -> CalendarDocument:
-    """The calendar of those records that are asked for.
+    """Make the calendar of the records that match ``asked``.
 
     Args:
-        touched: with each record when it last changed.
-        most: milestones; those whose end is nearest to today are kept.
+        touched: each record with the time of its last change.
+        most: the most milestones; the ones whose end is nearest to today are kept.
     """
     chosen = [(record, at) for record, at in touched if _is_in(record, at, asked, around.now)]
-    kept = sorted(chosen, key=lambda one: _distance(one[0], around.now))[:most]
+    kept = sorted(chosen, key=lambda pair: _measure_distance(pair[0], around.now))[:most]
     entries = [
         entry
-        for record, at in sorted(kept, key=lambda one: one[0].id)
-        for entry in entries_of(_dated(record, asked, around), at, around.host)
+        for record, at in sorted(kept, key=lambda pair: pair[0].id)
+        for entry in entries_of(_make_dated(record, asked, around), at, around.host)
     ]
     made = calendar_of(
         entries,
         method="",
-        name=_name(asked, touched),
-        description=_left_out(len(kept), len(chosen)),
+        name=_name_calendar(asked, touched),
+        description=_describe_left_out(len(kept), len(chosen)),
         refresh=REFRESH,
     )
     rings = [alarm.at for entry in entries for alarm in entry.alarms]
     return CalendarDocument(content=made, fresh_until=min(rings, default=None))
 
 
-def alarms_of(record: Record, now: datetime) -> tuple[tuple[CalendarAlarm, ...], ...]:
-    """What is still to come for each live window, in the order in which they end.
+def list_alarms(record: Record, now: datetime) -> tuple[tuple[CalendarAlarm, ...], ...]:
+    """List the alarms that are still to come for each live window, in the order in which the windows end.
 
-    What people have said is kept: what is closed is silent, an acknowledgement silences until it ends, and
-    what falls into a snooze rings at its end, once.
+    A closed milestone has no alarms. An acknowledgement suppresses the alarms until it ends. The alarms that
+    fall into a snooze become one alarm at its end.
     """
     milestone, standing = record.milestone, record.standing
-    windows = [one.window.id for one in stated_windows(milestone)]
+    windows = [stated.window.id for stated in stated_windows(milestone)]
     if record.withdrawn or standing.closed:
         return ()
     by_window: dict[str, dict[datetime, CalendarAlarm]] = {name: {} for name in windows}
-    for one in occurrences(milestone, now, now + AHEAD):
-        if not acknowledged(standing, record.window_ids, one.at):
-            at = max(one.at, standing.snooze_until) if standing.snooze_until else one.at
-            by_window[one.stated.window.id][at] = CalendarAlarm(at=at, text=_alarm_text(record, one))
+    for occurrence in occurrences(milestone, now, now + AHEAD):
+        if not acknowledged(standing, record.window_ids, occurrence.at):
+            at = max(occurrence.at, standing.snooze_until) if standing.snooze_until else occurrence.at
+            by_window[occurrence.stated.window.id][at] = CalendarAlarm(
+                at=at, text=_describe_alarm(record, occurrence)
+            )
     return tuple(tuple(alarms.values())[:MOST_ALARMS] for alarms in by_window.values())
 
 
-def _alarm_text(record: Record, one: Occurrence) -> str:
-    """``7 days before the deadline: Forces leave, by September 2026 – the minister``."""
-    which, title = capital(offset_words(one.offset)), record.milestone.title
-    return f"{which}: {title}, {stated_words(one.stated)}"
+def _describe_alarm(record: Record, occurrence: Occurrence) -> str:
+    """Describe an alarm: ``7 days before the deadline: Forces leave, by September 2026 – the minister``."""
+    which, title = capital(offset_words(occurrence.offset)), record.milestone.title
+    return f"{which}: {title}, {stated_words(occurrence.stated)}"
 
 
-def _dated(record: Record, asked: CalendarRequest, around: CalendarContext) -> Dated:
+def _make_dated(record: Record, asked: CalendarRequest, around: CalendarContext) -> Dated:
     milestone = record.milestone
     contested = is_contested(milestone)
     page = f"{around.base}/milestones/{milestone.id}" if around.base else milestone.url
@@ -152,7 +158,7 @@ def _dated(record: Record, asked: CalendarRequest, around: CalendarContext) -> D
         page=page,
         done_on=record.standing.done_on,
         withdrawn=record.withdrawn,
-        alarms=alarms_of(record, around.now) if asked.rings else (),
+        alarms=list_alarms(record, around.now) if asked.rings else (),
     )
 
 
@@ -163,31 +169,31 @@ def _is_in(record: Record, touched: datetime, asked: CalendarRequest, now: datet
     labels = {**milestone.labels, "timeline": milestone.timeline, "milestone": milestone.id}
     if not all(matcher.matches(labels) for matcher in asked.labels):
         return False
-    latest = max(_ends(record), default=now)
+    latest = max(_list_ends(record), default=now)
     return latest >= now - BEHIND or not (record.standing.closed or record.withdrawn)
 
 
-def _distance(record: Record, now: datetime) -> tuple[float, str]:
-    """How far away the nearest of its ends is; what has none is farthest."""
-    away = (abs((end - now).total_seconds()) for end in _ends(record))
+def _measure_distance(record: Record, now: datetime) -> tuple[float, str]:
+    """Measure how far away the nearest end of a milestone is. A milestone without an end is sorted last."""
+    away = (abs((end - now).total_seconds()) for end in _list_ends(record))
     return min(away, default=float("inf")), record.id
 
 
-def _ends(record: Record) -> Iterator[datetime]:
-    for one in stated_windows(record.milestone):
-        if one.window.ends is not None:
-            yield one.window.ends
+def _list_ends(record: Record) -> Iterator[datetime]:
+    for stated in stated_windows(record.milestone):
+        if stated.window.ends is not None:
+            yield stated.window.ends
 
 
-def _name(asked: CalendarRequest, touched: Sequence[tuple[Record, datetime]]) -> str:
-    """``Withdrawal of the coalition: phase=2``."""
+def _name_calendar(asked: CalendarRequest, touched: Sequence[tuple[Record, datetime]]) -> str:
+    """Name the calendar: ``Withdrawal of the coalition: phase=2``."""
     titles = (record.milestone.timeline_title for record, _ in touched)
     what = next(filter(None, titles), asked.timeline) if asked.timeline else "Deadlines"
-    labels = ", ".join(f"{one.name}{one.op}{one.value}" for one in asked.labels)
+    labels = ", ".join(f"{matcher.name}{matcher.op}{matcher.value}" for matcher in asked.labels)
     return what + (f": {labels}" if labels else "")
 
 
-def _left_out(kept: int, chosen: int) -> str:
+def _describe_left_out(kept: int, chosen: int) -> str:
     if kept == chosen:
         return ""
     return f"{kept:,} of {count(chosen, 'milestone')}, those nearest to today; ask for fewer by label"

@@ -1,9 +1,9 @@
-"""Every milestone in brief, as the ledger had it when it was last read; for the pages that show all of them.
+"""Caches a summary of every milestone, for the pages that show all milestones.
 
 Rules that hold here:
-- while the ledger has not changed it is not read again, however many look;
-- reading takes at most a tenth of the time: with a hundred thousand milestones the page is some minutes old,
-  and says so, and reminders are not late for it.
+- The ledger is not read again while it is unchanged, however many clients ask.
+- Reading takes at most a tenth of the time, so that reminders are not late. With 100,000 milestones, a page
+  may therefore be some minutes old. The page shows its age.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from starlette.requests import Request
 
 from alertd.core.ledger.records import Record
 from alertd.web.server.context import Site
-from alertd.web.timeline.entries import TimelineEntry, entry_of
+from alertd.web.timeline.entries import TimelineEntry, make_entry
 
 AT_ONCE = 200
 REST = 9
-"""How many times as long as reading took it is left unread."""
+"""After a read, the ledger is not read again for this many times as long as the read took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedMilestone:
-    """All milestones that are not withdrawn, and when that was so."""
+    """All milestones that are not withdrawn, as of an instant."""
 
     entries: Sequence[TimelineEntry]
     as_of: datetime
 
 
 class MilestoneCache:
-    """See the module."""
+    """The cache of the summaries. One for the application."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -43,14 +43,14 @@ class MilestoneCache:
         self._rests_until_s = 0.0
 
     async def look(self) -> CachedMilestone:
-        """What is on it, brought up to date as far as that may be.
+        """Return the summaries, and read them again if the ledger has changed and the cache may read it.
 
         Raises:
-            LedgerError: it cannot be read.
+            LedgerError: the ledger cannot be read.
         """
         async with self._turn:
             clock = self._site.clock
-            now, mark = clock.now(), await mark_of(self._site)
+            now, mark = clock.now(), await read_mark(self._site)
             if self._shelved is not None and mark == self._mark:
                 self._shelved = CachedMilestone(entries=self._shelved.entries, as_of=now)
             elif self._shelved is None or clock.monotonic() >= self._rests_until_s:
@@ -62,36 +62,37 @@ class MilestoneCache:
             return self._shelved
 
     def forget(self) -> None:
-        """Have the next look read anew: somebody has just changed something here."""
+        """Clear the cache, so that the page shows a person's own change at once."""
         self._shelved = None
 
     async def _read(self) -> Sequence[TimelineEntry]:
-        """A few at a time, so that never many records are held at once."""
+        """Read all records in batches, so that few records are in memory at a time."""
         ledger = self._site.ledger
         entries: list[TimelineEntry] = []
         records = await ledger.records(limit=AT_ONCE)
         while records:
-            moves = await ledger.moves([one.id for one in records if one.revision > 1])
+            moves = await ledger.moves([record.id for record in records if record.revision > 1])
             windows = {name: entry.facts.get("from_windows", "") for name, entry in moves.items()}
-            entries += await asyncio.to_thread(_entries, records, windows)
+            entries += await asyncio.to_thread(_make_entries, records, windows)
             records = await ledger.records(after=records[-1].id, limit=AT_ONCE)
         return entries
 
 
-async def mark_of(site: Site) -> str:
-    """Changes whenever something has been written to the ledger, be it by this very connection.
+async def read_mark(site: Site) -> str:
+    """Return a text that changes with every write to the ledger, even by this connection.
 
-    The last entry of the history tells of that: whatever a person does leaves one.
+    SQLite's version does not change with the writes of this connection. Because each action adds an entry to
+    the history, the text also contains the last entry.
     """
     last = await site.ledger.history(limit=1)
     return f"{await site.ledger.version()} {last[0] if last else ''}"
 
 
 def shelf_of(request: Request) -> MilestoneCache:
-    """The application's one."""
+    """Return the cache of the application."""
     shelf: MilestoneCache = request.app.state.shelf
     return shelf
 
 
-def _entries(records: Sequence[Record], windows: dict[str, str]) -> Sequence[TimelineEntry]:
-    return [entry_of(one, windows.get(one.id, "")) for one in records]
+def _make_entries(records: Sequence[Record], windows: dict[str, str]) -> Sequence[TimelineEntry]:
+    return [make_entry(record, windows.get(record.id, "")) for record in records]

@@ -1,4 +1,4 @@
-"""``/deliveries``: what was sent, what is tried again, what is dead; and one of them with its message."""
+"""Serves ``/deliveries``, the list of deliveries, and the page of each delivery with its message."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from alertd.core.message.message import Message
 from alertd.core.planning.decide import NEWS, live_members
 from alertd.notify.render.clean import fit
 from alertd.notify.render.text import render_text
-from alertd.web.pages.sendings import MOST_ABOUT, sendings_of
-from alertd.web.pages.status import standing_of, zone_of
+from alertd.web.pages.sendings import MOST_ABOUT, make_sendings
+from alertd.web.pages.status import find_zone, standing_of
 from alertd.web.server.access import RequestRefused, needs
 from alertd.web.server.context import Site, site_of
-from alertd.web.server.render import page
+from alertd.web.server.render import render_page
 
 PER_PAGE = 50
 MAX_TEXT = 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_NEXT = 20
-"""Of so many milestones it is looked up when their next reminder comes."""
+"""For how many milestones of a delivery the next reminder is looked up."""
 
 FolderContents = tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]
 
 
 @needs(Scope.READ)
 async def deliveries(request: Request) -> Response:
-    """``/deliveries``."""
+    """List the deliveries, the newest first, filtered by state, receiver and text (``/deliveries``)."""
     site, params = site_of(request), request.query_params
     text = " ".join(params.get("text", "").split())[:MAX_TEXT]
-    state = next((one for one in DeliveryState if one.value == params.get("state")), None)
+    state = next((known for known in DeliveryState if known.value == params.get("state")), None)
     receiver = params.get("receiver", "")[:MAX_TEXT]
-    before = _read_place(params.get("before", ""))
+    before = _read_cursor(params.get("before", ""))
     found = await site.ledger.deliveries(
         state=state, receiver=receiver, text=text, before=before, limit=PER_PAGE + 1
     )
@@ -63,91 +63,93 @@ async def deliveries(request: Request) -> Response:
 
     names = set(site.config.receivers if site.config else ()) | ({receiver} if receiver else set())
     return await asyncio.to_thread(
-        page,
+        render_page,
         request,
         "deliveries.html",
-        sendings=sendings_of(shown, records, zone_of(site)),
+        sendings=make_sendings(shown, records, find_zone(site)),
         most_about=MOST_ABOUT,
         text=text,
         state=asked.get("state", ""),
-        states=[one.value for one in DeliveryState],
+        states=[known.value for known in DeliveryState],
         receiver=receiver,
         receivers=sorted(names),
         href=href,
         newest=href() if before else "",
-        older=href(before=_place(shown[-1][0])) if len(found) > PER_PAGE else "",
+        older=href(before=_make_cursor(shown[-1][0])) if len(found) > PER_PAGE else "",
         is_narrow=bool(asked),
-        zone=zone_of(site),
+        zone=find_zone(site),
         standing=standing,
     )
 
 
 @needs(Scope.READ)
 async def delivery(request: Request) -> Response:
-    """``/deliveries/{name}``."""
+    """Show a delivery, its attempts and its message (``/deliveries/{name}``)."""
     site, name = site_of(request), request.path_params["name"]
     found = await site.ledger.deliveries(delivery=name, limit=1)
     if not found:
         raise RequestRefused(404, f"no delivery {name[:200]!r} is known")
-    one, _, members = found[0]
-    shown = one.edition.overview if one.edition else ()
+    shown_delivery, _, members = found[0]
+    shown = shown_delivery.edition.overview if shown_delivery.edition else ()
     names = list(dict.fromkeys([*(owed.milestone for owed in members), *shown]))
     records = await site.ledger.records_of(names)
-    message, composed_at = await _message(site, found[0], records)
+    message, composed_at = await _compose_message(site, found[0], records)
     standing = await standing_of(site, site.clock.now())
 
-    def rendered() -> Response:
-        return page(
+    def render() -> Response:
+        return render_page(
             request,
             "delivery.html",
-            delivery=one,
-            sending=sendings_of(found, records, zone_of(site))[0],
+            delivery=shown_delivery,
+            sending=make_sendings(found, records, find_zone(site))[0],
             subject=message.subject if message else "",
             text=render_text(fit(message)) if message else "",
             composed_at=composed_at,
-            zone=zone_of(site),
+            zone=find_zone(site),
             standing=standing,
         )
 
-    return await asyncio.to_thread(rendered)
+    return await asyncio.to_thread(render)
 
 
-async def _message(
+async def _compose_message(
     site: Site, found: FolderContents, records: Mapping[str, Record]
 ) -> tuple[Message | None, datetime]:
-    """What it says, composed anew as each attempt does, and as of when; None when it says nothing any more.
+    """Compose the message of a delivery, and return it with the instant as of which it is composed.
 
-    No attempt's own text is kept. For what was sent it is as of that instant; from what the ledger holds now.
+    The ledger keeps no text, so the message is composed from the present records, as each attempt does. A
+    finished delivery is composed as of its last attempt. The message is None if nothing is left to send, or
+    if a milestone has been deleted.
     """
-    one, tries, members = found
+    delivery, tries, members = found
     config, now = site.config, site.clock.now()
-    is_over = one.state is not DeliveryState.READY
+    is_over = delivery.state is not DeliveryState.READY
     at = tries[-1].at if is_over and tries else now
     if config is None or any(owed.milestone not in records for owed in members):
         return None, at
-    lease = Lease(delivery=one, owner="", fence=0, until=at, owed=tuple(members), records=records)
-    if one.state is DeliveryState.SENT:
+    lease = Lease(delivery=delivery, owner="", fence=0, until=at, owed=tuple(members), records=records)
+    if delivery.state is DeliveryState.SENT:
         said = tuple(owed for owed in members if owed.told_at is not None) or tuple(members)
     elif is_over:
         said = tuple(members)
     else:
         said, _ = live_members(lease, now)
-    if not said and one.notice is None and one.edition is None:
+    if not said and delivery.notice is None and delivery.edition is None:
         return None, at
-    around = ItemContext(route=config.route, upcoming=await _upcoming(site, one, said, at))
+    around = ItemContext(route=config.route, upcoming=await _find_upcoming(site, delivery, said, at))
     return await asyncio.to_thread(compose, lease, said, at, around), at
 
 
-async def _upcoming(
-    site: Site, one: Delivery, said: Sequence[ScheduledReminder], at: datetime
+async def _find_upcoming(
+    site: Site, delivery: Delivery, said: Sequence[ScheduledReminder], at: datetime
 ) -> dict[str, ScheduledReminder]:
-    """The reminder of each milestone that comes after it."""
+    """Find the next reminder of each milestone after the delivery, by full id."""
     found = {}
     for name in list(dict.fromkeys(owed.milestone for owed in said))[:MOST_NEXT]:
         later = [
             owed
             for owed in await site.ledger.owed(name)
-            if owed.receiver == one.receiver
+            if owed.receiver == delivery.receiver
             and owed.cause not in NEWS
             and owed.at > at
             and owed.state in (ReminderState.PENDING, ReminderState.BOUND)
@@ -157,12 +159,12 @@ async def _upcoming(
     return found
 
 
-def _place(one: Delivery) -> str:
-    """Where a page ends, for the address of the next one."""
-    return f"{round((one.bound_at - EPOCH) / timedelta(microseconds=1))}-{one.id}"
+def _make_cursor(delivery: Delivery) -> str:
+    """Make the cursor of the page that begins after a delivery, for its address."""
+    return f"{round((delivery.bound_at - EPOCH) / timedelta(microseconds=1))}-{delivery.id}"
 
 
-def _read_place(text: str) -> tuple[datetime, str] | None:
+def _read_cursor(text: str) -> tuple[datetime, str] | None:
     micros, dash, name = text.partition("-")
     if not dash or not micros.isascii() or not micros.isdigit() or len(micros) > 17:
         return None

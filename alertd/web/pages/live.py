@@ -1,7 +1,7 @@
-"""``/live``: tells browsers that something has changed, by server-sent events; they fetch the page anew.
+"""Serves ``/live``: tells browsers by server-sent events that something has changed, so that they reload.
 
-One look at the ledger serves all who listen, and nobody looks while nobody listens. Source of the format: the
-HTML standard, "Server-sent events".
+One task polls the ledger for all browsers, and only while a browser is connected. The format is in the HTML
+standard, section "Server-sent events".
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from starlette.responses import Response, StreamingResponse
 
 from alertd.core.access import Scope
 from alertd.errors import LedgerError
-from alertd.web.pages.cache import mark_of
+from alertd.web.pages.cache import read_mark
 from alertd.web.server.access import RequestRefused, needs
 from alertd.web.server.context import Site
 
 MOST_STREAMS = 64
 LOOK_EVERY_S = 2.0
 BEAT_EVERY_S = 20.0
-"""A proxy cuts off what is silent for long, most of them after a minute."""
+"""How often an idle stream is kept alive, in seconds. Most proxies close a silent connection after 60 s."""
 
 BEGIN = b"retry: 5000\nevent: begun\ndata: -\n\n"
 CHANGED = b"event: changed\ndata: -\n\n"
@@ -29,10 +29,10 @@ BEAT = b": still here\n\n"
 
 
 class Live:
-    """Who listens, and the one who looks for them.
+    """The open streams, and the task that polls the ledger while there are any.
 
     Args:
-        look_every_s, beat_every_s: for tests.
+        look_every_s, beat_every_s: shorter intervals for tests.
     """
 
     def __init__(
@@ -42,18 +42,18 @@ class Live:
         self._look_every_s = look_every_s
         self._beat_every_s = beat_every_s
         self._listeners: set[asyncio.Event] = set()
-        self._looking: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
 
     @property
     def is_full(self) -> bool:
         return len(self._listeners) >= MOST_STREAMS
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """What one browser is sent, until it goes or the server ends."""
+        """Yield the events for one browser, until it disconnects or the server stops."""
         heard = asyncio.Event()
         self._listeners.add(heard)
-        if self._looking is None:
-            self._looking = asyncio.create_task(self._look())
+        if self._polling is None:
+            self._polling = asyncio.create_task(self._poll())
         try:
             yield BEGIN
             while not self._site.closing.is_set():
@@ -67,35 +67,35 @@ class Live:
                     yield CHANGED
         finally:
             self._listeners.discard(heard)
-            if not self._listeners and self._looking is not None:
-                self._looking.cancel()
-                self._looking = None
+            if not self._listeners and self._polling is not None:
+                self._polling.cancel()
+                self._polling = None
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         closing = self._site.closing
-        before = await self._mark("")
+        before = await self._read_mark("")
         while not closing.is_set():
             try:
                 await asyncio.wait_for(closing.wait(), self._look_every_s)
             except TimeoutError:
-                mark = await self._mark(before)
+                mark = await self._read_mark(before)
                 if mark == before:
                     continue
                 before = mark
             for heard in self._listeners:
                 heard.set()
 
-    async def _mark(self, otherwise: str) -> str:
+    async def _read_mark(self, otherwise: str) -> str:
         try:
-            return await mark_of(self._site)
+            return await read_mark(self._site)
         except LedgerError:
-            # The page says so itself; here there is nothing new as long as nothing can be read.
+            # The page itself shows that the ledger fails. While it fails, no change can be seen.
             return otherwise
 
 
 @needs(Scope.READ)
 async def live(request: Request) -> Response:
-    """``/live``."""
+    """Open a stream of events (``/live``)."""
     streams: Live = request.app.state.live
     if streams.is_full:
         raise RequestRefused(503, "too many pages are kept up to date already; reload this one by hand")

@@ -1,4 +1,4 @@
-"""``/login`` and ``/logout``: a form takes a token, or a name and a password, and begins a session."""
+"""Serves ``/login`` and ``/logout``: a form takes a token, or a name and a password, and begins a session."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from alertd.system.telemetry import Event
 from alertd.web.server.access import RequestRefused, needs, visitor_of
 from alertd.web.server.authenticate import Authenticator, PresentedCredential
 from alertd.web.server.context import site_of
-from alertd.web.server.render import page
+from alertd.web.server.render import render_page
 
 MAX_FIELD = 1024
 
 
 @needs(Scope.PUBLIC)
 async def login(request: Request) -> Response:
-    """The form, and what is sent with it."""
+    """Show the login form, or log in when it is sent (``/login``)."""
     site, back = site_of(request), "/"
     auth = site.web.access
     if not (auth.tokens_file or auth.users_file):
         raise RequestRefused(404, "nobody logs in here: web.auth names no tokens and no users")
     if request.method != "POST":
-        return _form(request, 200, next_of(request.query_params.get("next", "")), "")
+        return _render_form(request, 200, choose_next(request.query_params.get("next", "")), "")
     form = await request.form()
     name, secret, back = (str(form.get(key, "")).strip()[:MAX_FIELD] for key in ("name", "secret", "next"))
     keeper: Authenticator = request.state.doorkeeper
     try:
-        one = await keeper.check(
+        credential = await keeper.check(
             PresentedCredential(name=name, secret=secret), visitor_of(request).address, "form"
         )
     except RequestRefused as refusal:
-        answer = _form(request, refusal.status_code, next_of(back), refusal.detail)
+        answer = _render_form(request, refusal.status_code, choose_next(back), refusal.detail)
         answer.headers.update(refusal.headers or {})
         return answer
     keeper.end(visitor_of(request).session)
-    request.state.jar.keep(keeper.begin(one))
-    site.log.info(Event.LOGIN_PASSED, name=one.name, address=visitor_of(request).address)
-    return RedirectResponse(site.link(next_of(back)), 303)
+    request.state.jar.keep(keeper.begin(credential))
+    site.log.info(Event.LOGIN_PASSED, name=credential.name, address=visitor_of(request).address)
+    return RedirectResponse(site.link(choose_next(back)), 303)
 
 
 @needs(Scope.PUBLIC)
 async def logout(request: Request) -> Response:
-    """Ends the session in this browser."""
+    """End the session of this browser (``/logout``)."""
     keeper: Authenticator = request.state.doorkeeper
     keeper.end(visitor_of(request).session)
     request.state.jar.forget()
@@ -54,16 +54,16 @@ async def logout(request: Request) -> Response:
     return answer
 
 
-def next_of(text: str) -> str:
-    """Where to go after the login: a path of this site, whatever was asked for."""
+def choose_next(text: str) -> str:
+    """Return the path to open after the login. Anything but a path of this site becomes ``/``."""
     parts = urlsplit(text)
     is_path = text.startswith("/") and not text.startswith("//") and not parts.scheme and not parts.netloc
     return text if is_path and text.isascii() and text.isprintable() and "\\" not in text else "/"
 
 
-def _form(request: Request, status: int, back: str, refusal: str) -> Response:
+def _render_form(request: Request, status: int, back: str, refusal: str) -> Response:
     auth = site_of(request).web.access
-    return page(
+    return render_page(
         request,
         "login.html",
         status,

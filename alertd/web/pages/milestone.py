@@ -1,4 +1,4 @@
-"""``/milestones/{timeline}/{name}``: everything that is known of one milestone, and why it is as it is."""
+"""Serves ``/milestones/{timeline}/{name}``: everything that is known about one milestone, and why."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ from alertd.core.message.claims import claim_lines
 from alertd.core.message.message import ClaimLine
 from alertd.core.planning.plan import Planned
 from alertd.core.words import capital
-from alertd.web.pages.sendings import sendings_of
+from alertd.web.pages.sendings import make_sendings
 from alertd.web.pages.status import standing_of
 from alertd.web.server.access import RequestRefused, needs
 from alertd.web.server.context import Site, site_of
-from alertd.web.server.render import page
-from alertd.web.timeline.axis import Axis, Zoom, axis_of
-from alertd.web.timeline.entries import entry_of
-from alertd.web.timeline.rows import ClaimRow, row_of
+from alertd.web.server.render import render_page
+from alertd.web.timeline.axis import Axis, Zoom, make_axis
+from alertd.web.timeline.entries import make_entry
+from alertd.web.timeline.rows import ClaimRow, make_row
 
 MOST_DELIVERIES = 50
 MOST_ENTRIES = 200
 MOST_REMINDERS = 60
-"""Of one window; of those that are past only the last ones are shown."""
+"""How many reminders of one window are shown. If there are more, the oldest of the past ones are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """One claim as it is read, and as it is drawn."""
+    """One claim, as text and as a drawing."""
 
     told: ClaimLine
     line: ClaimRow
@@ -69,7 +69,7 @@ class LadderReminder:
 
     Attributes:
         course: ``sent``, ``waiting`` or ``dropped``.
-        fate: what became of it, "" for one that is simply to come.
+        fate: the result in words; "" for a reminder that is still to come.
     """
 
     at: datetime
@@ -85,7 +85,7 @@ class LadderReminder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
-    """The reminders of one window."""
+    """The reminders of one window, in the order of their times."""
 
     title: str
     reminders: Sequence[LadderReminder]
@@ -94,7 +94,7 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryLine:
-    """An entry of the history."""
+    """One entry of the milestone's history."""
 
     at: datetime
     when: str
@@ -105,126 +105,137 @@ class HistoryLine:
 
 @needs(Scope.READ)
 async def milestone(request: Request) -> Response:
-    """``/milestones/{timeline}/{name}``."""
+    """Show the page of a milestone (``/milestones/{timeline}/{name}``)."""
     site = site_of(request)
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
     record = await site.ledger.record(name)
     if record is None:
         raise RequestRefused(404, f"no milestone {name[:200]!r} is known")
     now = site.clock.now()
-    done = await _done(site, record)
+    done = await _read_done(site, record)
     moves = await site.ledger.moves([name])
     standing = await standing_of(site, now)
-    return await asyncio.to_thread(_page, request, record, done, moves.get(name), standing, now)
+    return await asyncio.to_thread(_render, request, record, done, moves.get(name), standing, now)
 
 
-def _page(  # noqa: PLR0917  all that was read
+def _render(  # noqa: PLR0917  takes everything that was read from the ledger
     request: Request, record: Record, done: Done, move: HistoryEntry | None, standing: object, now: datetime
 ) -> Response:
-    site, one = site_of(request), record.milestone
-    found = _explained(site.definitions(), record, done, now)
-    axis = _axis(record, move, now)
-    row = row_of(record, move, axis)
-    told = claim_lines(one, now, "", record.standing.done_on)
-    return page(
+    site, milestone = site_of(request), record.milestone
+    found = _explain(site.definitions(), record, done, now)
+    axis = _make_axis(record, move, now)
+    row = make_row(record, move, axis)
+    told = claim_lines(milestone, now, "", record.standing.done_on)
+    return render_page(
         request,
         "milestone.html",
         record=record,
-        milestone=one,
+        milestone=milestone,
         row=row,
         axis=axis,
-        claims=[_claimed(line, drawn, one.zone) for line, drawn in zip(told, row.lines, strict=True)],
-        stands=list(state_lines(found)) if found else list(standing_lines(record.standing, one.zone, now)),
+        claims=[
+            _make_claimed(line, drawn, milestone.zone) for line, drawn in zip(told, row.lines, strict=True)
+        ],
+        stands=list(state_lines(found))
+        if found
+        else list(standing_lines(record.standing, milestone.zone, now)),
         next=next_words(found) if found else "",
-        policy=f"{capital(one.policy.words)}: {policy_words(one.policy)}.",
-        ladders=list(_ladders(found)) if found else [],
-        others=list(_others(found, done, one.zone, now)),
+        policy=f"{capital(milestone.policy.words)}: {policy_words(milestone.policy)}.",
+        ladders=list(_make_ladders(found)) if found else [],
+        others=list(_list_others(found, done, milestone.zone, now)),
         routes=list(routes_told(found, site.config)) if found and site.config else [],
         labels=labels_told(found) if found else "",
-        sendings=sendings_of(done.deliveries, {record.id: record}, one.zone),
+        sendings=make_sendings(done.deliveries, {record.id: record}, milestone.zone),
         most_deliveries=MOST_DELIVERIES,
-        history=[_happening(entry, one.zone) for entry in done.history],
+        history=[_make_happening(entry, milestone.zone) for entry in done.history],
         standing=standing,
         is_closed=row.group in ("done", "cancelled"),
     )
 
 
-async def _done(site: Site, record: Record) -> Done:
+async def _read_done(site: Site, record: Record) -> Done:
     ledger, name = site.ledger, record.id
     return Done(
         standing=record.standing,
-        owed={one.key: one for one in await ledger.owed(name)},
+        owed={owed.key: owed for owed in await ledger.owed(name)},
         deliveries=tuple(await ledger.deliveries(milestone=name, limit=MOST_DELIVERIES)),
         history=tuple(await ledger.history(name, MOST_ENTRIES)),
     )
 
 
-def _explained(
+def _explain(
     definitions: Definitions | None, record: Record, done: Done, now: datetime
 ) -> Explanation | None:
-    """None: nothing reminds of it any more, or no configuration is in force."""
+    """Explain the reminders of a milestone; None if it is withdrawn or no configuration is in force."""
     config: Config | None = definitions.config if definitions else None
     if definitions is None or config is None or record.withdrawn:
         return None
     return explained(record.milestone, definitions, config, now, done)
 
 
-def _axis(record: Record, move: HistoryEntry | None, now: datetime) -> Axis:
-    """All of it and today."""
-    entry = entry_of(record, move.facts.get("from_windows", "") if move else "")
+def _make_axis(record: Record, move: HistoryEntry | None, now: datetime) -> Axis:
+    """Make an axis that shows all windows of the milestone, and today."""
+    entry = make_entry(record, move.facts.get("from_windows", "") if move else "")
     zone = record.milestone.zone
-    claimed = [window_of(one.deadline, zone, one.reading) for one in record.milestone.claims]
-    bounds = [*entry.spans(now), *((one.begins, one.ends) for one in claimed)]
-    return axis_of(Zoom.ALL, None, bounds, zone, now)
+    claimed = [window_of(claim.deadline, zone, claim.reading) for claim in record.milestone.claims]
+    bounds = [*entry.spans(now), *((window.begins, window.ends) for window in claimed)]
+    return make_axis(Zoom.ALL, None, bounds, zone, now)
 
 
-def _claimed(told: ClaimLine, line: ClaimRow, zone: ZoneInfo) -> Claimed:
+def _make_claimed(told: ClaimLine, line: ClaimRow, zone: ZoneInfo) -> Claimed:
     status = told.status if told.live else not_counted(told)
     return Claimed(told=told, line=line, status=status, span=claim_span(told, zone))
 
 
-def _ladders(found: Explanation) -> Iterator[Ladder]:
-    """By window, the one that ends first first."""
+def _make_ladders(found: Explanation) -> Iterator[Ladder]:
+    """Group the reminders by window, in the order in which the windows end."""
     coming = found.next
-    ordered = sorted(found.reminders, key=lambda one: (_end(one), one.occurrence.at, one.receiver))
-    for _, of_window in groupby(ordered, key=lambda one: one.occurrence.stated.window.id):
-        members = list(of_window)
-        past = sum(one.at <= found.at for one in members)
+    ordered = sorted(
+        found.reminders, key=lambda planned: (_rank_end(planned), planned.occurrence.at, planned.receiver)
+    )
+    for _, same_window in groupby(ordered, key=lambda planned: planned.occurrence.stated.window.id):
+        members = list(same_window)
+        past = sum(planned.at <= found.at for planned in members)
         left_out = min(max(0, len(members) - MOST_REMINDERS), past)
         yield Ladder(
             title=stated_words(members[0].occurrence.stated),
             reminders=[
-                _reminder(one, found, coming) for one in members[left_out : left_out + MOST_REMINDERS]
+                _make_reminder(planned, found, coming)
+                for planned in members[left_out : left_out + MOST_REMINDERS]
             ],
             left_out=left_out,
         )
 
 
-def _reminder(one: Planned, found: Explanation, coming: Planned | None) -> LadderReminder:
-    fate = fate_of(one, found)
+def _make_reminder(planned: Planned, found: Explanation, coming: Planned | None) -> LadderReminder:
+    fate = fate_of(planned, found)
     return LadderReminder(
-        at=one.at,
-        when=local_text(one.at, found.milestone.zone),
-        which=when_words(one.occurrence.offset),
-        held=held_back(one) if one.muted_by else "",
-        receiver=one.receiver,
+        at=planned.at,
+        when=local_text(planned.at, found.milestone.zone),
+        which=when_words(planned.occurrence.offset),
+        held=held_back(planned) if planned.muted_by else "",
+        receiver=planned.receiver,
         course=fate.course.value,
         fate=fate.text,
-        is_past=one.at <= found.at,
-        is_next=coming is not None and (one.at, one.occurrence) == (coming.at, coming.occurrence),
+        is_past=planned.at <= found.at,
+        is_next=coming is not None and (planned.at, planned.occurrence) == (coming.at, coming.occurrence),
     )
 
 
-def _others(found: Explanation | None, done: Done, zone: ZoneInfo, now: datetime) -> Iterator[LadderReminder]:
-    """What the ledger has that is of no ladder now: news, and reminders of dates that no longer stand."""
-    planned = {one.key for one in found.reminders} if found else set()
-    phrases = _phrases(done.history)
+def _list_others(
+    found: Explanation | None, done: Done, zone: ZoneInfo, now: datetime
+) -> Iterator[LadderReminder]:
+    """List the reminders in the ledger that are not planned now: news, and reminders of earlier dates."""
+    planned = {reminder.key for reminder in found.reminders} if found else set()
+    phrases = _collect_phrases(done.history)
     for owed in done.owed.values():
         if owed.key not in planned:
-            yield _other(owed, done, zone, now, phrases.get(owed.window_id, owed.window_id))
+            yield _make_other(owed, done, zone, now, phrases.get(owed.window_id, owed.window_id))
 
 
-def _other(owed: ScheduledReminder, done: Done, zone: ZoneInfo, now: datetime, phrase: str) -> LadderReminder:
+def _make_other(
+    owed: ScheduledReminder, done: Done, zone: ZoneInfo, now: datetime, phrase: str
+) -> LadderReminder:
     fate = owed_fate(owed, done)
     return LadderReminder(
         at=owed.at,
@@ -239,8 +250,8 @@ def _other(owed: ScheduledReminder, done: Done, zone: ZoneInfo, now: datetime, p
     )
 
 
-def _phrases(history: Sequence[HistoryEntry]) -> dict[str, str]:
-    """How the windows that it has moved from were given, by their ids."""
+def _collect_phrases(history: Sequence[HistoryEntry]) -> dict[str, str]:
+    """Map the ids of the windows that the milestone has left to their phrases, as the history has them."""
     found: dict[str, str] = {}
     for entry in history:
         ids, given = entry.facts.get("from_windows", ""), entry.facts.get("from", "")
@@ -249,7 +260,7 @@ def _phrases(history: Sequence[HistoryEntry]) -> dict[str, str]:
     return found
 
 
-def _happening(entry: HistoryEntry, zone: ZoneInfo) -> HistoryLine:
+def _make_happening(entry: HistoryEntry, zone: ZoneInfo) -> HistoryLine:
     return HistoryLine(
         at=entry.at,
         when=local_text(entry.at, zone),
@@ -259,6 +270,6 @@ def _happening(entry: HistoryEntry, zone: ZoneInfo) -> HistoryLine:
     )
 
 
-def _end(planned: Planned) -> tuple[bool, float, str]:
+def _rank_end(planned: Planned) -> tuple[bool, float, str]:
     window = planned.occurrence.stated.window
     return (window.ends is None, window.ends.timestamp() if window.ends else 0.0, window.id)

@@ -1,4 +1,4 @@
-"""Deliveries as the pages show them: in words, with links to what they are about."""
+"""Describes deliveries for the pages: in words, with links to the milestones that they are about."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from alertd.core.message.digest import digest_words
 from alertd.core.words import capital, listing
 
 LOOKS = {"superseded": "dropped", "suppressed": "dropped"}
-"""What looks like what, beside what looks like itself."""
+"""The look of a state, where it differs from the name of the state."""
 
 MOST_ABOUT = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """A milestone that a delivery carries reminders of."""
+    """A milestone of which a delivery carries reminders."""
 
     milestone: str
     title: str
@@ -29,7 +29,7 @@ class About:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptLine:
-    """One attempt."""
+    """One attempt to send a delivery, described."""
 
     number: int
     at: datetime
@@ -41,15 +41,15 @@ class AttemptLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """One delivery.
+    """One delivery, described.
 
     Attributes:
-        state: in words: ``retrying`` for what is ready and was tried.
-        look: the name of its icon and colour.
-        about: what it carries, in the order in which it does.
-        subject: what a notice or a digest is called; "" for reminders.
-        at: when it ended, or was written down.
-        again: when it is tried again; "" when it is not.
+        state: the state in words, such as ``retrying`` for a ready delivery that has been tried.
+        look: the name of the icon and the colour.
+        about: the milestones that it carries, in the order of the message.
+        subject: the headline of a notice or a digest; "" for reminders.
+        at: when it was settled; until then, when it was created.
+        again: the time of the next attempt, in words; "" if there is none.
     """
 
     id: str
@@ -67,21 +67,21 @@ class Sending:
     tries: Sequence[AttemptLine]
 
 
-def sendings_of(
+def make_sendings(
     found: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]],
     records: Mapping[str, Record],
     zone: ZoneInfo,
 ) -> list[Sending]:
-    """Deliveries as the ledger gives them, in the same order.
+    """Describe deliveries, in the order in which the ledger returns them.
 
     Args:
-        records: by full id, for their titles.
-        zone: what times are told in.
+        records: the records of the milestones by full id, for their titles.
+        zone: the time zone in which times are shown.
     """
-    return [_sending(*one, records, zone) for one in found]
+    return [_make_sending(*delivery, records, zone) for delivery in found]
 
 
-def _sending(
+def _make_sending(
     delivery: Delivery,
     tries: Sequence[Attempt],
     members: Sequence[ScheduledReminder],
@@ -98,21 +98,21 @@ def _sending(
         channel=delivery.channel,
         state=state,
         look=LOOKS.get(state, state),
-        about=_about(members, records),
+        about=_make_about(members, records),
         subject=subject,
         at=at,
         when=local_text(at, zone),
         again=local_text(delivery.next_at, zone) if waits else "",
         reason=delivery.reason if delivery.state is not DeliveryState.SENT else "",
         fallback_for=delivery.fallback_for,
-        tries=[_tried(one, zone) for one in tries],
+        tries=[_make_tried(attempt, zone) for attempt in tries],
     )
 
 
-def _about(members: Sequence[ScheduledReminder], records: Mapping[str, Record]) -> list[About]:
+def _make_about(members: Sequence[ScheduledReminder], records: Mapping[str, Record]) -> list[About]:
     slots: dict[str, list[str]] = {}
-    for one in members:
-        slots.setdefault(one.milestone, []).append(when_words(one.offset))
+    for reminder in members:
+        slots.setdefault(reminder.milestone, []).append(when_words(reminder.offset))
     return [
         About(
             milestone=name,
@@ -123,12 +123,12 @@ def _about(members: Sequence[ScheduledReminder], records: Mapping[str, Record]) 
     ]
 
 
-def _tried(one: Attempt, zone: ZoneInfo) -> AttemptLine:
+def _make_tried(attempt: Attempt, zone: ZoneInfo) -> AttemptLine:
     return AttemptLine(
-        number=one.number,
-        at=one.at,
-        when=local_text(one.at, zone),
-        took=f"{one.took_ms:,} ms",
-        outcome=one.outcome,
-        reason=one.reason,
+        number=attempt.number,
+        at=attempt.at,
+        when=local_text(attempt.at, zone),
+        took=f"{attempt.took_ms:,} ms",
+        outcome=attempt.outcome,
+        reason=attempt.reason,
     )

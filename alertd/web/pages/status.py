@@ -1,4 +1,4 @@
-"""What every page says of itself: as of when it is, what comes next, and what is wrong with alertd."""
+"""Describes the state of alertd on every page: as of when, the next reminder, and what is wrong."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from alertd.web.server.context import Site
 
 UTC_ZONE = ZoneInfo("UTC")
 STALE_AFTER = timedelta(minutes=10)
-"""What is older than this is grey: the ledger is written to each minute while a daemon runs."""
+"""A page that is older is shown in grey. A running daemon writes to the ledger every minute."""
 
 MOST_TROUBLES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextReminder:
-    """The next one: when, of what, to whom."""
+    """The next reminder."""
 
     when: str
     milestone: str
@@ -31,11 +31,11 @@ class NextReminder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageStatus:
-    """See the module.
+    """The state of alertd, as a page shows it.
 
     Attributes:
-        is_stale: what is shown may no longer be so.
-        troubles: what is wrong, a sentence each.
+        is_stale: the content of the page may be out of date.
+        troubles: the problems, a sentence each.
     """
 
     as_of: datetime
@@ -45,16 +45,19 @@ class PageStatus:
     troubles: tuple[str, ...]
 
 
-def zone_of(site: Site) -> ZoneInfo:
-    """What days are counted in where no milestone says: that of ``alertd.yaml``."""
+def find_zone(site: Site) -> ZoneInfo:
+    """Return the time zone for days that belong to no milestone: the one of ``alertd.yaml``, or UTC."""
     return site.config.zone if site.config else UTC_ZONE
 
 
 async def standing_of(site: Site, as_of: datetime) -> PageStatus:
-    """How the site stands.
+    """Describe the state of alertd for a page.
+
+    Args:
+        as_of: the instant as of which the page shows the milestones, in UTC.
 
     Raises:
-        LedgerError: it cannot be read.
+        LedgerError: the ledger cannot be read.
     """
     coming = await site.ledger.coming(1)
     upcoming = None
@@ -64,15 +67,15 @@ async def standing_of(site: Site, as_of: datetime) -> PageStatus:
         upcoming = NextReminder(
             when=instant_text(coming[0].wake_at, zone),
             milestone=coming[0].milestone,
-            title=_title(record) or coming[0].milestone,
+            title=_find_title(record) or coming[0].milestone,
             which=offset_words(coming[0].offset),
             receiver=coming[0].receiver,
         )
     now = site.clock.now()
-    troubles = tuple(_troubles(site))
+    troubles = tuple(_list_troubles(site))
     return PageStatus(
         as_of=as_of,
-        as_of_text=instant_text(as_of, zone_of(site)),
+        as_of_text=instant_text(as_of, find_zone(site)),
         is_stale=now - as_of > STALE_AFTER
         or site.daemon_status().ledger_failing
         or not site.daemon_status().is_well,
@@ -82,11 +85,11 @@ async def standing_of(site: Site, as_of: datetime) -> PageStatus:
     )
 
 
-def _title(record: Record | None) -> str:
+def _find_title(record: Record | None) -> str:
     return record.milestone.title if record else ""
 
 
-def _troubles(site: Site) -> Iterator[str]:
+def _list_troubles(site: Site) -> Iterator[str]:
     daemon_status = site.daemon_status()
     if daemon_status.ledger_failing:
         yield "The daemon cannot use the ledger at the moment: nothing is sent."

@@ -1,4 +1,4 @@
-"""``/unsubscribe``: says who decides on who is told. Mails name it in their header ``List-Unsubscribe``."""
+"""Serves ``/unsubscribe``, which mails name in ``List-Unsubscribe``: explains who decides who gets mail."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from starlette.responses import Response
 
 from alertd.core.access import Scope
 from alertd.web.server.access import needs
-from alertd.web.server.render import page
+from alertd.web.server.render import render_page
 
 
 @needs(Scope.PUBLIC)
 async def unsubscribe(request: Request) -> Response:
-    """It changes nothing and asks for no login: whoever gets mails need not be one who may read here."""
-    return page(request, "unsubscribe.html")
+    """Show the page. It changes nothing and needs no login: recipients of mail may have no account."""
+    return render_page(request, "unsubscribe.html")

@@ -1,10 +1,12 @@
-"""Who asks, what they may do, and what every route says of it.
+"""Decides whether a request may do what it asks: the principal, the scopes, and the protection against CSRF.
 
 Rules that hold here:
-- a route says which scope it needs, by :func:`needs`; an application with one that does not is not made;
-- what changes something comes from this site itself, and carries the token of the form it was sent from, or
-  is JSON, which no form can send; who shows a token in the Authorization header, which no browser adds by
-  itself, needs none of it.
+- Each endpoint declares the scope that it needs with :func:`needs`. The application refuses to start with an
+  endpoint that declares none.
+- A request that changes something must come from this site. It carries the CSRF token of its form, or its
+  body is JSON, which no HTML form can send.
+- A request with a token in the Authorization header needs no CSRF token, because a browser never adds that
+  header by itself.
 """
 
 from __future__ import annotations
@@ -35,13 +37,14 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who asks.
+    """The principal of a request: who sent it, and with which scope.
 
     Attributes:
-        name: of the token or the person; "" for who shows nothing.
-        how: ``token``, ``session``, ``password``, ``proxy``, or ``nothing``.
-        session: what the browser keeps; new for one that has kept nothing.
-        address: where the request comes from, as far as it can be known.
+        name: the name of the token or the person; "" for an anonymous request.
+        how: the way of authentication: ``token``, ``session``, ``password``, ``proxy``, ``nothing``, or
+            ``address`` for a feed with a secret in its address.
+        session: the session of the browser; a new one if the browser has sent none.
+        address: the client's IP address, as reported by the trusted proxies.
     """
 
     name: str
@@ -52,21 +55,23 @@ class Principal:
 
     @property
     def by(self) -> str:
-        """Who acted, for the history."""
+        """The name of the actor, for the history."""
         return self.name or f"somebody at {self.address}"
 
 
 def visitor_of(request: HTTPConnection) -> Principal:
-    """Who sent a request."""
+    """Return the principal who sent a request."""
     visitor: Principal = request.state.visitor
     return visitor
 
 
 def needs(scope: Scope, *, from_elsewhere: bool = False) -> Callable[[Endpoint], Endpoint]:
-    """What a visitor must be allowed to do, to be let in to an endpoint.
+    """Declare the scope that a principal needs to use an endpoint, and protect the endpoint against CSRF.
 
     Args:
-        from_elsewhere: it takes a POST from other sites or programs, and verifies a signature itself.
+        scope: the least scope that is allowed in.
+        from_elsewhere: other sites and programs may send POST requests to the endpoint, so there is no CSRF
+            check. The endpoint verifies a signature itself.
     """
 
     def guarded(endpoint: Endpoint) -> Endpoint:
@@ -85,44 +90,52 @@ def needs(scope: Scope, *, from_elsewhere: bool = False) -> Callable[[Endpoint],
 
 
 def refuse_less_than(request: Request, scope: Scope) -> None:
-    """Refuse a visitor who may not do so much."""
+    """Refuse a request whose principal has less than ``scope``.
+
+    Raises:
+        Refusal: 403 for a known principal, 401 for an anonymous request.
+    """
     visitor = visitor_of(request)
     if visitor.scope < scope:
         raise RequestRefused(403 if visitor.name else 401, f"this needs the scope {scope.word}")
 
 
 def kind_of(request: Request) -> str:
-    """The media type of a request's body, without its parameters, in lower case."""
+    """Return the media type of a request's body, in lower case and without its parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def scope_of(endpoint: object) -> Scope | None:
-    """What an endpoint needs; None when its author has not said."""
+    """Return the scope that an endpoint needs; None if the endpoint does not declare one."""
     return getattr(endpoint, "scope", None)
 
 
 def refuse_other_sites(request: Request) -> None:
-    """Refuse what a browser says that another site had it send."""
+    """Refuse a request that another site made the browser send.
+
+    Raises:
+        Refusal: 403, because of the Sec-Fetch-Site header, or of the Origin header in older browsers.
+    """
     site, kind = request.headers.get("sec-fetch-site"), kind_of(request)
     if site is not None:
-        # A browser that says this cannot be made to say otherwise (Fetch Metadata, section 2.2).
+        # No script can change this header in a browser that sends it (Fetch Metadata, section 2.2).
         if site != "same-origin":
             raise RequestRefused(403, "the request comes from another site")
     else:
         origin = request.headers.get("origin", "")
-        # "null" is what a browser sends from our own forms too, under their referrer policy; from a script it
-        # is another site's.
+        # Under our referrer policy, a browser sends "null" with the forms of this site too. With JSON, "null"
+        # means a script of another site.
         own = (request.headers.get("host", "").lower(), "" if kind == JSON else "null")
         if origin and (urlsplit(origin).netloc.lower() or origin) not in own:
             raise RequestRefused(403, "the request comes from another site")
 
 
 async def _refuse_forged(request: Request, visitor: Principal) -> None:
-    """Refuse what another site may have had the visitor's browser send."""
+    """Refuse a request that another site may have made the principal's browser send. Raises Refusal (403)."""
     refuse_other_sites(request)
     kind = kind_of(request)
     if kind == JSON:
-        # No form of another site can send it, and no script without asking us first, which we never grant.
+        # No HTML form can send JSON. A script of another site needs a CORS preflight, which is never granted.
         return
     token = request.headers.get(CSRF_HEADER, "")
     if not token and kind == FORM:
@@ -133,7 +146,7 @@ async def _refuse_forged(request: Request, visitor: Principal) -> None:
 
 
 class RequestRefused(HTTPException):
-    """An answer with a status and a reason for people, a clause in lower case without its full stop."""
+    """A refusal of a request: an HTTP status, and a reason in lower case without a full stop."""
 
     def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status, reason, dict(headers or {}))

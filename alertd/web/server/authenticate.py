@@ -1,6 +1,6 @@
-"""Finds out who asks: by a token, a password, what a trusted proxy says, or the session that a login began.
+"""Authenticates a request: by a token, a password, the header of a trusted proxy, or the session of a login.
 
-What is shown and wrong is refused, also where nothing need be shown: whoever shows it means something by it.
+A wrong token or password is refused even where no login is needed, because the client expects to be known.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from alertd.core.access import Auth, Web
 from alertd.system.telemetry import Event
 from alertd.web.server.access import Principal, RequestRefused
 from alertd.web.server.context import Site
-from alertd.web.server.credentials import MOST_PASSWORD, NOBODY, PREFIX, Credential, CredentialFiles
-from alertd.web.server.origin import is_among, origin_of, peer_of
+from alertd.web.server.credentials import MOST_PASSWORD, PREFIX, UNKNOWN_USER, Credential, CredentialFiles
+from alertd.web.server.origin import find_origin, find_peer, is_among
 from alertd.web.server.session import Jar, Session, begin, read
 
 BURST = 10
-"""Failures in a row that are borne."""
+"""How many failures in a row are allowed."""
 
 EVERY_S = 30.0
-"""After that, one in so many seconds."""
+"""After the burst, one more failure is allowed in each such interval, in seconds."""
 
 MAX_PLACES = 4096
-"""Places that are remembered; whoever was seen longest ago is forgotten first."""
+"""How many networks are remembered. The one whose last failure is oldest is forgotten first."""
 
 
 class Limiter:
-    """A bucket of failures for each place, in memory; times are of a monotonic clock."""
+    """A token bucket of failures for each network, in memory. Times are in seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._full_at: OrderedDict[str, float] = OrderedDict()
@@ -45,22 +45,22 @@ class Limiter:
         return len(self._full_at)
 
     def wait_s(self, address: str, now_s: float) -> float:
-        """How long until another try is heard; 0 for at once."""
-        owed_s = self._full_at.get(place_of(address), now_s) - now_s
+        """Return how many seconds a client must wait before it may try again; 0 for no wait."""
+        owed_s = self._full_at.get(find_network(address), now_s) - now_s
         return max(0.0, owed_s - (BURST - 1) * EVERY_S)
 
-    def failed(self, address: str, now_s: float) -> None:
-        """There was another failure."""
-        place = place_of(address)
-        # At the time that is kept all failures are forgiven; each moves it on.
+    def record_failure(self, address: str, now_s: float) -> None:
+        """Record a failure."""
+        place = find_network(address)
+        # The stored time is when the bucket is full again. Each failure moves it one interval on.
         self._full_at[place] = max(self._full_at.get(place, now_s), now_s) + EVERY_S
         self._full_at.move_to_end(place)
         while len(self._full_at) > MAX_PLACES:
             self._full_at.popitem(last=False)
 
 
-def place_of(address: str) -> str:
-    """Where an address is: of IPv6 the network of 64 bits, all of which one customer has."""
+def find_network(address: str) -> str:
+    """Return the network of an address: the IPv4 address, or the /64 that one IPv6 customer has."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
@@ -69,154 +69,174 @@ def place_of(address: str) -> str:
 
 
 MAX_HEADER = 1024
-MAX_REMEMBERED = 256
-"""Passwords that were right and need not be worked out again; as digests under a key of this process."""
+"""The longest credentials in an Authorization header, in characters."""
+
+MAX_VERIFIED = 256
+"""How many verified passwords are cached, so that scrypt does not run for each request.
+
+The cache holds an HMAC of each password, under a key that only this process has.
+"""
+
+MAX_LOGGED = 256
+"""For how many addresses the time of the last log entry is remembered."""
 
 MAX_ENDED = 4096
-"""Sessions that were ended and are remembered as such."""
+"""How many ended sessions this process remembers."""
 
 AT_ONCE = 2
-"""Passwords that are worked out at a time, each in a thread."""
+"""How many passwords are checked at the same time, each in a thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresentedCredential:
-    """What somebody shows: a token, or a name and a password."""
+    """The credentials in a request: a token, or a name and a password."""
 
     name: str = ""
     secret: str
 
 
 class Authenticator:
-    """Looks at what a request shows. One for a site."""
+    """The authenticator of a site: finds the principal of each request."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._files = CredentialFiles(site.find, site.log)
         self._limiter = Limiter()
-        self._said_s: OrderedDict[str, float] = OrderedDict()
+        self._logged_s: OrderedDict[str, float] = OrderedDict()
         self._key = secrets.token_bytes(32)
-        self._remembered: OrderedDict[bytes, None] = OrderedDict()
+        self._verified: OrderedDict[bytes, None] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
-        self._working = asyncio.Semaphore(AT_ONCE)
+        self._hashing = asyncio.Semaphore(AT_ONCE)
 
     async def visitor(self, request: HTTPConnection, jar: Jar) -> Principal:
-        """Who asks.
+        """Authenticate a request and return its principal.
+
+        Args:
+            jar: receives the renewed session, if the browser has to be sent a new cookie.
 
         Raises:
-            Refusal: what is shown is wrong (401), or was too often (429).
+            Refusal: the credentials are wrong (401) or malformed (400), or the client must wait (429).
         """
         web, auth = self._site.web, self._site.web.access
         session = jar.session or self._begin()
-        address = origin_of(request, web.proxies)
-        shown = _shown(request)
+        address = find_origin(request, web.proxies)
+        shown = _read_authorization(request)
         if shown is not None and (auth.tokens_file or auth.users_file):
-            one = await self.check(shown, address, "header")
-            how = "token" if one.is_token else "password"
-            return Principal(name=one.name, scope=one.scope, how=how, session=session, address=address)
-        name = _told_by_proxy(request, web, auth)
+            credential = await self.check(shown, address, "header")
+            how = "token" if credential.is_token else "password"
+            return Principal(
+                name=credential.name, scope=credential.scope, how=how, session=session, address=address
+            )
+        name = _read_proxy_user(request, web, auth)
         if name:
             return Principal(name=name, scope=auth.proxy_scope, how="proxy", session=session, address=address)
-        known = self._of_session(session, auth)
+        known = self._find_session_credential(session, auth)
         if known is not None:
-            used = session.used(int(self._site.clock.now().timestamp()))
-            if used is not None:
-                jar.keep(used)
+            renewed = session.renew(int(self._site.clock.now().timestamp()))
+            if renewed is not None:
+                jar.keep(renewed)
             return Principal(
                 name=known.name, scope=known.scope, how="session", session=session, address=address
             )
         return Principal(name="", scope=auth.anonymous, how="nothing", session=session, address=address)
 
     def session(self, cookie: str) -> Session:
-        """The session of a cookie; a new one when that is none, or is over."""
+        """Return the session of a cookie; a new session if the cookie is invalid, expired or ended."""
         now_s = int(self._site.clock.now().timestamp())
         found = read(self._site.keys, cookie, now_s) if cookie else None
         return self._begin() if found is None or found.id in self._ended else found
 
     def end(self, session: Session) -> None:
-        """This one is over, whoever still has its cookie; other nodes do not hear of it."""
+        """End a session, so that its cookie is no longer valid on this node. Other nodes are not told."""
         self._ended[session.id] = None
         while len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
 
-    def begin(self, one: Credential) -> Session:
-        """The session of somebody who has just shown who they are; it has nothing of the one before."""
-        return begin(self._site.keys, int(self._site.clock.now().timestamp()), one.name, one.proof)
+    def begin(self, credential: Credential) -> Session:
+        """Begin the session of a person who has just logged in, unrelated to the previous session."""
+        return begin(
+            self._site.keys, int(self._site.clock.now().timestamp()), credential.name, credential.proof
+        )
 
     async def check(self, shown: PresentedCredential, address: str, how: str) -> Credential:
-        """Whose it is.
+        """Find the credential that somebody has shown.
 
         Args:
-            how: ``header``, ``address`` or ``form``, for the log.
+            address: the IP address of the client.
+            how: where the credential was: ``header``, ``address`` or ``form``, for the log.
 
         Raises:
-            Refusal: nobody's (401), or there were too many of that kind from that address (429).
+            Refusal: the credential is unknown (401), or too many have failed from that address (429).
         """
         auth, now_s = self._site.web.access, self._site.clock.monotonic()
         wait_s = self._limiter.wait_s(address, now_s)
         is_token = not shown.name
-        # A token that a program shows is not guessed: who has one need not suffer for a neighbour.
+        # A token cannot be guessed, so the rate limit does not apply to programs that share an address.
         if wait_s and not (is_token and how != "form"):
-            raise _too_many(wait_s)
-        one = self._token(shown, auth) if is_token else await self._user(shown, auth)
-        if one is not None:
-            return one
-        self._limiter.failed(address, now_s)
-        self._say(address, how, now_s)
+            raise _make_too_many(wait_s)
+        credential = self._find_token(shown, auth) if is_token else await self._verify_user(shown, auth)
+        if credential is not None:
+            return credential
+        self._limiter.record_failure(address, now_s)
+        self._log_failure(address, how, now_s)
         if wait_s:
-            raise _too_many(wait_s)
+            raise _make_too_many(wait_s)
         raise RequestRefused(401, "that is no token and no password that is known here")
 
     def _begin(self) -> Session:
         return begin(self._site.keys, int(self._site.clock.now().timestamp()))
 
-    def _token(self, shown: PresentedCredential, auth: Auth) -> Credential | None:
+    def _find_token(self, shown: PresentedCredential, auth: Auth) -> Credential | None:
         found = None
-        # All of them, however soon one fits.
-        for one in self._files.tokens(auth).values():
-            if one.is_shown_by(shown.secret):
-                found = one
+        # Compare all tokens even after a match, so that the time tells nothing about their order.
+        for credential in self._files.read_tokens(auth).values():
+            if credential.is_shown_by(shown.secret):
+                found = credential
         return found
 
-    async def _user(self, shown: PresentedCredential, auth: Auth) -> Credential | None:
-        one = self._files.users(auth).get(shown.name)
+    async def _verify_user(self, shown: PresentedCredential, auth: Auth) -> Credential | None:
+        user = self._files.read_users(auth).get(shown.name)
         if len(shown.secret) > MOST_PASSWORD:
             return None
-        mark = hmac.digest(self._key, f"{one.line if one else ''}\n{shown.secret}".encode(), hashlib.sha256)
-        if one is not None and mark in self._remembered:
-            self._remembered.move_to_end(mark)
-            return one
-        async with self._working:
-            is_right = await asyncio.to_thread((one or NOBODY).is_shown_by, shown.secret)
-        if one is None or not is_right:
+        mark = hmac.digest(self._key, f"{user.line if user else ''}\n{shown.secret}".encode(), hashlib.sha256)
+        if user is not None and mark in self._verified:
+            self._verified.move_to_end(mark)
+            return user
+        async with self._hashing:
+            is_right = await asyncio.to_thread((user or UNKNOWN_USER).is_shown_by, shown.secret)
+        if user is None or not is_right:
             return None
-        self._remembered[mark] = None
-        while len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
-        return one
+        self._verified[mark] = None
+        while len(self._verified) > MAX_VERIFIED:
+            self._verified.popitem(last=False)
+        return user
 
-    def _of_session(self, session: Session, auth: Auth) -> Credential | None:
+    def _find_session_credential(self, session: Session, auth: Auth) -> Credential | None:
         if not session.name:
             return None
-        for known in (self._files.tokens(auth), self._files.users(auth)):
-            one = known.get(session.name)
-            if one is not None and hmac.compare_digest(one.proof, session.proof):
-                return one
+        for credentials in (self._files.read_tokens(auth), self._files.read_users(auth)):
+            credential = credentials.get(session.name)
+            if credential is not None and hmac.compare_digest(credential.proof, session.proof):
+                return credential
         return None
 
-    def _say(self, address: str, how: str, now_s: float) -> None:
-        """Log it, once in a while for an address: whoever guesses must not fill a disk."""
-        if now_s - self._said_s.get(address, -EVERY_S * 2) < EVERY_S * 2:
+    def _log_failure(self, address: str, how: str, now_s: float) -> None:
+        """Log a failed login, but at most once a minute for each address, so that the log stays small."""
+        if now_s - self._logged_s.get(address, -EVERY_S * 2) < EVERY_S * 2:
             return
         self._site.log.warning(Event.LOGIN_REFUSED, how=how, address=address)
-        self._said_s[address] = now_s
-        self._said_s.move_to_end(address)
-        while len(self._said_s) > MAX_REMEMBERED:
-            self._said_s.popitem(last=False)
+        self._logged_s[address] = now_s
+        self._logged_s.move_to_end(address)
+        while len(self._logged_s) > MAX_LOGGED:
+            self._logged_s.popitem(last=False)
 
 
-def _shown(request: HTTPConnection) -> PresentedCredential | None:
-    """What the Authorization header shows (RFC 6750, RFC 7617); None without one. Raises Refusal."""
+def _read_authorization(request: HTTPConnection) -> PresentedCredential | None:
+    """Read the credentials in the Authorization header (RFC 6750, RFC 7617); None without the header.
+
+    Raises:
+        Refusal: the header is malformed (400).
+    """
     headers = request.headers.getlist("authorization")
     if not headers:
         return None
@@ -233,7 +253,7 @@ def _shown(request: HTTPConnection) -> PresentedCredential | None:
             raise RequestRefused(400, "the Authorization header cannot be read") from None
         if colon and name:
             return PresentedCredential(name=name, secret=password)
-        # A token without a name, as some programs send one that know nothing but Basic.
+        # Some programs know only Basic, and send a token as the password with an empty name.
         return (
             PresentedCredential(secret=password)
             if colon and password.startswith(PREFIX)
@@ -242,9 +262,13 @@ def _shown(request: HTTPConnection) -> PresentedCredential | None:
     raise RequestRefused(400, "the Authorization header is neither Bearer nor Basic")
 
 
-def _told_by_proxy(request: HTTPConnection, web: Web, auth: Auth) -> str:
-    """Who has logged in at the proxy that is connected; "" when it says nothing, or is none of ours."""
-    if not auth.proxy_header or not is_among(peer_of(request), web.proxies):
+def _read_proxy_user(request: HTTPConnection, web: Web, auth: Auth) -> str:
+    """Read the name of the person whom the trusted proxy has authenticated; "" if there is none.
+
+    Raises:
+        Refusal: the header occurs more than once (400).
+    """
+    if not auth.proxy_header or not is_among(find_peer(request), web.proxies):
         return ""
     told = request.headers.getlist(auth.proxy_header)
     if len(told) > 1:
@@ -253,5 +277,5 @@ def _told_by_proxy(request: HTTPConnection, web: Web, auth: Auth) -> str:
     return name if name.isprintable() and len(name) <= 100 else ""
 
 
-def _too_many(wait_s: float) -> RequestRefused:
+def _make_too_many(wait_s: float) -> RequestRefused:
     return RequestRefused(429, "too many failures; try again later", {"retry-after": str(int(wait_s) + 1)})

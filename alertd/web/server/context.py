@@ -1,6 +1,6 @@
-"""What a request handler is given: ledger, clock, the definitions in force, and how the daemon stands.
+"""Defines the context of a request handler: the ledger, the clock, the definitions, and the daemon's state.
 
-Every handler finds it by :func:`site_of`; nothing here knows a route.
+Every handler gets it from :func:`site_of`.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from alertd.web.metrics import Metrics
 from alertd.web.server.signing import Signer
 
 SLACK_ANSWERS = ("https://hooks.slack.com/", "https://hooks.slack-gov.com/")
-"""What the addresses begin with to which answers to a click are posted: to no other place."""
+"""The prefixes of the addresses at which Slack takes answers to a click. No other address is contacted."""
 
 Tested = Sequence[tuple[str, Outcome]]
-"""How each notifier fared, by channel."""
+"""The outcome of a test message for each channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundServices:
-    """See the module.
+    """The means of the site to send messages.
 
     Attributes:
-        secret: what a ``*_file`` option's file holds; raises SecretUnreadable.
+        secret: reads the file of a ``*_file`` option; raises SecretUnreadable.
         send_test: sends a test message to each notifier of a receiver, once.
-        slack_answers: as :data:`SLACK_ANSWERS`; another one in tests.
-        testing: held while a test is under way: one at a time.
+        slack_answers: :data:`SLACK_ANSWERS`, or the address of a fake in tests.
+        testing: held while a test runs, so that only one runs at a time.
     """
 
     http: HttpClient
@@ -53,17 +53,17 @@ DEFAULT_WEB = Web()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """See the module.
+    """The context that all request handlers share.
 
     Attributes:
-        ledger: the web's own connection to it: a long look holds no reminder up.
-        definitions: those in force, or None before any were taken.
-        daemon_status: returns the state of the daemon at the moment.
-        find: where the file is that a ``*_file`` key names.
-        keys: what is signed is signed with these.
-        metrics: what was counted.
-        outward: by what others are reached; None: nobody is.
-        closing: set once the server is to end: a stream that goes on ends then.
+        ledger: a connection of its own, so that a long read of a page delays no reminder.
+        definitions: returns the definitions in force; None until the first ones are loaded.
+        daemon_status: returns the present state of the daemon.
+        find: returns the path of the file that a ``*_file`` key names.
+        keys: the signer.
+        metrics: the daemon's counters.
+        outward: the means to send messages; None if the site cannot send any.
+        closing: set when the server stops, so that open streams end.
     """
 
     ledger: Ledger
@@ -81,27 +81,27 @@ class Site:
 
     @property
     def config(self) -> Config | None:
-        """``alertd.yaml`` as it is in force."""
+        """The content of ``alertd.yaml`` that is in force."""
         found = self.definitions()
         return found.config if found else None
 
     @property
     def web(self) -> Web:
-        """Its section ``web``."""
+        """The section ``web`` of the configuration."""
         config = self.config
         return config.web if config else DEFAULT_WEB
 
     def link(self, path: str) -> str:
-        """A path of this server as a page links to it."""
+        """Return the link from a page to a path of this site."""
         return f"{self.web.root}{path}"
 
     def address(self, path: str) -> str:
-        """The same for elsewhere, in full; "" when ``external_url`` is not set."""
+        """Return the full address of a path of this site; "" if ``external_url`` is not set."""
         external = self.web.external_url
         return f"{external}{path}" if external else ""
 
 
 def site_of(request: HTTPConnection) -> Site:
-    """The site that a request came to."""
+    """Return the context of the application that handles a request."""
     site: Site = request.app.state.site
     return site

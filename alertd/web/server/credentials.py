@@ -1,8 +1,8 @@
-"""Tokens and passwords: how they are made, written down, and compared.
+"""Makes, stores and compares tokens and passwords.
 
-A line of a file is ``NAME SCOPE HASH``. A token is random, 256 bits: of it a plain SHA-256 is kept, since
-nobody guesses one, however fast. A password is a person's: of it scrypt's hash is kept (RFC 7914), at the
-cost that OWASP's cheat sheet on storing passwords gives for 16 MB.
+A line of a file is ``NAME SCOPE HASH``. A token has 256 random bits and cannot be guessed at any speed, so a
+plain SHA-256 hash is enough. A password is chosen by a person, so its hash must be slow: it is scrypt's
+(RFC 7914), at the cost that OWASP's Password Storage Cheat Sheet gives for 16 MB of memory.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from alertd.system.secrets import MAX_SECRET_BYTES
 from alertd.system.telemetry import Event, Log
 
 PREFIX = "alertd_"
-"""Begins each token, so that programs that look for leaked ones know it."""
+"""The beginning of each token, by which secret scanners recognise leaked tokens."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 LEAST_PASSWORD, MOST_PASSWORD = 12, 128
-"""OWASP ASVS 5.0, 6.2.1 and 6.2.9: at least eight, better more, and 64 at least are taken."""
+"""The lengths of a password in characters.
+
+OWASP ASVS 5.0 (6.2.1, 6.2.9) requires at least 8, recommends more, and requires that 64 are accepted.
+"""
 
 _COST, _BLOCK, _LANES = 1 << 14, 8, 5
 _MEMORY = 64 * 1024 * 1024
@@ -37,10 +40,10 @@ _TOKEN, _PASSWORD = "sha256", "scrypt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """One line.
+    """One line of a credentials file.
 
     Attributes:
-        hash: ``sha256:HEX`` or ``scrypt:SALT:HASH``, both in base64.
+        hash: ``sha256:HEX`` for a token; ``scrypt:SALT:HASH``, both in base64, for a password.
     """
 
     name: str
@@ -53,45 +56,48 @@ class Credential:
 
     @property
     def proof(self) -> str:
-        """What a session is bound to: another one once the token or the password is another one."""
+        """The fingerprint to which a session is bound. It changes when the token or the password changes."""
         return hashlib.sha256(f"{self.name} {self.hash}".encode()).hexdigest()[:32]
 
     @property
     def line(self) -> str:
-        """As it is written down."""
+        """The line of the file."""
         return f"{self.name} {self.scope.word} {self.hash}"
 
     def is_shown_by(self, secret: str) -> bool:
-        """Whether that is the token or the password. A password takes some 50 ms, and releases the GIL."""
+        """Whether ``secret`` is this token or password.
+
+        Checking a password takes about 50 ms, and releases the GIL.
+        """
         scheme, *parts = self.hash.split(":")
         if scheme == _TOKEN:
-            return hmac.compare_digest(_digest(secret), parts[0])
-        return hmac.compare_digest(_scrypt(secret, b64decode(parts[0])), b64decode(parts[1]))
+            return hmac.compare_digest(_make_fingerprint(secret), parts[0])
+        return hmac.compare_digest(_hash_password(secret, b64decode(parts[0])), b64decode(parts[1]))
 
 
-NOBODY = Credential(name="nobody", scope=Scope.PUBLIC, hash=f"{_PASSWORD}:{'A' * 22}==:{'A' * 43}=")
-"""Compared with where there is no such user, so that it takes as long."""
+UNKNOWN_USER = Credential(name="unknown", scope=Scope.PUBLIC, hash=f"{_PASSWORD}:{'A' * 22}==:{'A' * 43}=")
+"""The password of an unknown user is compared with this one, so that the answer takes equally long."""
 
 
 def new_token(name: str, scope: Scope) -> tuple[str, Credential]:
-    """A token that nobody has had before, and its line. Raises CredentialsError."""
+    """Make a new random token and its line. Raises CredentialsError if the name is invalid."""
     _check_name(name)
     token = PREFIX + secrets.token_urlsafe(32)
-    return token, Credential(name=name, scope=scope, hash=f"{_TOKEN}:{_digest(token)}")
+    return token, Credential(name=name, scope=scope, hash=f"{_TOKEN}:{_make_fingerprint(token)}")
 
 
 def new_user(name: str, scope: Scope, password: str) -> Credential:
-    """The line of somebody with a password. Raises CredentialsError."""
+    """Make the line of a user. Raises CredentialsError if the name or the password is invalid."""
     _check_name(name)
     if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
         raise CredentialsError(f"a password has {LEAST_PASSWORD} to {MOST_PASSWORD} characters")
     salt = secrets.token_bytes(16)
-    hashed = ":".join(b64encode(one).decode() for one in (salt, _scrypt(password, salt)))
+    hashed = ":".join(b64encode(part).decode() for part in (salt, _hash_password(password, salt)))
     return Credential(name=name, scope=scope, hash=f"{_PASSWORD}:{hashed}")
 
 
 def parse(line: str) -> Credential:
-    """One line of a file. Raises CredentialsError, without the line in it."""
+    """Read one line of a file. Raises CredentialsError, whose message does not contain the line."""
     parts = line.split()
     if len(parts) != 3:
         raise CredentialsError("not NAME SCOPE HASH")
@@ -99,15 +105,15 @@ def parse(line: str) -> Credential:
     _check_name(name)
     if scope not in SCOPES:
         raise CredentialsError(f"{scope[:20]!r}: not a scope; there is {', '.join(SCOPES)}")
-    if not re.fullmatch(f"{_TOKEN}:[0-9a-f]{{64}}", hashed) and not _is_password(hashed):
+    if not re.fullmatch(f"{_TOKEN}:[0-9a-f]{{64}}", hashed) and not _is_password_hash(hashed):
         raise CredentialsError("not a hash that `alertd token` or `alertd user` writes")
     return Credential(name=name, scope=SCOPES[scope], hash=hashed)
 
 
-def _is_password(hashed: str) -> bool:
+def _is_password_hash(hashed: str) -> bool:
     scheme, *parts = hashed.split(":")
     try:
-        return scheme == _PASSWORD and [len(b64decode(one, validate=True)) for one in parts] == [16, 32]
+        return scheme == _PASSWORD and [len(b64decode(part, validate=True)) for part in parts] == [16, 32]
     except NotBase64:
         return False
 
@@ -119,38 +125,39 @@ def _check_name(name: str) -> None:
         )
 
 
-def _digest(token: str) -> str:
+def _make_fingerprint(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _scrypt(password: str, salt: bytes) -> bytes:
+def _hash_password(password: str, salt: bytes) -> bytes:
     return hashlib.scrypt(password.encode(), salt=salt, n=_COST, r=_BLOCK, p=_LANES, maxmem=_MEMORY, dklen=32)
 
 
 class CredentialFiles:
-    """What the files hold now: each is read again once it has changed; a token that is dropped is so at once.
+    """The credentials in the files.
 
-    A line that cannot be read lets nobody in; a file that cannot be read, nobody of it. Both are logged.
+    A file is read again after each change, so a dropped token is invalid at once. A line that cannot be read
+    is ignored, and so is a whole file that cannot be read. Both are logged.
 
     Args:
-        find: where a file is that the configuration names.
+        find: returns the path of a file that the configuration names.
     """
 
     def __init__(self, find: Callable[[str], Path], log: Log) -> None:
         self._find = find
         self._log = log
         self._seen: dict[str, tuple[object, Mapping[str, Credential]]] = {}
-        self._said: frozenset[str] = frozenset()
+        self._logged: frozenset[str] = frozenset()
 
-    def tokens(self, auth: Auth) -> Mapping[str, Credential]:
-        """By name."""
-        return self._of(auth.tokens_file, is_token=True)
+    def read_tokens(self, auth: Auth) -> Mapping[str, Credential]:
+        """Return the tokens by name."""
+        return self._load(auth.tokens_file, is_token=True)
 
-    def users(self, auth: Auth) -> Mapping[str, Credential]:
-        """By name."""
-        return self._of(auth.users_file, is_token=False)
+    def read_users(self, auth: Auth) -> Mapping[str, Credential]:
+        """Return the users by name."""
+        return self._load(auth.users_file, is_token=False)
 
-    def _of(self, name: str, *, is_token: bool) -> Mapping[str, Credential]:
+    def _load(self, name: str, *, is_token: bool) -> Mapping[str, Credential]:
         if not name:
             return {}
         path = self._find(name)
@@ -159,25 +166,31 @@ class CredentialFiles:
             looks = (path, is_token, stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if name not in self._seen or self._seen[name][0] != looks:
                 found, problems = read(path)
-                wrong = [one.name for one in found if one.is_token is not is_token]
-                problems = [*problems, *(f"{one}: it belongs into the other file" for one in wrong)]
-                self._say(name, problems)
-                self._seen[name] = (looks, {one.name: one for one in found if one.is_token is is_token})
+                misplaced = [credential.name for credential in found if credential.is_token is not is_token]
+                problems = [
+                    *problems,
+                    *(f"{misplaced_name}: it belongs into the other file" for misplaced_name in misplaced),
+                ]
+                self._log_problems(name, problems)
+                self._seen[name] = (
+                    looks,
+                    {credential.name: credential for credential in found if credential.is_token is is_token},
+                )
         except OSError as error:
-            self._say(name, [error.strerror or "cannot be read"])
+            self._log_problems(name, [error.strerror or "cannot be read"])
             return {}
         return self._seen[name][1]
 
-    def _say(self, name: str, problems: Sequence[str]) -> None:
+    def _log_problems(self, name: str, problems: Sequence[str]) -> None:
         reasons = frozenset(f"{name}: {problem}" for problem in problems)
-        for reason in sorted(reasons - self._said):
+        for reason in sorted(reasons - self._logged):
             self._log.error(Event.CREDENTIALS_REFUSED, reason=reason)
-        others = frozenset(one for one in self._said if not one.startswith(f"{name}: "))
-        self._said = others | reasons
+        others = frozenset(reason for reason in self._logged if not reason.startswith(f"{name}: "))
+        self._logged = others | reasons
 
 
 def read(path: Path) -> tuple[list[Credential], list[str]]:
-    """The lines of a file, and what is wrong with the others. Raises OSError."""
+    """Read a file: the valid lines, and a description of each problem. Raises OSError."""
     with path.open("rb") as file:
         raw = file.read(MAX_SECRET_BYTES + 1)
     if len(raw) > MAX_SECRET_BYTES:
@@ -188,36 +201,36 @@ def read(path: Path) -> tuple[list[Credential], list[str]]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
-            one = parse(line)
-            if one.name in found:
-                raise CredentialsError(f"{one.name!r}: the second of that name")
-            found[one.name] = one
+            credential = parse(line)
+            if credential.name in found:
+                raise CredentialsError(f"{credential.name!r}: the second of that name")
+            found[credential.name] = credential
         except CredentialsError as error:
             problems.append(f"line {number}: {error}")
     return list(found.values()), problems
 
 
-def add(path: Path, one: Credential) -> None:
-    """Append a line; the file is made for its owner alone.
+def add(path: Path, credential: Credential) -> None:
+    """Append a credential to a file. A new file is readable by its owner only.
 
     Raises:
-        CredentialsError: the name is taken, or the file cannot be written.
+        CredentialsError: the file has that name already, or cannot be written.
     """
     try:
-        if path.exists() and any(other.name == one.name for other in read(path)[0]):
-            raise CredentialsError(f"{one.name!r}: there is one of that name in {path}; drop it first")
+        if path.exists() and any(other.name == credential.name for other in read(path)[0]):
+            raise CredentialsError(f"{credential.name!r}: there is one of that name in {path}; drop it first")
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         with open(os.open(path, flags, 0o600), "a", encoding="utf-8") as file:
-            file.write(f"{one.line}\n")
+            file.write(f"{credential.line}\n")
     except OSError as error:
         raise CredentialsError(f"{path}: {error.strerror}") from error
 
 
 def drop(path: Path, name: str) -> None:
-    """Take a line out; the file is replaced whole, with the owner and the mode that it had.
+    """Remove a credential from a file. The file is replaced atomically, and keeps its owner and its mode.
 
     Raises:
-        CredentialsError: there is no such name, or the file cannot be written.
+        CredentialsError: the file does not have that name, or cannot be written.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)

@@ -1,4 +1,4 @@
-"""What is answered when something is refused or fails: a page for people, JSON (RFC 9457) for programs."""
+"""Answers a refused or failed request: with a page for browsers, with JSON (RFC 9457) for programs."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from alertd.errors import LedgerError
 from alertd.system.telemetry import Event
 from alertd.web.server.access import SAFE, visitor_of
 from alertd.web.server.context import site_of
-from alertd.web.server.render import page
+from alertd.web.server.render import render_page
 
 PROBLEM = "application/problem+json"
 
 
 def wants_html(request: Request) -> bool:
-    """Whether a browser asks."""
+    """Whether the client is a browser: it accepts HTML."""
     return "text/html" in request.headers.get("accept", "")
 
 
 def is_api(request: Request) -> bool:
-    """Whether it is a program's part of the site."""
+    """Whether the request is for the API."""
     return request.url.path.startswith("/api/")
 
 
-async def refused(request: Request, error: Exception) -> Response:
-    """An HTTPException, whoever raised it."""
+async def answer_refusal(request: Request, error: Exception) -> Response:
+    """Answer an HTTPException, whether our code or Starlette has raised it."""
     assert isinstance(error, HTTPException)  # noqa: S101  it is registered for nothing else
     headers, visitor = dict(error.headers or {}), visitor_of(request)
     if error.status_code == 403 and visitor.name:
@@ -47,30 +47,33 @@ async def refused(request: Request, error: Exception) -> Response:
             site = site_of(request)
             back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(site.link(f"/login?next={quote(back, safe='/')}"), 303)
-        # A browser was led to the form: it would ask for Basic in a window of its own.
+        # Browsers were redirected to the login form above: for Basic they would open a dialog of their own.
         headers["www-authenticate"] = f'{"Basic" if auth.users_file else "Bearer"} realm="alertd"'
     return answer(request, error.status_code, error.detail, headers)
 
 
-async def ledger_failed(request: Request, error: Exception) -> Response:
-    """The ledger cannot be used now; the daemon says so in its own log."""
+async def answer_ledger_failure(request: Request, error: Exception) -> Response:
+    """Answer 503, because the ledger cannot be used now. The daemon logs the failure itself."""
     site_of(request).log.debug(Event.LEDGER_FAILED, reason=str(error))
     return answer(request, 503, "the ledger cannot be used now; try again soon", {"retry-after": "5"})
 
 
 def answer(request: Request, status: int, reason: str, headers: dict[str, str]) -> Response:
-    """The reason, in the form that is wanted."""
+    """Answer with a reason, in the format that the client accepts."""
     title = HTTPStatus(status).phrase
     response: Response
     if is_api(request) or "application/json" in request.headers.get("accept", ""):
         facts = {"type": "about:blank", "title": title, "status": status, "detail": reason}
         response = JSONResponse(facts, status, media_type=PROBLEM)
     elif wants_html(request) and "visitor" in request.state:
-        response = page(request, "error.html", status, title=title, reason=reason)
+        response = render_page(request, "error.html", status, title=title, reason=reason)
     else:
         response = PlainTextResponse(f"{reason}\n", status)
     response.headers.update(headers)
     return response
 
 
-HANDLERS: dict[type[Exception], ExceptionHandler] = {HTTPException: refused, LedgerError: ledger_failed}
+HANDLERS: dict[type[Exception], ExceptionHandler] = {
+    HTTPException: answer_refusal,
+    LedgerError: answer_ledger_failure,
+}

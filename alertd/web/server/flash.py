@@ -1,6 +1,7 @@
-"""What a page says once something was done and the browser was sent on to it: no reload does it twice.
+"""Passes a flash message through a redirect: the next page shows what has just been done.
 
-It goes in the address, signed, so that nobody makes our pages say what they like; and it is soon forgotten.
+The redirect has the effect that reloading the page does not repeat the action. The message is in the address.
+It is signed, so that other sites cannot make our pages show a text, and it expires after some minutes.
 """
 
 from __future__ import annotations
@@ -13,22 +14,25 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
 from alertd.web.server.context import Site, site_of
-from alertd.web.server.signing import encoded
+from alertd.web.server.signing import encode_base64url
 
 LASTS_S = 600
+"""How long a flash message is shown if the page is reloaded, in seconds."""
+
 MAX_TOLD = 4096
+"""The longest flash message that is read, signed and encoded, in characters."""
 _PURPOSE = "told"
 
 
-def sent_on(site: Site, path: str, text: str, **more: str) -> RedirectResponse:
-    """To a path of this site, which then says ``text``."""
-    said = f"{encoded(text.encode())}.{_now_s(site)}"
+def redirect(site: Site, path: str, text: str, **more: str) -> RedirectResponse:
+    """Redirect to a path of this site, whose page then shows ``text``; ``more`` is added to its query."""
+    said = f"{encode_base64url(text.encode())}.{_now_s(site)}"
     query = urlencode({"told": f"{said}.{site.keys.sign(_PURPOSE, said)}", **more})
     return RedirectResponse(f"{site.link(path)}?{query}", 303)
 
 
 def told_of(request: Request) -> str:
-    """What it is sent on with; "" for nothing, or nothing of ours."""
+    """Return the flash message of a request; "" if there is none, or if it is expired or not signed by us."""
     site, given = site_of(request), request.query_params.get("told", "")
     said, _, signature = given.rpartition(".")
     text, dot, at = said.partition(".")

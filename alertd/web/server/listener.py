@@ -1,7 +1,7 @@
-"""Listens: the socket, the HTTP server on it, and what is said when there can be none.
+"""Listens on a socket and runs the HTTP server on it, and reports when that is not possible.
 
-Reminders come first: an address that is in use, or may not be listened on, ends no daemon. It is logged, it
-is a finding of the self-audit, and it is tried again.
+Reminders are more important than the pages, so an address that is in use or not allowed does not stop the
+daemon. The failure is logged, is a finding of the self-audit, and the listener tries again.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 DRAIN_S = 5
-"""What is being answered has so long to end when the daemon does."""
+"""How many seconds open requests may take to finish when the server stops."""
 
 KEEP_ALIVE_S = 15
 BACKLOG = 128
 MAX_CONNECTIONS = 512
 MAX_HEAD = 32 * 1024
-"""Bytes of a request's line and headers."""
+"""The largest request line with headers, in bytes."""
 
 
 class Listener:
-    """One address, or none.
+    """The listener of one address.
 
     Args:
-        address: None: nothing is ever listened on.
-        make: the application; called when it is first needed.
-        closing: set when the server ends.
+        address: the address to listen on; None to never listen.
+        make: makes the application; called when the server first starts.
+        closing: the listener sets it when the server stops, so that open streams end.
     """
 
     def __init__(
@@ -60,50 +60,50 @@ class Listener:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """What is listened on, ``host:port`` each."""
-        return tuple(_shown(one) for one in self._sockets)
+        """The addresses on which the server listens, each as ``host:port``."""
+        return tuple(_format_address(bound) for bound in self._sockets)
 
     def findings(self) -> Sequence[AuditFinding]:
-        """For the self-audit: nothing listens, although it should."""
+        """Return the finding that the server cannot listen, for the self-audit; none if it listens."""
         if not self._failure:
             return ()
         return (AuditFinding(fault=AuditFault.UNHEARD, detail=self._failure),)
 
     def bind(self, web: Web) -> None:
-        """Take the address, as far as it may be had under ``web``. Nothing is answered yet."""
+        """Bind the sockets if ``web`` allows the address. The server does not answer yet."""
         self._web = web
         if self._address is None or self._sockets or self._closing.is_set():
             return
         try:
-            self._sockets = _bound(self._address)
+            self._sockets = _open_sockets(self._address)
         except OSError as error:
             self._fail(f"cannot listen on {self._address}: {error.strerror or error}")
             return
-        if reason := self._refusal():
+        if reason := self._find_refusal():
             self._release()
             self._fail(f"does not listen on {self._address}: {reason}")
 
     async def look(self, web: Web) -> None:
-        """Open or close, as ``web`` wants it now; what could not be had is tried again."""
+        """Start or stop the server as ``web`` requires, and try again to bind what could not be bound."""
         async with self._turn:
             self._web = web
-            if self._server is not None and (reason := self._refusal()):
+            if self._server is not None and (reason := self._find_refusal()):
                 await self._end()
                 self._fail(f"does not listen on {self._address}: {reason}")
             self.bind(web)
             if self._sockets and self._server is None:
-                self._server = await _served(self._make(), self._sockets)
+                self._server = await _start_server(self._make(), self._sockets)
                 self._failure = ""
                 self._log.info(Event.LISTENER_OPENED, addresses=list(self.addresses))
 
     async def close(self) -> None:
-        """Answer what was asked, and listen no more. Safe to call twice."""
+        """Finish the open requests, then stop listening. Safe to call twice."""
         self._closing.set()
         async with self._turn:
             await self._end()
 
-    def _refusal(self) -> str:
-        on_loopback = all(ip_address(one.getsockname()[0]).is_loopback for one in self._sockets)
+    def _find_refusal(self) -> str:
+        on_loopback = all(ip_address(bound.getsockname()[0]).is_loopback for bound in self._sockets)
         return may_listen(self._web, on_loopback=on_loopback).refusal
 
     def _fail(self, reason: str) -> None:
@@ -119,14 +119,14 @@ class Listener:
         self._release()
 
     def _release(self) -> None:
-        for one in self._sockets:
+        for bound in self._sockets:
             with suppress(OSError):
-                one.close()
+                bound.close()
         self._sockets = []
 
 
-def _bound(address: Address) -> list[socket.socket]:
-    """A socket for each address that the name has. Raises OSError."""
+def _open_sockets(address: Address) -> list[socket.socket]:
+    """Open a socket for each address of the host name. Raises OSError."""
     found = socket.getaddrinfo(
         address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
@@ -134,26 +134,26 @@ def _bound(address: Address) -> list[socket.socket]:
     port = address.port
     try:
         for family, kind, proto, _, where in dict.fromkeys(found):
-            one = socket.socket(family, kind, proto)
-            made.append(one)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened = socket.socket(family, kind, proto)
+            made.append(opened)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
-                # Else it would take the same port of IPv4 too, in which another socket is bound.
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            # Port 0 is any that is free: the same one for every address.
-            one.bind((where[0], port, *where[2:]))
-            port = one.getsockname()[1]
-            one.listen(BACKLOG)
-            one.setblocking(False)
+                # Without this option, the socket would also take the IPv4 port, which has its own socket.
+                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # Port 0 means any free port. All addresses use the port that the first one got.
+            opened.bind((where[0], port, *where[2:]))
+            port = opened.getsockname()[1]
+            opened.listen(BACKLOG)
+            opened.setblocking(False)
     except OSError:
-        for one in made:
-            one.close()
+        for opened in made:
+            opened.close()
         raise
     return made
 
 
-async def _served(app: ASGIApp, sockets: list[socket.socket]) -> uvicorn.Server:
-    """A server that answers on them, within this loop. It hears no signal and has no turn of its own."""
+async def _start_server(app: ASGIApp, sockets: list[socket.socket]) -> uvicorn.Server:
+    """Start a server on the sockets, in the present event loop. The server handles no signals."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -175,12 +175,12 @@ async def _served(app: ASGIApp, sockets: list[socket.socket]) -> uvicorn.Server:
     )
     config.load()
     server = uvicorn.Server(config)
-    # What its main loop does each tenth of a second, the date and the stop, is done elsewhere here.
+    # Uvicorn's main loop only sets the date and watches for a stop. We do both elsewhere.
     server.lifespan = config.lifespan_class(config)
     await server.startup(sockets)
     return server
 
 
-def _shown(one: socket.socket) -> str:
-    host, port = one.getsockname()[:2]
+def _format_address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -15,8 +15,8 @@ from alertd.system.telemetry import Event
 from alertd.web.server.access import Principal, RequestRefused
 from alertd.web.server.authenticate import Authenticator
 from alertd.web.server.context import Site
-from alertd.web.server.errors import answer, refused
-from alertd.web.server.origin import origin_of
+from alertd.web.server.errors import answer, answer_refusal
+from alertd.web.server.origin import find_origin
 from alertd.web.server.session import LASTS_S, Jar, Session
 
 POLICY = (
@@ -40,7 +40,7 @@ TRANSPORT = f"max-age={ONE_YEAR_S}"
 
 
 class SecurityHeadersMiddleware:
-    """Adds them; the outermost layer, so that refusals and failures have them too."""
+    """Middleware that adds the headers. It is the outermost, so that errors have the headers too."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
@@ -51,22 +51,25 @@ class SecurityHeadersMiddleware:
             await self._app(scope, receive, send)
             return
 
-        async def sent(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 if self._site.web.is_https:
                     headers["strict-transport-security"] = TRANSPORT
-                # RFC 9110, section 6.6.1: whoever has a clock says so.
+                # A server that has a clock must send the date (RFC 9110, section 6.6.1).
                 headers["date"] = format_datetime(self._site.clock.now(), usegmt=True)
             await send(message)
 
-        await self._app(scope, receive, sent)
+        await self._app(scope, receive, send_with_headers)
 
 
 class TrustedHostMiddleware:
-    """Refuses a request for another host: 400 when it names none, else 421 (RFC 9110, section 15.5.20)."""
+    """Middleware that checks the Host header.
+
+    A request without a valid host gets 400, one with an unknown host gets 421 (RFC 9110, section 15.5.20).
+    """
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
@@ -75,30 +78,36 @@ class TrustedHostMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             given = Headers(scope=scope).getlist("host")
-            name = host_name(given[0]) if len(given) == 1 else ""
+            name = read_host_name(given[0]) if len(given) == 1 else ""
             if not name:
                 await _answer(400, "the request names no host, or more than one")(scope, receive, send)
                 return
-            if name not in self._site.web.names and not _is_where_it_came_to(scope, name):
+            if name not in self._site.web.names and not _is_server_address(scope, name):
                 reason = "this server does not answer to that name; see web.hosts in alertd.yaml"
                 await _answer(421, reason)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def _is_where_it_came_to(scope: Scope, name: str) -> bool:
-    """Whether it is the very address that the request came to: a probe has no name for it, and a browser that
-    asks for it was led here by no name of somebody else's."""
+def _is_server_address(scope: Scope, name: str) -> bool:
+    """Whether the host is the IP address at which the request arrived.
+
+    Health probes use the address because they know no name. DNS rebinding needs a name, so this is safe.
+    """
     server = scope.get("server")
-    return server is not None and _address(server[0].partition("%")[0]) == name
+    return server is not None and _read_address(server[0].partition("%")[0]) == name
 
 
-def host_name(host: str) -> str:
-    """The name of a Host header, in lower case, without port, brackets and the root's dot; "" for none."""
+def read_host_name(host: str) -> str:
+    """Read the name in a Host header.
+
+    The name is in lower case and without the port, the brackets of IPv6 and the dot of the root domain. It
+    is "" if the header is malformed.
+    """
     text = host.strip().lower()
     if text.startswith("["):
         inside, bracket, port = text[1:].partition("]")
-        return _address(inside) if bracket and (not port or _is_port(port)) else ""
+        return _read_address(inside) if bracket and (not port or _is_port(port)) else ""
     name, colon, port = text.partition(":")
     if colon and not _is_port(f":{port}"):
         return ""
@@ -109,7 +118,7 @@ def _is_port(text: str) -> bool:
     return text.startswith(":") and text[1:].isdecimal() and text.isascii() and len(text) <= 6
 
 
-def _address(text: str) -> str:
+def _read_address(text: str) -> str:
     try:
         return str(ip_address(text))
     except ValueError:
@@ -121,16 +130,16 @@ def _answer(status: int, reason: str) -> PlainTextResponse:
 
 
 SECRET_PATHS = ("/act/", "/feeds/")
-"""Whoever has an address below these can do something by it, or read what others may not."""
+"""Below these paths, the address itself contains a token, which must not be logged."""
 
 
-def without_tokens(path: str) -> str:
-    """A path as it may be written down."""
-    return next((f"{one}..." for one in SECRET_PATHS if path.startswith(one)), path)
+def hide_token(path: str) -> str:
+    """Return a path without its token, for the log."""
+    return next((f"{prefix}..." for prefix in SECRET_PATHS if path.startswith(prefix)), path)
 
 
 class FailuresMiddleware:
-    """Lets no exception out."""
+    """Middleware that answers every exception of the application with status 500."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
@@ -139,26 +148,24 @@ class FailuresMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         has_begun = False
 
-        async def sent(message: Message) -> None:
+        async def send_watched(message: Message) -> None:
             nonlocal has_begun
             has_begun = has_begun or message["type"] == "http.response.start"
             await send(message)
 
         try:
-            await self._app(scope, receive, sent)
-        except Exception as error:  # a bug in one answer must not cost the others theirs
-            self._site.log.error(
-                Event.REQUEST_FAILED, path=without_tokens(scope.get("path", "")), exc_info=error
-            )
+            await self._app(scope, receive, send_watched)
+        except Exception as error:  # a bug in one handler must not stop the server
+            self._site.log.error(Event.REQUEST_FAILED, path=hide_token(scope.get("path", "")), exc_info=error)
             if has_begun:
-                # Cut off, so that nobody takes the half for the whole.
+                # Close the connection, so that the client notices that the body is incomplete.
                 raise
             response = answer(Request(scope, receive), 500, "something went wrong; the log says what", {})
             await response(scope, receive, send)
 
 
 class AuthenticationMiddleware:
-    """Puts ``visitor``, ``jar`` and ``doorkeeper`` into ``request.state``."""
+    """Middleware that sets ``visitor``, ``jar`` and ``doorkeeper`` in ``request.state``."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
@@ -170,16 +177,16 @@ class AuthenticationMiddleware:
             await self._app(scope, receive, send)
             return
         web, request = self._site.web, Request(scope, receive)
-        session = self._doorkeeper.session(request.cookies.get(cookie_name(web), ""))
+        session = self._doorkeeper.session(request.cookies.get(name_cookie(web), ""))
         jar = request.state.jar = Jar(session)
         request.state.doorkeeper = self._doorkeeper
-        # Whoever is refused below is a stranger to the page that says so.
-        request.state.visitor = _stranger(session, origin_of(request, web.proxies), web)
+        # If the credentials are refused below, the error page is shown to an anonymous principal.
+        request.state.visitor = _make_stranger(session, find_origin(request, web.proxies), web)
 
-        async def sent(message: Message) -> None:
+        async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start" and jar.is_kept:
                 headers = MutableHeaders(scope=message)
-                # What others may keep is not for one browser alone.
+                # A response that shared caches may store must not contain the cookie of one browser.
                 if not headers.get("cache-control", "").startswith("public"):
                     headers.append("set-cookie", cookie(web, jar.session))
             await send(message)
@@ -187,23 +194,23 @@ class AuthenticationMiddleware:
         try:
             request.state.visitor = await self._doorkeeper.visitor(request, jar)
         except RequestRefused as refusal:
-            response = await refused(request, refusal)
-            await response(scope, receive, sent)
+            response = await answer_refusal(request, refusal)
+            await response(scope, receive, send_with_cookie)
             return
-        await self._app(scope, receive, sent)
+        await self._app(scope, receive, send_with_cookie)
 
 
-def cookie_name(web: Web) -> str:
-    """``__Host-`` makes a browser take it from this host over TLS alone (RFC 6265bis, section 4.1.3.2)."""
+def name_cookie(web: Web) -> str:
+    """Name the cookie. Browsers accept ``__Host-`` only from this host, over TLS (RFC 6265bis, 4.1.3.2)."""
     return "__Host-alertd" if web.is_https else "alertd"
 
 
 def cookie(web: Web, session: Session | None) -> str:
-    """The Set-Cookie header that has a browser keep a session, or forget it."""
+    """Make the Set-Cookie header that stores a session, or deletes the cookie if ``session`` is None."""
     value, lasts_s = (session.cookie, LASTS_S) if session else ("", 0)
     secure = "; Secure" if web.is_https else ""
-    return f"{cookie_name(web)}={value}; Path=/; Max-Age={lasts_s}; HttpOnly; SameSite=Lax{secure}"
+    return f"{name_cookie(web)}={value}; Path=/; Max-Age={lasts_s}; HttpOnly; SameSite=Lax{secure}"
 
 
-def _stranger(session: Session, address: str, web: Web) -> Principal:
+def _make_stranger(session: Session, address: str, web: Web) -> Principal:
     return Principal(name="", scope=web.access.anonymous, how="nothing", session=session, address=address)

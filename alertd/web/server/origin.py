@@ -1,4 +1,4 @@
-"""Where a request comes from, when there may be proxies between."""
+"""Finds the IP address of the client of a request, also behind reverse proxies."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from alertd.core.network import Address, Block
 MAX_HOPS = 10
 
 
-def peer_of(request: HTTPConnection) -> str:
-    """Who is connected to us."""
+def find_peer(request: HTTPConnection) -> str:
+    """Return the address of the peer of the TCP connection."""
     return request.client.host if request.client else ""
 
 
 def is_among(address: str, blocks: Iterable[Block]) -> bool:
-    """Whether an address is in one of the networks; what is no address is in none."""
+    """Whether an address is in one of the networks. Text that is not an address is in none."""
     found = _read(address)
     return found is not None and any(found in block for block in blocks if block.version == found.version)
 
 
-def origin_of(request: HTTPConnection, proxies: Iterable[Block]) -> str:
-    """The first address, seen from here, that is none of our proxies'.
+def find_origin(request: HTTPConnection, proxies: Iterable[Block]) -> str:
+    """Return the address of the client: the nearest one that is not a trusted proxy.
 
-    Each proxy writes whom it heard from at the end of X-Forwarded-For. What stands before the first that is
-    no proxy of ours was written by others, who may write what they like.
+    Each proxy appends the address of its own peer to X-Forwarded-For. The entries before the first untrusted
+    address can be forged, so they are ignored.
     """
-    blocks, here = tuple(proxies), peer_of(request)
-    told = [one.strip() for line in request.headers.getlist("x-forwarded-for") for one in line.split(",")]
-    for one in reversed(told[-MAX_HOPS:]):
-        if not is_among(here, blocks) or _read(one) is None:
+    blocks, here = tuple(proxies), find_peer(request)
+    hops = [hop.strip() for line in request.headers.getlist("x-forwarded-for") for hop in line.split(",")]
+    for hop in reversed(hops[-MAX_HOPS:]):
+        if not is_among(here, blocks) or _read(hop) is None:
             break
-        here = str(_read(one))
+        here = str(_read(hop))
     return here
 
 

@@ -1,4 +1,4 @@
-"""Renders pages: one environment of templates, everything escaped, and what every page knows."""
+"""Renders pages from templates, with everything escaped and with the values that every page needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 
 from alertd import __version__
 from alertd.core.access import Scope
-from alertd.web.actions.forms import forms_of
+from alertd.web.actions.forms import list_forms
 from alertd.web.server.access import visitor_of
 from alertd.web.server.context import site_of
 from alertd.web.server.flash import told_of
@@ -18,8 +18,8 @@ from alertd.web.server.static import asset_path
 
 
 @lru_cache(maxsize=1)
-def environment() -> Environment:
-    """Templates of ``alertd/web/templates``; a name that is not given is an error and not a gap."""
+def make_environment() -> Environment:
+    """Make the environment of ``alertd/web/templates``, in which an undefined name is an error."""
     made = Environment(
         loader=PackageLoader("alertd.web"),
         autoescape=True,
@@ -27,17 +27,21 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["forms_of"] = forms_of
+    made.globals["list_forms"] = list_forms
     return made
 
 
-def page(request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
-    """An answer made of a template.
+def render_page(request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
+    """Render a template as a response.
 
-    Beside ``values`` a template has: ``site``, ``visitor``, ``link(path)`` for links within the site,
-    ``asset(name)`` for a file of ``static/``, ``csrf()`` for the hidden field of a form that changes things,
-    ``may(scope)`` such as ``may("act")``, ``told()``, what has just been done, ``forms_of(record, site,
-    visitor)`` for what can be said of a milestone, ``version``, and ``here``, the path that was asked for.
+    Besides ``values``, a template has these names:
+    - ``site``, ``visitor`` (the principal) and ``version``;
+    - ``link(path)``, the address of a path of this site, and ``here``, the path of the request;
+    - ``asset(name)``, the address of a file of ``static/``;
+    - ``csrf()``, the token for the hidden field of a form that changes something;
+    - ``may(scope)``, whether the principal has a scope, such as ``may("act")``;
+    - ``told()``, the flash message;
+    - ``list_forms(record, site, visitor)``, the forms of the actions on a milestone.
     """
     site, visitor = site_of(request), visitor_of(request)
 
@@ -47,7 +51,7 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
         return visitor.session.csrf
 
     html = (
-        environment()
+        make_environment()
         .get_template(template)
         .render(
             site=site,

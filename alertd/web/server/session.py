@@ -1,7 +1,8 @@
-"""What a browser keeps between two requests: a random id and, once somebody has logged in, their name.
+"""Defines the session of a browser: a random id and, after a login, the name of the person.
 
-It is signed and not kept here: any node knows the sessions that another has begun, and a restart ends none.
-A session is bound to what it was begun with; when that token or password is withdrawn, it has ended too.
+The whole session is in a signed cookie and not on the server. Therefore every node accepts the sessions that
+another node has begun, and sessions survive a restart. A session is bound to the token or password of its
+login, so it ends when that credential is removed or changed.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from dataclasses import dataclass, field, replace
 from alertd.web.server.signing import Signer
 
 LASTS_S = 12 * 3600
-"""A session ends so long after it was begun (NIST SP 800-63B-4, 2.2.3: at most 24 hours),"""
+"""The longest life of a session, in seconds (NIST SP 800-63B-4, section 2.2.3, allows at most 24 hours)."""
 
 IDLE_S = 3600
-"""and so long after it was last used (the same: at most an hour)."""
+"""A session without requests ends after so many seconds (the same section allows at most one hour)."""
 
 SEEN_EVERY_S = 60
-"""How often it is written down that it is used."""
+"""How often the time of the last request is updated in the cookie, in seconds."""
 
 AHEAD_S = 60
-"""How far the clock of the node that wrote it may have been ahead."""
+"""How far ahead the clock of the node that signed the cookie may be, in seconds."""
 
 MAX_COOKIE = 512
 _PURPOSE = "session"
@@ -29,14 +30,15 @@ _PURPOSE = "session"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """See the module.
+    """A session of a browser.
 
     Attributes:
-        id: random, another one after each login.
-        begun, seen: seconds since the epoch.
-        name: who it is of; "" for nobody yet.
-        proof: a digest of what they showed.
-        is_new: the browser has not got it yet.
+        id: a random id, which changes with each login.
+        begun, seen: the times of the login and of the last request, in seconds since the epoch.
+        name: the name of the person; "" before the login.
+        proof: the fingerprint of the credential of the login.
+        is_new: the browser does not have the cookie yet.
+        keys: the signer of the cookie.
     """
 
     id: str
@@ -49,32 +51,32 @@ class Session:
 
     @property
     def csrf(self) -> str:
-        """What each form of this session carries."""
+        """The CSRF token, which each form of this session contains."""
         return self.keys.sign("csrf", self.id)
 
     def verifies(self, token: str) -> bool:
-        """Whether a form with that token is one of this session; a new one has sent none."""
+        """Whether a CSRF token belongs to this session. No form can belong to a new session."""
         return not self.is_new and self.keys.verify("csrf", self.id, token)
 
-    def used(self, now_s: int) -> Session | None:
-        """The same, used again; None while what the browser has will do."""
+    def renew(self, now_s: int) -> Session | None:
+        """Return the session with a new time of use; None if the cookie is recent enough."""
         return replace(self, seen=now_s) if self.name and now_s - self.seen >= SEEN_EVERY_S else None
 
     @property
     def cookie(self) -> str:
-        """As the browser keeps it."""
+        """The signed value of the cookie."""
         text = ".".join((self.id, str(self.begun), str(self.seen), self.name, self.proof))
         return f"{text}.{self.keys.sign(_PURPOSE, text)}"
 
 
 def begin(keys: Signer, now_s: int, name: str = "", proof: str = "") -> Session:
-    """A session that nobody has had before."""
+    """Begin a new session with a random id."""
     ident = secrets.token_urlsafe(16)
     return Session(id=ident, begun=now_s, seen=now_s, name=name, proof=proof, is_new=True, keys=keys)
 
 
 def read(keys: Signer, cookie: str, now_s: int) -> Session | None:
-    """The session of a cookie; None when it was not made here, or is over."""
+    """Read the session in a cookie; None if its signature is wrong or the session has expired."""
     if len(cookie) > MAX_COOKIE:
         return None
     text, _, signature = cookie.rpartition(".")
@@ -90,17 +92,17 @@ def read(keys: Signer, cookie: str, now_s: int) -> Session | None:
 
 
 class Jar:
-    """What becomes of a browser's session with the answer."""
+    """The session that a response leaves in the browser."""
 
     def __init__(self, session: Session) -> None:
         self.session: Session | None = session
         self.is_kept = False
-        """Whether the answer tells the browser to keep the session, or, without one, to forget it."""
+        """Whether the response sets the cookie. It deletes the cookie if ``session`` is None."""
 
     def keep(self, session: Session) -> None:
-        """This one from now on."""
+        """Set the cookie to this session."""
         self.session, self.is_kept = session, True
 
     def forget(self) -> None:
-        """None from now on."""
+        """Delete the cookie."""
         self.session, self.is_kept = None, True

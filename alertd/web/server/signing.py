@@ -1,9 +1,9 @@
-"""Keys derived from one secret, one for each purpose: what is signed for one is worth nothing for another.
+"""Signs texts with keys that are derived from one secret.
 
-Of several secrets, a line each, the first signs and all of them verify, so that one can follow another
-without ending what was signed.
+Each purpose has its own key, so that a signature for one purpose is not valid for another. To allow rotation,
+there can be several secrets, one on each line: the first signs, and all of them verify.
 
-A signature is HMAC-SHA256 (RFC 2104); keys are derived by HKDF's expand step of one block (RFC 5869, 2.3).
+A signature is HMAC-SHA256 (RFC 2104). A key is derived by one block of HKDF-Expand (RFC 5869, section 2.3).
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from alertd.core.access import Web
 from alertd.system.secrets import MAX_SECRET_BYTES, SecretUnreadable
 
 LEAST_SECRET = 32
-"""Characters of a secret; fewer could be guessed."""
+"""The fewest characters of a secret, so that it cannot be guessed."""
 
 
 class Signer:
-    """Signs and verifies.
+    """A signer: makes and verifies signatures.
 
     Args:
-        secret: read anew at each use, so that a changed file ends what was signed with the old one.
+        secret: returns the secrets, one on each line. It is called for each use, so that a signature is no
+            longer valid once its secret has been removed from the file.
     """
 
     def __init__(self, secret: Callable[[], bytes]) -> None:
@@ -37,32 +38,33 @@ class Signer:
         return "Keys()"
 
     def of(self, purpose: str) -> bytes:
-        """The key that signs for one purpose, 32 bytes."""
+        """Derive the key that signs for a purpose, 32 bytes."""
         return self.all_of(purpose)[0]
 
     def all_of(self, purpose: str) -> tuple[bytes, ...]:
-        """Those that verify for one purpose, the one that signs first."""
+        """Derive the keys that verify for a purpose. The first of them signs."""
         info = f"alertd/{purpose}".encode() + b"\x01"
-        return tuple(hmac.digest(one, info, hashlib.sha256) for one in self._secret().splitlines())
+        return tuple(hmac.digest(secret, info, hashlib.sha256) for secret in self._secret().splitlines())
 
     def sign(self, purpose: str, text: str) -> str:
-        """The signature of ``text``: 43 characters of base64url."""
+        """Sign ``text``: return 43 characters of base64url."""
         return _signature(self.of(purpose), text)
 
     def verify(self, purpose: str, text: str, signature: str) -> bool:
-        """Whether that is its signature; in constant time."""
+        """Whether ``signature`` is valid for ``text``; takes the same time whether it is or not."""
         given = signature.encode()
         made = (_signature(key, text).encode() for key in self.all_of(purpose))
-        fits = [hmac.compare_digest(one, given) for one in made]  # all of them, however soon one fits
+        # Compare all keys even after a match, so that the time is the same.
+        fits = [hmac.compare_digest(expected, given) for expected in made]
         return any(fits)
 
 
 def _signature(key: bytes, text: str) -> str:
-    return encoded(hmac.digest(key, text.encode(), hashlib.sha256))
+    return encode_base64url(hmac.digest(key, text.encode(), hashlib.sha256))
 
 
-def encoded(raw: bytes) -> str:
-    """Base64url without padding (RFC 4648, section 5)."""
+def encode_base64url(raw: bytes) -> str:
+    """Encode as base64url without padding (RFC 4648, section 5)."""
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
@@ -70,18 +72,18 @@ OWN = "web.key"
 
 
 def new_secret() -> str:
-    """One that nobody has had before, of 256 bits."""
+    """Make a new random secret of 256 bits."""
     return secrets.token_urlsafe(LEAST_SECRET)
 
 
 class SiteSecret:
-    """Gives the secret; reads its file again when that has changed.
+    """Returns the secret, and reads its file again after each change.
 
     Args:
-        web: the section of the configuration in force.
-        find: where a file is that it names.
-        folder: where to keep one of our own; None: it is ``shared``.
-        shared: what the ledger holds; "": one that ends with this process.
+        web: returns the section ``web`` of the configuration in force.
+        find: returns the path of a file that the configuration names.
+        folder: the folder for a secret file that alertd makes; None to use ``shared`` instead.
+        shared: the secret in the shared ledger; "" for a new secret that is valid until this process ends.
     """
 
     def __init__(
@@ -94,15 +96,15 @@ class SiteSecret:
         self._shared = (shared or new_secret()).encode()
 
     def __call__(self) -> bytes:
-        """A line a secret, each of at least 32 bytes.
+        """Return the secrets, one on each line, each of at least 32 bytes.
 
         Raises:
-            SecretUnreadable: the file cannot be read or made, or holds too little.
+            SecretUnreadable: the file cannot be read or made, or a secret is too short.
         """
         named = self._web().secret_file
         if not named and self._folder is None:
             return self._shared
-        path = self._find(named) if named else self._own()
+        path = self._find(named) if named else self._make_own()
         try:
             stat = os.stat(path)
             looks = (path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
@@ -117,15 +119,15 @@ class SiteSecret:
             )
         return self._seen[1]
 
-    def _own(self) -> Path:
-        assert self._folder is not None  # noqa: S101  for mypy: __call__ has asked
+    def _make_own(self) -> Path:
+        assert self._folder is not None  # noqa: S101  for mypy: __call__ has checked it
         path = self._folder / OWN
         if not path.exists():
             draft = path.with_name(f".{OWN}.{os.getpid()}")
             try:
                 with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                     file.write(f"{new_secret()}\n")
-                # Whole, or not at all; whoever was first has made it for all.
+                # A hard link is atomic, and fails if another process was faster. Then its file is used.
                 os.link(draft, path)
             except FileExistsError:
                 pass

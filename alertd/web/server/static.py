@@ -1,4 +1,4 @@
-"""Files of ``alertd/web/static``, under names with their digest in them: a browser may keep them for good."""
+"""Serves ``alertd/web/static`` under names with a fingerprint, so that browsers cache the files forever."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ FOREVER = "public, max-age=31536000, immutable"
 
 
 @lru_cache(maxsize=1)
-def _stamped() -> Mapping[str, str]:
-    """The name with the digest of each, by its plain name; all of them are read once."""
-    return {name: _stamp(name, content) for name, content in _read().items()}
+def _name_files() -> Mapping[str, str]:
+    """Map each plain name to the name with the fingerprint. All files are read once."""
+    return {name: _stamp(name, content) for name, content in _read_files().items()}
 
 
 @lru_cache(maxsize=1)
-def _files() -> Mapping[str, bytes]:
-    """The content of each, by its name with the digest."""
-    return {_stamp(name, content): content for name, content in _read().items()}
+def _read_stamped() -> Mapping[str, bytes]:
+    """Map each name with a fingerprint to the content of the file."""
+    return {_stamp(name, content): content for name, content in _read_files().items()}
 
 
 @lru_cache(maxsize=1)
-def _read() -> Mapping[str, bytes]:
+def _read_files() -> Mapping[str, bytes]:
     folder = files("alertd.web").joinpath("static")
-    return {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
 def _stamp(name: str, content: bytes) -> str:
@@ -41,15 +41,15 @@ def _stamp(name: str, content: bytes) -> str:
 
 
 def asset_path(name: str) -> str:
-    """Where a file is served, by its plain name, such as ``alertd.css``. KeyError: there is none."""
-    return f"/static/{_stamped()[name]}"
+    """Return the path of a file by its plain name, such as ``alertd.css``. Raises KeyError if unknown."""
+    return f"/static/{_name_files()[name]}"
 
 
 @needs(Scope.PUBLIC)
 async def static(request: Request) -> Response:
-    """``/static/{name}``."""
+    """Serve a static file (``/static/{name}``)."""
     name = request.path_params["name"]
-    content = _files().get(name)
+    content = _read_stamped().get(name)
     if content is None:
         raise RequestRefused(404, "there is no such file")
     kind = guess_type(name)[0] or "application/octet-stream"

@@ -1,10 +1,10 @@
-// Keeps a page up to date: the server says that something has changed, and the page is fetched anew.
-// Without it everything works; one just has to reload by hand.
+// Keeps a page up to date: fetches it again when the server reports a change by a server-sent event.
+// Without this script everything works, but the reader has to reload the page by hand.
 const script = document.querySelector("script[data-live]");
 const said = document.getElementById("live");
-const OLD_AFTER = 10 * 60e3; // as the server has it
-const REST = 3e3; // between two fetches
-let changed = false; // since it was fetched last
+const OLD_AFTER = 10 * 60e3; // in milliseconds, the same as STALE_AFTER on the server
+const REST = 3e3; // the pause between two fetches, in milliseconds
+let changed = false; // since the last fetch
 let fetching = false;
 let fetchedAt = Date.now();
 
@@ -12,19 +12,19 @@ function clock(at) {
   return new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 }
 
-// Whoever is typing is left alone until the form is sent, or is as it was.
+// Whether the reader has changed a field. The page is not replaced until the form is sent or reset.
 function isTyping() {
   const fields = document.querySelectorAll("main input:not([type=hidden]), main textarea, main select");
   return [...fields].some((field) =>
     field.options
-      ? [...field.options].some((one) => one.selected !== one.defaultSelected) && !isAsFirst(field)
+      ? [...field.options].some((option) => option.selected !== option.defaultSelected) && !isAsFirst(field)
       : field.value !== field.defaultValue,
   );
 }
 
-// A list in which nothing is marked shows its first entry.
+// A list without a default option shows its first one, so that choice is no change.
 function isAsFirst(list) {
-  return list.selectedIndex === 0 && ![...list.options].some((one) => one.defaultSelected);
+  return list.selectedIndex === 0 && ![...list.options].some((option) => option.defaultSelected);
 }
 
 async function refresh() {
@@ -48,7 +48,7 @@ async function refresh() {
   }, REST);
 }
 
-// Puts the new content in place of the old; what is focused and what is unfolded stay so.
+// Replaces the content of the page, and keeps the focus and the unfolded sections.
 function show(fresh) {
   const now = document.getElementById("main");
   const then = fresh.getElementById("main");
@@ -57,14 +57,14 @@ function show(fresh) {
   const links = [...now.querySelectorAll("a, button, input, select, summary, [tabindex]")];
   const place = links.indexOf(focused);
   const key = focused?.id || focused?.getAttribute?.("href");
-  for (const one of now.querySelectorAll("details[id][open]")) {
-    fresh.getElementById(one.id)?.setAttribute("open", "");
+  for (const section of now.querySelectorAll("details[id][open]")) {
+    fresh.getElementById(section.id)?.setAttribute("open", "");
   }
   document.title = fresh.title;
   now.replaceChildren(...then.childNodes);
   if (place < 0) return;
   const after = [...now.querySelectorAll("a, button, input, select, summary, [tabindex]")];
-  const same = after.filter((one) => (one.id || one.getAttribute("href")) === key);
+  const same = after.filter((element) => (element.id || element.getAttribute("href")) === key);
   (same.includes(after[place]) ? after[place] : same[0])?.focus({ preventScroll: true });
 }
 
@@ -72,14 +72,14 @@ function say(text) {
   if (said.textContent !== text) said.textContent = text;
 }
 
-// What is old is grey, so that nobody takes it for what is so.
+// Shows an old page in grey, so that its content is not taken for current.
 function age() {
   document.documentElement.classList.toggle("old", Date.now() - fetchedAt > OLD_AFTER);
 }
 
 const source = new EventSource(script.dataset.live);
 source.addEventListener("begun", () => {
-  // After a break something may have been missed.
+  // A change may have been missed while the connection was broken.
   if (said.textContent) changed = true;
   say("Up to date");
   refresh();

@@ -1,6 +1,6 @@
-"""The axis of the timeline page: from when to when it goes, and where its marks are. Values only.
+"""Computes the axis of the timeline page: its range and its ticks. All values are pure data.
 
-Places are percentages of its length, so that a browser can draw them at any width.
+A place on the axis is a percentage of its length, so that a browser can draw the axis at any width.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from alertd.core.words import MONTHS
 DAY = timedelta(days=1)
 MOST_TICKS = 14
 NEAR_END = 95
-"""Percent; a label that begins after it would be cut off."""
+"""A tick beyond this percentage has no label, because the label would be cut off."""
 ALL_WITHIN = timedelta(days=5 * 366)
-"""All is what is shown at first, as long as it is not longer than this."""
+"""The page first shows the whole range if that is not longer than this."""
 
 _FIRST, _LAST = date(2, 1, 1), date(9998, 12, 31)
 
 
 class Zoom(StrEnum):
-    """How much of the axis is seen."""
+    """How much of the axis is shown."""
 
     DAYS = "30d"
     QUARTER = "quarter"
@@ -38,16 +38,17 @@ class Zoom(StrEnum):
 
 
 SPANS = {Zoom.DAYS: (30, 5), Zoom.QUARTER: (92, 15), Zoom.YEAR: (366, 61)}
-"""Days that each shows, and how many of them lie before today."""
+"""The number of days that a zoom shows, and how many of them are before today."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """A mark of the axis.
+    """A tick of the axis.
 
     Attributes:
-        year: to be written above the label, where a year begins and the label does not say so.
-        spare: every second label: where there is no room for all, it is left out.
+        x: the place in percent.
+        year: the year above the label, where a year begins and the label does not contain it; otherwise "".
+        spare: true for every second tick, whose label is hidden on narrow screens.
     """
 
     x: float
@@ -58,10 +59,10 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """A range of time [first, last] of whole days in one zone.
+    """A range [first, last] of whole days in one zone.
 
     Attributes:
-        today: where today begins to be past: the instant of the page.
+        now: the instant of the page, in UTC.
     """
 
     first: date
@@ -71,82 +72,82 @@ class Axis:
 
     @property
     def begins(self) -> datetime:
-        return _midnight(self.first, self.zone)
+        return _find_midnight(self.first, self.zone)
 
     @property
     def ends(self) -> datetime:
-        return _midnight(self.last + DAY, self.zone)
+        return _find_midnight(self.last + DAY, self.zone)
 
     def place(self, at: datetime) -> float:
-        """Where an instant is: 0 to 100 within the axis, less or more beyond its ends."""
+        """Return the place of an instant: 0 to 100 on the axis, less or more beyond its ends."""
         return (at - self.begins) / (self.ends - self.begins) * 100
 
     def touches(self, begins: datetime | None, ends: datetime | None) -> bool:
-        """Whether any of a range of time is on it; None: it has no such bound."""
+        """Whether any part of a range of time is on the axis. None means that the range has no such bound."""
         return (begins is None or begins < self.ends) and (ends is None or ends >= self.begins)
 
     @property
     def today(self) -> float | None:
-        """Where now is; None when that is not on it."""
+        """The place of the present instant; None if it is not on the axis."""
         return self.place(self.now) if self.begins <= self.now < self.ends else None
 
     @property
     def ticks(self) -> tuple[Tick, ...]:
-        """Weeks, months, quarters or years: the finest of which there are not too many."""
-        days, label = next(rung for rung in _ladder(self.first, self.last) if len(rung[0]) <= MOST_TICKS)
+        """Weeks, months, quarters or years: the finest unit that does not make too many ticks."""
+        days, label = next(rung for rung in _list_scales(self.first, self.last) if len(rung[0]) <= MOST_TICKS)
         return tuple(
             Tick(
-                x=self.place(_midnight(day, self.zone)),
-                label=label(day) if self.place(_midnight(day, self.zone)) < NEAR_END else "",
-                year=str(day.year) if label is _month and _has_year(days, number) else "",
+                x=self.place(_find_midnight(day, self.zone)),
+                label=label(day) if self.place(_find_midnight(day, self.zone)) < NEAR_END else "",
+                year=str(day.year) if label is _format_month and _has_year(days, number) else "",
                 spare=number % 2 == 1,
             )
             for number, day in enumerate(days)
         )
 
     def shifted(self, by: float) -> date:
-        """The first day when it is moved by a part of its length."""
+        """Return the first day of an axis that is moved by a fraction of its length."""
         moved = self.first.toordinal() + round((self.last - self.first).days * by)
         return date.fromordinal(min(max(moved, _FIRST.toordinal()), _LAST.toordinal() - 400))
 
 
-def axis_of(
+def make_axis(
     zoom: Zoom,
     start: date | None,
     bounds: Iterable[tuple[datetime | None, datetime | None]],
     zone: ZoneInfo,
     now: datetime,
 ) -> Axis:
-    """The axis for what is asked.
+    """Make the axis for a zoom.
 
     Args:
-        start: its first day; None: so that today is near its beginning.
-        bounds: what ``all`` must hold, [begins, ends) each.
+        start: the first day; None for an axis on which today is near the beginning.
+        bounds: the ranges [begins, ends) that the axis must include with the zoom ``all``.
     """
     today = local_date(now, zone)
     if zoom is Zoom.ALL:
-        first, last = _all(bounds, zone, today)
+        first, last = _find_range(bounds, zone, today)
         return Axis(first=first, last=last, zone=zone, now=now)
     length, before = SPANS[zoom]
     first = start or today - before * DAY
     return Axis(first=first, last=first + (length - 1) * DAY, zone=zone, now=now)
 
 
-def usual_zoom(
+def choose_zoom(
     bounds: Iterable[tuple[datetime | None, datetime | None]], zone: ZoneInfo, now: datetime
 ) -> Zoom:
-    """What is shown to whoever asks for nothing."""
-    first, last = _all(bounds, zone, local_date(now, zone))
+    """Choose the zoom if the address does not name one."""
+    first, last = _find_range(bounds, zone, local_date(now, zone))
     return Zoom.ALL if last - first <= ALL_WITHIN else Zoom.YEAR
 
 
-def _all(
+def _find_range(
     bounds: Iterable[tuple[datetime | None, datetime | None]], zone: ZoneInfo, today: date
 ) -> tuple[date, date]:
     known = [at for both in bounds for at in both if at is not None]
     first = min([today, *((local_date(min(known), zone),) if known else ())])
     last = max([today, *((local_date(max(known), zone),) if known else ())])
-    # A little room at both ends, and no less than a quarter in all.
+    # Leave some room at both ends, and show at least a quarter of a year.
     room = max((last - first).days // 25, (92 - (last - first).days) // 2, 3)
     return (
         date.fromordinal(max(first.toordinal() - room, _FIRST.toordinal())),
@@ -154,20 +155,20 @@ def _all(
     )
 
 
-def _ladder(first: date, last: date) -> Iterator[tuple[list[date], Callable[[date], str]]]:
-    """What could be marked, from the finest to the coarsest, with how it is called."""
+def _list_scales(first: date, last: date) -> Iterator[tuple[list[date], Callable[[date], str]]]:
+    """Yield the possible sets of ticks, from the finest to the coarsest, each with its formatter."""
     monday = first.toordinal() + -first.weekday() % 7
-    yield [date.fromordinal(day) for day in range(monday, last.toordinal() + 1, 7)], _week
+    yield [date.fromordinal(day) for day in range(monday, last.toordinal() + 1, 7)], _format_week
     for months in (1, 3):
-        yield _months(first, last, months), _month
+        yield _list_months(first, last, months), _format_month
     years = 1
     for step in (2, 2.5, 2) * 4:
-        yield _months(first, last, years * 12), _year
+        yield _list_months(first, last, years * 12), _format_year
         years = round(years * step)
 
 
-def _months(first: date, last: date, step: int) -> list[date]:
-    """The first days of every so many months, counted from the year 1."""
+def _list_months(first: date, last: date, step: int) -> list[date]:
+    """List the first days of every ``step`` months in a range, counted from the year 1."""
     begin, end = first.year * 12 + first.month - 1, last.year * 12 + last.month - 1
     months = range(begin - begin % step, end + 1, step)
     days = [date(month // 12, month % 12 + 1, 1) for month in months if month >= 12]
@@ -175,23 +176,23 @@ def _months(first: date, last: date, step: int) -> list[date]:
 
 
 def _has_year(days: Sequence[date], number: int) -> bool:
-    """Each January has, and the first, unless there would be no room for it beside the next one's."""
+    """Whether a tick shows its year: each January and the first tick, unless January follows too closely."""
     if number == 0 and len(days) > 1:
         return days[0].month == 1 or days[1].month != 1
     return days[number].month == 1
 
 
-def _week(day: date) -> str:
+def _format_week(day: date) -> str:
     return f"{day.day} {MONTHS[day.month - 1][:3]}"
 
 
-def _month(day: date) -> str:
+def _format_month(day: date) -> str:
     return MONTHS[day.month - 1][:3]
 
 
-def _year(day: date) -> str:
+def _format_year(day: date) -> str:
     return str(day.year)
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
+def _find_midnight(day: date, zone: ZoneInfo) -> datetime:
     return to_instant(datetime(day.year, day.month, day.day), zone)  # noqa: DTZ001  a wall time

@@ -1,4 +1,4 @@
-"""Which of all milestones the timeline page shows, in which order, and how many there are of each kind."""
+"""Chooses the milestones that the timeline page shows and their order, and counts each kind."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.time.instant import local_date
 from alertd.core.words import MONTHS, count
-from alertd.web.timeline.axis import Axis, Zoom, axis_of, usual_zoom
+from alertd.web.timeline.axis import Axis, Zoom, choose_zoom, make_axis
 from alertd.web.timeline.entries import FAR_OFF, Group, TimelineEntry
 from alertd.web.timeline.query import Query
 
 PER_PAGE = 100
 LISTED = 12
-"""The most that each of the lists has, of what is overdue and of what is next."""
+"""How many milestones each of the lists "overdue" and "next" has at most."""
 
 BUCKETS = 40
 MOST_LABELS = 200
@@ -24,13 +24,14 @@ MOST_LABELS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """A part of the axis, and how much ends in it.
+    """A part of the axis, and how many windows end in it.
 
     Attributes:
-        x, width: in percent.
-        height: of 100, the highest being 100.
-        late: of 100, the part of it that is overdue.
-        start: its first day.
+        x, width: the place and the width, in percent of the axis.
+        height: the height in percent of the highest bucket.
+        late: the part of the height that is overdue, in percent of the highest bucket.
+        start: the first day.
+        words: the bucket in words, for screen readers.
     """
 
     x: float
@@ -43,16 +44,17 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """See the module.
+    """The content of a timeline page.
 
     Attributes:
-        shown: those of this page.
-        matching: how many there are on all pages.
-        outside: how many match and are nowhere on the axis.
-        counts: of all that match the text and the label, by group.
-        overdue, coming: what is listed, the most urgent first; with how many there are of each.
-        buckets: the whole in one picture, when it has several pages.
-        labels: what could be asked for by label, ``name=value`` each.
+        shown: the milestones on this page.
+        matching: how many milestones all pages have.
+        outside: how many milestones match but are not on the axis.
+        counts: how many milestones match the text and the label, by group.
+        overdue, coming: the lists, the most urgent first.
+        overdue_count, coming_count: how many milestones the lists would have without a limit.
+        buckets: a histogram of all pages; empty if there is only one page.
+        labels: the labels for which a reader can filter, each as ``name=value``.
     """
 
     axis: Axis
@@ -72,21 +74,21 @@ class Choice:
 
 
 def choose(query: Query, entries: Sequence[TimelineEntry], zone: ZoneInfo, now: datetime) -> Choice:
-    """What the page shows of ``entries``."""
-    found = [one for one in entries if one.has(query.text, query.matcher)]
-    counts = Counter(one.group(now).value for one in found)
-    counts["moved"] = sum(one.moved for one in found)
-    counts["contested"] = sum(len(one.windows) > 1 for one in found)
-    asked = [one for one in found if one.is_in(query.state, now)]
-    bounds = [span for one in asked for span in one.spans(now)]
-    zoom = query.zoom or usual_zoom(bounds, zone, now)
-    axis = axis_of(zoom, query.start, bounds, zone, now)
-    on_axis = [one for one in asked if _is_on(one, axis, now)]
-    on_axis.sort(key=_by_date if query.order == "date" else _by_timeline)
+    """Choose what the page shows of ``entries``."""
+    found = [entry for entry in entries if entry.has(query.text, query.matcher)]
+    counts = Counter(entry.group(now).value for entry in found)
+    counts["moved"] = sum(entry.moved for entry in found)
+    counts["contested"] = sum(len(entry.windows) > 1 for entry in found)
+    asked = [entry for entry in found if entry.is_in(query.state, now)]
+    bounds = [span for entry in asked for span in entry.spans(now)]
+    zoom = query.zoom or choose_zoom(bounds, zone, now)
+    axis = make_axis(zoom, query.start, bounds, zone, now)
+    on_axis = [entry for entry in asked if _is_on(entry, axis, now)]
+    on_axis.sort(key=_rank_by_date if query.order == "date" else _rank_by_timeline)
     pages = max(1, -(-len(on_axis) // PER_PAGE))
     page = min(query.page, pages)
-    overdue = [one for one in asked if one.group(now) is Group.OVERDUE]
-    coming = [one for one in asked if one.group(now) in (Group.OPEN, Group.UPCOMING)]
+    overdue = [entry for entry in asked if entry.group(now) is Group.OVERDUE]
+    coming = [entry for entry in asked if entry.group(now) in (Group.OPEN, Group.UPCOMING)]
     return Choice(
         axis=axis,
         zoom=zoom,
@@ -96,50 +98,52 @@ def choose(query: Query, entries: Sequence[TimelineEntry], zone: ZoneInfo, now: 
         pages=pages,
         page=page,
         counts=counts,
-        overdue=sorted(overdue, key=_by_date, reverse=True)[:LISTED],
+        overdue=sorted(overdue, key=_rank_by_date, reverse=True)[:LISTED],
         overdue_count=len(overdue),
-        coming=sorted((one for one in coming if one.first_end() != FAR_OFF), key=_by_date)[:LISTED],
+        coming=sorted((entry for entry in coming if entry.first_end() != FAR_OFF), key=_rank_by_date)[
+            :LISTED
+        ],
         coming_count=len(coming),
-        buckets=_buckets(on_axis, axis, now) if pages > 1 else (),
-        labels=_labels(entries),
+        buckets=_make_buckets(on_axis, axis, now) if pages > 1 else (),
+        labels=_list_labels(entries),
     )
 
 
 def _is_on(entry: TimelineEntry, axis: Axis, now: datetime) -> bool:
-    """Whether any of it is on the axis; what has no date is only on the one of all."""
+    """Whether any part of a milestone is on the axis. A milestone without a date always counts as on it."""
     spans = list(entry.spans(now))
     return any(axis.touches(*span) for span in spans) if spans else True
 
 
-def _by_date(entry: TimelineEntry) -> tuple[float, str]:
+def _rank_by_date(entry: TimelineEntry) -> tuple[float, str]:
     return (entry.first_end(), entry.id)
 
 
-def _by_timeline(entry: TimelineEntry) -> tuple[str, float, str]:
+def _rank_by_timeline(entry: TimelineEntry) -> tuple[str, float, str]:
     return (entry.timeline, entry.first_end(), entry.id)
 
 
-def _labels(entries: Iterable[TimelineEntry]) -> Sequence[str]:
+def _list_labels(entries: Iterable[TimelineEntry]) -> Sequence[str]:
     pairs = Counter(
-        f"{name}={value}" for one in entries for name, value in one.labels.items() if name != "milestone"
+        f"{name}={value}" for entry in entries for name, value in entry.labels.items() if name != "milestone"
     )
     return sorted(name for name, _ in pairs.most_common(MOST_LABELS))
 
 
-def _buckets(entries: Iterable[TimelineEntry], axis: Axis, now: datetime) -> Sequence[Bucket]:
-    """How much ends when; what ends beyond the axis, or never, is in none of them."""
+def _make_buckets(entries: Iterable[TimelineEntry], axis: Axis, now: datetime) -> Sequence[Bucket]:
+    """Count the ends of windows by part of the axis. Windows that do not end on the axis are ignored."""
     days = (axis.last - axis.first).days + 1
     length = max(1, -(-days // BUCKETS))
     every: Counter[int] = Counter()
     late: Counter[int] = Counter()
-    for one in entries:
-        ends = one.windows[0][1] if one.windows else None
+    for entry in entries:
+        ends = entry.windows[0][1] if entry.windows else None
         if ends is None or not axis.begins < ends <= axis.ends:
             continue
-        # The end is exclusive: what ends at midnight is of the day before.
+        # The end is exclusive, so a window that ends at midnight belongs to the day before.
         number = (local_date(ends - timedelta(microseconds=1), axis.zone) - axis.first).days // length
         every[number] += 1
-        late[number] += one.group(now) is Group.OVERDUE
+        late[number] += entry.group(now) is Group.OVERDUE
     most = max(every.values(), default=1)
     return [
         Bucket(
@@ -148,17 +152,17 @@ def _buckets(entries: Iterable[TimelineEntry], axis: Axis, now: datetime) -> Seq
             height=round(every[number] / most * 100, 1),
             late=round(late[number] / most * 100, 1),
             start=(start := axis.first + timedelta(days=number * length)),
-            words=_words(start, start + timedelta(days=length - 1), every[number], late[number]),
+            words=_describe_bucket(start, start + timedelta(days=length - 1), every[number], late[number]),
         )
         for number in sorted(every)
     ]
 
 
-def _words(first: date, last: date, number: int, late: int) -> str:
-    """``23 Nov 2026 to 29 Nov 2026: 14 deadlines, 3 overdue``."""
-    days = _day(first) if first == last else f"{_day(first)} to {_day(last)}"
+def _describe_bucket(first: date, last: date, number: int, late: int) -> str:
+    """Describe a bucket: ``23 Nov 2026 to 29 Nov 2026: 14 deadlines, 3 overdue``."""
+    days = _format_day(first) if first == last else f"{_format_day(first)} to {_format_day(last)}"
     return f"{days}: {count(number, 'deadline')}" + (f", {late} overdue" if late else "")
 
 
-def _day(day: date) -> str:
+def _format_day(day: date) -> str:
     return f"{day.day} {MONTHS[day.month - 1][:3]} {day.year}"

@@ -1,7 +1,7 @@
-"""What the timeline page keeps of every milestone: enough to choose and to sort by, and no more.
+"""Defines the summary of a milestone that the timeline page caches to filter and to sort by.
 
-Thousands of them are held at a time; what is drawn of the few that a page shows is read anew. They are made
-of what Python's collector of garbage need not look at: while it looks everything waits, reminders too.
+Thousands of summaries are in memory at a time, so they hold no more than that needs. They contain only
+objects that Python's garbage collector does not track: a collection stops the daemon, which delays reminders.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from alertd.core.ledger.records import Record
 from alertd.core.milestones.milestone import State, state_by, stated_windows
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.routing.matcher import Matcher
-from alertd.web.timeline.marks import bounds_of
+from alertd.web.timeline.marks import read_bounds
 
 Bounds = tuple[datetime | None, datetime | None]
-"""A half-open range of instants; None where it has no bound."""
+"""A half-open range of instants in UTC; None where the range has no bound."""
 
 FAR_OFF = float("inf")
 
 
 class Group(StrEnum):
-    """Under which word a milestone stands on the page."""
+    """The group under which the page shows a milestone."""
 
     OVERDUE = "overdue"
     OPEN = "open"
@@ -44,18 +44,18 @@ GROUPS = {
 
 MOVED, CONTESTED = "moved", "contested"
 FILTERS = (*(group.value for group in Group), MOVED, CONTESTED)
-"""What can be asked for by ``state``."""
+"""The values that the parameter ``state`` accepts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineEntry:
-    """One milestone.
+    """The summary of one milestone.
 
     Attributes:
-        labels: its own and its timeline's, ``timeline`` and ``milestone``.
-        windows: bounds of its live claims, the one that ends first first.
-        ghosts: bounds of the windows that it has moved from last.
-        haystack: what a text is looked for in, in lower case.
+        labels: the labels of the milestone and of its timeline, with ``timeline`` and ``milestone``.
+        windows: the bounds of its live claims, in the order of their ends.
+        ghosts: the bounds of the windows that the last move has replaced.
+        haystack: the text that a search looks through, in lower case.
     """
 
     id: str
@@ -73,7 +73,7 @@ class TimelineEntry:
         return GROUPS[state_by(self.windows, self.standing, now)]
 
     def is_in(self, asked: str, now: datetime) -> bool:
-        """Whether it is what ``state`` asks for."""
+        """Whether the milestone matches the filter ``state``; "" matches all."""
         if asked == MOVED:
             return self.moved
         if asked == CONTESTED:
@@ -81,35 +81,35 @@ class TimelineEntry:
         return not asked or self.group(now) == asked
 
     def has(self, text: str, matcher: Matcher | None) -> bool:
-        """Whether every word of a text is in it, and its labels match."""
+        """Whether the milestone contains every word of ``text``, and its labels match."""
         words = text.lower().split()
         return all(word in self.haystack for word in words) and (
             matcher is None or matcher.matches(self.labels)
         )
 
     def spans(self, now: datetime) -> Iterable[Bounds]:
-        """All that is drawn of it; what is overdue goes on until now."""
+        """Yield the ranges that are drawn. An overdue window extends until ``now``."""
         for begins, ends in self.windows:
             late = not self.standing.closed and ends is not None and ends <= now
             yield begins, now if late else ends
         yield from self.ghosts
 
     def first_end(self) -> float:
-        """What it is sorted by in time: as a number, the earliest end of a live claim."""
+        """Return the earliest end of a live claim, in seconds since the epoch, for sorting."""
         ends = self.windows[0][1] if self.windows else None
         return ends.timestamp() if ends else FAR_OFF
 
 
-def entry_of(record: Record, from_windows: str) -> TimelineEntry:
-    """What to keep of a record.
+def make_entry(record: Record, from_windows: str) -> TimelineEntry:
+    """Summarise a record.
 
     Args:
-        from_windows: of its last move, as the history has them; "" when it never moved.
+        from_windows: the ids of the windows before the last move, as the history has them; "" for no move.
     """
     milestone = record.milestone
     stated = stated_windows(milestone)
-    live = {one.window.id for one in stated}
-    gone = [one for one in from_windows.split("; ") if one and one not in live]
+    live = {window.window.id for window in stated}
+    gone = [window_id for window_id in from_windows.split("; ") if window_id and window_id not in live]
     who = " ".join(source.who for claim in milestone.claims for source in claim.sources)
     values = " ".join(milestone.labels.values())
     return TimelineEntry(
@@ -118,9 +118,9 @@ def entry_of(record: Record, from_windows: str) -> TimelineEntry:
         timeline=milestone.timeline,
         timeline_title=milestone.timeline_title,
         labels={**milestone.labels, "timeline": milestone.timeline, "milestone": milestone.id},
-        windows=tuple((one.window.begins, one.window.ends) for one in stated),
+        windows=tuple((window.window.begins, window.window.ends) for window in stated),
         standing=NOTHING_SAID if record.standing == NOTHING_SAID else record.standing,
-        ghosts=tuple(bounds_of(one, milestone.zone) for one in gone),
+        ghosts=tuple(read_bounds(window_id, milestone.zone) for window_id in gone),
         moved=bool(gone),
         haystack=f"{milestone.title} {milestone.id} {milestone.timeline_title} {values} {who}".lower(),
     )

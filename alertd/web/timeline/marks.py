@@ -1,9 +1,9 @@
-"""What is drawn for one claim on the axis: bars, ticks, tails, ghosts. Values only; the template draws them.
+"""Computes what is drawn on the axis for a claim: bars, ticks, tails, ghosts. The template only draws them.
 
 Rules that hold here:
-- a window is drawn as a window: what is a month is as wide as a month, only a day or an instant is a tick;
-- what has no bound fades out, an approximate end (``~``) is soft, what is uncertain (``?``) is marked;
-- what is not on the axis is never moved onto it: an arrow says on which side it is.
+- A window is drawn at its true width: a month is as wide as a month. Only a day or an instant is a tick.
+- A side without a bound fades out. An approximate end (``~``) is soft. An uncertain window (``?``) is marked.
+- A window beyond the axis is never moved onto it. An arrow shows on which side it is.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ NOON = time(12)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A span of the axis; ``x`` and ``width`` in percent, all of it within 0 to 100.
+    """A bar on the axis; ``x`` and ``width`` are percentages, and the bar is within 0 to 100.
 
     Attributes:
-        edges: how its edges look, the name of a mask: ``soft``, ``soft-left``, ``soft-right`` for one that is
-            approximate, ``fade-left``, ``fade-right``, ``fade`` for one without a bound; "" for sharp ones.
+        edges: the name of the mask of its edges: ``soft``, ``soft-left`` or ``soft-right`` for an approximate
+            one, ``fade-left``, ``fade-right`` or ``fade`` for one without a bound; "" for sharp edges.
     """
 
     x: float
@@ -40,18 +40,18 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """All that is drawn for a claim; every place in percent, None or () for what is not there.
+    """Everything that is drawn for a claim. Places are percentages; None or () means that nothing is drawn.
 
     Attributes:
-        bars: the window; several for a set of choices.
-        ticks: for days and instants.
-        hull: from the first to the last of several.
-        unsure: where the mark of what is uncertain is.
-        tail: from the end of what is overdue to now.
-        done: where it came about.
-        ghosts, ghost_ticks: where it was before it moved.
-        arrow: from the ghost to where it is now.
-        beyond: ``left`` or ``right``: nothing of it is on the axis, that is where it is.
+        bars: the bars of the window; several for a set of choices.
+        ticks: the ticks for days and instants.
+        hull: the range from the first to the last choice of a set.
+        unsure: the place of the mark of an uncertain window.
+        tail: the range from the end of an overdue window until now.
+        done: the place of the day on which the milestone was done.
+        ghosts, ghost_ticks: the windows before the last move.
+        arrow: from the ghost to the present window.
+        beyond: ``left`` or ``right``, the side on which a window is that is not on the axis; otherwise "".
     """
 
     bars: tuple[Bar, ...] = ()
@@ -76,51 +76,52 @@ def draw(
     done_on: date | None = None,
     before: tuple[str, ...] = (),
 ) -> Drawing:
-    """A claim as it is drawn.
+    """Compute the drawing of a claim.
 
     Args:
-        window: the claim's.
-        overdue: a tail leads from its end to now.
-        before: ids of the windows that it has taken the place of.
+        window: the window of the claim.
+        overdue: whether a tail leads from the end of the window to now.
+        done_on: the day on which the milestone was done; None if it is not done.
+        before: the ids of the windows that this window has replaced.
     """
-    parts = [window_of(one, window.zone, reading) for one in deadline.choices] or [window]
-    qualifiers = [one.qualifier for one in deadline.choices] or [deadline.qualifier]
+    parts = [window_of(choice, window.zone, reading) for choice in deadline.choices] or [window]
+    qualifiers = [choice.qualifier for choice in deadline.choices] or [deadline.qualifier]
     bars: list[Bar] = []
     ticks: list[float] = []
     for part, qualifier in zip(parts, qualifiers, strict=True):
         _add(bars, ticks, part.begins, part.ends, axis, soft=qualifier in _SOFT)
-    ghosts, ghost_ticks, arrow = _moved(before, window, axis)
+    ghosts, ghost_ticks, arrow = _draw_move(before, window, axis)
     return Drawing(
         bars=tuple(bars),
         ticks=tuple(ticks),
-        hull=_bar(window.begins, window.ends, axis) if len(parts) > 1 else None,
-        unsure=_unsure(window, axis)
+        hull=_make_bar(window.begins, window.ends, axis) if len(parts) > 1 else None,
+        unsure=_place_unsure(window, axis)
         if Qualifier.UNCERTAIN.joined(deadline.qualifier) is deadline.qualifier
         else None,
-        tail=_bar(window.ends, axis.now, axis) if overdue else None,
-        done=_done(done_on, window.zone, axis),
+        tail=_make_bar(window.ends, axis.now, axis) if overdue else None,
+        done=_place_done(done_on, window.zone, axis),
         ghosts=ghosts,
         ghost_ticks=ghost_ticks,
         arrow=arrow,
-        beyond=_beyond(window, axis) if not bars and not ticks else "",
+        beyond=_find_side(window, axis) if not bars and not ticks else "",
     )
 
 
 _SOFT = (Qualifier.APPROXIMATE, Qualifier.BOTH)
 _DAY_LONG = timedelta(hours=26)
-"""A day and what a clock may be put back in it."""
+"""The length of the longest day: clocks may be put back by up to two hours."""
 
 
-def bounds_of(window_id: str, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
-    """The half-open bounds of a window, as instants, read off its id."""
+def read_bounds(window_id: str, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+    """Read the half-open bounds of a window from its id, as instants in UTC."""
     first, slash, last = window_id.partition("/")
     if not slash:
-        at = _instant(first, zone)
+        at = _read_instant(first, zone)
         return at, at
-    return _instant(first, zone), _instant(last, zone)
+    return _read_instant(first, zone), _read_instant(last, zone)
 
 
-def _instant(text: str, zone: ZoneInfo) -> datetime | None:
+def _read_instant(text: str, zone: ZoneInfo) -> datetime | None:
     if text == "..":
         return None
     at = datetime.fromisoformat(text)
@@ -136,7 +137,7 @@ def _add(
     *,
     soft: bool = False,
 ) -> None:
-    """The bar or the tick of a span, if any of it is on the axis."""
+    """Add the bar or the tick of a range, if any part of it is on the axis."""
     if not axis.touches(begins, ends):
         return
     if begins is not None and ends is not None and ends - begins <= _DAY_LONG:
@@ -144,12 +145,14 @@ def _add(
         if 0 <= place <= 100:
             ticks.append(round(place, 2))
         return
-    bar = _bar(begins, ends, axis, soft=soft)
+    bar = _make_bar(begins, ends, axis, soft=soft)
     if bar is not None:
         bars.append(bar)
 
 
-def _bar(begins: datetime | None, ends: datetime | None, axis: Axis, *, soft: bool = False) -> Bar | None:
+def _make_bar(
+    begins: datetime | None, ends: datetime | None, axis: Axis, *, soft: bool = False
+) -> Bar | None:
     left = axis.place(begins) if begins is not None else None
     right = axis.place(ends) if ends is not None else None
     x = max(left, 0.0) if left is not None else 0.0
@@ -161,58 +164,58 @@ def _bar(begins: datetime | None, ends: datetime | None, axis: Axis, *, soft: bo
         sides = [side for side, there in (("left", left), ("right", right)) if there is None]
         kind = "fade"
     elif soft:
-        # An edge that lies beyond the axis is not seen, and so is not soft.
+        # A bar is cut off at the end of the axis, and that edge is sharp.
         sides = [side for side, seen in (("left", left >= 0), ("right", right <= 100)) if seen]
         kind = "soft"
     else:
         kind = ""
     edges = "" if not sides else kind if len(sides) == 2 else f"{kind}-{sides[0]}"
-    # Of rounded ends, so that two windows that follow each other leave no gap.
+    # Subtract rounded ends, so that there is no gap between adjacent windows.
     return Bar(x=round(x, 2), width=round(round(end, 2) - round(x, 2), 2), edges=edges)
 
 
-def _unsure(window: Window, axis: Axis) -> float | None:
-    """In the middle of what is seen of it; for a tick, where that is."""
-    bar = _bar(window.begins, window.ends, axis)
+def _place_unsure(window: Window, axis: Axis) -> float | None:
+    """Find the middle of the visible part of a window, where the mark of an uncertain window is."""
+    bar = _make_bar(window.begins, window.ends, axis)
     return None if bar is None else round(bar.x + bar.width / 2, 2)
 
 
-def _done(day: date | None, zone: ZoneInfo, axis: Axis) -> float | None:
+def _place_done(day: date | None, zone: ZoneInfo, axis: Axis) -> float | None:
     if day is None:
         return None
     place = axis.place(to_instant(datetime.combine(day, NOON), zone))
     return round(place, 2) if 0 <= place <= 100 else None
 
 
-def _moved(
+def _draw_move(
     before: tuple[str, ...], window: Window, axis: Axis
 ) -> tuple[tuple[Bar, ...], tuple[float, ...], tuple[float, float] | None]:
-    """Where it was, and the arrow from the end of the last of it to its own end."""
+    """Draw the previous windows, and the arrow from the end of the last of them to the present window."""
     bars: list[Bar] = []
     ticks: list[float] = []
     arrow = None
-    for begins, ends in _bounds(before, window.zone):
+    for begins, ends in _list_bounds(before, window.zone):
         _add(bars, ticks, begins, ends, axis)
         if ends is not None and window.ends is not None:
-            start, end = _edge(begins, ends, axis), _edge(window.begins, window.ends, axis)
+            start, end = _find_edge(begins, ends, axis), _find_edge(window.begins, window.ends, axis)
             if abs(end - start) > 0.2 and (0 <= start <= 100 or 0 <= end <= 100):
                 arrow = (round(min(max(start, 0), 100), 2), round(min(max(end, 0), 100), 2))
     return tuple(bars), tuple(ticks), arrow
 
 
-def _bounds(ids: tuple[str, ...], zone: ZoneInfo) -> Iterator[tuple[datetime | None, datetime | None]]:
-    for one in ids:
-        yield bounds_of(one, zone)
+def _list_bounds(ids: tuple[str, ...], zone: ZoneInfo) -> Iterator[tuple[datetime | None, datetime | None]]:
+    for window_id in ids:
+        yield read_bounds(window_id, zone)
 
 
-def _edge(begins: datetime | None, ends: datetime, axis: Axis) -> float:
-    """Where an arrow starts or ends: at the end of a bar, in the middle of a tick."""
+def _find_edge(begins: datetime | None, ends: datetime, axis: Axis) -> float:
+    """Find the place where an arrow starts or ends: the end of a bar, or the middle of a tick."""
     if begins is not None and ends - begins <= _DAY_LONG:
         return axis.place(begins + (ends - begins) / 2)
     return axis.place(ends)
 
 
-def _beyond(window: Window, axis: Axis) -> str:
+def _find_side(window: Window, axis: Axis) -> str:
     if window.ends is not None and window.ends < axis.begins:
         return "left"
     return "right" if window.begins is not None and window.begins >= axis.ends else ""

@@ -1,4 +1,4 @@
-"""``/``: every milestone on one axis of time; what is overdue, and what is next."""
+"""Serves ``/``: every milestone on one axis of time, with lists of what is overdue and what is next."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from starlette.responses import Response
 
 from alertd.core.access import Scope
 from alertd.web.pages.cache import shelf_of
-from alertd.web.pages.status import standing_of, zone_of
+from alertd.web.pages.status import find_zone, standing_of
 from alertd.web.server.access import needs
 from alertd.web.server.context import site_of
-from alertd.web.server.render import page
+from alertd.web.server.render import render_page
 from alertd.web.timeline.axis import Zoom
 from alertd.web.timeline.choice import Choice, choose
 from alertd.web.timeline.entries import FILTERS
 from alertd.web.timeline.query import Query, read_query
-from alertd.web.timeline.rows import TimelineRow, row_of
+from alertd.web.timeline.rows import TimelineRow, make_row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoomLink:
-    """A way to see more or less of the axis, or the one that is seen."""
+    """A link to another zoom of the axis, or the present zoom."""
 
     words: str
     href: str
@@ -34,43 +34,43 @@ class ZoomLink:
 
 @needs(Scope.READ)
 async def timeline(request: Request) -> Response:
-    """``/``."""
+    """Show the timeline page (``/``)."""
     site = site_of(request)
     query = read_query(request.query_params)
     shelved = await shelf_of(request).look()
     now = site.clock.now()
-    # In a thread, since the loop is the daemon's: no reminder waits while somebody looks.
-    choice = await asyncio.to_thread(choose, query, shelved.entries, zone_of(site), now)
-    wanted = [one.id for one in (*choice.shown, *choice.overdue, *choice.coming)]
+    # In a thread, so that the event loop stays free for the daemon and no reminder is late.
+    choice = await asyncio.to_thread(choose, query, shelved.entries, find_zone(site), now)
+    wanted = [entry.id for entry in (*choice.shown, *choice.overdue, *choice.coming)]
     records = await site.ledger.records_of(list(dict.fromkeys(wanted)))
-    moves = await site.ledger.moves([one.id for one in records.values() if one.revision > 1])
+    moves = await site.ledger.moves([record.id for record in records.values() if record.revision > 1])
     standing = await standing_of(site, shelved.as_of)
 
-    def rendered() -> Response:
-        rows = {name: row_of(record, moves.get(name), choice.axis) for name, record in records.items()}
-        shown = [rows[one.id] for one in choice.shown if one.id in rows]
-        return page(
+    def render() -> Response:
+        rows = {name: make_row(record, moves.get(name), choice.axis) for name, record in records.items()}
+        shown = [rows[entry.id] for entry in choice.shown if entry.id in rows]
+        return render_page(
             request,
             "timeline.html",
             query=query,
             choice=choice,
             standing=standing,
             total=len(shelved.entries),
-            groups=_groups(shown, query),
-            overdue=[rows[one.id] for one in choice.overdue if one.id in rows],
-            coming=[rows[one.id] for one in choice.coming if one.id in rows],
+            groups=_group_rows(shown, query),
+            overdue=[rows[entry.id] for entry in choice.overdue if entry.id in rows],
+            coming=[rows[entry.id] for entry in choice.coming if entry.id in rows],
             filters=FILTERS,
-            zooms=_zooms(query, choice),
+            zooms=_make_zooms(query, choice),
             earlier=query.href(zoom=choice.zoom, start=choice.axis.shifted(-0.6)),
             later=query.href(zoom=choice.zoom, start=choice.axis.shifted(0.6)),
             today=query.href(zoom=choice.zoom, start=None),
         )
 
-    return await asyncio.to_thread(rendered)
+    return await asyncio.to_thread(render)
 
 
-def _groups(rows: list[TimelineRow], query: Query) -> list[tuple[str, str, list[TimelineRow]]]:
-    """The rows of each timeline under its title; by date all of them under none."""
+def _group_rows(rows: list[TimelineRow], query: Query) -> list[tuple[str, str, list[TimelineRow]]]:
+    """Group the rows by timeline, with its title. Rows that are sorted by date form one untitled group."""
     if query.order == "date":
         return [("", "", rows)] if rows else []
     return [
@@ -80,7 +80,7 @@ def _groups(rows: list[TimelineRow], query: Query) -> list[tuple[str, str, list[
     ]
 
 
-def _zooms(query: Query, choice: Choice) -> list[ZoomLink]:
+def _make_zooms(query: Query, choice: Choice) -> list[ZoomLink]:
     return [
         ZoomLink(words=zoom.words, href=query.href(zoom=zoom, start=None), is_here=zoom is choice.zoom)
         for zoom in Zoom

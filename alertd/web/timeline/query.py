@@ -1,4 +1,4 @@
-"""What the timeline page is asked for by its address, and addresses that ask for something else."""
+"""Reads the query of the timeline page's address, and makes addresses with other queries."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ ORDERS = ("timeline", "date")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """See the module.
+    """The query of the timeline page.
 
     Attributes:
-        label: as it was written; ``matcher`` is what it means.
-        zoom: None: what is usual.
-        start: the first day of the axis; None: near today.
-        refusal: what could not be read and is left out, a sentence without its full stop.
+        label: the label as the reader has written it; ``matcher`` is its meaning.
+        zoom: None for the default zoom.
+        start: the first day of the axis; None for an axis near today.
+        refusal: the parameters that were ignored and why, as a sentence without its full stop.
     """
 
     text: str = ""
@@ -40,11 +40,11 @@ class Query:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether something is filtered out."""
+        """Whether the query filters the milestones."""
         return bool(self.text or self.label or self.state)
 
     def href(self, **changes: object) -> str:
-        """The address, relative to the page, of this query with some of it changed: the first page of it."""
+        """Make the relative address of this query with changes, by default for its first page."""
         other = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]
         asked = {
             "text": other.text,
@@ -59,7 +59,7 @@ class Query:
 
 
 def read_query(params: Mapping[str, str]) -> Query:
-    """What the parameters of an address say; what cannot be read is left out, and said so."""
+    """Read the parameters of an address. Invalid ones are ignored, and ``refusal`` reports them."""
     refusals: list[str] = []
     label = params.get("label", "").strip()[:MAX_TEXT]
     matcher = None
@@ -70,7 +70,7 @@ def read_query(params: Mapping[str, str]) -> Query:
             refusals.append(f"The label {label!r} cannot be read: {error}")
         else:
             if matcher.op in (MatchOp.REGEX, MatchOp.NOT_REGEX):
-                # Whoever writes the configuration is trusted with expressions; whoever reads the page is not.
+                # Only the configuration may use regular expressions: a reader could send a very slow one.
                 refusals.append("A label is asked for by = or !=, as in country=iraq")
                 matcher = None
     state = params.get("state", "")
@@ -83,14 +83,14 @@ def read_query(params: Mapping[str, str]) -> Query:
         matcher=matcher,
         state=state,
         order=params.get("order", "") if params.get("order") in ORDERS else ORDERS[0],
-        zoom=_zoom(params.get("zoom", ""), refusals),
-        start=_day(params.get("from", ""), refusals),
-        page=_page(params.get("page", "")),
+        zoom=_read_zoom(params.get("zoom", ""), refusals),
+        start=_read_day(params.get("from", ""), refusals),
+        page=_read_page(params.get("page", "")),
         refusal="; ".join(refusals),
     )
 
 
-def _zoom(text: str, refusals: list[str]) -> Zoom | None:
+def _read_zoom(text: str, refusals: list[str]) -> Zoom | None:
     try:
         return Zoom(text) if text else None
     except ValueError:
@@ -98,7 +98,7 @@ def _zoom(text: str, refusals: list[str]) -> Zoom | None:
         return None
 
 
-def _day(text: str, refusals: list[str]) -> date | None:
+def _read_day(text: str, refusals: list[str]) -> date | None:
     try:
         day = date.fromisoformat(text) if text else None
     except ValueError:
@@ -109,5 +109,5 @@ def _day(text: str, refusals: list[str]) -> date | None:
     return day
 
 
-def _page(text: str) -> int:
+def _read_page(text: str) -> int:
     return min(max(int(text), 1), MAX_PAGE) if text.isascii() and text.isdigit() and len(text) < 9 else 1

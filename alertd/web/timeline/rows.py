@@ -1,4 +1,4 @@
-"""The milestones that the timeline page shows, as its template needs them: what is read, what is drawn."""
+"""Makes the rows of the timeline page for its template: the text and the drawing of each milestone."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ from alertd.web.timeline.entries import GROUPS, Group
 from alertd.web.timeline.marks import Drawing, draw
 
 OFF = "off"
-"""How what does not count looks."""
+"""The look of a claim that does not count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRow:
-    """One claim.
+    """One claim in a row.
 
     Attributes:
         look: ``overdue``, ``open``, ``upcoming``, ``done`` or ``off``.
-        who: on whose word, ``the minister and Reuters``.
-        status: where it stands, ``passed 55 days ago``.
+        phrase: the date in words, ``by September 2026``.
+        who: the sources, ``the minister and Reuters``.
+        status: how far away the date is, ``passed 55 days ago``.
     """
 
     look: str
@@ -50,12 +51,12 @@ class ClaimRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineRow:
-    """One milestone.
+    """One milestone in the timeline.
 
     Attributes:
-        state: ``passed by some``, as everywhere.
-        group: the word that it stands under.
-        tags: what else is to be known of it, a few words each.
+        state: the state in words, ``passed by some``.
+        group: the group under which the page shows the milestone.
+        tags: other facts about the milestone, a few words each.
     """
 
     id: str
@@ -68,11 +69,11 @@ class TimelineRow:
     lines: Sequence[ClaimRow]
 
 
-def row_of(record: Record, move: HistoryEntry | None, axis: Axis) -> TimelineRow:
-    """A record as it stands at the instant of the axis.
+def make_row(record: Record, move: HistoryEntry | None, axis: Axis) -> TimelineRow:
+    """Make the row of a milestone, as of the instant of the axis.
 
     Args:
-        move: its last one, from the history.
+        move: the last move in the history; None if there was none.
     """
     milestone, now = record.milestone, axis.now
     state = state_of(milestone, record.standing, now)
@@ -83,13 +84,13 @@ def row_of(record: Record, move: HistoryEntry | None, axis: Axis) -> TimelineRow
         timeline_title=milestone.timeline_title or milestone.timeline,
         state=state.value,
         group=GROUPS[state].value,
-        tags=tuple(tags_of(record, move, now)),
-        lines=tuple(_lines(record, move, axis)),
+        tags=tuple(list_tags(record, move, now)),
+        lines=tuple(_make_lines(record, move, axis)),
     )
 
 
-def tags_of(record: Record, move: HistoryEntry | None, now: datetime) -> Iterator[str]:
-    """What is to be said of a milestone beside where it stands."""
+def list_tags(record: Record, move: HistoryEntry | None, now: datetime) -> Iterator[str]:
+    """List the facts about a milestone that its status does not show."""
     milestone, standing = record.milestone, record.standing
     zone = milestone.zone
     if is_contested(milestone):
@@ -104,23 +105,26 @@ def tags_of(record: Record, move: HistoryEntry | None, now: datetime) -> Iterato
         yield f"snoozed until {day_text(local_date(standing.snooze_until, zone))}"
 
 
-def _lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterator[ClaimRow]:
-    """Live windows in the order in which they end, then what does not count: as ``claim_lines`` has them."""
+def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterator[ClaimRow]:
+    """Make a line for each live window in the order of their ends, then for each claim that does not count.
+
+    ``claim_lines`` uses the same order.
+    """
     milestone = record.milestone
-    stated = [*stated_windows(milestone), *_not_live(milestone)]
-    before = _places_taken(stated_windows(milestone), move)
+    stated = [*stated_windows(milestone), *_list_not_live(milestone)]
+    before = _match_replaced(stated_windows(milestone), move)
     told = claim_lines(milestone, axis.now, "", record.standing.done_on)
-    for one, line in zip(stated, told, strict=True):
-        look = _look(record, line, axis.now)
-        surest = min(one.claims, key=lambda claim: claim.deadline.qualifier is not Qualifier.NONE)
+    for window, line in zip(stated, told, strict=True):
+        look = _choose_look(record, line, axis.now)
+        surest = min(window.claims, key=lambda claim: claim.deadline.qualifier is not Qualifier.NONE)
         drawing = draw(
             surest.deadline,
             surest.reading,
-            one.window,
+            window.window,
             axis,
             overdue=look == Group.OVERDUE,
-            done_on=record.standing.done_on if one is stated[0] else None,
-            before=before.get(one.window.id, ()) if line.live else (),
+            done_on=record.standing.done_on if window is stated[0] else None,
+            before=before.get(window.window.id, ()) if line.live else (),
         )
         yield ClaimRow(
             look=look,
@@ -132,7 +136,7 @@ def _lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterator[Cl
         )
 
 
-def _not_live(milestone: Milestone) -> Iterator[StatedWindow]:
+def _list_not_live(milestone: Milestone) -> Iterator[StatedWindow]:
     live = live_claims(milestone)
     for claim in milestone.claims:
         if claim not in live:
@@ -141,7 +145,7 @@ def _not_live(milestone: Milestone) -> Iterator[StatedWindow]:
             )
 
 
-def _look(record: Record, line: ClaimLine, now: datetime) -> str:
+def _choose_look(record: Record, line: ClaimLine, now: datetime) -> str:
     standing = record.standing
     if standing.cancelled or not line.live:
         return OFF
@@ -152,14 +156,14 @@ def _look(record: Record, line: ClaimLine, now: datetime) -> str:
     return Group.OPEN if line.begins is not None and line.begins <= now else Group.UPCOMING
 
 
-def _places_taken(stated: Sequence[StatedWindow], move: HistoryEntry | None) -> dict[str, tuple[str, ...]]:
-    """By the id of a window, those whose place it has taken in the last move."""
+def _match_replaced(stated: Sequence[StatedWindow], move: HistoryEntry | None) -> dict[str, tuple[str, ...]]:
+    """Map the id of each window to the ids of the windows that it replaced in the last move."""
     if move is None or "from_windows" not in move.facts:
         return {}
     before = move.facts["from_windows"].split("; ")
-    live = [one.window.id for one in stated]
-    gone = [one for one in before if one and one not in live]
-    new = [one for one in live if one not in before] or live
+    live = [window.window.id for window in stated]
+    gone = [window_id for window_id in before if window_id and window_id not in live]
+    new = [window_id for window_id in live if window_id not in before] or live
     if not gone or not new:
         return {}
     if len(gone) == len(new):
