@@ -22,7 +22,7 @@ from alertd.core.explain.rehearsal import Rehearsal
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.base import Rendered, Renders, texts_of
 from alertd.notify.http.client import HttpClient
-from alertd.notify.http.transcript import Transcript, TranscriptLine, concealed
+from alertd.notify.http.transcript import Transcript, TranscriptLine, conceal
 from alertd.notify.trial import tried
 from alertd.system.clock import SystemClock
 from alertd.system.secrets import SecretUnreadable, secret_files
@@ -92,7 +92,7 @@ async def preview(config: Config, folder: Path, rehearsal: Rehearsal, out: TextI
         for spec in config.receivers[receiver].notifiers:
             notifier = made[f"{receiver}/{spec.name}"]
             bodies = notifier.render(rehearsal.message(spec.name)) if isinstance(notifier, Renders) else ()
-            hidden = tuple(replace(one, text=concealed(one.text, secrets)) for one in bodies)
+            hidden = tuple(replace(one, text=conceal(one.text, secrets)) for one in bodies)
             shown.append(RenderedPreview(channel=f"{receiver}/{spec.name}", type=spec.type, bodies=hidden))
     finally:
         for notifier in made.values():
@@ -123,10 +123,10 @@ def _concealed(outcome: Outcome, transcript: Transcript) -> Outcome:
     match outcome:
         case Sent():
             return replace(
-                outcome, note=transcript.concealed(outcome.note), partly=transcript.concealed(outcome.partly)
+                outcome, note=transcript.conceal(outcome.note), partly=transcript.conceal(outcome.partly)
             )
         case Retry() | Rejected():
-            return replace(outcome, reason=transcript.concealed(outcome.reason))
+            return replace(outcome, reason=transcript.conceal(outcome.reason))
 
 
 class _StoppedClock:

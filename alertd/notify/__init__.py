@@ -1,1 +1,4 @@
-"""The ways to tell people: one file a backend, each of which sends one message once."""
+"""Notifiers: one module for each type of receiver.
+
+A notifier sends one message once and returns an outcome.
+"""

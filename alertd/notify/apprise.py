@@ -1,9 +1,10 @@
-"""Sends by way of Apprise, to services that alertd does not know itself.
+"""Sends messages through the Apprise library, to services for which alertd has no notifier of its own.
 
 Rules that hold here:
-- the package is imported when a receiver uses it, and not before;
-- what it says of a failure is yes or no, so a failure is always tried again;
-- it speaks for itself: alertd's rules on addresses, proxies and certificates do not reach it.
+- the package `apprise` is imported only when a receiver uses it;
+- Apprise reports a failure only as False, so alertd retries every failure;
+- Apprise opens its own connections: alertd's rules on addresses, proxies and certificates do not apply to
+  them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 MAX_BODY = 10_000
 BRIEF = 600
-"""A service that takes no longer text than this gets the subject and the id."""
+"""A service that accepts fewer characters than this gets only the subject and the id."""
 
 WORKERS = 4
 
@@ -50,10 +51,10 @@ class AppriseOptions(NotifierOptions):
     """Options of ``type: apprise``."""
 
     url: SecretStr | None = None
-    """The service's URL, as Apprise writes it; whoever knows it can post."""
+    """The service's URL in Apprise's notation. Everyone who knows the URL can post."""
     url_file: str = ""
     timeout: float = Field(default=30.0, gt=0, le=60)
-    """Seconds; Apprise has its own for each step, ``cto`` and ``rto`` in the URL."""
+    """Time limit in seconds. Apprise has its own limits for each step: ``cto`` and ``rto`` in the URL."""
 
     @model_validator(mode="after")
     def _is_usable(self) -> Self:
@@ -66,35 +67,35 @@ class AppriseOptions(NotifierOptions):
 
 
 def check_service(url: str) -> None:
-    """Raise ValueError, whose text does not quote it, for what Apprise cannot read."""
-    if service_of(url) is None:
+    """Raise ValueError when Apprise cannot read the URL. The error's text does not quote the URL."""
+    if find_service(url) is None:
         raise ValueError("is not a URL that Apprise knows")
 
 
-def service_of(url: str) -> NotifyBase | None:
-    """The service behind a URL; no I/O."""
+def find_service(url: str) -> NotifyBase | None:
+    """Return Apprise's object for a URL, or None when Apprise cannot read the URL. Does no I/O."""
     from apprise import Apprise, AppriseAsset
 
-    # They would log the URL, or a part of it. What is said of a failure is heard by `_Listener`.
+    # Both libraries would log parts of the URL. `_Listener` collects the reason of a failure instead.
     for name in ("apprise", "urllib3"):
         log = logging.getLogger(name)
         log.propagate = False
         log.setLevel(logging.WARNING)
     asset = AppriseAsset(secure_logging=True)
-    # A POST that follows one may arrive as a GET.
+    # After a redirect, the HTTP library may send a GET instead of the POST.
     asset.http_redirects = False
     made = Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
     return made if made and not isinstance(made, dict) else None
 
 
 class AppriseNotifier:
-    """One service. A repeat can be told by the id in the last line."""
+    """Sends to one service through Apprise. The id in the last line identifies a duplicate."""
 
     Options = AppriseOptions
 
     @staticmethod
     def missing() -> str:
-        """What has to be installed before it can be used; "" for nothing."""
+        """Return what has to be installed before this notifier can be used; "" when nothing is missing."""
         if importlib.util.find_spec("apprise") is None:
             return "the package apprise is not installed; install alertd[apprise]"
         return ""
@@ -121,7 +122,7 @@ class AppriseNotifier:
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         try:
-            service = service_of(secret_of(self._options, "url", self._env, check_service))
+            service = find_service(secret_of(self._options, "url", self._env, check_service))
         except SecretUnreadable:
             service = None
         title, body = apprise_text(fit(message), service.body_maxlen if service else MAX_BODY)
@@ -133,7 +134,7 @@ class AppriseNotifier:
 
 
 class _Listener(logging.Handler):
-    """Keeps the last warning that comes from the thread that made it."""
+    """Keeps the last warning that was logged by the thread that created the listener."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -146,7 +147,7 @@ class _Listener(logging.Handler):
 
 
 def _send(url: str, message: Message) -> Outcome:
-    service = service_of(url)
+    service = find_service(url)
     if service is None:
         return Retry(reason="Apprise does not know the URL any more")
     log, listener = logging.getLogger("apprise"), _Listener()
@@ -165,11 +166,16 @@ def _send(url: str, message: Message) -> Outcome:
     return Retry(reason="Apprise says it was not sent" + (f": {said}" if said else ""))
 
 
-def apprise_text(message: Message, most: int) -> tuple[str, str]:
-    """Title and body in at most ``most`` characters together, for a message that has been made fit."""
-    if most < BRIEF:
-        return "", f"{cut(message.subject, most - len(message.id) - 1)} {message.id}"
+def apprise_text(message: Message, limit: int) -> tuple[str, str]:
+    """Return the title and the body of a message, together at most ``limit`` characters long.
+
+    Args:
+        message: a message that :func:`alertd.notify.render.clean.fit` has cleaned.
+        limit: the service's limit, in characters.
+    """
+    if limit < BRIEF:
+        return "", f"{cut(message.subject, limit - len(message.id) - 1)} {message.id}"
     frame = frame_of(message)
-    room = min(most, MAX_BODY) - units(f"{frame.title}\n\n{plain_text(frame)}")
+    room = min(limit, MAX_BODY) - units(f"{frame.title}\n\n{plain_text(frame)}")
     outline = outlined(message, room, lambda line: units(plain(line)) + 2)
     return outline.title, plain_text(outline)

@@ -1,4 +1,4 @@
-"""What a notifier is made of: its class contract, its surroundings, and the shapes of its options."""
+"""The contract of a notifier class: its options, its environment and what it renders."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from alertd.ports import Clock, Notifier
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Env:
-    """What a notifier may use of the world. One for all notifiers of a process.
+    """The environment of all notifiers of a process: everything outside that a notifier may use.
 
     Attributes:
-        http: the only way to speak HTTP; its ``egress`` is the only way to connect to anything else.
-        clock: the only way to know the time.
-        secret: from the value of a ``*_file`` option to the secret; read at each send. Raises
+        http: the only way to send HTTP. Its ``egress`` is the only way to open any other connection.
+        clock: the only way to get the time.
+        secret: reads the secret named by the value of a ``*_file`` option; called at each send. Raises
             :class:`alertd.system.secrets.SecretUnreadable`.
-        path: from the value of a ``*_file`` option to where that file is.
-        out: where the console notifier prints.
-        smtp: the mail relay, and ``relay`` the connections to it.
-        host: the domain of Message-IDs; not a container's name, it should stay the same for years.
+        path: resolves the value of a ``*_file`` option to the file's path.
+        out: the stream that the console notifier prints to.
+        smtp: the settings of the mail relay.
+        relay: the connection pool to the mail relay.
+        host: the domain of Message-IDs. The domain should not change for years, as a container's name would.
     """
 
     http: HttpClient
@@ -42,13 +43,13 @@ class Env:
 
 
 class NotifierClass(Protocol):
-    """What an entry point in the group ``alertd.notifiers`` names: a class of notifiers.
+    """The contract of the class that an entry point in the group ``alertd.notifiers`` names.
 
-    ``Options`` is a pydantic model that forbids unknown keys, keeps inline secrets as ``SecretStr`` and takes
-    each secret ``x`` also as ``x_file``; ``alertd notifiers`` shows the docstrings of the class and of the
-    options. A class that needs a package beyond those of its distribution says so in a static method
-    ``missing``: what to install, or "". Making a notifier does no I/O and cannot fail for valid options;
-    ``send`` and ``aclose`` are those of :class:`alertd.ports.Notifier`.
+    ``Options`` is a pydantic model that forbids unknown keys, holds inline secrets as ``SecretStr`` and
+    accepts ``x_file`` for each secret ``x``. ``alertd notifiers`` shows the docstrings of the class and of
+    its options. A class that needs a package beyond its distribution's dependencies has a static method
+    ``missing``, which returns what to install, or "". Creating a notifier does no I/O and does not fail for
+    valid options. :class:`alertd.ports.Notifier` defines ``send`` and ``aclose``.
     """
 
     @property
@@ -59,12 +60,12 @@ class NotifierClass(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """What a notifier would send: the body of one request.
+    """The body of one request that a notifier would send.
 
     Attributes:
-        media_type: without parameters; a mail is ``message/rfc822``.
-        text: what would be sent, to the byte, but that ``[hidden]`` stands for each secret.
-        note: what is to be said of it, such as that the template failed; "" for nothing.
+        media_type: without parameters; ``message/rfc822`` for a mail.
+        text: the exact body, except that ``[hidden]`` replaces each secret.
+        note: a remark for the reader, such as that the template failed; "" for none.
     """
 
     media_type: str
@@ -74,45 +75,47 @@ class Rendered:
 
 @runtime_checkable
 class Renders(Protocol):
-    """A notifier that can show what it would send. Not every one has to; the built-in ones all do."""
+    """A notifier that can show what it would send. This is optional; all built-in notifiers do it."""
 
     def render(self, message: Message) -> Sequence[Rendered]:
-        """The bodies in the order in which ``send`` would send them, as the first about their milestones.
+        """Return the bodies in the order in which ``send`` would send them, as if no message had been sent
+        before.
 
-        No I/O but reading a template. Raises nothing for a message that ``send`` would take.
+        Does no I/O except reading a template. Raises no error for a message that ``send`` accepts.
         """
 
 
 class NotifierOptions(BaseModel):
-    """The base of every notifier's options."""
+    """The base class of every notifier's options."""
 
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        # A validation error names the key and the rule; what was given may be a secret.
+        # Error messages name the key and the rule. They hide the value, which may be a secret.
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
 
     @property
     def follows(self) -> bool:
-        """Whether it shows where a milestone stands, such as an incident that is open until it is closed.
+        """Whether the receiver shows a milestone's current state, such as an incident that is open until
+        resolved.
 
-        Then it is also told, at once, that a milestone was acknowledged or cancelled: a message about that
-        one milestone, with the cause ``acknowledged`` or ``cancelled``.
+        If so, alertd also informs the receiver at once when somebody acknowledges or cancels a milestone: it
+        sends a message about that milestone, with the cause ``acknowledged`` or ``cancelled``.
         """
         return False
 
 
 class TlsOptions(NotifierOptions):
-    """The base of the options of who speaks TLS: to :func:`alertd.notify.http.tls.tls_of` at each send."""
+    """The base class of options for TLS, which :func:`alertd.notify.http.tls.tls_of` reads at each send."""
 
     ca_file: str = ""
-    """Certificates to trust instead of the system's, as PEM."""
+    """A PEM file with the certificates to trust instead of the system's."""
     client_cert_file: str = ""
-    """A certificate to show, for a server that asks for one."""
+    """A PEM file with the client certificate, for a server that requires one."""
     client_key_file: str = ""
-    """Its key, unless ``client_cert_file`` holds it too; not encrypted."""
+    """The unencrypted private key, unless ``client_cert_file`` contains it."""
 
     @model_validator(mode="after")
     def _has_a_certificate(self) -> Self:
@@ -122,7 +125,7 @@ class TlsOptions(NotifierOptions):
 
 
 def texts_of(value: object, option: str = "") -> Iterator[tuple[str, str | SecretStr]]:
-    """Every text that options hold, however deep, with the innermost option that it stands under."""
+    """Yield every text in the options, at any depth, with the name of the innermost option around it."""
     if isinstance(value, str | SecretStr):
         yield option, value
     elif isinstance(value, BaseModel):
@@ -131,19 +134,19 @@ def texts_of(value: object, option: str = "") -> Iterator[tuple[str, str | Secre
     elif isinstance(value, Mapping):
         yield from texts_of(list(value.values()), option)
     elif isinstance(value, Iterable):
-        for one in value:
-            yield from texts_of(one, option)
+        for element in value:
+            yield from texts_of(element, option)
 
 
 def exactly_one(options: BaseModel, name: str) -> None:
-    """Raise ValueError unless just one of ``name`` and ``<name>_file`` is given."""
+    """Raise ValueError unless exactly one of ``name`` and ``<name>_file`` is set."""
     given = at_most_one(options, name)
     if not given:
         raise ValueError(f"{name} or {name}_file is required")
 
 
 def at_most_one(options: BaseModel, name: str) -> bool:
-    """Whether one of ``name`` and ``<name>_file`` is given. Raises ValueError when both are."""
+    """Return whether ``name`` or ``<name>_file`` is set. Raises ValueError when both are."""
     inline, file = bool(getattr(options, name)), bool(getattr(options, f"{name}_file"))
     if inline and file:
         raise ValueError(f"{name} and {name}_file exclude each other")
@@ -151,7 +154,7 @@ def at_most_one(options: BaseModel, name: str) -> bool:
 
 
 def revealed(inline: SecretStr | None, file: str, env: Env) -> str:
-    """The secret itself, from whichever of the two was given; "" when neither was."""
+    """Return the secret from the inline value or from the file; "" when neither is set."""
     if inline is not None:
         return inline.get_secret_value()
     return env.secret(file) if file else ""

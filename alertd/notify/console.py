@@ -1,4 +1,4 @@
-"""Prints a message: in colours and boxes on a terminal, as plain text anywhere else."""
+"""Prints messages to standard output: with colours and boxes on a terminal, else as plain text."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class ConsoleOptions(NotifierOptions):
-    """Options of ``type: console``: it has none."""
+    """Options of ``type: console``. There are none besides the common ones."""
 
 
 class ConsoleNotifier:
-    """Standard output. A repeat can be told by the id at the bottom."""
+    """Prints to standard output. The id at the bottom identifies a duplicate."""
 
     Options = ConsoleOptions
 
@@ -29,20 +29,20 @@ class ConsoleNotifier:
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         try:
-            _write(self._out, _rendered(fit(message), self._out))
-        except (OSError, ValueError) as error:  # ValueError: it was closed
+            _write(self._out, _render(fit(message), self._out))
+        except (OSError, ValueError) as error:  # ValueError: the stream is closed
             why = error.strerror if isinstance(error, OSError) else "it is closed"
             return Retry(reason=f"cannot write to the console: {why}")
         return Sent()
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (Rendered(media_type="text/plain", text=_rendered(fit(message), self._out)),)
+        return (Rendered(media_type="text/plain", text=_render(fit(message), self._out)),)
 
     async def aclose(self) -> None:
-        """The stream belongs to the process."""
+        """Do nothing: the stream belongs to the process."""
 
 
-def _rendered(message: Message, out: TextIO) -> str:
+def _render(message: Message, out: TextIO) -> str:
     if not out.isatty():
         return render_text(message) + "\n"
     from alertd.notify.render.terminal import render_terminal
@@ -51,7 +51,10 @@ def _rendered(message: Message, out: TextIO) -> str:
 
 
 def _write(out: TextIO, text: str) -> None:
-    """In one piece, so that two messages never mix; what the encoding lacks becomes a question mark."""
+    """Write the text in one call, so that two messages never mix.
+
+    Characters that the stream's encoding does not have become question marks.
+    """
     encoding = out.encoding or "utf-8"
     out.write(text.encode(encoding, "replace").decode(encoding))
     out.flush()

@@ -50,13 +50,14 @@ class DiscordOptions(UrlOptions):
     """Options of ``type: discord``."""
 
     forum: bool = False
-    """Whether the webhook belongs to a forum: then each milestone gets a post of its own there."""
+    """Whether the webhook belongs to a forum channel. If so, each milestone gets its own post there."""
 
 
 class DiscordNotifier:
-    """One channel. A repeat can be told by the id at the bottom of the embed.
+    """Posts to one channel. The id at the bottom of the embed identifies a duplicate.
 
-    A webhook cannot reply to a message, so only in a forum is there a thread for each milestone.
+    A Discord webhook cannot reply to a message. Therefore milestones get a thread of their own only in a
+    forum channel.
     """
 
     Options = DiscordOptions
@@ -73,16 +74,16 @@ class DiscordNotifier:
         fitted = fit(message)
         payload = discord_payload(fitted)
         if not self._options.forum:
-            outcome, _ = await self._posted(url, payload)
+            outcome, _ = await self._post(url, payload)
             return outcome
         milestone = fitted.items[0].milestone if message.kind is Kind.SINGLE else ""
         if thread := prior.get(milestone, {}).get("thread", ""):
-            outcome, said = await self._posted(url, payload, thread)
-            # Nothing was posted: the thread is gone, and a new one takes its place.
+            outcome, said = await self._post(url, payload, thread)
+            # Discord posted nothing, because the thread was deleted. A new thread replaces it.
             if not (isinstance(outcome, Rejected) and said.get("code") == UNKNOWN_CHANNEL):
-                return _remembering(outcome, milestone, thread)
-        outcome, said = await self._posted(url, payload | _post_name(fitted))
-        return _remembering(outcome, milestone, text_in(said, "channel_id"))
+                return _remember_thread(outcome, milestone, thread)
+        outcome, said = await self._post(url, payload | _post_name(fitted))
+        return _remember_thread(outcome, milestone, text_in(said, "channel_id"))
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         fitted = fit(message)
@@ -90,24 +91,24 @@ class DiscordNotifier:
         return (rendered_json(discord_payload(fitted) | named),)
 
     async def aclose(self) -> None:
-        """The client belongs to the process."""
+        """Do nothing: the HTTP client belongs to the process."""
 
-    async def _posted(
+    async def _post(
         self, url: str, payload: Mapping[str, Any], thread: str = ""
     ) -> tuple[Outcome, Mapping[str, Any]]:
         answer = await post_json(self._env, self._options, _address(url, thread), payload)
         said = object_in(answer)
         outcome = asked_to_wait(outcome_of(answer, self._env.clock.now()), said.get("retry_after"))
-        return _judged(outcome, answer, said), said
+        return _judge(outcome, answer, said), said
 
 
 def _post_name(message: Message) -> dict[str, Any]:
-    """The name of a new post of a forum."""
+    """Return the field that names a new post in a forum channel."""
     return {"thread_name": cut_units(message.subject, MAX_THREAD_NAME) or "alertd"}
 
 
 def discord_payload(message: Message) -> dict[str, Any]:
-    """The body of the request, for a message that has been made fit."""
+    """Return the JSON body for a message that :func:`alertd.notify.render.clean.fit` has cleaned."""
     outline = outlined(message, MAX_DESCRIPTION, lambda line: units(_line(line)) + 2)
     embed: dict[str, Any] = {
         "title": _title(outline.title),
@@ -123,16 +124,16 @@ def discord_payload(message: Message) -> dict[str, Any]:
 
 
 def _title(text: str) -> str:
-    title = _escaped(text)
-    # Half of it at the most, since escaping doubles what it escapes.
-    return title if units(title) <= MAX_TITLE else _escaped(cut_units(text, MAX_TITLE // 2))
+    title = _escape(text)
+    # Escaping at most doubles the length, so half the limit always fits.
+    return title if units(title) <= MAX_TITLE else _escape(cut_units(text, MAX_TITLE // 2))
 
 
 def _line(line: OutlineLine) -> str:
-    return markdown(line, _escaped)
+    return markdown(line, _escape)
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text)
 
 
@@ -145,7 +146,11 @@ def _buttons(outline: Outline) -> list[dict[str, Any]]:
 
 
 def _address(url: str, thread: str) -> str:
-    """``wait``: the answer says where it was posted; ``with_components``: buttons are shown."""
+    """Return the URL to post to.
+
+    With ``wait``, Discord's answer contains the posted message. With ``with_components``, Discord shows
+    buttons.
+    """
     parts = urlsplit(url)
     asked = dict(parse_qsl(parts.query)) | {"wait": "true", "with_components": "true"}
     if thread:
@@ -153,7 +158,7 @@ def _address(url: str, thread: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(asked)))
 
 
-def _judged(outcome: Outcome, answer: Answer, said: Mapping[str, Any]) -> Outcome:
+def _judge(outcome: Outcome, answer: Answer, said: Mapping[str, Any]) -> Outcome:
     if isinstance(outcome, Sent) and not text_in(said, "id"):
         return unlike(answer, "Discord")
     if isinstance(outcome, Rejected) and said.get("code") == UNKNOWN_WEBHOOK:
@@ -161,7 +166,7 @@ def _judged(outcome: Outcome, answer: Answer, said: Mapping[str, Any]) -> Outcom
     return outcome
 
 
-def _remembering(outcome: Outcome, milestone: str, thread: str) -> Outcome:
+def _remember_thread(outcome: Outcome, milestone: str, thread: str) -> Outcome:
     if isinstance(outcome, Sent) and milestone and thread:
         return replace(outcome, state={milestone: {"thread": thread}})
     return outcome

@@ -1,9 +1,10 @@
-"""Runs a command for each message, with the JSON of a webhook on its standard input.
+"""Runs a command for each message and writes the JSON of a webhook to the command's standard input.
 
 Rules that hold here:
-- no shell: the words of the command are what it gets, and no text of a milestone is among them;
-- what it starts does not outlive it, and it does not outlive its time;
-- it gets only as much of alertd's environment as a command needs to run: a password may be in the rest.
+- no shell is involved, and no text of a milestone is among the command's arguments;
+- the command is killed at its time limit, and its child processes are killed when it ends;
+- the command gets only the environment variables that it needs to run, because alertd's own may contain a
+  password.
 """
 
 from __future__ import annotations
@@ -26,25 +27,25 @@ from alertd.notify.render.clean import fit
 from alertd.notify.webhook.payload import body_of
 
 KEPT_OUTPUT = 4_096
-"""Bytes of what it prints that are looked at; it may print any number."""
+"""How many bytes of the command's output are kept. The command may print more, which is discarded."""
 
 DRAIN_S = 1.0
-"""How long its last words are waited for, once it has ended."""
+"""How long alertd waits for remaining output after the command has ended, in seconds."""
 
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR")
 
 EX_TEMPFAIL = 75
 VERDICTS = range(64, 79)
-"""The statuses that sysexits.h gives a meaning to. Any other is an accident: no judgement of the message."""
+"""The exit statuses with a meaning in sysexits.h. Other statuses are no verdict on the message."""
 
 
 class ExecOptions(NotifierOptions):
     """Options of ``type: exec``."""
 
     command: list[Annotated[str, Field(max_length=4_000)]] = Field(min_length=1, max_length=100)
-    """The program, looked for in ``PATH`` unless it has a slash, and its arguments."""
+    """The program and its arguments. A program without a slash is searched for in ``PATH``."""
     timeout: float = Field(default=30.0, gt=0, le=120)
-    """Seconds, after which it is killed with all that it has started."""
+    """Time limit in seconds, after which alertd kills the command and its child processes."""
 
     @field_validator("command")
     @classmethod
@@ -56,14 +57,19 @@ class ExecOptions(NotifierOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ended:
-    """``status``: negative for the signal that ended it; None when its time was up."""
+    """How a command ended.
+
+    Attributes:
+        status: the exit status; negative for the signal that ended the command; None when its time was up.
+        output: the beginning of what the command printed.
+    """
 
     status: int | None
     output: bytes
 
 
 class ExecNotifier:
-    """One command. A repeat can be told by ``ALERTD_ID``, which is ``data.id`` of the JSON."""
+    """Runs one command. ``ALERTD_ID``, which equals ``data.id`` in the JSON, identifies a duplicate."""
 
     Options = ExecOptions
 
@@ -83,7 +89,7 @@ class ExecNotifier:
         return (Rendered(media_type="application/json", text=body_of(fit(message)).decode()),)
 
     async def aclose(self) -> None:
-        """Nothing is left running."""
+        """Do nothing: ``send`` leaves no process running."""
 
 
 def _environment(message: Message) -> dict[str, str]:
@@ -102,11 +108,12 @@ def _environment(message: Message) -> dict[str, str]:
 
 
 async def _run(command: list[str], body: bytes, environment: Mapping[str, str], timeout_s: float) -> _Ended:
-    """Raises OSError when it cannot be started."""
-    # Pipes of our own: with asyncio's, waiting for the end would mean waiting for all who hold a pipe.
+    """Run the command and return how it ended. Raises OSError when the command cannot be started."""
+    # asyncio's own pipes would make alertd wait for every process that holds a pipe, not only for the
+    # command.
     stdin, write_end = os.pipe()
     read_end, stdout = os.pipe()
-    talk = await _talking(body, write_end, read_end)
+    talk = await _open_pipes(body, write_end, read_end)
     try:
         try:
             child = await asyncio.create_subprocess_exec(
@@ -122,7 +129,7 @@ async def _run(command: list[str], body: bytes, environment: Mapping[str, str], 
 
 
 async def _status(child: asyncio.subprocess.Process, timeout_s: float) -> int | None:
-    """Of the command, once it has ended and nothing is left of its group; None when its time was up."""
+    """Wait for the command, kill its process group, and return its exit status; None when its time was up."""
     try:
         async with asyncio.timeout(timeout_s):
             return await child.wait()
@@ -135,14 +142,17 @@ async def _status(child: asyncio.subprocess.Process, timeout_s: float) -> int | 
 
 
 class _End(asyncio.Protocol):
-    """Our end of a pipe. Keeps the beginning of what is heard; ``ended`` once nobody holds the other end."""
+    """alertd's end of a pipe.
+
+    Keeps the beginning of the data; ``ended`` resolves when every process has closed its end.
+    """
 
     def __init__(self) -> None:
-        self.heard = bytearray()
+        self.received = bytearray()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def data_received(self, data: bytes) -> None:
-        self.heard += data[: KEPT_OUTPUT - len(self.heard)]
+        self.received += data[: KEPT_OUTPUT - len(self.received)]
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self.ended.set_result(None)
@@ -150,31 +160,31 @@ class _End(asyncio.Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Talk:
-    mouth: asyncio.WriteTransport
-    mouth_end: _End
-    ear: asyncio.ReadTransport
-    ear_end: _End
+    writer: asyncio.WriteTransport
+    writer_end: _End
+    reader: asyncio.ReadTransport
+    reader_end: _End
 
     async def finish(self) -> bytes:
-        """What was heard, once there is nothing more to hear.
+        """Return the output once the pipe is closed, or after :data:`DRAIN_S` at the latest.
 
-        Or at the latest after :data:`DRAIN_S`: what has left the group may hold the pipe for ever.
+        A process that has left the process group may hold the pipe open for ever.
         """
-        await asyncio.wait([self.ear_end.ended], timeout=DRAIN_S)
-        if not self.mouth_end.ended.done():
-            self.mouth.abort()
-        self.ear.close()
-        return bytes(self.ear_end.heard)
+        await asyncio.wait([self.reader_end.ended], timeout=DRAIN_S)
+        if not self.writer_end.ended.done():
+            self.writer.abort()
+        self.reader.close()
+        return bytes(self.reader_end.received)
 
 
-async def _talking(body: bytes, write_end: int, read_end: int) -> _Talk:
-    """Writes ``body`` as fast as it is read, should it be read at all, and listens."""
+async def _open_pipes(body: bytes, write_end: int, read_end: int) -> _Talk:
+    """Begin to write ``body`` and to read the output. The command may ignore its input."""
     loop = asyncio.get_running_loop()
-    mouth, mouth_end = await loop.connect_write_pipe(_End, os.fdopen(write_end, "wb", buffering=0))
-    ear, ear_end = await loop.connect_read_pipe(_End, os.fdopen(read_end, "rb", buffering=0))
-    mouth.write(body)
-    mouth.write_eof()
-    return _Talk(mouth=mouth, mouth_end=mouth_end, ear=ear, ear_end=ear_end)
+    writer, writer_end = await loop.connect_write_pipe(_End, os.fdopen(write_end, "wb", buffering=0))
+    reader, reader_end = await loop.connect_read_pipe(_End, os.fdopen(read_end, "rb", buffering=0))
+    writer.write(body)
+    writer.write_eof()
+    return _Talk(writer=writer, writer_end=writer_end, reader=reader, reader_end=reader_end)
 
 
 def _outcome(program: str, ended: _Ended, timeout_s: float) -> Outcome:

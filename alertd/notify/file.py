@@ -1,9 +1,9 @@
-"""Appends each message to a file, as one line of JSON: what a webhook would have got.
+"""Appends each message to a file, as one line with the JSON that a webhook would get.
 
 Rules that hold here:
-- a line is written by one call and is on the disk before the message counts as sent;
-- the file is opened for each line, so one that was moved away is made anew;
-- nobody but its owner can read a file that is made here.
+- each line is written by one system call and flushed to the disk before the message counts as sent;
+- the file is opened for each line, so a file that was rotated away is created again;
+- only the owner can read a file that alertd creates.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FileOptions(NotifierOptions):
     """Options of ``type: file``."""
 
     path: str
-    """The file, by an absolute path."""
+    """The absolute path of the file."""
 
     @field_validator("path")
     @classmethod
@@ -39,7 +39,7 @@ class FileOptions(NotifierOptions):
 
 
 class FileNotifier:
-    """One file. A repeat can be told by ``data.id``."""
+    """Appends to one file. ``data.id`` identifies a duplicate."""
 
     Options = FileOptions
 
@@ -50,7 +50,7 @@ class FileNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         line = _line(message)
         async with self._turn:
-            # A disk may take its time; what else is sent must not wait for it.
+            # A slow disk must not delay other messages.
             why = await asyncio.to_thread(_append, self._path, line)
         return Retry(reason=f"cannot write {self._path}: {why}") if why else Sent()
 
@@ -58,7 +58,7 @@ class FileNotifier:
         return (Rendered(media_type="application/json", text=_line(message).decode()),)
 
     async def aclose(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""
 
 
 def _line(message: Message) -> bytes:
@@ -66,27 +66,27 @@ def _line(message: Message) -> bytes:
 
 
 def _append(path: Path, line: bytes) -> str:
-    """Why it did not work; "" when the line is on the disk."""
+    """Append the line. Return "" when the line is on the disk, else the reason of the failure."""
     try:
-        # Without waiting: a pipe that nobody reads would never open.
+        # O_NONBLOCK: opening a pipe without a reader would block.
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
         return error.strerror or "it cannot be opened"
     try:
-        # While another writes, the end of the file is not what it will be. It lasts as long as a line does.
+        # Without the lock, another process could move the end of the file. The lock is held for one line.
         fcntl.flock(file, fcntl.LOCK_EX)
-        return _written(file, line)
+        return _write(file, line)
     except OSError as error:
         return error.strerror or "it failed"
     finally:
         os.close(file)
 
 
-def _written(file: int, line: bytes) -> str:
+def _write(file: int, line: bytes) -> str:
     about = os.fstat(file)
     if not stat.S_ISREG(about.st_mode):
         return "it is not a regular file"
-    # A disk that was full has left half a line: what is whole begins on its own.
+    # A disk that was full may have left half a line. The new line must not continue that half.
     whole = not about.st_size or os.pread(file, 1, about.st_size - 1) == b"\n"
     line = line if whole else b"\n" + line
     written = os.write(file, line)

@@ -1,7 +1,7 @@
-"""The dead man's switch: tells an address outside that the self-audit passes, or what it found.
+"""The dead man's switch: reports the result of each self-audit to a monitoring service outside.
 
-Whoever is there (a Healthchecks check, say) raises the alarm when nothing comes: the one failure
-that alertd cannot tell of itself.
+The service, such as a Healthchecks check, raises an alarm when no report arrives. alertd cannot report its
+own absence.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ MAX_BODY = 10_000
 async def beat(
     http: HttpClient, clock: Clock, secret: Callable[[str], str], heartbeat: Heartbeat, audit: Audit
 ) -> str:
-    """Post to the address, or to its ``/fail`` with the findings in the body.
+    """Post to the configured address; after a failed audit, post the findings to its ``/fail`` path.
 
-    Returns why it did not work, without the address; "" when it did.
+    Returns:
+        "" on success, else the reason of the failure, without the address.
     """
     try:
         url = heartbeat.url or secret(heartbeat.url_file).strip()
@@ -33,13 +34,16 @@ async def beat(
         return str(error)
     body = "\n".join(str(finding) for finding in audit.findings)[:MAX_BODY]
     answer = await http.post(
-        url if audit.passed else _failing(url), body.encode(), {"content-type": "text/plain; charset=utf-8"}
+        url if audit.passed else _fail_url(url), body.encode(), {"content-type": "text/plain; charset=utf-8"}
     )
     outcome = outcome_of(answer, clock.now())
     return "" if isinstance(outcome, Sent) else outcome.reason
 
 
-def _failing(url: str) -> str:
-    """``https://host/ping/uuid`` as ``https://host/ping/uuid/fail`` (Healthchecks, "Signaling failures")."""
+def _fail_url(url: str) -> str:
+    """Return ``https://host/ping/uuid`` as ``https://host/ping/uuid/fail``.
+
+    Source: the documentation of Healthchecks, "Signaling failures".
+    """
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/fail"))

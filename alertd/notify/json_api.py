@@ -1,4 +1,4 @@
-"""What the services that take JSON by HTTP have in common: their options, their secrets, the request."""
+"""Sends JSON requests: the options, secrets and answers that the notifiers for JSON services share."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from alertd.notify.webhook.payload import json_bytes
 from alertd.system.secrets import SecretUnreadable
 
 
-def _base(url: str) -> str:
+def _check_base(url: str) -> str:
     check_url(url)
     return url.rstrip("/")
 
 
-BaseUrl = Annotated[str, AfterValidator(_base)]
-"""Where a service is, without the path of what is asked of it. No secret."""
+BaseUrl = Annotated[str, AfterValidator(_check_base)]
+"""A service's URL without the path of a method. It is not secret."""
 
 
 def checked(check: Callable[[str], None]) -> AfterValidator:
-    """For a secret that is given inline; one from a file is checked by :func:`secret_of`."""
+    """Return the validator of an inline secret. :func:`secret_of` checks a secret from a file."""
 
     def validated(value: SecretStr) -> SecretStr:
         check(value.get_secret_value())
@@ -42,7 +42,7 @@ def checked(check: Callable[[str], None]) -> AfterValidator:
 
 
 def check_token(token: str) -> None:
-    """Raise ValueError, whose text does not quote it, for what cannot be sent as a token."""
+    """Raise ValueError for text that cannot be sent as a token. The error's text does not quote the token."""
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ValueError("is not a token")
 
@@ -52,14 +52,14 @@ Token = Annotated[SecretStr, checked(check_token)]
 
 
 class PostOptions(TlsOptions):
-    """The base of the options of whatever is posted to."""
+    """The base class of options for services that alertd posts to."""
 
     timeout: float = Field(default=TIMEOUT_S, gt=0, le=60)
-    """Seconds, for connecting, sending and reading the answer together."""
+    """Time limit in seconds for connecting, sending and reading the answer together."""
 
 
 class UrlOptions(PostOptions):
-    """The base of the options of a service's incoming webhook: whoever knows its URL can post."""
+    """The base class of options for incoming webhooks. Everyone who knows such a webhook's URL can post."""
 
     url: SecretUrl | None = None
     """The webhook's URL."""
@@ -72,10 +72,13 @@ class UrlOptions(PostOptions):
 
 
 def secret_of(options: BaseModel, name: str, env: Env, check: Callable[[str], None]) -> str:
-    """The secret option ``name``, or what its file holds now.
+    """Return the secret option ``name``, or the current contents of its file.
+
+    Args:
+        check: raises ValueError for an unusable secret.
 
     Raises:
-        SecretUnreadable: also when the file holds what ``check`` refuses.
+        SecretUnreadable: the file cannot be read, or ``check`` refuses its contents.
     """
     file = getattr(options, f"{name}_file")
     value = revealed(getattr(options, name), file, env).strip()
@@ -97,11 +100,11 @@ async def post_json(
     headers: Mapping[str, str] | None = None,
     hidden: tuple[str, ...] = (),
 ) -> Answer:
-    """Send one request.
+    """Send one request with a JSON body and read the answer.
 
     Args:
-        token: sent as a bearer's, and hidden.
-        hidden: what else an answer must not be quoted with.
+        token: sent as a bearer token, and redacted in the answer.
+        hidden: further secrets that must be redacted when the answer is quoted.
     """
     try:
         tls = tls_of(options, env.path)
@@ -125,12 +128,12 @@ async def post_json(
 
 
 def rendered_json(payload: Mapping[str, Any]) -> Rendered:
-    """What :func:`post_json` would post."""
+    """Return the body that :func:`post_json` would send."""
     return Rendered(media_type="application/json", text=json_bytes(payload).decode())
 
 
 def object_in(answer: Answer) -> Mapping[str, Any]:
-    """The JSON object that an answer holds; an empty one when it holds none."""
+    """Return the JSON object in an answer, or an empty one if the answer contains none."""
     try:
         said = json.loads(answer.body) if isinstance(answer, Reply) else None
     except (ValueError, RecursionError):
@@ -139,13 +142,13 @@ def object_in(answer: Answer) -> Mapping[str, Any]:
 
 
 def text_in(said: Mapping[str, Any], name: str) -> str:
-    """A text or a whole number of an answer, as text; "" when it is neither."""
+    """Return a text or a whole number of an answer as text; "" if the value is neither."""
     value = said.get(name)
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 def asked_to_wait(outcome: Outcome, seconds: object) -> Outcome:
-    """The outcome with a wait that stands in the answer's body, when its headers ask for none."""
+    """Return the outcome with the wait from the answer's body, unless the answer's headers ask for a wait."""
     if not isinstance(outcome, Retry) or outcome.after is not None:
         return outcome
     if not isinstance(seconds, int | float) or not 0 < seconds < 10**9:
@@ -154,9 +157,10 @@ def asked_to_wait(outcome: Outcome, seconds: object) -> Outcome:
 
 
 def unlike(answer: Answer, service: str) -> Outcome:
-    """What a 2xx means that is none of the service's: likely somebody's log-in page.
+    """Return the outcome of a 2xx answer that does not come from the service: probably a log-in page.
 
-    To call it delivered would lose a reminder; to send it again would not help.
+    Counting the message as sent would lose a reminder, and a retry would not help. Therefore the message is
+    rejected. If the answer broke off, alertd retries.
     """
     if not isinstance(answer, Reply):
         return answer

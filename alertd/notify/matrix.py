@@ -1,4 +1,4 @@
-"""Sends to a Matrix room. The delivery's id is the transaction's: the homeserver itself drops a repeat.
+"""Sends to a Matrix room. The delivery's id is the transaction id, so the homeserver ignores a duplicate.
 
 Source: https://spec.matrix.org/latest/client-server-api/, "PUT /rooms/{roomId}/send/{eventType}/{txnId}",
 "m.room.message msgtypes", "Threading", "User and room mentions", "Rate limiting" and "Size limits".
@@ -39,16 +39,19 @@ from alertd.notify.webhook.payload import json_bytes
 from alertd.system.secrets import SecretUnreadable
 
 MAX_BYTES = 40_000
-"""Of the paragraphs as text and as HTML; the whole message, signed and all, has at most 65,536."""
+"""Limit for the paragraphs as text and as HTML together, in bytes.
+
+A signed event has at most 65,536 bytes.
+"""
 
 NO_RELATION = frozenset({400, 404})
-"""What a homeserver answers when it does not know the message that a thread is under."""
+"""The statuses of a homeserver's answer when it does not know the first message of a thread."""
 
 
 _ROOM = re.compile(r"![\x21-\x7e]{1,250}")
 
 
-def _room(text: str) -> str:
+def _check_room(text: str) -> str:
     if not _ROOM.fullmatch(text):
         raise ValueError("is not a room's id, which begins with !; an alias begins with #")
     return text
@@ -58,16 +61,16 @@ class MatrixOptions(PostOptions):
     """Options of ``type: matrix``."""
 
     homeserver: BaseUrl
-    """Where the homeserver's client API is, such as ``https://matrix.example.org``."""
-    room: Annotated[str, AfterValidator(_room)]
-    """The room's id, ``!...``; not its alias."""
+    """The URL of the homeserver's client API, such as ``https://matrix.example.org``."""
+    room: Annotated[str, AfterValidator(_check_room)]
+    """The room's id, ``!...``, not its alias."""
     token: Token | None = None
-    """The access token of a user who is in the room."""
+    """The access token of a user who is a member of the room."""
     token_file: str = ""
     msgtype: Literal["text", "notice"] = "text"
-    """``notice`` is what bots use among bots: most clients make no sound for it."""
+    """``notice`` is meant for messages by bots. Most clients play no sound for a notice."""
     thread: bool = True
-    """Whether later messages about a milestone go into a thread under the first."""
+    """Whether later messages about a milestone go into a thread under the first message."""
 
     @model_validator(mode="after")
     def _has_a_token(self) -> Self:
@@ -76,7 +79,7 @@ class MatrixOptions(PostOptions):
 
 
 class MatrixNotifier:
-    """One room. A repeat is dropped by the homeserver, and can be told by the id in the last line."""
+    """Sends to one room. The homeserver ignores a duplicate; the id in the last line identifies one too."""
 
     Options = MatrixOptions
 
@@ -100,18 +103,18 @@ class MatrixNotifier:
         if before.get("room") == options.room:
             root, last = before["root"], before["last"]
             outcome, answer = await self._put(message.id, token, content | _relation(root, last))
-            # Refused, nothing was sent: a room that was replaced does not know the first message.
+            # The homeserver sent nothing: a room that replaced another does not have the first message.
             if not (isinstance(answer, Reply) and answer.status in NO_RELATION):
-                return _remembering(outcome, milestone, {**before, "last": _sent(answer)})
+                return _remember_thread(outcome, milestone, {**before, "last": _event_id(answer)})
         outcome, answer = await self._put(message.id, token, content)
-        sent = _sent(answer)
-        return _remembering(outcome, milestone, {"room": options.room, "root": sent, "last": sent})
+        sent = _event_id(answer)
+        return _remember_thread(outcome, milestone, {"room": options.room, "root": sent, "last": sent})
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         return (rendered_json(matrix_content(fit(message), self._options.msgtype)),)
 
     async def aclose(self) -> None:
-        """The client belongs to the process."""
+        """Do nothing: the HTTP client belongs to the process."""
 
     async def _put(self, delivery: str, token: str, content: Mapping[str, Any]) -> tuple[Outcome, Answer]:
         options, env = self._options, self._env
@@ -119,14 +122,14 @@ class MatrixNotifier:
         url = f"{options.homeserver}/_matrix/client/v3/rooms/{room}/send/m.room.message/{delivery}"
         answer = await post_json(env, options, url, content, method="PUT", token=token)
         outcome = outcome_of(answer, env.clock.now())
-        if isinstance(outcome, Sent) and not _sent(answer):
+        if isinstance(outcome, Sent) and not _event_id(answer):
             return unlike(answer, "a homeserver"), answer
         waits_ms = object_in(answer).get("retry_after_ms")
         return asked_to_wait(outcome, waits_ms / 1000 if isinstance(waits_ms, int) else None), answer
 
 
 def matrix_content(message: Message, msgtype: str) -> dict[str, Any]:
-    """The content of the room's message, for a message that has been made fit."""
+    """Return the event's content for a message that :func:`alertd.notify.render.clean.fit` has cleaned."""
     outline = outlined(message, MAX_BYTES, _cost)
     blocks = [
         f"<h4>{html_link(outline.title, outline.url) if outline.url else html_text(outline.title)}</h4>"
@@ -143,7 +146,7 @@ def matrix_content(message: Message, msgtype: str) -> dict[str, Any]:
         "body": f"{outline.title}\n\n{plain_text(outline)}",
         "format": "org.matrix.custom.html",
         "formatted_body": "".join([*blocks, f"<p><sub>{end}</sub></p>"]),
-        # Said outright: without it a name in the text would do.
+        # An empty object prevents mentions. Without this key, homeservers look for user names in the text.
         "m.mentions": {},
     }
 
@@ -153,7 +156,10 @@ def _cost(line: OutlineLine) -> int:
 
 
 def _relation(root: str, last: str) -> dict[str, Any]:
-    """In the thread; for clients without threads, a reply to the message before."""
+    """Return the relation that puts a message into the thread.
+
+    Clients without threads show the message as a reply to the previous one.
+    """
     return {
         "m.relates_to": {
             "rel_type": "m.thread",
@@ -164,10 +170,10 @@ def _relation(root: str, last: str) -> dict[str, Any]:
     }
 
 
-def _sent(answer: Answer) -> str:
-    """Under which id it stands in the room."""
+def _event_id(answer: Answer) -> str:
+    """Return the event id that the homeserver gave the message; "" if the answer contains none."""
     return text_in(object_in(answer), "event_id")
 
 
-def _remembering(outcome: Outcome, milestone: str, state: Mapping[str, str]) -> Outcome:
+def _remember_thread(outcome: Outcome, milestone: str, state: Mapping[str, str]) -> Outcome:
     return replace(outcome, state={milestone: state}) if isinstance(outcome, Sent) else outcome

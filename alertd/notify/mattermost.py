@@ -24,7 +24,7 @@ from alertd.notify.render.palette import look_of
 from alertd.system.secrets import SecretUnreadable
 
 MAX_TEXT = 12_000
-"""A post has at most 16,383 characters; a longer one is split, and its attachment is not."""
+"""Limit in characters. A post has at most 16,383; Mattermost splits a longer post, but not its attachment."""
 
 _SPECIAL = re.compile(r"([\\*_~`\[\]#])")
 
@@ -34,9 +34,9 @@ class MattermostOptions(UrlOptions):
 
 
 class MattermostNotifier:
-    """One channel. A repeat can be told by the id at the bottom, which ``props`` hold too.
+    """Posts to one channel. The id at the bottom and in ``props`` identifies a duplicate.
 
-    The webhook does not say under which id it posted, so nothing is threaded or edited.
+    The webhook's answer does not contain the post's id, so alertd can neither edit posts nor reply.
     """
 
     Options = MattermostOptions
@@ -61,21 +61,21 @@ class MattermostNotifier:
         return (rendered_json(mattermost_payload(fit(message))),)
 
     async def aclose(self) -> None:
-        """The client belongs to the process."""
+        """Do nothing: the HTTP client belongs to the process."""
 
 
 def mattermost_payload(message: Message) -> dict[str, Any]:
-    """The body of the request, for a message that has been made fit."""
+    """Return the JSON body for a message that :func:`alertd.notify.render.clean.fit` has cleaned."""
     outline = outlined(message, MAX_TEXT, lambda line: units(_line(line)) + 2)
     paragraphs = ["\n".join(map(_line, paragraph)) for paragraph in outline.paragraphs]
-    # Its buttons call an address of ours; what only opens a page is a link.
-    links = " · ".join(markdown_link(link.label, link.url, _escaped) for link in outline.links)
+    # A button would make Mattermost call alertd. Opening a page needs only a link.
+    links = " · ".join(markdown_link(link.label, link.url, _escape) for link in outline.links)
     attachment = {
         "fallback": unmentioned(f"{outline.title} ({outline.id})"),
         "color": look_of(message).strong,
-        "title": unmentioned(_escaped(outline.title)),
+        "title": unmentioned(_escape(outline.title)),
         "title_link": outline.url,
-        "text": "\n\n".join(part for part in (*paragraphs, links, _escaped(outline.about)) if part),
+        "text": "\n\n".join(part for part in (*paragraphs, links, _escape(outline.about)) if part),
         "footer": f"{outline.id} · alertd",
     }
     about = {"milestone": message.items[0].milestone} if message.kind is Kind.SINGLE else {}
@@ -83,9 +83,9 @@ def mattermost_payload(message: Message) -> dict[str, Any]:
 
 
 def _line(line: OutlineLine) -> str:
-    return markdown(line, _escaped)
+    return markdown(line, _escape)
 
 
-def _escaped(text: str) -> str:
-    # `<` begins what Slack takes for a link or a mention, and so does Mattermost, whatever stands before it.
+def _escape(text: str) -> str:
+    # Like Slack, Mattermost reads `<` as the start of a link or a mention, even after a backslash.
     return _SPECIAL.sub(r"\\\1", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

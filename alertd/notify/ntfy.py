@@ -1,4 +1,4 @@
-"""Publishes to a topic of ntfy.
+"""Publishes to an ntfy topic.
 
 Source: https://docs.ntfy.sh/publish/, "Publish as JSON", "Message priority", "Tags & emojis", "Action
 buttons", "Updating + deleting notifications", "Authentication" and "Limitations".
@@ -40,12 +40,12 @@ from alertd.system.secrets import SecretUnreadable
 
 SERVER = "https://ntfy.sh"
 MAX_MESSAGE = 4_096
-"""Bytes; a longer message becomes an attached file."""
+"""Limit in bytes. ntfy turns a longer message into an attached file."""
 MAX_ACTIONS = 3
 
 _TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}")
 _PRIORITIES = {Tone.CALM: 3, Tone.SOON: 4, Tone.LATE: 5, Tone.MOVED: 4, Tone.DONE: 2}
-# Short codes, which are shown as emoji before the title.
+# Emoji short codes. ntfy shows the emoji before the title.
 _EMOJI = {
     Tone.CALM: "large_blue_circle",
     Tone.SOON: "orange_circle",
@@ -56,7 +56,10 @@ _EMOJI = {
 
 
 def check_topic(topic: str) -> None:
-    """Raise ValueError, whose text does not quote it: who knows the topic of an open server can read it."""
+    """Raise ValueError for an invalid topic.
+
+    The error's text does not quote the topic: on an open server, everyone who knows the topic can read it.
+    """
     if not _TOPIC.fullmatch(topic):
         raise ValueError("is not a topic of up to 64 letters, digits, - and _")
 
@@ -65,15 +68,15 @@ class NtfyOptions(PostOptions):
     """Options of ``type: ntfy``."""
 
     server: BaseUrl = SERVER
-    """Where ntfy is."""
+    """The URL of the ntfy server."""
     topic: Annotated[SecretStr, checked(check_topic)] | None = None
-    """The topic."""
+    """The topic to publish to."""
     topic_file: str = ""
     token: Token | None = None
     """An access token, ``tk_...``."""
     token_file: str = ""
     basic: BasicOptions | None = None
-    """A user and a password instead."""
+    """A user name and a password, instead of a token."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -84,11 +87,14 @@ class NtfyOptions(PostOptions):
 
 
 class NtfyNotifier:
-    """One topic. A repeat takes the place of the first: the id is that of the sequence, and in the text."""
+    """Publishes to one topic.
+
+    A duplicate replaces the first message, because both have the same sequence id.
+    """
 
     Options = NtfyOptions
     rate = Rate(messages=12, per_s=60.0)
-    """What an address is allowed in the long run, where nobody has set another limit."""
+    """The sustained rate that ntfy allows an address by default."""
 
     def __init__(self, options: NtfyOptions, env: Env) -> None:
         self._options = options
@@ -101,7 +107,7 @@ class NtfyNotifier:
             headers, hidden = self._login()
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        # To the server itself, not to the topic: so nothing of it is said in headers.
+        # JSON goes to the server's root URL, so that no text has to be put into headers.
         payload = {"topic": topic, **ntfy_payload(fit(message))}
         answer = await post_json(
             env, options, options.server, payload, headers=headers, hidden=(topic, *hidden)
@@ -115,10 +121,10 @@ class NtfyNotifier:
         return (rendered_json({"topic": HIDDEN, **ntfy_payload(fit(message))}),)
 
     async def aclose(self) -> None:
-        """The client belongs to the process."""
+        """Do nothing: the HTTP client belongs to the process."""
 
     def _login(self) -> tuple[dict[str, str], tuple[str, ...]]:
-        """The header, and what of it is secret."""
+        """Return the headers for authentication, and the secrets in them."""
         options, env = self._options, self._env
         if basic := options.basic:
             password = revealed(basic.password, basic.password_file, env)
@@ -131,7 +137,7 @@ class NtfyNotifier:
 
 
 def ntfy_payload(message: Message) -> dict[str, Any]:
-    """What is published, but for the topic; for a message that has been made fit."""
+    """Return the JSON body without the topic, for a message from :func:`alertd.notify.render.clean.fit`."""
     frame = frame_of(message)
     end = "\n".join(part for part in (frame.about, f"{frame.id} · alertd") if part)
     outline = outlined(message, MAX_MESSAGE - len(end.encode()), _cost)
@@ -147,7 +153,7 @@ def ntfy_payload(message: Message) -> dict[str, Any]:
     }
     if outline.url:
         payload["click"] = outline.url
-    # The page is opened by a tap already, so what can be done has the three places.
+    # A tap on the notification opens the page already, so the three buttons are for actions.
     actions = [
         {"action": "view", "label": link.label, "url": link.url, "clear": False}
         for link in outline.links

@@ -1,4 +1,4 @@
-"""Opens, acknowledges and resolves alerts of PagerDuty, one for each milestone, by its Events API v2.
+"""Triggers, acknowledges and resolves PagerDuty alerts, one for each milestone, through the Events API v2.
 
 Source: https://developer.pagerduty.com/docs/events-api-v2-overview ("Response Codes & Retry Logic", "API
 Limits"), .../docs/send-alert-event and .../docs/events-api-v2-rate-limits.
@@ -41,10 +41,10 @@ API_URL = "https://events.pagerduty.com"
 MAX_KEY = 255
 MAX_SUMMARY = 1_024
 MAX_TEXT = 20_000
-"""Bytes, of the 512 KB that one request may have: more than anybody reads in an alert."""
+"""Limit in bytes, well below the 512 KB of a request, because people read short alerts only."""
 
 SEND_TIMEOUT_S = 90.0
-"""For the requests about all milestones of one message; the rest is left for the next attempt."""
+"""Time limit for all requests of one message, in seconds. The next attempt sends the rest."""
 
 _CLOSED = (State.DONE, State.CANCELLED)
 _SEVERITIES = {
@@ -60,14 +60,14 @@ class PagerDutyOptions(PostOptions):
     """Options of ``type: pagerduty``."""
 
     routing_key: Token | None = None
-    """The integration key of a service, or of an orchestration."""
+    """The integration key of a service or of an event orchestration."""
     routing_key_file: str = ""
     api_url: BaseUrl = API_URL
-    """Where the Events API is; in the EU ``https://events.eu.pagerduty.com``."""
+    """The URL of the Events API; in the EU ``https://events.eu.pagerduty.com``."""
 
     @property
     def follows(self) -> bool:
-        """An incident is acknowledged and resolved as its milestone is."""
+        """True: acknowledging or closing a milestone acknowledges or resolves its incident."""
         return True
 
     @model_validator(mode="after")
@@ -77,15 +77,16 @@ class PagerDutyOptions(PostOptions):
 
 
 class PagerDutyNotifier:
-    """One service. A repeat goes to the alert that is open already: its key is the milestone's.
+    """Sends to one service. A duplicate updates the alert that is open already, because both have the same
+    key.
 
-    What is about several milestones becomes a request for each; a digest, a notice and a test become one
-    alert of their own, which nothing but a person resolves.
+    A message about several milestones becomes one request for each. A digest, a notice and a test each become
+    an alert of their own, which only a person resolves.
     """
 
     Options = PagerDutyOptions
     rate = Rate(messages=120, per_s=60.0)
-    """About so many requests are taken by one integration key."""
+    """About the number of requests that PagerDuty accepts for one integration key."""
 
     def __init__(self, options: PagerDutyOptions, env: Env) -> None:
         self._options = options
@@ -104,19 +105,19 @@ class PagerDutyNotifier:
             if outcomes and clock.monotonic() >= until:
                 outcomes.append(Retry(reason="there was no time left to tell of all milestones"))
             else:
-                outcomes.append(await self._sent(key, payload))
+                outcomes.append(await self._post(key, payload))
             if isinstance(outcomes[-1], Retry):
                 break
-        return _summed(outcomes, len(payloads))
+        return _combine(outcomes, len(payloads))
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         payloads = pagerduty_payloads(fit(message))
         return tuple(rendered_json({"routing_key": HIDDEN, **payload}) for payload in payloads)
 
     async def aclose(self) -> None:
-        """The client belongs to the process."""
+        """Do nothing: the HTTP client belongs to the process."""
 
-    async def _sent(self, key: str, payload: Mapping[str, Any]) -> Outcome:
+    async def _post(self, key: str, payload: Mapping[str, Any]) -> Outcome:
         url = f"{self._options.api_url}/v2/enqueue"
         answer = await post_json(
             self._env, self._options, url, {"routing_key": key, **payload}, hidden=(key,)
@@ -128,16 +129,16 @@ class PagerDutyNotifier:
 
 
 def pagerduty_payloads(message: Message) -> Iterator[dict[str, Any]]:
-    """The bodies of the requests, but for the key; for a message that has been made fit."""
+    """Yield the JSON bodies without the key, for a message from :func:`alertd.notify.render.clean.fit`."""
     if message.kind not in (Kind.SINGLE, Kind.MANY):
         tone = Tone.CALM if message.kind is Kind.TEST else Tone.SOON
-        alone = _triggered(message, message.kind.value, "alertd", tone, message.subject)
+        alone = _build_trigger(message, message.kind.value, "alertd", tone, message.subject)
         yield {"event_action": "trigger", "dedup_key": f"alertd/{message.id}", **alone}
         return
     for item in message.items:
         about = replace(message, kind=Kind.SINGLE, items=(item,))
         summary = f"{item.badge[:1].upper()}{item.badge[1:]}: {item.title} ({item.phrase})"
-        told = _triggered(about, item.cause.value, item.timeline, item.tone, summary)
+        told = _build_trigger(about, item.cause.value, item.timeline, item.tone, summary)
         yield {"event_action": _action(item), "dedup_key": _key(item.milestone), **told}
 
 
@@ -147,7 +148,9 @@ def _action(item: Item) -> str:
     return "acknowledge" if item.cause is Cause.ACKNOWLEDGED else "trigger"
 
 
-def _triggered(message: Message, what: str, group: str, tone: Tone, summary: str) -> dict[str, Any]:
+def _build_trigger(
+    message: Message, event_class: str, group: str, tone: Tone, summary: str
+) -> dict[str, Any]:
     outline = outlined(message, MAX_TEXT, lambda line: len(plain(line).encode()) + 2)
     text = "\n\n".join("\n".join(map(plain, paragraph)) for paragraph in outline.paragraphs)
     about = {"milestone": message.items[0].milestone} if message.kind is Kind.SINGLE else {}
@@ -162,7 +165,7 @@ def _triggered(message: Message, what: str, group: str, tone: Tone, summary: str
             "severity": _SEVERITIES[tone],
             "timestamp": instant(message.since),
             "group": group,
-            "class": what,
+            "class": event_class,
             "custom_details": {"id": message.id, **about, "text": text},
         },
     }
@@ -173,21 +176,25 @@ def _key(milestone: str) -> str:
     return key if len(key) <= MAX_KEY else f"alertd/{fingerprint('pagerduty', milestone)}"
 
 
-def _summed(outcomes: Sequence[Outcome], of: int) -> Outcome:
-    """One outcome for several requests: what failed for now brings all of them again, which does no harm."""
-    if of == 1:
+def _combine(outcomes: Sequence[Outcome], total: int) -> Outcome:
+    """Combine the outcomes of several requests into one.
+
+    A retry repeats all requests, including those that succeeded. That is harmless, because PagerDuty
+    recognizes duplicates by their key.
+    """
+    if total == 1:
         return outcomes[0]
     last = outcomes[-1]
-    sent = [one for one in outcomes if isinstance(one, Sent)]
-    refused = [one for one in outcomes if isinstance(one, Rejected)]
+    sent = [outcome for outcome in outcomes if isinstance(outcome, Sent)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
     if isinstance(last, Retry):
-        reason = f"{len(outcomes) - 1} of {of} milestones are told of; {last.reason}"
+        reason = f"{len(outcomes) - 1} of {total} milestones are told of; {last.reason}"
         return replace(last, reason=reason, partly=bool(sent) and last.after is None)
     if not refused:
-        return Sent(note=f"{of} requests: {sent[-1].note}")
-    if not sent or any(one.gone for one in refused):
+        return Sent(note=f"{total} requests: {sent[-1].note}")
+    if not sent or any(outcome.gone for outcome in refused):
         return refused[-1]
     return Sent(
         note=sent[-1].note,
-        partly=f"{len(refused)} of {of} milestones were refused, the last because {refused[-1].reason}.",
+        partly=f"{len(refused)} of {total} milestones were refused, the last because {refused[-1].reason}.",
     )

@@ -1,4 +1,4 @@
-"""The notifier types that are installed: the entry points of the group ``alertd.notifiers``."""
+"""Finds the installed notifier types: the entry points in the group ``alertd.notifiers``."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ OWN = "alertd"
 
 
 class NotifierUnusable(AlertdError):
-    """An installed notifier cannot be imported or is none; fatal only where it is used."""
+    """An installed notifier cannot be imported or breaks the contract. Only a receiver that uses it fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifierType:
-    """One installed type, not yet imported.
+    """One installed type, which is imported only when it is used.
 
     Attributes:
-        name: what ``type:`` in the configuration says.
-        distribution: the package that brought it, and ``version`` its version.
+        name: the value of ``type:`` in the configuration.
+        distribution: the package that provides the type.
+        version: the package's version; "" if unknown.
     """
 
     name: str
@@ -35,14 +36,16 @@ class NotifierType:
     entry_point: EntryPoint
 
     def load(self) -> NotifierClass:
-        """Import it.
+        """Import the notifier class.
 
         Raises:
-            NotifierUnusable: with the distribution, its version and what went wrong.
+            NotifierUnusable: the import failed, or the class breaks the contract. The text names the
+            distribution,
+                its version and the reason.
         """
         try:
             found = self.entry_point.load()
-        except Exception as error:  # a stranger's module may raise anything
+        except Exception as error:  # a third-party module may raise anything
             raise self._unusable(f"{type(error).__name__}: {error}") from error
         options = getattr(found, "Options", None)
         if not (isinstance(options, type) and issubclass(options, BaseModel)):
@@ -56,30 +59,30 @@ class NotifierType:
 
     @property
     def origin(self) -> str:
-        """``alertd-gotify 1.2.0``."""
+        """The package and its version, such as ``alertd-gotify 1.2.0``."""
         return f"{self.distribution} {self.version}".strip()
 
 
 def brought() -> Sequence[NotifierType]:
-    """Every type that a package brings, by name, the one that counts first; nothing is imported.
+    """Return all types of all packages, sorted by name. Nothing is imported.
 
-    Where two distributions bring the same name, alertd's own wins, then the first by the distribution's name:
-    no package can slip itself between alertd and a receiver by being installed.
+    If two packages provide the same name, alertd's own type comes first, then the packages in alphabetical
+    order. The first type is used: a package that is merely installed cannot replace one of alertd's types.
     """
-    found = [_described(entry) for entry in entry_points(group=GROUP)]
-    found.sort(key=lambda one: (one.name, one.distribution != OWN, one.distribution))
+    found = [_describe(entry) for entry in entry_points(group=GROUP)]
+    found.sort(key=lambda kind: (kind.name, kind.distribution != OWN, kind.distribution))
     return found
 
 
 def installed() -> Mapping[str, NotifierType]:
-    """Every installed type that counts, by its name, sorted; nothing is imported."""
+    """Return the types that receivers can use, by name and sorted. Nothing is imported."""
     by_name: dict[str, NotifierType] = {}
-    for one in brought():
-        by_name.setdefault(one.name, one)
+    for kind in brought():
+        by_name.setdefault(kind.name, kind)
     return by_name
 
 
-def _described(entry: EntryPoint) -> NotifierType:
+def _describe(entry: EntryPoint) -> NotifierType:
     dist = entry.dist
     return NotifierType(
         name=entry.name,

@@ -1,4 +1,4 @@
-"""Posts an Adaptive Card to a Microsoft Teams workflow, or to an incoming webhook of old.
+"""Posts an Adaptive Card to a Microsoft Teams workflow, or to an old incoming webhook.
 
 Source: https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
 ("Send Adaptive Cards", "Rate limiting") and https://adaptivecards.io/explorer/.
@@ -25,8 +25,8 @@ from alertd.notify.webhook.payload import json_bytes
 from alertd.system.secrets import SecretUnreadable
 
 MAX_BYTES = 20_000
-"""Of a whole request. 28 KB are documented; cards were refused from some 21,000 bytes on
-(https://rubydoc.info/gems/msteams_hermes/MsTeamsHermes/Message)."""
+"""Limit for a whole request, in bytes. The documented limit is 28 KB, but Teams has refused cards of about
+21,000 bytes (https://rubydoc.info/gems/msteams_hermes/MsTeamsHermes/Message)."""
 
 SERVICE = "Microsoft Teams"
 
@@ -44,7 +44,7 @@ _LOOKS: Mapping[Style, Mapping[str, Any]] = {
     Style.CODE: {"fontType": "Monospace"},
 }
 
-# What an incoming webhook of old answers with a 200 ("Rate limiting for connectors").
+# An old incoming webhook reports an error in the body of a 200 ("Rate limiting for connectors").
 _FAILED = re.compile(rb"returned HTTP error ([1-5][0-9]{2})")
 
 
@@ -53,11 +53,11 @@ class TeamsOptions(UrlOptions):
 
 
 class TeamsNotifier:
-    """One channel or chat. A repeat can be told by the id at the bottom of the card."""
+    """Posts to one channel or chat. The id at the bottom of the card identifies a duplicate."""
 
     Options = TeamsOptions
     rate = Rate(messages=4, per_s=1.0)
-    """From the fifth request in a second on Teams throttles."""
+    """Teams throttles from the fifth request in a second."""
 
     def __init__(self, options: TeamsOptions, env: Env) -> None:
         self._options = options
@@ -70,23 +70,23 @@ class TeamsNotifier:
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         answer = await post_json(env, self._options, url, teams_payload(fit(message)))
-        return outcome_of(_as_meant(answer), env.clock.now())
+        return outcome_of(_correct_status(answer), env.clock.now())
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         return (rendered_json(teams_payload(fit(message))),)
 
     async def aclose(self) -> None:
-        """The client belongs to the process."""
+        """Do nothing: the HTTP client belongs to the process."""
 
 
 def teams_payload(message: Message) -> dict[str, Any]:
-    """The body of the request, for a message that has been made fit."""
+    """Return the JSON body for a message that :func:`alertd.notify.render.clean.fit` has cleaned."""
     tone = message.items[0].tone if message.items else None
-    room = MAX_BYTES - len(json_bytes(_enveloped(frame_of(message), tone)))
-    return _enveloped(outlined(message, room, _cost), tone)
+    room = MAX_BYTES - len(json_bytes(_build_body(frame_of(message), tone)))
+    return _build_body(outlined(message, room, _cost), tone)
 
 
-def _enveloped(outline: Outline, tone: Tone | None) -> dict[str, Any]:
+def _build_body(outline: Outline, tone: Tone | None) -> dict[str, Any]:
     heading = _block(OutlineLine((Span(outline.title, Style.BOLD, outline.url),)), size="Large")
     body = [{"type": "Container", "style": _STYLES.get(tone, "emphasis") if tone else "emphasis",
              "bleed": True, "items": [heading]}]  # fmt: skip
@@ -120,7 +120,7 @@ def _enveloped(outline: Outline, tone: Tone | None) -> dict[str, Any]:
 def _block(
     line: OutlineLine, *, size: str = "", spacing: str = "", is_subtle: bool = False
 ) -> dict[str, Any]:
-    # The runs of a rich text are read as they are, where a TextBlock would read Markdown.
+    # A RichTextBlock shows its runs as they are. A TextBlock would read Markdown.
     more = {"size": size} if size else {"isSubtle": True, "size": "Small"} if is_subtle else {}
     block: dict[str, Any] = {"type": "RichTextBlock", "inlines": [_run(span) | more for span in line.spans]}
     return block | ({"spacing": spacing} if spacing else {})
@@ -135,8 +135,8 @@ def _cost(line: OutlineLine) -> int:
     return len(json_bytes(_block(line, spacing="Medium"))) + 1
 
 
-def _as_meant(answer: Answer) -> Answer:
-    """The answer with the status that its body tells of."""
+def _correct_status(answer: Answer) -> Answer:
+    """Return the answer with the status that its body reports."""
     if isinstance(answer, Reply) and (told := _FAILED.search(answer.body)):
         return replace(answer, status=int(told[1]))
     return answer

@@ -1,7 +1,7 @@
-"""Sends by a Telegram bot.
+"""Sends messages through a Telegram bot.
 
 Source: https://core.telegram.org/bots/api, "sendMessage", "HTML style", "ResponseParameters" and "Making
-requests"; the rate is that of https://core.telegram.org/bots/faq, "My bot is hitting limits".
+requests". For the rate: https://core.telegram.org/bots/faq, "My bot is hitting limits".
 """
 
 from __future__ import annotations
@@ -47,22 +47,25 @@ from alertd.system.secrets import SecretUnreadable
 
 API_URL = "https://api.telegram.org"
 MAX_TEXT = 4_096
-"""After the markup has been read."""
+"""Limit in UTF-16 code units, counted after Telegram has parsed the markup."""
 BUTTONS_IN_ROW = 2
 
 _TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{1,100}")
 _CHAT = re.compile(r"-?[0-9]{1,20}|@[A-Za-z0-9_]{4,32}")
-# What a text without markup and buttons is not refused for.
+# Errors that a text without markup and buttons would not cause.
 _LAYOUT = re.compile(r"can't parse entities|button|reply.?markup", re.IGNORECASE)
 
 
 def check_bot_token(token: str) -> None:
-    """Raise ValueError, whose text does not quote it, for what is none: it becomes a part of a path."""
+    """Raise ValueError for text that is not a bot's token, which becomes a part of the URL's path.
+
+    The error's text does not quote the token.
+    """
     if not _TOKEN.fullmatch(token):
         raise ValueError("is not a bot's token")
 
 
-def _chat(text: str) -> str:
+def _check_chat(text: str) -> str:
     if not _CHAT.fullmatch(text):
         raise ValueError("is not a chat's id such as -1001234567890, and not the @name of a public one")
     return text
@@ -72,16 +75,16 @@ class TelegramOptions(PostOptions):
     """Options of ``type: telegram``."""
 
     token: Annotated[SecretStr, checked(check_bot_token)] | None = None
-    """The bot's token, as BotFather gave it."""
+    """The bot's token from BotFather."""
     token_file: str = ""
-    chat: Annotated[str, AfterValidator(_chat)]
+    chat: Annotated[str, AfterValidator(_check_chat)]
     """The chat's id, or the ``@name`` of a public channel or group."""
     topic: int | None = Field(default=None, gt=0)
-    """The id of a topic, in a group that has topics."""
+    """The id of a topic, if the group has topics."""
     reply: bool = True
-    """Whether later messages about a milestone are replies to the first."""
+    """Whether later messages about a milestone are replies to the first message."""
     api_url: BaseUrl = API_URL
-    """Where the Bot API is."""
+    """The URL of the Bot API."""
 
     @model_validator(mode="after")
     def _has_a_token(self) -> Self:
@@ -90,11 +93,11 @@ class TelegramOptions(PostOptions):
 
 
 class TelegramNotifier:
-    """One chat. A repeat can be told by the id in the last line."""
+    """Sends to one chat. The id in the last line identifies a duplicate."""
 
     Options = TelegramOptions
     rate = Rate(messages=20, per_s=60.0)
-    """What a group allows a bot; a single chat takes one a second."""
+    """The rate that Telegram allows a bot in a group. In a single chat, it allows one message a second."""
 
     def __init__(self, options: TelegramOptions, env: Env) -> None:
         self._options = options
@@ -111,16 +114,16 @@ class TelegramNotifier:
         milestone = message.items[0].milestone if single else ""
         before = prior.get(milestone, {})
         where = self._where(before.get("message", "") if before.get("chat") == options.chat else "")
-        outcome, answer = await self._posted(token, {**where, **telegram_payload(fitted)})
+        outcome, answer = await self._post(token, {**where, **telegram_payload(fitted)})
         said = object_in(answer)
         if isinstance(outcome, Rejected) and _LAYOUT.search(text_in(said, "description")):
-            # A button to a host that only this house knows is refused, and all with it; nothing was sent.
+            # Telegram refuses a message with a button to a host in a private network, and sends nothing.
             why = text_in(said, "description")
-            outcome, answer = await self._posted(token, {**where, **_bare_payload(fitted)})
+            outcome, answer = await self._post(token, {**where, **_bare_payload(fitted)})
             if isinstance(outcome, Sent):
                 outcome = replace(outcome, note=f"{outcome.note}; as plain text: {why[:100]}")
         if isinstance(outcome, Sent) and single:
-            state = {"chat": options.chat, "message": _first_of(answer)}
+            state = {"chat": options.chat, "message": _find_first(answer)}
             return replace(outcome, state={milestone: state})
         return outcome
 
@@ -128,7 +131,7 @@ class TelegramNotifier:
         return (rendered_json({**self._where(""), **telegram_payload(fit(message))}),)
 
     async def aclose(self) -> None:
-        """The client belongs to the process."""
+        """Do nothing: the HTTP client belongs to the process."""
 
     def _where(self, first: str) -> dict[str, Any]:
         where: dict[str, Any] = {"chat_id": self._options.chat}
@@ -138,15 +141,15 @@ class TelegramNotifier:
             where["reply_parameters"] = {"message_id": int(first), "allow_sending_without_reply": True}
         return where
 
-    async def _posted(self, token: str, payload: Mapping[str, Any]) -> tuple[Outcome, Answer]:
+    async def _post(self, token: str, payload: Mapping[str, Any]) -> tuple[Outcome, Answer]:
         env = self._env
         url = f"{self._options.api_url}/bot{token}/sendMessage"
         answer = await post_json(env, self._options, url, payload, hidden=(token, token.partition(":")[2]))
-        return _judged(answer, outcome_of(answer, env.clock.now())), answer
+        return _judge(answer, outcome_of(answer, env.clock.now())), answer
 
 
 def telegram_payload(message: Message) -> dict[str, Any]:
-    """What is sent, but for where to; for a message that has been made fit."""
+    """Return the JSON body without the chat, for a message from :func:`alertd.notify.render.clean.fit`."""
     frame = frame_of(message)
     room = MAX_TEXT - units(unmentioned("\n\n".join([frame.title, *_end(frame)])))
     outline = outlined(message, room, lambda line: units(unlinked(line)) + 2)
@@ -165,7 +168,7 @@ def telegram_payload(message: Message) -> dict[str, Any]:
 
 
 def _bare_payload(message: Message) -> dict[str, Any]:
-    """The same without markup and buttons."""
+    """Return the JSON body without the chat, markup and buttons."""
     frame = frame_of(message)
     room = MAX_TEXT - units(unmentioned(f"{frame.title}\n\n{plain_text(frame)}"))
     outline = outlined(message, room, lambda line: units(unmentioned(plain(line))) + 2)
@@ -177,7 +180,7 @@ def _end(outline: Outline) -> list[str]:
     return ["\n".join(part for part in (outline.about, f"{outline.id} · alertd") if part)]
 
 
-def _judged(answer: Answer, outcome: Outcome) -> Outcome:
+def _judge(answer: Answer, outcome: Outcome) -> Outcome:
     said = object_in(answer)
     about = said.get("parameters")
     parameters = about if isinstance(about, dict) else {}
@@ -195,8 +198,11 @@ def _result(answer: Answer) -> Mapping[str, Any]:
     return result if isinstance(result, dict) else {}
 
 
-def _first_of(answer: Answer) -> str:
-    """The message that later ones reply to: the one that this replies to, while it is there."""
+def _find_first(answer: Answer) -> str:
+    """Return the id of the message that later messages reply to.
+
+    If this message is a reply, that is the message it replies to; else it is this message.
+    """
     result = _result(answer)
     replied = result.get("reply_to_message")
     return text_in(replied if isinstance(replied, dict) else result, "message_id")

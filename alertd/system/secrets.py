@@ -1,4 +1,4 @@
-"""Reads secrets from files, anew at each send, so that a rotated one is used without a restart."""
+"""Reads secrets from files. Each send reads them again, so that a rotated secret needs no restart."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ from alertd.errors import AlertdError
 
 MAX_SECRET_BYTES = 64 * 1024
 SECRETS = "secrets"
-"""The folder of secrets in the configuration folder, for root alone; see deploy/alertd.service."""
+"""The folder for secrets in the configuration folder. Only root can read it; see deploy/alertd.service."""
 
 
 class SecretUnreadable(AlertdError):
-    """A file that should hold a secret cannot be read; the text names the file and never its content."""
+    """A secret file cannot be read. The text names the file and never quotes its contents."""
 
 
 def secret_files(folder: Path, environ: Mapping[str, str]) -> Callable[[str], str]:
-    """A function from the value of a ``*_file`` option to what the file holds.
+    """Return a function that reads the secret named by the value of a ``*_file`` option.
 
-    A bare name is looked for in ``$CREDENTIALS_DIRECTORY`` (systemd.exec(5), "Credentials"), there also as
-    ``alertd_<name>``, then in the configuration folder, and then in its ``secrets/``, which the service hands
-    over as credentials and root reads where they lie. Other relative paths start at the configuration folder.
-    One line break at the end is not part of the secret.
+    A file name without a folder is searched for in these places, in this order:
+
+    - ``$CREDENTIALS_DIRECTORY`` (systemd.exec(5), "Credentials"), as ``<name>`` and as ``alertd_<name>``;
+    - the configuration folder;
+    - its ``secrets/`` folder, which root reads directly; the service gets these files as credentials.
+
+    Other relative paths start at the configuration folder. One line break at the end is not part of the
+    secret.
 
     Args:
         folder: the configuration folder.
         environ: the process's environment.
 
     The function raises:
-        SecretUnreadable: there is no such file, or it cannot be read, or it is empty, too big or no UTF-8.
+        SecretUnreadable: the file does not exist or cannot be read, or it is empty, too long or not UTF-8.
     """
 
     def read(name: str) -> str:
@@ -42,7 +46,7 @@ def secret_files(folder: Path, environ: Mapping[str, str]) -> Callable[[str], st
                 continue
             except PermissionError as error:
                 if path == folder / SECRETS / name:
-                    continue  # what the service may not see there is handed to it, or is not for it
+                    continue  # only root reads this folder: the service gets its files as credentials
                 raise SecretUnreadable(f"secret file {name!r}: {error.strerror}") from error
             except OSError as error:
                 raise SecretUnreadable(
@@ -58,9 +62,10 @@ def secret_files(folder: Path, environ: Mapping[str, str]) -> Callable[[str], st
 
 
 def file_paths(folder: Path, environ: Mapping[str, str]) -> Callable[[str], Path]:
-    """A function from the value of a ``*_file`` option to the file's path, looked for as secrets are.
+    """Return a function that finds the file named by the value of a ``*_file`` option, in the same places.
 
-    It gives the place in the configuration folder when there is no such file: who opens it says so.
+    If no such file exists, the function returns the path in the configuration folder, so that opening the
+    file fails with an error that names this path.
     """
 
     def find(name: str) -> Path:
@@ -84,7 +89,7 @@ def _text(name: str, raw: bytes) -> str:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        # Without its cause: that one's text would quote the content.
+        # `from None`, because the text of the original error would quote the contents.
         raise SecretUnreadable(f"secret file {name!r}: is not UTF-8 text") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:

@@ -1,8 +1,9 @@
-"""For tests of notifiers, ours and yours: sample messages, and real servers on the loopback interface.
+"""Tools for tests of notifiers, both alertd's and yours: sample messages and servers on the loopback
+interface.
 
     from alertd.testing import Answer, Fault, HttpSink, SmtpSink, sample_message, notifier_env
 
-The servers need the packages trustme and aiosmtpd, which alertd itself does not.
+The servers need the packages trustme and aiosmtpd, which alertd itself does not need.
 """
 
 from __future__ import annotations

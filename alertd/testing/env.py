@@ -1,4 +1,4 @@
-"""A notifier's surroundings for a test."""
+"""Makes the environment of a notifier for a test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from alertd.system.secrets import SecretUnreadable
 
 @dataclass(slots=True)
 class FixedClock:
-    """A clock that stands still until it is set; it starts when the sample messages were composed."""
+    """A clock that moves only when a test sets it. It starts at the time of the sample messages."""
 
     at: datetime = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
     seconds: float = 0.0
@@ -39,11 +39,11 @@ def notifier_env(
     tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     egress: Egress | None = None,
 ) -> Env:
-    """An environment whose secrets are those given, by name. Close its ``http`` at the end.
+    """Return an environment with the given secrets. Close its ``http`` at the end of the test.
 
     Args:
-        secrets: looked at again at each send, so a test can rotate one by changing the mapping.
-        egress: what may be connected to, and who says where a name leads; by default the machine.
+        secrets: the secrets by name. Each send reads the mapping, so a test can change a secret.
+        egress: checks addresses and resolves names; by default the real checks and the system's resolver.
     """
     held = secrets if secrets is not None else {}
 

@@ -1,4 +1,4 @@
-"""A real HTTP server on the loopback interface that records what it gets and answers by a script."""
+"""A real HTTP server on the loopback interface, which records requests and gives scripted answers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from enum import Enum, auto
 from types import TracebackType
 
 LONGEST = 64 * 2**20
-"""Bytes of a body that has no end, for a client that reads on and on."""
+"""The most bytes of an endless body, in case a client never stops reading."""
 
 
 class Fault(Enum):
-    """What goes wrong with an answer.
+    """A fault in an answer.
 
-    HANG: the request is read and nothing is answered; HANG_IN_BODY: the head and half of the body come.
-    RESET: the connection is reset instead of an answer; RESET_IN_BODY: after the head and half of the body.
-    GARBAGE: what is answered is not HTTP. ENDLESS: the body comes again and again, to :data:`LONGEST`.
+    HANG: the server reads the request and does not answer. HANG_IN_BODY: it sends the head and half of the
+    body, and then nothing. RESET: it resets the connection instead of answering. RESET_IN_BODY: it resets the
+    connection after the head and half of the body. GARBAGE: it sends something other than HTTP. ENDLESS: it
+    repeats the body up to :data:`LONGEST` bytes.
     """
 
     NONE = auto()
@@ -44,7 +45,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One request as it came; header names in lower case."""
+    """One request as it arrived; header names are in lower case."""
 
     method: str
     path: str
@@ -53,16 +54,17 @@ class Received:
 
 
 class HttpSink:
-    """An async context manager. The last answer of the script is given for all further requests.
+    """An HTTP server as an async context manager. The last scripted answer is repeated for all further
+    requests.
 
     Args:
-        tls: with a certificate of its own, or with the given context.
+        tls: True for TLS with a new CA and certificate, or a context to use.
 
     Attributes:
-        requests: what came, in order.
-        connections: how many were opened.
-        answers: what is still to be answered; may be replaced at any time.
-        written: bytes of ENDLESS bodies that have left for a client.
+        requests: the requests in order of arrival.
+        connections: how many connections clients have opened.
+        answers: the answers that are still to be given; a test may replace them at any time.
+        written: how many bytes of ENDLESS bodies were sent.
     """
 
     def __init__(self, *answers: Answer, tls: bool | ssl.SSLContext = False) -> None:
@@ -78,11 +80,11 @@ class HttpSink:
 
     @property
     def url(self) -> str:
-        """Such as ``http://127.0.0.1:40001``, without a path; known once it has been entered."""
+        """The server's URL without a path, such as ``http://127.0.0.1:40001``. Known once the server runs."""
         return f"https://localhost:{self._port}" if self._tls else f"http://127.0.0.1:{self._port}"
 
     def client_tls(self) -> ssl.SSLContext:
-        """A context that trusts this server."""
+        """Return a context that trusts this server. Only for a server with ``tls=True``."""
         import trustme
 
         assert isinstance(self._ca, trustme.CA)  # noqa: S101  made with tls=True
@@ -120,12 +122,12 @@ class HttpSink:
                 if not await self._answer(answer, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client went away, which is its right
+            pass  # a client may disconnect at any time
         finally:
             writer.close()
 
     async def _answer(self, answer: Answer, writer: asyncio.StreamWriter) -> bool:
-        """Answer; False when the connection is to be closed."""
+        """Give the answer. Return whether the connection stays open."""
         match answer.fault:
             case Fault.HANG:
                 await self._closing.wait()
@@ -157,7 +159,7 @@ class HttpSink:
         writer.write(_head(replace(answer, headers={**answer.headers, "content-length": str(LONGEST)})))
         while self.written < LONGEST:
             writer.write(answer.body)
-            await writer.drain()  # raises once the client has gone
+            await writer.drain()  # raises when the client has disconnected
             self.written += len(answer.body)
 
 
@@ -183,7 +185,7 @@ def _head(answer: Answer) -> bytes:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close with RST instead of FIN: lingering for zero seconds does that (socket(7), SO_LINGER)."""
+    """Close with RST instead of FIN, by lingering for zero seconds (socket(7), SO_LINGER)."""
     raw = writer.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

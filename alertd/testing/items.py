@@ -1,4 +1,4 @@
-"""Sample deadlines, one of each cause; alertd's own ``compose`` words them, so they cannot drift."""
+"""Sample deadlines, one for each cause. ``compose`` words them, so samples always equal real messages."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ _PHASE_2 = Milestone(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What a sample message is about."""
+    """The milestones and reminders of a sample message."""
 
     records: Mapping[str, Record]
     owed: tuple[ScheduledReminder, ...]
@@ -98,14 +98,17 @@ class Scene:
 
 
 def contested() -> Scene:
-    """A month that one source says has passed and another does not, told late."""
+    """A contested milestone: by one source a month has passed, by another it has not.
+
+    The reminder is late.
+    """
     owed = _owed(_PHASE_2, Cause.OVERDUE, "+28d", at=datetime(2026, 10, 28, 6, tzinfo=UTC))
-    following = _owed(_PHASE_2, Cause.APPROACHING, "-30d", of=1, at=datetime(2026, 12, 1, 6, tzinfo=UTC))
+    following = _owed(_PHASE_2, Cause.APPROACHING, "-30d", value=1, at=datetime(2026, 12, 1, 6, tzinfo=UTC))
     return _scene(_record(_PHASE_2, revision=2), owed, following)
 
 
 def approaching() -> Scene:
-    """The plain case: one source, one date, some days away."""
+    """The simple case: one source, one date, some days ahead."""
     milestone = Milestone(
         id="servers/bookworm-upgrade",
         timeline="servers",
@@ -123,7 +126,7 @@ def approaching() -> Scene:
 
 
 def moved(milestone: str = "phase-2", title: str = _PHASE_2.title) -> Scene:
-    """A date that moved: from, to, by how much, on whose word."""
+    """A date that moved, with both dates, the distance and the source."""
     after = replace(_PHASE_2, id=f"{_PHASE_2.timeline}/{milestone}", title=title, claims=_PHASE_2.claims[1:])
     move = Move(before=values_of(replace(after, claims=_PHASE_2.claims[:1])), after=values_of(after))
     owed = replace(_owed(after, Cause.MOVED, "moved", at=NOW), window_id="", move=move)
@@ -132,7 +135,7 @@ def moved(milestone: str = "phase-2", title: str = _PHASE_2.title) -> Scene:
 
 
 def opens() -> Scene:
-    """A window that has begun; its date was computed from another milestone's."""
+    """A window that has begun. Its date was computed from another milestone's date."""
     milestone = Milestone(
         id="audit/report",
         timeline="audit",
@@ -149,7 +152,7 @@ def opens() -> Scene:
 
 
 def due() -> Scene:
-    """The last day on which it is in time."""
+    """The last day of a deadline."""
     milestone = Milestone(
         id="contracts/office-notice",
         timeline="contracts",
@@ -165,7 +168,7 @@ def due() -> Scene:
 
 
 def done() -> Scene:
-    """What has come about, told to a receiver that stands in for another."""
+    """A milestone that is done, in a message to a fallback receiver."""
     milestone = replace(
         _PHASE_2,
         id="iraq-coalition-withdrawal/phase-1",
@@ -182,7 +185,7 @@ def done() -> Scene:
 
 
 def acknowledged() -> Scene:
-    """What somebody has taken on, said to what shows that."""
+    """A milestone that somebody has acknowledged, for a receiver that shows milestones' states."""
     scene = contested()
     (record,) = scene.records.values()
     standing = MilestoneStatus(
@@ -195,7 +198,7 @@ def acknowledged() -> Scene:
 
 
 def cancelled() -> Scene:
-    """What is not to come about any more, said to what shows that."""
+    """A milestone that was cancelled, for a receiver that shows milestones' states."""
     (record,) = due().records.values()
     standing = MilestoneStatus(cancelled=True, cancelled_by="m.haddad", cancelled_why="the office stays.")
     return _change(record, Cause.CANCELLED, standing)
@@ -219,14 +222,16 @@ def _record(milestone: Milestone, revision: int = 1, standing: MilestoneStatus =
     )
 
 
-def _owed(milestone: Milestone, cause: Cause, offset: str, *, at: datetime, of: int = 0) -> ScheduledReminder:
+def _owed(
+    milestone: Milestone, cause: Cause, offset: str, *, at: datetime, value: int = 0
+) -> ScheduledReminder:
     return ScheduledReminder(
         key=fingerprint("sample", milestone.id, cause.value, offset),
         milestone=milestone.id,
         receiver=RECEIVER,
         cause=cause,
         offset=offset,
-        window_id=values_of(milestone)[of].window_id,
+        window_id=values_of(milestone)[value].window_id,
         at=at,
         wake_at=at,
     )

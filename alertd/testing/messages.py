@@ -1,4 +1,4 @@
-"""Sample messages, one of each kind and cause, as a notifier gets them."""
+"""Sample messages, one for each kind and cause, as notifiers get them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from alertd.testing import items
 from alertd.testing.items import NOW, RECEIVER, ROUTE, Scene
 
 
-def _told(name: str, scene: Scene, fallback_for: str = "", edition: DigestIssue | None = None) -> Message:
+def _compose(name: str, scene: Scene, fallback_for: str = "", edition: DigestIssue | None = None) -> Message:
     delivery = replace(
         _delivery(name),
-        members=tuple(one.key for one in scene.owed),
+        members=tuple(owed.key for owed in scene.owed),
         fallback_for=fallback_for,
         edition=edition,
     )
@@ -58,7 +58,7 @@ def _many() -> Scene:
 
 
 def _digest() -> Message:
-    """The same five, each under its heading: all of them have waited for this Tuesday."""
+    """Return a digest with the same five milestones, each under its heading, collected until this Tuesday."""
     edition = DigestIssue(
         name="every Tuesday at 09:00 (Asia/Baghdad)",
         zone="Asia/Baghdad",
@@ -66,19 +66,19 @@ def _digest() -> Message:
         since=NOW - timedelta(days=7),
         until=datetime(2026, 12, 8, 21, tzinfo=UTC),
     )
-    return _told("digest", _many(), edition=edition)
+    return _compose("digest", _many(), edition=edition)
 
 
 SAMPLES: Mapping[str, Callable[[], Message]] = {
-    "approaching": lambda: _told("approaching", items.approaching()),
-    "contested": lambda: _told("contested", items.contested()),
-    "moved": lambda: _told("moved", items.moved()),
-    "opens": lambda: _told("opens", items.opens()),
-    "due": lambda: _told("due", items.due()),
-    "done": lambda: _told("done", items.done(), fallback_for="leads/email"),
-    "acknowledged": lambda: _told("acknowledged", items.acknowledged()),
-    "cancelled": lambda: _told("cancelled", items.cancelled()),
-    "many": lambda: _told("many", _many()),
+    "approaching": lambda: _compose("approaching", items.approaching()),
+    "contested": lambda: _compose("contested", items.contested()),
+    "moved": lambda: _compose("moved", items.moved()),
+    "opens": lambda: _compose("opens", items.opens()),
+    "due": lambda: _compose("due", items.due()),
+    "done": lambda: _compose("done", items.done(), fallback_for="leads/email"),
+    "acknowledged": lambda: _compose("acknowledged", items.acknowledged()),
+    "cancelled": lambda: _compose("cancelled", items.cancelled()),
+    "many": lambda: _compose("many", _many()),
     "digest": _digest,
     "notice": lambda: _notice(
         "notice",
@@ -88,11 +88,11 @@ SAMPLES: Mapping[str, Callable[[], Message]] = {
     ),
     "test": lambda: test_message(_delivery("test"), NOW),
 }
-"""By name, a maker of each. All are composed at 2026-11-24T06:00Z."""
+"""Functions that make the samples, by name. All samples are composed at 2026-11-24T06:00Z."""
 
 
 def with_links(message: Message) -> Message:
-    """``message`` as it is when alertd serves its page at ``https://alertd.example``: with links that act."""
+    """Return ``message`` with links, as if alertd served its page at ``https://alertd.example``."""
     base = "https://alertd.example"
     return replace(
         message,
@@ -118,5 +118,5 @@ def with_links(message: Message) -> Message:
 
 
 def sample_message(kind: str = "contested", **changes: object) -> Message:
-    """One of :data:`SAMPLES`, with some of the message's fields replaced."""
+    """Return one of :data:`SAMPLES`, with the given fields replaced."""
     return replace(SAMPLES[kind](), **changes)  # type: ignore[arg-type]

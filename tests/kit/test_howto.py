@@ -1,4 +1,4 @@
-"""docs/howto/write-a-notifier.md, done as it says: a package of its own, installed, tested and used."""
+"""Follows docs/howto/write-a-notifier.md: a package of its own, installed, tested and used."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ CODE, TEST = (block.body for block in blocks(PAGE, "python"))
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the package is installed; its source is somewhere else."""
+    """Return the folder that the package is installed in; its source is elsewhere."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
     (source / "alertd_tocsin.py").write_text(CODE, encoding="utf-8")
     (source / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
@@ -39,7 +39,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_tests(site: Path, folder: Path, *only: str) -> str:
-    """What pytest says of the page's test, run in a process of its own on what is installed at ``site``."""
+    """Run the page's test with pytest, in its own process, with the package at ``site``.
+
+    Return the output.
+    """
     (folder / "tests").mkdir()
     (folder / "tests" / "test_tocsin.py").write_text(TEST, encoding="utf-8")
     ran = subprocess.run(
@@ -67,7 +70,7 @@ def test_its_own_test_passes_as_an_installed_package(site: Path, tmp_path: Path)
 
 
 def test_what_the_page_shows_is_what_happens(site: Path, tmp_path: Path) -> None:
-    """Its commands, with the package installed and a server in place of the one that it names."""
+    """The page's commands print what the page shows, with a test server instead of the server in the page."""
     desk = Desk(folder=tmp_path)
     desk.environment["PYTHONPATH"] = str(site)
     (config,) = blocks(PAGE, "yaml")
@@ -104,7 +107,7 @@ def test_what_the_page_shows_is_what_happens(site: Path, tmp_path: Path) -> None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What is changed in the page's notifier, and which test must notice."""
+    """A change in the page's notifier, and the test that must fail because of it."""
 
     old: str
     new: str
@@ -200,7 +203,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_the_contract_notices(fault: Fault, tmp_path: Path) -> None:
-    """A notifier with one fault fails the test that asks for it."""
+    """A notifier with one fault fails the test for that fault."""
     assert CODE.count(fault.old) == 1 or fault.old == "render_text(fitted)"
     site = tmp_path / "site"
     about = site / "alertd_tocsin-1.0.0.dist-info"

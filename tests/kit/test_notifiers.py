@@ -1,4 +1,4 @@
-"""`alertd notifiers` says what is installed, from where, and what can be set."""
+"""`alertd notifiers` lists the installed types, their packages and their options."""
 
 import json
 from pathlib import Path
@@ -32,8 +32,8 @@ def test_every_option_is_told_in_a_line() -> None:
         options = row["options"]
         assert isinstance(options, list)
         known = {field.alias or key for key, field in installed()[name].load().Options.model_fields.items()}
-        assert {one["key"] for one in options} == known
-        assert all(one["about"] and "\n" not in one["about"] for one in options), name
+        assert {option["key"] for option in options} == known
+        assert all(option["about"] and "\n" not in option["about"] for option in options), name
 
 
 def test_options_of_one_come_with_defaults_its_own_first() -> None:
@@ -56,7 +56,7 @@ def test_an_unknown_type_is_wrong_usage() -> None:
 
 
 def package(folder: Path, name: str, kind: str, module: str) -> None:
-    """A package as an installer leaves it."""
+    """Write a package as an installer would leave it."""
     about = folder / f"{name.replace('-', '_')}-2.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")
@@ -84,7 +84,7 @@ def test_one_that_cannot_be_used_says_why(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `apprise` says it where its package is not installed."""
+    """`apprise` reports the extra if its package is not installed."""
     module = (
         "from pydantic import BaseModel\n\nclass Made:\n    class Options(BaseModel):\n        pass\n"
         "    send = aclose = None\n    @staticmethod\n    def missing():\n"

@@ -1,4 +1,4 @@
-"""docs/reference/testing.md names what there is, and nothing else."""
+"""docs/reference/testing.md names all public names, and no others."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`alertd preview` shows what would be sent, to the byte, and sends nothing."""
+"""`alertd preview` shows the exact bytes that would be sent, and sends nothing."""
 
 import asyncio
 import json
@@ -108,7 +108,12 @@ def test_the_page_holds_the_mail_as_it_is_and_runs_and_fetches_nothing(folder: P
     assert (frame["srcdoc"] or "").splitlines() == html.splitlines()
     assert "sandbox" in frame
     assert not [tag for tag, _ in tags if tag in ("script", "link", "img", "form")]
-    assert not [one for _, attributes in tags for one in attributes if one == "src" or one.startswith("on")]
+    assert not [
+        attribute
+        for _, attributes in tags
+        for attribute in attributes
+        if attribute == "src" or attribute.startswith("on")
+    ]
     assert "&lt;b&gt; iraq-coalition-withdrawal/phase-2" in page
     assert '<div class="slack"><div class="message">' in page
     assert CANARY not in page
@@ -154,7 +159,7 @@ def made(type_name: str, env: Env, **options: object) -> Notifier:
 
 
 def both(type_name: str, sink: HttpSink, name: str, **options: object) -> tuple[list[str], list[str]]:
-    """What a notifier shows of a sample, and what its receiver then got."""
+    """Return what a notifier shows of a sample, and what its receiver then gets."""
 
     async def sending() -> tuple[list[str], list[str]]:
         env = notifier_env()
@@ -164,10 +169,10 @@ def both(type_name: str, sink: HttpSink, name: str, **options: object) -> tuple[
             notifier = made(type_name, env, **placed)
             assert isinstance(notifier, Renders)
             message = with_links(sample_message(name))
-            shown = [one.text for one in notifier.render(message)]
+            shown = [rendered.text for rendered in notifier.render(message)]
             await notifier.send(message, {})
             await env.http.aclose()
-            return shown, [one.body.decode() for one in sink.requests]
+            return shown, [request.body.decode() for request in sink.requests]
 
     return asyncio.run(sending())
 

@@ -1,4 +1,4 @@
-"""`alertd send-test` shows what was said, and no secret, whatever the receiver answers."""
+"""`alertd send-test` shows the dialogue without secrets, whatever the receiver answers."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ SECURE = ", username: alertd, password_file: password, starttls: true, ca_file: 
 
 
 def tried(folder: Path, notifier: str, sink: HttpSink, relay: SmtpSink | None = None, *more: str) -> Ran:
-    """How the command ends, with real servers; it runs in a thread, since it has a loop of its own."""
+    """Run the command with real servers, in a thread, because the command has its own event loop."""
 
     async def trying() -> Ran:
         async with sink:
@@ -86,7 +86,7 @@ def test_no_echo_brings_a_secret_out(echo: Callable[[str], Answer], tmp_path: Pa
 
 
 def test_a_secret_in_a_body_is_hidden(tmp_path: Path) -> None:
-    """ntfy's topic stands in the JSON, Telegram's token in the path."""
+    """ntfy has the topic in the JSON, and Telegram has the token in the path."""
     ntfy = "{{type: ntfy, server: '{http}', topic: {canary}, token: tk_{canary}}}"
     telegram = "{{type: telegram, api_url: '{http}', token: '1:{canary}', chat: '1'}}"
 
@@ -102,7 +102,7 @@ def test_what_was_not_written_is_not_shown(tmp_path: Path) -> None:
 
     tried(tmp_path, HOOK, sink)
 
-    gone = run("send-test", "desk", "--config", tmp_path)  # its server has ended
+    gone = run("send-test", "desk", "--config", tmp_path)  # the server has stopped
 
     assert gone.code == 1
     assert not [line for line in gone.lines if line.startswith(">")]
@@ -134,7 +134,7 @@ def test_the_dialogue_with_a_relay_is_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("relay", "ending"),
     [
-        # One of two is taken: the mail went, and the test has not passed.
+        # One of two recipients is accepted: the mail was sent, but the test has not passed.
         (SmtpSink(rcpt_to={"lead@example.org": "550 5.1.1 nobody"}), "accepted, but not by all: "),
         (SmtpSink(rcpt_to={"lead@example.org": "451 4.2.1 later"}), "accepted by some, and failed for now"),
         (SmtpSink(data=f"554 5.7.1 {CANARY}"), "rejected: "),
@@ -154,7 +154,7 @@ def test_less_than_all_is_exit_1(relay: SmtpSink, ending: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("method", ["LOGIN", "CRAM-MD5"])
 def test_no_way_to_log_in_shows_the_password(method: str, tmp_path: Path) -> None:
-    """The relay offers one way and echoes what it gets."""
+    """The relay offers one method and echoes everything that it gets."""
     greeting = f"250-sink.example\r\n250 AUTH {method}"
     relay = SmtpSink(tls="starttls", login=LOGIN, answers={"EHLO": greeting, "AUTH": f"535 5.7.8 {CANARY}"})
 

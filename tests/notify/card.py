@@ -1,4 +1,4 @@
-"""Checks an Adaptive Card by what its documentation says of version 1.4 and of Teams.
+"""Checks an Adaptive Card against the documentation of version 1.4 and of Teams.
 
 Written from https://adaptivecards.io/explorer/ (the pages of each element) and from
 https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-reference.
@@ -13,7 +13,7 @@ SIZES = {"Small", "Default", "Medium", "Large", "ExtraLarge"}
 WEIGHTS = {"Lighter", "Default", "Bolder"}
 STYLES = {"default", "emphasis", "good", "attention", "warning", "accent"}
 MAX_ACTIONS = 6
-"""What Teams shows of a card's actions."""
+"""The types of a card's actions that Teams shows."""
 
 CARD_KEYS = {"$schema", "type", "version", "msteams", "fallbackText", "body", "actions"}
 CONTAINER_KEYS = {"type", "style", "bleed", "items", "spacing"}
@@ -33,13 +33,13 @@ ACTION_KEYS = {"type", "title", "url"}
 
 
 def faults(card: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a card."""
+    """Return the faults of a card."""
     return list(_faults(card))
 
 
 def texts(card: Mapping[str, Any]) -> list[str]:
-    """The text of each block, in order, as it is read."""
-    blocks = [block for one in card["body"] for block in one.get("items", [one])]
+    """Return the text of each block, in the order in which people read it."""
+    blocks = [block for element in card["body"] for block in element.get("items", [element])]
     return ["".join(run["text"] for run in block["inlines"]) for block in blocks]
 
 

@@ -1,4 +1,4 @@
-"""Sends one message by a notifier to a real server that answers by a script."""
+"""Sends one message through a notifier to a real server with scripted answers."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -24,10 +24,10 @@ async def sent(
     prior: Prior | None = None,
     secrets: Mapping[str, str] | None = None,
 ) -> tuple[Outcome, list[Received]]:
-    """How it ended, and what the server got.
+    """Return the outcome, and the requests that the server got.
 
     Args:
-        options: from the server's address.
+        options: makes the notifier's options from the server's URL.
     """
     kind = installed()[type_name].load()
     async with HttpSink(*answers) as sink:
@@ -50,7 +50,7 @@ def body_of(request: Received) -> dict[str, Any]:
 
 
 def titled(text: str, **changes: Any) -> Message:
-    """A sample whose milestone says ``text`` wherever it can."""
+    """Return a sample whose milestone has ``text`` in every possible field."""
     message = sample_message("contested")
     item = message.items[0]
     claims = tuple(replace(claim, phrase=text, note=text) for claim in item.claims)
@@ -61,12 +61,12 @@ def titled(text: str, **changes: Any) -> Message:
 
 
 def long_story() -> Message:
-    """About one milestone, of which more is said than any service takes."""
+    """Return a message about one milestone that is longer than any service accepts."""
     return titled("Leave", details=tuple(f"Sentence {number}. " + "word " * 190 for number in range(50)))
 
 
 def crowd(count: int = 200) -> Message:
-    """About more milestones than any service shows."""
+    """Return a message about more milestones than any service shows."""
     message = sample_message("many")
     items = tuple(
         replace(message.items[at % 5], milestone=f"many/m-{at}", title=f"Milestone number {at} " + "x" * 100)

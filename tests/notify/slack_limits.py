@@ -1,7 +1,7 @@
-"""The limits of Slack's Block Kit, as its reference gives them; an oracle that shares no code with alertd.
+"""Checks the limits of Slack's Block Kit, as its reference gives them. Shares no code with alertd.
 
 Source: https://docs.slack.dev/reference/block-kit (blocks, block elements, composition objects) and
-https://docs.slack.dev/reference/methods/chat.postMessage. slack_sdk's own models are a second oracle.
+https://docs.slack.dev/reference/methods/chat.postMessage. The models of slack_sdk make a second check.
 """
 
 import json
@@ -19,14 +19,14 @@ TOGETHER, EACH = 13_000, 125  # bolt-js issues 2509 and 2867
 
 
 def length(text: str) -> int:
-    """In UTF-16 units, the longest that Slack could count."""
+    """Return the length in UTF-16 code units, the largest number that Slack could count."""
     return len(text.encode("utf-16-le")) // 2
 
 
 def faults(payload: dict[str, Any], *, update: bool = False) -> list[str]:
-    """What Slack would refuse ``payload`` for, each as its word for it; nothing when it would take it."""
+    """Return Slack's error codes for ``payload``; none if Slack would accept the payload."""
     blocks, attachments = payload.get("blocks", []), payload.get("attachments", [])
-    attached = [block for one in attachments for block in one["blocks"]]
+    attached = [block for attachment in attachments for block in attachment["blocks"]]
     found = [*_blocks("invalid_blocks", blocks), *_blocks("invalid_attachments", attached)]
     if not payload.get("text") and not blocks:
         found.append("no_text")
@@ -36,16 +36,16 @@ def faults(payload: dict[str, Any], *, update: bool = False) -> list[str]:
         found.append("too_many_attachments")
     if len(blocks) + len(attached) > BLOCKS:
         found.append("invalid_blocks: more than 50")
-    if any(len(one["blocks"]) > ATTACHED_BLOCKS for one in attachments):
+    if any(len(attachment["blocks"]) > ATTACHED_BLOCKS for attachment in attachments):
         found.append("invalid_attachments: more than 20 blocks")
-    size = sum(length(json.dumps(one, ensure_ascii=False)) + EACH for one in [*blocks, *attached])
+    size = sum(length(json.dumps(block, ensure_ascii=False)) + EACH for block in [*blocks, *attached])
     if size > TOGETHER:
         found.append("msg_blocks_too_long")
     return found
 
 
 def texts(value: Any) -> Iterator[str]:
-    """The text of every text object in it."""
+    """Yield the text of every text object in a value."""
     if isinstance(value, dict):
         if value.get("type") in ("mrkdwn", "plain_text"):
             yield value["text"]
@@ -63,7 +63,7 @@ def _blocks(word: str, blocks: list[dict[str, Any]]) -> Iterator[str]:
             parsed = Block.parse(block)
             assert parsed is not None
             parsed.validate_json()
-        except Exception as error:  # whatever slack_sdk raises, it is a fault
+        except Exception as error:  # slack_sdk may raise any error, and each is a fault
             yield f"{word}[{at}]: slack_sdk: {error}"
 
 

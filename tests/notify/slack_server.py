@@ -1,4 +1,4 @@
-"""A small Slack: a real HTTP server that keeps channels, threads and messages, and refuses as Slack does."""
+"""A small Slack: a real HTTP server with channels, threads and messages, which gives Slack's errors."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ TOKEN = "xoxb-1-canary-5f0c9b"
 
 @dataclass(slots=True)
 class Kept:
-    """One message as it stands in a channel."""
+    """One message as the channel now shows it."""
 
     ts: str
     channel: str
@@ -26,11 +26,12 @@ class Kept:
 
 
 class SlackServer(HttpSink):
-    """An async context manager. ``scripted`` answers come first, each for the next call of its method.
+    """Slack as an async context manager. ``scripted`` answers are used first, each for the next call of its
+    method.
 
     Attributes:
-        channels: ids by name; a channel can be posted to by both.
-        kept: the messages that stand, in order.
+        channels: ids by name. A call may name a channel by its id or its name.
+        kept: the messages that exist, in order.
         calls: the methods that were called, in order.
     """
 
@@ -51,14 +52,14 @@ class SlackServer(HttpSink):
         self.scripted.setdefault(method, []).extend(answers)
 
     def tops(self) -> list[Kept]:
-        """The messages that are no replies."""
-        return [one for one in self.kept if not one.thread_ts]
+        """Return the messages that are not replies."""
+        return [message for message in self.kept if not message.thread_ts]
 
     def replies(self, ts: str) -> list[Kept]:
-        return [one for one in self.kept if one.thread_ts == ts]
+        return [message for message in self.kept if message.thread_ts == ts]
 
     def delete(self, ts: str) -> None:
-        self.kept = [one for one in self.kept if one.ts != ts]
+        self.kept = [message for message in self.kept if message.ts != ts]
 
     async def _answer(self, answer: Answer, writer: asyncio.StreamWriter) -> bool:
         request = self.requests[-1]
@@ -93,7 +94,7 @@ class SlackServer(HttpSink):
 
     def _posted(self, channel: str, payload: dict[str, Any]) -> dict[str, Any]:
         thread = payload.get("thread_ts", "")
-        if thread and not any(one.ts == thread and one.channel == channel for one in self.tops()):
+        if thread and not any(message.ts == thread and message.channel == channel for message in self.tops()):
             return refused("thread_not_found")
         self._clock += 1
         made = Kept(
@@ -104,7 +105,9 @@ class SlackServer(HttpSink):
         return {"ok": True, "channel": channel, "ts": made.ts, "message": {"text": payload["text"]}}
 
     def _updated(self, channel: str, payload: dict[str, Any]) -> dict[str, Any]:
-        found = [one for one in self.kept if (one.ts, one.channel) == (payload["ts"], channel)]
+        found = [
+            message for message in self.kept if (message.ts, message.channel) == (payload["ts"], channel)
+        ]
         if not found:
             return refused("message_not_found")
         found[0].content = content_of(payload)

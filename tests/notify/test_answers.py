@@ -1,4 +1,4 @@
-"""What a hostile server can do with its answer: nothing beyond the deadline, 64 KiB and a line of text."""
+"""A hostile server's answer has limited effects: the deadline, 64 KiB and one line of text."""
 
 import asyncio
 import gzip
@@ -23,7 +23,7 @@ FOR_EVER = 10_000_000
 
 @asynccontextmanager
 async def server(serve: Serve) -> AsyncIterator[int]:
-    """Its port. What it does is cancelled at the end."""
+    """Yield the port of a server, which is cancelled at the end."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -33,7 +33,7 @@ async def server(serve: Serve) -> AsyncIterator[int]:
         try:
             await serve(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client has had enough
+            pass  # the client has disconnected
         finally:
             tasks.discard(task)
             writer.close()
@@ -50,7 +50,7 @@ async def server(serve: Serve) -> AsyncIterator[int]:
 
 
 async def drip(writer: asyncio.StreamWriter, piece: bytes, every_s: float = 0.01) -> None:
-    """For ever, a piece at a time: no wait between two is long."""
+    """Send pieces for ever, with only a short wait between two of them."""
     never = asyncio.get_running_loop().create_future()
     for _ in range(FOR_EVER):
         writer.write(piece)
@@ -65,7 +65,7 @@ async def flood(writer: asyncio.StreamWriter, piece: bytes) -> None:
 
 
 async def post(port: int, timeout_s: float) -> tuple[Answer, float]:
-    """The answer, and how long it took."""
+    """Return the answer, and how long the request took in seconds."""
     loop = asyncio.get_running_loop()
     client = HttpClient()
     began = loop.time()
@@ -82,23 +82,23 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 @pytest.mark.parametrize(
     ("start", "piece", "kind"),
     [
-        # Before and within the status line, within a header, header after header, within a chunked body.
+        # The server drips within the status line, within a header, between headers, within a chunked body.
         (b"", b"H", Retry),
         (HEAD + b"X: ", b"y", Retry),
         (HEAD, b"X: y\r\n", Retry),
-        # Those have a status, which decides.
+        # A status has arrived, and decides.
         (HEAD + b"Content-Length: 1000000\r\n\r\n", b"y", Reply),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\ny\r\n", Reply),
-        # What says nothing of the body.
+        # The answer does not describe its body.
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;", b"e" * 65_536, Reply),
-        # Interim answers, which are none.
+        # Interim answers do not count as an answer.
         (b"", b"HTTP/1.1 102 Processing\r\n\r\n", Retry),
     ],
 )
 async def test_an_answer_that_drips_is_cut_off_by_the_one_deadline(
     start: bytes, piece: bytes, kind: type
 ) -> None:
-    """Each wait is short, and all of them together are not long."""
+    """Each wait is short, and the deadline limits their sum."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -119,7 +119,7 @@ async def test_an_answer_that_drips_is_cut_off_by_the_one_deadline(
 @pytest.mark.parametrize(
     ("start", "piece"),
     [
-        # A status line, a header, headers, a body of every kind, without end.
+        # An endless status line, header, list of headers, and body of every kind.
         (b"HTTP/1.1 200 ", b"x" * 65_536),
         (HEAD + b"X: ", b"y" * 65_536),
         (HEAD, b"X: y\r\n" * 10_000),
@@ -129,14 +129,14 @@ async def test_an_answer_that_drips_is_cut_off_by_the_one_deadline(
     ],
 )
 async def test_of_an_answer_without_end_little_is_kept(start: bytes, piece: bytes) -> None:
-    """It ends well before the deadline, in little memory."""
+    """The request ends well before the deadline and uses little memory."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(start)
         await flood(writer, piece)
 
-    await post(9, timeout_s=1)  # what is imported and made once is not counted
+    await post(9, timeout_s=1)  # do not count what is imported and created once
     async with server(serve) as port:
         tracemalloc.start()
         try:
@@ -153,7 +153,7 @@ async def test_of_an_answer_without_end_little_is_kept(start: bytes, piece: byte
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "x-gzip", "br", "zstd", "gzip, gzip"])
 async def test_nothing_is_unpacked(coding: str) -> None:
-    """A body that was compressed although nobody asked is taken as it came."""
+    """A body that was compressed without being requested is not decompressed."""
     bomb = gzip.compress(bytes(100_000_000), 9)
     async with HttpSink(Scripted(body=bomb, headers={"Content-Encoding": coding})) as sink:
         client = HttpClient()
@@ -173,7 +173,7 @@ async def test_nothing_is_unpacked(coding: str) -> None:
 
 @pytest.mark.parametrize("type_name", ["slack", "webhook"])
 async def test_a_bomb_is_an_answer_like_any_other(type_name: str) -> None:
-    """It ends in an outcome, of one line."""
+    """The send ends with an outcome whose reason is one line."""
     bomb = Scripted(
         status=400, body=gzip.compress(bytes(100_000_000), 9), headers={"Content-Encoding": "gzip"}
     )
@@ -199,7 +199,7 @@ async def mail(port: int, timeout_s: float) -> Outcome:
 
 @pytest.mark.parametrize("piece", [b"220-hello\r\n" * 1000, b"2" * 65_536, b"220 x\r\n" * 1000])
 async def test_a_relay_that_never_stops_talking_is_left(piece: bytes) -> None:
-    """What it says is bounded too."""
+    """The length of the relay's reply is limited too."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await flood(writer, piece)
@@ -217,7 +217,7 @@ async def test_a_relay_that_never_stops_talking_is_left(piece: bytes) -> None:
 
 
 async def test_a_relay_that_drips_is_cut_off_by_the_one_deadline() -> None:
-    """Each wait is short, and all of them together are not long."""
+    """Each wait is short, and the deadline limits their sum."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await drip(writer, b"220-hello\r\n", every_s=0.05)
@@ -236,7 +236,7 @@ BREAKS = ["\r\n", "\n", "\r", "\0", "\x0b", "\u2028", "\x85", "\r\n\r\n"]
 
 @pytest.mark.parametrize("line_break", BREAKS, ids=ascii)
 def test_no_option_can_start_a_header(line_break: str) -> None:
-    """What a file says is refused before it could be sent."""
+    """A configuration with such a value is refused before anything is sent."""
     evil = f"a{line_break}X-Evil: 1"
     webhook, slack = (installed()[name].load().Options for name in ("webhook", "slack"))
     cases: list[tuple[type[BaseModel], dict[str, object]]] = [
@@ -255,7 +255,10 @@ def test_no_option_can_start_a_header(line_break: str) -> None:
 
 @pytest.mark.parametrize("line_break", BREAKS, ids=ascii)
 async def test_no_secret_file_can_start_a_header(line_break: str) -> None:
-    """A URL from a file is checked at each send; a password and a signing secret are never part of a line."""
+    """A URL from a file is checked at each send.
+
+    A password or a signing secret never becomes part of a line.
+    """
     secrets = {"url": f"http://127.0.0.1:9/a{line_break}X-Evil: 1"}
     env = notifier_env(secrets=secrets)
     for name, key in (("webhook", "url_file"), ("slack", "webhook_url_file")):
@@ -269,7 +272,7 @@ async def test_no_secret_file_can_start_a_header(line_break: str) -> None:
 
 
 async def test_no_signing_secret_can_start_a_header() -> None:
-    """Whatever it holds, its digest is base64."""
+    """A signature is base64, whatever the secret contains."""
     secrets = {"key": "whatever\r\nX-Evil: 1"}
     async with HttpSink() as sink:
         env = notifier_env(secrets=secrets)
@@ -284,7 +287,7 @@ async def test_no_signing_secret_can_start_a_header() -> None:
 
 @pytest.mark.parametrize("line_break", ["\r\n", "\n", "\0"], ids=ascii)
 async def test_no_password_can_start_a_command(line_break: str) -> None:
-    """SMTP carries it in base64."""
+    """SMTP transfers the password in base64."""
     heard: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

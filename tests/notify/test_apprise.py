@@ -1,4 +1,4 @@
-"""What Apprise is given, and what its yes and no mean."""
+"""Apprise: the texts that it gets, and the outcomes of its True and False."""
 
 import logging
 import os
@@ -29,7 +29,7 @@ from tests.notify.sending import body_of, crowd, long_story
 async def send(
     *answers: Answer, query: str = "", timeout_s: float = 10
 ) -> tuple[Outcome, list[Received], str]:
-    """By Apprise's own plugin for JSON, to a real server; and the server's address."""
+    """Yield a notifier that uses Apprise's own JSON plugin, and the URL of a real server."""
     async with HttpSink(*answers) as sink:
         url = f"{sink.url.replace('http', 'json')}/canary-path?:key=canary-value{query}"
         notifier = AppriseNotifier(
@@ -112,7 +112,7 @@ from pydantic import ValidationError
 from alertd.app import option_models
 options = option_models()["apprise"]
 assert "apprise" not in sys.modules
-sys.modules["apprise"] = None  # as where it is not installed
+sys.modules["apprise"] = None  # as if the package was not installed
 try:
     options(url="json://localhost")
 except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The console: plain where it is piped, in colours on a terminal, readable at 80 columns."""
+"""The console: plain text in a pipe, colours on a terminal, readable at 80 columns."""
 
 import io
 import re
@@ -33,7 +33,7 @@ async def printed(out: io.StringIO, name: str = "contested") -> tuple[Outcome, s
 async def test_on_a_terminal_no_line_is_wider_than_it(
     monkeypatch: pytest.MonkeyPatch, name: str, width: int
 ) -> None:
-    # What a terminal tells programs about itself.
+    # Environment variables by which programs recognize a terminal's abilities.
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", "xterm-256color")
 

@@ -1,4 +1,4 @@
-"""What Discord gets, and what its answers mean."""
+"""Discord: the requests that it gets, and the outcomes of its answers."""
 
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit

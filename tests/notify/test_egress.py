@@ -1,6 +1,7 @@
-"""Where connections go: what is checked is the address that is connected to, however it was spelt.
+"""Connections: the address that is checked is the address that is connected to, in every spelling.
 
-Only loopback is connected to: 127.0.0.2 stands for a public address, 127.0.0.3 for the one behind a lie.
+The tests connect only to loopback: 127.0.0.2 represents a public address, 127.0.0.3 a private one that a
+forged DNS answer gives.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ PUBLIC_AND_127_0_0_2 = Network(policy=Reach.PUBLIC, allow=(ip_network("127.0.0.2
 
 
 class Liar:
-    """Answers each question with the next of its answers, and the last one for ever."""
+    """A resolver that gives each of its answers once, and then repeats the last one."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.answers = list(answers)
@@ -43,7 +44,7 @@ class Liar:
 
 @asynccontextmanager
 async def listening(*addresses: str) -> AsyncIterator[tuple[int, list[str]]]:
-    """One port on some addresses of this machine, and to which of them somebody has connected."""
+    """Listen at one port on several addresses. Yield the port, and the addresses that were connected to."""
     reached: list[str] = []
 
     def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,9 +79,9 @@ async def mail(host: str, port: int, egress: Egress, timeout_s: float = 10) -> O
 
 
 SPELLINGS = [
-    # As it is.
+    # The usual spelling.
     "127.0.0.1",
-    # Fewer parts, one number, in base 16 and 8, and mixed (inet_aton(3)).
+    # Fewer parts, a single number, hexadecimal and octal numbers, and mixtures (inet_aton(3)).
     "127.1",
     "127.0.1",
     "2130706433",
@@ -89,7 +90,7 @@ SPELLINGS = [
     "017700000001",
     "0177.0.0.1",
     "127.0.0.0x1",
-    # IPv6, and IPv4 within it.
+    # IPv6, and IPv4 within IPv6.
     "[::1]",
     "[0:0:0:0:0:0:0:1]",
     "[::ffff:127.0.0.1]",
@@ -98,7 +99,7 @@ SPELLINGS = [
     "[64:ff9b::127.0.0.1]",
     "[64:ff9b:1::127.0.0.1]",
     "[2002:7f00:1::]",
-    # The machine itself by another name.
+    # Other addresses of this machine.
     "0.0.0.0",
     "[::]",
     "0",
@@ -107,7 +108,7 @@ SPELLINGS = [
 
 @pytest.mark.parametrize("host", SPELLINGS)
 async def test_no_spelling_of_an_address_gets_past_the_policy_by_http(host: str) -> None:
-    """What is connected to is an address, whatever was written; nobody is asked where it leads."""
+    """alertd connects to a normalized address, and makes no name look-up for any spelling of an address."""
     liar = Liar(["127.0.0.2"])
     async with listening("127.0.0.1", "::1") as (port, reached):
         answer = await post(f"http://{host}:{port}", Egress(PUBLIC, liar))
@@ -120,7 +121,7 @@ async def test_no_spelling_of_an_address_gets_past_the_policy_by_http(host: str)
 
 @pytest.mark.parametrize("host", SPELLINGS)
 async def test_no_spelling_of_an_address_gets_past_the_policy_by_mail(host: str) -> None:
-    """The relay's address is checked as a webhook's is."""
+    """The relay's address is checked like a webhook's."""
     liar = Liar(["127.0.0.2"])
     async with listening("127.0.0.1", "::1") as (port, reached):
         outcome = await mail(host.strip("[]"), port, Egress(PUBLIC, liar))
@@ -132,7 +133,7 @@ async def test_no_spelling_of_an_address_gets_past_the_policy_by_mail(host: str)
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost"])
 async def test_the_own_network_is_reached_by_default(host: str) -> None:
-    """Who posts to their own machine need not set anything."""
+    """A user who posts to their own machine or network has nothing to configure."""
     async with listening("127.0.0.1", "::1") as (port, reached):
         answer = await post(f"http://{host}:{port}", Egress())
 
@@ -150,30 +151,30 @@ METADATA = ["169.254.169.254", "[fe80::a9fe:a9fe]", "[::ffff:169.254.169.254]", 
     ids=["internal", "all allowed"],
 )
 async def test_metadata_is_reached_under_no_policy(host: str, network: Network) -> None:
-    """Neither a webhook nor a mail relay may be there, and the refusal comes at once."""
+    """Neither a webhook nor a mail relay may be there, and the refusal is immediate."""
     answer = await post(f"http://{host}", Egress(network), timeout_s=1)
     outcome = await mail(host.strip("[]"), 25, Egress(network), timeout_s=1)
 
-    for one in (answer, outcome):
-        assert isinstance(one, Rejected)
-        assert one.reason.endswith("always refused")
+    for refused in (answer, outcome):
+        assert isinstance(refused, Rejected)
+        assert refused.reason.endswith("always refused")
 
 
 async def test_a_refusal_names_the_address_and_what_would_allow_it() -> None:
-    """And of the URL nothing but scheme and host."""
+    """The reason contains only the URL's scheme and host."""
     liar = Liar(["10.0.0.7"])
 
     answer = await post("http://hook.example", Egress(PUBLIC, liar))
     outcome = await mail("relay.example", 25, Egress(PUBLIC, liar))
 
     why = "10.0.0.7 is private (10.0.0.0/8), which network: public refuses unless network.allow names it"
-    # A name may be mended, so these are tried again.
+    # A name may resolve to another address later, so these are retried.
     assert answer == Retry(reason=f"http://hook.example is not connected to: {why}")
     assert outcome == Retry(reason=f"mail relay relay.example:25 is not connected to: {why}")
 
 
 async def test_a_name_that_changes_its_mind_is_not_followed_by_http() -> None:
-    """DNS rebinding: the second answer leads inside, and is checked like the first."""
+    """DNS rebinding: the second DNS answer gives a private address, and is checked like the first."""
     egress = Egress(PUBLIC_AND_127_0_0_2, Liar(["127.0.0.2"], ["127.0.0.3"]))
     async with listening("127.0.0.2", "127.0.0.3") as (port, reached):
         first = await post(f"http://hook.example:{port}", egress)
@@ -197,19 +198,19 @@ async def test_a_name_is_asked_for_once_a_connection() -> None:
 
 
 async def test_of_several_addresses_only_those_that_may_be_are_connected_to() -> None:
-    """An answer that holds an inner address beside an outer one opens nothing."""
+    """If a DNS answer has a private and a public address, only the public one is connected to."""
     liar = Liar(["127.0.0.3", "169.254.169.254", "::1", "127.0.0.2"])
     async with listening("127.0.0.2", "127.0.0.3", "::1") as (port, reached):
         answer = await post(f"http://hook.example:{port}", Egress(PUBLIC_AND_127_0_0_2, liar))
         outcome = await mail("relay.example", port, Egress(PUBLIC_AND_127_0_0_2, liar))
 
     assert isinstance(answer, Reply)
-    assert isinstance(outcome, Retry)  # it speaks no SMTP
+    assert isinstance(outcome, Retry)  # the server speaks no SMTP
     assert reached == ["127.0.0.2", "127.0.0.2"]
 
 
 async def test_mail_takes_the_next_address_when_one_does_not_answer() -> None:
-    """A relay with a dead address still takes mail."""
+    """A relay still gets mail if one of its addresses does not respond."""
     async with SmtpSink() as sink:
         outcome = await mail("relay.example", sink.port, Egress(resolve=Liar(["127.0.0.2", "127.0.0.1"])))
 
@@ -217,7 +218,7 @@ async def test_mail_takes_the_next_address_when_one_does_not_answer() -> None:
 
 
 async def test_a_connection_does_not_outlive_the_policy_it_was_made_under() -> None:
-    """What is refused from now on is also closed where it is open."""
+    """A connection that a new policy refuses is closed."""
     client = HttpClient(egress=Egress())
     async with HttpSink() as sink:
         before = await client.post(sink.url, b"{}", {})
@@ -227,12 +228,12 @@ async def test_a_connection_does_not_outlive_the_policy_it_was_made_under() -> N
         again = await client.post(sink.url, b"{}", {})
         await client.aclose()
 
-    assert [type(one) for one in (before, after, again)] == [Reply, Rejected, Reply]
+    assert [type(answer) for answer in (before, after, again)] == [Reply, Rejected, Reply]
     assert len(sink.requests) == 2
 
 
 async def test_a_request_under_way_ends_as_it_began_when_the_policy_changes() -> None:
-    """A reload breaks nothing off."""
+    """A reload interrupts no request."""
     egress = Egress(resolve=Liar(["127.0.0.1"]))
     client = HttpClient(egress=egress)
     arrived, go_on = asyncio.Event(), asyncio.Event()
@@ -262,7 +263,7 @@ async def test_a_request_under_way_ends_as_it_began_when_the_policy_changes() ->
 
 
 async def test_the_configuration_s_network_is_in_force_once_its_notifiers_are_made(tmp_path: Path) -> None:
-    """From the file to the socket; and a reload changes it."""
+    """The policy takes effect from the file to the socket, and a reload changes it."""
     http = HttpClient()
     async with HttpSink() as sink:
         ends = []
@@ -285,7 +286,7 @@ async def test_the_configuration_s_network_is_in_force_once_its_notifiers_are_ma
 
 
 async def test_a_look_up_that_never_ends_is_cut_off_by_the_deadline() -> None:
-    """One deadline covers it too, and nothing was written."""
+    """The deadline covers look-ups too, and the outcome is not unknown because nothing was written."""
 
     async def silent(host: str) -> tuple[str, ...]:
         await asyncio.get_running_loop().create_future()
@@ -299,7 +300,7 @@ async def test_a_look_up_that_never_ends_is_cut_off_by_the_deadline() -> None:
 
 
 async def test_a_name_without_addresses_does_not_resolve() -> None:
-    """An empty answer is no answer."""
+    """An empty DNS answer counts as a failed look-up."""
     answer = await post("http://hook.example", Egress(resolve=Liar([])))
     outcome = await mail("relay.example", 25, Egress(resolve=Liar([])))
 
@@ -309,7 +310,7 @@ async def test_a_name_without_addresses_does_not_resolve() -> None:
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example", "-", "a.example.", "%31%32%37.0.0.1"])
 async def test_a_host_that_can_be_no_name_is_an_outcome(host: str) -> None:
-    """Nothing that may stand in a URL is an exception."""
+    """No host that a URL can contain leads to an exception."""
 
     async def lookup(name: str) -> tuple[str, ...]:
         if numeric(name):
@@ -322,13 +323,13 @@ async def test_a_host_that_can_be_no_name_is_an_outcome(host: str) -> None:
 
 
 def test_names_that_no_name_server_can_know_do_not_resolve() -> None:
-    """They are refused before anybody is asked."""
+    """Such names are refused without a look-up."""
     with pytest.raises(socket.gaierror):
         system_lookup("a" * 64 + ".example")
 
 
 async def test_a_name_is_looked_up_once_however_many_ask() -> None:
-    """And who stops waiting does not take the answer from the others."""
+    """A caller that is cancelled does not cancel the look-up for the remaining callers."""
     go_on = threading.Event()
     asked: list[str] = []
 
@@ -350,7 +351,7 @@ async def test_a_name_is_looked_up_once_however_many_ask() -> None:
 
 
 async def test_names_that_hang_hold_up_no_other_until_there_are_too_many() -> None:
-    """Each has its own thread; their number is bounded, and beyond it the answer is to try again."""
+    """Each look-up has its own thread. Their number is limited; beyond the limit, alertd retries later."""
     go_on = threading.Event()
 
     def lookup(host: str) -> tuple[str, ...]:
@@ -359,7 +360,7 @@ async def test_names_that_hang_hold_up_no_other_until_there_are_too_many() -> No
             raise socket.gaierror(socket.EAI_AGAIN, "nobody answered")
         return ("127.0.0.1",)
 
-    names = Resolver(lookup, most=3)
+    names = Resolver(lookup, limit=3)
     hanging = [asyncio.create_task(names(f"hangs-{n}.example")) for n in range(2)]
     await asyncio.wait(hanging, timeout=0)
     quick = await names("quick.example")
@@ -371,11 +372,11 @@ async def test_names_that_hang_hold_up_no_other_until_there_are_too_many() -> No
     ends = await asyncio.gather(*hanging, return_exceptions=True)
 
     assert quick == ("127.0.0.1",)
-    assert [type(one) for one in ends] == [socket.gaierror] * 3
+    assert [type(end) for end in ends] == [socket.gaierror] * 3
 
 
 def test_a_refusal_is_an_error_of_the_machine() -> None:
-    """So that whatever library opens a socket takes the next address."""
+    """An OSError makes every library that opens sockets try the next address."""
     with pytest.raises(AddressRefused) as refused:
         Egress(PUBLIC).open("127.0.0.1")
 

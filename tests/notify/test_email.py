@@ -1,4 +1,4 @@
-"""Mail: what arrives at a real SMTP server, and how each way to fail ends."""
+"""Mail: what arrives at a real SMTP server, and the outcome of each failure."""
 
 import re
 from collections.abc import Mapping
@@ -93,7 +93,7 @@ async def test_a_retry_is_the_same_mail() -> None:
 
 
 def bodies(mail: EmailMessage) -> tuple[EmailMessage, EmailMessage]:
-    """Text and HTML, of which a reader shows the one that it prefers."""
+    """Return the text body and the HTML body, of which a mail reader shows one."""
     first = next(mail.iter_parts()) if mail.get_content_type() == "multipart/mixed" else mail
     assert first.get_content_type() == "multipart/alternative"
     text, html = first.iter_parts()
@@ -103,7 +103,7 @@ def bodies(mail: EmailMessage) -> tuple[EmailMessage, EmailMessage]:
 
 
 class _Page(HTMLParser):
-    """What a browser would load or run, and what a person would read."""
+    """The resources that a browser would load or run, and the text that a person would read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ async def test_no_text_can_end_a_header_or_run_a_script(text: str) -> None:
     item = replace(
         message.items[0], title=text, milestone=text, headline=text, details=(text,), url="javascript:1"
     )
-    item = replace(item, claims=tuple(replace(one, phrase=text, note=text) for one in item.claims))
+    item = replace(item, claims=tuple(replace(claim, phrase=text, note=text) for claim in item.claims))
     async with SmtpSink() as sink:
         outcome = await send(sink, replace(message, subject=text, items=(item,)))
 
@@ -188,13 +188,13 @@ async def test_no_text_can_end_a_header_or_run_a_script(text: str) -> None:
 
 
 def _everywhere(value: Any, evil: str) -> Any:
-    """``value`` with every text in it replaced by ``evil``, but for what is one of a closed set."""
+    """Return ``value`` with every text replaced by ``evil``, except values of enums."""
     if isinstance(value, StrEnum):
         return value
     if isinstance(value, str):
         return evil
     if isinstance(value, tuple):
-        return tuple(_everywhere(one, evil) for one in value)
+        return tuple(_everywhere(element, evil) for element in value)
     if isinstance(value, Mapping):
         return {evil: evil}
     if is_dataclass(value) and not isinstance(value, type):
@@ -210,10 +210,10 @@ async def test_a_line_break_in_any_field_of_a_message_makes_no_header(name: str,
     honest = with_links(sample_message(name))
     evil = f"x{line_break}Bcc: evil@example.org{line_break}X-Evil: 1{line_break}{line_break}<script>"
     message = _everywhere(honest, evil)
-    # What alertd makes itself: an id of base62, and a zone that was read when the file was.
-    message = replace(message, id=honest.id, items=tuple(replace(one, zone="UTC") for one in message.items))
+    # Values that alertd makes or checks itself: an id in base62, and a zone that the file's reader checks.
+    message = replace(message, id=honest.id, items=tuple(replace(item, zone="UTC") for item in message.items))
     async with SmtpSink() as sink:
-        outcomes = [await send(sink, one) for one in (honest, message)]
+        outcomes = [await send(sink, sample) for sample in (honest, message)]
 
     assert outcomes == [Sent(), Sent()]
     usual, attacked = (mail.message for mail in sink.mails)
@@ -226,7 +226,7 @@ async def test_a_line_break_in_any_field_of_a_message_makes_no_header(name: str,
 
 
 async def test_a_mail_about_many_is_not_cut_off() -> None:
-    """Gmail shows some 102 kB: all are in the overview, and the most urgent are told at length."""
+    """Gmail shows about 102 kB. The overview lists all milestones; the most urgent come with full details."""
     message = with_links(sample_message("digest"))
     items = tuple(
         replace(item, title=f"{item.title} {number}", milestone=f"{item.milestone}-{number}")
@@ -277,7 +277,7 @@ async def test_links_that_act_are_in_both_parts() -> None:
 async def test_who_wants_no_more_is_told_where_to_turn_to(
     named: str, page: bool, expected: str | None
 ) -> None:
-    """Never by one click: no stranger's scanner ends a reminder (RFC 8058)."""
+    """No one-click unsubscribe, because a mail scanner could trigger it and end reminders (RFC 8058)."""
     message = sample_message()
     async with SmtpSink() as sink:
         await send(sink, with_links(message) if page else message, options={"unsubscribe": named})
@@ -296,7 +296,7 @@ def test_what_is_no_way_out_is_refused(named: str) -> None:
 
 
 async def test_each_sample_has_a_list() -> None:
-    """Of its timeline, or of alertd's own when it has none or several."""
+    """A mail about one timeline has the timeline's list, every other mail has alertd's own."""
     async with SmtpSink() as sink:
         for name in ("approaching", "many", "notice"):
             await send(sink, sample_message(name))

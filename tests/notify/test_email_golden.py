@@ -1,4 +1,4 @@
-"""Mails as they are kept for people to read: headers, both bodies with links that act, dates enclosed.
+"""Golden files of mails: headers, both bodies with links that act, and the calendar file.
 
 `ALERTD_UPDATE_GOLDEN=1 make test ARGS=tests/notify/test_email_golden.py` writes tests/golden/email/ again.
 """
@@ -30,14 +30,14 @@ ENDINGS = {"text/plain": "txt", "text/html": "html", "text/calendar": "ics"}
 
 
 def parts(message: Message) -> dict[str, str]:
-    """What a mail holds, by the ending of the file that keeps it."""
+    """Return the parts of a mail, by the suffix of their golden file."""
     mail = message_from_bytes(build_mail(fit(message), LETTERHEAD, message.at), policy=SMTP)
     assert isinstance(mail, EmailMessage)
     found = {"headers.txt": "".join(f"{name}: {value}\n" for name, value in mail.items())}
     for part in mail.walk():
         if ending := ENDINGS.get(part.get_content_type()):
             content = part.get_content().replace("\r\n", "\n")
-            # Without the blank lines that templates leave.
+            # Remove the blank lines that templates leave.
             found[ending] = re.sub(r"\n\s*\n+", "\n", content) if ending == "html" else content
     return found
 

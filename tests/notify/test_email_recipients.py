@@ -1,4 +1,4 @@
-"""Several recipients of one mail, each taken or refused on its own; and addresses of any script."""
+"""Several recipients of one mail, each accepted or refused separately; and international addresses."""
 
 import pytest
 from pydantic import ValidationError
@@ -59,7 +59,7 @@ async def test_who_has_it_does_not_get_it_again_when_the_others_are_tried_again(
 
 
 async def test_what_was_refused_after_all_was_taken_by_nobody() -> None:
-    """A relay answers for a recipient only once it took the mail."""
+    """A relay is responsible for a recipient only after it has accepted the mail."""
     async with SmtpSink(rcpt_to={BOB: NOBODY}, data="451 4.3.0 not now") as sink:
         notifier = notifier_for(sink)
         first = await notifier.send(sample_message(), {})
@@ -76,7 +76,7 @@ async def test_what_was_refused_after_all_was_taken_by_nobody() -> None:
     ("refusals", "expected"),
     [
         ({ANN: NOBODY, BOB: NOBODY, CAT: NOBODY}, Rejected),
-        # Of refusals the one that may pass counts.
+        # If one refusal is temporary, the mail is retried.
         ({ANN: NOBODY, BOB: NOBODY, CAT: FULL}, Retry),
     ],
 )
@@ -93,7 +93,7 @@ async def test_when_nobody_is_taken_it_is_no_part_of_anything(
 
 
 async def test_too_many_at_once_are_tried_again_however_the_relay_says_it() -> None:
-    """552 once meant that too (RFC 5321, section 4.5.3.1.10)."""
+    """Old relays reply 552 to too many recipients (RFC 5321, section 4.5.3.1.10)."""
     async with SmtpSink(rcpt_to={CAT: "552 too many recipients"}) as sink:
         outcome = await send(sink)
 
@@ -124,7 +124,7 @@ async def test_names_in_any_script_reach_any_relay() -> None:
     assert mail.raw.isascii()
     assert mail.sender == "alertd@xn--bcher-kva.example"
     assert mail.recipients == ("jm@example.org", "yamada@xn--r8jz45g.example")
-    shown = [(one.display_name, one.addr_spec) for one in mail.message["To"].addresses]
+    shown = [(address.display_name, address.addr_spec) for address in mail.message["To"].addresses]
     assert shown == [("Müller, Jürgen", "jm@example.org"), ("山田太郎", "yamada@xn--r8jz45g.example")]
     assert mail.message["From"].addresses[0].display_name == "Frühwarnung"
 
@@ -167,7 +167,7 @@ async def test_a_sender_beyond_ascii_needs_such_a_relay_too() -> None:
         ("a@example.org", "a@example.org", ""),
         ("A <a@example.org>", "a@example.org", "A"),
         ('"Doe, Jane" <jane@example.org>', "jane@example.org", "Doe, Jane"),
-        # IDNA 2008 keeps the sharp s, which IDNA 2003 made two letters of another's domain.
+        # IDNA 2008 keeps the sharp s. IDNA 2003 turned it into "ss", which is somebody else's domain.
         ("a@faß.example", "a@xn--fa-hia.example", ""),
         ("a@BÜCHER.example", "a@xn--bcher-kva.example", ""),
         ("用户@例え.example", "用户@xn--r8jz45g.example", ""),

@@ -1,4 +1,4 @@
-"""The way to the relay: each phase can fail, each in its own way; connections are kept for a moment."""
+"""The connection to the relay: the outcome of a failure in each phase, and keeping connections."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ async def send(sink: SmtpSink, secrets: dict[str, str] | None = None, **smtp: ob
 
 
 def trusting(sink: SmtpSink, folder: Path, **more: object) -> dict[str, object]:
-    """What ``smtp`` says to log in at a relay under TLS."""
+    """Return the ``smtp`` settings for a login at a relay under TLS."""
     path = folder / "ca.pem"
     path.write_bytes(sink.ca_pem)
     return {
@@ -83,7 +83,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
 
 
 async def test_a_wrong_password_is_told_and_not_shown(tmp_path: Path) -> None:
-    """The mail waits for the right one: it is read anew at each send."""
+    """The mail is retried until the password is right, because each send reads the password anew."""
     async with SmtpSink(tls="starttls", login=("alertd", "right")) as sink:
         options = trusting(sink, tmp_path)
         wrong = await send(sink, **options)  # type: ignore[arg-type]
@@ -100,7 +100,7 @@ async def test_a_wrong_password_is_told_and_not_shown(tmp_path: Path) -> None:
     [
         ("relay.invalid", {}, True),
         ("10.1.2.3", {}, True),
-        # Where the file insists, and where no network is crossed, it is only that nobody is there.
+        # With insecure_auth, and on this machine, the only problem is that no server listens.
         ("127.0.0.1", {"port": 9}, False),
         ("relay.invalid", {"insecure_auth": True}, False),
     ],
@@ -108,7 +108,7 @@ async def test_a_wrong_password_is_told_and_not_shown(tmp_path: Path) -> None:
 async def test_a_password_never_crosses_the_network_in_the_clear(
     host: str, smtp: dict[str, object], *, refused: bool
 ) -> None:
-    """However it came about: `alertd check` refuses such a file already."""
+    """The daemon handles such an address even though `alertd check` refuses the file."""
     relay = Smtp(host=host, username="alertd", sender="alertd@example.org")
     notifier = notifier_of(notifier_env(smtp=replace(relay, **smtp)))  # type: ignore[arg-type]
 
@@ -122,12 +122,12 @@ async def test_a_password_never_crosses_the_network_in_the_clear(
 @pytest.mark.parametrize(
     ("script", "kind", "said"),
     [
-        # About the relay, before it has heard of the mail: the mail waits.
+        # The reply comes before MAIL and is about the relay, so the mail is retried.
         ({"answers": {"greeting": "421 4.3.2 busy"}}, Retry, "answered 421: 4.3.2 busy"),
         ({"answers": {"greeting": "554 5.3.2 no service"}}, Retry, "answered 554: 5.3.2 no service"),
         ({"answers": {"EHLO": "421 4.3.2 busy"}}, Retry, "answered 421: 4.3.2 busy"),
         ({"answers": {"EHLO": "550 5.7.1 not you"}}, Retry, "answered 550: 5.7.1 not you"),
-        # About the mail.
+        # The reply is about the mail.
         ({"mail_from": "451 4.7.1 greylisted"}, Retry, "answered 451: 4.7.1 greylisted"),
         ({"mail_from": "421 4.3.2 closing"}, Retry, "answered 421: 4.3.2 closing"),
         ({"mail_from": "550 5.1.8 no such sender"}, Rejected, "answered 550: 5.1.8 no such sender"),
@@ -163,7 +163,8 @@ async def test_each_refusal_of_the_relay_has_its_outcome(
     [
         ({"STARTTLS": "454 4.7.0 no TLS now"}, "answered 454: 4.7.0 no TLS now"),
         ({"STARTTLS": "500 5.5.1 what"}, "answered 500: 5.5.1 what"),
-        # For a moment, for ever, and of a kind that is too weak: mended elsewhere, and the mail waits.
+        # A temporary error, a final error, a weak mechanism: the operator can fix each, so the mail is
+        # retried.
         ({"AUTH": "454 4.7.0 cannot look it up"}, "answered 454: 4.7.0 cannot look it up"),
         ({"AUTH": "535 5.7.8 wrong"}, "refused the login: 535 5.7.8 wrong"),
         ({"AUTH": "534 5.7.9 too weak"}, "refused the login: 534 5.7.9 too weak"),
@@ -183,12 +184,12 @@ async def test_a_relay_that_lets_nobody_in_keeps_the_mail_waiting(
 @pytest.mark.parametrize(
     ("drop", "unknown"),
     [
-        # Before the mail was written it cannot have arrived.
+        # Before DATA the mail cannot have been delivered.
         ("greeting", False),
         ("EHLO", False),
         ("MAIL", False),
         ("RCPT", False),
-        # From DATA on it may have.
+        # From DATA on the mail may have been delivered.
         ("DATA", True),
         ("data", True),
         ("hang", True),
@@ -234,7 +235,7 @@ async def test_mails_go_over_one_connection_whoever_sends_them(sink: SmtpSink) -
     env = env_for(sink)
     desk, leads = notifier_of(env), notifier_of(env)
 
-    outcomes = [await one.send(sample_message(), {}) for one in (desk, leads, desk)]
+    outcomes = [await notifier.send(sample_message(), {}) for notifier in (desk, leads, desk)]
     await desk.aclose()
     await leads.aclose()
 
@@ -285,7 +286,7 @@ async def test_a_refused_mail_spoils_the_connection_for_no_other(sink: SmtpSink)
 
 
 async def test_a_new_password_is_used_at_once(tmp_path: Path) -> None:
-    """A connection of the old one is not."""
+    """A connection that was opened with the old password is not used."""
     secrets = {"smtp_password": PASSWORD}
     async with SmtpSink(tls="starttls", login=("alertd", PASSWORD)) as sink:
         notifier = notifier_of(env_for(sink, **{**trusting(sink, tmp_path), "secrets": secrets}))  # type: ignore[arg-type]
@@ -300,13 +301,13 @@ async def test_a_new_password_is_used_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_connection_that_nobody_wants_is_given_back(sink: SmtpSink) -> None:
-    """Not only at the end: the relay has others to serve."""
+    """The connection is closed after a short time, because relays limit connections."""
     env = replace(env_for(sink), relay=Relay(idle_s=0.0))
     loop = asyncio.get_running_loop()
     await notifier_of(env).send(sample_message(), {})
     later: asyncio.Future[None] = loop.create_future()
     loop.call_later(0.0, later.set_result, None)
-    await later  # its timer was set before this one
+    await later  # this timer was set after the connection's
 
     client = await env.relay.connect(notifier_of(env)._login(), env.http.egress)
     client.close()
@@ -323,10 +324,10 @@ async def test_no_more_connections_are_kept_than_a_few(sink: SmtpSink) -> None:
     login = notifier._login()
     for _ in range(MAX_IDLE + 2):
         open_ones.append(await env.relay.connect(login, env.http.egress))
-    for one in open_ones:
-        env.relay.keep(one, login)
+    for client in open_ones:
+        env.relay.keep(client, login)
     await env.relay.aclose()
 
     assert sink.connections == MAX_IDLE + 2
-    assert not any(one.is_connected for one in open_ones)
+    assert not any(client.is_connected for client in open_ones)
     assert sink.commands.count("QUIT") == MAX_IDLE + 2

@@ -1,4 +1,4 @@
-"""What a command gets, how long it lives, and what its end means. The commands are real."""
+"""Commands: what they get, how long they live, and the outcome of each way to end. The commands are real."""
 
 import asyncio
 import contextlib
@@ -30,11 +30,11 @@ async def run(script: str, *words: str, message: Message | None = None, timeout_
 async def environment(tmp_path: Path, message: Message) -> Mapping[str, str]:
     assert await run('env -0 > "$0"', str(tmp_path / "env"), message=message) == Sent(note="exit status 0")
     given = (tmp_path / "env").read_bytes().decode().split("\0")
-    return dict(one.split("=", 1) for one in given if one)
+    return dict(variable.split("=", 1) for variable in given if variable)
 
 
 def is_alive(pid: int) -> bool:
-    """Whether it still runs: one that has ended may wait for somebody to ask how."""
+    """Return whether the process runs. A zombie does not run."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
     return False
@@ -100,11 +100,11 @@ async def test_no_text_is_a_word_of_the_command(tmp_path: Path) -> None:
     ("status", "kind"),
     [
         (0, Sent),
-        # Not now, in the words of sysexits.h.
+        # EX_TEMPFAIL means "later".
         (75, Retry),
-        # Never.
+        # The other statuses of sysexits.h are final.
         (64, Rejected), (65, Rejected), (67, Rejected), (69, Rejected), (77, Rejected), (78, Rejected),
-        # What a script that breaks ends with has judged nothing.
+        # The exit status of a script with an error is no verdict on the message.
         (1, Retry), (2, Retry), (63, Retry), (79, Retry), (126, Retry), (127, Retry), (255, Retry),
     ],
 )  # fmt: skip
@@ -150,7 +150,7 @@ async def test_when_its_time_is_up_it_is_killed_with_all_that_it_started(tmp_pat
 
 
 def ends(pid: int, within_s: float = 10.0) -> bool:
-    """Whether it is gone, or goes: what was killed may take a moment on a busy machine."""
+    """Return whether the process ends in time. On a busy machine, a killed process needs a moment."""
     try:
         its = os.pidfd_open(pid)
     except ProcessLookupError:

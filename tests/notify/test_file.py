@@ -1,4 +1,4 @@
-"""What stands in the file, and what happens when it cannot be written. The files are real."""
+"""Files: what they contain, and the outcome if a file cannot be written. The files are real."""
 
 import asyncio
 import json
@@ -70,11 +70,11 @@ async def test_the_rights_of_a_file_that_is_there_are_left_alone(tmp_path: Path)
 
 async def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
     path, moved = tmp_path / "reminders.jsonl", tmp_path / "reminders.jsonl.1"
-    one = notifier(path)
+    sender = notifier(path)
 
-    await one.send(sample_message("contested"), {})
+    await sender.send(sample_message("contested"), {})
     path.rename(moved)
-    await one.send(sample_message("moved"), {})
+    await sender.send(sample_message("moved"), {})
 
     assert ids(moved) == [sample_message("contested").id]
     assert ids(path) == [sample_message("moved").id]
@@ -93,7 +93,7 @@ async def test_half_a_line_of_before_does_not_spoil_the_next(tmp_path: Path) -> 
 
 async def test_many_at_once_are_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "reminders.jsonl"
-    # Two, as when two receivers name one file.
+    # Two notifiers, as if two receivers named the same file.
     both = notifier(path), notifier(path)
 
     outcomes = await asyncio.gather(*(both[at % 2].send(sample_message("many"), {}) for at in range(40)))
@@ -121,16 +121,16 @@ async def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None
 
 
 def test_a_disk_that_takes_half_a_line_costs_no_message(tmp_path: Path) -> None:
-    """A limit on the size of files stands for the disk: both take a part, and then nothing."""
+    """A limit on file sizes imitates a full disk: both accept a part of a line, and then nothing."""
     script = """
 import asyncio, resource, sys
 from alertd.notify.file import FileNotifier, FileOptions
 from alertd.testing import notifier_env, sample_message
-one = FileNotifier(FileOptions(path=sys.argv[1]), notifier_env())
+sender = FileNotifier(FileOptions(path=sys.argv[1]), notifier_env())
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 for limit in (100, 100, hard):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    outcome = asyncio.run(one.send(sample_message(), {}))
+    outcome = asyncio.run(sender.send(sample_message(), {}))
     print(type(outcome).__name__, getattr(outcome, "reason", "").rpartition(": ")[2])
 """
     path = tmp_path / "reminders.jsonl"

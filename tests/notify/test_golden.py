@@ -1,6 +1,6 @@
-"""What people see, kept in files that people read: tests/golden/notify/, composed at 2026-11-24T06:00Z.
+"""Golden files of what people see: tests/golden/notify/, composed at 2026-11-24T06:00Z.
 
-`ALERTD_UPDATE_GOLDEN=1 make test ARGS=tests/notify/test_golden.py` writes them again: read the difference.
+`ALERTD_UPDATE_GOLDEN=1 make test ARGS=tests/notify/test_golden.py` writes the files again. Read the diff.
 """
 
 import json
@@ -22,7 +22,7 @@ from alertd.notify.ntfy import ntfy_payload
 from alertd.notify.pagerduty import pagerduty_payloads
 from alertd.notify.render.clean import fit
 from alertd.notify.render.text import render_text
-from alertd.notify.slack.blocks import whole
+from alertd.notify.slack.blocks import render_posts
 from alertd.notify.teams import teams_payload
 from alertd.notify.telegram import telegram_payload
 from alertd.notify.webhook.payload import payload_of
@@ -36,16 +36,16 @@ def as_json(value: object) -> str:
 
 
 def html(message: Message) -> str:
-    # Without the blank lines that templates leave.
+    # Remove the blank lines that templates leave.
     return re.sub(r"\n\s*\n+", "\n", render_html(message)) + "\n"
 
 
 RENDERINGS: dict[str, Callable[[Message], str]] = {
     "txt": render_text,
     "html": html,
-    "slack.json": lambda message: as_json([post.payload() for post in whole(message)]),
+    "slack.json": lambda message: as_json([post.payload() for post in render_posts(message)]),
     "webhook.json": lambda message: as_json(payload_of(message)),
-    # With the links that alertd's own page gives them, since most of these make buttons of them.
+    # With links to alertd's page, which most of these services show as buttons.
     "apprise.txt": lambda message: "\n\n".join(apprise_text(with_links(message), 32_768)) + "\n",
     "discord.json": lambda message: as_json(discord_payload(with_links(message))),
     "matrix.json": lambda message: as_json(matrix_content(with_links(message), "text")),

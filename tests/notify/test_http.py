@@ -1,4 +1,4 @@
-"""The HTTP client: what it trusts, what it keeps, what it takes from around it, what it costs to import."""
+"""The HTTP client: certificates, limits, independence from the environment, and the cost of its import."""
 
 import ssl
 import subprocess
@@ -71,18 +71,18 @@ async def test_connections_are_kept_and_cookies_are_not() -> None:
 
     assert len(sink.requests) == 3
     assert sink.connections == 1
-    assert not any("cookie" in one.headers for one in sink.requests)
+    assert not any("cookie" in request.headers for request in sink.requests)
 
 
 @pytest.mark.parametrize(
     ("login", "headers", "expected"),
     [
         ("user:secret", {}, "Basic dXNlcjpzZWNyZXQ="),
-        # As it is written in a URL.
+        # Percent-encoded in the URL.
         ("user:p%40ss%3A", {}, "Basic dXNlcjpwQHNzOg=="),
         ("us%zzer", {}, "Basic dXMlenplcjo="),
         ("größe:x", {}, "Basic Z3LDtsOfZTp4"),
-        # Who says otherwise is listened to.
+        # A header of the caller wins.
         ("user:secret", {"Authorization": "Bearer abc"}, "Bearer abc"),
     ],
 )
@@ -141,9 +141,9 @@ def test_importing_the_notifiers_does_not_import_the_client_library() -> None:
     [
         ("120", timedelta(seconds=120)),
         ("1.2", timedelta(seconds=2)),
-        # "At once" is nothing asked for.
+        # Zero seconds are the same as no Retry-After.
         ("0", None),
-        # An absurd number is bounded here and by whoever schedules the retry.
+        # An absurd number is limited here, and again by the scheduler of retries.
         ("9999999999", timedelta(seconds=10**9)),
         ("99999999999999999999", None),
         ("-5", None),

@@ -1,4 +1,4 @@
-"""Dates for a calendar, as the library that others read them with reads them back."""
+"""Calendar files, parsed again with the library icalendar."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -17,7 +17,7 @@ from alertd.core.milestones.milestone import State
 from alertd.notify.email.address import parse_mailbox
 from alertd.notify.email.message import Letterhead, build_mail
 from alertd.notify.render.clean import fit
-from alertd.notify.render.ics import calendar_of, dated_of, entries_of, span_of, uid_of
+from alertd.notify.render.ics import calendar_of, describe_item, entries_of, find_span, make_uid
 from alertd.testing import sample_message, with_links
 
 AT = datetime(2026, 11, 24, 6, tzinfo=UTC)
@@ -25,7 +25,7 @@ HOST = "example.org"
 
 
 def events(item: Item) -> list[Any]:
-    calendar = icalendar.Calendar.from_ical(calendar_of(entries_of(dated_of(item), AT, HOST)))
+    calendar = icalendar.Calendar.from_ical(calendar_of(entries_of(describe_item(item), AT, HOST)))
     assert calendar["METHOD"] == "PUBLISH"
     assert calendar["VERSION"] == "2.0"
     return list(calendar.walk("VEVENT"))
@@ -44,48 +44,48 @@ def a_claim(edtf: str, begins: datetime | None, ends: datetime | None) -> ClaimL
 
 
 def test_each_live_window_is_an_entry_over_all_of_its_days() -> None:
-    """Contested: one for each, with whose word it is; what never reminds is none."""
+    """Each live window of a contested milestone has an entry with its source; a deprecated claim has none."""
     item = item_of("contested")
 
     found = events(item)
 
-    assert [(one["DTSTART"].dt, one["DTEND"].dt) for one in found] == [
+    assert [(event["DTSTART"].dt, event["DTEND"].dt) for event in found] == [
         (date(2026, 9, 1), date(2026, 10, 1)),
         (date(2026, 1, 1), date(2027, 1, 1)),
     ]
-    assert [str(one["SUMMARY"]) for one in found] == [
+    assert [str(event["SUMMARY"]) for event in found] == [
         "Forces stationed in the Kurdish autonomous region leave (by September 2026, Sabit al-Abassi)",
         "Forces stationed in the Kurdish autonomous region leave (by the end of 2026, Reuters)",
     ]
-    for one in found:
-        assert one["DTSTAMP"].dt == AT
-        assert one["SEQUENCE"] == item.revision
-        assert one["STATUS"] == "TENTATIVE"
-        assert one["TRANSP"] == "TRANSPARENT"
-        assert one["URL"] == item.page
-        assert not one.walk("VALARM")
+    for event in found:
+        assert event["DTSTAMP"].dt == AT
+        assert event["SEQUENCE"] == item.revision
+        assert event["STATUS"] == "TENTATIVE"
+        assert event["TRANSP"] == "TRANSPARENT"
+        assert event["URL"] == item.page
+        assert not event.walk("VALARM")
 
 
 def test_a_date_that_moves_moves_its_entry() -> None:
-    """The same UID and a higher SEQUENCE."""
+    """The entry has the same UID and a higher SEQUENCE."""
     before, after = item_of("contested"), item_of("moved")
 
     (earlier, *_), (later, *_) = events(before), events(after)
 
-    assert later["UID"] == earlier["UID"] == uid_of(before.milestone, 0, HOST)
+    assert later["UID"] == earlier["UID"] == make_uid(before.milestone, 0, HOST)
     assert later["SEQUENCE"] > earlier["SEQUENCE"]
     assert later["DTSTART"].dt != earlier["DTSTART"].dt
 
 
 def test_what_a_move_leaves_over_is_cancelled() -> None:
-    """Two dates became one: the second entry goes from the calendar."""
+    """After two windows became one, the second entry is cancelled."""
     item = item_of("moved")
     assert item.move is not None
     two = replace(item.move, before=(*item.move.before, *item.move.after))
 
     found = events(replace(item, move=two))
 
-    assert [str(one["STATUS"]) for one in found] == ["TENTATIVE", "CANCELLED"]
+    assert [str(event["STATUS"]) for event in found] == ["TENTATIVE", "CANCELLED"]
     assert found[1]["UID"] == events(item_of("contested"))[1]["UID"]
     assert found[1]["SEQUENCE"] == item.revision
 
@@ -107,22 +107,22 @@ def test_what_is_cancelled_goes_from_the_calendar() -> None:
 @pytest.mark.parametrize(
     ("claim", "span"),
     [
-        # Open on one side: the day of the bound that there is.
+        # Open on one side: the day of the only bound.
         (a_claim("../2026-12", None, utc(12, 31, 22)), (date(2026, 12, 31), date(2027, 1, 1))),
         (a_claim("2026-12/..", utc(11, 30, 22), None), (date(2026, 12, 1), date(2026, 12, 2))),
-        # Cairo's 24 April has no midnight: it begins, and the day before it ends, at one o'clock.
+        # In Cairo, 24 April has no midnight: the day begins, and the previous one ends, at one o'clock.
         (a_claim("2026-04-23", utc(4, 22, 22), utc(4, 23, 22)), (date(2026, 4, 23), date(2026, 4, 24))),
         (a_claim("2026-04-24", utc(4, 23, 22), utc(4, 24, 21)), (date(2026, 4, 24), date(2026, 4, 25))),
         (a_claim("../..", None, None), None),
     ],
 )
 def test_which_days_a_window_is(claim: ClaimLine, span: tuple[date, date] | None) -> None:
-    """Local days, as the milestone's zone has them."""
-    assert span_of(claim, ZoneInfo("Africa/Cairo")) == span
+    """The days are local days in the milestone's zone."""
+    assert find_span(claim, ZoneInfo("Africa/Cairo")) == span
 
 
 def test_a_time_of_day_is_an_instant() -> None:
-    """It has no end that would be later than its beginning."""
+    """The entry has no end, which would have to be later than its beginning."""
     at = datetime(2026, 9, 30, 14, tzinfo=UTC)
     item = replace(item_of("approaching"), claims=(a_claim("2026-09-30T17:00", at, at),))
 
@@ -135,14 +135,14 @@ def test_a_time_of_day_is_an_instant() -> None:
 def test_what_has_no_date_has_no_entry() -> None:
     assert (
         entries_of(
-            dated_of(replace(item_of("approaching"), claims=(a_claim("../..", None, None),))), AT, HOST
+            describe_item(replace(item_of("approaching"), claims=(a_claim("../..", None, None),))), AT, HOST
         )
         == ()
     )
 
 
 def test_another_reader_finds_it_on_its_days() -> None:
-    made = calendar_of(entries_of(dated_of(item_of("contested")), AT, HOST), name="Deadlines")
+    made = calendar_of(entries_of(describe_item(item_of("contested")), AT, HOST), name="Deadlines")
     calendar = icalendar.Calendar.from_ical(made)
 
     days = ("20251231", "20260831", "20260930", "20261001")
@@ -153,13 +153,13 @@ def test_no_text_can_end_a_line() -> None:
     evil = "x\r\nBEGIN:VALARM\r\nTRIGGER:-PT1H;\\n, ü" + "y" * 200
     item = replace(item_of("contested"), title=evil, description=evil, timeline_title=evil, milestone=evil)
 
-    made = calendar_of(entries_of(dated_of(item), AT, HOST))
+    made = calendar_of(entries_of(describe_item(item), AT, HOST))
     found = events(item)
 
     assert b"\r\nBEGIN:VALARM" not in made
     assert all(len(line) <= 75 for line in made.split(b"\r\n"))
-    assert [one.name for one in found] == ["VEVENT", "VEVENT"]
-    assert not any(one.walk("VALARM") for one in found)
+    assert [event.name for event in found] == ["VEVENT", "VEVENT"]
+    assert not any(event.walk("VALARM") for event in found)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_no_text_can_end_a_line() -> None:
     ],
 )
 def test_which_mails_enclose_their_dates(name: str, enclosed: int, *, ics: bool) -> None:
-    """Those about one milestone, unless the file says no; as an attachment with its method in its type."""
+    """Mails about one milestone have a calendar file, unless ``ics`` is off; its type names the method."""
     desk = parse_mailbox("desk@example.org")
     letterhead = Letterhead(sender=desk, to=[desk], host=HOST, ics=ics)
     message = fit(sample_message(name))

@@ -1,4 +1,4 @@
-"""What a Matrix homeserver gets, and what its answers mean."""
+"""Matrix: the requests that a homeserver gets, and the outcomes of its answers."""
 
 import json
 import re
@@ -19,7 +19,7 @@ TOKEN = "syt_canary"
 ROOM = "!deadlines:example.org"
 MAX_EVENT = 65_536
 ALLOWED = {"h4", "p", "br", "b", "i", "s", "a", "code", "sub"}
-"""Of what "m.room.message msgtypes" lets into a formatted body."""
+"""Some of the tags that "m.room.message msgtypes" allows in a formatted body."""
 
 
 def room(**more: object) -> Options:
@@ -38,7 +38,7 @@ def event(number: int) -> Answer:
 def test_it_fits_into_one_message_of_sound_html(message: Message) -> None:
     content = matrix_content(fit(with_links(message)), "text")
 
-    # Canonical JSON is UTF-8; half of it is left for keys, hashes, signatures and a thread.
+    # Canonical JSON is UTF-8. The content leaves room for keys, hashes, signatures and a thread.
     assert len(json.dumps(content, ensure_ascii=False).encode()) <= MAX_EVENT - 8_000
     read = Checked()
     read.feed(content["formatted_body"].replace("<br>", ""))

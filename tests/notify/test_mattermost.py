@@ -1,4 +1,4 @@
-"""What Mattermost gets, and what its answers mean."""
+"""Mattermost: the requests that it gets, and the outcomes of its answers."""
 
 import pytest
 

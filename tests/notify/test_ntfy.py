@@ -1,4 +1,4 @@
-"""What ntfy gets, and what its answers mean."""
+"""ntfy: the requests that it gets, and the outcomes of its answers."""
 
 import base64
 
@@ -27,7 +27,7 @@ def topic(**more: object) -> Options:
 def test_the_message_stays_one(message: Message) -> None:
     payload = ntfy_payload(fit(with_links(message)))
 
-    # A longer one becomes an attached file.
+    # ntfy turns a longer message into an attached file.
     assert 0 < len(payload["message"].encode()) <= 4_096
     assert message.id in payload["message"]
     assert payload["title"]

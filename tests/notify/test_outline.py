@@ -28,7 +28,9 @@ def test_there_is_no_empty_paragraph_line_or_span(name: str) -> None:
     assert outline.title
     assert outline.paragraphs
     assert all(
-        line.spans and all(span.text for span in line.spans) for one in outline.paragraphs for line in one
+        line.spans and all(span.text for span in line.spans)
+        for paragraph in outline.paragraphs
+        for line in paragraph
     )
 
 
@@ -54,9 +56,9 @@ def test_of_many_as_many_are_named_as_there_is_room_for_and_the_others_are_count
 
 
 def test_what_is_said_of_the_rest_names_the_page_when_there_is_one() -> None:
-    one, many = (text_of(outlined(fit(with_links(made)), 300, cost)) for made in (long_story(), crowd()))
+    single, many = (text_of(outlined(fit(with_links(made)), 300, cost)) for made in (long_story(), crowd()))
 
-    assert one.endswith("See https://alertd.example/milestones/iraq-coalition-withdrawal/phase-2")
+    assert single.endswith("See https://alertd.example/milestones/iraq-coalition-withdrawal/phase-2")
     assert many.endswith("more, not listed here. See https://alertd.example/")
 
 
@@ -100,7 +102,7 @@ ODD = OutlineLine((
 
 
 class Checked(HTMLParser):
-    """Fails on a tag that is not closed in turn, and keeps what is read."""
+    """Fails on a tag that is not closed in order, and collects the text."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What PagerDuty gets, and what its answers mean."""
+"""PagerDuty: the requests that it gets, and the outcomes of its answers."""
 
 from dataclasses import replace
 
@@ -76,7 +76,7 @@ def test_a_name_that_is_too_long_for_a_key_gets_one_of_its_own() -> None:
         for end in ("a", "b")
     ]
 
-    first, second, again = (next(pagerduty_payloads(one))["dedup_key"] for one in (*named, named[0]))
+    first, second, again = (next(pagerduty_payloads(message))["dedup_key"] for message in (*named, named[0]))
 
     assert first == again != second
 

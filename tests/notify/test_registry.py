@@ -20,9 +20,9 @@ def test_the_built_in_types_are_found_with_who_brought_them() -> None:
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        # A package that was half removed.
+        # A package that was removed only in part.
         ("no_such_package.notify:Thing", "ModuleNotFoundError"),
-        # Something that is no notifier.
+        # An object that is not a notifier class.
         ("json:dumps", "its Options is not a pydantic model"),
     ],
 )

@@ -26,7 +26,7 @@ def test_a_bare_name_is_looked_for_in_the_credentials_first(tmp_path: Path) -> N
 
 
 def test_a_bare_name_is_found_in_the_folder_of_secrets_last(tmp_path: Path) -> None:
-    """So that root's commands read what the service has as a credential."""
+    """Root's commands read the same file that the service gets as a credential."""
     (tmp_path / "secrets").mkdir()
     for path, content in [("secrets/a", "in secrets"), ("secrets/b", "in secrets"), ("b", "beside it")]:
         (tmp_path / path).write_text(content)
@@ -36,7 +36,7 @@ def test_a_bare_name_is_found_in_the_folder_of_secrets_last(tmp_path: Path) -> N
 
 
 def test_a_folder_of_secrets_for_others_is_as_good_as_none() -> None:
-    """The service may not look into it: what was not handed to it is not found, and that is what is said."""
+    """The service may not read the folder, so a file that is not a credential is reported as not found."""
     with a_folder() as folder:
         (folder / "secrets").mkdir()
         (folder / "secrets" / "a").write_text("x")

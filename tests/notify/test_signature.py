@@ -1,4 +1,4 @@
-"""Signatures by Standard Webhooks: against the reference library, and against vectors worked out by hand."""
+"""Signatures by Standard Webhooks, checked with the reference library and with known test vectors."""
 
 import base64
 import hashlib
@@ -33,9 +33,9 @@ def test_the_signature_is_the_hmac_of_id_timestamp_and_body_joined_by_dots() -> 
 @pytest.mark.parametrize(
     ("key", "message_id", "seconds", "body", "signature"),
     [
-        # An empty body is signed too: the content ends in a dot.
+        # An empty body is signed too: the signed content ends in a dot.
         (b"k" * 24, "msg_0", 1, b"", "v1,JcCmdS5y2ofwmKWwNGnMMElUnbA06Jt6ApPaz86Ink4="),
-        # The bytes are signed as they are, whether they are text or not.
+        # The bytes are signed unchanged, even if they are not text.
         (
             bytes(64),
             "msg_Zz9",
@@ -86,9 +86,9 @@ def test_a_fraction_of_a_second_is_dropped() -> None:
 @pytest.mark.parametrize(
     ("message_id", "at"),
     [
-        # A dot in the id would let it run on into the timestamp.
+        # With a dot in the id, the boundary between id and timestamp would be ambiguous.
         ("msg.abc", AT),
-        # A naive instant is in nobody's zone.
+        # A naive instant has no zone.
         ("msg_abc", AT.replace(tzinfo=None)),
     ],
 )
@@ -101,7 +101,7 @@ def test_what_cannot_be_signed_safely_is_refused(message_id: str, at: datetime) 
     ("text", "key"),
     [
         (TEXT, KEY),
-        # Unpadded, as some tools write it.
+        # Some tools omit the padding.
         (TEXT.rstrip("="), KEY),
         # Any other text is the key itself.
         ("correct horse battery staple", b"correct horse battery staple"),

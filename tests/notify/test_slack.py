@@ -1,4 +1,4 @@
-"""Slack by an incoming webhook: what its answers mean, and which options go together."""
+"""Slack through an incoming webhook: the outcomes of its answers, and valid combinations of options."""
 
 import json
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.base import Env
-from alertd.notify.slack.blocks import whole
+from alertd.notify.slack.blocks import render_posts
 from alertd.notify.slack.notifier import SlackNotifier, SlackOptions
 from alertd.testing import Answer, Fault, HttpSink, notifier_env, sample_message, with_links
 from tests.notify.slack_limits import faults
@@ -41,11 +41,11 @@ async def sent(env: Env, *answers: Answer) -> tuple[Outcome, HttpSink]:
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
-        # What Slack says when all is well.
+        # Slack's success.
         (Answer(), Sent(note="HTTP 200")),
-        # What Mattermost and Rocket.Chat say.
+        # The success of Mattermost and Rocket.Chat.
         (Answer(body=b'{"success":true}'), Sent(note="HTTP 200")),
-        # A log-in page of something in between.
+        # The log-in page of a proxy or a gateway.
         (Answer(body=b"<html>Log in"), Rejected(reason="answered 200, but not ok: <html>Log in")),
         (Answer(body=b'{"ok":false}'), Rejected(reason='answered 200, but not ok: {"ok":false}')),
         (Answer(body=b"[" * 60_000), Rejected(reason="answered 200, but not ok: " + "[" * 199 + "…")),
@@ -70,7 +70,7 @@ async def test_each_answer_of_slack_has_its_outcome(env: Env, answer: Answer, ou
     if isinstance(outcome, Retry | Rejected):
         outcome = replace(outcome, reason=f"{sink.url} {outcome.reason}")
     assert actual == outcome
-    assert [one.path for one in sink.requests] == ["/services/T0/B0/canary"]
+    assert [request.path for request in sink.requests] == ["/services/T0/B0/canary"]
 
 
 async def test_an_answer_that_breaks_off_leaves_it_unknown(env: Env) -> None:
@@ -82,13 +82,13 @@ async def test_an_answer_that_breaks_off_leaves_it_unknown(env: Env) -> None:
 
 @pytest.mark.parametrize("error", ["invalid_blocks", "invalid_attachments", "msg_blocks_too_long"])
 async def test_what_is_refused_for_its_layout_is_sent_as_text(env: Env, error: str) -> None:
-    """Nothing was posted the first time, and a reminder must not fail by its looks."""
+    """Slack posted nothing at first, and a reminder must not fail because of its layout."""
     message = sample_message()
 
     outcome, sink = await sent(env, Answer(status=400, body=error.encode()), Answer())
 
     assert outcome == Sent(note=f"HTTP 200; as plain text: {error}")
-    laid_out, plain = (json.loads(one.body) for one in sink.requests)
+    laid_out, plain = (json.loads(request.body) for request in sink.requests)
     assert set(plain) == {"text", "unfurl_links", "unfurl_media"}
     assert plain["text"] == f"{laid_out['text']}\n{message.id}"
 
@@ -112,12 +112,13 @@ async def test_a_webhook_gets_no_word_of_channels_threads_or_metadata(env: Env) 
 async def test_several_posts_are_made_in_order_and_the_rest_is_tried_again_without_them(env: Env) -> None:
     message = of_many(200)
     async with HttpSink(Answer(), Answer(status=503, body=b"later"), Answer()) as sink:
-        one = notifier(env, sink)
-        first = await one.send(message, {})
-        second = await one.send(message, {})
+        sender = notifier(env, sink)
+        first = await sender.send(message, {})
+        second = await sender.send(message, {})
 
     parts = [
-        json.loads(one.body)["attachments"][0]["blocks"][-1]["elements"][0]["text"] for one in sink.requests
+        json.loads(request.body)["attachments"][0]["blocks"][-1]["elements"][0]["text"]
+        for request in sink.requests
     ]
     assert first == Retry(reason=f"1 of 3 parts are posted; {sink.url} answered 503: later", partly=True)
     assert second == Sent(note="HTTP 200")
@@ -144,12 +145,12 @@ async def test_parts_that_are_not_those_of_before_are_all_sent(env: Env) -> None
     message = of_many(200)
     fewer = replace(message, items=message.items[:170])
     async with HttpSink(Answer(), Answer(status=503), Answer()) as sink:
-        one = notifier(env, sink)
-        await one.send(message, {})
-        outcome = await one.send(fewer, {})
+        sender = notifier(env, sink)
+        await sender.send(message, {})
+        outcome = await sender.send(fewer, {})
 
     assert outcome == Sent(note="HTTP 200")
-    assert len(sink.requests) == 2 + len(whole(fewer))
+    assert len(sink.requests) == 2 + len(render_posts(fewer))
 
 
 async def test_clicks_come_to_alertd_once_there_is_a_signing_secret(env: Env) -> None:
@@ -157,7 +158,7 @@ async def test_clicks_come_to_alertd_once_there_is_a_signing_secret(env: Env) ->
         await notifier(env, sink).send(with_links(sample_message()), {})
         await notifier(env, sink, signing_secret="x").send(with_links(sample_message()), {})
 
-    linked, acting = (one.body.decode() for one in sink.requests)
+    linked, acting = (request.body.decode() for request in sink.requests)
     assert '"action_id":"open.acknowledge"' in linked
     assert '"action_id":"alertd.acknowledge"' in acting
 
@@ -193,7 +194,7 @@ async def test_a_file_that_holds_no_token_or_url_is_tried_again_and_not_quoted()
     bot = SlackNotifier(SlackOptions.model_validate({"token_file": "token", "channel": "C1"}), env)
     hook = SlackNotifier(SlackOptions.model_validate({"webhook_url_file": "url"}), env)
 
-    outcomes = [await one.send(sample_message(), {}) for one in (bot, hook)]
+    outcomes = [await sender.send(sample_message(), {}) for sender in (bot, hook)]
     await env.http.aclose()
 
     assert outcomes == [

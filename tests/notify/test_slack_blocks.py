@@ -1,4 +1,4 @@
-"""What Slack shows: within its limits whatever the texts are, and no name left out without a word."""
+"""Slack's blocks: they stay within Slack's limits for all texts, and milestones left out are counted."""
 
 import json
 import re
@@ -10,15 +10,15 @@ import pytest
 from alertd.core.message.message import Item, Message
 from alertd.core.milestones.milestone import State
 from alertd.notify.render.clean import fit
-from alertd.notify.slack.blocks import reply, whole
+from alertd.notify.slack.blocks import render_posts, render_reply
 from alertd.notify.slack.posts import MAX_POSTS, Post
 from alertd.testing import SAMPLES, sample_message, with_links
 from tests.notify.slack_limits import faults, texts
 
 HOSTILE = [
-    # A mention of everybody, a link that is another, an escape.
+    # A mention of everybody, a link with a misleading text, an escape.
     "<!channel> <@U1> <!subteam^S1> <https://evil.example|https://good.example> &amp;",
-    # A date that Slack would turn to each reader's zone.
+    # A date that Slack would convert to each reader's zone.
     "<!date^1392734382^{date}|x>",
     "a\r\nb\x1b[31m\u202etxt.exe",
     "\U0001f480" * 50_000,
@@ -33,7 +33,7 @@ HOSTILE = [
 
 
 def of_many(count: int, **changes: Any) -> Message:
-    """A message about ``count`` milestones, each with a name of its own."""
+    """Return a message about ``count`` milestones with different names."""
     message = with_links(sample_message("many"))
     named = [
         replace(message.items[at % 5], title=f"Name-{at:05}.", milestone=f"t/{at:05}", **changes)
@@ -55,7 +55,9 @@ def hostile(name: str, text: str) -> Message:
         timeline_title=text, description=text, contradiction=text, late=text, next=text, why=text,
         section=text, url=f"https://e.example/{'x' * 1_900}",
     )  # fmt: skip
-    claims = tuple(replace(one, phrase=text, note=text, accounts=one.accounts * 30) for one in item.claims)
+    claims = tuple(
+        replace(claim, phrase=text, note=text, accounts=claim.accounts * 30) for claim in item.claims
+    )
     item = replace(item, claims=claims * 40 if name == "contested" else ())
     items = (item,) * (100 if name == "many" else 1)
     return fit(replace(message, items=items, subject=text, intro=text, lines=(text,) * 100))
@@ -68,25 +70,25 @@ def test_whatever_the_texts_are_they_fit_and_steer_nothing(name: str, text: str)
     if name == "notice":
         message = fit(replace(message, subject=text, lines=(text,) * 100))
 
-    posts = [*whole(message), *([reply(message)] if name == "contested" else [])]
+    posts = [*render_posts(message), *([render_reply(message)] if name == "contested" else [])]
 
     for post in posts:
         assert faults(post.payload()) == []
         assert message.id in post.attached[-1]["elements"][0]["text"]
         assert message.id in post.plain()["text"]
         json.dumps(post.payload()).encode("ascii")
-        for one in [*texts(post.blocks[1:]), *texts(post.attached), post.text]:
-            assert not re.search(r"<[!@#]", one)
-            assert "<https://evil" not in one
-            assert "\x1b" not in one
-            assert "\u202e" not in one
+        for shown in [*texts(post.blocks[1:]), *texts(post.attached), post.text]:
+            assert not re.search(r"<[!@#]", shown)
+            assert "<https://evil" not in shown
+            assert "\x1b" not in shown
+            assert "\u202e" not in shown
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_sample_has_a_heading_a_fallback_a_colour_and_its_id(name: str) -> None:
     message = fit(with_links(sample_message(name)))
 
-    (post,) = whole(message)
+    (post,) = render_posts(message)
 
     assert faults(post.payload()) == []
     assert message.subject in post.text
@@ -96,7 +98,7 @@ def test_every_sample_has_a_heading_a_fallback_a_colour_and_its_id(name: str) ->
 
 @pytest.mark.parametrize("count", [1, 5, 12])
 def test_a_few_are_told_at_length(count: int) -> None:
-    posts = whole(of_many(count))
+    posts = render_posts(of_many(count))
 
     assert names_in(posts) == [f"Name-{at:05}." for at in range(count)]
     assert len(posts) == 1
@@ -105,7 +107,7 @@ def test_a_few_are_told_at_length(count: int) -> None:
 
 @pytest.mark.parametrize("count", [25, 26, 60, 150, 300])
 def test_of_more_each_has_a_line_and_none_is_left_out(count: int) -> None:
-    posts = whole(of_many(count))
+    posts = render_posts(of_many(count))
 
     assert names_in(posts) == [f"Name-{at:05}." for at in range(count)]
     assert sum(len(post.names) for post in posts) == count
@@ -118,7 +120,7 @@ def test_of_more_each_has_a_line_and_none_is_left_out(count: int) -> None:
 
 @pytest.mark.parametrize("count", [1_000, 10_000])
 def test_of_very_many_the_rest_is_counted_and_said_where_to_find(count: int) -> None:
-    posts = whole(of_many(count))
+    posts = render_posts(of_many(count))
 
     named = names_in(posts)
     assert len(posts) == MAX_POSTS
@@ -133,14 +135,14 @@ def test_long_names_of_many_are_shortened_and_none_is_left_out() -> None:
     message = of_many(60)
     items = tuple(replace(item, title=f"{item.title} {'long ' * 200}") for item in message.items)
 
-    posts = whole(fit(replace(message, items=items)))
+    posts = render_posts(fit(replace(message, items=items)))
 
     assert names_in(posts) == [f"Name-{at:05}." for at in range(60)]
     assert all(faults(post.payload()) == [] for post in posts)
 
 
 def test_the_fallback_names_what_the_post_names_or_counts_it() -> None:
-    for post in whole(of_many(200)):
+    for post in render_posts(of_many(200)):
         named = re.findall(r"Name-\d{5}\.", post.text)
         counted = re.search(r"and ([\d,]+) more$", post.text)
         rest = int(counted[1].replace(",", "")) if counted else 0
@@ -151,7 +153,7 @@ def test_a_title_that_is_too_long_for_a_header_is_beneath_it_in_full() -> None:
     message = sample_message("approaching")
     title = "One very long name of a thing that somebody has promised " * 4
 
-    (post,) = whole(fit(replace(message, items=(replace(message.items[0], title=title),))))
+    (post,) = render_posts(fit(replace(message, items=(replace(message.items[0], title=title),))))
 
     assert post.blocks[0]["text"]["text"].endswith("…")
     assert post.blocks[1]["text"]["text"] == f"*{title.strip()}*"
@@ -166,67 +168,71 @@ def test_what_is_closed_is_struck(state: State) -> None:
 
     struck = f"~{item.title}~"
 
-    assert struck in whole(closed)[0].blocks[0]["text"]["text"]
-    assert any(struck in text for text in texts(reply(closed).blocks))
-    assert any(f"~<{page}|{item.title}>~" in text for text in texts(reply(with_links(closed)).blocks))
+    assert struck in render_posts(closed)[0].blocks[0]["text"]["text"]
+    assert any(struck in text for text in texts(render_reply(closed).blocks))
+    assert any(f"~<{page}|{item.title}>~" in text for text in texts(render_reply(with_links(closed)).blocks))
 
 
 def buttons(post: Post) -> list[dict[str, Any]]:
-    return [one for block in post.blocks if block["type"] == "actions" for one in block["elements"]]
+    return [button for block in post.blocks if block["type"] == "actions" for button in block["elements"]]
 
 
 def test_buttons_are_links_where_clicks_cannot_come_to_alertd() -> None:
     message = with_links(sample_message("contested"))
 
-    for post in (*whole(fit(message)), reply(fit(message))):
+    for post in (*render_posts(fit(message)), render_reply(fit(message))):
         found = buttons(post)
-        assert [one["text"]["text"] for one in found] == ["Acknowledge", "Snooze", "Done", "Details"]
+        assert [button["text"]["text"] for button in found] == ["Acknowledge", "Snooze", "Done", "Details"]
         item = message.items[0]
-        assert [one["url"] for one in found] == [*(action.url for action in item.actions), item.page]
-        assert not any("value" in one for one in found)
+        assert [button["url"] for button in found] == [*(action.url for action in item.actions), item.page]
+        assert not any("value" in button for button in found)
 
 
 def test_buttons_act_where_clicks_come_to_alertd() -> None:
     message = fit(with_links(sample_message("contested")))
 
-    for post in (*whole(message, interactive=True), reply(message, interactive=True)):
+    for post in (*render_posts(message, interactive=True), render_reply(message, interactive=True)):
         *acting, details = buttons(post)
-        assert [one["action_id"] for one in acting] == ["alertd.acknowledge", "alertd.snooze", "alertd.done"]
-        assert {one["value"] for one in acting} == {message.items[0].milestone}
-        assert not any("url" in one for one in acting)
+        assert [button["action_id"] for button in acting] == [
+            "alertd.acknowledge",
+            "alertd.snooze",
+            "alertd.done",
+        ]
+        assert {button["value"] for button in acting} == {message.items[0].milestone}
+        assert not any("url" in button for button in acting)
         assert details["url"] == message.items[0].page
 
 
 def test_what_is_closed_can_only_be_looked_at() -> None:
     message = fit(with_links(sample_message("done")))
 
-    for post in (*whole(message), reply(message, interactive=True)):
-        assert [one["text"]["text"] for one in buttons(post)] == ["Details"]
+    for post in (*render_posts(message), render_reply(message, interactive=True)):
+        assert [button["text"]["text"] for button in buttons(post)] == ["Details"]
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_there_are_no_buttons_while_nobody_serves_a_page(name: str) -> None:
     message = fit(sample_message(name))
 
-    assert [one for post in whole(message, interactive=True) for one in buttons(post)] == []
+    assert [button for post in render_posts(message, interactive=True) for button in buttons(post)] == []
 
 
 def test_a_message_about_many_links_to_each_and_opens_alertd() -> None:
     message = fit(with_links(sample_message("many")))
 
-    (post,) = whole(message)
+    (post,) = render_posts(message)
 
     shown = "\n".join(texts(post.blocks))
     for item in message.items:
         assert f"<{item.page}|{item.title}>" in shown
-    assert [one["url"] for one in buttons(post)] == ["https://alertd.example/"]
+    assert [button["url"] for button in buttons(post)] == ["https://alertd.example/"]
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_no_date_is_left_to_slack_to_format(name: str) -> None:
-    """A month would become a time, and a day another one in the reader's zone."""
+    """Slack would turn a month into an instant, and show another day in the reader's zone."""
     message = fit(with_links(sample_message(name)))
-    posts = whole(message, lasting=True)
+    posts = render_posts(message, lasting=True)
 
     shown = json.dumps([post.payload() for post in posts])
 
@@ -240,9 +246,9 @@ def test_a_message_that_lasts_says_as_of_when_in_the_milestones_zone() -> None:
     message = fit(sample_message("contested"))
     late = message.at.replace(hour=22)
 
-    (post,) = whole(replace(message, at=late), lasting=True)
+    (post,) = render_posts(replace(message, at=late), lasting=True)
 
-    # In Baghdad it is the next day already.
+    # In Baghdad the next day has begun.
     assert any("As of 25 November 2026." in text for text in texts(post.attached))
 
 
@@ -250,7 +256,7 @@ def test_a_reply_says_what_is_contested_without_the_list_of_claims() -> None:
     message = fit(sample_message("moved"))
     item: Item = replace(message.items[0], contradiction="One says this, another that")
 
-    shown = list(texts(reply(replace(message, items=(item,))).payload()))
+    shown = list(texts(render_reply(replace(message, items=(item,))).payload()))
 
     assert any("One says this, another that." in text for text in shown)
     assert not any("Who says what" in text for text in shown)

@@ -1,4 +1,4 @@
-"""Slack as a bot: a thread for each milestone, and what every answer of the Web API means."""
+"""Slack as a bot: a thread for each milestone, and the outcomes of the Web API's answers."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -82,7 +82,7 @@ async def test_the_next_message_is_a_reply_and_brings_the_first_up_to_date(
 ) -> None:
     prior = state_of(await bot(env, slack).send(sample_message("contested"), {}))
 
-    # Another node sends the next one.
+    # Another node sends the next message.
     outcome = await bot(env, slack).send(sample_message("moved"), prior)
 
     parent, answer = slack.kept
@@ -123,9 +123,9 @@ async def test_which_replies_the_channel_sees_is_an_option(
 
 
 async def test_without_threads_each_message_stands_alone(env: Env, slack: SlackServer) -> None:
-    one = bot(env, slack, thread=False)
+    sender = bot(env, slack, thread=False)
 
-    outcomes = [await one.send(sample_message(name), {}) for name in ("contested", "moved")]
+    outcomes = [await sender.send(sample_message(name), {}) for name in ("contested", "moved")]
 
     assert outcomes == [Sent(note="HTTP 200"), Sent(note="HTTP 200")]
     assert len(slack.tops()) == 2
@@ -138,7 +138,7 @@ async def test_what_is_not_about_one_milestone_stands_alone(env: Env, slack: Sla
     outcome = await bot(env, slack).send(sample_message(name), prior)
 
     assert outcome == Sent(note="HTTP 200")
-    assert [one.thread_ts for one in slack.kept] == ["", ""]
+    assert [kept.thread_ts for kept in slack.kept] == ["", ""]
     assert slack.kept[0].edits == 0
 
 
@@ -157,13 +157,13 @@ async def test_a_first_message_that_was_deleted_is_made_anew(env: Env, slack: Sl
 async def test_a_thread_that_takes_no_reply_is_left_for_a_new_message(
     env: Env, slack: SlackServer, error: str
 ) -> None:
-    """Also when the edit went well, and the first message is deleted just then."""
+    """Also if the first message is deleted between the edit and the reply."""
     prior = state_of(await bot(env, slack).send(sample_message("contested"), {}))
     slack.script("chat.postMessage", answered(refused(error)))
 
     outcome = await bot(env, slack).send(sample_message("moved"), prior)
 
-    assert [one.thread_ts for one in slack.kept] == ["", ""]
+    assert [kept.thread_ts for kept in slack.kept] == ["", ""]
     assert state_of(outcome)[PHASE_2]["ts"] == slack.kept[1].ts
 
 
@@ -217,10 +217,10 @@ async def test_a_reply_that_fails_is_sent_again_once_and_the_edit_does_no_harm(
 ) -> None:
     prior = state_of(await bot(env, slack).send(sample_message("contested"), {}))
     slack.script("chat.postMessage", answered(refused("service_unavailable")))
-    one = bot(env, slack)
+    sender = bot(env, slack)
 
-    first = await one.send(sample_message("moved"), prior)
-    second = await one.send(sample_message("moved"), prior)
+    first = await sender.send(sample_message("moved"), prior)
+    second = await sender.send(sample_message("moved"), prior)
 
     assert isinstance(first, Retry)
     assert isinstance(second, Sent)
@@ -229,14 +229,14 @@ async def test_a_reply_that_fails_is_sent_again_once_and_the_edit_does_no_harm(
 
 
 async def test_a_repeat_after_a_crash_carries_the_same_id(env: Env, slack: SlackServer) -> None:
-    """Slack drops no repeat of an app; who wants to can tell it."""
+    """Slack ignores no duplicate from an app, but a reader can recognize one by its id."""
     for _ in range(2):
         await bot(env, slack).send(sample_message("contested"), {})
 
-    ids = {one.metadata["event_payload"]["id"] for one in slack.kept}
+    ids = {kept.metadata["event_payload"]["id"] for kept in slack.kept}
     assert ids == {sample_message("contested").id}
-    assert all(sample_message("contested").id in shown(one.content) for one in slack.kept)
-    assert not any("client_msg_id" in one.body.decode() for one in slack.requests)
+    assert all(sample_message("contested").id in shown(kept.content) for kept in slack.kept)
+    assert not any("client_msg_id" in request.body.decode() for request in slack.requests)
 
 
 ERRORS = {
@@ -271,7 +271,7 @@ async def test_an_error_that_passes_is_tried_again(env: Env, slack: SlackServer,
 
     outcome = await bot(env, slack).send(sample_message(), {})
 
-    # What may have been posted all the same is unknown.
+    # Slack may have posted the message nevertheless, so the outcome is unknown.
     assert outcome == Retry(
         reason=f"{slack.url} answered that it failed: {error}",
         after=timedelta(seconds=7) if error in PASSING else None,
@@ -323,14 +323,14 @@ async def test_only_ok_true_is_sent(
 async def test_a_wrong_token_is_final_and_shown_nowhere(slack: SlackServer) -> None:
     env = notifier_env(secrets={"token": "xoxb-canary-wrong"})
     slack.script("chat.postMessage", Answer(body=b"Bearer xoxb-canary-wrong is no good"))
-    one = bot(env, slack)
+    sender = bot(env, slack)
 
-    outcomes = [await one.send(sample_message(), {}) for _ in range(2)]
+    outcomes = [await sender.send(sample_message(), {}) for _ in range(2)]
     await env.http.aclose()
 
     assert all(isinstance(outcome, Rejected) for outcome in outcomes)
     assert "canary" not in repr(outcomes)
-    assert "canary" not in repr(one.__dict__)
+    assert "canary" not in repr(sender.__dict__)
 
 
 async def test_of_many_the_later_posts_stand_under_the_first(env: Env, slack: SlackServer) -> None:
@@ -342,17 +342,17 @@ async def test_of_many_the_later_posts_stand_under_the_first(env: Env, slack: Sl
     first, *rest = slack.kept
     assert outcome == Sent(note="HTTP 200")
     assert len(rest) == 2
-    assert {one.thread_ts for one in rest} == {first.ts}
+    assert {kept.thread_ts for kept in rest} == {first.ts}
 
 
 async def test_what_is_left_of_many_is_posted_under_the_same_first(env: Env, slack: SlackServer) -> None:
-    message, one = of_many(200), bot(env, slack)
+    message, sender = of_many(200), bot(env, slack)
     good = answered({"ok": True, "channel": MAIN, "ts": "1790000000.000099"})
     slack.script("chat.postMessage", good, answered(refused("internal_error")))
 
-    first = await one.send(message, {})
+    first = await sender.send(message, {})
     slack.script("chat.postMessage", good, good)
-    second = await one.send(message, {})
+    second = await sender.send(message, {})
 
     assert first == Retry(
         reason=f"1 of 3 parts are posted; {slack.url} answered that it failed: internal_error",
@@ -367,7 +367,7 @@ async def test_what_is_left_of_many_is_posted_under_the_same_first(env: Env, sla
 async def test_no_send_takes_longer_than_it_may(slack: SlackServer) -> None:
     class Slow(FixedClock):
         def monotonic(self) -> float:
-            self.seconds += 40  # as if each call took so long
+            self.seconds += 40  # as if each call took 40 seconds
             return self.seconds
 
     env = notifier_env(secrets={"token": TOKEN}, clock=Slow())
@@ -399,13 +399,13 @@ LIFE = ["approaching", "contested", "moved", "opens", "done"]
 async def test_everything_that_is_sent_is_within_slacks_limits(
     env: Env, slack: SlackServer, linked: bool
 ) -> None:
-    one = bot(env, slack, signing_secret="x")
+    sender = bot(env, slack, signing_secret="x")
     prior: dict[str, Mapping[str, str]] = {}
     for name in LIFE:
         message: Message = sample_message(name)
         item = replace(message.items[0], milestone=PHASE_2)
         message = replace(message, items=(item,))
-        prior |= state_of(await one.send(with_links(message) if linked else message, prior))
+        prior |= state_of(await sender.send(with_links(message) if linked else message, prior))
 
     assert len(slack.tops()) == 1
     assert len(slack.replies(slack.kept[0].ts)) == len(LIFE) - 1
@@ -423,7 +423,7 @@ def test_what_each_error_of_slack_means_is_in_the_reference() -> None:
 
 
 def _answers() -> list[tuple[str, ...]]:
-    found = [one for one in tables(section("notifiers.md", "slack")) if one.head[0] == "answer"]
+    found = [table for table in tables(section("notifiers.md", "slack")) if table.head[0] == "answer"]
     return [row for table in found for row in table.rows]
 
 
@@ -463,7 +463,7 @@ async def test_what_is_said_of_it_makes_no_message_where_there_is_none(env: Env,
 async def test_an_edit_alone_that_fails(
     env: Env, slack: SlackServer, error: str, expected: type[Outcome]
 ) -> None:
-    """A message that is gone, or closed, needs no edit; anything else that fails is what it is."""
+    """A message that is gone or closed needs no edit. Any other failure is the outcome."""
     notifier = bot(env, slack)
     prior = state_of(await notifier.send(sample_message(), {}))
     slack.script("chat.update", answered(refused(error)))

@@ -1,7 +1,7 @@
-"""What Slack gets for every cause, by a webhook and as a bot, with links to alertd's page.
+"""Golden files of Slack's requests for every cause, by a webhook and as a bot, with links to alertd's page.
 
-`ALERTD_UPDATE_GOLDEN=1 make test ARGS=tests/notify/test_slack_golden.py` writes tests/golden/slack/ again:
-read the difference.
+`ALERTD_UPDATE_GOLDEN=1 make test ARGS=tests/notify/test_slack_golden.py` writes tests/golden/slack/ again.
+Read the diff.
 """
 
 import json
@@ -15,7 +15,7 @@ import pytest
 from alertd.core.message.message import Kind, Message
 from alertd.core.milestones.occurrence import Cause
 from alertd.notify.render.clean import fit
-from alertd.notify.slack.blocks import reply, whole
+from alertd.notify.slack.blocks import render_posts, render_reply
 from alertd.testing import with_links
 from tests.core.scenes import SCENES
 from tests.notify.slack_limits import faults
@@ -33,17 +33,17 @@ SHOWN = {
     Cause.ACKNOWLEDGED: "acknowledged",
     Cause.CANCELLED: "cancelled",
 }
-"""A scene of each cause."""
+"""A scene for each cause."""
 
 
 def webhook(message: Message) -> Any:
-    return [post.payload() for post in whole(message, mention=MENTION)]
+    return [post.payload() for post in render_posts(message, mention=MENTION)]
 
 
 def bot(message: Message) -> Any:
-    """What brings the first message up to date, and the reply beneath it."""
-    posts = whole(message, interactive=True, lasting=True)
-    answer = reply(message, mention=MENTION, interactive=True)
+    """Return the edit of the first message, and the reply in its thread."""
+    posts = render_posts(message, interactive=True, lasting=True)
+    answer = render_reply(message, mention=MENTION, interactive=True)
     return {"first": [post.payload() for post in posts], "reply": answer.payload()}
 
 
@@ -76,6 +76,9 @@ def test_every_cause_is_shown_and_no_file_is_left_over() -> None:
 def test_every_scene_is_within_slacks_limits(name: str) -> None:
     message = fit(with_links(SCENES[name]()))
 
-    posts = [*whole(message, lasting=True), *([reply(message)] if message.kind is Kind.SINGLE else [])]
+    posts = [
+        *render_posts(message, lasting=True),
+        *([render_reply(message)] if message.kind is Kind.SINGLE else []),
+    ]
 
     assert [fault for post in posts for fault in faults(post.payload())] == []

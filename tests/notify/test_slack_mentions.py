@@ -1,4 +1,4 @@
-"""Mentions: by the configuration alone, for the milestones and causes that it names."""
+"""Mentions: only the configuration makes them, for the milestones and causes that it names."""
 
 from dataclasses import replace
 
@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from alertd.notify.render.clean import fit
-from alertd.notify.slack.blocks import reply, whole
-from alertd.notify.slack.text import Mention, mentioned
+from alertd.notify.slack.blocks import render_posts, render_reply
+from alertd.notify.slack.text import Mention, find_mentions
 from alertd.testing import sample_message
 from tests.notify.slack_limits import faults, texts
 
@@ -62,7 +62,7 @@ def test_a_matcher_that_cannot_be_read_is_refused() -> None:
     ],
 )
 def test_all_matchers_must_match_labels_and_cause(matchers: list[str], is_mentioned: bool) -> None:
-    said = mentioned([mention("U1AB", *matchers)], sample_message("contested"))
+    said = find_mentions([mention("U1AB", *matchers)], sample_message("contested"))
 
     assert said == ("<@U1AB>" if is_mentioned else "")
 
@@ -75,18 +75,18 @@ def test_of_many_anyone_who_is_meant_by_one_is_mentioned_once() -> None:
         mention("U1AB", 'cause="moved"'),
     ]
 
-    assert mentioned(wanted, sample_message("many")) == "<@U1AB> <!here>"
+    assert find_mentions(wanted, sample_message("many")) == "<@U1AB> <!here>"
 
 
 def test_all_matchers_of_one_must_match_the_same_milestone() -> None:
     wanted = [mention("U1AB", 'country="iraq"', 'team="platform"')]
 
-    assert mentioned(wanted, sample_message("many")) == ""
+    assert find_mentions(wanted, sample_message("many")) == ""
 
 
 @pytest.mark.parametrize("name", ["notice", "test"])
 def test_what_is_about_alertd_itself_mentions_nobody(name: str) -> None:
-    assert mentioned([mention("channel")], sample_message(name)) == ""
+    assert find_mentions([mention("channel")], sample_message(name)) == ""
 
 
 @pytest.mark.parametrize("name", ["contested", "many"])
@@ -95,12 +95,12 @@ def test_a_mention_is_shown_and_in_the_notification_and_a_title_mentions_nobody(
     first = replace(message.items[0], title="<!channel> <@U666>", headline="<!everyone>")
     message = fit(replace(message, items=(first, *message.items[1:])))
 
-    posts = [*whole(message, mention="<@U1AB> <!here>")]
-    posts += [reply(message, mention="<@U1AB> <!here>")] if name == "contested" else []
+    posts = [*render_posts(message, mention="<@U1AB> <!here>")]
+    posts += [render_reply(message, mention="<@U1AB> <!here>")] if name == "contested" else []
 
     for post in posts:
         assert faults(post.payload()) == []
-        # A header is plain text, in which nothing is read as a mention.
+        # Slack reads no mention in a header, which is plain text.
         marked = [block for block in post.blocks if block["type"] != "header"]
         assert [text for text in texts(marked) if "<!" in text or "<@" in text] == ["<@U1AB> <!here>"]
         assert post.text.startswith("<@U1AB> <!here> ")

@@ -1,4 +1,4 @@
-"""Clicks in Slack: only what Slack has signed lately is believed, and only what alertd offers is done."""
+"""Clicks in Slack: alertd accepts only what Slack has signed recently, and does only what it offers."""
 
 import json
 from dataclasses import replace
@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from slack_sdk.signature import Clock, SignatureVerifier
 
 from alertd.notify.render.clean import fit
-from alertd.notify.slack.blocks import whole
+from alertd.notify.slack.blocks import render_posts
 from alertd.notify.slack.request import Click, answer_of, click_of, is_signed
 from alertd.testing import sample_message, with_links
 
-# The example of Slack's own documentation.
+# The example from Slack's documentation.
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 AT = datetime.fromtimestamp(1531420618, UTC)
 HEADERS = {
@@ -127,16 +127,16 @@ def test_a_click_says_what_about_what_and_who() -> None:
 
 def test_the_buttons_of_a_message_are_what_a_click_can_ask_for() -> None:
     message = with_links(sample_message("contested"))
-    (post,) = whole(fit(message), interactive=True)
+    (post,) = render_posts(fit(message), interactive=True)
     (row,) = [block for block in post.blocks if block["type"] == "actions"]
 
     clicks = [click_of(form(payload(actions=[button]))) for button in row["elements"]]
 
-    assert [one and (one.kind, one.milestone) for one in clicks] == [
+    assert [click and (click.kind, click.milestone) for click in clicks] == [
         ("acknowledge", "iraq-coalition-withdrawal/phase-2"),
         ("snooze", "iraq-coalition-withdrawal/phase-2"),
         ("done", "iraq-coalition-withdrawal/phase-2"),
-        None,  # Details opens the page; Slack tells of that click too
+        None,  # Details opens the page, but Slack reports the click nevertheless
     ]
 
 

@@ -1,4 +1,4 @@
-"""What Microsoft Teams gets, and what its answers mean."""
+"""Microsoft Teams: the requests that it gets, and the outcomes of its answers."""
 
 import pytest
 
@@ -49,7 +49,8 @@ def test_no_text_is_read_as_markdown_or_mentions_anybody() -> None:
     card = teams_payload(fit(titled(text)))["attachments"][0]["content"]
 
     assert text in texts(card)
-    # A run is shown as it is; only a TextBlock reads Markdown, and only `msteams.entities` make a mention.
+    # A TextRun shows its text unchanged: only a TextBlock reads Markdown, and only `msteams.entities`
+    # mention.
     assert "'TextBlock'" not in str(card)
     assert card["msteams"] == {"width": "Full"}
 

@@ -1,4 +1,4 @@
-"""What Telegram gets, and what its answers mean."""
+"""Telegram: the requests that it gets, and the outcomes of its answers."""
 
 import logging
 from datetime import timedelta

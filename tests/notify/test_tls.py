@@ -1,4 +1,4 @@
-"""TLS of webhooks, Slack and mail: who is trusted, who is not, and what is shown to whom asks."""
+"""TLS of webhooks, Slack and mail: which servers are trusted, and which client certificate is presented."""
 
 import asyncio
 import ssl
@@ -31,7 +31,7 @@ TYPES = ("webhook", "slack", "email")
 
 
 class Party:
-    """A CA, and what it vouches for, as files."""
+    """A CA and the certificates that it has issued, as files."""
 
     def __init__(self, folder: Path) -> None:
         self.ca = trustme.CA()
@@ -40,7 +40,9 @@ class Party:
         self.ca.cert_pem.write_to_path(str(folder / "ca.pem"))
         self.client = self.ca.issue_cert("alertd@example.org")
         self.client.private_key_pem.write_to_path(str(folder / "client.key"))
-        (folder / "client.pem").write_bytes(b"".join(one.bytes() for one in self.client.cert_chain_pems))
+        (folder / "client.pem").write_bytes(
+            b"".join(certificate.bytes() for certificate in self.client.cert_chain_pems)
+        )
         self.client.private_key_and_cert_chain_pem.write_to_path(str(folder / "both.pem"))
 
     def server(self, name: str = "localhost", *, expired: bool = False, asks: bool = False) -> ssl.SSLContext:
@@ -65,7 +67,7 @@ def theirs(tmp_path: Path) -> Party:
 
 
 class Rig:
-    """A notifier of a type, and its server; ``arrived`` counts what the server took."""
+    """A notifier and its server; ``arrived`` counts what the server has accepted."""
 
     def __init__(
         self, type_name: str, options: dict[str, object], env: Env, sink: HttpSink | SmtpSink
@@ -85,7 +87,7 @@ class Rig:
 
 @asynccontextmanager
 async def rig(type_name: str, context: ssl.SSLContext, **files: str) -> AsyncIterator[Rig]:
-    """The notifier, its server under way; ``files`` are paths by key."""
+    """Yield the notifier and its running server; ``files`` are paths by option."""
     sink: HttpSink | SmtpSink
     sink = SmtpSink(tls="starttls", context=context) if type_name == "email" else HttpSink(tls=context)
     async with sink:
@@ -106,7 +108,7 @@ async def rig(type_name: str, context: ssl.SSLContext, **files: str) -> AsyncIte
 
 @pytest.mark.parametrize("type_name", TYPES)
 async def test_a_private_ca_is_trusted_when_it_is_named(type_name: str, ours: Party) -> None:
-    """And only by the notifier that names it."""
+    """Only the notifier that names the CA trusts it."""
     async with rig(type_name, ours.server(), ca_file=str(ours.folder / "ca.pem")) as trusting:
         trusted = await trusting.send()
     async with rig(type_name, ours.server()) as other:
@@ -123,29 +125,29 @@ async def test_a_private_ca_is_trusted_when_it_is_named(type_name: str, ours: Pa
 @pytest.mark.parametrize(
     ("name", "expired", "by_whom", "said"),
     [
-        # For another host.
+        # The certificate is for another host.
         ("other.example", False, "ours", "Hostname mismatch"),
-        # For the address and not for the name that was written.
+        # The certificate is for the address, not for the name in the URL.
         ("127.0.0.1", False, "ours", "Hostname mismatch"),
-        # Out of date.
+        # The certificate has expired.
         ("localhost", True, "ours", "certificate has expired"),
-        # From a CA that nobody named.
+        # No option names the certificate's CA.
         ("localhost", False, "theirs", "unable to get local issuer certificate"),
     ],
 )
 async def test_what_is_wrong_with_a_certificate_is_told_and_nothing_is_sent(
     type_name: str, name: str, *, expired: bool, by_whom: str, said: str, ours: Party, theirs: Party
 ) -> None:
-    """Verification cannot be turned off, and the reason is OpenSSL's."""
+    """No option turns verification off, and the reason comes from OpenSSL."""
     context = {"ours": ours, "theirs": theirs}[by_whom].server(name, expired=expired)
-    async with rig(type_name, context, ca_file=str(ours.folder / "ca.pem")) as one:
-        outcome = await one.send()
+    async with rig(type_name, context, ca_file=str(ours.folder / "ca.pem")) as attempt:
+        outcome = await attempt.send()
 
     assert isinstance(outcome, Retry)
     assert f"its certificate is not trusted ({said}" in outcome.reason
     assert "canary" not in outcome.reason
     assert not outcome.unknown
-    assert one.arrived == 0
+    assert attempt.arrived == 0
 
 
 @pytest.mark.parametrize("type_name", TYPES)
@@ -157,13 +159,15 @@ async def test_what_is_wrong_with_a_certificate_is_told_and_nothing_is_sent(
 async def test_a_client_certificate_is_shown_to_who_asks(
     type_name: str, files: dict[str, str], ours: Party
 ) -> None:
-    """The key may be in a file of its own."""
+    """The key may be in its own file."""
     paths = {key: str(ours.folder / name) for key, name in files.items()}
-    async with rig(type_name, ours.server(asks=True), ca_file=str(ours.folder / "ca.pem"), **paths) as one:
-        outcome = await one.send()
+    async with rig(
+        type_name, ours.server(asks=True), ca_file=str(ours.folder / "ca.pem"), **paths
+    ) as attempt:
+        outcome = await attempt.send()
 
     assert isinstance(outcome, Sent)
-    assert one.arrived == 1
+    assert attempt.arrived == 1
 
 
 @pytest.mark.parametrize("type_name", TYPES)
@@ -171,13 +175,15 @@ async def test_a_client_certificate_is_shown_to_who_asks(
 async def test_who_asks_for_a_certificate_and_gets_none_of_theirs_takes_nothing(
     type_name: str, shown: str | None, ours: Party, theirs: Party
 ) -> None:
-    """It is tried again: the certificate may be on its way."""
+    """The send is retried, because the certificate may be installed later."""
     files = {"client_cert_file": str(theirs.folder / "both.pem")} if shown else {}
-    async with rig(type_name, ours.server(asks=True), ca_file=str(ours.folder / "ca.pem"), **files) as one:
-        outcome = await one.send()
+    async with rig(
+        type_name, ours.server(asks=True), ca_file=str(ours.folder / "ca.pem"), **files
+    ) as attempt:
+        outcome = await attempt.send()
 
     assert isinstance(outcome, Retry)
-    assert one.arrived == 0
+    assert attempt.arrived == 0
 
 
 @pytest.mark.parametrize("type_name", TYPES)
@@ -195,7 +201,7 @@ async def test_who_asks_for_a_certificate_and_gets_none_of_theirs_takes_nothing(
             {"client_cert_file": "client.pem", "client_key_file": "other.key"},
             "client_cert_file '{folder}/client.pem' and its key: not usable (KEY_VALUES_MISMATCH)",
         ),
-        # It would ask for the password on the terminal.
+        # OpenSSL would ask for the password on the terminal.
         (
             {"client_cert_file": "client.pem", "client_key_file": "encrypted.key"},
             "client_cert_file '{folder}/client.pem' and its key: not usable (",
@@ -205,7 +211,7 @@ async def test_who_asks_for_a_certificate_and_gets_none_of_theirs_takes_nothing(
 async def test_a_file_that_cannot_be_used_is_named_and_tried_again(
     type_name: str, files: dict[str, str], said: str, ours: Party, theirs: Party
 ) -> None:
-    """And nothing of what it holds is told."""
+    """The error does not quote the file's contents."""
     key = ours.client.private_key_pem.bytes()
     (ours.folder / "other.key").write_bytes(theirs.client.private_key_pem.bytes())
     (ours.folder / "encrypted.key").write_bytes(
@@ -214,18 +220,18 @@ async def test_a_file_that_cannot_be_used_is_named_and_tried_again(
         )
     )
     paths = {name: str(ours.folder / file) for name, file in files.items()}
-    async with rig(type_name, ours.server(), **paths) as one:
-        outcome = await one.send()
+    async with rig(type_name, ours.server(), **paths) as attempt:
+        outcome = await attempt.send()
 
     assert isinstance(outcome, Retry)
     assert said.format(folder=ours.folder) in outcome.reason
     assert not any(line in outcome.reason for line in key.decode().splitlines())
-    assert one.arrived == 0
+    assert attempt.arrived == 0
 
 
 @pytest.mark.parametrize("type_name", ["webhook", "slack"])
 def test_a_key_without_its_certificate_is_refused(type_name: str) -> None:
-    """It is a mistake in the file."""
+    """The configuration is wrong."""
     options = {
         "webhook_url" if type_name == "slack" else "url": "https://a.example/x",
         "client_key_file": "k",
@@ -236,7 +242,7 @@ def test_a_key_without_its_certificate_is_refused(type_name: str) -> None:
 
 
 async def test_a_context_is_made_once_for_the_same_files_and_again_when_they_change(ours: Party) -> None:
-    """Connections are kept, until a certificate is replaced."""
+    """Connections are kept until a certificate is replaced."""
     made = 0
 
     def trusted() -> ssl.SSLContext:
@@ -268,7 +274,7 @@ async def test_a_context_is_made_once_for_the_same_files_and_again_when_they_cha
 
 
 async def test_certificates_of_one_notifier_are_not_shown_by_another(ours: Party) -> None:
-    """Each set of files has connections of its own."""
+    """Each set of files has its own connections."""
 
     def trusted() -> ssl.SSLContext:
         context = ssl.create_default_context()
@@ -288,7 +294,7 @@ async def test_certificates_of_one_notifier_are_not_shown_by_another(ours: Party
 
 
 def test_files_are_looked_for_where_secrets_are(tmp_path: Path) -> None:
-    """A bare name among the credentials and then in the configuration folder; a path from there."""
+    """A file name is searched for among the credentials first; a path starts at the configuration folder."""
     credentials, folder = tmp_path / "credentials", tmp_path / "config"
     for place in (credentials, folder / "tls"):
         place.mkdir(parents=True)
@@ -304,7 +310,7 @@ def test_files_are_looked_for_where_secrets_are(tmp_path: Path) -> None:
 
 
 def test_every_context_verifies(ours: Party) -> None:
-    """Whatever files it was made of."""
+    """Verification is on for all combinations of files."""
     for tls in (SYSTEM, Tls(ca=ours.folder / "ca.pem"), Tls(cert=ours.folder / "both.pem")):
         context = make_context(tls)
 
@@ -314,7 +320,7 @@ def test_every_context_verifies(ours: Party) -> None:
 
 
 async def test_a_server_that_stops_in_the_handshake_is_cut_off() -> None:
-    """The deadline covers TLS too, and nothing was written."""
+    """The deadline covers the TLS handshake too, and nothing was written."""
     hold = asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

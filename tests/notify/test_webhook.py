@@ -1,4 +1,4 @@
-"""The webhook: what arrives at a real server, and that strangers' libraries can verify it."""
+"""Webhooks: what arrives at a real server, and that third-party libraries can verify it."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ FORMER = "whsec_" + base64.b64encode(b"former" * 6).decode()
 
 @pytest.fixture
 async def env() -> AsyncIterator[Env]:
-    # The reference library compares with the machine's clock.
+    # The reference library compares the timestamp with the machine's clock.
     made = notifier_env(clock=FixedClock(datetime.now(UTC)))  # noqa: TID251
     yield made
     await made.http.aclose()
@@ -135,9 +135,9 @@ async def test_a_secret_in_a_file_is_read_at_each_send(sink: HttpSink) -> None:
 @pytest.mark.parametrize(
     ("held", "why"),
     [
-        # The file is not there.
+        # The file does not exist.
         ({}, "secret file 'hook_url': not found"),
-        # Somebody is just writing it, or put the wrong thing in.
+        # The file is being written, or has wrong contents.
         (
             {"hook_url": "canary-8c1f"},
             "what the webhook's secret file holds is not an http or https URL with a host",
@@ -178,7 +178,7 @@ async def test_own_headers_are_sent_and_hidden_when_they_are_echoed(env: Env, si
         ({"url": "https://"}, "not an http or https URL"),
         ({"url": "https://a.example/ x"}, "without spaces"),
         ({"url": "https://a.example/", "secret": "whsec_canary!"}, "not whsec_ followed by base64"),
-        # A header that the transport or the signature owns.
+        # A header that only the transport or the signature sets.
         ({"url": "https://a.example/", "headers": {"Host": "b.example"}}, "set by alertd alone"),
         ({"url": "https://a.example/", "headers": {"Webhook-Id": "1"}}, "set by alertd alone"),
         ({"url": "https://a.example/", "headers": {"Transfer-Encoding": "chunked"}}, "set by alertd alone"),

@@ -1,4 +1,4 @@
-"""How a webhook shows who it is, and by what way it goes: credentials, rotation, proxies."""
+"""Webhooks: credentials, rotation of secrets, and proxies."""
 
 import asyncio
 import base64
@@ -132,7 +132,7 @@ def test_what_cannot_be_meant_is_refused_without_quoting_a_secret(options: dict[
 
 
 async def test_a_secret_is_rotated_without_a_gap(sink: HttpSink) -> None:
-    """The old one; both, the new one first; the new one: at each step whoever knows one of them verifies."""
+    """The old secret; both, the new one first; the new secret: a receiver that knows either can verify."""
     clock = FixedClock(datetime.now(UTC))  # noqa: TID251  the reference library looks at the machine's clock
     held = {"new": NEW, "old": OLD}
     signed = []
@@ -155,7 +155,7 @@ async def test_a_secret_is_rotated_without_a_gap(sink: HttpSink) -> None:
 
 
 class Tunnel:
-    """A real proxy: CONNECT opens a tunnel to where it is told; what it was asked is in ``asked``."""
+    """A real proxy: CONNECT opens a tunnel to the target. ``asked`` records the requests."""
 
     def __init__(self, status: int = 200) -> None:
         self.asked: list[str] = []
@@ -200,7 +200,7 @@ async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 
 async def test_plain_http_goes_to_the_proxy_with_the_whole_url(sink: HttpSink) -> None:
-    """The name of the target is not looked up here: that is the proxy's affair."""
+    """alertd does not look up the target's name, because the proxy does."""
     outcome = await posted(
         {"url": "http://hook.invalid/a?b=1", "proxy": sink.url.replace("//", "//ada:s%40@")}
     )
@@ -281,6 +281,6 @@ async def test_the_network_policy_is_applied_to_the_proxy_and_not_to_the_target(
     assert refused.reason.startswith(
         f"http://169.254.169.254 by way of {sink.url} is not connected to: 127.0.0.1 is"
     )
-    # What the proxy connects to is for the proxy to allow.
+    # The proxy itself decides what it connects to.
     assert through == Sent(note="HTTP 200")
     assert sink.requests[0].path == "http://169.254.169.254/latest"

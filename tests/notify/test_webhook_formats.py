@@ -1,7 +1,7 @@
-"""The bodies of a webhook: each format as its readers take it, exact to the byte, for every kind of message.
+"""The bodies of webhooks: every format for every kind of message, byte by byte.
 
 `ALERTD_UPDATE_GOLDEN=1 make test ARGS=tests/notify/test_webhook_formats.py` writes the files in
-tests/golden/webhook/ again: read the difference.
+tests/golden/webhook/ again. Read the diff.
 """
 
 import base64
@@ -62,7 +62,7 @@ async def sink() -> AsyncIterator[HttpSink]:
 async def sent(
     sink: HttpSink, message: Message, form: str, clock: FixedClock | None = None, **given: object
 ) -> Received:
-    """The request as it came."""
+    """Return the request as it arrived."""
     env: Env = notifier_env(clock=clock)
     options = WebhookOptions.model_validate({"url": f"{sink.url}/hook", "format": form, **given})
     try:
@@ -73,9 +73,9 @@ async def sent(
 
 
 def shown(request: Received) -> str:
-    """A request as a file to be read: what it always has, then the body."""
+    """Return a request as readable text: the headers that every run has, then the body."""
     body = json.loads(request.body)
-    # What is the test's own: the port, and the length that depends on the version.
+    # The port and the length of the version number differ from run to run, so they are left out.
     headers = {name: text for name, text in request.headers.items() if name not in ("host", "user-agent")}
     lines = [
         f"{request.method} {request.path}",
@@ -113,7 +113,7 @@ def test_no_golden_file_is_left_over() -> None:
 async def test_each_format_is_signed_and_verified_and_carries_the_id(
     sink: HttpSink, form: WebhookFormat
 ) -> None:
-    # The reference library compares with the machine's clock.
+    # The reference library compares the timestamp with the machine's clock.
     clock = FixedClock(datetime.now(UTC))  # noqa: TID251
     given: dict[str, Any] = {"template": TEMPLATE} if form is WebhookFormat.TEMPLATE else {}
     message = sample_message("contested")
@@ -128,19 +128,19 @@ async def test_each_format_is_signed_and_verified_and_carries_the_id(
 
 
 def closed(schema: Any) -> Any:
-    """The same, and nothing that it does not name."""
+    """Return the schema, changed to refuse unknown names."""
     if isinstance(schema, list):
-        return [closed(one) for one in schema]
+        return [closed(element) for element in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {name: closed(one) for name, one in schema.items()}
+    made = {name: closed(value) for name, value in schema.items()}
     if "properties" in made:
         made["additionalProperties"] = False
     return made
 
 
 def test_the_schema_that_is_kept_is_the_one_that_is_made() -> None:
-    """Receivers read the file; `alertd schema webhook` makes it anew."""
+    """Receivers read the file in the repository; `alertd schema webhook` makes the same schema."""
     jsonschema.Draft202012Validator.check_schema(webhook_schema())
 
     assert (ROOT / "config" / "schema" / "webhook.schema.json").read_text("utf-8") == format_schema(
@@ -190,7 +190,7 @@ def test_what_alertd_never_sends_does_not_fit_the_schema(change: Mapping[str, ob
 
 
 def test_what_is_added_later_fits_the_schema_of_today() -> None:
-    """Within a version names are added: a receiver passes over those that it does not know."""
+    """New names may appear within a version. A receiver ignores names that it does not know."""
     body = payload_of(fit(sample_message()))
     body["data"]["items"][0]["weather"] = "fine"
 
@@ -228,7 +228,7 @@ async def test_the_content_type_says_which_mode(sink: HttpSink) -> None:
     assert structured.headers["content-type"] == "application/cloudevents+json"
     assert not [name for name in structured.headers if name.startswith("ce-")]
     assert binary.headers["content-type"] == "application/json"
-    # A percent sign is written as one (HTTP binding, section 3.1.3.2).
+    # The percent sign in the source is itself percent-encoded (HTTP binding, section 3.1.3.2).
     assert binary.headers["ce-source"] == "https://alertd.example/a%2520b"
     event = from_http_event(HTTPMessage(dict(binary.headers), binary.body), JSONFormat())
     assert event.get_source() == "https://alertd.example/a%20b"
@@ -248,7 +248,7 @@ async def test_an_odd_id_steers_no_header(sink: HttpSink) -> None:
 
 TEXT, TEXTS = {"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}
 V4 = {
-    # What Alertmanager's documentation of webhook_config promises, and of what kind it is there.
+    # The fields in Alertmanager's documentation of webhook_config, and their types.
     "type": "object",
     "required": [
         "version", "groupKey", "truncatedAlerts", "status", "receiver", "groupLabels", "commonLabels",
@@ -308,7 +308,7 @@ async def test_every_sample_is_what_a_receiver_of_alertmanager_reads(sink: HttpS
 
 
 def test_a_fingerprint_is_alertmanagers_own() -> None:
-    """The two values of prometheus/common's test of its signatures."""
+    """The two values come from the test of signatures in prometheus/common."""
     assert fingerprint({}) == f"{14695981039346656037:016x}"
     assert (
         fingerprint({"name": "garland, briggs", "fear": "love is not enough"})
@@ -317,7 +317,7 @@ def test_a_fingerprint_is_alertmanagers_own() -> None:
 
 
 def test_one_alert_fires_from_the_first_reminder_and_is_resolved_at_last() -> None:
-    """What tells the alert from others stays; so a receiver closes what it has opened."""
+    """The labels that identify the alert stay the same, so a receiver closes the alert that it opened."""
     reminder = alertmanager_payload(fit(sample_message("contested")))
     moved = alertmanager_payload(fit(sample_message("moved")))
 
@@ -350,6 +350,6 @@ def test_done_and_cancelled_are_resolved(changes: Mapping[str, Any], status: str
 def test_a_message_fires_as_long_as_one_of_its_milestones_does() -> None:
     body = alertmanager_payload(fit(sample_message("many")))
 
-    assert {one["status"] for one in body["alerts"]} == {"firing", "resolved"}
+    assert {alert["status"] for alert in body["alerts"]} == {"firing", "resolved"}
     assert body["status"] == "firing"
     assert body["commonLabels"] == {"alertname": "MilestoneDeadline"}

@@ -1,4 +1,4 @@
-"""Templates of a webhook's body: what they may do, what is refused at load, and what if one fails."""
+"""Templates of webhook bodies: what they may do, what is refused at load, and what happens if one fails."""
 
 import json
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ from alertd.notify.webhook.template import (
     MAX_STEPS,
     TemplateFailed,
     TemplateRefused,
-    compiled,
+    compile_template,
 )
 from alertd.notify.webhook.template_syntax import MAX_LOOPS, MAX_PARTS, VARIABLES
 from alertd.notify.webhook.template_trial import ODD, trials, try_out
@@ -42,7 +42,7 @@ async def sink() -> AsyncIterator[HttpSink]:
 
 
 def made(source: str, values: dict[str, Any], content_type: str = "application/json") -> str:
-    return compiled(source, content_type).render(values).decode()
+    return compile_template(source, content_type).render(values).decode()
 
 
 async def posted(
@@ -90,7 +90,7 @@ def test_a_template_sees_the_body_of_format_alertd_and_the_text() -> None:
 @given(text=st.text(), other=st.text())
 def test_whatever_a_value_holds_the_result_is_json_that_says_the_same(text: str, other: str) -> None:
     source = """{"a": {{ subject }}, "b": {{ "<" ~ intro ~ ">" }},
-      "c": [{% for one in lines %}{{ one }}{% endfor %}]}"""
+      "c": [{% for line in lines %}{{ line }}{% endfor %}]}"""
 
     body = made(source, {"subject": text, "intro": other, "lines": [text]})
 
@@ -125,7 +125,7 @@ def test_loops_conditions_tests_and_filters() -> None:
     values = {"items": [item], "page": "", "intro": ""}
 
     with pytest.raises(TemplateFailed, match="result is no JSON"):
-        compiled(source).render(values)  # what is inserted is JSON: a comma between quotes
+        compile_template(source).render(values)  # the value is inserted as JSON: a comma between quotes
     body = made(source.replace('{{ "," if not loop.last else "" }}', ""), values)
 
     assert json.loads(body) == {
@@ -137,13 +137,13 @@ def test_a_label_that_is_not_there_is_empty() -> None:
     assert made("{{ items[0].labels.nobody }}", values_of(fit(sample_message()))) == '""'
 
 
-# -- what is refused
+# -- refused syntax
 
 
 @pytest.mark.parametrize(
     ("source", "line", "why"),
     [
-        # Calls, and whatever else could reach out or grow without a bound.
+        # Calls, and other constructs that could reach Python objects or grow without a limit.
         ("\n{{ range(10) }}", 2, "a call: not allowed"),
         ("{{ subject.upper() }}", 1, "a call: not allowed"),
         ("{{ cycler }}", 1, "cycler: no such value"),
@@ -183,7 +183,7 @@ def test_a_label_that_is_not_there_is_empty() -> None:
         ("a\n{{ subject", 2, "unexpected end of template"),
         ("{% if subject %}", 1, "Unexpected end of template"),
         ("{% nonsense %}", 1, "unknown tag 'nonsense'"),
-        # Quotes: as JSON a value brings its own.
+        # Quotes: a value is inserted as JSON, with its own quotes.
         ('{\n"a": "Due: {{ subject }}"}', 2, "a value between quotes"),
         ('{"a": "\\"{{ subject }}"}', 1, "a value between quotes"),
         # Size.
@@ -195,7 +195,7 @@ def test_a_label_that_is_not_there_is_empty() -> None:
 )  # fmt: skip
 def test_what_is_not_allowed_is_refused_with_its_line(source: str, line: int, why: str) -> None:
     with pytest.raises(TemplateRefused) as refused:
-        compiled(source)
+        compile_template(source)
 
     assert why in refused.value.why
     assert refused.value.line == line
@@ -210,8 +210,8 @@ def test_what_is_not_allowed_is_refused_with_its_line(source: str, line: int, wh
         "{{ items.append }}",
         '{{ subject["format"] }}',
         "{{ subject.format }}",
-        "{% for one in items %}{{ loop.previtem }}{% endfor %}",
-        "{% for one in items %}{{ loop._iterator }}{% endfor %}",
+        "{% for item in items %}{{ loop.previtem }}{% endfor %}",
+        "{% for item in items %}{{ loop._iterator }}{% endfor %}",
         "{{ items[9] }}",
         "{{ items.nothing }}",
         "{{ subject[0] }}",
@@ -219,7 +219,7 @@ def test_what_is_not_allowed_is_refused_with_its_line(source: str, line: int, wh
 )
 def test_no_attribute_of_python_is_reached(source: str) -> None:
     with pytest.raises(TemplateFailed, match="there is no"):
-        compiled(source).render(values_of(fit(sample_message())))
+        compile_template(source).render(values_of(fit(sample_message())))
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_template_is_stopped_where_the_data_is_not_what_it_takes_it_for(source
     values = {"lines": ["x"] * 300, "subject": "y" * 2_000, "version": 1, "extra": {"labels": {"a": "b"}}}
 
     with pytest.raises(TemplateFailed) as failed:
-        compiled(source.replace("extra.labels", "items"), "text/plain").render(
+        compile_template(source.replace("extra.labels", "items"), "text/plain").render(
             {**values, "items": values["extra"]}
         )
 
@@ -252,7 +252,9 @@ def test_a_template_is_stopped_where_the_data_is_not_what_it_takes_it_for(source
 
 def test_the_line_of_a_failure_is_the_templates() -> None:
     with pytest.raises(TemplateFailed) as failed:
-        compiled("[\n{% for one in items %}\n{{ one.nothing }}\n{% endfor %}\n]").render({"items": [{}]})
+        compile_template("[\n{% for item in items %}\n{{ item.nothing }}\n{% endfor %}\n]").render(
+            {"items": [{}]}
+        )
 
     assert failed.value.line == 3
 
@@ -267,7 +269,7 @@ def test_the_reference_names_every_filter_and_limit() -> None:
     page = section("webhook.md", "Templates")
     limits = next(table for table in tables(page) if table.head[0] == "limit")
 
-    assert {one.partition("(")[0] for one in first_column(page, "filter")} | {
+    assert {name.partition("(")[0] for name in first_column(page, "filter")} | {
         "last",
         "upper",
     } == FILTERS.keys()
@@ -280,7 +282,7 @@ def test_the_reference_names_every_filter_and_limit() -> None:
     }
 
 
-# -- tried out before it is used
+# -- trial before use
 
 
 def test_the_trial_has_every_kind_and_the_odd_text_in_every_one() -> None:
@@ -288,7 +290,7 @@ def test_the_trial_has_every_kind_and_the_odd_text_in_every_one() -> None:
 
     assert {message.kind for message in (sample_message(name) for name in SAMPLES)} <= kinds
     for words, message in trials():
-        try_out(compiled("{{ subject }}"))
+        try_out(compile_template("{{ subject }}"))
         assert ODD in message.subject, words
 
 
@@ -305,7 +307,7 @@ def test_the_trial_has_every_kind_and_the_odd_text_in_every_one() -> None:
 )
 def test_a_template_that_would_fail_on_some_message_is_refused(source: str, why: str) -> None:
     with pytest.raises(TemplateFailed) as failed:
-        try_out(compiled(source))
+        try_out(compile_template(source))
 
     assert why in str(failed.value)
 
@@ -324,7 +326,8 @@ receivers:
 def problems(key: str, folder: Path) -> list[str]:
     text = CONFIG.replace("{key}", key)
     return [
-        str(one) for one in read_config(text.encode(), {"webhook": WebhookOptions}, folder.joinpath).problems
+        str(problem)
+        for problem in read_config(text.encode(), {"webhook": WebhookOptions}, folder.joinpath).problems
     ]
 
 
@@ -373,7 +376,7 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, object],
     assert why in str(refused.value)
 
 
-# -- when it fails all the same
+# -- failure in use
 
 
 @pytest.mark.parametrize(
@@ -414,7 +417,7 @@ async def test_a_template_file_is_read_at_each_send(sink: HttpSink, tmp_path: Pa
     request, outcome = await posted(sink, tmp_path, template_file="hook.j2")
 
     name = sample_message().id
-    assert bodies[:2] == [("application/vnd.x+json", f'["{one}", "{name}"]'.encode()) for one in "ab"]
+    assert bodies[:2] == [("application/vnd.x+json", f'["{letter}", "{name}"]'.encode()) for letter in "ab"]
     assert bodies[2] == ("application/json", body_of(fit(sample_message())))
     assert isinstance(outcome, Sent)
     assert "hook.j2: no such file or directory" in outcome.note

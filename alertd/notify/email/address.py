@@ -1,8 +1,9 @@
-"""Reads mail addresses: names in any script, domains as DNS has them, local parts perhaps beyond ASCII.
+"""Parses mail addresses: international display names and domains, and local parts beyond ASCII.
 
 Rules that hold here:
-- one text is one address: no comma, no comment and no line break makes it two, or a header;
-- a domain is kept as it is asked for (IDNA 2008, RFC 5891): only a local part can need SMTPUTF8 (RFC 6531).
+- one text is one address: a comma, a comment or a line break cannot turn it into two addresses or a header;
+- a domain is kept in its ASCII form (IDNA 2008, RFC 5891), so only a local part can require SMTPUTF8 (RFC
+  6531).
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mailbox:
-    """One address.
+    """One mail address.
 
     Attributes:
-        name: what a person sees; "" for none.
-        domain: in ASCII, ``xn--...`` where it was written otherwise.
+        name: the display name; "" for none.
+        local: the part before the ``@``.
+        domain: in ASCII; an international domain is written ``xn--...``.
     """
 
     name: str
@@ -39,7 +41,7 @@ class Mailbox:
 
     @property
     def address(self) -> str:
-        """What the relay is told."""
+        """The address as SMTP commands write it."""
         return f"{self.local}@{self.domain}"
 
     @property
@@ -48,15 +50,19 @@ class Mailbox:
 
     @property
     def shown(self) -> Address:
-        """What a header says; the library quotes the name, and encodes it where it must (RFC 2047)."""
+        """The address for a header.
+
+        The library quotes the name, and encodes it where necessary (RFC 2047).
+        """
         return Address(self.name, self.local, self.domain)
 
 
 def parse_mailbox(text: str) -> Mailbox:
-    """Read ``desk@example.org`` or ``Desk <desk@example.org>``.
+    """Parse ``desk@example.org`` or ``Desk <desk@example.org>``.
 
     Raises:
-        ValueError: it is no such address; the text reads after the key's name.
+        ValueError: the text is not exactly one address. The error's text continues a sentence that begins
+            with the option's name.
     """
     parsed = getaddresses([text])
     if line(text) != text or len(parsed) != 1:
@@ -73,7 +79,7 @@ def parse_mailbox(text: str) -> Mailbox:
 
 
 def mail_domain(sender: str) -> str:
-    """The domain of Message-IDs, and of what stands in calendars: the sender's, which stays for years.
+    """Return the sender's domain, which Message-IDs and calendar entries use because it rarely changes.
 
     Args:
         sender: an address, or ``Name <address>``.
@@ -83,10 +89,10 @@ def mail_domain(sender: str) -> str:
 
 
 def ascii_domain(domain: str) -> str:
-    """A domain as DNS has it: ``xn--bcher-kva.example``.
+    """Return a domain in its ASCII form: ``xn--bcher-kva.example`` (IDNA 2008, UTS 46).
 
     Raises:
-        ValueError: it cannot be one.
+        ValueError: the text cannot be a domain.
     """
     if domain.isascii():
         return domain
@@ -103,7 +109,7 @@ def _refused() -> ValueError:
 
 
 def check_address(text: str) -> str:
-    """``text`` when it is one address. Raises ValueError when it is none."""
+    """Return ``text`` if it is one address, else raise ValueError."""
     parse_mailbox(text)
     return text
 

@@ -1,4 +1,4 @@
-"""Renders a message as HTML for a mail: one column, inline styles, a dark mode, nothing from outside."""
+"""Renders the HTML body of a mail: one column, inline styles, a dark mode and no external resources."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from alertd.notify.render.text import (
     account_text,
     brief_story,
     common_timeline,
+    end_sentence,
     explain_hint,
+    limit_items,
     remarks,
     sections,
-    shown,
-    stopped,
     story,
     tags,
 )
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 MAX_TOLD = 25
-"""Milestones that are told at length; the rest stands in the overview. Gmail cuts off what is over 102 kB."""
+"""The most milestones with full details; the overview lists all. Gmail clips mails over 102 kB."""
 
 _URL = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)]")
 
 
 def render_html(message: Message) -> str:
-    """The whole document. Everything that a person wrote is escaped."""
+    """Return the complete HTML document. All text that people wrote is escaped."""
     single = message.kind is Kind.SINGLE
-    items, rest = shown(message.items)
+    items, rest = limit_items(message.items)
     toned = bool(message.items) and message.kind in (Kind.SINGLE, Kind.MANY, Kind.DIGEST)
     return (
         _environment()
@@ -59,16 +59,16 @@ def render_html(message: Message) -> str:
 
 
 def _preheader(message: Message) -> str:
-    """What a list of mails shows beside the subject."""
+    """Return the preview text, which mail clients show in the list next to the subject."""
     if message.kind is Kind.SINGLE:
-        return f"{message.items[0].phrase}. {stopped(message.items[0].headline)}"
+        return f"{message.items[0].phrase}. {end_sentence(message.items[0].headline)}"
     if message.kind in (Kind.MANY, Kind.DIGEST):
         return "; ".join(f"{item.badge}: {item.title}" for item in message.items[:5])
     return message.lines[0] if message.lines else ""
 
 
 def _gone(move: Move | None) -> tuple[str, ...]:
-    """What a move has done away with, as it was given."""
+    """Return the phrases of the windows that a move removed, as their sources gave them."""
     if move is None:
         return ()
     kept = {value.window_id for value in move.after}
@@ -76,7 +76,7 @@ def _gone(move: Move | None) -> tuple[str, ...]:
 
 
 def _linked(sentence: str) -> Markup:
-    """The sentence with the URLs in it as links."""
+    """Return the escaped sentence with its URLs as links."""
     from markupsafe import Markup, escape
 
     parts: list[str] = []
@@ -111,7 +111,7 @@ def _environment() -> Environment:
         look_of=look_of,
         looks={**{tone.value: look for tone, look in LOOKS.items()}, "neutral": NEUTRAL},
         remarks=remarks,
-        stopped=stopped,
+        end_sentence=end_sentence,
         tags=tags,
     )
     return made

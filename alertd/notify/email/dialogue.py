@@ -1,4 +1,4 @@
-"""Hands one mail over an open connection to a relay that takes or refuses each recipient on its own."""
+"""Transfers one mail over an open SMTP connection, and records the relay's answer for each recipient."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ if TYPE_CHECKING:
     import aiosmtplib
 
 MAX_NAMED = 5
-"""How many refused recipients a reason names."""
+"""The most refused recipients that a reason names."""
 
 NOT_OFFERED = 553
-"""What a relay would say to an address that it cannot read (RFC 6531, section 3.5)."""
+"""The reply code that alertd records itself for an address beyond ASCII, when the relay has no SMTPUTF8
+(RFC 6531, section 3.5)."""
 
 Build = Callable[[Collection[str]], bytes]
-"""From the addresses that must not stand in its headers to the mail."""
+"""Builds the mail. The argument lists the addresses that the headers must not contain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientRefusal:
-    """What was said of one recipient."""
+    """The relay's refusal of one recipient."""
 
     address: str
     code: int
@@ -39,11 +40,11 @@ class RecipientRefusal:
 
 @dataclass(slots=True, kw_only=True)
 class MailTransfer:
-    """How far one try came.
+    """The progress of one attempt.
 
     Attributes:
-        taken: addresses for which the relay answers from now on; empty until it took the mail itself.
-        in_data: the mail was being written, or was written and not yet answered.
+        taken: addresses that the relay has taken responsibility for; empty until the relay has accepted DATA.
+        in_data: whether DATA has begun and the relay has not answered yet.
     """
 
     taken: frozenset[str] = frozenset()
@@ -58,23 +59,28 @@ async def hand_over(
     build: Build,
     handing: MailTransfer,
 ) -> None:
-    """MAIL, a RCPT for each, and DATA when one was taken; ``handing`` says how far it came.
+    """Send MAIL, a RCPT for each recipient and, if the relay accepts at least one, DATA.
 
-    An address beyond ASCII is told to a relay that offers SMTPUTF8 (RFC 6531) and is refused otherwise: then
-    it stands in no header either, so that the others get the mail.
+    If the relay has no SMTPUTF8 (RFC 6531), a recipient with an address beyond ASCII is refused and left out
+    of the headers, so that the remaining recipients still get the mail.
+
+    Args:
+        handing: records the progress, also when an error is raised.
 
     Raises:
-        aiosmtplib.SMTPException, OSError: it ended before, or the relay refused the sender or the mail.
+        aiosmtplib.SMTPException, OSError: the connection failed, or the relay refused the sender or the mail.
     """
     import aiosmtplib
 
     extended = client.supports_extension("smtputf8")
-    unreadable = () if extended else [one.address for one in recipients if one.needs_utf8]
+    unreadable = () if extended else [mailbox.address for mailbox in recipients if mailbox.needs_utf8]
     why = "the relay offers no SMTPUTF8"
     if sender.needs_utf8 and not extended:
         raise aiosmtplib.SMTPSenderRefused(NOT_OFFERED, why, sender.address)
-    handing.refused = [RecipientRefusal(address=one, code=NOT_OFFERED, text=why) for one in unreadable]
-    rest = [one for one in recipients if one.address not in unreadable]
+    handing.refused = [
+        RecipientRefusal(address=address, code=NOT_OFFERED, text=why) for address in unreadable
+    ]
+    rest = [mailbox for mailbox in recipients if mailbox.address not in unreadable]
     if not rest:
         return
     mail = build(unreadable)
@@ -82,18 +88,20 @@ async def hand_over(
     encoding = "utf-8" if options else "ascii"
     await client.mail(sender.address, options=options, encoding=encoding)
     accepted = []
-    for one in rest:
+    for mailbox in rest:
         try:
-            await client.rcpt(one.address, encoding=encoding)
-            accepted.append(one.address)
+            await client.rcpt(mailbox.address, encoding=encoding)
+            accepted.append(mailbox.address)
         except aiosmtplib.SMTPRecipientRefused as error:
             if error.code == 421:
                 raise  # the relay is about to close the connection (RFC 5321, section 3.8)
-            handing.refused.append(RecipientRefusal(address=one.address, code=error.code, text=error.message))
+            handing.refused.append(
+                RecipientRefusal(address=mailbox.address, code=error.code, text=error.message)
+            )
     if not accepted:
         return
-    # An old way to say that these are too many at once (RFC 5321, section 4.5.3.1.10).
-    handing.refused = [_of_many(one) for one in handing.refused]
+    # Old relays reply 552 instead of 452 to "too many recipients" (RFC 5321, section 4.5.3.1.10).
+    handing.refused = [_correct_552(refusal) for refusal in handing.refused]
     handing.in_data = True
     try:
         await client.data(mail)
@@ -104,8 +112,8 @@ async def hand_over(
     handing.taken = frozenset(accepted)
 
 
-def named(refused: Sequence[RecipientRefusal]) -> str:
-    """Who was refused and with what words."""
+def name_refusals(refused: Sequence[RecipientRefusal]) -> str:
+    """Return the refused addresses with the relay's replies, shortened to :data:`MAX_NAMED`."""
     shown = ", ".join(map(str, refused[:MAX_NAMED]))
     rest = len(refused) - MAX_NAMED
     return f"{shown} and {rest} more" if rest > 0 else shown
@@ -115,7 +123,7 @@ def _is_plain(mailbox: Mailbox) -> bool:
     return not mailbox.needs_utf8
 
 
-def _of_many(refusal: RecipientRefusal) -> RecipientRefusal:
+def _correct_552(refusal: RecipientRefusal) -> RecipientRefusal:
     if refusal.code != 552:
         return refusal
     return RecipientRefusal(address=refusal.address, code=452, text=refusal.text)

@@ -1,10 +1,11 @@
-"""Builds the mail itself: headers, both bodies, dates for a calendar, as bytes that a retry can make again.
+"""Builds the bytes of a mail: headers, text and HTML bodies, calendar file.
 
 Rules that hold here:
-- no text can end a header: everything in one went through :func:`alertd.notify.render.clean.line`;
-- the Message-ID is the delivery's id, so a mail that was sent twice can be told by it;
-- what threads mails of one milestone is a digest, and holds nothing that a person wrote;
-- nothing is promised that alertd does not do: no List-Unsubscribe-Post (docs/decisions/0020).
+- no text can end a header: :func:`alertd.notify.render.clean.line` has cleaned every text in a header;
+- the Message-ID is made from the delivery's id, so a mail that was sent twice can be recognized;
+- the id that threads a milestone's mails is a fingerprint, which contains no text that a person wrote;
+- the headers promise nothing that alertd does not do: no List-Unsubscribe-Post (docs/decisions/0020);
+- a retry builds the same mail, except for its Date.
 """
 
 from __future__ import annotations
@@ -33,18 +34,18 @@ MAX_LINE = 998
 LONGEST_WORD = 60
 
 UNSUBSCRIBE_PATH = "unsubscribe"
-"""Below alertd's own page: who decides what is sent to whom, and what a reader can do about it."""
+"""Path below alertd's own page, where readers find out who decides who gets which messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letterhead:
-    """What stands on every mail of one notifier.
+    """The headers that all mails of one notifier share.
 
     Attributes:
-        to: who is seen to get it; empty when it is nobody.
+        to: the visible recipients; empty when all recipients are hidden.
         unsubscribe: an https URL, or an address; "" for none.
         host: the domain of Message-IDs, in ASCII.
-        ics: whether dates for a calendar are enclosed.
+        ics: whether a calendar file is attached.
     """
 
     sender: Mailbox
@@ -56,10 +57,11 @@ class Letterhead:
 
 
 class _Policy(EmailPolicy):
-    """The library's SMTP policy, but that ASCII is folded between words, and not at all with a long one.
+    """The library's SMTP policy with another way of folding headers in ASCII.
 
-    The library would encode a long word (RFC 2047), and what looks for an id in a header would not find it.
-    And it would rather begin a text on the second line than fold it, which some readers show as a space.
+    Headers are folded only between words, and a header with a long word is not folded. The library would
+    encode a long word (RFC 2047), so that programs that search a header for an id would not find the id.
+    The library would also start some texts on the second line, which some mail readers show as a space.
     """
 
     def fold(self, name: str, value: Any) -> str:
@@ -76,21 +78,22 @@ class _Policy(EmailPolicy):
         return self.fold(name, value).encode("utf-8" if self.utf8 else "ascii", "surrogateescape")
 
 
-# For the bodies too: lines of quoted-printable have at most 76 characters (RFC 2045, section 6.7).
+# The limit holds for the bodies too: a line of quoted-printable has at most 76 characters (RFC 2045, section
+# 6.7).
 _POLICY = _Policy(linesep="\r\n", max_line_length=76)
 
 
 def build_mail(message: Message, letterhead: Letterhead, now: datetime) -> bytes:
-    """The mail as it goes over the wire; ASCII, unless an address in it is not (RFC 6532).
+    """Return the mail as it goes over the wire. The bytes are ASCII unless an address is not (RFC 6532).
 
     Args:
-        message: fit to be shown.
+        message: a message that :func:`alertd.notify.render.clean.fit` has cleaned.
         now: the instant of this attempt, for ``Date``.
     """
     seen = [letterhead.sender, *letterhead.to, *filter(None, [letterhead.reply_to])]
-    mail = EmailMessage(policy=_POLICY.clone(utf8=any(one.needs_utf8 for one in seen)))
+    mail = EmailMessage(policy=_POLICY.clone(utf8=any(mailbox.needs_utf8 for mailbox in seen)))
     mail["From"] = letterhead.sender.shown
-    mail["To"] = [one.shown for one in letterhead.to] or "undisclosed-recipients:;"
+    mail["To"] = [mailbox.shown for mailbox in letterhead.to] or "undisclosed-recipients:;"
     if letterhead.reply_to:
         mail["Reply-To"] = letterhead.reply_to.shown
     mail["Subject"] = line(message.subject)
@@ -100,7 +103,7 @@ def build_mail(message: Message, letterhead: Letterhead, now: datetime) -> bytes
     if root:
         mail["In-Reply-To"] = root
         mail["References"] = root
-    # Keeps holiday replies away: RFC 3834, section 5, and what Exchange looks at instead.
+    # Both headers suppress out-of-office replies: RFC 3834, section 5, and Exchange's own header.
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
     mail["List-Id"] = _list_id(message, letterhead.host)
@@ -111,7 +114,8 @@ def build_mail(message: Message, letterhead: Letterhead, now: datetime) -> bytes
         mail[name] = line(value, 500)
     mail.set_content(render_text(message), cte="quoted-printable")
     mail.add_alternative(render_html(message), subtype="html", cte="quoted-printable")
-    # The library would draw one at random. No quoted-printable text can hold this one: `=_` is no code of it.
+    # The library would choose a random boundary. `=_` never occurs in quoted-printable, so no body contains
+    # this one.
     mail.set_boundary(f"=_{message.id}")
     if letterhead.ics:
         _enclose_dates(mail, message, letterhead.host)
@@ -119,9 +123,10 @@ def build_mail(message: Message, letterhead: Letterhead, now: datetime) -> bytes
 
 
 def thread_root(message: Message, host: str) -> str:
-    """The Message-ID that all mails about one milestone answer to, though no such mail exists; "" for others.
+    """Return the Message-ID that all mails about one milestone refer to; "" for other kinds of messages.
 
-    A thread needs no mail at its root (jwz.org/doc/threading.html): no node must remember what another sent.
+    No mail has this Message-ID. Mail readers build a thread without its root (jwz.org/doc/threading.html), so
+    no node must remember which mails another node sent.
     """
     if message.kind is not Kind.SINGLE:
         return ""
@@ -129,29 +134,29 @@ def thread_root(message: Message, host: str) -> str:
 
 
 def _list_id(message: Message, host: str) -> str:
-    """One list a timeline (RFC 2919); what belongs to none, or to several, is of alertd's own."""
+    """Return the List-Id (RFC 2919): each timeline has its own list, and other mails share alertd's list."""
     timelines = {item.timeline: item.timeline_title for item in message.items}
     if len(timelines) != 1:
         return f"<alertd.{host}>"
     ((timeline, title),) = timelines.items()
     label = quote(timeline.lower(), safe="-_.").replace("%", "_").strip(".")
-    # A phrase (RFC 5322, section 3.2.5), quoted as a display name is.
+    # A phrase (RFC 5322, section 3.2.5), quoted like a display name.
     phrase = str(Address(line(title, 150), "x", "x")).rpartition(" <")[0]
     return f"{phrase} <{label}.alertd.{host}>".lstrip()
 
 
 def _unsubscribe(message: Message, letterhead: Letterhead) -> str:
-    """Where to turn to, the most direct first (RFC 2369, section 3.2)."""
+    """Return the ways to unsubscribe, the most direct first (RFC 2369, section 3.2)."""
     named = letterhead.unsubscribe
     if named and "://" not in named:
         address, receiver = quote(parse_mailbox(named).address, safe="@"), quote(message.receiver, safe="")
         named = f"mailto:{address}?subject=unsubscribe%20{receiver}"
     page = f"{message.page.rstrip('/')}/{UNSUBSCRIBE_PATH}" if message.page else ""
-    return ", ".join(f"<{one}>" for one in (named, page) if one)
+    return ", ".join(f"<{way}>" for way in (named, page) if way)
 
 
 def _facts(message: Message) -> dict[str, str]:
-    """What a filter may want to go by."""
+    """Return the headers that a reader's mail filter may use."""
     facts = {
         "X-Alertd-Id": message.id,
         "X-Alertd-Kind": message.kind.value,
@@ -171,12 +176,12 @@ def _facts(message: Message) -> dict[str, str]:
 
 
 def _enclose_dates(mail: EmailMessage, message: Message, host: str) -> None:
-    """The dates of a single milestone, for a calendar; none for what has no date."""
+    """Attach the dates of a single milestone as a calendar file; attach nothing if it has no date."""
     if message.kind is not Kind.SINGLE:
         return
-    from alertd.notify.render.ics import calendar_of, dated_of, entries_of
+    from alertd.notify.render.ics import calendar_of, describe_item, entries_of
 
-    entries = entries_of(dated_of(message.items[0]), message.at, host)
+    entries = entries_of(describe_item(message.items[0]), message.at, host)
     if not entries:
         return
     mail.make_mixed(boundary=f"=_mixed_{message.id}")

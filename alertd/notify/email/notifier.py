@@ -1,9 +1,9 @@
-"""Sends a message as one mail to several recipients, each of whom the relay takes or refuses on its own.
+"""Sends a message as one mail to several recipients, each of which the relay accepts or refuses separately.
 
 Rules that hold here:
 - one deadline covers connecting, logging in and sending;
-- what fails before DATA was not delivered; what breaks off after it may have been;
-- who has the mail already does not get it again when the others are tried again.
+- a failure before DATA means "not delivered"; a connection lost during or after DATA means "unknown";
+- a recipient for whom the relay accepted the mail does not get it again when alertd retries the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from alertd.core.message.message import Message
 from alertd.core.network import is_this_machine
 from alertd.notify.base import Env, NotifierOptions, Rendered
 from alertd.notify.email.address import MailAddress, Mailbox, ascii_domain, check_address, parse_mailbox
-from alertd.notify.email.dialogue import Build, MailTransfer, hand_over, named
+from alertd.notify.email.dialogue import Build, MailTransfer, hand_over, name_refusals
 from alertd.notify.email.relay import Login
 from alertd.notify.http.egress import AddressRefused, refusal
 from alertd.notify.http.redact import quote, why_unreachable
@@ -36,30 +36,30 @@ if TYPE_CHECKING:
 MAX_RECIPIENTS = 50
 
 REMEMBERED = 1_000
-"""Deliveries of which is remembered who has them while others are tried again."""
+"""The most deliveries for which alertd remembers who has the mail while it retries the rest."""
 
 ABOUT_LOGIN = frozenset({530, 534, 535, 538})
-"""Replies that ask for a login, or for another or a safer one (RFC 4954, section 6)."""
+"""Reply codes that require a login, other credentials or a safer mechanism (RFC 4954, section 6)."""
 
 
 class EmailOptions(NotifierOptions):
-    """Options of ``type: email``. The relay is set once for all, under ``smtp``."""
+    """Options of ``type: email``. All mail receivers use the relay configured under ``smtp``."""
 
     to: list[MailAddress] = Field(default_factory=list, max_length=MAX_RECIPIENTS)
-    """Who gets it; they see each other. This or ``bcc``."""
+    """Visible recipients. Either ``to`` or ``bcc`` is required."""
     bcc: list[MailAddress] = Field(default_factory=list, max_length=MAX_RECIPIENTS)
-    """Who gets it and is seen by nobody."""
+    """Recipients whom no other recipient sees."""
     reply_to: MailAddress | None = None
-    """Where answers go to."""
+    """The address that replies go to."""
     unsubscribe: str = ""
-    """What ``List-Unsubscribe`` names: an https URL, or an address that reads such mails."""
+    """The contents of ``List-Unsubscribe``: an https URL, or an address where such requests are read."""
     ics: bool = True
-    """Whether a mail about one milestone carries its dates for a calendar."""
+    """Whether a mail about one milestone carries a calendar file with its dates."""
 
     @field_validator("unsubscribe")
     @classmethod
     def _names_something(cls, value: str) -> str:
-        if value and not _names_a_way_out(value):
+        if value and not _is_way_to_unsubscribe(value):
             raise ValueError("is neither an https URL nor an address such as desk@example.org")
         return value
 
@@ -71,16 +71,16 @@ class EmailOptions(NotifierOptions):
 
 
 class EmailNotifier:
-    """One mail to all recipients. A repeat can be told by its Message-ID."""
+    """Sends one mail to all recipients. The Message-ID identifies a duplicate."""
 
     Options = EmailOptions
 
     def __init__(self, options: EmailOptions, env: Env) -> None:
         self._options = options
         self._env = env
-        self._to = [parse_mailbox(one) for one in options.to]
+        self._to = [parse_mailbox(address) for address in options.to]
         everybody = [*self._to, *map(parse_mailbox, options.bcc)]
-        self._recipients = list({one.address: one for one in everybody}.values())
+        self._recipients = list({mailbox.address: mailbox for mailbox in everybody}.values())
         self._have_it: OrderedDict[str, frozenset[str]] = OrderedDict()
         self._where = f"mail relay {env.smtp.host}:{env.smtp.port}"
 
@@ -104,8 +104,8 @@ class EmailNotifier:
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        """As a relay gets it that takes addresses of any script."""
-        mail = self._builder(fit(message), parse_mailbox(self._env.smtp.sender))(())
+        """Return the mail as a relay with SMTPUTF8 gets it."""
+        mail = self._make_builder(fit(message), parse_mailbox(self._env.smtp.sender))(())
         return (Rendered(media_type="message/rfc822", text=mail.decode("utf-8", "surrogateescape")),)
 
     async def aclose(self) -> None:
@@ -139,14 +139,14 @@ class EmailNotifier:
         try:
             async with asyncio.timeout(smtp.timeout_s):
                 client = await relay.connect(login, self._env.http.egress)
-                recipients = [one for one in self._recipients if one.address not in have_it]
-                build = self._builder(message, sender)
+                recipients = [mailbox for mailbox in self._recipients if mailbox.address not in have_it]
+                build = self._make_builder(message, sender)
                 await hand_over(client, sender, recipients, build, handing)
             in_step = True
-            return self._ended(handing, have_it, login)
+            return self._judge_answers(handing, have_it, login)
         except aiosmtplib.SMTPResponseException as error:
             in_step = isinstance(error, aiosmtplib.SMTPSenderRefused | aiosmtplib.SMTPDataError)
-            return self._answered(error, login, about_the_mail=in_step)
+            return self._judge_error(error, login, about_the_mail=in_step)
         except (TimeoutError, aiosmtplib.SMTPTimeoutError):
             late = f"{self._where} did not answer within {smtp.timeout_s:g} s"
             return Retry(reason=late, unknown=handing.in_data)
@@ -155,14 +155,16 @@ class EmailNotifier:
         except AddressRefused as error:
             return refusal(self._where, smtp.host, str(error))
         except (OSError, aiosmtplib.SMTPException) as error:
-            return Retry(reason=self._lost(error, login, in_data=handing.in_data), unknown=handing.in_data)
+            return Retry(
+                reason=self._explain_failure(error, login, in_data=handing.in_data), unknown=handing.in_data
+            )
         finally:
             if client is not None and in_step:
                 relay.keep(client, login)
             elif client is not None:
                 client.close()
 
-    def _builder(self, message: Message, sender: Mailbox) -> Build:
+    def _make_builder(self, message: Message, sender: Mailbox) -> Build:
         from alertd.notify.email.message import Letterhead, build_mail
 
         options = self._options
@@ -170,7 +172,7 @@ class EmailNotifier:
         def build(without: Collection[str]) -> bytes:
             letterhead = Letterhead(
                 sender=sender,
-                to=[one for one in self._to if one.address not in without],
+                to=[mailbox for mailbox in self._to if mailbox.address not in without],
                 reply_to=parse_mailbox(options.reply_to) if options.reply_to else None,
                 unsubscribe=options.unsubscribe,
                 host=ascii_domain(self._env.host),
@@ -180,49 +182,50 @@ class EmailNotifier:
 
         return build
 
-    def _ended(self, handing: MailTransfer, have_it: frozenset[str], login: Login) -> Outcome:
-        """What the answers to all recipients together mean; each may be right about its own."""
-        refused = [replace(one, text=self._quoted(one.text, login)) for one in handing.refused]
+    def _judge_answers(self, handing: MailTransfer, have_it: frozenset[str], login: Login) -> Outcome:
+        """Combine the relay's answers for all recipients into one outcome."""
+        refused = [replace(answer, text=self._quote(answer.text, login)) for answer in handing.refused]
         if not refused:
             return Sent()
         have = len(have_it | handing.taken)
-        reason = f"{self._where} refused {named(refused)}"
+        reason = f"{self._where} refused {name_refusals(refused)}"
         if have:
             reason += f"; {have} of {len(self._recipients)} have it"
-        # One that may be taken later makes it worth another try.
-        if any(one.for_now for one in refused):
+        # If the relay may accept a refused recipient later, a retry is worthwhile.
+        if any(answer.for_now for answer in refused):
             return Retry(reason=reason, partly=bool(handing.taken or have_it))
         return Sent(note=reason, partly=reason) if have else Rejected(reason=reason)
 
-    def _answered(
+    def _judge_error(
         self, error: aiosmtplib.SMTPResponseException, login: Login, *, about_the_mail: bool
     ) -> Outcome:
-        """RFC 5321, section 4.2.1: 4yz may succeed later, 5yz will not.
+        """Classify an error reply by RFC 5321, section 4.2.1: 4yz may succeed later, 5yz will not.
 
-        But what a relay says of itself or of our login, before it has heard of the mail, is not about the
-        mail, which waits until somebody has mended that.
+        A reply that comes before MAIL is about the relay or the login, not about the mail. Then even 5yz
+        leads to a retry, because the operator can fix the relay or the login.
         """
-        code, said = error.code, self._quoted(error.message, login)
+        code, said = error.code, self._quote(error.message, login)
         if code in ABOUT_LOGIN:
             whose = "the login" if login.smtp.username else "mail without a login"
             return Retry(reason=f"{self._where} refused {whose}: {code} {said}")
         reason = f"{self._where} answered {code}: {said}"
         return Rejected(reason=reason) if about_the_mail and code >= 500 else Retry(reason=reason)
 
-    def _lost(self, error: Exception, login: Login, *, in_data: bool) -> str:
+    def _explain_failure(self, error: Exception, login: Login, *, in_data: bool) -> str:
         if in_data:
             return f"{self._where} broke off before it said whether it took the mail"
-        why = why_unreachable(error) or self._quoted(str(error), login) or type(error).__name__
+        why = why_unreachable(error) or self._quote(str(error), login) or type(error).__name__
         return f"{self._where} cannot be used: {why}"
 
-    def _quoted(self, text: str, login: Login) -> str:
+    def _quote(self, text: str, login: Login) -> str:
         user, password = login.smtp.username, login.password
-        # As it is, and as AUTH PLAIN and AUTH LOGIN say it.
-        said = (base64.b64encode(one.encode()).decode() for one in (f"\0{user}\0{password}", password, user))
+        # The relay may quote the credentials in plain text or in the encoding of AUTH PLAIN and AUTH LOGIN.
+        parts = (f"\0{user}\0{password}", password, user)
+        said = (base64.b64encode(part.encode()).decode() for part in parts)
         return quote(text, (password, user, *said))
 
 
-def _names_a_way_out(value: str) -> bool:
+def _is_way_to_unsubscribe(value: str) -> bool:
     if "://" in value:
         return value.startswith("https://") and bool(link(value))
     return bool(check_address(value)) and not parse_mailbox(value).name

@@ -1,10 +1,10 @@
-"""Connections to the mail relay: opened under TLS and logged in, and kept for a moment for the next mail.
+"""Opens connections to the mail relay, with TLS and login, and keeps them briefly for the next mail.
 
 Rules that hold here:
-- STARTTLS is required or not used, never tried: what is merely tried, an attacker can prevent;
-- no address is connected to that `egress.py` has not passed; the certificate is held to the relay's name;
-- a kept connection is asked (RSET) before it is used, and one that was opened under another password or other
-  certificates is not used.
+- STARTTLS is either required or not used: an attacker could suppress an optional STARTTLS;
+- `egress.py` checks every address before it is connected to; the certificate must match the relay's name;
+- a kept connection is tested with RSET before it is used again, and a connection that was opened with
+  another password or other certificates is not used.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 
 
 IDLE_S = 10.0
-"""How long a connection is kept that nobody uses, in seconds. Relays wait 300 (RFC 5321, 4.5.3.2.7)."""
+"""How long an unused connection is kept, in seconds. Relays wait 300 (RFC 5321, section 4.5.3.2.7)."""
 
 MAX_IDLE = 4
-"""How many are kept."""
+"""The most unused connections that are kept."""
 
 GOODBYE_S = 2.0
-"""How long to wait for the answer to QUIT, in seconds."""
+"""How long alertd waits for the answer to QUIT, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """How a connection is opened. Equal logins can share one.
+    """How a connection is opened. Mails with equal logins can share a connection.
 
     Attributes:
-        tls: the files of the TLS context; None for a connection in the clear.
-        greeting: what we call ourselves, a domain.
+        tls: the files of the TLS context; None for an unencrypted connection.
+        greeting: the domain by which alertd introduces itself.
     """
 
     smtp: Smtp
@@ -61,10 +61,10 @@ class _Kept:
 
 
 class Relay:
-    """The connections of a process to its relay. Loops, threads and processes share none.
+    """The connection pool of a process to its relay. Event loops, threads and processes share no pool.
 
     Attributes:
-        transcript: where what is said is written down, for a person who tries a receiver; None in a daemon.
+        transcript: records the dialogue for a person who tests a receiver; None in a daemon.
     """
 
     def __init__(self, idle_s: float = IDLE_S, transcript: Transcript | None = None) -> None:
@@ -75,19 +75,20 @@ class Relay:
         self._context: tuple[Tls, ssl.SSLContext] | None = None
 
     async def connect(self, login: Login, egress: Egress) -> aiosmtplib.SMTP:
-        """A connection on which MAIL may be said: one that was kept, else a new one.
+        """Return a connection that is ready for MAIL: a kept one if the relay still answers on it, else a new
+        one.
 
         Raises:
-            TlsUnusable, AddressRefused, OSError, aiosmtplib.SMTPException: there is none.
+            TlsUnusable, AddressRefused, OSError, aiosmtplib.SMTPException: no connection could be opened.
         """
         while (client := self._take(login)) is not None:
-            if await _answers(client):
+            if await _is_alive(client):
                 return client
             client.close()
         return await self._open(login, egress)
 
     def keep(self, client: aiosmtplib.SMTP, login: Login) -> None:
-        """Have it used again, or say goodbye when nobody wants it for :data:`IDLE_S`."""
+        """Keep the connection for the next mail. alertd closes it when it is unused for :data:`IDLE_S`."""
         if not client.is_connected:
             return
         timer = asyncio.get_running_loop().call_later(self._idle_s, self._part, client)
@@ -96,7 +97,7 @@ class Relay:
             self._part(self._kept[0].client)
 
     async def aclose(self) -> None:
-        """Say goodbye on those that are kept. Safe to call again, and while others are in use."""
+        """Close the kept connections. Safe to call again, and while other connections are in use."""
         for kept in list(self._kept):
             self._part(kept.client)
         await asyncio.gather(*self._leaving)
@@ -111,9 +112,9 @@ class Relay:
         return None
 
     def _part(self, client: aiosmtplib.SMTP) -> None:
-        for kept in [one for one in self._kept if one.client is client]:
+        for kept in [entry for entry in self._kept if entry.client is client]:
             self._forget(kept)
-        task = asyncio.get_running_loop().create_task(_goodbye(client))
+        task = asyncio.get_running_loop().create_task(_quit(client))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
@@ -128,8 +129,8 @@ class Relay:
             local_hostname=login.greeting,
             timeout=smtp.timeout_s,
             use_tls=smtp.tls,
-            start_tls=False,  # not here, where any refusal of EHLO would end in HELO
-            tls_context=self._made(login.tls) if login.tls else None,
+            start_tls=False,  # done below: the library falls back to HELO after any refusal of EHLO
+            tls_context=self._tls_context(login.tls) if login.tls else None,
         )
         try:
             client.sock = await egress.connect(smtp.host, smtp.port)
@@ -137,7 +138,7 @@ class Relay:
             await _introduce(client)
             if smtp.starttls:
                 await client.starttls()
-                await _introduce(client)  # what it said before may have been another's word
+                await _introduce(client)  # an attacker may have forged the capabilities sent before TLS
             if smtp.username:
                 await client.login(smtp.username, login.password)
         except BaseException:
@@ -154,15 +155,15 @@ class Relay:
 
         return aiosmtplib.SMTP(**options)
 
-    def _made(self, tls: Tls) -> ssl.SSLContext:
-        """Made once: reading the trust store takes longer than sending a mail."""
+    def _tls_context(self, tls: Tls) -> ssl.SSLContext:
+        """Return the TLS context, made once: reading the trust store takes longer than sending a mail."""
         if self._context is None or self._context[0] != tls:
             self._context = (tls, make_context(tls))
         return self._context[1]
 
 
 async def _introduce(client: aiosmtplib.SMTP) -> None:
-    """EHLO, so that it is known what the relay can do; HELO for one that knows no EHLO (RFC 5321, 3.2)."""
+    """Send EHLO to learn the relay's capabilities, or HELO if it has no EHLO (RFC 5321, section 3.2)."""
     import aiosmtplib
 
     try:
@@ -173,8 +174,8 @@ async def _introduce(client: aiosmtplib.SMTP) -> None:
         await client.helo()
 
 
-async def _answers(client: aiosmtplib.SMTP) -> bool:
-    """Whether the relay still listens, with nothing left of the mail before."""
+async def _is_alive(client: aiosmtplib.SMTP) -> bool:
+    """Return whether the relay still answers. RSET also discards the state of the previous mail."""
     import aiosmtplib
 
     try:
@@ -184,7 +185,7 @@ async def _answers(client: aiosmtplib.SMTP) -> bool:
     return True
 
 
-async def _goodbye(client: aiosmtplib.SMTP) -> None:
+async def _quit(client: aiosmtplib.SMTP) -> None:
     import aiosmtplib
 
     transport = client.transport
@@ -192,17 +193,17 @@ async def _goodbye(client: aiosmtplib.SMTP) -> None:
         async with asyncio.timeout(GOODBYE_S):
             await client.quit()
     client.close()
-    # All has been said. TLS would wait for the other side to say so too, longer than a command's loop lives.
+    # TLS would wait for the relay's close_notify, longer than the event loop of a command lives.
     if isinstance(transport, asyncio.WriteTransport):
         transport.abort()
 
 
 SAYS_MORE = 334
-"""The relay waits for the next part of a login, which is a secret (RFC 4954, section 4)."""
+"""Reply code: the relay waits for the next part of a login, which is secret (RFC 4954, section 4)."""
 
 
 class WatchedSmtp(aiosmtplib.SMTP):
-    """The library's, but that each command and each answer is added to a transcript."""
+    """The library's SMTP client, extended to record each command and each answer in a transcript."""
 
     def __init__(self, transcript: Transcript, **options: Any) -> None:
         super().__init__(**options)
@@ -213,9 +214,9 @@ class WatchedSmtp(aiosmtplib.SMTP):
         try:
             greeting = await super().connect(**options)
         except aiosmtplib.SMTPResponseException as error:
-            self._heard(error.code, error.message)
+            self._add_answer(error.code, error.message)
             raise
-        self._heard(greeting.code, greeting.message)
+        self._add_answer(greeting.code, greeting.message)
         return greeting
 
     async def execute_command(self, *args: bytes, **options: Any) -> SMTPResponse:
@@ -227,7 +228,7 @@ class WatchedSmtp(aiosmtplib.SMTP):
         self._transcript.add(Speaker.US, said)
         answer = await super().execute_command(*args, **options)
         self._in_login = answer.code == SAYS_MORE
-        self._heard(answer.code, answer.message)
+        self._add_answer(answer.code, answer.message)
         return answer
 
     async def starttls(self, **options: Any) -> SMTPResponse:
@@ -235,9 +236,9 @@ class WatchedSmtp(aiosmtplib.SMTP):
         try:
             answer = await super().starttls(**options)
         except aiosmtplib.SMTPResponseException as error:
-            self._heard(error.code, error.message)
+            self._add_answer(error.code, error.message)
             raise
-        self._heard(answer.code, answer.message)
+        self._add_answer(answer.code, answer.message)
         self._transcript.add(Speaker.ABOUT, "encrypted from here on")
         return answer
 
@@ -248,10 +249,10 @@ class WatchedSmtp(aiosmtplib.SMTP):
         try:
             answer = await super().data(message, **options)
         except aiosmtplib.SMTPResponseException as error:
-            self._heard(error.code, error.message)
+            self._add_answer(error.code, error.message)
             raise
-        self._heard(answer.code, answer.message)
+        self._add_answer(answer.code, answer.message)
         return answer
 
-    def _heard(self, code: int, text: str) -> None:
-        self._transcript.add(Speaker.THEM, "\n".join(f"{code} {one}" for one in text.splitlines() or [""]))
+    def _add_answer(self, code: int, text: str) -> None:
+        self._transcript.add(Speaker.THEM, "\n".join(f"{code} {part}" for part in text.splitlines() or [""]))

@@ -1,14 +1,15 @@
-"""Speaks HTTP: the only module that does, so that the library beneath can be changed in one place.
+"""Sends HTTP requests. No other module does, so the HTTP library can be replaced in one place.
 
 Rules that hold here:
 - a remote failure is an Outcome, never an exception;
 - one deadline covers connecting, sending, and reading the answer;
-- a URL is a secret: what is said of it is its scheme and host;
-- no redirect is followed, no proxy or password is taken from the environment, no cookie is kept;
-- no address is connected to that `egress.py` has not passed, and no connection outlives the policy or the
-  certificates it was made under; through a proxy that is the proxy's address, and the target's is its affair;
-- one client and one TLS context for each set of certificates, mostly one for the process; made when they are
-  first needed: importing and making them takes longer than everything else that `alertd --help` does.
+- a URL is a secret: messages and logs contain only its scheme and host;
+- alertd follows no redirect, keeps no cookie, and takes no proxy and no password from the environment;
+- `egress.py` checks every address before it is connected to. With a proxy, that is the proxy's address; the
+  proxy itself decides about the target's;
+- a connection is closed when the network policy or the certificates change under which it was opened;
+- each set of certificates has one client and one TLS context; most processes have one set. Both are made on
+  first use, because importing and making them takes longer than everything else in `alertd --help`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_S = 15.0
-"""Standard Webhooks asks for 15 to 30 seconds ("Webhook Timeouts")."""
+"""Standard Webhooks recommends 15 to 30 seconds ("Webhook Timeouts")."""
 
 MAX_BODY = 64 * 1024
 """The most bytes of an answer that are read."""
@@ -48,14 +49,14 @@ MAX_CONNECTIONS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer.
+    """A receiver's answer to a request.
 
     Attributes:
-        origin: scheme and host that answered.
-        headers: names in lower case; of a repeated one the last value.
-        body: its first ``MAX_BODY`` bytes, as they came.
-        whole: False when the body was longer, broke off or did not end within the deadline.
-        hidden: what must not be quoted from the body.
+        origin: scheme and host of the receiver.
+        headers: names in lower case. If a header is repeated, the last value.
+        body: the first ``MAX_BODY`` bytes, not decompressed.
+        whole: whether the body is complete: not longer than ``MAX_BODY``, not broken off, not late.
+        hidden: secrets that must be redacted when the body is quoted.
     """
 
     origin: str
@@ -67,16 +68,17 @@ class Reply:
 
 
 Answer = Reply | Retry | Rejected
-"""``Retry`` and ``Rejected`` when there was no answer."""
+"""``Retry`` or ``Rejected`` if there was no answer."""
 
 
 @dataclass(slots=True)
 class _Progress:
-    """How far one request has come; filled in by the transport's tracing and its sockets.
+    """The progress of one request. The transport's tracing and its sockets record it.
 
     Attributes:
-        refused: why an address was not connected to.
-        opened: another one was tried.
+        written: whether the request's headers were sent, so that the receiver may have acted on the request.
+        refused: the reason why the network policy refused an address; "" if it refused none.
+        opened: whether an address was allowed and a socket for it was opened.
     """
 
     written: bool = False
@@ -88,15 +90,15 @@ _progress: ContextVar[_Progress] = ContextVar("alertd_http_progress")
 
 
 class HttpClient:
-    """Posts. Made without I/O; safe to use from any number of coroutines of one event loop.
+    """Sends requests. Creating a client does no I/O. All coroutines of one event loop may share a client.
 
     Args:
-        trusted: makes the TLS context of those who name no CA; by default of what the operating system trusts
-            (which OpenSSL lets ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` replace).
-        egress: what may be connected to.
+        trusted: makes the TLS context for receivers without a CA of their own. The default trusts what the
+            operating system trusts; OpenSSL lets ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` replace that.
+        egress: opens the connections that the network policy allows.
 
     Attributes:
-        transcript: where what is said is written down, for a person who tries a receiver; None in a daemon.
+        transcript: records requests and answers for a person who tests a receiver; None in a daemon.
     """
 
     transcript: Transcript | None = None
@@ -108,7 +110,7 @@ class HttpClient:
     ) -> None:
         self.egress = egress or Egress()
         self._trusted = trusted
-        self._pools: Pools[httpx.AsyncClient] = Pools(self._made)
+        self._pools: Pools[httpx.AsyncClient] = Pools(self._make_client)
 
     async def post(
         self,
@@ -122,21 +124,22 @@ class HttpClient:
         tls: Tls = SYSTEM,
         proxy: str = "",
     ) -> Answer:
-        """Send one POST and read the answer.
+        """Send one request and read the answer.
 
         Args:
-            url: absolute, http or https; its user and password are sent as a header unless one is given.
-            headers: no names or values with line breaks.
-            method: ``PUT`` for what is to be found under its own address.
-            timeout_s: for all of it, in seconds.
-            hidden: secrets in the request that an answer may echo; the URL's own are hidden anyway.
-            tls: what to trust and what to show.
-            proxy: the URL of an HTTP proxy to go through, perhaps with a user and a password.
+            url: absolute, http or https. A user and a password in the URL are sent as an ``Authorization``
+                header unless ``headers`` has that header.
+            headers: names and values without line breaks.
+            method: ``PUT`` if the URL identifies the resource that is created.
+            timeout_s: time limit for connecting, sending and reading the answer, in seconds.
+            hidden: secrets in the request that an answer may echo. The secrets in the URL are hidden anyway.
+            tls: which certificates to trust and to present.
+            proxy: the URL of an HTTP proxy, perhaps with a user and a password.
 
         Returns:
-            The reply, whatever its status, but for a proxy's 407. ``Retry`` when none came: with ``unknown``
-            when the request had begun to be written, so that it may have been acted upon. ``Rejected`` for
-            what is no URL, and for one that holds an address which may not be connected to.
+            The reply, whatever its status. Without a reply, or after a proxy's 407: ``Retry``, with
+            ``unknown`` when the receiver may have acted on the request. ``Rejected`` if ``url`` is invalid or
+            contains an address that the network policy refuses.
         """
         try:
             place, login = without_login(url)
@@ -145,14 +148,15 @@ class HttpClient:
         hidden = tuple(hidden)
         concealed = (*secrets_in(url), *secrets_in(proxy), *hidden, *login.get("authorization", "").split())
         given = {**login, **{name.lower(): value for name, value in headers.items()}}
-        if proxy and urlsplit(url).scheme == "http":  # else it is said where the tunnel is asked for
+        # For https, the request that opens the tunnel carries the proxy's login.
+        if proxy and urlsplit(url).scheme == "http":
             given |= proxy_login(proxy)
         progress = _Progress()
         token = _progress.set(progress)
         try:
             async with self._pools.client(tls, self.egress.network, proxy) as client:
                 request = partial(client.build_request, method, place, content=content, headers=given)
-                answer = await _exchange(
+                answer = await _send(
                     client, request, progress, url=url, proxy=proxy, timeout_s=timeout_s, hidden=concealed
                 )
         except TlsUnusable as error:
@@ -161,18 +165,18 @@ class HttpClient:
             _progress.reset(token)
         if self.transcript is not None:
             asked = Request(method=method, url=url, headers=given, content=content, hidden=hidden)
-            self.transcript.exchanged(asked if progress.written else None, answer, concealed)
+            self.transcript.add_exchange(asked if progress.written else None, answer, concealed)
         return answer
 
     async def aclose(self) -> None:
         """Close all connections. Safe to call twice."""
         await self._pools.aclose()
 
-    def _made(self, tls: Tls, proxy: str) -> httpx.AsyncClient:
-        return _client(make_context(tls, self._trusted), self.egress, proxy)
+    def _make_client(self, tls: Tls, proxy: str) -> httpx.AsyncClient:
+        return _open_client(make_context(tls, self._trusted), self.egress, proxy)
 
 
-async def _exchange(
+async def _send(
     client: httpx.AsyncClient,
     request: Callable[[], httpx.Request],
     progress: _Progress,
@@ -192,13 +196,13 @@ async def _exchange(
         async with asyncio.timeout(timeout_s):
             response = await client.send(request(), stream=True)
             if proxy and response.status_code == 407:
-                # The target never says so (RFC 9110, section 15.5.8).
+                # Only a proxy answers 407, never the target (RFC 9110, section 15.5.8).
                 await response.aclose()
                 return Retry(reason=f"{over} cannot be reached: the proxy answered 407")
             reply = _head(response, where, hidden)
-            return await _with_body(response, reply)
+            return await _read_body(response, reply)
     except TimeoutError:
-        # The status has decided already; only the body is missing.
+        # If the headers have arrived, the status decides. Only the body is missing.
         return reply or Retry(
             reason=f"{where} did not answer within {timeout_s:g} s", unknown=progress.written
         )
@@ -207,25 +211,27 @@ async def _exchange(
     except (httpx.HTTPError, OSError) as error:
         if progress.refused and not progress.opened:
             return refusal(over, urlsplit(opened).hostname or "", progress.refused)
-        return reply or Retry(reason=_no_answer(over, error, progress), unknown=progress.written)
+        reason = _explain_no_answer(over, error, progress)
+        return reply or Retry(reason=reason, unknown=progress.written)
     except aiohttp.ClientError:
         return reply or Retry(reason=f"{where} answered something that is not HTTP", unknown=progress.written)
 
 
-def _client(tls: ssl.SSLContext, egress: Egress, proxy: str) -> httpx.AsyncClient:
+def _open_client(tls: ssl.SSLContext, egress: Egress, proxy: str) -> httpx.AsyncClient:
     import httpx
     from httpx_aiohttp import AiohttpTransport
 
-    # At INFO they log whole URLs.
+    # At level INFO, these libraries log whole URLs.
     for name in ("httpx", "httpcore", "aiohttp"):
         logging.getLogger(name).setLevel(logging.WARNING)
     transport = AiohttpTransport(
         verify=tls,
         trust_env=False,
-        client=lambda: _session(tls, egress),
+        client=lambda: _open_session(tls, egress),
         proxy=httpx.Proxy(without_login(proxy)[0], headers=proxy_login(proxy)) if proxy else None,
     )
-    # It would keep cookies of its own; and its timeouts are for each step, where ours covers them all.
+    # httpx would keep cookies by default. Its timeouts apply to single steps; alertd's covers the whole
+    # request.
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
     return httpx.AsyncClient(
         transport=transport,
@@ -236,7 +242,7 @@ def _client(tls: ssl.SSLContext, egress: Egress, proxy: str) -> httpx.AsyncClien
     )
 
 
-def _session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
+def _open_session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
     import aiohttp
     from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -245,15 +251,15 @@ def _session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
             self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
         ) -> list[ResolveResult]:
             return [
-                ResolveResult(hostname=host, host=one, port=port, family=family, proto=0, flags=0)
-                for one in await egress.addresses(host)
+                ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
+                for address in await egress.addresses(host)
             ]
 
         async def close(self) -> None:
-            """Nothing is kept."""
+            """Do nothing: the resolver holds no resources."""
 
-    def opened(info: tuple[Any, ...]) -> socket.socket:
-        """Called with the very address that is about to be connected to, also when the URL holds it."""
+    def open_socket(info: tuple[Any, ...]) -> socket.socket:
+        """Open a socket for the address that aiohttp connects to, even if the URL contains the address."""
         progress = _progress.get()
         try:
             sock = egress.open(info[4][0])
@@ -269,7 +275,7 @@ def _session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(mark_written)
     connector = aiohttp.TCPConnector(
-        ssl=tls, limit=MAX_CONNECTIONS, resolver=Resolver(), socket_factory=opened
+        ssl=tls, limit=MAX_CONNECTIONS, resolver=Resolver(), socket_factory=open_socket
     )
     return aiohttp.ClientSession(
         connector=connector,
@@ -287,12 +293,12 @@ def _head(response: httpx.Response, where: str, hidden: tuple[str, ...]) -> Repl
     )
 
 
-async def _with_body(response: httpx.Response, head: Reply) -> Reply:
-    """The reply with as much of its body as is wanted; what comes after ``MAX_BODY`` bytes is not read."""
+async def _read_body(response: httpx.Response, head: Reply) -> Reply:
+    """Return the reply with its body; at most ``MAX_BODY`` bytes are read."""
     body = bytearray()
     whole = False
     try:
-        # Raw: what was not asked to be compressed is not unpacked, so no answer grows on the way in.
+        # Raw bytes: alertd requests no compression and decompresses nothing, so an answer cannot grow.
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > MAX_BODY:
@@ -304,9 +310,9 @@ async def _with_body(response: httpx.Response, head: Reply) -> Reply:
     return replace(head, body=bytes(body[:MAX_BODY]), whole=whole)
 
 
-def _no_answer(where: str, error: Exception, progress: _Progress) -> str:
+def _explain_no_answer(where: str, error: Exception, progress: _Progress) -> str:
     if progress.written:
         return f"{where} broke off before it answered"
-    refused = getattr(error.__cause__, "status", 0)  # by a proxy that opens no tunnel
+    refused = getattr(error.__cause__, "status", 0)  # the proxy's answer when it opens no tunnel
     why = f"the proxy answered {refused}" if refused else why_unreachable(error)
     return f"{where} cannot be reached" + (f": {why}" if why else "")

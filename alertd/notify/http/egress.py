@@ -1,8 +1,8 @@
-"""Opens every connection that alertd makes to a receiver: the place where addresses are checked.
+"""Opens every connection that alertd makes to a receiver, after checking the address.
 
 Rules that hold here:
-- what is checked is the very address that is connected to, after its name was resolved and however it was
-  spelt; there is no second look-up that could say something else (DNS rebinding);
+- the address that is checked is the address that is connected to: names are resolved first, every spelling
+  of an address is normalized, and no second look-up could return another address (DNS rebinding);
 - a refusal names the address and the setting, and never the URL.
 """
 
@@ -19,22 +19,25 @@ from alertd.core.network import Network, judge
 from alertd.errors import AlertdError
 
 ADDRESS_S = 10.0
-"""How long an address is tried when there are others, in seconds."""
+"""Time limit for connecting to one address, in seconds, when the host has other addresses to try."""
 
 Resolve = Callable[[str], Awaitable[tuple[str, ...]]]
-"""From a name to addresses; raises OSError."""
+"""Resolves a name to its addresses; raises OSError."""
 
 
 class AddressRefused(AlertdError, OSError):
-    """An address is not connected to; the text is a clause about it."""
+    """The configuration does not allow connecting to an address.
+
+    The text is a clause that gives the reason.
+    """
 
 
 class Egress:
-    """What may be connected to. One for the process, for HTTP and mail alike.
+    """Opens connections that the network policy allows. The process has one, for HTTP and mail alike.
 
     Attributes:
-        network: the policy; replaced when the configuration is.
-        resolve: from a name to addresses.
+        network: the policy. alertd replaces it when it applies a new configuration.
+        resolve: resolves a name to its addresses.
     """
 
     def __init__(self, network: Network | None = None, resolve: Resolve | None = None) -> None:
@@ -42,11 +45,11 @@ class Egress:
         self.resolve = resolve or Resolver()
 
     def open(self, address: str) -> socket.socket:
-        """A socket that is about to be connected to ``address``, and to nothing else.
+        """Return an unconnected socket that may be connected to ``address``, and to no other address.
 
         Raises:
-            AddressRefused: it may not be.
-            OSError: there is no socket to be had.
+            AddressRefused: the policy does not allow the address.
+            OSError: the operating system did not create a socket.
         """
         verdict = judge(address, self.network)
         if not verdict.allowed:
@@ -56,10 +59,10 @@ class Egress:
         return sock
 
     async def addresses(self, host: str) -> tuple[str, ...]:
-        """What ``host`` leads to, without asking anybody when it is a spelling of an address.
+        """Return the addresses of ``host``. An address in any spelling is normalized, without a name look-up.
 
         Raises:
-            OSError: it leads nowhere.
+            OSError: the name does not resolve.
         """
         literal = numeric(host)
         found = (literal,) if literal else await self.resolve(host)
@@ -68,11 +71,11 @@ class Egress:
         return found
 
     async def connect(self, host: str, port: int) -> socket.socket:
-        """Connected to one of the host's addresses, tried in their order.
+        """Return a socket that is connected to the first of the host's addresses that accepts.
 
         Raises:
-            AddressRefused: none of them may be connected to.
-            OSError: none of those that may be answers, or the name does not resolve.
+            AddressRefused: the policy allows none of the addresses.
+            OSError: no allowed address accepted, or the name does not resolve.
         """
         found = await self.addresses(host)
         refused = failed = None
@@ -96,30 +99,34 @@ class Egress:
 
 
 def refusal(where: str, host: str, reason: str) -> Retry | Rejected:
-    """What a refused address means for a delivery: an address stays what it is, a name may be mended."""
+    """Return a refused address as a delivery's outcome.
+
+    A literal address will be refused again, so the message is rejected. A name may resolve to an allowed
+    address later, so alertd retries.
+    """
     told = f"{where} is not connected to: {reason}"
     return Rejected(reason=told) if numeric(host) else Retry(reason=told)
 
 
 MAX_LOOKUPS = 64
-"""As many as there are sends in flight."""
+"""Equals the number of sends that may run at the same time."""
 
 Lookup = Callable[[str], tuple[str, ...]]
-"""From a name to its addresses; may block. Raises OSError."""
+"""Resolves a name to its addresses; may block. Raises OSError."""
 
 
 def system_lookup(host: str) -> tuple[str, ...]:
-    """What the operating system says, in its order; no IPv6 addresses where there is no IPv6."""
+    """Return the addresses from the operating system, in its order; without IPv6 if the machine has none."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     except UnicodeError as error:
-        # Its encoding refuses an empty label, and one of more than 63 characters.
+        # The codec raises UnicodeError for an empty label and for a label of more than 63 characters.
         raise socket.gaierror(socket.EAI_NONAME, "not a name") from error
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def numeric(host: str) -> str:
-    """The address that ``host`` is a spelling of, such as ``127.1`` or ``0x7f000001``; "" for a name."""
+    """Return the normal form of an address in any spelling (``127.1``, ``0x7f000001``); "" for a name."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
@@ -128,23 +135,28 @@ def numeric(host: str) -> str:
 
 
 class Resolver:
-    """From a name to its addresses. Of one event loop."""
+    """Resolves names to addresses. A resolver belongs to one event loop."""
 
-    def __init__(self, lookup: Lookup = system_lookup, most: int = MAX_LOOKUPS) -> None:
+    def __init__(self, lookup: Lookup = system_lookup, limit: int = MAX_LOOKUPS) -> None:
         self._lookup = lookup
-        self._most = most
+        self._limit = limit
         self._underway: dict[str, asyncio.Future[tuple[str, ...]]] = {}
 
     async def __call__(self, host: str) -> tuple[str, ...]:
-        """Raises OSError; socket.gaierror when there is no such name or nobody knows."""
+        """Return the addresses of ``host``.
+
+        Raises:
+            socket.gaierror: the name does not exist, or no name server answered.
+            OSError: too many look-ups are in progress.
+        """
         future = self._underway.get(host)
         if future is None:
-            if len(self._underway) >= self._most:
-                raise OSError(f"{self._most} names are being looked up already")
+            if len(self._underway) >= self._limit:
+                raise OSError(f"{self._limit} names are being looked up already")
             loop = asyncio.get_running_loop()
             future = self._underway[host] = loop.create_future()
             threading.Thread(target=self._look_up, args=(loop, host), name=f"dns {host}", daemon=True).start()
-        # Who stops waiting does not stop it for the others.
+        # A caller that is cancelled must not cancel the look-up for the remaining callers.
         return await asyncio.shield(future)
 
     def _look_up(self, loop: asyncio.AbstractEventLoop, host: str) -> None:
@@ -162,6 +174,6 @@ class Resolver:
             return
         if isinstance(found, OSError):
             future.set_exception(found)
-            future.exception()  # perhaps nobody waits any more, and that is no fault
+            future.exception()  # mark as retrieved: if no caller waits any more, asyncio would log an error
         else:
             future.set_result(found)

@@ -1,6 +1,6 @@
-"""Keeps connections apart by what they were made under, and closes those of what is no longer in force.
+"""Keeps one HTTP client for each set of certificates and proxy, and replaces clients that are out of date.
 
-A connection that was kept open would otherwise outlive the policy that forbids it, or the certificate that
+Otherwise an open connection would outlive the network policy that now forbids it, or the certificate that
 was replaced.
 """
 
@@ -24,10 +24,11 @@ C = TypeVar("C", bound=Closeable)
 
 @dataclass(slots=True, kw_only=True)
 class _Pool(Generic[C]):
-    """A client's connections.
+    """A client and the circumstances under which it was made.
 
     Attributes:
-        users: requests under way; one that is retired is closed when there are none.
+        users: the number of requests in progress.
+        retired: whether the client was replaced. A retired client is closed when no request uses it.
     """
 
     client: C
@@ -42,8 +43,10 @@ class _Pool(Generic[C]):
 
 
 class Pools(Generic[C]):
-    """One client for each set of certificate files and each proxy, replaced when the files or the policy have
-    changed."""
+    """One client for each set of certificate files and each proxy.
+
+    A client is replaced when the contents of the files or the network policy have changed.
+    """
 
     def __init__(self, make: Callable[[Tls, str], C]) -> None:
         self._make = make
@@ -51,7 +54,10 @@ class Pools(Generic[C]):
 
     @asynccontextmanager
     async def client(self, tls: Tls, network: Network, proxy: str = "") -> AsyncIterator[C]:
-        """The client for one request under these. Raises what ``make`` raises."""
+        """Lend a client for one request with this TLS, network policy and proxy.
+
+        Raises what ``make`` raises.
+        """
         key = tls.files, proxy
         pool = self._pools.get(key)
         if pool is None or (pool.tls, pool.network) != (tls, network):
@@ -69,7 +75,7 @@ class Pools(Generic[C]):
             await pool.close_if_unused()
 
     async def aclose(self) -> None:
-        """Close all. Safe to call twice."""
+        """Close all clients. Safe to call twice."""
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             await pool.client.aclose()

@@ -1,7 +1,7 @@
-"""What a remote end says of us, made fit to be kept: one line, short, and without secrets.
+"""Redacts texts from remote servers: one line, limited in length, without secrets.
 
-A server may echo a request's URL or headers in its answer, so every text that comes from outside goes
-through here before it becomes part of an Outcome.
+A server may echo a request's URL or headers in its answer. Therefore every text from outside is redacted
+before it becomes part of an Outcome.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_QUOTE = 200
 """The most characters of a remote text that are kept."""
 
 MIN_SECRET = 6
-"""Shorter texts are not hidden: hiding ``a`` would only spoil the sentence, and it is no secret."""
+"""Shorter texts are not redacted: hiding ``a`` would garble the sentence, and a real secret is longer."""
 
 HIDDEN = "[hidden]"
 
@@ -26,28 +26,29 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\
 
 
 def quote(raw: bytes | str, hidden: Iterable[str] = ()) -> str:
-    """At most ``MAX_QUOTE`` characters of ``raw`` on one line; URLs keep their scheme and host only.
+    """Return ``raw`` on one line of at most ``MAX_QUOTE`` characters; URLs keep only their scheme and host.
 
     Args:
-        raw: what came from outside; bytes are read as UTF-8, whatever they are.
-        hidden: secrets that must not be in it.
+        raw: text from outside. Bytes are decoded as UTF-8; invalid bytes are replaced.
+        hidden: secrets to redact.
     """
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
     text = bare_urls(text)
-    # What is shown is cut only after the hiding: half a secret is one too.
-    for secret in sorted({one for one in hidden if len(one) >= MIN_SECRET}, key=len, reverse=True):
+    # Redact before cutting: half a secret is a secret too.
+    secrets = {secret for secret in hidden if len(secret) >= MIN_SECRET}
+    for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     text = " ".join(_UNPRINTABLE.sub(" ", text).split())
     return text if len(text) <= MAX_QUOTE else text[: MAX_QUOTE - 1] + "…"
 
 
 def bare_urls(text: str) -> str:
-    """``text`` with all URLs in it cut down to scheme and host."""
+    """Return ``text`` with every URL in it reduced to its scheme and host."""
     return _URL.sub(lambda found: found[1] + found[2] + ("/…" if found[3] else ""), text)
 
 
 def origin(url: str) -> str:
-    """``https://example.org``: all that may be shown of a URL."""
+    """Return scheme and host, such as ``https://example.org``: the only parts of a URL that may be shown."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
@@ -62,7 +63,7 @@ def origin(url: str) -> str:
 
 
 def secrets_in(url: str) -> tuple[str, ...]:
-    """The parts of a URL that may be secret, each as written and decoded: everything but scheme and host."""
+    """Return all parts of a URL except its scheme and host, as written and decoded: each may be secret."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -71,14 +72,14 @@ def secrets_in(url: str) -> tuple[str, ...]:
     pieces = [whole, parts.path, parts.query, parts.fragment, parts.username or "", parts.password or ""]
     pieces += parts.path.split("/")
     pieces += [value for pair in parts.query.split("&") for value in (pair, pair.partition("=")[2])]
-    return tuple(dict.fromkeys(one for piece in pieces for one in (piece, unquote(piece)) if one))
+    return tuple(dict.fromkeys(form for piece in pieces for form in (piece, unquote(piece)) if form))
 
 
 def why_unreachable(error: BaseException) -> str:
-    """What reads after "cannot be reached: "; "" when no error of the machine lies beneath ``error``."""
+    """Return a clause that continues "cannot be reached: "; "" if ``error`` wraps no system error."""
     seen: BaseException | None = error
     for _ in range(10):
-        # aiohttp and asyncio wrap the machine's own error and give it a text of theirs.
+        # aiohttp and asyncio wrap the operating system's error in an error with another text.
         while wrapped := getattr(seen, "os_error", None) or getattr(seen, "certificate_error", None):
             seen = wrapped
         if seen is None:

@@ -1,4 +1,4 @@
-"""Turns the answer to a POST into an Outcome: one table for every backend that speaks HTTP."""
+"""Turns the answer to a request into an Outcome, by the same table for all notifiers that use HTTP."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from alertd.notify.http.client import Answer, Reply
 from alertd.notify.http.redact import origin, quote
 
 RETRIED = frozenset({408, 425, 429})
-"""What says "not now": Request Timeout, Too Early (RFC 8470), Too Many Requests (RFC 6585)."""
+"""The 4xx statuses that mean "later": Request Timeout, Too Early (RFC 8470), Too Many Requests (RFC 6585)."""
 
 _SECONDS = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?")
 
 
 def outcome_of(answer: Answer, now: datetime) -> Outcome:
-    """What an answer means for the delivery.
+    """Return the outcome of a delivery from the receiver's answer.
 
     ========================  =====================================================================
     2xx                       Sent
-    408, 425, 429, 5xx        Retry, after what ``Retry-After`` asks for
-    3xx                       Rejected: a POST that follows a redirect may arrive as a GET
+    408, 425, 429, 5xx        Retry, after the wait that ``Retry-After`` asks for
+    3xx                       Rejected: after a redirect, a POST may arrive as a GET
     410                       Rejected, and the channel is stopped: the receiver wants no more
                               (Standard Webhooks, "Webhook Disablement")
     anything else             Rejected, with the beginning of the answer
     ========================  =====================================================================
 
     Args:
-        now: an aware UTC instant, for a ``Retry-After`` that is a date.
+        now: an aware UTC instant, from which a ``Retry-After`` with a date is counted.
     """
     if not isinstance(answer, Reply):
         return answer
@@ -38,20 +38,24 @@ def outcome_of(answer: Answer, now: datetime) -> Outcome:
     if 200 <= status < 300:
         return Sent(note=f"HTTP {status}")
     if status in RETRIED or status >= 500:
-        return Retry(reason=_told(answer), after=retry_after(answer.headers.get("retry-after", ""), now))
+        return Retry(reason=_explain(answer), after=retry_after(answer.headers.get("retry-after", ""), now))
     if 300 <= status < 400:
         target = answer.headers.get("location", "")
         to = f" to {_target(target)}" if target else ""
         return Rejected(reason=f"{where} answered {status}, a redirect{to}; redirects are not followed")
     if status == 410:
         return Rejected(reason=f"{where} answered 410: the receiver is gone and wants no more", gone=True)
-    return Rejected(reason=_told(answer))
+    return Rejected(reason=_explain(answer))
 
 
 def retry_after(value: str, now: datetime) -> timedelta | None:
-    """How long ``Retry-After`` asks to wait; None for nothing, for the past and for what is unreadable.
+    """Return the wait that ``Retry-After`` asks for; None if it is empty, in the past or invalid.
 
-    Seconds, rounded up when they have a fraction, or an HTTP-date (RFC 9110, section 10.2.3).
+    The value is a number of seconds, where a fraction is rounded up, or an HTTP-date (RFC 9110, section
+    10.2.3).
+
+    Args:
+        now: an aware UTC instant.
     """
     text = value.strip()
     if _SECONDS.fullmatch(text):
@@ -64,7 +68,7 @@ def retry_after(value: str, now: datetime) -> timedelta | None:
     return at - now if at > now else None
 
 
-def _told(reply: Reply) -> str:
+def _explain(reply: Reply) -> str:
     said = quote(reply.body, reply.hidden)
     return f"{reply.origin} answered {reply.status}" + (f": {said}" if said else "")
 

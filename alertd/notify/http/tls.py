@@ -1,9 +1,9 @@
-"""Makes TLS contexts: the system's trust or a private CA's, with a client certificate or without.
+"""Makes TLS contexts, which trust the system's CAs or a private CA, with or without a client certificate.
 
 Rules that hold here:
-- certificates and names are always verified; there is no switch;
-- a context is made once and again when a file has changed, not at each send;
-- no text of an error quotes a file.
+- certificates and host names are always verified; no option turns that off;
+- a context is made once, and again when one of its files has changed, but not at each send;
+- no error's text quotes a file's contents.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from alertd.errors import AlertdError
 
 
 class TlsUnusable(AlertdError):
-    """A file of certificates or a key cannot be used; the text names it."""
+    """A certificate file or key file cannot be used. The text names the file."""
 
 
 class TlsFiles(Protocol):
-    """Options that name the files."""
+    """Options that name certificate files."""
 
     @property
     def ca_file(self) -> str: ...
@@ -35,11 +35,13 @@ class TlsFiles(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """What to trust and what to show. Equal when it makes the same context.
+    """Which certificates to trust and to present. Equal values lead to the same context.
 
     Attributes:
-        ca: trusted instead of what the system trusts.
-        stamp: of the files as they were.
+        ca: a file with the certificates to trust instead of the system's.
+        cert: the file with the client certificate; None for no client certificate.
+        key: the file with its private key; None if ``cert`` contains the key.
+        stamp: the files' inode numbers, sizes and modification times, to notice changes.
     """
 
     ca: Path | None = None
@@ -53,14 +55,17 @@ class Tls:
 
 
 SYSTEM = Tls()
-"""What the operating system trusts, and no certificate of our own."""
+"""Trust the operating system's certificates, and present no client certificate."""
 
 
 def tls_of(options: TlsFiles, find: Callable[[str], Path]) -> Tls:
-    """The files as they are now.
+    """Return the files that the options name, with their current stamps.
+
+    Args:
+        find: returns a file's path by the value of its option.
 
     Raises:
-        TlsUnusable: one is not there.
+        TlsUnusable: a file does not exist or cannot be accessed.
     """
     named = {
         "ca_file": options.ca_file,
@@ -90,24 +95,24 @@ def tls_of(options: TlsFiles, find: Callable[[str], Path]) -> Tls:
 def make_context(
     tls: Tls, trusted: Callable[[], ssl.SSLContext] = ssl.create_default_context
 ) -> ssl.SSLContext:
-    """A context of those files.
+    """Make a TLS context from the files.
 
     Args:
-        trusted: makes one that trusts what the system trusts.
+        trusted: makes the context if no CA file is given; by default one that trusts the system's CAs.
 
     Raises:
-        TlsUnusable: a file holds nothing usable, or the key is another certificate's, or is encrypted.
+        TlsUnusable: a file cannot be read or used, or the key is encrypted or does not match the certificate.
     """
     try:
         context = ssl.create_default_context(cafile=tls.ca) if tls.ca else trusted()
     except OSError as error:
         raise TlsUnusable(f"ca_file {str(tls.ca)!r}: {_why(error)}") from error
-    # Not left to OpenSSL's configuration, which may say less.
+    # Set explicitly, because OpenSSL's configuration may allow older versions.
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.cert is None:
         return context
     try:
-        # Without a password of ours OpenSSL would ask for one on the terminal.
+        # Without a password callback, OpenSSL would ask for the password on the terminal.
         context.load_cert_chain(tls.cert, tls.key, password=lambda: b"")
     except OSError as error:
         raise TlsUnusable(f"client_cert_file {str(tls.cert)!r} and its key: {_why(error)}") from error

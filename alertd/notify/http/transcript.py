@@ -1,9 +1,10 @@
-"""What was said to a receiver and what it answered, fit to be shown: for ``alertd send-test``.
+"""Records the dialogue with a receiver, without secrets, so that ``alertd send-test`` can show it.
 
 Rules that hold here:
-- nothing is kept that has not been through the hiding;
-- of a URL there is its scheme and host, of a header that logs in its name;
-- what has no end is cut: each side's turn has at most :data:`MAX_LINES` lines of :data:`MAX_LINE` characters.
+- every text is redacted before it is stored;
+- of a URL only the scheme and host are stored, of a header with credentials only the name;
+- long texts are cut: each turn of each side has at most :data:`MAX_LINES` lines of :data:`MAX_LINE`
+  characters.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ MAX_LINE = 500
 MAX_ANSWER_LINES = 10
 
 LOGS_IN = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
-"""Headers of which only the name is shown."""
+"""Headers of which only the name is shown, because the value contains credentials."""
 
 
 class Speaker(StrEnum):
-    """Who speaks, as the mark before a line."""
+    """Who sent a line, written as the mark before the line. ABOUT marks a remark by alertd."""
 
     US = ">"
     THEM = "<"
@@ -42,7 +43,7 @@ class Speaker(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TranscriptLine:
-    """One line, redacted; ABOUT is what alertd has to say of it."""
+    """One redacted line."""
 
     by: Speaker
     text: str
@@ -53,9 +54,9 @@ class TranscriptLine:
 
 @dataclass(slots=True)
 class Transcript:
-    """Lines in their order, and the secrets that must not be in them.
+    """The recorded lines in their order, and the secrets that must not occur in them.
 
-    Whoever sends hands over what it knows to be secret; ``hide`` adds what is secret whoever sends.
+    Each sender passes the secrets that it knows with each call. ``hide`` adds secrets for all calls.
     """
 
     _lines: list[TranscriptLine] = field(default_factory=list)
@@ -65,31 +66,32 @@ class Transcript:
         self._secrets.add(secret.strip())
 
     def take(self) -> tuple[TranscriptLine, ...]:
-        """What has been said since the last time."""
+        """Return the lines recorded since the previous call."""
         taken = tuple(self._lines)
         self._lines.clear()
         return taken
 
-    def concealed(self, text: str) -> str:
-        return concealed(text, self._secrets)
+    def conceal(self, text: str) -> str:
+        return conceal(text, self._secrets)
 
     def add(self, by: Speaker, text: str, hidden: Iterable[str] = (), limit: int = MAX_LINES) -> None:
-        """The lines of a text; what is beyond ``limit`` is counted."""
-        # Cut only after the hiding: half a secret is one too.
-        whole = concealed(text, {*self._secrets, *hidden}).splitlines() or [""]
+        """Record the lines of a text; a last line counts those beyond ``limit``."""
+        # Redact before cutting: half a secret is a secret too.
+        whole = conceal(text, {*self._secrets, *hidden}).splitlines() or [""]
         shown, rest = whole[:limit], len(whole) - limit
-        self._lines += [TranscriptLine(by, _plain(one)) for one in shown]
+        self._lines += [TranscriptLine(by, _plain(text_line)) for text_line in shown]
         if rest > 0:
             self._lines.append(TranscriptLine(by, f"… and {rest} more line{'s' if rest > 1 else ''}"))
 
-    def exchanged(self, request: Request | None, answer: Answer, hidden: Iterable[str]) -> None:
-        """One HTTP request, unless none was written, and the answer or why there is none.
+    def add_exchange(self, request: Request | None, answer: Answer, hidden: Iterable[str]) -> None:
+        """Record one HTTP request and its answer, or the reason why there is no answer.
 
         Args:
-            hidden: of the answer: a server may echo whatever it got, its own URL too.
+            request: None when the connection failed before the request was written.
+            hidden: secrets to redact in the answer: a server may echo what it received, even its own URL.
         """
         if request is not None:
-            self._posted(request)
+            self._add_request(request)
         if isinstance(answer, Retry | Rejected):
             self.add(Speaker.ABOUT, answer.reason)
             return
@@ -99,22 +101,22 @@ class Transcript:
         self.add(Speaker.THEM, "")
         self.add(Speaker.THEM, bare_urls(answer.body.decode("utf-8", "replace")), hidden, MAX_ANSWER_LINES)
 
-    def _posted(self, request: Request) -> None:
+    def _add_request(self, request: Request) -> None:
         path = "/…" if urlsplit(request.url).path.strip("/") else "/"
         head = {"host": origin(request.url).partition("://")[2], **request.headers}
         self.add(
             Speaker.US, "\n".join([f"{request.method} {path} HTTP/1.1", *_headers(head)]), request.hidden
         )
         self.add(Speaker.US, "")
-        self.add(Speaker.US, _indented(request.content), request.hidden)
+        self.add(Speaker.US, _indent_json(request.content), request.hidden)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is posted, before it is redacted.
+    """A request before it is redacted.
 
     Attributes:
-        hidden: what of it is secret, beside what logs in.
+        hidden: secrets in the request, in addition to the headers in :data:`LOGS_IN`.
     """
 
     method: str
@@ -124,8 +126,8 @@ class Request:
     hidden: tuple[str, ...] = field(default=(), repr=False)
 
 
-def concealed(text: str, secrets: Iterable[str]) -> str:
-    """``text`` without the secrets, in whichever form a request or an answer holds them."""
+def conceal(text: str, secrets: Iterable[str]) -> str:
+    """Return ``text`` without the secrets, in every encoding that a request or an answer may use."""
     forms = {form for secret in secrets if len(secret) >= MIN_SECRET for form in _forms(secret)}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, HIDDEN)
@@ -133,7 +135,7 @@ def concealed(text: str, secrets: Iterable[str]) -> str:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """As it is, in JSON with and without escapes, percent-encoded, and in base64."""
+    """Yield the secret in plain text, in JSON with and without escapes, percent-encoded, and in base64."""
     yield secret
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
@@ -141,8 +143,8 @@ def _forms(secret: str) -> Iterator[str]:
     yield base64.b64encode(secret.encode("utf-8", "replace")).decode().rstrip("=")
 
 
-def _indented(content: bytes) -> str:
-    """JSON as a person reads it; anything else as it is."""
+def _indent_json(content: bytes) -> str:
+    """Return JSON with indentation; return anything else unchanged."""
     text = content.decode("utf-8", "replace")
     try:
         return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
@@ -155,6 +157,6 @@ def _headers(headers: Mapping[str, str]) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    # Indentation is kept: it is what makes JSON and mails readable.
+    # Indentation is kept because JSON and mails are hard to read without it.
     stripped = text.lstrip(" \t")
     return cut(" " * (len(text) - len(stripped)) + line(stripped, MAX_LINE), MAX_LINE)

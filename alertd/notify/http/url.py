@@ -1,4 +1,4 @@
-"""Says whether a text is a URL that may be posted to, and takes the password out of one."""
+"""Checks whether a text is a URL that alertd can post to, and separates a URL from its user and password."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _ODD = re.compile(r"[^\x21-\x7e]")
 
 
 def check_url(url: str) -> None:
-    """Raise ValueError, whose text reads after "the URL" and does not quote it, unless it is http or https.
+    """Raise ValueError unless the text is an http or https URL.
 
-    Other than ASCII is refused: a host's name is to be written as it is asked for (``xn--...``), a path as it
-    is sent (``%C3%A9``).
+    The error's text continues a sentence that begins with "the URL", and does not quote the URL. Only ASCII
+    is accepted: a host in its DNS form (``xn--...``), a path percent-encoded (``%C3%A9``).
     """
     if not url or len(url) > MAX_URL or _ODD.search(url):
         raise ValueError(f"is not a URL of at most {MAX_URL} ASCII characters without spaces")
@@ -29,10 +29,10 @@ def check_url(url: str) -> None:
 
 
 def without_login(url: str) -> tuple[str, dict[str, str]]:
-    """The URL without user and password, and the header that says them instead (RFC 7617).
+    """Return the URL without user and password, and the header that carries them instead (RFC 7617).
 
     Raises:
-        ValueError: it is no URL.
+        ValueError: the text is not a URL.
     """
     parts = urlsplit(url)
     login, at, place = parts.netloc.rpartition("@")
@@ -44,7 +44,7 @@ def without_login(url: str) -> tuple[str, dict[str, str]]:
 
 
 def check_proxy(url: str) -> None:
-    """The same for a proxy, which is spoken to in http and has no path."""
+    """Raise ValueError unless the text is a proxy's URL: with the scheme http and without a path."""
     check_url(url)
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.path not in ("", "/") or parts.query or parts.fragment:
@@ -52,6 +52,6 @@ def check_proxy(url: str) -> None:
 
 
 def proxy_login(url: str) -> dict[str, str]:
-    """The header that says a proxy's user and password (RFC 9110, section 11.7.2); none without them."""
+    """Return the header with the user and password in a proxy's URL, if any (RFC 9110, section 11.7.2)."""
     _, login = without_login(url)
     return {"proxy-authorization": login["authorization"]} if login else {}

@@ -1,6 +1,7 @@
-"""Makes a message fit to be shown: no text can steer a terminal, break a header, or be longer than bearable.
+"""Cleans a message's texts, so that none can steer a terminal, break a header or exceed its length limit.
 
-Definitions are checked at load, so that little of this is ever needed; a notifier relies on nobody.
+alertd checks definitions when it loads them, so little is left to clean. Notifiers clean every message
+nevertheless, because they do not rely on checks that other modules make.
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ MAX_TITLE = 300
 MAX_SENTENCE = 1_000
 MAX_PARAGRAPH = 2_000
 MAX_LIST = 50
-"""The most sentences, claims or accounts of one thing, and the most lines of a notice."""
+"""The most sentences, claims or accounts that one field may hold, and the most lines of a notice."""
 MAX_URL = 2_000
 
-# C0 and C1 controls, line and paragraph separators, embeddings, overrides and isolates of direction (which
-# reorder what stands beside them), halves of surrogate pairs (which no encoding takes), the byte order mark.
+# C0 and C1 controls; line and paragraph separators; embeddings, overrides and isolates of direction (which
+# reorder the text around them); halves of surrogate pairs (which no encoding accepts); the byte order mark.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]+")
 
 
 def line(text: str, limit: int = MAX_SENTENCE) -> str:
-    """``text`` on one line, at most ``limit`` characters of it, the last an ellipsis when it was cut."""
+    """Return ``text`` as one line of at most ``limit`` characters; a cut text ends in an ellipsis."""
     clean = " ".join(_UNFIT.sub(" ", text[: 4 * limit]).split())
     return cut(clean, limit)
 
 
 def cut(text: str, limit: int) -> str:
-    """``text`` itself, or its first ``limit - 1`` characters and an ellipsis."""
+    """Return ``text``, cut to at most ``limit`` characters, of which the last is an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
 def link(url: str) -> str:
-    """``url`` when it is one to follow, http or https; else "": no ``javascript:``, no half of an address."""
+    """Return ``url`` if it is a complete http or https URL that a browser can open safely, else ""."""
     if len(url) > MAX_URL or _UNFIT.search(url) or any(letter in url for letter in " \"'<>\\^`{|}"):
         return ""
     try:
@@ -49,7 +50,7 @@ def link(url: str) -> str:
 
 
 def fit(message: Message) -> Message:
-    """The same message with every text that a person reads made fit."""
+    """Return a copy of the message in which every text that a person reads is clean."""
     return replace(
         message,
         subject=line(message.subject, 150),
@@ -58,7 +59,7 @@ def fit(message: Message) -> Message:
         intro=line(message.intro),
         items=tuple(_item(item) for item in message.items),
         page=link(message.page),
-        lines=tuple(line(one, MAX_PARAGRAPH) for one in message.lines[:MAX_LIST]),
+        lines=tuple(line(text, MAX_PARAGRAPH) for text in message.lines[:MAX_LIST]),
     )
 
 
@@ -73,7 +74,7 @@ def _item(item: Item) -> Item:
         phrase=line(item.phrase, MAX_TITLE),
         badge=line(item.badge, 60),
         zone=line(item.zone, 100),
-        details=tuple(line(one) for one in item.details[:MAX_LIST]),
+        details=tuple(line(text) for text in item.details[:MAX_LIST]),
         contradiction=line(item.contradiction),
         evidence=line(item.evidence),
         move=_move(item.move),

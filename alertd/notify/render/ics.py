@@ -1,11 +1,13 @@
-"""Dates for a calendar (RFC 5545): each window a deadline can have becomes an entry over all of its days.
+"""Builds calendar entries (RFC 5545): one for each window that a deadline can fall into.
 
-A calendar replaces what it has by what comes under the same UID with a higher SEQUENCE. So the UID is made of
-the milestone and of which of its windows it is, counted in the order in which they end: a date that moves
-moves its entry, and what becomes contested gets a second one. What is wanted no more is sent as cancelled.
+A calendar replaces an entry by one with the same UID and a higher SEQUENCE. The UID is derived from the
+milestone and from the number of the window, counted in the order in which windows end. Thus a date that moves
+moves its entry, and a milestone that becomes contested gets a second entry. An entry that is no longer wanted
+is sent as cancelled.
 
-Windows are all-day entries, and a deadline with a time of day is an entry at that time. No entry makes
-anybody busy. Those of a mail do not ring: it is the reminder itself. Those of a feed ring as the policy says.
+A window becomes an all-day entry, and a deadline with a time of day becomes an entry at that time. No entry
+marks anybody as busy. Entries in a mail have no alarms, because the mail itself is the reminder. Entries in a
+feed have alarms as the policy defines.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarAlarm:
-    """When to ring, an aware UTC instant, and what is said then."""
+    """A calendar alarm: an aware UTC instant and the text that the calendar shows then."""
 
     at: datetime
     text: str
@@ -41,16 +43,17 @@ class CalendarAlarm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dated:
-    """What a calendar shows of one milestone.
+    """The facts about one milestone that a calendar shows.
 
     Attributes:
-        timeline_title: for the calendar's categories.
-        claims: live ones in the order in which they end; others are not shown.
-        contradiction: the live claims that contradict each other, a sentence; "" when it is not contested.
-        page: where to read more; "" for nowhere.
-        withdrawn: nobody maintains it any more.
-        left_over: of how many windows there is an entry in calendars that the milestone no longer has.
-        alarms: for each live claim, in their order; may be shorter.
+        timeline_title: becomes the entry's category.
+        claims: the milestone's claims, the live ones in the order in which they end. Only live ones are
+            shown.
+        contradiction: a sentence about the live claims that contradict each other; "" if none do.
+        page: the URL of a page with details; "" for none.
+        withdrawn: whether no definition file contains the milestone any more.
+        left_over: how many windows the milestone has lost for which calendars may still have an entry.
+        alarms: the alarms of each live claim, in the order of the claims; may be shorter than the claims.
     """
 
     milestone: str
@@ -76,13 +79,13 @@ class CalendarEntry:
     """One VEVENT.
 
     Attributes:
-        uid: the same for as long as the milestone has such a window.
-        sequence: the milestone's revision: raised when a date moves.
-        stamp: when this was made or, in a feed, when it last changed, an aware UTC instant.
-        begins, ends: dates, of which ``ends`` is the day after the last; or aware UTC instants, which may
-            be the same.
+        uid: stays the same for as long as the milestone has a window with this number.
+        sequence: the milestone's revision, which grows when a date moves.
+        stamp: when the entry was made or, in a feed, when it last changed: an aware UTC instant.
+        begins, ends: dates, where ``ends`` is the day after the last; or aware UTC instants, which may be
+            equal.
         status: ``CONFIRMED``, ``TENTATIVE`` or ``CANCELLED``.
-        name: of the timeline, for the calendar's categories.
+        name: the timeline's title, for the category.
     """
 
     uid: str
@@ -100,8 +103,8 @@ class CalendarEntry:
     alarms: tuple[CalendarAlarm, ...] = ()
 
 
-def dated_of(item: Item) -> Dated:
-    """What a calendar shows of a message's item."""
+def describe_item(item: Item) -> Dated:
+    """Return what a calendar shows of a message's item."""
     live = sum(claim.live for claim in item.claims)
     return Dated(
         milestone=item.milestone,
@@ -122,21 +125,22 @@ def dated_of(item: Item) -> Dated:
 
 
 def entries_of(dated: Dated, stamp: datetime, host: str) -> tuple[CalendarEntry, ...]:
-    """An entry for each live window of a milestone that has a bound, in the order in which they end.
+    """Return an entry for each live window that has a bound, in the order in which the windows end.
 
-    Those that a move has left over follow, cancelled.
+    Cancelled entries for the windows that a move has removed follow.
 
     Args:
-        stamp: when this is made or was changed, an aware UTC instant.
-        host: the domain that the UIDs are made of; it should stay the same for years.
+        stamp: when the entries are made or were changed, an aware UTC instant.
+        host: the domain that UIDs are derived from. The domain should not change for years, because calendars
+            would treat the entries as new.
     """
     live = [claim for claim in dated.claims if claim.live]
     made = [_entry(dated, claim, number, stamp, host) for number, claim in enumerate(live)]
-    entries = [one for one in made if one is not None]
+    entries = [entry for entry in made if entry is not None]
     if not entries:
         return ()
     left_over = range(len(live), len(live) + dated.left_over)
-    return (*entries, *(_cancelled(entries[0], dated, number, host) for number in left_over))
+    return (*entries, *(_cancel(entries[0], dated, number, host) for number in left_over))
 
 
 def calendar_of(
@@ -147,13 +151,13 @@ def calendar_of(
     description: str = "",
     refresh: timedelta | None = None,
 ) -> bytes:
-    """The entries as an iCalendar file.
+    """Return the entries as an iCalendar file.
 
     Args:
         method: ``PUBLISH`` for a mail (RFC 5546, section 3.2.1); "" for a feed.
-        name, description: what a calendar application calls it (RFC 7986, sections 5.1 and 5.2), each also
-            under the name that came before.
-        refresh: how often to read it again (the same, section 5.7).
+        name, description: the calendar's name and description in an application (RFC 7986, sections 5.1 and
+            5.2). Each is written under its older X- name too.
+        refresh: how often an application should read the feed again (RFC 7986, section 5.7).
     """
     from icalendar import Calendar, vDuration
 
@@ -181,7 +185,7 @@ def calendar_of(
 
 
 def vevent(entry: CalendarEntry) -> Event:
-    """An entry as icalendar has it."""
+    """Return an entry as an object of the icalendar library."""
     from icalendar import Event
 
     made: Event = Event()
@@ -190,7 +194,7 @@ def vevent(entry: CalendarEntry) -> Event:
     made.add("dtstamp", entry.stamp)
     made.add("last-modified", entry.stamp)
     made.add("dtstart", entry.begins)
-    # An instant has no end of its own: DTEND would have to be later (RFC 5545, section 3.8.2.2).
+    # An entry at an instant has no DTEND, which would have to be later (RFC 5545, section 3.8.2.2).
     if entry.ends > entry.begins:
         made.add("dtend", entry.ends)
     made.add("summary", line(entry.summary))
@@ -199,7 +203,7 @@ def vevent(entry: CalendarEntry) -> Event:
     for name, value in {
         "description": "\n".join(map(line, entry.description.split("\n"))),
         "url": link(entry.url),
-        # The library escapes only what it knows: of an X- property a line break would end the line.
+        # The library does not escape X- properties: a line break would end the property.
         "x-alertd-milestone": line(entry.milestone),
         "x-alertd-edtf": line(entry.edtf),
     }.items():
@@ -217,42 +221,43 @@ def _valarm(alarm: CalendarAlarm) -> Component:
 
     made = VAlarm()
     made.add("action", "DISPLAY")
-    # At an instant, and not so long before the entry begins: a lead counts from the end of the window.
+    # An absolute instant: alertd counts from the end of the window, a relative trigger from the start of the
+    # entry.
     made.add("trigger", alarm.at, parameters={"value": "DATE-TIME"})
     made.add("description", line(alarm.text))
     return made
 
 
-def uid_of(milestone: str, number: int, host: str) -> str:
-    """The UID of a milestone's window number ``number``, from 0.
+def make_uid(milestone: str, number: int, host: str) -> str:
+    """Return the UID of the window with index ``number``, from 0, of a milestone.
 
-    A digest: nothing that a person wrote is in it, and no domain (RFC 7986, section 5.3).
+    The UID is a fingerprint: it contains no text that a person wrote, and no domain (RFC 7986, section 5.3).
     """
     return fingerprint("calendar", host, milestone, str(number))
 
 
-def span_of(claim: ClaimLine, zone: ZoneInfo) -> tuple[date, date] | None:
-    """First day and day after the last; aware UTC instants for a time of day; None for what has no bound.
+def find_span(claim: ClaimLine, zone: ZoneInfo) -> tuple[date, date] | None:
+    """Return the first day and the day after the last; for a time of day, aware UTC instants; else None.
 
-    Of a window that is open on one side only the day of the other bound is certain.
+    If a window is open on one side, the span is the single day of its bound, the only day that is certain.
     """
     if "T" in claim.edtf and claim.begins and claim.ends:
         return claim.begins, claim.ends
     first = claim.begins.astimezone(zone).date() if claim.begins else None
-    # A moment earlier: where a day has no midnight, it begins, and the one before it ends, at another time.
+    # Subtract a moment: on a day without a midnight, the previous day ends at another local time than 00:00.
     last = (claim.ends - timedelta(microseconds=1)).astimezone(zone).date() if claim.ends else None
     begins, ends = first or last, last or first
     return (begins, ends + _DAY) if begins and ends else None
 
 
 def _entry(dated: Dated, claim: ClaimLine, number: int, stamp: datetime, host: str) -> CalendarEntry | None:
-    span = span_of(claim, ZoneInfo(dated.zone))
+    span = find_span(claim, ZoneInfo(dated.zone))
     if span is None:
         return None
     briefs = ", ".join(account.brief for account in claim.accounts)
     by_whom = f", {briefs}" if dated.contested and briefs else ""
     return CalendarEntry(
-        uid=uid_of(dated.milestone, number, host),
+        uid=make_uid(dated.milestone, number, host),
         sequence=dated.revision,
         stamp=stamp,
         begins=span[0],
@@ -268,9 +273,9 @@ def _entry(dated: Dated, claim: ClaimLine, number: int, stamp: datetime, host: s
     )
 
 
-def _cancelled(like: CalendarEntry, dated: Dated, number: int, host: str) -> CalendarEntry:
+def _cancel(like: CalendarEntry, dated: Dated, number: int, host: str) -> CalendarEntry:
     return CalendarEntry(
-        uid=uid_of(dated.milestone, number, host),
+        uid=make_uid(dated.milestone, number, host),
         sequence=like.sequence,
         stamp=like.stamp,
         begins=like.begins,
@@ -291,7 +296,7 @@ def _description(dated: Dated, claim: ClaimLine) -> str:
 
 
 def _status(dated: Dated) -> str:
-    """What is done stays where it was: it has come about, which is no cancellation."""
+    """Return the STATUS. A done milestone stays confirmed: it was met, not cancelled."""
     if dated.state is State.CANCELLED or (dated.withdrawn and dated.state is not State.DONE):
         return "CANCELLED"
     return "TENTATIVE" if dated.tentative and dated.state is not State.DONE else "CONFIRMED"

@@ -1,7 +1,7 @@
-"""Puts a line of an outline into a service's markup: plain text, HTML, or one of the kinds of Markdown.
+"""Renders a line of an outline in a service's markup: plain text, HTML or a Markdown dialect.
 
-Nothing that a milestone says becomes markup, and an ``@`` that begins a word mentions nobody: an invisible
-word joiner (U+2060) stands behind it.
+No text of a milestone becomes markup, and no ``@name`` in it becomes a mention: an invisible word joiner
+(U+2060) is inserted after an ``@`` that begins a word.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from html import escape as html_escape
 from alertd.notify.render.outline import Outline, OutlineLine, Span, Style
 
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
-# Without the characters that Markdown or a mention could begin with, but for the underscore.
+# Excludes all characters that can begin Markdown or a mention, except the underscore.
 _URL = re.compile(r"(https?://[A-Za-z0-9._/?=&%+,;:#-]+)")
 _LIST = re.compile(r"^(\d{1,9}(?=[.)]\s)|(?=[-+]\s))")
 
@@ -22,12 +22,12 @@ _MARKS = {Style.BOLD: "**", Style.ITALIC: "_", Style.STRUCK: "~~"}
 
 
 def units(text: str) -> int:
-    """How long ``text`` is in UTF-16 units, in which most services count."""
+    """Return the length of ``text`` in UTF-16 code units, which most services count."""
     return len(text.encode("utf-16-le", "replace")) // 2
 
 
 def cut_units(text: str, limit: int) -> str:
-    """``text`` itself, or its beginning and an ellipsis, in at most ``limit`` UTF-16 units."""
+    """Return ``text``, cut to at most ``limit`` UTF-16 code units, of which the last is an ellipsis."""
     raw = text.encode("utf-16-le", "replace")
     return (
         text if len(raw) <= 2 * limit else raw[: 2 * (limit - 1)].decode("utf-16-le", "ignore").rstrip() + "…"
@@ -35,17 +35,17 @@ def cut_units(text: str, limit: int) -> str:
 
 
 def unmentioned(text: str) -> str:
-    """``text`` with every ``@name`` made one that is looked up nowhere; addresses stay as they are."""
+    """Return ``text`` with every ``@name`` made ineffective. Mail addresses stay unchanged."""
     return _MENTION.sub("@\u2060", text)
 
 
 def unlinked(line: OutlineLine) -> str:
-    """What is left of a line when its markup has been read: every character counts, and no address."""
+    """Return the text that a reader sees of a line: without markup and without the URLs of links."""
     return "".join(unmentioned(span.text) for span in line.spans)
 
 
 def plain(line: OutlineLine) -> str:
-    """Without any markup; a link's address stands behind its text."""
+    """Return the line without markup; a link's URL follows its text in parentheses."""
     return "".join(
         f"{span.text} ({span.url})" if span.url and span.url != span.text else span.text
         for span in line.spans
@@ -53,7 +53,7 @@ def plain(line: OutlineLine) -> str:
 
 
 def plain_text(outline: Outline) -> str:
-    """A whole message without any markup, links included."""
+    """Return the whole message without markup, including the links."""
     links = "\n".join(f"{link.label}: {link.url}" for link in outline.links)
     paragraphs = ["\n".join(map(plain, paragraph)) for paragraph in outline.paragraphs]
     end = "\n".join(part for part in (outline.about, outline.id) if part)
@@ -61,7 +61,7 @@ def plain_text(outline: Outline) -> str:
 
 
 def html(line: OutlineLine) -> str:
-    """In the few tags that Telegram and Matrix both know."""
+    """Return the line in HTML, with only the tags that both Telegram and Matrix accept."""
     return "".join(map(_html, line.spans))
 
 
@@ -80,19 +80,19 @@ def _html(span: Span) -> str:
 
 
 def markdown(line: OutlineLine, escape: Callable[[str], str]) -> str:
-    """In Markdown, with ``escape`` for what its dialect gives a meaning to."""
-    # What begins a line like an item of a list is none.
+    """Return the line in Markdown. ``escape`` escapes the special characters of the dialect."""
+    # A line may begin like a list item, for example with "1. ". A backslash prevents that.
     return _LIST.sub(r"\1\\", "".join(_markdown(span, escape) for span in line.spans))
 
 
 def markdown_text(text: str, escape: Callable[[str], str]) -> str:
-    """``text`` escaped, but for addresses in it: a backslash would become a part of them."""
+    """Return ``text`` escaped, except for the URLs in it, which a backslash would change."""
     parts = _URL.split(text)
     return "".join(part if at % 2 else unmentioned(escape(part)) for at, part in enumerate(parts))
 
 
 def markdown_link(text: str, url: str, escape: Callable[[str], str]) -> str:
-    # A parenthesis would end the address.
+    # An unescaped parenthesis would end the URL.
     return f"[{escape(text)}]({url.replace('(', '%28').replace(')', '%29')})"
 
 
@@ -102,7 +102,7 @@ def _markdown(span: Span, escape: Callable[[str], str]) -> str:
     text = markdown_text(span.text, escape)
     if span.url and span.url != span.text:
         text = markdown_link(span.text, span.url, lambda text: unmentioned(escape(text)))
-    # A mark beside a blank is no mark.
+    # A mark next to a space has no effect in Markdown, so the marks go around the stripped text.
     inner = text.strip()
     mark = _MARKS.get(span.style, "")
     return text.replace(inner, f"{mark}{inner}{mark}") if mark and inner else text

@@ -1,7 +1,7 @@
-"""What a chat message says, line by line, before the markup of any service: one outline for all of them.
+"""Builds the outline of a chat message, line by line, which every service then renders in its own markup.
 
-A line is plain text in a few spans of one style each, so it can be cut anywhere and no markup breaks. The
-order is that of :mod:`alertd.notify.render.text`: what is needed to act comes first, and is cut last.
+A line consists of spans, each with one style. Cutting a line between or within spans never breaks markup.
+The order is that of :mod:`alertd.notify.render.text`: the facts needed to act come first and are cut last.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from alertd.notify.render.text import (
     account_text,
     brief_story,
     common_timeline,
+    end_sentence,
     explain_hint,
     remarks,
     sections,
-    stopped,
     story,
     tags,
 )
 
 
 class Style(Enum):
-    """How a span looks."""
+    """The style of a span."""
 
     PLAIN = auto()
     BOLD = auto()
@@ -38,7 +38,7 @@ class Style(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Some text, without a line break. ``url``: what it leads to."""
+    """Text of one style, without a line break. ``url`` makes it a link."""
 
     text: str
     style: Style = Style.PLAIN
@@ -47,14 +47,18 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class OutlineLine:
-    """One line. ``names``: how many milestones it is the only one to name."""
+    """One line.
+
+    Attributes:
+        names: how many milestones only this line names. If the line is cut, they are counted as not listed.
+    """
 
     spans: tuple[Span, ...]
     names: int = 0
 
 
 MIN_CUT = 20
-"""Fewer characters of a line are not worth showing."""
+"""A line is left out when fewer characters than this would fit."""
 
 Paragraph = tuple[OutlineLine, ...]
 Cost = Callable[[OutlineLine], int]
@@ -62,7 +66,7 @@ Cost = Callable[[OutlineLine], int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkPiece:
-    """What a button says, and what it opens."""
+    """The label of a button, and the URL that the button opens."""
 
     label: str
     url: str
@@ -70,15 +74,15 @@ class LinkPiece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """A message.
+    """The contents of a message, without markup.
 
     Attributes:
-        title: what it is about, at most some 400 characters.
-        url: where the title leads to; "" for nowhere.
-        paragraphs: none is empty, and neither is any line.
-        about: what the milestone is called, in which revision; "" when it is not about one.
-        id: the delivery's.
-        links: for buttons, in their order.
+        title: the subject, at most about 400 characters.
+        url: the page that the title links to; "" for none.
+        paragraphs: paragraphs of lines. No paragraph and no line is empty.
+        about: the milestone's id and revision; "" if the message is not about a single milestone.
+        id: the delivery's id.
+        links: the buttons, in their order.
     """
 
     title: str
@@ -90,27 +94,27 @@ class Outline:
 
 
 def outlined(message: Message, room: int, cost: Cost) -> Outline:
-    """The message in as much detail as there is room for; what is left out is said in its last line.
+    """Return the outline with as much detail as fits. If lines are left out, the last line tells how many.
 
     Args:
-        message: made fit by :func:`alertd.notify.render.clean.fit`.
-        room: for all paragraphs together.
-        cost: of a line, with the line break and the blank line that may come after it.
+        message: a message that :func:`alertd.notify.render.clean.fit` has cleaned.
+        room: the limit for all paragraphs together, in the unit of ``cost``.
+        cost: returns a line's length, including the line break and the blank line that may follow.
     """
-    whole = _whole(message)
+    whole = _build(message)
     if _total(whole.paragraphs, cost) <= room:
         return whole
-    short = _whole(message, brief=True)
-    return replace(short, paragraphs=_filled(short.paragraphs, room, cost, _more(message)))
+    short = _build(message, brief=True)
+    return replace(short, paragraphs=_fill(short.paragraphs, room, cost, _refer(message)))
 
 
 def frame_of(message: Message) -> Outline:
-    """The message without its paragraphs: what there must be room for in any case."""
-    return replace(_whole(message, brief=True), paragraphs=())
+    """Return the outline without its paragraphs, to measure the length that every message needs."""
+    return replace(_build(message, brief=True), paragraphs=())
 
 
 def links_of(message: Message) -> tuple[LinkPiece, ...]:
-    """What can be done, and where to read more, as far as alertd's own page is served."""
+    """Return links to the possible actions and to details. Without a page of alertd's own there are none."""
     if message.kind is not Kind.SINGLE:
         return (LinkPiece(label="Open alertd", url=message.page),) if message.page else ()
     item = message.items[0]
@@ -118,7 +122,7 @@ def links_of(message: Message) -> tuple[LinkPiece, ...]:
     return (*links, LinkPiece(label="Details", url=item.page)) if item.page else tuple(links)
 
 
-def _whole(message: Message, *, brief: bool = False) -> Outline:
+def _build(message: Message, *, brief: bool = False) -> Outline:
     intro = [(_line(Span(message.intro, Style.ITALIC)),)]
     title, url, about = message.subject, message.page, ""
     paragraphs: list[Paragraph] = [tuple(map(_plain, message.lines))]
@@ -130,7 +134,7 @@ def _whole(message: Message, *, brief: bool = False) -> Outline:
             paragraphs = _single(item)
         case Kind.MANY | Kind.DIGEST:
             title = f"{look_of(message).mark} {title}"
-            told = _in_short(message) if brief else _at_length(message)
+            told = _list_names(message) if brief else _list_details(message)
             paragraphs = [*told, *paragraphs, (_plain(explain_hint(message)),)]
         case Kind.NOTICE | Kind.TEST:
             pass
@@ -148,7 +152,7 @@ def _single(item: Item) -> list[Paragraph]:
     timeline = "" if item.timeline_title == item.title else item.timeline_title
     return [
         (_marks(item), _plain(timeline)),
-        tuple(map(_plain, (stopped(item.headline), *story(item)))),
+        tuple(map(_plain, (end_sentence(item.headline), *story(item)))),
         (_plain(item.description), _line(Span(item.url, url=item.url))),
         *_claims(item.claims),
         (_plain(item.next), _plain(item.why)),
@@ -170,21 +174,21 @@ def _claim(claim: ClaimLine) -> Iterator[OutlineLine]:
     yield from (_line(Span(remark, Style.ITALIC)) for remark in remarks(claim))
 
 
-def _at_length(message: Message) -> list[Paragraph]:
+def _list_details(message: Message) -> list[Paragraph]:
     common = common_timeline(message.items)
     paragraphs: list[Paragraph] = [(_plain(common),)]
     for heading, group in sections(message.items):
         paragraphs.append((_line(Span(heading, Style.BOLD)),))
         for item in group:
             timeline = "" if common or item.timeline_title == item.title else item.timeline_title
-            told = map(_plain, (timeline, stopped(item.headline), *brief_story(item)))
+            told = map(_plain, (timeline, end_sentence(item.headline), *brief_story(item)))
             name = () if item.page else (_line(Span(item.milestone, Style.CODE)),)
             paragraphs.append((_name(item), _marks(item), *told, *name))
     return paragraphs
 
 
-def _in_short(message: Message) -> list[Paragraph]:
-    """A line for each, under the heading of its section."""
+def _list_names(message: Message) -> list[Paragraph]:
+    """Return one line for each milestone, under the heading of its section."""
     return [
         (_line(Span(heading, Style.BOLD)), *(_name(item, Span(f" ({item.phrase})")) for item in group))
         for heading, group in sections(message.items)
@@ -229,15 +233,15 @@ def _total(paragraphs: Iterable[Paragraph], cost: Cost) -> int:
     return sum(cost(line) for paragraph in paragraphs for line in paragraph)
 
 
-def _more(message: Message) -> str:
+def _refer(message: Message) -> str:
     if message.kind is Kind.SINGLE:
         item = message.items[0]
         return f"See {item.page}" if item.page else f"See: alertd explain {item.milestone}"
     return f"See {message.page}" if message.page else "See: alertd status"
 
 
-def _filled(paragraphs: Sequence[Paragraph], room: int, cost: Cost, more: str) -> tuple[Paragraph, ...]:
-    """The lines that there is room for, in their order, and at the end what is said of the others."""
+def _fill(paragraphs: Sequence[Paragraph], room: int, cost: Cost, more: str) -> tuple[Paragraph, ...]:
+    """Return the first lines that fit, and a last line that says how much was left out."""
     unnamed = sum(line.names for paragraph in paragraphs for line in paragraph)
     left = room - cost(_rest(unnamed, more))
     kept: list[Paragraph] = []
@@ -246,7 +250,7 @@ def _filled(paragraphs: Sequence[Paragraph], room: int, cost: Cost, more: str) -
         for line in paragraph:
             left -= cost(line)
             if left < 0:
-                # The name of a milestone is shown whole or counted.
+                # A line that names a milestone is shown whole, or its milestones are counted.
                 begun = None if line.names else _cut(line, left + cost(line), cost)
                 lines += [begun] if begun else []
                 return tuple(filter(None, (*kept, tuple(lines), (_rest(unnamed, more),))))
@@ -262,13 +266,13 @@ def _rest(unnamed: int, more: str) -> OutlineLine:
 
 
 def _cut(line: OutlineLine, room: int, cost: Cost) -> OutlineLine | None:
-    """The beginning of a line and an ellipsis; None when that is hardly a word."""
+    """Return the beginning of a line with an ellipsis; None if fewer than ``MIN_CUT`` characters fit."""
     length = sum(len(span.text) for span in line.spans)
-    fits = bisect_right(range(length), room, key=lambda count: cost(_begun(line, count))) - 1
-    return _begun(line, fits) if fits >= MIN_CUT else None
+    fits = bisect_right(range(length), room, key=lambda count: cost(_shorten(line, count))) - 1
+    return _shorten(line, fits) if fits >= MIN_CUT else None
 
 
-def _begun(line: OutlineLine, count: int) -> OutlineLine:
+def _shorten(line: OutlineLine, count: int) -> OutlineLine:
     spans = []
     for span in line.spans:
         if count <= 0:

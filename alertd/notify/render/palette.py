@@ -1,4 +1,4 @@
-"""The colours of each tone: what makes a late deadline look late, the same in every channel."""
+"""The palette: the colours and marks of each tone, which are the same in every channel."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from alertd.core.message.message import Item, Kind, Message, Tone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Palette:
-    """How one tone looks.
+    """The colours and the mark of one tone.
 
     Attributes:
-        strong: as ``#rrggbb``; white text on it has a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
+        strong: as ``#rrggbb``. White text on this colour has a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
         pale: a background for dark text.
-        bright: for a dark background.
+        bright: a text colour for a dark background.
         terminal: the colour's name in a terminal.
-        mark: one character, for where there is no colour.
+        mark: one character, for channels without colours.
     """
 
     strong: str
@@ -36,11 +36,11 @@ LOOKS: Mapping[Tone, Palette] = {
 }
 
 NEUTRAL = Palette(strong="#4a5563", pale="#eef0f3", bright="#b4bfcc", terminal="white", mark="⚪")
-"""For what is about alertd itself."""
+"""For messages about alertd itself."""
 
 
 def look_of(subject: Item | Message) -> Palette:
-    """An item's look by its tone; a message's is that of its first item, which is the most urgent."""
+    """Return the look of an item's tone. A message has the look of its first, most urgent item."""
     if isinstance(subject, Item):
         return LOOKS[subject.tone]
     if subject.kind in (Kind.SINGLE, Kind.MANY, Kind.DIGEST) and subject.items:

@@ -1,4 +1,4 @@
-"""Renders a message for a terminal, with rich."""
+"""Renders a message for a terminal, with the library rich."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from alertd.notify.render.text import (
     account_text,
     brief_story,
     common_timeline,
+    end_sentence,
     explain_hint,
+    limit_items,
     remarks,
     sections,
-    shown,
-    stopped,
     story,
     tags,
 )
@@ -32,7 +32,7 @@ MIN_WIDTH = 40
 
 
 def render_terminal(message: Message, out: TextIO) -> str:
-    """The message as text with escape sequences, as wide as ``out`` is, at most ``MAX_WIDTH`` columns."""
+    """Return the message with escape sequences, as wide as ``out`` but at most ``MAX_WIDTH`` columns."""
     page = Console(
         file=out,
         width=max(MIN_WIDTH, min(MAX_WIDTH, Console(file=out).width)),
@@ -47,7 +47,7 @@ def render_terminal(message: Message, out: TextIO) -> str:
 
 def _panel(message: Message) -> Panel:
     look = look_of(message)
-    body = Group(*_with_gaps(_body(message)))
+    body = Group(*_space_out(_body(message)))
     return Panel(
         body,
         box=box.ROUNDED,
@@ -95,7 +95,7 @@ def _single(item: Item) -> Iterable[RenderableType]:
         title.append(f"\n{item.timeline_title}", style="not bold dim")
     yield title
     yield Text(item.phrase, style=f"bold {look_of(item).terminal}")
-    yield Text("\n".join((stopped(item.headline), *story(item))))
+    yield Text("\n".join((end_sentence(item.headline), *story(item))))
     if item.description or item.url:
         yield Text("\n".join(part for part in (item.description, item.url) if part), style="dim")
     if item.claims:
@@ -136,7 +136,7 @@ def _claim(claim: ClaimLine) -> Text:
 
 
 def _many(message: Message) -> Iterable[RenderableType]:
-    items, rest = shown(message.items)
+    items, rest = limit_items(message.items)
     common = common_timeline(items)
     title = Text(message.subject, style="bold")
     if common:
@@ -147,13 +147,13 @@ def _many(message: Message) -> Iterable[RenderableType]:
     for heading, group in sections(items):
         if heading:
             yield Text(heading, style="bold underline")
-        yield _listed(group, badge_width, with_timeline=not common)
+        yield _list_items(group, badge_width, with_timeline=not common)
     if rest:
         yield Text(rest, style="italic")
     yield Text(explain_hint(message), style="dim")
 
 
-def _listed(items: Sequence[Item], badge_width: int, *, with_timeline: bool) -> Table:
+def _list_items(items: Sequence[Item], badge_width: int, *, with_timeline: bool) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False, expand=True)
     table.add_column(width=badge_width)
     table.add_column(ratio=1)
@@ -161,21 +161,21 @@ def _listed(items: Sequence[Item], badge_width: int, *, with_timeline: bool) -> 
         if number:
             table.add_row("", "")
         badge = Text(item.badge, style=f"bold {look_of(item).terminal}")
-        table.add_row(badge, _one_of_many(item, with_timeline=with_timeline))
+        table.add_row(badge, _describe(item, with_timeline=with_timeline))
     return table
 
 
-def _one_of_many(item: Item, *, with_timeline: bool) -> Text:
+def _describe(item: Item, *, with_timeline: bool) -> Text:
     text = Text(item.title, style="bold")
     if with_timeline and item.timeline_title != item.title:
         text.append(f"\n{item.timeline_title}", style="not bold dim")
     phrase = " · ".join([item.phrase, *tags(item)])
     text.append(f"\n{phrase}", style=f"not bold {look_of(item).terminal}")
-    for sentence in (stopped(item.headline), *brief_story(item)):
+    for sentence in (end_sentence(item.headline), *brief_story(item)):
         text.append(f"\n{sentence}", style="not bold")
     return text.append(f"\n{item.milestone}", style="not bold dim")
 
 
-def _with_gaps(parts: Iterable[RenderableType]) -> Iterable[RenderableType]:
+def _space_out(parts: Iterable[RenderableType]) -> Iterable[RenderableType]:
     for number, part in enumerate(parts):
         yield Padding(part, (1 if number else 0, 0, 0, 0))

@@ -1,8 +1,8 @@
-"""Renders a message as plain text, and holds the phrases that every rendering shares.
+"""Renders a message as plain text, and provides the phrases that every rendering shares.
 
-Takes messages that went through :func:`alertd.notify.render.clean.fit`. The order is the same everywhere: how
-far
-away, what, by when as it was given, on whose word, what stands against it, how late this is, who says what.
+The functions take messages that :func:`alertd.notify.render.clean.fit` has cleaned. The order of the facts is
+the same in every rendering: the distance, the title, the deadline in its source's words, who stated it, what
+contradicts it, how late the reminder is, and all claims.
 """
 
 from __future__ import annotations
@@ -16,91 +16,91 @@ from alertd.core.milestones.occurrence import Cause
 from alertd.notify.render.clean import cut
 
 WIDTH = 72
-"""Columns. What quotes it (``> ``) twice still fits into 80."""
+"""Columns. A mail reader can quote the text twice (``> ``) within 80 columns."""
 
 MAX_ITEMS = 50
 """The most milestones that one text lists."""
 
 FEW_ITEMS = 3
-"""So many are read at a glance; more get an overview on top."""
+"""If a message has more milestones, an overview comes first."""
 
 BADGE_WIDTH = 16
 
 
 def render_text(message: Message, width: int = WIDTH) -> str:
-    """The whole message, ending in a line break; no line is longer than ``width`` but for a URL."""
-    blocks = [wrapped(message.intro, width), *_blocks(message, width), _footer(message, width)]
+    """Return the whole message, ending in a line break. No line is longer than ``width``, except for URLs."""
+    blocks = [wrap(message.intro, width), *_blocks(message, width), _footer(message, width)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def account_text(account: Account) -> str:
-    """``Sabit al-Abassi, Iraqi Minister of Defence (Al-Hadath, 8 September 2024)``."""
+    """Return an account such as ``Sabit al-Abassi, Minister of Defence (Al-Hadath, 8 September 2024)``."""
     publisher = "" if account.publisher == account.who else account.publisher
     origin = ", ".join(part for part in (publisher, account.published) if part)
     return f"{account.who} ({origin})" if origin else account.who
 
 
 def claim_text(claim: ClaimLine) -> str:
-    """``by September 2026 – passed 55 days ago``."""
+    """Return a claim such as ``by September 2026 – passed 55 days ago``."""
     return f"{claim.phrase} – {claim.status}" if claim.status else claim.phrase
 
 
 def remarks(claim: ClaimLine) -> tuple[str, ...]:
-    """What is to be added to a claim: how it was computed, and its note."""
+    """Return the remarks on a claim: how alertd computed it, and its note."""
     derived = f"computed: {claim.derived}" if claim.derived else ""
     return tuple(part for part in (derived, claim.note) if part)
 
 
 def tags(item: Item) -> tuple[str, ...]:
-    """The warnings that belong beside the badge, in one word each."""
+    """Return the warnings to show next to the badge, each one or two words."""
     named = {"contested": item.contested, "tentative": item.tentative, "sent late": bool(item.late)}
     return tuple(name for name, holds in named.items() if holds)
 
 
 def story(item: Item) -> tuple[str, ...]:
-    """The sentences below the headline, the one about this reminder's own lateness last.
+    """Return the sentences below the headline; a sentence about the reminder's own lateness comes last.
 
-    Without the sentence on what contradicts what: a list of all claims stands beneath, and says it better.
+    The sentence about contradictions is left out, because a list of all claims follows.
     """
     return (*item.details, item.late) if item.late else item.details
 
 
 def brief_story(item: Item) -> tuple[str, ...]:
-    """The same for one of many: what moved or came about, and how late this is."""
+    """Return the sentences about one milestone of many: the move or the completion, and the lateness."""
     told = item.details[:3] if item.cause in (Cause.MOVED, Cause.DONE) else ()
-    told = tuple(one for one in told if not one.startswith("Tentative: "))
+    told = tuple(sentence for sentence in told if not sentence.startswith("Tentative: "))
     return (*told, item.late) if item.late else told
 
 
-def stopped(sentence: str) -> str:
-    """With a full stop, unless it ends in a mark of its own."""
+def end_sentence(sentence: str) -> str:
+    """Return the sentence with a full stop, unless it ends in a punctuation mark."""
     return sentence if not sentence or sentence[-1] in ".!?…" else sentence + "."
 
 
-def shown(items: Sequence[Item], limit: int = MAX_ITEMS) -> tuple[Sequence[Item], str]:
-    """The first ``limit`` items, which are the most urgent, and what to say of the rest."""
+def limit_items(items: Sequence[Item], limit: int = MAX_ITEMS) -> tuple[Sequence[Item], str]:
+    """Return the first ``limit`` items, which are the most urgent, and a sentence that counts the rest."""
     rest = len(items) - limit
     return items[:limit], f"and {rest:,} more, not listed here" if rest > 0 else ""
 
 
 def sections(items: Iterable[Item]) -> list[tuple[str, list[Item]]]:
-    """The items by the heading that they stand under, in their order; it is "" outside of a digest."""
+    """Return the items grouped by heading, in their order. Outside of a digest, the heading is ""."""
     return [(heading, list(group)) for heading, group in groupby(items, key=lambda item: item.section)]
 
 
 def common_timeline(items: Iterable[Item]) -> str:
-    """The title of the timeline that all items belong to; "" when there are several."""
+    """Return the title of the timeline that all items belong to; "" if they belong to several."""
     titles = {item.timeline: item.timeline_title for item in items}
     return next(iter(titles.values())) if len(titles) == 1 else ""
 
 
 def explain_hint(message: Message) -> str:
-    """Why the receiver of a message about many gets it."""
+    """Return the sentence that explains to the receiver why a message about many milestones came."""
     return f"Sent to {message.receiver}. To see why, for each: alertd explain MILESTONE"
 
 
-def wrapped(text: str, width: int, indent: str = "") -> str:
-    """``text`` broken between words, each line after ``indent``."""
+def wrap(text: str, width: int, indent: str = "") -> str:
+    """Return ``text`` broken between words, with ``indent`` before each line."""
     return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
@@ -111,7 +111,7 @@ def _blocks(message: Message, width: int) -> list[str]:
         case Kind.MANY | Kind.DIGEST:
             return _many(message, width)
         case Kind.NOTICE | Kind.TEST:
-            return [wrapped(line, width) for line in (message.subject, *message.lines)]
+            return [wrap(line, width) for line in (message.subject, *message.lines)]
 
 
 def _single(item: Item, width: int) -> list[str]:
@@ -119,20 +119,20 @@ def _single(item: Item, width: int) -> list[str]:
     names = [item.title] if item.title == item.timeline_title else [item.title, item.timeline_title]
     return [
         above,
-        "\n".join(wrapped(name, width) for name in names if name),
-        wrapped(item.phrase, width, "    "),
-        wrapped(stopped(item.headline), width),
-        "\n".join(wrapped(sentence, width) for sentence in story(item)),
-        wrapped(item.description, width),
+        "\n".join(wrap(name, width) for name in names if name),
+        wrap(item.phrase, width, "    "),
+        wrap(end_sentence(item.headline), width),
+        "\n".join(wrap(sentence, width) for sentence in story(item)),
+        wrap(item.description, width),
         item.url,
         _links(item),
         _claims(item.claims, width),
-        "\n".join(wrapped(sentence, width) for sentence in (item.next, item.why) if sentence),
+        "\n".join(wrap(sentence, width) for sentence in (item.next, item.why) if sentence),
     ]
 
 
 def _links(item: Item) -> str:
-    """What can be done about it, and where to read more: a line each, so that no address is broken."""
+    """Return links to the actions and to details, each on its own line, so that no URL is broken."""
     links = [(action.label, action.url) for action in item.actions if action.url]
     links += [("Details", item.page)] if item.page else []
     return "\n".join(f"{label}: {url}" for label, url in links)
@@ -146,26 +146,26 @@ def _claims(claims: Sequence[ClaimLine], width: int) -> str:
 
 def _claim(claim: ClaimLine, width: int) -> str:
     mark = ("> " if claim.headline else "* ") if claim.live else "- "
-    lines = [mark + wrapped(claim_text(claim), width - 2, "  ").lstrip()]
+    lines = [mark + wrap(claim_text(claim), width - 2, "  ").lstrip()]
     for account in claim.accounts:
-        lines.append(wrapped(account_text(account), width, "  "))
+        lines.append(wrap(account_text(account), width, "  "))
         if account.url:
             lines.append(f"  {account.url}")
-    lines += [wrapped(remark, width, "  ") for remark in remarks(claim)]
+    lines += [wrap(remark, width, "  ") for remark in remarks(claim)]
     return "\n".join(lines)
 
 
 def _many(message: Message, width: int) -> list[str]:
-    items, rest = shown(message.items)
+    items, rest = limit_items(message.items)
     common = common_timeline(items)
-    blocks = [wrapped(message.subject, width) + (f"\n{common}" if common else "")]
-    blocks += [wrapped(line, width) for line in message.lines]
+    blocks = [wrap(message.subject, width) + (f"\n{common}" if common else "")]
+    blocks += [wrap(line, width) for line in message.lines]
     if len(items) > FEW_ITEMS:
         blocks.append(_overview(items, width))
     for heading, group in sections(items):
         blocks += [_rule(heading, width)] if heading else []
-        blocks += [_one_of_many(item, width, with_timeline=not common) for item in group]
-    return [*blocks, rest, wrapped(explain_hint(message), width)]
+        blocks += [_describe(item, width, with_timeline=not common) for item in group]
+    return [*blocks, rest, wrap(explain_hint(message), width)]
 
 
 def _rule(heading: str, width: int) -> str:
@@ -174,7 +174,7 @@ def _rule(heading: str, width: int) -> str:
 
 
 def _overview(items: Sequence[Item], width: int) -> str:
-    """A line each, under the headings: what there is at all, before anything is told at length."""
+    """Return one line for each milestone, under the headings. The overview comes before all details."""
     blocks = []
     for heading, group in sections(items):
         lines = [heading.upper()] if heading else []
@@ -183,19 +183,19 @@ def _overview(items: Sequence[Item], width: int) -> str:
     return "\n\n".join(blocks)
 
 
-def _one_of_many(item: Item, width: int, *, with_timeline: bool) -> str:
+def _describe(item: Item, width: int, *, with_timeline: bool) -> str:
     indent = " " * BADGE_WIDTH
-    lines = wrapped(item.title, width, indent).splitlines()
+    lines = wrap(item.title, width, indent).splitlines()
     badge = item.badge.upper()
     if len(badge) < BADGE_WIDTH - 1:
         lines[0] = badge.ljust(BADGE_WIDTH) + lines[0].lstrip()
     else:
         lines.insert(0, badge)
     if with_timeline and item.timeline_title != item.title:
-        lines.append(wrapped(item.timeline_title, width, indent))
-    lines.append(wrapped(" · ".join([item.phrase, *tags(item)]), width, indent))
-    lines.append(wrapped(stopped(item.headline), width, indent))
-    lines += [wrapped(sentence, width, indent) for sentence in brief_story(item)]
+        lines.append(wrap(item.timeline_title, width, indent))
+    lines.append(wrap(" · ".join([item.phrase, *tags(item)]), width, indent))
+    lines.append(wrap(end_sentence(item.headline), width, indent))
+    lines += [wrap(sentence, width, indent) for sentence in brief_story(item)]
     lines.append(indent + item.milestone)
     if item.page:
         lines.append(indent + item.page)
@@ -206,7 +206,7 @@ def _footer(message: Message, width: int) -> str:
     lines = ["─" * min(40, width)]
     if message.kind is Kind.SINGLE:
         item = message.items[0]
-        lines.append(wrapped(f"{item.milestone} · revision {item.revision} · {item.zone}", width))
+        lines.append(wrap(f"{item.milestone} · revision {item.revision} · {item.zone}", width))
     if message.page:
         lines.append(f"All deadlines: {message.page}")
     lines.append(f"{message.id} · alertd")

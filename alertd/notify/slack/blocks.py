@@ -1,7 +1,7 @@
-"""Lays a message out for Slack: what it says in blocks, what adds to it beside a coloured edge.
+"""Renders a message for Slack: the main facts as blocks, the details in an attachment with a coloured edge.
 
-A date is written as words, as it was given: ``<!date^...>`` would be shown in each reader's zone, and so on
-another day, and would make a time of what is a month.
+Dates are written as their sources gave them. Slack's ``<!date^...>`` would convert a date to each reader's
+time zone, which may show another day, and would turn a month into an instant.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from alertd.notify.render.text import (
     brief_story,
     claim_text,
     common_timeline,
+    end_sentence,
     explain_hint,
     remarks,
-    stopped,
     story,
     tags,
 )
-from alertd.notify.slack.posts import Frame, Piece, Post, posts_of
+from alertd.notify.slack.posts import Frame, Piece, Post, split_into_posts
 from alertd.notify.slack.text import (
     MAX_HEADER,
     Block,
@@ -36,34 +36,35 @@ from alertd.notify.slack.text import (
     code,
     context,
     divider,
-    escaped,
+    escape,
     header,
     italic,
+    link,
     link_button,
-    linked,
     section,
     sections,
-    struck,
+    strike,
 )
 
 MAX_CLAIMS = 14
 MAX_NOTICE_LINES = 25
 MAX_LISTED = 25
-"""Of more milestones each gets one line."""
+"""If a message has more milestones, each gets only one line."""
 
 CLOSED = (State.DONE, State.CANCELLED)
 
 
-def whole(
+def render_posts(
     message: Message, *, mention: str = "", interactive: bool = False, lasting: bool = False
 ) -> tuple[Post, ...]:
-    """The whole message.
+    """Render the whole message.
 
     Args:
-        message: made fit by :func:`alertd.notify.render.clean.fit`.
+        message: a message that :func:`alertd.notify.render.clean.fit` has cleaned.
         mention: who is mentioned, in Slack's markup.
-        interactive: whether a click on an action's button is posted to alertd, instead of opening a page.
-        lasting: it will be brought up to date, so it says as of when it is.
+        interactive: whether Slack posts the click on an action's button to alertd. If not, the button opens a
+            page.
+        lasting: whether alertd will edit the message later. If so, the message says as of which day it is.
     """
     frame, top = _frame(message, mention), _top(message, mention)
     match message.kind:
@@ -73,22 +74,22 @@ def whole(
             return _many(message, frame, top)
         case Kind.NOTICE | Kind.TEST:
             head = [Piece(block=header(message.subject)), *top]
-            return posts_of(frame, [*head, *_lines(message), *_home(message)])
+            return split_into_posts(frame, [*head, *_lines(message), *_home(message)])
 
 
-def reply(message: Message, *, mention: str = "", interactive: bool = False) -> Post:
-    """What is new about one milestone, for the thread under the message that has it whole."""
+def render_reply(message: Message, *, mention: str = "", interactive: bool = False) -> Post:
+    """Render the news about one milestone, for the thread under the message with all its facts."""
     item = message.items[0]
     title = f"{look_of(item).mark} {bold(_capital(item.badge))} – {_title(item)}"
-    said = [stopped(item.headline), *story(item)]
+    said = [end_sentence(item.headline), *story(item)]
     if item.contradiction and item.contradiction not in said:
-        said.insert(1, stopped(item.contradiction))
+        said.insert(1, end_sentence(item.contradiction))
     pieces = [*_top(message, mention), Piece(block=section("\n".join([title, _marks(item)])))]
-    pieces += [Piece(block=block) for block, _ in sections(map(escaped, said))]
+    pieces += [Piece(block=block) for block, _ in sections(map(escape, said))]
     pieces += _buttons(item, interactive=interactive)
     if item.next:
-        pieces.append(Piece(block=context(escaped(item.next)), attached=True))
-    return posts_of(_frame(message, mention), pieces)[0]
+        pieces.append(Piece(block=context(escape(item.next)), attached=True))
+    return split_into_posts(_frame(message, mention), pieces)[0]
 
 
 def _top(message: Message, mention: str) -> list[Piece]:
@@ -97,7 +98,7 @@ def _top(message: Message, mention: str) -> list[Piece]:
 
 
 def _lines(message: Message) -> list[Piece]:
-    return [Piece(block=section(escaped(line))) for line in message.lines[:MAX_NOTICE_LINES]]
+    return [Piece(block=section(escape(line))) for line in message.lines[:MAX_NOTICE_LINES]]
 
 
 def _single(
@@ -105,12 +106,12 @@ def _single(
 ) -> tuple[Post, ...]:
     item = message.items[0]
     pieces = [*_heading(item), *top]
-    below = [] if item.timeline_title in ("", item.title) else [escaped(item.timeline_title)]
+    below = [] if item.timeline_title in ("", item.title) else [escape(item.timeline_title)]
     pieces.append(Piece(block=section("\n".join([_marks(item), *below]))))
-    said = map(escaped, (stopped(item.headline), *story(item)))
+    said = map(escape, (end_sentence(item.headline), *story(item)))
     pieces += [Piece(block=block) for block, _ in sections(said)]
     if item.description or item.url:
-        parts = [escaped(item.description), f"<{escaped(item.url)}>" if item.url else ""]
+        parts = [escape(item.description), f"<{escape(item.url)}>" if item.url else ""]
         pieces += [Piece(block=block) for block, _ in sections(filter(None, parts))]
     pieces += _buttons(item, interactive=interactive)
     pieces += [Piece(block=block, attached=True) for block in _claims(item)]
@@ -120,18 +121,18 @@ def _single(
             f"As of {_day(message, item)}. Later reminders are replies here, and bring this up to date."
         )
     if ahead:
-        pieces.append(Piece(block=context(escaped("\n".join(ahead))), attached=True))
+        pieces.append(Piece(block=context(escape("\n".join(ahead))), attached=True))
     about = f"{item.milestone} · revision {item.revision} · {item.zone}"
-    return posts_of(
-        replace(frame, footer=escaped(about), more=f"See: alertd explain {item.milestone}"), pieces
+    return split_into_posts(
+        replace(frame, footer=escape(about), more=f"See: alertd explain {item.milestone}"), pieces
     )
 
 
 def _heading(item: Item) -> Iterator[Piece]:
     mark, badge = look_of(item).mark, _capital(item.badge)
     if item.state in CLOSED:
-        # A header has no markup, so what is closed is struck in a section.
-        yield Piece(block=section(f"{mark} {bold(badge)} – {struck(item.title)}"))
+        # A header block has no markup, so the strike title of a closed milestone needs a section block.
+        yield Piece(block=section(f"{mark} {bold(badge)} – {strike(item.title)}"))
         return
     text = f"{mark} {badge}: {item.title}"
     yield Piece(block=header(text))
@@ -145,9 +146,9 @@ def _marks(item: Item) -> str:
 
 def _title(item: Item) -> str:
     if not item.page:
-        return struck(item.title) if item.state in CLOSED else bold(item.title)
+        return strike(item.title) if item.state in CLOSED else bold(item.title)
     mark = "~" if item.state in CLOSED else "*"
-    return f"{mark}{linked(item.title, item.page)}{mark}"
+    return f"{mark}{link(item.title, item.page)}{mark}"
 
 
 def _claims(item: Item) -> Iterator[Block]:
@@ -160,16 +161,16 @@ def _claims(item: Item) -> Iterator[Block]:
 
 
 def _claim(claim: ClaimLine) -> Iterator[str]:
-    status = f" – {escaped(claim.status)}" if claim.status else ""
+    status = f" – {escape(claim.status)}" if claim.status else ""
     if claim.headline:
         yield bold(claim.phrase) + status
     elif not claim.live:
-        yield struck(claim.phrase) + status
+        yield strike(claim.phrase) + status
     else:
-        yield escaped(claim_text(claim))
+        yield escape(claim_text(claim))
     for account in claim.accounts:
-        source = f" {linked('source', account.url)}" if account.url else ""
-        yield escaped(account_text(account)) + source
+        source = f" {link('source', account.url)}" if account.url else ""
+        yield escape(account_text(account)) + source
     yield from (italic(remark) for remark in remarks(claim))
 
 
@@ -190,51 +191,51 @@ def _many(message: Message, frame: Frame, top: list[Piece]) -> tuple[Post, ...]:
     frame = replace(frame, more=f"See {message.page}" if message.page else "See: alertd status")
     head = [Piece(block=header(message.subject)), *top]
     if common := common_timeline(message.items):
-        head.append(Piece(block=section(escaped(common))))
+        head.append(Piece(block=section(escape(common))))
     end = [*_lines(message), *_home(message)]
-    end.append(Piece(block=context(escaped(explain_hint(message))), attached=True))
+    end.append(Piece(block=context(escape(explain_hint(message))), attached=True))
     if len(message.items) <= MAX_LISTED:
-        posts = posts_of(frame, [*head, *_at_length(message, with_timeline=not common), *end])
+        posts = split_into_posts(frame, [*head, *_list_details(message, with_timeline=not common), *end])
         if len(posts) == 1:
             return posts
-    return posts_of(frame, [*head, *_in_short(message), *end])
+    return split_into_posts(frame, [*head, *_list_names(message), *end])
 
 
-def _at_length(message: Message, *, with_timeline: bool) -> Iterator[Piece]:
+def _list_details(message: Message, *, with_timeline: bool) -> Iterator[Piece]:
     below = ""
     for item in message.items:
         if item.section != below:
-            yield from _under(item.section)
+            yield from _head_section(item.section)
             below = item.section
-        yield Piece(block=section(_one_of_many(item, with_timeline=with_timeline)), names=(_name(item),))
+        yield Piece(block=section(_describe(item, with_timeline=with_timeline)), names=(_name(item),))
 
 
-def _under(name: str) -> Iterator[Piece]:
-    """The heading of a digest's section."""
+def _head_section(name: str) -> Iterator[Piece]:
+    """Yield the heading of a digest's section."""
     if name:
         yield Piece(block=divider())
         yield Piece(block=section(bold(name)))
 
 
-def _one_of_many(item: Item, *, with_timeline: bool) -> str:
+def _describe(item: Item, *, with_timeline: bool) -> str:
     lines = [f"{look_of(item).mark} {bold(item.badge)} – {_title(item)}"]
     about = [bold(item.phrase), *(italic(tag) for tag in tags(item))]
     if with_timeline and item.timeline_title not in ("", item.title):
-        about.append(escaped(item.timeline_title))
+        about.append(escape(item.timeline_title))
     lines.append(" · ".join(about))
-    lines += [escaped(sentence) for sentence in (stopped(item.headline), *brief_story(item))]
+    lines += [escape(sentence) for sentence in (end_sentence(item.headline), *brief_story(item))]
     if not item.page:
         lines.append(code(item.milestone))
     return "\n".join(lines)
 
 
-def _in_short(message: Message) -> Iterator[Piece]:
-    """A line for each, under the heading of its section."""
+def _list_names(message: Message) -> Iterator[Piece]:
+    """Yield one line for each milestone, under the heading of its section."""
     groups: dict[str, list[Item]] = {}
     for item in message.items:
         groups.setdefault(item.section, []).append(item)
     for name, items in groups.items():
-        yield from _under(name)
+        yield from _head_section(name)
         at = 0
         for block, lines in sections(map(_line, items)):
             names = tuple(_name(item) for item in items[at : at + len(lines)])
@@ -243,11 +244,11 @@ def _in_short(message: Message) -> Iterator[Piece]:
 
 
 def _line(item: Item) -> str:
-    return f"{look_of(item).mark} {bold(item.badge)} – {_title(item)} ({escaped(item.phrase)})"
+    return f"{look_of(item).mark} {bold(item.badge)} – {_title(item)} ({escape(item.phrase)})"
 
 
 def _name(item: Item) -> str:
-    return escaped(f"{_capital(item.badge)}: {item.title} ({item.phrase})")
+    return escape(f"{_capital(item.badge)}: {item.title} ({item.phrase})")
 
 
 def _home(message: Message) -> list[Piece]:
@@ -257,10 +258,10 @@ def _home(message: Message) -> list[Piece]:
 def _frame(message: Message, mention: str = "") -> Frame:
     said = [message.subject]
     if message.kind is Kind.SINGLE:
-        said += [stopped(item.headline) for item in message.items]
+        said += [end_sentence(item.headline) for item in message.items]
     else:
         said += message.lines
-    lead = "\n".join(escaped(line) for line in (message.intro, *said) if line)
+    lead = "\n".join(escape(line) for line in (message.intro, *said) if line)
     return Frame(id=message.id, lead=f"{mention} {lead}".strip(), color=look_of(message).strong)
 
 

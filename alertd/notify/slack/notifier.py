@@ -1,4 +1,4 @@
-"""Posts to Slack, by an incoming webhook or as a bot, or to a service that takes the same."""
+"""Posts to Slack or a compatible service, through an incoming webhook or as a bot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from alertd.notify.http.tls import Tls, TlsUnusable, tls_of
 from alertd.notify.http.url import check_url
 from alertd.notify.json_api import check_token, rendered_json
 from alertd.notify.render.clean import fit
-from alertd.notify.slack.blocks import reply, whole
+from alertd.notify.slack.blocks import render_posts, render_reply
 from alertd.notify.slack.posts import (
     LAYOUT,
     NO_EDIT,
@@ -31,41 +31,41 @@ from alertd.notify.slack.posts import (
     PostAddress,
     Posted,
     PostRefused,
+    interpret,
     place_in,
-    understood,
 )
-from alertd.notify.slack.text import MAX_MENTIONS, Mention, mentioned
+from alertd.notify.slack.text import MAX_MENTIONS, Mention, find_mentions
 from alertd.system.secrets import SecretUnreadable
 
 API_URL = "https://slack.com/api"
 REMEMBERED = 1_000
-"""Deliveries of which is remembered which posts have been made, while the others are tried again."""
+"""The most deliveries for which alertd remembers which posts have succeeded. A retry sends only the rest."""
 
 
 class SlackOptions(TlsOptions):
     """Options of ``type: slack``."""
 
     webhook_url: SecretStr | None = None
-    """The incoming webhook's URL; whoever knows it can post. This or ``token``."""
+    """The incoming webhook's URL, instead of ``token``. Everyone who knows the URL can post."""
     webhook_url_file: str = ""
     token: SecretStr | None = None
     """A bot's token, ``xoxb-...``, with the scope ``chat:write``."""
     token_file: str = ""
     channel: str = Field(default="", max_length=100)
-    """Where a bot posts to: a channel's id, or the name of a public channel."""
+    """The channel that a bot posts to: a channel's id, or the name of a public channel."""
     api_url: str = API_URL
-    """Where Slack's Web API is."""
+    """The URL of Slack's Web API."""
     thread: bool = True
-    """Whether a bot replies to its first message about a milestone, and keeps that one up to date."""
+    """Whether a bot replies to its first message about a milestone, and keeps that message current."""
     broadcast: list[Cause] = Field(default_factory=lambda: list(Cause))
-    """The causes whose replies are shown in the channel too."""
+    """The causes whose replies appear in the channel as well as in the thread."""
     mentions: list[Mention] = Field(default_factory=list, max_length=MAX_MENTIONS)
-    """Who is mentioned, and for what."""
+    """Who is mentioned, and for which milestones."""
     signing_secret: SecretStr | None = None
-    """The app's signing secret: with it, clicks on buttons act at once, instead of opening a page."""
+    """The app's signing secret. If set, a click on a button acts at once instead of opening a page."""
     signing_secret_file: str = ""
     timeout: float = Field(default=TIMEOUT_S, gt=0, le=60)
-    """Seconds, for connecting, sending and reading the answer together."""
+    """Time limit in seconds for connecting, sending and reading the answer together."""
 
     @field_validator("webhook_url")
     @classmethod
@@ -99,21 +99,24 @@ class SlackOptions(TlsOptions):
 
     @property
     def follows(self) -> bool:
-        """Where there is a first message that can be brought up to date."""
+        """Whether there is a first message that alertd keeps current."""
         return self.is_bot and self.thread
 
     @property
     def interactive(self) -> bool:
-        """Whether clicks come to alertd, to be verified by ``notify/slack/request.py``."""
+        """Whether Slack posts clicks to alertd, which ``notify/slack/request.py`` verifies."""
         return bool(self.signing_secret or self.signing_secret_file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Progress:
-    """Which posts of a delivery have been made: the first ``made`` of those of this ``shape``.
+    """Which posts of a delivery have succeeded.
 
     Attributes:
-        shape: how many milestones each post names.
+        shape: how many milestones each post names. If a retry splits the message otherwise, it starts anew.
+        made: how many posts have succeeded, counted from the first.
+        first: where the first post is.
+        notes: the notes of the posts that succeeded.
     """
 
     shape: tuple[int, ...]
@@ -123,15 +126,15 @@ class _Progress:
 
 
 class SlackNotifier:
-    """One channel. A repeat can be told by the id in the last line, and as a bot's in the metadata.
+    """Posts to one channel. The id in the last line, and in a bot's metadata, identifies a duplicate.
 
-    An incoming webhook does not say where it posted, so there nothing is threaded or edited. Nothing makes
-    Slack drop a repeat: its ``client_msg_id`` is for its own clients.
+    The answer of an incoming webhook does not contain the post's id, so only a bot can reply and edit. Slack
+    cannot ignore duplicates: ``client_msg_id`` is for Slack's own clients.
     """
 
     Options = SlackOptions
     rate = Rate(messages=1, per_s=1.0)
-    """What Slack allows a channel (docs.slack.dev, "Rate limits")."""
+    """The rate that Slack allows for a channel (docs.slack.dev, "Rate limits")."""
 
     def __init__(self, options: SlackOptions, env: Env) -> None:
         self._options = options
@@ -140,38 +143,41 @@ class SlackNotifier:
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
         try:
-            line = self._line()
+            line = self._open_line()
         except (SecretUnreadable, TlsUnusable) as error:
             return Retry(reason=str(error))
         except ValueError as error:
             return Retry(reason=f"what the secret file holds {error}")
         fitted = fit(message)
         if not self._threads(message):
-            outcome, _ = await self._post_all(line, fitted, self._whole(fitted))
+            outcome, _ = await self._post_all(line, fitted, self._build_posts(fitted))
             return outcome
         milestone = message.items[0].milestone
-        outcome, state = await self._in_thread(line, fitted, prior.get(milestone, {}))
+        outcome, state = await self._post_in_thread(line, fitted, prior.get(milestone, {}))
         if isinstance(outcome, Sent) and state:
             return replace(outcome, state={milestone: state})
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        """What is posted when there is no thread yet; the parts after the first are a bot's replies to it."""
+        """Return the posts for a milestone without a thread.
+
+        A bot posts the first one in the channel and the rest as replies.
+        """
         fitted = fit(message)
         where = {"channel": self._options.channel} if self._options.is_bot else {}
         bodies = [
             {**post.payload(), **self._extra(fitted, where)}
-            for post in self._whole(fitted, lasting=self._threads(message))
+            for post in self._build_posts(fitted, lasting=self._threads(message))
         ]
         return tuple(rendered_json(body) for body in bodies)
 
     async def aclose(self) -> None:
-        """The client belongs to the process."""
+        """Do nothing: the HTTP client belongs to the process."""
 
     def _threads(self, message: Message) -> bool:
         return self._options.is_bot and self._options.thread and message.kind is Kind.SINGLE
 
-    def _line(self) -> SlackApi:
+    def _open_line(self) -> SlackApi:
         options, env = self._options, self._env
         tls = tls_of(options, env.path)
         url = revealed(options.webhook_url, options.webhook_url_file, env).strip()
@@ -184,41 +190,42 @@ class SlackNotifier:
             url=url or options.api_url, token=token, tls=tls, env=env, timeout_s=options.timeout, until=until
         )
 
-    def _whole(self, fitted: Message, *, lasting: bool = False, mention: bool = True) -> tuple[Post, ...]:
-        who = mentioned(self._options.mentions, fitted) if mention else ""
-        return whole(fitted, mention=who, interactive=self._options.interactive, lasting=lasting)
+    def _build_posts(
+        self, fitted: Message, *, lasting: bool = False, mention: bool = True
+    ) -> tuple[Post, ...]:
+        who = find_mentions(self._options.mentions, fitted) if mention else ""
+        return render_posts(fitted, mention=who, interactive=self._options.interactive, lasting=lasting)
 
-    async def _in_thread(
+    async def _post_in_thread(
         self, line: SlackApi, message: Message, state: Mapping[str, str]
     ) -> tuple[Outcome, Mapping[str, str]]:
-        """A reply to the milestone's message, which is brought up to date first; else a new one of its own.
+        """Edit the milestone's first message and reply in its thread; without one, post a new message.
 
-        The edit comes first: it alone says for sure that the message is gone, and it can be made any number
-        of times. So nothing that fails after the reply could ask for the reply to be posted again.
+        The edit comes before the reply for two reasons. Only the edit reliably reports that the message is
+        gone. And an edit can be repeated, so no step that may fail comes after the reply: nothing makes
+        alertd post the reply twice.
 
         Returns:
-            How it ended, and what to hand to the next send for the same milestone.
+            The outcome, and the state for the next send about the same milestone.
         """
         options = self._options
         parent = place_in(state) if state.get("asked") == options.channel else None
         if message.items[0].cause in CHANGES:
-            return await self._brought_up_to_date(line, message, parent), state
+            return await self._update(line, message, parent), state
         if parent is not None and message.id not in self._begun:
             outcome = await self._reply(line, message, parent)
             if outcome is not None:
                 return outcome, state
-        outcome, first = await self._post_all(line, message, self._whole(message, lasting=True))
+        outcome, first = await self._post_all(line, message, self._build_posts(message, lasting=True))
         if first is None:
             return outcome, {}
         return outcome, {"ts": first.ts, "channel": first.channel, "asked": options.channel}
 
-    async def _brought_up_to_date(
-        self, line: SlackApi, message: Message, parent: PostAddress | None
-    ) -> Outcome:
-        """The milestone's message is edited and nothing is posted: who said so wakes nobody."""
+    async def _update(self, line: SlackApi, message: Message, parent: PostAddress | None) -> Outcome:
+        """Edit the milestone's message without posting. An acknowledgement must not notify anybody."""
         if parent is None:
             return Sent(note="it has no message that could be brought up to date")
-        edited = await self._edit(line, parent, self._whole(message, lasting=True, mention=False)[0])
+        edited = await self._edit(line, parent, self._build_posts(message, lasting=True, mention=False)[0])
         if isinstance(edited, Posted):
             return Sent(note=edited.note)
         if edited.error in NO_EDIT:
@@ -226,17 +233,20 @@ class SlackNotifier:
         return edited.outcome
 
     async def _reply(self, line: SlackApi, message: Message, parent: PostAddress) -> Outcome | None:
-        """None when there is no such message any more, and nothing has been posted."""
+        """Edit the first message and reply in its thread.
+
+        Return None if the first message is gone. In that case nothing was posted.
+        """
         options = self._options
-        edited = await self._edit(line, parent, self._whole(message, lasting=True, mention=False)[0])
+        edited = await self._edit(line, parent, self._build_posts(message, lasting=True, mention=False)[0])
         if isinstance(edited, PostRefused) and edited.error in NO_THREAD:
             return None
         under: dict[str, Any] = {"channel": parent.channel, "thread_ts": parent.ts}
         if message.items[0].cause in options.broadcast:
             under["reply_broadcast"] = True
-        who = mentioned(options.mentions, message)
+        who = find_mentions(options.mentions, message)
         said = await self._post(
-            line, message, reply(message, mention=who, interactive=options.interactive), under
+            line, message, render_reply(message, mention=who, interactive=options.interactive), under
         )
         if isinstance(said, PostRefused):
             return None if said.error in NO_THREAD else said.outcome
@@ -248,10 +258,13 @@ class SlackNotifier:
     async def _post_all(
         self, line: SlackApi, message: Message, posts: Sequence[Post]
     ) -> tuple[Outcome, PostAddress | None]:
-        """All posts of a message; a bot's later ones stand in the thread of the first.
+        """Post all parts of a message. A bot posts all but the first as replies to the first.
 
-        What has been posted is not posted again when the rest is tried again, as long as this process lives
-        and the message has the same parts.
+        A retry posts only the parts that have not succeeded, if the same process makes the retry and the
+        message still has the same parts.
+
+        Returns:
+            The outcome, and where the first part is.
         """
         shape = tuple(len(post.names) for post in posts)
         done = self._begun.pop(message.id, None)
@@ -265,7 +278,7 @@ class SlackNotifier:
             if isinstance(said, PostRefused):
                 if done.made:
                     self._remember(message.id, done)
-                return _partly(said.outcome, done.made, len(posts)), done.first
+                return _mark_partial(said.outcome, made=done.made, total=len(posts)), done.first
             done = replace(
                 done, made=done.made + 1, first=done.first or said.place, notes=(*done.notes, said.note)
             )
@@ -279,7 +292,10 @@ class SlackNotifier:
     async def _post(
         self, line: SlackApi, message: Message, post: Post, under: Mapping[str, Any]
     ) -> Posted | PostRefused:
-        """One post; as plain text when its layout is refused: no reminder fails by its layout."""
+        """Post one part.
+
+        If Slack rejects the layout, post plain text, so that no reminder fails by its layout.
+        """
         extra = self._extra(message, under)
         said = await line.call("chat.postMessage", {**post.payload(), **extra})
         if isinstance(said, PostRefused) and said.error in LAYOUT:
@@ -298,37 +314,40 @@ class SlackNotifier:
 
 
 def _metadata(message: Message) -> dict[str, Any]:
-    """What a program can find the message by; every member of the workspace can read it."""
+    """Return the metadata by which a program can find the message. Every workspace member can read it."""
     about = {"milestone": message.items[0].milestone} if message.kind is Kind.SINGLE else {}
     return {"event_type": "alertd_message", "event_payload": {"id": message.id, **about}}
 
 
-def _partly(outcome: Outcome, made: int, of: int) -> Outcome:
+def _mark_partial(outcome: Outcome, made: int, total: int) -> Outcome:
     if not made or isinstance(outcome, Sent):
         return outcome
-    reason = f"{made} of {of} parts are posted; {outcome.reason}"
+    reason = f"{made} of {total} parts are posted; {outcome.reason}"
     if isinstance(outcome, Retry):
-        # Who asks for time wants the whole channel to wait.
+        # If Slack asks alertd to wait, the whole channel must wait, not only this message.
         return replace(outcome, reason=reason, partly=outcome.after is None)
     return replace(outcome, reason=reason)
 
 
 EDIT_TIMEOUT_S = 10.0
-"""An edit comes before what matters, so it must not use up its time."""
+"""Time limit of an edit in seconds.
+
+The reply after the edit matters more, so the edit must leave time for the reply.
+"""
 
 SEND_TIMEOUT_S = 90.0
-"""For all calls of one send; what was not posted by then is left for the next attempt."""
+"""Time limit for all calls of one send, in seconds. The next attempt posts the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackApi:
-    """Calls an incoming webhook, which has but one method, or the Web API.
+    """Calls an incoming webhook, which has a single method, or the Web API.
 
     Attributes:
-        url: the webhook's, or the Web API's without a method.
+        url: the webhook's URL, or the Web API's without a method.
         token: "" for a webhook.
-        timeout_s: for one call.
-        until: for all of them, by the monotonic clock.
+        timeout_s: time limit for one call, in seconds.
+        until: deadline for all calls, by the monotonic clock, in seconds.
     """
 
     url: str = field(repr=False)
@@ -360,4 +379,4 @@ class SlackApi:
             hidden=[self.token] if self.token else [],
             tls=self.tls,
         )
-        return understood(answer, env.clock.now())
+        return interpret(answer, env.clock.now())

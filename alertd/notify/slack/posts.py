@@ -1,10 +1,10 @@
-"""Deals the pieces of one message out to as few posts as Slack's limits allow.
+"""Splits a message into as few posts as Slack's limits allow.
 
-A message has at most 50 blocks. An undocumented limit on all of them together makes ``chat.postMessage``
-answer ``msg_blocks_too_long`` at some 13,000 characters, of which each block costs about 125
-(https://github.com/slackapi/bolt-js/issues/2509 and 2867); blocks in an attachment were refused from the
-21st on (https://github.com/slackapi/bolt-python/issues/914). What is counted here is never less than what
-Slack counts: bytes of UTF-8 JSON, and 125 for each block.
+A message has at most 50 blocks. An undocumented limit on the size of all blocks makes ``chat.postMessage``
+answer ``msg_blocks_too_long`` at about 13,000 characters, where each block costs about 125
+(https://github.com/slackapi/bolt-js/issues/2509 and 2867). Slack has refused more than 20 blocks in an
+attachment (https://github.com/slackapi/bolt-python/issues/914). alertd's count is never lower than Slack's:
+the bytes of UTF-8 JSON, and 125 for each block.
 """
 
 from __future__ import annotations
@@ -22,21 +22,24 @@ from alertd.notify.http.redact import quote
 from alertd.notify.http.reply import outcome_of, retry_after
 from alertd.notify.json_api import object_in
 from alertd.notify.render.markup import units
-from alertd.notify.slack.text import Block, context, cut, escaped, italic, section
+from alertd.notify.slack.text import Block, context, cut, escape, italic, section
 
 MAX_BLOCKS = 50
 MAX_ATTACHED = 20
 MAX_WEIGHT = 12_000
 BLOCK_WEIGHT = 125
 MAX_TEXT = 4_000
-"""Of the fallback: what Slack recommends. It cuts at 40,000, and refuses a longer one in ``chat.update``."""
+"""Slack's recommended length for the fallback text.
+
+Slack cuts at 40,000, and ``chat.update`` refuses more.
+"""
 
 MAX_POSTS = 5
-"""The most posts that one message becomes; what does not fit into them is counted instead."""
+"""The most posts for one message. Milestones that do not fit are counted in the last post."""
 
 MAX_FOOTER = 300
 _RESERVED = 1_600
-"""Of a post's weight, for its footer and for what is said of the rest."""
+"""The part of a post's weight that is reserved for its footer and the line that counts the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +47,9 @@ class Piece:
     """One block, and where it goes.
 
     Attributes:
-        attached: beneath, in the attachment with the coloured edge, which Slack may fold: what adds to the
-            message and is not needed to understand it.
-        names: a line for each milestone that it names, for those who only hear or see the fallback.
+        attached: whether the block goes into the attachment with the coloured edge. Slack may fold the
+            attachment, so it contains only details that are not needed to understand the message.
+        names: a line for each milestone that the block names. The fallback text lists these lines.
     """
 
     block: Block
@@ -59,7 +62,7 @@ class Post:
     """What one call posts.
 
     Attributes:
-        text: what a notification, a screen reader, and a service that only knows text show.
+        text: the fallback text, for notifications, screen readers and services without blocks.
     """
 
     id: str
@@ -70,7 +73,7 @@ class Post:
     names: tuple[str, ...] = ()
 
     def payload(self) -> dict[str, Any]:
-        """The body, but for where it goes."""
+        """Return the JSON body, without the channel and thread."""
         return {
             "text": self.text,
             "unfurl_links": False,
@@ -80,17 +83,17 @@ class Post:
         }
 
     def plain(self) -> dict[str, Any]:
-        """The same without any layout, for a receiver that refuses the layout."""
+        """Return the JSON body without any layout, for a receiver that refuses the layout."""
         return {"text": f"{self.text}\n{self.id}", "unfurl_links": False, "unfurl_media": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What all posts of a message have in common.
+    """The parts that all posts of a message share.
 
     Attributes:
-        lead: the beginning of the fallback, already in Slack's markup.
-        more: where the rest is to be found, a sentence; "" for nowhere.
+        lead: the beginning of the fallback text, in Slack's markup.
+        more: a sentence that says where the rest is; "" for none.
     """
 
     id: str
@@ -100,64 +103,64 @@ class Frame:
     more: str = ""
 
 
-def posts_of(frame: Frame, pieces: Sequence[Piece]) -> tuple[Post, ...]:
-    """The pieces in their order, each whole, on as few posts as they need and at most :data:`MAX_POSTS`."""
-    hands = _dealt(pieces)
-    left = [piece for hand in hands[MAX_POSTS:] for piece in hand]
-    hands = hands[:MAX_POSTS]
+def split_into_posts(frame: Frame, pieces: Sequence[Piece]) -> tuple[Post, ...]:
+    """Distribute the pieces, in their order, among as few posts as possible, at most :data:`MAX_POSTS`."""
+    groups = _group(pieces)
+    left = [piece for group in groups[MAX_POSTS:] for piece in group]
+    groups = groups[:MAX_POSTS]
     return tuple(
-        _post(frame, hand, number, len(hands), left if number == len(hands) else [])
-        for number, hand in enumerate(hands, 1)
+        _build_post(frame, group, number, len(groups), left if number == len(groups) else [])
+        for number, group in enumerate(groups, 1)
     )
 
 
-def weight_of(block: Block) -> int:
+def measure_weight(block: Block) -> int:
     return len(json.dumps(block, ensure_ascii=False).encode("utf-8", "replace")) + BLOCK_WEIGHT
 
 
-def _dealt(pieces: Sequence[Piece]) -> list[list[Piece]]:
-    hands: list[list[Piece]] = [[]]
+def _group(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    groups: list[list[Piece]] = [[]]
     room = _Room()
     for piece in pieces:
-        if hands[-1] and not room.takes(piece):
-            hands.append([])
+        if groups[-1] and not room.has_place(piece):
+            groups.append([])
             room = _Room()
-        room.take(piece)
-        hands[-1].append(piece)
-    return hands
+        room.reserve(piece)
+        groups[-1].append(piece)
+    return groups
 
 
 class _Room:
-    """What a post still has room for, beside its footer and a line on the rest."""
+    """The room that is left in a post, besides its footer and the line that counts the rest."""
 
     def __init__(self) -> None:
         self.blocks = MAX_BLOCKS - MAX_ATTACHED
         self.attached = MAX_ATTACHED - 2
         self.weight = MAX_WEIGHT - _RESERVED
 
-    def takes(self, piece: Piece) -> bool:
+    def has_place(self, piece: Piece) -> bool:
         places = self.attached if piece.attached else self.blocks
-        return places > 0 and weight_of(piece.block) <= self.weight
+        return places > 0 and measure_weight(piece.block) <= self.weight
 
-    def take(self, piece: Piece) -> None:
-        self.weight -= weight_of(piece.block)
+    def reserve(self, piece: Piece) -> None:
+        self.weight -= measure_weight(piece.block)
         if piece.attached:
             self.attached -= 1
         else:
             self.blocks -= 1
 
 
-def _post(frame: Frame, hand: Sequence[Piece], number: int, of: int, left: Sequence[Piece]) -> Post:
-    blocks = [piece.block for piece in hand if not piece.attached]
-    attached = [piece.block for piece in hand if piece.attached]
-    names = tuple(name for piece in hand for name in piece.names)
-    part = f" · part {number} of {of}" if of > 1 else ""
+def _build_post(frame: Frame, group: Sequence[Piece], number: int, total: int, left: Sequence[Piece]) -> Post:
+    blocks = [piece.block for piece in group if not piece.attached]
+    attached = [piece.block for piece in group if piece.attached]
+    names = tuple(name for piece in group for name in piece.names)
+    part = f" · part {number} of {total}" if total > 1 else ""
     if left:
         blocks.append(section(italic(_rest(left, frame.more))))
     footer = "\n".join(line for line in (cut(frame.footer, MAX_FOOTER), frame.id + part) if line)
     return Post(
         id=frame.id,
-        text=_fallback(frame.lead + escaped(part), names),
+        text=_fallback(frame.lead + escape(part), names),
         blocks=tuple(blocks),
         attached=(*attached, context(footer)),
         color=frame.color,
@@ -186,25 +189,25 @@ PASSING = frozenset({
     "external_channel_migrating", "message_limit_exceeded", "org_login_required", "rate_limited",
     "ratelimited", "service_unavailable", "team_added_to_org", "update_failed",
 })  # fmt: skip
-"""It may go well later."""
+"""Errors after which a retry may succeed."""
 
 HALFWAY = frozenset({"fatal_error", "internal_error", "request_timeout"})
-"""It may go well later, and some of it may have been done already."""
+"""Errors after which a retry may succeed, although Slack may have posted the message already."""
 
 LAYOUT = frozenset({
     "attachment_payload_limit_exceeded", "invalid_attachments", "invalid_blocks", "invalid_blocks_format",
     "msg_blocks_too_long", "too_many_attachments",
 })  # fmt: skip
-"""Nothing was posted, and the same without blocks and attachments would be."""
+"""Errors in the layout. Slack posted nothing, and would accept the message without blocks and attachments."""
 
 NO_THREAD = frozenset({
     "cannot_reply_to_message", "channel_not_found", "message_not_found",
     "restricted_action_non_threadable_channel", "restricted_action_thread_locked", "thread_not_found",
 })  # fmt: skip
-"""Nothing was posted: the message to be edited or replied to is gone, or takes no replies."""
+"""Errors of an edit or a reply. Slack posted nothing: the first message is gone, or accepts no replies."""
 
 NO_EDIT = NO_THREAD | {"cant_update_message", "edit_window_closed"}
-"""The message will never be edited, whoever tries."""
+"""Errors after which no edit of the message will ever succeed."""
 
 _ADVICE = {
     "account_inactive": "the token belongs to a user or workspace that is gone",
@@ -222,7 +225,7 @@ _CHANNEL = re.compile(r"[A-Z0-9]{1,40}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostAddress:
-    """Where a message stands: Slack names it by both."""
+    """Where a message is. Slack identifies a message by its channel and its timestamp."""
 
     channel: str
     ts: str
@@ -230,7 +233,10 @@ class PostAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posted:
-    """It was accepted; ``place`` is None where the receiver does not say it."""
+    """The service accepted the message.
+
+    ``place`` is None if its answer does not tell where the message is.
+    """
 
     place: PostAddress | None
     note: str
@@ -238,27 +244,30 @@ class Posted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostRefused:
-    """It was not; ``error`` is Slack's word for why, "" when it said none."""
+    """The message was not accepted. ``error`` is Slack's error code; "" if the answer contains none."""
 
     error: str
     outcome: Outcome
 
 
 def place_in(state: Mapping[str, object]) -> PostAddress | None:
-    """The place that a ledger or an answer holds; None when it holds none."""
+    """Return the place that the ledger's state or an answer contains; None if it contains none."""
     channel, ts = state.get("channel", ""), state.get("ts", "")
     if not (isinstance(channel, str) and isinstance(ts, str)):
         return None
     return PostAddress(channel=channel, ts=ts) if _CHANNEL.fullmatch(channel) and _TS.fullmatch(ts) else None
 
 
-def understood(answer: Answer, now: datetime) -> Posted | PostRefused:
-    """What an answer of the Web API, of an incoming webhook, or of a service like Slack means.
+def interpret(answer: Answer, now: datetime) -> Posted | PostRefused:
+    """Interpret the answer of the Web API, of an incoming webhook, or of a compatible service.
 
-    A webhook answers ``ok``, others ``{"ok": true}`` or nothing. Anything else with a 200 is likely
-    somebody's log-in page. To call that delivered would lose a reminder; to send it again would not help.
-    An error whose name is not known here is final: Slack documents those that pass, and what is wrong with
-    one message must not hold up the channel.
+    A webhook answers ``ok``; compatible services answer ``{"ok": true}`` or nothing. Any other answer with
+    status 200 probably is a log-in page: counting the message as sent would lose a reminder, and a retry
+    would not help. An unknown error code is final, because Slack documents the temporary ones, and because an
+    error in one message must not hold up the channel.
+
+    Args:
+        now: an aware UTC instant.
     """
     outcome = outcome_of(answer, now)
     if not isinstance(answer, Reply):

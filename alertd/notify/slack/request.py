@@ -1,4 +1,4 @@
-"""Verifies and reads what Slack posts when somebody clicks a button. Pure; the route is the web server's.
+"""Verifies and parses what Slack posts when somebody clicks a button. Pure: the web server has the route.
 
 Source: https://docs.slack.dev/authentication/verifying-requests-from-slack and
 https://docs.slack.dev/reference/interaction-payloads/block_actions-payload.
@@ -16,10 +16,11 @@ from datetime import datetime
 from urllib.parse import parse_qs
 
 from alertd.notify.render.clean import line
-from alertd.notify.slack.text import escaped
+from alertd.notify.slack.text import escape
 
 MAX_AGE_S = 300
-"""An older request, or one from as far in the future, may be one that somebody has kept."""
+"""The largest accepted age of a request, in seconds, which limits replay attacks. The timestamp may be as far
+in the future."""
 
 MAX_BODY = 256 * 1024
 KINDS = ("acknowledge", "snooze", "done")
@@ -29,14 +30,14 @@ _SECONDS = re.compile(r"[0-9]{1,12}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Click:
-    """What somebody asks for by a button.
+    """An action that somebody has requested with a button.
 
     Attributes:
         kind: ``acknowledge``, ``snooze`` or ``done``.
-        milestone: its full id, as alertd has put it into the button.
-        user: who clicked, as a history names them: ``Slack user m.haddad (U123)``.
-        user_id: the same as Slack's id alone.
-        response_url: where an answer to that person can be posted to within half an hour; a secret.
+        milestone: the full id, which alertd put into the button.
+        user: the name for a history: ``Slack user m.haddad (U123)``.
+        user_id: only Slack's id of the user.
+        response_url: the secret URL that accepts an answer to this user for half an hour.
     """
 
     kind: str
@@ -47,11 +48,11 @@ class Click:
 
 
 def is_signed(secrets: Iterable[str], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
-    """Whether Slack has signed just these bytes, lately, with one of the apps' signing secrets.
+    """Return whether Slack has recently signed exactly these bytes, with one of the apps' signing secrets.
 
     Args:
         headers: names in lower case.
-        body: as it came, before anything has parsed it.
+        body: the bytes as they arrived, before parsing.
         now: an aware instant.
     """
     sent_at, given = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
@@ -67,12 +68,12 @@ def is_signed(secrets: Iterable[str], headers: Mapping[str, str], body: bytes, n
 
 
 def click_of(body: bytes) -> Click | None:
-    """What was clicked; None for what asks for nothing, such as a button that opens a page.
+    """Return the click; None if it requests no action, such as a click on a button that opens a page.
 
-    Slack expects an empty 200 within three seconds in both cases.
+    Slack expects an empty answer with status 200 within three seconds in both cases.
 
     Raises:
-        ValueError: it is not what Slack posts; the text does not quote it.
+        ValueError: the body is not what Slack posts. The error's text does not quote the body.
     """
     payload = _payload(body)
     if payload.get("type") != "block_actions":
@@ -99,8 +100,11 @@ def click_of(body: bytes) -> Click | None:
 
 
 def answer_of(text: str) -> dict[str, object]:
-    """The body to post to ``response_url``: a line that only the one who clicked sees, the message stays."""
-    return {"response_type": "ephemeral", "replace_original": False, "text": escaped(text)}
+    """Return the body to post to ``response_url``: a line for the clicking user only.
+
+    The message stays unchanged.
+    """
+    return {"response_type": "ephemeral", "replace_original": False, "text": escape(text)}
 
 
 def _payload(body: bytes) -> dict[str, object]:

@@ -1,7 +1,7 @@
-"""Slack's markup and the smallest pieces of its Block Kit, each within its own limit.
+"""Writes Slack's markup and single Block Kit blocks, and keeps them within Slack's limits.
 
 Source: https://docs.slack.dev/messaging/formatting-message-text and
-https://docs.slack.dev/reference/block-kit/blocks. Lengths are in UTF-16 units, as Slack's own clients count.
+https://docs.slack.dev/reference/block-kit/blocks. Lengths are in UTF-16 code units, as Slack's clients count.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Block = dict[str, Any]
 
 
 def cut(text: str, limit: int) -> str:
-    """``text`` itself, or its beginning and an ellipsis; no escape and no link is cut through."""
+    """Return ``text``, cut to at most ``limit`` units, never within an escape or a link."""
     raw = text.encode("utf-16-le", "replace")
     if len(raw) <= 2 * limit:
         return text
@@ -35,42 +35,42 @@ def cut(text: str, limit: int) -> str:
     return re.sub(r"(&[a-z]{0,3}|<[^>]*)$", "", kept).rstrip() + "…"
 
 
-def escaped(text: str, limit: int = MAX_SECTION) -> str:
-    """``text`` with Slack's three control characters escaped: nothing in it is a link or a mention."""
+def escape(text: str, limit: int = MAX_SECTION) -> str:
+    """Return ``text`` with Slack's three control characters escaped, so that it has no link or mention."""
     safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return cut(safe, limit)
 
 
 def bold(text: str) -> str:
-    return _marked(text, "*")
+    return _mark(text, "*")
 
 
 def italic(text: str) -> str:
-    return _marked(text, "_")
+    return _mark(text, "_")
 
 
-def struck(text: str) -> str:
-    return _marked(text, "~")
+def strike(text: str) -> str:
+    return _mark(text, "~")
 
 
 def code(text: str) -> str:
-    return _marked(text, "`")
+    return _mark(text, "`")
 
 
-def linked(text: str, url: str) -> str:
-    """``text``, escaped, as a link to ``url``; without one just the text."""
-    # A bar would end the address.
-    return f"<{escaped(url)}|{escaped(text)}>" if url and "|" not in url else escaped(text)
+def link(text: str, url: str) -> str:
+    """Return ``text``, escaped, as a link to ``url``; without a URL, only the text."""
+    # A `|` in the URL would end the URL.
+    return f"<{escape(url)}|{escape(text)}>" if url and "|" not in url else escape(text)
 
 
-def _marked(text: str, mark: str) -> str:
-    """Between two marks; a text that holds the mark itself stays plain, since it would end there."""
+def _mark(text: str, mark: str) -> str:
+    """Put escaped text between two marks. If the text contains the mark, leave it unmarked."""
     text = text.strip()
-    return escaped(text) if mark in text or not text else f"{mark}{escaped(text)}{mark}"
+    return escape(text) if mark in text or not text else f"{mark}{escape(text)}{mark}"
 
 
 def header(text: str) -> Block:
-    # Plain text: nothing in it is read as markup, so nothing is escaped.
+    # The text type is plain_text: Slack reads no markup in it, so nothing is escaped.
     plain = {"type": "plain_text", "text": cut(text, MAX_HEADER) or " ", "emoji": False}
     return {"type": "header", "text": plain}
 
@@ -92,17 +92,20 @@ def divider() -> Block:
 
 
 def link_button(label: str, name: str, url: str) -> Block:
-    """A button that opens ``url``. Slack tells the app of the click all the same, under ``open.<name>``."""
+    """Return a button that opens ``url``.
+
+    Slack reports the click to the app nevertheless, as ``open.<name>``.
+    """
     return _button(label, f"open.{name}") | {"url": url}
 
 
 def act_button(label: str, name: str, value: str) -> Block:
-    """A button whose click Slack posts to the app, under ``alertd.<name>`` and with ``value``."""
+    """Return a button whose click Slack posts to the app, as ``alertd.<name>`` with ``value``."""
     return _button(label, f"alertd.{name}") | {"value": value}
 
 
 def sections(lines: Iterable[str]) -> Iterator[tuple[Block, list[str]]]:
-    """As few sections as hold all the lines, and the lines of each."""
+    """Yield as few sections as can hold all lines, each with its lines."""
     held: list[str] = []
     for line in lines:
         if held and units("\n".join([*held, line])) > MAX_SECTION:
@@ -119,7 +122,7 @@ def _button(label: str, action: str) -> Block:
 
 
 def _mrkdwn(text: str) -> Block:
-    # Verbatim: @here and #channel in a title stay the letters that they are.
+    # Verbatim: Slack turns no @here or #channel in a text into a mention or a link.
     return {"type": "mrkdwn", "text": text or " ", "verbatim": True}
 
 
@@ -130,8 +133,8 @@ _USER = re.compile(r"(?:<@)?([UW][A-Z0-9]{2,30})>?")
 _GROUP = re.compile(r"(?:<!subteam\^)?(S[A-Z0-9]{2,30})>?")
 
 
-def _who(text: str) -> str:
-    """As Slack reads it: ``<@U123>``, ``<!subteam^S123>`` or ``<!here>``."""
+def _parse_who(text: str) -> str:
+    """Return the mention in Slack's markup: ``<@U123>``, ``<!subteam^S123>`` or ``<!here>``."""
     if found := _SPECIAL.fullmatch(text):
         return f"<!{found[1]}>"
     if found := _USER.fullmatch(text):
@@ -141,7 +144,7 @@ def _who(text: str) -> str:
     raise ValueError("is not here, channel, everyone, or the id of a user (U123) or of a user group (S123)")
 
 
-def _matcher(text: str) -> str:
+def _check_matcher(text: str) -> str:
     try:
         parse_matcher(text)
     except MatcherError as error:
@@ -152,28 +155,33 @@ def _matcher(text: str) -> str:
 class Mention(NotifierOptions):
     """One entry of ``mentions``."""
 
-    who: Annotated[str, AfterValidator(_who)]
+    who: Annotated[str, AfterValidator(_parse_who)]
     """``here``, ``channel``, ``everyone``, or the id of a user or a user group."""
-    matchers: list[Annotated[str, AfterValidator(_matcher)]] = Field(default_factory=list, max_length=50)
-    """For which milestones and causes; all of them must match. For all when there is none."""
+    matchers: list[Annotated[str, AfterValidator(_check_matcher)]] = Field(
+        default_factory=list, max_length=50
+    )
+    """The milestones and causes that lead to the mention; all matchers must match.
+
+    Without matchers, all do.
+    """
 
 
-def mentioned(mentions: Sequence[Mention], message: Message) -> str:
-    """Those to be mentioned for any item of ``message``, each once, in Slack's markup; "" for nobody.
+def find_mentions(mentions: Sequence[Mention], message: Message) -> str:
+    """Return the mentions for the items of ``message``, each once, in Slack's markup; "" for none.
 
-    What is about alertd itself has no items, and mentions nobody.
+    A message about alertd itself has no items and mentions nobody.
     """
     labels = [_labels(item) for item in message.items]
-    return " ".join(dict.fromkeys(one.who for one in mentions if _wanted(one, labels)))
+    return " ".join(dict.fromkeys(mention.who for mention in mentions if _applies(mention, labels)))
 
 
-def _wanted(mention: Mention, items: Iterable[dict[str, str]]) -> bool:
+def _applies(mention: Mention, items: Iterable[dict[str, str]]) -> bool:
     matchers = [parse_matcher(text) for text in mention.matchers]
     return any(all(matcher.matches(labels) for matcher in matchers) for labels in items)
 
 
 def _labels(item: Item) -> dict[str, str]:
-    """What routes match too (``core/milestones/occurrence.py``, ``labels_of``)."""
+    """Return the labels that routes match too (``core/milestones/occurrence.py``, ``labels_of``)."""
     return {
         **item.labels,
         "timeline": item.timeline,

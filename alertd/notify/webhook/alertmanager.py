@@ -1,8 +1,9 @@
-"""The body of a webhook as Alertmanager sends it, version 4, with an object ``milestone`` in each alert.
+"""Builds the webhook body of Alertmanager, version 4, with an object ``milestone`` in each alert.
 
-Source: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config. What is an alert there is a
-milestone here: it fires until it is done or cancelled. Labels say which milestone it is and nothing that
-changes as the deadline comes nearer, so that a receiver sees one alert from the first reminder to the last.
+Source: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config. Each milestone is an alert,
+which fires until the milestone is done or cancelled. The labels identify the milestone and contain nothing
+that changes as the deadline approaches, so that a receiver sees a single alert from the first reminder to
+the last.
 """
 
 from __future__ import annotations
@@ -18,34 +19,35 @@ from alertd.notify.webhook.payload import instant, item_of
 VERSION = "4"
 ALERTNAME = "MilestoneDeadline"
 NEVER = "0001-01-01T00:00:00Z"
-"""The end of an alert that fires: Go's zero time."""
+"""The end of an alert that still fires: Go's zero time."""
 
 _NAMES = {Kind.NOTICE: "AlertdNotice", Kind.TEST: "AlertdTest"}
 
 
 def alertmanager_payload(message: Message) -> dict[str, Any]:
-    """The body as values. A notice or a test is an alert too, without a milestone."""
+    """Return the body as JSON values. A notice or a test is an alert too, without a milestone."""
     alerts = [_alert(message, item) for item in message.items] or [_own(message)]
-    status = "resolved" if all(one["status"] == "resolved" for one in alerts) else "firing"
-    labels = _common(one["labels"] for one in alerts)
+    status = "resolved" if all(alert["status"] == "resolved" for alert in alerts) else "firing"
+    labels = _find_common(alert["labels"] for alert in alerts)
     group = {name: labels[name] for name in ("timeline", "milestone") if name in labels}
-    pairs = ", ".join(f"{name}={_quoted(value)}" for name, value in group.items())
+    pairs = ", ".join(f"{name}={_quote(value)}" for name, value in group.items())
     return {
         "version": VERSION,
-        "groupKey": f"{{}}/{{receiver={_quoted(message.receiver)}}}:{{{pairs}}}",
+        "groupKey": f"{{}}/{{receiver={_quote(message.receiver)}}}:{{{pairs}}}",
         "truncatedAlerts": 0,
         "status": status,
         "receiver": message.receiver,
         "groupLabels": group,
         "commonLabels": labels,
-        "commonAnnotations": _common(one["annotations"] for one in alerts),
+        "commonAnnotations": _find_common(alert["annotations"] for alert in alerts),
         "externalURL": message.page,
         "alerts": alerts,
     }
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
-    """What Alertmanager calls a set of labels: FNV-1a, 64 bits, of the names and values, each before 0xff.
+    """Return Alertmanager's fingerprint of labels: FNV-1a with 64 bits over the names and values, each
+    followed by 0xff.
 
     Source: https://github.com/prometheus/common/blob/main/model/signature.go, ``labelSetToFingerprint``.
     """
@@ -78,7 +80,7 @@ def _alert(message: Message, item: Item) -> dict[str, Any]:
         "runbook_url": item.url,
     }
     return {
-        **_made(message, labels, annotations, resolved=resolved),
+        **_build_alert(message, labels, annotations, resolved=resolved),
         "generatorURL": item.page or item.url,
         "milestone": item_of(item),
     }
@@ -87,10 +89,10 @@ def _alert(message: Message, item: Item) -> dict[str, Any]:
 def _own(message: Message) -> dict[str, Any]:
     labels = {"alertname": _NAMES.get(message.kind, ALERTNAME), "receiver": message.receiver}
     annotations = {"summary": message.subject, "description": "\n".join(message.lines)}
-    return {**_made(message, labels, annotations, resolved=False), "generatorURL": message.page}
+    return {**_build_alert(message, labels, annotations, resolved=False), "generatorURL": message.page}
 
 
-def _made(
+def _build_alert(
     message: Message, labels: dict[str, str], annotations: dict[str, str], *, resolved: bool
 ) -> dict[str, Any]:
     since = instant(message.since)
@@ -105,12 +107,12 @@ def _made(
     }
 
 
-def _common(sets: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """The pairs that are in every one of them."""
-    first, *others = sets
-    return {name: value for name, value in first.items() if all(one.get(name) == value for one in others)}
+def _find_common(sets: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return the pairs that all sets contain."""
+    first, *rest = sets
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in rest)}
 
 
-def _quoted(value: str) -> str:
+def _quote(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -1,4 +1,4 @@
-"""Makes the body of a webhook, in the format that was asked for."""
+"""Builds the body of a webhook in the configured format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alertd.core.message.message import Message
 from alertd.notify.http.redact import quote
 from alertd.notify.render.text import render_text
 from alertd.notify.webhook.alertmanager import alertmanager_payload
-from alertd.notify.webhook.cloudevents import DATA_TYPE, STRUCTURED, binary, structured
+from alertd.notify.webhook.cloudevents import DATA_TYPE, STRUCTURED, build_binary, build_structured
 from alertd.notify.webhook.payload import body_of, json_bytes, payload_of
 from alertd.notify.webhook.template import Labels, TemplateFailed, TemplateRefused
 
@@ -22,7 +22,7 @@ JSON = "application/json"
 
 
 class WebhookFormat(StrEnum):
-    """What the body of a webhook looks like."""
+    """The format of a webhook's body."""
 
     ALERTD = "alertd"
     CLOUDEVENTS = "cloudevents"
@@ -33,11 +33,11 @@ class WebhookFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """What is posted.
+    """The body of a request.
 
     Attributes:
-        headers: those that belong to the format.
-        note: what is to be said of it beside how the receiver answered; "" for nothing.
+        headers: the headers that belong to the format.
+        note: a remark for the delivery's outcome; "" for none.
     """
 
     content: bytes
@@ -46,18 +46,18 @@ class Body:
     note: str = ""
 
 
-def made_of(message: Message, form: WebhookFormat, source: str) -> Body:
-    """The body in any format but ``template``.
+def build_body(message: Message, form: WebhookFormat, source: str) -> Body:
+    """Return the body in any format except ``template``.
 
     Args:
-        message: one that went through :func:`alertd.notify.render.clean.fit`.
-        source: of the CloudEvent.
+        message: a message that :func:`alertd.notify.render.clean.fit` has cleaned.
+        source: the ``source`` of the CloudEvent.
     """
     match form:
         case WebhookFormat.CLOUDEVENTS:
-            return Body(content=structured(message, source), content_type=STRUCTURED)
+            return Body(content=build_structured(message, source), content_type=STRUCTURED)
         case WebhookFormat.CLOUDEVENTS_BINARY:
-            content, headers = binary(message, source)
+            content, headers = build_binary(message, source)
             return Body(content=content, content_type=DATA_TYPE, headers=headers)
         case WebhookFormat.ALERTMANAGER:
             return Body(content=json_bytes(alertmanager_payload(message)))
@@ -65,19 +65,19 @@ def made_of(message: Message, form: WebhookFormat, source: str) -> Body:
             return Body(content=body_of(message))
 
 
-def rendered(message: Message, template: Template) -> Body:
-    """The body that the template makes. Raises TemplateFailed."""
+def render_template(message: Message, template: Template) -> Body:
+    """Return the body that the template makes. Raises TemplateFailed."""
     return Body(content=template.render(values_of(message)), content_type=template.content_type)
 
 
-def instead(message: Message, error: TemplateFailed | TemplateRefused) -> Body:
-    """The body of format ``alertd``, where the template makes none: a reminder is not lost to a typo."""
+def fall_back(message: Message, error: TemplateFailed | TemplateRefused) -> Body:
+    """Return a body of format ``alertd`` after the template failed, so that no reminder is lost to a typo."""
     note = f"the template failed, so the body is of format alertd ({quote(str(error))})"
     return Body(content=body_of(message), note=note)
 
 
 def values_of(message: Message) -> dict[str, Any]:
-    """What a template sees."""
+    """Return the values that a template can use."""
     payload = payload_of(message)
     data = payload.pop("data")
     for item in data["items"]:

@@ -1,4 +1,4 @@
-"""The body of a webhook as a CloudEvent 1.0, structured or binary.
+"""Builds the body of a webhook as a CloudEvent 1.0, in structured or binary mode.
 
 Sources: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md ("Context Attributes"),
 formats/json-format.md (section 3) and bindings/http-protocol-binding.md (sections 3.1 and 3.2).
@@ -15,21 +15,21 @@ from alertd.notify.webhook.payload import VERSION, instant, json_bytes, payload_
 STRUCTURED = "application/cloudevents+json"
 DATA_TYPE = "application/json"
 
-# Printable ASCII but for the double quote and the percent sign (HTTP binding, section 3.1.3.2).
+# Printable ASCII except the double quote and the percent sign (HTTP binding, section 3.1.3.2).
 _PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 
 
 def default_source(host: str) -> str:
-    """What tells this alertd from others: ``//example.org/alertd``."""
+    """Return a source that distinguishes this installation of alertd: ``//example.org/alertd``."""
     return f"//{host}/alertd"
 
 
-def attributes_of(message: Message, source: str) -> dict[str, Any]:
-    """The context attributes, those that are required first.
+def build_attributes(message: Message, source: str) -> dict[str, Any]:
+    """Return the context attributes, the required ones first.
 
-    ``id`` is the delivery's, so that ``source`` and ``id`` together are the same at every attempt. There is a
-    ``subject`` when the message is about one milestone. ``alertdversion`` is an extension: the version of
-    what ``data`` holds.
+    ``id`` is the delivery's id, so that ``source`` and ``id`` together are the same at every attempt. Only a
+    message about a single milestone has a ``subject``. ``alertdversion`` is an extension attribute: the
+    version of the format of ``data``.
     """
     subject = {"subject": message.items[0].milestone} if len(message.items) == 1 else {}
     return {
@@ -44,14 +44,17 @@ def attributes_of(message: Message, source: str) -> dict[str, Any]:
     }
 
 
-def structured(message: Message, source: str) -> bytes:
-    """Attributes and ``data`` in one JSON object."""
-    return json_bytes({**attributes_of(message, source), "data": payload_of(message)["data"]})
+def build_structured(message: Message, source: str) -> bytes:
+    """Return one JSON object with the attributes and ``data``."""
+    return json_bytes({**build_attributes(message, source), "data": payload_of(message)["data"]})
 
 
-def binary(message: Message, source: str) -> tuple[bytes, dict[str, str]]:
-    """``data`` alone, and the attributes as headers; ``datacontenttype`` is the request's content type."""
-    given = attributes_of(message, source)
+def build_binary(message: Message, source: str) -> tuple[bytes, dict[str, str]]:
+    """Return ``data`` as the body and the attributes as headers.
+
+    ``datacontenttype`` is left out, because the request's content type replaces it.
+    """
+    given = build_attributes(message, source)
     del given["datacontenttype"]
     headers = {f"ce-{name}": quote(str(value), safe=_PLAIN) for name, value in given.items()}
     return json_bytes(payload_of(message)["data"]), headers

@@ -15,7 +15,7 @@ from alertd.notify.http.reply import outcome_of
 from alertd.notify.http.tls import Tls, TlsUnusable, tls_of
 from alertd.notify.http.url import check_proxy, check_url
 from alertd.notify.render.clean import fit
-from alertd.notify.webhook.body import Body, WebhookFormat, instead, made_of, rendered
+from alertd.notify.webhook.body import Body, WebhookFormat, build_body, fall_back, render_template
 from alertd.notify.webhook.cloudevents import default_source
 from alertd.notify.webhook.options import WebhookOptions, check_header, read_template
 from alertd.notify.webhook.signature import key_of, sign
@@ -30,11 +30,11 @@ __all__ = ["WebhookNotifier", "WebhookOptions"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
-    """Where to, and as whom: the options with what their files hold now.
+    """Where to post and with which credentials: the options, and the current contents of their files.
 
     Attributes:
-        headers: the operator's own, ``Authorization`` among them.
-        hidden: what an answer must not be quoted with.
+        headers: the operator's own headers, including ``Authorization``.
+        hidden: secrets that must be redacted when the answer is quoted.
     """
 
     url: str = field(repr=False)
@@ -46,7 +46,10 @@ class _Target:
 
 
 class WebhookNotifier:
-    """One URL. A repeat can be told by the header ``webhook-id``, which is also the ``Idempotency-Key``."""
+    """Posts to one URL.
+
+    The header ``webhook-id``, and the equal ``Idempotency-Key``, identify a duplicate.
+    """
 
     Options = WebhookOptions
 
@@ -77,7 +80,7 @@ class WebhookNotifier:
             proxy=target.proxy,
             hidden=target.hidden,
         )
-        return _noted(outcome_of(answer, env.clock.now()), body.note)
+        return _add_note(outcome_of(answer, env.clock.now()), body.note)
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         body = self._body(fit(message))
@@ -85,10 +88,16 @@ class WebhookNotifier:
         return (Rendered(media_type=media_type, text=body.content.decode(), note=body.note),)
 
     async def aclose(self) -> None:
-        """The client belongs to the process."""
+        """Do nothing: the HTTP client belongs to the process."""
 
     def _target(self) -> _Target:
-        """Raises SecretUnreadable and TlsUnusable; and ValueError, whose text reads after "what it holds"."""
+        """Read the files that the options name.
+
+        Raises:
+            SecretUnreadable, TlsUnusable: a file cannot be read or used.
+            ValueError: a file's contents are unusable. The error's text continues a sentence that begins with
+                "what the webhook's secret file holds".
+        """
         options, env = self._options, self._env
         url = revealed(options.url, options.url_file, env).strip()
         proxy = revealed(options.proxy, options.proxy_file, env).strip()
@@ -108,7 +117,7 @@ class WebhookNotifier:
         )
 
     def _headers(self) -> tuple[dict[str, str], list[str]]:
-        """The operator's own headers, and what of them is secret."""
+        """Return the operator's own headers, and the secrets in them."""
         options, env = self._options, self._env
         given = {name: value.get_secret_value() for name, value in options.headers.items()}
         given |= {name: env.secret(file).strip() for name, file in options.headers_file.items()}
@@ -125,22 +134,22 @@ class WebhookNotifier:
                 check_header(name, value)
             except ValueError:
                 raise ValueError(f"is no value of the header {name}: not printable ASCII") from None
-            # `Bearer abc` is hidden, and so is `abc`.
+            # Redact both `Bearer abc` and `abc`.
             words += [value, *value.split()]
         return given, words
 
     def _body(self, message: Message) -> Body:
         options = self._options
         if options.format is not WebhookFormat.TEMPLATE:
-            return made_of(message, options.format, options.source or default_source(self._env.host))
+            return build_body(message, options.format, options.source or default_source(self._env.host))
         try:
-            return rendered(message, self._template())
+            return render_template(message, self._template())
         except (TemplateFailed, TemplateRefused) as error:
-            return instead(message, error)
+            return fall_back(message, error)
 
     def _template(self) -> Template:
-        """Of the source as it is now; compiled again when it has changed."""
-        from alertd.notify.webhook.template import compiled
+        """Return the compiled template. If the source has changed, compile it again."""
+        from alertd.notify.webhook.template import compile_template
 
         options = self._options
         source = options.template
@@ -150,7 +159,7 @@ class WebhookNotifier:
             except ValueError as error:
                 raise TemplateFailed(0, str(error)) from error
         if self._compiled is None or self._compiled[0] != source:
-            self._compiled = source, compiled(source, options.content_type or DEFAULT_TYPE)
+            self._compiled = source, compile_template(source, options.content_type or DEFAULT_TYPE)
         return self._compiled[1]
 
 
@@ -167,15 +176,15 @@ def _standard(message: Message, body: Body, given: Mapping[str, str]) -> dict[st
 
 
 def _identity(message: Message, keys: list[bytes], env: Env, body: bytes) -> dict[str, str]:
-    # Signed at each attempt: a receiver refuses a timestamp that is minutes old.
+    # Each attempt is signed anew, because receivers refuse a timestamp that is minutes old.
     headers = sign(keys, message.id, env.clock.now(), body)
     if not keys:
         del headers["webhook-signature"]
     return {**headers, "idempotency-key": message.id}
 
 
-def _noted(outcome: Outcome, note: str) -> Outcome:
-    """The outcome, with what there is to say of the body."""
+def _add_note(outcome: Outcome, note: str) -> Outcome:
+    """Return the outcome with the note on the body."""
     if not note:
         return outcome
     if isinstance(outcome, Sent):

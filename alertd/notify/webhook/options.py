@@ -1,4 +1,4 @@
-"""What can be said of a webhook in ``alertd.yaml``, and what cannot work and is refused there."""
+"""Defines the options of a webhook in ``alertd.yaml``, and refuses values that cannot work."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from alertd.notify.webhook.template_trial import try_out
 MAX_SECRETS = 10
 MAX_HEADERS = 20
 
-# Those that the transport sets, that concern one hop (RFC 9110, section 7.6.1), that say who signed, or what
-# the body is.
+# Headers that the transport sets, that apply to one connection (RFC 9110, section 7.6.1), that belong to the
+# signature, or that describe the body.
 _DENIED = re.compile(
     r"host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-(length|encoding|type)"
     r"|proxy-.*|webhook-.*|idempotency-key|accept-encoding|ce-.*"
@@ -41,7 +41,7 @@ _REFERENCE = r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$"
 
 
 class BasicOptions(NotifierOptions):
-    """A user and a password (RFC 7617)."""
+    """A user name and a password for HTTP Basic authentication (RFC 7617)."""
 
     username: str = Field(min_length=1, max_length=255)
     password: SecretStr | None = None
@@ -59,35 +59,38 @@ class WebhookOptions(TlsOptions):
     """Options of ``type: webhook``."""
 
     url: SecretStr | None = None
-    """Where to post to, http or https."""
+    """The http or https URL to post to."""
     url_file: str = ""
     secret: SecretStr | list[SecretStr] | None = None
-    """What to sign with: ``whsec_`` and base64, or any text. A list during a change, the new one first."""
+    """The signing secret:
+
+    ``whsec_`` and base64, or any text. During a rotation, a list with the new one first.
+    """
     secret_file: str | list[str] = ""
     headers: dict[str, SecretStr] = Field(default_factory=dict, max_length=MAX_HEADERS)
-    """Sent along, such as ``X-Api-Key``."""
+    """Additional headers, such as ``X-Api-Key``."""
     headers_file: dict[str, str] = Field(default_factory=dict, max_length=MAX_HEADERS)
-    """The same, each value from a file."""
+    """Additional headers, each with its value in a file."""
     basic: BasicOptions | None = None
-    """A user and a password for ``Authorization``."""
+    """A user name and a password for the header ``Authorization``."""
     bearer: SecretStr | None = None
-    """A token for ``Authorization``."""
+    """A token for the header ``Authorization``."""
     bearer_file: str = ""
     proxy: SecretStr | None = None
-    """An HTTP proxy to go through, perhaps with a user and a password."""
+    """The URL of an HTTP proxy, perhaps with a user and a password."""
     proxy_file: str = ""
     timeout: float = Field(default=TIMEOUT_S, gt=0, le=60)
-    """Seconds, for connecting, sending and reading the answer together."""
+    """Time limit in seconds for connecting, sending and reading the answer together."""
     format: WebhookFormat = WebhookFormat.ALERTD
-    """What the body looks like."""
+    """The format of the body."""
     source: Annotated[str, Field(pattern=_REFERENCE, max_length=500)] = ""
     """The ``source`` of CloudEvents, a URI reference."""
     content_type: str = ""
-    """Of what a template makes."""
+    """The content type of the body that the template makes."""
     template: str = ""
     """A template for the body."""
     template_file: str = ""
-    """The same in a file."""
+    """A file with a template for the body."""
 
     @field_validator("url")
     @classmethod
@@ -141,7 +144,7 @@ class WebhookOptions(TlsOptions):
     @field_validator("template_file")
     @classmethod
     def _is_template_file(cls, value: str, info: ValidationInfo) -> str:
-        # Who reads alertd.yaml from a folder says where files are; who does not, cannot know.
+        # Only when a configuration is loaded from a folder is there a function to find files.
         find: Callable[[str], Path] | None = (info.context or {}).get("find")
         if value and find is not None and "content_type" in info.data:
             check_template(read_template(find(value)), info.data["content_type"] or DEFAULT_TYPE, value)
@@ -197,7 +200,10 @@ class WebhookOptions(TlsOptions):
 
 
 def check_header(name: str, value: str = "") -> None:
-    """Raise ValueError, without the value, for a header that cannot be sent or is alertd's own."""
+    """Raise ValueError for a header that cannot be sent or that only alertd sets.
+
+    The error's text does not quote the value.
+    """
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a header's name")
     if _DENIED.fullmatch(name.lower()):
@@ -207,11 +213,11 @@ def check_header(name: str, value: str = "") -> None:
 
 
 def check_template(source: str, content_type: str, file: str = "") -> None:
-    """Raise PydanticCustomError when the template cannot be used, its ``line`` in the context if known."""
-    from alertd.notify.webhook.template import compiled
+    """Raise PydanticCustomError if the template cannot be used; its context has the ``line`` if known."""
+    from alertd.notify.webhook.template import compile_template
 
     try:
-        try_out(compiled(source, content_type))
+        try_out(compile_template(source, content_type))
     except (TemplateRefused, TemplateFailed) as error:
         if not file:
             raise _refused(error.why, line=error.line) from error
@@ -220,10 +226,10 @@ def check_template(source: str, content_type: str, file: str = "") -> None:
 
 
 def read_template(path: Path) -> str:
-    """What the file holds, as much of it as is needed to see that it is too long.
+    """Return the file's contents, cut at one character above the limit, which is enough to refuse them.
 
     Raises:
-        ValueError: it cannot be read, or is not UTF-8.
+        ValueError: the file cannot be read, or is not UTF-8.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -235,7 +241,7 @@ def read_template(path: Path) -> str:
 
 
 def _refused(message: str, **context: Any) -> PydanticCustomError:
-    # The message is no format string: a template is full of braces.
+    # A parameter, because pydantic would interpret the braces in a template's text as placeholders.
     return PydanticCustomError("template", "{message}", {"message": message, **context})
 
 

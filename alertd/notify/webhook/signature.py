@@ -1,4 +1,4 @@
-"""Signs webhooks: Standard Webhooks 1.0, scheme ``v1`` (HMAC-SHA256).
+"""Signs webhooks by Standard Webhooks 1.0, scheme ``v1`` (HMAC-SHA256).
 
 Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md,
 "Signature scheme" and "Verifying webhook authenticity".
@@ -17,14 +17,17 @@ PREFIX = "whsec_"
 
 
 def sign(secrets: Sequence[bytes], message_id: str, at: datetime, body: bytes) -> dict[str, str]:
-    """The three headers of a signed webhook.
+    """Return the three headers of a signed webhook.
 
     Args:
-        secrets: keys, the current one first; a receiver that knows any of them can verify, which is how a
-            secret is rotated without a gap.
-        message_id: holds no dot, since a dot is what separates it from the timestamp.
-        at: the instant of this attempt, aware; receivers refuse one that is minutes off.
-        body: the very bytes that are sent.
+        secrets: keys, the current one first. A receiver that knows any of the keys can verify the webhook, so
+            that a secret can be rotated without interruption.
+        message_id: must not contain a dot, which separates the id from the timestamp.
+        at: the instant of this attempt, aware. Receivers reject a timestamp that is minutes off.
+        body: the exact bytes that are sent.
+
+    Raises:
+        ValueError: the id contains a dot, or ``at`` has no time zone.
     """
     if "." in message_id or at.tzinfo is None:
         raise ValueError("a signed id holds no dot, and a signed instant has a zone")
@@ -41,16 +44,17 @@ def sign(secrets: Sequence[bytes], message_id: str, at: datetime, body: bytes) -
 
 
 def key_of(text: str) -> bytes:
-    """The key in a secret as people keep it: ``whsec_`` and base64; any other text is the key itself.
+    """Return the key in a secret: decoded base64 after the prefix ``whsec_``, else the text itself.
 
     Raises:
-        ValueError: after ``whsec_`` comes no base64, or nothing. The text isn't quoted.
+        ValueError: after ``whsec_`` the text is empty or not base64. The error's text does not quote the
+            secret.
     """
     if not text.startswith(PREFIX):
         return text.encode()
     encoded = text.removeprefix(PREFIX)
     try:
-        # Some tools leave the padding off.
+        # Some tools omit the padding.
         key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("is not whsec_ followed by base64") from None

@@ -1,12 +1,12 @@
-"""The body of a webhook by a template of the operator's own: Jinja2, of which little is allowed.
+"""Builds the body of a webhook from the operator's own template, in a small subset of Jinja2.
 
 Rules that hold here:
-- syntax is allowed by name (`template_syntax.py`); calls, assignments, arithmetic, imports are not;
-- a template sees the body of format ``alertd`` and nothing of Python: an attribute is a key of the data;
-- every value that it inserts is written as the content type wants it: as JSON, percent-encoded, escaped;
-- everything is bounded: the source, the depth of loops, their steps together, the result.
+- only listed syntax is allowed (`template_syntax.py`): no calls, assignments, arithmetic or imports;
+- a template sees the body of format ``alertd`` and no Python objects: an attribute is a key of the data;
+- every inserted value is encoded for the content type: as JSON, percent-encoded or escaped;
+- everything is bounded: the source, the nesting of loops, the steps of all loops, the result.
 
-Jinja2's sandbox alone limits neither time nor memory.
+These rules are needed because Jinja2's sandbox limits neither time nor memory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from alertd.errors import AlertdError
 from alertd.notify.webhook.template_syntax import SyntaxRefusal, check_quotes, check_syntax
 
 MAX_SOURCE = 16 * 1024
-"""Characters of a template."""
+"""The most characters of a template."""
 
 DEFAULT_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -38,7 +38,7 @@ _TYPE = re.compile(r"[a-z0-9.+-]+/[a-z0-9.+-]+(; *charset=utf-8)?")
 
 
 class TemplateRefused(AlertdError):
-    """A template cannot be used. ``line`` is the template's, from 1."""
+    """A template cannot be used. ``line`` is the line in the template, from 1."""
 
     def __init__(self, line: int, why: str) -> None:
         super().__init__(f"line {line}: {why}")
@@ -47,7 +47,10 @@ class TemplateRefused(AlertdError):
 
 
 class TemplateFailed(AlertdError):
-    """A template made no usable body of a message. ``line`` is the template's, from 1; 0 for none."""
+    """A template made no usable body for a message.
+
+    ``line`` is the line in the template, from 1; 0 for none.
+    """
 
     def __init__(self, line: int, why: str) -> None:
         super().__init__(f"line {line}: {why}" if line else why)
@@ -56,10 +59,10 @@ class TemplateFailed(AlertdError):
 
 
 def writer_of(content_type: str) -> Callable[[Any], str]:
-    """How a value is written into a body of that type.
+    """Return the function that writes a value into a body of this content type.
 
     Raises:
-        ValueError: the type is none that values can be written into safely.
+        ValueError: alertd cannot insert values safely into a body of this type.
     """
     kind = content_type.partition(";")[0]
     if not _TYPE.fullmatch(content_type):
@@ -81,29 +84,29 @@ def is_json(content_type: str) -> bool:
 
 
 class Labels(dict[str, str]):
-    """Labels: one that is not there is an empty text, as it is for matchers."""
+    """A milestone's labels. As for matchers, a missing label is an empty text."""
 
     def __missing__(self, key: str) -> str:
         return ""
 
 
 def text_of(value: Any) -> str:
-    """Texts as they are; nothing for null; anything else as JSON."""
+    """Return a text unchanged, "" for null, and anything else as JSON."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 MAX_STEPS = 10_000
-"""Steps of all loops of one message together."""
+"""The most steps of all loops for one message."""
 
 MAX_RESULT = 256 * 1024
-"""Characters of a body."""
+"""The most characters of a body."""
 
 MAX_TRUNCATED = 10_000
 
 LOOP = frozenset({"index", "index0", "first", "last", "length"})
-"""What a template may ask of ``loop``."""
+"""The attributes of ``loop`` that a template may use."""
 
 _NAME = "<template>"
 _STEPS = "_steps"
@@ -111,20 +114,20 @@ _STEPS = "_steps"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A template that was found to be harmless."""
+    """A compiled template that uses only allowed syntax."""
 
     content_type: str
     _made: JinjaTemplate
 
     def render(self, values: Mapping[str, Any]) -> bytes:
-        """The body.
+        """Return the body.
 
         Args:
             values: JSON values by name.
 
         Raises:
-            TemplateFailed: the data is not as the template takes it to be, the result is too long, or is no
-                JSON where it should be.
+            TemplateFailed: the data does not have the expected form, or the result is too long or not valid
+            JSON.
         """
         parts: list[str] = []
         size = 0
@@ -135,7 +138,7 @@ class Template:
                 if size > MAX_RESULT:
                     raise TemplateRuntimeError(f"the result is longer than {MAX_RESULT:,} characters")
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-            raise TemplateFailed(_line_of(error), str(error)) from error
+            raise TemplateFailed(_find_line(error), str(error)) from error
         body = "".join(parts)
         if is_json(self.content_type):
             try:
@@ -145,12 +148,13 @@ class Template:
         return body.encode()
 
 
-def compiled(source: str, content_type: str = DEFAULT_TYPE) -> Template:
-    """A template of ``source``.
+def compile_template(source: str, content_type: str = DEFAULT_TYPE) -> Template:
+    """Compile a template.
 
     Raises:
-        TemplateRefused: its first fault.
-        ValueError: of :func:`writer_of`.
+        TemplateRefused: the template is invalid or uses something that is not allowed. The error is about
+            the first such place.
+        ValueError: raised by :func:`writer_of`.
     """
     if len(source) > MAX_SOURCE:
         raise TemplateRefused(1, f"{len(source):,} characters; at most {MAX_SOURCE:,} are taken")
@@ -171,26 +175,29 @@ def compiled(source: str, content_type: str = DEFAULT_TYPE) -> Template:
 
 
 class _Steps:
-    """Counts the steps of all loops of one rendering."""
+    """Counts the steps of all loops while one body is rendered."""
 
     def __init__(self) -> None:
         self._left = MAX_STEPS
 
-    def take(self, number: int) -> None:
+    def count(self, number: int) -> None:
         self._left -= number
         if self._left < 0:
             raise TemplateRuntimeError(f"its loops take more than {MAX_STEPS:,} steps")
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """``a.b`` and ``a["b"]`` are the key ``b`` of the data; no attribute of Python can be reached."""
+    """Reads ``a.b`` and ``a["b"]`` as the key ``b`` of the data.
+
+    No attribute of a Python object is accessible.
+    """
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(obj, Undefined):
-            str(obj)  # raises, with what is missing
+            str(obj)  # raises an error that names the missing value
         if isinstance(obj, dict | list) and isinstance(argument, str | int):
             try:
-                return obj[argument]  # type: ignore[index]  # an index of the wrong kind is an error as well
+                return obj[argument]  # type: ignore[index]  # an index of the wrong type is caught below
             except (TypeError, LookupError):
                 pass
         elif isinstance(obj, LoopContext) and argument in LOOP:
@@ -204,7 +211,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 def _environment(write: Callable[[Any], str]) -> _Environment:
     def finalize(value: Any) -> str:
         if isinstance(value, Undefined):
-            return str(value)  # raises, with what is missing
+            return str(value)  # raises an error that names the missing value
         return write(value)
 
     env = _Environment(
@@ -217,7 +224,7 @@ def _environment(write: Callable[[Any], str]) -> _Environment:
 
 
 def _count_steps(tree: Any) -> None:
-    """Put every loop's iterable through a filter that counts and takes lists only."""
+    """Wrap every loop's iterable in a filter that counts steps and accepts only lists."""
     from jinja2 import nodes
 
     for loop in tree.find_all(nodes.For):
@@ -230,7 +237,7 @@ def _each(context: Context, value: Any) -> list[Any]:
         str(value)
     if not isinstance(value, list):
         raise TemplateRuntimeError("a loop goes over a list; over a mapping with |dictsort")
-    context[_STEPS].take(len(value))
+    context[_STEPS].count(len(value))
     return value
 
 
@@ -238,11 +245,11 @@ _EACH = "_each"
 
 
 def _join(values: Any, between: Any = ", ", attribute: Any = "") -> str:
-    # Lists only: what is joined is a text and is not joined again, so that nothing grows by repetition.
+    # Only lists: the result is a text, which cannot be joined again, so no text can grow by repetition.
     if not isinstance(values, list) or not isinstance(between, str) or len(between) > 100:
         raise TemplateRuntimeError("join takes a list, and puts at most 100 characters between")
-    found = [one[attribute] if attribute else one for one in values]
-    return between.join(text_of(one) for one in found)
+    found = [element[attribute] if attribute else element for element in values]
+    return between.join(text_of(element) for element in found)
 
 
 def _truncate(value: Any, length: Any = 255) -> str:
@@ -287,15 +294,15 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "truncate": _truncate,
     "upper": lambda value: text_of(value).upper(),
 }
-"""All that there are; Jinja2's own are not."""
+"""All filters that a template can use. Jinja2's own filters are not available."""
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _line_of(error: BaseException) -> int:
-    """Where in the template it was raised: Jinja2 puts that into the traceback."""
+def _find_line(error: BaseException) -> int:
+    """Return the template's line at which an error was raised. Jinja2 puts this line into the traceback."""
     line, frame = 1, error.__traceback__
     while frame is not None:
         if frame.tb_frame.f_code.co_filename == _NAME:

@@ -1,4 +1,4 @@
-"""Says what of Jinja2 a template may use: an allow-list, so that what Jinja2 learns later is not allowed."""
+"""Restricts templates to an allow-list of Jinja2's syntax, so that new syntax of Jinja2 is refused too."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from jinja2 import nodes
 from alertd.errors import AlertdError
 
 MAX_LOOPS = 3
-"""How deep loops are nested: milestones, their claims, and who makes them."""
+"""The deepest nesting of loops: milestones, their claims, and the claims' accounts."""
 
 MAX_PARTS = 200
-"""Texts that all ``~`` of a template join."""
+"""The most texts that all ``~`` operators of a template may join."""
 
 VARIABLES = frozenset(
     {
@@ -21,7 +21,8 @@ VARIABLES = frozenset(
         "lines", "items", "text",
     }
 )  # fmt: skip
-"""The body of format ``alertd``, what is in its ``data`` beside the rest; and the message as plain text."""
+"""The values that a template may use: the body of format ``alertd``, with the keys of its ``data`` at the top
+level, and the message as plain text."""
 
 _ALLOWED = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.List, nodes.Tuple,
@@ -50,7 +51,7 @@ _WORDS: Mapping[type[nodes.Node], str] = {
 
 
 class SyntaxRefusal(AlertdError):
-    """What is not allowed, and in which line."""
+    """A template uses something that is not allowed. ``line`` is the line in the template, from 1."""
 
     def __init__(self, line: int, why: str) -> None:
         super().__init__(why)
@@ -58,7 +59,7 @@ class SyntaxRefusal(AlertdError):
 
 
 def check_syntax(tree: nodes.Template, filters: Collection[str], tests: Collection[str]) -> None:
-    """Raise Refusal at the first thing that a template may not do."""
+    """Raise Refusal at the first construct that a template must not use."""
     _check(tree, VARIABLES, 0, filters, tests)
     parts = sum(len(joined.nodes) for joined in tree.find_all(nodes.Concat))
     if parts > MAX_PARTS:
@@ -66,7 +67,7 @@ def check_syntax(tree: nodes.Template, filters: Collection[str], tests: Collecti
 
 
 def check_quotes(tokens: Iterable[tuple[int, str, str]]) -> None:
-    """Raise Refusal where a value is inserted between quotes: as JSON it has quotes of its own."""
+    """Raise Refusal for a value between quotes: alertd inserts values as JSON, with their own quotes."""
     inside, escaped = False, False
     for line, kind, text in tokens:
         if kind == "variable_begin" and inside:
@@ -96,7 +97,9 @@ def _check(
         return
     _check(node.iter, names, loops, filters, tests)
     targets = frozenset(
-        one.name for one in (node.target, *node.target.find_all(nodes.Name)) if isinstance(one, nodes.Name)
+        target.name
+        for target in (node.target, *node.target.find_all(nodes.Name))
+        if isinstance(target, nodes.Name)
     )
     for name in targets:
         if name.startswith("_"):

@@ -1,4 +1,4 @@
-"""Tries a template on messages of every kind before it is used: what fails here would fail in the night."""
+"""Tries a template on all kinds of messages at load, so that errors show before a reminder is sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from alertd.core.ledger.records import Move, Value
 from alertd.core.message.message import Account, ActionLink, ClaimLine, Item, Kind, Message, Tone
 from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import Cause
-from alertd.notify.webhook.body import rendered
+from alertd.notify.webhook.body import render_template
 from alertd.notify.webhook.template import TemplateFailed
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _AT = datetime(2026, 9, 23, 6, tzinfo=UTC)
 
 ODD = 'a "quoted" \\ text, <b>&amp; ünïcode'
-"""In every text: what is inserted without care shows."""
+"""Every text of the trial messages. A value that is inserted without escaping breaks the body."""
 
 _VALUE = Value(window_id="w", edtf="2026-09", phrase=ODD, accounts=(ODD,), source_ids=("s",))
 _CLAIM = ClaimLine(
@@ -35,16 +35,16 @@ _OPEN_CLAIM = ClaimLine(phrase=ODD, edtf="2026-09/..", status="")
 
 
 def try_out(template: Template) -> None:
-    """Raise TemplateFailed, which names the kind of message, when it makes no body of one of them."""
+    """Raise TemplateFailed, whose text names the kind of message, if the template fails for any kind."""
     for words, message in trials():
         try:
-            rendered(message, template)
+            render_template(message, template)
         except TemplateFailed as error:
             raise TemplateFailed(error.line, f"{error.why}, in a message of {words}") from error
 
 
 def trials() -> list[tuple[str, Message]]:
-    """Messages of every kind and cause, and what to call them."""
+    """Return messages of every kind and cause, each with its description."""
     single = [
         (f"cause {cause.value}", _message(Kind.SINGLE, _item(cause, number)))
         for number, cause in enumerate(Cause)
@@ -67,7 +67,7 @@ def _message(kind: Kind, *items: Item) -> Message:
 
 
 def _item(cause: Cause, number: int = 0) -> Item:
-    """With everything that there can be where ``number`` is odd, with as little as there can be where not."""
+    """Return an item with all optional values if ``number`` is odd, and with as few as possible if even."""
     rich = number % 2 == 1
     return Item(
         milestone="timeline/milestone",

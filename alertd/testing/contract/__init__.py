@@ -1,4 +1,4 @@
-"""The contract of notifiers as a pytest suite, for alertd's own and for anyone's.
+"""The contract of notifiers as a pytest suite, both for alertd's notifiers and for yours.
 
     from alertd.testing.contract import CANARY, HttpContract
 
@@ -8,14 +8,14 @@
         def options(self, url, timeout_s):
             return {"url": url, "token": CANARY, "timeout": timeout_s}
 
-The only module of alertd that needs pytest.
+No other module of alertd needs pytest.
 """
 
 from __future__ import annotations
 
 import pytest
 
-# So that a failing assertion shows its values, as in a test of one's own.
+# pytest rewrites the assertions of this suite, so that a failing assertion shows its values.
 pytest.register_assert_rewrite("alertd.testing.contract.suite", "alertd.testing.contract.http_suite")
 
 from alertd.testing.contract.http_suite import STATUSES, HttpContract, HttpRig  # noqa: E402

@@ -1,4 +1,4 @@
-"""What a notifier that speaks HTTP promises beside: the status table, and what it leaves alone."""
+"""The contract of notifiers that use HTTP: the outcome of each status, and the answers that they ignore."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
 IN_AN_HOUR = format_datetime(NOW + timedelta(hours=1), usegmt=True)
 
 SOON_S = 0.3
-"""The timeout where none but the notifier can end it."""
+"""The timeout in seconds for tests in which only the notifier can end the request."""
 
 LONG_S = 10.0
 
 ENOUGH = 16 * 2**20
-"""Bytes that may leave a receiver that never stops: 64 KiB are read, the rest stands in buffers."""
+"""The most bytes that an endless answer may send: the notifier reads 64 KiB, and the rest fills buffers."""
 
 STATUSES: Sequence[tuple[Answer, Retry | Rejected]] = (
-    # The status has decided before the body broke off or grew beyond measure.
+    # The status decides, even if the body breaks off or is too long.
     (Answer(status=400, body=b"xx", fault=Fault.RESET_IN_BODY), Rejected(reason="answered 400")),
     (Answer(status=400, body=b"xx", fault=Fault.HANG_IN_BODY), Rejected(reason="answered 400")),
     (Answer(status=400, body=b"y" * 10_000_000), Rejected(reason="answered 400: " + "y" * 199 + "…")),
-    # Not now.
+    # Temporary errors.
     (Answer(status=408, body=b""), Retry(reason="answered 408")),
     (Answer(status=425, body=b""), Retry(reason="answered 425")),
     (Answer(status=429, body=b""), Retry(reason="answered 429")),
     (Answer(status=500, body=b"oops"), Retry(reason="answered 500: oops")),
     (Answer(status=504, body=b""), Retry(reason="answered 504")),
-    # What it asks for: seconds, a fraction of one, a date, the past, nonsense.
+    # The wait in Retry-After: seconds, a fraction of a second, a date, the past, invalid text.
     (
         Answer(status=429, body=b"", headers={"Retry-After": "120"}),
         Retry(reason="answered 429", after=timedelta(seconds=120)),
@@ -59,7 +59,7 @@ STATUSES: Sequence[tuple[Answer, Retry | Rejected]] = (
         Retry(reason="answered 503"),
     ),
     (Answer(status=503, body=b"", headers={"Retry-After": "soon"}), Retry(reason="answered 503")),
-    # Never.
+    # Final errors.
     (
         Answer(status=302, headers={"Location": f"http://evil.example/{CANARY}"}),
         Rejected(reason="answered 302, a redirect to http://evil.example; redirects are not followed"),
@@ -78,9 +78,8 @@ STATUSES: Sequence[tuple[Answer, Retry | Rejected]] = (
     (Answer(status=410), Rejected(reason="answered 410: the receiver is gone and wants no more", gone=True)),
     (Answer(status=422, body=b"\xff\xfe"), Rejected(reason="answered 422: \ufffd\ufffd")),
 )
-"""Answers and their outcomes. The reasons are those of ``alertd.notify.http.reply.outcome_of``, after the
-    origin;
-the suite asks for none in particular."""
+"""Answers and their outcomes. The reasons are those of ``alertd.notify.http.reply.outcome_of``, without the
+origin. The suite does not require particular reasons."""
 
 STRANGE: Sequence[bytes] = (
     b"",
@@ -94,7 +93,7 @@ STRANGE: Sequence[bytes] = (
     b"\xff\xfe\x00",
     b"<html>log in</html>",
 )
-"""Bodies that a service never answers with, until it does."""
+"""Bodies that no service should answer with, which a notifier must handle nevertheless."""
 
 
 class HttpRig(Rig):
@@ -106,20 +105,21 @@ class HttpRig(Rig):
 
     def seen(self) -> str:
         return "\n".join(
-            json.dumps([one.method, one.path, dict(one.headers), one.body.decode()])
-            for one in self.sink.requests
+            json.dumps([request.method, request.path, dict(request.headers), request.body.decode()])
+            for request in self.sink.requests
         )
 
     def bodies(self) -> Sequence[str]:
-        return [one.body.decode() for one in self.sink.requests]
+        return [request.body.decode() for request in self.sink.requests]
 
 
 class HttpContract(NotifierContract):
-    """For a notifier that speaks HTTP by ``env.http``: say which options lead to a server.
+    """The contract of a notifier that uses ``env.http``. A subclass defines the options that lead to a
+    server.
 
     Attributes:
-        takes: the answers by which the service says that it has taken the message, the usual one first.
-        troubled: the answers by which it says LATER and NEVER, and how it fails.
+        takes: the answers by which the service accepts a message, the usual answer first.
+        troubled: the service's answers for LATER and NEVER, and the server's faults.
     """
 
     takes: Sequence[Answer] = (Answer(), Answer(status=202), Answer(status=204, body=b""))
@@ -131,11 +131,11 @@ class HttpContract(NotifierContract):
     }
 
     def options(self, url: str, timeout_s: float) -> Mapping[str, object]:
-        """As ``alertd.yaml`` would give them. Every secret among them is, or holds, :data:`CANARY`.
+        """Return the options as ``alertd.yaml`` would have them. Each secret must contain :data:`CANARY`.
 
         Args:
-            url: of the server, such as ``http://127.0.0.1:40001``; without a path.
-            timeout_s: for one request, in seconds.
+            url: the server's URL without a path, such as ``http://127.0.0.1:40001``.
+            timeout_s: the time limit for one request, in seconds.
         """
         raise NotImplementedError
 
@@ -151,10 +151,10 @@ class HttpContract(NotifierContract):
     async def answering(
         self, *answers: Answer, timeout_s: float = LONG_S, at: Callable[[str], str] = str
     ) -> AsyncIterator[HttpRig]:
-        """A rig whose server answers so.
+        """Return a rig whose server gives these answers.
 
         Args:
-            at: from the server's address to the one that the options are told.
+            at: turns the server's URL into the URL for the options.
         """
         async with contextlib.AsyncExitStack() as stack:
             sink = await stack.enter_async_context(HttpSink(*answers))
@@ -166,7 +166,7 @@ class HttpContract(NotifierContract):
     def outcome(
         self, answer: Answer, *, timeout_s: float = LONG_S, at: Callable[[str], str] = str
     ) -> tuple[Outcome, HttpSink]:
-        """What becomes of one message when the server answers so."""
+        """Return the outcome of one message when the server gives this answer."""
 
         async def sending() -> tuple[Outcome, HttpSink]:
             async with self.answering(answer, timeout_s=timeout_s, at=at) as rig:
@@ -184,7 +184,9 @@ class HttpContract(NotifierContract):
             assert_presentable(outcome)
 
     @pytest.mark.parametrize(
-        ("answer", "expected"), STATUSES, ids=[f"{at}-{one.status}" for at, (one, _) in enumerate(STATUSES)]
+        ("answer", "expected"),
+        STATUSES,
+        ids=[f"{at}-{answer.status}" for at, (answer, _) in enumerate(STATUSES)],
     )
     def test_each_http_status_has_its_outcome(self, answer: Answer, expected: Retry | Rejected) -> None:
         timeout_s = SOON_S if answer.fault is Fault.HANG_IN_BODY else LONG_S
@@ -195,7 +197,7 @@ class HttpContract(NotifierContract):
         assert_presentable(outcome)
         assert replace(outcome, reason="") == replace(expected, reason="")
         assert str(answer.status) in outcome.reason
-        # Who is gone, and where a redirect leads to, is worth no second look.
+        # Neither a receiver that is gone nor the target of a redirect gets a second request.
         assert len(sink.requests) == 1
 
     @pytest.mark.parametrize("status", [200, 400, 429])
@@ -215,7 +217,7 @@ class HttpContract(NotifierContract):
         assert_presentable(outcome)
 
     def test_a_handshake_that_never_ends_has_sent_nothing(self) -> None:
-        """The server waits for a request and hears of TLS."""
+        """The server waits for an HTTP request but gets a TLS handshake."""
         secure: Callable[[str], str] = lambda url: url.replace("http://", "https://")  # noqa: E731
 
         outcome, sink = self.outcome(Answer(), timeout_s=SOON_S, at=secure)

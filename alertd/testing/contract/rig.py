@@ -1,4 +1,4 @@
-"""What a contract is tried on: one notifier, its surroundings, and what its receiver saw."""
+"""The objects that a contract test needs: a notifier, its environment, and what its receiver got."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from alertd.notify.registry import installed
 from alertd.ports import Notifier
 
 CANARY = "canary-5f0c9b"
-"""Every secret of every rig. It must come out nowhere but at the receiver."""
+"""Every secret of every rig contains this text. Only the receiver may see it."""
 
 
 class Trouble(Enum):
-    """What the receiver does.
+    """What the receiver does with a message.
 
-    NONE: it takes the message. LATER: it says that it cannot now. NEVER: it refuses the message for good.
-    NOBODY: nothing can be reached. HANGS_UP: it has read all, and goes without an answer. HANGS: it has read
-    all and does not answer. What it says of LATER and NEVER holds :data:`CANARY`.
+    NONE: it accepts the message. LATER: it reports a temporary error. NEVER: it rejects the message for good.
+    NOBODY: no connection is possible. HANGS_UP: it reads the message and closes the connection without an
+    answer. HANGS: it reads the message and does not answer. The answers for LATER and NEVER contain
+    :data:`CANARY`.
     """
 
     NONE = auto()
@@ -37,16 +38,16 @@ EXPECTED: Mapping[Trouble, tuple[type[Retry | Rejected], bool]] = MappingProxyTy
         Trouble.NEVER: (Rejected, False),
         # Nothing was written, so nothing can have arrived.
         Trouble.NOBODY: (Retry, False),
-        # All was written and no answer came: it may have arrived.
+        # The whole message was written and no answer came, so it may have arrived.
         Trouble.HANGS_UP: (Retry, True),
         Trouble.HANGS: (Retry, True),
     }
 )
-"""The outcome of each trouble, and whether it is unknown."""
+"""The type of outcome for each trouble, and whether the outcome is unknown."""
 
 
 class Rig:
-    """One notifier, made of options as ``alertd.yaml`` would give them, and what its receiver saw."""
+    """A notifier made from options as in ``alertd.yaml``, and the record of what its receiver got."""
 
     def __init__(self, type_name: str, options: Mapping[str, object], env: Env) -> None:
         self.made: NotifierClass = installed()[type_name].load()
@@ -55,9 +56,9 @@ class Rig:
         self.notifier: Notifier = self.made(self.options, env)
 
     def seen(self) -> str:
-        """All that the receiver got, as text; in any form that shows what a receiver can see."""
+        """Return everything that the receiver got, as text, in any form that contains all that it can see."""
         raise NotImplementedError
 
     def bodies(self) -> Sequence[str]:
-        """The same, but only the body of each request: what ``render`` gives."""
+        """Return the body of each request that the receiver got, in the form that ``render`` returns."""
         return [self.seen()]

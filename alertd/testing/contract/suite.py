@@ -1,4 +1,4 @@
-"""What every notifier promises, however it sends."""
+"""The contract of every notifier, whatever it sends through."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from alertd.testing.messages import SAMPLES, sample_message, with_links
 
 MAX_REASON = 1_000
 MAX_SEEN = 200_000
-"""Of one milestone, however long its texts are."""
+"""The most characters of a message about one milestone, however long its texts are."""
 
 ODD = {
     "breaks": "a\r\nX-Evil: 1\r\n\r\nb\x1b]0;evil\x07\u202e",
@@ -34,50 +34,51 @@ ODD = {
     "long": "x" * 100_000,
     "empty": "",
 }
-"""Line breaks that would start a header, a terminal's escape, an override of direction; more than one code
-unit each, and half a pair, which has no encoding; what is markup somewhere; too much, and nothing."""
+"""Line breaks that would start a header, a terminal's escape sequence, an override of direction; characters
+of several code units, and half a surrogate pair, which has no encoding; markup of several services; a text
+that is too long, and an empty text."""
 
 T = TypeVar("T")
 
 
 class NotifierContract:
-    """Subclass it under a name that begins with ``Test``, and say how a rig is made.
+    """The contract's tests. Subclass this class under a name that begins with ``Test``, and define ``rig``.
 
     Attributes:
-        type_name: the entry point's name, as ``type:`` in ``alertd.yaml`` says it.
-        expected: the outcome of each trouble that the receiver can have, and whether it is unknown; whoever
-            cannot have one leaves it out.
+        type_name: the entry point's name, which is the value of ``type:`` in ``alertd.yaml``.
+        expected: the outcome for each trouble that the receiver can have, and whether the outcome is unknown.
+            Leave out a trouble that cannot happen.
     """
 
     type_name: str
     expected: Mapping[Trouble, tuple[type[Outcome], bool]] = EXPECTED
 
     def rig(self, trouble: Trouble) -> AbstractAsyncContextManager[Rig]:
-        """A notifier and a receiver with ``trouble``; at the end both are closed."""
+        """Return a context manager for a notifier and a receiver with ``trouble``, which closes both."""
         raise NotImplementedError
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "trouble" in metafunc.fixturenames:
             expected = metafunc.cls.expected
-            metafunc.parametrize("trouble", expected, ids=[one.name.lower() for one in expected])
+            metafunc.parametrize("trouble", expected, ids=[trouble.name.lower() for trouble in expected])
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Its result. Each test has a loop of its own, so that no plugin for coroutines is needed."""
+        """Run a coroutine in its own event loop, so that no pytest plugin is needed. Return its result."""
         return asyncio.run(work)
 
     def sent(self, *messages: Message, trouble: Trouble = Trouble.NONE) -> tuple[list[Outcome], str]:
-        """The outcomes of the messages, sent one after the other, and what the receiver saw."""
+        """Send the messages in sequence. Return the outcomes, and what the receiver got."""
 
         async def sending() -> tuple[list[Outcome], str]:
             async with self.rig(trouble) as rig:
-                return [await rig.notifier.send(one, {}) for one in messages], rig.seen()
+                return [await rig.notifier.send(message, {}) for message in messages], rig.seen()
 
         return self.run(sending())
 
-    # -- what it is made of
+    # -- options and secrets
 
     def test_the_installed_type_is_a_notifier(self) -> None:
-        """Its entry point can be loaded, and names a class with Options."""
+        """The entry point can be loaded, and names a class with Options."""
         made = installed()[self.type_name].load()
 
         assert issubclass(made.Options, BaseModel)
@@ -95,9 +96,9 @@ class NotifierContract:
                 shown = [repr(options), str(options), options.model_dump_json()]
                 return [*shown, repr(rig.notifier), repr(rig.env)]
 
-        assert not [one for one in self.run(showing()) if CANARY in one]
+        assert not [text for text in self.run(showing()) if CANARY in text]
 
-    # -- what is sent
+    # -- messages
 
     @pytest.mark.parametrize("name", SAMPLES)
     def test_what_is_accepted_is_sent_and_shows_its_id(self, name: str) -> None:
@@ -123,11 +124,14 @@ class NotifierContract:
 
         outcomes, seen = self.sent(first, again)
 
-        assert [type(one) for one in outcomes] == [Sent, Sent]
+        assert [type(outcome) for outcome in outcomes] == [Sent, Sent]
         assert seen.count(first.id) >= 2
 
     def test_what_was_sent_before_is_of_no_harm(self) -> None:
-        """Its state is handed to the next send, on another node too; and what an older one left there."""
+        """The next send gets the previous state, even on another node.
+
+        An older version may have left its own.
+        """
         message = sample_message()
         milestone = message.items[0].milestone
 
@@ -144,16 +148,16 @@ class NotifierContract:
 
         outcomes = self.run(sending())
 
-        assert [type(one) for one in outcomes] == [Sent, Sent]
+        assert [type(outcome) for outcome in outcomes] == [Sent, Sent]
 
     def test_what_is_shown_is_what_is_sent(self) -> None:
-        """To the byte, but for the secrets; for a notifier that can show it at all."""
+        """``render`` returns the exact bodies, except for the secrets, if the notifier has ``render``."""
 
         async def both(message: Message) -> tuple[list[str], list[str]]:
             async with self.rig(Trouble.NONE) as rig:
                 if not isinstance(rig.notifier, Renders):
                     return [], []
-                shown = [one.text for one in rig.notifier.render(message)]
+                shown = [body.text for body in rig.notifier.render(message)]
                 await rig.notifier.send(message, {})
                 return shown, [body.replace(CANARY, HIDDEN) for body in rig.bodies()]
 
@@ -161,7 +165,7 @@ class NotifierContract:
             shown, sent = self.run(both(with_links(sample_message(name))))
             assert shown == sent
 
-    # -- what goes wrong
+    # -- failures
 
     def test_each_trouble_is_an_outcome_that_shows_no_secret(
         self, trouble: Trouble, caplog: pytest.LogCaptureFixture
@@ -174,12 +178,13 @@ class NotifierContract:
         assert isinstance(outcome, kind)
         assert getattr(outcome, "unknown", False) is is_unknown
         assert_presentable(outcome)
-        # The receiver may be in this process too, and log what it is told.
-        assert not [one for one in caplog.records if one.name != "mail.log" and CANARY in one.getMessage()]
+        # The test's receiver may run in the same process and log what it receives.
+        records = [record for record in caplog.records if record.name != "mail.log"]
+        assert not [record for record in records if CANARY in record.getMessage()]
 
     @pytest.mark.parametrize("text", ODD.values(), ids=ODD)
     def test_no_text_keeps_a_message_from_being_sent(self, text: str) -> None:
-        message = spoilt(sample_message("contested"), text)
+        message = spoil(sample_message("contested"), text)
 
         (outcome,), seen = self.sent(message)
 
@@ -210,15 +215,15 @@ class NotifierContract:
 
         async def cancelling() -> bool:
             async with self.rig(Trouble.HANGS) as rig:
-                sending = asyncio.create_task(until_sent(rig))
-                await seen_something(rig, sending)
+                sending = asyncio.create_task(send_sample(rig))
+                await wait_until_seen(rig, sending)
                 sending.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await sending
             rest = asyncio.all_tasks() - {asyncio.current_task()}
-            if rest:  # what has been told to end
+            if rest:  # tasks that are ending
                 await asyncio.wait(rest, timeout=5)
-            assert not [one for one in rest if not one.done()]
+            assert not [task for task in rest if not task.done()]
             return sending.cancelled()
 
         assert self.run(cancelling())
@@ -233,13 +238,13 @@ class NotifierContract:
 
         outcomes, seen = self.run(sending())
 
-        assert [type(one) for one in outcomes] == [Sent, Sent]
+        assert [type(outcome) for outcome in outcomes] == [Sent, Sent]
         assert first.id in seen
         assert second.id in seen
 
 
 def assert_presentable(outcome: Outcome) -> None:
-    """What is kept of an outcome is short, stands on one line, and holds no secret."""
+    """Assert that what alertd stores of an outcome is short, on one line, and without secrets."""
     assert isinstance(outcome, Sent | Retry | Rejected)
     assert CANARY not in repr(outcome)
     said = outcome.note if isinstance(outcome, Sent) else outcome.reason
@@ -247,15 +252,17 @@ def assert_presentable(outcome: Outcome) -> None:
     assert said.isprintable()
 
 
-def spoilt(message: Message, text: str) -> Message:
-    """``message`` with ``text`` wherever somebody else's may stand."""
+def spoil(message: Message, text: str) -> Message:
+    """Return ``message`` with ``text`` in every place that may hold text from outside."""
     item = message.items[0]
     claims = tuple(
         replace(
             claim,
             phrase=text,
             note=text,
-            accounts=tuple(replace(one, who=text, brief=text, publisher=text) for one in claim.accounts),
+            accounts=tuple(
+                replace(account, who=text, brief=text, publisher=text) for account in claim.accounts
+            ),
         )
         for claim in item.claims
     )
@@ -274,12 +281,12 @@ def spoilt(message: Message, text: str) -> Message:
     return replace(message, items=(item,), subject=text)
 
 
-async def until_sent(rig: Rig) -> Outcome:
+async def send_sample(rig: Rig) -> Outcome:
     return await rig.notifier.send(sample_message(), {})
 
 
-async def seen_something(rig: Rig, sending: asyncio.Future[Outcome]) -> None:
-    """Until the receiver has read all, and the send waits for the answer; a send that ends fails the test."""
+async def wait_until_seen(rig: Rig, sending: asyncio.Future[Outcome]) -> None:
+    """Wait until the receiver has read the message. A send that ends before fails the test."""
     while not rig.seen():
         done, _ = await asyncio.wait([sending], timeout=0.01)
         assert not done
