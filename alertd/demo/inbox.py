@@ -10,13 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import SMTP
 from typing import Any
 
-from alertd.demo.smtp import Envelope
-from alertd.testing.http_sink import Received
+from alertd.testing import Mail, Received
 
 _ID = re.compile(r"msg_[0-9A-Za-z]+")
 
@@ -62,12 +59,12 @@ class WebhookPost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailReceived:
-    """A mail, parsed."""
+    """A mail with its envelope. ``mail``: its content, parsed."""
 
     id: str
     at: datetime
     accepted: bool
-    envelope: Envelope
+    envelope: Mail
     mail: EmailMessage
 
     @property
@@ -103,10 +100,9 @@ def webhook_post(request: Received, at: datetime, secret: bytes, *, accepted: bo
     )
 
 
-def mail_received(envelope: Envelope, at: datetime) -> MailReceived:
-    """A mail that the server accepted; the id stands in its Message-ID."""
-    mail = message_from_bytes(envelope.raw, policy=SMTP)
-    assert isinstance(mail, EmailMessage)  # noqa: S101  the policy makes it one
+def mail_received(envelope: Mail, at: datetime) -> MailReceived:
+    """A mail that the server accepted; the id is in its Message-ID."""
+    mail = envelope.message
     found = _ID.search(str(mail["Message-ID"]))
     return MailReceived(id=found[0] if found else "", at=at, accepted=True, envelope=envelope, mail=mail)
 

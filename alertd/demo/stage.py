@@ -6,8 +6,8 @@ import base64
 import io
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -25,15 +25,14 @@ from alertd.definitions.files import read_signature
 from alertd.demo.costs import Stopwatch, time_ledger
 from alertd.demo.inbox import Receipt, mail_received, slack_post, webhook_post
 from alertd.demo.pace import VirtualClock
-from alertd.demo.smtp import SmtpServer, smtp_server
 from alertd.engine.daemon import Daemon
 from alertd.engine.deps import Dependencies
 from alertd.errors import AlertdError
 from alertd.notify.http.client import HttpClient
-from alertd.ports import Ledger
+from alertd.ports import Ledger, Notifier
 from alertd.system.settings import read_settings
 from alertd.system.telemetry import Log
-from alertd.testing.http_sink import Answer, HttpSink
+from alertd.testing import Answer, HttpSink, SmtpSink
 
 T = TypeVar("T")
 
@@ -85,7 +84,7 @@ class Stage:
     watch: Stopwatch
     slack: HttpSink
     webhook: HttpSink
-    mail: SmtpServer
+    mail: SmtpSink
     log: io.StringIO
     receipts: list[Receipt] = field(default_factory=list)
     _refusing: bool = False
@@ -132,14 +131,21 @@ async def open_stage(at: datetime) -> AsyncIterator[Stage]:
     """Start the servers and the daemon at the virtual instant ``at``, and stop them after the block."""
     with tempfile.TemporaryDirectory(prefix="alertd-demo-") as name:
         folder = Path(name)
-        async with HttpSink() as slack, HttpSink() as webhook, smtp_server() as mail:
+        async with HttpSink() as slack, HttpSink() as webhook, SmtpSink() as mail:
             _write_files(folder, slack.url, webhook.url, mail.port)
             clock, watch, log = VirtualClock(at), Stopwatch(), io.StringIO()
             database = f"sqlite:///{folder / 'alertd.sqlite3'}"
             ledger = time_ledger(
                 await app.ledger(read_settings(config=folder, database=database)), clock, watch
             )
-            http = HttpClient()
+            http, closing = HttpClient(), AsyncExitStack()
+
+            def build(config: Config) -> Mapping[str, Notifier]:
+                made = app.notifiers(config, folder, http, clock, io.StringIO())
+                for notifier in made.values():
+                    closing.push_async_callback(notifier.aclose)
+                return made
+
             daemon = Daemon(
                 Dependencies(
                     ledger=ledger,
@@ -147,7 +153,7 @@ async def open_stage(at: datetime) -> AsyncIterator[Stage]:
                     log=_make_error_log(log),
                     load=app.loader(folder),
                     signature=partial(read_signature, folder),
-                    build=lambda config: app.notifiers(config, folder, http, clock, io.StringIO()),
+                    build=build,
                     node="demo",
                 )
             )
@@ -166,6 +172,7 @@ async def open_stage(at: datetime) -> AsyncIterator[Stage]:
                 )
             finally:
                 await daemon.idle()
+                await closing.aclose()
                 await http.aclose()
                 await ledger.close()
 

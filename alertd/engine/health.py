@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
+
+from typing_extensions import TypedDict
 
 from alertd import __version__
-from alertd.core.explain.facts import delivery_facts, utc_text
+from alertd.core.explain.facts import DeliveryFacts, delivery_facts, utc_text
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
+from alertd.core.shape import Count, Doc, Instant
 from alertd.core.words import count, span_text
 from alertd.engine.status import find_differences
 from alertd.ports import Ledger, NodeReport
@@ -122,17 +126,72 @@ async def health_of(book: Ledger, now: datetime) -> Health:
     )
 
 
-def health_facts(health: Health) -> dict[str, object]:
+class NodeFacts(TypedDict):
+    """What a daemon reports of itself."""
+
+    node: str
+    version: str
+    started_at: Instant
+    seen_at: Annotated[Instant, Doc("When it reported last; it does so once a minute.")]
+    config_id: Annotated[str, Doc("A fingerprint of the files that it has loaded.")]
+    problems: Annotated[list[str], Doc("What is wrong in those files, each with its file, line and column.")]
+    receivers: list[str]
+    stopped: Annotated[bool, Doc("It has ended, and reported so.")]
+    findings: Annotated[list[str], Doc("What its last audit of itself found wrong.")]
+    paused: Annotated[list[str], Doc("The channels that do not answer it at the moment.")]
+
+
+class PendingFacts(TypedDict):
+    """A reminder that is pending."""
+
+    at: Instant
+    wake_at: Annotated[Instant, Doc("When the daemon looks at it; later than `at` where it is deferred.")]
+    milestone: str
+    offset: str
+    receiver: str
+    reason: str
+
+
+class FailureFacts(TypedDict):
+    """A try that failed."""
+
+    at: Instant
+    outcome: str
+    reason: str
+
+
+class FailingFacts(TypedDict):
+    """The first and the last failure of what waits for a channel."""
+
+    first: FailureFacts
+    last: FailureFacts
+
+
+class HealthFacts(TypedDict):
+    """The state of the daemons and of the ledger, as `alertd status --format json` prints it."""
+
+    ok: bool
+    wrong: Annotated[list[str], Doc("A sentence for each thing that is wrong.")]
+    version: str
+    at: Instant
+    nodes: list[NodeFacts]
+    leader: Annotated[str, Doc("The node that plans; empty when there is none.")]
+    next: list[PendingFacts]
+    ready: list[DeliveryFacts]
+    dead: list[DeliveryFacts]
+    failing: Annotated[dict[str, FailingFacts], Doc("By channel.")]
+    counts: Annotated[dict[str, Count], Doc("How many deliveries there are of each state.")]
+    bytes: Annotated[Count, Doc("The size of the ledger on disk.")]
+
+
+def health_facts(health: Health) -> HealthFacts:
     """The same for programs."""
     return {
         "ok": not health.wrong,
         "wrong": list(health.wrong),
         "version": __version__,
         "at": utc_text(health.now),
-        "nodes": [
-            asdict(node) | {"started_at": utc_text(node.started_at), "seen_at": utc_text(node.seen_at)}
-            for node in health.nodes
-        ],
+        "nodes": [_node(node) for node in health.nodes],
         "leader": health.leader,
         "next": [
             {
@@ -148,12 +207,28 @@ def health_facts(health: Health) -> dict[str, object]:
         "ready": [delivery_facts(*one) for one in health.ready],
         "dead": [delivery_facts(*one) for one in health.dead],
         "failing": {
-            channel: {
-                which: {"at": utc_text(one.at), "outcome": one.outcome, "reason": one.reason}
-                for which, one in (("first", first), ("last", last))
-            }
+            channel: {"first": _failure(first), "last": _failure(last)}
             for channel, (first, last) in health.failing.items()
         },
         "counts": dict(health.counts),
         "bytes": health.size,
     }
+
+
+def _node(node: NodeReport) -> NodeFacts:
+    return {
+        "node": node.node,
+        "version": node.version,
+        "started_at": utc_text(node.started_at),
+        "seen_at": utc_text(node.seen_at),
+        "config_id": node.config_id,
+        "problems": list(node.problems),
+        "receivers": list(node.receivers),
+        "stopped": node.stopped,
+        "findings": list(node.findings),
+        "paused": list(node.paused),
+    }
+
+
+def _failure(attempt: Attempt) -> FailureFacts:
+    return {"at": utc_text(attempt.at), "outcome": attempt.outcome, "reason": attempt.reason}

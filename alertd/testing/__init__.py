@@ -3,7 +3,7 @@ interface.
 
     from alertd.testing import Answer, Fault, HttpSink, SmtpSink, sample_message, notifier_env
 
-The servers need the packages trustme and aiosmtpd, which alertd itself does not need.
+A server with TLS needs the package trustme, which alertd itself does not need.
 """
 
 from __future__ import annotations

@@ -77,6 +77,7 @@ class HttpSink:
         self._server: asyncio.Server | None = None
         self._port = 0
         self._closing = asyncio.Event()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     @property
     def url(self) -> str:
@@ -110,10 +111,20 @@ class HttpSink:
         self._closing.set()
         assert self._server is not None  # noqa: S101
         self._server.close()
+        # A connection that outlives its server is cancelled with its event loop, and asyncio in Python 3.11
+        # then prints a traceback: close every connection, and wait until its coroutine has ended.
+        for writer in self._open.values():
+            writer.close()
+        if self._open:
+            await asyncio.wait(self._open)
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  asyncio makes a task of each connection
+        self._open[task] = writer
+        task.add_done_callback(self._open.pop)
         try:
             while (received := await _read(reader)) is not None:
                 self.requests.append(received)

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from types import TracebackType
 from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +115,7 @@ class SmtpSink:
     def _session(self, context: ssl.SSLContext | None) -> asyncio.Protocol:
         if self.drop == "greeting" or "greeting" in self.answers:
             return _Closer(self.answers.get("greeting", ""))
-        from alertd.testing.smtp_session import SmtpSession
-
-        return SmtpSession(
+        return _Session(
             self,
             _Handler(self),
             hostname="sink.example",
@@ -128,11 +128,44 @@ class SmtpSink:
         )
 
     def _authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> Any:
-        from aiosmtpd.smtp import AuthResult
-
         assert self.login is not None  # noqa: S101
         given = (data.login.decode(), data.password.decode())
         return AuthResult(success=given == self.login, handled=False, auth_data=given[0])
+
+
+class _Session(SMTP):
+    """One connection. Before aiosmtpd obeys a command, the script may answer it or break off."""
+
+    def __init__(self, sink: SmtpSink, handler: object, **options: Any) -> None:
+        super().__init__(handler, **options)
+        self._sink = sink
+        for name, obey in list(self._smtp_methods.items()):
+            self._smtp_methods[name] = self._follow_script(name, obey)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        is_new = self._original_transport is None  # aiosmtpd calls this again after STARTTLS
+        super().connection_made(transport)
+        self._sink._open.add(transport)
+        self._sink.connections += is_new
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.transport is not None:
+            self._sink._open.discard(self.transport)
+        super().connection_lost(error)
+
+    def _follow_script(
+        self, name: str, obey: Callable[[str], Awaitable[None]]
+    ) -> Callable[[str], Awaitable[None]]:
+        async def answer(arg: str) -> None:
+            self._sink.commands.append(name)
+            if self._sink.drop == name and self.transport is not None:
+                self.transport.close()
+            elif name in self._sink.answers:
+                await self.push(self._sink.answers[name])
+            else:
+                await obey(arg)
+
+        return answer
 
 
 class _Closer(asyncio.Protocol):

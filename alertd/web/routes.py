@@ -10,8 +10,7 @@ from starlette.routing import Route
 from alertd.web.actions.link import act_by_link
 from alertd.web.actions.pages import act, retry, send_test
 from alertd.web.actions.slack import slack_interactive
-from alertd.web.api import act as api_actions
-from alertd.web.api import read as api
+from alertd.web.api.openapi import api_routes
 from alertd.web.feeds.badge import badge, embed
 from alertd.web.feeds.feeds import atom, guard_by_secret, ics
 from alertd.web.health import healthz, readyz
@@ -37,16 +36,7 @@ def routes() -> list[Route]:
         Route("/send-test", send_test, methods=["POST"]),
         Route("/act/{token}", act_by_link, methods=["GET", "POST"]),
         Route("/slack/interactive", slack_interactive, methods=["POST"]),
-        Route("/api/v1/openapi.json", api.openapi),
-        Route("/api/v1/timelines", api.timelines),
-        Route("/api/v1/milestones", api.milestones),
-        Route("/api/v1/milestones/{timeline}/{name}", api.milestone),
-        Route("/api/v1/milestones/{timeline}/{name}/actions", api_actions.act, methods=["POST"]),
-        Route("/api/v1/deliveries", api.deliveries),
-        Route("/api/v1/deliveries/{name}", api.delivery),
-        Route("/api/v1/deliveries/{name}/retry", api_actions.retry, methods=["POST"]),
-        Route("/api/v1/send-test", api_actions.send_test, methods=["POST"]),
-        Route("/api/v1/status", api.status),
+        *api_routes(),
         *_make_feed_routes(),
         Route("/unsubscribe", unsubscribe),
         Route("/live", live),

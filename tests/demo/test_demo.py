@@ -158,8 +158,11 @@ def test_the_folder_is_removed(whole: tuple[Played, DemoAudit, Path]) -> None:
     assert not folder.exists()
 
 
-def test_the_output() -> None:
-    """The demo exits with 0, shows messages in full, and prints no escape sequences without a terminal."""
+def test_the_output(caplog: pytest.LogCaptureFixture) -> None:
+    """The demo exits with 0, shows messages in full, and prints no escape sequences without a terminal.
+
+    Every connection is closed before the event loop is, so asyncio has nothing to report.
+    """
     out = io.StringIO()
 
     code = run(out, seconds=0)
@@ -172,3 +175,4 @@ def test_the_output() -> None:
     assert text.count("✓ the signature fits") == 1
     assert "Passed yesterday by the minister's account; due in 91 days" in text
     assert max(len(line) for line in text.splitlines()) <= 120
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []

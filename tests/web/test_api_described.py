@@ -52,6 +52,15 @@ def test_description_is_the_one_that_is_kept() -> None:
     assert KEPT.read_text() == text
 
 
+def test_every_shape_is_described() -> None:
+    """Each object of the API has a description and, unless it is empty, members."""
+    shapes = document()["components"]["schemas"]
+    objects = {name: schema for name, schema in shapes.items() if schema["type"] == "object"}
+
+    assert [name for name, schema in objects.items() if not schema.get("description")] == []
+    assert [name for name, schema in objects.items() if not schema["properties"]] == ["Nothing"]
+
+
 def test_every_route_is_described_and_the_other_way_round() -> None:
     real = {
         (route.path, method.lower()): scope_of(route.endpoint)

@@ -1,20 +1,201 @@
 """What is planned, done and explained, for programs: plain values that JSON can hold.
 
-Instants are UTC texts, windows half-open.
+Instants are UTC texts, windows half-open. Each shape is declared here once: the values are built as it says,
+and the API's description is made from it. New members may be added to a shape at any time; within ``v1`` of
+the API none is removed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from typing import Annotated, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from alertd.core.deadline import window_of
 from alertd.core.explain.explanation import Explanation
-from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Record, ScheduledReminder
+from alertd.core.ledger.records import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    HistoryEntry,
+    Record,
+    ReminderState,
+    ScheduledReminder,
+)
 from alertd.core.message.claims import claim_lines
-from alertd.core.milestones.milestone import Milestone, is_contested, state_of
+from alertd.core.milestones.milestone import Milestone, Rank, State, is_contested, state_of
 from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.planning.plan import Planned
+from alertd.core.shape import Count, Doc, Instant
+
+CauseText = Annotated[
+    str, Doc("Why the message exists: opens, approaching, due, overdue, moved, done, and others.")
+]
+LabelTexts = dict[str, str]
+
+
+class ClaimFacts(TypedDict):
+    """One deadline as its sources give it."""
+
+    deadline: Annotated[str, Doc("The deadline in canonical EDTF.")]
+    phrase: Annotated[str, Doc("The deadline as people read it: by September 2026.")]
+    rank: Rank
+    live: Annotated[bool, Doc("False for a claim that never reminds.")]
+    status: Annotated[str, Doc("How far away or how long past its window is, in words.")]
+    sources: Annotated[list[str], Doc("The ids of its sources in the file.")]
+    note: str
+    derived: Annotated[str, Doc("How a relative deadline was computed; empty for any other.")]
+    window: Annotated[str, Doc("The id of its window; empty when it has none.")]
+    begins: Annotated[Instant | None, Doc("The first instant of the window; null when it has none.")]
+    ends: Annotated[Instant | None, Doc("The first instant after the window; null when it has none.")]
+
+
+class StandingFacts(TypedDict):
+    """The actions of people that are in force."""
+
+    acknowledged_until: Instant | None
+    acknowledged_by: str
+    snoozed_until: Instant | None
+    snoozed_by: str
+    done_on: Annotated[str, Doc(format="date")] | None
+    done_by: str
+    evidence: str
+    cancelled: bool
+    cancelled_by: str
+
+
+class MilestoneFacts(TypedDict):
+    """A milestone at one instant."""
+
+    milestone: Annotated[str, Doc("Its full id, timeline/name.")]
+    timeline: str
+    title: str
+    description: str
+    url: str
+    file: str
+    timezone: str
+    labels: LabelTexts
+    at: Annotated[Instant, Doc("The instant that the other members describe.")]
+    state: State
+    contested: Annotated[bool, Doc("Its live claims of the best rank have different windows.")]
+    tentative: Annotated[bool, Doc("It is agreed but not signed.")]
+    revision: Annotated[int, Doc("Raised each time that its dates change.", minimum=1)]
+    changed_at: Instant
+    claims: list[ClaimFacts]
+    standing: StandingFacts
+
+
+class PlannedFacts(TypedDict):
+    """A reminder that is planned for one receiver."""
+
+    at: Annotated[Instant, Doc("When it is sent.")]
+    milestone: Annotated[str, Doc("The full id of its milestone.")]
+    cause: CauseText
+    offset: Annotated[str, Doc("Which reminder it is, such as -7d, 0d, +1d or opens.")]
+    deadline: Annotated[str, Doc("The deadline in canonical EDTF.")]
+    sources: Annotated[list[str], Doc("The ids of the sources that give this deadline.")]
+    receiver: str
+    key: Annotated[str, Doc("What tells this reminder from all others; it is in no message.")]
+    due: NotRequired[Annotated[Instant, Doc("When it is due; there only when it is sent later.")]]
+    digest: NotRequired[Annotated[str, Doc("The digest that it waits for.")]]
+    muted_by: NotRequired[Annotated[str, Doc("What else it waits for.")]]
+
+
+class ReminderFacts(PlannedFacts):
+    """A reminder to one receiver, planned or past, and the route by which it goes."""
+
+    route: Annotated[str, Doc("The path of the route in alertd.yaml.")]
+    matchers: list[str]
+    group: LabelTexts
+    overtaken: NotRequired[Annotated[bool, Doc("A later reminder is due by now, so this one is not sent.")]]
+    state: NotRequired[ReminderState]
+    reason: NotRequired[str]
+    told_at: NotRequired[Instant | None]
+
+
+class EntryFacts(TypedDict):
+    """Something that happened to a milestone."""
+
+    type: Literal["entry"]
+    at: Instant
+    milestone: str
+    kind: str
+    by: Annotated[str, Doc("Who did it; empty for alertd itself.")]
+    why: str
+    facts: LabelTexts
+
+
+class CarriedFacts(TypedDict):
+    """An occurrence that a delivery carries."""
+
+    milestone: str
+    cause: CauseText
+    offset: str
+    at: Instant
+    key: str
+
+
+class AttemptFacts(TypedDict):
+    """One try to send a delivery."""
+
+    number: Count
+    at: Instant
+    took_ms: Count
+    outcome: Annotated[str, Doc("sent, retry, unknown or rejected")]
+    reason: str
+
+
+class DeliveryFacts(TypedDict):
+    """What goes, or went, to one notifier of one receiver in one message."""
+
+    type: Literal["delivery"]
+    at: Annotated[Instant, Doc("When it was settled, or else written down.")]
+    id: str
+    channel: Annotated[str, Doc("receiver/notifier")]
+    state: DeliveryState
+    reason: str
+    bound_at: Annotated[Instant, Doc("When it was written down.")]
+    next_at: Annotated[Instant | None, Doc("When it is tried next; null once it is settled.")]
+    settled_at: Instant | None
+    fallback_for: Annotated[str, Doc("The delivery that failed and that this one replaces; empty for none.")]
+    notice: Annotated[str, Doc("The headline of a notice to the operator; empty for any other.")]
+    digest: Annotated[str, Doc("The name of the digest that it is; empty for any other.")]
+    carries: list[CarriedFacts]
+    attempts: list[AttemptFacts]
+
+
+PolicyFacts = TypedDict(
+    "PolicyFacts",
+    {
+        "name": str,
+        "from": Annotated[str, Doc("Where the policy is written, in words.")],
+    },
+)
+PolicyFacts.__doc__ = "A policy, and where it is written."
+
+
+class ExplanationFacts(TypedDict):
+    """Everything that ``alertd explain`` says of a milestone."""
+
+    milestone: str
+    title: str
+    file: str
+    timezone: str
+    labels: LabelTexts
+    at: Instant
+    state: State
+    contested: bool
+    tentative: bool
+    policy: PolicyFacts
+    claims: list[ClaimFacts]
+    reminders: list[ReminderFacts]
+    next: PlannedFacts | None
+    kept: NotRequired[bool]
+    instances: NotRequired[list[str]]
+    deliveries: NotRequired[list[DeliveryFacts]]
+    history: NotRequired[list[EntryFacts]]
 
 
 def utc_text(at: datetime) -> str:
@@ -26,10 +207,10 @@ def utc_or_none(at: datetime | None) -> str | None:
     return None if at is None else utc_text(at)
 
 
-def planned_facts(planned: Planned) -> dict[str, object]:
+def planned_facts(planned: Planned) -> PlannedFacts:
     """A line of the contract in design section 10; ``due``, and why, only where it is deferred."""
     one = planned.occurrence
-    facts: dict[str, object] = {
+    facts: PlannedFacts = {
         "at": utc_text(planned.at),
         "milestone": one.milestone,
         "cause": one.cause.value,
@@ -40,13 +221,16 @@ def planned_facts(planned: Planned) -> dict[str, object]:
         "key": planned.key,
     }
     if planned.muted_by:
-        facts |= {"due": utc_text(one.at)}
+        facts["due"] = utc_text(one.at)
         kind, _, name = planned.muted_by.partition(": ")
-        facts |= {"digest": name} if kind == "digest" else {"muted_by": planned.muted_by}
+        if kind == "digest":
+            facts["digest"] = name
+        else:
+            facts["muted_by"] = planned.muted_by
     return facts
 
 
-def entry_facts(entry: HistoryEntry) -> dict[str, object]:
+def entry_facts(entry: HistoryEntry) -> EntryFacts:
     """A thing that happened to a milestone."""
     return {
         "type": "entry",
@@ -61,14 +245,14 @@ def entry_facts(entry: HistoryEntry) -> dict[str, object]:
 
 def delivery_facts(
     delivery: Delivery, attempts: Sequence[Attempt], members: Sequence[ScheduledReminder]
-) -> dict[str, object]:
+) -> DeliveryFacts:
     """A delivery with its attempts and what it carries."""
     return {
         "type": "delivery",
         "at": utc_text(delivery.settled_at or delivery.bound_at),
         "id": delivery.id,
         "channel": delivery.channel,
-        "state": delivery.state.value,
+        "state": delivery.state,
         "reason": delivery.reason,
         "bound_at": utc_text(delivery.bound_at),
         "next_at": utc_or_none(delivery.next_at if delivery.settled_at is None else None),
@@ -99,21 +283,21 @@ def delivery_facts(
     }
 
 
-def explanation_facts(found: Explanation, others: Sequence[str]) -> dict[str, object]:
+def explanation_facts(found: Explanation, others: Sequence[str]) -> ExplanationFacts:
     """Everything that ``alertd explain`` says, as one object.
 
     Args:
         others: ids of the instances of its series that come next.
     """
     milestone = found.milestone
-    facts: dict[str, object] = {
+    facts: ExplanationFacts = {
         "milestone": milestone.id,
         "title": milestone.title,
         "file": found.file,
         "timezone": milestone.zone.key,
         "labels": dict(milestone.labels),
         "at": utc_text(found.at),
-        "state": found.state.value,
+        "state": found.state,
         "contested": is_contested(milestone),
         "tentative": milestone.tentative,
         "policy": {"name": milestone.policy.name, "from": found.policy_from},
@@ -131,8 +315,8 @@ def explanation_facts(found: Explanation, others: Sequence[str]) -> dict[str, ob
     return facts
 
 
-def record_facts(record: Record, now: datetime) -> dict[str, object]:
-    """A milestone as it stands at ``now``."""
+def record_facts(record: Record, now: datetime) -> MilestoneFacts:
+    """A milestone at ``now``."""
     milestone, standing = record.milestone, record.standing
     return {
         "milestone": milestone.id,
@@ -144,7 +328,7 @@ def record_facts(record: Record, now: datetime) -> dict[str, object]:
         "timezone": milestone.zone.key,
         "labels": dict(milestone.labels),
         "at": utc_text(now),
-        "state": state_of(milestone, standing, now).value,
+        "state": state_of(milestone, standing, now),
         "contested": is_contested(milestone),
         "tentative": milestone.tentative,
         "revision": record.revision,
@@ -154,7 +338,7 @@ def record_facts(record: Record, now: datetime) -> dict[str, object]:
     }
 
 
-def standing_facts(standing: MilestoneStatus, now: datetime) -> dict[str, object]:
+def standing_facts(standing: MilestoneStatus, now: datetime) -> StandingFacts:
     """What people have said and what holds at ``now``."""
     acknowledged = standing.ack_until is not None and now < standing.ack_until
     snoozed = standing.snooze_until is not None and now < standing.snooze_until
@@ -171,8 +355,8 @@ def standing_facts(standing: MilestoneStatus, now: datetime) -> dict[str, object
     }
 
 
-def claims_facts(milestone: Milestone, at: datetime, done_on: date | None) -> list[dict[str, object]]:
-    """All claims of a milestone, and where each stands."""
+def claims_facts(milestone: Milestone, at: datetime, done_on: date | None) -> list[ClaimFacts]:
+    """All claims of a milestone, and whether each has passed."""
     windows = {
         (claim.deadline.edtf, claim.rank.value): window_of(claim.deadline, milestone.zone, claim.reading).id
         for claim in milestone.claims
@@ -181,7 +365,7 @@ def claims_facts(milestone: Milestone, at: datetime, done_on: date | None) -> li
         {
             "deadline": line.edtf,
             "phrase": line.phrase,
-            "rank": line.rank,
+            "rank": Rank(line.rank),
             "live": line.live,
             "status": line.status,
             "sources": [account.id for account in line.accounts],
@@ -195,9 +379,11 @@ def claims_facts(milestone: Milestone, at: datetime, done_on: date | None) -> li
     ]
 
 
-def _reminder(one: Planned, found: Explanation) -> dict[str, object]:
+def _reminder(one: Planned, found: Explanation) -> ReminderFacts:
     owed = found.done.owed.get(one.key) if found.done else None
-    facts = planned_facts(one) | {
+    # mypy: an unpacked PlannedFacts might hold further keys, those that are optional here among them.
+    facts: ReminderFacts = {
+        **planned_facts(one),  # type: ignore[typeddict-item]
         "route": one.match.path,
         "matchers": [str(matcher) for matcher in one.match.matchers],
         "group": dict(one.group),
@@ -205,5 +391,7 @@ def _reminder(one: Planned, found: Explanation) -> dict[str, object]:
     if one.key in found.overtaken:
         facts["overtaken"] = True
     if owed is not None:
-        facts |= {"state": owed.state.value, "reason": owed.reason, "told_at": utc_or_none(owed.told_at)}
+        facts["state"] = owed.state
+        facts["reason"] = owed.reason
+        facts["told_at"] = utc_or_none(owed.told_at)
     return facts

@@ -9,12 +9,14 @@ the last.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from alertd.core.message.message import Item, Kind, Message
 from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import Cause
-from alertd.notify.webhook.payload import instant, item_of
+from alertd.notify.webhook.payload import ItemPayload, instant, item_of
 
 VERSION = "4"
 ALERTNAME = "MilestoneDeadline"
@@ -24,12 +26,40 @@ NEVER = "0001-01-01T00:00:00Z"
 _NAMES = {Kind.NOTICE: "AlertdNotice", Kind.TEST: "AlertdTest"}
 
 
-def alertmanager_payload(message: Message) -> dict[str, Any]:
-    """Return the body as JSON values. A notice or a test is an alert too, without a milestone."""
+class AlertPayload(TypedDict):
+    """One alert. A notice or a test has no ``milestone``."""
+
+    status: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    startsAt: str
+    endsAt: str
+    fingerprint: str
+    generatorURL: str
+    milestone: NotRequired[ItemPayload]
+
+
+class AlertmanagerPayload(TypedDict):
+    """The body of an Alertmanager webhook, version 4."""
+
+    version: str
+    groupKey: str
+    truncatedAlerts: int
+    status: str
+    receiver: str
+    groupLabels: dict[str, str]
+    commonLabels: dict[str, str]
+    commonAnnotations: dict[str, str]
+    externalURL: str
+    alerts: list[AlertPayload]
+
+
+def alertmanager_payload(message: Message) -> AlertmanagerPayload:
+    """Return the body. A notice or a test is an alert too, without a milestone."""
     alerts = [_alert(message, item) for item in message.items] or [_own(message)]
     status = "resolved" if all(alert["status"] == "resolved" for alert in alerts) else "firing"
     labels = _find_common(alert["labels"] for alert in alerts)
-    group = {name: labels[name] for name in ("timeline", "milestone") if name in labels}
+    group: dict[str, str] = {name: labels[name] for name in ("timeline", "milestone") if name in labels}
     pairs = ", ".join(f"{name}={_quote(value)}" for name, value in group.items())
     return {
         "version": VERSION,
@@ -58,7 +88,7 @@ def fingerprint(labels: Mapping[str, str]) -> str:
     return f"{value:016x}"
 
 
-def _alert(message: Message, item: Item) -> dict[str, Any]:
+def _alert(message: Message, item: Item) -> AlertPayload:
     resolved = item.cause is Cause.DONE or item.state in (State.DONE, State.CANCELLED)
     labels = {
         "alertname": ALERTNAME,
@@ -79,22 +109,20 @@ def _alert(message: Message, item: Item) -> dict[str, Any]:
         "state": item.state.name.lower(),
         "runbook_url": item.url,
     }
-    return {
-        **_build_alert(message, labels, annotations, resolved=resolved),
-        "generatorURL": item.page or item.url,
-        "milestone": item_of(item),
-    }
+    alert = _build_alert(message, labels, annotations, resolved=resolved, url=item.page or item.url)
+    alert["milestone"] = item_of(item)
+    return alert
 
 
-def _own(message: Message) -> dict[str, Any]:
+def _own(message: Message) -> AlertPayload:
     labels = {"alertname": _NAMES.get(message.kind, ALERTNAME), "receiver": message.receiver}
     annotations = {"summary": message.subject, "description": "\n".join(message.lines)}
-    return {**_build_alert(message, labels, annotations, resolved=False), "generatorURL": message.page}
+    return _build_alert(message, labels, annotations, resolved=False, url=message.page)
 
 
 def _build_alert(
-    message: Message, labels: dict[str, str], annotations: dict[str, str], *, resolved: bool
-) -> dict[str, Any]:
+    message: Message, labels: dict[str, str], annotations: dict[str, str], *, resolved: bool, url: str
+) -> AlertPayload:
     since = instant(message.since)
     kept = {name: value for name, value in sorted(labels.items()) if value}
     return {
@@ -104,6 +132,7 @@ def _build_alert(
         "startsAt": since,
         "endsAt": since if resolved else NEVER,
         "fingerprint": fingerprint(kept),
+        "generatorURL": url,
     }
 
 

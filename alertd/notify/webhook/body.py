@@ -79,7 +79,7 @@ def fall_back(message: Message, error: TemplateFailed | TemplateRefused) -> Body
 def values_of(message: Message) -> dict[str, Any]:
     """Return the values that a template can use."""
     payload = payload_of(message)
-    data = payload.pop("data")
-    for item in data["items"]:
-        item["labels"] = Labels(item["labels"])
-    return {**payload, **data, "text": render_text(message)}
+    data = payload["data"]
+    items = [{**item, "labels": Labels(item["labels"])} for item in data["items"]]
+    others = {name: value for name, value in payload.items() if name != "data"}
+    return {**others, **data, "items": items, "text": render_text(message)}

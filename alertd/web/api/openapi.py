@@ -1,45 +1,61 @@
-"""Describes the API: the OpenAPI 3.1 document at ``/api/v1/openapi.json``, kept as ``docs/openapi.json``."""
+"""Lists the API's routes, and describes them: the OpenAPI 3.1 document, kept as ``docs/openapi.json``.
+
+The document is made from the operations as their handlers declare them, and from the shapes that they take
+and return. It is made when it is first asked for.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import re
 from functools import lru_cache
 from typing import Any
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
 from alertd import __version__
-from alertd.core.ledger.records import DeliveryState
-from alertd.web.api.request import MAX_TEXT, MOST, USUAL
-from alertd.web.api.schemas import (
-    COUNT,
-    FLAG,
-    INSTANT,
-    MAYBE_TEXT,
-    SCHEMAS,
-    TEXT,
-    Schema,
-    listed,
-    ref,
-    thing,
-)
-from alertd.web.timeline.entries import FILTERS
+from alertd.core.access import Scope
+from alertd.core.shape import JsonSchema
+from alertd.web.api import act as api_actions
+from alertd.web.api import read as api
+from alertd.web.api.request import Operation, Param, operation_of
+from alertd.web.server.access import needs
+from alertd.web.server.context import site_of
+from alertd.web.server.errors import PROBLEM, ProblemFacts
 
 ROOT = "/api/v1"
 
-_TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT}
-_LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}
-_PLACES = ("timeline", "name")
+ENDPOINTS = (*api.ENDPOINTS, *api_actions.ENDPOINTS)
 
 STATUSES = {
     "400": "The request cannot be read.",
-    "401": "This needs a token.",
-    "403": "The token's scope is not enough.",
-    "404": "There is no such thing.",
-    "409": "It does not fit how things stand.",
+    "401": "A token is needed.",
+    "403": "The scope of the token is not enough.",
+    "404": "Not found.",
+    "409": "The action does not fit how things stand.",
     "415": "The body is not JSON.",
-    "422": "A parameter or a field cannot be; `errors` says which.",
-    "429": "Too many failures, or a test is under way: wait as `Retry-After` says.",
+    "422": "A parameter or a field is wrong; `errors` says which.",
+    "429": "Too many failures, or a test is running: wait as long as `Retry-After` says.",
     "503": "The ledger or the configuration cannot be used now.",
 }
 _ALWAYS = ("400", "401", "403", "422", "429", "503")
+
+
+def api_routes() -> list[Route]:
+    """The routes of the API."""
+    declared = [(operation_of(endpoint), endpoint) for endpoint in ENDPOINTS]
+    return [
+        *(Route(ROOT + found.path, endpoint, methods=[found.method]) for found, endpoint in declared),
+        Route(f"{ROOT}/openapi.json", get_openapi),
+    ]
+
+
+@needs(Scope.PUBLIC)
+async def get_openapi(request: Request) -> Response:
+    """The document."""
+    return JSONResponse(await asyncio.to_thread(document, site_of(request).web.root or "/"))
 
 
 def document(root: str = "/") -> dict[str, Any]:
@@ -53,6 +69,27 @@ def document(root: str = "/") -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _document() -> dict[str, Any]:
+    # What makes schemas is imported when the document is asked for: most daemons never are.
+    from alertd.notify.json_schema import make_schemas
+
+    operations = [operation_of(endpoint) for endpoint in ENDPOINTS]
+    shapes: dict[str, type] = {"problem": ProblemFacts}
+    for found in operations:
+        shapes[f"{found.name} answer"] = found.answer
+        if found.body:
+            shapes[f"{found.name} body"] = found.body
+    schemas, named = make_schemas(shapes, "#/components/schemas/{model}")
+    paths: dict[str, dict[str, Any]] = {}
+    for found in operations:
+        paths.setdefault(ROOT + found.path, {})[found.method.lower()] = _operation(found, schemas)
+    paths[f"{ROOT}/openapi.json"] = {
+        "get": {
+            "operationId": "getOpenapi",
+            "summary": "This document.",
+            "security": [],
+            "responses": {"200": _answer({"type": "object"}), **_problems("400", "401", "429")},
+        }
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -62,169 +99,55 @@ def _document() -> dict[str, Any]:
             "description": "Instants are UTC. Windows are half-open. Errors are RFC 9457.",
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
-        "paths": {f"{ROOT}{path}": operations for path, operations in _paths().items()},
+        "paths": paths,
         "components": {
-            "schemas": SCHEMAS,
-            "responses": {f"e{status}": _problem(about) for status, about in STATUSES.items()},
+            "schemas": named,
+            "responses": {
+                f"e{status}": {"description": about, "content": {PROBLEM: {"schema": schemas["problem"]}}}
+                for status, about in STATUSES.items()
+            },
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "Made by `alertd token new`."}
             },
         },
         "security": [{"token": []}],
         "tags": [
-            {"name": "read", "description": "Needs the scope read."},
-            {"name": "act", "description": "Needs the scope act."},
+            {"name": scope.word, "description": f"Needs the scope {scope.word}."}
+            for scope in (Scope.READ, Scope.ACT)
         ],
     }
 
 
-def _paths() -> dict[str, dict[str, Any]]:
-    one = "/milestones/{timeline}/{name}"
-    return {
-        "/timelines": {
-            "get": _get(
-                "listTimelines",
-                "All timelines.",
-                thing("Timelines.", as_of=INSTANT, timelines=listed(ref("Timeline"))),
-            )
-        },
-        "/milestones": {
-            "get": _get(
-                "listMilestones",
-                "Milestones by id, filtered, so many at a time.",
-                thing(
-                    "Milestones.",
-                    as_of=INSTANT,
-                    total=COUNT | {"description": "How many there are in all that fit."},
-                    milestones=listed(ref("Milestone")),
-                    next=MAYBE_TEXT
-                    | {"description": "To be given as `after` for the rest; null at the end."},
-                ),
-                _query("timeline", _TEXT),
-                _query("state", {"type": "string", "enum": list(FILTERS)}),
-                _query(
-                    "label",
-                    {"type": "array", "items": _TEXT, "maxItems": 10},
-                    "Labels it must have or not have: country=iraq, country!=iraq.",
-                ),
-                _query("text", _TEXT, "Words that its title, id, labels or sources must contain."),
-                _query("after", _TEXT, "An id: those that come after it."),
-                _query("limit", _LIMIT),
-            )
-        },
-        one: {
-            "get": _get(
-                "getMilestone",
-                "Everything of one milestone: claims, standing, occurrences, deliveries, history, and why.",
-                ref("MilestoneInFull"),
-                *map(_path, _PLACES),
-                more=("404",),
-            )
-        },
-        f"{one}/actions": {
-            "post": _post(
-                "act",
-                "Acknowledge, snooze, say done, cancel or reopen. To say the same twice does it once.",
-                "Action",
-                thing("What came of it.", changed=FLAG, told=TEXT, milestone=ref("Milestone")),
-                *map(_path, _PLACES),
-            )
-        },
-        "/deliveries": {
-            "get": _get(
-                "listDeliveries",
-                "Deliveries, the newest first, so many at a time.",
-                thing(
-                    "Deliveries.",
-                    deliveries=listed(ref("Delivery")),
-                    next=MAYBE_TEXT
-                    | {"description": "To be given as `before` for the rest; null at the end."},
-                ),
-                _query("state", {"type": "string", "enum": [one.value for one in DeliveryState]}),
-                _query("receiver", _TEXT),
-                _query("milestone", _TEXT, "The full id of a milestone that it carries."),
-                _query("text", _TEXT, "What its id, channel, reason or milestones must contain."),
-                _query("before", _TEXT, "The id of a delivery: those that are older."),
-                _query("limit", _LIMIT),
-            )
-        },
-        "/deliveries/{name}": {
-            "get": _get("getDelivery", "One delivery.", ref("Delivery"), _path("name"), more=("404",))
-        },
-        "/deliveries/{name}/retry": {
-            "post": _post(
-                "retryDelivery",
-                "Send a dead delivery again, under the same id. One that waits already is left as it is.",
-                "Nothing",
-                ref("Delivery"),
-                _path("name"),
-                is_needed=False,
-            )
-        },
-        "/send-test": {
-            "post": _post(
-                "sendTest",
-                "Send a test message to each notifier of a receiver, once.",
-                "Test",
-                thing(
-                    "How each notifier fared.",
-                    tried=listed(thing("One notifier.", channel=TEXT, accepted=FLAG, told=TEXT)),
-                ),
-            )
-        },
-        "/status": {"get": _get("getStatus", "Whether all is well, and what waits.", ref("Status"))},
-        "/openapi.json": {
-            "get": {
-                "operationId": "getOpenapi",
-                "summary": "This document.",
-                "security": [],
-                "responses": {"200": _answer({"type": "object"}), **_problems("400", "401", "429")},
-            }
-        },
+def _operation(found: Operation, schemas: dict[str, JsonSchema]) -> dict[str, Any]:
+    places = re.findall(r"{(\w+)}", found.path)
+    statuses = {*_ALWAYS, *(["404"] if places else []), *(["404", "409", "415"] if found.body else [])}
+    described: dict[str, Any] = {
+        "operationId": found.name,
+        "summary": found.summary,
+        "tags": [found.scope.word],
+        "parameters": [*map(_place, places), *map(_param, found.params)],
+        "responses": {"200": _answer(schemas[f"{found.name} answer"]), **_problems(*statuses)},
     }
+    if found.body:
+        described["requestBody"] = {
+            "required": bool(found.body.__required_keys__),  # type: ignore[attr-defined]
+            "content": {"application/json": {"schema": schemas[f"{found.name} body"]}},
+        }
+    return described
 
 
-def _get(
-    name: str, summary: str, schema: Schema, *parameters: Schema, more: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    return {
-        "operationId": name,
-        "summary": summary,
-        "tags": ["read"],
-        "parameters": list(parameters),
-        "responses": {"200": _answer(schema), **_problems(*_ALWAYS, *more)},
-    }
-
-
-def _post(
-    name: str, summary: str, body: str, schema: Schema, *parameters: Schema, is_needed: bool = True
-) -> dict[str, Any]:
-    return {
-        "operationId": name,
-        "summary": summary,
-        "tags": ["act"],
-        "parameters": list(parameters),
-        "requestBody": {"required": is_needed, "content": {"application/json": {"schema": ref(body)}}},
-        "responses": {"200": _answer(schema), **_problems(*_ALWAYS, "404", "409", "415")},
-    }
-
-
-def _query(name: str, schema: Schema, about: str = "") -> dict[str, Any]:
-    more = {"description": about} if about else {}
-    return {"name": name, "in": "query", "schema": schema, **more}
-
-
-def _path(name: str) -> dict[str, Any]:
+def _place(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
-def _answer(schema: Schema) -> dict[str, Any]:
-    return {"description": "So it is.", "content": {"application/json": {"schema": schema}}}
+def _param(param: Param) -> dict[str, Any]:
+    about = {"description": param.about} if param.about else {}
+    return {"name": param.name, "in": "query", "schema": param.schema, **about}
 
 
-def _problem(about: str) -> dict[str, Any]:
-    return {"description": about, "content": {"application/problem+json": {"schema": ref("Problem")}}}
+def _answer(schema: JsonSchema) -> dict[str, Any]:
+    return {"description": "The answer.", "content": {"application/json": {"schema": schema}}}
 
 
 def _problems(*statuses: str) -> dict[str, Any]:
-    return {status: {"$ref": f"#/components/responses/e{status}"} for status in sorted(set(statuses))}
+    return {status: {"$ref": f"#/components/responses/e{status}"} for status in sorted(statuses)}

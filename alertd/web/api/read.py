@@ -6,13 +6,21 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Annotated
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
 from alertd.core.access import Scope
 from alertd.core.explain.explanation import Done, explained
 from alertd.core.explain.facts import (
+    CauseText,
+    DeliveryFacts,
+    EntryFacts,
+    MilestoneFacts,
+    PlannedFacts,
+    PolicyFacts,
+    ReminderFacts,
     delivery_facts,
     entry_facts,
     explanation_facts,
@@ -21,14 +29,22 @@ from alertd.core.explain.facts import (
     utc_text,
 )
 from alertd.core.explain.words import next_words, routes_told, state_lines
-from alertd.core.ledger.records import DeliveryState, Record, ScheduledReminder, Value
+from alertd.core.ledger.records import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Record,
+    ReminderState,
+    ScheduledReminder,
+    Value,
+)
 from alertd.core.routing.matcher import Matcher, MatchOp, parse_matcher
-from alertd.engine.health import health_facts, health_of
+from alertd.core.shape import Count, Doc, Instant
+from alertd.engine.health import HealthFacts, health_facts, health_of
 from alertd.errors import FieldProblem, MatcherError
-from alertd.web.api.openapi import document
-from alertd.web.api.request import Facts, Params, answered
+from alertd.web.api.request import ApiRequest, Limit, Param, operation
 from alertd.web.pages.cache import shelf_of
-from alertd.web.server.access import RequestRefused, needs
+from alertd.web.server.access import RequestRefused
 from alertd.web.server.context import Site, site_of
 from alertd.web.timeline.entries import FILTERS, Group, TimelineEntry
 
@@ -37,23 +53,105 @@ MOST_ENTRIES = 200
 MOST_LABELS = 10
 
 
-@needs(Scope.PUBLIC)
-async def openapi(request: Request) -> Response:
-    """``/api/v1/openapi.json``."""
-    return JSONResponse(document(site_of(request).web.root or "/"))
+class TimelineFacts(TypedDict):
+    """Milestones that belong together."""
+
+    timeline: str
+    title: str
+    description: str
+    url: str
+    milestones: Annotated[Count, Doc("How many milestones it has.")]
+    overdue: Annotated[Count, Doc("How many of them are overdue.")]
 
 
-@needs(Scope.READ)
-@answered
-async def timelines(request: Request) -> Facts:
-    """``/api/v1/timelines``."""
+class TimelinesFacts(TypedDict):
+    """All timelines."""
+
+    as_of: Annotated[Instant, Doc("When the list of milestones was read.")]
+    timelines: list[TimelineFacts]
+
+
+class MilestonesFacts(TypedDict):
+    """A page of milestones."""
+
+    as_of: Annotated[Instant, Doc("When the list of milestones was read.")]
+    total: Annotated[Count, Doc("How many milestones match, on all pages.")]
+    milestones: list[MilestoneFacts]
+    next: Annotated[str | None, Doc("Give it as `after` for the next page; null on the last one.")]
+
+
+class ValueFacts(TypedDict):
+    """A window that reminds."""
+
+    deadline: str
+    phrase: str
+    window: str
+    sources: list[str]
+
+
+class OccurrenceFacts(TypedDict):
+    """What one receiver is or was owed."""
+
+    key: str
+    cause: CauseText
+    offset: str
+    window: str
+    receiver: str
+    at: Instant
+    wake_at: Annotated[Instant, Doc("When the daemon looks at it; later than `at` where it is deferred.")]
+    state: ReminderState
+    reason: str
+    told_at: Instant | None
+
+
+class RouteWhyFacts(TypedDict):
+    """By which route a receiver gets what."""
+
+    receiver: str
+    text: str
+    more: list[str]
+
+
+class WhyFacts(TypedDict):
+    """Why the milestone reminds whom: what `alertd explain` says."""
+
+    policy: PolicyFacts
+    stands: list[str]
+    next: str
+    routes: list[RouteWhyFacts]
+
+
+class MilestoneInFullFacts(MilestoneFacts):
+    """Everything that is known of a milestone."""
+
+    withdrawn: Annotated[bool, Doc("Its definition is no longer in the files.")]
+    values: list[ValueFacts]
+    occurrences: list[OccurrenceFacts]
+    deliveries: Annotated[list[DeliveryFacts], Doc(f"The newest {MOST_DELIVERIES}.")]
+    history: Annotated[
+        list[EntryFacts], Doc(f"The newest {MOST_ENTRIES}, every change of its dates among them.")
+    ]
+    reminders: list[ReminderFacts]
+    next: PlannedFacts | None
+    why: WhyFacts | None
+
+
+class DeliveriesFacts(TypedDict):
+    """A page of deliveries."""
+
+    deliveries: list[DeliveryFacts]
+    next: Annotated[str | None, Doc("Give it as `before` for the next page; null on the last one.")]
+
+
+@operation("GET", "/timelines", Scope.READ)
+async def list_timelines(request: Request, _asked: ApiRequest) -> TimelinesFacts:
+    """List all timelines."""
     site = site_of(request)
-    Params(request, ())
     shelved = await shelf_of(request).look()
     now, found = site.clock.now(), site.definitions()
     files = {one.id: one for one in found.timelines} if found else {}
 
-    def counted() -> list[Facts]:
+    def counted() -> list[TimelineFacts]:
         titles = {one.timeline: one.timeline_title for one in shelved.entries}
         every = Counter(one.timeline for one in shelved.entries)
         late = Counter(one.timeline for one in shelved.entries if one.group(now) is Group.OVERDUE)
@@ -72,15 +170,23 @@ async def timelines(request: Request) -> Facts:
     return {"as_of": utc_text(shelved.as_of), "timelines": await asyncio.to_thread(counted)}
 
 
-@needs(Scope.READ)
-@answered
-async def milestones(request: Request) -> Facts:
-    """``/api/v1/milestones``."""
+@operation(
+    "GET",
+    "/milestones",
+    Scope.READ,
+    Param("timeline"),
+    Param("state", choices=tuple(FILTERS)),
+    Param("label", "Labels that it must have or not have: country=iraq, country!=iraq.", most=MOST_LABELS),
+    Param("text", "Words that its title, id, labels or sources must contain."),
+    Param("after", "An id: the milestones that come after it."),
+    Limit(),
+)
+async def list_milestones(request: Request, asked: ApiRequest) -> MilestonesFacts:
+    """List milestones by id, filtered, a page at a time."""
     site = site_of(request)
-    params = Params(request, ("timeline", "state", "label", "text", "after", "limit"), several=("label",))
-    timeline, text, after = (params.text(name) for name in ("timeline", "text", "after"))
-    state, limit = params.choice("state", FILTERS), params.limit()
-    matchers = [_matcher(one) for one in params.texts("label", MOST_LABELS)]
+    timeline, text, after = (asked.text(name) for name in ("timeline", "text", "after"))
+    state, limit = asked.text("state"), asked.limit()
+    matchers = [_matcher(one) for one in asked.texts("label")]
     shelved = await shelf_of(request).look()
     now = site.clock.now()
 
@@ -99,7 +205,7 @@ async def milestones(request: Request) -> Facts:
     total, names = await asyncio.to_thread(chosen)
     records = await site.ledger.records_of(names[:limit])
 
-    def listed() -> list[Facts]:
+    def listed() -> list[MilestoneFacts]:
         return [record_facts(records[name], now) for name in names[:limit] if name in records]
 
     return {
@@ -110,12 +216,10 @@ async def milestones(request: Request) -> Facts:
     }
 
 
-@needs(Scope.READ)
-@answered
-async def milestone(request: Request) -> Facts:
-    """``/api/v1/milestones/{timeline}/{name}``."""
+@operation("GET", "/milestones/{timeline}/{name}", Scope.READ)
+async def get_milestone(request: Request, _asked: ApiRequest) -> MilestoneInFullFacts:
+    """Show everything of one milestone: claims, standing, occurrences, deliveries, history, and why."""
     site = site_of(request)
-    Params(request, ())
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
     record = await site.ledger.record(name) if name.isprintable() and len(name) <= 300 else None
     if record is None:
@@ -129,20 +233,25 @@ async def milestone(request: Request) -> Facts:
     return await asyncio.to_thread(_whole, site, record, done, site.clock.now())
 
 
-def _whole(site: Site, record: Record, done: Done, now: datetime) -> Facts:
-    facts = record_facts(record, now) | {
+def _whole(site: Site, record: Record, done: Done, now: datetime) -> MilestoneInFullFacts:
+    facts: MilestoneInFullFacts = {
+        **record_facts(record, now),
         "withdrawn": record.withdrawn,
         "values": [_value(one) for one in record.values],
         "occurrences": [_occurrence(one) for one in done.owed.values()],
         "deliveries": [delivery_facts(*one) for one in done.deliveries],
         "history": [entry_facts(one) for one in done.history],
+        "reminders": [],
+        "next": None,
+        "why": None,
     }
     definitions, config = site.definitions(), site.config
     if definitions is None or config is None or record.withdrawn:
-        return facts | {"reminders": [], "next": None, "why": None}
+        return facts
     found = explained(record.milestone, definitions, config, now, done)
     explanation = explanation_facts(found, ())
-    why = {
+    facts["reminders"], facts["next"] = explanation["reminders"], explanation["next"]
+    facts["why"] = {
         "policy": explanation["policy"],
         "stands": list(state_lines(found)),
         "next": next_words(found),
@@ -151,17 +260,24 @@ def _whole(site: Site, record: Record, done: Done, now: datetime) -> Facts:
             for one in routes_told(found, config)
         ],
     }
-    return facts | {"reminders": explanation["reminders"], "next": explanation["next"], "why": why}
+    return facts
 
 
-@needs(Scope.READ)
-@answered
-async def deliveries(request: Request) -> Facts:
-    """``/api/v1/deliveries``."""
+@operation(
+    "GET",
+    "/deliveries",
+    Scope.READ,
+    Param("state", choices=tuple(DeliveryState)),
+    Param("receiver"),
+    Param("milestone", "The full id of a milestone that it carries."),
+    Param("text", "What its id, channel, reason or milestones must contain."),
+    Param("before", "The id of a delivery: those that are older."),
+    Limit(),
+)
+async def list_deliveries(request: Request, asked: ApiRequest) -> DeliveriesFacts:
+    """List deliveries, the newest first, a page at a time."""
     site = site_of(request)
-    params = Params(request, ("state", "receiver", "milestone", "text", "before", "limit"))
-    state = params.choice("state", [one.value for one in DeliveryState])
-    before, limit = params.text("before"), params.limit()
+    state, before, limit = asked.text("state"), asked.text("before"), asked.limit()
     place = None
     if before:
         last = await site.ledger.deliveries(delivery=before, limit=1)
@@ -170,9 +286,9 @@ async def deliveries(request: Request) -> Facts:
         place = (last[0][0].bound_at, before)
     found = await site.ledger.deliveries(
         state=DeliveryState(state) if state else None,
-        receiver=params.text("receiver"),
-        milestone=params.text("milestone"),
-        text=params.text("text"),
+        receiver=asked.text("receiver"),
+        milestone=asked.text("milestone"),
+        text=asked.text("text"),
         before=place,
         limit=limit + 1,
     )
@@ -182,31 +298,41 @@ async def deliveries(request: Request) -> Facts:
     }
 
 
-@needs(Scope.READ)
-@answered
-async def delivery(request: Request) -> Facts:
-    """``/api/v1/deliveries/{name}``."""
-    Params(request, ())
+@operation("GET", "/deliveries/{name}", Scope.READ)
+async def get_delivery(request: Request, _asked: ApiRequest) -> DeliveryFacts:
+    """Show one delivery."""
     return await facts_of_delivery(site_of(request), request.path_params["name"])
 
 
-async def facts_of_delivery(site: Site, name: str) -> Facts:
-    """One delivery. Raises Refusal: there is none of that id (404)."""
-    found: Sequence[object] = ()
+async def facts_of_delivery(site: Site, name: str) -> DeliveryFacts:
+    """One delivery.
+
+    Raises:
+        Refusal: no delivery has that id (404).
+    """
+    found: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]] = ()
     if name.isalnum() or name.replace("_", "").isalnum():
         found = await site.ledger.deliveries(delivery=name, limit=1)
     if not found:
         raise RequestRefused(404, "no such delivery is known")
-    return delivery_facts(*found[0])  # type: ignore[misc]
+    return delivery_facts(*found[0])
 
 
-@needs(Scope.READ)
-@answered
-async def status(request: Request) -> Facts:
-    """``/api/v1/status``."""
+@operation("GET", "/status", Scope.READ)
+async def get_status(request: Request, _asked: ApiRequest) -> HealthFacts:
+    """Say whether all is well, and what waits."""
     site = site_of(request)
-    Params(request, ())
     return health_facts(await health_of(site.ledger, site.clock.now()))
+
+
+ENDPOINTS = (
+    list_timelines,
+    list_milestones,
+    get_milestone,
+    list_deliveries,
+    get_delivery,
+    get_status,
+)
 
 
 def _matcher(text: str) -> Matcher:
@@ -220,7 +346,7 @@ def _matcher(text: str) -> Matcher:
     return found
 
 
-def _value(one: Value) -> Facts:
+def _value(one: Value) -> ValueFacts:
     return {
         "deadline": one.edtf,
         "phrase": one.phrase,
@@ -229,7 +355,7 @@ def _value(one: Value) -> Facts:
     }
 
 
-def _occurrence(one: ScheduledReminder) -> Facts:
+def _occurrence(one: ScheduledReminder) -> OccurrenceFacts:
     return {
         "key": one.key,
         "cause": one.cause.value,
@@ -238,7 +364,7 @@ def _occurrence(one: ScheduledReminder) -> Facts:
         "receiver": one.receiver,
         "at": utc_text(one.at),
         "wake_at": utc_text(one.wake_at),
-        "state": one.state.value,
+        "state": one.state,
         "reason": one.reason,
         "told_at": utc_or_none(one.told_at),
     }

@@ -1,99 +1,212 @@
-"""What a program asks the API for: its parameters and its JSON, and how each is refused.
+"""Declares an operation of the API where it is handled, and reads what a request asks of it.
 
-What is not known is refused and not overlooked: a filter that was misspelt would answer with everything.
+openapi.py describes the API by the declarations, so that a parameter which is read is also described. A
+parameter or a field that is not declared is refused: a filter that is misspelt would answer with everything.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, get_type_hints
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from alertd.core.access import Scope
+from alertd.core.shape import JsonSchema
 from alertd.errors import FieldProblem, RefusedAction
 from alertd.notify.render.clean import line
-from alertd.web.server.access import JSON, RequestRefused, kind_of
-from alertd.web.server.errors import PROBLEM
+from alertd.web.server.access import JSON, Endpoint, RequestRefused, kind_of, needs
+from alertd.web.server.errors import PROBLEM, ProblemFacts
 
 MAX_TEXT = 200
 MOST, USUAL = 200, 50
-"""Of what is listed at a time."""
+"""How many things a list has at most, and without a ``limit``."""
 
 MAX_FIELD = 4_000
 
-Facts = Mapping[str, Any]
 
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A text in the query of an address.
 
-def answered(endpoint: Callable[[Request], Awaitable[Facts]]) -> Callable[[Request], Awaitable[Response]]:
-    """As JSON what the endpoint returns; a field that cannot be is 422, what does not fit 409 (RFC 9457)."""
-
-    @wraps(endpoint)
-    async def answering(request: Request) -> Response:
-        try:
-            return JSONResponse(await endpoint(request))
-        except FieldProblem as problem:
-            facts = {
-                "type": "about:blank",
-                "title": "Unprocessable Content",
-                "status": 422,
-                "detail": f"{problem.field}: {problem}",
-                "errors": [{"field": problem.field, "reason": str(problem)}],
-            }
-            return JSONResponse(facts, 422, media_type=PROBLEM)
-        except RefusedAction as refused:
-            raise RequestRefused(409, str(refused)) from None
-
-    return answering
-
-
-class Params:
-    """The parameters of an address.
-
-    Raises:
-        FieldProblem: there is one that the endpoint does not know, or one twice that may come once.
+    Attributes:
+        choices: the texts that it may be; () for any.
+        most: how often it may be given.
     """
 
-    def __init__(self, request: Request, known: Collection[str], several: Collection[str] = ()) -> None:
-        self._params = request.query_params
-        for name in self._params:
-            if name not in known:
-                raise FieldProblem(line(name, 40), f"not a parameter; there is {', '.join(known) or 'none'}")
-            if name not in several and len(self._params.getlist(name)) > 1:
-                raise FieldProblem(name, "given more than once")
+    name: str
+    about: str = ""
+    _: KW_ONLY
+    choices: tuple[str, ...] = ()
+    most: int = 1
+
+    @property
+    def schema(self) -> JsonSchema:
+        """What it may be, as JSON Schema."""
+        if self.choices:
+            return {"type": "string", "enum": list(self.choices)}
+        text = {"type": "string", "maxLength": MAX_TEXT}
+        return text if self.most == 1 else {"type": "array", "items": text, "maxItems": self.most}
+
+    def read(self, found: Sequence[str]) -> list[str]:
+        """The texts that were given. Raises FieldProblem."""
+        if len(found) > self.most:
+            often = "once" if self.most == 1 else f"{self.most} times"
+            raise FieldProblem(self.name, f"given more than {often}")
+        for text in found:
+            if self.choices and text not in self.choices:
+                raise FieldProblem(self.name, f"{line(text, 40)!r} is none of {', '.join(self.choices)}")
+            if len(text) > MAX_TEXT:
+                raise FieldProblem(self.name, f"longer than {MAX_TEXT} characters")
+        return [line(text, MAX_TEXT) for text in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit(Param):
+    """How many things are to be listed."""
+
+    name: str = "limit"
+
+    @property
+    def schema(self) -> JsonSchema:
+        return {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}
+
+    def read(self, found: Sequence[str]) -> list[str]:
+        for text in found:
+            if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST):
+                raise FieldProblem(self.name, f"not a whole number from 1 to {MOST}")
+        return Param.read(self, found) or [str(USUAL)]
+
+
+class ApiRequest:
+    """What a request asks an operation for.
+
+    Args:
+        declared: the parameters that the operation knows.
+
+    Attributes:
+        fields: those of the body, each on one line; a field that was not given is missing.
+
+    Raises:
+        FieldProblem: the request has a parameter that is not declared, or one that cannot be.
+    """
+
+    def __init__(self, given: QueryParams, declared: Sequence[Param]) -> None:
+        names = [param.name for param in declared]
+        for name in given:
+            if name not in names:
+                known = ", ".join(names) or "none"
+                raise FieldProblem(line(name, 40), f"not a parameter; there is {known}")
+        self._texts = {param.name: param.read(given.getlist(param.name)) for param in declared}
+        self.fields: Mapping[str, str] = {}
 
     def text(self, name: str) -> str:
-        """What it says; "" when it is not there."""
-        return _short(name, self._params.get(name, ""))
+        """A parameter that may be given once; "" when it was not given."""
+        return next(iter(self._texts[name]), "")
 
-    def texts(self, name: str, most: int) -> list[str]:
-        """All that it says."""
-        found = self._params.getlist(name)
-        if len(found) > most:
-            raise FieldProblem(name, f"given more than {most} times")
-        return [_short(name, one) for one in found]
-
-    def choice(self, name: str, words: Collection[str]) -> str:
-        """One of the words; "" when it is not there."""
-        if name not in self._params:
-            return ""
-        found = self._params[name]
-        if found not in words:
-            raise FieldProblem(name, f"{line(found, 40)!r} is none of {', '.join(words)}")
-        return found
+    def texts(self, name: str) -> list[str]:
+        """All that was given of a parameter."""
+        return self._texts[name]
 
     def limit(self) -> int:
-        """How many are to be listed."""
-        text = self._params.get("limit", str(USUAL))
-        if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST):
-            raise FieldProblem("limit", f"not a whole number from 1 to {MOST}")
-        return int(text)
+        """How many things are to be listed."""
+        return int(self.text("limit"))
 
 
-async def body_of(request: Request, known: Collection[str]) -> dict[str, str]:
-    """The JSON object that was sent: texts, each on one line; {} when nothing was.
+Handler = Callable[[Request, ApiRequest], Awaitable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What the API can be asked for by one method at one path.
+
+    Attributes:
+        path: below ``/api/v1``, with its variable parts in braces.
+        params: the parameters of the query.
+        body: the shape of the JSON that it takes; None when it takes none.
+        handler: a coroutine; its annotation is the shape of the answer, its docstring the summary.
+    """
+
+    method: str
+    path: str
+    scope: Scope
+    params: tuple[Param, ...]
+    body: type | None
+    handler: Handler
+
+    @property
+    def name(self) -> str:
+        """Such as ``listMilestones``."""
+        first, *others = self.handler.__name__.split("_")
+        return first + "".join(map(str.title, others))
+
+    @property
+    def summary(self) -> str:
+        return inspect.getdoc(self.handler) or ""
+
+    @property
+    def answer(self) -> type:
+        """The shape of what it answers."""
+        answer: type = get_type_hints(self.handler)["return"]
+        return answer
+
+
+def operation(
+    method: str, path: str, scope: Scope, *params: Param, body: type | None = None
+) -> Callable[[Handler], Endpoint]:
+    """Make an endpoint of the API from its handler.
+
+    The endpoint answers with JSON. A parameter or a field that cannot be is answered with 422, what does not
+    fit how things stand with 409, both as RFC 9457 has it.
+    """
+    fields = tuple(get_type_hints(body)) if body else ()
+
+    def make(handler: Handler) -> Endpoint:
+        @needs(scope)
+        @wraps(handler)
+        async def endpoint(request: Request) -> Response:
+            try:
+                asked = ApiRequest(request.query_params, params)
+                if body is not None:
+                    asked.fields = await _read_body(request, fields)
+                return JSONResponse(await handler(request, asked))
+            except FieldProblem as problem:
+                return _unprocessable(problem)
+            except RefusedAction as refused:
+                raise RequestRefused(409, str(refused)) from None
+
+        declared = Operation(method=method, path=path, scope=scope, params=params, body=body, handler=handler)
+        endpoint.operation = declared  # type: ignore[attr-defined]
+        return endpoint
+
+    return make
+
+
+def operation_of(endpoint: Endpoint) -> Operation:
+    """How an endpoint was declared."""
+    declared: Operation = endpoint.operation  # type: ignore[attr-defined]
+    return declared
+
+
+def _unprocessable(problem: FieldProblem) -> Response:
+    facts: ProblemFacts = {
+        "type": "about:blank",
+        "title": "Unprocessable Content",
+        "status": 422,
+        "detail": f"{problem.field}: {problem}",
+        "errors": [{"field": problem.field, "reason": str(problem)}],
+    }
+    return JSONResponse(facts, 422, media_type=PROBLEM)
+
+
+async def _read_body(request: Request, known: Collection[str]) -> dict[str, str]:
+    """The JSON object that was sent: texts, each on one line; {} when no body was sent.
 
     Raises:
         Refusal: it is not JSON (415), or cannot be read (400).
@@ -118,9 +231,3 @@ async def body_of(request: Request, known: Collection[str]) -> dict[str, str]:
         if len(value) > MAX_FIELD:
             raise FieldProblem(name, f"longer than {MAX_FIELD:,} characters")
     return {name: line(value, MAX_FIELD) for name, value in found.items()}
-
-
-def _short(name: str, text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise FieldProblem(name, f"longer than {MAX_TEXT} characters")
-    return line(text, MAX_TEXT)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Annotated, NotRequired
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ExceptionHandler
+from typing_extensions import TypedDict
 
+from alertd.core.shape import Doc
 from alertd.errors import LedgerError
 from alertd.system.telemetry import Event
 from alertd.web.server.access import SAFE, visitor_of
@@ -17,6 +20,23 @@ from alertd.web.server.context import site_of
 from alertd.web.server.render import render_page
 
 PROBLEM = "application/problem+json"
+
+
+class WrongFieldFacts(TypedDict):
+    """A parameter or a field that cannot be as it was given."""
+
+    field: str
+    reason: str
+
+
+class ProblemFacts(TypedDict):
+    """Why a request was refused or failed (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: Annotated[str, Doc("The reason, for people.")]
+    errors: NotRequired[list[WrongFieldFacts]]
 
 
 def wants_html(request: Request) -> bool:
@@ -63,7 +83,7 @@ def answer(request: Request, status: int, reason: str, headers: dict[str, str]) 
     title = HTTPStatus(status).phrase
     response: Response
     if is_api(request) or "application/json" in request.headers.get("accept", ""):
-        facts = {"type": "about:blank", "title": title, "status": status, "detail": reason}
+        facts: ProblemFacts = {"type": "about:blank", "title": title, "status": status, "detail": reason}
         response = JSONResponse(facts, status, media_type=PROBLEM)
     elif wants_html(request) and "visitor" in request.state:
         response = render_page(request, "error.html", status, title=title, reason=reason)

@@ -1,0 +1,34 @@
+"""What the types of our JSON say beyond Python's own: a description, a format, a bound.
+
+A shape is a TypedDict. An answer of alertd is built as a shape, and pydantic makes its JSON Schema from the
+shape. The core does not import pydantic: pydantic finds the method of :class:`Doc` by its name. The class
+TypedDict comes from typing_extensions, because pydantic refuses the one of Python 3.11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+JsonSchema = dict[str, Any]
+
+
+class Doc:
+    """Describes a value, as metadata of ``Annotated``.
+
+    Args:
+        about: a description of the value.
+        keywords: further keywords of JSON Schema, such as ``format`` or ``maxLength``.
+    """
+
+    def __init__(self, about: str = "", /, **keywords: object) -> None:
+        self._says: JsonSchema = {**({"description": about} if about else {}), **keywords}
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, make: Callable[[Any], JsonSchema]) -> JsonSchema:
+        return {**make(core_schema), **self._says}
+
+
+Instant = Annotated[str, Doc(format="date-time")]
+"""In UTC, such as ``2026-09-23T06:00:00Z``."""
+
+Count = Annotated[int, Doc(minimum=0)]
