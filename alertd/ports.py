@@ -25,6 +25,7 @@ from alertd.core.message.message import Message
 from alertd.core.milestones.status import Action
 from alertd.core.planning.audit import Waiting
 from alertd.core.planning.decide import Decisions
+from alertd.core.reason import Reason
 from alertd.core.routing.digest import NextDigest
 
 
@@ -81,7 +82,7 @@ class Changes:
 
     records: tuple[Record, ...] = ()
     owed: tuple[ScheduledReminder, ...] = ()
-    cancelled: tuple[tuple[str, str], ...] = ()
+    cancelled: tuple[tuple[str, Reason], ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     digests: tuple[NextDigest, ...] = ()
@@ -104,7 +105,7 @@ class Settlement:
     lease: Lease
     state: DeliveryState
     at: datetime
-    reason: str = ""
+    reason: Reason | None = None
     next_at: datetime | None = None
     attempt: Attempt | None = None
     told: tuple[str, ...] = ()

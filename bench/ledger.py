@@ -113,7 +113,7 @@ async def make_ready(ledger: Ledger, many: int, round_name: str) -> None:
         )
         for reminder in made
     )
-    verdicts = tuple(Verdict(key=reminder.key, state=ReminderState.BOUND, reason="") for reminder in made)
+    verdicts = tuple(Verdict(key=one.key, state=ReminderState.BOUND, reason=None) for one in made)
     assert await ledger.bind(Decisions(deliveries=deliveries, verdicts=verdicts))
 
 

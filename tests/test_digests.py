@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alertd.core.ledger.outcome import Rejected, Retry
+from alertd.core.message.digest import HEADINGS
 from alertd.core.message.message import Kind, Message
 from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.status import ActionKind
+from alertd.core.reason import AwaitedDigest, PlainReason
 from alertd.core.routing.digest import Digest
 from alertd.core.routing.route import Quiet, Route
 from alertd.core.time.duration import Duration
@@ -57,8 +59,9 @@ async def a_scene(
 
 
 def read(message: Message) -> list[str]:
-    """``Section milestone offset`` of each item."""
-    return [f"{item.section}: {item.milestone} {item.offset}" for item in message.items]
+    """``section: milestone offset`` of each item."""
+    by_heading = {heading: section.value for section, heading in HEADINGS.items()}
+    return [f"{by_heading[item.section]}: {item.milestone} {item.offset}" for item in message.items]
 
 
 def at_of(scene: Scene) -> list[str]:
@@ -76,15 +79,14 @@ async def test_reminders_wait_for_the_digest_and_come_as_one(ledger: Ledger) -> 
     await scene.until("2026-10-05T07:59")
     assert scene.told() == []
     waiting = next(one for one in await ledger.owed("t/a") if one.offset == "+1d")
-    assert waiting.reason == "waits for the digest every Monday at 08:00 (UTC)"
+    assert waiting.reason == AwaitedDigest(digest=MONDAYS.name)
     assert waiting.wake_at == when("2026-10-05T08:00")
 
     await scene.until("2026-10-05T08:00")
 
     (told,) = scene.log
     assert told.message.kind is Kind.DIGEST
-    assert read(told.message) == ["Overdue: t/a +1d", "Coming up: s/b -7d"]
-    assert told.message.subject == "Digest: 1 overdue, 1 coming up"
+    assert read(told.message) == ["overdue: t/a +1d", "coming: s/b -7d"]
     assert await scene.offsets("t/a", "superseded") == ["-1d", "0d"]
     assert [one.told_at for one in await ledger.owed("t/a") if one.offset == "+1d"] == [scene.now]
 
@@ -99,8 +101,20 @@ async def test_overview_shows_what_has_no_reminder_of_its_own(ledger: Ledger) ->
     await scene.until("2026-10-05T08:00")
 
     (told,) = scene.log
-    assert read(told.message) == ["Overdue: t/late +28d", "Coming up: t/near -30d"]
+    assert read(told.message) == ["overdue: t/late +28d", "coming: t/near -30d"]
     assert all(not item.keys and not item.late for item in told.message.items)
+
+
+@pytest.mark.wording
+async def test_the_words_of_a_digest(ledger: Ledger) -> None:
+    """Its subject counts what is in it, and each item says why it is there and what comes next."""
+    late, near = a_milestone("t/late", "2026-08-20"), a_milestone("t/near", "2026-10-15")
+    scene = await a_scene(ledger, "2026-09-28T08:30", late, near)
+
+    await scene.until("2026-10-05T08:00")
+
+    (told,) = scene.log
+    assert told.message.subject == "Digest: 1 overdue, 1 coming up"
     assert told.message.items[0].why == (
         "Sent to desk by the root route, which takes everything: it is overdue."
     )
@@ -122,13 +136,14 @@ async def test_every_digest_repeats_what_is_still_overdue(ledger: Ledger) -> Non
     await scene.until("2026-10-27")
 
     assert [(f"{one.at:%m-%dT%H}", *read(one.message)) for one in scene.log] == [
-        ("10-05T08", "Overdue: t/m +28d"),
-        ("10-12T08", "Overdue: t/m +28d"),
-        ("10-19T08", "Done: t/m done"),
+        ("10-05T08", "overdue: t/m +28d"),
+        ("10-12T08", "overdue: t/m +28d"),
+        ("10-19T08", "done: t/m done"),
     ]
     assert len({one.message.id for one in scene.log}) == 3
 
 
+@pytest.mark.wording
 async def test_no_message_when_there_is_nothing_to_say(ledger: Ledger) -> None:
     """An empty digest is not sent, unless the route asks for it."""
     milestone = a_milestone(M, "2027-09-01")
@@ -160,7 +175,7 @@ async def test_what_moved_and_what_is_done_wait_too(ledger: Ledger) -> None:
 
     await scene.until("2026-10-05T08:00")
 
-    assert read(scene.log[-1].message) == ["Moved: t/a moved", "Done: t/b done"]
+    assert read(scene.log[-1].message) == ["moved: t/a moved", "done: t/b done"]
     assert at_of(scene) == ["2026-10-05T08:00"]
 
 
@@ -174,7 +189,7 @@ async def test_acknowledged_and_snoozed_are_left_out(ledger: Ledger) -> None:
     await scene.until("2026-10-13")
 
     assert at_of(scene) == ["2026-10-12T08:00"]
-    assert read(scene.log[0].message) == ["Overdue: t/a +28d", "Overdue: t/b +28d"]
+    assert read(scene.log[0].message) == ["overdue: t/a +28d", "overdue: t/b +28d"]
 
 
 async def test_what_was_over_long_before_it_was_loaded_is_history(ledger: Ledger) -> None:
@@ -195,7 +210,7 @@ async def test_of_a_series_the_last_that_has_passed_is_shown(ledger: Ledger) -> 
 
     await scene.until("2026-11-02T08:00")
 
-    sections = [line for line in read(scene.log[-1].message) if "Overdue" in line]
+    sections = [line for line in read(scene.log[-1].message) if "overdue" in line]
     assert [line.split()[1] for line in sections] == ["t/m@2026-11-01"]
     assert len(await ledger.windows("desk", scene.now)) > 5
 
@@ -217,11 +232,11 @@ async def test_only_what_its_route_takes_is_in_it(ledger: Ledger) -> None:
     await scene.until("2026-10-05T08:00")
 
     assert scene.told("boss") == ["2026-10-02T09:00 t/a +1d"]
-    assert read(scene.log[-1].message) == ["Overdue: t/a 0d", "Coming up: t/b -30d"]
+    assert read(scene.log[-1].message) == ["overdue: t/a 0d", "coming: t/b -30d"]
 
     await scene.until("2026-10-12T08:00")
 
-    assert read(scene.log[-1].message) == ["Coming up: t/b -1d"]
+    assert read(scene.log[-1].message) == ["coming: t/b -1d"]
 
 
 async def test_routes_of_one_receiver_with_one_schedule_share_a_digest(ledger: Ledger) -> None:
@@ -240,7 +255,7 @@ async def test_routes_of_one_receiver_with_one_schedule_share_a_digest(ledger: L
 
     await scene.until("2026-10-05T08:00")
 
-    assert [read(one.message) for one in scene.log] == [["Coming up: s/a -30d", "Coming up: t/b -30d"]]
+    assert [read(one.message) for one in scene.log] == [["coming: s/a -30d", "coming: t/b -30d"]]
 
 
 # -- when
@@ -258,6 +273,7 @@ async def test_what_falls_due_at_its_very_instant_is_in_it(ledger: Ledger) -> No
     assert scene.log[0].message.items[0].keys
 
 
+@pytest.mark.wording
 async def test_an_outage_makes_one_digest_of_all_that_were_missed(ledger: Ledger) -> None:
     """Three Mondays missed are one digest, that says how late it is; the next comes on its own day."""
     scene = await a_scene(ledger, "2026-09-28T08:30", a_milestone(M, "2026-10-12"))
@@ -375,8 +391,8 @@ async def test_retry_says_what_is_true_by_then_under_the_same_id(ledger: Ledger)
 
     first, second = scene.log
     assert first.message.id == second.message.id
-    assert read(first.message) == ["Overdue: t/b +28d", "Overdue: t/a +1d"]
-    assert read(second.message) == ["Overdue: t/a +1d"]
+    assert read(first.message) == ["overdue: t/b +28d", "overdue: t/a +1d"]
+    assert read(second.message) == ["overdue: t/a +1d"]
 
 
 async def test_digest_of_which_nothing_is_true_any_more_is_not_sent(ledger: Ledger) -> None:
@@ -389,9 +405,10 @@ async def test_digest_of_which_nothing_is_true_any_more_is_not_sent(ledger: Ledg
     await scene.until("2026-10-05T12:00")
 
     delivery, _, _ = (await ledger.deliveries())[0]
-    assert (delivery.state, delivery.reason) == ("suppressed", "nothing of it is true any more")
+    assert (delivery.state, delivery.reason) == ("suppressed", PlainReason.NOTHING_LEFT)
 
 
+@pytest.mark.wording
 async def test_dead_digest_goes_to_the_fallback(ledger: Ledger) -> None:
     """With all that it shows."""
     receivers = a_config("desk", "post").receivers
@@ -405,10 +422,11 @@ async def test_dead_digest_goes_to_the_fallback(ledger: Ledger) -> None:
 
     message = scene.log[-1].message
     assert (message.receiver, message.kind) == ("post", Kind.DIGEST)
-    assert read(message) == ["Overdue: t/b +28d", "Overdue: t/a +1d"]
+    assert read(message) == ["overdue: t/b +28d", "overdue: t/a +1d"]
     assert message.intro.startswith("You get this in place of desk/hook")
 
 
+@pytest.mark.wording
 async def test_operator_hears_of_a_dead_digest(ledger: Ledger) -> None:
     """Also of one that carried no reminder: which it was, and how to send it again."""
     scene = await a_scene(
@@ -480,7 +498,7 @@ async def test_a_crash_anywhere_loses_no_digest(ledger: Ledger, name: str, after
     assert crashing.died
     assert {one.message.id for one in scene.log} == {scene.log[0].message.id}
     assert len(scene.log) == (2 if name == "settle" and not after else 1)
-    assert read(scene.log[-1].message) == ["Overdue: t/b +28d", "Overdue: t/a +1d"]
+    assert read(scene.log[-1].message) == ["overdue: t/b +28d", "overdue: t/a +1d"]
 
 
 async def test_of_two_nodes_one_makes_it(ledger: Ledger) -> None:
@@ -519,4 +537,4 @@ async def test_digest_in_the_ledger_is_not_lost_with_a_failing_reconcile(ledger:
     with pytest.raises(LedgerError):
         await scene.reconcile()
 
-    assert [one.name for one in await ledger.digests()] == ["every Monday at 08:00 (UTC)"]
+    assert [one.name for one in await ledger.digests()] == [MONDAYS.name]

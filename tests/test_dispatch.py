@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +12,19 @@ from alertd.core.config import Config
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, backoff
 from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.milestones.status import ActionKind
+from alertd.core.reason import (
+    AcknowledgedBy,
+    Answered,
+    CancelledBy,
+    DoneOn,
+    GivenUp,
+    MembersUnwanted,
+    MemberUnwanted,
+    NotConfigured,
+    NotifierFailed,
+    PlainReason,
+    Reason,
+)
 from alertd.ports import LEASE_FOR, Ledger
 from alertd.testing import sample_message
 from tests.scene import ROOT, Recorder, Scene, a_config, a_ledger, a_milestone, a_receiver, offsets, when
@@ -39,7 +52,9 @@ async def due_at(ledger: Ledger, config: Config | None = None, *more: str) -> Sc
     return scene
 
 
-async def only(ledger: Ledger, state: DeliveryState | None = None) -> tuple[str, DeliveryState, str]:
+async def only(
+    ledger: Ledger, state: DeliveryState | None = None
+) -> tuple[str, DeliveryState, Reason | None]:
     """Id, state and reason of the newest delivery."""
     delivery = (await ledger.deliveries(state=state))[0][0]
     return delivery.id, delivery.state, delivery.reason
@@ -152,7 +167,7 @@ async def test_retry_schedule_stands_in_the_ledger(tmp_path: Path) -> None:
         at_once = len(scene.log)
         await scene.until("2026-09-23T09:01")
 
-    assert (state, reason) == (DeliveryState.READY, "status 503")
+    assert (state, reason) == (DeliveryState.READY, Answered(text="status 503"))
     assert at_once == 0
     assert [one.at for one in scene.log] == [when(AT) + backoff(name, 1)]
     assert scene.log[0].message.id == name
@@ -199,6 +214,7 @@ async def test_unknown_outcome_is_sent_again_under_the_same_id(ledger: Ledger) -
     assert len({one.message.id for one in scene.log}) == 1
 
 
+@pytest.mark.wording
 async def test_days_are_counted_anew_at_each_attempt(ledger: Ledger) -> None:
     """A message that is tried again the next day says how far away the deadline is by then."""
     scene = await due_at(ledger)
@@ -212,6 +228,7 @@ async def test_days_are_counted_anew_at_each_attempt(ledger: Ledger) -> None:
 # -- dead
 
 
+@pytest.mark.wording
 async def test_dead_after_the_horizon_goes_to_the_fallback(ledger: Ledger) -> None:
     """After the retry horizon a delivery is dead: the fallback gets it once, and the operator one notice."""
     config = a_config(
@@ -227,7 +244,7 @@ async def test_dead_after_the_horizon_goes_to_the_fallback(ledger: Ledger) -> No
     stand_in = [one.message for one in scene.log if one.channel == "spare/hook"]
     notices = [one.message for one in scene.log if one.channel == "ops/hook"]
     assert tries[-1].at <= when(AT) + timedelta(hours=2)
-    assert "status 503" in dead.reason
+    assert dead.reason == GivenUp(last=Answered(text="status 503"))
     assert [one.items[0].milestone for one in stand_in] == [M]
     assert "desk" in stand_in[0].intro
     assert len(notices) == 1
@@ -253,6 +270,7 @@ async def test_dead_delivery_is_sent_again_when_somebody_asks(ledger: Ledger) ->
     assert (await only(ledger, DeliveryState.SENT))[1] is DeliveryState.SENT
 
 
+@pytest.mark.wording
 async def test_who_is_left_out_for_good_is_told_to_the_operator_once_a_day(ledger: Ledger) -> None:
     """What reached some of its recipients was sent; those who will never get it are no secret."""
     scene = await due_at(ledger, a_config("desk", "ops", operator="ops"), "t/n")
@@ -275,7 +293,7 @@ async def test_rejected_is_dead_at_once(ledger: Ledger) -> None:
     await scene.until("2026-09-26")
 
     assert len(scene.log) == 1
-    assert (await only(ledger))[1:] == (DeliveryState.DEAD, "status 410")
+    assert (await only(ledger))[1:] == (DeliveryState.DEAD, Answered(text="status 410"))
 
 
 async def test_neither_fallback_nor_operator_get_news_of_themselves(ledger: Ledger) -> None:
@@ -315,8 +333,7 @@ async def test_notifier_that_raises_is_tried_again(ledger: Ledger) -> None:
     assert [(channel, str(error)) for channel, error in scene.faults] == [("desk/hook", "a bug")]
     assert scene.told("desk") == ["2026-09-23T09:00 t/m -7d"]
     attempts = (await ledger.deliveries())[0][1]
-    assert "ValueError" in attempts[0].reason
-    assert "a bug" not in attempts[0].reason
+    assert attempts[0].reason == NotifierFailed(error="ValueError")
 
 
 async def test_removed_receiver_is_dead_visibly(ledger: Ledger) -> None:
@@ -329,7 +346,7 @@ async def test_removed_receiver_is_dead_visibly(ledger: Ledger) -> None:
     await scene.until("2026-09-23T10:00")
 
     _, _, reason = await only(ledger, DeliveryState.DEAD)
-    assert reason == "desk/hook is not configured any more"
+    assert reason == NotConfigured(channel="desk/hook")
     assert [one.channel for one in scene.log] == ["desk/hook", "spare/hook"]
 
 
@@ -339,13 +356,13 @@ async def test_removed_receiver_is_dead_visibly(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("kind", "more", "reason"),
     [
-        (ActionKind.ACK, {"until": "2026-12-01"}, "acknowledged by ada"),
-        (ActionKind.CANCEL, {}, "cancelled by ada"),
-        (ActionKind.DONE, {"done_on": "2026-09-22"}, "done on 2026-09-22"),
+        (ActionKind.ACK, {"until": "2026-12-01"}, AcknowledgedBy(by="ada")),
+        (ActionKind.CANCEL, {}, CancelledBy(by="ada")),
+        (ActionKind.DONE, {"done_on": "2026-09-22"}, DoneOn(on=date(2026, 9, 22))),
     ],
 )
 async def test_what_is_said_between_bind_and_send_counts(
-    ledger: Ledger, kind: ActionKind, more: dict[str, str], reason: str
+    ledger: Ledger, kind: ActionKind, more: dict[str, str], reason: Reason
 ) -> None:
     """An action after a delivery was bound, and before it is sent, stops it; the ledger says why."""
     scene = await due_at(ledger)
@@ -357,7 +374,8 @@ async def test_what_is_said_between_bind_and_send_counts(
     found = [one for one, _, _ in await ledger.deliveries(state=DeliveryState.SUPPRESSED)]
     # That it is done is told in its place, since a reminder was sent before.
     assert offsets(scene.told("desk")) == (["done"] if kind is ActionKind.DONE else [])
-    assert reason in found[0].reason
+    (member,) = found[0].reason.members if isinstance(found[0].reason, MembersUnwanted) else ()
+    assert (member.milestone, member.why) == (M, reason)
 
 
 async def test_rest_of_a_group_is_sent_under_the_same_id(ledger: Ledger) -> None:
@@ -384,7 +402,8 @@ async def test_newer_reminder_takes_the_place_of_one_that_is_retried(ledger: Led
     superseded = await only(ledger, DeliveryState.SUPERSEDED)
     await scene.until("2026-09-30T12:00")
 
-    assert superseded[2] == "t/m -7d: overtaken by a newer one"
+    why = MemberUnwanted(milestone=M, offset="-7d", why=PlainReason.OVERTAKEN)
+    assert superseded[2] == MembersUnwanted(members=(why,))
     accepted = [line for one in scene.log if isinstance(one.outcome, Sent) for line in one.lines()]
     assert "t/m -7d" not in " ".join(accepted)
     assert accepted
@@ -436,7 +455,7 @@ async def test_receiver_without_notifier_is_said_to_have_none(ledger: Ledger) ->
 
     owed = next(one for one in await ledger.owed(M) if one.offset == "-7d")
     assert owed.state is ReminderState.SUPPRESSED
-    assert owed.reason == "the receiver has no notifier"
+    assert owed.reason is PlainReason.NO_NOTIFIER
 
 
 class SlowRecorder(Recorder):

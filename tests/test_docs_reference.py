@@ -24,6 +24,7 @@ from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.status import ActionKind
 from alertd.core.network import TABLE as NETWORKS
 from alertd.core.network import row_of
+from alertd.core.reason import CODES
 from alertd.core.routing.matcher import MatchOp
 from alertd.core.time.duration import parse_duration
 from alertd.definitions.config.keys import CONFIG_SHAPES
@@ -184,6 +185,10 @@ def test_every_state_is_documented() -> None:
     assert sorted(occurrence) == sorted(ReminderState)
     assert sorted(delivery) == sorted(DeliveryState)
     assert sorted(milestone) == sorted(State)
+
+
+def test_every_reason_is_documented() -> None:
+    assert set(first_column(section("ledger.md", "Reasons"), "code")) == set(CODES)
 
 
 def test_every_kind_of_history_is_documented() -> None:

@@ -11,6 +11,7 @@ from alertd import app
 from alertd.core.config import Config
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.plan import Planned, plan
+from alertd.core.reason import QuietHours
 from alertd.core.routing.route import match_routes
 from alertd.system.settings import read_settings
 from tests.docs_pages import ROOT, blocks
@@ -96,5 +97,5 @@ def test_quiet_hours_of_the_page(tmp_path: Path) -> None:
     # That of the day before falls into Saturday: by its end the one on the day has been sent.
     assert at == {"-7d": "Mon 09-28 05:00", "0d": "Sun 10-04 00:00", "+1h": "Sun 10-04 01:00"}
     assert {one.occurrence.offset: one.muted_by for one in found if one.muted_by} == {
-        "-7d": "quiet: 22:00 to 07:00 and all Saturday and Sunday (Europe/Berlin)"
+        "-7d": QuietHours(hours="22:00 to 07:00 and all Saturday and Sunday (Europe/Berlin)")
     }

@@ -11,6 +11,7 @@ import pytest
 from alertd.core.config import Config, NotifierSpec, Receiver
 from alertd.core.ledger.outcome import Rejected
 from alertd.core.milestones.status import ActionKind
+from alertd.core.reason import CancelledBy, PlainReason, Reason
 from alertd.core.routing.digest import Digest
 from alertd.core.routing.route import Quiet, Route
 from alertd.core.time.interval import NamedInterval, Range, TimeInterval
@@ -61,7 +62,7 @@ def by_channel(scene: Scene, channel: str) -> list[str]:
     return [line.rpartition(" ")[2] for one in scene.log if one.channel == channel for line in one.lines()]
 
 
-async def reasons(scene: Scene, offset: str) -> list[tuple[str, str]]:
+async def reasons(scene: Scene, offset: str) -> list[tuple[str, Reason | None]]:
     return [(one.state.value, one.reason) for one in await scene.ledger.owed(M) if one.offset == offset]
 
 
@@ -214,8 +215,8 @@ async def test_what_is_over_before_it_goes_out_is_dropped(ledger: Ledger) -> Non
     await scene.act(REOPEN, M)
     await scene.turn()
 
-    assert ended == [("suppressed", "the acknowledgement holds no more")]
-    assert await reasons(scene, "cancelled") == [("suppressed", "it was reopened")]
+    assert ended == [("suppressed", PlainReason.ACKNOWLEDGEMENT_ENDED)]
+    assert await reasons(scene, "cancelled") == [("suppressed", PlainReason.REOPENED)]
     assert by_channel(scene, "desk/incidents") == ["-7d"]
 
 
@@ -227,7 +228,7 @@ async def test_an_acknowledgement_of_what_is_cancelled_meanwhile_is_dropped(ledg
     await scene.turn()
 
     assert by_channel(scene, "desk/incidents") == ["-7d", "cancelled"]
-    assert await reasons(scene, "acknowledged") == [("suppressed", "cancelled by ada")]
+    assert await reasons(scene, "acknowledged") == [("suppressed", CancelledBy(by="ada"))]
 
 
 async def test_a_second_acknowledgement_is_told_too(ledger: Ledger) -> None:

@@ -12,6 +12,7 @@ from alertd.core.config import Definitions
 from alertd.core.ledger.records import ReminderState
 from alertd.core.message.claims import values_of
 from alertd.core.milestones.policy import Policy
+from alertd.core.reason import TooLateAtLoad
 from alertd.core.time.duration import Duration
 from alertd.engine.reconcile import HORIZON, reconcile
 from alertd.ports import Ledger
@@ -318,6 +319,7 @@ async def test_timeline_in_another_file_is_the_same(ledger: Ledger) -> None:
     assert await ledger.timelines() == {"t": "milestones/other.yaml"}
 
 
+@pytest.mark.wording
 async def test_nothing_is_concluded_without_a_configuration(ledger: Ledger) -> None:
     """Definitions without a configuration are refused, and the ledger is left alone."""
     watched = Watched(ledger)
@@ -331,6 +333,7 @@ async def test_nothing_is_concluded_without_a_configuration(ledger: Ledger) -> N
 # -- late
 
 
+@pytest.mark.wording
 async def test_after_ten_days_off_only_the_tightest_is_sent(ledger: Ledger) -> None:
     """Of what was missed only the tightest goes out, marked with how late it is; the rest is superseded."""
     scene = Scene(ledger, at="2026-09-22T10:00")
@@ -358,7 +361,7 @@ async def test_what_is_older_than_the_catch_up_time_is_expired(ledger: Ledger) -
     expired = [one for one in await ledger.owed(M) if one.state is ReminderState.EXPIRED]
     assert scene.told("desk") == ["2026-11-15T00:00 t/m +28d"]
     assert [one.offset for one in expired] == ["-90d", "-30d", "-7d", "-1d", "0d", "+1d", "+7d"]
-    assert expired[-1].reason == "38 days late when it was loaded"
+    assert expired[-1].reason == TooLateAtLoad(days=38)
 
 
 @pytest.mark.parametrize(("kind", "number"), [("memory", 10_000), ("sql", 2_000)])

@@ -79,6 +79,7 @@ async def test_move_cancels_the_old_ladder_and_arms_the_new_one(ledger: Ledger) 
     assert states["moved"] == "pending"
 
 
+@pytest.mark.wording
 async def test_whoever_was_told_is_told_once_from_what_to_what(ledger: Ledger) -> None:
     """One moved message, after the damping time: from, to, by how much, on whose word."""
     scene = await told_of(ledger)

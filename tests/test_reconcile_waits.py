@@ -9,6 +9,7 @@ import pytest
 
 from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.status import ActionKind
+from alertd.core.reason import AcknowledgedBy
 from alertd.core.routing.route import Route
 from alertd.core.time.duration import parse_duration
 from alertd.core.time.interval import NamedInterval, TimeInterval, parse_days_of_month, parse_months
@@ -185,9 +186,10 @@ async def test_acknowledged_is_silent_until_it_expires(ledger: Ledger) -> None:
     assert scene.told("desk", since="2026-09-25") == ["2026-10-01T09:00 t/m +1d", "2026-10-07T09:00 t/m +7d"]
     owed = {one.offset: one for one in await ledger.owed(M)}
     assert [owed[one].state for one in ("-1d", "0d")] == ["suppressed"] * 2
-    assert owed["-1d"].reason == "acknowledged by ada"
+    assert owed["-1d"].reason == AcknowledgedBy(by="ada")
 
 
+@pytest.mark.wording
 async def test_that_a_date_has_passed_is_said_once_when_the_acknowledgement_ends(ledger: Ledger) -> None:
     """Of the overdue reminders that fell due meanwhile the last one comes at its end, and says why then."""
     scene = await told_of(ledger)
@@ -302,6 +304,7 @@ async def test_cancelled_is_silent(ledger: Ledger) -> None:
     assert await ledger.next_wake(scene.now) is None
 
 
+@pytest.mark.wording
 async def test_action_on_what_is_unknown_is_refused(ledger: Ledger) -> None:
     """An action on a milestone that the ledger does not know, or that does not fit, is refused."""
     scene = await told_of(ledger)

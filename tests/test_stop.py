@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from alertd.core.config import Config
 from alertd.core.ledger.outcome import Rejected, Sent
 from alertd.core.ledger.records import DeliveryState
+from alertd.core.reason import ChannelStopped
 from alertd.engine.self_audit import Auditor
 from alertd.ports import Ledger
 from tests.scene import Scene, a_config, a_ledger, a_milestone
@@ -56,11 +58,8 @@ async def test_nothing_more_is_posted_and_the_fallback_gets_what_comes(ledger: L
     assert len(told(scene, "spare/hook")) == 1
     assert len(told(again, "spare/hook")) == 2
     dead = [one for one, _, _ in await ledger.deliveries(state=DeliveryState.DEAD)]
-    assert [one.reason for one in dead[::-1]] == [
-        f"stopped: {GONE.reason}",
-        f"stopped: since 2026-09-23 09:00Z nothing is sent there, when {GONE.reason}",
-        f"stopped: since 2026-09-23 09:00Z nothing is sent there, when {GONE.reason}",
-    ]
+    later = ChannelStopped(answer=GONE.reason, since=datetime(2026, 9, 23, 9, tzinfo=UTC))
+    assert [one.reason for one in dead[::-1]] == [ChannelStopped(answer=GONE.reason), later, later]
 
 
 async def test_the_operator_is_told_once_and_the_audit_asks_for_no_more(ledger: Ledger) -> None:

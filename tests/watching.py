@@ -9,6 +9,7 @@ from alertd.core.config import Config, Definitions, Heartbeat, Timeline
 from alertd.core.ledger.records import ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.audit import Audit
+from alertd.core.reason import PlainReason
 from alertd.engine.deps import Dependencies
 from alertd.engine.self_audit import SelfAudit
 from alertd.notify.heartbeat import beat
@@ -70,7 +71,7 @@ class Stage:
         await self.ledger.apply(Changes(records=(a_record(),), owed=owed))
 
     async def cancel(self, key: str) -> None:
-        await self.ledger.apply(Changes(cancelled=((key, "owed no more"),)))
+        await self.ledger.apply(Changes(cancelled=((key, PlainReason.NOT_OWED),)))
 
     def later(self, by: timedelta) -> None:
         self.clock.advance(self.clock.now() + by)

@@ -172,7 +172,7 @@ def render_explanation(found: Explanation, config: Config, others: Sequence[str]
     """
     from alertd.core.explain.explanation import policy_words
     from alertd.core.explain.words import next_words
-    from alertd.core.words import capital
+    from alertd.core.words import capital, policy_name
 
     milestone, policy = found.milestone, found.milestone.policy
     head = Text.assemble((milestone.title, "bold"), f"\n{milestone.id}", (f"  {found.file}", "dim"))
@@ -188,7 +188,7 @@ def render_explanation(found: Explanation, config: Config, others: Sequence[str]
         *_render_section(
             "Reminders",
             [
-                Text(f"{capital(policy.words)} ({found.policy_from}): {policy_words(policy)}."),
+                Text(f"{capital(policy_name(policy.name))} ({found.policy_from}): {policy_words(policy)}."),
                 *_render_reminders(found),
             ],
         ),
@@ -338,6 +338,7 @@ def _render_routes(found: Explanation, config: Config) -> Iterator[RenderableTyp
 def _render_deliveries(found: Explanation) -> Iterator[RenderableType]:
     from alertd.core.explain.words import local_text, state_words, when_words
     from alertd.core.ledger.records import DeliveryState
+    from alertd.core.message.reasons import reason_text
     from alertd.core.words import count, listing
 
     assert found.done is not None  # noqa: S101  the caller has checked
@@ -348,9 +349,8 @@ def _render_deliveries(found: Explanation) -> Iterator[RenderableType]:
         slots = [when_words(member.offset) for member in members if member.milestone == found.milestone.id]
         tries = f", {count(len(attempts), 'attempt')}" if len(attempts) > 1 else ""
         at = delivery.settled_at or delivery.next_at
-        reason = (
-            f": {delivery.reason}" if delivery.reason and delivery.state is not DeliveryState.SENT else ""
-        )
+        why = reason_text(delivery.reason) if delivery.state is not DeliveryState.SENT else ""
+        reason = f": {why}" if why else ""
         what = f"{state_words(delivery)}, {delivery.channel}, {listing(slots)}{tries}{reason}"
         yield Text(f"{local_text(at, zone)}  {what}")
         yield Text(f"  {delivery.id}", "dim")

@@ -144,6 +144,7 @@ def _render_delivery(
     from alertd.core.explain.words import state_words, when_words
     from alertd.core.ledger.records import DeliveryState
     from alertd.core.message.digest import digest_words
+    from alertd.core.message.reasons import reason_text
     from alertd.core.words import count
 
     what = Text(delivery.channel)
@@ -158,8 +159,8 @@ def _render_delivery(
         what.append(f"\n{member.milestone}, {when_words(member.offset)}")
     if len(members) > MOST_MEMBERS:
         what.append(f"\nand {count(len(members) - MOST_MEMBERS, 'other')}")
-    if delivery.reason and delivery.state is not DeliveryState.SENT:
-        what.append(f"\n{delivery.reason}")
+    if delivery.state is not DeliveryState.SENT and (why := reason_text(delivery.reason)):
+        what.append(f"\n{why}")
     if len(attempts) > 1 or delivery.state is not DeliveryState.SENT:
         for attempt in attempts:
             what.append(f"\n{_attempt_line(attempt)}", "dim")
@@ -167,6 +168,9 @@ def _render_delivery(
 
 
 def _attempt_line(attempt: Attempt) -> str:
-    reason = f": {attempt.reason}" if attempt.reason else ""
+    from alertd.core.message.reasons import reason_text
+
+    why = reason_text(attempt.reason)
+    reason = f": {why}" if why else ""
     at = f"{attempt.at:%Y-%m-%d %H:%M:%S} UTC"
     return f"attempt {attempt.number}, {at}, {attempt.took_ms:,} ms, {attempt.outcome}{reason}"

@@ -73,7 +73,7 @@ def _type_facts(kind: NotifierType, every: Sequence[NotifierType]) -> Facts:
     try:
         notifier = kind.load()
     except NotifierUnusable as error:
-        return {**facts, "why_not": str(error).partition(": ")[2] or str(error)}
+        return {**facts, "why_not": error.why}
     missing = getattr(notifier, "missing", None)
     why_not = str(missing()) if callable(missing) else ""
     return {

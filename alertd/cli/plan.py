@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from alertd.core.config import Config
     from alertd.core.milestones.milestone import Milestone
     from alertd.core.planning.plan import Planned
+    from alertd.core.reason import Hold
     from alertd.core.routing.route import Route
 
 DEFAULT_DAYS = 90
@@ -218,7 +219,7 @@ def _group_rows(planned: Sequence[Planned], by_id: dict[str, Milestone]) -> Iter
     from alertd.core.milestones.recurrence import series_of
     from alertd.core.time.instant import to_wall
 
-    same: dict[tuple[datetime, str, str, str, str], list[Planned]] = {}
+    same: dict[tuple[datetime, str, str, str, Hold | None], list[Planned]] = {}
     for reminder in planned:
         occurrence = reminder.occurrence
         window = occurrence.stated.window.id

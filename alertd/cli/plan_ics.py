@@ -10,9 +10,11 @@ from icalendar import Calendar, Event, vText
 from alertd import __version__
 from alertd.core.deadline import deadline_phrase
 from alertd.core.message.claims import accounts_of
+from alertd.core.message.reasons import hold_text
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.recurrence import series_of
 from alertd.core.planning.plan import Planned
+from alertd.core.reason import AwaitedDigest, Hold
 from alertd.core.words import by_account, offset_words, sentence
 
 
@@ -34,11 +36,10 @@ def build_calendar(planned: Sequence[Planned], milestones: Iterable[Milestone], 
     return text.decode()
 
 
-def _explain_delay(muted_by: str) -> str:
-    kind, _, name = muted_by.partition(": ")
-    if kind == "digest":
-        return f"In the digest {name}."
-    return f"Held back by {muted_by}." if muted_by else ""
+def _explain_delay(muted_by: Hold | None) -> str:
+    if isinstance(muted_by, AwaitedDigest):
+        return f"In the digest {muted_by.digest}."
+    return f"Held back by {hold_text(muted_by)}." if muted_by else ""
 
 
 def _build_event(planned: Planned, milestone: Milestone, now: datetime) -> Event:

@@ -20,6 +20,7 @@ from alertd.cli.paper import show, write_rows, write_value
 
 if TYPE_CHECKING:
     from alertd.core.ledger.records import Attempt, Delivery, ScheduledReminder
+    from alertd.core.reason import Reason
     from alertd.engine.health import Health
     from alertd.ports import NodeReport
     from alertd.system.settings import Settings
@@ -120,12 +121,13 @@ def _node_cells(node: NodeReport, now: datetime, *, leads: bool) -> tuple[str, s
 
 def _render_coming(health: Health) -> Iterator[RenderableType]:
     """Yield an entry for each of the next reminders, with all its receivers, or say that there are none."""
+    from alertd.core.message.reasons import reason_text
     from alertd.core.words import instant_text, listing, offset_words
     from alertd.engine.health import NEXT
 
     if not health.coming:
         yield Text("No reminder is planned.")
-    same: dict[tuple[datetime, str, str, str, str], list[ScheduledReminder]] = {}
+    same: dict[tuple[datetime, str, str, str, Reason | None], list[ScheduledReminder]] = {}
     for reminder in health.coming:
         key = (reminder.wake_at, reminder.milestone, reminder.window_id, reminder.offset, reminder.reason)
         same.setdefault(key, []).append(reminder)
@@ -136,12 +138,17 @@ def _render_coming(health: Health) -> Iterator[RenderableType]:
         receivers = listing(sorted(member.receiver for member in members))
         yield Text(f"{instant_text(reminder.wake_at, zone)}, {offset_words(reminder.offset)}, to {receivers}")
         title = record.milestone.title if record else ""
-        for line, style in ((title, ""), (reminder.milestone, "dim"), (reminder.reason, "yellow")):
+        for line, style in (
+            (title, ""),
+            (reminder.milestone, "dim"),
+            (reason_text(reminder.reason), "yellow"),
+        ):
             if line:
                 yield Padding(Text(line, style), INDENT)
 
 
 def _render_failing(health: Health) -> Iterator[Text]:
+    from alertd.core.message.reasons import reason_text
     from alertd.core.words import span_text
 
     for channel, (first, last) in health.failing.items():
@@ -149,7 +156,7 @@ def _render_failing(health: Health) -> Iterator[Text]:
         tries = [("last", last)] if first == last else [("first", first), ("last", last)]
         for which, attempt in tries:
             ago = span_text(health.now - attempt.at)
-            text.append(f"\n  {which}, {ago} ago: {attempt.reason or attempt.outcome}", "red")
+            text.append(f"\n  {which}, {ago} ago: {reason_text(attempt.reason) or attempt.outcome}", "red")
         yield text
 
 
@@ -158,6 +165,7 @@ def _render_deliveries(
 ) -> Iterator[RenderableType]:
     from alertd.core.explain.words import state_words
     from alertd.core.message.digest import digest_words
+    from alertd.core.message.reasons import reason_text
     from alertd.core.words import span_text
 
     for delivery, attempts, members in found:
@@ -172,10 +180,8 @@ def _render_deliveries(
         )
         if attempts:
             last = attempts[-1]
-            text.append(
-                f"\n  attempt {last.number}, {span_text(now - last.at)} ago: {last.reason or last.outcome}",
-                "red",
-            )
+            ago, answer = span_text(now - last.at), reason_text(last.reason) or last.outcome
+            text.append(f"\n  attempt {last.number}, {ago} ago: {answer}", "red")
         if delivery.settled_at is None and delivery.next_at > now:
             text.append(f"\n  again in {span_text(delivery.next_at - now)}")
         elif delivery.settled_at is not None:

@@ -7,11 +7,14 @@ has a qualifier has "passed, not confirmed".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import Enum, auto
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Qualifier, Window, deadline_name, parse_deadline
 from alertd.core.milestones.milestone import Claim, Source
+from alertd.core.milestones.policy import INLINE
 from alertd.core.time.duration import Duration, parse_duration
 from alertd.core.time.instant import local_date, to_wall
 from alertd.errors import DeadlineError
@@ -94,14 +97,27 @@ def offset_words(offset: str) -> str:
     """``-7d`` as ``7 days before the deadline``; ``0d`` as ``on the day``."""
     if offset in _NAMED_OFFSETS:
         return _NAMED_OFFSETS[offset]
+    words = brief_offset(offset)
+    return words if offset == "0d" else f"{words} the deadline"
+
+
+def brief_offset(offset: str) -> str:
+    """``-7d`` as ``7 days before``, for a column; a named offset as :func:`offset_words` has it."""
+    if offset in _NAMED_OFFSETS:
+        return _NAMED_OFFSETS[offset]
     if offset == "0d":
         return "on the day"
     words = duration_words(parse_duration(offset.lstrip("+-")))
-    return f"{words} before the deadline" if offset.startswith("-") else f"{words} after the deadline"
+    return f"{words} before" if offset.startswith("-") else f"{words} after"
 
 
 def duration_words(duration: Duration) -> str:
     """``90d`` as ``90 days``, ``1y6mo`` as ``1 year 6 months``."""
+    return " ".join(count(number, noun) for number, noun in duration_parts(duration)) or "0 days"
+
+
+def duration_parts(duration: Duration) -> list[tuple[int, str]]:
+    """The numbers of a duration that are not 0, each with its unit in the singular, the largest first."""
     years, months = divmod(duration.months, 12)
     hours, rest = divmod(duration.seconds, 3_600)
     minutes, seconds = divmod(rest, 60)
@@ -109,7 +125,12 @@ def duration_words(duration: Duration) -> str:
         (years, "year"), (months, "month"), (duration.days, "day"),
         (hours, "hour"), (minutes, "minute"), (seconds, "second"),
     )  # fmt: skip
-    return " ".join(count(number, noun) for number, noun in parts if number) or "0 days"
+    return [(number, noun) for number, noun in parts if number]
+
+
+def policy_name(name: str) -> str:
+    """``policy default``; ``its own policy`` for one that is written out where it is used."""
+    return "its own policy" if name == INLINE else f"policy {name}"
 
 
 def possessive(name: str) -> str:
@@ -134,22 +155,100 @@ def days_until(window: Window, now: datetime) -> int | None:
     return (window.last_day - local_date(now, window.zone)).days
 
 
-def distance(window: Window, now: datetime) -> str:
-    """How far away: ``due in 37 days``, ``due today``, ``passed 55 days ago``; "" without an end."""
+class Away(Enum):
+    """On which side of today a deadline lies, as far as its words differ."""
+
+    PAST = auto()
+    YESTERDAY = auto()
+    NOW = auto()
+    TODAY = auto()
+    TOMORROW = auto()
+    AHEAD = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distance:
+    """How far away the end of a window is.
+
+    Attributes:
+        span: the length of time in words, such as ``37 days``; "" where the day has a name.
+    """
+
+    away: Away
+    span: str = ""
+
+    @property
+    def has_passed(self) -> bool:
+        return self.away in (Away.PAST, Away.YESTERDAY)
+
+
+def distance_to(window: Window, now: datetime) -> Distance | None:
+    """How far away the end of the window is; None without an end."""
     days = days_until(window, now)
     if days is None or window.ends is None:
-        return ""
+        return None
     passed = window.ends <= now
     away = abs(window.ends - now)
     if window.clock is not None and away < timedelta(days=1):
         if away < timedelta(minutes=1):
-            return "due now"
-        return f"passed {span_text(away)} ago" if passed else f"due in {span_text(away)}"
+            return Distance(away=Away.NOW)
+        return Distance(away=Away.PAST if passed else Away.AHEAD, span=span_text(away))
     if passed:
-        return "passed yesterday" if days == -1 else f"passed {count(-days, 'day')} ago"
+        return Distance(away=Away.YESTERDAY if days == -1 else Away.PAST, span=count(-days, "day"))
     if days <= 0:
-        return "due today"
-    return "due tomorrow" if days == 1 else f"due in {count(days, 'day')}"
+        return Distance(away=Away.TODAY)
+    return Distance(away=Away.TOMORROW if days == 1 else Away.AHEAD, span=count(days, "day"))
+
+
+def distance(window: Window, now: datetime) -> str:
+    """How far away: ``due in 37 days``, ``due today``, ``passed 55 days ago``; "" without an end."""
+    found = distance_to(window, now)
+    return "" if found is None else _distance_text(found, is_rough=False)
+
+
+def _distance_text(found: Distance, *, is_rough: bool) -> str:
+    match found.away:
+        case Away.PAST:
+            return f"passed {found.span} ago"
+        case Away.YESTERDAY:
+            return "passed yesterday"
+        case Away.AHEAD:
+            return f"due in {'about ' if is_rough else ''}{found.span}"
+        case Away.NOW | Away.TODAY | Away.TOMORROW if is_rough:
+            return "due about now"
+        case Away.NOW | Away.TODAY | Away.TOMORROW:
+            return f"due {_DAYS[found.away]}"
+
+
+_DAYS = {Away.NOW: "now", Away.TODAY: "today", Away.TOMORROW: "tomorrow"}
+
+
+def countdown(found: Distance, claims: Sequence[Claim]) -> str:
+    """The distance without a verb: ``37 days``, ``about 7 days``, ``today``, ``55 days past``."""
+    is_rough, _ = _doubts(claims, found)
+    match found.away:
+        case Away.PAST | Away.YESTERDAY:
+            return f"{found.span} past"
+        case Away.AHEAD:
+            return f"{'about ' if is_rough else ''}{found.span}"
+        case Away.NOW | Away.TODAY | Away.TOMORROW:
+            return "about now" if is_rough else _DAYS[found.away]
+
+
+def doubt_of(found: Distance, claims: Sequence[Claim]) -> str:
+    """``, not certain`` or ``, not confirmed``; "" when somebody who states the window is sure."""
+    return _doubts(claims, found)[1]
+
+
+def _doubts(claims: Sequence[Claim], found: Distance) -> tuple[bool, str]:
+    """Whether the distance is a rough one, and what doubt is told after it."""
+    qualifiers = {claim.deadline.qualifier for claim in claims}
+    if Qualifier.NONE in qualifiers:
+        return False, ""
+    if found.has_passed:
+        return False, ", not confirmed"
+    doubt = "" if qualifiers == {Qualifier.APPROXIMATE} else ", not certain"
+    return Qualifier.UNCERTAIN not in qualifiers, doubt
 
 
 def status_of(claims: Sequence[Claim], window: Window, now: datetime, account: str = "") -> str:
@@ -161,20 +260,11 @@ def status_of(claims: Sequence[Claim], window: Window, now: datetime, account: s
         claims: all that state ``window``.
         account: such as ``by the minister's account``.
     """
-    text = distance(window, now)
-    qualifiers = {claim.deadline.qualifier for claim in claims}
-    if not text or Qualifier.NONE in qualifiers:
-        return f"{text} {account}".strip()
-    passed = text.startswith("passed")
-    if Qualifier.UNCERTAIN not in qualifiers and not passed:
-        text = _roughly(text)
-    doubt = "" if qualifiers == {Qualifier.APPROXIMATE} else ", not certain"
-    return f"{text} {account}".strip() + (", not confirmed" if passed else doubt)
-
-
-def _roughly(text: str) -> str:
-    """``due in about 7 days``; what is due today or tomorrow is ``due about now``."""
-    return text.replace("due in ", "due in about ") if text.startswith("due in ") else "due about now"
+    found = distance_to(window, now)
+    if found is None:
+        return account
+    is_rough, doubt = _doubts(claims, found)
+    return f"{_distance_text(found, is_rough=is_rough)} {account}".strip() + doubt
 
 
 def done_text(window: Window, done_on: date) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from alertd.core.ledger.records import Delivery, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause
+from alertd.core.reason import MuteInterval, OutsideIntervals, QuietHours
 from alertd.core.words import span_text
 from alertd.demo.inbox import Receipt
 from alertd.ports import Ledger
@@ -73,6 +74,10 @@ def _lateness_text(owed: ScheduledReminder, at: datetime) -> str:
     late = at - owed.at
     if late < LATE_FROM:
         return ""
-    if owed.reason.startswith("muted"):
-        return f"held back for {span_text(late)}: {owed.reason.rpartition(': ')[2]}"
-    return f"{span_text(late)} late: alertd was not there yet"
+    match owed.reason:
+        case MuteInterval(interval=name) | QuietHours(hours=name):
+            return f"held back for {span_text(late)}: {name}"
+        case OutsideIntervals(intervals=names):
+            return f"held back for {span_text(late)}: not in {', '.join(names)}"
+        case _:
+            return f"{span_text(late)} late: alertd was not there yet"

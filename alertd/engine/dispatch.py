@@ -20,20 +20,33 @@ from alertd.core.ledger.records import (
     Attempt,
     Delivery,
     DeliveryState,
+    Grounds,
     Lease,
     Notice,
     Record,
     ScheduledReminder,
 )
-from alertd.core.ledger.stop import STOPPED, stop, why_stopped
+from alertd.core.ledger.stop import stop, why_stopped
 from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.digest import digest_words, still_says
 from alertd.core.message.links import Links
+from alertd.core.message.reasons import reason_text
 from alertd.core.planning.audit import dead_slot
 from alertd.core.planning.decide import CHANGES, Rules, Verdict, decide, deliver, delivery_id, live_members
-from alertd.core.planning.plan import held_by_quiet, matched
+from alertd.core.planning.plan import grounds_of, held_by_quiet, matched
+from alertd.core.reason import (
+    Answered,
+    AwaitedDigest,
+    ChannelStopped,
+    GivenUp,
+    MembersUnwanted,
+    NotConfigured,
+    NotifierFailed,
+    PlainReason,
+    Reason,
+)
 from alertd.core.routing.digest import NextDigest, digest_instant
-from alertd.core.routing.route import Muted, muted
+from alertd.core.routing.route import Match, Muted, Route, muted
 from alertd.engine.digests import Digests
 from alertd.ports import LEASE_FOR, Clock, Ledger, Notifier, Settlement
 
@@ -126,24 +139,24 @@ class Dispatcher:
             overtaken = set(lease.delivery.members) <= lease.overtaken
             overtaken = overtaken and bool(lease.delivery.members)
             state = DeliveryState.SUPERSEDED if overtaken else DeliveryState.SUPPRESSED
-            why_not = why_not or "nothing of it is true any more"
-            return Settlement(lease=lease, state=state, at=now, reason=why_not)
+            why: Reason = MembersUnwanted(members=why_not) if why_not else PlainReason.NOTHING_LEFT
+            return Settlement(lease=lease, state=state, at=now, reason=why)
         notifier = self.notifiers.get(lease.delivery.channel)
         if notifier is None:
-            gone = Rejected(reason=f"{lease.delivery.channel} is not configured any more")
-            return self.settlement(lease, members, gone, now)
+            missing = NotConfigured(channel=lease.delivery.channel)
+            return self.settlement(lease, members, Rejected(reason=""), now, why=missing)
         if stopped := why_stopped(lease.prior, self._options(lease.delivery)):
-            return self.settlement(lease, members, Rejected(reason=stopped), now)
+            return self.settlement(lease, members, Rejected(reason=""), now, why=stopped)
         around = self._around(lease)
-        started = self.clock.monotonic()
+        started, failed = self.clock.monotonic(), None
         try:
             outcome = await notifier.send(compose(lease, members, now, around), lease.prior)
         except Exception as error:  # a bug of ours or of a notifier must not lose the reminder
             self.on_fault(lease.delivery.channel, error)
-            outcome = Retry(reason=f"the notifier failed: {type(error).__name__}", unknown=True)
+            outcome, failed = Retry(reason="", unknown=True), NotifierFailed(error=type(error).__name__)
         took = timedelta(seconds=self.clock.monotonic() - started)
         # What a receiver asks for, it asks for from its answer on, however long that took.
-        return self.settlement(lease, members, outcome, self.clock.now(), took)
+        return self.settlement(lease, members, outcome, self.clock.now(), took, why=failed)
 
     def _around(self, lease: Lease) -> ItemContext:
         closed = {name for name, record in lease.records.items() if record.standing.closed}
@@ -157,23 +170,27 @@ class Dispatcher:
         outcome: Outcome,
         at: datetime,
         took: timedelta = timedelta(),
+        *,
+        why: Reason | None = None,
     ) -> Settlement:
         """What to write down for an outcome: sent, tried again later, or dead and who is told instead.
 
         Args:
             members: what the message was about.
             at: when the try ended.
+            why: the reason of an outcome that no notifier returned; by default what it returned says why.
         """
         number = lease.delivery.attempts + 1
         match outcome:
             case Sent():
+                note = Answered(text=outcome.note) if outcome.note else None
                 return Settlement(
                     lease=lease,
                     outcome=outcome,
                     state=DeliveryState.SENT,
                     at=at,
-                    reason=outcome.note,
-                    attempt=_attempt(lease, at, took, "sent", outcome.note),
+                    reason=note,
+                    attempt=_attempt(lease, at, took, "sent", note),
                     told=tuple(owed.key for owed in members),
                     remember=outcome.state,
                     follow_up=tuple(self._left_out(lease, outcome, at)),
@@ -182,29 +199,31 @@ class Dispatcher:
                 give_up_at = lease.delivery.bound_at + self.config.retry_for
                 next_at = next_attempt(lease.delivery.id, number, at, give_up_at, outcome.after)
                 kind = "unknown" if outcome.unknown else "retry"
-                attempt = _attempt(lease, at, took, kind, outcome.reason)
+                why = why or Answered(text=outcome.reason)
+                attempt = _attempt(lease, at, took, kind, why)
                 if next_at is None:
-                    return self._dead(lease, members, attempt, outcome, f"given up: {outcome.reason}")
+                    return self._dead(lease, members, attempt, outcome, GivenUp(last=why))
                 return Settlement(
                     lease=lease,
                     outcome=outcome,
                     state=DeliveryState.READY,
                     at=at,
-                    reason=outcome.reason,
+                    reason=why,
                     next_at=next_at,
                     attempt=attempt,
                 )
             case Rejected():
-                attempt = _attempt(lease, at, took, "rejected", outcome.reason)
+                why = why or Answered(text=outcome.reason)
+                attempt = _attempt(lease, at, took, "rejected", why)
                 if outcome.gone:
                     return self._stopped(lease, members, attempt, outcome)
-                return self._dead(lease, members, attempt, outcome, outcome.reason)
+                return self._dead(lease, members, attempt, outcome, why)
 
     def _stopped(
         self, lease: Lease, members: Sequence[ScheduledReminder], attempt: Attempt, outcome: Rejected
     ) -> Settlement:
         """Dead, as is all that comes for its channel, until the options change or a person sends again."""
-        dead = self._dead(lease, members, attempt, outcome, f"{STOPPED}{outcome.reason}")
+        dead = self._dead(lease, members, attempt, outcome, ChannelStopped(answer=outcome.reason))
         remember = stop(self._options(lease.delivery), outcome.reason, attempt.at)
         told = self._stop_notice(lease.delivery, outcome.reason, attempt.at)
         return replace(dead, remember=remember, follow_up=(*dead.follow_up, *told))
@@ -215,12 +234,12 @@ class Dispatcher:
         specs = receiver.notifiers if receiver else ()
         return next((spec.fingerprint for spec in specs if spec.name == delivery.notifier), "")
 
-    def _stop_notice(self, dead: Delivery, reason: str, now: datetime) -> list[Delivery]:
+    def _stop_notice(self, dead: Delivery, answer: str, now: datetime) -> list[Delivery]:
         """What the operator is told of a stopped channel, once a day; not over that channel."""
         fallback = self.config.fallback_receiver
         instead = f"goes to {fallback}" if fallback else "is dead, since there is no fallback_receiver"
         lines = (
-            f"Nothing more is sent to {dead.channel}: {reason}.",
+            f"Nothing more is sent to {dead.channel}: {answer}.",
             f"What comes for it {instead}.",
             f"It is tried again when its options in alertd.yaml change, or with: alertd retry {dead.id}",
         )
@@ -234,7 +253,7 @@ class Dispatcher:
         members: Sequence[ScheduledReminder],
         attempt: Attempt,
         outcome: Outcome,
-        reason: str,
+        reason: Reason,
     ) -> Settlement:
         """Dead, with what takes its place: the fallback receiver's delivery, the operator's notice."""
         return Settlement(
@@ -260,12 +279,12 @@ class Dispatcher:
         return deliver(fallback, names, members, now, fallback_for=failed.channel, edition=failed.edition)
 
     def _notice(
-        self, lease: Lease, members: Sequence[ScheduledReminder], attempt: Attempt, reason: str
+        self, lease: Lease, members: Sequence[ScheduledReminder], attempt: Attempt, reason: Reason
     ) -> list[Delivery]:
         failed = lease.delivery
         if failed.notice is not None or failed.receiver == self.config.operator:
             return []
-        if reason.startswith(STOPPED):
+        if isinstance(reason, ChannelStopped):
             return []
         told = sorted({owed.milestone for owed in members})
         about = f"{', '.join(told[:10])}{f' and {len(told) - 10} more' if len(told) > 10 else ''}"
@@ -275,7 +294,7 @@ class Dispatcher:
             about = f"about {about}"
         lines = (
             f"Delivery {failed.id} to {failed.channel} is dead after attempt {attempt.number}.",
-            f"Last answer: {reason}",
+            f"Last answer: {reason_text(reason)}",
             f"It was {about}.",
             f"Send it again with: alertd retry {failed.id}",
         )
@@ -308,7 +327,7 @@ class Dispatcher:
         }
 
     def channel_notices(
-        self, channel: str, turn: BreakerChange, reason: str, now: datetime
+        self, channel: str, turn: BreakerChange, reason: Reason | None, now: datetime
     ) -> list[Delivery]:
         """What the operator is told when a channel's breaker opens or closes; not over that channel."""
         if turn is BreakerChange.OPENED:
@@ -316,7 +335,7 @@ class Dispatcher:
             lines: tuple[str, ...] = (
                 f"Sending to {channel} is paused after {TRIPS_AT} failures in a row. One message at a time "
                 "is tried until it answers; nothing is lost meanwhile.",
-                f"Last answer: {reason}",
+                f"Last answer: {reason_text(reason)}",
             )
         else:
             headline, lines = f"{channel} answers again", (f"What waited for {channel} is on its way.",)
@@ -324,6 +343,7 @@ class Dispatcher:
         return [one for one in notices(self.config, notice, now) if one.channel != channel]
 
     def _rules(self) -> Rules:
+        routes = _RouteRules(root=self.config.route, digests=self.digests)
         return Rules(
             catch_up=self.config.catch_up,
             notifiers={
@@ -331,27 +351,43 @@ class Dispatcher:
                 for name, receiver in self.config.receivers.items()
             },
             followers={name: followers_of(receiver) for name, receiver in self.config.receivers.items()},
-            muted=self._muted,
-            waits=self._waits if self.digests.by_key else _waits_for_nothing,
+            muted=routes.muted,
+            waits=routes.waits,
+            grounds=routes.grounds,
         )
 
-    def _muted(self, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
-        match = matched(self.config.route, owed, record)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RouteRules:
+    """What the routes say of the occurrences of one look at the ledger, each matched once."""
+
+    root: Route
+    digests: Digests
+    _matches: dict[str, Match | None] = field(default_factory=dict)
+
+    def muted(self, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
+        match = self._match(owed, record)
         if match is None:
-            return held_by_quiet(self.config.route, owed, record, now)
+            return held_by_quiet(self.root, owed, record, now)
         return muted(match, now) if match.digest is None else None
 
-    def _waits(self, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
+    def waits(self, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
         """For the next digest, when its route has one: those that are due are made before anything else."""
-        match = matched(self.config.route, owed, record)
+        if not self.digests.by_key:
+            return None
+        match = self._match(owed, record)
         if match is None or match.digest is None:
             return None
         until = digest_instant(match.digest, now, self.digests.quiet(owed.receiver))
-        return Muted(until=until, by=f"digest: {match.digest.name}")
+        return Muted(until=until, by=AwaitedDigest(digest=match.digest.name))
 
+    def grounds(self, owed: ScheduledReminder, record: Record) -> Grounds:
+        return grounds_of(self._match(owed, record), record.milestone)
 
-def _waits_for_nothing(_owed: ScheduledReminder, _record: Record, _now: datetime) -> Muted | None:
-    return None
+    def _match(self, owed: ScheduledReminder, record: Record) -> Match | None:
+        if owed.key not in self._matches:
+            self._matches[owed.key] = matched(self.root, owed, record)
+        return self._matches[owed.key]
 
 
 def notices(config: Config, notice: Notice, now: datetime) -> list[Delivery]:
@@ -373,7 +409,7 @@ def notices(config: Config, notice: Notice, now: datetime) -> list[Delivery]:
     ]
 
 
-def _attempt(lease: Lease, at: datetime, took: timedelta, outcome: str, reason: str) -> Attempt:
+def _attempt(lease: Lease, at: datetime, took: timedelta, outcome: str, reason: Reason | None) -> Attempt:
     return Attempt(
         delivery=lease.delivery.id,
         number=lease.delivery.attempts + 1,

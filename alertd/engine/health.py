@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from alertd import __version__
 from alertd.core.explain.facts import DeliveryFacts, delivery_facts, utc_text
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
+from alertd.core.message.reasons import reason_text
 from alertd.core.shape import Count, Doc, Instant
 from alertd.core.words import count, span_text
 from alertd.engine.status import find_differences
@@ -200,7 +201,7 @@ def health_facts(health: Health) -> HealthFacts:
                 "milestone": one.milestone,
                 "offset": one.offset,
                 "receiver": one.receiver,
-                "reason": one.reason,
+                "reason": reason_text(one.reason),
             }
             for one in health.coming
         ],
@@ -231,4 +232,4 @@ def _node(node: NodeReport) -> NodeFacts:
 
 
 def _failure(attempt: Attempt) -> FailureFacts:
-    return {"at": utc_text(attempt.at), "outcome": attempt.outcome, "reason": attempt.reason}
+    return {"at": utc_text(attempt.at), "outcome": attempt.outcome, "reason": reason_text(attempt.reason)}

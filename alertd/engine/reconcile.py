@@ -21,10 +21,11 @@ from alertd.core.message.claims import values_of
 from alertd.core.milestones.milestone import Milestone, stated_windows
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.recurrence import series_of
-from alertd.core.planning.changes import WITHDRAWN, News, moved_news, reopened_news, returned_news
+from alertd.core.planning.changes import News, moved_news, reopened_news, returned_news
 from alertd.core.planning.plan import expand
 from alertd.core.planning.relative import resolve
 from alertd.core.planning.reminders import rearmed
+from alertd.core.reason import PlainReason
 from alertd.core.time.instant import local_date
 from alertd.engine.digests import Digests
 from alertd.ports import Changes, Ledger
@@ -262,7 +263,7 @@ def _withdrawal(this: ReconcilePass, records: Iterable[Record], owed: Sequence[S
     names = {record.id for record in gone}
     # That something is done or cancelled stays true, whether or not anybody wants to be reminded of it.
     cancelled = tuple(
-        (one.key, WITHDRAWN)
+        (one.key, PlainReason.WITHDRAWN)
         for one in owed
         if one.milestone in names and one.state is ReminderState.PENDING and one.cause not in _STAYS
     )

@@ -22,7 +22,9 @@ from types import MappingProxyType
 from alertd.core.ledger.backpressure import Backpressure, Breaker, BreakerChange, Rate, Throttle
 from alertd.core.ledger.outcome import Outcome, Retry
 from alertd.core.ledger.records import Delivery, DeliveryState, Lease
+from alertd.core.message.reasons import reason_text
 from alertd.core.planning.decide import live_members
+from alertd.core.reason import PlainReason, Reason, Unanswered
 from alertd.engine.dispatch import Dispatcher
 from alertd.engine.observer import Observer, log_settlement
 from alertd.errors import LedgerError
@@ -288,7 +290,7 @@ class Sender:
         if not self._in_time(now, now_s):
             # The machine was frozen or slept, or the ledger was slow. Another node may have the delivery by
             # now, and this lease lacks what people did in the meantime.
-            reason = "its lease was too old to send on it"
+            reason = PlainReason.LEASE_TOO_OLD
             self._finished.append(
                 Settlement(lease=lease, state=DeliveryState.READY, at=now, next_at=now, reason=reason)
             )
@@ -298,10 +300,10 @@ class Sender:
             async with asyncio.timeout(SEND_LIMIT_S):
                 settlement = await dispatcher.deliver(lease)
         except TimeoutError:
-            settlement = self._unknown(dispatcher, lease, f"no answer within {SEND_LIMIT_S:.0f} s")
+            settlement = self._unknown(dispatcher, lease, Unanswered(within_s=round(SEND_LIMIT_S)))
         except asyncio.CancelledError:
             # Only drain cancels a send, and this is how that send ends.
-            settlement = self._unknown(dispatcher, lease, "alertd was stopped before an answer came")
+            settlement = self._unknown(dispatcher, lease, PlainReason.INTERRUPTED)
         self._finished.append(replace(settlement, lease=self._leases[lease.delivery.id]))
         if settlement.outcome is not None and not self._is_ours(settlement.outcome, began_s):
             self._learn(dispatcher, settlement, settlement.outcome)
@@ -324,15 +326,17 @@ class Sender:
             case BreakerChange.NONE:
                 return
             case BreakerChange.OPENED:
-                self._log.warning(Event.CHANNEL_PAUSED, channel=channel, reason=settlement.reason)
+                self._log.warning(
+                    Event.CHANNEL_PAUSED, channel=channel, reason=reason_text(settlement.reason)
+                )
             case BreakerChange.CLOSED:
                 self._log.info(Event.CHANNEL_RESUMED, channel=channel)
         self._notices += dispatcher.channel_notices(channel, change, settlement.reason, settlement.at)
 
-    def _unknown(self, dispatcher: Dispatcher, lease: Lease, reason: str) -> Settlement:
+    def _unknown(self, dispatcher: Dispatcher, lease: Lease, why: Reason) -> Settlement:
         now = self._clock.now()
         members, _ = live_members(lease, now)
-        return dispatcher.settlement(lease, members, Retry(reason=reason, unknown=True), now)
+        return dispatcher.settlement(lease, members, Retry(reason="", unknown=True), now, why=why)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         lease = self._tasks.pop(task)

@@ -17,7 +17,15 @@ OWN = "alertd"
 
 
 class NotifierUnusable(AlertdError):
-    """An installed notifier cannot be imported or breaks the contract. Only a receiver that uses it fails."""
+    """An installed notifier cannot be imported or breaks the contract. Only a receiver that uses it fails.
+
+    Attributes:
+        why: the cause alone, without the name of the notifier.
+    """
+
+    def __init__(self, what: str, why: str) -> None:
+        self.why = why
+        super().__init__(f"{what}: {why}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +48,7 @@ class NotifierType:
 
         Raises:
             NotifierUnusable: the import failed, or the class breaks the contract. The text names the
-            distribution,
-                its version and the reason.
+                distribution, its version and the reason.
         """
         try:
             found = self.entry_point.load()
@@ -55,7 +62,7 @@ class NotifierType:
         return cast(NotifierClass, found)
 
     def _unusable(self, why: str) -> NotifierUnusable:
-        return NotifierUnusable(f"notifier type {self.name!r} of {self.origin} cannot be used: {why}")
+        return NotifierUnusable(f"notifier type {self.name!r} of {self.origin} cannot be used", why)
 
     @property
     def origin(self) -> str:

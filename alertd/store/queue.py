@@ -88,8 +88,9 @@ def bind(connection: Connection, decisions: Decisions) -> bool:
             .where(_owed.c.key == bindparam("of"))
             .values(
                 state=bindparam("becomes"),
-                reason=bindparam("because"),
+                **rows.REASON_PARAMETERS,
                 wake_at=func.coalesce(bindparam("wakes"), _owed.c.wake_at),
+                grounds=func.coalesce(bindparam("why"), _owed.c.grounds),
             )
         )
         connection.execute(
@@ -98,7 +99,8 @@ def bind(connection: Connection, decisions: Decisions) -> bool:
                 {
                     "of": verdict.key,
                     "becomes": verdict.state.value,
-                    "because": verdict.reason,
+                    **rows.encode_new_reason(verdict.reason),
+                    "why": rows.encode_grounds(verdict.grounds),
                     "wakes": rows.to_micros(verdict.wake_at) if verdict.wake_at else None,
                 }
                 for verdict in verdicts
@@ -205,7 +207,7 @@ def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement,
         .where(_delivery.c.id == bindparam("of"))
         .values(
             state=bindparam("becomes"),
-            reason=bindparam("because"),
+            **rows.REASON_PARAMETERS,
             next_at=func.coalesce(bindparam("later"), _delivery.c.next_at),
             attempts=bindparam("tries"),
             settled_at=bindparam("ended"),
@@ -238,7 +240,7 @@ def _encode_settlement(settlement: Settlement) -> dict[str, Any]:
     return {
         "of": settlement.lease.delivery.id,
         "becomes": settlement.state.value,
-        "because": settlement.reason,
+        **rows.encode_new_reason(settlement.reason),
         "later": rows.to_micros(settlement.next_at) if settlement.next_at else None,
         # The count starts from the leased delivery, so that a repeated settlement counts once.
         "tries": settlement.lease.delivery.attempts + (settlement.attempt is not None),

@@ -12,12 +12,13 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, bindparam
 
 from alertd.core.ledger.records import (
     Attempt,
     Delivery,
     DeliveryState,
+    Grounds,
     HistoryEntry,
     Record,
     ReminderState,
@@ -26,20 +27,24 @@ from alertd.core.ledger.records import (
 from alertd.core.ledger.snapshot import (
     pack,
     pack_edition,
+    pack_grounds,
     pack_move,
     pack_notice,
     pack_standing,
     pack_values,
     unpack,
     unpack_edition,
+    unpack_grounds,
     unpack_move,
     unpack_notice,
     unpack_standing,
     unpack_values,
 )
+from alertd.core.message.reasons import reason_text
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.reason import Reason, code_of, pack_details, unpack_reason
 from alertd.core.routing.digest import NextDigest
 from alertd.errors import LedgerError, ParseError
 from alertd.ports import NodeReport
@@ -127,6 +132,45 @@ def parse_date(text: str) -> date:
     return date.fromisoformat(text)
 
 
+REASON_PARAMETERS: Fields = {
+    name: bindparam(f"new_{name}") for name in ("reason", "reason_code", "reason_details")
+}
+"""The parameters of an update for the columns of a reason; :func:`encode_new_reason` returns their values."""
+
+
+def encode_new_reason(reason: Reason | None) -> Fields:
+    """Return the values of :data:`REASON_PARAMETERS`."""
+    return {f"new_{name}": value for name, value in encode_reason(reason).items()}
+
+
+@lru_cache(maxsize=_CACHED_MILESTONES)
+def encode_reason(reason: Reason | None) -> Mapping[str, str]:
+    """Return a reason as code, details and words. The words are for searches and for people who use SQL."""
+    details = pack_details(reason)
+    return {
+        "reason": reason_text(reason),
+        "reason_code": code_of(reason),
+        "reason_details": dump_json(details) if details else "",
+    }
+
+
+def decode_reason(row: Row[Any]) -> Reason | None:
+    """Return the reason in a row.
+
+    Raises:
+        LedgerError: the details do not fit the code.
+    """
+    return _decode_reason(row.reason_code, row.reason_details, row.reason)
+
+
+@lru_cache(maxsize=_CACHED_MILESTONES)
+def _decode_reason(code: str, details: str, text: str) -> Reason | None:
+    try:
+        return unpack_reason(code, json.loads(details or "{}"), text)
+    except ValueError as error:
+        raise LedgerError(f"a reason in the ledger cannot be read: {error}") from error
+
+
 def encode_owed(owed: ScheduledReminder) -> Fields:
     return {
         "key": owed.key,
@@ -140,8 +184,9 @@ def encode_owed(owed: ScheduledReminder) -> Fields:
         "grouping": _encode_group(owed.group),
         "state": owed.state.value,
         "move": dump_json(pack_move(owed.move)) if owed.move else None,
-        "reason": owed.reason,
+        **encode_reason(owed.reason),
         "told_at": to_micros(owed.told_at) if owed.told_at else None,
+        "grounds": encode_grounds(owed.grounds),
     }
 
 
@@ -158,9 +203,16 @@ def decode_owed(row: Row[Any]) -> ScheduledReminder:
         group=_decode_group(row.grouping),
         state=ReminderState(row.state),
         move=unpack_move(json.loads(row.move)) if row.move else None,
-        reason=row.reason,
+        reason=decode_reason(row),
         told_at=from_micros(row.told_at) if row.told_at is not None else None,
+        grounds=unpack_grounds(json.loads(row.grounds)) if row.grounds else None,
     )
+
+
+@lru_cache(maxsize=_CACHED_MILESTONES)
+def encode_grounds(grounds: Grounds | None) -> str | None:
+    """Return the reason why a reminder goes to its receiver, as JSON."""
+    return None if grounds is None else dump_json(pack_grounds(grounds))
 
 
 @lru_cache(maxsize=_CACHED_MILESTONES)
@@ -183,7 +235,7 @@ def encode_delivery(delivery: Delivery) -> Fields:
         "next_at": to_micros(delivery.next_at),
         "state": delivery.state.value,
         "attempts": delivery.attempts,
-        "reason": delivery.reason,
+        **encode_reason(delivery.reason),
         "notice": dump_json(pack_notice(delivery.notice)) if delivery.notice else None,
         "fallback_for": delivery.fallback_for,
         "settled_at": to_micros(delivery.settled_at) if delivery.settled_at else None,
@@ -201,7 +253,7 @@ def decode_delivery(row: Row[Any], members: Sequence[str]) -> Delivery:
         next_at=from_micros(row.next_at),
         state=DeliveryState(row.state),
         attempts=row.attempts,
-        reason=row.reason,
+        reason=decode_reason(row),
         notice=unpack_notice(json.loads(row.notice)) if row.notice else None,
         fallback_for=row.fallback_for,
         settled_at=from_micros(row.settled_at) if row.settled_at is not None else None,
@@ -236,7 +288,7 @@ def encode_attempt(attempt: Attempt) -> Fields:
         "at": to_micros(attempt.at),
         "took_ms": attempt.took_ms,
         "outcome": attempt.outcome,
-        "reason": attempt.reason,
+        **encode_reason(attempt.reason),
     }
 
 
@@ -247,7 +299,7 @@ def decode_attempt(row: Row[Any]) -> Attempt:
         at=from_micros(row.at),
         took_ms=row.took_ms,
         outcome=row.outcome,
-        reason=row.reason,
+        reason=decode_reason(row),
     )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, ReminderState, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.status import Action
+from alertd.core.reason import SentAgainBy
 
 REMINDERS = frozenset({Cause.OPENS, Cause.APPROACHING, Cause.DUE, Cause.OVERDUE})
 """The causes that supersede each other: a later reminder makes an earlier one obsolete."""
@@ -95,7 +96,7 @@ def reset_delivery(delivery: Delivery, now: datetime, by: str) -> Delivery:
         bound_at=now,
         next_at=now,
         settled_at=None,
-        reason=f"sent again by {by}",
+        reason=SentAgainBy(by=by),
     )
 
 

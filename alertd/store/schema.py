@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision of the schema, the oldest first.
 
 With this list, alertd finds out whether a database is up to date without an import of Alembic. A test
@@ -42,6 +42,11 @@ def _text(name: str) -> Column[str]:
 
 def _instant(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False)
+
+
+def _coded_reason() -> tuple[Column[str], Column[str]]:
+    """The code of the reason whose words are in ``reason``, and its details as JSON: what is read back."""
+    return _text("reason_code"), _text("reason_details")
 
 
 def _maybe_instant(name: str) -> Column[int]:
@@ -89,6 +94,9 @@ owed = Table(
     Column("move", Text, nullable=True),
     _text("reason"),
     _maybe_instant("told_at"),
+    *_coded_reason(),
+    # Why it goes to its receiver, kept when it is bound.
+    Column("grounds", Text, nullable=True),
 )
 # The value is a literal, not a bound parameter: a database uses a partial index only when the query repeats
 # the condition of the index (SQLite, "Partial Indexes"; PostgreSQL, section 11.8).
@@ -122,6 +130,7 @@ delivery = Table(
     _maybe_instant("lease_until"),
     Column("fence", Integer, nullable=False, server_default=text("0")),
     Column("edition", Text, nullable=True),
+    *_coded_reason(),
 )
 IS_READY = delivery.c.state == text("'ready'")
 _leased = IS_READY & delivery.c.lease_until.is_not(None)
@@ -161,6 +170,7 @@ attempt = Table(
     Column("took_ms", Integer, nullable=False),
     _text("outcome"),
     _text("reason"),
+    *_coded_reason(),
 )
 
 history = Table(

@@ -24,8 +24,8 @@ def write_changes(connection: Connection, changes: Changes) -> None:
     if changes.cancelled:
         statement = update(schema.owed).where(schema.owed.c.key == bindparam("of"), schema.IS_PENDING)
         connection.execute(
-            statement.values(state="cancelled", reason=bindparam("because")),
-            [{"of": key, "because": reason} for key, reason in changes.cancelled],
+            statement.values(state="cancelled", **rows.REASON_PARAMETERS),
+            [{"of": key, **rows.encode_new_reason(reason)} for key, reason in changes.cancelled],
         )
     write_owed(connection, changes.owed)
     write_digests(connection, changes.digests, changes.no_digests)
@@ -58,8 +58,9 @@ def write_owed(connection: Connection, owed: Sequence[ScheduledReminder]) -> Non
         return
     insert = insert_into(connection, schema.owed)
     old, new = schema.owed.c, insert.excluded
-    given = ("state", "at", "wake_at", "grouping", "move", "reason")
-    differs = or_(*(old[name].is_distinct_from(new[name]) for name in given))
+    compared = ("state", "at", "wake_at", "grouping", "move", "reason_code", "reason_details")
+    given = (*compared, "reason")
+    differs = or_(*(old[name].is_distinct_from(new[name]) for name in compared))
     statement = insert.on_conflict_do_update(
         index_elements=["key"],
         set_={name: new[name] for name in given},

@@ -14,6 +14,7 @@ from alertd.core.milestones.milestone import Claim, Milestone, Rank, Source
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.planning.plan import grounds_of, matched
 from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
 
@@ -240,6 +241,6 @@ def _owed(
 def _scene(record: Record, owed: ScheduledReminder, following: ScheduledReminder | None = None) -> Scene:
     return Scene(
         records={record.id: record},
-        owed=(owed,),
+        owed=(replace(owed, grounds=grounds_of(matched(ROUTE, owed, record), record.milestone)),),
         upcoming={record.id: following} if following else {},
     )

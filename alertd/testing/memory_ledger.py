@@ -24,6 +24,7 @@ from alertd.core.ledger.records import (
     ReminderState,
     ScheduledReminder,
 )
+from alertd.core.message.reasons import reason_text
 from alertd.core.milestones import status as standings
 from alertd.core.milestones.status import Action
 from alertd.core.planning.audit import Waiting
@@ -167,7 +168,11 @@ class MemoryLedger:
             owed = self._owed[verdict.key]
             wake_at = verdict.wake_at or owed.wake_at
             self._owed[verdict.key] = replace(
-                owed, state=verdict.state, reason=verdict.reason, wake_at=wake_at
+                owed,
+                state=verdict.state,
+                reason=verdict.reason,
+                wake_at=wake_at,
+                grounds=verdict.grounds or owed.grounds,
             )
         if turn is not None:
             self._digests[turn[0].key] = turn[1]
@@ -306,7 +311,12 @@ class MemoryLedger:
             self._deliveries.values(), key=lambda delivery: (delivery.bound_at, delivery.id), reverse=True
         ):
             members = [self._owed[key] for key in candidate.members]
-            texts = (candidate.id, candidate.channel, candidate.reason, *(owed.milestone for owed in members))
+            texts = (
+                candidate.id,
+                candidate.channel,
+                reason_text(candidate.reason),
+                *(owed.milestone for owed in members),
+            )
             is_wanted = (
                 (not delivery or candidate.id == delivery)
                 and (not milestone or any(owed.milestone == milestone for owed in members))

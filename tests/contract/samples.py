@@ -24,6 +24,7 @@ from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.planning.decide import Decisions, Verdict, delivery_id
+from alertd.core.reason import Answered
 from alertd.ports import Changes, Ledger, Settlement
 
 NOW = datetime(2026, 9, 1, 6, tzinfo=UTC)
@@ -119,7 +120,7 @@ def an_entry(**changes: Any) -> HistoryEntry:
 
 
 def bound(key: str) -> Verdict:
-    return Verdict(key=key, state=ReminderState.BOUND, reason="")
+    return Verdict(key=key, state=ReminderState.BOUND, reason=None)
 
 
 async def bind(ledger: Ledger, *deliveries: Delivery) -> None:
@@ -167,7 +168,7 @@ def again(lease: Lease, **changes: Any) -> Settlement:
         lease=lease,
         state=DeliveryState.READY,
         at=NOW + MINUTE,
-        reason="status 503",
+        reason=Answered(text="status 503"),
         next_at=NOW + HOUR,
         attempt=an_attempt(lease, outcome="retry"),
     )
@@ -180,7 +181,7 @@ def dead(lease: Lease, **changes: Any) -> Settlement:
         lease=lease,
         state=DeliveryState.DEAD,
         at=NOW + MINUTE,
-        reason="status 410",
+        reason=Answered(text="status 410"),
         attempt=an_attempt(lease, outcome="rejected"),
     )
     return replace(base, **changes)

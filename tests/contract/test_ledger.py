@@ -11,6 +11,15 @@ from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import NOTHING_SAID, Action, ActionKind
 from alertd.core.planning.audit import Waiting
 from alertd.core.planning.decide import Decisions, Verdict
+from alertd.core.reason import (
+    Answered,
+    CancelledBy,
+    LaterReminder,
+    MuteInterval,
+    PlainReason,
+    SnoozedBy,
+    TooLate,
+)
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
 from alertd.ports import KEEP_REPORTS, Changes, Ledger, NodeReport
 from alertd.testing.memory_ledger import MemoryLedger
@@ -106,7 +115,9 @@ async def test_timeline_has_withdrawn_records_and_all_that_is_owed(ledger: Ledge
     """Reading a timeline returns all its records and occurrences, and none of another timeline."""
     await fill(ledger, an_owed("k2", at=NOW + DAY), an_owed("k1"), an_owed("k3", milestone="other/one"))
     await ledger.apply(
-        Changes(records=(a_record("iraq/phase-1", withdrawn=True),), cancelled=(("k1", "moved"),))
+        Changes(
+            records=(a_record("iraq/phase-1", withdrawn=True),), cancelled=(("k1", PlainReason.NOT_OWED),)
+        )
     )
 
     records, owed = await ledger.timeline("iraq")
@@ -163,12 +174,16 @@ PENDING_AT_NOW = {"at": NOW, "wake_at": NOW}
         ({"at": LATER, "wake_at": LATER}, PENDING_AT_NOW, PENDING_AT_NOW),
         # ... a deferred occurrence is no longer deferred and loses its reason
         (
-            {"wake_at": LATER, "reason": "muted by weekend"},
+            {"wake_at": LATER, "reason": MuteInterval(interval="weekend")},
             {"at": SOON, "wake_at": SOON},
             {"at": SOON, "wake_at": SOON},
         ),
         # ... or is deferred, with a reason
-        ({}, {"wake_at": LATER, "reason": "snoozed"}, {"wake_at": LATER, "reason": "snoozed"}),
+        (
+            {},
+            {"wake_at": LATER, "reason": SnoozedBy(by="ada")},
+            {"wake_at": LATER, "reason": SnoozedBy(by="ada")},
+        ),
         # group and move are updated
         (
             {"move": Move(before=(), after=())},
@@ -177,25 +192,25 @@ PENDING_AT_NOW = {"at": NOW, "wake_at": NOW}
         ),
         # cancelled: pending again
         (
-            {"state": CANCELLED, "wake_at": LATER, "reason": "the deadline moved"},
+            {"state": CANCELLED, "wake_at": LATER, "reason": PlainReason.DEADLINE_MOVED},
             {"at": SOON, "wake_at": SOON},
             {"at": SOON, "wake_at": SOON},
         ),
         # pending or cancelled: takes a final state if there is now a reason not to send it
         *(
             (
-                {"state": state, "reason": "why"},
-                {"state": EXPIRED, "reason": "40 days late"},
-                {"state": EXPIRED, "reason": "40 days late"},
+                {"state": state, "reason": CancelledBy(by="ada")},
+                {"state": EXPIRED, "reason": TooLate(days=40)},
+                {"state": EXPIRED, "reason": TooLate(days=40)},
             )
             for state in (ReminderState.PENDING, CANCELLED)
         ),
         # occurrences in other states are not changed
         *(
             (
-                {"state": state, "reason": "why"},
+                {"state": state, "reason": CancelledBy(by="ada")},
                 {"at": LATER, "wake_at": LATER},
-                {"state": state, "reason": "why"},
+                {"state": state, "reason": CancelledBy(by="ada")},
             )
             for state in ReminderState
             if state not in (ReminderState.PENDING, CANCELLED)
@@ -216,7 +231,7 @@ async def test_owed_again(
 
 async def test_action_writes_what_is_owed_as_a_reload_does(ledger: Ledger) -> None:
     """An action writes its occurrences by the same rules as reconciling."""
-    waiting = an_owed("k1", wake_at=LATER, reason="snoozed by ada")
+    waiting = an_owed("k1", wake_at=LATER, reason=SnoozedBy(by="ada"))
     await fill(ledger, waiting, an_owed("k2", state=EXPIRED))
 
     await ledger.act(an_action(ActionKind.SNOOZE), (replace(waiting, wake_at=SOON), an_owed("k2")))
@@ -231,10 +246,18 @@ async def test_only_what_is_pending_is_cancelled(ledger: Ledger) -> None:
     """A cancelled occurrence has its reason; bound and unknown occurrences are left unchanged."""
     await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k2")])
 
-    await ledger.apply(Changes(cancelled=(("k1", "the deadline moved"), ("k2", "no"), ("k9", "no"))))
+    await ledger.apply(
+        Changes(
+            cancelled=(
+                ("k1", PlainReason.DEADLINE_MOVED),
+                ("k2", PlainReason.NOT_OWED),
+                ("k9", PlainReason.NOT_OWED),
+            )
+        )
+    )
 
     assert await ledger.owed("iraq/phase-2") == [
-        an_owed("k1", state=CANCELLED, reason="the deadline moved"),
+        an_owed("k1", state=CANCELLED, reason=PlainReason.DEADLINE_MOVED),
         an_owed("k2", state=ReminderState.BOUND),
     ]
 
@@ -243,7 +266,7 @@ async def test_what_is_cancelled_and_owed_at_once_is_pending(ledger: Ledger) -> 
     """An occurrence that is cancelled and scheduled in the same call ends up pending."""
     await fill(ledger, an_owed("k1"))
 
-    await ledger.apply(Changes(owed=(an_owed("k1"),), cancelled=(("k1", "the deadline moved"),)))
+    await ledger.apply(Changes(owed=(an_owed("k1"),), cancelled=(("k1", PlainReason.DEADLINE_MOVED),)))
 
     assert await ledger.owed("iraq/phase-2") == [an_owed("k1")]
 
@@ -369,8 +392,10 @@ async def test_bind_writes_verdicts_and_deliveries(ledger: Ledger) -> None:
     verdicts = (
         bound("k1"),
         bound("k2"),
-        Verdict(key="k3", state=ReminderState.SUPERSEDED, reason="a later one"),
-        Verdict(key="k4", state=ReminderState.PENDING, reason="muted by weekend", wake_at=NOW + DAY),
+        Verdict(key="k3", state=ReminderState.SUPERSEDED, reason=LaterReminder(key="k9", offset="-1d")),
+        Verdict(
+            key="k4", state=ReminderState.PENDING, reason=MuteInterval(interval="weekend"), wake_at=NOW + DAY
+        ),
     )
 
     assert await ledger.bind(Decisions(deliveries=(delivery,), verdicts=verdicts))
@@ -378,8 +403,8 @@ async def test_bind_writes_verdicts_and_deliveries(ledger: Ledger) -> None:
     assert await ledger.owed("iraq/phase-2") == [
         an_owed("k1", state=ReminderState.BOUND),
         an_owed("k2", state=ReminderState.BOUND),
-        an_owed("k3", state=ReminderState.SUPERSEDED, reason="a later one"),
-        an_owed("k4", wake_at=NOW + DAY, reason="muted by weekend"),
+        an_owed("k3", state=ReminderState.SUPERSEDED, reason=LaterReminder(key="k9", offset="-1d")),
+        an_owed("k4", wake_at=NOW + DAY, reason=MuteInterval(interval="weekend")),
     ]
     (made, attempts, members), *rest = await ledger.deliveries()
     assert (made, attempts, rest) == (delivery, [], [])
@@ -569,13 +594,18 @@ async def test_accepted_delivery_is_settled(ledger: Ledger) -> None:
     """Settling writes state, reason, end, attempt and the members that were told."""
     await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k1", "k2")])
     (lease,) = await take(ledger)
-    settlement = sent(lease, reason="thread 7", told=("k1",))
+    settlement = sent(lease, reason=Answered(text="thread 7"), told=("k1",))
 
     assert await ledger.settle([settlement]) == frozenset()
 
     ((delivery, attempts, members),) = await ledger.deliveries()
     assert delivery == a_delivery(
-        "k1", "k2", state=DeliveryState.SENT, attempts=1, reason="thread 7", settled_at=NOW + MINUTE
+        "k1",
+        "k2",
+        state=DeliveryState.SENT,
+        attempts=1,
+        reason=Answered(text="thread 7"),
+        settled_at=NOW + MINUTE,
     )
     assert attempts == [settlement.attempt]
     assert [one.told_at for one in members] == [NOW + MINUTE, None]
@@ -603,7 +633,11 @@ async def test_ready_settlement_ends_the_lease(ledger: Ledger) -> None:
 
     assert await take(ledger, now=NOW + MINUTE) == []
     (second,) = await take(ledger, now=NOW + 2 * MINUTE, for_=DAY)
-    assert (second.fence, second.delivery.attempts, second.delivery.reason) == (2, 1, "status 503")
+    assert (second.fence, second.delivery.attempts, second.delivery.reason) == (
+        2,
+        1,
+        Answered(text="status 503"),
+    )
     assert second.delivery.settled_at is None
 
 
@@ -612,7 +646,9 @@ async def test_settlement_without_an_attempt_counts_none(ledger: Ledger) -> None
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(ledger)
 
-    await ledger.settle([sent(lease, state=DeliveryState.SUPPRESSED, attempt=None, told=(), reason="done")])
+    await ledger.settle(
+        [sent(lease, state=DeliveryState.SUPPRESSED, attempt=None, told=(), reason=PlainReason.NOTHING_LEFT)]
+    )
 
     ((delivery, attempts, _),) = await ledger.deliveries()
     assert (delivery.state, delivery.attempts, attempts) == (DeliveryState.SUPPRESSED, 0, [])

@@ -6,12 +6,17 @@ from typing import Any
 import pytest
 
 from alertd.core.ledger.records import DeliveryState
+from alertd.core.reason import Answered
 from alertd.ports import Changes, Ledger
 from tests.contract.samples import DAY, MINUTE, NOW, a_delivery, a_notice, a_record, an_entry, an_owed, fill
 
 ONE = a_delivery("k1", bound_at=NOW)
 TWO = a_delivery(
-    "k2", receiver="leads", bound_at=NOW + MINUTE, state=DeliveryState.DEAD, reason="HTTP 410 Gone"
+    "k2",
+    receiver="leads",
+    bound_at=NOW + MINUTE,
+    state=DeliveryState.DEAD,
+    reason=Answered(text="HTTP 410 Gone"),
 )
 THREE = a_notice(bound_at=NOW + 2 * MINUTE)
 

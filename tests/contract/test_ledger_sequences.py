@@ -15,6 +15,7 @@ from alertd.core.ledger.records import DeliveryState, Lease, Record, ReminderSta
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import ActionKind
 from alertd.core.planning.decide import Decisions, Rules, Verdict, decide, delivery_id
+from alertd.core.reason import MuteInterval, PlainReason
 from alertd.errors import AlertdError
 from alertd.ports import Changes, Ledger, Settlement
 from alertd.store import open_ledger
@@ -123,7 +124,7 @@ class Ledgers(RuleBasedStateMachine):
         changes = Changes(
             records=tuple({record.id: record for record in written}.values()),
             owed=tuple({one.key: one for one in found}.values()),
-            cancelled=tuple((one.key, "moved") for one in cancelled),
+            cancelled=tuple((one.key, PlainReason.NOT_OWED) for one in cancelled),
             history=(an_entry(at=self.now),) if noted else (),
             deliveries=(a_notice(),) if noted else (),
         )
@@ -145,7 +146,7 @@ class Ledgers(RuleBasedStateMachine):
     @rule(chosen=st.lists(owed(), max_size=2), becomes=STATES)
     def bind_anything(self, chosen: list[ScheduledReminder], becomes: ReminderState) -> None:
         keys = tuple(dict.fromkeys(one.key for one in chosen))
-        verdicts = tuple(Verdict(key=key, state=becomes, reason="because") for key in keys)
+        verdicts = tuple(Verdict(key=key, state=becomes, reason=PlainReason.DEADLINE_MOVED) for key in keys)
         made = (a_delivery(*keys, bound_at=self.now),) if keys and becomes is ReminderState.BOUND else ()
         self.both(lambda ledger: ledger.bind(Decisions(deliveries=made, verdicts=verdicts)))
 
@@ -250,7 +251,7 @@ async def _answer(call: Callable[[Ledger], Awaitable[Any]], ledger: Ledger) -> A
 def _put_off(decisions: Decisions, until: Any) -> Decisions:
     """The same occurrence, pending if it would have been sent."""
     verdicts = tuple(
-        replace(one, state=ReminderState.PENDING, reason="muted", wake_at=until)
+        replace(one, state=ReminderState.PENDING, reason=MuteInterval(interval="weekend"), wake_at=until)
         if one.state is ReminderState.BOUND
         else one
         for one in decisions.verdicts

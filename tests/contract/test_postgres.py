@@ -12,7 +12,9 @@ import pytest
 from sqlalchemy import Connection
 
 from alertd.core.ledger.records import DeliveryState
+from alertd.core.message.reasons import reason_text
 from alertd.core.milestones.status import ActionKind
+from alertd.core.reason import PlainReason, SnoozedBy
 from alertd.errors import LeadLost, LedgerError, LedgerUnavailable, SchemaTooNew, SchemaTooOld, SettingsError
 from alertd.ports import Changes
 from alertd.store import migrate, open_ledger
@@ -207,7 +209,7 @@ async def test_reloads_and_actions_at_once(url: str, ledger: SqlLedger) -> None:
     async def reload(node: SqlLedger, order: list[str]) -> None:
         for number in range(15):
             owed = tuple(an_owed(key, at=NOW + number * MINUTE) for key in order)
-            await node.apply(Changes(owed=owed, cancelled=((order[0], "moved"),)))
+            await node.apply(Changes(owed=owed, cancelled=((order[0], PlainReason.NOT_OWED),)))
 
     await asyncio.gather(
         reload(nodes[0], keys),
@@ -250,7 +252,7 @@ async def test_deadlock_is_tried_again(url: str, ledger: SqlLedger) -> None:
 
     # The server may abort both transactions.
     assert max(tries) > 1
-    assert [one.reason for one in await ledger.owed("iraq/phase-2")] == ["xx", "xx"]
+    assert [reason_text(one.reason) for one in await ledger.owed("iraq/phase-2")] == ["xx", "xx"]
 
 
 async def test_node_hears_what_others_write(url: str, ledger: SqlLedger) -> None:
@@ -484,7 +486,7 @@ async def test_database_that_is_not_there_is_unavailable(postgres: Server) -> No
 async def test_error_does_not_hold_what_was_written(ledger: SqlLedger) -> None:
     """Errors leave out PostgreSQL's details, which quote rows."""
     with pytest.raises(LedgerError, match="refuses a row") as caught:
-        await ledger.apply(Changes(owed=(an_owed(milestone="no/hunter2", reason="hunter2"),)))
+        await ledger.apply(Changes(owed=(an_owed(milestone="no/hunter2", reason=SnoozedBy(by="hunter2")),)))
 
     assert "hunter2" not in str(caught.value)
 

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, event
 
 from alertd.core.ledger.records import DeliveryState
+from alertd.core.reason import SnoozedBy
 from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable, SettingsError
 from alertd.ports import Changes
 from alertd.store import migrate, open_ledger, queue, reading
@@ -373,7 +374,7 @@ async def test_url_that_is_of_no_use_keeps_its_password(url: str) -> None:
 async def test_error_does_not_hold_what_was_written(path: Path) -> None:
     """Neither an error nor its cause contains the content of a row."""
     ledger = await open_ledger(f"sqlite:///{path}")
-    secret = an_owed(milestone="no/such", reason="hunter2")
+    secret = an_owed(milestone="no/such", reason=SnoozedBy(by="hunter2"))
 
     with pytest.raises(LedgerError, match="refuses a row") as caught:
         await ledger.apply(Changes(owed=(secret,)))

@@ -16,6 +16,8 @@ from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
 from alertd.core.milestones.recurrence import parse_recurrence
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.planning.decide import NEWS
+from alertd.core.planning.plan import grounds_of, matched
+from alertd.core.reason import Reason
 from alertd.core.routing.route import Route, group_key, match_routes
 from alertd.core.time.duration import Duration, parse_duration
 from alertd.core.time.instant import to_instant
@@ -191,7 +193,7 @@ def owed(
     *,
     of: str = "",
     receiver: str = "desk",
-    reason: str = "",
+    reason: Reason | None = None,
     wake_at: datetime | None = None,
     move: Move | None = None,
     state: ReminderState = ReminderState.PENDING,
@@ -229,6 +231,19 @@ def owed(
 
 def move(before: Milestone, after: Milestone) -> Move:
     return Move(before=values_of(before), after=values_of(after))
+
+
+def bound(
+    members: Sequence[ScheduledReminder], records: Sequence[Record], route: Route = ROOT
+) -> list[ScheduledReminder]:
+    """The members with what is kept when they are bound: why they go where they go."""
+    by_id = {one.id: one for one in records}
+    return [
+        replace(
+            one, grounds=grounds_of(matched(route, one, by_id[one.milestone]), by_id[one.milestone].milestone)
+        )
+        for one in members
+    ]
 
 
 def lease(

@@ -27,7 +27,7 @@ def _item(item: Item) -> str:
         _field("badge", f"{item.badge}  [{item.cause}, {item.tone}, {item.state}]"),
         _field("when", item.phrase),
         _field("headline", item.headline + "."),
-        *(_field("detail", one) for one in item.details),
+        *(_field("detail", one) for one in item.sentences),
         *([_field("late", item.late)] if item.late else []),
         *(_field(_mark(one), _claim(one)) for one in item.claims),
         *([_field("next", item.next)] if item.next else []),

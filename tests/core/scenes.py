@@ -19,6 +19,7 @@ from alertd.core.milestones.policy import Contested
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.planning.decide import NEWS
 from alertd.core.planning.relative import resolve
+from alertd.core.reason import MuteInterval, Reason, SnoozedBy
 from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
 from alertd.definitions.load import load
@@ -27,6 +28,7 @@ from tests.core.builders import (
     PENTAGON,
     REUTERS,
     ROOT,
+    bound,
     claim,
     contested,
     done_on,
@@ -56,6 +58,7 @@ def message(
     now: datetime,
     upcoming: Sequence[ScheduledReminder] = (),
 ) -> Message:
+    members = bound(members, records)
     made = lease(members, records, now=now)
     around = ItemContext(route=ROOT, upcoming={one.milestone: one for one in upcoming})
     return compose(made, members, now, around)
@@ -70,7 +73,7 @@ def one(
     following: str = "",
     following_of: str = "",
     standing: MilestoneStatus = NOTHING_SAID,
-    reason: str = "",
+    reason: Reason | None = None,
     due: datetime | None = None,
 ) -> Message:
     """The message of a single reminder, by default at the instant at which it is due."""
@@ -125,6 +128,7 @@ def fallback() -> Message:
     member = owed(ONE, "+1d", receiver="leads")
     leads = Route(path="route.routes[0]", receiver="leads", matchers=(parse_matcher('cause="overdue"'),))
     around = ItemContext(route=replace(ROOT, routes=(leads,)))
+    (member,) = bound([member], [record(ONE)], around.route)
     made = lease([member], [record(ONE)], now=member.at)
     made = replace(made, delivery=replace(made.delivery, fallback_for="leads/webhook"))
     return compose(made, [member], member.at, around)
@@ -264,11 +268,11 @@ SCENES: dict[str, Callable[[], Message]] = {
         ONE,
         "+1d",
         now=utc("2025-10-04T21:00"),
-        reason="muted by mute_time_intervals: weekend",
+        reason=MuteInterval(interval="weekend"),
         following="+7d",
     ),
     "snoozed": lambda: one(
-        ONE, "+1d", now=utc("2025-10-05T06:00"), reason="snoozed by Amal Hassan", following="+7d"
+        ONE, "+1d", now=utc("2025-10-05T06:00"), reason=SnoozedBy(by="Amal Hassan"), following="+7d"
     ),
     "late-approaching": lambda: one(ONE, "-7d", now=utc("2025-09-25T08:00"), following="-1d"),
     # moved

@@ -17,6 +17,7 @@ from alertd.core.message.message import Kind, Message, Tone
 from alertd.core.message.reasons import LATE_FROM, route_name
 from alertd.core.milestones.milestone import Milestone, State
 from alertd.core.milestones.occurrence import Cause, occurrences
+from alertd.core.reason import MuteInterval, OtherReason, OutsideIntervals, Reason, SnoozedBy
 from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
 from tests.core.builders import (
@@ -26,6 +27,7 @@ from tests.core.builders import (
     REUTERS,
     ROOT,
     at,
+    bound,
     claim,
     contested,
     done_on,
@@ -42,6 +44,7 @@ from tests.core.builders import (
 def made_of(
     members: Sequence[ScheduledReminder], records: Sequence[Record], now: datetime, route: Route = ROOT
 ) -> Message:
+    members = bound(members, records, route)
     return compose(lease(members, records, now=now), members, now, ItemContext(route=route))
 
 
@@ -110,17 +113,17 @@ def test_late(late: timedelta, says_so: bool) -> None:
 
 # the reason in the ledger, the end of the sentence
 REASONS = [
-    ("muted by mute_time_intervals: weekend", "3 days late: muted during weekend."),
-    ("muted by active_time_intervals: not in office, night", "3 days late: sent only during office, night."),
-    ("snoozed by Amal", "3 days late: snoozed by Amal."),
+    (MuteInterval(interval="weekend"), "3 days late: muted during weekend."),
+    (OutsideIntervals(intervals=("office", "night")), "3 days late: sent only during office, night."),
+    (SnoozedBy(by="Amal"), "3 days late: snoozed by Amal."),
     # why it is late is not always known, and then not said
-    ("", "3 days late."),
-    ("anything else", "3 days late."),
+    (None, "3 days late."),
+    (OtherReason(text="muted by anything else"), "3 days late."),
 ]
 
 
 @pytest.mark.parametrize(("reason", "expected"), REASONS)
-def test_why_it_is_late(reason: str, expected: str) -> None:
+def test_why_it_is_late(reason: Reason | None, expected: str) -> None:
     """What held a reminder back is told with its lateness."""
     made = milestone("2026-09")
     member = owed(made, "-7d", reason=reason)
@@ -177,6 +180,39 @@ def test_why_without_a_route(offset: str, expected: str) -> None:
     member = owed(made, offset, at("2026-10-01T09:00"), receiver="press", move=move(other, made))
 
     message = made_of([member], [record(made)], member.at)
+
+    assert message.items[0].why == expected
+
+
+def test_why_is_what_held_when_it_was_bound() -> None:
+    """The route that took it then is named, whatever the routes are when the message is composed."""
+    made = milestone("2026-09")
+    leads = Route(path="route.routes[0]", receiver="leads", matchers=(parse_matcher('country="iraq"'),))
+    then = replace(ROOT, routes=(leads,))
+    members = bound([owed(made, "+1d", receiver="leads")], [record(made)], then)
+
+    message = compose(
+        lease(members, [record(made)]), members, members[0].at, ItemContext(route=replace(ROOT, routes=()))
+    )
+
+    assert message.items[0].why.startswith(
+        'Sent to leads by route 1, which takes country="iraq": policy default'
+    )
+
+
+@pytest.mark.parametrize(
+    ("offset", "expected"),
+    [
+        ("+1d", "Sent to desk: its policy reminds 1 day after the deadline."),
+        ("done", "Sent to desk: it is done."),
+    ],
+)
+def test_why_of_what_an_earlier_alertd_bound(offset: str, expected: str) -> None:
+    """It kept no route: none is named, and none is guessed."""
+    made = milestone("2026-09")
+    member = owed(made, offset, at("2026-10-01T09:00"))
+
+    message = compose(lease([member], [record(made)]), [member], member.at, ItemContext(route=ROOT))
 
     assert message.items[0].why == expected
 
@@ -257,7 +293,7 @@ def test_every_reminder_can_be_composed(deadlines: list[str], late: int, tentati
         )
         message = made_of([member], [record(made)], one.at + timedelta(days=late))
         (item,) = message.items
-        said = " ".join((message.subject, item.headline, item.phrase, item.badge, *item.details, item.late))
+        said = " ".join((message.subject, item.headline, item.phrase, item.badge, *item.sentences, item.late))
         assert all((message.subject, item.headline, item.phrase, item.badge, item.next, item.why))
         assert "missed" not in said
         assert "  " not in said

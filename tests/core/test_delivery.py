@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -11,6 +11,16 @@ from alertd.core.ledger.records import Record, ReminderState, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.planning.decide import Decisions, Rules, decide, unwanted
+from alertd.core.reason import (
+    AcknowledgedBy,
+    CancelledBy,
+    DoneOn,
+    MuteInterval,
+    PlainReason,
+    Reason,
+    SnoozedBy,
+    TooLate,
+)
 from alertd.core.routing.route import Muted
 from tests.core.builders import (
     CATCH_UP,
@@ -36,13 +46,14 @@ CANCELLED = MilestoneStatus(cancelled=True, cancelled_by="Amal")
 ACKED = MilestoneStatus(ack_until=NOW + timedelta(days=1), ack_windows=(WINDOW,), ack_by="Amal")
 SNOOZED = MilestoneStatus(snooze_until=NOW + timedelta(days=1), snooze_by="Amal")
 MOVE = move(OLD, MADE)
+WEEKEND = MuteInterval(interval="weekend")
 
 
 def rules(muted_until: datetime | None = None, *, notifiers: tuple[str, ...] = ("console",)) -> Rules:
     def muted(_owed: ScheduledReminder, _record: Record, now: datetime) -> Muted | None:
         if muted_until is None or now >= muted_until:
             return None
-        return Muted(until=muted_until, by="mute_time_intervals: weekend")
+        return Muted(until=muted_until, by=WEEKEND)
 
     return Rules(catch_up=CATCH_UP, notifiers={"desk": notifiers, "leads": notifiers}, muted=muted)
 
@@ -58,7 +69,7 @@ def decided(
     return decide([(one, about) for one in members], now, by or rules())
 
 
-def states(found: Decisions) -> dict[str, tuple[str, str]]:
+def states(found: Decisions) -> dict[str, tuple[str, Reason | None]]:
     return {verdict.key: (verdict.state.value, verdict.reason) for verdict in found.verdicts}
 
 
@@ -72,7 +83,7 @@ def test_what_is_due_is_bound() -> None:
         ("desk/slack", (member.key,), NOW, NOW),
         ("desk/email", (member.key,), NOW, NOW),
     ]
-    assert states(found) == {member.key: ("bound", "")}
+    assert states(found) == {member.key: ("bound", None)}
 
 
 def test_only_the_tightest_goes_out() -> None:
@@ -115,8 +126,8 @@ def test_what_is_older_than_the_catch_up_expires() -> None:
     in_time = decided(member, now=member.at + CATCH_UP)
     too_late = decided(member, now=member.at + CATCH_UP + timedelta(seconds=1))
 
-    assert states(in_time) == {member.key: ("bound", "")}
-    assert states(too_late) == {member.key: ("expired", "35 days late")}
+    assert states(in_time) == {member.key: ("bound", None)}
+    assert states(too_late) == {member.key: ("expired", TooLate(days=35))}
 
 
 def test_what_expired_overtakes_nothing() -> None:
@@ -132,7 +143,7 @@ def test_news_never_expires() -> None:
     """That a date moved is told however late."""
     member = owed(MADE, "moved", NOW - timedelta(days=400), move=MOVE)
 
-    assert states(decided(member)) == {member.key: ("bound", "")}
+    assert states(decided(member)) == {member.key: ("bound", None)}
 
 
 def test_muted_is_deferred_and_sent_once_afterwards() -> None:
@@ -145,16 +156,16 @@ def test_muted_is_deferred_and_sent_once_afterwards() -> None:
     sent = decided(waiting, now=end, by=rules(end))
 
     assert (waits.state, waits.wake_at, waits.reason) == (
-        ReminderState.PENDING, end, "muted by mute_time_intervals: weekend",
+        ReminderState.PENDING, end, WEEKEND,
     )  # fmt: skip
-    assert states(sent) == {member.key: ("bound", "muted by mute_time_intervals: weekend")}
+    assert states(sent) == {member.key: ("bound", WEEKEND)}
     assert len(sent.deliveries) == 1
 
 
 def test_of_what_a_mute_held_back_the_last_is_sent() -> None:
     """At the end of the mute what is still true is sent, once."""
     end = at("2026-10-08T09:00")
-    early = owed(MADE, "+1d", wake_at=end, reason="muted by mute_time_intervals: weekend")
+    early = owed(MADE, "+1d", wake_at=end, reason=WEEKEND)
     late = owed(MADE, "+7d")
 
     found = decided(early, late, now=end)
@@ -167,7 +178,7 @@ def test_the_wait_does_not_count_as_age() -> None:
     end = NOW + timedelta(days=100)
     member = owed(MADE, "+7d", wake_at=end)
 
-    assert states(decided(member, now=end)) == {member.key: ("bound", "")}
+    assert states(decided(member, now=end)) == {member.key: ("bound", None)}
 
 
 def test_snoozed_is_deferred() -> None:
@@ -177,7 +188,7 @@ def test_snoozed_is_deferred() -> None:
     (found,) = decided(member, standing=SNOOZED).verdicts
 
     assert (found.state, found.wake_at, found.reason) == (
-        ReminderState.PENDING, SNOOZED.snooze_until, "snoozed by Amal",
+        ReminderState.PENDING, SNOOZED.snooze_until, SnoozedBy(by="Amal"),
     )  # fmt: skip
 
 
@@ -187,16 +198,16 @@ def test_a_snooze_that_is_over_holds_nothing() -> None:
 
     found = decided(member, standing=replace(SNOOZED, snooze_until=NOW))
 
-    assert states(found) == {member.key: ("bound", "")}
+    assert states(found) == {member.key: ("bound", None)}
 
 
 def test_a_snooze_ends_in_a_mute() -> None:
     """What a snooze let go may have to wait for a mute, and then says so."""
-    member = owed(MADE, "+7d", reason="snoozed by Amal", wake_at=NOW)
+    member = owed(MADE, "+7d", reason=SnoozedBy(by="Amal"), wake_at=NOW)
 
     (found,) = decided(member, by=rules(NOW + timedelta(hours=1))).verdicts
 
-    assert (found.state, found.reason) == (ReminderState.PENDING, "muted by mute_time_intervals: weekend")
+    assert (found.state, found.reason) == (ReminderState.PENDING, WEEKEND)
 
 
 def test_news_is_overtaken_by_no_reminder() -> None:
@@ -216,7 +227,7 @@ def test_news_waits_for_a_mute_and_for_no_snooze() -> None:
     snoozed = decided(moved, standing=SNOOZED)
     muted = decided(moved, by=rules(NOW + timedelta(days=1)))
 
-    assert states(snoozed) == {moved.key: ("bound", "")}
+    assert states(snoozed) == {moved.key: ("bound", None)}
     assert [one.state for one in muted.verdicts] == [ReminderState.PENDING]
 
 
@@ -227,7 +238,7 @@ def test_a_receiver_without_a_notifier() -> None:
     found = decided(member, by=rules(notifiers=()))
 
     assert (found.deliveries, states(found)) == (
-        (), {member.key: ("suppressed", "the receiver has no notifier")},
+        (), {member.key: ("suppressed", PlainReason.NO_NOTIFIER)},
     )  # fmt: skip
 
 
@@ -247,46 +258,46 @@ FINISHED = owed(MADE, "done", NOW)
 CONTESTED = contested()
 
 # what is owed, the record, why it must not be sent any more
-UNWANTED: list[tuple[str, ScheduledReminder, Record, str]] = [
-    ("open", REMINDER, record(MADE), ""),
-    ("withdrawn", REMINDER, record(MADE, withdrawn=True), "the milestone was withdrawn"),
-    ("cancelled", REMINDER, record(MADE, CANCELLED), "cancelled by Amal"),
-    ("done", REMINDER, record(MADE, done_on("2026-10-03")), "done on 2026-10-03"),
-    ("acked", REMINDER, record(MADE, ACKED), "acknowledged by Amal"),
-    ("ack expired", REMINDER, record(MADE, replace(ACKED, ack_until=NOW)), ""),
+UNWANTED: list[tuple[str, ScheduledReminder, Record, Reason | None]] = [
+    ("open", REMINDER, record(MADE), None),
+    ("withdrawn", REMINDER, record(MADE, withdrawn=True), PlainReason.WITHDRAWN),
+    ("cancelled", REMINDER, record(MADE, CANCELLED), CancelledBy(by="Amal")),
+    ("done", REMINDER, record(MADE, done_on("2026-10-03")), DoneOn(on=date(2026, 10, 3))),
+    ("acked", REMINDER, record(MADE, ACKED), AcknowledgedBy(by="Amal")),
+    ("ack expired", REMINDER, record(MADE, replace(ACKED, ack_until=NOW)), None),
     # an acknowledgement was given to a date: with another one it no longer holds
     (
         "ack of another date",
         REMINDER,
         record(MADE, replace(ACKED, ack_windows=("2026-08-01/2026-09-01",))),
-        "",
+        None,
     ),
-    ("ack of one of two", owed(CONTESTED, "+7d", of="2026-09"), record(CONTESTED, ACKED), ""),
+    ("ack of one of two", owed(CONTESTED, "+7d", of="2026-09"), record(CONTESTED, ACKED), None),
     (
         "ack of more than there is",
         REMINDER,
         record(MADE, replace(ACKED, ack_windows=("2026-08-01/2026-09-01", WINDOW))),
-        "acknowledged by Amal",
+        AcknowledgedBy(by="Amal"),
     ),
-    ("the date moved", owed(OLD, "+7d"), record(MADE), "the deadline moved"),
+    ("the date moved", owed(OLD, "+7d"), record(MADE), PlainReason.DEADLINE_MOVED),
     # news of a move: stopped by the next move, and by nothing milder than a closing
-    ("moved", TOLD, record(MADE), ""),
-    ("moved and acked", TOLD, record(MADE, ACKED), ""),
-    ("moved again", TOLD, record(OLD), "it moved again"),
-    ("moved and became contested", TOLD, record(CONTESTED), "it moved again"),
-    ("moved and done", TOLD, record(MADE, done_on("2026-10-03")), "done on 2026-10-03"),
-    ("moved and withdrawn", TOLD, record(MADE, withdrawn=True), "the milestone was withdrawn"),
+    ("moved", TOLD, record(MADE), None),
+    ("moved and acked", TOLD, record(MADE, ACKED), None),
+    ("moved again", TOLD, record(OLD), PlainReason.MOVED_AGAIN),
+    ("moved and became contested", TOLD, record(CONTESTED), PlainReason.MOVED_AGAIN),
+    ("moved and done", TOLD, record(MADE, done_on("2026-10-03")), DoneOn(on=date(2026, 10, 3))),
+    ("moved and withdrawn", TOLD, record(MADE, withdrawn=True), PlainReason.WITHDRAWN),
     # news that it is done: stopped by a reopening alone
-    ("told done", FINISHED, record(MADE, done_on("2026-10-03")), ""),
-    ("told done of another date", FINISHED, record(OLD, done_on("2026-10-03")), ""),
-    ("reopened", FINISHED, record(MADE), "it was reopened"),
+    ("told done", FINISHED, record(MADE, done_on("2026-10-03")), None),
+    ("told done of another date", FINISHED, record(OLD, done_on("2026-10-03")), None),
+    ("reopened", FINISHED, record(MADE), PlainReason.REOPENED),
 ]
 
 
 @pytest.mark.parametrize(
     ("member", "about", "expected"), [row[1:] for row in UNWANTED], ids=[row[0] for row in UNWANTED]
 )
-def test_unwanted(member: ScheduledReminder, about: Record, expected: str) -> None:
+def test_unwanted(member: ScheduledReminder, about: Record, expected: Reason | None) -> None:
     """What people have said, and where the date has gone, stops what must not be sent, with the reason."""
     assert unwanted(member, about, NOW) == expected
 
@@ -299,8 +310,8 @@ def test_what_is_unwanted_is_suppressed_with_the_reason() -> None:
     found = decided(stale, current)
 
     assert states(found) == {
-        stale.key: ("suppressed", "the deadline moved"),
-        current.key: ("bound", ""),
+        stale.key: ("suppressed", PlainReason.DEADLINE_MOVED),
+        current.key: ("bound", None),
     }
 
 

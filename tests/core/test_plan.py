@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import occurrence_key
 from alertd.core.planning.plan import Planned, expand, plan
+from alertd.core.reason import MuteInterval, OutsideIntervals
 from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
 from alertd.core.time.interval import NamedInterval, Range, TimeInterval, TimeRange
@@ -102,7 +103,7 @@ def test_muted_is_shown_when_it_is_sent() -> None:
     (found,) = plan(made, root(mute=(WEEKEND,)), SINCE, UNTIL)
 
     assert found.at == at("2026-09-27T00:00")
-    assert found.muted_by == "mute_time_intervals: weekend"
+    assert found.muted_by == MuteInterval(interval="weekend")
     assert found.occurrence.at == at("2026-09-25T09:00")
 
 
@@ -158,7 +159,7 @@ def test_what_is_active_only_in_the_evening_waits_for_it() -> None:
 
     (found,) = plan(made, root(active=(EVENING,)), SINCE, UNTIL)
 
-    assert (found.at, found.muted_by) == (at("2026-09-30T18:00"), "active_time_intervals: not in evening")
+    assert (found.at, found.muted_by) == (at("2026-09-30T18:00"), OutsideIntervals(intervals=("evening",)))
 
 
 def test_a_series_is_expanded() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from alertd.core.ledger.records import DeliveryState, Record, ReminderState, ScheduledReminder
 from alertd.core.milestones.status import Action
+from alertd.core.reason import Answered
 from alertd.ports import Settlement
 from tests.sim.ledger import SimLedger
 
@@ -58,7 +59,10 @@ class BelievesRefusals(SimLedger):
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
         return await super().settle(
-            [replace(one, state=DeliveryState.SENT) if one.reason == "503" else one for one in settlements]
+            [
+                replace(one, state=DeliveryState.SENT) if one.reason == Answered(text="503") else one
+                for one in settlements
+            ]
         )
 
 

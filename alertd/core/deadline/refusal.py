@@ -54,10 +54,11 @@ def refusal_of(text: str, refused: DeadlineRefused, reads: _Reads) -> DeadlineEr
 
 def _diagnosed(text: str, offset: int) -> tuple[str, Iterable[str], str, int]:
     """Reason, candidates, other advice and place of the trouble."""
-    for check in (_characters, _spaces, _shape):
+    if (found := _characters(text)) is not None:
+        return *found, next((at for at, char in enumerate(text) if not char.isascii()), offset)
+    for check in (_spaces, _shape):
         if (found := check(text)) is not None:
-            reason, candidates, advice = found
-            return reason, candidates, advice, _offset_of(text, reason, offset)
+            return *found, offset
     if "/" in text:
         first, _, last = text.partition("/")
         part = last if offset else first
@@ -79,15 +80,6 @@ def _both_repaired(first: str, last: str) -> Iterable[str]:
             yield f"{start}/{end}"
 
 
-def _offset_of(text: str, reason: str, otherwise: int) -> int:
-    if reason == _OUTSIDE:
-        return next(at for at, char in enumerate(text) if not char.isascii())
-    return otherwise
-
-
-_OUTSIDE = "a character outside ASCII"
-
-
 def _characters(text: str) -> _Found | None:
     if not text.strip():
         return "empty", (), _HELP
@@ -95,7 +87,7 @@ def _characters(text: str) -> _Found | None:
         return None
     plain = "".join(str(unicodedata.decimal(char, char)) for char in text.translate(_DASHES)).strip()
     repaired = _date(plain)[1] if plain.isascii() else ()
-    return _OUTSIDE, (plain, *repaired), "write digits 0 to 9 and plain hyphens"
+    return "a character outside ASCII", (plain, *repaired), "write digits 0 to 9 and plain hyphens"
 
 
 def _spaces(text: str) -> _Found | None:

@@ -8,6 +8,7 @@ from alertd.core.deadline.parse import parse_deadline
 from alertd.core.deadline.value import MONTH_NAMES, Deadline, Precision, Qualifier, Reading, Unbounded
 
 _ORDINALS = ("first", "second", "third", "fourth")
+_BY, _BEFORE = "by", "before"
 _FOUR_MONTHS = ("first", "middle", "last")
 
 
@@ -32,27 +33,34 @@ def deadline_phrase(deadline: Deadline, reading: Reading = Reading.END) -> str:
 
     What is coarser than a month and read to its end has its end named: "by the end of 2026".
     """
+    preposition, what = _parts(deadline, reading)
+    return f"{preposition} {what}".strip()
+
+
+def _parts(deadline: Deadline, reading: Reading) -> tuple[str, str]:
+    """The preposition of a phrase, "" for none, and the rest of it."""
     if reading is Reading.START and isinstance(deadline.earliest, Unbounded):
-        what = "is not known" if deadline.earliest is Unbounded.UNKNOWN else "was not given"
-        return f"before a start that {what}"
+        unknown = "is not known" if deadline.earliest is Unbounded.UNKNOWN else "was not given"
+        return _BEFORE, f"a start that {unknown}"
     if deadline.choices:
-        return _phrase_of_choices([deadline_phrase(choice, reading) for choice in deadline.choices])
+        return _parts_of_choices([_parts(choice, reading) for choice in deadline.choices])
     ends = _ends(deadline)
     if ends is None:
-        return f"by {_end_name(deadline)}" if reading is Reading.END else f"before {deadline_name(deadline)}"
+        return (_BY, _end_name(deadline)) if reading is Reading.END else (_BEFORE, deadline_name(deadline))
     first, last = ends
     if reading is Reading.START and isinstance(first, Deadline):
-        return f"before {deadline_name(first)}"
+        return _BEFORE, deadline_name(first)
     if isinstance(first, Deadline) or not isinstance(last, Deadline):
-        return deadline_name(deadline)
-    return f"by {_end_name(last)}" if first else f"by {_end_name(last)}, start not known"
+        return "", deadline_name(deadline)
+    return _BY, _end_name(last) if first else f"{_end_name(last)}, start not known"
 
 
-def _phrase_of_choices(phrases: list[str]) -> str:
-    for word in ("by ", "before "):
-        if all(phrase.startswith(word) for phrase in phrases):
-            return word + _either([phrase[len(word) :] for phrase in phrases])
-    return _either(phrases)
+def _parts_of_choices(choices: list[tuple[str, str]]) -> tuple[str, str]:
+    """The preposition once when it is the same for all choices: ``by September or October 2026``."""
+    prepositions = {preposition for preposition, _ in choices}
+    if len(prepositions) == 1:
+        return prepositions.pop(), _either([what for _, what in choices])
+    return "", _either([f"{preposition} {what}".strip() for preposition, what in choices])
 
 
 def _either(names: list[str]) -> str:

@@ -18,7 +18,7 @@ from alertd.core.planning.plan import Planned, expand, plan, receivers_of
 from alertd.core.routing.route import deferred
 from alertd.core.time.duration import Duration
 from alertd.core.time.interval import SEARCH_BOUND
-from alertd.core.words import duration_words, listing
+from alertd.core.words import duration_parts, duration_words, listing
 
 INSTANCES_AHEAD = timedelta(days=400)
 NAGS_AHEAD = timedelta(days=365)
@@ -184,13 +184,12 @@ def policy_words(policy: Policy) -> str:
 
 
 def _durations(durations: Sequence[Duration]) -> str:
-    words = [duration_words(one) for one in durations]
-    units = {word.partition(" ")[2].removesuffix("s") for word in words}
-    if len(words) > 1 and len(units) == 1:
+    parts = [duration_parts(one) for one in durations]
+    units = {part[0][1] for part in parts if len(part) == 1}
+    if len(parts) > 1 and len(units) == 1 and all(len(part) == 1 for part in parts):
         # "90, 30, 7 and 1 days" reads better than the unit four times.
-        unit = units.pop() + "s"
-        return listing([word.partition(" ")[0] for word in words]) + f" {unit}"
-    return listing(words)
+        return listing([f"{part[0][0]:,}" for part in parts]) + f" {units.pop()}s"
+    return listing([duration_words(one) for one in durations])
 
 
 def _policy_from(policy: Policy, config: Config, file: str) -> str:

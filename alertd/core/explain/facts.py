@@ -25,9 +25,11 @@ from alertd.core.ledger.records import (
     ScheduledReminder,
 )
 from alertd.core.message.claims import claim_lines
+from alertd.core.message.reasons import hold_text, reason_text
 from alertd.core.milestones.milestone import Milestone, Rank, State, is_contested, state_of
 from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.planning.plan import Planned
+from alertd.core.reason import AwaitedDigest
 from alertd.core.shape import Count, Doc, Instant
 
 CauseText = Annotated[
@@ -222,11 +224,10 @@ def planned_facts(planned: Planned) -> PlannedFacts:
     }
     if planned.muted_by:
         facts["due"] = utc_text(one.at)
-        kind, _, name = planned.muted_by.partition(": ")
-        if kind == "digest":
-            facts["digest"] = name
+        if isinstance(planned.muted_by, AwaitedDigest):
+            facts["digest"] = planned.muted_by.digest
         else:
-            facts["muted_by"] = planned.muted_by
+            facts["muted_by"] = hold_text(planned.muted_by)
     return facts
 
 
@@ -253,7 +254,7 @@ def delivery_facts(
         "id": delivery.id,
         "channel": delivery.channel,
         "state": delivery.state,
-        "reason": delivery.reason,
+        "reason": reason_text(delivery.reason),
         "bound_at": utc_text(delivery.bound_at),
         "next_at": utc_or_none(delivery.next_at if delivery.settled_at is None else None),
         "settled_at": utc_or_none(delivery.settled_at),
@@ -276,7 +277,7 @@ def delivery_facts(
                 "at": utc_text(one.at),
                 "took_ms": one.took_ms,
                 "outcome": one.outcome,
-                "reason": one.reason,
+                "reason": reason_text(one.reason),
             }
             for one in attempts
         ],
@@ -392,6 +393,6 @@ def _reminder(one: Planned, found: Explanation) -> ReminderFacts:
         facts["overtaken"] = True
     if owed is not None:
         facts["state"] = owed.state
-        facts["reason"] = owed.reason
+        facts["reason"] = reason_text(owed.reason)
         facts["told_at"] = utc_or_none(owed.told_at)
     return facts

@@ -16,11 +16,11 @@ from alertd.core.message.claims import values_of
 from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import Claim, Milestone
-from alertd.core.milestones.occurrence import Cause, Occurrence, labels_of, occurrence_key, occurrences
+from alertd.core.milestones.occurrence import Cause, Occurrence, occurrence_key, occurrences
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.planning.decide import CHANGES, NEWS, deliver
-from alertd.core.planning.plan import plan
-from alertd.core.routing.route import Route, match_routes
+from alertd.core.planning.plan import grounds_of, matched, plan
+from alertd.core.routing.route import Route
 from alertd.core.time.duration import Duration, parse_duration
 from alertd.core.time.instant import local_date
 
@@ -92,15 +92,14 @@ def rehearsed(
         supposed = "It is supposed that somebody said so; only notifiers that follow it are told."
     if cause is Cause.MOVED:
         supposed = "The date from which it moved is made up."
-    labels = labels_of(milestone, cause, owed[0].offset)
+    grounds = grounds_of(matched(route, owed[0], record), milestone)
     return Rehearsal(
         record=record,
-        owed=owed,
+        owed=tuple(replace(one, grounds=grounds) for one in owed),
         receiver=receiver,
         at=at,
         around=ItemContext(route=route, upcoming=_upcoming(milestone, receiver, route, at)),
-        is_routed=cause in CHANGES
-        or any(match.receiver == receiver for match in match_routes(route, labels)),
+        is_routed=cause in CHANGES or bool(grounds.route),
         supposed=supposed,
     )
 

@@ -15,7 +15,7 @@ from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, Re
 from alertd.core.message.claims import accounts_of, contested_sentence
 from alertd.core.message.headlines import standings
 from alertd.core.message.message import ClaimLine
-from alertd.core.message.reasons import LATE_FROM
+from alertd.core.message.reasons import LATE_FROM, reason_text
 from alertd.core.milestones.milestone import (
     Rank,
     State,
@@ -29,10 +29,12 @@ from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.planning.decide import acknowledged
 from alertd.core.planning.plan import Planned
+from alertd.core.reason import AwaitedDigest, MuteInterval, OutsideIntervals, QuietHours
 from alertd.core.routing.route import Match, Quiet
 from alertd.core.time.instant import to_wall
 from alertd.core.words import (
     MONTHS,
+    brief_offset,
     count,
     day_text,
     instant_text,
@@ -76,7 +78,7 @@ def when_words(offset: str) -> str:
     """The offset as short as a column needs it: ``7 days before``, ``on the day``, ``opens``."""
     if offset == "opens":
         return "opens"
-    return offset_words(offset).removesuffix(" the deadline")
+    return brief_offset(offset)
 
 
 def stated_words(stated: StatedWindow) -> str:
@@ -87,14 +89,20 @@ def stated_words(stated: StatedWindow) -> str:
 
 
 def held_back(planned: Planned) -> str:
-    """Why a reminder is later than it is due."""
+    """Why a reminder is later than it is due; "" when it is not."""
     due = to_wall(planned.occurrence.at, planned.occurrence.stated.window.zone)
     day = f"{WEEKDAYS[due.weekday()][:3]} {due.day} {MONTHS[due.month - 1][:3]}"
-    kind, _, name = planned.muted_by.partition(": ")
-    if kind == "digest":
-        return f"due {day} {due:%H:%M}, waits for the digest {name}"
-    by = f"quiet hours, {name}" if kind == "quiet" else name.replace("not in ", "not ")
-    return f"due {day} {due:%H:%M}, held back by {by}"
+    match planned.muted_by:
+        case AwaitedDigest(digest=digest):
+            return f"due {day} {due:%H:%M}, waits for the digest {digest}"
+        case QuietHours(hours=hours):
+            return f"due {day} {due:%H:%M}, held back by quiet hours, {hours}"
+        case OutsideIntervals(intervals=intervals):
+            return f"due {day} {due:%H:%M}, held back by not {', '.join(intervals)}"
+        case MuteInterval(interval=interval):
+            return f"due {day} {due:%H:%M}, held back by {interval}"
+        case None:
+            return ""
 
 
 class Course(StrEnum):
@@ -129,14 +137,14 @@ def owed_fate(owed: ScheduledReminder, done: Done) -> Fate:
         text = f"sent {span_text(late)} late" if late >= LATE_FROM else "sent"
         return Fate(course=Course.SENT, text=text)
     if owed.state is ReminderState.PENDING:
-        return Fate(course=Course.WAITING, text=owed.reason)
+        return Fate(course=Course.WAITING, text=reason_text(owed.reason))
     if owed.state is ReminderState.BOUND:
         carriers = [
             one for one, _, _ in done.deliveries if one.receiver == owed.receiver and owed.key in one.members
         ]
         words = ", ".join(dict.fromkeys(state_words(one) for one in carriers))
         return Fate(course=Course.WAITING, text=words)
-    reason = f": {owed.reason}" if owed.reason else ""
+    reason = f": {reason_text(owed.reason)}" if owed.reason else ""
     return Fate(course=Course.DROPPED, text=owed.state.value + reason)
 
 

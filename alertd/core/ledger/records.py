@@ -10,6 +10,7 @@ from enum import StrEnum
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.reason import Reason
 from alertd.core.routing.digest import DigestIssue
 
 
@@ -84,6 +85,21 @@ class ReminderState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """Why an occurrence goes to its receiver: found when it is bound, so that a message tells what held then.
+
+    Attributes:
+        route: the path of the route that took it; "" when no route did.
+        matchers: those on the way to the route, as they are written.
+        policy: the name of the policy that asks for it.
+    """
+
+    route: str = ""
+    matchers: tuple[str, ...] = ()
+    policy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledReminder:
     """One occurrence that one receiver is owed.
 
@@ -96,6 +112,7 @@ class ScheduledReminder:
         move: what moved, for the cause ``moved``.
         reason: why it is in this state, when there is more to say than the state itself.
         told_at: when the first delivery that carries it was accepted.
+        grounds: why it goes to its receiver; None until it is bound, and in old rows that did not keep it.
     """
 
     key: str
@@ -109,8 +126,9 @@ class ScheduledReminder:
     group: tuple[tuple[str, str], ...] = ()
     state: ReminderState = ReminderState.PENDING
     move: Move | None = None
-    reason: str = ""
+    reason: Reason | None = None
     told_at: datetime | None = None
+    grounds: Grounds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +182,7 @@ class Delivery:
     next_at: datetime
     state: DeliveryState = DeliveryState.READY
     attempts: int = 0
-    reason: str = ""
+    reason: Reason | None = None
     notice: Notice | None = None
     fallback_for: str = ""
     settled_at: datetime | None = None
@@ -185,7 +203,7 @@ class Attempt:
     at: datetime
     took_ms: int
     outcome: str
-    reason: str = ""
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Deadline, Reading, Unbounded, parse_deadline
-from alertd.core.ledger.records import Move, Notice, Value
+from alertd.core.ledger.records import Grounds, Move, Notice, Value
 from alertd.core.milestones.milestone import Claim, Milestone, Rank, Source
 from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
 from alertd.core.milestones.recurrence import Recurrence
@@ -166,6 +166,24 @@ def pack_move(move: Move) -> Plain:
 def unpack_move(packed: Mapping[str, Any]) -> Move:
     """The move that :func:`pack_move` was given."""
     return Move(before=unpack_values(packed["before"]), after=unpack_values(packed["after"]))
+
+
+def pack_grounds(grounds: Grounds) -> Plain:
+    """``{"route": ..., "matchers": [...], "policy": ...}``."""
+    return _without_empty({
+        "route": grounds.route,
+        "matchers": list(grounds.matchers),
+        "policy": grounds.policy,
+    })  # fmt: skip
+
+
+def unpack_grounds(packed: Mapping[str, Any]) -> Grounds:
+    """The grounds that :func:`pack_grounds` was given."""
+    return Grounds(
+        route=packed.get("route", ""),
+        matchers=tuple(packed.get("matchers", ())),
+        policy=packed.get("policy", ""),
+    )
 
 
 def pack_notice(notice: Notice) -> Plain:

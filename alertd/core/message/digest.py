@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from alertd.core.ledger.records import Delivery, Lease, ScheduledReminder
@@ -18,8 +20,23 @@ from alertd.core.routing.route import Route
 from alertd.core.time.instant import local_date
 from alertd.core.words import count, day_text, instant_text, span_text
 
-OVERDUE, COMING, MOVED, DONE = "Overdue", "Coming up", "Moved", "Done"
-_ORDER = (OVERDUE, COMING, MOVED, DONE)
+
+class Section(StrEnum):
+    """The parts of a digest, in their order."""
+
+    OVERDUE = "overdue"
+    COMING = "coming"
+    MOVED = "moved"
+    DONE = "done"
+
+
+HEADINGS = {
+    Section.OVERDUE: "Overdue",
+    Section.COMING: "Coming up",
+    Section.MOVED: "Moved",
+    Section.DONE: "Done",
+}
+_ORDER = tuple(Section)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +66,7 @@ def edited(
         by_milestone.setdefault(owed.milestone, []).append(owed)
     delivery = lease.delivery
     items = [
-        _under(replace(item_of(lease.records[name], owed, delivery, now, around), late=""))
+        replace(item_of(lease.records[name], owed, delivery, now, around), late="")
         for name, owed in by_milestone.items()
     ]
     items += [
@@ -57,7 +74,8 @@ def edited(
         for owed in _shown(lease, edition, around.route, now)
         if owed.milestone not in by_milestone
     ]
-    items.sort(key=lambda item: (_ORDER.index(item.section), *urgency(item)))
+    items.sort(key=lambda item: (_ORDER.index(_section(item)), *urgency(item)))
+    items = [replace(item, section=HEADINGS[_section(item)]) for item in items]
     lines = []
     if edition.more:
         lines.append(f"{edition.more:,} more are overdue or coming up and are not listed here.")
@@ -96,24 +114,27 @@ def _shown(lease: Lease, edition: DigestIssue, root: Route, now: datetime) -> It
 
 def _glanced(lease: Lease, owed: ScheduledReminder, now: datetime, around: ItemContext) -> Item:
     record, delivery = lease.records[owed.milestone], lease.delivery
-    item = _under(item_of(record, [owed], delivery, now, around))
-    because = "it is overdue" if item.section == OVERDUE else "it is coming up"
-    why = why_sentence(owed, record.milestone, around.route, delivery, because)
+    item = item_of(record, [owed], delivery, now, around)
+    because = "it is overdue" if _section(item) is Section.OVERDUE else "it is coming up"
+    why = why_sentence(owed, delivery, because)
     return replace(item, late="", keys=(), why=why)
 
 
-def _under(item: Item) -> Item:
-    """The item under its heading: news by what it tells, everything else by where it stands now."""
-    if item.cause in (Cause.MOVED, Cause.DONE):
-        section = MOVED if item.cause is Cause.MOVED else DONE
-    else:
-        section = OVERDUE if item.tone is Tone.LATE else COMING
-    return replace(item, section=section)
+def _section(item: Item) -> Section:
+    """Where an item stands: news by what it tells, everything else by where it stands now."""
+    match item.cause:
+        case Cause.MOVED:
+            return Section.MOVED
+        case Cause.DONE:
+            return Section.DONE
+        case _:
+            return Section.OVERDUE if item.tone is Tone.LATE else Section.COMING
 
 
 def _subject(items: Sequence[Item]) -> str:
     """``Digest: 1 overdue, 2 coming up, 1 moved``."""
-    counts = [(sum(item.section == name for item in items), name.lower()) for name in _ORDER]
+    found = Counter(_section(item) for item in items)
+    counts = [(found[section], HEADINGS[section].lower()) for section in _ORDER]
     return "Digest: " + ", ".join(f"{number:,} {name}" for number, name in counts if number)
 
 

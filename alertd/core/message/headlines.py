@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from alertd.core.deadline import Deadline, Qualifier, deadline_name, deadline_phrase
+from alertd.core.deadline import Deadline, Qualifier, deadline_name, deadline_phrase, parse_deadline
 from alertd.core.ledger.records import Move, Record, ScheduledReminder, Value
 from alertd.core.message.claims import accounts_of
 from alertd.core.message.message import Item, Tone
@@ -173,10 +173,16 @@ def subject_of(item: Item, milestone: Milestone, owed: Sequence[ScheduledReminde
     elif item.contested:
         start = capital(standing_of(stated, now))
     else:
-        # That it is uncertain is in the status already.
-        phrase = item.phrase.replace(" (uncertain)", "")
+        phrase = _certain_phrase(stated) if stated.window.id == main.window_id else item.phrase
         start = f"{capital(status_of(stated.claims, stated.window, now) or 'no end')} ({phrase})"
     return f"{start}{' (contested)' if item.contested else ''}: {item.title}"
+
+
+def _certain_phrase(stated: StatedWindow) -> str:
+    """The deadline as it was given, but for its uncertainty: the status tells that already."""
+    claim = stated.claims[0]
+    certain = claim.deadline.edtf.replace("%", "~").replace("?", "")
+    return deadline_phrase(parse_deadline(certain), claim.reading)
 
 
 def subject_of_many(items: Sequence[Item]) -> str:

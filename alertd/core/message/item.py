@@ -25,6 +25,7 @@ from alertd.core.message.links import Links
 from alertd.core.message.message import Item, Tone
 from alertd.core.message.reasons import late_sentence, next_sentence, why_sentence
 from alertd.core.milestones.milestone import (
+    Milestone,
     StatedWindow,
     is_contested,
     state_of,
@@ -34,14 +35,16 @@ from alertd.core.milestones.occurrence import Cause
 from alertd.core.planning.decide import CHANGES
 from alertd.core.routing.route import Route
 from alertd.core.words import (
+    Away,
     by_account,
     count,
+    countdown,
     day_text,
     days_until,
     distance,
+    distance_to,
     either,
     sentence,
-    status_of,
 )
 
 SOON_DAYS = 7
@@ -63,7 +66,7 @@ class ItemContext:
     """What a message says beside what the lease holds.
 
     Attributes:
-        route: the root, for the reason why this receiver gets it.
+        route: the root: a digest shows what its route takes.
         upcoming: by full milestone id, the next occurrence that this receiver is owed.
         links: where it leads; None when nobody serves a page.
     """
@@ -101,10 +104,11 @@ def item_of(
         revision=record.revision,
         zone=milestone.zone.key,
         details=tuple(_details(record, main, owed, now)),
+        caveat=_caveat(milestone, main.cause),
         contradiction=contested_sentence(milestone) if contested else "",
         late=late_sentence(main, milestone, now),
         next="" if main.cause in CHANGES else next_sentence(around.upcoming.get(milestone.id), record),
-        why=why_sentence(main, milestone, around.route, delivery),
+        why=why_sentence(main, delivery),
         claims=claim_lines(milestone, now, stated.window.id if stated else "", record.standing.done_on),
         contested=contested,
         tentative=milestone.tentative,
@@ -145,7 +149,9 @@ def _is_last_day(stated: StatedWindow, now: datetime) -> bool:
     """Whether today is the last day of a window of several days that has a plain name."""
     deadline = stated.claims[0].deadline
     plain = not deadline.choices and "/" not in deadline.edtf and deadline.qualifier is Qualifier.NONE
-    return plain and stated.window.spans_days and distance(stated.window, now) == "due today"
+    found = distance_to(stated.window, now)
+    is_today = found is not None and found.away is Away.TODAY
+    return plain and stated.window.spans_days and is_today
 
 
 def _details(
@@ -170,9 +176,12 @@ def _details(
     says_no_standing = main.cause in (Cause.OPENS, Cause.MOVED, Cause.ACKNOWLEDGED)
     if says_no_standing and any(one.window.ends for one in stated_windows(milestone)):
         said.append(sentence(standings(milestone, now)))
-    if milestone.tentative and main.cause not in (Cause.DONE, Cause.CANCELLED):
-        said.append("Tentative: agreed but not signed.")
     return [one for one in said if one]
+
+
+def _caveat(milestone: Milestone, cause: Cause) -> str:
+    is_over = cause in (Cause.DONE, Cause.CANCELLED)
+    return "Tentative: agreed but not signed." if milestone.tentative and not is_over else ""
 
 
 def _phrase(record: Record, owed: ScheduledReminder, stated: StatedWindow | None) -> str:
@@ -194,11 +203,13 @@ def _badge(owed: ScheduledReminder, stated: StatedWindow | None, now: datetime) 
         return owed.cause.value
     if stated is None:
         return "no date"
-    text = status_of(stated.claims, stated.window, now).partition(",")[0]
-    days = days_until(stated.window, now)
-    if text.startswith("passed ") and days is not None and days < 0:
-        return f"{count(-days, 'day')} past"
-    return text.removeprefix("due ") or "begun"
+    found, days = distance_to(stated.window, now), days_until(stated.window, now)
+    if found is None or days is None:
+        return "begun"
+    if found.has_passed:
+        return f"{count(-days, 'day')} past" if days < 0 else distance(stated.window, now)
+    words = countdown(found, stated.claims)
+    return f"in {words}" if found.away is Away.AHEAD else words
 
 
 def _tone(cause: Cause, stated: StatedWindow | None, now: datetime) -> Tone:

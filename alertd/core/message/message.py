@@ -101,7 +101,8 @@ class Item:
         phrase: what it is about, as given: ``by September 2026``.
         badge: the same in two or three words: ``in 37 days``, ``55 days past``, ``moved``.
         details: further sentences in the order to be read, each with its full stop: what has
-            begun, what was before, that it is tentative.
+            begun, what was before.
+        caveat: that it is tentative, a sentence with its full stop; "" when it is not.
         contradiction: the live claims that contradict each other, a sentence, for a channel that
             does not list the claims; "" when it is not contested.
         move: for the cause ``moved``, what it was and what it is.
@@ -131,6 +132,7 @@ class Item:
     revision: int
     zone: str
     details: tuple[str, ...] = ()
+    caveat: str = ""
     contradiction: str = ""
     late: str = ""
     next: str = ""
@@ -148,6 +150,11 @@ class Item:
     section: str = ""
     page: str = ""
     actions: tuple[ActionLink, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The details and the caveat, in the order to be read."""
+        return (*self.details, self.caveat) if self.caveat else self.details
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,44 @@
-"""Why this message comes, how late, and what comes next: a sentence each."""
+"""Reasons in words, and the sentences that tell why a message comes, how late, and what comes next.
+
+This is the one place where a :mod:`alertd.core.reason` becomes English. Nothing reads the words back.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from alertd.core.ledger.records import Delivery, Record, ScheduledReminder
+from alertd.core.ledger.records import Delivery, Grounds, Record, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.occurrence import Cause, labels_of
+from alertd.core.milestones.occurrence import Cause
 from alertd.core.planning.decide import CHANGES, NEWS
-from alertd.core.routing.route import Match, Route, match_routes
-from alertd.core.words import instant_text, listing, offset_words, span_text
+from alertd.core.reason import (
+    AcknowledgedBy,
+    Answered,
+    AwaitedDigest,
+    CancelledBy,
+    ChannelStopped,
+    DoneOn,
+    GivenUp,
+    Hold,
+    LaterReminder,
+    MembersUnwanted,
+    MuteInterval,
+    NotConfigured,
+    NotifierFailed,
+    OtherReason,
+    OutsideIntervals,
+    PlainReason,
+    QuietHours,
+    Reason,
+    SentAgainBy,
+    SnoozedBy,
+    TooLate,
+    TooLateAtLoad,
+    Unanswered,
+)
+from alertd.core.words import instant_text, listing, offset_words, policy_name, span_text
 
 LATE_FROM = timedelta(hours=1)
 """A reminder that is later than this says so."""
@@ -27,17 +55,98 @@ def late_sentence(owed: ScheduledReminder, milestone: Milestone, now: datetime) 
     return f"This {what} was due on {due} and comes {span_text(late)} late{because and ': ' + because}."
 
 
-def _held_back(reason: str) -> str:
-    """Why it waited, from the reason in the ledger (core/planning/decide.py, core/routing/route.py)."""
-    muted = "muted by mute_time_intervals: "
-    inactive = "muted by active_time_intervals: not in "
-    if reason.startswith(muted):
-        return f"muted during {reason.removeprefix(muted)}"
-    if reason.startswith(inactive):
-        return f"sent only during {reason.removeprefix(inactive)}"
-    if reason.startswith("muted by quiet: "):
-        return f"held back in the quiet hours, {reason.removeprefix('muted by quiet: ')}"
-    return reason if reason.startswith(("snoozed", "acknowledged")) else ""
+def reason_text(reason: Reason | None) -> str:  # noqa: PLR0912  a case for each reason
+    """The reason as a clause in lower case without its full stop; "" for none."""
+    match reason:
+        case None:
+            return ""
+        case PlainReason():
+            return _PLAIN[reason]
+        case AwaitedDigest(digest=digest):
+            return f"waits for the digest {digest}"
+        case MuteInterval() | OutsideIntervals() | QuietHours():
+            return f"muted by {hold_text(reason)}"
+        case AcknowledgedBy(by=by):
+            return f"acknowledged by {by}"
+        case SnoozedBy(by=by):
+            return f"snoozed by {by}"
+        case CancelledBy(by=by):
+            return f"cancelled by {by}"
+        case DoneOn(on=day):
+            return f"done on {day}"
+        case SentAgainBy(by=by):
+            return f"sent again by {by}"
+        case LaterReminder():
+            return "a later one is due too"
+        case TooLate(days=days):
+            return f"{days} days late"
+        case TooLateAtLoad(days=days):
+            return f"{days} days late when it was loaded"
+        case Answered(text=text) | OtherReason(text=text):
+            return text
+        case Unanswered(within_s=within_s):
+            return f"no answer within {within_s} s"
+        case NotifierFailed(error=error):
+            return f"the notifier failed: {error}"
+        case NotConfigured(channel=channel):
+            return f"{channel} is not configured any more"
+        case ChannelStopped(answer=answer, since=None):
+            return f"stopped: {answer}"
+        case ChannelStopped(answer=answer, since=since):
+            return f"stopped: since {since:%Y-%m-%d %H:%M}Z nothing is sent there, when {answer}"
+        case GivenUp(last=last):
+            return f"given up: {reason_text(last)}"
+        case MembersUnwanted(members=members):
+            told = (f"{one.milestone} {one.offset}: {reason_text(one.why)}" for one in members)
+            return "; ".join(dict.fromkeys(told))
+
+
+def hold_text(hold: Hold) -> str:
+    """The rule that holds a reminder back, by its key in ``alertd.yaml`` and its name."""
+    match hold:
+        case MuteInterval(interval=interval):
+            return f"mute_time_intervals: {interval}"
+        case OutsideIntervals(intervals=intervals):
+            return f"active_time_intervals: not in {', '.join(intervals)}"
+        case QuietHours(hours=hours):
+            return f"quiet: {hours}"
+        case AwaitedDigest(digest=digest):
+            return f"digest: {digest}"
+
+
+_PLAIN: Mapping[PlainReason, str] = {
+    PlainReason.WITHDRAWN: "the milestone was withdrawn",
+    PlainReason.REOPENED: "it was reopened",
+    PlainReason.ACKNOWLEDGEMENT_ENDED: "the acknowledgement holds no more",
+    PlainReason.DEADLINE_MOVED: "the deadline moved",
+    PlainReason.MOVED_AGAIN: "it moved again",
+    PlainReason.MOVED_WHILE_DAMPED: "it moved again within the damping time",
+    PlainReason.MOVED_WHILE_CLOSED: "it moved while it was closed",
+    PlainReason.TOLD_BY_MOVE: "the moved message says where it stands",
+    PlainReason.NEW_IN_POLICY: "it was due before it was in the policy",
+    PlainReason.NOT_OWED: "owed no more",
+    PlainReason.NO_NOTIFIER: "the receiver has no notifier",
+    PlainReason.NO_FOLLOWER: "the receiver has no notifier that follows",
+    PlainReason.OVERTAKEN: "overtaken by a newer one",
+    PlainReason.NOTHING_LEFT: "nothing of it is true any more",
+    PlainReason.INTERRUPTED: "alertd was stopped before an answer came",
+    PlainReason.LEASE_TOO_OLD: "its lease was too old to send on it",
+}
+
+
+def _held_back(reason: Reason | None) -> str:
+    """Why it waited; "" when it did not wait on purpose."""
+    match reason:
+        case MuteInterval(interval=interval):
+            return f"muted during {interval}"
+        case OutsideIntervals(intervals=intervals):
+            return f"sent only during {', '.join(intervals)}"
+        case QuietHours(hours=hours):
+            return f"held back in the quiet hours, {hours}"
+        case SnoozedBy() | AcknowledgedBy():
+            return reason_text(reason)
+        case _:
+            return ""
 
 
 def next_sentence(upcoming: ScheduledReminder | None, record: Record) -> str:
@@ -53,28 +162,31 @@ def next_sentence(upcoming: ScheduledReminder | None, record: Record) -> str:
     return f"Next reminder: {instant_text(upcoming.wake_at, record.milestone.zone)}, {which}."
 
 
-def why_sentence(
-    owed: ScheduledReminder, milestone: Milestone, route: Route, delivery: Delivery, because: str = ""
-) -> str:
+def why_sentence(owed: ScheduledReminder, delivery: Delivery, because: str = "") -> str:
     """By which route this receiver gets it, or in whose place, and what for.
 
+    What was not kept when it was bound is left out.
+
     Args:
-        because: what for; by default what the occurrence says.
+        because: the purpose of the reminder, a clause; by default the cause of the occurrence gives it.
     """
-    labels = labels_of(milestone, owed.cause, owed.offset)
-    match = next((one for one in match_routes(route, labels) if one.receiver == owed.receiver), None)
-    because = because or _because(owed, milestone)
-    if delivery.fallback_for:
-        by = f" in place of {delivery.fallback_for}"
-    elif match is None or owed.cause in CHANGES:
-        by = ", which was told of it before" if owed.cause in NEWS else " by a route that has changed since"
-    else:
-        by = f" by {_path(match)}"
+    because = because or _because(owed)
+    by = f" in place of {delivery.fallback_for}" if delivery.fallback_for else _by(owed)
     receiver = delivery.receiver if delivery.fallback_for else owed.receiver
     return f"Sent to {receiver}{by}: {because}."
 
 
-def _because(owed: ScheduledReminder, milestone: Milestone) -> str:
+def _by(owed: ScheduledReminder) -> str:
+    if owed.cause in CHANGES:
+        return ", which was told of it before"
+    if owed.grounds is None:
+        return ""
+    if owed.grounds.route:
+        return f" by {_path(owed.grounds)}"
+    return ", which was told of it before" if owed.cause in NEWS else " by a route that has changed since"
+
+
+def _because(owed: ScheduledReminder) -> str:
     match owed.cause:
         case Cause.MOVED:
             return "the deadline moved"
@@ -83,12 +195,13 @@ def _because(owed: ScheduledReminder, milestone: Milestone) -> str:
         case Cause.ACKNOWLEDGED | Cause.CANCELLED:
             return "it follows what is said of it"
         case _:
-            return f"{milestone.policy.words} reminds {offset_words(owed.offset)}"
+            policy = policy_name(owed.grounds.policy) if owed.grounds else "its policy"
+            return f"{policy} reminds {offset_words(owed.offset)}"
 
 
-def _path(match: Match) -> str:
-    takes = listing([str(matcher) for matcher in match.matchers]) or "everything"
-    return f"{route_name(match.path)}, which takes {takes}"
+def _path(grounds: Grounds) -> str:
+    takes = listing(grounds.matchers) or "everything"
+    return f"{route_name(grounds.route)}, which takes {takes}"
 
 
 def route_name(path: str) -> str:

@@ -94,8 +94,3 @@ class Policy:
     contested: Contested = Contested.EACH
     roll: Roll = Roll.NONE
     calendar: WorkCalendar = field(default_factory=lambda: WorkCalendar(name="weekend"))
-
-    @property
-    def words(self) -> str:
-        """``policy default``; ``its own policy`` for one that is written out where it is used."""
-        return "its own policy" if self.name == INLINE else f"policy {self.name}"

@@ -18,17 +18,11 @@ from alertd.core.ledger.records import Move, Record, ReminderState, ScheduledRem
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause, fingerprint, first_instant, labels_of
 from alertd.core.milestones.status import ActionKind
+from alertd.core.reason import PlainReason, Reason
 from alertd.core.routing.route import group_key, match_routes
 
 BETWEEN = timedelta(seconds=1)
 """Two moves of one milestone are at least so far apart for one receiver."""
-
-WITHDRAWN = "the milestone was withdrawn"
-"""Why what it owed was cancelled; what it owes again when it returns is known by this."""
-
-
-CLOSED = "it moved while it was closed"
-"""Why a move is not told yet; it is known by this when somebody reopens the milestone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +30,7 @@ class News:
     """What is owed, and keys of what is owed no more, each with the reason."""
 
     owed: tuple[ScheduledReminder, ...] = ()
-    called_off: tuple[tuple[str, str], ...] = ()
+    called_off: tuple[tuple[str, Reason], ...] = ()
 
 
 def moved_news(
@@ -48,7 +42,7 @@ def moved_news(
         owed: all that is or was owed for the milestone.
     """
     waiting = [one for one in owed if one.cause is Cause.MOVED and one.state is ReminderState.PENDING]
-    called_off = tuple((one.key, "it moved again within the damping time") for one in waiting)
+    called_off = tuple((one.key, PlainReason.MOVED_WHILE_DAMPED) for one in waiting)
     told = _told(owed)
     near = told or waiting or _within_horizon(record.milestone, after.milestone, now)
     if not near:
@@ -67,7 +61,9 @@ def moved_news(
         move = Move(before=before, after=after.values)
         made.append(_news(Cause.MOVED, after.id, "/".join(slot), receiver, group, at, move))
     if record.standing.closed:
-        made = [replace(one, state=ReminderState.CANCELLED, reason=CLOSED) for one in made]
+        # It is found by this reason when somebody reopens the milestone.
+        closed = PlainReason.MOVED_WHILE_CLOSED
+        made = [replace(one, state=ReminderState.CANCELLED, reason=closed) for one in made]
     return News(owed=tuple(made), called_off=called_off)
 
 
@@ -79,7 +75,7 @@ def reopened_news(
     for last in _last_moves(record, owed):
         if _was_closed(last):
             at = max(last.at, now)
-            found.append(replace(last, state=ReminderState.PENDING, at=at, wake_at=at, reason=""))
+            found.append(replace(last, state=ReminderState.PENDING, at=at, wake_at=at, reason=None))
     return tuple(found)
 
 
@@ -116,7 +112,7 @@ def returned_news(record: Record, owed: Sequence[ScheduledReminder]) -> News:
             # Several may share the instant, when it went and came more than once: the true one is meant.
             beside = one.receiver == receiver and one.at == last.at and _was_withdrawn(one)
             if beside and one.move and _window_ids(one.move.after) == _window_ids(record.values):
-                made.append(replace(one, state=ReminderState.PENDING, wake_at=one.at, reason=""))
+                made.append(replace(one, state=ReminderState.PENDING, wake_at=one.at, reason=None))
     return News(owed=tuple(made))
 
 
@@ -220,11 +216,11 @@ def _standing(one: ScheduledReminder) -> int:
 
 
 def _was_closed(one: ScheduledReminder) -> bool:
-    return one.state is ReminderState.CANCELLED and one.reason == CLOSED
+    return one.state is ReminderState.CANCELLED and one.reason is PlainReason.MOVED_WHILE_CLOSED
 
 
 def _was_withdrawn(one: ScheduledReminder) -> bool:
-    return one.state is ReminderState.CANCELLED and one.reason == WITHDRAWN
+    return one.state is ReminderState.CANCELLED and one.reason is PlainReason.WITHDRAWN
 
 
 def _within_horizon(old: Milestone, new: Milestone, now: datetime) -> bool:

@@ -17,9 +17,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from alertd.core.ledger.records import Delivery, Lease, Record, ReminderState, ScheduledReminder
+from alertd.core.ledger.records import Delivery, Grounds, Lease, Record, ReminderState, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.status import MilestoneStatus
+from alertd.core.reason import (
+    AcknowledgedBy,
+    CancelledBy,
+    DoneOn,
+    LaterReminder,
+    MemberUnwanted,
+    PlainReason,
+    Reason,
+    SnoozedBy,
+    TooLate,
+)
 from alertd.core.routing.digest import DigestIssue, NextDigest
 from alertd.core.routing.route import Muted
 
@@ -34,12 +45,16 @@ NEWS = frozenset({Cause.MOVED, Cause.DONE}) | CHANGES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What becomes of one owed occurrence, and why. ``wake_at`` is set when it is deferred."""
+    """What becomes of one owed occurrence, and why.
+
+    ``wake_at`` is set when it is deferred, and ``grounds`` when it is bound.
+    """
 
     key: str
     state: ReminderState
-    reason: str
+    reason: Reason | None
     wake_at: datetime | None = None
+    grounds: Grounds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +98,7 @@ class Rules:
         followers: the names of those among them that follow the standing.
         muted: whether the route of an occurrence is muted at an instant.
         waits: until when an occurrence waits for a digest; None when it waits for none.
+        grounds: why an occurrence goes to its receiver.
         making: the digest that is being made now, for which nothing waits any more.
     """
 
@@ -90,6 +106,7 @@ class Rules:
     notifiers: Mapping[str, Sequence[str]]
     muted: Callable[[ScheduledReminder, Record, datetime], Muted | None]
     waits: Callable[[ScheduledReminder, Record, datetime], Muted | None] = lambda _owed, _record, _now: None
+    grounds: Callable[[ScheduledReminder, Record], Grounds | None] = lambda _owed, _record: None
     making: DigestBuild | None = None
     followers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -131,38 +148,34 @@ def decide(due: Iterable[tuple[ScheduledReminder, Record]], now: datetime, rules
     return Decisions(deliveries=tuple(deliveries), verdicts=tuple(verdicts), turn=making.turn)
 
 
-def unwanted(owed: ScheduledReminder, record: Record, now: datetime) -> str:
-    """Why ``owed`` must not be sent any more, or "" when it may.
+def unwanted(owed: ScheduledReminder, record: Record, now: datetime) -> Reason | None:
+    """Why ``owed`` must not be sent any more; None when it may be sent.
 
     Asked when it falls due and again just before each attempt, so that what a person has said in
     between counts.
     """
     standing = record.standing
     if owed.cause is Cause.DONE:
-        return "" if standing.done_on else "it was reopened"
+        return None if standing.done_on else PlainReason.REOPENED
     if owed.cause is Cause.CANCELLED:
-        return "" if standing.cancelled else "it was reopened"
+        return None if standing.cancelled else PlainReason.REOPENED
     if record.withdrawn:
-        return "the milestone was withdrawn"
+        return PlainReason.WITHDRAWN
     if standing.cancelled:
-        return f"cancelled by {standing.cancelled_by}"
+        return CancelledBy(by=standing.cancelled_by)
     if standing.done_on:
-        return f"done on {standing.done_on}"
+        return DoneOn(on=standing.done_on)
     if owed.cause is Cause.ACKNOWLEDGED:
         holds = acknowledged(standing, record.window_ids, now)
-        return "" if holds else "the acknowledgement holds no more"
+        return None if holds else PlainReason.ACKNOWLEDGEMENT_ENDED
     if owed.cause is Cause.MOVED:
         told = {value.window_id for value in owed.move.after} if owed.move else set()
-        return "" if told == set(record.window_ids) else "it moved again"
+        return None if told == set(record.window_ids) else PlainReason.MOVED_AGAIN
     if owed.window_id not in record.window_ids:
-        return "the deadline moved"
+        return PlainReason.DEADLINE_MOVED
     if acknowledged(standing, record.window_ids, now):
-        return _acknowledged_by(standing)
-    return ""
-
-
-def _acknowledged_by(standing: MilestoneStatus) -> str:
-    return f"acknowledged by {standing.ack_by}"
+        return AcknowledgedBy(by=standing.ack_by)
+    return None
 
 
 def acknowledged(standing: MilestoneStatus, window_ids: Sequence[str], now: datetime) -> bool:
@@ -206,19 +219,21 @@ def deliver(  # noqa: PLR0917  what goes where, when, and in whose place
     ]
 
 
-def live_members(lease: Lease, now: datetime) -> tuple[tuple[ScheduledReminder, ...], str]:
+def live_members(
+    lease: Lease, now: datetime
+) -> tuple[tuple[ScheduledReminder, ...], tuple[MemberUnwanted, ...]]:
     """The members that may still be sent, and why the others may not."""
     kept: list[ScheduledReminder] = []
-    reasons: dict[str, None] = {}
+    unwanted_members: dict[MemberUnwanted, None] = {}
     for owed in lease.owed:
         why = unwanted(owed, lease.records[owed.milestone], now)
-        if not why and owed.key in lease.overtaken:
-            why = "overtaken by a newer one"
-        if why:
-            reasons[f"{owed.milestone} {owed.offset}: {why}"] = None
-        else:
+        if why is None and owed.key in lease.overtaken:
+            why = PlainReason.OVERTAKEN
+        if why is None:
             kept.append(owed)
-    return tuple(kept), "; ".join(reasons)
+        else:
+            unwanted_members[MemberUnwanted(milestone=owed.milestone, offset=owed.offset, why=why)] = None
+    return tuple(kept), tuple(unwanted_members)
 
 
 def _of_milestone(
@@ -236,11 +251,11 @@ def _of_milestone(
     reminders = [owed for owed, _ in wanted if owed.cause not in NEWS]
     for owed, record in wanted:
         # What waits longer, for a digest, keeps nobody from being told before that.
-        is_overtaken = owed.cause not in NEWS and any(
-            one.at > owed.at and goes_at[one.key] <= goes_at[owed.key] for one in reminders
-        )
-        if is_overtaken:
-            verdict = Verdict(key=owed.key, state=ReminderState.SUPERSEDED, reason="a later one is due too")
+        overtaking = [one for one in reminders if one.at > owed.at and goes_at[one.key] <= goes_at[owed.key]]
+        if owed.cause not in NEWS and overtaking:
+            last = max(overtaking, key=lambda one: (one.at, one.key))
+            by = LaterReminder(key=last.key, offset=last.offset)
+            verdict = Verdict(key=owed.key, state=ReminderState.SUPERSEDED, reason=by)
         else:
             verdict = _now_or_later(owed, record, now, rules)
         decided.append((owed, verdict))
@@ -261,41 +276,36 @@ def _waits(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules)
 
 def _turned_away(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Verdict | None:
     why = unwanted(owed, record, now)
-    is_kept = owed.cause is Cause.OVERDUE and why == _acknowledged_by(record.standing)
-    if why and not is_kept:
+    is_kept = owed.cause is Cause.OVERDUE and isinstance(why, AcknowledgedBy)
+    if why is not None and not is_kept:
         return Verdict(key=owed.key, state=ReminderState.SUPPRESSED, reason=why)
     # What was deferred has waited on purpose: its age counts from the end of the wait.
     age = now - max(owed.at, owed.wake_at)
     if owed.cause not in NEWS and age > rules.catch_up:
-        return Verdict(key=owed.key, state=ReminderState.EXPIRED, reason=f"{age.days} days late")
+        return Verdict(key=owed.key, state=ReminderState.EXPIRED, reason=TooLate(days=age.days))
     if not rules.told(owed):
-        which = "notifier that follows" if owed.cause in CHANGES else "notifier"
-        return Verdict(key=owed.key, state=ReminderState.SUPPRESSED, reason=f"the receiver has no {which}")
+        lacking = PlainReason.NO_FOLLOWER if owed.cause in CHANGES else PlainReason.NO_NOTIFIER
+        return Verdict(key=owed.key, state=ReminderState.SUPPRESSED, reason=lacking)
     return None
 
 
 def _now_or_later(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Verdict:
+    grounds = rules.grounds(owed, record)
     if owed.cause in CHANGES:
-        return Verdict(key=owed.key, state=ReminderState.BOUND, reason="")
+        return Verdict(key=owed.key, state=ReminderState.BOUND, reason=None, grounds=grounds)
     if owed.cause is Cause.OVERDUE and acknowledged(record.standing, record.window_ids, now):
         # By then there may be no further rung that would say so.
-        reason, until = _acknowledged_by(record.standing), record.standing.ack_until
-        return Verdict(key=owed.key, state=ReminderState.PENDING, reason=reason, wake_at=until)
+        by, until = AcknowledgedBy(by=record.standing.ack_by), record.standing.ack_until
+        return Verdict(key=owed.key, state=ReminderState.PENDING, reason=by, wake_at=until)
     snoozed = record.standing.snooze_until
     if owed.cause not in NEWS and snoozed and now < snoozed:
-        reason = f"snoozed by {record.standing.snooze_by}"
-        return Verdict(key=owed.key, state=ReminderState.PENDING, reason=reason, wake_at=snoozed)
-    waits = _waits(owed, record, now, rules)
-    if waits:
-        reason = f"waits for the {waits.by.replace(': ', ' ', 1)}"
-        return Verdict(key=owed.key, state=ReminderState.PENDING, reason=reason, wake_at=waits.until)
-    muted = rules.muted(owed, record, now)
-    if muted:
-        return Verdict(
-            key=owed.key, state=ReminderState.PENDING, reason=f"muted by {muted.by}", wake_at=muted.until
-        )
+        person = SnoozedBy(by=record.standing.snooze_by)
+        return Verdict(key=owed.key, state=ReminderState.PENDING, reason=person, wake_at=snoozed)
+    held = _waits(owed, record, now, rules) or rules.muted(owed, record, now)
+    if held:
+        return Verdict(key=owed.key, state=ReminderState.PENDING, reason=held.by, wake_at=held.until)
     # Why it waited goes with it: the message says so.
-    return Verdict(key=owed.key, state=ReminderState.BOUND, reason=owed.reason)
+    return Verdict(key=owed.key, state=ReminderState.BOUND, reason=owed.reason, grounds=grounds)
 
 
 def _bind(group: list[ScheduledReminder], now: datetime, rules: Rules) -> Iterable[Delivery]:

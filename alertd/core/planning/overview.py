@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from alertd.core.ledger.records import Record, ScheduledReminder
-from alertd.core.milestones.milestone import operative_windows
+from alertd.core.milestones.milestone import Milestone, operative_windows
 from alertd.core.milestones.occurrence import Cause, Occurrence, occurrences
 from alertd.core.milestones.recurrence import series_of
 from alertd.core.planning.decide import acknowledged
-from alertd.core.planning.plan import receivers_of
+from alertd.core.planning.plan import Planned, grounds_of, receivers_of
 from alertd.core.routing.route import Route
 from alertd.core.time.instant import local_date
 from alertd.core.words import last_day_of
@@ -90,48 +90,47 @@ def glance(record: Record, scope: OverviewScope, now: datetime, until: datetime)
         return None
     if standing.snooze_until is not None and now < standing.snooze_until:
         return None
-    ladder = [
-        one
-        for one in occurrences(milestone, _BEGINNING, max(now, until) + _MARGIN)
-        if _is_in(one, record, scope)
-    ]
+    every = occurrences(milestone, _BEGINNING, max(now, until) + _MARGIN)
+    ladder = [planned for one in every if (planned := _taken(one, record, scope)) is not None]
     passed, coming = [], []
     for stated in operative_windows(milestone):
         window = stated.window
         if window.ends is None or window.last_day is None:
             continue
-        of_it = [one for one in ladder if one.stated.window.id == window.id]
+        of_it = [one for one in ladder if one.occurrence.stated.window.id == window.id]
         if window.ends <= now:
-            passed += [one for one in of_it if one.cause is Cause.OVERDUE]
+            passed += [one for one in of_it if one.occurrence.cause is Cause.OVERDUE]
         elif window.last_day < local_date(until, window.zone):
-            coming += [one for one in of_it if one.cause is not Cause.OVERDUE]
+            coming += [one for one in of_it if one.occurrence.cause is not Cause.OVERDUE]
     main = _latest(passed, now) or _latest(coming, now)
-    return None if main is None else _as_owed(main, scope.receiver)
+    return None if main is None else _as_owed(main, milestone)
 
 
-def _is_in(one: Occurrence, record: Record, scope: OverviewScope) -> bool:
-    return any(
-        planned.receiver == scope.receiver
-        and planned.match.digest is not None
-        and planned.match.digest.name == scope.name
-        for planned in receivers_of(record.milestone, one, scope.root)
-    )
+def _taken(one: Occurrence, record: Record, scope: OverviewScope) -> Planned | None:
+    """The occurrence for the receiver of the digest, when the digest's route takes it."""
+    for planned in receivers_of(record.milestone, one, scope.root):
+        digest = planned.match.digest
+        if planned.receiver == scope.receiver and digest is not None and digest.name == scope.name:
+            return planned
+    return None
 
 
-def _latest(found: Sequence[Occurrence], now: datetime) -> Occurrence | None:
+def _latest(found: Sequence[Planned], now: datetime) -> Planned | None:
     """The last that has been due, else the first to come."""
     past = [one for one in found if one.at <= now]
     return max(past, key=lambda one: one.at) if past else min(found, key=lambda one: one.at, default=None)
 
 
-def _as_owed(one: Occurrence, receiver: str) -> ScheduledReminder:
+def _as_owed(planned: Planned, milestone: Milestone) -> ScheduledReminder:
+    one = planned.occurrence
     return ScheduledReminder(
         key="",
         milestone=one.milestone,
-        receiver=receiver,
+        receiver=planned.receiver,
         cause=one.cause,
         offset=one.offset,
         window_id=one.stated.window.id,
         at=one.at,
         wake_at=one.at,
+        grounds=grounds_of(planned.match, milestone),
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from alertd.core.ledger.records import Record, ScheduledReminder
+from alertd.core.ledger.records import Grounds, Record, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone, stated_windows
 from alertd.core.milestones.occurrence import (
     SERIES_NAGS,
@@ -22,6 +22,7 @@ from alertd.core.milestones.occurrence import (
     occurrences,
 )
 from alertd.core.milestones.recurrence import instances
+from alertd.core.reason import Hold
 from alertd.core.routing.route import (
     Match,
     Muted,
@@ -43,7 +44,7 @@ class Planned:
     Attributes:
         at: when it is sent, an aware UTC instant: when it is due, or later when it is muted then or waits
             for a digest.
-        muted_by: why it is later than it is due, as in :class:`alertd.core.routing.route.Muted`.
+        muted_by: the rule that makes it later than it is due; None when it is on time.
     """
 
     at: datetime
@@ -51,7 +52,7 @@ class Planned:
     match: Match
     group: tuple[tuple[str, str], ...]
     key: str
-    muted_by: str = ""
+    muted_by: Hold | None = None
 
     @property
     def receiver(self) -> str:
@@ -105,6 +106,19 @@ def matched(root: Route, owed: ScheduledReminder, record: Record) -> Match | Non
     """The route by which a receiver is owed an occurrence; None when it is owed it as news alone."""
     labels = labels_of(record.milestone, owed.cause, owed.offset)
     return next((one for one in match_routes(root, labels) if one.receiver == owed.receiver), None)
+
+
+def grounds_of(match: Match | None, milestone: Milestone) -> Grounds:
+    """What is kept of why something goes to its receiver.
+
+    Args:
+        match: by which route; None when no route leads there.
+    """
+    return Grounds(
+        route=match.path if match else "",
+        matchers=tuple(str(matcher) for matcher in match.matchers) if match else (),
+        policy=milestone.policy.name,
+    )
 
 
 def held_by_quiet(root: Route, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:

@@ -19,6 +19,7 @@ from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause, occurrences
 from alertd.core.planning.decide import NEWS
 from alertd.core.planning.plan import receivers_of
+from alertd.core.reason import PlainReason, Reason, TooLateAtLoad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class LadderChange:
     """
 
     owed: tuple[ScheduledReminder, ...]
-    cancelled: tuple[tuple[str, str], ...]
+    cancelled: tuple[tuple[str, Reason], ...]
     woken: tuple[ScheduledReminder, ...] = ()
 
 
@@ -66,8 +67,8 @@ def rearmed(  # noqa: PLR0917  all of them say from what to what
             is_new = before is None and one.receiver in receivers
             wanted[one.key] = _armed(one, config, now, is_told=one.receiver in told, is_new=is_new)
     changed = {key: one for key, one in wanted.items() if _differs(one, by_key.get(key))}
-    gone = {
-        one.key: "owed no more"
+    gone: dict[str, Reason] = {
+        one.key: PlainReason.NOT_OWED
         for one in owed
         if one.state is ReminderState.PENDING and one.key not in wanted and one.cause not in NEWS
     }
@@ -121,11 +122,11 @@ def _armed(
         return one
     if now - one.at > config.catch_up:
         days = (now - one.at).days
-        return replace(one, state=ReminderState.EXPIRED, reason=f"{days} days late when it was loaded")
+        return replace(one, state=ReminderState.EXPIRED, reason=TooLateAtLoad(days=days))
     if is_told:
-        return replace(one, state=ReminderState.SUPERSEDED, reason="the moved message says where it stands")
+        return replace(one, state=ReminderState.SUPERSEDED, reason=PlainReason.TOLD_BY_MOVE)
     if is_new:
-        return replace(one, state=ReminderState.SUPERSEDED, reason="it was due before it was in the policy")
+        return replace(one, state=ReminderState.SUPERSEDED, reason=PlainReason.NEW_IN_POLICY)
     return one
 
 

@@ -45,7 +45,10 @@ class Digest:
 
     @property
     def name(self) -> str:
-        """Its schedule in words, and what makes it the same digest: ``every Monday at 08:00 (UTC)``."""
+        """Its schedule, and what makes it the same digest: ``every Monday at 08:00 (UTC)``.
+
+        The ledger knows digests by this, and ids of deliveries are made of it: it may never be worded anew.
+        """
         days = [DAY_NAMES[day].capitalize() for day in self.weekdays]
         if not days:
             when = "on the first day of every month"

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from alertd.core.reason import AwaitedDigest, Hold, MuteInterval, OutsideIntervals, QuietHours
 from alertd.core.routing.digest import Digest, digest_instant
 from alertd.core.routing.matcher import Matcher
 from alertd.core.time.interval import SEARCH_BOUND, NamedInterval, next_flip
@@ -93,12 +94,11 @@ class Muted:
     Attributes:
         until: the first later instant, in UTC, at which it is no longer muted; if there is none within
             ``SEARCH_BOUND``, the end of that: ask again then.
-        by: the reason, such as ``mute_time_intervals: weekend``, ``quiet: 22:00 to 07:00 (UTC)`` or
-            ``digest: every Monday at 08:00 (UTC)``.
+        by: the rule of the configuration that holds it back.
     """
 
     until: datetime
-    by: str
+    by: Hold
 
 
 def match_routes(root: Route, labels: Mapping[str, str]) -> tuple[Match, ...]:
@@ -143,7 +143,7 @@ def deferred(match: Match, at: datetime) -> Muted | None:
         return muted(match, at)
     # What falls due at the very instant of a digest is in it.
     until = digest_instant(match.digest, at - _INSTANT, match.quiet)
-    return Muted(until=until, by=f"digest: {match.digest.name}")
+    return Muted(until=until, by=AwaitedDigest(digest=match.digest.name))
 
 
 def group_key(match: Match, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -168,7 +168,7 @@ def quiet_until(hours: NamedInterval, at: datetime) -> Muted | None:
     if not hours.contains(at):
         return None
     until = next_flip(hours.contains, hours.intervals, at) or at.astimezone(UTC) + SEARCH_BOUND
-    return Muted(until=until, by=f"quiet: {hours.name}")
+    return Muted(until=until, by=QuietHours(hours=hours.name))
 
 
 def _walk(
@@ -218,13 +218,12 @@ def _digests(route: Route, receiver: str) -> Iterator[tuple[str, Digest]]:
         yield from _digests(child, receiver)
 
 
-def _muted_by(match: Match, at: datetime) -> str | None:
+def _muted_by(match: Match, at: datetime) -> Hold | None:
     for named in match.mute:
         if named.contains(at):
-            return f"mute_time_intervals: {named.name}"
+            return MuteInterval(interval=named.name)
     if match.active and not any(named.contains(at) for named in match.active):
-        names = ", ".join(named.name for named in match.active)
-        return f"active_time_intervals: not in {names}"
+        return OutsideIntervals(intervals=tuple(named.name for named in match.active))
     if match.quiet is not None and match.quiet.contains(at):
-        return f"quiet: {match.quiet.name}"
+        return QuietHours(hours=match.quiet.name)
     return None

@@ -124,7 +124,8 @@ def _refuse_option(
         case "template":
             message = f"{path or kind}: {detail['msg']}"
         case _:
-            said = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+            # What a validator raised; pydantic's own sentence where none did.
+            said = str(detail.get("ctx", {}).get("error", detail["msg"]))
             message = f"{path or kind}: {said[:1].lower()}{said[1:]}"
     reader.refuse(place, message)
 

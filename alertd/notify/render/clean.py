@@ -75,6 +75,7 @@ def _item(item: Item) -> Item:
         badge=line(item.badge, 60),
         zone=line(item.zone, 100),
         details=tuple(line(text) for text in item.details[:MAX_LIST]),
+        caveat=line(item.caveat),
         contradiction=line(item.contradiction),
         evidence=line(item.evidence),
         move=_move(item.move),

@@ -62,13 +62,12 @@ def story(item: Item) -> tuple[str, ...]:
 
     The sentence about contradictions is left out, because a list of all claims follows.
     """
-    return (*item.details, item.late) if item.late else item.details
+    return (*item.sentences, item.late) if item.late else item.sentences
 
 
 def brief_story(item: Item) -> tuple[str, ...]:
     """Return the sentences about one milestone of many: the move or the completion, and the lateness."""
     told = item.details[:3] if item.cause in (Cause.MOVED, Cause.DONE) else ()
-    told = tuple(sentence for sentence in told if not sentence.startswith("Tentative: "))
     return (*told, item.late) if item.late else told
 
 

@@ -99,7 +99,7 @@ def _alert(message: Message, item: Item) -> AlertPayload:
     annotations = {
         "summary": f"{item.title}: {item.headline}",
         "description": " ".join(
-            (*item.details, *([item.contradiction] if item.contradiction else []), item.late)
+            (*item.sentences, *([item.contradiction] if item.contradiction else []), item.late)
         ).strip(),
         "title": item.title,
         "deadline": item.phrase,

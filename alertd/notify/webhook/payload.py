@@ -236,7 +236,7 @@ def item_of(item: Item) -> ItemPayload:
         "badge": item.badge,
         "phrase": item.phrase,
         "headline": item.headline,
-        "details": list(item.details),
+        "details": list(item.sentences),
         "contradiction": item.contradiction,
         "moved": _move(item.move),
         "done": _done(item),

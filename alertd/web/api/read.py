@@ -38,6 +38,7 @@ from alertd.core.ledger.records import (
     ScheduledReminder,
     Value,
 )
+from alertd.core.message.reasons import reason_text
 from alertd.core.routing.matcher import Matcher, MatchOp, parse_matcher
 from alertd.core.shape import Count, Doc, Instant
 from alertd.engine.health import HealthFacts, health_facts, health_of
@@ -365,6 +366,6 @@ def _occurrence(one: ScheduledReminder) -> OccurrenceFacts:
         "at": utc_text(one.at),
         "wake_at": utc_text(one.wake_at),
         "state": one.state,
-        "reason": one.reason,
+        "reason": reason_text(one.reason),
         "told_at": utc_or_none(one.told_at),
     }

@@ -7,7 +7,6 @@ script, and neither loads anything from another site.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +23,14 @@ from alertd.core.message.claims import accounts_of
 from alertd.core.message.message import Tone
 from alertd.core.milestones.milestone import StatedWindow, stated_windows
 from alertd.core.time.instant import local_date
-from alertd.core.words import count, day_text, days_until, listing, status_of
+from alertd.core.words import (
+    countdown,
+    day_text,
+    days_until,
+    distance_to,
+    doubt_of,
+    listing,
+)
 from alertd.notify.render.clean import cut, line
 from alertd.notify.render.palette import LOOKS, NEUTRAL
 from alertd.web.feeds.cache import answer, make_etag
@@ -224,11 +230,9 @@ def _make_counts(stated: Sequence[StatedWindow], now: datetime) -> Iterator[Coun
 
 
 def _shorten_status(stated: StatedWindow, now: datetime) -> str:
-    """Shorten ``due in 37 days`` to ``37 days``, and ``passed 55 days ago`` to ``55 days past``."""
-    text = status_of(stated.claims, stated.window, now)
-    text = text.replace("passed yesterday", f"passed {count(1, 'day')} ago")
-    text = re.sub("^passed (.+) ago", r"\1 past", text)
-    return text.removeprefix("due in ").removeprefix("due ")
+    """Say where a window stands in short: ``37 days``, or ``55 days past``."""
+    found = distance_to(stated.window, now)
+    return "" if found is None else countdown(found, stated.claims) + doubt_of(found, stated.claims)
 
 
 def _choose_tone(stated: Sequence[StatedWindow], now: datetime) -> Tone:

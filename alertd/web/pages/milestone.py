@@ -37,7 +37,7 @@ from alertd.core.ledger.records import HistoryEntry, Record, ScheduledReminder
 from alertd.core.message.claims import claim_lines
 from alertd.core.message.message import ClaimLine
 from alertd.core.planning.plan import Planned
-from alertd.core.words import capital
+from alertd.core.words import capital, policy_name
 from alertd.web.pages.sendings import make_sendings
 from alertd.web.pages.status import standing_of
 from alertd.web.server.access import RequestRefused, needs
@@ -140,7 +140,7 @@ def _render(  # noqa: PLR0917  takes everything that was read from the ledger
         if found
         else list(standing_lines(record.standing, milestone.zone, now)),
         next=next_words(found) if found else "",
-        policy=f"{capital(milestone.policy.words)}: {policy_words(milestone.policy)}.",
+        policy=f"{capital(policy_name(milestone.policy.name))}: {policy_words(milestone.policy)}.",
         ladders=list(_make_ladders(found)) if found else [],
         others=list(_list_others(found, done, milestone.zone, now)),
         routes=list(routes_told(found, site.config)) if found and site.config else [],

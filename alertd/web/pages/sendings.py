@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from alertd.core.explain.words import local_text, state_words, when_words
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
 from alertd.core.message.digest import digest_words
+from alertd.core.message.reasons import reason_text
 from alertd.core.words import capital, listing
 
 LOOKS = {"superseded": "dropped", "suppressed": "dropped"}
@@ -103,7 +104,7 @@ def _make_sending(
         at=at,
         when=local_text(at, zone),
         again=local_text(delivery.next_at, zone) if waits else "",
-        reason=delivery.reason if delivery.state is not DeliveryState.SENT else "",
+        reason=reason_text(delivery.reason) if delivery.state is not DeliveryState.SENT else "",
         fallback_for=delivery.fallback_for,
         tries=[_make_tried(attempt, zone) for attempt in tries],
     )
@@ -130,5 +131,5 @@ def _make_tried(attempt: Attempt, zone: ZoneInfo) -> AttemptLine:
         when=local_text(attempt.at, zone),
         took=f"{attempt.took_ms:,} ms",
         outcome=attempt.outcome,
-        reason=attempt.reason,
+        reason=reason_text(attempt.reason),
     )

@@ -147,7 +147,7 @@ class CredentialFiles:
         self._find = find
         self._log = log
         self._seen: dict[str, tuple[object, Mapping[str, Credential]]] = {}
-        self._logged: frozenset[str] = frozenset()
+        self._logged: dict[str, frozenset[str]] = {}
 
     def read_tokens(self, auth: Auth) -> Mapping[str, Credential]:
         """Return the tokens by name."""
@@ -182,11 +182,10 @@ class CredentialFiles:
         return self._seen[name][1]
 
     def _log_problems(self, name: str, problems: Sequence[str]) -> None:
-        reasons = frozenset(f"{name}: {problem}" for problem in problems)
-        for reason in sorted(reasons - self._logged):
-            self._log.error(Event.CREDENTIALS_REFUSED, reason=reason)
-        others = frozenset(reason for reason in self._logged if not reason.startswith(f"{name}: "))
-        self._logged = others | reasons
+        found = frozenset(problems)
+        for problem in sorted(found - self._logged.get(name, frozenset())):
+            self._log.error(Event.CREDENTIALS_REFUSED, reason=f"{name}: {problem}")
+        self._logged[name] = found
 
 
 def read(path: Path) -> tuple[list[Credential], list[str]]:
