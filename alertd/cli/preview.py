@@ -14,6 +14,7 @@ from email.policy import SMTP
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import parse_qsl
 
 import typer
 
@@ -70,6 +71,7 @@ SLACK_STYLE = """
 """
 _MENTION = re.compile(r"[@!#].*")
 MAIL = "message/rfc822"
+FORM = "application/x-www-form-urlencoded"
 CANNOT = "It cannot show what it would send."
 READ = ("From", "To", "Subject", "Date")
 """The headers that are shown to people. JSON shows all headers."""
@@ -374,6 +376,8 @@ def _readable_text(body: Rendered) -> str:
             return _break_lines(json.dumps(json.loads(body.text), ensure_ascii=False, indent=2))
         except ValueError:  # a user's template may produce invalid JSON
             return body.text
+    if body.media_type == FORM:
+        return "\n".join(f"{name}: {value}" for name, value in parse_qsl(body.text, keep_blank_values=True))
     return body.text
 
 

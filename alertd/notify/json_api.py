@@ -1,4 +1,4 @@
-"""Sends JSON requests: the options, secrets and answers that the notifiers for JSON services share."""
+"""Sends JSON and forms by HTTP: the options, secrets and answers that such notifiers share."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, Self
+from urllib.parse import urlencode
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 
-import alertd
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry
-from alertd.notify.base import Env, Rendered, TlsOptions, exactly_one, revealed
-from alertd.notify.http.client import TIMEOUT_S, Answer, Reply
+from alertd.notify.base import Env, NotifierOptions, Rendered, TlsOptions, exactly_one, revealed
+from alertd.notify.http.client import STANDARD_HEADERS, TIMEOUT_S, Answer, Reply
 from alertd.notify.http.redact import quote
 from alertd.notify.http.tls import TlsUnusable, tls_of
 from alertd.notify.http.url import check_url
 from alertd.notify.webhook.payload import json_bytes
 from alertd.system.secrets import SecretUnreadable
+
+FORM = "application/x-www-form-urlencoded"
 
 
 def _check_base(url: str) -> str:
@@ -58,6 +60,21 @@ class PostOptions(TlsOptions):
     """Time limit in seconds for connecting, sending and reading the answer together."""
 
 
+class BasicOptions(NotifierOptions):
+    """A user and a password (RFC 7617)."""
+
+    username: str = Field(min_length=1, max_length=255)
+    password: SecretStr | None = None
+    password_file: str = ""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        exactly_one(self, "password")
+        if ":" in self.username:
+            raise ValueError("a username holds no colon")
+        return self
+
+
 class UrlOptions(PostOptions):
     """The base class of options for incoming webhooks. Everyone who knows such a webhook's URL can post."""
 
@@ -68,6 +85,19 @@ class UrlOptions(PostOptions):
     @model_validator(mode="after")
     def _has_a_url(self) -> Self:
         exactly_one(self, "url")
+        return self
+
+
+class TokenOptions(PostOptions):
+    """The base of the options of a service that is told who asks by a token."""
+
+    token: Token | None = None
+    """The token."""
+    token_file: str = ""
+
+    @model_validator(mode="after")
+    def _has_a_token(self) -> Self:
+        exactly_one(self, "token")
         return self
 
 
@@ -100,36 +130,70 @@ async def post_json(
     headers: Mapping[str, str] | None = None,
     hidden: tuple[str, ...] = (),
 ) -> Answer:
-    """Send one request with a JSON body and read the answer.
+    """Send one request whose body is JSON.
 
     Args:
         token: sent as a bearer token, and redacted in the answer.
         hidden: further secrets that must be redacted when the answer is quoted.
     """
+    login = {"authorization": f"Bearer {token}"} if token else {}
+    return await _post(
+        env,
+        options,
+        url,
+        json_bytes(payload),
+        {"content-type": "application/json; charset=utf-8", **STANDARD_HEADERS, **login, **(headers or {})},
+        method=method,
+        hidden=(*hidden, token) if token else hidden,
+    )
+
+
+async def post_form(
+    env: Env,
+    options: PostOptions,
+    url: str,
+    fields: Mapping[str, str],
+    *,
+    headers: Mapping[str, str] | None = None,
+    hidden: tuple[str, ...] = (),
+) -> Answer:
+    """Send one request whose body is a form, in UTF-8.
+
+    Args:
+        hidden: what an answer must not be quoted with, beside what the URL holds.
+    """
+    content = urlencode(fields).encode("ascii")
+    sent = {"content-type": FORM, **STANDARD_HEADERS, **(headers or {})}
+    return await _post(env, options, url, content, sent, method="POST", hidden=hidden)
+
+
+async def _post(
+    env: Env,
+    options: PostOptions,
+    url: str,
+    content: bytes,
+    headers: Mapping[str, str],
+    *,
+    method: str,
+    hidden: tuple[str, ...],
+) -> Answer:
     try:
         tls = tls_of(options, env.path)
     except TlsUnusable as error:
         return Retry(reason=str(error))
     return await env.http.post(
-        url,
-        json_bytes(payload),
-        {
-            "content-type": "application/json; charset=utf-8",
-            "accept-encoding": "identity",
-            "user-agent": f"alertd/{alertd.__version__}",
-            **({"authorization": f"Bearer {token}"} if token else {}),
-            **(headers or {}),
-        },
-        method=method,
-        timeout_s=options.timeout,
-        tls=tls,
-        hidden=(*hidden, token) if token else hidden,
+        url, content, headers, method=method, timeout_s=options.timeout, tls=tls, hidden=hidden
     )
 
 
 def rendered_json(payload: Mapping[str, Any]) -> Rendered:
     """Return the body that :func:`post_json` would send."""
     return Rendered(media_type="application/json", text=json_bytes(payload).decode())
+
+
+def rendered_form(fields: Mapping[str, str]) -> Rendered:
+    """What :func:`post_form` would post."""
+    return Rendered(media_type=FORM, text=urlencode(fields))
 
 
 def object_in(answer: Answer) -> Mapping[str, Any]:

@@ -9,20 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import quote as percent_encoded
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator
 
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Kind, Message
-from alertd.notify.base import Env, Rendered, exactly_one
+from alertd.notify.base import Env, Rendered
 from alertd.notify.http.client import Answer, Reply
 from alertd.notify.http.reply import outcome_of
 from alertd.notify.json_api import (
     BaseUrl,
-    PostOptions,
     Token,
+    TokenOptions,
     asked_to_wait,
     check_token,
     object_in,
@@ -57,7 +57,7 @@ def _check_room(text: str) -> str:
     return text
 
 
-class MatrixOptions(PostOptions):
+class MatrixOptions(TokenOptions):
     """Options of ``type: matrix``."""
 
     homeserver: BaseUrl
@@ -66,16 +66,10 @@ class MatrixOptions(PostOptions):
     """The room's id, ``!...``, not its alias."""
     token: Token | None = None
     """The access token of a user who is a member of the room."""
-    token_file: str = ""
     msgtype: Literal["text", "notice"] = "text"
     """``notice`` is meant for messages by bots. Most clients play no sound for a notice."""
     thread: bool = True
     """Whether later messages about a milestone go into a thread under the first message."""
-
-    @model_validator(mode="after")
-    def _has_a_token(self) -> Self:
-        exactly_one(self, "token")
-        return self
 
 
 class MatrixNotifier:

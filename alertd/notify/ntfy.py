@@ -6,7 +6,6 @@ buttons", "Updating + deleting notifications", "Authentication" and "Limitations
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
@@ -19,8 +18,10 @@ from alertd.core.message.message import Message, Tone
 from alertd.notify.base import Env, Rendered, at_most_one, exactly_one, revealed
 from alertd.notify.http.redact import HIDDEN
 from alertd.notify.http.reply import outcome_of
+from alertd.notify.http.url import basic_login
 from alertd.notify.json_api import (
     BaseUrl,
+    BasicOptions,
     PostOptions,
     Token,
     check_token,
@@ -35,7 +36,6 @@ from alertd.notify.json_api import (
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import plain
 from alertd.notify.render.outline import OutlineLine, frame_of, outlined
-from alertd.notify.webhook.options import BasicOptions
 from alertd.system.secrets import SecretUnreadable
 
 SERVER = "https://ntfy.sh"
@@ -128,8 +128,8 @@ class NtfyNotifier:
         options, env = self._options, self._env
         if basic := options.basic:
             password = revealed(basic.password, basic.password_file, env)
-            login = base64.b64encode(f"{basic.username}:{password}".encode()).decode("ascii")
-            return {"authorization": f"Basic {login}"}, (password, login)
+            login = basic_login(basic.username, password)
+            return {"authorization": login}, (password, *login.split())
         if options.token is None and not options.token_file:
             return {}, ()
         token = secret_of(options, "token", env, check_token)

@@ -9,19 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr
 
 from alertd.core.ledger.backpressure import Rate
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Kind, Message
-from alertd.notify.base import Env, Rendered, exactly_one
+from alertd.notify.base import Env, Rendered
 from alertd.notify.http.client import Answer
 from alertd.notify.http.reply import outcome_of
 from alertd.notify.json_api import (
     BaseUrl,
-    PostOptions,
+    TokenOptions,
     asked_to_wait,
     checked,
     object_in,
@@ -71,12 +71,11 @@ def _check_chat(text: str) -> str:
     return text
 
 
-class TelegramOptions(PostOptions):
+class TelegramOptions(TokenOptions):
     """Options of ``type: telegram``."""
 
     token: Annotated[SecretStr, checked(check_bot_token)] | None = None
     """The bot's token from BotFather."""
-    token_file: str = ""
     chat: Annotated[str, AfterValidator(_check_chat)]
     """The chat's id, or the ``@name`` of a public channel or group."""
     topic: int | None = Field(default=None, gt=0)
@@ -85,11 +84,6 @@ class TelegramOptions(PostOptions):
     """Whether later messages about a milestone are replies to the first message."""
     api_url: BaseUrl = API_URL
     """The URL of the Bot API."""
-
-    @model_validator(mode="after")
-    def _has_a_token(self) -> Self:
-        exactly_one(self, "token")
-        return self
 
 
 class TelegramNotifier:

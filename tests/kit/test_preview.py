@@ -80,6 +80,19 @@ def test_on_a_terminal_a_mail_is_its_text_and_json_has_its_line_breaks(folder: P
     assert "· alertd\n" in ran.out
 
 
+def test_a_form_is_shown_as_people_read_it_and_in_json_to_the_byte(tmp_path: Path) -> None:
+    notifier = "{type: sms, account: AC1, token_file: no-such-file, from: alertd, to: ['+4915112345678']}"
+    config = f"receivers: [{{name: desk, notifiers: [{notifier}]}}]\nroute: {{receiver: desk}}\n"
+    folder = write_folder(tmp_path, config, iraq=TIMELINE)
+
+    shown = preview(folder, "--cause", "due", "--at", "2026-09-30")
+    (row,) = json.loads(preview(folder, "--cause", "due", "--at", "2026-09-30", "--format", "json").out)
+
+    assert (shown.code, row["media_type"]) == (0, "application/x-www-form-urlencoded")
+    assert "To: +4915112345678\nFrom: alertd\nBody: Today: Forces stationed" in shown.out
+    assert row["body"].startswith("To=%2B4915112345678&From=alertd&Body=Today%3A+Forces+stationed")
+
+
 class Outline(HTMLParser):
     """The tags of a page, with their attributes."""
 

@@ -97,6 +97,30 @@ def test_a_secret_in_a_body_is_hidden(tmp_path: Path) -> None:
     assert CANARY not in ran.out + ran.err
 
 
+def test_a_form_is_shown_field_by_field_without_its_secrets(tmp_path: Path) -> None:
+    sms = (
+        "{{type: sms, api_url: '{http}', account: AC1, token: {canary}, from: desk, to: ['+4915112345678']}}"
+    )
+
+    ran = tried(tmp_path, sms, HttpSink(Answer(status=403, body=CANARY.encode())))
+
+    assert ran.code == 1
+    assert "> To: +4915112345678" in ran.lines
+    assert "> Body: Test message from alertd" in ran.lines
+    assert "> authorization: [hidden]" in ran.lines
+    assert CANARY not in ran.out + ran.err
+
+
+def test_the_key_and_the_token_in_a_url_are_not_shown(tmp_path: Path) -> None:
+    chat = "{{type: google_chat, url: '{http}/v1/spaces/A/messages?key={canary}&token={canary}%3D'}}"
+
+    ran = tried(tmp_path, chat, HttpSink(Answer(status=403, body=f"no {CANARY}= here".encode())))
+
+    assert ran.code == 1
+    assert ran.lines[0] == "> POST /… HTTP/1.1"
+    assert CANARY not in ran.out + ran.err
+
+
 def test_what_was_not_written_is_not_shown(tmp_path: Path) -> None:
     sink = HttpSink(Answer())
 

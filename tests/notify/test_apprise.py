@@ -1,9 +1,12 @@
 """Apprise: the texts that it gets, and the outcomes of its True and False."""
 
+import contextlib
+import json
 import logging
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 from pydantic import ValidationError
@@ -23,6 +26,8 @@ from alertd.testing import (
     sample_message,
     with_links,
 )
+from alertd.testing.contract import HttpContract, Rig, Trouble
+from tests.notify.contract import SECRET_PATH, OwnContract
 from tests.notify.sending import body_of, crowd, long_story
 
 
@@ -124,3 +129,38 @@ except ValidationError as error:
     )
 
     assert done.stdout == "Value error, the package apprise is not installed; install alertd[apprise]\n"
+
+
+class AppriseRig(Rig):
+    def __init__(self, sink: HttpSink) -> None:
+        url = sink.url.replace("http://", "json://") + SECRET_PATH
+        super().__init__("apprise", {"url": url}, notifier_env())
+        self.sink = sink
+
+    def seen(self) -> str:
+        return "\n".join(json.dumps([dict(one.headers), one.body.decode()]) for one in self.sink.requests)
+
+    def bodies(self) -> Sequence[str]:
+        said = [json.loads(one.body) for one in self.sink.requests]
+        return [f"{one['title']}\n\n{one['message']}" for one in said]
+
+
+class TestContract(OwnContract):
+    type_name = "apprise"
+    # Apprise gives no reason for a failure, so failures are always retried. It has its own timeouts.
+    expected: Mapping[Trouble, tuple[type[Outcome], bool]] = dict.fromkeys(
+        (Trouble.LATER, Trouble.NEVER, Trouble.NOBODY), (Retry, False)
+    )
+
+    @contextlib.asynccontextmanager
+    async def rig(self, trouble: Trouble) -> AsyncIterator[Rig]:
+        async with contextlib.AsyncExitStack() as stack:
+            sink = await stack.enter_async_context(HttpSink(HttpContract.troubled.get(trouble, Answer())))
+            rig = AppriseRig(sink)
+            if trouble is Trouble.NOBODY:
+                await sink.__aexit__(None, None, None)
+            stack.push_async_callback(rig.notifier.aclose)
+            yield rig
+
+    def golden_options(self) -> Mapping[str, object] | None:
+        return {"url": "json://receiver.example"}

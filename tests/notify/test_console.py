@@ -1,13 +1,17 @@
 """The console: plain text in a pipe, colours on a terminal, readable at 80 columns."""
 
+import contextlib
 import io
 import re
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.notify.console import ConsoleNotifier, ConsoleOptions
 from alertd.testing import SAMPLES, notifier_env, sample_message
+from alertd.testing.contract import Rig, Trouble
+from tests.notify.contract import OwnContract
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -82,3 +86,26 @@ async def test_a_closed_stream_is_tried_again() -> None:
     outcome, _ = await printed(out)
 
     assert outcome == Retry(reason="cannot write to the console: it is closed")
+
+
+class FullDisk(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+class ConsoleRig(Rig):
+    def __init__(self, out: io.StringIO) -> None:
+        super().__init__("console", {}, notifier_env(out=out))
+        self.out = out
+
+    def seen(self) -> str:
+        return self.out.getvalue()
+
+
+class TestContract(OwnContract):
+    type_name = "console"
+    expected: Mapping[Trouble, tuple[type[Outcome], bool]] = {Trouble.LATER: (Retry, False)}
+
+    @contextlib.asynccontextmanager
+    async def rig(self, trouble: Trouble) -> AsyncIterator[Rig]:
+        yield ConsoleRig(FullDisk() if trouble is Trouble.LATER else io.StringIO())

@@ -1,5 +1,6 @@
 """Discord: the requests that it gets, and the outcomes of its answers."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +12,7 @@ from alertd.notify.discord import DiscordOptions, discord_payload
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import units
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
+from tests.notify.contract import SECRET_PATH, ServiceContract, json_answer
 from tests.notify.sending import MILESTONE, Options, body_of, crowd, long_story, said, sent, titled
 
 POSTED = said({"id": "1300", "channel_id": "777"})
@@ -161,3 +163,11 @@ def test_options_show_no_url() -> None:
     options = DiscordOptions.model_validate({"url": "https://discord.example/api/webhooks/1/canary"})
 
     assert "canary" not in repr(options)
+
+
+class TestContract(ServiceContract):
+    type_name = "discord"
+    takes = (json_answer({"id": "1234", "channel_id": "99"}),)
+
+    def options(self, url: str, timeout_s: float) -> Mapping[str, object]:
+        return {"url": url + SECRET_PATH, "timeout": timeout_s}

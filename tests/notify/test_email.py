@@ -1,7 +1,8 @@
 """Mail: what arrives at a real SMTP server, and the outcome of each failure."""
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,9 @@ from alertd.core.ledger.outcome import Outcome, Sent
 from alertd.core.message.message import Message
 from alertd.notify.email.notifier import EmailNotifier, EmailOptions
 from alertd.testing import SAMPLES, SmtpSink, notifier_env, sample_message, with_links
+from alertd.testing.contract import CANARY, Rig, Trouble
+from alertd.testing.contract.http_suite import LONG_S, SOON_S
+from tests.notify.contract import OwnContract
 
 TO = ["Desk <desk@example.org>", "lead@example.org"]
 
@@ -314,3 +318,51 @@ async def test_long_ids_stay_whole_in_their_headers() -> None:
         await send(sink, sample_message(items=(item,)))
 
     assert f"X-Alertd-Milestone: {item.milestone}\r\n".encode() in sink.mails[0].raw
+
+
+class EmailRig(Rig):
+    def __init__(self, sink: SmtpSink, timeout_s: float) -> None:
+        smtp = Smtp(
+            host="127.0.0.1", port=sink.port, sender="alertd@example.org", username="alertd",
+            password_file="smtp_password", timeout_s=timeout_s,
+        )  # fmt: skip
+        env = notifier_env(smtp=smtp, secrets={"smtp_password": CANARY})
+        super().__init__("email", {"to": ["desk@example.org"]}, env)
+        self.sink = sink
+
+    def seen(self) -> str:
+        return "\n".join(self.bodies())
+
+    def bodies(self) -> Sequence[str]:
+        return [mail.raw.decode("ascii") for mail in self.sink.mails]
+
+
+LOGIN = ("alertd", CANARY)
+
+
+def smtp_script(trouble: Trouble) -> SmtpSink:
+    match trouble:
+        case Trouble.LATER:
+            return SmtpSink(login=LOGIN, data=f"451 4.3.0 {CANARY}")
+        case Trouble.NEVER:
+            return SmtpSink(login=LOGIN, data=f"554 5.7.1 {CANARY}")
+        case Trouble.HANGS_UP:
+            return SmtpSink(login=LOGIN, drop="data")
+        case Trouble.HANGS:
+            return SmtpSink(login=LOGIN, drop="hang")
+        case Trouble.NONE | Trouble.NOBODY:
+            return SmtpSink(login=LOGIN)
+
+
+class TestContract(OwnContract):
+    type_name = "email"
+
+    @contextlib.asynccontextmanager
+    async def rig(self, trouble: Trouble) -> AsyncIterator[Rig]:
+        async with contextlib.AsyncExitStack() as stack:
+            sink = await stack.enter_async_context(smtp_script(trouble))
+            rig = EmailRig(sink, SOON_S if trouble is Trouble.HANGS else LONG_S)
+            if trouble is Trouble.NOBODY:
+                await sink.__aexit__(None, None, None)
+            stack.push_async_callback(rig.notifier.aclose)
+            yield rig

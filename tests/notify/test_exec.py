@@ -6,7 +6,8 @@ import json
 import os
 import select
 import shlex
-from collections.abc import Mapping
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from alertd.notify.exec import ExecNotifier, ExecOptions
 from alertd.notify.render.clean import fit
 from alertd.notify.webhook.payload import payload_of
 from alertd.testing import notifier_env, sample_message
+from alertd.testing.contract import Rig, Trouble
+from alertd.testing.contract.http_suite import LONG_S, SOON_S
+from tests.notify.contract import OwnContract
 from tests.notify.sending import MILESTONE, titled
 
 
@@ -208,3 +212,39 @@ async def test_what_cannot_be_run_is_tried_again(tmp_path: Path) -> None:
 def test_what_is_no_command_is_refused(command: object) -> None:
     with pytest.raises(ValidationError):
         ExecOptions.model_validate({"command": command})
+
+
+SCRIPTS = {
+    Trouble.NONE: "exit 0",
+    Trouble.LATER: "echo not now; exit 75",
+    Trouble.NEVER: "echo never; exit 65",
+    Trouble.HANGS_UP: "kill -KILL $$",
+    Trouble.HANGS: "sleep 600",
+}
+
+
+class ExecRig(Rig):
+    def __init__(self, path: Path, trouble: Trouble, timeout_s: float) -> None:
+        # Everything that arrives is recorded before a failure is simulated.
+        script = f'cat >> "$0"; env | grep ALERTD >> "$0.env"; {SCRIPTS.get(trouble, "")}'
+        command = ["/bin/sh", "-c", script, str(path)]
+        if trouble is Trouble.NOBODY:
+            command = [str(path.parent / "no-such-program")]
+        super().__init__("exec", {"command": command, "timeout": timeout_s}, notifier_env())
+        self.path = path
+
+    def seen(self) -> str:
+        paths = (self.path, self.path.with_suffix(".env"))
+        return "\n".join(one.read_text(encoding="utf-8") for one in paths if one.exists())
+
+    def bodies(self) -> Sequence[str]:
+        return [self.path.read_text(encoding="utf-8")]
+
+
+class TestContract(OwnContract):
+    type_name = "exec"
+
+    @contextlib.asynccontextmanager
+    async def rig(self, trouble: Trouble) -> AsyncIterator[Rig]:
+        with tempfile.TemporaryDirectory() as folder:
+            yield ExecRig(Path(folder, "seen"), trouble, SOON_S if trouble is Trouble.HANGS else LONG_S)

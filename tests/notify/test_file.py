@@ -1,11 +1,14 @@
 """Files: what they contain, and the outcome if a file cannot be written. The files are real."""
 
 import asyncio
+import contextlib
 import json
 import os
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,8 @@ from alertd.notify.file import FileNotifier, FileOptions
 from alertd.notify.render.clean import fit
 from alertd.notify.webhook.payload import payload_of
 from alertd.testing import notifier_env, sample_message
+from alertd.testing.contract import Rig, Trouble
+from tests.notify.contract import OwnContract
 from tests.notify.sending import titled
 
 
@@ -151,3 +156,22 @@ for limit in (100, 100, hard):
 def test_what_is_no_absolute_path_is_refused(path: str) -> None:
     with pytest.raises(ValidationError, match="is not the absolute path of a file"):
         FileOptions(path=path)
+
+
+class FileRig(Rig):
+    def __init__(self, path: Path) -> None:
+        super().__init__("file", {"path": str(path)}, notifier_env())
+        self.path = path
+
+    def seen(self) -> str:
+        return self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+
+
+class TestContract(OwnContract):
+    type_name = "file"
+    expected: Mapping[Trouble, tuple[type[Outcome], bool]] = {Trouble.LATER: (Retry, False)}
+
+    @contextlib.asynccontextmanager
+    async def rig(self, trouble: Trouble) -> AsyncIterator[Rig]:
+        with tempfile.TemporaryDirectory() as folder:
+            yield FileRig(Path(folder, "no-such-folder" if trouble is Trouble.LATER else "", "seen.jsonl"))

@@ -1,9 +1,9 @@
 """Golden files of what people see: tests/golden/notify/, composed at 2026-11-24T06:00Z.
 
-`ALERTD_UPDATE_GOLDEN=1 make test ARGS=tests/notify/test_golden.py` writes the files again. Read the diff.
+Each built-in type has a file for each sample, with what the notifier of its contract would send.
+`ALERTD_UPDATE_GOLDEN=1 make test ARGS=tests/notify/test_golden.py` writes them again: read the difference.
 """
 
-import json
 import os
 import re
 from collections.abc import Callable
@@ -13,26 +13,12 @@ import pytest
 
 from alertd.core.message.message import Message
 from alertd.core.milestones.occurrence import Cause
-from alertd.notify.apprise import apprise_text
-from alertd.notify.discord import discord_payload
+from alertd.notify import fit, render_text
 from alertd.notify.email.body import render_html
-from alertd.notify.matrix import matrix_content
-from alertd.notify.mattermost import mattermost_payload
-from alertd.notify.ntfy import ntfy_payload
-from alertd.notify.pagerduty import pagerduty_payloads
-from alertd.notify.render.clean import fit
-from alertd.notify.render.text import render_text
-from alertd.notify.slack.blocks import render_posts
-from alertd.notify.teams import teams_payload
-from alertd.notify.telegram import telegram_payload
-from alertd.notify.webhook.payload import payload_of
-from alertd.testing import SAMPLES, sample_message, with_links
+from alertd.testing import SAMPLES, sample_message
+from tests.notify.contract import golden_of, own_types
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "notify"
-
-
-def as_json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def html(message: Message) -> str:
@@ -40,38 +26,38 @@ def html(message: Message) -> str:
     return re.sub(r"\n\s*\n+", "\n", render_html(message)) + "\n"
 
 
-RENDERINGS: dict[str, Callable[[Message], str]] = {
-    "txt": render_text,
-    "html": html,
-    "slack.json": lambda message: as_json([post.payload() for post in render_posts(message)]),
-    "webhook.json": lambda message: as_json(payload_of(message)),
-    # With links to alertd's page, which most of these services show as buttons.
-    "apprise.txt": lambda message: "\n\n".join(apprise_text(with_links(message), 32_768)) + "\n",
-    "discord.json": lambda message: as_json(discord_payload(with_links(message))),
-    "matrix.json": lambda message: as_json(matrix_content(with_links(message), "text")),
-    "mattermost.json": lambda message: as_json(mattermost_payload(with_links(message))),
-    "ntfy.json": lambda message: as_json(ntfy_payload(with_links(message))),
-    "pagerduty.json": lambda message: as_json(list(pagerduty_payloads(with_links(message)))),
-    "teams.json": lambda message: as_json(teams_payload(with_links(message))),
-    "telegram.json": lambda message: as_json(telegram_payload(with_links(message))),
-}
+TEXTS: dict[str, Callable[[Message], str]] = {"txt": render_text, "html": html}
 
 
-@pytest.mark.parametrize("ending", RENDERINGS)
-@pytest.mark.parametrize("name", SAMPLES)
-def test_each_sample_looks_as_it_did_when_somebody_last_looked(name: str, ending: str) -> None:
-    path = GOLDEN / f"{name}.{ending}"
-
-    rendered = RENDERINGS[ending](fit(sample_message(name)))
-
+def assert_golden(path: Path, shown: str) -> None:
     if os.environ.get("ALERTD_UPDATE_GOLDEN"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(rendered, encoding="utf-8")
-    assert rendered == path.read_text(encoding="utf-8")
+        path.write_text(shown, encoding="utf-8")
+    assert path.exists(), "write it with ALERTD_UPDATE_GOLDEN=1, and read it"
+    assert shown == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("ending", TEXTS)
+@pytest.mark.parametrize("name", SAMPLES)
+def test_each_sample_reads_as_it_did_when_somebody_last_looked(name: str, ending: str) -> None:
+    assert_golden(GOLDEN / f"{name}.{ending}", TEXTS[ending](fit(sample_message(name))))
+
+
+@pytest.mark.parametrize("type_name", own_types())
+@pytest.mark.parametrize("name", SAMPLES)
+def test_each_type_sends_each_sample_as_it_did_when_somebody_last_looked(name: str, type_name: str) -> None:
+    golden = golden_of(type_name, sample_message(name))
+
+    if golden is not None:  # else other files show what it sends
+        ending, shown = golden
+        assert_golden(GOLDEN / f"{name}.{ending}", shown)
 
 
 def test_no_golden_file_is_left_over() -> None:
-    expected = {f"{name}.{ending}" for name in SAMPLES for ending in RENDERINGS}
+    by_type = [golden_of(type_name, sample_message("test")) for type_name in own_types()]
+    endings = {*TEXTS, *(golden[0] for golden in by_type if golden is not None)}
+
+    expected = {f"{name}.{ending}" for name in SAMPLES for ending in endings}
 
     assert {path.name for path in GOLDEN.iterdir()} == expected
 

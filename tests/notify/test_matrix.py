@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,8 @@ from alertd.core.message.message import Message
 from alertd.notify.matrix import MatrixOptions, matrix_content
 from alertd.notify.render.clean import fit
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
+from alertd.testing.contract import CANARY
+from tests.notify.contract import ServiceContract, json_answer
 from tests.notify.sending import MILESTONE, Options, body_of, crowd, long_story, said, sent, titled
 from tests.notify.test_outline import Checked
 
@@ -189,3 +192,11 @@ def test_what_cannot_work_is_refused_and_not_quoted(options: dict[str, object], 
 
     assert why in str(caught.value)
     assert "canary" not in str(caught.value)
+
+
+class TestContract(ServiceContract):
+    type_name = "matrix"
+    takes = (json_answer({"event_id": "$1234"}),)
+
+    def options(self, url: str, timeout_s: float) -> Mapping[str, object]:
+        return {"homeserver": url, "room": "!deadlines:example.org", "token": CANARY, "timeout": timeout_s}

@@ -1,5 +1,7 @@
 """Mattermost: the requests that it gets, and the outcomes of its answers."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from alertd.core.ledger.outcome import Rejected, Sent
@@ -8,6 +10,7 @@ from alertd.notify.mattermost import mattermost_payload
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import units
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
+from tests.notify.contract import SECRET_PATH, ServiceContract
 from tests.notify.sending import MILESTONE, Options, body_of, crowd, long_story, said, sent, titled
 
 MAX_POST = 16_383
@@ -104,3 +107,11 @@ async def test_what_is_refused_is_told_without_the_key() -> None:
     assert isinstance(outcome, Rejected)
     assert "web.incoming_webhook.invalid" in outcome.reason
     assert "canary" not in outcome.reason
+
+
+class TestContract(ServiceContract):
+    type_name = "mattermost"
+    takes = (Answer(),)
+
+    def options(self, url: str, timeout_s: float) -> Mapping[str, object]:
+        return {"url": url + SECRET_PATH, "timeout": timeout_s}

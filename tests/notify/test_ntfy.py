@@ -1,6 +1,7 @@
 """ntfy: the requests that it gets, and the outcomes of its answers."""
 
 import base64
+from collections.abc import Mapping
 
 import pytest
 from pydantic import ValidationError
@@ -10,6 +11,8 @@ from alertd.core.message.message import Message
 from alertd.notify.ntfy import NtfyOptions, ntfy_payload
 from alertd.notify.render.clean import fit
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
+from alertd.testing.contract import CANARY
+from tests.notify.contract import ServiceContract, json_answer
 from tests.notify.sending import MILESTONE, Options, body_of, crowd, long_story, said, sent, titled
 
 PUBLISHED = said({"id": "hwQ2YpKdmg", "event": "message"})
@@ -141,3 +144,11 @@ async def test_a_file_that_holds_something_else_is_tried_again_and_not_quoted(na
     assert isinstance(outcome, Retry)
     assert "canary" not in outcome.reason
     assert requests == []
+
+
+class TestContract(ServiceContract):
+    type_name = "ntfy"
+    takes = (json_answer({"id": "hwQ2YpKdmg"}),)
+
+    def options(self, url: str, timeout_s: float) -> Mapping[str, object]:
+        return {"server": url, "topic": CANARY, "token": f"tk_{CANARY}", "timeout": timeout_s}

@@ -1,5 +1,6 @@
 """PagerDuty: the requests that it gets, and the outcomes of its answers."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,8 @@ from alertd.notify.pagerduty import pagerduty_payloads
 from alertd.notify.render.clean import fit
 from alertd.notify.webhook.payload import json_bytes
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
+from alertd.testing.contract import CANARY
+from tests.notify.contract import ServiceContract, json_answer
 from tests.notify.sending import MILESTONE, Options, body_of, crowd, long_story, said, sent, titled
 
 ACCEPTED = said({"status": "success", "message": "Event processed", "dedup_key": "k"}, 202)
@@ -165,3 +168,12 @@ async def test_another_2xx_is_not_taken_for_pagerdutys(answer: Answer) -> None:
 
     assert isinstance(outcome, Rejected)
     assert "not as PagerDuty does" in outcome.reason
+
+
+class TestContract(ServiceContract):
+    type_name = "pagerduty"
+    takes = (json_answer({"status": "success"}, 202),)
+    golden_list = True
+
+    def options(self, url: str, timeout_s: float) -> Mapping[str, object]:
+        return {"api_url": url, "routing_key": CANARY, "timeout": timeout_s}

@@ -1,7 +1,7 @@
 """Slack through an incoming webhook: the outcomes of its answers, and valid combinations of options."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from alertd.notify.base import Env
 from alertd.notify.slack.blocks import render_posts
 from alertd.notify.slack.notifier import SlackNotifier, SlackOptions
 from alertd.testing import Answer, Fault, HttpSink, notifier_env, sample_message, with_links
+from tests.notify.contract import SECRET_PATH, ServiceContract
 from tests.notify.slack_limits import faults
 from tests.notify.test_slack_blocks import of_many
 
@@ -201,3 +202,12 @@ async def test_a_file_that_holds_no_token_or_url_is_tried_again_and_not_quoted()
         Retry(reason="what the secret file holds is not a token"),
         Retry(reason="what the secret file holds is not an http or https URL with a host"),
     ]
+
+
+class TestContract(ServiceContract):
+    type_name = "slack"
+    golden_links = False
+    golden_list = True
+
+    def options(self, url: str, timeout_s: float) -> Mapping[str, object]:
+        return {"webhook_url": url + SECRET_PATH, "timeout": timeout_s}

@@ -1,5 +1,7 @@
 """Microsoft Teams: the requests that it gets, and the outcomes of its answers."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
@@ -9,6 +11,7 @@ from alertd.notify.teams import teams_payload
 from alertd.notify.webhook.payload import json_bytes
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from tests.notify.card import faults, texts
+from tests.notify.contract import SECRET_PATH, ServiceContract
 from tests.notify.sending import body_of, crowd, long_story, sent, titled
 
 DOCUMENTED_BYTES = 28 * 1024
@@ -98,3 +101,11 @@ async def test_a_secret_file_that_holds_no_url_is_tried_again_and_not_quoted() -
 
     assert outcome == Retry(reason="what secret file 'teams' holds is not an http or https URL with a host")
     assert requests == []
+
+
+class TestContract(ServiceContract):
+    type_name = "teams"
+    takes = (Answer(status=202, body=b""), Answer(body=b"1"))
+
+    def options(self, url: str, timeout_s: float) -> Mapping[str, object]:
+        return {"url": url + SECRET_PATH, "timeout": timeout_s}

@@ -1,6 +1,7 @@
 """Telegram: the requests that it gets, and the outcomes of its answers."""
 
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,8 @@ from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import units
 from alertd.notify.telegram import TelegramOptions, telegram_payload
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
+from alertd.testing.contract import CANARY
+from tests.notify.contract import ServiceContract, json_answer
 from tests.notify.sending import MILESTONE, Options, body_of, crowd, long_story, said, sent, titled
 from tests.notify.test_outline import Checked
 
@@ -221,3 +224,16 @@ async def test_a_file_that_holds_no_token_is_tried_again_and_not_quoted() -> Non
 
     assert outcome == Retry(reason="what secret file 'bot' holds is not a bot's token")
     assert requests == []
+
+
+class TestContract(ServiceContract):
+    type_name = "telegram"
+    takes = (json_answer({"ok": True, "result": {"message_id": 42}}),)
+
+    def options(self, url: str, timeout_s: float) -> Mapping[str, object]:
+        return {
+            "api_url": url,
+            "token": f"110201543:{CANARY}",
+            "chat": "-1001234567890",
+            "timeout": timeout_s,
+        }

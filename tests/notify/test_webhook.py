@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,6 +15,8 @@ from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.notify.base import Env
 from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
 from alertd.testing import SAMPLES, Answer, FixedClock, HttpSink, notifier_env, sample_message
+from alertd.testing.contract import CANARY
+from tests.notify.contract import SECRET_PATH, ServiceContract
 
 CURRENT = "whsec_" + base64.b64encode(b"current" * 5).decode()
 FORMER = "whsec_" + base64.b64encode(b"former" * 6).decode()
@@ -209,3 +211,16 @@ async def test_odd_texts_pass_through_and_steer_nothing(env: Env, sink: HttpSink
     sent = json.loads(sink.requests[0].body)["data"]["items"][0]
     assert sent["title"] == "a b \U0001f480 ملف"
     assert sent["url"] == ""
+
+
+class TestContract(ServiceContract):
+    type_name = "webhook"
+    golden_links = False
+
+    def options(self, url: str, timeout_s: float) -> Mapping[str, object]:
+        return {
+            "url": url + SECRET_PATH,
+            "secret": CANARY,
+            "headers": {"X-Key": CANARY},
+            "timeout": timeout_s,
+        }

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
@@ -28,15 +27,13 @@ from alertd.notify.http.egress import AddressRefused, refusal
 from alertd.notify.http.redact import quote, why_unreachable
 from alertd.notify.http.tls import TlsUnusable, tls_of
 from alertd.notify.render.clean import fit, link
+from alertd.notify.unfinished import Unfinished
 from alertd.system.secrets import SecretUnreadable
 
 if TYPE_CHECKING:
     import aiosmtplib
 
 MAX_RECIPIENTS = 50
-
-REMEMBERED = 1_000
-"""The most deliveries for which alertd remembers who has the mail while it retries the rest."""
 
 ABOUT_LOGIN = frozenset({530, 534, 535, 538})
 """Reply codes that require a login, other credentials or a safer mechanism (RFC 4954, section 6)."""
@@ -81,7 +78,7 @@ class EmailNotifier:
         self._to = [parse_mailbox(address) for address in options.to]
         everybody = [*self._to, *map(parse_mailbox, options.bcc)]
         self._recipients = list({mailbox.address: mailbox for mailbox in everybody}.values())
-        self._have_it: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._have_it: Unfinished[frozenset[str]] = Unfinished()
         self._where = f"mail relay {env.smtp.host}:{env.smtp.port}"
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
@@ -97,7 +94,7 @@ class EmailNotifier:
             return Retry(
                 reason="the password would cross the network in the clear: set smtp.starttls or smtp.tls"
             )
-        have_it = self._have_it.get(message.id, frozenset[str]())
+        have_it = self._have_it.get(message.id) or frozenset[str]()
         handing = MailTransfer()
         outcome = await self._try(fit(message), login, sender, have_it, handing)
         self._remember(message.id, outcome, have_it | handing.taken)
@@ -113,11 +110,9 @@ class EmailNotifier:
 
     def _remember(self, delivery: str, outcome: Outcome, have_it: frozenset[str]) -> None:
         if isinstance(outcome, Sent) or not have_it:
-            self._have_it.pop(delivery, None)
-            return
-        self._have_it[delivery] = have_it
-        if len(self._have_it) > REMEMBERED:
-            self._have_it.popitem(last=False)
+            self._have_it.forget(delivery)
+        else:
+            self._have_it.keep(delivery, have_it)
 
     def _login(self) -> Login:
         smtp = self._env.smtp

@@ -26,6 +26,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import alertd
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.notify.http.egress import AddressRefused, Egress, refusal
 from alertd.notify.http.pools import Pools
@@ -45,6 +46,12 @@ MAX_BODY = 64 * 1024
 """The most bytes of an answer that are read."""
 
 MAX_CONNECTIONS = 100
+
+STANDARD_HEADERS: Mapping[str, str] = {
+    "accept-encoding": "identity",
+    "user-agent": f"alertd/{alertd.__version__}",
+}
+"""What every notifier sends along, unless the operator sets another ``User-Agent``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
 from urllib.parse import quote as percent_encoded
-from urllib.parse import urlsplit
 
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.notify.http.redact import HIDDEN, MIN_SECRET, bare_urls, origin
@@ -108,7 +108,7 @@ class Transcript:
             Speaker.US, "\n".join([f"{request.method} {path} HTTP/1.1", *_headers(head)]), request.hidden
         )
         self.add(Speaker.US, "")
-        self.add(Speaker.US, _indent_json(request.content), request.hidden)
+        self.add(Speaker.US, _format_body(request), request.hidden)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +143,11 @@ def _forms(secret: str) -> Iterator[str]:
     yield base64.b64encode(secret.encode("utf-8", "replace")).decode().rstrip("=")
 
 
-def _indent_json(content: bytes) -> str:
-    """Return JSON with indentation; return anything else unchanged."""
-    text = content.decode("utf-8", "replace")
+def _format_body(request: Request) -> str:
+    """Return JSON with indentation and a form as lines; return anything else unchanged."""
+    text = request.content.decode("utf-8", "replace")
+    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return "\n".join(f"{name}: {value}" for name, value in parse_qsl(text, keep_blank_values=True))
     try:
         return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
     except (ValueError, RecursionError):

@@ -39,8 +39,13 @@ def without_login(url: str) -> tuple[str, dict[str, str]]:
     if not at:
         return url, {}
     user, _, password = login.partition(":")
-    encoded = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode("ascii")
-    return urlunsplit(parts._replace(netloc=place)), {"authorization": f"Basic {encoded}"}
+    header = {"authorization": basic_login(unquote(user), unquote(password))}
+    return urlunsplit(parts._replace(netloc=place)), header
+
+
+def basic_login(user: str, password: str) -> str:
+    """The value of ``Authorization`` for a user and a password (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
 def check_proxy(url: str) -> None:

@@ -66,10 +66,12 @@ def html(line: OutlineLine) -> str:
 
 
 def html_text(text: str) -> str:
+    """``text`` as HTML in which nothing is a tag or a mention."""
     return html_escape(unmentioned(text), quote=False)
 
 
 def html_link(text: str, url: str) -> str:
+    """A link as HTML; neither its text nor its address can end it."""
     return f'<a href="{html_escape(url)}">{html_text(text)}</a>'
 
 

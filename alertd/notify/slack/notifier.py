@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-import alertd
 from alertd.core.ledger.backpressure import Rate
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Kind, Message
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.planning.decide import CHANGES
-from alertd.notify.base import Env, Rendered, TlsOptions, at_most_one, revealed
-from alertd.notify.http.client import TIMEOUT_S
+from alertd.notify.base import Env, Rendered, at_most_one, revealed
+from alertd.notify.http.client import STANDARD_HEADERS
 from alertd.notify.http.tls import Tls, TlsUnusable, tls_of
 from alertd.notify.http.url import check_url
-from alertd.notify.json_api import check_token, rendered_json
+from alertd.notify.json_api import BaseUrl, PostOptions, SecretUrl, check_token, rendered_json
 from alertd.notify.render.clean import fit
 from alertd.notify.slack.blocks import render_posts, render_reply
 from alertd.notify.slack.posts import (
@@ -35,17 +33,16 @@ from alertd.notify.slack.posts import (
     place_in,
 )
 from alertd.notify.slack.text import MAX_MENTIONS, Mention, find_mentions
+from alertd.notify.unfinished import Unfinished
 from alertd.system.secrets import SecretUnreadable
 
 API_URL = "https://slack.com/api"
-REMEMBERED = 1_000
-"""The most deliveries for which alertd remembers which posts have succeeded. A retry sends only the rest."""
 
 
-class SlackOptions(TlsOptions):
+class SlackOptions(PostOptions):
     """Options of ``type: slack``."""
 
-    webhook_url: SecretStr | None = None
+    webhook_url: SecretUrl | None = None
     """The incoming webhook's URL, instead of ``token``. Everyone who knows the URL can post."""
     webhook_url_file: str = ""
     token: SecretStr | None = None
@@ -53,7 +50,7 @@ class SlackOptions(TlsOptions):
     token_file: str = ""
     channel: str = Field(default="", max_length=100)
     """The channel that a bot posts to: a channel's id, or the name of a public channel."""
-    api_url: str = API_URL
+    api_url: BaseUrl = API_URL
     """The URL of Slack's Web API."""
     thread: bool = True
     """Whether a bot replies to its first message about a milestone, and keeps that message current."""
@@ -64,21 +61,6 @@ class SlackOptions(TlsOptions):
     signing_secret: SecretStr | None = None
     """The app's signing secret. If set, a click on a button acts at once instead of opening a page."""
     signing_secret_file: str = ""
-    timeout: float = Field(default=TIMEOUT_S, gt=0, le=60)
-    """Time limit in seconds for connecting, sending and reading the answer together."""
-
-    @field_validator("webhook_url")
-    @classmethod
-    def _is_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_url(value.get_secret_value())
-        return value
-
-    @field_validator("api_url")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        check_url(value)
-        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -139,7 +121,7 @@ class SlackNotifier:
     def __init__(self, options: SlackOptions, env: Env) -> None:
         self._options = options
         self._env = env
-        self._begun: OrderedDict[str, _Progress] = OrderedDict()
+        self._begun: Unfinished[_Progress] = Unfinished()
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
         try:
@@ -267,7 +249,8 @@ class SlackNotifier:
             The outcome, and where the first part is.
         """
         shape = tuple(len(post.names) for post in posts)
-        done = self._begun.pop(message.id, None)
+        done = self._begun.get(message.id)
+        self._begun.forget(message.id)
         if done is None or done.shape != shape:
             done = _Progress(shape=shape)
         for post in posts[done.made :]:
@@ -277,17 +260,12 @@ class SlackNotifier:
             said = await self._post(line, message, post, under)
             if isinstance(said, PostRefused):
                 if done.made:
-                    self._remember(message.id, done)
+                    self._begun.keep(message.id, done)
                 return _mark_partial(said.outcome, made=done.made, total=len(posts)), done.first
             done = replace(
                 done, made=done.made + 1, first=done.first or said.place, notes=(*done.notes, said.note)
             )
         return Sent(note="; ".join(dict.fromkeys(done.notes))), done.first
-
-    def _remember(self, delivery: str, done: _Progress) -> None:
-        self._begun[delivery] = done
-        if len(self._begun) > REMEMBERED:
-            self._begun.popitem(last=False)
 
     async def _post(
         self, line: SlackApi, message: Message, post: Post, under: Mapping[str, Any]
@@ -366,8 +344,7 @@ class SlackApi:
             return PostRefused(error="", outcome=Retry(reason="there was no time left to post all of it"))
         headers = {
             "content-type": "application/json; charset=utf-8",
-            "accept-encoding": "identity",
-            "user-agent": f"alertd/{alertd.__version__}",
+            **STANDARD_HEADERS,
         }
         if self.token:
             headers["authorization"] = f"Bearer {self.token}"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import alertd
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Message
 from alertd.notify.base import Env, Rendered, revealed
+from alertd.notify.http.client import STANDARD_HEADERS
 from alertd.notify.http.reply import outcome_of
 from alertd.notify.http.tls import Tls, TlsUnusable, tls_of
-from alertd.notify.http.url import check_proxy, check_url
+from alertd.notify.http.url import basic_login, check_proxy, check_url
 from alertd.notify.render.clean import fit
 from alertd.notify.webhook.body import Body, WebhookFormat, build_body, fall_back, render_template
 from alertd.notify.webhook.cloudevents import default_source
@@ -124,8 +123,7 @@ class WebhookNotifier:
         words = []
         if options.basic is not None:
             password = revealed(options.basic.password, options.basic.password_file, env)
-            login = f"{options.basic.username}:{password}".encode()
-            given["Authorization"] = f"Basic {base64.b64encode(login).decode('ascii')}"
+            given["Authorization"] = basic_login(options.basic.username, password)
             words.append(password)
         if token := revealed(options.bearer, options.bearer_file, env).strip():
             given["Authorization"] = f"Bearer {token}"
@@ -167,8 +165,7 @@ def _standard(message: Message, body: Body, given: Mapping[str, str]) -> dict[st
     taken = {name.lower() for name in given}
     headers = {
         "content-type": body.content_type,
-        "accept-encoding": "identity",
-        "user-agent": f"alertd/{alertd.__version__}",
+        **STANDARD_HEADERS,
         "alertd-attempt": str(message.attempt),
         **body.headers,
     }

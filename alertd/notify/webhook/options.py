@@ -10,9 +10,9 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from alertd.notify.base import NotifierOptions, TlsOptions, at_most_one, exactly_one
-from alertd.notify.http.client import TIMEOUT_S
-from alertd.notify.http.url import check_proxy, check_url
+from alertd.notify.base import at_most_one, exactly_one
+from alertd.notify.http.url import check_proxy
+from alertd.notify.json_api import BasicOptions, UrlOptions, checked
 from alertd.notify.webhook.body import WebhookFormat
 from alertd.notify.webhook.signature import key_of
 from alertd.notify.webhook.template import (
@@ -40,27 +40,9 @@ _VALUE = re.compile(r"[\x20-\x7e]*")
 _REFERENCE = r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$"
 
 
-class BasicOptions(NotifierOptions):
-    """A user name and a password for HTTP Basic authentication (RFC 7617)."""
-
-    username: str = Field(min_length=1, max_length=255)
-    password: SecretStr | None = None
-    password_file: str = ""
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        exactly_one(self, "password")
-        if ":" in self.username:
-            raise ValueError("a username holds no colon")
-        return self
-
-
-class WebhookOptions(TlsOptions):
+class WebhookOptions(UrlOptions):
     """Options of ``type: webhook``."""
 
-    url: SecretStr | None = None
-    """The http or https URL to post to."""
-    url_file: str = ""
     secret: SecretStr | list[SecretStr] | None = None
     """The signing secret:
 
@@ -76,11 +58,9 @@ class WebhookOptions(TlsOptions):
     bearer: SecretStr | None = None
     """A token for the header ``Authorization``."""
     bearer_file: str = ""
-    proxy: SecretStr | None = None
+    proxy: Annotated[SecretStr, checked(check_proxy)] | None = None
     """The URL of an HTTP proxy, perhaps with a user and a password."""
     proxy_file: str = ""
-    timeout: float = Field(default=TIMEOUT_S, gt=0, le=60)
-    """Time limit in seconds for connecting, sending and reading the answer together."""
     format: WebhookFormat = WebhookFormat.ALERTD
     """The format of the body."""
     source: Annotated[str, Field(pattern=_REFERENCE, max_length=500)] = ""
@@ -91,20 +71,6 @@ class WebhookOptions(TlsOptions):
     """A template for the body."""
     template_file: str = ""
     """A file with a template for the body."""
-
-    @field_validator("url")
-    @classmethod
-    def _is_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_url(value.get_secret_value())
-        return value
-
-    @field_validator("proxy")
-    @classmethod
-    def _is_proxy(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_proxy(value.get_secret_value())
-        return value
 
     @field_validator("headers")
     @classmethod
@@ -152,7 +118,6 @@ class WebhookOptions(TlsOptions):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        exactly_one(self, "url")
         at_most_one(self, "secret")
         at_most_one(self, "bearer")
         at_most_one(self, "proxy")

@@ -133,6 +133,9 @@ class HttpContract(NotifierContract):
     def options(self, url: str, timeout_s: float) -> Mapping[str, object]:
         """Return the options as ``alertd.yaml`` would have them. Each secret must contain :data:`CANARY`.
 
+        The server repeats :data:`CANARY` in its answers, so at least one option must hold it: for a service
+        without secrets, put it into the path of the URL.
+
         Args:
             url: the server's URL without a path, such as ``http://127.0.0.1:40001``.
             timeout_s: the time limit for one request, in seconds.
@@ -158,7 +161,9 @@ class HttpContract(NotifierContract):
         """
         async with contextlib.AsyncExitStack() as stack:
             sink = await stack.enter_async_context(HttpSink(*answers))
-            rig = HttpRig(self.type_name, self.options(at(sink.url), timeout_s), sink)
+            options = self.options(at(sink.url), timeout_s)
+            assert CANARY in repr(options), "options(): make the secret CANARY, or put it into the URL"
+            rig = HttpRig(self.type_name, options, sink)
             stack.push_async_callback(rig.env.http.aclose)
             stack.push_async_callback(rig.notifier.aclose)
             yield rig
