@@ -103,6 +103,7 @@ def test_limits_of_files_are_those_of_the_reader() -> None:
         "sources of a claim": f"{MAX_SOURCES_OF_CLAIM}",
         "labels": f"{keys.MAX_LABELS}",
         "title, label value": f"{keys.TITLE} characters",
+        "owner": f"{keys.NAME} characters",
         "note": f"{keys.NOTE} characters",
         "description": f"{keys.DESCRIPTION:,} characters",
         "problems reported of a file": f"{MAX_PROBLEMS}",

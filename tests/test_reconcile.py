@@ -89,7 +89,7 @@ async def test_restart_repeats_and_loses_nothing(tmp_path: Path) -> None:
 
 
 async def test_corrected_title_label_and_account_send_nothing(ledger: Ledger) -> None:
-    """A corrected title, label, description or account is kept for the next message and causes none."""
+    """A corrected title, label, owner or account is kept for the next message and causes none."""
     scene = Scene(ledger, at="2026-09-24")
     scene.define(a_milestone(M, END))
     await scene.reconcile()
@@ -97,7 +97,11 @@ async def test_corrected_title_label_and_account_send_nothing(ledger: Ledger) ->
     before = len(scene.log)
 
     corrected = a_milestone(
-        M, replace(a_claim("2026-09-30", note="as printed")), title="It comes to pass", labels={"a": "b"}
+        M,
+        replace(a_claim("2026-09-30", note="as printed")),
+        title="It comes to pass",
+        labels={"a": "b"},
+        owner="Ada",
     )
     await scene.change("2026-09-25", corrected)
     await scene.until("2026-09-28")

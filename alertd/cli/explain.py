@@ -172,15 +172,15 @@ def render_explanation(found: Explanation, config: Config, others: Sequence[str]
     """
     from alertd.core.explain.explanation import policy_words
     from alertd.core.explain.words import next_words
+    from alertd.core.milestones.fields import FieldReach, shown_fields, values_of_fields
     from alertd.core.words import capital, policy_name
 
     milestone, policy = found.milestone, found.milestone.policy
     head = Text.assemble((milestone.title, "bold"), f"\n{milestone.id}", (f"  {found.file}", "dim"))
     if found.is_kept:
         head.append("\nThis file cannot be read now. The ledger's last version of it is shown.", "yellow")
-    about = "\n".join(line for line in (milestone.description, milestone.url) if line)
-    if about:
-        head.append("\n\n" + about)
+    if fields := list(shown_fields(values_of_fields(milestone), FieldReach.ALONE)):
+        head.append("\n\n" + "\n".join(shown.text for shown in fields))
     return Group(
         head,
         *_render_section("State", [_render_state(found), *_render_others(others)]),

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     HistoryRow = HistoryEntry | Sending
 
 
-UTC_ZONE = ZoneInfo("UTC")
 STATE_STYLE = {
     "ready": "yellow",
     "sent": "green",
@@ -107,6 +106,7 @@ def render_history(
             milestone's zone, or in UTC for all milestones.
     """
     from alertd.core.explain.words import day_heading
+    from alertd.core.time.instant import UTC_ZONE
 
     zone = zones.get(milestone, UTC_ZONE)
     if not found:

@@ -11,6 +11,7 @@ from alertd import __version__
 from alertd.core.deadline import deadline_phrase
 from alertd.core.message.claims import accounts_of
 from alertd.core.message.reasons import hold_text
+from alertd.core.milestones.fields import FieldReach, first_link, shown_fields, values_of_fields
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.recurrence import series_of
 from alertd.core.planning.plan import Planned
@@ -47,13 +48,14 @@ def _build_event(planned: Planned, milestone: Milestone, now: datetime) -> Event
     claim = occurrence.stated.claims[0]
     phrase = deadline_phrase(claim.deadline, claim.reading)
     account = by_account(accounts_of(occurrence.stated))
+    fields = values_of_fields(milestone)
     lines = [
         milestone.timeline_title,
         sentence(f"due {phrase}" + (f", {account}" if account else "")),
         "Tentative: agreed but not signed." if milestone.tentative else "",
         f"Reminder {offset_words(occurrence.offset)}, to {planned.receiver}.",
         _explain_delay(planned.muted_by),
-        milestone.description,
+        *(shown.text for shown in shown_fields(fields, FieldReach.ALONE) if not shown.is_link),
         occurrence.milestone,
     ]
     event = Event()
@@ -65,6 +67,6 @@ def _build_event(planned: Planned, milestone: Milestone, now: datetime) -> Event
     event.add("categories", [vText(occurrence.cause.value), vText(milestone.timeline)])
     event.add("status", "TENTATIVE" if milestone.tentative else "CONFIRMED")
     event.add("transp", "TRANSPARENT")
-    if milestone.url:
-        event.add("url", milestone.url)
+    if link := first_link(fields):
+        event.add("url", link)
     return event

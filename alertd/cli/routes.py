@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alertd.cli.options import ConfigOption, FormatOption, OutputFormat
-from alertd.cli.paper import show, write_rows
+from alertd.cli.paper import show, warn, write_rows
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -43,22 +43,21 @@ def lead_to(
 ) -> None:
     """Show which receivers get a reminder with these labels, and by which route.
 
-    A message has its milestone's labels and also the labels `cause` (opens, approaching, due, overdue, moved,
-    done) and `offset` (such as -7d).
+    A reminder adds labels of its own to its milestone's, such as `cause` and `offset`. Write them here too,
+    as in --labels cause=overdue.
     """
     from alertd import app
     from alertd.cli.loading import find_milestone, load_usable_definitions, read_settings
-    from alertd.core.milestones.occurrence import Cause, labels_of
+    from alertd.core.routing.labels import labels_without_reminder
     from alertd.core.routing.route import match_routes
 
     definitions, configuration = load_usable_definitions(read_settings(config))
     given = dict(_read_labels(labels or ()))
     if milestone is not None:
         known = app.milestones(definitions)
-        found = known[find_milestone(milestone, known)]
-        # A message adds the labels `cause` and `offset`. They are used only if the user gives them.
-        own = labels_of(found, Cause.APPROACHING, "")
-        given = {name: own[name] for name in own.keys() - {"cause", "offset"}} | given
+        given = labels_without_reminder(known[find_milestone(milestone, known)]) | given
+    for refusal in _list_impossible_values(given):
+        warn(refusal)
     matches = match_routes(configuration.route, given)
     if form is OutputFormat.TEXT:
         show(*(_match_line(match) for match in matches))
@@ -73,6 +72,17 @@ def _read_labels(texts: list[str] | tuple[str, ...]) -> Iterator[tuple[str, str]
             if not equals or not name:
                 raise typer.BadParameter(f"{label!r}: write name=value", param_hint="--labels")
             yield name.strip(), value.strip().strip('"')
+
+
+def _list_impossible_values(labels: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each value that its label never has."""
+    from alertd.core.routing.labels import BY_NAME
+    from alertd.core.words import listing
+
+    for name, value in labels.items():
+        known = BY_NAME[name].values if name in BY_NAME else ()
+        if known and value not in known:
+            yield f"{name} is never {value!r}; its values are {listing(known)}"
 
 
 def _match_line(match: Match) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Group, RenderableType
@@ -122,6 +121,7 @@ def _node_cells(node: NodeReport, now: datetime, *, leads: bool) -> tuple[str, s
 def _render_coming(health: Health) -> Iterator[RenderableType]:
     """Yield an entry for each of the next reminders, with all its receivers, or say that there are none."""
     from alertd.core.message.reasons import reason_text
+    from alertd.core.time.instant import UTC_ZONE
     from alertd.core.words import instant_text, listing, offset_words
     from alertd.engine.health import NEXT
 
@@ -134,7 +134,7 @@ def _render_coming(health: Health) -> Iterator[RenderableType]:
     for members in list(same.values())[:NEXT]:
         reminder = members[0]
         record = health.records.get(reminder.milestone)
-        zone = record.milestone.zone if record else ZoneInfo("UTC")
+        zone = record.milestone.zone if record else UTC_ZONE
         receivers = listing(sorted(member.receiver for member in members))
         yield Text(f"{instant_text(reminder.wake_at, zone)}, {offset_words(reminder.offset)}, to {receivers}")
         title = record.milestone.title if record else ""

@@ -279,32 +279,12 @@ def done_text(window: Window, done_on: date) -> str:
     return f"done {count(-days, 'day')} before" + (" the end" if window.spans_days else "")
 
 
-def moved_by(before: str, after: str) -> str:
-    """``92 days later``, ``3 hours earlier``; "" when either has no end or nothing can be counted.
-
-    Args:
-        before, after: window ids; their last part is the exclusive end, or the date-time.
-    """
-    first, second = _clock(before), _clock(after)
+def moved_by(before: Window, after: Window) -> str:
+    """``92 days later``, ``3 hours earlier``; "" when either has no end or nothing can be counted."""
+    first, second = before.wall_clock, after.wall_clock
     if first and second and abs(second - first) < timedelta(days=1) and first != second:
         return f"{span_text(abs(second - first))} {'later' if second > first else 'earlier'}"
-    ends = last_day_of(before), last_day_of(after)
-    if ends[0] is None or ends[1] is None or ends[0] == ends[1]:
+    if before.last_day is None or after.last_day is None or before.last_day == after.last_day:
         return ""
-    days = (ends[1] - ends[0]).days
+    days = (after.last_day - before.last_day).days
     return f"{count(abs(days), 'day')} {'later' if days > 0 else 'earlier'}"
-
-
-def last_day_of(window_id: str) -> date | None:
-    """The last day of a window, inclusive, read off its id; None for one without an end."""
-    _, slash, end = window_id.rpartition("/")
-    if end == "..":
-        return None
-    return date.fromisoformat(end[:10]) - timedelta(days=1 if slash else 0)
-
-
-def _clock(window_id: str) -> datetime | None:
-    """A local date-time; None for a window of days and for one with an offset, its zone not known here."""
-    if "T" not in window_id or window_id.endswith("Z"):
-        return None
-    return datetime.fromisoformat(window_id)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from alertd.core.config import Config, Definitions, Timeline
-from alertd.core.ledger.records import HistoryEntry, Record, ReminderState, ScheduledReminder, Value
+from alertd.core.ledger.moves import move_facts, phrases_text
+from alertd.core.ledger.records import HistoryEntry, Record, ReminderState, ScheduledReminder
 from alertd.core.ledger.snapshot import pack
 from alertd.core.message.claims import values_of
 from alertd.core.milestones.milestone import Milestone, stated_windows
@@ -194,7 +195,7 @@ def _first_seen(
     record = Record(
         milestone=milestone, file=file, revision=1, values=values, loaded_at=this.now, changed_at=this.now
     )
-    facts = {"deadline": _phrases(values)}
+    facts = {"deadline": phrases_text(values)}
     entry = HistoryEntry(milestone=milestone.id, at=this.now, kind="loaded", facts=facts)
     plan = _plan(this, milestone, owed, told=frozenset())
     return _joined([Changes(records=(record,), history=(entry,)), plan])
@@ -219,12 +220,7 @@ def _seen_again(
         # A policy that picks other windows of the same claims moves nothing: nobody said anything new.
         if _claimed(milestone) != _claimed(record.milestone):
             this.report.moved.append(milestone.id)
-            facts = {
-                "from": _phrases(record.values),
-                "to": _phrases(values),
-                "from_windows": "; ".join(record.window_ids),
-                "to_windows": "; ".join(after.window_ids),
-            }
+            facts = move_facts(record.values, values)
             history.append(HistoryEntry(milestone=milestone.id, at=this.now, kind="moved", facts=facts))
             news = moved_news(record, after, owed, this.config, this.now)
     told = frozenset(one.receiver for one in news.owed)
@@ -273,10 +269,6 @@ def _withdrawal(this: ReconcilePass, records: Iterable[Record], owed: Sequence[S
         cancelled=cancelled,
         history=tuple(HistoryEntry(milestone=record.id, at=this.now, kind="withdrawn") for record in gone),
     )
-
-
-def _phrases(values: Iterable[Value]) -> str:
-    return "; ".join(value.phrase for value in values) or "no date"
 
 
 def _joined(parts: Iterable[Changes]) -> Changes:

@@ -15,7 +15,6 @@ from pydantic import model_validator
 from alertd.core.ledger.backpressure import Rate
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Item, Kind, Message, Tone
-from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.notify.base import Env, Rendered, exactly_one
 from alertd.notify.http.redact import HIDDEN
@@ -46,7 +45,6 @@ MAX_TEXT = 20_000
 SEND_TIMEOUT_S = 90.0
 """Time limit for all requests of one message, in seconds. The next attempt sends the rest."""
 
-_CLOSED = (State.DONE, State.CANCELLED)
 _SEVERITIES = {
     Tone.CALM: "info",
     Tone.SOON: "warning",
@@ -143,7 +141,7 @@ def pagerduty_payloads(message: Message) -> Iterator[dict[str, Any]]:
 
 
 def _action(item: Item) -> str:
-    if item.state in _CLOSED:
+    if item.state.is_closed:
         return "resolve"
     return "acknowledge" if item.cause is Cause.ACKNOWLEDGED else "trigger"
 

@@ -168,6 +168,18 @@ def due() -> Scene:
     return _scene(_record(milestone), _owed(milestone, Cause.DUE, "0d", at=NOW), following)
 
 
+def owned() -> Scene:
+    """The same milestone with an owner."""
+    (record,) = due().records.values()
+    milestone = replace(
+        record.milestone,
+        owner="Ayşe Demir, facilities",
+        description="The lease renews for five years unless the notice arrives in time.",
+        url="https://wiki.example/office-istanbul",
+    )
+    return _scene(replace(record, milestone=milestone), _owed(milestone, Cause.DUE, "0d", at=NOW))
+
+
 def done() -> Scene:
     """A milestone that is done, in a message to a fallback receiver."""
     milestone = replace(

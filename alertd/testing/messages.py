@@ -75,6 +75,7 @@ SAMPLES: Mapping[str, Callable[[], Message]] = {
     "moved": lambda: _compose("moved", items.moved()),
     "opens": lambda: _compose("opens", items.opens()),
     "due": lambda: _compose("due", items.due()),
+    "owned": lambda: _compose("owned", items.owned()),
     "done": lambda: _compose("done", items.done(), fallback_for="leads/email"),
     "acknowledged": lambda: _compose("acknowledged", items.acknowledged()),
     "cancelled": lambda: _compose("cancelled", items.cancelled()),

@@ -79,8 +79,8 @@ def test_an_item_holds_what_a_program_wants() -> None:
         "iraq/phase-2", "iraq", Cause.OVERDUE, "+1d",
     )  # fmt: skip
     assert (item.state, item.revision, item.zone) == (State.PASSED_BY_SOME, 3, "Asia/Baghdad")
-    assert (item.contested, item.tentative, dict(item.labels)) == (True, False, {"country": "iraq"})
-    assert (item.url, item.description, item.keys) == (
+    assert (item.contested, item.tentative, item.fields["labels"]) == (True, False, {"country": "iraq"})
+    assert (item.fields["url"], item.fields["description"], item.keys) == (
         "https://news.example/x", "The second phase.", (member.key,),
     )  # fmt: skip
     assert [line.headline for line in item.claims] == [True, False]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.deadline import Reading, parse_deadline, window_of
+from alertd.core.deadline import Reading, parse_deadline, read_window, window_of
 from alertd.core.time.duration import parse_duration, shift_date
 from alertd.core.time.instant import to_instant
 
@@ -217,3 +217,19 @@ def test_days_follow_without_a_seam(day: date, name: str) -> None:
     assert before.ends == window.begins <= window.ends
     assert window.begins.tzinfo is window.ends.tzinfo is UTC
     assert window.id == window_of(parse_deadline(day.isoformat()), ZoneInfo("UTC")).id
+
+
+@pytest.mark.parametrize("reading", Reading)
+@pytest.mark.parametrize("zone", ["Asia/Baghdad", "America/New_York", "UTC"])
+@pytest.mark.parametrize(
+    "edtf",
+    [
+        "2026-09", "2026-09-30", "2026-09-30T17:00", "2026-09-30T17:00:30", "2026-09-30T23:30Z",
+        "2026-09-30T17:00+05:00", "../2026-12", "2026-10/..", "[2026-09,2026-12]",
+    ],
+)  # fmt: skip
+def test_a_window_is_read_back_from_its_id(edtf: str, zone: str, reading: Reading) -> None:
+    """What the ledger keeps of a window is enough to have all of it again."""
+    made = window_of(parse_deadline(edtf), ZoneInfo(zone), reading)
+
+    assert read_window(made.id, ZoneInfo(zone)) == made

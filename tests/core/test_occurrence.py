@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alertd.core.deadline import Reading
-from alertd.core.milestones.occurrence import Cause, first_instant, labels_of, occurrences
+from alertd.core.milestones.occurrence import Cause, first_instant, occurrences
+from alertd.core.routing.labels import labels_of
 from tests.core.builders import (
     EVER,
     MINISTER,

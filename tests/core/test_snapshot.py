@@ -82,6 +82,7 @@ MILESTONES = st.builds(
     labels=st.dictionaries(NAMES, TEXTS, max_size=3),
     description=TEXTS,
     url=TEXTS,
+    owner=TEXTS,
     tentative=st.booleans(),
 )
 STANDINGS = st.builds(

@@ -148,7 +148,7 @@ MOVES = [
 @pytest.mark.parametrize(("before", "after", "expected"), MOVES)
 def test_moved_by(before: str, after: str, expected: str) -> None:
     """By how much a deadline moved is counted from last day to last day."""
-    assert moved_by(window(before).id, window(after).id) == expected
+    assert moved_by(window(before), window(after)) == expected
 
 
 # an offset, in words

@@ -55,7 +55,8 @@ CONFIGS = (
 TIMELINES = (
     "timeline: t\ntitle: T\nmilestones: []\n",
     "timeline: 2026\ntitle: 2026\ntimezone: UTC\nlabels: {phase: 2}\npolicy: default\ndescription: d\n"
-    "url: http://a\nsources: {r: {who: R, short: r, publisher: P, published: 2024-09-06, url: https://a.b/c}}\n"
+    "url: http://a\nowner: Ada\n"
+    "sources: {r: {who: R, short: r, publisher: P, published: 2024-09-06, url: https://a.b/c}}\n"
     "milestones:\n"
     "  - {id: 1, title: true, deadline: 2026, source: r, reading: start, note: 5, tentative: true}\n"
     "  - {id: b, title: B, after: 1 + 90d, sources: [r], policy: {opens: false}, timezone: UTC, url: http://a}\n"

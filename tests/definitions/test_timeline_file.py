@@ -125,6 +125,22 @@ milestones:
     assert b.labels == {"country": "iraq", "phase": "2", "team": "desk"}
 
 
+def test_the_owner_of_a_milestone_wins_over_that_of_its_timeline() -> None:
+    """A milestone without an owner of its own has its timeline's."""
+    timeline = _timeline(
+        """
+timeline: t
+title: T
+owner: The desk
+milestones:
+  - {id: a, title: A, deadline: 2026}
+  - {id: b, title: B, deadline: 2026, owner: Ada}
+"""
+    )
+
+    assert [milestone.owner for milestone in timeline.milestones] == ["The desk", "Ada"]
+
+
 def test_the_zone_of_the_configuration_is_the_last_resort() -> None:
     """The zone of the configuration applies if neither milestone nor timeline names one."""
     milestone = _milestone("deadline: 2026", Inherited(zone=ZoneInfo("Asia/Tokyo")))

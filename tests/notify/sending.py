@@ -7,6 +7,7 @@ from typing import Any
 
 from alertd.core.ledger.outcome import Outcome
 from alertd.core.message.message import Message
+from alertd.core.milestones.fields import sample_values
 from alertd.notify.registry import installed
 from alertd.testing import Answer, HttpSink, Received, notifier_env, sample_message
 
@@ -55,7 +56,13 @@ def titled(text: str, **changes: Any) -> Message:
     item = message.items[0]
     claims = tuple(replace(claim, phrase=text, note=text) for claim in item.claims)
     item = replace(
-        item, title=text, timeline_title=text, headline=text, description=text, phrase=text, claims=claims
+        item,
+        title=text,
+        timeline_title=text,
+        headline=text,
+        fields={**item.fields, **sample_values(text)},
+        phrase=text,
+        claims=claims,
     )
     return replace(message, subject=text, items=(replace(item, **changes),))
 

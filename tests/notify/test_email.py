@@ -172,7 +172,12 @@ HOSTILE = [
 async def test_no_text_can_end_a_header_or_run_a_script(text: str) -> None:
     message = sample_message("contested")
     item = replace(
-        message.items[0], title=text, milestone=text, headline=text, details=(text,), url="javascript:1"
+        message.items[0],
+        title=text,
+        milestone=text,
+        headline=text,
+        details=(text,),
+        fields={"url": "javascript:1"},
     )
     item = replace(item, claims=tuple(replace(claim, phrase=text, note=text) for claim in item.claims))
     async with SmtpSink() as sink:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from alertd.core.message.message import Item, Message
+from alertd.core.milestones.fields import sample_values
 from alertd.core.milestones.milestone import State
 from alertd.notify.render.clean import fit
 from alertd.notify.slack.blocks import render_posts, render_reply
@@ -49,11 +50,12 @@ def names_in(posts: tuple[Post, ...]) -> list[str]:
 
 def hostile(name: str, text: str) -> Message:
     message = with_links(sample_message(name))
+    fields = sample_values(text, f"https://e.example/{'x' * 1_900}")
     item = replace(
         message.items[0],
         title=text, phrase=text, badge=text, headline=text, details=(text,) * 100, milestone=text, zone=text,
-        timeline_title=text, description=text, contradiction=text, late=text, next=text, why=text,
-        section=text, url=f"https://e.example/{'x' * 1_900}",
+        timeline_title=text, fields=fields, contradiction=text, late=text, next=text, why=text,
+        section=text,
     )  # fmt: skip
     claims = tuple(
         replace(claim, phrase=text, note=text, accounts=claim.accounts * 30) for claim in item.claims

@@ -203,7 +203,9 @@ def test_options_that_cannot_work_are_refused_without_quoting_a_secret(
 
 async def test_odd_texts_pass_through_and_steer_nothing(env: Env, sink: HttpSink) -> None:
     item = replace(
-        sample_message().items[0], title="a\r\nb \u202e\U0001f480 \udc80 ملف", url="javascript:alert(1)"
+        sample_message().items[0],
+        title="a\r\nb \u202e\U0001f480 \udc80 ملف",
+        fields={"url": "javascript:alert(1)"},
     )
 
     await WebhookNotifier(options(url=sink.url), env).send(sample_message(items=(item,)), {})

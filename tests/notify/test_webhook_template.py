@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
+from alertd.core.milestones.fields import FIELDS
 from alertd.definitions.config.read import read_config
 from alertd.notify.render.clean import fit
 from alertd.notify.render.text import render_text
@@ -82,8 +83,13 @@ def test_a_template_sees_the_body_of_format_alertd_and_the_text() -> None:
     values = values_of(fit(sample_message()))
 
     assert values.keys() == VARIABLES
-    payload = payload_of(fit(sample_message()))
-    assert {name: values[name] for name in payload["data"]} == payload["data"]
+    data = payload_of(fit(sample_message()))["data"]
+    # Fields that the milestone has no value for are missing from the body; a template sees them empty.
+    empty = {field.key: field.empty for field in FIELDS}
+    assert {name: values[name] for name in data} == {
+        **data,
+        "items": [{**empty, **item} for item in data["items"]],
+    }
     assert values["text"] == render_text(fit(sample_message()))
 
 

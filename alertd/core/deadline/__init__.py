@@ -7,7 +7,16 @@
 from alertd.core.deadline.parse import parse_deadline
 from alertd.core.deadline.shift import shift_deadline
 from alertd.core.deadline.text import deadline_name, deadline_phrase
-from alertd.core.deadline.value import Deadline, Precision, Qualifier, Reading, Unbounded, Window, window_of
+from alertd.core.deadline.value import (
+    Deadline,
+    Precision,
+    Qualifier,
+    Reading,
+    Unbounded,
+    Window,
+    read_window,
+    window_of,
+)
 
 __all__ = [
     "Deadline",
@@ -19,6 +28,7 @@ __all__ = [
     "deadline_name",
     "deadline_phrase",
     "parse_deadline",
+    "read_window",
     "shift_deadline",
     "window_of",
 ]

@@ -125,6 +125,11 @@ class Window:
     id: str
 
     @property
+    def wall_clock(self) -> datetime | None:
+        """``clock`` of a deadline that was written as a local time; None when it has an offset of its own."""
+        return None if self.id.endswith("Z") else self.clock
+
+    @property
     def spans_days(self) -> bool:
         """True when it has a first day and goes on after it: then it opens."""
         return self.first_day is not None and self.clock is None and self.first_day != self.last_day
@@ -209,25 +214,47 @@ def window_of(deadline: Deadline, zone: ZoneInfo, reading: Reading = Reading.END
         return _point(latest, zone)
     if reading is Reading.START:
         earliest, latest = Unbounded.OPEN, _day_before(earliest)
-    begins = ends = first_day = last_day = None
-    first_text = end_text = ".."
-    if not isinstance(earliest, Unbounded):
-        first_day = earliest
-        first_text = earliest.isoformat()
-        begins = _midnight(earliest, zone)
-    if not isinstance(latest, Unbounded):
-        last_day = latest
-        end_day = latest + _DAY
-        end_text = end_day.isoformat()
-        ends = _midnight(end_day, zone)
+    return _span(
+        None if isinstance(earliest, Unbounded) else earliest,
+        None if isinstance(latest, Unbounded) else latest,
+        zone,
+    )
+
+
+def read_window(window_id: str, zone: ZoneInfo) -> Window:
+    """The window whose id is ``window_id``: the inverse of :func:`window_of`.
+
+    The ledger keeps some windows by their id alone, and only this function reads an id. Whoever has the
+    milestone has its windows.
+
+    Args:
+        zone: the milestone's. The days and the wall clock are the same in any zone, except for a date-time
+            with an offset of its own: its day is a day of ``zone``.
+
+    Raises:
+        ValueError: no window has such an id.
+    """
+    first, slash, end = window_id.partition("/")
+    if not slash:
+        return _point(datetime.fromisoformat(first), zone)
+    return _span(
+        None if first == ".." else date.fromisoformat(first),
+        None if end == ".." else date.fromisoformat(end) - _DAY,
+        zone,
+    )
+
+
+def _span(first_day: date | None, last_day: date | None, zone: ZoneInfo) -> Window:
+    """The window from one day to another, inclusive; None where it has no bound."""
+    end_day = None if last_day is None else last_day + _DAY
     return Window(
-        begins=begins,
-        ends=ends,
+        begins=None if first_day is None else _midnight(first_day, zone),
+        ends=None if end_day is None else _midnight(end_day, zone),
         first_day=first_day,
         last_day=last_day,
         clock=None,
         zone=zone,
-        id=f"{first_text}/{end_text}",
+        id=f"{first_day or '..'}/{end_day or '..'}",
     )
 
 

@@ -13,7 +13,6 @@ from typing import Annotated, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from alertd.core.deadline import window_of
 from alertd.core.explain.explanation import Explanation
 from alertd.core.ledger.records import (
     Attempt,
@@ -26,6 +25,7 @@ from alertd.core.ledger.records import (
 )
 from alertd.core.message.claims import claim_lines
 from alertd.core.message.reasons import hold_text, reason_text
+from alertd.core.milestones.fields import FieldFacts, field_facts, values_of_fields
 from alertd.core.milestones.milestone import Milestone, Rank, State, is_contested, state_of
 from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.planning.plan import Planned
@@ -68,17 +68,14 @@ class StandingFacts(TypedDict):
     cancelled_by: str
 
 
-class MilestoneFacts(TypedDict):
+class MilestoneFacts(FieldFacts):
     """A milestone at one instant."""
 
     milestone: Annotated[str, Doc("Its full id, timeline/name.")]
     timeline: str
     title: str
-    description: str
-    url: str
     file: str
     timezone: str
-    labels: LabelTexts
     at: Annotated[Instant, Doc("The instant that the other members describe.")]
     state: State
     contested: Annotated[bool, Doc("Its live claims of the best rank have different windows.")]
@@ -178,14 +175,13 @@ PolicyFacts = TypedDict(
 PolicyFacts.__doc__ = "A policy, and where it is written."
 
 
-class ExplanationFacts(TypedDict):
+class ExplanationFacts(FieldFacts):
     """Everything that ``alertd explain`` says of a milestone."""
 
     milestone: str
     title: str
     file: str
     timezone: str
-    labels: LabelTexts
     at: Instant
     state: State
     contested: bool
@@ -296,7 +292,7 @@ def explanation_facts(found: Explanation, others: Sequence[str]) -> ExplanationF
         "title": milestone.title,
         "file": found.file,
         "timezone": milestone.zone.key,
-        "labels": dict(milestone.labels),
+        **field_facts(values_of_fields(milestone)),  # type: ignore[typeddict-item]  # no field is optional
         "at": utc_text(found.at),
         "state": found.state,
         "contested": is_contested(milestone),
@@ -323,11 +319,9 @@ def record_facts(record: Record, now: datetime) -> MilestoneFacts:
         "milestone": milestone.id,
         "timeline": milestone.timeline,
         "title": milestone.title,
-        "description": milestone.description,
-        "url": milestone.url,
+        **field_facts(values_of_fields(milestone)),
         "file": record.file,
         "timezone": milestone.zone.key,
-        "labels": dict(milestone.labels),
         "at": utc_text(now),
         "state": state_of(milestone, standing, now),
         "contested": is_contested(milestone),
@@ -358,10 +352,6 @@ def standing_facts(standing: MilestoneStatus, now: datetime) -> StandingFacts:
 
 def claims_facts(milestone: Milestone, at: datetime, done_on: date | None) -> list[ClaimFacts]:
     """All claims of a milestone, and whether each has passed."""
-    windows = {
-        (claim.deadline.edtf, claim.rank.value): window_of(claim.deadline, milestone.zone, claim.reading).id
-        for claim in milestone.claims
-    }
     return [
         {
             "deadline": line.edtf,
@@ -372,7 +362,7 @@ def claims_facts(milestone: Milestone, at: datetime, done_on: date | None) -> li
             "sources": [account.id for account in line.accounts],
             "note": line.note,
             "derived": line.derived,
-            "window": windows.get((line.edtf, line.rank), ""),
+            "window": line.window_id,
             "begins": utc_or_none(line.begins),
             "ends": utc_or_none(line.ends),
         }

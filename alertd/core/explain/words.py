@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from alertd.core.config import Config
 from alertd.core.deadline import deadline_phrase
 from alertd.core.explain.explanation import Done, Explanation
+from alertd.core.ledger.moves import WINDOW_FACTS
 from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, ReminderState, ScheduledReminder
 from alertd.core.message.claims import accounts_of, contested_sentence
 from alertd.core.message.headlines import standings
@@ -18,7 +19,6 @@ from alertd.core.message.message import ClaimLine
 from alertd.core.message.reasons import LATE_FROM, reason_text
 from alertd.core.milestones.milestone import (
     Rank,
-    State,
     StatedWindow,
     is_contested,
     live_claims,
@@ -30,6 +30,7 @@ from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.planning.decide import acknowledged
 from alertd.core.planning.plan import Planned
 from alertd.core.reason import AwaitedDigest, MuteInterval, OutsideIntervals, QuietHours
+from alertd.core.routing.labels import added_names
 from alertd.core.routing.route import Match, Quiet
 from alertd.core.time.instant import to_wall
 from alertd.core.words import (
@@ -212,7 +213,7 @@ def state_lines(found: Explanation) -> Iterator[str]:
     if not live_claims(milestone):
         yield "No claim is live: it never reminds."
         return
-    if found.state not in (State.DONE, State.CANCELLED):
+    if not found.state.is_closed:
         yield sentence(standings(milestone, found.at))
     if milestone.tentative:
         yield "Tentative: agreed but not signed."
@@ -265,7 +266,7 @@ def routes_told(found: Explanation, config: Config) -> Iterator[RouteTold]:
 def labels_told(found: Explanation) -> str:
     """What routes can match here, a sentence."""
     labels = ", ".join(f'{name}="{value}"' for name, value in found.milestone.labels.items())
-    return f"Its labels: {labels or 'none'}; and timeline, milestone, cause, contested and offset."
+    return f"Its labels: {labels or 'none'}; and {listing(added_names(found.milestone))}."
 
 
 # -- deliveries and history
@@ -278,7 +279,7 @@ def state_words(delivery: Delivery) -> str:
 
 def entry_lines(entry: HistoryEntry, zone: ZoneInfo | None) -> Iterator[str]:
     """What an entry of the history says beside its kind; without a zone instants stay as they are kept."""
-    facts = {name: value for name, value in entry.facts.items() if name not in ("from_windows", "to_windows")}
+    facts = {name: value for name, value in entry.facts.items() if name not in WINDOW_FACTS}
     if "from" in facts and "to" in facts:
         yield f"from {facts.pop('from')} to {facts.pop('to')}"
     if "until" in facts and zone is not None:

@@ -62,6 +62,7 @@ def pack(milestone: Milestone) -> Plain:
         "labels": dict(milestone.labels),
         "description": milestone.description,
         "url": milestone.url,
+        "owner": milestone.owner,
         "tentative": milestone.tentative,
     }
     return _without_empty(packed)
@@ -90,6 +91,7 @@ def unpack(packed: Mapping[str, Any]) -> Milestone:
         labels=dict(packed.get("labels", {})),
         description=packed.get("description", ""),
         url=packed.get("url", ""),
+        owner=packed.get("owner", ""),
         tentative=packed.get("tentative", False),
     )
 

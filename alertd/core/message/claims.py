@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from alertd.core.deadline import deadline_phrase, window_of
+from alertd.core.deadline import deadline_phrase
 from alertd.core.ledger.records import Value
 from alertd.core.message.message import Account, ClaimLine
 from alertd.core.milestones.milestone import (
     Milestone,
     Source,
     StatedWindow,
-    live_claims,
     operative_windows,
     stated_windows,
+    windows_not_live,
 )
 from alertd.core.words import days_until, done_text, listing, published_text, sentence, status_of
 
@@ -51,12 +51,7 @@ def claim_lines(
     for one in stated_windows(milestone):
         status = done_text(one.window, done_on) if done_on else status_of(one.claims, one.window, now)
         lines.append(_line(one, status, now, live=True, headline=one.window.id == headline))
-    live = live_claims(milestone)
-    for claim in milestone.claims:
-        if claim not in live:
-            window = window_of(claim.deadline, milestone.zone, claim.reading)
-            stated = StatedWindow(window=window, claims=(claim,))
-            lines.append(_line(stated, "not counted", now, live=False))
+    lines += [_line(one, "not counted", now, live=False) for one in windows_not_live(milestone)]
     return tuple(lines)
 
 
@@ -88,6 +83,7 @@ def _line(
     return ClaimLine(
         phrase=phrase,
         edtf=claim.deadline.edtf,
+        window_id=window.id,
         status=status,
         accounts=tuple(_account(source) for source in accounts_of(stated)),
         days=days_until(window, now),

@@ -9,12 +9,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from alertd.core.deadline import Deadline, Qualifier, deadline_name, deadline_phrase, parse_deadline
+from alertd.core.deadline import (
+    Deadline,
+    Qualifier,
+    deadline_name,
+    deadline_phrase,
+    parse_deadline,
+    read_window,
+)
 from alertd.core.ledger.records import Move, Record, ScheduledReminder, Value
 from alertd.core.message.claims import accounts_of
 from alertd.core.message.message import Item, Tone
 from alertd.core.milestones.milestone import Milestone, StatedWindow, operative_windows, stated_windows
 from alertd.core.milestones.occurrence import Cause
+from alertd.core.time.instant import UTC_ZONE
 from alertd.core.words import (
     MONTHS,
     by_account,
@@ -141,7 +149,8 @@ def _paired(gone: Sequence[Value], new: Sequence[Value]) -> list[tuple[Value, Va
 
 
 def _step(before: Value, after: Value) -> str:
-    by = moved_by(before.window_id, after.window_id)
+    # Days and times of day are counted as they were written, whatever the zone.
+    by = moved_by(read_window(before.window_id, UTC_ZONE), read_window(after.window_id, UTC_ZONE))
     text = f"from {_unby(before.phrase)} to {_unby(after.phrase)}"
     return text + (f", {by}" if by else "") + on_word(after)
 

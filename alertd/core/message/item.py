@@ -24,6 +24,7 @@ from alertd.core.message.headlines import (
 from alertd.core.message.links import Links
 from alertd.core.message.message import Item, Tone
 from alertd.core.message.reasons import late_sentence, next_sentence, why_sentence
+from alertd.core.milestones.fields import values_of_fields
 from alertd.core.milestones.milestone import (
     Milestone,
     StatedWindow,
@@ -33,6 +34,7 @@ from alertd.core.milestones.milestone import (
 )
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.planning.decide import CHANGES
+from alertd.core.routing.labels import labels_of
 from alertd.core.routing.route import Route
 from alertd.core.words import (
     Away,
@@ -112,9 +114,8 @@ def item_of(
         claims=claim_lines(milestone, now, stated.window.id if stated else "", record.standing.done_on),
         contested=contested,
         tentative=milestone.tentative,
-        description=milestone.description,
-        url=milestone.url,
-        labels=milestone.labels,
+        fields=values_of_fields(milestone),
+        route_labels=labels_of(milestone, main.cause, main.offset),
         move=main.move,
         done_on=record.standing.done_on,
         evidence=record.standing.evidence,

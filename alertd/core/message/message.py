@@ -12,6 +12,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from alertd.core.ledger.records import Move
+from alertd.core.milestones.fields import FieldValues
 from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import Cause
 
@@ -57,6 +58,7 @@ class ClaimLine:
         edtf: the same as canonical EDTF.
         status: ``passed 55 days ago``, ``due in 37 days``, ``not counted``; once it is
             done, ``done 3 days after``; "" for what has no end.
+        window_id: as in :class:`alertd.core.deadline.Window`.
         days: calendar days from today to the last day of the window; negative once it has passed.
         begins, ends: the half-open window as aware UTC instants; None where it has no bound.
         live: False for a deprecated claim, which never reminds and is still shown.
@@ -66,6 +68,7 @@ class ClaimLine:
     phrase: str
     edtf: str
     status: str
+    window_id: str = ""
     accounts: tuple[Account, ...] = ()
     days: int | None = None
     begins: datetime | None = None
@@ -105,6 +108,9 @@ class Item:
         caveat: that it is tentative, a sentence with its full stop; "" when it is not.
         contradiction: the live claims that contradict each other, a sentence, for a channel that
             does not list the claims; "" when it is not contested.
+        fields: what its file says of it, to be shown as :mod:`alertd.core.milestones.fields` lists it.
+        route_labels: everything that a route matches: its own labels, and those of
+            :mod:`alertd.core.routing.labels`.
         move: for the cause ``moved``, what it was and what it is.
         done_on, evidence: for the cause ``done``.
         late: how late this reminder is and why, a sentence; "" when it is on time.
@@ -140,9 +146,8 @@ class Item:
     claims: tuple[ClaimLine, ...] = ()
     contested: bool = False
     tentative: bool = False
-    description: str = ""
-    url: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    fields: FieldValues = field(default_factory=dict)
+    route_labels: Mapping[str, str] = field(default_factory=dict)
     move: Move | None = None
     done_on: date | None = None
     evidence: str = ""

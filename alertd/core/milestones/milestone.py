@@ -89,6 +89,7 @@ class Milestone:
             ``core/planning/plan.py`` adds.
         claims: in the order of the file. Until ``core/planning/relative.py`` has resolved them, those in
             ``relative`` are missing from it.
+        owner: the person or team that answers for it; "" when the file names none.
         tentative: agreed but not signed; every message says so.
     """
 
@@ -104,7 +105,9 @@ class Milestone:
     labels: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     url: str = ""
+    owner: str = ""
     tentative: bool = False
+    _windows: _Windows | None = field(default=None, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +122,21 @@ class StatedWindow:
         return tuple(dict.fromkeys(source.id for claim in self.claims for source in claim.sources))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Windows:
+    """The windows of all claims of one milestone.
+
+    Attributes:
+        stated: see :func:`stated_windows`.
+        operative: see :func:`operative_windows`.
+        not_live: see :func:`windows_not_live`.
+    """
+
+    stated: tuple[StatedWindow, ...]
+    operative: tuple[StatedWindow, ...]
+    not_live: tuple[StatedWindow, ...]
+
+
 def live_claims(milestone: Milestone) -> tuple[Claim, ...]:
     """Those of the best rank present: preferred if any, else normal; never deprecated."""
     for rank in (Rank.PREFERRED, Rank.NORMAL):
@@ -130,12 +148,7 @@ def live_claims(milestone: Milestone) -> tuple[Claim, ...]:
 
 def stated_windows(milestone: Milestone) -> tuple[StatedWindow, ...]:
     """The distinct windows of the live claims, the one that ends first first, endless ones last."""
-    by_id: dict[str, tuple[Window, list[Claim]]] = {}
-    for claim in live_claims(milestone):
-        window = window_of(claim.deadline, milestone.zone, claim.reading)
-        by_id.setdefault(window.id, (window, []))[1].append(claim)
-    stated = [StatedWindow(window=window, claims=tuple(claims)) for window, claims in by_id.values()]
-    return tuple(sorted(stated, key=_by_end))
+    return _windows_of(milestone).stated
 
 
 def operative_windows(milestone: Milestone) -> tuple[StatedWindow, ...]:
@@ -143,19 +156,12 @@ def operative_windows(milestone: Milestone) -> tuple[StatedWindow, ...]:
 
     ``preferred`` takes the window of the live claim that the file names first.
     """
-    stated = stated_windows(milestone)
-    if len(stated) < 2:
-        return stated
-    match milestone.policy.contested:
-        case Contested.EACH:
-            return stated
-        case Contested.EARLIEST:
-            return stated[:1]
-        case Contested.LATEST:
-            return stated[-1:]
-        case Contested.PREFERRED:
-            first = live_claims(milestone)[0]
-            return tuple(one for one in stated if first in one.claims)
+    return _windows_of(milestone).operative
+
+
+def windows_not_live(milestone: Milestone) -> tuple[StatedWindow, ...]:
+    """A window for each claim that is not live, in the order of the file; they never remind."""
+    return _windows_of(milestone).not_live
 
 
 def is_contested(milestone: Milestone) -> bool:
@@ -171,6 +177,11 @@ class State(StrEnum):
     PASSED_BY_ALL = "passed by all"
     DONE = "done"
     CANCELLED = "cancelled"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether a person has said that nothing more is to come of it."""
+        return self in (State.DONE, State.CANCELLED)
 
 
 def state_of(milestone: Milestone, standing: MilestoneStatus, now: datetime) -> State:
@@ -195,6 +206,50 @@ def state_by(
     if any(begins is not None and begins <= now for begins, _ in windows):
         return State.OPEN
     return State.UPCOMING
+
+
+def _windows_of(milestone: Milestone) -> _Windows:
+    """Computed when they are first asked for, and kept with the milestone: its fields never change."""
+    found = milestone._windows
+    if found is None:
+        found = _compute_windows(milestone)
+        object.__setattr__(milestone, "_windows", found)
+    return found
+
+
+def _compute_windows(milestone: Milestone) -> _Windows:
+    live = live_claims(milestone)
+    by_id: dict[str, tuple[Window, list[Claim]]] = {}
+    not_live: list[StatedWindow] = []
+    for claim in milestone.claims:
+        window = window_of(claim.deadline, milestone.zone, claim.reading)
+        if claim in live:
+            by_id.setdefault(window.id, (window, []))[1].append(claim)
+        else:
+            not_live.append(StatedWindow(window=window, claims=(claim,)))
+    found = [StatedWindow(window=window, claims=tuple(claims)) for window, claims in by_id.values()]
+    stated = tuple(sorted(found, key=_by_end))
+    return _Windows(
+        stated=stated,
+        operative=_choose_operative(stated, live, milestone.policy.contested),
+        not_live=tuple(not_live),
+    )
+
+
+def _choose_operative(
+    stated: tuple[StatedWindow, ...], live: Sequence[Claim], contested: Contested
+) -> tuple[StatedWindow, ...]:
+    if len(stated) < 2:
+        return stated
+    match contested:
+        case Contested.EACH:
+            return stated
+        case Contested.EARLIEST:
+            return stated[:1]
+        case Contested.LATEST:
+            return stated[-1:]
+        case Contested.PREFERRED:
+            return tuple(one for one in stated if live[0] in one.claims)
 
 
 def _by_end(stated: StatedWindow) -> tuple[bool, float, str]:

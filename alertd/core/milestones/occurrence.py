@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
 from alertd.core.deadline import Window
-from alertd.core.milestones.milestone import Milestone, StatedWindow, is_contested, operative_windows
+from alertd.core.milestones.milestone import Milestone, StatedWindow, operative_windows
 from alertd.core.milestones.policy import Policy, Roll
 from alertd.core.milestones.recurrence import series_of
 from alertd.core.time.duration import Duration, offset_text, shift_date, shift_wall
@@ -83,18 +83,6 @@ def first_instant(milestone: Milestone) -> datetime | None:
         at for stated in operative_windows(milestone) for _, _, at in _rungs(milestone.policy, stated.window)
     ]
     return min(instants, default=None)
-
-
-def labels_of(milestone: Milestone, cause: Cause, offset: str) -> dict[str, str]:
-    """What routes match: the milestone's labels and those that alertd adds."""
-    return {
-        **milestone.labels,
-        "timeline": milestone.timeline,
-        "milestone": milestone.id,
-        "cause": cause.value,
-        "offset": offset,
-        "contested": "true" if is_contested(milestone) else "false",
-    }
 
 
 def occurrence_key(milestone: str, window_id: str, slot: str, receiver: str) -> str:

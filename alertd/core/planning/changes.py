@@ -16,9 +16,10 @@ from datetime import datetime, timedelta
 from alertd.core.config import Config, followers_of
 from alertd.core.ledger.records import Move, Record, ReminderState, ScheduledReminder, Value
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.occurrence import Cause, fingerprint, first_instant, labels_of
+from alertd.core.milestones.occurrence import Cause, fingerprint, first_instant
 from alertd.core.milestones.status import ActionKind
 from alertd.core.reason import PlainReason, Reason
+from alertd.core.routing.labels import labels_of
 from alertd.core.routing.route import group_key, match_routes
 
 BETWEEN = timedelta(seconds=1)

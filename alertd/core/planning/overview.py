@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from alertd.core.deadline import read_window
 from alertd.core.ledger.records import Record, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone, operative_windows
 from alertd.core.milestones.occurrence import Cause, Occurrence, occurrences
@@ -20,8 +21,7 @@ from alertd.core.milestones.recurrence import series_of
 from alertd.core.planning.decide import acknowledged
 from alertd.core.planning.plan import Planned, grounds_of, receivers_of
 from alertd.core.routing.route import Route
-from alertd.core.time.instant import local_date
-from alertd.core.words import last_day_of
+from alertd.core.time.instant import UTC_ZONE, local_date
 
 MAX_SHOWN = 200
 """The most milestones that one digest shows without a reminder of their own."""
@@ -55,7 +55,7 @@ def candidates(
     near: dict[str, int] = {}
     latest: dict[str, tuple[date, str]] = {}
     for name, window_id, changed_at in windows:
-        day = last_day_of(window_id)
+        day = read_window(window_id, UTC_ZONE).last_day
         if day is None or day > last or day + catch_up < changed_at.date():
             continue
         series = series_of(name)

@@ -16,13 +16,13 @@ from alertd.core.milestones.milestone import Milestone, stated_windows
 from alertd.core.milestones.occurrence import (
     SERIES_NAGS,
     Occurrence,
-    labels_of,
     longest,
     occurrence_key,
     occurrences,
 )
 from alertd.core.milestones.recurrence import instances
 from alertd.core.reason import Hold
+from alertd.core.routing.labels import labels_of
 from alertd.core.routing.route import (
     Match,
     Muted,

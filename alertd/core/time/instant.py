@@ -10,6 +10,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
+UTC_ZONE = ZoneInfo("UTC")
+
 
 def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:
     """The UTC instant at which the clocks of ``zone`` show ``wall``.

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, time, timedelta
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo
 
+from alertd.core.time.instant import UTC_ZONE
 from alertd.errors import IntervalError
 
 SEARCH_BOUND = timedelta(days=400)
@@ -29,7 +30,6 @@ MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-_UTC_ZONE = ZoneInfo("UTC")
 _DAY = timedelta(days=1)
 _DAY_MINUTES = 24 * 60
 _LONGEST_MONTH = 31
@@ -71,7 +71,7 @@ class TimeInterval:
     days_of_month: tuple[Range, ...] = ()
     months: tuple[Range, ...] = ()
     years: tuple[Range, ...] = ()
-    location: ZoneInfo = _UTC_ZONE
+    location: ZoneInfo = UTC_ZONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from alertd.core.config import Config, Heartbeat, Problem, Receiver
 from alertd.core.milestones.policy import Policy, WorkCalendar
 from alertd.core.network import Network, Reach, parse_block
 from alertd.core.routing.route import Route
+from alertd.core.time.instant import UTC_ZONE
 from alertd.definitions.config.keys import CONFIG, MAX_ALLOWED, NETWORK
 from alertd.definitions.config.policies import read_policies
 from alertd.definitions.config.receivers import CONSOLE, Options, make_console_receiver, read_receivers
@@ -79,7 +80,7 @@ class Inherited:
         calendars: the work calendars by name.
     """
 
-    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    zone: ZoneInfo = UTC_ZONE
     policies: Mapping[str, Policy] = field(default_factory=lambda: {"default": Policy()})
     calendars: Mapping[str, WorkCalendar] = field(default_factory=dict)
 
@@ -129,7 +130,7 @@ def _read_inherited(reader: Reader, values: Mapping[str, Node]) -> Inherited:
     found = read_zone(reader, values["timezone"]) if "timezone" in values else None
     known = read_calendars(reader, values.get("calendars"))
     read = read_policies(reader, values["policies"], known) if "policies" in values else {"default": Policy()}
-    return Inherited(zone=found or ZoneInfo("UTC"), policies=read, calendars=known)
+    return Inherited(zone=found or UTC_ZONE, policies=read, calendars=known)
 
 
 def _read_values(

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from alertd.core.routing.labels import BY_NAME as ADDED_LABELS
+
 Schema = Mapping[str, object]
 
 NAME, TITLE, NOTE, LABEL_VALUE, DESCRIPTION, URL, PATH = 100, 200, 500, 200, 5_000, 2_000, 500
@@ -20,7 +22,6 @@ MAX_ITEMS = 1_000
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
 LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-RESERVED_LABELS = ("timeline", "milestone", "cause", "contested", "offset")
 
 # Editors check the schema after a YAML parser that turns 2026 into a number and true into a boolean (YAML
 # 1.2.2, section 10.3). alertd itself reads every value as text.
@@ -32,7 +33,7 @@ DURATION: Schema = {"type": "string", "examples": ["90d", "1mo", "12h", "P1M"], 
 ZONE: Schema = {"type": "string", "examples": ["UTC", "Asia/Baghdad"], "maxLength": NAME}
 LABELS: Schema = {
     "type": "object",
-    "propertyNames": {"pattern": f"^{LABEL_NAME.pattern}$", "not": {"enum": list(RESERVED_LABELS)}},
+    "propertyNames": {"pattern": f"^{LABEL_NAME.pattern}$", "not": {"enum": list(ADDED_LABELS)}},
     "additionalProperties": {"type": _ANY_TEXT, "maxLength": LABEL_VALUE},
     "maxProperties": MAX_LABELS,
 }

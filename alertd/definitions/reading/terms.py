@@ -7,13 +7,13 @@ from datetime import time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from alertd.core.routing.labels import BY_NAME as ADDED_LABELS
 from alertd.core.time.duration import Duration, parse_duration
 from alertd.definitions.reading.keys import (
     LABEL_NAME,
     LABEL_VALUE,
     MAX_LABELS,
     NAME,
-    RESERVED_LABELS,
     SLUG,
     URL,
 )
@@ -75,10 +75,10 @@ def read_labels(reader: Reader, node: Node) -> dict[str, str]:
             reader.refuse(
                 key, f"{quote(name)}: a label's name has only letters, digits and underscores; {advice}"
             )
-        elif name in RESERVED_LABELS:
+        elif name in ADDED_LABELS:
             reader.refuse(
                 key,
-                f"{name!r}: alertd sets this label itself; choose another name",
+                f"{name!r}: alertd sets this label itself; {ADDED_LABELS[name].instead}",
             )
         elif (text := reader.read_text(value, LABEL_VALUE)) is not None:
             read[name] = text

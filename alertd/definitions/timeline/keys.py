@@ -119,6 +119,10 @@ MILESTONE = Shape(
             about="how the first deadline recurs, as a rule of RFC 5545",
             schema={"type": "string", "maxLength": 500, "examples": ["RRULE:FREQ=MONTHLY;BYMONTHDAY=-1"]},
         ),
+        "owner": Key(
+            about="the person or team that answers for it; the default is the timeline's owner",
+            schema=text(NAME),
+        ),
         "policy": _POLICY,
         "timezone": Key(about=_ZONE, schema=ZONE),
         "tentative": Key(
@@ -150,6 +154,7 @@ TIMELINE = Shape(
         "title": Key(about="title of the timeline", schema=text(TITLE), required=True),
         "timezone": Key(about=_ZONE, schema=ZONE),
         "labels": Key(about="labels of all milestones in the timeline", schema=LABELS),
+        "owner": Key(about="the person or team that answers for its milestones", schema=text(NAME)),
         "policy": _POLICY,
         "description": _DESCRIPTION,
         "url": Key(about="where to read more", schema=LINK),

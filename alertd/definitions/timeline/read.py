@@ -13,7 +13,7 @@ from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.recurrence import Recurrence, parse_recurrence, wall_of
 from alertd.definitions.config.policies import read_policy_or_name
 from alertd.definitions.config.read import Inherited
-from alertd.definitions.reading.keys import DESCRIPTION, TITLE
+from alertd.definitions.reading.keys import DESCRIPTION, NAME, TITLE
 from alertd.definitions.reading.nodes import Node
 from alertd.definitions.reading.reader import Reader, TooManyProblems
 from alertd.definitions.reading.terms import read_labels, read_link, read_slug, read_zone
@@ -77,6 +77,7 @@ class _TimelineFile:
         self._title = ""
         self._text = ""
         self._url = ""
+        self._owner = ""
         self._place = (1, 1)
         self._zone: ZoneInfo = inherited.zone
         self._labels: Mapping[str, str] = {}
@@ -125,6 +126,7 @@ class _TimelineFile:
             self._labels = read_labels(reader, values["labels"])
         self._policy = self._read_policy(values)
         self._text, self._url = self._read_about(values)
+        self._owner = self._read_owner(values)
         known = read_sources(reader, values["sources"]) if "sources" in values else {}
         claims = Claims(reader, self._id, known)
         if "milestones" in values:
@@ -163,6 +165,7 @@ class _TimelineFile:
             labels={**self._labels, **own} if own else self._labels,
             description=description,
             url=url,
+            owner=self._read_owner(values),
             tentative=bool(reader.read_flag(values["tentative"])) if "tentative" in values else False,
         )
         self._milestones.append(milestone)
@@ -229,6 +232,11 @@ class _TimelineFile:
     def _read_zone(self, values: Mapping[str, Node]) -> ZoneInfo:
         found = read_zone(self._reader, values["timezone"]) if "timezone" in values else None
         return found or self._zone
+
+    def _read_owner(self, values: Mapping[str, Node]) -> str:
+        """Read the owner. Without one, the timeline's owner is the owner."""
+        found = self._reader.read_text(values["owner"], NAME) if "owner" in values else None
+        return found or self._owner
 
     def _read_policy(self, values: Mapping[str, Node]) -> Policy:
         if "policy" not in values:

@@ -13,10 +13,12 @@ from alertd.notify.render.palette import LOOKS, NEUTRAL, look_of
 from alertd.notify.render.text import (
     FEW_ITEMS,
     account_text,
+    brief_fields,
     brief_story,
     common_timeline,
     end_sentence,
     explain_hint,
+    fields_alone,
     limit_items,
     remarks,
     sections,
@@ -51,6 +53,7 @@ def render_html(message: Message) -> str:
             common=common_timeline(items),
             gone=_gone(message.items[0].move) if single else (),
             item_story=story(message.items[0]) if single else (),
+            item_fields=fields_alone(message.items[0]) if single else (),
             tone=message.items[0].tone.value if toned else "neutral",
             look=look_of(message),
             preheader=_preheader(message),
@@ -105,6 +108,7 @@ def _environment() -> Environment:
     )
     made.globals.update(
         account_text=account_text,
+        brief_fields=brief_fields,
         brief_story=brief_story,
         explain_hint=explain_hint,
         linked=_linked,

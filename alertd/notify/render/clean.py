@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from alertd.core.ledger.records import Move, Value
 from alertd.core.message.message import Account, ActionLink, ClaimLine, Item, Message
+from alertd.core.milestones.fields import FieldKind, FieldReach, FieldValue, ShownField, shown_fields
+from alertd.core.routing.labels import TABLE as ADDED_LABELS
 
 MAX_TITLE = 300
 MAX_SENTENCE = 1_000
@@ -83,9 +85,8 @@ def _item(item: Item) -> Item:
         next=line(item.next),
         why=line(item.why),
         claims=tuple(_claim(claim) for claim in item.claims[:MAX_LIST]),
-        description=line(item.description, MAX_PARAGRAPH),
-        url=link(item.url),
-        labels=_labels(item.labels),
+        fields={shown.field.key: _value_of(shown) for shown in shown_fields(item.fields, FieldReach.DATA)},
+        route_labels=_labels(item.route_labels, MAX_LIST + len(ADDED_LABELS)),
         section=line(item.section, 100),
         page=link(item.page),
         actions=tuple(map(_action, item.actions[:MAX_LIST])),
@@ -110,8 +111,16 @@ def _value(value: Value) -> Value:
     )
 
 
-def _labels(labels: Mapping[str, str]) -> dict[str, str]:
-    return {line(name, 100): line(value, MAX_TITLE) for name, value in islice(labels.items(), MAX_LIST)}
+def _value_of(shown: ShownField) -> FieldValue:
+    if not isinstance(shown.value, str):
+        return _labels(shown.value, MAX_LIST)
+    if shown.is_link:
+        return link(shown.value)
+    return line(shown.value, MAX_PARAGRAPH if shown.field.kind is FieldKind.PROSE else MAX_TITLE)
+
+
+def _labels(labels: Mapping[str, str], most: int) -> dict[str, str]:
+    return {line(name, 100): line(value, MAX_TITLE) for name, value in islice(labels.items(), most)}
 
 
 def _claim(claim: ClaimLine) -> ClaimLine:

@@ -13,12 +13,13 @@ feed have alarms as the policy defines.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from alertd.core.message.message import ClaimLine, Item
+from alertd.core.milestones.fields import FieldReach, FieldValues, first_link, shown_fields
 from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import fingerprint
 from alertd.core.words import day_text
@@ -66,7 +67,7 @@ class Dated:
     contested: bool = False
     contradiction: str = ""
     tentative: bool = False
-    description: str = ""
+    fields: FieldValues = field(default_factory=dict)
     page: str = ""
     done_on: date | None = None
     withdrawn: bool = False
@@ -117,8 +118,8 @@ def describe_item(item: Item) -> Dated:
         contested=item.contested,
         contradiction=item.contradiction,
         tentative=item.tentative,
-        description=item.description,
-        page=item.page or item.url,
+        fields=item.fields,
+        page=item.page or first_link(item.fields),
         done_on=item.done_on,
         left_over=max(0, len(item.move.before) - live) if item.move else 0,
     )
@@ -291,7 +292,8 @@ def _description(dated: Dated, claim: ClaimLine) -> str:
     stated = ": ".join(filter(None, (claim.phrase[:1].upper() + claim.phrase[1:], "; ".join(accounts))))
     done = f"Done on {day_text(dated.done_on)}." if dated.done_on else ""
     gone = "Withdrawn: it is no longer followed." if dated.withdrawn else ""
-    parts = [stated, done, gone, claim.note, dated.contradiction, dated.description, dated.milestone]
+    fields = [one.text for one in shown_fields(dated.fields, FieldReach.ALONE) if not one.is_link]
+    parts = [stated, done, gone, claim.note, dated.contradiction, *fields, dated.milestone]
     return "\n".join(part for part in parts if part)
 
 

@@ -12,13 +12,17 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from alertd.core.message.message import ClaimLine, Item, Kind, Message
+from alertd.core.milestones.fields import ShownField
 from alertd.notify.render.palette import look_of
 from alertd.notify.render.text import (
     account_text,
+    brief_fields,
     brief_story,
     common_timeline,
     end_sentence,
     explain_hint,
+    fields_alone,
+    phrase_and_fields,
     remarks,
     sections,
     story,
@@ -153,10 +157,14 @@ def _single(item: Item) -> list[Paragraph]:
     return [
         (_marks(item), _plain(timeline)),
         tuple(map(_plain, (end_sentence(item.headline), *story(item)))),
-        (_plain(item.description), _line(Span(item.url, url=item.url))),
+        tuple(map(_field, fields_alone(item))),
         *_claims(item.claims),
         (_plain(item.next), _plain(item.why)),
     ]
+
+
+def _field(shown: ShownField) -> OutlineLine:
+    return _line(Span(shown.text, url=shown.text if shown.is_link else ""))
 
 
 def _claims(claims: Sequence[ClaimLine]) -> Iterator[Paragraph]:
@@ -181,7 +189,9 @@ def _list_details(message: Message) -> list[Paragraph]:
         paragraphs.append((_line(Span(heading, Style.BOLD)),))
         for item in group:
             timeline = "" if common or item.timeline_title == item.title else item.timeline_title
-            told = map(_plain, (timeline, end_sentence(item.headline), *brief_story(item)))
+            told = map(
+                _plain, (timeline, end_sentence(item.headline), *brief_story(item), *brief_fields(item))
+            )
             name = () if item.page else (_line(Span(item.milestone, Style.CODE)),)
             paragraphs.append((_name(item), _marks(item), *told, *name))
     return paragraphs
@@ -190,7 +200,10 @@ def _list_details(message: Message) -> list[Paragraph]:
 def _list_names(message: Message) -> list[Paragraph]:
     """Return one line for each milestone, under the heading of its section."""
     return [
-        (_line(Span(heading, Style.BOLD)), *(_name(item, Span(f" ({item.phrase})")) for item in group))
+        (
+            _line(Span(heading, Style.BOLD)),
+            *(_name(item, Span(f" ({phrase_and_fields(item)})")) for item in group),
+        )
         for heading, group in sections(message.items)
     ]
 

@@ -16,10 +16,12 @@ from alertd.core.message.message import ClaimLine, Item, Kind, Message
 from alertd.notify.render.palette import Palette, look_of
 from alertd.notify.render.text import (
     account_text,
+    brief_fields,
     brief_story,
     common_timeline,
     end_sentence,
     explain_hint,
+    fields_alone,
     limit_items,
     remarks,
     sections,
@@ -96,8 +98,8 @@ def _single(item: Item) -> Iterable[RenderableType]:
     yield title
     yield Text(item.phrase, style=f"bold {look_of(item).terminal}")
     yield Text("\n".join((end_sentence(item.headline), *story(item))))
-    if item.description or item.url:
-        yield Text("\n".join(part for part in (item.description, item.url) if part), style="dim")
+    if fields := fields_alone(item):
+        yield Text("\n".join(shown.text for shown in fields), style="dim")
     if item.claims:
         yield _claims(item)
     ahead = "\n".join(part for part in (item.next, item.why) if part)
@@ -171,7 +173,7 @@ def _describe(item: Item, *, with_timeline: bool) -> Text:
         text.append(f"\n{item.timeline_title}", style="not bold dim")
     phrase = " · ".join([item.phrase, *tags(item)])
     text.append(f"\n{phrase}", style=f"not bold {look_of(item).terminal}")
-    for sentence in (end_sentence(item.headline), *brief_story(item)):
+    for sentence in (end_sentence(item.headline), *brief_story(item), *brief_fields(item)):
         text.append(f"\n{sentence}", style="not bold")
     return text.append(f"\n{item.milestone}", style="not bold dim")
 

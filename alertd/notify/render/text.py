@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from alertd.core.message.message import Account, ClaimLine, Item, Kind, Message
+from alertd.core.milestones.fields import FieldReach, ShownField, shown_fields
 from alertd.core.milestones.occurrence import Cause
 from alertd.notify.render.clean import cut
 
@@ -71,6 +72,21 @@ def brief_story(item: Item) -> tuple[str, ...]:
     return (*told, item.late) if item.late else told
 
 
+def fields_alone(item: Item) -> tuple[ShownField, ...]:
+    """List the fields that a message about this milestone alone shows."""
+    return tuple(shown_fields(item.fields, FieldReach.ALONE))
+
+
+def brief_fields(item: Item) -> tuple[str, ...]:
+    """List the fields that a message about several milestones shows of each, as text."""
+    return tuple(shown.text for shown in shown_fields(item.fields, FieldReach.LISTED))
+
+
+def phrase_and_fields(item: Item) -> str:
+    """Join the deadline and the brief fields, for a milestone that gets a single line."""
+    return " · ".join((item.phrase, *brief_fields(item)))
+
+
 def end_sentence(sentence: str) -> str:
     """Return the sentence with a full stop, unless it ends in a punctuation mark."""
     return sentence if not sentence or sentence[-1] in ".!?…" else sentence + "."
@@ -122,8 +138,7 @@ def _single(item: Item, width: int) -> list[str]:
         wrap(item.phrase, width, "    "),
         wrap(end_sentence(item.headline), width),
         "\n".join(wrap(sentence, width) for sentence in story(item)),
-        wrap(item.description, width),
-        item.url,
+        *(shown.text if shown.is_link else wrap(shown.text, width) for shown in fields_alone(item)),
         _links(item),
         _claims(item.claims, width),
         "\n".join(wrap(sentence, width) for sentence in (item.next, item.why) if sentence),
@@ -194,7 +209,7 @@ def _describe(item: Item, width: int, *, with_timeline: bool) -> str:
         lines.append(wrap(item.timeline_title, width, indent))
     lines.append(wrap(" · ".join([item.phrase, *tags(item)]), width, indent))
     lines.append(wrap(end_sentence(item.headline), width, indent))
-    lines += [wrap(sentence, width, indent) for sentence in brief_story(item)]
+    lines += [wrap(sentence, width, indent) for sentence in (*brief_story(item), *brief_fields(item))]
     lines.append(indent + item.milestone)
     if item.page:
         lines.append(indent + item.page)

@@ -11,17 +11,20 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from alertd.core.message.message import ClaimLine, Item, Kind, Message
-from alertd.core.milestones.milestone import State
+from alertd.core.milestones.fields import ShownField
 from alertd.core.words import day_text
 from alertd.notify.render.markup import units
 from alertd.notify.render.palette import look_of
 from alertd.notify.render.text import (
     account_text,
+    brief_fields,
     brief_story,
     claim_text,
     common_timeline,
     end_sentence,
     explain_hint,
+    fields_alone,
+    phrase_and_fields,
     remarks,
     story,
     tags,
@@ -50,8 +53,6 @@ MAX_CLAIMS = 14
 MAX_NOTICE_LINES = 25
 MAX_LISTED = 25
 """If a message has more milestones, each gets only one line."""
-
-CLOSED = (State.DONE, State.CANCELLED)
 
 
 def render_posts(
@@ -84,7 +85,10 @@ def render_reply(message: Message, *, mention: str = "", interactive: bool = Fal
     said = [end_sentence(item.headline), *story(item)]
     if item.contradiction and item.contradiction not in said:
         said.insert(1, end_sentence(item.contradiction))
-    pieces = [*_top(message, mention), Piece(block=section("\n".join([title, _marks(item)])))]
+    pieces = [
+        *_top(message, mention),
+        Piece(block=section("\n".join([title, _marks(item), *map(escape, brief_fields(item))]))),
+    ]
     pieces += [Piece(block=block) for block, _ in sections(map(escape, said))]
     pieces += _buttons(item, interactive=interactive)
     if item.next:
@@ -110,9 +114,7 @@ def _single(
     pieces.append(Piece(block=section("\n".join([_marks(item), *below]))))
     said = map(escape, (end_sentence(item.headline), *story(item)))
     pieces += [Piece(block=block) for block, _ in sections(said)]
-    if item.description or item.url:
-        parts = [escape(item.description), f"<{escape(item.url)}>" if item.url else ""]
-        pieces += [Piece(block=block) for block, _ in sections(filter(None, parts))]
+    pieces += [Piece(block=block) for block, _ in sections(map(_field, fields_alone(item)))]
     pieces += _buttons(item, interactive=interactive)
     pieces += [Piece(block=block, attached=True) for block in _claims(item)]
     ahead = [part for part in (item.next, item.why) if part]
@@ -128,9 +130,13 @@ def _single(
     )
 
 
+def _field(shown: ShownField) -> str:
+    return f"<{escape(shown.text)}>" if shown.is_link else escape(shown.text)
+
+
 def _heading(item: Item) -> Iterator[Piece]:
     mark, badge = look_of(item).mark, _capital(item.badge)
-    if item.state in CLOSED:
+    if item.state.is_closed:
         # A header block has no markup, so the strike title of a closed milestone needs a section block.
         yield Piece(block=section(f"{mark} {bold(badge)} – {strike(item.title)}"))
         return
@@ -146,8 +152,8 @@ def _marks(item: Item) -> str:
 
 def _title(item: Item) -> str:
     if not item.page:
-        return strike(item.title) if item.state in CLOSED else bold(item.title)
-    mark = "~" if item.state in CLOSED else "*"
+        return strike(item.title) if item.state.is_closed else bold(item.title)
+    mark = "~" if item.state.is_closed else "*"
     return f"{mark}{link(item.title, item.page)}{mark}"
 
 
@@ -176,7 +182,7 @@ def _claim(claim: ClaimLine) -> Iterator[str]:
 
 def _buttons(item: Item, *, interactive: bool) -> Iterator[Piece]:
     buttons = []
-    for action in item.actions if item.state not in CLOSED else ():
+    for action in item.actions if not item.state.is_closed else ():
         if interactive:
             buttons.append(act_button(action.label, action.kind, item.milestone))
         elif action.url:
@@ -223,7 +229,10 @@ def _describe(item: Item, *, with_timeline: bool) -> str:
     if with_timeline and item.timeline_title not in ("", item.title):
         about.append(escape(item.timeline_title))
     lines.append(" · ".join(about))
-    lines += [escape(sentence) for sentence in (end_sentence(item.headline), *brief_story(item))]
+    lines += [
+        escape(sentence)
+        for sentence in (end_sentence(item.headline), *brief_story(item), *brief_fields(item))
+    ]
     if not item.page:
         lines.append(code(item.milestone))
     return "\n".join(lines)
@@ -244,7 +253,7 @@ def _list_names(message: Message) -> Iterator[Piece]:
 
 
 def _line(item: Item) -> str:
-    return f"{look_of(item).mark} {bold(item.badge)} – {_title(item)} ({escape(item.phrase)})"
+    return f"{look_of(item).mark} {bold(item.badge)} – {_title(item)} ({escape(phrase_and_fields(item))})"
 
 
 def _name(item: Item) -> str:

@@ -7,12 +7,12 @@ https://docs.slack.dev/reference/block-kit/blocks. Lengths are in UTF-16 code un
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from alertd.core.message.message import Item, Message
+from alertd.core.message.message import Message
 from alertd.core.routing.matcher import parse_matcher
 from alertd.errors import MatcherError
 from alertd.notify.base import NotifierOptions
@@ -171,22 +171,10 @@ def find_mentions(mentions: Sequence[Mention], message: Message) -> str:
 
     A message about alertd itself has no items and mentions nobody.
     """
-    labels = [_labels(item) for item in message.items]
+    labels = [item.route_labels for item in message.items]
     return " ".join(dict.fromkeys(mention.who for mention in mentions if _applies(mention, labels)))
 
 
-def _applies(mention: Mention, items: Iterable[dict[str, str]]) -> bool:
+def _applies(mention: Mention, items: Iterable[Mapping[str, str]]) -> bool:
     matchers = [parse_matcher(text) for text in mention.matchers]
     return any(all(matcher.matches(labels) for matcher in matchers) for labels in items)
-
-
-def _labels(item: Item) -> dict[str, str]:
-    """Return the labels that routes match too (``core/milestones/occurrence.py``, ``labels_of``)."""
-    return {
-        **item.labels,
-        "timeline": item.timeline,
-        "milestone": item.milestone,
-        "cause": item.cause.value,
-        "offset": item.offset,
-        "contested": "true" if item.contested else "false",
-    }

@@ -14,8 +14,9 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from alertd.core.message.message import Item, Kind, Message
-from alertd.core.milestones.milestone import State
+from alertd.core.milestones.fields import first_link
 from alertd.core.milestones.occurrence import Cause
+from alertd.core.routing.labels import MILESTONE, TIMELINE, keep_lasting
 from alertd.notify.webhook.payload import ItemPayload, instant, item_of
 
 VERSION = "4"
@@ -23,6 +24,7 @@ ALERTNAME = "MilestoneDeadline"
 NEVER = "0001-01-01T00:00:00Z"
 """The end of an alert that still fires: Go's zero time."""
 
+_GROUP = (TIMELINE.name, MILESTONE.name)
 _NAMES = {Kind.NOTICE: "AlertdNotice", Kind.TEST: "AlertdTest"}
 
 
@@ -59,7 +61,7 @@ def alertmanager_payload(message: Message) -> AlertmanagerPayload:
     alerts = [_alert(message, item) for item in message.items] or [_own(message)]
     status = "resolved" if all(alert["status"] == "resolved" for alert in alerts) else "firing"
     labels = _find_common(alert["labels"] for alert in alerts)
-    group: dict[str, str] = {name: labels[name] for name in ("timeline", "milestone") if name in labels}
+    group: dict[str, str] = {name: labels[name] for name in _GROUP if name in labels}
     pairs = ", ".join(f"{name}={_quote(value)}" for name, value in group.items())
     return {
         "version": VERSION,
@@ -89,13 +91,8 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
 
 def _alert(message: Message, item: Item) -> AlertPayload:
-    resolved = item.cause is Cause.DONE or item.state in (State.DONE, State.CANCELLED)
-    labels = {
-        "alertname": ALERTNAME,
-        **item.labels,
-        "timeline": item.timeline,
-        "milestone": item.milestone,
-    }
+    resolved = item.cause is Cause.DONE or item.state.is_closed
+    labels = {"alertname": ALERTNAME, **keep_lasting(item.route_labels)}
     annotations = {
         "summary": f"{item.title}: {item.headline}",
         "description": " ".join(
@@ -107,9 +104,10 @@ def _alert(message: Message, item: Item) -> AlertPayload:
         "cause": item.cause.value,
         "offset": item.offset,
         "state": item.state.name.lower(),
-        "runbook_url": item.url,
+        "runbook_url": first_link(item.fields),
     }
-    alert = _build_alert(message, labels, annotations, resolved=resolved, url=item.page or item.url)
+    url = item.page or first_link(item.fields)
+    alert = _build_alert(message, labels, annotations, resolved=resolved, url=url)
     alert["milestone"] = item_of(item)
     return alert
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from alertd.core.message.message import Message
+from alertd.core.milestones.fields import FIELDS
 from alertd.notify.http.redact import quote
 from alertd.notify.render.text import render_text
 from alertd.notify.webhook.alertmanager import alertmanager_payload
@@ -80,6 +81,12 @@ def values_of(message: Message) -> dict[str, Any]:
     """Return the values that a template can use."""
     payload = payload_of(message)
     data = payload["data"]
-    items = [{**item, "labels": Labels(item["labels"])} for item in data["items"]]
+    items = [{**item, **_every_field(item)} for item in data["items"]]
     others = {name: value for name, value in payload.items() if name != "data"}
     return {**others, **data, "items": items, "text": render_text(message)}
+
+
+def _every_field(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A template may name every field, whether this milestone has a value for it or not."""
+    values = {shown.key: item.get(shown.key, shown.empty) for shown in FIELDS}
+    return {name: value if isinstance(value, str) else Labels(value) for name, value in values.items()}

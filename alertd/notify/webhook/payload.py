@@ -8,14 +8,14 @@ and payload_schema.py makes the JSON Schema from the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 from typing_extensions import TypedDict
 
 from alertd.core.ledger.records import Move, Value
 from alertd.core.message.message import Account, ClaimLine, Item, Kind, Message, Tone
+from alertd.core.milestones.fields import ALWAYS_SENT, SentFields, field_facts
 from alertd.core.milestones.milestone import Rank, State
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.shape import Doc
@@ -102,16 +102,13 @@ class ActionPayload(TypedDict):
     url: Annotated[str, Doc("the address of a form; anybody who has it can act")]
 
 
-class ItemPayload(TypedDict):
+class ItemPayload(SentFields):
     """One milestone of the message."""
 
     milestone: Annotated[str, Doc("full id", pattern="/")]
     timeline: Annotated[str, Doc("the timeline's id")]
     timeline_title: Annotated[str, Doc("the timeline's title")]
     title: Annotated[str, Doc("as in the file")]
-    description: Annotated[str, Doc("as in the file")]
-    url: Annotated[str, Doc("as in the file")]
-    labels: Annotated[dict[str, str], Doc("as in the files")]
     cause: Annotated[str, Doc("why the message exists", enum=list(Cause))]
     offset: Annotated[str, Doc("which reminder it is, such as -7d, 0d, +1d or opens")]
     state: Annotated[str, Doc("the state of the milestone", enum=[state.name.lower() for state in State])]
@@ -222,9 +219,7 @@ def item_of(item: Item) -> ItemPayload:
         "timeline": item.timeline,
         "timeline_title": item.timeline_title,
         "title": item.title,
-        "description": item.description,
-        "url": item.url,
-        "labels": _sorted(item.labels),
+        **_fields(item),
         "cause": item.cause.value,
         "offset": item.offset,
         "state": item.state.name.lower(),
@@ -251,6 +246,12 @@ def item_of(item: Item) -> ItemPayload:
             {"kind": action.kind, "label": action.label, "url": action.url} for action in item.actions
         ],
     }
+
+
+def _fields(item: Item) -> SentFields:
+    facts = field_facts(item.fields)
+    sent = {name: value for name, value in facts.items() if value or name in ALWAYS_SENT}
+    return cast(SentFields, sent)
 
 
 def _move(move: Move | None) -> MovedPayload | None:
@@ -303,7 +304,3 @@ def _account(account: Account) -> AccountPayload:
         "published": account.published,
         "url": account.url,
     }
-
-
-def _sorted(labels: Mapping[str, str]) -> dict[str, str]:
-    return dict(sorted(labels.items()))

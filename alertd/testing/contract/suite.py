@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Message
+from alertd.core.milestones.fields import sample_values
 from alertd.notify.base import Renders
 from alertd.notify.http.redact import HIDDEN
 from alertd.notify.registry import installed
@@ -274,8 +275,7 @@ def spoil(message: Message, text: str) -> Message:
         headline=text,
         badge=text,
         details=(text,),
-        description=text,
-        labels={**item.labels, "text": text},
+        fields={**item.fields, **sample_values(text)},
         claims=claims,
     )
     return replace(message, items=(item,), subject=text)

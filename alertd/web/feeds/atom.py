@@ -13,13 +13,14 @@ from datetime import datetime
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from alertd import __version__
+from alertd.core.ledger.moves import MoveSide, kept_windows
 from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Move, Record, ScheduledReminder, Value
 from alertd.core.message.digest import digest_words
 from alertd.core.message.headlines import moved_headline
 from alertd.core.milestones.occurrence import Cause, fingerprint
+from alertd.core.time.instant import UTC_ZONE
 from alertd.core.words import capital, count, instant_text, offset_words, sentence
 from alertd.notify.render.clean import MAX_PARAGRAPH, MAX_TITLE, line
-from alertd.web.pages.status import UTC_ZONE
 
 NAMESPACE = "http://www.w3.org/2005/Atom"
 MOST = 50
@@ -149,15 +150,13 @@ def _read_move(entry: HistoryEntry, record: Record | None) -> Move:
     """Read a move from the history, and add the sources of each date that is still in the record."""
     accounts = {value.window_id: value.accounts for value in record.values} if record else {}
 
-    def values(name: str) -> tuple[Value, ...]:
-        windows, phrases = (entry.facts.get(fact, "").split("; ") for fact in (f"{name}_windows", name))
+    def values(side: MoveSide) -> tuple[Value, ...]:
         return tuple(
-            Value(window_id=window, edtf="", phrase=phrase, accounts=accounts.get(window, ()))
-            for window, phrase in zip(windows, phrases, strict=False)
-            if window
+            Value(window_id=window_id, edtf="", phrase=phrase, accounts=accounts.get(window_id, ()))
+            for window_id, phrase in kept_windows(entry, side).items()
         )
 
-    return Move(before=values("from"), after=values("to"))
+    return Move(before=values(MoveSide.BEFORE), after=values(MoveSide.AFTER))
 
 
 def _make_title(

@@ -16,9 +16,11 @@ from datetime import datetime, timedelta
 from alertd.core.explain.words import stated_words
 from alertd.core.ledger.records import Record
 from alertd.core.message.claims import claim_lines, contested_sentence
+from alertd.core.milestones.fields import first_link, values_of_fields
 from alertd.core.milestones.milestone import is_contested, state_of, stated_windows
 from alertd.core.milestones.occurrence import Occurrence, occurrences
 from alertd.core.planning.decide import acknowledged
+from alertd.core.routing.labels import lasting_labels
 from alertd.core.routing.matcher import Matcher
 from alertd.core.words import capital, count, offset_words
 from alertd.notify.render.ics import CalendarAlarm, Dated, calendar_of, entries_of
@@ -142,7 +144,8 @@ def _describe_alarm(record: Record, occurrence: Occurrence) -> str:
 def _make_dated(record: Record, asked: CalendarRequest, around: CalendarContext) -> Dated:
     milestone = record.milestone
     contested = is_contested(milestone)
-    page = f"{around.base}/milestones/{milestone.id}" if around.base else milestone.url
+    fields = values_of_fields(milestone)
+    page = f"{around.base}/milestones/{milestone.id}" if around.base else first_link(fields)
     return Dated(
         milestone=milestone.id,
         title=milestone.title,
@@ -154,7 +157,7 @@ def _make_dated(record: Record, asked: CalendarRequest, around: CalendarContext)
         contested=contested,
         contradiction=contested_sentence(milestone) if contested else "",
         tentative=milestone.tentative,
-        description=milestone.description,
+        fields=fields,
         page=page,
         done_on=record.standing.done_on,
         withdrawn=record.withdrawn,
@@ -166,7 +169,7 @@ def _is_in(record: Record, touched: datetime, asked: CalendarRequest, now: datet
     milestone = record.milestone
     if record.withdrawn and touched < now - GONE_FOR:
         return False
-    labels = {**milestone.labels, "timeline": milestone.timeline, "milestone": milestone.id}
+    labels = lasting_labels(milestone)
     if not all(matcher.matches(labels) for matcher in asked.labels):
         return False
     latest = max(_list_ends(record), default=now)

@@ -9,13 +9,13 @@ Rules that hold here:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from starlette.requests import Request
 
-from alertd.core.ledger.records import Record
+from alertd.core.ledger.records import HistoryEntry, Record
 from alertd.web.server.context import Site
 from alertd.web.timeline.entries import TimelineEntry, make_entry
 
@@ -72,8 +72,7 @@ class MilestoneCache:
         records = await ledger.records(limit=AT_ONCE)
         while records:
             moves = await ledger.moves([record.id for record in records if record.revision > 1])
-            windows = {name: entry.facts.get("from_windows", "") for name, entry in moves.items()}
-            entries += await asyncio.to_thread(_make_entries, records, windows)
+            entries += await asyncio.to_thread(_make_entries, records, moves)
             records = await ledger.records(after=records[-1].id, limit=AT_ONCE)
         return entries
 
@@ -94,5 +93,5 @@ def shelf_of(request: Request) -> MilestoneCache:
     return shelf
 
 
-def _make_entries(records: Sequence[Record], windows: dict[str, str]) -> Sequence[TimelineEntry]:
-    return [make_entry(record, windows.get(record.id, "")) for record in records]
+def _make_entries(records: Sequence[Record], moves: Mapping[str, HistoryEntry]) -> Sequence[TimelineEntry]:
+    return [make_entry(record, moves.get(record.id)) for record in records]

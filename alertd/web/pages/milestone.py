@@ -14,7 +14,6 @@ from starlette.responses import Response
 
 from alertd.core.access import Scope
 from alertd.core.config import Config, Definitions
-from alertd.core.deadline import window_of
 from alertd.core.explain.explanation import Done, Explanation, explained, policy_words
 from alertd.core.explain.words import (
     KINDS,
@@ -33,9 +32,12 @@ from alertd.core.explain.words import (
     stated_words,
     when_words,
 )
+from alertd.core.ledger.moves import MoveSide, kept_windows
 from alertd.core.ledger.records import HistoryEntry, Record, ScheduledReminder
 from alertd.core.message.claims import claim_lines
 from alertd.core.message.message import ClaimLine
+from alertd.core.milestones.fields import FieldReach, shown_fields, values_of_fields
+from alertd.core.milestones.milestone import stated_windows, windows_not_live
 from alertd.core.planning.plan import Planned
 from alertd.core.words import capital, policy_name
 from alertd.web.pages.sendings import make_sendings
@@ -132,6 +134,7 @@ def _render(  # noqa: PLR0917  takes everything that was read from the ledger
         record=record,
         milestone=milestone,
         row=row,
+        fields=list(shown_fields(values_of_fields(milestone), FieldReach.ALONE)),
         axis=axis,
         claims=[
             _make_claimed(line, drawn, milestone.zone) for line, drawn in zip(told, row.lines, strict=True)
@@ -149,7 +152,7 @@ def _render(  # noqa: PLR0917  takes everything that was read from the ledger
         most_deliveries=MOST_DELIVERIES,
         history=[_make_happening(entry, milestone.zone) for entry in done.history],
         standing=standing,
-        is_closed=row.group in ("done", "cancelled"),
+        is_closed=record.standing.closed,
     )
 
 
@@ -175,10 +178,10 @@ def _explain(
 
 def _make_axis(record: Record, move: HistoryEntry | None, now: datetime) -> Axis:
     """Make an axis that shows all windows of the milestone, and today."""
-    entry = make_entry(record, move.facts.get("from_windows", "") if move else "")
+    entry = make_entry(record, move)
     zone = record.milestone.zone
-    claimed = [window_of(claim.deadline, zone, claim.reading) for claim in record.milestone.claims]
-    bounds = [*entry.spans(now), *((window.begins, window.ends) for window in claimed)]
+    claimed = (*stated_windows(record.milestone), *windows_not_live(record.milestone))
+    bounds = [*entry.spans(now), *((stated.window.begins, stated.window.ends) for stated in claimed)]
     return make_axis(Zoom.ALL, None, bounds, zone, now)
 
 
@@ -254,9 +257,7 @@ def _collect_phrases(history: Sequence[HistoryEntry]) -> dict[str, str]:
     """Map the ids of the windows that the milestone has left to their phrases, as the history has them."""
     found: dict[str, str] = {}
     for entry in history:
-        ids, given = entry.facts.get("from_windows", ""), entry.facts.get("from", "")
-        if entry.kind == "moved" and ids:
-            found |= dict(zip(ids.split("; "), given.split("; "), strict=False))
+        found |= kept_windows(entry, MoveSide.BEFORE)
     return found
 
 

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from alertd.core.ledger.records import Record
+from alertd.core.time.instant import UTC_ZONE
 from alertd.core.words import count, instant_text, offset_words, sentence
 from alertd.web.server.context import Site
 
-UTC_ZONE = ZoneInfo("UTC")
 STALE_AFTER = timedelta(minutes=10)
 """A page that is older is shown in grey. A running daemon writes to the ledger every minute."""
 

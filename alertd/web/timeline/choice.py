@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from alertd.core.routing.labels import MILESTONE
 from alertd.core.time.instant import local_date
 from alertd.core.words import MONTHS, count
 from alertd.web.timeline.axis import Axis, Zoom, choose_zoom, make_axis
-from alertd.web.timeline.entries import FAR_OFF, Group, TimelineEntry
+from alertd.web.timeline.entries import CONTESTED, FAR_OFF, MOVED, Group, TimelineEntry
 from alertd.web.timeline.query import Query
 
 PER_PAGE = 100
@@ -77,8 +78,8 @@ def choose(query: Query, entries: Sequence[TimelineEntry], zone: ZoneInfo, now: 
     """Choose what the page shows of ``entries``."""
     found = [entry for entry in entries if entry.has(query.text, query.matcher)]
     counts = Counter(entry.group(now).value for entry in found)
-    counts["moved"] = sum(entry.moved for entry in found)
-    counts["contested"] = sum(len(entry.windows) > 1 for entry in found)
+    counts[MOVED] = sum(entry.moved for entry in found)
+    counts[CONTESTED] = sum(len(entry.windows) > 1 for entry in found)
     asked = [entry for entry in found if entry.is_in(query.state, now)]
     bounds = [span for entry in asked for span in entry.spans(now)]
     zoom = query.zoom or choose_zoom(bounds, zone, now)
@@ -125,7 +126,10 @@ def _rank_by_timeline(entry: TimelineEntry) -> tuple[str, float, str]:
 
 def _list_labels(entries: Iterable[TimelineEntry]) -> Sequence[str]:
     pairs = Counter(
-        f"{name}={value}" for entry in entries for name, value in entry.labels.items() if name != "milestone"
+        f"{name}={value}"
+        for entry in entries
+        for name, value in entry.labels.items()
+        if name != MILESTONE.name  # every milestone has another value
     )
     return sorted(name for name, _ in pairs.most_common(MOST_LABELS))
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from alertd.core.ledger.records import Record
+from alertd.core.deadline import read_window
+from alertd.core.ledger.moves import MoveSide, kept_windows
+from alertd.core.ledger.records import HistoryEntry, Record
 from alertd.core.milestones.milestone import State, state_by, stated_windows
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.routing.labels import lasting_labels
 from alertd.core.routing.matcher import Matcher
-from alertd.web.timeline.marks import read_bounds
 
 Bounds = tuple[datetime | None, datetime | None]
 """A half-open range of instants in UTC; None where the range has no bound."""
@@ -52,7 +54,7 @@ class TimelineEntry:
     """The summary of one milestone.
 
     Attributes:
-        labels: the labels of the milestone and of its timeline, with ``timeline`` and ``milestone``.
+        labels: the labels that keep their value when the dates move; see :mod:`alertd.core.routing.labels`.
         windows: the bounds of its live claims, in the order of their ends.
         ghosts: the bounds of the windows that the last move has replaced.
         haystack: the text that a search looks through, in lower case.
@@ -100,27 +102,32 @@ class TimelineEntry:
         return ends.timestamp() if ends else FAR_OFF
 
 
-def make_entry(record: Record, from_windows: str) -> TimelineEntry:
+def make_entry(record: Record, move: HistoryEntry | None) -> TimelineEntry:
     """Summarise a record.
 
     Args:
-        from_windows: the ids of the windows before the last move, as the history has them; "" for no move.
+        move: its last move, from the history; None if it never moved.
     """
     milestone = record.milestone
     stated = stated_windows(milestone)
     live = {window.window.id for window in stated}
-    gone = [window_id for window_id in from_windows.split("; ") if window_id and window_id not in live]
+    gone = [
+        read_window(window_id, milestone.zone)
+        for window_id in kept_windows(move, MoveSide.BEFORE)
+        if window_id not in live
+    ]
     who = " ".join(source.who for claim in milestone.claims for source in claim.sources)
-    values = " ".join(milestone.labels.values())
+    labels = lasting_labels(milestone)
+    words = (milestone.title, milestone.timeline_title, *labels.values(), who)
     return TimelineEntry(
         id=milestone.id,
         title=milestone.title,
         timeline=milestone.timeline,
         timeline_title=milestone.timeline_title,
-        labels={**milestone.labels, "timeline": milestone.timeline, "milestone": milestone.id},
+        labels=labels,
         windows=tuple((window.window.begins, window.window.ends) for window in stated),
         standing=NOTHING_SAID if record.standing == NOTHING_SAID else record.standing,
-        ghosts=tuple(read_bounds(window_id, milestone.zone) for window_id in gone),
+        ghosts=tuple((window.begins, window.ends) for window in gone),
         moved=bool(gone),
-        haystack=f"{milestone.title} {milestone.id} {milestone.timeline_title} {values} {who}".lower(),
+        haystack=" ".join(words).lower(),
     )

@@ -8,9 +8,8 @@ Rules that hold here:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Deadline, Qualifier, Reading, Window, window_of
@@ -74,7 +73,7 @@ def draw(
     *,
     overdue: bool = False,
     done_on: date | None = None,
-    before: tuple[str, ...] = (),
+    before: tuple[Window, ...] = (),
 ) -> Drawing:
     """Compute the drawing of a claim.
 
@@ -82,7 +81,7 @@ def draw(
         window: the window of the claim.
         overdue: whether a tail leads from the end of the window to now.
         done_on: the day on which the milestone was done; None if it is not done.
-        before: the ids of the windows that this window has replaced.
+        before: the windows that this window has replaced.
     """
     parts = [window_of(choice, window.zone, reading) for choice in deadline.choices] or [window]
     qualifiers = [choice.qualifier for choice in deadline.choices] or [deadline.qualifier]
@@ -110,22 +109,6 @@ def draw(
 _SOFT = (Qualifier.APPROXIMATE, Qualifier.BOTH)
 _DAY_LONG = timedelta(hours=26)
 """The length of the longest day: clocks may be put back by up to two hours."""
-
-
-def read_bounds(window_id: str, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
-    """Read the half-open bounds of a window from its id, as instants in UTC."""
-    first, slash, last = window_id.partition("/")
-    if not slash:
-        at = _read_instant(first, zone)
-        return at, at
-    return _read_instant(first, zone), _read_instant(last, zone)
-
-
-def _read_instant(text: str, zone: ZoneInfo) -> datetime | None:
-    if text == "..":
-        return None
-    at = datetime.fromisoformat(text)
-    return at.astimezone(UTC) if at.tzinfo else to_instant(at, zone)
 
 
 def _add(
@@ -188,24 +171,19 @@ def _place_done(day: date | None, zone: ZoneInfo, axis: Axis) -> float | None:
 
 
 def _draw_move(
-    before: tuple[str, ...], window: Window, axis: Axis
+    before: tuple[Window, ...], window: Window, axis: Axis
 ) -> tuple[tuple[Bar, ...], tuple[float, ...], tuple[float, float] | None]:
     """Draw the previous windows, and the arrow from the end of the last of them to the present window."""
     bars: list[Bar] = []
     ticks: list[float] = []
     arrow = None
-    for begins, ends in _list_bounds(before, window.zone):
+    for begins, ends in ((replaced.begins, replaced.ends) for replaced in before):
         _add(bars, ticks, begins, ends, axis)
         if ends is not None and window.ends is not None:
             start, end = _find_edge(begins, ends, axis), _find_edge(window.begins, window.ends, axis)
             if abs(end - start) > 0.2 and (0 <= start <= 100 or 0 <= end <= 100):
                 arrow = (round(min(max(start, 0), 100), 2), round(min(max(end, 0), 100), 2))
     return tuple(bars), tuple(ticks), arrow
-
-
-def _list_bounds(ids: tuple[str, ...], zone: ZoneInfo) -> Iterator[tuple[datetime | None, datetime | None]]:
-    for window_id in ids:
-        yield read_bounds(window_id, zone)
 
 
 def _find_edge(begins: datetime | None, ends: datetime, axis: Axis) -> float:

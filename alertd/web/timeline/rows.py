@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
-from alertd.core.deadline import Qualifier, window_of
+from alertd.core.deadline import Qualifier, Window, read_window
 from alertd.core.explain.words import not_counted
+from alertd.core.ledger.moves import MoveSide, kept_windows
 from alertd.core.ledger.records import HistoryEntry, Record
 from alertd.core.message.claims import claim_lines
 from alertd.core.message.message import ClaimLine
+from alertd.core.milestones.fields import FieldReach, shown_fields, values_of_fields
 from alertd.core.milestones.milestone import (
-    Milestone,
     StatedWindow,
     is_contested,
-    live_claims,
     state_of,
     stated_windows,
+    windows_not_live,
 )
 from alertd.core.planning.decide import acknowledged
 from alertd.core.time.instant import local_date
@@ -57,6 +59,7 @@ class TimelineRow:
         state: the state in words, ``passed by some``.
         group: the group under which the page shows the milestone.
         tags: other facts about the milestone, a few words each.
+        fields: the fields of its file that a list of milestones shows.
     """
 
     id: str
@@ -66,6 +69,7 @@ class TimelineRow:
     state: str
     group: str
     tags: Sequence[str]
+    fields: Sequence[str]
     lines: Sequence[ClaimRow]
 
 
@@ -85,6 +89,7 @@ def make_row(record: Record, move: HistoryEntry | None, axis: Axis) -> TimelineR
         state=state.value,
         group=GROUPS[state].value,
         tags=tuple(list_tags(record, move, now)),
+        fields=tuple(shown.text for shown in shown_fields(values_of_fields(milestone), FieldReach.LISTED)),
         lines=tuple(_make_lines(record, move, axis)),
     )
 
@@ -111,8 +116,8 @@ def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterat
     ``claim_lines`` uses the same order.
     """
     milestone = record.milestone
-    stated = [*stated_windows(milestone), *_list_not_live(milestone)]
-    before = _match_replaced(stated_windows(milestone), move)
+    stated = [*stated_windows(milestone), *windows_not_live(milestone)]
+    before = _match_replaced(stated_windows(milestone), move, milestone.zone)
     told = claim_lines(milestone, axis.now, "", record.standing.done_on)
     for window, line in zip(stated, told, strict=True):
         look = _choose_look(record, line, axis.now)
@@ -136,15 +141,6 @@ def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterat
         )
 
 
-def _list_not_live(milestone: Milestone) -> Iterator[StatedWindow]:
-    live = live_claims(milestone)
-    for claim in milestone.claims:
-        if claim not in live:
-            yield StatedWindow(
-                window=window_of(claim.deadline, milestone.zone, claim.reading), claims=(claim,)
-            )
-
-
 def _choose_look(record: Record, line: ClaimLine, now: datetime) -> str:
     standing = record.standing
     if standing.cancelled or not line.live:
@@ -156,13 +152,13 @@ def _choose_look(record: Record, line: ClaimLine, now: datetime) -> str:
     return Group.OPEN if line.begins is not None and line.begins <= now else Group.UPCOMING
 
 
-def _match_replaced(stated: Sequence[StatedWindow], move: HistoryEntry | None) -> dict[str, tuple[str, ...]]:
-    """Map the id of each window to the ids of the windows that it replaced in the last move."""
-    if move is None or "from_windows" not in move.facts:
-        return {}
-    before = move.facts["from_windows"].split("; ")
+def _match_replaced(
+    stated: Sequence[StatedWindow], move: HistoryEntry | None, zone: ZoneInfo
+) -> dict[str, tuple[Window, ...]]:
+    """Map the id of each window to the windows that it replaced in the last move."""
+    before = kept_windows(move, MoveSide.BEFORE)
     live = [window.window.id for window in stated]
-    gone = [window_id for window_id in before if window_id and window_id not in live]
+    gone = [read_window(window_id, zone) for window_id in before if window_id not in live]
     new = [window_id for window_id in live if window_id not in before] or live
     if not gone or not new:
         return {}

@@ -1,0 +1,139 @@
+"""What a route can match: the labels that alertd adds to those that the files give a milestone.
+
+Rules that hold here:
+- every list of these labels in the product, its schemas and its documentation is made from :data:`TABLE`;
+- a file cannot set a label of the table under ``labels``;
+- a label that has no value is left out, since a matcher treats a missing label and an empty one alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from alertd.core.milestones.milestone import Milestone, is_contested
+from alertd.core.milestones.occurrence import Cause
+
+
+class LabelLifetime(Enum):
+    """How long a label keeps its value."""
+
+    MILESTONE = auto()
+    """Until the milestone's file changes the value itself. Such labels say which milestone it is."""
+    DATES = auto()
+    """Until the milestone's dates change."""
+    REMINDER = auto()
+    """The value differs from one reminder of the milestone to the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """What the labels are taken from: one reminder of a milestone."""
+
+    milestone: Milestone
+    cause: Cause | None = None
+    offset: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutableLabel:
+    """One label that alertd sets.
+
+    Attributes:
+        about: the meaning of the value, for the documentation.
+        value: takes the value; "" when there is none.
+        values: every value that the label can have; empty when the set is open.
+        instead: advice for somebody who writes the label under ``labels`` in a file.
+    """
+
+    name: str
+    about: str
+    lifetime: LabelLifetime
+    value: Callable[[Labelled], str]
+    values: tuple[str, ...] = ()
+    instead: str = "choose another name"
+
+
+TIMELINE = RoutableLabel(
+    name="timeline",
+    about="the timeline's id",
+    lifetime=LabelLifetime.MILESTONE,
+    value=lambda labelled: labelled.milestone.timeline,
+)
+MILESTONE = RoutableLabel(
+    name="milestone",
+    about="the full id, `timeline/id`",
+    lifetime=LabelLifetime.MILESTONE,
+    value=lambda labelled: labelled.milestone.id,
+)
+OWNER = RoutableLabel(
+    name="owner",
+    about="the milestone's `owner`; the label is missing when the file names none",
+    lifetime=LabelLifetime.MILESTONE,
+    value=lambda labelled: labelled.milestone.owner,
+    instead="write owner as a key beside labels",
+)
+CAUSE = RoutableLabel(
+    name="cause",
+    about="why the message exists, see below",
+    lifetime=LabelLifetime.REMINDER,
+    value=lambda labelled: labelled.cause.value if labelled.cause else "",
+    values=tuple(cause.value for cause in Cause),
+)
+CONTESTED = RoutableLabel(
+    name="contested",
+    about="`true` or `false`",
+    lifetime=LabelLifetime.DATES,
+    value=lambda labelled: "true" if is_contested(labelled.milestone) else "false",
+    values=("true", "false"),
+)
+OFFSET = RoutableLabel(
+    name="offset",
+    about="`-7d`, `0d`, `+1d`, or the cause itself for `opens`, `moved` and `done`",
+    lifetime=LabelLifetime.REMINDER,
+    value=lambda labelled: labelled.offset,
+)
+
+TABLE = (TIMELINE, MILESTONE, OWNER, CAUSE, CONTESTED, OFFSET)
+"""Every label that alertd sets, in the order in which the documentation lists them."""
+
+BY_NAME: Mapping[str, RoutableLabel] = {label.name: label for label in TABLE}
+
+
+def labels_of(milestone: Milestone, cause: Cause, offset: str) -> dict[str, str]:
+    """What routes match for one reminder: the milestone's own labels, and those that alertd adds."""
+    return _labels(Labelled(milestone=milestone, cause=cause, offset=offset), TABLE)
+
+
+def labels_without_reminder(milestone: Milestone) -> dict[str, str]:
+    """What routes match for every reminder of a milestone alike."""
+    return _labels(Labelled(milestone=milestone), _NOT_OF_REMINDERS)
+
+
+def lasting_labels(milestone: Milestone) -> dict[str, str]:
+    """The milestone's own labels, and those of the table that keep their value while its dates move."""
+    return _labels(Labelled(milestone=milestone), _LASTING)
+
+
+def keep_lasting(labels: Mapping[str, str]) -> dict[str, str]:
+    """The part of the result of :func:`labels_of` that :func:`lasting_labels` returns."""
+    return {name: value for name, value in labels.items() if name not in _PASSING}
+
+
+def added_names(milestone: Milestone) -> list[str]:
+    """The names of the labels that alertd adds to the reminders of a milestone."""
+    labelled = Labelled(milestone=milestone)
+    return [
+        label.name for label in TABLE if label.lifetime is LabelLifetime.REMINDER or label.value(labelled)
+    ]
+
+
+def _labels(labelled: Labelled, table: tuple[RoutableLabel, ...]) -> dict[str, str]:
+    added = {label.name: value for label in table if (value := label.value(labelled))}
+    return {**labelled.milestone.labels, **added}
+
+
+_NOT_OF_REMINDERS = tuple(label for label in TABLE if label.lifetime is not LabelLifetime.REMINDER)
+_LASTING = tuple(label for label in TABLE if label.lifetime is LabelLifetime.MILESTONE)
+_PASSING = frozenset(label.name for label in TABLE if label.lifetime is not LabelLifetime.MILESTONE)

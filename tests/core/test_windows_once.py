@@ -1,0 +1,106 @@
+"""A milestone's windows are computed once, however often a message, a plan or a page asks for them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+
+from alertd.core.config import Definitions
+from alertd.core.deadline import window_of
+from alertd.core.explain.explanation import explained
+from alertd.core.explain.facts import record_facts
+from alertd.core.milestones.milestone import Milestone, Rank, operative_windows, stated_windows
+from alertd.core.milestones.policy import Contested
+from alertd.core.planning.plan import plan
+from tests.core.builders import MINISTER, REUTERS, ROOT, at, claim, contested, owed, record
+from tests.core.test_compose import made_of
+from tests.scene import a_config
+
+
+class Calls:
+    """How often a function was called."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+@contextmanager
+def counting(function: Callable[..., object]) -> Iterator[Calls]:
+    """Counts the calls of ``function`` from anywhere."""
+    calls, before = Calls(), sys.getprofile()
+
+    def look(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is function.__code__:
+            calls.count += 1
+
+    sys.setprofile(look)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(before)
+
+
+def several(number: int) -> list[Milestone]:
+    """Milestones of three claims each: two that contradict each other and one that is deprecated."""
+    made = contested()
+    deprecated = claim("2025-06", MINISTER, rank=Rank.DEPRECATED)
+    return [replace(made, id=f"iraq/m{one}", claims=(*made.claims, deprecated)) for one in range(number)]
+
+
+def claims_of(milestones: list[Milestone]) -> int:
+    return sum(len(one.claims) for one in milestones)
+
+
+def test_one_message_about_many_milestones() -> None:
+    """Composing a message computes each claim's window once."""
+    made = several(20)
+    members = [owed(one, "-7d", of="2026-09") for one in several(20)]
+    records = [replace(record(several(1)[0]), milestone=one) for one in made]
+
+    with counting(window_of) as calls:
+        message = made_of(members, records, members[0].at)
+
+    assert len(message.items) == 20
+    assert calls.count == claims_of(made) == 60
+
+
+def test_one_plan_of_many_milestones() -> None:
+    """So does a plan, however many reminders and receivers it has."""
+    made = several(20)
+
+    with counting(window_of) as calls:
+        found = plan(made, ROOT, at("2026-01-01T00:00"), at("2028-01-01T00:00"))
+
+    assert len(found) > 100
+    assert calls.count == claims_of(made)
+
+
+def test_one_milestone_explained_and_told_to_programs() -> None:
+    """Explain and the API ask for the same windows many times."""
+    (made,) = several(1)
+    now = at("2026-09-15T09:00")
+    kept = replace(record(several(1)[0]), milestone=made)
+
+    with counting(window_of) as calls:
+        found = explained(made, Definitions(config=a_config(), timelines=()), a_config(), now, None)
+        facts = record_facts(kept, now)
+
+    assert found.reminders
+    assert facts["contested"] is True
+    assert calls.count == claims_of([made])
+
+
+def test_a_changed_milestone_has_windows_of_its_own() -> None:
+    """A copy with other claims, or another policy, does not keep the windows of the original."""
+    made = contested()
+    assert len(stated_windows(made)) == len(operative_windows(made)) == 2
+
+    other = replace(made, claims=(claim("2027-01", REUTERS),))
+    chosen = replace(made, policy=replace(made.policy, contested=Contested.LATEST))
+
+    assert [one.window.id for one in stated_windows(other)] == ["2027-01-01/2027-02-01"]
+    assert [one.window.id for one in operative_windows(chosen)] == ["2026-01-01/2027-01-01"]
+    assert made == contested()
