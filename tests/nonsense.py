@@ -1,4 +1,4 @@
-"""Loads alertd with every sentence replaced by nonsense: ``python -m pytest -p tests.nonsense FILES``.
+"""Loads alertd with every sentence replaced by nonsense: ``python -m pytest -p tests.nonsense_plugin FILES``.
 
 A sentence is a string constant of the code, or a part of an f-string, that holds a word and a space. Each
 place where a sentence is written gets nonsense of its own, so that what is built in one place and compared,
@@ -125,6 +125,12 @@ class NonsenseFinder(MetaPathFinder):
         return spec
 
 
-if any(name.startswith("alertd.") for name in sys.modules):
-    raise ImportError("alertd is loaded already: this plugin must come first, by -p")
-sys.meta_path.insert(0, NonsenseFinder())
+def install() -> None:
+    """Replace the sentences of all modules that are imported from now on.
+
+    Raises:
+        ImportError: alertd has been imported already.
+    """
+    if any(name.startswith("alertd.") for name in sys.modules):
+        raise ImportError("alertd is loaded already: this plugin must come first, by -p")
+    sys.meta_path.insert(0, NonsenseFinder())

@@ -138,12 +138,12 @@ def test_machine_that_is_awake_has_slept_no_more() -> None:
 PROGRAM = """
 import asyncio, os, signal, sys
 from alertd.system.clock import SystemClock, read_suspended_s
-from alertd.engine.clocks import Pulse
+from alertd.engine.clocks import ClockMonitor
 from tests.scene import a_log
 
 async def main():
     log, events = a_log()
-    pulse = Pulse(SystemClock(), log, read_suspended_s)
+    pulse = ClockMonitor(SystemClock(), log, read_suspended_s)
     pulse.start()
     began_s = SystemClock().monotonic()
     answer = asyncio.get_running_loop().create_future()

@@ -41,7 +41,7 @@ def run_suites(*files: str, **env: str) -> subprocess.CompletedProcess[str]:
         "-k",
         "not sql and not 10000",
         "-p",
-        "tests.nonsense",
+        "tests.nonsense_plugin",
         "-p",
         "no:cacheprovider",
     )
@@ -87,7 +87,7 @@ WORDS = frozenset({"phrase", "status", "note", "derived", "reason", "muted_by", 
 
 _EXPLAIN = """
 import sys
-import tests.nonsense
+import tests.nonsense_plugin
 from alertd.cli import app
 app(sys.argv[1:])
 """
@@ -137,11 +137,9 @@ A_SENTENCE = re.compile(r"[A-Za-z]{2,}[,:;]? +[A-Za-z(]|[a-z]: |[a-z] $|^ [a-z(]
 READERS = {
     "alertd/store/migrations/versions/r0004_reasons.py": "reads the sentences of old ledgers, once",
     "alertd/definitions/reading/yaml.py": "reads what PyYAML says, which has no codes",
-    "alertd/core/moves.py": "reads the lists that a history entry keeps",
+    "alertd/core/ledger/moves.py": "reads the lists that a history entry keeps",
     "alertd/web/feeds/atom.py": "reads the list of phrases that a history entry keeps",
     "alertd/web/pages/milestone.py": "reads the list of phrases that a history entry keeps",
-    "alertd/web/timeline/entries.py": "reads the list of window ids that a history entry keeps",
-    "alertd/web/timeline/rows.py": "reads the list of window ids that a history entry keeps",
     "alertd/core/message/headlines.py": "leaves out the preposition in `moved from September 2026`",
 }
 """Modules that may look into a sentence, and why."""

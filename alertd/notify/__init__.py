@@ -67,7 +67,7 @@ from alertd.notify.render.outline import (
     outlined,
 )
 from alertd.notify.render.palette import Palette, look_of
-from alertd.notify.render.text import end_sentence, render_text, story
+from alertd.notify.render.text import brief_fields, end_sentence, render_text, story
 from alertd.notify.unfinished import Unfinished
 from alertd.notify.webhook.payload import instant, json_bytes, payload_of
 from alertd.system.secrets import SecretUnreadable
@@ -109,6 +109,7 @@ __all__ = [
     "asked_to_wait",
     "at_most_one",
     "basic_login",
+    "brief_fields",
     "check_token",
     "check_url",
     "checked",

@@ -38,6 +38,7 @@ from alertd.notify import (
     TokenOptions,
     Unfinished,
     basic_login,
+    brief_fields,
     check_token,
     end_sentence,
     fit,
@@ -278,11 +279,12 @@ def _lines(message: Message) -> Iterator[str]:
             yield _name(item)
             yield end_sentence(item.headline)
             yield from story(item)
+            yield from brief_fields(item)
             yield message.intro
             yield item.next
         case Kind.MANY | Kind.DIGEST:
             yield message.subject
-            yield from map(_name, message.items[:MAX_LINES])
+            yield from (" - ".join((_name(item), *brief_fields(item))) for item in message.items[:MAX_LINES])
         case Kind.NOTICE | Kind.TEST:
             yield message.subject
             yield from message.lines
