@@ -267,7 +267,7 @@ async def _shared_secret(settings: Settings, book: Ledger) -> str:
     """The secret that all nodes share; "" for an embedded ledger, which keeps its secret in a file."""
     from alertd.web.server.signing import new_secret
 
-    return "" if embedded_file(settings.database_url()) else await book.shared_secret(new_secret())
+    return "" if embedded_file(settings.database_url()) else await book.ensure_shared_secret(new_secret())
 
 
 def _signer(settings: Settings, web: Callable[[], Web], shared: str) -> Signer:

@@ -137,7 +137,7 @@ async def _record_action(  # noqa: PLR0917  the parameters are those of _act
         record = await _find_record(ledger, name)
         action = _parse_action(record, configuration, kind=ActionKind(kind), by=by, **typed)
         after = await app.act(ledger, configuration, action)
-        told = confirmation(action, after, await ledger.owed(after.id))
+        told = confirmation(action, after, await ledger.read_owed(after.id))
         return f"{told} `alertd reopen {after.id}` takes it back." if kind == "cancel" else told
 
 
@@ -166,13 +166,13 @@ async def _find_record(ledger: Ledger, name: str) -> Record:
     from alertd.cli.loading import find_milestone
     from alertd.errors import UnknownMilestone
 
-    record = await ledger.record(name)
+    record = await ledger.read_record(name)
     if record is not None:
         return record
-    ids = [record.id for record in await ledger.records()]
+    ids = [record.id for record in await ledger.read_records()]
     if not ids:
         raise UnknownMilestone(f"{name}: the ledger knows no milestone; the daemon has not run on it yet")
-    record = await ledger.record(find_milestone(name, ids))
+    record = await ledger.read_record(find_milestone(name, ids))
     if record is None:
         raise UnknownMilestone(f"{name}: it was withdrawn at this moment")
     return record

@@ -120,8 +120,8 @@ def check_disk(url: str) -> Iterator[Finding]:
 
 async def check_ledger(ledger: Ledger, here: Clock) -> list[Finding]:
     """Check whether the ledger answers, and whether the database's clock agrees with this machine's."""
-    there = await ledger.time()
-    counts = await ledger.counts()
+    there = await ledger.read_time()
+    counts = await ledger.count_rows()
     held = f"it holds {count(counts.get('milestones', 0), 'milestone')}"
     found = [Finding(topic="ledger", verdict=WELL, text=held)]
     if there is not None and abs(there - here.now()) > SKEW:

@@ -57,7 +57,7 @@ async def audit(ledger: Ledger, played: Played) -> DemoAudit:
     """Compare the ledger with the messages that arrived."""
     accepted = [receipt for receipt in played.receipts if receipt.accepted]
     times = Counter(receipt.id for receipt in accepted)
-    booked = [delivery for delivery, _, _ in await ledger.deliveries(limit=MAX_DELIVERIES)]
+    booked = [delivery for delivery, _, _ in await ledger.find_deliveries(limit=MAX_DELIVERIES)]
     return DemoAudit(
         sent=Counter(channel_of(receipt) for receipt in accepted),
         lost=tuple(delivery.id for delivery in booked if _is_lost(delivery, times)),
@@ -88,8 +88,8 @@ def _is_lost(delivery: Delivery, times: Mapping[str, int]) -> bool:
 
 async def _count_unsent(ledger: Ledger) -> Mapping[str, int]:
     reasons: Counter[str] = Counter()
-    for record in await ledger.records():
-        for owed in await ledger.owed(record.id):
+    for record in await ledger.read_records():
+        for owed in await ledger.read_owed(record.id):
             if owed.state not in (ReminderState.PENDING, ReminderState.BOUND):
                 reasons[f"{owed.state.value}: {_reason_text(owed, record)}"] += 1
     return dict(reasons.most_common())

@@ -45,7 +45,7 @@ class ReminderOccasion:
 
 async def group_receipts(ledger: Ledger, receipts: Iterable[Receipt]) -> list[ReminderOccasion]:
     """Group the messages that have just arrived by reminder, in the order of their arrival."""
-    deliveries = await ledger.deliveries(limit=READ_AT_ONCE)
+    deliveries = await ledger.find_deliveries(limit=READ_AT_ONCE)
     known: Mapping[str, tuple[Delivery, ScheduledReminder]] = {
         delivery.id: (delivery, max(members, key=lambda member: member.at))
         for delivery, _, members in deliveries

@@ -21,10 +21,10 @@ async def act(book: Ledger, config: Config, action: Action) -> Record:
         UnknownMilestone: the ledger has no record of it.
         RefusedAction: it does not fit the milestone's standing.
     """
-    record = await book.record(action.milestone)
+    record = await book.read_record(action.milestone)
     if record is None:
         raise UnknownMilestone(f"{action.milestone}: the ledger knows no such milestone")
-    owed = await book.owed(action.milestone)
+    owed = await book.read_owed(action.milestone)
     if action.kind is ActionKind.DONE:
         return await book.act(action, done_news(record, owed, config, action.at))
     if action.kind is ActionKind.REOPEN and record.standing.closed:

@@ -57,7 +57,7 @@ class LedgerClock:
     async def compare(self, ledger: Ledger) -> None:
         """Ask the ledger what time it is. Raises LedgerError."""
         asked, asked_s = self._clock.now(), self._elapsed_s()
-        there = await ledger.time()
+        there = await ledger.read_time()
         took_s = self._elapsed_s() - asked_s
         if there is None or (took_s > ANSWERED_WITHIN_S and self._ledgers is not None):
             return

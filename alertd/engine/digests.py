@@ -66,7 +66,7 @@ class Digests:
         """The first that is due, if any is."""
         if not self.by_key:
             return None
-        owed = await ledger.digests()
+        owed = await ledger.read_digests()
         return next((one for one in owed if one.at <= now and one.key in self.by_key), None)
 
     async def make(
@@ -90,11 +90,11 @@ class Digests:
 
         ahead = local_date(owed.at, one.zone) + one.ahead
         until = to_instant(datetime.combine(ahead + _A_DAY, datetime.min.time()), one.zone)
-        windows = await ledger.windows(receiver, until + 2 * _A_DAY)
+        windows = await ledger.read_windows(receiver, until + 2 * _A_DAY)
         members = {member.milestone for member, record in held if takes(member, record)}
         near = candidates(windows, now, until, self.config.catch_up)
         names = [name for name in near if name not in members][:MAX_LOOKED_AT]
-        records = await ledger.records_of(names)
+        records = await ledger.read_records_by_id(names)
         scope = OverviewScope(receiver=receiver, name=one.name, root=root)
         shown, more = overview((records[name] for name in names if name in records), scope, now, until)
         edition = DigestIssue(

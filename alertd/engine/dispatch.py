@@ -95,7 +95,7 @@ class Dispatcher:
         digest = await self.digests.due(self.ledger, now)
         if digest is not None:
             return await self._bind_digest(digest, now)
-        due = await self.ledger.due(now, BIND_LIMIT)
+        due = await self.ledger.find_due(now, BIND_LIMIT)
         if not due:
             return BindResult()
         decisions = decide(due, now, self._rules())
@@ -107,7 +107,7 @@ class Dispatcher:
 
     async def _bind_digest(self, digest: NextDigest, now: datetime) -> BindResult:
         """Make one digest of all that has waited for it, and of the rest that it shows."""
-        held = await self.ledger.held(digest.receiver, now)
+        held = await self.ledger.read_held(digest.receiver, now)
         making = await self.digests.make(self.ledger, digest, held, now)
         decisions = decide(held, now, replace(self._rules(), making=making))
         done = await self.ledger.bind(decisions)
@@ -127,7 +127,7 @@ class Dispatcher:
         if limit <= 0:
             return ()
         return await self.ledger.lease(
-            self.owner, now, for_=LEASE_FOR, limit=limit, per_channel=each, most=most
+            self.owner, now, duration=LEASE_FOR, limit=limit, per_channel=each, most=most
         )
 
     async def deliver(self, lease: Lease) -> Settlement:

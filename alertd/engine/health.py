@@ -112,18 +112,18 @@ async def health_of(book: Ledger, now: datetime) -> Health:
     Raises:
         LedgerError: it cannot be read.
     """
-    coming = tuple(await book.coming(LOOKED_AT))
-    records = await book.records_of([one.milestone for one in coming])
+    coming = tuple(await book.read_upcoming(LOOKED_AT))
+    records = await book.read_records_by_id([one.milestone for one in coming])
     return Health(
         now=now,
-        nodes=tuple(await book.nodes()),
+        nodes=tuple(await book.read_nodes()),
         coming=coming,
         records=records,
-        ready=tuple(await book.deliveries(state=DeliveryState.READY, limit=SHOWN)),
-        dead=tuple(await book.deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
-        counts=dict(await book.counts()),
-        leader=await book.leader(),
-        size=await book.size(),
+        ready=tuple(await book.find_deliveries(state=DeliveryState.READY, limit=SHOWN)),
+        dead=tuple(await book.find_deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
+        counts=dict(await book.count_rows()),
+        leader=await book.read_leader(),
+        size=await book.read_size(),
     )
 
 

@@ -46,12 +46,12 @@ class LeaderLease:
     async def ask(self) -> bool:
         """Take the lead or keep it. True: this node has it now, and has not had it just before."""
         asked_s = self.clock.monotonic()
-        term = await self.ledger.lead(self.node, self.clock.now(), for_=self.duration)
+        term = await self.ledger.take_lead(self.node, self.clock.now(), duration=self.duration)
         if term is None:
-            leader = await self.ledger.leader()
+            leader = await self.ledger.read_leader()
             if leader and self.is_gone(leader):
-                term = await self.ledger.lead(
-                    self.node, self.clock.now(), for_=self.duration, instead_of=leader
+                term = await self.ledger.take_lead(
+                    self.node, self.clock.now(), duration=self.duration, instead_of=leader
                 )
         if term is None:
             self.lose()

@@ -15,7 +15,7 @@ MOST = 100_000
 
 
 async def prune(ledger: Ledger, before: datetime) -> dict[str, int]:
-    """Forget all that :meth:`alertd.ports.Ledger.prune` may. Returns how many, by kind of row."""
+    """Forget all that :meth:`alertd.ports.Prunable.prune` may. Returns how many, by kind of row."""
     all_of_it: Counter[str] = Counter(milestones=0, deliveries=0)
     while all_of_it.total() < MOST:
         forgotten = await ledger.prune(before, LIMIT)

@@ -165,7 +165,7 @@ async def test_what_people_wrote_is_only_text(empty: Stage) -> None:
     await scene.reconcile()
     await scene.until("2026-11-24T12:00")
     empty.definitions = Definitions(config=scene.config, timelines=scene.timelines)
-    ((sent, _, _), *_) = await empty.ledger.deliveries()
+    ((sent, _, _), *_) = await empty.ledger.find_deliveries()
 
     for path in (
         "/",
@@ -282,7 +282,7 @@ async def test_milestone_keeps_the_dates_that_it_had(stage: Stage) -> None:
 
 
 async def test_withdrawn_milestone_keeps_its_page(stage: Stage) -> None:
-    record = await stage.ledger.record(example.PHASE_2)
+    record = await stage.ledger.read_record(example.PHASE_2)
     assert record is not None
     await stage.ledger.apply(Changes(records=(replace(record, withdrawn=True),)))
 
@@ -324,7 +324,7 @@ async def test_deliveries_are_paged(empty: Stage) -> None:
     scene.define(*(a_milestone(f"t/m{number:02}", f"2026-02-{number % 28 + 1:02}") for number in range(60)))
     await scene.reconcile()
     await scene.until("2026-05-01")
-    every = [delivery.id for delivery, _, _ in await empty.ledger.deliveries(limit=1_000)]
+    every = [delivery.id for delivery, _, _ in await empty.ledger.find_deliveries(limit=1_000)]
     path, seen = "/deliveries", []
 
     for _ in range(9):
@@ -341,7 +341,7 @@ async def test_deliveries_are_paged(empty: Stage) -> None:
 
 async def test_delivery_shows_its_message_as_it_was(stage: Stage) -> None:
     """The message is composed as of the attempt, so its days count from then and not from today."""
-    found = await stage.ledger.deliveries(text=example.PHASE_2, limit=3)
+    found = await stage.ledger.find_deliveries(text=example.PHASE_2, limit=3)
     ((sent, _, members),) = [candidate for candidate in found if candidate[2][0].offset == "+14d"]
 
     text = await text_of(stage, f"/deliveries/{sent.id}")
@@ -353,7 +353,7 @@ async def test_delivery_shows_its_message_as_it_was(stage: Stage) -> None:
 
 
 async def test_delivery_that_waits_is_shown_as_it_would_be_now(stage: Stage) -> None:
-    ((delivery, tries, _), *_) = await stage.ledger.deliveries(state=DeliveryState.READY)
+    ((delivery, tries, _), *_) = await stage.ledger.find_deliveries(state=DeliveryState.READY)
 
     text = await text_of(stage, f"/deliveries/{delivery.id}")
 
@@ -365,7 +365,7 @@ async def test_delivery_that_waits_is_shown_as_it_would_be_now(stage: Stage) -> 
 
 
 async def test_delivery_that_is_dead_says_how_to_send_it_again(stage: Stage) -> None:
-    ((delivery, _, _),) = await stage.ledger.deliveries(state=DeliveryState.DEAD)
+    ((delivery, _, _),) = await stage.ledger.find_deliveries(state=DeliveryState.DEAD)
 
     assert f"alertd retry {delivery.id}" in await text_of(stage, f"/deliveries/{delivery.id}")
 
@@ -477,7 +477,7 @@ async def test_any_node_shows_the_same(tmp_path: Path) -> None:
     async with two_nodes(tmp_path) as (first, two):
         found = await example.play(first.ledger, tmp_path / "config")
         first.definitions = two.definitions = found
-        ((sent, _, _), *_) = await first.ledger.deliveries()
+        ((sent, _, _), *_) = await first.ledger.find_deliveries()
         paths = (
             "/",
             "/?zoom=year&state=moved",
