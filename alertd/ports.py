@@ -1,6 +1,17 @@
-"""The contracts between the decisions and the world: clock, ledger, notifier.
+"""The contracts between the decisions and the world: clock, notifier, and the ledger by role.
 
-Every implementation of a protocol passes the same suite in ``tests/contract/``.
+Every implementation of a protocol passes the same suite in ``tests/contract/``. These rules hold for each
+role of the ledger:
+
+- Each method is one transaction. When the method returns, its result is on disk.
+- Any number of processes may call at the same time.
+- No method reads this machine's clock: ``now`` is a parameter. Leases and the leadership end by the ledger's
+  own time. That is ``now`` if one machine uses the ledger, and the database's clock if several machines share
+  it, so a node whose clock is wrong cannot take work from the others.
+- A method raises :class:`alertd.errors.LedgerError` and nothing else. Then the call has changed nothing,
+  unless the connection broke during the commit: then the call may have taken effect completely. So every
+  method that writes may be called again with the same arguments, and does nothing twice.
+- After a newer alertd has migrated the ledger, every method that writes raises SchemaTooNew.
 """
 
 from __future__ import annotations
@@ -138,19 +149,6 @@ class NodeReport:
     paused: tuple[str, ...] = ()
 
 
-# The roles of the ledger. These rules hold for each of them:
-#
-# - Each method is one transaction. When the method returns, its result is on disk.
-# - Any number of processes may call at the same time.
-# - No method reads this machine's clock: ``now`` is a parameter. Leases and the leadership end by the ledger's
-#   own time. That is ``now`` if one machine uses the ledger, and the database's clock if several machines share
-#   it, so a node whose clock is wrong cannot take work from the others.
-# - A method raises :class:`alertd.errors.LedgerError` and nothing else. Then the call has changed nothing, unless
-#   the connection broke during the commit: then the call may have taken effect completely. So every method that
-#   writes may be called again with the same arguments, and does nothing twice.
-# - After a newer alertd has migrated the ledger, every method that writes raises SchemaTooNew.
-
-
 class ChangeWriter(Protocol):
     """Writes changes to what is scheduled, and notices to the operator.
 
@@ -176,12 +174,8 @@ class DigestSchedule(Protocol):
         """Return every digest that is owed next, the earliest first."""
 
 
-class PlanningLedger(ChangeWriter, DigestSchedule, Protocol):
-    """What reconciling reads and writes.
-
-    Any node may read. Only the leader may write, so that nodes with different files do not undo each other's
-    changes. A pass that was interrupted may be repeated: the same definitions write nothing the second time.
-    """
+class TimelineReader(Protocol):
+    """Reads what the ledger has of whole timelines. Anybody may call, and nothing is changed."""
 
     async def read_timelines(self) -> Mapping[str, str]:
         """Return the file of each timeline that has a record that is not withdrawn, by timeline id."""
@@ -193,7 +187,25 @@ class PlanningLedger(ChangeWriter, DigestSchedule, Protocol):
         """Return the local done date of each milestone that is done, by full id."""
 
 
-class LeadershipLedger(Protocol):
+class PlanningLedger(TimelineReader, DigestSchedule, ChangeWriter, Protocol):
+    """What reconciling reads and writes.
+
+    Any node may read. Only the leader may write, so that nodes with different files do not undo each other's
+    changes. A pass that was interrupted may be repeated: the same definitions write nothing the second time.
+    """
+
+
+class NodeReader(Protocol):
+    """Tells which nodes there are and which of them leads. Anybody may call, and nothing is changed."""
+
+    async def read_leader(self) -> str:
+        """Return the node that leads or led last; "" if there was none, or if it has retired."""
+
+    async def read_nodes(self) -> Sequence[NodeReport]:
+        """Return the last report of every daemon, the latest first."""
+
+
+class LeadershipLedger(NodeReader, Protocol):
     """Decides which node leads.
 
     Any node may call, as often as it likes. At most one node leads at a time. A node that was the leader may
@@ -212,21 +224,18 @@ class LeadershipLedger(Protocol):
             the term, which rises by one when another node takes over; None: another node leads.
         """
 
-    async def read_leader(self) -> str:
-        """Return the node that leads or led last; "" if there was none, or if it has retired."""
 
-
-class NodeRegistry(Protocol):
+class NodeRegistry(NodeReader, Protocol):
     """Keeps what each daemon reports about itself. A daemon may report again, and retire twice."""
 
     async def report(self, node: NodeReport) -> None:
-        """Replace the daemon's previous report, and delete reports older by more than :data:`KEEP_REPORTS`."""
+        """Replace the daemon's previous report.
+
+        Reports that are older than this one by more than :data:`KEEP_REPORTS` are deleted.
+        """
 
     async def retire(self, node: str) -> None:
         """Record that a daemon has ended. If it leads, another node can take over at once."""
-
-    async def read_nodes(self) -> Sequence[NodeReport]:
-        """Return the last report of every daemon, the latest first."""
 
 
 class MilestoneLookup(Protocol):
@@ -245,8 +254,9 @@ class MilestoneLookup(Protocol):
 class ReminderQueue(DigestSchedule, MilestoneLookup, Protocol):
     """The reminders that are pending, and the decision about each.
 
-    Any node may decide, whether it leads or not. Two nodes may decide about the same reminder at the same time:
-    the first to call :meth:`bind` wins, and the other's decisions are dropped. So a reminder is bound once.
+    Any node may decide, whether it leads or not. Two nodes may decide about the same reminder at the same
+    time: the first to call :meth:`bind` wins, and the other's decisions are dropped. So a reminder is bound
+    once.
     """
 
     async def find_due(self, now: datetime, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
@@ -267,18 +277,19 @@ class ReminderQueue(DigestSchedule, MilestoneLookup, Protocol):
         """
 
     async def read_windows(self, receiver: str, before: datetime) -> Sequence[tuple[str, str, datetime]]:
-        """Return the windows for which the receiver has a reminder with ``at < before`` that is not cancelled.
+        """Return the windows for which the receiver has a reminder with ``at < before``.
 
-        Milestones that are withdrawn or done are left out. Each window is the milestone's id, the window's id
-        and the record's ``changed_at``; the windows are sorted.
+        Reminders that are cancelled do not count, and milestones that are withdrawn or done are left out.
+        Each window is the milestone's id, the window's id and the record's ``changed_at``; the windows are
+        sorted.
         """
 
     async def bind(self, decisions: Decisions) -> bool:
         """Write the verdicts, their deliveries, and the digest that follows a digest that is made.
 
-        All or nothing. Nothing is written if a reminder of the verdicts is no longer pending (another node was
-        faster, or a reload changed it), or if the digest has already been made. A delivery whose id exists is
-        left as it is.
+        All or nothing. Nothing is written if a reminder of the verdicts is no longer pending (another node
+        was faster, or a reload changed it), or if the digest has already been made. A delivery whose id
+        exists is left as it is.
 
         Returns:
             whether the decisions were written.
@@ -303,7 +314,7 @@ class DeliveryQueue(Protocol):
         per_channel: int,
         most: Mapping[str, int] = MappingProxyType({}),
     ) -> Sequence[Lease]:
-        """Lease ready deliveries with ``next_at <= now`` that have no live lease, the oldest ``next_at`` first.
+        """Lease ready deliveries with ``next_at <= now`` that have no live lease, the oldest first.
 
         A lease is live while the ledger's time is before its ``until``, which is ``duration`` from now. Each
         lease raises the delivery's fence by one.
@@ -363,7 +374,7 @@ class ActionLedger(MilestoneLookup, Protocol):
         """
 
 
-class LedgerReader(MilestoneLookup, Protocol):
+class LedgerReader(MilestoneLookup, NodeReader, Protocol):
     """Reads the ledger for people and for audits. Anybody may call, and nothing is changed.
 
     Each method sees one consistent state; two calls may see different ones.
@@ -395,9 +406,10 @@ class LedgerReader(MilestoneLookup, Protocol):
 
         Args:
             delivery: only the delivery with this id.
-            text: what the delivery's id, its channel, its reason, or the id of a milestone that it carries must
-                contain. Case is ignored, at least in ASCII.
-            before: the ``bound_at`` and the id of a delivery: only deliveries that come after it in this order.
+            text: what the delivery's id, its channel, its reason, or the id of a milestone that it carries
+                must contain. Case is ignored, at least in ASCII.
+            before: the ``bound_at`` and the id of a delivery: only deliveries that come after it in this
+                order.
         """
 
     async def read_activity(self, timeline: str = "") -> Sequence[tuple[Record, datetime]]:

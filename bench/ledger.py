@@ -1,10 +1,10 @@
 """Measures leasing and settling on disk: in groups of several sizes, and with many idle rows.
 
 ``python -m bench.ledger [ROUNDS]`` prints a line for each case: deliveries per second, and the ratio to the
-case with groups of 200. A look is the query of every wake-up, with nothing due: find_due and find_next_wake. The cases
-take turns in one process, so that a slow moment of the machine affects all cases. Each result is the median
-of the rounds. The first line shows the speed of the disk itself: appends of 4 KiB, each with an fsync.
-The cases are repeated on PostgreSQL if a server can be started.
+case with groups of 200. A look is the query of every wake-up, with nothing due: find_due and
+find_next_wake. The cases take turns in one process, so that a slow moment of the machine affects all cases.
+Each result is the median of the rounds. The first line shows the speed of the disk itself: appends of 4
+KiB, each with an fsync. The cases are repeated on PostgreSQL if a server can be started.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alertd.core.config import Config
     from alertd.core.ledger.records import Record
     from alertd.core.milestones.status import Action
-    from alertd.ports import Ledger
+    from alertd.ports import LedgerReader
 
 UNTIL = "A date (then: when reminders of that day go out), a time, an instant, or a duration such as 7d."
 
@@ -157,7 +157,7 @@ def _parse_action(record: Record, configuration: Config, **typed: object) -> Act
         raise typer.BadParameter(str(error), param_hint=f"--{error.field}") from None
 
 
-async def _find_record(ledger: Ledger, name: str) -> Record:
+async def _find_record(ledger: LedgerReader, name: str) -> Record:
     """Return the ledger's record of the milestone that ``name`` means.
 
     Raises:

@@ -20,7 +20,7 @@ from alertd.core.routing.digest import Digest, DigestIssue, NextDigest, digest_i
 from alertd.core.routing.route import digests_of
 from alertd.core.time.instant import local_date, to_instant
 from alertd.core.time.interval import NamedInterval
-from alertd.ports import Changes, Ledger
+from alertd.ports import Changes, DigestSchedule, ReminderQueue
 
 _A_DAY = timedelta(days=1)
 
@@ -62,7 +62,7 @@ class Digests:
         gone = tuple(sorted(known.keys() - self.by_key.keys()))
         return Changes(digests=tuple(wanted), no_digests=gone)
 
-    async def due(self, ledger: Ledger, now: datetime) -> NextDigest | None:
+    async def due(self, ledger: DigestSchedule, now: datetime) -> NextDigest | None:
         """The first that is due, if any is."""
         if not self.by_key:
             return None
@@ -71,7 +71,7 @@ class Digests:
 
     async def make(
         self,
-        ledger: Ledger,
+        ledger: ReminderQueue,
         owed: NextDigest,
         held: Sequence[tuple[ScheduledReminder, Record]],
         now: datetime,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from alertd.errors import LeadLost
-from alertd.ports import Clock, Ledger
+from alertd.ports import Clock, LeadershipLedger
 from alertd.system.telemetry import Event, Log
 
 LEAD_FOR = timedelta(seconds=15)
@@ -28,7 +28,7 @@ class LeaderLease:
         held: whether this node had the lead when it last asked.
     """
 
-    ledger: Ledger
+    ledger: LeadershipLedger
     clock: Clock
     log: Log
     node: str

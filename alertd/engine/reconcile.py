@@ -29,7 +29,7 @@ from alertd.core.planning.reminders import rearmed
 from alertd.core.reason import PlainReason
 from alertd.core.time.instant import local_date
 from alertd.engine.digests import Digests
-from alertd.ports import Changes, Ledger
+from alertd.ports import Changes, PlanningLedger, TimelineReader
 
 _STAYS = (Cause.DONE, Cause.CANCELLED)
 
@@ -68,7 +68,7 @@ class ReconcilePass:
 
 
 async def reconcile(
-    ledger: Ledger,
+    ledger: PlanningLedger,
     definitions: Definitions,
     now: datetime,
     *,
@@ -115,14 +115,16 @@ async def reconcile(
     return this.report
 
 
-async def _digests(ledger: Ledger, this: ReconcilePass, term: Callable[[], Awaitable[int]] | None) -> None:
+async def _digests(
+    ledger: PlanningLedger, this: ReconcilePass, term: Callable[[], Awaitable[int]] | None
+) -> None:
     changes = Digests.of(this.config).changes(await ledger.read_digests(), this.now)
     if changes != Changes():
         await ledger.apply(changes, term=await term() if term else None)
 
 
 async def _resolved(
-    ledger: Ledger, definitions: Definitions, known: Mapping[str, str], done: Mapping[str, date]
+    ledger: TimelineReader, definitions: Definitions, known: Mapping[str, str], done: Mapping[str, date]
 ) -> dict[str, Milestone]:
     """All milestones of the good files, relative deadlines computed.
 

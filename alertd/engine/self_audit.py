@@ -12,7 +12,7 @@ from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.audit import SLICE, Audit, AuditFinding, audit, expected, notices_of
 from alertd.core.planning.relative import resolve
 from alertd.engine.deps import Dependencies
-from alertd.ports import LEASE_FOR, Ledger
+from alertd.ports import LEASE_FOR, LedgerReader
 from alertd.system.telemetry import Event
 
 DEAD_LIMIT = 100
@@ -22,7 +22,7 @@ DEAD_LIMIT = 100
 class Auditor:
     """Compares definitions, plan and ledger, a slice of the milestones at each look."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: LedgerReader) -> None:
         self._ledger = ledger
         self._next = 0
         self._definitions: Definitions | None = None

@@ -131,7 +131,7 @@ def read_held(connection: Connection, receiver: str, now: datetime) -> list[tupl
 
 
 def read_windows(connection: Connection, receiver: str, before: datetime) -> list[tuple[str, str, datetime]]:
-    """Return the windows with a reminder for the receiver; see :meth:`alertd.ports.ReminderQueue.read_windows`."""
+    """Return the windows of a receiver; see :meth:`alertd.ports.ReminderQueue.read_windows`."""
     reminders = sorted(cause.value for cause in rules.REMINDERS)
     statement = (
         select(_owed.c.milestone, _owed.c.window_id, _milestone.c.changed_at)

@@ -15,11 +15,10 @@ from alertd.core.config import Definitions
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.planning.audit import Audit, AuditFault, AuditFinding
-from alertd.ports import Changes
+from alertd.ports import Changes, Ledger
 from alertd.store import open_ledger
 from alertd.web.pages.cache import REST, MilestoneCache
 from alertd.web.pages.live import MOST_STREAMS, Live
-from alertd.web.server.context import Site
 from tests.postgres import make_template, server
 from tests.scene import Scene, a_config, a_milestone, when
 from tests.web import example
@@ -451,8 +450,8 @@ async def two_nodes(folder: Path) -> AsyncIterator[tuple[Stage, Stage]]:
                 a_stage(folder / "two", at=example.NOW) as two,
             ):
                 books = [await open_ledger(url), await open_ledger(url)]
-                for stage, book, name in ((first, books[0], "node-1"), (two, books[1], "node-2")):
-                    _use(stage, replace(stage.site, ledger=book, node=name))
+                for stage, book in ((first, books[0]), (two, books[1])):
+                    _use(stage, book)
                 try:
                     yield first, two
                 finally:
@@ -460,9 +459,9 @@ async def two_nodes(folder: Path) -> AsyncIterator[tuple[Stage, Stage]]:
                         await book.close()
 
 
-def _use(stage: Stage, site: Site) -> None:
-    stage.ledger = site.ledger
-    object.__setattr__(stage.site, "ledger", site.ledger)
+def _use(stage: Stage, ledger: Ledger) -> None:
+    stage.ledger = ledger
+    object.__setattr__(stage.site, "ledger", ledger)
 
 
 async def without_csrf(stage: Stage, path: str) -> str:
