@@ -526,7 +526,7 @@ async def test_digest_in_the_ledger_is_not_lost_with_a_failing_reconcile(ledger:
 
     class Failing:
         def __getattr__(self, name: str) -> Any:
-            if name != "digests":
+            if name != "read_digests":
                 return getattr(ledger, name)
 
             async def fails() -> Any:
