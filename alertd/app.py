@@ -192,7 +192,7 @@ async def run(settings: Settings) -> int:
             )
             daemon = Daemon(deps)
             if metrics is not None:
-                web = await _web(settings, daemon, deps, http=http, shared=shared, metrics=metrics)
+                web = await _web(settings, daemon, deps, book=book, http=http, shared=shared, metrics=metrics)
                 daemon.attach(web)
         except LedgerError:
             await book.close()
@@ -267,7 +267,7 @@ async def _shared_secret(settings: Settings, book: Ledger) -> str:
     """The secret that all nodes share; "" for an embedded ledger, which keeps its secret in a file."""
     from alertd.web.server.signing import new_secret
 
-    return "" if embedded_file(settings.database_url()) else await book.shared_secret(new_secret())
+    return "" if embedded_file(settings.database_url()) else await book.ensure_shared_secret(new_secret())
 
 
 def _signer(settings: Settings, web: Callable[[], Web], shared: str) -> Signer:
@@ -304,11 +304,12 @@ async def _web(
     daemon: Daemon,
     deps: Dependencies,
     *,
+    book: Ledger,
     http: HttpClient,
     shared: str,
     metrics: Metrics,
 ) -> Serving:
-    """The web server, with a connection to the ledger of its own."""
+    """Build the web server, with a connection to the ledger of its own."""
     from alertd.system.secrets import file_paths, secret_files
     from alertd.web.app import Serving
     from alertd.web.server.context import DEFAULT_WEB, OutboundServices, Site
@@ -319,7 +320,7 @@ async def _web(
 
     site = Site(
         # A ledger in memory would be another one for each connection.
-        ledger=deps.ledger if settings.database_url() == "sqlite://" else await ledger(settings),
+        ledger=book if settings.database_url() == "sqlite://" else await ledger(settings),
         clock=deps.clock,
         log=deps.log,
         node=deps.node,

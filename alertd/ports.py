@@ -1,6 +1,17 @@
-"""The contracts between the decisions and the world: clock, ledger, notifier.
+"""The contracts between the decisions and the world: clock, notifier, and the ledger by role.
 
-Every implementation of a protocol passes the same suite in ``tests/contract/``.
+Every implementation of a protocol passes the same suite in ``tests/contract/``. These rules hold for each
+role of the ledger:
+
+- Each method is one transaction. When the method returns, its result is on disk.
+- Any number of processes may call at the same time.
+- No method reads this machine's clock: ``now`` is a parameter. Leases and the leadership end by the ledger's
+  own time. That is ``now`` if one machine uses the ledger, and the database's clock if several machines share
+  it, so a node whose clock is wrong cannot take work from the others.
+- A method raises :class:`alertd.errors.LedgerError` and nothing else. Then the call has changed nothing,
+  unless the connection broke during the commit: then the call may have taken effect completely. So every
+  method that writes may be called again with the same arguments, and does nothing twice.
+- After a newer alertd has migrated the ledger, every method that writes raises SchemaTooNew.
 """
 
 from __future__ import annotations
@@ -138,147 +149,249 @@ class NodeReport:
     paused: tuple[str, ...] = ()
 
 
-class Ledger(Protocol):
-    """The record of what is owed and what was done: the schedule, and the truth.
+class ChangeWriter(Protocol):
+    """Writes changes to what is scheduled, and notices to the operator.
 
-    Promises: each method is one transaction, and what it returned for is on disk. Any number of
-    processes may call at once. No method reads a clock: ``now`` is given. Raises
-    :class:`alertd.errors.LedgerError` and nothing else; after it nothing of the call was done,
-    or (when the connection broke during a commit) all of it was: every writing method may be
-    called again with the same arguments and then does nothing twice. Raises SchemaTooNew from every
-    writing method once a newer alertd has migrated it.
-
-    Leases and the lead end by the ledger's own time: that is ``now`` where one machine uses it, and
-    the database's clock where many do, so that a node whose clock is wrong takes nothing from others.
+    Any node may write notices. Only the leader may write the rest, and passes the term of its leadership.
+    The same changes may be written twice.
     """
 
-    # -- reconcile
-    async def timelines(self) -> Mapping[str, str]:
-        """The file of each timeline that has a record not withdrawn, by timeline id."""
-
-    async def timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[ScheduledReminder]]:
-        """All records of a timeline, withdrawn ones too, and all that is owed for them."""
-
-    async def done_dates(self) -> Mapping[str, date]:
-        """The local done date of each milestone that is done, by full id."""
-
     async def apply(self, changes: Changes, *, term: int | None = None) -> None:
-        """Write what reconciling found.
+        """Write ``changes`` in one transaction.
 
         Args:
-            term: of the lead under which it was found; LeadLost when another node leads by now.
+            term: the term of the leadership under which the changes were computed; None: check no term.
+
+        Raises:
+            LeadLost: another node leads now, so nothing was written.
         """
 
-    async def lead(self, node: str, now: datetime, *, for_: timedelta, instead_of: str = "") -> int | None:
-        """Take the lead, or keep it for ``for_`` from now: only who leads may reconcile.
 
-        Granted when nobody has it, when ``node`` has it, and when whoever has it has let it run out or
-        is ``instead_of``, of whom it is known that it is dead. Returns the term, which rises by one
-        when another node takes over; None: another has it.
+class DigestSchedule(Protocol):
+    """Lists the digests that are owed next. Any node may call."""
+
+    async def read_digests(self) -> Sequence[NextDigest]:
+        """Return every digest that is owed next, the earliest first."""
+
+
+class TimelineReader(Protocol):
+    """Reads what the ledger has of whole timelines. Anybody may call, and nothing is changed."""
+
+    async def read_timelines(self) -> Mapping[str, str]:
+        """Return the file of each timeline that has a record that is not withdrawn, by timeline id."""
+
+    async def read_timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[ScheduledReminder]]:
+        """Return all records of a timeline, withdrawn ones too, and all reminders of these records."""
+
+    async def read_done_dates(self) -> Mapping[str, date]:
+        """Return the local done date of each milestone that is done, by full id."""
+
+
+class PlanningLedger(TimelineReader, DigestSchedule, ChangeWriter, Protocol):
+    """What reconciling reads and writes.
+
+    Any node may read. Only the leader may write, so that nodes with different files do not undo each other's
+    changes. A pass that was interrupted may be repeated: the same definitions write nothing the second time.
+    """
+
+
+class NodeReader(Protocol):
+    """Tells which nodes there are and which of them leads. Anybody may call, and nothing is changed."""
+
+    async def read_leader(self) -> str:
+        """Return the node that leads or led last; "" if there was none, or if it has retired."""
+
+    async def read_nodes(self) -> Sequence[NodeReport]:
+        """Return the last report of every daemon, the latest first."""
+
+
+class LeadershipLedger(NodeReader, Protocol):
+    """Decides which node leads.
+
+    Any node may call, as often as it likes. At most one node leads at a time. A node that was the leader may
+    still believe that it leads: its term is out of date, so :meth:`ChangeWriter.apply` rejects its changes.
+    """
+
+    async def take_lead(
+        self, node: str, now: datetime, *, duration: timedelta, instead_of: str = ""
+    ) -> int | None:
+        """Make ``node`` the leader, or renew its leadership, until ``duration`` from now.
+
+        Granted if nobody leads, if ``node`` leads, if the leader has let its leadership run out, and if the
+        leader is ``instead_of``, which the caller knows to be dead.
+
+        Returns:
+            the term, which rises by one when another node takes over; None: another node leads.
         """
 
-    async def leader(self) -> str:
-        """Who has the lead, or had it last; "" when nobody had or it was given back."""
 
-    async def digests(self) -> Sequence[NextDigest]:
-        """Every digest that is owed next, the earliest first."""
+class NodeRegistry(NodeReader, Protocol):
+    """Keeps what each daemon reports about itself. A daemon may report again, and retire twice."""
 
-    # -- dispatch
-    async def due(self, now: datetime, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
-        """What is pending and has ``wake_at <= now``.
+    async def report(self, node: NodeReport) -> None:
+        """Replace the daemon's previous report.
 
-        Whole sets: for each milestone and receiver that has one such, all that are pending with
-        ``at <= now``, also those with a later ``wake_at``. The sets whose earliest ``at`` is
-        oldest come first, ``limit`` sets at the most.
+        Reports that are older than this one by more than :data:`KEEP_REPORTS` are deleted.
         """
 
-    async def held(self, receiver: str, now: datetime) -> Sequence[tuple[ScheduledReminder, Record]]:
-        """All that is pending for a receiver and has ``at <= now``, whatever it waits for; sorted by
-        milestone, ``at`` and key."""
+    async def retire(self, node: str) -> None:
+        """Record that a daemon has ended. If it leads, another node can take over at once."""
 
-    async def windows(self, receiver: str, before: datetime) -> Sequence[tuple[str, str, datetime]]:
-        """Windows of which the receiver has a reminder, whatever its state but cancelled, that is due
-        before ``before``: the milestone's id, the window's id, and the record's ``changed_at``; sorted.
 
-        Of milestones that are neither withdrawn nor done.
+class MilestoneLookup(Protocol):
+    """Finds what the ledger has about a milestone, withdrawn or not, by its full id. Anybody may call."""
+
+    async def read_record(self, milestone: str) -> Record | None:
+        """Return the record of a milestone; None if the ledger has none."""
+
+    async def read_records_by_id(self, milestones: Sequence[str]) -> Mapping[str, Record]:
+        """Return the records that exist, by full id."""
+
+    async def read_owed(self, milestone: str) -> Sequence[ScheduledReminder]:
+        """Return all reminders of one milestone, past ones too, sorted by ``at``."""
+
+
+class ReminderQueue(DigestSchedule, MilestoneLookup, Protocol):
+    """The reminders that are pending, and the decision about each.
+
+    Any node may decide, whether it leads or not. Two nodes may decide about the same reminder at the same
+    time: the first to call :meth:`bind` wins, and the other's decisions are dropped. So a reminder is bound
+    once.
+    """
+
+    async def find_due(self, now: datetime, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
+        """Return the pending reminders with ``wake_at <= now``, in whole sets.
+
+        A set is one milestone and one receiver. If one reminder of a set is returned, so are all pending
+        reminders of the set with ``at <= now``, even those with a later ``wake_at``. The sets whose earliest
+        ``at`` is oldest come first.
+
+        Args:
+            limit: the maximum number of sets.
         """
 
-    async def records_of(self, milestones: Sequence[str]) -> Mapping[str, Record]:
-        """Those of the records that there are, by full id."""
+    async def read_held(self, receiver: str, now: datetime) -> Sequence[tuple[ScheduledReminder, Record]]:
+        """Return a receiver's pending reminders with ``at <= now``, whatever they wait for.
+
+        They are sorted by milestone, ``at`` and key.
+        """
+
+    async def read_windows(self, receiver: str, before: datetime) -> Sequence[tuple[str, str, datetime]]:
+        """Return the windows for which the receiver has a reminder with ``at < before``.
+
+        Reminders that are cancelled do not count, and milestones that are withdrawn or done are left out.
+        Each window is the milestone's id, the window's id and the record's ``changed_at``; the windows are
+        sorted.
+        """
 
     async def bind(self, decisions: Decisions) -> bool:
-        """Write deliveries down and verdicts with them, and what digest comes after one that is made.
+        """Write the verdicts, their deliveries, and the digest that follows a digest that is made.
 
-        All or nothing: when any occurrence of the verdicts is not pending any more (another node
-        was faster, or a reload changed it), or the digest has been made already, nothing is done and
-        False returned. A delivery whose id is there already is left alone.
+        All or nothing. Nothing is written if a reminder of the verdicts is no longer pending (another node
+        was faster, or a reload changed it), or if the digest has already been made. A delivery whose id
+        exists is left as it is.
+
+        Returns:
+            whether the decisions were written.
         """
+
+
+class DeliveryQueue(Protocol):
+    """The deliveries that are ready, and the leases on them.
+
+    Any node may lease. While a lease is live, no other node gets the delivery. A lease that runs out before
+    the delivery is settled is given to another node, so a delivery may be sent twice, under the same id. Only
+    the node with the latest lease can settle the delivery.
+    """
 
     async def lease(
         self,
         owner: str,
         now: datetime,
         *,
-        for_: timedelta,
+        duration: timedelta,
         limit: int,
         per_channel: int,
         most: Mapping[str, int] = MappingProxyType({}),
     ) -> Sequence[Lease]:
-        """Take ready deliveries with ``next_at <= now`` that nobody holds a live lease on.
+        """Lease ready deliveries with ``next_at <= now`` that have no live lease, the oldest first.
 
-        Oldest ``next_at`` first, at most ``limit`` in all, at most ``per_channel`` of one
-        channel, and no more than ``most`` says of a channel that it names. A lease is live while
-        the ledger's time is before its ``until``, which is ``for_`` from now. Each lease raises the
-        delivery's fence by one.
+        A lease is live while the ledger's time is before its ``until``, which is ``duration`` from now. Each
+        lease raises the delivery's fence by one.
+
+        Args:
+            limit: the maximum number of leases.
+            per_channel: the maximum number of leases for one channel.
+            most: a lower maximum for each channel that it names.
         """
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
-        """Write down how deliveries ended. Returns the ids that were *not* settled.
+        """Write how deliveries ended. A settlement with state ``ready`` ends the lease.
 
-        Not settled is a delivery that was leased again since (an older fence), or is final.
-        A settlement that says ``ready`` ends the lease.
+        Returns:
+            the ids that were *not* settled: the delivery is final, or was leased again since (its fence is
+            newer).
         """
 
-    async def next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
-        """The earliest instant at which something may be to do: the ``wake_at`` of what is
-        pending, the ``at`` of the digests, the ``next_at`` or, while it is leased beyond ``after``,
-        the lease's end of what is ready and not of a channel in ``shut``; by the caller's clock. It may
-        lie in the past.
-        None: nothing is waiting."""
+    async def find_next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
+        """Return the earliest instant at which there may be work, by the caller's clock.
 
-    # -- people
+        The instant is the earliest ``wake_at`` of a pending reminder, ``at`` of a digest, or ``next_at`` of a
+        ready delivery; for a delivery that is leased beyond ``after``, the end of the lease counts instead.
+        The instant may lie in the past. None: nothing is waiting.
+
+        Args:
+            shut: channels whose deliveries are ignored.
+        """
+
+
+class ActionLedger(MilestoneLookup, Protocol):
+    """Records what people do.
+
+    The caller has checked that the person may do it. An action may be recorded twice: the second time changes
+    nothing.
+    """
+
     async def act(self, action: Action, owed: Sequence[ScheduledReminder]) -> Record:
-        """Record what somebody said, its history entry, and ``owed`` as in :class:`Changes`.
+        """Record an action, its history entry, and ``owed`` as in :class:`Changes`.
 
-        Raises UnknownMilestone or RefusedAction. Returns the record as it stands after.
+        Returns:
+            the record as it stands after the action.
+
+        Raises:
+            UnknownMilestone: the ledger has no record of the milestone.
+            RefusedAction: the milestone's status does not allow the action.
         """
 
     async def retry(self, delivery: str, now: datetime, by: str) -> Delivery:
-        """Make a dead delivery ready again, its horizon counted from ``now``.
+        """Make a dead delivery ready again, and count its horizon from ``now``.
 
-        What is remembered of its channel itself is forgotten: a channel that was stopped is tried again.
-        Raises UnknownDelivery or RefusedAction.
+        The state remembered for the channel itself is deleted, so a channel that was stopped is tried again.
+
+        Raises:
+            UnknownDelivery: the ledger has no such delivery.
+            RefusedAction: the delivery is not dead.
         """
 
-    # -- readers
-    async def record(self, milestone: str) -> Record | None:
-        """One record."""
 
-    async def records(self, *, after: str = "", limit: int | None = None) -> Sequence[Record]:
-        """All records not withdrawn, sorted by id.
+class LedgerReader(MilestoneLookup, NodeReader, Protocol):
+    """Reads the ledger for people and for audits. Anybody may call, and nothing is changed.
+
+    Each method sees one consistent state; two calls may see different ones.
+    """
+
+    async def read_records(self, *, after: str = "", limit: int | None = None) -> Sequence[Record]:
+        """Return the records that are not withdrawn, sorted by id.
 
         Args:
-            after: only those that come after this id in that order, which is the ledger's own.
-            limit: at most so many.
+            after: only records that come after this id. The order is the ledger's own.
+            limit: the maximum number of records.
         """
 
-    async def owed(self, milestone: str) -> Sequence[ScheduledReminder]:
-        """All that is or was owed for one milestone, sorted by ``at``."""
+    async def read_upcoming(self, limit: int) -> Sequence[ScheduledReminder]:
+        """Return the pending reminders, the earliest ``wake_at`` first."""
 
-    async def coming(self, limit: int) -> Sequence[ScheduledReminder]:
-        """What is pending, by ``wake_at``, the earliest first."""
-
-    async def deliveries(
+    async def find_deliveries(
         self,
         *,
         delivery: str = "",
@@ -289,80 +402,109 @@ class Ledger(Protocol):
         before: tuple[datetime, str] | None = None,
         limit: int = 100,
     ) -> Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]:
-        """Deliveries with their attempts and members, the newest first.
+        """Return deliveries with their attempts and members, the newest first.
 
         Args:
-            delivery: this one alone, by its id.
-            text: what its id, its channel, its reason or the id of a milestone that it carries must contain;
-                upper and lower case are the same, in ASCII at least.
-            before: the ``bound_at`` and the id of a delivery: those that come after it in this order.
+            delivery: only the delivery with this id.
+            text: what the delivery's id, its channel, its reason, or the id of a milestone that it carries
+                must contain. Case is ignored, at least in ASCII.
+            before: the ``bound_at`` and the id of a delivery: only deliveries that come after it in this
+                order.
         """
 
-    async def touched(self, timeline: str = "") -> Sequence[tuple[Record, datetime]]:
-        """All records of one timeline or of all, withdrawn ones too, sorted by id.
+    async def read_activity(self, timeline: str = "") -> Sequence[tuple[Record, datetime]]:
+        """Return all records of one timeline or of all timelines, withdrawn ones too, sorted by id.
 
-        With each: when something last happened to it that its history keeps, else when it last changed.
+        Each comes with the time of its last history entry or, if it has none, of its last change.
         """
 
-    async def history(
+    async def read_history(
         self, milestone: str = "", limit: int = 100, *, timeline: str = "", kind: str = ""
     ) -> Sequence[HistoryEntry]:
-        """Entries of one milestone, of a timeline or of all, and of one kind or of all, the newest first."""
+        """Return history entries, the newest first; "" stands for all milestones, timelines or kinds."""
 
-    async def moves(self, milestones: Sequence[str]) -> Mapping[str, HistoryEntry]:
-        """The last entry ``moved`` of each of the milestones that has one, by full id."""
+    async def read_last_moves(self, milestones: Sequence[str]) -> Mapping[str, HistoryEntry]:
+        """Return the last entry ``moved`` of each milestone that has one, by full id."""
 
-    async def counts(self) -> Mapping[str, int]:
-        """How many rows: ``milestones``, ``owed.<state>`` and ``deliveries.<state>``."""
+    async def count_rows(self) -> Mapping[str, int]:
+        """Return the number of rows: ``milestones``, ``owed.<state>`` and ``deliveries.<state>``."""
 
-    async def waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
-        """What waits longest; for the self-audit. ``shut``: channels that let nothing through."""
+    async def find_waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
+        """Return what has waited longest. Deliveries of the channels in ``shut`` are ignored."""
 
-    async def known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
-        """Those of the keys and ids that the ledger has."""
+    async def find_known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
+        """Return those of the reminders' keys and the deliveries' ids that the ledger has."""
 
-    # -- nodes and upkeep
-    async def report(self, node: NodeReport) -> None:
-        """Write what a daemon says of itself, over what it said before.
+    async def read_size(self) -> int:
+        """Return the bytes that the ledger takes on disk; 0 if it takes none."""
 
-        Reports that are older by more than :data:`KEEP_REPORTS` are forgotten.
-        """
 
-    async def retire(self, node: str) -> None:
-        """Say that a daemon has ended: its lead, if it has it, is free for others at once."""
+class ChangeFeed(Protocol):
+    """Shows that another process has written. Anybody may call.
 
-    async def prune(self, before: datetime, limit: int) -> Mapping[str, int]:
-        """Forget at most ``limit`` milestones with all that is about them, and as many notices.
+    A change may be missed by :meth:`listen`, or be announced twice. :meth:`read_version` misses none.
+    """
 
-        Forgotten is a milestone that is withdrawn, of which nothing was written down since ``before`` and
-        nothing is on its way; and a notice that was settled before then. What was sent for a milestone that
-        lives is never forgotten: it is what keeps a reminder from being sent twice. Returns how many rows:
-        ``milestones`` and ``deliveries``; to be called again while there were any.
-        """
-
-    async def nodes(self) -> Sequence[NodeReport]:
-        """What every daemon last said, the latest first."""
-
-    async def size(self) -> int:
-        """Bytes that it takes on the disk; 0 where it takes none."""
-
-    async def shared_secret(self, made: str) -> str:
-        """The secret that all who use this ledger share: the one that is there, else ``made`` from now on."""
-
-    async def time(self) -> datetime | None:
-        """What time it is by the ledger's own clock; None where it has none but its caller's."""
-
-    async def version(self) -> str:
-        """A value that changes whenever another process has written; cheap to ask for."""
+    async def read_version(self) -> str:
+        """Return a value that changes whenever another process has written. Cheap to call."""
 
     def listen(self, heard: Callable[[], None]) -> None:
         """Have ``heard`` called in the running loop soon after another process has written.
 
-        A hint: where nothing tells, and while a connection is broken, it is never called.
+        It is never called by a ledger that cannot announce changes, nor while a connection is broken.
         """
 
+
+class TimeSource(Protocol):
+    """Tells the ledger's own time. Anybody may call."""
+
+    async def read_time(self) -> datetime | None:
+        """Return the time by the ledger's own clock; None if the ledger goes by the caller's clock."""
+
+
+class Prunable(Protocol):
+    """Deletes what is no longer needed. The leader and ``alertd prune`` call, at the same time if need be."""
+
+    async def prune(self, before: datetime, limit: int) -> Mapping[str, int]:
+        """Delete at most ``limit`` milestones with everything about them, and at most ``limit`` notices.
+
+        A milestone is deleted if it is withdrawn, has had no entry since ``before``, and nothing of it is
+        waiting or being sent. A notice is deleted if it was settled before ``before``. What was sent for a
+        milestone that is not withdrawn is never deleted, since it prevents a second reminder.
+
+        Returns:
+            the number of deleted rows: ``milestones`` and ``deliveries``. Call again until both are 0.
+        """
+
+
+class Closable(Protocol):
+    """A connection to the ledger. Who opened it closes it."""
+
     async def close(self) -> None:
-        """Give back the connection. Safe to call twice."""
+        """Close the connection. Safe to call twice."""
+
+
+class Ledger(
+    PlanningLedger,
+    LeadershipLedger,
+    NodeRegistry,
+    ReminderQueue,
+    DeliveryQueue,
+    ActionLedger,
+    LedgerReader,
+    ChangeFeed,
+    TimeSource,
+    Prunable,
+    Closable,
+    Protocol,
+):
+    """The record of what is scheduled and what was done: the sum of all roles.
+
+    Only the composition root takes a whole ledger. Every other class names the roles that it needs.
+    """
+
+    async def ensure_shared_secret(self, made: str) -> str:
+        """Return the secret that all nodes share: the stored secret, or ``made``, which is stored then."""
 
 
 LEASE_FOR = timedelta(minutes=5)

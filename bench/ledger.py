@@ -1,10 +1,10 @@
 """Measures leasing and settling on disk: in groups of several sizes, and with many idle rows.
 
 ``python -m bench.ledger [ROUNDS]`` prints a line for each case: deliveries per second, and the ratio to the
-case with groups of 200. A look is the query of every wake-up, with nothing due: due and next_wake. The cases
-take turns in one process, so that a slow moment of the machine affects all cases. Each result is the median
-of the rounds. The first line shows the speed of the disk itself: appends of 4 KiB, each with an fsync.
-The cases are repeated on PostgreSQL if a server can be started.
+case with groups of 200. A look is the query of every wake-up, with nothing due: find_due and
+find_next_wake. The cases take turns in one process, so that a slow moment of the machine affects all cases.
+Each result is the median of the rounds. The first line shows the speed of the disk itself: appends of 4
+KiB, each with an fsync. The cases are repeated on PostgreSQL if a server can be started.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def accept(lease: Lease) -> Settlement:
 async def settle_all(ledger: Ledger, group: int) -> int:
     """Lease and settle deliveries, ``group`` at a time, until none is ready. Return how many there were."""
     done = 0
-    while leases := await ledger.lease("bench", NOW, for_=LEASE_FOR, limit=group, per_channel=group):
+    while leases := await ledger.lease("bench", NOW, duration=LEASE_FOR, limit=group, per_channel=group):
         assert not await ledger.settle([accept(lease) for lease in leases])
         done += len(leases)
     return done
@@ -149,8 +149,8 @@ async def measure_looks(ledger: Ledger, times: int = 100) -> float:
     """Return looks per second with nothing due."""
     started = time.perf_counter()
     for _ in range(times):
-        assert not await ledger.due(NOW, 500)
-        await ledger.next_wake(NOW)
+        assert not await ledger.find_due(NOW, 500)
+        await ledger.find_next_wake(NOW)
     return times / (time.perf_counter() - started)
 
 

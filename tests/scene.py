@@ -249,7 +249,7 @@ class Scene:
         end = when(at)
         for _ in range(MAX_TURNS):
             await self.turn()
-            next_at = await self.ledger.next_wake(self.now)
+            next_at = await self.ledger.find_next_wake(self.now)
             if next_at is None or next_at > end:
                 self.clock.advance(end)
                 await self.turn()
@@ -281,12 +281,12 @@ class Scene:
         """``window offset`` of everything owed, and in which state it is; of one receiver."""
         return {
             f"{one.window_id} {one.offset}".strip(): one.state.value
-            for one in await self.ledger.owed(milestone)
+            for one in await self.ledger.read_owed(milestone)
         }
 
     async def offsets(self, milestone: str, state: str) -> list[str]:
         """The offsets of what is owed in one state, by instant."""
-        return [one.offset for one in await self.ledger.owed(milestone) if one.state.value == state]
+        return [one.offset for one in await self.ledger.read_owed(milestone) if one.state.value == state]
 
 
 class Watched:

@@ -89,7 +89,7 @@ class Night:
         while True:
             self.ledger.called.clear()
             await self.ledger.called.wait()
-            if self.ledger.calls.count("due") > len(self.looked_s):
+            if self.ledger.calls.count("find_due") > len(self.looked_s):
                 self.looked_s.append(self.loop.time())
             if len(self.stage.told) > len(self.told_s):
                 self.told_s.append(self.loop.time())

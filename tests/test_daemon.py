@@ -293,7 +293,7 @@ async def test_configuration_must_be_good_at_the_start(ledger: Ledger) -> None:
     with pytest.raises(DefinitionsError, match=r"alertd\.yaml:3:7: no"):
         await stage.daemon().start()
 
-    assert await ledger.records() == []
+    assert await ledger.read_records() == []
 
 
 async def test_broken_file_at_the_start_is_told(ledger: Ledger) -> None:
@@ -309,7 +309,7 @@ async def test_broken_file_at_the_start_is_told(ledger: Ledger) -> None:
     assert "file.refused" in stage.names()
     assert stage.lines() == ["2026-09-24T00:00 desk u/n -7d"]
     assert [one.message.lines for one in stage.told if one.channel == "ops/hook"] == [(str(PROBLEM),)]
-    assert (await ledger.nodes())[0].problems == (str(PROBLEM),)
+    assert (await ledger.read_nodes())[0].problems == (str(PROBLEM),)
 
 
 async def test_broken_file_keeps_what_was_known_of_it(ledger: Ledger) -> None:
@@ -331,7 +331,7 @@ async def test_broken_file_keeps_what_was_known_of_it(ledger: Ledger) -> None:
     assert [line.rpartition(" ")[2] for line in stage.lines()] == ["-1d"]
     assert len(stage.lines("ops")) == 1
     assert stage.names("file.mended") == ["file.mended"]
-    assert (await ledger.nodes())[0].problems == ()
+    assert (await ledger.read_nodes())[0].problems == ()
 
 
 async def test_refused_configuration_leaves_the_last_good_one(ledger: Ledger) -> None:
@@ -346,7 +346,7 @@ async def test_refused_configuration_leaves_the_last_good_one(ledger: Ledger) ->
     refused = [await daemon.reload(), await daemon.reload()]
     clock.advance(when("2026-09-29T10:00"))
     await turns(daemon)
-    problems = (await ledger.nodes())[0].problems
+    problems = (await ledger.read_nodes())[0].problems
     stage.config_is_broken, stage.problems = False, ()
     taken = await daemon.reload()
 
@@ -411,7 +411,7 @@ async def test_reload_that_meets_a_locked_ledger_says_so(ledger: Ledger) -> None
     taken = await daemon.reload()
 
     assert taken
-    assert [one.id for one in await ledger.records()] == [M]
+    assert [one.id for one in await ledger.read_records()] == [M]
 
 
 # -- the loop
@@ -426,7 +426,7 @@ async def test_loop_sends_when_it_is_due() -> None:
         before = stage.lines()
         await stage.until(lambda: bool(stage.lines()))
 
-    late = stage.told[0].at - (await stage.scene.ledger.owed(M))[-1].at
+    late = stage.told[0].at - (await stage.scene.ledger.read_owed(M))[-1].at
     assert before == []
     assert timedelta(0) <= late < timedelta(seconds=0.5)
     assert stage.names("daemon.ready", "daemon.stopped") == ["daemon.ready", "daemon.stopped"]
@@ -434,7 +434,7 @@ async def test_loop_sends_when_it_is_due() -> None:
 
 async def test_loop_survives_a_locked_ledger() -> None:
     """While the ledger cannot be used the loop pauses, says so once, and goes on when it can."""
-    failing: Any = Failing(MemoryLedger(), "due", "coming", "version")
+    failing: Any = Failing(MemoryLedger(), "find_due", "read_upcoming", "read_version")
     stage = Stage(failing, Offset())
     stage.define(soon(stage, 0.3))
 
@@ -465,7 +465,7 @@ async def test_loop_survives_another_that_locks_the_database(tmp_path: Path) -> 
             other.execute("begin immediate")
             async with asyncio.timeout(LIMIT_S):
                 while "ledger.failed" not in stage.names():
-                    await stage.world.ledger.version()
+                    await stage.world.ledger.read_version()
             other.execute("rollback")
         await stage.until(lambda: bool(stage.lines()))
 
@@ -487,7 +487,7 @@ async def test_loop_keeps_outcomes_while_the_ledger_is_locked() -> None:
         failing.failing = False
 
     assert len(stage.lines()) == 1
-    assert [one.state.value for one, _, _ in await memory.deliveries()] == ["sent"]
+    assert [one.state.value for one, _, _ in await memory.find_deliveries()] == ["sent"]
 
 
 async def test_reload_is_not_lost_to_a_locked_ledger() -> None:
@@ -570,7 +570,7 @@ async def test_what_another_process_says_is_taken_up(tmp_path: Path) -> None:
         await stage.until(lambda: any(line.endswith(" done") for line in stage.lines()))
         async with asyncio.timeout(LIMIT_S):
             while "milestone.moved" not in stage.names():
-                await other.version()
+                await other.read_version()
 
     await other.close()
     assert [one.get("milestone") for one in stage.events if one["event"] == "milestone.moved"] == ["u/next"]
@@ -587,10 +587,10 @@ async def test_two_nodes_leave_each_other_in_peace(tmp_path: Path) -> None:
     async with running(stages[0]), running(stages[1]):
         # Each asks once a second whether the other has written.
         for one in ledgers:
-            await one.until_called("version", 3)
+            await one.until_called("read_version", 3)
 
     # One of them leads, and reconciles once.
-    assert [one.calls.count("timelines") for one in ledgers] == [1, 0]
+    assert [one.calls.count("read_timelines") for one in ledgers] == [1, 0]
     assert sum(len(stage.lines()) for stage in stages) == 1
 
 
@@ -606,8 +606,8 @@ async def test_full_channel_makes_no_spin() -> None:
     stage.define(*(a_milestone(f"t/m{i}", in_days(stage, 5)) for i in range(30)))
 
     async with running(stage):
-        await watched.until_called("version", 2)
-        looks = watched.calls.count("due")
+        await watched.until_called("read_version", 2)
+        looks = watched.calls.count("find_due")
         gate.opened.set()
 
     # Two seconds with five looks in each, and those that the first ones and the chores cause.
@@ -632,7 +632,7 @@ async def test_what_is_forgotten_holds_nothing_up() -> None:
 
     pruned = [one["milestones"] for one in stage.events if one["event"] == "ledger.pruned"]
     assert pruned == [200, 200, 50]
-    looks = [name for name in watched.calls if name in ("prune", "due")]
+    looks = [name for name in watched.calls if name in ("prune", "find_due")]
     first, last = looks.index("prune"), len(looks) - 1 - looks[::-1].index("prune")
     assert ("prune", "prune") not in list(pairwise(looks[first : last + 1]))
 
@@ -650,7 +650,7 @@ async def test_drain_has_a_limit() -> None:
         async with asyncio.timeout(LIMIT_S):
             await gate.rung.wait()
 
-    found, tries, _ = (await memory.deliveries())[0]
+    found, tries, _ = (await memory.find_deliveries())[0]
     assert stage.clock.monotonic() - started < 3
     assert found.state == "ready"
     assert [one.outcome for one in tries] == ["unknown"]
@@ -663,7 +663,7 @@ async def test_bug_in_the_loop_is_said_before_it_ends() -> None:
     stage = Stage(ledger, Offset())
     daemon = stage.daemon()
     await daemon.start()
-    ledger.due = None  # a bug
+    ledger.find_due = None  # a bug
 
     with pytest.raises(TypeError):
         await daemon.run()

@@ -78,7 +78,7 @@ async def test_reminders_wait_for_the_digest_and_come_as_one(ledger: Ledger) -> 
 
     await scene.until("2026-10-05T07:59")
     assert scene.told() == []
-    waiting = next(one for one in await ledger.owed("t/a") if one.offset == "+1d")
+    waiting = next(one for one in await ledger.read_owed("t/a") if one.offset == "+1d")
     assert waiting.reason == AwaitedDigest(digest=MONDAYS.name)
     assert waiting.wake_at == when("2026-10-05T08:00")
 
@@ -88,7 +88,7 @@ async def test_reminders_wait_for_the_digest_and_come_as_one(ledger: Ledger) -> 
     assert told.message.kind is Kind.DIGEST
     assert read(told.message) == ["overdue: t/a +1d", "coming: s/b -7d"]
     assert await scene.offsets("t/a", "superseded") == ["-1d", "0d"]
-    assert [one.told_at for one in await ledger.owed("t/a") if one.offset == "+1d"] == [scene.now]
+    assert [one.told_at for one in await ledger.read_owed("t/a") if one.offset == "+1d"] == [scene.now]
 
 
 async def test_overview_shows_what_has_no_reminder_of_its_own(ledger: Ledger) -> None:
@@ -212,7 +212,7 @@ async def test_of_a_series_the_last_that_has_passed_is_shown(ledger: Ledger) -> 
 
     sections = [line for line in read(scene.log[-1].message) if "overdue" in line]
     assert [line.split()[1] for line in sections] == ["t/m@2026-11-01"]
-    assert len(await ledger.windows("desk", scene.now)) > 5
+    assert len(await ledger.read_windows("desk", scene.now)) > 5
 
 
 # -- who gets what
@@ -349,7 +349,7 @@ async def test_without_its_digest_what_waited_goes_out(ledger: Ledger) -> None:
     await scene.until("2026-10-06T08:00")
 
     assert offsets(scene.told("desk")) == ["-1d", "0d", "+1d"]
-    assert await ledger.digests() == []
+    assert await ledger.read_digests() == []
 
 
 async def test_another_schedule_takes_over_what_waited(ledger: Ledger) -> None:
@@ -367,12 +367,12 @@ async def test_another_schedule_takes_over_what_waited(ledger: Ledger) -> None:
 async def test_reconciling_again_changes_nothing(ledger: Ledger) -> None:
     """What is owed next stays, however often the files are read."""
     scene = await a_scene(ledger, "2026-09-28T08:30", a_milestone(M, "2026-10-01"))
-    before = await ledger.digests()
+    before = await ledger.read_digests()
 
     await scene.until("2026-10-02")
     await scene.reconcile()
 
-    assert await ledger.digests() == before
+    assert await ledger.read_digests() == before
     assert [(one.at, one.since) for one in before] == [(when("2026-10-05T08:00"), when("2026-09-28T08:00"))]
 
 
@@ -404,7 +404,7 @@ async def test_digest_of_which_nothing_is_true_any_more_is_not_sent(ledger: Ledg
 
     await scene.until("2026-10-05T12:00")
 
-    delivery, _, _ = (await ledger.deliveries())[0]
+    delivery, _, _ = (await ledger.find_deliveries())[0]
     assert (delivery.state, delivery.reason) == ("suppressed", PlainReason.NOTHING_LEFT)
 
 
@@ -479,7 +479,9 @@ class Crashing:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("name", ["digests", "windows", "records_of", "held", "bind", "lease", "settle"])
+@pytest.mark.parametrize(
+    "name", ["read_digests", "read_windows", "read_records_by_id", "read_held", "bind", "lease", "settle"]
+)
 async def test_a_crash_anywhere_loses_no_digest(ledger: Ledger, name: str, after: bool) -> None:
     """Whatever call the process dies in, the digest is sent, and always under one id."""
     scene = await a_scene(
@@ -507,7 +509,7 @@ async def test_of_two_nodes_one_makes_it(ledger: Ledger) -> None:
     await scene.until("2026-10-05T07:59")
     scene.clock.advance(when("2026-10-05T08:00"))
     one, two = scene.dispatcher(), scene.dispatcher()
-    (owed,) = await ledger.digests()
+    (owed,) = await ledger.read_digests()
 
     first = await one._bind_digest(owed, scene.now)
     second = await two._bind_digest(owed, scene.now)
@@ -524,7 +526,7 @@ async def test_digest_in_the_ledger_is_not_lost_with_a_failing_reconcile(ledger:
 
     class Failing:
         def __getattr__(self, name: str) -> Any:
-            if name != "digests":
+            if name != "read_digests":
                 return getattr(ledger, name)
 
             async def fails() -> Any:
@@ -537,4 +539,4 @@ async def test_digest_in_the_ledger_is_not_lost_with_a_failing_reconcile(ledger:
     with pytest.raises(LedgerError):
         await scene.reconcile()
 
-    assert [one.name for one in await ledger.digests()] == [MONDAYS.name]
+    assert [one.name for one in await ledger.read_digests()] == [MONDAYS.name]

@@ -56,7 +56,7 @@ async def only(
     ledger: Ledger, state: DeliveryState | None = None
 ) -> tuple[str, DeliveryState, Reason | None]:
     """Id, state and reason of the newest delivery."""
-    delivery = (await ledger.deliveries(state=state))[0][0]
+    delivery = (await ledger.find_deliveries(state=state))[0][0]
     return delivery.id, delivery.state, delivery.reason
 
 
@@ -92,7 +92,7 @@ async def test_crash_at_any_step_loses_nothing(tmp_path: Path, step: str) -> Non
         scene = await due_at(first, None, "t/n")
         dispatcher = scene.dispatcher()
         await dispatcher.bind(scene.now)
-        bound = (await first.deliveries(state=DeliveryState.READY))[0][0]
+        bound = (await first.find_deliveries(state=DeliveryState.READY))[0][0]
         leases = [] if step == "bound" else await dispatcher.lease(scene.now, 9, 9, {})
         if step == "sent":
             await dispatcher.deliver(leases[0])
@@ -128,7 +128,7 @@ async def test_lost_race_for_binding_is_no_loss(ledger: Ledger) -> None:
     """Of two nodes that look at the same time one binds; the other finds nothing left."""
     scene = await due_at(ledger)
     one, other = scene.dispatcher(), replace(scene.dispatcher(), owner="node-2")
-    stale = await ledger.due(scene.now, 10)
+    stale = await ledger.find_due(scene.now, 10)
 
     first, second = await one.bind(scene.now), await other.bind(scene.now)
 
@@ -183,7 +183,7 @@ async def test_waits_grow_from_attempt_to_attempt(ledger: Ledger) -> None:
 
     times = [one.at for one in scene.log]
     waits = [later - earlier for earlier, later in pairwise(times)]
-    attempts = (await ledger.deliveries())[0][1]
+    attempts = (await ledger.find_deliveries())[0][1]
     assert waits == [backoff(scene.log[0].message.id, number) for number in range(1, 9)]
     assert timedelta(hours=1) <= waits[-1] <= timedelta(hours=1.2)
     assert [one.outcome for one in attempts] == ["retry"] * 8 + ["sent"]
@@ -209,7 +209,7 @@ async def test_unknown_outcome_is_sent_again_under_the_same_id(ledger: Ledger) -
 
     await scene.until("2026-09-23T09:01")
 
-    attempts = (await ledger.deliveries())[0][1]
+    attempts = (await ledger.find_deliveries())[0][1]
     assert [one.outcome for one in attempts] == ["unknown", "sent"]
     assert len({one.message.id for one in scene.log}) == 1
 
@@ -239,7 +239,7 @@ async def test_dead_after_the_horizon_goes_to_the_fallback(ledger: Ledger) -> No
 
     await scene.until("2026-09-24")
 
-    dead = (await ledger.deliveries(state=DeliveryState.DEAD))[0][0]
+    dead = (await ledger.find_deliveries(state=DeliveryState.DEAD))[0][0]
     tries = [one for one in scene.log if one.channel == "desk/hook"]
     stand_in = [one.message for one in scene.log if one.channel == "spare/hook"]
     notices = [one.message for one in scene.log if one.channel == "ops/hook"]
@@ -280,7 +280,7 @@ async def test_who_is_left_out_for_good_is_told_to_the_operator_once_a_day(ledge
     await scene.until("2026-09-24")
 
     notices = [one.message for one in scene.log if one.channel == "ops/hook"]
-    assert (await ledger.counts())["deliveries.sent"] == 3
+    assert (await ledger.count_rows())["deliveries.sent"] == 3
     assert [one.subject for one in notices] == ["desk/hook reaches only some of its recipients"]
     assert notices[0].lines[0] == said
 
@@ -306,7 +306,7 @@ async def test_neither_fallback_nor_operator_get_news_of_themselves(ledger: Ledg
     await scene.until("2026-09-26")
 
     assert [one.channel for one in scene.log] == ["desk/hook", "spare/hook", "spare/hook"]
-    assert (await ledger.counts())["deliveries.dead"] == 3
+    assert (await ledger.count_rows())["deliveries.dead"] == 3
 
 
 async def test_each_channel_that_died_is_stood_in_for(ledger: Ledger) -> None:
@@ -332,7 +332,7 @@ async def test_notifier_that_raises_is_tried_again(ledger: Ledger) -> None:
 
     assert [(channel, str(error)) for channel, error in scene.faults] == [("desk/hook", "a bug")]
     assert scene.told("desk") == ["2026-09-23T09:00 t/m -7d"]
-    attempts = (await ledger.deliveries())[0][1]
+    attempts = (await ledger.find_deliveries())[0][1]
     assert attempts[0].reason == NotifierFailed(error="ValueError")
 
 
@@ -371,7 +371,7 @@ async def test_what_is_said_between_bind_and_send_counts(
 
     await scene.turn()
 
-    found = [one for one, _, _ in await ledger.deliveries(state=DeliveryState.SUPPRESSED)]
+    found = [one for one, _, _ in await ledger.find_deliveries(state=DeliveryState.SUPPRESSED)]
     # That it is done is told in its place, since a reminder was sent before.
     assert offsets(scene.told("desk")) == (["done"] if kind is ActionKind.DONE else [])
     (member,) = found[0].reason.members if isinstance(found[0].reason, MembersUnwanted) else ()
@@ -388,7 +388,7 @@ async def test_rest_of_a_group_is_sent_under_the_same_id(ledger: Ledger) -> None
 
     assert [one.id for one in bound.deliveries] == [one.message.id for one in scene.log]
     assert scene.told("desk") == [f"{AT} t/n -7d"]
-    owed = {one.milestone: one for one in (await ledger.deliveries())[0][2]}
+    owed = {one.milestone: one for one in (await ledger.find_deliveries())[0][2]}
     assert owed[M].told_at is None
     assert owed["t/n"].told_at == when(AT)
 
@@ -433,7 +433,7 @@ async def test_failing_channel_delays_no_other(ledger: Ledger) -> None:
     sent = {one.channel: one.at for one in scene.log if isinstance(one.outcome, Sent)}
     assert sent["desk/mail"] == when(AT)
     assert sent["desk/hook"] > when(AT)
-    told = [one.told_at for one in await ledger.owed(M) if one.offset == "-7d"]
+    told = [one.told_at for one in await ledger.read_owed(M) if one.offset == "-7d"]
     assert told == [when(AT)]
 
 
@@ -453,7 +453,7 @@ async def test_receiver_without_notifier_is_said_to_have_none(ledger: Ledger) ->
 
     await scene.turn()
 
-    owed = next(one for one in await ledger.owed(M) if one.offset == "-7d")
+    owed = next(one for one in await ledger.read_owed(M) if one.offset == "-7d")
     assert owed.state is ReminderState.SUPPRESSED
     assert owed.reason is PlainReason.NO_NOTIFIER
 

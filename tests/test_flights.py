@@ -97,7 +97,7 @@ class Airport:
 
     async def notices(self) -> list[str]:
         """What the operator is to be told."""
-        found = [one for one, _, _ in await self.ledger.deliveries() if one.notice is not None]
+        found = [one for one, _, _ in await self.ledger.find_deliveries() if one.notice is not None]
         return [one.notice.headline for one in sorted(found, key=lambda one: one.bound_at)]
 
     async def take_off(self) -> None:
@@ -110,7 +110,7 @@ class Airport:
             await self.flights.wait_finished()
 
     async def states(self) -> Counter[str]:
-        return Counter(one.state.value for one, _, _ in await self.ledger.deliveries(limit=1_000))
+        return Counter(one.state.value for one, _, _ in await self.ledger.find_deliveries(limit=1_000))
 
 
 class Locked:
@@ -246,7 +246,7 @@ async def test_what_a_stopped_node_cut_off_itself_is_no_failure_of_the_channel()
     port.still_at_s = port.scene.clock.monotonic()
     gate.opened.set()
     await port.land()
-    tries = [tries for one, tries, _ in await port.ledger.deliveries() if one.notice is None]
+    tries = [tries for one, tries, _ in await port.ledger.find_deliveries() if one.notice is None]
 
     assert not port.flights.paused
     assert await port.notices() == []
@@ -296,7 +296,7 @@ async def test_news_of_a_channel_outlives_a_settlement_that_is_refused() -> None
 
     # By the ledger's clock the leases have run out.
     later = port.scene.now + LEASE_FOR
-    taken = await port.ledger.lease("node-2", later, for_=LEASE_FOR, limit=TRIPS_AT, per_channel=TRIPS_AT)
+    taken = await port.ledger.lease("node-2", later, duration=LEASE_FOR, limit=TRIPS_AT, per_channel=TRIPS_AT)
     gate.opened.set()
     await port.land()
     await port.flights.settle()
@@ -327,7 +327,7 @@ async def test_news_of_a_channel_is_kept_while_it_cannot_be_written() -> None:
         await port.flights.settle()
 
     assert await port.notices() == ["desk/hook does not answer"]
-    assert all(one.attempts == 1 for one, _, _ in await port.ledger.deliveries() if one.notice is None)
+    assert all(one.attempts == 1 for one, _, _ in await port.ledger.find_deliveries() if one.notice is None)
 
 
 async def test_operator_is_told_of_its_own_channel_over_its_others() -> None:
@@ -342,7 +342,7 @@ async def test_operator_is_told_of_its_own_channel_over_its_others() -> None:
     await port.take_off()
     await port.flights.settle()
 
-    told = [one.channel for one, _, _ in await port.ledger.deliveries() if one.notice is not None]
+    told = [one.channel for one, _, _ in await port.ledger.find_deliveries() if one.notice is not None]
     assert port.flights.paused == ("ops/hook",)
     assert told == ["ops/mail"]
     await port.flights.drain(0)
@@ -381,7 +381,7 @@ async def test_drain_settles_what_lands_and_what_it_cuts_off() -> None:
     async with asyncio.timeout(LIMIT_S):
         unsettled = await port.flights.drain(0.05)
 
-    found = await port.ledger.deliveries()
+    found = await port.ledger.find_deliveries()
     ready = [(one, tries) for one, tries, _ in found if one.state is DeliveryState.READY]
     assert unsettled == 0
     assert await port.states() == {"sent": 2, "ready": 2}

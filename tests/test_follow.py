@@ -63,7 +63,7 @@ def by_channel(scene: Scene, channel: str) -> list[str]:
 
 
 async def reasons(scene: Scene, offset: str) -> list[tuple[str, Reason | None]]:
-    return [(one.state.value, one.reason) for one in await scene.ledger.owed(M) if one.offset == offset]
+    return [(one.state.value, one.reason) for one in await scene.ledger.read_owed(M) if one.offset == offset]
 
 
 async def test_an_incident_is_triggered_acknowledged_and_resolved_under_one_key(ledger: Ledger) -> None:
@@ -151,7 +151,7 @@ async def test_who_was_told_nothing_is_told_nothing_of_it(ledger: Ledger) -> Non
     await scene.turn()
 
     assert scene.log == []
-    assert not [one for one in await ledger.owed(M) if one.offset in ("acknowledged", "cancelled")]
+    assert not [one for one in await ledger.read_owed(M) if one.offset in ("acknowledged", "cancelled")]
 
 
 async def test_who_has_nothing_that_follows_is_owed_nothing(ledger: Ledger) -> None:

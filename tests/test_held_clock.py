@@ -27,7 +27,7 @@ class Shared(MemoryLedger):
         self.takes_s = 0.0
         self._node = node
 
-    async def time(self) -> datetime | None:
+    async def read_time(self) -> datetime | None:
         passes(self, self._node, self.takes_s)
         return self.at
 
@@ -172,7 +172,7 @@ async def test_clocks_that_differ_are_told_and_found_until_they_agree() -> None:
             await chores(daemon, "lead")
         await daemon._look_over()
         await chores(daemon, "report")
-        return (await ledger.nodes())[0].findings
+        return (await ledger.read_nodes())[0].findings
 
     differing, ahead = await found(), daemon.status.clock_ahead
     node.step(-timedelta(seconds=12) + DIFFERS_BY / 2)

@@ -14,7 +14,7 @@ async def test_recurring_milestone_that_is_withdrawn_is_one_line() -> None:
     log, events = a_log()
     scene.define(a_milestone("t/monthly", DAY, every="FREQ=MONTHLY"), a_milestone("t/once", DAY))
     log_report(log, await scene.reconcile())
-    instances = len(await scene.ledger.records()) - 1
+    instances = len(await scene.ledger.read_records()) - 1
 
     scene.define()
     log_report(log, await scene.reconcile())

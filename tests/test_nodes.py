@@ -99,17 +99,17 @@ async def test_reconciliation_that_has_lost_the_lead_writes_no_more(ledger: Ledg
 
     async def stalled() -> int:
         term = await lead.term()
-        if await ledger.timelines():
-            await ledger.lead("b", clock.at + LEAD_FOR, for_=LEAD_FOR)
+        if await ledger.read_timelines():
+            await ledger.take_lead("b", clock.at + LEAD_FOR, duration=LEAD_FOR)
         return term
 
     with pytest.raises(LeadLost):
         await reconcile(ledger, files, clock.at, term=stalled)
-    half = await ledger.timelines()
+    half = await ledger.read_timelines()
     await reconcile(ledger, files, clock.at)
 
     assert set(half) == {"t"}
-    assert set(await ledger.timelines()) == {"t", "u"}
+    assert set(await ledger.read_timelines()) == {"t", "u"}
 
 
 # -- daemons
@@ -126,7 +126,7 @@ async def test_only_the_leader_reconciles(ledger: Ledger) -> None:
     await follower.reload()
     await follower.turn()
 
-    record = await ledger.record("t/0")
+    record = await ledger.read_record("t/0")
     assert record is not None
     assert [one.edtf for one in record.values] == ["2026-10-20"]
     assert "lead.taken" in first.names()
@@ -147,7 +147,7 @@ async def test_follower_brings_its_files_in_line_when_it_takes_over(ledger: Ledg
     clock.advance(clock.at + LEAD_FOR)
     await chores(follower, "lead")
 
-    record = await ledger.record("t/0")
+    record = await ledger.read_record("t/0")
     assert record is not None
     assert [one.edtf for one in record.values] == ["2026-11-30"]
     assert second.names("lead.taken", "milestone.moved") == ["lead.taken", "milestone.moved"]
@@ -167,7 +167,7 @@ async def test_leader_that_was_stalled_writes_nothing(ledger: Ledger) -> None:
     await stalled.reload()
     await chores(stalled, "lead")
 
-    record = await ledger.record("t/0")
+    record = await ledger.read_record("t/0")
     assert record is not None
     assert [one.edtf for one in record.values] == ["2026-10-30"]
     assert first.names("lead.lost") == ["lead.lost"]

@@ -106,7 +106,7 @@ async def test_corrected_title_label_and_account_send_nothing(ledger: Ledger) ->
     await scene.change("2026-09-25", corrected)
     await scene.until("2026-09-28")
 
-    record = await ledger.record(M)
+    record = await ledger.read_record(M)
     assert len(scene.log) == before == 1
     assert record is not None
     assert record.milestone == corrected
@@ -123,7 +123,7 @@ async def test_same_deadline_written_otherwise_is_no_move(ledger: Ledger) -> Non
     report = await scene.change("2026-09-24T12:00", a_milestone(M, "2026-09~", "2026-09"))
 
     assert report.moved == []
-    assert (await ledger.record(M)) is not None
+    assert (await ledger.read_record(M)) is not None
     assert await scene.offsets(M, "cancelled") == []
 
 
@@ -156,13 +156,13 @@ async def test_horizon_moves_along(ledger: Ledger) -> None:
     scene = Scene(ledger, at="2026-06-01")
     scene.define(a_milestone(M, "2027-09-30"))
     await scene.reconcile()
-    first = await ledger.owed(M)
+    first = await ledger.read_owed(M)
 
     await scene.reconcile(at="2027-03-01")
 
     assert [one.offset for one in first] == ["-90d"]
     assert all(one.at < when("2026-06-01") + HORIZON for one in first)
-    assert len(await ledger.owed(M)) == 9
+    assert len(await ledger.read_owed(M)) == 9
 
 
 async def test_receiver_added_later_is_caught_up_once(ledger: Ledger) -> None:
@@ -244,12 +244,12 @@ async def test_withdrawn_milestone_is_reminded_of_no_more(ledger: Ledger) -> Non
     report = await scene.change("2026-09-25", a_milestone("t/n", "2027-01-01"))
     await scene.until("2026-12-01")
 
-    record = await ledger.record(M)
+    record = await ledger.read_record(M)
     assert report.withdrawn == [M]
     assert record is not None
     assert record.withdrawn
     assert scene.told("desk") == ["2026-09-24T00:00 t/m -7d", "2026-10-03T09:00 t/n -90d"]
-    assert [one.kind for one in await ledger.history(M)] == ["withdrawn", "loaded"]
+    assert [one.kind for one in await ledger.read_history(M)] == ["withdrawn", "loaded"]
 
 
 @pytest.mark.parametrize("gone", ["milestone", "timeline"])
@@ -272,7 +272,7 @@ async def test_returned_milestone_goes_on_where_it_was(ledger: Ledger, gone: str
         "2026-09-30T12:00 t/m 0d",
         "2026-10-01T09:00 t/m +1d",
     ]
-    assert [one.kind for one in await ledger.history(M)] == ["returned", "withdrawn", "loaded"]
+    assert [one.kind for one in await ledger.read_history(M)] == ["returned", "withdrawn", "loaded"]
 
 
 async def test_timeline_in_a_broken_file_stays(ledger: Ledger) -> None:
@@ -290,7 +290,7 @@ async def test_timeline_in_a_broken_file_stays(ledger: Ledger) -> None:
     assert offsets(one for one in scene.told("desk") if " t/m " in one) == [
         "-30d", "-7d", "-1d", "0d", "+1d", "+7d", "+14d", "+28d",
     ]  # fmt: skip
-    relative = await ledger.record("u/r")
+    relative = await ledger.read_record("u/r")
     assert relative is not None
     assert [value.edtf for value in relative.values] == ["2026-10-30"]
 
@@ -320,7 +320,7 @@ async def test_timeline_in_another_file_is_the_same(ledger: Ledger) -> None:
     report = await scene.reconcile()
 
     assert not report.changed
-    assert await ledger.timelines() == {"t": "milestones/other.yaml"}
+    assert await ledger.read_timelines() == {"t": "milestones/other.yaml"}
 
 
 @pytest.mark.wording
@@ -362,7 +362,7 @@ async def test_what_is_older_than_the_catch_up_time_is_expired(ledger: Ledger) -
     await scene.reconcile()
     await scene.until("2026-12-31")
 
-    expired = [one for one in await ledger.owed(M) if one.state is ReminderState.EXPIRED]
+    expired = [one for one in await ledger.read_owed(M) if one.state is ReminderState.EXPIRED]
     assert scene.told("desk") == ["2026-11-15T00:00 t/m +28d"]
     assert [one.offset for one in expired] == ["-90d", "-30d", "-7d", "-1d", "0d", "+1d", "+7d"]
     assert expired[-1].reason == TooLateAtLoad(days=38)
@@ -380,11 +380,11 @@ async def test_last_years_import_makes_no_flood(kind: str, number: int, tmp_path
         await scene.turn()
 
         assert perf_counter() - started < 30
-        counts = await ledger.counts()
+        counts = await ledger.count_rows()
         assert len(report.loaded) == number
         assert counts["owed.expired"] == number * 9
-        assert await ledger.deliveries() == []
-        assert await ledger.next_wake(scene.now) is None
+        assert await ledger.find_deliveries() == []
+        assert await ledger.find_next_wake(scene.now) is None
 
 
 @pytest.mark.parametrize(

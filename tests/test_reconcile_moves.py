@@ -52,7 +52,7 @@ async def moves(scene: Scene, receiver: str = "desk") -> list[str]:
     """All moves that a receiver was told of: when, from what, to what."""
     told = [
         (one.told_at, one.move)
-        for one in await scene.ledger.owed(M)
+        for one in await scene.ledger.read_owed(M)
         if one.receiver == receiver and one.told_at is not None and one.move is not None
     ]
     return [
@@ -97,8 +97,8 @@ async def test_whoever_was_told_is_told_once_from_what_to_what(ledger: Ledger) -
         "2026-10-01T09:00 t/m -30d",
         "2026-10-24T09:00 t/m -7d",
     ]
-    assert [one.kind for one in await ledger.history(M)] == ["moved", "loaded"]
-    assert (await ledger.history(M))[0].facts == {
+    assert [one.kind for one in await ledger.read_history(M)] == ["moved", "loaded"]
+    assert (await ledger.read_history(M))[0].facts == {
         "from": "by 30 September 2026",
         "to": "by 31 October 2026",
         "from_windows": "2026-09-30/2026-10-01",
@@ -297,7 +297,7 @@ async def test_all_claims_taken_back_leave_no_date(ledger: Ledger) -> None:
     await scene.until("2027-01-01")
 
     assert offsets(scene.told("desk")) == ["-7d", "moved"]
-    assert await ledger.next_wake(scene.now) is None
+    assert await ledger.find_next_wake(scene.now) is None
 
 
 async def test_other_rule_for_contested_claims_is_no_move(ledger: Ledger) -> None:
@@ -390,7 +390,7 @@ async def test_revision_counts_the_values(ledger: Ledger) -> None:
 
     for minute, deadline in enumerate((B, A, A, C)):
         await scene.change(f"2026-09-25T00:{minute:02d}", a_milestone(M, deadline))
-        records += [one for one in await ledger.records() if one.id == M]
+        records += [one for one in await ledger.read_records() if one.id == M]
 
     assert [one.revision for one in records] == [2, 3, 3, 4]
     assert records[-1].changed_at == when("2026-09-25T00:03")

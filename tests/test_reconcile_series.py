@@ -55,7 +55,7 @@ async def test_series_reaches_no_further_back_each_time(ledger: Ledger) -> None:
     scene = Scene(ledger, at="2026-11-01")
     scene.define(rent("2001-01-31"), a_milestone("t/weekly", "2001-01-01", every="RRULE:FREQ=WEEKLY"))
     await scene.reconcile()
-    before = len(await ledger.records())
+    before = len(await ledger.read_records())
     watched = Watched(ledger)
     scene.ledger = watched
 
@@ -63,7 +63,7 @@ async def test_series_reaches_no_further_back_each_time(ledger: Ledger) -> None:
         await scene.reconcile()
 
     assert watched.writes == []
-    assert len(await ledger.records()) == before < 120
+    assert len(await ledger.read_records()) == before < 120
 
 
 async def test_old_instance_is_not_withdrawn(ledger: Ledger) -> None:
@@ -74,9 +74,9 @@ async def test_old_instance_is_not_withdrawn(ledger: Ledger) -> None:
 
     await play(scene, "2026-06-15", "2027-06-15", "2028-06-15")
 
-    withdrawn = [one.id for one in (await ledger.timeline("t"))[0] if one.withdrawn]
+    withdrawn = [one.id for one in (await ledger.read_timeline("t"))[0] if one.withdrawn]
     assert withdrawn == []
-    assert [one.kind for one in await ledger.history("t/rent@2026-01-31")] == ["loaded"]
+    assert [one.kind for one in await ledger.read_history("t/rent@2026-01-31")] == ["loaded"]
 
 
 async def test_changed_rule_withdraws_what_is_to_come_of_the_old_one(ledger: Ledger) -> None:
@@ -107,7 +107,7 @@ async def test_withdrawn_series_is_withdrawn_whole(ledger: Ledger) -> None:
     await scene.change("2026-03-10", a_milestone("t/n", "2028-01-01"))
     await scene.until("2026-12-01")
 
-    assert [one.id for one in await ledger.records()] == ["t/n"]
+    assert [one.id for one in await ledger.read_records()] == ["t/n"]
     assert scene.told(since="2026-03-10") == []
 
 
@@ -157,7 +157,7 @@ async def test_relative_deadline_follows_its_base(ledger: Ledger) -> None:
     await scene.until("2026-09-26")
 
     assert report.moved == ["t/base", "t/next"]
-    record = await ledger.record("t/next")
+    record = await ledger.read_record("t/next")
     assert record is not None
     assert [value.edtf for value in record.values] == ["2026-11-07"]
     assert offsets(one for one in scene.told("desk") if " t/next " in one) == ["-30d", "moved"]
@@ -175,7 +175,7 @@ async def test_relative_deadline_follows_the_done_date(ledger: Ledger) -> None:
     await scene.act(ActionKind.DONE, "t/base", done_on="2026-09-20")
     for at, kind in (("2026-09-25", ActionKind.REOPEN), ("2026-09-26", None)):
         report = await scene.reconcile(at=at)
-        record = await ledger.record("u/next")
+        record = await ledger.read_record("u/next")
         assert record is not None
         found.append((report.moved, [value.edtf for value in record.values]))
         if kind:
@@ -193,12 +193,12 @@ async def test_relative_to_what_is_gone_has_no_date(ledger: Ledger) -> None:
     await scene.reconcile()
 
     await scene.change("2026-09-25", a_milestone("u/next", after=("t/base", "7d")))
-    gone = await ledger.record("u/next")
+    gone = await ledger.read_record("u/next")
     await scene.change(
         "2026-09-26", a_milestone("t/base", "2026-09-30"), a_milestone("u/next", after=("t/base", "7d"))
     )
 
-    back = await ledger.record("u/next")
+    back = await ledger.read_record("u/next")
     assert gone is not None
     assert gone.values == ()
     assert back is not None

@@ -86,7 +86,7 @@ async def test_reload_while_muted_writes_nothing(ledger: Ledger) -> None:
         await scene.reconcile()
 
     assert watched.writes == []
-    waiting = [one for one in await ledger.owed(M) if one.wake_at > one.at]
+    waiting = [one for one in await ledger.read_owed(M) if one.wake_at > one.at]
     assert offsets(one.offset for one in waiting) == ["-7d"]
 
 
@@ -184,7 +184,7 @@ async def test_acknowledged_is_silent_until_it_expires(ledger: Ledger) -> None:
     await scene.until("2026-10-08")
 
     assert scene.told("desk", since="2026-09-25") == ["2026-10-01T09:00 t/m +1d", "2026-10-07T09:00 t/m +7d"]
-    owed = {one.offset: one for one in await ledger.owed(M)}
+    owed = {one.offset: one for one in await ledger.read_owed(M)}
     assert [owed[one].state for one in ("-1d", "0d")] == ["suppressed"] * 2
     assert owed["-1d"].reason == AcknowledgedBy(by="ada")
 
@@ -265,7 +265,7 @@ async def test_done_stops_reminders_and_is_told_once(ledger: Ledger) -> None:
     await scene.until("2027-01-01")
 
     assert scene.told() == ["2026-09-24T00:00 desk t/m -7d", "2026-09-28T00:00 desk t/m done"]
-    assert (await ledger.history(M))[0].facts == {"done_on": "2026-09-27"}
+    assert (await ledger.read_history(M))[0].facts == {"done_on": "2026-09-27"}
 
 
 async def test_done_is_told_though_the_milestone_is_withdrawn(ledger: Ledger) -> None:
@@ -301,7 +301,7 @@ async def test_cancelled_is_silent(ledger: Ledger) -> None:
     await scene.until("2027-01-01")
 
     assert offsets(scene.told("desk")) == ["-7d"]
-    assert await ledger.next_wake(scene.now) is None
+    assert await ledger.find_next_wake(scene.now) is None
 
 
 @pytest.mark.wording

@@ -57,7 +57,7 @@ async def test_nothing_more_is_posted_and_the_fallback_gets_what_comes(ledger: L
     assert told(again, "desk/hook") == []
     assert len(told(scene, "spare/hook")) == 1
     assert len(told(again, "spare/hook")) == 2
-    dead = [one for one, _, _ in await ledger.deliveries(state=DeliveryState.DEAD)]
+    dead = [one for one, _, _ in await ledger.find_deliveries(state=DeliveryState.DEAD)]
     later = ChannelStopped(answer=GONE.reason, since=datetime(2026, 9, 23, 9, tzinfo=UTC))
     assert [one.reason for one in dead[::-1]] == [ChannelStopped(answer=GONE.reason), later, later]
 
@@ -68,7 +68,7 @@ async def test_the_operator_is_told_once_and_the_audit_asks_for_no_more(ledger: 
     await scene.until("2026-10-01")
 
     (notice,) = [one.message for one in scene.log if one.channel == "ops/hook"]
-    dead = [one for one, _, _ in await ledger.deliveries(state=DeliveryState.DEAD)]
+    dead = [one for one, _, _ in await ledger.find_deliveries(state=DeliveryState.DEAD)]
     audit = await Auditor(ledger).look(config, scene.now, planned_at=scene.now, shut=frozenset())
 
     assert notice.subject == "desk/hook wants no more and is stopped"
@@ -96,7 +96,7 @@ async def test_other_options_are_another_endpoint(ledger: Ledger) -> None:
 
 async def test_who_sends_again_opens_the_channel(ledger: Ledger) -> None:
     scene = await gone_scene(ledger, a_config("desk"))
-    dead = (await ledger.deliveries(state=DeliveryState.DEAD))[0][0]
+    dead = (await ledger.find_deliveries(state=DeliveryState.DEAD))[0][0]
 
     await ledger.retry(dead.id, scene.now, "ada")
     await scene.until("2026-10-01")

@@ -45,7 +45,7 @@ async def heard(ledger: Ledger, daemon: Daemon) -> tuple[tuple[str, ...], tuple[
     """What ``alertd status`` shows: problems, and findings of the audit."""
     await daemon._look_over()
     await daemon._status.report(daemon._reloader.config)
-    node = (await ledger.nodes())[0]
+    node = (await ledger.read_nodes())[0]
     return node.problems, node.findings
 
 
@@ -90,7 +90,7 @@ async def test_files_that_are_back_end_it(ledger: Ledger) -> None:
         "files.vanished",
         "files.returned",
     ]
-    assert [one.kind for one in await ledger.history(M)] == ["loaded"]
+    assert [one.kind for one in await ledger.read_history(M)] == ["loaded"]
 
 
 async def test_daemon_that_starts_without_its_files_keeps_what_is_in_the_ledger(ledger: Ledger) -> None:
@@ -172,7 +172,7 @@ async def test_folder_that_is_gone_in_any_way_keeps_what_was_known(
     (milestones / "t.yaml").write_text(text)
     back = await reconcile(ledger, load(), now)
 
-    record = await ledger.record(M)
+    record = await ledger.read_record(M)
     assert record is not None
     assert not record.withdrawn
     assert changed

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alertd.core.config import Config
     from alertd.core.ledger.records import Record
     from alertd.core.milestones.status import Action
-    from alertd.ports import Ledger
+    from alertd.ports import LedgerReader
 
 UNTIL = "A date (then: when reminders of that day go out), a time, an instant, or a duration such as 7d."
 
@@ -137,7 +137,7 @@ async def _record_action(  # noqa: PLR0917  the parameters are those of _act
         record = await _find_record(ledger, name)
         action = _parse_action(record, configuration, kind=ActionKind(kind), by=by, **typed)
         after = await app.act(ledger, configuration, action)
-        told = confirmation(action, after, await ledger.owed(after.id))
+        told = confirmation(action, after, await ledger.read_owed(after.id))
         return f"{told} `alertd reopen {after.id}` takes it back." if kind == "cancel" else told
 
 
@@ -157,7 +157,7 @@ def _parse_action(record: Record, configuration: Config, **typed: object) -> Act
         raise typer.BadParameter(str(error), param_hint=f"--{error.field}") from None
 
 
-async def _find_record(ledger: Ledger, name: str) -> Record:
+async def _find_record(ledger: LedgerReader, name: str) -> Record:
     """Return the ledger's record of the milestone that ``name`` means.
 
     Raises:
@@ -166,13 +166,13 @@ async def _find_record(ledger: Ledger, name: str) -> Record:
     from alertd.cli.loading import find_milestone
     from alertd.errors import UnknownMilestone
 
-    record = await ledger.record(name)
+    record = await ledger.read_record(name)
     if record is not None:
         return record
-    ids = [record.id for record in await ledger.records()]
+    ids = [record.id for record in await ledger.read_records()]
     if not ids:
         raise UnknownMilestone(f"{name}: the ledger knows no milestone; the daemon has not run on it yet")
-    record = await ledger.record(find_milestone(name, ids))
+    record = await ledger.read_record(find_milestone(name, ids))
     if record is None:
         raise UnknownMilestone(f"{name}: it was withdrawn at this moment")
     return record

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
@@ -22,7 +23,7 @@ from alertd.core.words import count
 from alertd.errors import AlertdError
 from alertd.notify.base import texts_of
 from alertd.notify.http.egress import Egress
-from alertd.ports import Clock, Ledger
+from alertd.ports import Clock, LedgerReader, TimeSource
 
 LITTLE = 200 * 1024**2
 """Free bytes on the ledger's disk below which the disk is reported as almost full."""
@@ -118,10 +119,14 @@ def check_disk(url: str) -> Iterator[Finding]:
         yield Finding(topic="ledger", verdict=WELL, text=text)
 
 
-async def check_ledger(ledger: Ledger, here: Clock) -> list[Finding]:
+class ExaminedLedger(LedgerReader, TimeSource, Protocol):
+    """The roles of the ledger that the check needs."""
+
+
+async def check_ledger(ledger: ExaminedLedger, here: Clock) -> list[Finding]:
     """Check whether the ledger answers, and whether the database's clock agrees with this machine's."""
-    there = await ledger.time()
-    counts = await ledger.counts()
+    there = await ledger.read_time()
+    counts = await ledger.count_rows()
     held = f"it holds {count(counts.get('milestones', 0), 'milestone')}"
     found = [Finding(topic="ledger", verdict=WELL, text=held)]
     if there is not None and abs(there - here.now()) > SKEW:

@@ -131,7 +131,7 @@ async def _read_records(settings: Settings, broken: frozenset[str]) -> dict[str,
     from alertd.cli.loading import open_ledger
 
     async with open_ledger(settings) as ledger:
-        return {record.id: record for record in await ledger.records() if record.file in broken}
+        return {record.id: record for record in await ledger.read_records() if record.file in broken}
 
 
 def _read_done_or_warn(settings: Settings, milestone: str, *, must: bool) -> Done | None:
@@ -151,15 +151,15 @@ async def _read_done(settings: Settings, milestone: str) -> Done:
     from alertd.core.explain.explanation import Done
 
     async with open_ledger(settings) as ledger:
-        record = await ledger.record(milestone)
-        dates = await ledger.done_dates()
+        record = await ledger.read_record(milestone)
+        dates = await ledger.read_done_dates()
         if record is None:
             return Done(dates=dates)
         return Done(
             standing=record.standing,
-            owed={reminder.key: reminder for reminder in await ledger.owed(milestone)},
-            deliveries=tuple(await ledger.deliveries(milestone=milestone)),
-            history=tuple(await ledger.history(milestone)),
+            owed={reminder.key: reminder for reminder in await ledger.read_owed(milestone)},
+            deliveries=tuple(await ledger.find_deliveries(milestone=milestone)),
+            history=tuple(await ledger.read_history(milestone)),
             dates=dates,
         )
 

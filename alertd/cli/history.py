@@ -76,13 +76,13 @@ async def _read_rows(
     from alertd.cli.loading import find_milestone, open_ledger
 
     async with open_ledger(settings) as ledger:
-        records = await ledger.records()
+        records = await ledger.read_records()
         name = milestone or ""
-        if name and await ledger.record(name) is None:
+        if name and await ledger.read_record(name) is None:
             name = find_milestone(name, [record.id for record in records])
         found: list[HistoryRow] = [
-            *await ledger.history(name, limit),
-            *await ledger.deliveries(milestone=name, limit=limit),
+            *await ledger.read_history(name, limit),
+            *await ledger.find_deliveries(milestone=name, limit=limit),
         ]
     found.sort(key=row_time, reverse=True)
     return found[:limit], {record.id: record.milestone.zone for record in records}, name

@@ -11,7 +11,7 @@ from alertd.core.message.reasons import reason_text
 from alertd.demo.inbox import MailReceived, WebhookPost
 from alertd.demo.play import Played
 from alertd.demo.show import channel_of
-from alertd.ports import Ledger
+from alertd.ports import LedgerReader
 
 MAX_DELIVERIES = 10_000
 """How many deliveries the audit reads; the demo makes far fewer."""
@@ -53,11 +53,11 @@ class DemoAudit:
         return not (self.lost or self.repeated or self.forged or self.halved or self.errors)
 
 
-async def audit(ledger: Ledger, played: Played) -> DemoAudit:
+async def audit(ledger: LedgerReader, played: Played) -> DemoAudit:
     """Compare the ledger with the messages that arrived."""
     accepted = [receipt for receipt in played.receipts if receipt.accepted]
     times = Counter(receipt.id for receipt in accepted)
-    booked = [delivery for delivery, _, _ in await ledger.deliveries(limit=MAX_DELIVERIES)]
+    booked = [delivery for delivery, _, _ in await ledger.find_deliveries(limit=MAX_DELIVERIES)]
     return DemoAudit(
         sent=Counter(channel_of(receipt) for receipt in accepted),
         lost=tuple(delivery.id for delivery in booked if _is_lost(delivery, times)),
@@ -86,10 +86,10 @@ def _is_lost(delivery: Delivery, times: Mapping[str, int]) -> bool:
             return False
 
 
-async def _count_unsent(ledger: Ledger) -> Mapping[str, int]:
+async def _count_unsent(ledger: LedgerReader) -> Mapping[str, int]:
     reasons: Counter[str] = Counter()
-    for record in await ledger.records():
-        for owed in await ledger.owed(record.id):
+    for record in await ledger.read_records():
+        for owed in await ledger.read_owed(record.id):
             if owed.state not in (ReminderState.PENDING, ReminderState.BOUND):
                 reasons[f"{owed.state.value}: {_reason_text(owed, record)}"] += 1
     return dict(reasons.most_common())

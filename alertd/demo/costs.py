@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from alertd.core.ledger.records import DeliveryState, Lease
 from alertd.demo.pace import VirtualClock
-from alertd.ports import Ledger, Settlement
+from alertd.ports import DeliveryQueue, Settlement
+
+AnyLedger = TypeVar("AnyLedger", bound=DeliveryQueue)
 
 
 class Stopwatch:
@@ -39,15 +41,15 @@ class Stopwatch:
                     self.send_ms.append(settlement.attempt.took_ms)
 
 
-def time_ledger(ledger: Ledger, clock: VirtualClock, watch: Stopwatch) -> Ledger:
+def time_ledger(ledger: AnyLedger, clock: VirtualClock, watch: Stopwatch) -> AnyLedger:
     """Return a ledger that passes all calls to ``ledger`` and reports leases and settlements to ``watch``."""
-    return cast(Ledger, _Timed(ledger, clock, watch))
+    return cast(AnyLedger, _Timed(ledger, clock, watch))
 
 
 class _Timed:
     """Passes all calls to the ledger, and times the calls of ``lease`` and ``settle``."""
 
-    def __init__(self, ledger: Ledger, clock: VirtualClock, watch: Stopwatch) -> None:
+    def __init__(self, ledger: DeliveryQueue, clock: VirtualClock, watch: Stopwatch) -> None:
         self._ledger = ledger
         self._clock = clock
         self._watch = watch

@@ -11,7 +11,7 @@ from alertd.core.milestones.occurrence import Cause
 from alertd.core.reason import MuteInterval, OutsideIntervals, QuietHours
 from alertd.core.words import span_text
 from alertd.demo.inbox import Receipt
-from alertd.ports import Ledger
+from alertd.ports import LedgerReader
 
 LATE_FROM = timedelta(hours=1)
 """A reminder that arrives at least this late is shown as late."""
@@ -43,9 +43,9 @@ class ReminderOccasion:
         return self.milestone.partition("/")[2]
 
 
-async def group_receipts(ledger: Ledger, receipts: Iterable[Receipt]) -> list[ReminderOccasion]:
+async def group_receipts(ledger: LedgerReader, receipts: Iterable[Receipt]) -> list[ReminderOccasion]:
     """Group the messages that have just arrived by reminder, in the order of their arrival."""
-    deliveries = await ledger.deliveries(limit=READ_AT_ONCE)
+    deliveries = await ledger.find_deliveries(limit=READ_AT_ONCE)
     known: Mapping[str, tuple[Delivery, ScheduledReminder]] = {
         delivery.id: (delivery, max(members, key=lambda member: member.at))
         for delivery, _, members in deliveries

@@ -14,7 +14,7 @@ from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -29,7 +29,7 @@ from alertd.engine.daemon import Daemon
 from alertd.engine.deps import Dependencies
 from alertd.errors import AlertdError
 from alertd.notify.http.client import HttpClient
-from alertd.ports import Ledger, Notifier
+from alertd.ports import ActionLedger, LedgerReader, Notifier
 from alertd.system.settings import read_settings
 from alertd.system.telemetry import Log
 from alertd.testing import Answer, HttpSink, SmtpSink
@@ -67,6 +67,10 @@ smtp: {{host: 127.0.0.1, port: {smtp}, from: alertd <alertd@demo.example>}}
 FILE = "iraq-coalition-withdrawal.yaml"
 
 
+class StageLedger(LedgerReader, ActionLedger, Protocol):
+    """The roles of the ledger that the demo needs beside the daemon's and the site's."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Stage:
     """The running parts of the demo.
@@ -80,7 +84,7 @@ class Stage:
     folder: Path
     clock: VirtualClock
     daemon: Daemon
-    ledger: Ledger
+    ledger: StageLedger
     watch: Stopwatch
     slack: HttpSink
     webhook: HttpSink

@@ -11,25 +11,25 @@ from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.planning.changes import done_news, news_of_reopening, standing_news
 from alertd.core.planning.reminders import woken
 from alertd.errors import UnknownMilestone
-from alertd.ports import Ledger
+from alertd.ports import ActionLedger
 
 
-async def act(book: Ledger, config: Config, action: Action) -> Record:
+async def act(ledger: ActionLedger, config: Config, action: Action) -> Record:
     """Record what somebody said of a milestone, with what it makes owed.
 
     Raises:
         UnknownMilestone: the ledger has no record of it.
         RefusedAction: it does not fit the milestone's standing.
     """
-    record = await book.record(action.milestone)
+    record = await ledger.read_record(action.milestone)
     if record is None:
         raise UnknownMilestone(f"{action.milestone}: the ledger knows no such milestone")
-    owed = await book.owed(action.milestone)
+    owed = await ledger.read_owed(action.milestone)
     if action.kind is ActionKind.DONE:
-        return await book.act(action, done_news(record, owed, config, action.at))
+        return await ledger.act(action, done_news(record, owed, config, action.at))
     if action.kind is ActionKind.REOPEN and record.standing.closed:
         told = news_of_reopening(record, owed, action.at)
-        return await book.act(action, (*woken(owed, action.at), *told))
+        return await ledger.act(action, (*woken(owed, action.at), *told))
     # What waits is looked at anew: a shorter snooze ends the longer one before it.
     news = standing_news(record, owed, action.kind, config, action.at)
-    return await book.act(action, (*woken(owed, action.at), *news))
+    return await ledger.act(action, (*woken(owed, action.at), *news))

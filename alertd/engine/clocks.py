@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from math import inf
 
 from alertd.core.planning.audit import DIFFERS_BY
-from alertd.ports import Clock, Ledger
+from alertd.ports import Clock, TimeSource
 from alertd.system.telemetry import Event, Log
 
 ANSWERED_WITHIN_S = 1.0
@@ -54,10 +54,10 @@ class LedgerClock:
     def monotonic(self) -> float:
         return self._clock.monotonic()
 
-    async def compare(self, ledger: Ledger) -> None:
+    async def compare(self, ledger: TimeSource) -> None:
         """Ask the ledger what time it is. Raises LedgerError."""
         asked, asked_s = self._clock.now(), self._elapsed_s()
-        there = await ledger.time()
+        there = await ledger.read_time()
         took_s = self._elapsed_s() - asked_s
         if there is None or (took_s > ANSWERED_WITHIN_S and self._ledgers is not None):
             return

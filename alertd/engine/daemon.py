@@ -213,7 +213,7 @@ class Daemon:
     async def next_at(self, now: datetime) -> datetime | None:
         """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""
         shut, wait = self._sender.find_shut()
-        next_at = await self._deps.ledger.next_wake(now, shut)
+        next_at = await self._deps.ledger.find_next_wake(now, shut)
         if wait is None:
             return next_at
         return min(now + wait, next_at or now + wait)

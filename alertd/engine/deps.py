@@ -12,7 +12,20 @@ from alertd.core.message.links import Links
 from alertd.core.planning.audit import Audit, AuditFinding
 from alertd.engine.leader import LEAD_FOR
 from alertd.engine.observer import Observer
-from alertd.ports import Clock, Ledger, Notifier
+from alertd.ports import (
+    ChangeFeed,
+    Clock,
+    Closable,
+    DeliveryQueue,
+    LeadershipLedger,
+    LedgerReader,
+    NodeRegistry,
+    Notifier,
+    PlanningLedger,
+    Prunable,
+    ReminderQueue,
+    TimeSource,
+)
 from alertd.system.systemd import Systemd
 from alertd.system.telemetry import Log
 
@@ -30,6 +43,22 @@ class Companion(Protocol):
 
     async def close(self) -> None:
         """Stop serving. Called before the ledger is closed. Safe to call twice."""
+
+
+class EngineLedger(
+    PlanningLedger,
+    LeadershipLedger,
+    NodeRegistry,
+    ReminderQueue,
+    DeliveryQueue,
+    LedgerReader,
+    ChangeFeed,
+    TimeSource,
+    Prunable,
+    Closable,
+    Protocol,
+):
+    """The roles of the ledger that a daemon needs. A daemon never records what people do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +81,7 @@ class Dependencies:
         beat: tells the dead man's switch how an audit ended; returns why that failed, or "".
     """
 
-    ledger: Ledger
+    ledger: EngineLedger
     clock: Clock
     log: Log
     load: Callable[[], Definitions]

@@ -20,7 +20,7 @@ from alertd.core.routing.digest import Digest, DigestIssue, NextDigest, digest_i
 from alertd.core.routing.route import digests_of
 from alertd.core.time.instant import local_date, to_instant
 from alertd.core.time.interval import NamedInterval
-from alertd.ports import Changes, Ledger
+from alertd.ports import Changes, DigestSchedule, ReminderQueue
 
 _A_DAY = timedelta(days=1)
 
@@ -62,16 +62,16 @@ class Digests:
         gone = tuple(sorted(known.keys() - self.by_key.keys()))
         return Changes(digests=tuple(wanted), no_digests=gone)
 
-    async def due(self, ledger: Ledger, now: datetime) -> NextDigest | None:
+    async def due(self, ledger: DigestSchedule, now: datetime) -> NextDigest | None:
         """The first that is due, if any is."""
         if not self.by_key:
             return None
-        owed = await ledger.digests()
+        owed = await ledger.read_digests()
         return next((one for one in owed if one.at <= now and one.key in self.by_key), None)
 
     async def make(
         self,
-        ledger: Ledger,
+        ledger: ReminderQueue,
         owed: NextDigest,
         held: Sequence[tuple[ScheduledReminder, Record]],
         now: datetime,
@@ -90,11 +90,11 @@ class Digests:
 
         ahead = local_date(owed.at, one.zone) + one.ahead
         until = to_instant(datetime.combine(ahead + _A_DAY, datetime.min.time()), one.zone)
-        windows = await ledger.windows(receiver, until + 2 * _A_DAY)
+        windows = await ledger.read_windows(receiver, until + 2 * _A_DAY)
         members = {member.milestone for member, record in held if takes(member, record)}
         near = candidates(windows, now, until, self.config.catch_up)
         names = [name for name in near if name not in members][:MAX_LOOKED_AT]
-        records = await ledger.records_of(names)
+        records = await ledger.read_records_by_id(names)
         scope = OverviewScope(receiver=receiver, name=one.name, root=root)
         shown, more = overview((records[name] for name in names if name in records), scope, now, until)
         edition = DigestIssue(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from alertd.core.config import Config, followers_of
 from alertd.core.ledger.backpressure import TRIPS_AT, BreakerChange, Rate
@@ -48,7 +49,7 @@ from alertd.core.reason import (
 from alertd.core.routing.digest import NextDigest, digest_instant
 from alertd.core.routing.route import Match, Muted, Route, muted
 from alertd.engine.digests import Digests
-from alertd.ports import LEASE_FOR, Clock, Ledger, Notifier, Settlement
+from alertd.ports import LEASE_FOR, Clock, DeliveryQueue, Notifier, ReminderQueue, Settlement
 
 BIND_LIMIT = 500
 """Sets of one milestone and receiver that are decided about in one transaction."""
@@ -66,6 +67,10 @@ class BindResult:
     more: bool = False
 
 
+class DispatchLedger(ReminderQueue, DeliveryQueue, Protocol):
+    """The roles of the ledger that a dispatcher needs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatcher:
     """Sends what is due, on behalf of one node.
@@ -78,7 +83,7 @@ class Dispatcher:
         links: where messages lead at the moment; None: nowhere.
     """
 
-    ledger: Ledger
+    ledger: DispatchLedger
     clock: Clock
     config: Config
     notifiers: Mapping[str, Notifier]
@@ -95,7 +100,7 @@ class Dispatcher:
         digest = await self.digests.due(self.ledger, now)
         if digest is not None:
             return await self._bind_digest(digest, now)
-        due = await self.ledger.due(now, BIND_LIMIT)
+        due = await self.ledger.find_due(now, BIND_LIMIT)
         if not due:
             return BindResult()
         decisions = decide(due, now, self._rules())
@@ -107,7 +112,7 @@ class Dispatcher:
 
     async def _bind_digest(self, digest: NextDigest, now: datetime) -> BindResult:
         """Make one digest of all that has waited for it, and of the rest that it shows."""
-        held = await self.ledger.held(digest.receiver, now)
+        held = await self.ledger.read_held(digest.receiver, now)
         making = await self.digests.make(self.ledger, digest, held, now)
         decisions = decide(held, now, replace(self._rules(), making=making))
         done = await self.ledger.bind(decisions)
@@ -127,7 +132,7 @@ class Dispatcher:
         if limit <= 0:
             return ()
         return await self.ledger.lease(
-            self.owner, now, for_=LEASE_FOR, limit=limit, per_channel=each, most=most
+            self.owner, now, duration=LEASE_FOR, limit=limit, per_channel=each, most=most
         )
 
     async def deliver(self, lease: Lease) -> Settlement:

@@ -16,7 +16,7 @@ from alertd.core.message.reasons import reason_text
 from alertd.core.shape import Count, Doc, Instant
 from alertd.core.words import count, span_text
 from alertd.engine.status import find_differences
-from alertd.ports import Ledger, NodeReport
+from alertd.ports import LedgerReader, NodeReport
 
 NEXT = 5
 LOOKED_AT = 25
@@ -106,24 +106,24 @@ class Health:
             yield f"{deliveries} died in the last seven days"
 
 
-async def health_of(book: Ledger, now: datetime) -> Health:
+async def health_of(ledger: LedgerReader, now: datetime) -> Health:
     """All that is looked at, as it is at ``now``.
 
     Raises:
         LedgerError: it cannot be read.
     """
-    coming = tuple(await book.coming(LOOKED_AT))
-    records = await book.records_of([one.milestone for one in coming])
+    coming = tuple(await ledger.read_upcoming(LOOKED_AT))
+    records = await ledger.read_records_by_id([one.milestone for one in coming])
     return Health(
         now=now,
-        nodes=tuple(await book.nodes()),
+        nodes=tuple(await ledger.read_nodes()),
         coming=coming,
         records=records,
-        ready=tuple(await book.deliveries(state=DeliveryState.READY, limit=SHOWN)),
-        dead=tuple(await book.deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
-        counts=dict(await book.counts()),
-        leader=await book.leader(),
-        size=await book.size(),
+        ready=tuple(await ledger.find_deliveries(state=DeliveryState.READY, limit=SHOWN)),
+        dead=tuple(await ledger.find_deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
+        counts=dict(await ledger.count_rows()),
+        leader=await ledger.read_leader(),
+        size=await ledger.read_size(),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from alertd.errors import LeadLost
-from alertd.ports import Clock, Ledger
+from alertd.ports import Clock, LeadershipLedger
 from alertd.system.telemetry import Event, Log
 
 LEAD_FOR = timedelta(seconds=15)
@@ -28,7 +28,7 @@ class LeaderLease:
         held: whether this node had the lead when it last asked.
     """
 
-    ledger: Ledger
+    ledger: LeadershipLedger
     clock: Clock
     log: Log
     node: str
@@ -46,12 +46,12 @@ class LeaderLease:
     async def ask(self) -> bool:
         """Take the lead or keep it. True: this node has it now, and has not had it just before."""
         asked_s = self.clock.monotonic()
-        term = await self.ledger.lead(self.node, self.clock.now(), for_=self.duration)
+        term = await self.ledger.take_lead(self.node, self.clock.now(), duration=self.duration)
         if term is None:
-            leader = await self.ledger.leader()
+            leader = await self.ledger.read_leader()
             if leader and self.is_gone(leader):
-                term = await self.ledger.lead(
-                    self.node, self.clock.now(), for_=self.duration, instead_of=leader
+                term = await self.ledger.take_lead(
+                    self.node, self.clock.now(), duration=self.duration, instead_of=leader
                 )
         if term is None:
             self.lose()

@@ -73,17 +73,17 @@ class Planner:
 
     async def others_did(self) -> bool:
         """Return whether another process has changed the done dates, on which relative deadlines depend."""
-        version = await self._deps.ledger.version()
+        version = await self._deps.ledger.read_version()
         if version == self._version:
             return False
-        changed = await self._deps.ledger.done_dates() != self.done
+        changed = await self._deps.ledger.read_done_dates() != self.done
         self._version = version
         return changed
 
     async def _reconcile(self, definitions: Definitions, config: Config, *, reconsider: bool) -> Report:
         """Reconcile if this node leads. Another leader does the same with the same files."""
         ledger, now = self._deps.ledger, self._deps.clock.now()
-        self.done = await ledger.done_dates()
+        self.done = await ledger.read_done_dates()
         try:
             if self._lease.held:
                 report = await reconcile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from alertd.ports import Ledger
+from alertd.ports import Prunable
 
 LIMIT = 200
 """Milestones, and notices, that are forgotten in one transaction."""
@@ -14,8 +14,8 @@ MOST = 100_000
 """Of both in one go. The rest is for the next day."""
 
 
-async def prune(ledger: Ledger, before: datetime) -> dict[str, int]:
-    """Forget all that :meth:`alertd.ports.Ledger.prune` may. Returns how many, by kind of row."""
+async def prune(ledger: Prunable, before: datetime) -> dict[str, int]:
+    """Forget all that :meth:`alertd.ports.Prunable.prune` may. Returns how many, by kind of row."""
     all_of_it: Counter[str] = Counter(milestones=0, deliveries=0)
     while all_of_it.total() < MOST:
         forgotten = await ledger.prune(before, LIMIT)

@@ -29,7 +29,7 @@ from alertd.core.planning.reminders import rearmed
 from alertd.core.reason import PlainReason
 from alertd.core.time.instant import local_date
 from alertd.engine.digests import Digests
-from alertd.ports import Changes, Ledger
+from alertd.ports import Changes, PlanningLedger, TimelineReader
 
 _STAYS = (Cause.DONE, Cause.CANCELLED)
 
@@ -68,7 +68,7 @@ class ReconcilePass:
 
 
 async def reconcile(
-    ledger: Ledger,
+    ledger: PlanningLedger,
     definitions: Definitions,
     now: datetime,
     *,
@@ -92,15 +92,15 @@ async def reconcile(
     if definitions.config is None:
         raise ValueError("nothing can be reconciled without a configuration")
     this = ReconcilePass(config=definitions.config, now=now, report=Report(), reconsider=reconsider)
-    known = await ledger.timelines()
+    known = await ledger.read_timelines()
     if known and not definitions.timelines and not definitions.broken:
         this.report.kept = tuple(sorted(known))
         return this.report
-    done = await ledger.done_dates()
+    done = await ledger.read_done_dates()
     resolved = await _resolved(ledger, definitions, known, done)
     for timeline in definitions.timelines:
         under = await term() if term else None
-        records, owed = await ledger.timeline(timeline.id)
+        records, owed = await ledger.read_timeline(timeline.id)
         milestones = [resolved[milestone.id] for milestone in timeline.milestones]
         changes = changes_of(this, timeline, milestones, records, owed)
         if changes != Changes():
@@ -110,19 +110,21 @@ async def reconcile(
     for name in sorted(gone):
         if known[name] not in definitions.broken:
             under = await term() if term else None
-            records, owed = await ledger.timeline(name)
+            records, owed = await ledger.read_timeline(name)
             await ledger.apply(_withdrawal(this, records, owed), term=under)
     return this.report
 
 
-async def _digests(ledger: Ledger, this: ReconcilePass, term: Callable[[], Awaitable[int]] | None) -> None:
-    changes = Digests.of(this.config).changes(await ledger.digests(), this.now)
+async def _digests(
+    ledger: PlanningLedger, this: ReconcilePass, term: Callable[[], Awaitable[int]] | None
+) -> None:
+    changes = Digests.of(this.config).changes(await ledger.read_digests(), this.now)
     if changes != Changes():
         await ledger.apply(changes, term=await term() if term else None)
 
 
 async def _resolved(
-    ledger: Ledger, definitions: Definitions, known: Mapping[str, str], done: Mapping[str, date]
+    ledger: TimelineReader, definitions: Definitions, known: Mapping[str, str], done: Mapping[str, date]
 ) -> dict[str, Milestone]:
     """All milestones of the good files, relative deadlines computed.
 
@@ -133,7 +135,7 @@ async def _resolved(
     bases = {relative.base for one in milestones.values() for relative in one.relative}
     for timeline, file in known.items():
         if file in definitions.broken and any(base.startswith(timeline + "/") for base in bases):
-            records, _ = await ledger.timeline(timeline)
+            records, _ = await ledger.read_timeline(timeline)
             for record in records:
                 milestones.setdefault(record.id, record.milestone)
     return resolve(milestones, done)

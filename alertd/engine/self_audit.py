@@ -12,7 +12,7 @@ from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.audit import SLICE, Audit, AuditFinding, audit, expected, notices_of
 from alertd.core.planning.relative import resolve
 from alertd.engine.deps import Dependencies
-from alertd.ports import LEASE_FOR, Ledger
+from alertd.ports import LEASE_FOR, LedgerReader
 from alertd.system.telemetry import Event
 
 DEAD_LIMIT = 100
@@ -22,7 +22,7 @@ DEAD_LIMIT = 100
 class Auditor:
     """Compares definitions, plan and ledger, a slice of the milestones at each look."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: LedgerReader) -> None:
         self._ledger = ledger
         self._next = 0
         self._definitions: Definitions | None = None
@@ -51,7 +51,7 @@ class Auditor:
     ) -> Audit:
         """Audit once. Raises LedgerError, since a ledger that cannot be read cannot pass."""
         return audit(
-            await self._ledger.waiting(now, shut),
+            await self._ledger.find_waiting(now, shut),
             now,
             planned_at=planned_at,
             lease_for=LEASE_FOR,
@@ -66,17 +66,17 @@ class Auditor:
         part = self._milestones[self._next : self._next + SLICE]
         self._next = 0 if self._next + SLICE >= len(self._milestones) else self._next + SLICE
         wanted = expected(part, config.route, now, config.catch_up)
-        there = await self._ledger.known(owed=tuple(wanted))
+        there = await self._ledger.find_known(owed=tuple(wanted))
         return sorted(name for key, name in wanted.items() if key not in there)
 
     async def _untold(self, config: Config) -> list[str]:
         operator = config.receivers.get(config.operator)
         if operator is None:
             return []
-        dead = await self._ledger.deliveries(state=DeliveryState.DEAD, limit=DEAD_LIMIT)
+        dead = await self._ledger.find_deliveries(state=DeliveryState.DEAD, limit=DEAD_LIMIT)
         names = [spec.name for spec in operator.notifiers]
         wanted = notices_of((delivery for delivery, _, _ in dead), operator.name, names)
-        there = await self._ledger.known(deliveries=tuple(wanted))
+        there = await self._ledger.find_known(deliveries=tuple(wanted))
         return sorted(dead_id for notice, dead_id in wanted.items() if notice not in there)
 
 

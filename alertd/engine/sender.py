@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import Protocol
 
 from alertd.core.ledger.backpressure import Backpressure, Breaker, BreakerChange, Rate, Throttle
 from alertd.core.ledger.outcome import Outcome, Retry
@@ -28,7 +29,7 @@ from alertd.core.reason import PlainReason, Reason, Unanswered
 from alertd.engine.dispatch import Dispatcher
 from alertd.engine.observer import Observer, log_settlement
 from alertd.errors import LedgerError
-from alertd.ports import LEASE_FOR, Changes, Clock, Ledger, Notifier, Settlement
+from alertd.ports import LEASE_FOR, Changes, ChangeWriter, Clock, DeliveryQueue, Notifier, Settlement
 from alertd.system.telemetry import Event, Log
 
 
@@ -117,6 +118,10 @@ CANCEL_LIMIT_S = 2.0
 NO_RATES: Mapping[str, Rate | None] = MappingProxyType({})
 
 
+class SenderLedger(DeliveryQueue, ChangeWriter, Protocol):
+    """The roles of the ledger that a sender needs: it writes notices besides."""
+
+
 class Sender:
     """Leases, sends, and settles.
 
@@ -128,7 +133,7 @@ class Sender:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: SenderLedger,
         clock: Clock,
         log: Log,
         on_finished: Callable[[], None],

@@ -183,7 +183,7 @@ class StatusReporter:
     async def compare_nodes(self) -> None:
         """Log when live nodes run different definitions or versions, once for each change."""
         deps = self._deps
-        found = find_differences(await deps.ledger.nodes(), deps.clock.now())
+        found = find_differences(await deps.ledger.read_nodes(), deps.clock.now())
         for difference in found:
             if difference not in self.differences:
                 deps.log.warning(Event.NODES_DIFFERED, what=difference.what, nodes=str(difference))
@@ -208,7 +208,7 @@ class StatusReporter:
             LedgerError: the ledger cannot be read.
         """
         parts = []
-        coming = await self._deps.ledger.coming(1)
+        coming = await self._deps.ledger.read_upcoming(1)
         if coming:
             parts.append(
                 f"next: {coming[0].milestone} {coming[0].offset} at {coming[0].wake_at:%Y-%m-%d %H:%M}Z"

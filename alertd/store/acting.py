@@ -23,7 +23,7 @@ _remembered = schema.remembered
 
 
 def act(connection: Connection, action: Action, owed: Sequence[ScheduledReminder]) -> Record:
-    """Record an action and schedule ``owed``; see :meth:`alertd.ports.Ledger.act`."""
+    """Record an action and schedule ``owed``; see :meth:`alertd.ports.ActionLedger.act`."""
     milestone = select(_milestone).where(_milestone.c.id == action.milestone)
     row = connection.execute(milestone.with_for_update(key_share=True)).first()
     if row is None:
@@ -42,29 +42,29 @@ def act(connection: Connection, action: Action, owed: Sequence[ScheduledReminder
     return after
 
 
-def retry(connection: Connection, name: str, now: datetime, by: str) -> Delivery:
-    """Make a dead delivery ready again; see :meth:`alertd.ports.Ledger.retry`."""
-    locked = select(_delivery).where(_delivery.c.id == name).with_for_update(key_share=True)
+def retry(connection: Connection, delivery: str, now: datetime, by: str) -> Delivery:
+    """Make a dead delivery ready again; see :meth:`alertd.ports.ActionLedger.retry`."""
+    locked = select(_delivery).where(_delivery.c.id == delivery).with_for_update(key_share=True)
     row = connection.execute(locked).first()
     if row is None:
-        raise UnknownDelivery(f"no delivery {name!r} in the ledger")
-    members = reading.read_members(connection, [name])[name]
-    delivery = reading.decode_delivery(row, members)
-    retried = rules.reset_delivery(delivery, now, by)
-    if delivery == retried:
-        return delivery
-    if delivery.state is not DeliveryState.DEAD:
-        raise RefusedAction(f"{name} is {delivery.state}; only a dead delivery can be sent again")
+        raise UnknownDelivery(f"no delivery {delivery!r} in the ledger")
+    members = reading.read_members(connection, [delivery])[delivery]
+    found = reading.decode_delivery(row, members)
+    retried = rules.reset_delivery(found, now, by)
+    if found == retried:
+        return found
+    if found.state is not DeliveryState.DEAD:
+        raise RefusedAction(f"{delivery} is {found.state}; only a dead delivery can be sent again")
     # A new fence: a node that still holds an earlier lease can no longer settle this delivery.
     ended = {"lease_owner": "", "lease_until": None, "fence": _delivery.c.fence + 1}
     fields = rows.encode_delivery(retried) | ended
-    connection.execute(update(_delivery).where(_delivery.c.id == name).values(**fields))
+    connection.execute(update(_delivery).where(_delivery.c.id == delivery).values(**fields))
     # The person who retries wants to know whether the channel works, so a stop of the channel is lifted.
-    stopped = (_remembered.c.milestone == CHANNEL) & (_remembered.c.channel == delivery.channel)
+    stopped = (_remembered.c.milestone == CHANNEL) & (_remembered.c.channel == found.channel)
     connection.execute(delete(_remembered).where(stopped))
     milestones = dict.fromkeys(owed.milestone for owed in members)
     writing.write_history(
-        connection, [rules.make_retry_entry(milestone, name, now, by) for milestone in milestones]
+        connection, [rules.make_retry_entry(milestone, delivery, now, by) for milestone in milestones]
     )
     return retried
 

@@ -15,7 +15,7 @@ _member, _attempt, _history = schema.member, schema.attempt, schema.history
 
 
 def prune(connection: Connection, before: datetime, limit: int) -> Mapping[str, int]:
-    """Delete at most ``limit`` milestones and ``limit`` notices; see :meth:`alertd.ports.Ledger.prune`.
+    """Delete at most ``limit`` milestones and ``limit`` notices; see :meth:`alertd.ports.Prunable.prune`.
 
     Returns:
         The number of deleted rows: ``milestones`` and ``deliveries``.

@@ -41,7 +41,7 @@ _MAX_AWAKE = 1_000_000
 
 
 def find_due(connection: Connection, now: datetime, limit: int) -> list[tuple[ScheduledReminder, Record]]:
-    """Return the due reminders in whole sets; see :meth:`alertd.ports.Ledger.due`."""
+    """Return the due reminders in whole sets; see :meth:`alertd.ports.ReminderQueue.find_due`."""
     at = rows.to_micros(now)
     # Because of the order and the limit, SQLite reads this subquery from the index. Without them, it chooses
     # an index for the grouping below and reads every pending row, even a million rows that are not due.
@@ -73,7 +73,7 @@ def find_due(connection: Connection, now: datetime, limit: int) -> list[tuple[Sc
 
 
 def bind(connection: Connection, decisions: Decisions) -> bool:
-    """Write verdicts and deliveries, all or nothing; see :meth:`alertd.ports.Ledger.bind`."""
+    """Write verdicts and deliveries, all or nothing; see :meth:`alertd.ports.ReminderQueue.bind`."""
     verdicts = decisions.verdicts
     for chunk in split_chunks(sorted({verdict.key for verdict in verdicts})):
         pending = select(_owed.c.key).where(_owed.c.key.in_(chunk), schema.IS_PENDING)
@@ -123,7 +123,7 @@ def _advance_digest(connection: Connection, made: NextDigest, following: NextDig
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozenset[str]:
-    """Write how deliveries ended; see :meth:`alertd.ports.Ledger.settle`."""
+    """Write how deliveries ended; see :meth:`alertd.ports.DeliveryQueue.settle`."""
     there: dict[str, tuple[int, bool, str]] = {}
     for chunk in split_chunks(sorted({settlement.lease.delivery.id for settlement in settlements})):
         held = select(_delivery.c.id, _delivery.c.fence, _delivery.c.state, _delivery.c.channel)
@@ -273,17 +273,17 @@ def lease(
     owner: str,
     now: datetime,
     at: int,
-    lease_for: timedelta,
+    duration: timedelta,
     limit: int,
     per_channel: int,
     most: Mapping[str, int],
 ) -> list[Lease]:
-    """Lease ready deliveries, as :meth:`alertd.ports.Ledger.lease` describes.
+    """Lease ready deliveries, as :meth:`alertd.ports.DeliveryQueue.lease` describes.
 
     Args:
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
     """
-    until = rows.from_micros(at) + lease_for
+    until = rows.from_micros(at) + duration
     search = Search(now=rows.to_micros(now), at=at, among_others=is_shared(connection))
     candidates = _select_candidates(search, limit, per_channel, most)
     free = (

@@ -36,14 +36,14 @@ def read_timelines(connection: Connection) -> dict[str, str]:
     return {row.timeline: row.file for row in connection.execute(statement)}
 
 
-def read_timeline(connection: Connection, name: str) -> tuple[list[Record], list[ScheduledReminder]]:
+def read_timeline(connection: Connection, timeline: str) -> tuple[list[Record], list[ScheduledReminder]]:
     """Return all records of a timeline, also withdrawn ones, and all reminders for these records."""
-    in_timeline = select(_milestone).where(_milestone.c.timeline == name).order_by(_milestone.c.id)
+    in_timeline = select(_milestone).where(_milestone.c.timeline == timeline).order_by(_milestone.c.id)
     records = [rows.decode_record(row) for row in connection.execute(in_timeline)]
     owed = (
         select(_owed)
         .join(_milestone, _milestone.c.id == _owed.c.milestone)
-        .where(_milestone.c.timeline == name)
+        .where(_milestone.c.timeline == timeline)
         .order_by(_owed.c.at, _owed.c.key)
     )
     return records, [rows.decode_owed(row) for row in connection.execute(owed)]
@@ -60,7 +60,7 @@ def read_record(connection: Connection, milestone: str) -> Record | None:
     return read_records_by_id(connection, (milestone,)).get(milestone)
 
 
-def read_records(connection: Connection, after: str, limit: int | None) -> list[Record]:
+def read_records(connection: Connection, *, after: str = "", limit: int | None = None) -> list[Record]:
     """Return at most ``limit`` records that are not withdrawn, sorted by id and after the id ``after``."""
     statement = select(_milestone).where(_milestone.c.withdrawn.is_(False)).order_by(_milestone.c.id)
     if after:
@@ -70,10 +70,10 @@ def read_records(connection: Connection, after: str, limit: int | None) -> list[
     return [rows.decode_record(row) for row in connection.execute(statement)]
 
 
-def read_records_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, Record]:
-    """Return the records by id. An id that occurs twice in ``ids`` is read once."""
+def read_records_by_id(connection: Connection, milestones: Iterable[str]) -> dict[str, Record]:
+    """Return the records by id. An id that occurs twice is read once."""
     found: dict[str, Record] = {}
-    for chunk in split_chunks(sorted(set(ids))):
+    for chunk in split_chunks(sorted(set(milestones))):
         for row in connection.execute(select(_milestone).where(_milestone.c.id.in_(chunk))):
             found[row.id] = rows.decode_record(row)
     return found
@@ -85,7 +85,7 @@ def read_owed(connection: Connection, milestone: str) -> list[ScheduledReminder]
     return [rows.decode_owed(row) for row in connection.execute(statement)]
 
 
-def read_coming(connection: Connection, limit: int) -> list[ScheduledReminder]:
+def read_upcoming(connection: Connection, limit: int) -> list[ScheduledReminder]:
     """Return pending reminders, sorted by the instant at which they wake."""
     statement = select(_owed).where(schema.IS_PENDING).order_by(_owed.c.wake_at, _owed.c.key).limit(limit)
     return [rows.decode_owed(row) for row in connection.execute(statement)]
@@ -131,7 +131,7 @@ def read_held(connection: Connection, receiver: str, now: datetime) -> list[tupl
 
 
 def read_windows(connection: Connection, receiver: str, before: datetime) -> list[tuple[str, str, datetime]]:
-    """Return the windows with a reminder for the receiver; see :meth:`alertd.ports.Ledger.windows`."""
+    """Return the windows of a receiver; see :meth:`alertd.ports.ReminderQueue.read_windows`."""
     reminders = sorted(cause.value for cause in rules.REMINDERS)
     statement = (
         select(_owed.c.milestone, _owed.c.window_id, _milestone.c.changed_at)
@@ -147,47 +147,37 @@ def read_windows(connection: Connection, receiver: str, before: datetime) -> lis
     )
 
 
-def build_conditions(
+def find_deliveries(
+    connection: Connection,
     *,
-    delivery: str,
-    milestone: str,
-    state: DeliveryState | None,
-    receiver: str,
-    text: str,
-    before: tuple[datetime, str] | None,
-) -> list[ColumnElement[bool]]:
-    """Return the filters of :meth:`alertd.ports.Ledger.deliveries` as SQL conditions."""
+    delivery: str = "",
+    milestone: str = "",
+    state: DeliveryState | None = None,
+    receiver: str = "",
+    text: str = "",
+    before: tuple[datetime, str] | None = None,
+    limit: int = 100,
+) -> list[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]:
+    """Return deliveries; see :meth:`alertd.ports.LedgerReader.find_deliveries`."""
     carrying = select(_member.c.delivery).join(_owed, _owed.c.key == _member.c.key)
-    found: list[ColumnElement[bool]] = []
+    wanted: list[ColumnElement[bool]] = []
     if delivery:
-        found.append(_delivery.c.id == delivery)
+        wanted.append(_delivery.c.id == delivery)
     if state is not None:
-        found.append(_delivery.c.state == state.value)
+        wanted.append(_delivery.c.state == state.value)
     if milestone:
-        found.append(_delivery.c.id.in_(carrying.where(_owed.c.milestone == milestone)))
+        wanted.append(_delivery.c.id.in_(carrying.where(_owed.c.milestone == milestone)))
     if receiver:
-        found.append(_delivery.c.receiver == receiver)
+        wanted.append(_delivery.c.receiver == receiver)
     if text:
         # The correlated subquery is evaluated for each delivery, the newest first. A page is therefore
         # complete before the whole table has been read.
         about = carrying.where(_member.c.delivery == _delivery.c.id, _has(_owed.c.milestone, text))
         own = (_delivery.c.id, _delivery.c.channel, _delivery.c.reason)
-        found.append(or_(*(_has(column, text) for column in own), about.exists()))
+        wanted.append(or_(*(_has(column, text) for column in own), about.exists()))
     if before is not None:
         at, name = rows.to_micros(before[0]), before[1]
-        found.append(or_(_delivery.c.bound_at < at, and_(_delivery.c.bound_at == at, _delivery.c.id < name)))
-    return found
-
-
-def _has(column: Column[str], text: str) -> ColumnElement[bool]:
-    """Return the condition that a column contains ``text``, ignoring case."""
-    return func.lower(column).contains(text.lower(), autoescape=True)
-
-
-def read_deliveries(
-    connection: Connection, wanted: Sequence[ColumnElement[bool]], limit: int
-) -> list[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]:
-    """Return deliveries that match ``wanted``, the newest first, with their attempts and members."""
+        wanted.append(or_(_delivery.c.bound_at < at, and_(_delivery.c.bound_at == at, _delivery.c.id < name)))
     newest = (
         select(_delivery)
         .where(*wanted)
@@ -203,6 +193,11 @@ def read_deliveries(
         for row in connection.execute(tries.order_by(_attempt.c.delivery, _attempt.c.number)):
             attempts[row.delivery].append(rows.decode_attempt(row))
     return [(decode_delivery(row, members[row.id]), attempts[row.id], members[row.id]) for row in found]
+
+
+def _has(column: Column[str], text: str) -> ColumnElement[bool]:
+    """Return the condition that a column contains ``text``, ignoring case."""
+    return func.lower(column).contains(text.lower(), autoescape=True)
 
 
 def decode_delivery(row: Any, members: Sequence[ScheduledReminder]) -> Delivery:
@@ -225,7 +220,7 @@ def read_members(connection: Connection, deliveries: Sequence[str]) -> dict[str,
     return members
 
 
-def read_touched(connection: Connection, timeline: str) -> list[tuple[Record, datetime]]:
+def read_activity(connection: Connection, timeline: str = "") -> list[tuple[Record, datetime]]:
     """Return all records, each with the time of its last history entry or else of its last change."""
     last = select(_history.c.milestone, func.max(_history.c.at).label("at")).group_by(_history.c.milestone)
     statement = select(_milestone).order_by(_milestone.c.id)
@@ -238,7 +233,7 @@ def read_touched(connection: Connection, timeline: str) -> list[tuple[Record, da
 
 
 def read_history(
-    connection: Connection, milestone: str, limit: int, timeline: str, kind: str
+    connection: Connection, milestone: str = "", limit: int = 100, *, timeline: str = "", kind: str = ""
 ) -> list[HistoryEntry]:
     """Return history entries, the newest first. An empty filter matches every entry."""
     statement = select(_history).order_by(_history.c.at.desc(), _history.c.seq.desc()).limit(limit)
@@ -256,7 +251,7 @@ def _is_of(timeline: str) -> ColumnElement[bool]:
     return _history.c.milestone.startswith(f"{timeline}/", autoescape=True)
 
 
-def read_moves(connection: Connection, milestones: Sequence[str]) -> dict[str, HistoryEntry]:
+def read_last_moves(connection: Connection, milestones: Sequence[str]) -> dict[str, HistoryEntry]:
     """Return the last ``moved`` entry of each milestone that has one, by full id."""
     number = func.row_number().over(
         partition_by=_history.c.milestone, order_by=(_history.c.at.desc(), _history.c.seq.desc())
@@ -285,7 +280,9 @@ def count_rows(connection: Connection) -> Mapping[str, int]:
     return found
 
 
-def find_known(connection: Connection, owed: Sequence[str], deliveries: Sequence[str]) -> frozenset[str]:
+def find_known(
+    connection: Connection, owed: Sequence[str] = (), deliveries: Sequence[str] = ()
+) -> frozenset[str]:
     """Return the keys of reminders and the ids of deliveries that are in the ledger."""
     found: set[str] = set()
     for column, names in ((_owed.c.key, owed), (_delivery.c.id, deliveries)):

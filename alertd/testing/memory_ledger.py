@@ -71,14 +71,14 @@ class MemoryLedger:
         self._writes = 0
 
     # -- reconcile
-    async def timelines(self) -> Mapping[str, str]:
+    async def read_timelines(self) -> Mapping[str, str]:
         return {
             record.milestone.timeline: record.file
             for record in self._records.values()
             if not record.withdrawn
         }
 
-    async def timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[ScheduledReminder]]:
+    async def read_timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[ScheduledReminder]]:
         records = sorted(
             (record for record in self._records.values() if record.milestone.timeline == timeline),
             key=lambda record: record.id,
@@ -86,7 +86,7 @@ class MemoryLedger:
         ids = {record.id for record in records}
         return records, _sort_by_at(reminder for reminder in self._owed.values() if reminder.milestone in ids)
 
-    async def done_dates(self) -> Mapping[str, date]:
+    async def read_done_dates(self) -> Mapping[str, date]:
         return {
             record.id: record.standing.done_on for record in self._records.values() if record.standing.done_on
         }
@@ -111,24 +111,26 @@ class MemoryLedger:
                 self._digests[digest.key] = digest
         self._write(owed=changes.owed, deliveries=changes.deliveries, history=changes.history)
 
-    async def lead(self, node: str, now: datetime, *, for_: timedelta, instead_of: str = "") -> int | None:
+    async def take_lead(
+        self, node: str, now: datetime, *, duration: timedelta, instead_of: str = ""
+    ) -> int | None:
         has = self._lead
         term = 1
         if has is not None:
             if has.node not in (node, instead_of) and now < has.until:
                 return None
             term = has.term if has.node == node else has.term + 1
-        self._lead = _Lead(node=node, term=term, until=now + for_)
+        self._lead = _Lead(node=node, term=term, until=now + duration)
         return term
 
-    async def leader(self) -> str:
+    async def read_leader(self) -> str:
         return self._lead.node if self._lead else ""
 
-    async def digests(self) -> Sequence[NextDigest]:
+    async def read_digests(self) -> Sequence[NextDigest]:
         return sorted(self._digests.values(), key=lambda digest: (digest.at, digest.key))
 
     # -- dispatch
-    async def due(self, now: datetime, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
+    async def find_due(self, now: datetime, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
         sets: dict[tuple[str, str], list[ScheduledReminder]] = {}
         for owed in _sort_by_at(self._owed.values()):
             if owed.state is ReminderState.PENDING and owed.at <= now:
@@ -137,13 +139,13 @@ class MemoryLedger:
         awake.sort(key=lambda members: (members[0].at, members[0].milestone, members[0].receiver))
         return [(owed, self._records[owed.milestone]) for members in awake[:limit] for owed in members]
 
-    async def held(self, receiver: str, now: datetime) -> Sequence[tuple[ScheduledReminder, Record]]:
+    async def read_held(self, receiver: str, now: datetime) -> Sequence[tuple[ScheduledReminder, Record]]:
         pending = [reminder for reminder in self._owed.values() if reminder.state is ReminderState.PENDING]
         due = [reminder for reminder in pending if reminder.receiver == receiver and reminder.at <= now]
         due.sort(key=lambda reminder: (reminder.milestone, reminder.at, reminder.key))
         return [(reminder, self._records[reminder.milestone]) for reminder in due]
 
-    async def windows(self, receiver: str, before: datetime) -> Sequence[tuple[str, str, datetime]]:
+    async def read_windows(self, receiver: str, before: datetime) -> Sequence[tuple[str, str, datetime]]:
         found = set()
         for owed in self._owed.values():
             record = self._records[owed.milestone]
@@ -153,7 +155,7 @@ class MemoryLedger:
                 found.add((record.id, owed.window_id, record.changed_at))
         return sorted(found)
 
-    async def records_of(self, milestones: Sequence[str]) -> Mapping[str, Record]:
+    async def read_records_by_id(self, milestones: Sequence[str]) -> Mapping[str, Record]:
         return {name: self._records[name] for name in milestones if name in self._records}
 
     async def bind(self, decisions: Decisions) -> bool:
@@ -184,7 +186,7 @@ class MemoryLedger:
         owner: str,
         now: datetime,
         *,
-        for_: timedelta,
+        duration: timedelta,
         limit: int,
         per_channel: int,
         most: Mapping[str, int] = MappingProxyType({}),
@@ -204,7 +206,7 @@ class MemoryLedger:
             if live or len(taken) >= limit or of_channel[delivery.channel] >= room:
                 continue
             of_channel[delivery.channel] += 1
-            until = now + for_
+            until = now + duration
             hold = _Hold(fence=hold.fence + 1, owner=owner, until=until)
             self._holds[delivery.id] = hold
             taken.append(self._make_lease(delivery, hold, until, latest, now))
@@ -236,7 +238,7 @@ class MemoryLedger:
         self._writes += 1
         return frozenset(refused)
 
-    async def next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
+    async def find_next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
         waiting = [
             reminder.wake_at for reminder in self._owed.values() if reminder.state is ReminderState.PENDING
         ]
@@ -281,21 +283,21 @@ class MemoryLedger:
         return again
 
     # -- readers
-    async def record(self, milestone: str) -> Record | None:
+    async def read_record(self, milestone: str) -> Record | None:
         return self._records.get(milestone)
 
-    async def records(self, *, after: str = "", limit: int | None = None) -> Sequence[Record]:
+    async def read_records(self, *, after: str = "", limit: int | None = None) -> Sequence[Record]:
         found = [record for record in self._records.values() if not record.withdrawn and record.id > after]
         return sorted(found, key=lambda record: record.id)[:limit]
 
-    async def owed(self, milestone: str) -> Sequence[ScheduledReminder]:
+    async def read_owed(self, milestone: str) -> Sequence[ScheduledReminder]:
         return _sort_by_at(reminder for reminder in self._owed.values() if reminder.milestone == milestone)
 
-    async def coming(self, limit: int) -> Sequence[ScheduledReminder]:
+    async def read_upcoming(self, limit: int) -> Sequence[ScheduledReminder]:
         pending = [reminder for reminder in self._owed.values() if reminder.state is ReminderState.PENDING]
         return sorted(pending, key=lambda reminder: (reminder.wake_at, reminder.key))[:limit]
 
-    async def deliveries(
+    async def find_deliveries(
         self,
         *,
         delivery: str = "",
@@ -330,7 +332,7 @@ class MemoryLedger:
                 found.append((candidate, tries, members))
         return found[:limit]
 
-    async def touched(self, timeline: str = "") -> Sequence[tuple[Record, datetime]]:
+    async def read_activity(self, timeline: str = "") -> Sequence[tuple[Record, datetime]]:
         records = [record for record in self._records.values() if timeline in ("", record.milestone.timeline)]
         history = sorted(self._history.values(), key=lambda entry: entry.at)
         last = {entry.milestone: entry.at for entry in history}
@@ -339,7 +341,7 @@ class MemoryLedger:
             for record in sorted(records, key=lambda record: record.id)
         ]
 
-    async def history(
+    async def read_history(
         self, milestone: str = "", limit: int = 100, *, timeline: str = "", kind: str = ""
     ) -> Sequence[HistoryEntry]:
         entries = [
@@ -351,7 +353,7 @@ class MemoryLedger:
         ]
         return sorted(entries, key=lambda entry: entry.at)[::-1][:limit]
 
-    async def moves(self, milestones: Sequence[str]) -> Mapping[str, HistoryEntry]:
+    async def read_last_moves(self, milestones: Sequence[str]) -> Mapping[str, HistoryEntry]:
         moved = [
             entry
             for entry in self._history.values()
@@ -359,7 +361,7 @@ class MemoryLedger:
         ]
         return {entry.milestone: entry for entry in sorted(moved, key=lambda entry: entry.at)}
 
-    async def counts(self) -> Mapping[str, int]:
+    async def count_rows(self) -> Mapping[str, int]:
         owed = Counter(reminder.state for reminder in self._owed.values())
         deliveries = Counter(delivery.state for delivery in self._deliveries.values())
         return {
@@ -368,7 +370,7 @@ class MemoryLedger:
             **{f"deliveries.{state}": deliveries[state] for state in DeliveryState},
         }
 
-    async def waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
+    async def find_waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
         ready = [delivery for delivery in self._deliveries.values() if delivery.state is DeliveryState.READY]
         held = {delivery.id: until for delivery in ready if (until := self._holds[delivery.id].until)}
         free = [
@@ -386,7 +388,7 @@ class MemoryLedger:
             lease=max(held.values(), default=None),
         )
 
-    async def known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
+    async def find_known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
         return frozenset(self._owed.keys() & set(owed)) | (self._deliveries.keys() & set(deliveries))
 
     # -- nodes and upkeep
@@ -432,20 +434,20 @@ class MemoryLedger:
         self._writes += bool(gone or old)
         return {"milestones": len(gone), "deliveries": len(old)}
 
-    async def nodes(self) -> Sequence[NodeReport]:
+    async def read_nodes(self) -> Sequence[NodeReport]:
         by_name = sorted(self._nodes.values(), key=lambda report: report.node)
         return sorted(by_name, key=lambda report: report.seen_at, reverse=True)
 
-    async def size(self) -> int:
+    async def read_size(self) -> int:
         return 0
 
-    async def shared_secret(self, made: str) -> str:
+    async def ensure_shared_secret(self, made: str) -> str:
         return self._remembered.setdefault((CHANNEL, rules.SHARED_SECRET), {"secret": made})["secret"]
 
-    async def time(self) -> datetime | None:
+    async def read_time(self) -> datetime | None:
         return None
 
-    async def version(self) -> str:
+    async def read_version(self) -> str:
         return str(self._writes)
 
     def listen(self, heard: Callable[[], None]) -> None:  # noqa: ARG002  no other process writes to it

@@ -40,7 +40,7 @@ async def _list_problems(site: Site, *, in_full: bool) -> tuple[str, ...]:
         if not daemon_status.is_well and daemon_status.audit.is_sound:
             wrong.append("the last audit is too old")
     try:
-        await site.ledger.version()
+        await site.ledger.read_version()
     except LedgerError:
         wrong.append("the ledger cannot be used")
     return tuple(dict.fromkeys(wrong))

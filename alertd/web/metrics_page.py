@@ -32,8 +32,8 @@ async def _gather_facts(site: Site) -> Facts:
     counts = waiting = None
     deadlines: Sequence[tuple[str, str, datetime]] = ()
     try:
-        counts = await site.ledger.counts()
-        waiting = await site.ledger.waiting(now, frozenset(daemon_status.paused))
+        counts = await site.ledger.count_rows()
+        waiting = await site.ledger.find_waiting(now, frozenset(daemon_status.paused))
         if site.web.metrics_per_milestone:
             deadlines = await _list_deadlines(site)
     except LedgerError:
@@ -63,7 +63,7 @@ async def _list_deadlines(site: Site) -> Sequence[tuple[str, str, datetime]]:
     """List each distinct deadline of each milestone, with the instant at which it ends."""
     found = {
         (record.id, stated.claims[0].deadline.edtf): stated.window.ends
-        for record in await site.ledger.records()
+        for record in await site.ledger.read_records()
         for stated in stated_windows(record.milestone)
         if stated.window.ends is not None
     }

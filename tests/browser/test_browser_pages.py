@@ -40,7 +40,7 @@ async def seen(browser: Browser, stage: Stage, path: str, **options: Any) -> Asy
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("request", lambda asked: None if asked.url.startswith(stage.url) else troubles.append(asked.url))
     if path == "dead":
-        ((dead, _, _),) = await stage.ledger.deliveries(state=DeliveryState.DEAD)
+        ((dead, _, _),) = await stage.ledger.find_deliveries(state=DeliveryState.DEAD)
         path = f"/deliveries/{dead.id}"
     await page.goto(path)
     yield page
@@ -137,7 +137,7 @@ async def test_delivery_appears_live(browser: Browser, stage: Stage) -> None:
     async with seen(browser, stage, "/deliveries?state=sent") as page:
         await page.evaluate("window.untouched = true")
         await expect(page.locator("#live")).to_have_text("Up to date")
-        ((last, _, _), *_) = await stage.ledger.deliveries(state=DeliveryState.SENT, limit=1)
+        ((last, _, _), *_) = await stage.ledger.find_deliveries(state=DeliveryState.SENT, limit=1)
         again = example.another(last)
 
         # Send over a second connection, as the daemon does.

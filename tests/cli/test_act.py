@@ -39,7 +39,7 @@ def stage(tmp_path: Path) -> Staged:
 def standing_after(stage: Staged, *args: str) -> tuple[object, str]:
     ran = run(*args, *stage.args, columns=300)
     assert (ran.code, ran.err) == (0, "")
-    record = stage.with_ledger(lambda ledger: ledger.record("t/m"))
+    record = stage.with_ledger(lambda ledger: ledger.read_record("t/m"))
     assert record is not None
     return record.standing, ran.out
 
@@ -129,13 +129,13 @@ USAGE = {
 def test_wrong_usage_changes_nothing(stage: Staged, name: str) -> None:
     """Wrong usage exits with 2 and does not change the ledger."""
     args, message = USAGE[name]
-    before = stage.with_ledger(lambda ledger: ledger.record("t/m"))
+    before = stage.with_ledger(lambda ledger: ledger.read_record("t/m"))
 
     ran = run(*args, *stage.args, columns=300)
 
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
-    assert stage.with_ledger(lambda ledger: ledger.record("t/m")) == before
+    assert stage.with_ledger(lambda ledger: ledger.read_record("t/m")) == before
 
 
 def test_an_unknown_person_is_wrong_usage(stage: Staged) -> None:
@@ -145,7 +145,7 @@ def test_an_unknown_person_is_wrong_usage(stage: Staged) -> None:
     assert "--by" in unnamed.err
 
     assert run("cancel", "m", *stage.args, USER="root", SUDO_USER="grace").code == 0
-    record = stage.with_ledger(lambda ledger: ledger.record("t/m"))
+    record = stage.with_ledger(lambda ledger: ledger.read_record("t/m"))
     assert record is not None
     assert record.standing.cancelled_by == "grace"
 
@@ -167,7 +167,7 @@ def test_retry_makes_a_dead_delivery_ready(tmp_path: Path) -> None:
     stage = staged(tmp_path, write_folder(tmp_path / "config", CONFIG, t=timeline()))
     stage.outcomes["desk/console"] = Rejected(reason="it is closed")
     stage.daemon_at(app.now())
-    dead = stage.with_ledger(lambda ledger: ledger.deliveries(state=DeliveryState.DEAD))[0][0].id
+    dead = stage.with_ledger(lambda ledger: ledger.find_deliveries(state=DeliveryState.DEAD))[0][0].id
 
     ran = run("retry", dead, *stage.args)
     again = run("retry", dead, *stage.args)

@@ -30,7 +30,7 @@ def sent_ids(url: str) -> list[str]:
     async def read() -> list[str]:
         ledger: Ledger = await open_ledger(url)
         try:
-            return sorted(delivery.id for delivery, _, _ in await ledger.deliveries())
+            return sorted(delivery.id for delivery, _, _ in await ledger.find_deliveries())
         finally:
             await ledger.close()
 
@@ -155,5 +155,5 @@ def test_prune_deletes_only_removed_milestones(stage: Staged, monkeypatch: pytes
     assert "forgot 0 milestones" in lately.out
     assert late.code == 0, late.err
     assert "forgot 0 milestones" not in late.out
-    timelines = stage.with_ledger(lambda ledger: ledger.timelines())
+    timelines = stage.with_ledger(lambda ledger: ledger.read_timelines())
     assert set(timelines) == {"other"}

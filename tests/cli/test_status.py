@@ -76,7 +76,7 @@ def test_daemons_with_different_versions_are_a_problem(stage: Staged) -> None:
         for node, version, stopped in (("a", "1.0", False), ("b", "1.1", False), ("c", "0.9", True)):
             report = NodeReport(node=node, version=version, started_at=NOW, seen_at=NOW, stopped=stopped)
             await ledger.report(report)
-        await ledger.lead("b", NOW, for_=timedelta(minutes=1))
+        await ledger.take_lead("b", NOW, duration=timedelta(minutes=1))
 
     stage.with_ledger(write)
 

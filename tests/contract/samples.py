@@ -143,7 +143,7 @@ async def take(ledger: Ledger, **changes: Any) -> Sequence[Lease]:
     wanted: dict[str, Any] = {
         "owner": "node-1",
         "now": NOW,
-        "for_": 5 * MINUTE,
+        "duration": 5 * MINUTE,
         "limit": 200,
         "per_channel": 200,
     }

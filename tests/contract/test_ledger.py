@@ -46,7 +46,7 @@ from tests.contract.samples import (
 
 
 async def owed_by_key(ledger: Ledger, milestone: str = "iraq/phase-2") -> dict[str, ScheduledReminder]:
-    return {one.key: one for one in await ledger.owed(milestone)}
+    return {one.key: one for one in await ledger.read_owed(milestone)}
 
 
 # -- reconcile
@@ -54,24 +54,24 @@ async def owed_by_key(ledger: Ledger, milestone: str = "iraq/phase-2") -> dict[s
 
 async def test_empty_ledger_answers_everything_with_nothing(ledger: Ledger) -> None:
     """Every reader returns an empty answer before the first write."""
-    assert await ledger.timelines() == {}
-    assert await ledger.timeline("iraq") == ([], [])
-    assert await ledger.done_dates() == {}
-    assert await ledger.due(NOW, 10) == []
+    assert await ledger.read_timelines() == {}
+    assert await ledger.read_timeline("iraq") == ([], [])
+    assert await ledger.read_done_dates() == {}
+    assert await ledger.find_due(NOW, 10) == []
     assert await take(ledger) == []
     assert await ledger.settle(()) == frozenset()
     assert await ledger.bind(Decisions(deliveries=(), verdicts=()))
-    assert await ledger.next_wake(NOW) is None
-    assert await ledger.record("iraq/phase-2") is None
-    assert await ledger.records() == []
-    assert await ledger.owed("iraq/phase-2") == []
-    assert await ledger.coming(10) == []
-    assert await ledger.deliveries() == []
-    assert await ledger.history() == []
-    assert await ledger.nodes() == []
-    assert await ledger.leader() == ""
-    assert set((await ledger.counts()).values()) == {0}
-    assert await ledger.size() >= 0
+    assert await ledger.find_next_wake(NOW) is None
+    assert await ledger.read_record("iraq/phase-2") is None
+    assert await ledger.read_records() == []
+    assert await ledger.read_owed("iraq/phase-2") == []
+    assert await ledger.read_upcoming(10) == []
+    assert await ledger.find_deliveries() == []
+    assert await ledger.read_history() == []
+    assert await ledger.read_nodes() == []
+    assert await ledger.read_leader() == ""
+    assert set((await ledger.count_rows()).values()) == {0}
+    assert await ledger.read_size() >= 0
 
 
 async def test_record_comes_back_equal(ledger: Ledger) -> None:
@@ -80,9 +80,9 @@ async def test_record_comes_back_equal(ledger: Ledger) -> None:
 
     await ledger.apply(Changes(records=(record,)))
 
-    assert await ledger.record(record.id) == record
-    assert await ledger.records() == [record]
-    assert await ledger.timeline("iraq") == ([record], [])
+    assert await ledger.read_record(record.id) == record
+    assert await ledger.read_records() == [record]
+    assert await ledger.read_timeline("iraq") == ([record], [])
 
 
 async def test_owed_comes_back_equal(ledger: Ledger) -> None:
@@ -94,8 +94,8 @@ async def test_owed_comes_back_equal(ledger: Ledger) -> None:
 
     await fill(ledger, moved)
 
-    assert await ledger.owed("iraq/phase-2") == [moved]
-    assert await ledger.due(NOW, 1) == [(moved, a_record())]
+    assert await ledger.read_owed("iraq/phase-2") == [moved]
+    assert await ledger.find_due(NOW, 1) == [(moved, a_record())]
 
 
 async def test_timelines_are_those_with_a_record_not_withdrawn(ledger: Ledger) -> None:
@@ -108,7 +108,7 @@ async def test_timelines_are_those_with_a_record_not_withdrawn(ledger: Ledger) -
 
     await ledger.apply(Changes(records=records))
 
-    assert await ledger.timelines() == {"iraq": "milestones/iraq.yaml"}
+    assert await ledger.read_timelines() == {"iraq": "milestones/iraq.yaml"}
 
 
 async def test_timeline_has_withdrawn_records_and_all_that_is_owed(ledger: Ledger) -> None:
@@ -120,7 +120,7 @@ async def test_timeline_has_withdrawn_records_and_all_that_is_owed(ledger: Ledge
         )
     )
 
-    records, owed = await ledger.timeline("iraq")
+    records, owed = await ledger.read_timeline("iraq")
 
     assert [record.id for record in records] == ["iraq/phase-1", "iraq/phase-2"]
     assert [(one.key, one.state) for one in owed] == [
@@ -133,7 +133,7 @@ async def test_records_are_sorted_and_not_withdrawn(ledger: Ledger) -> None:
     """Records are sorted by id, and withdrawn records are left out."""
     await ledger.apply(Changes(records=(a_record("b/b"), a_record("a/a"), a_record("c/c", withdrawn=True))))
 
-    assert [record.id for record in await ledger.records()] == ["a/a", "b/b"]
+    assert [record.id for record in await ledger.read_records()] == ["a/a", "b/b"]
 
 
 async def test_reload_leaves_the_standing_and_the_first_load_alone(ledger: Ledger) -> None:
@@ -153,11 +153,11 @@ async def test_reload_leaves_the_standing_and_the_first_load_alone(ledger: Ledge
 
     await ledger.apply(Changes(records=(reloaded,)))
 
-    found = await ledger.record("iraq/phase-2")
+    found = await ledger.read_record("iraq/phase-2")
     assert found is not None
     assert found.standing.done_on == NOW.date()
     assert found == replace(reloaded, loaded_at=NOW, standing=found.standing)
-    assert await ledger.done_dates() == {"iraq/phase-2": NOW.date()}
+    assert await ledger.read_done_dates() == {"iraq/phase-2": NOW.date()}
 
 
 CANCELLED, EXPIRED = ReminderState.CANCELLED, ReminderState.EXPIRED
@@ -226,7 +226,7 @@ async def test_owed_again(
     for _ in range(2):
         await ledger.apply(Changes(owed=(an_owed(**found),)))
 
-    assert await ledger.owed("iraq/phase-2") == [an_owed(**after)]
+    assert await ledger.read_owed("iraq/phase-2") == [an_owed(**after)]
 
 
 async def test_action_writes_what_is_owed_as_a_reload_does(ledger: Ledger) -> None:
@@ -236,7 +236,7 @@ async def test_action_writes_what_is_owed_as_a_reload_does(ledger: Ledger) -> No
 
     await ledger.act(an_action(ActionKind.SNOOZE), (replace(waiting, wake_at=SOON), an_owed("k2")))
 
-    assert await ledger.owed("iraq/phase-2") == [
+    assert await ledger.read_owed("iraq/phase-2") == [
         replace(waiting, wake_at=SOON),
         an_owed("k2", state=EXPIRED),
     ]
@@ -256,7 +256,7 @@ async def test_only_what_is_pending_is_cancelled(ledger: Ledger) -> None:
         )
     )
 
-    assert await ledger.owed("iraq/phase-2") == [
+    assert await ledger.read_owed("iraq/phase-2") == [
         an_owed("k1", state=CANCELLED, reason=PlainReason.DEADLINE_MOVED),
         an_owed("k2", state=ReminderState.BOUND),
     ]
@@ -268,7 +268,7 @@ async def test_what_is_cancelled_and_owed_at_once_is_pending(ledger: Ledger) -> 
 
     await ledger.apply(Changes(owed=(an_owed("k1"),), cancelled=(("k1", PlainReason.DEADLINE_MOVED),)))
 
-    assert await ledger.owed("iraq/phase-2") == [an_owed("k1")]
+    assert await ledger.read_owed("iraq/phase-2") == [an_owed("k1")]
 
 
 async def test_history_is_appended_and_nothing_is_said_twice(ledger: Ledger) -> None:
@@ -280,9 +280,9 @@ async def test_history_is_appended_and_nothing_is_said_twice(ledger: Ledger) -> 
     for _ in range(2):
         await ledger.apply(changes)
 
-    assert await ledger.history() == [later, second, first]
-    assert await ledger.history("iraq/phase-2") == [second, first]
-    assert await ledger.history(limit=1) == [later]
+    assert await ledger.read_history() == [later, second, first]
+    assert await ledger.read_history("iraq/phase-2") == [second, first]
+    assert await ledger.read_history(limit=1) == [later]
 
 
 async def test_history_of_a_timeline_and_of_a_kind(ledger: Ledger) -> None:
@@ -292,10 +292,10 @@ async def test_history_of_a_timeline_and_of_a_kind(ledger: Ledger) -> None:
     others = [an_entry(milestone=name, at=NOW, kind="moved") for name in ("i_q2/a", "iraq/a")]
     await ledger.apply(Changes(history=(of_one, moved, *others)))
 
-    assert await ledger.history(timeline="i_q") == [moved, of_one]
-    assert await ledger.history(timeline="i_q", kind="moved") == [moved]
-    assert await ledger.history(kind="loaded") == [of_one]
-    assert await ledger.history("i_q/a", 1, kind="moved") == [moved]
+    assert await ledger.read_history(timeline="i_q") == [moved, of_one]
+    assert await ledger.read_history(timeline="i_q", kind="moved") == [moved]
+    assert await ledger.read_history(kind="loaded") == [of_one]
+    assert await ledger.read_history("i_q/a", 1, kind="moved") == [moved]
 
 
 async def test_touched_is_when_something_last_happened(ledger: Ledger) -> None:
@@ -306,9 +306,9 @@ async def test_touched_is_when_something_last_happened(ledger: Ledger) -> None:
     await ledger.apply(Changes(records=(second, other, first), history=tuple(history)))
 
     of_iraq = [(first, first.changed_at), (second, NOW + 2 * DAY)]
-    assert await ledger.touched("iraq") == of_iraq
-    assert await ledger.touched() == [*of_iraq, (other, other.changed_at)]
-    assert await ledger.touched("ira") == []
+    assert await ledger.read_activity("iraq") == of_iraq
+    assert await ledger.read_activity() == [*of_iraq, (other, other.changed_at)]
+    assert await ledger.read_activity("ira") == []
 
 
 async def test_notice_is_written_once(ledger: Ledger) -> None:
@@ -319,7 +319,7 @@ async def test_notice_is_written_once(ledger: Ledger) -> None:
 
     await ledger.apply(Changes(deliveries=(a_notice(bound_at=NOW + DAY),)))
 
-    (delivery, attempts, members), *rest = await ledger.deliveries()
+    (delivery, attempts, members), *rest = await ledger.find_deliveries()
     assert (delivery.state, delivery.notice, delivery.bound_at) == (
         DeliveryState.SENT,
         a_notice().notice,
@@ -337,8 +337,8 @@ async def test_refused_apply_writes_nothing(ledger: Ledger) -> None:
     with pytest.raises(LedgerError):
         await ledger.apply(changes)
 
-    assert await ledger.records() == []
-    assert await ledger.history() == []
+    assert await ledger.read_records() == []
+    assert await ledger.read_history() == []
 
 
 # -- dispatch: due
@@ -348,8 +348,8 @@ async def test_due_is_what_is_pending_and_awake(ledger: Ledger) -> None:
     """An occurrence is due from its instant on, and is returned with its record."""
     await fill(ledger, an_owed())
 
-    assert await ledger.due(NOW - timedelta(microseconds=1), 10) == []
-    assert await ledger.due(NOW, 10) == [(an_owed(), a_record())]
+    assert await ledger.find_due(NOW - timedelta(microseconds=1), 10) == []
+    assert await ledger.find_due(NOW, 10) == [(an_owed(), a_record())]
 
 
 async def test_due_comes_in_whole_sets(ledger: Ledger) -> None:
@@ -365,7 +365,7 @@ async def test_due_comes_in_whole_sets(ledger: Ledger) -> None:
         an_owed("asleep", receiver="leads", at=NOW - HOUR, wake_at=NOW + DAY),
     )
 
-    assert [one for one, _ in await ledger.due(NOW, 1)] == [deferred, awake]
+    assert [one for one, _ in await ledger.find_due(NOW, 1)] == [deferred, awake]
 
 
 async def test_due_sets_come_oldest_first_and_limited(ledger: Ledger) -> None:
@@ -378,8 +378,8 @@ async def test_due_sets_come_oldest_first_and_limited(ledger: Ledger) -> None:
         an_owed("c1", milestone="c/c", at=NOW - HOUR),
     )
 
-    assert [one.key for one, _ in await ledger.due(NOW, 2)] == ["a1", "a2", "b1"]
-    assert [one.key for one, _ in await ledger.due(NOW, 9)] == ["a1", "a2", "b1", "c1"]
+    assert [one.key for one, _ in await ledger.find_due(NOW, 2)] == ["a1", "a2", "b1"]
+    assert [one.key for one, _ in await ledger.find_due(NOW, 9)] == ["a1", "a2", "b1", "c1"]
 
 
 # -- dispatch: bind
@@ -400,13 +400,13 @@ async def test_bind_writes_verdicts_and_deliveries(ledger: Ledger) -> None:
 
     assert await ledger.bind(Decisions(deliveries=(delivery,), verdicts=verdicts))
 
-    assert await ledger.owed("iraq/phase-2") == [
+    assert await ledger.read_owed("iraq/phase-2") == [
         an_owed("k1", state=ReminderState.BOUND),
         an_owed("k2", state=ReminderState.BOUND),
         an_owed("k3", state=ReminderState.SUPERSEDED, reason=LaterReminder(key="k9", offset="-1d")),
         an_owed("k4", wake_at=NOW + DAY, reason=MuteInterval(interval="weekend")),
     ]
-    (made, attempts, members), *rest = await ledger.deliveries()
+    (made, attempts, members), *rest = await ledger.find_deliveries()
     assert (made, attempts, rest) == (delivery, [], [])
     assert [one.key for one in members] == ["k2", "k1"]
 
@@ -419,8 +419,8 @@ async def test_bind_is_all_or_nothing(ledger: Ledger, state: ReminderState) -> N
 
     assert not await ledger.bind(decisions)
 
-    assert await ledger.owed("iraq/phase-2") == [an_owed("k1"), an_owed("k2", state=state)]
-    assert await ledger.deliveries() == []
+    assert await ledger.read_owed("iraq/phase-2") == [an_owed("k1"), an_owed("k2", state=state)]
+    assert await ledger.find_deliveries() == []
 
 
 async def test_bind_of_what_is_not_there_does_nothing(ledger: Ledger) -> None:
@@ -434,7 +434,7 @@ async def test_binding_twice_binds_once(ledger: Ledger) -> None:
 
     assert not await ledger.bind(Decisions(deliveries=(a_delivery("k1"),), verdicts=(bound("k1"),)))
 
-    assert len(await ledger.deliveries()) == 1
+    assert len(await ledger.find_deliveries()) == 1
 
 
 async def test_delivery_that_is_there_is_left_alone(ledger: Ledger) -> None:
@@ -444,7 +444,7 @@ async def test_delivery_that_is_there_is_left_alone(ledger: Ledger) -> None:
 
     assert await ledger.bind(Decisions(deliveries=(same,), verdicts=(bound("k2"),)))
 
-    ((delivery, _, _),) = await ledger.deliveries()
+    ((delivery, _, _),) = await ledger.find_deliveries()
     assert delivery == a_delivery("k1")
 
 
@@ -485,10 +485,10 @@ async def test_live_lease_keeps_others_away_until_it_ends(ledger: Ledger) -> Non
     """A lease keeps other nodes away until its end, and each new lease raises the fence by one."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     until = NOW + 5 * MINUTE
-    await take(ledger, for_=5 * MINUTE)
+    await take(ledger, duration=5 * MINUTE)
 
     assert await take(ledger, owner="node-2", now=until - timedelta(microseconds=1)) == []
-    (second,) = await take(ledger, owner="node-2", now=until, for_=HOUR)
+    (second,) = await take(ledger, owner="node-2", now=until, duration=HOUR)
 
     assert (second.owner, second.fence) == ("node-2", 2)
 
@@ -598,7 +598,7 @@ async def test_accepted_delivery_is_settled(ledger: Ledger) -> None:
 
     assert await ledger.settle([settlement]) == frozenset()
 
-    ((delivery, attempts, members),) = await ledger.deliveries()
+    ((delivery, attempts, members),) = await ledger.find_deliveries()
     assert delivery == a_delivery(
         "k1",
         "k2",
@@ -627,12 +627,12 @@ async def test_only_the_first_telling_is_kept(ledger: Ledger) -> None:
 async def test_ready_settlement_ends_the_lease(ledger: Ledger) -> None:
     """A delivery to retry can be leased from its next try on, even before the old lease would have ended."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
-    (lease,) = await take(ledger, for_=DAY)
+    (lease,) = await take(ledger, duration=DAY)
 
     assert await ledger.settle([again(lease, next_at=NOW + 2 * MINUTE)]) == frozenset()
 
     assert await take(ledger, now=NOW + MINUTE) == []
-    (second,) = await take(ledger, now=NOW + 2 * MINUTE, for_=DAY)
+    (second,) = await take(ledger, now=NOW + 2 * MINUTE, duration=DAY)
     assert (second.fence, second.delivery.attempts, second.delivery.reason) == (
         2,
         1,
@@ -650,7 +650,7 @@ async def test_settlement_without_an_attempt_counts_none(ledger: Ledger) -> None
         [sent(lease, state=DeliveryState.SUPPRESSED, attempt=None, told=(), reason=PlainReason.NOTHING_LEFT)]
     )
 
-    ((delivery, attempts, _),) = await ledger.deliveries()
+    ((delivery, attempts, _),) = await ledger.find_deliveries()
     assert (delivery.state, delivery.attempts, attempts) == (DeliveryState.SUPPRESSED, 0, [])
 
 
@@ -665,7 +665,7 @@ async def test_stale_settlement_is_refused(ledger: Ledger) -> None:
     refused = await ledger.settle([sent(leases["k2",], follow_up=(a_notice(),)), sent(leases["k1",])])
 
     assert refused == {a_delivery("k2").id}
-    states = {delivery.id: delivery.state for delivery, _, _ in await ledger.deliveries()}
+    states = {delivery.id: delivery.state for delivery, _, _ in await ledger.find_deliveries()}
     assert states == {a_delivery("k1").id: DeliveryState.SENT, a_delivery("k2").id: DeliveryState.READY}
     assert await ledger.settle([sent(newer)]) == frozenset()
 
@@ -673,7 +673,7 @@ async def test_stale_settlement_is_refused(ledger: Ledger) -> None:
 async def test_expired_lease_that_nobody_took_over_still_settles(ledger: Ledger) -> None:
     """An expired lease can still settle if no other node has leased the delivery."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
-    (lease,) = await take(ledger, for_=MINUTE)
+    (lease,) = await take(ledger, duration=MINUTE)
 
     assert await ledger.settle([sent(lease, at=NOW + DAY)]) == frozenset()
 
@@ -683,11 +683,11 @@ async def test_final_delivery_is_not_settled_again(ledger: Ledger) -> None:
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (lease,) = await take(ledger)
     await ledger.settle([sent(lease)])
-    before = await ledger.deliveries()
+    before = await ledger.find_deliveries()
 
     assert await ledger.settle([dead(lease)]) == {lease.delivery.id}
 
-    assert await ledger.deliveries() == before
+    assert await ledger.find_deliveries() == before
 
 
 async def test_settlement_of_no_delivery_is_refused(ledger: Ledger) -> None:
@@ -705,10 +705,10 @@ async def test_settling_twice_counts_once(ledger: Ledger) -> None:
     (lease,) = await take(ledger)
 
     await ledger.settle([again(lease)])
-    before = await ledger.deliveries()
+    before = await ledger.find_deliveries()
     await ledger.settle([again(lease)])
 
-    assert await ledger.deliveries() == before
+    assert await ledger.find_deliveries() == before
     assert before[0][0].attempts == 1
 
 
@@ -769,21 +769,21 @@ async def test_next_wake_is_the_earliest_that_may_be_to_do(ledger: Ledger) -> No
     await fill(
         ledger, an_owed("k1", at=NOW - DAY), an_owed("k2", wake_at=NOW + DAY), an_owed("k3", state=EXPIRED)
     )
-    assert await ledger.next_wake(NOW) == NOW - DAY
+    assert await ledger.find_next_wake(NOW) == NOW - DAY
 
     await bind(ledger, a_delivery("k1", next_at=NOW - HOUR))
-    assert await ledger.next_wake(NOW) == NOW - HOUR
+    assert await ledger.find_next_wake(NOW) == NOW - HOUR
 
-    (lease,) = await take(ledger, for_=5 * MINUTE)
-    assert await ledger.next_wake(NOW) == NOW + 5 * MINUTE
-    assert await ledger.next_wake(NOW + 5 * MINUTE) == NOW - HOUR
+    (lease,) = await take(ledger, duration=5 * MINUTE)
+    assert await ledger.find_next_wake(NOW) == NOW + 5 * MINUTE
+    assert await ledger.find_next_wake(NOW + 5 * MINUTE) == NOW - HOUR
 
     await ledger.settle([again(lease, next_at=NOW + HOUR)])
-    assert await ledger.next_wake(NOW) == NOW + HOUR
+    assert await ledger.find_next_wake(NOW) == NOW + HOUR
 
     (lease,) = await take(ledger, now=NOW + HOUR)
     await ledger.settle([sent(lease)])
-    assert await ledger.next_wake(NOW) == NOW + DAY
+    assert await ledger.find_next_wake(NOW) == NOW + DAY
 
 
 async def test_next_wake_passes_over_channels_that_are_shut(ledger: Ledger) -> None:
@@ -793,7 +793,7 @@ async def test_next_wake_passes_over_channels_that_are_shut(ledger: Ledger) -> N
     )
     await take(ledger, limit=1)
 
-    assert await ledger.next_wake(NOW, frozenset({"desk/hook", "desk/b"})) is None
+    assert await ledger.find_next_wake(NOW, frozenset({"desk/hook", "desk/b"})) is None
 
 
 # -- the self-audit
@@ -801,17 +801,17 @@ async def test_next_wake_passes_over_channels_that_are_shut(ledger: Ledger) -> N
 
 async def test_waiting_names_what_waits_longest(ledger: Ledger) -> None:
     """The answer has the earliest pending instant, the earliest free delivery and the last lease's end."""
-    assert await ledger.waiting(NOW) == Waiting()
+    assert await ledger.find_waiting(NOW) == Waiting()
     made = [
         a_delivery("k1", notifier="a", next_at=NOW - HOUR),
         a_delivery("k2", notifier="b", next_at=NOW - MINUTE),
     ]
     await fill(ledger, an_owed("k1"), an_owed("k2"), an_owed("k3", wake_at=NOW + DAY), deliveries=made)
 
-    free = await ledger.waiting(NOW)
-    shut = await ledger.waiting(NOW, frozenset({"desk/a"}))
-    await take(ledger, for_=5 * MINUTE)
-    held = await ledger.waiting(NOW)
+    free = await ledger.find_waiting(NOW)
+    shut = await ledger.find_waiting(NOW, frozenset({"desk/a"}))
+    await take(ledger, duration=5 * MINUTE)
+    held = await ledger.find_waiting(NOW)
 
     assert free == Waiting(undecided=NOW + DAY, untaken=NOW - HOUR)
     assert shut == Waiting(undecided=NOW + DAY, untaken=NOW - MINUTE)
@@ -823,10 +823,10 @@ async def test_known_names_what_is_there(ledger: Ledger) -> None:
     delivery = a_delivery("k1")
     await fill(ledger, an_owed("k1"), an_owed("k2", state=EXPIRED), deliveries=[delivery])
 
-    found = await ledger.known(owed=["k1", "k2", "k9"], deliveries=[delivery.id, "msg_none"])
+    found = await ledger.find_known(owed=["k1", "k2", "k9"], deliveries=[delivery.id, "msg_none"])
 
     assert found == {"k1", "k2", delivery.id}
-    assert await ledger.known() == frozenset()
+    assert await ledger.find_known() == frozenset()
 
 
 # -- people
@@ -858,8 +858,8 @@ async def test_action_is_in_the_standing_and_in_the_history(
     after = await ledger.act(an_action(kind), ())
 
     assert {name: getattr(after.standing, name) for name in stands} == stands
-    assert await ledger.record("iraq/phase-2") == after
-    assert await ledger.history("iraq/phase-2") == [
+    assert await ledger.read_record("iraq/phase-2") == after
+    assert await ledger.read_history("iraq/phase-2") == [
         an_entry(kind=kind.value, by="ada", why="she said so", facts=facts)
     ]
 
@@ -880,8 +880,8 @@ async def test_done_makes_something_owed(ledger: Ledger) -> None:
 
     await ledger.act(an_action(ActionKind.DONE), (told,))
 
-    assert await ledger.owed("iraq/phase-2") == [told]
-    assert await ledger.done_dates() == {"iraq/phase-2": NOW.date()}
+    assert await ledger.read_owed("iraq/phase-2") == [told]
+    assert await ledger.read_done_dates() == {"iraq/phase-2": NOW.date()}
 
 
 async def test_reopened_milestone_stands_as_if_nothing_was_said(ledger: Ledger) -> None:
@@ -892,8 +892,8 @@ async def test_reopened_milestone_stands_as_if_nothing_was_said(ledger: Ledger) 
     after = await ledger.act(an_action(ActionKind.REOPEN, at=NOW + HOUR), ())
 
     assert after.standing == NOTHING_SAID
-    assert await ledger.done_dates() == {}
-    assert [entry.kind for entry in await ledger.history()] == ["reopen", "done"]
+    assert await ledger.read_done_dates() == {}
+    assert [entry.kind for entry in await ledger.read_history()] == ["reopen", "done"]
 
 
 @pytest.mark.parametrize(
@@ -915,9 +915,9 @@ async def test_action_that_does_not_fit_is_refused(ledger: Ledger, action: Actio
     with pytest.raises(RefusedAction):
         await ledger.act(action, (an_owed(),))
 
-    assert await ledger.record("iraq/phase-2") == done
-    assert len(await ledger.history()) == 1
-    assert await ledger.owed("iraq/phase-2") == []
+    assert await ledger.read_record("iraq/phase-2") == done
+    assert len(await ledger.read_history()) == 1
+    assert await ledger.read_owed("iraq/phase-2") == []
 
 
 async def test_same_action_again_does_nothing(ledger: Ledger) -> None:
@@ -927,7 +927,7 @@ async def test_same_action_again_does_nothing(ledger: Ledger) -> None:
 
     assert await ledger.act(an_action(ActionKind.DONE), ()) == first
 
-    assert len(await ledger.history()) == 1
+    assert len(await ledger.read_history()) == 1
 
 
 async def test_action_on_an_unknown_milestone_is_refused(ledger: Ledger) -> None:
@@ -939,7 +939,7 @@ async def test_action_on_an_unknown_milestone_is_refused(ledger: Ledger) -> None
 async def test_dead_delivery_is_sent_again(ledger: Ledger) -> None:
     """A retried delivery is ready at once; the count of attempts continues and the history has the actor."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
-    (lease,) = await take(ledger, for_=DAY)
+    (lease,) = await take(ledger, duration=DAY)
     await ledger.settle([dead(lease)])
     later = NOW + 2 * HOUR
 
@@ -947,7 +947,7 @@ async def test_dead_delivery_is_sent_again(ledger: Ledger) -> None:
 
     assert (delivery.state, delivery.bound_at, delivery.next_at) == (DeliveryState.READY, later, later)
     assert (delivery.attempts, delivery.settled_at) == (1, None)
-    (entry,) = await ledger.history("iraq/phase-2")
+    (entry,) = await ledger.read_history("iraq/phase-2")
     assert (entry.kind, entry.by, entry.facts) == ("retry", "ada", {"delivery": lease.delivery.id})
     (second,) = await take(ledger, now=later)
     assert second.delivery == delivery
@@ -972,7 +972,7 @@ async def test_retry_twice_is_retry_once(ledger: Ledger) -> None:
     first = await ledger.retry(lease.delivery.id, NOW, "ada")
 
     assert await ledger.retry(lease.delivery.id, NOW, "ada") == first
-    assert len(await ledger.history()) == 1
+    assert len(await ledger.read_history()) == 1
 
 
 async def test_only_a_dead_delivery_is_sent_again(ledger: Ledger) -> None:
@@ -999,7 +999,7 @@ async def test_owed_is_sorted_by_instant(ledger: Ledger) -> None:
         ledger, an_owed("k2", at=NOW + DAY), an_owed("k1", state=EXPIRED), an_owed("k3", milestone="a/a")
     )
 
-    assert [one.key for one in await ledger.owed("iraq/phase-2")] == ["k1", "k2"]
+    assert [one.key for one in await ledger.read_owed("iraq/phase-2")] == ["k1", "k2"]
 
 
 async def test_coming_is_what_is_pending_by_when_it_wakes(ledger: Ledger) -> None:
@@ -1011,8 +1011,8 @@ async def test_coming_is_what_is_pending_by_when_it_wakes(ledger: Ledger) -> Non
         an_owed("k3", at=NOW - HOUR, state=EXPIRED),
     )
 
-    assert [one.key for one in await ledger.coming(10)] == ["k2", "k1"]
-    assert [one.key for one in await ledger.coming(1)] == ["k2"]
+    assert [one.key for one in await ledger.read_upcoming(10)] == ["k2", "k1"]
+    assert [one.key for one in await ledger.read_upcoming(1)] == ["k2"]
 
 
 async def test_deliveries_are_found_by_milestone_and_state(ledger: Ledger) -> None:
@@ -1030,7 +1030,7 @@ async def test_deliveries_are_found_by_milestone_and_state(ledger: Ledger) -> No
     await ledger.settle([dead(lease)])
 
     async def ids(**wanted: Any) -> list[str]:
-        return [delivery.id for delivery, _, _ in await ledger.deliveries(**wanted)]
+        return [delivery.id for delivery, _, _ in await ledger.find_deliveries(**wanted)]
 
     assert await ids() == [new.id, old.id]
     assert await ids(limit=1) == [new.id]
@@ -1046,7 +1046,7 @@ async def test_counts_are_by_state(ledger: Ledger) -> None:
         ledger, an_owed("k1"), an_owed("k2"), an_owed("k3", state=EXPIRED), deliveries=[a_delivery("k1")]
     )
 
-    counts = await ledger.counts()
+    counts = await ledger.count_rows()
 
     assert {name: many for name, many in counts.items() if many} == {
         "milestones": 1,
@@ -1074,7 +1074,7 @@ async def test_nodes_say_what_they_last_said(ledger: Ledger) -> None:
     for report in (first, other, newer):
         await ledger.report(report)
 
-    assert await ledger.nodes() == [newer, other]
+    assert await ledger.read_nodes() == [newer, other]
 
 
 async def test_stopped_node_says_so(ledger: Ledger) -> None:
@@ -1084,23 +1084,23 @@ async def test_stopped_node_says_so(ledger: Ledger) -> None:
 
     for _ in range(2):
         await ledger.retire("a")
-    stopped = await ledger.nodes()
+    stopped = await ledger.read_nodes()
     await ledger.report(report)
 
     assert stopped == [replace(report, stopped=True)]
-    assert await ledger.nodes() == [report]
+    assert await ledger.read_nodes() == [report]
 
 
 async def test_nodes_that_are_long_gone_are_forgotten(ledger: Ledger) -> None:
     """Old reports are deleted, because each start of a daemon adds a node."""
     await ledger.report(NodeReport(node="a", version="1", started_at=NOW, seen_at=NOW))
     await ledger.report(NodeReport(node="b", version="1", started_at=NOW, seen_at=NOW + KEEP_REPORTS))
-    both = await ledger.nodes()
+    both = await ledger.read_nodes()
 
     await ledger.report(NodeReport(node="b", version="1", started_at=NOW, seen_at=NOW + KEEP_REPORTS + DAY))
 
     assert [one.node for one in both] == ["b", "a"]
-    assert [one.node for one in await ledger.nodes()] == ["b"]
+    assert [one.node for one in await ledger.read_nodes()] == ["b"]
 
 
 # -- the lead
@@ -1108,56 +1108,56 @@ async def test_nodes_that_are_long_gone_are_forgotten(ledger: Ledger) -> None:
 
 async def test_one_node_leads(ledger: Ledger) -> None:
     """A leader keeps its term while it renews in time; then another node can take over with a new term."""
-    assert await ledger.leader() == ""
-    assert await ledger.lead("a", NOW, for_=MINUTE) == 1
-    assert await ledger.lead("a", NOW + MINUTE / 2, for_=MINUTE) == 1
-    assert await ledger.lead("b", NOW + MINUTE, for_=MINUTE) is None
-    assert await ledger.leader() == "a"
+    assert await ledger.read_leader() == ""
+    assert await ledger.take_lead("a", NOW, duration=MINUTE) == 1
+    assert await ledger.take_lead("a", NOW + MINUTE / 2, duration=MINUTE) == 1
+    assert await ledger.take_lead("b", NOW + MINUTE, duration=MINUTE) is None
+    assert await ledger.read_leader() == "a"
 
-    assert await ledger.lead("b", NOW + MINUTE * 3 / 2, for_=MINUTE) == 2
+    assert await ledger.take_lead("b", NOW + MINUTE * 3 / 2, duration=MINUTE) == 2
 
-    assert await ledger.leader() == "b"
-    assert await ledger.lead("a", NOW + MINUTE * 3 / 2, for_=MINUTE) is None
+    assert await ledger.read_leader() == "b"
+    assert await ledger.take_lead("a", NOW + MINUTE * 3 / 2, duration=MINUTE) is None
 
 
 async def test_late_leader_leads_on_while_nobody_took_over(ledger: Ledger) -> None:
     """A leader that renews too late keeps its term if no other node has taken over."""
-    await ledger.lead("a", NOW, for_=MINUTE)
+    await ledger.take_lead("a", NOW, duration=MINUTE)
 
-    assert await ledger.lead("a", NOW + DAY, for_=MINUTE) == 1
+    assert await ledger.take_lead("a", NOW + DAY, duration=MINUTE) == 1
 
 
 async def test_lead_of_the_dead_is_taken_at_once(ledger: Ledger) -> None:
     """A node can replace a dead leader at once, but only if the dead node is the leader."""
-    await ledger.lead("a", NOW, for_=MINUTE)
+    await ledger.take_lead("a", NOW, duration=MINUTE)
 
-    assert await ledger.lead("b", NOW, for_=MINUTE, instead_of="c") is None
-    assert await ledger.lead("b", NOW, for_=MINUTE, instead_of="a") == 2
+    assert await ledger.take_lead("b", NOW, duration=MINUTE, instead_of="c") is None
+    assert await ledger.take_lead("b", NOW, duration=MINUTE, instead_of="a") == 2
 
 
 async def test_lead_that_is_given_back_is_free(ledger: Ledger) -> None:
     """A daemon that stops gives up its own leadership, and the next leader has a new term."""
-    await ledger.lead("a", NOW, for_=MINUTE)
+    await ledger.take_lead("a", NOW, duration=MINUTE)
     await ledger.retire("b")
-    assert await ledger.lead("b", NOW, for_=MINUTE) is None
+    assert await ledger.take_lead("b", NOW, duration=MINUTE) is None
 
     await ledger.retire("a")
 
-    assert await ledger.leader() == ""
-    assert await ledger.lead("b", NOW, for_=MINUTE) == 2
+    assert await ledger.read_leader() == ""
+    assert await ledger.take_lead("b", NOW, duration=MINUTE) == 2
 
 
 async def test_lost_lead_writes_nothing(ledger: Ledger) -> None:
     """All changes of a node are rejected if another node has become the leader."""
-    await ledger.lead("a", NOW, for_=MINUTE)
+    await ledger.take_lead("a", NOW, duration=MINUTE)
     await ledger.apply(Changes(records=(a_record("iraq/phase-1"),)), term=1)
-    await ledger.lead("b", NOW + MINUTE, for_=MINUTE)
+    await ledger.take_lead("b", NOW + MINUTE, duration=MINUTE)
 
     with pytest.raises(LeadLost, match="term 1"):
         await ledger.apply(Changes(records=(a_record(),)), term=1)
     await ledger.apply(Changes(records=(a_record("iraq/phase-3"),)), term=2)
 
-    assert [record.id for record in await ledger.records()] == ["iraq/phase-1", "iraq/phase-3"]
+    assert [record.id for record in await ledger.read_records()] == ["iraq/phase-1", "iraq/phase-3"]
 
 
 async def test_nobody_leads_without_having_asked(ledger: Ledger) -> None:
@@ -1176,13 +1176,13 @@ async def test_a_ledger_on_a_disk_has_a_size(ledger: Ledger) -> None:
     """The size is a number of whole pages, and 0 for a ledger in memory."""
     await fill(ledger, an_owed())
 
-    size = await ledger.size()
+    size = await ledger.read_size()
 
     assert size == 0 if isinstance(ledger, MemoryLedger) else size >= 4096
 
 
 async def test_secret_is_the_one_that_was_there_first(ledger: Ledger) -> None:
     """The first secret that is offered is kept and returned to all nodes."""
-    found = [await ledger.shared_secret(made) for made in ("first", "second", "third")]
+    found = [await ledger.ensure_shared_secret(made) for made in ("first", "second", "third")]
 
     assert found == ["first"] * 3

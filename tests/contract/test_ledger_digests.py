@@ -45,12 +45,12 @@ async def test_what_is_owed_next_comes_back_the_earliest_first(ledger: Ledger) -
     """A next digest is read back unchanged and counts as waiting."""
     first, second = a_digest("d2", at=NOW - HOUR), a_digest("d1", at=NOW)
 
-    assert await ledger.digests() == []
+    assert await ledger.read_digests() == []
     await ledger.apply(Changes(digests=(second, first)))
 
-    assert await ledger.digests() == [first, second]
-    assert await ledger.next_wake(NOW) == NOW - HOUR
-    assert (await ledger.waiting(NOW)).undecided == NOW - HOUR
+    assert await ledger.read_digests() == [first, second]
+    assert await ledger.find_next_wake(NOW) == NOW - HOUR
+    assert (await ledger.find_waiting(NOW)).undecided == NOW - HOUR
 
 
 async def test_an_instant_is_mended_unless_the_digest_was_made_meanwhile(ledger: Ledger) -> None:
@@ -58,10 +58,10 @@ async def test_an_instant_is_mended_unless_the_digest_was_made_meanwhile(ledger:
     await ledger.apply(Changes(digests=(a_digest(),)))
 
     await ledger.apply(Changes(digests=(a_digest(at=NOW + HOUR),)))
-    assert await ledger.digests() == [a_digest(at=NOW + HOUR)]
+    assert await ledger.read_digests() == [a_digest(at=NOW + HOUR)]
 
     await ledger.apply(Changes(digests=(a_digest(at=NOW, since=NOW),)))
-    assert await ledger.digests() == [a_digest(at=NOW + HOUR)]
+    assert await ledger.read_digests() == [a_digest(at=NOW + HOUR)]
 
 
 async def test_what_is_owed_no_more_is_gone(ledger: Ledger) -> None:
@@ -70,7 +70,7 @@ async def test_what_is_owed_no_more_is_gone(ledger: Ledger) -> None:
 
     await ledger.apply(Changes(no_digests=("d1", "never")))
 
-    assert [one.key for one in await ledger.digests()] == ["d2"]
+    assert [one.key for one in await ledger.read_digests()] == ["d2"]
 
 
 async def test_a_digest_is_made_once(ledger: Ledger) -> None:
@@ -85,9 +85,11 @@ async def test_a_digest_is_made_once(ledger: Ledger) -> None:
     assert await ledger.bind(first)
     assert not await ledger.bind(second)
 
-    assert await ledger.digests() == [following]
-    assert [one.id for one, _, _ in await ledger.deliveries()] == [a_delivery("k1").id]
-    assert {one.key: one.state for one in await ledger.owed("iraq/phase-2")}["k2"] is ReminderState.PENDING
+    assert await ledger.read_digests() == [following]
+    assert [one.id for one, _, _ in await ledger.find_deliveries()] == [a_delivery("k1").id]
+    assert {one.key: one.state for one in await ledger.read_owed("iraq/phase-2")}[
+        "k2"
+    ] is ReminderState.PENDING
 
 
 async def test_a_digest_whose_reminder_is_taken_is_not_made(ledger: Ledger) -> None:
@@ -98,7 +100,7 @@ async def test_a_digest_whose_reminder_is_taken_is_not_made(ledger: Ledger) -> N
 
     assert not await ledger.bind(Decisions(deliveries=(), verdicts=(bound("k1"),), turn=turn))
 
-    assert await ledger.digests() == [a_digest()]
+    assert await ledger.read_digests() == [a_digest()]
 
 
 async def test_an_edition_comes_back_equal_with_the_records_that_it_shows(ledger: Ledger) -> None:
@@ -114,7 +116,7 @@ async def test_an_edition_comes_back_equal_with_the_records_that_it_shows(ledger
     assert lease.delivery.edition == EDITION
     assert set(lease.records) == {"iraq/phase-2", "iraq/phase-1", "iraq/phase-3"}
     assert {name: one.key for name, one in lease.upcoming.items()} == {"iraq/phase-3": "k3"}
-    ((found, _, _),) = await ledger.deliveries()
+    ((found, _, _),) = await ledger.find_deliveries()
     assert found.edition == EDITION
 
 
@@ -144,7 +146,7 @@ async def test_held_is_all_that_is_pending_and_due_for_one_receiver(ledger: Ledg
     )
     await fill(ledger, *owed)
 
-    held = await ledger.held("desk", NOW)
+    held = await ledger.read_held("desk", NOW)
 
     assert [one.key for one, _ in held] == ["k3", "k1", "k2"]
     assert [record.id for _, record in held] == ["a/first", "iraq/phase-2", "iraq/phase-2"]
@@ -167,16 +169,16 @@ async def test_windows_are_those_of_which_the_receiver_has_a_reminder(ledger: Le
     await ledger.apply(Changes(records=(a_record("gone/one", withdrawn=True),)))
     await ledger.act(an_action(ActionKind.DONE, milestone="done/one"), ())
 
-    assert await ledger.windows("desk", NOW + DAY) == [
+    assert await ledger.read_windows("desk", NOW + DAY) == [
         ("iraq/phase-2", "2026-01-01/2027-01-01", NOW),
         ("iraq/phase-2", WINDOW, NOW),
     ]
-    assert [name for name, _, _ in await ledger.windows("desk", NOW + 2 * DAY)][-1] == "late/one"
+    assert [name for name, _, _ in await ledger.read_windows("desk", NOW + 2 * DAY)][-1] == "late/one"
 
 
 async def test_records_of_some_milestones(ledger: Ledger) -> None:
     """Reading records by id returns those that exist."""
     await fill(ledger, an_owed(milestone="a/first"))
 
-    assert await ledger.records_of(["a/first", "b/none"]) == {"a/first": a_record("a/first")}
-    assert await ledger.records_of([]) == {}
+    assert await ledger.read_records_by_id(["a/first", "b/none"]) == {"a/first": a_record("a/first")}
+    assert await ledger.read_records_by_id([]) == {}

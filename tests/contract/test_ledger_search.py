@@ -33,7 +33,7 @@ async def filled(ledger: Ledger) -> None:
 
 
 async def ids(ledger: Ledger, **asked: Any) -> list[str]:
-    return [one.id for one, _, _ in await ledger.deliveries(**asked)]
+    return [one.id for one, _, _ in await ledger.find_deliveries(**asked)]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ async def test_deliveries_are_paged(ledger: Ledger) -> None:
     before: tuple[datetime, str] | None = None
 
     for _ in range(4):
-        for one, _tries, _members in await ledger.deliveries(before=before, limit=1):
+        for one, _tries, _members in await ledger.find_deliveries(before=before, limit=1):
             seen.append(one.id)
             before = (one.bound_at, one.id)
 
@@ -83,8 +83,10 @@ async def test_last_move_of_each(ledger: Ledger) -> None:
     other = an_entry(milestone="iraq/phase-1", kind="loaded")
     await ledger.apply(Changes(history=(last, first, other)))
 
-    assert await ledger.moves(["iraq/phase-2", "iraq/phase-1", "iraq/none"]) == {"iraq/phase-2": last}
-    assert await ledger.moves([]) == {}
+    assert await ledger.read_last_moves(["iraq/phase-2", "iraq/phase-1", "iraq/none"]) == {
+        "iraq/phase-2": last
+    }
+    assert await ledger.read_last_moves([]) == {}
 
 
 async def test_records_are_paged(ledger: Ledger) -> None:
@@ -96,8 +98,8 @@ async def test_records_are_paged(ledger: Ledger) -> None:
     after = ""
 
     for _ in range(5):
-        for one in await ledger.records(after=after, limit=1):
+        for one in await ledger.read_records(after=after, limit=1):
             seen.append(one.id)
             after = one.id
 
-    assert seen == [one.id for one in await ledger.records()] == names
+    assert seen == [one.id for one in await ledger.read_records()] == names

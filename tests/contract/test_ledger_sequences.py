@@ -132,7 +132,7 @@ class Ledgers(RuleBasedStateMachine):
 
     @rule(limit=st.integers(min_value=1, max_value=4), mutes=st.booleans())
     def bind_what_is_due(self, limit: int, mutes: bool) -> None:
-        due = self.both(lambda ledger: ledger.due(self.now, limit))
+        due = self.both(lambda ledger: ledger.find_due(self.now, limit))
         rules = Rules(
             catch_up=DAY,
             notifiers={"desk": ("hook", "mail"), "leads": ("hook",)},
@@ -159,7 +159,7 @@ class Ledgers(RuleBasedStateMachine):
     def lease(self, limit: int, per_channel: int, most: dict[str, int], held_for: timedelta) -> None:
         self.leases += self.both(
             lambda ledger: ledger.lease(
-                "node", self.now, for_=held_for, limit=limit, per_channel=per_channel, most=most
+                "node", self.now, duration=held_for, limit=limit, per_channel=per_channel, most=most
             )
         )
 
@@ -189,12 +189,12 @@ class Ledgers(RuleBasedStateMachine):
 
     @rule(
         node=st.sampled_from("ab"),
-        for_=st.sampled_from((MINUTE, 3 * HOUR)),
+        duration=st.sampled_from((MINUTE, 3 * HOUR)),
         instead_of=st.sampled_from(("", "", "a")),
     )
-    def lead(self, node: str, for_: timedelta, instead_of: str) -> None:
-        self.both(lambda ledger: ledger.lead(node, self.now, for_=for_, instead_of=instead_of))
-        self.both(lambda ledger: ledger.leader())
+    def lead(self, node: str, duration: timedelta, instead_of: str) -> None:
+        self.both(lambda ledger: ledger.take_lead(node, self.now, duration=duration, instead_of=instead_of))
+        self.both(lambda ledger: ledger.read_leader())
 
     @rule(node=st.sampled_from("ab"))
     def retire(self, node: str) -> None:
@@ -206,18 +206,18 @@ class Ledgers(RuleBasedStateMachine):
 
     @invariant()
     def everything_reads_the_same(self) -> None:
-        self.both(lambda ledger: ledger.timelines())
-        self.both(lambda ledger: ledger.timeline("iraq"))
-        self.both(lambda ledger: ledger.done_dates())
-        self.both(lambda ledger: ledger.records())
-        self.both(lambda ledger: ledger.owed("other/one"))
-        self.both(lambda ledger: ledger.due(self.now, 3))
-        self.both(lambda ledger: ledger.next_wake(self.now))
-        self.both(lambda ledger: ledger.coming(5))
-        self.both(lambda ledger: ledger.deliveries(limit=5))
-        self.both(lambda ledger: ledger.deliveries(milestone="iraq/phase-2", state=DeliveryState.READY))
-        self.both(lambda ledger: ledger.history())
-        self.both(lambda ledger: ledger.counts())
+        self.both(lambda ledger: ledger.read_timelines())
+        self.both(lambda ledger: ledger.read_timeline("iraq"))
+        self.both(lambda ledger: ledger.read_done_dates())
+        self.both(lambda ledger: ledger.read_records())
+        self.both(lambda ledger: ledger.read_owed("other/one"))
+        self.both(lambda ledger: ledger.find_due(self.now, 3))
+        self.both(lambda ledger: ledger.find_next_wake(self.now))
+        self.both(lambda ledger: ledger.read_upcoming(5))
+        self.both(lambda ledger: ledger.find_deliveries(limit=5))
+        self.both(lambda ledger: ledger.find_deliveries(milestone="iraq/phase-2", state=DeliveryState.READY))
+        self.both(lambda ledger: ledger.read_history())
+        self.both(lambda ledger: ledger.count_rows())
 
     def _settlement(self, lease: Lease, state: DeliveryState) -> Settlement:
         final = state is not DeliveryState.READY

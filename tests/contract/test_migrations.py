@@ -90,7 +90,7 @@ async def test_migrating_twice_does_it_once(url: str) -> None:
     assert (await migrate(url))[1:] == (HEAD, HEAD)
 
     ledger = await open_ledger(url, migrate=False)
-    assert await ledger.records() == [a_record()]
+    assert await ledger.read_records() == [a_record()]
     await ledger.close()
 
 

@@ -95,7 +95,7 @@ async def until(true: Callable[[], Any]) -> None:
 async def test_time_is_the_servers(ledger: SqlLedger, postgres: Server) -> None:
     """The ledger's time is the clock of the server."""
     before = postgres.execute("select now()")[0][0]
-    told = await ledger.time()
+    told = await ledger.read_time()
     after = postgres.execute("select now()")[0][0]
 
     assert told is not None
@@ -110,7 +110,7 @@ async def test_nodes_share_out_what_is_ready(url: str, ledger: SqlLedger) -> Non
 
     async def work(node: SqlLedger, name: str) -> list[str]:
         done: list[str] = []
-        while (await node.counts())["deliveries.ready"]:
+        while (await node.count_rows())["deliveries.ready"]:
             # Rows that other transactions have locked are not found. Those transactions lease them.
             leases = await take(node, owner=name, limit=7)
             assert not await node.settle([sent(lease) for lease in leases])
@@ -120,7 +120,7 @@ async def test_nodes_share_out_what_is_ready(url: str, ledger: SqlLedger) -> Non
     taken = await asyncio.gather(*(work(node, f"node-{number}") for number, node in enumerate(nodes)))
 
     assert sorted(one for done in taken for one in done) == sorted(a_delivery(key).id for key in keys)
-    assert (await ledger.counts())["deliveries.sent"] == 300
+    assert (await ledger.count_rows())["deliveries.sent"] == 300
     assert all(taken), "one node took everything"
     for node in nodes:
         await node.close()
@@ -149,7 +149,7 @@ async def test_leases_end_by_the_clock_of_the_database(ledger: SqlLedger) -> Non
     await take(ledger, owner="node-1")
 
     assert await take(ledger, owner="node-2", now=NOW + DAY) == []
-    wake_at = await ledger.next_wake(NOW + DAY)
+    wake_at = await ledger.find_next_wake(NOW + DAY)
 
     assert wake_at is not None
     assert timedelta() <= NOW + DAY + 5 * MINUTE - wake_at < MINUTE
@@ -158,7 +158,7 @@ async def test_leases_end_by_the_clock_of_the_database(ledger: SqlLedger) -> Non
 async def test_lease_that_has_ended_is_taken_by_any_clock(ledger: SqlLedger) -> None:
     """A lease that has ended by the database's clock is free, even for a node whose clock is behind."""
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
-    (first,) = await take(ledger, now=NOW + DAY, for_=timedelta())
+    (first,) = await take(ledger, now=NOW + DAY, duration=timedelta())
 
     (second,) = await take(ledger, owner="node-2")
 
@@ -169,11 +169,11 @@ async def test_lease_that_has_ended_is_taken_by_any_clock(ledger: SqlLedger) -> 
 
 async def test_lead_ends_by_the_clock_of_the_database(ledger: SqlLedger) -> None:
     """Leadership ends by the database's clock, and its term is then no longer valid."""
-    assert await ledger.lead("a", NOW, for_=MINUTE) == 1
-    assert await ledger.lead("b", NOW + DAY, for_=MINUTE) is None
-    assert await ledger.lead("a", NOW, for_=timedelta()) == 1
+    assert await ledger.take_lead("a", NOW, duration=MINUTE) == 1
+    assert await ledger.take_lead("b", NOW + DAY, duration=MINUTE) is None
+    assert await ledger.take_lead("a", NOW, duration=timedelta()) == 1
 
-    assert await ledger.lead("b", NOW - DAY, for_=MINUTE) == 2
+    assert await ledger.take_lead("b", NOW - DAY, duration=MINUTE) == 2
 
     with pytest.raises(LeadLost, match="b leads now"):
         await ledger.apply(Changes(records=(a_record(),)), term=1)
@@ -181,10 +181,10 @@ async def test_lead_ends_by_the_clock_of_the_database(ledger: SqlLedger) -> None
 
 async def test_lead_is_not_taken_in_the_midst_of_a_write(url: str, ledger: SqlLedger) -> None:
     """No node takes over while the leader's transaction is running."""
-    await ledger.lead("a", NOW, for_=timedelta())
+    await ledger.take_lead("a", NOW, duration=timedelta())
     with psycopg.connect(url) as writer:
         writer.execute("select term from lead for share")
-        takeover = asyncio.create_task(ledger.lead("b", NOW, for_=MINUTE))
+        takeover = asyncio.create_task(ledger.take_lead("b", NOW, duration=MINUTE))
         await until(lambda: waiting(url))
         early = takeover.done()
         writer.commit()
@@ -217,7 +217,7 @@ async def test_reloads_and_actions_at_once(url: str, ledger: SqlLedger) -> None:
         *(node.act(*a_snooze(number)) for number, node in enumerate(nodes)),
     )
 
-    assert len(await ledger.owed("iraq/phase-2")) == 40
+    assert len(await ledger.read_owed("iraq/phase-2")) == 40
     for node in nodes:
         await node.close()
 
@@ -252,7 +252,7 @@ async def test_deadlock_is_tried_again(url: str, ledger: SqlLedger) -> None:
 
     # The server may abort both transactions.
     assert max(tries) > 1
-    assert [reason_text(one.reason) for one in await ledger.owed("iraq/phase-2")] == ["xx", "xx"]
+    assert [reason_text(one.reason) for one in await ledger.read_owed("iraq/phase-2")] == ["xx", "xx"]
 
 
 async def test_node_hears_what_others_write(url: str, ledger: SqlLedger) -> None:
@@ -270,10 +270,10 @@ async def test_node_hears_what_others_write(url: str, ledger: SqlLedger) -> None
 async def test_version_changes_when_another_writes(url: str, ledger: SqlLedger) -> None:
     """The version changes when another process writes, so that lost notifications do no harm."""
     async with a_ledger(url) as node:
-        before = await node.version()
+        before = await node.read_version()
         await ledger.apply(Changes(records=(a_record(),)))
 
-        assert await node.version() != before
+        assert await node.read_version() != before
 
 
 # -- the schema
@@ -287,7 +287,7 @@ async def test_nothing_is_migrated_unasked(postgres: Server) -> None:
 
         assert (await migrate(url))[1:] == ("", HEAD)
         async with a_ledger(url) as made:
-            assert await made.records() == []
+            assert await made.read_records() == []
 
 
 async def test_many_migrate_at_once(postgres: Server) -> None:
@@ -327,7 +327,7 @@ async def test_migration_keeps_what_is_there(postgres: Server) -> None:
         await migrate(url)
 
         async with a_ledger(url) as made:
-            assert [(one.node, one.stopped) for one in await made.nodes()] == [("a", False)]
+            assert [(one.node, one.stopped) for one in await made.read_nodes()] == [("a", False)]
 
 
 async def upgrade_to(url: str, revision: str) -> None:
@@ -348,14 +348,14 @@ async def test_older_alertd_stops_writing_when_a_newer_has_migrated(url: str, le
         ledger.apply(Changes(history=(an_entry(),))),
         ledger.settle([sent(lease)]),
         ledger.act(an_action(ActionKind.CANCEL), ()),
-        ledger.lead("a", NOW, for_=MINUTE),
+        ledger.take_lead("a", NOW, duration=MINUTE),
         ledger.retire("a"),
     ):
         with pytest.raises(SchemaTooNew, match=r"'9999'.*newer"):
             await write
 
-    assert await ledger.history() == []
-    assert [one.state for one, _, _ in await ledger.deliveries()] == [DeliveryState.READY]
+    assert await ledger.read_history() == []
+    assert [one.state for one, _, _ in await ledger.find_deliveries()] == [DeliveryState.READY]
     with psycopg.connect(url) as newer:
         newer.execute("update alembic_version set version_num = %s", [HEAD])
 
@@ -408,12 +408,12 @@ async def test_idle_connections_that_are_ended_are_made_again(
     postgres: Server, ledger: SqlLedger, url: str
 ) -> None:
     """At most one call fails after all idle connections have been terminated."""
-    await asyncio.gather(*(ledger.records() for _ in range(8)))
+    await asyncio.gather(*(ledger.read_records() for _ in range(8)))
     postgres.hang_up(url.rpartition("/")[2])
 
     await until_it_works(lambda: ledger.apply(Changes(history=(an_entry(),))))
 
-    assert len(await asyncio.gather(*(ledger.history() for _ in range(8)))) == 8
+    assert len(await asyncio.gather(*(ledger.read_history() for _ in range(8)))) == 8
 
 
 async def test_server_that_does_not_answer_is_given_up(url: str) -> None:
@@ -446,11 +446,11 @@ def sleeping(url: str) -> bool:
 async def test_server_that_takes_no_writes_is_left(postgres: Server, ledger: SqlLedger, url: str) -> None:
     """After a write to a server that has become a standby, the connections are replaced."""
     name = url.rpartition("/")[2]
-    await ledger.records()
+    await ledger.read_records()
     postgres.execute(f"alter database {name} set default_transaction_read_only = on")
     postgres.hang_up(name)
     with pytest.raises(LedgerUnavailable):
-        await ledger.records()
+        await ledger.read_records()
     with pytest.raises(LedgerUnavailable, match="target_session_attrs=read-write"):
         await ledger.apply(Changes(history=(an_entry(),)))
 
@@ -464,7 +464,7 @@ async def test_all_hosts_of_a_url_are_tried(postgres: Server, url: str) -> None:
     name = url.rpartition("/")[2]
     hosts = f"127.0.0.1:{free_port()},127.0.0.1:{postgres.port}"
     async with a_ledger(f"postgresql://tester@{hosts}/{name}?target_session_attrs=read-write") as made:
-        assert await made.records() == []
+        assert await made.read_records() == []
 
 
 async def test_server_that_is_not_there_is_unavailable() -> None:
@@ -516,7 +516,7 @@ async def test_restart_of_the_server_is_survived() -> None:
             made.start()
 
             assert await until_it_works(lambda: ledger.settle([sent(lease)])) == frozenset()
-            assert (await ledger.counts())["deliveries.sent"] == 1
+            assert (await ledger.count_rows())["deliveries.sent"] == 1
 
 
 async def test_failover_is_survived() -> None:
@@ -533,4 +533,4 @@ async def test_failover_is_survived() -> None:
             standby.run("pg_ctl", "promote", "-w")
 
             assert await until_it_works(lambda: ledger.settle([sent(lease)])) == frozenset()
-            assert await ledger.records() == [a_record()]
+            assert await ledger.read_records() == [a_record()]

@@ -44,12 +44,12 @@ async def test_a_withdrawn_milestone_is_forgotten_with_all_that_is_about_it(ledg
 
     assert await prune(ledger) == (1, 1)
 
-    assert await ledger.record("iraq/phase-2") is None
-    assert await ledger.owed("iraq/phase-2") == []
-    assert await ledger.history("iraq/phase-2") == []
-    assert [one.id for one, _, _ in await ledger.deliveries()] == [a_delivery("k2").id]
-    assert [one.key for one in await ledger.owed("iraq/phase-1")] == ["k2"]
-    assert len(await ledger.history("iraq/phase-1")) == 1
+    assert await ledger.read_record("iraq/phase-2") is None
+    assert await ledger.read_owed("iraq/phase-2") == []
+    assert await ledger.read_history("iraq/phase-2") == []
+    assert [one.id for one, _, _ in await ledger.find_deliveries()] == [a_delivery("k2").id]
+    assert [one.key for one in await ledger.read_owed("iraq/phase-1")] == ["k2"]
+    assert len(await ledger.read_history("iraq/phase-1")) == 1
     assert await prune(ledger) == (0, 0)
 
 
@@ -60,9 +60,9 @@ async def test_what_was_sent_for_a_milestone_that_lives_is_never_forgotten(ledge
 
     assert await prune(ledger, LATER + 10_000 * DAY) == (0, 0)
 
-    (owed,) = await ledger.owed("iraq/phase-2")
+    (owed,) = await ledger.read_owed("iraq/phase-2")
     assert owed.state is ReminderState.BOUND
-    assert len(await ledger.deliveries()) == 1
+    assert len(await ledger.find_deliveries()) == 1
 
 
 async def test_what_is_on_its_way_is_kept(ledger: Ledger) -> None:
@@ -95,7 +95,7 @@ async def test_a_message_about_several_stays_with_those_that_live(ledger: Ledger
 
     assert await prune(ledger) == (1, 0)
 
-    ((delivery, attempts, members),) = await ledger.deliveries()
+    ((delivery, attempts, members),) = await ledger.find_deliveries()
     assert delivery.id == both.id
     assert delivery.members == ("k2",)
     assert len(attempts) == 1
@@ -111,8 +111,8 @@ async def test_old_notices_are_forgotten(ledger: Ledger) -> None:
     assert await prune(ledger, NOW) == (0, 0)
     assert await prune(ledger) == (0, 1)
 
-    assert [one.id for one, _, _ in await ledger.deliveries()] != [first.delivery.id]
-    assert len(await ledger.deliveries()) == 1
+    assert [one.id for one, _, _ in await ledger.find_deliveries()] != [first.delivery.id]
+    assert len(await ledger.find_deliveries()) == 1
 
 
 async def test_so_many_at_a_time(ledger: Ledger) -> None:
@@ -122,4 +122,4 @@ async def test_so_many_at_a_time(ledger: Ledger) -> None:
     await withdraw(ledger, *names)
 
     assert [await prune(ledger, limit=2) for _ in range(4)] == [(2, 0), (2, 0), (1, 0), (0, 0)]
-    assert await ledger.timeline("iraq") == ([], [])
+    assert await ledger.read_timeline("iraq") == ([], [])

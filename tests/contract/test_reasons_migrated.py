@@ -133,8 +133,8 @@ async def test_the_sentences_of_a_ledger_become_codes(url: str) -> None:
     assert (await migrate(url))[1:] == ("0003", HEAD)
 
     ledger = await open_ledger(url)
-    owed = {one.key: one for one in await ledger.owed("iraq/phase-2")}
-    sent = {one.id: (one, tries) for one, tries, _ in await ledger.deliveries()}
+    owed = {one.key: one for one in await ledger.read_owed("iraq/phase-2")}
+    sent = {one.id: (one, tries) for one, tries, _ in await ledger.find_deliveries()}
     await ledger.close()
     assert [owed[f"k{number:02}"].reason for number in range(len(OWED))] == [row[1] for row in OWED]
     assert {one.grounds for one in owed.values()} == {None}

@@ -121,7 +121,7 @@ async def test_in_memory_ledger_is_a_ledger(tmp_path: Path) -> None:
     ledger = await open_ledger("sqlite://")
     await fill(ledger, an_owed())
 
-    assert await ledger.due(NOW, 1) == [(an_owed(), a_record())]
+    assert await ledger.find_due(NOW, 1) == [(an_owed(), a_record())]
     await ledger.close()
 
 
@@ -134,10 +134,10 @@ async def test_nothing_the_loop_asks_goes_through_all_rows(path: Path) -> None:
         event.listen(connection, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
         queue.find_due(connection, NOW, 10)
         queue.lease(
-            connection, owner="", now=NOW, at=0, lease_for=HOUR, limit=9, per_channel=9, most={"a/b": 0}
+            connection, owner="", now=NOW, at=0, duration=HOUR, limit=9, per_channel=9, most={"a/b": 0}
         )
         queue.find_next_wake(connection, NOW, 0, frozenset({"a/b"}))
-        reading.read_coming(connection, 1)
+        reading.read_upcoming(connection, 1)
         reading.read_first_after(connection, ["iraq/phase-2"], NOW)
         for statement, values in asked.copy():
             steps = connection.exec_driver_sql(f"explain query plan {statement}", values).all()
@@ -191,7 +191,7 @@ async def test_many_open_an_empty_file_at_once(path: Path) -> None:
 
     await ledgers[0].apply(Changes(records=(a_record(),)))
 
-    assert [await ledger.records() for ledger in ledgers] == [[a_record()]] * 8
+    assert [await ledger.read_records() for ledger in ledgers] == [[a_record()]] * 8
     for ledger in ledgers:
         await ledger.close()
 
@@ -199,12 +199,12 @@ async def test_many_open_an_empty_file_at_once(path: Path) -> None:
 async def test_version_changes_when_another_writes(path: Path) -> None:
     """The version changes when another connection commits, without a query of any table."""
     ours, other = [await open_ledger(f"sqlite:///{path}") for _ in range(2)]
-    before = await ours.version()
-    assert await ours.version() == before
+    before = await ours.read_version()
+    assert await ours.read_version() == before
 
     await other.apply(Changes(records=(a_record(),)))
 
-    assert await ours.version() != before
+    assert await ours.read_version() != before
     for ledger in (ours, other):
         await ledger.close()
 
@@ -217,11 +217,11 @@ async def test_held_ledger_is_busy_and_does_nothing(path: Path) -> None:
 
         with pytest.raises(LedgerBusy, match=r"ledger\.db is locked.*try again"):
             await fill(ledger, an_owed())
-        assert await ledger.due(NOW, 1) == []
+        assert await ledger.find_due(NOW, 1) == []
 
         other.execute("rollback")
     await fill(ledger, an_owed())
-    assert len(await ledger.due(NOW, 1)) == 1
+    assert len(await ledger.find_due(NOW, 1)) == 1
     await ledger.close()
 
 
@@ -232,12 +232,12 @@ async def test_waiting_for_another_writer_does_not_stop_the_loop(path: Path) -> 
         other.execute("begin immediate")
         writes = asyncio.create_task(fill(waiting, an_owed()))
 
-        assert await reading.due(NOW, 1) == []
+        assert await reading.find_due(NOW, 1) == []
         assert not writes.done()
 
         other.execute("rollback")
     await writes
-    assert len(await reading.due(NOW, 1)) == 1
+    assert len(await reading.find_due(NOW, 1)) == 1
     for ledger in (waiting, reading):
         await ledger.close()
 
@@ -329,7 +329,7 @@ async def test_full_disk_loses_nothing(path: Path) -> None:
     with pytest.raises(LedgerUnavailable, match="free some space"):
         await ledger.apply(Changes(owed=many))
 
-    assert await ledger.owed("iraq/phase-2") == [an_owed("k1")]
+    assert await ledger.read_owed("iraq/phase-2") == [an_owed("k1")]
     await ledger.close()
 
 
@@ -341,7 +341,7 @@ async def test_snapshot_of_a_newer_alertd_is_a_ledger_error(path: Path) -> None:
         other.execute("""update milestone set snapshot = '{"v":99}'""")
 
     with pytest.raises(LedgerError, match=r"iraq/phase-2.*version 99"):
-        await ledger.records()
+        await ledger.read_records()
     await ledger.close()
 
 
@@ -351,7 +351,7 @@ async def test_closed_ledger_is_unavailable(path: Path) -> None:
     await ledger.close()
 
     with pytest.raises(LedgerUnavailable, match="closed"):
-        await ledger.records()
+        await ledger.read_records()
 
 
 @pytest.mark.parametrize(
@@ -393,7 +393,7 @@ async def test_deliveries_keep_their_state_over_a_restart(path: Path) -> None:
     second = await open_ledger(f"sqlite:///{path}")
 
     assert await take(second, owner="node-2") == []
-    assert await second.next_wake(NOW) == lease.until
+    assert await second.find_next_wake(NOW) == lease.until
     (again,) = await take(second, owner="node-2", now=lease.until)
     assert (again.fence, again.delivery.state) == (2, DeliveryState.READY)
     await second.close()

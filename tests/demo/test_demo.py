@@ -36,7 +36,7 @@ def whole(shown: io.StringIO) -> tuple[Played, DemoAudit, Path]:
     async def once() -> tuple[Played, DemoAudit, Path]:
         async with open_stage(BEGINS) as running:
             played = await play(running, Screen(shown), seconds=0)
-            sent = await running.ledger.deliveries(state=DeliveryState.SENT, limit=1_000)
+            sent = await running.ledger.find_deliveries(state=DeliveryState.SENT, limit=1_000)
             assert len(sent) == len({receipt.id for receipt in played.receipts})
             return played, await audit(running.ledger, played), running.folder
 

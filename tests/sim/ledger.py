@@ -31,17 +31,17 @@ class SimLedger(MemoryLedger):
         with self._by_the_callers_clock():
             return await super().lease(*args, **kwargs)
 
-    async def next_wake(self, *args: Any, **kwargs: Any) -> datetime | None:
+    async def find_next_wake(self, *args: Any, **kwargs: Any) -> datetime | None:
         with self._by_the_callers_clock():
-            return await super().next_wake(*args, **kwargs)
+            return await super().find_next_wake(*args, **kwargs)
 
-    async def lead(self, node: str, now: datetime, **kwargs: Any) -> Any:
+    async def take_lead(self, node: str, now: datetime, **kwargs: Any) -> Any:
         has = self._lead
         if has is not None and has.node != node and self.renews(has.node):
-            self._lead = replace(has, until=now - self.off + kwargs["for_"])
-        return await super().lead(node, now - self.off, **kwargs)
+            self._lead = replace(has, until=now - self.off + kwargs["duration"])
+        return await super().take_lead(node, now - self.off, **kwargs)
 
-    async def time(self) -> datetime | None:
+    async def read_time(self) -> datetime | None:
         return self.clock() if self.clock else None
 
     @contextmanager

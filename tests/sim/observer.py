@@ -54,7 +54,7 @@ class Observer:
 
     def asked(self, node: Any, name: str, args: tuple[Any, ...]) -> None:
         """Just before a transaction: which instant the node goes by."""
-        if name == "due":
+        if name == "find_due":
             self._looked[node.name] = args[0]
         if name == "lease":
             self._looked[node.name] = args[1]
@@ -64,7 +64,7 @@ class Observer:
         match name:
             case "apply":
                 self._applied(node, args[0])
-            case "lead":
+            case "take_lead":
                 self._granted(node, result)
             case "bind":
                 if result:

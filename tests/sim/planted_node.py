@@ -22,9 +22,14 @@ from tests.sim.node import LiveDaemon
 class NeverReadsAgain(LiveDaemon):
     """Files that change are not read before it is started again."""
 
-    async def reload(self) -> bool:
-        self._reloader.files.read()
-        return True
+    def __init__(self, deps: Dependencies) -> None:
+        super().__init__(deps)
+
+        async def read_only() -> bool:
+            self._reloader.files.read()
+            return True
+
+        self._reloader.reload = read_only  # type: ignore[method-assign]
 
 
 class IgnoresMutes(LiveDaemon):

@@ -17,14 +17,14 @@ from tests.sim.ledger import SimLedger
 class ComesLate(SimLedger):
     """Three minutes late."""
 
-    async def due(self, now: datetime, limit: int) -> Any:
-        return await super().due(now - timedelta(minutes=3), limit)
+    async def find_due(self, now: datetime, limit: int) -> Any:
+        return await super().find_due(now - timedelta(minutes=3), limit)
 
 
 class KeepsNoTime(SimLedger):
     """Every node goes by its own clock."""
 
-    async def time(self) -> datetime | None:
+    async def read_time(self) -> datetime | None:
         return None
 
 
@@ -33,13 +33,13 @@ class ForgetsWhatIsAhead(SimLedger):
 
     _now = datetime(2026, 1, 1, tzinfo=UTC)
 
-    async def due(self, now: datetime, limit: int) -> Any:
+    async def find_due(self, now: datetime, limit: int) -> Any:
         if now < self._now - timedelta(minutes=5):
             for key, one in self._owed.items():
                 if one.state is ReminderState.BOUND and one.at > now:
                     self._owed[key] = replace(one, state=ReminderState.PENDING)
         self._now = now
-        return await super().due(now, limit)
+        return await super().find_due(now, limit)
 
 
 class ForgetsPeople(SimLedger):
@@ -78,8 +78,8 @@ class TriesAtOnce(SimLedger):
 class LetsAllLead(SimLedger):
     """Whoever asks has the lead."""
 
-    async def lead(self, node: str, now: datetime, **kwargs: Any) -> Any:
-        term = await super().lead(node, now, **kwargs)
+    async def take_lead(self, node: str, now: datetime, **kwargs: Any) -> Any:
+        term = await super().take_lead(node, now, **kwargs)
         return self._lead.term if term is None and self._lead else term
 
 
@@ -88,8 +88,8 @@ class Trips(SimLedger):
 
     _tripped = False
 
-    async def due(self, now: datetime, limit: int) -> Any:
-        found = await super().due(now, limit)
+    async def find_due(self, now: datetime, limit: int) -> Any:
+        found = await super().find_due(now, limit)
         if found and not self._tripped:
             self._tripped = True
             raise KeyError(found[0][0].key)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOMENT_S = 0.02
 TIMEOUT_S = 30.0
 HANG_S = 10_000.0
-ASKED_AT = {"lease": 1, "next_wake": 0, "lead": 1}
+ASKED_AT = {"lease": 1, "find_next_wake": 0, "take_lead": 1}
 """The calls that go by an instant of whoever asks, and which of the arguments that is."""
 
 

@@ -125,8 +125,8 @@ async def test_nothing_grows_over_months(tmp_path: Path) -> None:
         late, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    counts = await ledger.counts()
-    nodes = await ledger.nodes()
+    counts = await ledger.count_rows()
+    nodes = await ledger.read_nodes()
     await stage.daemon._end()
 
     assert stage.receiver.taken > 40

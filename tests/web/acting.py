@@ -41,13 +41,13 @@ class Acting:
         return token_of(replace(link, **changes), self.site.keys.of(PURPOSE))
 
     async def standing(self) -> MilestoneStatus:
-        record = await self.stage.ledger.record(NAME)
+        record = await self.stage.ledger.read_record(NAME)
         assert record is not None
         return record.standing
 
     async def said(self) -> list[HistoryEntry]:
         """Return the actions in the history of the milestone, the oldest first."""
-        found = await self.stage.ledger.history(NAME)
+        found = await self.stage.ledger.read_history(NAME)
         return [entry for entry in reversed(found) if entry.by]
 
     async def post(self, path: str, client: httpx.AsyncClient | None = None, **fields: str) -> httpx.Response:

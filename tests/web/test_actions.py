@@ -112,13 +112,13 @@ async def test_action_of_another_site_is_refused(act: Acting) -> None:
 
 
 async def test_looking_at_a_form_changes_nothing(act: Acting) -> None:
-    before = await act.stage.ledger.history()
+    before = await act.stage.ledger.read_history()
 
     answers = [await act.stage.get(f"{PATH}/{kind}?until=7d") for kind in ActionKind]
 
     assert [answer.status_code for answer in answers] == [200] * 5
     assert all("<form" in answer.text for answer in answers)
-    assert await act.stage.ledger.history() == before
+    assert await act.stage.ledger.read_history() == before
 
 
 async def test_problem_is_shown_at_its_field_with_what_was_filled_in(act: Acting) -> None:
@@ -200,7 +200,7 @@ async def dead(act: Acting) -> str:
     """Make a dead delivery, and return its id."""
     act.scene.recorder().answers = [Rejected(reason="HTTP 404")]
     await act.scene.until("2026-09-23T10:00")
-    ((delivery, _, _),) = await act.stage.ledger.deliveries(state=DeliveryState.DEAD)
+    ((delivery, _, _),) = await act.stage.ledger.find_deliveries(state=DeliveryState.DEAD)
     return delivery.id
 
 
@@ -214,7 +214,7 @@ async def test_dead_delivery_is_sent_again_from_its_page(act: Acting) -> None:
     await act.scene.turn()
 
     assert all("It will be sent again to desk/hook." in page.text for page in follows)
-    ((delivery, attempts, _),) = await act.stage.ledger.deliveries(delivery=name)
+    ((delivery, attempts, _),) = await act.stage.ledger.find_deliveries(delivery=name)
     assert delivery.state is DeliveryState.SENT
     assert [attempt.outcome for attempt in attempts] == ["rejected", "sent"]
     (entry,) = [candidate for candidate in await act.said() if candidate.kind == "retry"]
@@ -222,7 +222,7 @@ async def test_dead_delivery_is_sent_again_from_its_page(act: Acting) -> None:
 
 
 async def test_delivery_that_was_sent_is_not_sent_again(act: Acting) -> None:
-    (delivery, _, _), *_ = await act.stage.ledger.deliveries()
+    (delivery, _, _), *_ = await act.stage.ledger.find_deliveries()
 
     answer = await act.post(f"/deliveries/{delivery.id}/retry")
     unknown = await act.post("/deliveries/msg_none/retry")

@@ -28,7 +28,7 @@ async def act(tmp_path: Path) -> AsyncIterator[Acting]:
 
 async def test_link_opens_a_form_and_changes_nothing(act: Acting) -> None:
     """A GET request never acts, however often a mail scanner follows the link, and needs no login."""
-    before = await act.stage.ledger.history()
+    before = await act.stage.ledger.read_history()
     path = f"/act/{act.token()}"
 
     answers = [await act.stage.client().request(method, path) for method in ("GET", "HEAD", "GET", "OPTIONS")]
@@ -40,7 +40,7 @@ async def test_link_opens_a_form_and_changes_nothing(act: Acting) -> None:
     assert 'value="2026-09-15"' in page  # in fourteen days
     assert "What is due before then is dropped" in page
     assert await act.standing() == NOTHING_SAID
-    assert await act.stage.ledger.history() == before
+    assert await act.stage.ledger.read_history() == before
 
 
 async def test_form_page_is_kept_and_found_by_nobody(act: Acting) -> None:

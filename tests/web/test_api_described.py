@@ -143,4 +143,4 @@ async def test_server_does_as_described(tmp_path: Path, path: str, method: str, 
         failed = [event for event in act.stage.events if event["event"] == "request.failed"]
         assert asked >= 1
         assert failed == []
-        assert await act.stage.ledger.record(NAME) is not None
+        assert await act.stage.ledger.read_record(NAME) is not None

@@ -15,11 +15,10 @@ from alertd.core.config import Definitions
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.planning.audit import Audit, AuditFault, AuditFinding
-from alertd.ports import Changes
+from alertd.ports import Changes, Ledger
 from alertd.store import open_ledger
 from alertd.web.pages.cache import REST, MilestoneCache
 from alertd.web.pages.live import MOST_STREAMS, Live
-from alertd.web.server.context import Site
 from tests.postgres import make_template, server
 from tests.scene import Scene, a_config, a_milestone, when
 from tests.web import example
@@ -165,7 +164,7 @@ async def test_what_people_wrote_is_only_text(empty: Stage) -> None:
     await scene.reconcile()
     await scene.until("2026-11-24T12:00")
     empty.definitions = Definitions(config=scene.config, timelines=scene.timelines)
-    ((sent, _, _), *_) = await empty.ledger.deliveries()
+    ((sent, _, _), *_) = await empty.ledger.find_deliveries()
 
     for path in (
         "/",
@@ -282,7 +281,7 @@ async def test_milestone_keeps_the_dates_that_it_had(stage: Stage) -> None:
 
 
 async def test_withdrawn_milestone_keeps_its_page(stage: Stage) -> None:
-    record = await stage.ledger.record(example.PHASE_2)
+    record = await stage.ledger.read_record(example.PHASE_2)
     assert record is not None
     await stage.ledger.apply(Changes(records=(replace(record, withdrawn=True),)))
 
@@ -324,7 +323,7 @@ async def test_deliveries_are_paged(empty: Stage) -> None:
     scene.define(*(a_milestone(f"t/m{number:02}", f"2026-02-{number % 28 + 1:02}") for number in range(60)))
     await scene.reconcile()
     await scene.until("2026-05-01")
-    every = [delivery.id for delivery, _, _ in await empty.ledger.deliveries(limit=1_000)]
+    every = [delivery.id for delivery, _, _ in await empty.ledger.find_deliveries(limit=1_000)]
     path, seen = "/deliveries", []
 
     for _ in range(9):
@@ -341,7 +340,7 @@ async def test_deliveries_are_paged(empty: Stage) -> None:
 
 async def test_delivery_shows_its_message_as_it_was(stage: Stage) -> None:
     """The message is composed as of the attempt, so its days count from then and not from today."""
-    found = await stage.ledger.deliveries(text=example.PHASE_2, limit=3)
+    found = await stage.ledger.find_deliveries(text=example.PHASE_2, limit=3)
     ((sent, _, members),) = [candidate for candidate in found if candidate[2][0].offset == "+14d"]
 
     text = await text_of(stage, f"/deliveries/{sent.id}")
@@ -353,7 +352,7 @@ async def test_delivery_shows_its_message_as_it_was(stage: Stage) -> None:
 
 
 async def test_delivery_that_waits_is_shown_as_it_would_be_now(stage: Stage) -> None:
-    ((delivery, tries, _), *_) = await stage.ledger.deliveries(state=DeliveryState.READY)
+    ((delivery, tries, _), *_) = await stage.ledger.find_deliveries(state=DeliveryState.READY)
 
     text = await text_of(stage, f"/deliveries/{delivery.id}")
 
@@ -365,7 +364,7 @@ async def test_delivery_that_waits_is_shown_as_it_would_be_now(stage: Stage) -> 
 
 
 async def test_delivery_that_is_dead_says_how_to_send_it_again(stage: Stage) -> None:
-    ((delivery, _, _),) = await stage.ledger.deliveries(state=DeliveryState.DEAD)
+    ((delivery, _, _),) = await stage.ledger.find_deliveries(state=DeliveryState.DEAD)
 
     assert f"alertd retry {delivery.id}" in await text_of(stage, f"/deliveries/{delivery.id}")
 
@@ -451,8 +450,8 @@ async def two_nodes(folder: Path) -> AsyncIterator[tuple[Stage, Stage]]:
                 a_stage(folder / "two", at=example.NOW) as two,
             ):
                 books = [await open_ledger(url), await open_ledger(url)]
-                for stage, book, name in ((first, books[0], "node-1"), (two, books[1], "node-2")):
-                    _use(stage, replace(stage.site, ledger=book, node=name))
+                for stage, book in ((first, books[0]), (two, books[1])):
+                    _use(stage, book)
                 try:
                     yield first, two
                 finally:
@@ -460,9 +459,9 @@ async def two_nodes(folder: Path) -> AsyncIterator[tuple[Stage, Stage]]:
                         await book.close()
 
 
-def _use(stage: Stage, site: Site) -> None:
-    stage.ledger = site.ledger
-    object.__setattr__(stage.site, "ledger", site.ledger)
+def _use(stage: Stage, ledger: Ledger) -> None:
+    stage.ledger = ledger
+    object.__setattr__(stage.site, "ledger", ledger)
 
 
 async def without_csrf(stage: Stage, path: str) -> str:
@@ -477,7 +476,7 @@ async def test_any_node_shows_the_same(tmp_path: Path) -> None:
     async with two_nodes(tmp_path) as (first, two):
         found = await example.play(first.ledger, tmp_path / "config")
         first.definitions = two.definitions = found
-        ((sent, _, _), *_) = await first.ledger.deliveries()
+        ((sent, _, _), *_) = await first.ledger.find_deliveries()
         paths = (
             "/",
             "/?zoom=year&state=moved",

@@ -105,7 +105,7 @@ async def sent_again(site: Site, name: str, by: str) -> Delivery:
     except UnknownDelivery:
         raise RequestRefused(404, f"no delivery {name[:200]!r} is known") from None
     except RefusedAction:
-        found = await site.ledger.deliveries(delivery=name, limit=1)
+        found = await site.ledger.find_deliveries(delivery=name, limit=1)
         if found and found[0][0].state is DeliveryState.READY:
             return found[0][0]
         raise

@@ -68,7 +68,7 @@ async def say(request: Request, name: str, saying: ActionRequest) -> ActionResul
         site.log.info(
             Event.MILESTONE_SAID, milestone=name, kind=action.kind.value, by=action.by, how=action.how
         )
-    told = confirmation(action, record, await site.ledger.owed(name))
+    told = confirmation(action, record, await site.ledger.read_owed(name))
     return ActionResult(
         action=action, record=record, told=told if is_new else f"Nothing is new. {told}", is_new=is_new
     )
@@ -88,7 +88,7 @@ async def find_record(site: Site, name: str) -> Record:
     Raises:
         Refusal: no such milestone has that full id (404).
     """
-    record = await site.ledger.record(name) if name.isprintable() and len(name) <= MAX_NAME else None
+    record = await site.ledger.read_record(name) if name.isprintable() and len(name) <= MAX_NAME else None
     if record is None or record.withdrawn:
         raise RequestRefused(404, f"no milestone {name[:200]!r} is known")
     return record
@@ -96,7 +96,7 @@ async def find_record(site: Site, name: str) -> Record:
 
 async def find_last_action(site: Site, name: str) -> Action | None:
     """Return the latest action on a milestone, with the fields that an undo needs; None if there is none."""
-    for entry in await site.ledger.history(name, 50):
+    for entry in await site.ledger.read_history(name, 50):
         if entry.kind in KINDS:
             kind = ActionKind(entry.kind)
             return Action(kind=kind, milestone=name, at=entry.at, by=entry.by, how=entry.facts.get("how", ""))

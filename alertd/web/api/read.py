@@ -204,7 +204,7 @@ async def list_milestones(request: Request, asked: ApiRequest) -> MilestonesFact
         return len(wanted), [name for name in wanted if name > after][: limit + 1]
 
     total, names = await asyncio.to_thread(chosen)
-    records = await site.ledger.records_of(names[:limit])
+    records = await site.ledger.read_records_by_id(names[:limit])
 
     def listed() -> list[MilestoneFacts]:
         return [record_facts(records[name], now) for name in names[:limit] if name in records]
@@ -222,14 +222,14 @@ async def get_milestone(request: Request, _asked: ApiRequest) -> MilestoneInFull
     """Show everything of one milestone: claims, standing, occurrences, deliveries, history, and why."""
     site = site_of(request)
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
-    record = await site.ledger.record(name) if name.isprintable() and len(name) <= 300 else None
+    record = await site.ledger.read_record(name) if name.isprintable() and len(name) <= 300 else None
     if record is None:
         raise RequestRefused(404, "no such milestone is known")
     done = Done(
         standing=record.standing,
-        owed={one.key: one for one in await site.ledger.owed(name)},
-        deliveries=tuple(await site.ledger.deliveries(milestone=name, limit=MOST_DELIVERIES)),
-        history=tuple(await site.ledger.history(name, MOST_ENTRIES)),
+        owed={one.key: one for one in await site.ledger.read_owed(name)},
+        deliveries=tuple(await site.ledger.find_deliveries(milestone=name, limit=MOST_DELIVERIES)),
+        history=tuple(await site.ledger.read_history(name, MOST_ENTRIES)),
     )
     return await asyncio.to_thread(_whole, site, record, done, site.clock.now())
 
@@ -281,11 +281,11 @@ async def list_deliveries(request: Request, asked: ApiRequest) -> DeliveriesFact
     state, before, limit = asked.text("state"), asked.text("before"), asked.limit()
     place = None
     if before:
-        last = await site.ledger.deliveries(delivery=before, limit=1)
+        last = await site.ledger.find_deliveries(delivery=before, limit=1)
         if not last:
             raise FieldProblem("before", "no such delivery is known")
         place = (last[0][0].bound_at, before)
-    found = await site.ledger.deliveries(
+    found = await site.ledger.find_deliveries(
         state=DeliveryState(state) if state else None,
         receiver=asked.text("receiver"),
         milestone=asked.text("milestone"),
@@ -313,7 +313,7 @@ async def facts_of_delivery(site: Site, name: str) -> DeliveryFacts:
     """
     found: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]] = ()
     if name.isalnum() or name.replace("_", "").isalnum():
-        found = await site.ledger.deliveries(delivery=name, limit=1)
+        found = await site.ledger.find_deliveries(delivery=name, limit=1)
     if not found:
         raise RequestRefused(404, "no such delivery is known")
     return delivery_facts(*found[0])

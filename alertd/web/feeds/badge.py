@@ -210,7 +210,7 @@ def _make_cache_control(request: Request) -> str:
 
 async def _find_record(request: Request) -> Record:
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
-    record = await site_of(request).ledger.record(name)
+    record = await site_of(request).ledger.read_record(name)
     if record is None:
         raise RequestRefused(404, f"no milestone {name[:200]!r} is known")
     return record

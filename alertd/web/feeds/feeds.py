@@ -35,7 +35,7 @@ async def ics(request: Request) -> Response:
     asked = CalendarRequest(timeline=timeline, labels=_read_labels(request), rings=_read_rings(request))
 
     async def make(now: datetime) -> tuple[bytes, datetime | None]:
-        touched = await site.ledger.touched(timeline)
+        touched = await site.ledger.read_activity(timeline)
         if timeline and not touched:
             raise _make_unknown(timeline)
         around = CalendarContext(now=now, host=_find_host(site), base=site.web.external_url)
@@ -70,16 +70,16 @@ async def _answer(request: Request, name: str, make: DigestBuild, kind: str) -> 
 
 async def _make_document(site: Site, timeline: str, path: str) -> bytes:
     ledger, prefix = site.ledger, f"{timeline}/" if timeline else ""
-    found = await ledger.deliveries(state=DeliveryState.SENT, text=prefix, limit=MOST)
+    found = await ledger.find_deliveries(state=DeliveryState.SENT, text=prefix, limit=MOST)
     # The ledger also finds the text inside ids, so keep only the milestones of this timeline.
     sent = [
         delivery
         for delivery in found
         if not prefix or any(owed.milestone.startswith(prefix) for owed in delivery[2])
     ]
-    moved = await ledger.history(limit=MOST, timeline=timeline, kind="moved")
+    moved = await ledger.read_history(limit=MOST, timeline=timeline, kind="moved")
     carried = [owed.milestone for _, _, members in sent for owed in members]
-    records = await ledger.records_of([*carried, *(entry.milestone for entry in moved)])
+    records = await ledger.read_records_by_id([*carried, *(entry.milestone for entry in moved)])
     title = await _find_title(site, timeline, records.values())
     place = FeedAddress(
         timeline=timeline,
@@ -103,7 +103,7 @@ async def _find_title(site: Site, timeline: str, records: Iterable[Record]) -> s
             return record.milestone.timeline_title
     definitions = site.definitions()
     titles = {definition.id: definition.title for definition in definitions.timelines} if definitions else {}
-    if timeline not in titles and timeline not in await site.ledger.timelines():
+    if timeline not in titles and timeline not in await site.ledger.read_timelines():
         raise _make_unknown(timeline)
     return titles.get(timeline) or timeline
 

@@ -69,11 +69,11 @@ class MilestoneCache:
         """Read all records in batches, so that few records are in memory at a time."""
         ledger = self._site.ledger
         entries: list[TimelineEntry] = []
-        records = await ledger.records(limit=AT_ONCE)
+        records = await ledger.read_records(limit=AT_ONCE)
         while records:
-            moves = await ledger.moves([record.id for record in records if record.revision > 1])
+            moves = await ledger.read_last_moves([record.id for record in records if record.revision > 1])
             entries += await asyncio.to_thread(_make_entries, records, moves)
-            records = await ledger.records(after=records[-1].id, limit=AT_ONCE)
+            records = await ledger.read_records(after=records[-1].id, limit=AT_ONCE)
         return entries
 
 
@@ -83,8 +83,8 @@ async def read_mark(site: Site) -> str:
     SQLite's version does not change with the writes of this connection. Because each action adds an entry to
     the history, the text also contains the last entry.
     """
-    last = await site.ledger.history(limit=1)
-    return f"{await site.ledger.version()} {last[0] if last else ''}"
+    last = await site.ledger.read_history(limit=1)
+    return f"{await site.ledger.read_version()} {last[0] if last else ''}"
 
 
 def shelf_of(request: Request) -> MilestoneCache:

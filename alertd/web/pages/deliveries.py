@@ -48,12 +48,12 @@ async def deliveries(request: Request) -> Response:
     state = next((known for known in DeliveryState if known.value == params.get("state")), None)
     receiver = params.get("receiver", "")[:MAX_TEXT]
     before = _read_cursor(params.get("before", ""))
-    found = await site.ledger.deliveries(
+    found = await site.ledger.find_deliveries(
         state=state, receiver=receiver, text=text, before=before, limit=PER_PAGE + 1
     )
     shown = found[:PER_PAGE]
     carried = dict.fromkeys(owed.milestone for _, _, members in shown for owed in members[: 2 * MOST_ABOUT])
-    records = await site.ledger.records_of(list(carried))
+    records = await site.ledger.read_records_by_id(list(carried))
     standing = await standing_of(site, site.clock.now())
     asked = {"text": text, "state": state.value if state else "", "receiver": receiver}
     asked = {name: value for name, value in asked.items() if value}
@@ -86,13 +86,13 @@ async def deliveries(request: Request) -> Response:
 async def delivery(request: Request) -> Response:
     """Show a delivery, its attempts and its message (``/deliveries/{name}``)."""
     site, name = site_of(request), request.path_params["name"]
-    found = await site.ledger.deliveries(delivery=name, limit=1)
+    found = await site.ledger.find_deliveries(delivery=name, limit=1)
     if not found:
         raise RequestRefused(404, f"no delivery {name[:200]!r} is known")
     shown_delivery, _, members = found[0]
     shown = shown_delivery.edition.overview if shown_delivery.edition else ()
     names = list(dict.fromkeys([*(owed.milestone for owed in members), *shown]))
-    records = await site.ledger.records_of(names)
+    records = await site.ledger.read_records_by_id(names)
     message, composed_at = await _compose_message(site, found[0], records)
     standing = await standing_of(site, site.clock.now())
 
@@ -148,7 +148,7 @@ async def _find_upcoming(
     for name in list(dict.fromkeys(owed.milestone for owed in said))[:MOST_NEXT]:
         later = [
             owed
-            for owed in await site.ledger.owed(name)
+            for owed in await site.ledger.read_owed(name)
             if owed.receiver == delivery.receiver
             and owed.cause not in NEWS
             and owed.at > at

@@ -110,12 +110,12 @@ async def milestone(request: Request) -> Response:
     """Show the page of a milestone (``/milestones/{timeline}/{name}``)."""
     site = site_of(request)
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
-    record = await site.ledger.record(name)
+    record = await site.ledger.read_record(name)
     if record is None:
         raise RequestRefused(404, f"no milestone {name[:200]!r} is known")
     now = site.clock.now()
     done = await _read_done(site, record)
-    moves = await site.ledger.moves([name])
+    moves = await site.ledger.read_last_moves([name])
     standing = await standing_of(site, now)
     return await asyncio.to_thread(_render, request, record, done, moves.get(name), standing, now)
 
@@ -160,9 +160,9 @@ async def _read_done(site: Site, record: Record) -> Done:
     ledger, name = site.ledger, record.id
     return Done(
         standing=record.standing,
-        owed={owed.key: owed for owed in await ledger.owed(name)},
-        deliveries=tuple(await ledger.deliveries(milestone=name, limit=MOST_DELIVERIES)),
-        history=tuple(await ledger.history(name, MOST_ENTRIES)),
+        owed={owed.key: owed for owed in await ledger.read_owed(name)},
+        deliveries=tuple(await ledger.find_deliveries(milestone=name, limit=MOST_DELIVERIES)),
+        history=tuple(await ledger.read_history(name, MOST_ENTRIES)),
     )
 
 

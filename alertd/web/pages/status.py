@@ -59,10 +59,10 @@ async def standing_of(site: Site, as_of: datetime) -> PageStatus:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    coming = await site.ledger.coming(1)
+    coming = await site.ledger.read_upcoming(1)
     upcoming = None
     if coming:
-        record = await site.ledger.record(coming[0].milestone)
+        record = await site.ledger.read_record(coming[0].milestone)
         zone = record.milestone.zone if record else UTC_ZONE
         upcoming = NextReminder(
             when=instant_text(coming[0].wake_at, zone),

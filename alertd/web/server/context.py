@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
@@ -18,7 +19,7 @@ from alertd.core.config import Config, Definitions
 from alertd.core.ledger.outcome import Outcome
 from alertd.engine.status import DaemonStatus
 from alertd.notify.http.client import HttpClient
-from alertd.ports import Clock, Ledger
+from alertd.ports import ActionLedger, ChangeFeed, Clock, Closable, LedgerReader, TimelineReader
 from alertd.system.telemetry import Log
 from alertd.web.metrics import Metrics
 from alertd.web.server.signing import Signer
@@ -51,6 +52,10 @@ class OutboundServices:
 DEFAULT_WEB = Web()
 
 
+class SiteLedger(LedgerReader, TimelineReader, ActionLedger, ChangeFeed, Closable, Protocol):
+    """The roles of the ledger that the site needs: it reads, and records what people do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """The context that all request handlers share.
@@ -66,7 +71,7 @@ class Site:
         closing: set when the server stops, so that open streams end.
     """
 
-    ledger: Ledger
+    ledger: SiteLedger
     clock: Clock
     log: Log
     node: str

@@ -42,8 +42,10 @@ async def timeline(request: Request) -> Response:
     # In a thread, so that the event loop stays free for the daemon and no reminder is late.
     choice = await asyncio.to_thread(choose, query, shelved.entries, find_zone(site), now)
     wanted = [entry.id for entry in (*choice.shown, *choice.overdue, *choice.coming)]
-    records = await site.ledger.records_of(list(dict.fromkeys(wanted)))
-    moves = await site.ledger.moves([record.id for record in records.values() if record.revision > 1])
+    records = await site.ledger.read_records_by_id(list(dict.fromkeys(wanted)))
+    moves = await site.ledger.read_last_moves(
+        [record.id for record in records.values() if record.revision > 1]
+    )
     standing = await standing_of(site, shelved.as_of)
 
     def render() -> Response:
