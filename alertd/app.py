@@ -56,10 +56,10 @@ def now() -> datetime:
 
 def option_models() -> dict[str, type[BaseModel]]:
     """The options of every installed notifier that can be imported, by type."""
-    from alertd.notify.registry import NotifierUnusable, installed
+    from alertd.notify.registry import NotifierUnusable, list_usable
 
     models = {}
-    for name, kind in installed().items():
+    for name, kind in list_usable().items():
         try:
             models[name] = kind.load().Options
         except NotifierUnusable:
@@ -106,10 +106,10 @@ def notifiers(
     from alertd.notify.base import Env
     from alertd.notify.email.address import mail_domain
     from alertd.notify.email.relay import Relay
-    from alertd.notify.registry import installed
+    from alertd.notify.registry import list_usable
     from alertd.system.secrets import file_paths, secret_files
 
-    types = installed()
+    types = list_usable()
     http.egress.network = config.network
     env = Env(
         http=http,
@@ -341,12 +341,12 @@ async def _web(
 async def send_test(config: Config, folder: Path, receiver: str) -> list[tuple[str, Outcome]]:
     """How each notifier of a receiver fares with a test message, by channel."""
     from alertd.notify.http.client import HttpClient
-    from alertd.notify.trial import tried
+    from alertd.notify.trial import try_notifiers
 
     clock, http = SystemClock(), HttpClient()
     made = notifiers(config, folder, http, clock, _stdout())
     try:
-        return [one async for one in tried(made, config.receivers[receiver], clock.now())]
+        return [one async for one in try_notifiers(made, config.receivers[receiver], clock.now())]
     finally:
         for notifier in made.values():
             await notifier.aclose()

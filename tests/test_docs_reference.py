@@ -32,7 +32,7 @@ from alertd.definitions.config.keys import CONFIG_SHAPES
 from alertd.definitions.reading.keys import Shape
 from alertd.definitions.timeline.keys import CLAIM, MILESTONE, SOURCE, TIMELINE
 from alertd.errors import DeadlineError, DurationError
-from alertd.notify.registry import OWN, installed
+from alertd.notify.registry import OWN, list_usable
 from alertd.notify.webhook.payload import payload_of, type_of
 from alertd.system.settings import Settings
 from alertd.system.telemetry import Event
@@ -155,12 +155,12 @@ def test_every_log_event_is_documented() -> None:
 
 
 def test_every_type_of_notifier_is_documented() -> None:
-    ours = {name for name, kind in installed().items() if kind.distribution == OWN}
+    ours = {name for name, kind in list_usable().items() if kind.distribution == OWN}
 
     assert set(first_column(text_of("notifiers.md"), "type")) == ours
 
 
-@pytest.mark.parametrize("kind", [n for n, one in installed().items() if one.distribution == OWN])
+@pytest.mark.parametrize("kind", [n for n, one in list_usable().items() if one.distribution == OWN])
 def test_every_key_of_a_notifier_is_documented(kind: str) -> None:
     told = first_column(section("notifiers.md", kind), "key")
 
@@ -170,7 +170,7 @@ def test_every_key_of_a_notifier_is_documented(kind: str) -> None:
 
 def test_every_default_rate_is_documented() -> None:
     table = tables(text_of("notifiers.md"))[0]
-    types = {name: kind.load() for name, kind in installed().items() if kind.distribution == OWN}
+    types = {name: kind.load() for name, kind in list_usable().items() if kind.distribution == OWN}
 
     told = {row[0].strip("`"): row[3].strip("`") for row in table.rows}
 

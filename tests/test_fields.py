@@ -30,7 +30,7 @@ from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause
 from alertd.definitions.load import load
 from alertd.notify.base import Renders
-from alertd.notify.registry import installed
+from alertd.notify.registry import list_usable
 from alertd.testing import notifier_env, sample_message
 from alertd.testing.items import ROUTE
 from tests.cli.stage import run, write_folder
@@ -117,7 +117,7 @@ def missing(text: str, milestone: Milestone, reach: FieldReach) -> list[str]:
 def bodies(type_name: str, message: Message) -> Iterator[str]:
     """What a notifier sends, decoded, for each of the options that it is tried with."""
     env = replace(notifier_env(out=io.StringIO()), smtp=Smtp(host="127.0.0.1", sender="alertd@example.org"))
-    made = installed()[type_name].load()
+    made = list_usable()[type_name].load()
     for options in OPTIONS[type_name]:
         notifier = made(made.Options.model_validate(options), env)
         assert isinstance(notifier, Renders)
@@ -157,7 +157,7 @@ def test_the_ledger_keeps_every_field(milestones: list[Milestone]) -> None:
 
 def test_every_notifier_is_tried() -> None:
     """A new notifier is added to the table of options here."""
-    assert OPTIONS.keys() == installed().keys()
+    assert OPTIONS.keys() == list_usable().keys()
 
 
 @pytest.mark.parametrize("type_name", OPTIONS)

@@ -20,7 +20,7 @@ from alertd.cli.findings import Finding, Verdict
 from alertd.core.config import Config
 from alertd.core.words import count
 from alertd.errors import AlertdError
-from alertd.notify.base import texts_of
+from alertd.notify.base import iterate_texts
 from alertd.notify.http.egress import Egress
 from alertd.ports import Clock, Ledger
 
@@ -181,7 +181,7 @@ def _names_a_secret(option: str) -> bool:
 
 def _option_texts(options: object) -> Iterator[tuple[str, str]]:
     """Yield each text of a notifier's options with its key. Secrets are yielded in the clear."""
-    for option, text in texts_of(options):
+    for option, text in iterate_texts(options):
         yield option, text.get_secret_value() if isinstance(text, SecretStr) else text
 
 

@@ -20,10 +20,10 @@ from alertd import app
 from alertd.core.config import Config
 from alertd.core.explain.rehearsal import Rehearsal
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.base import Rendered, Renders, texts_of
+from alertd.notify.base import Rendered, Renders, iterate_texts
 from alertd.notify.http.client import HttpClient
 from alertd.notify.http.transcript import Transcript, TranscriptLine, conceal
-from alertd.notify.trial import tried
+from alertd.notify.trial import try_notifiers
 from alertd.system.clock import SystemClock
 from alertd.system.secrets import SecretUnreadable, secret_files
 
@@ -69,7 +69,7 @@ async def send_test(config: Config, folder: Path, receiver: str) -> list[TrialRe
     at = clock.now()
     found = []
     try:
-        async for channel, outcome in tried(made, config.receivers[receiver], at):
+        async for channel, outcome in try_notifiers(made, config.receivers[receiver], at):
             found.append(TrialResult(channel=channel, outcome=outcome, said=transcript.take()))
     finally:
         for notifier in made.values():
@@ -105,7 +105,7 @@ def secrets_of(config: Config, folder: Path, receiver: str) -> Iterator[str]:
     """Every secret of a receiver's notifiers, those in files too; what cannot be read now hides nothing."""
     read = secret_files(folder, os.environ)
     for spec in config.receivers[receiver].notifiers:
-        for option, text in texts_of(spec.options):
+        for option, text in iterate_texts(spec.options):
             if isinstance(text, SecretStr):
                 yield text.get_secret_value()
             elif option.endswith("_file") and text:

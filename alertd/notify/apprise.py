@@ -21,9 +21,9 @@ from pydantic import Field, SecretStr, model_validator
 
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Message, Tone
-from alertd.notify.base import Env, NotifierOptions, Rendered, exactly_one
-from alertd.notify.http.redact import quote, secrets_in
-from alertd.notify.json_api import secret_of
+from alertd.notify.base import Env, NotifierOptions, Rendered, require_exactly_one
+from alertd.notify.http.redact import find_secrets, quote
+from alertd.notify.json_api import read_secret
 from alertd.notify.render.clean import cut, fit
 from alertd.notify.render.markup import plain, plain_text, units
 from alertd.notify.render.outline import frame_of, outlined
@@ -58,7 +58,7 @@ class AppriseOptions(NotifierOptions):
 
     @model_validator(mode="after")
     def _is_usable(self) -> Self:
-        exactly_one(self, "url")
+        require_exactly_one(self, "url")
         if missing := AppriseNotifier.missing():
             raise ValueError(missing)
         if self.url is not None:
@@ -107,7 +107,7 @@ class AppriseNotifier:
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         try:
-            url = secret_of(self._options, "url", self._env, check_service)
+            url = read_secret(self._options, "url", self._env, check_service)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         if self._workers is None:
@@ -122,7 +122,7 @@ class AppriseNotifier:
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         try:
-            service = find_service(secret_of(self._options, "url", self._env, check_service))
+            service = find_service(read_secret(self._options, "url", self._env, check_service))
         except SecretUnreadable:
             service = None
         title, body = apprise_text(fit(message), service.body_maxlen if service else MAX_BODY)
@@ -162,7 +162,7 @@ def _send(url: str, message: Message) -> Outcome:
         log.removeHandler(listener)
     if sent:
         return Sent(note="Apprise says it was sent")
-    said = quote(listener.said, secrets_in(url))
+    said = quote(listener.said, find_secrets(url))
     return Retry(reason="Apprise says it was not sent" + (f": {said}" if said else ""))
 
 

@@ -16,17 +16,17 @@ from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Kind, Message
 from alertd.notify.base import Env, Rendered
 from alertd.notify.http.client import Answer
-from alertd.notify.http.reply import outcome_of
+from alertd.notify.http.reply import judge_answer
 from alertd.notify.http.url import check_url
 from alertd.notify.json_api import (
     UrlOptions,
-    asked_to_wait,
-    object_in,
+    apply_wait,
+    get_text,
+    parse_object,
     post_json,
-    rendered_json,
-    secret_of,
-    text_in,
-    unlike,
+    read_secret,
+    reject_foreign_answer,
+    render_json,
 )
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import cut_units, markdown, units
@@ -68,7 +68,7 @@ class DiscordNotifier:
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
         try:
-            url = secret_of(self._options, "url", self._env, check_url)
+            url = read_secret(self._options, "url", self._env, check_url)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         fitted = fit(message)
@@ -83,12 +83,12 @@ class DiscordNotifier:
             if not (isinstance(outcome, Rejected) and said.get("code") == UNKNOWN_CHANNEL):
                 return _remember_thread(outcome, milestone, thread)
         outcome, said = await self._post(url, payload | _post_name(fitted))
-        return _remember_thread(outcome, milestone, text_in(said, "channel_id"))
+        return _remember_thread(outcome, milestone, get_text(said, "channel_id"))
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         fitted = fit(message)
         named = _post_name(fitted) if self._options.forum else {}
-        return (rendered_json(discord_payload(fitted) | named),)
+        return (render_json(discord_payload(fitted) | named),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -97,8 +97,8 @@ class DiscordNotifier:
         self, url: str, payload: Mapping[str, Any], thread: str = ""
     ) -> tuple[Outcome, Mapping[str, Any]]:
         answer = await post_json(self._env, self._options, _address(url, thread), payload)
-        said = object_in(answer)
-        outcome = asked_to_wait(outcome_of(answer, self._env.clock.now()), said.get("retry_after"))
+        said = parse_object(answer)
+        outcome = apply_wait(judge_answer(answer, self._env.clock.now()), said.get("retry_after"))
         return _judge(outcome, answer, said), said
 
 
@@ -159,8 +159,8 @@ def _address(url: str, thread: str) -> str:
 
 
 def _judge(outcome: Outcome, answer: Answer, said: Mapping[str, Any]) -> Outcome:
-    if isinstance(outcome, Sent) and not text_in(said, "id"):
-        return unlike(answer, "Discord")
+    if isinstance(outcome, Sent) and not get_text(said, "id"):
+        return reject_foreign_answer(answer, "Discord")
     if isinstance(outcome, Rejected) and said.get("code") == UNKNOWN_WEBHOOK:
         return replace(outcome, gone=True)
     return outcome

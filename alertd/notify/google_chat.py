@@ -30,27 +30,27 @@ from alertd.notify import (
     Sent,
     Style,
     UrlOptions,
-    asked_to_wait,
+    apply_wait,
     check_url,
     fit,
     frame_of,
+    get_text,
     html,
     html_link,
     html_text,
     json_bytes,
+    judge_answer,
     markdown_text,
-    object_in,
-    outcome_of,
     outlined,
+    parse_object,
     plain,
     plain_text,
     post_json,
     quote,
-    rendered_json,
-    secret_of,
-    text_in,
+    read_secret,
+    reject_foreign_answer,
+    render_json,
     units,
-    unlike,
 )
 
 SERVICE = "Google Chat"
@@ -96,7 +96,7 @@ class GoogleChatNotifier:
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         try:
-            url = secret_of(self._options, "url", self._env, check_url)
+            url = read_secret(self._options, "url", self._env, check_url)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         fitted = fit(message)
@@ -113,7 +113,7 @@ class GoogleChatNotifier:
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         fitted = fit(message)
-        return (rendered_json(google_chat_payload(fitted) | self._thread(fitted)),)
+        return (render_json(google_chat_payload(fitted) | self._thread(fitted)),)
 
     async def aclose(self) -> None:
         """The client belongs to the process."""
@@ -126,13 +126,13 @@ class GoogleChatNotifier:
     async def _post(self, url: str, payload: Mapping[str, Any]) -> tuple[Outcome, str]:
         """The outcome, and the code by which Google's APIs name the failure; "" where there is none."""
         answer = await post_json(self._env, self._options, url, payload)
-        outcome = outcome_of(answer, self._env.clock.now())
+        outcome = judge_answer(answer, self._env.clock.now())
         if not isinstance(answer, Reply):
             return outcome, ""
         if isinstance(outcome, Sent):
-            is_posted = text_in(object_in(answer), "name").startswith("spaces/")
-            return (outcome if is_posted else unlike(answer, SERVICE)), ""
-        error = object_in(answer).get("error")
+            is_posted = get_text(parse_object(answer), "name").startswith("spaces/")
+            return (outcome if is_posted else reject_foreign_answer(answer, SERVICE)), ""
+        error = parse_object(answer).get("error")
         return _read_error(outcome, answer, error if isinstance(error, dict) else {})
 
 
@@ -201,14 +201,14 @@ def _address(url: str, delivery: str, *, replies: bool) -> str:
 
 def _read_error(outcome: Outcome, answer: Reply, error: Mapping[str, Any]) -> tuple[Outcome, str]:
     """The outcome in the light of an error of Google's APIs, and the error's code."""
-    code = text_in(error, "status")
+    code = get_text(error, "status")
     if not code or isinstance(outcome, Sent) or answer.status in (410, *range(300, 400)):
         return outcome, ""
-    said = quote(f"{code}: {text_in(error, 'message')}", answer.hidden)
+    said = quote(f"{code}: {get_text(error, 'message')}", answer.hidden)
     reason = f"{answer.origin} answered {answer.status}: {said}"
     if isinstance(outcome, Retry) or code in RETRIED:
         after = outcome.after if isinstance(outcome, Retry) else None
-        return asked_to_wait(Retry(reason=reason, after=after), _delay_s(error)), code
+        return apply_wait(Retry(reason=reason, after=after), _delay_s(error)), code
     return replace(outcome, reason=reason), code
 
 
@@ -216,7 +216,7 @@ def _delay_s(error: Mapping[str, Any]) -> float | None:
     """The ``retryDelay`` of a ``google.rpc.RetryInfo``, such as ``30s``, in seconds."""
     details = error.get("details")
     for detail in details if isinstance(details, list) else ():
-        delay = text_in(detail, "retryDelay") if isinstance(detail, dict) else ""
+        delay = get_text(detail, "retryDelay") if isinstance(detail, dict) else ""
         if _SECONDS.fullmatch(delay):
             return float(delay[:-1])
     return None

@@ -18,19 +18,19 @@ from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Kind, Message
 from alertd.notify.base import Env, Rendered
 from alertd.notify.http.client import Answer, Reply
-from alertd.notify.http.reply import outcome_of
+from alertd.notify.http.reply import judge_answer
 from alertd.notify.json_api import (
     BaseUrl,
     Token,
     TokenOptions,
-    asked_to_wait,
+    apply_wait,
     check_token,
-    object_in,
+    get_text,
+    parse_object,
     post_json,
-    rendered_json,
-    secret_of,
-    text_in,
-    unlike,
+    read_secret,
+    reject_foreign_answer,
+    render_json,
 )
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import html, html_link, html_text, plain, plain_text
@@ -84,7 +84,7 @@ class MatrixNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
         options = self._options
         try:
-            token = secret_of(options, "token", self._env, check_token)
+            token = read_secret(options, "token", self._env, check_token)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         fitted = fit(message)
@@ -105,7 +105,7 @@ class MatrixNotifier:
         return _remember_thread(outcome, milestone, {"room": options.room, "root": sent, "last": sent})
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (rendered_json(matrix_content(fit(message), self._options.msgtype)),)
+        return (render_json(matrix_content(fit(message), self._options.msgtype)),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -115,11 +115,11 @@ class MatrixNotifier:
         room = percent_encoded(options.room, safe="")
         url = f"{options.homeserver}/_matrix/client/v3/rooms/{room}/send/m.room.message/{delivery}"
         answer = await post_json(env, options, url, content, method="PUT", token=token)
-        outcome = outcome_of(answer, env.clock.now())
+        outcome = judge_answer(answer, env.clock.now())
         if isinstance(outcome, Sent) and not _event_id(answer):
-            return unlike(answer, "a homeserver"), answer
-        waits_ms = object_in(answer).get("retry_after_ms")
-        return asked_to_wait(outcome, waits_ms / 1000 if isinstance(waits_ms, int) else None), answer
+            return reject_foreign_answer(answer, "a homeserver"), answer
+        waits_ms = parse_object(answer).get("retry_after_ms")
+        return apply_wait(outcome, waits_ms / 1000 if isinstance(waits_ms, int) else None), answer
 
 
 def matrix_content(message: Message, msgtype: str) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _relation(root: str, last: str) -> dict[str, Any]:
 
 def _event_id(answer: Answer) -> str:
     """Return the event id that the homeserver gave the message; "" if the answer contains none."""
-    return text_in(object_in(answer), "event_id")
+    return get_text(parse_object(answer), "event_id")
 
 
 def _remember_thread(outcome: Outcome, milestone: str, state: Mapping[str, str]) -> Outcome:

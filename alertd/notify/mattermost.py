@@ -14,9 +14,9 @@ from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Kind, Message
 from alertd.notify.base import Env, Rendered
 from alertd.notify.http.client import Reply
-from alertd.notify.http.reply import outcome_of
+from alertd.notify.http.reply import judge_answer
 from alertd.notify.http.url import check_url
-from alertd.notify.json_api import UrlOptions, post_json, rendered_json, secret_of, unlike
+from alertd.notify.json_api import UrlOptions, post_json, read_secret, reject_foreign_answer, render_json
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import markdown, markdown_link, units, unmentioned
 from alertd.notify.render.outline import OutlineLine, outlined
@@ -48,17 +48,17 @@ class MattermostNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         env = self._env
         try:
-            url = secret_of(self._options, "url", env, check_url)
+            url = read_secret(self._options, "url", env, check_url)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         answer = await post_json(env, self._options, url, mattermost_payload(fit(message)))
-        outcome = outcome_of(answer, env.clock.now())
+        outcome = judge_answer(answer, env.clock.now())
         if isinstance(outcome, Sent) and isinstance(answer, Reply) and answer.body.strip() != b"ok":
-            return unlike(answer, "Mattermost")
+            return reject_foreign_answer(answer, "Mattermost")
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (rendered_json(mattermost_payload(fit(message))),)
+        return (render_json(mattermost_payload(fit(message))),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""

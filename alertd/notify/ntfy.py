@@ -15,23 +15,23 @@ from pydantic import SecretStr, model_validator
 from alertd.core.ledger.backpressure import Rate
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Message, Tone
-from alertd.notify.base import Env, Rendered, at_most_one, exactly_one, revealed
+from alertd.notify.base import Env, Rendered, require_at_most_one, require_exactly_one, reveal
 from alertd.notify.http.redact import HIDDEN
-from alertd.notify.http.reply import outcome_of
-from alertd.notify.http.url import basic_login
+from alertd.notify.http.reply import judge_answer
+from alertd.notify.http.url import encode_basic_login
 from alertd.notify.json_api import (
     BaseUrl,
     BasicOptions,
     PostOptions,
     Token,
     check_token,
-    checked,
-    object_in,
+    get_text,
+    parse_object,
     post_json,
-    rendered_json,
-    secret_of,
-    text_in,
-    unlike,
+    read_secret,
+    reject_foreign_answer,
+    render_json,
+    validate_secret,
 )
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import plain
@@ -69,7 +69,7 @@ class NtfyOptions(PostOptions):
 
     server: BaseUrl = SERVER
     """The URL of the ntfy server."""
-    topic: Annotated[SecretStr, checked(check_topic)] | None = None
+    topic: Annotated[SecretStr, validate_secret(check_topic)] | None = None
     """The topic to publish to."""
     topic_file: str = ""
     token: Token | None = None
@@ -80,8 +80,8 @@ class NtfyOptions(PostOptions):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        exactly_one(self, "topic")
-        if at_most_one(self, "token") and self.basic is not None:
+        require_exactly_one(self, "topic")
+        if require_at_most_one(self, "token") and self.basic is not None:
             raise ValueError("token and basic exclude each other")
         return self
 
@@ -103,7 +103,7 @@ class NtfyNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         options, env = self._options, self._env
         try:
-            topic = secret_of(options, "topic", env, check_topic)
+            topic = read_secret(options, "topic", env, check_topic)
             headers, hidden = self._login()
         except SecretUnreadable as error:
             return Retry(reason=str(error))
@@ -112,13 +112,13 @@ class NtfyNotifier:
         answer = await post_json(
             env, options, options.server, payload, headers=headers, hidden=(topic, *hidden)
         )
-        outcome = outcome_of(answer, env.clock.now())
-        if isinstance(outcome, Sent) and not text_in(object_in(answer), "id"):
-            return unlike(answer, "ntfy")
+        outcome = judge_answer(answer, env.clock.now())
+        if isinstance(outcome, Sent) and not get_text(parse_object(answer), "id"):
+            return reject_foreign_answer(answer, "ntfy")
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (rendered_json({"topic": HIDDEN, **ntfy_payload(fit(message))}),)
+        return (render_json({"topic": HIDDEN, **ntfy_payload(fit(message))}),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -127,12 +127,12 @@ class NtfyNotifier:
         """Return the headers for authentication, and the secrets in them."""
         options, env = self._options, self._env
         if basic := options.basic:
-            password = revealed(basic.password, basic.password_file, env)
-            login = basic_login(basic.username, password)
+            password = reveal(basic.password, basic.password_file, env)
+            login = encode_basic_login(basic.username, password)
             return {"authorization": login}, (password, *login.split())
         if options.token is None and not options.token_file:
             return {}, ()
-        token = secret_of(options, "token", env, check_token)
+        token = read_secret(options, "token", env, check_token)
         return {"authorization": f"Bearer {token}"}, (token,)
 
 

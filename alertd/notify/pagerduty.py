@@ -16,19 +16,19 @@ from alertd.core.ledger.backpressure import Rate
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Item, Kind, Message, Tone
 from alertd.core.milestones.occurrence import Cause, fingerprint
-from alertd.notify.base import Env, Rendered, exactly_one
+from alertd.notify.base import Env, Rendered, require_exactly_one
 from alertd.notify.http.redact import HIDDEN
-from alertd.notify.http.reply import outcome_of
+from alertd.notify.http.reply import judge_answer
 from alertd.notify.json_api import (
     BaseUrl,
     PostOptions,
     Token,
     check_token,
-    object_in,
+    parse_object,
     post_json,
-    rendered_json,
-    secret_of,
-    unlike,
+    read_secret,
+    reject_foreign_answer,
+    render_json,
 )
 from alertd.notify.render.clean import cut, fit
 from alertd.notify.render.markup import plain
@@ -70,7 +70,7 @@ class PagerDutyOptions(PostOptions):
 
     @model_validator(mode="after")
     def _has_a_key(self) -> Self:
-        exactly_one(self, "routing_key")
+        require_exactly_one(self, "routing_key")
         return self
 
 
@@ -93,7 +93,7 @@ class PagerDutyNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         clock = self._env.clock
         try:
-            key = secret_of(self._options, "routing_key", self._env, check_token)
+            key = read_secret(self._options, "routing_key", self._env, check_token)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         until = clock.monotonic() + SEND_TIMEOUT_S
@@ -110,7 +110,7 @@ class PagerDutyNotifier:
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         payloads = pagerduty_payloads(fit(message))
-        return tuple(rendered_json({"routing_key": HIDDEN, **payload}) for payload in payloads)
+        return tuple(render_json({"routing_key": HIDDEN, **payload}) for payload in payloads)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -120,9 +120,9 @@ class PagerDutyNotifier:
         answer = await post_json(
             self._env, self._options, url, {"routing_key": key, **payload}, hidden=(key,)
         )
-        outcome = outcome_of(answer, self._env.clock.now())
-        if isinstance(outcome, Sent) and object_in(answer).get("status") != "success":
-            return unlike(answer, "PagerDuty")
+        outcome = judge_answer(answer, self._env.clock.now())
+        if isinstance(outcome, Sent) and parse_object(answer).get("status") != "success":
+            return reject_foreign_answer(answer, "PagerDuty")
         return outcome
 
 

@@ -37,20 +37,20 @@ from alertd.notify import (
     Token,
     TokenOptions,
     Unfinished,
-    basic_login,
     check_token,
+    encode_basic_login,
     end_sentence,
     fit,
-    object_in,
-    outcome_of,
+    get_text,
+    judge_answer,
+    parse_object,
     post_form,
     quote,
-    rendered_form,
-    secret_of,
+    read_secret,
+    reject_foreign_answer,
+    render_form,
     story,
-    text_in,
     units,
-    unlike,
 )
 
 API_URL = "https://api.twilio.com"
@@ -166,7 +166,7 @@ class SmsNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         clock = self._env.clock
         try:
-            token = secret_of(self._options, "token", self._env, check_token)
+            token = read_secret(self._options, "token", self._env, check_token)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         text = sms_text(fit(message), self._options.max_segments)
@@ -185,7 +185,7 @@ class SmsNotifier:
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         text = sms_text(fit(message), self._options.max_segments)
-        return tuple(rendered_form(self._fields(number, text)) for number in self._recipients)
+        return tuple(render_form(self._fields(number, text)) for number in self._recipients)
 
     async def aclose(self) -> None:
         """The client belongs to the process."""
@@ -206,7 +206,7 @@ class SmsNotifier:
     async def _send_one(self, number: str, text: str, token: str) -> tuple[Outcome, bool]:
         """How the request ended, and whether the other recipients must wait for the next attempt."""
         options = self._options
-        login = basic_login(options.api_key or options.account, token)
+        login = encode_basic_login(options.api_key or options.account, token)
         answer = await post_form(
             self._env,
             options,
@@ -215,7 +215,7 @@ class SmsNotifier:
             headers={"authorization": login},
             hidden=(token, login.split()[1]),
         )
-        outcome = _judge(answer, outcome_of(answer, self._env.clock.now()))
+        outcome = _judge(answer, judge_answer(answer, self._env.clock.now()))
         if not isinstance(outcome, Retry):
             return outcome, False
         if isinstance(answer, Reply):
@@ -303,18 +303,18 @@ def _judge(answer: Answer, outcome: Outcome) -> Outcome:
     """The outcome in the light of the body: Twilio's code and sentence, or what became of the message."""
     if not isinstance(answer, Reply) or (isinstance(outcome, Rejected) and outcome.gone):
         return outcome
-    said = object_in(answer)
+    said = parse_object(answer)
     if isinstance(outcome, Sent):
-        if not text_in(said, "sid"):
-            return unlike(answer, "Twilio")
-        if text_in(said, "status") not in FAILED:
+        if not get_text(said, "sid"):
+            return reject_foreign_answer(answer, "Twilio")
+        if get_text(said, "status") not in FAILED:
             return outcome
-        why = f"{text_in(said, 'error_code')} {text_in(said, 'error_message')}".strip()
+        why = f"{get_text(said, 'error_code')} {get_text(said, 'error_message')}".strip()
         return Rejected(reason=f"{answer.origin} did not send it: {quote(why, answer.hidden)}".rstrip(": "))
     code = said.get("code")
     if not isinstance(code, int) or isinstance(code, bool) or 300 <= answer.status < 400:
         return outcome
-    told = quote(f"{code} {text_in(said, 'message')}", answer.hidden)
+    told = quote(f"{code} {get_text(said, 'message')}", answer.hidden)
     reason = f"{answer.origin} answered {answer.status}: {told}"
     if isinstance(outcome, Retry) or code in RETRIED:
         return Retry(reason=reason, after=outcome.after if isinstance(outcome, Retry) else None)

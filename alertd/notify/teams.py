@@ -16,9 +16,9 @@ from alertd.core.ledger.outcome import Outcome, Retry
 from alertd.core.message.message import Message, Tone
 from alertd.notify.base import Env, Rendered
 from alertd.notify.http.client import Answer, Reply
-from alertd.notify.http.reply import outcome_of
+from alertd.notify.http.reply import judge_answer
 from alertd.notify.http.url import check_url
-from alertd.notify.json_api import UrlOptions, post_json, rendered_json, secret_of
+from alertd.notify.json_api import UrlOptions, post_json, read_secret, render_json
 from alertd.notify.render.clean import fit
 from alertd.notify.render.outline import Outline, OutlineLine, Span, Style, frame_of, outlined
 from alertd.notify.webhook.payload import json_bytes
@@ -66,14 +66,14 @@ class TeamsNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         env = self._env
         try:
-            url = secret_of(self._options, "url", env, check_url)
+            url = read_secret(self._options, "url", env, check_url)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         answer = await post_json(env, self._options, url, teams_payload(fit(message)))
-        return outcome_of(_correct_status(answer), env.clock.now())
+        return judge_answer(_correct_status(answer), env.clock.now())
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (rendered_json(teams_payload(fit(message))),)
+        return (render_json(teams_payload(fit(message))),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""

@@ -18,18 +18,18 @@ from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Kind, Message
 from alertd.notify.base import Env, Rendered
 from alertd.notify.http.client import Answer
-from alertd.notify.http.reply import outcome_of
+from alertd.notify.http.reply import judge_answer
 from alertd.notify.json_api import (
     BaseUrl,
     TokenOptions,
-    asked_to_wait,
-    checked,
-    object_in,
+    apply_wait,
+    get_text,
+    parse_object,
     post_json,
-    rendered_json,
-    secret_of,
-    text_in,
-    unlike,
+    read_secret,
+    reject_foreign_answer,
+    render_json,
+    validate_secret,
 )
 from alertd.notify.render.clean import fit
 from alertd.notify.render.markup import (
@@ -74,7 +74,7 @@ def _check_chat(text: str) -> str:
 class TelegramOptions(TokenOptions):
     """Options of ``type: telegram``."""
 
-    token: Annotated[SecretStr, checked(check_bot_token)] | None = None
+    token: Annotated[SecretStr, validate_secret(check_bot_token)] | None = None
     """The bot's token from BotFather."""
     chat: Annotated[str, AfterValidator(_check_chat)]
     """The chat's id, or the ``@name`` of a public channel or group."""
@@ -100,7 +100,7 @@ class TelegramNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
         options = self._options
         try:
-            token = secret_of(options, "token", self._env, check_bot_token)
+            token = read_secret(options, "token", self._env, check_bot_token)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         fitted = fit(message)
@@ -109,10 +109,10 @@ class TelegramNotifier:
         before = prior.get(milestone, {})
         where = self._where(before.get("message", "") if before.get("chat") == options.chat else "")
         outcome, answer = await self._post(token, {**where, **telegram_payload(fitted)})
-        said = object_in(answer)
-        if isinstance(outcome, Rejected) and _LAYOUT.search(text_in(said, "description")):
+        said = parse_object(answer)
+        if isinstance(outcome, Rejected) and _LAYOUT.search(get_text(said, "description")):
             # Telegram refuses a message with a button to a host in a private network, and sends nothing.
-            why = text_in(said, "description")
+            why = get_text(said, "description")
             outcome, answer = await self._post(token, {**where, **_bare_payload(fitted)})
             if isinstance(outcome, Sent):
                 outcome = replace(outcome, note=f"{outcome.note}; as plain text: {why[:100]}")
@@ -122,7 +122,7 @@ class TelegramNotifier:
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (rendered_json({**self._where(""), **telegram_payload(fit(message))}),)
+        return (render_json({**self._where(""), **telegram_payload(fit(message))}),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -139,7 +139,7 @@ class TelegramNotifier:
         env = self._env
         url = f"{self._options.api_url}/bot{token}/sendMessage"
         answer = await post_json(env, self._options, url, payload, hidden=(token, token.partition(":")[2]))
-        return _judge(answer, outcome_of(answer, env.clock.now())), answer
+        return _judge(answer, judge_answer(answer, env.clock.now())), answer
 
 
 def telegram_payload(message: Message) -> dict[str, Any]:
@@ -175,20 +175,20 @@ def _end(outline: Outline) -> list[str]:
 
 
 def _judge(answer: Answer, outcome: Outcome) -> Outcome:
-    said = object_in(answer)
+    said = parse_object(answer)
     about = said.get("parameters")
     parameters = about if isinstance(about, dict) else {}
     if isinstance(outcome, Sent) and not (said.get("ok") is True and _result(answer)):
-        return unlike(answer, "Telegram")
-    if isinstance(outcome, Rejected) and (moved := text_in(parameters, "migrate_to_chat_id")):
+        return reject_foreign_answer(answer, "Telegram")
+    if isinstance(outcome, Rejected) and (moved := get_text(parameters, "migrate_to_chat_id")):
         return replace(
             outcome, reason=f"{outcome.reason}; the group has become a supergroup, its id is {moved}"
         )
-    return asked_to_wait(outcome, parameters.get("retry_after"))
+    return apply_wait(outcome, parameters.get("retry_after"))
 
 
 def _result(answer: Answer) -> Mapping[str, Any]:
-    result = object_in(answer).get("result")
+    result = parse_object(answer).get("result")
     return result if isinstance(result, dict) else {}
 
 
@@ -199,4 +199,4 @@ def _find_first(answer: Answer) -> str:
     """
     result = _result(answer)
     replied = result.get("reply_to_message")
-    return text_in(replied if isinstance(replied, dict) else result, "message_id")
+    return get_text(replied if isinstance(replied, dict) else result, "message_id")

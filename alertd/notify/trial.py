@@ -14,7 +14,7 @@ from alertd.core.planning.decide import delivery_id
 from alertd.ports import Notifier
 
 
-async def tried(
+async def try_notifiers(
     notifiers: Mapping[str, Notifier], receiver: Receiver, at: datetime
 ) -> AsyncIterator[tuple[str, Outcome]]:
     """How each fared, by channel, one after the other. Nothing of it is written down.

@@ -24,8 +24,8 @@ from alertd.notify.email.address import MailAddress, Mailbox, ascii_domain, chec
 from alertd.notify.email.dialogue import Build, MailTransfer, hand_over, name_refusals
 from alertd.notify.email.relay import Login
 from alertd.notify.http.egress import AddressRefused, refusal
-from alertd.notify.http.redact import quote, why_unreachable
-from alertd.notify.http.tls import TlsUnusable, tls_of
+from alertd.notify.http.redact import explain_unreachable, quote
+from alertd.notify.http.tls import TlsUnusable, find_tls
 from alertd.notify.render.clean import fit, link
 from alertd.notify.unfinished import Unfinished
 from alertd.system.secrets import SecretUnreadable
@@ -119,7 +119,7 @@ class EmailNotifier:
         return Login(
             smtp=smtp,
             password=self._env.secret(smtp.password_file) if smtp.password_file else "",
-            tls=tls_of(smtp, self._env.path) if smtp.tls or smtp.starttls else None,
+            tls=find_tls(smtp, self._env.path) if smtp.tls or smtp.starttls else None,
             greeting=ascii_domain(self._env.host),
         )
 
@@ -209,7 +209,7 @@ class EmailNotifier:
     def _explain_failure(self, error: Exception, login: Login, *, in_data: bool) -> str:
         if in_data:
             return f"{self._where} broke off before it said whether it took the mail"
-        why = why_unreachable(error) or self._quote(str(error), login) or type(error).__name__
+        why = explain_unreachable(error) or self._quote(str(error), login) or type(error).__name__
         return f"{self._where} cannot be used: {why}"
 
     def _quote(self, text: str, login: Login) -> str:

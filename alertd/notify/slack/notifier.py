@@ -14,11 +14,11 @@ from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Kind, Message
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.planning.decide import CHANGES
-from alertd.notify.base import Env, Rendered, at_most_one, revealed
+from alertd.notify.base import Env, Rendered, require_at_most_one, reveal
 from alertd.notify.http.client import STANDARD_HEADERS
-from alertd.notify.http.tls import Tls, TlsUnusable, tls_of
+from alertd.notify.http.tls import Tls, TlsUnusable, find_tls
 from alertd.notify.http.url import check_url
-from alertd.notify.json_api import BaseUrl, PostOptions, SecretUrl, check_token, rendered_json
+from alertd.notify.json_api import BaseUrl, PostOptions, SecretUrl, check_token, render_json
 from alertd.notify.render.clean import fit
 from alertd.notify.slack.blocks import render_posts, render_reply
 from alertd.notify.slack.posts import (
@@ -64,8 +64,8 @@ class SlackOptions(PostOptions):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        hook, bot = at_most_one(self, "webhook_url"), at_most_one(self, "token")
-        at_most_one(self, "signing_secret")
+        hook, bot = require_at_most_one(self, "webhook_url"), require_at_most_one(self, "token")
+        require_at_most_one(self, "signing_secret")
         if hook == bot:
             raise ValueError("webhook_url and token exclude each other" if hook else
                              "webhook_url, webhook_url_file, token or token_file is required")  # fmt: skip
@@ -151,7 +151,7 @@ class SlackNotifier:
             {**post.payload(), **self._extra(fitted, where)}
             for post in self._build_posts(fitted, lasting=self._threads(message))
         ]
-        return tuple(rendered_json(body) for body in bodies)
+        return tuple(render_json(body) for body in bodies)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -161,9 +161,9 @@ class SlackNotifier:
 
     def _open_line(self) -> SlackApi:
         options, env = self._options, self._env
-        tls = tls_of(options, env.path)
-        url = revealed(options.webhook_url, options.webhook_url_file, env).strip()
-        token = revealed(options.token, options.token_file, env).strip()
+        tls = find_tls(options, env.path)
+        url = reveal(options.webhook_url, options.webhook_url_file, env).strip()
+        token = reveal(options.token, options.token_file, env).strip()
         check_url(url or options.api_url)
         if not url:
             check_token(token)

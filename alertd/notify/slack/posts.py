@@ -19,8 +19,8 @@ from typing import Any
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.http.client import Answer, Reply
 from alertd.notify.http.redact import quote
-from alertd.notify.http.reply import outcome_of, retry_after
-from alertd.notify.json_api import object_in
+from alertd.notify.http.reply import judge_answer, parse_retry_after
+from alertd.notify.json_api import parse_object
 from alertd.notify.render.markup import units
 from alertd.notify.slack.text import Block, context, cut, escape, italic, section
 
@@ -269,10 +269,10 @@ def interpret(answer: Answer, now: datetime) -> Posted | PostRefused:
     Args:
         now: an aware UTC instant.
     """
-    outcome = outcome_of(answer, now)
+    outcome = judge_answer(answer, now)
     if not isinstance(answer, Reply):
         return PostRefused(error="", outcome=outcome)
-    said = object_in(answer)
+    said = parse_object(answer)
     error = _word(said.get("error")) or _word(answer.body.decode("utf-8", "replace").strip())
     if not isinstance(outcome, Sent):
         return PostRefused(error=error, outcome=outcome)
@@ -292,7 +292,7 @@ def _outcome(reply: Reply, error: str, now: datetime) -> Outcome:
     advice = f" ({_ADVICE[error]})" if error in _ADVICE else ""
     reason = f"{reply.origin} answered that it failed: {quote(error, reply.hidden)}{advice}"
     if error in PASSING:
-        return Retry(reason=reason, after=retry_after(reply.headers.get("retry-after", ""), now))
+        return Retry(reason=reason, after=parse_retry_after(reply.headers.get("retry-after", ""), now))
     if error in HALFWAY:
         return Retry(reason=reason, unknown=True)
     return Rejected(reason=reason)

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from alertd.notify.base import at_most_one, exactly_one
+from alertd.notify.base import require_at_most_one, require_exactly_one
 from alertd.notify.http.url import check_proxy
-from alertd.notify.json_api import BasicOptions, UrlOptions, checked
+from alertd.notify.json_api import BasicOptions, UrlOptions, validate_secret
 from alertd.notify.webhook.body import WebhookFormat
 from alertd.notify.webhook.signature import key_of
 from alertd.notify.webhook.template import (
@@ -58,7 +58,7 @@ class WebhookOptions(UrlOptions):
     bearer: SecretStr | None = None
     """A token for the header ``Authorization``."""
     bearer_file: str = ""
-    proxy: Annotated[SecretStr, checked(check_proxy)] | None = None
+    proxy: Annotated[SecretStr, validate_secret(check_proxy)] | None = None
     """The URL of an HTTP proxy, perhaps with a user and a password."""
     proxy_file: str = ""
     format: WebhookFormat = WebhookFormat.ALERTD
@@ -118,9 +118,9 @@ class WebhookOptions(UrlOptions):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        at_most_one(self, "secret")
-        at_most_one(self, "bearer")
-        at_most_one(self, "proxy")
+        require_at_most_one(self, "secret")
+        require_at_most_one(self, "bearer")
+        require_at_most_one(self, "proxy")
         if len(self.secrets) + len(self.secret_files) > MAX_SECRETS:
             raise ValueError(f"at most {MAX_SECRETS} secrets")
         for secret in self.secrets:
@@ -145,7 +145,7 @@ class WebhookOptions(UrlOptions):
 
     def _check_format(self) -> None:
         if self.format is WebhookFormat.TEMPLATE:
-            exactly_one(self, "template")
+            require_exactly_one(self, "template")
         for name in ("template", "template_file", "content_type"):
             if getattr(self, name) and self.format is not WebhookFormat.TEMPLATE:
                 raise ValueError(f"{name} is nothing without format: template")
