@@ -28,7 +28,7 @@ from alertd.cli import app
 from alertd.core.config import Definitions
 from alertd.core.ledger.outcome import Sent
 from alertd.definitions.load import load
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.webhook.payload import payload_of
 from alertd.notify.webhook.signature import key_of, sign
 from alertd.testing import notifier_env, sample_message
@@ -175,7 +175,10 @@ def test_json_parses(block: Block) -> None:
 
 def test_the_shown_webhook_is_a_real_one() -> None:
     (block,) = blocks(ROOT / "docs/reference/webhook.md", "json")
-    real = json.dumps(payload_of(fit(sample_message("approaching"))), indent=2, ensure_ascii=False) + "\n"
+    real = (
+        json.dumps(payload_of(clean_message(sample_message("approaching"))), indent=2, ensure_ascii=False)
+        + "\n"
+    )
 
     if UPDATE:
         block.rewritten(real)

@@ -24,9 +24,9 @@ from alertd.core.message.message import Message, Tone
 from alertd.notify.base import Env, NotifierOptions, Rendered, require_exactly_one
 from alertd.notify.http.redact import find_secrets, quote
 from alertd.notify.json_api import read_secret
-from alertd.notify.render.clean import cut, fit
-from alertd.notify.render.markup import plain, plain_text, units
-from alertd.notify.render.outline import frame_of, outlined
+from alertd.notify.render.clean import clean_message, cut_text
+from alertd.notify.render.markup import count_units, render_plain_line, render_plain_text
+from alertd.notify.render.outline import build_frame, build_outline
 from alertd.system.secrets import SecretUnreadable
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ class AppriseNotifier:
             return Retry(reason=str(error))
         if self._workers is None:
             self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="apprise")
-        sending = asyncio.get_running_loop().run_in_executor(self._workers, _send, url, fit(message))
+        sending = asyncio.get_running_loop().run_in_executor(
+            self._workers, _send, url, clean_message(message)
+        )
         try:
             async with asyncio.timeout(self._options.timeout):
                 return await sending
@@ -125,7 +127,7 @@ class AppriseNotifier:
             service = find_service(read_secret(self._options, "url", self._env, check_service))
         except SecretUnreadable:
             service = None
-        title, body = apprise_text(fit(message), service.body_maxlen if service else MAX_BODY)
+        title, body = apprise_text(clean_message(message), service.body_maxlen if service else MAX_BODY)
         return (Rendered(media_type="text/plain", text=f"{title}\n\n{body}".lstrip("\n")),)
 
     async def aclose(self) -> None:
@@ -170,12 +172,12 @@ def apprise_text(message: Message, limit: int) -> tuple[str, str]:
     """Return the title and the body of a message, together at most ``limit`` characters long.
 
     Args:
-        message: a message that :func:`alertd.notify.render.clean.fit` has cleaned.
+        message: a message that :func:`alertd.notify.render.clean.clean_message` has cleaned.
         limit: the service's limit, in characters.
     """
     if limit < BRIEF:
-        return "", f"{cut(message.subject, limit - len(message.id) - 1)} {message.id}"
-    frame = frame_of(message)
-    room = min(limit, MAX_BODY) - units(f"{frame.title}\n\n{plain_text(frame)}")
-    outline = outlined(message, room, lambda line: units(plain(line)) + 2)
-    return outline.title, plain_text(outline)
+        return "", f"{cut_text(message.subject, limit - len(message.id) - 1)} {message.id}"
+    frame = build_frame(message)
+    room = min(limit, MAX_BODY) - count_units(f"{frame.title}\n\n{render_plain_text(frame)}")
+    outline = build_outline(message, room, lambda line: count_units(render_plain_line(line)) + 2)
+    return outline.title, render_plain_text(outline)

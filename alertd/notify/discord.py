@@ -28,10 +28,10 @@ from alertd.notify.json_api import (
     reject_foreign_answer,
     render_json,
 )
-from alertd.notify.render.clean import fit
-from alertd.notify.render.markup import cut_units, markdown, units
-from alertd.notify.render.outline import Outline, OutlineLine, outlined
-from alertd.notify.render.palette import look_of
+from alertd.notify.render.clean import clean_message
+from alertd.notify.render.markup import count_units, cut_units, render_markdown_line
+from alertd.notify.render.outline import Outline, OutlineLine, build_outline
+from alertd.notify.render.palette import choose_palette
 from alertd.system.secrets import SecretUnreadable
 
 MAX_TITLE = 256
@@ -71,7 +71,7 @@ class DiscordNotifier:
             url = read_secret(self._options, "url", self._env, check_url)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        fitted = fit(message)
+        fitted = clean_message(message)
         payload = discord_payload(fitted)
         if not self._options.forum:
             outcome, _ = await self._post(url, payload)
@@ -86,7 +86,7 @@ class DiscordNotifier:
         return _remember_thread(outcome, milestone, get_text(said, "channel_id"))
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        fitted = fit(message)
+        fitted = clean_message(message)
         named = _post_name(fitted) if self._options.forum else {}
         return (render_json(discord_payload(fitted) | named),)
 
@@ -108,12 +108,12 @@ def _post_name(message: Message) -> dict[str, Any]:
 
 
 def discord_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body for a message that :func:`alertd.notify.render.clean.fit` has cleaned."""
-    outline = outlined(message, MAX_DESCRIPTION, lambda line: units(_line(line)) + 2)
+    """Return the JSON body for a message that :func:`alertd.notify.render.clean.clean_message` has cleaned."""
+    outline = build_outline(message, MAX_DESCRIPTION, lambda line: count_units(_line(line)) + 2)
     embed: dict[str, Any] = {
         "title": _title(outline.title),
         "description": "\n\n".join("\n".join(map(_line, paragraph)) for paragraph in outline.paragraphs),
-        "color": int(look_of(message).strong[1:], 16),
+        "color": int(choose_palette(message).strong[1:], 16),
         "footer": {"text": "\n".join(part for part in (outline.about, f"{outline.id} · alertd") if part)},
     }
     if outline.url:
@@ -126,11 +126,11 @@ def discord_payload(message: Message) -> dict[str, Any]:
 def _title(text: str) -> str:
     title = _escape(text)
     # Escaping at most doubles the length, so half the limit always fits.
-    return title if units(title) <= MAX_TITLE else _escape(cut_units(text, MAX_TITLE // 2))
+    return title if count_units(title) <= MAX_TITLE else _escape(cut_units(text, MAX_TITLE // 2))
 
 
 def _line(line: OutlineLine) -> str:
-    return markdown(line, _escape)
+    return render_markdown_line(line, _escape)
 
 
 def _escape(text: str) -> str:

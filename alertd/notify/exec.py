@@ -23,7 +23,7 @@ from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Kind, Message
 from alertd.notify.base import Env, NotifierOptions, Rendered
 from alertd.notify.http.redact import quote
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.webhook.payload import body_of
 
 KEPT_OUTPUT = 4_096
@@ -77,7 +77,7 @@ class ExecNotifier:
         self._options = options
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
-        fitted = fit(message)
+        fitted = clean_message(message)
         command = self._options.command
         try:
             ended = await _run(command, body_of(fitted), _environment(fitted), self._options.timeout)
@@ -86,7 +86,7 @@ class ExecNotifier:
         return _outcome(command[0], ended, self._options.timeout)
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (Rendered(media_type="application/json", text=body_of(fit(message)).decode()),)
+        return (Rendered(media_type="application/json", text=body_of(clean_message(message)).decode()),)
 
     async def aclose(self) -> None:
         """Do nothing: ``send`` leaves no process running."""

@@ -20,7 +20,7 @@ from pydantic import field_validator
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Message
 from alertd.notify.base import Env, NotifierOptions, Rendered
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.webhook.payload import body_of
 
 
@@ -62,7 +62,7 @@ class FileNotifier:
 
 
 def _line(message: Message) -> bytes:
-    return body_of(fit(message)) + b"\n"
+    return body_of(clean_message(message)) + b"\n"
 
 
 def _append(path: Path, line: bytes) -> str:

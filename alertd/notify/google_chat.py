@@ -31,26 +31,26 @@ from alertd.notify import (
     Style,
     UrlOptions,
     apply_wait,
+    build_frame,
+    build_html_link,
+    build_outline,
     check_url,
-    fit,
-    frame_of,
+    clean_message,
+    count_units,
+    escape_html,
+    escape_markdown,
     get_text,
-    html,
-    html_link,
-    html_text,
     json_bytes,
     judge_answer,
-    markdown_text,
-    outlined,
     parse_object,
-    plain,
-    plain_text,
     post_json,
     quote,
     read_secret,
     reject_foreign_answer,
+    render_html_line,
     render_json,
-    units,
+    render_plain_line,
+    render_plain_text,
 )
 
 SERVICE = "Google Chat"
@@ -99,7 +99,7 @@ class GoogleChatNotifier:
             url = read_secret(self._options, "url", self._env, check_url)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        fitted = fit(message)
+        fitted = clean_message(message)
         thread = self._thread(fitted)
         address = _address(url, message.id, replies=bool(thread))
         outcome, code = await self._post(address, google_chat_payload(fitted) | thread)
@@ -112,7 +112,7 @@ class GoogleChatNotifier:
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        fitted = fit(message)
+        fitted = clean_message(message)
         return (render_json(google_chat_payload(fitted) | self._thread(fitted)),)
 
     async def aclose(self) -> None:
@@ -137,13 +137,13 @@ class GoogleChatNotifier:
 
 
 def google_chat_payload(message: Message) -> dict[str, Any]:
-    """The body of the request without the thread, for a message that ``fit`` has cleaned."""
-    room = MAX_BYTES - len(json_bytes(_card_payload(frame_of(message))))
-    return _card_payload(outlined(message, room, _cost))
+    """The body of the request without the thread, for a message that ``clean_message`` has cleaned."""
+    room = MAX_BYTES - len(json_bytes(_card_payload(build_frame(message))))
+    return _card_payload(build_outline(message, room, _cost))
 
 
 def _card_payload(outline: Outline) -> dict[str, Any]:
-    title = html_link(outline.title, outline.url) if outline.url else html_text(outline.title)
+    title = build_html_link(outline.title, outline.url) if outline.url else escape_html(outline.title)
     paragraphs = ["<br>".join(map(_html, paragraph)) for paragraph in outline.paragraphs]
     in_widget = max(1, math.ceil(len(paragraphs) / MAX_PARAGRAPHS))
     starts = range(0, len(paragraphs), in_widget)
@@ -154,7 +154,7 @@ def _card_payload(outline: Outline) -> dict[str, Any]:
     if outline.links:
         buttons = [{"text": link.label, "onClick": {"openLink": {"url": link.url}}} for link in outline.links]
         widgets.append({"buttonList": {"buttons": buttons}})
-    end = "<br>".join(html_text(part) for part in (outline.about, f"{outline.id} · alertd") if part)
+    end = "<br>".join(escape_html(part) for part in (outline.about, f"{outline.id} · alertd") if part)
     sections = [{"widgets": widgets}, {"widgets": [_paragraph(end)]}]
     return {
         # Notifications show this text, and clients that cannot show cards.
@@ -165,10 +165,10 @@ def _card_payload(outline: Outline) -> dict[str, Any]:
 
 def _text_payload(message: Message) -> dict[str, Any]:
     """The same message as plain text, without a card."""
-    frame = frame_of(message)
-    room = MAX_TEXT - units(_unmarked(f"{frame.title}\n\n{plain_text(frame)}"))
-    outline = outlined(message, room, lambda line: units(_unmarked(plain(line))) + 2)
-    return {"text": _unmarked(f"{outline.title}\n\n{plain_text(outline)}")}
+    frame = build_frame(message)
+    room = MAX_TEXT - count_units(_unmarked(f"{frame.title}\n\n{render_plain_text(frame)}"))
+    outline = build_outline(message, room, lambda line: count_units(_unmarked(render_plain_line(line))) + 2)
+    return {"text": _unmarked(f"{outline.title}\n\n{render_plain_text(outline)}")}
 
 
 def _paragraph(text: str) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def _paragraph(text: str) -> dict[str, Any]:
 def _html(line: OutlineLine) -> str:
     # Cards know no <code>.
     spans = (replace(span, style=Style.PLAIN) if span.style is Style.CODE else span for span in line.spans)
-    return html(replace(line, spans=tuple(spans)))
+    return render_html_line(replace(line, spans=tuple(spans)))
 
 
 def _cost(line: OutlineLine) -> int:
@@ -187,7 +187,7 @@ def _cost(line: OutlineLine) -> int:
 
 def _unmarked(text: str) -> str:
     """``text`` with an invisible word joiner behind each mark: Chat has no escapes. URLs stay as they are."""
-    return markdown_text(text, lambda part: _MARKUP.sub("\\1\u2060", part))
+    return escape_markdown(text, lambda part: _MARKUP.sub("\\1\u2060", part))
 
 
 def _address(url: str, delivery: str, *, replies: bool) -> str:

@@ -32,9 +32,15 @@ from alertd.notify.json_api import (
     reject_foreign_answer,
     render_json,
 )
-from alertd.notify.render.clean import fit
-from alertd.notify.render.markup import html, html_link, html_text, plain, plain_text
-from alertd.notify.render.outline import OutlineLine, outlined
+from alertd.notify.render.clean import clean_message
+from alertd.notify.render.markup import (
+    build_html_link,
+    escape_html,
+    render_html_line,
+    render_plain_line,
+    render_plain_text,
+)
+from alertd.notify.render.outline import OutlineLine, build_outline
 from alertd.notify.webhook.payload import json_bytes
 from alertd.system.secrets import SecretUnreadable
 
@@ -87,7 +93,7 @@ class MatrixNotifier:
             token = read_secret(options, "token", self._env, check_token)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        fitted = fit(message)
+        fitted = clean_message(message)
         content = matrix_content(fitted, options.msgtype)
         if not (options.thread and message.kind is Kind.SINGLE):
             outcome, _ = await self._put(message.id, token, content)
@@ -105,7 +111,7 @@ class MatrixNotifier:
         return _remember_thread(outcome, milestone, {"room": options.room, "root": sent, "last": sent})
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (render_json(matrix_content(fit(message), self._options.msgtype)),)
+        return (render_json(matrix_content(clean_message(message), self._options.msgtype)),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -123,21 +129,21 @@ class MatrixNotifier:
 
 
 def matrix_content(message: Message, msgtype: str) -> dict[str, Any]:
-    """Return the event's content for a message that :func:`alertd.notify.render.clean.fit` has cleaned."""
-    outline = outlined(message, MAX_BYTES, _cost)
+    """Return the event's content for a message that :func:`alertd.notify.render.clean.clean_message` has cleaned."""
+    outline = build_outline(message, MAX_BYTES, _cost)
     blocks = [
-        f"<h4>{html_link(outline.title, outline.url) if outline.url else html_text(outline.title)}</h4>"
+        f"<h4>{build_html_link(outline.title, outline.url) if outline.url else escape_html(outline.title)}</h4>"
     ]
-    blocks += [f"<p>{'<br>'.join(map(html, paragraph))}</p>" for paragraph in outline.paragraphs]
+    blocks += [f"<p>{'<br>'.join(map(render_html_line, paragraph))}</p>" for paragraph in outline.paragraphs]
     blocks += (
-        [f"<p>{' · '.join(html_link(link.label, link.url) for link in outline.links)}</p>"]
+        [f"<p>{' · '.join(build_html_link(link.label, link.url) for link in outline.links)}</p>"]
         if outline.links
         else []
     )
-    end = "<br>".join(html_text(part) for part in (outline.about, f"{outline.id} · alertd") if part)
+    end = "<br>".join(escape_html(part) for part in (outline.about, f"{outline.id} · alertd") if part)
     return {
         "msgtype": f"m.{msgtype}",
-        "body": f"{outline.title}\n\n{plain_text(outline)}",
+        "body": f"{outline.title}\n\n{render_plain_text(outline)}",
         "format": "org.matrix.custom.html",
         "formatted_body": "".join([*blocks, f"<p><sub>{end}</sub></p>"]),
         # An empty object prevents mentions. Without this key, homeservers look for user names in the text.
@@ -146,7 +152,7 @@ def matrix_content(message: Message, msgtype: str) -> dict[str, Any]:
 
 
 def _cost(line: OutlineLine) -> int:
-    return len(json_bytes([plain(line), html(line)])) + len("<p></p><br>")
+    return len(json_bytes([render_plain_line(line), render_html_line(line)])) + len("<p></p><br>")
 
 
 def _relation(root: str, last: str) -> dict[str, Any]:

@@ -33,9 +33,9 @@ from alertd.notify.json_api import (
     render_json,
     validate_secret,
 )
-from alertd.notify.render.clean import fit
-from alertd.notify.render.markup import plain
-from alertd.notify.render.outline import OutlineLine, frame_of, outlined
+from alertd.notify.render.clean import clean_message
+from alertd.notify.render.markup import render_plain_line
+from alertd.notify.render.outline import OutlineLine, build_frame, build_outline
 from alertd.system.secrets import SecretUnreadable
 
 SERVER = "https://ntfy.sh"
@@ -108,7 +108,7 @@ class NtfyNotifier:
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         # JSON goes to the server's root URL, so that no text has to be put into headers.
-        payload = {"topic": topic, **ntfy_payload(fit(message))}
+        payload = {"topic": topic, **ntfy_payload(clean_message(message))}
         answer = await post_json(
             env, options, options.server, payload, headers=headers, hidden=(topic, *hidden)
         )
@@ -118,7 +118,7 @@ class NtfyNotifier:
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (render_json({"topic": HIDDEN, **ntfy_payload(fit(message))}),)
+        return (render_json({"topic": HIDDEN, **ntfy_payload(clean_message(message))}),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -137,11 +137,11 @@ class NtfyNotifier:
 
 
 def ntfy_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body without the topic, for a message from :func:`alertd.notify.render.clean.fit`."""
-    frame = frame_of(message)
+    """Return the JSON body without the topic, for a message from :func:`alertd.notify.render.clean.clean_message`."""
+    frame = build_frame(message)
     end = "\n".join(part for part in (frame.about, f"{frame.id} · alertd") if part)
-    outline = outlined(message, MAX_MESSAGE - len(end.encode()), _cost)
-    paragraphs = ["\n".join(map(plain, paragraph)) for paragraph in outline.paragraphs]
+    outline = build_outline(message, MAX_MESSAGE - len(end.encode()), _cost)
+    paragraphs = ["\n".join(map(render_plain_line, paragraph)) for paragraph in outline.paragraphs]
     tone = message.items[0].tone if message.items else None
     causes = dict.fromkeys(item.cause.value for item in message.items)
     payload: dict[str, Any] = {
@@ -163,4 +163,4 @@ def ntfy_payload(message: Message) -> dict[str, Any]:
 
 
 def _cost(line: OutlineLine) -> int:
-    return len(plain(line).encode()) + 2
+    return len(render_plain_line(line).encode()) + 2

@@ -30,9 +30,9 @@ from alertd.notify.json_api import (
     reject_foreign_answer,
     render_json,
 )
-from alertd.notify.render.clean import cut, fit
-from alertd.notify.render.markup import plain
-from alertd.notify.render.outline import outlined
+from alertd.notify.render.clean import clean_message, cut_text
+from alertd.notify.render.markup import render_plain_line
+from alertd.notify.render.outline import build_outline
 from alertd.notify.webhook.payload import instant
 from alertd.system.secrets import SecretUnreadable
 
@@ -98,7 +98,7 @@ class PagerDutyNotifier:
             return Retry(reason=str(error))
         until = clock.monotonic() + SEND_TIMEOUT_S
         outcomes: list[Outcome] = []
-        payloads = list(pagerduty_payloads(fit(message)))
+        payloads = list(pagerduty_payloads(clean_message(message)))
         for payload in payloads:
             if outcomes and clock.monotonic() >= until:
                 outcomes.append(Retry(reason="there was no time left to tell of all milestones"))
@@ -109,7 +109,7 @@ class PagerDutyNotifier:
         return _combine(outcomes, len(payloads))
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        payloads = pagerduty_payloads(fit(message))
+        payloads = pagerduty_payloads(clean_message(message))
         return tuple(render_json({"routing_key": HIDDEN, **payload}) for payload in payloads)
 
     async def aclose(self) -> None:
@@ -127,7 +127,7 @@ class PagerDutyNotifier:
 
 
 def pagerduty_payloads(message: Message) -> Iterator[dict[str, Any]]:
-    """Yield the JSON bodies without the key, for a message from :func:`alertd.notify.render.clean.fit`."""
+    """Yield the JSON bodies without the key, for a message from :func:`alertd.notify.render.clean.clean_message`."""
     if message.kind not in (Kind.SINGLE, Kind.MANY):
         tone = Tone.CALM if message.kind is Kind.TEST else Tone.SOON
         alone = _build_trigger(message, message.kind.value, "alertd", tone, message.subject)
@@ -149,8 +149,8 @@ def _action(item: Item) -> str:
 def _build_trigger(
     message: Message, event_class: str, group: str, tone: Tone, summary: str
 ) -> dict[str, Any]:
-    outline = outlined(message, MAX_TEXT, lambda line: len(plain(line).encode()) + 2)
-    text = "\n\n".join("\n".join(map(plain, paragraph)) for paragraph in outline.paragraphs)
+    outline = build_outline(message, MAX_TEXT, lambda line: len(render_plain_line(line).encode()) + 2)
+    text = "\n\n".join("\n".join(map(render_plain_line, paragraph)) for paragraph in outline.paragraphs)
     about = {"milestone": message.items[0].milestone} if message.kind is Kind.SINGLE else {}
     links = [{"href": link.url, "text": link.label} for link in outline.links]
     return {
@@ -158,7 +158,7 @@ def _build_trigger(
         **({"client_url": outline.url} if outline.url else {}),
         **({"links": links} if links else {}),
         "payload": {
-            "summary": cut(summary, MAX_SUMMARY) or "alertd",
+            "summary": cut_text(summary, MAX_SUMMARY) or "alertd",
             "source": about.get("milestone") or "alertd",
             "severity": _SEVERITIES[tone],
             "timestamp": instant(message.since),

@@ -38,19 +38,19 @@ from alertd.notify import (
     TokenOptions,
     Unfinished,
     check_token,
+    clean_message,
+    count_units,
     encode_basic_login,
     end_sentence,
-    fit,
     get_text,
     judge_answer,
+    list_sentences,
     parse_object,
     post_form,
     quote,
     read_secret,
     reject_foreign_answer,
     render_form,
-    story,
-    units,
 )
 
 API_URL = "https://api.twilio.com"
@@ -169,7 +169,7 @@ class SmsNotifier:
             token = read_secret(self._options, "token", self._env, check_token)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        text = sms_text(fit(message), self._options.max_segments)
+        text = sms_text(clean_message(message), self._options.max_segments)
         outcomes: dict[str, Outcome] = dict(self._begun.get(message.id) or {})
         until = clock.monotonic() + SEND_TIMEOUT_S
         for number in self._recipients:
@@ -184,7 +184,7 @@ class SmsNotifier:
         return _sum_up(outcomes, self._recipients)
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        text = sms_text(fit(message), self._options.max_segments)
+        text = sms_text(clean_message(message), self._options.max_segments)
         return tuple(render_form(self._fields(number, text)) for number in self._recipients)
 
     async def aclose(self) -> None:
@@ -239,7 +239,7 @@ def segments(text: str) -> int:
 
 
 def sms_text(message: Message, max_segments: int) -> str:
-    """The text for a message that ``fit`` has cleaned: the most urgent first, then the id, then the link."""
+    """The text for a message that ``clean_message`` has cleaned: the most urgent first, then the id, then the link."""
     lines = [plainer for line in _lines(message) if (plainer := line.translate(_PLAINER).strip())]
     items = len(message.items) if message.kind in (Kind.MANY, Kind.DIGEST) else 0
     page = message.items[0].page if message.kind is Kind.SINGLE else message.page
@@ -277,7 +277,7 @@ def _lines(message: Message) -> Iterator[str]:
             item = message.items[0]
             yield _name(item)
             yield end_sentence(item.headline)
-            yield from story(item)
+            yield from list_sentences(item)
             yield message.intro
             yield item.next
         case Kind.MANY | Kind.DIGEST:
@@ -296,7 +296,7 @@ def _costs(text: str) -> tuple[list[int], int, int]:
     """The length of each character, and the capacity of a single segment and of one in a series."""
     if all(letter in _BASIC or letter in _EXTENDED for letter in text):
         return [2 if letter in _EXTENDED else 1 for letter in text], 160, 153
-    return [units(letter) for letter in text], 70, 67
+    return [count_units(letter) for letter in text], 70, 67
 
 
 def _judge(answer: Answer, outcome: Outcome) -> Outcome:

@@ -19,8 +19,8 @@ from alertd.notify.http.client import Answer, Reply
 from alertd.notify.http.reply import judge_answer
 from alertd.notify.http.url import check_url
 from alertd.notify.json_api import UrlOptions, post_json, read_secret, render_json
-from alertd.notify.render.clean import fit
-from alertd.notify.render.outline import Outline, OutlineLine, Span, Style, frame_of, outlined
+from alertd.notify.render.clean import clean_message
+from alertd.notify.render.outline import Outline, OutlineLine, Span, Style, build_frame, build_outline
 from alertd.notify.webhook.payload import json_bytes
 from alertd.system.secrets import SecretUnreadable
 
@@ -69,21 +69,21 @@ class TeamsNotifier:
             url = read_secret(self._options, "url", env, check_url)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        answer = await post_json(env, self._options, url, teams_payload(fit(message)))
+        answer = await post_json(env, self._options, url, teams_payload(clean_message(message)))
         return judge_answer(_correct_status(answer), env.clock.now())
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (render_json(teams_payload(fit(message))),)
+        return (render_json(teams_payload(clean_message(message))),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
 
 
 def teams_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body for a message that :func:`alertd.notify.render.clean.fit` has cleaned."""
+    """Return the JSON body for a message that :func:`alertd.notify.render.clean.clean_message` has cleaned."""
     tone = message.items[0].tone if message.items else None
-    room = MAX_BYTES - len(json_bytes(_build_body(frame_of(message), tone)))
-    return _build_body(outlined(message, room, _cost), tone)
+    room = MAX_BYTES - len(json_bytes(_build_body(build_frame(message), tone)))
+    return _build_body(build_outline(message, room, _cost), tone)
 
 
 def _build_body(outline: Outline, tone: Tone | None) -> dict[str, Any]:

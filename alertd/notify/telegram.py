@@ -31,18 +31,18 @@ from alertd.notify.json_api import (
     render_json,
     validate_secret,
 )
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.render.markup import (
-    html,
-    html_link,
-    html_text,
-    plain,
-    plain_text,
-    units,
-    unlinked,
-    unmentioned,
+    build_html_link,
+    count_units,
+    escape_html,
+    render_html_line,
+    render_plain_line,
+    render_plain_text,
+    render_visible_text,
+    suppress_mentions,
 )
-from alertd.notify.render.outline import Outline, frame_of, outlined
+from alertd.notify.render.outline import Outline, build_frame, build_outline
 from alertd.system.secrets import SecretUnreadable
 
 API_URL = "https://api.telegram.org"
@@ -103,7 +103,7 @@ class TelegramNotifier:
             token = read_secret(options, "token", self._env, check_bot_token)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        fitted = fit(message)
+        fitted = clean_message(message)
         single = options.reply and message.kind is Kind.SINGLE
         milestone = message.items[0].milestone if single else ""
         before = prior.get(milestone, {})
@@ -122,7 +122,7 @@ class TelegramNotifier:
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (render_json({**self._where(""), **telegram_payload(fit(message))}),)
+        return (render_json({**self._where(""), **telegram_payload(clean_message(message))}),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -143,14 +143,17 @@ class TelegramNotifier:
 
 
 def telegram_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body without the chat, for a message from :func:`alertd.notify.render.clean.fit`."""
-    frame = frame_of(message)
-    room = MAX_TEXT - units(unmentioned("\n\n".join([frame.title, *_end(frame)])))
-    outline = outlined(message, room, lambda line: units(unlinked(line)) + 2)
-    title = html_link(outline.title, outline.url) if outline.url else html_text(outline.title)
-    parts = [f"<b>{title}</b>", *("\n".join(map(html, paragraph)) for paragraph in outline.paragraphs)]
+    """Return the JSON body without the chat, for a message from :func:`alertd.notify.render.clean.clean_message`."""
+    frame = build_frame(message)
+    room = MAX_TEXT - count_units(suppress_mentions("\n\n".join([frame.title, *_end(frame)])))
+    outline = build_outline(message, room, lambda line: count_units(render_visible_text(line)) + 2)
+    title = build_html_link(outline.title, outline.url) if outline.url else escape_html(outline.title)
+    parts = [
+        f"<b>{title}</b>",
+        *("\n".join(map(render_html_line, paragraph)) for paragraph in outline.paragraphs),
+    ]
     payload: dict[str, Any] = {
-        "text": "\n\n".join([*parts, *map(html_text, _end(outline))]),
+        "text": "\n\n".join([*parts, *map(escape_html, _end(outline))]),
         "parse_mode": "HTML",
         "link_preview_options": {"is_disabled": True},
     }
@@ -163,11 +166,13 @@ def telegram_payload(message: Message) -> dict[str, Any]:
 
 def _bare_payload(message: Message) -> dict[str, Any]:
     """Return the JSON body without the chat, markup and buttons."""
-    frame = frame_of(message)
-    room = MAX_TEXT - units(unmentioned(f"{frame.title}\n\n{plain_text(frame)}"))
-    outline = outlined(message, room, lambda line: units(unmentioned(plain(line))) + 2)
-    text = f"{outline.title}\n\n{plain_text(outline)}"
-    return {"text": unmentioned(text), "link_preview_options": {"is_disabled": True}}
+    frame = build_frame(message)
+    room = MAX_TEXT - count_units(suppress_mentions(f"{frame.title}\n\n{render_plain_text(frame)}"))
+    outline = build_outline(
+        message, room, lambda line: count_units(suppress_mentions(render_plain_line(line))) + 2
+    )
+    text = f"{outline.title}\n\n{render_plain_text(outline)}"
+    return {"text": suppress_mentions(text), "link_preview_options": {"is_disabled": True}}
 
 
 def _end(outline: Outline) -> list[str]:

@@ -141,7 +141,7 @@ FAULTS = {
         ' == 1 else "msg_other")',
         noticed_by="shows_the_same_id",
     ),
-    "texts are as they come": Fault(old="fit(message)", new="message", noticed_by="no_text_keeps"),
+    "texts are as they come": Fault(old="clean_message(message)", new="message", noticed_by="no_text_keeps"),
     "everything is a success": Fault(
         old="return judge_answer(answer, env.clock.now())",
         new="from alertd.core.ledger.outcome import Sent; return Sent()",

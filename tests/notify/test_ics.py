@@ -17,7 +17,7 @@ from alertd.core.milestones.fields import sample_values
 from alertd.core.milestones.milestone import State
 from alertd.notify.email.address import parse_mailbox
 from alertd.notify.email.message import Letterhead, build_mail
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.render.ics import calendar_of, describe_item, entries_of, find_span, make_uid
 from alertd.testing import sample_message, with_links
 
@@ -33,7 +33,7 @@ def events(item: Item) -> list[Any]:
 
 
 def item_of(name: str) -> Item:
-    return with_links(fit(sample_message(name))).items[0]
+    return with_links(clean_message(sample_message(name))).items[0]
 
 
 def utc(month: int, day: int, hour: int) -> datetime:
@@ -179,7 +179,7 @@ def test_which_mails_enclose_their_dates(name: str, enclosed: int, *, ics: bool)
     """Mails about one milestone have a calendar file, unless ``ics`` is off; its type names the method."""
     desk = parse_mailbox("desk@example.org")
     letterhead = Letterhead(sender=desk, to=[desk], host=HOST, ics=ics)
-    message = fit(sample_message(name))
+    message = clean_message(sample_message(name))
     mail = message_from_bytes(build_mail(message, letterhead, AT), policy=SMTP)
 
     assert isinstance(mail, EmailMessage)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.message.message import Message
 from alertd.notify.ntfy import NtfyOptions, ntfy_payload
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from alertd.testing.contract import CANARY
 from tests.notify.contract import ServiceContract, json_answer
@@ -28,7 +28,7 @@ def topic(**more: object) -> Options:
     ids=[*SAMPLES, "story", "crowd", "wide"],
 )
 def test_the_message_stays_one(message: Message) -> None:
-    payload = ntfy_payload(fit(with_links(message)))
+    payload = ntfy_payload(clean_message(with_links(message)))
 
     # ntfy turns a longer message into an attached file.
     assert 0 < len(payload["message"].encode()) <= 4_096
@@ -38,8 +38,8 @@ def test_the_message_stays_one(message: Message) -> None:
 
 
 def test_what_is_left_out_is_said() -> None:
-    assert "The rest is not shown here." in ntfy_payload(fit(long_story()))["message"]
-    assert "more, not listed here." in ntfy_payload(fit(crowd()))["message"]
+    assert "The rest is not shown here." in ntfy_payload(clean_message(long_story()))["message"]
+    assert "more, not listed here." in ntfy_payload(clean_message(crowd()))["message"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import State
 from alertd.notify.pagerduty import pagerduty_payloads
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.webhook.payload import json_bytes
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from alertd.testing.contract import CANARY
@@ -30,7 +30,7 @@ def service() -> Options:
     ids=[*SAMPLES, "story", "crowd", "wide"],
 )
 def test_every_limit_is_kept_and_every_field_is_one_of_theirs(message: Message) -> None:
-    for payload in pagerduty_payloads(fit(with_links(message))):
+    for payload in pagerduty_payloads(clean_message(with_links(message))):
         about = payload["payload"]
         assert len(json_bytes(payload)) <= 512 * 1024
         assert 0 < len(about["summary"]) <= 1_024

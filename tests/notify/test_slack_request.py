@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slack_sdk.signature import Clock, SignatureVerifier
 
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.slack.blocks import render_posts
 from alertd.notify.slack.request import Click, answer_of, click_of, is_signed
 from alertd.testing import sample_message, with_links
@@ -127,7 +127,7 @@ def test_a_click_says_what_about_what_and_who() -> None:
 
 def test_the_buttons_of_a_message_are_what_a_click_can_ask_for() -> None:
     message = with_links(sample_message("contested"))
-    (post,) = render_posts(fit(message), interactive=True)
+    (post,) = render_posts(clean_message(message), interactive=True)
     (row,) = [block for block in post.blocks if block["type"] == "actions"]
 
     clicks = [click_of(form(payload(actions=[button]))) for button in row["elements"]]

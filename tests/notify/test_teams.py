@@ -6,7 +6,7 @@ import pytest
 
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.message.message import Message
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.teams import teams_payload
 from alertd.notify.webhook.payload import json_bytes
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
@@ -19,7 +19,7 @@ DOCUMENTED_BYTES = 28 * 1024
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_each_sample_is_a_card_without_a_fault(name: str) -> None:
-    message = fit(with_links(sample_message(name)))
+    message = clean_message(with_links(sample_message(name)))
     (attachment,) = teams_payload(message)["attachments"]
 
     assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
@@ -31,7 +31,7 @@ def test_each_sample_is_a_card_without_a_fault(name: str) -> None:
     "message", [long_story(), crowd(), titled("🔴" * 2_000), titled("\"'\\<&" * 500)], ids=range(4)
 )
 def test_what_is_too_long_is_shortened(message: Message) -> None:
-    message = fit(with_links(message))
+    message = clean_message(with_links(message))
     payload = teams_payload(message)
 
     card = payload["attachments"][0]["content"]
@@ -41,7 +41,7 @@ def test_what_is_too_long_is_shortened(message: Message) -> None:
 
 
 def test_the_rest_of_many_is_counted() -> None:
-    said = texts(teams_payload(fit(crowd()))["attachments"][0]["content"])
+    said = texts(teams_payload(clean_message(crowd()))["attachments"][0]["content"])
 
     assert any("more, not listed here" in text for text in said)
 
@@ -49,7 +49,7 @@ def test_the_rest_of_many_is_counted() -> None:
 def test_no_text_is_read_as_markdown_or_mentions_anybody() -> None:
     text = "[click](https://evil.example) **now** <at>Everyone</at>"
 
-    card = teams_payload(fit(titled(text)))["attachments"][0]["content"]
+    card = teams_payload(clean_message(titled(text)))["attachments"][0]["content"]
 
     assert text in texts(card)
     # A TextRun shows its text unchanged: only a TextBlock reads Markdown, and only `msteams.entities`

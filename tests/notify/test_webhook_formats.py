@@ -25,7 +25,7 @@ from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import Cause
 from alertd.definitions.schema import format_schema
 from alertd.notify.base import Env
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.webhook.alertmanager import NEVER, alertmanager_payload, fingerprint
 from alertd.notify.webhook.body import WebhookFormat
 from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
@@ -169,7 +169,9 @@ def test_every_cause_and_state_fits_the_schema(cause: Cause, state: State) -> No
     (item,) = sample_message("contested").items
     message = sample_message("contested", items=(replace(item, cause=cause, state=state),))
 
-    assert jsonschema.Draft202012Validator(closed(webhook_schema())).is_valid(payload_of(fit(message)))
+    assert jsonschema.Draft202012Validator(closed(webhook_schema())).is_valid(
+        payload_of(clean_message(message))
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,7 @@ def test_every_cause_and_state_fits_the_schema(cause: Cause, state: State) -> No
     ids=str,
 )
 def test_what_alertd_never_sends_does_not_fit_the_schema(change: Mapping[str, object]) -> None:
-    body = payload_of(fit(sample_message()))
+    body = payload_of(clean_message(sample_message()))
 
     assert jsonschema.Draft202012Validator(webhook_schema()).is_valid(body)
     assert not jsonschema.Draft202012Validator(webhook_schema()).is_valid({**body, **change})
@@ -191,7 +193,7 @@ def test_what_alertd_never_sends_does_not_fit_the_schema(change: Mapping[str, ob
 
 def test_what_is_added_later_fits_the_schema_of_today() -> None:
     """New names may appear within a version. A receiver ignores names that it does not know."""
-    body = json.loads(body_of(fit(sample_message())))
+    body = json.loads(body_of(clean_message(sample_message())))
     body["data"]["items"][0]["weather"] = "fine"
 
     assert jsonschema.Draft202012Validator(webhook_schema()).is_valid(body)
@@ -209,7 +211,7 @@ async def test_the_cloudevents_library_reads_what_arrives(sink: HttpSink, name: 
     event = from_http_event(HTTPMessage(dict(request.headers), request.body), JSONFormat())
     older = from_http(dict(request.headers), request.body)
 
-    alertd = payload_of(fit(message))
+    alertd = payload_of(clean_message(message))
     assert event.get_specversion() == older["specversion"] == "1.0"
     assert event.get_id() == older["id"] == message.id
     assert event.get_source() == older["source"] == "//alertd.example/alertd"
@@ -299,7 +301,10 @@ async def test_every_sample_is_what_a_receiver_of_alertmanager_reads(sink: HttpS
     assert list(jsonschema.Draft202012Validator(V4).iter_errors(body)) == []
     assert body["receiver"] == "desk"
     for alert, item in zip(body["alerts"], message.items, strict=False):
-        assert alert["milestone"] == payload_of(fit(message))["data"]["items"][message.items.index(item)]
+        assert (
+            alert["milestone"]
+            == payload_of(clean_message(message))["data"]["items"][message.items.index(item)]
+        )
         assert alert["fingerprint"] == fingerprint(alert["labels"])
         assert alert["labels"]["milestone"] == item.milestone
     for key, sets in (("commonLabels", "labels"), ("commonAnnotations", "annotations")):
@@ -318,8 +323,8 @@ def test_a_fingerprint_is_alertmanagers_own() -> None:
 
 def test_one_alert_fires_from_the_first_reminder_and_is_resolved_at_last() -> None:
     """The labels that identify the alert stay the same, so a receiver closes the alert that it opened."""
-    reminder = alertmanager_payload(fit(sample_message("contested")))
-    moved = alertmanager_payload(fit(sample_message("moved")))
+    reminder = alertmanager_payload(clean_message(sample_message("contested")))
+    moved = alertmanager_payload(clean_message(sample_message("moved")))
 
     assert reminder["status"] == moved["status"] == "firing"
     assert reminder["alerts"][0]["fingerprint"] == moved["alerts"][0]["fingerprint"]
@@ -348,7 +353,7 @@ def test_done_and_cancelled_are_resolved(changes: Mapping[str, Any], status: str
 
 
 def test_a_message_fires_as_long_as_one_of_its_milestones_does() -> None:
-    body = alertmanager_payload(fit(sample_message("many")))
+    body = alertmanager_payload(clean_message(sample_message("many")))
 
     assert {alert["status"] for alert in body["alerts"]} == {"firing", "resolved"}
     assert body["status"] == "firing"

@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from alertd.notify.render.clean import line
+from alertd.notify.render.clean import clean_line
 
 MAX_LOCAL = 64
 """The longest local part in octets (RFC 5321, section 4.5.3.1.1)."""
@@ -65,7 +65,7 @@ def parse_mailbox(text: str) -> Mailbox:
             with the option's name.
     """
     parsed = getaddresses([text])
-    if line(text) != text or len(parsed) != 1:
+    if clean_line(text) != text or len(parsed) != 1:
         raise _refused()
     name, address = parsed[0]
     local, _, domain = address.rpartition("@")
@@ -75,7 +75,7 @@ def parse_mailbox(text: str) -> Mailbox:
         domain = ascii_domain(domain)
     if not _DOMAIN.fullmatch(domain):
         raise _refused()
-    return Mailbox(name=line(name, 200), local=local, domain=domain)
+    return Mailbox(name=clean_line(name, 200), local=local, domain=domain)
 
 
 def mail_domain(sender: str) -> str:

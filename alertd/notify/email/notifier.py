@@ -26,7 +26,7 @@ from alertd.notify.email.relay import Login
 from alertd.notify.http.egress import AddressRefused, refusal
 from alertd.notify.http.redact import explain_unreachable, quote
 from alertd.notify.http.tls import TlsUnusable, find_tls
-from alertd.notify.render.clean import fit, link
+from alertd.notify.render.clean import clean_link, clean_message
 from alertd.notify.unfinished import Unfinished
 from alertd.system.secrets import SecretUnreadable
 
@@ -96,13 +96,13 @@ class EmailNotifier:
             )
         have_it = self._have_it.get(message.id) or frozenset[str]()
         handing = MailTransfer()
-        outcome = await self._try(fit(message), login, sender, have_it, handing)
+        outcome = await self._try(clean_message(message), login, sender, have_it, handing)
         self._remember(message.id, outcome, have_it | handing.taken)
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         """Return the mail as a relay with SMTPUTF8 gets it."""
-        mail = self._make_builder(fit(message), parse_mailbox(self._env.smtp.sender))(())
+        mail = self._make_builder(clean_message(message), parse_mailbox(self._env.smtp.sender))(())
         return (Rendered(media_type="message/rfc822", text=mail.decode("utf-8", "surrogateescape")),)
 
     async def aclose(self) -> None:
@@ -222,5 +222,5 @@ class EmailNotifier:
 
 def _is_way_to_unsubscribe(value: str) -> bool:
     if "://" in value:
-        return value.startswith("https://") and bool(link(value))
+        return value.startswith("https://") and bool(clean_link(value))
     return bool(check_address(value)) and not parse_mailbox(value).name

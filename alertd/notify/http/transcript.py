@@ -20,7 +20,7 @@ from urllib.parse import quote as percent_encoded
 
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.notify.http.redact import HIDDEN, MIN_SECRET, find_origin, shorten_urls
-from alertd.notify.render.clean import cut, line
+from alertd.notify.render.clean import clean_line, cut_text
 
 if TYPE_CHECKING:
     from alertd.notify.http.client import Answer
@@ -161,4 +161,4 @@ def _headers(headers: Mapping[str, str]) -> list[str]:
 def _plain(text: str) -> str:
     # Indentation is kept because JSON and mails are hard to read without it.
     stripped = text.lstrip(" \t")
-    return cut(" " * (len(text) - len(stripped)) + line(stripped, MAX_LINE), MAX_LINE)
+    return cut_text(" " * (len(text) - len(stripped)) + clean_line(stripped, MAX_LINE), MAX_LINE)

@@ -13,21 +13,21 @@ from zoneinfo import ZoneInfo
 from alertd.core.message.message import ClaimLine, Item, Kind, Message
 from alertd.core.milestones.fields import ShownField
 from alertd.core.words import day_text
-from alertd.notify.render.markup import units
-from alertd.notify.render.palette import look_of
+from alertd.notify.render.markup import count_units
+from alertd.notify.render.palette import choose_palette
 from alertd.notify.render.text import (
-    account_text,
-    brief_fields,
-    brief_story,
-    claim_text,
-    common_timeline,
     end_sentence,
-    explain_hint,
-    fields_alone,
-    phrase_and_fields,
-    remarks,
-    story,
-    tags,
+    find_common_timeline,
+    format_account,
+    format_claim,
+    join_phrase_and_fields,
+    list_brief_fields,
+    list_brief_sentences,
+    list_full_fields,
+    list_remarks,
+    list_sentences,
+    list_warnings,
+    make_explain_hint,
 )
 from alertd.notify.slack.posts import Frame, Piece, Post, split_into_posts
 from alertd.notify.slack.text import (
@@ -61,7 +61,7 @@ def render_posts(
     """Render the whole message.
 
     Args:
-        message: a message that :func:`alertd.notify.render.clean.fit` has cleaned.
+        message: a message that :func:`alertd.notify.render.clean.clean_message` has cleaned.
         mention: who is mentioned, in Slack's markup.
         interactive: whether Slack posts the click on an action's button to alertd. If not, the button opens a
             page.
@@ -81,13 +81,13 @@ def render_posts(
 def render_reply(message: Message, *, mention: str = "", interactive: bool = False) -> Post:
     """Render the news about one milestone, for the thread under the message with all its facts."""
     item = message.items[0]
-    title = f"{look_of(item).mark} {bold(_capital(item.badge))} – {_title(item)}"
-    said = [end_sentence(item.headline), *story(item)]
+    title = f"{choose_palette(item).mark} {bold(_capital(item.badge))} – {_title(item)}"
+    said = [end_sentence(item.headline), *list_sentences(item)]
     if item.contradiction and item.contradiction not in said:
         said.insert(1, end_sentence(item.contradiction))
     pieces = [
         *_top(message, mention),
-        Piece(block=section("\n".join([title, _marks(item), *map(escape, brief_fields(item))]))),
+        Piece(block=section("\n".join([title, _marks(item), *map(escape, list_brief_fields(item))]))),
     ]
     pieces += [Piece(block=block) for block, _ in sections(map(escape, said))]
     pieces += _buttons(item, interactive=interactive)
@@ -112,9 +112,9 @@ def _single(
     pieces = [*_heading(item), *top]
     below = [] if item.timeline_title in ("", item.title) else [escape(item.timeline_title)]
     pieces.append(Piece(block=section("\n".join([_marks(item), *below]))))
-    said = map(escape, (end_sentence(item.headline), *story(item)))
+    said = map(escape, (end_sentence(item.headline), *list_sentences(item)))
     pieces += [Piece(block=block) for block, _ in sections(said)]
-    pieces += [Piece(block=block) for block, _ in sections(map(_field, fields_alone(item)))]
+    pieces += [Piece(block=block) for block, _ in sections(map(_field, list_full_fields(item)))]
     pieces += _buttons(item, interactive=interactive)
     pieces += [Piece(block=block, attached=True) for block in _claims(item)]
     ahead = [part for part in (item.next, item.why) if part]
@@ -135,19 +135,19 @@ def _field(shown: ShownField) -> str:
 
 
 def _heading(item: Item) -> Iterator[Piece]:
-    mark, badge = look_of(item).mark, _capital(item.badge)
+    mark, badge = choose_palette(item).mark, _capital(item.badge)
     if item.state.is_closed:
         # A header block has no markup, so the strike title of a closed milestone needs a section block.
         yield Piece(block=section(f"{mark} {bold(badge)} – {strike(item.title)}"))
         return
     text = f"{mark} {badge}: {item.title}"
     yield Piece(block=header(text))
-    if units(text) > MAX_HEADER:
+    if count_units(text) > MAX_HEADER:
         yield Piece(block=section(bold(item.title)))
 
 
 def _marks(item: Item) -> str:
-    return " · ".join([bold(item.phrase), *(italic(tag) for tag in tags(item))])
+    return " · ".join([bold(item.phrase), *(italic(tag) for tag in list_warnings(item))])
 
 
 def _title(item: Item) -> str:
@@ -173,11 +173,11 @@ def _claim(claim: ClaimLine) -> Iterator[str]:
     elif not claim.live:
         yield strike(claim.phrase) + status
     else:
-        yield escape(claim_text(claim))
+        yield escape(format_claim(claim))
     for account in claim.accounts:
         source = f" {link('source', account.url)}" if account.url else ""
-        yield escape(account_text(account)) + source
-    yield from (italic(remark) for remark in remarks(claim))
+        yield escape(format_account(account)) + source
+    yield from (italic(remark) for remark in list_remarks(claim))
 
 
 def _buttons(item: Item, *, interactive: bool) -> Iterator[Piece]:
@@ -196,10 +196,10 @@ def _buttons(item: Item, *, interactive: bool) -> Iterator[Piece]:
 def _many(message: Message, frame: Frame, top: list[Piece]) -> tuple[Post, ...]:
     frame = replace(frame, more=f"See {message.page}" if message.page else "See: alertd status")
     head = [Piece(block=header(message.subject)), *top]
-    if common := common_timeline(message.items):
+    if common := find_common_timeline(message.items):
         head.append(Piece(block=section(escape(common))))
     end = [*_lines(message), *_home(message)]
-    end.append(Piece(block=context(escape(explain_hint(message))), attached=True))
+    end.append(Piece(block=context(escape(make_explain_hint(message))), attached=True))
     if len(message.items) <= MAX_LISTED:
         posts = split_into_posts(frame, [*head, *_list_details(message, with_timeline=not common), *end])
         if len(posts) == 1:
@@ -224,14 +224,14 @@ def _head_section(name: str) -> Iterator[Piece]:
 
 
 def _describe(item: Item, *, with_timeline: bool) -> str:
-    lines = [f"{look_of(item).mark} {bold(item.badge)} – {_title(item)}"]
-    about = [bold(item.phrase), *(italic(tag) for tag in tags(item))]
+    lines = [f"{choose_palette(item).mark} {bold(item.badge)} – {_title(item)}"]
+    about = [bold(item.phrase), *(italic(tag) for tag in list_warnings(item))]
     if with_timeline and item.timeline_title not in ("", item.title):
         about.append(escape(item.timeline_title))
     lines.append(" · ".join(about))
     lines += [
         escape(sentence)
-        for sentence in (end_sentence(item.headline), *brief_story(item), *brief_fields(item))
+        for sentence in (end_sentence(item.headline), *list_brief_sentences(item), *list_brief_fields(item))
     ]
     if not item.page:
         lines.append(code(item.milestone))
@@ -253,7 +253,7 @@ def _list_names(message: Message) -> Iterator[Piece]:
 
 
 def _line(item: Item) -> str:
-    return f"{look_of(item).mark} {bold(item.badge)} – {_title(item)} ({escape(phrase_and_fields(item))})"
+    return f"{choose_palette(item).mark} {bold(item.badge)} – {_title(item)} ({escape(join_phrase_and_fields(item))})"
 
 
 def _name(item: Item) -> str:
@@ -271,7 +271,7 @@ def _frame(message: Message, mention: str = "") -> Frame:
     else:
         said += message.lines
     lead = "\n".join(escape(line) for line in (message.intro, *said) if line)
-    return Frame(id=message.id, lead=f"{mention} {lead}".strip(), color=look_of(message).strong)
+    return Frame(id=message.id, lead=f"{mention} {lead}".strip(), color=choose_palette(message).strong)
 
 
 def _day(message: Message, item: Item) -> str:

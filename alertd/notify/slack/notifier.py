@@ -19,7 +19,7 @@ from alertd.notify.http.client import STANDARD_HEADERS
 from alertd.notify.http.tls import Tls, TlsUnusable, find_tls
 from alertd.notify.http.url import check_url
 from alertd.notify.json_api import BaseUrl, PostOptions, SecretUrl, check_token, render_json
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.slack.blocks import render_posts, render_reply
 from alertd.notify.slack.posts import (
     LAYOUT,
@@ -130,7 +130,7 @@ class SlackNotifier:
             return Retry(reason=str(error))
         except ValueError as error:
             return Retry(reason=f"what the secret file holds {error}")
-        fitted = fit(message)
+        fitted = clean_message(message)
         if not self._threads(message):
             outcome, _ = await self._post_all(line, fitted, self._build_posts(fitted))
             return outcome
@@ -145,7 +145,7 @@ class SlackNotifier:
 
         A bot posts the first one in the channel and the rest as replies.
         """
-        fitted = fit(message)
+        fitted = clean_message(message)
         where = {"channel": self._options.channel} if self._options.is_bot else {}
         bodies = [
             {**post.payload(), **self._extra(fitted, where)}

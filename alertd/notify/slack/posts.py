@@ -21,7 +21,7 @@ from alertd.notify.http.client import Answer, Reply
 from alertd.notify.http.redact import quote
 from alertd.notify.http.reply import judge_answer, parse_retry_after
 from alertd.notify.json_api import parse_object
-from alertd.notify.render.markup import units
+from alertd.notify.render.markup import count_units
 from alertd.notify.slack.text import Block, context, cut, escape, italic, section
 
 MAX_BLOCKS = 50
@@ -176,9 +176,9 @@ def _rest(left: Sequence[Piece], more: str) -> str:
 
 def _fallback(lead: str, names: Sequence[str]) -> str:
     lines = [cut(lead, MAX_TEXT - 1_000)]
-    room = MAX_TEXT - 100 - units(lines[0])
+    room = MAX_TEXT - 100 - count_units(lines[0])
     for at, name in enumerate(names):
-        room -= units(name) + 1
+        room -= count_units(name) + 1
         if room < 0:
             return "\n".join([*lines, f"and {len(names) - at:,} more"])
         lines.append(name)

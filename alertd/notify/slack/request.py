@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import parse_qs
 
-from alertd.notify.render.clean import line
+from alertd.notify.render.clean import clean_line
 from alertd.notify.slack.text import escape
 
 MAX_AGE_S = 300
@@ -122,13 +122,13 @@ def _payload(body: bytes) -> dict[str, object]:
 
 def _user(user: object) -> str:
     about = user if isinstance(user, dict) else {}
-    name = line(str(about.get("username") or about.get("name") or ""), 80)
+    name = clean_line(str(about.get("username") or about.get("name") or ""), 80)
     mark = _user_id(user)
     return f"Slack user {name} ({mark})" if name else f"Slack user {mark or 'unknown'}"
 
 
 def _user_id(user: object) -> str:
-    return line(str(user.get("id") or ""), 40) if isinstance(user, dict) else ""
+    return clean_line(str(user.get("id") or ""), 40) if isinstance(user, dict) else ""
 
 
 def _signature(secret: str, signed: bytes) -> bytes:

@@ -16,7 +16,7 @@ from alertd.core.message.message import Message
 from alertd.core.routing.matcher import parse_matcher
 from alertd.errors import MatcherError
 from alertd.notify.base import NotifierOptions
-from alertd.notify.render.markup import units
+from alertd.notify.render.markup import count_units
 
 MAX_HEADER = 150
 MAX_SECTION = 3_000
@@ -108,7 +108,7 @@ def sections(lines: Iterable[str]) -> Iterator[tuple[Block, list[str]]]:
     """Yield as few sections as can hold all lines, each with its lines."""
     held: list[str] = []
     for line in lines:
-        if held and units("\n".join([*held, line])) > MAX_SECTION:
+        if held and count_units("\n".join([*held, line])) > MAX_SECTION:
             yield section("\n".join(held)), held
             held = []
         held.append(line)

@@ -51,7 +51,7 @@ def build_body(message: Message, form: WebhookFormat, source: str) -> Body:
     """Return the body in any format except ``template``.
 
     Args:
-        message: a message that :func:`alertd.notify.render.clean.fit` has cleaned.
+        message: a message that :func:`alertd.notify.render.clean.clean_message` has cleaned.
         source: the ``source`` of the CloudEvent.
     """
     match form:

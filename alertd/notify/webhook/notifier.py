@@ -13,7 +13,7 @@ from alertd.notify.http.client import STANDARD_HEADERS
 from alertd.notify.http.reply import judge_answer
 from alertd.notify.http.tls import Tls, TlsUnusable, find_tls
 from alertd.notify.http.url import check_proxy, check_url, encode_basic_login
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.webhook.body import Body, WebhookFormat, build_body, fall_back, render_template
 from alertd.notify.webhook.cloudevents import default_source
 from alertd.notify.webhook.options import WebhookOptions, check_header, read_template
@@ -65,7 +65,7 @@ class WebhookNotifier:
             return Retry(reason=str(error))
         except ValueError as error:
             return Retry(reason=f"what the webhook's secret file holds {error}")
-        body = self._body(fit(message))
+        body = self._body(clean_message(message))
         answer = await env.http.post(
             target.url,
             body.content,
@@ -82,7 +82,7 @@ class WebhookNotifier:
         return _add_note(judge_answer(answer, env.clock.now()), body.note)
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        body = self._body(fit(message))
+        body = self._body(clean_message(message))
         media_type = body.content_type.partition(";")[0].strip()
         return (Rendered(media_type=media_type, text=body.content.decode(), note=body.note),)
 

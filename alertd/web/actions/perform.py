@@ -13,7 +13,7 @@ from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.words import day_text
 from alertd.engine import actions as said
 from alertd.errors import RefusedAction, UnknownMilestone
-from alertd.notify.render.clean import line
+from alertd.notify.render.clean import clean_line
 from alertd.system.telemetry import Event
 from alertd.web.pages.cache import shelf_of
 from alertd.web.server.access import FORM, Principal, RequestRefused, kind_of
@@ -123,7 +123,7 @@ async def read_form(request: Request) -> dict[str, str]:
     if kind_of(request) != FORM:
         raise RequestRefused(415, f"this takes a form, as {FORM}")
     form = await request.form(max_fields=MAX_FIELDS)
-    return {name: line(text, MAX_FIELD) for name, text in form.items() if isinstance(text, str)}
+    return {name: clean_line(text, MAX_FIELD) for name, text in form.items() if isinstance(text, str)}
 
 
 def may_see(visitor: Principal) -> bool:

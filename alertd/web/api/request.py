@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from alertd.core.access import Scope
 from alertd.core.shape import JsonSchema
 from alertd.errors import FieldProblem, RefusedAction
-from alertd.notify.render.clean import line
+from alertd.notify.render.clean import clean_line
 from alertd.web.server.access import JSON, Endpoint, RequestRefused, kind_of, needs
 from alertd.web.server.errors import PROBLEM, ProblemFacts
 
@@ -61,10 +61,12 @@ class Param:
             raise FieldProblem(self.name, f"given more than {often}")
         for text in found:
             if self.choices and text not in self.choices:
-                raise FieldProblem(self.name, f"{line(text, 40)!r} is none of {', '.join(self.choices)}")
+                raise FieldProblem(
+                    self.name, f"{clean_line(text, 40)!r} is none of {', '.join(self.choices)}"
+                )
             if len(text) > MAX_TEXT:
                 raise FieldProblem(self.name, f"longer than {MAX_TEXT} characters")
-        return [line(text, MAX_TEXT) for text in found]
+        return [clean_line(text, MAX_TEXT) for text in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class ApiRequest:
         for name in given:
             if name not in names:
                 known = ", ".join(names) or "none"
-                raise FieldProblem(line(name, 40), f"not a parameter; there is {known}")
+                raise FieldProblem(clean_line(name, 40), f"not a parameter; there is {known}")
         self._texts = {param.name: param.read(given.getlist(param.name)) for param in declared}
         self.fields: Mapping[str, str] = {}
 
@@ -225,9 +227,9 @@ async def _read_body(request: Request, known: Collection[str]) -> dict[str, str]
         raise FieldProblem("body", "not an object")
     for name, value in found.items():
         if name not in known:
-            raise FieldProblem(line(name, 40), f"not a field; there is {', '.join(known) or 'none'}")
+            raise FieldProblem(clean_line(name, 40), f"not a field; there is {', '.join(known) or 'none'}")
         if not isinstance(value, str):
             raise FieldProblem(name, "not a text")
         if len(value) > MAX_FIELD:
             raise FieldProblem(name, f"longer than {MAX_FIELD:,} characters")
-    return {name: line(value, MAX_FIELD) for name, value in found.items()}
+    return {name: clean_line(value, MAX_FIELD) for name, value in found.items()}

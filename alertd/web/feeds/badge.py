@@ -31,8 +31,8 @@ from alertd.core.words import (
     doubt_of,
     listing,
 )
-from alertd.notify.render.clean import cut, line
-from alertd.notify.render.palette import LOOKS, NEUTRAL
+from alertd.notify.render.clean import clean_line, cut_text
+from alertd.notify.render.palette import NEUTRAL, PALETTES
 from alertd.web.feeds.cache import answer, make_etag
 from alertd.web.server.access import RequestRefused, needs
 from alertd.web.server.context import site_of
@@ -118,9 +118,9 @@ def make_countdown(record: Record, now: datetime) -> Countdown:
         said, tone = "cancelled" if standing.cancelled else "withdrawn", None
     elif not stated:
         said = "no date"
-    look = LOOKS[tone] if tone else NEUTRAL
+    look = PALETTES[tone] if tone else NEUTRAL
     return Countdown(
-        title=line(record.milestone.title),
+        title=clean_line(record.milestone.title),
         look=tone.value if tone else "off",
         colour=look.strong,
         said=said,
@@ -163,7 +163,7 @@ async def badge(request: Request) -> Response:
         raise RequestRefused(400, "show is days or date")
     now = site.clock.now()
     found = make_countdown(await _find_record(request), now)
-    label = cut(line(params.get("text", found.title)), MAX_LABEL)
+    label = cut_text(clean_line(params.get("text", found.title)), MAX_LABEL)
     value = found.value(by_date=params.get("show") == "date")
     content = draw_badge(label, value, found.colour, found.words())
     etag, cache = make_etag(content), _make_cache_control(request)

@@ -23,7 +23,7 @@ from alertd.core.ledger.records import (
 from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.message import Message
 from alertd.core.planning.decide import NEWS, live_members
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.render.text import render_text
 from alertd.web.pages.sendings import MOST_ABOUT, make_sendings
 from alertd.web.pages.status import find_zone, standing_of
@@ -103,7 +103,7 @@ async def delivery(request: Request) -> Response:
             delivery=shown_delivery,
             sending=make_sendings(found, records, find_zone(site))[0],
             subject=message.subject if message else "",
-            text=render_text(fit(message)) if message else "",
+            text=render_text(clean_message(message)) if message else "",
             composed_at=composed_at,
             zone=find_zone(site),
             standing=standing,
