@@ -104,7 +104,7 @@ def notifiers(
     The configuration's ``network`` is in force for ``http`` from here on.
     """
     from alertd.notify.base import Env
-    from alertd.notify.email.address import mail_domain
+    from alertd.notify.email.address import find_mail_domain
     from alertd.notify.email.relay import Relay
     from alertd.notify.registry import list_usable
     from alertd.system.secrets import file_paths, secret_files
@@ -119,7 +119,7 @@ def notifiers(
         out=out,
         smtp=config.smtp,
         relay=Relay(transcript=http.transcript),
-        host=mail_domain(config.smtp.sender),
+        host=find_mail_domain(config.smtp.sender),
     )
     return {
         f"{receiver.name}/{spec.name}": types[spec.type].load()(spec.options, env)

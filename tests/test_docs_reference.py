@@ -33,7 +33,7 @@ from alertd.definitions.reading.keys import Shape
 from alertd.definitions.timeline.keys import CLAIM, MILESTONE, SOURCE, TIMELINE
 from alertd.errors import DeadlineError, DurationError
 from alertd.notify.registry import OWN, list_usable
-from alertd.notify.webhook.payload import payload_of, type_of
+from alertd.notify.webhook.payload import build_payload, find_type
 from alertd.system.settings import Settings
 from alertd.system.telemetry import Event
 from alertd.testing import SAMPLES, sample_message
@@ -223,7 +223,7 @@ def test_every_name_in_a_webhook_is_documented() -> None:
     told = {name.rpartition(".")[2] for name in codes(text)}
 
     for name in SAMPLES:
-        assert names_in(payload_of(sample_message(name))) <= told
+        assert names_in(build_payload(sample_message(name))) <= told
 
 
 def names_in(value: object) -> set[str]:
@@ -240,7 +240,7 @@ def test_every_type_of_webhook_is_documented() -> None:
     told = first_column(text_of("webhook.md"), "`type`")
     causes = {f"milestone.{cause.value}" for cause in Cause}
     others = {
-        type_of(sample_message(name)) for name in SAMPLES if sample_message(name).kind is not Kind.SINGLE
+        find_type(sample_message(name)) for name in SAMPLES if sample_message(name).kind is not Kind.SINGLE
     }
 
     assert set(told) == causes | others

@@ -69,7 +69,7 @@ from alertd.notify.render.outline import (
 from alertd.notify.render.palette import Palette, choose_palette
 from alertd.notify.render.text import end_sentence, list_sentences, render_text
 from alertd.notify.unfinished import Unfinished
-from alertd.notify.webhook.payload import instant, json_bytes, payload_of
+from alertd.notify.webhook.payload import build_payload, encode_json, format_instant
 from alertd.system.secrets import SecretUnreadable
 
 __all__ = [
@@ -111,6 +111,7 @@ __all__ = [
     "build_html_link",
     "build_markdown_link",
     "build_outline",
+    "build_payload",
     "check_token",
     "check_url",
     "choose_palette",
@@ -121,17 +122,16 @@ __all__ = [
     "cut_text",
     "cut_units",
     "encode_basic_login",
+    "encode_json",
     "end_sentence",
     "escape_html",
     "escape_markdown",
+    "format_instant",
     "get_text",
-    "instant",
-    "json_bytes",
     "judge_answer",
     "list_links",
     "list_sentences",
     "parse_object",
-    "payload_of",
     "post_form",
     "post_json",
     "quote",

@@ -127,7 +127,7 @@ class AppriseNotifier:
             service = find_service(read_secret(self._options, "url", self._env, check_service))
         except SecretUnreadable:
             service = None
-        title, body = apprise_text(clean_message(message), service.body_maxlen if service else MAX_BODY)
+        title, body = build_apprise_text(clean_message(message), service.body_maxlen if service else MAX_BODY)
         return (Rendered(media_type="text/plain", text=f"{title}\n\n{body}".lstrip("\n")),)
 
     async def aclose(self) -> None:
@@ -156,7 +156,7 @@ def _send(url: str, message: Message) -> Outcome:
     log.addHandler(listener)
     try:
         tone = message.items[0].tone if message.items else Tone.CALM
-        title, body = apprise_text(message, service.body_maxlen)
+        title, body = build_apprise_text(message, service.body_maxlen)
         sent = service.notify(body=body, title=title, notify_type=_TYPES[tone])
     except Exception as error:  # a plugin may raise anything
         return Retry(reason=f"Apprise failed: {type(error).__name__}", unknown=True)
@@ -168,7 +168,7 @@ def _send(url: str, message: Message) -> Outcome:
     return Retry(reason="Apprise says it was not sent" + (f": {said}" if said else ""))
 
 
-def apprise_text(message: Message, limit: int) -> tuple[str, str]:
+def build_apprise_text(message: Message, limit: int) -> tuple[str, str]:
     """Return the title and the body of a message, together at most ``limit`` characters long.
 
     Args:

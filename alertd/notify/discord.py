@@ -72,7 +72,7 @@ class DiscordNotifier:
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         fitted = clean_message(message)
-        payload = discord_payload(fitted)
+        payload = build_discord_payload(fitted)
         if not self._options.forum:
             outcome, _ = await self._post(url, payload)
             return outcome
@@ -88,7 +88,7 @@ class DiscordNotifier:
     def render(self, message: Message) -> tuple[Rendered, ...]:
         fitted = clean_message(message)
         named = _post_name(fitted) if self._options.forum else {}
-        return (render_json(discord_payload(fitted) | named),)
+        return (render_json(build_discord_payload(fitted) | named),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -107,7 +107,7 @@ def _post_name(message: Message) -> dict[str, Any]:
     return {"thread_name": cut_units(message.subject, MAX_THREAD_NAME) or "alertd"}
 
 
-def discord_payload(message: Message) -> dict[str, Any]:
+def build_discord_payload(message: Message) -> dict[str, Any]:
     """Return the JSON body for a message that :func:`alertd.notify.render.clean.clean_message` has cleaned."""
     outline = build_outline(message, MAX_DESCRIPTION, lambda line: count_units(_line(line)) + 2)
     embed: dict[str, Any] = {

@@ -24,7 +24,7 @@ from alertd.core.message.message import Kind, Message
 from alertd.notify.base import Env, NotifierOptions, Rendered
 from alertd.notify.http.redact import quote
 from alertd.notify.render.clean import clean_message
-from alertd.notify.webhook.payload import body_of
+from alertd.notify.webhook.payload import encode_body
 
 KEPT_OUTPUT = 4_096
 """How many bytes of the command's output are kept. The command may print more, which is discarded."""
@@ -80,13 +80,13 @@ class ExecNotifier:
         fitted = clean_message(message)
         command = self._options.command
         try:
-            ended = await _run(command, body_of(fitted), _environment(fitted), self._options.timeout)
+            ended = await _run(command, encode_body(fitted), _environment(fitted), self._options.timeout)
         except OSError as error:
             return Retry(reason=f"cannot run {command[0]}: {error.strerror or 'it failed'}")
         return _outcome(command[0], ended, self._options.timeout)
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (Rendered(media_type="application/json", text=body_of(clean_message(message)).decode()),)
+        return (Rendered(media_type="application/json", text=encode_body(clean_message(message)).decode()),)
 
     async def aclose(self) -> None:
         """Do nothing: ``send`` leaves no process running."""

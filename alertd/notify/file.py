@@ -21,7 +21,7 @@ from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Message
 from alertd.notify.base import Env, NotifierOptions, Rendered
 from alertd.notify.render.clean import clean_message
-from alertd.notify.webhook.payload import body_of
+from alertd.notify.webhook.payload import encode_body
 
 
 class FileOptions(NotifierOptions):
@@ -62,7 +62,7 @@ class FileNotifier:
 
 
 def _line(message: Message) -> bytes:
-    return body_of(clean_message(message)) + b"\n"
+    return encode_body(clean_message(message)) + b"\n"
 
 
 def _append(path: Path, line: bytes) -> str:

@@ -37,10 +37,10 @@ from alertd.notify import (
     check_url,
     clean_message,
     count_units,
+    encode_json,
     escape_html,
     escape_markdown,
     get_text,
-    json_bytes,
     judge_answer,
     parse_object,
     post_json,
@@ -102,7 +102,7 @@ class GoogleChatNotifier:
         fitted = clean_message(message)
         thread = self._thread(fitted)
         address = _address(url, message.id, replies=bool(thread))
-        outcome, code = await self._post(address, google_chat_payload(fitted) | thread)
+        outcome, code = await self._post(address, build_google_chat_payload(fitted) | thread)
         if isinstance(outcome, Rejected) and code == REFUSED_LAYOUT:
             # Nothing was posted. No reminder fails because Google Chat refuses its layout.
             refused = outcome.reason
@@ -113,7 +113,7 @@ class GoogleChatNotifier:
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         fitted = clean_message(message)
-        return (render_json(google_chat_payload(fitted) | self._thread(fitted)),)
+        return (render_json(build_google_chat_payload(fitted) | self._thread(fitted)),)
 
     async def aclose(self) -> None:
         """The client belongs to the process."""
@@ -136,9 +136,9 @@ class GoogleChatNotifier:
         return _read_error(outcome, answer, error if isinstance(error, dict) else {})
 
 
-def google_chat_payload(message: Message) -> dict[str, Any]:
+def build_google_chat_payload(message: Message) -> dict[str, Any]:
     """The body of the request without the thread, for a message that ``clean_message`` has cleaned."""
-    room = MAX_BYTES - len(json_bytes(_card_payload(build_frame(message))))
+    room = MAX_BYTES - len(encode_json(_card_payload(build_frame(message))))
     return _card_payload(build_outline(message, room, _cost))
 
 
@@ -182,7 +182,7 @@ def _html(line: OutlineLine) -> str:
 
 
 def _cost(line: OutlineLine) -> int:
-    return len(json_bytes(_paragraph(_html(line)))) + len("<br>,")
+    return len(encode_json(_paragraph(_html(line)))) + len("<br>,")
 
 
 def _unmarked(text: str) -> str:

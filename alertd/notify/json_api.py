@@ -18,7 +18,7 @@ from alertd.notify.http.client import STANDARD_HEADERS, TIMEOUT_S, Answer, Reply
 from alertd.notify.http.redact import quote
 from alertd.notify.http.tls import TlsUnusable, find_tls
 from alertd.notify.http.url import check_url
-from alertd.notify.webhook.payload import json_bytes
+from alertd.notify.webhook.payload import encode_json
 from alertd.system.secrets import SecretUnreadable
 
 FORM = "application/x-www-form-urlencoded"
@@ -141,7 +141,7 @@ async def post_json(
         env,
         options,
         url,
-        json_bytes(payload),
+        encode_json(payload),
         {"content-type": "application/json; charset=utf-8", **STANDARD_HEADERS, **login, **(headers or {})},
         method=method,
         hidden=(*hidden, token) if token else hidden,
@@ -188,7 +188,7 @@ async def _post(
 
 def render_json(payload: Mapping[str, Any]) -> Rendered:
     """Return the body that :func:`post_json` would send."""
-    return Rendered(media_type="application/json", text=json_bytes(payload).decode())
+    return Rendered(media_type="application/json", text=encode_json(payload).decode())
 
 
 def render_form(fields: Mapping[str, str]) -> Rendered:

@@ -41,7 +41,7 @@ from alertd.notify.render.markup import (
     render_plain_text,
 )
 from alertd.notify.render.outline import OutlineLine, build_outline
-from alertd.notify.webhook.payload import json_bytes
+from alertd.notify.webhook.payload import encode_json
 from alertd.system.secrets import SecretUnreadable
 
 MAX_BYTES = 40_000
@@ -94,7 +94,7 @@ class MatrixNotifier:
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         fitted = clean_message(message)
-        content = matrix_content(fitted, options.msgtype)
+        content = build_matrix_content(fitted, options.msgtype)
         if not (options.thread and message.kind is Kind.SINGLE):
             outcome, _ = await self._put(message.id, token, content)
             return outcome
@@ -111,7 +111,7 @@ class MatrixNotifier:
         return _remember_thread(outcome, milestone, {"room": options.room, "root": sent, "last": sent})
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (render_json(matrix_content(clean_message(message), self._options.msgtype)),)
+        return (render_json(build_matrix_content(clean_message(message), self._options.msgtype)),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -128,7 +128,7 @@ class MatrixNotifier:
         return apply_wait(outcome, waits_ms / 1000 if isinstance(waits_ms, int) else None), answer
 
 
-def matrix_content(message: Message, msgtype: str) -> dict[str, Any]:
+def build_matrix_content(message: Message, msgtype: str) -> dict[str, Any]:
     """Return the event's content for a message that :func:`alertd.notify.render.clean.clean_message` has cleaned."""
     outline = build_outline(message, MAX_BYTES, _cost)
     blocks = [
@@ -152,7 +152,7 @@ def matrix_content(message: Message, msgtype: str) -> dict[str, Any]:
 
 
 def _cost(line: OutlineLine) -> int:
-    return len(json_bytes([render_plain_line(line), render_html_line(line)])) + len("<p></p><br>")
+    return len(encode_json([render_plain_line(line), render_html_line(line)])) + len("<p></p><br>")
 
 
 def _relation(root: str, last: str) -> dict[str, Any]:

@@ -56,20 +56,20 @@ class MattermostNotifier:
             url = read_secret(self._options, "url", env, check_url)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        answer = await post_json(env, self._options, url, mattermost_payload(clean_message(message)))
+        answer = await post_json(env, self._options, url, build_mattermost_payload(clean_message(message)))
         outcome = judge_answer(answer, env.clock.now())
         if isinstance(outcome, Sent) and isinstance(answer, Reply) and answer.body.strip() != b"ok":
             return reject_foreign_answer(answer, "Mattermost")
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (render_json(mattermost_payload(clean_message(message))),)
+        return (render_json(build_mattermost_payload(clean_message(message))),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
 
 
-def mattermost_payload(message: Message) -> dict[str, Any]:
+def build_mattermost_payload(message: Message) -> dict[str, Any]:
     """Return the JSON body for a message that :func:`alertd.notify.render.clean.clean_message` has cleaned."""
     outline = build_outline(message, MAX_TEXT, lambda line: count_units(_line(line)) + 2)
     paragraphs = ["\n".join(map(_line, paragraph)) for paragraph in outline.paragraphs]

@@ -108,7 +108,7 @@ class NtfyNotifier:
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         # JSON goes to the server's root URL, so that no text has to be put into headers.
-        payload = {"topic": topic, **ntfy_payload(clean_message(message))}
+        payload = {"topic": topic, **build_ntfy_payload(clean_message(message))}
         answer = await post_json(
             env, options, options.server, payload, headers=headers, hidden=(topic, *hidden)
         )
@@ -118,7 +118,7 @@ class NtfyNotifier:
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (render_json({"topic": HIDDEN, **ntfy_payload(clean_message(message))}),)
+        return (render_json({"topic": HIDDEN, **build_ntfy_payload(clean_message(message))}),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -136,7 +136,7 @@ class NtfyNotifier:
         return {"authorization": f"Bearer {token}"}, (token,)
 
 
-def ntfy_payload(message: Message) -> dict[str, Any]:
+def build_ntfy_payload(message: Message) -> dict[str, Any]:
     """Return the JSON body without the topic, for a message from :func:`alertd.notify.render.clean.clean_message`."""
     frame = build_frame(message)
     end = "\n".join(part for part in (frame.about, f"{frame.id} · alertd") if part)

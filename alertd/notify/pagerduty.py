@@ -33,7 +33,7 @@ from alertd.notify.json_api import (
 from alertd.notify.render.clean import clean_message, cut_text
 from alertd.notify.render.markup import render_plain_line
 from alertd.notify.render.outline import build_outline
-from alertd.notify.webhook.payload import instant
+from alertd.notify.webhook.payload import format_instant
 from alertd.system.secrets import SecretUnreadable
 
 API_URL = "https://events.pagerduty.com"
@@ -98,7 +98,7 @@ class PagerDutyNotifier:
             return Retry(reason=str(error))
         until = clock.monotonic() + SEND_TIMEOUT_S
         outcomes: list[Outcome] = []
-        payloads = list(pagerduty_payloads(clean_message(message)))
+        payloads = list(build_pagerduty_payloads(clean_message(message)))
         for payload in payloads:
             if outcomes and clock.monotonic() >= until:
                 outcomes.append(Retry(reason="there was no time left to tell of all milestones"))
@@ -109,7 +109,7 @@ class PagerDutyNotifier:
         return _combine(outcomes, len(payloads))
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        payloads = pagerduty_payloads(clean_message(message))
+        payloads = build_pagerduty_payloads(clean_message(message))
         return tuple(render_json({"routing_key": HIDDEN, **payload}) for payload in payloads)
 
     async def aclose(self) -> None:
@@ -126,7 +126,7 @@ class PagerDutyNotifier:
         return outcome
 
 
-def pagerduty_payloads(message: Message) -> Iterator[dict[str, Any]]:
+def build_pagerduty_payloads(message: Message) -> Iterator[dict[str, Any]]:
     """Yield the JSON bodies without the key, for a message from :func:`alertd.notify.render.clean.clean_message`."""
     if message.kind not in (Kind.SINGLE, Kind.MANY):
         tone = Tone.CALM if message.kind is Kind.TEST else Tone.SOON
@@ -161,7 +161,7 @@ def _build_trigger(
             "summary": cut_text(summary, MAX_SUMMARY) or "alertd",
             "source": about.get("milestone") or "alertd",
             "severity": _SEVERITIES[tone],
-            "timestamp": instant(message.since),
+            "timestamp": format_instant(message.since),
             "group": group,
             "class": event_class,
             "custom_details": {"id": message.id, **about, "text": text},

@@ -169,7 +169,7 @@ class SmsNotifier:
             token = read_secret(self._options, "token", self._env, check_token)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        text = sms_text(clean_message(message), self._options.max_segments)
+        text = build_sms_text(clean_message(message), self._options.max_segments)
         outcomes: dict[str, Outcome] = dict(self._begun.get(message.id) or {})
         until = clock.monotonic() + SEND_TIMEOUT_S
         for number in self._recipients:
@@ -184,7 +184,7 @@ class SmsNotifier:
         return _sum_up(outcomes, self._recipients)
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        text = sms_text(clean_message(message), self._options.max_segments)
+        text = build_sms_text(clean_message(message), self._options.max_segments)
         return tuple(render_form(self._fields(number, text)) for number in self._recipients)
 
     async def aclose(self) -> None:
@@ -224,7 +224,7 @@ class SmsNotifier:
         return outcome, not outcome.unknown
 
 
-def segments(text: str) -> int:
+def count_segments(text: str) -> int:
     """How many segments the text is sent in."""
     costs, alone, joined = _costs(text)
     if sum(costs) <= alone:
@@ -238,7 +238,7 @@ def segments(text: str) -> int:
     return count
 
 
-def sms_text(message: Message, max_segments: int) -> str:
+def build_sms_text(message: Message, max_segments: int) -> str:
     """The text for a message that ``clean_message`` has cleaned: the most urgent first, then the id, then the link."""
     lines = [plainer for line in _lines(message) if (plainer := line.translate(_PLAINER).strip())]
     items = len(message.items) if message.kind in (Kind.MANY, Kind.DIGEST) else 0
@@ -249,7 +249,7 @@ def sms_text(message: Message, max_segments: int) -> str:
             left = items - (count - 1)
             rest = [f"and {left:,} more"] if count > 1 and left > 0 else []
             text = "\n".join([*lines[:count], *rest, tail])
-            if segments(text) <= max_segments:
+            if count_segments(text) <= max_segments:
                 return text
         begun = _begin(lines[0], tail, max_segments) if lines else ""
         if begun:
@@ -261,7 +261,7 @@ def _begin(line: str, tail: str, max_segments: int) -> str:
     """The beginning of ``line`` that fits beside ``tail``; "" when only a few characters would."""
 
     def cost(count: int) -> int:
-        return segments(f"{line[:count]}...\n{tail}")
+        return count_segments(f"{line[:count]}...\n{tail}")
 
     # A longer beginning never needs fewer segments, so the longest that fits can be searched for.
     fits = bisect_right(range(len(line)), max_segments, key=cost) - 1

@@ -21,7 +21,7 @@ from alertd.notify.http.url import check_url
 from alertd.notify.json_api import UrlOptions, post_json, read_secret, render_json
 from alertd.notify.render.clean import clean_message
 from alertd.notify.render.outline import Outline, OutlineLine, Span, Style, build_frame, build_outline
-from alertd.notify.webhook.payload import json_bytes
+from alertd.notify.webhook.payload import encode_json
 from alertd.system.secrets import SecretUnreadable
 
 MAX_BYTES = 20_000
@@ -69,20 +69,20 @@ class TeamsNotifier:
             url = read_secret(self._options, "url", env, check_url)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        answer = await post_json(env, self._options, url, teams_payload(clean_message(message)))
+        answer = await post_json(env, self._options, url, build_teams_payload(clean_message(message)))
         return judge_answer(_correct_status(answer), env.clock.now())
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (render_json(teams_payload(clean_message(message))),)
+        return (render_json(build_teams_payload(clean_message(message))),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
 
 
-def teams_payload(message: Message) -> dict[str, Any]:
+def build_teams_payload(message: Message) -> dict[str, Any]:
     """Return the JSON body for a message that :func:`alertd.notify.render.clean.clean_message` has cleaned."""
     tone = message.items[0].tone if message.items else None
-    room = MAX_BYTES - len(json_bytes(_build_body(build_frame(message), tone)))
+    room = MAX_BYTES - len(encode_json(_build_body(build_frame(message), tone)))
     return _build_body(build_outline(message, room, _cost), tone)
 
 
@@ -132,7 +132,7 @@ def _run(span: Span) -> dict[str, Any]:
 
 
 def _cost(line: OutlineLine) -> int:
-    return len(json_bytes(_block(line, spacing="Medium"))) + 1
+    return len(encode_json(_block(line, spacing="Medium"))) + 1
 
 
 def _correct_status(answer: Answer) -> Answer:

@@ -108,7 +108,7 @@ class TelegramNotifier:
         milestone = message.items[0].milestone if single else ""
         before = prior.get(milestone, {})
         where = self._where(before.get("message", "") if before.get("chat") == options.chat else "")
-        outcome, answer = await self._post(token, {**where, **telegram_payload(fitted)})
+        outcome, answer = await self._post(token, {**where, **build_telegram_payload(fitted)})
         said = parse_object(answer)
         if isinstance(outcome, Rejected) and _LAYOUT.search(get_text(said, "description")):
             # Telegram refuses a message with a button to a host in a private network, and sends nothing.
@@ -122,7 +122,7 @@ class TelegramNotifier:
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (render_json({**self._where(""), **telegram_payload(clean_message(message))}),)
+        return (render_json({**self._where(""), **build_telegram_payload(clean_message(message))}),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -142,7 +142,7 @@ class TelegramNotifier:
         return _judge(answer, judge_answer(answer, env.clock.now())), answer
 
 
-def telegram_payload(message: Message) -> dict[str, Any]:
+def build_telegram_payload(message: Message) -> dict[str, Any]:
     """Return the JSON body without the chat, for a message from :func:`alertd.notify.render.clean.clean_message`."""
     frame = build_frame(message)
     room = MAX_TEXT - count_units(suppress_mentions("\n\n".join([frame.title, *_end(frame)])))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Message
-from alertd.notify.apprise import AppriseNotifier, AppriseOptions, apprise_text
+from alertd.notify.apprise import AppriseNotifier, AppriseOptions, build_apprise_text
 from alertd.notify.render.clean import clean_message
 from alertd.notify.render.markup import count_units
 from alertd.testing import (
@@ -86,7 +86,7 @@ async def test_who_does_not_answer_in_time_may_have_it() -> None:
 )
 @pytest.mark.parametrize("most", [100, 160, 600, 2_000, 32_768])
 def test_it_fits_into_what_the_service_takes(message: Message, most: int) -> None:
-    title, body = apprise_text(clean_message(with_links(message)), most)
+    title, body = build_apprise_text(clean_message(with_links(message)), most)
 
     assert count_units(title) + count_units(body) <= most
     assert body.endswith(message.id)

@@ -8,7 +8,7 @@ import pytest
 
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.message.message import Message
-from alertd.notify.discord import DiscordOptions, discord_payload
+from alertd.notify.discord import DiscordOptions, build_discord_payload
 from alertd.notify.render.clean import clean_message
 from alertd.notify.render.markup import count_units
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
@@ -36,7 +36,7 @@ LONG = [long_story(), crowd(), titled("🔴" * 2_000), titled("_*~`|<" * 300)]
     ids=[*SAMPLES, "story", "crowd", "wide", "marks"],
 )
 def test_every_limit_of_an_embed_is_kept(message: Message) -> None:
-    payload = discord_payload(clean_message(with_links(message)))
+    payload = build_discord_payload(clean_message(with_links(message)))
 
     (embed,) = payload["embeds"]
     texts = [embed["title"], embed["description"], embed["footer"]["text"]]
@@ -53,7 +53,7 @@ def test_every_limit_of_an_embed_is_kept(message: Message) -> None:
 
 def test_what_is_left_out_is_said() -> None:
     story, many = (
-        discord_payload(clean_message(message))["embeds"][0]["description"]
+        build_discord_payload(clean_message(message))["embeds"][0]["description"]
         for message in (long_story(), crowd())
     )
 
@@ -62,7 +62,7 @@ def test_what_is_left_out_is_said() -> None:
 
 
 def test_nobody_is_mentioned_and_nothing_is_markup() -> None:
-    payload = discord_payload(
+    payload = build_discord_payload(
         clean_message(titled("@everyone <@1> **now** [x](https://evil.example) ||secret||"))
     )
 

@@ -17,7 +17,7 @@ from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Message
 from alertd.notify.exec import ExecNotifier, ExecOptions
 from alertd.notify.render.clean import clean_message
-from alertd.notify.webhook.payload import payload_of
+from alertd.notify.webhook.payload import build_payload
 from alertd.testing import notifier_env, sample_message
 from alertd.testing.contract import Rig, Trouble
 from alertd.testing.contract.http_suite import LONG_S, SOON_S
@@ -50,7 +50,7 @@ async def test_it_reads_what_a_webhook_gets(tmp_path: Path) -> None:
     outcome = await run('cat > "$0"', str(tmp_path / "got"), message=message)
 
     assert outcome == Sent(note="exit status 0")
-    assert json.loads((tmp_path / "got").read_bytes()) == payload_of(clean_message(message))
+    assert json.loads((tmp_path / "got").read_bytes()) == build_payload(clean_message(message))
 
 
 async def test_its_environment_says_what_the_message_is(tmp_path: Path) -> None:

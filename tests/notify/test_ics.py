@@ -18,7 +18,7 @@ from alertd.core.milestones.milestone import State
 from alertd.notify.email.address import parse_mailbox
 from alertd.notify.email.message import Letterhead, build_mail
 from alertd.notify.render.clean import clean_message
-from alertd.notify.render.ics import calendar_of, describe_item, entries_of, find_span, make_uid
+from alertd.notify.render.ics import build_calendar, build_entries, describe_item, find_span, make_uid
 from alertd.testing import sample_message, with_links
 
 AT = datetime(2026, 11, 24, 6, tzinfo=UTC)
@@ -26,7 +26,7 @@ HOST = "example.org"
 
 
 def events(item: Item) -> list[Any]:
-    calendar = icalendar.Calendar.from_ical(calendar_of(entries_of(describe_item(item), AT, HOST)))
+    calendar = icalendar.Calendar.from_ical(build_calendar(build_entries(describe_item(item), AT, HOST)))
     assert calendar["METHOD"] == "PUBLISH"
     assert calendar["VERSION"] == "2.0"
     return list(calendar.walk("VEVENT"))
@@ -135,7 +135,7 @@ def test_a_time_of_day_is_an_instant() -> None:
 
 def test_what_has_no_date_has_no_entry() -> None:
     assert (
-        entries_of(
+        build_entries(
             describe_item(replace(item_of("approaching"), claims=(a_claim("../..", None, None),))), AT, HOST
         )
         == ()
@@ -143,7 +143,7 @@ def test_what_has_no_date_has_no_entry() -> None:
 
 
 def test_another_reader_finds_it_on_its_days() -> None:
-    made = calendar_of(entries_of(describe_item(item_of("contested")), AT, HOST), name="Deadlines")
+    made = build_calendar(build_entries(describe_item(item_of("contested")), AT, HOST), name="Deadlines")
     calendar = icalendar.Calendar.from_ical(made)
 
     days = ("20251231", "20260831", "20260930", "20261001")
@@ -156,7 +156,7 @@ def test_no_text_can_end_a_line() -> None:
         item_of("contested"), title=evil, fields=sample_values(evil), timeline_title=evil, milestone=evil
     )
 
-    made = calendar_of(entries_of(describe_item(item), AT, HOST))
+    made = build_calendar(build_entries(describe_item(item), AT, HOST))
     found = events(item)
 
     assert b"\r\nBEGIN:VALARM" not in made

@@ -72,13 +72,13 @@ def parse_mailbox(text: str) -> Mailbox:
     if not (_LOCAL.fullmatch(local) and local.isprintable()) or len(local.encode()) > MAX_LOCAL:
         raise _refused()
     if not domain.isascii():
-        domain = ascii_domain(domain)
+        domain = encode_domain(domain)
     if not _DOMAIN.fullmatch(domain):
         raise _refused()
     return Mailbox(name=clean_line(name, 200), local=local, domain=domain)
 
 
-def mail_domain(sender: str) -> str:
+def find_mail_domain(sender: str) -> str:
     """Return the sender's domain, which Message-IDs and calendar entries use because it rarely changes.
 
     Args:
@@ -88,7 +88,7 @@ def mail_domain(sender: str) -> str:
     return address.rpartition("@")[2] or "localhost"
 
 
-def ascii_domain(domain: str) -> str:
+def encode_domain(domain: str) -> str:
     """Return a domain in its ASCII form: ``xn--bcher-kva.example`` (IDNA 2008, UTS 46).
 
     Raises:

@@ -99,7 +99,7 @@ def build_mail(message: Message, letterhead: Letterhead, now: datetime) -> bytes
     mail["Subject"] = clean_line(message.subject)
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{message.id}@{letterhead.host}>"
-    root = thread_root(message, letterhead.host)
+    root = make_thread_root(message, letterhead.host)
     if root:
         mail["In-Reply-To"] = root
         mail["References"] = root
@@ -122,7 +122,7 @@ def build_mail(message: Message, letterhead: Letterhead, now: datetime) -> bytes
     return mail.as_bytes()
 
 
-def thread_root(message: Message, host: str) -> str:
+def make_thread_root(message: Message, host: str) -> str:
     """Return the Message-ID that all mails about one milestone refer to; "" for other kinds of messages.
 
     No mail has this Message-ID. Mail readers build a thread without its root (jwz.org/doc/threading.html), so
@@ -179,13 +179,13 @@ def _enclose_dates(mail: EmailMessage, message: Message, host: str) -> None:
     """Attach the dates of a single milestone as a calendar file; attach nothing if it has no date."""
     if message.kind is not Kind.SINGLE:
         return
-    from alertd.notify.render.ics import calendar_of, describe_item, entries_of
+    from alertd.notify.render.ics import build_calendar, build_entries, describe_item
 
-    entries = entries_of(describe_item(message.items[0]), message.at, host)
+    entries = build_entries(describe_item(message.items[0]), message.at, host)
     if not entries:
         return
     mail.make_mixed(boundary=f"=_mixed_{message.id}")
     mail.add_attachment(
-        calendar_of(entries).decode(), subtype="calendar", cte="quoted-printable",
+        build_calendar(entries).decode(), subtype="calendar", cte="quoted-printable",
         filename="deadline.ics", params={"method": "PUBLISH"},
     )  # fmt: skip

@@ -20,7 +20,7 @@ from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Message
 from alertd.core.network import is_this_machine
 from alertd.notify.base import Env, NotifierOptions, Rendered
-from alertd.notify.email.address import MailAddress, Mailbox, ascii_domain, check_address, parse_mailbox
+from alertd.notify.email.address import MailAddress, Mailbox, check_address, encode_domain, parse_mailbox
 from alertd.notify.email.dialogue import Build, MailTransfer, hand_over, name_refusals
 from alertd.notify.email.relay import Login
 from alertd.notify.http.egress import AddressRefused, refusal
@@ -120,7 +120,7 @@ class EmailNotifier:
             smtp=smtp,
             password=self._env.secret(smtp.password_file) if smtp.password_file else "",
             tls=find_tls(smtp, self._env.path) if smtp.tls or smtp.starttls else None,
-            greeting=ascii_domain(self._env.host),
+            greeting=encode_domain(self._env.host),
         )
 
     async def _try(
@@ -170,7 +170,7 @@ class EmailNotifier:
                 to=[mailbox for mailbox in self._to if mailbox.address not in without],
                 reply_to=parse_mailbox(options.reply_to) if options.reply_to else None,
                 unsubscribe=options.unsubscribe,
-                host=ascii_domain(self._env.host),
+                host=encode_domain(self._env.host),
                 ics=options.ics,
             )
             return build_mail(message, letterhead, self._env.clock.now())

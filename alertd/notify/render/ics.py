@@ -125,7 +125,7 @@ def describe_item(item: Item) -> Dated:
     )
 
 
-def entries_of(dated: Dated, stamp: datetime, host: str) -> tuple[CalendarEntry, ...]:
+def build_entries(dated: Dated, stamp: datetime, host: str) -> tuple[CalendarEntry, ...]:
     """Return an entry for each live window that has a bound, in the order in which the windows end.
 
     Cancelled entries for the windows that a move has removed follow.
@@ -144,7 +144,7 @@ def entries_of(dated: Dated, stamp: datetime, host: str) -> tuple[CalendarEntry,
     return (*entries, *(_cancel(entries[0], dated, number, host) for number in left_over))
 
 
-def calendar_of(
+def build_calendar(
     entries: Iterable[CalendarEntry],
     *,
     method: str = "PUBLISH",
@@ -180,12 +180,12 @@ def calendar_of(
         calendar.add("refresh-interval", vDuration(refresh), parameters={"value": "DURATION"})
         calendar.add("x-published-ttl", vDuration(refresh))
     for entry in entries:
-        calendar.add_component(vevent(entry))
+        calendar.add_component(build_vevent(entry))
     made: bytes = calendar.to_ical()
     return made
 
 
-def vevent(entry: CalendarEntry) -> Event:
+def build_vevent(entry: CalendarEntry) -> Event:
     """Return an entry as an object of the icalendar library."""
     from icalendar import Event
 

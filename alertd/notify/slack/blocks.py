@@ -33,19 +33,19 @@ from alertd.notify.slack.posts import Frame, Piece, Post, split_into_posts
 from alertd.notify.slack.text import (
     MAX_HEADER,
     Block,
-    act_button,
-    actions,
     bold,
     code,
-    context,
-    divider,
     escape,
-    header,
+    group_into_sections,
     italic,
-    link,
-    link_button,
-    section,
-    sections,
+    make_act_button,
+    make_actions,
+    make_context,
+    make_divider,
+    make_header,
+    make_link,
+    make_link_button,
+    make_section,
     strike,
 )
 
@@ -74,7 +74,7 @@ def render_posts(
         case Kind.MANY | Kind.DIGEST:
             return _many(message, frame, top)
         case Kind.NOTICE | Kind.TEST:
-            head = [Piece(block=header(message.subject)), *top]
+            head = [Piece(block=make_header(message.subject)), *top]
             return split_into_posts(frame, [*head, *_lines(message), *_home(message)])
 
 
@@ -87,22 +87,22 @@ def render_reply(message: Message, *, mention: str = "", interactive: bool = Fal
         said.insert(1, end_sentence(item.contradiction))
     pieces = [
         *_top(message, mention),
-        Piece(block=section("\n".join([title, _marks(item), *map(escape, list_brief_fields(item))]))),
+        Piece(block=make_section("\n".join([title, _marks(item), *map(escape, list_brief_fields(item))]))),
     ]
-    pieces += [Piece(block=block) for block, _ in sections(map(escape, said))]
+    pieces += [Piece(block=block) for block, _ in group_into_sections(map(escape, said))]
     pieces += _buttons(item, interactive=interactive)
     if item.next:
-        pieces.append(Piece(block=context(escape(item.next)), attached=True))
+        pieces.append(Piece(block=make_context(escape(item.next)), attached=True))
     return split_into_posts(_frame(message, mention), pieces)[0]
 
 
 def _top(message: Message, mention: str) -> list[Piece]:
     texts = [mention, italic(message.intro)]
-    return [Piece(block=section(text)) for text in texts if text]
+    return [Piece(block=make_section(text)) for text in texts if text]
 
 
 def _lines(message: Message) -> list[Piece]:
-    return [Piece(block=section(escape(line))) for line in message.lines[:MAX_NOTICE_LINES]]
+    return [Piece(block=make_section(escape(line))) for line in message.lines[:MAX_NOTICE_LINES]]
 
 
 def _single(
@@ -111,10 +111,10 @@ def _single(
     item = message.items[0]
     pieces = [*_heading(item), *top]
     below = [] if item.timeline_title in ("", item.title) else [escape(item.timeline_title)]
-    pieces.append(Piece(block=section("\n".join([_marks(item), *below]))))
+    pieces.append(Piece(block=make_section("\n".join([_marks(item), *below]))))
     said = map(escape, (end_sentence(item.headline), *list_sentences(item)))
-    pieces += [Piece(block=block) for block, _ in sections(said)]
-    pieces += [Piece(block=block) for block, _ in sections(map(_field, list_full_fields(item)))]
+    pieces += [Piece(block=block) for block, _ in group_into_sections(said)]
+    pieces += [Piece(block=block) for block, _ in group_into_sections(map(_field, list_full_fields(item)))]
     pieces += _buttons(item, interactive=interactive)
     pieces += [Piece(block=block, attached=True) for block in _claims(item)]
     ahead = [part for part in (item.next, item.why) if part]
@@ -123,7 +123,7 @@ def _single(
             f"As of {_day(message, item)}. Later reminders are replies here, and bring this up to date."
         )
     if ahead:
-        pieces.append(Piece(block=context(escape("\n".join(ahead))), attached=True))
+        pieces.append(Piece(block=make_context(escape("\n".join(ahead))), attached=True))
     about = f"{item.milestone} · revision {item.revision} · {item.zone}"
     return split_into_posts(
         replace(frame, footer=escape(about), more=f"See: alertd explain {item.milestone}"), pieces
@@ -138,12 +138,12 @@ def _heading(item: Item) -> Iterator[Piece]:
     mark, badge = choose_palette(item).mark, _capital(item.badge)
     if item.state.is_closed:
         # A header block has no markup, so the strike title of a closed milestone needs a section block.
-        yield Piece(block=section(f"{mark} {bold(badge)} – {strike(item.title)}"))
+        yield Piece(block=make_section(f"{mark} {bold(badge)} – {strike(item.title)}"))
         return
     text = f"{mark} {badge}: {item.title}"
-    yield Piece(block=header(text))
+    yield Piece(block=make_header(text))
     if count_units(text) > MAX_HEADER:
-        yield Piece(block=section(bold(item.title)))
+        yield Piece(block=make_section(bold(item.title)))
 
 
 def _marks(item: Item) -> str:
@@ -154,16 +154,16 @@ def _title(item: Item) -> str:
     if not item.page:
         return strike(item.title) if item.state.is_closed else bold(item.title)
     mark = "~" if item.state.is_closed else "*"
-    return f"{mark}{link(item.title, item.page)}{mark}"
+    return f"{mark}{make_link(item.title, item.page)}{mark}"
 
 
 def _claims(item: Item) -> Iterator[Block]:
     if item.claims:
-        yield section("*Who says what*")
+        yield make_section("*Who says what*")
     for claim in item.claims[:MAX_CLAIMS]:
-        yield from (block for block, _ in sections(_claim(claim)))
+        yield from (block for block, _ in group_into_sections(_claim(claim)))
     if len(item.claims) > MAX_CLAIMS:
-        yield section(f"and {len(item.claims) - MAX_CLAIMS} more")
+        yield make_section(f"and {len(item.claims) - MAX_CLAIMS} more")
 
 
 def _claim(claim: ClaimLine) -> Iterator[str]:
@@ -175,7 +175,7 @@ def _claim(claim: ClaimLine) -> Iterator[str]:
     else:
         yield escape(format_claim(claim))
     for account in claim.accounts:
-        source = f" {link('source', account.url)}" if account.url else ""
+        source = f" {make_link('source', account.url)}" if account.url else ""
         yield escape(format_account(account)) + source
     yield from (italic(remark) for remark in list_remarks(claim))
 
@@ -184,22 +184,22 @@ def _buttons(item: Item, *, interactive: bool) -> Iterator[Piece]:
     buttons = []
     for action in item.actions if not item.state.is_closed else ():
         if interactive:
-            buttons.append(act_button(action.label, action.kind, item.milestone))
+            buttons.append(make_act_button(action.label, action.kind, item.milestone))
         elif action.url:
-            buttons.append(link_button(action.label, action.kind, action.url))
+            buttons.append(make_link_button(action.label, action.kind, action.url))
     if item.page:
-        buttons.append(link_button("Details", "details", item.page))
+        buttons.append(make_link_button("Details", "details", item.page))
     if buttons:
-        yield Piece(block=actions(buttons))
+        yield Piece(block=make_actions(buttons))
 
 
 def _many(message: Message, frame: Frame, top: list[Piece]) -> tuple[Post, ...]:
     frame = replace(frame, more=f"See {message.page}" if message.page else "See: alertd status")
-    head = [Piece(block=header(message.subject)), *top]
+    head = [Piece(block=make_header(message.subject)), *top]
     if common := find_common_timeline(message.items):
-        head.append(Piece(block=section(escape(common))))
+        head.append(Piece(block=make_section(escape(common))))
     end = [*_lines(message), *_home(message)]
-    end.append(Piece(block=context(escape(make_explain_hint(message))), attached=True))
+    end.append(Piece(block=make_context(escape(make_explain_hint(message))), attached=True))
     if len(message.items) <= MAX_LISTED:
         posts = split_into_posts(frame, [*head, *_list_details(message, with_timeline=not common), *end])
         if len(posts) == 1:
@@ -213,14 +213,14 @@ def _list_details(message: Message, *, with_timeline: bool) -> Iterator[Piece]:
         if item.section != below:
             yield from _head_section(item.section)
             below = item.section
-        yield Piece(block=section(_describe(item, with_timeline=with_timeline)), names=(_name(item),))
+        yield Piece(block=make_section(_describe(item, with_timeline=with_timeline)), names=(_name(item),))
 
 
 def _head_section(name: str) -> Iterator[Piece]:
     """Yield the heading of a digest's section."""
     if name:
-        yield Piece(block=divider())
-        yield Piece(block=section(bold(name)))
+        yield Piece(block=make_divider())
+        yield Piece(block=make_section(bold(name)))
 
 
 def _describe(item: Item, *, with_timeline: bool) -> str:
@@ -246,7 +246,7 @@ def _list_names(message: Message) -> Iterator[Piece]:
     for name, items in groups.items():
         yield from _head_section(name)
         at = 0
-        for block, lines in sections(map(_line, items)):
+        for block, lines in group_into_sections(map(_line, items)):
             names = tuple(_name(item) for item in items[at : at + len(lines)])
             at += len(lines)
             yield Piece(block=block, names=names)
@@ -261,7 +261,11 @@ def _name(item: Item) -> str:
 
 
 def _home(message: Message) -> list[Piece]:
-    return [Piece(block=actions([link_button("Open alertd", "home", message.page)]))] if message.page else []
+    return (
+        [Piece(block=make_actions([make_link_button("Open alertd", "home", message.page)]))]
+        if message.page
+        else []
+    )
 
 
 def _frame(message: Message, mention: str = "") -> Frame:

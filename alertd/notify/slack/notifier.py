@@ -30,7 +30,7 @@ from alertd.notify.slack.posts import (
     Posted,
     PostRefused,
     interpret,
-    place_in,
+    read_post_address,
 )
 from alertd.notify.slack.text import MAX_MENTIONS, Mention, find_mentions
 from alertd.notify.unfinished import Unfinished
@@ -191,7 +191,7 @@ class SlackNotifier:
             The outcome, and the state for the next send about the same milestone.
         """
         options = self._options
-        parent = place_in(state) if state.get("asked") == options.channel else None
+        parent = read_post_address(state) if state.get("asked") == options.channel else None
         if message.items[0].cause in CHANGES:
             return await self._update(line, message, parent), state
         if parent is not None and message.id not in self._begun:

@@ -22,7 +22,7 @@ from alertd.notify.http.redact import quote
 from alertd.notify.http.reply import judge_answer, parse_retry_after
 from alertd.notify.json_api import parse_object
 from alertd.notify.render.markup import count_units
-from alertd.notify.slack.text import Block, context, cut, escape, italic, section
+from alertd.notify.slack.text import Block, cut_text, escape, italic, make_context, make_section
 
 MAX_BLOCKS = 50
 MAX_ATTACHED = 20
@@ -156,13 +156,13 @@ def _build_post(frame: Frame, group: Sequence[Piece], number: int, total: int, l
     names = tuple(name for piece in group for name in piece.names)
     part = f" · part {number} of {total}" if total > 1 else ""
     if left:
-        blocks.append(section(italic(_rest(left, frame.more))))
-    footer = "\n".join(line for line in (cut(frame.footer, MAX_FOOTER), frame.id + part) if line)
+        blocks.append(make_section(italic(_rest(left, frame.more))))
+    footer = "\n".join(line for line in (cut_text(frame.footer, MAX_FOOTER), frame.id + part) if line)
     return Post(
         id=frame.id,
         text=_fallback(frame.lead + escape(part), names),
         blocks=tuple(blocks),
-        attached=(*attached, context(footer)),
+        attached=(*attached, make_context(footer)),
         color=frame.color,
         names=names,
     )
@@ -175,7 +175,7 @@ def _rest(left: Sequence[Piece], more: str) -> str:
 
 
 def _fallback(lead: str, names: Sequence[str]) -> str:
-    lines = [cut(lead, MAX_TEXT - 1_000)]
+    lines = [cut_text(lead, MAX_TEXT - 1_000)]
     room = MAX_TEXT - 100 - count_units(lines[0])
     for at, name in enumerate(names):
         room -= count_units(name) + 1
@@ -250,7 +250,7 @@ class PostRefused:
     outcome: Outcome
 
 
-def place_in(state: Mapping[str, object]) -> PostAddress | None:
+def read_post_address(state: Mapping[str, object]) -> PostAddress | None:
     """Return the place that the ledger's state or an answer contains; None if it contains none."""
     channel, ts = state.get("channel", ""), state.get("ts", "")
     if not (isinstance(channel, str) and isinstance(ts, str)):
@@ -281,7 +281,7 @@ def interpret(answer: Answer, now: datetime) -> Posted | PostRefused:
         broken = Retry(reason=f"{where} answered {answer.status} and broke off", unknown=True)
         return PostRefused(error="", outcome=broken)
     if said.get("ok") is True or said.get("success") is True or answer.body.strip().lower() in (b"ok", b""):
-        return Posted(place=place_in(said), note=outcome.note)
+        return Posted(place=read_post_address(said), note=outcome.note)
     if said.get("ok") is False and error:
         return PostRefused(error=error, outcome=_outcome(answer, error, now))
     unlike = f"{where} answered {answer.status}, but not ok: {quote(answer.body, answer.hidden)}"

@@ -67,7 +67,7 @@ def is_signed(secrets: Iterable[str], headers: Mapping[str, str], body: bytes, n
     return any(matches)
 
 
-def click_of(body: bytes) -> Click | None:
+def parse_click(body: bytes) -> Click | None:
     """Return the click; None if it requests no action, such as a click on a button that opens a page.
 
     Slack expects an empty answer with status 200 within three seconds in both cases.
@@ -99,7 +99,7 @@ def click_of(body: bytes) -> Click | None:
     return None
 
 
-def answer_of(text: str) -> dict[str, object]:
+def build_answer(text: str) -> dict[str, object]:
     """Return the body to post to ``response_url``: a line for the clicking user only.
 
     The message stays unchanged.

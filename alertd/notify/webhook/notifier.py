@@ -15,9 +15,9 @@ from alertd.notify.http.tls import Tls, TlsUnusable, find_tls
 from alertd.notify.http.url import check_proxy, check_url, encode_basic_login
 from alertd.notify.render.clean import clean_message
 from alertd.notify.webhook.body import Body, WebhookFormat, build_body, fall_back, render_template
-from alertd.notify.webhook.cloudevents import default_source
+from alertd.notify.webhook.cloudevents import build_default_source
 from alertd.notify.webhook.options import WebhookOptions, check_header, read_template
-from alertd.notify.webhook.signature import key_of, sign
+from alertd.notify.webhook.signature import decode_key, sign
 from alertd.notify.webhook.template import DEFAULT_TYPE, TemplateFailed, TemplateRefused
 from alertd.system.secrets import SecretUnreadable
 
@@ -109,7 +109,7 @@ class WebhookNotifier:
         return _Target(
             url=url,
             proxy=proxy,
-            keys=[key_of(secret) for secret in secrets],
+            keys=[decode_key(secret) for secret in secrets],
             headers=headers,
             hidden=(*secrets, *words),
             tls=find_tls(options, env.path),
@@ -139,7 +139,7 @@ class WebhookNotifier:
     def _body(self, message: Message) -> Body:
         options = self._options
         if options.format is not WebhookFormat.TEMPLATE:
-            return build_body(message, options.format, options.source or default_source(self._env.host))
+            return build_body(message, options.format, options.source or build_default_source(self._env.host))
         try:
             return render_template(message, self._template())
         except (TemplateFailed, TemplateRefused) as error:

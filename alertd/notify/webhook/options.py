@@ -14,13 +14,13 @@ from alertd.notify.base import require_at_most_one, require_exactly_one
 from alertd.notify.http.url import check_proxy
 from alertd.notify.json_api import BasicOptions, UrlOptions, validate_secret
 from alertd.notify.webhook.body import WebhookFormat
-from alertd.notify.webhook.signature import key_of
+from alertd.notify.webhook.signature import decode_key
 from alertd.notify.webhook.template import (
     DEFAULT_TYPE,
     MAX_SOURCE,
     TemplateFailed,
     TemplateRefused,
-    writer_of,
+    choose_writer,
 )
 from alertd.notify.webhook.template_trial import try_out
 
@@ -97,7 +97,7 @@ class WebhookOptions(UrlOptions):
     @classmethod
     def _is_content_type(cls, value: str) -> str:
         if value:
-            writer_of(value)
+            choose_writer(value)
         return value
 
     @field_validator("template")
@@ -124,7 +124,7 @@ class WebhookOptions(UrlOptions):
         if len(self.secrets) + len(self.secret_files) > MAX_SECRETS:
             raise ValueError(f"at most {MAX_SECRETS} secrets")
         for secret in self.secrets:
-            key_of(secret.get_secret_value())
+            decode_key(secret.get_secret_value())
         self._check_headers()
         self._check_format()
         return self

@@ -12,7 +12,7 @@ from alertd.notify.json_schema import DIALECT, make_schemas
 from alertd.notify.webhook.payload import WebhookPayload
 
 
-def webhook_schema() -> JsonSchema:
+def build_webhook_schema() -> JsonSchema:
     """The schema of the body."""
     _, named = make_schemas({"webhook": WebhookPayload}, "#/$defs/{model}")
     body = named.pop("Webhook")

@@ -58,7 +58,7 @@ class TemplateFailed(AlertdError):
         self.why = why
 
 
-def writer_of(content_type: str) -> Callable[[Any], str]:
+def choose_writer(content_type: str) -> Callable[[Any], str]:
     """Return the function that writes a value into a body of this content type.
 
     Raises:
@@ -70,11 +70,11 @@ def writer_of(content_type: str) -> Callable[[Any], str]:
     if is_json(content_type):
         return json.dumps
     if kind == FORM_TYPE:
-        return lambda value: quote_plus(text_of(value))
+        return lambda value: quote_plus(format_value(value))
     if kind == "text/html" or kind.endswith(("/xml", "+xml")):
-        return lambda value: escape(text_of(value))
+        return lambda value: escape(format_value(value))
     if kind == "text/plain":
-        return text_of
+        return format_value
     raise ValueError(f"is not JSON, XML, text/html, text/plain or {FORM_TYPE}")
 
 
@@ -90,7 +90,7 @@ class Labels(dict[str, str]):
         return ""
 
 
-def text_of(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a text unchanged, "" for null, and anything else as JSON."""
     if value is None:
         return ""
@@ -154,11 +154,11 @@ def compile_template(source: str, content_type: str = DEFAULT_TYPE) -> Template:
     Raises:
         TemplateRefused: the template is invalid or uses something that is not allowed. The error is about
             the first such place.
-        ValueError: raised by :func:`writer_of`.
+        ValueError: raised by :func:`choose_writer`.
     """
     if len(source) > MAX_SOURCE:
         raise TemplateRefused(1, f"{len(source):,} characters; at most {MAX_SOURCE:,} are taken")
-    env = _environment(writer_of(content_type))
+    env = _environment(choose_writer(content_type))
     try:
         tree = env.parse(source)
         check_syntax(tree, env.filters.keys() - {_EACH}, env.tests)
@@ -249,13 +249,13 @@ def _join(values: Any, between: Any = ", ", attribute: Any = "") -> str:
     if not isinstance(values, list) or not isinstance(between, str) or len(between) > 100:
         raise TemplateRuntimeError("join takes a list, and puts at most 100 characters between")
     found = [element[attribute] if attribute else element for element in values]
-    return between.join(text_of(element) for element in found)
+    return between.join(format_value(element) for element in found)
 
 
 def _truncate(value: Any, length: Any = 255) -> str:
     if not isinstance(length, int) or not 1 <= length <= MAX_TRUNCATED:
         raise TemplateRuntimeError(f"truncate takes a number from 1 to {MAX_TRUNCATED:,}")
-    text = text_of(value)
+    text = format_value(value)
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
@@ -290,9 +290,9 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "join": _join,
     "last": _last,
     "length": _length,
-    "lower": lambda value: text_of(value).lower(),
+    "lower": lambda value: format_value(value).lower(),
     "truncate": _truncate,
-    "upper": lambda value: text_of(value).upper(),
+    "upper": lambda value: format_value(value).upper(),
 }
 """All filters that a template can use. Jinja2's own filters are not available."""
 

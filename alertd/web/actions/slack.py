@@ -19,7 +19,7 @@ from alertd.core.explain.request import ActionRequest
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.core.milestones.status import ActionKind
 from alertd.errors import FieldProblem, LedgerError, RefusedAction
-from alertd.notify.slack.request import Click, answer_of, click_of, is_signed
+from alertd.notify.slack.request import Click, build_answer, is_signed, parse_click
 from alertd.system.secrets import SecretUnreadable
 from alertd.system.telemetry import Event
 from alertd.web.actions.perform import say
@@ -44,7 +44,7 @@ async def slack_interactive(request: Request) -> Response:
     if not is_signed(secrets, headers, body, site.clock.now()):
         raise RequestRefused(401, "Slack has not signed this")
     try:
-        click = click_of(body)
+        click = parse_click(body)
     except ValueError as error:
         raise RequestRefused(400, f"the request {error}") from None
     if click is None:
@@ -93,7 +93,7 @@ async def _answer(request: Request, outward: OutboundServices, place: str, text:
     """Post the result of a click to Slack. The action has been done even if this fails."""
     if not place.startswith(outward.slack_answers):
         return
-    content = json.dumps(answer_of(text)).encode()
+    content = json.dumps(build_answer(text)).encode()
     headers = {"content-type": "application/json; charset=utf-8"}
     answer = await outward.http.post(place, content, headers, timeout_s=ANSWER_S)
     if isinstance(answer, Retry | Rejected):

@@ -14,7 +14,7 @@ from alertd.core.access import Scope
 from alertd.core.ledger.records import DeliveryState, Record
 from alertd.core.routing.matcher import Matcher, MatchOp, parse_matcher
 from alertd.errors import MatcherError
-from alertd.notify.email.address import ascii_domain, mail_domain
+from alertd.notify.email.address import encode_domain, find_mail_domain
 from alertd.web.feeds.atom import MOST, FeedAddress, describe_delivery, describe_move, make_document
 from alertd.web.feeds.cache import DigestBuild, FeedCache, answer
 from alertd.web.feeds.calendar import CalendarContext, CalendarRequest, make_calendar
@@ -114,7 +114,7 @@ def _make_unknown(timeline: str) -> RequestRefused:
 
 def _find_host(site: Site) -> str:
     """Return the domain in the ids of entries. Mails use the same one, so that clients match the entries."""
-    return ascii_domain(mail_domain(site.config.smtp.sender)) if site.config else "localhost"
+    return encode_domain(find_mail_domain(site.config.smtp.sender)) if site.config else "localhost"
 
 
 def _read_rings(request: Request) -> bool:
