@@ -7,6 +7,7 @@ does not import this package, so the imports below cost it nothing.
 from alertd.core.ledger.backpressure import Rate
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Item, Kind, Message, Tone
+from alertd.core.milestones.occurrence import Cause
 from alertd.notify.base import (
     Env,
     NotifierOptions,
@@ -18,7 +19,7 @@ from alertd.notify.base import (
     reveal,
 )
 from alertd.notify.http.client import Answer, HttpClient, Reply
-from alertd.notify.http.redact import HIDDEN, quote
+from alertd.notify.http.redact import HIDDEN, find_secrets, quote
 from alertd.notify.http.reply import judge_answer
 from alertd.notify.http.url import check_url, encode_basic_login
 from alertd.notify.json_api import (
@@ -69,7 +70,7 @@ from alertd.notify.render.outline import (
 from alertd.notify.render.palette import Palette, choose_palette
 from alertd.notify.render.text import end_sentence, list_sentences, render_text
 from alertd.notify.unfinished import Unfinished
-from alertd.notify.webhook.payload import build_payload, encode_json, format_instant
+from alertd.notify.webhook.payload import build_payload, encode_body, encode_json, format_instant
 from alertd.system.secrets import SecretUnreadable
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "Answer",
     "BaseUrl",
     "BasicOptions",
+    "Cause",
     "Env",
     "HttpClient",
     "Item",
@@ -122,10 +124,12 @@ __all__ = [
     "cut_text",
     "cut_units",
     "encode_basic_login",
+    "encode_body",
     "encode_json",
     "end_sentence",
     "escape_html",
     "escape_markdown",
+    "find_secrets",
     "format_instant",
     "get_text",
     "judge_answer",

@@ -19,15 +19,28 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.message.message import Message, Tone
-from alertd.notify.base import Env, NotifierOptions, Rendered, require_exactly_one
-from alertd.notify.http.redact import find_secrets, quote
-from alertd.notify.json_api import read_secret
-from alertd.notify.render.clean import clean_message, cut_text
-from alertd.notify.render.markup import count_units, render_plain_line, render_plain_text
-from alertd.notify.render.outline import build_frame, build_outline
-from alertd.system.secrets import SecretUnreadable
+from alertd.notify import (
+    Env,
+    Message,
+    NotifierOptions,
+    Outcome,
+    Rendered,
+    Retry,
+    SecretUnreadable,
+    Sent,
+    Tone,
+    build_frame,
+    build_outline,
+    clean_message,
+    count_units,
+    cut_text,
+    find_secrets,
+    quote,
+    read_secret,
+    render_plain_line,
+    render_plain_text,
+    require_exactly_one,
+)
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
@@ -172,7 +185,7 @@ def build_apprise_text(message: Message, limit: int) -> tuple[str, str]:
     """Return the title and the body of a message, together at most ``limit`` characters long.
 
     Args:
-        message: a message that :func:`alertd.notify.render.clean.clean_message` has cleaned.
+        message: a message that ``clean_message`` has cleaned.
         limit: the service's limit, in characters.
     """
     if limit < BRIEF:

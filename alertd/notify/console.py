@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.message.message import Message
-from alertd.notify.base import Env, NotifierOptions, Rendered
-from alertd.notify.render.clean import clean_message
-from alertd.notify.render.text import render_text
+from alertd.notify import (
+    Env,
+    Message,
+    NotifierOptions,
+    Outcome,
+    Rendered,
+    Retry,
+    Sent,
+    clean_message,
+    render_text,
+)
 
 if TYPE_CHECKING:
     from typing import TextIO

@@ -12,27 +12,36 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.core.message.message import Kind, Message
-from alertd.notify.base import Env, Rendered
-from alertd.notify.http.client import Answer
-from alertd.notify.http.reply import judge_answer
-from alertd.notify.http.url import check_url
-from alertd.notify.json_api import (
+from alertd.notify import (
+    Answer,
+    Env,
+    Kind,
+    Message,
+    Outcome,
+    Outline,
+    OutlineLine,
+    Rejected,
+    Rendered,
+    Retry,
+    SecretUnreadable,
+    Sent,
     UrlOptions,
     apply_wait,
+    build_outline,
+    check_url,
+    choose_palette,
+    clean_message,
+    count_units,
+    cut_units,
     get_text,
+    judge_answer,
     parse_object,
     post_json,
     read_secret,
     reject_foreign_answer,
     render_json,
+    render_markdown_line,
 )
-from alertd.notify.render.clean import clean_message
-from alertd.notify.render.markup import count_units, cut_units, render_markdown_line
-from alertd.notify.render.outline import Outline, OutlineLine, build_outline
-from alertd.notify.render.palette import choose_palette
-from alertd.system.secrets import SecretUnreadable
 
 MAX_TITLE = 256
 MAX_DESCRIPTION = 4_096
@@ -108,7 +117,7 @@ def _post_name(message: Message) -> dict[str, Any]:
 
 
 def build_discord_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body for a message that :func:`alertd.notify.render.clean.clean_message` has cleaned."""
+    """Return the JSON body for a message that ``clean_message`` has cleaned."""
     outline = build_outline(message, MAX_DESCRIPTION, lambda line: count_units(_line(line)) + 2)
     embed: dict[str, Any] = {
         "title": _title(outline.title),

@@ -19,12 +19,20 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.core.message.message import Kind, Message
-from alertd.notify.base import Env, NotifierOptions, Rendered
-from alertd.notify.http.redact import quote
-from alertd.notify.render.clean import clean_message
-from alertd.notify.webhook.payload import encode_body
+from alertd.notify import (
+    Env,
+    Kind,
+    Message,
+    NotifierOptions,
+    Outcome,
+    Rejected,
+    Rendered,
+    Retry,
+    Sent,
+    clean_message,
+    encode_body,
+    quote,
+)
 
 KEPT_OUTPUT = 4_096
 """How many bytes of the command's output are kept. The command may print more, which is discarded."""

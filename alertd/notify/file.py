@@ -17,11 +17,17 @@ from pathlib import Path
 
 from pydantic import field_validator
 
-from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.message.message import Message
-from alertd.notify.base import Env, NotifierOptions, Rendered
-from alertd.notify.render.clean import clean_message
-from alertd.notify.webhook.payload import encode_body
+from alertd.notify import (
+    Env,
+    Message,
+    NotifierOptions,
+    Outcome,
+    Rendered,
+    Retry,
+    Sent,
+    clean_message,
+    encode_body,
+)
 
 
 class FileOptions(NotifierOptions):

@@ -14,35 +14,39 @@ from urllib.parse import quote as percent_encoded
 
 from pydantic import AfterValidator
 
-from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.message.message import Kind, Message
-from alertd.notify.base import Env, Rendered
-from alertd.notify.http.client import Answer, Reply
-from alertd.notify.http.reply import judge_answer
-from alertd.notify.json_api import (
+from alertd.notify import (
+    Answer,
     BaseUrl,
+    Env,
+    Kind,
+    Message,
+    Outcome,
+    OutlineLine,
+    Rendered,
+    Reply,
+    Retry,
+    SecretUnreadable,
+    Sent,
     Token,
     TokenOptions,
     apply_wait,
+    build_html_link,
+    build_outline,
     check_token,
+    clean_message,
+    encode_json,
+    escape_html,
     get_text,
+    judge_answer,
     parse_object,
     post_json,
     read_secret,
     reject_foreign_answer,
-    render_json,
-)
-from alertd.notify.render.clean import clean_message
-from alertd.notify.render.markup import (
-    build_html_link,
-    escape_html,
     render_html_line,
+    render_json,
     render_plain_line,
     render_plain_text,
 )
-from alertd.notify.render.outline import OutlineLine, build_outline
-from alertd.notify.webhook.payload import encode_json
-from alertd.system.secrets import SecretUnreadable
 
 MAX_BYTES = 40_000
 """Limit for the paragraphs as text and as HTML together, in bytes.
@@ -129,11 +133,10 @@ class MatrixNotifier:
 
 
 def build_matrix_content(message: Message, msgtype: str) -> dict[str, Any]:
-    """Return the event's content for a message that :func:`alertd.notify.render.clean.clean_message` has cleaned."""
+    """Return the event's content for a message that ``clean_message`` has cleaned."""
     outline = build_outline(message, MAX_BYTES, _cost)
-    blocks = [
-        f"<h4>{build_html_link(outline.title, outline.url) if outline.url else escape_html(outline.title)}</h4>"
-    ]
+    title = build_html_link(outline.title, outline.url) if outline.url else escape_html(outline.title)
+    blocks = [f"<h4>{title}</h4>"]
     blocks += [f"<p>{'<br>'.join(map(render_html_line, paragraph))}</p>" for paragraph in outline.paragraphs]
     blocks += (
         [f"<p>{' · '.join(build_html_link(link.label, link.url) for link in outline.links)}</p>"]

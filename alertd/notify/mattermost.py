@@ -10,23 +10,32 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.message.message import Kind, Message
-from alertd.notify.base import Env, Rendered
-from alertd.notify.http.client import Reply
-from alertd.notify.http.reply import judge_answer
-from alertd.notify.http.url import check_url
-from alertd.notify.json_api import UrlOptions, post_json, read_secret, reject_foreign_answer, render_json
-from alertd.notify.render.clean import clean_message
-from alertd.notify.render.markup import (
+from alertd.notify import (
+    Env,
+    Kind,
+    Message,
+    Outcome,
+    OutlineLine,
+    Rendered,
+    Reply,
+    Retry,
+    SecretUnreadable,
+    Sent,
+    UrlOptions,
     build_markdown_link,
+    build_outline,
+    check_url,
+    choose_palette,
+    clean_message,
     count_units,
+    judge_answer,
+    post_json,
+    read_secret,
+    reject_foreign_answer,
+    render_json,
     render_markdown_line,
     suppress_mentions,
 )
-from alertd.notify.render.outline import OutlineLine, build_outline
-from alertd.notify.render.palette import choose_palette
-from alertd.system.secrets import SecretUnreadable
 
 MAX_TEXT = 12_000
 """Limit in characters. A post has at most 16,383; Mattermost splits a longer post, but not its attachment."""
@@ -70,7 +79,7 @@ class MattermostNotifier:
 
 
 def build_mattermost_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body for a message that :func:`alertd.notify.render.clean.clean_message` has cleaned."""
+    """Return the JSON body for a message that ``clean_message`` has cleaned."""
     outline = build_outline(message, MAX_TEXT, lambda line: count_units(_line(line)) + 2)
     paragraphs = ["\n".join(map(_line, paragraph)) for paragraph in outline.paragraphs]
     # A button would make Mattermost call alertd. Opening a page needs only a link.

@@ -12,31 +12,40 @@ from typing import Annotated, Any, Self
 
 from pydantic import SecretStr, model_validator
 
-from alertd.core.ledger.backpressure import Rate
-from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.message.message import Message, Tone
-from alertd.notify.base import Env, Rendered, require_at_most_one, require_exactly_one, reveal
-from alertd.notify.http.redact import HIDDEN
-from alertd.notify.http.reply import judge_answer
-from alertd.notify.http.url import encode_basic_login
-from alertd.notify.json_api import (
+from alertd.notify import (
+    HIDDEN,
     BaseUrl,
     BasicOptions,
+    Env,
+    Message,
+    Outcome,
+    OutlineLine,
     PostOptions,
+    Rate,
+    Rendered,
+    Retry,
+    SecretUnreadable,
+    Sent,
     Token,
+    Tone,
+    build_frame,
+    build_outline,
     check_token,
+    clean_message,
+    encode_basic_login,
     get_text,
+    judge_answer,
     parse_object,
     post_json,
     read_secret,
     reject_foreign_answer,
     render_json,
+    render_plain_line,
+    require_at_most_one,
+    require_exactly_one,
+    reveal,
     validate_secret,
 )
-from alertd.notify.render.clean import clean_message
-from alertd.notify.render.markup import render_plain_line
-from alertd.notify.render.outline import OutlineLine, build_frame, build_outline
-from alertd.system.secrets import SecretUnreadable
 
 SERVER = "https://ntfy.sh"
 MAX_MESSAGE = 4_096
@@ -137,7 +146,7 @@ class NtfyNotifier:
 
 
 def build_ntfy_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body without the topic, for a message from :func:`alertd.notify.render.clean.clean_message`."""
+    """Return the JSON body without the topic, for a message from ``clean_message``."""
     frame = build_frame(message)
     end = "\n".join(part for part in (frame.about, f"{frame.id} · alertd") if part)
     outline = build_outline(message, MAX_MESSAGE - len(end.encode()), _cost)

@@ -12,29 +12,39 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from alertd.core.ledger.backpressure import Rate
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.core.message.message import Item, Kind, Message, Tone
-from alertd.core.milestones.occurrence import Cause, fingerprint
-from alertd.notify.base import Env, Rendered, require_exactly_one
-from alertd.notify.http.redact import HIDDEN
-from alertd.notify.http.reply import judge_answer
-from alertd.notify.json_api import (
+from alertd.core.milestones.occurrence import fingerprint
+from alertd.notify import (
+    HIDDEN,
     BaseUrl,
+    Cause,
+    Env,
+    Item,
+    Kind,
+    Message,
+    Outcome,
     PostOptions,
+    Rate,
+    Rejected,
+    Rendered,
+    Retry,
+    SecretUnreadable,
+    Sent,
     Token,
+    Tone,
+    build_outline,
     check_token,
+    clean_message,
+    cut_text,
+    format_instant,
+    judge_answer,
     parse_object,
     post_json,
     read_secret,
     reject_foreign_answer,
     render_json,
+    render_plain_line,
+    require_exactly_one,
 )
-from alertd.notify.render.clean import clean_message, cut_text
-from alertd.notify.render.markup import render_plain_line
-from alertd.notify.render.outline import build_outline
-from alertd.notify.webhook.payload import format_instant
-from alertd.system.secrets import SecretUnreadable
 
 API_URL = "https://events.pagerduty.com"
 MAX_KEY = 255
@@ -127,7 +137,7 @@ class PagerDutyNotifier:
 
 
 def build_pagerduty_payloads(message: Message) -> Iterator[dict[str, Any]]:
-    """Yield the JSON bodies without the key, for a message from :func:`alertd.notify.render.clean.clean_message`."""
+    """Yield the JSON bodies without the key, for a message from ``clean_message``."""
     if message.kind not in (Kind.SINGLE, Kind.MANY):
         tone = Tone.CALM if message.kind is Kind.TEST else Tone.SOON
         alone = _build_trigger(message, message.kind.value, "alertd", tone, message.subject)

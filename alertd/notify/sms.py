@@ -239,7 +239,10 @@ def count_segments(text: str) -> int:
 
 
 def build_sms_text(message: Message, max_segments: int) -> str:
-    """The text for a message that ``clean_message`` has cleaned: the most urgent first, then the id, then the link."""
+    """Return the text for a message that ``clean_message`` has cleaned.
+
+    The most urgent facts come first, then the id, then the link.
+    """
     lines = [plainer for line in _lines(message) if (plainer := line.translate(_PLAINER).strip())]
     items = len(message.items) if message.kind in (Kind.MANY, Kind.DIGEST) else 0
     page = message.items[0].page if message.kind is Kind.SINGLE else message.page

@@ -11,18 +11,32 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from alertd.core.ledger.backpressure import Rate
-from alertd.core.ledger.outcome import Outcome, Retry
-from alertd.core.message.message import Message, Tone
-from alertd.notify.base import Env, Rendered
-from alertd.notify.http.client import Answer, Reply
-from alertd.notify.http.reply import judge_answer
-from alertd.notify.http.url import check_url
-from alertd.notify.json_api import UrlOptions, post_json, read_secret, render_json
-from alertd.notify.render.clean import clean_message
-from alertd.notify.render.outline import Outline, OutlineLine, Span, Style, build_frame, build_outline
-from alertd.notify.webhook.payload import encode_json
-from alertd.system.secrets import SecretUnreadable
+from alertd.notify import (
+    Answer,
+    Env,
+    Message,
+    Outcome,
+    Outline,
+    OutlineLine,
+    Rate,
+    Rendered,
+    Reply,
+    Retry,
+    SecretUnreadable,
+    Span,
+    Style,
+    Tone,
+    UrlOptions,
+    build_frame,
+    build_outline,
+    check_url,
+    clean_message,
+    encode_json,
+    judge_answer,
+    post_json,
+    read_secret,
+    render_json,
+)
 
 MAX_BYTES = 20_000
 """Limit for a whole request, in bytes. The documented limit is 28 KB, but Teams has refused cards of about
@@ -80,7 +94,7 @@ class TeamsNotifier:
 
 
 def build_teams_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body for a message that :func:`alertd.notify.render.clean.clean_message` has cleaned."""
+    """Return the JSON body for a message that ``clean_message`` has cleaned."""
     tone = message.items[0].tone if message.items else None
     room = MAX_BYTES - len(encode_json(_build_body(build_frame(message), tone)))
     return _build_body(build_outline(message, room, _cost), tone)

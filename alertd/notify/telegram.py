@@ -13,37 +13,42 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from alertd.core.ledger.backpressure import Rate
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.core.message.message import Kind, Message
-from alertd.notify.base import Env, Rendered
-from alertd.notify.http.client import Answer
-from alertd.notify.http.reply import judge_answer
-from alertd.notify.json_api import (
+from alertd.notify import (
+    Answer,
     BaseUrl,
+    Env,
+    Kind,
+    Message,
+    Outcome,
+    Outline,
+    Rate,
+    Rejected,
+    Rendered,
+    Retry,
+    SecretUnreadable,
+    Sent,
     TokenOptions,
     apply_wait,
+    build_frame,
+    build_html_link,
+    build_outline,
+    clean_message,
+    count_units,
+    escape_html,
     get_text,
+    judge_answer,
     parse_object,
     post_json,
     read_secret,
     reject_foreign_answer,
-    render_json,
-    validate_secret,
-)
-from alertd.notify.render.clean import clean_message
-from alertd.notify.render.markup import (
-    build_html_link,
-    count_units,
-    escape_html,
     render_html_line,
+    render_json,
     render_plain_line,
     render_plain_text,
     render_visible_text,
     suppress_mentions,
+    validate_secret,
 )
-from alertd.notify.render.outline import Outline, build_frame, build_outline
-from alertd.system.secrets import SecretUnreadable
 
 API_URL = "https://api.telegram.org"
 MAX_TEXT = 4_096
@@ -143,7 +148,7 @@ class TelegramNotifier:
 
 
 def build_telegram_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body without the chat, for a message from :func:`alertd.notify.render.clean.clean_message`."""
+    """Return the JSON body without the chat, for a message from ``clean_message``."""
     frame = build_frame(message)
     room = MAX_TEXT - count_units(suppress_mentions("\n\n".join([frame.title, *_end(frame)])))
     outline = build_outline(message, room, lambda line: count_units(render_visible_text(line)) + 2)

@@ -170,7 +170,8 @@ FAULTS = {
         old="        return judge_answer(",
         new="        if isinstance(judge_answer(answer, env.clock.now()), Retry):\n"
         "            answer = await post_json(\n"
-        "                env, options, url, encode_body(message), headers=key, hidden=(token,)\n            )\n"
+        "                env, options, url, build_body(message), headers=key, hidden=(token,)\n"
+        "            )\n"
         "        return judge_answer(",
         noticed_by="each_http_status",
     ),
@@ -178,7 +179,7 @@ FAULTS = {
         old="        return judge_answer(",
         new='        if "location" in getattr(answer, "headers", {}):\n'
         '            place = answer.headers["location"]\n'
-        "            answer = await post_json(env, options, place, encode_body(message))\n"
+        "            answer = await post_json(env, options, place, build_body(message))\n"
         "        return judge_answer(",
         noticed_by="no_redirect",
     ),
@@ -189,8 +190,8 @@ FAULTS = {
         noticed_by="cancelled_leaves_nothing",
     ),
     "it shows something else than it sends": Fault(
-        old="render_json(encode_body(message))",
-        new='render_json({**encode_body(message), "priority": 0})',
+        old="render_json(build_body(message))",
+        new='render_json({**build_body(message), "priority": 0})',
         noticed_by="what_is_shown",
     ),
     "it trusts what was remembered": Fault(

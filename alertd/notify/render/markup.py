@@ -66,12 +66,12 @@ def render_html_line(line: OutlineLine) -> str:
 
 
 def escape_html(text: str) -> str:
-    """``text`` as HTML in which nothing is a tag or a mention."""
+    """Return ``text`` as HTML that contains no tag and no mention."""
     return html_escape(suppress_mentions(text), quote=False)
 
 
 def build_html_link(text: str, url: str) -> str:
-    """A link as HTML; neither its text nor its address can end it."""
+    """Return a link as HTML. The text and the URL are escaped, so that neither can end the link."""
     return f'<a href="{html_escape(url)}">{escape_html(text)}</a>'
 
 
@@ -94,6 +94,7 @@ def escape_markdown(text: str, escape: Callable[[str], str]) -> str:
 
 
 def build_markdown_link(text: str, url: str, escape: Callable[[str], str]) -> str:
+    """Return a link in Markdown. ``escape`` escapes the special characters of the dialect in its text."""
     # An unescaped parenthesis would end the URL.
     return f"[{escape(text)}]({url.replace('(', '%28').replace(')', '%29')})"
 

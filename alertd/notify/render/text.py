@@ -1,8 +1,8 @@
 """Renders a message as plain text, and provides the phrases that every rendering shares.
 
-The functions take messages that :func:`alertd.notify.render.clean.clean_message` has cleaned. The order of the facts is
-the same in every rendering: the distance, the title, the deadline in its source's words, who stated it, what
-contradicts it, how late the reminder is, and all claims.
+The functions take messages that :func:`alertd.notify.render.clean.clean_message` has cleaned. The order of
+the facts is the same in every rendering: the distance, the title, the deadline in its source's words, who
+stated it, what contradicts it, how late the reminder is, and all claims.
 """
 
 from __future__ import annotations

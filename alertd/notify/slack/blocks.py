@@ -61,7 +61,7 @@ def render_posts(
     """Render the whole message.
 
     Args:
-        message: a message that :func:`alertd.notify.render.clean.clean_message` has cleaned.
+        message: a message that ``clean_message`` has cleaned.
         mention: who is mentioned, in Slack's markup.
         interactive: whether Slack posts the click on an action's button to alertd. If not, the button opens a
             page.
@@ -253,7 +253,8 @@ def _list_names(message: Message) -> Iterator[Piece]:
 
 
 def _line(item: Item) -> str:
-    return f"{choose_palette(item).mark} {bold(item.badge)} – {_title(item)} ({escape(join_phrase_and_fields(item))})"
+    mark, details = choose_palette(item).mark, escape(join_phrase_and_fields(item))
+    return f"{mark} {bold(item.badge)} – {_title(item)} ({details})"
 
 
 def _name(item: Item) -> str:
