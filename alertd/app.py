@@ -293,7 +293,7 @@ def _links(config: Config, signer: Signer, log: Log) -> Links | None:
     if not base:
         return None
     try:
-        return Links(base=base, key=signer.of(LINKS))
+        return Links(base=base, key=signer.derive_key(LINKS))
     except SecretUnreadable as error:
         log.warning(Event.LINKS_UNSIGNED, reason=str(error))
         return Links(base=base)
@@ -327,9 +327,9 @@ async def _web(
         definitions=lambda: daemon.definitions,
         daemon_status=lambda: daemon.status,
         find=file_paths(settings.config, os.environ),
-        keys=_signer(settings, web_in_force, shared),
+        signer=_signer(settings, web_in_force, shared),
         metrics=metrics,
-        outward=OutboundServices(
+        outbound=OutboundServices(
             http=http,
             secret=secret_files(settings.config, os.environ),
             send_test=lambda config, receiver: send_test(config, settings.config, receiver),

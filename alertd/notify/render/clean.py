@@ -85,7 +85,7 @@ def _item(item: Item) -> Item:
         next=clean_line(item.next),
         why=clean_line(item.why),
         claims=tuple(_claim(claim) for claim in item.claims[:MAX_LIST]),
-        fields={shown.field.key: _value_of(shown) for shown in shown_fields(item.fields, FieldReach.DATA)},
+        fields={shown.field.key: _clean_field(shown) for shown in shown_fields(item.fields, FieldReach.DATA)},
         route_labels=_labels(item.route_labels, MAX_LIST + len(ADDED_LABELS)),
         section=clean_line(item.section, 100),
         page=clean_link(item.page),
@@ -111,7 +111,7 @@ def _value(value: Value) -> Value:
     )
 
 
-def _value_of(shown: ShownField) -> FieldValue:
+def _clean_field(shown: ShownField) -> FieldValue:
     if not isinstance(shown.value, str):
         return _labels(shown.value, MAX_LIST)
     if shown.is_link:

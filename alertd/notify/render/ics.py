@@ -292,7 +292,7 @@ def _description(dated: Dated, claim: ClaimLine) -> str:
     stated = ": ".join(filter(None, (claim.phrase[:1].upper() + claim.phrase[1:], "; ".join(accounts))))
     done = f"Done on {day_text(dated.done_on)}." if dated.done_on else ""
     gone = "Withdrawn: it is no longer followed." if dated.withdrawn else ""
-    fields = [one.text for one in shown_fields(dated.fields, FieldReach.ALONE) if not one.is_link]
+    fields = [shown.text for shown in shown_fields(dated.fields, FieldReach.ALONE) if not shown.is_link]
     parts = [stated, done, gone, claim.note, dated.contradiction, *fields, dated.milestone]
     return "\n".join(part for part in parts if part)
 

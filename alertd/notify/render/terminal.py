@@ -48,13 +48,13 @@ def render_terminal(message: Message, out: TextIO) -> str:
 
 
 def _panel(message: Message) -> Panel:
-    look = choose_palette(message)
+    palette = choose_palette(message)
     body = Group(*_space_out(_body(message)))
     return Panel(
         body,
         box=box.ROUNDED,
-        border_style=look.terminal,
-        title=_title(message, look),
+        border_style=palette.terminal,
+        title=_title(message, palette),
         title_align="left",
         subtitle=Text(f" {message.id} ", style="dim"),
         subtitle_align="right",
@@ -62,12 +62,12 @@ def _panel(message: Message) -> Panel:
     )
 
 
-def _title(message: Message, look: Palette) -> Text:
+def _title(message: Message, palette: Palette) -> Text:
     if message.kind is Kind.SINGLE:
         item = message.items[0]
-        title = Text().append(f" {item.badge} ", style=f"bold reverse {look.terminal}")
+        title = Text().append(f" {item.badge} ", style=f"bold reverse {palette.terminal}")
         for tag in list_warnings(item):
-            title.append(f" {tag} ", style=look.terminal)
+            title.append(f" {tag} ", style=palette.terminal)
         return title
     words = {
         Kind.MANY: "reminders",
@@ -75,7 +75,7 @@ def _title(message: Message, look: Palette) -> Text:
         Kind.NOTICE: "alertd notice",
         Kind.TEST: "alertd test",
     }
-    return Text().append(f" {words[message.kind]} ", style=f"bold reverse {look.terminal}")
+    return Text().append(f" {words[message.kind]} ", style=f"bold reverse {palette.terminal}")
 
 
 def _body(message: Message) -> Iterable[RenderableType]:

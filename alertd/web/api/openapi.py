@@ -20,9 +20,9 @@ from alertd.core.access import Scope
 from alertd.core.shape import JsonSchema
 from alertd.web.api import act as api_actions
 from alertd.web.api import read as api
-from alertd.web.api.request import Operation, Param, operation_of
-from alertd.web.server.access import needs
-from alertd.web.server.context import site_of
+from alertd.web.api.request import Operation, Param, find_operation
+from alertd.web.server.access import require_scope
+from alertd.web.server.context import find_site
 from alertd.web.server.errors import PROBLEM, ProblemFacts
 
 ROOT = "/api/v1"
@@ -43,22 +43,22 @@ STATUSES = {
 _ALWAYS = ("400", "401", "403", "422", "429", "503")
 
 
-def api_routes() -> list[Route]:
+def list_api_routes() -> list[Route]:
     """The routes of the API."""
-    declared = [(operation_of(endpoint), endpoint) for endpoint in ENDPOINTS]
+    declared = [(find_operation(endpoint), endpoint) for endpoint in ENDPOINTS]
     return [
         *(Route(ROOT + found.path, endpoint, methods=[found.method]) for found, endpoint in declared),
         Route(f"{ROOT}/openapi.json", get_openapi),
     ]
 
 
-@needs(Scope.PUBLIC)
+@require_scope(Scope.PUBLIC)
 async def get_openapi(request: Request) -> Response:
     """The document."""
-    return JSONResponse(await asyncio.to_thread(document, site_of(request).web.root or "/"))
+    return JSONResponse(await asyncio.to_thread(build_document, find_site(request).web.root or "/"))
 
 
-def document(root: str = "/") -> dict[str, Any]:
+def build_document(root: str = "/") -> dict[str, Any]:
     """The document.
 
     Args:
@@ -72,7 +72,7 @@ def _document() -> dict[str, Any]:
     # What makes schemas is imported when the document is asked for: most daemons never are.
     from alertd.notify.json_schema import make_schemas
 
-    operations = [operation_of(endpoint) for endpoint in ENDPOINTS]
+    operations = [find_operation(endpoint) for endpoint in ENDPOINTS]
     shapes: dict[str, type] = {"problem": ProblemFacts}
     for found in operations:
         shapes[f"{found.name} answer"] = found.answer

@@ -21,7 +21,7 @@ from alertd.core.access import Scope
 from alertd.core.shape import JsonSchema
 from alertd.errors import FieldProblem, RefusedAction
 from alertd.notify.render.clean import clean_line
-from alertd.web.server.access import JSON, Endpoint, RequestRefused, kind_of, needs
+from alertd.web.server.access import JSON, Endpoint, RequestRefused, find_media_type, require_scope
 from alertd.web.server.errors import PROBLEM, ProblemFacts
 
 MAX_TEXT = 200
@@ -159,7 +159,7 @@ class Operation:
         return answer
 
 
-def operation(
+def declare_operation(
     method: str, path: str, scope: Scope, *params: Param, body: type | None = None
 ) -> Callable[[Handler], Endpoint]:
     """Make an endpoint of the API from its handler.
@@ -170,7 +170,7 @@ def operation(
     fields = tuple(get_type_hints(body)) if body else ()
 
     def make(handler: Handler) -> Endpoint:
-        @needs(scope)
+        @require_scope(scope)
         @wraps(handler)
         async def endpoint(request: Request) -> Response:
             try:
@@ -190,7 +190,7 @@ def operation(
     return make
 
 
-def operation_of(endpoint: Endpoint) -> Operation:
+def find_operation(endpoint: Endpoint) -> Operation:
     """How an endpoint was declared."""
     declared: Operation = endpoint.operation  # type: ignore[attr-defined]
     return declared
@@ -217,7 +217,7 @@ async def _read_body(request: Request, known: Collection[str]) -> dict[str, str]
     raw = await request.body()
     if not raw:
         return {}
-    if kind_of(request) != JSON:
+    if find_media_type(request) != JSON:
         raise RequestRefused(415, f"this takes {JSON}")
     try:
         found = json.loads(raw)

@@ -108,7 +108,7 @@ class Authenticator:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._hashing = asyncio.Semaphore(AT_ONCE)
 
-    async def visitor(self, request: HTTPConnection, jar: Jar) -> Principal:
+    async def find_principal(self, request: HTTPConnection, jar: Jar) -> Principal:
         """Authenticate a request and return its principal.
 
         Args:
@@ -143,7 +143,7 @@ class Authenticator:
     def session(self, cookie: str) -> Session:
         """Return the session of a cookie; a new session if the cookie is invalid, expired or ended."""
         now_s = int(self._site.clock.now().timestamp())
-        found = read(self._site.keys, cookie, now_s) if cookie else None
+        found = read(self._site.signer, cookie, now_s) if cookie else None
         return self._begin() if found is None or found.id in self._ended else found
 
     def end(self, session: Session) -> None:
@@ -155,7 +155,7 @@ class Authenticator:
     def begin(self, credential: Credential) -> Session:
         """Begin the session of a person who has just logged in, unrelated to the previous session."""
         return begin(
-            self._site.keys, int(self._site.clock.now().timestamp()), credential.name, credential.proof
+            self._site.signer, int(self._site.clock.now().timestamp()), credential.name, credential.proof
         )
 
     async def check(self, shown: PresentedCredential, address: str, how: str) -> Credential:
@@ -184,7 +184,7 @@ class Authenticator:
         raise RequestRefused(401, "that is no token and no password that is known here")
 
     def _begin(self) -> Session:
-        return begin(self._site.keys, int(self._site.clock.now().timestamp()))
+        return begin(self._site.signer, int(self._site.clock.now().timestamp()))
 
     def _find_token(self, shown: PresentedCredential, auth: Auth) -> Credential | None:
         found = None
