@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from alertd.cli.findings import Finding, Verdict
+from alertd.cli.findings import Finding, FindingVerdict
 from alertd.core.config import Config
 from alertd.core.words import count
 from alertd.errors import AlertdError
@@ -32,7 +32,7 @@ SKEW = timedelta(seconds=2)
 
 REACHED_WITHIN_S = 5.0
 
-WELL, NOTE, WRONG = Verdict.WELL, Verdict.NOTE, Verdict.WRONG
+WELL, NOTE, WRONG = FindingVerdict.WELL, FindingVerdict.NOTE, FindingVerdict.WRONG
 
 
 def check_clock() -> Finding:

@@ -21,7 +21,7 @@ from alertd.web.routes import list_routes
 from alertd.web.server.access import find_scope
 from alertd.web.server.context import Site
 from alertd.web.server.errors import HANDLERS
-from alertd.web.server.listener import Listener
+from alertd.web.server.listener import WebListener
 from alertd.web.server.middleware import (
     AuthenticationMiddleware,
     FailuresMiddleware,
@@ -76,7 +76,7 @@ class Serving:
 
     def __init__(self, address: Address | None, site: Site, more: Iterable[BaseRoute] = ()) -> None:
         self.site = site
-        self.listener = Listener(address, lambda: make_app(site, more), site.log, site.closing)
+        self.listener = WebListener(address, lambda: make_app(site, more), site.log, site.closing)
         self._web = Web()
         self._is_open = False
         self._refreshing: asyncio.Task[None] | None = None

@@ -258,7 +258,7 @@ def _open_session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
     import aiohttp
     from aiohttp.abc import AbstractResolver, ResolveResult
 
-    class Resolver(AbstractResolver):
+    class EgressResolver(AbstractResolver):
         async def resolve(
             self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
         ) -> list[ResolveResult]:
@@ -287,7 +287,7 @@ def _open_session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(mark_written)
     connector = aiohttp.TCPConnector(
-        ssl=tls, limit=MAX_CONNECTIONS, resolver=Resolver(), socket_factory=open_socket
+        ssl=tls, limit=MAX_CONNECTIONS, resolver=EgressResolver(), socket_factory=open_socket
     )
     return aiohttp.ClientSession(
         connector=connector,

@@ -8,8 +8,8 @@ validate every sample.
 from __future__ import annotations
 
 from alertd.core.shape import JsonSchema
-from alertd.notify.json_schema import DIALECT, make_schemas
 from alertd.notify.webhook.payload import WebhookPayload
+from alertd.system.json_schema import DIALECT, make_schemas
 
 
 def build_webhook_schema() -> JsonSchema:

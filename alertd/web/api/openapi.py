@@ -70,7 +70,7 @@ def build_document(root: str = "/") -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _document() -> dict[str, Any]:
     # What makes schemas is imported when the document is asked for: most daemons never are.
-    from alertd.notify.json_schema import make_schemas
+    from alertd.system.json_schema import make_schemas
 
     operations = [find_operation(endpoint) for endpoint in ENDPOINTS]
     shapes: dict[str, type] = {"problem": ProblemFacts}

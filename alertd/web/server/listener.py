@@ -32,7 +32,7 @@ MAX_HEAD = 32 * 1024
 """The largest request line with headers, in bytes."""
 
 
-class Listener:
+class WebListener:
     """The listener of one address.
 
     Args:
