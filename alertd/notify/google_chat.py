@@ -55,23 +55,23 @@ from alertd.notify import (
 
 SERVICE = "Google Chat"
 MAX_BYTES = 30_000
-"""Of a request. Google Chat accepts 32,000, for the message with the fields that it adds itself."""
+"""The most bytes of a request. Google Chat accepts 32,000, including the fields that it adds itself."""
 
 MAX_PARAGRAPHS = 90
-"""A card has at most 100 widgets. Google Chat does not show a section that exceeds them."""
+"""The most paragraphs of a card. Google Chat does not show a section that takes a card above 100 widgets."""
 
 MAX_TEXT = 4_000
-"""UTF-16 units of a message without a card."""
+"""The most UTF-16 code units of a message without a card."""
 
 REPLY = "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD"
 
 RETRIED = frozenset({"ABORTED", "CANCELLED", "RESOURCE_EXHAUSTED"})
-"""Codes of Google's APIs that ask for another try, whatever the HTTP status is."""
+"""Error codes of Google's APIs after which alertd retries, whatever the HTTP status is."""
 
 REFUSED_LAYOUT = "INVALID_ARGUMENT"
 
 # The marks that Google Chat reads as markup in a text, and the bracket that starts a mention: <users/all>. An
-# underscore within a word is no markup, so ids are not changed.
+# underscore within a word is not markup, so ids do not change.
 _MARKUP = re.compile(r"([*~`<]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^-(?= ))", re.MULTILINE)
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?s")
 
@@ -88,7 +88,7 @@ class GoogleChatNotifier:
 
     Options = GoogleChatOptions
     rate = Rate(messages=1, per_s=1.0)
-    """A space accepts 60 a minute from all apps and webhooks together ("Usage limits", per-space quotas)."""
+    """A space accepts 60 messages a minute from all apps and webhooks together ("Usage limits")."""
 
     def __init__(self, options: GoogleChatOptions, env: Env) -> None:
         self._options = options
@@ -104,7 +104,7 @@ class GoogleChatNotifier:
         address = _address(url, message.id, replies=bool(thread))
         outcome, code = await self._post(address, build_google_chat_payload(fitted) | thread)
         if isinstance(outcome, Rejected) and code == REFUSED_LAYOUT:
-            # Nothing was posted. No reminder fails because Google Chat refuses its layout.
+            # Google Chat has posted nothing. Send plain text: the reminder arrives without its layout.
             refused = outcome.reason
             outcome, _ = await self._post(address, _text_payload(fitted) | thread)
             if isinstance(outcome, Sent):
@@ -116,7 +116,7 @@ class GoogleChatNotifier:
         return (render_json(build_google_chat_payload(fitted) | self._thread(fitted)),)
 
     async def aclose(self) -> None:
-        """The client belongs to the process."""
+        """Do nothing: the process closes the HTTP client."""
 
     def _thread(self, message: Message) -> dict[str, Any]:
         if not self._options.thread or message.kind is not Kind.SINGLE:
@@ -124,7 +124,7 @@ class GoogleChatNotifier:
         return {"thread": {"threadKey": f"alertd/{message.items[0].milestone}"}}
 
     async def _post(self, url: str, payload: Mapping[str, Any]) -> tuple[Outcome, str]:
-        """The outcome, and the code by which Google's APIs name the failure; "" where there is none."""
+        """Return the outcome, and the error code of Google's APIs; "" if the answer contains none."""
         answer = await post_json(self._env, self._options, url, payload)
         outcome = judge_answer(answer, self._env.clock.now())
         if not isinstance(answer, Reply):
@@ -137,7 +137,7 @@ class GoogleChatNotifier:
 
 
 def build_google_chat_payload(message: Message) -> dict[str, Any]:
-    """The body of the request without the thread, for a message that ``clean_message`` has cleaned."""
+    """Return the JSON body without the thread, for a message that ``clean_message`` has cleaned."""
     room = MAX_BYTES - len(encode_json(_card_payload(build_frame(message))))
     return _card_payload(build_outline(message, room, _cost))
 
@@ -157,14 +157,14 @@ def _card_payload(outline: Outline) -> dict[str, Any]:
     end = "<br>".join(escape_html(part) for part in (outline.about, f"{outline.id} · alertd") if part)
     sections = [{"widgets": widgets}, {"widgets": [_paragraph(end)]}]
     return {
-        # Notifications show this text, and clients that cannot show cards.
+        # Notifications and clients without cards show this text.
         "fallbackText": _unmarked(f"{outline.title} ({outline.id})"),
         "cardsV2": [{"cardId": outline.id, "card": {"sections": sections}}],
     }
 
 
 def _text_payload(message: Message) -> dict[str, Any]:
-    """The same message as plain text, without a card."""
+    """Return the JSON body of the same message as plain text, without a card."""
     frame = build_frame(message)
     room = MAX_TEXT - count_units(_unmarked(f"{frame.title}\n\n{render_plain_text(frame)}"))
     outline = build_outline(message, room, lambda line: count_units(_unmarked(render_plain_line(line))) + 2)
@@ -176,7 +176,7 @@ def _paragraph(text: str) -> dict[str, Any]:
 
 
 def _html(line: OutlineLine) -> str:
-    # Cards know no <code>.
+    # Cards do not support the tag <code>.
     spans = (replace(span, style=Style.PLAIN) if span.style is Style.CODE else span for span in line.spans)
     return render_html_line(replace(line, spans=tuple(spans)))
 
@@ -186,12 +186,12 @@ def _cost(line: OutlineLine) -> int:
 
 
 def _unmarked(text: str) -> str:
-    """``text`` with an invisible word joiner behind each mark: Chat has no escapes. URLs stay as they are."""
+    """Return ``text`` with an invisible word joiner after each mark, because Chat has no escapes."""
     return escape_markdown(text, lambda part: _MARKUP.sub("\\1\u2060", part))
 
 
 def _address(url: str, delivery: str, *, replies: bool) -> str:
-    """The webhook's URL with the delivery's id, under which Google Chat posts only once."""
+    """Return the webhook's URL with the delivery's id. Google Chat posts only once under the same id."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True)) | {"requestId": delivery}
     if replies:
@@ -200,7 +200,7 @@ def _address(url: str, delivery: str, *, replies: bool) -> str:
 
 
 def _read_error(outcome: Outcome, answer: Reply, error: Mapping[str, Any]) -> tuple[Outcome, str]:
-    """The outcome in the light of an error of Google's APIs, and the error's code."""
+    """Return the outcome that an error of Google's APIs means, and the error's code."""
     code = get_text(error, "status")
     if not code or isinstance(outcome, Sent) or answer.status in (410, *range(300, 400)):
         return outcome, ""
@@ -213,7 +213,7 @@ def _read_error(outcome: Outcome, answer: Reply, error: Mapping[str, Any]) -> tu
 
 
 def _delay_s(error: Mapping[str, Any]) -> float | None:
-    """The ``retryDelay`` of a ``google.rpc.RetryInfo``, such as ``30s``, in seconds."""
+    """Return the ``retryDelay`` of a ``google.rpc.RetryInfo``, such as ``30s``, in seconds; None for none."""
     details = error.get("details")
     for detail in details if isinstance(details, list) else ():
         delay = get_text(detail, "retryDelay") if isinstance(detail, dict) else ""

@@ -89,7 +89,7 @@ class UrlOptions(PostOptions):
 
 
 class TokenOptions(PostOptions):
-    """The base of the options of a service that is told who asks by a token."""
+    """The base class of options for services that authenticate alertd by a token."""
 
     token: Token | None = None
     """The token."""
@@ -160,7 +160,7 @@ async def post_form(
     """Send one request whose body is a form, in UTF-8.
 
     Args:
-        hidden: what an answer must not be quoted with, beside what the URL holds.
+        hidden: further secrets that must be redacted when the answer is quoted.
     """
     content = urlencode(fields).encode("ascii")
     sent = {"content-type": FORM, **STANDARD_HEADERS, **(headers or {})}
@@ -192,7 +192,7 @@ def render_json(payload: Mapping[str, Any]) -> Rendered:
 
 
 def render_form(fields: Mapping[str, str]) -> Rendered:
-    """What :func:`post_form` would post."""
+    """Return the body that :func:`post_form` would send."""
     return Rendered(media_type=FORM, text=urlencode(fields))
 
 

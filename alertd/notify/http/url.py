@@ -44,7 +44,7 @@ def split_login(url: str) -> tuple[str, dict[str, str]]:
 
 
 def encode_basic_login(user: str, password: str) -> str:
-    """The value of ``Authorization`` for a user and a password (RFC 7617)."""
+    """Return the value of ``Authorization`` for a user and a password (RFC 7617)."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 

@@ -158,22 +158,23 @@ class WebhookPayload(TypedDict):
 
 
 def encode_body(message: Message) -> bytes:
-    """UTF-8, one line, keys in a fixed order: the same message gives the same bytes.
+    """Encode the body: one line of JSON with its keys in a fixed order. Equal messages give equal bytes.
 
-    How often it was tried is not in it. A retry is composed anew, so that its numbers of days are true:
-    ``data.composed`` and what counts from it may differ under the same id; ``timestamp`` may not.
+    The number of attempts is not in the body. A retry composes the message again, so that its numbers of days
+    are right. Therefore ``data.composed`` and the texts that count from it may differ under the same id.
+    ``timestamp`` does not differ.
     """
     return encode_json(build_payload(message))
 
 
 def encode_json(value: object) -> bytes:
-    """Compact JSON, all of it ASCII."""
+    """Encode ``value`` as compact JSON in ASCII."""
     # Half a surrogate pair, or a line separator, passes every parser as an escape.
     return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 def build_payload(message: Message) -> WebhookPayload:
-    """The body as values. ``data.id`` is the delivery's id, the same as in the header."""
+    """Build the body as values. ``data.id`` is the delivery's id, the same as in the header."""
     return {
         "version": VERSION,
         "type": find_type(message),
@@ -193,7 +194,7 @@ def build_payload(message: Message) -> WebhookPayload:
 
 
 def find_type(message: Message) -> str:
-    """``milestone.`` and the cause, or what else it is: ``milestones.digest``, ``alertd.notice``."""
+    """Return the type: ``milestone.`` and the cause, or another one such as ``milestones.digest``."""
     match message.kind:
         case Kind.SINGLE:
             return f"milestone.{message.items[0].cause.value}"
@@ -208,7 +209,7 @@ def find_type(message: Message) -> str:
 
 
 def format_instant(at: datetime) -> str:
-    """``2026-11-24T06:00:00Z``; fractions only when there are any."""
+    """Format an aware instant as ``2026-11-24T06:00:00Z``. Fractions appear only if they are not zero."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

@@ -99,7 +99,7 @@ async def send_again(site: Site, name: str, by: str) -> Delivery:
     A delivery that is ready already is returned unchanged, so that a second click does no harm.
 
     Raises:
-        Refusal: no delivery has that id (404).
+        RequestRefused: no delivery has that id (404).
         RefusedAction: the delivery is neither dead nor ready.
     """
     try:
@@ -127,7 +127,7 @@ async def run_test(site: Site, receiver: str) -> Tested:
     """Send a test message to each notifier of a receiver, and return the outcome for each channel.
 
     Raises:
-        Refusal: no receiver has that name (404), or another test is running (429).
+        RequestRefused: no receiver has that name (404), or another test is running (429).
     """
     config, outbound = site.config, site.outbound
     if config is None or outbound is None or receiver not in config.receivers:

@@ -46,7 +46,7 @@ async def say(request: Request, name: str, saying: ActionRequest) -> ActionResul
     """Record an action on the milestone with the full id ``name``.
 
     Raises:
-        Refusal: no milestone has that id (404), or no configuration is in force (503).
+        RequestRefused: no milestone has that id (404), or no configuration is in force (503).
         FieldProblem: a field of the action has an invalid value.
         RefusedAction: the action is not possible in the present state of the milestone.
         LedgerError: the ledger cannot be read or written.
@@ -86,7 +86,7 @@ async def find_record(site: Site, name: str) -> Record:
     """Find the record of a milestone that is defined in the timeline files.
 
     Raises:
-        Refusal: no such milestone has that full id (404).
+        RequestRefused: no such milestone has that full id (404).
     """
     record = await site.ledger.record(name) if name.isprintable() and len(name) <= MAX_NAME else None
     if record is None or record.withdrawn:
@@ -118,7 +118,7 @@ async def read_form(request: Request) -> dict[str, str]:
     """Read the text fields of a form that was sent. Each value becomes one line.
 
     Raises:
-        Refusal: the body is not an HTML form (415).
+        RequestRefused: the body is not an HTML form (415).
     """
     if find_media_type(request) != FORM:
         raise RequestRefused(415, f"this takes a form, as {FORM}")

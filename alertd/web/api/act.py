@@ -1,4 +1,4 @@
-"""``/api/v1``, what is done: say something of a milestone, send a delivery again, send a test."""
+"""Handles the operations of ``/api/v1`` that act: on milestones, on deliveries, and to send a test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EXAMPLE: JsonDict = {"kind": "ack", "until": "7d", "why": "the vendor has confi
 
 @with_config(ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]}))
 class ActionBody(TypedDict):
-    """What is said of a milestone."""
+    """An action on a milestone."""
 
     kind: ActionKind
     why: NotRequired[Annotated[str, Doc(maxLength=1000)]]
@@ -48,26 +48,26 @@ class ActionBody(TypedDict):
 
 @with_config(ConfigDict(extra="forbid"))
 class NothingBody(TypedDict):
-    """No field at all."""
+    """A body without fields."""
 
 
 @with_config(ConfigDict(extra="forbid"))
 class TestBody(TypedDict):
-    """Where a test is sent."""
+    """The receiver of a test."""
 
     receiver: Annotated[str, Doc(maxLength=MAX_FIELD)]
 
 
 class ActedFacts(TypedDict):
-    """What came of an action."""
+    """The result of an action."""
 
-    changed: Annotated[bool, Doc("False when the same had been said before.")]
-    told: Annotated[str, Doc("What holds now, in sentences.")]
+    changed: Annotated[bool, Doc("False if the milestone was in this state before.")]
+    told: Annotated[str, Doc("The result in sentences.")]
     milestone: MilestoneFacts
 
 
 class TriedFacts(TypedDict):
-    """How a notifier fared with a test."""
+    """The result of a test for one notifier."""
 
     channel: Annotated[str, Doc("receiver/notifier")]
     accepted: bool
@@ -75,14 +75,14 @@ class TriedFacts(TypedDict):
 
 
 class TestedFacts(TypedDict):
-    """How each notifier of a receiver fared with a test."""
+    """The result of a test for each notifier of a receiver."""
 
     tried: list[TriedFacts]
 
 
 @declare_operation("POST", "/milestones/{timeline}/{name}/actions", Scope.ACT, body=ActionBody)
 async def act(request: Request, asked: ApiRequest) -> ActedFacts:
-    """Acknowledge, snooze, mark as done, cancel or reopen. The same action sent twice is done once."""
+    """Acknowledge, snooze, mark as done, cancel or reopen. A repeated action has no effect."""
     given = asked.fields
     kind = given.get("kind", "")
     if kind not in KINDS:
@@ -108,7 +108,7 @@ async def act(request: Request, asked: ApiRequest) -> ActedFacts:
 
 @declare_operation("POST", "/deliveries/{name}/retry", Scope.ACT, body=NothingBody)
 async def retry_delivery(request: Request, _asked: ApiRequest) -> DeliveryFacts:
-    """Send a dead delivery again, under the same id. One that waits already is left as it is."""
+    """Send a dead delivery again, under the same id. A delivery that already waits is left unchanged."""
     site, name = find_site(request), request.path_params["name"]
     await find_delivery_facts(site, name)
     await send_again(site, name, f"{find_principal(request).by}, by the API")

@@ -1,7 +1,7 @@
-"""Lists the API's routes, and describes them: the OpenAPI 3.1 document, kept as ``docs/openapi.json``.
+"""Lists the API's routes, and makes the OpenAPI 3.1 document that describes them.
 
-The document is made from the operations as their handlers declare them, and from the shapes that they take
-and return. It is made when it is first asked for.
+The document is made from the declarations of the operations, and from the shapes of their bodies and answers.
+The server makes it at the first request for it. A copy is in ``docs/openapi.json``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ALWAYS = ("400", "401", "403", "422", "429", "503")
 
 
 def list_api_routes() -> list[Route]:
-    """The routes of the API."""
+    """List the routes of the API."""
     declared = [(find_operation(endpoint), endpoint) for endpoint in ENDPOINTS]
     return [
         *(Route(ROOT + found.path, endpoint, methods=[found.method]) for found, endpoint in declared),
@@ -54,12 +54,12 @@ def list_api_routes() -> list[Route]:
 
 @require_scope(Scope.PUBLIC)
 async def get_openapi(request: Request) -> Response:
-    """The document."""
+    """Return the OpenAPI document."""
     return JSONResponse(await asyncio.to_thread(build_document, find_site(request).web.root or "/"))
 
 
 def build_document(root: str = "/") -> dict[str, Any]:
-    """The document.
+    """Return the OpenAPI document.
 
     Args:
         root: the path under which the server is reached.
@@ -69,7 +69,7 @@ def build_document(root: str = "/") -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _document() -> dict[str, Any]:
-    # What makes schemas is imported when the document is asked for: most daemons never are.
+    # Import this at the first request for the document, which most daemons never get.
     from alertd.system.json_schema import make_schemas
 
     operations = [find_operation(endpoint) for endpoint in ENDPOINTS]

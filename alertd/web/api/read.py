@@ -1,4 +1,4 @@
-"""``/api/v1``, what is read: timelines, milestones, deliveries, and how all is; openapi.py describes it."""
+"""Handles the operations of ``/api/v1`` that read: timelines, milestones, deliveries and the status."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class ValueFacts(TypedDict):
 
 
 class OccurrenceFacts(TypedDict):
-    """What one receiver is or was owed."""
+    """A reminder that one receiver is or was owed."""
 
     key: str
     cause: CauseText
@@ -99,14 +99,14 @@ class OccurrenceFacts(TypedDict):
     window: str
     receiver: str
     at: Instant
-    wake_at: Annotated[Instant, Doc("When the daemon looks at it; later than `at` where it is deferred.")]
+    wake_at: Annotated[Instant, Doc("When the daemon decides about it; later than `at` if it is deferred.")]
     state: ReminderState
     reason: str
     told_at: Instant | None
 
 
 class RouteWhyFacts(TypedDict):
-    """By which route a receiver gets what."""
+    """The route by which a receiver gets reminders."""
 
     receiver: str
     text: str
@@ -114,7 +114,7 @@ class RouteWhyFacts(TypedDict):
 
 
 class WhyFacts(TypedDict):
-    """Why the milestone reminds whom: what `alertd explain` says."""
+    """Why the milestone has these reminders and receivers, as `alertd explain` says."""
 
     policy: PolicyFacts
     stands: list[str]
@@ -123,7 +123,7 @@ class WhyFacts(TypedDict):
 
 
 class MilestoneInFullFacts(MilestoneFacts):
-    """Everything that is known of a milestone."""
+    """Everything that alertd knows about a milestone."""
 
     withdrawn: Annotated[bool, Doc("Its definition is no longer in the files.")]
     values: list[ValueFacts]
@@ -219,7 +219,7 @@ async def list_milestones(request: Request, asked: ApiRequest) -> MilestonesFact
 
 @declare_operation("GET", "/milestones/{timeline}/{name}", Scope.READ)
 async def get_milestone(request: Request, _asked: ApiRequest) -> MilestoneInFullFacts:
-    """Show everything of one milestone: claims, standing, occurrences, deliveries, history, and why."""
+    """Show everything about one milestone: claims, state, reminders, deliveries, history, and why."""
     site = find_site(request)
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
     record = await site.ledger.record(name) if name.isprintable() and len(name) <= 300 else None
@@ -309,7 +309,7 @@ async def find_delivery_facts(site: Site, name: str) -> DeliveryFacts:
     """Return the facts of a delivery.
 
     Raises:
-        Refusal: no delivery has that id (404).
+        RequestRefused: no delivery has that id (404).
     """
     found: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]] = ()
     if name.isalnum() or name.replace("_", "").isalnum():
@@ -321,7 +321,7 @@ async def find_delivery_facts(site: Site, name: str) -> DeliveryFacts:
 
 @declare_operation("GET", "/status", Scope.READ)
 async def get_status(request: Request, _asked: ApiRequest) -> HealthFacts:
-    """Say whether all is well, and what waits."""
+    """Report whether alertd is healthy, and what waits."""
     site = find_site(request)
     return health_facts(await health_of(site.ledger, site.clock.now()))
 
@@ -342,7 +342,7 @@ def _parse_matcher(text: str) -> Matcher:
     except MatcherError as error:
         raise FieldProblem("label", str(error)) from None
     if found.op in (MatchOp.REGEX, MatchOp.NOT_REGEX):
-        # Whoever writes the configuration is trusted with expressions; whoever asks is not.
+        # The author of the configuration is trusted with regular expressions. The sender of a request is not.
         raise FieldProblem("label", "a label is asked for by = or !=, as in country=iraq")
     return found
 

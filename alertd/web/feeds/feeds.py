@@ -128,7 +128,7 @@ def _read_labels(request: Request) -> tuple[Matcher, ...]:
     """Read the matchers in ``?label=country=iraq``, sorted, since their order does not matter.
 
     Raises:
-        Refusal: there are too many labels, or one is too long or malformed (400).
+        RequestRefused: there are too many labels, or one is too long or malformed (400).
     """
     given = request.query_params.getlist("label")
     if len(given) > MAX_LABELS or any(len(label) > MAX_LABEL for label in given):

@@ -93,7 +93,7 @@ def refuse_less_than(request: Request, scope: Scope) -> None:
     """Refuse a request whose principal has less than ``scope``.
 
     Raises:
-        Refusal: 403 for a known principal, 401 for an anonymous request.
+        RequestRefused: 403 for a known principal, 401 for an anonymous request.
     """
     principal = find_principal(request)
     if principal.scope < scope:
@@ -114,7 +114,7 @@ def refuse_other_sites(request: Request) -> None:
     """Refuse a request that another site made the browser send.
 
     Raises:
-        Refusal: 403, because of the Sec-Fetch-Site header, or of the Origin header in older browsers.
+        RequestRefused: 403, because of the Sec-Fetch-Site header, or of the Origin header in older browsers.
     """
     site, kind = request.headers.get("sec-fetch-site"), find_media_type(request)
     if site is not None:
@@ -131,7 +131,7 @@ def refuse_other_sites(request: Request) -> None:
 
 
 async def _refuse_forged(request: Request, principal: Principal) -> None:
-    """Refuse a request that another site may have made the principal's browser send. Raises Refusal (403)."""
+    """Refuse a request that another site may have made the browser send. Raises RequestRefused (403)."""
     refuse_other_sites(request)
     kind = find_media_type(request)
     if kind == JSON:

@@ -235,7 +235,7 @@ def _read_authorization(request: HTTPConnection) -> PresentedCredential | None:
     """Read the credentials in the Authorization header (RFC 6750, RFC 7617); None without the header.
 
     Raises:
-        Refusal: the header is malformed (400).
+        RequestRefused: the header is malformed (400).
     """
     headers = request.headers.getlist("authorization")
     if not headers:
@@ -266,7 +266,7 @@ def _read_proxy_user(request: HTTPConnection, web: Web, auth: Auth) -> str:
     """Read the name of the person whom the trusted proxy has authenticated; "" if there is none.
 
     Raises:
-        Refusal: the header occurs more than once (400).
+        RequestRefused: the header occurs more than once (400).
     """
     if not auth.proxy_header or not is_among(find_peer(request), web.proxies):
         return ""
