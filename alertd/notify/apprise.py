@@ -177,8 +177,8 @@ def _send(url: str, message: Message) -> Outcome:
         log.removeHandler(listener)
     if sent:
         return Sent(note="Apprise says it was sent")
-    said = quote(listener.said, find_secrets(url))
-    return Retry(reason="Apprise says it was not sent" + (f": {said}" if said else ""))
+    excerpt = quote(listener.said, find_secrets(url))
+    return Retry(reason="Apprise says it was not sent" + (f": {excerpt}" if excerpt else ""))
 
 
 def build_apprise_text(message: Message, limit: int) -> tuple[str, str]:

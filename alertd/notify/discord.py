@@ -87,12 +87,12 @@ class DiscordNotifier:
             return outcome
         milestone = fitted.items[0].milestone if message.kind is Kind.SINGLE else ""
         if thread := prior.get(milestone, {}).get("thread", ""):
-            outcome, said = await self._post(url, payload, thread)
+            outcome, body = await self._post(url, payload, thread)
             # Discord posted nothing, because the thread was deleted. A new thread replaces it.
-            if not (isinstance(outcome, Rejected) and said.get("code") == UNKNOWN_CHANNEL):
+            if not (isinstance(outcome, Rejected) and body.get("code") == UNKNOWN_CHANNEL):
                 return _remember_thread(outcome, milestone, thread)
-        outcome, said = await self._post(url, payload | _post_name(fitted))
-        return _remember_thread(outcome, milestone, get_text(said, "channel_id"))
+        outcome, body = await self._post(url, payload | _post_name(fitted))
+        return _remember_thread(outcome, milestone, get_text(body, "channel_id"))
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         fitted = clean_message(message)
@@ -106,9 +106,9 @@ class DiscordNotifier:
         self, url: str, payload: Mapping[str, Any], thread: str = ""
     ) -> tuple[Outcome, Mapping[str, Any]]:
         answer = await post_json(self._env, self._options, _address(url, thread), payload)
-        said = parse_object(answer)
-        outcome = apply_wait(judge_answer(answer, self._env.clock.now()), said.get("retry_after"))
-        return _judge(outcome, answer, said), said
+        body = parse_object(answer)
+        outcome = apply_wait(judge_answer(answer, self._env.clock.now()), body.get("retry_after"))
+        return _judge(outcome, answer, body), body
 
 
 def _post_name(message: Message) -> dict[str, Any]:
@@ -167,10 +167,10 @@ def _address(url: str, thread: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(asked)))
 
 
-def _judge(outcome: Outcome, answer: Answer, said: Mapping[str, Any]) -> Outcome:
-    if isinstance(outcome, Sent) and not get_text(said, "id"):
+def _judge(outcome: Outcome, answer: Answer, body: Mapping[str, Any]) -> Outcome:
+    if isinstance(outcome, Sent) and not get_text(body, "id"):
         return reject_foreign_answer(answer, "Discord")
-    if isinstance(outcome, Rejected) and said.get("code") == UNKNOWN_WEBHOOK:
+    if isinstance(outcome, Rejected) and body.get("code") == UNKNOWN_WEBHOOK:
         return replace(outcome, gone=True)
     return outcome
 

@@ -196,8 +196,8 @@ async def _open_pipes(body: bytes, write_end: int, read_end: int) -> _Talk:
 
 
 def _outcome(program: str, ended: _Ended, timeout_s: float) -> Outcome:
-    said = quote(ended.output)
-    words = f": {said}" if said else ""
+    excerpt = quote(ended.output)
+    words = f": {excerpt}" if excerpt else ""
     if ended.status is None:
         return Retry(reason=f"{program} did not end within {timeout_s:g} s{words}", unknown=True)
     if ended.status == 0:

@@ -204,8 +204,8 @@ def _read_error(outcome: Outcome, answer: Reply, error: Mapping[str, Any]) -> tu
     code = get_text(error, "status")
     if not code or isinstance(outcome, Sent) or answer.status in (410, *range(300, 400)):
         return outcome, ""
-    said = quote(f"{code}: {get_text(error, 'message')}", answer.hidden)
-    reason = f"{answer.origin} answered {answer.status}: {said}"
+    excerpt = quote(f"{code}: {get_text(error, 'message')}", answer.hidden)
+    reason = f"{answer.origin} answered {answer.status}: {excerpt}"
     if isinstance(outcome, Retry) or code in RETRIED:
         after = outcome.after if isinstance(outcome, Retry) else None
         return apply_wait(Retry(reason=reason, after=after), _delay_s(error)), code

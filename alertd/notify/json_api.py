@@ -199,15 +199,15 @@ def render_form(fields: Mapping[str, str]) -> Rendered:
 def parse_object(answer: Answer) -> Mapping[str, Any]:
     """Return the JSON object in an answer, or an empty one if the answer contains none."""
     try:
-        said = json.loads(answer.body) if isinstance(answer, Reply) else None
+        body = json.loads(answer.body) if isinstance(answer, Reply) else None
     except (ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return body if isinstance(body, dict) else {}
 
 
-def get_text(said: Mapping[str, Any], name: str) -> str:
+def get_text(body: Mapping[str, Any], name: str) -> str:
     """Return a text or a whole number of an answer as text; "" if the value is neither."""
-    value = said.get(name)
+    value = body.get(name)
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
@@ -231,7 +231,7 @@ def reject_foreign_answer(answer: Answer, service: str) -> Outcome:
     where = answer.origin
     if not answer.whole:
         return Retry(reason=f"{where} answered {answer.status} and broke off", unknown=True)
-    said = quote(answer.body, answer.hidden)
+    excerpt = quote(answer.body, answer.hidden)
     return Rejected(
-        reason=f"{where} answered {answer.status}, but not as {service} does: {said}".rstrip(": ")
+        reason=f"{where} answered {answer.status}, but not as {service} does: {excerpt}".rstrip(": ")
     )

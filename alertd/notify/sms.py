@@ -307,19 +307,19 @@ def _judge(answer: Answer, outcome: Outcome) -> Outcome:
     """Return the outcome that the answer's body means: an error of Twilio, or the message's status."""
     if not isinstance(answer, Reply) or (isinstance(outcome, Rejected) and outcome.gone):
         return outcome
-    said = parse_object(answer)
+    body = parse_object(answer)
     if isinstance(outcome, Sent):
-        if not get_text(said, "sid"):
+        if not get_text(body, "sid"):
             return reject_foreign_answer(answer, "Twilio")
-        if get_text(said, "status") not in FAILED:
+        if get_text(body, "status") not in FAILED:
             return outcome
-        why = f"{get_text(said, 'error_code')} {get_text(said, 'error_message')}".strip()
+        why = f"{get_text(body, 'error_code')} {get_text(body, 'error_message')}".strip()
         return Rejected(reason=f"{answer.origin} did not send it: {quote(why, answer.hidden)}".rstrip(": "))
-    code = said.get("code")
+    code = body.get("code")
     if not isinstance(code, int) or isinstance(code, bool) or 300 <= answer.status < 400:
         return outcome
-    told = quote(f"{code} {get_text(said, 'message')}", answer.hidden)
-    reason = f"{answer.origin} answered {answer.status}: {told}"
+    excerpt = quote(f"{code} {get_text(body, 'message')}", answer.hidden)
+    reason = f"{answer.origin} answered {answer.status}: {excerpt}"
     if isinstance(outcome, Retry) or code in RETRIED:
         return Retry(reason=reason, after=outcome.after if isinstance(outcome, Retry) else None)
     return Rejected(reason=reason)

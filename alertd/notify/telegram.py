@@ -114,10 +114,10 @@ class TelegramNotifier:
         before = prior.get(milestone, {})
         where = self._where(before.get("message", "") if before.get("chat") == options.chat else "")
         outcome, answer = await self._post(token, {**where, **build_telegram_payload(fitted)})
-        said = parse_object(answer)
-        if isinstance(outcome, Rejected) and _LAYOUT.search(get_text(said, "description")):
+        body = parse_object(answer)
+        if isinstance(outcome, Rejected) and _LAYOUT.search(get_text(body, "description")):
             # Telegram refuses a message with a button to a host in a private network, and sends nothing.
-            why = get_text(said, "description")
+            why = get_text(body, "description")
             outcome, answer = await self._post(token, {**where, **_bare_payload(fitted)})
             if isinstance(outcome, Sent):
                 outcome = replace(outcome, note=f"{outcome.note}; as plain text: {why[:100]}")
@@ -185,10 +185,10 @@ def _end(outline: Outline) -> list[str]:
 
 
 def _judge(answer: Answer, outcome: Outcome) -> Outcome:
-    said = parse_object(answer)
-    about = said.get("parameters")
+    body = parse_object(answer)
+    about = body.get("parameters")
     parameters = about if isinstance(about, dict) else {}
-    if isinstance(outcome, Sent) and not (said.get("ok") is True and _result(answer)):
+    if isinstance(outcome, Sent) and not (body.get("ok") is True and _result(answer)):
         return reject_foreign_answer(answer, "Telegram")
     if isinstance(outcome, Rejected) and (moved := get_text(parameters, "migrate_to_chat_id")):
         return replace(

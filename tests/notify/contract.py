@@ -79,7 +79,9 @@ class ServiceContract(OwnContract, HttpContract):
             assert outcome.note == f"HTTP {answer.status}"
 
     @pytest.mark.parametrize(
-        ("answer", "expected"), STATUSES, ids=[f"{at}-{one.status}" for at, (one, _) in enumerate(STATUSES)]
+        ("answer", "expected"),
+        STATUSES,
+        ids=[f"{at}-{answer.status}" for at, (answer, _) in enumerate(STATUSES)],
     )
     def test_each_failure_is_worded_as_the_table_of_statuses_does(
         self, answer: Answer, expected: Retry | Rejected

@@ -138,11 +138,13 @@ class AppriseRig(Rig):
         self.sink = sink
 
     def seen(self) -> str:
-        return "\n".join(json.dumps([dict(one.headers), one.body.decode()]) for one in self.sink.requests)
+        return "\n".join(
+            json.dumps([dict(request.headers), request.body.decode()]) for request in self.sink.requests
+        )
 
     def bodies(self) -> Sequence[str]:
-        said = [json.loads(one.body) for one in self.sink.requests]
-        return [f"{one['title']}\n\n{one['message']}" for one in said]
+        bodies = [json.loads(request.body) for request in self.sink.requests]
+        return [f"{body['title']}\n\n{body['message']}" for body in bodies]
 
 
 class TestContract(OwnContract):

@@ -235,7 +235,7 @@ class ExecRig(Rig):
 
     def seen(self) -> str:
         paths = (self.path, self.path.with_suffix(".env"))
-        return "\n".join(one.read_text(encoding="utf-8") for one in paths if one.exists())
+        return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.exists())
 
     def bodies(self) -> Sequence[str]:
         return [self.path.read_text(encoding="utf-8")]

@@ -34,7 +34,7 @@ def widgets_of(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def texts_of(payload: Mapping[str, Any]) -> list[str]:
-    return [one["textParagraph"]["text"] for one in widgets_of(payload) if "textParagraph" in one]
+    return [widget["textParagraph"]["text"] for widget in widgets_of(payload) if "textParagraph" in widget]
 
 
 def query(path: str) -> dict[str, list[str]]:
@@ -103,7 +103,7 @@ def test_nobody_is_mentioned_and_nothing_is_markup_in_a_card() -> None:
 def test_what_can_be_done_are_buttons_that_open_a_page() -> None:
     payload = build_google_chat_payload(clean_message(with_links(sample_message())))
 
-    (buttons,) = (one["buttonList"]["buttons"] for one in widgets_of(payload) if "buttonList" in one)
+    (buttons,) = (widget["buttonList"]["buttons"] for widget in widgets_of(payload) if "buttonList" in widget)
     assert [button["text"] for button in buttons] == ["Acknowledge", "Snooze", "Done", "Details"]
     assert buttons[-1]["onClick"] == {"openLink": {"url": f"https://alertd.example/milestones/{MILESTONE}"}}
     assert "buttonList" not in str(build_google_chat_payload(clean_message(sample_message())))

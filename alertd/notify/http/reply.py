@@ -71,8 +71,8 @@ def parse_retry_after(value: str, now: datetime) -> timedelta | None:
 
 
 def _explain(reply: Reply) -> str:
-    said = quote(reply.body, reply.hidden)
-    return f"{reply.origin} answered {reply.status}" + (f": {said}" if said else "")
+    excerpt = quote(reply.body, reply.hidden)
+    return f"{reply.origin} answered {reply.status}" + (f": {excerpt}" if excerpt else "")
 
 
 def _target(location: str) -> str:

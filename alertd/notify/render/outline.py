@@ -280,8 +280,8 @@ def _fill(paragraphs: Sequence[Paragraph], room: int, cost: Cost, more: str) -> 
 
 
 def _rest(unnamed: int, more: str) -> OutlineLine:
-    said = f"and {unnamed:,} more, not listed here." if unnamed else "The rest is not shown here."
-    return _line(Span(f"{said} {more}", Style.ITALIC))
+    text = f"and {unnamed:,} more, not listed here." if unnamed else "The rest is not shown here."
+    return _line(Span(f"{text} {more}", Style.ITALIC))
 
 
 def _cut(line: OutlineLine, room: int, cost: Cost) -> OutlineLine | None:

@@ -170,8 +170,8 @@ def _build_post(frame: Frame, group: Sequence[Piece], number: int, total: int, l
 
 def _rest(left: Sequence[Piece], more: str) -> str:
     unnamed = sum(len(piece.names) for piece in left)
-    said = f"and {unnamed:,} more, not listed here." if unnamed else "The rest is not shown here."
-    return f"{said} {more}".strip()
+    text = f"and {unnamed:,} more, not listed here." if unnamed else "The rest is not shown here."
+    return f"{text} {more}".strip()
 
 
 def _fallback(lead: str, names: Sequence[str]) -> str:
@@ -272,20 +272,20 @@ def interpret(answer: Answer, now: datetime) -> Posted | PostRefused:
     outcome = judge_answer(answer, now)
     if not isinstance(answer, Reply):
         return PostRefused(error="", outcome=outcome)
-    said = parse_object(answer)
-    error = _word(said.get("error")) or _word(answer.body.decode("utf-8", "replace").strip())
+    body = parse_object(answer)
+    error = _word(body.get("error")) or _word(answer.body.decode("utf-8", "replace").strip())
     if not isinstance(outcome, Sent):
         return PostRefused(error=error, outcome=outcome)
     where = answer.origin
     if not answer.whole:
         broken = Retry(reason=f"{where} answered {answer.status} and broke off", unknown=True)
         return PostRefused(error="", outcome=broken)
-    if said.get("ok") is True or said.get("success") is True or answer.body.strip().lower() in (b"ok", b""):
-        return Posted(place=read_post_address(said), note=outcome.note)
-    if said.get("ok") is False and error:
+    if body.get("ok") is True or body.get("success") is True or answer.body.strip().lower() in (b"ok", b""):
+        return Posted(place=read_post_address(body), note=outcome.note)
+    if body.get("ok") is False and error:
         return PostRefused(error=error, outcome=_outcome(answer, error, now))
-    unlike = f"{where} answered {answer.status}, but not ok: {quote(answer.body, answer.hidden)}"
-    return PostRefused(error="", outcome=Rejected(reason=unlike))
+    reason = f"{where} answered {answer.status}, but not ok: {quote(answer.body, answer.hidden)}"
+    return PostRefused(error="", outcome=Rejected(reason=reason))
 
 
 def _outcome(reply: Reply, error: str, now: datetime) -> Outcome:
