@@ -19,17 +19,10 @@ from alertd.notify.render.text import render_text
 from alertd.notify.webhook.body import collect_values
 from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
 from alertd.notify.webhook.payload import build_payload, encode_body
-from alertd.notify.webhook.template import (
-    FILTERS,
-    MAX_RESULT,
-    MAX_SOURCE,
-    MAX_STEPS,
-    TemplateFailed,
-    TemplateRefused,
-    compile_template,
-)
+from alertd.notify.webhook.template import FILTERS, MAX_RESULT, MAX_STEPS, compile_template
 from alertd.notify.webhook.template_syntax import MAX_LOOPS, MAX_PARTS, VARIABLES
 from alertd.notify.webhook.template_trial import ODD, list_trials, try_out
+from alertd.notify.webhook.template_values import MAX_SOURCE, TemplateFailed, TemplateRefused
 from alertd.testing import SAMPLES, Answer, HttpSink, Received, notifier_env, sample_message
 from tests.docs_pages import first_column, section, tables
 

@@ -14,7 +14,7 @@ from alertd.notify.render.text import render_text
 from alertd.notify.webhook.alertmanager import build_alertmanager_payload
 from alertd.notify.webhook.cloudevents import DATA_TYPE, STRUCTURED, build_binary, build_structured
 from alertd.notify.webhook.payload import build_payload, encode_body, encode_json
-from alertd.notify.webhook.template import Labels, TemplateFailed, TemplateRefused
+from alertd.notify.webhook.template_values import Labels, TemplateFailed, TemplateRefused
 
 if TYPE_CHECKING:
     from alertd.notify.webhook.template import Template

@@ -18,7 +18,7 @@ from alertd.notify.webhook.body import Body, WebhookFormat, build_body, fall_bac
 from alertd.notify.webhook.cloudevents import build_default_source
 from alertd.notify.webhook.options import WebhookOptions, check_header, read_template
 from alertd.notify.webhook.signature import decode_key, sign
-from alertd.notify.webhook.template import DEFAULT_TYPE, TemplateFailed, TemplateRefused
+from alertd.notify.webhook.template_values import DEFAULT_TYPE, TemplateFailed, TemplateRefused
 from alertd.system.secrets import SecretUnreadable
 
 if TYPE_CHECKING:

@@ -15,14 +15,14 @@ from alertd.notify.http.url import check_proxy
 from alertd.notify.json_api import BasicOptions, UrlOptions, validate_secret
 from alertd.notify.webhook.body import WebhookFormat
 from alertd.notify.webhook.signature import decode_key
-from alertd.notify.webhook.template import (
+from alertd.notify.webhook.template_trial import try_out
+from alertd.notify.webhook.template_values import (
     DEFAULT_TYPE,
     MAX_SOURCE,
     TemplateFailed,
     TemplateRefused,
     choose_writer,
 )
-from alertd.notify.webhook.template_trial import try_out
 
 MAX_SECRETS = 10
 MAX_HEADERS = 20

@@ -11,7 +11,7 @@ from alertd.core.milestones.fields import sample_values
 from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import Cause
 from alertd.notify.webhook.body import render_template
-from alertd.notify.webhook.template import TemplateFailed
+from alertd.notify.webhook.template_values import TemplateFailed
 
 if TYPE_CHECKING:
     from alertd.notify.webhook.template import Template
