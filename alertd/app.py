@@ -56,10 +56,10 @@ def now() -> datetime:
 
 def option_models() -> dict[str, type[BaseModel]]:
     """The options of every installed notifier that can be imported, by type."""
-    from alertd.notify.registry import NotifierUnusable, installed
+    from alertd.notify.registry import NotifierUnusable, list_usable
 
     models = {}
-    for name, kind in installed().items():
+    for name, kind in list_usable().items():
         try:
             models[name] = kind.load().Options
         except NotifierUnusable:
@@ -104,12 +104,12 @@ def notifiers(
     The configuration's ``network`` is in force for ``http`` from here on.
     """
     from alertd.notify.base import Env
-    from alertd.notify.email.address import mail_domain
+    from alertd.notify.email.address import find_mail_domain
     from alertd.notify.email.relay import Relay
-    from alertd.notify.registry import installed
+    from alertd.notify.registry import list_usable
     from alertd.system.secrets import file_paths, secret_files
 
-    types = installed()
+    types = list_usable()
     http.egress.network = config.network
     env = Env(
         http=http,
@@ -119,7 +119,7 @@ def notifiers(
         out=out,
         smtp=config.smtp,
         relay=Relay(transcript=http.transcript),
-        host=mail_domain(config.smtp.sender),
+        host=find_mail_domain(config.smtp.sender),
     )
     return {
         f"{receiver.name}/{spec.name}": types[spec.type].load()(spec.options, env)
@@ -293,7 +293,7 @@ def _links(config: Config, signer: Signer, log: Log) -> Links | None:
     if not base:
         return None
     try:
-        return Links(base=base, key=signer.of(LINKS))
+        return Links(base=base, key=signer.derive_key(LINKS))
     except SecretUnreadable as error:
         log.warning(Event.LINKS_UNSIGNED, reason=str(error))
         return Links(base=base)
@@ -328,9 +328,9 @@ async def _web(
         definitions=lambda: daemon.definitions,
         daemon_status=lambda: daemon.status,
         find=file_paths(settings.config, os.environ),
-        keys=_signer(settings, web_in_force, shared),
+        signer=_signer(settings, web_in_force, shared),
         metrics=metrics,
-        outward=OutboundServices(
+        outbound=OutboundServices(
             http=http,
             secret=secret_files(settings.config, os.environ),
             send_test=lambda config, receiver: send_test(config, settings.config, receiver),
@@ -342,12 +342,12 @@ async def _web(
 async def send_test(config: Config, folder: Path, receiver: str) -> list[tuple[str, Outcome]]:
     """How each notifier of a receiver fares with a test message, by channel."""
     from alertd.notify.http.client import HttpClient
-    from alertd.notify.trial import tried
+    from alertd.notify.trial import try_notifiers
 
     clock, http = SystemClock(), HttpClient()
     made = notifiers(config, folder, http, clock, _stdout())
     try:
-        return [one async for one in tried(made, config.receivers[receiver], clock.now())]
+        return [one async for one in try_notifiers(made, config.receivers[receiver], clock.now())]
     finally:
         for notifier in made.values():
             await notifier.aclose()

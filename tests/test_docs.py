@@ -28,9 +28,9 @@ from alertd.cli import app
 from alertd.core.config import Definitions
 from alertd.core.ledger.outcome import Sent
 from alertd.definitions.load import load
-from alertd.notify.render.clean import fit
-from alertd.notify.webhook.payload import payload_of
-from alertd.notify.webhook.signature import key_of, sign
+from alertd.notify.render.clean import clean_message
+from alertd.notify.webhook.payload import build_payload
+from alertd.notify.webhook.signature import decode_key, sign
 from alertd.testing import notifier_env, sample_message
 from tests.docs_console import ANYTHING, Desk, matches, steps
 from tests.docs_pages import ROOT, Block, anchors, blocks, links, name_of, pages, prose
@@ -144,8 +144,8 @@ def test_the_shown_receiver_takes_what_alertd_signs_and_nothing_else() -> None:
     verify = shown["verify"]
     assert callable(verify)
     secret, at = "whsec_" + "c2VjcmV0" * 5, datetime(2026, 11, 24, 6, tzinfo=UTC)
-    other = key_of("whsec_" + "b3RoZXIh" * 5)
-    headers = sign([other, key_of(secret)], "msg_7", at, b"{}")
+    other = decode_key("whsec_" + "b3RoZXIh" * 5)
+    headers = sign([other, decode_key(secret)], "msg_7", at, b"{}")
 
     assert verify(secret, headers, b"{}", at.timestamp()) == "msg_7"
     with pytest.raises(ValueError, match="not signed"):
@@ -175,7 +175,10 @@ def test_json_parses(block: Block) -> None:
 
 def test_the_shown_webhook_is_a_real_one() -> None:
     (block,) = blocks(ROOT / "docs/reference/webhook.md", "json")
-    real = json.dumps(payload_of(fit(sample_message("approaching"))), indent=2, ensure_ascii=False) + "\n"
+    real = (
+        json.dumps(build_payload(clean_message(sample_message("approaching"))), indent=2, ensure_ascii=False)
+        + "\n"
+    )
 
     if UPDATE:
         block.rewritten(real)

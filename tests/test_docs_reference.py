@@ -32,8 +32,8 @@ from alertd.definitions.config.keys import CONFIG_SHAPES
 from alertd.definitions.reading.keys import Shape
 from alertd.definitions.timeline.keys import CLAIM, MILESTONE, SOURCE, TIMELINE
 from alertd.errors import DeadlineError, DurationError
-from alertd.notify.registry import OWN, installed
-from alertd.notify.webhook.payload import payload_of, type_of
+from alertd.notify.registry import OWN, list_usable
+from alertd.notify.webhook.payload import build_payload, find_type
 from alertd.system.settings import Settings
 from alertd.system.telemetry import Event
 from alertd.testing import SAMPLES, sample_message
@@ -155,12 +155,12 @@ def test_every_log_event_is_documented() -> None:
 
 
 def test_every_type_of_notifier_is_documented() -> None:
-    ours = {name for name, kind in installed().items() if kind.distribution == OWN}
+    ours = {name for name, kind in list_usable().items() if kind.distribution == OWN}
 
     assert set(first_column(text_of("notifiers.md"), "type")) == ours
 
 
-@pytest.mark.parametrize("kind", [n for n, one in installed().items() if one.distribution == OWN])
+@pytest.mark.parametrize("kind", [n for n, one in list_usable().items() if one.distribution == OWN])
 def test_every_key_of_a_notifier_is_documented(kind: str) -> None:
     told = first_column(section("notifiers.md", kind), "key")
 
@@ -170,7 +170,7 @@ def test_every_key_of_a_notifier_is_documented(kind: str) -> None:
 
 def test_every_default_rate_is_documented() -> None:
     table = tables(text_of("notifiers.md"))[0]
-    types = {name: kind.load() for name, kind in installed().items() if kind.distribution == OWN}
+    types = {name: kind.load() for name, kind in list_usable().items() if kind.distribution == OWN}
 
     told = {row[0].strip("`"): row[3].strip("`") for row in table.rows}
 
@@ -223,7 +223,7 @@ def test_every_name_in_a_webhook_is_documented() -> None:
     told = {name.rpartition(".")[2] for name in codes(text)}
 
     for name in SAMPLES:
-        assert names_in(payload_of(sample_message(name))) <= told
+        assert names_in(build_payload(sample_message(name))) <= told
 
 
 def names_in(value: object) -> set[str]:
@@ -240,7 +240,7 @@ def test_every_type_of_webhook_is_documented() -> None:
     told = first_column(text_of("webhook.md"), "`type`")
     causes = {f"milestone.{cause.value}" for cause in Cause}
     others = {
-        type_of(sample_message(name)) for name in SAMPLES if sample_message(name).kind is not Kind.SINGLE
+        find_type(sample_message(name)) for name in SAMPLES if sample_message(name).kind is not Kind.SINGLE
     }
 
     assert set(told) == causes | others

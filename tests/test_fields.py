@@ -30,7 +30,7 @@ from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause
 from alertd.definitions.load import load
 from alertd.notify.base import Renders
-from alertd.notify.registry import installed
+from alertd.notify.registry import list_usable
 from alertd.testing import notifier_env, sample_message
 from alertd.testing.items import ROUTE
 from tests.cli.stage import run, write_folder
@@ -113,7 +113,7 @@ def missing(text: str, milestone: Milestone, reach: FieldReach) -> list[str]:
 def bodies(type_name: str, message: Message) -> Iterator[str]:
     """What a notifier sends, decoded, for each of the options that it is tried with."""
     env = replace(notifier_env(out=io.StringIO()), smtp=Smtp(host="127.0.0.1", sender="alertd@example.org"))
-    made = installed()[type_name].load()
+    made = list_usable()[type_name].load()
     for options in VARIANTS.get(type_name) or (contract_of(type_name)().golden_options(),):
         notifier = made(made.Options.model_validate(options), env)
         assert isinstance(notifier, Renders)

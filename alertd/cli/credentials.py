@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alertd.web.server.credentials import Credential
 
 
-class Operation(StrEnum):
+class CredentialAction(StrEnum):
     """The operation on a credential file."""
 
     NEW = "new"
@@ -37,7 +37,7 @@ class Permission(StrEnum):
         return "subscribe" if self is Permission.FEED else self.value
 
 
-_Operation = Annotated[Operation, typer.Argument(show_default=False, help="new, list or drop")]
+_CredentialAction = Annotated[CredentialAction, typer.Argument(show_default=False, help="new, list or drop")]
 _Name = Annotated[str, typer.Argument(metavar="[NAME]", show_default=False)]
 _Scope = Annotated[Permission, typer.Option("--scope", help="The permission: feed, read, act or admin.")]
 _File = Annotated[
@@ -52,7 +52,7 @@ _File = Annotated[
 
 
 def token(
-    what: _Operation,
+    what: _CredentialAction,
     name: _Name = "",
     scope: _Scope = Permission.READ,
     file: _File = None,
@@ -67,7 +67,7 @@ def token(
     from alertd.web.server.credentials import add, new_token
 
     path = _path("tokens_file", file, config)
-    if what is not Operation.NEW:
+    if what is not CredentialAction.NEW:
         _list_or_drop(what, path, name, are_tokens=True)
         return
     made, credential = new_token(name, SCOPES[scope])
@@ -80,7 +80,7 @@ def token(
 
 
 def user(
-    what: _Operation,
+    what: _CredentialAction,
     name: _Name = "",
     scope: _Scope = Permission.READ,
     file: _File = None,
@@ -94,7 +94,7 @@ def user(
     from alertd.web.server.credentials import add, new_user
 
     path = _path("users_file", file, config)
-    if what is not Operation.NEW:
+    if what is not CredentialAction.NEW:
         _list_or_drop(what, path, name, are_tokens=False)
         return
     if sys.stdin.isatty():
@@ -129,11 +129,11 @@ def _path(key: str, file: Path | None, config: Path | None) -> Path:
     return file_paths(settings.config, os.environ)(name)
 
 
-def _list_or_drop(what: Operation, path: Path, name: str, *, are_tokens: bool) -> None:
+def _list_or_drop(what: CredentialAction, path: Path, name: str, *, are_tokens: bool) -> None:
     from alertd.errors import CredentialsError
     from alertd.web.server.credentials import drop, read
 
-    if what is Operation.DROP:
+    if what is CredentialAction.DROP:
         drop(path, name)
         typer.echo(f"{name} is dropped from {path}.")
         return

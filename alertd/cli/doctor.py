@@ -27,7 +27,7 @@ def doctor(
     receivers, milestones without reminders, receivers without routes, and time zones. Nothing is sent. Exits
     1 if something is wrong.
     """
-    from alertd.cli.findings import Verdict
+    from alertd.cli.findings import FindingVerdict
     from alertd.cli.loading import read_settings
 
     found = run_to_end(_examine(read_settings(config, database)))
@@ -35,7 +35,7 @@ def doctor(
         show(render_findings(found))
     else:
         write_rows((_finding_facts(finding) for finding in found), form)
-    if any(finding.verdict is Verdict.WRONG for finding in found):
+    if any(finding.verdict is FindingVerdict.WRONG for finding in found):
         raise typer.Exit(1)
 
 
@@ -49,14 +49,14 @@ async def _examine(settings: Settings) -> list[Finding]:
         check_secrets,
         check_zone_database,
     )
-    from alertd.cli.findings import Finding, Verdict, check_definitions
+    from alertd.cli.findings import Finding, FindingVerdict, check_definitions
     from alertd.cli.loading import has_ledger, open_ledger
     from alertd.errors import AlertdError
     from alertd.notify.http.egress import Egress
     from alertd.system.clock import SystemClock
     from alertd.system.secrets import file_paths, secret_files
 
-    well, wrong = Verdict.WELL, Verdict.WRONG
+    well, wrong = FindingVerdict.WELL, FindingVerdict.WRONG
     definitions = app.definitions(settings)
     found = [
         check_clock(),
@@ -97,10 +97,14 @@ def render_findings(found: list[Finding]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from alertd.cli.findings import Verdict
+    from alertd.cli.findings import FindingVerdict
     from alertd.core.words import sentence
 
-    marks = {Verdict.WELL: ("✓", "green"), Verdict.NOTE: ("!", "yellow"), Verdict.WRONG: ("✗", "bold red")}
+    marks = {
+        FindingVerdict.WELL: ("✓", "green"),
+        FindingVerdict.NOTE: ("!", "yellow"),
+        FindingVerdict.WRONG: ("✗", "bold red"),
+    }
     table = Table.grid(padding=(0, 2, 0, 0))
     for finding in found:
         text = Text(sentence(finding.text))

@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from alertd.cli.findings import Finding, Verdict
+from alertd.cli.findings import Finding, FindingVerdict
 from alertd.core.config import Config
 from alertd.core.words import count
 from alertd.errors import AlertdError
-from alertd.notify.base import texts_of
+from alertd.notify.base import iterate_texts
 from alertd.notify.http.egress import Egress
 from alertd.ports import Clock, LedgerReader, TimeSource
 
@@ -33,7 +33,7 @@ SKEW = timedelta(seconds=2)
 
 REACHED_WITHIN_S = 5.0
 
-WELL, NOTE, WRONG = Verdict.WELL, Verdict.NOTE, Verdict.WRONG
+WELL, NOTE, WRONG = FindingVerdict.WELL, FindingVerdict.NOTE, FindingVerdict.WRONG
 
 
 def check_clock() -> Finding:
@@ -186,7 +186,7 @@ def _names_a_secret(option: str) -> bool:
 
 def _option_texts(options: object) -> Iterator[tuple[str, str]]:
     """Yield each text of a notifier's options with its key. Secrets are yielded in the clear."""
-    for option, text in texts_of(options):
+    for option, text in iterate_texts(options):
         yield option, text.get_secret_value() if isinstance(text, SecretStr) else text
 
 

@@ -23,7 +23,7 @@ NAMED = 5
 """The most names that a finding lists. Further names are only counted."""
 
 
-class Verdict(StrEnum):
+class FindingVerdict(StrEnum):
     """How serious a finding is."""
 
     WELL = "well"
@@ -42,7 +42,7 @@ class Finding:
     """
 
     topic: str
-    verdict: Verdict
+    verdict: FindingVerdict
     text: str
     fix: str = ""
 
@@ -76,15 +76,15 @@ def _find_untold(
     if untold:
         yield Finding(
             topic="milestones",
-            verdict=Verdict.NOTE,
+            verdict=FindingVerdict.NOTE,
             text=f"nobody is reminded of {_list_names(untold)} in the next two years",
             fix="see their policy, and where their labels lead: alertd routes test",
         )
     elif coming:
         text = f"somebody is reminded of each of the {len(coming)} that are still to come"
-        yield Finding(topic="milestones", verdict=Verdict.WELL, text=text)
+        yield Finding(topic="milestones", verdict=FindingVerdict.WELL, text=text)
     else:
-        yield Finding(topic="milestones", verdict=Verdict.NOTE, text="none is still to come")
+        yield Finding(topic="milestones", verdict=FindingVerdict.NOTE, text="none is still to come")
 
 
 def _ends_after(milestone: Milestone, now: datetime) -> bool:
@@ -101,15 +101,15 @@ def _find_unused(config: Config) -> Iterator[Finding]:
     if unused:
         text = f"no route leads to {_list_names(unused)}"
         yield Finding(
-            topic="receivers", verdict=Verdict.NOTE, text=text, fix="name it in a route, or remove it"
+            topic="receivers", verdict=FindingVerdict.NOTE, text=text, fix="name it in a route, or remove it"
         )
     if silent:
         text = f"{_list_names(silent)} has no notifiers, so no message is sent"
-        yield Finding(topic="receivers", verdict=Verdict.WRONG, text=text, fix="give it one")
+        yield Finding(topic="receivers", verdict=FindingVerdict.WRONG, text=text, fix="give it one")
     if not config.operator:
         yield Finding(
             topic="operator",
-            verdict=Verdict.NOTE,
+            verdict=FindingVerdict.NOTE,
             text="no receiver is told when alertd itself has a problem",
             fix="name a receiver as operator",
         )
@@ -126,7 +126,7 @@ def _find_zone_traps(milestones: list[Milestone], now: datetime) -> Iterator[Fin
     if fixed:
         yield Finding(
             topic="time zones",
-            verdict=Verdict.NOTE,
+            verdict=FindingVerdict.NOTE,
             text=f"{listing(fixed)} knows no summer time, and Etc/GMT+3 is three hours behind UTC, not ahead",
             fix="name the place that is meant, such as Europe/Berlin",
         )
@@ -150,7 +150,7 @@ def _find_zone_traps(milestones: list[Milestone], now: datetime) -> Iterator[Fin
             continue
         yield Finding(
             topic="time zones",
-            verdict=Verdict.NOTE,
+            verdict=FindingVerdict.NOTE,
             text=f"a reminder of {milestone.id} {what}",
             fix="it is sent, an hour from what may be meant; choose another `at` if that matters",
         )

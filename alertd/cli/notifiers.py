@@ -35,9 +35,9 @@ def notifiers(
     With a TYPE, its options are listed too. JSON always has the options. Exits 1 if a type cannot be used.
     """
     from alertd.cli.loading import suggest_name
-    from alertd.notify.registry import brought
+    from alertd.notify.registry import list_all
 
-    every = brought()
+    every = list_all()
     known = [kind.name for kind in every]
     for name in names or ():
         if name not in known:

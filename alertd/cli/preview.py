@@ -259,10 +259,12 @@ def _draw_block(block: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 def _draw_dots(text: str) -> str:
     """Replace the emoji circles by drawn circles, because some machines have no emoji font."""
-    from alertd.notify.render.palette import LOOKS
+    from alertd.notify.render.palette import PALETTES
 
-    for look in LOOKS.values():
-        text = text.replace(look.mark, f'<span class="dot" style="background: {DOTS[look.mark]}"></span>')
+    for palette in PALETTES.values():
+        text = text.replace(
+            palette.mark, f'<span class="dot" style="background: {DOTS[palette.mark]}"></span>'
+        )
     return text
 
 

@@ -61,12 +61,12 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a file, or of a webhook's body."""
     from alertd.definitions.schema import format_schema, make_config_schema, make_timeline_schema
-    from alertd.notify.webhook.payload_schema import webhook_schema
+    from alertd.notify.webhook.payload_schema import build_webhook_schema
 
     makers = {
         Schema.CONFIG: make_config_schema,
         Schema.TIMELINE: make_timeline_schema,
-        Schema.WEBHOOK: webhook_schema,
+        Schema.WEBHOOK: build_webhook_schema,
     }
     typer.echo(format_schema(makers[which]()), nl=False)
 

@@ -20,10 +20,10 @@ from alertd import app
 from alertd.core.config import Config
 from alertd.core.explain.rehearsal import Rehearsal
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.base import Rendered, Renders, texts_of
+from alertd.notify.base import Rendered, Renders, iterate_texts
 from alertd.notify.http.client import HttpClient
 from alertd.notify.http.transcript import Transcript, TranscriptLine, conceal
-from alertd.notify.trial import tried
+from alertd.notify.trial import try_notifiers
 from alertd.system.clock import SystemClock
 from alertd.system.secrets import SecretUnreadable, secret_files
 
@@ -63,36 +63,36 @@ async def send_test(config: Config, folder: Path, receiver: str) -> list[TrialRe
     """
     clock, http = SystemClock(), HttpClient()
     transcript = http.transcript = Transcript()
-    for secret in secrets_of(config, folder, receiver):
+    for secret in list_secrets(config, folder, receiver):
         transcript.hide(secret)
     made = app.notifiers(config, folder, http, clock, sys.stdout)
     at = clock.now()
     found = []
     try:
-        async for channel, outcome in tried(made, config.receivers[receiver], at):
+        async for channel, outcome in try_notifiers(made, config.receivers[receiver], at):
             found.append(TrialResult(channel=channel, outcome=outcome, said=transcript.take()))
     finally:
         for notifier in made.values():
             await notifier.aclose()
         await http.aclose()
-    return [replace(one, outcome=_concealed(one.outcome, transcript)) for one in found]
+    return [replace(result, outcome=_conceal_outcome(result.outcome, transcript)) for result in found]
 
 
 async def preview(config: Config, folder: Path, rehearsal: Rehearsal, out: TextIO) -> list[RenderedPreview]:
-    """What each notifier of a receiver would send of a reminder. Nothing is sent.
+    """Return what each notifier of a receiver would send for a reminder. Nothing is sent.
 
     Args:
         out: the console that a console notifier would write to.
     """
     receiver, http = rehearsal.receiver, HttpClient()
     made = app.notifiers(config, folder, http, _StoppedClock(rehearsal.at), out)
-    secrets = tuple(secrets_of(config, folder, receiver))
+    secrets = tuple(list_secrets(config, folder, receiver))
     shown = []
     try:
         for spec in config.receivers[receiver].notifiers:
             notifier = made[f"{receiver}/{spec.name}"]
             bodies = notifier.render(rehearsal.message(spec.name)) if isinstance(notifier, Renders) else ()
-            hidden = tuple(replace(one, text=conceal(one.text, secrets)) for one in bodies)
+            hidden = tuple(replace(body, text=conceal(body.text, secrets)) for body in bodies)
             shown.append(RenderedPreview(channel=f"{receiver}/{spec.name}", type=spec.type, bodies=hidden))
     finally:
         for notifier in made.values():
@@ -101,25 +101,25 @@ async def preview(config: Config, folder: Path, rehearsal: Rehearsal, out: TextI
     return shown
 
 
-def secrets_of(config: Config, folder: Path, receiver: str) -> Iterator[str]:
-    """Every secret of a receiver's notifiers, those in files too; what cannot be read now hides nothing."""
+def list_secrets(config: Config, folder: Path, receiver: str) -> Iterator[str]:
+    """Yield the secrets of a receiver's notifiers, including those in files. Skips an unreadable file."""
     read = secret_files(folder, os.environ)
     for spec in config.receivers[receiver].notifiers:
-        for option, text in texts_of(spec.options):
+        for option, text in iterate_texts(spec.options):
             if isinstance(text, SecretStr):
                 yield text.get_secret_value()
             elif option.endswith("_file") and text:
-                yield from _held(text, read)
+                yield from _read_file(text, read)
     if config.smtp.password_file:
-        yield from _held(config.smtp.password_file, read)
+        yield from _read_file(config.smtp.password_file, read)
 
 
-def _held(file: str, read: Callable[[str], str]) -> Iterator[str]:
+def _read_file(file: str, read: Callable[[str], str]) -> Iterator[str]:
     with contextlib.suppress(SecretUnreadable):
         yield read(file).strip()
 
 
-def _concealed(outcome: Outcome, transcript: Transcript) -> Outcome:
+def _conceal_outcome(outcome: Outcome, transcript: Transcript) -> Outcome:
     match outcome:
         case Sent():
             return replace(
@@ -130,7 +130,7 @@ def _concealed(outcome: Outcome, transcript: Transcript) -> Outcome:
 
 
 class _StoppedClock:
-    """It is always when the message is composed: what is dated in a rendering is dated then."""
+    """A clock that stands still at the instant for which the message is composed."""
 
     def __init__(self, at: datetime) -> None:
         self._at = at

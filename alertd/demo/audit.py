@@ -10,7 +10,7 @@ from alertd.core.ledger.records import Delivery, DeliveryState, Record, Reminder
 from alertd.core.message.reasons import reason_text
 from alertd.demo.inbox import MailReceived, WebhookPost
 from alertd.demo.play import Played
-from alertd.demo.show import channel_of
+from alertd.demo.show import find_channel
 from alertd.ports import LedgerReader
 
 MAX_DELIVERIES = 10_000
@@ -59,7 +59,7 @@ async def audit(ledger: LedgerReader, played: Played) -> DemoAudit:
     times = Counter(receipt.id for receipt in accepted)
     booked = [delivery for delivery, _, _ in await ledger.find_deliveries(limit=MAX_DELIVERIES)]
     return DemoAudit(
-        sent=Counter(channel_of(receipt) for receipt in accepted),
+        sent=Counter(find_channel(receipt) for receipt in accepted),
         lost=tuple(delivery.id for delivery in booked if _is_lost(delivery, times)),
         repeated=tuple(number for number, count in times.items() if count > 1),
         retried={delivery.id: delivery.attempts for delivery in booked if delivery.attempts > 1},

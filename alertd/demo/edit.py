@@ -55,19 +55,19 @@ def diff_lines(before: str, after: str) -> list[str]:
 
 
 def _find_claim(document: Mapping, milestone: str, source: str) -> Mapping:
-    for definition in _mappings_in(document.values.get("milestones")):
-        if _text_of(definition, "id") == milestone:
-            for claim in _mappings_in(definition.values.get("claims")):
-                if _text_of(claim, "source") == source:
+    for definition in _list_mappings(document.values.get("milestones")):
+        if _get_text(definition, "id") == milestone:
+            for claim in _list_mappings(definition.values.get("claims")):
+                if _get_text(claim, "source") == source:
                     return claim
     raise CannotEdit(f"no claim of {source} about {milestone}")
 
 
-def _mappings_in(node: Node | None) -> list[Mapping]:
+def _list_mappings(node: Node | None) -> list[Mapping]:
     return [item for item in node.items if isinstance(item, Mapping)] if isinstance(node, Sequence) else []
 
 
-def _text_of(mapping: Mapping, key: str) -> str:
+def _get_text(mapping: Mapping, key: str) -> str:
     node = mapping.values.get(key)
     return node.text if isinstance(node, Scalar) else ""
 

@@ -13,7 +13,7 @@ from alertd.demo.inbox import Receipt
 from alertd.demo.occasion import ReminderOccasion, group_receipts
 from alertd.demo.pace import Pace
 from alertd.demo.screen import Screen
-from alertd.demo.show import channel_of
+from alertd.demo.show import find_channel
 from alertd.demo.stage import Stage
 from alertd.demo.story import BEGINS, ENDS, RETRY_AFTER_S, STORY, Step
 from alertd.system.settings import read_settings
@@ -151,7 +151,7 @@ class _Player:
             self._screen.show_remark(f"sent again after {after_s:.0f} s, under the same id", "green")
 
     def _show_in_full(self, occasion: ReminderOccasion, receipt: Receipt) -> None:
-        name = (occasion.short, occasion.cause, channel_of(receipt))
+        name = (occasion.short, occasion.cause, find_channel(receipt))
         if receipt.accepted and name in IN_FULL and name not in self._shown:
             self._shown.add(name)
             self._screen.show_in_full(receipt)

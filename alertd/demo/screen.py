@@ -17,7 +17,7 @@ from rich.text import Text
 from alertd.core.milestones.occurrence import Cause
 from alertd.demo.inbox import Receipt
 from alertd.demo.occasion import ReminderOccasion
-from alertd.demo.show import COLOURS, channel_of, render_in_full
+from alertd.demo.show import COLOURS, find_channel, render_in_full
 from alertd.demo.story import Step
 
 ZONE = ZoneInfo("Asia/Baghdad")
@@ -137,7 +137,7 @@ class Screen:
 
     def _channels(self, receipts: list[Receipt]) -> Text:
         shown = Text()
-        names = {channel_of(receipt): receipt.accepted for receipt in receipts}
+        names = {find_channel(receipt): receipt.accepted for receipt in receipts}
         for channel, colour in COLOURS.items():
             word = channel if self.is_wide else channel[0].upper()
             if channel in names:

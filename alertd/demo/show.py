@@ -22,7 +22,7 @@ CHANNELS: Mapping[type[Receipt], str] = {SlackPost: "slack", WebhookPost: "webho
 COLOURS: Mapping[str, str] = {"slack": "magenta", "webhook": "cyan", "email": "yellow"}
 
 
-def channel_of(receipt: Receipt) -> str:
+def find_channel(receipt: Receipt) -> str:
     """Return ``slack``, ``webhook`` or ``email``."""
     return CHANNELS[type(receipt)]
 

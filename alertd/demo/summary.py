@@ -15,7 +15,7 @@ from alertd.demo.costs import summarize
 from alertd.demo.occasion import ReminderOccasion
 from alertd.demo.play import Played
 from alertd.demo.screen import CAUSE_STYLES, format_day
-from alertd.demo.show import COLOURS, channel_of
+from alertd.demo.show import COLOURS, find_channel
 from alertd.demo.story import BEGINS, ENDS
 
 
@@ -114,6 +114,6 @@ def _share_text(number: int, wrong: tuple[str, ...], how: str) -> Text:
 def _mark(occasion: ReminderOccasion, channel: str) -> str:
     """Return ● if the channel accepted the message, ○ if it turned it away, and "" if it got none."""
     for receipt in occasion.receipts:
-        if channel_of(receipt) == channel:
+        if find_channel(receipt) == channel:
             return "●" if receipt.accepted else "○"
     return ""

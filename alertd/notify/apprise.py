@@ -19,15 +19,28 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.message.message import Message, Tone
-from alertd.notify.base import Env, NotifierOptions, Rendered, exactly_one
-from alertd.notify.http.redact import quote, secrets_in
-from alertd.notify.json_api import secret_of
-from alertd.notify.render.clean import cut, fit
-from alertd.notify.render.markup import plain, plain_text, units
-from alertd.notify.render.outline import frame_of, outlined
-from alertd.system.secrets import SecretUnreadable
+from alertd.notify import (
+    Env,
+    Message,
+    NotifierOptions,
+    Outcome,
+    Rendered,
+    Retry,
+    SecretUnreadable,
+    Sent,
+    Tone,
+    build_frame,
+    build_outline,
+    clean_message,
+    count_units,
+    cut_text,
+    find_secrets,
+    quote,
+    read_secret,
+    render_plain_line,
+    render_plain_text,
+    require_exactly_one,
+)
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
@@ -58,7 +71,7 @@ class AppriseOptions(NotifierOptions):
 
     @model_validator(mode="after")
     def _is_usable(self) -> Self:
-        exactly_one(self, "url")
+        require_exactly_one(self, "url")
         if missing := AppriseNotifier.missing():
             raise ValueError(missing)
         if self.url is not None:
@@ -107,12 +120,14 @@ class AppriseNotifier:
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         try:
-            url = secret_of(self._options, "url", self._env, check_service)
+            url = read_secret(self._options, "url", self._env, check_service)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         if self._workers is None:
             self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="apprise")
-        sending = asyncio.get_running_loop().run_in_executor(self._workers, _send, url, fit(message))
+        sending = asyncio.get_running_loop().run_in_executor(
+            self._workers, _send, url, clean_message(message)
+        )
         try:
             async with asyncio.timeout(self._options.timeout):
                 return await sending
@@ -122,10 +137,10 @@ class AppriseNotifier:
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         try:
-            service = find_service(secret_of(self._options, "url", self._env, check_service))
+            service = find_service(read_secret(self._options, "url", self._env, check_service))
         except SecretUnreadable:
             service = None
-        title, body = apprise_text(fit(message), service.body_maxlen if service else MAX_BODY)
+        title, body = build_apprise_text(clean_message(message), service.body_maxlen if service else MAX_BODY)
         return (Rendered(media_type="text/plain", text=f"{title}\n\n{body}".lstrip("\n")),)
 
     async def aclose(self) -> None:
@@ -154,7 +169,7 @@ def _send(url: str, message: Message) -> Outcome:
     log.addHandler(listener)
     try:
         tone = message.items[0].tone if message.items else Tone.CALM
-        title, body = apprise_text(message, service.body_maxlen)
+        title, body = build_apprise_text(message, service.body_maxlen)
         sent = service.notify(body=body, title=title, notify_type=_TYPES[tone])
     except Exception as error:  # a plugin may raise anything
         return Retry(reason=f"Apprise failed: {type(error).__name__}", unknown=True)
@@ -162,20 +177,20 @@ def _send(url: str, message: Message) -> Outcome:
         log.removeHandler(listener)
     if sent:
         return Sent(note="Apprise says it was sent")
-    said = quote(listener.said, secrets_in(url))
-    return Retry(reason="Apprise says it was not sent" + (f": {said}" if said else ""))
+    excerpt = quote(listener.said, find_secrets(url))
+    return Retry(reason="Apprise says it was not sent" + (f": {excerpt}" if excerpt else ""))
 
 
-def apprise_text(message: Message, limit: int) -> tuple[str, str]:
+def build_apprise_text(message: Message, limit: int) -> tuple[str, str]:
     """Return the title and the body of a message, together at most ``limit`` characters long.
 
     Args:
-        message: a message that :func:`alertd.notify.render.clean.fit` has cleaned.
+        message: a message that ``clean_message`` has cleaned.
         limit: the service's limit, in characters.
     """
     if limit < BRIEF:
-        return "", f"{cut(message.subject, limit - len(message.id) - 1)} {message.id}"
-    frame = frame_of(message)
-    room = min(limit, MAX_BODY) - units(f"{frame.title}\n\n{plain_text(frame)}")
-    outline = outlined(message, room, lambda line: units(plain(line)) + 2)
-    return outline.title, plain_text(outline)
+        return "", f"{cut_text(message.subject, limit - len(message.id) - 1)} {message.id}"
+    frame = build_frame(message)
+    room = min(limit, MAX_BODY) - count_units(f"{frame.title}\n\n{render_plain_text(frame)}")
+    outline = build_outline(message, room, lambda line: count_units(render_plain_line(line)) + 2)
+    return outline.title, render_plain_text(outline)

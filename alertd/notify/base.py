@@ -108,7 +108,7 @@ class NotifierOptions(BaseModel):
 
 
 class TlsOptions(NotifierOptions):
-    """The base class of options for TLS, which :func:`alertd.notify.http.tls.tls_of` reads at each send."""
+    """The base class of options for TLS, which :func:`alertd.notify.http.tls.find_tls` reads at each send."""
 
     ca_file: str = ""
     """A PEM file with the certificates to trust instead of the system's."""
@@ -124,28 +124,28 @@ class TlsOptions(NotifierOptions):
         return self
 
 
-def texts_of(value: object, option: str = "") -> Iterator[tuple[str, str | SecretStr]]:
+def iterate_texts(value: object, option: str = "") -> Iterator[tuple[str, str | SecretStr]]:
     """Yield every text in the options, at any depth, with the name of the innermost option around it."""
     if isinstance(value, str | SecretStr):
         yield option, value
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from texts_of(getattr(value, name), name)
+            yield from iterate_texts(getattr(value, name), name)
     elif isinstance(value, Mapping):
-        yield from texts_of(list(value.values()), option)
+        yield from iterate_texts(list(value.values()), option)
     elif isinstance(value, Iterable):
         for element in value:
-            yield from texts_of(element, option)
+            yield from iterate_texts(element, option)
 
 
-def exactly_one(options: BaseModel, name: str) -> None:
+def require_exactly_one(options: BaseModel, name: str) -> None:
     """Raise ValueError unless exactly one of ``name`` and ``<name>_file`` is set."""
-    given = at_most_one(options, name)
+    given = require_at_most_one(options, name)
     if not given:
         raise ValueError(f"{name} or {name}_file is required")
 
 
-def at_most_one(options: BaseModel, name: str) -> bool:
+def require_at_most_one(options: BaseModel, name: str) -> bool:
     """Return whether ``name`` or ``<name>_file`` is set. Raises ValueError when both are."""
     inline, file = bool(getattr(options, name)), bool(getattr(options, f"{name}_file"))
     if inline and file:
@@ -153,7 +153,7 @@ def at_most_one(options: BaseModel, name: str) -> bool:
     return inline or file
 
 
-def revealed(inline: SecretStr | None, file: str, env: Env) -> str:
+def reveal(inline: SecretStr | None, file: str, env: Env) -> str:
     """Return the secret from the inline value or from the file; "" when neither is set."""
     if inline is not None:
         return inline.get_secret_value()

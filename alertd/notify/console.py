@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.message.message import Message
-from alertd.notify.base import Env, NotifierOptions, Rendered
-from alertd.notify.render.clean import fit
-from alertd.notify.render.text import render_text
+from alertd.notify import (
+    Env,
+    Message,
+    NotifierOptions,
+    Outcome,
+    Rendered,
+    Retry,
+    Sent,
+    clean_message,
+    render_text,
+)
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -29,14 +35,14 @@ class ConsoleNotifier:
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         try:
-            _write(self._out, _render(fit(message), self._out))
+            _write(self._out, _render(clean_message(message), self._out))
         except (OSError, ValueError) as error:  # ValueError: the stream is closed
             why = error.strerror if isinstance(error, OSError) else "it is closed"
             return Retry(reason=f"cannot write to the console: {why}")
         return Sent()
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (Rendered(media_type="text/plain", text=_render(fit(message), self._out)),)
+        return (Rendered(media_type="text/plain", text=_render(clean_message(message), self._out)),)
 
     async def aclose(self) -> None:
         """Do nothing: the stream belongs to the process."""

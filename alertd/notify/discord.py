@@ -12,27 +12,36 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.core.message.message import Kind, Message
-from alertd.notify.base import Env, Rendered
-from alertd.notify.http.client import Answer
-from alertd.notify.http.reply import outcome_of
-from alertd.notify.http.url import check_url
-from alertd.notify.json_api import (
+from alertd.notify import (
+    Answer,
+    Env,
+    Kind,
+    Message,
+    Outcome,
+    Outline,
+    OutlineLine,
+    Rejected,
+    Rendered,
+    Retry,
+    SecretUnreadable,
+    Sent,
     UrlOptions,
-    asked_to_wait,
-    object_in,
+    apply_wait,
+    build_outline,
+    check_url,
+    choose_palette,
+    clean_message,
+    count_units,
+    cut_units,
+    get_text,
+    judge_answer,
+    parse_object,
     post_json,
-    rendered_json,
-    secret_of,
-    text_in,
-    unlike,
+    read_secret,
+    reject_foreign_answer,
+    render_json,
+    render_markdown_line,
 )
-from alertd.notify.render.clean import fit
-from alertd.notify.render.markup import cut_units, markdown, units
-from alertd.notify.render.outline import Outline, OutlineLine, outlined
-from alertd.notify.render.palette import look_of
-from alertd.system.secrets import SecretUnreadable
 
 MAX_TITLE = 256
 MAX_DESCRIPTION = 4_096
@@ -68,27 +77,27 @@ class DiscordNotifier:
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
         try:
-            url = secret_of(self._options, "url", self._env, check_url)
+            url = read_secret(self._options, "url", self._env, check_url)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        fitted = fit(message)
-        payload = discord_payload(fitted)
+        fitted = clean_message(message)
+        payload = build_discord_payload(fitted)
         if not self._options.forum:
             outcome, _ = await self._post(url, payload)
             return outcome
         milestone = fitted.items[0].milestone if message.kind is Kind.SINGLE else ""
         if thread := prior.get(milestone, {}).get("thread", ""):
-            outcome, said = await self._post(url, payload, thread)
+            outcome, body = await self._post(url, payload, thread)
             # Discord posted nothing, because the thread was deleted. A new thread replaces it.
-            if not (isinstance(outcome, Rejected) and said.get("code") == UNKNOWN_CHANNEL):
+            if not (isinstance(outcome, Rejected) and body.get("code") == UNKNOWN_CHANNEL):
                 return _remember_thread(outcome, milestone, thread)
-        outcome, said = await self._post(url, payload | _post_name(fitted))
-        return _remember_thread(outcome, milestone, text_in(said, "channel_id"))
+        outcome, body = await self._post(url, payload | _post_name(fitted))
+        return _remember_thread(outcome, milestone, get_text(body, "channel_id"))
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        fitted = fit(message)
+        fitted = clean_message(message)
         named = _post_name(fitted) if self._options.forum else {}
-        return (rendered_json(discord_payload(fitted) | named),)
+        return (render_json(build_discord_payload(fitted) | named),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -97,9 +106,9 @@ class DiscordNotifier:
         self, url: str, payload: Mapping[str, Any], thread: str = ""
     ) -> tuple[Outcome, Mapping[str, Any]]:
         answer = await post_json(self._env, self._options, _address(url, thread), payload)
-        said = object_in(answer)
-        outcome = asked_to_wait(outcome_of(answer, self._env.clock.now()), said.get("retry_after"))
-        return _judge(outcome, answer, said), said
+        body = parse_object(answer)
+        outcome = apply_wait(judge_answer(answer, self._env.clock.now()), body.get("retry_after"))
+        return _judge(outcome, answer, body), body
 
 
 def _post_name(message: Message) -> dict[str, Any]:
@@ -107,13 +116,13 @@ def _post_name(message: Message) -> dict[str, Any]:
     return {"thread_name": cut_units(message.subject, MAX_THREAD_NAME) or "alertd"}
 
 
-def discord_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body for a message that :func:`alertd.notify.render.clean.fit` has cleaned."""
-    outline = outlined(message, MAX_DESCRIPTION, lambda line: units(_line(line)) + 2)
+def build_discord_payload(message: Message) -> dict[str, Any]:
+    """Return the JSON body for a message that ``clean_message`` has cleaned."""
+    outline = build_outline(message, MAX_DESCRIPTION, lambda line: count_units(_line(line)) + 2)
     embed: dict[str, Any] = {
         "title": _title(outline.title),
         "description": "\n\n".join("\n".join(map(_line, paragraph)) for paragraph in outline.paragraphs),
-        "color": int(look_of(message).strong[1:], 16),
+        "color": int(choose_palette(message).strong[1:], 16),
         "footer": {"text": "\n".join(part for part in (outline.about, f"{outline.id} · alertd") if part)},
     }
     if outline.url:
@@ -126,11 +135,11 @@ def discord_payload(message: Message) -> dict[str, Any]:
 def _title(text: str) -> str:
     title = _escape(text)
     # Escaping at most doubles the length, so half the limit always fits.
-    return title if units(title) <= MAX_TITLE else _escape(cut_units(text, MAX_TITLE // 2))
+    return title if count_units(title) <= MAX_TITLE else _escape(cut_units(text, MAX_TITLE // 2))
 
 
 def _line(line: OutlineLine) -> str:
-    return markdown(line, _escape)
+    return render_markdown_line(line, _escape)
 
 
 def _escape(text: str) -> str:
@@ -158,10 +167,10 @@ def _address(url: str, thread: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(asked)))
 
 
-def _judge(outcome: Outcome, answer: Answer, said: Mapping[str, Any]) -> Outcome:
-    if isinstance(outcome, Sent) and not text_in(said, "id"):
-        return unlike(answer, "Discord")
-    if isinstance(outcome, Rejected) and said.get("code") == UNKNOWN_WEBHOOK:
+def _judge(outcome: Outcome, answer: Answer, body: Mapping[str, Any]) -> Outcome:
+    if isinstance(outcome, Sent) and not get_text(body, "id"):
+        return reject_foreign_answer(answer, "Discord")
+    if isinstance(outcome, Rejected) and body.get("code") == UNKNOWN_WEBHOOK:
         return replace(outcome, gone=True)
     return outcome
 

@@ -19,12 +19,20 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.core.message.message import Kind, Message
-from alertd.notify.base import Env, NotifierOptions, Rendered
-from alertd.notify.http.redact import quote
-from alertd.notify.render.clean import fit
-from alertd.notify.webhook.payload import body_of
+from alertd.notify import (
+    Env,
+    Kind,
+    Message,
+    NotifierOptions,
+    Outcome,
+    Rejected,
+    Rendered,
+    Retry,
+    Sent,
+    clean_message,
+    encode_body,
+    quote,
+)
 
 KEPT_OUTPUT = 4_096
 """How many bytes of the command's output are kept. The command may print more, which is discarded."""
@@ -77,16 +85,16 @@ class ExecNotifier:
         self._options = options
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
-        fitted = fit(message)
+        fitted = clean_message(message)
         command = self._options.command
         try:
-            ended = await _run(command, body_of(fitted), _environment(fitted), self._options.timeout)
+            ended = await _run(command, encode_body(fitted), _environment(fitted), self._options.timeout)
         except OSError as error:
             return Retry(reason=f"cannot run {command[0]}: {error.strerror or 'it failed'}")
         return _outcome(command[0], ended, self._options.timeout)
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (Rendered(media_type="application/json", text=body_of(fit(message)).decode()),)
+        return (Rendered(media_type="application/json", text=encode_body(clean_message(message)).decode()),)
 
     async def aclose(self) -> None:
         """Do nothing: ``send`` leaves no process running."""
@@ -188,8 +196,8 @@ async def _open_pipes(body: bytes, write_end: int, read_end: int) -> _Talk:
 
 
 def _outcome(program: str, ended: _Ended, timeout_s: float) -> Outcome:
-    said = quote(ended.output)
-    words = f": {said}" if said else ""
+    excerpt = quote(ended.output)
+    words = f": {excerpt}" if excerpt else ""
     if ended.status is None:
         return Retry(reason=f"{program} did not end within {timeout_s:g} s{words}", unknown=True)
     if ended.status == 0:

@@ -17,11 +17,17 @@ from pathlib import Path
 
 from pydantic import field_validator
 
-from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.message.message import Message
-from alertd.notify.base import Env, NotifierOptions, Rendered
-from alertd.notify.render.clean import fit
-from alertd.notify.webhook.payload import body_of
+from alertd.notify import (
+    Env,
+    Message,
+    NotifierOptions,
+    Outcome,
+    Rendered,
+    Retry,
+    Sent,
+    clean_message,
+    encode_body,
+)
 
 
 class FileOptions(NotifierOptions):
@@ -62,7 +68,7 @@ class FileNotifier:
 
 
 def _line(message: Message) -> bytes:
-    return body_of(fit(message)) + b"\n"
+    return encode_body(clean_message(message)) + b"\n"
 
 
 def _append(path: Path, line: bytes) -> str:

@@ -30,48 +30,48 @@ from alertd.notify import (
     Sent,
     Style,
     UrlOptions,
-    asked_to_wait,
+    apply_wait,
+    build_frame,
+    build_html_link,
+    build_outline,
     check_url,
-    fit,
-    frame_of,
-    html,
-    html_link,
-    html_text,
-    json_bytes,
-    markdown_text,
-    object_in,
-    outcome_of,
-    outlined,
-    plain,
-    plain_text,
+    clean_message,
+    count_units,
+    encode_json,
+    escape_html,
+    escape_markdown,
+    get_text,
+    judge_answer,
+    parse_object,
     post_json,
     quote,
-    rendered_json,
-    secret_of,
-    text_in,
-    units,
-    unlike,
+    read_secret,
+    reject_foreign_answer,
+    render_html_line,
+    render_json,
+    render_plain_line,
+    render_plain_text,
 )
 
 SERVICE = "Google Chat"
 MAX_BYTES = 30_000
-"""Of a request. Google Chat accepts 32,000, for the message with the fields that it adds itself."""
+"""The most bytes of a request. Google Chat accepts 32,000, including the fields that it adds itself."""
 
 MAX_PARAGRAPHS = 90
-"""A card has at most 100 widgets. Google Chat does not show a section that exceeds them."""
+"""The most paragraphs of a card. Google Chat does not show a section that takes a card above 100 widgets."""
 
 MAX_TEXT = 4_000
-"""UTF-16 units of a message without a card."""
+"""The most UTF-16 code units of a message without a card."""
 
 REPLY = "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD"
 
 RETRIED = frozenset({"ABORTED", "CANCELLED", "RESOURCE_EXHAUSTED"})
-"""Codes of Google's APIs that ask for another try, whatever the HTTP status is."""
+"""Error codes of Google's APIs after which alertd retries, whatever the HTTP status is."""
 
 REFUSED_LAYOUT = "INVALID_ARGUMENT"
 
 # The marks that Google Chat reads as markup in a text, and the bracket that starts a mention: <users/all>. An
-# underscore within a word is no markup, so ids are not changed.
+# underscore within a word is not markup, so ids do not change.
 _MARKUP = re.compile(r"([*~`<]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^-(?= ))", re.MULTILINE)
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?s")
 
@@ -88,7 +88,7 @@ class GoogleChatNotifier:
 
     Options = GoogleChatOptions
     rate = Rate(messages=1, per_s=1.0)
-    """A space accepts 60 a minute from all apps and webhooks together ("Usage limits", per-space quotas)."""
+    """A space accepts 60 messages a minute from all apps and webhooks together ("Usage limits")."""
 
     def __init__(self, options: GoogleChatOptions, env: Env) -> None:
         self._options = options
@@ -96,15 +96,15 @@ class GoogleChatNotifier:
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         try:
-            url = secret_of(self._options, "url", self._env, check_url)
+            url = read_secret(self._options, "url", self._env, check_url)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        fitted = fit(message)
+        fitted = clean_message(message)
         thread = self._thread(fitted)
         address = _address(url, message.id, replies=bool(thread))
-        outcome, code = await self._post(address, google_chat_payload(fitted) | thread)
+        outcome, code = await self._post(address, build_google_chat_payload(fitted) | thread)
         if isinstance(outcome, Rejected) and code == REFUSED_LAYOUT:
-            # Nothing was posted. No reminder fails because Google Chat refuses its layout.
+            # Google Chat has posted nothing. Send plain text: the reminder arrives without its layout.
             refused = outcome.reason
             outcome, _ = await self._post(address, _text_payload(fitted) | thread)
             if isinstance(outcome, Sent):
@@ -112,11 +112,11 @@ class GoogleChatNotifier:
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        fitted = fit(message)
-        return (rendered_json(google_chat_payload(fitted) | self._thread(fitted)),)
+        fitted = clean_message(message)
+        return (render_json(build_google_chat_payload(fitted) | self._thread(fitted)),)
 
     async def aclose(self) -> None:
-        """The client belongs to the process."""
+        """Do nothing: the process closes the HTTP client."""
 
     def _thread(self, message: Message) -> dict[str, Any]:
         if not self._options.thread or message.kind is not Kind.SINGLE:
@@ -124,26 +124,26 @@ class GoogleChatNotifier:
         return {"thread": {"threadKey": f"alertd/{message.items[0].milestone}"}}
 
     async def _post(self, url: str, payload: Mapping[str, Any]) -> tuple[Outcome, str]:
-        """The outcome, and the code by which Google's APIs name the failure; "" where there is none."""
+        """Return the outcome, and the error code of Google's APIs; "" if the answer contains none."""
         answer = await post_json(self._env, self._options, url, payload)
-        outcome = outcome_of(answer, self._env.clock.now())
+        outcome = judge_answer(answer, self._env.clock.now())
         if not isinstance(answer, Reply):
             return outcome, ""
         if isinstance(outcome, Sent):
-            is_posted = text_in(object_in(answer), "name").startswith("spaces/")
-            return (outcome if is_posted else unlike(answer, SERVICE)), ""
-        error = object_in(answer).get("error")
+            is_posted = get_text(parse_object(answer), "name").startswith("spaces/")
+            return (outcome if is_posted else reject_foreign_answer(answer, SERVICE)), ""
+        error = parse_object(answer).get("error")
         return _read_error(outcome, answer, error if isinstance(error, dict) else {})
 
 
-def google_chat_payload(message: Message) -> dict[str, Any]:
-    """The body of the request without the thread, for a message that ``fit`` has cleaned."""
-    room = MAX_BYTES - len(json_bytes(_card_payload(frame_of(message))))
-    return _card_payload(outlined(message, room, _cost))
+def build_google_chat_payload(message: Message) -> dict[str, Any]:
+    """Return the JSON body without the thread, for a message that ``clean_message`` has cleaned."""
+    room = MAX_BYTES - len(encode_json(_card_payload(build_frame(message))))
+    return _card_payload(build_outline(message, room, _cost))
 
 
 def _card_payload(outline: Outline) -> dict[str, Any]:
-    title = html_link(outline.title, outline.url) if outline.url else html_text(outline.title)
+    title = build_html_link(outline.title, outline.url) if outline.url else escape_html(outline.title)
     paragraphs = ["<br>".join(map(_html, paragraph)) for paragraph in outline.paragraphs]
     in_widget = max(1, math.ceil(len(paragraphs) / MAX_PARAGRAPHS))
     starts = range(0, len(paragraphs), in_widget)
@@ -154,21 +154,21 @@ def _card_payload(outline: Outline) -> dict[str, Any]:
     if outline.links:
         buttons = [{"text": link.label, "onClick": {"openLink": {"url": link.url}}} for link in outline.links]
         widgets.append({"buttonList": {"buttons": buttons}})
-    end = "<br>".join(html_text(part) for part in (outline.about, f"{outline.id} · alertd") if part)
+    end = "<br>".join(escape_html(part) for part in (outline.about, f"{outline.id} · alertd") if part)
     sections = [{"widgets": widgets}, {"widgets": [_paragraph(end)]}]
     return {
-        # Notifications show this text, and clients that cannot show cards.
+        # Notifications and clients without cards show this text.
         "fallbackText": _unmarked(f"{outline.title} ({outline.id})"),
         "cardsV2": [{"cardId": outline.id, "card": {"sections": sections}}],
     }
 
 
 def _text_payload(message: Message) -> dict[str, Any]:
-    """The same message as plain text, without a card."""
-    frame = frame_of(message)
-    room = MAX_TEXT - units(_unmarked(f"{frame.title}\n\n{plain_text(frame)}"))
-    outline = outlined(message, room, lambda line: units(_unmarked(plain(line))) + 2)
-    return {"text": _unmarked(f"{outline.title}\n\n{plain_text(outline)}")}
+    """Return the JSON body of the same message as plain text, without a card."""
+    frame = build_frame(message)
+    room = MAX_TEXT - count_units(_unmarked(f"{frame.title}\n\n{render_plain_text(frame)}"))
+    outline = build_outline(message, room, lambda line: count_units(_unmarked(render_plain_line(line))) + 2)
+    return {"text": _unmarked(f"{outline.title}\n\n{render_plain_text(outline)}")}
 
 
 def _paragraph(text: str) -> dict[str, Any]:
@@ -176,22 +176,22 @@ def _paragraph(text: str) -> dict[str, Any]:
 
 
 def _html(line: OutlineLine) -> str:
-    # Cards know no <code>.
+    # Cards do not support the tag <code>.
     spans = (replace(span, style=Style.PLAIN) if span.style is Style.CODE else span for span in line.spans)
-    return html(replace(line, spans=tuple(spans)))
+    return render_html_line(replace(line, spans=tuple(spans)))
 
 
 def _cost(line: OutlineLine) -> int:
-    return len(json_bytes(_paragraph(_html(line)))) + len("<br>,")
+    return len(encode_json(_paragraph(_html(line)))) + len("<br>,")
 
 
 def _unmarked(text: str) -> str:
-    """``text`` with an invisible word joiner behind each mark: Chat has no escapes. URLs stay as they are."""
-    return markdown_text(text, lambda part: _MARKUP.sub("\\1\u2060", part))
+    """Return ``text`` with an invisible word joiner after each mark, because Chat has no escapes."""
+    return escape_markdown(text, lambda part: _MARKUP.sub("\\1\u2060", part))
 
 
 def _address(url: str, delivery: str, *, replies: bool) -> str:
-    """The webhook's URL with the delivery's id, under which Google Chat posts only once."""
+    """Return the webhook's URL with the delivery's id. Google Chat posts only once under the same id."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True)) | {"requestId": delivery}
     if replies:
@@ -200,23 +200,23 @@ def _address(url: str, delivery: str, *, replies: bool) -> str:
 
 
 def _read_error(outcome: Outcome, answer: Reply, error: Mapping[str, Any]) -> tuple[Outcome, str]:
-    """The outcome in the light of an error of Google's APIs, and the error's code."""
-    code = text_in(error, "status")
+    """Return the outcome that an error of Google's APIs means, and the error's code."""
+    code = get_text(error, "status")
     if not code or isinstance(outcome, Sent) or answer.status in (410, *range(300, 400)):
         return outcome, ""
-    said = quote(f"{code}: {text_in(error, 'message')}", answer.hidden)
-    reason = f"{answer.origin} answered {answer.status}: {said}"
+    excerpt = quote(f"{code}: {get_text(error, 'message')}", answer.hidden)
+    reason = f"{answer.origin} answered {answer.status}: {excerpt}"
     if isinstance(outcome, Retry) or code in RETRIED:
         after = outcome.after if isinstance(outcome, Retry) else None
-        return asked_to_wait(Retry(reason=reason, after=after), _delay_s(error)), code
+        return apply_wait(Retry(reason=reason, after=after), _delay_s(error)), code
     return replace(outcome, reason=reason), code
 
 
 def _delay_s(error: Mapping[str, Any]) -> float | None:
-    """The ``retryDelay`` of a ``google.rpc.RetryInfo``, such as ``30s``, in seconds."""
+    """Return the ``retryDelay`` of a ``google.rpc.RetryInfo``, such as ``30s``, in seconds; None for none."""
     details = error.get("details")
     for detail in details if isinstance(details, list) else ():
-        delay = text_in(detail, "retryDelay") if isinstance(detail, dict) else ""
+        delay = get_text(detail, "retryDelay") if isinstance(detail, dict) else ""
         if _SECONDS.fullmatch(delay):
             return float(delay[:-1])
     return None

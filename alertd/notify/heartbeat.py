@@ -13,7 +13,7 @@ from alertd.core.config import Heartbeat
 from alertd.core.ledger.outcome import Sent
 from alertd.core.planning.audit import Audit
 from alertd.notify.http.client import HttpClient
-from alertd.notify.http.reply import outcome_of
+from alertd.notify.http.reply import judge_answer
 from alertd.ports import Clock
 from alertd.system.secrets import SecretUnreadable
 
@@ -36,7 +36,7 @@ async def beat(
     answer = await http.post(
         url if audit.passed else _fail_url(url), body.encode(), {"content-type": "text/plain; charset=utf-8"}
     )
-    outcome = outcome_of(answer, clock.now())
+    outcome = judge_answer(answer, clock.now())
     return "" if isinstance(outcome, Sent) else outcome.reason
 
 

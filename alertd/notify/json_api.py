@@ -13,12 +13,12 @@ from urllib.parse import urlencode
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry
-from alertd.notify.base import Env, NotifierOptions, Rendered, TlsOptions, exactly_one, revealed
+from alertd.notify.base import Env, NotifierOptions, Rendered, TlsOptions, require_exactly_one, reveal
 from alertd.notify.http.client import STANDARD_HEADERS, TIMEOUT_S, Answer, Reply
 from alertd.notify.http.redact import quote
-from alertd.notify.http.tls import TlsUnusable, tls_of
+from alertd.notify.http.tls import TlsUnusable, find_tls
 from alertd.notify.http.url import check_url
-from alertd.notify.webhook.payload import json_bytes
+from alertd.notify.webhook.payload import encode_json
 from alertd.system.secrets import SecretUnreadable
 
 FORM = "application/x-www-form-urlencoded"
@@ -33,8 +33,8 @@ BaseUrl = Annotated[str, AfterValidator(_check_base)]
 """A service's URL without the path of a method. It is not secret."""
 
 
-def checked(check: Callable[[str], None]) -> AfterValidator:
-    """Return the validator of an inline secret. :func:`secret_of` checks a secret from a file."""
+def validate_secret(check: Callable[[str], None]) -> AfterValidator:
+    """Return the validator of an inline secret. :func:`read_secret` checks a secret from a file."""
 
     def validated(value: SecretStr) -> SecretStr:
         check(value.get_secret_value())
@@ -49,8 +49,8 @@ def check_token(token: str) -> None:
         raise ValueError("is not a token")
 
 
-SecretUrl = Annotated[SecretStr, checked(check_url)]
-Token = Annotated[SecretStr, checked(check_token)]
+SecretUrl = Annotated[SecretStr, validate_secret(check_url)]
+Token = Annotated[SecretStr, validate_secret(check_token)]
 
 
 class PostOptions(TlsOptions):
@@ -69,7 +69,7 @@ class BasicOptions(NotifierOptions):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        exactly_one(self, "password")
+        require_exactly_one(self, "password")
         if ":" in self.username:
             raise ValueError("a username holds no colon")
         return self
@@ -84,12 +84,12 @@ class UrlOptions(PostOptions):
 
     @model_validator(mode="after")
     def _has_a_url(self) -> Self:
-        exactly_one(self, "url")
+        require_exactly_one(self, "url")
         return self
 
 
 class TokenOptions(PostOptions):
-    """The base of the options of a service that is told who asks by a token."""
+    """The base class of options for services that authenticate alertd by a token."""
 
     token: Token | None = None
     """The token."""
@@ -97,11 +97,11 @@ class TokenOptions(PostOptions):
 
     @model_validator(mode="after")
     def _has_a_token(self) -> Self:
-        exactly_one(self, "token")
+        require_exactly_one(self, "token")
         return self
 
 
-def secret_of(options: BaseModel, name: str, env: Env, check: Callable[[str], None]) -> str:
+def read_secret(options: BaseModel, name: str, env: Env, check: Callable[[str], None]) -> str:
     """Return the secret option ``name``, or the current contents of its file.
 
     Args:
@@ -111,7 +111,7 @@ def secret_of(options: BaseModel, name: str, env: Env, check: Callable[[str], No
         SecretUnreadable: the file cannot be read, or ``check`` refuses its contents.
     """
     file = getattr(options, f"{name}_file")
-    value = revealed(getattr(options, name), file, env).strip()
+    value = reveal(getattr(options, name), file, env).strip()
     try:
         check(value)
     except ValueError as error:
@@ -141,7 +141,7 @@ async def post_json(
         env,
         options,
         url,
-        json_bytes(payload),
+        encode_json(payload),
         {"content-type": "application/json; charset=utf-8", **STANDARD_HEADERS, **login, **(headers or {})},
         method=method,
         hidden=(*hidden, token) if token else hidden,
@@ -160,7 +160,7 @@ async def post_form(
     """Send one request whose body is a form, in UTF-8.
 
     Args:
-        hidden: what an answer must not be quoted with, beside what the URL holds.
+        hidden: further secrets that must be redacted when the answer is quoted.
     """
     content = urlencode(fields).encode("ascii")
     sent = {"content-type": FORM, **STANDARD_HEADERS, **(headers or {})}
@@ -178,7 +178,7 @@ async def _post(
     hidden: tuple[str, ...],
 ) -> Answer:
     try:
-        tls = tls_of(options, env.path)
+        tls = find_tls(options, env.path)
     except TlsUnusable as error:
         return Retry(reason=str(error))
     return await env.http.post(
@@ -186,32 +186,32 @@ async def _post(
     )
 
 
-def rendered_json(payload: Mapping[str, Any]) -> Rendered:
+def render_json(payload: Mapping[str, Any]) -> Rendered:
     """Return the body that :func:`post_json` would send."""
-    return Rendered(media_type="application/json", text=json_bytes(payload).decode())
+    return Rendered(media_type="application/json", text=encode_json(payload).decode())
 
 
-def rendered_form(fields: Mapping[str, str]) -> Rendered:
-    """What :func:`post_form` would post."""
+def render_form(fields: Mapping[str, str]) -> Rendered:
+    """Return the body that :func:`post_form` would send."""
     return Rendered(media_type=FORM, text=urlencode(fields))
 
 
-def object_in(answer: Answer) -> Mapping[str, Any]:
+def parse_object(answer: Answer) -> Mapping[str, Any]:
     """Return the JSON object in an answer, or an empty one if the answer contains none."""
     try:
-        said = json.loads(answer.body) if isinstance(answer, Reply) else None
+        body = json.loads(answer.body) if isinstance(answer, Reply) else None
     except (ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return body if isinstance(body, dict) else {}
 
 
-def text_in(said: Mapping[str, Any], name: str) -> str:
+def get_text(body: Mapping[str, Any], name: str) -> str:
     """Return a text or a whole number of an answer as text; "" if the value is neither."""
-    value = said.get(name)
+    value = body.get(name)
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
-def asked_to_wait(outcome: Outcome, seconds: object) -> Outcome:
+def apply_wait(outcome: Outcome, seconds: object) -> Outcome:
     """Return the outcome with the wait from the answer's body, unless the answer's headers ask for a wait."""
     if not isinstance(outcome, Retry) or outcome.after is not None:
         return outcome
@@ -220,7 +220,7 @@ def asked_to_wait(outcome: Outcome, seconds: object) -> Outcome:
     return replace(outcome, after=timedelta(seconds=math.ceil(seconds)))
 
 
-def unlike(answer: Answer, service: str) -> Outcome:
+def reject_foreign_answer(answer: Answer, service: str) -> Outcome:
     """Return the outcome of a 2xx answer that does not come from the service: probably a log-in page.
 
     Counting the message as sent would lose a reminder, and a retry would not help. Therefore the message is
@@ -231,7 +231,7 @@ def unlike(answer: Answer, service: str) -> Outcome:
     where = answer.origin
     if not answer.whole:
         return Retry(reason=f"{where} answered {answer.status} and broke off", unknown=True)
-    said = quote(answer.body, answer.hidden)
+    excerpt = quote(answer.body, answer.hidden)
     return Rejected(
-        reason=f"{where} answered {answer.status}, but not as {service} does: {said}".rstrip(": ")
+        reason=f"{where} answered {answer.status}, but not as {service} does: {excerpt}".rstrip(": ")
     )

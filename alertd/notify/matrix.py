@@ -14,29 +14,39 @@ from urllib.parse import quote as percent_encoded
 
 from pydantic import AfterValidator
 
-from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.message.message import Kind, Message
-from alertd.notify.base import Env, Rendered
-from alertd.notify.http.client import Answer, Reply
-from alertd.notify.http.reply import outcome_of
-from alertd.notify.json_api import (
+from alertd.notify import (
+    Answer,
     BaseUrl,
+    Env,
+    Kind,
+    Message,
+    Outcome,
+    OutlineLine,
+    Rendered,
+    Reply,
+    Retry,
+    SecretUnreadable,
+    Sent,
     Token,
     TokenOptions,
-    asked_to_wait,
+    apply_wait,
+    build_html_link,
+    build_outline,
     check_token,
-    object_in,
+    clean_message,
+    encode_json,
+    escape_html,
+    get_text,
+    judge_answer,
+    parse_object,
     post_json,
-    rendered_json,
-    secret_of,
-    text_in,
-    unlike,
+    read_secret,
+    reject_foreign_answer,
+    render_html_line,
+    render_json,
+    render_plain_line,
+    render_plain_text,
 )
-from alertd.notify.render.clean import fit
-from alertd.notify.render.markup import html, html_link, html_text, plain, plain_text
-from alertd.notify.render.outline import OutlineLine, outlined
-from alertd.notify.webhook.payload import json_bytes
-from alertd.system.secrets import SecretUnreadable
 
 MAX_BYTES = 40_000
 """Limit for the paragraphs as text and as HTML together, in bytes.
@@ -84,11 +94,11 @@ class MatrixNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
         options = self._options
         try:
-            token = secret_of(options, "token", self._env, check_token)
+            token = read_secret(options, "token", self._env, check_token)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        fitted = fit(message)
-        content = matrix_content(fitted, options.msgtype)
+        fitted = clean_message(message)
+        content = build_matrix_content(fitted, options.msgtype)
         if not (options.thread and message.kind is Kind.SINGLE):
             outcome, _ = await self._put(message.id, token, content)
             return outcome
@@ -105,7 +115,7 @@ class MatrixNotifier:
         return _remember_thread(outcome, milestone, {"room": options.room, "root": sent, "last": sent})
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (rendered_json(matrix_content(fit(message), self._options.msgtype)),)
+        return (render_json(build_matrix_content(clean_message(message), self._options.msgtype)),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -115,29 +125,28 @@ class MatrixNotifier:
         room = percent_encoded(options.room, safe="")
         url = f"{options.homeserver}/_matrix/client/v3/rooms/{room}/send/m.room.message/{delivery}"
         answer = await post_json(env, options, url, content, method="PUT", token=token)
-        outcome = outcome_of(answer, env.clock.now())
+        outcome = judge_answer(answer, env.clock.now())
         if isinstance(outcome, Sent) and not _event_id(answer):
-            return unlike(answer, "a homeserver"), answer
-        waits_ms = object_in(answer).get("retry_after_ms")
-        return asked_to_wait(outcome, waits_ms / 1000 if isinstance(waits_ms, int) else None), answer
+            return reject_foreign_answer(answer, "a homeserver"), answer
+        waits_ms = parse_object(answer).get("retry_after_ms")
+        return apply_wait(outcome, waits_ms / 1000 if isinstance(waits_ms, int) else None), answer
 
 
-def matrix_content(message: Message, msgtype: str) -> dict[str, Any]:
-    """Return the event's content for a message that :func:`alertd.notify.render.clean.fit` has cleaned."""
-    outline = outlined(message, MAX_BYTES, _cost)
-    blocks = [
-        f"<h4>{html_link(outline.title, outline.url) if outline.url else html_text(outline.title)}</h4>"
-    ]
-    blocks += [f"<p>{'<br>'.join(map(html, paragraph))}</p>" for paragraph in outline.paragraphs]
+def build_matrix_content(message: Message, msgtype: str) -> dict[str, Any]:
+    """Return the event's content for a message that ``clean_message`` has cleaned."""
+    outline = build_outline(message, MAX_BYTES, _cost)
+    title = build_html_link(outline.title, outline.url) if outline.url else escape_html(outline.title)
+    blocks = [f"<h4>{title}</h4>"]
+    blocks += [f"<p>{'<br>'.join(map(render_html_line, paragraph))}</p>" for paragraph in outline.paragraphs]
     blocks += (
-        [f"<p>{' · '.join(html_link(link.label, link.url) for link in outline.links)}</p>"]
+        [f"<p>{' · '.join(build_html_link(link.label, link.url) for link in outline.links)}</p>"]
         if outline.links
         else []
     )
-    end = "<br>".join(html_text(part) for part in (outline.about, f"{outline.id} · alertd") if part)
+    end = "<br>".join(escape_html(part) for part in (outline.about, f"{outline.id} · alertd") if part)
     return {
         "msgtype": f"m.{msgtype}",
-        "body": f"{outline.title}\n\n{plain_text(outline)}",
+        "body": f"{outline.title}\n\n{render_plain_text(outline)}",
         "format": "org.matrix.custom.html",
         "formatted_body": "".join([*blocks, f"<p><sub>{end}</sub></p>"]),
         # An empty object prevents mentions. Without this key, homeservers look for user names in the text.
@@ -146,7 +155,7 @@ def matrix_content(message: Message, msgtype: str) -> dict[str, Any]:
 
 
 def _cost(line: OutlineLine) -> int:
-    return len(json_bytes([plain(line), html(line)])) + len("<p></p><br>")
+    return len(encode_json([render_plain_line(line), render_html_line(line)])) + len("<p></p><br>")
 
 
 def _relation(root: str, last: str) -> dict[str, Any]:
@@ -166,7 +175,7 @@ def _relation(root: str, last: str) -> dict[str, Any]:
 
 def _event_id(answer: Answer) -> str:
     """Return the event id that the homeserver gave the message; "" if the answer contains none."""
-    return text_in(object_in(answer), "event_id")
+    return get_text(parse_object(answer), "event_id")
 
 
 def _remember_thread(outcome: Outcome, milestone: str, state: Mapping[str, str]) -> Outcome:

@@ -10,18 +10,32 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.message.message import Kind, Message
-from alertd.notify.base import Env, Rendered
-from alertd.notify.http.client import Reply
-from alertd.notify.http.reply import outcome_of
-from alertd.notify.http.url import check_url
-from alertd.notify.json_api import UrlOptions, post_json, rendered_json, secret_of, unlike
-from alertd.notify.render.clean import fit
-from alertd.notify.render.markup import markdown, markdown_link, units, unmentioned
-from alertd.notify.render.outline import OutlineLine, outlined
-from alertd.notify.render.palette import look_of
-from alertd.system.secrets import SecretUnreadable
+from alertd.notify import (
+    Env,
+    Kind,
+    Message,
+    Outcome,
+    OutlineLine,
+    Rendered,
+    Reply,
+    Retry,
+    SecretUnreadable,
+    Sent,
+    UrlOptions,
+    build_markdown_link,
+    build_outline,
+    check_url,
+    choose_palette,
+    clean_message,
+    count_units,
+    judge_answer,
+    post_json,
+    read_secret,
+    reject_foreign_answer,
+    render_json,
+    render_markdown_line,
+    suppress_mentions,
+)
 
 MAX_TEXT = 12_000
 """Limit in characters. A post has at most 16,383; Mattermost splits a longer post, but not its attachment."""
@@ -48,32 +62,32 @@ class MattermostNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         env = self._env
         try:
-            url = secret_of(self._options, "url", env, check_url)
+            url = read_secret(self._options, "url", env, check_url)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        answer = await post_json(env, self._options, url, mattermost_payload(fit(message)))
-        outcome = outcome_of(answer, env.clock.now())
+        answer = await post_json(env, self._options, url, build_mattermost_payload(clean_message(message)))
+        outcome = judge_answer(answer, env.clock.now())
         if isinstance(outcome, Sent) and isinstance(answer, Reply) and answer.body.strip() != b"ok":
-            return unlike(answer, "Mattermost")
+            return reject_foreign_answer(answer, "Mattermost")
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (rendered_json(mattermost_payload(fit(message))),)
+        return (render_json(build_mattermost_payload(clean_message(message))),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
 
 
-def mattermost_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body for a message that :func:`alertd.notify.render.clean.fit` has cleaned."""
-    outline = outlined(message, MAX_TEXT, lambda line: units(_line(line)) + 2)
+def build_mattermost_payload(message: Message) -> dict[str, Any]:
+    """Return the JSON body for a message that ``clean_message`` has cleaned."""
+    outline = build_outline(message, MAX_TEXT, lambda line: count_units(_line(line)) + 2)
     paragraphs = ["\n".join(map(_line, paragraph)) for paragraph in outline.paragraphs]
     # A button would make Mattermost call alertd. Opening a page needs only a link.
-    links = " · ".join(markdown_link(link.label, link.url, _escape) for link in outline.links)
+    links = " · ".join(build_markdown_link(link.label, link.url, _escape) for link in outline.links)
     attachment = {
-        "fallback": unmentioned(f"{outline.title} ({outline.id})"),
-        "color": look_of(message).strong,
-        "title": unmentioned(_escape(outline.title)),
+        "fallback": suppress_mentions(f"{outline.title} ({outline.id})"),
+        "color": choose_palette(message).strong,
+        "title": suppress_mentions(_escape(outline.title)),
         "title_link": outline.url,
         "text": "\n\n".join(part for part in (*paragraphs, links, _escape(outline.about)) if part),
         "footer": f"{outline.id} · alertd",
@@ -83,7 +97,7 @@ def mattermost_payload(message: Message) -> dict[str, Any]:
 
 
 def _line(line: OutlineLine) -> str:
-    return markdown(line, _escape)
+    return render_markdown_line(line, _escape)
 
 
 def _escape(text: str) -> str:

@@ -12,31 +12,40 @@ from typing import Annotated, Any, Self
 
 from pydantic import SecretStr, model_validator
 
-from alertd.core.ledger.backpressure import Rate
-from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.message.message import Message, Tone
-from alertd.notify.base import Env, Rendered, at_most_one, exactly_one, revealed
-from alertd.notify.http.redact import HIDDEN
-from alertd.notify.http.reply import outcome_of
-from alertd.notify.http.url import basic_login
-from alertd.notify.json_api import (
+from alertd.notify import (
+    HIDDEN,
     BaseUrl,
     BasicOptions,
+    Env,
+    Message,
+    Outcome,
+    OutlineLine,
     PostOptions,
+    Rate,
+    Rendered,
+    Retry,
+    SecretUnreadable,
+    Sent,
     Token,
+    Tone,
+    build_frame,
+    build_outline,
     check_token,
-    checked,
-    object_in,
+    clean_message,
+    encode_basic_login,
+    get_text,
+    judge_answer,
+    parse_object,
     post_json,
-    rendered_json,
-    secret_of,
-    text_in,
-    unlike,
+    read_secret,
+    reject_foreign_answer,
+    render_json,
+    render_plain_line,
+    require_at_most_one,
+    require_exactly_one,
+    reveal,
+    validate_secret,
 )
-from alertd.notify.render.clean import fit
-from alertd.notify.render.markup import plain
-from alertd.notify.render.outline import OutlineLine, frame_of, outlined
-from alertd.system.secrets import SecretUnreadable
 
 SERVER = "https://ntfy.sh"
 MAX_MESSAGE = 4_096
@@ -69,7 +78,7 @@ class NtfyOptions(PostOptions):
 
     server: BaseUrl = SERVER
     """The URL of the ntfy server."""
-    topic: Annotated[SecretStr, checked(check_topic)] | None = None
+    topic: Annotated[SecretStr, validate_secret(check_topic)] | None = None
     """The topic to publish to."""
     topic_file: str = ""
     token: Token | None = None
@@ -80,8 +89,8 @@ class NtfyOptions(PostOptions):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        exactly_one(self, "topic")
-        if at_most_one(self, "token") and self.basic is not None:
+        require_exactly_one(self, "topic")
+        if require_at_most_one(self, "token") and self.basic is not None:
             raise ValueError("token and basic exclude each other")
         return self
 
@@ -103,22 +112,22 @@ class NtfyNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         options, env = self._options, self._env
         try:
-            topic = secret_of(options, "topic", env, check_topic)
+            topic = read_secret(options, "topic", env, check_topic)
             headers, hidden = self._login()
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         # JSON goes to the server's root URL, so that no text has to be put into headers.
-        payload = {"topic": topic, **ntfy_payload(fit(message))}
+        payload = {"topic": topic, **build_ntfy_payload(clean_message(message))}
         answer = await post_json(
             env, options, options.server, payload, headers=headers, hidden=(topic, *hidden)
         )
-        outcome = outcome_of(answer, env.clock.now())
-        if isinstance(outcome, Sent) and not text_in(object_in(answer), "id"):
-            return unlike(answer, "ntfy")
+        outcome = judge_answer(answer, env.clock.now())
+        if isinstance(outcome, Sent) and not get_text(parse_object(answer), "id"):
+            return reject_foreign_answer(answer, "ntfy")
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (rendered_json({"topic": HIDDEN, **ntfy_payload(fit(message))}),)
+        return (render_json({"topic": HIDDEN, **build_ntfy_payload(clean_message(message))}),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -127,21 +136,21 @@ class NtfyNotifier:
         """Return the headers for authentication, and the secrets in them."""
         options, env = self._options, self._env
         if basic := options.basic:
-            password = revealed(basic.password, basic.password_file, env)
-            login = basic_login(basic.username, password)
+            password = reveal(basic.password, basic.password_file, env)
+            login = encode_basic_login(basic.username, password)
             return {"authorization": login}, (password, *login.split())
         if options.token is None and not options.token_file:
             return {}, ()
-        token = secret_of(options, "token", env, check_token)
+        token = read_secret(options, "token", env, check_token)
         return {"authorization": f"Bearer {token}"}, (token,)
 
 
-def ntfy_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body without the topic, for a message from :func:`alertd.notify.render.clean.fit`."""
-    frame = frame_of(message)
+def build_ntfy_payload(message: Message) -> dict[str, Any]:
+    """Return the JSON body without the topic, for a message from ``clean_message``."""
+    frame = build_frame(message)
     end = "\n".join(part for part in (frame.about, f"{frame.id} · alertd") if part)
-    outline = outlined(message, MAX_MESSAGE - len(end.encode()), _cost)
-    paragraphs = ["\n".join(map(plain, paragraph)) for paragraph in outline.paragraphs]
+    outline = build_outline(message, MAX_MESSAGE - len(end.encode()), _cost)
+    paragraphs = ["\n".join(map(render_plain_line, paragraph)) for paragraph in outline.paragraphs]
     tone = message.items[0].tone if message.items else None
     causes = dict.fromkeys(item.cause.value for item in message.items)
     payload: dict[str, Any] = {
@@ -163,4 +172,4 @@ def ntfy_payload(message: Message) -> dict[str, Any]:
 
 
 def _cost(line: OutlineLine) -> int:
-    return len(plain(line).encode()) + 2
+    return len(render_plain_line(line).encode()) + 2

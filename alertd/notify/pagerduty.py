@@ -12,29 +12,39 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from alertd.core.ledger.backpressure import Rate
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.core.message.message import Item, Kind, Message, Tone
-from alertd.core.milestones.occurrence import Cause, fingerprint
-from alertd.notify.base import Env, Rendered, exactly_one
-from alertd.notify.http.redact import HIDDEN
-from alertd.notify.http.reply import outcome_of
-from alertd.notify.json_api import (
+from alertd.core.milestones.occurrence import fingerprint
+from alertd.notify import (
+    HIDDEN,
     BaseUrl,
+    Cause,
+    Env,
+    Item,
+    Kind,
+    Message,
+    Outcome,
     PostOptions,
+    Rate,
+    Rejected,
+    Rendered,
+    Retry,
+    SecretUnreadable,
+    Sent,
     Token,
+    Tone,
+    build_outline,
     check_token,
-    object_in,
+    clean_message,
+    cut_text,
+    format_instant,
+    judge_answer,
+    parse_object,
     post_json,
-    rendered_json,
-    secret_of,
-    unlike,
+    read_secret,
+    reject_foreign_answer,
+    render_json,
+    render_plain_line,
+    require_exactly_one,
 )
-from alertd.notify.render.clean import cut, fit
-from alertd.notify.render.markup import plain
-from alertd.notify.render.outline import outlined
-from alertd.notify.webhook.payload import instant
-from alertd.system.secrets import SecretUnreadable
 
 API_URL = "https://events.pagerduty.com"
 MAX_KEY = 255
@@ -70,7 +80,7 @@ class PagerDutyOptions(PostOptions):
 
     @model_validator(mode="after")
     def _has_a_key(self) -> Self:
-        exactly_one(self, "routing_key")
+        require_exactly_one(self, "routing_key")
         return self
 
 
@@ -93,12 +103,12 @@ class PagerDutyNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         clock = self._env.clock
         try:
-            key = secret_of(self._options, "routing_key", self._env, check_token)
+            key = read_secret(self._options, "routing_key", self._env, check_token)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
         until = clock.monotonic() + SEND_TIMEOUT_S
         outcomes: list[Outcome] = []
-        payloads = list(pagerduty_payloads(fit(message)))
+        payloads = list(build_pagerduty_payloads(clean_message(message)))
         for payload in payloads:
             if outcomes and clock.monotonic() >= until:
                 outcomes.append(Retry(reason="there was no time left to tell of all milestones"))
@@ -109,8 +119,8 @@ class PagerDutyNotifier:
         return _combine(outcomes, len(payloads))
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        payloads = pagerduty_payloads(fit(message))
-        return tuple(rendered_json({"routing_key": HIDDEN, **payload}) for payload in payloads)
+        payloads = build_pagerduty_payloads(clean_message(message))
+        return tuple(render_json({"routing_key": HIDDEN, **payload}) for payload in payloads)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -120,14 +130,14 @@ class PagerDutyNotifier:
         answer = await post_json(
             self._env, self._options, url, {"routing_key": key, **payload}, hidden=(key,)
         )
-        outcome = outcome_of(answer, self._env.clock.now())
-        if isinstance(outcome, Sent) and object_in(answer).get("status") != "success":
-            return unlike(answer, "PagerDuty")
+        outcome = judge_answer(answer, self._env.clock.now())
+        if isinstance(outcome, Sent) and parse_object(answer).get("status") != "success":
+            return reject_foreign_answer(answer, "PagerDuty")
         return outcome
 
 
-def pagerduty_payloads(message: Message) -> Iterator[dict[str, Any]]:
-    """Yield the JSON bodies without the key, for a message from :func:`alertd.notify.render.clean.fit`."""
+def build_pagerduty_payloads(message: Message) -> Iterator[dict[str, Any]]:
+    """Yield the JSON bodies without the key, for a message from ``clean_message``."""
     if message.kind not in (Kind.SINGLE, Kind.MANY):
         tone = Tone.CALM if message.kind is Kind.TEST else Tone.SOON
         alone = _build_trigger(message, message.kind.value, "alertd", tone, message.subject)
@@ -149,8 +159,8 @@ def _action(item: Item) -> str:
 def _build_trigger(
     message: Message, event_class: str, group: str, tone: Tone, summary: str
 ) -> dict[str, Any]:
-    outline = outlined(message, MAX_TEXT, lambda line: len(plain(line).encode()) + 2)
-    text = "\n\n".join("\n".join(map(plain, paragraph)) for paragraph in outline.paragraphs)
+    outline = build_outline(message, MAX_TEXT, lambda line: len(render_plain_line(line).encode()) + 2)
+    text = "\n\n".join("\n".join(map(render_plain_line, paragraph)) for paragraph in outline.paragraphs)
     about = {"milestone": message.items[0].milestone} if message.kind is Kind.SINGLE else {}
     links = [{"href": link.url, "text": link.label} for link in outline.links]
     return {
@@ -158,10 +168,10 @@ def _build_trigger(
         **({"client_url": outline.url} if outline.url else {}),
         **({"links": links} if links else {}),
         "payload": {
-            "summary": cut(summary, MAX_SUMMARY) or "alertd",
+            "summary": cut_text(summary, MAX_SUMMARY) or "alertd",
             "source": about.get("milestone") or "alertd",
             "severity": _SEVERITIES[tone],
-            "timestamp": instant(message.since),
+            "timestamp": format_instant(message.since),
             "group": group,
             "class": event_class,
             "custom_details": {"id": message.id, **about, "text": text},

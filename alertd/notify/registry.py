@@ -70,7 +70,7 @@ class NotifierType:
         return f"{self.distribution} {self.version}".strip()
 
 
-def brought() -> Sequence[NotifierType]:
+def list_all() -> Sequence[NotifierType]:
     """Return all types of all packages, sorted by name. Nothing is imported.
 
     If two packages provide the same name, alertd's own type comes first, then the packages in alphabetical
@@ -81,10 +81,10 @@ def brought() -> Sequence[NotifierType]:
     return found
 
 
-def installed() -> Mapping[str, NotifierType]:
+def list_usable() -> Mapping[str, NotifierType]:
     """Return the types that receivers can use, by name and sorted. Nothing is imported."""
     by_name: dict[str, NotifierType] = {}
-    for kind in brought():
+    for kind in list_all():
         by_name.setdefault(kind.name, kind)
     return by_name
 

@@ -1,4 +1,4 @@
-"""Sends text messages by Twilio's API, or by a gateway that takes the same requests.
+"""Sends text messages through Twilio's API, or through a gateway that accepts the same requests.
 
 Source: https://www.twilio.com/docs/messaging/api/message-resource ("Create a Message"),
 https://www.twilio.com/docs/api/errors, and for alphabets and segments 3GPP TS 23.038 (6.2.1 and 6.2.3) and
@@ -6,8 +6,9 @@ TS 23.040 (9.2.3.24.1).
 
 Rules that hold here:
 - alertd sends one request for each recipient, and the gateway accepts or refuses each recipient separately;
-- a retry leaves out the recipients who have the message, and those whom the gateway refused for good;
-- a text ends at a whole word and within whole segments; the link is its last line, complete or left out.
+- a retry leaves out the recipients who have the message, and the recipients whom the gateway rejected;
+- alertd cuts a text at a whole word, to a whole number of segments. The link is the last line, and is
+  complete or left out.
 """
 
 from __future__ import annotations
@@ -37,43 +38,43 @@ from alertd.notify import (
     Token,
     TokenOptions,
     Unfinished,
-    basic_login,
-    brief_fields,
     check_token,
+    clean_message,
+    count_units,
+    encode_basic_login,
     end_sentence,
-    fit,
-    object_in,
-    outcome_of,
+    get_text,
+    judge_answer,
+    list_brief_fields,
+    list_sentences,
+    parse_object,
     post_form,
     quote,
-    rendered_form,
-    secret_of,
-    story,
-    text_in,
-    units,
-    unlike,
+    read_secret,
+    reject_foreign_answer,
+    render_form,
 )
 
 API_URL = "https://api.twilio.com"
 MAX_RECIPIENTS = 50
 MAX_SEGMENTS = 10
-"""The most that Twilio sends as one message, which may have 1,600 characters."""
+"""The most segments of a message. Twilio accepts at most 1,600 characters."""
 
 MAX_LINES = 40
 MIN_TEXT = 20
-"""The link is left out when the text would have fewer characters than these."""
+"""The fewest characters of the text before the link. If fewer fit, the link is left out."""
 
 MAX_NAMED = 3
 SEND_TIMEOUT_S = 90.0
-"""For the requests to all recipients; the next attempt sends to the recipients that are left."""
+"""The time limit for the requests to all recipients. The next attempt sends to the remaining recipients."""
 
 RETRIED = frozenset({20429, 21611, 30001})
-"""Twilio's codes for too many requests and for a full queue."""
+"""Twilio's error codes for too many requests and for a full queue."""
 
 FAILED = frozenset({"canceled", "failed", "undelivered"})
-"""The statuses of a message that the gateway has taken and will not send."""
+"""The statuses of a message that the gateway has accepted but will not send."""
 
-# The default alphabet of 7 bits, and the characters that take an escape before them.
+# The default alphabet of 7 bits, and the characters that need an escape before them.
 _BASIC = frozenset(
     "@\u00a3$\u00a5\u00e8\u00e9\u00f9\u00ec\u00f2\u00c7\n\u00d8\u00f8\r\u00c5\u00e5\u0394_\u03a6\u0393\u039b"
     "\u03a9\u03a0\u03a8\u03a3\u0398\u039e\u00c6\u00e6\u00df\u00c9 !\"#\u00a4%&'()*+,-./0123456789:;<=>?\u00a1"
@@ -82,7 +83,7 @@ _BASIC = frozenset(
 )
 _EXTENDED = frozenset("\f^{}\\[~]|\u20ac")
 _PLAINER = str.maketrans({
-    # Typographic marks. A single one would more than halve the length that a text can have.
+    # Typographic marks. A single such mark would more than halve the possible length of a text.
     "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2212": "-", "\u00b7": "-",
     "\u2018": "'", "\u2019": "'", "\u201a": "'", "`": "'", "\u201c": '"', "\u201d": '"', "\u201e": '"',
     "\u00ab": '"', "\u00bb": '"', "\u2026": "...", "\u2192": "->", "\u00d7": "x", "\u2022": "-",
@@ -95,7 +96,7 @@ _SID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def check_number(text: str) -> str:
-    """``text`` itself. Raises ValueError, which suggests what may be meant, for no number of E.164."""
+    """Return ``text`` unchanged. Raises ValueError with a suggestion unless the text is an E.164 number."""
     if _NUMBER.fullmatch(text):
         return text
     digits = re.sub(r"[\s().\-/]", "", text)
@@ -104,7 +105,7 @@ def check_number(text: str) -> str:
     raise ValueError(f"{text!r} is not a number with a plus sign, the country code and digits alone{hint}")
 
 
-def _sender(text: str) -> str:
+def _check_sender(text: str) -> str:
     if text and not _SENDER.fullmatch(text):
         raise ValueError(
             f"{text!r} is not a number such as +4915112345678, a short code of 3 to 8 digits, "
@@ -113,13 +114,13 @@ def _sender(text: str) -> str:
     return text
 
 
-def _sid(text: str) -> str:
+def _check_sid(text: str) -> str:
     if text and not _SID.fullmatch(text):
         raise ValueError("is not an id of at most 64 letters, digits, - and _")
     return text
 
 
-Sid = Annotated[str, AfterValidator(_sid)]
+Sid = Annotated[str, AfterValidator(_check_sid)]
 
 
 class SmsOptions(TokenOptions):
@@ -127,7 +128,7 @@ class SmsOptions(TokenOptions):
 
     to: list[Annotated[str, AfterValidator(check_number)]] = Field(min_length=1, max_length=MAX_RECIPIENTS)
     """The recipients' numbers with country codes, such as ``+4915112345678``."""
-    sender: Annotated[str, AfterValidator(_sender)] = Field(default="", alias="from")
+    sender: Annotated[str, AfterValidator(_check_sender)] = Field(default="", alias="from")
     """The number, short code or name that it comes from. This or ``messaging_service``."""
     messaging_service: Sid = ""
     """The id of a Messaging Service, ``MG...``, which chooses the number."""
@@ -167,10 +168,10 @@ class SmsNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         clock = self._env.clock
         try:
-            token = secret_of(self._options, "token", self._env, check_token)
+            token = read_secret(self._options, "token", self._env, check_token)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        text = sms_text(fit(message), self._options.max_segments)
+        text = build_sms_text(clean_message(message), self._options.max_segments)
         outcomes: dict[str, Outcome] = dict(self._begun.get(message.id) or {})
         until = clock.monotonic() + SEND_TIMEOUT_S
         for number in self._recipients:
@@ -185,11 +186,11 @@ class SmsNotifier:
         return _sum_up(outcomes, self._recipients)
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        text = sms_text(fit(message), self._options.max_segments)
-        return tuple(rendered_form(self._fields(number, text)) for number in self._recipients)
+        text = build_sms_text(clean_message(message), self._options.max_segments)
+        return tuple(render_form(self._fields(number, text)) for number in self._recipients)
 
     async def aclose(self) -> None:
-        """The client belongs to the process."""
+        """Do nothing: the process closes the HTTP client."""
 
     def _remember(self, delivery: str, outcomes: Mapping[str, Outcome]) -> None:
         ended = {number: outcome for number, outcome in outcomes.items() if not isinstance(outcome, Retry)}
@@ -205,9 +206,9 @@ class SmsNotifier:
         return {"To": number, **sender, **service, "Body": text}
 
     async def _send_one(self, number: str, text: str, token: str) -> tuple[Outcome, bool]:
-        """How the request ended, and whether the other recipients must wait for the next attempt."""
+        """Return the outcome, and whether the other recipients must wait for the next attempt."""
         options = self._options
-        login = basic_login(options.api_key or options.account, token)
+        login = encode_basic_login(options.api_key or options.account, token)
         answer = await post_form(
             self._env,
             options,
@@ -216,7 +217,7 @@ class SmsNotifier:
             headers={"authorization": login},
             hidden=(token, login.split()[1]),
         )
-        outcome = _judge(answer, outcome_of(answer, self._env.clock.now()))
+        outcome = _judge(answer, judge_answer(answer, self._env.clock.now()))
         if not isinstance(outcome, Retry):
             return outcome, False
         if isinstance(answer, Reply):
@@ -225,8 +226,8 @@ class SmsNotifier:
         return outcome, not outcome.unknown
 
 
-def segments(text: str) -> int:
-    """How many segments the text is sent in."""
+def count_segments(text: str) -> int:
+    """Return how many segments the text needs."""
     costs, alone, joined = _costs(text)
     if sum(costs) <= alone:
         return 1
@@ -239,8 +240,11 @@ def segments(text: str) -> int:
     return count
 
 
-def sms_text(message: Message, max_segments: int) -> str:
-    """The text for a message that ``fit`` has cleaned: the most urgent first, then the id, then the link."""
+def build_sms_text(message: Message, max_segments: int) -> str:
+    """Return the text for a message that ``clean_message`` has cleaned.
+
+    The most urgent facts come first, then the id, then the link.
+    """
     lines = [plainer for line in _lines(message) if (plainer := line.translate(_PLAINER).strip())]
     items = len(message.items) if message.kind in (Kind.MANY, Kind.DIGEST) else 0
     page = message.items[0].page if message.kind is Kind.SINGLE else message.page
@@ -250,7 +254,7 @@ def sms_text(message: Message, max_segments: int) -> str:
             left = items - (count - 1)
             rest = [f"and {left:,} more"] if count > 1 and left > 0 else []
             text = "\n".join([*lines[:count], *rest, tail])
-            if segments(text) <= max_segments:
+            if count_segments(text) <= max_segments:
                 return text
         begun = _begin(lines[0], tail, max_segments) if lines else ""
         if begun:
@@ -259,12 +263,12 @@ def sms_text(message: Message, max_segments: int) -> str:
 
 
 def _begin(line: str, tail: str, max_segments: int) -> str:
-    """The beginning of ``line`` that fits beside ``tail``; "" when only a few characters would."""
+    """Return the beginning of ``line`` that fits before ``tail``; "" if only a few characters fit."""
 
     def cost(count: int) -> int:
-        return segments(f"{line[:count]}...\n{tail}")
+        return count_segments(f"{line[:count]}...\n{tail}")
 
-    # A longer beginning never needs fewer segments, so the longest that fits can be searched for.
+    # A longer beginning never needs fewer segments, so a binary search finds the longest one that fits.
     fits = bisect_right(range(len(line)), max_segments, key=cost) - 1
     if fits < min(MIN_TEXT, len(line)):
         return ""
@@ -278,13 +282,15 @@ def _lines(message: Message) -> Iterator[str]:
             item = message.items[0]
             yield _name(item)
             yield end_sentence(item.headline)
-            yield from story(item)
-            yield from brief_fields(item)
+            yield from list_brief_fields(item)
+            yield from list_sentences(item)
             yield message.intro
             yield item.next
         case Kind.MANY | Kind.DIGEST:
             yield message.subject
-            yield from (" - ".join((_name(item), *brief_fields(item))) for item in message.items[:MAX_LINES])
+            yield from (
+                " - ".join((_name(item), *list_brief_fields(item))) for item in message.items[:MAX_LINES]
+            )
         case Kind.NOTICE | Kind.TEST:
             yield message.subject
             yield from message.lines
@@ -295,36 +301,36 @@ def _name(item: Item) -> str:
 
 
 def _costs(text: str) -> tuple[list[int], int, int]:
-    """The length of each character, and the capacity of a single segment and of one in a series."""
+    """Return the length of each character, and the capacities of a single and of a joined segment."""
     if all(letter in _BASIC or letter in _EXTENDED for letter in text):
         return [2 if letter in _EXTENDED else 1 for letter in text], 160, 153
-    return [units(letter) for letter in text], 70, 67
+    return [count_units(letter) for letter in text], 70, 67
 
 
 def _judge(answer: Answer, outcome: Outcome) -> Outcome:
-    """The outcome in the light of the body: Twilio's code and sentence, or what became of the message."""
+    """Return the outcome that the answer's body means: an error of Twilio, or the message's status."""
     if not isinstance(answer, Reply) or (isinstance(outcome, Rejected) and outcome.gone):
         return outcome
-    said = object_in(answer)
+    body = parse_object(answer)
     if isinstance(outcome, Sent):
-        if not text_in(said, "sid"):
-            return unlike(answer, "Twilio")
-        if text_in(said, "status") not in FAILED:
+        if not get_text(body, "sid"):
+            return reject_foreign_answer(answer, "Twilio")
+        if get_text(body, "status") not in FAILED:
             return outcome
-        why = f"{text_in(said, 'error_code')} {text_in(said, 'error_message')}".strip()
+        why = f"{get_text(body, 'error_code')} {get_text(body, 'error_message')}".strip()
         return Rejected(reason=f"{answer.origin} did not send it: {quote(why, answer.hidden)}".rstrip(": "))
-    code = said.get("code")
+    code = body.get("code")
     if not isinstance(code, int) or isinstance(code, bool) or 300 <= answer.status < 400:
         return outcome
-    told = quote(f"{code} {text_in(said, 'message')}", answer.hidden)
-    reason = f"{answer.origin} answered {answer.status}: {told}"
+    excerpt = quote(f"{code} {get_text(body, 'message')}", answer.hidden)
+    reason = f"{answer.origin} answered {answer.status}: {excerpt}"
     if isinstance(outcome, Retry) or code in RETRIED:
         return Retry(reason=reason, after=outcome.after if isinstance(outcome, Retry) else None)
     return Rejected(reason=reason)
 
 
 def _sum_up(outcomes: Mapping[str, Outcome], recipients: Sequence[str]) -> Outcome:
-    """One outcome for all recipients."""
+    """Combine the outcomes of the recipients into the outcome of the delivery."""
     if len(recipients) == 1:
         return outcomes[recipients[0]]
     sent = [outcome for outcome in outcomes.values() if isinstance(outcome, Sent)]
@@ -333,7 +339,7 @@ def _sum_up(outcomes: Mapping[str, Outcome], recipients: Sequence[str]) -> Outco
     untried = len(recipients) - len(outcomes)
     have = f"{len(sent)} of {len(recipients)} recipients have it"
     if failed or untried:
-        why = _named(failed) or "there was no time left for the other recipients"
+        why = _list_reasons(failed) or "there was no time left for the other recipients"
         waits = [outcome.after for outcome in failed.values() if outcome.after is not None]
         after: timedelta | None = max(waits, default=None)
         is_unknown = any(outcome.unknown for outcome in failed.values())
@@ -343,12 +349,12 @@ def _sum_up(outcomes: Mapping[str, Outcome], recipients: Sequence[str]) -> Outco
     if not refused:
         return Sent(note=f"{len(sent)} recipients: {sent[-1].note}")
     if not sent:
-        return Rejected(reason=_named(refused), gone=any(outcome.gone for outcome in refused.values()))
-    return Sent(note=sent[-1].note, partly=f"{have}; {_named(refused)}")
+        return Rejected(reason=_list_reasons(refused), gone=any(outcome.gone for outcome in refused.values()))
+    return Sent(note=sent[-1].note, partly=f"{have}; {_list_reasons(refused)}")
 
 
-def _named(outcomes: Mapping[str, Any]) -> str:
-    """The recipients who did not get the message, each with the reason."""
+def _list_reasons(outcomes: Mapping[str, Any]) -> str:
+    """List recipients who did not get the message, each with the reason."""
     shown = [f"{number}: {outcome.reason}" for number, outcome in list(outcomes.items())[:MAX_NAMED]]
     rest = len(outcomes) - MAX_NAMED
     return "; ".join([*shown, *([f"and {rest} more"] if rest > 0 else [])])

@@ -11,18 +11,32 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from alertd.core.ledger.backpressure import Rate
-from alertd.core.ledger.outcome import Outcome, Retry
-from alertd.core.message.message import Message, Tone
-from alertd.notify.base import Env, Rendered
-from alertd.notify.http.client import Answer, Reply
-from alertd.notify.http.reply import outcome_of
-from alertd.notify.http.url import check_url
-from alertd.notify.json_api import UrlOptions, post_json, rendered_json, secret_of
-from alertd.notify.render.clean import fit
-from alertd.notify.render.outline import Outline, OutlineLine, Span, Style, frame_of, outlined
-from alertd.notify.webhook.payload import json_bytes
-from alertd.system.secrets import SecretUnreadable
+from alertd.notify import (
+    Answer,
+    Env,
+    Message,
+    Outcome,
+    Outline,
+    OutlineLine,
+    Rate,
+    Rendered,
+    Reply,
+    Retry,
+    SecretUnreadable,
+    Span,
+    Style,
+    Tone,
+    UrlOptions,
+    build_frame,
+    build_outline,
+    check_url,
+    clean_message,
+    encode_json,
+    judge_answer,
+    post_json,
+    read_secret,
+    render_json,
+)
 
 MAX_BYTES = 20_000
 """Limit for a whole request, in bytes. The documented limit is 28 KB, but Teams has refused cards of about
@@ -66,24 +80,24 @@ class TeamsNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         env = self._env
         try:
-            url = secret_of(self._options, "url", env, check_url)
+            url = read_secret(self._options, "url", env, check_url)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        answer = await post_json(env, self._options, url, teams_payload(fit(message)))
-        return outcome_of(_correct_status(answer), env.clock.now())
+        answer = await post_json(env, self._options, url, build_teams_payload(clean_message(message)))
+        return judge_answer(_correct_status(answer), env.clock.now())
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (rendered_json(teams_payload(fit(message))),)
+        return (render_json(build_teams_payload(clean_message(message))),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
 
 
-def teams_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body for a message that :func:`alertd.notify.render.clean.fit` has cleaned."""
+def build_teams_payload(message: Message) -> dict[str, Any]:
+    """Return the JSON body for a message that ``clean_message`` has cleaned."""
     tone = message.items[0].tone if message.items else None
-    room = MAX_BYTES - len(json_bytes(_build_body(frame_of(message), tone)))
-    return _build_body(outlined(message, room, _cost), tone)
+    room = MAX_BYTES - len(encode_json(_build_body(build_frame(message), tone)))
+    return _build_body(build_outline(message, room, _cost), tone)
 
 
 def _build_body(outline: Outline, tone: Tone | None) -> dict[str, Any]:
@@ -132,7 +146,7 @@ def _run(span: Span) -> dict[str, Any]:
 
 
 def _cost(line: OutlineLine) -> int:
-    return len(json_bytes(_block(line, spacing="Medium"))) + 1
+    return len(encode_json(_block(line, spacing="Medium"))) + 1
 
 
 def _correct_status(answer: Answer) -> Answer:

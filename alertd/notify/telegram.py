@@ -13,37 +13,42 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from alertd.core.ledger.backpressure import Rate
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.core.message.message import Kind, Message
-from alertd.notify.base import Env, Rendered
-from alertd.notify.http.client import Answer
-from alertd.notify.http.reply import outcome_of
-from alertd.notify.json_api import (
+from alertd.notify import (
+    Answer,
     BaseUrl,
+    Env,
+    Kind,
+    Message,
+    Outcome,
+    Outline,
+    Rate,
+    Rejected,
+    Rendered,
+    Retry,
+    SecretUnreadable,
+    Sent,
     TokenOptions,
-    asked_to_wait,
-    checked,
-    object_in,
+    apply_wait,
+    build_frame,
+    build_html_link,
+    build_outline,
+    clean_message,
+    count_units,
+    escape_html,
+    get_text,
+    judge_answer,
+    parse_object,
     post_json,
-    rendered_json,
-    secret_of,
-    text_in,
-    unlike,
+    read_secret,
+    reject_foreign_answer,
+    render_html_line,
+    render_json,
+    render_plain_line,
+    render_plain_text,
+    render_visible_text,
+    suppress_mentions,
+    validate_secret,
 )
-from alertd.notify.render.clean import fit
-from alertd.notify.render.markup import (
-    html,
-    html_link,
-    html_text,
-    plain,
-    plain_text,
-    units,
-    unlinked,
-    unmentioned,
-)
-from alertd.notify.render.outline import Outline, frame_of, outlined
-from alertd.system.secrets import SecretUnreadable
 
 API_URL = "https://api.telegram.org"
 MAX_TEXT = 4_096
@@ -74,7 +79,7 @@ def _check_chat(text: str) -> str:
 class TelegramOptions(TokenOptions):
     """Options of ``type: telegram``."""
 
-    token: Annotated[SecretStr, checked(check_bot_token)] | None = None
+    token: Annotated[SecretStr, validate_secret(check_bot_token)] | None = None
     """The bot's token from BotFather."""
     chat: Annotated[str, AfterValidator(_check_chat)]
     """The chat's id, or the ``@name`` of a public channel or group."""
@@ -100,19 +105,19 @@ class TelegramNotifier:
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
         options = self._options
         try:
-            token = secret_of(options, "token", self._env, check_bot_token)
+            token = read_secret(options, "token", self._env, check_bot_token)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        fitted = fit(message)
+        fitted = clean_message(message)
         single = options.reply and message.kind is Kind.SINGLE
         milestone = message.items[0].milestone if single else ""
         before = prior.get(milestone, {})
         where = self._where(before.get("message", "") if before.get("chat") == options.chat else "")
-        outcome, answer = await self._post(token, {**where, **telegram_payload(fitted)})
-        said = object_in(answer)
-        if isinstance(outcome, Rejected) and _LAYOUT.search(text_in(said, "description")):
+        outcome, answer = await self._post(token, {**where, **build_telegram_payload(fitted)})
+        body = parse_object(answer)
+        if isinstance(outcome, Rejected) and _LAYOUT.search(get_text(body, "description")):
             # Telegram refuses a message with a button to a host in a private network, and sends nothing.
-            why = text_in(said, "description")
+            why = get_text(body, "description")
             outcome, answer = await self._post(token, {**where, **_bare_payload(fitted)})
             if isinstance(outcome, Sent):
                 outcome = replace(outcome, note=f"{outcome.note}; as plain text: {why[:100]}")
@@ -122,7 +127,7 @@ class TelegramNotifier:
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        return (rendered_json({**self._where(""), **telegram_payload(fit(message))}),)
+        return (render_json({**self._where(""), **build_telegram_payload(clean_message(message))}),)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -139,18 +144,21 @@ class TelegramNotifier:
         env = self._env
         url = f"{self._options.api_url}/bot{token}/sendMessage"
         answer = await post_json(env, self._options, url, payload, hidden=(token, token.partition(":")[2]))
-        return _judge(answer, outcome_of(answer, env.clock.now())), answer
+        return _judge(answer, judge_answer(answer, env.clock.now())), answer
 
 
-def telegram_payload(message: Message) -> dict[str, Any]:
-    """Return the JSON body without the chat, for a message from :func:`alertd.notify.render.clean.fit`."""
-    frame = frame_of(message)
-    room = MAX_TEXT - units(unmentioned("\n\n".join([frame.title, *_end(frame)])))
-    outline = outlined(message, room, lambda line: units(unlinked(line)) + 2)
-    title = html_link(outline.title, outline.url) if outline.url else html_text(outline.title)
-    parts = [f"<b>{title}</b>", *("\n".join(map(html, paragraph)) for paragraph in outline.paragraphs)]
+def build_telegram_payload(message: Message) -> dict[str, Any]:
+    """Return the JSON body without the chat, for a message from ``clean_message``."""
+    frame = build_frame(message)
+    room = MAX_TEXT - count_units(suppress_mentions("\n\n".join([frame.title, *_end(frame)])))
+    outline = build_outline(message, room, lambda line: count_units(render_visible_text(line)) + 2)
+    title = build_html_link(outline.title, outline.url) if outline.url else escape_html(outline.title)
+    parts = [
+        f"<b>{title}</b>",
+        *("\n".join(map(render_html_line, paragraph)) for paragraph in outline.paragraphs),
+    ]
     payload: dict[str, Any] = {
-        "text": "\n\n".join([*parts, *map(html_text, _end(outline))]),
+        "text": "\n\n".join([*parts, *map(escape_html, _end(outline))]),
         "parse_mode": "HTML",
         "link_preview_options": {"is_disabled": True},
     }
@@ -163,11 +171,13 @@ def telegram_payload(message: Message) -> dict[str, Any]:
 
 def _bare_payload(message: Message) -> dict[str, Any]:
     """Return the JSON body without the chat, markup and buttons."""
-    frame = frame_of(message)
-    room = MAX_TEXT - units(unmentioned(f"{frame.title}\n\n{plain_text(frame)}"))
-    outline = outlined(message, room, lambda line: units(unmentioned(plain(line))) + 2)
-    text = f"{outline.title}\n\n{plain_text(outline)}"
-    return {"text": unmentioned(text), "link_preview_options": {"is_disabled": True}}
+    frame = build_frame(message)
+    room = MAX_TEXT - count_units(suppress_mentions(f"{frame.title}\n\n{render_plain_text(frame)}"))
+    outline = build_outline(
+        message, room, lambda line: count_units(suppress_mentions(render_plain_line(line))) + 2
+    )
+    text = f"{outline.title}\n\n{render_plain_text(outline)}"
+    return {"text": suppress_mentions(text), "link_preview_options": {"is_disabled": True}}
 
 
 def _end(outline: Outline) -> list[str]:
@@ -175,20 +185,20 @@ def _end(outline: Outline) -> list[str]:
 
 
 def _judge(answer: Answer, outcome: Outcome) -> Outcome:
-    said = object_in(answer)
-    about = said.get("parameters")
+    body = parse_object(answer)
+    about = body.get("parameters")
     parameters = about if isinstance(about, dict) else {}
-    if isinstance(outcome, Sent) and not (said.get("ok") is True and _result(answer)):
-        return unlike(answer, "Telegram")
-    if isinstance(outcome, Rejected) and (moved := text_in(parameters, "migrate_to_chat_id")):
+    if isinstance(outcome, Sent) and not (body.get("ok") is True and _result(answer)):
+        return reject_foreign_answer(answer, "Telegram")
+    if isinstance(outcome, Rejected) and (moved := get_text(parameters, "migrate_to_chat_id")):
         return replace(
             outcome, reason=f"{outcome.reason}; the group has become a supergroup, its id is {moved}"
         )
-    return asked_to_wait(outcome, parameters.get("retry_after"))
+    return apply_wait(outcome, parameters.get("retry_after"))
 
 
 def _result(answer: Answer) -> Mapping[str, Any]:
-    result = object_in(answer).get("result")
+    result = parse_object(answer).get("result")
     return result if isinstance(result, dict) else {}
 
 
@@ -199,4 +209,4 @@ def _find_first(answer: Answer) -> str:
     """
     result = _result(answer)
     replied = result.get("reply_to_message")
-    return text_in(replied if isinstance(replied, dict) else result, "message_id")
+    return get_text(replied if isinstance(replied, dict) else result, "message_id")

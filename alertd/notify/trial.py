@@ -14,14 +14,14 @@ from alertd.core.planning.decide import delivery_id
 from alertd.ports import Notifier
 
 
-async def tried(
+async def try_notifiers(
     notifiers: Mapping[str, Notifier], receiver: Receiver, at: datetime
 ) -> AsyncIterator[tuple[str, Outcome]]:
-    """How each fared, by channel, one after the other. Nothing of it is written down.
+    """Send a test message to each notifier in turn, and yield each channel with its outcome. Records nothing.
 
     Args:
         notifiers: by channel, ``receiver/notifier``.
-        at: an aware UTC instant; a test at another one has other ids.
+        at: an aware UTC instant. Tests at different instants have different ids.
     """
     for spec in receiver.notifiers:
         test = Delivery(
@@ -32,11 +32,11 @@ async def tried(
             bound_at=at,
             next_at=at,
         )
-        yield test.channel, await _sent(notifiers[test.channel], test_message(test, at))
+        yield test.channel, await _send(notifiers[test.channel], test_message(test, at))
 
 
-async def _sent(notifier: Notifier, message: Message) -> Outcome:
-    """None may raise, and one that does is no reason to leave the others out."""
+async def _send(notifier: Notifier, message: Message) -> Outcome:
+    """Send the message. If the notifier raises an error, the other notifiers still get their tests."""
     try:
         return await notifier.send(message, {})
     except Exception as error:

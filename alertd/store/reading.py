@@ -225,7 +225,7 @@ def read_activity(connection: Connection, timeline: str = "") -> list[tuple[Reco
     last = select(_history.c.milestone, func.max(_history.c.at).label("at")).group_by(_history.c.milestone)
     statement = select(_milestone).order_by(_milestone.c.id)
     if timeline:
-        last = last.where(_is_of(timeline))
+        last = last.where(_match_timeline(timeline))
         statement = statement.where(_milestone.c.timeline == timeline)
     at = {row.milestone: rows.from_micros(row.at) for row in connection.execute(last)}
     records = map(rows.decode_record, connection.execute(statement))
@@ -240,13 +240,13 @@ def read_history(
     if milestone:
         statement = statement.where(_history.c.milestone == milestone)
     if timeline:
-        statement = statement.where(_is_of(timeline))
+        statement = statement.where(_match_timeline(timeline))
     if kind:
         statement = statement.where(_history.c.kind == kind)
     return [rows.decode_entry(row) for row in connection.execute(statement)]
 
 
-def _is_of(timeline: str) -> ColumnElement[bool]:
+def _match_timeline(timeline: str) -> ColumnElement[bool]:
     """Return the condition that a history entry is about ``timeline``, whose id starts the milestone's id."""
     return _history.c.milestone.startswith(f"{timeline}/", autoescape=True)
 

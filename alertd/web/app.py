@@ -17,11 +17,11 @@ from alertd.system.settings import Address
 from alertd.web.feeds.cache import FeedCache
 from alertd.web.pages.cache import MilestoneCache
 from alertd.web.pages.live import Live
-from alertd.web.routes import routes
-from alertd.web.server.access import scope_of
+from alertd.web.routes import list_routes
+from alertd.web.server.access import find_scope
 from alertd.web.server.context import Site
 from alertd.web.server.errors import HANDLERS
-from alertd.web.server.listener import Listener
+from alertd.web.server.listener import WebListener
 from alertd.web.server.middleware import (
     AuthenticationMiddleware,
     FailuresMiddleware,
@@ -42,9 +42,9 @@ def make_app(site: Site, more: Iterable[BaseRoute] = ()) -> Starlette:
     Raises:
         TypeError: an endpoint does not declare the scope that it needs.
     """
-    every = [*routes(), *more]
+    every = [*list_routes(), *more]
     for route in every:
-        if not isinstance(route, Route) or scope_of(route.endpoint) is None:
+        if not isinstance(route, Route) or find_scope(route.endpoint) is None:
             raise TypeError(
                 f"{route}: its endpoint does not say who may use it; see alertd.web.server.access.needs"
             )
@@ -60,7 +60,7 @@ def make_app(site: Site, more: Iterable[BaseRoute] = ()) -> Starlette:
         exception_handlers=HANDLERS,
     )
     app.state.site = site
-    app.state.shelf = MilestoneCache(site)
+    app.state.cache = MilestoneCache(site)
     app.state.live = Live(site)
     app.state.feeds = FeedCache(site)
     return app
@@ -76,41 +76,41 @@ class Serving:
 
     def __init__(self, address: Address | None, site: Site, more: Iterable[BaseRoute] = ()) -> None:
         self.site = site
-        self.listener = Listener(address, lambda: make_app(site, more), site.log, site.closing)
+        self.listener = WebListener(address, lambda: make_app(site, more), site.log, site.closing)
         self._web = Web()
         self._is_open = False
-        self._looking: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
 
     def use(self, config: Config) -> None:
         """Apply a configuration. Before :meth:`open`, only bind the address; afterwards, answer on it too."""
         self._web = config.web
         if self._is_open:
-            self._look()
+            self._refresh()
         else:
             self.listener.bind(config.web)
 
     async def open(self) -> None:
         """Start to answer requests."""
         self._is_open = True
-        await self.listener.look(self._web)
+        await self.listener.refresh(self._web)
 
     def findings(self) -> Sequence[AuditFinding]:
         """Return the findings for the self-audit. If the listener has failed, start another try."""
         found = self.listener.findings()
         if found and self._is_open:
-            self._look()
+            self._refresh()
         return found
 
     async def settled(self) -> None:
         """Wait until the work that :meth:`use` or :meth:`findings` has started is finished."""
-        if self._looking is not None:
-            await self._looking
+        if self._refreshing is not None:
+            await self._refreshing
 
     async def close(self) -> None:
         """Finish the open requests and stop the server."""
         await self.listener.close()
         await self.settled()
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         # Keep a reference, so that the task is not garbage-collected. The listener runs one task at a time.
-        self._looking = asyncio.create_task(self.listener.look(self._web))
+        self._refreshing = asyncio.create_task(self.listener.refresh(self._web))

@@ -11,21 +11,21 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from alertd.core.access import Scope
 from alertd.errors import LedgerError
-from alertd.web.server.access import needs, visitor_of
-from alertd.web.server.context import Site, site_of
+from alertd.web.server.access import find_principal, require_scope
+from alertd.web.server.context import Site, find_site
 
 
-@needs(Scope.PUBLIC)
+@require_scope(Scope.PUBLIC)
 async def healthz(request: Request) -> Response:
     """Answer, which proves that the event loop runs (``/healthz``)."""
     return _answer(request, ())
 
 
-@needs(Scope.PUBLIC)
+@require_scope(Scope.PUBLIC)
 async def readyz(request: Request) -> Response:
     """Answer 200 if the daemon is ready, otherwise 503 with the problems (``/readyz``)."""
-    may_read = visitor_of(request).scope >= Scope.READ
-    return _answer(request, await _list_problems(site_of(request), in_full=may_read))
+    may_read = find_principal(request).scope >= Scope.READ
+    return _answer(request, await _list_problems(find_site(request), in_full=may_read))
 
 
 async def _list_problems(site: Site, *, in_full: bool) -> tuple[str, ...]:

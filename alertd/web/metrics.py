@@ -194,48 +194,53 @@ def _families(facts: Facts) -> Iterator[Metric]:
     daemon_status, found = facts.daemon_status, facts.definitions
     passed = daemon_status.audit is not None and daemon_status.audit.passed and daemon_status.is_well
     ready = passed and facts.counts is not None
-    yield _one("alertd_ready", "Whether /readyz says so.", ready)
-    yield _one("alertd_node_leads", "Whether this node is the one that reconciles.", daemon_status.leads)
-    yield _one(
+    yield _make_gauge("alertd_ready", "Whether /readyz says so.", ready)
+    yield _make_gauge(
+        "alertd_node_leads", "Whether this node is the one that reconciles.", daemon_status.leads
+    )
+    yield _make_gauge(
         "alertd_clock_ahead_seconds",
         "How far this node's clock is ahead of the ledger's.",
         daemon_status.clock_ahead.total_seconds(),
     )
-    yield _many(
+    yield _make_gauges(
         "alertd_nodes_differing",
         "Whether live nodes differ in what they run.",
         "what",
-        {what: any(one.what == what for one in daemon_status.differences) for what in WHAT_DIFFERS},
+        {
+            what: any(difference.what == what for difference in daemon_status.differences)
+            for what in WHAT_DIFFERS
+        },
     )
     of_kind = dict.fromkeys(AuditFault, 0)
     for finding in daemon_status.audit.findings if daemon_status.audit else ():
         of_kind[finding.fault] += 1
-    yield _many(
+    yield _make_gauges(
         "alertd_audit_findings",
         "What the last self-audit found, by kind.",
         "fault",
         {fault.value.replace(" ", "_"): number for fault, number in of_kind.items()},
     )
-    yield _one("alertd_config_problems", "Problems of the files.", len(daemon_status.problems))
-    yield _one(
+    yield _make_gauge("alertd_config_problems", "Problems of the files.", len(daemon_status.problems))
+    yield _make_gauge(
         "alertd_definitions_broken_files",
         "Timeline files with a problem.",
         len(found.broken if found else ()),
     )
-    yield _many(
+    yield _make_gauges(
         "alertd_deliveries_in_flight",
         "Sends under way.",
         "channel",
         {channel: daemon_status.in_flight.get(channel, 0) for channel in facts.channels},
     )
-    yield _many(
+    yield _make_gauges(
         "alertd_channel_paused",
         "Whether a channel does not answer, so that one message at a time is tried.",
         "channel",
         {channel: channel in daemon_status.paused for channel in facts.channels},
     )
     yield from _ledger(facts)
-    yield _one(
+    yield _make_gauge(
         "alertd_milestone_deadlines_left_out", "Deadlines without a line below.", facts.deadlines_left_out
     )
     deadlines = GaugeMetricFamily(
@@ -249,21 +254,21 @@ def _families(facts: Facts) -> Iterator[Metric]:
 
 
 def _ledger(facts: Facts) -> Iterator[Metric]:
-    yield _one("alertd_ledger_up", "Whether the ledger could be asked.", facts.counts is not None)
+    yield _make_gauge("alertd_ledger_up", "Whether the ledger could be asked.", facts.counts is not None)
     if facts.counts is None or facts.waiting is None:
         return
-    yield _one("alertd_milestones", "Milestones not withdrawn.", facts.counts.get("milestones", 0))
+    yield _make_gauge("alertd_milestones", "Milestones not withdrawn.", facts.counts.get("milestones", 0))
     for name, about, states in (
         ("owed", "Reminders in the ledger.", ReminderState),
         ("deliveries", "Deliveries in the ledger.", DeliveryState),
     ):
         rows = {state.value: facts.counts.get(f"{name}.{state.value}", 0) for state in states}
-        yield _many(f"alertd_ledger_{name}", about, "state", rows)
+        yield _make_gauges(f"alertd_ledger_{name}", about, "state", rows)
     ages = {
         "undecided": facts.waiting.undecided,
         "untaken": facts.waiting.untaken,
     }
-    yield _many(
+    yield _make_gauges(
         "alertd_ledger_oldest_due_age_seconds",
         "How long the oldest of what is due has waited: to be decided about, or to be taken for sending.",
         "waits",
@@ -279,11 +284,11 @@ def _due_at(settlement: Settlement) -> datetime | None:
     return min((owed.wake_at for owed in lease.owed), default=None)
 
 
-def _one(name: str, about: str, value: float) -> Metric:
+def _make_gauge(name: str, about: str, value: float) -> Metric:
     return GaugeMetricFamily(name, about, value=float(value))
 
 
-def _many(name: str, about: str, label: str, values: Mapping[str, float]) -> Metric:
+def _make_gauges(name: str, about: str, label: str, values: Mapping[str, float]) -> Metric:
     family = GaugeMetricFamily(name, about, labels=(label,))
     for key, value in values.items():
         family.add_metric((key,), float(value))

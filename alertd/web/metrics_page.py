@@ -13,14 +13,14 @@ from alertd.core.config import Config
 from alertd.core.milestones.milestone import stated_windows
 from alertd.errors import LedgerError
 from alertd.web.metrics import MAX_DEADLINES, Facts
-from alertd.web.server.access import needs, refuse_less_than
-from alertd.web.server.context import Site, site_of
+from alertd.web.server.access import refuse_less_than, require_scope
+from alertd.web.server.context import Site, find_site
 
 
-@needs(Scope.PUBLIC)
+@require_scope(Scope.PUBLIC)
 async def metrics(request: Request) -> Response:
     """Serve the metrics (``/metrics``). They are public only if the configuration says ``metrics: all``."""
-    site = site_of(request)
+    site = find_site(request)
     if site.web.metrics is not MetricsFor.ALL:
         refuse_less_than(request, Scope.READ)
     content, kind = site.metrics.exposition(await _gather_facts(site), request.headers.get("accept", ""))

@@ -1,6 +1,6 @@
 """Lists every route of the site, in the order in which they are tried. New routes are added here.
 
-Each endpoint declares with :func:`alertd.web.server.access.needs` which scope it needs.
+Each endpoint declares with :func:`alertd.web.server.access.require_scope` which scope it needs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from starlette.routing import Route
 from alertd.web.actions.link import act_by_link
 from alertd.web.actions.pages import act, retry, send_test
 from alertd.web.actions.slack import slack_interactive
-from alertd.web.api.openapi import api_routes
+from alertd.web.api.openapi import list_api_routes
 from alertd.web.feeds.badge import badge, embed
 from alertd.web.feeds.feeds import atom, guard_by_secret, ics
 from alertd.web.health import healthz, readyz
@@ -24,7 +24,7 @@ from alertd.web.server.static import static
 from alertd.web.timeline.page import timeline
 
 
-def routes() -> list[Route]:
+def list_routes() -> list[Route]:
     """Return all routes."""
     return [
         Route("/", timeline),
@@ -36,7 +36,7 @@ def routes() -> list[Route]:
         Route("/send-test", send_test, methods=["POST"]),
         Route("/act/{token}", act_by_link, methods=["GET", "POST"]),
         Route("/slack/interactive", slack_interactive, methods=["POST"]),
-        *api_routes(),
+        *list_api_routes(),
         *_make_feed_routes(),
         Route("/unsubscribe", unsubscribe),
         Route("/live", live),

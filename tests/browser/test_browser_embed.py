@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from alertd.core.access import Scope
-from alertd.web.server.access import needs
+from alertd.web.server.access import require_scope
 from tests.browser.test_browser_pages import WCAG
 from tests.web import example
 from tests.web.stage import Stage, a_stage
@@ -23,7 +23,7 @@ from tests.web.stage import Stage, a_stage
 async def within(browser: Browser, folder: Path, stage: Stage, *, named: bool) -> AsyncIterator[Page]:
     """Open a page of another site that shows both; ``named``: whether the configuration allows that site."""
 
-    @needs(Scope.PUBLIC)
+    @require_scope(Scope.PUBLIC)
     async def wiki(_request: Request) -> Response:
         body = (
             f"<!doctype html><title>Wiki</title><p><img src='{stage.url}/badges/{example.PHASE_2}.svg'></p>"

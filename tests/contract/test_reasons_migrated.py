@@ -226,8 +226,8 @@ def test_every_sentence_of_today_is_read() -> None:
     for reason, _, words in WORDED:
         expected = LaterReminder() if isinstance(reason, LaterReminder) else reason
         found = [
-            r0004_reasons.code_of_owed(words),
-            r0004_reasons.code_of_attempt(words),
-            *(r0004_reasons.code_of_delivery(words, state) for state in ("dead", "suppressed")),
+            r0004_reasons.convert_owed(words),
+            r0004_reasons.convert_attempt(words),
+            *(r0004_reasons.convert_delivery(words, state) for state in ("dead", "suppressed")),
         ]
         assert expected in [unpack_reason(code, details) for code, details in found], words

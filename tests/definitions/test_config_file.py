@@ -328,12 +328,12 @@ route:
     assert root.digest is not None
     assert root.digest.name == "every Monday and Thursday at 08:00 (Europe/Berlin)"
     assert (root.digest.ahead, root.digest.even_if_empty) == (timedelta(days=7), True)
-    assert [one.digest.name for one in routes if one.digest] == [
+    assert [route.digest.name for route in routes if route.digest] == [
         "on the first day of every month at 09:00 (Europe/Berlin)",
         "every day at 09:00 (Asia/Baghdad)",
         "every Sunday at 09:00 (UTC)",
     ]
-    assert {name: one.hours.name for name, one in root.quiet.items()} == {
+    assert {name: quiet.hours.name for name, quiet in root.quiet.items()} == {
         "a": "22:00 to 07:00 (Europe/Berlin)",
         "b": "all Saturday and Sunday (Asia/Baghdad)",
     }

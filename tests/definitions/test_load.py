@@ -84,7 +84,7 @@ def test_links_lead_nowhere_outside(folder: Path, tmp_path: Path, options: Optio
     definitions = load(folder, options)
 
     assert [timeline.id for timeline in definitions.timelines] == ["a", "b", "c"]
-    assert [one for one in _said(definitions) if "loop" not in one] == [
+    assert [problem for problem in _said(definitions) if "loop" not in problem] == [
         "milestones/out.yaml:1:1: a link out of the configuration folder; copy the file into it"
     ]
     assert definitions.broken == {"milestones/out.yaml", "milestones/loop.yaml"}
@@ -184,7 +184,7 @@ def test_a_chain_over_files_is_no_circle(folder: Path, options: Options) -> None
     definitions = load(folder, options)
 
     assert not definitions.problems
-    assert [one.base for one in definitions.timelines[1].milestones[1].relative] == ["b/y"]
+    assert [relative.base for relative in definitions.timelines[1].milestones[1].relative] == ["b/y"]
 
 
 def test_the_digest_changes_with_every_byte_and_name(folder: Path, options: Options) -> None:

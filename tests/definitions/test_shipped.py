@@ -34,7 +34,7 @@ def test_it_has_no_problem_and_prints(shipped: Definitions) -> None:
     assert not shipped.problems
     assert shipped.config is not None
     (match,) = match_routes(shipped.config.route, {"timeline": "iraq-coalition-withdrawal"})
-    assert [one.type for one in shipped.config.receivers[match.receiver].notifiers] == ["console"]
+    assert [notifier.type for notifier in shipped.config.receivers[match.receiver].notifiers] == ["console"]
     assert match.group_by == ("timeline",)
     assert {shipped.config.operator, shipped.config.fallback_receiver} <= shipped.config.receivers.keys()
 
@@ -60,12 +60,12 @@ def test_its_commented_examples_are_right(tmp_path: Path) -> None:
 
     assert not definitions.problems
     assert definitions.config is not None
-    assert [one.type for one in definitions.config.receivers["desk"].notifiers] == [
+    assert [notifier.type for notifier in definitions.config.receivers["desk"].notifiers] == [
         "console",
         "slack",
         "email",
     ]
-    assert [one.type for one in definitions.config.receivers["leads"].notifiers] == ["webhook"]
+    assert [notifier.type for notifier in definitions.config.receivers["leads"].notifiers] == ["webhook"]
     assert definitions.config.route.routes[0].mute[0].name == "weekend"
     assert definitions.config.smtp.starttls
 
@@ -87,7 +87,7 @@ def test_the_milestones_and_their_claims(milestones: dict[str, Milestone]) -> No
         ],
     }
     assert all(milestone.tentative for milestone in milestones.values())
-    assert all(claim.sources[0].published for one in milestones.values() for claim in one.claims)
+    assert all(claim.sources[0].published for milestone in milestones.values() for claim in milestone.claims)
 
 
 def test_phase_two_is_contested_and_phase_one_is_not(milestones: dict[str, Milestone]) -> None:
@@ -105,11 +105,11 @@ def test_phase_two_is_contested_and_phase_one_is_not(milestones: dict[str, Miles
 def test_the_reminders_of_phase_two_are_those_of_the_design(milestones: dict[str, Milestone]) -> None:
     """The reminders by the minister's account are those in the table of section 3 of the design."""
     found = {
-        one.offset: one.at
-        for one in occurrences(
+        occurrence.offset: occurrence.at
+        for occurrence in occurrences(
             milestones["phase-2"], datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 10, 2, tzinfo=UTC)
         )
-        if one.stated.source_ids == ("al-abassi",)
+        if occurrence.stated.source_ids == ("al-abassi",)
     }
 
     assert found == {

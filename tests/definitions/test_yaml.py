@@ -106,7 +106,7 @@ def test_a_file_that_is_too_large_is_not_decoded() -> None:
     text, problems = decode(b"\xff" * (MAX_BYTES + 1), "f.yaml")
 
     assert text == ""
-    assert [str(one) for one in problems] == [
+    assert [str(problem) for problem in problems] == [
         "f.yaml:1:1: 1,048,577 bytes; a file has at most 1,048,576, so make two of it"
     ]
 
@@ -115,7 +115,9 @@ def test_utf_16_is_refused_at_its_first_byte() -> None:
     """A text that is not UTF-8 is rejected at its first invalid byte."""
     _, problems = decode("a: b".encode("utf-16"), "f.yaml")
 
-    assert [str(one) for one in problems] == ["f.yaml:1:1: byte 0xff is not UTF-8; save the file as UTF-8"]
+    assert [str(problem) for problem in problems] == [
+        "f.yaml:1:1: byte 0xff is not UTF-8; save the file as UTF-8"
+    ]
 
 
 def test_the_number_of_nodes_is_bounded() -> None:
@@ -127,7 +129,7 @@ def test_the_number_of_nodes_is_bounded() -> None:
     node, problems = read_yaml("[" + "a," * (MAX_NODES + 1) + "]", "f.yaml")
 
     assert node is None
-    assert [one.message for one in problems] == ["more than 100,000 values; make two files of it"]
+    assert [problem.message for problem in problems] == ["more than 100,000 values; make two files of it"]
 
 
 def test_a_bomb_of_aliases_is_refused_and_costs_nothing() -> None:

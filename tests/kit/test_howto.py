@@ -141,45 +141,46 @@ FAULTS = {
         ' == 1 else "msg_other")',
         noticed_by="shows_the_same_id",
     ),
-    "texts are as they come": Fault(old="fit(message)", new="message", noticed_by="no_text_keeps"),
+    "texts are as they come": Fault(old="clean_message(message)", new="message", noticed_by="no_text_keeps"),
     "everything is a success": Fault(
-        old="return outcome_of(answer, env.clock.now())",
+        old="return judge_answer(answer, env.clock.now())",
         new="from alertd.core.ledger.outcome import Sent; return Sent()",
         noticed_by="each_http_status",
     ),
     "Retry-After is ignored": Fault(
-        old="return outcome_of(answer, env.clock.now())",
-        new="from dataclasses import replace; made = outcome_of(answer, env.clock.now())\n"
+        old="return judge_answer(answer, env.clock.now())",
+        new="from dataclasses import replace; made = judge_answer(answer, env.clock.now())\n"
         "        return replace(made, after=None) if isinstance(made, Retry) else made",
         noticed_by="each_http_status",
     ),
     "what may have arrived is called lost": Fault(
-        old="return outcome_of(answer, env.clock.now())",
-        new="from dataclasses import replace; made = outcome_of(answer, env.clock.now())\n"
+        old="return judge_answer(answer, env.clock.now())",
+        new="from dataclasses import replace; made = judge_answer(answer, env.clock.now())\n"
         "        return replace(made, unknown=False) if isinstance(made, Retry) else made",
         noticed_by="each_trouble",
     ),
     "an odd answer makes it raise": Fault(
-        old="        return outcome_of(",
+        old="        return judge_answer(",
         new='        import json\n        if getattr(answer, "status", 0) == 200:\n'
         '            json.loads(answer.body)["id"]\n'
-        "        return outcome_of(",
+        "        return judge_answer(",
         noticed_by="nothing_that_is_answered",
     ),
     "it tries again by itself": Fault(
-        old="        return outcome_of(",
-        new="        if isinstance(outcome_of(answer, env.clock.now()), Retry):\n"
+        old="        return judge_answer(",
+        new="        if isinstance(judge_answer(answer, env.clock.now()), Retry):\n"
         "            answer = await post_json(\n"
-        "                env, options, url, body_of(message), headers=key, hidden=(token,)\n            )\n"
-        "        return outcome_of(",
+        "                env, options, url, build_body(message), headers=key, hidden=(token,)\n"
+        "            )\n"
+        "        return judge_answer(",
         noticed_by="each_http_status",
     ),
     "it follows redirects": Fault(
-        old="        return outcome_of(",
+        old="        return judge_answer(",
         new='        if "location" in getattr(answer, "headers", {}):\n'
         '            place = answer.headers["location"]\n'
-        "            answer = await post_json(env, options, place, body_of(message))\n"
-        "        return outcome_of(",
+        "            answer = await post_json(env, options, place, build_body(message))\n"
+        "        return judge_answer(",
         noticed_by="no_redirect",
     ),
     "something runs on": Fault(
@@ -189,8 +190,8 @@ FAULTS = {
         noticed_by="cancelled_leaves_nothing",
     ),
     "it shows something else than it sends": Fault(
-        old="rendered_json(body_of(message))",
-        new='rendered_json({**body_of(message), "priority": 0})',
+        old="render_json(build_body(message))",
+        new='render_json({**build_body(message), "priority": 0})',
         noticed_by="what_is_shown",
     ),
     "it trusts what was remembered": Fault(

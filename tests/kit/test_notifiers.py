@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alertd import __version__
-from alertd.notify.registry import installed
+from alertd.notify.registry import list_usable
 from tests.cli.stage import run
 
 
@@ -19,7 +19,7 @@ def test_every_type_is_listed_with_its_package() -> None:
 
     listed = rows()
     assert ran.code == 0
-    assert list(listed) == list(installed())
+    assert list(listed) == list(list_usable())
     assert {(row["package"], row["version"], row["usable"]) for row in listed.values()} == {
         ("alertd", __version__, True)
     }
@@ -31,7 +31,7 @@ def test_every_option_is_told_in_a_line() -> None:
     for name, row in rows().items():
         options = row["options"]
         assert isinstance(options, list)
-        known = {field.alias or key for key, field in installed()[name].load().Options.model_fields.items()}
+        known = {field.alias or key for key, field in list_usable()[name].load().Options.model_fields.items()}
         assert {option["key"] for option in options} == known
         assert all(option["about"] and "\n" not in option["about"] for option in options), name
 

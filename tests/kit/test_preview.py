@@ -11,7 +11,7 @@ import pytest
 
 from alertd.core.milestones.occurrence import Cause
 from alertd.notify.base import Env, Renders
-from alertd.notify.registry import installed
+from alertd.notify.registry import list_usable
 from alertd.ports import Notifier
 from alertd.testing import Answer, HttpSink, notifier_env, sample_message, with_links
 from alertd.testing.contract import CANARY
@@ -167,7 +167,7 @@ def test_what_is_wrong_is_said(args: tuple[str, ...], code: int, said: str, fold
 
 
 def made(type_name: str, env: Env, **options: object) -> Notifier:
-    kind = installed()[type_name].load()
+    kind = list_usable()[type_name].load()
     return kind(kind.Options.model_validate(options), env)
 
 

@@ -15,7 +15,7 @@ import pytest
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.message.message import Message
 from alertd.notify import NotifierOptions, Rendered, Renders
-from alertd.notify.registry import OWN, installed
+from alertd.notify.registry import OWN, list_usable
 from alertd.testing import Answer, Fault, notifier_env, with_links
 from alertd.testing.contract import CANARY, STATUSES, HttpContract, NotifierContract
 from alertd.testing.contract.http_suite import LONG_S, SOON_S
@@ -59,7 +59,7 @@ class OwnContract(NotifierContract):
         return None
 
     def test_it_shows_what_it_sends(self) -> None:
-        made = installed()[self.type_name].load()
+        made = list_usable()[self.type_name].load()
 
         assert issubclass(made.Options, NotifierOptions)
         assert callable(getattr(made, "render", None))
@@ -79,7 +79,9 @@ class ServiceContract(OwnContract, HttpContract):
             assert outcome.note == f"HTTP {answer.status}"
 
     @pytest.mark.parametrize(
-        ("answer", "expected"), STATUSES, ids=[f"{at}-{one.status}" for at, (one, _) in enumerate(STATUSES)]
+        ("answer", "expected"),
+        STATUSES,
+        ids=[f"{at}-{answer.status}" for at, (answer, _) in enumerate(STATUSES)],
     )
     def test_each_failure_is_worded_as_the_table_of_statuses_does(
         self, answer: Answer, expected: Retry | Rejected
@@ -93,7 +95,7 @@ class ServiceContract(OwnContract, HttpContract):
 
 def own_types() -> list[str]:
     """The types that alertd itself brings, by their entry points."""
-    return [name for name, kind in installed().items() if kind.distribution == OWN]
+    return [name for name, kind in list_usable().items() if kind.distribution == OWN]
 
 
 def contract_of(type_name: str) -> type[OwnContract]:
@@ -121,7 +123,7 @@ def golden_of(type_name: str, message: Message) -> tuple[str, str] | None:
     options = contract.golden_options()
     if options is None:
         return None
-    kind = installed()[type_name].load()
+    kind = list_usable()[type_name].load()
     notifier = kind(kind.Options.model_validate(options), notifier_env())
     assert isinstance(notifier, Renders)
     rendered = notifier.render(with_links(message) if contract.golden_links else message)

@@ -8,7 +8,7 @@ from typing import Any
 from alertd.core.ledger.outcome import Outcome
 from alertd.core.message.message import Message
 from alertd.core.milestones.fields import sample_values
-from alertd.notify.registry import installed
+from alertd.notify.registry import list_usable
 from alertd.testing import Answer, HttpSink, Received, notifier_env, sample_message
 
 Options = Callable[[str], Mapping[str, object]]
@@ -30,7 +30,7 @@ async def sent(
     Args:
         options: makes the notifier's options from the server's URL.
     """
-    kind = installed()[type_name].load()
+    kind = list_usable()[type_name].load()
     async with HttpSink(*answers) as sink:
         env = notifier_env(secrets=secrets)
         notifier = kind(kind.Options.model_validate(options(sink.url)), env)

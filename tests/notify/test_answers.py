@@ -13,7 +13,7 @@ from alertd.core.config import Smtp
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.email.notifier import EmailNotifier, EmailOptions
 from alertd.notify.http.client import MAX_BODY, Answer, HttpClient, Reply
-from alertd.notify.registry import installed
+from alertd.notify.registry import list_usable
 from alertd.testing import Answer as Scripted
 from alertd.testing import HttpSink, notifier_env, sample_message
 
@@ -179,7 +179,7 @@ async def test_a_bomb_is_an_answer_like_any_other(type_name: str) -> None:
     )
     async with HttpSink(bomb) as sink:
         env = notifier_env()
-        made = installed()[type_name].load()
+        made = list_usable()[type_name].load()
         url = "webhook_url" if type_name == "slack" else "url"
         notifier = made(made.Options.model_validate({url: sink.url}), env)
         outcome = await notifier.send(sample_message(), {})
@@ -238,7 +238,7 @@ BREAKS = ["\r\n", "\n", "\r", "\0", "\x0b", "\u2028", "\x85", "\r\n\r\n"]
 def test_no_option_can_start_a_header(line_break: str) -> None:
     """A configuration with such a value is refused before anything is sent."""
     evil = f"a{line_break}X-Evil: 1"
-    webhook, slack = (installed()[name].load().Options for name in ("webhook", "slack"))
+    webhook, slack = (list_usable()[name].load().Options for name in ("webhook", "slack"))
     cases: list[tuple[type[BaseModel], dict[str, object]]] = [
         (webhook, {"url": "https://a.example", "headers": {"X-Key": evil}}),
         (webhook, {"url": "https://a.example", "headers": {evil: "1"}}),
@@ -262,7 +262,7 @@ async def test_no_secret_file_can_start_a_header(line_break: str) -> None:
     secrets = {"url": f"http://127.0.0.1:9/a{line_break}X-Evil: 1"}
     env = notifier_env(secrets=secrets)
     for name, key in (("webhook", "url_file"), ("slack", "webhook_url_file")):
-        made = installed()[name].load()
+        made = list_usable()[name].load()
         outcome = await made(made.Options.model_validate({key: "url"}), env).send(sample_message(), {})
 
         assert isinstance(outcome, Retry)
@@ -276,7 +276,7 @@ async def test_no_signing_secret_can_start_a_header() -> None:
     secrets = {"key": "whatever\r\nX-Evil: 1"}
     async with HttpSink() as sink:
         env = notifier_env(secrets=secrets)
-        made = installed()["webhook"].load()
+        made = list_usable()["webhook"].load()
         options = made.Options.model_validate({"url": sink.url, "secret_file": "key"})
         outcome = await made(options, env).send(sample_message(), {})
         await env.http.aclose()

@@ -9,8 +9,20 @@ import alertd.notify
 from tests.docs_pages import ROOT, codes, prose, tables
 
 HOWTO = ROOT / "docs" / "howto" / "write-a-notifier.md"
-BACKENDS = ("google_chat", "sms")
-"""Those that were written with nothing else of alertd, to show that it can be done."""
+BACKENDS = (
+    "apprise",
+    "discord",
+    "exec",
+    "file",
+    "google_chat",
+    "matrix",
+    "mattermost",
+    "ntfy",
+    "sms",
+    "teams",
+    "telegram",
+)
+"""The built-in backends that import nothing else of alertd, as a backend of another package would."""
 
 
 def test_every_name_is_in_the_how_to() -> None:

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Message
-from alertd.notify.apprise import AppriseNotifier, AppriseOptions, apprise_text
-from alertd.notify.render.clean import fit
-from alertd.notify.render.markup import units
+from alertd.notify.apprise import AppriseNotifier, AppriseOptions, build_apprise_text
+from alertd.notify.render.clean import clean_message
+from alertd.notify.render.markup import count_units
 from alertd.testing import (
     SAMPLES,
     Answer,
@@ -86,9 +86,9 @@ async def test_who_does_not_answer_in_time_may_have_it() -> None:
 )
 @pytest.mark.parametrize("most", [100, 160, 600, 2_000, 32_768])
 def test_it_fits_into_what_the_service_takes(message: Message, most: int) -> None:
-    title, body = apprise_text(fit(with_links(message)), most)
+    title, body = build_apprise_text(clean_message(with_links(message)), most)
 
-    assert units(title) + units(body) <= most
+    assert count_units(title) + count_units(body) <= most
     assert body.endswith(message.id)
 
 
@@ -138,11 +138,13 @@ class AppriseRig(Rig):
         self.sink = sink
 
     def seen(self) -> str:
-        return "\n".join(json.dumps([dict(one.headers), one.body.decode()]) for one in self.sink.requests)
+        return "\n".join(
+            json.dumps([dict(request.headers), request.body.decode()]) for request in self.sink.requests
+        )
 
     def bodies(self) -> Sequence[str]:
-        said = [json.loads(one.body) for one in self.sink.requests]
-        return [f"{one['title']}\n\n{one['message']}" for one in said]
+        bodies = [json.loads(request.body) for request in self.sink.requests]
+        return [f"{body['title']}\n\n{body['message']}" for body in bodies]
 
 
 class TestContract(OwnContract):

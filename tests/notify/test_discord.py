@@ -8,9 +8,9 @@ import pytest
 
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.message.message import Message
-from alertd.notify.discord import DiscordOptions, discord_payload
-from alertd.notify.render.clean import fit
-from alertd.notify.render.markup import units
+from alertd.notify.discord import DiscordOptions, build_discord_payload
+from alertd.notify.render.clean import clean_message
+from alertd.notify.render.markup import count_units
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from tests.notify.contract import SECRET_PATH, ServiceContract, json_answer
 from tests.notify.sending import MILESTONE, Options, body_of, crowd, long_story, said, sent, titled
@@ -36,14 +36,14 @@ LONG = [long_story(), crowd(), titled("🔴" * 2_000), titled("_*~`|<" * 300)]
     ids=[*SAMPLES, "story", "crowd", "wide", "marks"],
 )
 def test_every_limit_of_an_embed_is_kept(message: Message) -> None:
-    payload = discord_payload(fit(with_links(message)))
+    payload = build_discord_payload(clean_message(with_links(message)))
 
     (embed,) = payload["embeds"]
     texts = [embed["title"], embed["description"], embed["footer"]["text"]]
-    assert units(embed["title"]) <= 256
-    assert 0 < units(embed["description"]) <= 4_096
-    assert units(embed["footer"]["text"]) <= 2_048
-    assert sum(map(units, texts)) <= 6_000
+    assert count_units(embed["title"]) <= 256
+    assert 0 < count_units(embed["description"]) <= 4_096
+    assert count_units(embed["footer"]["text"]) <= 2_048
+    assert sum(map(count_units, texts)) <= 6_000
     assert 0 <= embed["color"] <= 0xFFFFFF
     (row,) = payload["components"]
     assert 1 <= len(row["components"]) <= 5
@@ -53,7 +53,8 @@ def test_every_limit_of_an_embed_is_kept(message: Message) -> None:
 
 def test_what_is_left_out_is_said() -> None:
     story, many = (
-        discord_payload(fit(message))["embeds"][0]["description"] for message in (long_story(), crowd())
+        build_discord_payload(clean_message(message))["embeds"][0]["description"]
+        for message in (long_story(), crowd())
     )
 
     assert "The rest is not shown here." in story
@@ -61,7 +62,9 @@ def test_what_is_left_out_is_said() -> None:
 
 
 def test_nobody_is_mentioned_and_nothing_is_markup() -> None:
-    payload = discord_payload(fit(titled("@everyone <@1> **now** [x](https://evil.example) ||secret||")))
+    payload = build_discord_payload(
+        clean_message(titled("@everyone <@1> **now** [x](https://evil.example) ||secret||"))
+    )
 
     assert payload["allowed_mentions"] == {"parse": []}
     assert (

@@ -15,7 +15,7 @@ import pytest
 from alertd.core.message.message import Message
 from alertd.notify.email.address import parse_mailbox
 from alertd.notify.email.message import Letterhead, build_mail
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.testing import SAMPLES, sample_message, with_links
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "email"
@@ -31,7 +31,7 @@ ENDINGS = {"text/plain": "txt", "text/html": "html", "text/calendar": "ics"}
 
 def parts(message: Message) -> dict[str, str]:
     """Return the parts of a mail, by the suffix of their golden file."""
-    mail = message_from_bytes(build_mail(fit(message), LETTERHEAD, message.at), policy=SMTP)
+    mail = message_from_bytes(build_mail(clean_message(message), LETTERHEAD, message.at), policy=SMTP)
     assert isinstance(mail, EmailMessage)
     found = {"headers.txt": "".join(f"{name}: {value}\n" for name, value in mail.items())}
     for part in mail.walk():

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Message
 from alertd.notify.exec import ExecNotifier, ExecOptions
-from alertd.notify.render.clean import fit
-from alertd.notify.webhook.payload import payload_of
+from alertd.notify.render.clean import clean_message
+from alertd.notify.webhook.payload import build_payload
 from alertd.testing import notifier_env, sample_message
 from alertd.testing.contract import Rig, Trouble
 from alertd.testing.contract.http_suite import LONG_S, SOON_S
@@ -50,7 +50,7 @@ async def test_it_reads_what_a_webhook_gets(tmp_path: Path) -> None:
     outcome = await run('cat > "$0"', str(tmp_path / "got"), message=message)
 
     assert outcome == Sent(note="exit status 0")
-    assert json.loads((tmp_path / "got").read_bytes()) == payload_of(fit(message))
+    assert json.loads((tmp_path / "got").read_bytes()) == build_payload(clean_message(message))
 
 
 async def test_its_environment_says_what_the_message_is(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ async def test_no_text_is_a_word_of_the_command(tmp_path: Path) -> None:
 
     assert isinstance(outcome, Sent)
     assert not (tmp_path / "evil").exists()
-    assert (tmp_path / "got").read_text(encoding="utf-8") == fit(titled(text)).subject
+    assert (tmp_path / "got").read_text(encoding="utf-8") == clean_message(titled(text)).subject
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ class ExecRig(Rig):
 
     def seen(self) -> str:
         paths = (self.path, self.path.with_suffix(".env"))
-        return "\n".join(one.read_text(encoding="utf-8") for one in paths if one.exists())
+        return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.exists())
 
     def bodies(self) -> Sequence[str]:
         return [self.path.read_text(encoding="utf-8")]

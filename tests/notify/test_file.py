@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.notify.file import FileNotifier, FileOptions
-from alertd.notify.render.clean import fit
-from alertd.notify.webhook.payload import payload_of
+from alertd.notify.render.clean import clean_message
+from alertd.notify.webhook.payload import build_payload
 from alertd.testing import notifier_env, sample_message
 from alertd.testing.contract import Rig, Trouble
 from tests.notify.contract import OwnContract
@@ -43,7 +43,7 @@ async def test_each_message_is_a_line_of_what_a_webhook_gets(tmp_path: Path) -> 
 
     assert outcomes == [Sent(), Sent()]
     lines = [json.loads(line) for line in path.read_bytes().splitlines()]
-    assert lines == [payload_of(fit(sample_message(name))) for name in ("contested", "many")]
+    assert lines == [build_payload(clean_message(sample_message(name))) for name in ("contested", "many")]
 
 
 async def test_no_text_breaks_a_line(tmp_path: Path) -> None:

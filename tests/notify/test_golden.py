@@ -13,7 +13,7 @@ import pytest
 
 from alertd.core.message.message import Message
 from alertd.core.milestones.occurrence import Cause
-from alertd.notify import fit, render_text
+from alertd.notify import clean_message, render_text
 from alertd.notify.email.body import render_html
 from alertd.testing import SAMPLES, sample_message
 from tests.notify.contract import golden_of, own_types
@@ -40,7 +40,7 @@ def assert_golden(path: Path, shown: str) -> None:
 @pytest.mark.parametrize("ending", TEXTS)
 @pytest.mark.parametrize("name", SAMPLES)
 def test_each_sample_reads_as_it_did_when_somebody_last_looked(name: str, ending: str) -> None:
-    assert_golden(GOLDEN / f"{name}.{ending}", TEXTS[ending](fit(sample_message(name))))
+    assert_golden(GOLDEN / f"{name}.{ending}", TEXTS[ending](clean_message(sample_message(name))))
 
 
 @pytest.mark.parametrize("type_name", own_types())

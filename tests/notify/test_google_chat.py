@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import ValidationError
 
-from alertd.notify import Message, Rejected, Retry, Sent, fit, json_bytes
-from alertd.notify.google_chat import GoogleChatOptions, google_chat_payload
+from alertd.notify import Message, Rejected, Retry, Sent, clean_message, encode_json
+from alertd.notify.google_chat import GoogleChatOptions, build_google_chat_payload
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from alertd.testing.contract import CANARY
 from tests.notify.contract import SECRET_PATH, ServiceContract, json_answer
@@ -34,7 +34,7 @@ def widgets_of(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def texts_of(payload: Mapping[str, Any]) -> list[str]:
-    return [one["textParagraph"]["text"] for one in widgets_of(payload) if "textParagraph" in one]
+    return [widget["textParagraph"]["text"] for widget in widgets_of(payload) if "textParagraph" in widget]
 
 
 def query(path: str) -> dict[str, list[str]]:
@@ -62,10 +62,10 @@ LONG = [long_story(), crowd(), titled("🔴" * 2_000), titled("&<>\"'" * 300), t
     ids=[*SAMPLES, "story", "crowd", "wide", "entities", "arabic"],
 )
 def test_every_limit_of_a_card_is_kept(message: Message) -> None:
-    payload = google_chat_payload(fit(with_links(message)))
+    payload = build_google_chat_payload(clean_message(with_links(message)))
 
     widgets = widgets_of(payload)
-    assert len(json_bytes(payload)) <= MAX_BYTES
+    assert len(encode_json(payload)) <= MAX_BYTES
     assert len(widgets) <= MAX_WIDGETS
     assert all(texts_of(payload))
     assert message.id in texts_of(payload)[-1]
@@ -78,32 +78,35 @@ def test_every_limit_of_a_card_is_kept(message: Message) -> None:
 
 
 def test_what_is_left_out_is_said() -> None:
-    story, many = ("\n".join(texts_of(google_chat_payload(fit(made)))) for made in (long_story(), crowd(900)))
+    story, many = (
+        "\n".join(texts_of(build_google_chat_payload(clean_message(made))))
+        for made in (long_story(), crowd(900))
+    )
 
     assert "The rest is not shown here." in story
     assert "more, not listed here." in many
 
 
 def test_nobody_is_mentioned_and_nothing_is_markup_in_a_card() -> None:
-    payload = google_chat_payload(
-        fit(titled("<users/all> @all <b>now</b> <a href='https://evil.example'>x</a>"))
+    payload = build_google_chat_payload(
+        clean_message(titled("<users/all> @all <b>now</b> <a href='https://evil.example'>x</a>"))
     )
 
     whole = "\n".join(texts_of(payload))
     assert (
         "&lt;users/all&gt; @\u2060all &lt;b&gt;now&lt;/b&gt; &lt;a href='https://evil.example'&gt;" in whole
     )
-    assert "<users" not in json_bytes(payload).decode().replace("\\u2060", "\u2060")
+    assert "<users" not in encode_json(payload).decode().replace("\\u2060", "\u2060")
     assert "<b>now" not in whole
 
 
 def test_what_can_be_done_are_buttons_that_open_a_page() -> None:
-    payload = google_chat_payload(fit(with_links(sample_message())))
+    payload = build_google_chat_payload(clean_message(with_links(sample_message())))
 
-    (buttons,) = (one["buttonList"]["buttons"] for one in widgets_of(payload) if "buttonList" in one)
+    (buttons,) = (widget["buttonList"]["buttons"] for widget in widgets_of(payload) if "buttonList" in widget)
     assert [button["text"] for button in buttons] == ["Acknowledge", "Snooze", "Done", "Details"]
     assert buttons[-1]["onClick"] == {"openLink": {"url": f"https://alertd.example/milestones/{MILESTONE}"}}
-    assert "buttonList" not in str(google_chat_payload(fit(sample_message())))
+    assert "buttonList" not in str(build_google_chat_payload(clean_message(sample_message())))
 
 
 async def test_all_messages_about_a_milestone_are_in_one_thread() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from alertd.core.ledger.outcome import Retry
 from alertd.notify.http.client import MAX_BODY, HttpClient, Reply
-from alertd.notify.http.redact import origin, quote, secrets_in
-from alertd.notify.http.reply import retry_after
+from alertd.notify.http.redact import find_origin, find_secrets, quote
+from alertd.notify.http.reply import parse_retry_after
 from alertd.testing import Answer, HttpSink
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
@@ -156,7 +156,7 @@ def test_importing_the_notifiers_does_not_import_the_client_library() -> None:
     ],
 )
 def test_retry_after_is_read_in_both_its_forms(value: str, expected: timedelta | None) -> None:
-    assert retry_after(value, NOW) == expected
+    assert parse_retry_after(value, NOW) == expected
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_retry_after_is_read_in_both_its_forms(value: str, expected: timedelta |
     ],
 )
 def test_of_a_url_only_scheme_and_host_are_shown(url: str, expected: str) -> None:
-    assert origin(url) == expected
+    assert find_origin(url) == expected
 
 
 def test_every_part_of_a_url_is_hidden_when_it_is_echoed() -> None:
@@ -177,7 +177,7 @@ def test_every_part_of_a_url_is_hidden_when_it_is_echoed() -> None:
 
     said = quote(
         "no T0SECRET, B-SECRET, t0ken99 or password for /services/T0SECRET/B%2DSECRET?token=t0ken99&b=1",
-        secrets_in(url),
+        find_secrets(url),
     )
 
     assert said == "no [hidden], [hidden], [hidden] or [hidden] for [hidden]"

@@ -17,8 +17,8 @@ from alertd.core.milestones.fields import sample_values
 from alertd.core.milestones.milestone import State
 from alertd.notify.email.address import parse_mailbox
 from alertd.notify.email.message import Letterhead, build_mail
-from alertd.notify.render.clean import fit
-from alertd.notify.render.ics import calendar_of, describe_item, entries_of, find_span, make_uid
+from alertd.notify.render.clean import clean_message
+from alertd.notify.render.ics import build_calendar, build_entries, describe_item, find_span, make_uid
 from alertd.testing import sample_message, with_links
 
 AT = datetime(2026, 11, 24, 6, tzinfo=UTC)
@@ -26,14 +26,14 @@ HOST = "example.org"
 
 
 def events(item: Item) -> list[Any]:
-    calendar = icalendar.Calendar.from_ical(calendar_of(entries_of(describe_item(item), AT, HOST)))
+    calendar = icalendar.Calendar.from_ical(build_calendar(build_entries(describe_item(item), AT, HOST)))
     assert calendar["METHOD"] == "PUBLISH"
     assert calendar["VERSION"] == "2.0"
     return list(calendar.walk("VEVENT"))
 
 
 def item_of(name: str) -> Item:
-    return with_links(fit(sample_message(name))).items[0]
+    return with_links(clean_message(sample_message(name))).items[0]
 
 
 def utc(month: int, day: int, hour: int) -> datetime:
@@ -135,7 +135,7 @@ def test_a_time_of_day_is_an_instant() -> None:
 
 def test_what_has_no_date_has_no_entry() -> None:
     assert (
-        entries_of(
+        build_entries(
             describe_item(replace(item_of("approaching"), claims=(a_claim("../..", None, None),))), AT, HOST
         )
         == ()
@@ -143,7 +143,7 @@ def test_what_has_no_date_has_no_entry() -> None:
 
 
 def test_another_reader_finds_it_on_its_days() -> None:
-    made = calendar_of(entries_of(describe_item(item_of("contested")), AT, HOST), name="Deadlines")
+    made = build_calendar(build_entries(describe_item(item_of("contested")), AT, HOST), name="Deadlines")
     calendar = icalendar.Calendar.from_ical(made)
 
     days = ("20251231", "20260831", "20260930", "20261001")
@@ -156,7 +156,7 @@ def test_no_text_can_end_a_line() -> None:
         item_of("contested"), title=evil, fields=sample_values(evil), timeline_title=evil, milestone=evil
     )
 
-    made = calendar_of(entries_of(describe_item(item), AT, HOST))
+    made = build_calendar(build_entries(describe_item(item), AT, HOST))
     found = events(item)
 
     assert b"\r\nBEGIN:VALARM" not in made
@@ -179,7 +179,7 @@ def test_which_mails_enclose_their_dates(name: str, enclosed: int, *, ics: bool)
     """Mails about one milestone have a calendar file, unless ``ics`` is off; its type names the method."""
     desk = parse_mailbox("desk@example.org")
     letterhead = Letterhead(sender=desk, to=[desk], host=HOST, ics=ics)
-    message = fit(sample_message(name))
+    message = clean_message(sample_message(name))
     mail = message_from_bytes(build_mail(message, letterhead, AT), policy=SMTP)
 
     assert isinstance(mail, EmailMessage)

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.message.message import Message
-from alertd.notify.matrix import MatrixOptions, matrix_content
-from alertd.notify.render.clean import fit
+from alertd.notify.matrix import MatrixOptions, build_matrix_content
+from alertd.notify.render.clean import clean_message
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from alertd.testing.contract import CANARY
 from tests.notify.contract import ServiceContract, json_answer
@@ -39,7 +39,7 @@ def event(number: int) -> Answer:
     ids=[*SAMPLES, "story", "crowd", "escapes"],
 )
 def test_it_fits_into_one_message_of_sound_html(message: Message) -> None:
-    content = matrix_content(fit(with_links(message)), "text")
+    content = build_matrix_content(clean_message(with_links(message)), "text")
 
     # Canonical JSON is UTF-8. The content leaves room for keys, hashes, signatures and a thread.
     assert len(json.dumps(content, ensure_ascii=False).encode()) <= MAX_EVENT - 8_000
@@ -51,21 +51,21 @@ def test_it_fits_into_one_message_of_sound_html(message: Message) -> None:
 
 
 def test_only_tags_that_every_client_shows_are_used() -> None:
-    content = matrix_content(fit(titled("<script>alert(1)</script> <mx-reply>")), "text")
+    content = build_matrix_content(clean_message(titled("<script>alert(1)</script> <mx-reply>")), "text")
 
     assert set(re.findall(r"</?([a-z0-9-]+)", content["formatted_body"])) <= ALLOWED
     assert "&lt;script&gt;" in content["formatted_body"]
 
 
 def test_nobody_is_mentioned_unless_it_is_said_outright() -> None:
-    content = matrix_content(fit(titled("@room @m.haddad:example.org")), "text")
+    content = build_matrix_content(clean_message(titled("@room @m.haddad:example.org")), "text")
 
     assert content["m.mentions"] == {}
     assert "@\u2060room @\u2060m.haddad:example.org" in content["formatted_body"]
 
 
 def test_what_is_left_out_is_said() -> None:
-    assert "more, not listed here." in matrix_content(fit(crowd(2_000)), "text")["body"]
+    assert "more, not listed here." in build_matrix_content(clean_message(crowd(2_000)), "text")["body"]
 
 
 async def test_the_transaction_is_the_delivery() -> None:

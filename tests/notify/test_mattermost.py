@@ -6,9 +6,9 @@ import pytest
 
 from alertd.core.ledger.outcome import Rejected, Sent
 from alertd.core.message.message import Message
-from alertd.notify.mattermost import mattermost_payload
-from alertd.notify.render.clean import fit
-from alertd.notify.render.markup import units
+from alertd.notify.mattermost import build_mattermost_payload
+from alertd.notify.render.clean import clean_message
+from alertd.notify.render.markup import count_units
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from tests.notify.contract import SECRET_PATH, ServiceContract
 from tests.notify.sending import MILESTONE, Options, body_of, crowd, long_story, said, sent, titled
@@ -27,9 +27,9 @@ def hook() -> Options:
     ids=[*SAMPLES, "story", "crowd", "entities"],
 )
 def test_it_fits_into_one_post(message: Message) -> None:
-    (attachment,) = mattermost_payload(fit(with_links(message)))["attachments"]
+    (attachment,) = build_mattermost_payload(clean_message(with_links(message)))["attachments"]
 
-    assert units(attachment["title"]) + units(attachment["text"]) <= MAX_POST
+    assert count_units(attachment["title"]) + count_units(attachment["text"]) <= MAX_POST
     assert attachment["fallback"]
     assert attachment["text"]
     assert len(attachment["footer"]) <= MAX_FOOTER
@@ -38,7 +38,8 @@ def test_it_fits_into_one_post(message: Message) -> None:
 
 def test_what_is_left_out_is_said() -> None:
     story, many = (
-        mattermost_payload(fit(message))["attachments"][0]["text"] for message in (long_story(), crowd())
+        build_mattermost_payload(clean_message(message))["attachments"][0]["text"]
+        for message in (long_story(), crowd())
     )
 
     assert "The rest is not shown here." in story
@@ -48,7 +49,7 @@ def test_what_is_left_out_is_said() -> None:
 def test_nobody_is_mentioned_and_nothing_is_markup() -> None:
     text = "@all @here <!channel> <https://evil.example|x> **now** ~town-square # a&lt;b"
 
-    (attachment,) = mattermost_payload(fit(titled(text)))["attachments"]
+    (attachment,) = build_mattermost_payload(clean_message(titled(text)))["attachments"]
 
     escaped = (
         "@\u2060all @\u2060here &lt;!channel&gt; &lt;https://evil.example|x&gt; \\*\\*now\\*\\* "
@@ -62,7 +63,7 @@ def test_nobody_is_mentioned_and_nothing_is_markup() -> None:
 
 
 def test_what_can_be_done_is_a_line_of_links() -> None:
-    (attachment,) = mattermost_payload(fit(with_links(sample_message())))["attachments"]
+    (attachment,) = build_mattermost_payload(clean_message(with_links(sample_message())))["attachments"]
 
     line = next(line for line in attachment["text"].splitlines() if line.startswith("[Acknowledge]"))
     assert [part.partition("]")[0] for part in line.split(" · ")] == [
@@ -77,8 +78,10 @@ def test_what_can_be_done_is_a_line_of_links() -> None:
 def test_programs_find_the_id_in_the_properties() -> None:
     message = sample_message()
 
-    assert mattermost_payload(message)["props"] == {"alertd": {"id": message.id, "milestone": MILESTONE}}
-    assert mattermost_payload(sample_message("many"))["props"].keys() == {"alertd"}
+    assert build_mattermost_payload(message)["props"] == {
+        "alertd": {"id": message.id, "milestone": MILESTONE}
+    }
+    assert build_mattermost_payload(sample_message("many"))["props"].keys() == {"alertd"}
 
 
 async def test_ok_is_what_says_that_it_was_posted() -> None:

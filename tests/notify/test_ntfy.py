@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.message.message import Message
-from alertd.notify.ntfy import NtfyOptions, ntfy_payload
-from alertd.notify.render.clean import fit
+from alertd.notify.ntfy import NtfyOptions, build_ntfy_payload
+from alertd.notify.render.clean import clean_message
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from alertd.testing.contract import CANARY
 from tests.notify.contract import ServiceContract, json_answer
@@ -28,7 +28,7 @@ def topic(**more: object) -> Options:
     ids=[*SAMPLES, "story", "crowd", "wide"],
 )
 def test_the_message_stays_one(message: Message) -> None:
-    payload = ntfy_payload(fit(with_links(message)))
+    payload = build_ntfy_payload(clean_message(with_links(message)))
 
     # ntfy turns a longer message into an attached file.
     assert 0 < len(payload["message"].encode()) <= 4_096
@@ -38,8 +38,8 @@ def test_the_message_stays_one(message: Message) -> None:
 
 
 def test_what_is_left_out_is_said() -> None:
-    assert "The rest is not shown here." in ntfy_payload(fit(long_story()))["message"]
-    assert "more, not listed here." in ntfy_payload(fit(crowd()))["message"]
+    assert "The rest is not shown here." in build_ntfy_payload(clean_message(long_story()))["message"]
+    assert "more, not listed here." in build_ntfy_payload(clean_message(crowd()))["message"]
 
 
 @pytest.mark.parametrize(
@@ -55,18 +55,18 @@ def test_what_is_left_out_is_said() -> None:
     ],
 )
 def test_what_is_late_is_loud(name: str, priority: int, tags: list[str]) -> None:
-    payload = ntfy_payload(sample_message(name))
+    payload = build_ntfy_payload(sample_message(name))
 
     assert (payload["priority"], payload["tags"]) == (priority, tags)
 
 
 def test_a_tap_opens_the_page_and_buttons_the_rest() -> None:
-    payload = ntfy_payload(with_links(sample_message()))
+    payload = build_ntfy_payload(with_links(sample_message()))
 
     assert payload["click"] == f"https://alertd.example/milestones/{MILESTONE}"
     assert [action["label"] for action in payload["actions"]] == ["Acknowledge", "Snooze", "Done"]
     assert {action["action"] for action in payload["actions"]} == {"view"}
-    assert "click" not in ntfy_payload(sample_message())
+    assert "click" not in build_ntfy_payload(sample_message())
 
 
 async def test_a_repeat_takes_the_place_of_the_first() -> None:

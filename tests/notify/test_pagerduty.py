@@ -8,9 +8,9 @@ import pytest
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import State
-from alertd.notify.pagerduty import pagerduty_payloads
-from alertd.notify.render.clean import fit
-from alertd.notify.webhook.payload import json_bytes
+from alertd.notify.pagerduty import build_pagerduty_payloads
+from alertd.notify.render.clean import clean_message
+from alertd.notify.webhook.payload import encode_json
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from alertd.testing.contract import CANARY
 from tests.notify.contract import ServiceContract, json_answer
@@ -30,9 +30,9 @@ def service() -> Options:
     ids=[*SAMPLES, "story", "crowd", "wide"],
 )
 def test_every_limit_is_kept_and_every_field_is_one_of_theirs(message: Message) -> None:
-    for payload in pagerduty_payloads(fit(with_links(message))):
+    for payload in build_pagerduty_payloads(clean_message(with_links(message))):
         about = payload["payload"]
-        assert len(json_bytes(payload)) <= 512 * 1024
+        assert len(encode_json(payload)) <= 512 * 1024
         assert 0 < len(about["summary"]) <= 1_024
         assert about["source"]
         assert about["severity"] in ("critical", "error", "warning", "info")
@@ -56,7 +56,7 @@ def test_every_limit_is_kept_and_every_field_is_one_of_theirs(message: Message) 
 def test_the_alert_follows_the_milestone(name: str, action: str, severity: str) -> None:
     message = sample_message(name)
 
-    (payload,) = pagerduty_payloads(message)
+    (payload,) = build_pagerduty_payloads(message)
 
     assert payload["event_action"] == action
     assert payload["payload"]["severity"] == severity
@@ -67,7 +67,7 @@ def test_what_is_cancelled_is_resolved() -> None:
     message = sample_message()
     cancelled = replace(message, items=(replace(message.items[0], state=State.CANCELLED),))
 
-    (payload,) = pagerduty_payloads(cancelled)
+    (payload,) = build_pagerduty_payloads(cancelled)
 
     assert payload["event_action"] == "resolve"
 
@@ -79,7 +79,9 @@ def test_a_name_that_is_too_long_for_a_key_gets_one_of_its_own() -> None:
         for end in ("a", "b")
     ]
 
-    first, second, again = (next(pagerduty_payloads(message))["dedup_key"] for message in (*named, named[0]))
+    first, second, again = (
+        next(build_pagerduty_payloads(message))["dedup_key"] for message in (*named, named[0])
+    )
 
     assert first == again != second
 
@@ -88,18 +90,18 @@ def test_a_name_that_is_too_long_for_a_key_gets_one_of_its_own() -> None:
 def test_what_is_about_no_milestone_is_one_alert_of_its_own(name: str) -> None:
     message = sample_message(name)
 
-    (payload,) = pagerduty_payloads(message)
+    (payload,) = build_pagerduty_payloads(message)
 
     assert payload["dedup_key"] == f"alertd/{message.id}"
     assert payload["event_action"] == "trigger"
 
 
 def test_the_page_is_linked() -> None:
-    (payload,) = pagerduty_payloads(with_links(sample_message()))
+    (payload,) = build_pagerduty_payloads(with_links(sample_message()))
 
     assert payload["client_url"] == f"https://alertd.example/milestones/{MILESTONE}"
     assert [link["text"] for link in payload["links"]] == ["Acknowledge", "Snooze", "Done", "Details"]
-    assert "links" not in next(pagerduty_payloads(sample_message()))
+    assert "links" not in next(build_pagerduty_payloads(sample_message()))
 
 
 async def test_it_is_accepted_with_a_202() -> None:

@@ -6,11 +6,11 @@ import pytest
 
 import alertd
 from alertd.notify.console import ConsoleNotifier
-from alertd.notify.registry import GROUP, NotifierType, NotifierUnusable, installed
+from alertd.notify.registry import GROUP, NotifierType, NotifierUnusable, list_usable
 
 
 def test_the_built_in_types_are_found_with_who_brought_them() -> None:
-    types = installed()
+    types = list_usable()
 
     assert {"console", "email", "slack", "webhook"} <= types.keys()
     assert (types["console"].distribution, types["console"].version) == ("alertd", alertd.__version__)

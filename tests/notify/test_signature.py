@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from alertd.notify.webhook.signature import key_of, sign
+from alertd.notify.webhook.signature import decode_key, sign
 
 KEY = bytes(range(32))
 TEXT = "whsec_" + base64.b64encode(KEY).decode()
@@ -108,12 +108,12 @@ def test_what_cannot_be_signed_safely_is_refused(message_id: str, at: datetime) 
     ],
 )
 def test_a_secret_is_read_as_people_keep_it(text: str, key: bytes) -> None:
-    assert key_of(text) == key
+    assert decode_key(text) == key
 
 
 @pytest.mark.parametrize("text", ["whsec_", "whsec_not base64!", "whsec_äöü"])
 def test_a_broken_secret_is_refused_without_being_quoted(text: str) -> None:
     with pytest.raises(ValueError, match="base64") as caught:
-        key_of(text)
+        decode_key(text)
 
     assert text.removeprefix("whsec_") not in str(caught.value) or text == "whsec_"

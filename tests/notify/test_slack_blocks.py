@@ -10,7 +10,7 @@ import pytest
 from alertd.core.message.message import Item, Message
 from alertd.core.milestones.fields import sample_values
 from alertd.core.milestones.milestone import State
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.slack.blocks import render_posts, render_reply
 from alertd.notify.slack.posts import MAX_POSTS, Post
 from alertd.testing import SAMPLES, sample_message, with_links
@@ -40,7 +40,7 @@ def of_many(count: int, **changes: Any) -> Message:
         replace(message.items[at % 5], title=f"Name-{at:05}.", milestone=f"t/{at:05}", **changes)
         for at in range(count)
     ]
-    return fit(replace(message, items=tuple(named)))
+    return clean_message(replace(message, items=tuple(named)))
 
 
 def names_in(posts: tuple[Post, ...]) -> list[str]:
@@ -62,7 +62,7 @@ def hostile(name: str, text: str) -> Message:
     )
     item = replace(item, claims=claims * 40 if name == "contested" else ())
     items = (item,) * (100 if name == "many" else 1)
-    return fit(replace(message, items=items, subject=text, intro=text, lines=(text,) * 100))
+    return clean_message(replace(message, items=items, subject=text, intro=text, lines=(text,) * 100))
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:12]))
@@ -70,7 +70,7 @@ def hostile(name: str, text: str) -> Message:
 def test_whatever_the_texts_are_they_fit_and_steer_nothing(name: str, text: str) -> None:
     message = sample_message(name) if name == "notice" else hostile(name, text)
     if name == "notice":
-        message = fit(replace(message, subject=text, lines=(text,) * 100))
+        message = clean_message(replace(message, subject=text, lines=(text,) * 100))
 
     posts = [*render_posts(message), *([render_reply(message)] if name == "contested" else [])]
 
@@ -88,7 +88,7 @@ def test_whatever_the_texts_are_they_fit_and_steer_nothing(name: str, text: str)
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_sample_has_a_heading_a_fallback_a_colour_and_its_id(name: str) -> None:
-    message = fit(with_links(sample_message(name)))
+    message = clean_message(with_links(sample_message(name)))
 
     (post,) = render_posts(message)
 
@@ -137,7 +137,7 @@ def test_long_names_of_many_are_shortened_and_none_is_left_out() -> None:
     message = of_many(60)
     items = tuple(replace(item, title=f"{item.title} {'long ' * 200}") for item in message.items)
 
-    posts = render_posts(fit(replace(message, items=items)))
+    posts = render_posts(clean_message(replace(message, items=items)))
 
     assert names_in(posts) == [f"Name-{at:05}." for at in range(60)]
     assert all(faults(post.payload()) == [] for post in posts)
@@ -155,7 +155,7 @@ def test_a_title_that_is_too_long_for_a_header_is_beneath_it_in_full() -> None:
     message = sample_message("approaching")
     title = "One very long name of a thing that somebody has promised " * 4
 
-    (post,) = render_posts(fit(replace(message, items=(replace(message.items[0], title=title),))))
+    (post,) = render_posts(clean_message(replace(message, items=(replace(message.items[0], title=title),))))
 
     assert post.blocks[0]["text"]["text"].endswith("…")
     assert post.blocks[1]["text"]["text"] == f"*{title.strip()}*"
@@ -165,7 +165,7 @@ def test_a_title_that_is_too_long_for_a_header_is_beneath_it_in_full() -> None:
 def test_what_is_closed_is_struck(state: State) -> None:
     message = sample_message("done")
     item = replace(message.items[0], state=state)
-    closed = fit(replace(message, items=(item,)))
+    closed = clean_message(replace(message, items=(item,)))
     page = with_links(closed).items[0].page
 
     struck = f"~{item.title}~"
@@ -182,7 +182,7 @@ def buttons(post: Post) -> list[dict[str, Any]]:
 def test_buttons_are_links_where_clicks_cannot_come_to_alertd() -> None:
     message = with_links(sample_message("contested"))
 
-    for post in (*render_posts(fit(message)), render_reply(fit(message))):
+    for post in (*render_posts(clean_message(message)), render_reply(clean_message(message))):
         found = buttons(post)
         assert [button["text"]["text"] for button in found] == ["Acknowledge", "Snooze", "Done", "Details"]
         item = message.items[0]
@@ -191,7 +191,7 @@ def test_buttons_are_links_where_clicks_cannot_come_to_alertd() -> None:
 
 
 def test_buttons_act_where_clicks_come_to_alertd() -> None:
-    message = fit(with_links(sample_message("contested")))
+    message = clean_message(with_links(sample_message("contested")))
 
     for post in (*render_posts(message, interactive=True), render_reply(message, interactive=True)):
         *acting, details = buttons(post)
@@ -206,7 +206,7 @@ def test_buttons_act_where_clicks_come_to_alertd() -> None:
 
 
 def test_what_is_closed_can_only_be_looked_at() -> None:
-    message = fit(with_links(sample_message("done")))
+    message = clean_message(with_links(sample_message("done")))
 
     for post in (*render_posts(message), render_reply(message, interactive=True)):
         assert [button["text"]["text"] for button in buttons(post)] == ["Details"]
@@ -214,13 +214,13 @@ def test_what_is_closed_can_only_be_looked_at() -> None:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_there_are_no_buttons_while_nobody_serves_a_page(name: str) -> None:
-    message = fit(sample_message(name))
+    message = clean_message(sample_message(name))
 
     assert [button for post in render_posts(message, interactive=True) for button in buttons(post)] == []
 
 
 def test_a_message_about_many_links_to_each_and_opens_alertd() -> None:
-    message = fit(with_links(sample_message("many")))
+    message = clean_message(with_links(sample_message("many")))
 
     (post,) = render_posts(message)
 
@@ -233,7 +233,7 @@ def test_a_message_about_many_links_to_each_and_opens_alertd() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_no_date_is_left_to_slack_to_format(name: str) -> None:
     """Slack would turn a month into an instant, and show another day in the reader's zone."""
-    message = fit(with_links(sample_message(name)))
+    message = clean_message(with_links(sample_message(name)))
     posts = render_posts(message, lasting=True)
 
     shown = json.dumps([post.payload() for post in posts])
@@ -245,7 +245,7 @@ def test_no_date_is_left_to_slack_to_format(name: str) -> None:
 
 
 def test_a_message_that_lasts_says_as_of_when_in_the_milestones_zone() -> None:
-    message = fit(sample_message("contested"))
+    message = clean_message(sample_message("contested"))
     late = message.at.replace(hour=22)
 
     (post,) = render_posts(replace(message, at=late), lasting=True)
@@ -255,7 +255,7 @@ def test_a_message_that_lasts_says_as_of_when_in_the_milestones_zone() -> None:
 
 
 def test_a_reply_says_what_is_contested_without_the_list_of_claims() -> None:
-    message = fit(sample_message("moved"))
+    message = clean_message(sample_message("moved"))
     item: Item = replace(message.items[0], contradiction="One says this, another that")
 
     shown = list(texts(render_reply(replace(message, items=(item,))).payload()))

@@ -14,7 +14,7 @@ import pytest
 
 from alertd.core.message.message import Kind, Message
 from alertd.core.milestones.occurrence import Cause
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.slack.blocks import render_posts, render_reply
 from alertd.testing import with_links
 from tests.core.scenes import SCENES
@@ -54,7 +54,7 @@ FORMS: dict[str, Callable[[Message], Any]] = {"webhook": webhook, "bot": bot}
 @pytest.mark.parametrize("cause", SHOWN)
 def test_each_cause_looks_as_it_did_when_somebody_last_looked(cause: Cause, form: str) -> None:
     path = GOLDEN / f"{cause}.{form}.json"
-    message = fit(with_links(SCENES[SHOWN[cause]]()))
+    message = clean_message(with_links(SCENES[SHOWN[cause]]()))
     assert message.items[0].cause is cause
 
     rendered = json.dumps(FORMS[form](message), indent=2, ensure_ascii=False) + "\n"
@@ -74,7 +74,7 @@ def test_every_cause_is_shown_and_no_file_is_left_over() -> None:
 
 @pytest.mark.parametrize("name", SCENES)
 def test_every_scene_is_within_slacks_limits(name: str) -> None:
-    message = fit(with_links(SCENES[name]()))
+    message = clean_message(with_links(SCENES[name]()))
 
     posts = [
         *render_posts(message, lasting=True),

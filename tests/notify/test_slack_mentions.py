@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.slack.blocks import render_posts, render_reply
 from alertd.notify.slack.text import Mention, find_mentions
 from alertd.testing import sample_message
@@ -93,7 +93,7 @@ def test_what_is_about_alertd_itself_mentions_nobody(name: str) -> None:
 def test_a_mention_is_shown_and_in_the_notification_and_a_title_mentions_nobody(name: str) -> None:
     message = sample_message(name)
     first = replace(message.items[0], title="<!channel> <@U666>", headline="<!everyone>")
-    message = fit(replace(message, items=(first, *message.items[1:])))
+    message = clean_message(replace(message, items=(first, *message.items[1:])))
 
     posts = [*render_posts(message, mention="<@U1AB> <!here>")]
     posts += [render_reply(message, mention="<@U1AB> <!here>")] if name == "contested" else []

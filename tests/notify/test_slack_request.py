@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slack_sdk.signature import Clock, SignatureVerifier
 
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.slack.blocks import render_posts
-from alertd.notify.slack.request import Click, answer_of, click_of, is_signed
+from alertd.notify.slack.request import Click, build_answer, is_signed, parse_click
 from alertd.testing import sample_message, with_links
 
 # The example from Slack's documentation.
@@ -117,7 +117,7 @@ def form(value: object) -> bytes:
 
 
 def test_a_click_says_what_about_what_and_who() -> None:
-    assert click_of(form(payload())) == Click(
+    assert parse_click(form(payload())) == Click(
         kind="snooze",
         milestone="iraq/phase-2",
         user="Slack user m.haddad (U123)",
@@ -127,10 +127,10 @@ def test_a_click_says_what_about_what_and_who() -> None:
 
 def test_the_buttons_of_a_message_are_what_a_click_can_ask_for() -> None:
     message = with_links(sample_message("contested"))
-    (post,) = render_posts(fit(message), interactive=True)
+    (post,) = render_posts(clean_message(message), interactive=True)
     (row,) = [block for block in post.blocks if block["type"] == "actions"]
 
-    clicks = [click_of(form(payload(actions=[button]))) for button in row["elements"]]
+    clicks = [parse_click(form(payload(actions=[button]))) for button in row["elements"]]
 
     assert [click and (click.kind, click.milestone) for click in clicks] == [
         ("acknowledge", "iraq-coalition-withdrawal/phase-2"),
@@ -156,7 +156,7 @@ def test_the_buttons_of_a_message_are_what_a_click_can_ask_for() -> None:
     ],
 )
 def test_what_asks_for_nothing_is_no_click(asked: dict[str, Any]) -> None:
-    assert click_of(form(asked)) is None
+    assert parse_click(form(asked)) is None
 
 
 @pytest.mark.parametrize(
@@ -170,25 +170,25 @@ def test_what_asks_for_nothing_is_no_click(asked: dict[str, Any]) -> None:
 )
 def test_what_slack_does_not_post_is_refused_without_being_quoted(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"^is (not a form with a payload of JSON|too long)$"):
-        click_of(body)
+        parse_click(body)
 
 
 def test_who_clicked_cannot_write_into_the_history_what_they_like() -> None:
     odd = {"id": "U1\n", "username": "a\r\nb\x1b[31m" + "x" * 500}
 
-    click = click_of(form(payload(user=odd)))
+    click = parse_click(form(payload(user=odd)))
 
     assert click is not None
     assert "\n" not in click.user
     assert "\x1b" not in click.user
     assert len(click.user) < 150
-    assert click_of(form(payload(user=None))) == replace(click, user="Slack user unknown")
+    assert parse_click(form(payload(user=None))) == replace(click, user="Slack user unknown")
 
 
 def test_an_answer_is_for_the_one_who_clicked_and_mentions_nobody() -> None:
-    assert answer_of("Acknowledged <!channel>") == {
+    assert build_answer("Acknowledged <!channel>") == {
         "response_type": "ephemeral",
         "replace_original": False,
         "text": "Acknowledged &lt;!channel&gt;",
     }
-    assert "secret" not in repr(click_of(form(payload())))
+    assert "secret" not in repr(parse_click(form(payload())))

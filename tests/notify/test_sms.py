@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from alertd.notify import Env, Message, Outcome, Rejected, Retry, Sent, fit
-from alertd.notify.sms import SmsNotifier, SmsOptions, segments, sms_text
+from alertd.notify import Env, Message, Outcome, Rejected, Retry, Sent, clean_message
+from alertd.notify.sms import SmsNotifier, SmsOptions, build_sms_text, count_segments
 from alertd.testing import (
     SAMPLES,
     Answer,
@@ -83,7 +83,7 @@ def told(requests: list[Received]) -> list[str]:
     ],
 )
 def test_segments_are_counted_as_networks_do(text: str, count: int) -> None:
-    assert segments(text) == count
+    assert count_segments(text) == count
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 10])
@@ -99,13 +99,13 @@ def test_segments_are_counted_as_networks_do(text: str, count: int) -> None:
     ids=[*SAMPLES, "story", "crowd", "arabic", "wide"],
 )
 def test_a_text_ends_within_whole_segments_with_its_id_and_its_link(message: Message, most: int) -> None:
-    linked = fit(with_links(message))
+    linked = clean_message(with_links(message))
 
-    text = sms_text(linked, most)
+    text = build_sms_text(linked, most)
 
     *_, identity, link = text.splitlines()
     page = linked.items[0].page if linked.kind.value == "single" else linked.page
-    assert segments(text) <= most
+    assert count_segments(text) <= most
     assert message.id in text
     # One segment of 67 characters or so has no room for a text, the id and a link.
     assert (identity, link) == (message.id, page) or (most == 1 and not text.isascii() and link == message.id)
@@ -113,25 +113,25 @@ def test_a_text_ends_within_whole_segments_with_its_id_and_its_link(message: Mes
 
 @given(st.text(max_size=400), st.integers(1, 5))
 def test_any_text_is_cut_to_fit(text: str, most: int) -> None:
-    message = fit(titled(text))
+    message = clean_message(titled(text))
 
-    cut = sms_text(message, most)
+    cut = build_sms_text(message, most)
 
-    assert segments(cut) <= most
+    assert count_segments(cut) <= most
     assert cut.endswith(message.id)
 
 
 def test_a_link_that_leaves_no_room_is_left_out_and_never_cut() -> None:
-    message = fit(titled("Leave", page="https://alertd.example/" + "x" * 300))
+    message = clean_message(titled("Leave", page="https://alertd.example/" + "x" * 300))
 
-    text = sms_text(message, 1)
+    text = build_sms_text(message, 1)
 
     assert "https" not in text
     assert text.splitlines()[-1] == message.id
 
 
 def test_a_text_that_is_too_long_is_cut_between_words() -> None:
-    text = sms_text(fit(titled("The committee hands in its report " * 5)), 1)
+    text = build_sms_text(clean_message(titled("The committee hands in its report " * 5)), 1)
 
     begun, identity = text.splitlines()
     assert begun.endswith("...")
@@ -140,7 +140,7 @@ def test_a_text_that_is_too_long_is_cut_between_words() -> None:
 
 
 def test_of_many_those_that_have_no_room_are_counted() -> None:
-    text = sms_text(fit(sample_message("many")), 2)
+    text = build_sms_text(clean_message(sample_message("many")), 2)
 
     assert text.splitlines()[0] == "5 deadlines: 1 passed, 2 due soon, 1 moved, 1 done"
     named = [line for line in text.splitlines() if " (by " in line]
@@ -148,7 +148,7 @@ def test_of_many_those_that_have_no_room_are_counted() -> None:
 
 
 def test_typographic_marks_take_no_room_from_the_text() -> None:
-    text = sms_text(fit(titled("“Leave” – the minister’s word…")), 3)
+    text = build_sms_text(clean_message(titled("“Leave” – the minister’s word…")), 3)
 
     assert '"Leave" - the minister\'s word...' in text
     assert text.isascii()
@@ -169,7 +169,11 @@ async def test_each_recipient_gets_a_form_of_its_own() -> None:
     assert (request.method, request.path) == ("POST", f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json")
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
     assert request.headers["authorization"] == f"Basic {login}"
-    assert fields(request) == {"To": ADA, "From": "+12025550100", "Body": sms_text(fit(message), 3)}
+    assert fields(request) == {
+        "To": ADA,
+        "From": "+12025550100",
+        "Body": build_sms_text(clean_message(message), 3),
+    }
 
 
 async def test_a_messaging_service_and_an_api_key_take_the_place_of_number_and_account() -> None:
@@ -180,7 +184,7 @@ async def test_a_messaging_service_and_an_api_key_take_the_place_of_number_and_a
     login = base64.b64encode(f"SK1:{CANARY}".encode()).decode()
     assert request.headers["authorization"] == f"Basic {login}"
     assert fields(request).keys() == {"To", "MessagingServiceSid", "Body"}
-    assert segments(fields(request)["Body"]) == 1
+    assert count_segments(fields(request)["Body"]) == 1
 
 
 # -- what becomes of each recipient

@@ -6,9 +6,9 @@ import pytest
 
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.message.message import Message
-from alertd.notify.render.clean import fit
-from alertd.notify.teams import teams_payload
-from alertd.notify.webhook.payload import json_bytes
+from alertd.notify.render.clean import clean_message
+from alertd.notify.teams import build_teams_payload
+from alertd.notify.webhook.payload import encode_json
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from tests.notify.card import faults, texts
 from tests.notify.contract import SECRET_PATH, ServiceContract
@@ -19,8 +19,8 @@ DOCUMENTED_BYTES = 28 * 1024
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_each_sample_is_a_card_without_a_fault(name: str) -> None:
-    message = fit(with_links(sample_message(name)))
-    (attachment,) = teams_payload(message)["attachments"]
+    message = clean_message(with_links(sample_message(name)))
+    (attachment,) = build_teams_payload(message)["attachments"]
 
     assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
     assert faults(attachment["content"]) == []
@@ -31,17 +31,17 @@ def test_each_sample_is_a_card_without_a_fault(name: str) -> None:
     "message", [long_story(), crowd(), titled("🔴" * 2_000), titled("\"'\\<&" * 500)], ids=range(4)
 )
 def test_what_is_too_long_is_shortened(message: Message) -> None:
-    message = fit(with_links(message))
-    payload = teams_payload(message)
+    message = clean_message(with_links(message))
+    payload = build_teams_payload(message)
 
     card = payload["attachments"][0]["content"]
-    assert len(json_bytes(payload)) <= DOCUMENTED_BYTES
+    assert len(encode_json(payload)) <= DOCUMENTED_BYTES
     assert faults(card) == []
     assert message.id in texts(card)[-1]
 
 
 def test_the_rest_of_many_is_counted() -> None:
-    said = texts(teams_payload(fit(crowd()))["attachments"][0]["content"])
+    said = texts(build_teams_payload(clean_message(crowd()))["attachments"][0]["content"])
 
     assert any("more, not listed here" in text for text in said)
 
@@ -49,7 +49,7 @@ def test_the_rest_of_many_is_counted() -> None:
 def test_no_text_is_read_as_markdown_or_mentions_anybody() -> None:
     text = "[click](https://evil.example) **now** <at>Everyone</at>"
 
-    card = teams_payload(fit(titled(text)))["attachments"][0]["content"]
+    card = build_teams_payload(clean_message(titled(text)))["attachments"][0]["content"]
 
     assert text in texts(card)
     # A TextRun shows its text unchanged: only a TextBlock reads Markdown, and only `msteams.entities`
@@ -60,7 +60,7 @@ def test_no_text_is_read_as_markdown_or_mentions_anybody() -> None:
 
 def test_the_edge_tells_how_urgent_it_is() -> None:
     styles = {
-        name: teams_payload(sample_message(name))["attachments"][0]["content"]["body"][0]["style"]
+        name: build_teams_payload(sample_message(name))["attachments"][0]["content"]["body"][0]["style"]
         for name in ("contested", "opens", "done", "moved", "notice")
     }
 

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.message.message import Message
-from alertd.notify.render.clean import fit
-from alertd.notify.render.markup import units
-from alertd.notify.telegram import TelegramOptions, telegram_payload
+from alertd.notify.render.clean import clean_message
+from alertd.notify.render.markup import count_units
+from alertd.notify.telegram import TelegramOptions, build_telegram_payload
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from alertd.testing.contract import CANARY
 from tests.notify.contract import ServiceContract, json_answer
@@ -43,12 +43,12 @@ def refused(status: int, description: str, **parameters: object) -> Answer:
     ids=[*SAMPLES, "story", "crowd", "wide", "marks"],
 )
 def test_it_is_sound_html_of_at_most_4096_characters(message: Message) -> None:
-    payload = telegram_payload(fit(with_links(message)))
+    payload = build_telegram_payload(clean_message(with_links(message)))
 
     read = Checked()
     read.feed(payload["text"])
     assert read.open == []
-    assert 0 < units(read.text) <= 4_096
+    assert 0 < count_units(read.text) <= 4_096
     assert payload["parse_mode"] == "HTML"
     assert read.text.endswith(f"{message.id} · alertd")
 
@@ -56,14 +56,16 @@ def test_it_is_sound_html_of_at_most_4096_characters(message: Message) -> None:
 def test_room_is_not_wasted() -> None:
     read = Checked()
 
-    read.feed(telegram_payload(fit(long_story()))["text"])
+    read.feed(build_telegram_payload(clean_message(long_story()))["text"])
 
-    assert units(read.text) > 3_900
+    assert count_units(read.text) > 3_900
     assert "The rest is not shown here." in read.text
 
 
 def test_nobody_is_mentioned_and_nothing_is_markup() -> None:
-    text = telegram_payload(fit(titled("@everybody <b>now</b> <a href='tg://user?id=1'>x</a> &amp;")))["text"]
+    text = build_telegram_payload(
+        clean_message(titled("@everybody <b>now</b> <a href='tg://user?id=1'>x</a> &amp;"))
+    )["text"]
 
     assert "@everybody" not in text
     assert "&lt;b&gt;now&lt;/b&gt; &lt;a href='tg://user?id=1'&gt;x&lt;/a&gt; &amp;amp;" in text
@@ -73,14 +75,16 @@ def test_nobody_is_mentioned_and_nothing_is_markup() -> None:
 
 
 def test_buttons_open_pages() -> None:
-    rows = telegram_payload(fit(with_links(sample_message())))["reply_markup"]["inline_keyboard"]
+    rows = build_telegram_payload(clean_message(with_links(sample_message())))["reply_markup"][
+        "inline_keyboard"
+    ]
 
     assert [[button["text"] for button in row] for row in rows] == [
         ["Acknowledge", "Snooze"],
         ["Done", "Details"],
     ]
     assert all(button["url"].startswith("https://alertd.example/") for row in rows for button in row)
-    assert "reply_markup" not in telegram_payload(sample_message())
+    assert "reply_markup" not in build_telegram_payload(sample_message())
 
 
 async def test_the_bot_sends_to_the_chat_and_the_topic() -> None:
@@ -136,7 +140,7 @@ async def test_a_layout_that_is_refused_costs_no_reminder(why: str) -> None:
     assert "parse_mode" not in body
     assert "reply_markup" not in body
     assert "Acknowledge: https://alertd.example/act/" in body["text"]
-    assert units(body["text"]) <= 4_096
+    assert count_units(body["text"]) <= 4_096
     assert message.id in body["text"]
 
 
@@ -146,7 +150,7 @@ async def test_a_long_message_as_plain_text_fits_too(message: Message) -> None:
 
     _, (_, second) = await sent("telegram", bot(), refused(400, why), posted(3), message=with_links(message))
 
-    assert units(body_of(second)["text"]) <= 4_096
+    assert count_units(body_of(second)["text"]) <= 4_096
 
 
 async def test_it_waits_as_long_as_the_answer_asks_for() -> None:

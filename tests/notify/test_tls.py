@@ -22,8 +22,8 @@ from alertd.core.config import Smtp
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.notify.base import Env
 from alertd.notify.http.client import HttpClient, Reply
-from alertd.notify.http.tls import SYSTEM, Tls, make_context, tls_of
-from alertd.notify.registry import installed
+from alertd.notify.http.tls import SYSTEM, Tls, find_tls, make_context
+from alertd.notify.registry import list_usable
 from alertd.system.secrets import file_paths
 from alertd.testing import HttpSink, SmtpSink, notifier_env, sample_message
 
@@ -72,7 +72,7 @@ class Rig:
     def __init__(
         self, type_name: str, options: dict[str, object], env: Env, sink: HttpSink | SmtpSink
     ) -> None:
-        made = installed()[type_name].load()
+        made = list_usable()[type_name].load()
         self.env = env
         self.sink = sink
         self.notifier = made(made.Options.model_validate(options), env)
@@ -238,7 +238,7 @@ def test_a_key_without_its_certificate_is_refused(type_name: str) -> None:
     }
 
     with pytest.raises(ValidationError, match="client_key_file is nothing without client_cert_file"):
-        installed()[type_name].load().Options.model_validate(options)
+        list_usable()[type_name].load().Options.model_validate(options)
 
 
 async def test_a_context_is_made_once_for_the_same_files_and_again_when_they_change(ours: Party) -> None:
@@ -260,12 +260,12 @@ async def test_a_context_is_made_once_for_the_same_files_and_again_when_they_cha
     client = HttpClient(trusted)
     async with HttpSink(tls=ours.server(asks=True)) as sink:
         for _ in range(3):
-            assert isinstance(await client.post(sink.url, b"{}", {}, tls=tls_of(Files, Path)), Reply)
+            assert isinstance(await client.post(sink.url, b"{}", {}, tls=find_tls(Files, Path)), Reply)
         kept = sink.connections
         replaced = ours.folder / "next.pem"
         ours.ca.issue_cert("next@example.org").private_key_and_cert_chain_pem.write_to_path(str(replaced))
         replaced.rename(Files.client_cert_file)
-        assert isinstance(await client.post(sink.url, b"{}", {}, tls=tls_of(Files, Path)), Reply)
+        assert isinstance(await client.post(sink.url, b"{}", {}, tls=find_tls(Files, Path)), Reply)
         await client.aclose()
 
     assert kept == 1

@@ -25,12 +25,12 @@ from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import Cause
 from alertd.definitions.schema import format_schema
 from alertd.notify.base import Env
-from alertd.notify.render.clean import fit
-from alertd.notify.webhook.alertmanager import NEVER, alertmanager_payload, fingerprint
+from alertd.notify.render.clean import clean_message
+from alertd.notify.webhook.alertmanager import NEVER, build_alertmanager_payload, compute_fingerprint
 from alertd.notify.webhook.body import WebhookFormat
 from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
-from alertd.notify.webhook.payload import body_of, payload_of
-from alertd.notify.webhook.payload_schema import webhook_schema
+from alertd.notify.webhook.payload import build_payload, encode_body
+from alertd.notify.webhook.payload_schema import build_webhook_schema
 from alertd.testing import SAMPLES, FixedClock, HttpSink, Received, notifier_env, sample_message, with_links
 
 ROOT = Path(__file__).parent.parent.parent
@@ -141,10 +141,10 @@ def closed(schema: Any) -> Any:
 
 def test_the_schema_that_is_kept_is_the_one_that_is_made() -> None:
     """Receivers read the file in the repository; `alertd schema webhook` makes the same schema."""
-    jsonschema.Draft202012Validator.check_schema(webhook_schema())
+    jsonschema.Draft202012Validator.check_schema(build_webhook_schema())
 
     assert (ROOT / "config" / "schema" / "webhook.schema.json").read_text("utf-8") == format_schema(
-        webhook_schema()
+        build_webhook_schema()
     )
 
 
@@ -158,7 +158,7 @@ async def test_every_sample_fits_the_schema_and_brings_nothing_else(
     request = await sent(sink, with_links(message) if has_links else message, "alertd")
 
     validator = jsonschema.Draft202012Validator(
-        closed(webhook_schema()), format_checker=jsonschema.FormatChecker()
+        closed(build_webhook_schema()), format_checker=jsonschema.FormatChecker()
     )
     assert list(validator.iter_errors(json.loads(request.body))) == []
 
@@ -169,7 +169,9 @@ def test_every_cause_and_state_fits_the_schema(cause: Cause, state: State) -> No
     (item,) = sample_message("contested").items
     message = sample_message("contested", items=(replace(item, cause=cause, state=state),))
 
-    assert jsonschema.Draft202012Validator(closed(webhook_schema())).is_valid(payload_of(fit(message)))
+    assert jsonschema.Draft202012Validator(closed(build_webhook_schema())).is_valid(
+        build_payload(clean_message(message))
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,18 +185,18 @@ def test_every_cause_and_state_fits_the_schema(cause: Cause, state: State) -> No
     ids=str,
 )
 def test_what_alertd_never_sends_does_not_fit_the_schema(change: Mapping[str, object]) -> None:
-    body = payload_of(fit(sample_message()))
+    body = build_payload(clean_message(sample_message()))
 
-    assert jsonschema.Draft202012Validator(webhook_schema()).is_valid(body)
-    assert not jsonschema.Draft202012Validator(webhook_schema()).is_valid({**body, **change})
+    assert jsonschema.Draft202012Validator(build_webhook_schema()).is_valid(body)
+    assert not jsonschema.Draft202012Validator(build_webhook_schema()).is_valid({**body, **change})
 
 
 def test_what_is_added_later_fits_the_schema_of_today() -> None:
     """New names may appear within a version. A receiver ignores names that it does not know."""
-    body = json.loads(body_of(fit(sample_message())))
+    body = json.loads(encode_body(clean_message(sample_message())))
     body["data"]["items"][0]["weather"] = "fine"
 
-    assert jsonschema.Draft202012Validator(webhook_schema()).is_valid(body)
+    assert jsonschema.Draft202012Validator(build_webhook_schema()).is_valid(body)
 
 
 # -- cloudevents
@@ -209,7 +211,7 @@ async def test_the_cloudevents_library_reads_what_arrives(sink: HttpSink, name: 
     event = from_http_event(HTTPMessage(dict(request.headers), request.body), JSONFormat())
     older = from_http(dict(request.headers), request.body)
 
-    alertd = payload_of(fit(message))
+    alertd = build_payload(clean_message(message))
     assert event.get_specversion() == older["specversion"] == "1.0"
     assert event.get_id() == older["id"] == message.id
     assert event.get_source() == older["source"] == "//alertd.example/alertd"
@@ -299,8 +301,11 @@ async def test_every_sample_is_what_a_receiver_of_alertmanager_reads(sink: HttpS
     assert list(jsonschema.Draft202012Validator(V4).iter_errors(body)) == []
     assert body["receiver"] == "desk"
     for alert, item in zip(body["alerts"], message.items, strict=False):
-        assert alert["milestone"] == payload_of(fit(message))["data"]["items"][message.items.index(item)]
-        assert alert["fingerprint"] == fingerprint(alert["labels"])
+        assert (
+            alert["milestone"]
+            == build_payload(clean_message(message))["data"]["items"][message.items.index(item)]
+        )
+        assert alert["fingerprint"] == compute_fingerprint(alert["labels"])
         assert alert["labels"]["milestone"] == item.milestone
     for key, sets in (("commonLabels", "labels"), ("commonAnnotations", "annotations")):
         assert all(body[key].items() <= alert[sets].items() for alert in body["alerts"])
@@ -309,17 +314,17 @@ async def test_every_sample_is_what_a_receiver_of_alertmanager_reads(sink: HttpS
 
 def test_a_fingerprint_is_alertmanagers_own() -> None:
     """The two values come from the test of signatures in prometheus/common."""
-    assert fingerprint({}) == f"{14695981039346656037:016x}"
+    assert compute_fingerprint({}) == f"{14695981039346656037:016x}"
     assert (
-        fingerprint({"name": "garland, briggs", "fear": "love is not enough"})
+        compute_fingerprint({"name": "garland, briggs", "fear": "love is not enough"})
         == f"{5799056148416392346:016x}"
     )
 
 
 def test_one_alert_fires_from_the_first_reminder_and_is_resolved_at_last() -> None:
     """The labels that identify the alert stay the same, so a receiver closes the alert that it opened."""
-    reminder = alertmanager_payload(fit(sample_message("contested")))
-    moved = alertmanager_payload(fit(sample_message("moved")))
+    reminder = build_alertmanager_payload(clean_message(sample_message("contested")))
+    moved = build_alertmanager_payload(clean_message(sample_message("moved")))
 
     assert reminder["status"] == moved["status"] == "firing"
     assert reminder["alerts"][0]["fingerprint"] == moved["alerts"][0]["fingerprint"]
@@ -341,14 +346,14 @@ def test_done_and_cancelled_are_resolved(changes: Mapping[str, Any], status: str
     (item,) = message.items
     item = replace(item, **changes)
 
-    (alert,) = alertmanager_payload(sample_message("contested", items=(item,)))["alerts"]
+    (alert,) = build_alertmanager_payload(sample_message("contested", items=(item,)))["alerts"]
 
     assert alert["status"] == status
     assert (alert["endsAt"] == NEVER) is (status == "firing")
 
 
 def test_a_message_fires_as_long_as_one_of_its_milestones_does() -> None:
-    body = alertmanager_payload(fit(sample_message("many")))
+    body = build_alertmanager_payload(clean_message(sample_message("many")))
 
     assert {alert["status"] for alert in body["alerts"]} == {"firing", "resolved"}
     assert body["status"] == "firing"

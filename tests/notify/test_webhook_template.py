@@ -14,22 +14,15 @@ from hypothesis import strategies as st
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.milestones.fields import FIELDS
 from alertd.definitions.config.read import read_config
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.render.text import render_text
-from alertd.notify.webhook.body import values_of
+from alertd.notify.webhook.body import collect_values
 from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
-from alertd.notify.webhook.payload import body_of, payload_of
-from alertd.notify.webhook.template import (
-    FILTERS,
-    MAX_RESULT,
-    MAX_SOURCE,
-    MAX_STEPS,
-    TemplateFailed,
-    TemplateRefused,
-    compile_template,
-)
+from alertd.notify.webhook.payload import build_payload, encode_body
+from alertd.notify.webhook.template import FILTERS, MAX_RESULT, MAX_STEPS, compile_template
 from alertd.notify.webhook.template_syntax import MAX_LOOPS, MAX_PARTS, VARIABLES
-from alertd.notify.webhook.template_trial import ODD, trials, try_out
+from alertd.notify.webhook.template_trial import ODD, list_trials, try_out
+from alertd.notify.webhook.template_values import MAX_SOURCE, TemplateFailed, TemplateRefused
 from alertd.testing import SAMPLES, Answer, HttpSink, Received, notifier_env, sample_message
 from tests.docs_pages import first_column, section, tables
 
@@ -80,17 +73,17 @@ async def test_the_body_is_what_the_template_makes_of_the_message(sink: HttpSink
 
 
 def test_a_template_sees_the_body_of_format_alertd_and_the_text() -> None:
-    values = values_of(fit(sample_message()))
+    values = collect_values(clean_message(sample_message()))
 
     assert values.keys() == VARIABLES
-    data = payload_of(fit(sample_message()))["data"]
+    data = build_payload(clean_message(sample_message()))["data"]
     # Fields that the milestone has no value for are missing from the body; a template sees them empty.
     empty = {field.key: field.empty for field in FIELDS}
     assert {name: values[name] for name in data} == {
         **data,
         "items": [{**empty, **item} for item in data["items"]],
     }
-    assert values["text"] == render_text(fit(sample_message()))
+    assert values["text"] == render_text(clean_message(sample_message()))
 
 
 @given(text=st.text(), other=st.text())
@@ -140,7 +133,7 @@ def test_loops_conditions_tests_and_filters() -> None:
 
 
 def test_a_label_that_is_not_there_is_empty() -> None:
-    assert made("{{ items[0].labels.nobody }}", values_of(fit(sample_message()))) == '""'
+    assert made("{{ items[0].labels.nobody }}", collect_values(clean_message(sample_message()))) == '""'
 
 
 # -- refused syntax
@@ -225,7 +218,7 @@ def test_what_is_not_allowed_is_refused_with_its_line(source: str, line: int, wh
 )
 def test_no_attribute_of_python_is_reached(source: str) -> None:
     with pytest.raises(TemplateFailed, match="there is no"):
-        compile_template(source).render(values_of(fit(sample_message())))
+        compile_template(source).render(collect_values(clean_message(sample_message())))
 
 
 @pytest.mark.parametrize(
@@ -292,10 +285,10 @@ def test_the_reference_names_every_filter_and_limit() -> None:
 
 
 def test_the_trial_has_every_kind_and_the_odd_text_in_every_one() -> None:
-    kinds = {message.kind for _, message in trials()}
+    kinds = {message.kind for _, message in list_trials()}
 
     assert {message.kind for message in (sample_message(name) for name in SAMPLES)} <= kinds
-    for words, message in trials():
+    for words, message in list_trials():
         try_out(compile_template("{{ subject }}"))
         assert ODD in message.subject, words
 
@@ -406,7 +399,7 @@ async def test_a_reminder_goes_out_in_format_alertd_when_the_template_fails(
     expected = outcome.note if isinstance(outcome, Sent) else outcome.reason
     assert type(got) is type(outcome)
     assert said == expected.format(url=sink.url, why=why)
-    assert request.body == body_of(fit(sample_message()))
+    assert request.body == encode_body(clean_message(sample_message()))
     assert request.headers["content-type"] == "application/json"
 
 
@@ -424,7 +417,7 @@ async def test_a_template_file_is_read_at_each_send(sink: HttpSink, tmp_path: Pa
 
     name = sample_message().id
     assert bodies[:2] == [("application/vnd.x+json", f'["{letter}", "{name}"]'.encode()) for letter in "ab"]
-    assert bodies[2] == ("application/json", body_of(fit(sample_message())))
+    assert bodies[2] == ("application/json", encode_body(clean_message(sample_message())))
     assert isinstance(outcome, Sent)
     assert "hook.j2: no such file or directory" in outcome.note
-    assert request.body == body_of(fit(sample_message()))
+    assert request.body == encode_body(clean_message(sample_message()))

@@ -38,7 +38,7 @@ class Acting:
     def token(self, kind: LinkKind = LinkKind.ACKNOWLEDGE, **changes: Any) -> str:
         """Make the token of a link to ``desk`` that is valid for a day."""
         link = Link(kind=kind, milestone=NAME, receiver="desk", expires=self.scene.now + timedelta(days=1))
-        return token_of(replace(link, **changes), self.site.keys.of(PURPOSE))
+        return token_of(replace(link, **changes), self.site.signer.derive_key(PURPOSE))
 
     async def standing(self) -> MilestoneStatus:
         record = await self.stage.ledger.read_record(NAME)
@@ -73,10 +73,10 @@ def config_of(stage: Stage, *receivers: str) -> Config:
 
 @asynccontextmanager
 async def acting(
-    folder: Path, web: str = "", outward: OutboundServices | None = None
+    folder: Path, web: str = "", outbound: OutboundServices | None = None
 ) -> AsyncIterator[Acting]:
     """Run the server at the stage's NOW, with a milestone for 30 September whose 30-day reminder was sent."""
-    async with a_stage(folder, web, outward=outward) as stage:
+    async with a_stage(folder, web, outbound=outbound) as stage:
         assert stage.definitions is not None
         config = config_of(stage)
         stage.definitions = replace(stage.definitions, config=config)

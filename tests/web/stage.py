@@ -111,7 +111,7 @@ async def a_stage(
     routes: Iterable[BaseRoute] = (),
     address: Address = HOME,
     at: datetime = NOW,
-    outward: OutboundServices | None = None,
+    outbound: OutboundServices | None = None,
 ) -> AsyncIterator[Stage]:
     """Run the server while the context is entered."""
     async with a_ledger("file", folder) as ledger:
@@ -126,9 +126,9 @@ async def a_stage(
             definitions=lambda: stage.definitions,
             daemon_status=lambda: stage.daemon_status,
             find=file_paths(folder, {}),
-            keys=Signer(lambda: SECRET),
+            signer=Signer(lambda: SECRET),
             metrics=Metrics(at),
-            outward=outward,
+            outbound=outbound,
         )
         serving = Serving(address, site, routes)
         daemon_status = DaemonStatus(leads=True, is_well=True, audit=Audit(at=at))

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from alertd.core.access import Scope
 from alertd.web.app import make_app
-from alertd.web.server.access import scope_of
+from alertd.web.server.access import find_scope
 from tests.web.echo import ROUTES, say
 from tests.web.stage import PASSWORD, TOKENS, Stage, a_stage, csrf_of
 
@@ -278,7 +278,7 @@ async def test_every_route_says_who_may_use_it(stage: Stage) -> None:
     """This list names every public route, so that a new public route is reviewed twice."""
     routes = [route for route in make_app(stage.site).routes if isinstance(route, Route)]
 
-    told = {route.path: scope_of(route.endpoint) for route in routes}
+    told = {route.path: find_scope(route.endpoint) for route in routes}
 
     assert None not in told.values()
     assert {path for path, scope in told.items() if scope is Scope.PUBLIC} == PUBLIC

@@ -250,12 +250,12 @@ class Postman:
 
 async def test_test_is_sent_to_a_receiver_that_there_is(tmp_path: Path) -> None:
     postman = Postman()
-    outward = OutboundServices(http=HttpClient(), secret=lambda name: name, send_test=postman)
-    async with acting(tmp_path, outward=outward) as act:
+    outbound = OutboundServices(http=HttpClient(), secret=lambda name: name, send_test=postman)
+    async with acting(tmp_path, outbound=outbound) as act:
         page = await act.stage.get("/deliveries")
         answer = await act.post("/send-test", receiver="desk")
         unknown = await act.post("/send-test", receiver="nobody")
-        async with outward.testing:
+        async with outbound.testing:
             busy = await act.post("/send-test", receiver="desk")
 
         assert "Send a test" in page.text

@@ -33,8 +33,8 @@ async def tried(config: Config, receiver: str) -> list[tuple[str, Outcome]]:
 
 @pytest.fixture
 async def act(tmp_path: Path) -> AsyncIterator[Acting]:
-    outward = OutboundServices(http=HttpClient(), secret=lambda name: name, send_test=tried)
-    async with acting(tmp_path, "auth: {tokens_file: tokens}", outward) as made:
+    outbound = OutboundServices(http=HttpClient(), secret=lambda name: name, send_test=tried)
+    async with acting(tmp_path, "auth: {tokens_file: tokens}", outbound) as made:
         yield made
 
 

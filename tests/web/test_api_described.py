@@ -19,15 +19,17 @@ from schemathesis.config import SchemathesisConfig
 from alertd.core.config import Config
 from alertd.core.ledger.outcome import Outcome, Sent
 from alertd.notify.http.client import HttpClient
-from alertd.web.api.openapi import document
-from alertd.web.routes import routes
-from alertd.web.server.access import scope_of
+from alertd.web.api.openapi import build_document
+from alertd.web.routes import list_routes
+from alertd.web.server.access import find_scope
 from alertd.web.server.context import OutboundServices
 from tests.docs_pages import ROOT, codes, prose, tables
 from tests.web.acting import NAME, acting
 
 KEPT = ROOT / "docs" / "openapi.json"
-OPERATIONS = [(path, method) for path, operations in document()["paths"].items() for method in operations]
+OPERATIONS = [
+    (path, method) for path, operations in build_document()["paths"].items() for method in operations
+]
 EXAMPLES = 25
 CONFIG = SchemathesisConfig.from_dict(
     {
@@ -40,12 +42,12 @@ CONFIG = SchemathesisConfig.from_dict(
 
 
 def test_description_is_openapi() -> None:
-    validate(document())
+    validate(build_document())
 
 
 def test_description_is_the_one_that_is_kept() -> None:
     """The committed description is current. Set ALERTD_UPDATE_GOLDEN=1 to write it again."""
-    text = json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(build_document(), indent=2, ensure_ascii=False) + "\n"
     if os.environ.get("ALERTD_UPDATE_GOLDEN"):
         KEPT.write_text(text)
 
@@ -54,7 +56,7 @@ def test_description_is_the_one_that_is_kept() -> None:
 
 def test_every_shape_is_described() -> None:
     """Each object of the API has a description and, unless it is empty, members."""
-    shapes = document()["components"]["schemas"]
+    shapes = build_document()["components"]["schemas"]
     objects = {name: schema for name, schema in shapes.items() if schema["type"] == "object"}
 
     assert [name for name, schema in objects.items() if not schema.get("description")] == []
@@ -63,8 +65,8 @@ def test_every_shape_is_described() -> None:
 
 def test_every_route_is_described_and_the_other_way_round() -> None:
     real = {
-        (route.path, method.lower()): scope_of(route.endpoint)
-        for route in routes()
+        (route.path, method.lower()): find_scope(route.endpoint)
+        for route in list_routes()
         if route.path.startswith("/api/")
         for method in route.methods or ()
         if method != "HEAD"
@@ -72,7 +74,7 @@ def test_every_route_is_described_and_the_other_way_round() -> None:
 
     assert set(real) == set(OPERATIONS)
     for (path, method), scope in real.items():
-        operation = document()["paths"][path][method]
+        operation = build_document()["paths"][path][method]
         assert scope is not None
         assert operation.get("tags", ["public"]) == [scope.word]
         assert (operation.get("security") == []) is (scope.word == "public")
@@ -84,7 +86,7 @@ def test_every_operation_is_in_the_reference() -> None:
     told = {name: row[1] for row in operations.rows for name in codes(row[0])}
 
     assert told == {
-        f"{method.upper()} {path}": document()["paths"][path][method].get("tags", ["none"])[0]
+        f"{method.upper()} {path}": build_document()["paths"][path][method].get("tags", ["none"])[0]
         for path, method in OPERATIONS
     }
 
@@ -124,14 +126,14 @@ def ask(operation: Any, mode: GenerationMode, *, url: str, token: str, forgive: 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 async def test_server_does_as_described(tmp_path: Path, path: str, method: str, mode: GenerationMode) -> None:
     """No request causes a server error or an answer that is not described, and each request needs a token."""
-    operation = document()["paths"][path][method]
+    operation = build_document()["paths"][path][method]
     if mode is GenerationMode.NEGATIVE and not operation.get("parameters") and "requestBody" not in operation:
         return  # no request to this operation can be invalid
 
-    outward = OutboundServices(http=HttpClient(), secret=lambda name: name, send_test=accepted)
-    async with acting(tmp_path, "auth: {tokens_file: tokens}", outward) as act:
+    outbound = OutboundServices(http=HttpClient(), secret=lambda name: name, send_test=accepted)
+    async with acting(tmp_path, "auth: {tokens_file: tokens}", outbound) as act:
         token = act.stage.token("bot", "act")
-        schema = schemathesis.openapi.from_dict(document(), config=CONFIG)
+        schema = schemathesis.openapi.from_dict(build_document(), config=CONFIG)
 
         def forgive() -> None:
             act.stage.clock.seconds += 60

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from alertd.web.routes import routes
-from alertd.web.server.access import scope_of
+from alertd.web.routes import list_routes
+from alertd.web.server.access import find_scope
 from tests.docs_pages import ROOT, codes, prose, section, tables
 
 
@@ -13,7 +13,7 @@ def test_every_path_is_documented_with_its_scope() -> None:
 
     told = {path: scope for paths, scope, _ in table.rows for path in codes(paths)}
 
-    real = {route.path: scope_of(route.endpoint) for route in routes()}
+    real = {route.path: find_scope(route.endpoint) for route in list_routes()}
     assert set(told) == set(real)
     for path, scope in real.items():
         assert scope is not None

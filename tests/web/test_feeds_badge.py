@@ -11,13 +11,13 @@ import pytest
 
 from alertd.core.milestones.milestone import Milestone, Rank
 from alertd.core.milestones.status import ActionKind
-from alertd.notify.render.palette import LOOKS, NEUTRAL
+from alertd.notify.render.palette import NEUTRAL, PALETTES
 from tests.scene import Scene, a_claim, a_ledger, a_milestone, when
 from tests.web.stage import Stage, a_stage
 
 SVG = "{http://www.w3.org/2000/svg}"
 NOW = "2026-11-24T12:00"
-CALM, SOON, LATE, MOVED, DONE = (look.strong for look in LOOKS.values())
+CALM, SOON, LATE, MOVED, DONE = (look.strong for look in PALETTES.values())
 EMBED = "auth: none, embed: ['https://wiki.example', 'http://127.0.0.1:8000']"
 
 

@@ -19,9 +19,9 @@ from alertd.core.milestones.milestone import Milestone, Rank
 from alertd.core.milestones.policy import Contested, Policy
 from alertd.core.milestones.status import ActionKind
 from alertd.core.time.duration import parse_duration
-from alertd.notify.email.address import mail_domain, parse_mailbox
+from alertd.notify.email.address import find_mail_domain, parse_mailbox
 from alertd.notify.email.message import Letterhead, build_mail
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.web.feeds.calendar import MOST_ALARMS, CalendarContext, CalendarRequest, make_calendar
 from tests.cli.stage import run
 from tests.contract.samples import a_record
@@ -150,8 +150,10 @@ async def test_entry_of_a_mail_is_the_same_one(tmp_path: Path) -> None:
         await scene.until("2026-09-24")
         message = scene.log[0].message
         sender = parse_mailbox(scene.config.smtp.sender)
-        letterhead = Letterhead(sender=sender, to=(sender,), host=mail_domain(scene.config.smtp.sender))
-        mail = message_from_bytes(build_mail(fit(message), letterhead, stage.clock.now()), policy=SMTP)
+        letterhead = Letterhead(sender=sender, to=(sender,), host=find_mail_domain(scene.config.smtp.sender))
+        mail = message_from_bytes(
+            build_mail(clean_message(message), letterhead, stage.clock.now()), policy=SMTP
+        )
         (part,) = [candidate for candidate in mail.walk() if candidate.get_content_type() == "text/calendar"]
         sent = icalendar.Calendar.from_ical(part.get_content()).walk("VEVENT")[0]
         shown = await entry(stage)

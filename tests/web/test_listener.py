@@ -16,17 +16,17 @@ from alertd.core.planning.audit import AuditFault
 from alertd.errors import SettingsError
 from alertd.system.secrets import SecretUnreadable
 from alertd.system.settings import Address, read_settings
-from alertd.web.server.access import needs
-from alertd.web.server.context import site_of
+from alertd.web.server.access import require_scope
+from alertd.web.server.context import find_site
 from alertd.web.server.signing import Signer, SiteSecret
 from tests.web.stage import EVERYWHERE, a_stage
 
 
-@needs(Scope.PUBLIC)
+@require_scope(Scope.PUBLIC)
 async def endless(request: Request) -> Response:
     async def stream() -> AsyncIterator[str]:
         yield "begun\n"
-        await site_of(request).closing.wait()
+        await find_site(request).closing.wait()
         yield "ended\n"
 
     return StreamingResponse(stream())
@@ -148,13 +148,13 @@ def test_secret_in_memory_is_another_one_for_each_process() -> None:
 def test_named_secret_is_read_anew_when_it_changes(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("a" * 32)
-    keys = Signer(SiteSecret(lambda: Web(secret_file="secret"), lambda name: tmp_path / name, None))
-    before = keys.sign("link", "x")
+    signer = Signer(SiteSecret(lambda: Web(secret_file="secret"), lambda name: tmp_path / name, None))
+    before = signer.sign("link", "x")
     file.write_text("b" * 33)
 
-    assert not keys.verify("link", "x", before)
-    assert keys.verify("link", "x", keys.sign("link", "x"))
-    assert keys.sign("link", "x") != keys.sign("feed", "x")
+    assert not signer.verify("link", "x", before)
+    assert signer.verify("link", "x", signer.sign("link", "x"))
+    assert signer.sign("link", "x") != signer.sign("feed", "x")
 
 
 @pytest.mark.parametrize("content", [None, "short", "a" * 32 + "\nshort"])
@@ -172,14 +172,14 @@ def test_secrets_follow_each_other(tmp_path: Path) -> None:
     """The first line signs. The second line verifies until it is removed."""
     file = tmp_path / "secret"
     file.write_text("a" * 32 + "\n")
-    keys = Signer(SiteSecret(lambda: Web(secret_file="secret"), lambda name: tmp_path / name, None))
-    before = keys.sign("link", "x")
+    signer = Signer(SiteSecret(lambda: Web(secret_file="secret"), lambda name: tmp_path / name, None))
+    before = signer.sign("link", "x")
 
     file.write_text("b" * 32 + "\n" + "a" * 32 + "\n")
-    after = keys.sign("link", "x")
-    assert keys.verify("link", "x", before)
+    after = signer.sign("link", "x")
+    assert signer.verify("link", "x", before)
     assert after != before
 
     file.write_text("b" * 32 + "\n")
-    assert not keys.verify("link", "x", before)
-    assert keys.verify("link", "x", after)
+    assert not signer.verify("link", "x", before)
+    assert signer.verify("link", "x", after)

@@ -219,18 +219,18 @@ async def test_page_says_what_is_wrong_with_alertd(stage: Stage) -> None:
 
 async def test_shelf_is_read_again_only_when_the_ledger_has_changed(stage: Stage) -> None:
     """Reading is limited in time even if the ledger changes, but an action on this node shows at once."""
-    shelf = MilestoneCache(stage.site)
-    first = await shelf.look()
+    cache = MilestoneCache(stage.site)
+    first = await cache.get()
     stage.clock.advance(when("2026-11-24T12:10"))
 
-    same = await shelf.look()
+    same = await cache.get()
     action = Action(
         kind=ActionKind.CANCEL, milestone=example.PHASE_2, at=stage.clock.now(), by="ada", why="it is over"
     )
     await stage.ledger.act(action, ())
-    changed = await shelf.look()
-    shelf.forget()
-    again = await shelf.look()
+    changed = await cache.get()
+    cache.forget()
+    again = await cache.get()
 
     assert same.entries is first.entries
     assert (first.as_of, same.as_of) == (example.NOW, stage.clock.now())

@@ -15,24 +15,24 @@ from alertd.core.access import Scope
 from alertd.core.planning.audit import Audit, AuditFault, AuditFinding
 from alertd.errors import LedgerUnavailable
 from alertd.web.app import MAX_BODY
-from alertd.web.server.access import needs
+from alertd.web.server.access import require_scope
 from alertd.web.server.listener import MAX_HEAD
 from alertd.web.server.middleware import HEADERS, read_host_name
 from alertd.web.server.static import asset_path
 from tests.web.stage import EVERYWHERE, TOKENS, Stage, a_stage, csrf_of
 
 
-@needs(Scope.PUBLIC)
+@require_scope(Scope.PUBLIC)
 async def fails(_request: Request) -> Response:
     raise RuntimeError("hunter2")
 
 
-@needs(Scope.PUBLIC)
+@require_scope(Scope.PUBLIC)
 async def without_ledger(_request: Request) -> Response:
     raise LedgerUnavailable("gone")
 
 
-@needs(Scope.PUBLIC, from_elsewhere=True)
+@require_scope(Scope.PUBLIC, from_elsewhere=True)
 async def takes(request: Request) -> Response:
     return PlainTextResponse(str(len(await request.body())))
 

@@ -80,10 +80,10 @@ async def a_workspace(folder: Path, *options: dict[str, Any]) -> AsyncIterator[W
         return []
 
     async with HttpSink() as sink:
-        outward = OutboundServices(
+        outbound = OutboundServices(
             http=http, secret=read, send_test=send_test, slack_answers=(f"{sink.url}/actions/",)
         )
-        async with acting(folder, "auth: {tokens_file: tokens}", outward) as act:
+        async with acting(folder, "auth: {tokens_file: tokens}", outbound) as act:
             config = act.stage.site.config
             assert config is not None
             assert act.stage.definitions is not None

@@ -31,7 +31,7 @@ def drawn(edtf: str, reading: Reading = Reading.END, axis: Axis = YEAR, **more: 
 
 
 def windows(*ids: str) -> tuple[Window, ...]:
-    return tuple(read_window(one, UTC_ZONE) for one in ids)
+    return tuple(read_window(ident, UTC_ZONE) for ident in ids)
 
 
 def percent(day: str) -> float:

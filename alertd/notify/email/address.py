@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from alertd.notify.render.clean import line
+from alertd.notify.render.clean import clean_line
 
 MAX_LOCAL = 64
 """The longest local part in octets (RFC 5321, section 4.5.3.1.1)."""
@@ -65,20 +65,20 @@ def parse_mailbox(text: str) -> Mailbox:
             with the option's name.
     """
     parsed = getaddresses([text])
-    if line(text) != text or len(parsed) != 1:
+    if clean_line(text) != text or len(parsed) != 1:
         raise _refused()
     name, address = parsed[0]
     local, _, domain = address.rpartition("@")
     if not (_LOCAL.fullmatch(local) and local.isprintable()) or len(local.encode()) > MAX_LOCAL:
         raise _refused()
     if not domain.isascii():
-        domain = ascii_domain(domain)
+        domain = encode_domain(domain)
     if not _DOMAIN.fullmatch(domain):
         raise _refused()
-    return Mailbox(name=line(name, 200), local=local, domain=domain)
+    return Mailbox(name=clean_line(name, 200), local=local, domain=domain)
 
 
-def mail_domain(sender: str) -> str:
+def find_mail_domain(sender: str) -> str:
     """Return the sender's domain, which Message-IDs and calendar entries use because it rarely changes.
 
     Args:
@@ -88,7 +88,7 @@ def mail_domain(sender: str) -> str:
     return address.rpartition("@")[2] or "localhost"
 
 
-def ascii_domain(domain: str) -> str:
+def encode_domain(domain: str) -> str:
     """Return a domain in its ASCII form: ``xn--bcher-kva.example`` (IDNA 2008, UTS 46).
 
     Raises:

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 from alertd.core.ledger.records import Move
 from alertd.core.message.message import Kind, Message
-from alertd.notify.render.clean import link
-from alertd.notify.render.palette import LOOKS, NEUTRAL, look_of
+from alertd.notify.render.clean import clean_link
+from alertd.notify.render.palette import NEUTRAL, PALETTES, choose_palette
 from alertd.notify.render.text import (
     FEW_ITEMS,
-    account_text,
-    brief_fields,
-    brief_story,
-    common_timeline,
     end_sentence,
-    explain_hint,
-    fields_alone,
+    find_common_timeline,
+    format_account,
+    group_by_section,
     limit_items,
-    remarks,
-    sections,
-    story,
-    tags,
+    list_brief_fields,
+    list_brief_sentences,
+    list_full_fields,
+    list_remarks,
+    list_sentences,
+    list_warnings,
+    make_explain_hint,
 )
 
 if TYPE_CHECKING:
@@ -46,16 +46,16 @@ def render_html(message: Message) -> str:
         .get_template("email.html.j2")
         .render(
             message=message,
-            overview=sections(items) if len(items) > FEW_ITEMS else (),
-            told=sections(items[:MAX_TOLD]),
+            overview=group_by_section(items) if len(items) > FEW_ITEMS else (),
+            told=group_by_section(items[:MAX_TOLD]),
             untold=max(0, len(items) - MAX_TOLD),
             rest=rest,
-            common=common_timeline(items),
+            common=find_common_timeline(items),
             gone=_gone(message.items[0].move) if single else (),
-            item_story=story(message.items[0]) if single else (),
-            item_fields=fields_alone(message.items[0]) if single else (),
+            item_story=list_sentences(message.items[0]) if single else (),
+            item_fields=list_full_fields(message.items[0]) if single else (),
             tone=message.items[0].tone.value if toned else "neutral",
-            look=look_of(message),
+            look=choose_palette(message),
             preheader=_preheader(message),
         )
     )
@@ -86,7 +86,7 @@ def _linked(sentence: str) -> Markup:
     end = 0
     for found in _URL.finditer(sentence):
         url = found.group()
-        if link(url):
+        if clean_link(url):
             parts.append(str(escape(sentence[end : found.start()])))
             anchor = '<a class="link" href="{0}" style="color: #1f6296; word-break: break-word;">{0}</a>'
             parts.append(str(Markup(anchor).format(url)))  # noqa: S704  format escapes its arguments
@@ -107,15 +107,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(
-        account_text=account_text,
-        brief_fields=brief_fields,
-        brief_story=brief_story,
-        explain_hint=explain_hint,
+        account_text=format_account,
+        brief_fields=list_brief_fields,
+        brief_story=list_brief_sentences,
+        explain_hint=make_explain_hint,
         linked=_linked,
-        look_of=look_of,
-        looks={**{tone.value: look for tone, look in LOOKS.items()}, "neutral": NEUTRAL},
-        remarks=remarks,
+        look_of=choose_palette,
+        looks={**{tone.value: look for tone, look in PALETTES.items()}, "neutral": NEUTRAL},
+        remarks=list_remarks,
         end_sentence=end_sentence,
-        tags=tags,
+        tags=list_warnings,
     )
     return made

@@ -1,7 +1,7 @@
 """Builds the bytes of a mail: headers, text and HTML bodies, calendar file.
 
 Rules that hold here:
-- no text can end a header: :func:`alertd.notify.render.clean.line` has cleaned every text in a header;
+- no text can end a header: :func:`alertd.notify.render.clean.clean_line` has cleaned every text in a header;
 - the Message-ID is made from the delivery's id, so a mail that was sent twice can be recognized;
 - the id that threads a milestone's mails is a fingerprint, which contains no text that a person wrote;
 - the headers promise nothing that alertd does not do: no List-Unsubscribe-Post (docs/decisions/0020);
@@ -25,7 +25,7 @@ from alertd.core.message.message import Kind, Message
 from alertd.core.milestones.occurrence import fingerprint
 from alertd.notify.email.address import Mailbox, parse_mailbox
 from alertd.notify.email.body import render_html
-from alertd.notify.render.clean import line
+from alertd.notify.render.clean import clean_line
 from alertd.notify.render.text import render_text
 
 MAX_LINE = 998
@@ -87,7 +87,7 @@ def build_mail(message: Message, letterhead: Letterhead, now: datetime) -> bytes
     """Return the mail as it goes over the wire. The bytes are ASCII unless an address is not (RFC 6532).
 
     Args:
-        message: a message that :func:`alertd.notify.render.clean.fit` has cleaned.
+        message: a message that :func:`alertd.notify.render.clean.clean_message` has cleaned.
         now: the instant of this attempt, for ``Date``.
     """
     seen = [letterhead.sender, *letterhead.to, *filter(None, [letterhead.reply_to])]
@@ -96,10 +96,10 @@ def build_mail(message: Message, letterhead: Letterhead, now: datetime) -> bytes
     mail["To"] = [mailbox.shown for mailbox in letterhead.to] or "undisclosed-recipients:;"
     if letterhead.reply_to:
         mail["Reply-To"] = letterhead.reply_to.shown
-    mail["Subject"] = line(message.subject)
+    mail["Subject"] = clean_line(message.subject)
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{message.id}@{letterhead.host}>"
-    root = thread_root(message, letterhead.host)
+    root = make_thread_root(message, letterhead.host)
     if root:
         mail["In-Reply-To"] = root
         mail["References"] = root
@@ -111,7 +111,7 @@ def build_mail(message: Message, letterhead: Letterhead, now: datetime) -> bytes
     if unsubscribe:
         mail["List-Unsubscribe"] = unsubscribe
     for name, value in _facts(message).items():
-        mail[name] = line(value, 500)
+        mail[name] = clean_line(value, 500)
     mail.set_content(render_text(message), cte="quoted-printable")
     mail.add_alternative(render_html(message), subtype="html", cte="quoted-printable")
     # The library would choose a random boundary. `=_` never occurs in quoted-printable, so no body contains
@@ -122,7 +122,7 @@ def build_mail(message: Message, letterhead: Letterhead, now: datetime) -> bytes
     return mail.as_bytes()
 
 
-def thread_root(message: Message, host: str) -> str:
+def make_thread_root(message: Message, host: str) -> str:
     """Return the Message-ID that all mails about one milestone refer to; "" for other kinds of messages.
 
     No mail has this Message-ID. Mail readers build a thread without its root (jwz.org/doc/threading.html), so
@@ -141,7 +141,7 @@ def _list_id(message: Message, host: str) -> str:
     ((timeline, title),) = timelines.items()
     label = quote(timeline.lower(), safe="-_.").replace("%", "_").strip(".")
     # A phrase (RFC 5322, section 3.2.5), quoted like a display name.
-    phrase = str(Address(line(title, 150), "x", "x")).rpartition(" <")[0]
+    phrase = str(Address(clean_line(title, 150), "x", "x")).rpartition(" <")[0]
     return f"{phrase} <{label}.alertd.{host}>".lstrip()
 
 
@@ -179,13 +179,13 @@ def _enclose_dates(mail: EmailMessage, message: Message, host: str) -> None:
     """Attach the dates of a single milestone as a calendar file; attach nothing if it has no date."""
     if message.kind is not Kind.SINGLE:
         return
-    from alertd.notify.render.ics import calendar_of, describe_item, entries_of
+    from alertd.notify.render.ics import build_calendar, build_entries, describe_item
 
-    entries = entries_of(describe_item(message.items[0]), message.at, host)
+    entries = build_entries(describe_item(message.items[0]), message.at, host)
     if not entries:
         return
     mail.make_mixed(boundary=f"=_mixed_{message.id}")
     mail.add_attachment(
-        calendar_of(entries).decode(), subtype="calendar", cte="quoted-printable",
+        build_calendar(entries).decode(), subtype="calendar", cte="quoted-printable",
         filename="deadline.ics", params={"method": "PUBLISH"},
     )  # fmt: skip

@@ -20,13 +20,13 @@ from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Message
 from alertd.core.network import is_this_machine
 from alertd.notify.base import Env, NotifierOptions, Rendered
-from alertd.notify.email.address import MailAddress, Mailbox, ascii_domain, check_address, parse_mailbox
+from alertd.notify.email.address import MailAddress, Mailbox, check_address, encode_domain, parse_mailbox
 from alertd.notify.email.dialogue import Build, MailTransfer, hand_over, name_refusals
 from alertd.notify.email.relay import Login
 from alertd.notify.http.egress import AddressRefused, refusal
-from alertd.notify.http.redact import quote, why_unreachable
-from alertd.notify.http.tls import TlsUnusable, tls_of
-from alertd.notify.render.clean import fit, link
+from alertd.notify.http.redact import explain_unreachable, quote
+from alertd.notify.http.tls import TlsUnusable, find_tls
+from alertd.notify.render.clean import clean_link, clean_message
 from alertd.notify.unfinished import Unfinished
 from alertd.system.secrets import SecretUnreadable
 
@@ -96,13 +96,13 @@ class EmailNotifier:
             )
         have_it = self._have_it.get(message.id) or frozenset[str]()
         handing = MailTransfer()
-        outcome = await self._try(fit(message), login, sender, have_it, handing)
+        outcome = await self._try(clean_message(message), login, sender, have_it, handing)
         self._remember(message.id, outcome, have_it | handing.taken)
         return outcome
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
         """Return the mail as a relay with SMTPUTF8 gets it."""
-        mail = self._make_builder(fit(message), parse_mailbox(self._env.smtp.sender))(())
+        mail = self._make_builder(clean_message(message), parse_mailbox(self._env.smtp.sender))(())
         return (Rendered(media_type="message/rfc822", text=mail.decode("utf-8", "surrogateescape")),)
 
     async def aclose(self) -> None:
@@ -119,8 +119,8 @@ class EmailNotifier:
         return Login(
             smtp=smtp,
             password=self._env.secret(smtp.password_file) if smtp.password_file else "",
-            tls=tls_of(smtp, self._env.path) if smtp.tls or smtp.starttls else None,
-            greeting=ascii_domain(self._env.host),
+            tls=find_tls(smtp, self._env.path) if smtp.tls or smtp.starttls else None,
+            greeting=encode_domain(self._env.host),
         )
 
     async def _try(
@@ -170,7 +170,7 @@ class EmailNotifier:
                 to=[mailbox for mailbox in self._to if mailbox.address not in without],
                 reply_to=parse_mailbox(options.reply_to) if options.reply_to else None,
                 unsubscribe=options.unsubscribe,
-                host=ascii_domain(self._env.host),
+                host=encode_domain(self._env.host),
                 ics=options.ics,
             )
             return build_mail(message, letterhead, self._env.clock.now())
@@ -209,7 +209,7 @@ class EmailNotifier:
     def _explain_failure(self, error: Exception, login: Login, *, in_data: bool) -> str:
         if in_data:
             return f"{self._where} broke off before it said whether it took the mail"
-        why = why_unreachable(error) or self._quote(str(error), login) or type(error).__name__
+        why = explain_unreachable(error) or self._quote(str(error), login) or type(error).__name__
         return f"{self._where} cannot be used: {why}"
 
     def _quote(self, text: str, login: Login) -> str:
@@ -222,5 +222,5 @@ class EmailNotifier:
 
 def _is_way_to_unsubscribe(value: str) -> bool:
     if "://" in value:
-        return value.startswith("https://") and bool(link(value))
+        return value.startswith("https://") and bool(clean_link(value))
     return bool(check_address(value)) and not parse_mailbox(value).name

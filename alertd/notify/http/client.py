@@ -30,10 +30,10 @@ import alertd
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.notify.http.egress import AddressRefused, Egress, refusal
 from alertd.notify.http.pools import Pools
-from alertd.notify.http.redact import origin, secrets_in, why_unreachable
+from alertd.notify.http.redact import explain_unreachable, find_origin, find_secrets
 from alertd.notify.http.tls import SYSTEM, Tls, TlsUnusable, make_context
 from alertd.notify.http.transcript import Request, Transcript
-from alertd.notify.http.url import proxy_login, without_login
+from alertd.notify.http.url import build_proxy_login, split_login
 
 if TYPE_CHECKING:
     import aiohttp
@@ -149,15 +149,20 @@ class HttpClient:
             contains an address that the network policy refuses.
         """
         try:
-            place, login = without_login(url)
+            place, login = split_login(url)
         except ValueError:
-            return Rejected(reason=f"{origin(url)} is not a URL that can be posted to")
+            return Rejected(reason=f"{find_origin(url)} is not a URL that can be posted to")
         hidden = tuple(hidden)
-        concealed = (*secrets_in(url), *secrets_in(proxy), *hidden, *login.get("authorization", "").split())
+        concealed = (
+            *find_secrets(url),
+            *find_secrets(proxy),
+            *hidden,
+            *login.get("authorization", "").split(),
+        )
         given = {**login, **{name.lower(): value for name, value in headers.items()}}
         # For https, the request that opens the tunnel carries the proxy's login.
         if proxy and urlsplit(url).scheme == "http":
-            given |= proxy_login(proxy)
+            given |= build_proxy_login(proxy)
         progress = _Progress()
         token = _progress.set(progress)
         try:
@@ -167,7 +172,7 @@ class HttpClient:
                     client, request, progress, url=url, proxy=proxy, timeout_s=timeout_s, hidden=concealed
                 )
         except TlsUnusable as error:
-            answer = Retry(reason=f"{origin(url)} cannot be reached: {error}")
+            answer = Retry(reason=f"{find_origin(url)} cannot be reached: {error}")
         finally:
             _progress.reset(token)
         if self.transcript is not None:
@@ -196,8 +201,8 @@ async def _send(
     import aiohttp
     import httpx
 
-    where = origin(url)
-    opened, over = (proxy, f"{where} by way of {origin(proxy)}") if proxy else (url, where)
+    where = find_origin(url)
+    opened, over = (proxy, f"{where} by way of {find_origin(proxy)}") if proxy else (url, where)
     reply: Reply | None = None
     try:
         async with asyncio.timeout(timeout_s):
@@ -235,7 +240,7 @@ def _open_client(tls: ssl.SSLContext, egress: Egress, proxy: str) -> httpx.Async
         verify=tls,
         trust_env=False,
         client=lambda: _open_session(tls, egress),
-        proxy=httpx.Proxy(without_login(proxy)[0], headers=proxy_login(proxy)) if proxy else None,
+        proxy=httpx.Proxy(split_login(proxy)[0], headers=build_proxy_login(proxy)) if proxy else None,
     )
     # httpx would keep cookies by default. Its timeouts apply to single steps; alertd's covers the whole
     # request.
@@ -253,7 +258,7 @@ def _open_session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
     import aiohttp
     from aiohttp.abc import AbstractResolver, ResolveResult
 
-    class Resolver(AbstractResolver):
+    class EgressResolver(AbstractResolver):
         async def resolve(
             self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
         ) -> list[ResolveResult]:
@@ -282,7 +287,7 @@ def _open_session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(mark_written)
     connector = aiohttp.TCPConnector(
-        ssl=tls, limit=MAX_CONNECTIONS, resolver=Resolver(), socket_factory=open_socket
+        ssl=tls, limit=MAX_CONNECTIONS, resolver=EgressResolver(), socket_factory=open_socket
     )
     return aiohttp.ClientSession(
         connector=connector,
@@ -321,5 +326,5 @@ def _explain_no_answer(where: str, error: Exception, progress: _Progress) -> str
     if progress.written:
         return f"{where} broke off before it answered"
     refused = getattr(error.__cause__, "status", 0)  # the proxy's answer when it opens no tunnel
-    why = f"the proxy answered {refused}" if refused else why_unreachable(error)
+    why = f"the proxy answered {refused}" if refused else explain_unreachable(error)
     return f"{where} cannot be reached" + (f": {why}" if why else "")

@@ -33,7 +33,7 @@ def quote(raw: bytes | str, hidden: Iterable[str] = ()) -> str:
         hidden: secrets to redact.
     """
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-    text = bare_urls(text)
+    text = shorten_urls(text)
     # Redact before cutting: half a secret is a secret too.
     secrets = {secret for secret in hidden if len(secret) >= MIN_SECRET}
     for secret in sorted(secrets, key=len, reverse=True):
@@ -42,12 +42,12 @@ def quote(raw: bytes | str, hidden: Iterable[str] = ()) -> str:
     return text if len(text) <= MAX_QUOTE else text[: MAX_QUOTE - 1] + "…"
 
 
-def bare_urls(text: str) -> str:
+def shorten_urls(text: str) -> str:
     """Return ``text`` with every URL in it reduced to its scheme and host."""
     return _URL.sub(lambda found: found[1] + found[2] + ("/…" if found[3] else ""), text)
 
 
-def origin(url: str) -> str:
+def find_origin(url: str) -> str:
     """Return scheme and host, such as ``https://example.org``: the only parts of a URL that may be shown."""
     try:
         parts = urlsplit(url)
@@ -62,7 +62,7 @@ def origin(url: str) -> str:
     )
 
 
-def secrets_in(url: str) -> tuple[str, ...]:
+def find_secrets(url: str) -> tuple[str, ...]:
     """Return all parts of a URL except its scheme and host, as written and decoded: each may be secret."""
     try:
         parts = urlsplit(url)
@@ -75,7 +75,7 @@ def secrets_in(url: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(form for piece in pieces for form in (piece, unquote(piece)) if form))
 
 
-def why_unreachable(error: BaseException) -> str:
+def explain_unreachable(error: BaseException) -> str:
     """Return a clause that continues "cannot be reached: "; "" if ``error`` wraps no system error."""
     seen: BaseException | None = error
     for _ in range(10):

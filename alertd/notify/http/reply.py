@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.http.client import Answer, Reply
-from alertd.notify.http.redact import origin, quote
+from alertd.notify.http.redact import find_origin, quote
 
 RETRIED = frozenset({408, 425, 429})
 """The 4xx statuses that mean "later": Request Timeout, Too Early (RFC 8470), Too Many Requests (RFC 6585)."""
@@ -17,7 +17,7 @@ RETRIED = frozenset({408, 425, 429})
 _SECONDS = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?")
 
 
-def outcome_of(answer: Answer, now: datetime) -> Outcome:
+def judge_answer(answer: Answer, now: datetime) -> Outcome:
     """Return the outcome of a delivery from the receiver's answer.
 
     ========================  =====================================================================
@@ -38,7 +38,9 @@ def outcome_of(answer: Answer, now: datetime) -> Outcome:
     if 200 <= status < 300:
         return Sent(note=f"HTTP {status}")
     if status in RETRIED or status >= 500:
-        return Retry(reason=_explain(answer), after=retry_after(answer.headers.get("retry-after", ""), now))
+        return Retry(
+            reason=_explain(answer), after=parse_retry_after(answer.headers.get("retry-after", ""), now)
+        )
     if 300 <= status < 400:
         target = answer.headers.get("location", "")
         to = f" to {_target(target)}" if target else ""
@@ -48,7 +50,7 @@ def outcome_of(answer: Answer, now: datetime) -> Outcome:
     return Rejected(reason=_explain(answer))
 
 
-def retry_after(value: str, now: datetime) -> timedelta | None:
+def parse_retry_after(value: str, now: datetime) -> timedelta | None:
     """Return the wait that ``Retry-After`` asks for; None if it is empty, in the past or invalid.
 
     The value is a number of seconds, where a fraction is rounded up, or an HTTP-date (RFC 9110, section
@@ -69,9 +71,9 @@ def retry_after(value: str, now: datetime) -> timedelta | None:
 
 
 def _explain(reply: Reply) -> str:
-    said = quote(reply.body, reply.hidden)
-    return f"{reply.origin} answered {reply.status}" + (f": {said}" if said else "")
+    excerpt = quote(reply.body, reply.hidden)
+    return f"{reply.origin} answered {reply.status}" + (f": {excerpt}" if excerpt else "")
 
 
 def _target(location: str) -> str:
-    return quote(origin(location)) if "://" in location else "another path of the same host"
+    return quote(find_origin(location)) if "://" in location else "another path of the same host"

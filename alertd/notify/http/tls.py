@@ -58,7 +58,7 @@ SYSTEM = Tls()
 """Trust the operating system's certificates, and present no client certificate."""
 
 
-def tls_of(options: TlsFiles, find: Callable[[str], Path]) -> Tls:
+def find_tls(options: TlsFiles, find: Callable[[str], Path]) -> Tls:
     """Return the files that the options name, with their current stamps.
 
     Args:

@@ -19,8 +19,8 @@ from urllib.parse import parse_qsl, urlsplit
 from urllib.parse import quote as percent_encoded
 
 from alertd.core.ledger.outcome import Rejected, Retry
-from alertd.notify.http.redact import HIDDEN, MIN_SECRET, bare_urls, origin
-from alertd.notify.render.clean import cut, line
+from alertd.notify.http.redact import HIDDEN, MIN_SECRET, find_origin, shorten_urls
+from alertd.notify.render.clean import clean_line, cut_text
 
 if TYPE_CHECKING:
     from alertd.notify.http.client import Answer
@@ -97,13 +97,13 @@ class Transcript:
             return
         hidden = tuple(hidden)
         head = "\n".join([f"HTTP {answer.status}", *_headers(answer.headers)])
-        self.add(Speaker.THEM, bare_urls(head), hidden)
+        self.add(Speaker.THEM, shorten_urls(head), hidden)
         self.add(Speaker.THEM, "")
-        self.add(Speaker.THEM, bare_urls(answer.body.decode("utf-8", "replace")), hidden, MAX_ANSWER_LINES)
+        self.add(Speaker.THEM, shorten_urls(answer.body.decode("utf-8", "replace")), hidden, MAX_ANSWER_LINES)
 
     def _add_request(self, request: Request) -> None:
         path = "/…" if urlsplit(request.url).path.strip("/") else "/"
-        head = {"host": origin(request.url).partition("://")[2], **request.headers}
+        head = {"host": find_origin(request.url).partition("://")[2], **request.headers}
         self.add(
             Speaker.US, "\n".join([f"{request.method} {path} HTTP/1.1", *_headers(head)]), request.hidden
         )
@@ -161,4 +161,4 @@ def _headers(headers: Mapping[str, str]) -> list[str]:
 def _plain(text: str) -> str:
     # Indentation is kept because JSON and mails are hard to read without it.
     stripped = text.lstrip(" \t")
-    return cut(" " * (len(text) - len(stripped)) + line(stripped, MAX_LINE), MAX_LINE)
+    return cut_text(" " * (len(text) - len(stripped)) + clean_line(stripped, MAX_LINE), MAX_LINE)

@@ -28,7 +28,7 @@ def check_url(url: str) -> None:
         raise ValueError("is not an http or https URL with a host")
 
 
-def without_login(url: str) -> tuple[str, dict[str, str]]:
+def split_login(url: str) -> tuple[str, dict[str, str]]:
     """Return the URL without user and password, and the header that carries them instead (RFC 7617).
 
     Raises:
@@ -39,12 +39,12 @@ def without_login(url: str) -> tuple[str, dict[str, str]]:
     if not at:
         return url, {}
     user, _, password = login.partition(":")
-    header = {"authorization": basic_login(unquote(user), unquote(password))}
+    header = {"authorization": encode_basic_login(unquote(user), unquote(password))}
     return urlunsplit(parts._replace(netloc=place)), header
 
 
-def basic_login(user: str, password: str) -> str:
-    """The value of ``Authorization`` for a user and a password (RFC 7617)."""
+def encode_basic_login(user: str, password: str) -> str:
+    """Return the value of ``Authorization`` for a user and a password (RFC 7617)."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
@@ -56,7 +56,7 @@ def check_proxy(url: str) -> None:
         raise ValueError("is not a proxy's URL such as http://proxy.example.org:3128")
 
 
-def proxy_login(url: str) -> dict[str, str]:
+def build_proxy_login(url: str) -> dict[str, str]:
     """Return the header with the user and password in a proxy's URL, if any (RFC 9110, section 11.7.2)."""
-    _, login = without_login(url)
+    _, login = split_login(url)
     return {"proxy-authorization": login["authorization"]} if login else {}

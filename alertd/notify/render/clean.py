@@ -29,18 +29,18 @@ MAX_URL = 2_000
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]+")
 
 
-def line(text: str, limit: int = MAX_SENTENCE) -> str:
+def clean_line(text: str, limit: int = MAX_SENTENCE) -> str:
     """Return ``text`` as one line of at most ``limit`` characters; a cut text ends in an ellipsis."""
     clean = " ".join(_UNFIT.sub(" ", text[: 4 * limit]).split())
-    return cut(clean, limit)
+    return cut_text(clean, limit)
 
 
-def cut(text: str, limit: int) -> str:
+def cut_text(text: str, limit: int) -> str:
     """Return ``text``, cut to at most ``limit`` characters, of which the last is an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
-def link(url: str) -> str:
+def clean_link(url: str) -> str:
     """Return ``url`` if it is a complete http or https URL that a browser can open safely, else ""."""
     if len(url) > MAX_URL or _UNFIT.search(url) or any(letter in url for letter in " \"'<>\\^`{|}"):
         return ""
@@ -51,50 +51,50 @@ def link(url: str) -> str:
     return url if parts.scheme in ("http", "https") and parts.hostname else ""
 
 
-def fit(message: Message) -> Message:
+def clean_message(message: Message) -> Message:
     """Return a copy of the message in which every text that a person reads is clean."""
     return replace(
         message,
-        subject=line(message.subject, 150),
-        receiver=line(message.receiver, MAX_TITLE),
-        channel=line(message.channel, MAX_TITLE),
-        intro=line(message.intro),
+        subject=clean_line(message.subject, 150),
+        receiver=clean_line(message.receiver, MAX_TITLE),
+        channel=clean_line(message.channel, MAX_TITLE),
+        intro=clean_line(message.intro),
         items=tuple(_item(item) for item in message.items),
-        page=link(message.page),
-        lines=tuple(line(text, MAX_PARAGRAPH) for text in message.lines[:MAX_LIST]),
+        page=clean_link(message.page),
+        lines=tuple(clean_line(text, MAX_PARAGRAPH) for text in message.lines[:MAX_LIST]),
     )
 
 
 def _item(item: Item) -> Item:
     return replace(
         item,
-        milestone=line(item.milestone, MAX_TITLE),
-        timeline=line(item.timeline, MAX_TITLE),
-        timeline_title=line(item.timeline_title, MAX_TITLE),
-        title=line(item.title, MAX_TITLE),
-        headline=line(item.headline),
-        phrase=line(item.phrase, MAX_TITLE),
-        badge=line(item.badge, 60),
-        zone=line(item.zone, 100),
-        details=tuple(line(text) for text in item.details[:MAX_LIST]),
-        caveat=line(item.caveat),
-        contradiction=line(item.contradiction),
-        evidence=line(item.evidence),
+        milestone=clean_line(item.milestone, MAX_TITLE),
+        timeline=clean_line(item.timeline, MAX_TITLE),
+        timeline_title=clean_line(item.timeline_title, MAX_TITLE),
+        title=clean_line(item.title, MAX_TITLE),
+        headline=clean_line(item.headline),
+        phrase=clean_line(item.phrase, MAX_TITLE),
+        badge=clean_line(item.badge, 60),
+        zone=clean_line(item.zone, 100),
+        details=tuple(clean_line(text) for text in item.details[:MAX_LIST]),
+        caveat=clean_line(item.caveat),
+        contradiction=clean_line(item.contradiction),
+        evidence=clean_line(item.evidence),
         move=_move(item.move),
-        late=line(item.late),
-        next=line(item.next),
-        why=line(item.why),
+        late=clean_line(item.late),
+        next=clean_line(item.next),
+        why=clean_line(item.why),
         claims=tuple(_claim(claim) for claim in item.claims[:MAX_LIST]),
-        fields={shown.field.key: _value_of(shown) for shown in shown_fields(item.fields, FieldReach.DATA)},
+        fields={shown.field.key: _clean_field(shown) for shown in shown_fields(item.fields, FieldReach.DATA)},
         route_labels=_labels(item.route_labels, MAX_LIST + len(ADDED_LABELS)),
-        section=line(item.section, 100),
-        page=link(item.page),
+        section=clean_line(item.section, 100),
+        page=clean_link(item.page),
         actions=tuple(map(_action, item.actions[:MAX_LIST])),
     )
 
 
 def _action(action: ActionLink) -> ActionLink:
-    return replace(action, label=line(action.label, 60), url=link(action.url))
+    return replace(action, label=clean_line(action.label, 60), url=clean_link(action.url))
 
 
 def _move(move: Move | None) -> Move | None:
@@ -106,42 +106,44 @@ def _move(move: Move | None) -> Move | None:
 def _value(value: Value) -> Value:
     return replace(
         value,
-        phrase=line(value.phrase, MAX_TITLE),
-        accounts=tuple(line(account, MAX_TITLE) for account in value.accounts[:MAX_LIST]),
+        phrase=clean_line(value.phrase, MAX_TITLE),
+        accounts=tuple(clean_line(account, MAX_TITLE) for account in value.accounts[:MAX_LIST]),
     )
 
 
-def _value_of(shown: ShownField) -> FieldValue:
+def _clean_field(shown: ShownField) -> FieldValue:
     if not isinstance(shown.value, str):
         return _labels(shown.value, MAX_LIST)
     if shown.is_link:
-        return link(shown.value)
-    return line(shown.value, MAX_PARAGRAPH if shown.field.kind is FieldKind.PROSE else MAX_TITLE)
+        return clean_link(shown.value)
+    return clean_line(shown.value, MAX_PARAGRAPH if shown.field.kind is FieldKind.PROSE else MAX_TITLE)
 
 
 def _labels(labels: Mapping[str, str], most: int) -> dict[str, str]:
-    return {line(name, 100): line(value, MAX_TITLE) for name, value in islice(labels.items(), most)}
+    return {
+        clean_line(name, 100): clean_line(value, MAX_TITLE) for name, value in islice(labels.items(), most)
+    }
 
 
 def _claim(claim: ClaimLine) -> ClaimLine:
     return replace(
         claim,
-        phrase=line(claim.phrase, MAX_TITLE),
-        edtf=line(claim.edtf, MAX_TITLE),
-        status=line(claim.status, 100),
+        phrase=clean_line(claim.phrase, MAX_TITLE),
+        edtf=clean_line(claim.edtf, MAX_TITLE),
+        status=clean_line(claim.status, 100),
         accounts=tuple(_account(account) for account in claim.accounts[:MAX_LIST]),
-        note=line(claim.note),
-        derived=line(claim.derived),
+        note=clean_line(claim.note),
+        derived=clean_line(claim.derived),
     )
 
 
 def _account(account: Account) -> Account:
     return replace(
         account,
-        id=line(account.id, 100),
-        who=line(account.who, MAX_TITLE),
-        brief=line(account.brief, MAX_TITLE),
-        publisher=line(account.publisher, MAX_TITLE),
-        published=line(account.published, 100),
-        url=link(account.url),
+        id=clean_line(account.id, 100),
+        who=clean_line(account.who, MAX_TITLE),
+        brief=clean_line(account.brief, MAX_TITLE),
+        publisher=clean_line(account.publisher, MAX_TITLE),
+        published=clean_line(account.published, 100),
+        url=clean_link(account.url),
     )

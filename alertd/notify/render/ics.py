@@ -23,8 +23,8 @@ from alertd.core.milestones.fields import FieldReach, FieldValues, first_link, s
 from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import fingerprint
 from alertd.core.words import day_text
-from alertd.notify.render.clean import line, link
-from alertd.notify.render.text import account_text
+from alertd.notify.render.clean import clean_line, clean_link
+from alertd.notify.render.text import format_account
 
 if TYPE_CHECKING:
     from icalendar import Calendar, Component, Event
@@ -125,7 +125,7 @@ def describe_item(item: Item) -> Dated:
     )
 
 
-def entries_of(dated: Dated, stamp: datetime, host: str) -> tuple[CalendarEntry, ...]:
+def build_entries(dated: Dated, stamp: datetime, host: str) -> tuple[CalendarEntry, ...]:
     """Return an entry for each live window that has a bound, in the order in which the windows end.
 
     Cancelled entries for the windows that a move has removed follow.
@@ -144,7 +144,7 @@ def entries_of(dated: Dated, stamp: datetime, host: str) -> tuple[CalendarEntry,
     return (*entries, *(_cancel(entries[0], dated, number, host) for number in left_over))
 
 
-def calendar_of(
+def build_calendar(
     entries: Iterable[CalendarEntry],
     *,
     method: str = "PUBLISH",
@@ -175,17 +175,17 @@ def calendar_of(
         "x-wr-caldesc": description,
     }.items():
         if text:
-            calendar.add(property_, line(text))
+            calendar.add(property_, clean_line(text))
     if refresh is not None:
         calendar.add("refresh-interval", vDuration(refresh), parameters={"value": "DURATION"})
         calendar.add("x-published-ttl", vDuration(refresh))
     for entry in entries:
-        calendar.add_component(vevent(entry))
+        calendar.add_component(build_vevent(entry))
     made: bytes = calendar.to_ical()
     return made
 
 
-def vevent(entry: CalendarEntry) -> Event:
+def build_vevent(entry: CalendarEntry) -> Event:
     """Return an entry as an object of the icalendar library."""
     from icalendar import Event
 
@@ -198,20 +198,20 @@ def vevent(entry: CalendarEntry) -> Event:
     # An entry at an instant has no DTEND, which would have to be later (RFC 5545, section 3.8.2.2).
     if entry.ends > entry.begins:
         made.add("dtend", entry.ends)
-    made.add("summary", line(entry.summary))
+    made.add("summary", clean_line(entry.summary))
     made.add("status", entry.status)
     made.add("transp", "TRANSPARENT")
     for name, value in {
-        "description": "\n".join(map(line, entry.description.split("\n"))),
-        "url": link(entry.url),
+        "description": "\n".join(map(clean_line, entry.description.split("\n"))),
+        "url": clean_link(entry.url),
         # The library does not escape X- properties: a line break would end the property.
-        "x-alertd-milestone": line(entry.milestone),
-        "x-alertd-edtf": line(entry.edtf),
+        "x-alertd-milestone": clean_line(entry.milestone),
+        "x-alertd-edtf": clean_line(entry.edtf),
     }.items():
         if value:
             made.add(name, value)
     if entry.name:
-        made.add("categories", [line(entry.name)])
+        made.add("categories", [clean_line(entry.name)])
     for alarm in entry.alarms:
         made.add_component(_valarm(alarm))
     return made
@@ -225,7 +225,7 @@ def _valarm(alarm: CalendarAlarm) -> Component:
     # An absolute instant: alertd counts from the end of the window, a relative trigger from the start of the
     # entry.
     made.add("trigger", alarm.at, parameters={"value": "DATE-TIME"})
-    made.add("description", line(alarm.text))
+    made.add("description", clean_line(alarm.text))
     return made
 
 
@@ -288,11 +288,11 @@ def _cancel(like: CalendarEntry, dated: Dated, number: int, host: str) -> Calend
 
 
 def _description(dated: Dated, claim: ClaimLine) -> str:
-    accounts = [account_text(account) for account in claim.accounts]
+    accounts = [format_account(account) for account in claim.accounts]
     stated = ": ".join(filter(None, (claim.phrase[:1].upper() + claim.phrase[1:], "; ".join(accounts))))
     done = f"Done on {day_text(dated.done_on)}." if dated.done_on else ""
     gone = "Withdrawn: it is no longer followed." if dated.withdrawn else ""
-    fields = [one.text for one in shown_fields(dated.fields, FieldReach.ALONE) if not one.is_link]
+    fields = [shown.text for shown in shown_fields(dated.fields, FieldReach.ALONE) if not shown.is_link]
     parts = [stated, done, gone, claim.note, dated.contradiction, *fields, dated.milestone]
     return "\n".join(part for part in parts if part)
 

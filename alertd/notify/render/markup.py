@@ -21,7 +21,7 @@ _TAGS = {Style.BOLD: "b", Style.ITALIC: "i", Style.STRUCK: "s", Style.CODE: "cod
 _MARKS = {Style.BOLD: "**", Style.ITALIC: "_", Style.STRUCK: "~~"}
 
 
-def units(text: str) -> int:
+def count_units(text: str) -> int:
     """Return the length of ``text`` in UTF-16 code units, which most services count."""
     return len(text.encode("utf-16-le", "replace")) // 2
 
@@ -34,17 +34,17 @@ def cut_units(text: str, limit: int) -> str:
     )
 
 
-def unmentioned(text: str) -> str:
+def suppress_mentions(text: str) -> str:
     """Return ``text`` with every ``@name`` made ineffective. Mail addresses stay unchanged."""
     return _MENTION.sub("@\u2060", text)
 
 
-def unlinked(line: OutlineLine) -> str:
+def render_visible_text(line: OutlineLine) -> str:
     """Return the text that a reader sees of a line: without markup and without the URLs of links."""
-    return "".join(unmentioned(span.text) for span in line.spans)
+    return "".join(suppress_mentions(span.text) for span in line.spans)
 
 
-def plain(line: OutlineLine) -> str:
+def render_plain_line(line: OutlineLine) -> str:
     """Return the line without markup; a link's URL follows its text in parentheses."""
     return "".join(
         f"{span.text} ({span.url})" if span.url and span.url != span.text else span.text
@@ -52,48 +52,49 @@ def plain(line: OutlineLine) -> str:
     )
 
 
-def plain_text(outline: Outline) -> str:
+def render_plain_text(outline: Outline) -> str:
     """Return the whole message without markup, including the links."""
     links = "\n".join(f"{link.label}: {link.url}" for link in outline.links)
-    paragraphs = ["\n".join(map(plain, paragraph)) for paragraph in outline.paragraphs]
+    paragraphs = ["\n".join(map(render_plain_line, paragraph)) for paragraph in outline.paragraphs]
     end = "\n".join(part for part in (outline.about, outline.id) if part)
     return "\n\n".join(part for part in (*paragraphs, links, end) if part)
 
 
-def html(line: OutlineLine) -> str:
+def render_html_line(line: OutlineLine) -> str:
     """Return the line in HTML, with only the tags that both Telegram and Matrix accept."""
     return "".join(map(_html, line.spans))
 
 
-def html_text(text: str) -> str:
-    """``text`` as HTML in which nothing is a tag or a mention."""
-    return html_escape(unmentioned(text), quote=False)
+def escape_html(text: str) -> str:
+    """Return ``text`` as HTML that contains no tag and no mention."""
+    return html_escape(suppress_mentions(text), quote=False)
 
 
-def html_link(text: str, url: str) -> str:
-    """A link as HTML; neither its text nor its address can end it."""
-    return f'<a href="{html_escape(url)}">{html_text(text)}</a>'
+def build_html_link(text: str, url: str) -> str:
+    """Return a link as HTML. The text and the URL are escaped, so that neither can end the link."""
+    return f'<a href="{html_escape(url)}">{escape_html(text)}</a>'
 
 
 def _html(span: Span) -> str:
-    text = html_link(span.text, span.url) if span.url else html_text(span.text)
+    text = build_html_link(span.text, span.url) if span.url else escape_html(span.text)
     tag = _TAGS.get(span.style)
     return f"<{tag}>{text}</{tag}>" if tag else text
 
 
-def markdown(line: OutlineLine, escape: Callable[[str], str]) -> str:
+def render_markdown_line(line: OutlineLine, escape: Callable[[str], str]) -> str:
     """Return the line in Markdown. ``escape`` escapes the special characters of the dialect."""
     # A line may begin like a list item, for example with "1. ". A backslash prevents that.
     return _LIST.sub(r"\1\\", "".join(_markdown(span, escape) for span in line.spans))
 
 
-def markdown_text(text: str, escape: Callable[[str], str]) -> str:
+def escape_markdown(text: str, escape: Callable[[str], str]) -> str:
     """Return ``text`` escaped, except for the URLs in it, which a backslash would change."""
     parts = _URL.split(text)
-    return "".join(part if at % 2 else unmentioned(escape(part)) for at, part in enumerate(parts))
+    return "".join(part if at % 2 else suppress_mentions(escape(part)) for at, part in enumerate(parts))
 
 
-def markdown_link(text: str, url: str, escape: Callable[[str], str]) -> str:
+def build_markdown_link(text: str, url: str, escape: Callable[[str], str]) -> str:
+    """Return a link in Markdown. ``escape`` escapes the special characters of the dialect in its text."""
     # An unescaped parenthesis would end the URL.
     return f"[{escape(text)}]({url.replace('(', '%28').replace(')', '%29')})"
 
@@ -101,9 +102,9 @@ def markdown_link(text: str, url: str, escape: Callable[[str], str]) -> str:
 def _markdown(span: Span, escape: Callable[[str], str]) -> str:
     if span.style is Style.CODE and "`" not in span.text:
         return f"`{span.text}`"
-    text = markdown_text(span.text, escape)
+    text = escape_markdown(span.text, escape)
     if span.url and span.url != span.text:
-        text = markdown_link(span.text, span.url, lambda text: unmentioned(escape(text)))
+        text = build_markdown_link(span.text, span.url, lambda text: suppress_mentions(escape(text)))
     # A mark next to a space has no effect in Markdown, so the marks go around the stripped text.
     inner = text.strip()
     mark = _MARKS.get(span.style, "")

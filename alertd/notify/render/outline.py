@@ -13,20 +13,20 @@ from enum import Enum, auto
 
 from alertd.core.message.message import ClaimLine, Item, Kind, Message
 from alertd.core.milestones.fields import ShownField
-from alertd.notify.render.palette import look_of
+from alertd.notify.render.palette import choose_palette
 from alertd.notify.render.text import (
-    account_text,
-    brief_fields,
-    brief_story,
-    common_timeline,
     end_sentence,
-    explain_hint,
-    fields_alone,
-    phrase_and_fields,
-    remarks,
-    sections,
-    story,
-    tags,
+    find_common_timeline,
+    format_account,
+    group_by_section,
+    join_phrase_and_fields,
+    list_brief_fields,
+    list_brief_sentences,
+    list_full_fields,
+    list_remarks,
+    list_sentences,
+    list_warnings,
+    make_explain_hint,
 )
 
 
@@ -97,11 +97,11 @@ class Outline:
     links: tuple[LinkPiece, ...]
 
 
-def outlined(message: Message, room: int, cost: Cost) -> Outline:
+def build_outline(message: Message, room: int, cost: Cost) -> Outline:
     """Return the outline with as much detail as fits. If lines are left out, the last line tells how many.
 
     Args:
-        message: a message that :func:`alertd.notify.render.clean.fit` has cleaned.
+        message: a message that :func:`alertd.notify.render.clean.clean_message` has cleaned.
         room: the limit for all paragraphs together, in the unit of ``cost``.
         cost: returns a line's length, including the line break and the blank line that may follow.
     """
@@ -112,12 +112,12 @@ def outlined(message: Message, room: int, cost: Cost) -> Outline:
     return replace(short, paragraphs=_fill(short.paragraphs, room, cost, _refer(message)))
 
 
-def frame_of(message: Message) -> Outline:
+def build_frame(message: Message) -> Outline:
     """Return the outline without its paragraphs, to measure the length that every message needs."""
     return replace(_build(message, brief=True), paragraphs=())
 
 
-def links_of(message: Message) -> tuple[LinkPiece, ...]:
+def list_links(message: Message) -> tuple[LinkPiece, ...]:
     """Return links to the possible actions and to details. Without a page of alertd's own there are none."""
     if message.kind is not Kind.SINGLE:
         return (LinkPiece(label="Open alertd", url=message.page),) if message.page else ()
@@ -133,13 +133,13 @@ def _build(message: Message, *, brief: bool = False) -> Outline:
     match message.kind:
         case Kind.SINGLE:
             item = message.items[0]
-            title, url = f"{look_of(item).mark} {_capital(item.badge)}: {item.title}", item.page
+            title, url = f"{choose_palette(item).mark} {_capital(item.badge)}: {item.title}", item.page
             about = f"{item.milestone} · revision {item.revision} · {item.zone}"
             paragraphs = _single(item)
         case Kind.MANY | Kind.DIGEST:
-            title = f"{look_of(message).mark} {title}"
+            title = f"{choose_palette(message).mark} {title}"
             told = _list_names(message) if brief else _list_details(message)
-            paragraphs = [*told, *paragraphs, (_plain(explain_hint(message)),)]
+            paragraphs = [*told, *paragraphs, (_plain(make_explain_hint(message)),)]
         case Kind.NOTICE | Kind.TEST:
             pass
     return Outline(
@@ -148,7 +148,7 @@ def _build(message: Message, *, brief: bool = False) -> Outline:
         paragraphs=tuple(filter(None, map(_without_blanks, [*intro, *paragraphs]))),
         about=about,
         id=message.id,
-        links=links_of(message),
+        links=list_links(message),
     )
 
 
@@ -156,8 +156,8 @@ def _single(item: Item) -> list[Paragraph]:
     timeline = "" if item.timeline_title == item.title else item.timeline_title
     return [
         (_marks(item), _plain(timeline)),
-        tuple(map(_plain, (end_sentence(item.headline), *story(item)))),
-        tuple(map(_field, fields_alone(item))),
+        tuple(map(_plain, (end_sentence(item.headline), *list_sentences(item)))),
+        tuple(map(_field, list_full_fields(item))),
         *_claims(item.claims),
         (_plain(item.next), _plain(item.why)),
     ]
@@ -178,19 +178,25 @@ def _claim(claim: ClaimLine) -> Iterator[OutlineLine]:
     yield _line(Span(claim.phrase, style), Span(f" – {claim.status}" if claim.status else ""))
     for account in claim.accounts:
         source = (Span(" "), Span("source", url=account.url)) if account.url else ()
-        yield _line(Span(account_text(account)), *source)
-    yield from (_line(Span(remark, Style.ITALIC)) for remark in remarks(claim))
+        yield _line(Span(format_account(account)), *source)
+    yield from (_line(Span(remark, Style.ITALIC)) for remark in list_remarks(claim))
 
 
 def _list_details(message: Message) -> list[Paragraph]:
-    common = common_timeline(message.items)
+    common = find_common_timeline(message.items)
     paragraphs: list[Paragraph] = [(_plain(common),)]
-    for heading, group in sections(message.items):
+    for heading, group in group_by_section(message.items):
         paragraphs.append((_line(Span(heading, Style.BOLD)),))
         for item in group:
             timeline = "" if common or item.timeline_title == item.title else item.timeline_title
             told = map(
-                _plain, (timeline, end_sentence(item.headline), *brief_story(item), *brief_fields(item))
+                _plain,
+                (
+                    timeline,
+                    end_sentence(item.headline),
+                    *list_brief_sentences(item),
+                    *list_brief_fields(item),
+                ),
             )
             name = () if item.page else (_line(Span(item.milestone, Style.CODE)),)
             paragraphs.append((_name(item), _marks(item), *told, *name))
@@ -202,15 +208,15 @@ def _list_names(message: Message) -> list[Paragraph]:
     return [
         (
             _line(Span(heading, Style.BOLD)),
-            *(_name(item, Span(f" ({phrase_and_fields(item)})")) for item in group),
+            *(_name(item, Span(f" ({join_phrase_and_fields(item)})")) for item in group),
         )
-        for heading, group in sections(message.items)
+        for heading, group in group_by_section(message.items)
     ]
 
 
 def _name(item: Item, *more: Span) -> OutlineLine:
     spans = (
-        Span(f"{look_of(item).mark} "),
+        Span(f"{choose_palette(item).mark} "),
         Span(_capital(item.badge), Style.BOLD),
         Span(" – "),
         Span(item.title, Style.BOLD, item.page),
@@ -220,7 +226,7 @@ def _name(item: Item, *more: Span) -> OutlineLine:
 
 def _marks(item: Item) -> OutlineLine:
     spans = [Span(item.phrase, Style.BOLD)]
-    for tag in tags(item):
+    for tag in list_warnings(item):
         spans += [Span(" · "), Span(tag, Style.ITALIC)]
     return _line(*spans)
 
@@ -274,8 +280,8 @@ def _fill(paragraphs: Sequence[Paragraph], room: int, cost: Cost, more: str) -> 
 
 
 def _rest(unnamed: int, more: str) -> OutlineLine:
-    said = f"and {unnamed:,} more, not listed here." if unnamed else "The rest is not shown here."
-    return _line(Span(f"{said} {more}", Style.ITALIC))
+    text = f"and {unnamed:,} more, not listed here." if unnamed else "The rest is not shown here."
+    return _line(Span(f"{text} {more}", Style.ITALIC))
 
 
 def _cut(line: OutlineLine, room: int, cost: Cost) -> OutlineLine | None:

@@ -27,7 +27,7 @@ class Palette:
     mark: str
 
 
-LOOKS: Mapping[Tone, Palette] = {
+PALETTES: Mapping[Tone, Palette] = {
     Tone.CALM: Palette(strong="#1f6296", pale="#e8f1f8", bright="#7cb8e6", terminal="blue", mark="🔵"),
     Tone.SOON: Palette(strong="#8f5a00", pale="#fcf1dc", bright="#f0b64c", terminal="yellow", mark="🟠"),
     Tone.LATE: Palette(strong="#b3261e", pale="#fce9e7", bright="#f58f86", terminal="red", mark="🔴"),
@@ -39,10 +39,10 @@ NEUTRAL = Palette(strong="#4a5563", pale="#eef0f3", bright="#b4bfcc", terminal="
 """For messages about alertd itself."""
 
 
-def look_of(subject: Item | Message) -> Palette:
+def choose_palette(subject: Item | Message) -> Palette:
     """Return the look of an item's tone. A message has the look of its first, most urgent item."""
     if isinstance(subject, Item):
-        return LOOKS[subject.tone]
+        return PALETTES[subject.tone]
     if subject.kind in (Kind.SINGLE, Kind.MANY, Kind.DIGEST) and subject.items:
-        return LOOKS[subject.items[0].tone]
+        return PALETTES[subject.items[0].tone]
     return NEUTRAL

@@ -13,20 +13,20 @@ from rich.table import Table
 from rich.text import Text
 
 from alertd.core.message.message import ClaimLine, Item, Kind, Message
-from alertd.notify.render.palette import Palette, look_of
+from alertd.notify.render.palette import Palette, choose_palette
 from alertd.notify.render.text import (
-    account_text,
-    brief_fields,
-    brief_story,
-    common_timeline,
     end_sentence,
-    explain_hint,
-    fields_alone,
+    find_common_timeline,
+    format_account,
+    group_by_section,
     limit_items,
-    remarks,
-    sections,
-    story,
-    tags,
+    list_brief_fields,
+    list_brief_sentences,
+    list_full_fields,
+    list_remarks,
+    list_sentences,
+    list_warnings,
+    make_explain_hint,
 )
 
 MAX_WIDTH = 88
@@ -48,13 +48,13 @@ def render_terminal(message: Message, out: TextIO) -> str:
 
 
 def _panel(message: Message) -> Panel:
-    look = look_of(message)
+    palette = choose_palette(message)
     body = Group(*_space_out(_body(message)))
     return Panel(
         body,
         box=box.ROUNDED,
-        border_style=look.terminal,
-        title=_title(message, look),
+        border_style=palette.terminal,
+        title=_title(message, palette),
         title_align="left",
         subtitle=Text(f" {message.id} ", style="dim"),
         subtitle_align="right",
@@ -62,12 +62,12 @@ def _panel(message: Message) -> Panel:
     )
 
 
-def _title(message: Message, look: Palette) -> Text:
+def _title(message: Message, palette: Palette) -> Text:
     if message.kind is Kind.SINGLE:
         item = message.items[0]
-        title = Text().append(f" {item.badge} ", style=f"bold reverse {look.terminal}")
-        for tag in tags(item):
-            title.append(f" {tag} ", style=look.terminal)
+        title = Text().append(f" {item.badge} ", style=f"bold reverse {palette.terminal}")
+        for tag in list_warnings(item):
+            title.append(f" {tag} ", style=palette.terminal)
         return title
     words = {
         Kind.MANY: "reminders",
@@ -75,7 +75,7 @@ def _title(message: Message, look: Palette) -> Text:
         Kind.NOTICE: "alertd notice",
         Kind.TEST: "alertd test",
     }
-    return Text().append(f" {words[message.kind]} ", style=f"bold reverse {look.terminal}")
+    return Text().append(f" {words[message.kind]} ", style=f"bold reverse {palette.terminal}")
 
 
 def _body(message: Message) -> Iterable[RenderableType]:
@@ -96,9 +96,9 @@ def _single(item: Item) -> Iterable[RenderableType]:
     if item.timeline_title and item.timeline_title != item.title:
         title.append(f"\n{item.timeline_title}", style="not bold dim")
     yield title
-    yield Text(item.phrase, style=f"bold {look_of(item).terminal}")
-    yield Text("\n".join((end_sentence(item.headline), *story(item))))
-    if fields := fields_alone(item):
+    yield Text(item.phrase, style=f"bold {choose_palette(item).terminal}")
+    yield Text("\n".join((end_sentence(item.headline), *list_sentences(item))))
+    if fields := list_full_fields(item):
         yield Text("\n".join(shown.text for shown in fields), style="dim")
     if item.claims:
         yield _claims(item)
@@ -113,7 +113,7 @@ def _claims(item: Item) -> Table:
     for number, claim in enumerate(item.claims):
         if number:
             table.add_row("", "")
-        table.add_row(Text(_mark(claim), style=look_of(item).terminal), _claim(claim))
+        table.add_row(Text(_mark(claim), style=choose_palette(item).terminal), _claim(claim))
     return table
 
 
@@ -129,30 +129,30 @@ def _claim(claim: ClaimLine) -> Text:
     if claim.status:
         text.append(f" – {claim.status}", style="not bold")
     for account in claim.accounts:
-        text.append(f"\n{account_text(account)}", style="not bold")
+        text.append(f"\n{format_account(account)}", style="not bold")
         if account.url:
             text.append(f"\n{account.url}", style="not bold dim")
-    for remark in remarks(claim):
+    for remark in list_remarks(claim):
         text.append(f"\n{remark}", style="not bold italic dim")
     return text
 
 
 def _many(message: Message) -> Iterable[RenderableType]:
     items, rest = limit_items(message.items)
-    common = common_timeline(items)
+    common = find_common_timeline(items)
     title = Text(message.subject, style="bold")
     if common:
         title.append(f"\n{common}", style="not bold dim")
     yield title
     yield from (Text(line) for line in message.lines)
     badge_width = min(16, max((len(item.badge) for item in items), default=0))
-    for heading, group in sections(items):
+    for heading, group in group_by_section(items):
         if heading:
             yield Text(heading, style="bold underline")
         yield _list_items(group, badge_width, with_timeline=not common)
     if rest:
         yield Text(rest, style="italic")
-    yield Text(explain_hint(message), style="dim")
+    yield Text(make_explain_hint(message), style="dim")
 
 
 def _list_items(items: Sequence[Item], badge_width: int, *, with_timeline: bool) -> Table:
@@ -162,7 +162,7 @@ def _list_items(items: Sequence[Item], badge_width: int, *, with_timeline: bool)
     for number, item in enumerate(items):
         if number:
             table.add_row("", "")
-        badge = Text(item.badge, style=f"bold {look_of(item).terminal}")
+        badge = Text(item.badge, style=f"bold {choose_palette(item).terminal}")
         table.add_row(badge, _describe(item, with_timeline=with_timeline))
     return table
 
@@ -171,9 +171,9 @@ def _describe(item: Item, *, with_timeline: bool) -> Text:
     text = Text(item.title, style="bold")
     if with_timeline and item.timeline_title != item.title:
         text.append(f"\n{item.timeline_title}", style="not bold dim")
-    phrase = " · ".join([item.phrase, *tags(item)])
-    text.append(f"\n{phrase}", style=f"not bold {look_of(item).terminal}")
-    for sentence in (end_sentence(item.headline), *brief_story(item), *brief_fields(item)):
+    phrase = " · ".join([item.phrase, *list_warnings(item)])
+    text.append(f"\n{phrase}", style=f"not bold {choose_palette(item).terminal}")
+    for sentence in (end_sentence(item.headline), *list_brief_sentences(item), *list_brief_fields(item)):
         text.append(f"\n{sentence}", style="not bold")
     return text.append(f"\n{item.milestone}", style="not bold dim")
 

@@ -1,8 +1,8 @@
 """Renders a message as plain text, and provides the phrases that every rendering shares.
 
-The functions take messages that :func:`alertd.notify.render.clean.fit` has cleaned. The order of the facts is
-the same in every rendering: the distance, the title, the deadline in its source's words, who stated it, what
-contradicts it, how late the reminder is, and all claims.
+The functions take messages that :func:`alertd.notify.render.clean.clean_message` has cleaned. The order of
+the facts is the same in every rendering: the distance, the title, the deadline in its source's words, who
+stated it, what contradicts it, how late the reminder is, and all claims.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import groupby
 from alertd.core.message.message import Account, ClaimLine, Item, Kind, Message
 from alertd.core.milestones.fields import FieldReach, ShownField, shown_fields
 from alertd.core.milestones.occurrence import Cause
-from alertd.notify.render.clean import cut
+from alertd.notify.render.clean import cut_text
 
 WIDTH = 72
 """Columns. A mail reader can quote the text twice (``> ``) within 80 columns."""
@@ -34,31 +34,31 @@ def render_text(message: Message, width: int = WIDTH) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def account_text(account: Account) -> str:
+def format_account(account: Account) -> str:
     """Return an account such as ``Sabit al-Abassi, Minister of Defence (Al-Hadath, 8 September 2024)``."""
     publisher = "" if account.publisher == account.who else account.publisher
     origin = ", ".join(part for part in (publisher, account.published) if part)
     return f"{account.who} ({origin})" if origin else account.who
 
 
-def claim_text(claim: ClaimLine) -> str:
+def format_claim(claim: ClaimLine) -> str:
     """Return a claim such as ``by September 2026 – passed 55 days ago``."""
     return f"{claim.phrase} – {claim.status}" if claim.status else claim.phrase
 
 
-def remarks(claim: ClaimLine) -> tuple[str, ...]:
+def list_remarks(claim: ClaimLine) -> tuple[str, ...]:
     """Return the remarks on a claim: how alertd computed it, and its note."""
     derived = f"computed: {claim.derived}" if claim.derived else ""
     return tuple(part for part in (derived, claim.note) if part)
 
 
-def tags(item: Item) -> tuple[str, ...]:
+def list_warnings(item: Item) -> tuple[str, ...]:
     """Return the warnings to show next to the badge, each one or two words."""
     named = {"contested": item.contested, "tentative": item.tentative, "sent late": bool(item.late)}
     return tuple(name for name, holds in named.items() if holds)
 
 
-def story(item: Item) -> tuple[str, ...]:
+def list_sentences(item: Item) -> tuple[str, ...]:
     """Return the sentences below the headline; a sentence about the reminder's own lateness comes last.
 
     The sentence about contradictions is left out, because a list of all claims follows.
@@ -66,25 +66,25 @@ def story(item: Item) -> tuple[str, ...]:
     return (*item.sentences, item.late) if item.late else item.sentences
 
 
-def brief_story(item: Item) -> tuple[str, ...]:
+def list_brief_sentences(item: Item) -> tuple[str, ...]:
     """Return the sentences about one milestone of many: the move or the completion, and the lateness."""
     told = item.details[:3] if item.cause in (Cause.MOVED, Cause.DONE) else ()
     return (*told, item.late) if item.late else told
 
 
-def fields_alone(item: Item) -> tuple[ShownField, ...]:
+def list_full_fields(item: Item) -> tuple[ShownField, ...]:
     """List the fields that a message about this milestone alone shows."""
     return tuple(shown_fields(item.fields, FieldReach.ALONE))
 
 
-def brief_fields(item: Item) -> tuple[str, ...]:
+def list_brief_fields(item: Item) -> tuple[str, ...]:
     """List the fields that a message about several milestones shows of each, as text."""
     return tuple(shown.text for shown in shown_fields(item.fields, FieldReach.LISTED))
 
 
-def phrase_and_fields(item: Item) -> str:
+def join_phrase_and_fields(item: Item) -> str:
     """Join the deadline and the brief fields, for a milestone that gets a single line."""
-    return " · ".join((item.phrase, *brief_fields(item)))
+    return " · ".join((item.phrase, *list_brief_fields(item)))
 
 
 def end_sentence(sentence: str) -> str:
@@ -98,18 +98,18 @@ def limit_items(items: Sequence[Item], limit: int = MAX_ITEMS) -> tuple[Sequence
     return items[:limit], f"and {rest:,} more, not listed here" if rest > 0 else ""
 
 
-def sections(items: Iterable[Item]) -> list[tuple[str, list[Item]]]:
+def group_by_section(items: Iterable[Item]) -> list[tuple[str, list[Item]]]:
     """Return the items grouped by heading, in their order. Outside of a digest, the heading is ""."""
     return [(heading, list(group)) for heading, group in groupby(items, key=lambda item: item.section)]
 
 
-def common_timeline(items: Iterable[Item]) -> str:
+def find_common_timeline(items: Iterable[Item]) -> str:
     """Return the title of the timeline that all items belong to; "" if they belong to several."""
     titles = {item.timeline: item.timeline_title for item in items}
     return next(iter(titles.values())) if len(titles) == 1 else ""
 
 
-def explain_hint(message: Message) -> str:
+def make_explain_hint(message: Message) -> str:
     """Return the sentence that explains to the receiver why a message about many milestones came."""
     return f"Sent to {message.receiver}. To see why, for each: alertd explain MILESTONE"
 
@@ -130,15 +130,15 @@ def _blocks(message: Message, width: int) -> list[str]:
 
 
 def _single(item: Item, width: int) -> list[str]:
-    above = " · ".join([item.badge, *tags(item)]).upper()
+    above = " · ".join([item.badge, *list_warnings(item)]).upper()
     names = [item.title] if item.title == item.timeline_title else [item.title, item.timeline_title]
     return [
         above,
         "\n".join(wrap(name, width) for name in names if name),
         wrap(item.phrase, width, "    "),
         wrap(end_sentence(item.headline), width),
-        "\n".join(wrap(sentence, width) for sentence in story(item)),
-        *(shown.text if shown.is_link else wrap(shown.text, width) for shown in fields_alone(item)),
+        "\n".join(wrap(sentence, width) for sentence in list_sentences(item)),
+        *(shown.text if shown.is_link else wrap(shown.text, width) for shown in list_full_fields(item)),
         _links(item),
         _claims(item.claims, width),
         "\n".join(wrap(sentence, width) for sentence in (item.next, item.why) if sentence),
@@ -160,26 +160,26 @@ def _claims(claims: Sequence[ClaimLine], width: int) -> str:
 
 def _claim(claim: ClaimLine, width: int) -> str:
     mark = ("> " if claim.headline else "* ") if claim.live else "- "
-    lines = [mark + wrap(claim_text(claim), width - 2, "  ").lstrip()]
+    lines = [mark + wrap(format_claim(claim), width - 2, "  ").lstrip()]
     for account in claim.accounts:
-        lines.append(wrap(account_text(account), width, "  "))
+        lines.append(wrap(format_account(account), width, "  "))
         if account.url:
             lines.append(f"  {account.url}")
-    lines += [wrap(remark, width, "  ") for remark in remarks(claim)]
+    lines += [wrap(remark, width, "  ") for remark in list_remarks(claim)]
     return "\n".join(lines)
 
 
 def _many(message: Message, width: int) -> list[str]:
     items, rest = limit_items(message.items)
-    common = common_timeline(items)
+    common = find_common_timeline(items)
     blocks = [wrap(message.subject, width) + (f"\n{common}" if common else "")]
     blocks += [wrap(line, width) for line in message.lines]
     if len(items) > FEW_ITEMS:
         blocks.append(_overview(items, width))
-    for heading, group in sections(items):
+    for heading, group in group_by_section(items):
         blocks += [_rule(heading, width)] if heading else []
         blocks += [_describe(item, width, with_timeline=not common) for item in group]
-    return [*blocks, rest, wrap(explain_hint(message), width)]
+    return [*blocks, rest, wrap(make_explain_hint(message), width)]
 
 
 def _rule(heading: str, width: int) -> str:
@@ -190,9 +190,9 @@ def _rule(heading: str, width: int) -> str:
 def _overview(items: Sequence[Item], width: int) -> str:
     """Return one line for each milestone, under the headings. The overview comes before all details."""
     blocks = []
-    for heading, group in sections(items):
+    for heading, group in group_by_section(items):
         lines = [heading.upper()] if heading else []
-        lines += [cut(f"{item.badge.ljust(BADGE_WIDTH - 1)} {item.title}", width) for item in group]
+        lines += [cut_text(f"{item.badge.ljust(BADGE_WIDTH - 1)} {item.title}", width) for item in group]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
@@ -207,9 +207,11 @@ def _describe(item: Item, width: int, *, with_timeline: bool) -> str:
         lines.insert(0, badge)
     if with_timeline and item.timeline_title != item.title:
         lines.append(wrap(item.timeline_title, width, indent))
-    lines.append(wrap(" · ".join([item.phrase, *tags(item)]), width, indent))
+    lines.append(wrap(" · ".join([item.phrase, *list_warnings(item)]), width, indent))
     lines.append(wrap(end_sentence(item.headline), width, indent))
-    lines += [wrap(sentence, width, indent) for sentence in (*brief_story(item), *brief_fields(item))]
+    lines += [
+        wrap(sentence, width, indent) for sentence in (*list_brief_sentences(item), *list_brief_fields(item))
+    ]
     lines.append(indent + item.milestone)
     if item.page:
         lines.append(indent + item.page)

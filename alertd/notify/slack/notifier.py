@@ -14,12 +14,12 @@ from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Kind, Message
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.planning.decide import CHANGES
-from alertd.notify.base import Env, Rendered, at_most_one, revealed
+from alertd.notify.base import Env, Rendered, require_at_most_one, reveal
 from alertd.notify.http.client import STANDARD_HEADERS
-from alertd.notify.http.tls import Tls, TlsUnusable, tls_of
+from alertd.notify.http.tls import Tls, TlsUnusable, find_tls
 from alertd.notify.http.url import check_url
-from alertd.notify.json_api import BaseUrl, PostOptions, SecretUrl, check_token, rendered_json
-from alertd.notify.render.clean import fit
+from alertd.notify.json_api import BaseUrl, PostOptions, SecretUrl, check_token, render_json
+from alertd.notify.render.clean import clean_message
 from alertd.notify.slack.blocks import render_posts, render_reply
 from alertd.notify.slack.posts import (
     LAYOUT,
@@ -30,7 +30,7 @@ from alertd.notify.slack.posts import (
     Posted,
     PostRefused,
     interpret,
-    place_in,
+    read_post_address,
 )
 from alertd.notify.slack.text import MAX_MENTIONS, Mention, find_mentions
 from alertd.notify.unfinished import Unfinished
@@ -64,8 +64,8 @@ class SlackOptions(PostOptions):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        hook, bot = at_most_one(self, "webhook_url"), at_most_one(self, "token")
-        at_most_one(self, "signing_secret")
+        hook, bot = require_at_most_one(self, "webhook_url"), require_at_most_one(self, "token")
+        require_at_most_one(self, "signing_secret")
         if hook == bot:
             raise ValueError("webhook_url and token exclude each other" if hook else
                              "webhook_url, webhook_url_file, token or token_file is required")  # fmt: skip
@@ -130,7 +130,7 @@ class SlackNotifier:
             return Retry(reason=str(error))
         except ValueError as error:
             return Retry(reason=f"what the secret file holds {error}")
-        fitted = fit(message)
+        fitted = clean_message(message)
         if not self._threads(message):
             outcome, _ = await self._post_all(line, fitted, self._build_posts(fitted))
             return outcome
@@ -145,13 +145,13 @@ class SlackNotifier:
 
         A bot posts the first one in the channel and the rest as replies.
         """
-        fitted = fit(message)
+        fitted = clean_message(message)
         where = {"channel": self._options.channel} if self._options.is_bot else {}
         bodies = [
             {**post.payload(), **self._extra(fitted, where)}
             for post in self._build_posts(fitted, lasting=self._threads(message))
         ]
-        return tuple(rendered_json(body) for body in bodies)
+        return tuple(render_json(body) for body in bodies)
 
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
@@ -161,9 +161,9 @@ class SlackNotifier:
 
     def _open_line(self) -> SlackApi:
         options, env = self._options, self._env
-        tls = tls_of(options, env.path)
-        url = revealed(options.webhook_url, options.webhook_url_file, env).strip()
-        token = revealed(options.token, options.token_file, env).strip()
+        tls = find_tls(options, env.path)
+        url = reveal(options.webhook_url, options.webhook_url_file, env).strip()
+        token = reveal(options.token, options.token_file, env).strip()
         check_url(url or options.api_url)
         if not url:
             check_token(token)
@@ -191,7 +191,7 @@ class SlackNotifier:
             The outcome, and the state for the next send about the same milestone.
         """
         options = self._options
-        parent = place_in(state) if state.get("asked") == options.channel else None
+        parent = read_post_address(state) if state.get("asked") == options.channel else None
         if message.items[0].cause in CHANGES:
             return await self._update(line, message, parent), state
         if parent is not None and message.id not in self._begun:

@@ -19,10 +19,10 @@ from typing import Any
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.http.client import Answer, Reply
 from alertd.notify.http.redact import quote
-from alertd.notify.http.reply import outcome_of, retry_after
-from alertd.notify.json_api import object_in
-from alertd.notify.render.markup import units
-from alertd.notify.slack.text import Block, context, cut, escape, italic, section
+from alertd.notify.http.reply import judge_answer, parse_retry_after
+from alertd.notify.json_api import parse_object
+from alertd.notify.render.markup import count_units
+from alertd.notify.slack.text import Block, cut_text, escape, italic, make_context, make_section
 
 MAX_BLOCKS = 50
 MAX_ATTACHED = 20
@@ -156,13 +156,13 @@ def _build_post(frame: Frame, group: Sequence[Piece], number: int, total: int, l
     names = tuple(name for piece in group for name in piece.names)
     part = f" · part {number} of {total}" if total > 1 else ""
     if left:
-        blocks.append(section(italic(_rest(left, frame.more))))
-    footer = "\n".join(line for line in (cut(frame.footer, MAX_FOOTER), frame.id + part) if line)
+        blocks.append(make_section(italic(_rest(left, frame.more))))
+    footer = "\n".join(line for line in (cut_text(frame.footer, MAX_FOOTER), frame.id + part) if line)
     return Post(
         id=frame.id,
         text=_fallback(frame.lead + escape(part), names),
         blocks=tuple(blocks),
-        attached=(*attached, context(footer)),
+        attached=(*attached, make_context(footer)),
         color=frame.color,
         names=names,
     )
@@ -170,15 +170,15 @@ def _build_post(frame: Frame, group: Sequence[Piece], number: int, total: int, l
 
 def _rest(left: Sequence[Piece], more: str) -> str:
     unnamed = sum(len(piece.names) for piece in left)
-    said = f"and {unnamed:,} more, not listed here." if unnamed else "The rest is not shown here."
-    return f"{said} {more}".strip()
+    text = f"and {unnamed:,} more, not listed here." if unnamed else "The rest is not shown here."
+    return f"{text} {more}".strip()
 
 
 def _fallback(lead: str, names: Sequence[str]) -> str:
-    lines = [cut(lead, MAX_TEXT - 1_000)]
-    room = MAX_TEXT - 100 - units(lines[0])
+    lines = [cut_text(lead, MAX_TEXT - 1_000)]
+    room = MAX_TEXT - 100 - count_units(lines[0])
     for at, name in enumerate(names):
-        room -= units(name) + 1
+        room -= count_units(name) + 1
         if room < 0:
             return "\n".join([*lines, f"and {len(names) - at:,} more"])
         lines.append(name)
@@ -250,7 +250,7 @@ class PostRefused:
     outcome: Outcome
 
 
-def place_in(state: Mapping[str, object]) -> PostAddress | None:
+def read_post_address(state: Mapping[str, object]) -> PostAddress | None:
     """Return the place that the ledger's state or an answer contains; None if it contains none."""
     channel, ts = state.get("channel", ""), state.get("ts", "")
     if not (isinstance(channel, str) and isinstance(ts, str)):
@@ -269,30 +269,30 @@ def interpret(answer: Answer, now: datetime) -> Posted | PostRefused:
     Args:
         now: an aware UTC instant.
     """
-    outcome = outcome_of(answer, now)
+    outcome = judge_answer(answer, now)
     if not isinstance(answer, Reply):
         return PostRefused(error="", outcome=outcome)
-    said = object_in(answer)
-    error = _word(said.get("error")) or _word(answer.body.decode("utf-8", "replace").strip())
+    body = parse_object(answer)
+    error = _word(body.get("error")) or _word(answer.body.decode("utf-8", "replace").strip())
     if not isinstance(outcome, Sent):
         return PostRefused(error=error, outcome=outcome)
     where = answer.origin
     if not answer.whole:
         broken = Retry(reason=f"{where} answered {answer.status} and broke off", unknown=True)
         return PostRefused(error="", outcome=broken)
-    if said.get("ok") is True or said.get("success") is True or answer.body.strip().lower() in (b"ok", b""):
-        return Posted(place=place_in(said), note=outcome.note)
-    if said.get("ok") is False and error:
+    if body.get("ok") is True or body.get("success") is True or answer.body.strip().lower() in (b"ok", b""):
+        return Posted(place=read_post_address(body), note=outcome.note)
+    if body.get("ok") is False and error:
         return PostRefused(error=error, outcome=_outcome(answer, error, now))
-    unlike = f"{where} answered {answer.status}, but not ok: {quote(answer.body, answer.hidden)}"
-    return PostRefused(error="", outcome=Rejected(reason=unlike))
+    reason = f"{where} answered {answer.status}, but not ok: {quote(answer.body, answer.hidden)}"
+    return PostRefused(error="", outcome=Rejected(reason=reason))
 
 
 def _outcome(reply: Reply, error: str, now: datetime) -> Outcome:
     advice = f" ({_ADVICE[error]})" if error in _ADVICE else ""
     reason = f"{reply.origin} answered that it failed: {quote(error, reply.hidden)}{advice}"
     if error in PASSING:
-        return Retry(reason=reason, after=retry_after(reply.headers.get("retry-after", ""), now))
+        return Retry(reason=reason, after=parse_retry_after(reply.headers.get("retry-after", ""), now))
     if error in HALFWAY:
         return Retry(reason=reason, unknown=True)
     return Rejected(reason=reason)

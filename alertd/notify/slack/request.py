@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import parse_qs
 
-from alertd.notify.render.clean import line
+from alertd.notify.render.clean import clean_line
 from alertd.notify.slack.text import escape
 
 MAX_AGE_S = 300
@@ -67,7 +67,7 @@ def is_signed(secrets: Iterable[str], headers: Mapping[str, str], body: bytes, n
     return any(matches)
 
 
-def click_of(body: bytes) -> Click | None:
+def parse_click(body: bytes) -> Click | None:
     """Return the click; None if it requests no action, such as a click on a button that opens a page.
 
     Slack expects an empty answer with status 200 within three seconds in both cases.
@@ -99,7 +99,7 @@ def click_of(body: bytes) -> Click | None:
     return None
 
 
-def answer_of(text: str) -> dict[str, object]:
+def build_answer(text: str) -> dict[str, object]:
     """Return the body to post to ``response_url``: a line for the clicking user only.
 
     The message stays unchanged.
@@ -122,13 +122,13 @@ def _payload(body: bytes) -> dict[str, object]:
 
 def _user(user: object) -> str:
     about = user if isinstance(user, dict) else {}
-    name = line(str(about.get("username") or about.get("name") or ""), 80)
+    name = clean_line(str(about.get("username") or about.get("name") or ""), 80)
     mark = _user_id(user)
     return f"Slack user {name} ({mark})" if name else f"Slack user {mark or 'unknown'}"
 
 
 def _user_id(user: object) -> str:
-    return line(str(user.get("id") or ""), 40) if isinstance(user, dict) else ""
+    return clean_line(str(user.get("id") or ""), 40) if isinstance(user, dict) else ""
 
 
 def _signature(secret: str, signed: bytes) -> bytes:

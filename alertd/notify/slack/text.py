@@ -16,7 +16,7 @@ from alertd.core.message.message import Message
 from alertd.core.routing.matcher import parse_matcher
 from alertd.errors import MatcherError
 from alertd.notify.base import NotifierOptions
-from alertd.notify.render.markup import units
+from alertd.notify.render.markup import count_units
 
 MAX_HEADER = 150
 MAX_SECTION = 3_000
@@ -26,7 +26,7 @@ MAX_BUTTON = 75
 Block = dict[str, Any]
 
 
-def cut(text: str, limit: int) -> str:
+def cut_text(text: str, limit: int) -> str:
     """Return ``text``, cut to at most ``limit`` units, never within an escape or a link."""
     raw = text.encode("utf-16-le", "replace")
     if len(raw) <= 2 * limit:
@@ -38,7 +38,7 @@ def cut(text: str, limit: int) -> str:
 def escape(text: str, limit: int = MAX_SECTION) -> str:
     """Return ``text`` with Slack's three control characters escaped, so that it has no link or mention."""
     safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return cut(safe, limit)
+    return cut_text(safe, limit)
 
 
 def bold(text: str) -> str:
@@ -57,7 +57,7 @@ def code(text: str) -> str:
     return _mark(text, "`")
 
 
-def link(text: str, url: str) -> str:
+def make_link(text: str, url: str) -> str:
     """Return ``text``, escaped, as a link to ``url``; without a URL, only the text."""
     # A `|` in the URL would end the URL.
     return f"<{escape(url)}|{escape(text)}>" if url and "|" not in url else escape(text)
@@ -69,29 +69,29 @@ def _mark(text: str, mark: str) -> str:
     return escape(text) if mark in text or not text else f"{mark}{escape(text)}{mark}"
 
 
-def header(text: str) -> Block:
+def make_header(text: str) -> Block:
     # The text type is plain_text: Slack reads no markup in it, so nothing is escaped.
-    plain = {"type": "plain_text", "text": cut(text, MAX_HEADER) or " ", "emoji": False}
+    plain = {"type": "plain_text", "text": cut_text(text, MAX_HEADER) or " ", "emoji": False}
     return {"type": "header", "text": plain}
 
 
-def section(mrkdwn: str) -> Block:
-    return {"type": "section", "text": _mrkdwn(cut(mrkdwn, MAX_SECTION))}
+def make_section(mrkdwn: str) -> Block:
+    return {"type": "section", "text": _mrkdwn(cut_text(mrkdwn, MAX_SECTION))}
 
 
-def context(mrkdwn: str) -> Block:
-    return {"type": "context", "elements": [_mrkdwn(cut(mrkdwn, MAX_CONTEXT))]}
+def make_context(mrkdwn: str) -> Block:
+    return {"type": "context", "elements": [_mrkdwn(cut_text(mrkdwn, MAX_CONTEXT))]}
 
 
-def actions(buttons: list[Block]) -> Block:
+def make_actions(buttons: list[Block]) -> Block:
     return {"type": "actions", "elements": buttons}
 
 
-def divider() -> Block:
+def make_divider() -> Block:
     return {"type": "divider"}
 
 
-def link_button(label: str, name: str, url: str) -> Block:
+def make_link_button(label: str, name: str, url: str) -> Block:
     """Return a button that opens ``url``.
 
     Slack reports the click to the app nevertheless, as ``open.<name>``.
@@ -99,25 +99,25 @@ def link_button(label: str, name: str, url: str) -> Block:
     return _button(label, f"open.{name}") | {"url": url}
 
 
-def act_button(label: str, name: str, value: str) -> Block:
+def make_act_button(label: str, name: str, value: str) -> Block:
     """Return a button whose click Slack posts to the app, as ``alertd.<name>`` with ``value``."""
     return _button(label, f"alertd.{name}") | {"value": value}
 
 
-def sections(lines: Iterable[str]) -> Iterator[tuple[Block, list[str]]]:
+def group_into_sections(lines: Iterable[str]) -> Iterator[tuple[Block, list[str]]]:
     """Yield as few sections as can hold all lines, each with its lines."""
     held: list[str] = []
     for line in lines:
-        if held and units("\n".join([*held, line])) > MAX_SECTION:
-            yield section("\n".join(held)), held
+        if held and count_units("\n".join([*held, line])) > MAX_SECTION:
+            yield make_section("\n".join(held)), held
             held = []
         held.append(line)
     if held:
-        yield section("\n".join(held)), held
+        yield make_section("\n".join(held)), held
 
 
 def _button(label: str, action: str) -> Block:
-    text = {"type": "plain_text", "text": cut(label, MAX_BUTTON) or " ", "emoji": False}
+    text = {"type": "plain_text", "text": cut_text(label, MAX_BUTTON) or " ", "emoji": False}
     return {"type": "button", "text": text, "action_id": action}
 
 

@@ -17,7 +17,7 @@ from alertd.core.message.message import Item, Kind, Message
 from alertd.core.milestones.fields import first_link
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.routing.labels import MILESTONE, TIMELINE, keep_lasting
-from alertd.notify.webhook.payload import ItemPayload, instant, item_of
+from alertd.notify.webhook.payload import ItemPayload, build_item, format_instant
 
 VERSION = "4"
 ALERTNAME = "MilestoneDeadline"
@@ -56,7 +56,7 @@ class AlertmanagerPayload(TypedDict):
     alerts: list[AlertPayload]
 
 
-def alertmanager_payload(message: Message) -> AlertmanagerPayload:
+def build_alertmanager_payload(message: Message) -> AlertmanagerPayload:
     """Return the body. A notice or a test is an alert too, without a milestone."""
     alerts = [_alert(message, item) for item in message.items] or [_own(message)]
     status = "resolved" if all(alert["status"] == "resolved" for alert in alerts) else "firing"
@@ -77,7 +77,7 @@ def alertmanager_payload(message: Message) -> AlertmanagerPayload:
     }
 
 
-def fingerprint(labels: Mapping[str, str]) -> str:
+def compute_fingerprint(labels: Mapping[str, str]) -> str:
     """Return Alertmanager's fingerprint of labels: FNV-1a with 64 bits over the names and values, each
     followed by 0xff.
 
@@ -108,7 +108,7 @@ def _alert(message: Message, item: Item) -> AlertPayload:
     }
     url = item.page or first_link(item.fields)
     alert = _build_alert(message, labels, annotations, resolved=resolved, url=url)
-    alert["milestone"] = item_of(item)
+    alert["milestone"] = build_item(item)
     return alert
 
 
@@ -121,7 +121,7 @@ def _own(message: Message) -> AlertPayload:
 def _build_alert(
     message: Message, labels: dict[str, str], annotations: dict[str, str], *, resolved: bool, url: str
 ) -> AlertPayload:
-    since = instant(message.since)
+    since = format_instant(message.since)
     kept = {name: value for name, value in sorted(labels.items()) if value}
     return {
         "status": "resolved" if resolved else "firing",
@@ -129,7 +129,7 @@ def _build_alert(
         "annotations": {name: value for name, value in sorted(annotations.items()) if value},
         "startsAt": since,
         "endsAt": since if resolved else NEVER,
-        "fingerprint": fingerprint(kept),
+        "fingerprint": compute_fingerprint(kept),
         "generatorURL": url,
     }
 

@@ -11,10 +11,10 @@ from alertd.core.message.message import Message
 from alertd.core.milestones.fields import FIELDS
 from alertd.notify.http.redact import quote
 from alertd.notify.render.text import render_text
-from alertd.notify.webhook.alertmanager import alertmanager_payload
+from alertd.notify.webhook.alertmanager import build_alertmanager_payload
 from alertd.notify.webhook.cloudevents import DATA_TYPE, STRUCTURED, build_binary, build_structured
-from alertd.notify.webhook.payload import body_of, json_bytes, payload_of
-from alertd.notify.webhook.template import Labels, TemplateFailed, TemplateRefused
+from alertd.notify.webhook.payload import build_payload, encode_body, encode_json
+from alertd.notify.webhook.template_values import Labels, TemplateFailed, TemplateRefused
 
 if TYPE_CHECKING:
     from alertd.notify.webhook.template import Template
@@ -51,7 +51,7 @@ def build_body(message: Message, form: WebhookFormat, source: str) -> Body:
     """Return the body in any format except ``template``.
 
     Args:
-        message: a message that :func:`alertd.notify.render.clean.fit` has cleaned.
+        message: a message that :func:`alertd.notify.render.clean.clean_message` has cleaned.
         source: the ``source`` of the CloudEvent.
     """
     match form:
@@ -61,25 +61,25 @@ def build_body(message: Message, form: WebhookFormat, source: str) -> Body:
             content, headers = build_binary(message, source)
             return Body(content=content, content_type=DATA_TYPE, headers=headers)
         case WebhookFormat.ALERTMANAGER:
-            return Body(content=json_bytes(alertmanager_payload(message)))
+            return Body(content=encode_json(build_alertmanager_payload(message)))
         case WebhookFormat.ALERTD | WebhookFormat.TEMPLATE:
-            return Body(content=body_of(message))
+            return Body(content=encode_body(message))
 
 
 def render_template(message: Message, template: Template) -> Body:
     """Return the body that the template makes. Raises TemplateFailed."""
-    return Body(content=template.render(values_of(message)), content_type=template.content_type)
+    return Body(content=template.render(collect_values(message)), content_type=template.content_type)
 
 
 def fall_back(message: Message, error: TemplateFailed | TemplateRefused) -> Body:
     """Return a body of format ``alertd`` after the template failed, so that no reminder is lost to a typo."""
     note = f"the template failed, so the body is of format alertd ({quote(str(error))})"
-    return Body(content=body_of(message), note=note)
+    return Body(content=encode_body(message), note=note)
 
 
-def values_of(message: Message) -> dict[str, Any]:
+def collect_values(message: Message) -> dict[str, Any]:
     """Return the values that a template can use."""
-    payload = payload_of(message)
+    payload = build_payload(message)
     data = payload["data"]
     items = [{**item, **_every_field(item)} for item in data["items"]]
     others = {name: value for name, value in payload.items() if name != "data"}

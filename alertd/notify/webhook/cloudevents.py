@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from alertd.core.message.message import Message
-from alertd.notify.webhook.payload import VERSION, instant, json_bytes, payload_of, type_of
+from alertd.notify.webhook.payload import VERSION, build_payload, encode_json, find_type, format_instant
 
 STRUCTURED = "application/cloudevents+json"
 DATA_TYPE = "application/json"
@@ -19,7 +19,7 @@ DATA_TYPE = "application/json"
 _PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 
 
-def default_source(host: str) -> str:
+def build_default_source(host: str) -> str:
     """Return a source that distinguishes this installation of alertd: ``//example.org/alertd``."""
     return f"//{host}/alertd"
 
@@ -36,9 +36,9 @@ def build_attributes(message: Message, source: str) -> dict[str, Any]:
         "specversion": "1.0",
         "id": message.id,
         "source": source,
-        "type": type_of(message),
+        "type": find_type(message),
         **subject,
-        "time": instant(message.since),
+        "time": format_instant(message.since),
         "datacontenttype": DATA_TYPE,
         "alertdversion": VERSION,
     }
@@ -46,7 +46,7 @@ def build_attributes(message: Message, source: str) -> dict[str, Any]:
 
 def build_structured(message: Message, source: str) -> bytes:
     """Return one JSON object with the attributes and ``data``."""
-    return json_bytes({**build_attributes(message, source), "data": payload_of(message)["data"]})
+    return encode_json({**build_attributes(message, source), "data": build_payload(message)["data"]})
 
 
 def build_binary(message: Message, source: str) -> tuple[bytes, dict[str, str]]:
@@ -57,4 +57,4 @@ def build_binary(message: Message, source: str) -> tuple[bytes, dict[str, str]]:
     given = build_attributes(message, source)
     del given["datacontenttype"]
     headers = {f"ce-{name}": quote(str(value), safe=_PLAIN) for name, value in given.items()}
-    return json_bytes(payload_of(message)["data"]), headers
+    return encode_json(build_payload(message)["data"]), headers

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Message
-from alertd.notify.base import Env, Rendered, revealed
+from alertd.notify.base import Env, Rendered, reveal
 from alertd.notify.http.client import STANDARD_HEADERS
-from alertd.notify.http.reply import outcome_of
-from alertd.notify.http.tls import Tls, TlsUnusable, tls_of
-from alertd.notify.http.url import basic_login, check_proxy, check_url
-from alertd.notify.render.clean import fit
+from alertd.notify.http.reply import judge_answer
+from alertd.notify.http.tls import Tls, TlsUnusable, find_tls
+from alertd.notify.http.url import check_proxy, check_url, encode_basic_login
+from alertd.notify.render.clean import clean_message
 from alertd.notify.webhook.body import Body, WebhookFormat, build_body, fall_back, render_template
-from alertd.notify.webhook.cloudevents import default_source
+from alertd.notify.webhook.cloudevents import build_default_source
 from alertd.notify.webhook.options import WebhookOptions, check_header, read_template
-from alertd.notify.webhook.signature import key_of, sign
-from alertd.notify.webhook.template import DEFAULT_TYPE, TemplateFailed, TemplateRefused
+from alertd.notify.webhook.signature import decode_key, sign
+from alertd.notify.webhook.template_values import DEFAULT_TYPE, TemplateFailed, TemplateRefused
 from alertd.system.secrets import SecretUnreadable
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class WebhookNotifier:
             return Retry(reason=str(error))
         except ValueError as error:
             return Retry(reason=f"what the webhook's secret file holds {error}")
-        body = self._body(fit(message))
+        body = self._body(clean_message(message))
         answer = await env.http.post(
             target.url,
             body.content,
@@ -79,10 +79,10 @@ class WebhookNotifier:
             proxy=target.proxy,
             hidden=target.hidden,
         )
-        return _add_note(outcome_of(answer, env.clock.now()), body.note)
+        return _add_note(judge_answer(answer, env.clock.now()), body.note)
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
-        body = self._body(fit(message))
+        body = self._body(clean_message(message))
         media_type = body.content_type.partition(";")[0].strip()
         return (Rendered(media_type=media_type, text=body.content.decode(), note=body.note),)
 
@@ -98,8 +98,8 @@ class WebhookNotifier:
                 "what the webhook's secret file holds".
         """
         options, env = self._options, self._env
-        url = revealed(options.url, options.url_file, env).strip()
-        proxy = revealed(options.proxy, options.proxy_file, env).strip()
+        url = reveal(options.url, options.url_file, env).strip()
+        proxy = reveal(options.proxy, options.proxy_file, env).strip()
         secrets = [secret.get_secret_value() for secret in options.secrets]
         secrets += [env.secret(name) for name in options.secret_files]
         check_url(url)
@@ -109,10 +109,10 @@ class WebhookNotifier:
         return _Target(
             url=url,
             proxy=proxy,
-            keys=[key_of(secret) for secret in secrets],
+            keys=[decode_key(secret) for secret in secrets],
             headers=headers,
             hidden=(*secrets, *words),
-            tls=tls_of(options, env.path),
+            tls=find_tls(options, env.path),
         )
 
     def _headers(self) -> tuple[dict[str, str], list[str]]:
@@ -122,10 +122,10 @@ class WebhookNotifier:
         given |= {name: env.secret(file).strip() for name, file in options.headers_file.items()}
         words = []
         if options.basic is not None:
-            password = revealed(options.basic.password, options.basic.password_file, env)
-            given["Authorization"] = basic_login(options.basic.username, password)
+            password = reveal(options.basic.password, options.basic.password_file, env)
+            given["Authorization"] = encode_basic_login(options.basic.username, password)
             words.append(password)
-        if token := revealed(options.bearer, options.bearer_file, env).strip():
+        if token := reveal(options.bearer, options.bearer_file, env).strip():
             given["Authorization"] = f"Bearer {token}"
         for name, value in given.items():
             try:
@@ -139,7 +139,7 @@ class WebhookNotifier:
     def _body(self, message: Message) -> Body:
         options = self._options
         if options.format is not WebhookFormat.TEMPLATE:
-            return build_body(message, options.format, options.source or default_source(self._env.host))
+            return build_body(message, options.format, options.source or build_default_source(self._env.host))
         try:
             return render_template(message, self._template())
         except (TemplateFailed, TemplateRefused) as error:

@@ -10,19 +10,19 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from alertd.notify.base import at_most_one, exactly_one
+from alertd.notify.base import require_at_most_one, require_exactly_one
 from alertd.notify.http.url import check_proxy
-from alertd.notify.json_api import BasicOptions, UrlOptions, checked
+from alertd.notify.json_api import BasicOptions, UrlOptions, validate_secret
 from alertd.notify.webhook.body import WebhookFormat
-from alertd.notify.webhook.signature import key_of
-from alertd.notify.webhook.template import (
+from alertd.notify.webhook.signature import decode_key
+from alertd.notify.webhook.template_trial import try_out
+from alertd.notify.webhook.template_values import (
     DEFAULT_TYPE,
     MAX_SOURCE,
     TemplateFailed,
     TemplateRefused,
-    writer_of,
+    choose_writer,
 )
-from alertd.notify.webhook.template_trial import try_out
 
 MAX_SECRETS = 10
 MAX_HEADERS = 20
@@ -58,7 +58,7 @@ class WebhookOptions(UrlOptions):
     bearer: SecretStr | None = None
     """A token for the header ``Authorization``."""
     bearer_file: str = ""
-    proxy: Annotated[SecretStr, checked(check_proxy)] | None = None
+    proxy: Annotated[SecretStr, validate_secret(check_proxy)] | None = None
     """The URL of an HTTP proxy, perhaps with a user and a password."""
     proxy_file: str = ""
     format: WebhookFormat = WebhookFormat.ALERTD
@@ -97,7 +97,7 @@ class WebhookOptions(UrlOptions):
     @classmethod
     def _is_content_type(cls, value: str) -> str:
         if value:
-            writer_of(value)
+            choose_writer(value)
         return value
 
     @field_validator("template")
@@ -118,13 +118,13 @@ class WebhookOptions(UrlOptions):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        at_most_one(self, "secret")
-        at_most_one(self, "bearer")
-        at_most_one(self, "proxy")
+        require_at_most_one(self, "secret")
+        require_at_most_one(self, "bearer")
+        require_at_most_one(self, "proxy")
         if len(self.secrets) + len(self.secret_files) > MAX_SECRETS:
             raise ValueError(f"at most {MAX_SECRETS} secrets")
         for secret in self.secrets:
-            key_of(secret.get_secret_value())
+            decode_key(secret.get_secret_value())
         self._check_headers()
         self._check_format()
         return self
@@ -145,7 +145,7 @@ class WebhookOptions(UrlOptions):
 
     def _check_format(self) -> None:
         if self.format is WebhookFormat.TEMPLATE:
-            exactly_one(self, "template")
+            require_exactly_one(self, "template")
         for name in ("template", "template_file", "content_type"):
             if getattr(self, name) and self.format is not WebhookFormat.TEMPLATE:
                 raise ValueError(f"{name} is nothing without format: template")

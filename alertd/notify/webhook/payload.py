@@ -29,7 +29,7 @@ TYPES = (
     "alertd.notice",
     "alertd.test",
 )
-"""What :func:`type_of` can return."""
+"""What :func:`find_type` can return."""
 
 InstantZ = Annotated[str, Doc(format="date-time", pattern="Z$")]
 
@@ -157,43 +157,44 @@ class WebhookPayload(TypedDict):
     data: Annotated[DataPayload, Doc("the message")]
 
 
-def body_of(message: Message) -> bytes:
-    """UTF-8, one line, keys in a fixed order: the same message gives the same bytes.
+def encode_body(message: Message) -> bytes:
+    """Encode the body: one line of JSON with its keys in a fixed order. Equal messages give equal bytes.
 
-    How often it was tried is not in it. A retry is composed anew, so that its numbers of days are true:
-    ``data.composed`` and what counts from it may differ under the same id; ``timestamp`` may not.
+    The number of attempts is not in the body. A retry composes the message again, so that its numbers of days
+    are right. Therefore ``data.composed`` and the texts that count from it may differ under the same id.
+    ``timestamp`` does not differ.
     """
-    return json_bytes(payload_of(message))
+    return encode_json(build_payload(message))
 
 
-def json_bytes(value: object) -> bytes:
-    """Compact JSON, all of it ASCII."""
+def encode_json(value: object) -> bytes:
+    """Encode ``value`` as compact JSON in ASCII."""
     # Half a surrogate pair, or a line separator, passes every parser as an escape.
     return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
-def payload_of(message: Message) -> WebhookPayload:
-    """The body as values. ``data.id`` is the delivery's id, the same as in the header."""
+def build_payload(message: Message) -> WebhookPayload:
+    """Build the body as values. ``data.id`` is the delivery's id, the same as in the header."""
     return {
         "version": VERSION,
-        "type": type_of(message),
-        "timestamp": instant(message.since),
+        "type": find_type(message),
+        "timestamp": format_instant(message.since),
         "data": {
             "id": message.id,
-            "composed": instant(message.at),
+            "composed": format_instant(message.at),
             "receiver": message.receiver,
             "channel": message.channel,
             "subject": message.subject,
             "intro": message.intro,
             "page": message.page,
             "lines": list(message.lines),
-            "items": [item_of(item) for item in message.items],
+            "items": [build_item(item) for item in message.items],
         },
     }
 
 
-def type_of(message: Message) -> str:
-    """``milestone.`` and the cause, or what else it is: ``milestones.digest``, ``alertd.notice``."""
+def find_type(message: Message) -> str:
+    """Return the type: ``milestone.`` and the cause, or another one such as ``milestones.digest``."""
     match message.kind:
         case Kind.SINGLE:
             return f"milestone.{message.items[0].cause.value}"
@@ -207,12 +208,12 @@ def type_of(message: Message) -> str:
             return "alertd.test"
 
 
-def instant(at: datetime) -> str:
-    """``2026-11-24T06:00:00Z``; fractions only when there are any."""
+def format_instant(at: datetime) -> str:
+    """Format an aware instant as ``2026-11-24T06:00:00Z``. Fractions appear only if they are not zero."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def item_of(item: Item) -> ItemPayload:
+def build_item(item: Item) -> ItemPayload:
     """One milestone of the body."""
     return {
         "milestone": item.milestone,
@@ -292,7 +293,7 @@ def _claim(claim: ClaimLine) -> ClaimPayload:
 
 
 def _instant_or_none(at: datetime | None) -> str | None:
-    return None if at is None else instant(at)
+    return None if at is None else format_instant(at)
 
 
 def _account(account: Account) -> AccountPayload:

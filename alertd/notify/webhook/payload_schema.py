@@ -8,11 +8,11 @@ validate every sample.
 from __future__ import annotations
 
 from alertd.core.shape import JsonSchema
-from alertd.notify.json_schema import DIALECT, make_schemas
 from alertd.notify.webhook.payload import WebhookPayload
+from alertd.system.json_schema import DIALECT, make_schemas
 
 
-def webhook_schema() -> JsonSchema:
+def build_webhook_schema() -> JsonSchema:
     """The schema of the body."""
     _, named = make_schemas({"webhook": WebhookPayload}, "#/$defs/{model}")
     body = named.pop("Webhook")

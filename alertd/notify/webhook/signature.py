@@ -43,7 +43,7 @@ def sign(secrets: Sequence[bytes], message_id: str, at: datetime, body: bytes) -
     }
 
 
-def key_of(text: str) -> bytes:
+def decode_key(text: str) -> bytes:
     """Return the key in a secret: decoded base64 after the prefix ``whsec_``, else the text itself.
 
     Raises:

@@ -12,12 +12,9 @@ These rules are needed because Jinja2's sandbox limits neither time nor memory.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
-from urllib.parse import quote_plus
 
 from jinja2 import StrictUndefined, TemplateError, TemplateRuntimeError, TemplateSyntaxError, Undefined
 from jinja2 import Template as JinjaTemplate
@@ -25,77 +22,16 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import pass_context
 
-from alertd.errors import AlertdError
 from alertd.notify.webhook.template_syntax import SyntaxRefusal, check_quotes, check_syntax
-
-MAX_SOURCE = 16 * 1024
-"""The most characters of a template."""
-
-DEFAULT_TYPE = "application/json"
-FORM_TYPE = "application/x-www-form-urlencoded"
-
-_TYPE = re.compile(r"[a-z0-9.+-]+/[a-z0-9.+-]+(; *charset=utf-8)?")
-
-
-class TemplateRefused(AlertdError):
-    """A template cannot be used. ``line`` is the line in the template, from 1."""
-
-    def __init__(self, line: int, why: str) -> None:
-        super().__init__(f"line {line}: {why}")
-        self.line = line
-        self.why = why
-
-
-class TemplateFailed(AlertdError):
-    """A template made no usable body for a message.
-
-    ``line`` is the line in the template, from 1; 0 for none.
-    """
-
-    def __init__(self, line: int, why: str) -> None:
-        super().__init__(f"line {line}: {why}" if line else why)
-        self.line = line
-        self.why = why
-
-
-def writer_of(content_type: str) -> Callable[[Any], str]:
-    """Return the function that writes a value into a body of this content type.
-
-    Raises:
-        ValueError: alertd cannot insert values safely into a body of this type.
-    """
-    kind = content_type.partition(";")[0]
-    if not _TYPE.fullmatch(content_type):
-        raise ValueError("is not a content type such as application/json or text/plain; charset=utf-8")
-    if is_json(content_type):
-        return json.dumps
-    if kind == FORM_TYPE:
-        return lambda value: quote_plus(text_of(value))
-    if kind == "text/html" or kind.endswith(("/xml", "+xml")):
-        return lambda value: escape(text_of(value))
-    if kind == "text/plain":
-        return text_of
-    raise ValueError(f"is not JSON, XML, text/html, text/plain or {FORM_TYPE}")
-
-
-def is_json(content_type: str) -> bool:
-    kind = content_type.partition(";")[0]
-    return kind == DEFAULT_TYPE or kind.endswith("+json")
-
-
-class Labels(dict[str, str]):
-    """A milestone's labels. As for matchers, a missing label is an empty text."""
-
-    def __missing__(self, key: str) -> str:
-        return ""
-
-
-def text_of(value: Any) -> str:
-    """Return a text unchanged, "" for null, and anything else as JSON."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
+from alertd.notify.webhook.template_values import (
+    DEFAULT_TYPE,
+    MAX_SOURCE,
+    TemplateFailed,
+    TemplateRefused,
+    choose_writer,
+    format_value,
+    is_json,
+)
 
 MAX_STEPS = 10_000
 """The most steps of all loops for one message."""
@@ -154,11 +90,11 @@ def compile_template(source: str, content_type: str = DEFAULT_TYPE) -> Template:
     Raises:
         TemplateRefused: the template is invalid or uses something that is not allowed. The error is about
             the first such place.
-        ValueError: raised by :func:`writer_of`.
+        ValueError: raised by :func:`choose_writer`.
     """
     if len(source) > MAX_SOURCE:
         raise TemplateRefused(1, f"{len(source):,} characters; at most {MAX_SOURCE:,} are taken")
-    env = _environment(writer_of(content_type))
+    env = _environment(choose_writer(content_type))
     try:
         tree = env.parse(source)
         check_syntax(tree, env.filters.keys() - {_EACH}, env.tests)
@@ -249,13 +185,13 @@ def _join(values: Any, between: Any = ", ", attribute: Any = "") -> str:
     if not isinstance(values, list) or not isinstance(between, str) or len(between) > 100:
         raise TemplateRuntimeError("join takes a list, and puts at most 100 characters between")
     found = [element[attribute] if attribute else element for element in values]
-    return between.join(text_of(element) for element in found)
+    return between.join(format_value(element) for element in found)
 
 
 def _truncate(value: Any, length: Any = 255) -> str:
     if not isinstance(length, int) or not 1 <= length <= MAX_TRUNCATED:
         raise TemplateRuntimeError(f"truncate takes a number from 1 to {MAX_TRUNCATED:,}")
-    text = text_of(value)
+    text = format_value(value)
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
@@ -290,9 +226,9 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "join": _join,
     "last": _last,
     "length": _length,
-    "lower": lambda value: text_of(value).lower(),
+    "lower": lambda value: format_value(value).lower(),
     "truncate": _truncate,
-    "upper": lambda value: text_of(value).upper(),
+    "upper": lambda value: format_value(value).upper(),
 }
 """All filters that a template can use. Jinja2's own filters are not available."""
 

@@ -11,7 +11,7 @@ from alertd.core.milestones.fields import sample_values
 from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import Cause
 from alertd.notify.webhook.body import render_template
-from alertd.notify.webhook.template import TemplateFailed
+from alertd.notify.webhook.template_values import TemplateFailed
 
 if TYPE_CHECKING:
     from alertd.notify.webhook.template import Template
@@ -37,14 +37,14 @@ _OPEN_CLAIM = ClaimLine(phrase=ODD, edtf="2026-09/..", status="")
 
 def try_out(template: Template) -> None:
     """Raise TemplateFailed, whose text names the kind of message, if the template fails for any kind."""
-    for words, message in trials():
+    for words, message in list_trials():
         try:
             render_template(message, template)
         except TemplateFailed as error:
             raise TemplateFailed(error.line, f"{error.why}, in a message of {words}") from error
 
 
-def trials() -> list[tuple[str, Message]]:
+def list_trials() -> list[tuple[str, Message]]:
     """Return messages of every kind and cause, each with its description."""
     single = [
         (f"cause {cause.value}", _message(Kind.SINGLE, _item(cause, number)))

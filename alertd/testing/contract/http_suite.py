@@ -78,7 +78,7 @@ STATUSES: Sequence[tuple[Answer, Retry | Rejected]] = (
     (Answer(status=410), Rejected(reason="answered 410: the receiver is gone and wants no more", gone=True)),
     (Answer(status=422, body=b"\xff\xfe"), Rejected(reason="answered 422: \ufffd\ufffd")),
 )
-"""Answers and their outcomes. The reasons are those of ``alertd.notify.http.reply.outcome_of``, without the
+"""Answers and their outcomes. The reasons are those of ``alertd.notify.http.reply.judge_answer``, without the
 origin. The suite does not require particular reasons."""
 
 STRANGE: Sequence[bytes] = (

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.notify.base import Env, NotifierClass
-from alertd.notify.registry import installed
+from alertd.notify.registry import list_usable
 from alertd.ports import Notifier
 
 CANARY = "canary-5f0c9b"
@@ -50,7 +50,7 @@ class Rig:
     """A notifier made from options as in ``alertd.yaml``, and the record of what its receiver got."""
 
     def __init__(self, type_name: str, options: Mapping[str, object], env: Env) -> None:
-        self.made: NotifierClass = installed()[type_name].load()
+        self.made: NotifierClass = list_usable()[type_name].load()
         self.options = self.made.Options.model_validate(options)
         self.env = env
         self.notifier: Notifier = self.made(self.options, env)

@@ -19,7 +19,7 @@ from alertd.core.message.message import Message
 from alertd.core.milestones.fields import sample_values
 from alertd.notify.base import Renders
 from alertd.notify.http.redact import HIDDEN
-from alertd.notify.registry import installed
+from alertd.notify.registry import list_usable
 from alertd.testing.contract.rig import CANARY, EXPECTED, Rig, Trouble
 from alertd.testing.messages import SAMPLES, sample_message, with_links
 
@@ -80,12 +80,12 @@ class NotifierContract:
 
     def test_the_installed_type_is_a_notifier(self) -> None:
         """The entry point can be loaded, and names a class with Options."""
-        made = installed()[self.type_name].load()
+        made = list_usable()[self.type_name].load()
 
         assert issubclass(made.Options, BaseModel)
 
     def test_unknown_options_are_refused_and_the_schema_says_so(self) -> None:
-        options = installed()[self.type_name].load().Options
+        options = list_usable()[self.type_name].load().Options
 
         assert options.model_config.get("extra") == "forbid"
         assert options.model_json_schema()["additionalProperties"] is False

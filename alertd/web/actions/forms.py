@@ -78,7 +78,7 @@ class Form:
     fields: tuple[Field, ...]
 
 
-def list_forms(record: Record, site: Site, visitor: Principal) -> tuple[Form, ...]:
+def list_forms(record: Record, site: Site, principal: Principal) -> tuple[Form, ...]:
     """Return the forms of all actions that are possible on a milestone in its present state."""
     if record.withdrawn:
         return ()
@@ -87,7 +87,7 @@ def list_forms(record: Record, site: Site, visitor: Principal) -> tuple[Form, ..
         kinds = [ActionKind.ACK, ActionKind.SNOOZE, ActionKind.DONE, ActionKind.CANCEL]
         if record.standing != NOTHING_SAID:
             kinds.append(ActionKind.REOPEN)
-    return tuple(make_form(kind, record, site, asks_name=not visitor.name) for kind in kinds)
+    return tuple(make_form(kind, record, site, asks_name=not principal.name) for kind in kinds)
 
 
 def make_form(

@@ -21,20 +21,20 @@ from alertd.core.message.links import PURPOSE, UNDO_LASTS, Link, LinkKind, read_
 from alertd.errors import FieldProblem, RefusedAction
 from alertd.web.actions.forms import BY_LINK, MAX_NAME, make_form
 from alertd.web.actions.perform import find_last_action, find_record, may_see, read_form, say
-from alertd.web.server.access import needs, refuse_other_sites, visitor_of
-from alertd.web.server.context import Site, site_of
-from alertd.web.server.flash import redirect, told_of
+from alertd.web.server.access import find_principal, refuse_other_sites, require_scope
+from alertd.web.server.context import Site, find_site
+from alertd.web.server.flash import read_flash, redirect
 from alertd.web.server.render import render_page
 
 UNSEEN = {"x-robots-tag": "noindex, nofollow"}
 SUPERSEDED = "something else has been said of it since; its own page shows what"
 
 
-@needs(Scope.PUBLIC, from_elsewhere=True)
+@require_scope(Scope.PUBLIC, from_elsewhere=True)
 async def act_by_link(request: Request) -> Response:
     """Show the form that a link leads to, or do its action when the form is sent (``/act/{token}``)."""
-    site = site_of(request)
-    link = read_token(request.path_params["token"], site.keys.all_of(PURPOSE))
+    site = find_site(request)
+    link = read_token(request.path_params["token"], site.signer.derive_keys(PURPOSE))
     if link is None:
         return _refuse(request, 404, "This link is not one of ours", "It may have been cut off on its way.")
     if link.expires <= site.clock.now():
@@ -50,7 +50,7 @@ async def act_by_link(request: Request) -> Response:
 
 
 async def _act(request: Request, link: Link) -> Response:
-    site, given = site_of(request), await read_form(request)
+    site, given = find_site(request), await read_form(request)
     name = given.get("by", "")[:MAX_NAME] or "somebody"
     saying = ActionRequest(
         kind=BY_LINK[link.kind],
@@ -92,7 +92,7 @@ async def _make_undo(site: Site, link: Link, saying: ActionRequest) -> dict[str,
         expires=site.clock.now() + UNDO_LASTS,
         undoes=last.at,
     )
-    return {"undo": token_of(undo, site.keys.of(PURPOSE))}
+    return {"undo": token_of(undo, site.signer.derive_key(PURPOSE))}
 
 
 async def _render_form(
@@ -103,7 +103,7 @@ async def _render_form(
     problem: FieldProblem | None = None,
     refused: str = "",
 ) -> Response:
-    site, now = site_of(request), site_of(request).clock.now()
+    site, now = find_site(request), find_site(request).clock.now()
     record = await find_record(site, link.milestone)
     milestone = record.milestone
     form = make_form(BY_LINK[link.kind], record, site, asks_name=True, given=given, problem=problem)
@@ -115,11 +115,11 @@ async def _render_form(
         claims=claim_lines(milestone, now, "", record.standing.done_on),
         stands=list(standing_lines(record.standing, milestone.zone, now)),
         # After the action, the page confirms it and no longer shows the form.
-        form=None if told_of(request) or not _accepts_action(link, record) else form,
+        form=None if read_flash(request) or not _accepts_action(link, record) else form,
         token=request.path_params["token"],
         undo=_read_undo(request, link),
         refused=refused,
-        may_see=may_see(visitor_of(request)),
+        may_see=may_see(find_principal(request)),
     )
 
 
@@ -129,8 +129,8 @@ def _accepts_action(link: Link, record: Record) -> bool:
 
 def _read_undo(request: Request, link: Link) -> str:
     """Read the undo token in the address; "" if there is none, or if it belongs to another milestone."""
-    site, token = site_of(request), request.query_params.get("undo", "")
-    found = read_token(token, site.keys.all_of(PURPOSE))
+    site, token = find_site(request), request.query_params.get("undo", "")
+    found = read_token(token, site.signer.derive_keys(PURPOSE))
     fits = found is not None and (found.kind, found.milestone) == (LinkKind.UNDO, link.milestone)
     return token if fits else ""
 

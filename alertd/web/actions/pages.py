@@ -20,13 +20,13 @@ from alertd.core.words import listing
 from alertd.errors import FieldProblem, RefusedAction, UnknownDelivery
 from alertd.web.actions.forms import MAX_NAME, make_form
 from alertd.web.actions.perform import KINDS, find_record, name_actor, read_form, say
-from alertd.web.server.access import RequestRefused, needs, visitor_of
-from alertd.web.server.context import Site, Tested, site_of
+from alertd.web.server.access import RequestRefused, find_principal, require_scope
+from alertd.web.server.context import Site, Tested, find_site
 from alertd.web.server.flash import redirect
 from alertd.web.server.render import render_page
 
 
-@needs(Scope.ACT)
+@require_scope(Scope.ACT)
 async def act(request: Request) -> Response:
     """Show the form of an action (``/milestones/{timeline}/{name}/{kind}``), or act when it is sent."""
     kind = request.path_params["kind"]
@@ -36,7 +36,7 @@ async def act(request: Request) -> Response:
     if request.method != "POST":
         return await _render_form(request, name, ActionKind(kind))
     given = await read_form(request)
-    by, how = name_actor(visitor_of(request), given.get("by", "")[:MAX_NAME])
+    by, how = name_actor(find_principal(request), given.get("by", "")[:MAX_NAME])
     saying = ActionRequest(
         kind=ActionKind(kind),
         by=by,
@@ -52,7 +52,7 @@ async def act(request: Request) -> Response:
         return await _render_form(request, name, saying.kind, given=given, problem=problem)
     except RefusedAction as refused:
         return await _render_form(request, name, saying.kind, given=given, refused=str(refused))
-    return redirect(site_of(request), f"/milestones/{name}", answer.told)
+    return redirect(find_site(request), f"/milestones/{name}", answer.told)
 
 
 async def _render_form(
@@ -64,7 +64,7 @@ async def _render_form(
     problem: FieldProblem | None = None,
     refused: str = "",
 ) -> Response:
-    site, visitor = site_of(request), visitor_of(request)
+    site, principal = find_site(request), find_principal(request)
     record, now = await find_record(site, name), site.clock.now()
     return render_page(
         request,
@@ -73,31 +73,33 @@ async def _render_form(
         milestone=record.milestone,
         claims=claim_lines(record.milestone, now, "", record.standing.done_on),
         stands=list(standing_lines(record.standing, record.milestone.zone, now)),
-        form=make_form(kind, record, site, asks_name=not visitor.name, given=given, problem=problem),
+        form=make_form(kind, record, site, asks_name=not principal.name, given=given, problem=problem),
         refused=refused,
     )
 
 
-@needs(Scope.ACT)
+@require_scope(Scope.ACT)
 async def retry(request: Request) -> Response:
     """Retry a dead delivery (``/deliveries/{name}/retry``)."""
     await read_form(request)
     name = request.path_params["name"]
-    by, _ = name_actor(visitor_of(request))
+    by, _ = name_actor(find_principal(request))
     try:
-        again = await sent_again(site_of(request), name, f"{by}, on the page")
+        again = await send_again(find_site(request), name, f"{by}, on the page")
     except RefusedAction as refused:
         raise RequestRefused(409, str(refused)) from None
-    return redirect(site_of(request), f"/deliveries/{again.id}", f"It will be sent again to {again.channel}.")
+    return redirect(
+        find_site(request), f"/deliveries/{again.id}", f"It will be sent again to {again.channel}."
+    )
 
 
-async def sent_again(site: Site, name: str, by: str) -> Delivery:
+async def send_again(site: Site, name: str, by: str) -> Delivery:
     """Make a dead delivery ready to be sent again, and return it.
 
     A delivery that is ready already is returned unchanged, so that a second click does no harm.
 
     Raises:
-        Refusal: no delivery has that id (404).
+        RequestRefused: no delivery has that id (404).
         RefusedAction: the delivery is neither dead nor ready.
     """
     try:
@@ -111,26 +113,26 @@ async def sent_again(site: Site, name: str, by: str) -> Delivery:
         raise
 
 
-@needs(Scope.ACT)
+@require_scope(Scope.ACT)
 async def send_test(request: Request) -> Response:
     """Send a test message to each notifier of a receiver (``/send-test``)."""
-    site, given = site_of(request), await read_form(request)
-    tried = await tested(site, given.get("receiver", ""))
+    site, given = find_site(request), await read_form(request)
+    tried = await run_test(site, given.get("receiver", ""))
     told = [f"{channel} {ended_words(outcome)}" for channel, outcome in tried]
     text = f"Test: {listing(told)}." if told else "That receiver has no notifier: nothing was sent."
     return redirect(site, "/deliveries", text)
 
 
-async def tested(site: Site, receiver: str) -> Tested:
+async def run_test(site: Site, receiver: str) -> Tested:
     """Send a test message to each notifier of a receiver, and return the outcome for each channel.
 
     Raises:
-        Refusal: no receiver has that name (404), or another test is running (429).
+        RequestRefused: no receiver has that name (404), or another test is running (429).
     """
-    config, outward = site.config, site.outward
-    if config is None or outward is None or receiver not in config.receivers:
+    config, outbound = site.config, site.outbound
+    if config is None or outbound is None or receiver not in config.receivers:
         raise RequestRefused(404, f"no receiver {receiver[:200]!r} is known")
-    if outward.testing.locked():
+    if outbound.testing.locked():
         raise RequestRefused(429, "a test is under way; try again soon", {"retry-after": "5"})
-    async with outward.testing:
-        return await outward.send_test(config, receiver)
+    async with outbound.testing:
+        return await outbound.send_test(config, receiver)

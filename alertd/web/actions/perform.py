@@ -13,11 +13,11 @@ from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.words import day_text
 from alertd.engine import actions as said
 from alertd.errors import RefusedAction, UnknownMilestone
-from alertd.notify.render.clean import line
+from alertd.notify.render.clean import clean_line
 from alertd.system.telemetry import Event
-from alertd.web.pages.cache import shelf_of
-from alertd.web.server.access import FORM, Principal, RequestRefused, kind_of
-from alertd.web.server.context import Site, site_of
+from alertd.web.pages.cache import find_cache
+from alertd.web.server.access import FORM, Principal, RequestRefused, find_media_type
+from alertd.web.server.context import Site, find_site
 
 MAX_FIELDS = 20
 MAX_FIELD = 4_000
@@ -46,12 +46,12 @@ async def say(request: Request, name: str, saying: ActionRequest) -> ActionResul
     """Record an action on the milestone with the full id ``name``.
 
     Raises:
-        Refusal: no milestone has that id (404), or no configuration is in force (503).
+        RequestRefused: no milestone has that id (404), or no configuration is in force (503).
         FieldProblem: a field of the action has an invalid value.
         RefusedAction: the action is not possible in the present state of the milestone.
         LedgerError: the ledger cannot be read or written.
     """
-    site = site_of(request)
+    site = find_site(request)
     config = site.config
     if config is None:
         raise RequestRefused(503, "no configuration is in force yet", {"retry-after": "5"})
@@ -64,7 +64,7 @@ async def say(request: Request, name: str, saying: ActionRequest) -> ActionResul
             record = await said.act(site.ledger, config, action)
         except UnknownMilestone:
             raise RequestRefused(404, f"no milestone {name[:200]!r} is known") from None
-        shelf_of(request).forget()
+        find_cache(request).forget()
         site.log.info(
             Event.MILESTONE_SAID, milestone=name, kind=action.kind.value, by=action.by, how=action.how
         )
@@ -86,7 +86,7 @@ async def find_record(site: Site, name: str) -> Record:
     """Find the record of a milestone that is defined in the timeline files.
 
     Raises:
-        Refusal: no such milestone has that full id (404).
+        RequestRefused: no such milestone has that full id (404).
     """
     record = await site.ledger.read_record(name) if name.isprintable() and len(name) <= MAX_NAME else None
     if record is None or record.withdrawn:
@@ -103,29 +103,29 @@ async def find_last_action(site: Site, name: str) -> Action | None:
     return None
 
 
-def name_actor(visitor: Principal, name: str = "") -> tuple[str, str]:
+def name_actor(principal: Principal, name: str = "") -> tuple[str, str]:
     """Return the name of the actor and the origin of the action, for the history.
 
     Args:
         name: the name that an anonymous person has entered.
     """
-    if visitor.name:
-        return visitor.name, f"page:{visitor.name}"
-    return f"{name or 'somebody'} at {visitor.address}", f"page:{visitor.address}"
+    if principal.name:
+        return principal.name, f"page:{principal.name}"
+    return f"{name or 'somebody'} at {principal.address}", f"page:{principal.address}"
 
 
 async def read_form(request: Request) -> dict[str, str]:
     """Read the text fields of a form that was sent. Each value becomes one line.
 
     Raises:
-        Refusal: the body is not an HTML form (415).
+        RequestRefused: the body is not an HTML form (415).
     """
-    if kind_of(request) != FORM:
+    if find_media_type(request) != FORM:
         raise RequestRefused(415, f"this takes a form, as {FORM}")
     form = await request.form(max_fields=MAX_FIELDS)
-    return {name: line(text, MAX_FIELD) for name, text in form.items() if isinstance(text, str)}
+    return {name: clean_line(text, MAX_FIELD) for name, text in form.items() if isinstance(text, str)}
 
 
-def may_see(visitor: Principal) -> bool:
+def may_see(principal: Principal) -> bool:
     """Whether a principal may see the page of a milestone."""
-    return visitor.scope >= Scope.READ
+    return principal.scope >= Scope.READ

@@ -19,39 +19,39 @@ from alertd.core.explain.request import ActionRequest
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.core.milestones.status import ActionKind
 from alertd.errors import FieldProblem, LedgerError, RefusedAction
-from alertd.notify.slack.request import Click, answer_of, click_of, is_signed
+from alertd.notify.slack.request import Click, build_answer, is_signed, parse_click
 from alertd.system.secrets import SecretUnreadable
 from alertd.system.telemetry import Event
 from alertd.web.actions.perform import say
-from alertd.web.server.access import RequestRefused, needs
-from alertd.web.server.context import OutboundServices, site_of
+from alertd.web.server.access import RequestRefused, require_scope
+from alertd.web.server.context import OutboundServices, find_site
 
 KINDS = {"acknowledge": ActionKind.ACK, "snooze": ActionKind.SNOOZE, "done": ActionKind.DONE}
 SNOOZE_FOR = "7d"
 ANSWER_S = 10.0
 
 
-@needs(Scope.PUBLIC, from_elsewhere=True)
+@require_scope(Scope.PUBLIC, from_elsewhere=True)
 async def slack_interactive(request: Request) -> Response:
     """Do the action of a click in Slack, if Slack has signed the request (``/slack/interactive``)."""
-    site = site_of(request)
-    outward, config = site.outward, site.config
-    secrets = list(_list_secrets(config, outward)) if config and outward else []
-    if not secrets or outward is None:
+    site = find_site(request)
+    outbound, config = site.outbound, site.config
+    secrets = list(_list_secrets(config, outbound)) if config and outbound else []
+    if not secrets or outbound is None:
         raise RequestRefused(404, "no notifier has a signing_secret of Slack's")
     body = await request.body()
     headers = {name.lower(): value for name, value in request.headers.items()}
     if not is_signed(secrets, headers, body, site.clock.now()):
         raise RequestRefused(401, "Slack has not signed this")
     try:
-        click = click_of(body)
+        click = parse_click(body)
     except ValueError as error:
         raise RequestRefused(400, f"the request {error}") from None
     if click is None:
         # The button only opens a page.
         return Response()
     told = await _act(request, click)
-    return Response(background=BackgroundTask(_answer, request, outward, click.response_url, told))
+    return Response(background=BackgroundTask(_answer, request, outbound, click.response_url, told))
 
 
 async def _act(request: Request, click: Click) -> str:
@@ -71,7 +71,7 @@ async def _act(request: Request, click: Click) -> str:
         return f"Not done: {refused.detail}."
 
 
-def _list_secrets(config: Config, outward: OutboundServices) -> Iterator[str]:
+def _list_secrets(config: Config, outbound: OutboundServices) -> Iterator[str]:
     """List the signing secrets of all Slack notifiers. A secret file that cannot be read is ignored."""
     for receiver in config.receivers.values():
         for spec in receiver.notifiers:
@@ -84,17 +84,17 @@ def _list_secrets(config: Config, outward: OutboundServices) -> Iterator[str]:
                 yield given.get_secret_value()
             elif file:
                 try:
-                    yield outward.secret(file).strip()
+                    yield outbound.secret(file).strip()
                 except SecretUnreadable:
                     continue
 
 
-async def _answer(request: Request, outward: OutboundServices, place: str, text: str) -> None:
+async def _answer(request: Request, outbound: OutboundServices, place: str, text: str) -> None:
     """Post the result of a click to Slack. The action has been done even if this fails."""
-    if not place.startswith(outward.slack_answers):
+    if not place.startswith(outbound.slack_answers):
         return
-    content = json.dumps(answer_of(text)).encode()
+    content = json.dumps(build_answer(text)).encode()
     headers = {"content-type": "application/json; charset=utf-8"}
-    answer = await outward.http.post(place, content, headers, timeout_s=ANSWER_S)
+    answer = await outbound.http.post(place, content, headers, timeout_s=ANSWER_S)
     if isinstance(answer, Retry | Rejected):
-        site_of(request).log.warning(Event.SLACK_UNANSWERED, reason=answer.reason)
+        find_site(request).log.warning(Event.SLACK_UNANSWERED, reason=answer.reason)

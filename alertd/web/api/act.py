@@ -1,4 +1,4 @@
-"""``/api/v1``, what is done: say something of a milestone, send a delivery again, send a test."""
+"""Handles the operations of ``/api/v1`` that act: on milestones, on deliveries, and to send a test."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from alertd.core.ledger.outcome import Sent, ended_words
 from alertd.core.milestones.status import ActionKind
 from alertd.core.shape import Doc
 from alertd.errors import FieldProblem
-from alertd.web.actions.pages import sent_again, tested
+from alertd.web.actions.pages import run_test, send_again
 from alertd.web.actions.perform import KINDS, say
-from alertd.web.api.read import facts_of_delivery
-from alertd.web.api.request import MAX_FIELD, ApiRequest, operation
-from alertd.web.server.access import visitor_of
-from alertd.web.server.context import site_of
+from alertd.web.api.read import find_delivery_facts
+from alertd.web.api.request import MAX_FIELD, ApiRequest, declare_operation
+from alertd.web.server.access import find_principal
+from alertd.web.server.context import find_site
 
 _EXAMPLE: JsonDict = {"kind": "ack", "until": "7d", "why": "the vendor has confirmed it"}
 
 
 @with_config(ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]}))
 class ActionBody(TypedDict):
-    """What is said of a milestone."""
+    """An action on a milestone."""
 
     kind: ActionKind
     why: NotRequired[Annotated[str, Doc(maxLength=1000)]]
@@ -48,26 +48,26 @@ class ActionBody(TypedDict):
 
 @with_config(ConfigDict(extra="forbid"))
 class NothingBody(TypedDict):
-    """No field at all."""
+    """A body without fields."""
 
 
 @with_config(ConfigDict(extra="forbid"))
 class TestBody(TypedDict):
-    """Where a test is sent."""
+    """The receiver of a test."""
 
     receiver: Annotated[str, Doc(maxLength=MAX_FIELD)]
 
 
 class ActedFacts(TypedDict):
-    """What came of an action."""
+    """The result of an action."""
 
-    changed: Annotated[bool, Doc("False when the same had been said before.")]
-    told: Annotated[str, Doc("What holds now, in sentences.")]
+    changed: Annotated[bool, Doc("False if the milestone was in this state before.")]
+    told: Annotated[str, Doc("The result in sentences.")]
     milestone: MilestoneFacts
 
 
 class TriedFacts(TypedDict):
-    """How a notifier fared with a test."""
+    """The result of a test for one notifier."""
 
     channel: Annotated[str, Doc("receiver/notifier")]
     accepted: bool
@@ -75,23 +75,23 @@ class TriedFacts(TypedDict):
 
 
 class TestedFacts(TypedDict):
-    """How each notifier of a receiver fared with a test."""
+    """The result of a test for each notifier of a receiver."""
 
     tried: list[TriedFacts]
 
 
-@operation("POST", "/milestones/{timeline}/{name}/actions", Scope.ACT, body=ActionBody)
+@declare_operation("POST", "/milestones/{timeline}/{name}/actions", Scope.ACT, body=ActionBody)
 async def act(request: Request, asked: ApiRequest) -> ActedFacts:
-    """Acknowledge, snooze, mark as done, cancel or reopen. The same action sent twice is done once."""
+    """Acknowledge, snooze, mark as done, cancel or reopen. A repeated action has no effect."""
     given = asked.fields
     kind = given.get("kind", "")
     if kind not in KINDS:
-        raise FieldProblem("kind", f"write one of {', '.join(one.value for one in ActionKind)}")
-    visitor = visitor_of(request)
+        raise FieldProblem("kind", f"write one of {', '.join(ActionKind)}")
+    principal = find_principal(request)
     saying = ActionRequest(
         kind=ActionKind(kind),
-        by=visitor.by,
-        how=f"api:{visitor.name or visitor.address}",
+        by=principal.by,
+        how=f"api:{principal.name or principal.address}",
         why=given.get("why", ""),
         until=given.get("until", ""),
         on=given.get("on", ""),
@@ -102,20 +102,20 @@ async def act(request: Request, asked: ApiRequest) -> ActedFacts:
     return {
         "changed": answer.is_new,
         "told": answer.told,
-        "milestone": record_facts(answer.record, site_of(request).clock.now()),
+        "milestone": record_facts(answer.record, find_site(request).clock.now()),
     }
 
 
-@operation("POST", "/deliveries/{name}/retry", Scope.ACT, body=NothingBody)
+@declare_operation("POST", "/deliveries/{name}/retry", Scope.ACT, body=NothingBody)
 async def retry_delivery(request: Request, _asked: ApiRequest) -> DeliveryFacts:
-    """Send a dead delivery again, under the same id. One that waits already is left as it is."""
-    site, name = site_of(request), request.path_params["name"]
-    await facts_of_delivery(site, name)
-    await sent_again(site, name, f"{visitor_of(request).by}, by the API")
-    return await facts_of_delivery(site, name)
+    """Send a dead delivery again, under the same id. A delivery that already waits is left unchanged."""
+    site, name = find_site(request), request.path_params["name"]
+    await find_delivery_facts(site, name)
+    await send_again(site, name, f"{find_principal(request).by}, by the API")
+    return await find_delivery_facts(site, name)
 
 
-@operation("POST", "/send-test", Scope.ACT, body=TestBody)
+@declare_operation("POST", "/send-test", Scope.ACT, body=TestBody)
 async def send_test(request: Request, asked: ApiRequest) -> TestedFacts:
     """Send a test message to each notifier of a receiver, once."""
     if "receiver" not in asked.fields:
@@ -123,7 +123,7 @@ async def send_test(request: Request, asked: ApiRequest) -> TestedFacts:
     return {
         "tried": [
             {"channel": channel, "accepted": isinstance(outcome, Sent), "told": ended_words(outcome)}
-            for channel, outcome in await tested(site_of(request), asked.fields["receiver"])
+            for channel, outcome in await run_test(find_site(request), asked.fields["receiver"])
         ]
     }
 

@@ -1,7 +1,7 @@
-"""Lists the API's routes, and describes them: the OpenAPI 3.1 document, kept as ``docs/openapi.json``.
+"""Lists the API's routes, and makes the OpenAPI 3.1 document that describes them.
 
-The document is made from the operations as their handlers declare them, and from the shapes that they take
-and return. It is made when it is first asked for.
+The document is made from the declarations of the operations, and from the shapes of their bodies and answers.
+The server makes it at the first request for it. A copy is in ``docs/openapi.json``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from alertd.core.access import Scope
 from alertd.core.shape import JsonSchema
 from alertd.web.api import act as api_actions
 from alertd.web.api import read as api
-from alertd.web.api.request import Operation, Param, operation_of
-from alertd.web.server.access import needs
-from alertd.web.server.context import site_of
+from alertd.web.api.request import Operation, Param, find_operation
+from alertd.web.server.access import require_scope
+from alertd.web.server.context import find_site
 from alertd.web.server.errors import PROBLEM, ProblemFacts
 
 ROOT = "/api/v1"
@@ -43,23 +43,23 @@ STATUSES = {
 _ALWAYS = ("400", "401", "403", "422", "429", "503")
 
 
-def api_routes() -> list[Route]:
-    """The routes of the API."""
-    declared = [(operation_of(endpoint), endpoint) for endpoint in ENDPOINTS]
+def list_api_routes() -> list[Route]:
+    """List the routes of the API."""
+    declared = [(find_operation(endpoint), endpoint) for endpoint in ENDPOINTS]
     return [
         *(Route(ROOT + found.path, endpoint, methods=[found.method]) for found, endpoint in declared),
         Route(f"{ROOT}/openapi.json", get_openapi),
     ]
 
 
-@needs(Scope.PUBLIC)
+@require_scope(Scope.PUBLIC)
 async def get_openapi(request: Request) -> Response:
-    """The document."""
-    return JSONResponse(await asyncio.to_thread(document, site_of(request).web.root or "/"))
+    """Return the OpenAPI document."""
+    return JSONResponse(await asyncio.to_thread(build_document, find_site(request).web.root or "/"))
 
 
-def document(root: str = "/") -> dict[str, Any]:
-    """The document.
+def build_document(root: str = "/") -> dict[str, Any]:
+    """Return the OpenAPI document.
 
     Args:
         root: the path under which the server is reached.
@@ -69,10 +69,10 @@ def document(root: str = "/") -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _document() -> dict[str, Any]:
-    # What makes schemas is imported when the document is asked for: most daemons never are.
-    from alertd.notify.json_schema import make_schemas
+    # Import this at the first request for the document, which most daemons never get.
+    from alertd.system.json_schema import make_schemas
 
-    operations = [operation_of(endpoint) for endpoint in ENDPOINTS]
+    operations = [find_operation(endpoint) for endpoint in ENDPOINTS]
     shapes: dict[str, type] = {"problem": ProblemFacts}
     for found in operations:
         shapes[f"{found.name} answer"] = found.answer

@@ -1,4 +1,4 @@
-"""``/api/v1``, what is read: timelines, milestones, deliveries, and how all is; openapi.py describes it."""
+"""Handles the operations of ``/api/v1`` that read: timelines, milestones, deliveries and the status."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ from alertd.core.routing.matcher import Matcher, MatchOp, parse_matcher
 from alertd.core.shape import Count, Doc, Instant
 from alertd.engine.health import HealthFacts, health_facts, health_of
 from alertd.errors import FieldProblem, MatcherError
-from alertd.web.api.request import ApiRequest, Limit, Param, operation
-from alertd.web.pages.cache import shelf_of
+from alertd.web.api.request import ApiRequest, Limit, Param, declare_operation
+from alertd.web.pages.cache import find_cache
 from alertd.web.server.access import RequestRefused
-from alertd.web.server.context import Site, site_of
+from alertd.web.server.context import Site, find_site
 from alertd.web.timeline.entries import FILTERS, Group, TimelineEntry
 
 MOST_DELIVERIES = 50
@@ -91,7 +91,7 @@ class ValueFacts(TypedDict):
 
 
 class OccurrenceFacts(TypedDict):
-    """What one receiver is or was owed."""
+    """A reminder that one receiver is or was owed."""
 
     key: str
     cause: CauseText
@@ -99,14 +99,14 @@ class OccurrenceFacts(TypedDict):
     window: str
     receiver: str
     at: Instant
-    wake_at: Annotated[Instant, Doc("When the daemon looks at it; later than `at` where it is deferred.")]
+    wake_at: Annotated[Instant, Doc("When the daemon decides about it; later than `at` if it is deferred.")]
     state: ReminderState
     reason: str
     told_at: Instant | None
 
 
 class RouteWhyFacts(TypedDict):
-    """By which route a receiver gets what."""
+    """The route by which a receiver gets reminders."""
 
     receiver: str
     text: str
@@ -114,7 +114,7 @@ class RouteWhyFacts(TypedDict):
 
 
 class WhyFacts(TypedDict):
-    """Why the milestone reminds whom: what `alertd explain` says."""
+    """Why the milestone has these reminders and receivers, as `alertd explain` says."""
 
     policy: PolicyFacts
     stands: list[str]
@@ -123,7 +123,7 @@ class WhyFacts(TypedDict):
 
 
 class MilestoneInFullFacts(MilestoneFacts):
-    """Everything that is known of a milestone."""
+    """Everything that alertd knows about a milestone."""
 
     withdrawn: Annotated[bool, Doc("Its definition is no longer in the files.")]
     values: list[ValueFacts]
@@ -144,18 +144,18 @@ class DeliveriesFacts(TypedDict):
     next: Annotated[str | None, Doc("Give it as `before` for the next page; null on the last one.")]
 
 
-@operation("GET", "/timelines", Scope.READ)
+@declare_operation("GET", "/timelines", Scope.READ)
 async def list_timelines(request: Request, _asked: ApiRequest) -> TimelinesFacts:
     """List all timelines."""
-    site = site_of(request)
-    shelved = await shelf_of(request).look()
+    site = find_site(request)
+    cached = await find_cache(request).get()
     now, found = site.clock.now(), site.definitions()
-    files = {one.id: one for one in found.timelines} if found else {}
+    files = {timeline.id: timeline for timeline in found.timelines} if found else {}
 
-    def counted() -> list[TimelineFacts]:
-        titles = {one.timeline: one.timeline_title for one in shelved.entries}
-        every = Counter(one.timeline for one in shelved.entries)
-        late = Counter(one.timeline for one in shelved.entries if one.group(now) is Group.OVERDUE)
+    def count() -> list[TimelineFacts]:
+        titles = {entry.timeline: entry.timeline_title for entry in cached.entries}
+        every = Counter(entry.timeline for entry in cached.entries)
+        late = Counter(entry.timeline for entry in cached.entries if entry.group(now) is Group.OVERDUE)
         return [
             {
                 "timeline": name,
@@ -168,10 +168,10 @@ async def list_timelines(request: Request, _asked: ApiRequest) -> TimelinesFacts
             for name in sorted(titles)
         ]
 
-    return {"as_of": utc_text(shelved.as_of), "timelines": await asyncio.to_thread(counted)}
+    return {"as_of": utc_text(cached.as_of), "timelines": await asyncio.to_thread(count)}
 
 
-@operation(
+@declare_operation(
     "GET",
     "/milestones",
     Scope.READ,
@@ -184,64 +184,64 @@ async def list_timelines(request: Request, _asked: ApiRequest) -> TimelinesFacts
 )
 async def list_milestones(request: Request, asked: ApiRequest) -> MilestonesFacts:
     """List milestones by id, filtered, a page at a time."""
-    site = site_of(request)
+    site = find_site(request)
     timeline, text, after = (asked.text(name) for name in ("timeline", "text", "after"))
     state, limit = asked.text("state"), asked.limit()
-    matchers = [_matcher(one) for one in asked.texts("label")]
-    shelved = await shelf_of(request).look()
+    matchers = [_parse_matcher(text) for text in asked.texts("label")]
+    cached = await find_cache(request).get()
     now = site.clock.now()
 
-    def is_wanted(one: TimelineEntry) -> bool:
+    def is_wanted(entry: TimelineEntry) -> bool:
         return (
-            (not timeline or one.timeline == timeline)
-            and one.is_in(state, now)
-            and one.has(text, None)
-            and all(matcher.matches(one.labels) for matcher in matchers)
+            (not timeline or entry.timeline == timeline)
+            and entry.is_in(state, now)
+            and entry.has(text, None)
+            and all(matcher.matches(entry.labels) for matcher in matchers)
         )
 
-    def chosen() -> tuple[int, list[str]]:
-        wanted = sorted(one.id for one in shelved.entries if is_wanted(one))
+    def choose() -> tuple[int, list[str]]:
+        wanted = sorted(entry.id for entry in cached.entries if is_wanted(entry))
         return len(wanted), [name for name in wanted if name > after][: limit + 1]
 
-    total, names = await asyncio.to_thread(chosen)
+    total, names = await asyncio.to_thread(choose)
     records = await site.ledger.read_records_by_id(names[:limit])
 
-    def listed() -> list[MilestoneFacts]:
+    def list_facts() -> list[MilestoneFacts]:
         return [record_facts(records[name], now) for name in names[:limit] if name in records]
 
     return {
-        "as_of": utc_text(shelved.as_of),
+        "as_of": utc_text(cached.as_of),
         "total": total,
-        "milestones": await asyncio.to_thread(listed),
+        "milestones": await asyncio.to_thread(list_facts),
         "next": names[limit - 1] if len(names) > limit else None,
     }
 
 
-@operation("GET", "/milestones/{timeline}/{name}", Scope.READ)
+@declare_operation("GET", "/milestones/{timeline}/{name}", Scope.READ)
 async def get_milestone(request: Request, _asked: ApiRequest) -> MilestoneInFullFacts:
-    """Show everything of one milestone: claims, standing, occurrences, deliveries, history, and why."""
-    site = site_of(request)
+    """Show everything about one milestone: claims, state, reminders, deliveries, history, and why."""
+    site = find_site(request)
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
     record = await site.ledger.read_record(name) if name.isprintable() and len(name) <= 300 else None
     if record is None:
         raise RequestRefused(404, "no such milestone is known")
     done = Done(
         standing=record.standing,
-        owed={one.key: one for one in await site.ledger.read_owed(name)},
+        owed={reminder.key: reminder for reminder in await site.ledger.read_owed(name)},
         deliveries=tuple(await site.ledger.find_deliveries(milestone=name, limit=MOST_DELIVERIES)),
         history=tuple(await site.ledger.read_history(name, MOST_ENTRIES)),
     )
-    return await asyncio.to_thread(_whole, site, record, done, site.clock.now())
+    return await asyncio.to_thread(_make_full_facts, site, record, done, site.clock.now())
 
 
-def _whole(site: Site, record: Record, done: Done, now: datetime) -> MilestoneInFullFacts:
+def _make_full_facts(site: Site, record: Record, done: Done, now: datetime) -> MilestoneInFullFacts:
     facts: MilestoneInFullFacts = {
         **record_facts(record, now),
         "withdrawn": record.withdrawn,
-        "values": [_value(one) for one in record.values],
-        "occurrences": [_occurrence(one) for one in done.owed.values()],
-        "deliveries": [delivery_facts(*one) for one in done.deliveries],
-        "history": [entry_facts(one) for one in done.history],
+        "values": [_value_facts(value) for value in record.values],
+        "occurrences": [_occurrence_facts(reminder) for reminder in done.owed.values()],
+        "deliveries": [delivery_facts(*row) for row in done.deliveries],
+        "history": [entry_facts(entry) for entry in done.history],
         "reminders": [],
         "next": None,
         "why": None,
@@ -257,14 +257,14 @@ def _whole(site: Site, record: Record, done: Done, now: datetime) -> MilestoneIn
         "stands": list(state_lines(found)),
         "next": next_words(found),
         "routes": [
-            {"receiver": one.receiver, "text": one.text, "more": list(one.more)}
-            for one in routes_told(found, config)
+            {"receiver": route.receiver, "text": route.text, "more": list(route.more)}
+            for route in routes_told(found, config)
         ],
     }
     return facts
 
 
-@operation(
+@declare_operation(
     "GET",
     "/deliveries",
     Scope.READ,
@@ -277,7 +277,7 @@ def _whole(site: Site, record: Record, done: Done, now: datetime) -> MilestoneIn
 )
 async def list_deliveries(request: Request, asked: ApiRequest) -> DeliveriesFacts:
     """List deliveries, the newest first, a page at a time."""
-    site = site_of(request)
+    site = find_site(request)
     state, before, limit = asked.text("state"), asked.text("before"), asked.limit()
     place = None
     if before:
@@ -294,22 +294,22 @@ async def list_deliveries(request: Request, asked: ApiRequest) -> DeliveriesFact
         limit=limit + 1,
     )
     return {
-        "deliveries": [delivery_facts(*one) for one in found[:limit]],
+        "deliveries": [delivery_facts(*row) for row in found[:limit]],
         "next": found[limit - 1][0].id if len(found) > limit else None,
     }
 
 
-@operation("GET", "/deliveries/{name}", Scope.READ)
+@declare_operation("GET", "/deliveries/{name}", Scope.READ)
 async def get_delivery(request: Request, _asked: ApiRequest) -> DeliveryFacts:
     """Show one delivery."""
-    return await facts_of_delivery(site_of(request), request.path_params["name"])
+    return await find_delivery_facts(find_site(request), request.path_params["name"])
 
 
-async def facts_of_delivery(site: Site, name: str) -> DeliveryFacts:
-    """One delivery.
+async def find_delivery_facts(site: Site, name: str) -> DeliveryFacts:
+    """Return the facts of a delivery.
 
     Raises:
-        Refusal: no delivery has that id (404).
+        RequestRefused: no delivery has that id (404).
     """
     found: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]] = ()
     if name.isalnum() or name.replace("_", "").isalnum():
@@ -319,10 +319,10 @@ async def facts_of_delivery(site: Site, name: str) -> DeliveryFacts:
     return delivery_facts(*found[0])
 
 
-@operation("GET", "/status", Scope.READ)
+@declare_operation("GET", "/status", Scope.READ)
 async def get_status(request: Request, _asked: ApiRequest) -> HealthFacts:
-    """Say whether all is well, and what waits."""
-    site = site_of(request)
+    """Report whether alertd is healthy, and what waits."""
+    site = find_site(request)
     return health_facts(await health_of(site.ledger, site.clock.now()))
 
 
@@ -336,36 +336,36 @@ ENDPOINTS = (
 )
 
 
-def _matcher(text: str) -> Matcher:
+def _parse_matcher(text: str) -> Matcher:
     try:
         found = parse_matcher(text)
     except MatcherError as error:
         raise FieldProblem("label", str(error)) from None
     if found.op in (MatchOp.REGEX, MatchOp.NOT_REGEX):
-        # Whoever writes the configuration is trusted with expressions; whoever asks is not.
+        # The author of the configuration is trusted with regular expressions. The sender of a request is not.
         raise FieldProblem("label", "a label is asked for by = or !=, as in country=iraq")
     return found
 
 
-def _value(one: Value) -> ValueFacts:
+def _value_facts(value: Value) -> ValueFacts:
     return {
-        "deadline": one.edtf,
-        "phrase": one.phrase,
-        "window": one.window_id,
-        "sources": list(one.source_ids),
+        "deadline": value.edtf,
+        "phrase": value.phrase,
+        "window": value.window_id,
+        "sources": list(value.source_ids),
     }
 
 
-def _occurrence(one: ScheduledReminder) -> OccurrenceFacts:
+def _occurrence_facts(reminder: ScheduledReminder) -> OccurrenceFacts:
     return {
-        "key": one.key,
-        "cause": one.cause.value,
-        "offset": one.offset,
-        "window": one.window_id,
-        "receiver": one.receiver,
-        "at": utc_text(one.at),
-        "wake_at": utc_text(one.wake_at),
-        "state": one.state,
-        "reason": reason_text(one.reason),
-        "told_at": utc_or_none(one.told_at),
+        "key": reminder.key,
+        "cause": reminder.cause.value,
+        "offset": reminder.offset,
+        "window": reminder.window_id,
+        "receiver": reminder.receiver,
+        "at": utc_text(reminder.at),
+        "wake_at": utc_text(reminder.wake_at),
+        "state": reminder.state,
+        "reason": reason_text(reminder.reason),
+        "told_at": utc_or_none(reminder.told_at),
     }

@@ -1,7 +1,8 @@
-"""Declares an operation of the API where it is handled, and reads what a request asks of it.
+"""Declares the operations of the API next to their handlers, and reads the requests.
 
-openapi.py describes the API by the declarations, so that a parameter which is read is also described. A
-parameter or a field that is not declared is refused: a filter that is misspelt would answer with everything.
+The module openapi.py makes the API's description from the declarations, so that the description contains
+every parameter. A request with an undeclared parameter or field is refused: otherwise, a misspelt filter
+would return everything.
 """
 
 from __future__ import annotations
@@ -20,24 +21,25 @@ from starlette.responses import JSONResponse, Response
 from alertd.core.access import Scope
 from alertd.core.shape import JsonSchema
 from alertd.errors import FieldProblem, RefusedAction
-from alertd.notify.render.clean import line
-from alertd.web.server.access import JSON, Endpoint, RequestRefused, kind_of, needs
+from alertd.notify.render.clean import clean_line
+from alertd.web.server.access import JSON, Endpoint, RequestRefused, find_media_type, require_scope
 from alertd.web.server.errors import PROBLEM, ProblemFacts
 
 MAX_TEXT = 200
 MOST, USUAL = 200, 50
-"""How many things a list has at most, and without a ``limit``."""
+"""The most entries of a list, and the number of entries without a ``limit``."""
 
 MAX_FIELD = 4_000
 
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A text in the query of an address.
+    """A parameter in the query of a URL, whose value is a text.
 
     Attributes:
-        choices: the texts that it may be; () for any.
-        most: how often it may be given.
+        about: the description for the OpenAPI document; "" for none.
+        choices: the allowed values; () allows every text.
+        most: how often a request may contain the parameter.
     """
 
     name: str
@@ -48,28 +50,30 @@ class Param:
 
     @property
     def schema(self) -> JsonSchema:
-        """What it may be, as JSON Schema."""
+        """The JSON Schema of the value."""
         if self.choices:
             return {"type": "string", "enum": list(self.choices)}
         text = {"type": "string", "maxLength": MAX_TEXT}
         return text if self.most == 1 else {"type": "array", "items": text, "maxItems": self.most}
 
     def read(self, found: Sequence[str]) -> list[str]:
-        """The texts that were given. Raises FieldProblem."""
+        """Check the given values and return them. Raises FieldProblem."""
         if len(found) > self.most:
             often = "once" if self.most == 1 else f"{self.most} times"
             raise FieldProblem(self.name, f"given more than {often}")
         for text in found:
             if self.choices and text not in self.choices:
-                raise FieldProblem(self.name, f"{line(text, 40)!r} is none of {', '.join(self.choices)}")
+                raise FieldProblem(
+                    self.name, f"{clean_line(text, 40)!r} is none of {', '.join(self.choices)}"
+                )
             if len(text) > MAX_TEXT:
                 raise FieldProblem(self.name, f"longer than {MAX_TEXT} characters")
-        return [line(text, MAX_TEXT) for text in found]
+        return [clean_line(text, MAX_TEXT) for text in found]
 
 
 @dataclass(frozen=True, slots=True)
 class Limit(Param):
-    """How many things are to be listed."""
+    """The parameter ``limit``: how many entries to list."""
 
     name: str = "limit"
 
@@ -85,16 +89,16 @@ class Limit(Param):
 
 
 class ApiRequest:
-    """What a request asks an operation for.
+    """The parameters and the fields of a request.
 
     Args:
-        declared: the parameters that the operation knows.
+        declared: the parameters that the operation declares.
 
     Attributes:
-        fields: those of the body, each on one line; a field that was not given is missing.
+        fields: the fields of the body by name, each as one line. Fields that the request lacks are missing.
 
     Raises:
-        FieldProblem: the request has a parameter that is not declared, or one that cannot be.
+        FieldProblem: a parameter is not declared, or its value is invalid.
     """
 
     def __init__(self, given: QueryParams, declared: Sequence[Param]) -> None:
@@ -102,20 +106,20 @@ class ApiRequest:
         for name in given:
             if name not in names:
                 known = ", ".join(names) or "none"
-                raise FieldProblem(line(name, 40), f"not a parameter; there is {known}")
+                raise FieldProblem(clean_line(name, 40), f"not a parameter; there is {known}")
         self._texts = {param.name: param.read(given.getlist(param.name)) for param in declared}
         self.fields: Mapping[str, str] = {}
 
     def text(self, name: str) -> str:
-        """A parameter that may be given once; "" when it was not given."""
+        """Return the value of a parameter that may be given once; "" if it was not given."""
         return next(iter(self._texts[name]), "")
 
     def texts(self, name: str) -> list[str]:
-        """All that was given of a parameter."""
+        """Return all values of a parameter."""
         return self._texts[name]
 
     def limit(self) -> int:
-        """How many things are to be listed."""
+        """Return how many entries to list."""
         return int(self.text("limit"))
 
 
@@ -124,13 +128,14 @@ Handler = Callable[[Request, ApiRequest], Awaitable[Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What the API can be asked for by one method at one path.
+    """An operation of the API: one method at one path.
 
     Attributes:
-        path: below ``/api/v1``, with its variable parts in braces.
+        path: the path below ``/api/v1``, with its variable parts in braces.
         params: the parameters of the query.
-        body: the shape of the JSON that it takes; None when it takes none.
-        handler: a coroutine; its annotation is the shape of the answer, its docstring the summary.
+        body: the shape of the JSON body; None for an operation without a body.
+        handler: a coroutine function. Its return annotation is the shape of the answer, and its docstring is
+            the summary.
     """
 
     method: str
@@ -142,7 +147,7 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """Such as ``listMilestones``."""
+        """The id in the OpenAPI document, such as ``listMilestones``."""
         first, *others = self.handler.__name__.split("_")
         return first + "".join(map(str.title, others))
 
@@ -152,23 +157,23 @@ class Operation:
 
     @property
     def answer(self) -> type:
-        """The shape of what it answers."""
+        """The shape of the answer."""
         answer: type = get_type_hints(self.handler)["return"]
         return answer
 
 
-def operation(
+def declare_operation(
     method: str, path: str, scope: Scope, *params: Param, body: type | None = None
 ) -> Callable[[Handler], Endpoint]:
     """Make an endpoint of the API from its handler.
 
-    The endpoint answers with JSON. A parameter or a field that cannot be is answered with 422, what does not
-    fit how things stand with 409, both as RFC 9457 has it.
+    The endpoint answers with JSON. The status of the answer is 422 for an invalid parameter or field, and 409
+    for an action that the milestone's current state does not allow. Both have a body as in RFC 9457.
     """
     fields = tuple(get_type_hints(body)) if body else ()
 
     def make(handler: Handler) -> Endpoint:
-        @needs(scope)
+        @require_scope(scope)
         @wraps(handler)
         async def endpoint(request: Request) -> Response:
             try:
@@ -188,8 +193,8 @@ def operation(
     return make
 
 
-def operation_of(endpoint: Endpoint) -> Operation:
-    """How an endpoint was declared."""
+def find_operation(endpoint: Endpoint) -> Operation:
+    """Return the declaration of an endpoint."""
     declared: Operation = endpoint.operation  # type: ignore[attr-defined]
     return declared
 
@@ -206,16 +211,16 @@ def _unprocessable(problem: FieldProblem) -> Response:
 
 
 async def _read_body(request: Request, known: Collection[str]) -> dict[str, str]:
-    """The JSON object that was sent: texts, each on one line; {} when no body was sent.
+    """Return the JSON object in the body: texts, each as one line; {} if there is no body.
 
     Raises:
-        Refusal: it is not JSON (415), or cannot be read (400).
-        FieldProblem: it is no object of texts, or has one that is not known.
+        RequestRefused: the media type is not JSON (415), or the body is not valid JSON (400).
+        FieldProblem: the body is not an object, or a field is not declared or not a text of allowed length.
     """
     raw = await request.body()
     if not raw:
         return {}
-    if kind_of(request) != JSON:
+    if find_media_type(request) != JSON:
         raise RequestRefused(415, f"this takes {JSON}")
     try:
         found = json.loads(raw)
@@ -225,9 +230,9 @@ async def _read_body(request: Request, known: Collection[str]) -> dict[str, str]
         raise FieldProblem("body", "not an object")
     for name, value in found.items():
         if name not in known:
-            raise FieldProblem(line(name, 40), f"not a field; there is {', '.join(known) or 'none'}")
+            raise FieldProblem(clean_line(name, 40), f"not a field; there is {', '.join(known) or 'none'}")
         if not isinstance(value, str):
             raise FieldProblem(name, "not a text")
         if len(value) > MAX_FIELD:
             raise FieldProblem(name, f"longer than {MAX_FIELD:,} characters")
-    return {name: line(value, MAX_FIELD) for name, value in found.items()}
+    return {name: clean_line(value, MAX_FIELD) for name, value in found.items()}

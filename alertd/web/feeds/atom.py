@@ -20,7 +20,7 @@ from alertd.core.message.headlines import moved_headline
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.time.instant import UTC_ZONE
 from alertd.core.words import capital, count, instant_text, offset_words, sentence
-from alertd.notify.render.clean import MAX_PARAGRAPH, MAX_TITLE, line
+from alertd.notify.render.clean import MAX_PARAGRAPH, MAX_TITLE, clean_line
 
 NAMESPACE = "http://www.w3.org/2005/Atom"
 MOST = 50
@@ -81,7 +81,7 @@ def make_document(entries: Sequence[FeedItem], place: FeedAddress) -> bytes:
     """Make the Atom document, in UTF-8. Its entries are sorted, the newest first."""
     feed = Element("feed", xmlns=NAMESPACE)
     _add_text(feed, "id", _make_tag(place.host, f"feed/{place.timeline}"))
-    _add_text(feed, "title", line(place.title, MAX_TITLE))
+    _add_text(feed, "title", clean_line(place.title, MAX_TITLE))
     _add_text(feed, "updated", _format_instant(max((told.at for told in entries), default=place.since)))
     _add_text(SubElement(feed, "author"), "name", "alertd")
     _add_text(feed, "generator", "alertd").set("version", __version__)
@@ -92,13 +92,13 @@ def make_document(entries: Sequence[FeedItem], place: FeedAddress) -> bytes:
     for told in sorted(entries, key=lambda told: (told.at, told.id), reverse=True):
         entry = SubElement(feed, "entry")
         _add_text(entry, "id", _make_tag(place.host, told.id))
-        _add_text(entry, "title", line(told.title, MAX_TITLE))
+        _add_text(entry, "title", clean_line(told.title, MAX_TITLE))
         _add_text(entry, "updated", _format_instant(told.at))
         if place.base:
             _add_link(entry, "alternate", place.base + told.page, "text/html")
         for name in told.about:
             SubElement(entry, "category", term=name)
-        said = "\n".join(line(text, MAX_PARAGRAPH) for text in told.lines)
+        said = "\n".join(clean_line(text, MAX_PARAGRAPH) for text in told.lines)
         _add_text(entry, "content", said).set("type", "text")
     made: bytes = tostring(feed, encoding="utf-8", xml_declaration=True)
     return made

@@ -31,11 +31,11 @@ from alertd.core.words import (
     doubt_of,
     listing,
 )
-from alertd.notify.render.clean import cut, line
-from alertd.notify.render.palette import LOOKS, NEUTRAL
+from alertd.notify.render.clean import clean_line, cut_text
+from alertd.notify.render.palette import NEUTRAL, PALETTES
 from alertd.web.feeds.cache import answer, make_etag
-from alertd.web.server.access import RequestRefused, needs
-from alertd.web.server.context import site_of
+from alertd.web.server.access import RequestRefused, require_scope
+from alertd.web.server.context import find_site
 from alertd.web.server.render import render_page
 
 FRESH_S = 300
@@ -118,11 +118,11 @@ def make_countdown(record: Record, now: datetime) -> Countdown:
         said, tone = "cancelled" if standing.cancelled else "withdrawn", None
     elif not stated:
         said = "no date"
-    look = LOOKS[tone] if tone else NEUTRAL
+    palette = PALETTES[tone] if tone else NEUTRAL
     return Countdown(
-        title=line(record.milestone.title),
+        title=clean_line(record.milestone.title),
         look=tone.value if tone else "off",
-        colour=look.strong,
+        colour=palette.strong,
         said=said,
         counts=tuple(_make_counts(stated, now)),
     )
@@ -152,18 +152,18 @@ def draw_badge(label: str, value: str, colour: str, words: str) -> bytes:
     return made.encode()
 
 
-@needs(Scope.FEED)
+@require_scope(Scope.FEED)
 async def badge(request: Request) -> Response:
     """Draw the badge of a milestone (``/badges/{timeline}/{name}.svg``).
 
     ``?show=date`` shows the date instead of the days that are left. ``?text=`` replaces the text at the left.
     """
-    site, params = site_of(request), request.query_params
+    site, params = find_site(request), request.query_params
     if params.get("show", "days") not in ("days", "date"):
         raise RequestRefused(400, "show is days or date")
     now = site.clock.now()
     found = make_countdown(await _find_record(request), now)
-    label = cut(line(params.get("text", found.title)), MAX_LABEL)
+    label = cut_text(clean_line(params.get("text", found.title)), MAX_LABEL)
     value = found.value(by_date=params.get("show") == "date")
     content = draw_badge(label, value, found.colour, found.words())
     etag, cache = make_etag(content), _make_cache_control(request)
@@ -173,10 +173,10 @@ async def badge(request: Request) -> Response:
     return made
 
 
-@needs(Scope.FEED)
+@require_scope(Scope.FEED)
 async def embed(request: Request) -> Response:
     """Show a countdown (``/embed/{timeline}/{name}``) that the sites in ``web.embed`` may show in a frame."""
-    site = site_of(request)
+    site = find_site(request)
     record = await _find_record(request)
     now = site.clock.now()
     today = local_date(now, record.milestone.zone)
@@ -204,13 +204,13 @@ async def embed(request: Request) -> Response:
 
 def _make_cache_control(request: Request) -> str:
     """Make the Cache-Control header. Shared caches may keep what anonymous requests may read."""
-    may_all = site_of(request).web.access.anonymous >= Scope.FEED
+    may_all = find_site(request).web.access.anonymous >= Scope.FEED
     return f"{'public' if may_all else 'private'}, max-age={FRESH_S}"
 
 
 async def _find_record(request: Request) -> Record:
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
-    record = await site_of(request).ledger.read_record(name)
+    record = await find_site(request).ledger.read_record(name)
     if record is None:
         raise RequestRefused(404, f"no milestone {name[:200]!r} is known")
     return record

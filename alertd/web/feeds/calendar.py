@@ -23,7 +23,7 @@ from alertd.core.planning.decide import acknowledged
 from alertd.core.routing.labels import lasting_labels
 from alertd.core.routing.matcher import Matcher
 from alertd.core.words import capital, count, offset_words
-from alertd.notify.render.ics import CalendarAlarm, Dated, calendar_of, entries_of
+from alertd.notify.render.ics import CalendarAlarm, Dated, build_calendar, build_entries
 
 AHEAD = timedelta(days=400)
 """How far ahead alarms are listed. Later alarms appear when the calendar is fetched again."""
@@ -102,9 +102,9 @@ def make_calendar(
     entries = [
         entry
         for record, at in sorted(kept, key=lambda pair: pair[0].id)
-        for entry in entries_of(_make_dated(record, asked, around), at, around.host)
+        for entry in build_entries(_make_dated(record, asked, around), at, around.host)
     ]
-    made = calendar_of(
+    made = build_calendar(
         entries,
         method="",
         name=_name_calendar(asked, touched),

@@ -14,13 +14,13 @@ from alertd.core.access import Scope
 from alertd.core.ledger.records import DeliveryState, Record
 from alertd.core.routing.matcher import Matcher, MatchOp, parse_matcher
 from alertd.errors import MatcherError
-from alertd.notify.email.address import ascii_domain, mail_domain
+from alertd.notify.email.address import encode_domain, find_mail_domain
 from alertd.web.feeds.atom import MOST, FeedAddress, describe_delivery, describe_move, make_document
 from alertd.web.feeds.cache import DigestBuild, FeedCache, answer
 from alertd.web.feeds.calendar import CalendarContext, CalendarRequest, make_calendar
-from alertd.web.server.access import Endpoint, Principal, RequestRefused, needs, visitor_of
+from alertd.web.server.access import Endpoint, Principal, RequestRefused, find_principal, require_scope
 from alertd.web.server.authenticate import Authenticator, PresentedCredential
-from alertd.web.server.context import Site, site_of
+from alertd.web.server.context import Site, find_site
 
 CALENDAR = "text/calendar; charset=utf-8"
 ATOM = "application/atom+xml; charset=utf-8"
@@ -28,10 +28,10 @@ MAX_LABELS = 20
 MAX_LABEL = 200
 
 
-@needs(Scope.FEED)
+@require_scope(Scope.FEED)
 async def ics(request: Request) -> Response:
     """Serve a calendar (``/feeds/all.ics`` and ``/feeds/timelines/{timeline}.ics``)."""
-    site, timeline = site_of(request), request.path_params.get("timeline", "")
+    site, timeline = find_site(request), request.path_params.get("timeline", "")
     asked = CalendarRequest(timeline=timeline, labels=_read_labels(request), rings=_read_rings(request))
 
     async def make(now: datetime) -> tuple[bytes, datetime | None]:
@@ -47,10 +47,10 @@ async def ics(request: Request) -> Response:
     return await _answer(request, name, make, CALENDAR)
 
 
-@needs(Scope.FEED)
+@require_scope(Scope.FEED)
 async def atom(request: Request) -> Response:
     """Serve an Atom feed (``/feeds/all.atom`` and ``/feeds/timelines/{timeline}.atom``)."""
-    site, timeline = site_of(request), request.path_params.get("timeline", "")
+    site, timeline = find_site(request), request.path_params.get("timeline", "")
     # Feed readers may publish the address that a feed names as its own, so it must not contain a secret.
     path = "" if came_by_secret(request) else request.url.path
 
@@ -114,7 +114,7 @@ def _make_unknown(timeline: str) -> RequestRefused:
 
 def _find_host(site: Site) -> str:
     """Return the domain in the ids of entries. Mails use the same one, so that clients match the entries."""
-    return ascii_domain(mail_domain(site.config.smtp.sender)) if site.config else "localhost"
+    return encode_domain(find_mail_domain(site.config.smtp.sender)) if site.config else "localhost"
 
 
 def _read_rings(request: Request) -> bool:
@@ -128,7 +128,7 @@ def _read_labels(request: Request) -> tuple[Matcher, ...]:
     """Read the matchers in ``?label=country=iraq``, sorted, since their order does not matter.
 
     Raises:
-        Refusal: there are too many labels, or one is too long or malformed (400).
+        RequestRefused: there are too many labels, or one is too long or malformed (400).
     """
     given = request.query_params.getlist("label")
     if len(given) > MAX_LABELS or any(len(label) > MAX_LABEL for label in given):
@@ -154,7 +154,7 @@ BY_ADDRESS = "address"
 def guard_by_secret(endpoint: Endpoint) -> Endpoint:
     """Wrap an endpoint so that a request with a valid secret in its address may use it."""
 
-    @needs(Scope.PUBLIC)
+    @require_scope(Scope.PUBLIC)
     @wraps(endpoint)
     async def admit_and_serve(request: Request) -> Response:
         await _admit(request)
@@ -165,15 +165,15 @@ def guard_by_secret(endpoint: Endpoint) -> Endpoint:
 
 def came_by_secret(request: Request) -> bool:
     """Whether the address of the request contains a secret."""
-    return visitor_of(request).how == BY_ADDRESS
+    return find_principal(request).how == BY_ADDRESS
 
 
 async def _admit(request: Request) -> None:
-    doorkeeper: Authenticator = request.state.doorkeeper
-    stranger = visitor_of(request)
+    authenticator: Authenticator = request.state.authenticator
+    anonymous = find_principal(request)
     try:
         shown = PresentedCredential(secret=request.path_params["secret"])
-        credential = await doorkeeper.check(shown, stranger.address, BY_ADDRESS)
+        credential = await authenticator.check(shown, anonymous.address, BY_ADDRESS)
     except RequestRefused as refusal:
         if refusal.status_code != 401:
             raise
@@ -181,10 +181,10 @@ async def _admit(request: Request) -> None:
         raise RequestRefused(404, "there is no such feed; its secret may have been dropped") from None
     if credential.scope is not Scope.FEED:
         raise RequestRefused(403, "only a token of the scope feed may stand in an address")
-    request.state.visitor = Principal(
+    request.state.principal = Principal(
         name=credential.name,
         scope=credential.scope,
         how=BY_ADDRESS,
-        session=stranger.session,
-        address=stranger.address,
+        session=anonymous.session,
+        address=anonymous.address,
     )

@@ -38,11 +38,11 @@ class MilestoneCache:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._turn = asyncio.Lock()
-        self._shelved: CachedMilestone | None = None
+        self._cached: CachedMilestone | None = None
         self._mark = ""
         self._rests_until_s = 0.0
 
-    async def look(self) -> CachedMilestone:
+    async def get(self) -> CachedMilestone:
         """Return the summaries, and read them again if the ledger has changed and the cache may read it.
 
         Raises:
@@ -51,19 +51,19 @@ class MilestoneCache:
         async with self._turn:
             clock = self._site.clock
             now, mark = clock.now(), await read_mark(self._site)
-            if self._shelved is not None and mark == self._mark:
-                self._shelved = CachedMilestone(entries=self._shelved.entries, as_of=now)
-            elif self._shelved is None or clock.monotonic() >= self._rests_until_s:
+            if self._cached is not None and mark == self._mark:
+                self._cached = CachedMilestone(entries=self._cached.entries, as_of=now)
+            elif self._cached is None or clock.monotonic() >= self._rests_until_s:
                 began_s = clock.monotonic()
-                self._shelved = CachedMilestone(entries=await self._read(), as_of=now)
+                self._cached = CachedMilestone(entries=await self._read(), as_of=now)
                 self._mark = mark
                 ended_s = clock.monotonic()
                 self._rests_until_s = ended_s + REST * (ended_s - began_s)
-            return self._shelved
+            return self._cached
 
     def forget(self) -> None:
         """Clear the cache, so that the page shows a person's own change at once."""
-        self._shelved = None
+        self._cached = None
 
     async def _read(self) -> Sequence[TimelineEntry]:
         """Read all records in batches, so that few records are in memory at a time."""
@@ -87,10 +87,10 @@ async def read_mark(site: Site) -> str:
     return f"{await site.ledger.read_version()} {last[0] if last else ''}"
 
 
-def shelf_of(request: Request) -> MilestoneCache:
+def find_cache(request: Request) -> MilestoneCache:
     """Return the cache of the application."""
-    shelf: MilestoneCache = request.app.state.shelf
-    return shelf
+    cache: MilestoneCache = request.app.state.cache
+    return cache
 
 
 def _make_entries(records: Sequence[Record], moves: Mapping[str, HistoryEntry]) -> Sequence[TimelineEntry]:

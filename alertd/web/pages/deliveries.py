@@ -23,12 +23,12 @@ from alertd.core.ledger.records import (
 from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.message import Message
 from alertd.core.planning.decide import NEWS, live_members
-from alertd.notify.render.clean import fit
+from alertd.notify.render.clean import clean_message
 from alertd.notify.render.text import render_text
 from alertd.web.pages.sendings import MOST_ABOUT, make_sendings
-from alertd.web.pages.status import find_zone, standing_of
-from alertd.web.server.access import RequestRefused, needs
-from alertd.web.server.context import Site, site_of
+from alertd.web.pages.status import describe_status, find_zone
+from alertd.web.server.access import RequestRefused, require_scope
+from alertd.web.server.context import Site, find_site
 from alertd.web.server.render import render_page
 
 PER_PAGE = 50
@@ -40,10 +40,10 @@ MOST_NEXT = 20
 FolderContents = tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]
 
 
-@needs(Scope.READ)
+@require_scope(Scope.READ)
 async def deliveries(request: Request) -> Response:
     """List the deliveries, the newest first, filtered by state, receiver and text (``/deliveries``)."""
-    site, params = site_of(request), request.query_params
+    site, params = find_site(request), request.query_params
     text = " ".join(params.get("text", "").split())[:MAX_TEXT]
     state = next((known for known in DeliveryState if known.value == params.get("state")), None)
     receiver = params.get("receiver", "")[:MAX_TEXT]
@@ -54,7 +54,7 @@ async def deliveries(request: Request) -> Response:
     shown = found[:PER_PAGE]
     carried = dict.fromkeys(owed.milestone for _, _, members in shown for owed in members[: 2 * MOST_ABOUT])
     records = await site.ledger.read_records_by_id(list(carried))
-    standing = await standing_of(site, site.clock.now())
+    standing = await describe_status(site, site.clock.now())
     asked = {"text": text, "state": state.value if state else "", "receiver": receiver}
     asked = {name: value for name, value in asked.items() if value}
 
@@ -82,10 +82,10 @@ async def deliveries(request: Request) -> Response:
     )
 
 
-@needs(Scope.READ)
+@require_scope(Scope.READ)
 async def delivery(request: Request) -> Response:
     """Show a delivery, its attempts and its message (``/deliveries/{name}``)."""
-    site, name = site_of(request), request.path_params["name"]
+    site, name = find_site(request), request.path_params["name"]
     found = await site.ledger.find_deliveries(delivery=name, limit=1)
     if not found:
         raise RequestRefused(404, f"no delivery {name[:200]!r} is known")
@@ -94,7 +94,7 @@ async def delivery(request: Request) -> Response:
     names = list(dict.fromkeys([*(owed.milestone for owed in members), *shown]))
     records = await site.ledger.read_records_by_id(names)
     message, composed_at = await _compose_message(site, found[0], records)
-    standing = await standing_of(site, site.clock.now())
+    standing = await describe_status(site, site.clock.now())
 
     def render() -> Response:
         return render_page(
@@ -103,7 +103,7 @@ async def delivery(request: Request) -> Response:
             delivery=shown_delivery,
             sending=make_sendings(found, records, find_zone(site))[0],
             subject=message.subject if message else "",
-            text=render_text(fit(message)) if message else "",
+            text=render_text(clean_message(message)) if message else "",
             composed_at=composed_at,
             zone=find_zone(site),
             standing=standing,

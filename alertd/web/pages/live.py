@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from alertd.core.access import Scope
 from alertd.errors import LedgerError
 from alertd.web.pages.cache import read_mark
-from alertd.web.server.access import RequestRefused, needs
+from alertd.web.server.access import RequestRefused, require_scope
 from alertd.web.server.context import Site
 
 MOST_STREAMS = 64
@@ -93,7 +93,7 @@ class Live:
             return otherwise
 
 
-@needs(Scope.READ)
+@require_scope(Scope.READ)
 async def live(request: Request) -> Response:
     """Open a stream of events (``/live``)."""
     streams: Live = request.app.state.live

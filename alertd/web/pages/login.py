@@ -9,18 +9,18 @@ from starlette.responses import RedirectResponse, Response
 
 from alertd.core.access import Scope
 from alertd.system.telemetry import Event
-from alertd.web.server.access import RequestRefused, needs, visitor_of
+from alertd.web.server.access import RequestRefused, find_principal, require_scope
 from alertd.web.server.authenticate import Authenticator, PresentedCredential
-from alertd.web.server.context import site_of
+from alertd.web.server.context import find_site
 from alertd.web.server.render import render_page
 
 MAX_FIELD = 1024
 
 
-@needs(Scope.PUBLIC)
+@require_scope(Scope.PUBLIC)
 async def login(request: Request) -> Response:
     """Show the login form, or log in when it is sent (``/login``)."""
-    site, back = site_of(request), "/"
+    site, back = find_site(request), "/"
     auth = site.web.access
     if not (auth.tokens_file or auth.users_file):
         raise RequestRefused(404, "nobody logs in here: web.auth names no tokens and no users")
@@ -28,28 +28,28 @@ async def login(request: Request) -> Response:
         return _render_form(request, 200, choose_next(request.query_params.get("next", "")), "")
     form = await request.form()
     name, secret, back = (str(form.get(key, "")).strip()[:MAX_FIELD] for key in ("name", "secret", "next"))
-    keeper: Authenticator = request.state.doorkeeper
+    authenticator: Authenticator = request.state.authenticator
     try:
-        credential = await keeper.check(
-            PresentedCredential(name=name, secret=secret), visitor_of(request).address, "form"
+        credential = await authenticator.check(
+            PresentedCredential(name=name, secret=secret), find_principal(request).address, "form"
         )
     except RequestRefused as refusal:
         answer = _render_form(request, refusal.status_code, choose_next(back), refusal.detail)
         answer.headers.update(refusal.headers or {})
         return answer
-    keeper.end(visitor_of(request).session)
-    request.state.jar.keep(keeper.begin(credential))
-    site.log.info(Event.LOGIN_PASSED, name=credential.name, address=visitor_of(request).address)
+    authenticator.end(find_principal(request).session)
+    request.state.jar.keep(authenticator.begin(credential))
+    site.log.info(Event.LOGIN_PASSED, name=credential.name, address=find_principal(request).address)
     return RedirectResponse(site.link(choose_next(back)), 303)
 
 
-@needs(Scope.PUBLIC)
+@require_scope(Scope.PUBLIC)
 async def logout(request: Request) -> Response:
     """End the session of this browser (``/logout``)."""
-    keeper: Authenticator = request.state.doorkeeper
-    keeper.end(visitor_of(request).session)
+    authenticator: Authenticator = request.state.authenticator
+    authenticator.end(find_principal(request).session)
     request.state.jar.forget()
-    answer = RedirectResponse(site_of(request).link("/login"), 303)
+    answer = RedirectResponse(find_site(request).link("/login"), 303)
     answer.headers["clear-site-data"] = '"cookies", "storage"'
     return answer
 
@@ -62,7 +62,7 @@ def choose_next(text: str) -> str:
 
 
 def _render_form(request: Request, status: int, back: str, refusal: str) -> Response:
-    auth = site_of(request).web.access
+    auth = find_site(request).web.access
     return render_page(
         request,
         "login.html",

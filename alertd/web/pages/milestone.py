@@ -41,9 +41,9 @@ from alertd.core.milestones.milestone import stated_windows, windows_not_live
 from alertd.core.planning.plan import Planned
 from alertd.core.words import capital, policy_name
 from alertd.web.pages.sendings import make_sendings
-from alertd.web.pages.status import standing_of
-from alertd.web.server.access import RequestRefused, needs
-from alertd.web.server.context import Site, site_of
+from alertd.web.pages.status import describe_status
+from alertd.web.server.access import RequestRefused, require_scope
+from alertd.web.server.context import Site, find_site
 from alertd.web.server.render import render_page
 from alertd.web.timeline.axis import Axis, Zoom, make_axis
 from alertd.web.timeline.entries import make_entry
@@ -105,10 +105,10 @@ class HistoryLine:
     lines: Sequence[str]
 
 
-@needs(Scope.READ)
+@require_scope(Scope.READ)
 async def milestone(request: Request) -> Response:
     """Show the page of a milestone (``/milestones/{timeline}/{name}``)."""
-    site = site_of(request)
+    site = find_site(request)
     name = f"{request.path_params['timeline']}/{request.path_params['name']}"
     record = await site.ledger.read_record(name)
     if record is None:
@@ -116,14 +116,14 @@ async def milestone(request: Request) -> Response:
     now = site.clock.now()
     done = await _read_done(site, record)
     moves = await site.ledger.read_last_moves([name])
-    standing = await standing_of(site, now)
+    standing = await describe_status(site, now)
     return await asyncio.to_thread(_render, request, record, done, moves.get(name), standing, now)
 
 
 def _render(  # noqa: PLR0917  takes everything that was read from the ledger
     request: Request, record: Record, done: Done, move: HistoryEntry | None, standing: object, now: datetime
 ) -> Response:
-    site, milestone = site_of(request), record.milestone
+    site, milestone = find_site(request), record.milestone
     found = _explain(site.definitions(), record, done, now)
     axis = _make_axis(record, move, now)
     row = make_row(record, move, axis)

@@ -6,11 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alertd.core.access import Scope
-from alertd.web.server.access import needs
+from alertd.web.server.access import require_scope
 from alertd.web.server.render import render_page
 
 
-@needs(Scope.PUBLIC)
+@require_scope(Scope.PUBLIC)
 async def unsubscribe(request: Request) -> Response:
     """Show the page. It changes nothing and needs no login: recipients of mail may have no account."""
     return render_page(request, "unsubscribe.html")

@@ -1,8 +1,8 @@
 """Decides whether a request may do what it asks: the principal, the scopes, and the protection against CSRF.
 
 Rules that hold here:
-- Each endpoint declares the scope that it needs with :func:`needs`. The application refuses to start with an
-  endpoint that declares none.
+- Each endpoint declares the scope that it needs with :func:`require_scope`. The application refuses to start
+  with an endpoint that declares none.
 - A request that changes something must come from this site. It carries the CSRF token of its form, or its
   body is JSON, which no HTML form can send.
 - A request with a token in the Authorization header needs no CSRF token, because a browser never adds that
@@ -59,13 +59,13 @@ class Principal:
         return self.name or f"somebody at {self.address}"
 
 
-def visitor_of(request: HTTPConnection) -> Principal:
+def find_principal(request: HTTPConnection) -> Principal:
     """Return the principal who sent a request."""
-    visitor: Principal = request.state.visitor
-    return visitor
+    principal: Principal = request.state.principal
+    return principal
 
 
-def needs(scope: Scope, *, from_elsewhere: bool = False) -> Callable[[Endpoint], Endpoint]:
+def require_scope(scope: Scope, *, from_elsewhere: bool = False) -> Callable[[Endpoint], Endpoint]:
     """Declare the scope that a principal needs to use an endpoint, and protect the endpoint against CSRF.
 
     Args:
@@ -77,10 +77,10 @@ def needs(scope: Scope, *, from_elsewhere: bool = False) -> Callable[[Endpoint],
     def guarded(endpoint: Endpoint) -> Endpoint:
         @wraps(endpoint)
         async def guard(request: Request) -> Response:
-            visitor = visitor_of(request)
+            principal = find_principal(request)
             refuse_less_than(request, scope)
-            if request.method not in SAFE and not from_elsewhere and visitor.how != "token":
-                await _refuse_forged(request, visitor)
+            if request.method not in SAFE and not from_elsewhere and principal.how != "token":
+                await _refuse_forged(request, principal)
             return await endpoint(request)
 
         guard.scope = scope  # type: ignore[attr-defined]
@@ -93,19 +93,19 @@ def refuse_less_than(request: Request, scope: Scope) -> None:
     """Refuse a request whose principal has less than ``scope``.
 
     Raises:
-        Refusal: 403 for a known principal, 401 for an anonymous request.
+        RequestRefused: 403 for a known principal, 401 for an anonymous request.
     """
-    visitor = visitor_of(request)
-    if visitor.scope < scope:
-        raise RequestRefused(403 if visitor.name else 401, f"this needs the scope {scope.word}")
+    principal = find_principal(request)
+    if principal.scope < scope:
+        raise RequestRefused(403 if principal.name else 401, f"this needs the scope {scope.word}")
 
 
-def kind_of(request: Request) -> str:
+def find_media_type(request: Request) -> str:
     """Return the media type of a request's body, in lower case and without its parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def scope_of(endpoint: object) -> Scope | None:
+def find_scope(endpoint: object) -> Scope | None:
     """Return the scope that an endpoint needs; None if the endpoint does not declare one."""
     return getattr(endpoint, "scope", None)
 
@@ -114,9 +114,9 @@ def refuse_other_sites(request: Request) -> None:
     """Refuse a request that another site made the browser send.
 
     Raises:
-        Refusal: 403, because of the Sec-Fetch-Site header, or of the Origin header in older browsers.
+        RequestRefused: 403, because of the Sec-Fetch-Site header, or of the Origin header in older browsers.
     """
-    site, kind = request.headers.get("sec-fetch-site"), kind_of(request)
+    site, kind = request.headers.get("sec-fetch-site"), find_media_type(request)
     if site is not None:
         # No script can change this header in a browser that sends it (Fetch Metadata, section 2.2).
         if site != "same-origin":
@@ -130,10 +130,10 @@ def refuse_other_sites(request: Request) -> None:
             raise RequestRefused(403, "the request comes from another site")
 
 
-async def _refuse_forged(request: Request, visitor: Principal) -> None:
-    """Refuse a request that another site may have made the principal's browser send. Raises Refusal (403)."""
+async def _refuse_forged(request: Request, principal: Principal) -> None:
+    """Refuse a request that another site may have made the browser send. Raises RequestRefused (403)."""
     refuse_other_sites(request)
-    kind = kind_of(request)
+    kind = find_media_type(request)
     if kind == JSON:
         # No HTML form can send JSON. A script of another site needs a CORS preflight, which is never granted.
         return
@@ -141,7 +141,7 @@ async def _refuse_forged(request: Request, visitor: Principal) -> None:
     if not token and kind == FORM:
         given = (await request.form()).get(CSRF_FIELD, "")
         token = given if isinstance(given, str) else ""
-    if not visitor.session.verifies(token):
+    if not principal.session.verifies(token):
         raise RequestRefused(403, "the form is too old, or was not sent from this site; open the page again")
 
 

@@ -108,7 +108,7 @@ class Authenticator:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._hashing = asyncio.Semaphore(AT_ONCE)
 
-    async def visitor(self, request: HTTPConnection, jar: Jar) -> Principal:
+    async def find_principal(self, request: HTTPConnection, jar: Jar) -> Principal:
         """Authenticate a request and return its principal.
 
         Args:
@@ -143,7 +143,7 @@ class Authenticator:
     def session(self, cookie: str) -> Session:
         """Return the session of a cookie; a new session if the cookie is invalid, expired or ended."""
         now_s = int(self._site.clock.now().timestamp())
-        found = read(self._site.keys, cookie, now_s) if cookie else None
+        found = read(self._site.signer, cookie, now_s) if cookie else None
         return self._begin() if found is None or found.id in self._ended else found
 
     def end(self, session: Session) -> None:
@@ -155,7 +155,7 @@ class Authenticator:
     def begin(self, credential: Credential) -> Session:
         """Begin the session of a person who has just logged in, unrelated to the previous session."""
         return begin(
-            self._site.keys, int(self._site.clock.now().timestamp()), credential.name, credential.proof
+            self._site.signer, int(self._site.clock.now().timestamp()), credential.name, credential.proof
         )
 
     async def check(self, shown: PresentedCredential, address: str, how: str) -> Credential:
@@ -184,7 +184,7 @@ class Authenticator:
         raise RequestRefused(401, "that is no token and no password that is known here")
 
     def _begin(self) -> Session:
-        return begin(self._site.keys, int(self._site.clock.now().timestamp()))
+        return begin(self._site.signer, int(self._site.clock.now().timestamp()))
 
     def _find_token(self, shown: PresentedCredential, auth: Auth) -> Credential | None:
         found = None
@@ -235,7 +235,7 @@ def _read_authorization(request: HTTPConnection) -> PresentedCredential | None:
     """Read the credentials in the Authorization header (RFC 6750, RFC 7617); None without the header.
 
     Raises:
-        Refusal: the header is malformed (400).
+        RequestRefused: the header is malformed (400).
     """
     headers = request.headers.getlist("authorization")
     if not headers:
@@ -266,7 +266,7 @@ def _read_proxy_user(request: HTTPConnection, web: Web, auth: Auth) -> str:
     """Read the name of the person whom the trusted proxy has authenticated; "" if there is none.
 
     Raises:
-        Refusal: the header occurs more than once (400).
+        RequestRefused: the header occurs more than once (400).
     """
     if not auth.proxy_header or not is_among(find_peer(request), web.proxies):
         return ""

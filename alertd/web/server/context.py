@@ -1,6 +1,6 @@
 """Defines the context of a request handler: the ledger, the clock, the definitions, and the daemon's state.
 
-Every handler gets it from :func:`site_of`.
+Every handler gets it from :func:`find_site`.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class Site:
         definitions: returns the definitions in force; None until the first ones are loaded.
         daemon_status: returns the present state of the daemon.
         find: returns the path of the file that a ``*_file`` key names.
-        keys: the signer.
+        signer: the signer.
         metrics: the daemon's counters.
-        outward: the means to send messages; None if the site cannot send any.
+        outbound: the means to send messages; None if the site cannot send any.
         closing: set when the server stops, so that open streams end.
     """
 
@@ -79,9 +79,9 @@ class Site:
     definitions: Callable[[], Definitions | None]
     daemon_status: Callable[[], DaemonStatus]
     find: Callable[[str], Path]
-    keys: Signer
+    signer: Signer
     metrics: Metrics
-    outward: OutboundServices | None = None
+    outbound: OutboundServices | None = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -106,7 +106,7 @@ class Site:
         return f"{external}{path}" if external else ""
 
 
-def site_of(request: HTTPConnection) -> Site:
+def find_site(request: HTTPConnection) -> Site:
     """Return the context of the application that handles a request."""
     site: Site = request.app.state.site
     return site

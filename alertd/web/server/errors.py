@@ -15,8 +15,8 @@ from typing_extensions import TypedDict
 from alertd.core.shape import Doc
 from alertd.errors import LedgerError
 from alertd.system.telemetry import Event
-from alertd.web.server.access import SAFE, visitor_of
-from alertd.web.server.context import site_of
+from alertd.web.server.access import SAFE, find_principal
+from alertd.web.server.context import find_site
 from alertd.web.server.render import render_page
 
 PROBLEM = "application/problem+json"
@@ -52,19 +52,19 @@ def is_api(request: Request) -> bool:
 async def answer_refusal(request: Request, error: Exception) -> Response:
     """Answer an HTTPException, whether our code or Starlette has raised it."""
     assert isinstance(error, HTTPException)  # noqa: S101  it is registered for nothing else
-    headers, visitor = dict(error.headers or {}), visitor_of(request)
-    if error.status_code == 403 and visitor.name:
-        site_of(request).log.warning(
+    headers, principal = dict(error.headers or {}), find_principal(request)
+    if error.status_code == 403 and principal.name:
+        find_site(request).log.warning(
             Event.ACCESS_REFUSED,
-            name=visitor.name,
-            how=visitor.how,
-            address=visitor.address,
+            name=principal.name,
+            how=principal.how,
+            address=principal.address,
             reason=error.detail,
         )
-    auth = site_of(request).web.access
+    auth = find_site(request).web.access
     if error.status_code == 401:
         if wants_html(request) and request.method in SAFE and (auth.tokens_file or auth.users_file):
-            site = site_of(request)
+            site = find_site(request)
             back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(site.link(f"/login?next={quote(back, safe='/')}"), 303)
         # Browsers were redirected to the login form above: for Basic they would open a dialog of their own.
@@ -74,7 +74,7 @@ async def answer_refusal(request: Request, error: Exception) -> Response:
 
 async def answer_ledger_failure(request: Request, error: Exception) -> Response:
     """Answer 503, because the ledger cannot be used now. The daemon logs the failure itself."""
-    site_of(request).log.debug(Event.LEDGER_FAILED, reason=str(error))
+    find_site(request).log.debug(Event.LEDGER_FAILED, reason=str(error))
     return answer(request, 503, "the ledger cannot be used now; try again soon", {"retry-after": "5"})
 
 
@@ -85,7 +85,7 @@ def answer(request: Request, status: int, reason: str, headers: dict[str, str]) 
     if is_api(request) or "application/json" in request.headers.get("accept", ""):
         facts: ProblemFacts = {"type": "about:blank", "title": title, "status": status, "detail": reason}
         response = JSONResponse(facts, status, media_type=PROBLEM)
-    elif wants_html(request) and "visitor" in request.state:
+    elif wants_html(request) and "principal" in request.state:
         response = render_page(request, "error.html", status, title=title, reason=reason)
     else:
         response = PlainTextResponse(f"{reason}\n", status)

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
-from alertd.web.server.context import Site, site_of
+from alertd.web.server.context import Site, find_site
 from alertd.web.server.signing import encode_base64url
 
 LASTS_S = 600
@@ -27,16 +27,16 @@ _PURPOSE = "told"
 def redirect(site: Site, path: str, text: str, **more: str) -> RedirectResponse:
     """Redirect to a path of this site, whose page then shows ``text``; ``more`` is added to its query."""
     said = f"{encode_base64url(text.encode())}.{_now_s(site)}"
-    query = urlencode({"told": f"{said}.{site.keys.sign(_PURPOSE, said)}", **more})
+    query = urlencode({"told": f"{said}.{site.signer.sign(_PURPOSE, said)}", **more})
     return RedirectResponse(f"{site.link(path)}?{query}", 303)
 
 
-def told_of(request: Request) -> str:
+def read_flash(request: Request) -> str:
     """Return the flash message of a request; "" if there is none, or if it is expired or not signed by us."""
-    site, given = site_of(request), request.query_params.get("told", "")
+    site, given = find_site(request), request.query_params.get("told", "")
     said, _, signature = given.rpartition(".")
     text, dot, at = said.partition(".")
-    if not dot or len(given) > MAX_TOLD or not site.keys.verify(_PURPOSE, said, signature):
+    if not dot or len(given) > MAX_TOLD or not site.signer.verify(_PURPOSE, said, signature):
         return ""
     if not 0 <= _now_s(site) - int(at) < LASTS_S:
         return ""

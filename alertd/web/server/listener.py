@@ -32,7 +32,7 @@ MAX_HEAD = 32 * 1024
 """The largest request line with headers, in bytes."""
 
 
-class Listener:
+class WebListener:
     """The listener of one address.
 
     Args:
@@ -83,7 +83,7 @@ class Listener:
             self._release()
             self._fail(f"does not listen on {self._address}: {reason}")
 
-    async def look(self, web: Web) -> None:
+    async def refresh(self, web: Web) -> None:
         """Start or stop the server as ``web`` requires, and try again to bind what could not be bound."""
         async with self._turn:
             self._web = web

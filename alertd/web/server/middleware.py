@@ -165,23 +165,23 @@ class FailuresMiddleware:
 
 
 class AuthenticationMiddleware:
-    """Middleware that sets ``visitor``, ``jar`` and ``doorkeeper`` in ``request.state``."""
+    """Middleware that sets ``principal``, ``jar`` and ``authenticator`` in ``request.state``."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
         self._site = site
-        self._doorkeeper = Authenticator(site)
+        self._authenticator = Authenticator(site)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         web, request = self._site.web, Request(scope, receive)
-        session = self._doorkeeper.session(request.cookies.get(name_cookie(web), ""))
+        session = self._authenticator.session(request.cookies.get(name_cookie(web), ""))
         jar = request.state.jar = Jar(session)
-        request.state.doorkeeper = self._doorkeeper
+        request.state.authenticator = self._authenticator
         # If the credentials are refused below, the error page is shown to an anonymous principal.
-        request.state.visitor = _make_stranger(session, find_origin(request, web.proxies), web)
+        request.state.principal = _make_anonymous(session, find_origin(request, web.proxies), web)
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start" and jar.is_kept:
@@ -192,7 +192,7 @@ class AuthenticationMiddleware:
             await send(message)
 
         try:
-            request.state.visitor = await self._doorkeeper.visitor(request, jar)
+            request.state.principal = await self._authenticator.find_principal(request, jar)
         except RequestRefused as refusal:
             response = await answer_refusal(request, refusal)
             await response(scope, receive, send_with_cookie)
@@ -212,5 +212,5 @@ def cookie(web: Web, session: Session | None) -> str:
     return f"{name_cookie(web)}={value}; Path=/; Max-Age={lasts_s}; HttpOnly; SameSite=Lax{secure}"
 
 
-def _make_stranger(session: Session, address: str, web: Web) -> Principal:
+def _make_anonymous(session: Session, address: str, web: Web) -> Principal:
     return Principal(name="", scope=web.access.anonymous, how="nothing", session=session, address=address)

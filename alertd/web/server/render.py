@@ -11,9 +11,9 @@ from starlette.responses import HTMLResponse
 from alertd import __version__
 from alertd.core.access import Scope
 from alertd.web.actions.forms import list_forms
-from alertd.web.server.access import visitor_of
-from alertd.web.server.context import site_of
-from alertd.web.server.flash import told_of
+from alertd.web.server.access import find_principal
+from alertd.web.server.context import find_site
+from alertd.web.server.flash import read_flash
 from alertd.web.server.static import asset_path
 
 
@@ -35,32 +35,32 @@ def render_page(request: Request, template: str, status: int = 200, **values: ob
     """Render a template as a response.
 
     Besides ``values``, a template has these names:
-    - ``site``, ``visitor`` (the principal) and ``version``;
+    - ``site``, ``principal`` and ``version``;
     - ``link(path)``, the address of a path of this site, and ``here``, the path of the request;
     - ``asset(name)``, the address of a file of ``static/``;
     - ``csrf()``, the token for the hidden field of a form that changes something;
     - ``may(scope)``, whether the principal has a scope, such as ``may("act")``;
     - ``told()``, the flash message;
-    - ``list_forms(record, site, visitor)``, the forms of the actions on a milestone.
+    - ``list_forms(record, site, principal)``, the forms of the actions on a milestone.
     """
-    site, visitor = site_of(request), visitor_of(request)
+    site, principal = find_site(request), find_principal(request)
 
     def csrf() -> str:
-        if visitor.session.is_new:
-            request.state.jar.keep(visitor.session)
-        return visitor.session.csrf
+        if principal.session.is_new:
+            request.state.jar.keep(principal.session)
+        return principal.session.csrf
 
     html = (
         make_environment()
         .get_template(template)
         .render(
             site=site,
-            visitor=visitor,
+            principal=principal,
             link=site.link,
             asset=lambda name: site.link(asset_path(name)),
             csrf=csrf,
-            may=lambda word: visitor.scope >= Scope[word.upper()],
-            told=lambda: told_of(request),
+            may=lambda word: principal.scope >= Scope[word.upper()],
+            told=lambda: read_flash(request),
             version=__version__,
             here=request.url.path,
             **values,

@@ -38,7 +38,7 @@ class Session:
         name: the name of the person; "" before the login.
         proof: the fingerprint of the credential of the login.
         is_new: the browser does not have the cookie yet.
-        keys: the signer of the cookie.
+        signer: the signer of the cookie.
     """
 
     id: str
@@ -47,16 +47,16 @@ class Session:
     name: str = ""
     proof: str = ""
     is_new: bool = False
-    keys: Signer = field(repr=False)
+    signer: Signer = field(repr=False)
 
     @property
     def csrf(self) -> str:
         """The CSRF token, which each form of this session contains."""
-        return self.keys.sign("csrf", self.id)
+        return self.signer.sign("csrf", self.id)
 
     def verifies(self, token: str) -> bool:
         """Whether a CSRF token belongs to this session. No form can belong to a new session."""
-        return not self.is_new and self.keys.verify("csrf", self.id, token)
+        return not self.is_new and self.signer.verify("csrf", self.id, token)
 
     def renew(self, now_s: int) -> Session | None:
         """Return the session with a new time of use; None if the cookie is recent enough."""
@@ -66,29 +66,29 @@ class Session:
     def cookie(self) -> str:
         """The signed value of the cookie."""
         text = ".".join((self.id, str(self.begun), str(self.seen), self.name, self.proof))
-        return f"{text}.{self.keys.sign(_PURPOSE, text)}"
+        return f"{text}.{self.signer.sign(_PURPOSE, text)}"
 
 
-def begin(keys: Signer, now_s: int, name: str = "", proof: str = "") -> Session:
+def begin(signer: Signer, now_s: int, name: str = "", proof: str = "") -> Session:
     """Begin a new session with a random id."""
     ident = secrets.token_urlsafe(16)
-    return Session(id=ident, begun=now_s, seen=now_s, name=name, proof=proof, is_new=True, keys=keys)
+    return Session(id=ident, begun=now_s, seen=now_s, name=name, proof=proof, is_new=True, signer=signer)
 
 
-def read(keys: Signer, cookie: str, now_s: int) -> Session | None:
+def read(signer: Signer, cookie: str, now_s: int) -> Session | None:
     """Read the session in a cookie; None if its signature is wrong or the session has expired."""
     if len(cookie) > MAX_COOKIE:
         return None
     text, _, signature = cookie.rpartition(".")
     parts = text.split(".")
-    if len(parts) != 5 or not keys.verify(_PURPOSE, text, signature):
+    if len(parts) != 5 or not signer.verify(_PURPOSE, text, signature):
         return None
     ident, name, proof = parts[0], parts[3], parts[4]
     begun, seen = int(parts[1]), int(parts[2])
     is_over = now_s - begun >= LASTS_S or (name and now_s - seen >= IDLE_S) or seen - now_s > AHEAD_S
     if is_over:
         return None
-    return Session(id=ident, begun=begun, seen=seen, name=name, proof=proof, keys=keys)
+    return Session(id=ident, begun=begun, seen=seen, name=name, proof=proof, signer=signer)
 
 
 class Jar:

@@ -35,25 +35,25 @@ class Signer:
         self._secret = secret
 
     def __repr__(self) -> str:
-        return "Keys()"
+        return "Signer()"
 
-    def of(self, purpose: str) -> bytes:
+    def derive_key(self, purpose: str) -> bytes:
         """Derive the key that signs for a purpose, 32 bytes."""
-        return self.all_of(purpose)[0]
+        return self.derive_keys(purpose)[0]
 
-    def all_of(self, purpose: str) -> tuple[bytes, ...]:
+    def derive_keys(self, purpose: str) -> tuple[bytes, ...]:
         """Derive the keys that verify for a purpose. The first of them signs."""
         info = f"alertd/{purpose}".encode() + b"\x01"
         return tuple(hmac.digest(secret, info, hashlib.sha256) for secret in self._secret().splitlines())
 
     def sign(self, purpose: str, text: str) -> str:
         """Sign ``text``: return 43 characters of base64url."""
-        return _signature(self.of(purpose), text)
+        return _signature(self.derive_key(purpose), text)
 
     def verify(self, purpose: str, text: str, signature: str) -> bool:
         """Whether ``signature`` is valid for ``text``; takes the same time whether it is or not."""
         given = signature.encode()
-        made = (_signature(key, text).encode() for key in self.all_of(purpose))
+        made = (_signature(key, text).encode() for key in self.derive_keys(purpose))
         # Compare all keys even after a match, so that the time is the same.
         fits = [hmac.compare_digest(expected, given) for expected in made]
         return any(fits)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alertd.core.access import Scope
-from alertd.web.server.access import RequestRefused, needs
+from alertd.web.server.access import RequestRefused, require_scope
 
 FOREVER = "public, max-age=31536000, immutable"
 
@@ -45,7 +45,7 @@ def asset_path(name: str) -> str:
     return f"/static/{_name_files()[name]}"
 
 
-@needs(Scope.PUBLIC)
+@require_scope(Scope.PUBLIC)
 async def static(request: Request) -> Response:
     """Serve a static file (``/static/{name}``)."""
     name = request.path_params["name"]

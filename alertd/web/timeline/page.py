@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alertd.core.access import Scope
-from alertd.web.pages.cache import shelf_of
-from alertd.web.pages.status import find_zone, standing_of
-from alertd.web.server.access import needs
-from alertd.web.server.context import site_of
+from alertd.web.pages.cache import find_cache
+from alertd.web.pages.status import describe_status, find_zone
+from alertd.web.server.access import require_scope
+from alertd.web.server.context import find_site
 from alertd.web.server.render import render_page
 from alertd.web.timeline.axis import Zoom
 from alertd.web.timeline.choice import Choice, choose
@@ -32,21 +32,21 @@ class ZoomLink:
     is_here: bool
 
 
-@needs(Scope.READ)
+@require_scope(Scope.READ)
 async def timeline(request: Request) -> Response:
     """Show the timeline page (``/``)."""
-    site = site_of(request)
+    site = find_site(request)
     query = read_query(request.query_params)
-    shelved = await shelf_of(request).look()
+    cached = await find_cache(request).get()
     now = site.clock.now()
     # In a thread, so that the event loop stays free for the daemon and no reminder is late.
-    choice = await asyncio.to_thread(choose, query, shelved.entries, find_zone(site), now)
+    choice = await asyncio.to_thread(choose, query, cached.entries, find_zone(site), now)
     wanted = [entry.id for entry in (*choice.shown, *choice.overdue, *choice.coming)]
     records = await site.ledger.read_records_by_id(list(dict.fromkeys(wanted)))
     moves = await site.ledger.read_last_moves(
         [record.id for record in records.values() if record.revision > 1]
     )
-    standing = await standing_of(site, shelved.as_of)
+    standing = await describe_status(site, cached.as_of)
 
     def render() -> Response:
         rows = {name: make_row(record, moves.get(name), choice.axis) for name, record in records.items()}
@@ -57,7 +57,7 @@ async def timeline(request: Request) -> Response:
             query=query,
             choice=choice,
             standing=standing,
-            total=len(shelved.entries),
+            total=len(cached.entries),
             groups=_group_rows(shown, query),
             overdue=[rows[entry.id] for entry in choice.overdue if entry.id in rows],
             coming=[rows[entry.id] for entry in choice.coming if entry.id in rows],

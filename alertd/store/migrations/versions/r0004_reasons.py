@@ -86,16 +86,16 @@ def downgrade() -> None:
 def _convert(connection: sa.Connection, name: str, key: tuple[str, ...]) -> None:
     """Give each sentence of a table its code, :data:`AT_ONCE` rows at a time in the order of the key."""
     names = (*key, "state", "reason") if name != "attempt" else (*key, "reason")
-    table = sa.table(name, *(sa.column(one) for one in (*names, "reason_code", "reason_details")))
-    places = [table.c[one] for one in key]
+    table = sa.table(name, *(sa.column(column) for column in (*names, "reason_code", "reason_details")))
+    places = [table.c[column] for column in key]
     statement = (
         sa.update(table)
-        .where(*(table.c[one] == sa.bindparam(f"its_{one}") for one in key))
+        .where(*(table.c[column] == sa.bindparam(f"its_{column}") for column in key))
         .values(reason_code=sa.bindparam("code"), reason_details=sa.bindparam("details"))
     )
     after: tuple[Any, ...] | None = None
     while True:
-        query = sa.select(*(table.c[one] for one in names)).where(table.c.reason != "")
+        query = sa.select(*(table.c[column] for column in names)).where(table.c.reason != "")
         if after is not None:
             query = query.where(sa.tuple_(*places) > sa.tuple_(*after))
         found = connection.execute(query.order_by(*places).limit(AT_ONCE)).mappings().all()
@@ -105,25 +105,26 @@ def _convert(connection: sa.Connection, name: str, key: tuple[str, ...]) -> None
         for row in found:
             match name:
                 case "owed":
-                    code, details = code_of_owed(row["reason"])
+                    code, details = convert_owed(row["reason"])
                 case "delivery":
-                    code, details = code_of_delivery(row["reason"], row["state"])
+                    code, details = convert_delivery(row["reason"], row["state"])
                 case _:
-                    code, details = code_of_attempt(row["reason"])
+                    code, details = convert_attempt(row["reason"])
             packed = json.dumps(details, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
             rows.append(
-                {f"its_{one}": row[one] for one in key} | {"code": code, "details": packed if details else ""}
+                {f"its_{column}": row[column] for column in key}
+                | {"code": code, "details": packed if details else ""}
             )
         connection.execute(statement, rows)
-        after = tuple(found[-1][one] for one in key)
+        after = tuple(found[-1][column] for column in key)
 
 
-def code_of_owed(text: str) -> Coded:
+def convert_owed(text: str) -> Coded:
     """The code and the details of what an occurrence had for a reason."""
     return _known(text) or ("other", {"text": text})
 
 
-def code_of_delivery(text: str, state: str) -> Coded:
+def convert_delivery(text: str, state: str) -> Coded:
     """The same for a delivery: when it was tried, what is no sentence of alertd is an answer from outside."""
     if state in ("superseded", "suppressed"):
         if text in _PLAIN_OF_DELIVERIES:
@@ -134,9 +135,9 @@ def code_of_delivery(text: str, state: str) -> Coded:
     if text.startswith(_STOPPED):
         return _stopped(text.removeprefix(_STOPPED))
     if text.startswith(_GIVEN_UP):
-        code, details = code_of_attempt(text.removeprefix(_GIVEN_UP))
+        code, details = convert_attempt(text.removeprefix(_GIVEN_UP))
         return "given_up", {"last": {"code": code, **({"details": details} if details else {})}}
-    return code_of_attempt(text)
+    return convert_attempt(text)
 
 
 def _known(text: str) -> Coded | None:
@@ -156,7 +157,7 @@ def _known(text: str) -> Coded | None:
     return None
 
 
-def code_of_attempt(text: str) -> Coded:
+def convert_attempt(text: str) -> Coded:
     """The same for an attempt."""
     if text in _PLAIN_OF_DELIVERIES:
         return _PLAIN_OF_DELIVERIES[text], {}

@@ -1,4 +1,4 @@
-"""Makes JSON Schemas (draft 2020-12) from shapes, which are the TypedDicts that the values are built as."""
+"""Makes JSON Schemas (draft 2020-12) from shapes: the TypedDicts that describe the values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-from alertd.core.shape import JsonSchema
-
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _SUFFIX = re.compile("(?:Facts|Payload|Body)$")
@@ -19,15 +17,15 @@ _SUFFIX = re.compile("(?:Facts|Payload|Body)$")
 
 def make_schemas(
     shapes: Mapping[str, Any], template: str
-) -> tuple[dict[str, JsonSchema], dict[str, JsonSchema]]:
-    """The schemas of some types, and the named schemas that they refer to.
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Return the JSON Schemas of types, and the named schemas that they refer to.
 
     Args:
-        shapes: the types, under any names.
-        template: how a reference is written, such as ``#/$defs/{model}``.
+        shapes: the types by name; the caller chooses the names.
+        template: the form of a reference, such as ``#/$defs/{model}``.
 
     Returns:
-        the schemas under the given names; the named ones by the class's name without its suffix.
+        The schemas by the given names, and the named schemas by the class's name without its suffix.
     """
     found, common = TypeAdapter.json_schemas(
         [(name, "serialization", TypeAdapter(shape)) for name, shape in shapes.items()],
@@ -46,7 +44,7 @@ class _Untitled(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  its caller is pydantic
         return False
 
-    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchema:
+    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> dict[str, Any]:
         made = super().typed_dict_schema(schema)
         made.pop("title", None)
         return made
