@@ -130,7 +130,7 @@ class Listening:
         return not self.refusal
 
 
-def may_listen(web: Web, *, on_loopback: bool) -> Listening:
+def check_listening(web: Web, *, on_loopback: bool) -> Listening:
     """Beyond this machine, only once the file says who may come in."""
     if on_loopback or web.auth is not None:
         return Listening()

@@ -53,7 +53,7 @@ class Receiver:
     quiet: Quiet | None = None
 
 
-def followers_of(receiver: Receiver) -> tuple[str, ...]:
+def list_followers(receiver: Receiver) -> tuple[str, ...]:
     """The names of its notifiers that follow where a milestone stands."""
     return tuple(spec.name for spec in receiver.notifiers if spec.follows)
 

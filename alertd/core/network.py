@@ -144,30 +144,32 @@ def judge(address: str, network: Network) -> AddressVerdict:
         found = ip_address(address.partition("%")[0])
     except ValueError:
         return AddressVerdict(allowed=False, reason="what its name leads to is no IP address")
-    judged = [(one, row_of(one)) for one in (found, *embedded(found))]
+    judged = [(one, find_row(one)) for one in (found, *extract_embedded(found))]
     for one, row in judged:
         if row.tier is Tier.NEVER:
-            return AddressVerdict(allowed=False, reason=f"{_told(found, one, row)}, which is always refused")
+            return AddressVerdict(
+                allowed=False, reason=f"{_describe(found, one, row)}, which is always refused"
+            )
     for one, row in judged:
         if row.tier is Tier.INTERNAL and network.policy is Reach.PUBLIC and not _is_named(one, network):
             why = "which network: public refuses unless network.allow names it"
-            return AddressVerdict(allowed=False, reason=f"{_told(found, one, row)}, {why}")
+            return AddressVerdict(allowed=False, reason=f"{_describe(found, one, row)}, {why}")
     one, row = judged[-1]
-    return AddressVerdict(allowed=True, reason=_told(found, one, row))
+    return AddressVerdict(allowed=True, reason=_describe(found, one, row))
 
 
-def row_of(found: Address | Block) -> NetworkRow:
+def find_row(found: Address | Block) -> NetworkRow:
     """The narrowest row that holds all of it."""
     block = ip_network(found)
     return next(row for row in _BY_WIDTH if _holds(row.block, block))
 
 
-def embedded(found: Address) -> tuple[IPv4Address, ...]:
+def extract_embedded(found: Address) -> tuple[IPv4Address, ...]:
     """The IPv4 addresses that an IPv6 address stands for: those that a packet to it may end at."""
     if isinstance(found, IPv4Address):
         return ()
     bits = int(found)
-    match row_of(found).words:
+    match find_row(found).words:
         case "IPv4-compatible" | "IPv4-mapped" | "IPv4-translated" | "NAT64":
             within = [bits]
         case "6to4":
@@ -175,7 +177,7 @@ def embedded(found: Address) -> tuple[IPv4Address, ...]:
         case "Teredo":
             within = [bits >> 64, ~bits]
         case "NAT64 of a network of its own":
-            return _of_its_own(bits)
+            return _read_local_nat64(bits)
         case _:
             # ISATAP (RFC 5214, section 6.1): in any network, behind 00-00-5E-FE, whose second bit may be set.
             within = [bits] if bits >> 32 & _32 in (0x0000_5EFE, 0x0200_5EFE) else []
@@ -196,15 +198,15 @@ def parse_block(text: str) -> Block:
         ) from None
     if "/" in text and ip_address(text.partition("/")[0]) != block.network_address:
         raise NetworkError(text, "an address within a network", f"write {block}, or the address alone")
-    row = row_of(block)
+    row = find_row(block)
     if row.tier is Tier.NEVER:
         raise NetworkError(text, f"{row.words}, which is always refused", "remove it")
-    if isinstance(block, IPv6Network) and embedded(block.network_address) and row.tier is Tier.PUBLIC:
+    if isinstance(block, IPv6Network) and extract_embedded(block.network_address) and row.tier is Tier.PUBLIC:
         raise NetworkError(text, "stands for IPv4 addresses", "write those")
     return block
 
 
-def _of_its_own(bits: int) -> tuple[IPv4Address, ...]:
+def _read_local_nat64(bits: int) -> tuple[IPv4Address, ...]:
     """Every reading: a prefix may be 48, 56, 64 or 96 bits long, and only its owner knows (RFC 6052, 2.2).
 
     Bits 64 to 71 are skipped. The wrong readings mostly end in 0.0.0.0/8, where no packet is carried to, so
@@ -226,7 +228,7 @@ def _is_named(one: Address, network: Network) -> bool:
     return any(_holds(block, ip_network(one)) for block in network.allow)
 
 
-def _told(found: Address, one: Address, row: NetworkRow) -> str:
+def _describe(found: Address, one: Address, row: NetworkRow) -> str:
     if one == found:
         return f"{one} is {row.words} ({row.block})"
     return f"{found} stands for {one}, {row.words} ({row.block})"

@@ -12,11 +12,11 @@ from datetime import date, datetime, timedelta
 from enum import Enum, auto
 from zoneinfo import ZoneInfo
 
-from alertd.core.deadline import Qualifier, Window, deadline_name, parse_deadline
+from alertd.core.deadline import Qualifier, Window, format_deadline, parse_deadline
 from alertd.core.milestones.milestone import Claim, Source
 from alertd.core.milestones.policy import INLINE
 from alertd.core.time.duration import Duration, parse_duration
-from alertd.core.time.instant import local_date, to_wall
+from alertd.core.time.instant import to_local_date, to_wall
 from alertd.errors import DeadlineError
 
 MONTHS = (
@@ -25,63 +25,63 @@ MONTHS = (
 )  # fmt: skip
 
 
-def day_text(day: date) -> str:
+def format_day(day: date) -> str:
     """``30 September 2026``."""
     return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
 
 
-def instant_text(at: datetime, zone: ZoneInfo) -> str:
+def format_instant(at: datetime, zone: ZoneInfo) -> str:
     """``30 September 2026, 09:00 (Asia/Baghdad)``."""
     wall = to_wall(at, zone)
-    return f"{day_text(wall.date())}, {wall:%H:%M} ({zone.key})"
+    return f"{format_day(wall.date())}, {wall:%H:%M} ({zone.key})"
 
 
-def published_text(edtf: str) -> str:
+def format_published(edtf: str) -> str:
     """The date of publication as people read it; the text itself when it is no EDTF."""
     try:
-        return deadline_name(parse_deadline(edtf)) if edtf else ""
+        return format_deadline(parse_deadline(edtf)) if edtf else ""
     except DeadlineError:
         return edtf
 
 
-def listing(parts: Sequence[str]) -> str:
+def join_with_and(parts: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     if len(parts) < 2:
         return "".join(parts)
     return ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
-def either(parts: Sequence[str]) -> str:
+def join_with_or(parts: Sequence[str]) -> str:
     """``a``, ``a or b``, ``a, b or c``."""
     if len(parts) < 2:
         return "".join(parts)
     return ", ".join(parts[:-1]) + " or " + parts[-1]
 
 
-def count(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """``1 day``, ``2 days``, ``1,100 days``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def sentence(text: str) -> str:
+def make_sentence(text: str) -> str:
     """Capital letter at the start, full stop at the end."""
     if not text:
         return ""
-    return capital(text) if text[-1] in ".!?…" else capital(text) + "."
+    return capitalize(text) if text[-1] in ".!?…" else capitalize(text) + "."
 
 
-def capital(text: str) -> str:
+def capitalize(text: str) -> str:
     """The first letter a capital one, the rest as it is."""
     return text[:1].upper() + text[1:]
 
 
-def span_text(span: timedelta) -> str:
+def format_span(span: timedelta) -> str:
     """The length of a time in its largest unit, rounded down: ``27 days``, ``3 hours``."""
     seconds = int(span.total_seconds())
     for unit, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= unit:
-            return count(seconds // unit, name)
-    return count(max(seconds, 0), "second")
+            return format_count(seconds // unit, name)
+    return format_count(max(seconds, 0), "second")
 
 
 _NAMED_OFFSETS = {
@@ -93,30 +93,30 @@ _NAMED_OFFSETS = {
 }
 
 
-def offset_words(offset: str) -> str:
+def describe_offset(offset: str) -> str:
     """``-7d`` as ``7 days before the deadline``; ``0d`` as ``on the day``."""
     if offset in _NAMED_OFFSETS:
         return _NAMED_OFFSETS[offset]
-    words = brief_offset(offset)
+    words = describe_offset_briefly(offset)
     return words if offset == "0d" else f"{words} the deadline"
 
 
-def brief_offset(offset: str) -> str:
-    """``-7d`` as ``7 days before``, for a column; a named offset as :func:`offset_words` has it."""
+def describe_offset_briefly(offset: str) -> str:
+    """``-7d`` as ``7 days before``, for a column; a named offset as :func:`describe_offset` has it."""
     if offset in _NAMED_OFFSETS:
         return _NAMED_OFFSETS[offset]
     if offset == "0d":
         return "on the day"
-    words = duration_words(parse_duration(offset.lstrip("+-")))
+    words = describe_duration(parse_duration(offset.lstrip("+-")))
     return f"{words} before" if offset.startswith("-") else f"{words} after"
 
 
-def duration_words(duration: Duration) -> str:
+def describe_duration(duration: Duration) -> str:
     """``90d`` as ``90 days``, ``1y6mo`` as ``1 year 6 months``."""
-    return " ".join(count(number, noun) for number, noun in duration_parts(duration)) or "0 days"
+    return " ".join(format_count(number, noun) for number, noun in split_duration(duration)) or "0 days"
 
 
-def duration_parts(duration: Duration) -> list[tuple[int, str]]:
+def split_duration(duration: Duration) -> list[tuple[int, str]]:
     """The numbers of a duration that are not 0, each with its unit in the singular, the largest first."""
     years, months = divmod(duration.months, 12)
     hours, rest = divmod(duration.seconds, 3_600)
@@ -128,31 +128,31 @@ def duration_parts(duration: Duration) -> list[tuple[int, str]]:
     return [(number, noun) for number, noun in parts if number]
 
 
-def policy_name(name: str) -> str:
+def describe_policy(name: str) -> str:
     """``policy default``; ``its own policy`` for one that is written out where it is used."""
     return "its own policy" if name == INLINE else f"policy {name}"
 
 
-def possessive(name: str) -> str:
+def make_possessive(name: str) -> str:
     """``the minister's``, ``Reuters'``, ``my boss's``."""
     return name + ("'" if name.endswith("s") and not name.endswith("ss") else "'s")
 
 
-def by_account(sources: Sequence[Source]) -> str:
+def describe_account(sources: Sequence[Source]) -> str:
     """``by the minister's account``, ``by the accounts of the minister and Reuters``; "" without sources."""
     names = list(dict.fromkeys(source.brief for source in sources))
     if not names:
         return ""
     if len(names) == 1:
-        return f"by {possessive(names[0])} account"
-    return f"by the accounts of {listing(names)}"
+        return f"by {make_possessive(names[0])} account"
+    return f"by the accounts of {join_with_and(names)}"
 
 
-def days_until(window: Window, now: datetime) -> int | None:
+def count_days_until(window: Window, now: datetime) -> int | None:
     """Calendar days in the window's zone from today to its last day; negative once that is past."""
     if window.last_day is None:
         return None
-    return (window.last_day - local_date(now, window.zone)).days
+    return (window.last_day - to_local_date(now, window.zone)).days
 
 
 class Away(Enum):
@@ -182,9 +182,9 @@ class Distance:
         return self.away in (Away.PAST, Away.YESTERDAY)
 
 
-def distance_to(window: Window, now: datetime) -> Distance | None:
+def measure_distance(window: Window, now: datetime) -> Distance | None:
     """How far away the end of the window is; None without an end."""
-    days = days_until(window, now)
+    days = count_days_until(window, now)
     if days is None or window.ends is None:
         return None
     passed = window.ends <= now
@@ -192,21 +192,21 @@ def distance_to(window: Window, now: datetime) -> Distance | None:
     if window.clock is not None and away < timedelta(days=1):
         if away < timedelta(minutes=1):
             return Distance(away=Away.NOW)
-        return Distance(away=Away.PAST if passed else Away.AHEAD, span=span_text(away))
+        return Distance(away=Away.PAST if passed else Away.AHEAD, span=format_span(away))
     if passed:
-        return Distance(away=Away.YESTERDAY if days == -1 else Away.PAST, span=count(-days, "day"))
+        return Distance(away=Away.YESTERDAY if days == -1 else Away.PAST, span=format_count(-days, "day"))
     if days <= 0:
         return Distance(away=Away.TODAY)
-    return Distance(away=Away.TOMORROW if days == 1 else Away.AHEAD, span=count(days, "day"))
+    return Distance(away=Away.TOMORROW if days == 1 else Away.AHEAD, span=format_count(days, "day"))
 
 
-def distance(window: Window, now: datetime) -> str:
+def describe_distance(window: Window, now: datetime) -> str:
     """How far away: ``due in 37 days``, ``due today``, ``passed 55 days ago``; "" without an end."""
-    found = distance_to(window, now)
-    return "" if found is None else _distance_text(found, is_rough=False)
+    found = measure_distance(window, now)
+    return "" if found is None else _format_distance(found, is_rough=False)
 
 
-def _distance_text(found: Distance, *, is_rough: bool) -> str:
+def _format_distance(found: Distance, *, is_rough: bool) -> str:
     match found.away:
         case Away.PAST:
             return f"passed {found.span} ago"
@@ -217,30 +217,30 @@ def _distance_text(found: Distance, *, is_rough: bool) -> str:
         case Away.NOW | Away.TODAY | Away.TOMORROW if is_rough:
             return "due about now"
         case Away.NOW | Away.TODAY | Away.TOMORROW:
-            return f"due {_DAYS[found.away]}"
+            return f"due {_NAMED_DAYS[found.away]}"
 
 
-_DAYS = {Away.NOW: "now", Away.TODAY: "today", Away.TOMORROW: "tomorrow"}
+_NAMED_DAYS = {Away.NOW: "now", Away.TODAY: "today", Away.TOMORROW: "tomorrow"}
 
 
-def countdown(found: Distance, claims: Sequence[Claim]) -> str:
+def describe_countdown(found: Distance, claims: Sequence[Claim]) -> str:
     """The distance without a verb: ``37 days``, ``about 7 days``, ``today``, ``55 days past``."""
-    is_rough, _ = _doubts(claims, found)
+    is_rough, _ = _assess_doubt(claims, found)
     match found.away:
         case Away.PAST | Away.YESTERDAY:
             return f"{found.span} past"
         case Away.AHEAD:
             return f"{'about ' if is_rough else ''}{found.span}"
         case Away.NOW | Away.TODAY | Away.TOMORROW:
-            return "about now" if is_rough else _DAYS[found.away]
+            return "about now" if is_rough else _NAMED_DAYS[found.away]
 
 
-def doubt_of(found: Distance, claims: Sequence[Claim]) -> str:
+def describe_doubt(found: Distance, claims: Sequence[Claim]) -> str:
     """``, not certain`` or ``, not confirmed``; "" when somebody who states the window is sure."""
-    return _doubts(claims, found)[1]
+    return _assess_doubt(claims, found)[1]
 
 
-def _doubts(claims: Sequence[Claim], found: Distance) -> tuple[bool, str]:
+def _assess_doubt(claims: Sequence[Claim], found: Distance) -> tuple[bool, str]:
     """Whether the distance is a rough one, and what doubt is told after it."""
     qualifiers = {claim.deadline.qualifier for claim in claims}
     if Qualifier.NONE in qualifiers:
@@ -251,8 +251,8 @@ def _doubts(claims: Sequence[Claim], found: Distance) -> tuple[bool, str]:
     return Qualifier.UNCERTAIN not in qualifiers, doubt
 
 
-def status_of(claims: Sequence[Claim], window: Window, now: datetime, account: str = "") -> str:
-    """:func:`distance`, no more certain than the surest of those who state it.
+def describe_status(claims: Sequence[Claim], window: Window, now: datetime, account: str = "") -> str:
+    """:func:`describe_distance`, no more certain than the surest of those who state it.
 
     ``due in about 7 days by the minister's account, not certain``; ``passed yesterday, not confirmed``.
 
@@ -260,14 +260,14 @@ def status_of(claims: Sequence[Claim], window: Window, now: datetime, account: s
         claims: all that state ``window``.
         account: such as ``by the minister's account``.
     """
-    found = distance_to(window, now)
+    found = measure_distance(window, now)
     if found is None:
         return account
-    is_rough, doubt = _doubts(claims, found)
-    return f"{_distance_text(found, is_rough=is_rough)} {account}".strip() + doubt
+    is_rough, doubt = _assess_doubt(claims, found)
+    return f"{_format_distance(found, is_rough=is_rough)} {account}".strip() + doubt
 
 
-def done_text(window: Window, done_on: date) -> str:
+def describe_done(window: Window, done_on: date) -> str:
     """How what was done stands to a window: ``done 12 days before the end``, ``done 18 days after``."""
     if window.last_day is None:
         return ""
@@ -275,16 +275,16 @@ def done_text(window: Window, done_on: date) -> str:
     if days == 0:
         return "done on the last day" if window.spans_days else "done on the day"
     if days > 0:
-        return f"done {count(days, 'day')} after"
-    return f"done {count(-days, 'day')} before" + (" the end" if window.spans_days else "")
+        return f"done {format_count(days, 'day')} after"
+    return f"done {format_count(-days, 'day')} before" + (" the end" if window.spans_days else "")
 
 
-def moved_by(before: Window, after: Window) -> str:
+def describe_move(before: Window, after: Window) -> str:
     """``92 days later``, ``3 hours earlier``; "" when either has no end or nothing can be counted."""
     first, second = before.wall_clock, after.wall_clock
     if first and second and abs(second - first) < timedelta(days=1) and first != second:
-        return f"{span_text(abs(second - first))} {'later' if second > first else 'earlier'}"
+        return f"{format_span(abs(second - first))} {'later' if second > first else 'earlier'}"
     if before.last_day is None or after.last_day is None or before.last_day == after.last_day:
         return ""
     days = (after.last_day - before.last_day).days
-    return f"{count(abs(days), 'day')} {'later' if days > 0 else 'earlier'}"
+    return f"{format_count(abs(days), 'day')} {'later' if days > 0 else 'earlier'}"

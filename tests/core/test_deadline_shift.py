@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.deadline import Qualifier, Reading, parse_deadline, shift_deadline, window_of
+from alertd.core.deadline import Qualifier, Reading, compute_window, parse_deadline, shift_deadline
 from alertd.core.time.duration import Duration, parse_duration
 
 BAGHDAD = ZoneInfo("Asia/Baghdad")
@@ -134,11 +134,11 @@ def test_refuses(text: str, reading: Reading, by: str, message: str) -> None:
 def test_days_move_the_last_day(text: str, zone: ZoneInfo, days: int) -> None:
     """By days alone, the last day of the window moves by just so many, and the qualifier stays."""
     deadline = parse_deadline(text)
-    before = window_of(deadline, zone)
+    before = compute_window(deadline, zone)
 
     moved = shift_deadline(deadline, zone, END, Duration(days=days))
 
-    after = window_of(moved, zone)
+    after = compute_window(moved, zone)
     assert before.last_day is not None
     assert after.last_day is not None
     assert after.last_day - before.last_day == timedelta(days=days)
@@ -158,10 +158,10 @@ def test_read_to_the_start_moves_the_start(text: str, months: int, days: int) ->
     deadline = parse_deadline(text)
     start = parse_deadline(str(deadline.earliest))
 
-    moved = window_of(shift_deadline(deadline, BAGHDAD, START, by), BAGHDAD)
+    moved = compute_window(shift_deadline(deadline, BAGHDAD, START, by), BAGHDAD)
 
     assert moved.begins is None
-    assert moved.ends == window_of(shift_deadline(start, BAGHDAD, END, by), BAGHDAD).begins
+    assert moved.ends == compute_window(shift_deadline(start, BAGHDAD, END, by), BAGHDAD).begins
 
 
 def test_qualifier_of_a_set_is_of_the_whole() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.deadline import Reading, deadline_name, deadline_phrase, parse_deadline
+from alertd.core.deadline import Reading, format_deadline, format_deadline_phrase, parse_deadline
 
 # deadline, its name, read to its end, read to its start
 SAID = [
@@ -182,9 +182,9 @@ def test_said_as_given(text: str, name: str, by: str, before: str) -> None:
     """The name and both phrases hold what the source said, and no day that it did not."""
     deadline = parse_deadline(text)
 
-    assert deadline_name(deadline) == name
-    assert deadline_phrase(deadline) == by
-    assert deadline_phrase(deadline, Reading.START) == before
+    assert format_deadline(deadline) == name
+    assert format_deadline_phrase(deadline) == by
+    assert format_deadline_phrase(deadline, Reading.START) == before
 
 
 @given(
@@ -196,6 +196,6 @@ def test_every_shape_has_a_name(first: str, second: str, shape: str) -> None:
     """Whatever can be read can be said, in one line."""
     deadline = parse_deadline(shape.format(first, second))
 
-    said = [deadline_name(deadline), *(deadline_phrase(deadline, reading) for reading in Reading)]
+    said = [format_deadline(deadline), *(format_deadline_phrase(deadline, reading) for reading in Reading)]
 
     assert all(text and text.isprintable() for text in said)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.deadline import Reading, parse_deadline, read_window, window_of
+from alertd.core.deadline import Reading, compute_window, parse_deadline, read_window
 from alertd.core.time.duration import parse_duration, shift_date
 from alertd.core.time.instant import to_instant
 
@@ -95,7 +95,7 @@ def test_bounds_of_the_design(text: str, name: str, begins: str, ends: str, remi
     """The bounds, and the days counted back from the last day, are those of the design's table."""
     zone = ZoneInfo(name)
 
-    window = window_of(parse_deadline(text), zone)
+    window = compute_window(parse_deadline(text), zone)
 
     assert (window.begins, window.ends) == (utc(begins), utc(ends))
     assert window.last_day is not None
@@ -121,7 +121,7 @@ def test_days_and_ids(
     """A window knows its first and last local day, whether it opens, and who it is."""
     zone = ZoneInfo("Asia/Baghdad")
 
-    window = window_of(parse_deadline(text), zone, reading)
+    window = compute_window(parse_deadline(text), zone, reading)
 
     assert window.id == identity
     assert window.first_day == (date.fromisoformat(first_day) if first_day else None)
@@ -137,7 +137,7 @@ def test_one_window_many_texts(texts: tuple[str, ...]) -> None:
     """However a window is written and qualified, it is one window."""
     zone = ZoneInfo("Europe/Berlin")
 
-    windows = {window_of(parse_deadline(text), zone) for text in texts}
+    windows = {compute_window(parse_deadline(text), zone) for text in texts}
 
     assert len(windows) == 1
 
@@ -146,9 +146,9 @@ def test_before_september_is_by_the_end_of_august() -> None:
     """A month read to its start is the open interval that ends with the month before."""
     zone = ZoneInfo("Asia/Baghdad")
 
-    before = window_of(parse_deadline("2026-09"), zone, Reading.START)
+    before = compute_window(parse_deadline("2026-09"), zone, Reading.START)
 
-    assert before == window_of(parse_deadline("../2026-08"), zone)
+    assert before == compute_window(parse_deadline("../2026-08"), zone)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_before_september_is_by_the_end_of_august() -> None:
 @pytest.mark.parametrize("reading", Reading)
 def test_date_times(text: str, instant: str, clock: str, identity: str, reading: Reading) -> None:
     """A date-time is an instant in both readings, with its clock time and its local day."""
-    window = window_of(parse_deadline(text), ZoneInfo("Asia/Baghdad"), reading)
+    window = compute_window(parse_deadline(text), ZoneInfo("Asia/Baghdad"), reading)
 
     assert window.begins == window.ends == utc(instant)
     assert window.clock == datetime.fromisoformat(clock)
@@ -196,7 +196,7 @@ def test_date_times(text: str, instant: str, clock: str, identity: str, reading:
 )
 def test_odd_days(text: str, name: str, begins: str, ends: str) -> None:
     """Bounds are local midnights, or what takes their place."""
-    window = window_of(parse_deadline(text), ZoneInfo(name))
+    window = compute_window(parse_deadline(text), ZoneInfo(name))
 
     assert (window.begins, window.ends) == (utc(begins), utc(ends))
 
@@ -209,14 +209,14 @@ def test_days_follow_without_a_seam(day: date, name: str) -> None:
     """One day's end is the next one's beginning, in UTC, and the id does not depend on the zone."""
     zone = ZoneInfo(name)
 
-    window = window_of(parse_deadline(day.isoformat()), zone)
-    before = window_of(parse_deadline(day.isoformat()), zone, Reading.START)
+    window = compute_window(parse_deadline(day.isoformat()), zone)
+    before = compute_window(parse_deadline(day.isoformat()), zone, Reading.START)
 
     assert window.begins is not None
     assert window.ends is not None
     assert before.ends == window.begins <= window.ends
     assert window.begins.tzinfo is window.ends.tzinfo is UTC
-    assert window.id == window_of(parse_deadline(day.isoformat()), ZoneInfo("UTC")).id
+    assert window.id == compute_window(parse_deadline(day.isoformat()), ZoneInfo("UTC")).id
 
 
 @pytest.mark.parametrize("reading", Reading)
@@ -230,6 +230,6 @@ def test_days_follow_without_a_seam(day: date, name: str) -> None:
 )  # fmt: skip
 def test_a_window_is_read_back_from_its_id(edtf: str, zone: str, reading: Reading) -> None:
     """What the ledger keeps of a window is enough to have all of it again."""
-    made = window_of(parse_deadline(edtf), ZoneInfo(zone), reading)
+    made = compute_window(parse_deadline(edtf), ZoneInfo(zone), reading)
 
     assert read_window(made.id, ZoneInfo(zone)) == made

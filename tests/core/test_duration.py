@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.time.duration import Duration, offset_text, parse_duration, shift_date, shift_wall
+from alertd.core.time.duration import Duration, format_offset, parse_duration, shift_date, shift_wall
 from alertd.errors import DurationError
 
 READ = [
@@ -195,7 +195,7 @@ def test_canonical_text_reads_back(months: int, days: int, seconds: int, sign: i
 )
 def test_offset_text(text: str, expected: str) -> None:
     """An offset always shows on which side of the deadline it is."""
-    assert offset_text(parse_duration(text)) == expected
+    assert format_offset(parse_duration(text)) == expected
 
 
 def test_arithmetic() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.time.instant import local_date, to_instant, to_wall
+from alertd.core.time.instant import to_instant, to_local_date, to_wall
 
 RESOLVED = [
     # fold, the example of RFC 5545 3.3.5: the first of the two, at UTC-04:00
@@ -82,7 +82,7 @@ def test_to_wall_shows_both_sides_of_a_fold_alike() -> None:
 )
 def test_local_date(zone: str, utc: str, day: date) -> None:
     """An instant falls on the day that the zone's calendars show."""
-    assert local_date(datetime.fromisoformat(utc).replace(tzinfo=UTC), ZoneInfo(zone)) == day
+    assert to_local_date(datetime.fromisoformat(utc).replace(tzinfo=UTC), ZoneInfo(zone)) == day
 
 
 def test_naive_and_aware_are_not_confused() -> None:
@@ -94,7 +94,7 @@ def test_naive_and_aware_are_not_confused() -> None:
     with pytest.raises(ValueError, match="aware"):
         to_wall(datetime(2026, 9, 30), zone)
     with pytest.raises(ValueError, match="aware"):
-        local_date(datetime(2026, 9, 30), zone)
+        to_local_date(datetime(2026, 9, 30), zone)
 
 
 @given(

@@ -15,7 +15,7 @@ from alertd.core.time.interval import (
     TimeInterval,
     TimeRange,
     contains,
-    next_flip,
+    find_next_change,
     parse_days_of_month,
     parse_months,
     parse_time_range,
@@ -220,7 +220,7 @@ def test_finds_the_next_flip(held: TimeInterval, after: str, expected: str | Non
     """The next flip is the first instant at which an interval begins or ends to hold."""
     moment = instant(after)
 
-    found = next_flip(lambda at: contains(held, at), [held], moment)
+    found = find_next_change(lambda at: contains(held, at), [held], moment)
 
     assert found == (None if expected is None else instant(expected))
 
@@ -229,7 +229,9 @@ def test_a_flip_at_the_bound_is_found_and_one_after_it_is_not() -> None:
     """The bound itself still belongs to the search."""
     before = instant("2026-09-23T08:00Z")
 
-    found = [next_flip(lambda at: contains(OFFICE, at), [OFFICE], before, MINUTE * n) for n in (59, 60)]
+    found = [
+        find_next_change(lambda at: contains(OFFICE, at), [OFFICE], before, MINUTE * n) for n in (59, 60)
+    ]
 
     assert found == [None, instant("2026-09-23T09:00Z")]
 
@@ -264,6 +266,6 @@ def test_agrees_with_asking_every_minute(intervals: list[TimeInterval], day: str
     steps = (after + n * MINUTE for n in range(1, bound // MINUTE + 1))
     walked = next((at for at in steps if state(at) != state(after)), None)
 
-    found = next_flip(state, intervals, after, bound)
+    found = find_next_change(state, intervals, after, bound)
 
     assert found == walked

@@ -11,14 +11,14 @@ from alertd.core.milestones.milestone import (
     Rank,
     Source,
     State,
+    compute_state,
     is_contested,
-    live_claims,
-    operative_windows,
-    state_of,
-    stated_windows,
+    list_live_claims,
+    list_operative_windows,
+    list_stated_windows,
 )
 from alertd.core.milestones.policy import Contested
-from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from tests.core.builders import (
     MINISTER,
     PENTAGON,
@@ -58,7 +58,7 @@ def test_live_claims(ranks: list[Rank], expected: list[int]) -> None:
     """Those of the best rank present live, in the order of the file."""
     made = milestone(*ranked(*ranks))
 
-    found = [int(one.deadline.edtf) for one in live_claims(made)]
+    found = [int(one.deadline.edtf) for one in list_live_claims(made)]
 
     assert found == expected
 
@@ -90,7 +90,7 @@ def test_stated_windows(claims: list[Claim], expected: list[str], is_so: bool) -
     """Claims with the same window are one deadline; several windows are contested."""
     made = milestone(*claims)
 
-    found = [one.window.id for one in stated_windows(made)]
+    found = [one.window.id for one in list_stated_windows(made)]
 
     assert (found, is_contested(made)) == (expected, is_so)
 
@@ -99,7 +99,7 @@ def test_a_window_knows_all_its_sources() -> None:
     """Several sources of one window are all named, each once."""
     made = milestone(claim("2026-09", MINISTER, REUTERS), claim("2026-09", REUTERS, PENTAGON))
 
-    (found,) = stated_windows(made)
+    (found,) = list_stated_windows(made)
 
     assert found.source_ids == ("al-abassi", "reuters", "pentagon")
 
@@ -119,7 +119,7 @@ def test_which_windows_remind(which: Contested, expected: list[str]) -> None:
     """Of contested windows the policy chooses which remind."""
     made = milestone(claim("2026", REUTERS), claim("2026-09", MINISTER), with_policy=policy(contested=which))
 
-    found = [one.claims[0].deadline.edtf for one in operative_windows(made)]
+    found = [one.claims[0].deadline.edtf for one in list_operative_windows(made)]
 
     assert found == expected
 
@@ -129,7 +129,7 @@ def test_what_is_not_contested_always_reminds(which: Contested) -> None:
     """With a single window there is nothing to choose."""
     made = milestone("2026-09", with_policy=policy(contested=which))
 
-    assert len(operative_windows(made)) == 1
+    assert len(list_operative_windows(made)) == 1
 
 
 # now in Baghdad, the state of a milestone due by September 2026 or by the end of 2026
@@ -147,7 +147,7 @@ CONTESTED = [
 @pytest.mark.parametrize(("now", "expected"), CONTESTED)
 def test_the_state_of_a_contested_milestone(now: str, expected: State) -> None:
     """A milestone passes by some accounts before it has passed by all."""
-    assert state_of(contested(), NOTHING_SAID, at(now)) is expected
+    assert compute_state(contested(), NO_ACTIONS, at(now)) is expected
 
 
 # a deadline, now, the state
@@ -164,12 +164,12 @@ STATES = [
 @pytest.mark.parametrize(("deadline", "now", "expected"), STATES)
 def test_the_state(deadline: str, now: str, expected: State) -> None:
     """The state follows the window alone, open and endless ones too."""
-    assert state_of(milestone(deadline), NOTHING_SAID, at(now)) is expected
+    assert compute_state(milestone(deadline), NO_ACTIONS, at(now)) is expected
 
 
 def test_without_a_claim_it_is_upcoming() -> None:
     """Where there is no date nothing has passed."""
-    assert state_of(milestone(), NOTHING_SAID, at("2026-09-01T00:00")) is State.UPCOMING
+    assert compute_state(milestone(), NO_ACTIONS, at("2026-09-01T00:00")) is State.UPCOMING
 
 
 # what people have said, the state
@@ -187,7 +187,7 @@ def test_what_people_say_comes_first(standing: MilestoneStatus, expected: State)
     """Done and cancelled hold whatever the date is."""
     made = milestone("2026-09")
 
-    assert state_of(made, standing, at("2026-10-01T00:00") + timedelta(days=1)) is expected
+    assert compute_state(made, standing, at("2026-10-01T00:00") + timedelta(days=1)) is expected
 
 
 # a source; how it is called in "by ...'s account"

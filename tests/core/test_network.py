@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.network import TABLE, Network, NetworkRow, Reach, Tier, embedded, judge, parse_block, row_of
+from alertd.core.network import (
+    TABLE,
+    Network,
+    NetworkRow,
+    Reach,
+    Tier,
+    extract_embedded,
+    find_row,
+    judge,
+    parse_block,
+)
 from alertd.errors import NetworkError
 
 INTERNAL = Network()
@@ -171,7 +181,7 @@ def test_every_form_is_read_as_it_was_written(form: str) -> None:
     """The IPv4 address is found, and told in the reason."""
     address = in_form(form, "10.20.30.40")
 
-    assert IPv4Address("10.20.30.40") in embedded(IPv6Address(address))
+    assert IPv4Address("10.20.30.40") in extract_embedded(IPv6Address(address))
     assert "10.0.0.0/8" in judge(address, INTERNAL).reason or form.startswith(("local", "Teredo", "ISATAP"))
 
 
@@ -186,7 +196,7 @@ def test_what_is_allowed_in_ipv4_is_allowed_when_it_is_mapped() -> None:
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
 def test_every_address_has_a_row_and_public_never_reaches_further(address: IPv4Address | IPv6Address) -> None:
     """The table has no hole, and what ``public`` reaches ``internal`` reaches too."""
-    row = row_of(address)
+    row = find_row(address)
 
     assert row.words
     assert row.why

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alertd.core.deadline import Reading
-from alertd.core.milestones.occurrence import Cause, first_instant, occurrences
-from alertd.core.routing.labels import labels_of
+from alertd.core.milestones.occurrence import Cause, find_first_instant, list_occurrences
+from alertd.core.routing.labels import list_labels
 from tests.core.builders import (
     EVER,
     MINISTER,
@@ -55,7 +55,7 @@ def test_the_table_of_the_design(row: tuple[str, ...]) -> None:
     made = milestone(deadline, zone=ZoneInfo(zone))
     wanted = dict(zip(("-90d", "-30d", "-7d", "-1d", "0d", "+1d"), map(utc, reminders), strict=True))
 
-    found = {one.offset: one for one in occurrences(made, EVER, NEVER)}
+    found = {one.offset: one for one in list_occurrences(made, EVER, NEVER)}
 
     assert {offset: found[offset].at for offset in wanted} == wanted
     assert {(one.stated.window.begins, one.stated.window.ends) for one in found.values()} == {
@@ -67,7 +67,7 @@ def test_the_default_policy() -> None:
     """September 2026 reminds ten times, by local time, each offset and cause once."""
     made = milestone("2026-09")
 
-    found = [(one.cause, one.offset, f"{one.at:%m-%dT%H:%M}") for one in occurrences(made, EVER, NEVER)]
+    found = [(one.cause, one.offset, f"{one.at:%m-%dT%H:%M}") for one in list_occurrences(made, EVER, NEVER)]
 
     assert found == [
         (Cause.APPROACHING, "-90d", "07-02T06:00"),
@@ -256,7 +256,7 @@ def test_an_open_end_is_never_due() -> None:
     """A window without an end opens, and reminds of nothing else, even with a ladder without end."""
     made = milestone("2026-09/..", with_policy=policy(then_every="28d"))
 
-    found = [one.cause for one in occurrences(made, EVER, NEVER)]
+    found = [one.cause for one in list_occurrences(made, EVER, NEVER)]
 
     assert found == [Cause.OPENS]
 
@@ -276,7 +276,7 @@ def test_the_policy_can_leave_out_each_kind() -> None:
     """What the policy switches off does not come."""
     made = milestone("2026-09", with_policy=policy(before=(), after=(), on_day=False, opens=False))
 
-    found = occurrences(made, EVER, NEVER)
+    found = list_occurrences(made, EVER, NEVER)
 
     assert found == ()
 
@@ -294,7 +294,7 @@ def test_contested_windows_remind_each() -> None:
     """Every distinct window has its own reminders, and each knows who states it."""
     made = contested()
 
-    found = {(one.stated.window.id, one.stated.source_ids) for one in occurrences(made, EVER, NEVER)}
+    found = {(one.stated.window.id, one.stated.source_ids) for one in list_occurrences(made, EVER, NEVER)}
 
     assert found == {
         ("2026-09-01/2026-10-01", ("al-abassi",)),
@@ -318,7 +318,7 @@ def test_beyond_the_calendar(deadline: str, rung: str) -> None:
     """A rung that would lie after the year 9999 is left out."""
     made = milestone(deadline, with_policy=policy(before=["1d"], after=["1d", rung], then_every="50y"))
 
-    found = [one.offset for one in occurrences(made, EVER, datetime.max.replace(tzinfo=UTC))]
+    found = [one.offset for one in list_occurrences(made, EVER, datetime.max.replace(tzinfo=UTC))]
 
     assert found[-3:] == ["-1d", "0d", "+1d"]
 
@@ -327,21 +327,21 @@ def test_the_first_instant() -> None:
     """The policy's horizon begins with the first reminder of any window."""
     made = contested()
 
-    found = first_instant(made)
+    found = find_first_instant(made)
 
     assert found == at("2026-01-01T09:00")
 
 
 def test_no_first_instant_without_a_reminder() -> None:
     """A milestone without a claim has no horizon."""
-    assert first_instant(milestone()) is None
+    assert find_first_instant(milestone()) is None
 
 
 def test_the_first_instant_of_a_ladder_alone() -> None:
     """The ladder's first rung is a horizon as well."""
     made = milestone("2026-09", with_policy=policy(before=(), on_day=False, opens=False))
 
-    found = first_instant(made)
+    found = find_first_instant(made)
 
     assert found == at("2026-10-01T09:00")
 
@@ -350,7 +350,7 @@ def test_labels() -> None:
     """Routes see the milestone's labels and those that alertd adds, which win."""
     made = contested(labels={"country": "iraq", "cause": "mine"})
 
-    found = labels_of(made, Cause.OVERDUE, "+1d")
+    found = list_labels(made, Cause.OVERDUE, "+1d")
 
     assert found == {
         "country": "iraq",
@@ -367,7 +367,7 @@ def test_a_corrected_title_changes_nothing() -> None:
     made = milestone(claim("2026-09", MINISTER))
     corrected = replace(made, title="Another title", labels={"a": "b"}, tentative=True)
 
-    before, after = (occurrences(one, EVER, NEVER) for one in (made, corrected))
+    before, after = (list_occurrences(one, EVER, NEVER) for one in (made, corrected))
 
     assert before == after
 
@@ -376,6 +376,6 @@ def test_the_same_window_by_two_sources_reminds_once() -> None:
     """Two sources of one window are one deadline, whatever precision each gives it in."""
     made = milestone(claim("2026-09", MINISTER), claim("2026-09-01/2026-09-30", REUTERS))
 
-    found = [one for one in occurrences(made, EVER, NEVER) if one.offset == "-7d"]
+    found = [one for one in list_occurrences(made, EVER, NEVER) if one.offset == "-7d"]
 
     assert [one.stated.source_ids for one in found] == [("al-abassi", "reuters")]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from alertd.core.milestones.occurrence import fingerprint, occurrence_key
+from alertd.core.milestones.occurrence import fingerprint, make_occurrence_key
 
-KEY = occurrence_key("iraq/phase-2", "2026-09-01/2026-10-01", "-7d", "desk")
+KEY = make_occurrence_key("iraq/phase-2", "2026-09-01/2026-10-01", "-7d", "desk")
 OTHERS = [
     ("iraq/phase-1", "2026-09-01/2026-10-01", "-7d", "desk"),
     ("iraq/phase-2", "2026-09-01/2026-10-02", "-7d", "desk"),
@@ -25,7 +25,7 @@ def test_a_key_is_short_and_plain() -> None:
 @pytest.mark.parametrize("parts", OTHERS)
 def test_a_key_depends_on_each_part(parts: tuple[str, str, str, str]) -> None:
     """Another milestone, window, offset or receiver is another key."""
-    assert occurrence_key(*parts) != KEY
+    assert make_occurrence_key(*parts) != KEY
 
 
 def test_a_digest_keeps_its_parts_apart() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from alertd.core.deadline import Reading, parse_deadline
 from alertd.core.milestones.milestone import Claim, Milestone
-from alertd.core.milestones.occurrence import NAG_SPAN, SERIES_NAGS, Cause, occurrences
+from alertd.core.milestones.occurrence import REPEAT_SPAN, SERIES_REPEAT_SPAN, Cause, list_occurrences
 from alertd.core.milestones.policy import Policy, Roll, WorkCalendar
-from alertd.core.milestones.recurrence import instances
+from alertd.core.milestones.recurrence import expand_instances
 from alertd.core.time.duration import Duration
 from tests.core.builders import EVER, at, milestone, offsets, policy, utc
 
@@ -69,22 +69,22 @@ def test_from_the_beginning_on_decades_are_not_brought_along() -> None:
     made = milestone("1926-09-30", with_policy=policy(then_every="1d"))
     until = utc("2026-11-24T06:00")
 
-    found = [one for one in occurrences(made, ALWAYS, until) if one.cause is Cause.OVERDUE]
+    found = [one for one in list_occurrences(made, ALWAYS, until) if one.cause is Cause.OVERDUE]
 
     assert [one.offset for one in found[:4]] == ["+1d", "+7d", "+14d", "+28d"]
     assert until - timedelta(days=1) <= found[-1].at < until
-    assert len(found) <= NAG_SPAN.days + 100
+    assert len(found) <= REPEAT_SPAN.days + 100
 
 
 def test_an_instance_of_a_series_nags_for_a_while() -> None:
     """An old instance of a series stops when the next ones have long taken over."""
     series = milestone("2026-09-30", repeat="FREQ=YEARLY", with_policy=policy(then_every="28d"))
-    (made,) = instances(series, date(2026, 9, 1), date(2026, 10, 1))
+    (made,) = expand_instances(series, date(2026, 9, 1), date(2026, 10, 1))
 
-    found = occurrences(made, EVER, utc("2099-01-01T00:00"))
+    found = list_occurrences(made, EVER, utc("2099-01-01T00:00"))
 
-    assert found[-1].at < utc("2026-09-30T21:00") + SERIES_NAGS
-    assert found[-1].at > utc("2026-09-30T21:00") + SERIES_NAGS - timedelta(days=29)
+    assert found[-1].at < utc("2026-09-30T21:00") + SERIES_REPEAT_SPAN
+    assert found[-1].at > utc("2026-09-30T21:00") + SERIES_REPEAT_SPAN - timedelta(days=29)
 
 
 FRIDAY_SATURDAY = WorkCalendar(
@@ -180,7 +180,7 @@ MILESTONES = st.builds(
 @given(MILESTONES)
 def test_nothing_is_overdue_before_its_end(made: Milestone) -> None:
     """In any zone and by any policy, neither overdue nor opens comes before it is true."""
-    found = occurrences(made, ALWAYS, utc("2201-01-01T00:00"))
+    found = list_occurrences(made, ALWAYS, utc("2201-01-01T00:00"))
 
     for one in found:
         if one.cause is Cause.OVERDUE:
@@ -194,7 +194,7 @@ def test_nothing_is_overdue_before_its_end(made: Milestone) -> None:
 @given(MILESTONES)
 def test_offsets_are_distinct_and_instants_sorted(made: Milestone) -> None:
     """Every reminder of a window has an offset of its own, which its key is made of."""
-    found = occurrences(made, ALWAYS, utc("2201-01-01T00:00"))
+    found = list_occurrences(made, ALWAYS, utc("2201-01-01T00:00"))
 
     assert len({one.offset for one in found}) == len(found)
     assert [one.at for one in found] == sorted(one.at for one in found)
@@ -208,6 +208,6 @@ def test_a_range_is_the_union_of_its_parts(made: Milestone, cuts: list[datetime]
     inside = sorted(cut.replace(tzinfo=UTC) for cut in cuts)
     inside = [cut for cut in inside if cut - inside[0] < timedelta(days=36_000)]
 
-    parts = [one for since, until in pairwise(inside) for one in occurrences(made, since, until)]
+    parts = [one for since, until in pairwise(inside) for one in list_occurrences(made, since, until)]
 
-    assert tuple(parts) == occurrences(made, inside[0], inside[-1])
+    assert tuple(parts) == list_occurrences(made, inside[0], inside[-1])

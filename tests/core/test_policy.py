@@ -31,8 +31,8 @@ def test_working_days(day: str, earlier: str, later: str) -> None:
     """From a day off the nearest working day is found in either direction."""
     found = date.fromisoformat(day)
 
-    assert IRAQ.earlier(found) == date.fromisoformat(earlier)
-    assert IRAQ.later(found) == date.fromisoformat(later)
+    assert IRAQ.find_earlier(found) == date.fromisoformat(earlier)
+    assert IRAQ.find_later(found) == date.fromisoformat(later)
     assert IRAQ.is_working(found) is (earlier == day)
 
 
@@ -40,7 +40,7 @@ def test_when_nobody_ever_works_the_day_stays() -> None:
     """A calendar without a working day moves nothing, rather than searching for ever."""
     never = WorkCalendar(name="never", weekend=frozenset(range(7)))
 
-    assert never.earlier(date(2026, 9, 30)) == never.later(date(2026, 9, 30)) == date(2026, 9, 30)
+    assert never.find_earlier(date(2026, 9, 30)) == never.find_later(date(2026, 9, 30)) == date(2026, 9, 30)
 
 
 def test_the_default_is_that_of_the_design() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alertd.core.deadline import Deadline, parse_deadline
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.recurrence import MAX_INSTANCES, instances, parse_recurrence, series_of
+from alertd.core.milestones.recurrence import MAX_INSTANCES, expand_instances, get_series_id, parse_recurrence
 from alertd.errors import RecurrenceError
 from tests.core.builders import MINISTER, NEW_YORK, REUTERS, claim, due_at, milestone, policy, utc
 
@@ -20,7 +20,7 @@ SINCE, UNTIL = date(2026, 1, 1), date(2027, 1, 1)
 
 
 def days(made: Milestone, since: date = SINCE, until: date = UNTIL) -> list[str]:
-    return [one.id.partition("@")[2] for one in instances(made, since, until)]
+    return [one.id.partition("@")[2] for one in expand_instances(made, since, until)]
 
 
 # first deadline, rule, the dates in 2026
@@ -72,7 +72,7 @@ def test_an_instance_is_a_milestone_of_its_own() -> None:
     """It has its own id and date, keeps what else there is, and does not recur."""
     made = milestone(claim("2026-01-31", MINISTER, note="monthly"), repeat="FREQ=MONTHLY;BYMONTHDAY=-1")
 
-    (found,) = instances(made, date(2026, 2, 1), date(2026, 3, 1))
+    (found,) = expand_instances(made, date(2026, 2, 1), date(2026, 3, 1))
 
     assert found.id == "iraq/phase-2@2026-02-28"
     assert found.claims == (claim("2026-02-28", MINISTER, note="monthly"),)
@@ -85,7 +85,7 @@ def test_claims_move_together() -> None:
         claim("2026-01-10~", MINISTER), claim("2026-01-20T17:00", REUTERS), repeat="FREQ=MONTHLY"
     )
 
-    (found,) = instances(made, date(2026, 3, 1), date(2026, 4, 1))
+    (found,) = expand_instances(made, date(2026, 3, 1), date(2026, 4, 1))
 
     assert [one.deadline.edtf for one in found.claims] == ["2026-03-10~", "2026-03-20T17:00"]
 
@@ -94,7 +94,7 @@ def test_wall_time_stays_over_a_change_of_the_clocks() -> None:
     """Nine in the morning is nine in the morning in summer and in winter."""
     made = milestone("2026-10-31T09:00", zone=NEW_YORK, repeat="FREQ=DAILY;COUNT=2")
 
-    before, after = instances(made, SINCE, UNTIL)
+    before, after = expand_instances(made, SINCE, UNTIL)
 
     assert (due_at(before, "0d"), due_at(after, "0d")) == (utc("2026-10-31T13:00"), utc("2026-11-01T14:00"))
 
@@ -105,7 +105,7 @@ def test_an_instance_in_a_gap_is_as_far_after_it() -> None:
         "2026-03-07T02:30", zone=NEW_YORK, repeat="FREQ=DAILY;COUNT=2", with_policy=policy(clock="12:00")
     )
 
-    _, gap = instances(made, SINCE, UNTIL)
+    _, gap = expand_instances(made, SINCE, UNTIL)
 
     assert due_at(gap, "0d") == utc("2026-03-08T07:30")
 
@@ -121,7 +121,7 @@ def test_what_does_not_recur_is_its_own_instance() -> None:
     """Without a rule there is one instance, the milestone itself, in any range."""
     made = milestone("2026-09")
 
-    assert instances(made, SINCE, SINCE) == (made,)
+    assert expand_instances(made, SINCE, SINCE) == (made,)
 
 
 def test_an_unresolved_milestone_is_left_alone() -> None:
@@ -129,14 +129,14 @@ def test_an_unresolved_milestone_is_left_alone() -> None:
     made = milestone("2026-09-30", repeat="FREQ=DAILY")
     bare = replace(made, claims=())
 
-    assert instances(bare, SINCE, UNTIL) == (bare,)
+    assert expand_instances(bare, SINCE, UNTIL) == (bare,)
 
 
 def test_the_number_of_instances_is_bounded() -> None:
     """A range of thousands of years makes no more instances than the bound."""
     made = milestone("2026-01-01", repeat="FREQ=DAILY")
 
-    found = instances(made, SINCE, date(9000, 1, 1))
+    found = expand_instances(made, SINCE, date(9000, 1, 1))
 
     assert len(found) == MAX_INSTANCES
 
@@ -148,7 +148,7 @@ SERIES = [("a/b@2026-09-30", "a/b"), ("a/b", "a/b")]
 @pytest.mark.parametrize(("name", "expected"), SERIES)
 def test_the_series_of_an_id(name: str, expected: str) -> None:
     """The id of an instance is that of its series and its date."""
-    assert series_of(name) == expected
+    assert get_series_id(name) == expected
 
 
 # rule, first deadline, a part of the reason

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alertd.core.reason import Hold, MuteInterval, OutsideIntervals
 from alertd.core.routing.matcher import parse_matcher
-from alertd.core.routing.route import Match, Muted, Route, group_key, match_routes, muted
+from alertd.core.routing.route import Match, Muted, Route, find_mute, make_group_key, match_routes
 from alertd.core.time.interval import SEARCH_BOUND, NamedInterval, Range, TimeInterval, TimeRange
 
 BAGHDAD = ZoneInfo("Asia/Baghdad")
@@ -191,7 +191,7 @@ def test_groups(group_by: tuple[str, ...], expected: tuple[tuple[str, str], ...]
     """A group's key is the labels it is grouped by, in an order that does not depend on the file's."""
     (found,) = match_routes(route("route", to="desk", by=group_by), {})
 
-    key = group_key(found, {"timeline": "t", "country": "iraq", "empty": ""})
+    key = make_group_key(found, {"timeline": "t", "country": "iraq", "empty": ""})
 
     assert key == expected
 
@@ -255,7 +255,7 @@ def test_mutes(found: Match, at: str, expected: tuple[str, Hold] | None) -> None
     """A match is mute in a mute interval and outside all active ones, and says until when and why."""
     wanted = None if expected is None else Muted(until=instant(expected[0]), by=expected[1])
 
-    state = muted(found, instant(at))
+    state = find_mute(found, instant(at))
 
     assert state == wanted
 
@@ -264,7 +264,7 @@ def test_what_never_ends_is_muted_until_the_bound() -> None:
     """If nothing changes within the bound, the bound is when to ask again."""
     at = instant("2026-09-23T06:00Z")
 
-    state = muted(match(mute=(NEVER_ENDS,)), at)
+    state = find_mute(match(mute=(NEVER_ENDS,)), at)
 
     assert state == Muted(until=at + SEARCH_BOUND, by=MuteInterval(interval="always"))
 
@@ -281,8 +281,8 @@ def test_until_is_the_first_instant_without_mute(
     found = match(mute=mute, active=active)
     at = instant("2026-01-01T00:00Z") + timedelta(minutes=minutes)
 
-    state = muted(found, at)
+    state = find_mute(found, at)
 
     if state is not None and state.until < at + SEARCH_BOUND:
-        assert muted(found, state.until) is None
-        assert muted(found, state.until - timedelta(minutes=1)) is not None
+        assert find_mute(found, state.until) is None
+        assert find_mute(found, state.until - timedelta(minutes=1)) is not None

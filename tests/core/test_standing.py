@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from alertd.core.milestones.status import NOTHING_SAID, Action, ActionKind, MilestoneStatus, apply
+from alertd.core.milestones.status import NO_ACTIONS, Action, ActionKind, MilestoneStatus, apply_action
 from alertd.errors import RefusedAction
 from tests.core.builders import utc
 
@@ -36,11 +36,11 @@ REOPEN = action(ActionKind.REOPEN)
 
 # before, what is said, after; None: refused
 TRANSITIONS: list[tuple[str, MilestoneStatus, Action, MilestoneStatus | None]] = [
-    ("open ack", NOTHING_SAID, ACK, ACKED),
-    ("open snooze", NOTHING_SAID, SNOOZE, SNOOZED),
-    ("open done", NOTHING_SAID, DO, DONE),
-    ("open cancel", NOTHING_SAID, CANCEL, CANCELLED),
-    ("open reopen", NOTHING_SAID, REOPEN, None),
+    ("open ack", NO_ACTIONS, ACK, ACKED),
+    ("open snooze", NO_ACTIONS, SNOOZE, SNOOZED),
+    ("open done", NO_ACTIONS, DO, DONE),
+    ("open cancel", NO_ACTIONS, CANCEL, CANCELLED),
+    ("open reopen", NO_ACTIONS, REOPEN, None),
     # acknowledging again takes the newer expiry; the other of the two stays beside it
     (
         "acked ack",
@@ -50,13 +50,13 @@ TRANSITIONS: list[tuple[str, MilestoneStatus, Action, MilestoneStatus | None]] =
     ),
     (
         "open ack, why",
-        NOTHING_SAID,
+        NO_ACTIONS,
         action(ActionKind.ACK, until=SOON, why="it is asked"),
         replace(ACKED, ack_why="it is asked"),
     ),
     (
         "open cancel, why",
-        NOTHING_SAID,
+        NO_ACTIONS,
         action(ActionKind.CANCEL, why="it stays"),
         replace(CANCELLED, cancelled_why="it stays"),
     ),
@@ -71,10 +71,10 @@ TRANSITIONS: list[tuple[str, MilestoneStatus, Action, MilestoneStatus | None]] =
     # closing forgets what was to wait; reopening forgets everything
     ("both done", BOTH, DO, DONE),
     ("both cancel", BOTH, CANCEL, CANCELLED),
-    ("acked reopen", ACKED, REOPEN, NOTHING_SAID),
-    ("snoozed reopen", SNOOZED, REOPEN, NOTHING_SAID),
-    ("done reopen", DONE, REOPEN, NOTHING_SAID),
-    ("cancelled reopen", CANCELLED, REOPEN, NOTHING_SAID),
+    ("acked reopen", ACKED, REOPEN, NO_ACTIONS),
+    ("snoozed reopen", SNOOZED, REOPEN, NO_ACTIONS),
+    ("done reopen", DONE, REOPEN, NO_ACTIONS),
+    ("cancelled reopen", CANCELLED, REOPEN, NO_ACTIONS),
     # what is closed takes nothing but reopen
     ("done ack", DONE, ACK, None),
     ("done snooze", DONE, SNOOZE, None),
@@ -85,12 +85,12 @@ TRANSITIONS: list[tuple[str, MilestoneStatus, Action, MilestoneStatus | None]] =
     ("cancelled done", CANCELLED, DO, None),
     ("cancelled cancel", CANCELLED, CANCEL, None),
     # an end that is not in the future; done without a date
-    ("ack until now", NOTHING_SAID, action(ActionKind.ACK, until=NOW), None),
-    ("ack until before", NOTHING_SAID, action(ActionKind.ACK, until=NOW - timedelta(1)), None),
-    ("ack without end", NOTHING_SAID, action(ActionKind.ACK), None),
-    ("snooze until now", NOTHING_SAID, action(ActionKind.SNOOZE, until=NOW), None),
-    ("snooze without end", NOTHING_SAID, action(ActionKind.SNOOZE), None),
-    ("done without date", NOTHING_SAID, action(ActionKind.DONE), None),
+    ("ack until now", NO_ACTIONS, action(ActionKind.ACK, until=NOW), None),
+    ("ack until before", NO_ACTIONS, action(ActionKind.ACK, until=NOW - timedelta(1)), None),
+    ("ack without end", NO_ACTIONS, action(ActionKind.ACK), None),
+    ("snooze until now", NO_ACTIONS, action(ActionKind.SNOOZE, until=NOW), None),
+    ("snooze without end", NO_ACTIONS, action(ActionKind.SNOOZE), None),
+    ("done without date", NO_ACTIONS, action(ActionKind.DONE), None),
 ]
 
 
@@ -101,9 +101,9 @@ def test_transitions(before: MilestoneStatus, said: Action, after: MilestoneStat
     """Each action has one outcome in each standing: a new standing, or a refusal."""
     if after is None:
         with pytest.raises(RefusedAction, match="iraq/phase-2"):
-            apply(before, said, WINDOWS)
+            apply_action(before, said, WINDOWS)
     else:
-        assert apply(before, said, WINDOWS) == after
+        assert apply_action(before, said, WINDOWS) == after
 
 
 def test_every_pair_is_in_the_table() -> None:
@@ -121,9 +121,9 @@ def test_every_pair_is_in_the_table() -> None:
 ADVICE = [
     (DONE, ACK, "is done on 2026-10-03; `alertd reopen iraq/phase-2` first"),
     (CANCELLED, DO, "is cancelled; `alertd reopen iraq/phase-2` first"),
-    (NOTHING_SAID, REOPEN, "is open already"),
-    (NOTHING_SAID, action(ActionKind.ACK, until=NOW), "--until must be in the future"),
-    (NOTHING_SAID, action(ActionKind.DONE), "done needs the date"),
+    (NO_ACTIONS, REOPEN, "is open already"),
+    (NO_ACTIONS, action(ActionKind.ACK, until=NOW), "--until must be in the future"),
+    (NO_ACTIONS, action(ActionKind.DONE), "done needs the date"),
 ]
 
 
@@ -131,13 +131,13 @@ ADVICE = [
 def test_a_refusal_says_what_to_do(before: MilestoneStatus, said: Action, expected: str) -> None:
     """Whoever is refused learns why, and what would be right."""
     with pytest.raises(RefusedAction) as refusal:
-        apply(before, said, WINDOWS)
+        apply_action(before, said, WINDOWS)
 
     assert expected in str(refusal.value)
 
 
 # a standing, whether it is closed
-CLOSED = [(NOTHING_SAID, False), (BOTH, False), (DONE, True), (CANCELLED, True)]
+CLOSED = [(NO_ACTIONS, False), (BOTH, False), (DONE, True), (CANCELLED, True)]
 
 
 @pytest.mark.parametrize(("standing", "expected"), CLOSED)

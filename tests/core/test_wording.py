@@ -12,23 +12,23 @@ from alertd.core.deadline import Reading
 from alertd.core.milestones.milestone import Source
 from alertd.core.time.duration import parse_duration
 from alertd.core.words import (
-    by_account,
-    count,
-    day_text,
-    days_until,
-    distance,
-    done_text,
-    duration_words,
-    either,
-    instant_text,
-    listing,
-    moved_by,
-    offset_words,
-    possessive,
-    published_text,
-    sentence,
-    span_text,
-    status_of,
+    count_days_until,
+    describe_account,
+    describe_distance,
+    describe_done,
+    describe_duration,
+    describe_move,
+    describe_offset,
+    describe_status,
+    format_count,
+    format_day,
+    format_instant,
+    format_published,
+    format_span,
+    join_with_and,
+    join_with_or,
+    make_possessive,
+    make_sentence,
 )
 from tests.core.builders import BAGHDAD, MINISTER, PENTAGON, REUTERS, at, claim, utc, window
 
@@ -64,14 +64,14 @@ DISTANCES = [
 @pytest.mark.parametrize(("deadline", "now", "expected"), DISTANCES)
 def test_distance(deadline: str, now: str, expected: str) -> None:
     """How far away is told in calendar days of the milestone's zone, and within a day in hours."""
-    assert distance(window(deadline), at(now)) == expected
+    assert describe_distance(window(deadline), at(now)) == expected
 
 
 def test_the_day_is_that_of_the_zone() -> None:
     """Half past nine in the evening of 30 September in UTC is October already in Baghdad."""
     late = utc("2026-09-30T21:30")
 
-    assert days_until(window("2026-09"), late) == -1
+    assert count_days_until(window("2026-09"), late) == -1
 
 
 # deadlines with one window, now, the status
@@ -100,7 +100,7 @@ def test_status(deadlines: list[str], now: str, expected: str) -> None:
     """The status is no more certain than the surest of those who state the window."""
     claims = [claim(one) for one in deadlines]
 
-    assert status_of(claims, window(deadlines[0]), at(now), "by the account") == expected
+    assert describe_status(claims, window(deadlines[0]), at(now), "by the account") == expected
 
 
 # deadline, reading, done on, how that stands to it
@@ -118,7 +118,7 @@ DONE = [
 @pytest.mark.parametrize(("deadline", "reading", "day", "expected"), DONE)
 def test_done(deadline: str, reading: Reading, day: date, expected: str) -> None:
     """What is done stands before, on or after the last day."""
-    assert done_text(window(deadline, BAGHDAD, reading), day) == expected
+    assert describe_done(window(deadline, BAGHDAD, reading), day) == expected
 
 
 # deadlines before and after, by how much
@@ -148,7 +148,7 @@ MOVES = [
 @pytest.mark.parametrize(("before", "after", "expected"), MOVES)
 def test_moved_by(before: str, after: str, expected: str) -> None:
     """By how much a deadline moved is counted from last day to last day."""
-    assert moved_by(window(before), window(after)) == expected
+    assert describe_move(window(before), window(after)) == expected
 
 
 # an offset, in words
@@ -168,7 +168,7 @@ OFFSETS = [
 @pytest.mark.parametrize(("offset", "expected"), OFFSETS)
 def test_offsets(offset: str, expected: str) -> None:
     """An offset is read aloud, not spelled."""
-    assert offset_words(offset) == expected
+    assert describe_offset(offset) == expected
 
 
 # a duration, in words
@@ -184,7 +184,7 @@ DURATIONS = [
 @pytest.mark.parametrize(("duration", "expected"), DURATIONS)
 def test_durations(duration: str, expected: str) -> None:
     """Every unit that is there is named, one of a thing in the singular."""
-    assert duration_words(parse_duration(duration)) == expected
+    assert describe_duration(parse_duration(duration)) == expected
 
 
 NOBODY: tuple[Source, ...] = ()
@@ -202,7 +202,7 @@ ACCOUNTS = [
 @pytest.mark.parametrize(("sources", "expected"), ACCOUNTS)
 def test_accounts(sources: tuple[Source, ...], expected: str) -> None:
     """Whose word it is, each source once."""
-    assert by_account(sources) == expected
+    assert describe_account(sources) == expected
 
 
 # when it was published, as EDTF; in words
@@ -218,28 +218,28 @@ PUBLISHED = [
 @pytest.mark.parametrize(("edtf", "expected"), PUBLISHED)
 def test_published(edtf: str, expected: str) -> None:
     """A date of publication is as precise as it was given, and what is none stays as it is."""
-    assert published_text(edtf) == expected
+    assert format_published(edtf) == expected
 
 
 # what is said, how it reads
 SMALL = [
-    (day_text(date(2026, 9, 1)), "1 September 2026"),
-    (instant_text(at("2026-09-30T09:05"), BAGHDAD), "30 September 2026, 09:05 (Asia/Baghdad)"),
-    (listing(["a"]), "a"),
-    (listing(["a", "b"]), "a and b"),
-    (listing(["a", "b", "c"]), "a, b and c"),
-    (either(["a", "b", "c"]), "a, b or c"),
-    (count(1, "day"), "1 day"),
-    (count(0, "day"), "0 days"),
-    (count(1100, "day"), "1,100 days"),
-    (possessive("Reuters"), "Reuters'"),
-    (possessive("the minister"), "the minister's"),
-    (sentence("done"), "Done."),
-    (sentence("Really?"), "Really?"),
-    (span_text(timedelta(days=27, hours=21)), "27 days"),
-    (span_text(timedelta(hours=1)), "1 hour"),
-    (span_text(timedelta(minutes=59, seconds=59)), "59 minutes"),
-    (span_text(timedelta(seconds=-3)), "0 seconds"),
+    (format_day(date(2026, 9, 1)), "1 September 2026"),
+    (format_instant(at("2026-09-30T09:05"), BAGHDAD), "30 September 2026, 09:05 (Asia/Baghdad)"),
+    (join_with_and(["a"]), "a"),
+    (join_with_and(["a", "b"]), "a and b"),
+    (join_with_and(["a", "b", "c"]), "a, b and c"),
+    (join_with_or(["a", "b", "c"]), "a, b or c"),
+    (format_count(1, "day"), "1 day"),
+    (format_count(0, "day"), "0 days"),
+    (format_count(1100, "day"), "1,100 days"),
+    (make_possessive("Reuters"), "Reuters'"),
+    (make_possessive("the minister"), "the minister's"),
+    (make_sentence("done"), "Done."),
+    (make_sentence("Really?"), "Really?"),
+    (format_span(timedelta(days=27, hours=21)), "27 days"),
+    (format_span(timedelta(hours=1)), "1 hour"),
+    (format_span(timedelta(minutes=59, seconds=59)), "59 minutes"),
+    (format_span(timedelta(seconds=-3)), "0 seconds"),
 ]
 
 
@@ -251,7 +251,7 @@ def test_small_words(said: str, expected: str) -> None:
 
 def test_of_nothing_nothing_is_said() -> None:
     """An empty list or sentence stays empty."""
-    assert (listing([]), either([]), sentence("")) == ("", "", "")
+    assert (join_with_and([]), join_with_or([]), make_sentence("")) == ("", "", "")
 
 
 @given(st.integers(-40_000, 40_000))
@@ -260,7 +260,7 @@ def test_passed_and_due_agree_with_the_end(hours: int) -> None:
     month = window("2026-09")
     now = at("2026-10-01T00:00") + timedelta(hours=hours)
 
-    text = distance(month, now)
+    text = describe_distance(month, now)
 
     assert month.ends is not None
     assert text.startswith("passed" if now >= month.ends else "due")

@@ -6,7 +6,7 @@
 
 from alertd.core.deadline.parse import parse_deadline
 from alertd.core.deadline.shift import shift_deadline
-from alertd.core.deadline.text import deadline_name, deadline_phrase
+from alertd.core.deadline.text import format_deadline, format_deadline_phrase
 from alertd.core.deadline.value import (
     Deadline,
     Precision,
@@ -14,8 +14,8 @@ from alertd.core.deadline.value import (
     Reading,
     Unbounded,
     Window,
+    compute_window,
     read_window,
-    window_of,
 )
 
 __all__ = [
@@ -25,10 +25,10 @@ __all__ = [
     "Reading",
     "Unbounded",
     "Window",
-    "deadline_name",
-    "deadline_phrase",
+    "compute_window",
+    "format_deadline",
+    "format_deadline_phrase",
     "parse_deadline",
     "read_window",
     "shift_deadline",
-    "window_of",
 ]

@@ -13,7 +13,7 @@ import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import NamedTuple
 
-from alertd.core.deadline.refusal import refusal_of
+from alertd.core.deadline.refusal import explain_refusal
 from alertd.core.deadline.value import (
     FIRST_YEAR,
     LAST_YEAR,
@@ -23,7 +23,7 @@ from alertd.core.deadline.value import (
     Precision,
     Qualifier,
     Unbounded,
-    last_day,
+    count_days_in_month,
     refuse_clock,
     refuse_day,
     refuse_month,
@@ -85,34 +85,34 @@ def parse_deadline(text: str) -> Deadline:
     try:
         return _read(text)
     except DeadlineRefused as refused:
-        raise refusal_of(text, refused, _reads) from None
+        raise explain_refusal(text, refused, _is_readable) from None
 
 
 def _read(text: str) -> Deadline:
     match = _DATE.fullmatch(text)
     if match is not None:
-        part = _date(match, 0)
+        part = _read_date(match, 0)
     elif len(text) > MAX_TEXT:
         raise DeadlineRefused(f"longer than {MAX_TEXT} characters", offset=MAX_TEXT)
     elif text[:1] == "[":
-        return _set(text)
+        return _read_set(text)
     elif "/" in text:
-        return _interval(text)
+        return _read_interval(text)
     elif (match := _DATE_TIME.fullmatch(text)) is not None:
-        return _date_time(text, match)
+        return _read_date_time(text, match)
     else:
-        part = _other_date(text, 0)
-    return _deadline(part, text)
+        part = _read_other_date(text, 0)
+    return _make_deadline(part, text)
 
 
-def _deadline(part: _Part, text: str) -> Deadline:
+def _make_deadline(part: _Part, text: str) -> Deadline:
     edtf, earliest, latest, precision, qualifier = part
     return Deadline(
         edtf=edtf, text=text, earliest=earliest, latest=latest, precision=precision, qualifier=qualifier
     )
 
 
-def _reads(text: str) -> bool:
+def _is_readable(text: str) -> bool:
     try:
         _read(text)
     except DeadlineRefused:
@@ -120,17 +120,17 @@ def _reads(text: str) -> bool:
     return True
 
 
-def _part(text: str, at: int) -> _Part:
+def _read_part(text: str, at: int) -> _Part:
     """One date of an interval or a set, which begins at ``at`` in the whole."""
     match = _DATE.fullmatch(text)
     if match is not None:
-        return _date(match, at)
+        return _read_date(match, at)
     if text and _DATE_TIME.fullmatch(text) is not None:
         raise DeadlineRefused("a time of day inside an interval or a set", f"write {text[:10]} there", at)
-    return _other_date(text, at)
+    return _read_other_date(text, at)
 
 
-def _date(match: re.Match[str], at: int) -> _Part:
+def _read_date(match: re.Match[str], at: int) -> _Part:
     """A day, a month, a year or a numbered part of a year."""
     year_text, month_text, day_text, mark = match.groups()
     year = int(year_text)
@@ -142,28 +142,28 @@ def _date(match: re.Match[str], at: int) -> _Part:
     month = int(month_text)
     if day_text is None:
         if 1 <= month <= 12:
-            last = date(year, month, last_day(year, month))
+            last = date(year, month, count_days_in_month(year, month))
             return _Part(match[0], date(year, month, 1), last, Precision.MONTH, qualifier)
         if month in _SUB_YEARS:
-            return _sub_year(year, month, qualifier)
+            return _make_sub_year(year, month, qualifier)
         refuse_month(month, at + 5)
     day = int(day_text)
     if not 1 <= month <= 12:
         refuse_month(month, at + 5, year, day)
-    if not 1 <= day <= last_day(year, month):
+    if not 1 <= day <= count_days_in_month(year, month):
         refuse_day(year, month, day, at)
     whole = date(year, month, day)
     return _Part(match[0], whole, whole, Precision.DAY, qualifier)
 
 
-def _other_date(text: str, at: int) -> _Part:
+def _read_other_date(text: str, at: int) -> _Part:
     """A quarter by its letter, or a date with an ``X`` in it."""
     match = _QUARTER.fullmatch(text)
     if match is not None:
         year = int(match[1])
         if not FIRST_YEAR <= year <= LAST_YEAR:
             refuse_year(at)
-        return _sub_year(year, 32 + int(match[2]), _QUALIFIERS[match[3]])
+        return _make_sub_year(year, 32 + int(match[2]), _QUALIFIERS[match[3]])
     match = _UNSPECIFIED.fullmatch(text)
     if match is None:
         raise DeadlineRefused(offset=at)
@@ -184,46 +184,50 @@ def _other_date(text: str, at: int) -> _Part:
     if not 1 <= month <= 12:
         refuse_month(month, at + 5)
     return _Part(
-        text, date(first, month, 1), date(first, month, last_day(first, month)), Precision.MONTH, qualifier
+        text,
+        date(first, month, 1),
+        date(first, month, count_days_in_month(first, month)),
+        Precision.MONTH,
+        qualifier,
     )
 
 
-def _sub_year(year: int, code: int, qualifier: Qualifier) -> _Part:
+def _make_sub_year(year: int, code: int, qualifier: Qualifier) -> _Part:
     precision, first, last = _SUB_YEARS[code]
-    latest = date(year, last, last_day(year, last))
+    latest = date(year, last, count_days_in_month(year, last))
     return _Part(f"{year}-{code}{qualifier.value}", date(year, first, 1), latest, precision, qualifier)
 
 
-def _interval(text: str) -> Deadline:
+def _read_interval(text: str) -> Deadline:
     """EDTF level 0 "Time interval" and level 1 "Extended Interval"."""
     first, _, last = text.partition("/")
     if "/" in last:
         raise DeadlineRefused(offset=text.index("/", len(first) + 1))
-    return _deadline(_range(first, last, 0, len(first) + 1, "/"), text)
+    return _make_deadline(_read_range(first, last, 0, len(first) + 1, "/"), text)
 
 
-def _range(first: str, last: str, first_at: int, last_at: int, joint: str) -> _Part:
+def _read_range(first: str, last: str, first_at: int, last_at: int, joint: str) -> _Part:
     """Two ends, of which one may be missing, as an interval."""
     if first in ("", "..") and last in ("", ".."):
         raise DeadlineRefused("neither end is a date", offset=first_at)
     if first in ("", ".."):
-        end = _part(last, last_at)
+        end = _read_part(last, last_at)
         return _Part(f"{first}/{end.edtf}", Unbounded(first), end.latest, end.precision, end.qualifier)
-    start = _part(first, first_at)
+    start = _read_part(first, first_at)
     if last in ("", ".."):
         edtf = f"{start.edtf}/{last}"
         return _Part(edtf, start.earliest, Unbounded(last), start.precision, start.qualifier)
-    end = _part(last, last_at)
+    end = _read_part(last, last_at)
     if start.earliest > end.latest:  # type: ignore[operator]  # both are dates: the rest has returned above
         raise DeadlineRefused("it ends before it begins", f"write {last}{joint}{first}", last_at)
     precision = start.precision if start.precision.rank < end.precision.rank else end.precision
     qualifier = _NONE
     if start.qualifier is not _NONE or end.qualifier is not _NONE:
-        qualifier = start.qualifier.joined(end.qualifier)
+        qualifier = start.qualifier.join(end.qualifier)
     return _Part(f"{start.edtf}/{end.edtf}", start.earliest, end.latest, precision, qualifier)
 
 
-def _set(text: str) -> Deadline:
+def _read_set(text: str) -> Deadline:
     """EDTF level 2 "Set representation", one of a set; a range in it is written with two dots."""
     if text[-1] != "]":
         raise DeadlineRefused(offset=len(text))
@@ -232,13 +236,13 @@ def _set(text: str) -> Deadline:
     words = text[1:-1].split(",")
     for index, word in enumerate(words):
         if ".." not in word:
-            part = _part(word, at)
+            part = _read_part(word, at)
         else:
             first, _, last = word.partition("..")
             if (first == "" and index > 0) or (last == "" and index < len(words) - 1):
                 raise DeadlineRefused("an open end stands at the very start or end of a set", offset=at)
-            part = _range(first or "..", last or "..", at, at + len(first) + 2, "..")
-        choices.append(_deadline(part, word))
+            part = _read_range(first or "..", last or "..", at, at + len(first) + 2, "..")
+        choices.append(_make_deadline(part, word))
         at += len(word) + 1
     earliest: date | Unbounded = Unbounded.OPEN
     latest: date | Unbounded = Unbounded.OPEN
@@ -250,9 +254,9 @@ def _set(text: str) -> Deadline:
         latest = max(ends)
     qualifier = _NONE
     for choice in choices:
-        qualifier = qualifier.joined(choice.qualifier)
+        qualifier = qualifier.join(choice.qualifier)
     return Deadline(
-        edtf=f"[{','.join(_choice_text(choice.edtf) for choice in choices)}]",
+        edtf=f"[{','.join(_format_choice(choice.edtf) for choice in choices)}]",
         text=text,
         earliest=earliest,
         latest=latest,
@@ -262,20 +266,20 @@ def _set(text: str) -> Deadline:
     )
 
 
-def _choice_text(edtf: str) -> str:
+def _format_choice(edtf: str) -> str:
     """A choice as it stands in a set, where a range has two dots for its slash."""
     first, slash, last = edtf.partition("/")
     return f"{first.strip('.')}..{last.strip('.')}" if slash else edtf
 
 
-def _date_time(text: str, match: re.Match[str]) -> Deadline:
+def _read_date_time(text: str, match: re.Match[str]) -> Deadline:
     """EDTF level 0 "Date and Time"; leaving out the seconds is ISO 8601-1:2019 section 5.3.1.3 a."""
     year, month, day, hour, minute, second = (int(digits or 0) for digits in match.group(1, 2, 3, 4, 5, 6))
     if not FIRST_YEAR <= year <= LAST_YEAR:
         refuse_year(0)
     if not 1 <= month <= 12:
         refuse_month(month, 5, year, day)
-    if not 1 <= day <= last_day(year, month):
+    if not 1 <= day <= count_days_in_month(year, month):
         refuse_day(year, month, day, 0)
     if hour > 23 or minute > 59 or second > 59:
         refuse_clock(match, hour, minute, second)

@@ -32,7 +32,7 @@ class Qualifier(StrEnum):
     APPROXIMATE = "~"
     BOTH = "%"
 
-    def joined(self, other: Qualifier) -> Qualifier:
+    def join(self, other: Qualifier) -> Qualifier:
         """What is to be said of a whole whose parts are qualified so."""
         if self is other or other is Qualifier.NONE:
             return self
@@ -150,7 +150,7 @@ class DeadlineRefused(Exception):
         super().__init__(reason)
 
 
-def last_day(year: int, month: int) -> int:
+def count_days_in_month(year: int, month: int) -> int:
     if month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0):
         return 29
     return _LENGTHS[month]
@@ -162,7 +162,7 @@ def refuse_year(at: int) -> NoReturn:
 
 def refuse_month(month: int, at: int, year: int = 0, day: int = 0) -> NoReturn:
     """``day`` is 0 when none is written; a season has none."""
-    if 1 <= day <= 12 and 1 <= month <= last_day(year, day):
+    if 1 <= day <= 12 and 1 <= month <= count_days_in_month(year, day):
         advice = f"the month comes first: {year}-{day:02}-{month:02}"
         raise DeadlineRefused(f"there is no month {month:02}", advice, at)
     if 21 <= month <= 32 and not day:
@@ -174,7 +174,7 @@ def refuse_month(month: int, at: int, year: int = 0, day: int = 0) -> NoReturn:
 
 
 def refuse_day(year: int, month: int, day: int, at: int) -> NoReturn:
-    length = last_day(year, month)
+    length = count_days_in_month(year, month)
     if day == 0:
         raise DeadlineRefused("there is no day 00", offset=at + 8)
     advice = f"its last day is {year}-{month:02}-{length}"
@@ -201,7 +201,7 @@ def refuse_clock(match: re.Match[str], hour: int, minute: int, second: int) -> N
 _DAY = timedelta(days=1)
 
 
-def window_of(deadline: Deadline, zone: ZoneInfo, reading: Reading = Reading.END) -> Window:
+def compute_window(deadline: Deadline, zone: ZoneInfo, reading: Reading = Reading.END) -> Window:
     """The window of ``deadline`` in ``zone``.
 
     Read to its end, the window is from the first day to the last. Read to its start, it has no beginning and
@@ -211,10 +211,10 @@ def window_of(deadline: Deadline, zone: ZoneInfo, reading: Reading = Reading.END
     """
     earliest, latest = deadline.earliest, deadline.latest
     if isinstance(latest, datetime):
-        return _point(latest, zone)
+        return _make_instant_window(latest, zone)
     if reading is Reading.START:
-        earliest, latest = Unbounded.OPEN, _day_before(earliest)
-    return _span(
+        earliest, latest = Unbounded.OPEN, _subtract_day(earliest)
+    return _make_days_window(
         None if isinstance(earliest, Unbounded) else earliest,
         None if isinstance(latest, Unbounded) else latest,
         zone,
@@ -222,7 +222,7 @@ def window_of(deadline: Deadline, zone: ZoneInfo, reading: Reading = Reading.END
 
 
 def read_window(window_id: str, zone: ZoneInfo) -> Window:
-    """The window whose id is ``window_id``: the inverse of :func:`window_of`.
+    """The window whose id is ``window_id``: the inverse of :func:`compute_window`.
 
     The ledger keeps some windows by their id alone, and only this function reads an id. Whoever has the
     milestone has its windows.
@@ -236,20 +236,20 @@ def read_window(window_id: str, zone: ZoneInfo) -> Window:
     """
     first, slash, end = window_id.partition("/")
     if not slash:
-        return _point(datetime.fromisoformat(first), zone)
-    return _span(
+        return _make_instant_window(datetime.fromisoformat(first), zone)
+    return _make_days_window(
         None if first == ".." else date.fromisoformat(first),
         None if end == ".." else date.fromisoformat(end) - _DAY,
         zone,
     )
 
 
-def _span(first_day: date | None, last_day: date | None, zone: ZoneInfo) -> Window:
+def _make_days_window(first_day: date | None, last_day: date | None, zone: ZoneInfo) -> Window:
     """The window from one day to another, inclusive; None where it has no bound."""
     end_day = None if last_day is None else last_day + _DAY
     return Window(
-        begins=None if first_day is None else _midnight(first_day, zone),
-        ends=None if end_day is None else _midnight(end_day, zone),
+        begins=None if first_day is None else _find_midnight(first_day, zone),
+        ends=None if end_day is None else _find_midnight(end_day, zone),
         first_day=first_day,
         last_day=last_day,
         clock=None,
@@ -258,7 +258,7 @@ def _span(first_day: date | None, last_day: date | None, zone: ZoneInfo) -> Wind
     )
 
 
-def _point(at: datetime, zone: ZoneInfo) -> Window:
+def _make_instant_window(at: datetime, zone: ZoneInfo) -> Window:
     """The window of a date-time: no longer than an instant."""
     if at.tzinfo is None:
         wall, instant, suffix, shown = at, to_instant(at, zone), "", at
@@ -276,9 +276,9 @@ def _point(at: datetime, zone: ZoneInfo) -> Window:
     )
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
+def _find_midnight(day: date, zone: ZoneInfo) -> datetime:
     return to_instant(datetime(day.year, day.month, day.day), zone)
 
 
-def _day_before(day: date | Unbounded) -> date | Unbounded:
+def _subtract_day(day: date | Unbounded) -> date | Unbounded:
     return day if isinstance(day, Unbounded) else day - _DAY

@@ -156,19 +156,19 @@ else:
     )
 
 
-def values_of_fields(milestone: Milestone) -> dict[str, FieldValue]:
+def collect_field_values(milestone: Milestone) -> dict[str, FieldValue]:
     """The fields that have a value, by key."""
     return {field.key: value for field in FIELDS if (value := field.value(milestone))}
 
 
-def shown_fields(values: FieldValues, reach: FieldReach) -> Iterator[ShownField]:
+def select_shown_fields(values: FieldValues, reach: FieldReach) -> Iterator[ShownField]:
     """The fields that have a value and that reach at least as far as ``reach``, in their order."""
     for field in FIELDS:
         if field.reach >= reach and (value := values.get(field.key)):
             yield ShownField(field=field, value=value)
 
 
-def field_facts(values: FieldValues) -> FieldFacts:
+def make_field_facts(values: FieldValues) -> FieldFacts:
     """Every field for programs, by key: the empty ones too, labels by name."""
     facts = {
         field.key: value if isinstance(value, str) else dict(sorted(value.items()))
@@ -178,13 +178,13 @@ def field_facts(values: FieldValues) -> FieldFacts:
     return cast("FieldFacts", facts)
 
 
-def first_link(values: FieldValues) -> str:
+def find_first_link(values: FieldValues) -> str:
     """The address of the first link among the fields; "" when there is none."""
-    links = (field.value for field in shown_fields(values, FieldReach.DATA) if field.is_link)
+    links = (field.value for field in select_shown_fields(values, FieldReach.DATA) if field.is_link)
     return next((link for link in links if isinstance(link, str)), "")
 
 
-def sample_values(text: str, url: str = "") -> dict[str, FieldValue]:
+def make_sample_values(text: str, url: str = "") -> dict[str, FieldValue]:
     """A value of the right kind for every field, made of ``text``: for samples and trials."""
     made: dict[FieldKind, FieldValue] = {
         FieldKind.TEXT: text,

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from alertd.core.deadline import Deadline, Reading, Window, window_of
+from alertd.core.deadline import Deadline, Reading, Window, compute_window
 from alertd.core.milestones.policy import Contested, Policy
 from alertd.core.milestones.recurrence import Recurrence
 from alertd.core.milestones.status import MilestoneStatus
@@ -127,9 +127,9 @@ class _Windows:
     """The windows of all claims of one milestone.
 
     Attributes:
-        stated: see :func:`stated_windows`.
-        operative: see :func:`operative_windows`.
-        not_live: see :func:`windows_not_live`.
+        stated: see :func:`list_stated_windows`.
+        operative: see :func:`list_operative_windows`.
+        not_live: see :func:`list_windows_not_live`.
     """
 
     stated: tuple[StatedWindow, ...]
@@ -137,7 +137,7 @@ class _Windows:
     not_live: tuple[StatedWindow, ...]
 
 
-def live_claims(milestone: Milestone) -> tuple[Claim, ...]:
+def list_live_claims(milestone: Milestone) -> tuple[Claim, ...]:
     """Those of the best rank present: preferred if any, else normal; never deprecated."""
     for rank in (Rank.PREFERRED, Rank.NORMAL):
         found = tuple(claim for claim in milestone.claims if claim.rank is rank)
@@ -146,26 +146,26 @@ def live_claims(milestone: Milestone) -> tuple[Claim, ...]:
     return ()
 
 
-def stated_windows(milestone: Milestone) -> tuple[StatedWindow, ...]:
+def list_stated_windows(milestone: Milestone) -> tuple[StatedWindow, ...]:
     """The distinct windows of the live claims, the one that ends first first, endless ones last."""
-    return _windows_of(milestone).stated
+    return _get_windows(milestone).stated
 
 
-def operative_windows(milestone: Milestone) -> tuple[StatedWindow, ...]:
+def list_operative_windows(milestone: Milestone) -> tuple[StatedWindow, ...]:
     """Those that remind, by the policy's ``contested``.
 
     ``preferred`` takes the window of the live claim that the file names first.
     """
-    return _windows_of(milestone).operative
+    return _get_windows(milestone).operative
 
 
-def windows_not_live(milestone: Milestone) -> tuple[StatedWindow, ...]:
+def list_windows_not_live(milestone: Milestone) -> tuple[StatedWindow, ...]:
     """A window for each claim that is not live, in the order of the file; they never remind."""
-    return _windows_of(milestone).not_live
+    return _get_windows(milestone).not_live
 
 
 def is_contested(milestone: Milestone) -> bool:
-    return len(stated_windows(milestone)) > 1
+    return len(list_stated_windows(milestone)) > 1
 
 
 class State(StrEnum):
@@ -184,13 +184,13 @@ class State(StrEnum):
         return self in (State.DONE, State.CANCELLED)
 
 
-def state_of(milestone: Milestone, standing: MilestoneStatus, now: datetime) -> State:
+def compute_state(milestone: Milestone, standing: MilestoneStatus, now: datetime) -> State:
     """The state at ``now``, an aware instant. Passed means: from the window's exclusive end on."""
-    bounds = [(one.window.begins, one.window.ends) for one in stated_windows(milestone)]
-    return state_by(bounds, standing, now)
+    bounds = [(one.window.begins, one.window.ends) for one in list_stated_windows(milestone)]
+    return compute_state_from_bounds(bounds, standing, now)
 
 
-def state_by(
+def compute_state_from_bounds(
     windows: Sequence[tuple[datetime | None, datetime | None]], standing: MilestoneStatus, now: datetime
 ) -> State:
     """The same, for whoever has the bounds of the live windows at hand."""
@@ -208,7 +208,7 @@ def state_by(
     return State.UPCOMING
 
 
-def _windows_of(milestone: Milestone) -> _Windows:
+def _get_windows(milestone: Milestone) -> _Windows:
     """Computed when they are first asked for, and kept with the milestone: its fields never change."""
     found = milestone._windows
     if found is None:
@@ -218,17 +218,17 @@ def _windows_of(milestone: Milestone) -> _Windows:
 
 
 def _compute_windows(milestone: Milestone) -> _Windows:
-    live = live_claims(milestone)
+    live = list_live_claims(milestone)
     by_id: dict[str, tuple[Window, list[Claim]]] = {}
     not_live: list[StatedWindow] = []
     for claim in milestone.claims:
-        window = window_of(claim.deadline, milestone.zone, claim.reading)
+        window = compute_window(claim.deadline, milestone.zone, claim.reading)
         if claim in live:
             by_id.setdefault(window.id, (window, []))[1].append(claim)
         else:
             not_live.append(StatedWindow(window=window, claims=(claim,)))
     found = [StatedWindow(window=window, claims=tuple(claims)) for window, claims in by_id.values()]
-    stated = tuple(sorted(found, key=_by_end))
+    stated = tuple(sorted(found, key=_make_end_key))
     return _Windows(
         stated=stated,
         operative=_choose_operative(stated, live, milestone.policy.contested),
@@ -252,6 +252,6 @@ def _choose_operative(
             return tuple(one for one in stated if live[0] in one.claims)
 
 
-def _by_end(stated: StatedWindow) -> tuple[bool, float, str]:
+def _make_end_key(stated: StatedWindow) -> tuple[bool, float, str]:
     ends = stated.window.ends
     return (ends is None, ends.timestamp() if ends else 0.0, stated.window.id)

@@ -48,11 +48,11 @@ class WorkCalendar:
     def is_working(self, day: date) -> bool:
         return day.weekday() not in self.weekend and day not in self.holidays
 
-    def earlier(self, day: date) -> date:
+    def find_earlier(self, day: date) -> date:
         """The last working day up to ``day``; ``day`` itself when 30 days back there is none."""
         return self._search(day, -DAY)
 
-    def later(self, day: date) -> date:
+    def find_later(self, day: date) -> date:
         """The first working day from ``day`` on; ``day`` itself when in 30 days there is none."""
         return self._search(day, DAY)
 

@@ -58,9 +58,9 @@ def parse_recurrence(text: str, first: Deadline) -> Recurrence:
     if parts.get("FREQ") not in _ALLOWED_FREQ:
         raise RecurrenceError(text, "FREQ must be one of " + ", ".join(_ALLOWED_FREQ))
     _refuse_parts(text, parts)
-    wall = wall_of(text, first)
+    wall = read_wall_time(text, first)
     try:
-        begins = _rule(rule, wall).after(wall, inc=True)
+        begins = _make_rule(rule, wall).after(wall, inc=True)
     except (ValueError, TypeError, OverflowError) as error:
         raise RecurrenceError(text, str(error)) from error
     if begins != wall:
@@ -70,13 +70,13 @@ def parse_recurrence(text: str, first: Deadline) -> Recurrence:
     return Recurrence(rule=rule)
 
 
-def wall_of(text: str, deadline: Deadline) -> datetime:
+def read_wall_time(text: str, deadline: Deadline) -> datetime:
     """The local date, at midnight, or date-time of a deadline that recurs by the rule ``text``.
 
     Raises:
         RecurrenceError: it is coarser than a day, or has an offset of its own.
     """
-    wall = _wall(deadline)
+    wall = _find_wall_time(deadline)
     if wall is None:
         raise RecurrenceError(text, "a recurring deadline must be a day or a local date-time", "2026-09-30")
     return wall
@@ -97,7 +97,7 @@ def _refuse_parts(text: str, parts: Mapping[str, str]) -> None:
         raise RecurrenceError(text, "COUNT and UNTIL exclude each other", "keep one of them")
 
 
-def instances(milestone: Milestone, since: date, until: date) -> tuple[Milestone, ...]:
+def expand_instances(milestone: Milestone, since: date, until: date) -> tuple[Milestone, ...]:
     """The instances whose local date is in [since, until), each with its own id ``id@2026-09-30``.
 
     A milestone that does not recur is its own only instance. Every claim of a recurring one is
@@ -106,48 +106,48 @@ def instances(milestone: Milestone, since: date, until: date) -> tuple[Milestone
     """
     if milestone.repeat is None or not milestone.claims:
         return (milestone,)
-    first = _wall(milestone.claims[0].deadline)
+    first = _find_wall_time(milestone.claims[0].deadline)
     if first is None:
         return (milestone,)
-    rule = _rule(milestone.repeat.rule, first)
+    rule = _make_rule(milestone.repeat.rule, first)
     start = datetime.combine(since, time.min)
     end = datetime.combine(until, time.min)
     walls = takewhile(lambda wall: wall < end, rule.xafter(start, inc=True))
-    return tuple(_instance(milestone, wall.date()) for wall in islice(walls, MAX_INSTANCES))
+    return tuple(_make_instance(milestone, wall.date()) for wall in islice(walls, MAX_INSTANCES))
 
 
-def series_of(full_id: str) -> str:
+def get_series_id(full_id: str) -> str:
     """The id of the series that ``timeline/id@2026-09-30`` is of; other ids are their own."""
     return full_id.partition("@")[0]
 
 
-def _instance(milestone: Milestone, day: date) -> Milestone:
-    first = _day(milestone.claims[0].deadline)
+def _make_instance(milestone: Milestone, day: date) -> Milestone:
+    first = _find_day(milestone.claims[0].deadline)
     assert first is not None  # noqa: S101  instances() has looked
-    claims = tuple(_moved(claim, day - first) for claim in milestone.claims)
+    claims = tuple(_move_claim(claim, day - first) for claim in milestone.claims)
     return replace(milestone, id=f"{milestone.id}@{day.isoformat()}", claims=claims, repeat=None)
 
 
-def _moved(claim: Claim, by: timedelta) -> Claim:
-    own = _day(claim.deadline)
-    return claim if own is None else replace(claim, deadline=_on(claim.deadline, own + by))
+def _move_claim(claim: Claim, by: timedelta) -> Claim:
+    own = _find_day(claim.deadline)
+    return claim if own is None else replace(claim, deadline=_move_deadline(claim.deadline, own + by))
 
 
-def _on(deadline: Deadline, day: date) -> Deadline:
+def _move_deadline(deadline: Deadline, day: date) -> Deadline:
     """The same deadline on another day; time of day and qualifier stay."""
     rest = deadline.edtf[10:]
     return parse_deadline(day.isoformat() + rest)
 
 
-def _wall(deadline: Deadline) -> datetime | None:
-    day = _day(deadline)
+def _find_wall_time(deadline: Deadline) -> datetime | None:
+    day = _find_day(deadline)
     if day is None:
         return None
     latest = deadline.latest
     return latest if isinstance(latest, datetime) else datetime.combine(day, time.min)
 
 
-def _day(deadline: Deadline) -> date | None:
+def _find_day(deadline: Deadline) -> date | None:
     if (
         deadline.choices
         or "/" in deadline.edtf
@@ -160,7 +160,7 @@ def _day(deadline: Deadline) -> date | None:
     return latest if isinstance(latest, date) else None
 
 
-def _rule(text: str, first: datetime) -> rrule:
+def _make_rule(text: str, first: datetime) -> rrule:
     # RFC 5545 wants UNTIL in UTC for a zoned DTSTART; on naive local time a trailing Z cannot
     # be compared, and the date before it is what the writer meant.
     text = re.sub(r"(UNTIL=\d{8})(T\d{6})?Z?", lambda m: m[1] + (m[2] or "T235959"), text)

@@ -72,10 +72,10 @@ class MilestoneStatus:
         return self.cancelled or self.done_on is not None
 
 
-NOTHING_SAID = MilestoneStatus()
+NO_ACTIONS = MilestoneStatus()
 
 
-def apply(standing: MilestoneStatus, action: Action, windows: tuple[str, ...]) -> MilestoneStatus:
+def apply_action(standing: MilestoneStatus, action: Action, windows: tuple[str, ...]) -> MilestoneStatus:
     """The standing after ``action``.
 
     Args:
@@ -87,20 +87,20 @@ def apply(standing: MilestoneStatus, action: Action, windows: tuple[str, ...]) -
     """
     name = action.milestone
     if action.kind is ActionKind.REOPEN:
-        if standing == NOTHING_SAID:
+        if standing == NO_ACTIONS:
             raise RefusedAction(f"{name} is open already; nothing to reopen")
-        return NOTHING_SAID
+        return NO_ACTIONS
     if standing.closed:
         closed = "cancelled" if standing.cancelled else f"done on {standing.done_on}"
         raise RefusedAction(f"{name} is {closed}; `alertd reopen {name}` first")
     match action.kind:
         case ActionKind.ACK:
-            until = _future(action)
+            until = _require_future(action)
             return replace(
                 standing, ack_until=until, ack_windows=windows, ack_by=action.by, ack_why=action.why
             )
         case ActionKind.SNOOZE:
-            return replace(standing, snooze_until=_future(action), snooze_by=action.by)
+            return replace(standing, snooze_until=_require_future(action), snooze_by=action.by)
         case ActionKind.DONE:
             if action.done_on is None:
                 raise RefusedAction(f"{name}: done needs the date on which it came about")
@@ -109,7 +109,7 @@ def apply(standing: MilestoneStatus, action: Action, windows: tuple[str, ...]) -
             return MilestoneStatus(cancelled=True, cancelled_by=action.by, cancelled_why=action.why)
 
 
-def _future(action: Action) -> datetime:
+def _require_future(action: Action) -> datetime:
     if action.until is None or action.until <= action.at:
         raise RefusedAction(f"{action.milestone}: --until must be in the future")
     return action.until

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from alertd.core.time.instant import local_date, to_instant
-from alertd.core.time.interval import SEARCH_BOUND, NamedInterval, next_flip
+from alertd.core.time.instant import to_instant, to_local_date
+from alertd.core.time.interval import SEARCH_BOUND, NamedInterval, find_next_change
 
 DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 EVERY_DAY = tuple(range(7))
@@ -100,27 +100,27 @@ class DigestIssue:
     even_if_empty: bool = False
 
 
-def digest_instant(one: Digest, after: datetime, quiet: NamedInterval | None = None) -> datetime:
+def find_digest_instant(one: Digest, after: datetime, quiet: NamedInterval | None = None) -> datetime:
     """The first instant later than ``after`` at which the digest is sent, in UTC.
 
     Args:
         quiet: the receiver's quiet hours. A digest that falls into them goes out at their end, unless
             the next one comes within a day of it: then that one says it all.
     """
-    instant = _scheduled(one, after)
+    instant = _find_scheduled(one, after)
     for _ in range(_MAX_QUIET):
         if quiet is None or not quiet.contains(instant):
             return instant
-        ends = next_flip(quiet.contains, quiet.intervals, instant) or instant + SEARCH_BOUND
-        following = _scheduled(one, instant)
+        ends = find_next_change(quiet.contains, quiet.intervals, instant) or instant + SEARCH_BOUND
+        following = _find_scheduled(one, instant)
         if following > ends + _DAY:
             return ends
         instant = following
     return instant
 
 
-def _scheduled(one: Digest, after: datetime) -> datetime:
-    day = local_date(after, one.zone) - _DAY
+def _find_scheduled(one: Digest, after: datetime) -> datetime:
+    day = to_local_date(after, one.zone) - _DAY
     for _ in range(_LONGEST_GAP + 2):
         is_meant = day.weekday() in one.weekdays if one.weekdays else day.day == 1
         if is_meant:

@@ -101,27 +101,27 @@ TABLE = (TIMELINE, MILESTONE, OWNER, CAUSE, CONTESTED, OFFSET)
 BY_NAME: Mapping[str, RoutableLabel] = {label.name: label for label in TABLE}
 
 
-def labels_of(milestone: Milestone, cause: Cause, offset: str) -> dict[str, str]:
+def list_labels(milestone: Milestone, cause: Cause, offset: str) -> dict[str, str]:
     """What routes match for one reminder: the milestone's own labels, and those that alertd adds."""
-    return _labels(Labelled(milestone=milestone, cause=cause, offset=offset), TABLE)
+    return _collect_labels(Labelled(milestone=milestone, cause=cause, offset=offset), TABLE)
 
 
-def labels_without_reminder(milestone: Milestone) -> dict[str, str]:
+def list_labels_without_reminder(milestone: Milestone) -> dict[str, str]:
     """What routes match for every reminder of a milestone alike."""
-    return _labels(Labelled(milestone=milestone), _NOT_OF_REMINDERS)
+    return _collect_labels(Labelled(milestone=milestone), _NOT_OF_REMINDERS)
 
 
-def lasting_labels(milestone: Milestone) -> dict[str, str]:
+def list_lasting_labels(milestone: Milestone) -> dict[str, str]:
     """The milestone's own labels, and those of the table that keep their value while its dates move."""
-    return _labels(Labelled(milestone=milestone), _LASTING)
+    return _collect_labels(Labelled(milestone=milestone), _LASTING)
 
 
 def keep_lasting(labels: Mapping[str, str]) -> dict[str, str]:
-    """The part of the result of :func:`labels_of` that :func:`lasting_labels` returns."""
+    """The part of the result of :func:`list_labels` that :func:`list_lasting_labels` returns."""
     return {name: value for name, value in labels.items() if name not in _PASSING}
 
 
-def added_names(milestone: Milestone) -> list[str]:
+def list_added_names(milestone: Milestone) -> list[str]:
     """The names of the labels that alertd adds to the reminders of a milestone."""
     labelled = Labelled(milestone=milestone)
     return [
@@ -129,7 +129,7 @@ def added_names(milestone: Milestone) -> list[str]:
     ]
 
 
-def _labels(labelled: Labelled, table: tuple[RoutableLabel, ...]) -> dict[str, str]:
+def _collect_labels(labelled: Labelled, table: tuple[RoutableLabel, ...]) -> dict[str, str]:
     added = {label.name: value for label in table if (value := label.value(labelled))}
     return {**labelled.milestone.labels, **added}
 

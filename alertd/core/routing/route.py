@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from alertd.core.reason import AwaitedDigest, Hold, MuteInterval, OutsideIntervals, QuietHours
-from alertd.core.routing.digest import Digest, digest_instant
+from alertd.core.routing.digest import Digest, find_digest_instant
 from alertd.core.routing.matcher import Matcher
-from alertd.core.time.interval import SEARCH_BOUND, NamedInterval, next_flip
+from alertd.core.time.interval import SEARCH_BOUND, NamedInterval, find_next_change
 
 _INSTANT = timedelta(microseconds=1)
 
@@ -108,10 +108,10 @@ def match_routes(root: Route, labels: Mapping[str, str]) -> tuple[Match, ...]:
         first.setdefault(match.receiver, match)
     if not root.quiet:
         return tuple(first.values())
-    return tuple(replace(match, quiet=_quiet(root, match, labels)) for match in first.values())
+    return tuple(replace(match, quiet=_find_quiet(root, match, labels)) for match in first.values())
 
 
-def quiet_hours(root: Route, receiver: str, labels: Mapping[str, str]) -> NamedInterval | None:
+def find_quiet_hours(root: Route, receiver: str, labels: Mapping[str, str]) -> NamedInterval | None:
     """The receiver's quiet hours, as far as they hold for these labels."""
     quiet = root.quiet.get(receiver)
     if quiet is None or (quiet.exempt and all(matcher.matches(labels) for matcher in quiet.exempt)):
@@ -119,14 +119,14 @@ def quiet_hours(root: Route, receiver: str, labels: Mapping[str, str]) -> NamedI
     return quiet.hours
 
 
-def digests_of(root: Route) -> Mapping[tuple[str, str], Digest]:
+def list_digests(root: Route) -> Mapping[tuple[str, str], Digest]:
     """The digests of all routes, by receiver and the digest's name.
 
     Routes of one receiver whose digests come at the same times share one, which shows the most of what
     they ask for.
     """
     found: dict[tuple[str, str], Digest] = {}
-    for receiver, one in _digests(root, ""):
+    for receiver, one in _generate_digests(root, ""):
         there = found.get((receiver, one.name), one)
         found[receiver, one.name] = replace(
             one,
@@ -136,38 +136,48 @@ def digests_of(root: Route) -> Mapping[tuple[str, str], Digest]:
     return found
 
 
-def deferred(match: Match, at: datetime) -> Muted | None:
-    """Why and until when what falls due at ``at`` waits: as :func:`muted` says, or for the next digest, which
-    may be at ``at`` itself."""
+def find_deferral(match: Match, at: datetime) -> Muted | None:
+    """Find out whether a reminder that falls due at ``at`` has to wait.
+
+    A route with a digest holds every reminder until the next digest. Other routes hold a reminder only
+    while they are muted.
+
+    Args:
+        match: the route that takes the reminder.
+        at: the aware instant at which the reminder falls due. A digest at the same instant includes it.
+
+    Returns:
+        The reason and the end of the wait; None when the reminder can be sent at once.
+    """
     if match.digest is None:
-        return muted(match, at)
+        return find_mute(match, at)
     # What falls due at the very instant of a digest is in it.
-    until = digest_instant(match.digest, at - _INSTANT, match.quiet)
+    until = find_digest_instant(match.digest, at - _INSTANT, match.quiet)
     return Muted(until=until, by=AwaitedDigest(digest=match.digest.name))
 
 
-def group_key(match: Match, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def make_group_key(match: Match, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """The labels that make up the group, as (name, value) by name; missing and empty ones are left out."""
     names = labels.keys() if match.group_by == (BY_ALL_LABELS,) else set(match.group_by)
     return tuple((name, labels[name]) for name in sorted(names) if labels.get(name))
 
 
-def muted(match: Match, at: datetime) -> Muted | None:
+def find_mute(match: Match, at: datetime) -> Muted | None:
     """Why and until when the match may not send at the aware instant ``at``; None when it may."""
-    by = _muted_by(match, at)
+    by = _find_hold(match, at)
     if by is None:
         return None
     quiet = (match.quiet,) if match.quiet else ()
     intervals = (interval for named in (*match.mute, *match.active, *quiet) for interval in named.intervals)
-    until = next_flip(lambda instant: _muted_by(match, instant) is not None, intervals, at)
+    until = find_next_change(lambda instant: _find_hold(match, instant) is not None, intervals, at)
     return Muted(until=until or at.astimezone(UTC) + SEARCH_BOUND, by=by)
 
 
-def quiet_until(hours: NamedInterval, at: datetime) -> Muted | None:
+def find_quiet_mute(hours: NamedInterval, at: datetime) -> Muted | None:
     """Why and until when quiet hours alone hold something back at ``at``."""
     if not hours.contains(at):
         return None
-    until = next_flip(hours.contains, hours.intervals, at) or at.astimezone(UTC) + SEARCH_BOUND
+    until = find_next_change(hours.contains, hours.intervals, at) or at.astimezone(UTC) + SEARCH_BOUND
     return Muted(until=until, by=QuietHours(hours=hours.name))
 
 
@@ -203,22 +213,22 @@ def _walk(
         )
 
 
-def _quiet(root: Route, match: Match, labels: Mapping[str, str]) -> NamedInterval | None:
+def _find_quiet(root: Route, match: Match, labels: Mapping[str, str]) -> NamedInterval | None:
     """A digest keeps the quiet hours whatever it is about."""
     if match.digest is None:
-        return quiet_hours(root, match.receiver, labels)
+        return find_quiet_hours(root, match.receiver, labels)
     return root.quiet[match.receiver].hours if match.receiver in root.quiet else None
 
 
-def _digests(route: Route, receiver: str) -> Iterator[tuple[str, Digest]]:
+def _generate_digests(route: Route, receiver: str) -> Iterator[tuple[str, Digest]]:
     receiver = route.receiver or receiver
     if route.digest is not None:
         yield receiver, route.digest
     for child in route.routes:
-        yield from _digests(child, receiver)
+        yield from _generate_digests(child, receiver)
 
 
-def _muted_by(match: Match, at: datetime) -> Hold | None:
+def _find_hold(match: Match, at: datetime) -> Hold | None:
     for named in match.mute:
         if named.contains(at):
             return MuteInterval(interval=named.name)

@@ -116,7 +116,7 @@ def parse_duration(text: str) -> Duration:
         raise DurationError(text, f"longer than {_MAX_TEXT} characters", offset=_MAX_TEXT)
     match = _SHORTHAND.fullmatch(text) or _ISO.fullmatch(text)
     if match is None:
-        raise _refusal(text)
+        raise _explain_refusal(text)
     years, months, weeks, days, hours, minutes, seconds = (int(n or 0) for n in match.groups()[1:])
     sign = -1 if match[1] == "-" else 1
     duration = Duration(
@@ -129,7 +129,7 @@ def parse_duration(text: str) -> Duration:
     return duration
 
 
-def offset_text(duration: Duration) -> str:
+def format_offset(duration: Duration) -> str:
     """A duration as an offset from a deadline: ``-7d`` before it, ``0d`` on the day, ``+1d`` after it."""
     text = str(duration)
     return text if not duration or text[0] == "-" else "+" + text
@@ -168,7 +168,7 @@ def shift_wall(wall: datetime, by: Duration) -> datetime:
     return datetime.combine(shift_date(wall.date(), nominal), wall.timetz())
 
 
-def _refusal(text: str) -> DurationError:
+def _explain_refusal(text: str) -> DurationError:
     """Why ``text`` is no duration, and what would be."""
     bare = text.strip()
     sign = bare[:1] if bare[:1] in ("+", "-") else ""
@@ -178,35 +178,35 @@ def _refusal(text: str) -> DurationError:
     if not text.isascii():
         where = next(i for i, char in enumerate(text) if not char.isascii())
         return DurationError(text, "a character outside ASCII", "write digits and units such as 7d", where)
-    if bare != text and _reads(bare):
+    if bare != text and _is_readable(bare):
         where = 0 if text[0].isspace() else len(bare)
         return DurationError(text, "space before or after it", f"write {bare}", where)
     if fraction := re.search(r"[.,][0-9]", text):
         advice = "write whole numbers of a smaller unit, such as 1h30min"
         return DurationError(text, "a fraction", advice, fraction.start())
     if body[:1] in ("P", "p"):
-        return _iso_refusal(text, sign, body)
+        return _explain_iso_refusal(text, sign, body)
     if body.isdigit():
         advice = f"write {sign}{body}d, {sign}{body}h or {sign}{body}min"
         return DurationError(text, "a number without a unit", advice)
-    return _shorthand_refusal(text, sign, body)
+    return _explain_shorthand_refusal(text, sign, body)
 
 
-def _iso_refusal(text: str, sign: str, body: str) -> DurationError:
+def _explain_iso_refusal(text: str, sign: str, body: str) -> DurationError:
     """Why a text that begins with P is no ISO 8601 duration."""
     start = text.index(body[0])
     if body.upper() in ("P", "PT"):
         return DurationError(text, "a duration of no parts", "write 0d if none is meant", start)
-    if body != body.upper() and _reads(sign + body.upper()):
+    if body != body.upper() and _is_readable(sign + body.upper()):
         return DurationError(text, "its letters must be capitals", f"write {sign}{body.upper()}", start)
-    if "T" not in body and _reads(candidate := sign + "PT" + body[1:]):
+    if "T" not in body and _is_readable(candidate := sign + "PT" + body[1:]):
         return DurationError(text, "hours, minutes and seconds come after a T", f"write {candidate}", start)
     return DurationError(
         text, "not an ISO 8601 duration", "its units come once each in the order P1Y1M1W1DT1H1M1S", start
     )
 
 
-def _shorthand_refusal(text: str, sign: str, body: str) -> DurationError:
+def _explain_shorthand_refusal(text: str, sign: str, body: str) -> DurationError:
     """Why a text that is not ISO 8601 is no shorthand either."""
     start = text.index(body) if body else 0
     pieces: list[tuple[str, str]] = []
@@ -227,11 +227,11 @@ def _shorthand_refusal(text: str, sign: str, body: str) -> DurationError:
     if len(set(units)) < len(units):
         return DurationError(text, "a unit twice", "write each unit once", start)
     ordered = sign + "".join(n + unit for n, unit in sorted(pieces, key=lambda piece: _UNITS.index(piece[1])))
-    advice = f"write {ordered}" if _reads(ordered) else ""
+    advice = f"write {ordered}" if _is_readable(ordered) else ""
     if units != sorted(units, key=_UNITS.index):
         return DurationError(text, "units go from the largest to the smallest", advice, start)
     return DurationError(text, "not a duration as alertd writes it", advice, start)
 
 
-def _reads(text: str) -> bool:
+def _is_readable(text: str) -> bool:
     return (_SHORTHAND.fullmatch(text) or _ISO.fullmatch(text)) is not None

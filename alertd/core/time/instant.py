@@ -41,7 +41,7 @@ def to_wall(instant: datetime, zone: ZoneInfo) -> datetime:
     return instant.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
-def local_date(instant: datetime, zone: ZoneInfo) -> date:
+def to_local_date(instant: datetime, zone: ZoneInfo) -> date:
     """The calendar day in ``zone`` on which ``instant`` falls.
 
     Raises:

@@ -23,7 +23,7 @@ from alertd.core.time.instant import UTC_ZONE
 from alertd.errors import IntervalError
 
 SEARCH_BOUND = timedelta(days=400)
-"""How far ``next_flip`` looks: more than a year, so that each month and day has come once."""
+"""How far ``find_next_change`` looks: more than a year, so that each month and day has come once."""
 
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 MONTHS = (
@@ -101,7 +101,7 @@ def contains(interval: TimeInterval, instant: datetime) -> bool:
     )
 
 
-def next_flip(
+def find_next_change(
     state: Callable[[datetime], bool],
     intervals: Iterable[TimeInterval],
     after: datetime,
@@ -113,7 +113,9 @@ def next_flip(
     is in UTC and exact; None when nothing changes up to and with ``after + bound``.
     """
     before = state(after)
-    return next((at for at in _boundaries(tuple(intervals), after, bound) if state(at) != before), None)
+    return next(
+        (at for at in _generate_boundaries(tuple(intervals), after, bound) if state(at) != before), None
+    )
 
 
 def parse_time_range(start: str, end: str) -> TimeRange:
@@ -126,7 +128,7 @@ def parse_time_range(start: str, end: str) -> TimeRange:
     for clock, offset in ((start, 0), (end, len(start) + len(" to "))):
         if not _CLOCK.fullmatch(clock):
             raise IntervalError(text, "not a time of day", "write hours and minutes as in 09:00", offset)
-    first, last = _minutes(start), _minutes(end)
+    first, last = _parse_clock(start), _parse_clock(end)
     if first == _DAY_MINUTES:
         raise IntervalError(text, "24:00 can only be an end", "a day begins at 00:00")
     if first == last:
@@ -145,7 +147,9 @@ def parse_weekdays(text: str) -> Range:
     Raises:
         IntervalError: also for a range over the week's end, which has to be written as two.
     """
-    return _ascending(text, [_named(text, part, at, WEEKDAYS, 0) for part, at in _parts(text)], WEEKDAYS, 0)
+    return _make_ascending_range(
+        text, [_parse_name(text, part, at, WEEKDAYS, 0) for part, at in _split_range(text)], WEEKDAYS, 0
+    )
 
 
 def parse_days_of_month(text: str) -> Range:
@@ -154,14 +158,14 @@ def parse_days_of_month(text: str) -> Range:
     Raises:
         IntervalError: also for a range that holds no day of any month.
     """
-    days = [_number(text, part, at, "day of the month") for part, at in _parts(text)]
+    days = [_parse_number(text, part, at, "day of the month") for part, at in _split_range(text)]
     first, last = days[0], days[-1]
     if any(day == 0 or abs(day) > _LONGEST_MONTH for day in days):
         raise IntervalError(text, "no such day of the month", "days are 1 to 31, or -1 (the last) to -31")
     if first < 0 < last:
         raise IntervalError(text, "a negative first day needs a negative last day", "as in -3:-1")
     # In the longest month: what is empty there is empty in every month.
-    if _day(first, _LONGEST_MONTH) > _day(last, _LONGEST_MONTH):
+    if _resolve_day(first, _LONGEST_MONTH) > _resolve_day(last, _LONGEST_MONTH):
         raise IntervalError(text, "the last day is always before the first", "as in 1:5 or -3:-1")
     return Range(first=first, last=last)
 
@@ -172,7 +176,9 @@ def parse_months(text: str) -> Range:
     Raises:
         IntervalError: also for a range over the year's end, which has to be written as two.
     """
-    return _ascending(text, [_named(text, part, at, MONTHS, 1) for part, at in _parts(text)], MONTHS, 1)
+    return _make_ascending_range(
+        text, [_parse_name(text, part, at, MONTHS, 1) for part, at in _split_range(text)], MONTHS, 1
+    )
 
 
 def parse_years(text: str) -> Range:
@@ -181,7 +187,7 @@ def parse_years(text: str) -> Range:
     Raises:
         IntervalError: for anything else.
     """
-    years = [_number(text, part, at, "year") for part, at in _parts(text)]
+    years = [_parse_number(text, part, at, "year") for part, at in _split_range(text)]
     if any(not 1000 <= year <= 9999 for year in years):
         raise IntervalError(text, "not a year", "write four digits, as in 2026")
     if years[0] > years[-1]:
@@ -196,14 +202,18 @@ def _holds(ranges: tuple[Range, ...], value: int) -> bool:
 
 def _holds_day(ranges: tuple[Range, ...], local: datetime) -> bool:
     length = monthrange(local.year, local.month)[1]
-    return any(_day(one.first, length) <= local.day <= _day(one.last, length) for one in ranges)
+    return any(
+        _resolve_day(one.first, length) <= local.day <= _resolve_day(one.last, length) for one in ranges
+    )
 
 
-def _day(day: int, length: int) -> int:
+def _resolve_day(day: int, length: int) -> int:
     return day if day > 0 else length + 1 + day
 
 
-def _boundaries(intervals: tuple[TimeInterval, ...], after: datetime, bound: timedelta) -> Iterator[datetime]:
+def _generate_boundaries(
+    intervals: tuple[TimeInterval, ...], after: datetime, bound: timedelta
+) -> Iterator[datetime]:
     """In order, every instant at which an interval can change: edges, midnights, changes of offset."""
     edges: dict[ZoneInfo, set[int]] = {}
     for interval in intervals:
@@ -213,12 +223,18 @@ def _boundaries(intervals: tuple[TimeInterval, ...], after: datetime, bound: tim
     last = start + min(bound, max(_LAST_INSTANT - start, timedelta(0)))
     while start < last:
         end = min(start + _DAY, last)
-        found = {at for zone, minutes in edges.items() for at in _zone_boundaries(zone, minutes, start, end)}
+        found = {
+            at
+            for zone, minutes in edges.items()
+            for at in _generate_zone_boundaries(zone, minutes, start, end)
+        }
         yield from sorted(at for at in found if start < at <= end)
         start = end
 
 
-def _zone_boundaries(zone: ZoneInfo, minutes: set[int], start: datetime, end: datetime) -> Iterator[datetime]:
+def _generate_zone_boundaries(
+    zone: ZoneInfo, minutes: set[int], start: datetime, end: datetime
+) -> Iterator[datetime]:
     """Those of one zone between two instants at most a day apart, with some outside and in no order."""
     first, last = start.astimezone(zone), end.astimezone(zone)
     changes = first.utcoffset() != last.utcoffset()
@@ -230,10 +246,10 @@ def _zone_boundaries(zone: ZoneInfo, minutes: set[int], start: datetime, end: da
             yield wall.astimezone(UTC)
             yield wall.replace(fold=1).astimezone(UTC)
     if changes:
-        yield _offset_change(zone, start, end)
+        yield _find_offset_change(zone, start, end)
 
 
-def _offset_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime:
+def _find_offset_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime:
     """The second at which the zone's offset changes, later than ``start`` and not later than ``end``."""
     origin = start.replace(microsecond=0)
     before = start.astimezone(zone).utcoffset()
@@ -247,11 +263,11 @@ def _offset_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime:
     return origin + timedelta(seconds=high)
 
 
-def _minutes(clock: str) -> int:
+def _parse_clock(clock: str) -> int:
     return int(clock[:2]) * 60 + int(clock[3:])
 
 
-def _parts(text: str) -> list[tuple[str, int]]:
+def _split_range(text: str) -> list[tuple[str, int]]:
     """The one or two ends of a range, in lower case, each with its offset."""
     first, colon, last = text.partition(":")
     if ":" in last:
@@ -260,13 +276,13 @@ def _parts(text: str) -> list[tuple[str, int]]:
     return [(first.lower(), 0), (last.lower(), len(first) + 1)] if colon else [(first.lower(), 0)]
 
 
-def _number(text: str, part: str, offset: int, what: str) -> int:
+def _parse_number(text: str, part: str, offset: int, what: str) -> int:
     if not _NUMBER.fullmatch(part):
         raise IntervalError(text, f"not a {what}", "write a number, or two as first:last", offset)
     return int(part)
 
 
-def _named(text: str, part: str, offset: int, names: tuple[str, ...], base: int) -> int:
+def _parse_name(text: str, part: str, offset: int, names: tuple[str, ...], base: int) -> int:
     """The number of a weekday or month; months can be given as numbers."""
     if part in names:
         return names.index(part) + base
@@ -281,7 +297,7 @@ def _named(text: str, part: str, offset: int, names: tuple[str, ...], base: int)
     raise IntervalError(text, f"not a {what}", advice, offset)
 
 
-def _ascending(text: str, ends: list[int], names: tuple[str, ...], base: int) -> Range:
+def _make_ascending_range(text: str, ends: list[int], names: tuple[str, ...], base: int) -> Range:
     first, last = ends[0], ends[-1]
     if first > last:
         top, bottom = names[first - base : len(names)], names[: last - base + 1]

@@ -16,7 +16,7 @@ FORMS = (
 
 def read_day(text: str) -> date:
     """A calendar day, ``2026-09-30``. Raises MomentError."""
-    day = _date(text)
+    day = _parse_date(text)
     if day is None:
         raise MomentError(f"{text!r} is no date; write one such as 2026-09-30")
     return day
@@ -36,14 +36,14 @@ def read_moment(text: str, *, zone: ZoneInfo, now: datetime, at: time = time.min
     """
     if text == "now":
         return now
-    day = _date(text)
+    day = _parse_date(text)
     try:
         if day is not None:
             return to_instant(datetime.combine(day, at), zone)
-        found = _datetime(text)
+        found = _parse_datetime(text)
         if found is not None:
             return found.astimezone(UTC) if found.tzinfo else to_instant(found, zone)
-        return _shifted(now, zone, parse_duration(text) * sign)
+        return _shift(now, zone, parse_duration(text) * sign)
     except DurationError as error:
         if text[:1].isdigit() and "-" not in text:
             raise MomentError(str(error)) from None
@@ -52,12 +52,12 @@ def read_moment(text: str, *, zone: ZoneInfo, now: datetime, at: time = time.min
         raise MomentError(f"{text!r} leaves the calendar") from None
 
 
-def _shifted(now: datetime, zone: ZoneInfo, by: Duration) -> datetime:
+def _shift(now: datetime, zone: ZoneInfo, by: Duration) -> datetime:
     wall = shift_wall(to_wall(now, zone), by)
     return (to_instant(wall, zone) + timedelta(seconds=by.seconds)).replace(microsecond=0)
 
 
-def _date(text: str) -> date | None:
+def _parse_date(text: str) -> date | None:
     # fromisoformat alone would take 20260930 and 2026-W40-3, which nobody means here.
     if len(text) != len("2026-09-30") or text[4] != "-" or text[7] != "-":
         return None
@@ -67,7 +67,7 @@ def _date(text: str) -> date | None:
         return None
 
 
-def _datetime(text: str) -> datetime | None:
+def _parse_datetime(text: str) -> datetime | None:
     if len(text) < len("2026-09-30T09:00") or text[10] not in "T ":
         return None
     try:
