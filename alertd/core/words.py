@@ -1,7 +1,7 @@
-"""Small pieces of English: dates, distances, accounts, lists. One wording a thing.
+"""Short English texts for dates, distances, sources and lists, which give the whole product the same wording.
 
-A date is never rendered as a time when it is a month, and no word says more than is known: what
-has a qualifier has "passed, not confirmed".
+A text never claims more than is known. A month is never written as a day or a time. A deadline with a
+qualifier has "passed, not confirmed".
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ MONTHS = (
 
 
 def format_day(day: date) -> str:
-    """``30 September 2026``."""
+    """Return a date such as ``30 September 2026``."""
     return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
 
 
 def format_instant(at: datetime, zone: ZoneInfo) -> str:
-    """``30 September 2026, 09:00 (Asia/Baghdad)``."""
+    """Return the local time of an aware instant, such as ``30 September 2026, 09:00 (Asia/Baghdad)``."""
     wall = to_wall(at, zone)
     return f"{format_day(wall.date())}, {wall:%H:%M} ({zone.key})"
 
 
 def format_published(edtf: str) -> str:
-    """The date of publication as people read it; the text itself when it is no EDTF."""
+    """Return a date of publication in words. A text that is not EDTF is returned unchanged."""
     try:
         return format_deadline(parse_deadline(edtf)) if edtf else ""
     except DeadlineError:
@@ -45,38 +45,38 @@ def format_published(edtf: str) -> str:
 
 
 def join_with_and(parts: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Return a list such as ``a``, ``a and b`` or ``a, b and c``."""
     if len(parts) < 2:
         return "".join(parts)
     return ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
 def join_with_or(parts: Sequence[str]) -> str:
-    """``a``, ``a or b``, ``a, b or c``."""
+    """Return a list such as ``a``, ``a or b`` or ``a, b or c``."""
     if len(parts) < 2:
         return "".join(parts)
     return ", ".join(parts[:-1]) + " or " + parts[-1]
 
 
 def format_count(number: int, noun: str) -> str:
-    """``1 day``, ``2 days``, ``1,100 days``."""
+    """Return a number with its noun, such as ``1 day``, ``2 days`` or ``1,100 days``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def make_sentence(text: str) -> str:
-    """Capital letter at the start, full stop at the end."""
+    """Return ``text`` with a capital letter at its start and a full stop at its end."""
     if not text:
         return ""
     return capitalize(text) if text[-1] in ".!?…" else capitalize(text) + "."
 
 
 def capitalize(text: str) -> str:
-    """The first letter a capital one, the rest as it is."""
+    """Return ``text`` with a capital first letter. All later letters stay as they are."""
     return text[:1].upper() + text[1:]
 
 
 def format_span(span: timedelta) -> str:
-    """The length of a time in its largest unit, rounded down: ``27 days``, ``3 hours``."""
+    """Return a span in its largest unit, rounded down, such as ``27 days`` or ``3 hours``."""
     seconds = int(span.total_seconds())
     for unit, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= unit:
@@ -94,7 +94,7 @@ _NAMED_OFFSETS = {
 
 
 def describe_offset(offset: str) -> str:
-    """``-7d`` as ``7 days before the deadline``; ``0d`` as ``on the day``."""
+    """Return an offset in words: ``-7d`` is ``7 days before the deadline``, and ``0d`` is ``on the day``."""
     if offset in _NAMED_OFFSETS:
         return _NAMED_OFFSETS[offset]
     words = describe_offset_briefly(offset)
@@ -102,7 +102,10 @@ def describe_offset(offset: str) -> str:
 
 
 def describe_offset_briefly(offset: str) -> str:
-    """``-7d`` as ``7 days before``, for a column; a named offset as :func:`describe_offset` has it."""
+    """Return an offset in few words, for a column: ``-7d`` is ``7 days before``.
+
+    The words for ``opens`` and for news are those of :func:`describe_offset`.
+    """
     if offset in _NAMED_OFFSETS:
         return _NAMED_OFFSETS[offset]
     if offset == "0d":
@@ -112,12 +115,12 @@ def describe_offset_briefly(offset: str) -> str:
 
 
 def describe_duration(duration: Duration) -> str:
-    """``90d`` as ``90 days``, ``1y6mo`` as ``1 year 6 months``."""
+    """Return a duration in words: ``90d`` is ``90 days``, and ``1y6mo`` is ``1 year 6 months``."""
     return " ".join(format_count(number, noun) for number, noun in split_duration(duration)) or "0 days"
 
 
 def split_duration(duration: Duration) -> list[tuple[int, str]]:
-    """The numbers of a duration that are not 0, each with its unit in the singular, the largest first."""
+    """Return the non-zero numbers of a duration with their units in the singular, the largest unit first."""
     years, months = divmod(duration.months, 12)
     hours, rest = divmod(duration.seconds, 3_600)
     minutes, seconds = divmod(rest, 60)
@@ -129,17 +132,20 @@ def split_duration(duration: Duration) -> list[tuple[int, str]]:
 
 
 def describe_policy(name: str) -> str:
-    """``policy default``; ``its own policy`` for one that is written out where it is used."""
+    """Return the name of a policy, such as ``policy default``; ``its own policy`` for an inline policy."""
     return "its own policy" if name == INLINE else f"policy {name}"
 
 
 def make_possessive(name: str) -> str:
-    """``the minister's``, ``Reuters'``, ``my boss's``."""
+    """Return the possessive form of a name, such as ``the minister's``, ``Reuters'`` or ``my boss's``."""
     return name + ("'" if name.endswith("s") and not name.endswith("ss") else "'s")
 
 
 def describe_account(sources: Sequence[Source]) -> str:
-    """``by the minister's account``, ``by the accounts of the minister and Reuters``; "" without sources."""
+    """Return whose account it is, such as ``by the minister's account``; "" without sources.
+
+    Several sources give ``by the accounts of the minister and Reuters``.
+    """
     names = list(dict.fromkeys(source.brief for source in sources))
     if not names:
         return ""
@@ -149,14 +155,17 @@ def describe_account(sources: Sequence[Source]) -> str:
 
 
 def count_days_until(window: Window, now: datetime) -> int | None:
-    """Calendar days in the window's zone from today to its last day; negative once that is past."""
+    """Count the calendar days from today to the last day of the window, in the time zone of the window.
+
+    The number is negative when the last day has passed, and None when the window has no end.
+    """
     if window.last_day is None:
         return None
     return (window.last_day - to_local_date(now, window.zone)).days
 
 
 class Away(Enum):
-    """On which side of today a deadline lies, as far as its words differ."""
+    """The position of a deadline relative to now. Each position has its own wording."""
 
     PAST = auto()
     YESTERDAY = auto()
@@ -168,10 +177,11 @@ class Away(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distance:
-    """How far away the end of a window is.
+    """The distance from now to the end of a window.
 
     Attributes:
-        span: the length of time in words, such as ``37 days``; "" where the day has a name.
+        away: the position of the end relative to now.
+        span: the distance in words, such as ``37 days``; "" for ``NOW`` and ``TODAY``.
     """
 
     away: Away
@@ -179,11 +189,12 @@ class Distance:
 
     @property
     def has_passed(self) -> bool:
+        """Whether the end of the window has passed."""
         return self.away in (Away.PAST, Away.YESTERDAY)
 
 
 def measure_distance(window: Window, now: datetime) -> Distance | None:
-    """How far away the end of the window is; None without an end."""
+    """Measure the distance from the aware instant ``now`` to the end of the window; None without an end."""
     days = count_days_until(window, now)
     if days is None or window.ends is None:
         return None
@@ -201,7 +212,7 @@ def measure_distance(window: Window, now: datetime) -> Distance | None:
 
 
 def describe_distance(window: Window, now: datetime) -> str:
-    """How far away: ``due in 37 days``, ``due today``, ``passed 55 days ago``; "" without an end."""
+    """Return the distance in words, such as ``due in 37 days`` or ``due today``; "" without an end."""
     found = measure_distance(window, now)
     return "" if found is None else _format_distance(found, is_rough=False)
 
@@ -224,7 +235,7 @@ _NAMED_DAYS = {Away.NOW: "now", Away.TODAY: "today", Away.TOMORROW: "tomorrow"}
 
 
 def describe_countdown(found: Distance, claims: Sequence[Claim]) -> str:
-    """The distance without a verb: ``37 days``, ``about 7 days``, ``today``, ``55 days past``."""
+    """Return the distance without a verb: ``37 days``, ``about 7 days``, ``today``, ``55 days past``."""
     is_rough, _ = _assess_doubt(claims, found)
     match found.away:
         case Away.PAST | Away.YESTERDAY:
@@ -236,12 +247,12 @@ def describe_countdown(found: Distance, claims: Sequence[Claim]) -> str:
 
 
 def describe_doubt(found: Distance, claims: Sequence[Claim]) -> str:
-    """``, not certain`` or ``, not confirmed``; "" when somebody who states the window is sure."""
+    """Return ``, not certain`` or ``, not confirmed``; "" when a claim without a qualifier is among them."""
     return _assess_doubt(claims, found)[1]
 
 
 def _assess_doubt(claims: Sequence[Claim], found: Distance) -> tuple[bool, str]:
-    """Whether the distance is a rough one, and what doubt is told after it."""
+    """Return whether the distance is approximate, and the words of doubt that follow it."""
     qualifiers = {claim.deadline.qualifier for claim in claims}
     if Qualifier.NONE in qualifiers:
         return False, ""
@@ -252,13 +263,16 @@ def _assess_doubt(claims: Sequence[Claim], found: Distance) -> tuple[bool, str]:
 
 
 def describe_status(claims: Sequence[Claim], window: Window, now: datetime, account: str = "") -> str:
-    """:func:`describe_distance`, no more certain than the surest of those who state it.
+    """Return the distance in words, with the certainty of the most certain claim.
 
-    ``due in about 7 days by the minister's account, not certain``; ``passed yesterday, not confirmed``.
+    Examples are ``due in about 7 days by the minister's account, not certain`` and ``passed yesterday, not
+    confirmed``.
 
     Args:
-        claims: all that state ``window``.
-        account: such as ``by the minister's account``.
+        claims: all claims that give ``window``.
+        window: the window to whose end the distance is measured.
+        now: an aware instant.
+        account: the words for the sources, such as ``by the minister's account``.
     """
     found = measure_distance(window, now)
     if found is None:
@@ -268,7 +282,7 @@ def describe_status(claims: Sequence[Claim], window: Window, now: datetime, acco
 
 
 def describe_done(window: Window, done_on: date) -> str:
-    """How what was done stands to a window: ``done 12 days before the end``, ``done 18 days after``."""
+    """Return how a done date relates to a window, such as ``done 12 days before the end``."""
     if window.last_day is None:
         return ""
     days = (done_on - window.last_day).days
@@ -280,7 +294,11 @@ def describe_done(window: Window, done_on: date) -> str:
 
 
 def describe_move(before: Window, after: Window) -> str:
-    """``92 days later``, ``3 hours earlier``; "" when either has no end or nothing can be counted."""
+    """Return by how much a window moved, such as ``92 days later`` or ``3 hours earlier``.
+
+    The result is "" when a window has no end, when the two ends are equal, or when both windows end on the
+    same day and only one window has a time of day.
+    """
     first, second = before.wall_clock, after.wall_clock
     if first and second and abs(second - first) < timedelta(days=1) and first != second:
         return f"{format_span(abs(second - first))} {'later' if second > first else 'earlier'}"

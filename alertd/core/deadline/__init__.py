@@ -1,7 +1,10 @@
-"""Everything about deadlines, in one place to import from; each name's own module says what it is.
+"""Deadlines. Other packages import the names that they need from here.
 
-`deadline_value` has the types, `deadline_parse` reads them, `deadline_refusal` explains what can't be read,
-`deadline_window` finds their instants, `deadline_text` says them to people and `deadline_shift` moves them.
+- :mod:`value` defines the types, and computes the window of a deadline;
+- :mod:`parse` reads a deadline from its EDTF text;
+- :mod:`refusal` explains why a text is not a deadline;
+- :mod:`text` writes a deadline in English;
+- :mod:`shift` moves a deadline by a duration.
 """
 
 from alertd.core.deadline.parse import parse_deadline

@@ -1,10 +1,11 @@
-"""Read a deadline: the profile of EDTF that alertd takes, and nothing else.
+"""The parser for deadlines. It accepts a profile of EDTF and rejects every other text.
 
-Nothing is guessed. What can't be read raises a DeadlineError with a reason; `deadline_refusal` finds out what
-was probably meant, and is only ever asked after the reading has failed.
+The parser never guesses. A text outside the profile raises a DeadlineError with a reason. Only after parsing
+has failed does :mod:`refusal` find out what the writer probably meant.
 
-Source: the Library of Congress's Extended Date/Time Format specification (2019), levels 0 and 1, and from
-level 2 the sub-year groupings 33 to 41 and the one-of sets. `2026-Q3` is ours, read as 2026-35.
+Source: the Library of Congress's Extended Date/Time Format specification (2019), which became ISO
+8601-2:2019. The profile has levels 0 and 1, and from level 2 the sub-year groupings 33 to 41 and the one-of
+sets. The form `2026-Q3` is alertd's own, and means 2026-35.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ _SUB_YEARS = {  # EDTF level 2, "Level 2 extension of season": code -> precision
 
 
 class _Part(NamedTuple):
-    """One date, or one end of an interval, before it is known what it is part of."""
+    """A date or an interval that the parser has read. It becomes a deadline, or a part of a deadline."""
 
     edtf: str
     earliest: date | Unbounded
@@ -71,16 +72,26 @@ class _Part(NamedTuple):
 
 
 def parse_deadline(text: str) -> Deadline:
-    """Read one deadline.
+    """Parse one deadline.
 
-    Taken: ``2026-09-30``, ``2026-09``, ``2026``; quarters ``2026-Q3`` (canonically ``2026-35``), four months
-    37-39, halves 40-41; ``?``, ``~`` or ``%`` after a date; ``X`` from the right (``2026-09-XX``,
-    ``2026-XX``, ``202X``, ``20XX``); intervals, with ``..`` for an open and nothing for an unknown end;
-    one-of sets, with ranges; date-times to the minute or second, local or with an offset.
-    Years ``FIRST_YEAR`` to ``LAST_YEAR``.
+    The parser accepts:
+
+    - dates: ``2026-09-30``, ``2026-09``, ``2026``;
+    - parts of a year: quarters as ``2026-Q3`` (canonical form ``2026-35``), periods of four months with the
+      codes 37 to 39, and half years with the codes 40 and 41;
+    - ``?``, ``~`` or ``%`` after a date;
+    - ``X`` for unspecified digits at the end (``2026-09-XX``, ``2026-XX``, ``202X``, ``20XX``);
+    - intervals, in which ``..`` is an open end and a missing date is an unknown end;
+    - one-of sets, which can contain ranges;
+    - date-times to the minute or the second, either local or with a UTC offset.
+
+    Years go from ``FIRST_YEAR`` to ``LAST_YEAR``.
 
     Raises:
-        DeadlineError: anything else, whatever the text.
+        DeadlineError: the text has none of these forms, or gives a date that does not exist.
+
+    Source: EDTF (ISO 8601-2:2019) levels 0 and 1, and from level 2 "Level 2 extension of season" and "Set
+    representation".
     """
     try:
         return _read(text)
@@ -121,7 +132,7 @@ def _is_readable(text: str) -> bool:
 
 
 def _read_part(text: str, at: int) -> _Part:
-    """One date of an interval or a set, which begins at ``at`` in the whole."""
+    """Read one date of an interval or of a set. The date begins at offset ``at`` of the whole text."""
     match = _DATE.fullmatch(text)
     if match is not None:
         return _read_date(match, at)
@@ -131,7 +142,7 @@ def _read_part(text: str, at: int) -> _Part:
 
 
 def _read_date(match: re.Match[str], at: int) -> _Part:
-    """A day, a month, a year or a numbered part of a year."""
+    """Read a day, a month, a year, or a part of a year by its code. The date begins at offset ``at``."""
     year_text, month_text, day_text, mark = match.groups()
     year = int(year_text)
     if not FIRST_YEAR <= year <= LAST_YEAR:
@@ -157,7 +168,7 @@ def _read_date(match: re.Match[str], at: int) -> _Part:
 
 
 def _read_other_date(text: str, at: int) -> _Part:
-    """A quarter by its letter, or a date with an ``X`` in it."""
+    """Read a quarter with the letter Q, or a date that contains ``X``. The date begins at offset ``at``."""
     match = _QUARTER.fullmatch(text)
     if match is not None:
         year = int(match[1])
@@ -199,7 +210,7 @@ def _make_sub_year(year: int, code: int, qualifier: Qualifier) -> _Part:
 
 
 def _read_interval(text: str) -> Deadline:
-    """EDTF level 0 "Time interval" and level 1 "Extended Interval"."""
+    """Read an interval: EDTF level 0 "Time Interval" and level 1 "Extended Interval"."""
     first, _, last = text.partition("/")
     if "/" in last:
         raise DeadlineRefused(offset=text.index("/", len(first) + 1))
@@ -207,7 +218,10 @@ def _read_interval(text: str) -> Deadline:
 
 
 def _read_range(first: str, last: str, first_at: int, last_at: int, joint: str) -> _Part:
-    """Two ends, of which one may be missing, as an interval."""
+    """Make an interval from the texts of its two ends, which begin at ``first_at`` and ``last_at``.
+
+    At most one end can be open or unknown. Error messages write ``joint`` between the two ends.
+    """
     if first in ("", "..") and last in ("", ".."):
         raise DeadlineRefused("neither end is a date", offset=first_at)
     if first in ("", ".."):
@@ -218,17 +232,17 @@ def _read_range(first: str, last: str, first_at: int, last_at: int, joint: str) 
         edtf = f"{start.edtf}/{last}"
         return _Part(edtf, start.earliest, Unbounded(last), start.precision, start.qualifier)
     end = _read_part(last, last_at)
-    if start.earliest > end.latest:  # type: ignore[operator]  # both are dates: the rest has returned above
+    if start.earliest > end.latest:  # type: ignore[operator]  # both ends are dates: every other case has returned
         raise DeadlineRefused("it ends before it begins", f"write {last}{joint}{first}", last_at)
     precision = start.precision if start.precision.rank < end.precision.rank else end.precision
     qualifier = _NONE
     if start.qualifier is not _NONE or end.qualifier is not _NONE:
-        qualifier = start.qualifier.join(end.qualifier)
+        qualifier = start.qualifier.combine(end.qualifier)
     return _Part(f"{start.edtf}/{end.edtf}", start.earliest, end.latest, precision, qualifier)
 
 
 def _read_set(text: str) -> Deadline:
-    """EDTF level 2 "Set representation", one of a set; a range in it is written with two dots."""
+    """Read a one-of set: EDTF level 2 "Set representation". Two dots mark a range within the set."""
     if text[-1] != "]":
         raise DeadlineRefused(offset=len(text))
     choices: list[Deadline] = []
@@ -254,7 +268,7 @@ def _read_set(text: str) -> Deadline:
         latest = max(ends)
     qualifier = _NONE
     for choice in choices:
-        qualifier = qualifier.join(choice.qualifier)
+        qualifier = qualifier.combine(choice.qualifier)
     return Deadline(
         edtf=f"[{','.join(_format_choice(choice.edtf) for choice in choices)}]",
         text=text,
@@ -267,13 +281,16 @@ def _read_set(text: str) -> Deadline:
 
 
 def _format_choice(edtf: str) -> str:
-    """A choice as it stands in a set, where a range has two dots for its slash."""
+    """Return the EDTF text of a choice within a set, in which two dots replace the slash of an interval."""
     first, slash, last = edtf.partition("/")
     return f"{first.strip('.')}..{last.strip('.')}" if slash else edtf
 
 
 def _read_date_time(text: str, match: re.Match[str]) -> Deadline:
-    """EDTF level 0 "Date and Time"; leaving out the seconds is ISO 8601-1:2019 section 5.3.1.3 a."""
+    """Read a date-time: EDTF level 0 "Date and Time".
+
+    ISO 8601-1:2019 section 5.3.1.3 a allows omitted seconds.
+    """
     year, month, day, hour, minute, second = (int(digits or 0) for digits in match.group(1, 2, 3, 4, 5, 6))
     if not FIRST_YEAR <= year <= LAST_YEAR:
         refuse_year(0)

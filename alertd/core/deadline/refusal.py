@@ -1,7 +1,7 @@
-"""Why a text is no deadline, and what would be right: asked only after the reading has failed.
+"""Explanations for texts that are not deadlines. The parser asks for one only after parsing has failed.
 
-A suggestion is offered only when it can itself be read. Where a text has two readings (09/08/2026) both are
-offered and neither is taken.
+An explanation suggests a text only if the parser accepts that text. If a text has two possible meanings, such
+as 09/08/2026, the explanation suggests both and alertd uses neither.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MONTH_NUMBERS = {
     name[:length].lower(): n for n, name in enumerate(MONTH_NAMES) if n for length in (3, len(name))
 }
 _MONTH_NUMBERS["sept"] = 9
-# What word processors put in for a hyphen: hyphen, no-break hyphen, figure, en and em dash, minus.
+# Word processors replace a hyphen with these: hyphen, no-break hyphen, figure dash, en dash, em dash, minus.
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
 _NAME = r"(?P<name>[a-z]{3,9})\.?"
 _DAY_MONTH_YEAR = re.compile(rf"(?P<day>[0-9]{{1,2}})(?:st|nd|rd|th)?[ -]{_NAME}[ ,-]+(?P<year>[0-9]{{4}})")
@@ -37,13 +37,18 @@ _LOOSE_QUARTER = re.compile(
 )
 
 _IsReadable = Callable[[str], bool]
-_Diagnosis = tuple[str, tuple[str, ...], str]  # the reason, texts to write instead, other advice
+_Diagnosis = tuple[
+    str, tuple[str, ...], str
+]  # the reason, the texts to suggest, and the advice if the parser accepts none of these texts
 
 
 def explain_refusal(text: str, refused: DeadlineRefused, reads: _IsReadable) -> DeadlineError:
-    """The error to raise for ``text``, of which the reading said ``refused``.
+    """Make the error to raise for ``text``.
 
-    ``reads`` says whether a text can be read; nothing that it denies is suggested.
+    Args:
+        text: the text that the parser rejected.
+        refused: the exception that the parser raised. If it has a reason, the error repeats that reason.
+        reads: whether the parser accepts a text. The error suggests no text that the parser rejects.
     """
     if refused.reason:
         return DeadlineError(text, refused.reason, refused.advice, refused.offset)
@@ -55,7 +60,7 @@ def explain_refusal(text: str, refused: DeadlineRefused, reads: _IsReadable) -> 
 
 
 def _diagnose(text: str, offset: int) -> tuple[str, Iterable[str], str, int]:
-    """Reason, candidates, other advice and place of the trouble."""
+    """Return the reason, the texts to suggest, the advice without them, and the offset of the mistake."""
     if (found := _check_characters(text)) is not None:
         return *found, next((at for at, char in enumerate(text) if not char.isascii()), offset)
     for check in (_check_spaces, _check_shape):
@@ -76,7 +81,7 @@ def _diagnose(text: str, offset: int) -> tuple[str, Iterable[str], str, int]:
 
 
 def _repair_both(first: str, last: str) -> Iterable[str]:
-    """Both ends of an interval repaired at once, for what is wrong with both."""
+    """Yield intervals with both ends corrected, for a text in which both ends are wrong."""
     for start in (first, *_check_date(first)[1]):
         for end in (last, *_check_date(last)[1]):
             yield f"{start}/{end}"
@@ -104,7 +109,7 @@ def _check_spaces(text: str) -> _Diagnosis | None:
 
 
 def _check_shape(text: str) -> _Diagnosis | None:
-    """What is wrong with the whole, seen before its parts."""
+    """Find a mistake in the form of the whole text, before its parts are checked."""
     if text[0] == "{":
         advice = "write a milestone for each date, or a one-of set in square brackets"
         return "an all-of set: a deadline is one window", (), advice
@@ -120,7 +125,7 @@ def _check_shape(text: str) -> _Diagnosis | None:
 
 
 def _check_year(text: str) -> _Diagnosis | None:
-    """EDTF's ways of writing years that no deadline has."""
+    """Find a form of EDTF for years that the profile does not have."""
     long = re.fullmatch(r"Y-?[0-9]+(E[0-9]+)?(S[0-9]+)?|-?[0-9]+E[0-9]+|[0-9]{5,}(-.*)?", text)
     if long and not _expand_compact(text):
         return "a long year, or one with an exponent", (), "years go from 1000 to 9998"
@@ -132,7 +137,7 @@ def _check_year(text: str) -> _Diagnosis | None:
 
 
 def _check_notation(text: str) -> _Diagnosis | None:
-    """Dates as they are written elsewhere."""
+    """Find a date in a notation other than EDTF."""
     if match := re.fullmatch(r"([0-9]{4})[/.]([0-9]{1,2})(?:[/.]([0-9]{1,2}))?([?~%]?)", text):
         return "its parts are joined by hyphens", (_join_date(*match.groups()),), ""
     if match := re.fullmatch(r"([0-9]{1,2})[/. -]([0-9]{1,2})[/. -]([0-9]{4})([?~%]?)", text):
@@ -176,7 +181,7 @@ def _check_date_time(text: str) -> _Diagnosis:
 
 
 def _check_date(text: str) -> _Diagnosis:
-    """What is wrong with a text that should be one date."""
+    """Find the mistake in a text that should be one date."""
     for rule in (_check_marks, _check_unspecified, _check_digits, _check_words):
         if (found := rule(text)) is not None:
             return found
@@ -255,7 +260,7 @@ def _check_words(text: str) -> _Diagnosis | None:
 
 
 def _read_named_date(low: str) -> str:
-    """A date with an English month name, or ""."""
+    """Convert a date with an English month name, in lower case, to EDTF. Return "" for any other text."""
     for shape in (_DAY_MONTH_YEAR, _MONTH_DAY_YEAR, _MONTH_YEAR, _YEAR_MONTH):
         match = shape.fullmatch(low)
         if match and match["name"] in _MONTH_NUMBERS:

@@ -1,4 +1,4 @@
-"""Move a deadline by a duration, for deadlines given as "90 days after phase 1"."""
+"""Moves a deadline by a duration, for a deadline such as "90 days after phase 1"."""
 
 from __future__ import annotations
 
@@ -17,17 +17,29 @@ _CODES = {Precision.SEMESTER: 40, Precision.QUADRIMESTER: 37, Precision.QUARTER:
 
 
 def shift_deadline(deadline: Deadline, zone: ZoneInfo, reading: Reading, by: Duration) -> Deadline:
-    """``deadline`` as read by ``reading`` in ``zone``, with both bounds of its window moved by ``by``.
+    """Move both bounds of the window of ``deadline`` by ``by``, and return the moved deadline.
 
-    The result is to be read to its end, whatever ``reading`` was: ``2026-09`` read to its start and moved by
-    ``1mo`` is ``../2026-09``. Whole months moved by months alone stay whole months (and whole years, halves
-    and quarters stay so where they still are); a single day stays a day; all else is an interval of days. A
-    date-time is moved on the clocks of ``zone`` by the nominal part, then by the exact part. Qualifiers stay;
-    a one-of set becomes the interval from its first to its last choice.
+    The form of the result depends on the deadline:
+
+    - Whole months that move by months only stay whole months. Whole years, half years and quarters keep their
+      precision if the result is again such a unit.
+    - A single day stays a day.
+    - A date-time moves by the nominal part on the clocks of ``zone``, and then by the exact part.
+    - A one-of set becomes the interval from its first to its last choice.
+    - Everything else becomes an interval of days.
+
+    Qualifiers do not change.
+
+    Args:
+        deadline: the deadline to move.
+        zone: the time zone of a local date-time.
+        reading: how ``deadline`` is read. The result always has ``Reading.END``: ``2026-09`` with
+            ``Reading.START``, moved by ``1mo``, is ``../2026-09``.
+        by: how far to move the deadline.
 
     Raises:
-        ValueError: hours, minutes or seconds and no time of day to add them to; no date in that reading; or
-            it leaves the years 1000 to 9998.
+        ValueError: ``by`` has hours, minutes or seconds and the deadline has no time of day; the deadline has
+            no date for the reading; or the result is not in the years 1000 to 9998.
     """
     if isinstance(deadline.latest, datetime):
         return _parse_shifted(_shift_date_time(deadline.latest, deadline.precision, zone, by), deadline, by)
@@ -50,7 +62,11 @@ def shift_deadline(deadline: Deadline, zone: ZoneInfo, reading: Reading, by: Dur
 def _move_bounds(
     earliest: date | Unbounded, latest: date | Unbounded, precision: Precision, by: Duration
 ) -> tuple[date | Unbounded, date | Unbounded]:
-    """Both bounds moved; of whole months the exclusive end is, as no month is too short for a first day."""
+    """Return both bounds, moved.
+
+    For whole months, the exclusive end moves instead of the last day: every month has a first day, but not
+    every month has a day 31.
+    """
     first = earliest if isinstance(earliest, Unbounded) else shift_date(earliest, by)
     if isinstance(latest, Unbounded):
         return first, latest
@@ -66,7 +82,7 @@ def _format_bounds(
     by: Duration,
     marks: tuple[str, str],
 ) -> str:
-    """The EDTF text of two moved bounds, in months where they are whole and days had no part in it."""
+    """Return the EDTF text of two moved bounds: in months if ``by`` has no days and the months are whole."""
     if _is_coarser_than_day(precision) and not by.days and _begins_month(first) and _ends_month(last):
         if (
             isinstance(first, date)
@@ -85,7 +101,7 @@ def _join_bounds(first: str, last: str, marks: tuple[str, str]) -> str:
 
 
 def _format_unit(first: date, last: date, precision: Precision) -> str:
-    """A whole year, half, four months or quarter by its own name, or "" when it is none."""
+    """Return the EDTF text of a whole year, half year, four months or quarter; "" for any other span."""
     size = _UNITS.get(precision)
     if size is None or (last.year - first.year) * 12 + last.month - first.month + 1 != size:
         return ""
@@ -95,18 +111,22 @@ def _format_unit(first: date, last: date, precision: Precision) -> str:
 
 
 def _shift_date_time(at: datetime, precision: Precision, zone: ZoneInfo, by: Duration) -> str:
-    """The EDTF text of a date-time moved; it keeps its offset, or its being local."""
+    """Return the EDTF text of a moved date-time. It keeps its UTC offset, or stays a local time."""
     try:
         wall = shift_wall(at if at.tzinfo is None else to_wall(at, zone), by)
         instant = to_instant(wall, zone) + timedelta(seconds=by.seconds)
         moved = to_wall(instant, zone) if by.has_exact else wall
         if at.tzinfo is not None:
             moved = instant.astimezone(at.tzinfo)
-        elif to_instant(moved, zone) != instant:  # the second of two equal wall times: an offset tells it
+        elif (
+            to_instant(moved, zone) != instant
+        ):  # the second of two equal wall times, which only an offset can express
             moved = instant.astimezone(zone)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{at.isoformat()} moved by {by} leaves the calendar") from error
-    if (moved.utcoffset() or timedelta(0)) % timedelta(minutes=1):  # local mean time: EDTF can't say it
+    if (moved.utcoffset() or timedelta(0)) % timedelta(
+        minutes=1
+    ):  # a local mean time, whose offset EDTF cannot express
         moved = instant
     seconds = "seconds" if precision is Precision.SECOND or moved.second else "minutes"
     text = moved.isoformat(timespec=seconds)
@@ -121,7 +141,7 @@ def _parse_shifted(text: str, deadline: Deadline, by: Duration) -> Deadline:
 
 
 def _read_marks(deadline: Deadline) -> tuple[str, str]:
-    """The qualifiers of the first and the last bound."""
+    """Return the qualifiers of the first and the last bound."""
     first, slash, last = deadline.edtf.partition("/")
     if not slash or deadline.choices:
         return deadline.qualifier.value, deadline.qualifier.value

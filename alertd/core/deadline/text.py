@@ -1,4 +1,4 @@
-"""A deadline in English, as it was given: never a day that its source did not name."""
+"""Deadlines in English. A text has the precision of the source and never adds a day."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FOUR_MONTHS = ("first", "middle", "last")
 
 
 def format_deadline(deadline: Deadline) -> str:
-    """What to call it: "September 2026", "the third quarter of 2026", "about 2026 (uncertain)"."""
+    """Return the name of a deadline, such as "September 2026" or "about 2026 (uncertain)"."""
     if deadline.choices:
         return _join_with_or([format_deadline(choice) for choice in deadline.choices])
     ends = _read_ends(deadline)
@@ -29,16 +29,17 @@ def format_deadline(deadline: Deadline) -> str:
 
 
 def format_deadline_phrase(deadline: Deadline, reading: Reading = Reading.END) -> str:
-    """How to say when something is due: "by September 2026", "before September 2026".
+    """Return the phrase for when something is due: "by September 2026", "before September 2026".
 
-    What is coarser than a month and read to its end has its end named: "by the end of 2026".
+    If the precision is coarser than a month and ``reading`` is ``Reading.END``, the phrase names the end: "by
+    the end of 2026".
     """
     preposition, what = _split_phrase(deadline, reading)
     return f"{preposition} {what}".strip()
 
 
 def _split_phrase(deadline: Deadline, reading: Reading) -> tuple[str, str]:
-    """The preposition of a phrase, "" for none, and the rest of it."""
+    """Return the preposition of a phrase, which can be "", and the words that follow the preposition."""
     if reading is Reading.START and isinstance(deadline.earliest, Unbounded):
         unknown = "is not known" if deadline.earliest is Unbounded.UNKNOWN else "was not given"
         return _BEFORE, f"a start that {unknown}"
@@ -58,7 +59,10 @@ def _split_phrase(deadline: Deadline, reading: Reading) -> tuple[str, str]:
 
 
 def _split_choices(choices: list[tuple[str, str]]) -> tuple[str, str]:
-    """The preposition once when it is the same for all choices: ``by September or October 2026``."""
+    """Join the phrases of all choices.
+
+    A preposition that they share is written once: ``by May or June 2026``.
+    """
     prepositions = {preposition for preposition, _ in choices}
     if len(prepositions) == 1:
         return prepositions.pop(), _join_with_or([what for _, what in choices])
@@ -70,7 +74,7 @@ def _join_with_or(names: list[str]) -> str:
 
 
 def _read_ends(deadline: Deadline) -> tuple[Deadline | str, Deadline | str] | None:
-    """Both ends of an interval, each a deadline or as it is written; None for what is no interval."""
+    """Return both ends of an interval, as deadlines, ``..`` or ``""``; None if this is not an interval."""
     first, slash, last = deadline.edtf.partition("/")
     if not slash:
         return None
@@ -100,7 +104,7 @@ def _add_qualifier(name: str, deadline: Deadline) -> str:
 
 
 def _format_plain(deadline: Deadline) -> str:
-    """The name of a date or date-time, without its qualifier."""
+    """Return the name of a date or a date-time without its qualifier."""
     first = deadline.earliest
     if isinstance(first, datetime):
         return _format_date_time(first, deadline.precision)

@@ -1,4 +1,7 @@
-"""An occurrence is one reminder that is due at an instant: milestone x window x offset (RFC 5545)."""
+"""Occurrences. An occurrence is a reminder that is due at an instant.
+
+It belongs to one milestone, one window and one offset. The word is the term of RFC 5545.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +19,29 @@ from alertd.core.time.duration import Duration, format_offset, shift_date, shift
 from alertd.core.time.instant import to_instant
 
 EVER = timedelta(days=36_525)
-"""A range that is longer than this means "from the beginning on"."""
+"""A range that is longer than this counts as a range without a beginning."""
 
 REPEAT_SPAN = timedelta(days=800)
-"""From the beginning on, the steps of ``then_every`` further than this before the end of the range are
-left out: a milestone that has been overdue for decades still nags, and does not bring its decades along."""
+"""In a range without a beginning, how far before the end of the range the repeats of ``then_every`` start.
+
+A milestone that has been overdue for decades therefore has reminders now, without decades of earlier
+reminders.
+"""
 
 SERIES_REPEAT_SPAN = timedelta(days=400)
-"""How long one instance of a series nags: by then the next ones do."""
+"""How long after its deadline one instance of a series repeats.
+
+By then, later instances of the series remind.
+"""
 
 MAX_REPEATS = 100_000
-"""The most steps of ``then_every`` that one call makes for one window."""
+"""The maximum number of repeats of ``then_every`` that one call generates for one window."""
 
-_MARGIN = timedelta(days=40)  # a roll, a zone, a window of a day
+_MARGIN = timedelta(days=40)  # covers a rolled day, the offset of a zone and the length of a day
 
 
 class Cause(StrEnum):
-    """Why a message exists."""
+    """The reason for which a message exists."""
 
     OPENS = "opens"
     APPROACHING = "approaching"
@@ -49,9 +58,11 @@ class Occurrence:
     """One reminder.
 
     Attributes:
-        offset: ``-7d``, ``0d``, ``+1d``, or the cause's own name for opens and for news.
-        at: when it is due, an aware UTC instant.
-        stated: the window it belongs to and who states it.
+        milestone: the full id of the milestone.
+        cause: the reason for the reminder.
+        offset: ``-7d``, ``0d`` or ``+1d``; for ``opens`` and for news, the value of the cause.
+        at: the aware UTC instant at which the reminder is due.
+        stated: the window of the reminder and the claims that give this window.
     """
 
     milestone: str
@@ -62,11 +73,12 @@ class Occurrence:
 
 
 def list_occurrences(milestone: Milestone, since: datetime, until: datetime) -> tuple[Occurrence, ...]:
-    """All reminders of ``milestone`` that are due in [since, until), sorted by instant.
+    """Return all reminders of ``milestone`` that are due in [since, until), sorted by instant.
 
     Args:
-        milestone: with its relative claims resolved and its recurrence expanded.
-        since, until: aware UTC instants.
+        milestone: a milestone whose relative claims are resolved and whose recurrence is expanded.
+        since: an aware UTC instant, inclusive.
+        until: an aware UTC instant, exclusive.
     """
     found = [
         Occurrence(milestone=milestone.id, cause=cause, offset=offset, at=at, stated=stated)
@@ -74,11 +86,15 @@ def list_occurrences(milestone: Milestone, since: datetime, until: datetime) -> 
         for cause, offset, at in _generate_reminders(milestone, stated.window, since, until)
         if since <= at < until
     ]
-    return tuple(sorted(found, key=lambda one: (one.at, one.stated.window.id, one.offset)))
+    found.sort(key=lambda occurrence: (occurrence.at, occurrence.stated.window.id, occurrence.offset))
+    return tuple(found)
 
 
 def find_first_instant(milestone: Milestone) -> datetime | None:
-    """When the first reminder of any window is due: from then on the policy's horizon is reached."""
+    """Return the UTC instant at which the first reminder of any window is due; None without reminders.
+
+    From this instant on, the milestone is within the horizon of its policy.
+    """
     instants = [
         at
         for stated in list_operative_windows(milestone)
@@ -88,19 +104,22 @@ def find_first_instant(milestone: Milestone) -> datetime | None:
 
 
 def make_occurrence_key(milestone: str, window_id: str, slot: str, receiver: str) -> str:
-    """The stable name of one occurrence for one receiver: 22 characters of base62.
+    """Make the stable key of one occurrence for one receiver: 22 characters of base62.
 
-    It holds neither title nor instant: a corrected title, another time of day or new tzdata
-    sends nothing again.
+    The key depends neither on the title nor on the instant. Therefore alertd sends nothing again after a
+    corrected title, a new time of day in the policy, or an update of the time zone database.
 
     Args:
-        slot: the occurrence's offset.
+        milestone: the full id of the milestone.
+        window_id: the id of the window.
+        slot: the offset of the occurrence.
+        receiver: the name of the receiver.
     """
     return fingerprint("occurrence", milestone, window_id, slot, receiver)
 
 
 def fingerprint(*parts: str) -> str:
-    """BLAKE2b-128 of the parts, each with its length before it, as 22 characters of base62."""
+    """Hash the parts with BLAKE2b-128, each preceded by its length, and return 22 characters of base62."""
     hasher = hashlib.blake2b(digest_size=16)
     for part in parts:
         raw = part.encode()
@@ -118,25 +137,28 @@ _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def compute_longest_span(duration: Duration) -> timedelta:
-    """The longest that a duration can be, whatever months it meets."""
+    """Return the longest span that a duration can have, with 31 days for every month."""
     return timedelta(days=31 * duration.months + duration.days, seconds=duration.seconds)
 
 
 def _generate_reminders(
     milestone: Milestone, window: Window, since: datetime, until: datetime
 ) -> Iterator[tuple[Cause, str, datetime]]:
-    rungs = tuple(_generate_ladder(milestone.policy, window))
-    yield from rungs
-    taken = {offset for _, offset, _ in rungs}
+    ladder = tuple(_generate_ladder(milestone.policy, window))
+    yield from ladder
+    taken = {offset for _, offset, _ in ladder}
     if milestone.id != get_series_id(milestone.id) and window.ends is not None:
         until = min(until, window.ends + SERIES_REPEAT_SPAN)
-    for nag in _generate_repeats(milestone.policy, window, since, until):
-        if nag[1] not in taken:
-            yield nag
+    for repeat in _generate_repeats(milestone.policy, window, since, until):
+        if repeat[1] not in taken:
+            yield repeat
 
 
 def _generate_ladder(policy: Policy, window: Window) -> Iterator[tuple[Cause, str, datetime]]:
-    """All but the steps of ``then_every``; what would leave the calendar is never due."""
+    """Yield all reminders except the repeats of ``then_every``.
+
+    Reminders outside the years 1 to 9999 are left out, because they are never due.
+    """
     if policy.opens and window.spans_days and window.first_day is not None and window.begins is not None:
         instant = _compute_instant(policy, window, window.first_day, later=True)
         yield Cause.OPENS, Cause.OPENS.value, max(instant, window.begins)
@@ -157,7 +179,10 @@ def _generate_ladder(policy: Policy, window: Window) -> Iterator[tuple[Cause, st
 def _generate_repeats(
     policy: Policy, window: Window, since: datetime, until: datetime
 ) -> Iterator[tuple[Cause, str, datetime]]:
-    """The steps after the ladder's last rung, from about ``since`` until ``until``."""
+    """Yield the repeats of ``then_every``, which follow the last step of ``after``.
+
+    The first repeat can be due somewhat before ``since``; the last repeat is due before ``until``.
+    """
     step = policy.then_every
     if not step or window.ends is None or until <= window.ends:
         return
@@ -174,16 +199,19 @@ def _generate_repeats(
 
 
 def _compute_overdue(policy: Policy, window: Window, delay: Duration) -> datetime | None:
-    """Whatever a zone's clocks do, nothing is called overdue before its end."""
+    """Compute the instant of an overdue reminder, which is never before the end of the window.
+
+    Without this rule, a change of the zone's clocks could bring the reminder before the end.
+    """
     instant = _shift(policy, window, delay)
     return instant if instant is None or window.ends is None else max(instant, window.ends)
 
 
 def _shift(policy: Policy, window: Window, by: Duration) -> datetime | None:
-    """The instant that lies ``by`` from the deadline; None when that leaves the calendar.
+    """Return the instant at distance ``by`` from the deadline; None when it is not in the years 1 to 9999.
 
-    Calendar units move the local date and keep the time of day; hours and minutes are exact, and
-    count from the exclusive end. The calendar part is taken first.
+    Calendar units move the local date and keep the time of day. Hours and minutes are exact and count from
+    the exclusive end of the window. The calendar units are added first.
     """
     if window.last_day is None or window.ends is None:
         return None

@@ -95,7 +95,7 @@ def draw(
         ticks=tuple(ticks),
         hull=_make_bar(window.begins, window.ends, axis) if len(parts) > 1 else None,
         unsure=_place_unsure(window, axis)
-        if Qualifier.UNCERTAIN.join(deadline.qualifier) is deadline.qualifier
+        if Qualifier.UNCERTAIN.combine(deadline.qualifier) is deadline.qualifier
         else None,
         tail=_make_bar(window.ends, axis.now, axis) if overdue else None,
         done=_place_done(done_on, window.zone, axis),
