@@ -23,10 +23,10 @@ class Doc:
     """
 
     def __init__(self, about: str = "", /, **keywords: object) -> None:
-        self._says: JsonSchema = {**({"description": about} if about else {}), **keywords}
+        self._keywords: JsonSchema = {**({"description": about} if about else {}), **keywords}
 
     def __get_pydantic_json_schema__(self, core_schema: Any, make: Callable[[Any], JsonSchema]) -> JsonSchema:
-        return {**make(core_schema), **self._says}
+        return {**make(core_schema), **self._keywords}
 
 
 Instant = Annotated[str, Doc(format="date-time")]

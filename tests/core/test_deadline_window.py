@@ -64,13 +64,13 @@ IDS = [
     # without an end it opens, and is never due
     ("2026-09/..", Reading.END, "2026-09-01/..", "2026-09-01", None, True),
     ("2026-09/", Reading.END, "2026-09-01/..", "2026-09-01", None, True),
-    # read to the start, the last day is the one before
+    # read to the start, the last day is the day before
     ("2026-09", Reading.START, "../2026-09-01", None, "2026-08-31", False),
     ("2027", Reading.START, "../2027-01-01", None, "2026-12-31", False),
     ("2026-09-30", Reading.START, "../2026-09-30", None, "2026-09-29", False),
     ("2025-09/2026-09", Reading.START, "../2025-09-01", None, "2025-08-31", False),
     ("2026-09/..", Reading.START, "../2026-09-01", None, "2026-08-31", False),
-    # before something without a start is never
+    # a deadline before an unknown start is never due
     ("../2026-12", Reading.START, "../..", None, None, False),
     # the last year whose end is a date
     ("9998-12-31", Reading.END, "9998-12-31/9999-01-01", "9998-12-31", "9998-12-31", False),
@@ -92,7 +92,7 @@ def utc(text: str) -> datetime:
 
 @pytest.mark.parametrize(("text", "name", "begins", "ends", "reminders"), DESIGN)
 def test_bounds_of_the_design(text: str, name: str, begins: str, ends: str, reminders: str) -> None:
-    """The bounds, and the days counted back from the last day, are those of the design's table."""
+    """The bounds, and the days counted back from the last day, match the table of the design."""
     zone = ZoneInfo(name)
 
     window = compute_window(parse_deadline(text), zone)
@@ -118,7 +118,7 @@ def test_days_and_ids(
     *,
     spans_days: bool,
 ) -> None:
-    """A window knows its first and last local day, whether it opens, and who it is."""
+    """A window has its first and last local day and its id, and knows whether it opens."""
     zone = ZoneInfo("Asia/Baghdad")
 
     window = compute_window(parse_deadline(text), zone, reading)
@@ -134,7 +134,7 @@ def test_days_and_ids(
 
 @pytest.mark.parametrize("texts", SAME, ids=[row[0] for row in SAME])
 def test_one_window_many_texts(texts: tuple[str, ...]) -> None:
-    """However a window is written and qualified, it is one window."""
+    """Deadlines that differ only in their form or their qualifier have the same window."""
     zone = ZoneInfo("Europe/Berlin")
 
     windows = {compute_window(parse_deadline(text), zone) for text in texts}
@@ -143,7 +143,7 @@ def test_one_window_many_texts(texts: tuple[str, ...]) -> None:
 
 
 def test_before_september_is_by_the_end_of_august() -> None:
-    """A month read to its start is the open interval that ends with the month before."""
+    """A month that is read to its start is the open interval that ends with the month before."""
     zone = ZoneInfo("Asia/Baghdad")
 
     before = compute_window(parse_deadline("2026-09"), zone, Reading.START)
@@ -154,12 +154,12 @@ def test_before_september_is_by_the_end_of_august() -> None:
 @pytest.mark.parametrize(
     ("text", "instant", "clock", "identity"),
     [
-        # local: the wall time is the identity, whatever tzdata says of its instant
+        # local: the id is the wall time, whatever its instant is
         ("2026-09-30T17:00", "2026-09-30T14:00Z", "2026-09-30T17:00", "2026-09-30T17:00"),
-        # seconds that are nothing are not part of it, others are
+        # seconds are part of the id only if they are not zero
         ("2026-09-30T17:00:00", "2026-09-30T14:00Z", "2026-09-30T17:00", "2026-09-30T17:00"),
         ("2026-09-30T17:00:05", "2026-09-30T14:00:05Z", "2026-09-30T17:00:05", "2026-09-30T17:00:05"),
-        # with an offset: the instant is the identity, and the clock is the zone's
+        # with an offset: the id is the instant, and the clock is local to the zone
         ("2026-09-30T17:00Z", "2026-09-30T17:00Z", "2026-09-30T20:00", "2026-09-30T17:00Z"),
         ("2026-09-30T20:00+03:00", "2026-09-30T17:00Z", "2026-09-30T20:00", "2026-09-30T17:00Z"),
         # another day in the zone than in the text
@@ -183,7 +183,7 @@ def test_date_times(text: str, instant: str, clock: str, identity: str, reading:
     [
         # its first midnight is in a gap: the day begins at 01:00, and has 23 hours
         ("2026-04-24", "Africa/Cairo", "2026-04-23T22:00Z", "2026-04-24T21:00Z"),
-        # its last midnight is
+        # its last midnight is in a gap
         ("2016-10-15", "America/Sao_Paulo", "2016-10-15T03:00Z", "2016-10-16T03:00Z"),
         # a day of 24 and a half hours
         ("2026-04-05", "Australia/Lord_Howe", "2026-04-04T13:00Z", "2026-04-05T13:30Z"),
@@ -195,7 +195,7 @@ def test_date_times(text: str, instant: str, clock: str, identity: str, reading:
     ],
 )
 def test_odd_days(text: str, name: str, begins: str, ends: str) -> None:
-    """Bounds are local midnights, or what takes their place."""
+    """The bounds are local midnights, or the instants that replace a midnight in a gap or a fold."""
     window = compute_window(parse_deadline(text), ZoneInfo(name))
 
     assert (window.begins, window.ends) == (utc(begins), utc(ends))
@@ -206,7 +206,7 @@ def test_odd_days(text: str, name: str, begins: str, ends: str) -> None:
     st.sampled_from(("Asia/Baghdad", "America/New_York", "Pacific/Apia", "Africa/Cairo", "UTC")),
 )
 def test_days_follow_without_a_seam(day: date, name: str) -> None:
-    """One day's end is the next one's beginning, in UTC, and the id does not depend on the zone."""
+    """The end of a day is the beginning of the next day in UTC, and the id does not depend on the zone."""
     zone = ZoneInfo(name)
 
     window = compute_window(parse_deadline(day.isoformat()), zone)
@@ -229,7 +229,7 @@ def test_days_follow_without_a_seam(day: date, name: str) -> None:
     ],
 )  # fmt: skip
 def test_a_window_is_read_back_from_its_id(edtf: str, zone: str, reading: Reading) -> None:
-    """What the ledger keeps of a window is enough to have all of it again."""
+    """The id that the ledger stores is enough to restore the whole window."""
     made = compute_window(parse_deadline(edtf), ZoneInfo(zone), reading)
 
     assert read_window(made.id, ZoneInfo(zone)) == made

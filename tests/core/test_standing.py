@@ -1,4 +1,4 @@
-"""Standing: what each action makes of what was said before, as one table."""
+"""Status: the result of each action for each previous status, as a table."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ DO = action(ActionKind.DONE, done_on=date(2026, 10, 3), evidence="https://news.e
 CANCEL = action(ActionKind.CANCEL)
 REOPEN = action(ActionKind.REOPEN)
 
-# before, what is said, after; None: refused
+# status before, action, status after (None if the action is refused)
 TRANSITIONS: list[tuple[str, MilestoneStatus, Action, MilestoneStatus | None]] = [
     ("open ack", NO_ACTIONS, ACK, ACKED),
     ("open snooze", NO_ACTIONS, SNOOZE, SNOOZED),
     ("open done", NO_ACTIONS, DO, DONE),
     ("open cancel", NO_ACTIONS, CANCEL, CANCELLED),
     ("open reopen", NO_ACTIONS, REOPEN, None),
-    # acknowledging again takes the newer expiry; the other of the two stays beside it
+    # a second acknowledgement replaces the expiry, and leaves the snooze unchanged
     (
         "acked ack",
         ACKED,
@@ -68,14 +68,14 @@ TRANSITIONS: list[tuple[str, MilestoneStatus, Action, MilestoneStatus | None]] =
         action(ActionKind.SNOOZE, until=LATER),
         MilestoneStatus(snooze_until=LATER, snooze_by="Amal"),
     ),
-    # closing forgets what was to wait; reopening forgets everything
+    # closing removes acknowledgement and snooze; reopening removes everything
     ("both done", BOTH, DO, DONE),
     ("both cancel", BOTH, CANCEL, CANCELLED),
     ("acked reopen", ACKED, REOPEN, NO_ACTIONS),
     ("snoozed reopen", SNOOZED, REOPEN, NO_ACTIONS),
     ("done reopen", DONE, REOPEN, NO_ACTIONS),
     ("cancelled reopen", CANCELLED, REOPEN, NO_ACTIONS),
-    # what is closed takes nothing but reopen
+    # a closed milestone accepts only reopen
     ("done ack", DONE, ACK, None),
     ("done snooze", DONE, SNOOZE, None),
     ("done done", DONE, DO, None),
@@ -98,7 +98,7 @@ TRANSITIONS: list[tuple[str, MilestoneStatus, Action, MilestoneStatus | None]] =
     ("before", "said", "after"), [row[1:] for row in TRANSITIONS], ids=[row[0] for row in TRANSITIONS]
 )
 def test_transitions(before: MilestoneStatus, said: Action, after: MilestoneStatus | None) -> None:
-    """Each action has one outcome in each standing: a new standing, or a refusal."""
+    """Each action has a defined result for each status: a new status, or a refusal."""
     if after is None:
         with pytest.raises(RefusedAction, match="iraq/phase-2"):
             apply_action(before, said, WINDOWS)
@@ -107,13 +107,13 @@ def test_transitions(before: MilestoneStatus, said: Action, after: MilestoneStat
 
 
 def test_every_pair_is_in_the_table() -> None:
-    """No action on no kind of standing is left to chance."""
-    standings = {"open", "acked", "snoozed", "done", "cancelled"}
+    """The table covers every action for every kind of status."""
+    statuses = {"open", "acked", "snoozed", "done", "cancelled"}
     kinds = {kind.value for kind in ActionKind}
 
-    missing = {f"{one} {kind}" for one in standings for kind in kinds} - {row[0] for row in TRANSITIONS}
+    missing = {f"{status} {kind}" for status in statuses for kind in kinds} - {row[0] for row in TRANSITIONS}
 
-    # Closing is the same from any open standing: that from both at once stands for these.
+    # Closing gives the same result from any open status. The rows for acked and snoozed cover these.
     assert missing == {"acked done", "acked cancel", "snoozed done", "snoozed cancel"}
 
 
@@ -129,18 +129,18 @@ ADVICE = [
 
 @pytest.mark.parametrize(("before", "said", "expected"), ADVICE)
 def test_a_refusal_says_what_to_do(before: MilestoneStatus, said: Action, expected: str) -> None:
-    """Whoever is refused learns why, and what would be right."""
+    """A refusal gives the reason and the correct action."""
     with pytest.raises(RefusedAction) as refusal:
         apply_action(before, said, WINDOWS)
 
     assert expected in str(refusal.value)
 
 
-# a standing, whether it is closed
+# status, whether it is closed
 CLOSED = [(NO_ACTIONS, False), (BOTH, False), (DONE, True), (CANCELLED, True)]
 
 
-@pytest.mark.parametrize(("standing", "expected"), CLOSED)
-def test_closed(standing: MilestoneStatus, expected: bool) -> None:
-    """Done and cancelled are closed, and nothing else."""
-    assert standing.closed is expected
+@pytest.mark.parametrize(("status", "expected"), CLOSED)
+def test_closed(status: MilestoneStatus, expected: bool) -> None:
+    """Only done and cancelled milestones are closed."""
+    assert status.closed is expected

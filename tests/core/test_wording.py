@@ -1,4 +1,4 @@
-"""Small pieces of English: each reads well, and none says more than is known."""
+"""Short English texts: each is correct English, and none claims more than is known."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ DISTANCES = [
 
 @pytest.mark.parametrize(("deadline", "now", "expected"), DISTANCES)
 def test_distance(deadline: str, now: str, expected: str) -> None:
-    """How far away is told in calendar days of the milestone's zone, and within a day in hours."""
+    """Distances are counted in calendar days of the milestone's zone, and within a day in hours."""
     assert describe_distance(window(deadline), at(now)) == expected
 
 
 def test_the_day_is_that_of_the_zone() -> None:
-    """Half past nine in the evening of 30 September in UTC is October already in Baghdad."""
+    """At 21:30 UTC on 30 September, it is already October in Baghdad."""
     late = utc("2026-09-30T21:30")
 
     assert count_days_until(window("2026-09"), late) == -1
@@ -77,7 +77,7 @@ def test_the_day_is_that_of_the_zone() -> None:
 # deadlines with one window, now, the status
 STATUSES = [
     (["2026-09"], "2026-10-07T09:00", "passed 7 days ago by the account"),
-    # a qualified date is never said to be certain
+    # a qualified date is never described as certain
     (["2026-09~"], "2026-10-07T09:00", "passed 7 days ago by the account, not confirmed"),
     (["2026-09?"], "2026-10-07T09:00", "passed 7 days ago by the account, not confirmed"),
     (["2026-09%"], "2026-10-07T09:00", "passed 7 days ago by the account, not confirmed"),
@@ -86,24 +86,24 @@ STATUSES = [
     (["2026-09%"], "2026-09-23T09:00", "due in about 7 days by the account, not certain"),
     (["2026-09~"], "2026-09-29T09:00", "due about now by the account"),
     (["2026-09%"], "2026-09-30T09:00", "due about now by the account, not certain"),
-    # one who is sure is enough
+    # a single claim without a qualifier is enough
     (["2026-09~", "2026-09"], "2026-10-07T09:00", "passed 7 days ago by the account"),
-    # of several the doubts of all
+    # several qualified claims: all their doubts apply
     (["2026-09~", "2026-09?"], "2026-09-23T09:00", "due in 7 days by the account, not certain"),
-    # without an end there is nothing to be sure of
+    # a window without an end has no distance
     (["2026-09?/.."], "2026-09-23T09:00", "by the account"),
 ]
 
 
 @pytest.mark.parametrize(("deadlines", "now", "expected"), STATUSES)
 def test_status(deadlines: list[str], now: str, expected: str) -> None:
-    """The status is no more certain than the surest of those who state the window."""
-    claims = [claim(one) for one in deadlines]
+    """The status has the certainty of the most certain claim for the window."""
+    claims = [claim(text) for text in deadlines]
 
     assert describe_status(claims, window(deadlines[0]), at(now), "by the account") == expected
 
 
-# deadline, reading, done on, how that stands to it
+# deadline, reading, done date, expected text
 DONE = [
     ("2026-09", Reading.END, date(2026, 9, 18), "done 12 days before the end"),
     ("2026-09", Reading.END, date(2026, 9, 30), "done on the last day"),
@@ -117,7 +117,7 @@ DONE = [
 
 @pytest.mark.parametrize(("deadline", "reading", "day", "expected"), DONE)
 def test_done(deadline: str, reading: Reading, day: date, expected: str) -> None:
-    """What is done stands before, on or after the last day."""
+    """A done date is before, on or after the last day of the window."""
     assert describe_done(window(deadline, BAGHDAD, reading), day) == expected
 
 
@@ -147,7 +147,7 @@ MOVES = [
 
 @pytest.mark.parametrize(("before", "after", "expected"), MOVES)
 def test_moved_by(before: str, after: str, expected: str) -> None:
-    """By how much a deadline moved is counted from last day to last day."""
+    """The distance of a move is counted from last day to last day."""
     assert describe_move(window(before), window(after)) == expected
 
 
@@ -167,7 +167,7 @@ OFFSETS = [
 
 @pytest.mark.parametrize(("offset", "expected"), OFFSETS)
 def test_offsets(offset: str, expected: str) -> None:
-    """An offset is read aloud, not spelled."""
+    """An offset is written in words."""
     assert describe_offset(offset) == expected
 
 
@@ -183,14 +183,14 @@ DURATIONS = [
 
 @pytest.mark.parametrize(("duration", "expected"), DURATIONS)
 def test_durations(duration: str, expected: str) -> None:
-    """Every unit that is there is named, one of a thing in the singular."""
+    """Every non-zero unit is named, in the singular for 1."""
     assert describe_duration(parse_duration(duration)) == expected
 
 
-NOBODY: tuple[Source, ...] = ()
+NO_SOURCES: tuple[Source, ...] = ()
 # sources, on whose account
 ACCOUNTS = [
-    (NOBODY, ""),
+    (NO_SOURCES, ""),
     ((MINISTER,), "by the minister's account"),
     ((REUTERS,), "by Reuters' account"),
     ((MINISTER, REUTERS), "by the accounts of the minister and Reuters"),
@@ -201,7 +201,7 @@ ACCOUNTS = [
 
 @pytest.mark.parametrize(("sources", "expected"), ACCOUNTS)
 def test_accounts(sources: tuple[Source, ...], expected: str) -> None:
-    """Whose word it is, each source once."""
+    """The account names each source once."""
     assert describe_account(sources) == expected
 
 
@@ -217,11 +217,11 @@ PUBLISHED = [
 
 @pytest.mark.parametrize(("edtf", "expected"), PUBLISHED)
 def test_published(edtf: str, expected: str) -> None:
-    """A date of publication is as precise as it was given, and what is none stays as it is."""
+    """A date of publication keeps its precision, and a text that is not a date does not change."""
     assert format_published(edtf) == expected
 
 
-# what is said, how it reads
+# actual text, expected text
 SMALL = [
     (format_day(date(2026, 9, 1)), "1 September 2026"),
     (format_instant(at("2026-09-30T09:05"), BAGHDAD), "30 September 2026, 09:05 (Asia/Baghdad)"),
@@ -245,18 +245,18 @@ SMALL = [
 
 @pytest.mark.parametrize(("said", "expected"), SMALL)
 def test_small_words(said: str, expected: str) -> None:
-    """Dates, lists, counts, possessives and spans read as English."""
+    """Dates, lists, counts, possessives and spans are correct English."""
     assert said == expected
 
 
 def test_of_nothing_nothing_is_said() -> None:
-    """An empty list or sentence stays empty."""
+    """An empty list and an empty sentence stay empty."""
     assert (join_with_and([]), join_with_or([]), make_sentence("")) == ("", "", "")
 
 
 @given(st.integers(-40_000, 40_000))
 def test_passed_and_due_agree_with_the_end(hours: int) -> None:
-    """At no hour is anything said to be due that has passed, or the other way round."""
+    """At every hour, a deadline is described as due exactly when it has not passed."""
     month = window("2026-09")
     now = at("2026-10-01T00:00") + timedelta(hours=hours)
 

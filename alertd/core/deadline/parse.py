@@ -232,7 +232,7 @@ def _read_range(first: str, last: str, first_at: int, last_at: int, joint: str) 
         edtf = f"{start.edtf}/{last}"
         return _Part(edtf, start.earliest, Unbounded(last), start.precision, start.qualifier)
     end = _read_part(last, last_at)
-    if start.earliest > end.latest:  # type: ignore[operator]  # both ends are dates: every other case has returned
+    if start.earliest > end.latest:  # type: ignore[operator]  # both ends are dates here
         raise DeadlineRefused("it ends before it begins", f"write {last}{joint}{first}", last_at)
     precision = start.precision if start.precision.rank < end.precision.rank else end.precision
     qualifier = _NONE

@@ -37,9 +37,8 @@ _LOOSE_QUARTER = re.compile(
 )
 
 _IsReadable = Callable[[str], bool]
-_Diagnosis = tuple[
-    str, tuple[str, ...], str
-]  # the reason, the texts to suggest, and the advice if the parser accepts none of these texts
+_Diagnosis = tuple[str, tuple[str, ...], str]
+"""The reason, the texts to suggest, and the advice if the parser accepts none of these texts."""
 
 
 def explain_refusal(text: str, refused: DeadlineRefused, reads: _IsReadable) -> DeadlineError:

@@ -118,15 +118,13 @@ def _shift_date_time(at: datetime, precision: Precision, zone: ZoneInfo, by: Dur
         moved = to_wall(instant, zone) if by.has_exact else wall
         if at.tzinfo is not None:
             moved = instant.astimezone(at.tzinfo)
-        elif (
-            to_instant(moved, zone) != instant
-        ):  # the second of two equal wall times, which only an offset can express
+        elif to_instant(moved, zone) != instant:
+            # Only an offset can express the second of two equal wall times.
             moved = instant.astimezone(zone)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{at.isoformat()} moved by {by} leaves the calendar") from error
-    if (moved.utcoffset() or timedelta(0)) % timedelta(
-        minutes=1
-    ):  # a local mean time, whose offset EDTF cannot express
+    if (moved.utcoffset() or timedelta(0)) % timedelta(minutes=1):
+        # EDTF cannot express the offset of a local mean time.
         moved = instant
     seconds = "seconds" if precision is Precision.SECOND or moved.second else "minutes"
     text = moved.isoformat(timespec=seconds)

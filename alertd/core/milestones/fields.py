@@ -86,6 +86,7 @@ class ShownField:
 
     @property
     def is_link(self) -> bool:
+        """Whether the value is the address of a link."""
         return self.field.kind is FieldKind.LINK
 
     @property

@@ -45,6 +45,7 @@ class Source:
 
     @property
     def brief(self) -> str:
+        """The short name of the source for "by ...'s account"."""
         return self.short or self.who.partition(",")[0] or self.publisher or self.id
 
 
@@ -129,6 +130,7 @@ class StatedWindow:
 
     @property
     def source_ids(self) -> tuple[str, ...]:
+        """The ids of the sources of all claims, in order and without repetition."""
         return tuple(dict.fromkeys(source.id for claim in self.claims for source in claim.sources))
 
 

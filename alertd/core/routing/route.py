@@ -190,7 +190,7 @@ def find_mute(match: Match, at: datetime) -> Muted | None:
 
 
 def find_quiet_mute(hours: NamedInterval, at: datetime) -> Muted | None:
-    """Return until when quiet hours defer a reminder at the aware instant ``at``; None outside of them."""
+    """Return until when quiet hours defer a reminder at the aware instant ``at``; None at other times."""
     if not hours.contains(at):
         return None
     until = find_next_change(hours.contains, hours.intervals, at) or at.astimezone(UTC) + SEARCH_BOUND
