@@ -99,7 +99,7 @@ def _summarize(
     definitions: Definitions, milestones: Mapping[str, Milestone], config: Config, now: datetime
 ) -> str:
     from alertd.cli.plan import find_next_planned
-    from alertd.core.words import describe_offset, format_count, format_instant, join_with_and
+    from alertd.core.words import format_count, format_instant, join_with_and, phrase_offset
 
     parts = [
         format_count(len(definitions.timelines), "timeline"),
@@ -115,7 +115,7 @@ def _summarize(
     more = f", and {len(coming) - 1} more at that time" if len(coming) > 1 else ""
     return (
         f"No problems: {join_with_and(parts)}.\n"
-        f"Next reminder: {at}, {occurrence.milestone}, {describe_offset(occurrence.offset)}, "
+        f"Next reminder: {at}, {occurrence.milestone}, {phrase_offset(occurrence.offset)}, "
         f"to {first.receiver}{more}."
     )
 

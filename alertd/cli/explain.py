@@ -173,7 +173,7 @@ def render_explanation(found: Explanation, config: Config, others: Sequence[str]
     from alertd.core.explain.explanation import policy_words
     from alertd.core.explain.words import next_words
     from alertd.core.milestones.fields import FieldReach, collect_field_values, select_shown_fields
-    from alertd.core.words import capitalize, describe_policy
+    from alertd.core.words import capitalize, format_policy_name
 
     milestone, policy = found.milestone, found.milestone.policy
     head = Text.assemble((milestone.title, "bold"), f"\n{milestone.id}", (f"  {found.file}", "dim"))
@@ -181,7 +181,7 @@ def render_explanation(found: Explanation, config: Config, others: Sequence[str]
         head.append("\nThis file cannot be read now. The ledger's last version of it is shown.", "yellow")
     if fields := list(select_shown_fields(collect_field_values(milestone), FieldReach.ALONE)):
         head.append("\n\n" + "\n".join(shown.text for shown in fields))
-    named = capitalize(describe_policy(policy.name))
+    named = capitalize(format_policy_name(policy.name))
     return Group(
         head,
         *_render_section("State", [_render_state(found), *_render_others(others)]),

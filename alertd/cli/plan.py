@@ -267,7 +267,7 @@ def _render_table(rows: Sequence[_Row], receiver_width: int) -> Table:
 def _render_footer(
     planned: Sequence[Planned], rows: Sequence[_Row], begin: datetime, end: datetime, after: Sequence[Planned]
 ) -> Text:
-    from alertd.core.words import describe_offset, format_count, format_instant
+    from alertd.core.words import format_count, format_instant, phrase_offset
 
     between = f"from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
     if rows:
@@ -280,7 +280,7 @@ def _render_footer(
         return Text(f"{text} Nor in the 400 days after it.")
     first = after[0].occurrence
     at = format_instant(after[0].at, first.stated.window.zone)
-    return Text(f"{text}\nThe next one is {first.milestone}, {at}, {describe_offset(first.offset)}.")
+    return Text(f"{text}\nThe next one is {first.milestone}, {at}, {phrase_offset(first.offset)}.")
 
 
 def find_next_planned(milestones: Iterable[Milestone], route: Route, now: datetime) -> tuple[Planned, ...]:

@@ -21,7 +21,7 @@ from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.recurrence import get_series_id
 from alertd.core.planning.plan import Planned
 from alertd.core.reason import AwaitedDigest, Hold
-from alertd.core.words import describe_account, describe_offset, make_sentence
+from alertd.core.words import describe_account, make_sentence, phrase_offset
 
 
 def build_calendar(planned: Sequence[Planned], milestones: Iterable[Milestone], now: datetime) -> str:
@@ -60,7 +60,7 @@ def _build_event(planned: Planned, milestone: Milestone, now: datetime) -> Event
         milestone.timeline_title,
         make_sentence(f"due {phrase}" + (f", {account}" if account else "")),
         "Tentative: agreed but not signed." if milestone.tentative else "",
-        f"Reminder {describe_offset(occurrence.offset)}, to {planned.receiver}.",
+        f"Reminder {phrase_offset(occurrence.offset)}, to {planned.receiver}.",
         _explain_delay(planned.muted_by),
         *(shown.text for shown in select_shown_fields(fields, FieldReach.ALONE) if not shown.is_link),
         occurrence.milestone,
@@ -69,7 +69,7 @@ def _build_event(planned: Planned, milestone: Milestone, now: datetime) -> Event
     event.add("uid", planned.key)
     event.add("dtstamp", now)
     event.add("dtstart", planned.at)
-    event.add("summary", f"{milestone.title} ({phrase}): {describe_offset(occurrence.offset)}")
+    event.add("summary", f"{milestone.title} ({phrase}): {phrase_offset(occurrence.offset)}")
     event.add("description", "\n".join(line for line in lines if line))
     event.add("categories", [vText(occurrence.cause.value), vText(milestone.timeline)])
     event.add("status", "TENTATIVE" if milestone.tentative else "CONFIRMED")

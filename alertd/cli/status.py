@@ -122,7 +122,7 @@ def _render_coming(health: Health) -> Iterator[RenderableType]:
     """Yield an entry for each of the next reminders, with all its receivers, or say that there are none."""
     from alertd.core.message.reasons import reason_text
     from alertd.core.time.instant import UTC_ZONE
-    from alertd.core.words import describe_offset, format_instant, join_with_and
+    from alertd.core.words import format_instant, join_with_and, phrase_offset
     from alertd.engine.health import NEXT
 
     if not health.coming:
@@ -137,7 +137,7 @@ def _render_coming(health: Health) -> Iterator[RenderableType]:
         zone = record.milestone.zone if record else UTC_ZONE
         receivers = join_with_and(sorted(member.receiver for member in members))
         yield Text(
-            f"{format_instant(reminder.wake_at, zone)}, {describe_offset(reminder.offset)}, to {receivers}"
+            f"{format_instant(reminder.wake_at, zone)}, {phrase_offset(reminder.offset)}, to {receivers}"
         )
         title = record.milestone.title if record else ""
         for line, style in (

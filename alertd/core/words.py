@@ -93,18 +93,18 @@ _NAMED_OFFSETS = {
 }
 
 
-def describe_offset(offset: str) -> str:
+def phrase_offset(offset: str) -> str:
     """Return an offset in words: ``-7d`` is ``7 days before the deadline``, and ``0d`` is ``on the day``."""
     if offset in _NAMED_OFFSETS:
         return _NAMED_OFFSETS[offset]
-    words = describe_offset_briefly(offset)
+    words = phrase_offset_briefly(offset)
     return words if offset == "0d" else f"{words} the deadline"
 
 
-def describe_offset_briefly(offset: str) -> str:
+def phrase_offset_briefly(offset: str) -> str:
     """Return an offset in few words, for a column: ``-7d`` is ``7 days before``.
 
-    The words for ``opens`` and for news are those of :func:`describe_offset`.
+    The words for ``opens`` and for news are those of :func:`phrase_offset`.
     """
     if offset in _NAMED_OFFSETS:
         return _NAMED_OFFSETS[offset]
@@ -131,7 +131,7 @@ def split_duration(duration: Duration) -> list[tuple[int, str]]:
     return [(number, noun) for number, noun in parts if number]
 
 
-def describe_policy(name: str) -> str:
+def format_policy_name(name: str) -> str:
     """Return the name of a policy, such as ``policy default``; ``its own policy`` for an inline policy."""
     return "its own policy" if name == INLINE else f"policy {name}"
 

@@ -18,7 +18,6 @@ from alertd.core.words import (
     describe_done,
     describe_duration,
     describe_move,
-    describe_offset,
     describe_status,
     format_count,
     format_day,
@@ -29,6 +28,7 @@ from alertd.core.words import (
     join_with_or,
     make_possessive,
     make_sentence,
+    phrase_offset,
 )
 from tests.core.builders import BAGHDAD, MINISTER, PENTAGON, REUTERS, at, claim, utc, window
 
@@ -168,7 +168,7 @@ OFFSETS = [
 @pytest.mark.parametrize(("offset", "expected"), OFFSETS)
 def test_offsets(offset: str, expected: str) -> None:
     """An offset is written in words."""
-    assert describe_offset(offset) == expected
+    assert phrase_offset(offset) == expected
 
 
 # a duration, in words

@@ -13,7 +13,7 @@ from alertd.core.milestones.status import NO_ACTIONS, Action, ActionKind, Milest
 from alertd.core.planning.decide import CHANGES
 from alertd.core.time.instant import to_local_date
 from alertd.core.time.moments import read_day, read_moment
-from alertd.core.words import describe_offset, format_day, format_instant, join_with_and
+from alertd.core.words import format_day, format_instant, join_with_and, phrase_offset
 from alertd.errors import FieldProblem, MomentError
 
 MAX_TEXT = 1000
@@ -153,7 +153,7 @@ def _next(pending: Sequence[ScheduledReminder], record: Record, now: datetime) -
         [one.receiver for one in pending if (one.at, one.offset) == (first.at, first.offset)]
     )
     at = format_instant(max(first.at, first.wake_at), record.milestone.zone)
-    what = f"{describe_offset(first.offset)}, to {receivers}"
+    what = f"{phrase_offset(first.offset)}, to {receivers}"
     if late:
         return f"Next reminder: as soon as a daemon runs, {what}; it was due on {at}."
     return f"Next reminder: {at}, {what}."

@@ -35,14 +35,14 @@ from alertd.core.routing.route import Match, Quiet
 from alertd.core.time.instant import to_wall
 from alertd.core.words import (
     MONTHS,
-    describe_offset,
-    describe_offset_briefly,
     format_count,
     format_day,
     format_instant,
     format_span,
     join_with_and,
     make_sentence,
+    phrase_offset,
+    phrase_offset_briefly,
 )
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -79,7 +79,7 @@ def when_words(offset: str) -> str:
     """The offset as short as a column needs it: ``7 days before``, ``on the day``, ``opens``."""
     if offset == "opens":
         return "opens"
-    return describe_offset_briefly(offset)
+    return phrase_offset_briefly(offset)
 
 
 def stated_words(stated: StatedWindow) -> str:
@@ -170,7 +170,7 @@ def next_words(found: Explanation) -> str:
     if standing is not None and standing.snooze_until is not None and one.at < standing.snooze_until:
         until = format_instant(standing.snooze_until, zone)
         return f"{until}, when the snooze ends: what is still true then, once."
-    which = f"{describe_offset(one.occurrence.offset)}, {stated_words(one.occurrence.stated)}"
+    which = f"{phrase_offset(one.occurrence.offset)}, {stated_words(one.occurrence.stated)}"
     return f"{format_instant(one.at, zone)}: {which}, to {join_with_and(together)}."
 
 

@@ -38,7 +38,7 @@ from alertd.core.reason import (
     TooLateAtLoad,
     Unanswered,
 )
-from alertd.core.words import describe_offset, describe_policy, format_instant, format_span, join_with_and
+from alertd.core.words import format_instant, format_policy_name, format_span, join_with_and, phrase_offset
 
 LATE_FROM = timedelta(hours=1)
 """A reminder that is later than this says so."""
@@ -156,7 +156,7 @@ def next_sentence(upcoming: ScheduledReminder | None, record: Record) -> str:
     if upcoming is None:
         return "No further reminder is planned."
     value = next((one for one in record.values if one.window_id == upcoming.window_id), None)
-    which = describe_offset(upcoming.offset)
+    which = phrase_offset(upcoming.offset)
     if value is not None and len(record.values) > 1 and value.accounts:
         which += f" given by {join_with_and(value.accounts)}"
     return f"Next reminder: {format_instant(upcoming.wake_at, record.milestone.zone)}, {which}."
@@ -195,8 +195,8 @@ def _because(owed: ScheduledReminder) -> str:
         case Cause.ACKNOWLEDGED | Cause.CANCELLED:
             return "it follows what is said of it"
         case _:
-            policy = describe_policy(owed.grounds.policy) if owed.grounds else "its policy"
-            return f"{policy} reminds {describe_offset(owed.offset)}"
+            policy = format_policy_name(owed.grounds.policy) if owed.grounds else "its policy"
+            return f"{policy} reminds {phrase_offset(owed.offset)}"
 
 
 def _path(grounds: Grounds) -> str:

@@ -19,7 +19,7 @@ from alertd.core.message.digest import digest_words
 from alertd.core.message.headlines import moved_headline
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.time.instant import UTC_ZONE
-from alertd.core.words import capitalize, describe_offset, format_count, format_instant, make_sentence
+from alertd.core.words import capitalize, format_count, format_instant, make_sentence, phrase_offset
 from alertd.notify.render.clean import MAX_PARAGRAPH, MAX_TITLE, line
 
 NAMESPACE = "http://www.w3.org/2005/Atom"
@@ -186,7 +186,7 @@ def _describe_cause(owed: ScheduledReminder, record: Record | None) -> str:
     if owed.cause is Cause.DONE:
         return "done"
     phrases = {value.window_id: value.phrase for value in record.values} if record else {}
-    return ", ".join(filter(None, (describe_offset(owed.offset), phrases.get(owed.window_id, ""))))
+    return ", ".join(filter(None, (phrase_offset(owed.offset), phrases.get(owed.window_id, ""))))
 
 
 def _find_title(milestone: str, record: Record | None) -> str:

@@ -22,7 +22,7 @@ from alertd.core.milestones.occurrence import Occurrence, list_occurrences
 from alertd.core.planning.decide import acknowledged
 from alertd.core.routing.labels import list_lasting_labels
 from alertd.core.routing.matcher import Matcher
-from alertd.core.words import capitalize, describe_offset, format_count
+from alertd.core.words import capitalize, format_count, phrase_offset
 from alertd.notify.render.ics import CalendarAlarm, Dated, calendar_of, entries_of
 
 AHEAD = timedelta(days=400)
@@ -137,7 +137,7 @@ def list_alarms(record: Record, now: datetime) -> tuple[tuple[CalendarAlarm, ...
 
 def _describe_alarm(record: Record, occurrence: Occurrence) -> str:
     """Describe an alarm: ``7 days before the deadline: Forces leave, by September 2026 – the minister``."""
-    which, title = capitalize(describe_offset(occurrence.offset)), record.milestone.title
+    which, title = capitalize(phrase_offset(occurrence.offset)), record.milestone.title
     return f"{which}: {title}, {stated_words(occurrence.stated)}"
 
 

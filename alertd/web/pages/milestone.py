@@ -39,7 +39,7 @@ from alertd.core.message.message import ClaimLine
 from alertd.core.milestones.fields import FieldReach, collect_field_values, select_shown_fields
 from alertd.core.milestones.milestone import list_stated_windows, list_windows_not_live
 from alertd.core.planning.plan import Planned
-from alertd.core.words import capitalize, describe_policy
+from alertd.core.words import capitalize, format_policy_name
 from alertd.web.pages.sendings import make_sendings
 from alertd.web.pages.status import standing_of
 from alertd.web.server.access import RequestRefused, needs
@@ -143,7 +143,7 @@ def _render(  # noqa: PLR0917  takes everything that was read from the ledger
         if found
         else list(standing_lines(record.standing, milestone.zone, now)),
         next=next_words(found) if found else "",
-        policy=f"{capitalize(describe_policy(milestone.policy.name))}: {policy_words(milestone.policy)}.",
+        policy=f"{capitalize(format_policy_name(milestone.policy.name))}: {policy_words(milestone.policy)}.",
         ladders=list(_make_ladders(found)) if found else [],
         others=list(_list_others(found, done, milestone.zone, now)),
         routes=list(routes_told(found, site.config)) if found and site.config else [],

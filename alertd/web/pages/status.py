@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.ledger.records import Record
 from alertd.core.time.instant import UTC_ZONE
-from alertd.core.words import describe_offset, format_count, format_instant, make_sentence
+from alertd.core.words import format_count, format_instant, make_sentence, phrase_offset
 from alertd.web.server.context import Site
 
 STALE_AFTER = timedelta(minutes=10)
@@ -68,7 +68,7 @@ async def standing_of(site: Site, as_of: datetime) -> PageStatus:
             when=format_instant(coming[0].wake_at, zone),
             milestone=coming[0].milestone,
             title=_find_title(record) or coming[0].milestone,
-            which=describe_offset(coming[0].offset),
+            which=phrase_offset(coming[0].offset),
             receiver=coming[0].receiver,
         )
     now = site.clock.now()
