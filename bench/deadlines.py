@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from edtf import parse_edtf
 
-from alertd.core.deadline import Reading, parse_deadline, window_of
+from alertd.core.deadline import Reading, compute_window, parse_deadline
 
 # Roughly the mix of real definitions: mostly days and months, and a few deadlines of every other kind.
 SHAPES = (
@@ -52,12 +52,12 @@ def main() -> None:
     zone = ZoneInfo("Asia/Baghdad")
     ours = measure_rate(parse_deadline, CORPUS, seconds)
     with_window = measure_rate(
-        lambda text: window_of(parse_deadline(text), zone, Reading.END), CORPUS, seconds
+        lambda text: compute_window(parse_deadline(text), zone, Reading.END), CORPUS, seconds
     )
     ours_limited = measure_rate(parse_deadline, LIMITED, seconds)
     theirs = measure_rate(parse_edtf, LIMITED, seconds)
     print(f"parse_deadline             {ours:>10,.0f} /s")
-    print(f"  and window_of            {with_window:>10,.0f} /s")
+    print(f"  and compute_window       {with_window:>10,.0f} /s")
     print(f"what edtf reads too        {ours_limited:>10,.0f} /s")
     print(f"edtf.parse_edtf            {theirs:>10,.0f} /s")
     print(f"ratio                      {ours_limited / theirs:>10,.0f}")

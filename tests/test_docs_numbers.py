@@ -13,7 +13,7 @@ from alertd.core.config import Config, Smtp
 from alertd.core.deadline.parse import MAX_TEXT
 from alertd.core.deadline.value import FIRST_YEAR, LAST_YEAR
 from alertd.core.ledger.outcome import FIRST_STEP, GROWTH, JITTER, LONGEST_STEP, Sent
-from alertd.core.milestones.occurrence import SERIES_NAGS
+from alertd.core.milestones.occurrence import SERIES_REPEAT_SPAN
 from alertd.core.planning.decide import MAX_MEMBERS
 from alertd.core.routing.matcher import MAX_LENGTH
 from alertd.core.time.duration import Duration, parse_duration
@@ -62,7 +62,7 @@ SAYINGS: list[tuple[str, str]] = [
     ("docs/explanation/ledger.md", f"at least every {LOOK_AGAIN_S:.0f} seconds"),
     ("docs/howto/run-several-nodes.md", f"takes over within {LEAD_FOR.seconds} seconds"),
     ("docs/howto/run-several-nodes.md", f"and so on up to {LONGEST_BACKOFF_S:.0f} s"),
-    ("docs/decisions/0009-then-every.md", f"{SERIES_NAGS.days} days at most"),
+    ("docs/decisions/0009-then-every.md", f"{SERIES_REPEAT_SPAN.days} days at most"),
 ]
 
 

@@ -13,17 +13,17 @@ from typer.core import TyperGroup
 
 from alertd import app as application
 from alertd.cli import app
-from alertd.core.deadline import deadline_phrase, parse_deadline, window_of
+from alertd.core.deadline import compute_window, format_deadline_phrase, parse_deadline
 from alertd.core.explain.words import KINDS
 from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.message.message import Kind, Tone
 from alertd.core.milestones.milestone import Claim as MilestoneClaim
 from alertd.core.milestones.milestone import Milestone, Rank, State
-from alertd.core.milestones.occurrence import Cause, occurrences
+from alertd.core.milestones.occurrence import Cause, list_occurrences
 from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.status import ActionKind
 from alertd.core.network import TABLE as NETWORKS
-from alertd.core.network import row_of
+from alertd.core.network import find_row
 from alertd.core.reason import CODES
 from alertd.core.routing.labels import TABLE as ADDED_LABELS
 from alertd.core.routing.matcher import MatchOp
@@ -128,7 +128,7 @@ def test_every_key_of_a_timeline_file_is_documented(shape: Shape) -> None:
 @pytest.mark.parametrize("heading", ["Always refused", "Internal", "Public", "Forms of IPv4 addresses"])
 def test_every_network_is_documented_as_it_is_judged(heading: str) -> None:
     (table,) = tables(section("network.md", heading))
-    (tier,) = {row_of(ip_network(codes(row[0])[0])).tier for row in table.rows[:1]}
+    (tier,) = {find_row(ip_network(codes(row[0])[0])).tier for row in table.rows[:1]}
     forms = heading.startswith("Forms")
 
     told = {(codes(block)[0], words, why) for block, words, why in table.rows}
@@ -273,8 +273,8 @@ def test_accepted_deadlines_are_read_as_told(row: tuple[str, ...]) -> None:
     deadline = parse_deadline(codes(written)[0])
 
     assert f"`{deadline.edtf}`" == kept
-    assert deadline_phrase(deadline) == phrase
-    assert f"`{window_of(deadline, ZoneInfo('Asia/Baghdad')).id}`" == window
+    assert format_deadline_phrase(deadline) == phrase
+    assert f"`{compute_window(deadline, ZoneInfo('Asia/Baghdad')).id}`" == window
 
 
 @pytest.mark.parametrize("row", tables(section("deadlines.md", "Refused"))[0].rows, ids=lambda row: row[0])
@@ -294,10 +294,12 @@ def test_instants_are_those_of_the_plan(row: tuple[str, ...]) -> None:
     milestone = Milestone(
         id="t/m", timeline="t", timeline_title="T", title="M", zone=zone, policy=Policy(), claims=(claim,)
     )
-    window = window_of(claim.deadline, zone)
+    window = compute_window(claim.deadline, zone)
     at = {
         one.offset: one.at
-        for one in occurrences(milestone, datetime(2000, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
+        for one in list_occurrences(
+            milestone, datetime(2000, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
+        )
     }
 
     told = (window.begins, window.ends, at["-90d"], at["-7d"], at["0d"], at["+1d"])

@@ -23,8 +23,8 @@ from alertd.core.milestones.fields import (
     FieldKind,
     FieldReach,
     MilestoneField,
-    shown_fields,
-    values_of_fields,
+    collect_field_values,
+    select_shown_fields,
 )
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause
@@ -135,7 +135,7 @@ def decoded(media_type: str, text: str) -> str:
 
 def test_a_field_is_a_key_of_a_milestone_in_a_file(milestones: list[Milestone]) -> None:
     """The key of a field is its key in the file, and what is written there is its value."""
-    found = values_of_fields(milestones[0])
+    found = collect_field_values(milestones[0])
 
     assert set(found) == {field.key for field in FIELDS}
     assert missing(json.dumps(found), milestones[0], FieldReach.DATA) == []
@@ -145,10 +145,10 @@ def test_the_ledger_keeps_every_field(milestones: list[Milestone]) -> None:
     """A snapshot shows the same when it is read; one that is older than a field shows that field empty."""
     packed = pack(milestones[0])
 
-    assert values_of_fields(unpack(packed)) == values_of_fields(milestones[0])
+    assert collect_field_values(unpack(packed)) == collect_field_values(milestones[0])
     for field in FIELDS:
         older = {name: value for name, value in packed.items() if name != field.key}
-        assert field.key not in values_of_fields(unpack(older))
+        assert field.key not in collect_field_values(unpack(older))
 
 
 @pytest.mark.parametrize("type_name", own_types())
@@ -203,4 +203,4 @@ async def test_page_and_api_show_every_field(
 
 
 def test_a_field_without_a_value_is_not_shown() -> None:
-    assert list(shown_fields({field.key: field.empty for field in FIELDS}, FieldReach.DATA)) == []
+    assert list(select_shown_fields({field.key: field.empty for field in FIELDS}, FieldReach.DATA)) == []

@@ -46,15 +46,15 @@ def check(
 
 def find_warnings(definitions: Definitions, milestones: Mapping[str, Milestone]) -> list[str]:
     """Return one line for each definition that is valid but probably a mistake."""
-    from alertd.core.milestones.milestone import live_claims, operative_windows
+    from alertd.core.milestones.milestone import list_live_claims, list_operative_windows
 
     files = {timeline.id: timeline.file for timeline in definitions.timelines}
     found = []
     for milestone in milestones.values():
         where = files.get(milestone.timeline, milestone.timeline)
-        if not live_claims(milestone):
+        if not list_live_claims(milestone):
             found.append(f"{where}: {milestone.id} has no live claim: it never reminds")
-        elif all(stated.window.ends is None for stated in operative_windows(milestone)):
+        elif all(stated.window.ends is None for stated in list_operative_windows(milestone)):
             found.append(f"{where}: {milestone.id} has no end: it is never due")
     if definitions.config is not None:
         found.extend(_find_unused_receivers(definitions.config))
@@ -99,23 +99,23 @@ def _summarize(
     definitions: Definitions, milestones: Mapping[str, Milestone], config: Config, now: datetime
 ) -> str:
     from alertd.cli.plan import find_next_planned
-    from alertd.core.words import count, instant_text, listing, offset_words
+    from alertd.core.words import format_count, format_instant, join_with_and, phrase_offset
 
     parts = [
-        count(len(definitions.timelines), "timeline"),
-        count(len(milestones), "milestone"),
-        count(len(config.receivers), "receiver"),
+        format_count(len(definitions.timelines), "timeline"),
+        format_count(len(milestones), "milestone"),
+        format_count(len(config.receivers), "receiver"),
     ]
     coming = find_next_planned(milestones.values(), config.route, now)
     if not coming:
-        return f"No problems: {listing(parts)}. No reminder is due in the next 400 days."
+        return f"No problems: {join_with_and(parts)}. No reminder is due in the next 400 days."
     first = coming[0]
     occurrence = first.occurrence
-    at = instant_text(first.at, occurrence.stated.window.zone)
+    at = format_instant(first.at, occurrence.stated.window.zone)
     more = f", and {len(coming) - 1} more at that time" if len(coming) > 1 else ""
     return (
-        f"No problems: {listing(parts)}.\n"
-        f"Next reminder: {at}, {occurrence.milestone}, {offset_words(occurrence.offset)}, "
+        f"No problems: {join_with_and(parts)}.\n"
+        f"Next reminder: {at}, {occurrence.milestone}, {phrase_offset(occurrence.offset)}, "
         f"to {first.receiver}{more}."
     )
 

@@ -98,7 +98,7 @@ def render_findings(found: list[Finding]) -> RenderableType:
     from rich.text import Text
 
     from alertd.cli.findings import FindingVerdict
-    from alertd.core.words import sentence
+    from alertd.core.words import make_sentence
 
     marks = {
         FindingVerdict.WELL: ("✓", "green"),
@@ -107,8 +107,8 @@ def render_findings(found: list[Finding]) -> RenderableType:
     }
     table = Table.grid(padding=(0, 2, 0, 0))
     for finding in found:
-        text = Text(sentence(finding.text))
+        text = Text(make_sentence(finding.text))
         if finding.fix:
-            text.append(f"\n{sentence(finding.fix)}", "dim")
+            text.append(f"\n{make_sentence(finding.fix)}", "dim")
         table.add_row(Text(*marks[finding.verdict]), Text(finding.topic, "bold"), text)
     return table

@@ -19,7 +19,7 @@ from pydantic import BaseModel, SecretStr
 
 from alertd.cli.findings import Finding, FindingVerdict
 from alertd.core.config import Config
-from alertd.core.words import count
+from alertd.core.words import format_count
 from alertd.errors import AlertdError
 from alertd.notify.base import iterate_texts
 from alertd.notify.http.egress import Egress
@@ -127,7 +127,7 @@ async def check_ledger(ledger: ExaminedLedger, here: Clock) -> list[Finding]:
     """Check whether the ledger answers, and whether the database's clock agrees with this machine's."""
     there = await ledger.read_time()
     counts = await ledger.count_rows()
-    held = f"it holds {count(counts.get('milestones', 0), 'milestone')}"
+    held = f"it holds {format_count(counts.get('milestones', 0), 'milestone')}"
     found = [Finding(topic="ledger", verdict=WELL, text=held)]
     if there is not None and abs(there - here.now()) > SKEW:
         off = (here.now() - there).total_seconds()
@@ -164,7 +164,9 @@ def check_secrets(
             yield Finding(topic="secrets", verdict=WRONG, text=text, fix=f"take that away: chmod 600 {path}")
     if names and not failures:
         yield Finding(
-            topic="secrets", verdict=WELL, text=f"{count(len(names), 'file')}, readable, not by everybody"
+            topic="secrets",
+            verdict=WELL,
+            text=f"{format_count(len(names), 'file')}, readable, not by everybody",
         )
 
 

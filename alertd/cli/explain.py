@@ -74,22 +74,22 @@ def explain(
     from alertd.cli.loading import find_milestone, has_ledger, load_usable_definitions, read_settings
     from alertd.cli.options import read_moment
     from alertd.core.explain import explanation
-    from alertd.core.milestones.recurrence import series_of
+    from alertd.core.milestones.recurrence import get_series_id
     from alertd.errors import UnknownMilestone
 
     settings = read_settings(config, database)
     definitions, configuration = load_usable_definitions(settings)
     known = app.milestones(definitions)
     kept = _read_kept_records(settings, definitions.broken) if ledger is not False else {}
-    name = find_milestone(series_of(milestone), {*known, *(series_of(kept_id) for kept_id in kept)})
+    name = find_milestone(get_series_id(milestone), {*known, *(get_series_id(kept_id) for kept_id in kept)})
     record = None
     if name in known:
         moment = read_moment(at, "--at", zone=known[name].zone, now=app.now(), at=known[name].policy.at)
         instance, others = explanation.instance_of(known[name], milestone, moment)
     else:
-        any_of_it = next(kept[kept_id].milestone for kept_id in kept if series_of(kept_id) == name)
+        any_of_it = next(kept[kept_id].milestone for kept_id in kept if get_series_id(kept_id) == name)
         moment = read_moment(at, "--at", zone=any_of_it.zone, now=app.now(), at=any_of_it.policy.at)
-        asked = name + milestone[len(series_of(milestone)) :]
+        asked = name + milestone[len(get_series_id(milestone)) :]
         record, others = explanation.instance_kept(kept, asked, moment)
         instance = record.milestone if record else None
     done = None
@@ -172,25 +172,23 @@ def render_explanation(found: Explanation, config: Config, others: Sequence[str]
     """
     from alertd.core.explain.explanation import policy_words
     from alertd.core.explain.words import next_words
-    from alertd.core.milestones.fields import FieldReach, shown_fields, values_of_fields
-    from alertd.core.words import capital, policy_name
+    from alertd.core.milestones.fields import FieldReach, collect_field_values, select_shown_fields
+    from alertd.core.words import capitalize, format_policy_name
 
     milestone, policy = found.milestone, found.milestone.policy
     head = Text.assemble((milestone.title, "bold"), f"\n{milestone.id}", (f"  {found.file}", "dim"))
     if found.is_kept:
         head.append("\nThis file cannot be read now. The ledger's last version of it is shown.", "yellow")
-    if fields := list(shown_fields(values_of_fields(milestone), FieldReach.ALONE)):
+    if fields := list(select_shown_fields(collect_field_values(milestone), FieldReach.ALONE)):
         head.append("\n\n" + "\n".join(shown.text for shown in fields))
+    named = capitalize(format_policy_name(policy.name))
     return Group(
         head,
         *_render_section("State", [_render_state(found), *_render_others(others)]),
         *_render_section("Claims", list(_render_claims(found))),
         *_render_section(
             "Reminders",
-            [
-                Text(f"{capital(policy_name(policy.name))} ({found.policy_from}): {policy_words(policy)}."),
-                *_render_reminders(found),
-            ],
+            [Text(f"{named} ({found.policy_from}): {policy_words(policy)}."), *_render_reminders(found)],
         ),
         *_render_section("Routes", list(_render_routes(found, config))),
         *_render_section("Deliveries", list(_render_deliveries(found)) if found.done else []),
@@ -206,12 +204,12 @@ def _render_section(title: str, parts: Sequence[RenderableType]) -> list[Rendera
 
 def _render_state(found: Explanation) -> Text:
     from alertd.core.explain.words import state_lines
-    from alertd.core.words import instant_text
+    from alertd.core.words import format_instant
 
     milestone = found.milestone
     text = Text.assemble(
         (found.state.value.capitalize(), STATE_STYLE[found.state]),
-        f" on {instant_text(found.at, milestone.zone)}.",
+        f" on {format_instant(found.at, milestone.zone)}.",
     )
     for line in state_lines(found):
         text.append("\n" + line)
@@ -219,11 +217,11 @@ def _render_state(found: Explanation) -> Text:
 
 
 def _render_others(others: Sequence[str]) -> list[RenderableType]:
-    from alertd.core.words import listing
+    from alertd.core.words import join_with_and
 
     if not others:
         return []
-    shown = listing([instance_id.rpartition("@")[2] for instance_id in others[:6]]) + (
+    shown = join_with_and([instance_id.rpartition("@")[2] for instance_id in others[:6]]) + (
         " and so on" if len(others) > 6 else ""
     )
     return [Text(f"It recurs: {shown}. The first of these dates is explained here.")]
@@ -287,7 +285,7 @@ def _render_table(
     rows: Sequence[Planned], found: Explanation, zone: ZoneInfo, coming: Planned | None
 ) -> Table:
     from alertd.core.explain.words import held_back, local_text, when_words
-    from alertd.core.words import count
+    from alertd.core.words import format_count
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=1)
@@ -311,7 +309,7 @@ def _render_table(
             _render_fate(row, found),
         )
     if skipped:
-        table.caption = f"and {count(skipped, 'earlier one')}"
+        table.caption = f"and {format_count(skipped, 'earlier one')}"
         table.caption_justify = "left"
     return table
 
@@ -339,7 +337,7 @@ def _render_deliveries(found: Explanation) -> Iterator[RenderableType]:
     from alertd.core.explain.words import local_text, state_words, when_words
     from alertd.core.ledger.records import DeliveryState
     from alertd.core.message.reasons import reason_text
-    from alertd.core.words import count, listing
+    from alertd.core.words import format_count, join_with_and
 
     assert found.done is not None  # noqa: S101  the caller has checked
     zone = found.milestone.zone
@@ -347,11 +345,11 @@ def _render_deliveries(found: Explanation) -> Iterator[RenderableType]:
         yield Text("Nothing yet.")
     for delivery, attempts, members in found.done.deliveries:
         slots = [when_words(member.offset) for member in members if member.milestone == found.milestone.id]
-        tries = f", {count(len(attempts), 'attempt')}" if len(attempts) > 1 else ""
+        tries = f", {format_count(len(attempts), 'attempt')}" if len(attempts) > 1 else ""
         at = delivery.settled_at or delivery.next_at
         why = reason_text(delivery.reason) if delivery.state is not DeliveryState.SENT else ""
         reason = f": {why}" if why else ""
-        what = f"{state_words(delivery)}, {delivery.channel}, {listing(slots)}{tries}{reason}"
+        what = f"{state_words(delivery)}, {delivery.channel}, {join_with_and(slots)}{tries}{reason}"
         yield Text(f"{local_text(at, zone)}  {what}")
         yield Text(f"  {delivery.id}", "dim")
 

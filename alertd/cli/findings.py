@@ -9,12 +9,12 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from alertd.core.config import Config
-from alertd.core.milestones.milestone import Milestone, operative_windows
-from alertd.core.milestones.occurrence import occurrences
+from alertd.core.milestones.milestone import Milestone, list_operative_windows
+from alertd.core.milestones.occurrence import list_occurrences
 from alertd.core.planning.plan import Planned, expand, plan
 from alertd.core.routing.route import Route
 from alertd.core.time.instant import to_instant, to_wall
-from alertd.core.words import listing
+from alertd.core.words import join_with_and
 
 LOOKS_AHEAD = timedelta(days=800)
 """How far ahead reminders are examined. A later run of the command examines reminders after that."""
@@ -88,7 +88,7 @@ def _find_untold(
 
 
 def _ends_after(milestone: Milestone, now: datetime) -> bool:
-    ends = [stated.window.ends for stated in operative_windows(milestone)]
+    ends = [stated.window.ends for stated in list_operative_windows(milestone)]
     return any(end is None or end > now for end in ends)
 
 
@@ -127,7 +127,8 @@ def _find_zone_traps(milestones: list[Milestone], now: datetime) -> Iterator[Fin
         yield Finding(
             topic="time zones",
             verdict=FindingVerdict.NOTE,
-            text=f"{listing(fixed)} knows no summer time, and Etc/GMT+3 is three hours behind UTC, not ahead",
+            text=f"{join_with_and(fixed)} knows no summer time,"
+            " and Etc/GMT+3 is three hours behind UTC, not ahead",
             fix="name the place that is meant, such as Europe/Berlin",
         )
     until = now + LOOKS_AHEAD
@@ -135,7 +136,7 @@ def _find_zone_traps(milestones: list[Milestone], now: datetime) -> Iterator[Fin
     due = (
         (instance, occurrence.at)
         for instance in instances
-        for occurrence in occurrences(instance, now, until)
+        for occurrence in list_occurrences(instance, now, until)
     )
     for milestone, at in due:
         wall = to_wall(at, milestone.zone)
@@ -168,5 +169,5 @@ def _is_twice(wall: datetime, zone: ZoneInfo) -> bool:
 
 def _list_names(names: list[str]) -> str:
     if len(names) <= NAMED:
-        return listing(names)
+        return join_with_and(names)
     return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"

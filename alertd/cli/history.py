@@ -145,7 +145,7 @@ def _render_delivery(
     from alertd.core.ledger.records import DeliveryState
     from alertd.core.message.digest import digest_words
     from alertd.core.message.reasons import reason_text
-    from alertd.core.words import count
+    from alertd.core.words import format_count
 
     what = Text(delivery.channel)
     if delivery.fallback_for:
@@ -158,7 +158,7 @@ def _render_delivery(
     for member in members[:MOST_MEMBERS]:
         what.append(f"\n{member.milestone}, {when_words(member.offset)}")
     if len(members) > MOST_MEMBERS:
-        what.append(f"\nand {count(len(members) - MOST_MEMBERS, 'other')}")
+        what.append(f"\nand {format_count(len(members) - MOST_MEMBERS, 'other')}")
     if delivery.state is not DeliveryState.SENT and (why := reason_text(delivery.reason)):
         what.append(f"\n{why}")
     if len(attempts) > 1 or delivery.state is not DeliveryState.SENT:

@@ -151,23 +151,23 @@ def _choose_milestones(
         names: the names that the user typed; none means all milestones, without a limit.
     """
     from alertd.cli.loading import find_milestone
-    from alertd.core.milestones.recurrence import series_of
+    from alertd.core.milestones.recurrence import get_series_id
 
     if not names:
         return list(milestones.values()), set()
     found = {}
     only = set()
     for name in names:
-        series = find_milestone(series_of(name), milestones)
+        series = find_milestone(get_series_id(name), milestones)
         found[series] = milestones[series]
-        only.add(series + name[len(series_of(name)) :])
+        only.add(series + name[len(get_series_id(name)) :])
     return list(found.values()), only
 
 
 def _is_about(planned: Planned, only: set[str]) -> bool:
-    from alertd.core.milestones.recurrence import series_of
+    from alertd.core.milestones.recurrence import get_series_id
 
-    return planned.occurrence.milestone in only or series_of(planned.occurrence.milestone) in only
+    return planned.occurrence.milestone in only or get_series_id(planned.occurrence.milestone) in only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +216,7 @@ def render_plan(
 
 def _group_rows(planned: Sequence[Planned], by_id: dict[str, Milestone]) -> Iterator[_Row]:
     """Yield one row for each reminder and instant, with all its receivers."""
-    from alertd.core.milestones.recurrence import series_of
+    from alertd.core.milestones.recurrence import get_series_id
     from alertd.core.time.instant import to_wall
 
     same: dict[tuple[datetime, str, str, str, Hold | None], list[Planned]] = {}
@@ -233,7 +233,7 @@ def _group_rows(planned: Sequence[Planned], by_id: dict[str, Milestone]) -> Iter
         yield _Row(
             wall=to_wall(first.at, zone),
             zone=zone.key,
-            title=by_id[series_of(first.occurrence.milestone)].title + (f" ({day})" if at_sign else ""),
+            title=by_id[get_series_id(first.occurrence.milestone)].title + (f" ({day})" if at_sign else ""),
             planned=first,
             receivers=tuple(dict.fromkeys(reminder.receiver for reminder in members)),
         )
@@ -267,18 +267,20 @@ def _render_table(rows: Sequence[_Row], receiver_width: int) -> Table:
 def _render_footer(
     planned: Sequence[Planned], rows: Sequence[_Row], begin: datetime, end: datetime, after: Sequence[Planned]
 ) -> Text:
-    from alertd.core.words import count, instant_text, offset_words
+    from alertd.core.words import format_count, format_instant, phrase_offset
 
     between = f"from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
     if rows:
         about = len({reminder.occurrence.milestone for reminder in planned})
-        return Text(f"{count(len(rows), 'reminder')} about {count(about, 'milestone')} {between}.")
+        return Text(
+            f"{format_count(len(rows), 'reminder')} about {format_count(about, 'milestone')} {between}."
+        )
     text = f"No reminder is due {between}."
     if not after:
         return Text(f"{text} Nor in the 400 days after it.")
     first = after[0].occurrence
-    at = instant_text(after[0].at, first.stated.window.zone)
-    return Text(f"{text}\nThe next one is {first.milestone}, {at}, {offset_words(first.offset)}.")
+    at = format_instant(after[0].at, first.stated.window.zone)
+    return Text(f"{text}\nThe next one is {first.milestone}, {at}, {phrase_offset(first.offset)}.")
 
 
 def find_next_planned(milestones: Iterable[Milestone], route: Route, now: datetime) -> tuple[Planned, ...]:

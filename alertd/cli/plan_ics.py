@@ -8,15 +8,20 @@ from datetime import datetime
 from icalendar import Calendar, Event, vText
 
 from alertd import __version__
-from alertd.core.deadline import deadline_phrase
+from alertd.core.deadline import format_deadline_phrase
 from alertd.core.message.claims import accounts_of
 from alertd.core.message.reasons import hold_text
-from alertd.core.milestones.fields import FieldReach, first_link, shown_fields, values_of_fields
+from alertd.core.milestones.fields import (
+    FieldReach,
+    collect_field_values,
+    find_first_link,
+    select_shown_fields,
+)
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.recurrence import series_of
+from alertd.core.milestones.recurrence import get_series_id
 from alertd.core.planning.plan import Planned
 from alertd.core.reason import AwaitedDigest, Hold
-from alertd.core.words import by_account, offset_words, sentence
+from alertd.core.words import describe_account, make_sentence, phrase_offset
 
 
 def build_calendar(planned: Sequence[Planned], milestones: Iterable[Milestone], now: datetime) -> str:
@@ -32,7 +37,9 @@ def build_calendar(planned: Sequence[Planned], milestones: Iterable[Milestone], 
     calendar.add("calscale", "GREGORIAN")
     calendar.add("x-wr-calname", "alertd: reminders")
     for reminder in planned:
-        calendar.add_component(_build_event(reminder, by_id[series_of(reminder.occurrence.milestone)], now))
+        calendar.add_component(
+            _build_event(reminder, by_id[get_series_id(reminder.occurrence.milestone)], now)
+        )
     text: bytes = calendar.to_ical()
     return text.decode()
 
@@ -46,27 +53,27 @@ def _explain_delay(muted_by: Hold | None) -> str:
 def _build_event(planned: Planned, milestone: Milestone, now: datetime) -> Event:
     occurrence = planned.occurrence
     claim = occurrence.stated.claims[0]
-    phrase = deadline_phrase(claim.deadline, claim.reading)
-    account = by_account(accounts_of(occurrence.stated))
-    fields = values_of_fields(milestone)
+    phrase = format_deadline_phrase(claim.deadline, claim.reading)
+    account = describe_account(accounts_of(occurrence.stated))
+    fields = collect_field_values(milestone)
     lines = [
         milestone.timeline_title,
-        sentence(f"due {phrase}" + (f", {account}" if account else "")),
+        make_sentence(f"due {phrase}" + (f", {account}" if account else "")),
         "Tentative: agreed but not signed." if milestone.tentative else "",
-        f"Reminder {offset_words(occurrence.offset)}, to {planned.receiver}.",
+        f"Reminder {phrase_offset(occurrence.offset)}, to {planned.receiver}.",
         _explain_delay(planned.muted_by),
-        *(shown.text for shown in shown_fields(fields, FieldReach.ALONE) if not shown.is_link),
+        *(shown.text for shown in select_shown_fields(fields, FieldReach.ALONE) if not shown.is_link),
         occurrence.milestone,
     ]
     event = Event()
     event.add("uid", planned.key)
     event.add("dtstamp", now)
     event.add("dtstart", planned.at)
-    event.add("summary", f"{milestone.title} ({phrase}): {offset_words(occurrence.offset)}")
+    event.add("summary", f"{milestone.title} ({phrase}): {phrase_offset(occurrence.offset)}")
     event.add("description", "\n".join(line for line in lines if line))
     event.add("categories", [vText(occurrence.cause.value), vText(milestone.timeline)])
     event.add("status", "TENTATIVE" if milestone.tentative else "CONFIRMED")
     event.add("transp", "TRANSPARENT")
-    if link := first_link(fields):
+    if link := find_first_link(fields):
         event.add("url", link)
     return event

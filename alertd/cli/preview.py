@@ -177,7 +177,7 @@ def _rehearse(
     from alertd.core.explain.explanation import instance_of
     from alertd.core.explain.rehearsal import rehearsed
     from alertd.core.milestones.occurrence import Cause
-    from alertd.core.milestones.recurrence import series_of
+    from alertd.core.milestones.recurrence import get_series_id
     from alertd.errors import UnknownMilestone
 
     if cause_name not in set(Cause):
@@ -185,7 +185,7 @@ def _rehearse(
     cause = Cause(cause_name)
     definitions, configuration = found
     known, now = app.milestones(definitions), app.now()
-    full = find_milestone(series_of(name), known)
+    full = find_milestone(get_series_id(name), known)
     series = known[full]
     moment = read_moment(at, "--at", zone=series.zone, now=now, at=series.policy.at) if at else None
     instance, _ = instance_of(series, name, moment or now)

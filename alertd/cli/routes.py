@@ -48,14 +48,14 @@ def lead_to(
     """
     from alertd import app
     from alertd.cli.loading import find_milestone, load_usable_definitions, read_settings
-    from alertd.core.routing.labels import labels_without_reminder
+    from alertd.core.routing.labels import list_labels_without_reminder
     from alertd.core.routing.route import match_routes
 
     definitions, configuration = load_usable_definitions(read_settings(config))
     given = dict(_read_labels(labels or ()))
     if milestone is not None:
         known = app.milestones(definitions)
-        given = labels_without_reminder(known[find_milestone(milestone, known)]) | given
+        given = list_labels_without_reminder(known[find_milestone(milestone, known)]) | given
     for refusal in _list_impossible_values(given):
         warn(refusal)
     matches = match_routes(configuration.route, given)
@@ -77,12 +77,12 @@ def _read_labels(texts: list[str] | tuple[str, ...]) -> Iterator[tuple[str, str]
 def _list_impossible_values(labels: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each value that its label never has."""
     from alertd.core.routing.labels import BY_NAME
-    from alertd.core.words import listing
+    from alertd.core.words import join_with_and
 
     for name, value in labels.items():
         known = BY_NAME[name].values if name in BY_NAME else ()
         if known and value not in known:
-            yield f"{name} is never {value!r}; its values are {listing(known)}"
+            yield f"{name} is never {value!r}; its values are {join_with_and(known)}"
 
 
 def _match_line(match: Match) -> str:

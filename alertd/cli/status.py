@@ -80,12 +80,12 @@ def render_status(health: Health) -> RenderableType:
 
 
 def _render_verdict(health: Health) -> Iterator[Text]:
-    from alertd.core.words import sentence
+    from alertd.core.words import make_sentence
 
     if not health.wrong:
         yield Text.assemble(("All is well.", "bold green"), (f"  alertd {__version__}", "dim"))
     for wrong in health.wrong:
-        yield Text(f"✗ {sentence(wrong)}", "bold red")
+        yield Text(f"✗ {make_sentence(wrong)}", "bold red")
 
 
 def _render_section(title: str, parts: Sequence[RenderableType]) -> list[RenderableType]:
@@ -104,17 +104,17 @@ def _render_nodes(health: Health) -> Table:
 
 
 def _node_cells(node: NodeReport, now: datetime, *, leads: bool) -> tuple[str, str, Text]:
-    from alertd.core.words import count, span_text
+    from alertd.core.words import format_count, format_span
     from alertd.engine.health import GONE_AFTER
 
     gone = now - node.seen_at >= GONE_AFTER
-    seen = Text(f"seen {span_text(now - node.seen_at)} ago", "red" if gone else "green")
+    seen = Text(f"seen {format_span(now - node.seen_at)} ago", "red" if gone else "green")
     if leads:
         seen.append(", reconciles")
-    runs = [f"alertd {node.version}, up {span_text(node.seen_at - node.started_at)}"]
+    runs = [f"alertd {node.version}, up {format_span(node.seen_at - node.started_at)}"]
     if node.config_id:
         runs.append(f"files {node.config_id[:8]}")
-    runs.append(f"audit: {count(len(node.findings), 'finding')}" if node.findings else "audit passed")
+    runs.append(f"audit: {format_count(len(node.findings), 'finding')}" if node.findings else "audit passed")
     return node.node, ", ".join(runs), seen
 
 
@@ -122,7 +122,7 @@ def _render_coming(health: Health) -> Iterator[RenderableType]:
     """Yield an entry for each of the next reminders, with all its receivers, or say that there are none."""
     from alertd.core.message.reasons import reason_text
     from alertd.core.time.instant import UTC_ZONE
-    from alertd.core.words import instant_text, listing, offset_words
+    from alertd.core.words import format_instant, join_with_and, phrase_offset
     from alertd.engine.health import NEXT
 
     if not health.coming:
@@ -135,8 +135,10 @@ def _render_coming(health: Health) -> Iterator[RenderableType]:
         reminder = members[0]
         record = health.records.get(reminder.milestone)
         zone = record.milestone.zone if record else UTC_ZONE
-        receivers = listing(sorted(member.receiver for member in members))
-        yield Text(f"{instant_text(reminder.wake_at, zone)}, {offset_words(reminder.offset)}, to {receivers}")
+        receivers = join_with_and(sorted(member.receiver for member in members))
+        yield Text(
+            f"{format_instant(reminder.wake_at, zone)}, {phrase_offset(reminder.offset)}, to {receivers}"
+        )
         title = record.milestone.title if record else ""
         for line, style in (
             (title, ""),
@@ -149,13 +151,13 @@ def _render_coming(health: Health) -> Iterator[RenderableType]:
 
 def _render_failing(health: Health) -> Iterator[Text]:
     from alertd.core.message.reasons import reason_text
-    from alertd.core.words import span_text
+    from alertd.core.words import format_span
 
     for channel, (first, last) in health.failing.items():
         text = Text.assemble((channel, "bold"))
         tries = [("last", last)] if first == last else [("first", first), ("last", last)]
         for which, attempt in tries:
-            ago = span_text(health.now - attempt.at)
+            ago = format_span(health.now - attempt.at)
             text.append(f"\n  {which}, {ago} ago: {reason_text(attempt.reason) or attempt.outcome}", "red")
         yield text
 
@@ -166,7 +168,7 @@ def _render_deliveries(
     from alertd.core.explain.words import state_words
     from alertd.core.message.digest import digest_words
     from alertd.core.message.reasons import reason_text
-    from alertd.core.words import span_text
+    from alertd.core.words import format_span
 
     for delivery, attempts, members in found:
         text = Text.assemble(
@@ -180,10 +182,10 @@ def _render_deliveries(
         )
         if attempts:
             last = attempts[-1]
-            ago, answer = span_text(now - last.at), reason_text(last.reason) or last.outcome
+            ago, answer = format_span(now - last.at), reason_text(last.reason) or last.outcome
             text.append(f"\n  attempt {last.number}, {ago} ago: {answer}", "red")
         if delivery.settled_at is None and delivery.next_at > now:
-            text.append(f"\n  again in {span_text(delivery.next_at - now)}")
+            text.append(f"\n  again in {format_span(delivery.next_at - now)}")
         elif delivery.settled_at is not None:
             text.append(f"\n  alertd retry {delivery.id}")
         yield text

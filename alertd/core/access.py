@@ -1,4 +1,4 @@
-"""What ``web:`` in ``alertd.yaml`` says: who may see and do what, and the names of the server."""
+"""The value of ``web:`` in ``alertd.yaml``: the permissions of users, and the host names of the server."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import IntEnum, StrEnum
 from alertd.core.network import Block
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-"""Hosts that a browser on this machine may ask for, whatever the file says."""
+"""Hosts that the server always accepts, so that a browser on this machine can reach it."""
 
 
 class Scope(IntEnum):
-    """What somebody may do; each includes those before it."""
+    """A permission. Each scope includes the scopes before it."""
 
     PUBLIC = 0
     FEED = 1
@@ -22,12 +22,12 @@ class Scope(IntEnum):
 
     @property
     def word(self) -> str:
-        """As the files and the pages have it."""
+        """The word for the scope in files and on pages."""
         return self.name.lower()
 
 
 SCOPES = {scope.word: scope for scope in (Scope.FEED, Scope.READ, Scope.ACT, Scope.ADMIN)}
-"""What a token, a user or a proxy's users can be given, by word."""
+"""The scopes that a token, a user or the users of a proxy can have, by word."""
 
 
 class MetricsFor(StrEnum):
@@ -39,14 +39,14 @@ class MetricsFor(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Auth:
-    """How somebody shows who they are.
+    """How the server authenticates requests.
 
     Attributes:
-        tokens_file: a systemd credential or a path; a line a token. "" for none.
-        users_file: the same for people with passwords.
-        proxy_header: in which a trusted proxy says who it is; "" for none.
-        proxy_scope: what those whom it names may do.
-        anonymous: what those may do who show nothing.
+        tokens_file: the file with one token on each line, a systemd credential or a path; "" for none.
+        users_file: the file with users and passwords, a systemd credential or a path; "" for none.
+        proxy_header: the request header in which a trusted proxy names the user; "" for none.
+        proxy_scope: the scope of users that a trusted proxy names.
+        anonymous: the scope of requests without credentials.
     """
 
     tokens_file: str = ""
@@ -57,7 +57,7 @@ class Auth:
 
 
 NO_AUTH = Auth(anonymous=Scope.ADMIN)
-"""``auth: none``: whoever reaches it may do everything."""
+"""The authentication for ``auth: none``: every request has all permissions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +65,18 @@ class Web:
     """The web server.
 
     Attributes:
-        external_url: what links in messages begin with, without a slash at the end; "": they have none.
-        auth: None: the file says nothing, which will do on a loopback address alone.
-        hosts: names under which it is reached, beside ``external_url``'s and the machine's own.
-        proxies: networks of the proxies in front of it, whose word on who asks is taken.
-        secret_file: what sessions and links are signed with; the same on all nodes. "": a file beside the
-            ledger, made when there is none.
-        embed: the sites whose pages may have a countdown within them, ``https://host`` or with a port each.
+        external_url: the start of every link in messages, without a slash at the end; "" for no links.
+        auth: the authentication; None when the file does not set it, which is allowed only on a loopback
+            address.
+        hosts: host names of the server, in addition to the host of ``external_url`` and
+            :data:`LOOPBACK_NAMES`.
+        proxies: networks of the proxies in front of the server. alertd trusts the client address and the user
+            that these proxies report.
+        secret_file: the file with the key that signs sessions and links, which is the same on all nodes. ""
+            for a file beside the ledger, which alertd creates if it is missing.
+        embed: the sites whose pages may embed a countdown, each as ``https://host``, optionally with a port.
         metrics: who may read ``/metrics``.
-        metrics_per_milestone: whether there is a metric for each deadline.
+        metrics_per_milestone: whether each deadline has a metric.
     """
 
     external_url: str = ""
@@ -87,22 +90,22 @@ class Web:
 
     @property
     def access(self) -> Auth:
-        """The authentication that is in force."""
+        """The authentication that applies."""
         return self.auth or NO_AUTH
 
     @property
     def is_https(self) -> bool:
-        """Whether people reach it over TLS."""
+        """Whether people reach the server over TLS."""
         return self.external_url.startswith("https://")
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every host that may be asked for, in lower case, without a port."""
+        """Every host that the server accepts, in lower case and without a port."""
         return tuple(dict.fromkeys(filter(None, (*LOOPBACK_NAMES, self.external_host, *self.hosts))))
 
     @property
     def external_host(self) -> str:
-        """The host of ``external_url``, in lower case, without port and brackets; "" without one."""
+        """The host of ``external_url`` in lower case, without port and brackets; "" if there is no URL."""
         place = self.external_url.partition("://")[2].partition("/")[0].lower()
         if place.startswith("["):
             return place[1:].partition("]")[0]
@@ -110,28 +113,36 @@ class Web:
 
     @property
     def root(self) -> str:
-        """The path of ``external_url``, which a proxy takes off before it passes a request on; mostly ""."""
+        """The path of ``external_url``, which a proxy removes before it forwards a request; usually ""."""
         _, slash, path = self.external_url.partition("://")[2].partition("/")
         return f"{slash}{path}".rstrip("/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listening:
-    """Whether an address may be listened on.
+    """The decision whether the server may listen on an address.
 
     Attributes:
-        refusal: why not; "" when it may.
+        refusal: the reason why it may not listen; "" when it may.
     """
 
     refusal: str = field(default="")
 
     @property
     def allowed(self) -> bool:
+        """Whether the server may listen on the address."""
         return not self.refusal
 
 
-def may_listen(web: Web, *, on_loopback: bool) -> Listening:
-    """Beyond this machine, only once the file says who may come in."""
+def check_listening(web: Web, *, on_loopback: bool) -> Listening:
+    """Decide whether the server may listen on an address.
+
+    An address that other machines can reach is allowed only if the file sets ``web.auth``.
+
+    Args:
+        web: the settings of the server.
+        on_loopback: whether the address is a loopback address.
+    """
     if on_loopback or web.auth is not None:
         return Listening()
     return Listening(

@@ -1,4 +1,4 @@
-"""The files people write, once read and checked: configuration and timelines as values."""
+"""The contents of the configuration and of timeline files, after alertd has read and checked the files."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class NotifierSpec:
     """One entry under a receiver's ``notifiers``.
 
     Attributes:
-        name: stable within the receiver; the type when the file names none. Delivery ids are made
-            of it, so that reordering the list changes nothing.
-        type: name of the entry point in the group ``alertd.notifiers``.
-        options: an instance of that notifier's ``Options``.
-        rate: how fast it may be sent to; None: as its type says.
-        fingerprint: of the options as they are written; by it a change of them is seen.
-        follows: whether it shows where a milestone stands, and so is told of an acknowledgement or a
-            cancellation.
+        name: the name within the receiver; the type when the file gives no name. Delivery ids are computed
+            from this name, so a new order of the list changes no id.
+        type: the name of the entry point in the group ``alertd.notifiers``.
+        options: an instance of the notifier's ``Options``.
+        rate: the rate limit; None for the default of the type.
+        fingerprint: the fingerprint of the options as written, which shows when the options have changed.
+        follows: whether the notifier shows the status of a milestone. Such a notifier also gets
+            acknowledgements and cancellations.
     """
 
     name: str
@@ -40,11 +40,13 @@ class NotifierSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
-    """Who is told: a name, and one or more ways to tell them.
+    """A recipient of messages, and the notifiers that send the messages.
 
     Attributes:
-        zone: of its quiet hours and its digests; None: the file's.
-        quiet: when it is left in peace; the root route has the same, for those who only see that.
+        name: the name that routes use.
+        notifiers: the notifiers, in the order of the file.
+        zone: the time zone of the quiet hours and the digests; None for the time zone of the configuration.
+        quiet: the quiet hours; None for none. The root route has a copy, for code that has only the routes.
     """
 
     name: str
@@ -53,8 +55,8 @@ class Receiver:
     quiet: Quiet | None = None
 
 
-def followers_of(receiver: Receiver) -> tuple[str, ...]:
-    """The names of its notifiers that follow where a milestone stands."""
+def list_followers(receiver: Receiver) -> tuple[str, ...]:
+    """Return the names of the receiver's notifiers that follow the status of a milestone."""
     return tuple(spec.name for spec in receiver.notifiers if spec.follows)
 
 
@@ -63,15 +65,19 @@ class Smtp:
     """The mail relay.
 
     Attributes:
-        starttls: upgrade before anything is sent, and fail when the relay does not offer it.
-        tls: TLS from the first byte; excludes ``starttls``.
-        insecure_auth: the password may cross the network in the clear.
-        sender: ``from:`` in the file, an address or ``Name <address>``.
-        password_file: a systemd credential or a path.
-        ca_file: certificates to trust instead of the system's; a systemd credential or a path.
-        client_cert_file: what to show a relay that asks for a certificate.
-        client_key_file: its key, unless the certificate's file holds it.
-        timeout_s: for a whole message, connecting included.
+        host: the host name or address of the relay.
+        port: the TCP port of the relay.
+        starttls: switch to TLS before sending, and fail when the relay does not support STARTTLS.
+        tls: use TLS from the first byte. This option excludes ``starttls``.
+        insecure_auth: allow sending the password without encryption.
+        sender: the value of ``from:``, an address or ``Name <address>``.
+        username: the user name for the relay; "" for no authentication.
+        password_file: the file with the password, a systemd credential or a path.
+        ca_file: a file with certificates to trust instead of the system's, a systemd credential or a path.
+        client_cert_file: a file with the certificate for a relay that requires a client certificate.
+        client_key_file: the file with the key of this certificate; "" when the certificate file contains the
+            key.
+        timeout_s: the time limit for a whole message in seconds, including the connection.
     """
 
     host: str = "localhost"
@@ -90,10 +96,11 @@ class Smtp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """The dead man's switch: an address that is told, each minute, how the self-audit ended.
+    """The dead man's switch: alertd sends the result of its self-audit to an address every minute.
 
     Attributes:
-        url, url_file: one of the two; it is a secret.
+        url: the address, which is a secret; "" when ``url_file`` gives it.
+        url_file: the file with the address, a systemd credential or a path; "" when ``url`` gives it.
     """
 
     url: str = field(default="", repr=False)
@@ -102,17 +109,22 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """``alertd.yaml``.
+    """The content of ``alertd.yaml``.
 
     Attributes:
-        catch_up: what is later than this is recorded as expired and not sent.
-        damping: a window that flips back within this time says nothing.
-        retry_for: how long a delivery is tried before it is dead.
-        ack_expires: how long an acknowledgement without ``--until`` holds.
-        keep: how long the ledger remembers a milestone that was withdrawn, and a notice to the operator.
-        operator: the receiver that is told what goes wrong with alertd itself; "" for none.
-        fallback_receiver: the receiver that gets what is dead; "" for none.
-        network: which addresses may be connected to.
+        zone: the default time zone.
+        catch_up: a reminder that is later than this is recorded as expired and is not sent.
+        damping: alertd sends no message about a window that moves and moves back within this time.
+        retry_for: how long alertd retries a delivery before it marks the delivery as dead.
+        ack_expires: how long an acknowledgement without ``--until`` applies.
+        keep: how long the ledger keeps a withdrawn milestone and a notice to the operator.
+        policies: the policies by name.
+        route: the root of the routes.
+        receivers: the receivers by name.
+        operator: the name of the receiver for problems of alertd itself; "" for none.
+        fallback_receiver: the name of the receiver for dead deliveries; "" for none.
+        smtp: the mail relay.
+        network: the addresses that alertd may connect to.
         heartbeat: the dead man's switch; None for none.
         web: the web server.
     """
@@ -139,11 +151,13 @@ class Timeline:
     """One definition file: milestones that belong together.
 
     Attributes:
-        file: name relative to the configuration folder, such as ``milestones/iraq.yaml``.
-        milestones: in the order of the file, relative claims not yet resolved, recurring ones
-            not yet expanded.
+        id: the id of the timeline.
+        title: the title for people.
+        file: the path relative to the configuration folder, such as ``milestones/iraq.yaml``.
+        milestones: the milestones in the order of the file. Their relative claims are not yet resolved, and
+            recurring milestones are not yet expanded.
         description: a longer text for people.
-        url: where to read more.
+        url: an address with more information.
     """
 
     id: str
@@ -156,9 +170,9 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What is wrong in a file. ``line`` and ``column`` count from 1.
+    """A mistake in a file. ``line`` and ``column`` count from 1.
 
-    ``str()`` gives ``file:line:column: message``.
+    ``str()`` returns ``file:line:column: message``.
     """
 
     file: str
@@ -172,14 +186,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definitions:
-    """All that was read from a configuration folder.
+    """The contents of a configuration folder.
 
     Attributes:
-        config: None when ``alertd.yaml`` itself has a problem.
-        timelines: of the files without a problem.
-        problems: of all files, sorted by file, line and column.
-        broken: the definition files that have a problem; what was last known of them stays.
-        fingerprint: of the bytes of all files, for telling two configurations apart.
+        config: the configuration; None when ``alertd.yaml`` has a problem.
+        timelines: the timelines from the files without a problem.
+        problems: the problems of all files, sorted by file, line and column.
+        broken: the definition files that have a problem. Their last valid version stays in force.
+        fingerprint: the fingerprint of the bytes of all files, which distinguishes two configurations.
     """
 
     config: Config | None

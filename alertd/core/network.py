@@ -1,11 +1,11 @@
-"""Says which addresses alertd may connect to, and why not: one explicit table, and a verdict on one address.
+"""The addresses that alertd may connect to, as one explicit table, and the verdict on a single address.
 
-Rules that hold here:
-- the narrowest block of the table that holds an address decides, and every address is in one;
-- an IPv6 address that stands for an IPv4 address is also judged by that one, and the stricter verdict counts;
-- what is never reached cannot be opened by any setting;
-- Python's ``is_global`` is not asked: CPython 3.11 calls NAT64's form of 127.0.0.1 global, and 224.0.0.1, and
-  its answers change with its patch releases.
+Rules that this module guards:
+- the narrowest block of the table that contains an address decides, and the table contains every address;
+- for an IPv6 address that embeds an IPv4 address, both addresses are judged and the stricter verdict applies;
+- no setting allows an address of tier ``never``;
+- Python's ``is_global`` is not used. CPython 3.11 reports that the NAT64 form of 127.0.0.1 and 224.0.0.1 are
+  global, and the results change between patch releases.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Block = IPv4Network | IPv6Network
 
 
 class Reach(StrEnum):
-    """How far alertd may reach: also into networks that are not public, or to public addresses alone."""
+    """Which addresses alertd may connect to: internal and public addresses, or only public addresses."""
 
     INTERNAL = "internal"
     PUBLIC = "public"
 
 
 class Tier(StrEnum):
-    """Whose addresses are in a block."""
+    """The kind of the addresses in a block."""
 
     PUBLIC = "public"
     INTERNAL = "internal"
@@ -37,10 +37,11 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """``network`` in ``alertd.yaml``.
+    """The value of ``network`` in ``alertd.yaml``.
 
     Attributes:
-        allow: what may be reached under ``public`` although it is internal.
+        policy: which addresses alertd may connect to.
+        allow: internal addresses to which alertd may connect although the policy is ``public``.
     """
 
     policy: Reach = Reach.INTERNAL
@@ -52,8 +53,10 @@ class NetworkRow:
     """One block of the table.
 
     Attributes:
-        words: what its addresses are, for people; reads after "is".
-        why: who says so, or what is reached there.
+        block: the addresses.
+        tier: the kind of the addresses.
+        words: a description of the addresses for people. It follows the word "is".
+        why: the document that defines the block, or the service that uses it.
     """
 
     block: Block
@@ -64,7 +67,7 @@ class NetworkRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressVerdict:
-    """Whether an address may be connected to; the reason is a clause about the address."""
+    """Whether alertd may connect to an address. The reason is a clause about the address."""
 
     allowed: bool
     reason: str
@@ -77,7 +80,7 @@ def _row(block: str, tier: Tier, words: str, why: str) -> NetworkRow:
 _N, _I, _P = Tier.NEVER, Tier.INTERNAL, Tier.PUBLIC
 
 TABLE: tuple[NetworkRow, ...] = (
-    # IPv4. The RFCs are those that IANA's registry of special-purpose addresses refers to.
+    # IPv4. The RFCs are those in IANA's registry of special-purpose addresses.
     _row("0.0.0.0/0", _P, "public", "whatever is not below"),
     _row("0.0.0.0/8", _N, "unspecified", "RFC 791: this network; Linux takes 0.0.0.0 for the machine itself"),
     _row("10.0.0.0/8", _I, "private", "RFC 1918"),
@@ -97,7 +100,7 @@ TABLE: tuple[NetworkRow, ...] = (
     _row("224.0.0.0/4", _N, "multicast", "RFC 5771"),
     _row("240.0.0.0/4", _N, "reserved", "RFC 1112"),
     _row("255.255.255.255/32", _N, "broadcast", "RFC 919"),
-    # IPv6: only 2000::/3 has been given out as unicast (RFC 4291, section 2.4, and IANA's registry).
+    # IPv6. Only 2000::/3 is assigned as global unicast (RFC 4291, section 2.4, and IANA's registry).
     _row("::/0", _N, "reserved", "RFC 4291: not given out"),
     _row("2000::/3", _P, "public", "RFC 4291: global unicast, but for what is below"),
     _row("::/128", _N, "unspecified", "RFC 4291; Linux takes it for the machine itself"),
@@ -119,7 +122,7 @@ TABLE: tuple[NetworkRow, ...] = (
     _row("fe80::/10", _N, "link-local", "RFC 4291; fe80::a9fe:a9fe is OpenStack's metadata service"),
     _row("fec0::/10", _I, "site-local", "RFC 3879: private, and given up"),
     _row("ff00::/8", _N, "multicast", "RFC 4291"),
-    # Forms of IPv4 addresses. Those that are public here are so as far as the address within is.
+    # IPv6 addresses that embed IPv4 addresses. A public row applies only if the embedded address is public.
     _row("::/96", _P, "IPv4-compatible", "RFC 4291, given up: IPv4 in the last 32 bits"),
     _row("::ffff:0:0/96", _P, "IPv4-mapped", "RFC 4291: IPv4 in the last 32 bits"),
     _row("::ffff:0:0:0/96", _P, "IPv4-translated", "RFC 2765: IPv4 in the last 32 bits"),
@@ -135,39 +138,42 @@ _32 = 0xFFFF_FFFF
 
 
 def judge(address: str, network: Network) -> AddressVerdict:
-    """Whether this very address may be connected to.
+    """Decide whether alertd may connect to one address.
 
     Args:
-        address: as the system writes it; a scope (``%eth0``) is ignored. What is no address is refused.
+        address: the text of the address. A scope such as ``%eth0`` is ignored. A text that is not an address
+            is refused.
+        network: the setting to apply.
     """
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
         return AddressVerdict(allowed=False, reason="what its name leads to is no IP address")
-    judged = [(one, row_of(one)) for one in (found, *embedded(found))]
-    for one, row in judged:
+    judged = [(meant, find_row(meant)) for meant in (found, *extract_embedded(found))]
+    for meant, row in judged:
         if row.tier is Tier.NEVER:
-            return AddressVerdict(allowed=False, reason=f"{_told(found, one, row)}, which is always refused")
-    for one, row in judged:
-        if row.tier is Tier.INTERNAL and network.policy is Reach.PUBLIC and not _is_named(one, network):
+            reason = f"{_describe(found, meant, row)}, which is always refused"
+            return AddressVerdict(allowed=False, reason=reason)
+    for meant, row in judged:
+        if row.tier is Tier.INTERNAL and network.policy is Reach.PUBLIC and not _is_named(meant, network):
             why = "which network: public refuses unless network.allow names it"
-            return AddressVerdict(allowed=False, reason=f"{_told(found, one, row)}, {why}")
-    one, row = judged[-1]
-    return AddressVerdict(allowed=True, reason=_told(found, one, row))
+            return AddressVerdict(allowed=False, reason=f"{_describe(found, meant, row)}, {why}")
+    meant, row = judged[-1]
+    return AddressVerdict(allowed=True, reason=_describe(found, meant, row))
 
 
-def row_of(found: Address | Block) -> NetworkRow:
-    """The narrowest row that holds all of it."""
+def find_row(found: Address | Block) -> NetworkRow:
+    """Return the row with the narrowest block that contains the whole of an address or a block."""
     block = ip_network(found)
     return next(row for row in _BY_WIDTH if _holds(row.block, block))
 
 
-def embedded(found: Address) -> tuple[IPv4Address, ...]:
-    """The IPv4 addresses that an IPv6 address stands for: those that a packet to it may end at."""
+def extract_embedded(found: Address) -> tuple[IPv4Address, ...]:
+    """Return the IPv4 addresses that an IPv6 address embeds, and that a packet to it can reach."""
     if isinstance(found, IPv4Address):
         return ()
     bits = int(found)
-    match row_of(found).words:
+    match find_row(found).words:
         case "IPv4-compatible" | "IPv4-mapped" | "IPv4-translated" | "NAT64":
             within = [bits]
         case "6to4":
@@ -175,18 +181,18 @@ def embedded(found: Address) -> tuple[IPv4Address, ...]:
         case "Teredo":
             within = [bits >> 64, ~bits]
         case "NAT64 of a network of its own":
-            return _of_its_own(bits)
+            return _read_local_nat64(bits)
         case _:
-            # ISATAP (RFC 5214, section 6.1): in any network, behind 00-00-5E-FE, whose second bit may be set.
+            # ISATAP (RFC 5214, section 6.1): in any network, after 00-00-5E-FE or 02-00-5E-FE.
             within = [bits] if bits >> 32 & _32 in (0x0000_5EFE, 0x0200_5EFE) else []
-    return tuple(IPv4Address(one & _32) for one in within)
+    return tuple(IPv4Address(number & _32) for number in within)
 
 
 def parse_block(text: str) -> Block:
-    """An address or a network that ``allow`` may name.
+    """Parse an address or a network for ``allow``.
 
     Raises:
-        NetworkError: it is none, or one that cannot be opened.
+        NetworkError: the text is neither an address nor a network, or no setting can allow the addresses.
     """
     try:
         block = ip_network(text, strict=False)
@@ -196,24 +202,27 @@ def parse_block(text: str) -> Block:
         ) from None
     if "/" in text and ip_address(text.partition("/")[0]) != block.network_address:
         raise NetworkError(text, "an address within a network", f"write {block}, or the address alone")
-    row = row_of(block)
+    row = find_row(block)
     if row.tier is Tier.NEVER:
         raise NetworkError(text, f"{row.words}, which is always refused", "remove it")
-    if isinstance(block, IPv6Network) and embedded(block.network_address) and row.tier is Tier.PUBLIC:
+    if isinstance(block, IPv6Network) and extract_embedded(block.network_address) and row.tier is Tier.PUBLIC:
         raise NetworkError(text, "stands for IPv4 addresses", "write those")
     return block
 
 
-def _of_its_own(bits: int) -> tuple[IPv4Address, ...]:
-    """Every reading: a prefix may be 48, 56, 64 or 96 bits long, and only its owner knows (RFC 6052, 2.2).
+def _read_local_nat64(bits: int) -> tuple[IPv4Address, ...]:
+    """Return every IPv4 address that a NAT64 address with a local prefix can embed.
 
-    Bits 64 to 71 are skipped. The wrong readings mostly end in 0.0.0.0/8, where no packet is carried to, so
-    those count only when there is no other.
+    The prefix can have 48, 56, 64 or 96 bits, and only the owner of the network knows which. Bits 64 to 71
+    are skipped. Most wrong prefix lengths give an address in 0.0.0.0/8, to which no packet is sent. Such an
+    address is returned only if there is no other address.
+
+    Source: RFC 6052 section 2.2.
     """
     front, back = bits >> 64 & 0xFFFF, bits >> 16 & 0xFF_FFFF_FFFF
     readings = (front << 16 | back >> 24, (front & 0xFF) << 24 | back >> 16, back >> 8, bits)
-    found = tuple(IPv4Address(one & _32) for one in readings)
-    return tuple(one for one in found if one not in _NOTHING) or found[-1:]
+    found = tuple(IPv4Address(number & _32) for number in readings)
+    return tuple(address for address in found if address not in _NOTHING) or found[-1:]
 
 
 def _holds(outer: Block, inner: Block) -> bool:
@@ -222,18 +231,22 @@ def _holds(outer: Block, inner: Block) -> bool:
     return isinstance(inner, IPv6Network) and inner.subnet_of(outer)
 
 
-def _is_named(one: Address, network: Network) -> bool:
-    return any(_holds(block, ip_network(one)) for block in network.allow)
+def _is_named(address: Address, network: Network) -> bool:
+    return any(_holds(block, ip_network(address)) for block in network.allow)
 
 
-def _told(found: Address, one: Address, row: NetworkRow) -> str:
-    if one == found:
-        return f"{one} is {row.words} ({row.block})"
-    return f"{found} stands for {one}, {row.words} ({row.block})"
+def _describe(found: Address, meant: Address, row: NetworkRow) -> str:
+    if meant == found:
+        return f"{meant} is {row.words} ({row.block})"
+    return f"{found} stands for {meant}, {row.words} ({row.block})"
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a name or an address is the machine's own, so that what is sent there crosses no network."""
+    """Whether a host is this machine, so that data sent to it does not cross a network.
+
+    Args:
+        host: a host name or the text of an address.
+    """
     if host == "localhost":
         return True
     try:

@@ -1,8 +1,9 @@
-"""What the types of our JSON say beyond Python's own: a description, a format, a bound.
+"""Descriptions, formats and bounds for the types of alertd's JSON, which Python's types cannot express.
 
-A shape is a TypedDict. An answer of alertd is built as a shape, and pydantic makes its JSON Schema from the
-shape. The core does not import pydantic: pydantic finds the method of :class:`Doc` by its name. The class
-TypedDict comes from typing_extensions, because pydantic refuses the one of Python 3.11.
+A shape is a TypedDict. alertd builds its JSON as shapes, and pydantic makes the JSON Schema from a shape. The
+core
+does not import pydantic: pydantic finds the method of :class:`Doc` by its name. The shapes use the TypedDict
+of typing_extensions, because pydantic rejects the TypedDict of Python 3.11.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ class Doc:
     """
 
     def __init__(self, about: str = "", /, **keywords: object) -> None:
-        self._says: JsonSchema = {**({"description": about} if about else {}), **keywords}
+        self._keywords: JsonSchema = {**({"description": about} if about else {}), **keywords}
 
     def __get_pydantic_json_schema__(self, core_schema: Any, make: Callable[[Any], JsonSchema]) -> JsonSchema:
-        return {**make(core_schema), **self._says}
+        return {**make(core_schema), **self._keywords}
 
 
 Instant = Annotated[str, Doc(format="date-time")]
-"""In UTC, such as ``2026-09-23T06:00:00Z``."""
+"""An instant in UTC, such as ``2026-09-23T06:00:00Z``."""
 
 Count = Annotated[int, Doc(minimum=0)]

@@ -1,7 +1,7 @@
-"""Small pieces of English: dates, distances, accounts, lists. One wording a thing.
+"""Short English texts for dates, distances, sources and lists, which give the whole product the same wording.
 
-A date is never rendered as a time when it is a month, and no word says more than is known: what
-has a qualifier has "passed, not confirmed".
+A text never claims more than is known. A month is never written as a day or a time. A deadline with a
+qualifier has "passed, not confirmed".
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import date, datetime, timedelta
 from enum import Enum, auto
 from zoneinfo import ZoneInfo
 
-from alertd.core.deadline import Qualifier, Window, deadline_name, parse_deadline
+from alertd.core.deadline import Qualifier, Window, format_deadline, parse_deadline
 from alertd.core.milestones.milestone import Claim, Source
 from alertd.core.milestones.policy import INLINE
 from alertd.core.time.duration import Duration, parse_duration
-from alertd.core.time.instant import local_date, to_wall
+from alertd.core.time.instant import to_local_date, to_wall
 from alertd.errors import DeadlineError
 
 MONTHS = (
@@ -25,63 +25,63 @@ MONTHS = (
 )  # fmt: skip
 
 
-def day_text(day: date) -> str:
-    """``30 September 2026``."""
+def format_day(day: date) -> str:
+    """Return a date such as ``30 September 2026``."""
     return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
 
 
-def instant_text(at: datetime, zone: ZoneInfo) -> str:
-    """``30 September 2026, 09:00 (Asia/Baghdad)``."""
+def format_instant(at: datetime, zone: ZoneInfo) -> str:
+    """Return the local time of an aware instant, such as ``30 September 2026, 09:00 (Asia/Baghdad)``."""
     wall = to_wall(at, zone)
-    return f"{day_text(wall.date())}, {wall:%H:%M} ({zone.key})"
+    return f"{format_day(wall.date())}, {wall:%H:%M} ({zone.key})"
 
 
-def published_text(edtf: str) -> str:
-    """The date of publication as people read it; the text itself when it is no EDTF."""
+def format_published(edtf: str) -> str:
+    """Return a date of publication in words. A text that is not EDTF is returned unchanged."""
     try:
-        return deadline_name(parse_deadline(edtf)) if edtf else ""
+        return format_deadline(parse_deadline(edtf)) if edtf else ""
     except DeadlineError:
         return edtf
 
 
-def listing(parts: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+def join_with_and(parts: Sequence[str]) -> str:
+    """Return a list such as ``a``, ``a and b`` or ``a, b and c``."""
     if len(parts) < 2:
         return "".join(parts)
     return ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
-def either(parts: Sequence[str]) -> str:
-    """``a``, ``a or b``, ``a, b or c``."""
+def join_with_or(parts: Sequence[str]) -> str:
+    """Return a list such as ``a``, ``a or b`` or ``a, b or c``."""
     if len(parts) < 2:
         return "".join(parts)
     return ", ".join(parts[:-1]) + " or " + parts[-1]
 
 
-def count(number: int, noun: str) -> str:
-    """``1 day``, ``2 days``, ``1,100 days``."""
+def format_count(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 day``, ``2 days`` or ``1,100 days``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def sentence(text: str) -> str:
-    """Capital letter at the start, full stop at the end."""
+def make_sentence(text: str) -> str:
+    """Return ``text`` with a capital letter at its start and a full stop at its end."""
     if not text:
         return ""
-    return capital(text) if text[-1] in ".!?…" else capital(text) + "."
+    return capitalize(text) if text[-1] in ".!?…" else capitalize(text) + "."
 
 
-def capital(text: str) -> str:
-    """The first letter a capital one, the rest as it is."""
+def capitalize(text: str) -> str:
+    """Return ``text`` with a capital first letter. All later letters stay as they are."""
     return text[:1].upper() + text[1:]
 
 
-def span_text(span: timedelta) -> str:
-    """The length of a time in its largest unit, rounded down: ``27 days``, ``3 hours``."""
+def format_span(span: timedelta) -> str:
+    """Return a span in its largest unit, rounded down, such as ``27 days`` or ``3 hours``."""
     seconds = int(span.total_seconds())
     for unit, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= unit:
-            return count(seconds // unit, name)
-    return count(max(seconds, 0), "second")
+            return format_count(seconds // unit, name)
+    return format_count(max(seconds, 0), "second")
 
 
 _NAMED_OFFSETS = {
@@ -93,31 +93,34 @@ _NAMED_OFFSETS = {
 }
 
 
-def offset_words(offset: str) -> str:
-    """``-7d`` as ``7 days before the deadline``; ``0d`` as ``on the day``."""
+def phrase_offset(offset: str) -> str:
+    """Return an offset in words: ``-7d`` is ``7 days before the deadline``, and ``0d`` is ``on the day``."""
     if offset in _NAMED_OFFSETS:
         return _NAMED_OFFSETS[offset]
-    words = brief_offset(offset)
+    words = phrase_offset_briefly(offset)
     return words if offset == "0d" else f"{words} the deadline"
 
 
-def brief_offset(offset: str) -> str:
-    """``-7d`` as ``7 days before``, for a column; a named offset as :func:`offset_words` has it."""
+def phrase_offset_briefly(offset: str) -> str:
+    """Return an offset in few words, for a column: ``-7d`` is ``7 days before``.
+
+    The words for ``opens`` and for news are those of :func:`phrase_offset`.
+    """
     if offset in _NAMED_OFFSETS:
         return _NAMED_OFFSETS[offset]
     if offset == "0d":
         return "on the day"
-    words = duration_words(parse_duration(offset.lstrip("+-")))
+    words = describe_duration(parse_duration(offset.lstrip("+-")))
     return f"{words} before" if offset.startswith("-") else f"{words} after"
 
 
-def duration_words(duration: Duration) -> str:
-    """``90d`` as ``90 days``, ``1y6mo`` as ``1 year 6 months``."""
-    return " ".join(count(number, noun) for number, noun in duration_parts(duration)) or "0 days"
+def describe_duration(duration: Duration) -> str:
+    """Return a duration in words: ``90d`` is ``90 days``, and ``1y6mo`` is ``1 year 6 months``."""
+    return " ".join(format_count(number, noun) for number, noun in split_duration(duration)) or "0 days"
 
 
-def duration_parts(duration: Duration) -> list[tuple[int, str]]:
-    """The numbers of a duration that are not 0, each with its unit in the singular, the largest first."""
+def split_duration(duration: Duration) -> list[tuple[int, str]]:
+    """Return the non-zero numbers of a duration with their units in the singular, the largest unit first."""
     years, months = divmod(duration.months, 12)
     hours, rest = divmod(duration.seconds, 3_600)
     minutes, seconds = divmod(rest, 60)
@@ -128,35 +131,41 @@ def duration_parts(duration: Duration) -> list[tuple[int, str]]:
     return [(number, noun) for number, noun in parts if number]
 
 
-def policy_name(name: str) -> str:
-    """``policy default``; ``its own policy`` for one that is written out where it is used."""
+def format_policy_name(name: str) -> str:
+    """Return the name of a policy, such as ``policy default``; ``its own policy`` for an inline policy."""
     return "its own policy" if name == INLINE else f"policy {name}"
 
 
-def possessive(name: str) -> str:
-    """``the minister's``, ``Reuters'``, ``my boss's``."""
+def make_possessive(name: str) -> str:
+    """Return the possessive form of a name, such as ``the minister's``, ``Reuters'`` or ``my boss's``."""
     return name + ("'" if name.endswith("s") and not name.endswith("ss") else "'s")
 
 
-def by_account(sources: Sequence[Source]) -> str:
-    """``by the minister's account``, ``by the accounts of the minister and Reuters``; "" without sources."""
+def describe_account(sources: Sequence[Source]) -> str:
+    """Return whose account it is, such as ``by the minister's account``; "" without sources.
+
+    Several sources give ``by the accounts of the minister and Reuters``.
+    """
     names = list(dict.fromkeys(source.brief for source in sources))
     if not names:
         return ""
     if len(names) == 1:
-        return f"by {possessive(names[0])} account"
-    return f"by the accounts of {listing(names)}"
+        return f"by {make_possessive(names[0])} account"
+    return f"by the accounts of {join_with_and(names)}"
 
 
-def days_until(window: Window, now: datetime) -> int | None:
-    """Calendar days in the window's zone from today to its last day; negative once that is past."""
+def count_days_until(window: Window, now: datetime) -> int | None:
+    """Count the calendar days from today to the last day of the window, in the time zone of the window.
+
+    The number is negative when the last day has passed, and None when the window has no end.
+    """
     if window.last_day is None:
         return None
-    return (window.last_day - local_date(now, window.zone)).days
+    return (window.last_day - to_local_date(now, window.zone)).days
 
 
 class Away(Enum):
-    """On which side of today a deadline lies, as far as its words differ."""
+    """The position of a deadline relative to now. Each position has its own wording."""
 
     PAST = auto()
     YESTERDAY = auto()
@@ -168,10 +177,11 @@ class Away(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distance:
-    """How far away the end of a window is.
+    """The distance from now to the end of a window.
 
     Attributes:
-        span: the length of time in words, such as ``37 days``; "" where the day has a name.
+        away: the position of the end relative to now.
+        span: the distance in words, such as ``37 days``; "" for ``NOW`` and ``TODAY``.
     """
 
     away: Away
@@ -179,12 +189,13 @@ class Distance:
 
     @property
     def has_passed(self) -> bool:
+        """Whether the end of the window has passed."""
         return self.away in (Away.PAST, Away.YESTERDAY)
 
 
-def distance_to(window: Window, now: datetime) -> Distance | None:
-    """How far away the end of the window is; None without an end."""
-    days = days_until(window, now)
+def measure_distance(window: Window, now: datetime) -> Distance | None:
+    """Measure the distance from the aware instant ``now`` to the end of the window; None without an end."""
+    days = count_days_until(window, now)
     if days is None or window.ends is None:
         return None
     passed = window.ends <= now
@@ -192,21 +203,21 @@ def distance_to(window: Window, now: datetime) -> Distance | None:
     if window.clock is not None and away < timedelta(days=1):
         if away < timedelta(minutes=1):
             return Distance(away=Away.NOW)
-        return Distance(away=Away.PAST if passed else Away.AHEAD, span=span_text(away))
+        return Distance(away=Away.PAST if passed else Away.AHEAD, span=format_span(away))
     if passed:
-        return Distance(away=Away.YESTERDAY if days == -1 else Away.PAST, span=count(-days, "day"))
+        return Distance(away=Away.YESTERDAY if days == -1 else Away.PAST, span=format_count(-days, "day"))
     if days <= 0:
         return Distance(away=Away.TODAY)
-    return Distance(away=Away.TOMORROW if days == 1 else Away.AHEAD, span=count(days, "day"))
+    return Distance(away=Away.TOMORROW if days == 1 else Away.AHEAD, span=format_count(days, "day"))
 
 
-def distance(window: Window, now: datetime) -> str:
-    """How far away: ``due in 37 days``, ``due today``, ``passed 55 days ago``; "" without an end."""
-    found = distance_to(window, now)
-    return "" if found is None else _distance_text(found, is_rough=False)
+def describe_distance(window: Window, now: datetime) -> str:
+    """Return the distance in words, such as ``due in 37 days`` or ``due today``; "" without an end."""
+    found = measure_distance(window, now)
+    return "" if found is None else _format_distance(found, is_rough=False)
 
 
-def _distance_text(found: Distance, *, is_rough: bool) -> str:
+def _format_distance(found: Distance, *, is_rough: bool) -> str:
     match found.away:
         case Away.PAST:
             return f"passed {found.span} ago"
@@ -217,31 +228,31 @@ def _distance_text(found: Distance, *, is_rough: bool) -> str:
         case Away.NOW | Away.TODAY | Away.TOMORROW if is_rough:
             return "due about now"
         case Away.NOW | Away.TODAY | Away.TOMORROW:
-            return f"due {_DAYS[found.away]}"
+            return f"due {_NAMED_DAYS[found.away]}"
 
 
-_DAYS = {Away.NOW: "now", Away.TODAY: "today", Away.TOMORROW: "tomorrow"}
+_NAMED_DAYS = {Away.NOW: "now", Away.TODAY: "today", Away.TOMORROW: "tomorrow"}
 
 
-def countdown(found: Distance, claims: Sequence[Claim]) -> str:
-    """The distance without a verb: ``37 days``, ``about 7 days``, ``today``, ``55 days past``."""
-    is_rough, _ = _doubts(claims, found)
+def describe_countdown(found: Distance, claims: Sequence[Claim]) -> str:
+    """Return the distance without a verb: ``37 days``, ``about 7 days``, ``today``, ``55 days past``."""
+    is_rough, _ = _assess_doubt(claims, found)
     match found.away:
         case Away.PAST | Away.YESTERDAY:
             return f"{found.span} past"
         case Away.AHEAD:
             return f"{'about ' if is_rough else ''}{found.span}"
         case Away.NOW | Away.TODAY | Away.TOMORROW:
-            return "about now" if is_rough else _DAYS[found.away]
+            return "about now" if is_rough else _NAMED_DAYS[found.away]
 
 
-def doubt_of(found: Distance, claims: Sequence[Claim]) -> str:
-    """``, not certain`` or ``, not confirmed``; "" when somebody who states the window is sure."""
-    return _doubts(claims, found)[1]
+def describe_doubt(found: Distance, claims: Sequence[Claim]) -> str:
+    """Return ``, not certain`` or ``, not confirmed``; "" when a claim without a qualifier is among them."""
+    return _assess_doubt(claims, found)[1]
 
 
-def _doubts(claims: Sequence[Claim], found: Distance) -> tuple[bool, str]:
-    """Whether the distance is a rough one, and what doubt is told after it."""
+def _assess_doubt(claims: Sequence[Claim], found: Distance) -> tuple[bool, str]:
+    """Return whether the distance is approximate, and the words of doubt that follow it."""
     qualifiers = {claim.deadline.qualifier for claim in claims}
     if Qualifier.NONE in qualifiers:
         return False, ""
@@ -251,40 +262,47 @@ def _doubts(claims: Sequence[Claim], found: Distance) -> tuple[bool, str]:
     return Qualifier.UNCERTAIN not in qualifiers, doubt
 
 
-def status_of(claims: Sequence[Claim], window: Window, now: datetime, account: str = "") -> str:
-    """:func:`distance`, no more certain than the surest of those who state it.
+def describe_status(claims: Sequence[Claim], window: Window, now: datetime, account: str = "") -> str:
+    """Return the distance in words, with the certainty of the most certain claim.
 
-    ``due in about 7 days by the minister's account, not certain``; ``passed yesterday, not confirmed``.
+    Examples are ``due in about 7 days by the minister's account, not certain`` and ``passed yesterday, not
+    confirmed``.
 
     Args:
-        claims: all that state ``window``.
-        account: such as ``by the minister's account``.
+        claims: all claims that give ``window``.
+        window: the window to whose end the distance is measured.
+        now: an aware instant.
+        account: the words for the sources, such as ``by the minister's account``.
     """
-    found = distance_to(window, now)
+    found = measure_distance(window, now)
     if found is None:
         return account
-    is_rough, doubt = _doubts(claims, found)
-    return f"{_distance_text(found, is_rough=is_rough)} {account}".strip() + doubt
+    is_rough, doubt = _assess_doubt(claims, found)
+    return f"{_format_distance(found, is_rough=is_rough)} {account}".strip() + doubt
 
 
-def done_text(window: Window, done_on: date) -> str:
-    """How what was done stands to a window: ``done 12 days before the end``, ``done 18 days after``."""
+def describe_done(window: Window, done_on: date) -> str:
+    """Return how a done date relates to a window, such as ``done 12 days before the end``."""
     if window.last_day is None:
         return ""
     days = (done_on - window.last_day).days
     if days == 0:
         return "done on the last day" if window.spans_days else "done on the day"
     if days > 0:
-        return f"done {count(days, 'day')} after"
-    return f"done {count(-days, 'day')} before" + (" the end" if window.spans_days else "")
+        return f"done {format_count(days, 'day')} after"
+    return f"done {format_count(-days, 'day')} before" + (" the end" if window.spans_days else "")
 
 
-def moved_by(before: Window, after: Window) -> str:
-    """``92 days later``, ``3 hours earlier``; "" when either has no end or nothing can be counted."""
+def describe_move(before: Window, after: Window) -> str:
+    """Return by how much a window moved, such as ``92 days later`` or ``3 hours earlier``.
+
+    The result is "" when a window has no end, when the two ends are equal, or when both windows end on the
+    same day and only one window has a time of day.
+    """
     first, second = before.wall_clock, after.wall_clock
     if first and second and abs(second - first) < timedelta(days=1) and first != second:
-        return f"{span_text(abs(second - first))} {'later' if second > first else 'earlier'}"
+        return f"{format_span(abs(second - first))} {'later' if second > first else 'earlier'}"
     if before.last_day is None or after.last_day is None or before.last_day == after.last_day:
         return ""
     days = (after.last_day - before.last_day).days
-    return f"{count(abs(days), 'day')} {'later' if days > 0 else 'earlier'}"
+    return f"{format_count(abs(days), 'day')} {'later' if days > 0 else 'earlier'}"

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from alertd.core.ledger.records import Delivery, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.reason import MuteInterval, OutsideIntervals, QuietHours
-from alertd.core.words import span_text
+from alertd.core.words import format_span
 from alertd.demo.inbox import Receipt
 from alertd.ports import LedgerReader
 
@@ -76,8 +76,8 @@ def _lateness_text(owed: ScheduledReminder, at: datetime) -> str:
         return ""
     match owed.reason:
         case MuteInterval(interval=name) | QuietHours(hours=name):
-            return f"held back for {span_text(late)}: {name}"
+            return f"held back for {format_span(late)}: {name}"
         case OutsideIntervals(intervals=names):
-            return f"held back for {span_text(late)}: not in {', '.join(names)}"
+            return f"held back for {format_span(late)}: not in {', '.join(names)}"
         case _:
-            return f"{span_text(late)} late: alertd was not there yet"
+            return f"{format_span(late)} late: alertd was not there yet"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alertd import app
-from alertd.core.milestones.occurrence import Cause, occurrences
+from alertd.core.milestones.occurrence import Cause, list_occurrences
 from alertd.demo.costs import Stopwatch
 from alertd.demo.inbox import Receipt
 from alertd.demo.occasion import ReminderOccasion, group_receipts
@@ -164,7 +164,7 @@ def _expected_instants(stage: Stage) -> Iterable[datetime]:
     """Yield the instants at which messages are expected at the start. Only the pace depends on them."""
     found = app.definitions(read_settings(config=stage.folder))
     for milestone in app.milestones(found).values():
-        for occurrence in occurrences(milestone, BEGINS, ENDS):
+        for occurrence in list_occurrences(milestone, BEGINS, ENDS):
             yield occurrence.at
     yield from (step.at for step in STORY)
     yield from (BEGINS, ENDS)

@@ -16,9 +16,9 @@ from alertd.core.milestones.occurrence import fingerprint
 from alertd.core.planning.decide import DigestBuild
 from alertd.core.planning.overview import MAX_LOOKED_AT, OverviewScope, candidates, overview
 from alertd.core.planning.plan import matched
-from alertd.core.routing.digest import Digest, DigestIssue, NextDigest, digest_instant
-from alertd.core.routing.route import digests_of
-from alertd.core.time.instant import local_date, to_instant
+from alertd.core.routing.digest import Digest, DigestIssue, NextDigest, find_digest_instant
+from alertd.core.routing.route import list_digests
+from alertd.core.time.instant import to_instant, to_local_date
 from alertd.core.time.interval import NamedInterval
 from alertd.ports import Changes, DigestSchedule, ReminderQueue
 
@@ -34,7 +34,7 @@ class Digests:
 
     @classmethod
     def of(cls, config: Config) -> Digests:
-        found = digests_of(config.route)
+        found = list_digests(config.route)
         by_key = {key_of(receiver, name): (receiver, one) for (receiver, name), one in found.items()}
         return cls(config=config, by_key=by_key)
 
@@ -45,7 +45,7 @@ class Digests:
     def after(self, key: str, since: datetime) -> datetime:
         """The first instant later than ``since`` at which the digest is sent."""
         receiver, one = self.by_key[key]
-        return digest_instant(one, since, self.quiet(receiver))
+        return find_digest_instant(one, since, self.quiet(receiver))
 
     def changes(self, there: Sequence[NextDigest], now: datetime) -> Changes:
         """What makes the ledger owe these digests and no others; nothing when it does already."""
@@ -88,7 +88,7 @@ class Digests:
             match = matched(root, member, record)
             return match is not None and match.digest is not None and match.digest.name == one.name
 
-        ahead = local_date(owed.at, one.zone) + one.ahead
+        ahead = to_local_date(owed.at, one.zone) + one.ahead
         until = to_instant(datetime.combine(ahead + _A_DAY, datetime.min.time()), one.zone)
         windows = await ledger.read_windows(receiver, until + 2 * _A_DAY)
         members = {member.milestone for member, record in held if takes(member, record)}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from alertd.core.config import Config, followers_of
+from alertd.core.config import Config, list_followers
 from alertd.core.ledger.backpressure import TRIPS_AT, BreakerChange, Rate
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, next_attempt
 from alertd.core.ledger.records import (
@@ -46,8 +46,8 @@ from alertd.core.reason import (
     PlainReason,
     Reason,
 )
-from alertd.core.routing.digest import NextDigest, digest_instant
-from alertd.core.routing.route import Match, Muted, Route, muted
+from alertd.core.routing.digest import NextDigest, find_digest_instant
+from alertd.core.routing.route import Match, Muted, Route, find_mute
 from alertd.engine.digests import Digests
 from alertd.ports import LEASE_FOR, Clock, DeliveryQueue, Notifier, ReminderQueue, Settlement
 
@@ -355,7 +355,7 @@ class Dispatcher:
                 name: [spec.name for spec in receiver.notifiers]
                 for name, receiver in self.config.receivers.items()
             },
-            followers={name: followers_of(receiver) for name, receiver in self.config.receivers.items()},
+            followers={name: list_followers(receiver) for name, receiver in self.config.receivers.items()},
             muted=routes.muted,
             waits=routes.waits,
             grounds=routes.grounds,
@@ -374,7 +374,7 @@ class _RouteRules:
         match = self._match(owed, record)
         if match is None:
             return held_by_quiet(self.root, owed, record, now)
-        return muted(match, now) if match.digest is None else None
+        return find_mute(match, now) if match.digest is None else None
 
     def waits(self, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
         """For the next digest, when its route has one: those that are due are made before anything else."""
@@ -383,7 +383,7 @@ class _RouteRules:
         match = self._match(owed, record)
         if match is None or match.digest is None:
             return None
-        until = digest_instant(match.digest, now, self.digests.quiet(owed.receiver))
+        until = find_digest_instant(match.digest, now, self.digests.quiet(owed.receiver))
         return Muted(until=until, by=AwaitedDigest(digest=match.digest.name))
 
     def grounds(self, owed: ScheduledReminder, record: Record) -> Grounds:

@@ -14,7 +14,7 @@ from alertd.core.explain.facts import DeliveryFacts, delivery_facts, utc_text
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
 from alertd.core.message.reasons import reason_text
 from alertd.core.shape import Count, Doc, Instant
-from alertd.core.words import count, span_text
+from alertd.core.words import format_count, format_span
 from alertd.engine.status import find_differences
 from alertd.ports import LedgerReader, NodeReport
 
@@ -86,21 +86,22 @@ class Health:
         if not self.nodes:
             yield "no daemon has run on this ledger"
         elif not self.live_nodes:
-            yield f"no daemon is running: the last was seen {span_text(self.now - self.nodes[0].seen_at)} ago"
+            silence = format_span(self.now - self.nodes[0].seen_at)
+            yield f"no daemon is running: the last was seen {silence} ago"
         yield from map(str, find_differences(self.nodes, self.now))
         for node in self.live_nodes:
             yield from (f"the audit of {node.node} found: {finding}" for finding in node.findings)
         paused = sorted({channel for node in self.live_nodes for channel in node.paused})
         yield from (f"{channel} does not answer" for channel in paused)
         if self.problems:
-            yield f"{count(len(self.problems), 'problem')} in the files"
+            yield f"{format_count(len(self.problems), 'problem')} in the files"
         late = [one for one in self.coming if self.now - one.wake_at > LATE_AFTER]
         if late:
-            yield f"a reminder has been waiting for {span_text(self.now - late[0].wake_at)}"
+            yield f"a reminder has been waiting for {format_span(self.now - late[0].wake_at)}"
         stuck = [one for one, _, _ in self.ready if self.now - one.next_at > LATE_AFTER]
         if stuck:
             oldest = min(one.next_at for one in stuck)
-            yield f"a delivery has been waiting for {span_text(self.now - oldest)}"
+            yield f"a delivery has been waiting for {format_span(self.now - oldest)}"
         if self.fresh_dead:
             deliveries = "1 delivery" if self.fresh_dead == 1 else f"{self.fresh_dead} deliveries"
             yield f"{deliveries} died in the last seven days"

@@ -8,7 +8,7 @@ from typing import Any
 from alertd.core.config import Definitions
 from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.message.reasons import reason_text
-from alertd.core.milestones.recurrence import series_of
+from alertd.core.milestones.recurrence import get_series_id
 from alertd.core.planning.audit import Audit
 from alertd.engine.dispatch import BindResult
 from alertd.engine.reconcile import Report
@@ -57,7 +57,7 @@ def log_report(log: Log, report: Report) -> None:
         # What repeats is one line, however many of its instances are written down.
         by_series: dict[str, list[str]] = {}
         for name in names:
-            by_series.setdefault(series_of(name), []).append(name)
+            by_series.setdefault(get_series_id(name), []).append(name)
         for series, instances in by_series.items():
             if len(instances) == 1:
                 say(event, milestone=instances[0])

@@ -19,15 +19,15 @@ from alertd.core.ledger.moves import move_facts, phrases_text
 from alertd.core.ledger.records import HistoryEntry, Record, ReminderState, ScheduledReminder
 from alertd.core.ledger.snapshot import pack
 from alertd.core.message.claims import values_of
-from alertd.core.milestones.milestone import Milestone, stated_windows
+from alertd.core.milestones.milestone import Milestone, list_stated_windows
 from alertd.core.milestones.occurrence import Cause
-from alertd.core.milestones.recurrence import series_of
+from alertd.core.milestones.recurrence import get_series_id
 from alertd.core.planning.changes import News, moved_news, reopened_news, returned_news
 from alertd.core.planning.plan import expand
 from alertd.core.planning.relative import resolve
 from alertd.core.planning.reminders import rearmed
 from alertd.core.reason import PlainReason
-from alertd.core.time.instant import local_date
+from alertd.core.time.instant import to_local_date
 from alertd.engine.digests import Digests
 from alertd.ports import Changes, PlanningLedger, TimelineReader
 
@@ -182,11 +182,11 @@ def changes_of(
 
 def _is_history(record: Record, series: set[str], owed: Iterable[ScheduledReminder], now: datetime) -> bool:
     """Whether it is an instance of a series that is still there, only too old to be expanded."""
-    if series_of(record.id) not in series:
+    if get_series_id(record.id) not in series:
         return False
     day = date.fromisoformat(record.id.rpartition("@")[2])
     to_come = any(one.state is ReminderState.PENDING and one.at > now for one in owed)
-    return day < local_date(now, record.milestone.zone) and not to_come
+    return day < to_local_date(now, record.milestone.zone) and not to_come
 
 
 def _first_seen(
@@ -236,7 +236,7 @@ def _seen_again(
 
 
 def _claimed(milestone: Milestone) -> frozenset[str]:
-    return frozenset(one.window.id for one in stated_windows(milestone))
+    return frozenset(one.window.id for one in list_stated_windows(milestone))
 
 
 def _plan(

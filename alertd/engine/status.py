@@ -10,7 +10,7 @@ from alertd import __version__
 from alertd.core.config import Config
 from alertd.core.ledger.records import Notice
 from alertd.core.planning.audit import Audit
-from alertd.core.words import count, listing
+from alertd.core.words import format_count, join_with_and
 from alertd.engine.deps import Dependencies
 from alertd.engine.dispatch import notices
 from alertd.engine.self_audit import SelfAudit
@@ -66,7 +66,8 @@ class Difference:
     def __str__(self) -> str:
         """A sentence without its full stop."""
         parts = [
-            f"{listing(nodes)} {'run' if len(nodes) > 1 else 'runs'} {value}" for value, nodes in self.by
+            f"{join_with_and(nodes)} {'run' if len(nodes) > 1 else 'runs'} {value}"
+            for value, nodes in self.by
         ]
         return f"the daemons run different {self.what}: {'; '.join(parts)}"
 
@@ -151,8 +152,8 @@ class StatusReporter:
         if not self.kept:
             return ""
         return (
-            f"milestones/ holds no file, and {count(len(self.kept), 'timeline')} of it "
-            f"{'stays' if len(self.kept) == 1 else 'stay'} as before ({listing(self.kept[:3])}"
+            f"milestones/ holds no file, and {format_count(len(self.kept), 'timeline')} of it "
+            f"{'stays' if len(self.kept) == 1 else 'stay'} as before ({join_with_and(self.kept[:3])}"
             f"{' and others' if len(self.kept) > 3 else ''}); bring the files back, or, to withdraw "
             "everything, leave one file with a timeline of no milestones"
         )

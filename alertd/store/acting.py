@@ -33,7 +33,7 @@ def act(connection: Connection, action: Action, owed: Sequence[ScheduledReminder
     repeated = select(_history.c.seq).where(_history.c.entry == rules.make_entry_key(entry))
     if connection.execute(repeated).first():
         return record
-    after = replace(record, standing=standings.apply(record.standing, action, record.window_ids))
+    after = replace(record, standing=standings.apply_action(record.standing, action, record.window_ids))
     fields = rows.encode_standing(after.standing)
     connection.execute(update(_milestone).where(_milestone.c.id == record.id).values(**fields))
     lock_rows(connection, schema.owed.c.key, (reminder.key for reminder in owed))

@@ -43,7 +43,7 @@ from alertd.core.ledger.snapshot import (
 from alertd.core.message.reasons import reason_text
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause
-from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from alertd.core.reason import Reason, code_of, pack_details, unpack_reason
 from alertd.core.routing.digest import NextDigest
 from alertd.errors import LedgerError, ParseError
@@ -119,7 +119,7 @@ def decode_record(row: Row[Any]) -> Record:
         loaded_at=from_micros(row.loaded_at),
         changed_at=from_micros(row.changed_at),
         withdrawn=row.withdrawn,
-        standing=NOTHING_SAID if row.standing == "{}" else unpack_standing(json.loads(row.standing)),
+        standing=NO_ACTIONS if row.standing == "{}" else unpack_standing(json.loads(row.standing)),
     )
 
 

@@ -13,7 +13,7 @@ from alertd.core.message.claims import values_of
 from alertd.core.milestones.milestone import Claim, Milestone, Rank, Source
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.policy import Policy
-from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from alertd.core.planning.plan import grounds_of, matched
 from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
@@ -222,7 +222,7 @@ def _change(record: Record, cause: Cause, standing: MilestoneStatus) -> Scene:
     return _scene(replace(record, standing=standing), owed)
 
 
-def _record(milestone: Milestone, revision: int = 1, standing: MilestoneStatus = NOTHING_SAID) -> Record:
+def _record(milestone: Milestone, revision: int = 1, standing: MilestoneStatus = NO_ACTIONS) -> Record:
     loaded = NOW - timedelta(days=100)
     return Record(
         milestone=milestone,

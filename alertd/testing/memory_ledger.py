@@ -257,7 +257,7 @@ class MemoryLedger:
         entry = rules.make_action_entry(action)
         if rules.make_entry_key(entry) in self._history:
             return record
-        standing = standings.apply(record.standing, action, record.window_ids)
+        standing = standings.apply_action(record.standing, action, record.window_ids)
         self._refuse_strays(owed, (), {})
         self._records[record.id] = replace(record, standing=standing)
         self._write(owed=owed, history=(entry,))

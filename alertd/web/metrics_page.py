@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from alertd.core.access import MetricsFor, Scope
 from alertd.core.config import Config
-from alertd.core.milestones.milestone import stated_windows
+from alertd.core.milestones.milestone import list_stated_windows
 from alertd.errors import LedgerError
 from alertd.web.metrics import MAX_DEADLINES, Facts
 from alertd.web.server.access import refuse_less_than, require_scope
@@ -64,7 +64,7 @@ async def _list_deadlines(site: Site) -> Sequence[tuple[str, str, datetime]]:
     found = {
         (record.id, stated.claims[0].deadline.edtf): stated.window.ends
         for record in await site.ledger.read_records()
-        for stated in stated_windows(record.milestone)
+        for stated in list_stated_windows(record.milestone)
         if stated.window.ends is not None
     }
     return [(milestone, claim, ends) for (milestone, claim), ends in found.items()]

@@ -8,7 +8,7 @@ import pytest
 
 from alertd.core.ledger.records import CHANNEL, DeliveryState, Move, ReminderState, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause
-from alertd.core.milestones.status import NOTHING_SAID, Action, ActionKind
+from alertd.core.milestones.status import NO_ACTIONS, Action, ActionKind
 from alertd.core.planning.audit import Waiting
 from alertd.core.planning.decide import Decisions, Verdict
 from alertd.core.reason import (
@@ -891,7 +891,7 @@ async def test_reopened_milestone_stands_as_if_nothing_was_said(ledger: Ledger) 
 
     after = await ledger.act(an_action(ActionKind.REOPEN, at=NOW + HOUR), ())
 
-    assert after.standing == NOTHING_SAID
+    assert after.standing == NO_ACTIONS
     assert await ledger.read_done_dates() == {}
     assert [entry.kind for entry in await ledger.read_history()] == ["reopen", "done"]
 

@@ -7,18 +7,25 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from alertd.core.deadline import Reading, Window, parse_deadline, window_of
+from alertd.core.deadline import Reading, Window, compute_window, parse_deadline
 from alertd.core.ledger.records import Delivery, Lease, Move, Record, ReminderState, ScheduledReminder
 from alertd.core.message.claims import values_of
-from alertd.core.milestones.milestone import Claim, Milestone, Rank, RelativeClaim, Source, operative_windows
-from alertd.core.milestones.occurrence import Cause, occurrence_key, occurrences
+from alertd.core.milestones.milestone import (
+    Claim,
+    Milestone,
+    Rank,
+    RelativeClaim,
+    Source,
+    list_operative_windows,
+)
+from alertd.core.milestones.occurrence import Cause, list_occurrences, make_occurrence_key
 from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
 from alertd.core.milestones.recurrence import parse_recurrence
-from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from alertd.core.planning.decide import NEWS
 from alertd.core.planning.plan import grounds_of, matched
 from alertd.core.reason import Reason
-from alertd.core.routing.route import Route, group_key, match_routes
+from alertd.core.routing.route import Route, make_group_key, match_routes
 from alertd.core.time.duration import Duration, parse_duration
 from alertd.core.time.instant import to_instant
 
@@ -144,14 +151,14 @@ def contested(**changes: object) -> Milestone:
 
 
 def window(edtf: str, zone: ZoneInfo = BAGHDAD, reading: Reading = Reading.END) -> Window:
-    return window_of(parse_deadline(edtf), zone, reading)
+    return compute_window(parse_deadline(edtf), zone, reading)
 
 
 def due_at(made: Milestone, offset: str, of: str = "") -> datetime:
     """When the reminder of one offset is due; ``of`` names the window when there are several."""
     (found,) = (
         one.at
-        for one in occurrences(made, EVER, NEVER)
+        for one in list_occurrences(made, EVER, NEVER)
         if one.offset == offset and of in ("", one.stated.claims[0].deadline.edtf)
     )
     return found
@@ -161,7 +168,7 @@ def offsets(made: Milestone, since: datetime = EVER, until: datetime = NEVER) ->
     """Offset and local time of each reminder, in order."""
     return [
         (one.offset, one.at.astimezone(made.zone).strftime("%Y-%m-%d %H:%M"))
-        for one in occurrences(made, since, until)
+        for one in list_occurrences(made, since, until)
     ]
 
 
@@ -169,7 +176,7 @@ ROOT = Route(path="route", receiver="desk", group_by=("timeline",))
 
 
 def record(
-    made: Milestone, standing: MilestoneStatus = NOTHING_SAID, *, revision: int = 1, withdrawn: bool = False
+    made: Milestone, standing: MilestoneStatus = NO_ACTIONS, *, revision: int = 1, withdrawn: bool = False
 ) -> Record:
     return Record(
         milestone=made,
@@ -208,13 +215,15 @@ def owed(
     window_id = ""
     if cause not in NEWS:
         (window_id,) = (
-            one.window.id for one in operative_windows(made) if not of or of == one.claims[0].deadline.edtf
+            one.window.id
+            for one in list_operative_windows(made)
+            if not of or of == one.claims[0].deadline.edtf
         )
     instant = due if due is not None else due_at(made, offset, of)
     labels = {"timeline": made.timeline}
     (match,) = match_routes(ROOT, labels)
     return ScheduledReminder(
-        key=occurrence_key(made.id, window_id, offset, receiver),
+        key=make_occurrence_key(made.id, window_id, offset, receiver),
         milestone=made.id,
         receiver=receiver,
         cause=cause,
@@ -222,7 +231,7 @@ def owed(
         window_id=window_id,
         at=instant,
         wake_at=wake_at or instant,
-        group=group_key(match, labels),
+        group=make_group_key(match, labels),
         state=state,
         move=move,
         reason=reason,

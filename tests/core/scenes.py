@@ -16,7 +16,7 @@ from alertd.core.message.compose import test_message as compose_test
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import Milestone, Rank
 from alertd.core.milestones.policy import Contested
-from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from alertd.core.planning.decide import NEWS
 from alertd.core.planning.relative import resolve
 from alertd.core.reason import MuteInterval, Reason, SnoozedBy
@@ -72,7 +72,7 @@ def one(
     now: datetime | None = None,
     following: str = "",
     following_of: str = "",
-    standing: MilestoneStatus = NOTHING_SAID,
+    standing: MilestoneStatus = NO_ACTIONS,
     reason: Reason | None = None,
     due: datetime | None = None,
 ) -> Message:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date
 
 from alertd.core.message.claims import accounts_of, claim_lines, contested_sentence, values_of
-from alertd.core.milestones.milestone import Rank, Source, stated_windows
+from alertd.core.milestones.milestone import Rank, Source, list_stated_windows
 from alertd.core.milestones.policy import Contested
 from tests.core.builders import MINISTER, PENTAGON, REUTERS, claim, contested, milestone, policy, utc
 
@@ -121,6 +121,6 @@ def test_everybody_is_counted_once() -> None:
     """Two claims of one source are one account."""
     made = milestone(claim("2026-09", MINISTER), claim("2026-09", MINISTER, REUTERS))
 
-    (found,) = stated_windows(made)
+    (found,) = list_stated_windows(made)
 
     assert accounts_of(found) == (MINISTER, REUTERS)

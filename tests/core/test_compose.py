@@ -16,7 +16,7 @@ from alertd.core.message.headlines import MAX_SUBJECT
 from alertd.core.message.message import Kind, Message, Tone
 from alertd.core.message.reasons import LATE_FROM, route_name
 from alertd.core.milestones.milestone import Milestone, State
-from alertd.core.milestones.occurrence import Cause, occurrences
+from alertd.core.milestones.occurrence import Cause, list_occurrences
 from alertd.core.reason import MuteInterval, OtherReason, OutsideIntervals, Reason, SnoozedBy
 from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
@@ -287,7 +287,7 @@ def test_every_reminder_can_be_composed(deadlines: list[str], late: int, tentati
     """Whatever is claimed, each of its reminders reads whole, and none says "missed"."""
     made = milestone(*(claim(one, MINISTER) for one in deadlines), tentative=tentative)
 
-    for one in occurrences(made, EVER, NEVER):
+    for one in list_occurrences(made, EVER, NEVER):
         member = replace(
             owed(made, "moved", one.at), cause=one.cause, offset=one.offset, window_id=one.stated.window.id
         )

@@ -1,4 +1,4 @@
-"""Deadlines: what is read, and into which bounds."""
+"""Deadlines: the texts that the parser accepts, and the bounds that they have."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ DATES = [
     ("2026-XX/2027", "", "2026-01-01", "2027-12-31", Precision.YEAR),
     # from one day to the same day
     ("2026-09-30/2026-09-30", "", "2026-09-30", "2026-09-30", Precision.DAY),
-    # one end within the other is not backwards
+    # the last month can be within the first year
     ("2026-10/2026", "", "2026-10-01", "2026-12-31", Precision.YEAR),
     # an open end and an unknown end are two things
     ("2026-09/..", "", "2026-09-01", OPEN, Precision.MONTH),
@@ -176,7 +176,7 @@ def bound(value: str | Unbounded) -> date | Unbounded:
 def test_reads_dates(
     text: str, edtf: str, earliest: str | Unbounded, latest: str | Unbounded, precision: Precision
 ) -> None:
-    """A date, an interval or a set gives its first and its last day, both inclusive."""
+    """The bounds of a date, an interval or a set are its first and its last day, both inclusive."""
     deadline = parse_deadline(text)
 
     assert (deadline.earliest, deadline.latest) == (bound(earliest), bound(latest))
@@ -186,7 +186,7 @@ def test_reads_dates(
 
 @pytest.mark.parametrize(("text", "edtf", "at", "precision"), DATE_TIMES, ids=[row[0] for row in DATE_TIMES])
 def test_reads_date_times(text: str, edtf: str, at: datetime, precision: Precision) -> None:
-    """A date-time is one point: local without an offset, and aware with one."""
+    """A date-time is a single point: a local time without an offset, or an aware time with an offset."""
     deadline = parse_deadline(text)
 
     assert deadline.earliest == deadline.latest == at
@@ -198,7 +198,7 @@ def test_reads_date_times(text: str, edtf: str, at: datetime, precision: Precisi
 
 @pytest.mark.parametrize(("text", "qualifier"), QUALIFIED)
 def test_qualifiers_move_nothing(text: str, qualifier: Qualifier) -> None:
-    """A qualifier is kept, and the bounds are those of the same text without it."""
+    """A qualifier is kept, and the bounds are those of the same text without the qualifier."""
     deadline = parse_deadline(text)
 
     bare = parse_deadline("".join(char for char in text if char not in "?~%"))
@@ -208,7 +208,7 @@ def test_qualifiers_move_nothing(text: str, qualifier: Qualifier) -> None:
 
 
 def test_choices_of_a_set() -> None:
-    """A set keeps its choices in the order written, a range among them as an interval."""
+    """A set keeps its choices in the order of the text. A range in a set becomes an interval."""
     deadline = parse_deadline("[..2025,2026-Q3,2026-10~..2026-12,2027]")
 
     assert [choice.edtf for choice in deadline.choices] == ["../2025", "2026-35", "2026-10~/2026-12", "2027"]
@@ -219,7 +219,7 @@ def test_choices_of_a_set() -> None:
 
 @given(st.text(max_size=220) | st.lists(st.sampled_from(PIECES), max_size=9).map("".join))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    """No text raises anything but a DeadlineError that points into it; what is read has a canonical text."""
+    """Every text gives a canonical text, or raises a DeadlineError with an offset inside the text."""
     found = read_or_refused(text)
 
     assert found.text == text
@@ -232,7 +232,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 @given(st.characters(), st.sampled_from(("{}", "2026{}09", "2026-0{}", "2026-09{}", "{}2026-09", "2026/{}")))
 def test_any_character_in_a_date(char: str, shape: str) -> None:
-    """One strange character in the place of another is no way to crash the reader."""
+    """A single strange character within a valid text never crashes the parser."""
     found = read_or_refused(shape.replace("{}", char))
 
     assert isinstance(found, DeadlineError) or char.isascii()
@@ -240,12 +240,12 @@ def test_any_character_in_a_date(char: str, shape: str) -> None:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_canonical_round_trip(text: str) -> None:
-    """The canonical text reads back to the same deadline."""
+    """Parsing the canonical text gives the same deadline."""
     assert_round_trip(parse_deadline(text))
 
 
 def test_precision_is_ordered() -> None:
-    """Precisions go from a century to a second."""
+    """Precisions are ordered from a century to a second."""
     ranks = [precision.rank for precision in Precision]
 
     assert ranks == sorted(ranks)

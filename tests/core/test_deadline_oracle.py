@@ -59,7 +59,7 @@ CORPUS = {
 
 @pytest.mark.parametrize("shape", CORPUS)
 def test_bounds_agree(shape: str) -> None:
-    """Both readers give the same first and last day."""
+    """Both parsers give the same first and last day."""
     ours = {text: our_bounds(text) for text in CORPUS[shape]}
 
     theirs = {text: their_bounds(text) for text in CORPUS[shape]}
@@ -68,7 +68,7 @@ def test_bounds_agree(shape: str) -> None:
 
 
 def test_corpus_has_leap_and_common_years() -> None:
-    """The corpus would show a wrong leap year."""
+    """The corpus contains dates that reveal a wrong leap year."""
     assert {isleap(year) for year in YEARS} == {True, False}
     assert not isleap(1900)
     assert isleap(2000)

@@ -1,4 +1,4 @@
-"""What is no deadline: the reason, what would be right, and where the trouble is."""
+"""Texts that are not deadlines: the reason, the advice, and the offset of the mistake."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REFUSED = [
     ("2026-42", "there is no month 42", "", 5),
     ("2026-31-12", "there is no month 31", "the month comes first: 2026-12-31", 5),
     ("2026-13-XX", "there is no month 13", "", 5),
-    # seasons, whose months nobody agrees on
+    # seasons, which have no agreed months
     (
         "2026-21",
         "21 is a season, and seasons have no agreed months",
@@ -175,7 +175,7 @@ REFUSED = [
     ("text", "reason", "advice", "offset"), REFUSED, ids=[ascii(row[0][:30]) for row in REFUSED]
 )
 def test_refuses(text: str, reason: str, advice: str, offset: int) -> None:
-    """What can't be read is refused with a reason, what would be right, and the place of the trouble."""
+    """A text that is not a deadline is refused with a reason, an advice and the offset of the mistake."""
     with pytest.raises(DeadlineError) as caught:
         parse_deadline(text)
 
@@ -184,7 +184,7 @@ def test_refuses(text: str, reason: str, advice: str, offset: int) -> None:
 
 
 def test_suggestions_can_be_read() -> None:
-    """What an error says to write is itself a deadline, wherever it is a text alone."""
+    """If the advice suggests a text, the parser accepts that text."""
     for text, _, advice, _ in REFUSED:
         words = advice.removeprefix("write ").split(" or ")
         if advice.startswith("write ") and all(" " not in word for word in words) and ".." not in text:

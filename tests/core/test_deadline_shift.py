@@ -1,4 +1,4 @@
-"""Deadlines moved by a duration, for "90 days after phase 1"."""
+"""Deadlines that are moved by a duration, as in "90 days after phase 1"."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.deadline import Qualifier, Reading, parse_deadline, shift_deadline, window_of
+from alertd.core.deadline import Qualifier, Reading, compute_window, parse_deadline, shift_deadline
 from alertd.core.time.duration import Duration, parse_duration
 
 BAGHDAD = ZoneInfo("Asia/Baghdad")
@@ -87,7 +87,7 @@ POINTS = [
 
 @pytest.mark.parametrize(("text", "reading", "by", "expected"), MOVED)
 def test_dates(text: str, reading: Reading, by: str, expected: str) -> None:
-    """Both bounds of the window move, and the result is as coarse as it can truly be."""
+    """Both bounds of the window move, and the result keeps the coarsest precision that is still correct."""
     moved = shift_deadline(parse_deadline(text), BAGHDAD, reading, parse_duration(by))
 
     assert moved.edtf == moved.text == expected
@@ -96,7 +96,7 @@ def test_dates(text: str, reading: Reading, by: str, expected: str) -> None:
 @pytest.mark.parametrize(("text", "zone", "by", "expected"), POINTS)
 @pytest.mark.parametrize("reading", Reading)
 def test_date_times(text: str, zone: ZoneInfo, by: str, expected: str, reading: Reading) -> None:
-    """A date-time moves on the wall by the nominal part, then by the exact part."""
+    """A date-time moves by the nominal part on the local clock, and then by the exact part."""
     moved = shift_deadline(parse_deadline(text), zone, reading, parse_duration(by))
 
     assert moved.edtf == expected
@@ -119,7 +119,7 @@ def test_date_times(text: str, zone: ZoneInfo, by: str, expected: str, reading: 
     ],
 )
 def test_refuses(text: str, reading: Reading, by: str, message: str) -> None:
-    """What can't be moved truly is refused."""
+    """A deadline that cannot be moved exactly is refused."""
     with pytest.raises(ValueError, match=message):
         shift_deadline(parse_deadline(text), BAGHDAD, reading, parse_duration(by))
 
@@ -132,13 +132,13 @@ def test_refuses(text: str, reading: Reading, by: str, message: str) -> None:
     st.integers(-4000, 4000),
 )
 def test_days_move_the_last_day(text: str, zone: ZoneInfo, days: int) -> None:
-    """By days alone, the last day of the window moves by just so many, and the qualifier stays."""
+    """A duration in days moves the last day of the window by exactly as many days. The qualifier stays."""
     deadline = parse_deadline(text)
-    before = window_of(deadline, zone)
+    before = compute_window(deadline, zone)
 
     moved = shift_deadline(deadline, zone, END, Duration(days=days))
 
-    after = window_of(moved, zone)
+    after = compute_window(moved, zone)
     assert before.last_day is not None
     assert after.last_day is not None
     assert after.last_day - before.last_day == timedelta(days=days)
@@ -153,19 +153,19 @@ def test_days_move_the_last_day(text: str, zone: ZoneInfo, days: int) -> None:
     st.integers(-600, 600),
 )
 def test_read_to_the_start_moves_the_start(text: str, months: int, days: int) -> None:
-    """Read to its start and moved, it ends where the start itself would have moved to."""
+    """A deadline that is read to its start and moved ends at the moved start."""
     by = Duration(months=abs(months), days=abs(days)) * (1 if months > 0 else -1)
     deadline = parse_deadline(text)
     start = parse_deadline(str(deadline.earliest))
 
-    moved = window_of(shift_deadline(deadline, BAGHDAD, START, by), BAGHDAD)
+    moved = compute_window(shift_deadline(deadline, BAGHDAD, START, by), BAGHDAD)
 
     assert moved.begins is None
-    assert moved.ends == window_of(shift_deadline(start, BAGHDAD, END, by), BAGHDAD).begins
+    assert moved.ends == compute_window(shift_deadline(start, BAGHDAD, END, by), BAGHDAD).begins
 
 
 def test_qualifier_of_a_set_is_of_the_whole() -> None:
-    """What was said of any choice holds for both bounds of the interval that takes its place."""
+    """The qualifier of a choice applies to both bounds of the interval that replaces the set."""
     moved = shift_deadline(parse_deadline("[2026-09,2026-12?]"), BAGHDAD, END, parse_duration("1mo"))
 
     assert moved.qualifier is Qualifier.UNCERTAIN

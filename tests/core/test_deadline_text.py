@@ -1,4 +1,4 @@
-"""Names and phrases: a deadline is said as it was given."""
+"""Names and phrases: a deadline is written with the precision of its source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.deadline import Reading, deadline_name, deadline_phrase, parse_deadline
+from alertd.core.deadline import Reading, format_deadline, format_deadline_phrase, parse_deadline
 
 # deadline, its name, read to its end, read to its start
 SAID = [
@@ -47,7 +47,7 @@ SAID = [
         "by the end of the years 2000 to 2099",
         "before the years 2000 to 2099",
     ),
-    # what was not given is said not to be
+    # the name reports the parts that are not given
     (
         "2026-XX",
         "2026 (month not given)",
@@ -179,12 +179,12 @@ dates = st.sampled_from(
 
 @pytest.mark.parametrize(("text", "name", "by", "before"), SAID, ids=[row[0] for row in SAID])
 def test_said_as_given(text: str, name: str, by: str, before: str) -> None:
-    """The name and both phrases hold what the source said, and no day that it did not."""
+    """The name and both phrases give what the source gave, and never a day that the source did not give."""
     deadline = parse_deadline(text)
 
-    assert deadline_name(deadline) == name
-    assert deadline_phrase(deadline) == by
-    assert deadline_phrase(deadline, Reading.START) == before
+    assert format_deadline(deadline) == name
+    assert format_deadline_phrase(deadline) == by
+    assert format_deadline_phrase(deadline, Reading.START) == before
 
 
 @given(
@@ -193,9 +193,9 @@ def test_said_as_given(text: str, name: str, by: str, before: str) -> None:
     st.sampled_from(("{0}", "{0}/..", "{0}/", "../{0}", "/{0}", "[{0},{1}]", "[{0}..]", "[..{0}]")),
 )
 def test_every_shape_has_a_name(first: str, second: str, shape: str) -> None:
-    """Whatever can be read can be said, in one line."""
+    """Every deadline that the parser accepts has a name and phrases of a single line."""
     deadline = parse_deadline(shape.format(first, second))
 
-    said = [deadline_name(deadline), *(deadline_phrase(deadline, reading) for reading in Reading)]
+    said = [format_deadline(deadline), *(format_deadline_phrase(deadline, reading) for reading in Reading)]
 
     assert all(text and text.isprintable() for text in said)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.deadline import Reading, parse_deadline, read_window, window_of
+from alertd.core.deadline import Reading, compute_window, parse_deadline, read_window
 from alertd.core.time.duration import parse_duration, shift_date
 from alertd.core.time.instant import to_instant
 
@@ -64,13 +64,13 @@ IDS = [
     # without an end it opens, and is never due
     ("2026-09/..", Reading.END, "2026-09-01/..", "2026-09-01", None, True),
     ("2026-09/", Reading.END, "2026-09-01/..", "2026-09-01", None, True),
-    # read to the start, the last day is the one before
+    # read to the start, the last day is the day before
     ("2026-09", Reading.START, "../2026-09-01", None, "2026-08-31", False),
     ("2027", Reading.START, "../2027-01-01", None, "2026-12-31", False),
     ("2026-09-30", Reading.START, "../2026-09-30", None, "2026-09-29", False),
     ("2025-09/2026-09", Reading.START, "../2025-09-01", None, "2025-08-31", False),
     ("2026-09/..", Reading.START, "../2026-09-01", None, "2026-08-31", False),
-    # before something without a start is never
+    # a deadline before an unknown start is never due
     ("../2026-12", Reading.START, "../..", None, None, False),
     # the last year whose end is a date
     ("9998-12-31", Reading.END, "9998-12-31/9999-01-01", "9998-12-31", "9998-12-31", False),
@@ -92,10 +92,10 @@ def utc(text: str) -> datetime:
 
 @pytest.mark.parametrize(("text", "name", "begins", "ends", "reminders"), DESIGN)
 def test_bounds_of_the_design(text: str, name: str, begins: str, ends: str, reminders: str) -> None:
-    """The bounds, and the days counted back from the last day, are those of the design's table."""
+    """The bounds, and the days counted back from the last day, match the table of the design."""
     zone = ZoneInfo(name)
 
-    window = window_of(parse_deadline(text), zone)
+    window = compute_window(parse_deadline(text), zone)
 
     assert (window.begins, window.ends) == (utc(begins), utc(ends))
     assert window.last_day is not None
@@ -118,10 +118,10 @@ def test_days_and_ids(
     *,
     spans_days: bool,
 ) -> None:
-    """A window knows its first and last local day, whether it opens, and who it is."""
+    """A window has its first and last local day and its id, and knows whether it opens."""
     zone = ZoneInfo("Asia/Baghdad")
 
-    window = window_of(parse_deadline(text), zone, reading)
+    window = compute_window(parse_deadline(text), zone, reading)
 
     assert window.id == identity
     assert window.first_day == (date.fromisoformat(first_day) if first_day else None)
@@ -134,32 +134,32 @@ def test_days_and_ids(
 
 @pytest.mark.parametrize("texts", SAME, ids=[row[0] for row in SAME])
 def test_one_window_many_texts(texts: tuple[str, ...]) -> None:
-    """However a window is written and qualified, it is one window."""
+    """Deadlines that differ only in their form or their qualifier have the same window."""
     zone = ZoneInfo("Europe/Berlin")
 
-    windows = {window_of(parse_deadline(text), zone) for text in texts}
+    windows = {compute_window(parse_deadline(text), zone) for text in texts}
 
     assert len(windows) == 1
 
 
 def test_before_september_is_by_the_end_of_august() -> None:
-    """A month read to its start is the open interval that ends with the month before."""
+    """A month that is read to its start is the open interval that ends with the month before."""
     zone = ZoneInfo("Asia/Baghdad")
 
-    before = window_of(parse_deadline("2026-09"), zone, Reading.START)
+    before = compute_window(parse_deadline("2026-09"), zone, Reading.START)
 
-    assert before == window_of(parse_deadline("../2026-08"), zone)
+    assert before == compute_window(parse_deadline("../2026-08"), zone)
 
 
 @pytest.mark.parametrize(
     ("text", "instant", "clock", "identity"),
     [
-        # local: the wall time is the identity, whatever tzdata says of its instant
+        # local: the id is the wall time, whatever its instant is
         ("2026-09-30T17:00", "2026-09-30T14:00Z", "2026-09-30T17:00", "2026-09-30T17:00"),
-        # seconds that are nothing are not part of it, others are
+        # seconds are part of the id only if they are not zero
         ("2026-09-30T17:00:00", "2026-09-30T14:00Z", "2026-09-30T17:00", "2026-09-30T17:00"),
         ("2026-09-30T17:00:05", "2026-09-30T14:00:05Z", "2026-09-30T17:00:05", "2026-09-30T17:00:05"),
-        # with an offset: the instant is the identity, and the clock is the zone's
+        # with an offset: the id is the instant, and the clock is local to the zone
         ("2026-09-30T17:00Z", "2026-09-30T17:00Z", "2026-09-30T20:00", "2026-09-30T17:00Z"),
         ("2026-09-30T20:00+03:00", "2026-09-30T17:00Z", "2026-09-30T20:00", "2026-09-30T17:00Z"),
         # another day in the zone than in the text
@@ -169,7 +169,7 @@ def test_before_september_is_by_the_end_of_august() -> None:
 @pytest.mark.parametrize("reading", Reading)
 def test_date_times(text: str, instant: str, clock: str, identity: str, reading: Reading) -> None:
     """A date-time is an instant in both readings, with its clock time and its local day."""
-    window = window_of(parse_deadline(text), ZoneInfo("Asia/Baghdad"), reading)
+    window = compute_window(parse_deadline(text), ZoneInfo("Asia/Baghdad"), reading)
 
     assert window.begins == window.ends == utc(instant)
     assert window.clock == datetime.fromisoformat(clock)
@@ -183,7 +183,7 @@ def test_date_times(text: str, instant: str, clock: str, identity: str, reading:
     [
         # its first midnight is in a gap: the day begins at 01:00, and has 23 hours
         ("2026-04-24", "Africa/Cairo", "2026-04-23T22:00Z", "2026-04-24T21:00Z"),
-        # its last midnight is
+        # its last midnight is in a gap
         ("2016-10-15", "America/Sao_Paulo", "2016-10-15T03:00Z", "2016-10-16T03:00Z"),
         # a day of 24 and a half hours
         ("2026-04-05", "Australia/Lord_Howe", "2026-04-04T13:00Z", "2026-04-05T13:30Z"),
@@ -195,8 +195,8 @@ def test_date_times(text: str, instant: str, clock: str, identity: str, reading:
     ],
 )
 def test_odd_days(text: str, name: str, begins: str, ends: str) -> None:
-    """Bounds are local midnights, or what takes their place."""
-    window = window_of(parse_deadline(text), ZoneInfo(name))
+    """The bounds are local midnights, or the instants that replace a midnight in a gap or a fold."""
+    window = compute_window(parse_deadline(text), ZoneInfo(name))
 
     assert (window.begins, window.ends) == (utc(begins), utc(ends))
 
@@ -206,17 +206,17 @@ def test_odd_days(text: str, name: str, begins: str, ends: str) -> None:
     st.sampled_from(("Asia/Baghdad", "America/New_York", "Pacific/Apia", "Africa/Cairo", "UTC")),
 )
 def test_days_follow_without_a_seam(day: date, name: str) -> None:
-    """One day's end is the next one's beginning, in UTC, and the id does not depend on the zone."""
+    """The end of a day is the beginning of the next day in UTC, and the id does not depend on the zone."""
     zone = ZoneInfo(name)
 
-    window = window_of(parse_deadline(day.isoformat()), zone)
-    before = window_of(parse_deadline(day.isoformat()), zone, Reading.START)
+    window = compute_window(parse_deadline(day.isoformat()), zone)
+    before = compute_window(parse_deadline(day.isoformat()), zone, Reading.START)
 
     assert window.begins is not None
     assert window.ends is not None
     assert before.ends == window.begins <= window.ends
     assert window.begins.tzinfo is window.ends.tzinfo is UTC
-    assert window.id == window_of(parse_deadline(day.isoformat()), ZoneInfo("UTC")).id
+    assert window.id == compute_window(parse_deadline(day.isoformat()), ZoneInfo("UTC")).id
 
 
 @pytest.mark.parametrize("reading", Reading)
@@ -229,7 +229,7 @@ def test_days_follow_without_a_seam(day: date, name: str) -> None:
     ],
 )  # fmt: skip
 def test_a_window_is_read_back_from_its_id(edtf: str, zone: str, reading: Reading) -> None:
-    """What the ledger keeps of a window is enough to have all of it again."""
-    made = window_of(parse_deadline(edtf), ZoneInfo(zone), reading)
+    """The id that the ledger stores is enough to restore the whole window."""
+    made = compute_window(parse_deadline(edtf), ZoneInfo(zone), reading)
 
     assert read_window(made.id, ZoneInfo(zone)) == made

@@ -9,7 +9,7 @@ import pytest
 
 from alertd.core.ledger.records import Record, ReminderState, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from alertd.core.planning.decide import Decisions, Rules, decide, unwanted
 from alertd.core.reason import (
     AcknowledgedBy,
@@ -60,7 +60,7 @@ def rules(muted_until: datetime | None = None, *, notifiers: tuple[str, ...] = (
 
 def decided(
     *members: ScheduledReminder,
-    standing: MilestoneStatus = NOTHING_SAID,
+    standing: MilestoneStatus = NO_ACTIONS,
     made: Milestone = MADE,
     now: datetime = NOW,
     by: Rules | None = None,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.routing.digest import EVERY_DAY, Digest, digest_instant
+from alertd.core.routing.digest import EVERY_DAY, Digest, find_digest_instant
 from alertd.core.time.instant import to_wall
 from alertd.core.time.interval import NamedInterval, TimeInterval, TimeRange
 from tests.core.builders import utc
@@ -50,7 +50,7 @@ def test_its_name_is_its_schedule(digest: Digest, name: str) -> None:
     ],
 )
 def test_the_instant_after_another(digest: Digest, after: str, instant: str) -> None:
-    assert digest_instant(digest, utc(after)) == utc(instant)
+    assert find_digest_instant(digest, utc(after)) == utc(instant)
 
 
 @given(
@@ -65,7 +65,7 @@ def test_it_is_later_and_no_further_than_the_next_of_its_days(
     """Whatever the clocks do, even where a zone has left out a whole day."""
     digest = Digest(weekdays=tuple(sorted(weekdays)), at=at, zone=ZoneInfo(zone))
 
-    found = digest_instant(digest, utc(after))
+    found = find_digest_instant(digest, utc(after))
 
     assert timedelta(0) < found - utc(after) <= timedelta(days=8 if weekdays else 33)
     wall = to_wall(found, digest.zone)
@@ -80,13 +80,13 @@ def night(start: int, end: int) -> NamedInterval:
 
 def test_quiet_hours_put_it_off_to_their_end() -> None:
     """A weekly one at six is sent when the night ends at seven."""
-    found = digest_instant(a_digest(0, at="06:00"), utc("2026-10-01T00:00"), night(0, 7))
+    found = find_digest_instant(a_digest(0, at="06:00"), utc("2026-10-01T00:00"), night(0, 7))
 
     assert found == utc("2026-10-05T05:00")
 
 
 def test_one_that_is_quiet_at_all_times_is_not_looked_for_without_end() -> None:
     """Definitions refuse such hours; here it is bounded all the same."""
-    found = digest_instant(a_digest(0), utc("2026-10-01T00:00"), night(0, 24))
+    found = find_digest_instant(a_digest(0), utc("2026-10-01T00:00"), night(0, 24))
 
     assert found > utc("2026-10-01T00:00")

@@ -1,4 +1,4 @@
-"""Durations: what is read, what is refused, and how they move days and wall times."""
+"""Durations: the texts that are accepted and refused, and how durations move days and wall times."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.time.duration import Duration, offset_text, parse_duration, shift_date, shift_wall
+from alertd.core.time.duration import Duration, format_offset, parse_duration, shift_date, shift_wall
 from alertd.errors import DurationError
 
 READ = [
@@ -40,7 +40,7 @@ READ = [
     ("+7d", Duration(days=7), "7d"),
     ("-P1M", Duration(months=-1), "-1mo"),
     ("+PT1S", Duration(seconds=1), "1s"),
-    # nothing at all has one way of being written
+    # the zero duration has a single canonical text
     ("0h", Duration(), "0d"),
     ("-0d", Duration(), "0d"),
     # leading zeros, and the longest there may be
@@ -140,7 +140,7 @@ parts = st.integers(min_value=0, max_value=400)
 
 @pytest.mark.parametrize(("text", "expected", "canonical"), READ, ids=[row[0] for row in READ])
 def test_reads(text: str, expected: Duration, canonical: str) -> None:
-    """Both notations give one value, which has one canonical text."""
+    """Both notations give the same value, which has a single canonical text."""
     duration = parse_duration(text)
 
     assert duration == expected
@@ -151,7 +151,7 @@ def test_reads(text: str, expected: Duration, canonical: str) -> None:
     ("text", "reason", "advice", "offset"), REFUSED, ids=[repr(row[0][:12]) for row in REFUSED]
 )
 def test_refuses(text: str, reason: str, advice: str, offset: int) -> None:
-    """What is not a duration is refused with a reason, advice and the place of the trouble."""
+    """A text that is not a duration is refused with a reason, an advice and the offset of the mistake."""
     with pytest.raises(DurationError) as caught:
         parse_duration(text)
 
@@ -161,7 +161,7 @@ def test_refuses(text: str, reason: str, advice: str, offset: int) -> None:
 
 @given(st.text(max_size=80) | st.text(alphabet="0123456789ymowdhinsPTYMWDHS+-., ", max_size=20))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    """No text raises anything but a DurationError that points into it."""
+    """Every text is parsed, or raises a DurationError with an offset inside the text."""
     found = read_or_refused(text)
 
     if isinstance(found, DurationError):
@@ -175,7 +175,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     months=parts, days=parts, seconds=st.integers(min_value=0, max_value=10**6), sign=st.sampled_from((1, -1))
 )
 def test_canonical_text_reads_back(months: int, days: int, seconds: int, sign: int) -> None:
-    """Every duration of one sign survives being written and read."""
+    """A duration does not change when it is written and parsed again."""
     duration = Duration(months=months, days=days, seconds=seconds) * sign
 
     assert parse_duration(str(duration)) == duration
@@ -195,11 +195,11 @@ def test_canonical_text_reads_back(months: int, days: int, seconds: int, sign: i
 )
 def test_offset_text(text: str, expected: str) -> None:
     """An offset always shows on which side of the deadline it is."""
-    assert offset_text(parse_duration(text)) == expected
+    assert format_offset(parse_duration(text)) == expected
 
 
 def test_arithmetic() -> None:
-    """Durations add part by part, negate and multiply."""
+    """Durations can be added part by part, negated and multiplied."""
     day, month, hours = parse_duration("1d"), parse_duration("1mo"), parse_duration("12h")
 
     assert day + month + hours == Duration(months=1, days=1, seconds=43_200)
@@ -210,7 +210,7 @@ def test_arithmetic() -> None:
 
 
 def test_parts_have_one_sign() -> None:
-    """A month less five days has no length, so it is no duration."""
+    """A month minus five days has no definite length, and is refused."""
     with pytest.raises(ValueError, match="one sign"):
         Duration(months=1, days=-5)
 
@@ -227,12 +227,12 @@ def test_parts_have_one_sign() -> None:
         ("24h", True, True),
         # both
         ("1d12h", True, False),
-        # nothing is no exact length either
+        # the zero duration is not exact
         ("0h", False, False),
     ],
 )
 def test_nominal_and_exact(text: str, has_exact: bool, is_exact: bool) -> None:
-    """A day is not 24 hours: the two kinds are told apart."""
+    """A day is not 24 hours: nominal and exact parts are kept apart."""
     duration = parse_duration(text)
 
     assert (duration.has_exact, duration.is_exact) == (has_exact, is_exact)
@@ -240,7 +240,7 @@ def test_nominal_and_exact(text: str, has_exact: bool, is_exact: bool) -> None:
 
 @pytest.mark.parametrize(("day", "by", "expected"), DAYS_MOVED)
 def test_shift_date(day: str, by: str, expected: str) -> None:
-    """A day moves by months first, is cut once, and then moves by days."""
+    """A day moves by the months first, is cut to the month's last day once, and then moves by the days."""
     moved = shift_date(date.fromisoformat(day), parse_duration(by))
 
     assert moved.isoformat() == expected
@@ -260,14 +260,14 @@ def test_shift_date(day: str, by: str, expected: str) -> None:
     ],
 )
 def test_shift_date_refuses(day: date, by: str, message: str) -> None:
-    """A day can't move by an exact length, nor out of the calendar."""
+    """A day can move neither by an exact part nor outside the calendar."""
     with pytest.raises(ValueError, match=message):
         shift_date(day, parse_duration(by))
 
 
 @given(st.dates(min_value=date(1000, 1, 1), max_value=date(9000, 1, 1)), st.integers(-1200, 1200))
 def test_months_keep_the_day_or_cut_it(day: date, months: int) -> None:
-    """Months land in the right month, on the same day of it or on its last."""
+    """A move by months reaches the right month, and keeps the day or takes the last day of the month."""
     moved = shift_date(day, Duration(months=months))
 
     assert (moved.year - day.year) * 12 + moved.month - day.month == months
@@ -275,7 +275,7 @@ def test_months_keep_the_day_or_cut_it(day: date, months: int) -> None:
 
 
 def test_shift_wall_keeps_the_clock() -> None:
-    """A wall time moves to another day and keeps its clock time; the exact part is not its business."""
+    """A wall time moves to another day and keeps its clock time. The exact part is ignored."""
     wall = datetime(2026, 1, 31, 17, 45, 30)
 
     assert shift_wall(wall, parse_duration("1mo1d")) == datetime(2026, 3, 1, 17, 45, 30)

@@ -1,4 +1,4 @@
-"""Rate limits and breakers, as values over a clock that the test holds."""
+"""Rate limits and circuit breakers, as values with a clock that the test controls."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FAILED = Retry(reason="no answer")
     ],
 )
 def test_rates_are_read_and_written_the_same(text: str, rate: Rate) -> None:
-    """A rate is a number and a unit, and prints as it was written."""
+    """A rate is a number and a unit, and is printed as it was written."""
     read = parse_rate(text)
 
     assert read == rate
@@ -45,14 +45,14 @@ def test_rates_are_read_and_written_the_same(text: str, rate: Rate) -> None:
 
 @pytest.mark.parametrize("text", ["", "0/s", "1/m", "1/ s", "-1/s", "1", "1/day", "1.5/s", "999999/s"])
 def test_what_is_no_rate_is_refused_with_what_would_be(text: str) -> None:
-    """Nothing is guessed: the unit is s, min or h, and the number is whole and not nothing."""
+    """No rate is guessed: the unit is s, min or h, and the number is a whole number greater than 0."""
     with pytest.raises(RateError, match="write 1/s, 20/min or 100/h"):
         parse_rate(text)
 
 
 @given(st.text(max_size=30))
 def test_no_text_raises_anything_but_the_named_error(text: str) -> None:
-    """Whatever is written where a rate belongs, the answer is a rate or a RateError."""
+    """Every text is parsed as a rate or refused with a RateError."""
     try:
         rate = parse_rate(text)
     except RateError:
@@ -66,7 +66,7 @@ def test_no_text_raises_anything_but_the_named_error(text: str) -> None:
     st.lists(st.floats(0, 30, allow_nan=False), min_size=1, max_size=60),
 )
 def test_no_period_holds_more_than_twice_the_rate(rate: Rate, waits: list[float]) -> None:
-    """A full burst may follow a period that was used up, and no more."""
+    """A full burst can follow a period that was used up, and no more than that."""
     throttle, now, sent = Throttle(rate=rate), 0.0, []
     for wait in waits:
         now += wait
@@ -80,7 +80,7 @@ def test_no_period_holds_more_than_twice_the_rate(rate: Rate, waits: list[float]
 
 
 def test_throttle_says_when_there_is_room_again() -> None:
-    """After a burst there is room for one when its share of the period has gone by."""
+    """After a burst, the next send is possible when its share of the period has passed."""
     throttle = Throttle(rate=parse_rate("4/min")).take(4, 100.0)
 
     assert throttle.room(100.0) == 0
@@ -98,7 +98,7 @@ def after(breaker: Breaker, now: float, *outcomes: Outcome) -> tuple[Breaker, li
 
 
 def test_breaker_opens_after_so_many_failures_in_a_row_and_says_so_once() -> None:
-    """The last of the failures opens it; those that were under way then change nothing."""
+    """The breaker opens and reports once. Later failures of sends that were in flight change nothing."""
     breaker, turns = after(Breaker(), 0.0, *[FAILED] * (TRIPS_AT + 3))
 
     assert turns == [BreakerChange.NONE] * (TRIPS_AT - 1) + [BreakerChange.OPENED] + [BreakerChange.NONE] * 3
@@ -106,7 +106,7 @@ def test_breaker_opens_after_so_many_failures_in_a_row_and_says_so_once() -> Non
 
 
 def test_an_answer_in_between_starts_the_count_again() -> None:
-    """Failures count only in a row; a rejection is an answer too."""
+    """Only consecutive failures count, and a rejection counts as an answer."""
     row = [FAILED] * (TRIPS_AT - 1)
 
     _, turns = after(Breaker(), 0.0, *row, Sent(), *row, Rejected(reason="no"), *row)
@@ -115,7 +115,7 @@ def test_an_answer_in_between_starts_the_count_again() -> None:
 
 
 def test_a_channel_that_took_it_for_some_is_no_channel_that_does_not_answer() -> None:
-    """One full mailbox of three pauses nothing for the other two, however long it is full."""
+    """Sends that reach only a part of the recipients never open the breaker."""
     breaker, turns = after(Breaker(), 0.0, *[Retry(reason="450 full", partly=True)] * (TRIPS_AT + 1))
 
     assert set(turns) == {BreakerChange.NONE}
@@ -123,7 +123,7 @@ def test_a_channel_that_took_it_for_some_is_no_channel_that_does_not_answer() ->
 
 
 def test_open_breaker_lets_one_probe_through_after_each_pause_and_waits_twice_as_long() -> None:
-    """One at a time, after 30 s, 60 s and so on, at most ten minutes."""
+    """An open breaker sends a single probe after 30 s, 60 s and so on, up to ten minutes."""
     breaker, _ = after(Breaker(), 0.0, *[FAILED] * TRIPS_AT)
     now, pauses = 0.0, []
     for _ in range(8):
@@ -137,7 +137,7 @@ def test_open_breaker_lets_one_probe_through_after_each_pause_and_waits_twice_as
 
 
 def test_backlog_comes_back_in_steps() -> None:
-    """After the probe 1, 2, 4 and then as many as usual may be in flight."""
+    """After a successful probe, 1, 2, 4 and then the usual number of sends can be in flight."""
     breaker, _ = after(Breaker(), 0.0, *[FAILED] * TRIPS_AT)
     rooms = []
     turns = []
@@ -151,7 +151,7 @@ def test_backlog_comes_back_in_steps() -> None:
 
 
 def test_what_was_under_way_and_is_accepted_ends_the_pause() -> None:
-    """Five of eight time out and the others are accepted: it resumes as it says, and waits for nothing."""
+    """A success among the sends that were in flight closes the breaker, which then resumes in steps."""
     breaker, turns = after(Breaker(), 0.0, *[FAILED] * TRIPS_AT, Sent())
 
     assert turns[-2:] == [BreakerChange.OPENED, BreakerChange.CLOSED]
@@ -159,7 +159,7 @@ def test_what_was_under_way_and_is_accepted_ends_the_pause() -> None:
 
 
 def test_pause_that_ends_early_leaves_what_the_receiver_asked_for() -> None:
-    """Its own word holds, whatever the breaker does meanwhile."""
+    """The receiver's own retry time applies, whatever the state of the breaker."""
     asked = Retry(reason="429", after=timedelta(seconds=90))
 
     breaker, turns = after(Breaker(), 0.0, asked, *[FAILED] * TRIPS_AT, Sent())
@@ -170,7 +170,7 @@ def test_pause_that_ends_early_leaves_what_the_receiver_asked_for() -> None:
 
 
 def test_retry_after_holds_the_channel_and_is_no_failure() -> None:
-    """What a receiver asks for holds all that goes to it, an hour at most."""
+    """A retry time that a receiver requests delays all its deliveries, for an hour at most."""
     asked = [Retry(reason="429", after=timedelta(seconds=90))] * TRIPS_AT
 
     breaker, turns = after(Breaker(), 0.0, *asked)
@@ -183,7 +183,7 @@ def test_retry_after_holds_the_channel_and_is_no_failure() -> None:
 
 
 def test_gate_lets_through_what_both_let_through() -> None:
-    """The lesser of the two, and it opens when the later of the two does."""
+    """Two limits combine to the lower limit, which opens when the later of the two opens."""
     gate = Backpressure(throttle=Throttle(rate=parse_rate("1/s"))).take(1, 0.0)
     held = Backpressure(breaker=Breaker(until=5.0), throttle=gate.throttle)
 

@@ -1,4 +1,4 @@
-"""Wall times and instants, over gaps and folds."""
+"""Wall times and instants, including gaps and folds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.time.instant import local_date, to_instant, to_wall
+from alertd.core.time.instant import to_instant, to_local_date, to_wall
 
 RESOLVED = [
     # fold, the example of RFC 5545 3.3.5: the first of the two, at UTC-04:00
@@ -42,7 +42,7 @@ ZONES = sorted({row[0] for row in RESOLVED})
 
 @pytest.mark.parametrize(("zone", "wall", "utc"), RESOLVED)
 def test_to_instant(zone: str, wall: str, utc: str) -> None:
-    """A wall time is the first of two in a fold, and read with the offset before it in a gap."""
+    """A wall time in a fold is its first occurrence, and in a gap it has the offset before the gap."""
     instant = to_instant(datetime.fromisoformat(wall), ZoneInfo(zone))
 
     assert instant == datetime.fromisoformat(utc).replace(tzinfo=UTC)
@@ -50,14 +50,14 @@ def test_to_instant(zone: str, wall: str, utc: str) -> None:
 
 
 def test_fold_of_the_wall_time_is_ignored() -> None:
-    """The second of two equal wall times can't be asked for."""
+    """There is no way to request the second of two equal wall times."""
     wall = datetime(2007, 11, 4, 1, 30, fold=1)
 
     assert to_instant(wall, ZoneInfo("America/New_York")) == datetime(2007, 11, 4, 5, 30, tzinfo=UTC)
 
 
 def test_to_wall_shows_both_sides_of_a_fold_alike() -> None:
-    """Two instants an hour apart have one wall time in a fold."""
+    """In a fold, two instants that are an hour apart have the same wall time."""
     zone = ZoneInfo("America/New_York")
 
     first = to_wall(datetime(2007, 11, 4, 5, 30, tzinfo=UTC), zone)
@@ -81,12 +81,12 @@ def test_to_wall_shows_both_sides_of_a_fold_alike() -> None:
     ],
 )
 def test_local_date(zone: str, utc: str, day: date) -> None:
-    """An instant falls on the day that the zone's calendars show."""
-    assert local_date(datetime.fromisoformat(utc).replace(tzinfo=UTC), ZoneInfo(zone)) == day
+    """The day of an instant is the day on the calendar of the zone."""
+    assert to_local_date(datetime.fromisoformat(utc).replace(tzinfo=UTC), ZoneInfo(zone)) == day
 
 
 def test_naive_and_aware_are_not_confused() -> None:
-    """A wall time with a zone, and an instant without one, are refused."""
+    """A wall time with a zone, and an instant without a zone, are refused."""
     zone = ZoneInfo("Asia/Baghdad")
 
     with pytest.raises(ValueError, match="no zone of its own"):
@@ -94,7 +94,7 @@ def test_naive_and_aware_are_not_confused() -> None:
     with pytest.raises(ValueError, match="aware"):
         to_wall(datetime(2026, 9, 30), zone)
     with pytest.raises(ValueError, match="aware"):
-        local_date(datetime(2026, 9, 30), zone)
+        to_local_date(datetime(2026, 9, 30), zone)
 
 
 @given(
@@ -102,7 +102,7 @@ def test_naive_and_aware_are_not_confused() -> None:
     st.sampled_from(ZONES),
 )
 def test_instant_and_back(wall: datetime, name: str) -> None:
-    """Back on the wall it is the same time, or, out of a gap, later by the gap; never earlier."""
+    """A wall time that is converted and converted back is the same or, in a gap, later by the gap."""
     zone = ZoneInfo(name)
 
     back = to_wall(to_instant(wall, zone), zone)

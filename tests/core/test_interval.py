@@ -1,4 +1,4 @@
-"""Time intervals: which instants they hold, and when that changes."""
+"""Time intervals: the instants that they contain, and the instants at which that changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alertd.core.time.interval import (
     TimeInterval,
     TimeRange,
     contains,
-    next_flip,
+    find_next_change,
     parse_days_of_month,
     parse_months,
     parse_time_range,
@@ -186,7 +186,7 @@ FLIPS = [
 
 @pytest.mark.parametrize(("held", "at", "expected"), HOLDS)
 def test_holds(held: TimeInterval, at: str, expected: bool) -> None:
-    """An interval holds an instant when each of its fields holds its local time."""
+    """An interval contains an instant if each of its fields contains the local time."""
     moment = instant(at)
 
     found = contains(held, moment)
@@ -195,7 +195,7 @@ def test_holds(held: TimeInterval, at: str, expected: bool) -> None:
 
 
 def test_refuses_an_instant_without_a_zone() -> None:
-    """No zone is guessed for a naive date-time, not even the machine's."""
+    """A naive date-time is refused: no zone is guessed, not even the zone of the machine."""
     naive = datetime(2026, 9, 23, 9)
 
     with pytest.raises(ValueError, match="without a zone"):
@@ -203,7 +203,7 @@ def test_refuses_an_instant_without_a_zone() -> None:
 
 
 def test_one_interval_of_a_name_is_enough() -> None:
-    """A night over midnight is written as two ranges and held by either."""
+    """A night is written as two ranges, and each of them contains its part of the night."""
     night = NamedInterval(
         name="night",
         intervals=(interval(times=(("22:00", "24:00"),)), interval(times=(("00:00", "06:00"),))),
@@ -217,19 +217,21 @@ def test_one_interval_of_a_name_is_enough() -> None:
 
 @pytest.mark.parametrize(("held", "after", "expected"), FLIPS)
 def test_finds_the_next_flip(held: TimeInterval, after: str, expected: str | None) -> None:
-    """The next flip is the first instant at which an interval begins or ends to hold."""
+    """The next change is the first instant at which an interval begins or ends."""
     moment = instant(after)
 
-    found = next_flip(lambda at: contains(held, at), [held], moment)
+    found = find_next_change(lambda at: contains(held, at), [held], moment)
 
     assert found == (None if expected is None else instant(expected))
 
 
 def test_a_flip_at_the_bound_is_found_and_one_after_it_is_not() -> None:
-    """The bound itself still belongs to the search."""
+    """The search includes the bound."""
     before = instant("2026-09-23T08:00Z")
 
-    found = [next_flip(lambda at: contains(OFFICE, at), [OFFICE], before, MINUTE * n) for n in (59, 60)]
+    found = [
+        find_next_change(lambda at: contains(OFFICE, at), [OFFICE], before, MINUTE * n) for n in (59, 60)
+    ]
 
     assert found == [None, instant("2026-09-23T09:00Z")]
 
@@ -255,15 +257,15 @@ DAYS = st.sampled_from(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(INTERVALS, min_size=1, max_size=2), DAYS, st.integers(0, 2 * 24 * 60))
 def test_agrees_with_asking_every_minute(intervals: list[TimeInterval], day: str, minute: int) -> None:
-    """The next flip is the one that a walk minute by minute comes to."""
+    """The next change is the change that a walk minute by minute finds."""
     after, bound = instant(f"{day}T00:00Z") + minute * MINUTE, timedelta(days=2)
 
     def state(at: datetime) -> bool:
-        return any(contains(one, at) for one in intervals)
+        return any(contains(interval, at) for interval in intervals)
 
     steps = (after + n * MINUTE for n in range(1, bound // MINUTE + 1))
     walked = next((at for at in steps if state(at) != state(after)), None)
 
-    found = next_flip(state, intervals, after, bound)
+    found = find_next_change(state, intervals, after, bound)
 
     assert found == walked

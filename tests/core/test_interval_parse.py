@@ -1,4 +1,4 @@
-"""Time intervals: the texts of their fields, what is read and what is refused."""
+"""Time intervals: the texts that are accepted and refused for their fields."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ NO_TIMES = [
 
 @pytest.mark.parametrize(("parse", "text", "expected"), READ)
 def test_reads_a_range(parse: Callable[[str], Range], text: str, expected: tuple[int, int]) -> None:
-    """A range is read into its first and last number."""
+    """A range is parsed into its first and last number."""
     first, last = expected
 
     found = parse(text)
@@ -126,7 +126,7 @@ def test_reads_a_range(parse: Callable[[str], Range], text: str, expected: tuple
 def test_refuses_a_range(
     parse: Callable[[str], Range], text: str, reason: str, advice: str, offset: int
 ) -> None:
-    """What is no range is refused with the text, a reason, an advice and the place."""
+    """A text that is not a range is refused with the text, a reason, an advice and the offset."""
     with pytest.raises(IntervalError) as caught:
         parse(text)
 
@@ -138,7 +138,7 @@ def test_refuses_a_range(
 
 @pytest.mark.parametrize(("start", "end", "first", "last"), TIMES)
 def test_reads_times(start: str, end: str, first: int, last: int) -> None:
-    """Two clock times are read into minutes of the day."""
+    """Two clock times are parsed into minutes of the day."""
     expected = TimeRange(start=first, end=last)
 
     found = parse_time_range(start, end)
@@ -148,7 +148,7 @@ def test_reads_times(start: str, end: str, first: int, last: int) -> None:
 
 @pytest.mark.parametrize(("start", "end", "reason", "advice", "offset"), NO_TIMES)
 def test_refuses_times(start: str, end: str, reason: str, advice: str, offset: int) -> None:
-    """What is no range of clock times within a day is refused with what would be right."""
+    """Clock times that are not a range within a day are refused with advice on what to write."""
     with pytest.raises(IntervalError) as caught:
         parse_time_range(start, end)
 
@@ -163,7 +163,7 @@ RANGE_TEXT = st.text(max_size=20) | st.text(alphabet="0123456789:-monday", max_s
 
 @given(st.sampled_from([parse_weekdays, parse_days_of_month, parse_months, parse_years]), RANGE_TEXT)
 def test_never_fails_otherwise(parse: Callable[[str], Range], text: str) -> None:
-    """Whatever the text of a range, it is read or refused by name."""
+    """Every text of a range is parsed or refused with an IntervalError."""
     offset = 0
 
     try:
@@ -176,7 +176,7 @@ def test_never_fails_otherwise(parse: Callable[[str], Range], text: str) -> None
 
 @given(RANGE_TEXT, RANGE_TEXT)
 def test_never_fails_otherwise_for_times(start: str, end: str) -> None:
-    """Whatever the texts of a time range, they are read or refused by name."""
+    """Every pair of texts of a time range is parsed or refused with an IntervalError."""
     advice, found = "", TimeRange(start=0, end=1)
 
     try:

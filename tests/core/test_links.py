@@ -1,4 +1,4 @@
-"""Links that act: what a token allows, and that nobody makes one without the key."""
+"""Action links: a token allows a single kind of action, and cannot be made without the key."""
 
 import string
 from dataclasses import replace
@@ -65,7 +65,7 @@ def test_nonsense_is_none(token: str) -> None:
 
 
 def test_each_of_what_it_allows_is_signed() -> None:
-    """No two links have one signature."""
+    """Different links have different signatures."""
     others = [
         replace(LINK, kind=LinkKind.DONE),
         replace(LINK, milestone="t/m@2026-10-31"),
@@ -74,7 +74,7 @@ def test_each_of_what_it_allows_is_signed() -> None:
         replace(LINK, undoes=LINK.expires),
     ]
 
-    signatures = {token_of(one, KEY).partition(".")[2] for one in [LINK, *others]}
+    signatures = {token_of(link, KEY).partition(".")[2] for link in [LINK, *others]}
 
     assert len(signatures) == 1 + len(others)
 
@@ -83,7 +83,7 @@ def a_message(
     links: Links | None, at: str = "2026-11-24T06:00", standing: MilestoneStatus | None = None
 ) -> Message:
     scene = approaching()
-    lease = _lease(replace(_delivery("links"), members=tuple(one.key for one in scene.owed)), scene)
+    lease = _lease(replace(_delivery("links"), members=tuple(owed.key for owed in scene.owed)), scene)
     if standing is not None:
         records = {name: replace(record, standing=standing) for name, record in lease.records.items()}
         lease = replace(lease, records=records)
@@ -98,13 +98,16 @@ def test_message_leads_to_the_page_and_offers_what_can_be_done() -> None:
     (item,) = message.items
     assert message.page == "https://alertd.example/"
     assert item.page == f"https://alertd.example/milestones/{item.milestone}"
-    assert [one.label for one in item.actions] == ["Acknowledge", "Snooze", "Done"]
-    read = [read_token(one.url.rpartition("/act/")[2], [KEY]) for one in item.actions]
+    assert [action.label for action in item.actions] == ["Acknowledge", "Snooze", "Done"]
+    read = [read_token(action.url.rpartition("/act/")[2], [KEY]) for action in item.actions]
     assert read == [
         Link(
-            kind=LinkKind(one.kind), milestone=item.milestone, receiver=message.receiver, expires=NOW + LASTS
+            kind=LinkKind(action.kind),
+            milestone=item.milestone,
+            receiver=message.receiver,
+            expires=NOW + LASTS,
         )
-        for one in item.actions
+        for action in item.actions
     ]
 
 

@@ -1,4 +1,4 @@
-"""Matchers: what is read, what is refused, and which labels satisfy them."""
+"""Matchers: the texts that are accepted and refused, and the labels that satisfy a matcher."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ MATCHES = [
 
 @pytest.mark.parametrize(("text", "name", "op", "value"), ACCEPTED)
 def test_reads(text: str, name: str, op: str, value: str) -> None:
-    """A matcher is read into its three parts."""
+    """A matcher is parsed into its three parts."""
     expected = Matcher(name=name, op=MatchOp(op), value=value)
 
     found = parse_matcher(text)
@@ -150,7 +150,7 @@ def test_reads(text: str, name: str, op: str, value: str) -> None:
 
 @pytest.mark.parametrize(("text", "reason", "advice", "offset"), REFUSED)
 def test_refuses(text: str, reason: str, advice: str, offset: int) -> None:
-    """What is no matcher is refused with the text, a reason, an advice and the place."""
+    """A text that is not a matcher is refused with the text, a reason, an advice and the offset."""
     with pytest.raises(MatcherError) as caught:
         parse_matcher(text)
 
@@ -162,7 +162,7 @@ def test_refuses(text: str, reason: str, advice: str, offset: int) -> None:
 
 @pytest.mark.parametrize(("text", "labels", "expected"), MATCHES)
 def test_matches(text: str, labels: dict[str, str], expected: bool) -> None:
-    """A matcher compares one label, and takes a missing one for an empty one."""
+    """A matcher compares a single label. A missing label counts as an empty label."""
     matcher = parse_matcher(text)
 
     found = matcher.matches(labels)
@@ -171,7 +171,7 @@ def test_matches(text: str, labels: dict[str, str], expected: bool) -> None:
 
 
 def test_is_shown_with_quotes_where_they_are_needed() -> None:
-    """The value is always shown in quotes, the name where it could not be read without."""
+    """The value is always written in quotes, and the name only if it needs quotes."""
     matchers = [parse_matcher(text) for text in ("a=b", '"a b"!~c', '"="=~"x\\n"')]
 
     shown = [str(matcher) for matcher in matchers]
@@ -180,7 +180,7 @@ def test_is_shown_with_quotes_where_they_are_needed() -> None:
 
 
 def test_is_a_value() -> None:
-    """Matchers of the same parts are equal and hash alike, whatever text they came from."""
+    """Matchers with the same parts are equal and have the same hash, also when their texts differ."""
     first, second = parse_matcher("a=~b"), parse_matcher(' "a" =~ "b"')
 
     found = {first, second}
@@ -194,7 +194,7 @@ def test_is_a_value() -> None:
     st.text(max_size=30),
 )
 def test_what_is_shown_can_be_read_again(name: str, op: MatchOp, value: str) -> None:
-    """The text of a matcher is read as the same matcher."""
+    """Parsing the text of a matcher gives the same matcher."""
     matcher = Matcher(name=name, op=op, value=value)
 
     found = parse_matcher(str(matcher))
@@ -204,7 +204,7 @@ def test_what_is_shown_can_be_read_again(name: str, op: MatchOp, value: str) -> 
 
 @given(st.text(max_size=60) | st.text(alphabet=' ab="\\{},!~|()[]*+?:<P1u\n&-', max_size=40))
 def test_never_fails_otherwise(text: str) -> None:
-    """Whatever the text, it is read or refused by name."""
+    """Every text is parsed or refused with a MatcherError."""
     offset, message = 0, ""
 
     try:
@@ -218,7 +218,7 @@ def test_never_fails_otherwise(text: str) -> None:
 
 @given(st.text(alphabet="ab=~\\{}()[]*+?:<>P1!|^$&-.", max_size=40))
 def test_no_expression_fails_otherwise(expression: str) -> None:
-    """Whatever the expression, it is compiled or refused by name."""
+    """Every expression is compiled or refused with a MatcherError."""
     text = str(Matcher(name="a", op=MatchOp.EQUAL, value=expression)).replace("=", "=~", 1)
 
     reason = ""

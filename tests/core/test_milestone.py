@@ -1,4 +1,4 @@
-"""Milestones: which claims live, which windows remind, and where a milestone stands."""
+"""Milestones: which claims are live, which windows have reminders, and the state of a milestone."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from alertd.core.milestones.milestone import (
     Rank,
     Source,
     State,
+    compute_state,
     is_contested,
-    live_claims,
-    operative_windows,
-    state_of,
-    stated_windows,
+    list_live_claims,
+    list_operative_windows,
+    list_stated_windows,
 )
 from alertd.core.milestones.policy import Contested
-from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from tests.core.builders import (
     MINISTER,
     PENTAGON,
@@ -55,10 +55,10 @@ RANKS = [
 
 @pytest.mark.parametrize(("ranks", "expected"), RANKS)
 def test_live_claims(ranks: list[Rank], expected: list[int]) -> None:
-    """Those of the best rank present live, in the order of the file."""
+    """The claims of the best rank present are live, in the order of the file."""
     made = milestone(*ranked(*ranks))
 
-    found = [int(one.deadline.edtf) for one in live_claims(made)]
+    found = [int(claim.deadline.edtf) for claim in list_live_claims(made)]
 
     assert found == expected
 
@@ -69,7 +69,7 @@ WINDOWS: list[tuple[list[Claim], list[str], bool]] = [
     # one window, however it is written and qualified, is one deadline
     ([claim("2026-09", MINISTER), claim("2026-09~", REUTERS)], ["2026-09-01/2026-10-01"], False),
     ([claim("2026-Q3"), claim("2026-07/2026-09")], ["2026-07-01/2026-10-01"], False),
-    # different windows are contested, the one that ends first first
+    # different windows are contested, and are sorted by their end
     (
         [claim("2026", REUTERS), claim("2026-09", MINISTER)],
         ["2026-09-01/2026-10-01", "2026-01-01/2027-01-01"],
@@ -87,19 +87,19 @@ WINDOWS: list[tuple[list[Claim], list[str], bool]] = [
 
 @pytest.mark.parametrize(("claims", "expected", "is_so"), WINDOWS)
 def test_stated_windows(claims: list[Claim], expected: list[str], is_so: bool) -> None:
-    """Claims with the same window are one deadline; several windows are contested."""
+    """Claims with the same window are a single deadline. Different windows make a milestone contested."""
     made = milestone(*claims)
 
-    found = [one.window.id for one in stated_windows(made)]
+    found = [stated.window.id for stated in list_stated_windows(made)]
 
     assert (found, is_contested(made)) == (expected, is_so)
 
 
 def test_a_window_knows_all_its_sources() -> None:
-    """Several sources of one window are all named, each once."""
+    """All sources of a window are listed, each source once."""
     made = milestone(claim("2026-09", MINISTER, REUTERS), claim("2026-09", REUTERS, PENTAGON))
 
-    (found,) = stated_windows(made)
+    (found,) = list_stated_windows(made)
 
     assert found.source_ids == ("al-abassi", "reuters", "pentagon")
 
@@ -116,20 +116,20 @@ CHOICES = [
 
 @pytest.mark.parametrize(("which", "expected"), CHOICES)
 def test_which_windows_remind(which: Contested, expected: list[str]) -> None:
-    """Of contested windows the policy chooses which remind."""
+    """The policy selects which of the contested windows have reminders."""
     made = milestone(claim("2026", REUTERS), claim("2026-09", MINISTER), with_policy=policy(contested=which))
 
-    found = [one.claims[0].deadline.edtf for one in operative_windows(made)]
+    found = [stated.claims[0].deadline.edtf for stated in list_operative_windows(made)]
 
     assert found == expected
 
 
 @pytest.mark.parametrize("which", Contested)
 def test_what_is_not_contested_always_reminds(which: Contested) -> None:
-    """With a single window there is nothing to choose."""
+    """With a single window, the policy has nothing to select."""
     made = milestone("2026-09", with_policy=policy(contested=which))
 
-    assert len(operative_windows(made)) == 1
+    assert len(list_operative_windows(made)) == 1
 
 
 # now in Baghdad, the state of a milestone due by September 2026 or by the end of 2026
@@ -146,8 +146,8 @@ CONTESTED = [
 
 @pytest.mark.parametrize(("now", "expected"), CONTESTED)
 def test_the_state_of_a_contested_milestone(now: str, expected: State) -> None:
-    """A milestone passes by some accounts before it has passed by all."""
-    assert state_of(contested(), NOTHING_SAID, at(now)) is expected
+    """A milestone has passed by some accounts before it has passed by all accounts."""
+    assert compute_state(contested(), NO_ACTIONS, at(now)) is expected
 
 
 # a deadline, now, the state
@@ -163,13 +163,13 @@ STATES = [
 
 @pytest.mark.parametrize(("deadline", "now", "expected"), STATES)
 def test_the_state(deadline: str, now: str, expected: State) -> None:
-    """The state follows the window alone, open and endless ones too."""
-    assert state_of(milestone(deadline), NOTHING_SAID, at(now)) is expected
+    """The state depends only on the window, also when the window has an open or missing end."""
+    assert compute_state(milestone(deadline), NO_ACTIONS, at(now)) is expected
 
 
 def test_without_a_claim_it_is_upcoming() -> None:
-    """Where there is no date nothing has passed."""
-    assert state_of(milestone(), NOTHING_SAID, at("2026-09-01T00:00")) is State.UPCOMING
+    """A window without an end has never passed."""
+    assert compute_state(milestone(), NO_ACTIONS, at("2026-09-01T00:00")) is State.UPCOMING
 
 
 # what people have said, the state
@@ -184,10 +184,10 @@ SAID = [
 
 @pytest.mark.parametrize(("standing", "expected"), SAID)
 def test_what_people_say_comes_first(standing: MilestoneStatus, expected: State) -> None:
-    """Done and cancelled hold whatever the date is."""
+    """Done and cancelled apply whatever the dates are."""
     made = milestone("2026-09")
 
-    assert state_of(made, standing, at("2026-10-01T00:00") + timedelta(days=1)) is expected
+    assert compute_state(made, standing, at("2026-10-01T00:00") + timedelta(days=1)) is expected
 
 
 # a source; how it is called in "by ...'s account"
@@ -202,5 +202,5 @@ BRIEF = [
 
 @pytest.mark.parametrize(("source", "expected"), BRIEF)
 def test_the_brief_name_of_a_source(source: Source, expected: str) -> None:
-    """The short name if there is one, else the person without the office, else what there is."""
+    """The brief name is the short name, else the person without the office, else the publisher or the id."""
     assert source.brief == expected

@@ -1,4 +1,4 @@
-"""Which addresses may be connected to: the table, address by address, and the forms that IPv4 can take."""
+"""The addresses that alertd may connect to: the table, address by address, and the forms of IPv4 in IPv6."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
@@ -6,14 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.network import TABLE, Network, NetworkRow, Reach, Tier, embedded, judge, parse_block, row_of
+from alertd.core.network import (
+    TABLE,
+    Network,
+    NetworkRow,
+    Reach,
+    Tier,
+    extract_embedded,
+    find_row,
+    judge,
+    parse_block,
+)
 from alertd.errors import NetworkError
 
 INTERNAL = Network()
 PUBLIC = Network(policy=Reach.PUBLIC)
 
-# Written again from IANA's registries of special-purpose addresses, of multicast and of the IPv6 address
-# space, and from what the clouds say of their metadata services. Not made from the table.
+# These addresses come from IANA's registries of special-purpose addresses, multicast and the IPv6 address
+# space, and from the documentation of the clouds' metadata services. They are not generated from the table.
 NEVER = [
     # This network; on Linux 0.0.0.0 is the machine itself.
     "0.0.0.0", "0.1.2.3", "0.255.255.255",
@@ -25,7 +35,7 @@ NEVER = [
     "100.100.100.200", "168.63.129.16", "192.0.0.192",
     # Protocols: DS-Lite, the dummy address, NAT64 discovery, PCP and TURN anycast.
     "192.0.0.1", "192.0.0.8", "192.0.0.170", "192.0.0.9", "192.0.0.10",
-    # What was the anycast of 6to4 relays.
+    # The former anycast prefix of 6to4 relays.
     "192.88.99.1",
     # Multicast: this link, a source-specific one, a documentation one, one of an organisation.
     "224.0.0.1", "232.1.1.1", "233.252.0.16", "239.255.255.255",
@@ -36,7 +46,7 @@ NEVER = [
     # Metadata: AWS and its pod identity, DNS and time; Google; Oracle; Scaleway; Linode; Alibaba.
     "fd00:ec2::254", "fd00:ec2::23", "fd00:ec2::253", "fd00:ec2::123", "fd20:ce::254", "fd00:c1::a9fe:a9fe",
     "fd00:42::42", "fd00:a9fe:a9fe::1", "fd00:100::100:200",
-    # Discarded, dummy, protocols (PCP anycast, ORCHID), segment routing, not given out.
+    # Discarded, dummy, protocols (PCP anycast, ORCHID), segment routing, unassigned.
     "100::1", "100:0:0:1::1", "2001:1::1", "2001:10::1", "5f00::1", "1000::1", "4000::1", "e000::1", "200::1",
 ]  # fmt: skip
 INTERNAL_ONLY = [
@@ -45,7 +55,7 @@ INTERNAL_ONLY = [
     "100.64.0.1", "100.127.255.255", "100.100.100.199", "100.100.100.201",
     # The machine itself.
     "127.0.0.1", "127.255.255.254", "::1",
-    # Documentation and benchmarks: nobody's on the Internet, and somebody's in a laboratory.
+    # Documentation and benchmarks: unused on the Internet, and used in laboratories.
     "192.0.2.1", "198.51.100.1", "203.0.113.1", "198.18.0.1", "198.19.255.255", "2001:db8::1", "3fff::1",
     "2001:2::1",
     # Unique local, also beside a metadata service; site-local.
@@ -58,7 +68,7 @@ OPEN = [
     "223.255.255.255", "2606:4700:4700::1111", "2a00:1450::1", "2003::1", "2001:200::1", "3ffe::1",
 ]  # fmt: skip
 
-# How each form holds an IPv4 address, written from the RFCs as text, where the product shifts bits.
+# How each form embeds an IPv4 address, as text from the RFCs. The product shifts bits instead.
 FORMS = {
     "mapped": lambda a, b, c, d: f"::ffff:{a}.{b}.{c}.{d}",
     "mapped in hex": lambda a, b, c, d: f"::ffff:{a:02x}{b:02x}:{c:02x}{d:02x}",
@@ -87,7 +97,7 @@ def in_form(form: str, address: str) -> str:
 @pytest.mark.parametrize("address", NEVER)
 @pytest.mark.parametrize("network", [INTERNAL, PUBLIC], ids=str)
 def test_some_addresses_are_refused_under_every_policy(address: str, network: Network) -> None:
-    """Link-local, metadata, unspecified, multicast, broadcast and reserved addresses are not reached."""
+    """Link-local, metadata, unspecified, multicast, broadcast and reserved addresses are always refused."""
     verdict = judge(address, network)
 
     assert not verdict.allowed
@@ -97,7 +107,7 @@ def test_some_addresses_are_refused_under_every_policy(address: str, network: Ne
 
 @pytest.mark.parametrize("address", INTERNAL_ONLY)
 def test_internal_addresses_are_reached_unless_only_public_ones_are_wanted(address: str) -> None:
-    """Who posts to their own network need not set anything, and the refusal names what would allow it."""
+    """Posting to one's own network needs no setting, and a refusal names the setting that would allow it."""
     refused = judge(address, PUBLIC)
     allowed = judge(address, Network(policy=Reach.PUBLIC, allow=(ip_network(address),)))
 
@@ -110,13 +120,13 @@ def test_internal_addresses_are_reached_unless_only_public_ones_are_wanted(addre
 @pytest.mark.parametrize("address", OPEN)
 @pytest.mark.parametrize("network", [INTERNAL, PUBLIC], ids=str)
 def test_public_addresses_are_reached_up_to_the_edges_of_the_others(address: str, network: Network) -> None:
-    """No block is wider than it is registered."""
+    """No block is wider than its registration."""
     assert judge(address, network).allowed
 
 
 @pytest.mark.parametrize("address", NEVER)
 def test_nothing_opens_what_is_always_refused(address: str) -> None:
-    """An allowed network that is wider than a refused one does not open it."""
+    """An allowed network does not open a refused network that it contains."""
     wide = tuple(ip_network(block) for block in ("0.0.0.0/0", "::/0", "fc00::/7", "64:ff9b:1::/48"))
 
     assert not judge(address, Network(policy=Reach.PUBLIC, allow=wide)).allowed
@@ -126,7 +136,7 @@ def test_nothing_opens_what_is_always_refused(address: str) -> None:
     "text", ["", "localhost", "127.1", "2130706433", "0x7f.1", "1.2.3.4.5", "::1::", "²"]
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
-    """A text that some system might yet read as an address is not passed on."""
+    """A text that a system could read as an address is refused."""
     assert not judge(text, INTERNAL).allowed
 
 
@@ -144,21 +154,21 @@ def addresses_of(rows: list[NetworkRow]) -> st.SearchStrategy[str]:
 
 @given(addresses_of(REFUSED_V4), st.sampled_from(sorted(FORMS)))
 def test_a_refused_address_is_refused_in_every_form(address: str, form: str) -> None:
-    """No way of writing IPv4 into IPv6 gets around the table."""
+    """No form of IPv4 within IPv6 gets around the table."""
     if form.startswith("local NAT64") and address.startswith("0."):
-        return  # where nothing is carried to; in that prefix it cannot be told from another reading
+        return  # no packet goes there, and a local prefix makes the address ambiguous
     assert not judge(in_form(form, address), INTERNAL).allowed
 
 
 @given(addresses_of(INTERNAL_V4), st.sampled_from(sorted(FORMS)))
 def test_an_internal_address_is_internal_in_every_form(address: str, form: str) -> None:
-    """Under ``public`` it is refused whatever it is wrapped in."""
+    """With ``public``, an internal IPv4 address is refused in every form."""
     assert not judge(in_form(form, address), PUBLIC).allowed
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_public_address_stays_public_in_every_form(form: str) -> None:
-    """Who reaches the IPv4 Internet only by translation is not shut out; their own prefix they must name."""
+    """Hosts that reach IPv4 only by NAT64 can use the public prefix. A local prefix has to be allowed."""
     own = (ip_network("64:ff9b:1::/48"),) if form.startswith("local") else ()
 
     assert judge(in_form(form, "8.8.4.4"), Network(policy=Reach.PUBLIC, allow=own)).allowed
@@ -168,15 +178,15 @@ def test_a_public_address_stays_public_in_every_form(form: str) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_read_as_it_was_written(form: str) -> None:
-    """The IPv4 address is found, and told in the reason."""
+    """The IPv4 address is found, and the reason names it."""
     address = in_form(form, "10.20.30.40")
 
-    assert IPv4Address("10.20.30.40") in embedded(IPv6Address(address))
+    assert IPv4Address("10.20.30.40") in extract_embedded(IPv6Address(address))
     assert "10.0.0.0/8" in judge(address, INTERNAL).reason or form.startswith(("local", "Teredo", "ISATAP"))
 
 
 def test_what_is_allowed_in_ipv4_is_allowed_when_it_is_mapped() -> None:
-    """A socket for both families reports addresses so."""
+    """A dual-stack socket reports IPv4 addresses in this form."""
     network = Network(policy=Reach.PUBLIC, allow=(ip_network("10.0.0.0/8"),))
 
     assert judge("::ffff:10.1.2.3", network).allowed
@@ -185,8 +195,8 @@ def test_what_is_allowed_in_ipv4_is_allowed_when_it_is_mapped() -> None:
 
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
 def test_every_address_has_a_row_and_public_never_reaches_further(address: IPv4Address | IPv6Address) -> None:
-    """The table has no hole, and what ``public`` reaches ``internal`` reaches too."""
-    row = row_of(address)
+    """The table covers every address, and ``internal`` allows every address that ``public`` allows."""
+    row = find_row(address)
 
     assert row.words
     assert row.why
@@ -194,7 +204,7 @@ def test_every_address_has_a_row_and_public_never_reaches_further(address: IPv4A
 
 
 def test_no_block_is_listed_twice() -> None:
-    """One row decides."""
+    """Exactly one row decides."""
     blocks = [row.block for row in TABLE]
 
     assert len(set(blocks)) == len(blocks)
@@ -202,12 +212,12 @@ def test_no_block_is_listed_twice() -> None:
 
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "10.0.0.7", "fd12:3456::7", "64:ff9b:1::/48", "127.0.0.0/8"])
 def test_what_can_be_opened_can_be_allowed(text: str) -> None:
-    """An address is a network of one."""
+    """An address is parsed as a network with a single address."""
     assert parse_block(text) == ip_network(text)
 
 
-@pytest.mark.parametrize("address", [one for one in NEVER if "%" not in one])
+@pytest.mark.parametrize("address", [address for address in NEVER if "%" not in address])
 def test_what_cannot_be_opened_cannot_be_allowed(address: str) -> None:
-    """It is refused where it is written, not passed over in silence."""
+    """A wrong entry is refused where it is written, and is not silently ignored."""
     with pytest.raises(NetworkError, match="always refused"):
         parse_block(address)

@@ -1,4 +1,4 @@
-"""Occurrences: the instants at which a milestone reminds, to the minute."""
+"""Occurrences: the instants of a milestone's reminders, to the minute."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alertd.core.deadline import Reading
-from alertd.core.milestones.occurrence import Cause, first_instant, occurrences
-from alertd.core.routing.labels import labels_of
+from alertd.core.milestones.occurrence import Cause, find_first_instant, list_occurrences
+from alertd.core.routing.labels import list_labels
 from tests.core.builders import (
     EVER,
     MINISTER,
@@ -50,24 +50,24 @@ DESIGN = [
 
 @pytest.mark.parametrize("row", DESIGN, ids=lambda row: row[0])
 def test_the_table_of_the_design(row: tuple[str, ...]) -> None:
-    """Every instant of the design's table comes out to the minute."""
+    """Every instant of the design's table is computed to the minute."""
     deadline, zone, begins, ends, *reminders = row
     made = milestone(deadline, zone=ZoneInfo(zone))
     wanted = dict(zip(("-90d", "-30d", "-7d", "-1d", "0d", "+1d"), map(utc, reminders), strict=True))
 
-    found = {one.offset: one for one in occurrences(made, EVER, NEVER)}
+    found = {due.offset: due for due in list_occurrences(made, EVER, NEVER)}
 
     assert {offset: found[offset].at for offset in wanted} == wanted
-    assert {(one.stated.window.begins, one.stated.window.ends) for one in found.values()} == {
+    assert {(due.stated.window.begins, due.stated.window.ends) for due in found.values()} == {
         (utc(begins), utc(ends))
     }
 
 
 def test_the_default_policy() -> None:
-    """September 2026 reminds ten times, by local time, each offset and cause once."""
+    """September 2026 has ten reminders in local time, and no pair of offset and cause occurs twice."""
     made = milestone("2026-09")
 
-    found = [(one.cause, one.offset, f"{one.at:%m-%dT%H:%M}") for one in occurrences(made, EVER, NEVER)]
+    found = [(due.cause, due.offset, f"{due.at:%m-%dT%H:%M}") for due in list_occurrences(made, EVER, NEVER)]
 
     assert found == [
         (Cause.APPROACHING, "-90d", "07-02T06:00"),
@@ -103,7 +103,7 @@ MONTHS = [
 
 @pytest.mark.parametrize(("deadline", "lead", "expected"), MONTHS)
 def test_month_ends(deadline: str, lead: str, expected: str) -> None:
-    """Months before a deadline are cut to the end of the shorter month, once."""
+    """A lead time in months is cut to the last day of a shorter month, and cut only once."""
     made = milestone(deadline, with_policy=policy(before=[lead], after=(), on_day=False, opens=False))
 
     found = offsets(made)
@@ -130,7 +130,7 @@ CLOCK_CHANGES = [
 
 @pytest.mark.parametrize(("zone", "deadline", "offset", "clock", "expected"), CLOCK_CHANGES)
 def test_gaps_and_folds(zone: str, deadline: str, offset: str, clock: str, expected: str) -> None:
-    """A local time that occurs twice is the first; one that never does has the offset before the gap."""
+    """In a fold, a local time is its first occurrence, and in a gap, it has the offset before the gap."""
     made = milestone(deadline, zone=ZoneInfo(zone), with_policy=policy(clock=clock))
 
     found = due_at(made, offset)
@@ -163,7 +163,7 @@ DATE_TIMES = [
 
 @pytest.mark.parametrize(("deadline", "clock", "offset", "expected"), DATE_TIMES)
 def test_deadlines_with_a_time_of_day(deadline: str, clock: str, offset: str, expected: str) -> None:
-    """Days and longer units move the local date and keep the clock time; hours and minutes are exact."""
+    """Days and longer units move the local date and keep the clock time. Hours and minutes are exact."""
     made = milestone(
         deadline,
         zone=ZoneInfo("America/New_York"),
@@ -180,7 +180,7 @@ def test_deadlines_with_a_time_of_day(deadline: str, clock: str, offset: str, ex
     assert found[wanted] == expected
 
 
-# the two hours that both read 01:30 on 2026-11-01, by their offsets; what 1 h before and after are
+# 01:30 occurs twice on 2026-11-01: the deadline by its offset, an hour before it, an hour after it
 FOLD = [
     ("2026-11-01T01:30-04:00", "2026-11-01T04:30", "2026-11-01T06:30"),
     ("2026-11-01T01:30-05:00", "2026-11-01T05:30", "2026-11-01T07:30"),
@@ -189,7 +189,7 @@ FOLD = [
 
 @pytest.mark.parametrize(("deadline", "before", "after"), FOLD)
 def test_hours_around_a_fold(deadline: str, before: str, after: str) -> None:
-    """Hours count from the very instant, even from the second of two equal wall times."""
+    """Hours count from the exact instant, even from the second of two equal wall times."""
     made = milestone(
         deadline, zone=ZoneInfo("America/New_York"), with_policy=policy(before=["1h"], after=["1h"])
     )
@@ -213,7 +213,7 @@ HOURS = [
 
 @pytest.mark.parametrize(("deadline", "offset", "expected"), HOURS)
 def test_hours_of_a_deadline_without_a_time_of_day(deadline: str, offset: str, expected: str) -> None:
-    """Hours count from the exclusive end, whatever `at` says."""
+    """Hours count from the exclusive end, and do not depend on `at`."""
     rung = [offset[1:]]
     made = milestone(deadline, with_policy=policy(before=rung, after=rung))
 
@@ -244,7 +244,7 @@ OPENS = [
 
 @pytest.mark.parametrize(("deadline", "reading", "expected"), OPENS)
 def test_opens(deadline: str, reading: Reading, expected: str | None) -> None:
-    """Only a window that has a first day and goes on after it opens."""
+    """A window opens only if it has a first day and continues after that day."""
     made = milestone(claim(deadline, reading=reading))
 
     found = dict(offsets(made)).get("opens")
@@ -253,10 +253,10 @@ def test_opens(deadline: str, reading: Reading, expected: str | None) -> None:
 
 
 def test_an_open_end_is_never_due() -> None:
-    """A window without an end opens, and reminds of nothing else, even with a ladder without end."""
+    """A window without an end has only the opens reminder, even if the policy repeats without an end."""
     made = milestone("2026-09/..", with_policy=policy(then_every="28d"))
 
-    found = [one.cause for one in occurrences(made, EVER, NEVER)]
+    found = [due.cause for due in list_occurrences(made, EVER, NEVER)]
 
     assert found == [Cause.OPENS]
 
@@ -273,16 +273,16 @@ def test_the_reading_start_counts_from_the_day_before() -> None:
 
 
 def test_the_policy_can_leave_out_each_kind() -> None:
-    """What the policy switches off does not come."""
+    """A policy can switch off each kind of reminder."""
     made = milestone("2026-09", with_policy=policy(before=(), after=(), on_day=False, opens=False))
 
-    found = occurrences(made, EVER, NEVER)
+    found = list_occurrences(made, EVER, NEVER)
 
     assert found == ()
 
 
 def test_a_lead_time_twice_reminds_once() -> None:
-    """Two equal rungs, also when written differently, are one reminder: they would have one key."""
+    """Two equal steps are a single reminder, even when written differently, because their keys are equal."""
     made = milestone("2026-09", with_policy=policy(before=["7d", "1w"], after=["24h", "1d", "24h"]))
 
     found = [offset for offset, _ in offsets(made)]
@@ -291,10 +291,10 @@ def test_a_lead_time_twice_reminds_once() -> None:
 
 
 def test_contested_windows_remind_each() -> None:
-    """Every distinct window has its own reminders, and each knows who states it."""
+    """Every distinct window has its own reminders, and each reminder has the claims of its window."""
     made = contested()
 
-    found = {(one.stated.window.id, one.stated.source_ids) for one in occurrences(made, EVER, NEVER)}
+    found = {(due.stated.window.id, due.stated.source_ids) for due in list_occurrences(made, EVER, NEVER)}
 
     assert found == {
         ("2026-09-01/2026-10-01", ("al-abassi",)),
@@ -303,7 +303,7 @@ def test_contested_windows_remind_each() -> None:
 
 
 def test_the_range_is_half_open() -> None:
-    """What is due at the beginning of the range is in it, and what is due at its end is not."""
+    """The range includes a reminder at its beginning and excludes a reminder at its end."""
     made = milestone("2026-09")
     since, until = at("2026-09-23T09:00"), at("2026-09-29T09:00")
 
@@ -312,45 +312,45 @@ def test_the_range_is_half_open() -> None:
     assert found == [("-7d", "2026-09-23 09:00")]
 
 
-# what leaves the calendar is never due, and stops nothing else
+# a reminder outside the calendar is never due, and does not affect other reminders
 @pytest.mark.parametrize(("deadline", "rung"), [("9998-12-31", "5y"), ("9998", "100y")])
 def test_beyond_the_calendar(deadline: str, rung: str) -> None:
-    """A rung that would lie after the year 9999 is left out."""
+    """A reminder after the year 9999 is left out."""
     made = milestone(deadline, with_policy=policy(before=["1d"], after=["1d", rung], then_every="50y"))
 
-    found = [one.offset for one in occurrences(made, EVER, datetime.max.replace(tzinfo=UTC))]
+    found = [due.offset for due in list_occurrences(made, EVER, datetime.max.replace(tzinfo=UTC))]
 
     assert found[-3:] == ["-1d", "0d", "+1d"]
 
 
 def test_the_first_instant() -> None:
-    """The policy's horizon begins with the first reminder of any window."""
+    """The horizon of the policy begins with the first reminder of any window."""
     made = contested()
 
-    found = first_instant(made)
+    found = find_first_instant(made)
 
     assert found == at("2026-01-01T09:00")
 
 
 def test_no_first_instant_without_a_reminder() -> None:
     """A milestone without a claim has no horizon."""
-    assert first_instant(milestone()) is None
+    assert find_first_instant(milestone()) is None
 
 
 def test_the_first_instant_of_a_ladder_alone() -> None:
-    """The ladder's first rung is a horizon as well."""
+    """Without reminders before the deadline, the horizon begins with the first overdue reminder."""
     made = milestone("2026-09", with_policy=policy(before=(), on_day=False, opens=False))
 
-    found = first_instant(made)
+    found = find_first_instant(made)
 
     assert found == at("2026-10-01T09:00")
 
 
 def test_labels() -> None:
-    """Routes see the milestone's labels and those that alertd adds, which win."""
+    """Routes match the labels of the milestone and the labels that alertd adds, which take precedence."""
     made = contested(labels={"country": "iraq", "cause": "mine"})
 
-    found = labels_of(made, Cause.OVERDUE, "+1d")
+    found = list_labels(made, Cause.OVERDUE, "+1d")
 
     assert found == {
         "country": "iraq",
@@ -363,19 +363,19 @@ def test_labels() -> None:
 
 
 def test_a_corrected_title_changes_nothing() -> None:
-    """Title, description, notes and labels are in no occurrence: correcting one sends nothing."""
+    """A corrected title, description, note or label changes no occurrence, so nothing is sent again."""
     made = milestone(claim("2026-09", MINISTER))
     corrected = replace(made, title="Another title", labels={"a": "b"}, tentative=True)
 
-    before, after = (occurrences(one, EVER, NEVER) for one in (made, corrected))
+    before, after = (list_occurrences(version, EVER, NEVER) for version in (made, corrected))
 
     assert before == after
 
 
 def test_the_same_window_by_two_sources_reminds_once() -> None:
-    """Two sources of one window are one deadline, whatever precision each gives it in."""
+    """Two sources of the same window are a single deadline, even if they give it in different precisions."""
     made = milestone(claim("2026-09", MINISTER), claim("2026-09-01/2026-09-30", REUTERS))
 
-    found = [one for one in occurrences(made, EVER, NEVER) if one.offset == "-7d"]
+    found = [due for due in list_occurrences(made, EVER, NEVER) if due.offset == "-7d"]
 
-    assert [one.stated.source_ids for one in found] == [("al-abassi", "reuters")]
+    assert [due.stated.source_ids for due in found] == [("al-abassi", "reuters")]

@@ -1,4 +1,4 @@
-"""The ladder after the deadline, rolls over days on which nobody works, and what always holds."""
+"""Reminders after the deadline, reminders that move to working days, and rules that always hold."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from alertd.core.deadline import Reading, parse_deadline
 from alertd.core.milestones.milestone import Claim, Milestone
-from alertd.core.milestones.occurrence import NAG_SPAN, SERIES_NAGS, Cause, occurrences
+from alertd.core.milestones.occurrence import REPEAT_SPAN, SERIES_REPEAT_SPAN, Cause, list_occurrences
 from alertd.core.milestones.policy import Policy, Roll, WorkCalendar
-from alertd.core.milestones.recurrence import instances
+from alertd.core.milestones.recurrence import expand_instances
 from alertd.core.time.duration import Duration
 from tests.core.builders import EVER, at, milestone, offsets, policy, utc
 
@@ -22,7 +22,7 @@ ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
 def test_then_every_goes_on_after_the_ladder() -> None:
-    """After the last rung there is one more every step, in any later range."""
+    """After the last step of `after`, another reminder follows at every interval of `then_every`."""
     made = milestone("2026-09", with_policy=policy(after=["1d", "28d"], then_every="28d"))
 
     found = offsets(made, at("2026-10-01T00:00"), at("2027-01-21T00:00"))
@@ -47,7 +47,7 @@ FAR = [
 
 @pytest.mark.parametrize(("step", "expected"), FAR)
 def test_then_every_has_no_end(step: str, expected: list[str]) -> None:
-    """A milestone that has been overdue for decades still nags, at the same steps."""
+    """A milestone that has been overdue for decades still has reminders, at the same steps."""
     made = milestone("2026-09-30", with_policy=policy(after=(), then_every=step))
 
     found = offsets(made, at("2116-10-20T00:00"), at("2119-01-01T00:00"))
@@ -56,7 +56,7 @@ def test_then_every_has_no_end(step: str, expected: list[str]) -> None:
 
 
 def test_then_every_without_a_ladder_counts_from_the_deadline() -> None:
-    """The first step is one step after the last day."""
+    """The first repeat comes one interval after the last day."""
     made = milestone("2026-09-30", with_policy=policy(after=(), then_every="28d"))
 
     found = offsets(made, at("2026-10-01T00:00"), at("2026-11-01T00:00"))
@@ -65,26 +65,26 @@ def test_then_every_without_a_ladder_counts_from_the_deadline() -> None:
 
 
 def test_from_the_beginning_on_decades_are_not_brought_along() -> None:
-    """A range that begins with the calendar has the ladder and the last steps only."""
+    """A range without a beginning has the steps of `after` and only the last repeats."""
     made = milestone("1926-09-30", with_policy=policy(then_every="1d"))
     until = utc("2026-11-24T06:00")
 
-    found = [one for one in occurrences(made, ALWAYS, until) if one.cause is Cause.OVERDUE]
+    found = [due for due in list_occurrences(made, ALWAYS, until) if due.cause is Cause.OVERDUE]
 
-    assert [one.offset for one in found[:4]] == ["+1d", "+7d", "+14d", "+28d"]
+    assert [due.offset for due in found[:4]] == ["+1d", "+7d", "+14d", "+28d"]
     assert until - timedelta(days=1) <= found[-1].at < until
-    assert len(found) <= NAG_SPAN.days + 100
+    assert len(found) <= REPEAT_SPAN.days + 100
 
 
 def test_an_instance_of_a_series_nags_for_a_while() -> None:
-    """An old instance of a series stops when the next ones have long taken over."""
+    """An old instance of a series stops long after the next instances have begun to remind."""
     series = milestone("2026-09-30", repeat="FREQ=YEARLY", with_policy=policy(then_every="28d"))
-    (made,) = instances(series, date(2026, 9, 1), date(2026, 10, 1))
+    (made,) = expand_instances(series, date(2026, 9, 1), date(2026, 10, 1))
 
-    found = occurrences(made, EVER, utc("2099-01-01T00:00"))
+    found = list_occurrences(made, EVER, utc("2099-01-01T00:00"))
 
-    assert found[-1].at < utc("2026-09-30T21:00") + SERIES_NAGS
-    assert found[-1].at > utc("2026-09-30T21:00") + SERIES_NAGS - timedelta(days=29)
+    assert found[-1].at < utc("2026-09-30T21:00") + SERIES_REPEAT_SPAN
+    assert found[-1].at > utc("2026-09-30T21:00") + SERIES_REPEAT_SPAN - timedelta(days=29)
 
 
 FRIDAY_SATURDAY = WorkCalendar(
@@ -97,14 +97,14 @@ ROLLED = [
     ("-1d", "2026-10-03", "2026-09-29 09:00"),  # a Friday, and two holidays before it
     ("0d", "2026-10-03", "2026-09-29 09:00"),
     ("-7d", "2026-10-10", "2026-09-29 09:00"),  # 3 October is a Saturday
-    # after: to the first working day from it on, since before it isn't true
+    # after: to the first working day on or after it, because the statement is false before it
     ("+1d", "2026-09-30", "2026-10-04 09:00"),
     ("+7d", "2026-09-25", "2026-10-04 09:00"),  # 2 October is a Friday
     # a working day stays
     ("-1d", "2026-09-30", "2026-09-29 09:00"),
     ("0d", "2026-09-29", "2026-09-29 09:00"),
     ("+7d", "2026-09-28", "2026-10-05 09:00"),
-    # what opens on a holiday opens later
+    # an opens reminder on a holiday moves to a later day
     ("opens", "2026-10", "2026-10-04 09:00"),
     # hours are exact and do not roll
     ("-12h", "2026-10-02", "2026-10-02 12:00"),
@@ -117,7 +117,7 @@ ROLLED = [
 
 @pytest.mark.parametrize(("offset", "deadline", "expected"), ROLLED)
 def test_rolls(offset: str, deadline: str, expected: str) -> None:
-    """What warns moves earlier, and what states a fact moves later."""
+    """A warning moves to an earlier day, and a statement of fact moves to a later day."""
     made = milestone(
         deadline,
         with_policy=policy(before=["7d", "1d", "12h"], roll=Roll.EARLIER, calendar=FRIDAY_SATURDAY),
@@ -179,35 +179,35 @@ MILESTONES = st.builds(
 
 @given(MILESTONES)
 def test_nothing_is_overdue_before_its_end(made: Milestone) -> None:
-    """In any zone and by any policy, neither overdue nor opens comes before it is true."""
-    found = occurrences(made, ALWAYS, utc("2201-01-01T00:00"))
+    """In any zone and with any policy, neither overdue nor opens comes before it is true."""
+    found = list_occurrences(made, ALWAYS, utc("2201-01-01T00:00"))
 
-    for one in found:
-        if one.cause is Cause.OVERDUE:
-            assert one.stated.window.ends is not None
-            assert one.at >= one.stated.window.ends
-        if one.cause is Cause.OPENS:
-            assert one.stated.window.begins is not None
-            assert one.at >= one.stated.window.begins
+    for due in found:
+        if due.cause is Cause.OVERDUE:
+            assert due.stated.window.ends is not None
+            assert due.at >= due.stated.window.ends
+        if due.cause is Cause.OPENS:
+            assert due.stated.window.begins is not None
+            assert due.at >= due.stated.window.begins
 
 
 @given(MILESTONES)
 def test_offsets_are_distinct_and_instants_sorted(made: Milestone) -> None:
-    """Every reminder of a window has an offset of its own, which its key is made of."""
-    found = occurrences(made, ALWAYS, utc("2201-01-01T00:00"))
+    """Every reminder of a window has its own offset, from which its key is made."""
+    found = list_occurrences(made, ALWAYS, utc("2201-01-01T00:00"))
 
-    assert len({one.offset for one in found}) == len(found)
-    assert [one.at for one in found] == sorted(one.at for one in found)
-    assert all(one.at.tzinfo is UTC for one in found)
+    assert len({due.offset for due in found}) == len(found)
+    assert [due.at for due in found] == sorted(due.at for due in found)
+    assert all(due.at.tzinfo is UTC for due in found)
 
 
 @given(MILESTONES, st.lists(st.datetimes(datetime(1890, 1, 1), datetime(2210, 1, 1)), min_size=3, max_size=5))
 def test_a_range_is_the_union_of_its_parts(made: Milestone, cuts: list[datetime]) -> None:
-    """Where a range is cut makes no difference to what is in it."""
-    # Within a century: what is longer means "from the beginning on".
+    """The reminders of a range do not depend on where the range is cut."""
+    # The range is shorter than a century: a longer range counts as a range without a beginning.
     inside = sorted(cut.replace(tzinfo=UTC) for cut in cuts)
     inside = [cut for cut in inside if cut - inside[0] < timedelta(days=36_000)]
 
-    parts = [one for since, until in pairwise(inside) for one in occurrences(made, since, until)]
+    parts = [due for since, until in pairwise(inside) for due in list_occurrences(made, since, until)]
 
-    assert tuple(parts) == occurrences(made, inside[0], inside[-1])
+    assert tuple(parts) == list_occurrences(made, inside[0], inside[-1])

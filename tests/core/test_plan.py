@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.occurrence import occurrence_key
+from alertd.core.milestones.occurrence import make_occurrence_key
 from alertd.core.planning.plan import Planned, expand, plan
 from alertd.core.reason import MuteInterval, OutsideIntervals
 from alertd.core.routing.matcher import parse_matcher
@@ -82,7 +82,7 @@ def test_each_receiver_has_its_own_key() -> None:
     found = plan(made, root(also, rest), at("2026-10-01T00:00"), at("2026-10-02T00:00"))
 
     assert [(one.receiver, one.key) for one in found] == [
-        (name, occurrence_key("iraq/phase-2", "2026-09-01/2026-10-01", "+1d", name))
+        (name, make_occurrence_key("iraq/phase-2", "2026-09-01/2026-10-01", "+1d", name))
         for name in ("desk", "leads")
     ]
 

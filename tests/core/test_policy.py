@@ -1,4 +1,4 @@
-"""Policies: their defaults, and the days on which nobody works."""
+"""Policies: their defaults, and calendars of working days."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IRAQ = WorkCalendar(
     holidays=frozenset({date(2026, 5, 26), date(2026, 5, 27), date(2026, 5, 28)}),
 )
 
-# a day; the last working day up to it; the first from it on (research/dates.md, 2.3)
+# a day; the last working day before or on the day; the first working day on or after the day
 DAYS = [
     # a working day is its own
     ("2026-09-30", "2026-09-30", "2026-09-30"),
@@ -28,23 +28,23 @@ DAYS = [
 
 @pytest.mark.parametrize(("day", "earlier", "later"), DAYS)
 def test_working_days(day: str, earlier: str, later: str) -> None:
-    """From a day off the nearest working day is found in either direction."""
+    """The nearest working day before and after a day off is found."""
     found = date.fromisoformat(day)
 
-    assert IRAQ.earlier(found) == date.fromisoformat(earlier)
-    assert IRAQ.later(found) == date.fromisoformat(later)
+    assert IRAQ.find_earlier(found) == date.fromisoformat(earlier)
+    assert IRAQ.find_later(found) == date.fromisoformat(later)
     assert IRAQ.is_working(found) is (earlier == day)
 
 
 def test_when_nobody_ever_works_the_day_stays() -> None:
-    """A calendar without a working day moves nothing, rather than searching for ever."""
+    """With a calendar without working days, nothing moves, and the search ends."""
     never = WorkCalendar(name="never", weekend=frozenset(range(7)))
 
-    assert never.earlier(date(2026, 9, 30)) == never.later(date(2026, 9, 30)) == date(2026, 9, 30)
+    assert never.find_earlier(date(2026, 9, 30)) == never.find_later(date(2026, 9, 30)) == date(2026, 9, 30)
 
 
 def test_the_default_is_that_of_the_design() -> None:
-    """90, 30, 7 and 1 days before, on the day, four after; at nine; each window; no roll."""
+    """The defaults are those of the design, such as four reminders before and four after the deadline."""
     made = Policy()
 
     assert [str(lead) for lead in made.before] == ["90d", "30d", "7d", "1d"]

@@ -1,4 +1,4 @@
-"""Recurring milestones: rules of RFC 5545 on local wall time, one instance a date."""
+"""Recurring milestones: rules of RFC 5545 in local wall time, one instance for each date."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alertd.core.deadline import Deadline, parse_deadline
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.recurrence import MAX_INSTANCES, instances, parse_recurrence, series_of
+from alertd.core.milestones.recurrence import MAX_INSTANCES, expand_instances, get_series_id, parse_recurrence
 from alertd.errors import RecurrenceError
 from tests.core.builders import MINISTER, NEW_YORK, REUTERS, claim, due_at, milestone, policy, utc
 
@@ -20,7 +20,7 @@ SINCE, UNTIL = date(2026, 1, 1), date(2027, 1, 1)
 
 
 def days(made: Milestone, since: date = SINCE, until: date = UNTIL) -> list[str]:
-    return [one.id.partition("@")[2] for one in instances(made, since, until)]
+    return [claim.id.partition("@")[2] for claim in expand_instances(made, since, until)]
 
 
 # first deadline, rule, the dates in 2026
@@ -55,24 +55,24 @@ RULES = [
 
 @pytest.mark.parametrize(("first", "rule", "expected"), RULES)
 def test_rules(first: str, rule: str, expected: list[str]) -> None:
-    """The instances of a range are those that RFC 5545 gives, by their local dates."""
+    """The instances of a range are those of RFC 5545, by their local dates."""
     made = milestone(first, repeat=rule)
 
     assert days(made) == expected
 
 
 def test_the_range_is_half_open() -> None:
-    """An instance on the first day of the range is in it, one on the day after the last is not."""
+    """A range includes an instance on its first day and excludes an instance on the day after it."""
     made = milestone("2026-09-01", repeat="FREQ=DAILY")
 
     assert days(made, date(2026, 9, 3), date(2026, 9, 5)) == ["2026-09-03", "2026-09-04"]
 
 
 def test_an_instance_is_a_milestone_of_its_own() -> None:
-    """It has its own id and date, keeps what else there is, and does not recur."""
+    """An instance has its own id and date, keeps all other values, and does not recur."""
     made = milestone(claim("2026-01-31", MINISTER, note="monthly"), repeat="FREQ=MONTHLY;BYMONTHDAY=-1")
 
-    (found,) = instances(made, date(2026, 2, 1), date(2026, 3, 1))
+    (found,) = expand_instances(made, date(2026, 2, 1), date(2026, 3, 1))
 
     assert found.id == "iraq/phase-2@2026-02-28"
     assert found.claims == (claim("2026-02-28", MINISTER, note="monthly"),)
@@ -80,75 +80,75 @@ def test_an_instance_is_a_milestone_of_its_own() -> None:
 
 
 def test_claims_move_together() -> None:
-    """A contested series stays contested: every claim moves by as many days as the first."""
+    """A contested series stays contested: every claim moves by as many days as the first claim."""
     made = milestone(
         claim("2026-01-10~", MINISTER), claim("2026-01-20T17:00", REUTERS), repeat="FREQ=MONTHLY"
     )
 
-    (found,) = instances(made, date(2026, 3, 1), date(2026, 4, 1))
+    (found,) = expand_instances(made, date(2026, 3, 1), date(2026, 4, 1))
 
-    assert [one.deadline.edtf for one in found.claims] == ["2026-03-10~", "2026-03-20T17:00"]
+    assert [claim.deadline.edtf for claim in found.claims] == ["2026-03-10~", "2026-03-20T17:00"]
 
 
 def test_wall_time_stays_over_a_change_of_the_clocks() -> None:
-    """Nine in the morning is nine in the morning in summer and in winter."""
+    """Nine in the morning stays nine in the morning in summer and in winter."""
     made = milestone("2026-10-31T09:00", zone=NEW_YORK, repeat="FREQ=DAILY;COUNT=2")
 
-    before, after = instances(made, SINCE, UNTIL)
+    before, after = expand_instances(made, SINCE, UNTIL)
 
     assert (due_at(before, "0d"), due_at(after, "0d")) == (utc("2026-10-31T13:00"), utc("2026-11-01T14:00"))
 
 
 def test_an_instance_in_a_gap_is_as_far_after_it() -> None:
-    """RFC 5545 3.3.5 holds for instances as for all wall times."""
+    """RFC 5545 section 3.3.5 applies to instances as to all wall times."""
     made = milestone(
         "2026-03-07T02:30", zone=NEW_YORK, repeat="FREQ=DAILY;COUNT=2", with_policy=policy(clock="12:00")
     )
 
-    _, gap = instances(made, SINCE, UNTIL)
+    _, gap = expand_instances(made, SINCE, UNTIL)
 
     assert due_at(gap, "0d") == utc("2026-03-08T07:30")
 
 
 def test_midnight_in_a_gap_loses_no_day() -> None:
-    """The day that begins at one o'clock has its instance (APScheduler's cron trigger skips it)."""
+    """A day that begins at one o'clock has its instance (APScheduler's cron trigger skips the day)."""
     made = milestone("2026-04-23", zone=ZoneInfo("Africa/Cairo"), repeat="FREQ=DAILY;COUNT=3")
 
     assert days(made) == ["2026-04-23", "2026-04-24", "2026-04-25"]
 
 
 def test_what_does_not_recur_is_its_own_instance() -> None:
-    """Without a rule there is one instance, the milestone itself, in any range."""
+    """Without a rule, the milestone itself is the only instance in any range."""
     made = milestone("2026-09")
 
-    assert instances(made, SINCE, SINCE) == (made,)
+    assert expand_instances(made, SINCE, SINCE) == (made,)
 
 
 def test_an_unresolved_milestone_is_left_alone() -> None:
-    """A rule without a claim has nothing to count from."""
+    """A rule without a claim has no date to count from."""
     made = milestone("2026-09-30", repeat="FREQ=DAILY")
     bare = replace(made, claims=())
 
-    assert instances(bare, SINCE, UNTIL) == (bare,)
+    assert expand_instances(bare, SINCE, UNTIL) == (bare,)
 
 
 def test_the_number_of_instances_is_bounded() -> None:
-    """A range of thousands of years makes no more instances than the bound."""
+    """Even a range of thousands of years has no more instances than the limit."""
     made = milestone("2026-01-01", repeat="FREQ=DAILY")
 
-    found = instances(made, SINCE, date(9000, 1, 1))
+    found = expand_instances(made, SINCE, date(9000, 1, 1))
 
     assert len(found) == MAX_INSTANCES
 
 
-# id, the series that it is of
+# id, id of its series
 SERIES = [("a/b@2026-09-30", "a/b"), ("a/b", "a/b")]
 
 
 @pytest.mark.parametrize(("name", "expected"), SERIES)
 def test_the_series_of_an_id(name: str, expected: str) -> None:
-    """The id of an instance is that of its series and its date."""
-    assert series_of(name) == expected
+    """The id of an instance consists of the id of its series and its date."""
+    assert get_series_id(name) == expected
 
 
 # rule, first deadline, a part of the reason
@@ -180,10 +180,10 @@ REFUSED = [
     ("FREQ=DAILY;UNTIL=2026", "2026-09-30", "is no date"),
     ("FREQ=DAILY;UNTIL=2026-12-31", "2026-09-30", "is no date"),
     ("FREQ=DAILY;UNTIL=20261331", "2026-09-30", "invalid 'UNTIL'"),
-    # never, or over before it began
+    # rules without an instance, or that end before they begin
     ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "2026-09-30", "no instance at all"),
     ("FREQ=DAILY;UNTIL=20260929", "2026-09-30", "no instance at all"),
-    # a first deadline that is no one local day
+    # a first deadline that is not a single local day
     ("FREQ=DAILY", "2026-09", "must be a day or a local date-time"),
     ("FREQ=DAILY", "2026", "must be a day or a local date-time"),
     ("FREQ=DAILY", "2026-09-30T17:00Z", "must be a day or a local date-time"),
@@ -196,7 +196,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("rule", "first", "reason"), REFUSED)
 def test_refused(rule: str, first: str, reason: str) -> None:
-    """A rule that can't be expanded without guessing is refused, with the reason."""
+    """A rule that could only be expanded by guessing is refused with a reason."""
     deadline = parse_deadline(first)
 
     with pytest.raises(RecurrenceError, match=reason):
@@ -224,7 +224,7 @@ TEXTS = st.one_of(
 
 @given(TEXTS)
 def test_no_text_raises_anything_else(text: str) -> None:
-    """A text is a rule whose instances are days in order, or is refused by name."""
+    """Every text is refused with a RecurrenceError, or is a rule whose instances are days in order."""
     first: Deadline = FIRST
     try:
         parse_recurrence(text, first)

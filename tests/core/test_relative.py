@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 
 from alertd.core.deadline import Reading
-from alertd.core.milestones.milestone import Milestone, Rank, RelativeClaim, Source, operative_windows
+from alertd.core.milestones.milestone import Milestone, Rank, RelativeClaim, Source, list_operative_windows
 from alertd.core.milestones.policy import Contested
 from alertd.core.planning.relative import cycle, resolve
 from tests.core.builders import (
@@ -204,7 +204,7 @@ def test_a_base_in_another_zone(base: str, expected: str, instant: str) -> None:
     found = resolved(milestone(base, id="iraq/phase-1"), made)["iraq/report"]
 
     assert edtf(found) == [expected]
-    assert operative_windows(found)[0].window.ends == utc(instant)
+    assert list_operative_windows(found)[0].window.ends == utc(instant)
 
 
 def links(*pairs: tuple[str, str]) -> dict[str, Milestone]:

@@ -1,4 +1,4 @@
-"""Routes: who is told, in which group, and until when a route is mute."""
+"""Routes: the receivers of a reminder, its group, and the end of a mute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alertd.core.reason import Hold, MuteInterval, OutsideIntervals
 from alertd.core.routing.matcher import parse_matcher
-from alertd.core.routing.route import Match, Muted, Route, group_key, match_routes, muted
+from alertd.core.routing.route import Match, Muted, Route, find_mute, make_group_key, match_routes
 from alertd.core.time.interval import SEARCH_BOUND, NamedInterval, Range, TimeInterval, TimeRange
 
 BAGHDAD = ZoneInfo("Asia/Baghdad")
@@ -115,34 +115,34 @@ ROUTED: list[tuple[dict[str, str], list[tuple[str, tuple[str, ...], str]]]] = [
 
 @pytest.mark.parametrize(("labels", "expected"), ROUTED)
 def test_routes(labels: dict[str, str], expected: list[tuple[str, tuple[str, ...], str]]) -> None:
-    """Labels go down the tree to the first child that takes them, and past those with continue."""
+    """Labels go to the first child that accepts them, and to later children only after continue."""
     matches = match_routes(TREE, labels)
 
-    found = [(one.receiver, one.group_by, one.path) for one in matches]
+    found = [(match.receiver, match.group_by, match.path) for match in matches]
 
     assert found == expected
 
 
 def test_the_root_takes_what_no_child_takes() -> None:
-    """Nothing goes unrouted: the root is the match when no child is."""
+    """Every label set has a route: if no child matches, the root does."""
     root = route("route", to="desk", routes=(route("route.routes[0]", "a=b", to="other"),))
 
     found = match_routes(root, {"a": "c"})
 
-    assert [(one.receiver, one.path, one.group_by) for one in found] == [("desk", "route", ())]
+    assert [(match.receiver, match.path, match.group_by) for match in found] == [("desk", "route", ())]
 
 
 def test_the_root_is_no_match_beside_a_child() -> None:
-    """A child with continue that is the last leaves nothing over for its parent."""
+    """If the last child has continue and matches, the parent does not match as well."""
     root = route("route", to="desk", routes=(route("route.routes[0]", "a=b", to="other", goes_on=True),))
 
     found = match_routes(root, {"a": "b"})
 
-    assert [one.receiver for one in found] == ["other"]
+    assert [match.receiver for match in found] == ["other"]
 
 
 def test_receiver_and_group_by_come_from_the_nearest_that_has_them() -> None:
-    """What a route leaves out it has from its parent, over any number of generations."""
+    """A route inherits missing values from its parent, over any number of levels."""
     grandchild = route("route.routes[0].routes[0]", "c=d")
     child = route("route.routes[0]", "a=b", by=("phase",), routes=(grandchild,))
     root = route("route", to="desk", by=("timeline",), routes=(child,))
@@ -153,7 +153,7 @@ def test_receiver_and_group_by_come_from_the_nearest_that_has_them() -> None:
 
 
 def test_time_intervals_are_not_inherited() -> None:
-    """A child of a muted route is muted only if it says so itself."""
+    """A child of a muted route is muted only if the child has its own time intervals."""
     (parent,) = match_routes(TREE, {"country": "iraq"})
 
     (child,) = match_routes(TREE, {"country": "iraq", "cause": "overdue"})
@@ -163,7 +163,7 @@ def test_time_intervals_are_not_inherited() -> None:
 
 
 def test_a_match_says_why() -> None:
-    """A match holds the matchers on the way from the root to the route."""
+    """A match has the matchers on the path from the root to the route."""
     labels = {"country": "iraq", "cause": "overdue"}
 
     (found,) = match_routes(TREE, labels)
@@ -188,10 +188,10 @@ GROUPS: list[tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = [
 
 @pytest.mark.parametrize(("group_by", "expected"), GROUPS)
 def test_groups(group_by: tuple[str, ...], expected: tuple[tuple[str, str], ...]) -> None:
-    """A group's key is the labels it is grouped by, in an order that does not depend on the file's."""
+    """The key of a group consists of its labels, in an order that does not depend on the file."""
     (found,) = match_routes(route("route", to="desk", by=group_by), {})
 
-    key = group_key(found, {"timeline": "t", "country": "iraq", "empty": ""})
+    key = make_group_key(found, {"timeline": "t", "country": "iraq", "empty": ""})
 
     assert key == expected
 
@@ -207,7 +207,7 @@ MUTE: list[tuple[Match, str, tuple[str, Hold] | None]] = [
     # a night written as two ranges is one: midnight doesn't end it
     (match(mute=(NIGHT,)), "2026-09-23T19:00Z", ("2026-09-24T03:00Z", MuteInterval(interval="night"))),
     (match(mute=(NIGHT,)), "2026-09-23T21:00Z", ("2026-09-24T03:00Z", MuteInterval(interval="night"))),
-    # the weekend runs into a night: until the morning, by the one that holds it now
+    # the weekend is followed by a night: muted until the morning, and the weekend is the reason
     (
         match(mute=(WEEKEND, NIGHT)),
         "2026-09-25T12:00Z",
@@ -241,7 +241,7 @@ MUTE: list[tuple[Match, str, tuple[str, Hold] | None]] = [
             ),
         ),
     ),
-    # muted in an active interval is muted, until neither stands in the way
+    # a mute within an active interval applies until neither rule defers the reminder
     (
         match(mute=(RAMADAN,), active=(OFFICE,)),
         "2026-02-22T08:00Z",
@@ -252,19 +252,19 @@ MUTE: list[tuple[Match, str, tuple[str, Hold] | None]] = [
 
 @pytest.mark.parametrize(("found", "at", "expected"), MUTE)
 def test_mutes(found: Match, at: str, expected: tuple[str, Hold] | None) -> None:
-    """A match is mute in a mute interval and outside all active ones, and says until when and why."""
+    """A match is muted in a mute interval and outside all active intervals, with the end and the reason."""
     wanted = None if expected is None else Muted(until=instant(expected[0]), by=expected[1])
 
-    state = muted(found, instant(at))
+    state = find_mute(found, instant(at))
 
     assert state == wanted
 
 
 def test_what_never_ends_is_muted_until_the_bound() -> None:
-    """If nothing changes within the bound, the bound is when to ask again."""
+    """If nothing changes within the bound, the result is the end of the bound."""
     at = instant("2026-09-23T06:00Z")
 
-    state = muted(match(mute=(NEVER_ENDS,)), at)
+    state = find_mute(match(mute=(NEVER_ENDS,)), at)
 
     assert state == Muted(until=at + SEARCH_BOUND, by=MuteInterval(interval="always"))
 
@@ -277,12 +277,12 @@ NAMED = st.lists(st.sampled_from([WEEKEND, NIGHT, OFFICE, RAMADAN]), max_size=2,
 def test_until_is_the_first_instant_without_mute(
     mute: tuple[NamedInterval, ...], active: tuple[NamedInterval, ...], minutes: int
 ) -> None:
-    """At ``until`` nothing is muted, and the minute before it was."""
+    """At ``until`` the match is not muted, and a minute before it the match was muted."""
     found = match(mute=mute, active=active)
     at = instant("2026-01-01T00:00Z") + timedelta(minutes=minutes)
 
-    state = muted(found, at)
+    state = find_mute(found, at)
 
     if state is not None and state.until < at + SEARCH_BOUND:
-        assert muted(found, state.until) is None
-        assert muted(found, state.until - timedelta(minutes=1)) is not None
+        assert find_mute(found, state.until) is None
+        assert find_mute(found, state.until - timedelta(minutes=1)) is not None

@@ -1,4 +1,4 @@
-"""Standing: what each action makes of what was said before, as one table."""
+"""Status: the result of each action for each previous status, as a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from alertd.core.milestones.status import NOTHING_SAID, Action, ActionKind, MilestoneStatus, apply
+from alertd.core.milestones.status import NO_ACTIONS, Action, ActionKind, MilestoneStatus, apply_action
 from alertd.errors import RefusedAction
 from tests.core.builders import utc
 
@@ -34,14 +34,14 @@ DO = action(ActionKind.DONE, done_on=date(2026, 10, 3), evidence="https://news.e
 CANCEL = action(ActionKind.CANCEL)
 REOPEN = action(ActionKind.REOPEN)
 
-# before, what is said, after; None: refused
+# status before, action, status after (None if the action is refused)
 TRANSITIONS: list[tuple[str, MilestoneStatus, Action, MilestoneStatus | None]] = [
-    ("open ack", NOTHING_SAID, ACK, ACKED),
-    ("open snooze", NOTHING_SAID, SNOOZE, SNOOZED),
-    ("open done", NOTHING_SAID, DO, DONE),
-    ("open cancel", NOTHING_SAID, CANCEL, CANCELLED),
-    ("open reopen", NOTHING_SAID, REOPEN, None),
-    # acknowledging again takes the newer expiry; the other of the two stays beside it
+    ("open ack", NO_ACTIONS, ACK, ACKED),
+    ("open snooze", NO_ACTIONS, SNOOZE, SNOOZED),
+    ("open done", NO_ACTIONS, DO, DONE),
+    ("open cancel", NO_ACTIONS, CANCEL, CANCELLED),
+    ("open reopen", NO_ACTIONS, REOPEN, None),
+    # a second acknowledgement replaces the expiry, and leaves the snooze unchanged
     (
         "acked ack",
         ACKED,
@@ -50,13 +50,13 @@ TRANSITIONS: list[tuple[str, MilestoneStatus, Action, MilestoneStatus | None]] =
     ),
     (
         "open ack, why",
-        NOTHING_SAID,
+        NO_ACTIONS,
         action(ActionKind.ACK, until=SOON, why="it is asked"),
         replace(ACKED, ack_why="it is asked"),
     ),
     (
         "open cancel, why",
-        NOTHING_SAID,
+        NO_ACTIONS,
         action(ActionKind.CANCEL, why="it stays"),
         replace(CANCELLED, cancelled_why="it stays"),
     ),
@@ -68,14 +68,14 @@ TRANSITIONS: list[tuple[str, MilestoneStatus, Action, MilestoneStatus | None]] =
         action(ActionKind.SNOOZE, until=LATER),
         MilestoneStatus(snooze_until=LATER, snooze_by="Amal"),
     ),
-    # closing forgets what was to wait; reopening forgets everything
+    # closing removes acknowledgement and snooze; reopening removes everything
     ("both done", BOTH, DO, DONE),
     ("both cancel", BOTH, CANCEL, CANCELLED),
-    ("acked reopen", ACKED, REOPEN, NOTHING_SAID),
-    ("snoozed reopen", SNOOZED, REOPEN, NOTHING_SAID),
-    ("done reopen", DONE, REOPEN, NOTHING_SAID),
-    ("cancelled reopen", CANCELLED, REOPEN, NOTHING_SAID),
-    # what is closed takes nothing but reopen
+    ("acked reopen", ACKED, REOPEN, NO_ACTIONS),
+    ("snoozed reopen", SNOOZED, REOPEN, NO_ACTIONS),
+    ("done reopen", DONE, REOPEN, NO_ACTIONS),
+    ("cancelled reopen", CANCELLED, REOPEN, NO_ACTIONS),
+    # a closed milestone accepts only reopen
     ("done ack", DONE, ACK, None),
     ("done snooze", DONE, SNOOZE, None),
     ("done done", DONE, DO, None),
@@ -85,12 +85,12 @@ TRANSITIONS: list[tuple[str, MilestoneStatus, Action, MilestoneStatus | None]] =
     ("cancelled done", CANCELLED, DO, None),
     ("cancelled cancel", CANCELLED, CANCEL, None),
     # an end that is not in the future; done without a date
-    ("ack until now", NOTHING_SAID, action(ActionKind.ACK, until=NOW), None),
-    ("ack until before", NOTHING_SAID, action(ActionKind.ACK, until=NOW - timedelta(1)), None),
-    ("ack without end", NOTHING_SAID, action(ActionKind.ACK), None),
-    ("snooze until now", NOTHING_SAID, action(ActionKind.SNOOZE, until=NOW), None),
-    ("snooze without end", NOTHING_SAID, action(ActionKind.SNOOZE), None),
-    ("done without date", NOTHING_SAID, action(ActionKind.DONE), None),
+    ("ack until now", NO_ACTIONS, action(ActionKind.ACK, until=NOW), None),
+    ("ack until before", NO_ACTIONS, action(ActionKind.ACK, until=NOW - timedelta(1)), None),
+    ("ack without end", NO_ACTIONS, action(ActionKind.ACK), None),
+    ("snooze until now", NO_ACTIONS, action(ActionKind.SNOOZE, until=NOW), None),
+    ("snooze without end", NO_ACTIONS, action(ActionKind.SNOOZE), None),
+    ("done without date", NO_ACTIONS, action(ActionKind.DONE), None),
 ]
 
 
@@ -98,22 +98,22 @@ TRANSITIONS: list[tuple[str, MilestoneStatus, Action, MilestoneStatus | None]] =
     ("before", "said", "after"), [row[1:] for row in TRANSITIONS], ids=[row[0] for row in TRANSITIONS]
 )
 def test_transitions(before: MilestoneStatus, said: Action, after: MilestoneStatus | None) -> None:
-    """Each action has one outcome in each standing: a new standing, or a refusal."""
+    """Each action has a defined result for each status: a new status, or a refusal."""
     if after is None:
         with pytest.raises(RefusedAction, match="iraq/phase-2"):
-            apply(before, said, WINDOWS)
+            apply_action(before, said, WINDOWS)
     else:
-        assert apply(before, said, WINDOWS) == after
+        assert apply_action(before, said, WINDOWS) == after
 
 
 def test_every_pair_is_in_the_table() -> None:
-    """No action on no kind of standing is left to chance."""
-    standings = {"open", "acked", "snoozed", "done", "cancelled"}
+    """The table covers every action for every kind of status."""
+    statuses = {"open", "acked", "snoozed", "done", "cancelled"}
     kinds = {kind.value for kind in ActionKind}
 
-    missing = {f"{one} {kind}" for one in standings for kind in kinds} - {row[0] for row in TRANSITIONS}
+    missing = {f"{status} {kind}" for status in statuses for kind in kinds} - {row[0] for row in TRANSITIONS}
 
-    # Closing is the same from any open standing: that from both at once stands for these.
+    # Closing gives the same result from any open status. The rows for acked and snoozed cover these.
     assert missing == {"acked done", "acked cancel", "snoozed done", "snoozed cancel"}
 
 
@@ -121,26 +121,26 @@ def test_every_pair_is_in_the_table() -> None:
 ADVICE = [
     (DONE, ACK, "is done on 2026-10-03; `alertd reopen iraq/phase-2` first"),
     (CANCELLED, DO, "is cancelled; `alertd reopen iraq/phase-2` first"),
-    (NOTHING_SAID, REOPEN, "is open already"),
-    (NOTHING_SAID, action(ActionKind.ACK, until=NOW), "--until must be in the future"),
-    (NOTHING_SAID, action(ActionKind.DONE), "done needs the date"),
+    (NO_ACTIONS, REOPEN, "is open already"),
+    (NO_ACTIONS, action(ActionKind.ACK, until=NOW), "--until must be in the future"),
+    (NO_ACTIONS, action(ActionKind.DONE), "done needs the date"),
 ]
 
 
 @pytest.mark.parametrize(("before", "said", "expected"), ADVICE)
 def test_a_refusal_says_what_to_do(before: MilestoneStatus, said: Action, expected: str) -> None:
-    """Whoever is refused learns why, and what would be right."""
+    """A refusal gives the reason and the correct action."""
     with pytest.raises(RefusedAction) as refusal:
-        apply(before, said, WINDOWS)
+        apply_action(before, said, WINDOWS)
 
     assert expected in str(refusal.value)
 
 
-# a standing, whether it is closed
-CLOSED = [(NOTHING_SAID, False), (BOTH, False), (DONE, True), (CANCELLED, True)]
+# status, whether it is closed
+CLOSED = [(NO_ACTIONS, False), (BOTH, False), (DONE, True), (CANCELLED, True)]
 
 
-@pytest.mark.parametrize(("standing", "expected"), CLOSED)
-def test_closed(standing: MilestoneStatus, expected: bool) -> None:
-    """Done and cancelled are closed, and nothing else."""
-    assert standing.closed is expected
+@pytest.mark.parametrize(("status", "expected"), CLOSED)
+def test_closed(status: MilestoneStatus, expected: bool) -> None:
+    """Only done and cancelled milestones are closed."""
+    assert status.closed is expected

@@ -9,10 +9,10 @@ from dataclasses import replace
 from types import FrameType
 
 from alertd.core.config import Definitions
-from alertd.core.deadline import window_of
+from alertd.core.deadline import compute_window
 from alertd.core.explain.explanation import explained
 from alertd.core.explain.facts import record_facts
-from alertd.core.milestones.milestone import Milestone, Rank, operative_windows, stated_windows
+from alertd.core.milestones.milestone import Milestone, Rank, list_operative_windows, list_stated_windows
 from alertd.core.milestones.policy import Contested
 from alertd.core.planning.plan import plan
 from tests.core.builders import MINISTER, REUTERS, ROOT, at, claim, contested, owed, record
@@ -60,7 +60,7 @@ def test_one_message_about_many_milestones() -> None:
     members = [owed(one, "-7d", of="2026-09") for one in several(20)]
     records = [replace(record(several(1)[0]), milestone=one) for one in made]
 
-    with counting(window_of) as calls:
+    with counting(compute_window) as calls:
         message = made_of(members, records, members[0].at)
 
     assert len(message.items) == 20
@@ -71,7 +71,7 @@ def test_one_plan_of_many_milestones() -> None:
     """So does a plan, however many reminders and receivers it has."""
     made = several(20)
 
-    with counting(window_of) as calls:
+    with counting(compute_window) as calls:
         found = plan(made, ROOT, at("2026-01-01T00:00"), at("2028-01-01T00:00"))
 
     assert len(found) > 100
@@ -84,7 +84,7 @@ def test_one_milestone_explained_and_told_to_programs() -> None:
     now = at("2026-09-15T09:00")
     kept = replace(record(several(1)[0]), milestone=made)
 
-    with counting(window_of) as calls:
+    with counting(compute_window) as calls:
         found = explained(made, Definitions(config=a_config(), timelines=()), a_config(), now, None)
         facts = record_facts(kept, now)
 
@@ -96,11 +96,11 @@ def test_one_milestone_explained_and_told_to_programs() -> None:
 def test_a_changed_milestone_has_windows_of_its_own() -> None:
     """A copy with other claims, or another policy, does not keep the windows of the original."""
     made = contested()
-    assert len(stated_windows(made)) == len(operative_windows(made)) == 2
+    assert len(list_stated_windows(made)) == len(list_operative_windows(made)) == 2
 
     other = replace(made, claims=(claim("2027-01", REUTERS),))
     chosen = replace(made, policy=replace(made.policy, contested=Contested.LATEST))
 
-    assert [one.window.id for one in stated_windows(other)] == ["2027-01-01/2027-02-01"]
-    assert [one.window.id for one in operative_windows(chosen)] == ["2026-01-01/2027-01-01"]
+    assert [one.window.id for one in list_stated_windows(other)] == ["2027-01-01/2027-02-01"]
+    assert [one.window.id for one in list_operative_windows(chosen)] == ["2026-01-01/2027-01-01"]
     assert made == contested()

@@ -1,4 +1,4 @@
-"""Small pieces of English: each reads well, and none says more than is known."""
+"""Short English texts: each is correct English, and none claims more than is known."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from alertd.core.deadline import Reading
 from alertd.core.milestones.milestone import Source
 from alertd.core.time.duration import parse_duration
 from alertd.core.words import (
-    by_account,
-    count,
-    day_text,
-    days_until,
-    distance,
-    done_text,
-    duration_words,
-    either,
-    instant_text,
-    listing,
-    moved_by,
-    offset_words,
-    possessive,
-    published_text,
-    sentence,
-    span_text,
-    status_of,
+    count_days_until,
+    describe_account,
+    describe_distance,
+    describe_done,
+    describe_duration,
+    describe_move,
+    describe_status,
+    format_count,
+    format_day,
+    format_instant,
+    format_published,
+    format_span,
+    join_with_and,
+    join_with_or,
+    make_possessive,
+    make_sentence,
+    phrase_offset,
 )
 from tests.core.builders import BAGHDAD, MINISTER, PENTAGON, REUTERS, at, claim, utc, window
 
@@ -63,21 +63,21 @@ DISTANCES = [
 
 @pytest.mark.parametrize(("deadline", "now", "expected"), DISTANCES)
 def test_distance(deadline: str, now: str, expected: str) -> None:
-    """How far away is told in calendar days of the milestone's zone, and within a day in hours."""
-    assert distance(window(deadline), at(now)) == expected
+    """Distances are counted in calendar days of the milestone's zone, and within a day in hours."""
+    assert describe_distance(window(deadline), at(now)) == expected
 
 
 def test_the_day_is_that_of_the_zone() -> None:
-    """Half past nine in the evening of 30 September in UTC is October already in Baghdad."""
+    """At 21:30 UTC on 30 September, it is already October in Baghdad."""
     late = utc("2026-09-30T21:30")
 
-    assert days_until(window("2026-09"), late) == -1
+    assert count_days_until(window("2026-09"), late) == -1
 
 
 # deadlines with one window, now, the status
 STATUSES = [
     (["2026-09"], "2026-10-07T09:00", "passed 7 days ago by the account"),
-    # a qualified date is never said to be certain
+    # a qualified date is never described as certain
     (["2026-09~"], "2026-10-07T09:00", "passed 7 days ago by the account, not confirmed"),
     (["2026-09?"], "2026-10-07T09:00", "passed 7 days ago by the account, not confirmed"),
     (["2026-09%"], "2026-10-07T09:00", "passed 7 days ago by the account, not confirmed"),
@@ -86,24 +86,24 @@ STATUSES = [
     (["2026-09%"], "2026-09-23T09:00", "due in about 7 days by the account, not certain"),
     (["2026-09~"], "2026-09-29T09:00", "due about now by the account"),
     (["2026-09%"], "2026-09-30T09:00", "due about now by the account, not certain"),
-    # one who is sure is enough
+    # a single claim without a qualifier is enough
     (["2026-09~", "2026-09"], "2026-10-07T09:00", "passed 7 days ago by the account"),
-    # of several the doubts of all
+    # several qualified claims: all their doubts apply
     (["2026-09~", "2026-09?"], "2026-09-23T09:00", "due in 7 days by the account, not certain"),
-    # without an end there is nothing to be sure of
+    # a window without an end has no distance
     (["2026-09?/.."], "2026-09-23T09:00", "by the account"),
 ]
 
 
 @pytest.mark.parametrize(("deadlines", "now", "expected"), STATUSES)
 def test_status(deadlines: list[str], now: str, expected: str) -> None:
-    """The status is no more certain than the surest of those who state the window."""
-    claims = [claim(one) for one in deadlines]
+    """The status has the certainty of the most certain claim for the window."""
+    claims = [claim(text) for text in deadlines]
 
-    assert status_of(claims, window(deadlines[0]), at(now), "by the account") == expected
+    assert describe_status(claims, window(deadlines[0]), at(now), "by the account") == expected
 
 
-# deadline, reading, done on, how that stands to it
+# deadline, reading, done date, expected text
 DONE = [
     ("2026-09", Reading.END, date(2026, 9, 18), "done 12 days before the end"),
     ("2026-09", Reading.END, date(2026, 9, 30), "done on the last day"),
@@ -117,8 +117,8 @@ DONE = [
 
 @pytest.mark.parametrize(("deadline", "reading", "day", "expected"), DONE)
 def test_done(deadline: str, reading: Reading, day: date, expected: str) -> None:
-    """What is done stands before, on or after the last day."""
-    assert done_text(window(deadline, BAGHDAD, reading), day) == expected
+    """A done date is before, on or after the last day of the window."""
+    assert describe_done(window(deadline, BAGHDAD, reading), day) == expected
 
 
 # deadlines before and after, by how much
@@ -147,8 +147,8 @@ MOVES = [
 
 @pytest.mark.parametrize(("before", "after", "expected"), MOVES)
 def test_moved_by(before: str, after: str, expected: str) -> None:
-    """By how much a deadline moved is counted from last day to last day."""
-    assert moved_by(window(before), window(after)) == expected
+    """The distance of a move is counted from last day to last day."""
+    assert describe_move(window(before), window(after)) == expected
 
 
 # an offset, in words
@@ -167,8 +167,8 @@ OFFSETS = [
 
 @pytest.mark.parametrize(("offset", "expected"), OFFSETS)
 def test_offsets(offset: str, expected: str) -> None:
-    """An offset is read aloud, not spelled."""
-    assert offset_words(offset) == expected
+    """An offset is written in words."""
+    assert phrase_offset(offset) == expected
 
 
 # a duration, in words
@@ -183,14 +183,14 @@ DURATIONS = [
 
 @pytest.mark.parametrize(("duration", "expected"), DURATIONS)
 def test_durations(duration: str, expected: str) -> None:
-    """Every unit that is there is named, one of a thing in the singular."""
-    assert duration_words(parse_duration(duration)) == expected
+    """Every non-zero unit is named, in the singular for 1."""
+    assert describe_duration(parse_duration(duration)) == expected
 
 
-NOBODY: tuple[Source, ...] = ()
+NO_SOURCES: tuple[Source, ...] = ()
 # sources, on whose account
 ACCOUNTS = [
-    (NOBODY, ""),
+    (NO_SOURCES, ""),
     ((MINISTER,), "by the minister's account"),
     ((REUTERS,), "by Reuters' account"),
     ((MINISTER, REUTERS), "by the accounts of the minister and Reuters"),
@@ -201,8 +201,8 @@ ACCOUNTS = [
 
 @pytest.mark.parametrize(("sources", "expected"), ACCOUNTS)
 def test_accounts(sources: tuple[Source, ...], expected: str) -> None:
-    """Whose word it is, each source once."""
-    assert by_account(sources) == expected
+    """The account names each source once."""
+    assert describe_account(sources) == expected
 
 
 # when it was published, as EDTF; in words
@@ -217,50 +217,50 @@ PUBLISHED = [
 
 @pytest.mark.parametrize(("edtf", "expected"), PUBLISHED)
 def test_published(edtf: str, expected: str) -> None:
-    """A date of publication is as precise as it was given, and what is none stays as it is."""
-    assert published_text(edtf) == expected
+    """A date of publication keeps its precision, and a text that is not a date does not change."""
+    assert format_published(edtf) == expected
 
 
-# what is said, how it reads
+# actual text, expected text
 SMALL = [
-    (day_text(date(2026, 9, 1)), "1 September 2026"),
-    (instant_text(at("2026-09-30T09:05"), BAGHDAD), "30 September 2026, 09:05 (Asia/Baghdad)"),
-    (listing(["a"]), "a"),
-    (listing(["a", "b"]), "a and b"),
-    (listing(["a", "b", "c"]), "a, b and c"),
-    (either(["a", "b", "c"]), "a, b or c"),
-    (count(1, "day"), "1 day"),
-    (count(0, "day"), "0 days"),
-    (count(1100, "day"), "1,100 days"),
-    (possessive("Reuters"), "Reuters'"),
-    (possessive("the minister"), "the minister's"),
-    (sentence("done"), "Done."),
-    (sentence("Really?"), "Really?"),
-    (span_text(timedelta(days=27, hours=21)), "27 days"),
-    (span_text(timedelta(hours=1)), "1 hour"),
-    (span_text(timedelta(minutes=59, seconds=59)), "59 minutes"),
-    (span_text(timedelta(seconds=-3)), "0 seconds"),
+    (format_day(date(2026, 9, 1)), "1 September 2026"),
+    (format_instant(at("2026-09-30T09:05"), BAGHDAD), "30 September 2026, 09:05 (Asia/Baghdad)"),
+    (join_with_and(["a"]), "a"),
+    (join_with_and(["a", "b"]), "a and b"),
+    (join_with_and(["a", "b", "c"]), "a, b and c"),
+    (join_with_or(["a", "b", "c"]), "a, b or c"),
+    (format_count(1, "day"), "1 day"),
+    (format_count(0, "day"), "0 days"),
+    (format_count(1100, "day"), "1,100 days"),
+    (make_possessive("Reuters"), "Reuters'"),
+    (make_possessive("the minister"), "the minister's"),
+    (make_sentence("done"), "Done."),
+    (make_sentence("Really?"), "Really?"),
+    (format_span(timedelta(days=27, hours=21)), "27 days"),
+    (format_span(timedelta(hours=1)), "1 hour"),
+    (format_span(timedelta(minutes=59, seconds=59)), "59 minutes"),
+    (format_span(timedelta(seconds=-3)), "0 seconds"),
 ]
 
 
 @pytest.mark.parametrize(("said", "expected"), SMALL)
 def test_small_words(said: str, expected: str) -> None:
-    """Dates, lists, counts, possessives and spans read as English."""
+    """Dates, lists, counts, possessives and spans are correct English."""
     assert said == expected
 
 
 def test_of_nothing_nothing_is_said() -> None:
-    """An empty list or sentence stays empty."""
-    assert (listing([]), either([]), sentence("")) == ("", "", "")
+    """An empty list and an empty sentence stay empty."""
+    assert (join_with_and([]), join_with_or([]), make_sentence("")) == ("", "", "")
 
 
 @given(st.integers(-40_000, 40_000))
 def test_passed_and_due_agree_with_the_end(hours: int) -> None:
-    """At no hour is anything said to be due that has passed, or the other way round."""
+    """At every hour, a deadline is described as due exactly when it has not passed."""
     month = window("2026-09")
     now = at("2026-10-01T00:00") + timedelta(hours=hours)
 
-    text = distance(month, now)
+    text = describe_distance(month, now)
 
     assert month.ends is not None
     assert text.startswith("passed" if now >= month.ends else "due")

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from alertd import app
-from alertd.core.config import Config, Smtp, followers_of
+from alertd.core.config import Config, Smtp, list_followers
 from alertd.core.ledger.backpressure import Rate
 from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
 from alertd.core.routing.matcher import parse_matcher
@@ -240,7 +240,7 @@ receivers:
         app.option_models(),
     )
 
-    assert followers_of(config.receivers["desk"]) == ("pagerduty", "slack")
+    assert list_followers(config.receivers["desk"]) == ("pagerduty", "slack")
 
 
 def test_one_receiver_needs_no_route(options: Options) -> None:

@@ -7,9 +7,16 @@ import pytest
 from pydantic import BaseModel
 
 from alertd.core.config import Definitions
-from alertd.core.milestones.milestone import Milestone, Rank, State, is_contested, state_of, stated_windows
-from alertd.core.milestones.occurrence import Cause, occurrences
-from alertd.core.milestones.status import NOTHING_SAID
+from alertd.core.milestones.milestone import (
+    Milestone,
+    Rank,
+    State,
+    compute_state,
+    is_contested,
+    list_stated_windows,
+)
+from alertd.core.milestones.occurrence import Cause, list_occurrences
+from alertd.core.milestones.status import NO_ACTIONS
 from alertd.core.routing.route import match_routes
 from alertd.definitions.load import load
 
@@ -94,19 +101,19 @@ def test_phase_two_is_contested_and_phase_one_is_not(milestones: dict[str, Miles
     """Two sources that claim the same month give one deadline."""
     assert is_contested(milestones["phase-2"])
     assert not is_contested(milestones["phase-1"])
-    assert [stated.source_ids for stated in stated_windows(milestones["phase-1"])] == [
+    assert [stated.source_ids for stated in list_stated_windows(milestones["phase-1"])] == [
         ("al-abassi", "reuters")
     ]
     now = datetime(2026, 11, 24, tzinfo=UTC)
-    assert state_of(milestones["phase-2"], NOTHING_SAID, now) is State.PASSED_BY_SOME
-    assert state_of(milestones["phase-1"], NOTHING_SAID, now) is State.PASSED_BY_ALL
+    assert compute_state(milestones["phase-2"], NO_ACTIONS, now) is State.PASSED_BY_SOME
+    assert compute_state(milestones["phase-1"], NO_ACTIONS, now) is State.PASSED_BY_ALL
 
 
 def test_the_reminders_of_phase_two_are_those_of_the_design(milestones: dict[str, Milestone]) -> None:
     """The reminders by the minister's account are those in the table of section 3 of the design."""
     found = {
         occurrence.offset: occurrence.at
-        for occurrence in occurrences(
+        for occurrence in list_occurrences(
             milestones["phase-2"], datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 10, 2, tzinfo=UTC)
         )
         if occurrence.stated.source_ids == ("al-abassi",)

@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from alertd.core.access import NO_AUTH, Auth, MetricsFor, Scope, Web, may_listen
+from alertd.core.access import NO_AUTH, Auth, MetricsFor, Scope, Web, check_listening
 from alertd.definitions.config.read import read_config
 
 WHOLE = """
@@ -81,7 +81,7 @@ def test_name_of_this_machine_needs_no_auth(text: str) -> None:
 def test_beyond_this_machine_the_file_says_who_may_come(
     auth: Auth | None, on_loopback: bool, allowed: bool
 ) -> None:
-    listening = may_listen(Web(auth=auth), on_loopback=on_loopback)
+    listening = check_listening(Web(auth=auth), on_loopback=on_loopback)
 
     assert listening.allowed is allowed
     assert allowed or "web.auth says nothing" in listening.refusal

@@ -7,7 +7,7 @@ from typing import Any
 
 from alertd.core.ledger.outcome import Outcome
 from alertd.core.message.message import Message
-from alertd.core.milestones.fields import sample_values
+from alertd.core.milestones.fields import make_sample_values
 from alertd.notify.registry import list_usable
 from alertd.testing import Answer, HttpSink, Received, notifier_env, sample_message
 
@@ -60,7 +60,7 @@ def titled(text: str, **changes: Any) -> Message:
         title=text,
         timeline_title=text,
         headline=text,
-        fields={**item.fields, **sample_values(text)},
+        fields={**item.fields, **make_sample_values(text)},
         phrase=text,
         claims=claims,
     )

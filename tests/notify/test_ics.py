@@ -13,7 +13,7 @@ import pytest
 import recurring_ical_events  # type: ignore[import-untyped]
 
 from alertd.core.message.message import ClaimLine, Item
-from alertd.core.milestones.fields import sample_values
+from alertd.core.milestones.fields import make_sample_values
 from alertd.core.milestones.milestone import State
 from alertd.notify.email.address import parse_mailbox
 from alertd.notify.email.message import Letterhead, build_mail
@@ -153,7 +153,7 @@ def test_another_reader_finds_it_on_its_days() -> None:
 def test_no_text_can_end_a_line() -> None:
     evil = "x\r\nBEGIN:VALARM\r\nTRIGGER:-PT1H;\\n, ü" + "y" * 200
     item = replace(
-        item_of("contested"), title=evil, fields=sample_values(evil), timeline_title=evil, milestone=evil
+        item_of("contested"), title=evil, fields=make_sample_values(evil), timeline_title=evil, milestone=evil
     )
 
     made = build_calendar(build_entries(describe_item(item), AT, HOST))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from alertd.core.message.message import Item, Message
-from alertd.core.milestones.fields import sample_values
+from alertd.core.milestones.fields import make_sample_values
 from alertd.core.milestones.milestone import State
 from alertd.notify.render.clean import clean_message
 from alertd.notify.slack.blocks import render_posts, render_reply
@@ -50,7 +50,7 @@ def names_in(posts: tuple[Post, ...]) -> list[str]:
 
 def hostile(name: str, text: str) -> Message:
     message = with_links(sample_message(name))
-    fields = sample_values(text, f"https://e.example/{'x' * 1_900}")
+    fields = make_sample_values(text, f"https://e.example/{'x' * 1_900}")
     item = replace(
         message.items[0],
         title=text, phrase=text, badge=text, headline=text, details=(text,) * 100, milestone=text, zone=text,

@@ -9,7 +9,7 @@ from typing import Any
 
 from alertd.core.ledger.records import DeliveryState, Lease, Record, ReminderState, Value
 from alertd.core.milestones.occurrence import Cause
-from alertd.core.milestones.status import NOTHING_SAID
+from alertd.core.milestones.status import NO_ACTIONS
 from alertd.core.planning.decide import Decisions
 from alertd.ports import Changes, Settlement
 from tests.sim.ledger import SimLedger
@@ -170,7 +170,7 @@ class ExpiresEverything(SimLedger):
 
 
 def _unsaid(record: Record) -> Record:
-    return replace(record, standing=NOTHING_SAID)
+    return replace(record, standing=NO_ACTIONS)
 
 
 def _with(record: Record, *window_ids: str) -> Record:

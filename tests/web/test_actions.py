@@ -13,7 +13,7 @@ import pytest
 from alertd.core.config import Config
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.ledger.records import DeliveryState
-from alertd.core.milestones.status import NOTHING_SAID, ActionKind
+from alertd.core.milestones.status import NO_ACTIONS, ActionKind
 from alertd.notify.http.client import HttpClient
 from alertd.web.server.context import OutboundServices
 from tests.web.acting import FORM, NAME, PATH, Acting, acting
@@ -88,7 +88,7 @@ async def test_who_may_only_read_sees_no_form_and_sends_none(tmp_path: Path) -> 
 
         assert "act-ack" not in page
         assert [answer.status_code for answer in answers] == [403] * 3
-        assert await act.standing() == NOTHING_SAID
+        assert await act.standing() == NO_ACTIONS
 
 
 @pytest.mark.parametrize("path", [f"{PATH}/ack", "/deliveries/msg_x/retry", "/send-test"])
@@ -96,7 +96,7 @@ async def test_action_needs_the_token_of_its_form(act: Acting, path: str) -> Non
     answer = await act.stage.client().post(path, data={"until": "7d", "receiver": "desk"}, headers=OWN)
 
     assert answer.status_code == 403
-    assert await act.standing() == NOTHING_SAID
+    assert await act.standing() == NO_ACTIONS
 
 
 async def test_action_of_another_site_is_refused(act: Acting) -> None:
@@ -108,7 +108,7 @@ async def test_action_of_another_site_is_refused(act: Acting) -> None:
     )
 
     assert answer.status_code == 403
-    assert await act.standing() == NOTHING_SAID
+    assert await act.standing() == NO_ACTIONS
 
 
 async def test_looking_at_a_form_changes_nothing(act: Acting) -> None:
@@ -131,7 +131,7 @@ async def test_problem_is_shown_at_its_field_with_what_was_filled_in(act: Acting
     field = re.search(r'<input id="snooze-until"[^>]*>', answer.text)
     assert field is not None
     assert 'aria-invalid="true"' in field[0]
-    assert await act.standing() == NOTHING_SAID
+    assert await act.standing() == NO_ACTIONS
 
 
 async def test_what_does_not_fit_is_said(act: Acting) -> None:
@@ -183,7 +183,7 @@ async def test_without_a_configuration_nothing_is_said(act: Acting) -> None:
     answer = await browser.post(f"{PATH}/ack", data={"csrf": csrf, "until": "7d"}, headers=OWN)
 
     assert answer.status_code == 503
-    assert await act.standing() == NOTHING_SAID
+    assert await act.standing() == NO_ACTIONS
 
 
 async def test_action_stops_what_it_should(act: Acting) -> None:
@@ -279,7 +279,7 @@ async def test_what_is_no_form_is_refused(act: Acting) -> None:
     ]
 
     assert [answer.status_code for answer in answers] == [415, 415]
-    assert await act.standing() == NOTHING_SAID
+    assert await act.standing() == NO_ACTIONS
 
 
 async def test_endless_form_is_refused(act: Acting) -> None:
@@ -290,7 +290,7 @@ async def test_endless_form_is_refused(act: Acting) -> None:
     answer = await browser.post(f"{PATH}/ack", content=content, headers={**OWN, **FORM, "x-csrf-token": csrf})
 
     assert answer.status_code == 400
-    assert await act.standing() == NOTHING_SAID
+    assert await act.standing() == NO_ACTIONS
 
 
 async def test_text_that_steers_a_terminal_is_not_kept(act: Acting) -> None:

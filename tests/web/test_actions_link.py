@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from alertd.core.message.links import LASTS, LinkKind, Links
-from alertd.core.milestones.status import NOTHING_SAID, ActionKind
+from alertd.core.milestones.status import NO_ACTIONS, ActionKind
 from tests.scene import when
 from tests.web.acting import NAME, Acting, acting
 
@@ -39,7 +39,7 @@ async def test_link_opens_a_form_and_changes_nothing(act: Acting) -> None:
     assert "by 30 September 2026" in page
     assert 'value="2026-09-15"' in page  # in fourteen days
     assert "What is due before then is dropped" in page
-    assert await act.standing() == NOTHING_SAID
+    assert await act.standing() == NO_ACTIONS
     assert await act.stage.ledger.read_history() == before
 
 
@@ -97,7 +97,7 @@ async def test_undo_takes_it_back_once(act: Acting) -> None:
     assert [answer.status_code for answer in answers] == [303, 303]
     assert "Open again: t/m." in (await act.follow(answers[0])).text
     assert "It was taken back already." in (await act.follow(answers[1])).text
-    assert await act.standing() == NOTHING_SAID
+    assert await act.standing() == NO_ACTIONS
     assert [entry.kind for entry in await act.said()] == ["done", "reopen"]
 
 
@@ -137,7 +137,7 @@ async def test_link_that_has_expired_says_nothing_of_the_milestone(act: Acting) 
         assert "This link has expired" in answer.text
         assert "bridge" not in answer.text
         assert NAME not in answer.text
-    assert await act.standing() == NOTHING_SAID
+    assert await act.standing() == NO_ACTIONS
 
 
 @pytest.mark.parametrize("spoil", ["x{}", "{}x", "A.{}", "nonsense", "{}.{}"])
@@ -152,7 +152,7 @@ async def test_link_that_is_forged_says_nothing_at_all(act: Acting, spoil: str) 
         assert answer.status_code == 404
         assert "bridge" not in answer.text
         assert NAME not in answer.text
-    assert await act.standing() == NOTHING_SAID
+    assert await act.standing() == NO_ACTIONS
 
 
 async def test_link_of_another_server_is_forged(act: Acting) -> None:
@@ -189,7 +189,7 @@ async def test_form_of_another_site_is_refused(act: Acting, headers: dict[str, s
     answer = await act.stage.client().post(f"/act/{act.token()}", data={"until": "7d"}, headers=headers)
 
     assert answer.status_code == 403
-    assert await act.standing() == NOTHING_SAID
+    assert await act.standing() == NO_ACTIONS
 
 
 async def test_what_is_no_form_is_refused(act: Acting) -> None:
@@ -203,7 +203,7 @@ async def test_what_is_no_form_is_refused(act: Acting) -> None:
     ]
 
     assert [answer.status_code for answer in answers] == [415] * 3
-    assert await act.standing() == NOTHING_SAID
+    assert await act.standing() == NO_ACTIONS
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ async def test_what_cannot_be_is_said_at_its_field(
     assert wrong in re.sub(r"&#?\w+;", "", answer.text)
     assert answer.text.count('aria-invalid="true"') == 1
     assert 'value="because &#34;so&#34;"' in answer.text
-    assert await act.standing() == NOTHING_SAID
+    assert await act.standing() == NO_ACTIONS
 
 
 async def test_link_to_what_is_done_asks_for_nothing_more(act: Acting) -> None:

@@ -18,7 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from alertd.core.config import NotifierSpec, Receiver
-from alertd.core.milestones.status import NOTHING_SAID, ActionKind
+from alertd.core.milestones.status import NO_ACTIONS, ActionKind
 from alertd.notify.http.client import HttpClient
 from alertd.notify.slack.notifier import SlackOptions
 from alertd.system.secrets import SecretUnreadable
@@ -164,7 +164,7 @@ async def test_what_slack_has_not_signed_lately_does_nothing(
     answer = await slack.click(slack.body(), secret=secret, late_s=late_s)
 
     assert answer.status_code == 401
-    assert await slack.act.standing() == NOTHING_SAID
+    assert await slack.act.standing() == NO_ACTIONS
     assert await slack.answers() == []
 
 
@@ -172,7 +172,7 @@ async def test_button_that_opens_a_page_is_answered_and_does_nothing(slack: Work
     answer = await slack.click(slack.body("alertd.details"))
 
     assert (answer.status_code, answer.content) == (200, b"")
-    assert await slack.act.standing() == NOTHING_SAID
+    assert await slack.act.standing() == NO_ACTIONS
     assert await slack.answers() == []
 
 
@@ -220,4 +220,4 @@ async def test_without_a_signing_secret_there_is_nothing(tmp_path: Path) -> None
         answer = await slack.click(slack.body())
 
         assert answer.status_code == 404
-        assert await slack.act.standing() == NOTHING_SAID
+        assert await slack.act.standing() == NO_ACTIONS

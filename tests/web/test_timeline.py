@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.deadline import Reading, Window, parse_deadline, read_window, window_of
+from alertd.core.deadline import Reading, Window, compute_window, parse_deadline, read_window
 from alertd.core.ledger.records import HistoryEntry, Record
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from alertd.web.timeline.axis import MOST_TICKS, Axis, Zoom, choose_zoom, make_axis
 from alertd.web.timeline.choice import LISTED, PER_PAGE, choose
 from alertd.web.timeline.entries import Group, TimelineEntry, make_entry
@@ -27,7 +27,7 @@ BAGHDAD = ZoneInfo("Asia/Baghdad")
 
 def drawn(edtf: str, reading: Reading = Reading.END, axis: Axis = YEAR, **more: object) -> Drawing:
     deadline = parse_deadline(edtf)
-    return draw(deadline, reading, window_of(deadline, UTC_ZONE, reading), axis, **more)  # type: ignore[arg-type]
+    return draw(deadline, reading, compute_window(deadline, UTC_ZONE, reading), axis, **more)  # type: ignore[arg-type]
 
 
 def windows(*ids: str) -> tuple[Window, ...]:
@@ -192,7 +192,7 @@ def test_nothing_is_drawn_beyond_the_axis(edtf: str, first: date, days: int, ove
 # -- the rows
 
 
-def a_record(milestone: Milestone, standing: MilestoneStatus = NOTHING_SAID) -> Record:
+def a_record(milestone: Milestone, standing: MilestoneStatus = NO_ACTIONS) -> Record:
     return Record(
         milestone=milestone,
         file="m.yaml",

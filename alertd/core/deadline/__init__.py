@@ -1,12 +1,15 @@
-"""Everything about deadlines, in one place to import from; each name's own module says what it is.
+"""Deadlines. Other packages import the names that they need from here.
 
-`deadline_value` has the types, `deadline_parse` reads them, `deadline_refusal` explains what can't be read,
-`deadline_window` finds their instants, `deadline_text` says them to people and `deadline_shift` moves them.
+- :mod:`value` defines the types, and computes the window of a deadline;
+- :mod:`parse` reads a deadline from its EDTF text;
+- :mod:`refusal` explains why a text is not a deadline;
+- :mod:`text` writes a deadline in English;
+- :mod:`shift` moves a deadline by a duration.
 """
 
 from alertd.core.deadline.parse import parse_deadline
 from alertd.core.deadline.shift import shift_deadline
-from alertd.core.deadline.text import deadline_name, deadline_phrase
+from alertd.core.deadline.text import format_deadline, format_deadline_phrase
 from alertd.core.deadline.value import (
     Deadline,
     Precision,
@@ -14,8 +17,8 @@ from alertd.core.deadline.value import (
     Reading,
     Unbounded,
     Window,
+    compute_window,
     read_window,
-    window_of,
 )
 
 __all__ = [
@@ -25,10 +28,10 @@ __all__ = [
     "Reading",
     "Unbounded",
     "Window",
-    "deadline_name",
-    "deadline_phrase",
+    "compute_window",
+    "format_deadline",
+    "format_deadline_phrase",
     "parse_deadline",
     "read_window",
     "shift_deadline",
-    "window_of",
 ]

@@ -1,7 +1,7 @@
-"""Why a text is no deadline, and what would be right: asked only after the reading has failed.
+"""Explanations for texts that are not deadlines. The parser asks for one only after parsing has failed.
 
-A suggestion is offered only when it can itself be read. Where a text has two readings (09/08/2026) both are
-offered and neither is taken.
+An explanation suggests a text only if the parser accepts that text. If a text has two possible meanings, such
+as 09/08/2026, the explanation suggests both and alertd uses neither.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from alertd.core.deadline.value import MONTH_NAMES, DeadlineRefused
 from alertd.errors import DeadlineError
 
 _HELP = "write a date such as 2026-09-30, 2026-09, 2026-Q3 or 2026"
-_MONTH_OF = {name[:length].lower(): n for n, name in enumerate(MONTH_NAMES) if n for length in (3, len(name))}
-_MONTH_OF["sept"] = 9
-# What word processors put in for a hyphen: hyphen, no-break hyphen, figure, en and em dash, minus.
+_MONTH_NUMBERS = {
+    name[:length].lower(): n for n, name in enumerate(MONTH_NAMES) if n for length in (3, len(name))
+}
+_MONTH_NUMBERS["sept"] = 9
+# Word processors replace a hyphen with these: hyphen, no-break hyphen, figure dash, en dash, em dash, minus.
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
 _NAME = r"(?P<name>[a-z]{3,9})\.?"
 _DAY_MONTH_YEAR = re.compile(rf"(?P<day>[0-9]{{1,2}})(?:st|nd|rd|th)?[ -]{_NAME}[ ,-]+(?P<year>[0-9]{{4}})")
@@ -34,66 +36,70 @@ _LOOSE_QUARTER = re.compile(
     r"([0-9]{4})[/ -]?Q([1-4])|Q([1-4])[/ -]?([0-9]{4})|([1-4])Q ?([0-9]{4})", re.IGNORECASE
 )
 
-_Reads = Callable[[str], bool]
-_Found = tuple[str, tuple[str, ...], str]  # the reason, texts to write instead, other advice
+_IsReadable = Callable[[str], bool]
+_Diagnosis = tuple[str, tuple[str, ...], str]
+"""The reason, the texts to suggest, and the advice if the parser accepts none of these texts."""
 
 
-def refusal_of(text: str, refused: DeadlineRefused, reads: _Reads) -> DeadlineError:
-    """The error to raise for ``text``, of which the reading said ``refused``.
+def explain_refusal(text: str, refused: DeadlineRefused, reads: _IsReadable) -> DeadlineError:
+    """Make the error to raise for ``text``.
 
-    ``reads`` says whether a text can be read; nothing that it denies is suggested.
+    Args:
+        text: the text that the parser rejected.
+        refused: the exception that the parser raised. If it has a reason, the error repeats that reason.
+        reads: whether the parser accepts a text. The error suggests no text that the parser rejects.
     """
     if refused.reason:
         return DeadlineError(text, refused.reason, refused.advice, refused.offset)
-    reason, candidates, advice, offset = _diagnosed(text, refused.offset)
+    reason, candidates, advice, offset = _diagnose(text, refused.offset)
     written = [candidate for candidate in dict.fromkeys(candidates) if candidate != text and reads(candidate)]
     if written:
         advice = "write " + " or ".join(written)
     return DeadlineError(text, reason, advice, offset)
 
 
-def _diagnosed(text: str, offset: int) -> tuple[str, Iterable[str], str, int]:
-    """Reason, candidates, other advice and place of the trouble."""
-    if (found := _characters(text)) is not None:
+def _diagnose(text: str, offset: int) -> tuple[str, Iterable[str], str, int]:
+    """Return the reason, the texts to suggest, the advice without them, and the offset of the mistake."""
+    if (found := _check_characters(text)) is not None:
         return *found, next((at for at, char in enumerate(text) if not char.isascii()), offset)
-    for check in (_spaces, _shape):
+    for check in (_check_spaces, _check_shape):
         if (found := check(text)) is not None:
             return *found, offset
     if "/" in text:
         first, _, last = text.partition("/")
         part = last if offset else first
-        reason, candidates, advice = _date(part)
+        reason, candidates, advice = _check_date(part)
         whole = [f"{first}/{other}" if offset else f"{other}/{last}" for other in candidates]
-        return reason, [*whole, *_both_repaired(first, last)], advice, offset
+        return reason, [*whole, *_repair_both(first, last)], advice, offset
     if text[:1] == "[":
         end = min(at for mark in (",", "..", "]") if (at := (text + "]").find(mark, offset)) >= 0)
-        reason, candidates, advice = _date(text[offset:end])
+        reason, candidates, advice = _check_date(text[offset:end])
         return reason, [text[:offset] + other + text[end:] for other in candidates], advice, offset
-    reason, candidates, advice = _date(text)
+    reason, candidates, advice = _check_date(text)
     return reason, candidates, advice, offset
 
 
-def _both_repaired(first: str, last: str) -> Iterable[str]:
-    """Both ends of an interval repaired at once, for what is wrong with both."""
-    for start in (first, *_date(first)[1]):
-        for end in (last, *_date(last)[1]):
+def _repair_both(first: str, last: str) -> Iterable[str]:
+    """Yield intervals with both ends corrected, for a text in which both ends are wrong."""
+    for start in (first, *_check_date(first)[1]):
+        for end in (last, *_check_date(last)[1]):
             yield f"{start}/{end}"
 
 
-def _characters(text: str) -> _Found | None:
+def _check_characters(text: str) -> _Diagnosis | None:
     if not text.strip():
         return "empty", (), _HELP
     if text.isascii():
         return None
     plain = "".join(str(unicodedata.decimal(char, char)) for char in text.translate(_DASHES)).strip()
-    repaired = _date(plain)[1] if plain.isascii() else ()
+    repaired = _check_date(plain)[1] if plain.isascii() else ()
     return "a character outside ASCII", (plain, *repaired), "write digits 0 to 9 and plain hyphens"
 
 
-def _spaces(text: str) -> _Found | None:
+def _check_spaces(text: str) -> _Diagnosis | None:
     bare = text.strip()
     if bare != text:
-        return "space before or after it", (bare, *_date(bare)[1]), ""
+        return "space before or after it", (bare, *_check_date(bare)[1]), ""
     if re.search(r"\s*([/,]|\.\.)\s*", text) and re.search(r"[0-9] ?[/,.\[\]]", text):
         tight = re.sub(r"\s*([/,\[\]]|\.\.)\s*", r"\1", text)
         if tight != text and not re.search(r"[A-Za-z]{3}", text):
@@ -101,8 +107,8 @@ def _spaces(text: str) -> _Found | None:
     return None
 
 
-def _shape(text: str) -> _Found | None:
-    """What is wrong with the whole, seen before its parts."""
+def _check_shape(text: str) -> _Diagnosis | None:
+    """Find a mistake in the form of the whole text, before its parts are checked."""
     if text[0] == "{":
         advice = "write a milestone for each date, or a one-of set in square brackets"
         return "an all-of set: a deadline is one window", (), advice
@@ -114,13 +120,13 @@ def _shape(text: str) -> _Found | None:
         return "there is no date in it", (), _HELP
     if text.count("/") > 1 and not _SLASHED.fullmatch(text) and "T" not in text:
         return "more than one slash", (), "an interval is two dates, such as 2026-09/2026-12"
-    return _strange_year(text) or _other_notation(text)
+    return _check_year(text) or _check_notation(text)
 
 
-def _strange_year(text: str) -> _Found | None:
-    """EDTF's ways of writing years that no deadline has."""
+def _check_year(text: str) -> _Diagnosis | None:
+    """Find a form of EDTF for years that the profile does not have."""
     long = re.fullmatch(r"Y-?[0-9]+(E[0-9]+)?(S[0-9]+)?|-?[0-9]+E[0-9]+|[0-9]{5,}(-.*)?", text)
-    if long and not _compact(text):
+    if long and not _expand_compact(text):
         return "a long year, or one with an exponent", (), "years go from 1000 to 9998"
     if re.fullmatch(r"-[0-9]{4}.*", text):
         return "a year before the year 0", (), "years go from 1000 to 9998"
@@ -129,34 +135,34 @@ def _strange_year(text: str) -> _Found | None:
     return None
 
 
-def _other_notation(text: str) -> _Found | None:
-    """Dates as they are written elsewhere."""
+def _check_notation(text: str) -> _Diagnosis | None:
+    """Find a date in a notation other than EDTF."""
     if match := re.fullmatch(r"([0-9]{4})[/.]([0-9]{1,2})(?:[/.]([0-9]{1,2}))?([?~%]?)", text):
-        return "its parts are joined by hyphens", (_joined(*match.groups()),), ""
+        return "its parts are joined by hyphens", (_join_date(*match.groups()),), ""
     if match := re.fullmatch(r"([0-9]{1,2})[/. -]([0-9]{1,2})[/. -]([0-9]{4})([?~%]?)", text):
         first, second, year, mark = match.groups()
-        both = (_joined(year, second, first, mark), _joined(year, first, second, mark))
+        both = (_join_date(year, second, first, mark), _join_date(year, first, second, mark))
         return "the year comes first", both, ""
     if match := re.fullmatch(r"([0-9]{1,2})[/. -]([0-9]{4})([?~%]?)", text):
-        return "the year comes first", (_joined(match[2], match[1], None, match[3]),), ""
+        return "the year comes first", (_join_date(match[2], match[1], None, match[3]),), ""
     if match := _LOOSE_QUARTER.fullmatch(text):
         year = match[1] or match[4] or match[6]
         return "not a quarter as EDTF writes it", (f"{year}-Q{match[2] or match[3] or match[5]}",), ""
     if re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]", text):
-        return _date_time(text)
+        return _check_date_time(text)
     return None
 
 
-def _compact(text: str) -> str:
+def _expand_compact(text: str) -> str:
     match = re.fullmatch(r"([0-9]{4})([0-9]{2})([0-9]{2})?", text)
-    return _joined(match[1], match[2], match[3], "") if match else ""
+    return _join_date(match[1], match[2], match[3], "") if match else ""
 
 
-def _joined(year: str, month: str, day: str | None, mark: str | None) -> str:
+def _join_date(year: str, month: str, day: str | None, mark: str | None) -> str:
     return "-".join(part.zfill(2) for part in (year, month, day) if part) + (mark or "")
 
 
-def _date_time(text: str) -> _Found:
+def _check_date_time(text: str) -> _Diagnosis:
     day, clock = text[:10], text[11:]
     if text[-1] in "?~%":
         return "a time of day takes no qualifier", (day + text[-1],), ""
@@ -173,27 +179,27 @@ def _date_time(text: str) -> _Found:
     return "not a date-time as EDTF writes it", (f"{day}T{plain}",), "write it as 2026-09-30T17:00"
 
 
-def _date(text: str) -> _Found:
-    """What is wrong with a text that should be one date."""
-    for rule in (_marks, _unspecified, _digits, _words):
+def _check_date(text: str) -> _Diagnosis:
+    """Find the mistake in a text that should be one date."""
+    for rule in (_check_marks, _check_unspecified, _check_digits, _check_words):
         if (found := rule(text)) is not None:
             return found
     return "not a date of the EDTF profile", (), _HELP
 
 
-def _marks(text: str) -> _Found | None:
+def _check_marks(text: str) -> _Diagnosis | None:
     marks = [char for char in text if char in "?~%"]
     bare = "".join(char for char in text if char not in "?~%")
     if not marks or not re.fullmatch(r"[0-9XQ-]+", bare):
         return None
     joined = marks[0] if len(set(marks)) == 1 else "%"
     if len(marks) == 1 and text[-1] == marks[0]:
-        reason, candidates, advice = _date(bare)
+        reason, candidates, advice = _check_date(bare)
         return reason, tuple(candidate + joined for candidate in candidates), advice
     return "one qualifier at most, after the whole date", (bare + joined,), ""
 
 
-def _unspecified(text: str) -> _Found | None:
+def _check_unspecified(text: str) -> _Diagnosis | None:
     if text.lower() in ("open", "unknown"):
         candidate = ".." if text.lower() == "open" else ""
         return "an end in words", (candidate,), "write .. for open, nothing for unknown"
@@ -209,10 +215,10 @@ def _unspecified(text: str) -> _Found | None:
     )
 
 
-def _digits(text: str) -> _Found | None:
+def _check_digits(text: str) -> _Diagnosis | None:
     if match := re.fullmatch(r"([0-9]{4})-([0-9]{1,2})(?:-([0-9]{1,2}))?", text):
-        return "month and day have two digits", (_joined(match[1], match[2], match[3], ""),), ""
-    if compact := _compact(text):
+        return "month and day have two digits", (_join_date(match[1], match[2], match[3], ""),), ""
+    if compact := _expand_compact(text):
         return "month and day stand after hyphens", (compact,), ""
     if match := re.fullmatch(r"([0-9]{4})-([0-9]{3})", text):
         year, day = int(match[1]), int(match[2])
@@ -238,11 +244,11 @@ def _digits(text: str) -> _Found | None:
     return None
 
 
-def _words(text: str) -> _Found | None:
+def _check_words(text: str) -> _Diagnosis | None:
     low = " ".join(text.lower().split())
     start = _FILLER.match(low)
     rest = low[start.end() :] if start else low
-    found = _named(rest) or (rest if re.fullmatch("[0-9]{4}", rest) else "")
+    found = _read_named_date(rest) or (rest if re.fullmatch("[0-9]{4}", rest) else "")
     if start and start["before"] and found:
         return "a date in words", (), f"write {found}, with reading: start"
     if found or rest != low:
@@ -252,11 +258,11 @@ def _words(text: str) -> _Found | None:
     return None
 
 
-def _named(low: str) -> str:
-    """A date with an English month name, or ""."""
+def _read_named_date(low: str) -> str:
+    """Convert a date with an English month name, in lower case, to EDTF. Return "" for any other text."""
     for shape in (_DAY_MONTH_YEAR, _MONTH_DAY_YEAR, _MONTH_YEAR, _YEAR_MONTH):
         match = shape.fullmatch(low)
-        if match and match["name"] in _MONTH_OF:
+        if match and match["name"] in _MONTH_NUMBERS:
             day = match.groupdict().get("day")
-            return _joined(match["year"], str(_MONTH_OF[match["name"]]), day, "")
+            return _join_date(match["year"], str(_MONTH_NUMBERS[match["name"]]), day, "")
     return ""

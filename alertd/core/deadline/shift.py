@@ -1,4 +1,4 @@
-"""Move a deadline by a duration, for deadlines given as "90 days after phase 1"."""
+"""Moves a deadline by a duration, for a deadline such as "90 days after phase 1"."""
 
 from __future__ import annotations
 
@@ -17,71 +17,91 @@ _CODES = {Precision.SEMESTER: 40, Precision.QUADRIMESTER: 37, Precision.QUARTER:
 
 
 def shift_deadline(deadline: Deadline, zone: ZoneInfo, reading: Reading, by: Duration) -> Deadline:
-    """``deadline`` as read by ``reading`` in ``zone``, with both bounds of its window moved by ``by``.
+    """Move both bounds of the window of ``deadline`` by ``by``, and return the moved deadline.
 
-    The result is to be read to its end, whatever ``reading`` was: ``2026-09`` read to its start and moved by
-    ``1mo`` is ``../2026-09``. Whole months moved by months alone stay whole months (and whole years, halves
-    and quarters stay so where they still are); a single day stays a day; all else is an interval of days. A
-    date-time is moved on the clocks of ``zone`` by the nominal part, then by the exact part. Qualifiers stay;
-    a one-of set becomes the interval from its first to its last choice.
+    The form of the result depends on the deadline:
+
+    - Whole months that move by months only stay whole months. Whole years, half years and quarters keep their
+      precision if the result is again such a unit.
+    - A single day stays a day.
+    - A date-time moves by the nominal part on the clocks of ``zone``, and then by the exact part.
+    - A one-of set becomes the interval from its first to its last choice.
+    - Everything else becomes an interval of days.
+
+    Qualifiers do not change.
+
+    Args:
+        deadline: the deadline to move.
+        zone: the time zone of a local date-time.
+        reading: how ``deadline`` is read. The result always has ``Reading.END``: ``2026-09`` with
+            ``Reading.START``, moved by ``1mo``, is ``../2026-09``.
+        by: how far to move the deadline.
 
     Raises:
-        ValueError: hours, minutes or seconds and no time of day to add them to; no date in that reading; or
-            it leaves the years 1000 to 9998.
+        ValueError: ``by`` has hours, minutes or seconds and the deadline has no time of day; the deadline has
+            no date for the reading; or the result is not in the years 1000 to 9998.
     """
     if isinstance(deadline.latest, datetime):
-        return _parsed(_shifted_date_time(deadline.latest, deadline.precision, zone, by), deadline, by)
+        return _parse_shifted(_shift_date_time(deadline.latest, deadline.precision, zone, by), deadline, by)
     if by.has_exact:
         raise ValueError(f"{deadline.edtf} has no time of day to add hours, minutes or seconds to: {by}")
     if reading is Reading.START and isinstance(deadline.earliest, Unbounded):
         raise ValueError(f"{deadline.edtf} has no start to move")
-    first_mark, last_mark = _marks(deadline)
+    first_mark, last_mark = _read_marks(deadline)
     try:
-        first, last = _moved(deadline.earliest, deadline.latest, deadline.precision, by)
+        first, last = _move_bounds(deadline.earliest, deadline.latest, deadline.precision, by)
         if reading is Reading.START and not isinstance(first, Unbounded):
             last, last_mark = first - _DAY, first_mark
             first = Unbounded.OPEN
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{deadline.edtf} moved by {by} leaves the calendar") from error
-    text = _written(first, last, deadline.precision, by, (first_mark, last_mark))
-    return _parsed(text, deadline, by)
+    text = _format_bounds(first, last, deadline.precision, by, (first_mark, last_mark))
+    return _parse_shifted(text, deadline, by)
 
 
-def _moved(
+def _move_bounds(
     earliest: date | Unbounded, latest: date | Unbounded, precision: Precision, by: Duration
 ) -> tuple[date | Unbounded, date | Unbounded]:
-    """Both bounds moved; of whole months the exclusive end is, as no month is too short for a first day."""
+    """Return both bounds, moved.
+
+    For whole months, the exclusive end moves instead of the last day: every month has a first day, but not
+    every month has a day 31.
+    """
     first = earliest if isinstance(earliest, Unbounded) else shift_date(earliest, by)
     if isinstance(latest, Unbounded):
         return first, latest
-    if _coarser_than_day(precision) and _begins_month(earliest) and _ends_month(latest):
+    if _is_coarser_than_day(precision) and _begins_month(earliest) and _ends_month(latest):
         return first, shift_date(latest + _DAY, by) - _DAY
     return first, shift_date(latest, by)
 
 
-def _written(
+def _format_bounds(
     first: date | Unbounded,
     last: date | Unbounded,
     precision: Precision,
     by: Duration,
     marks: tuple[str, str],
 ) -> str:
-    """The EDTF text of two moved bounds, in months where they are whole and days had no part in it."""
-    if _coarser_than_day(precision) and not by.days and _begins_month(first) and _ends_month(last):
-        if isinstance(first, date) and isinstance(last, date) and (unit := _unit(first, last, precision)):
+    """Return the EDTF text of two moved bounds: in months if ``by`` has no days and the months are whole."""
+    if _is_coarser_than_day(precision) and not by.days and _begins_month(first) and _ends_month(last):
+        if (
+            isinstance(first, date)
+            and isinstance(last, date)
+            and (unit := _format_unit(first, last, precision))
+        ):
             return unit + marks[1]
-        return _joined(_month_text(first), _month_text(last), marks)
-    return _joined(_day_text(first), _day_text(last), marks)
+        return _join_bounds(_format_month(first), _format_month(last), marks)
+    return _join_bounds(_format_day(first), _format_day(last), marks)
 
 
-def _joined(first: str, last: str, marks: tuple[str, str]) -> str:
+def _join_bounds(first: str, last: str, marks: tuple[str, str]) -> str:
     if first == last:
         return last + marks[1]
     return f"{first}{marks[0] if first.strip('.') else ''}/{last}{marks[1] if last.strip('.') else ''}"
 
 
-def _unit(first: date, last: date, precision: Precision) -> str:
-    """A whole year, half, four months or quarter by its own name, or "" when it is none."""
+def _format_unit(first: date, last: date, precision: Precision) -> str:
+    """Return the EDTF text of a whole year, half year, four months or quarter; "" for any other span."""
     size = _UNITS.get(precision)
     if size is None or (last.year - first.year) * 12 + last.month - first.month + 1 != size:
         return ""
@@ -90,45 +110,47 @@ def _unit(first: date, last: date, precision: Precision) -> str:
     return str(first.year) if size == 12 else f"{first.year}-{_CODES[precision] + (first.month - 1) // size}"
 
 
-def _shifted_date_time(at: datetime, precision: Precision, zone: ZoneInfo, by: Duration) -> str:
-    """The EDTF text of a date-time moved; it keeps its offset, or its being local."""
+def _shift_date_time(at: datetime, precision: Precision, zone: ZoneInfo, by: Duration) -> str:
+    """Return the EDTF text of a moved date-time. It keeps its UTC offset, or stays a local time."""
     try:
         wall = shift_wall(at if at.tzinfo is None else to_wall(at, zone), by)
         instant = to_instant(wall, zone) + timedelta(seconds=by.seconds)
         moved = to_wall(instant, zone) if by.has_exact else wall
         if at.tzinfo is not None:
             moved = instant.astimezone(at.tzinfo)
-        elif to_instant(moved, zone) != instant:  # the second of two equal wall times: an offset tells it
+        elif to_instant(moved, zone) != instant:
+            # Only an offset can express the second of two equal wall times.
             moved = instant.astimezone(zone)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{at.isoformat()} moved by {by} leaves the calendar") from error
-    if (moved.utcoffset() or timedelta(0)) % timedelta(minutes=1):  # local mean time: EDTF can't say it
+    if (moved.utcoffset() or timedelta(0)) % timedelta(minutes=1):
+        # EDTF cannot express the offset of a local mean time.
         moved = instant
     seconds = "seconds" if precision is Precision.SECOND or moved.second else "minutes"
     text = moved.isoformat(timespec=seconds)
     return text.removesuffix("+00:00") + "Z" if moved.utcoffset() == UTC.utcoffset(None) else text
 
 
-def _parsed(text: str, deadline: Deadline, by: Duration) -> Deadline:
+def _parse_shifted(text: str, deadline: Deadline, by: Duration) -> Deadline:
     try:
         return parse_deadline(text)
     except DeadlineError as error:
         raise ValueError(f"{deadline.edtf} can't be moved by {by}: {error.reason}") from error
 
 
-def _marks(deadline: Deadline) -> tuple[str, str]:
-    """The qualifiers of the first and the last bound."""
+def _read_marks(deadline: Deadline) -> tuple[str, str]:
+    """Return the qualifiers of the first and the last bound."""
     first, slash, last = deadline.edtf.partition("/")
     if not slash or deadline.choices:
         return deadline.qualifier.value, deadline.qualifier.value
-    return _mark(first), _mark(last)
+    return _read_mark(first), _read_mark(last)
 
 
-def _mark(edtf: str) -> str:
+def _read_mark(edtf: str) -> str:
     return edtf[-1] if edtf and edtf[-1] in "?~%" else Qualifier.NONE.value
 
 
-def _coarser_than_day(precision: Precision) -> bool:
+def _is_coarser_than_day(precision: Precision) -> bool:
     return precision.rank < Precision.DAY.rank
 
 
@@ -140,9 +162,9 @@ def _ends_month(day: date | Unbounded) -> bool:
     return isinstance(day, Unbounded) or (day + _DAY).day == 1
 
 
-def _month_text(day: date | Unbounded) -> str:
+def _format_month(day: date | Unbounded) -> str:
     return day.value if isinstance(day, Unbounded) else f"{day.year:04}-{day.month:02}"
 
 
-def _day_text(day: date | Unbounded) -> str:
+def _format_day(day: date | Unbounded) -> str:
     return day.value if isinstance(day, Unbounded) else day.isoformat()

@@ -8,17 +8,17 @@ from datetime import UTC, date, datetime, timedelta
 
 from alertd.core.config import Config, Definitions
 from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Record, ScheduledReminder
-from alertd.core.milestones.milestone import Milestone, State, operative_windows, state_of
-from alertd.core.milestones.occurrence import occurrences
+from alertd.core.milestones.milestone import Milestone, State, compute_state, list_operative_windows
+from alertd.core.milestones.occurrence import list_occurrences
 from alertd.core.milestones.policy import Policy
-from alertd.core.milestones.recurrence import series_of
-from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.milestones.recurrence import get_series_id
+from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from alertd.core.planning.decide import acknowledged
 from alertd.core.planning.plan import Planned, expand, plan, receivers_of
-from alertd.core.routing.route import deferred
+from alertd.core.routing.route import find_deferral
 from alertd.core.time.duration import Duration
 from alertd.core.time.interval import SEARCH_BOUND
-from alertd.core.words import duration_parts, duration_words, listing
+from alertd.core.words import describe_duration, join_with_and, split_duration
 
 INSTANCES_AHEAD = timedelta(days=400)
 NAGS_AHEAD = timedelta(days=365)
@@ -36,7 +36,7 @@ class Done:
         dates: the local done dates of all milestones, which relative deadlines are counted from.
     """
 
-    standing: MilestoneStatus = NOTHING_SAID
+    standing: MilestoneStatus = NO_ACTIONS
     owed: Mapping[str, ScheduledReminder] = field(default_factory=dict)
     deliveries: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]] = ()
     history: Sequence[HistoryEntry] = ()
@@ -76,10 +76,10 @@ class Explanation:
     @property
     def next(self) -> Planned | None:
         """The first reminder after ``at`` that is really sent; a snooze may hold it back longer."""
-        standing = self.done.standing if self.done else NOTHING_SAID
+        standing = self.done.standing if self.done else NO_ACTIONS
         if standing.closed:
             return None
-        windows = [stated.window.id for stated in operative_windows(self.milestone)]
+        windows = [stated.window.id for stated in list_operative_windows(self.milestone)]
         coming = [
             one
             for one in self.reminders
@@ -104,12 +104,12 @@ def explained(  # noqa: PLR0917  all of them are facts about the milestone
         at: an aware UTC instant.
         kept_from: its file, when that cannot be read and ``milestone`` is what the ledger has of it.
     """
-    ends = [stated.window.ends for stated in operative_windows(milestone)]
+    ends = [stated.window.ends for stated in list_operative_windows(milestone)]
     until = min(max([at, *(end for end in ends if end)]), _END) + NAGS_AHEAD
     sent = {one.key for one in plan([milestone], config.route, _BEGINNING, until + SEARCH_BOUND)}
     reminders = [
         _when_sent(planned)
-        for occurrence in occurrences(milestone, _BEGINNING, until)
+        for occurrence in list_occurrences(milestone, _BEGINNING, until)
         for planned in receivers_of(milestone, occurrence, config.route)
     ]
     file = kept_from or next((one.file for one in definitions.timelines if one.id == milestone.timeline), "")
@@ -117,7 +117,7 @@ def explained(  # noqa: PLR0917  all of them are facts about the milestone
         milestone=milestone,
         file=file,
         at=at,
-        state=state_of(milestone, done.standing if done else NOTHING_SAID, at),
+        state=compute_state(milestone, done.standing if done else NO_ACTIONS, at),
         policy_from=_policy_from(milestone.policy, config, file),
         reminders=tuple(reminders),
         overtaken=frozenset(one.key for one in reminders if one.key not in sent),
@@ -140,7 +140,7 @@ def instance_of(milestone: Milestone, name: str, at: datetime) -> tuple[Mileston
         except ValueError:
             return None, ()
         found = expand(milestone, around - timedelta(days=2), around + timedelta(days=2))
-        return next((one for one in found if one.id == f"{series_of(milestone.id)}@{day}"), None), ()
+        return next((one for one in found if one.id == f"{get_series_id(milestone.id)}@{day}"), None), ()
     ahead = [
         one
         for one in expand(milestone, at, at + INSTANCES_AHEAD)
@@ -159,7 +159,7 @@ def instance_kept(
     """
     if name in kept:
         return kept[name], ()
-    instances = sorted(one for one in kept if series_of(one) == name)
+    instances = sorted(one for one in kept if get_series_id(one) == name)
     ahead = [one for one in instances if one.rpartition("@")[2] >= f"{at:%Y-%m-%d}"]
     found = ahead[:1] or instances[-1:]
     return (kept[found[0]] if found else None), tuple(ahead)
@@ -177,19 +177,19 @@ def policy_words(policy: Policy) -> str:
     if policy.after:
         parts.append(f"{_durations(policy.after)} after")
     if policy.then_every:
-        parts.append(f"then every {duration_words(policy.then_every)}")
+        parts.append(f"then every {describe_duration(policy.then_every)}")
     when = "; ".join(parts) or "never"
     roll = f", {policy.roll.value} when nobody works by the calendar {policy.calendar.name}"
     return f"{when}; at {policy.at:%H:%M}" + (roll if policy.roll.value != "none" else "")
 
 
 def _durations(durations: Sequence[Duration]) -> str:
-    parts = [duration_parts(one) for one in durations]
+    parts = [split_duration(one) for one in durations]
     units = {part[0][1] for part in parts if len(part) == 1}
     if len(parts) > 1 and len(units) == 1 and all(len(part) == 1 for part in parts):
         # "90, 30, 7 and 1 days" reads better than the unit four times.
-        return listing([f"{part[0][0]:,}" for part in parts]) + f" {units.pop()}s"
-    return listing([duration_words(one) for one in durations])
+        return join_with_and([f"{part[0][0]:,}" for part in parts]) + f" {units.pop()}s"
+    return join_with_and([describe_duration(one) for one in durations])
 
 
 def _policy_from(policy: Policy, config: Config, file: str) -> str:
@@ -202,5 +202,5 @@ def _policy_from(policy: Policy, config: Config, file: str) -> str:
 
 
 def _when_sent(planned: Planned) -> Planned:
-    found = deferred(planned.match, planned.at)
+    found = find_deferral(planned.match, planned.at)
     return replace(planned, at=found.until, muted_by=found.by) if found else planned

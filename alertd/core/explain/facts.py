@@ -25,8 +25,8 @@ from alertd.core.ledger.records import (
 )
 from alertd.core.message.claims import claim_lines
 from alertd.core.message.reasons import hold_text, reason_text
-from alertd.core.milestones.fields import FieldFacts, field_facts, values_of_fields
-from alertd.core.milestones.milestone import Milestone, Rank, State, is_contested, state_of
+from alertd.core.milestones.fields import FieldFacts, collect_field_values, make_field_facts
+from alertd.core.milestones.milestone import Milestone, Rank, State, compute_state, is_contested
 from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.planning.plan import Planned
 from alertd.core.reason import AwaitedDigest
@@ -292,7 +292,7 @@ def explanation_facts(found: Explanation, others: Sequence[str]) -> ExplanationF
         "title": milestone.title,
         "file": found.file,
         "timezone": milestone.zone.key,
-        **field_facts(values_of_fields(milestone)),  # type: ignore[typeddict-item]  # no field is optional
+        **make_field_facts(collect_field_values(milestone)),  # type: ignore[typeddict-item]  # no field is optional
         "at": utc_text(found.at),
         "state": found.state,
         "contested": is_contested(milestone),
@@ -319,11 +319,11 @@ def record_facts(record: Record, now: datetime) -> MilestoneFacts:
         "milestone": milestone.id,
         "timeline": milestone.timeline,
         "title": milestone.title,
-        **field_facts(values_of_fields(milestone)),
+        **make_field_facts(collect_field_values(milestone)),
         "file": record.file,
         "timezone": milestone.zone.key,
         "at": utc_text(now),
-        "state": state_of(milestone, standing, now),
+        "state": compute_state(milestone, standing, now),
         "contested": is_contested(milestone),
         "tentative": milestone.tentative,
         "revision": record.revision,

@@ -16,13 +16,13 @@ from alertd.core.message.claims import values_of
 from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import Claim, Milestone
-from alertd.core.milestones.occurrence import Cause, Occurrence, occurrence_key, occurrences
-from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.milestones.occurrence import Cause, Occurrence, list_occurrences, make_occurrence_key
+from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from alertd.core.planning.decide import CHANGES, NEWS, deliver
 from alertd.core.planning.plan import grounds_of, matched, plan
 from alertd.core.routing.route import Route
 from alertd.core.time.duration import Duration, parse_duration
-from alertd.core.time.instant import local_date
+from alertd.core.time.instant import to_local_date
 
 BEGINNING = datetime(1000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=2 * 365)
@@ -76,7 +76,7 @@ def rehearsed(
         at = at or now
         owed: tuple[ScheduledReminder, ...] = (_news(milestone, receiver, cause, at),)
     else:
-        due = [one for one in occurrences(milestone, BEGINNING, now + FAR) if one.cause is cause]
+        due = [one for one in list_occurrences(milestone, BEGINNING, now + FAR) if one.cause is cause]
         if not due:
             return None
         chosen = _chosen([one.at for one in due], at, now)
@@ -84,7 +84,7 @@ def rehearsed(
         owed = tuple(_owed(one, receiver) for one in due if one.at == chosen)
     supposed = ""
     if cause is Cause.DONE:
-        on = local_date(at, milestone.zone)
+        on = to_local_date(at, milestone.zone)
         record = replace(record, standing=MilestoneStatus(done_on=on, done_by="somebody"))
         supposed = f"It is supposed that somebody said so on {on}."
     if cause in CHANGES:
@@ -118,14 +118,14 @@ def _record(milestone: Milestone, at: datetime) -> Record:
         values=values_of(milestone),
         loaded_at=at,
         changed_at=at,
-        standing=NOTHING_SAID,
+        standing=NO_ACTIONS,
     )
 
 
 def _owed(one: Occurrence, receiver: str) -> ScheduledReminder:
     window = one.stated.window.id
     return ScheduledReminder(
-        key=occurrence_key(one.milestone, window, one.offset, receiver),
+        key=make_occurrence_key(one.milestone, window, one.offset, receiver),
         milestone=one.milestone,
         receiver=receiver,
         cause=one.cause,
@@ -139,7 +139,7 @@ def _owed(one: Occurrence, receiver: str) -> ScheduledReminder:
 def _news(milestone: Milestone, receiver: str, cause: Cause, at: datetime) -> ScheduledReminder:
     move = Move(before=values_of(_earlier(milestone)), after=values_of(milestone))
     return ScheduledReminder(
-        key=occurrence_key(milestone.id, "", cause.value, receiver),
+        key=make_occurrence_key(milestone.id, "", cause.value, receiver),
         milestone=milestone.id,
         receiver=receiver,
         cause=cause,

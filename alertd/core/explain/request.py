@@ -9,11 +9,11 @@ from datetime import date, datetime
 from alertd.core.config import Config
 from alertd.core.ledger.records import Record, ReminderState, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause
-from alertd.core.milestones.status import NOTHING_SAID, Action, ActionKind, MilestoneStatus
+from alertd.core.milestones.status import NO_ACTIONS, Action, ActionKind, MilestoneStatus
 from alertd.core.planning.decide import CHANGES
-from alertd.core.time.instant import local_date
+from alertd.core.time.instant import to_local_date
 from alertd.core.time.moments import read_day, read_moment
-from alertd.core.words import day_text, instant_text, listing, offset_words
+from alertd.core.words import format_day, format_instant, join_with_and, phrase_offset
 from alertd.errors import FieldProblem, MomentError
 
 MAX_TEXT = 1000
@@ -80,7 +80,7 @@ def says_nothing_new(action: Action, standing: MilestoneStatus, windows: tuple[s
         case ActionKind.CANCEL:
             return standing.cancelled
         case ActionKind.REOPEN:
-            return standing == NOTHING_SAID
+            return standing == NO_ACTIONS
 
 
 def _until(saying: ActionRequest, record: Record, config: Config, now: datetime) -> datetime:
@@ -99,7 +99,7 @@ def _until(saying: ActionRequest, record: Record, config: Config, now: datetime)
 
 
 def _done_on(saying: ActionRequest, record: Record, now: datetime) -> date:
-    today = local_date(now, record.milestone.zone)
+    today = to_local_date(now, record.milestone.zone)
     try:
         day = read_day(saying.on) if saying.on else today
     except MomentError as error:
@@ -120,14 +120,14 @@ def confirmation(action: Action, record: Record, owed: Sequence[ScheduledReminde
     )
     match action.kind:
         case ActionKind.ACK if action.until:
-            until = instant_text(action.until, zone)
+            until = format_instant(action.until, zone)
             rest = _next([one for one in pending if one.at >= action.until], record, action.at)
             return f"Acknowledged {record.id}: no reminder until {until}, unless its date moves. {rest}"
         case ActionKind.SNOOZE if action.until:
-            until = instant_text(action.until, zone)
+            until = format_instant(action.until, zone)
             return f"Snoozed {record.id} until {until}. {_after(action, pending, record)}"
         case ActionKind.DONE if action.done_on:
-            day = day_text(action.done_on)
+            day = format_day(action.done_on)
             return f"Done: {record.id} came about on {day}. No further reminder. {_told(pending)}"
         case ActionKind.CANCEL:
             return f"Cancelled {record.id}: no further reminder."
@@ -138,7 +138,7 @@ def confirmation(action: Action, record: Record, owed: Sequence[ScheduledReminde
 def _after(action: Action, pending: Sequence[ScheduledReminder], record: Record) -> str:
     waiting = [one for one in pending if action.until and one.at <= action.until]
     if waiting:
-        receivers = listing(list(dict.fromkeys(one.receiver for one in waiting)))
+        receivers = join_with_and(list(dict.fromkeys(one.receiver for one in waiting)))
         return f"What is still true then is sent once, to {receivers}."
     return _next(pending, record, action.at)
 
@@ -149,9 +149,11 @@ def _next(pending: Sequence[ScheduledReminder], record: Record, now: datetime) -
         return "No further reminder is planned."
     late = [one for one in pending if max(one.at, one.wake_at) <= now]
     first = late[-1] if late else pending[0]
-    receivers = listing([one.receiver for one in pending if (one.at, one.offset) == (first.at, first.offset)])
-    at = instant_text(max(first.at, first.wake_at), record.milestone.zone)
-    what = f"{offset_words(first.offset)}, to {receivers}"
+    receivers = join_with_and(
+        [one.receiver for one in pending if (one.at, one.offset) == (first.at, first.offset)]
+    )
+    at = format_instant(max(first.at, first.wake_at), record.milestone.zone)
+    what = f"{phrase_offset(first.offset)}, to {receivers}"
     if late:
         return f"Next reminder: as soon as a daemon runs, {what}; it was due on {at}."
     return f"Next reminder: {at}, {what}."
@@ -161,4 +163,4 @@ def _told(pending: Sequence[ScheduledReminder]) -> str:
     receivers = sorted({one.receiver for one in pending if one.cause is Cause.DONE})
     if not receivers:
         return "Nobody had been told of it, so nobody is."
-    return f"{listing(receivers)} had been told of it and will hear so."
+    return f"{join_with_and(receivers)} had been told of it and will hear so."

@@ -9,7 +9,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from alertd.core.config import Config
-from alertd.core.deadline import deadline_phrase
+from alertd.core.deadline import format_deadline_phrase
 from alertd.core.explain.explanation import Done, Explanation
 from alertd.core.ledger.moves import WINDOW_FACTS
 from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, ReminderState, ScheduledReminder
@@ -21,28 +21,28 @@ from alertd.core.milestones.milestone import (
     Rank,
     StatedWindow,
     is_contested,
-    live_claims,
-    operative_windows,
-    stated_windows,
+    list_live_claims,
+    list_operative_windows,
+    list_stated_windows,
 )
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.planning.decide import acknowledged
 from alertd.core.planning.plan import Planned
 from alertd.core.reason import AwaitedDigest, MuteInterval, OutsideIntervals, QuietHours
-from alertd.core.routing.labels import added_names
+from alertd.core.routing.labels import list_added_names
 from alertd.core.routing.route import Match, Quiet
 from alertd.core.time.instant import to_wall
 from alertd.core.words import (
     MONTHS,
-    brief_offset,
-    count,
-    day_text,
-    instant_text,
-    listing,
-    offset_words,
-    sentence,
-    span_text,
+    format_count,
+    format_day,
+    format_instant,
+    format_span,
+    join_with_and,
+    make_sentence,
+    phrase_offset,
+    phrase_offset_briefly,
 )
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -64,7 +64,7 @@ KINDS = {
 # -- days and instants
 def day_heading(day: date) -> str:
     """``Wednesday, 23 September 2026``."""
-    return f"{WEEKDAYS[day.weekday()]}, {day_text(day)}"
+    return f"{WEEKDAYS[day.weekday()]}, {format_day(day)}"
 
 
 def local_text(at: datetime, zone: ZoneInfo) -> str:
@@ -79,14 +79,14 @@ def when_words(offset: str) -> str:
     """The offset as short as a column needs it: ``7 days before``, ``on the day``, ``opens``."""
     if offset == "opens":
         return "opens"
-    return brief_offset(offset)
+    return phrase_offset_briefly(offset)
 
 
 def stated_words(stated: StatedWindow) -> str:
     """The deadline as it was given, and whose word it is: ``by September 2026 – the minister``."""
     claim = stated.claims[0]
-    who = listing([source.brief for source in accounts_of(stated)])
-    return deadline_phrase(claim.deadline, claim.reading) + (f" – {who}" if who else "")
+    who = join_with_and([source.brief for source in accounts_of(stated)])
+    return format_deadline_phrase(claim.deadline, claim.reading) + (f" – {who}" if who else "")
 
 
 def held_back(planned: Planned) -> str:
@@ -135,7 +135,7 @@ def owed_fate(owed: ScheduledReminder, done: Done) -> Fate:
     """The same for what the ledger has of it."""
     if owed.told_at is not None:
         late = owed.told_at - owed.at
-        text = f"sent {span_text(late)} late" if late >= LATE_FROM else "sent"
+        text = f"sent {format_span(late)} late" if late >= LATE_FROM else "sent"
         return Fate(course=Course.SENT, text=text)
     if owed.state is ReminderState.PENDING:
         return Fate(course=Course.WAITING, text=reason_text(owed.reason))
@@ -154,12 +154,12 @@ def next_words(found: Explanation) -> str:
     zone = found.milestone.zone
     standing = found.done.standing if found.done else None
     if standing is not None and standing.closed:
-        what = f"done on {day_text(standing.done_on)}" if standing.done_on else "cancelled"
+        what = f"done on {format_day(standing.done_on)}" if standing.done_on else "cancelled"
         return f"Nothing: it is {what}."
     one = found.next
     resumes = _resumes_at(found)
     if resumes is not None and (one is None or resumes < one.at):
-        return f"{instant_text(resumes, zone)}, when the acknowledgement ends: that it has passed, once."
+        return f"{format_instant(resumes, zone)}, when the acknowledgement ends: that it has passed, once."
     if one is None:
         return "Nothing more is sent."
     together = sorted(
@@ -168,10 +168,10 @@ def next_words(found: Explanation) -> str:
         if other.at == one.at and other.occurrence == one.occurrence
     )
     if standing is not None and standing.snooze_until is not None and one.at < standing.snooze_until:
-        until = instant_text(standing.snooze_until, zone)
+        until = format_instant(standing.snooze_until, zone)
         return f"{until}, when the snooze ends: what is still true then, once."
-    which = f"{offset_words(one.occurrence.offset)}, {stated_words(one.occurrence.stated)}"
-    return f"{instant_text(one.at, zone)}: {which}, to {listing(together)}."
+    which = f"{phrase_offset(one.occurrence.offset)}, {stated_words(one.occurrence.stated)}"
+    return f"{format_instant(one.at, zone)}: {which}, to {join_with_and(together)}."
 
 
 def _resumes_at(found: Explanation) -> datetime | None:
@@ -198,11 +198,11 @@ def standing_lines(standing: MilestoneStatus, zone: ZoneInfo, now: datetime) -> 
         yield f"Cancelled by {standing.cancelled_by}: no further reminder."
     if standing.done_on is not None:
         evidence = f" Evidence: {standing.evidence}" if standing.evidence else ""
-        yield f"Done on {day_text(standing.done_on)}, says {standing.done_by}.{evidence}"
+        yield f"Done on {format_day(standing.done_on)}, says {standing.done_by}.{evidence}"
     if standing.ack_until is not None and now < standing.ack_until:
-        yield f"Acknowledged by {standing.ack_by} until {instant_text(standing.ack_until, zone)}."
+        yield f"Acknowledged by {standing.ack_by} until {format_instant(standing.ack_until, zone)}."
     if standing.snooze_until is not None and now < standing.snooze_until:
-        yield f"Snoozed by {standing.snooze_by} until {instant_text(standing.snooze_until, zone)}."
+        yield f"Snoozed by {standing.snooze_by} until {format_instant(standing.snooze_until, zone)}."
 
 
 def state_lines(found: Explanation) -> Iterator[str]:
@@ -210,20 +210,21 @@ def state_lines(found: Explanation) -> Iterator[str]:
     milestone = found.milestone
     if found.done:
         yield from standing_lines(found.done.standing, milestone.zone, found.at)
-    if not live_claims(milestone):
+    if not list_live_claims(milestone):
         yield "No claim is live: it never reminds."
         return
     if not found.state.is_closed:
-        yield sentence(standings(milestone, found.at))
+        yield make_sentence(standings(milestone, found.at))
     if milestone.tentative:
         yield "Tentative: agreed but not signed."
     if is_contested(milestone):
         yield contested_sentence(milestone)
-        windows = count(len(stated_windows(milestone)), "different window")
-        rank = live_claims(milestone)[0].rank.value
+        windows = format_count(len(list_stated_windows(milestone)), "different window")
+        rank = list_live_claims(milestone)[0].rank.value
         reminding = "each of them reminds"
-        if len(operative_windows(milestone)) < len(stated_windows(milestone)):
-            reminding = f"only {listing([stated_words(one) for one in operative_windows(milestone)])} reminds"
+        operative = list_operative_windows(milestone)
+        if len(operative) < len(list_stated_windows(milestone)):
+            reminding = f"only {join_with_and([stated_words(stated) for stated in operative])} reminds"
         yield (
             f"Its live claims, those of rank {rank}, have {windows}."
             f" By `contested: {milestone.policy.contested.value}`, {reminding}."
@@ -266,7 +267,7 @@ def routes_told(found: Explanation, config: Config) -> Iterator[RouteTold]:
 def labels_told(found: Explanation) -> str:
     """What routes can match here, a sentence."""
     labels = ", ".join(f'{name}="{value}"' for name, value in found.milestone.labels.items())
-    return f"Its labels: {labels or 'none'}; and {listing(added_names(found.milestone))}."
+    return f"Its labels: {labels or 'none'}; and {join_with_and(list_added_names(found.milestone))}."
 
 
 # -- deliveries and history
@@ -283,7 +284,7 @@ def entry_lines(entry: HistoryEntry, zone: ZoneInfo | None) -> Iterator[str]:
     if "from" in facts and "to" in facts:
         yield f"from {facts.pop('from')} to {facts.pop('to')}"
     if "until" in facts and zone is not None:
-        facts["until"] = instant_text(datetime.fromisoformat(facts["until"]), zone)
+        facts["until"] = format_instant(datetime.fromisoformat(facts["until"]), zone)
     for name, value in facts.items():
         yield f"{name.replace('_', ' ')}: {value}"
     if entry.by:
@@ -302,8 +303,8 @@ def _taken(planned: Sequence[Planned], every: Sequence[Planned]) -> str:
         return "all reminders"
     causes = [cause for cause in CAUSE_WORDS if any(slot[0] is cause for slot in mine)]
     if mine == {slot for slot in all_of if slot[0] in causes}:
-        return f"the reminders {listing([CAUSE_WORDS[cause] for cause in causes])}"
-    return listing(list(dict.fromkeys(when_words(one.occurrence.offset) for one in planned)))
+        return f"the reminders {join_with_and([CAUSE_WORDS[cause] for cause in causes])}"
+    return join_with_and(list(dict.fromkeys(when_words(one.occurrence.offset) for one in planned)))
 
 
 def _slot(planned: Planned) -> tuple[Cause, str, str]:
@@ -314,14 +315,14 @@ def _slot(planned: Planned) -> tuple[Cause, str, str]:
 def _route_told(match: Match, taken: str, config: Config) -> RouteTold:
     why = "takes what no other route has taken"
     if match.matchers:
-        why = f"takes {listing([str(matcher) for matcher in match.matchers])}"
+        why = f"takes {join_with_and([str(matcher) for matcher in match.matchers])}"
     receiver = config.receivers[match.receiver]
     specs = [spec.name for spec in receiver.notifiers]
-    by = f"By {listing(specs)}" if specs else "It has no notifier: nothing is sent"
+    by = f"By {join_with_and(specs)}" if specs else "It has no notifier: nothing is sent"
     more = [f"{by}, {_together(match)}."]
     for words, named in (("Held back during", match.mute), ("Sent only during", match.active)):
         if named:
-            more.append(f"{words} {listing([one.name for one in named])}.")
+            more.append(f"{words} {join_with_and([one.name for one in named])}.")
     if receiver.quiet is not None:
         more.append(_quiet(receiver.quiet))
     return RouteTold(receiver=match.receiver, text=f"gets {taken}: {match.path} {why}.", more=tuple(more))
@@ -330,10 +331,10 @@ def _route_told(match: Match, taken: str, config: Config) -> RouteTold:
 def _together(match: Match) -> str:
     if match.digest is not None:
         return f"in its digest, {match.digest.name}"
-    grouped = "every label" if match.group_by == ("...",) else listing(match.group_by)
+    grouped = "every label" if match.group_by == ("...",) else join_with_and(match.group_by)
     return f"in one message for each {grouped}" if grouped else "all in one message"
 
 
 def _quiet(quiet: Quiet) -> str:
-    exempt = listing([str(matcher) for matcher in quiet.exempt])
+    exempt = join_with_and([str(matcher) for matcher in quiet.exempt])
     return f"Quiet hours {quiet.hours.name}" + (f", but not for {exempt}." if exempt else ".")

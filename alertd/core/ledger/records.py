@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause
-from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
+from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from alertd.core.reason import Reason
 from alertd.core.routing.digest import DigestIssue
 
@@ -54,7 +54,7 @@ class Record:
     loaded_at: datetime
     changed_at: datetime
     withdrawn: bool = False
-    standing: MilestoneStatus = NOTHING_SAID
+    standing: MilestoneStatus = NO_ACTIONS
 
     @property
     def id(self) -> str:
@@ -104,7 +104,7 @@ class ScheduledReminder:
     """One occurrence that one receiver is owed.
 
     Attributes:
-        key: :func:`alertd.core.milestones.occurrence.occurrence_key`.
+        key: :func:`alertd.core.milestones.occurrence.make_occurrence_key`.
         at: when it is due, an aware UTC instant.
         wake_at: when to look at it: ``at``, or later while it is deferred.
         group: the labels that it is grouped by, as pairs.

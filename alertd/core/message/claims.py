@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from alertd.core.deadline import deadline_phrase
+from alertd.core.deadline import format_deadline_phrase
 from alertd.core.ledger.records import Value
 from alertd.core.message.message import Account, ClaimLine
 from alertd.core.milestones.milestone import (
     Milestone,
     Source,
     StatedWindow,
-    operative_windows,
-    stated_windows,
-    windows_not_live,
+    list_operative_windows,
+    list_stated_windows,
+    list_windows_not_live,
 )
-from alertd.core.words import days_until, done_text, listing, published_text, sentence, status_of
+from alertd.core.words import (
+    count_days_until,
+    describe_done,
+    describe_status,
+    format_published,
+    join_with_and,
+    make_sentence,
+)
 
 
 def values_of(milestone: Milestone) -> tuple[Value, ...]:
@@ -24,11 +31,11 @@ def values_of(milestone: Milestone) -> tuple[Value, ...]:
         Value(
             window_id=stated.window.id,
             edtf=stated.claims[0].deadline.edtf,
-            phrase=deadline_phrase(stated.claims[0].deadline, stated.claims[0].reading),
+            phrase=format_deadline_phrase(stated.claims[0].deadline, stated.claims[0].reading),
             accounts=tuple(dict.fromkeys(source.brief for source in accounts_of(stated))),
             source_ids=stated.source_ids,
         )
-        for stated in operative_windows(milestone)
+        for stated in list_operative_windows(milestone)
     )
 
 
@@ -48,37 +55,41 @@ def claim_lines(
         done_on: once it is done: then the lines say how that stands to what was claimed.
     """
     lines = []
-    for one in stated_windows(milestone):
-        status = done_text(one.window, done_on) if done_on else status_of(one.claims, one.window, now)
+    for one in list_stated_windows(milestone):
+        status = (
+            describe_done(one.window, done_on) if done_on else describe_status(one.claims, one.window, now)
+        )
         lines.append(_line(one, status, now, live=True, headline=one.window.id == headline))
-    lines += [_line(one, "not counted", now, live=False) for one in windows_not_live(milestone)]
+    lines += [_line(one, "not counted", now, live=False) for one in list_windows_not_live(milestone)]
     return tuple(lines)
 
 
 def contested_sentence(milestone: Milestone) -> str:
     """``Contested: the minister says by September 2026 (Al-Hadath, 8 September 2024); ...``."""
     parts = []
-    for stated in stated_windows(milestone):
+    for stated in list_stated_windows(milestone):
         claim = stated.claims[0]
-        phrase = deadline_phrase(claim.deadline, claim.reading)
+        phrase = format_deadline_phrase(claim.deadline, claim.reading)
         sources = accounts_of(stated)
-        says = f"{listing([source.brief for source in sources])} {'says' if len(sources) == 1 else 'say'} "
+        says = (
+            f"{join_with_and([source.brief for source in sources])} {'says' if len(sources) == 1 else 'say'} "
+        )
         origins = [text for source in sources if (text := _origin(source))]
         where = f" ({'; '.join(origins)})" if origins else ""
         parts.append((says if sources else "") + phrase + where)
-    return sentence("Contested: " + "; ".join(parts))
+    return make_sentence("Contested: " + "; ".join(parts))
 
 
 def _origin(source: Source) -> str:
     publisher = source.publisher if source.publisher != source.brief else ""
-    return ", ".join(part for part in (publisher, published_text(source.published)) if part)
+    return ", ".join(part for part in (publisher, format_published(source.published)) if part)
 
 
 def _line(
     stated: StatedWindow, status: str, now: datetime, *, live: bool, headline: bool = False
 ) -> ClaimLine:
     claim, window = stated.claims[0], stated.window
-    phrase = deadline_phrase(claim.deadline, claim.reading)
+    phrase = format_deadline_phrase(claim.deadline, claim.reading)
     notes = dict.fromkeys(one.note for one in stated.claims if one.note not in ("", phrase))
     return ClaimLine(
         phrase=phrase,
@@ -86,7 +97,7 @@ def _line(
         window_id=window.id,
         status=status,
         accounts=tuple(_account(source) for source in accounts_of(stated)),
-        days=days_until(window, now),
+        days=count_days_until(window, now),
         begins=window.begins,
         ends=window.ends,
         rank=claim.rank.value,
@@ -103,6 +114,6 @@ def _account(source: Source) -> Account:
         who=source.who,
         brief=source.brief,
         publisher=source.publisher,
-        published=published_text(source.published),
+        published=format_published(source.published),
         url=source.url,
     )

@@ -17,8 +17,8 @@ from alertd.core.milestones.occurrence import Cause
 from alertd.core.planning.overview import OverviewScope, glance
 from alertd.core.routing.digest import DigestIssue
 from alertd.core.routing.route import Route
-from alertd.core.time.instant import local_date
-from alertd.core.words import count, day_text, instant_text, span_text
+from alertd.core.time.instant import to_local_date
+from alertd.core.words import format_count, format_day, format_instant, format_span
 
 
 class Section(StrEnum):
@@ -141,20 +141,20 @@ def _subject(items: Sequence[Item]) -> str:
 def _what(edition: DigestIssue, coming: str, changed: str) -> str:
     """``what comes in the next 14 days, and what has changed since 17 November 2026``."""
     zone = ZoneInfo(edition.zone)
-    days = (local_date(edition.until, zone) - local_date(edition.at, zone)).days - 1  # it is exclusive
-    since = day_text(local_date(edition.since, zone))
-    return f"{coming} comes in the next {count(days, 'day')}, and {changed} has changed since {since}"
+    days = (to_local_date(edition.until, zone) - to_local_date(edition.at, zone)).days - 1  # it is exclusive
+    since = format_day(to_local_date(edition.since, zone))
+    return f"{coming} comes in the next {format_count(days, 'day')}, and {changed} has changed since {since}"
 
 
 def _late(edition: DigestIssue, now: datetime) -> str:
     late = now - edition.at
     if late < LATE_FROM:
         return ""
-    due = instant_text(edition.at, ZoneInfo(edition.zone))
-    return f"This digest was due on {due} and comes {span_text(late)} late."
+    due = format_instant(edition.at, ZoneInfo(edition.zone))
+    return f"This digest was due on {due} and comes {format_span(late)} late."
 
 
 def digest_words(delivery: Delivery) -> str:
     """``the digest of 5 October 2026``, as its zone counts days; "" when it is none."""
     edition = delivery.edition
-    return f"the digest of {day_text(local_date(edition.at, ZoneInfo(edition.zone)))}" if edition else ""
+    return f"the digest of {format_day(to_local_date(edition.at, ZoneInfo(edition.zone)))}" if edition else ""

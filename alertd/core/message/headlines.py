@@ -12,27 +12,32 @@ from datetime import datetime
 from alertd.core.deadline import (
     Deadline,
     Qualifier,
-    deadline_name,
-    deadline_phrase,
+    format_deadline,
+    format_deadline_phrase,
     parse_deadline,
     read_window,
 )
 from alertd.core.ledger.records import Move, Record, ScheduledReminder, Value
 from alertd.core.message.claims import accounts_of
 from alertd.core.message.message import Item, Tone
-from alertd.core.milestones.milestone import Milestone, StatedWindow, operative_windows, stated_windows
+from alertd.core.milestones.milestone import (
+    Milestone,
+    StatedWindow,
+    list_operative_windows,
+    list_stated_windows,
+)
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.time.instant import UTC_ZONE
 from alertd.core.words import (
     MONTHS,
-    by_account,
-    capital,
-    count,
-    either,
-    instant_text,
-    listing,
-    moved_by,
-    status_of,
+    capitalize,
+    describe_account,
+    describe_move,
+    describe_status,
+    format_count,
+    format_instant,
+    join_with_and,
+    join_with_or,
 )
 
 _IN_WHICH = {
@@ -46,20 +51,20 @@ _IN_WHICH = {
 def opens_headline(stated: StatedWindow) -> str:
     """``September 2026, the month in which this is due by the minister's account, has begun``."""
     deadline = stated.claims[0].deadline
-    due = f"{_IN_WHICH[deadline.qualifier]} {by_account(accounts_of(stated))}".strip()
+    due = f"{_IN_WHICH[deadline.qualifier]} {describe_account(accounts_of(stated))}".strip()
     name = _own_name(deadline)
     if not name:
-        return f"The time {due}, {deadline_name(deadline)}, has begun"
+        return f"The time {due}, {format_deadline(deadline)}, has begun"
     plain = name[0].isdigit() or name.split()[0] in MONTHS
     unit = f"the {deadline.precision.value} " if plain else ""
-    return f"{capital(name)}, {unit}{due}, has begun"
+    return f"{capitalize(name)}, {unit}{due}, has begun"
 
 
 def opens_subject(stated: StatedWindow) -> str:
     """``September 2026 has begun``."""
     deadline = stated.claims[0].deadline
     name = _own_name(deadline)
-    return f"{capital(name)} has begun" if name else f"Begun ({deadline_name(deadline)})"
+    return f"{capitalize(name)} has begun" if name else f"Begun ({format_deadline(deadline)})"
 
 
 def changed_headline(cause: Cause, record: Record) -> str:
@@ -70,7 +75,7 @@ def changed_headline(cause: Cause, record: Record) -> str:
     else:
         said, why = f"Acknowledged by {standing.ack_by}", standing.ack_why
         if standing.ack_until is not None:
-            said += f" until {instant_text(standing.ack_until, record.milestone.zone)}"
+            said += f" until {format_instant(standing.ack_until, record.milestone.zone)}"
     why = " ".join(why.split()).rstrip(".")
     return f"{said}: {why}" if why else said
 
@@ -82,17 +87,19 @@ def moved_headline(move: Move) -> str:
     if pairs:
         return "Moved " + "; ".join(_step(before, after) for before, after in pairs)
     if gone and new:
-        said = listing([_unby(one.phrase) + on_word(one) for one in new])
-        return f"Moved from {either([_unby(one.phrase) for one in gone])} to {said}"
+        said = join_with_and([_unby(one.phrase) + on_word(one) for one in new])
+        return f"Moved from {join_with_or([_unby(one.phrase) for one in gone])} to {said}"
     if new:
-        return f"{_further(new)} given: {listing([one.phrase + on_word(one) for one in new])}"
+        return f"{_further(new)} given: {join_with_and([one.phrase + on_word(one) for one in new])}"
     if not move.after:
         return "No date is given any more"
     if gone:
         verb = (
-            "One date no longer stands" if len(gone) == 1 else f"{count(len(gone), 'date')} no longer stand"
+            "One date no longer stands"
+            if len(gone) == 1
+            else f"{format_count(len(gone), 'date')} no longer stand"
         )
-        return f"{verb}: {listing([one.phrase + on_word(one) for one in gone])}"
+        return f"{verb}: {join_with_and([one.phrase + on_word(one) for one in gone])}"
     return "The dates are as before"
 
 
@@ -109,26 +116,28 @@ def moved_subject(move: Move) -> str:
     gone, new = gone_and_new(move)
     if gone and new:
         return (
-            f"Moved from {either([_unby(one.phrase) for one in gone])}"
-            f" to {either([_unby(one.phrase) for one in new])}"
+            f"Moved from {join_with_or([_unby(one.phrase) for one in gone])}"
+            f" to {join_with_or([_unby(one.phrase) for one in new])}"
         )
     if new:
-        return f"{_further(new)} given, {either([one.phrase for one in new])}"
+        return f"{_further(new)} given, {join_with_or([one.phrase for one in new])}"
     if not move.after:
         return "No date any more"
-    return f"Now {either([one.phrase for one in move.after])} alone" if gone else "The dates are as before"
+    return (
+        f"Now {join_with_or([one.phrase for one in move.after])} alone" if gone else "The dates are as before"
+    )
 
 
 def on_word(value: Value) -> str:
     """``, on the word of Reuters``; "" when nobody is named."""
-    return f", on the word of {listing(value.accounts)}" if value.accounts else ""
+    return f", on the word of {join_with_and(value.accounts)}" if value.accounts else ""
 
 
 def _own_name(deadline: Deadline) -> str:
     """The name of a deadline that is one span of the calendar; "" for an interval or a set."""
     if deadline.choices or "/" in deadline.edtf:
         return ""
-    return deadline_name(replace(deadline, qualifier=Qualifier.NONE))
+    return format_deadline(replace(deadline, qualifier=Qualifier.NONE))
 
 
 def gone_and_new(move: Move) -> tuple[list[Value], list[Value]]:
@@ -150,13 +159,13 @@ def _paired(gone: Sequence[Value], new: Sequence[Value]) -> list[tuple[Value, Va
 
 def _step(before: Value, after: Value) -> str:
     # Days and times of day are counted as they were written, whatever the zone.
-    by = moved_by(read_window(before.window_id, UTC_ZONE), read_window(after.window_id, UTC_ZONE))
+    by = describe_move(read_window(before.window_id, UTC_ZONE), read_window(after.window_id, UTC_ZONE))
     text = f"from {_unby(before.phrase)} to {_unby(after.phrase)}"
     return text + (f", {by}" if by else "") + on_word(after)
 
 
 def _further(new: Sequence[Value]) -> str:
-    return "A further date is" if len(new) == 1 else f"{count(len(new), 'further date')} are"
+    return "A further date is" if len(new) == 1 else f"{format_count(len(new), 'further date')} are"
 
 
 def _unby(phrase: str) -> str:
@@ -170,7 +179,7 @@ MAX_SUBJECT = 150
 def subject_of(item: Item, milestone: Milestone, owed: Sequence[ScheduledReminder], now: datetime) -> str:
     """How far away, by whose account when they differ, what: ``Due in 7 days (by September 2026): Title``."""
     if item.cause in (Cause.DONE, Cause.ACKNOWLEDGED, Cause.CANCELLED):
-        return f"{capital(item.cause.value)}: {item.title}"
+        return f"{capitalize(item.cause.value)}: {item.title}"
     main = next(one for one in owed if one.cause is item.cause)
     stated = stated_for(milestone, main)
     if item.cause is Cause.MOVED and main.move is not None:
@@ -180,10 +189,10 @@ def subject_of(item: Item, milestone: Milestone, owed: Sequence[ScheduledReminde
     elif item.cause is Cause.OPENS:
         start = opens_subject(stated)
     elif item.contested:
-        start = capital(standing_of(stated, now))
+        start = capitalize(standing_of(stated, now))
     else:
         phrase = _certain_phrase(stated) if stated.window.id == main.window_id else item.phrase
-        start = f"{capital(status_of(stated.claims, stated.window, now) or 'no end')} ({phrase})"
+        start = f"{capitalize(describe_status(stated.claims, stated.window, now) or 'no end')} ({phrase})"
     return f"{start}{' (contested)' if item.contested else ''}: {item.title}"
 
 
@@ -191,7 +200,7 @@ def _certain_phrase(stated: StatedWindow) -> str:
     """The deadline as it was given, but for its uncertainty: the status tells that already."""
     claim = stated.claims[0]
     certain = claim.deadline.edtf.replace("%", "~").replace("?", "")
-    return deadline_phrase(parse_deadline(certain), claim.reading)
+    return format_deadline_phrase(parse_deadline(certain), claim.reading)
 
 
 def subject_of_many(items: Sequence[Item]) -> str:
@@ -205,7 +214,7 @@ def subject_of_many(items: Sequence[Item]) -> str:
     }
     counts = [(sum(item.tone is tone for item in items), name) for tone, name in names.items()]
     parts = ", ".join(f"{number} {name}" for number, name in counts if number)
-    return f"{count(len(items), 'deadline')}: {parts}"
+    return f"{format_count(len(items), 'deadline')}: {parts}"
 
 
 def cut(text: str) -> str:
@@ -215,7 +224,7 @@ def cut(text: str) -> str:
 
 def stated_for(milestone: Milestone, owed: ScheduledReminder) -> StatedWindow | None:
     """The window that an occurrence is about; of a move, one that is new."""
-    stated = operative_windows(milestone)
+    stated = list_operative_windows(milestone)
     wanted = {owed.window_id}
     if owed.move is not None:
         wanted = {value.window_id for value in gone_and_new(owed.move)[1]}
@@ -224,14 +233,14 @@ def stated_for(milestone: Milestone, owed: ScheduledReminder) -> StatedWindow | 
 
 def standings(milestone: Milestone, now: datetime) -> str:
     """Where each live window stands, on whose word: ``Passed 55 days ago by the minister's account; ...``."""
-    return capital("; ".join(standing_of(one, now) for one in stated_windows(milestone)))
+    return capitalize("; ".join(standing_of(one, now) for one in list_stated_windows(milestone)))
 
 
 def standing_of(stated: StatedWindow, now: datetime) -> str:
     """``passed 55 days ago by the minister's account``."""
-    account = by_account(accounts_of(stated))
+    account = describe_account(accounts_of(stated))
     claim = stated.claims[0]
     if stated.window.ends is None:
-        phrase = deadline_phrase(claim.deadline, claim.reading)
+        phrase = format_deadline_phrase(claim.deadline, claim.reading)
         return f"{phrase}, {account}" if account else phrase
-    return status_of(stated.claims, stated.window, now, account)
+    return describe_status(stated.claims, stated.window, now, account)

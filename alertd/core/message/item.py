@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from alertd.core.deadline import Qualifier, deadline_name
+from alertd.core.deadline import Qualifier, format_deadline
 from alertd.core.ledger.records import Delivery, Record, ScheduledReminder
 from alertd.core.message.claims import accounts_of, claim_lines, contested_sentence
 from alertd.core.message.headlines import (
@@ -24,29 +24,29 @@ from alertd.core.message.headlines import (
 from alertd.core.message.links import Links
 from alertd.core.message.message import Item, Tone
 from alertd.core.message.reasons import late_sentence, next_sentence, why_sentence
-from alertd.core.milestones.fields import values_of_fields
+from alertd.core.milestones.fields import collect_field_values
 from alertd.core.milestones.milestone import (
     Milestone,
     StatedWindow,
+    compute_state,
     is_contested,
-    state_of,
-    stated_windows,
+    list_stated_windows,
 )
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.planning.decide import CHANGES
-from alertd.core.routing.labels import labels_of
+from alertd.core.routing.labels import list_labels
 from alertd.core.routing.route import Route
 from alertd.core.words import (
     Away,
-    by_account,
-    count,
-    countdown,
-    day_text,
-    days_until,
-    distance,
-    distance_to,
-    either,
-    sentence,
+    count_days_until,
+    describe_account,
+    describe_countdown,
+    describe_distance,
+    format_count,
+    format_day,
+    join_with_or,
+    make_sentence,
+    measure_distance,
 )
 
 SOON_DAYS = 7
@@ -98,7 +98,7 @@ def item_of(
         title=milestone.title,
         cause=main.cause,
         offset=main.offset,
-        state=state_of(milestone, record.standing, now),
+        state=compute_state(milestone, record.standing, now),
         tone=_tone(main.cause, stated, now),
         headline=_headline(record, main, stated, now),
         phrase=_phrase(record, main, stated),
@@ -114,8 +114,8 @@ def item_of(
         claims=claim_lines(milestone, now, stated.window.id if stated else "", record.standing.done_on),
         contested=contested,
         tentative=milestone.tentative,
-        fields=values_of_fields(milestone),
-        route_labels=labels_of(milestone, main.cause, main.offset),
+        fields=collect_field_values(milestone),
+        route_labels=list_labels(milestone, main.cause, main.offset),
         move=main.move,
         done_on=record.standing.done_on,
         evidence=record.standing.evidence,
@@ -130,7 +130,7 @@ def _headline(record: Record, owed: ScheduledReminder, stated: StatedWindow | No
     """One sentence without its full stop."""
     milestone = record.milestone
     if owed.cause is Cause.DONE and record.standing.done_on:
-        return f"Done on {day_text(record.standing.done_on)}, says {record.standing.done_by}"
+        return f"Done on {format_day(record.standing.done_on)}, says {record.standing.done_by}"
     if owed.cause is Cause.MOVED and owed.move is not None:
         return moved_headline(owed.move)
     if owed.cause in CHANGES:
@@ -140,8 +140,8 @@ def _headline(record: Record, owed: ScheduledReminder, stated: StatedWindow | No
     if owed.cause is Cause.OPENS:
         return opens_headline(stated)
     if not is_contested(milestone) and _is_last_day(stated, now):
-        name = deadline_name(stated.claims[0].deadline)
-        account = by_account(accounts_of(stated))
+        name = format_deadline(stated.claims[0].deadline)
+        account = describe_account(accounts_of(stated))
         return f"Due today, the last day of {name}" + (f", {account}" if account else "")
     return standings(milestone, now)
 
@@ -150,7 +150,7 @@ def _is_last_day(stated: StatedWindow, now: datetime) -> bool:
     """Whether today is the last day of a window of several days that has a plain name."""
     deadline = stated.claims[0].deadline
     plain = not deadline.choices and "/" not in deadline.edtf and deadline.qualifier is Qualifier.NONE
-    found = distance_to(stated.window, now)
+    found = measure_distance(stated.window, now)
     is_today = found is not None and found.away is Away.TODAY
     return plain and stated.window.spans_days and is_today
 
@@ -163,7 +163,7 @@ def _details(
     if main.cause is Cause.DONE and record.standing.evidence:
         evidence = f"Evidence: {record.standing.evidence}"
         # A full stop after a link would be taken for a part of it.
-        said.append(evidence if "://" in evidence else sentence(evidence))
+        said.append(evidence if "://" in evidence else make_sentence(evidence))
     if main.cause is Cause.MOVED and main.move is not None:
         said.append(before_sentence(main.move))
     if main.cause is Cause.ACKNOWLEDGED:
@@ -172,11 +172,11 @@ def _details(
         if one.cause is Cause.OPENS and one is not main:
             stated = stated_for(milestone, one)
             if stated is not None:
-                said.append(sentence(opens_headline(stated)))
+                said.append(make_sentence(opens_headline(stated)))
     # The headline of anything else says already where each claim stands.
     says_no_standing = main.cause in (Cause.OPENS, Cause.MOVED, Cause.ACKNOWLEDGED)
-    if says_no_standing and any(one.window.ends for one in stated_windows(milestone)):
-        said.append(sentence(standings(milestone, now)))
+    if says_no_standing and any(one.window.ends for one in list_stated_windows(milestone)):
+        said.append(make_sentence(standings(milestone, now)))
     return [one for one in said if one]
 
 
@@ -188,13 +188,13 @@ def _caveat(milestone: Milestone, cause: Cause) -> str:
 def _phrase(record: Record, owed: ScheduledReminder, stated: StatedWindow | None) -> str:
     if owed.cause is Cause.MOVED and owed.move is not None:
         _, new = gone_and_new(owed.move)
-        return either([value.phrase for value in new or owed.move.after]) or "no date"
+        return join_with_or([value.phrase for value in new or owed.move.after]) or "no date"
     for value in record.values:
         if value.window_id == owed.window_id:
             return value.phrase
     if stated is None:
         return "no date"
-    return either([value.phrase for value in record.values])
+    return join_with_or([value.phrase for value in record.values])
 
 
 def _badge(owed: ScheduledReminder, stated: StatedWindow | None, now: datetime) -> str:
@@ -204,12 +204,12 @@ def _badge(owed: ScheduledReminder, stated: StatedWindow | None, now: datetime) 
         return owed.cause.value
     if stated is None:
         return "no date"
-    found, days = distance_to(stated.window, now), days_until(stated.window, now)
+    found, days = measure_distance(stated.window, now), count_days_until(stated.window, now)
     if found is None or days is None:
         return "begun"
     if found.has_passed:
-        return f"{count(-days, 'day')} past" if days < 0 else distance(stated.window, now)
-    words = countdown(found, stated.claims)
+        return f"{format_count(-days, 'day')} past" if days < 0 else describe_distance(stated.window, now)
+    words = describe_countdown(found, stated.claims)
     return f"in {words}" if found.away is Away.AHEAD else words
 
 
@@ -222,7 +222,7 @@ def _tone(cause: Cause, stated: StatedWindow | None, now: datetime) -> Tone:
         return Tone.CALM
     if stated.window.ends <= now:
         return Tone.LATE
-    days = days_until(stated.window, now)
+    days = count_days_until(stated.window, now)
     return Tone.SOON if days is not None and days <= SOON_DAYS else Tone.CALM
 
 

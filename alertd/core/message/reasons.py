@@ -38,7 +38,7 @@ from alertd.core.reason import (
     TooLateAtLoad,
     Unanswered,
 )
-from alertd.core.words import instant_text, listing, offset_words, policy_name, span_text
+from alertd.core.words import format_instant, format_policy_name, format_span, join_with_and, phrase_offset
 
 LATE_FROM = timedelta(hours=1)
 """A reminder that is later than this says so."""
@@ -50,9 +50,9 @@ def late_sentence(owed: ScheduledReminder, milestone: Milestone, now: datetime) 
     if late < LATE_FROM:
         return ""
     what = "message" if owed.cause in NEWS else "reminder"
-    due = instant_text(owed.at, milestone.zone)
+    due = format_instant(owed.at, milestone.zone)
     because = _held_back(owed.reason)
-    return f"This {what} was due on {due} and comes {span_text(late)} late{because and ': ' + because}."
+    return f"This {what} was due on {due} and comes {format_span(late)} late{because and ': ' + because}."
 
 
 def reason_text(reason: Reason | None) -> str:  # noqa: PLR0912  a case for each reason
@@ -156,10 +156,10 @@ def next_sentence(upcoming: ScheduledReminder | None, record: Record) -> str:
     if upcoming is None:
         return "No further reminder is planned."
     value = next((one for one in record.values if one.window_id == upcoming.window_id), None)
-    which = offset_words(upcoming.offset)
+    which = phrase_offset(upcoming.offset)
     if value is not None and len(record.values) > 1 and value.accounts:
-        which += f" given by {listing(value.accounts)}"
-    return f"Next reminder: {instant_text(upcoming.wake_at, record.milestone.zone)}, {which}."
+        which += f" given by {join_with_and(value.accounts)}"
+    return f"Next reminder: {format_instant(upcoming.wake_at, record.milestone.zone)}, {which}."
 
 
 def why_sentence(owed: ScheduledReminder, delivery: Delivery, because: str = "") -> str:
@@ -195,12 +195,12 @@ def _because(owed: ScheduledReminder) -> str:
         case Cause.ACKNOWLEDGED | Cause.CANCELLED:
             return "it follows what is said of it"
         case _:
-            policy = policy_name(owed.grounds.policy) if owed.grounds else "its policy"
-            return f"{policy} reminds {offset_words(owed.offset)}"
+            policy = format_policy_name(owed.grounds.policy) if owed.grounds else "its policy"
+            return f"{policy} reminds {phrase_offset(owed.offset)}"
 
 
 def _path(grounds: Grounds) -> str:
-    takes = listing(grounds.matchers) or "everything"
+    takes = join_with_and(grounds.matchers) or "everything"
     return f"{route_name(grounds.route)}, which takes {takes}"
 
 

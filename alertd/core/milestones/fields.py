@@ -1,9 +1,10 @@
-"""What a milestone shows: the fields that people write in its file and that alertd shows as they are written.
+"""The fields that people write in a milestone's file and that alertd shows unchanged.
 
-Rules that hold here:
+Rules that this module guards:
 - every message, page, feed and payload, the API and ``explain`` take these fields from :data:`FIELDS`;
-- a rendering knows kinds of fields and never a field by its key;
-- a field without a value is shown nowhere, and only payloads whose shape is fixed carry it empty.
+- code that renders fields knows the kinds of fields, and never the key of a single field;
+- a field without a value is not shown. Only payloads with a fixed set of keys include it, with an empty
+  value.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ FieldValues = Mapping[str, FieldValue]
 
 
 class FieldKind(Enum):
-    """What a value is, and so how it is written and checked."""
+    """The kind of a field's value. The kind decides how alertd renders and checks the value."""
 
     TEXT = auto()
-    """A few words on one line; they follow the field's heading."""
+    """A few words on one line. They follow the heading of the field."""
     PROSE = auto()
-    """Sentences for people; they are shown without a heading."""
+    """Sentences for people. They are shown without a heading."""
     LINK = auto()
     """An http or https address."""
     LABELS = auto()
@@ -37,7 +38,7 @@ class FieldKind(Enum):
 
 
 class FieldReach(IntEnum):
-    """How far a field is shown; each place includes those before it."""
+    """Where a field is shown. Each value includes the places of the values above it."""
 
     DATA = 0
     """Payloads, the API, the milestone's page and ``explain``."""
@@ -49,15 +50,17 @@ class FieldReach(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MilestoneField:
-    """One field.
+    """One field of a milestone.
 
     Attributes:
-        key: its name in payloads and in the API; the same as in the timeline file.
+        key: the name of the field in payloads, in the API and in the timeline file.
         heading: the words before the value in a message or on a page.
         about: the meaning of the value, for schemas.
-        value: takes the value from a milestone.
-        is_always_sent: webhooks carry the key also when there is no value. True for the fields that the first
-            version of the payload had: a receiver may rely on them.
+        kind: the kind of the value.
+        reach: where the field is shown.
+        value: returns the field's value for a milestone.
+        is_always_sent: webhook payloads include the key even when the value is empty. This is true for the
+            fields of the first version of the payload, because receivers can depend on these keys.
     """
 
     key: str
@@ -70,24 +73,25 @@ class MilestoneField:
 
     @property
     def empty(self) -> FieldValue:
-        """The value of a milestone that says nothing in this field."""
+        """The value of this field for a milestone that does not set it."""
         return {} if self.kind is FieldKind.LABELS else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownField:
-    """A field of one milestone, with its value."""
+    """A field together with the value that one milestone gives it."""
 
     field: MilestoneField
     value: FieldValue
 
     @property
     def is_link(self) -> bool:
+        """Whether the value is the address of a link."""
         return self.field.kind is FieldKind.LINK
 
     @property
     def text(self) -> str:
-        """The value as people read it: ``Labels: country="iraq"``; prose and links are without a heading."""
+        """The text for people, such as ``Labels: country="iraq"``. Prose and links have no heading."""
         if not isinstance(self.value, str):
             pairs = ", ".join(f'{name}="{value}"' for name, value in self.value.items())
             return f"{self.field.heading}: {pairs}"
@@ -134,15 +138,15 @@ FIELDS = (
 """All fields, in the order in which they are shown."""
 
 ALWAYS_SENT = frozenset(field.key for field in FIELDS if field.is_always_sent)
-"""Keys that a webhook carries also when there is no value."""
+"""The keys that a webhook payload includes even when the value is empty."""
 
 if TYPE_CHECKING:
 
     class FieldFacts(TypedDict):
-        """The fields of a milestone, for programs: a member for each of :data:`FIELDS`."""
+        """The fields of a milestone for programs, with one key for each field of :data:`FIELDS`."""
 
     class SentFields(TypedDict):
-        """The same for webhooks, which leave some members out when they are empty."""
+        """The fields of a milestone for webhooks, which omit some keys when their values are empty."""
 
 else:
     _TYPES = {
@@ -156,20 +160,20 @@ else:
     )
 
 
-def values_of_fields(milestone: Milestone) -> dict[str, FieldValue]:
-    """The fields that have a value, by key."""
+def collect_field_values(milestone: Milestone) -> dict[str, FieldValue]:
+    """Return the values of all fields that the milestone sets, by key."""
     return {field.key: value for field in FIELDS if (value := field.value(milestone))}
 
 
-def shown_fields(values: FieldValues, reach: FieldReach) -> Iterator[ShownField]:
-    """The fields that have a value and that reach at least as far as ``reach``, in their order."""
+def select_shown_fields(values: FieldValues, reach: FieldReach) -> Iterator[ShownField]:
+    """Yield the fields that have a value and that are shown at ``reach``, in the order of :data:`FIELDS`."""
     for field in FIELDS:
         if field.reach >= reach and (value := values.get(field.key)):
             yield ShownField(field=field, value=value)
 
 
-def field_facts(values: FieldValues) -> FieldFacts:
-    """Every field for programs, by key: the empty ones too, labels by name."""
+def make_field_facts(values: FieldValues) -> FieldFacts:
+    """Return every field for programs, by key. Empty fields are included, and labels are sorted by name."""
     facts = {
         field.key: value if isinstance(value, str) else dict(sorted(value.items()))
         for field in FIELDS
@@ -178,14 +182,19 @@ def field_facts(values: FieldValues) -> FieldFacts:
     return cast("FieldFacts", facts)
 
 
-def first_link(values: FieldValues) -> str:
-    """The address of the first link among the fields; "" when there is none."""
-    links = (field.value for field in shown_fields(values, FieldReach.DATA) if field.is_link)
+def find_first_link(values: FieldValues) -> str:
+    """Return the address of the first field that is a link; "" when no link has a value."""
+    links = (field.value for field in select_shown_fields(values, FieldReach.DATA) if field.is_link)
     return next((link for link in links if isinstance(link, str)), "")
 
 
-def sample_values(text: str, url: str = "") -> dict[str, FieldValue]:
-    """A value of the right kind for every field, made of ``text``: for samples and trials."""
+def make_sample_values(text: str, url: str = "") -> dict[str, FieldValue]:
+    """Make a value of the right kind for every field, for samples and trial messages.
+
+    Args:
+        text: the content of every field that is not a link.
+        url: the address for fields that are links.
+    """
     made: dict[FieldKind, FieldValue] = {
         FieldKind.TEXT: text,
         FieldKind.PROSE: text,

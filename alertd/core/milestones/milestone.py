@@ -1,4 +1,4 @@
-"""A milestone is the thing that has a deadline: what is claimed of it, by whom, and what stands."""
+"""Milestones, the claims about their deadlines, and the sources of these claims."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from alertd.core.deadline import Deadline, Reading, Window, window_of
+from alertd.core.deadline import Deadline, Reading, Window, compute_window
 from alertd.core.milestones.policy import Contested, Policy
 from alertd.core.milestones.recurrence import Recurrence
 from alertd.core.milestones.status import MilestoneStatus
@@ -16,7 +16,7 @@ from alertd.core.time.duration import Duration
 
 
 class Rank(StrEnum):
-    """How a claim stands beside the others (Wikidata's ranks)."""
+    """The rank of a claim among all claims of a milestone. The ranks are those of Wikidata statements."""
 
     PREFERRED = "preferred"
     NORMAL = "normal"
@@ -25,14 +25,15 @@ class Rank(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Who said it.
+    """The source of a claim.
 
     Attributes:
-        who: the person or body, as it is to be read in a message.
+        id: the id of the source in its file.
+        who: the person or organization, in the words that messages use.
         short: a few words for "by ...'s account".
-        publisher: where it was published.
-        published: the date of publication, as an EDTF text; "" when unknown.
-        url: where to read it; "" when there is none.
+        publisher: who published the statement.
+        published: the date of publication as an EDTF text; "" when the date is unknown.
+        url: the address of the statement; "" when it has none.
     """
 
     id: str
@@ -44,15 +45,21 @@ class Source:
 
     @property
     def brief(self) -> str:
+        """The short name of the source for "by ...'s account"."""
         return self.short or self.who.partition(",")[0] or self.publisher or self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """One deadline as its sources give it.
+    """A deadline as its sources give it.
 
     Attributes:
-        derived: how it was computed when nobody stated it, such as ``90d after phase-1``.
+        deadline: the deadline.
+        reading: the edge of the deadline that counts.
+        sources: who stated the deadline.
+        rank: the rank among the claims of the milestone.
+        note: a remark for people.
+        derived: how alertd computed the deadline, such as ``90d after phase-1``; "" when a source stated it.
     """
 
     deadline: Deadline
@@ -65,11 +72,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelativeClaim:
-    """A deadline counted from another milestone's: its window or, once done, its done date.
+    """A deadline that counts from another milestone, the base.
+
+    alertd counts from the window of the base or, once the base is done, from the date on which it was done.
 
     Attributes:
-        base: full id of the other milestone.
-        by: how long after it.
+        base: the full id of the base.
+        by: the time from the base to the deadline.
     """
 
     base: str
@@ -81,16 +90,18 @@ class RelativeClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Milestone:
-    """The thing that has a deadline.
+    """An outcome that has a deadline.
 
     Attributes:
-        id: full id, ``timeline/id``, or ``timeline/id@2026-09-30`` for one of a recurring series.
-        labels: the timeline's and its own; what routes match, beside those that
-            ``core/planning/plan.py`` adds.
-        claims: in the order of the file. Until ``core/planning/relative.py`` has resolved them, those in
-            ``relative`` are missing from it.
-        owner: the person or team that answers for it; "" when the file names none.
-        tentative: agreed but not signed; every message says so.
+        id: the full id, ``timeline/id``, or ``timeline/id@2026-09-30`` for an instance of a recurring series.
+        zone: the time zone of the deadlines and the reminders.
+        claims: the claims in the order of the file. The claims of ``relative`` are added when
+            ``core/planning/relative.py`` resolves them.
+        repeat: the recurrence rule of a series; None for a milestone that does not recur.
+        labels: the labels of the timeline and of the milestone. Routes match these labels and the labels that
+            ``core/routing/labels.py`` adds.
+        owner: the person or team that is responsible for the milestone; "" when the file names no owner.
+        tentative: the milestone is agreed but not signed. Every message contains this fact.
     """
 
     id: str
@@ -112,13 +123,14 @@ class Milestone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatedWindow:
-    """One distinct window and the live claims that state it: one deadline, perhaps many sources."""
+    """A distinct window and the live claims that give it. Several sources can give the same window."""
 
     window: Window
     claims: tuple[Claim, ...]
 
     @property
     def source_ids(self) -> tuple[str, ...]:
+        """The ids of the sources of all claims, in order and without repetition."""
         return tuple(dict.fromkeys(source.id for claim in self.claims for source in claim.sources))
 
 
@@ -127,9 +139,9 @@ class _Windows:
     """The windows of all claims of one milestone.
 
     Attributes:
-        stated: see :func:`stated_windows`.
-        operative: see :func:`operative_windows`.
-        not_live: see :func:`windows_not_live`.
+        stated: see :func:`list_stated_windows`.
+        operative: see :func:`list_operative_windows`.
+        not_live: see :func:`list_windows_not_live`.
     """
 
     stated: tuple[StatedWindow, ...]
@@ -137,8 +149,11 @@ class _Windows:
     not_live: tuple[StatedWindow, ...]
 
 
-def live_claims(milestone: Milestone) -> tuple[Claim, ...]:
-    """Those of the best rank present: preferred if any, else normal; never deprecated."""
+def list_live_claims(milestone: Milestone) -> tuple[Claim, ...]:
+    """Return the live claims: the preferred claims if there are any, else the normal claims.
+
+    A deprecated claim is never live.
+    """
     for rank in (Rank.PREFERRED, Rank.NORMAL):
         found = tuple(claim for claim in milestone.claims if claim.rank is rank)
         if found:
@@ -146,30 +161,34 @@ def live_claims(milestone: Milestone) -> tuple[Claim, ...]:
     return ()
 
 
-def stated_windows(milestone: Milestone) -> tuple[StatedWindow, ...]:
-    """The distinct windows of the live claims, the one that ends first first, endless ones last."""
-    return _windows_of(milestone).stated
+def list_stated_windows(milestone: Milestone) -> tuple[StatedWindow, ...]:
+    """Return the distinct windows of the live claims, by their end. Windows without an end come last."""
+    return _get_windows(milestone).stated
 
 
-def operative_windows(milestone: Milestone) -> tuple[StatedWindow, ...]:
-    """Those that remind, by the policy's ``contested``.
+def list_operative_windows(milestone: Milestone) -> tuple[StatedWindow, ...]:
+    """Return the windows for which alertd sends reminders, as the policy's ``contested`` selects them.
 
-    ``preferred`` takes the window of the live claim that the file names first.
+    ``preferred`` selects the window of the first live claim in the file.
     """
-    return _windows_of(milestone).operative
+    return _get_windows(milestone).operative
 
 
-def windows_not_live(milestone: Milestone) -> tuple[StatedWindow, ...]:
-    """A window for each claim that is not live, in the order of the file; they never remind."""
-    return _windows_of(milestone).not_live
+def list_windows_not_live(milestone: Milestone) -> tuple[StatedWindow, ...]:
+    """Return a window for each claim that is not live, in the order of the file.
+
+    alertd never sends reminders for these windows.
+    """
+    return _get_windows(milestone).not_live
 
 
 def is_contested(milestone: Milestone) -> bool:
-    return len(stated_windows(milestone)) > 1
+    """Whether the live claims of the milestone have different windows."""
+    return len(list_stated_windows(milestone)) > 1
 
 
 class State(StrEnum):
-    """Where a milestone stands."""
+    """The state of a milestone."""
 
     UPCOMING = "upcoming"
     OPEN = "open"
@@ -180,23 +199,33 @@ class State(StrEnum):
 
     @property
     def is_closed(self) -> bool:
-        """Whether a person has said that nothing more is to come of it."""
+        """Whether a person has marked the milestone as done or cancelled."""
         return self in (State.DONE, State.CANCELLED)
 
 
-def state_of(milestone: Milestone, standing: MilestoneStatus, now: datetime) -> State:
-    """The state at ``now``, an aware instant. Passed means: from the window's exclusive end on."""
-    bounds = [(one.window.begins, one.window.ends) for one in stated_windows(milestone)]
-    return state_by(bounds, standing, now)
+def compute_state(milestone: Milestone, status: MilestoneStatus, now: datetime) -> State:
+    """Compute the state of a milestone at ``now``, an aware instant.
+
+    A window has passed from its exclusive end on.
+    """
+    bounds = [(stated.window.begins, stated.window.ends) for stated in list_stated_windows(milestone)]
+    return compute_state_from_bounds(bounds, status, now)
 
 
-def state_by(
-    windows: Sequence[tuple[datetime | None, datetime | None]], standing: MilestoneStatus, now: datetime
+def compute_state_from_bounds(
+    windows: Sequence[tuple[datetime | None, datetime | None]], status: MilestoneStatus, now: datetime
 ) -> State:
-    """The same, for whoever has the bounds of the live windows at hand."""
-    if standing.cancelled:
+    """Compute the state of a milestone like :func:`compute_state`, from the bounds of its live windows.
+
+    Args:
+        windows: the first instant and the exclusive end of each live window, in UTC; None for a missing
+            bound.
+        status: the result of people's actions on the milestone.
+        now: an aware instant.
+    """
+    if status.cancelled:
         return State.CANCELLED
-    if standing.done_on is not None:
+    if status.done_on is not None:
         return State.DONE
     passed = [ends is not None and ends <= now for _, ends in windows]
     if windows and all(passed):
@@ -208,8 +237,8 @@ def state_by(
     return State.UPCOMING
 
 
-def _windows_of(milestone: Milestone) -> _Windows:
-    """Computed when they are first asked for, and kept with the milestone: its fields never change."""
+def _get_windows(milestone: Milestone) -> _Windows:
+    """Compute the windows at the first call, and cache them in the milestone, whose fields never change."""
     found = milestone._windows
     if found is None:
         found = _compute_windows(milestone)
@@ -218,17 +247,17 @@ def _windows_of(milestone: Milestone) -> _Windows:
 
 
 def _compute_windows(milestone: Milestone) -> _Windows:
-    live = live_claims(milestone)
+    live = list_live_claims(milestone)
     by_id: dict[str, tuple[Window, list[Claim]]] = {}
     not_live: list[StatedWindow] = []
     for claim in milestone.claims:
-        window = window_of(claim.deadline, milestone.zone, claim.reading)
+        window = compute_window(claim.deadline, milestone.zone, claim.reading)
         if claim in live:
             by_id.setdefault(window.id, (window, []))[1].append(claim)
         else:
             not_live.append(StatedWindow(window=window, claims=(claim,)))
     found = [StatedWindow(window=window, claims=tuple(claims)) for window, claims in by_id.values()]
-    stated = tuple(sorted(found, key=_by_end))
+    stated = tuple(sorted(found, key=_make_end_key))
     return _Windows(
         stated=stated,
         operative=_choose_operative(stated, live, milestone.policy.contested),
@@ -249,9 +278,9 @@ def _choose_operative(
         case Contested.LATEST:
             return stated[-1:]
         case Contested.PREFERRED:
-            return tuple(one for one in stated if live[0] in one.claims)
+            return tuple(candidate for candidate in stated if live[0] in candidate.claims)
 
 
-def _by_end(stated: StatedWindow) -> tuple[bool, float, str]:
+def _make_end_key(stated: StatedWindow) -> tuple[bool, float, str]:
     ends = stated.window.ends
     return (ends is None, ends.timestamp() if ends else 0.0, stated.window.id)

@@ -1,4 +1,7 @@
-"""An occurrence is one reminder that is due at an instant: milestone x window x offset (RFC 5545)."""
+"""Occurrences. An occurrence is a reminder that is due at an instant.
+
+It belongs to one milestone, one window and one offset. The word is the term of RFC 5545.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +12,36 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
 from alertd.core.deadline import Window
-from alertd.core.milestones.milestone import Milestone, StatedWindow, operative_windows
+from alertd.core.milestones.milestone import Milestone, StatedWindow, list_operative_windows
 from alertd.core.milestones.policy import Policy, Roll
-from alertd.core.milestones.recurrence import series_of
-from alertd.core.time.duration import Duration, offset_text, shift_date, shift_wall
+from alertd.core.milestones.recurrence import get_series_id
+from alertd.core.time.duration import Duration, format_offset, shift_date, shift_wall
 from alertd.core.time.instant import to_instant
 
 EVER = timedelta(days=36_525)
-"""A range that is longer than this means "from the beginning on"."""
+"""A range that is longer than this counts as a range without a beginning."""
 
-NAG_SPAN = timedelta(days=800)
-"""From the beginning on, the steps of ``then_every`` further than this before the end of the range are
-left out: a milestone that has been overdue for decades still nags, and does not bring its decades along."""
+REPEAT_SPAN = timedelta(days=800)
+"""In a range without a beginning, how far before the end of the range the repeats of ``then_every`` start.
 
-SERIES_NAGS = timedelta(days=400)
-"""How long one instance of a series nags: by then the next ones do."""
+A milestone that has been overdue for decades therefore has reminders now, without decades of earlier
+reminders.
+"""
 
-MAX_NAGS = 100_000
-"""The most steps of ``then_every`` that one call makes for one window."""
+SERIES_REPEAT_SPAN = timedelta(days=400)
+"""How long after its deadline one instance of a series repeats.
 
-_MARGIN = timedelta(days=40)  # a roll, a zone, a window of a day
+By then, later instances of the series remind.
+"""
+
+MAX_REPEATS = 100_000
+"""The maximum number of repeats of ``then_every`` that one call generates for one window."""
+
+_MARGIN = timedelta(days=40)  # covers a rolled day, the offset of a zone and the length of a day
 
 
 class Cause(StrEnum):
-    """Why a message exists."""
+    """The reason for which a message exists."""
 
     OPENS = "opens"
     APPROACHING = "approaching"
@@ -49,9 +58,11 @@ class Occurrence:
     """One reminder.
 
     Attributes:
-        offset: ``-7d``, ``0d``, ``+1d``, or the cause's own name for opens and for news.
-        at: when it is due, an aware UTC instant.
-        stated: the window it belongs to and who states it.
+        milestone: the full id of the milestone.
+        cause: the reason for the reminder.
+        offset: ``-7d``, ``0d`` or ``+1d``; for ``opens`` and for news, the value of the cause.
+        at: the aware UTC instant at which the reminder is due.
+        stated: the window of the reminder and the claims that give this window.
     """
 
     milestone: str
@@ -61,44 +72,54 @@ class Occurrence:
     stated: StatedWindow
 
 
-def occurrences(milestone: Milestone, since: datetime, until: datetime) -> tuple[Occurrence, ...]:
-    """All reminders of ``milestone`` that are due in [since, until), sorted by instant.
+def list_occurrences(milestone: Milestone, since: datetime, until: datetime) -> tuple[Occurrence, ...]:
+    """Return all reminders of ``milestone`` that are due in [since, until), sorted by instant.
 
     Args:
-        milestone: with its relative claims resolved and its recurrence expanded.
-        since, until: aware UTC instants.
+        milestone: a milestone whose relative claims are resolved and whose recurrence is expanded.
+        since: an aware UTC instant, inclusive.
+        until: an aware UTC instant, exclusive.
     """
     found = [
         Occurrence(milestone=milestone.id, cause=cause, offset=offset, at=at, stated=stated)
-        for stated in operative_windows(milestone)
-        for cause, offset, at in _of_window(milestone, stated.window, since, until)
+        for stated in list_operative_windows(milestone)
+        for cause, offset, at in _generate_reminders(milestone, stated.window, since, until)
         if since <= at < until
     ]
-    return tuple(sorted(found, key=lambda one: (one.at, one.stated.window.id, one.offset)))
+    found.sort(key=lambda occurrence: (occurrence.at, occurrence.stated.window.id, occurrence.offset))
+    return tuple(found)
 
 
-def first_instant(milestone: Milestone) -> datetime | None:
-    """When the first reminder of any window is due: from then on the policy's horizon is reached."""
+def find_first_instant(milestone: Milestone) -> datetime | None:
+    """Return the UTC instant at which the first reminder of any window is due; None without reminders.
+
+    From this instant on, the milestone is within the horizon of its policy.
+    """
     instants = [
-        at for stated in operative_windows(milestone) for _, _, at in _rungs(milestone.policy, stated.window)
+        at
+        for stated in list_operative_windows(milestone)
+        for _, _, at in _generate_ladder(milestone.policy, stated.window)
     ]
     return min(instants, default=None)
 
 
-def occurrence_key(milestone: str, window_id: str, slot: str, receiver: str) -> str:
-    """The stable name of one occurrence for one receiver: 22 characters of base62.
+def make_occurrence_key(milestone: str, window_id: str, slot: str, receiver: str) -> str:
+    """Make the stable key of one occurrence for one receiver: 22 characters of base62.
 
-    It holds neither title nor instant: a corrected title, another time of day or new tzdata
-    sends nothing again.
+    The key depends neither on the title nor on the instant. Therefore alertd sends nothing again after a
+    corrected title, a new time of day in the policy, or an update of the time zone database.
 
     Args:
-        slot: the occurrence's offset.
+        milestone: the full id of the milestone.
+        window_id: the id of the window.
+        slot: the offset of the occurrence.
+        receiver: the name of the receiver.
     """
     return fingerprint("occurrence", milestone, window_id, slot, receiver)
 
 
 def fingerprint(*parts: str) -> str:
-    """BLAKE2b-128 of the parts, each with its length before it, as 22 characters of base62."""
+    """Hash the parts with BLAKE2b-128, each preceded by its length, and return 22 characters of base62."""
     hasher = hashlib.blake2b(digest_size=16)
     for part in parts:
         raw = part.encode()
@@ -115,73 +136,82 @@ def fingerprint(*parts: str) -> str:
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def longest(duration: Duration) -> timedelta:
-    """The longest that a duration can be, whatever months it meets."""
+def compute_longest_span(duration: Duration) -> timedelta:
+    """Return the longest span that a duration can have, with 31 days for every month."""
     return timedelta(days=31 * duration.months + duration.days, seconds=duration.seconds)
 
 
-def _of_window(
+def _generate_reminders(
     milestone: Milestone, window: Window, since: datetime, until: datetime
 ) -> Iterator[tuple[Cause, str, datetime]]:
-    rungs = tuple(_rungs(milestone.policy, window))
-    yield from rungs
-    taken = {offset for _, offset, _ in rungs}
-    if milestone.id != series_of(milestone.id) and window.ends is not None:
-        until = min(until, window.ends + SERIES_NAGS)
-    for nag in _nags(milestone.policy, window, since, until):
-        if nag[1] not in taken:
-            yield nag
+    ladder = tuple(_generate_ladder(milestone.policy, window))
+    yield from ladder
+    taken = {offset for _, offset, _ in ladder}
+    if milestone.id != get_series_id(milestone.id) and window.ends is not None:
+        until = min(until, window.ends + SERIES_REPEAT_SPAN)
+    for repeat in _generate_repeats(milestone.policy, window, since, until):
+        if repeat[1] not in taken:
+            yield repeat
 
 
-def _rungs(policy: Policy, window: Window) -> Iterator[tuple[Cause, str, datetime]]:
-    """All but the steps of ``then_every``; what would leave the calendar is never due."""
+def _generate_ladder(policy: Policy, window: Window) -> Iterator[tuple[Cause, str, datetime]]:
+    """Yield all reminders except the repeats of ``then_every``.
+
+    Reminders outside the years 1 to 9999 are left out, because they are never due.
+    """
     if policy.opens and window.spans_days and window.first_day is not None and window.begins is not None:
-        instant = _at(policy, window, window.first_day, later=True)
+        instant = _compute_instant(policy, window, window.first_day, later=True)
         yield Cause.OPENS, Cause.OPENS.value, max(instant, window.begins)
     if window.last_day is None:
         return
     for lead in dict.fromkeys(policy.before):
-        instant_before = _shifted(policy, window, -lead)
+        instant_before = _shift(policy, window, -lead)
         if instant_before is not None:
-            yield Cause.APPROACHING, offset_text(-lead), instant_before
+            yield Cause.APPROACHING, format_offset(-lead), instant_before
     if policy.on_day:
-        yield Cause.DUE, "0d", _on_day(policy, window, window.last_day)
+        yield Cause.DUE, "0d", _compute_on_day(policy, window, window.last_day)
     for delay in dict.fromkeys(policy.after):
-        instant_after = _overdue_at(policy, window, delay)
+        instant_after = _compute_overdue(policy, window, delay)
         if instant_after is not None:
-            yield Cause.OVERDUE, offset_text(delay), instant_after
+            yield Cause.OVERDUE, format_offset(delay), instant_after
 
 
-def _nags(
+def _generate_repeats(
     policy: Policy, window: Window, since: datetime, until: datetime
 ) -> Iterator[tuple[Cause, str, datetime]]:
-    """The steps after the ladder's last rung, from about ``since`` until ``until``."""
+    """Yield the repeats of ``then_every``, which follow the last step of ``after``.
+
+    The first repeat can be due somewhat before ``since``; the last repeat is due before ``until``.
+    """
     step = policy.then_every
     if not step or window.ends is None or until <= window.ends:
         return
     last = policy.after[-1] if policy.after else Duration()
-    start = until - NAG_SPAN if until - since > EVER else since
-    ahead = start - window.ends - longest(last) - _MARGIN
-    skip = max(0, ahead // longest(step))
-    for count in range(skip + 1, skip + MAX_NAGS + 1):
+    start = until - REPEAT_SPAN if until - since > EVER else since
+    ahead = start - window.ends - compute_longest_span(last) - _MARGIN
+    skip = max(0, ahead // compute_longest_span(step))
+    for count in range(skip + 1, skip + MAX_REPEATS + 1):
         delay = last + step * count
-        instant = _overdue_at(policy, window, delay)
+        instant = _compute_overdue(policy, window, delay)
         if instant is None or instant >= until:
             return
-        yield Cause.OVERDUE, offset_text(delay), instant
+        yield Cause.OVERDUE, format_offset(delay), instant
 
 
-def _overdue_at(policy: Policy, window: Window, delay: Duration) -> datetime | None:
-    """Whatever a zone's clocks do, nothing is called overdue before its end."""
-    instant = _shifted(policy, window, delay)
+def _compute_overdue(policy: Policy, window: Window, delay: Duration) -> datetime | None:
+    """Compute the instant of an overdue reminder, which is never before the end of the window.
+
+    Without this rule, a change of the zone's clocks could bring the reminder before the end.
+    """
+    instant = _shift(policy, window, delay)
     return instant if instant is None or window.ends is None else max(instant, window.ends)
 
 
-def _shifted(policy: Policy, window: Window, by: Duration) -> datetime | None:
-    """The instant that lies ``by`` from the deadline; None when that leaves the calendar.
+def _shift(policy: Policy, window: Window, by: Duration) -> datetime | None:
+    """Return the instant at distance ``by`` from the deadline; None when it is not in the years 1 to 9999.
 
-    Calendar units move the local date and keep the time of day; hours and minutes are exact, and
-    count from the exclusive end. The calendar part is taken first.
+    Calendar units move the local date and keep the time of day. Hours and minutes are exact and count from
+    the exclusive end of the window. The calendar units are added first.
     """
     if window.last_day is None or window.ends is None:
         return None
@@ -191,28 +221,28 @@ def _shifted(policy: Policy, window: Window, by: Duration) -> datetime | None:
         if by.is_exact:
             return window.ends + exact
         if window.clock is None and not by.has_exact:
-            return _at(policy, window, shift_date(window.last_day, by), later=later)
+            return _compute_instant(policy, window, shift_date(window.last_day, by), later=later)
         end = window.clock or datetime.combine(window.last_day + timedelta(days=1), time.min)
         wall = shift_wall(end, by)
         if not by.has_exact:
-            wall = datetime.combine(_rolled(policy, wall.date(), later=later), wall.time())
+            wall = datetime.combine(_roll(policy, wall.date(), later=later), wall.time())
         return to_instant(wall, window.zone) + exact
     except (ValueError, OverflowError):
         return None
 
 
-def _on_day(policy: Policy, window: Window, day: date) -> datetime:
-    instant = _at(policy, window, day, later=False)
+def _compute_on_day(policy: Policy, window: Window, day: date) -> datetime:
+    instant = _compute_instant(policy, window, day, later=False)
     if window.clock is not None and window.ends is not None:
         return min(instant, window.ends)
     return instant
 
 
-def _at(policy: Policy, window: Window, day: date, *, later: bool) -> datetime:
-    return to_instant(datetime.combine(_rolled(policy, day, later=later), policy.at), window.zone)
+def _compute_instant(policy: Policy, window: Window, day: date, *, later: bool) -> datetime:
+    return to_instant(datetime.combine(_roll(policy, day, later=later), policy.at), window.zone)
 
 
-def _rolled(policy: Policy, day: date, *, later: bool) -> date:
+def _roll(policy: Policy, day: date, *, later: bool) -> date:
     if policy.roll is Roll.NONE:
         return day
-    return policy.calendar.later(day) if later else policy.calendar.earlier(day)
+    return policy.calendar.find_later(day) if later else policy.calendar.find_earlier(day)

@@ -1,4 +1,4 @@
-"""A policy says which reminders a milestone gets: before, on and after its deadline."""
+"""Policies. A policy defines which reminders a milestone has before, on and after its deadline."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from alertd.core.time.duration import Duration
 DAY = timedelta(days=1)
 
 INLINE = "inline"
-"""The name of a policy that a timeline or a milestone writes out for itself."""
+"""The name of a policy that is written in full in a timeline or a milestone."""
 
 
 class Contested(StrEnum):
-    """What to remind of when the live claims have different windows (design, section 4)."""
+    """Which windows have reminders when the live claims have different windows."""
 
     EACH = "each"
     EARLIEST = "earliest"
@@ -24,7 +24,7 @@ class Contested(StrEnum):
 
 
 class Roll(StrEnum):
-    """What to do with a reminder that falls on a day nobody works."""
+    """How to move a reminder that falls on a day that is not a working day."""
 
     NONE = "none"
     EARLIER = "earlier"
@@ -32,13 +32,13 @@ class Roll(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkCalendar:
-    """The days on which nobody works.
+    """A calendar of working days.
 
     Attributes:
-        name: as in ``calendars:`` of the configuration.
-        weekend: weekdays, Monday is 0.
-        holidays: local dates. An estimated holiday is in here like any other: it may move a
-            reminder, and nothing in alertd lets it move a deadline.
+        name: the name of the calendar under ``calendars:`` in the configuration.
+        weekend: the weekdays that are not working days; Monday is 0.
+        holidays: the local dates of holidays, including estimated holidays. A holiday can move a reminder,
+            and never moves a deadline.
     """
 
     name: str
@@ -46,14 +46,21 @@ class WorkCalendar:
     holidays: frozenset[date] = frozenset()
 
     def is_working(self, day: date) -> bool:
+        """Whether ``day`` is a working day."""
         return day.weekday() not in self.weekend and day not in self.holidays
 
-    def earlier(self, day: date) -> date:
-        """The last working day up to ``day``; ``day`` itself when 30 days back there is none."""
+    def find_earlier(self, day: date) -> date:
+        """Return the last working day up to and including ``day``.
+
+        If none of the 30 days up to ``day`` is a working day, the result is ``day``.
+        """
         return self._search(day, -DAY)
 
-    def later(self, day: date) -> date:
-        """The first working day from ``day`` on; ``day`` itself when in 30 days there is none."""
+    def find_later(self, day: date) -> date:
+        """Return the first working day from ``day`` on.
+
+        If none of the 30 days from ``day`` on is a working day, the result is ``day``.
+        """
         return self._search(day, DAY)
 
     def _search(self, day: date, step: timedelta) -> date:
@@ -67,17 +74,21 @@ class WorkCalendar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Which reminders, at what time of day.
+    """Which reminders a milestone has, and at what time of day.
 
     Attributes:
-        before: lead times, each counted back from the last day of the window.
-        on_day: whether the last day itself has one.
-        after: the ladder once the window has ended.
-        then_every: the step after the ladder's last rung, without end; None: the ladder ends.
-        opens: whether the first day of a window longer than a day has one.
-        at: local time of day in the milestone's zone.
-        roll: reminders before and on the day move to an earlier working day. Those that say
-            that something has begun or has passed move to a later one: earlier it isn't true.
+        name: the name of the policy in the configuration, or :data:`INLINE`.
+        before: lead times, which count back from the last day of the window.
+        on_day: whether the last day of the window has a reminder.
+        after: delays of the overdue reminders, which count from the last day of the window.
+        then_every: the interval of the repeats after the last step of ``after``; None for no repeats.
+        opens: whether the first day of a window that is longer than a day has a reminder.
+        at: the local time of day, in the time zone of the milestone.
+        contested: which windows have reminders when the live claims differ.
+        roll: with ``EARLIER``, reminders before the deadline and on its day move to an earlier working day.
+            ``opens`` and overdue reminders move to a later working day, because on an earlier day they would
+            be false.
+        calendar: the working days for ``roll``.
     """
 
     name: str = "default"

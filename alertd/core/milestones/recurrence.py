@@ -1,4 +1,4 @@
-"""Recurring milestones: a rule of RFC 5545 expanded on local wall time, one instance a date."""
+"""Recurring milestones. alertd expands their rule, which is a rule of RFC 5545, in local wall time."""
 
 from __future__ import annotations
 
@@ -31,18 +31,21 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,4}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recurrence:
-    """A rule as written, without ``RRULE:``, checked by :func:`parse_recurrence`."""
+    """A recurrence rule without the prefix ``RRULE:``. :func:`parse_recurrence` has checked it."""
 
     rule: str
 
 
 def parse_recurrence(text: str, first: Deadline) -> Recurrence:
-    """Read ``RRULE:FREQ=MONTHLY;...`` for a series whose first deadline is ``first``.
+    """Parse ``RRULE:FREQ=MONTHLY;...`` for a series whose first deadline is ``first``.
 
     Raises:
-        RecurrenceError: not a rule, one that can have several instances on one date, or a first
-            deadline that is coarser than a day (an instance is named by its date) or none of the rule's own
-            dates: RFC 5545, 3.8.5.3, leaves open what that means, and there would be no reminder of it.
+        RecurrenceError: the text is not a supported rule, or the rule can have several instances on one date.
+            The error is also raised when ``first`` is coarser than a day, because the id of an instance
+            contains its date, and when ``first`` is not a date of the rule. RFC 5545 does not define the
+            recurrence set for such a start, and alertd would never send a reminder for ``first``.
+
+    Source: RFC 5545 section 3.3.10 for the rule, and section 3.8.5.3 for the start.
     """
     rule = text.removeprefix("RRULE:").strip()
     if len(rule) > 500:
@@ -58,9 +61,9 @@ def parse_recurrence(text: str, first: Deadline) -> Recurrence:
     if parts.get("FREQ") not in _ALLOWED_FREQ:
         raise RecurrenceError(text, "FREQ must be one of " + ", ".join(_ALLOWED_FREQ))
     _refuse_parts(text, parts)
-    wall = wall_of(text, first)
+    wall = read_wall_time(text, first)
     try:
-        begins = _rule(rule, wall).after(wall, inc=True)
+        begins = _make_rule(rule, wall).after(wall, inc=True)
     except (ValueError, TypeError, OverflowError) as error:
         raise RecurrenceError(text, str(error)) from error
     if begins != wall:
@@ -70,20 +73,20 @@ def parse_recurrence(text: str, first: Deadline) -> Recurrence:
     return Recurrence(rule=rule)
 
 
-def wall_of(text: str, deadline: Deadline) -> datetime:
-    """The local date, at midnight, or date-time of a deadline that recurs by the rule ``text``.
+def read_wall_time(text: str, deadline: Deadline) -> datetime:
+    """Return the naive local time of a deadline that recurs by the rule ``text``. A day becomes its midnight.
 
     Raises:
-        RecurrenceError: it is coarser than a day, or has an offset of its own.
+        RecurrenceError: the deadline is coarser than a day, or has a UTC offset.
     """
-    wall = _wall(deadline)
+    wall = _find_wall_time(deadline)
     if wall is None:
         raise RecurrenceError(text, "a recurring deadline must be a day or a local date-time", "2026-09-30")
     return wall
 
 
 def _refuse_parts(text: str, parts: Mapping[str, str]) -> None:
-    """Refuse what would make several instances of one date, loop for ever, or be read in two ways."""
+    """Refuse rules that are ambiguous or unbounded, or that have several instances on one date."""
     for name, value in parts.items():
         if name in _WITH_A_CLOCK:
             raise RecurrenceError(text, f"{name} is not supported: an instance is named by its date")
@@ -97,57 +100,60 @@ def _refuse_parts(text: str, parts: Mapping[str, str]) -> None:
         raise RecurrenceError(text, "COUNT and UNTIL exclude each other", "keep one of them")
 
 
-def instances(milestone: Milestone, since: date, until: date) -> tuple[Milestone, ...]:
-    """The instances whose local date is in [since, until), each with its own id ``id@2026-09-30``.
+def expand_instances(milestone: Milestone, since: date, until: date) -> tuple[Milestone, ...]:
+    """Return the instances whose local date is in [since, until), each with an id such as ``id@2026-09-30``.
 
-    A milestone that does not recur is its own only instance. Every claim of a recurring one is
-    moved along by as many days as the first claim is, so sources and notes stay with it.
-    At most :data:`MAX_INSTANCES` are made.
+    A milestone that does not recur is returned unchanged. In an instance of a recurring milestone, every
+    claim moves by as many days as the first claim, and keeps its sources and its note. The result has at most
+    :data:`MAX_INSTANCES` instances.
     """
     if milestone.repeat is None or not milestone.claims:
         return (milestone,)
-    first = _wall(milestone.claims[0].deadline)
+    first = _find_wall_time(milestone.claims[0].deadline)
     if first is None:
         return (milestone,)
-    rule = _rule(milestone.repeat.rule, first)
+    rule = _make_rule(milestone.repeat.rule, first)
     start = datetime.combine(since, time.min)
     end = datetime.combine(until, time.min)
     walls = takewhile(lambda wall: wall < end, rule.xafter(start, inc=True))
-    return tuple(_instance(milestone, wall.date()) for wall in islice(walls, MAX_INSTANCES))
+    return tuple(_make_instance(milestone, wall.date()) for wall in islice(walls, MAX_INSTANCES))
 
 
-def series_of(full_id: str) -> str:
-    """The id of the series that ``timeline/id@2026-09-30`` is of; other ids are their own."""
+def get_series_id(full_id: str) -> str:
+    """Return the id of the series for the id of an instance, such as ``timeline/id@2026-09-30``.
+
+    Any other id is returned unchanged.
+    """
     return full_id.partition("@")[0]
 
 
-def _instance(milestone: Milestone, day: date) -> Milestone:
-    first = _day(milestone.claims[0].deadline)
-    assert first is not None  # noqa: S101  instances() has looked
-    claims = tuple(_moved(claim, day - first) for claim in milestone.claims)
+def _make_instance(milestone: Milestone, day: date) -> Milestone:
+    first = _find_day(milestone.claims[0].deadline)
+    assert first is not None  # noqa: S101  expand_instances() checked that there is a day
+    claims = tuple(_move_claim(claim, day - first) for claim in milestone.claims)
     return replace(milestone, id=f"{milestone.id}@{day.isoformat()}", claims=claims, repeat=None)
 
 
-def _moved(claim: Claim, by: timedelta) -> Claim:
-    own = _day(claim.deadline)
-    return claim if own is None else replace(claim, deadline=_on(claim.deadline, own + by))
+def _move_claim(claim: Claim, by: timedelta) -> Claim:
+    own = _find_day(claim.deadline)
+    return claim if own is None else replace(claim, deadline=_move_deadline(claim.deadline, own + by))
 
 
-def _on(deadline: Deadline, day: date) -> Deadline:
-    """The same deadline on another day; time of day and qualifier stay."""
+def _move_deadline(deadline: Deadline, day: date) -> Deadline:
+    """Return the deadline on another day, with the same time of day and the same qualifier."""
     rest = deadline.edtf[10:]
     return parse_deadline(day.isoformat() + rest)
 
 
-def _wall(deadline: Deadline) -> datetime | None:
-    day = _day(deadline)
+def _find_wall_time(deadline: Deadline) -> datetime | None:
+    day = _find_day(deadline)
     if day is None:
         return None
     latest = deadline.latest
     return latest if isinstance(latest, datetime) else datetime.combine(day, time.min)
 
 
-def _day(deadline: Deadline) -> date | None:
+def _find_day(deadline: Deadline) -> date | None:
     if (
         deadline.choices
         or "/" in deadline.edtf
@@ -160,14 +166,14 @@ def _day(deadline: Deadline) -> date | None:
     return latest if isinstance(latest, date) else None
 
 
-def _rule(text: str, first: datetime) -> rrule:
-    # RFC 5545 wants UNTIL in UTC for a zoned DTSTART; on naive local time a trailing Z cannot
-    # be compared, and the date before it is what the writer meant.
+def _make_rule(text: str, first: datetime) -> rrule:
+    # RFC 5545 requires UNTIL in UTC if DTSTART has a time zone. A UTC time cannot be compared with the naive
+    # local times here, so the Z is removed. The date before the Z is the date that the writer intended.
     text = re.sub(r"(UNTIL=\d{8})(T\d{6})?Z?", lambda m: m[1] + (m[2] or "T235959"), text)
     made = rrulestr(text, dtstart=first)
     if not isinstance(made, rrule):
         raise ValueError("one rule, please: a set of rules is not supported")
-    # A rule that can never be met (30 February) would search to the year 9999.
+    # For a rule that no date satisfies (30 February), dateutil searches until the year 9999.
     if made.after(first - timedelta(seconds=1), inc=True) is None:
         raise ValueError("the rule has no instance at all")
     return made

@@ -1,6 +1,6 @@
-"""What people have said of a milestone: acknowledged, snoozed, done, cancelled, reopened.
+"""The actions that people take on a milestone, and the status that results from these actions.
 
-An action stops reminders and never changes a deadline.
+People acknowledge, snooze, complete, cancel or reopen a milestone. An action never changes a deadline.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from alertd.errors import RefusedAction
 
 
 class ActionKind(StrEnum):
+    """The kinds of actions that people can take on a milestone."""
+
     ACK = "ack"
     SNOOZE = "snooze"
     DONE = "done"
@@ -22,15 +24,18 @@ class ActionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One thing that somebody said of a milestone.
+    """One action of a person on a milestone.
 
     Attributes:
-        at: when it was said, an aware UTC instant.
-        by: who said it.
-        how: by which door, such as ``link:desk``; "" for the command line.
-        until: for ack and snooze: when it stops to hold, an aware UTC instant.
-        done_on: for done: the local date on which it came about.
-        evidence: for done: where that can be seen.
+        kind: the kind of the action.
+        milestone: the full id of the milestone.
+        at: the aware UTC instant of the action.
+        by: the person who acted.
+        how: the way in which the action reached alertd, such as ``link:desk``; "" for the command line.
+        why: the reason that the person gave.
+        until: for ack and snooze, the aware UTC instant at which the action ends.
+        done_on: for done, the local date on which the outcome was reached.
+        evidence: for done, where the outcome is documented.
     """
 
     kind: ActionKind
@@ -46,12 +51,16 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MilestoneStatus:
-    """The sum of the actions.
+    """The status that results from all actions on a milestone.
 
     Attributes:
-        ack_until: reminders are dropped before this instant, for the windows in ``ack_windows``:
-            an acknowledgement was given to a date, and when the date moves it no longer holds.
-        snooze_until: reminders wait until this instant; then what is still true is sent, once.
+        ack_until: before this aware UTC instant, alertd suppresses reminders for the windows in
+            ``ack_windows``.
+        ack_windows: the ids of the windows that were acknowledged. A person acknowledges specific dates, so
+            an acknowledgement no longer applies after the dates have moved.
+        snooze_until: alertd holds reminders until this aware UTC instant. Then it sends the reminders that
+            still apply, once.
+        done_on: the local date on which the outcome was reached; None unless the milestone is done.
     """
 
     ack_until: datetime | None = None
@@ -69,38 +78,40 @@ class MilestoneStatus:
 
     @property
     def closed(self) -> bool:
+        """Whether the milestone is done or cancelled."""
         return self.cancelled or self.done_on is not None
 
 
-NOTHING_SAID = MilestoneStatus()
+NO_ACTIONS = MilestoneStatus()
+"""The status of a milestone without actions, or after it was reopened."""
 
 
-def apply(standing: MilestoneStatus, action: Action, windows: tuple[str, ...]) -> MilestoneStatus:
-    """The standing after ``action``.
+def apply_action(status: MilestoneStatus, action: Action, windows: tuple[str, ...]) -> MilestoneStatus:
+    """Return the status after ``action``.
 
     Args:
-        windows: ids of the windows that remind now, which an acknowledgement is given for.
+        status: the status before the action.
+        action: the action of a person.
+        windows: the ids of the windows that have reminders now. An acknowledgement applies to these windows.
 
     Raises:
-        RefusedAction: the action does not fit: anything but reopen on a closed milestone,
-            reopen on an open one, an ``until`` that is not in the future.
+        RefusedAction: the milestone is closed and the action is not reopen; the action is reopen and there is
+            nothing to reopen; ``until`` is missing or is not later than the action; or done has no date.
     """
     name = action.milestone
     if action.kind is ActionKind.REOPEN:
-        if standing == NOTHING_SAID:
+        if status == NO_ACTIONS:
             raise RefusedAction(f"{name} is open already; nothing to reopen")
-        return NOTHING_SAID
-    if standing.closed:
-        closed = "cancelled" if standing.cancelled else f"done on {standing.done_on}"
+        return NO_ACTIONS
+    if status.closed:
+        closed = "cancelled" if status.cancelled else f"done on {status.done_on}"
         raise RefusedAction(f"{name} is {closed}; `alertd reopen {name}` first")
     match action.kind:
         case ActionKind.ACK:
-            until = _future(action)
-            return replace(
-                standing, ack_until=until, ack_windows=windows, ack_by=action.by, ack_why=action.why
-            )
+            until = _require_future(action)
+            return replace(status, ack_until=until, ack_windows=windows, ack_by=action.by, ack_why=action.why)
         case ActionKind.SNOOZE:
-            return replace(standing, snooze_until=_future(action), snooze_by=action.by)
+            return replace(status, snooze_until=_require_future(action), snooze_by=action.by)
         case ActionKind.DONE:
             if action.done_on is None:
                 raise RefusedAction(f"{name}: done needs the date on which it came about")
@@ -109,7 +120,7 @@ def apply(standing: MilestoneStatus, action: Action, windows: tuple[str, ...]) -
             return MilestoneStatus(cancelled=True, cancelled_by=action.by, cancelled_why=action.why)
 
 
-def _future(action: Action) -> datetime:
+def _require_future(action: Action) -> datetime:
     if action.until is None or action.until <= action.at:
         raise RefusedAction(f"{action.milestone}: --until must be in the future")
     return action.until

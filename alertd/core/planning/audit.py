@@ -16,11 +16,11 @@ from alertd.core.config import Config
 from alertd.core.ledger.records import Delivery
 from alertd.core.ledger.stop import is_stopped
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.occurrence import occurrences
+from alertd.core.milestones.occurrence import list_occurrences
 from alertd.core.planning.decide import delivery_id
 from alertd.core.planning.plan import expand, receivers_of
 from alertd.core.routing.route import Route
-from alertd.core.words import listing, span_text
+from alertd.core.words import format_span, join_with_and
 
 DECIDED_WITHIN = timedelta(minutes=5)
 TAKEN_WITHIN = timedelta(minutes=10)
@@ -133,9 +133,9 @@ def audit(
         (AuditFault.UNPLANNED, planned_at, PLANNED_WITHIN, "the plan was last made {} ago"),
     ):
         if since is not None and now - since > within:
-            findings.append(AuditFinding(fault=fault, detail=what.format(span_text(now - since))))
+            findings.append(AuditFinding(fault=fault, detail=what.format(format_span(now - since))))
     if waiting.lease is not None and waiting.lease - now > 2 * lease_for:
-        detail = f"a delivery is held for {span_text(waiting.lease - now)} to come"
+        detail = f"a delivery is held for {format_span(waiting.lease - now)} to come"
         findings.append(AuditFinding(fault=AuditFault.ENDLESS_LEASE, detail=detail))
     if missing:
         findings.append(AuditFinding(fault=AuditFault.MISSING, detail=_some(missing, "not in the ledger")))
@@ -155,7 +155,7 @@ def vanished(timelines: Sequence[str]) -> AuditFinding:
 def differs(ahead: timedelta) -> AuditFinding:
     """The node's clock is not the ledger's."""
     where = "ahead of" if ahead > timedelta() else "behind"
-    detail = f"this node's clock is {span_text(abs(ahead))} {where} the ledger's"
+    detail = f"this node's clock is {format_span(abs(ahead))} {where} the ledger's"
     return AuditFinding(fault=AuditFault.DIFFERS, detail=detail)
 
 
@@ -173,7 +173,7 @@ def unreached(config: Config, paused: Iterable[str]) -> AuditFinding | None:
     }
     if not hears or not hears <= set(paused):
         return None
-    who = f"the operator, by {listing(sorted(hears))}" if operator else "anybody"
+    who = f"the operator, by {join_with_and(sorted(hears))}" if operator else "anybody"
     return AuditFinding(fault=AuditFault.UNREACHED, detail=f"there is no way to tell {who}")
 
 
@@ -190,7 +190,7 @@ def expected(
         planned.key: f"{one.id} {occurrence.offset} for {planned.receiver}"
         for milestone in milestones
         for one in expand(milestone, since, until)
-        for occurrence in occurrences(one, since, until)
+        for occurrence in list_occurrences(one, since, until)
         for planned in receivers_of(one, occurrence, route)
     }
 

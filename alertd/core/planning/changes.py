@@ -13,14 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from alertd.core.config import Config, followers_of
+from alertd.core.config import Config, list_followers
 from alertd.core.ledger.records import Move, Record, ReminderState, ScheduledReminder, Value
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.occurrence import Cause, fingerprint, first_instant
+from alertd.core.milestones.occurrence import Cause, find_first_instant, fingerprint
 from alertd.core.milestones.status import ActionKind
 from alertd.core.reason import PlainReason, Reason
-from alertd.core.routing.labels import labels_of
-from alertd.core.routing.route import group_key, match_routes
+from alertd.core.routing.labels import list_labels
+from alertd.core.routing.route import make_group_key, match_routes
 
 BETWEEN = timedelta(seconds=1)
 """Two moves of one milestone are at least so far apart for one receiver."""
@@ -141,7 +141,7 @@ def standing_news(
     return tuple(
         _news(cause, record.id, slot, receiver, alone, now)
         for receiver in sorted(_told(owed))
-        if receiver in config.receivers and followers_of(config.receivers[receiver])
+        if receiver in config.receivers and list_followers(config.receivers[receiver])
     )
 
 
@@ -154,8 +154,8 @@ def _news_receivers(
     milestone: Milestone, cause: Cause, told: Iterable[str], config: Config
 ) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
     """Who hears news, with the group it is told in: whom the routes name, and whoever was told before."""
-    labels = labels_of(milestone, cause, cause.value)
-    found = {match.receiver: group_key(match, labels) for match in match_routes(config.route, labels)}
+    labels = list_labels(milestone, cause, cause.value)
+    found = {match.receiver: make_group_key(match, labels) for match in match_routes(config.route, labels)}
     for receiver in sorted(told):
         if receiver in config.receivers:
             found.setdefault(receiver, (("milestone", milestone.id),))
@@ -226,7 +226,7 @@ def _was_withdrawn(one: ScheduledReminder) -> bool:
 
 def _within_horizon(old: Milestone, new: Milestone, now: datetime) -> bool:
     """Whether the old or the new date is near enough for its first reminder to have been due."""
-    return any(at is not None and at <= now for at in (first_instant(old), first_instant(new)))
+    return any(at is not None and at <= now for at in (find_first_instant(old), find_first_instant(new)))
 
 
 def _window_ids(values: Iterable[Value]) -> tuple[str, ...]:

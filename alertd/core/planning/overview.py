@@ -15,13 +15,13 @@ from datetime import UTC, date, datetime, timedelta
 
 from alertd.core.deadline import read_window
 from alertd.core.ledger.records import Record, ScheduledReminder
-from alertd.core.milestones.milestone import Milestone, operative_windows
-from alertd.core.milestones.occurrence import Cause, Occurrence, occurrences
-from alertd.core.milestones.recurrence import series_of
+from alertd.core.milestones.milestone import Milestone, list_operative_windows
+from alertd.core.milestones.occurrence import Cause, Occurrence, list_occurrences
+from alertd.core.milestones.recurrence import get_series_id
 from alertd.core.planning.decide import acknowledged
 from alertd.core.planning.plan import Planned, grounds_of, receivers_of
 from alertd.core.routing.route import Route
-from alertd.core.time.instant import UTC_ZONE, local_date
+from alertd.core.time.instant import UTC_ZONE, to_local_date
 
 MAX_SHOWN = 200
 """The most milestones that one digest shows without a reminder of their own."""
@@ -58,7 +58,7 @@ def candidates(
         day = read_window(window_id, UTC_ZONE).last_day
         if day is None or day > last or day + catch_up < changed_at.date():
             continue
-        series = series_of(name)
+        series = get_series_id(name)
         if series != name and day < today:
             # Of a series only the last one that has passed counts: the next one has come since.
             before = latest.get(series)
@@ -90,17 +90,17 @@ def glance(record: Record, scope: OverviewScope, now: datetime, until: datetime)
         return None
     if standing.snooze_until is not None and now < standing.snooze_until:
         return None
-    every = occurrences(milestone, _BEGINNING, max(now, until) + _MARGIN)
+    every = list_occurrences(milestone, _BEGINNING, max(now, until) + _MARGIN)
     ladder = [planned for one in every if (planned := _taken(one, record, scope)) is not None]
     passed, coming = [], []
-    for stated in operative_windows(milestone):
+    for stated in list_operative_windows(milestone):
         window = stated.window
         if window.ends is None or window.last_day is None:
             continue
         of_it = [one for one in ladder if one.occurrence.stated.window.id == window.id]
         if window.ends <= now:
             passed += [one for one in of_it if one.occurrence.cause is Cause.OVERDUE]
-        elif window.last_day < local_date(until, window.zone):
+        elif window.last_day < to_local_date(until, window.zone):
             coming += [one for one in of_it if one.occurrence.cause is not Cause.OVERDUE]
     main = _latest(passed, now) or _latest(coming, now)
     return None if main is None else _as_owed(main, milestone)

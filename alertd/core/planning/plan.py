@@ -12,28 +12,28 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from alertd.core.ledger.records import Grounds, Record, ScheduledReminder
-from alertd.core.milestones.milestone import Milestone, stated_windows
+from alertd.core.milestones.milestone import Milestone, list_stated_windows
 from alertd.core.milestones.occurrence import (
-    SERIES_NAGS,
+    SERIES_REPEAT_SPAN,
     Occurrence,
-    longest,
-    occurrence_key,
-    occurrences,
+    compute_longest_span,
+    list_occurrences,
+    make_occurrence_key,
 )
-from alertd.core.milestones.recurrence import instances
+from alertd.core.milestones.recurrence import expand_instances
 from alertd.core.reason import Hold
-from alertd.core.routing.labels import labels_of
+from alertd.core.routing.labels import list_labels
 from alertd.core.routing.route import (
     Match,
     Muted,
     Route,
-    deferred,
-    group_key,
+    find_deferral,
+    find_quiet_hours,
+    find_quiet_mute,
+    make_group_key,
     match_routes,
-    quiet_hours,
-    quiet_until,
 )
-from alertd.core.time.instant import local_date
+from alertd.core.time.instant import to_local_date
 from alertd.core.time.interval import SEARCH_BOUND
 
 
@@ -84,27 +84,29 @@ def expand(milestone: Milestone, since: datetime, until: datetime) -> tuple[Mile
     if milestone.repeat is None:
         return (milestone,)
     before, after = _reach(milestone)
-    first = local_date(since, milestone.zone) - after
-    last = local_date(until, milestone.zone) + before
-    return instances(milestone, first, last)
+    first = to_local_date(since, milestone.zone) - after
+    last = to_local_date(until, milestone.zone) + before
+    return expand_instances(milestone, first, last)
 
 
 def receivers_of(milestone: Milestone, occurrence: Occurrence, route: Route) -> Iterator[Planned]:
     """Who is owed an occurrence, each receiver once, due at its own instant."""
-    labels = labels_of(milestone, occurrence.cause, occurrence.offset)
+    labels = list_labels(milestone, occurrence.cause, occurrence.offset)
     for match in match_routes(route, labels):
         yield Planned(
             at=occurrence.at,
             occurrence=occurrence,
             match=match,
-            group=group_key(match, labels),
-            key=occurrence_key(milestone.id, occurrence.stated.window.id, occurrence.offset, match.receiver),
+            group=make_group_key(match, labels),
+            key=make_occurrence_key(
+                milestone.id, occurrence.stated.window.id, occurrence.offset, match.receiver
+            ),
         )
 
 
 def matched(root: Route, owed: ScheduledReminder, record: Record) -> Match | None:
     """The route by which a receiver is owed an occurrence; None when it is owed it as news alone."""
-    labels = labels_of(record.milestone, owed.cause, owed.offset)
+    labels = list_labels(record.milestone, owed.cause, owed.offset)
     return next((one for one in match_routes(root, labels) if one.receiver == owed.receiver), None)
 
 
@@ -123,20 +125,20 @@ def grounds_of(match: Match | None, milestone: Milestone) -> Grounds:
 
 def held_by_quiet(root: Route, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
     """Until when the quiet hours of its receiver hold back news that no route of its own leads to."""
-    hours = quiet_hours(root, owed.receiver, labels_of(record.milestone, owed.cause, owed.offset))
-    return None if hours is None else quiet_until(hours, now)
+    hours = find_quiet_hours(root, owed.receiver, list_labels(record.milestone, owed.cause, owed.offset))
+    return None if hours is None else find_quiet_mute(hours, now)
 
 
 def _of_milestone(milestone: Milestone, route: Route, since: datetime, until: datetime) -> list[Planned]:
     by_receiver: dict[str, list[Planned]] = {}
-    for occurrence in occurrences(milestone, since, until):
+    for occurrence in list_occurrences(milestone, since, until):
         for planned in receivers_of(milestone, occurrence, route):
             by_receiver.setdefault(planned.receiver, []).append(_deferred(planned))
     return [planned for all_of_one in by_receiver.values() for planned in _not_overtaken(all_of_one)]
 
 
 def _deferred(planned: Planned) -> Planned:
-    found = deferred(planned.match, planned.at)
+    found = find_deferral(planned.match, planned.at)
     if found is None:
         return planned
     return Planned(
@@ -171,10 +173,10 @@ def _defers(route: Route) -> bool:
 def _reach(milestone: Milestone) -> tuple[timedelta, timedelta]:
     """How far from an instance's date its first and its last reminder can lie, generously."""
     policy = milestone.policy
-    before = max((longest(lead) for lead in policy.before), default=timedelta())
-    after = max((longest(delay) for delay in policy.after), default=timedelta())
-    nags = SERIES_NAGS if policy.then_every else timedelta()
-    days = [stated.window.last_day for stated in stated_windows(milestone) if stated.window.last_day]
+    before = max((compute_longest_span(lead) for lead in policy.before), default=timedelta())
+    after = max((compute_longest_span(delay) for delay in policy.after), default=timedelta())
+    nags = SERIES_REPEAT_SPAN if policy.then_every else timedelta()
+    days = [stated.window.last_day for stated in list_stated_windows(milestone) if stated.window.last_day]
     spread = max(days) - min(days) if days else timedelta()
     margin = timedelta(days=40) + spread  # a roll, a zone, claims of other dates than the first one's
     return before + margin, after + nags + margin

@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from alertd.core.deadline import Deadline, Reading, deadline_phrase, parse_deadline, shift_deadline
+from alertd.core.deadline import Deadline, Reading, format_deadline_phrase, parse_deadline, shift_deadline
 from alertd.core.message.claims import accounts_of
-from alertd.core.milestones.milestone import Claim, Milestone, RelativeClaim, Source, operative_windows
+from alertd.core.milestones.milestone import Claim, Milestone, RelativeClaim, Source, list_operative_windows
 from alertd.core.time.duration import Duration
 from alertd.core.time.instant import to_instant
-from alertd.core.words import day_text, duration_words
+from alertd.core.words import describe_duration, format_day
 
 
 def resolve(milestones: Mapping[str, Milestone], done: Mapping[str, date]) -> dict[str, Milestone]:
@@ -94,18 +94,18 @@ def _claims(
     if base is None:
         return []
     short = relative.base.removeprefix(milestone.timeline + "/")
-    words = f"{duration_words(relative.by)} after {short}"
+    words = f"{describe_duration(relative.by)} after {short}"
     if relative.base in done:
         day = done[relative.base]
         deadline = shift_deadline(
             parse_deadline(day.isoformat()), milestone.zone, Reading.END, _in_days(relative.by)
         )
-        return [_claim(relative, deadline, relative.sources, f"{words} was done on {day_text(day)}")]
+        return [_claim(relative, deadline, relative.sources, f"{words} was done on {format_day(day)}")]
     claims = []
-    for stated in operative_windows(base):
+    for stated in list_operative_windows(base):
         origin = stated.claims[0]
         moved = shift_deadline(origin.deadline, base.zone, origin.reading, relative.by)
-        phrase = deadline_phrase(origin.deadline, origin.reading)
+        phrase = format_deadline_phrase(origin.deadline, origin.reading)
         claims.append(
             _claim(
                 relative,

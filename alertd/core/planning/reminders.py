@@ -16,7 +16,7 @@ from datetime import datetime
 from alertd.core.config import Config
 from alertd.core.ledger.records import ReminderState, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.occurrence import Cause, occurrences
+from alertd.core.milestones.occurrence import Cause, list_occurrences
 from alertd.core.planning.decide import NEWS
 from alertd.core.planning.plan import receivers_of
 from alertd.core.reason import PlainReason, Reason, TooLateAtLoad
@@ -80,7 +80,7 @@ def _ladder(
     milestone: Milestone, config: Config, now: datetime, until: datetime
 ) -> Iterable[ScheduledReminder]:
     beginning = datetime.min.replace(tzinfo=now.tzinfo)
-    for occurrence in occurrences(milestone, beginning, until):
+    for occurrence in list_occurrences(milestone, beginning, until):
         for planned in receivers_of(milestone, occurrence, config.route):
             yield ScheduledReminder(
                 key=planned.key,

@@ -1,1 +1,1 @@
-"""Who is told, and when they are not: matchers, the tree of routes, and digests."""
+"""Routing: which receivers get a reminder and when, by labels, matchers, routes and digests."""

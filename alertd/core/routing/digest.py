@@ -1,8 +1,8 @@
-"""A digest: at which instants a route's reminders go out together, and what is known of the next one.
+"""Digests: the schedule on which a route sends its reminders together, and the state of the next digest.
 
-The instants are local times of the digest's own zone, by the rules of core/time/instant.py: what a gap
-swallows
-comes after it, what a fold repeats comes once.
+The instants of a digest are local times in the time zone of the digest. :mod:`alertd.core.time.instant`
+converts
+them: a time that a gap skips comes after the gap, and a time that a fold repeats is used once.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from alertd.core.time.instant import local_date, to_instant
-from alertd.core.time.interval import SEARCH_BOUND, NamedInterval, next_flip
+from alertd.core.time.instant import to_instant, to_local_date
+from alertd.core.time.interval import SEARCH_BOUND, NamedInterval, find_next_change
 
 DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 EVERY_DAY = tuple(range(7))
@@ -20,21 +20,23 @@ AHEAD = timedelta(days=14)
 
 _DAY = timedelta(days=1)
 _LONGEST_GAP = 33
-"""Days from one instant to the next at the most: a month, and the days that a zone's clocks may skip."""
+"""The maximum number of days between two digests: a month, and days that the clocks of a zone can skip."""
 
 _MAX_QUIET = 400
-"""Instants in a row that quiet hours may swallow."""
+"""How many digests in a row quiet hours can hold before the search ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
-    """What ``digest:`` of a route says.
+    """The value of ``digest:`` in a route.
 
     Attributes:
-        weekdays: on which it is sent, Monday is 0; () for the first day of each month.
-        at: local time of day.
-        ahead: how far ahead it shows what is coming; whole days.
-        even_if_empty: it is sent also when there is nothing to say.
+        weekdays: the days on which the digest is sent; Monday is 0. An empty tuple means the first day of
+            each month.
+        at: the local time of day.
+        zone: the time zone of ``at``.
+        ahead: how far ahead the digest lists milestones, in whole days.
+        even_if_empty: the digest is also sent when it has no content.
     """
 
     weekdays: tuple[int, ...]
@@ -45,9 +47,10 @@ class Digest:
 
     @property
     def name(self) -> str:
-        """Its schedule, and what makes it the same digest: ``every Monday at 08:00 (UTC)``.
+        """The schedule in words, which identifies the digest: ``every Monday at 08:00 (UTC)``.
 
-        The ledger knows digests by this, and ids of deliveries are made of it: it may never be worded anew.
+        The ledger identifies digests by this name, and the ids of deliveries are computed from it. Therefore
+        the wording must never change.
         """
         days = [DAY_NAMES[day].capitalize() for day in self.weekdays]
         if not days:
@@ -61,12 +64,16 @@ class Digest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextDigest:
-    """The digest that a receiver is owed next, as the ledger has it.
+    """The next digest for a receiver, as the ledger stores it.
 
     Attributes:
-        key: made of the receiver and the digest's name, 22 characters of base62.
-        at: when it is due, an aware UTC instant; it stays until the digest has been made, however late.
-        since: when the one before it was made, or from when on there is one.
+        key: the fingerprint of the receiver and the digest's name, 22 characters of base62.
+        receiver: the name of the receiver.
+        name: the name of the digest.
+        at: the aware UTC instant at which the digest is due. It does not change until the digest has been
+            built, even if that is late.
+        since: the aware UTC instant at which the previous digest was built. Before the first digest, it is
+            the instant at which the digest was configured.
     """
 
     key: str
@@ -78,16 +85,17 @@ class NextDigest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigestIssue:
-    """One digest that was made: what its delivery is about, beside the members.
+    """One digest that has been built: the content of its delivery, apart from the reminders.
 
     Attributes:
-        name: its digest's.
-        zone: whose days it counts.
-        at: the instant at which it was due.
-        until: up to when it shows what is coming, exclusive.
-        overview: ids of milestones that it shows without a reminder of their own being due.
-        more: how many were left out, so that it stays bearable.
-        even_if_empty: it is sent also when nothing of it is true any more.
+        name: the name of the digest.
+        zone: the key of the time zone in which the digest counts days.
+        at: the aware UTC instant at which the digest was due.
+        since: the aware UTC instant at which the previous digest was built.
+        until: the exclusive end of the time that the digest looks ahead, in UTC.
+        overview: the ids of milestones that the digest lists although they have no reminder in it.
+        more: how many milestones are left out because the digest would be too long.
+        even_if_empty: the digest is also sent when none of its content applies any more.
     """
 
     name: str
@@ -100,32 +108,34 @@ class DigestIssue:
     even_if_empty: bool = False
 
 
-def digest_instant(one: Digest, after: datetime, quiet: NamedInterval | None = None) -> datetime:
-    """The first instant later than ``after`` at which the digest is sent, in UTC.
+def find_digest_instant(digest: Digest, after: datetime, quiet: NamedInterval | None = None) -> datetime:
+    """Find the first instant later than ``after`` at which the digest is sent, in UTC.
 
     Args:
-        quiet: the receiver's quiet hours. A digest that falls into them goes out at their end, unless
-            the next one comes within a day of it: then that one says it all.
+        digest: the digest of a route.
+        after: an aware instant.
+        quiet: the receiver's quiet hours. A digest that falls within quiet hours is sent when they end,
+            unless the next digest is due within a day of that end: then the next digest includes everything.
     """
-    instant = _scheduled(one, after)
+    instant = _find_scheduled(digest, after)
     for _ in range(_MAX_QUIET):
         if quiet is None or not quiet.contains(instant):
             return instant
-        ends = next_flip(quiet.contains, quiet.intervals, instant) or instant + SEARCH_BOUND
-        following = _scheduled(one, instant)
+        ends = find_next_change(quiet.contains, quiet.intervals, instant) or instant + SEARCH_BOUND
+        following = _find_scheduled(digest, instant)
         if following > ends + _DAY:
             return ends
         instant = following
     return instant
 
 
-def _scheduled(one: Digest, after: datetime) -> datetime:
-    day = local_date(after, one.zone) - _DAY
+def _find_scheduled(digest: Digest, after: datetime) -> datetime:
+    day = to_local_date(after, digest.zone) - _DAY
     for _ in range(_LONGEST_GAP + 2):
-        is_meant = day.weekday() in one.weekdays if one.weekdays else day.day == 1
-        if is_meant:
-            instant = to_instant(datetime.combine(day, one.at), one.zone)
+        is_scheduled = day.weekday() in digest.weekdays if digest.weekdays else day.day == 1
+        if is_scheduled:
+            instant = to_instant(datetime.combine(day, digest.at), digest.zone)
             if instant > after:
                 return instant
         day += _DAY
-    return after.astimezone(UTC) + SEARCH_BOUND  # no weekday at all: definitions refuse that
+    return after.astimezone(UTC) + SEARCH_BOUND  # no weekday matches; the definitions refuse such a digest

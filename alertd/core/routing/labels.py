@@ -1,9 +1,9 @@
-"""What a route can match: the labels that alertd adds to those that the files give a milestone.
+"""The labels that routes match: the labels from the files, and the labels that alertd adds.
 
-Rules that hold here:
-- every list of these labels in the product, its schemas and its documentation is made from :data:`TABLE`;
+Rules that this module guards:
+- every list of the added labels in the product, its schemas and its documentation is made from :data:`TABLE`;
 - a file cannot set a label of the table under ``labels``;
-- a label that has no value is left out, since a matcher treats a missing label and an empty one alike.
+- a label without a value is left out, because a matcher treats a missing label like an empty label.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ class LabelLifetime(Enum):
     """How long a label keeps its value."""
 
     MILESTONE = auto()
-    """Until the milestone's file changes the value itself. Such labels say which milestone it is."""
+    """The value changes only when the file of the milestone changes it.
+
+    These labels identify the milestone.
+    """
     DATES = auto()
-    """Until the milestone's dates change."""
+    """The value can change when the dates of the milestone change."""
     REMINDER = auto()
     """The value differs from one reminder of the milestone to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
-    """What the labels are taken from: one reminder of a milestone."""
+    """The reminder of a milestone from which the values of labels are taken."""
 
     milestone: Milestone
     cause: Cause | None = None
@@ -41,10 +44,12 @@ class RoutableLabel:
     """One label that alertd sets.
 
     Attributes:
+        name: the name of the label.
         about: the meaning of the value, for the documentation.
-        value: takes the value; "" when there is none.
-        values: every value that the label can have; empty when the set is open.
-        instead: advice for somebody who writes the label under ``labels`` in a file.
+        lifetime: how long the label keeps its value.
+        value: returns the value for a reminder; "" when it has no value.
+        values: every value that the label can have; empty when any text is possible.
+        instead: the advice for a person who writes the label under ``labels`` in a file.
     """
 
     name: str
@@ -101,35 +106,35 @@ TABLE = (TIMELINE, MILESTONE, OWNER, CAUSE, CONTESTED, OFFSET)
 BY_NAME: Mapping[str, RoutableLabel] = {label.name: label for label in TABLE}
 
 
-def labels_of(milestone: Milestone, cause: Cause, offset: str) -> dict[str, str]:
-    """What routes match for one reminder: the milestone's own labels, and those that alertd adds."""
-    return _labels(Labelled(milestone=milestone, cause=cause, offset=offset), TABLE)
+def list_labels(milestone: Milestone, cause: Cause, offset: str) -> dict[str, str]:
+    """Return the labels that routes match for one reminder, including those that alertd adds."""
+    return _collect_labels(Labelled(milestone=milestone, cause=cause, offset=offset), TABLE)
 
 
-def labels_without_reminder(milestone: Milestone) -> dict[str, str]:
-    """What routes match for every reminder of a milestone alike."""
-    return _labels(Labelled(milestone=milestone), _NOT_OF_REMINDERS)
+def list_labels_without_reminder(milestone: Milestone) -> dict[str, str]:
+    """Return the labels that are the same for every reminder of a milestone."""
+    return _collect_labels(Labelled(milestone=milestone), _NOT_OF_REMINDERS)
 
 
-def lasting_labels(milestone: Milestone) -> dict[str, str]:
-    """The milestone's own labels, and those of the table that keep their value while its dates move."""
-    return _labels(Labelled(milestone=milestone), _LASTING)
+def list_lasting_labels(milestone: Milestone) -> dict[str, str]:
+    """Return the labels of the milestone, and the added labels that keep their value when its dates move."""
+    return _collect_labels(Labelled(milestone=milestone), _LASTING)
 
 
 def keep_lasting(labels: Mapping[str, str]) -> dict[str, str]:
-    """The part of the result of :func:`labels_of` that :func:`lasting_labels` returns."""
+    """Reduce the result of :func:`list_labels` to the labels that :func:`list_lasting_labels` returns."""
     return {name: value for name, value in labels.items() if name not in _PASSING}
 
 
-def added_names(milestone: Milestone) -> list[str]:
-    """The names of the labels that alertd adds to the reminders of a milestone."""
+def list_added_names(milestone: Milestone) -> list[str]:
+    """Return the names of the labels that alertd adds to the reminders of a milestone."""
     labelled = Labelled(milestone=milestone)
     return [
         label.name for label in TABLE if label.lifetime is LabelLifetime.REMINDER or label.value(labelled)
     ]
 
 
-def _labels(labelled: Labelled, table: tuple[RoutableLabel, ...]) -> dict[str, str]:
+def _collect_labels(labelled: Labelled, table: tuple[RoutableLabel, ...]) -> dict[str, str]:
     added = {label.name: value for label in table if (value := label.value(labelled))}
     return {**labelled.milestone.labels, **added}
 

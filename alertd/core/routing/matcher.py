@@ -1,12 +1,13 @@
-"""A matcher says which labels a route takes: ``country="iraq"``, ``cause=~"overdue|moved"``.
+"""Matchers, which select the labels that a route accepts: ``country="iraq"``, ``cause=~"overdue|moved"``.
 
-The grammar is that of one matcher in Alertmanager's UTF-8 mode (source: Alertmanager, configuration,
-"Matchers"), without its lists: a list of matchers is a YAML list, one matcher an item. A label that
-is missing and a label that is empty are the same. A regular expression must match the whole value.
+The grammar is that of a single matcher in Alertmanager's UTF-8 mode (source: Alertmanager, configuration,
+"Matchers"). Several matchers are a YAML list with one matcher in each item. A missing label counts as an
+empty label. A regular expression has to match the whole value.
 
-Expressions are compiled by ``re``. What RE2, and so Alertmanager, does not have (backreferences,
-lookaround and their like) is refused, so that a route means the same to both. ``re`` backtracks:
-whoever writes the configuration is trusted not to write ``(a+)+b``.
+Python's ``re`` compiles the expressions. Alertmanager uses RE2, which does not have backreferences,
+lookaround and some other constructs. alertd rejects these constructs, so that a route has the same meaning in
+both programs. ``re`` backtracks, so an expression such as ``(a+)+b`` can be slow. alertd trusts the author of
+the configuration not to write such expressions.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from enum import StrEnum
 from alertd.errors import MatcherError
 
 MAX_LENGTH = 1024
-"""The longest text of a matcher, in characters."""
+"""The maximum length of a matcher, in characters."""
 
 MAX_GROUPS = 50
-"""The most parentheses that an expression can open, so that none is nested too deep to compile."""
+"""The maximum number of opening parentheses in an expression. Deeper nesting could fail to compile."""
 
 _RESERVED = frozenset("{}!=~,\\\"'`")
 _ESCAPES = {"\\": "\\", '"': '"', "n": "\n", "r": "\r", "t": "\t"}
@@ -43,7 +44,7 @@ _FOREIGN = re.compile(
 
 
 class MatchOp(StrEnum):
-    """How a matcher compares a label's value with its own."""
+    """How a matcher compares the value of a label with the value of the matcher."""
 
     EQUAL = "="
     NOT_EQUAL = "!="
@@ -56,11 +57,13 @@ class Matcher:
     """One comparison with the value of one label.
 
     Attributes:
-        name: the label's name, not empty.
-        value: for the regex operators an expression, which has to match the whole of the label's value.
+        name: the name of the label, which is not empty.
+        op: how to compare the values.
+        value: the value to compare with. For the regex operators, it is a regular expression that has to
+            match the whole value of the label.
 
     Raises:
-        MatcherError: the expression can't be compiled; ``text`` is then the expression.
+        MatcherError: the expression cannot be compiled. The ``text`` of the error is the expression.
     """
 
     name: str
@@ -73,27 +76,30 @@ class Matcher:
         object.__setattr__(self, "_pattern", _compile(self.value) if is_regex else None)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether these labels satisfy it; a missing label counts as ``""``."""
+        """Whether ``labels`` satisfy the matcher. A missing label counts as ``""``."""
         value = labels.get(self.name, "")
         if self._pattern is not None:
             return (self._pattern.fullmatch(value) is not None) is (self.op is MatchOp.REGEX)
         return (value == self.value) is (self.op is MatchOp.EQUAL)
 
     def __str__(self) -> str:
-        """As it can be parsed again: the value always in quotes, the name where it needs them."""
+        """Return a text that :func:`parse_matcher` accepts.
+
+        The value is always quoted, the name only if necessary.
+        """
         is_bare = bool(self.name) and all(_is_bare(char) for char in self.name)
         return f"{self.name if is_bare else _quote(self.name)}{self.op}{_quote(self.value)}"
 
 
 def parse_matcher(text: str) -> Matcher:
-    """Read one matcher, such as ``country="iraq"``, ``phase!=2`` or ``"my label"=~"a|b"``.
+    """Parse one matcher, such as ``country="iraq"``, ``phase!=2`` or ``"my label"=~"a|b"``.
 
-    Name and value can each stand in double quotes, in which ``\\"``, ``\\\\``, ``\\n``, ``\\r``,
-    ``\\t``, ``\\uXXXX`` and ``\\UXXXXXXXX`` are escapes, and must if they hold white space or one of
-    ``{ } ! = ~ , \\ " ' ```. White space round the three parts is ignored.
+    The name and the value can be in double quotes. Quotes are required around white space and around each of
+    ``{ } ! = ~ , \\ " ' ```. Within quotes, ``\\"``, ``\\\\``, ``\\n``, ``\\r``, ``\\t``, ``\\uXXXX`` and
+    ``\\UXXXXXXXX`` are escapes. White space around the name, the operator and the value is ignored.
 
     Raises:
-        MatcherError: with the offset at which the trouble begins.
+        MatcherError: the text is not a matcher. The error has the offset at which the mistake begins.
     """
     if len(text) > MAX_LENGTH:
         raise MatcherError(text, f"a matcher longer than {MAX_LENGTH} characters", offset=MAX_LENGTH)
@@ -126,7 +132,7 @@ def _skip_space(text: str, at: int) -> int:
 
 
 def _read_word(text: str, at: int, what: str) -> tuple[str, int]:
-    """The name or value that begins at ``at``, and where it ends."""
+    """Return the name or value that begins at offset ``at``, and the offset of its end."""
     if text.startswith('"', at):
         return _read_quoted(text, at)
     end = at
@@ -147,7 +153,7 @@ def _read_word(text: str, at: int, what: str) -> tuple[str, int]:
 
 
 def _read_quoted(text: str, start: int) -> tuple[str, int]:
-    """The text within the quotes that open at ``start``, and where they end."""
+    """Return the text in the quotes that open at offset ``start``, and the offset after these quotes."""
     read: list[str] = []
     at = start + 1
     while at < len(text):
@@ -165,7 +171,7 @@ def _read_quoted(text: str, start: int) -> tuple[str, int]:
 
 
 def _read_escape(text: str, at: int) -> tuple[str, int]:
-    """The character that the backslash at ``at`` stands for, and where its escape ends."""
+    """Return the character for the escape at offset ``at``, and the offset of the end of the escape."""
     letter = text[at + 1 : at + 2]
     if letter in _HEX_DIGITS:
         end = at + 2 + _HEX_DIGITS[letter]
@@ -199,7 +205,7 @@ def _read_operator(text: str, at: int) -> tuple[MatchOp, int]:
 
 
 def _refuse_rest(text: str, at: int) -> None:
-    """Nothing may follow the value."""
+    """Refuse any text that follows the value."""
     if at == len(text):
         return
     if text[at] in "{},":
@@ -216,7 +222,7 @@ def _compile(value: str) -> re.Pattern[str]:
             raise MatcherError(value, reason, "RE2, and so Alertmanager, has none", found.start())
     try:
         with warnings.catch_warnings():
-            # `re` only warns of [[:alpha:]], a class to RE2 that it takes for something else.
+            # `re` only warns about [[:alpha:]], which it reads differently from RE2: in RE2, it is a class.
             warnings.simplefilter("error")
             return re.compile(value)
     except (re.error, ValueError, OverflowError, Warning) as error:

@@ -1,12 +1,17 @@
-"""Routes say who is told: a tree of matchers whose leaves name receivers.
+"""Routes, which select the receivers of a reminder. They form a tree with matchers at its nodes.
 
-The meaning is Alertmanager's (source: Alertmanager, configuration, "route" and "Routing-related settings"):
-the root takes everything; a label set goes down into the first child that takes it, and on to the next
-ones only past a child with ``continue``; where no child takes it the node itself does. A child inherits
-the receiver and ``group_by``, never the time intervals, and never the digest.
+Routes work as in Alertmanager (source: Alertmanager, configuration, "route" and "Routing-related settings"):
 
-Two things differ, because a reminder is sent once and nobody fires it again: a receiver is told at most
-once, by the first route that names it; and muted means deferred, so that ``muted`` says until when.
+- The root accepts every label set.
+- A label set goes to the first child whose matchers accept it. It goes to later children only if that child
+  has ``continue``.
+- If no child accepts a label set, the node itself accepts it.
+- A child inherits the receiver and ``group_by``. It inherits neither the time intervals nor the digest.
+
+Two rules differ from Alertmanager, because alertd sends a reminder only once:
+
+- A receiver gets a reminder at most once, through the first route that names the receiver.
+- A muted reminder is deferred and not dropped. Therefore :func:`find_mute` returns when the mute ends.
 """
 
 from __future__ import annotations
@@ -16,14 +21,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from alertd.core.reason import AwaitedDigest, Hold, MuteInterval, OutsideIntervals, QuietHours
-from alertd.core.routing.digest import Digest, digest_instant
+from alertd.core.routing.digest import Digest, find_digest_instant
 from alertd.core.routing.matcher import Matcher
-from alertd.core.time.interval import SEARCH_BOUND, NamedInterval, next_flip
+from alertd.core.time.interval import SEARCH_BOUND, NamedInterval, find_next_change
 
 _INSTANT = timedelta(microseconds=1)
 
 BY_ALL_LABELS = "..."
-"""In ``group_by``, alone: every label, so that no two different label sets share a group."""
+"""The item of ``group_by`` that means every label. It has to be the only item."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +36,9 @@ class Quiet:
     """The quiet hours of a receiver.
 
     Attributes:
-        hours: named by what they are, such as ``22:00 to 07:00 (Europe/Berlin)``.
-        exempt: what all of these match is sent all the same; () exempts nothing.
+        hours: the quiet hours. Their name is their text, such as ``22:00 to 07:00 (Europe/Berlin)``.
+        exempt: reminders that match all of these are sent during quiet hours. An empty tuple exempts no
+            reminder.
     """
 
     hours: NamedInterval
@@ -44,15 +50,17 @@ class Route:
     """One node of the tree.
 
     Attributes:
-        receiver: the receiver's name; "" to inherit. The root's is not "".
-        matchers: all must match. The root's are not looked at: it takes everything.
-        group_by: label names, or ``...`` alone; None to inherit, () for a single group.
-        continue_: when this route takes a label set, its later siblings are asked too.
-        mute: while one of these holds the instant, nothing is sent.
-        active: if there are any, nothing is sent unless one of these holds the instant.
-        digest: what it takes waits for this digest.
-        quiet: of the root alone: the quiet hours of receivers that have some, by name.
-        path: where it stands in the configuration: ``route``, ``route.routes[0]``.
+        receiver: the name of the receiver; "" to inherit it. The root has a receiver.
+        matchers: the matchers that all have to match. The matchers of the root are ignored, because the root
+            accepts every label set.
+        group_by: label names, or only ``...``; None to inherit it, and () for a single group.
+        continue_: whether a label set that this route accepts also goes to the later siblings.
+        mute: alertd sends nothing while one of these intervals contains the current instant.
+        active: if there are any, alertd sends only while one of these intervals contains the current instant.
+        digest: the digest for which the reminders of this route wait; None to send them at once.
+        quiet: for the root only, the quiet hours of receivers by the name of the receiver.
+        routes: the children, in the order of the configuration.
+        path: the place in the configuration, such as ``route`` or ``route.routes[0]``.
     """
 
     receiver: str = ""
@@ -69,12 +77,17 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A route that took a label set, with what it inherits filled in.
+    """A route that accepted a label set, with the values that it inherits.
 
     Attributes:
-        quiet: the receiver's quiet hours, unless they exempt these labels.
-        path: the route's place in the configuration.
-        matchers: those on the way from the root to the route: why it took the labels.
+        receiver: the name of the receiver.
+        group_by: the label names of the route, or only ``...``.
+        mute: the intervals in which alertd sends nothing.
+        active: if there are any, the intervals outside which alertd sends nothing.
+        path: the place of the route in the configuration.
+        matchers: the matchers from the root to the route, which explain why the route accepted the labels.
+        digest: the digest for which the reminder waits; None to send it at once.
+        quiet: the receiver's quiet hours; None when there are none or when they exempt the labels.
     """
 
     receiver: str
@@ -89,12 +102,12 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Muted:
-    """Nothing is sent now.
+    """A reminder that has to wait.
 
     Attributes:
-        until: the first later instant, in UTC, at which it is no longer muted; if there is none within
-            ``SEARCH_BOUND``, the end of that: ask again then.
-        by: the rule of the configuration that holds it back.
+        until: the first later instant, in UTC, at which the reminder can be sent. If there is none within
+            ``SEARCH_BOUND``, the end of this span: the caller checks again then.
+        by: the rule of the configuration that defers the reminder.
     """
 
     until: datetime
@@ -102,72 +115,85 @@ class Muted:
 
 
 def match_routes(root: Route, labels: Mapping[str, str]) -> tuple[Match, ...]:
-    """Who is told about something with these labels: at least one match, each receiver once."""
+    """Return the routes that accept these labels. There is at least one, and each receiver occurs once."""
     first: dict[str, Match] = {}
     for match in _walk(root, labels, receiver="", group_by=(), matchers=()):
         first.setdefault(match.receiver, match)
     if not root.quiet:
         return tuple(first.values())
-    return tuple(replace(match, quiet=_quiet(root, match, labels)) for match in first.values())
+    return tuple(replace(match, quiet=_find_quiet(root, match, labels)) for match in first.values())
 
 
-def quiet_hours(root: Route, receiver: str, labels: Mapping[str, str]) -> NamedInterval | None:
-    """The receiver's quiet hours, as far as they hold for these labels."""
+def find_quiet_hours(root: Route, receiver: str, labels: Mapping[str, str]) -> NamedInterval | None:
+    """Return the quiet hours of a receiver; None when it has none or when they exempt these labels."""
     quiet = root.quiet.get(receiver)
     if quiet is None or (quiet.exempt and all(matcher.matches(labels) for matcher in quiet.exempt)):
         return None
     return quiet.hours
 
 
-def digests_of(root: Route) -> Mapping[tuple[str, str], Digest]:
-    """The digests of all routes, by receiver and the digest's name.
+def list_digests(root: Route) -> Mapping[tuple[str, str], Digest]:
+    """Return the digests of all routes, by receiver and name of the digest.
 
-    Routes of one receiver whose digests come at the same times share one, which shows the most of what
-    they ask for.
+    Routes of one receiver that have the same schedule share one digest. The shared digest looks ahead as far
+    as the longest ``ahead`` of these routes, and is sent when empty if one of these routes requires it.
     """
     found: dict[tuple[str, str], Digest] = {}
-    for receiver, one in _digests(root, ""):
-        there = found.get((receiver, one.name), one)
-        found[receiver, one.name] = replace(
-            one,
-            ahead=max(one.ahead, there.ahead),
-            even_if_empty=one.even_if_empty or there.even_if_empty,
+    for receiver, digest in _generate_digests(root, ""):
+        known = found.get((receiver, digest.name), digest)
+        found[receiver, digest.name] = replace(
+            digest,
+            ahead=max(digest.ahead, known.ahead),
+            even_if_empty=digest.even_if_empty or known.even_if_empty,
         )
     return found
 
 
-def deferred(match: Match, at: datetime) -> Muted | None:
-    """Why and until when what falls due at ``at`` waits: as :func:`muted` says, or for the next digest, which
-    may be at ``at`` itself."""
+def find_deferral(match: Match, at: datetime) -> Muted | None:
+    """Find out whether a reminder that falls due at ``at`` has to wait.
+
+    A route with a digest holds every reminder until the next digest. Other routes hold a reminder only
+    while they are muted.
+
+    Args:
+        match: the route that takes the reminder.
+        at: the aware instant at which the reminder falls due. A digest at the same instant includes it.
+
+    Returns:
+        The reason and the end of the wait; None when the reminder can be sent at once.
+    """
     if match.digest is None:
-        return muted(match, at)
-    # What falls due at the very instant of a digest is in it.
-    until = digest_instant(match.digest, at - _INSTANT, match.quiet)
+        return find_mute(match, at)
+    # A reminder that falls due at the instant of a digest is included in that digest.
+    until = find_digest_instant(match.digest, at - _INSTANT, match.quiet)
     return Muted(until=until, by=AwaitedDigest(digest=match.digest.name))
 
 
-def group_key(match: Match, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The labels that make up the group, as (name, value) by name; missing and empty ones are left out."""
+def make_group_key(match: Match, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the labels that identify the group, as pairs of name and value, sorted by name.
+
+    Missing and empty labels are left out.
+    """
     names = labels.keys() if match.group_by == (BY_ALL_LABELS,) else set(match.group_by)
     return tuple((name, labels[name]) for name in sorted(names) if labels.get(name))
 
 
-def muted(match: Match, at: datetime) -> Muted | None:
-    """Why and until when the match may not send at the aware instant ``at``; None when it may."""
-    by = _muted_by(match, at)
+def find_mute(match: Match, at: datetime) -> Muted | None:
+    """Return why and until when the match is muted at the aware instant ``at``; None if it is not muted."""
+    by = _find_hold(match, at)
     if by is None:
         return None
     quiet = (match.quiet,) if match.quiet else ()
     intervals = (interval for named in (*match.mute, *match.active, *quiet) for interval in named.intervals)
-    until = next_flip(lambda instant: _muted_by(match, instant) is not None, intervals, at)
+    until = find_next_change(lambda instant: _find_hold(match, instant) is not None, intervals, at)
     return Muted(until=until or at.astimezone(UTC) + SEARCH_BOUND, by=by)
 
 
-def quiet_until(hours: NamedInterval, at: datetime) -> Muted | None:
-    """Why and until when quiet hours alone hold something back at ``at``."""
+def find_quiet_mute(hours: NamedInterval, at: datetime) -> Muted | None:
+    """Return until when quiet hours defer a reminder at the aware instant ``at``; None at other times."""
     if not hours.contains(at):
         return None
-    until = next_flip(hours.contains, hours.intervals, at) or at.astimezone(UTC) + SEARCH_BOUND
+    until = find_next_change(hours.contains, hours.intervals, at) or at.astimezone(UTC) + SEARCH_BOUND
     return Muted(until=until, by=QuietHours(hours=hours.name))
 
 
@@ -179,7 +205,10 @@ def _walk(
     group_by: tuple[str, ...],
     matchers: tuple[Matcher, ...],
 ) -> Iterator[Match]:
-    """The matches below a route that takes the labels, or its own; the rest is what it inherits."""
+    """Yield the matches below ``route``, which accepts the labels, or else the match of ``route`` itself.
+
+    The keyword arguments are the values that ``route`` inherits.
+    """
     receiver = route.receiver or receiver
     group_by = group_by if route.group_by is None else route.group_by
     is_leaf = True
@@ -203,22 +232,22 @@ def _walk(
         )
 
 
-def _quiet(root: Route, match: Match, labels: Mapping[str, str]) -> NamedInterval | None:
-    """A digest keeps the quiet hours whatever it is about."""
+def _find_quiet(root: Route, match: Match, labels: Mapping[str, str]) -> NamedInterval | None:
+    """Return the quiet hours that apply to a match. No label exempts a digest from quiet hours."""
     if match.digest is None:
-        return quiet_hours(root, match.receiver, labels)
+        return find_quiet_hours(root, match.receiver, labels)
     return root.quiet[match.receiver].hours if match.receiver in root.quiet else None
 
 
-def _digests(route: Route, receiver: str) -> Iterator[tuple[str, Digest]]:
+def _generate_digests(route: Route, receiver: str) -> Iterator[tuple[str, Digest]]:
     receiver = route.receiver or receiver
     if route.digest is not None:
         yield receiver, route.digest
     for child in route.routes:
-        yield from _digests(child, receiver)
+        yield from _generate_digests(child, receiver)
 
 
-def _muted_by(match: Match, at: datetime) -> Hold | None:
+def _find_hold(match: Match, at: datetime) -> Hold | None:
     for named in match.mute:
         if named.contains(at):
             return MuteInterval(interval=named.name)

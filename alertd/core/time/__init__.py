@@ -1,1 +1,1 @@
-"""Instants, durations, intervals and the forms in which people write them."""
+"""Instants, durations and intervals, and the texts that people write for each of these."""

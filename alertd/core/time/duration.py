@@ -1,7 +1,8 @@
-"""Durations such as ``90d``, ``1y6mo`` and ``PT12H``, nominal and exact parts kept apart.
+"""Durations such as ``90d``, ``1y6mo`` and ``PT12H``. A duration keeps its nominal and its exact part apart.
 
-A nominal part (years, months, weeks, days) moves the calendar and keeps the clock time; an exact part (hours,
-minutes, seconds) is so many seconds. ``1d`` is not ``24h``: a local day has 23 or 25 hours twice a year.
+The nominal part (years, months, weeks and days) moves the calendar date and keeps the clock time. The exact
+part (hours, minutes and seconds) is a fixed number of seconds. ``1d`` is not the same as ``24h``, because a
+local day has 23 or 25 hours when the clocks change.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from alertd.errors import DurationError
 
 MAX_YEARS = 100
 _MAX_TEXT = 64
-_MONTH_S = 2_629_800  # 30.4375 days, the mean Julian month: only for the bound on the magnitude
+_MONTH_S = 2_629_800  # 30.4375 days, the mean Julian month. Only the upper bound on a duration uses it.
 _MAX_S = MAX_YEARS * 12 * _MONTH_S
 
 _UNITS = ("y", "mo", "w", "d", "h", "min", "s")  # from the largest to the smallest
@@ -41,15 +42,15 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duration:
-    """A length of time; its three parts have one sign.
+    """A length of time. No two of its three parts have opposite signs.
 
     Attributes:
-        months: nominal, years and months together.
-        days: nominal, weeks and days together.
-        seconds: exact, hours, minutes and seconds together.
+        months: the years and months of the nominal part, in months.
+        days: the weeks and days of the nominal part, in days.
+        seconds: the exact part (hours, minutes and seconds), in seconds.
 
     Raises:
-        ValueError: one part is negative and another positive.
+        ValueError: one part is negative and another part is positive.
     """
 
     months: int = 0
@@ -65,7 +66,11 @@ class Duration:
         return self * -1
 
     def __add__(self, other: Duration) -> Duration:
-        """Part by part; a ValueError when the sum has parts of both signs, such as a month less five days."""
+        """Add each part to the same part of ``other``.
+
+        Raises:
+            ValueError: the sum has parts with opposite signs, such as a month minus five days.
+        """
         return Duration(
             months=self.months + other.months,
             days=self.days + other.days,
@@ -76,11 +81,14 @@ class Duration:
         return Duration(months=self.months * times, days=self.days * times, seconds=self.seconds * times)
 
     def __bool__(self) -> bool:
-        """False for a duration of nothing at all."""
+        """Return False for a duration of zero."""
         return bool(self.months or self.days or self.seconds)
 
     def __str__(self) -> str:
-        """The canonical shorthand, which `parse_duration` reads back: ``1y6mo``, ``-7d``, ``0d``."""
+        """Return the canonical shorthand, such as ``1y6mo``, ``-7d`` or ``0d``.
+
+        `parse_duration` can read it.
+        """
         if not self:
             return "0d"
         years, months = divmod(abs(self.months), 12)
@@ -92,31 +100,32 @@ class Duration:
 
     @property
     def has_exact(self) -> bool:
-        """True with hours, minutes or seconds in it: it can't be counted in calendar days."""
+        """Whether the duration has hours, minutes or seconds, and so cannot be counted in calendar days."""
         return self.seconds != 0
 
     @property
     def is_exact(self) -> bool:
-        """True with nothing but hours, minutes and seconds in it."""
+        """Whether the duration has hours, minutes or seconds and no nominal part."""
         return self.seconds != 0 and not self.months and not self.days
 
 
 def parse_duration(text: str) -> Duration:
     """Read a shorthand (``30d``, ``1y6mo``, ``1d12h``) or an ISO 8601 duration (``P1M``, ``P1DT12H``).
 
-    Units go from the largest to the smallest, each once, in whole numbers; a sign may stand in front. At most
-    ``MAX_YEARS`` years either way.
+    Each unit occurs at most once, from the largest unit to the smallest, with a whole number. A sign before
+    the duration is optional. The magnitude is at most ``MAX_YEARS`` years.
 
     Raises:
-        DurationError: it is neither of the two; its advice names what would be right, where that is known.
+        DurationError: the text has neither form. If the intended text can be found, the error's advice gives
+            it.
 
-    Source: ISO 8601-1:2019 section 5.5.2, less its fractions; the shorthand is our own.
+    Source: ISO 8601-1:2019 section 5.5.2 without fractions. The shorthand is alertd's own.
     """
     if len(text) > _MAX_TEXT:
         raise DurationError(text, f"longer than {_MAX_TEXT} characters", offset=_MAX_TEXT)
     match = _SHORTHAND.fullmatch(text) or _ISO.fullmatch(text)
     if match is None:
-        raise _refusal(text)
+        raise _explain_refusal(text)
     years, months, weeks, days, hours, minutes, seconds = (int(n or 0) for n in match.groups()[1:])
     sign = -1 if match[1] == "-" else 1
     duration = Duration(
@@ -129,21 +138,23 @@ def parse_duration(text: str) -> Duration:
     return duration
 
 
-def offset_text(duration: Duration) -> str:
-    """A duration as an offset from a deadline: ``-7d`` before it, ``0d`` on the day, ``+1d`` after it."""
+def format_offset(duration: Duration) -> str:
+    """Return a duration as an offset from a deadline, such as ``-7d`` (before) or ``+1d`` (after)."""
     text = str(duration)
     return text if not duration or text[0] == "-" else "+" + text
 
 
 def shift_date(day: date, by: Duration) -> date:
-    """``day`` moved by a nominal duration: months first, cut once to the month's last day, then days.
+    """Move ``day`` by a nominal duration, first by the months and then by the days.
 
-    2020-02-29 by ``1y1mo`` is 2021-03-29: the cut comes after years and months together.
+    If the month that is reached is too short, the day becomes its last day before the days are added. Years
+    and
+    months are added in one step: 2020-02-29 moved by ``1y1mo`` is 2021-03-29.
 
     Raises:
-        ValueError: ``by`` has an exact part, or the day would leave the calendar's years 1 to 9999.
+        ValueError: ``by`` has an exact part, or the result is not in the years 1 to 9999.
 
-    Source: XML Schema Part 2 appendix E has the same order of steps.
+    Source: XML Schema Part 2 appendix E, which adds the parts in the same order.
     """
     if by.has_exact:
         raise ValueError(f"a calendar day can't be moved by hours, minutes or seconds: {by}")
@@ -157,19 +168,20 @@ def shift_date(day: date, by: Duration) -> date:
 
 
 def shift_wall(wall: datetime, by: Duration) -> datetime:
-    """A naive wall time moved by the nominal part of ``by`` alone: another day at the same clock time.
+    """Move a naive wall time by the nominal part of ``by``. The clock time does not change.
 
-    The exact part is for the caller to add to the instant, once the zone is known.
+    This function ignores the exact part. The caller adds it to the instant, because only the caller knows the
+    time zone.
 
     Raises:
-        ValueError: the day would leave the calendar's years 1 to 9999.
+        ValueError: the result is not in the years 1 to 9999.
     """
     nominal = Duration(months=by.months, days=by.days)
     return datetime.combine(shift_date(wall.date(), nominal), wall.timetz())
 
 
-def _refusal(text: str) -> DurationError:
-    """Why ``text`` is no duration, and what would be."""
+def _explain_refusal(text: str) -> DurationError:
+    """Make the error for a ``text`` that is not a duration, with advice on what to write instead."""
     bare = text.strip()
     sign = bare[:1] if bare[:1] in ("+", "-") else ""
     body = bare[len(sign) :]
@@ -178,36 +190,36 @@ def _refusal(text: str) -> DurationError:
     if not text.isascii():
         where = next(i for i, char in enumerate(text) if not char.isascii())
         return DurationError(text, "a character outside ASCII", "write digits and units such as 7d", where)
-    if bare != text and _reads(bare):
+    if bare != text and _is_readable(bare):
         where = 0 if text[0].isspace() else len(bare)
         return DurationError(text, "space before or after it", f"write {bare}", where)
     if fraction := re.search(r"[.,][0-9]", text):
         advice = "write whole numbers of a smaller unit, such as 1h30min"
         return DurationError(text, "a fraction", advice, fraction.start())
     if body[:1] in ("P", "p"):
-        return _iso_refusal(text, sign, body)
+        return _explain_iso_refusal(text, sign, body)
     if body.isdigit():
         advice = f"write {sign}{body}d, {sign}{body}h or {sign}{body}min"
         return DurationError(text, "a number without a unit", advice)
-    return _shorthand_refusal(text, sign, body)
+    return _explain_shorthand_refusal(text, sign, body)
 
 
-def _iso_refusal(text: str, sign: str, body: str) -> DurationError:
-    """Why a text that begins with P is no ISO 8601 duration."""
+def _explain_iso_refusal(text: str, sign: str, body: str) -> DurationError:
+    """Make the error for a text that begins with P and is not an ISO 8601 duration."""
     start = text.index(body[0])
     if body.upper() in ("P", "PT"):
         return DurationError(text, "a duration of no parts", "write 0d if none is meant", start)
-    if body != body.upper() and _reads(sign + body.upper()):
+    if body != body.upper() and _is_readable(sign + body.upper()):
         return DurationError(text, "its letters must be capitals", f"write {sign}{body.upper()}", start)
-    if "T" not in body and _reads(candidate := sign + "PT" + body[1:]):
+    if "T" not in body and _is_readable(candidate := sign + "PT" + body[1:]):
         return DurationError(text, "hours, minutes and seconds come after a T", f"write {candidate}", start)
     return DurationError(
         text, "not an ISO 8601 duration", "its units come once each in the order P1Y1M1W1DT1H1M1S", start
     )
 
 
-def _shorthand_refusal(text: str, sign: str, body: str) -> DurationError:
-    """Why a text that is not ISO 8601 is no shorthand either."""
+def _explain_shorthand_refusal(text: str, sign: str, body: str) -> DurationError:
+    """Make the error for a text that does not begin with P and is not a shorthand."""
     start = text.index(body) if body else 0
     pieces: list[tuple[str, str]] = []
     at = 0
@@ -227,11 +239,11 @@ def _shorthand_refusal(text: str, sign: str, body: str) -> DurationError:
     if len(set(units)) < len(units):
         return DurationError(text, "a unit twice", "write each unit once", start)
     ordered = sign + "".join(n + unit for n, unit in sorted(pieces, key=lambda piece: _UNITS.index(piece[1])))
-    advice = f"write {ordered}" if _reads(ordered) else ""
+    advice = f"write {ordered}" if _is_readable(ordered) else ""
     if units != sorted(units, key=_UNITS.index):
         return DurationError(text, "units go from the largest to the smallest", advice, start)
     return DurationError(text, "not a duration as alertd writes it", advice, start)
 
 
-def _reads(text: str) -> bool:
+def _is_readable(text: str) -> bool:
     return (_SHORTHAND.fullmatch(text) or _ISO.fullmatch(text)) is not None

@@ -1,8 +1,8 @@
-"""Local wall times and UTC instants, one into the other, by the rule of RFC 5545 section 3.3.5.
+"""Conversion between local wall times and UTC instants, by the rule of RFC 5545 section 3.3.5.
 
-An instant is always an aware `datetime` in UTC. A wall time is always a naive `datetime`; it means nothing
-without a zone. Wall time and zone are what is stored: an instant is computed again at every load, because the
-time zone database changes.
+An instant is always an aware `datetime` in UTC. A wall time is always a naive `datetime`, which has a meaning
+only together with a time zone. Files and the ledger store the wall time and the zone. alertd computes the
+instant again at every load, because the time zone database changes.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ UTC_ZONE = ZoneInfo("UTC")
 
 
 def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The UTC instant at which the clocks of ``zone`` show ``wall``.
+    """Return the UTC instant at which the clocks of ``zone`` show ``wall``.
 
-    A wall time that occurs twice (fold) is the first of the two; one that never occurs (gap) is read with the
-    offset before the gap, and so falls as far after the gap as it was written into it. ``wall.fold`` is
-    ignored.
+    If the wall time occurs twice (a fold), the result is its first occurrence. If the wall time never occurs
+    (a gap), it is read with the UTC offset that applies before the gap: 02:30 in a gap from 02:00 to 03:00 is
+    the instant at which the clocks show 03:30. ``wall.fold`` is ignored.
+
+    Args:
+        wall: a naive local time.
+        zone: the time zone of ``wall``.
 
     Raises:
         ValueError: ``wall`` is aware.
 
-    Source: RFC 5545 section 3.3.5, "FORM #3"; PEP 495 gives ``fold=0`` just this meaning.
+    Source: RFC 5545 section 3.3.5, "FORM #3". PEP 495 defines ``fold=0`` in the same way.
     """
     if wall.tzinfo is not None:
         raise ValueError(f"a wall time has no zone of its own: {wall.isoformat()}")
@@ -31,7 +35,7 @@ def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def to_wall(instant: datetime, zone: ZoneInfo) -> datetime:
-    """What the clocks of ``zone`` show at ``instant``: a naive `datetime`, its fold forgotten.
+    """Return the naive local time that the clocks of ``zone`` show at ``instant``, with ``fold=0``.
 
     Raises:
         ValueError: ``instant`` is naive.
@@ -41,8 +45,8 @@ def to_wall(instant: datetime, zone: ZoneInfo) -> datetime:
     return instant.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
-def local_date(instant: datetime, zone: ZoneInfo) -> date:
-    """The calendar day in ``zone`` on which ``instant`` falls.
+def to_local_date(instant: datetime, zone: ZoneInfo) -> date:
+    """Return the calendar day in ``zone`` that contains ``instant``.
 
     Raises:
         ValueError: ``instant`` is naive.

@@ -1,12 +1,16 @@
-"""A time interval says at which local times a route is mute or active.
+"""Time intervals, which define the local times at which a route is muted or active.
 
-The fields and their meaning are those of Alertmanager (source: Alertmanager, configuration,
-"time_interval"): an interval holds an instant when every field that is given does, a field when one of
-its ranges does; a named interval when one of its intervals does. Times are half-open, all other
-ranges include both ends.
+The fields have the meaning that Alertmanager gives them (source: Alertmanager, configuration,
+"time_interval"):
 
-Every question is asked of the UTC instant turned into local time, never of a local time turned into
-an instant. So in a gap nothing is asked of the hours that don't exist, and in a fold an hour counts twice.
+- a named interval contains an instant if at least one of its intervals contains the instant;
+- an interval contains an instant if every field that is given contains it;
+- a field contains an instant if at least one of its ranges contains it;
+- a range of times excludes its end, and every other range includes both ends.
+
+To test an instant, this module converts the UTC instant to local time and never converts a local time to an
+instant. Therefore the hour that a gap skips is never tested, and the hour that a fold repeats is tested
+twice.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from alertd.core.time.instant import UTC_ZONE
 from alertd.errors import IntervalError
 
 SEARCH_BOUND = timedelta(days=400)
-"""How far ``next_flip`` looks: more than a year, so that each month and day has come once."""
+"""How far ``find_next_change`` searches: more than a year, so that the search covers every month and day."""
 
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 MONTHS = (
@@ -40,7 +44,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,4}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeRange:
-    """Minutes of the local day, from ``start`` up to and without ``end``; 0 <= start < end <= 1440."""
+    """Minutes of the local day from ``start`` to ``end``, without ``end``; 0 <= start < end <= 1440."""
 
     start: int
     end: int
@@ -56,14 +60,17 @@ class Range:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeInterval:
-    """Local times, by every field that is given; an empty field restricts nothing.
+    """Local times that satisfy every field that is given. An empty field restricts nothing.
 
     Attributes:
+        times: times of the local day.
         weekdays: 0 is Sunday, as in Alertmanager.
-        days_of_month: 1 to 31; -1 is the month's last day. A range that begins after the month's end
-            holds none of its days (``30:31`` is not the 28th of February).
+        days_of_month: 1 to 31, or -1 for the last day of the month, -2 for the day before, and so on. A range
+            that begins after the end of a month contains no day of the month: ``30:31`` contains no day of
+            February.
         months: 1 is January.
-        location: the zone whose local time is meant.
+        years: calendar years.
+        location: the time zone of the local time.
     """
 
     times: tuple[TimeRange, ...] = ()
@@ -76,24 +83,28 @@ class TimeInterval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedInterval:
-    """Intervals under the name by which routes refer to them; one of them is enough."""
+    """A list of intervals with the name that routes use. At least one interval has to contain the instant."""
 
     name: str
     intervals: tuple[TimeInterval, ...]
 
     def contains(self, instant: datetime) -> bool:
-        """Whether one of the intervals holds the aware ``instant``."""
+        """Whether at least one of the intervals contains the aware ``instant``."""
         return any(contains(interval, instant) for interval in self.intervals)
 
 
 def contains(interval: TimeInterval, instant: datetime) -> bool:
-    """Whether the interval holds the aware ``instant``, looked at in the interval's zone."""
+    """Whether the interval contains ``instant`` when it is converted to the interval's time zone.
+
+    Raises:
+        ValueError: ``instant`` is naive.
+    """
     if instant.tzinfo is None:
         raise ValueError(f"an instant without a zone: {instant}")
     local = instant.astimezone(interval.location)
     minute = local.hour * 60 + local.minute
     return (
-        (not interval.times or any(one.start <= minute < one.end for one in interval.times))
+        (not interval.times or any(times.start <= minute < times.end for times in interval.times))
         and (not interval.weekdays or _holds(interval.weekdays, local.isoweekday() % 7))
         and (not interval.days_of_month or _holds_day(interval.days_of_month, local))
         and (not interval.months or _holds(interval.months, local.month))
@@ -101,32 +112,41 @@ def contains(interval: TimeInterval, instant: datetime) -> bool:
     )
 
 
-def next_flip(
-    state: Callable[[datetime], bool],
+def find_next_change(
+    is_on: Callable[[datetime], bool],
     intervals: Iterable[TimeInterval],
     after: datetime,
     bound: timedelta = SEARCH_BOUND,
 ) -> datetime | None:
-    """The first instant later than ``after`` at which ``state`` is not what it is at ``after``.
+    """Find the first instant later than ``after`` at which a condition differs from its value at ``after``.
 
-    ``state`` is a predicate of aware instants that depends on nothing but the ``intervals``. The answer
-    is in UTC and exact; None when nothing changes up to and with ``after + bound``.
+    Args:
+        is_on: the condition. It takes an aware instant and depends only on ``intervals``.
+        intervals: the intervals at whose boundaries the condition can change.
+        after: an aware instant.
+        bound: how far after ``after`` to search, inclusive.
+
+    Returns:
+        The exact instant of the change, in UTC; None when the condition does not change within ``bound``.
     """
-    before = state(after)
-    return next((at for at in _boundaries(tuple(intervals), after, bound) if state(at) != before), None)
+    before = is_on(after)
+    return next(
+        (at for at in _generate_boundaries(tuple(intervals), after, bound) if is_on(at) != before), None
+    )
 
 
 def parse_time_range(start: str, end: str) -> TimeRange:
-    """Read ``09:00`` and ``17:30``; the end can be ``24:00``.
+    """Parse a range of local times, such as ``09:00`` and ``17:30``. The end can be ``24:00``.
 
     Raises:
-        IntervalError: also for a range over midnight, which has to be written as two.
+        IntervalError: a text is not a time of day, or the range is empty or crosses midnight. A range that
+            crosses midnight has to be written as two ranges.
     """
     text = f"{start} to {end}"
     for clock, offset in ((start, 0), (end, len(start) + len(" to "))):
         if not _CLOCK.fullmatch(clock):
             raise IntervalError(text, "not a time of day", "write hours and minutes as in 09:00", offset)
-    first, last = _minutes(start), _minutes(end)
+    first, last = _parse_clock(start), _parse_clock(end)
     if first == _DAY_MINUTES:
         raise IntervalError(text, "24:00 can only be an end", "a day begins at 00:00")
     if first == last:
@@ -140,48 +160,54 @@ def parse_time_range(start: str, end: str) -> TimeRange:
 
 
 def parse_weekdays(text: str) -> Range:
-    """Read ``monday:friday`` or ``sunday``, in any case; the week begins on Sunday.
+    """Parse ``monday:friday`` or ``sunday``, in upper or lower case. The week begins on Sunday.
 
     Raises:
-        IntervalError: also for a range over the week's end, which has to be written as two.
+        IntervalError: the text names no weekday, or the range crosses the end of the week. Such a range has
+            to be written as two ranges.
     """
-    return _ascending(text, [_named(text, part, at, WEEKDAYS, 0) for part, at in _parts(text)], WEEKDAYS, 0)
+    return _make_ascending_range(
+        text, [_parse_name(text, part, at, WEEKDAYS, 0) for part, at in _split_range(text)], WEEKDAYS, 0
+    )
 
 
 def parse_days_of_month(text: str) -> Range:
-    """Read ``1:5``, ``15`` or ``-3:-1``, where -1 is the last day of the month.
+    """Parse ``1:5``, ``15`` or ``-3:-1``, where -1 is the last day of the month.
 
     Raises:
-        IntervalError: also for a range that holds no day of any month.
+        IntervalError: the text is not a day or a range of days, or the range contains no day of any month.
     """
-    days = [_number(text, part, at, "day of the month") for part, at in _parts(text)]
+    days = [_parse_number(text, part, at, "day of the month") for part, at in _split_range(text)]
     first, last = days[0], days[-1]
     if any(day == 0 or abs(day) > _LONGEST_MONTH for day in days):
         raise IntervalError(text, "no such day of the month", "days are 1 to 31, or -1 (the last) to -31")
     if first < 0 < last:
         raise IntervalError(text, "a negative first day needs a negative last day", "as in -3:-1")
-    # In the longest month: what is empty there is empty in every month.
-    if _day(first, _LONGEST_MONTH) > _day(last, _LONGEST_MONTH):
+    # A range that is empty in the longest month is empty in every month.
+    if _resolve_day(first, _LONGEST_MONTH) > _resolve_day(last, _LONGEST_MONTH):
         raise IntervalError(text, "the last day is always before the first", "as in 1:5 or -3:-1")
     return Range(first=first, last=last)
 
 
 def parse_months(text: str) -> Range:
-    """Read ``1:3``, ``may:august`` or ``december``, in any case.
+    """Parse ``1:3``, ``may:august`` or ``december``, in upper or lower case.
 
     Raises:
-        IntervalError: also for a range over the year's end, which has to be written as two.
+        IntervalError: the text is not a month or a range of months, or the range crosses the end of the year.
+            Such a range has to be written as two ranges.
     """
-    return _ascending(text, [_named(text, part, at, MONTHS, 1) for part, at in _parts(text)], MONTHS, 1)
+    return _make_ascending_range(
+        text, [_parse_name(text, part, at, MONTHS, 1) for part, at in _split_range(text)], MONTHS, 1
+    )
 
 
 def parse_years(text: str) -> Range:
-    """Read ``2025:2026`` or ``2026``: years of four digits.
+    """Parse ``2025:2026`` or ``2026``. Every year has four digits.
 
     Raises:
-        IntervalError: for anything else.
+        IntervalError: the text is neither a year nor an ascending range of years.
     """
-    years = [_number(text, part, at, "year") for part, at in _parts(text)]
+    years = [_parse_number(text, part, at, "year") for part, at in _split_range(text)]
     if any(not 1000 <= year <= 9999 for year in years):
         raise IntervalError(text, "not a year", "write four digits, as in 2026")
     if years[0] > years[-1]:
@@ -191,38 +217,57 @@ def parse_years(text: str) -> Range:
 
 
 def _holds(ranges: tuple[Range, ...], value: int) -> bool:
-    return any(one.first <= value <= one.last for one in ranges)
+    return any(allowed.first <= value <= allowed.last for allowed in ranges)
 
 
 def _holds_day(ranges: tuple[Range, ...], local: datetime) -> bool:
     length = monthrange(local.year, local.month)[1]
-    return any(_day(one.first, length) <= local.day <= _day(one.last, length) for one in ranges)
+    return any(
+        _resolve_day(days.first, length) <= local.day <= _resolve_day(days.last, length) for days in ranges
+    )
 
 
-def _day(day: int, length: int) -> int:
+def _resolve_day(day: int, length: int) -> int:
+    """Return the day of a month of ``length`` days, counting a negative ``day`` from the end of the month."""
     return day if day > 0 else length + 1 + day
 
 
-def _boundaries(intervals: tuple[TimeInterval, ...], after: datetime, bound: timedelta) -> Iterator[datetime]:
-    """In order, every instant at which an interval can change: edges, midnights, changes of offset."""
+def _generate_boundaries(
+    intervals: tuple[TimeInterval, ...], after: datetime, bound: timedelta
+) -> Iterator[datetime]:
+    """Yield, in order, every instant at which an interval can change.
+
+    These are the starts and ends of time ranges, midnights, and changes of the UTC offset.
+    """
     edges: dict[ZoneInfo, set[int]] = {}
     for interval in intervals:
-        of_zone = edges.setdefault(interval.location, {0})
-        of_zone.update(minute % _DAY_MINUTES for one in interval.times for minute in (one.start, one.end))
+        zone_edges = edges.setdefault(interval.location, {0})
+        zone_edges.update(
+            minute % _DAY_MINUTES for times in interval.times for minute in (times.start, times.end)
+        )
     start = after.astimezone(UTC)
     last = start + min(bound, max(_LAST_INSTANT - start, timedelta(0)))
     while start < last:
         end = min(start + _DAY, last)
-        found = {at for zone, minutes in edges.items() for at in _zone_boundaries(zone, minutes, start, end)}
+        found = {
+            at
+            for zone, minutes in edges.items()
+            for at in _generate_zone_boundaries(zone, minutes, start, end)
+        }
         yield from sorted(at for at in found if start < at <= end)
         start = end
 
 
-def _zone_boundaries(zone: ZoneInfo, minutes: set[int], start: datetime, end: datetime) -> Iterator[datetime]:
-    """Those of one zone between two instants at most a day apart, with some outside and in no order."""
+def _generate_zone_boundaries(
+    zone: ZoneInfo, minutes: set[int], start: datetime, end: datetime
+) -> Iterator[datetime]:
+    """Yield the boundaries of one zone between two instants that are at most a day apart.
+
+    The result is in no order, and can include instants outside the two bounds.
+    """
     first, last = start.astimezone(zone), end.astimezone(zone)
     changes = first.utcoffset() != last.utcoffset()
-    # A clock set back over midnight brings the day before again.
+    # A clock that is set back across midnight repeats part of the day before.
     for days in range(-1 if changes else 0, (last.date() - first.date()).days + 1):
         midnight = datetime.combine(first.date() + days * _DAY, time(), tzinfo=zone)
         for minute in minutes:
@@ -230,11 +275,11 @@ def _zone_boundaries(zone: ZoneInfo, minutes: set[int], start: datetime, end: da
             yield wall.astimezone(UTC)
             yield wall.replace(fold=1).astimezone(UTC)
     if changes:
-        yield _offset_change(zone, start, end)
+        yield _find_offset_change(zone, start, end)
 
 
-def _offset_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime:
-    """The second at which the zone's offset changes, later than ``start`` and not later than ``end``."""
+def _find_offset_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime:
+    """Find the second in ``(start, end]`` at which the UTC offset of the zone changes."""
     origin = start.replace(microsecond=0)
     before = start.astimezone(zone).utcoffset()
     low, high = 0, int((end - origin) / timedelta(seconds=1)) + 1
@@ -247,12 +292,12 @@ def _offset_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime:
     return origin + timedelta(seconds=high)
 
 
-def _minutes(clock: str) -> int:
+def _parse_clock(clock: str) -> int:
     return int(clock[:2]) * 60 + int(clock[3:])
 
 
-def _parts(text: str) -> list[tuple[str, int]]:
-    """The one or two ends of a range, in lower case, each with its offset."""
+def _split_range(text: str) -> list[tuple[str, int]]:
+    """Split a range into its one or two ends, each in lower case and with its offset in the text."""
     first, colon, last = text.partition(":")
     if ":" in last:
         offset = len(first) + 1 + last.index(":")
@@ -260,14 +305,14 @@ def _parts(text: str) -> list[tuple[str, int]]:
     return [(first.lower(), 0), (last.lower(), len(first) + 1)] if colon else [(first.lower(), 0)]
 
 
-def _number(text: str, part: str, offset: int, what: str) -> int:
+def _parse_number(text: str, part: str, offset: int, what: str) -> int:
     if not _NUMBER.fullmatch(part):
         raise IntervalError(text, f"not a {what}", "write a number, or two as first:last", offset)
     return int(part)
 
 
-def _named(text: str, part: str, offset: int, names: tuple[str, ...], base: int) -> int:
-    """The number of a weekday or month; months can be given as numbers."""
+def _parse_name(text: str, part: str, offset: int, names: tuple[str, ...], base: int) -> int:
+    """Return the number of a weekday or a month. A month can also be written as a number."""
     if part in names:
         return names.index(part) + base
     if names is MONTHS and _NUMBER.fullmatch(part):
@@ -281,7 +326,7 @@ def _named(text: str, part: str, offset: int, names: tuple[str, ...], base: int)
     raise IntervalError(text, f"not a {what}", advice, offset)
 
 
-def _ascending(text: str, ends: list[int], names: tuple[str, ...], base: int) -> Range:
+def _make_ascending_range(text: str, ends: list[int], names: tuple[str, ...], base: int) -> Range:
     first, last = ends[0], ends[-1]
     if first > last:
         top, bottom = names[first - base : len(names)], names[: last - base + 1]

@@ -1,4 +1,4 @@
-"""Dates and times as people type them, on the command line, in a form or to the API."""
+"""Dates and times that people type on the command line, in a form, or in a request to the API."""
 
 from __future__ import annotations
 
@@ -15,35 +15,40 @@ FORMS = (
 
 
 def read_day(text: str) -> date:
-    """A calendar day, ``2026-09-30``. Raises MomentError."""
-    day = _date(text)
+    """Parse a calendar day such as ``2026-09-30``.
+
+    Raises:
+        MomentError: the text is not such a day.
+    """
+    day = _parse_date(text)
     if day is None:
         raise MomentError(f"{text!r} is no date; write one such as 2026-09-30")
     return day
 
 
 def read_moment(text: str, *, zone: ZoneInfo, now: datetime, at: time = time.min, sign: int = 1) -> datetime:
-    """An aware UTC instant.
+    """Parse ``now`` or one of :data:`FORMS`, and return an aware UTC instant.
 
     Args:
-        zone: what a date and a local time are read in.
-        now: what a duration is counted from: calendar units keep the clock time of ``zone``.
-        at: the time of day of a bare date.
-        sign: -1 to count a duration back.
+        zone: the time zone of a date and of a local time. The calendar units of a duration keep the clock
+            time in this zone.
+        now: the aware instant from which a duration counts.
+        at: the time of day for a date without a time.
+        sign: -1 to count a duration backwards.
 
     Raises:
-        MomentError: it is none of :data:`FORMS`, or leaves the calendar.
+        MomentError: the text has none of these forms, or the result is not in the years 1 to 9999.
     """
     if text == "now":
         return now
-    day = _date(text)
+    day = _parse_date(text)
     try:
         if day is not None:
             return to_instant(datetime.combine(day, at), zone)
-        found = _datetime(text)
+        found = _parse_datetime(text)
         if found is not None:
             return found.astimezone(UTC) if found.tzinfo else to_instant(found, zone)
-        return _shifted(now, zone, parse_duration(text) * sign)
+        return _shift(now, zone, parse_duration(text) * sign)
     except DurationError as error:
         if text[:1].isdigit() and "-" not in text:
             raise MomentError(str(error)) from None
@@ -52,13 +57,13 @@ def read_moment(text: str, *, zone: ZoneInfo, now: datetime, at: time = time.min
         raise MomentError(f"{text!r} leaves the calendar") from None
 
 
-def _shifted(now: datetime, zone: ZoneInfo, by: Duration) -> datetime:
+def _shift(now: datetime, zone: ZoneInfo, by: Duration) -> datetime:
     wall = shift_wall(to_wall(now, zone), by)
     return (to_instant(wall, zone) + timedelta(seconds=by.seconds)).replace(microsecond=0)
 
 
-def _date(text: str) -> date | None:
-    # fromisoformat alone would take 20260930 and 2026-W40-3, which nobody means here.
+def _parse_date(text: str) -> date | None:
+    # fromisoformat also accepts 20260930 and 2026-W40-3. Here such a text is more likely a mistake.
     if len(text) != len("2026-09-30") or text[4] != "-" or text[7] != "-":
         return None
     try:
@@ -67,7 +72,7 @@ def _date(text: str) -> date | None:
         return None
 
 
-def _datetime(text: str) -> datetime | None:
+def _parse_datetime(text: str) -> datetime | None:
     if len(text) < len("2026-09-30T09:00") or text[10] not in "T ":
         return None
     try:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from alertd.core.config import Problem, Timeline
 from alertd.core.milestones.milestone import Claim, Milestone, RelativeClaim
 from alertd.core.milestones.policy import Policy
-from alertd.core.milestones.recurrence import Recurrence, parse_recurrence, wall_of
+from alertd.core.milestones.recurrence import Recurrence, parse_recurrence, read_wall_time
 from alertd.definitions.config.policies import read_policy_or_name
 from alertd.definitions.config.read import Inherited
 from alertd.definitions.reading.keys import DESCRIPTION, NAME, TITLE
@@ -224,7 +224,7 @@ class _TimelineFile:
                     return None
             elif claim is not None and recurrence is not None:
                 try:
-                    wall_of(recurrence.rule, claim.deadline)
+                    read_wall_time(recurrence.rule, claim.deadline)
                 except RecurrenceError as error:
                     reader.refuse(where, f"{claim.deadline.text!r}: {error.reason}")
         return recurrence

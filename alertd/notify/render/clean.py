@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from alertd.core.ledger.records import Move, Value
 from alertd.core.message.message import Account, ActionLink, ClaimLine, Item, Message
-from alertd.core.milestones.fields import FieldKind, FieldReach, FieldValue, ShownField, shown_fields
+from alertd.core.milestones.fields import FieldKind, FieldReach, FieldValue, ShownField, select_shown_fields
 from alertd.core.routing.labels import TABLE as ADDED_LABELS
 
 MAX_TITLE = 300
@@ -85,7 +85,10 @@ def _item(item: Item) -> Item:
         next=clean_line(item.next),
         why=clean_line(item.why),
         claims=tuple(_claim(claim) for claim in item.claims[:MAX_LIST]),
-        fields={shown.field.key: _clean_field(shown) for shown in shown_fields(item.fields, FieldReach.DATA)},
+        fields={
+            shown.field.key: _clean_field(shown)
+            for shown in select_shown_fields(item.fields, FieldReach.DATA)
+        },
         route_labels=_labels(item.route_labels, MAX_LIST + len(ADDED_LABELS)),
         section=clean_line(item.section, 100),
         page=clean_link(item.page),

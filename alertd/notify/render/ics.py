@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from alertd.core.message.message import ClaimLine, Item
-from alertd.core.milestones.fields import FieldReach, FieldValues, first_link, shown_fields
+from alertd.core.milestones.fields import FieldReach, FieldValues, find_first_link, select_shown_fields
 from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import fingerprint
-from alertd.core.words import day_text
+from alertd.core.words import format_day
 from alertd.notify.render.clean import clean_line, clean_link
 from alertd.notify.render.text import format_account
 
@@ -119,7 +119,7 @@ def describe_item(item: Item) -> Dated:
         contradiction=item.contradiction,
         tentative=item.tentative,
         fields=item.fields,
-        page=item.page or first_link(item.fields),
+        page=item.page or find_first_link(item.fields),
         done_on=item.done_on,
         left_over=max(0, len(item.move.before) - live) if item.move else 0,
     )
@@ -290,9 +290,11 @@ def _cancel(like: CalendarEntry, dated: Dated, number: int, host: str) -> Calend
 def _description(dated: Dated, claim: ClaimLine) -> str:
     accounts = [format_account(account) for account in claim.accounts]
     stated = ": ".join(filter(None, (claim.phrase[:1].upper() + claim.phrase[1:], "; ".join(accounts))))
-    done = f"Done on {day_text(dated.done_on)}." if dated.done_on else ""
+    done = f"Done on {format_day(dated.done_on)}." if dated.done_on else ""
     gone = "Withdrawn: it is no longer followed." if dated.withdrawn else ""
-    fields = [shown.text for shown in shown_fields(dated.fields, FieldReach.ALONE) if not shown.is_link]
+    fields = [
+        shown.text for shown in select_shown_fields(dated.fields, FieldReach.ALONE) if not shown.is_link
+    ]
     parts = [stated, done, gone, claim.note, dated.contradiction, *fields, dated.milestone]
     return "\n".join(part for part in parts if part)
 

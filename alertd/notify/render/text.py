@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from alertd.core.message.message import Account, ClaimLine, Item, Kind, Message
-from alertd.core.milestones.fields import FieldReach, ShownField, shown_fields
+from alertd.core.milestones.fields import FieldReach, ShownField, select_shown_fields
 from alertd.core.milestones.occurrence import Cause
 from alertd.notify.render.clean import cut_text
 
@@ -74,12 +74,12 @@ def list_brief_sentences(item: Item) -> tuple[str, ...]:
 
 def list_full_fields(item: Item) -> tuple[ShownField, ...]:
     """List the fields that a message about this milestone alone shows."""
-    return tuple(shown_fields(item.fields, FieldReach.ALONE))
+    return tuple(select_shown_fields(item.fields, FieldReach.ALONE))
 
 
 def list_brief_fields(item: Item) -> tuple[str, ...]:
     """List the fields that a message about several milestones shows of each, as text."""
-    return tuple(shown.text for shown in shown_fields(item.fields, FieldReach.LISTED))
+    return tuple(shown.text for shown in select_shown_fields(item.fields, FieldReach.LISTED))
 
 
 def join_phrase_and_fields(item: Item) -> str:

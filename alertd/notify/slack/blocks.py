@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.message.message import ClaimLine, Item, Kind, Message
 from alertd.core.milestones.fields import ShownField
-from alertd.core.words import day_text
+from alertd.core.words import format_day
 from alertd.notify.render.markup import count_units
 from alertd.notify.render.palette import choose_palette
 from alertd.notify.render.text import (
@@ -283,8 +283,8 @@ def _day(message: Message, item: Item) -> str:
     try:
         zone = ZoneInfo(item.zone)
     except (ValueError, KeyError, OSError):
-        return day_text(message.at.date())
-    return day_text(message.at.astimezone(zone).date())
+        return format_day(message.at.date())
+    return format_day(message.at.astimezone(zone).date())
 
 
 def _capital(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from alertd.core.message.message import Item, Kind, Message
-from alertd.core.milestones.fields import first_link
+from alertd.core.milestones.fields import find_first_link
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.routing.labels import MILESTONE, TIMELINE, keep_lasting
 from alertd.notify.webhook.payload import ItemPayload, build_item, format_instant
@@ -104,9 +104,9 @@ def _alert(message: Message, item: Item) -> AlertPayload:
         "cause": item.cause.value,
         "offset": item.offset,
         "state": item.state.name.lower(),
-        "runbook_url": first_link(item.fields),
+        "runbook_url": find_first_link(item.fields),
     }
-    url = item.page or first_link(item.fields)
+    url = item.page or find_first_link(item.fields)
     alert = _build_alert(message, labels, annotations, resolved=resolved, url=url)
     alert["milestone"] = build_item(item)
     return alert

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from alertd.core.ledger.records import Move, Value
 from alertd.core.message.message import Account, ClaimLine, Item, Kind, Message, Tone
-from alertd.core.milestones.fields import ALWAYS_SENT, SentFields, field_facts
+from alertd.core.milestones.fields import ALWAYS_SENT, SentFields, make_field_facts
 from alertd.core.milestones.milestone import Rank, State
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.shape import Doc
@@ -250,7 +250,7 @@ def build_item(item: Item) -> ItemPayload:
 
 
 def _fields(item: Item) -> SentFields:
-    facts = field_facts(item.fields)
+    facts = make_field_facts(item.fields)
     sent = {name: value for name, value in facts.items() if value or name in ALWAYS_SENT}
     return cast(SentFields, sent)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from alertd.core.ledger.records import Move, Value
 from alertd.core.message.message import Account, ActionLink, ClaimLine, Item, Kind, Message, Tone
-from alertd.core.milestones.fields import sample_values
+from alertd.core.milestones.fields import make_sample_values
 from alertd.core.milestones.milestone import State
 from alertd.core.milestones.occurrence import Cause
 from alertd.notify.webhook.body import render_template
@@ -86,7 +86,7 @@ def _item(cause: Cause, number: int = 0) -> Item:
         zone="UTC",
         details=(ODD,) if rich else (),
         claims=(_CLAIM, _OPEN_CLAIM) if rich else (_OPEN_CLAIM,),
-        fields=sample_values(ODD, "https://alertd.example/") if rich else {},
+        fields=make_sample_values(ODD, "https://alertd.example/") if rich else {},
         move=Move(before=(_VALUE,), after=(_VALUE,)) if cause is Cause.MOVED else None,
         done_on=date(2026, 9, 22) if cause is Cause.DONE else None,
         actions=(ActionLink(kind="done", label=ODD, url="https://alertd.example/"),) if rich else (),

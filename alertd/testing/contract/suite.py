@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.message.message import Message
-from alertd.core.milestones.fields import sample_values
+from alertd.core.milestones.fields import make_sample_values
 from alertd.notify.base import Renders
 from alertd.notify.http.redact import HIDDEN
 from alertd.notify.registry import list_usable
@@ -275,7 +275,7 @@ def spoil(message: Message, text: str) -> Message:
         headline=text,
         badge=text,
         details=(text,),
-        fields={**item.fields, **sample_values(text)},
+        fields={**item.fields, **make_sample_values(text)},
         claims=claims,
     )
     return replace(message, items=(item,), subject=text)

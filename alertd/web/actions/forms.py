@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from alertd.core.explain.request import MAX_TEXT
 from alertd.core.ledger.records import Record
 from alertd.core.message.links import LinkKind
-from alertd.core.milestones.status import NOTHING_SAID, ActionKind
-from alertd.core.time.instant import local_date
+from alertd.core.milestones.status import NO_ACTIONS, ActionKind
+from alertd.core.time.instant import to_local_date
 from alertd.errors import FieldProblem
 from alertd.web.server.access import Principal
 from alertd.web.server.context import Site
@@ -85,7 +85,7 @@ def list_forms(record: Record, site: Site, principal: Principal) -> tuple[Form, 
     kinds = [ActionKind.REOPEN]
     if not record.standing.closed:
         kinds = [ActionKind.ACK, ActionKind.SNOOZE, ActionKind.DONE, ActionKind.CANCEL]
-        if record.standing != NOTHING_SAID:
+        if record.standing != NO_ACTIONS:
             kinds.append(ActionKind.REOPEN)
     return tuple(make_form(kind, record, site, asks_name=not principal.name) for kind in kinds)
 
@@ -115,11 +115,11 @@ def make_form(
 
 def _make_fields(kind: ActionKind, record: Record, site: Site, now: datetime) -> list[Field]:
     zone = record.milestone.zone
-    today = local_date(now, zone)
+    today = to_local_date(now, zone)
     fields = []
     if kind in (ActionKind.ACK, ActionKind.SNOOZE):
         expires = site.config.ack_expires if site.config and kind is ActionKind.ACK else A_WEEK
-        until = local_date(now + expires, zone)
+        until = to_local_date(now + expires, zone)
         if until <= today:
             until = today + timedelta(days=1)
         hint = f"{UNTIL_HINT} Local to {zone.key}."

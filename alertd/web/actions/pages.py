@@ -16,7 +16,7 @@ from alertd.core.ledger.outcome import ended_words
 from alertd.core.ledger.records import Delivery, DeliveryState
 from alertd.core.message.claims import claim_lines
 from alertd.core.milestones.status import ActionKind
-from alertd.core.words import listing
+from alertd.core.words import join_with_and
 from alertd.errors import FieldProblem, RefusedAction, UnknownDelivery
 from alertd.web.actions.forms import MAX_NAME, make_form
 from alertd.web.actions.perform import KINDS, find_record, name_actor, read_form, say
@@ -119,7 +119,7 @@ async def send_test(request: Request) -> Response:
     site, given = find_site(request), await read_form(request)
     tried = await run_test(site, given.get("receiver", ""))
     told = [f"{channel} {ended_words(outcome)}" for channel, outcome in tried]
-    text = f"Test: {listing(told)}." if told else "That receiver has no notifier: nothing was sent."
+    text = f"Test: {join_with_and(told)}." if told else "That receiver has no notifier: nothing was sent."
     return redirect(site, "/deliveries", text)
 
 

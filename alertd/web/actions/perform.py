@@ -10,7 +10,7 @@ from alertd.core.access import Scope
 from alertd.core.explain.request import ActionRequest, action_of, confirmation, says_nothing_new
 from alertd.core.ledger.records import Record
 from alertd.core.milestones.status import Action, ActionKind
-from alertd.core.words import day_text
+from alertd.core.words import format_day
 from alertd.engine import actions as said
 from alertd.errors import RefusedAction, UnknownMilestone
 from alertd.notify.render.clean import clean_line
@@ -78,7 +78,7 @@ def _refuse_if_closed(action: Action, record: Record) -> None:
     """Refuse an action on a closed milestone. The ledger refuses it too, but with a less helpful message."""
     standing = record.standing
     if standing.closed and action.kind is not ActionKind.REOPEN:
-        how = f"done on {day_text(standing.done_on)}" if standing.done_on else "cancelled"
+        how = f"done on {format_day(standing.done_on)}" if standing.done_on else "cancelled"
         raise RefusedAction(f"it is {how} already; reopen it first")
 
 

@@ -19,7 +19,7 @@ from alertd.core.message.digest import digest_words
 from alertd.core.message.headlines import moved_headline
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.time.instant import UTC_ZONE
-from alertd.core.words import capital, count, instant_text, offset_words, sentence
+from alertd.core.words import capitalize, format_count, format_instant, make_sentence, phrase_offset
 from alertd.notify.render.clean import MAX_PARAGRAPH, MAX_TITLE, clean_line
 
 NAMESPACE = "http://www.w3.org/2005/Atom"
@@ -116,7 +116,7 @@ def describe_delivery(found: Sent, records: Mapping[str, Record]) -> FeedItem:
         by_milestone.setdefault(owed.milestone, []).append(owed)
     at = delivery.settled_at or delivery.bound_at
     lines = [
-        sentence(_describe_reminders(owed, records.get(name)))
+        make_sentence(_describe_reminders(owed, records.get(name)))
         for name, owed in list(by_milestone.items())[:MOST_ABOUT]
     ]
     if delivery.notice is not None:
@@ -140,7 +140,7 @@ def describe_move(entry: HistoryEntry, record: Record | None) -> FeedItem:
         id=f"move/{fingerprint('move', entry.milestone, entry.at.isoformat())}",
         title=f"{headline}: {_find_title(entry.milestone, record)}",
         at=entry.at,
-        lines=[sentence(headline), f"Seen on {instant_text(entry.at, zone)}."],
+        lines=[make_sentence(headline), f"Seen on {format_instant(entry.at, zone)}."],
         page=f"/milestones/{entry.milestone}",
         about=[entry.milestone.partition("/")[0]],
     )
@@ -165,11 +165,11 @@ def _make_title(
     if delivery.notice is not None:
         return delivery.notice.headline
     if delivery.edition is not None:
-        return capital(digest_words(delivery))
+        return capitalize(digest_words(delivery))
     if len(by_milestone) == 1:
         ((name, owed),) = by_milestone.items()
         return _describe_reminders(owed, records.get(name))
-    return f"{count(len(by_milestone), 'deadline')}: " + ", ".join(
+    return f"{format_count(len(by_milestone), 'deadline')}: " + ", ".join(
         _find_title(name, records.get(name)) for name in by_milestone
     )
 
@@ -177,7 +177,7 @@ def _make_title(
 def _describe_reminders(owed: Sequence[ScheduledReminder], record: Record | None) -> str:
     """Describe a milestone's reminders: ``7 days before the deadline, by September 2026: Forces leave``."""
     which = "; ".join(dict.fromkeys(_describe_cause(reminder, record) for reminder in owed))
-    return f"{capital(which)}: {_find_title(owed[0].milestone, record)}"
+    return f"{capitalize(which)}: {_find_title(owed[0].milestone, record)}"
 
 
 def _describe_cause(owed: ScheduledReminder, record: Record | None) -> str:
@@ -186,7 +186,7 @@ def _describe_cause(owed: ScheduledReminder, record: Record | None) -> str:
     if owed.cause is Cause.DONE:
         return "done"
     phrases = {value.window_id: value.phrase for value in record.values} if record else {}
-    return ", ".join(filter(None, (offset_words(owed.offset), phrases.get(owed.window_id, ""))))
+    return ", ".join(filter(None, (phrase_offset(owed.offset), phrases.get(owed.window_id, ""))))
 
 
 def _find_title(milestone: str, record: Record | None) -> str:

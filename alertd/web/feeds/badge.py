@@ -17,19 +17,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alertd.core.access import Scope
-from alertd.core.deadline import deadline_name, deadline_phrase
+from alertd.core.deadline import format_deadline, format_deadline_phrase
 from alertd.core.ledger.records import Record
 from alertd.core.message.claims import accounts_of
 from alertd.core.message.message import Tone
-from alertd.core.milestones.milestone import StatedWindow, stated_windows
-from alertd.core.time.instant import local_date
+from alertd.core.milestones.milestone import StatedWindow, list_stated_windows
+from alertd.core.time.instant import to_local_date
 from alertd.core.words import (
-    countdown,
-    day_text,
-    days_until,
-    distance_to,
-    doubt_of,
-    listing,
+    count_days_until,
+    describe_countdown,
+    describe_doubt,
+    format_day,
+    join_with_and,
+    measure_distance,
 )
 from alertd.notify.render.clean import clean_line, cut_text
 from alertd.notify.render.palette import NEUTRAL, PALETTES
@@ -110,7 +110,7 @@ class Countdown:
 
 def make_countdown(record: Record, now: datetime) -> Countdown:
     """Make the countdown of a milestone at ``now``, an aware instant in UTC."""
-    stated, standing = stated_windows(record.milestone), record.standing
+    stated, standing = list_stated_windows(record.milestone), record.standing
     said, tone = "", _choose_tone(stated, now) if stated else None
     if standing.done_on is not None:
         said, tone = "done", Tone.DONE
@@ -179,17 +179,17 @@ async def embed(request: Request) -> Response:
     site = find_site(request)
     record = await _find_record(request)
     now = site.clock.now()
-    today = local_date(now, record.milestone.zone)
+    today = to_local_date(now, record.milestone.zone)
     found = make_countdown(record, now)
     made = await asyncio.to_thread(
         render_page,
         request,
         "embed.html",
         countdown=found,
-        done_on=day_text(record.standing.done_on) if record.standing.done_on else "",
+        done_on=format_day(record.standing.done_on) if record.standing.done_on else "",
         page=site.address(f"/milestones/{record.id}"),
         today=today.isoformat(),
-        today_text=day_text(today),
+        today_text=format_day(today),
     )
     # Browsers ignore X-Frame-Options if the policy has frame-ancestors (CSP level 3, frame-ancestors).
     sites = " ".join(site.web.embed) or "'none'"
@@ -219,26 +219,30 @@ async def _find_record(request: Request) -> Record:
 def _make_counts(stated: Sequence[StatedWindow], now: datetime) -> Iterator[Count]:
     for window in stated:
         claim = window.claims[0]
-        name = deadline_name(claim.deadline)
+        name = format_deadline(claim.deadline)
         yield Count(
             short=_shorten_status(window, now) or name,
             name=name,
-            phrase=deadline_phrase(claim.deadline, claim.reading),
-            who=listing([source.brief for source in accounts_of(window)]),
+            phrase=format_deadline_phrase(claim.deadline, claim.reading),
+            who=join_with_and([source.brief for source in accounts_of(window)]),
             look=_choose_tone([window], now).value,
         )
 
 
 def _shorten_status(stated: StatedWindow, now: datetime) -> str:
     """Say where a window stands in short: ``37 days``, or ``55 days past``."""
-    found = distance_to(stated.window, now)
-    return "" if found is None else countdown(found, stated.claims) + doubt_of(found, stated.claims)
+    found = measure_distance(stated.window, now)
+    return (
+        ""
+        if found is None
+        else describe_countdown(found, stated.claims) + describe_doubt(found, stated.claims)
+    )
 
 
 def _choose_tone(stated: Sequence[StatedWindow], now: datetime) -> Tone:
     if any(window.window.ends is not None and window.window.ends <= now for window in stated):
         return Tone.LATE
-    days = [left for window in stated if (left := days_until(window.window, now)) is not None]
+    days = [left for window in stated if (left := count_days_until(window.window, now)) is not None]
     return Tone.SOON if days and min(days) <= SOON_DAYS else Tone.CALM
 
 

@@ -16,13 +16,13 @@ from datetime import datetime, timedelta
 from alertd.core.explain.words import stated_words
 from alertd.core.ledger.records import Record
 from alertd.core.message.claims import claim_lines, contested_sentence
-from alertd.core.milestones.fields import first_link, values_of_fields
-from alertd.core.milestones.milestone import is_contested, state_of, stated_windows
-from alertd.core.milestones.occurrence import Occurrence, occurrences
+from alertd.core.milestones.fields import collect_field_values, find_first_link
+from alertd.core.milestones.milestone import compute_state, is_contested, list_stated_windows
+from alertd.core.milestones.occurrence import Occurrence, list_occurrences
 from alertd.core.planning.decide import acknowledged
-from alertd.core.routing.labels import lasting_labels
+from alertd.core.routing.labels import list_lasting_labels
 from alertd.core.routing.matcher import Matcher
-from alertd.core.words import capital, count, offset_words
+from alertd.core.words import capitalize, format_count, phrase_offset
 from alertd.notify.render.ics import CalendarAlarm, Dated, build_calendar, build_entries
 
 AHEAD = timedelta(days=400)
@@ -122,11 +122,11 @@ def list_alarms(record: Record, now: datetime) -> tuple[tuple[CalendarAlarm, ...
     fall into a snooze become one alarm at its end.
     """
     milestone, standing = record.milestone, record.standing
-    windows = [stated.window.id for stated in stated_windows(milestone)]
+    windows = [stated.window.id for stated in list_stated_windows(milestone)]
     if record.withdrawn or standing.closed:
         return ()
     by_window: dict[str, dict[datetime, CalendarAlarm]] = {name: {} for name in windows}
-    for occurrence in occurrences(milestone, now, now + AHEAD):
+    for occurrence in list_occurrences(milestone, now, now + AHEAD):
         if not acknowledged(standing, record.window_ids, occurrence.at):
             at = max(occurrence.at, standing.snooze_until) if standing.snooze_until else occurrence.at
             by_window[occurrence.stated.window.id][at] = CalendarAlarm(
@@ -137,21 +137,21 @@ def list_alarms(record: Record, now: datetime) -> tuple[tuple[CalendarAlarm, ...
 
 def _describe_alarm(record: Record, occurrence: Occurrence) -> str:
     """Describe an alarm: ``7 days before the deadline: Forces leave, by September 2026 – the minister``."""
-    which, title = capital(offset_words(occurrence.offset)), record.milestone.title
+    which, title = capitalize(phrase_offset(occurrence.offset)), record.milestone.title
     return f"{which}: {title}, {stated_words(occurrence.stated)}"
 
 
 def _make_dated(record: Record, asked: CalendarRequest, around: CalendarContext) -> Dated:
     milestone = record.milestone
     contested = is_contested(milestone)
-    fields = values_of_fields(milestone)
-    page = f"{around.base}/milestones/{milestone.id}" if around.base else first_link(fields)
+    fields = collect_field_values(milestone)
+    page = f"{around.base}/milestones/{milestone.id}" if around.base else find_first_link(fields)
     return Dated(
         milestone=milestone.id,
         title=milestone.title,
         timeline_title=milestone.timeline_title,
         zone=milestone.zone.key,
-        state=state_of(milestone, record.standing, around.now),
+        state=compute_state(milestone, record.standing, around.now),
         revision=record.revision,
         claims=claim_lines(milestone, around.now, "", record.standing.done_on),
         contested=contested,
@@ -169,7 +169,7 @@ def _is_in(record: Record, touched: datetime, asked: CalendarRequest, now: datet
     milestone = record.milestone
     if record.withdrawn and touched < now - GONE_FOR:
         return False
-    labels = lasting_labels(milestone)
+    labels = list_lasting_labels(milestone)
     if not all(matcher.matches(labels) for matcher in asked.labels):
         return False
     latest = max(_list_ends(record), default=now)
@@ -183,7 +183,7 @@ def _measure_distance(record: Record, now: datetime) -> tuple[float, str]:
 
 
 def _list_ends(record: Record) -> Iterator[datetime]:
-    for stated in stated_windows(record.milestone):
+    for stated in list_stated_windows(record.milestone):
         if stated.window.ends is not None:
             yield stated.window.ends
 
@@ -199,4 +199,4 @@ def _name_calendar(asked: CalendarRequest, touched: Sequence[tuple[Record, datet
 def _describe_left_out(kept: int, chosen: int) -> str:
     if kept == chosen:
         return ""
-    return f"{kept:,} of {count(chosen, 'milestone')}, those nearest to today; ask for fewer by label"
+    return f"{kept:,} of {format_count(chosen, 'milestone')}, those nearest to today; ask for fewer by label"

@@ -36,10 +36,10 @@ from alertd.core.ledger.moves import MoveSide, kept_windows
 from alertd.core.ledger.records import HistoryEntry, Record, ScheduledReminder
 from alertd.core.message.claims import claim_lines
 from alertd.core.message.message import ClaimLine
-from alertd.core.milestones.fields import FieldReach, shown_fields, values_of_fields
-from alertd.core.milestones.milestone import stated_windows, windows_not_live
+from alertd.core.milestones.fields import FieldReach, collect_field_values, select_shown_fields
+from alertd.core.milestones.milestone import list_stated_windows, list_windows_not_live
 from alertd.core.planning.plan import Planned
-from alertd.core.words import capital, policy_name
+from alertd.core.words import capitalize, format_policy_name
 from alertd.web.pages.sendings import make_sendings
 from alertd.web.pages.status import describe_status
 from alertd.web.server.access import RequestRefused, require_scope
@@ -134,7 +134,7 @@ def _render(  # noqa: PLR0917  takes everything that was read from the ledger
         record=record,
         milestone=milestone,
         row=row,
-        fields=list(shown_fields(values_of_fields(milestone), FieldReach.ALONE)),
+        fields=list(select_shown_fields(collect_field_values(milestone), FieldReach.ALONE)),
         axis=axis,
         claims=[
             _make_claimed(line, drawn, milestone.zone) for line, drawn in zip(told, row.lines, strict=True)
@@ -143,7 +143,7 @@ def _render(  # noqa: PLR0917  takes everything that was read from the ledger
         if found
         else list(standing_lines(record.standing, milestone.zone, now)),
         next=next_words(found) if found else "",
-        policy=f"{capital(policy_name(milestone.policy.name))}: {policy_words(milestone.policy)}.",
+        policy=f"{capitalize(format_policy_name(milestone.policy.name))}: {policy_words(milestone.policy)}.",
         ladders=list(_make_ladders(found)) if found else [],
         others=list(_list_others(found, done, milestone.zone, now)),
         routes=list(routes_told(found, site.config)) if found and site.config else [],
@@ -180,7 +180,7 @@ def _make_axis(record: Record, move: HistoryEntry | None, now: datetime) -> Axis
     """Make an axis that shows all windows of the milestone, and today."""
     entry = make_entry(record, move)
     zone = record.milestone.zone
-    claimed = (*stated_windows(record.milestone), *windows_not_live(record.milestone))
+    claimed = (*list_stated_windows(record.milestone), *list_windows_not_live(record.milestone))
     bounds = [*entry.spans(now), *((stated.window.begins, stated.window.ends) for stated in claimed)]
     return make_axis(Zoom.ALL, None, bounds, zone, now)
 
@@ -243,7 +243,7 @@ def _make_other(
     return LadderReminder(
         at=owed.at,
         when=local_text(owed.at, zone),
-        which=capital(when_words(owed.offset)),
+        which=capitalize(when_words(owed.offset)),
         held=phrase,
         receiver=owed.receiver,
         course=fate.course.value,

@@ -11,7 +11,7 @@ from alertd.core.explain.words import local_text, state_words, when_words
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
 from alertd.core.message.digest import digest_words
 from alertd.core.message.reasons import reason_text
-from alertd.core.words import capital, listing
+from alertd.core.words import capitalize, join_with_and
 
 LOOKS = {"superseded": "dropped", "suppressed": "dropped"}
 """The look of a state, where it differs from the name of the state."""
@@ -92,7 +92,7 @@ def _make_sending(
     state = state_words(delivery)
     at = delivery.settled_at or delivery.bound_at
     waits = delivery.state is DeliveryState.READY
-    subject = delivery.notice.headline if delivery.notice else capital(digest_words(delivery))
+    subject = delivery.notice.headline if delivery.notice else capitalize(digest_words(delivery))
     return Sending(
         id=delivery.id,
         receiver=delivery.receiver,
@@ -118,7 +118,7 @@ def _make_about(members: Sequence[ScheduledReminder], records: Mapping[str, Reco
         About(
             milestone=name,
             title=records[name].milestone.title if name in records else name,
-            which=listing(list(dict.fromkeys(which))),
+            which=join_with_and(list(dict.fromkeys(which))),
         )
         for name, which in slots.items()
     ]

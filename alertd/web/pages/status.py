@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.ledger.records import Record
 from alertd.core.time.instant import UTC_ZONE
-from alertd.core.words import count, instant_text, offset_words, sentence
+from alertd.core.words import format_count, format_instant, make_sentence, phrase_offset
 from alertd.web.server.context import Site
 
 STALE_AFTER = timedelta(minutes=10)
@@ -65,17 +65,17 @@ async def describe_status(site: Site, as_of: datetime) -> PageStatus:
         record = await site.ledger.read_record(coming[0].milestone)
         zone = record.milestone.zone if record else UTC_ZONE
         upcoming = NextReminder(
-            when=instant_text(coming[0].wake_at, zone),
+            when=format_instant(coming[0].wake_at, zone),
             milestone=coming[0].milestone,
             title=_find_title(record) or coming[0].milestone,
-            which=offset_words(coming[0].offset),
+            which=phrase_offset(coming[0].offset),
             receiver=coming[0].receiver,
         )
     now = site.clock.now()
     troubles = tuple(_list_troubles(site))
     return PageStatus(
         as_of=as_of,
-        as_of_text=instant_text(as_of, find_zone(site)),
+        as_of_text=format_instant(as_of, find_zone(site)),
         is_stale=now - as_of > STALE_AFTER
         or site.daemon_status().ledger_failing
         or not site.daemon_status().is_well,
@@ -95,10 +95,11 @@ def _list_troubles(site: Site) -> Iterator[str]:
         yield "The daemon cannot use the ledger at the moment: nothing is sent."
     if daemon_status.audit is None:
         return
-    yield from (sentence(str(finding)) for finding in daemon_status.audit.findings)
+    yield from (make_sentence(str(finding)) for finding in daemon_status.audit.findings)
     if not daemon_status.is_well and daemon_status.audit.is_sound:
-        audited = instant_text(daemon_status.audit.at, UTC_ZONE)
+        audited = format_instant(daemon_status.audit.at, UTC_ZONE)
         yield f"The daemon has not looked after itself since {audited}."
     if daemon_status.problems:
-        yield f"{count(len(daemon_status.problems), 'problem')} in the files: `alertd check` names them."
+        problems = format_count(len(daemon_status.problems), "problem")
+        yield f"{problems} in the files: `alertd check` names them."
     yield from (f"{channel} does not answer." for channel in daemon_status.paused)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from alertd.core.access import Web, may_listen
+from alertd.core.access import Web, check_listening
 from alertd.core.planning.audit import AuditFault, AuditFinding
 from alertd.system.settings import Address
 from alertd.system.telemetry import Event, Log
@@ -104,7 +104,7 @@ class WebListener:
 
     def _find_refusal(self) -> str:
         on_loopback = all(ip_address(bound.getsockname()[0]).is_loopback for bound in self._sockets)
-        return may_listen(self._web, on_loopback=on_loopback).refusal
+        return check_listening(self._web, on_loopback=on_loopback).refusal
 
     def _fail(self, reason: str) -> None:
         if reason != self._failure:

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from alertd.core.time.instant import local_date, to_instant
+from alertd.core.time.instant import to_instant, to_local_date
 from alertd.core.words import MONTHS
 
 DAY = timedelta(days=1)
@@ -124,7 +124,7 @@ def make_axis(
         start: the first day; None for an axis on which today is near the beginning.
         bounds: the ranges [begins, ends) that the axis must include with the zoom ``all``.
     """
-    today = local_date(now, zone)
+    today = to_local_date(now, zone)
     if zoom is Zoom.ALL:
         first, last = _find_range(bounds, zone, today)
         return Axis(first=first, last=last, zone=zone, now=now)
@@ -137,7 +137,7 @@ def choose_zoom(
     bounds: Iterable[tuple[datetime | None, datetime | None]], zone: ZoneInfo, now: datetime
 ) -> Zoom:
     """Choose the zoom if the address does not name one."""
-    first, last = _find_range(bounds, zone, local_date(now, zone))
+    first, last = _find_range(bounds, zone, to_local_date(now, zone))
     return Zoom.ALL if last - first <= ALL_WITHIN else Zoom.YEAR
 
 
@@ -145,8 +145,8 @@ def _find_range(
     bounds: Iterable[tuple[datetime | None, datetime | None]], zone: ZoneInfo, today: date
 ) -> tuple[date, date]:
     known = [at for both in bounds for at in both if at is not None]
-    first = min([today, *((local_date(min(known), zone),) if known else ())])
-    last = max([today, *((local_date(max(known), zone),) if known else ())])
+    first = min([today, *((to_local_date(min(known), zone),) if known else ())])
+    last = max([today, *((to_local_date(max(known), zone),) if known else ())])
     # Leave some room at both ends, and show at least a quarter of a year.
     room = max((last - first).days // 25, (92 - (last - first).days) // 2, 3)
     return (

@@ -9,8 +9,8 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from alertd.core.routing.labels import MILESTONE
-from alertd.core.time.instant import local_date
-from alertd.core.words import MONTHS, count
+from alertd.core.time.instant import to_local_date
+from alertd.core.words import MONTHS, format_count
 from alertd.web.timeline.axis import Axis, Zoom, choose_zoom, make_axis
 from alertd.web.timeline.entries import CONTESTED, FAR_OFF, MOVED, Group, TimelineEntry
 from alertd.web.timeline.query import Query
@@ -145,7 +145,7 @@ def _make_buckets(entries: Iterable[TimelineEntry], axis: Axis, now: datetime) -
         if ends is None or not axis.begins < ends <= axis.ends:
             continue
         # The end is exclusive, so a window that ends at midnight belongs to the day before.
-        number = (local_date(ends - timedelta(microseconds=1), axis.zone) - axis.first).days // length
+        number = (to_local_date(ends - timedelta(microseconds=1), axis.zone) - axis.first).days // length
         every[number] += 1
         late[number] += entry.group(now) is Group.OVERDUE
     most = max(every.values(), default=1)
@@ -165,7 +165,7 @@ def _make_buckets(entries: Iterable[TimelineEntry], axis: Axis, now: datetime) -
 def _describe_bucket(first: date, last: date, number: int, late: int) -> str:
     """Describe a bucket: ``23 Nov 2026 to 29 Nov 2026: 14 deadlines, 3 overdue``."""
     days = _format_day(first) if first == last else f"{_format_day(first)} to {_format_day(last)}"
-    return f"{days}: {count(number, 'deadline')}" + (f", {late} overdue" if late else "")
+    return f"{days}: {format_count(number, 'deadline')}" + (f", {late} overdue" if late else "")
 
 
 def _format_day(day: date) -> str:

@@ -14,9 +14,9 @@ from enum import StrEnum
 from alertd.core.deadline import read_window
 from alertd.core.ledger.moves import MoveSide, kept_windows
 from alertd.core.ledger.records import HistoryEntry, Record
-from alertd.core.milestones.milestone import State, state_by, stated_windows
-from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
-from alertd.core.routing.labels import lasting_labels
+from alertd.core.milestones.milestone import State, compute_state_from_bounds, list_stated_windows
+from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
+from alertd.core.routing.labels import list_lasting_labels
 from alertd.core.routing.matcher import Matcher
 
 Bounds = tuple[datetime | None, datetime | None]
@@ -72,7 +72,7 @@ class TimelineEntry:
     haystack: str
 
     def group(self, now: datetime) -> Group:
-        return GROUPS[state_by(self.windows, self.standing, now)]
+        return GROUPS[compute_state_from_bounds(self.windows, self.standing, now)]
 
     def is_in(self, asked: str, now: datetime) -> bool:
         """Whether the milestone matches the filter ``state``; "" matches all."""
@@ -109,7 +109,7 @@ def make_entry(record: Record, move: HistoryEntry | None) -> TimelineEntry:
         move: its last move, from the history; None if it never moved.
     """
     milestone = record.milestone
-    stated = stated_windows(milestone)
+    stated = list_stated_windows(milestone)
     live = {window.window.id for window in stated}
     gone = [
         read_window(window_id, milestone.zone)
@@ -117,7 +117,7 @@ def make_entry(record: Record, move: HistoryEntry | None) -> TimelineEntry:
         if window_id not in live
     ]
     who = " ".join(source.who for claim in milestone.claims for source in claim.sources)
-    labels = lasting_labels(milestone)
+    labels = list_lasting_labels(milestone)
     words = (milestone.title, milestone.timeline_title, *labels.values(), who)
     return TimelineEntry(
         id=milestone.id,
@@ -126,7 +126,7 @@ def make_entry(record: Record, move: HistoryEntry | None) -> TimelineEntry:
         timeline_title=milestone.timeline_title,
         labels=labels,
         windows=tuple((window.window.begins, window.window.ends) for window in stated),
-        standing=NOTHING_SAID if record.standing == NOTHING_SAID else record.standing,
+        standing=NO_ACTIONS if record.standing == NO_ACTIONS else record.standing,
         ghosts=tuple((window.begins, window.ends) for window in gone),
         moved=bool(gone),
         haystack=" ".join(words).lower(),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from alertd.core.deadline import Deadline, Qualifier, Reading, Window, window_of
+from alertd.core.deadline import Deadline, Qualifier, Reading, Window, compute_window
 from alertd.core.time.instant import to_instant
 from alertd.web.timeline.axis import Axis
 
@@ -83,7 +83,7 @@ def draw(
         done_on: the day on which the milestone was done; None if it is not done.
         before: the windows that this window has replaced.
     """
-    parts = [window_of(choice, window.zone, reading) for choice in deadline.choices] or [window]
+    parts = [compute_window(choice, window.zone, reading) for choice in deadline.choices] or [window]
     qualifiers = [choice.qualifier for choice in deadline.choices] or [deadline.qualifier]
     bars: list[Bar] = []
     ticks: list[float] = []
@@ -95,7 +95,7 @@ def draw(
         ticks=tuple(ticks),
         hull=_make_bar(window.begins, window.ends, axis) if len(parts) > 1 else None,
         unsure=_place_unsure(window, axis)
-        if Qualifier.UNCERTAIN.joined(deadline.qualifier) is deadline.qualifier
+        if Qualifier.UNCERTAIN.combine(deadline.qualifier) is deadline.qualifier
         else None,
         tail=_make_bar(window.ends, axis.now, axis) if overdue else None,
         done=_place_done(done_on, window.zone, axis),

@@ -13,17 +13,17 @@ from alertd.core.ledger.moves import MoveSide, kept_windows
 from alertd.core.ledger.records import HistoryEntry, Record
 from alertd.core.message.claims import claim_lines
 from alertd.core.message.message import ClaimLine
-from alertd.core.milestones.fields import FieldReach, shown_fields, values_of_fields
+from alertd.core.milestones.fields import FieldReach, collect_field_values, select_shown_fields
 from alertd.core.milestones.milestone import (
     StatedWindow,
+    compute_state,
     is_contested,
-    state_of,
-    stated_windows,
-    windows_not_live,
+    list_stated_windows,
+    list_windows_not_live,
 )
 from alertd.core.planning.decide import acknowledged
-from alertd.core.time.instant import local_date
-from alertd.core.words import day_text, listing
+from alertd.core.time.instant import to_local_date
+from alertd.core.words import format_day, join_with_and
 from alertd.web.timeline.axis import Axis
 from alertd.web.timeline.entries import GROUPS, Group
 from alertd.web.timeline.marks import Drawing, draw
@@ -80,7 +80,7 @@ def make_row(record: Record, move: HistoryEntry | None, axis: Axis) -> TimelineR
         move: the last move in the history; None if there was none.
     """
     milestone, now = record.milestone, axis.now
-    state = state_of(milestone, record.standing, now)
+    state = compute_state(milestone, record.standing, now)
     return TimelineRow(
         id=milestone.id,
         title=milestone.title,
@@ -89,7 +89,9 @@ def make_row(record: Record, move: HistoryEntry | None, axis: Axis) -> TimelineR
         state=state.value,
         group=GROUPS[state].value,
         tags=tuple(list_tags(record, move, now)),
-        fields=tuple(shown.text for shown in shown_fields(values_of_fields(milestone), FieldReach.LISTED)),
+        fields=tuple(
+            shown.text for shown in select_shown_fields(collect_field_values(milestone), FieldReach.LISTED)
+        ),
         lines=tuple(_make_lines(record, move, axis)),
     )
 
@@ -103,11 +105,11 @@ def list_tags(record: Record, move: HistoryEntry | None, now: datetime) -> Itera
     if milestone.tentative:
         yield "tentative"
     if move is not None:
-        yield f"moved on {day_text(local_date(move.at, zone))}"
+        yield f"moved on {format_day(to_local_date(move.at, zone))}"
     if standing.ack_until is not None and acknowledged(standing, record.window_ids, now):
-        yield f"acknowledged until {day_text(local_date(standing.ack_until, zone))}"
+        yield f"acknowledged until {format_day(to_local_date(standing.ack_until, zone))}"
     if standing.snooze_until is not None and now < standing.snooze_until:
-        yield f"snoozed until {day_text(local_date(standing.snooze_until, zone))}"
+        yield f"snoozed until {format_day(to_local_date(standing.snooze_until, zone))}"
 
 
 def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterator[ClaimRow]:
@@ -116,8 +118,8 @@ def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterat
     ``claim_lines`` uses the same order.
     """
     milestone = record.milestone
-    stated = [*stated_windows(milestone), *windows_not_live(milestone)]
-    before = _match_replaced(stated_windows(milestone), move, milestone.zone)
+    stated = [*list_stated_windows(milestone), *list_windows_not_live(milestone)]
+    before = _match_replaced(list_stated_windows(milestone), move, milestone.zone)
     told = claim_lines(milestone, axis.now, "", record.standing.done_on)
     for window, line in zip(stated, told, strict=True):
         look = _choose_look(record, line, axis.now)
@@ -134,7 +136,7 @@ def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterat
         yield ClaimRow(
             look=look,
             phrase=line.phrase,
-            who=listing([account.brief for account in line.accounts]),
+            who=join_with_and([account.brief for account in line.accounts]),
             status=line.status if line.live else not_counted(line),
             note=line.note,
             drawing=drawing,
