@@ -33,7 +33,7 @@ from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
 from alertd.core.time.duration import parse_duration
-from alertd.engine.dispatch import Dispatcher
+from alertd.engine.delivery import Dispatcher
 from alertd.engine.reconcile import Report, reconcile
 from alertd.ports import Ledger
 from alertd.store import open_ledger

@@ -33,7 +33,7 @@ from alertd.system.systemd import Systemd
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.contract.samples import a_record
 from tests.scene import Recorder, Scene, StepClock, Watched, a_config, a_ledger, a_log, a_milestone, when
-from tests.test_flights import Gate
+from tests.test_sender import Gate
 
 M = "t/m"
 A = "2026-09-30"

@@ -10,7 +10,7 @@ from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.message.reasons import reason_text
 from alertd.core.milestones.recurrence import series_of
 from alertd.core.planning.audit import Audit
-from alertd.engine.dispatch import BindResult
+from alertd.engine.delivery import BindResult
 from alertd.engine.reconcile import Report
 from alertd.ports import Settlement
 from alertd.system.telemetry import Event, Log

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from alertd.core.config import Config, Definitions
 from alertd.engine.deps import Companion, Dependencies
-from alertd.engine.dispatch import Dispatcher
+from alertd.engine.delivery import Dispatcher
 from alertd.engine.planner import Planner
 from alertd.engine.sender import Sender
 from alertd.engine.status import StatusReporter

@@ -1,7 +1,7 @@
 """Leases what is ready, sends it in tasks, and settles how it ended.
 
 The way of a delivery is read from top to bottom: :meth:`Sender.start` leases, ``_send`` hands the lease to
-:meth:`alertd.engine.dispatch.Dispatcher.deliver`, and :meth:`Sender.settle` writes down how it ended.
+:meth:`alertd.engine.delivery.Dispatcher.deliver`, and :meth:`Sender.settle` writes down how it ended.
 
 - The number of sends in flight is bounded, in all and for each channel.
 - Outcomes are settled in groups: one commit settles everything that ended while the last one ran.
@@ -25,7 +25,7 @@ from alertd.core.ledger.records import Delivery, DeliveryState, Lease
 from alertd.core.message.reasons import reason_text
 from alertd.core.planning.decide import live_members
 from alertd.core.reason import PlainReason, Reason, Unanswered
-from alertd.engine.dispatch import Dispatcher
+from alertd.engine.delivery import Dispatcher
 from alertd.engine.observer import Observer, log_settlement
 from alertd.errors import LedgerError
 from alertd.ports import LEASE_FOR, Changes, Clock, Ledger, Notifier, Settlement

@@ -12,7 +12,7 @@ from alertd.core.ledger.records import Notice
 from alertd.core.planning.audit import Audit
 from alertd.core.words import count, listing
 from alertd.engine.deps import Dependencies
-from alertd.engine.dispatch import notices
+from alertd.engine.delivery import notices
 from alertd.engine.self_audit import SelfAudit
 from alertd.engine.sender import Sender
 from alertd.errors import LedgerError

@@ -16,7 +16,7 @@ from alertd import app as composition
 from alertd.cli import app
 from alertd.core.ledger.outcome import Outcome, Sent
 from alertd.core.message.message import Message
-from alertd.engine.dispatch import Dispatcher
+from alertd.engine.delivery import Dispatcher
 from alertd.engine.reconcile import reconcile
 from alertd.ports import Ledger
 from alertd.system.settings import read_settings

@@ -13,7 +13,7 @@ from alertd.engine.self_audit import STALE_AFTER_S
 from alertd.testing import Answer, Fault, HttpSink
 from tests.contract.samples import NOW, an_owed
 from tests.scene import a_milestone
-from tests.watching import Stage
+from tests.auditing import Stage
 
 LIMIT_S = 10
 OVERLOOKED = an_owed("k1", at=NOW - timedelta(hours=1))
