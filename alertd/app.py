@@ -173,7 +173,7 @@ async def run(settings: Settings) -> int:
     try:
         book = await ledger(settings)
     except SchemaTooNew as error:
-        log.critical(Event.LEDGER_OUTGROWN, reason=str(error))
+        log.critical(Event.LEDGER_UPGRADED, reason=str(error))
         return EX_CONFIG
 
     web = None
@@ -212,7 +212,7 @@ async def run(settings: Settings) -> int:
             await web.close()
             await web.site.ledger.close()
         await http.aclose()
-    return EX_CONFIG if daemon.outgrown else 0
+    return EX_CONFIG if daemon.outdated else 0
 
 
 def _dependencies(

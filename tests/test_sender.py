@@ -25,25 +25,25 @@ SENT = Sent()
 NO_ANSWER = Retry(reason="no answer within 10 s", unknown=True)
 
 
-class Gate:
-    """A notifier that does not answer before it is opened; ``answer`` is what it says then."""
+class ControlledNotifier:
+    """A notifier that answers only once it is released. Its outcome is then ``answer``."""
 
-    def __init__(self, *, is_open: bool = False, answer: Outcome = SENT) -> None:
+    def __init__(self, *, is_released: bool = False, answer: Outcome = SENT) -> None:
         self.answer = answer
-        self.opened = asyncio.Event()
-        self.rung = asyncio.Event()
-        self.entered: list[str] = []
+        self.released = asyncio.Event()
+        self.was_called = asyncio.Event()
+        self.started: list[str] = []
         self.answered: list[str] = []
         self.most = 0
         self.closed = 0
-        if is_open:
-            self.opened.set()
+        if is_released:
+            self.released.set()
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
-        self.entered.append(message.id)
-        self.rung.set()
-        self.most = max(self.most, len(self.entered) - len(self.answered))
-        await self.opened.wait()
+        self.started.append(message.id)
+        self.was_called.set()
+        self.most = max(self.most, len(self.started) - len(self.answered))
+        await self.released.wait()
         self.answered.append(message.id)
         return self.answer
 
@@ -51,33 +51,41 @@ class Gate:
         self.closed += 1
 
 
-class Airport:
-    """Flights over a memory ledger, with as many deliveries ready for each channel as is asked for."""
+class SenderStage:
+    """A sender over a memory ledger, with as many deliveries ready for each channel as a test asks for."""
 
-    def __init__(self, **gates: Gate) -> None:
-        self.gates = gates
+    def __init__(self, **notifiers: ControlledNotifier) -> None:
+        self.notifiers = notifiers
         self.ledger: Any = MemoryLedger()
-        routes = tuple(route_to(name, f'for="{name}"', group_by=("milestone",)) for name in gates)
+        routes = tuple(route_to(name, f'for="{name}"', group_by=("milestone",)) for name in notifiers)
         config = a_config(
-            route=replace(ROOT, receiver=next(iter(gates)), routes=routes),
-            receivers={name: a_receiver(name) for name in (*gates, "ops")},
+            route=replace(ROOT, receiver=next(iter(notifiers)), routes=routes),
+            receivers={name: a_receiver(name) for name in (*notifiers, "ops")},
             operator="ops",
         )
         self.scene = Scene(self.ledger, at="2026-09-23T09:00", config=config)
         self.log, self.events = a_log()
-        self.landed = asyncio.Event()
-        self.still_at_s = 0.0
-        self.flights = Sender(
-            self.ledger,
-            self.scene.clock,
-            self.log,
-            on_finished=self.landed.set,
-            stood_still=lambda since_s: self.still_at_s >= since_s,
-        )
+        self.finished = asyncio.Event()
+        self.stalled_at_s = 0.0
+        self.sender = self._make_sender(self.ledger)
 
     def dispatcher(self) -> Dispatcher:
-        notifiers = {f"{name}/hook": gate for name, gate in self.gates.items()}
-        return replace(self.scene.dispatcher(), notifiers=notifiers, ledger=self.ledger)
+        notifiers = {f"{name}/hook": notifier for name, notifier in self.notifiers.items()}
+        return replace(self.scene.dispatcher(), notifiers=notifiers)
+
+    def replace_sender(self, ledger: Any) -> None:
+        """Use another ledger for sending from now on."""
+        self.sender = self._make_sender(ledger)
+
+    def _make_sender(self, ledger: Any) -> Sender:
+        return Sender(
+            ledger,
+            self.scene.clock,
+            self.log,
+            node="node-1",
+            on_finished=self.finished.set,
+            has_stalled=lambda since_s: self.stalled_at_s >= since_s,
+        )
 
     async def fill(self, **numbers: int) -> None:
         self.scene.define(
@@ -88,33 +96,33 @@ class Airport:
             )
         )
         await self.scene.reconcile()
-        while (await self.dispatcher().bind(self.scene.now)).more:
+        while (await self.scene.binder().bind(self.scene.now)).more:
             pass
 
     def use(self) -> None:
-        """From now on what each channel lets through is minded."""
-        self.flights.use(self.dispatcher().notifiers)
+        """Limit what each channel lets through from now on."""
+        self.sender.use(self.dispatcher().notifiers)
 
     async def notices(self) -> list[str]:
-        """What the operator is to be told."""
+        """List the headlines of the operator's notices."""
         found = [one for one, _, _ in await self.ledger.deliveries() if one.notice is not None]
         return [one.notice.headline for one in sorted(found, key=lambda one: one.bound_at)]
 
-    async def take_off(self) -> None:
+    async def start(self) -> None:
         dispatcher = self.dispatcher()
-        await self.flights.start(dispatcher)
+        await self.sender.start(dispatcher)
         await turn_of_the_loop()
 
-    async def land(self) -> None:
+    async def finish(self) -> None:
         async with asyncio.timeout(LIMIT_S):
-            await self.flights.wait_finished()
+            await self.sender.wait_finished()
 
     async def states(self) -> Counter[str]:
         return Counter(one.state.value for one, _, _ in await self.ledger.deliveries(limit=1_000))
 
 
 class Locked:
-    """A ledger that refuses to settle, or something else, for a number of times."""
+    """A ledger whose method fails a number of times."""
 
     def __init__(self, ledger: MemoryLedger, times: int, method: str = "settle") -> None:
         self._ledger = ledger
@@ -129,15 +137,15 @@ class Locked:
 
 
 class Slow:
-    """A ledger that takes its time to lease: whatever answers at once has landed by then.
+    """A ledger that is slow to lease: sends that are answered at once have finished by then.
 
     Attributes:
-        unsettled: of what was sent, how much was not written down yet, each time that more was leased.
+        unsettled: how many answered sends were not settled yet, for each call of ``lease``.
     """
 
-    def __init__(self, ledger: MemoryLedger, gate: Gate) -> None:
+    def __init__(self, ledger: MemoryLedger, notifier: ControlledNotifier) -> None:
         self._ledger = ledger
-        self._gate = gate
+        self._notifier = notifier
         self.settled = 0
         self.unsettled: list[int] = []
 
@@ -145,7 +153,7 @@ class Slow:
         return getattr(self._ledger, name)
 
     async def lease(self, *arguments: Any, **named: Any) -> Any:
-        self.unsettled.append(len(self._gate.answered) - self.settled)
+        self.unsettled.append(len(self._notifier.answered) - self.settled)
         leases = await self._ledger.lease(*arguments, **named)
         await turn_of_the_loop()
         return leases
@@ -161,282 +169,267 @@ async def turn_of_the_loop() -> None:
         await asyncio.wait([asyncio.ensure_future(asyncio.get_running_loop().create_future())], timeout=0)
 
 
-async def test_what_has_landed_is_settled_before_more_takes_off() -> None:
-    """However long the backlog and fast the receiver, a crash repeats what was in flight and no more."""
-    gate = Gate()
-    port = Airport(desk=gate)
+async def test_finished_sends_are_settled_before_more_start() -> None:
+    """However long the backlog and fast the receiver, a crash repeats only the sends in flight."""
+    notifier = ControlledNotifier()
+    stage = SenderStage(desk=notifier)
     half = PER_CHANNEL // 2
-    await port.fill(desk=half)
-    port.ledger = slow = Slow(port.ledger, gate)
-    port.flights = Sender(slow, port.scene.clock, port.log, on_finished=port.landed.set)
-    await port.take_off()
+    await stage.fill(desk=half)
+    slow = Slow(stage.ledger, notifier)
+    stage.replace_sender(slow)
+    await stage.start()
 
-    # From now on what is in flight has always landed when more has been leased, so that there is always room.
-    gate.opened.set()
-    await port.fill(desk=half + 2 * MAX_ROUNDS * half)
-    await port.take_off()
+    # From now on the sends in flight have always finished when more is leased, so that there is always room.
+    notifier.released.set()
+    await stage.fill(desk=half + 2 * MAX_ROUNDS * half)
+    await stage.start()
 
     assert max(slow.unsettled) <= PER_CHANNEL
-    # And it comes to an end, with much still waiting.
-    assert len(gate.answered) == half + MAX_ROUNDS * half
-    assert port.landed.is_set()
+    # The call returns, although much still waits.
+    assert len(notifier.answered) == half + MAX_ROUNDS * half
+    assert stage.finished.is_set()
 
 
-@pytest.mark.parametrize("landed", [0, 1, 5, 8])
-async def test_channel_has_no_more_in_flight_than_its_places(landed: int) -> None:
-    """However deliveries land and take off, a channel never holds more than its places."""
-    gate = Gate()
-    port = Airport(desk=gate)
-    await port.fill(desk=30)
-    await port.take_off()
+@pytest.mark.parametrize("finished", [0, 1, 5, 8])
+async def test_channel_has_no_more_in_flight_than_its_places(finished: int) -> None:
+    """However sends start and finish, a channel never has more in flight than its places."""
+    notifier = ControlledNotifier()
+    stage = SenderStage(desk=notifier)
+    await stage.fill(desk=30)
+    await stage.start()
 
-    # Some land: as many may follow, and not one more.
-    gate.opened.set()
-    await port.land()
-    gate.opened.clear()
+    # Some finish: as many may follow, and no more.
+    notifier.released.set()
+    await stage.finish()
+    notifier.released.clear()
     for _ in range(3):
-        await port.take_off()
+        await stage.start()
 
-    assert gate.most == PER_CHANNEL
-    assert len(gate.entered) == 2 * PER_CHANNEL
-    assert port.flights.count == PER_CHANNEL
+    assert notifier.most == PER_CHANNEL
+    assert len(notifier.started) == 2 * PER_CHANNEL
+    assert stage.sender.count == PER_CHANNEL
 
 
-async def test_hanging_channels_keep_nobody_waiting() -> None:
-    """However many channels hang, one that has nothing in flight is sent to."""
-    hanging = {f"h{i}": Gate() for i in range(12)}
-    fine = Gate(is_open=True)
-    port = Airport(**hanging, fine=fine)
-    await port.fill(**dict.fromkeys(hanging, 20), fine=3)
+async def test_hanging_channels_delay_no_other() -> None:
+    """However many channels hang, a channel with nothing in flight is sent to."""
+    hanging = {f"h{i}": ControlledNotifier() for i in range(12)}
+    fine = ControlledNotifier(is_released=True)
+    stage = SenderStage(**hanging, fine=fine)
+    await stage.fill(**dict.fromkeys(hanging, 20), fine=3)
 
     for _ in range(3):
-        await port.take_off()
-        await port.flights.settle()
+        await stage.start()
+        await stage.sender.settle()
 
     assert len(fine.answered) == 3
-    assert all(0 < gate.most <= PER_CHANNEL for gate in hanging.values())
-    assert port.flights.count <= MAX_IN_FLIGHT + len(hanging)
+    assert all(0 < notifier.most <= PER_CHANNEL for notifier in hanging.values())
+    assert stage.sender.count <= MAX_IN_FLIGHT + len(hanging)
 
 
-async def test_lease_that_runs_out_in_flight_starts_no_second_one() -> None:
-    """A wall clock that is stepped past the lease's end repeats nothing: what is on its way is settled."""
-    gate = Gate()
-    port = Airport(desk=gate)
-    await port.fill(desk=1)
-    await port.take_off()
+async def test_lease_that_runs_out_in_flight_starts_no_second_send() -> None:
+    """A wall clock that is stepped past the lease's end repeats nothing: the send in flight is settled."""
+    notifier = ControlledNotifier()
+    stage = SenderStage(desk=notifier)
+    await stage.fill(desk=1)
+    await stage.start()
 
-    port.scene.clock.step(LEASE_FOR + timedelta(hours=8))
-    await port.take_off()
-    gate.opened.set()
-    await port.land()
+    stage.scene.clock.step(LEASE_FOR + timedelta(hours=8))
+    await stage.start()
+    notifier.released.set()
+    await stage.finish()
 
-    assert len(gate.entered) == 1
-    assert await port.states() == {"sent": 1}
-    assert [one["event"] for one in port.events] == ["delivery.sent"]
+    assert len(notifier.started) == 1
+    assert await stage.states() == {"sent": 1}
+    assert [one["event"] for one in stage.events] == ["delivery.sent"]
 
 
-async def test_what_a_stopped_node_cut_off_itself_is_no_failure_of_the_channel() -> None:
-    """All time-outs go off at once when it goes on: each is tried again, the channel is not paused for it."""
-    gate = Gate(answer=NO_ANSWER)
-    port = Airport(desk=gate)
-    port.use()
-    await port.fill(desk=TRIPS_AT)
-    await port.take_off()
+async def test_timeouts_of_a_stalled_node_are_no_failures_of_the_channel() -> None:
+    """All timeouts expire at once when the node continues. Each send is tried again; no channel is paused."""
+    notifier = ControlledNotifier(answer=NO_ANSWER)
+    stage = SenderStage(desk=notifier)
+    stage.use()
+    await stage.fill(desk=TRIPS_AT)
+    await stage.start()
 
-    port.still_at_s = port.scene.clock.monotonic()
-    gate.opened.set()
-    await port.land()
-    tries = [tries for one, tries, _ in await port.ledger.deliveries() if one.notice is None]
+    stage.stalled_at_s = stage.scene.clock.monotonic()
+    notifier.released.set()
+    await stage.finish()
+    tries = [tries for one, tries, _ in await stage.ledger.deliveries() if one.notice is None]
 
-    assert not port.flights.paused
-    assert await port.notices() == []
-    assert [[one.outcome for one in of] for of in tries] == [["unknown"]] * TRIPS_AT
+    assert not stage.sender.paused
+    assert await stage.notices() == []
+    assert [[attempt.outcome for attempt in attempts] for attempts in tries] == [["unknown"]] * TRIPS_AT
 
-    # The same outcomes of a node that was awake are failures.
-    port.still_at_s = 0.0
-    port.scene.clock.advance(port.scene.now + timedelta(minutes=1))
-    await port.take_off()
-    await port.land()
+    # The same outcomes of a node that has not stalled are failures.
+    stage.stalled_at_s = 0.0
+    stage.scene.clock.advance(stage.scene.now + timedelta(minutes=1))
+    await stage.start()
+    await stage.finish()
 
-    assert port.flights.paused == ("desk/hook",)
-    assert await port.notices() == ["desk/hook does not answer"]
+    assert stage.sender.paused == ("desk/hook",)
+    assert await stage.notices() == ["desk/hook does not answer"]
 
 
 @pytest.mark.parametrize(
     "answer", [SENT, Rejected(reason="410"), Retry(reason="429", after=timedelta(hours=1))]
 )
-async def test_answer_that_came_is_one_whoever_stood_still(answer: Outcome) -> None:
-    """An answer was written by the receiver: it ends a pause, or holds the channel, as ever."""
-    gate = Gate(is_open=True, answer=NO_ANSWER)
-    port = Airport(desk=gate)
-    port.use()
-    await port.fill(desk=TRIPS_AT + 1)
-    await port.take_off()
-    await port.land()
-    paused = port.flights.paused
-    # Its pause is over: one goes as a probe.
-    port.scene.clock.advance(port.scene.now + timedelta(minutes=1))
-    gate.answer, port.still_at_s = answer, 1e9
-    await port.take_off()
-    await port.land()
+async def test_answer_counts_although_the_node_stalled(answer: Outcome) -> None:
+    """The receiver wrote the answer, so it resumes the channel, or pauses it for longer, as always."""
+    notifier = ControlledNotifier(is_released=True, answer=NO_ANSWER)
+    stage = SenderStage(desk=notifier)
+    stage.use()
+    await stage.fill(desk=TRIPS_AT + 1)
+    await stage.start()
+    await stage.finish()
+    paused = stage.sender.paused
+    # The pause is over: a single message is sent as a probe.
+    stage.scene.clock.advance(stage.scene.now + timedelta(minutes=1))
+    notifier.answer, stage.stalled_at_s = answer, 1e9
+    await stage.start()
+    await stage.finish()
 
     held = isinstance(answer, Retry)
     assert paused == ("desk/hook",)
-    assert port.flights.paused == (("desk/hook",) if held else ())
-    assert ("desk/hook" in port.flights.find_shut()[0]) == held
+    assert stage.sender.paused == (("desk/hook",) if held else ())
+    assert ("desk/hook" in stage.sender.find_shut()[0]) == held
 
 
-async def test_news_of_a_channel_outlives_a_settlement_that_is_refused() -> None:
-    """Another node has all that failed by now, and no end of it counts: the operator is told all the same."""
-    gate = Gate(answer=NO_ANSWER)
-    port = Airport(desk=gate)
-    port.use()
-    await port.fill(desk=TRIPS_AT)
-    await port.take_off()
+async def test_notice_about_a_channel_survives_refused_settlements() -> None:
+    """Another node has leased what failed, so no settlement counts; the operator is told all the same."""
+    notifier = ControlledNotifier(answer=NO_ANSWER)
+    stage = SenderStage(desk=notifier)
+    stage.use()
+    await stage.fill(desk=TRIPS_AT)
+    await stage.start()
 
     # By the ledger's clock the leases have run out.
-    later = port.scene.now + LEASE_FOR
-    taken = await port.ledger.lease("node-2", later, for_=LEASE_FOR, limit=TRIPS_AT, per_channel=TRIPS_AT)
-    gate.opened.set()
-    await port.land()
-    await port.flights.settle()
+    later = stage.scene.now + LEASE_FOR
+    taken = await stage.ledger.lease("node-2", later, for_=LEASE_FOR, limit=TRIPS_AT, per_channel=TRIPS_AT)
+    notifier.released.set()
+    await stage.finish()
+    await stage.sender.settle()
 
     assert len(taken) == TRIPS_AT
-    assert [one["event"] for one in port.events].count("delivery.fenced") == TRIPS_AT
-    assert await port.notices() == ["desk/hook does not answer"]
+    assert [one["event"] for one in stage.events].count("delivery.fenced") == TRIPS_AT
+    assert await stage.notices() == ["desk/hook does not answer"]
 
 
-async def test_news_of_a_channel_is_kept_while_it_cannot_be_written() -> None:
-    """And is written once, however often that was tried."""
-    gate = Gate(is_open=True, answer=NO_ANSWER)
-    port = Airport(desk=gate)
-    port.flights = Sender(
-        Locked(port.ledger, times=2, method="apply"),
-        port.scene.clock,
-        port.log,
-        on_finished=port.landed.set,
-    )
-    port.use()
-    await port.fill(desk=TRIPS_AT)
-    await port.take_off()
+async def test_notice_about_a_channel_is_kept_while_it_cannot_be_written() -> None:
+    """The notice is written once, however often writing failed."""
+    notifier = ControlledNotifier(is_released=True, answer=NO_ANSWER)
+    stage = SenderStage(desk=notifier)
+    stage.replace_sender(Locked(stage.ledger, times=2, method="apply"))
+    stage.use()
+    await stage.fill(desk=TRIPS_AT)
+    await stage.start()
 
     for _ in range(2):
         with pytest.raises(LedgerBusy):
-            await port.flights.settle()
+            await stage.sender.settle()
     for _ in range(2):
-        await port.flights.settle()
+        await stage.sender.settle()
 
-    assert await port.notices() == ["desk/hook does not answer"]
-    assert all(one.attempts == 1 for one, _, _ in await port.ledger.deliveries() if one.notice is None)
+    assert await stage.notices() == ["desk/hook does not answer"]
+    assert all(one.attempts == 1 for one, _, _ in await stage.ledger.deliveries() if one.notice is None)
 
 
 async def test_operator_is_told_of_its_own_channel_over_its_others() -> None:
-    """Not over the one that does not answer, which would be one more message that waits for it."""
-    port = Airport(ops=Gate(answer=NO_ANSWER, is_open=True))
+    """A notice does not go over the channel that does not answer, where it would only wait."""
+    stage = SenderStage(ops=ControlledNotifier(answer=NO_ANSWER, is_released=True))
     both = a_receiver("ops", "hook", "mail")
-    port.scene.config = replace(port.scene.config, receivers={"ops": both})
-    notifiers = {"ops/hook": port.gates["ops"], "ops/mail": Gate()}
-    port.dispatcher = lambda: replace(port.scene.dispatcher(), notifiers=notifiers)  # type: ignore[method-assign]
-    port.use()
-    await port.fill(ops=TRIPS_AT)
-    await port.take_off()
-    await port.flights.settle()
+    stage.scene.config = replace(stage.scene.config, receivers={"ops": both})
+    notifiers = {"ops/hook": stage.notifiers["ops"], "ops/mail": ControlledNotifier()}
+    stage.dispatcher = lambda: replace(stage.scene.dispatcher(), notifiers=notifiers)  # type: ignore[method-assign]
+    stage.use()
+    await stage.fill(ops=TRIPS_AT)
+    await stage.start()
+    await stage.sender.settle()
 
-    told = [one.channel for one, _, _ in await port.ledger.deliveries() if one.notice is not None]
-    assert port.flights.paused == ("ops/hook",)
+    told = [one.channel for one, _, _ in await stage.ledger.deliveries() if one.notice is not None]
+    assert stage.sender.paused == ("ops/hook",)
     assert told == ["ops/mail"]
-    await port.flights.drain(0)
+    await stage.sender.drain(0)
 
 
 async def test_outcome_is_kept_while_it_cannot_be_written() -> None:
-    """What cannot be settled now is settled later; nothing is sent a second time for it."""
-    gate = Gate(is_open=True)
-    port = Airport(desk=gate)
-    await port.fill(desk=3)
-    port.flights = Sender(
-        Locked(port.ledger, times=2),
-        port.scene.clock,
-        port.log,
-        on_finished=port.landed.set,
-    )
-    await port.take_off()
+    """An outcome that cannot be settled now is settled later, and nothing is sent twice."""
+    notifier = ControlledNotifier(is_released=True)
+    stage = SenderStage(desk=notifier)
+    await stage.fill(desk=3)
+    stage.replace_sender(Locked(stage.ledger, times=2))
+    await stage.start()
 
     for _ in range(2):
         with pytest.raises(LedgerBusy):
-            await port.flights.settle()
-    await port.flights.settle()
+            await stage.sender.settle()
+    await stage.sender.settle()
 
-    assert await port.states() == {"sent": 3}
-    assert len(gate.entered) == 3
+    assert await stage.states() == {"sent": 3}
+    assert len(notifier.started) == 3
 
 
-async def test_drain_settles_what_lands_and_what_it_cuts_off() -> None:
-    """Stopping waits for its limit; what has no answer by then is unknown, to be sent again soon."""
-    slow, quick = Gate(), Gate(is_open=True)
-    port = Airport(slow=slow, quick=quick)
-    await port.fill(slow=2, quick=2)
-    port.flights.use({"slow/hook": slow, "quick/hook": quick})
-    await port.take_off()
+async def test_drain_settles_what_finishes_and_what_it_cuts_off() -> None:
+    """Drain waits for its limit. A send without an answer by then is unknown and is sent again soon."""
+    slow, quick = ControlledNotifier(), ControlledNotifier(is_released=True)
+    stage = SenderStage(slow=slow, quick=quick)
+    await stage.fill(slow=2, quick=2)
+    stage.sender.use({"slow/hook": slow, "quick/hook": quick})
+    await stage.start()
 
     async with asyncio.timeout(LIMIT_S):
-        unsettled = await port.flights.drain(0.05)
+        unsettled = await stage.sender.drain(0.05)
 
-    found = await port.ledger.deliveries()
+    found = await stage.ledger.deliveries()
     ready = [(one, tries) for one, tries, _ in found if one.state is DeliveryState.READY]
     assert unsettled == 0
-    assert await port.states() == {"sent": 2, "ready": 2}
+    assert await stage.states() == {"sent": 2, "ready": 2}
     assert all(tries[0].outcome == "unknown" for _, tries in ready)
     assert all(one.next_at < when("2026-09-23T09:01") for one, _ in ready)
     assert (slow.closed, quick.closed) == (1, 1)
 
 
-async def test_drain_counts_what_it_could_not_write_down() -> None:
-    """When the ledger stays locked to the end, what is not settled is counted, and is sent again later."""
-    gate = Gate(is_open=True)
-    port = Airport(desk=gate)
-    await port.fill(desk=2)
-    port.flights = Sender(
-        Locked(port.ledger, times=99),
-        port.scene.clock,
-        port.log,
-        on_finished=port.landed.set,
-    )
-    await port.take_off()
+async def test_drain_counts_what_it_could_not_settle() -> None:
+    """If the ledger stays locked to the end, drain counts what is not settled; it is sent again later."""
+    notifier = ControlledNotifier(is_released=True)
+    stage = SenderStage(desk=notifier)
+    await stage.fill(desk=2)
+    stage.replace_sender(Locked(stage.ledger, times=99))
+    await stage.start()
 
     async with asyncio.timeout(LIMIT_S):
-        unsettled = await port.flights.drain(0.05)
+        unsettled = await stage.sender.drain(0.05)
 
     assert unsettled == 2
-    assert await port.states() == {"ready": 2}
-    assert "ledger.failed" in {one["event"] for one in port.events}
+    assert await stage.states() == {"ready": 2}
+    assert "ledger.failed" in {one["event"] for one in stage.events}
 
 
 async def test_reload_cancels_no_send() -> None:
-    """Notifiers that were replaced are closed once, and not before what they send has landed."""
-    gate = Gate()
-    port = Airport(desk=gate)
-    await port.fill(desk=1)
-    port.flights.use({"desk/hook": gate})
-    await port.take_off()
+    """Notifiers that were replaced are closed once, after their sends have finished."""
+    notifier = ControlledNotifier()
+    stage = SenderStage(desk=notifier)
+    await stage.fill(desk=1)
+    stage.sender.use({"desk/hook": notifier})
+    await stage.start()
 
-    port.flights.use({"desk/hook": Gate()})
-    await port.flights.settle()
-    closed_early = gate.closed
-    gate.opened.set()
-    await port.land()
-    await port.flights.settle()
+    stage.sender.use({"desk/hook": ControlledNotifier()})
+    await stage.sender.settle()
+    closed_early = notifier.closed
+    notifier.released.set()
+    await stage.finish()
+    await stage.sender.settle()
 
-    assert (closed_early, gate.closed) == (0, 1)
-    assert await port.states() == {"sent": 1}
+    assert (closed_early, notifier.closed) == (0, 1)
+    assert await stage.states() == {"sent": 1}
 
 
-async def test_landing_is_announced() -> None:
-    """The loop is woken when something has landed."""
-    gate = Gate(is_open=True)
-    port = Airport(desk=gate)
-    await port.fill(desk=1)
+async def test_finished_send_wakes_the_loop() -> None:
+    """The sender calls ``on_finished`` when a send has ended."""
+    notifier = ControlledNotifier(is_released=True)
+    stage = SenderStage(desk=notifier)
+    await stage.fill(desk=1)
 
-    await port.take_off()
+    await stage.start()
 
-    assert port.landed.is_set()
-    assert port.flights.count == 0
+    assert stage.finished.is_set()
+    assert stage.sender.count == 0

@@ -116,7 +116,7 @@ async def reconcile(
 
 
 async def _digests(ledger: Ledger, this: ReconcilePass, term: Callable[[], Awaitable[int]] | None) -> None:
-    changes = Digests.of(this.config).changes(await ledger.digests(), this.now)
+    changes = Digests.from_config(this.config).compare(await ledger.digests(), this.now)
     if changes != Changes():
         await ledger.apply(changes, term=await term() if term else None)
 

@@ -49,7 +49,7 @@ class IgnoresRates(LiveDaemon):
 
         async def adopt_without_rates(definitions: Definitions, config: Config) -> None:
             await adopt(definitions, config)
-            self._sender._backpressure.use(dict.fromkeys(self._reloader.dispatcher.notifiers))
+            self._sender._backpressure.use(dict.fromkeys(self._reloader.active.dispatcher.notifiers))
 
         self._reloader.adopt = adopt_without_rates  # type: ignore[method-assign]
 
