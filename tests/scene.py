@@ -21,7 +21,6 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from alertd.app import act
 from alertd.core.config import Config, Definitions, NotifierSpec, Receiver, Timeline
 from alertd.core.deadline import parse_deadline
 from alertd.core.ledger.outcome import Outcome, Sent
@@ -34,6 +33,7 @@ from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
 from alertd.core.time.duration import parse_duration
+from alertd.engine.actions import act
 from alertd.engine.binding import Binder
 from alertd.engine.delivery import ClockReading, Dispatcher
 from alertd.engine.reconcile import Report, reconcile

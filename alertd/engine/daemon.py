@@ -255,7 +255,7 @@ class Daemon:
             raise
 
     async def _prune(self) -> None:
-        """Delete some old rows and ask for more later, so that reminders that fall due meanwhile do not wait."""
+        """Delete some old rows, and ask to be called again, so that due reminders do not wait for all."""
         keep = self._reloader.active.config.keep
         deleted = await self._deps.ledger.prune(self._deps.clock.now() - keep, PRUNE_LIMIT)
         if any(deleted.values()):

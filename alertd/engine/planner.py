@@ -58,7 +58,7 @@ class Planner:
         self._status.problems = tuple(str(problem) for problem in definitions.problems)
         if definitions.broken - broken:
             await self._status.tell_problems(
-                config, "A definition file was refused; what it said before stays"
+                config, "A definition file was refused; its last good version stays in force"
             )
         self.definitions = definitions
         self._status.fingerprint = definitions.fingerprint

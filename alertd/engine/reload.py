@@ -1,7 +1,7 @@
 """The way of a reload, from who asks to who is answered.
 
-:meth:`Reloader.reload` is that way on one page. A reload is asked for by a signal, by the control socket, by
-the page, or by files that have changed. The loop alone carries it out, so that nothing else is under way.
+:meth:`Reloader.reload` is that way on one page. A signal, the control socket or changed files ask for a
+reload. Only the loop carries it out, so that nothing else is under way.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ class Reloader:
         for problem in problems:
             self._deps.log.error(Event.CONFIG_REFUSED, problem=problem)
         self._status.problems = problems
-        headline = "The configuration was refused; the one before it goes on"
+        headline = "The configuration was refused; the previous configuration stays in force"
         await self._status.tell_problems(self.config, headline)
         await self._status.report(self.config)
 

@@ -103,7 +103,7 @@ class Staged:
         """Call ``act`` with the open ledger and return its result."""
 
         async def acting() -> T:
-            ledger = await composition.ledger(read_settings(database=self.url))
+            ledger = await composition.open_ledger(read_settings(database=self.url))
             try:
                 return await act(ledger)
             finally:
@@ -115,7 +115,7 @@ class Staged:
         """Load the files and send what is due, as a daemon does whose clock shows ``now``."""
 
         async def working(ledger: Ledger) -> None:
-            definitions = composition.definitions(read_settings(config=self.folder))
+            definitions = composition.load_definitions(read_settings(config=self.folder))
             assert definitions.config is not None
             await reconcile(ledger, definitions, now)
             channels = [
