@@ -1,7 +1,7 @@
 """Binds what is due: decides what becomes of each due reminder, and writes the deliveries into the ledger.
 
-What a delivery carries is written down before its first attempt, so that a retry carries the same reminders
-under the same id. :mod:`alertd.engine.delivery` sends what is bound here.
+The ledger has the reminders of a delivery before its first attempt, so that a retry carries the same
+reminders under the same id. :mod:`alertd.engine.delivery` sends what is bound here.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Binder:
         Raises:
             LedgerError: the ledger cannot be used; nothing is bound.
         """
-        # A digest that is due comes first, so that it takes what has waited for it.
+        # A due digest comes first, so that it takes the reminders that have waited for it.
         digest = await self._digests.find_due(self._ledger, now)
         if digest is not None:
             return await self._bind_digest(digest, now)

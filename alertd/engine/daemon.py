@@ -1,12 +1,12 @@
 """The only loop: wake, look, wait; signals, and the drain.
 
 The ledger is the schedule. The timer wakes the loop at the next due instant and for the periodic chores;
-no milestone is one of its timers. Whatever the loop does or misses, it looks again by itself after a while,
-counted on the monotonic clock. So neither a stepped wall clock nor a suspended machine loses a reminder. The
+no milestone has a timer. Whatever else happens, the loop looks again at the latest after half a minute by the
+monotonic clock. So neither a stepped wall clock nor a suspended machine loses a reminder. The
 ledger knows what was sent, so neither repeats one.
 
-The parts are made in :meth:`Daemon.__init__`, each from those above it. ``docs/architecture.md`` shows how a
-reload and a delivery pass through them.
+The parts are made in :meth:`Daemon.__init__`, each from those above it. :mod:`alertd.engine.reload` and
+:mod:`alertd.engine.delivery` each show one way on one page: the way of a reload, and the way of a delivery.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ class Daemon:
     async def turn(self) -> datetime | None:
         """Do all that can be done without waiting. Returns when the next thing is due, as :meth:`next_at`.
 
-        Sends go on in the background. ``idle`` waits for them; ask ``next_at`` again after it.
+        Sends go on in the background. ``idle`` waits for them; call ``next_at`` again afterwards.
         """
         active = self._reloader.active
         await self._sender.settle()

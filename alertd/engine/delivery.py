@@ -123,7 +123,7 @@ class Dispatcher:
     async def _send(
         self, notifier: Notifier, lease: Lease, members: Sequence[ScheduledReminder], now: datetime
     ) -> tuple[Outcome, Reason | None]:
-        """Compose and send the message, once. Whatever happens here must not lose the reminder.
+        """Compose and send the message, once. No error in here may lose the reminder.
 
         Returns:
             the outcome, and its reason if the notifier did not return the outcome.
@@ -155,7 +155,7 @@ class Dispatcher:
         """Turn an outcome into a settlement: sent, tried again later, or dead with what takes its place.
 
         Args:
-            members: what the message was about.
+            members: the reminders in the message.
             at: when the attempt ended.
             reason: the reason of an outcome that no notifier returned; by default the notifier's answer.
         """

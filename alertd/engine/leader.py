@@ -24,7 +24,7 @@ class LeaderLease:
 
     Attributes:
         duration: for how long the node asks for the lead.
-        is_gone: returns whether a node is known to be dead, so that nobody waits for its lease to run out.
+        is_gone: returns whether a node is known to be dead, so that its lease need not run out first.
         held: whether this node had the lead when it last asked.
     """
 

@@ -56,7 +56,7 @@ def report_dead(
     about each delivery of a stopped channel: :func:`report_stopped` tells about the channel, once a day.
 
     Args:
-        members: what the message was about.
+        members: the reminders in the message.
     """
     if failed.notice is not None or failed.receiver == config.operator or isinstance(reason, ChannelStopped):
         return []
@@ -101,7 +101,7 @@ def report_left_out(config: Config, sent: Delivery, outcome: Sent, now: datetime
         return []
     lines = (
         outcome.partly,
-        f"It was so for delivery {sent.id}. What goes to {sent.channel} reaches the others.",
+        f"This happened with delivery {sent.id}. Messages to {sent.channel} reach the other recipients.",
     )
     slot = f"partly/{sent.channel}/{now:%Y-%m-%d}"
     notice = Notice(slot=slot, headline=f"{sent.channel} reaches only some of its recipients", lines=lines)

@@ -102,7 +102,7 @@ class DefinitionFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Active:
-    """The configuration in force, and what binds and sends by it."""
+    """The configuration in force, with its binder and its dispatcher."""
 
     config: Config
     binder: Binder
@@ -143,7 +143,7 @@ class Reloader:
 
     @property
     def active(self) -> Active:
-        """The configuration in force, and what works by it.
+        """The configuration in force, with its binder and its dispatcher.
 
         Raises:
             RuntimeError: :meth:`adopt` has not been called.

@@ -133,7 +133,7 @@ class SelfAudit:
             done: done dates by full id.
             planned_at: when the ledger was last reconciled (UTC).
             shut: channels that nothing may be sent to now.
-            other_findings: what other parts of the daemon find wrong at the moment.
+            other_findings: the faults that other parts of the daemon find at the moment.
 
         Raises:
             LedgerError: the ledger cannot be read; the last audit counts until it is stale.

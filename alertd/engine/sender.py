@@ -211,7 +211,7 @@ class Sender:
                 self._start(dispatcher, lease, leased)
 
     async def _lease(self, reading: ClockReading) -> Sequence[Lease]:
-        """Lease as many deliveries as may be sent now, in all and on each channel."""
+        """Lease deliveries up to the limits over all and for each channel."""
         busy = self._count_busy()
         room = {
             name: self._backpressure.room(name, busy[name], reading.monotonic_s)
