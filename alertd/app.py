@@ -1,6 +1,6 @@
-"""The composition root: from settings to a wired application, and what the command line asks of it.
+"""The composition root: builds the application from the settings.
 
-Everything concrete is named here and nowhere else.
+Only this module names the concrete classes behind the ports. The commands build their parts here too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from alertd.core.message.links import PURPOSE as LINKS
 from alertd.core.message.links import Links
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.relative import resolve
-from alertd.engine import actions as said
 from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew
 from alertd.system.clock import SystemClock
 from alertd.system.settings import Settings
@@ -40,22 +39,20 @@ if TYPE_CHECKING:
     from alertd.web.server.signing import Signer
 
 EX_CONFIG = 78
-"""The configuration is wrong (sysexits.h): starting again would not help."""
-
+"""The exit status of a wrong configuration (sysexits.h). A restart would not help."""
 
 EMBEDDED_LEAD_FOR = timedelta(seconds=30)
-"""Where there is one node the lead is only of use to a second one that was started by mistake: it need not be
-written down so often."""
-
-act = said.act
+"""The lease on the lead of an embedded ledger. Only a daemon that was started twice by mistake competes for
+the lead, so the lease is long and is renewed less often."""
 
 
 def now() -> datetime:
+    """Return the current time (UTC) by the machine's clock."""
     return SystemClock().now()
 
 
-def option_models() -> dict[str, type[BaseModel]]:
-    """The options of every installed notifier that can be imported, by type."""
+def load_option_models() -> dict[str, type[BaseModel]]:
+    """Import the installed notifiers. Returns the model of each one's options, by type."""
     from alertd.notify.registry import NotifierUnusable, list_usable
 
     models = {}
@@ -63,45 +60,46 @@ def option_models() -> dict[str, type[BaseModel]]:
         try:
             models[name] = kind.load().Options
         except NotifierUnusable:
-            # Fatal only where it is used: there the type is then unknown, and named.
+            # This is an error only in a configuration that uses the type, and is reported there.
             continue
     return models
 
 
-def definitions(settings: Settings) -> Definitions:
-    """All files of the configuration folder, with every problem in them."""
-    return loader(settings.config)()
+def load_definitions(settings: Settings) -> Definitions:
+    """Load all files of the configuration folder, with every problem in them."""
+    return make_loader(settings.config)()
 
 
-def loader(folder: Path) -> Callable[[], Definitions]:
-    """Reads the folder anew at each call; files that have not changed are not parsed again."""
+def make_loader(folder: Path) -> Callable[[], Definitions]:
+    """Return a function that loads the folder. It parses only files that have changed since its last call."""
     from alertd.definitions.load import Cache, load
     from alertd.system.secrets import file_paths
 
-    models = option_models()
+    models = load_option_models()
     cache: Cache = {}
     find = file_paths(folder, os.environ)
     return lambda: load(folder, models, cache, find)
 
 
-def milestones(found: Definitions, done: Mapping[str, date] | None = None) -> dict[str, Milestone]:
-    """By full id, relative claims resolved; recurring ones are not expanded."""
-    return resolve({one.id: one for timeline in found.timelines for one in timeline.milestones}, done or {})
+def resolve_milestones(found: Definitions, done: Mapping[str, date] | None = None) -> dict[str, Milestone]:
+    """Resolve relative claims. Returns the milestones by full id; recurring milestones are not expanded."""
+    by_id = {milestone.id: milestone for timeline in found.timelines for milestone in timeline.milestones}
+    return resolve(by_id, done or {})
 
 
-async def ledger(settings: Settings) -> Ledger:
-    """The ledger, opened; an embedded one is migrated."""
-    from alertd.store import open_ledger
+async def open_ledger(settings: Settings) -> Ledger:
+    """Open the ledger. An embedded ledger is migrated first."""
+    from alertd import store
 
-    return await open_ledger(settings.database_url())
+    return await store.open_ledger(settings.database_url())
 
 
-def notifiers(
+def make_notifiers(
     config: Config, folder: Path, http: HttpClient, clock: Clock, out: TextIO
 ) -> dict[str, Notifier]:
-    """Every notifier of a configuration, by channel, ``receiver/notifier``. No I/O.
+    """Make every notifier of a configuration, by channel, ``receiver/notifier``, without I/O.
 
-    The configuration's ``network`` is in force for ``http`` from here on.
+    From now on ``http`` applies the configuration's ``network``.
     """
     from alertd.notify.base import Env
     from alertd.notify.email.address import find_mail_domain
@@ -129,9 +127,9 @@ def notifiers(
 
 
 def hold_standard_streams() -> None:
-    """Where one was closed before the process began, have nothing else take its number.
+    """Open /dev/null in place of each standard stream that was closed before the process started.
 
-    Whatever is opened next would, and be written to by whoever means the stream.
+    Otherwise the next file to be opened would get the stream's number, and output would be written to it.
     """
     for number in range(3):
         try:
@@ -140,20 +138,20 @@ def hold_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
-def _stdout() -> TextIO:
-    """Standard output; where there is none, something that refuses what is written to it."""
+def _find_stdout() -> TextIO:
+    """Return standard output, or a closed stream if there is none, so that writing fails."""
     if sys.stdout is not None:
         return sys.stdout
-    refuses = io.StringIO()
-    refuses.close()
-    return refuses
+    closed = io.StringIO()
+    closed.close()
+    return closed
 
 
 async def run(settings: Settings) -> int:
     """Run the daemon until it is told to stop.
 
-    Everything is made top-down, each value from those above it: the ledger, the daemon, then the web server,
-    which shows the daemon and is attached to it.
+    Everything is built top-down, each value from the values above it: the ledger, the daemon, then the web
+    server, which shows the daemon and is attached to it.
 
     Returns:
         the exit status (sysexits.h).
@@ -171,31 +169,33 @@ async def run(settings: Settings) -> int:
     hold_standard_streams()
     log, clock, http = configure(settings.log_format, settings.log_level), SystemClock(), HttpClient()
     try:
-        book = await ledger(settings)
+        ledger = await open_ledger(settings)
     except SchemaTooNew as error:
-        log.critical(Event.LEDGER_OUTGROWN, reason=str(error))
+        log.critical(Event.LEDGER_UPGRADED, reason=str(error))
         return EX_CONFIG
 
     web = None
     try:
         try:
-            shared = await _shared_secret(settings, book)
+            shared = await _read_shared_secret(settings, ledger)
             metrics = Metrics(clock.now()) if settings.address else None
-            deps = _dependencies(
+            deps = _build_dependencies(
                 settings,
                 log=log,
                 clock=clock,
-                book=book,
+                ledger=ledger,
                 http=http,
                 shared=shared,
                 observer=metrics or Observer(),
             )
             daemon = Daemon(deps)
             if metrics is not None:
-                web = await _web(settings, daemon, deps, book=book, http=http, shared=shared, metrics=metrics)
+                web = await _build_web(
+                    settings, daemon, deps, book=ledger, http=http, shared=shared, metrics=metrics
+                )
                 daemon.attach(web)
         except LedgerError:
-            await book.close()
+            await ledger.close()
             raise
         await daemon.start()
         if web is not None:
@@ -205,30 +205,30 @@ async def run(settings: Settings) -> int:
     except DefinitionsError as error:
         for problem in error.problems:
             log.error(Event.CONFIG_REFUSED, problem=problem)
-        await book.close()
+        await ledger.close()
         return EX_CONFIG
     finally:
         if web is not None:
             await web.close()
             await web.site.ledger.close()
         await http.aclose()
-    return EX_CONFIG if daemon.outgrown else 0
+    return EX_CONFIG if daemon.outdated else 0
 
 
-def _dependencies(
+def _build_dependencies(
     settings: Settings,
     *,
     log: Log,
     clock: Clock,
-    book: Ledger,
+    ledger: Ledger,
     http: HttpClient,
     shared: str,
     observer: Observer,
 ) -> Dependencies:
-    """What the daemon is given.
+    """Build what the daemon depends on.
 
     Args:
-        shared: the secret that the nodes share; see :func:`_shared_secret`.
+        shared: the secret that the nodes share; see :func:`_read_shared_secret`.
     """
     from alertd.definitions.files import read_signature
     from alertd.engine.deps import Dependencies
@@ -246,13 +246,13 @@ def _dependencies(
         return await heartbeat.beat(http, clock, secret, config.heartbeat, audit)
 
     return Dependencies(
-        ledger=book,
+        ledger=ledger,
         clock=clock,
         log=log,
-        load=loader(settings.config),
+        load=make_loader(settings.config),
         signature=lambda: read_signature(settings.config),
-        build=lambda config: notifiers(config, settings.config, http, clock, _stdout()),
-        links=lambda config: _links(config, _signer(settings, lambda: config.web, shared), log),
+        build=lambda config: make_notifiers(config, settings.config, http, clock, _find_stdout()),
+        links=lambda config: _make_links(config, _make_signer(settings, lambda: config.web, shared), log),
         node=make_node_name(),
         is_gone=is_gone,
         asleep=read_suspended_s,
@@ -263,15 +263,15 @@ def _dependencies(
     )
 
 
-async def _shared_secret(settings: Settings, book: Ledger) -> str:
-    """The secret that all nodes share; "" for an embedded ledger, which keeps its secret in a file."""
+async def _read_shared_secret(settings: Settings, ledger: Ledger) -> str:
+    """Read or make the secret that all nodes share; "" for an embedded ledger, whose secret is in a file."""
     from alertd.web.server.signing import new_secret
 
-    return "" if embedded_file(settings.database_url()) else await book.ensure_shared_secret(new_secret())
+    return "" if embedded_file(settings.database_url()) else await ledger.ensure_shared_secret(new_secret())
 
 
-def _signer(settings: Settings, web: Callable[[], Web], shared: str) -> Signer:
-    """What sessions and links are signed with: the same on all nodes that use the ledger.
+def _make_signer(settings: Settings, web: Callable[[], Web], shared: str) -> Signer:
+    """Make the signer of sessions and links. All nodes of a ledger sign with the same secret.
 
     Args:
         web: returns the section ``web`` of ``alertd.yaml``, which may name a file of secrets.
@@ -284,8 +284,8 @@ def _signer(settings: Settings, web: Callable[[], Web], shared: str) -> Signer:
     return Signer(SiteSecret(web, find, embedded.parent if embedded else None, shared))
 
 
-def _links(config: Config, signer: Signer, log: Log) -> Links | None:
-    """Where messages lead. A message whose links cannot be signed is sent without them."""
+def _make_links(config: Config, signer: Signer, log: Log) -> Links | None:
+    """Make the links of messages. If links cannot be signed, messages have no links that act."""
     from alertd.system.secrets import SecretUnreadable
     from alertd.system.telemetry import Event
 
@@ -299,7 +299,7 @@ def _links(config: Config, signer: Signer, log: Log) -> Links | None:
         return Links(base=base)
 
 
-async def _web(
+async def _build_web(
     settings: Settings,
     daemon: Daemon,
     deps: Dependencies,
@@ -309,7 +309,7 @@ async def _web(
     shared: str,
     metrics: Metrics,
 ) -> Serving:
-    """Build the web server, with a connection to the ledger of its own."""
+    """Build the web server, which has a connection to the ledger of its own."""
     from alertd.system.secrets import file_paths, secret_files
     from alertd.web.app import Serving
     from alertd.web.server.context import DEFAULT_WEB, OutboundServices, Site
@@ -319,8 +319,8 @@ async def _web(
         return found.config.web if found and found.config else DEFAULT_WEB
 
     site = Site(
-        # A ledger in memory would be another one for each connection.
-        ledger=book if settings.database_url() == "sqlite://" else await ledger(settings),
+        # Each connection to a ledger in memory would be a ledger of its own.
+        ledger=book if settings.database_url() == "sqlite://" else await open_ledger(settings),
         clock=deps.clock,
         log=deps.log,
         node=deps.node,
@@ -328,7 +328,7 @@ async def _web(
         definitions=lambda: daemon.definitions,
         daemon_status=lambda: daemon.status,
         find=file_paths(settings.config, os.environ),
-        signer=_signer(settings, web_in_force, shared),
+        signer=_make_signer(settings, web_in_force, shared),
         metrics=metrics,
         outbound=OutboundServices(
             http=http,
@@ -340,14 +340,14 @@ async def _web(
 
 
 async def send_test(config: Config, folder: Path, receiver: str) -> list[tuple[str, Outcome]]:
-    """How each notifier of a receiver fares with a test message, by channel."""
+    """Send a test message by each notifier of a receiver. Returns the outcomes, each with its channel."""
     from alertd.notify.http.client import HttpClient
     from alertd.notify.trial import try_notifiers
 
     clock, http = SystemClock(), HttpClient()
-    made = notifiers(config, folder, http, clock, _stdout())
+    made = make_notifiers(config, folder, http, clock, _find_stdout())
     try:
-        return [one async for one in try_notifiers(made, config.receivers[receiver], clock.now())]
+        return [result async for result in try_notifiers(made, config.receivers[receiver], clock.now())]
     finally:
         for notifier in made.values():
             await notifier.aclose()
@@ -355,6 +355,6 @@ async def send_test(config: Config, folder: Path, receiver: str) -> list[tuple[s
 
 
 def embedded_file(url: str) -> Path | None:
-    """Where an embedded ledger lies; None for another one."""
+    """Return the file of an embedded ledger; None for any other ledger."""
     path = url.removeprefix("sqlite:///")
     return Path(path) if path != url and path else None

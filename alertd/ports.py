@@ -53,7 +53,7 @@ class Clock(Protocol):
 class Notifier(Protocol):
     """Sends one message, once.
 
-    Eligible for retry is what it returns as :class:`Retry`; ``engine/dispatch.py`` alone retries.
+    Eligible for retry is what it returns as :class:`Retry`; ``engine/delivery.py`` alone retries.
     It never raises for a remote failure, never sleeps, never retries, and puts no secret into a
     reason. ``send`` may be called twice with the same ``message.id``: a receiver can drop the
     repeat by it, so the id must be visible to the receiver.

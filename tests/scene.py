@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -21,10 +21,10 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from alertd.app import act
 from alertd.core.config import Config, Definitions, NotifierSpec, Receiver, Timeline
 from alertd.core.deadline import parse_deadline
 from alertd.core.ledger.outcome import Outcome, Sent
+from alertd.core.ledger.records import Lease
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import Claim, Milestone, Rank, RelativeClaim, Source
 from alertd.core.milestones.policy import Policy
@@ -33,9 +33,11 @@ from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
 from alertd.core.time.duration import parse_duration
-from alertd.engine.dispatch import Dispatcher
+from alertd.engine.actions import act
+from alertd.engine.binding import Binder
+from alertd.engine.delivery import ClockReading, Dispatcher
 from alertd.engine.reconcile import Report, reconcile
-from alertd.ports import Ledger
+from alertd.ports import LEASE_FOR, Ledger, Settlement
 from alertd.store import open_ledger
 from alertd.system.telemetry import Log
 from alertd.testing.memory_ledger import MemoryLedger
@@ -216,6 +218,17 @@ class Scene:
             self.recorders[channel] = Recorder(clock=lambda: self.now, channel=channel, log=self.log)
         return self.recorders[channel]
 
+    def binder(self) -> Binder:
+        return Binder(self.ledger, self.config)
+
+    async def lease(self, owner: str = "node-1") -> Sequence[Lease]:
+        """Lease all that is ready, as a node would that has nothing in flight."""
+        return await self.ledger.lease(owner, self.now, duration=LEASE_FOR, limit=200, per_channel=8)
+
+    async def deliver(self, lease: Lease) -> Settlement:
+        """Send one delivery that has just been leased."""
+        return await self.dispatcher().deliver(lease, ClockReading.take(self.clock))
+
     def dispatcher(self) -> Dispatcher:
         channels = [
             f"{receiver.name}/{spec.name}"
@@ -223,24 +236,22 @@ class Scene:
             for spec in receiver.notifiers
         ]
         return Dispatcher(
-            ledger=self.ledger,
             clock=self.clock,
             config=self.config,
             notifiers={channel: self.recorder(channel) for channel in channels},
-            owner="node-1",
             on_fault=lambda channel, error: self.faults.append((channel, error)),
         )
 
     async def turn(self) -> None:
         """All that can be done at this instant: bind, lease, send, settle."""
-        dispatcher = self.dispatcher()
+        binder = self.binder()
         for _ in range(MAX_TURNS):
-            while (await dispatcher.bind(self.now)).more:
+            while (await binder.bind(self.now)).more:
                 pass
-            leases = await dispatcher.lease(self.now, 200, 8, {})
+            leases = await self.lease()
             if not leases:
                 return
-            settlements = [await dispatcher.deliver(lease) for lease in leases]
+            settlements = [await self.deliver(lease) for lease in leases]
             assert not await self.ledger.settle(settlements)
         raise AssertionError("it never ends")
 

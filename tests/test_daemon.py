@@ -33,7 +33,7 @@ from alertd.system.systemd import Systemd
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.contract.samples import a_record
 from tests.scene import Recorder, Scene, StepClock, Watched, a_config, a_ledger, a_log, a_milestone, when
-from tests.test_flights import Gate
+from tests.test_sender import ControlledNotifier
 
 M = "t/m"
 A = "2026-09-30"
@@ -222,21 +222,21 @@ async def test_turn_is_bounded(ledger: Ledger) -> None:
     stage.scene.config = replace(
         stage.scene.config, route=replace(stage.scene.config.route, group_by=("milestone",))
     )
-    gate = Gate()
-    stage.notifiers["desk/hook"] = gate
+    notifier = ControlledNotifier()
+    stage.notifiers["desk/hook"] = notifier
     daemon = stage.daemon()
     await daemon.start()
 
     async with asyncio.timeout(LIMIT_S):
         await daemon.turn()
     in_flight = MAX_IN_FLIGHT
-    gate.opened.set()
+    notifier.released.set()
     for _ in range(30):
         await daemon.turn()
         await daemon.idle()
 
-    assert gate.most <= in_flight
-    assert len(gate.answered) == len(set(gate.answered)) == 200
+    assert notifier.most <= in_flight
+    assert len(notifier.answered) == len(set(notifier.answered)) == 200
 
 
 async def test_start_again_repeats_nothing(ledger: Ledger) -> None:
@@ -330,7 +330,7 @@ async def test_broken_file_keeps_what_was_known_of_it(ledger: Ledger) -> None:
     assert results == [True] * 4
     assert [line.rpartition(" ")[2] for line in stage.lines()] == ["-1d"]
     assert len(stage.lines("ops")) == 1
-    assert stage.names("file.mended") == ["file.mended"]
+    assert stage.names("file.recovered") == ["file.recovered"]
     assert (await ledger.read_nodes())[0].problems == ()
 
 
@@ -380,7 +380,7 @@ async def test_bug_that_a_file_brings_to_light_ends_nothing(ledger: Ledger) -> N
 async def test_new_configuration_takes_new_notifiers(ledger: Ledger) -> None:
     """Notifiers are made anew when the configuration has changed, and only then; the old ones are closed."""
     stage = Stage(ledger, StepClock(when("2026-09-24")))
-    old = Gate(is_open=True)
+    old = ControlledNotifier(is_released=True)
     stage.notifiers["desk/hook"] = old
     daemon = stage.daemon()
     await daemon.start()
@@ -598,8 +598,8 @@ async def test_full_channel_makes_no_spin() -> None:
     """While all places of a channel are taken by sends that hang, the loop looks now and then."""
     watched = Watched(MemoryLedger())
     stage = Stage(watched, Offset())
-    gate = Gate()
-    stage.notifiers["desk/hook"] = gate
+    notifier = ControlledNotifier()
+    stage.notifiers["desk/hook"] = notifier
     stage.world = replace(stage.world, files_every_s=60)
     one_each = replace(stage.scene.config.route, group_by=("milestone",))
     stage.scene.config = replace(stage.scene.config, route=one_each)
@@ -608,10 +608,10 @@ async def test_full_channel_makes_no_spin() -> None:
     async with running(stage):
         await watched.until_called("read_version", 2)
         looks = watched.calls.count("find_due")
-        gate.opened.set()
+        notifier.released.set()
 
     # Two seconds with five looks in each, and those that the first ones and the chores cause.
-    assert gate.most == 8
+    assert notifier.most == 8
     assert looks < 20
 
 
@@ -641,14 +641,14 @@ async def test_drain_has_a_limit() -> None:
     """A receiver that hangs keeps no daemon from stopping; what it was sent is sent again later."""
     memory = MemoryLedger()
     stage = Stage(memory, Offset())
-    gate = Gate()
-    stage.notifiers["desk/hook"] = gate
+    notifier = ControlledNotifier()
+    stage.notifiers["desk/hook"] = notifier
     stage.define(a_milestone(M, in_days(stage, 5)))
     started = stage.clock.monotonic()
 
     async with running(stage):
         async with asyncio.timeout(LIMIT_S):
-            await gate.rung.wait()
+            await notifier.was_called.wait()
 
     found, tries, _ = (await memory.find_deliveries())[0]
     assert stage.clock.monotonic() - started < 3

@@ -13,6 +13,7 @@ from alertd.core.config import Config
 from alertd.core.message.message import Kind
 from alertd.core.milestones.status import Action, ActionKind
 from alertd.definitions.files import read_signature
+from alertd.engine.actions import act
 from alertd.engine.daemon import Daemon
 from alertd.engine.deps import Dependencies
 from alertd.ports import Ledger, Notifier
@@ -67,7 +68,7 @@ class House:
                 ledger=ledger,
                 clock=self.clock,
                 log=log,
-                load=app.loader(self.folder),
+                load=app.make_loader(self.folder),
                 signature=lambda: read_signature(self.folder),
                 build=self.build,
                 node="node-1",
@@ -93,7 +94,7 @@ class House:
         raise AssertionError("it never ends")
 
     async def act(self, ledger: Ledger, kind: ActionKind, until: str = "", done_on: str = "") -> None:
-        config = app.loader(self.folder)().config
+        config = app.make_loader(self.folder)().config
         assert config is not None
         action = Action(
             kind=kind,
@@ -103,7 +104,7 @@ class House:
             until=when(until) if until else None,
             done_on=date.fromisoformat(done_on) if done_on else None,
         )
-        await app.act(ledger, config, action)
+        await act(ledger, config, action)
 
     def lines(self, since: str = "2000-01-01") -> list[str]:
         return sorted(line for one in self.told if one.at >= when(since) for line in one.lines())

@@ -508,7 +508,7 @@ async def test_of_two_nodes_one_makes_it(ledger: Ledger) -> None:
     scene = await a_scene(ledger, "2026-09-28T08:30", a_milestone(M, "2026-10-01"))
     await scene.until("2026-10-05T07:59")
     scene.clock.advance(when("2026-10-05T08:00"))
-    one, two = scene.dispatcher(), scene.dispatcher()
+    one, two = scene.binder(), scene.binder()
     (owed,) = await ledger.read_digests()
 
     first = await one._bind_digest(owed, scene.now)

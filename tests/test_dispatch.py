@@ -90,12 +90,11 @@ async def test_crash_at_any_step_loses_nothing(tmp_path: Path, step: str) -> Non
     """Wherever it crashes, the next start sends the same members under the same id."""
     async with a_ledger("file", tmp_path) as first:
         scene = await due_at(first, None, "t/n")
-        dispatcher = scene.dispatcher()
-        await dispatcher.bind(scene.now)
+        await scene.binder().bind(scene.now)
         bound = (await first.find_deliveries(state=DeliveryState.READY))[0][0]
-        leases = [] if step == "bound" else await dispatcher.lease(scene.now, 9, 9, {})
+        leases = [] if step == "bound" else await scene.lease()
         if step == "sent":
-            await dispatcher.deliver(leases[0])
+            await scene.deliver(leases[0])
         before = [one.message for one in scene.log]
 
     async with a_ledger("file", tmp_path) as second:
@@ -127,7 +126,7 @@ async def test_settled_delivery_is_not_sent_again(ledger: Ledger) -> None:
 async def test_lost_race_for_binding_is_no_loss(ledger: Ledger) -> None:
     """Of two nodes that look at the same time one binds; the other finds nothing left."""
     scene = await due_at(ledger)
-    one, other = scene.dispatcher(), replace(scene.dispatcher(), owner="node-2")
+    one, other = scene.binder(), scene.binder()
     stale = await ledger.find_due(scene.now, 10)
 
     first, second = await one.bind(scene.now), await other.bind(scene.now)
@@ -140,11 +139,10 @@ async def test_lost_race_for_binding_is_no_loss(ledger: Ledger) -> None:
 async def test_two_nodes_send_once(ledger: Ledger) -> None:
     """A delivery that one node holds a lease on is not sent by another."""
     scene = await due_at(ledger)
-    one, other = scene.dispatcher(), replace(scene.dispatcher(), owner="node-2")
-    await one.bind(scene.now)
+    await scene.binder().bind(scene.now)
 
-    mine = await one.lease(scene.now, 9, 9, {})
-    theirs = await other.lease(scene.now, 9, 9, {})
+    mine = await scene.lease("node-1")
+    theirs = await scene.lease("node-2")
 
     assert len(mine) == 1
     assert theirs == []
@@ -366,7 +364,7 @@ async def test_what_is_said_between_bind_and_send_counts(
 ) -> None:
     """An action after a delivery was bound, and before it is sent, stops it; the ledger says why."""
     scene = await due_at(ledger)
-    await scene.dispatcher().bind(scene.now)
+    await scene.binder().bind(scene.now)
     await scene.act(kind, M, **more)
 
     await scene.turn()
@@ -381,7 +379,7 @@ async def test_what_is_said_between_bind_and_send_counts(
 async def test_rest_of_a_group_is_sent_under_the_same_id(ledger: Ledger) -> None:
     """When one of several is acknowledged after binding, the others go out under the id that was bound."""
     scene = await due_at(ledger, a_config(route=replace(ROOT, group_by=("timeline",))), "t/n")
-    bound = await scene.dispatcher().bind(scene.now)
+    bound = await scene.binder().bind(scene.now)
     await scene.act(ActionKind.ACK, M, until="2026-12-01")
 
     await scene.turn()

@@ -32,10 +32,10 @@ def shown(page: str, number: int, folder: Path, timeline: str = TIMELINE) -> tup
     (folder / "milestones").mkdir(exist_ok=True)
     (folder / "alertd.yaml").write_text(blocks(HOWTO / page, "yaml")[number].body, encoding="utf-8")
     (folder / "milestones" / "t.yaml").write_text(timeline, encoding="utf-8")
-    definitions = app.definitions(read_settings(config=folder))
+    definitions = app.load_definitions(read_settings(config=folder))
     assert not definitions.problems
     assert definitions.config is not None
-    return definitions.config, list(app.milestones(definitions).values())
+    return definitions.config, list(app.resolve_milestones(definitions).values())
 
 
 def planned(page: str, number: int, folder: Path, timeline: str = TIMELINE) -> tuple[Planned, ...]:

@@ -88,9 +88,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def milestones(folder: Path) -> list[Milestone]:
-    definitions = load(folder, app.option_models())
+    definitions = load(folder, app.load_option_models())
     assert not definitions.problems
-    return list(app.milestones(definitions).values())
+    return list(app.resolve_milestones(definitions).values())
 
 
 def item_of(milestone: Milestone) -> Item:
@@ -188,7 +188,7 @@ async def test_page_and_api_show_every_field(
         scene = Scene(stage.ledger, "2026-08-01")
         scene.define(*milestones)
         await scene.reconcile()
-        stage.definitions = load(folder, app.option_models())
+        stage.definitions = load(folder, app.load_option_models())
 
         page = (await stage.get("/milestones/t/alpha")).text
         listed = (await stage.get("/")).text

@@ -69,7 +69,7 @@ async def test_the_operator_is_told_once_and_the_audit_asks_for_no_more(ledger: 
 
     (notice,) = [one.message for one in scene.log if one.channel == "ops/hook"]
     dead = [one for one, _, _ in await ledger.find_deliveries(state=DeliveryState.DEAD)]
-    audit = await Auditor(ledger).look(config, scene.now, planned_at=scene.now, shut=frozenset())
+    audit = await Auditor(ledger).run(config, scene.now, planned_at=scene.now, shut=frozenset())
 
     assert notice.subject == "desk/hook wants no more and is stopped"
     assert notice.lines == (

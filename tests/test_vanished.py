@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.app import loader
+from alertd.app import make_loader
 from alertd.core.config import Timeline
 from alertd.definitions.files import read_signature
 from alertd.engine.daemon import Daemon
@@ -43,7 +43,7 @@ async def vanished(ledger: Ledger) -> tuple[Stage, Daemon]:
 
 async def heard(ledger: Ledger, daemon: Daemon) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What ``alertd status`` shows: problems, and findings of the audit."""
-    await daemon._look_over()
+    await daemon._run_audit()
     await daemon._status.report(daemon._reloader.config)
     node = (await ledger.read_nodes())[0]
     return node.problems, node.findings
@@ -157,7 +157,7 @@ async def test_folder_that_is_gone_in_any_way_keeps_what_was_known(
         "milestones: [{id: m, title: It comes about, deadline: 2026-09-30, source: m}]\n"
     )
     (milestones / "t.yaml").write_text(text)
-    load, now = loader(config), when("2026-09-24")
+    load, now = make_loader(config), when("2026-09-24")
     await reconcile(ledger, load(), now)
     seen = read_signature(config)
 

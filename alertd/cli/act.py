@@ -126,17 +126,17 @@ def _act(
 async def _record_action(  # noqa: PLR0917  the parameters are those of _act
     name: str, kind: str, by: str, config: Path | None, database: str | None, typed: dict[str, str]
 ) -> str:
-    from alertd import app
     from alertd.cli.loading import load_usable_definitions, open_ledger, read_settings
     from alertd.core.explain.request import confirmation
     from alertd.core.milestones.status import ActionKind
+    from alertd.engine.actions import act
 
     settings = read_settings(config, database)
     _, configuration = load_usable_definitions(settings)
     async with open_ledger(settings) as ledger:
         record = await _find_record(ledger, name)
         action = _parse_action(record, configuration, kind=ActionKind(kind), by=by, **typed)
-        after = await app.act(ledger, configuration, action)
+        after = await act(ledger, configuration, action)
         told = confirmation(action, after, await ledger.read_owed(after.id))
         return f"{told} `alertd reopen {after.id}` takes it back." if kind == "cancel" else told
 

@@ -30,8 +30,8 @@ def check(
     from alertd import app
     from alertd.cli.loading import read_settings
 
-    definitions = app.definitions(read_settings(config))
-    milestones = app.milestones(definitions) if not definitions.problems else {}
+    definitions = app.load_definitions(read_settings(config))
+    milestones = app.resolve_milestones(definitions) if not definitions.problems else {}
     warnings = find_warnings(definitions, milestones)
     match form:
         case OutputFormat.TEXT:

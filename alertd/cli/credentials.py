@@ -121,7 +121,7 @@ def _path(key: str, file: Path | None, config: Path | None) -> Path:
     from alertd.system.secrets import file_paths
 
     settings = read_settings(config)
-    found = app.definitions(settings).config
+    found = app.load_definitions(settings).config
     auth = found.web.access if found else None
     name = getattr(auth, key) if auth else ""
     if not name:

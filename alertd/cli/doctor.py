@@ -57,7 +57,7 @@ async def _examine(settings: Settings) -> list[Finding]:
     from alertd.system.secrets import file_paths, secret_files
 
     well, wrong = FindingVerdict.WELL, FindingVerdict.WRONG
-    definitions = app.definitions(settings)
+    definitions = app.load_definitions(settings)
     found = [
         check_clock(),
         check_zone_database(),
@@ -78,7 +78,7 @@ async def _examine(settings: Settings) -> list[Finding]:
         read = secret_files(settings.config, os.environ)
         found += check_secrets(definitions.config, file_paths(settings.config, os.environ), read)
         found += await check_receivers(definitions.config, Egress(definitions.config.network), read)
-        milestones = app.milestones(definitions)
+        milestones = app.resolve_milestones(definitions)
         found += check_definitions(definitions.config, milestones.values(), app.now())
     return found
 

@@ -79,7 +79,7 @@ def explain(
 
     settings = read_settings(config, database)
     definitions, configuration = load_usable_definitions(settings)
-    known = app.milestones(definitions)
+    known = app.resolve_milestones(definitions)
     kept = _read_kept_records(settings, definitions.broken) if ledger is not False else {}
     name = find_milestone(get_series_id(milestone), {*known, *(get_series_id(kept_id) for kept_id in kept)})
     record = None
@@ -96,7 +96,7 @@ def explain(
     if instance is not None and (ledger or (ledger is None and has_ledger(settings))):
         done = _read_done_or_warn(settings, instance.id, must=ledger is True)
     if done is not None and done.dates and name in known:
-        resolved = app.milestones(definitions, done.dates)[name]
+        resolved = app.resolve_milestones(definitions, done.dates)[name]
         instance, others = explanation.instance_of(resolved, milestone, moment)
     if instance is None:
         raise UnknownMilestone(f"{milestone}: the series has no such instance")

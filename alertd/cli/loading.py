@@ -37,7 +37,7 @@ def load_sound_definitions(settings: Settings) -> tuple[Definitions, Config]:
     """
     from alertd import app
 
-    definitions = app.definitions(settings)
+    definitions = app.load_definitions(settings)
     if definitions.problems or definitions.config is None:
         raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
     return definitions, definitions.config
@@ -51,7 +51,7 @@ def load_usable_definitions(settings: Settings) -> tuple[Definitions, Config]:
     """
     from alertd import app
 
-    definitions = app.definitions(settings)
+    definitions = app.load_definitions(settings)
     if definitions.config is None:
         raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
     for file in sorted(definitions.broken):
@@ -81,7 +81,7 @@ async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
             f"there is no ledger at {_ledger_place(settings)}: "
             "no daemon has run on it yet; --database names another"
         )
-    ledger = await app.ledger(settings)
+    ledger = await app.open_ledger(settings)
     try:
         yield ledger
     finally:

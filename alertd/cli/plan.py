@@ -93,7 +93,7 @@ def plan(
     begin, end = _read_range(since, until, timezone, app.now())
     definitions, configuration = load_sound_definitions(read_settings(config))
     wanted = [find_receiver(name, configuration) for name in receiver or ()]
-    milestones = app.milestones(definitions)
+    milestones = app.resolve_milestones(definitions)
     chosen, only = _choose_milestones(milestones, milestone or [])
     planned = [
         reminder

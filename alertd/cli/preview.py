@@ -184,7 +184,7 @@ def _rehearse(
         raise typer.BadParameter(f"{cause_name!r} is none; there is {', '.join(Cause)}", param_hint="--cause")
     cause = Cause(cause_name)
     definitions, configuration = found
-    known, now = app.milestones(definitions), app.now()
+    known, now = app.resolve_milestones(definitions), app.now()
     full = find_milestone(get_series_id(name), known)
     series = known[full]
     moment = read_moment(at, "--at", zone=series.zone, now=now, at=series.policy.at) if at else None

@@ -54,7 +54,7 @@ def lead_to(
     definitions, configuration = load_usable_definitions(read_settings(config))
     given = dict(_read_labels(labels or ()))
     if milestone is not None:
-        known = app.milestones(definitions)
+        known = app.resolve_milestones(definitions)
         given = list_labels_without_reminder(known[find_milestone(milestone, known)]) | given
     for refusal in _list_impossible_values(given):
         warn(refusal)

@@ -59,10 +59,10 @@ def status(
 async def _read_health(settings: Settings) -> Health:
     from alertd import app
     from alertd.cli.loading import open_ledger
-    from alertd.engine.health import health_of
+    from alertd.engine.health import read_health
 
     async with open_ledger(settings) as ledger:
-        return await health_of(ledger, app.now())
+        return await read_health(ledger, app.now())
 
 
 def render_status(health: Health) -> RenderableType:

@@ -65,7 +65,7 @@ async def send_test(config: Config, folder: Path, receiver: str) -> list[TrialRe
     transcript = http.transcript = Transcript()
     for secret in list_secrets(config, folder, receiver):
         transcript.hide(secret)
-    made = app.notifiers(config, folder, http, clock, sys.stdout)
+    made = app.make_notifiers(config, folder, http, clock, sys.stdout)
     at = clock.now()
     found = []
     try:
@@ -85,7 +85,7 @@ async def preview(config: Config, folder: Path, rehearsal: Rehearsal, out: TextI
         out: the console that a console notifier would write to.
     """
     receiver, http = rehearsal.receiver, HttpClient()
-    made = app.notifiers(config, folder, http, _StoppedClock(rehearsal.at), out)
+    made = app.make_notifiers(config, folder, http, _StoppedClock(rehearsal.at), out)
     secrets = tuple(list_secrets(config, folder, receiver))
     shown = []
     try:

@@ -162,8 +162,8 @@ class _Player:
 
 def _expected_instants(stage: Stage) -> Iterable[datetime]:
     """Yield the instants at which messages are expected at the start. Only the pace depends on them."""
-    found = app.definitions(read_settings(config=stage.folder))
-    for milestone in app.milestones(found).values():
+    found = app.load_definitions(read_settings(config=stage.folder))
+    for milestone in app.resolve_milestones(found).values():
         for occurrence in list_occurrences(milestone, BEGINS, ENDS):
             yield occurrence.at
     yield from (step.at for step in STORY)

@@ -101,7 +101,7 @@ class Stage:
 
     def config(self) -> Config:
         """Load the configuration from the folder."""
-        found = app.loader(self.folder)().config
+        found = app.make_loader(self.folder)().config
         assert found is not None  # noqa: S101  the daemon has started with the same file
         return found
 
@@ -140,12 +140,12 @@ async def open_stage(at: datetime) -> AsyncIterator[Stage]:
             clock, watch, log = VirtualClock(at), Stopwatch(), io.StringIO()
             database = f"sqlite:///{folder / 'alertd.sqlite3'}"
             ledger = time_ledger(
-                await app.ledger(read_settings(config=folder, database=database)), clock, watch
+                await app.open_ledger(read_settings(config=folder, database=database)), clock, watch
             )
             http, closing = HttpClient(), AsyncExitStack()
 
             def build(config: Config) -> Mapping[str, Notifier]:
-                made = app.notifiers(config, folder, http, clock, io.StringIO())
+                made = app.make_notifiers(config, folder, http, clock, io.StringIO())
                 for notifier in made.values():
                     closing.push_async_callback(notifier.aclose)
                 return made
@@ -155,7 +155,7 @@ async def open_stage(at: datetime) -> AsyncIterator[Stage]:
                     ledger=ledger,
                     clock=clock,
                     log=_make_error_log(log),
-                    load=app.loader(folder),
+                    load=app.make_loader(folder),
                     signature=partial(read_signature, folder),
                     build=build,
                     node="demo",

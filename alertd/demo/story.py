@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from alertd import app
 from alertd.core.milestones.status import Action, ActionKind
 from alertd.demo.edit import diff_lines, restate_claim
 from alertd.demo.stage import Stage
+from alertd.engine.actions import act
 
 TIMELINE = "iraq-coalition-withdrawal"
 
@@ -122,4 +122,4 @@ async def _act(
         done_on=done_on,
         evidence=evidence,
     )
-    await app.act(stage.ledger, stage.config(), action)
+    await act(stage.ledger, stage.config(), action)

@@ -1,6 +1,6 @@
-"""What somebody says of a milestone is written down with all that it makes owed: one way for every door.
+"""Records what a person does with a milestone, such as acknowledge or cancel, and the messages that follow.
 
-The command line, the page, the API, links and Slack's buttons come through here.
+The command line, the page, the API, links in messages and Slack's buttons all call :func:`act`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from alertd.ports import ActionLedger
 
 
 async def act(ledger: ActionLedger, config: Config, action: Action) -> Record:
-    """Record what somebody said of a milestone, with what it makes owed.
+    """Record an action, and schedule the messages that it causes, in one transaction. Returns the new record.
 
     Raises:
-        UnknownMilestone: the ledger has no record of it.
-        RefusedAction: it does not fit the milestone's standing.
+        UnknownMilestone: the ledger has no such milestone.
+        RefusedAction: the action does not fit the milestone's status, such as reopening an open milestone.
     """
     record = await ledger.read_record(action.milestone)
     if record is None:
@@ -30,6 +30,6 @@ async def act(ledger: ActionLedger, config: Config, action: Action) -> Record:
     if action.kind is ActionKind.REOPEN and record.standing.closed:
         told = news_of_reopening(record, owed, action.at)
         return await ledger.act(action, (*woken(owed, action.at), *told))
-    # What waits is looked at anew: a shorter snooze ends the longer one before it.
+    # Waiting reminders are decided about again, because a shorter snooze ends a longer one.
     news = standing_news(record, owed, action.kind, config, action.at)
     return await ledger.act(action, (*woken(owed, action.at), *news))

@@ -1,7 +1,8 @@
-"""A node's clock, held back to the ledger's: where many machines share one ledger, none of them is early.
+"""The clocks of a node: held back to the ledger's clock, and watched for steps, sleep and stalls.
 
-Where the ledger has a clock of its own, a reminder is due once *both* clocks say so. Between two questions
-the ledger's time is carried on by the monotonic clock: a wall clock that is set forward moves nothing.
+If many machines share a ledger with a clock of its own, a reminder is due once *both* the node's clock and
+the ledger's say so. The monotonic clock carries the ledger's time on between two comparisons, so a wall clock
+that is set forward sends nothing early.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from alertd.ports import Clock, TimeSource
 from alertd.system.telemetry import Event, Log
 
 ANSWERED_WITHIN_S = 1.0
-"""An answer that took longer says too little about what time it is, once there is one that did not."""
+"""Seconds. A slower answer of the ledger is too imprecise, and is ignored unless it is the first."""
 
 
 class LedgerClock:
-    """See :class:`alertd.ports.Clock`, and the module.
+    """A :class:`alertd.ports.Clock` that is never ahead of the ledger's clock.
 
     Args:
-        clock: the node's own.
-        asleep: seconds that the machine has slept since it was booted.
+        clock: the node's own clock.
+        asleep: returns the seconds that the machine has slept since it was booted.
 
     Attributes:
-        ahead: how far the node's clock was ahead of the ledger's when it was last asked; zero where the
-            ledger has none of its own.
+        ahead: how far the node's clock was ahead of the ledger's at the last comparison; zero if the ledger
+            has no clock.
     """
 
     def __init__(self, clock: Clock, log: Log, asleep: Callable[[], float] = lambda: 0.0) -> None:
@@ -36,38 +37,41 @@ class LedgerClock:
         self._clock = clock
         self._log = log
         self._asleep = asleep
-        self._ledgers: tuple[datetime, float] | None = None
-        self._said = False
+        self._ledger_time: tuple[datetime, float] | None = None
+        self._reported = False
 
     @property
     def differs(self) -> bool:
-        """Whether the two clocks differ by more than may be."""
+        """Whether the two clocks differ by more than :data:`DIFFERS_BY`."""
         return abs(self.ahead) > DIFFERS_BY
 
     def now(self) -> datetime:
-        mine = self._clock.now()
-        if self._ledgers is None:
-            return mine
-        there, then_s = self._ledgers
-        return min(mine, there + timedelta(seconds=self._elapsed_s() - then_s))
+        """Return the earlier of the node's time and the ledger's."""
+        node_time = self._clock.now()
+        if self._ledger_time is None:
+            return node_time
+        there, then_s = self._ledger_time
+        return min(node_time, there + timedelta(seconds=self._elapsed_s() - then_s))
 
     def monotonic(self) -> float:
+        """Return the node's monotonic time."""
         return self._clock.monotonic()
 
     async def compare(self, ledger: TimeSource) -> None:
-        """Ask the ledger what time it is. Raises LedgerError."""
+        """Compare with the ledger's clock, and log when they begin or cease to differ. Raises LedgerError."""
         asked, asked_s = self._clock.now(), self._elapsed_s()
         there = await ledger.read_time()
         took_s = self._elapsed_s() - asked_s
-        if there is None or (took_s > ANSWERED_WITHIN_S and self._ledgers is not None):
+        if there is None or (took_s > ANSWERED_WITHIN_S and self._ledger_time is not None):
             return
-        # It was so at some time between the question and the answer. It is held to the answer: never ahead.
-        self._ledgers = (there, asked_s + took_s)
+        # The ledger read its clock between the question and the answer. By assuming the answer's moment, this
+        # clock is never ahead.
+        self._ledger_time = (there, asked_s + took_s)
         self.ahead = asked + timedelta(seconds=took_s / 2) - there
-        if self.differs != self._said:
-            self._said = self.differs
+        if self.differs != self._reported:
+            self._reported = self.differs
             by_s = round(self.ahead.total_seconds(), 3)
-            if self._said:
+            if self._reported:
                 self._log.warning(Event.CLOCK_DIFFERED, ahead_s=by_s)
             else:
                 self._log.info(Event.CLOCK_AGREED, ahead_s=by_s)
@@ -76,22 +80,24 @@ class LedgerClock:
         return self._clock.monotonic() + self._asleep()
 
 
-BEAT_S = 1.0
+COMPARE_EVERY_S = 1.0
 
 STEP = timedelta(seconds=2)
-"""Wall and monotonic clock that differ by more than this from one beat to the next: the clock was set."""
+"""If the wall clock and the monotonic clock advance by amounts that differ by more, the clock was set."""
 
-STILL_AFTER_S = 2.0
-"""A beat that comes later than this, or a sleep that is longer: the node stood still."""
+STALLED_AFTER_S = 2.0
+"""If a comparison comes later than this, or the machine has slept for longer, the node has stalled."""
 
 
 class ClockMonitor:
-    """Compares the clocks at each beat.
+    """Compares the machine's clocks each second, and finds steps of the wall clock, sleep and stalls.
+
+    A node stalls while its process is stopped, its machine sleeps or its event loop is blocked.
 
     Args:
-        clock: the machine's own, as it is.
-        asleep: seconds that the machine has slept since it was booted.
-        on_step: called when the wall clock was set, or the machine has slept: what is timed is timed anew.
+        clock: the machine's own clock.
+        asleep: returns the seconds that the machine has slept since it was booted.
+        on_step: called when the wall clock was set or the machine has slept, so that waits begin again.
     """
 
     def __init__(
@@ -106,50 +112,50 @@ class ClockMonitor:
         self._asleep = asleep
         self._on_step = on_step
         self._last = self._read()
-        self._still_at_s = -inf
+        self._stalled_at_s = -inf
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Beat by itself from now on, in the running loop."""
+        """Compare each second from now on, in the running loop."""
         self._last = self._read()
         self._set_timer()
 
     def stop(self) -> None:
-        """Beat no more."""
+        """Stop comparing."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def beat(self) -> None:
-        """Compare the clocks with what they were at the beat before."""
+    def compare(self) -> None:
+        """Compare the clocks with the previous comparison."""
         wall, monotonic_s, asleep_s = self._read()
         took_s, slept_s = monotonic_s - self._last[1], max(0.0, asleep_s - self._last[2])
         moved = (wall - self._last[0]) - timedelta(seconds=took_s)
         self._last = (wall, monotonic_s, asleep_s)
-        # Who beats by hand, as the demo does, may take its time.
-        late_s = took_s - BEAT_S if self._timer is not None else 0.0
-        if max(late_s, slept_s) > STILL_AFTER_S:
-            self._still_at_s = monotonic_s
-            still_s = max(late_s, 0.0) + slept_s
-            self._log.warning(Event.NODE_STOOD_STILL, for_s=round(still_s, 1), asleep_s=round(slept_s, 1))
+        # A caller that compares by hand, as the demo does, is never late.
+        late_s = took_s - COMPARE_EVERY_S if self._timer is not None else 0.0
+        if max(late_s, slept_s) > STALLED_AFTER_S:
+            self._stalled_at_s = monotonic_s
+            stalled_s = max(late_s, 0.0) + slept_s
+            self._log.warning(Event.NODE_STALLED, for_s=round(stalled_s, 1), asleep_s=round(slept_s, 1))
         set_by = moved - timedelta(seconds=slept_s)
         if abs(set_by) > STEP:
             self._log.warning(Event.CLOCK_STEPPED, by_s=round(set_by.total_seconds(), 1))
         if abs(moved) > STEP or abs(set_by) > STEP:
             self._on_step()
 
-    def stood_still_since(self, since_s: float) -> bool:
-        """Whether the node stood still at some time after ``since_s``, by the monotonic clock."""
-        # It may have, and have come back just now: time-outs go off before the next beat then.
-        self.beat()
-        return self._still_at_s >= since_s
+    def has_stalled_since(self, since_s: float) -> bool:
+        """Return whether the node has stalled since ``since_s`` by the monotonic clock."""
+        # The node may have stalled until just now. Timeouts then expire before the next comparison.
+        self.compare()
+        return self._stalled_at_s >= since_s
 
     def _read(self) -> tuple[datetime, float, float]:
         return self._clock.now(), self._clock.monotonic(), self._asleep()
 
     def _set_timer(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(BEAT_S, self._beat_again)
+        self._timer = asyncio.get_running_loop().call_later(COMPARE_EVERY_S, self._compare_again)
 
-    def _beat_again(self) -> None:
-        self.beat()
+    def _compare_again(self) -> None:
+        self.compare()
         self._set_timer()

@@ -1,9 +1,9 @@
-"""A socket of this machine by which the daemon is asked to reload, and says how that went.
+"""The control socket: a Unix socket by which ``alertd reload`` asks the daemon to reload.
 
-One line of JSON each way: ``{"reload": FOLDER, "wait": true}``, answered by
-``{"accepted": true, "problems": []}``, by ``{"asked": true}`` for who does not wait, or by
-``{"error": TEXT}``. Only this user and root may speak: the socket has mode 0600, and the kernel says who has
-connected (SO_PEERCRED, unix(7)).
+Request and response are a line of JSON each. The request is ``{"reload": FOLDER, "wait": true}``. The
+response is ``{"accepted": true, "problems": []}``, ``{"asked": true}`` for a client that does not wait, or
+``{"error": TEXT}``. Only this user and root may connect: the socket has mode 0600, and the kernel tells who
+has connected (SO_PEERCRED, unix(7)).
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from alertd.errors import NoAnswer
 from alertd.system.telemetry import Event, Log
 
 REQUEST_WITHIN_S = 5.0
-"""Who connects and says nothing is not waited for any longer."""
+"""How long the daemon waits for the request of a client that has connected."""
 
 MAX_LINE = 64 * 1024
 MAX_ANSWER = 1024 * 1024
 MAX_PROBLEMS = 100
-"""How many are told; the log has all of them."""
+"""How many problems a response lists. The log has all problems."""
 
 MAX_PEERS = 16
 
 _UCRED = struct.Struct("3i")
-"""Process, user, group."""
+"""The process id, user id and group id of a client."""
 
 
 class Control:
-    """The daemon's end.
+    """The daemon's end of the control socket.
 
     Args:
-        path: of the socket.
-        folder: the configuration folder that the daemon runs on: another one's reload is refused.
+        path: the path of the socket.
+        folder: the daemon's configuration folder. A request to reload another folder is refused.
     """
 
     def __init__(self, path: Path, folder: Path, requests: ReloadRequests, log: Log) -> None:
@@ -56,16 +56,16 @@ class Control:
         self._uid = os.geteuid()
 
     async def open(self) -> None:
-        """Listen. A daemon that cannot reminds all the same, and says so in the log."""
+        """Listen. A daemon that cannot listen logs that, and runs all the same."""
         try:
-            listening = _bound(self._path)
+            listening = _listen(self._path)
             self._inode = self._path.stat().st_ino
-            self._server = await asyncio.start_unix_server(self._met, sock=listening, limit=MAX_LINE)
+            self._server = await asyncio.start_unix_server(self._serve, sock=listening, limit=MAX_LINE)
         except OSError as error:
             self._log.error(Event.CONTROL_FAILED, path=str(self._path), reason=error.strerror or str(error))
 
     async def close(self) -> None:
-        """Listen no more, and hang up."""
+        """Stop listening, and close all connections."""
         if self._server is None:
             return
         self._server.close()
@@ -74,27 +74,27 @@ class Control:
             peer.cancel()
         await asyncio.gather(*self._peers, return_exceptions=True)
         with suppress(OSError):
-            # Only our own: somebody may have put another in its place.
+            # Remove only our own socket: another daemon may have put its socket in this place.
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
 
-    async def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = asyncio.current_task()
         assert peer is not None  # noqa: S101  for mypy
         self._peers.add(peer)
         try:
-            if len(self._peers) <= MAX_PEERS and self._may(writer):
+            if len(self._peers) <= MAX_PEERS and self._is_allowed(writer):
                 answer = await self._answer(reader)
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
         except (OSError, TimeoutError):
-            return  # it went away, or never said anything
+            return  # the client has gone, or sent no request in time
         finally:
             self._peers.discard(peer)
             writer.close()
 
-    def _may(self, writer: asyncio.StreamWriter) -> bool:
-        uid = _peer_uid(writer.get_extra_info("socket"))
+    def _is_allowed(self, writer: asyncio.StreamWriter) -> bool:
+        uid = _read_peer_uid(writer.get_extra_info("socket"))
         if uid in (None, 0, self._uid):
             return True
         self._log.warning(Event.CONTROL_REFUSED, uid=uid)
@@ -118,27 +118,27 @@ class Control:
 
 @asynccontextmanager
 async def control(path: Path | None, folder: Path, requests: ReloadRequests, log: Log) -> AsyncIterator[None]:
-    """A :class:`Control` that listens for as long as this lasts; none without a path."""
+    """Serve the control socket within the context. Without a path there is no socket."""
     if path is None:
         yield
         return
-    made = Control(path, folder, requests, log)
-    await made.open()
+    server = Control(path, folder, requests, log)
+    await server.open()
     try:
         yield
     finally:
-        await made.close()
+        await server.close()
 
 
 def ask(path: Path | None, folder: Path, *, wait: bool, within_s: float) -> ReloadResult | None:
-    """Have the daemon that answers at ``path`` reload; None when not to wait for it.
+    """Ask the daemon whose socket is at ``path`` to reload. Returns None if ``wait`` is false.
 
     Args:
-        folder: the configuration folder that it is to run on.
-        within_s: how long to wait for its answer, in seconds.
+        folder: the configuration folder that the daemon must run on.
+        within_s: how long to wait for the response, in seconds.
 
     Raises:
-        NoAnswer: there is no daemon, it does not answer in time, or does not do it.
+        NoAnswer: no daemon runs, or it does not answer in time, or it refuses.
     """
     if path is None:
         raise NoAnswer("no folder for the daemon's socket: set RUNTIME_DIRECTORY or XDG_RUNTIME_DIR")
@@ -169,25 +169,25 @@ def ask(path: Path | None, folder: Path, *, wait: bool, within_s: float) -> Relo
         raise NoAnswer(f"the daemon at {path} hung up without an answer; its log says why") from None
 
 
-def _bound(path: Path) -> socket.socket:
-    """A socket that listens at ``path``, for its owner alone. Raises OSError."""
+def _listen(path: Path) -> socket.socket:
+    """Create a socket at ``path`` that only its owner may connect to. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    # Not chmod afterwards: until then others could connect.
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    # A chmod afterwards would be too late: others could connect in between.
     before = os.umask(0o177)
     try:
-        _clear(path)
-        made.bind(str(path))
+        _remove_stale(path)
+        sock.bind(str(path))
     except OSError:
-        made.close()
+        sock.close()
         raise
     finally:
         os.umask(before)
-    return made
+    return sock
 
 
-def _clear(path: Path) -> None:
-    """Remove what a daemon left behind that was killed. Raises OSError when one lives there."""
+def _remove_stale(path: Path) -> None:
+    """Remove the socket of a daemon that was killed. Raises OSError if a daemon answers at ``path``."""
     if not path.is_socket():
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -200,8 +200,8 @@ def _clear(path: Path) -> None:
     raise OSError(0, "another daemon answers there")
 
 
-def _peer_uid(sock: Any) -> int | None:
-    """Who is at the other end; None where the kernel does not say: there the mode of the socket must do."""
+def _read_peer_uid(sock: Any) -> int | None:
+    """Return the user id of the client, or None on systems where only the mode of the socket protects it."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
     raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)

@@ -1,12 +1,12 @@
 """The only loop: wake, look, wait; signals, and the drain.
 
 The ledger is the schedule. The timer wakes the loop at the next due instant and for the periodic chores;
-no milestone is one of its timers. Whatever the loop does or misses, it looks again by itself after a while,
-counted on the monotonic clock. So neither a stepped wall clock nor a suspended machine loses a reminder. The
+no milestone has a timer. Whatever else happens, the loop looks again at the latest after half a minute by the
+monotonic clock. So neither a stepped wall clock nor a suspended machine loses a reminder. The
 ledger knows what was sent, so neither repeats one.
 
-The parts are made in :meth:`Daemon.__init__`, each from those above it. ``docs/architecture.md`` shows how a
-reload and a delivery pass through them.
+The parts are made in :meth:`Daemon.__init__`, each from those above it. :mod:`alertd.engine.reload` and
+:mod:`alertd.engine.delivery` each show one way on one page: the way of a reload, and the way of a delivery.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Daemon:
 
     Attributes:
         requests: where a reload is asked for.
-        outgrown: the daemon has ended because a newer alertd has migrated the ledger.
+        outdated: the daemon has ended because a newer alertd has migrated the ledger.
     """
 
     def __init__(self, deps: Dependencies) -> None:
@@ -79,8 +79,9 @@ class Daemon:
             deps.ledger,
             deps.clock,
             deps.log,
-            on_finished=self._timer.ring,
-            stood_still=self._monitor.stood_still_since,
+            node=deps.node,
+            on_finished=self._timer.wake,
+            has_stalled=self._monitor.has_stalled_since,
             observer=deps.observer,
         )
         self._audit = SelfAudit(deps)
@@ -93,7 +94,7 @@ class Daemon:
         self._backoff = Backoff(deps.clock, deps.log)
         self._looked_at = deps.clock.now()
         self._stopping = False
-        self.outgrown = False
+        self.outdated = False
 
     def attach(self, companion: Companion) -> None:
         """Run this beside the daemon. Call it before :meth:`start`.
@@ -147,7 +148,7 @@ class Daemon:
     def stop(self) -> None:
         """End the loop after what it is doing now."""
         self._stopping = True
-        self._timer.ring()
+        self._timer.wake()
 
     async def _end(self) -> None:
         self._deps.systemd.stopping()
@@ -157,33 +158,33 @@ class Daemon:
         unsettled = await self._sender.drain(self._deps.drain_s)
         self._monitor.stop()
         await self._audit.close()
-        if not self.outgrown:
+        if not self.outdated:
             await self._status.retire()
         await self._deps.ledger.close()
         self._deps.log.info(Event.DAEMON_STOPPED, node=self._deps.node, unsettled=unsettled)
 
-    # -- one look: what woke the loop is seen to, then what is due is sent
+    # -- one look: do the chores, then send what is due
 
     async def _look(self) -> datetime | None:
         """Do everything that is to be done now. Returns when the next thing is due, as :meth:`next_at`."""
         deps = self._deps
-        self._monitor.beat()
+        self._monitor.compare()
         if self._audit.is_well():
             deps.systemd.alive()
         if self._backoff.left_s:
             return self._after(self._backoff.left_s)
         try:
-            await self._chores()
+            await self._do_chores()
             next_at = await self.turn()
             if Chore.AUDIT in self._timer.wanted:
                 # The audit comes after the turn, so that it finds what fell due while the daemon was off
                 # already looked at.
-                await self._look_over()
+                await self._run_audit()
                 self._timer.wanted.discard(Chore.AUDIT)
             await self._status.refresh(next_at)
         except SchemaTooNew as error:
-            deps.log.critical(Event.LEDGER_OUTGROWN, reason=str(error))
-            self.outgrown = True
+            deps.log.critical(Event.LEDGER_UPGRADED, reason=str(error))
+            self.outdated = True
             self.stop()
             return None
         except LedgerError as error:
@@ -197,17 +198,17 @@ class Daemon:
     async def turn(self) -> datetime | None:
         """Do all that can be done without waiting. Returns when the next thing is due, as :meth:`next_at`.
 
-        Sends go on in the background. ``idle`` waits for them; ask ``next_at`` again after it.
+        Sends go on in the background. ``idle`` waits for them; call ``next_at`` again afterwards.
         """
-        dispatcher = self._reloader.dispatcher
+        active = self._reloader.active
         await self._sender.settle()
         now = self._looked_at = self._deps.clock.now()
         more = True
         while more:
-            bound = await dispatcher.bind(now)
+            bound = await active.binder.bind(now)
             more = bound.more
             log_bound(self._deps.log, bound)
-        await self._sender.start(dispatcher)
+        await self._sender.start(active.dispatcher)
         return await self.next_at(now)
 
     async def next_at(self, now: datetime) -> datetime | None:
@@ -228,7 +229,7 @@ class Daemon:
 
     # -- the chores that wake the loop
 
-    async def _chores(self) -> None:
+    async def _do_chores(self) -> None:
         wanted = self._timer.wanted - {Chore.AUDIT}
         self._timer.wanted &= {Chore.AUDIT}
         try:
@@ -238,12 +239,12 @@ class Daemon:
                     wanted.add(Chore.TAKEOVER)
             if Chore.FILES in wanted and self._reloader.files.have_settled():
                 wanted.add(Chore.RELOAD)
-            if Chore.LEDGER in wanted and await self._planner.others_did():
+            if Chore.LEDGER in wanted and await self._planner.has_changed_done_dates():
                 wanted.add(Chore.RECONCILE)
             if Chore.RELOAD in wanted:
                 await self._reloader.reload()
             elif wanted & {Chore.RECONCILE, Chore.TAKEOVER}:
-                await self._planner.go_on(reconsider=Chore.TAKEOVER in wanted)
+                await self._planner.reconcile_again(reconsider=Chore.TAKEOVER in wanted)
             if Chore.REPORT in wanted:
                 await self._status.report(self._reloader.config)
                 await self._status.compare_nodes()
@@ -254,29 +255,29 @@ class Daemon:
             raise
 
     async def _prune(self) -> None:
-        """Forget a little at a time, so that reminders that fall due meanwhile do not wait for the whole."""
-        keep = self._reloader.dispatcher.config.keep
-        forgotten = await self._deps.ledger.prune(self._deps.clock.now() - keep, PRUNE_LIMIT)
-        if any(forgotten.values()):
-            self._deps.log.info(Event.LEDGER_PRUNED, **forgotten)
+        """Delete some old rows, and ask to be called again, so that due reminders do not wait for all."""
+        keep = self._reloader.active.config.keep
+        deleted = await self._deps.ledger.prune(self._deps.clock.now() - keep, PRUNE_LIMIT)
+        if any(deleted.values()):
+            self._deps.log.info(Event.LEDGER_PRUNED, **deleted)
             self._timer.want(Chore.PRUNE)
 
-    async def _look_over(self) -> None:
-        config = self._reloader.dispatcher.config
+    async def _run_audit(self) -> None:
+        config = self._reloader.active.config
         shut, _ = self._sender.find_shut()
         # Only the leader reconciles, so only the leader's plan is audited.
         plan = self._planner.definitions if self._lease.held else None
-        await self._audit.look(
+        await self._audit.run(
             config,
             plan,
             self._planner.done,
             planned_at=self._planner.planned_at,
             shut=shut,
-            standing=self._gather_findings(config),
+            other_findings=self._gather_findings(config),
         )
 
     def _gather_findings(self, config: Config) -> list[AuditFinding]:
-        """Findings that other parts have made, and that hold until they say otherwise."""
+        """Gather what other parts find wrong at the moment."""
         companion = self._reloader.companion
         found = [*companion.findings()] if companion is not None else []
         if self._status.kept:

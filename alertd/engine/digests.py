@@ -1,7 +1,7 @@
-"""Makes digests: finds which are due, gathers what they are about, and says what is owed after them.
+"""Makes digests: finds which are due, gathers what they show, and schedules the next.
 
-The ledger is the schedule of digests too: it has the one that is owed next of each, until that is made.
-Making it is one transaction: what fell due while nothing ran is made once, however many were missed.
+The ledger is the schedule of digests too: it has the next issue of each digest until that issue is made. An
+issue is made in one transaction. However many issues fell due while no daemon ran, one is made.
 """
 
 from __future__ import annotations
@@ -27,90 +27,96 @@ _A_DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digests:
-    """The digests of a configuration, by the key that the ledger knows each by."""
+    """The digests of a configuration.
+
+    Attributes:
+        by_key: the receiver and the digest, by the key that the ledger has for the digest.
+    """
 
     config: Config
     by_key: Mapping[str, tuple[str, Digest]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Config) -> Digests:
+    def from_config(cls, config: Config) -> Digests:
+        """Find the digests in the routes of a configuration."""
         found = list_digests(config.route)
-        by_key = {key_of(receiver, name): (receiver, one) for (receiver, name), one in found.items()}
+        by_key = {make_key(receiver, name): (receiver, digest) for (receiver, name), digest in found.items()}
         return cls(config=config, by_key=by_key)
 
-    def quiet(self, receiver: str) -> NamedInterval | None:
+    def find_quiet_hours(self, receiver: str) -> NamedInterval | None:
+        """Find the quiet hours of a receiver, if it has any."""
         quiet = self.config.route.quiet.get(receiver)
         return quiet.hours if quiet else None
 
-    def after(self, key: str, since: datetime) -> datetime:
-        """The first instant later than ``since`` at which the digest is sent."""
-        receiver, one = self.by_key[key]
-        return find_digest_instant(one, since, self.quiet(receiver))
+    def find_next(self, key: str, since: datetime) -> datetime:
+        """Return the first instant later than ``since`` at which a digest is sent."""
+        receiver, digest = self.by_key[key]
+        return find_digest_instant(digest, since, self.find_quiet_hours(receiver))
 
-    def changes(self, there: Sequence[NextDigest], now: datetime) -> Changes:
-        """What makes the ledger owe these digests and no others; nothing when it does already."""
-        known = {one.key: one for one in there}
+    def compare(self, known: Sequence[NextDigest], now: datetime) -> Changes:
+        """Compare with the digests that the ledger has. Returns what makes it have these and no others."""
+        old_by_key = {digest.key: digest for digest in known}
         wanted = []
-        for key, (receiver, one) in self.by_key.items():
-            old = known.get(key)
+        for key, (receiver, digest) in self.by_key.items():
+            old = old_by_key.get(key)
             if old is None:
-                at = self.after(key, now)
-                wanted.append(NextDigest(key=key, receiver=receiver, name=one.name, at=at, since=now))
-            elif old.at > now and (at := self.after(key, max(old.since, now))) != old.at:
-                # Other quiet hours, or a zone that has other rules now.
+                at = self.find_next(key, now)
+                wanted.append(NextDigest(key=key, receiver=receiver, name=digest.name, at=at, since=now))
+            elif old.at > now and (at := self.find_next(key, max(old.since, now))) != old.at:
+                # The quiet hours have changed, or the rules of the zone have.
                 wanted.append(replace(old, at=at))
-        gone = tuple(sorted(known.keys() - self.by_key.keys()))
+        gone = tuple(sorted(old_by_key.keys() - self.by_key.keys()))
         return Changes(digests=tuple(wanted), no_digests=gone)
 
-    async def due(self, ledger: DigestSchedule, now: datetime) -> NextDigest | None:
-        """The first that is due, if any is."""
+    async def find_due(self, ledger: DigestSchedule, now: datetime) -> NextDigest | None:
+        """Find the first digest that is due, if any is."""
         if not self.by_key:
             return None
-        owed = await ledger.read_digests()
-        return next((one for one in owed if one.at <= now and one.key in self.by_key), None)
+        digests = await ledger.read_digests()
+        return next((digest for digest in digests if digest.at <= now and digest.key in self.by_key), None)
 
     async def make(
         self,
         ledger: ReminderQueue,
-        owed: NextDigest,
+        due: NextDigest,
         held: Sequence[tuple[ScheduledReminder, Record]],
         now: datetime,
     ) -> DigestBuild:
         """Gather what a digest shows beside the reminders that have waited for it.
 
         Args:
-            held: all that is pending and due for its receiver.
+            held: all reminders of its receiver that are pending and due.
         """
-        receiver, one = self.by_key[owed.key]
+        receiver, digest = self.by_key[due.key]
         root = self.config.route
 
         def takes(member: ScheduledReminder, record: Record) -> bool:
             match = matched(root, member, record)
-            return match is not None and match.digest is not None and match.digest.name == one.name
+            return match is not None and match.digest is not None and match.digest.name == digest.name
 
-        ahead = to_local_date(owed.at, one.zone) + one.ahead
-        until = to_instant(datetime.combine(ahead + _A_DAY, datetime.min.time()), one.zone)
+        ahead = to_local_date(due.at, digest.zone) + digest.ahead
+        until = to_instant(datetime.combine(ahead + _A_DAY, datetime.min.time()), digest.zone)
         windows = await ledger.read_windows(receiver, until + 2 * _A_DAY)
         members = {member.milestone for member, record in held if takes(member, record)}
         near = candidates(windows, now, until, self.config.catch_up)
         names = [name for name in near if name not in members][:MAX_LOOKED_AT]
         records = await ledger.read_records_by_id(names)
-        scope = OverviewScope(receiver=receiver, name=one.name, root=root)
+        scope = OverviewScope(receiver=receiver, name=digest.name, root=root)
         shown, more = overview((records[name] for name in names if name in records), scope, now, until)
         edition = DigestIssue(
-            name=one.name,
-            zone=one.zone.key,
-            at=owed.at,
-            since=owed.since,
+            name=digest.name,
+            zone=digest.zone.key,
+            at=due.at,
+            since=due.since,
             until=until,
             overview=shown,
             more=more,
-            even_if_empty=one.even_if_empty,
+            even_if_empty=digest.even_if_empty,
         )
-        following = replace(owed, at=self.after(owed.key, max(now, owed.at)), since=now)
-        return DigestBuild(edition=edition, turn=(owed, following), takes=takes)
+        following = replace(due, at=self.find_next(due.key, max(now, due.at)), since=now)
+        return DigestBuild(edition=edition, turn=(due, following), takes=takes)
 
 
-def key_of(receiver: str, name: str) -> str:
-    """What the ledger calls a digest: 22 characters of base62."""
+def make_key(receiver: str, name: str) -> str:
+    """Make the ledger's key of a digest: 22 characters of base62."""
     return fingerprint("digest", receiver, name)

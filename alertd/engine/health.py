@@ -1,4 +1,4 @@
-"""What ``alertd status`` and the API look at, and what they call wrong."""
+"""Read the state of the daemons and the ledger for ``alertd status`` and the API, and name what is wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from alertd.ports import LedgerReader, NodeReport
 
 NEXT = 5
 LOOKED_AT = 25
-"""Of what is pending; several receivers of one reminder are shown as one."""
+"""How many pending reminders are read. Several receivers of a reminder are shown as one line."""
 
 SHOWN = 20
 
@@ -29,7 +29,7 @@ GONE_AFTER = timedelta(minutes=5)
 
 LATE_AFTER = timedelta(minutes=5)
 DEAD_FOR = timedelta(days=7)
-"""How long a dead delivery is something wrong; after that it is history."""
+"""How long a dead delivery counts as something wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +37,11 @@ class Health:
     """The ledger at one instant.
 
     Attributes:
-        coming: what is pending, the earliest first.
-        records: those of ``coming``, by full id.
+        coming: pending reminders, the earliest first.
+        records: the records of the milestones in ``coming``, by full id.
         leader: the node that reconciles.
-        ready, dead: the newest first, at most :data:`SHOWN`.
-        size: of the ledger on the disk, in bytes.
+        ready, dead: deliveries, the newest first, at most :data:`SHOWN`.
+        size: the size of the ledger on disk, in bytes.
     """
 
     now: datetime
@@ -56,11 +56,13 @@ class Health:
 
     @property
     def failing(self) -> Mapping[str, tuple[Attempt, Attempt]]:
-        """The first and the last failure of what waits for each channel, by channel."""
+        """The first and the last failure of the deliveries that wait, by channel."""
         failed: dict[str, list[Attempt]] = {}
         for delivery, attempts, _ in self.ready:
             failed.setdefault(delivery.channel, []).extend(attempts)
-        in_order = {name: sorted(found, key=lambda one: one.at) for name, found in failed.items() if found}
+        in_order = {
+            name: sorted(found, key=lambda attempt: attempt.at) for name, found in failed.items() if found
+        }
         return {name: (found[0], found[-1]) for name, found in sorted(in_order.items())}
 
     @property
@@ -69,20 +71,22 @@ class Health:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Of the files that the live daemons run on; of the last daemon when none is alive."""
+        """The problems in the files of the live daemons, or of the last daemon if none is live."""
         nodes = self.live_nodes or tuple(self.nodes[:1])
         return tuple(dict.fromkeys(problem for node in nodes for problem in node.problems))
 
     @property
     def fresh_dead(self) -> int:
-        return sum(self.now - (one.settled_at or one.bound_at) < DEAD_FOR for one, _, _ in self.dead)
+        return sum(
+            self.now - (delivery.settled_at or delivery.bound_at) < DEAD_FOR for delivery, _, _ in self.dead
+        )
 
     @property
     def wrong(self) -> tuple[str, ...]:
         """A sentence without its full stop for each thing that is wrong; () when all is well."""
-        return tuple(self._wrong())
+        return tuple(self._find_wrong())
 
-    def _wrong(self) -> Iterator[str]:
+    def _find_wrong(self) -> Iterator[str]:
         if not self.nodes:
             yield "no daemon has run on this ledger"
         elif not self.live_nodes:
@@ -95,26 +99,27 @@ class Health:
         yield from (f"{channel} does not answer" for channel in paused)
         if self.problems:
             yield f"{format_count(len(self.problems), 'problem')} in the files"
-        late = [one for one in self.coming if self.now - one.wake_at > LATE_AFTER]
+        late = [reminder for reminder in self.coming if self.now - reminder.wake_at > LATE_AFTER]
         if late:
             yield f"a reminder has been waiting for {format_span(self.now - late[0].wake_at)}"
-        stuck = [one for one, _, _ in self.ready if self.now - one.next_at > LATE_AFTER]
+        stuck = [
+            delivery.next_at for delivery, _, _ in self.ready if self.now - delivery.next_at > LATE_AFTER
+        ]
         if stuck:
-            oldest = min(one.next_at for one in stuck)
-            yield f"a delivery has been waiting for {format_span(self.now - oldest)}"
+            yield f"a delivery has been waiting for {format_span(self.now - min(stuck))}"
         if self.fresh_dead:
             deliveries = "1 delivery" if self.fresh_dead == 1 else f"{self.fresh_dead} deliveries"
             yield f"{deliveries} died in the last seven days"
 
 
-async def health_of(ledger: LedgerReader, now: datetime) -> Health:
-    """All that is looked at, as it is at ``now``.
+async def read_health(ledger: LedgerReader, now: datetime) -> Health:
+    """Read the state of the daemons and the ledger at ``now``.
 
     Raises:
-        LedgerError: it cannot be read.
+        LedgerError: the ledger cannot be read.
     """
     coming = tuple(await ledger.read_upcoming(LOOKED_AT))
-    records = await ledger.read_records_by_id([one.milestone for one in coming])
+    records = await ledger.read_records_by_id([reminder.milestone for reminder in coming])
     return Health(
         now=now,
         nodes=tuple(await ledger.read_nodes()),
@@ -187,29 +192,29 @@ class HealthFacts(TypedDict):
 
 
 def health_facts(health: Health) -> HealthFacts:
-    """The same for programs."""
+    """Convert the state to JSON."""
     return {
         "ok": not health.wrong,
         "wrong": list(health.wrong),
         "version": __version__,
         "at": utc_text(health.now),
-        "nodes": [_node(node) for node in health.nodes],
+        "nodes": [_pack_node(node) for node in health.nodes],
         "leader": health.leader,
         "next": [
             {
-                "at": utc_text(one.at),
-                "wake_at": utc_text(one.wake_at),
-                "milestone": one.milestone,
-                "offset": one.offset,
-                "receiver": one.receiver,
-                "reason": reason_text(one.reason),
+                "at": utc_text(reminder.at),
+                "wake_at": utc_text(reminder.wake_at),
+                "milestone": reminder.milestone,
+                "offset": reminder.offset,
+                "receiver": reminder.receiver,
+                "reason": reason_text(reminder.reason),
             }
-            for one in health.coming
+            for reminder in health.coming
         ],
-        "ready": [delivery_facts(*one) for one in health.ready],
-        "dead": [delivery_facts(*one) for one in health.dead],
+        "ready": [delivery_facts(*row) for row in health.ready],
+        "dead": [delivery_facts(*row) for row in health.dead],
         "failing": {
-            channel: {"first": _failure(first), "last": _failure(last)}
+            channel: {"first": _pack_failure(first), "last": _pack_failure(last)}
             for channel, (first, last) in health.failing.items()
         },
         "counts": dict(health.counts),
@@ -217,7 +222,7 @@ def health_facts(health: Health) -> HealthFacts:
     }
 
 
-def _node(node: NodeReport) -> NodeFacts:
+def _pack_node(node: NodeReport) -> NodeFacts:
     return {
         "node": node.node,
         "version": node.version,
@@ -232,5 +237,5 @@ def _node(node: NodeReport) -> NodeFacts:
     }
 
 
-def _failure(attempt: Attempt) -> FailureFacts:
+def _pack_failure(attempt: Attempt) -> FailureFacts:
     return {"at": utc_text(attempt.at), "outcome": attempt.outcome, "reason": reason_text(attempt.reason)}

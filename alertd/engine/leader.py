@@ -1,7 +1,7 @@
-"""The lead: of all nodes on one ledger one reconciles, and another takes over soon after it has gone.
+"""Leader election: of the nodes on a ledger one leads and reconciles. Another takes over when it has gone.
 
-Nodes that read different files would else undo what each other wrote. What a node writes as the leader it
-writes under its term: once another has taken over, the ledger refuses it.
+Without a leader, nodes that read different files would undo each other's changes. A leader writes under its
+term. Once another node has taken over, the ledger refuses writes under the old term.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from alertd.ports import Clock, LeadershipLedger
 from alertd.system.telemetry import Event, Log
 
 LEAD_FOR = timedelta(seconds=15)
-"""How long a leader that says nothing more is waited for. It says so three times in that time."""
+"""How long other nodes wait for a silent leader. A leader renews its lease three times in that time."""
 
 
 @dataclass(slots=True, kw_only=True)
 class LeaderLease:
-    """One node's part in it.
+    """A node's lease on the lead.
 
     Attributes:
-        duration: how long the lead is asked for at a time.
-        is_gone: whether a node is known to be dead, so that its lead need not run out.
+        duration: for how long the node asks for the lead.
+        is_gone: returns whether a node is known to be dead, so that its lease need not run out first.
         held: whether this node had the lead when it last asked.
     """
 
@@ -40,11 +40,11 @@ class LeaderLease:
 
     @property
     def every_s(self) -> float:
-        """How often to ask."""
+        """Seconds between two renewals."""
         return self.duration.total_seconds() / 3
 
     async def ask(self) -> bool:
-        """Take the lead or keep it. True: this node has it now, and has not had it just before."""
+        """Take or renew the lead. Returns whether this node has the lead now and did not have it before."""
         asked_s = self.clock.monotonic()
         term = await self.ledger.take_lead(self.node, self.clock.now(), duration=self.duration)
         if term is None:
@@ -63,7 +63,7 @@ class LeaderLease:
         return is_new
 
     async def term(self) -> int:
-        """The term to write under, renewed when it is time for it.
+        """Return the term to write under, and renew the lease first if a renewal is due.
 
         Raises:
             LeadLost: another node has the lead.
@@ -71,14 +71,14 @@ class LeaderLease:
         if self.clock.monotonic() - self._asked_s >= self.every_s:
             before = self._term
             if await self.ask():
-                # What was found under the old one may not be so any more.
+                # What was read under the old term may have changed since.
                 raise LeadLost(f"the lead of term {before} was lost; it is term {self._term} now")
         if not self.held:
             raise LeadLost("another node has the lead")
         return self._term
 
     def lose(self) -> None:
-        """It is another's by now."""
+        """Record that another node has the lead by now."""
         if self.held:
             self.held = False
             self.log.warning(Event.LEAD_LOST, node=self.node, term=self._term)

@@ -1,4 +1,4 @@
-"""What is counted as it happens: told by the daemon, kept by whoever wants it."""
+"""Log what the daemon does, and define the observer that counts it, such as the metrics."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.message.reasons import reason_text
 from alertd.core.milestones.recurrence import get_series_id
 from alertd.core.planning.audit import Audit
-from alertd.engine.dispatch import BindResult
+from alertd.engine.binding import BindResult
 from alertd.engine.reconcile import Report
 from alertd.ports import Settlement
 from alertd.system.telemetry import Event, Log
 
 
 class Observer:
-    """Counts nothing. Each method returns at once and never raises."""
+    """Is told what happens, and ignores it. A subclass must return at once and never raise."""
 
     def settled(self, settlement: Settlement, *, fenced: bool) -> None:
-        """How a try ended was written down; ``fenced``: it does not count, somebody else has the delivery."""
+        """An attempt was settled. ``fenced``: another node has the delivery, so it does not count."""
 
     def reloaded(self, *, accepted: bool, took_s: float, at: datetime) -> None:
-        """The files were read, and taken or refused."""
+        """A reload has ended: the files were accepted or refused."""
 
     def audited(self, audit: Audit) -> None:
-        """There was an audit."""
+        """A self-audit has ended."""
 
 
 _VERDICTS = {
@@ -38,7 +38,7 @@ _VERDICTS = {
 
 
 def log_loaded(log: Log, definitions: Definitions) -> None:
-    """What was read from the files."""
+    """Log what was read from the files."""
     log.info(
         Event.CONFIG_LOADED,
         timelines=len(definitions.timelines),
@@ -48,21 +48,21 @@ def log_loaded(log: Log, definitions: Definitions) -> None:
 
 
 def log_report(log: Log, report: Report) -> None:
-    """What a reconciliation changed; nothing when it changed nothing."""
-    for say, event, names in (
+    """Log what a reconciliation changed, if it changed anything."""
+    for write, event, names in (
         (log.info, Event.MILESTONE_MOVED, report.moved),
         (log.warning, Event.MILESTONE_WITHDRAWN, report.withdrawn),
         (log.debug, Event.MILESTONE_LOADED, report.loaded),
     ):
-        # What repeats is one line, however many of its instances are written down.
+        # A recurring milestone is one line, however many instances of it have changed.
         by_series: dict[str, list[str]] = {}
         for name in names:
             by_series.setdefault(get_series_id(name), []).append(name)
         for series, instances in by_series.items():
             if len(instances) == 1:
-                say(event, milestone=instances[0])
+                write(event, milestone=instances[0])
             else:
-                say(event, milestone=series, instances=len(instances))
+                write(event, milestone=series, instances=len(instances))
     if report.changed:
         log.info(
             Event.PLAN_CHANGED,
@@ -75,7 +75,7 @@ def log_report(log: Log, report: Report) -> None:
 
 
 def log_bound(log: Log, bound: BindResult) -> None:
-    """What was decided about what is due."""
+    """Log what was decided about due reminders."""
     for delivery in bound.deliveries:
         log.info(
             Event.DELIVERY_BOUND,
@@ -90,12 +90,12 @@ def log_bound(log: Log, bound: BindResult) -> None:
 
 
 def log_settlement(log: Log, settlement: Settlement, *, fenced: bool) -> None:
-    """How a try ended. The same failure again is debug, a new one a warning.
+    """Log how an attempt ended. A new failure is a warning; the same failure again is debug.
 
     Args:
-        fenced: somebody else has taken the delivery since, so that this end does not count.
+        fenced: another node has leased the delivery since, so this settlement does not count.
     """
-    facts = _facts(settlement)
+    facts = _gather_facts(settlement)
     if fenced:
         log.warning(Event.DELIVERY_FENCED, **facts)
         return
@@ -104,8 +104,8 @@ def log_settlement(log: Log, settlement: Settlement, *, fenced: bool) -> None:
             log.info(Event.DELIVERY_SENT, **facts)
         case DeliveryState.READY:
             again = settlement.lease.delivery.reason == settlement.reason
-            say = log.debug if again else log.warning
-            say(Event.DELIVERY_RETRIED, next_at=settlement.next_at, **facts)
+            write = log.debug if again else log.warning
+            write(Event.DELIVERY_RETRIED, next_at=settlement.next_at, **facts)
         case DeliveryState.DEAD:
             log.error(Event.DELIVERY_DIED, **facts)
         case DeliveryState.SUPPRESSED:
@@ -114,7 +114,7 @@ def log_settlement(log: Log, settlement: Settlement, *, fenced: bool) -> None:
             log.info(Event.DELIVERY_SUPERSEDED, **facts)
 
 
-def _facts(settlement: Settlement) -> dict[str, Any]:
+def _gather_facts(settlement: Settlement) -> dict[str, Any]:
     lease, attempt = settlement.lease, settlement.attempt
     facts: dict[str, Any] = {
         "delivery": lease.delivery.id,
@@ -126,7 +126,7 @@ def _facts(settlement: Settlement) -> dict[str, Any]:
         "reason": reason_text(settlement.reason),
     }
     if lease.owed:
-        # What waits for a digest is not late; the digest can be.
+        # A reminder that waits for a digest is not late, but the digest may be.
         edition = lease.delivery.edition
         due = edition.at if edition else min(owed.at for owed in lease.owed)
         late = settlement.at - due

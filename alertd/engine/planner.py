@@ -52,27 +52,27 @@ class Planner:
         for problem in definitions.problems:
             log.error(Event.FILE_REFUSED, file=problem.file, problem=str(problem))
         for file in sorted(broken - definitions.broken):
-            log.info(Event.FILE_MENDED, file=file)
+            log.info(Event.FILE_RECOVERED, file=file)
         await self._lease.ask()
         report = await self._reconcile(definitions, config, reconsider=reconsider)
         self._status.problems = tuple(str(problem) for problem in definitions.problems)
         if definitions.broken - broken:
             await self._status.tell_problems(
-                config, "A definition file was refused; what it said before stays"
+                config, "A definition file was refused; its last good version stays in force"
             )
         self.definitions = definitions
         self._status.fingerprint = definitions.fingerprint
         log_report(log, report)
         log_loaded(log, definitions)
 
-    async def go_on(self, *, reconsider: bool) -> None:
+    async def reconcile_again(self, *, reconsider: bool) -> None:
         """Reconcile with the files as last read: relative deadlines, the horizon and tzdata move on."""
         if self.definitions is not None and self.definitions.config is not None:
             report = await self._reconcile(self.definitions, self.definitions.config, reconsider=reconsider)
             log_report(self._deps.log, report)
 
-    async def others_did(self) -> bool:
-        """Return whether another process has changed the done dates, on which relative deadlines depend."""
+    async def has_changed_done_dates(self) -> bool:
+        """Return whether another process has changed done dates, on which relative deadlines depend."""
         version = await self._deps.ledger.read_version()
         if version == self._version:
             return False

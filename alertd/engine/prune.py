@@ -1,4 +1,4 @@
-"""Forget, a bounded number of rows at a time, so that nobody waits long for the ledger meanwhile."""
+"""Prune the ledger in small transactions, so that no other writer waits long."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from datetime import datetime
 from alertd.ports import Prunable
 
 LIMIT = 200
-"""Milestones, and notices, that are forgotten in one transaction."""
+"""The most milestones, and the most notices, that one transaction deletes."""
 
-MOST = 100_000
-"""Of both in one go. The rest is for the next day."""
+MAX_ROWS = 100_000
+"""The most rows that one call deletes. The rest waits for the next call."""
 
 
 async def prune(ledger: Prunable, before: datetime) -> dict[str, int]:
-    """Forget all that :meth:`alertd.ports.Prunable.prune` may. Returns how many, by kind of row."""
-    all_of_it: Counter[str] = Counter(milestones=0, deliveries=0)
-    while all_of_it.total() < MOST:
-        forgotten = await ledger.prune(before, LIMIT)
-        all_of_it.update(forgotten)
-        if not any(forgotten.values()):
+    """Delete what :meth:`alertd.ports.Prunable.prune` may delete. Returns how many rows, by kind."""
+    total: Counter[str] = Counter(milestones=0, deliveries=0)
+    while total.total() < MAX_ROWS:
+        deleted = await ledger.prune(before, LIMIT)
+        total.update(deleted)
+        if not any(deleted.values()):
             break
-    return dict(all_of_it)
+    return dict(total)

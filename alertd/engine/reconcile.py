@@ -1,11 +1,11 @@
-"""Definitions -> plan -> ledger: brings what is owed into line with the files, and says what changed.
+"""Reconciles the ledger with the definition files, and reports what changed.
 
-Rules that hold here:
-- the same definitions a second time change nothing;
-- what was bound, superseded, suppressed or expired is never owed again;
-- whoever was told an old date is told the new one, once;
-- a file that cannot be read changes nothing: what was last known of it stays;
-- when there is no file at all any more, nothing changes either: a folder that is not mounted looks like that.
+These rules hold here:
+- Reconciling with the same definitions a second time changes nothing.
+- A reminder that was bound, superseded, suppressed or expired is never scheduled again.
+- A receiver that was told the old date is told the new date, once.
+- A file that cannot be read changes nothing: the ledger keeps the last good version.
+- If no file is left, nothing changes either, because a folder that is not mounted looks the same.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from itertools import chain
 
 from alertd.core.config import Config, Definitions, Timeline
 from alertd.core.ledger.moves import move_facts, phrases_text
@@ -34,7 +35,7 @@ from alertd.ports import Changes, PlanningLedger, TimelineReader
 _STAYS = (Cause.DONE, Cause.CANCELLED)
 
 HORIZON = timedelta(days=400)
-"""How far ahead occurrences are written down; reconciling at least once a day moves it along."""
+"""How far ahead the ledger has reminders. Each reconciliation, at least once a day, extends the horizon."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Report:
     """What one reconciliation changed, as counts and as ids of milestones.
 
     Attributes:
-        kept: timelines that were left as they are because no file is there any more.
+        kept: timelines that stay as they are because no file is left.
     """
 
     loaded: list[str] = field(default_factory=list)
@@ -59,7 +60,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcilePass:
-    """One reconciliation under way: what it goes by, and what it has found so far."""
+    """One reconciliation: its inputs, and the report that it fills in."""
 
     config: Config
     now: datetime
@@ -77,62 +78,64 @@ async def reconcile(
 ) -> Report:
     """Bring the ledger into line with ``definitions``, timeline by timeline.
 
-    Each timeline is one transaction, so a crash in between leaves some in line and the others as
-    they were; the next call finishes.
+    Each timeline is one transaction. After a crash some timelines may be reconciled and others not; the next
+    call reconciles the rest.
 
     Args:
-        reconsider: have what waits for a mute or a snooze looked at anew: the configuration is another.
-        term: asked for each timeline: the term of the lead under which it is written.
+        reconsider: the configuration has changed, so decide again about reminders that wait for a mute or a
+            snooze.
+        term: returns the term of the lead to write under. It is called for each timeline.
 
     Raises:
-        LeadLost: another node has the lead; what it has not written, it writes.
+        LeadLost: another node has the lead, and writes what this node has not written.
         LedgerError: the ledger cannot be read or written.
         ValueError: ``definitions.config`` is None.
     """
     if definitions.config is None:
         raise ValueError("nothing can be reconciled without a configuration")
-    this = ReconcilePass(config=definitions.config, now=now, report=Report(), reconsider=reconsider)
+    current = ReconcilePass(config=definitions.config, now=now, report=Report(), reconsider=reconsider)
     known = await ledger.read_timelines()
     if known and not definitions.timelines and not definitions.broken:
-        this.report.kept = tuple(sorted(known))
-        return this.report
+        current.report.kept = tuple(sorted(known))
+        return current.report
     done = await ledger.read_done_dates()
-    resolved = await _resolved(ledger, definitions, known, done)
+    resolved = await _resolve_all(ledger, definitions, known, done)
     for timeline in definitions.timelines:
         under = await term() if term else None
         records, owed = await ledger.read_timeline(timeline.id)
         milestones = [resolved[milestone.id] for milestone in timeline.milestones]
-        changes = changes_of(this, timeline, milestones, records, owed)
+        changes = find_changes(current, timeline, milestones, records, owed)
         if changes != Changes():
             await ledger.apply(changes, term=under)
-    await _digests(ledger, this, term)
+    await _reconcile_digests(ledger, current, term)
     gone = known.keys() - {timeline.id for timeline in definitions.timelines}
     for name in sorted(gone):
         if known[name] not in definitions.broken:
             under = await term() if term else None
             records, owed = await ledger.read_timeline(name)
-            await ledger.apply(_withdrawal(this, records, owed), term=under)
-    return this.report
+            await ledger.apply(_withdraw(current, records, owed), term=under)
+    return current.report
 
 
-async def _digests(
-    ledger: PlanningLedger, this: ReconcilePass, term: Callable[[], Awaitable[int]] | None
+async def _reconcile_digests(
+    ledger: PlanningLedger, current: ReconcilePass, term: Callable[[], Awaitable[int]] | None
 ) -> None:
-    changes = Digests.of(this.config).changes(await ledger.read_digests(), this.now)
+    changes = Digests.from_config(current.config).compare(await ledger.read_digests(), current.now)
     if changes != Changes():
         await ledger.apply(changes, term=await term() if term else None)
 
 
-async def _resolved(
+async def _resolve_all(
     ledger: TimelineReader, definitions: Definitions, known: Mapping[str, str], done: Mapping[str, date]
 ) -> dict[str, Milestone]:
-    """All milestones of the good files, relative deadlines computed.
+    """Resolve the relative deadlines of all milestones in the good files.
 
-    One that is counted from a milestone in a file that is broken at the moment is counted from
-    what the ledger last knew of that.
+    If a deadline counts from a milestone in a broken file, the ledger's version of that milestone is used.
     """
-    milestones = {one.id: one for timeline in definitions.timelines for one in timeline.milestones}
-    bases = {relative.base for one in milestones.values() for relative in one.relative}
+    milestones = {
+        milestone.id: milestone for timeline in definitions.timelines for milestone in timeline.milestones
+    }
+    bases = {relative.base for milestone in milestones.values() for relative in milestone.relative}
     for timeline, file in known.items():
         if file in definitions.broken and any(base.startswith(timeline + "/") for base in bases):
             records, _ = await ledger.read_timeline(timeline)
@@ -141,32 +144,35 @@ async def _resolved(
     return resolve(milestones, done)
 
 
-def changes_of(
-    this: ReconcilePass,
+def find_changes(
+    current: ReconcilePass,
     timeline: Timeline,
     milestones: Sequence[Milestone],
     records: Sequence[Record],
     owed: Sequence[ScheduledReminder],
 ) -> Changes:
-    """What must be written so that the ledger is in line with one timeline.
+    """Find what to write so that the ledger is in line with one timeline.
 
     Args:
-        milestones: the timeline's own, relative claims resolved, recurring ones not expanded.
-        records, owed: all that the ledger has of the timeline.
+        milestones: the milestones of the timeline. Relative claims are resolved; recurring milestones are not
+            expanded.
+        records, owed: everything that the ledger has about the timeline.
     """
     by_id = {record.id: record for record in records}
-    owed_of: dict[str, list[ScheduledReminder]] = {}
-    for one in owed:
-        owed_of.setdefault(one.milestone, []).append(one)
-    since = this.now - this.config.catch_up
-    expanded = [one for milestone in milestones for one in expand(milestone, since, this.now + HORIZON)]
+    owed_by_id: dict[str, list[ScheduledReminder]] = {}
+    for reminder in owed:
+        owed_by_id.setdefault(reminder.milestone, []).append(reminder)
+    since = current.now - current.config.catch_up
+    expanded = [
+        instance for milestone in milestones for instance in expand(milestone, since, current.now + HORIZON)
+    ]
     parts = []
     for milestone in expanded:
-        record, its_owed = by_id.get(milestone.id), owed_of.get(milestone.id, ())
+        record, its_owed = by_id.get(milestone.id), owed_by_id.get(milestone.id, ())
         if record is None:
-            parts.append(_first_seen(this, milestone, timeline.file, its_owed))
+            parts.append(_add(current, milestone, timeline.file, its_owed))
         else:
-            parts.append(_seen_again(this, milestone, timeline.file, record, its_owed))
+            parts.append(_update(current, milestone, timeline.file, record, its_owed))
     still = {milestone.id for milestone in expanded}
     series = {milestone.id for milestone in milestones if milestone.repeat is not None}
     gone = [
@@ -174,110 +180,121 @@ def changes_of(
         for record in records
         if record.id not in still
         and not record.withdrawn
-        and not _is_history(record, series, owed_of.get(record.id, ()), this.now)
+        and not _is_history(record, series, owed_by_id.get(record.id, ()), current.now)
     ]
-    parts.append(_withdrawal(this, gone, [one for record in gone for one in owed_of.get(record.id, ())]))
-    return _joined(parts)
+    parts.append(
+        _withdraw(current, gone, [reminder for record in gone for reminder in owed_by_id.get(record.id, ())])
+    )
+    return _join(parts)
 
 
 def _is_history(record: Record, series: set[str], owed: Iterable[ScheduledReminder], now: datetime) -> bool:
-    """Whether it is an instance of a series that is still there, only too old to be expanded."""
+    """Return whether the series of an instance still exists, and the instance is only too old to expand."""
     if get_series_id(record.id) not in series:
         return False
     day = date.fromisoformat(record.id.rpartition("@")[2])
-    to_come = any(one.state is ReminderState.PENDING and one.at > now for one in owed)
+    to_come = any(reminder.state is ReminderState.PENDING and reminder.at > now for reminder in owed)
     return day < to_local_date(now, record.milestone.zone) and not to_come
 
 
-def _first_seen(
-    this: ReconcilePass, milestone: Milestone, file: str, owed: Sequence[ScheduledReminder]
+def _add(
+    current: ReconcilePass, milestone: Milestone, file: str, owed: Sequence[ScheduledReminder]
 ) -> Changes:
-    this.report.loaded.append(milestone.id)
+    current.report.loaded.append(milestone.id)
     values = values_of(milestone)
     record = Record(
-        milestone=milestone, file=file, revision=1, values=values, loaded_at=this.now, changed_at=this.now
+        milestone=milestone,
+        file=file,
+        revision=1,
+        values=values,
+        loaded_at=current.now,
+        changed_at=current.now,
     )
     facts = {"deadline": phrases_text(values)}
-    entry = HistoryEntry(milestone=milestone.id, at=this.now, kind="loaded", facts=facts)
-    plan = _plan(this, milestone, owed, told=frozenset())
-    return _joined([Changes(records=(record,), history=(entry,)), plan])
+    entry = HistoryEntry(milestone=milestone.id, at=current.now, kind="loaded", facts=facts)
+    plan = _plan(current, milestone, owed, told=frozenset())
+    return _join([Changes(records=(record,), history=(entry,)), plan])
 
 
-def _seen_again(
-    this: ReconcilePass, milestone: Milestone, file: str, record: Record, owed: Sequence[ScheduledReminder]
+def _update(
+    current: ReconcilePass, milestone: Milestone, file: str, record: Record, owed: Sequence[ScheduledReminder]
 ) -> Changes:
     values = values_of(milestone)
     after = replace(record, milestone=milestone, file=file, values=values, withdrawn=False)
     history, news = [], News()
     if record.withdrawn:
-        this.report.loaded.append(milestone.id)
-        history.append(HistoryEntry(milestone=milestone.id, at=this.now, kind="returned"))
+        current.report.loaded.append(milestone.id)
+        history.append(HistoryEntry(milestone=milestone.id, at=current.now, kind="returned"))
     if set(after.window_ids) == set(record.window_ids):
         news = returned_news(after, owed) if record.withdrawn else news
         if not record.standing.closed:
-            # Somebody may have reopened it while its move was being written down.
-            news = replace(news, owed=(*news.owed, *reopened_news(after, owed, this.now)))
+            # Somebody may have reopened the milestone while its move was being written.
+            news = replace(news, owed=(*news.owed, *reopened_news(after, owed, current.now)))
     else:
-        after = replace(after, revision=record.revision + 1, changed_at=this.now)
-        # A policy that picks other windows of the same claims moves nothing: nobody said anything new.
-        if _claimed(milestone) != _claimed(record.milestone):
-            this.report.moved.append(milestone.id)
+        after = replace(after, revision=record.revision + 1, changed_at=current.now)
+        # If only the policy picks other windows of the same claims, the deadline has not moved.
+        if _list_windows(milestone) != _list_windows(record.milestone):
+            current.report.moved.append(milestone.id)
             facts = move_facts(record.values, values)
-            history.append(HistoryEntry(milestone=milestone.id, at=this.now, kind="moved", facts=facts))
-            news = moved_news(record, after, owed, this.config, this.now)
-    told = frozenset(one.receiver for one in news.owed)
+            history.append(HistoryEntry(milestone=milestone.id, at=current.now, kind="moved", facts=facts))
+            news = moved_news(record, after, owed, current.config, current.now)
+    told = frozenset(reminder.receiver for reminder in news.owed)
     changed = Changes(
-        records=(after,) if _rewritten(record, after) else (),
+        records=(after,) if _must_write(record, after) else (),
         owed=news.owed,
         cancelled=news.called_off,
         history=tuple(history),
     )
-    return _joined([changed, _plan(this, milestone, owed, told=told)])
+    return _join([changed, _plan(current, milestone, owed, told=told)])
 
 
-def _claimed(milestone: Milestone) -> frozenset[str]:
-    return frozenset(one.window.id for one in list_stated_windows(milestone))
+def _list_windows(milestone: Milestone) -> frozenset[str]:
+    return frozenset(stated.window.id for stated in list_stated_windows(milestone))
 
 
 def _plan(
-    this: ReconcilePass, milestone: Milestone, owed: Sequence[ScheduledReminder], *, told: frozenset[str]
+    current: ReconcilePass, milestone: Milestone, owed: Sequence[ScheduledReminder], *, told: frozenset[str]
 ) -> Changes:
-    until = this.now + HORIZON
-    plan = rearmed(milestone, owed, told, this.config, this.now, until, reconsider=this.reconsider)
-    this.report.owed += len(plan.owed)
-    this.report.cancelled += len(plan.cancelled)
+    until = current.now + HORIZON
+    plan = rearmed(milestone, owed, told, current.config, current.now, until, reconsider=current.reconsider)
+    current.report.owed += len(plan.owed)
+    current.report.cancelled += len(plan.cancelled)
     return Changes(owed=plan.owed + plan.woken, cancelled=plan.cancelled)
 
 
-def _rewritten(before: Record, after: Record) -> bool:
-    """Whether the record must be written: what the ledger keeps of a definition is its snapshot."""
+def _must_write(before: Record, after: Record) -> bool:
+    """Return whether the record must be written. The ledger keeps the snapshot of a definition."""
     same = replace(after, milestone=before.milestone) == before
     return not same or pack(after.milestone) != pack(before.milestone)
 
 
-def _withdrawal(this: ReconcilePass, records: Iterable[Record], owed: Sequence[ScheduledReminder]) -> Changes:
+def _withdraw(
+    current: ReconcilePass, records: Iterable[Record], owed: Sequence[ScheduledReminder]
+) -> Changes:
     gone = [record for record in records if not record.withdrawn]
-    this.report.withdrawn.extend(record.id for record in gone)
+    current.report.withdrawn.extend(record.id for record in gone)
     names = {record.id for record in gone}
-    # That something is done or cancelled stays true, whether or not anybody wants to be reminded of it.
+    # A message that a milestone is done or cancelled stays true after the milestone is withdrawn.
     cancelled = tuple(
-        (one.key, PlainReason.WITHDRAWN)
-        for one in owed
-        if one.milestone in names and one.state is ReminderState.PENDING and one.cause not in _STAYS
+        (reminder.key, PlainReason.WITHDRAWN)
+        for reminder in owed
+        if reminder.milestone in names
+        and reminder.state is ReminderState.PENDING
+        and reminder.cause not in _STAYS
     )
-    this.report.cancelled += len(cancelled)
+    current.report.cancelled += len(cancelled)
     return Changes(
         records=tuple(replace(record, withdrawn=True) for record in gone),
         cancelled=cancelled,
-        history=tuple(HistoryEntry(milestone=record.id, at=this.now, kind="withdrawn") for record in gone),
+        history=tuple(HistoryEntry(milestone=record.id, at=current.now, kind="withdrawn") for record in gone),
     )
 
 
-def _joined(parts: Iterable[Changes]) -> Changes:
+def _join(parts: Iterable[Changes]) -> Changes:
     parts = list(parts)
     return Changes(
-        records=tuple(one for part in parts for one in part.records),
-        owed=tuple(one for part in parts for one in part.owed),
-        cancelled=tuple(one for part in parts for one in part.cancelled),
-        history=tuple(one for part in parts for one in part.history),
+        records=tuple(chain.from_iterable(part.records for part in parts)),
+        owed=tuple(chain.from_iterable(part.owed for part in parts)),
+        cancelled=tuple(chain.from_iterable(part.cancelled for part in parts)),
+        history=tuple(chain.from_iterable(part.history for part in parts)),
     )

@@ -1,7 +1,7 @@
 """The way of a reload, from who asks to who is answered.
 
-:meth:`Reloader.reload` is that way on one page. A reload is asked for by a signal, by the control socket, by
-the page, or by files that have changed. The loop alone carries it out, so that nothing else is under way.
+:meth:`Reloader.reload` is that way on one page. A signal, the control socket or changed files ask for a
+reload. Only the loop carries it out, so that nothing else is under way.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 from alertd.core.config import Config, Definitions
+from alertd.engine.binding import Binder
+from alertd.engine.delivery import Dispatcher
 from alertd.engine.deps import Companion, Dependencies
-from alertd.engine.dispatch import Dispatcher
 from alertd.engine.planner import Planner
-from alertd.engine.sender import Sender
+from alertd.engine.sender import Sender, find_rates
 from alertd.engine.status import StatusReporter
 from alertd.errors import LedgerError
 from alertd.system.telemetry import Event
@@ -99,6 +100,15 @@ class DefinitionFiles:
         return settled
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Active:
+    """The configuration in force, with its binder and its dispatcher."""
+
+    config: Config
+    binder: Binder
+    dispatcher: Dispatcher
+
+
 class Reloader:
     """Reads the definition files and puts them in force, at the start and at each reload.
 
@@ -124,23 +134,23 @@ class Reloader:
         self._planner = planner
         self._sender = sender
         self._status = status
-        self._dispatcher: Dispatcher | None = None
+        self._active: Active | None = None
 
     @property
     def config(self) -> Config | None:
         """The configuration in force; None before the first :meth:`adopt`."""
-        return self._dispatcher.config if self._dispatcher else None
+        return self._active.config if self._active else None
 
     @property
-    def dispatcher(self) -> Dispatcher:
-        """The dispatcher of the configuration in force.
+    def active(self) -> Active:
+        """The configuration in force, with its binder and its dispatcher.
 
         Raises:
             RuntimeError: :meth:`adopt` has not been called.
         """
-        if self._dispatcher is None:
+        if self._active is None:
             raise RuntimeError("start() comes first")
-        return self._dispatcher
+        return self._active
 
     async def reload(self) -> bool:
         """Carry out one reload. Returns whether the files were accepted.
@@ -193,16 +203,16 @@ class Reloader:
         if is_new:
             if self.companion is not None:
                 self.companion.use(config)
-            self._dispatcher = Dispatcher(
-                ledger=deps.ledger,
+            notifiers = deps.build(config)
+            dispatcher = Dispatcher(
                 clock=deps.clock,
                 config=config,
-                notifiers=deps.build(config),
-                owner=deps.node,
+                notifiers=notifiers,
                 on_fault=self._log_fault,
                 links=lambda: deps.links(config),
             )
-            self._sender.use(self._dispatcher.notifiers, self._dispatcher.rates())
+            self._active = Active(config=config, binder=Binder(deps.ledger, config), dispatcher=dispatcher)
+            self._sender.use(notifiers, find_rates(config, notifiers))
         await self._status.report(config)
 
     async def _refuse(self, problems: tuple[str, ...]) -> None:
@@ -210,7 +220,7 @@ class Reloader:
         for problem in problems:
             self._deps.log.error(Event.CONFIG_REFUSED, problem=problem)
         self._status.problems = problems
-        headline = "The configuration was refused; the one before it goes on"
+        headline = "The configuration was refused; the previous configuration stays in force"
         await self._status.tell_problems(self.config, headline)
         await self._status.report(self.config)
 

@@ -1,4 +1,4 @@
-"""Audits the ledger by the clock. While audits pass, the watchdog is fed and the switch is told so."""
+"""Audits the ledger each minute. While audits pass, the daemon feeds systemd's watchdog."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from alertd.ports import LEASE_FOR, LedgerReader
 from alertd.system.telemetry import Event
 
 DEAD_LIMIT = 100
-"""How many of the latest dead deliveries are looked at."""
+"""How many of the latest dead deliveries an audit looks at."""
 
 
 class Auditor:
-    """Compares definitions, plan and ledger, a slice of the milestones at each look."""
+    """Compares definitions, plan and ledger, a slice of the milestones in each audit."""
 
     def __init__(self, ledger: LedgerReader) -> None:
         self._ledger = ledger
@@ -30,24 +30,26 @@ class Auditor:
         self._milestones: tuple[Milestone, ...] = ()
 
     def use(self, definitions: Definitions | None, done: Mapping[str, date]) -> None:
-        """Compare the ledger with these definitions, which were reconciled last; None: with none."""
+        """Compare with the definitions that were reconciled last; None: another node reconciles."""
         if definitions is self._definitions and done == self._done:
             return
         self._definitions, self._done, self._next = definitions, done, 0
         if definitions is None:
             self._milestones = ()
             return
-        every = {one.id: one for timeline in definitions.timelines for one in timeline.milestones}
+        every = {
+            milestone.id: milestone for timeline in definitions.timelines for milestone in timeline.milestones
+        }
         self._milestones = tuple(resolve(every, done).values())
 
-    async def look(
+    async def run(
         self,
         config: Config,
         now: datetime,
         *,
         planned_at: datetime,
         shut: frozenset[str],
-        standing: Sequence[AuditFinding] = (),
+        other_findings: Sequence[AuditFinding] = (),
     ) -> Audit:
         """Audit once. Raises LedgerError, since a ledger that cannot be read cannot pass."""
         return audit(
@@ -55,34 +57,34 @@ class Auditor:
             now,
             planned_at=planned_at,
             lease_for=LEASE_FOR,
-            missing=await self._missing(config, now),
-            untold=await self._untold(config),
-            standing=standing,
+            missing=await self._find_missing(config, now),
+            untold=await self._find_unreported(config),
+            other_findings=other_findings,
         )
 
-    async def _missing(self, config: Config, now: datetime) -> list[str]:
+    async def _find_missing(self, config: Config, now: datetime) -> list[str]:
         if not self._milestones:
             return []
-        part = self._milestones[self._next : self._next + SLICE]
+        batch = self._milestones[self._next : self._next + SLICE]
         self._next = 0 if self._next + SLICE >= len(self._milestones) else self._next + SLICE
-        wanted = expected(part, config.route, now, config.catch_up)
-        there = await self._ledger.find_known(owed=tuple(wanted))
-        return sorted(name for key, name in wanted.items() if key not in there)
+        wanted = expected(batch, config.route, now, config.catch_up)
+        present = await self._ledger.find_known(owed=tuple(wanted))
+        return sorted(name for key, name in wanted.items() if key not in present)
 
-    async def _untold(self, config: Config) -> list[str]:
+    async def _find_unreported(self, config: Config) -> list[str]:
         operator = config.receivers.get(config.operator)
         if operator is None:
             return []
         dead = await self._ledger.find_deliveries(state=DeliveryState.DEAD, limit=DEAD_LIMIT)
         names = [spec.name for spec in operator.notifiers]
         wanted = notices_of((delivery for delivery, _, _ in dead), operator.name, names)
-        there = await self._ledger.find_known(deliveries=tuple(wanted))
-        return sorted(dead_id for notice, dead_id in wanted.items() if notice not in there)
+        present = await self._ledger.find_known(deliveries=tuple(wanted))
+        return sorted(dead_id for notice, dead_id in wanted.items() if notice not in present)
 
 
 STALE_AFTER_S = 600.0
-"""How long an audit that passed counts. A ledger that cannot be used for a shorter while is no reason for the
-watchdog to kill a daemon whose outcomes only wait for it."""
+"""How long an audit counts. If the ledger fails for less, the watchdog must not kill the daemon, which holds
+outcomes that are not settled yet."""
 
 
 class SelfAudit:
@@ -93,8 +95,8 @@ class SelfAudit:
         self._auditor = Auditor(deps.ledger)
         self._audit: Audit | None = None
         self._audited_s = deps.clock.monotonic()
-        self._beating: asyncio.Task[None] | None = None
-        self._beat_failure = ""
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._heartbeat_failure = ""
 
     @property
     def last(self) -> Audit | None:
@@ -114,7 +116,7 @@ class SelfAudit:
         sound = self._audit is None or self._audit.is_sound
         return sound and self._deps.clock.monotonic() - self._audited_s < STALE_AFTER_S
 
-    async def look(
+    async def run(
         self,
         config: Config,
         plan: Definitions | None,
@@ -122,7 +124,7 @@ class SelfAudit:
         *,
         planned_at: datetime,
         shut: frozenset[str],
-        standing: Sequence[AuditFinding] = (),
+        other_findings: Sequence[AuditFinding] = (),
     ) -> None:
         """Audit, log what has changed since the last audit, and tell the dead man's switch.
 
@@ -130,16 +132,16 @@ class SelfAudit:
             plan: the definitions that this node has reconciled; None when another node leads.
             done: done dates by full id.
             planned_at: when the ledger was last reconciled (UTC).
-            shut: channels that let nothing through now.
-            standing: findings of other parts that still hold.
+            shut: channels that nothing may be sent to now.
+            other_findings: the faults that other parts of the daemon find at the moment.
 
         Raises:
             LedgerError: the ledger cannot be read; the last audit counts until it is stale.
         """
         deps, before = self._deps, self.findings
         self._auditor.use(plan, done)
-        self._audit = await self._auditor.look(
-            config, deps.clock.now(), planned_at=planned_at, shut=shut, standing=standing
+        self._audit = await self._auditor.run(
+            config, deps.clock.now(), planned_at=planned_at, shut=shut, other_findings=other_findings
         )
         self._audited_s = deps.clock.monotonic()
         deps.observer.audited(self._audit)
@@ -149,26 +151,26 @@ class SelfAudit:
         if before and not self.findings:
             deps.log.info(Event.AUDIT_PASSED)
         # One request at a time: a switch that hangs gets no second one.
-        if deps.beat is not None and config.heartbeat is not None and self._beating is None:
-            self._beating = asyncio.create_task(self._beat(config, self._audit))
+        if deps.beat is not None and config.heartbeat is not None and self._heartbeat is None:
+            self._heartbeat = asyncio.create_task(self._send_heartbeat(config, self._audit))
 
     async def wait_told(self) -> None:
         """Wait until the dead man's switch has been told, if it is being told now."""
-        if self._beating is not None:
-            await asyncio.wait({self._beating})
+        if self._heartbeat is not None:
+            await asyncio.wait({self._heartbeat})
 
     async def close(self) -> None:
         """Give up a request to the dead man's switch that is under way."""
-        if self._beating is not None:
-            self._beating.cancel()
-            await asyncio.gather(self._beating, return_exceptions=True)
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+            await asyncio.gather(self._heartbeat, return_exceptions=True)
 
-    async def _beat(self, config: Config, audit: Audit) -> None:
+    async def _send_heartbeat(self, config: Config, audit: Audit) -> None:
         deps = self._deps
         try:
             failure = await deps.beat(config, audit) if deps.beat else ""
         finally:
-            self._beating = None
-        if failure and failure != self._beat_failure:
+            self._heartbeat = None
+        if failure and failure != self._heartbeat_failure:
             deps.log.warning(Event.HEARTBEAT_FAILED, reason=failure)
-        self._beat_failure = failure
+        self._heartbeat_failure = failure

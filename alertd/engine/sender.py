@@ -1,32 +1,32 @@
 """Leases what is ready, sends it in tasks, and settles how it ended.
 
 The way of a delivery is read from top to bottom: :meth:`Sender.start` leases, ``_send`` hands the lease to
-:meth:`alertd.engine.dispatch.Dispatcher.deliver`, and :meth:`Sender.settle` writes down how it ended.
+:meth:`alertd.engine.delivery.Dispatcher.deliver`, and :meth:`Sender.settle` writes down how it ended.
 
 - The number of sends in flight is bounded, in all and for each channel.
 - Outcomes are settled in groups: one commit settles everything that ended while the last one ran.
 - An outcome that cannot be written now is kept and written later. An outcome is never thrown away.
-- A timeout that goes off while this node stands still says nothing about the receiver. The delivery is tried
-  again, and it does not count as a failure of the channel.
+- A timeout that expires while this node stalls says nothing about the receiver. The delivery is tried
+  again, and the timeout does not count as a failure of the channel.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Protocol
 
+from alertd.core.config import Config
 from alertd.core.ledger.backpressure import Backpressure, Breaker, BreakerChange, Rate, Throttle
 from alertd.core.ledger.outcome import Outcome, Retry
-from alertd.core.ledger.records import Delivery, DeliveryState, Lease
+from alertd.core.ledger.records import Delivery, Lease
 from alertd.core.message.reasons import reason_text
-from alertd.core.planning.decide import live_members
-from alertd.core.reason import PlainReason, Reason, Unanswered
-from alertd.engine.dispatch import Dispatcher
+from alertd.engine.delivery import ClockReading, Dispatcher
+from alertd.engine.notices import report_breaker
 from alertd.engine.observer import Observer, log_settlement
 from alertd.errors import LedgerError
 from alertd.ports import LEASE_FOR, Changes, ChangeWriter, Clock, DeliveryQueue, Notifier, Settlement
@@ -39,11 +39,11 @@ class ChannelBackpressure:
     They are not in the ledger: a node that starts finds out for itself, with one message as its probe.
 
     Args:
-        most: how many sends may be in flight on one channel.
+        limit: how many sends may be in flight on one channel.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._channels: dict[str, Backpressure] = {}
 
     def use(self, rates: Mapping[str, Rate | None]) -> None:
@@ -52,8 +52,8 @@ class ChannelBackpressure:
 
     def room(self, channel: str, busy: int, now_s: float) -> int:
         """Return how many more sends may start on a channel."""
-        state = self._channels.get(channel, _OPEN)
-        return state.room(now_s, busy, self._most)
+        state = self._channels.get(channel, _UNLIMITED)
+        return state.room(now_s, busy, self._limit)
 
     def take(self, channel: str, count: int, now_s: float) -> None:
         """Record that so many sends have started."""
@@ -65,7 +65,7 @@ class ChannelBackpressure:
         state = self._channels.get(channel)
         if state is None:
             return BreakerChange.NONE
-        breaker, change = state.breaker.after(outcome, now_s, self._most)
+        breaker, change = state.breaker.after(outcome, now_s, self._limit)
         self._channels[channel] = Backpressure(breaker=breaker, throttle=state.throttle)
         return change
 
@@ -91,7 +91,7 @@ class ChannelBackpressure:
         return old
 
 
-_OPEN = Backpressure()
+_UNLIMITED = Backpressure()
 
 
 MAX_IN_FLIGHT = 64
@@ -104,16 +104,14 @@ PER_CHANNEL = 8
 MAX_ROUNDS = 32
 """Rounds of leasing and settling, before the daemon sees to other work."""
 
-SETTLE_LIMIT = 200
-SEND_LIMIT_S = 120.0
-"""The longest time that a send may take, whatever its notifier does. It is shorter than a lease."""
+LEASE_LIMIT = 200
+"""Deliveries that are leased in one transaction."""
 
-LEAVES_WITHIN = LEASE_FOR - timedelta(seconds=SEND_LIMIT_S)
-"""A send must begin this soon after its lease was asked for, so that it ends before the lease does."""
+SETTLE_LIMIT = 200
+"""Deliveries that are settled in one transaction."""
 
 CANCEL_LIMIT_S = 2.0
 """Seconds that a cancelled send has to end."""
-
 
 NO_RATES: Mapping[str, Rate | None] = MappingProxyType({})
 
@@ -122,12 +120,23 @@ class SenderLedger(DeliveryQueue, ChangeWriter, Protocol):
     """The roles of the ledger that a sender needs: it writes notices besides."""
 
 
+def find_rates(config: Config, notifiers: Mapping[str, Notifier]) -> dict[str, Rate | None]:
+    """Find each channel's rate limit: the one in the configuration, else the one of the notifier's type."""
+    return {
+        f"{receiver.name}/{spec.name}": spec.rate
+        or getattr(notifiers.get(f"{receiver.name}/{spec.name}"), "rate", None)
+        for receiver in config.receivers.values()
+        for spec in receiver.notifiers
+    }
+
+
 class Sender:
     """Leases, sends, and settles.
 
     Args:
+        node: the name of this node in its leases.
         on_finished: called when a send has ended and there is something to settle.
-        stood_still: returns whether this node stood still since an instant of the monotonic clock (s).
+        has_stalled: returns whether this node has stalled since an instant of the monotonic clock (s).
         observer: is told how each attempt was settled.
     """
 
@@ -136,16 +145,18 @@ class Sender:
         ledger: SenderLedger,
         clock: Clock,
         log: Log,
-        on_finished: Callable[[], None],
-        stood_still: Callable[[float], bool] = lambda _since_s: False,
         *,
+        node: str,
+        on_finished: Callable[[], None],
+        has_stalled: Callable[[float], bool] = lambda _since_s: False,
         observer: Observer | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._log = log
+        self._node = node
         self._on_finished = on_finished
-        self._stood_still = stood_still
+        self._has_stalled = has_stalled
         self._observer = observer or Observer()
         self._tasks: dict[asyncio.Task[None], Lease] = {}
         self._leases: dict[str, Lease] = {}
@@ -163,7 +174,7 @@ class Sender:
     @property
     def in_flight(self) -> Mapping[str, int]:
         """How many sends are in flight, by channel. Channels with none are left out."""
-        return self._busy()
+        return self._count_busy()
 
     @property
     def paused(self) -> tuple[str, ...]:
@@ -181,7 +192,7 @@ class Sender:
 
     def find_shut(self) -> tuple[frozenset[str], timedelta | None]:
         """Find the channels that nothing may be sent to now, and how long until the first of them opens."""
-        return self._backpressure.find_shut(self._busy(), self._clock.monotonic())
+        return self._backpressure.find_shut(self._count_busy(), self._clock.monotonic())
 
     async def start(self, dispatcher: Dispatcher) -> None:
         """Lease what is ready and start to send it, up to the limits.
@@ -195,26 +206,40 @@ class Sender:
         """
         for _ in range(MAX_ROUNDS):
             await self.settle()
-            now, now_s, busy = self._clock.now(), self._clock.monotonic(), self._busy()
-            channels = self._active.keys() | busy.keys()
-            most = {name: self._backpressure.room(name, busy[name], now_s) for name in channels}
-            room = MAX_IN_FLIGHT - len(self._tasks)
-            if room > 0:
-                leases = await dispatcher.lease(now, room, PER_CHANNEL, most)
-            else:
-                idle = {name: 0 if busy[name] else number for name, number in most.items()}
-                leases = await dispatcher.lease(now, MAX_IN_FLIGHT, 1, idle)
+            leased = ClockReading.take(self._clock)
+            leases = await self._lease(leased)
             if not leases:
                 return
             for channel, number in Counter(lease.delivery.channel for lease in leases).items():
-                self._backpressure.take(channel, number, now_s)
+                self._backpressure.take(channel, number, leased.monotonic_s)
             for lease in leases:
-                self._start(dispatcher, lease, now, now_s)
+                self._start(dispatcher, lease, leased)
 
-    def _busy(self) -> Counter[str]:
+    async def _lease(self, reading: ClockReading) -> Sequence[Lease]:
+        """Lease deliveries up to the limits over all and for each channel."""
+        busy = self._count_busy()
+        room = {
+            name: self._backpressure.room(name, busy[name], reading.monotonic_s)
+            for name in self._active.keys() | busy.keys()
+        }
+        limit, per_channel = MAX_IN_FLIGHT - len(self._tasks), PER_CHANNEL
+        if limit <= 0:
+            # Nothing more may be in flight, except one send on each channel that has none.
+            limit, per_channel = MAX_IN_FLIGHT, 1
+            room = {name: 0 if busy[name] else number for name, number in room.items()}
+        return await self._ledger.lease(
+            self._node,
+            reading.at,
+            duration=LEASE_FOR,
+            limit=min(limit, LEASE_LIMIT),
+            per_channel=per_channel,
+            most=room,
+        )
+
+    def _count_busy(self) -> Counter[str]:
         return Counter(lease.delivery.channel for lease in self._tasks.values())
 
-    def _start(self, dispatcher: Dispatcher, lease: Lease, now: datetime, now_s: float) -> None:
+    def _start(self, dispatcher: Dispatcher, lease: Lease, leased: ClockReading) -> None:
         # A lease can run out early when the wall clock is stepped or the machine sleeps. A delivery that is
         # being sent, or has been sent and is not settled yet, gets the new lease and is not sent twice.
         name = lease.delivery.id
@@ -227,9 +252,21 @@ class Sender:
         if finished or is_sending:
             return
         self._leases[name] = lease
-        task = asyncio.create_task(self._send(dispatcher, lease, now, now_s))
+        task = asyncio.create_task(self._send(dispatcher, lease, leased))
         self._tasks[task] = lease
         task.add_done_callback(self._forget)
+
+    async def _send(self, dispatcher: Dispatcher, lease: Lease, leased: ClockReading) -> None:
+        began_s = self._clock.monotonic()
+        settlement = await dispatcher.deliver(lease, leased)
+        self._finished.append(replace(settlement, lease=self._leases[lease.delivery.id]))
+        if settlement.outcome is not None and not self._is_own_failure(settlement.outcome, began_s):
+            self._update_breaker(dispatcher.config, settlement, settlement.outcome)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        lease = self._tasks.pop(task)
+        del self._leases[lease.delivery.id]
+        self._on_finished()
 
     async def settle(self) -> None:
         """Write down how sends ended, and close notifiers that are no longer used.
@@ -240,9 +277,9 @@ class Sender:
         if self._notices:
             # Notices are written first and on their own, so that they are not lost with a settlement that the
             # ledger refuses because another node has the delivery.
-            told = tuple(self._notices)
-            await self._ledger.apply(Changes(deliveries=told))
-            del self._notices[: len(told)]
+            notices = tuple(self._notices)
+            await self._ledger.apply(Changes(deliveries=notices))
+            del self._notices[: len(notices)]
         while self._finished:
             batch = self._finished[:SETTLE_LIMIT]
             stale = await self._ledger.settle(batch)
@@ -274,79 +311,40 @@ class Sender:
         while self._tasks and loop.time() < until:
             left = until - loop.time()
             await asyncio.wait(list(self._tasks), timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            await self._settled()
+            await self._try_to_settle()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=CANCEL_LIMIT_S)
-        await self._settled()
+        await self._try_to_settle()
         self.use({})
         while self._retired:
             await _close(self._retired.pop())
         return len(self._finished) + len(self._tasks)
 
-    async def _settled(self) -> None:
+    async def _try_to_settle(self) -> None:
         try:
             await self.settle()
         except LedgerError as error:
             self._log.error(Event.LEDGER_FAILED, reason=str(error))
 
-    async def _send(self, dispatcher: Dispatcher, lease: Lease, now: datetime, now_s: float) -> None:
-        if not self._in_time(now, now_s):
-            # The machine was frozen or slept, or the ledger was slow. Another node may have the delivery by
-            # now, and this lease lacks what people did in the meantime.
-            reason = PlainReason.LEASE_TOO_OLD
-            self._finished.append(
-                Settlement(lease=lease, state=DeliveryState.READY, at=now, next_at=now, reason=reason)
-            )
-            return
-        began_s = self._clock.monotonic()
-        try:
-            async with asyncio.timeout(SEND_LIMIT_S):
-                settlement = await dispatcher.deliver(lease)
-        except TimeoutError:
-            settlement = self._unknown(dispatcher, lease, Unanswered(within_s=round(SEND_LIMIT_S)))
-        except asyncio.CancelledError:
-            # Only drain cancels a send, and this is how that send ends.
-            settlement = self._unknown(dispatcher, lease, PlainReason.INTERRUPTED)
-        self._finished.append(replace(settlement, lease=self._leases[lease.delivery.id]))
-        if settlement.outcome is not None and not self._is_ours(settlement.outcome, began_s):
-            self._learn(dispatcher, settlement, settlement.outcome)
-
-    def _in_time(self, now: datetime, now_s: float) -> bool:
-        """Check both clocks: the monotonic one stops while the machine sleeps, the other may be set."""
-        age = max(self._clock.now() - now, timedelta(seconds=self._clock.monotonic() - now_s))
-        return age < LEAVES_WITHIN
-
-    def _is_ours(self, outcome: Outcome, began_s: float) -> bool:
+    def _is_own_failure(self, outcome: Outcome, began_s: float) -> bool:
         """Return whether this node may have failed, and not the receiver."""
         no_answer = isinstance(outcome, Retry) and outcome.after is None
-        return no_answer and self._stood_still(began_s)
+        return no_answer and self._has_stalled(began_s)
 
-    def _learn(self, dispatcher: Dispatcher, settlement: Settlement, outcome: Outcome) -> None:
+    def _update_breaker(self, config: Config, settlement: Settlement, outcome: Outcome) -> None:
         """Update the channel's breaker, and tell the operator when that pauses or resumes the channel."""
-        channel = settlement.lease.delivery.channel
+        channel, reason = settlement.lease.delivery.channel, settlement.reason
         change = self._backpressure.record(channel, outcome, self._clock.monotonic())
         match change:
             case BreakerChange.NONE:
                 return
             case BreakerChange.OPENED:
-                self._log.warning(
-                    Event.CHANNEL_PAUSED, channel=channel, reason=reason_text(settlement.reason)
-                )
+                self._log.warning(Event.CHANNEL_PAUSED, channel=channel, reason=reason_text(reason))
             case BreakerChange.CLOSED:
                 self._log.info(Event.CHANNEL_RESUMED, channel=channel)
-        self._notices += dispatcher.channel_notices(channel, change, settlement.reason, settlement.at)
-
-    def _unknown(self, dispatcher: Dispatcher, lease: Lease, why: Reason) -> Settlement:
-        now = self._clock.now()
-        members, _ = live_members(lease, now)
-        return dispatcher.settlement(lease, members, Retry(reason="", unknown=True), now, why=why)
-
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        lease = self._tasks.pop(task)
-        del self._leases[lease.delivery.id]
-        self._on_finished()
+        self._notices += report_breaker(config, channel, change, reason, settlement.at)
 
 
 async def _close(notifiers: Mapping[str, Notifier]) -> None:

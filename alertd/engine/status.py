@@ -12,7 +12,7 @@ from alertd.core.ledger.records import Notice
 from alertd.core.planning.audit import Audit
 from alertd.core.words import format_count, join_with_and
 from alertd.engine.deps import Dependencies
-from alertd.engine.dispatch import notices
+from alertd.engine.notices import address_notice
 from alertd.engine.self_audit import SelfAudit
 from alertd.engine.sender import Sender
 from alertd.errors import LedgerError
@@ -130,7 +130,7 @@ class StatusReporter:
         now = self._deps.clock.now()
         slot = "/".join(("problems", f"{now:%Y-%m-%d}", *lines))
         notice = Notice(slot=slot, headline=headline, lines=lines)
-        await self._deps.ledger.apply(Changes(deliveries=tuple(notices(config, notice, now))))
+        await self._deps.ledger.apply(Changes(deliveries=tuple(address_notice(config, notice, now))))
 
     async def tell_kept(self, config: Config, kept: tuple[str, ...]) -> None:
         """Tell the operator once that no definition file is left, and log once that there are files again."""

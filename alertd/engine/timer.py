@@ -1,7 +1,7 @@
 """Wakes the loop: at the next due instant, for the periodic chores, and when another part asks.
 
-APScheduler rings for the chores. The next instant is waited for on the monotonic clock, from one look to the
-next. When the wall clock is set, the clock monitor calls :meth:`Timer.restart`, and all waits begin again.
+APScheduler wakes the loop for the chores. The wait for the next instant goes by the monotonic clock. When the
+wall clock is set, the clock monitor calls :meth:`Timer.restart`, and all waits begin again.
 """
 
 from __future__ import annotations
@@ -46,57 +46,57 @@ class Chore(StrEnum):
     AUDIT = "audit"
     """Audit the ledger."""
     PRUNE = "prune"
-    """Forget old rows."""
+    """Delete old rows."""
 
 
 class Timer:
-    """Rings for the loop.
+    """Wakes the loop.
 
     Args:
         chores: seconds between two runs of each periodic chore.
 
     Attributes:
-        wanted: the chores that are to be done at the next look.
+        wanted: the chores to do at the next look.
     """
 
     def __init__(self, clock: Clock, chores: Mapping[Chore, float]) -> None:
         self.wanted: set[Chore] = set()
         self._clock = clock
         self._chores = chores
-        self._rung = asyncio.Event()
+        self._woken = asyncio.Event()
         self._scheduler: AsyncIOScheduler | None = None
 
     def start(self) -> None:
-        """Begin to ring for the periodic chores."""
+        """Begin to wake the loop for the periodic chores."""
         self._scheduler = AsyncIOScheduler(
             timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True}
         )
-        self._time()
+        self._schedule_chores()
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Stop ringing for the periodic chores."""
+        """Stop waking the loop for the periodic chores."""
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the loop now."""
-        self._rung.set()
+        self._woken.set()
 
     def want(self, *chores: Chore) -> None:
         """Wake the loop now, and have it do these chores."""
         self.wanted.update(chores)
-        self._rung.set()
+        self._woken.set()
 
     def restart(self) -> None:
         """Wake the loop now and begin all waits again, since the wall clock was set."""
         if self._scheduler is not None:
-            self._time()
-        self._rung.set()
+            self._schedule_chores()
+        self._woken.set()
 
     async def wait(self, next_at: datetime | None, looked_at: datetime, longest_s: float) -> None:
-        """Return when the timer has rung, at ``next_at``, or after ``longest_s``, whichever comes first.
+        """Return when the timer is woken, at ``next_at``, or after ``longest_s``, whichever comes first.
 
         Args:
             next_at: when something is due next (UTC); None: nothing is.
@@ -110,18 +110,18 @@ class Timer:
             wait_s = min(wait_s, (max(next_at, soonest) - now).total_seconds())
         try:
             async with asyncio.timeout(max(LEAST_S, wait_s)):
-                await self._rung.wait()
+                await self._woken.wait()
         except TimeoutError:
             pass
-        self._rung.clear()
+        self._woken.clear()
 
-    def _time(self) -> None:
+    def _schedule_chores(self) -> None:
         assert self._scheduler is not None  # noqa: S101  for mypy
         for name, seconds in self._chores.items():
             self._scheduler.add_job(
-                self._ring, "interval", args=[name], seconds=seconds, id=name, replace_existing=True
+                self._want_chore, "interval", args=[name], seconds=seconds, id=name, replace_existing=True
             )
 
-    async def _ring(self, chore: Chore) -> None:
+    async def _want_chore(self, chore: Chore) -> None:
         # A coroutine, since APScheduler runs plain functions in a thread, and this class is not thread-safe.
         self.want(chore)

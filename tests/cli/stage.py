@@ -16,9 +16,10 @@ from alertd import app as composition
 from alertd.cli import app
 from alertd.core.ledger.outcome import Outcome, Sent
 from alertd.core.message.message import Message
-from alertd.engine.dispatch import Dispatcher
+from alertd.engine.binding import Binder
+from alertd.engine.delivery import ClockReading, Dispatcher
 from alertd.engine.reconcile import reconcile
-from alertd.ports import Ledger
+from alertd.ports import LEASE_FOR, Ledger
 from alertd.system.settings import read_settings
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cli"
@@ -102,7 +103,7 @@ class Staged:
         """Call ``act`` with the open ledger and return its result."""
 
         async def acting() -> T:
-            ledger = await composition.ledger(read_settings(database=self.url))
+            ledger = await composition.open_ledger(read_settings(database=self.url))
             try:
                 return await act(ledger)
             finally:
@@ -114,7 +115,7 @@ class Staged:
         """Load the files and send what is due, as a daemon does whose clock shows ``now``."""
 
         async def working(ledger: Ledger) -> None:
-            definitions = composition.definitions(read_settings(config=self.folder))
+            definitions = composition.load_definitions(read_settings(config=self.folder))
             assert definitions.config is not None
             await reconcile(ledger, definitions, now)
             channels = [
@@ -122,17 +123,16 @@ class Staged:
                 for receiver in definitions.config.receivers.values()
                 for spec in receiver.notifiers
             ]
+            clock, binder = _StoppedClock(now), Binder(ledger, definitions.config)
             dispatcher = Dispatcher(
-                ledger=ledger,
-                clock=_StoppedClock(now),
+                clock=clock,
                 config=definitions.config,
                 notifiers={channel: _Scripted(self.outcomes.get(channel, Sent())) for channel in channels},
-                owner="test",
             )
-            while (await dispatcher.bind(now)).more:
+            while (await binder.bind(now)).more:
                 pass
-            for lease in await dispatcher.lease(now, room=100, each=100, most={}):
-                await ledger.settle([await dispatcher.deliver(lease)])
+            for lease in await ledger.lease("test", now, duration=LEASE_FOR, limit=100, per_channel=100):
+                await ledger.settle([await dispatcher.deliver(lease, ClockReading.take(clock))])
 
         self.with_ledger(working)
 

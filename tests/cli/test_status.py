@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from alertd import app
 from alertd.cli.status import render_status
 from alertd.core.ledger.outcome import Rejected, Retry
-from alertd.engine.health import Health, health_of
+from alertd.engine.health import Health, read_health
 from alertd.ports import Ledger, NodeReport
 from tests.cli.stage import Staged, assert_golden, run, staged, write_folder
 from tests.cli.test_plan import CONFIG, TIMELINE
@@ -45,7 +45,7 @@ def report(stage: Staged, seen_at: datetime, *problems: str) -> None:
 
 
 def health(stage: Staged, now: datetime) -> Health:
-    return stage.with_ledger(lambda ledger: health_of(ledger, now))
+    return stage.with_ledger(lambda ledger: read_health(ledger, now))
 
 
 def text_of(page: RenderableType, columns: int) -> str:

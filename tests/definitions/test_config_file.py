@@ -237,7 +237,7 @@ receivers:
       - {type: email, to: [desk@example.org]}
       - {type: console}
 """,
-        app.option_models(),
+        app.load_option_models(),
     )
 
     assert list_followers(config.receivers["desk"]) == ("pagerduty", "slack")

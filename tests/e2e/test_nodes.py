@@ -114,7 +114,7 @@ async def test_older_node_ends_when_a_newer_has_migrated(stage: Stage, postgres:
 
     assert (ended, refused) == (78, 78)
     for one in (node, again):
-        assert "9999" in (await one.until("ledger.outgrown"))["reason"]
+        assert "9999" in (await one.until("ledger.upgraded"))["reason"]
 
 
 async def test_stalled_leader_does_not_undo_what_the_next_one_wrote(stage: Stage) -> None:

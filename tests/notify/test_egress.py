@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.app import notifiers
+from alertd.app import make_notifiers
 from alertd.core.config import Smtp
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.network import Network, Reach
@@ -278,7 +278,7 @@ async def test_the_configuration_s_network_is_in_force_once_its_notifiers_are_ma
             )
             config = read_config(text.encode(), {"webhook": WebhookOptions}).config
             assert config is not None
-            made = notifiers(config, tmp_path, http, FixedClock(), io.StringIO())
+            made = make_notifiers(config, tmp_path, http, FixedClock(), io.StringIO())
             ends.append(type(await made["a/webhook"].send(sample_message(), {})))
         await http.aclose()
 

@@ -19,14 +19,14 @@ DELIVERY = {"": {"ready"}, "ready": {"ready", "sent", "dead", "superseded", "sup
 MOST_IN_FLIGHT = 64
 CHANNEL_COUNT = sum(len(names) for names in CHANNELS.values())
 MOST = {
-    # What has landed and cannot be settled yet holds no place.
+    # A send that has finished and cannot be settled yet holds no place.
     "tasks": MOST_IN_FLIGHT + CHANNEL_COUNT + 10,
     "in flight": MOST_IN_FLIGHT + CHANNEL_COUNT,
     "leases": MOST_IN_FLIGHT + CHANNEL_COUNT,
     "unsettled": 4 * MOST_IN_FLIGHT,
     "notices": 2 * CHANNEL_COUNT,
     "notifiers": 3,
-    "gates": CHANNEL_COUNT,
+    "backpressure": CHANNEL_COUNT,
 }
 """Of what a node keeps in memory, and of the tasks of the loop for each node."""
 

@@ -81,7 +81,7 @@ class LiveDaemon(Daemon):
             "unsettled": len(sender._finished),
             "notices": len(sender._notices),
             "notifiers": len(sender._retired),
-            "gates": len(sender._backpressure._channels),
+            "backpressure": len(sender._backpressure._channels),
         }
 
 

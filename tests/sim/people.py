@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from alertd.app import act
 from alertd.core.milestones.status import Action, ActionKind
+from alertd.engine.actions import act
 from alertd.errors import AlertdError, LedgerError
 from alertd.ports import Ledger
 from tests.sim.dice import Dice

@@ -20,7 +20,7 @@ from tests.sim.node import LiveDaemon
 
 
 class NeverReadsAgain(LiveDaemon):
-    """Files that change are not read before it is started again."""
+    """Files that change have no effect before the daemon is started again."""
 
     def __init__(self, deps: Dependencies) -> None:
         super().__init__(deps)
@@ -54,7 +54,7 @@ class IgnoresRates(LiveDaemon):
 
         async def adopt_without_rates(definitions: Definitions, config: Config) -> None:
             await adopt(definitions, config)
-            self._sender._backpressure.use(dict.fromkeys(self._reloader.dispatcher.notifiers))
+            self._sender._backpressure.use(dict.fromkeys(self._reloader.active.dispatcher.notifiers))
 
         self._reloader.adopt = adopt_without_rates  # type: ignore[method-assign]
 

@@ -71,13 +71,12 @@ def main() -> None:
         put(socket, "getaddrinfo", Names(Path(names)).getaddrinfo)
     lease_s = float(os.environ.get("TORTURE_LEASE_S", "0"))
     if lease_s:
-        from alertd.engine import dispatch, self_audit
-        from alertd.engine import sender as flights
+        from alertd.engine import delivery, self_audit, sender
 
-        for module in (self_audit, dispatch):
+        for module in (self_audit, sender):
             put(module, "LEASE_FOR", timedelta(seconds=lease_s))
-        put(flights, "SEND_LIMIT_S", lease_s * SEND_SHARE)
-        put(flights, "LEAVES_WITHIN", timedelta(seconds=lease_s * (1 - SEND_SHARE)))
+        put(delivery, "SEND_LIMIT_S", lease_s * SEND_SHARE)
+        put(delivery, "SEND_WITHIN", timedelta(seconds=lease_s * (1 - SEND_SHARE)))
 
     from alertd.cli import main as alertd
 

@@ -19,6 +19,7 @@ from alertd.core.config import Definitions
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.core.ledger.records import Delivery, Notice
 from alertd.core.milestones.status import Action, ActionKind
+from alertd.engine.actions import act
 from alertd.ports import Ledger
 from tests.scene import Scene, a_ledger, when
 from tests.web.stage import Stage, a_stage
@@ -103,7 +104,7 @@ def write(folder: Path, databases: str = "2026-10", source: str = "plan") -> Pat
 
 
 def read(folder: Path) -> Definitions:
-    found = app.loader(folder)()
+    found = app.make_loader(folder)()
     assert not found.problems, found.problems
     return found
 
@@ -165,7 +166,7 @@ async def play(ledger: Ledger, folder: Path) -> Definitions:
 async def say(scene: Scene, kind: ActionKind, milestone: str, **said: object) -> None:
     """Record an action on a milestone, at the scene's instant."""
     action = Action(kind=kind, milestone=milestone, at=scene.now, by="ada", **said)  # type: ignore[arg-type]
-    await app.act(scene.ledger, scene.config, action)
+    await act(scene.ledger, scene.config, action)
 
 
 def another(delivery: Delivery) -> Delivery:

@@ -69,7 +69,7 @@ async def test_sending_the_form_acknowledges(act: Acting) -> None:
     assert "Acknowledged t/m: no reminder until" in page.text
     assert "Undo" in page.text
     assert "<input" not in page.text
-    (event,) = [candidate for candidate in act.stage.events if candidate["event"] == "milestone.said"]
+    (event,) = [candidate for candidate in act.stage.events if candidate["event"] == "action.recorded"]
     assert (event["by"], event["how"]) == ("Grace, by a link to desk", "link:desk")
 
 

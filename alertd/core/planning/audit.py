@@ -106,7 +106,7 @@ def audit(
     lease_for: timedelta,
     missing: Sequence[str] = (),
     untold: Sequence[str] = (),
-    standing: Sequence[AuditFinding] = (),
+    other_findings: Sequence[AuditFinding] = (),
 ) -> Audit:
     """Judge what was found.
 
@@ -114,9 +114,9 @@ def audit(
         planned_at: when the plan was last brought into line with the files.
         missing: what the plan has and the ledger has not, as text.
         untold: ids of dead deliveries that the operator was not told of.
-        standing: what was found before, and stands.
+        other_findings: what other parts of the daemon find wrong at the moment.
     """
-    findings = [*standing]
+    findings = [*other_findings]
     for fault, since, within, what in (
         (
             AuditFault.UNDECIDED,

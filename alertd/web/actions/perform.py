@@ -66,7 +66,7 @@ async def say(request: Request, name: str, saying: ActionRequest) -> ActionResul
             raise RequestRefused(404, f"no milestone {name[:200]!r} is known") from None
         find_cache(request).forget()
         site.log.info(
-            Event.MILESTONE_SAID, milestone=name, kind=action.kind.value, by=action.by, how=action.how
+            Event.ACTION_RECORDED, milestone=name, kind=action.kind.value, by=action.by, how=action.how
         )
     told = confirmation(action, record, await site.ledger.read_owed(name))
     return ActionResult(

@@ -41,7 +41,7 @@ from alertd.core.ledger.records import (
 from alertd.core.message.reasons import reason_text
 from alertd.core.routing.matcher import Matcher, MatchOp, parse_matcher
 from alertd.core.shape import Count, Doc, Instant
-from alertd.engine.health import HealthFacts, health_facts, health_of
+from alertd.engine.health import HealthFacts, health_facts, read_health
 from alertd.errors import FieldProblem, MatcherError
 from alertd.web.api.request import ApiRequest, Limit, Param, declare_operation
 from alertd.web.pages.cache import find_cache
@@ -323,7 +323,7 @@ async def find_delivery_facts(site: Site, name: str) -> DeliveryFacts:
 async def get_status(request: Request, _asked: ApiRequest) -> HealthFacts:
     """Report whether alertd is healthy, and what waits."""
     site = find_site(request)
-    return health_facts(await health_of(site.ledger, site.clock.now()))
+    return health_facts(await read_health(site.ledger, site.clock.now()))
 
 
 ENDPOINTS = (

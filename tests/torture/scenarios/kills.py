@@ -17,7 +17,7 @@ TAKEN_S = LEASE_S + 40.0
 
 ANSWERS_WITHIN_S = 4.0
 STOPPED_S = ANSWERS_WITHIN_S + 2.0
-"""Longer than a receiver has to answer, and than a pulse may be late."""
+"""Longer than a receiver has to answer, and than a comparison of the clocks may be late."""
 
 AT_ONCE = 6
 """Requests that hang when the node is stopped: as many failures would pause their channel, and one more."""
@@ -110,7 +110,7 @@ async def stopped(arena: Arena, size: Size) -> None:
 
 async def _stopped(arena: Arena, node: Node) -> None:
     pauses = len(node.events("channel.paused"))
-    stood, retried = len(node.events("node.stood_still")), len(node.events("delivery.retried"))
+    stalled, retried = len(node.events("node.stalled")), len(node.events("delivery.retried"))
     node.signal(signal.SIGSTOP)
     arena.count("stops")
     await arena.passes(STOPPED_S)
@@ -119,7 +119,7 @@ async def _stopped(arena: Arena, node: Node) -> None:
 
     def is_over() -> bool:
         again = len(node.events("delivery.retried")) - retried
-        return len(node.events("node.stood_still")) > stood and again >= AT_ONCE
+        return len(node.events("node.stalled")) > stalled and again >= AT_ONCE
 
     seen = await arena.bell.happens(TAKEN_S, is_over)
     arena.demand(seen, "its time-outs did not go off, or it has not seen that it was stopped")

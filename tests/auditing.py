@@ -1,4 +1,4 @@
-"""A watch over a ledger in memory, under a clock that the test moves."""
+"""A self-audit over a ledger in memory, under a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Stage:
         self.asking = asyncio.Event()
         self._http = HttpClient()
         self.asked = 0
-        self.world = self._world()
-        self.watch = SelfAudit(self.world)
+        self.deps = self._make_deps()
+        self.audit = SelfAudit(self.deps)
 
-    def _world(self) -> Dependencies:
+    def _make_deps(self) -> Dependencies:
         return Dependencies(
             ledger=self.ledger,
             clock=self.clock,
@@ -60,12 +60,12 @@ class Stage:
 
     async def look(self) -> None:
         shut: frozenset[str] = frozenset()
-        await self.watch.look(self.config, self.definitions, {}, planned_at=self.clock.now(), shut=shut)
+        await self.audit.run(self.config, self.definitions, {}, planned_at=self.clock.now(), shut=shut)
 
     async def told(self) -> None:
         """Until the switch has answered, or has not."""
         async with asyncio.timeout(LIMIT_S):
-            await self.watch.wait_told()
+            await self.audit.wait_told()
 
     async def owe(self, *owed: ScheduledReminder) -> None:
         await self.ledger.apply(Changes(records=(a_record(),), owed=owed))
@@ -77,5 +77,5 @@ class Stage:
         self.clock.advance(self.clock.now() + by)
 
     async def close(self) -> None:
-        await self.watch.close()
+        await self.audit.close()
         await self._http.aclose()

@@ -38,7 +38,7 @@ def passes(ledger: Shared, node: StepClock, seconds: float) -> None:
 
 
 def a_clock(ahead: timedelta) -> tuple[LedgerClock, StepClock, Shared]:
-    """A node's clock, as it is held and as it is, so much ahead of the ledger's."""
+    """Make a ledger clock, the node's own clock, which is ahead by ``ahead``, and the ledger."""
     node = StepClock(NOW + ahead)
     log, _ = a_log()
     return LedgerClock(node, log), node, Shared(NOW, node)
@@ -46,59 +46,59 @@ def a_clock(ahead: timedelta) -> tuple[LedgerClock, StepClock, Shared]:
 
 async def test_clock_that_is_ahead_is_held_back() -> None:
     """It shows the ledger's time, and goes on with the seconds that pass."""
-    held, node, ledger = a_clock(10 * MINUTE)
-    before = held.now()
+    clock, node, ledger = a_clock(10 * MINUTE)
+    before = clock.now()
 
-    await held.compare(ledger)
-    after = held.now()
+    await clock.compare(ledger)
+    after = clock.now()
     passes(ledger, node, 90)
 
-    assert (before, after, held.now()) == (NOW + 10 * MINUTE, NOW, NOW + timedelta(seconds=90))
-    assert (held.ahead, held.differs) == (10 * MINUTE, True)
+    assert (before, after, clock.now()) == (NOW + 10 * MINUTE, NOW, NOW + timedelta(seconds=90))
+    assert (clock.ahead, clock.differs) == (10 * MINUTE, True)
 
 
 async def test_clock_that_is_behind_goes_by_itself() -> None:
     """Both must say that it is time: it is late, and that is said."""
-    held, _, ledger = a_clock(-10 * MINUTE)
+    clock, _, ledger = a_clock(-10 * MINUTE)
 
-    await held.compare(ledger)
+    await clock.compare(ledger)
 
-    assert held.now() == NOW - 10 * MINUTE
-    assert (held.ahead, held.differs) == (-10 * MINUTE, True)
+    assert clock.now() == NOW - 10 * MINUTE
+    assert (clock.ahead, clock.differs) == (-10 * MINUTE, True)
 
 
 async def test_step_forward_between_two_questions_moves_nothing() -> None:
     """The ledger's time is carried on by the clock that nobody can set."""
-    held, node, ledger = a_clock(timedelta())
-    await held.compare(ledger)
+    clock, node, ledger = a_clock(timedelta())
+    await clock.compare(ledger)
 
     node.step(timedelta(days=3))
 
-    assert held.now() == NOW
+    assert clock.now() == NOW
 
 
 async def test_answer_that_took_its_time_holds_to_its_latest_hour_and_says_no_difference() -> None:
     """The ledger's clock was read at some time in between: never ahead of it, and the way is no skew."""
-    held, _, ledger = a_clock(timedelta())
+    clock, _, ledger = a_clock(timedelta())
     ledger.takes_s = ANSWERED_WITHIN_S - 0.1
 
-    await held.compare(ledger)
+    await clock.compare(ledger)
 
-    assert held.now() <= ledger.at
-    assert abs(held.ahead) <= timedelta(seconds=ANSWERED_WITHIN_S / 2)
-    assert not held.differs
+    assert clock.now() <= ledger.at
+    assert abs(clock.ahead) <= timedelta(seconds=ANSWERED_WITHIN_S / 2)
+    assert not clock.differs
 
 
 async def test_answer_that_took_too_long_says_nothing() -> None:
     """Once there was one that did not."""
-    held, node, ledger = a_clock(timedelta())
-    await held.compare(ledger)
+    clock, node, ledger = a_clock(timedelta())
+    await clock.compare(ledger)
     ledger.takes_s, ledger.at = 60.0, ledger.at - timedelta(hours=1)
 
-    await held.compare(ledger)
+    await clock.compare(ledger)
 
-    assert held.now() == node.at
-    assert held.ahead == timedelta()
+    assert clock.now() == node.at
+    assert clock.ahead == timedelta()
 
 
 @pytest.mark.parametrize("kind", ["memory", "sql"])
@@ -106,13 +106,13 @@ async def test_ledger_without_a_clock_holds_nobody_back(kind: str, tmp_path: Pat
     """One machine goes by its own clock."""
     node = StepClock(NOW)
     log, events = a_log()
-    held = LedgerClock(node, log)
+    clock = LedgerClock(node, log)
 
     async with a_ledger(kind, tmp_path) as ledger:
-        await held.compare(ledger)
+        await clock.compare(ledger)
     node.step(timedelta(days=3))
 
-    assert (held.now(), held.ahead, events) == (node.at, timedelta(), [])
+    assert (clock.now(), clock.ahead, events) == (node.at, timedelta(), [])
 
 
 # -- a daemon
@@ -170,7 +170,7 @@ async def test_clocks_that_differ_are_told_and_found_until_they_agree() -> None:
     async def found() -> tuple[str, ...]:
         for _ in range(2):
             await chores(daemon, "lead")
-        await daemon._look_over()
+        await daemon._run_audit()
         await chores(daemon, "report")
         return (await ledger.read_nodes())[0].findings
 

@@ -11,9 +11,9 @@ from alertd.core.config import Heartbeat
 from alertd.core.milestones.milestone import Milestone
 from alertd.engine.self_audit import STALE_AFTER_S
 from alertd.testing import Answer, Fault, HttpSink
+from tests.auditing import Stage
 from tests.contract.samples import NOW, an_owed
 from tests.scene import a_milestone
-from tests.watching import Stage
 
 LIMIT_S = 10
 OVERLOOKED = an_owed("k1", at=NOW - timedelta(hours=1))
@@ -33,8 +33,8 @@ async def test_passing_audit_is_silent() -> None:
     async with staged() as stage:
         await stage.look()
 
-        assert stage.watch.is_well()
-        assert (stage.watch.findings, stage.events) == ((), [])
+        assert stage.audit.is_well()
+        assert (stage.audit.findings, stage.events) == ((), [])
 
 
 async def test_finding_is_not_well_is_logged_once_and_ends() -> None:
@@ -44,13 +44,13 @@ async def test_finding_is_not_well_is_logged_once_and_ends() -> None:
 
         await stage.look()
         await stage.look()
-        failed, well = stage.watch.findings, stage.watch.is_well()
+        failed, well = stage.audit.findings, stage.audit.is_well()
         await stage.cancel("k1")
         await stage.look()
 
         assert failed == ("undecided: a reminder fell due 1 hour ago and was not looked at",)
         assert not well
-        assert stage.watch.is_well()
+        assert stage.audit.is_well()
         assert [one["event"] for one in stage.events] == ["audit.failed", "audit.passed"]
 
 
@@ -59,7 +59,7 @@ async def test_plan_without_a_row_is_found() -> None:
     async with staged(a_milestone("t/m", "2026-09-02")) as stage:
         await stage.look()
 
-        assert stage.watch.findings == ("missing: t/m -1d for desk: not in the ledger",)
+        assert stage.audit.findings == ("missing: t/m -1d for desk: not in the ledger",)
 
 
 async def test_reminder_that_is_due_without_a_row_is_found() -> None:
@@ -68,7 +68,7 @@ async def test_reminder_that_is_due_without_a_row_is_found() -> None:
         stage.later(timedelta(days=1))
         await stage.look()
 
-        assert "t/m -1d for desk" in stage.watch.findings[0]
+        assert "t/m -1d for desk" in stage.audit.findings[0]
 
 
 async def test_stale_audit_is_not_well() -> None:
@@ -77,11 +77,11 @@ async def test_stale_audit_is_not_well() -> None:
         await stage.look()
 
         stage.later(timedelta(seconds=STALE_AFTER_S - 1))
-        shortly_before = stage.watch.is_well()
+        shortly_before = stage.audit.is_well()
         stage.later(timedelta(seconds=1))
 
         assert shortly_before
-        assert not stage.watch.is_well()
+        assert not stage.audit.is_well()
 
 
 async def test_switch_is_told_that_all_is_well_and_what_is_not() -> None:
@@ -109,7 +109,7 @@ async def test_switch_that_cannot_be_told_is_logged_once_without_its_address() -
         assert len(sink.requests) == 2
         assert [one["event"] for one in stage.events] == ["heartbeat.failed"]
         assert "canary" not in str(stage.events)
-        assert stage.watch.is_well()
+        assert stage.audit.is_well()
 
 
 async def test_switch_that_hangs_gets_no_second_request_and_holds_up_nothing() -> None:
@@ -121,4 +121,4 @@ async def test_switch_that_hangs_gets_no_second_request_and_holds_up_nothing() -
                 await stage.asking.wait()
 
         assert stage.asked == 1
-        assert stage.watch.is_well()
+        assert stage.audit.is_well()

@@ -1,4 +1,4 @@
-"""The loop's waiting, by virtual clocks: however the wall clock is set, the next look comes in time."""
+"""The timer under virtual clocks: however the wall clock is set, the next look comes in time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.policy import Policy
 from alertd.core.time.duration import Duration
-from alertd.engine.clocks import BEAT_S
+from alertd.engine.clocks import COMPARE_EVERY_S
 from alertd.engine.timer import LOOK_AGAIN_S
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.scene import Watched, a_milestone
@@ -20,8 +20,8 @@ from tests.sim.loop import VirtualLoop, run_virtually
 from tests.test_daemon import Stage
 
 BEGINS = datetime(2026, 9, 24, 12, 0, tzinfo=UTC)
-ROUND_S = BEAT_S + 0.5
-"""How late the loop may be: a beat, and what the clocks are rounded by."""
+ROUND_S = COMPARE_EVERY_S + 0.5
+"""How late the loop may be: until the next comparison of the clocks, and rounding."""
 
 
 class Loop(VirtualLoop):
@@ -49,7 +49,7 @@ class Clocks:
 
 
 class Night:
-    """A running daemon under virtual clocks; its chores, which go by the machine's own, hardly ever ring.
+    """A running daemon under virtual clocks. Its chores go by the machine's clock and are hardly ever due.
 
     Attributes:
         looked_s: when the loop looked what is due, in seconds from the beginning.
@@ -70,7 +70,7 @@ class Night:
         return a_milestone("t/m", f"{at:%Y-%m-%dT%H:%M:%S}", policy=policy)
 
     def play(self, lasts_s: float, *steps: tuple[float, timedelta]) -> None:
-        """Run the daemon for so long, and set its wall clock at some times."""
+        """Run the daemon for ``lasts_s`` seconds, and set its wall clock at the times in ``steps``."""
         run_virtually(self._play(lasts_s, steps), self.loop)
 
     async def _play(self, lasts_s: float, steps: tuple[tuple[float, timedelta], ...]) -> None:
@@ -85,7 +85,7 @@ class Night:
         watching.cancel()
 
     async def _watch(self) -> None:
-        """Note when something was asked or told."""
+        """Record when the loop looked and when a reminder was sent."""
         while True:
             self.ledger.called.clear()
             await self.ledger.called.wait()
@@ -98,24 +98,24 @@ class Night:
         self.clocks.off += by
 
     def looks_between(self, from_s: float, to_s: float) -> list[float]:
-        return [one for one in self.looked_s if from_s <= one <= to_s]
+        return [looked_s for looked_s in self.looked_s if from_s <= looked_s <= to_s]
 
 
 def test_reminder_goes_out_when_it_is_due() -> None:
-    """Without a step: at its instant, and the loop sleeps meanwhile but for a look now and then."""
+    """Without a step it is sent at its instant, and the loop looks only now and then meanwhile."""
     night = Night()
     night.stage.define(night.due_in(600))
 
     night.play(900)
 
     assert night.told_s == [pytest.approx(600, abs=0.5)]
-    # Beside those the chores', which a slow machine has time for.
+    # On a slow machine, the looks of the chores come on top.
     assert 590 / LOOK_AGAIN_S - 1 <= len(night.looks_between(10, 590)) <= 100
 
 
 @pytest.mark.parametrize("back", [timedelta(seconds=20), timedelta(hours=1), timedelta(days=400)])
 def test_step_back_is_followed_by_a_look_at_once(back: timedelta) -> None:
-    """What was timed for the old clock rings for nobody: the loop looks within a beat, by the new one."""
+    """The wait for the old clock begins again: the loop looks by the new clock within a second or so."""
     night = Night()
     night.stage.define(night.due_in(60))
 
@@ -127,7 +127,7 @@ def test_step_back_is_followed_by_a_look_at_once(back: timedelta) -> None:
 
 
 def test_reminder_after_a_step_back_comes_by_the_new_clock() -> None:
-    """It was due in 60 s, the clock goes back by 5 minutes: it is due in 360 s then, and goes out."""
+    """A reminder that was due in 60 s is due in 360 s after the clock goes back by 5 minutes."""
     night = Night()
     night.stage.define(night.due_in(60))
 
@@ -137,7 +137,7 @@ def test_reminder_after_a_step_back_comes_by_the_new_clock() -> None:
 
 
 def test_step_forward_sends_what_is_due_by_it_at_once() -> None:
-    """It was due in an hour; a step of two hours makes it due now."""
+    """A reminder that was due in an hour is due now after a step of two hours."""
     night = Night()
     night.stage.define(night.due_in(3600))
 
@@ -147,7 +147,7 @@ def test_step_forward_sends_what_is_due_by_it_at_once() -> None:
 
 
 def test_steps_there_and_back_send_once() -> None:
-    """Due by the wrong clock and sent; when it is right again and the time comes, nothing is sent again."""
+    """A reminder that was sent by a wrong clock is not sent again when the clock is right."""
     night = Night()
     night.stage.define(night.due_in(100))
 

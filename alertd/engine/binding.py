@@ -1,0 +1,123 @@
+"""Binds what is due: decides what becomes of each due reminder, and writes the deliveries into the ledger.
+
+The ledger has the reminders of a delivery before its first attempt, so that a retry carries the same
+reminders under the same id. :mod:`alertd.engine.delivery` sends what is bound here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from alertd.core.config import Config, list_followers
+from alertd.core.ledger.records import Delivery, Grounds, Record, ScheduledReminder
+from alertd.core.planning.decide import Decisions, Rules, Verdict, decide
+from alertd.core.planning.plan import grounds_of, held_by_quiet, matched
+from alertd.core.reason import AwaitedDigest
+from alertd.core.routing.digest import NextDigest, find_digest_instant
+from alertd.core.routing.route import Match, Muted, Route, find_mute
+from alertd.engine.digests import Digests
+from alertd.ports import ReminderQueue
+
+BIND_LIMIT = 500
+"""How many sets of reminders one transaction decides about. A set has one milestone and one receiver."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindResult:
+    """What one call of :meth:`Binder.bind` wrote into the ledger.
+
+    Attributes:
+        more: there may be more to bind, so bind again.
+    """
+
+    deliveries: tuple[Delivery, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    more: bool = False
+
+
+class Binder:
+    """Binds by the routes and digests of one configuration."""
+
+    def __init__(self, ledger: ReminderQueue, config: Config) -> None:
+        self._ledger = ledger
+        self._config = config
+        self._digests = Digests.from_config(config)
+
+    async def bind(self, now: datetime) -> BindResult:
+        """Decide about what is due and write down the deliveries. Call again while ``more``.
+
+        Raises:
+            LedgerError: the ledger cannot be used; nothing is bound.
+        """
+        # A due digest comes first, so that it takes the reminders that have waited for it.
+        digest = await self._digests.find_due(self._ledger, now)
+        if digest is not None:
+            return await self._bind_digest(digest, now)
+        due = await self._ledger.find_due(now, BIND_LIMIT)
+        if not due:
+            return BindResult()
+        sets = {(owed.milestone, owed.receiver) for owed, _ in due}
+        return await self._write(decide(due, now, self._make_rules()), more=len(sets) >= BIND_LIMIT)
+
+    async def _bind_digest(self, digest: NextDigest, now: datetime) -> BindResult:
+        """Bind everything that has waited for a digest, and what else the digest shows."""
+        held = await self._ledger.read_held(digest.receiver, now)
+        build = await self._digests.make(self._ledger, digest, held, now)
+        rules = replace(self._make_rules(), making=build)
+        return await self._write(decide(held, now, rules), more=True)
+
+    async def _write(self, decisions: Decisions, *, more: bool) -> BindResult:
+        if not await self._ledger.bind(decisions):
+            # Another node was faster. The next call finds what it has left.
+            return BindResult(more=True)
+        return BindResult(deliveries=decisions.deliveries, verdicts=decisions.verdicts, more=more)
+
+    def _make_rules(self) -> Rules:
+        config, routes = self._config, _RouteRules(root=self._config.route, digests=self._digests)
+        return Rules(
+            catch_up=config.catch_up,
+            notifiers={
+                name: [spec.name for spec in receiver.notifiers]
+                for name, receiver in config.receivers.items()
+            },
+            followers={name: list_followers(receiver) for name, receiver in config.receivers.items()},
+            muted=routes.find_mute,
+            waits=routes.find_digest,
+            grounds=routes.find_grounds,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RouteRules:
+    """Answers what the routes say about the reminders of one :meth:`Binder.bind`, matching each once."""
+
+    root: Route
+    digests: Digests
+    _matches: dict[str, Match | None] = field(default_factory=dict)
+
+    def find_mute(self, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
+        """Find the mute or the quiet hours that hold a reminder back now. A digest has its own times."""
+        match = self._match(owed, record)
+        if match is None:
+            return held_by_quiet(self.root, owed, record, now)
+        return find_mute(match, now) if match.digest is None else None
+
+    def find_digest(self, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
+        """Find the next digest that a reminder waits for, if its route has a digest."""
+        if not self.digests.by_key:
+            return None
+        match = self._match(owed, record)
+        if match is None or match.digest is None:
+            return None
+        until = find_digest_instant(match.digest, now, self.digests.find_quiet_hours(owed.receiver))
+        return Muted(until=until, by=AwaitedDigest(digest=match.digest.name))
+
+    def find_grounds(self, owed: ScheduledReminder, record: Record) -> Grounds:
+        """Find why a reminder goes to its receiver."""
+        return grounds_of(self._match(owed, record), record.milestone)
+
+    def _match(self, owed: ScheduledReminder, record: Record) -> Match | None:
+        if owed.key not in self._matches:
+            self._matches[owed.key] = matched(self.root, owed, record)
+        return self._matches[owed.key]

@@ -1,0 +1,286 @@
+"""The way of a delivery from its lease to its settlement.
+
+:meth:`Dispatcher.deliver` is that way on one page: what is still wanted, compose, send, outcome, settlement.
+:mod:`alertd.engine.binding` comes before it, and :mod:`alertd.engine.sender` runs it for many deliveries at
+once, from the lease to the written settlement.
+
+The order is the promise. The ledger has what a delivery carries before the first attempt, a lease is taken
+before a send, and the settlement is written after the send. A crash anywhere loses nothing: a delivery that
+was not settled is leased again when its lease has run out, and is sent under the same id.
+
+Retries are decided here and nowhere else. Nothing here waits for anything but a notifier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from alertd.core.config import Config
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, next_attempt
+from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, ScheduledReminder
+from alertd.core.ledger.stop import stop, why_stopped
+from alertd.core.message.compose import ItemContext, compose
+from alertd.core.message.digest import still_says
+from alertd.core.message.links import Links
+from alertd.core.planning.decide import CHANGES, deliver, live_members
+from alertd.core.reason import (
+    Answered,
+    ChannelStopped,
+    GivenUp,
+    MembersUnwanted,
+    MemberUnwanted,
+    NotConfigured,
+    NotifierFailed,
+    PlainReason,
+    Reason,
+    Unanswered,
+)
+from alertd.engine.notices import report_dead, report_left_out, report_stopped
+from alertd.ports import LEASE_FOR, Clock, Notifier, Settlement
+
+SEND_LIMIT_S = 120.0
+"""The longest time that a send may take, whatever its notifier does. It is shorter than a lease."""
+
+SEND_WITHIN = LEASE_FOR - timedelta(seconds=SEND_LIMIT_S)
+"""A send must begin this soon after its lease was asked for, so that it ends before the lease does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockReading:
+    """Both clocks at one moment.
+
+    Only both together tell how much time has passed since: the monotonic clock stops while the machine
+    sleeps, and the wall clock may be set.
+    """
+
+    at: datetime
+    monotonic_s: float
+
+    @classmethod
+    def take(cls, clock: Clock) -> ClockReading:
+        """Read both clocks."""
+        return cls(at=clock.now(), monotonic_s=clock.monotonic())
+
+    def measure_age(self, clock: Clock) -> timedelta:
+        """Return how much time has passed since, by the clock by which more has passed."""
+        return max(clock.now() - self.at, timedelta(seconds=clock.monotonic() - self.monotonic_s))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatcher:
+    """Sends leased deliveries by the notifiers of one configuration.
+
+    Attributes:
+        notifiers: by channel, ``receiver/notifier``. A delivery whose channel is missing (its receiver was
+            taken out of the configuration) is dead.
+        on_fault: is called when a notifier raises, which no notifier may. The delivery is tried again.
+        links: returns where messages lead at the moment; None: nowhere.
+    """
+
+    clock: Clock
+    config: Config
+    notifiers: Mapping[str, Notifier]
+    on_fault: Callable[[str, Exception], None] = lambda _channel, _error: None
+    links: Callable[[], Links | None] = lambda: None
+
+    async def deliver(self, lease: Lease, leased: ClockReading) -> Settlement:
+        """Send one leased delivery, once. Returns how it ended, for the ledger.
+
+        Args:
+            leased: the clocks when the lease was asked for.
+        """
+        delivery, now = lease.delivery, self.clock.now()
+
+        # Is the lease recent? If the machine was frozen or slept, or the ledger was slow, another node may
+        # have the delivery by now, and this lease lacks what people did in the meantime.
+        if leased.measure_age(self.clock) >= SEND_WITHIN:
+            return _postpone(lease, leased.at)
+
+        # What is still wanted? People, files and newer reminders may have overtaken what was bound.
+        members, unwanted = live_members(lease, now)
+        if not members and delivery.notice is None and not still_says(lease, self.config.route, now):
+            return _drop(lease, unwanted, now)
+
+        # Who sends it? A delivery whose channel was removed or stopped is dead without a send.
+        notifier = self.notifiers.get(delivery.channel)
+        if notifier is None:
+            missing = NotConfigured(channel=delivery.channel)
+            return self._settle(lease, members, Rejected(reason=""), now, reason=missing)
+        if stopped := why_stopped(lease.prior, self._find_options(delivery)):
+            return self._settle(lease, members, Rejected(reason=""), now, reason=stopped)
+
+        # Compose and send.
+        started_s = self.clock.monotonic()
+        outcome, failure = await self._send(notifier, lease, members, now)
+        took = timedelta(seconds=self.clock.monotonic() - started_s)
+
+        # How did it end? The clock is read again, because a receiver's Retry-After counts from its answer.
+        return self._settle(lease, members, outcome, self.clock.now(), took=took, reason=failure)
+
+    async def _send(
+        self, notifier: Notifier, lease: Lease, members: Sequence[ScheduledReminder], now: datetime
+    ) -> tuple[Outcome, Reason | None]:
+        """Compose and send the message, once. No error in here may lose the reminder.
+
+        Returns:
+            the outcome, and its reason if the notifier did not return the outcome.
+        """
+        unknown, limit = Retry(reason="", unknown=True), asyncio.timeout(SEND_LIMIT_S)
+        try:
+            async with limit:
+                message = compose(lease, members, now, self._gather_context(lease))
+                return await notifier.send(message, lease.prior), None
+        except asyncio.CancelledError:
+            # Only Sender.drain cancels a send, and this is how that send ends.
+            return unknown, PlainReason.INTERRUPTED
+        except Exception as error:  # a bug in alertd or in a notifier
+            if isinstance(error, TimeoutError) and limit.expired():
+                return unknown, Unanswered(within_s=round(SEND_LIMIT_S))
+            self.on_fault(lease.delivery.channel, error)
+            return unknown, NotifierFailed(error=type(error).__name__)
+
+    def _settle(
+        self,
+        lease: Lease,
+        members: Sequence[ScheduledReminder],
+        outcome: Outcome,
+        at: datetime,
+        *,
+        took: timedelta = timedelta(),
+        reason: Reason | None = None,
+    ) -> Settlement:
+        """Turn an outcome into a settlement: sent, tried again later, or dead with what takes its place.
+
+        Args:
+            members: the reminders in the message.
+            at: when the attempt ended.
+            reason: the reason of an outcome that no notifier returned; by default the notifier's answer.
+        """
+        match outcome:
+            case Sent():
+                note = Answered(text=outcome.note) if outcome.note else None
+                return Settlement(
+                    lease=lease,
+                    outcome=outcome,
+                    state=DeliveryState.SENT,
+                    at=at,
+                    reason=note,
+                    attempt=_make_attempt(lease, at, took, "sent", note),
+                    told=tuple(owed.key for owed in members),
+                    remember=outcome.state,
+                    follow_up=tuple(report_left_out(self.config, lease.delivery, outcome, at)),
+                )
+            case Retry():
+                reason = reason or Answered(text=outcome.reason)
+                attempt = _make_attempt(lease, at, took, "unknown" if outcome.unknown else "retry", reason)
+                give_up_at = lease.delivery.bound_at + self.config.retry_for
+                next_at = next_attempt(lease.delivery.id, attempt.number, at, give_up_at, outcome.after)
+                if next_at is None:
+                    return self._settle_dead(lease, members, outcome, attempt, GivenUp(last=reason))
+                return Settlement(
+                    lease=lease,
+                    outcome=outcome,
+                    state=DeliveryState.READY,
+                    at=at,
+                    reason=reason,
+                    next_at=next_at,
+                    attempt=attempt,
+                )
+            case Rejected():
+                reason = reason or Answered(text=outcome.reason)
+                attempt = _make_attempt(lease, at, took, "rejected", reason)
+                if outcome.gone:
+                    return self._settle_stopped(lease, members, outcome, attempt)
+                return self._settle_dead(lease, members, outcome, attempt, reason)
+
+    def _settle_dead(
+        self,
+        lease: Lease,
+        members: Sequence[ScheduledReminder],
+        outcome: Outcome,
+        attempt: Attempt,
+        reason: Reason,
+    ) -> Settlement:
+        """The delivery is dead. The fallback receiver gets its reminders, and the operator a notice."""
+        return Settlement(
+            lease=lease,
+            outcome=outcome,
+            state=DeliveryState.DEAD,
+            at=attempt.at,
+            reason=reason,
+            attempt=attempt,
+            follow_up=(
+                *self._deliver_to_fallback(lease.delivery, members, attempt.at),
+                *report_dead(self.config, lease.delivery, members, attempt, reason),
+            ),
+        )
+
+    def _settle_stopped(
+        self, lease: Lease, members: Sequence[ScheduledReminder], outcome: Rejected, attempt: Attempt
+    ) -> Settlement:
+        """The channel's receiver wants no more, so this delivery is dead and the channel is stopped.
+
+        Later deliveries to the channel die without a send, until its options change or a person retries one.
+        """
+        delivery, answer = lease.delivery, outcome.reason
+        dead = self._settle_dead(lease, members, outcome, attempt, ChannelStopped(answer=answer))
+        notice = report_stopped(self.config, delivery, answer, attempt.at)
+        remember = stop(self._find_options(delivery), answer, attempt.at)
+        return replace(dead, remember=remember, follow_up=(*dead.follow_up, *notice))
+
+    def _deliver_to_fallback(
+        self, failed: Delivery, members: Sequence[ScheduledReminder], now: datetime
+    ) -> list[Delivery]:
+        """Bind what a dead delivery carried for the fallback receiver."""
+        fallback = self.config.fallback_receiver
+        # A fallback receiver that has not shown the reminders has no use for a change of their status.
+        is_empty = failed.edition is None and all(owed.cause in CHANGES for owed in members)
+        if not fallback or is_empty or failed.fallback_for or failed.receiver == fallback:
+            return []
+        names = [spec.name for spec in self.config.receivers[fallback].notifiers]
+        return deliver(fallback, names, members, now, fallback_for=failed.channel, edition=failed.edition)
+
+    def _find_options(self, delivery: Delivery) -> str:
+        """Return the fingerprint of the options of the delivery's notifier, or ""."""
+        receiver = self.config.receivers.get(delivery.receiver)
+        specs = receiver.notifiers if receiver else ()
+        return next((spec.fingerprint for spec in specs if spec.name == delivery.notifier), "")
+
+    def _gather_context(self, lease: Lease) -> ItemContext:
+        closed = {name for name, record in lease.records.items() if record.standing.closed}
+        upcoming = {name: owed for name, owed in lease.upcoming.items() if name not in closed}
+        return ItemContext(route=self.config.route, upcoming=upcoming, links=self.links())
+
+
+def _postpone(lease: Lease, now: datetime) -> Settlement:
+    """Give the lease back without a send, so that the delivery is leased again at once."""
+    reason = PlainReason.LEASE_TOO_OLD
+    return Settlement(lease=lease, state=DeliveryState.READY, at=now, next_at=now, reason=reason)
+
+
+def _drop(lease: Lease, unwanted: Sequence[MemberUnwanted], now: datetime) -> Settlement:
+    """End a delivery of which nothing is wanted any more, without a send.
+
+    The delivery is superseded if newer reminders have overtaken all its members, and suppressed otherwise.
+    """
+    members = lease.delivery.members
+    is_overtaken = bool(members) and set(members) <= lease.overtaken
+    state = DeliveryState.SUPERSEDED if is_overtaken else DeliveryState.SUPPRESSED
+    reason = MembersUnwanted(members=tuple(unwanted)) if unwanted else PlainReason.NOTHING_LEFT
+    return Settlement(lease=lease, state=state, at=now, reason=reason)
+
+
+def _make_attempt(
+    lease: Lease, at: datetime, took: timedelta, outcome: str, reason: Reason | None
+) -> Attempt:
+    return Attempt(
+        delivery=lease.delivery.id,
+        number=lease.delivery.attempts + 1,
+        at=at,
+        took_ms=round(took.total_seconds() * 1000),
+        outcome=outcome,
+        reason=reason,
+    )
