@@ -48,8 +48,8 @@ PLANTS = {
 
 _HELPER = """
 def _words(reason):
-    from alertd.core.message.reasons import reason_text
-    return reason_text(reason)
+    from alertd.core.message.reasons import describe_reason
+    return describe_reason(reason)
 """
 
 _SENTENCE = re.compile(r"(?=.*[A-Za-z]{2})(?=.*\s)", re.DOTALL)

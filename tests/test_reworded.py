@@ -137,7 +137,7 @@ A_SENTENCE = re.compile(r"[A-Za-z]{2,}[,:;]? +[A-Za-z(]|[a-z]: |[a-z] $|^ [a-z(]
 READERS = {
     "alertd/store/migrations/versions/r0004_reasons.py": "reads the sentences of old ledgers, once",
     "alertd/definitions/reading/yaml.py": "reads what PyYAML says, which has no codes",
-    "alertd/core/moves.py": "reads the lists that a history entry keeps",
+    "alertd/core/ledger/moves.py": "reads the lists that a history entry keeps",
     "alertd/web/feeds/atom.py": "reads the list of phrases that a history entry keeps",
     "alertd/web/pages/milestone.py": "reads the list of phrases that a history entry keeps",
     "alertd/web/timeline/entries.py": "reads the list of window ids that a history entry keeps",

@@ -85,29 +85,29 @@ def explain(
     record = None
     if name in known:
         moment = read_moment(at, "--at", zone=known[name].zone, now=app.now(), at=known[name].policy.at)
-        instance, others = explanation.instance_of(known[name], milestone, moment)
+        instance, others = explanation.find_instance(known[name], milestone, moment)
     else:
         any_of_it = next(kept[kept_id].milestone for kept_id in kept if series_of(kept_id) == name)
         moment = read_moment(at, "--at", zone=any_of_it.zone, now=app.now(), at=any_of_it.policy.at)
         asked = name + milestone[len(series_of(milestone)) :]
-        record, others = explanation.instance_kept(kept, asked, moment)
+        record, others = explanation.find_kept_instance(kept, asked, moment)
         instance = record.milestone if record else None
     done = None
     if instance is not None and (ledger or (ledger is None and has_ledger(settings))):
         done = _read_done_or_warn(settings, instance.id, must=ledger is True)
     if done is not None and done.dates and name in known:
         resolved = app.milestones(definitions, done.dates)[name]
-        instance, others = explanation.instance_of(resolved, milestone, moment)
+        instance, others = explanation.find_instance(resolved, milestone, moment)
     if instance is None:
         raise UnknownMilestone(f"{milestone}: the series has no such instance")
     kept_from = record.file if record else ""
-    found = explanation.explained(instance, definitions, configuration, moment, done, kept_from)
+    found = explanation.explain(instance, definitions, configuration, moment, done, kept_from)
     if form is OutputFormat.TEXT:
         show(render_explanation(found, configuration, others))
         return
-    from alertd.core.explain.facts import explanation_facts
+    from alertd.core.explain.facts import make_explanation_facts
 
-    facts = explanation_facts(found, others)
+    facts = make_explanation_facts(found, others)
     if form is OutputFormat.JSON:
         write_value(facts)
     else:
@@ -170,8 +170,8 @@ def render_explanation(found: Explanation, config: Config, others: Sequence[str]
     Args:
         others: ids of further instances of a recurring milestone.
     """
-    from alertd.core.explain.explanation import policy_words
-    from alertd.core.explain.words import next_words
+    from alertd.core.explain.explanation import describe_policy
+    from alertd.core.explain.words import describe_next
     from alertd.core.milestones.fields import FieldReach, shown_fields, values_of_fields
     from alertd.core.words import capital, policy_name
 
@@ -188,13 +188,15 @@ def render_explanation(found: Explanation, config: Config, others: Sequence[str]
         *_render_section(
             "Reminders",
             [
-                Text(f"{capital(policy_name(policy.name))} ({found.policy_from}): {policy_words(policy)}."),
+                Text(
+                    f"{capital(policy_name(policy.name))} ({found.policy_from}): {describe_policy(policy)}."
+                ),
                 *_render_reminders(found),
             ],
         ),
         *_render_section("Routes", list(_render_routes(found, config))),
         *_render_section("Deliveries", list(_render_deliveries(found)) if found.done else []),
-        *_render_section("Next", [Text(next_words(found))]),
+        *_render_section("Next", [Text(describe_next(found))]),
     )
 
 
@@ -205,7 +207,7 @@ def _render_section(title: str, parts: Sequence[RenderableType]) -> list[Rendera
 
 
 def _render_state(found: Explanation) -> Text:
-    from alertd.core.explain.words import state_lines
+    from alertd.core.explain.words import make_state_lines
     from alertd.core.words import instant_text
 
     milestone = found.milestone
@@ -213,7 +215,7 @@ def _render_state(found: Explanation) -> Text:
         (found.state.value.capitalize(), STATE_STYLE[found.state]),
         f" on {instant_text(found.at, milestone.zone)}.",
     )
-    for line in state_lines(found):
+    for line in make_state_lines(found):
         text.append("\n" + line)
     return text
 
@@ -230,9 +232,9 @@ def _render_others(others: Sequence[str]) -> list[RenderableType]:
 
 
 def _render_claims(found: Explanation) -> Iterator[RenderableType]:
-    from alertd.core.message.claims import claim_lines
+    from alertd.core.message.claims import make_claim_lines
 
-    for number, line in enumerate(claim_lines(found.milestone, found.at, "", found.done_on)):
+    for number, line in enumerate(make_claim_lines(found.milestone, found.at, "", found.done_on)):
         if number:
             yield Text()
         head, *rest = _render_claim(line, found.milestone.zone)
@@ -243,11 +245,11 @@ def _render_claims(found: Explanation) -> Iterator[RenderableType]:
 
 def _render_claim(line: ClaimLine, zone: ZoneInfo) -> Iterator[Text]:
     """Yield the claim's phrase with its rank and status, then a line for each further detail."""
-    from alertd.core.explain.words import claim_span, not_counted
+    from alertd.core.explain.words import describe_span, explain_not_counted
 
     style = "bold" if line.live else "dim"
     text = Text.assemble((line.phrase, style), (f"  {line.edtf}", "dim"), f"  {line.rank}")
-    status = line.status if line.live else not_counted(line)
+    status = line.status if line.live else explain_not_counted(line)
     if status:
         text.append(f", {status}")
     yield text
@@ -261,12 +263,12 @@ def _render_claim(line: ClaimLine, zone: ZoneInfo) -> Iterator[Text]:
     for extra in (line.note, f"computed: {line.derived}" if line.derived else ""):
         if extra:
             yield Text(extra, "italic")
-    for name, text_of in claim_span(line, zone):
+    for name, text_of in describe_span(line, zone):
         yield Text(f"{name:<8}{text_of}", "dim")
 
 
 def _render_reminders(found: Explanation) -> Iterator[RenderableType]:
-    from alertd.core.explain.words import stated_words
+    from alertd.core.explain.words import describe_stated
 
     if not found.reminders:
         yield Text("It gets no reminder.")
@@ -279,14 +281,14 @@ def _render_reminders(found: Explanation) -> Iterator[RenderableType]:
     coming = found.next
     for _, members in groupby(by_window, key=lambda reminder: reminder.occurrence.stated.window.id):
         rows = list(members)
-        yield Padding(Text(stated_words(rows[0].occurrence.stated), "underline"), (1, 0, 0, 0))
+        yield Padding(Text(describe_stated(rows[0].occurrence.stated), "underline"), (1, 0, 0, 0))
         yield _render_table(rows, found, zone, coming)
 
 
 def _render_table(
     rows: Sequence[Planned], found: Explanation, zone: ZoneInfo, coming: Planned | None
 ) -> Table:
-    from alertd.core.explain.words import held_back, local_text, when_words
+    from alertd.core.explain.words import describe_delay, describe_offset, format_local
     from alertd.core.words import count
 
     table = Table.grid(padding=(0, 2, 0, 0))
@@ -299,10 +301,12 @@ def _render_table(
     for row in rows[skipped:]:
         is_next = coming is not None and (row.at, row.occurrence) == (coming.at, coming.occurrence)
         past = row.at <= found.at
-        which = Text(when_words(row.occurrence.offset), "dim" if past else CAUSE_STYLE[row.occurrence.cause])
+        which = Text(
+            describe_offset(row.occurrence.offset), "dim" if past else CAUSE_STYLE[row.occurrence.cause]
+        )
         if row.muted_by:
-            which.append("\n" + held_back(row), "yellow")
-        when = f"{row.at.astimezone(zone):%a} {local_text(row.at, zone)}"
+            which.append("\n" + describe_delay(row), "yellow")
+        when = f"{row.at.astimezone(zone):%a} {format_local(row.at, zone)}"
         table.add_row(
             "→" if is_next else "",
             Text(when, "dim" if past else ""),
@@ -317,28 +321,28 @@ def _render_table(
 
 
 def _render_fate(row: Planned, found: Explanation) -> Text:
-    from alertd.core.explain.words import fate_of
+    from alertd.core.explain.words import find_fate
 
-    fate = fate_of(row, found)
+    fate = find_fate(row, found)
     return Text(fate.text, COURSE_STYLE[fate.course])
 
 
 def _render_routes(found: Explanation, config: Config) -> Iterator[RenderableType]:
-    from alertd.core.explain.words import labels_told, routes_told
+    from alertd.core.explain.words import describe_labels, describe_routes
 
-    for told in routes_told(found, config):
+    for told in describe_routes(found, config):
         text = Text.assemble((told.receiver, "bold"), f" {told.text}")
         for line in told.more:
             text.append(f"\n  {line}")
         yield text
     if found.reminders:
-        yield Text(labels_told(found), "dim")
+        yield Text(describe_labels(found), "dim")
 
 
 def _render_deliveries(found: Explanation) -> Iterator[RenderableType]:
-    from alertd.core.explain.words import local_text, state_words, when_words
+    from alertd.core.explain.words import describe_offset, describe_state, format_local
     from alertd.core.ledger.records import DeliveryState
-    from alertd.core.message.reasons import reason_text
+    from alertd.core.message.reasons import describe_reason
     from alertd.core.words import count, listing
 
     assert found.done is not None  # noqa: S101  the caller has checked
@@ -346,13 +350,15 @@ def _render_deliveries(found: Explanation) -> Iterator[RenderableType]:
     if not found.done.deliveries:
         yield Text("Nothing yet.")
     for delivery, attempts, members in found.done.deliveries:
-        slots = [when_words(member.offset) for member in members if member.milestone == found.milestone.id]
+        slots = [
+            describe_offset(member.offset) for member in members if member.milestone == found.milestone.id
+        ]
         tries = f", {count(len(attempts), 'attempt')}" if len(attempts) > 1 else ""
         at = delivery.settled_at or delivery.next_at
-        why = reason_text(delivery.reason) if delivery.state is not DeliveryState.SENT else ""
+        why = describe_reason(delivery.reason) if delivery.state is not DeliveryState.SENT else ""
         reason = f": {why}" if why else ""
-        what = f"{state_words(delivery)}, {delivery.channel}, {listing(slots)}{tries}{reason}"
-        yield Text(f"{local_text(at, zone)}  {what}")
+        what = f"{describe_state(delivery)}, {delivery.channel}, {listing(slots)}{tries}{reason}"
+        yield Text(f"{format_local(at, zone)}  {what}")
         yield Text(f"  {delivery.id}", "dim")
 
 

@@ -1,8 +1,8 @@
 """Why something in the ledger is as it is: a closed set of reasons, each a value with its details.
 
 Rules that hold here:
-- alertd decides by a reason's type, never by its words: :func:`alertd.core.message.reasons.reason_text` makes
-  the words, and only people read them;
+- alertd decides by the type of a reason and never by its words, which only people read.
+  :func:`alertd.core.message.reasons.describe_reason` makes the words;
 - text from outside, such as a receiver's answer, is a detail: it is shown and never read;
 - a code that a ledger holds never gets another meaning.
 """
@@ -257,7 +257,7 @@ CODES = (*sorted(_PLAIN), *_CODES.values())
 """Every code that a ledger can hold."""
 
 
-def code_of(reason: Reason | None) -> str:
+def get_code(reason: Reason | None) -> str:
     """The code in the ledger; "" for no reason."""
     if reason is None:
         return ""
@@ -303,12 +303,12 @@ def unpack_reason(code: str, details: Mapping[str, Any], text: str = "") -> Reas
     if kind is None:
         return OtherReason(text=text or code)
     try:
-        return _made(kind, details)
+        return _make_reason(kind, details)
     except (KeyError, TypeError) as error:
         raise ValueError(f"the details of the reason {code!r} do not fit: {error}") from error
 
 
-def _made(kind: type, details: Mapping[str, Any]) -> Reason:
+def _make_reason(kind: type, details: Mapping[str, Any]) -> Reason:
     made: Reason
     if kind is DoneOn:
         made = DoneOn(on=date.fromisoformat(details["on"]))
@@ -334,7 +334,7 @@ def _made(kind: type, details: Mapping[str, Any]) -> Reason:
 
 
 def _pack(reason: Reason) -> dict[str, Any]:
-    return {"code": code_of(reason), **({"details": found} if (found := pack_details(reason)) else {})}
+    return {"code": get_code(reason), **({"details": found} if (found := pack_details(reason)) else {})}
 
 
 def _unpack(packed: Mapping[str, Any]) -> Reason:

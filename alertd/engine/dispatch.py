@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from alertd.core.config import Config, followers_of
 from alertd.core.ledger.backpressure import TRIPS_AT, BreakerChange, Rate
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, next_attempt
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, compute_next_attempt
 from alertd.core.ledger.records import (
     Attempt,
     Delivery,
@@ -26,14 +26,22 @@ from alertd.core.ledger.records import (
     Record,
     ScheduledReminder,
 )
-from alertd.core.ledger.stop import stop, why_stopped
+from alertd.core.ledger.stop import find_stop, stop
 from alertd.core.message.compose import ItemContext, compose
-from alertd.core.message.digest import digest_words, still_says
+from alertd.core.message.digest import has_content, name_digest
 from alertd.core.message.links import Links
-from alertd.core.message.reasons import reason_text
-from alertd.core.planning.audit import dead_slot
-from alertd.core.planning.decide import CHANGES, Rules, Verdict, decide, deliver, delivery_id, live_members
-from alertd.core.planning.plan import grounds_of, held_by_quiet, matched
+from alertd.core.message.reasons import describe_reason
+from alertd.core.planning.audit import make_dead_slot
+from alertd.core.planning.decide import (
+    CHANGES,
+    Rules,
+    Verdict,
+    decide,
+    find_live_members,
+    make_deliveries,
+    make_delivery_id,
+)
+from alertd.core.planning.plan import find_match, find_quiet_hold, make_grounds
 from alertd.core.reason import (
     Answered,
     AwaitedDigest,
@@ -133,8 +141,8 @@ class Dispatcher:
     async def deliver(self, lease: Lease) -> Settlement:
         """Send one leased delivery, once, and say how it ended."""
         now = self.clock.now()
-        members, why_not = live_members(lease, now)
-        is_empty = not members and not still_says(lease, self.config.route, now)
+        members, why_not = find_live_members(lease, now)
+        is_empty = not members and not has_content(lease, self.config.route, now)
         if is_empty and lease.delivery.notice is None:
             overtaken = set(lease.delivery.members) <= lease.overtaken
             overtaken = overtaken and bool(lease.delivery.members)
@@ -145,7 +153,7 @@ class Dispatcher:
         if notifier is None:
             missing = NotConfigured(channel=lease.delivery.channel)
             return self.settlement(lease, members, Rejected(reason=""), now, why=missing)
-        if stopped := why_stopped(lease.prior, self._options(lease.delivery)):
+        if stopped := find_stop(lease.prior, self._options(lease.delivery)):
             return self.settlement(lease, members, Rejected(reason=""), now, why=stopped)
         around = self._around(lease)
         started, failed = self.clock.monotonic(), None
@@ -197,7 +205,7 @@ class Dispatcher:
                 )
             case Retry():
                 give_up_at = lease.delivery.bound_at + self.config.retry_for
-                next_at = next_attempt(lease.delivery.id, number, at, give_up_at, outcome.after)
+                next_at = compute_next_attempt(lease.delivery.id, number, at, give_up_at, outcome.after)
                 kind = "unknown" if outcome.unknown else "retry"
                 why = why or Answered(text=outcome.reason)
                 attempt = _attempt(lease, at, took, kind, why)
@@ -276,7 +284,9 @@ class Dispatcher:
         if not fallback or is_empty or failed.fallback_for or failed.receiver == fallback:
             return []
         names = [spec.name for spec in self.config.receivers[fallback].notifiers]
-        return deliver(fallback, names, members, now, fallback_for=failed.channel, edition=failed.edition)
+        return make_deliveries(
+            fallback, names, members, now, fallback_for=failed.channel, edition=failed.edition
+        )
 
     def _notice(
         self, lease: Lease, members: Sequence[ScheduledReminder], attempt: Attempt, reason: Reason
@@ -289,17 +299,17 @@ class Dispatcher:
         told = sorted({owed.milestone for owed in members})
         about = f"{', '.join(told[:10])}{f' and {len(told) - 10} more' if len(told) > 10 else ''}"
         if failed.edition is not None:
-            about = digest_words(failed) + (f", about {about}" if told else "")
+            about = name_digest(failed) + (f", about {about}" if told else "")
         else:
             about = f"about {about}"
         lines = (
             f"Delivery {failed.id} to {failed.channel} is dead after attempt {attempt.number}.",
-            f"Last answer: {reason_text(reason)}",
+            f"Last answer: {describe_reason(reason)}",
             f"It was {about}.",
             f"Send it again with: alertd retry {failed.id}",
         )
         headline = f"{failed.channel} could not be reached"
-        notice = Notice(slot=dead_slot(failed, attempt.number), headline=headline, lines=lines)
+        notice = Notice(slot=make_dead_slot(failed, attempt.number), headline=headline, lines=lines)
         return notices(self.config, notice, attempt.at)
 
     def _left_out(self, lease: Lease, outcome: Sent, now: datetime) -> list[Delivery]:
@@ -335,7 +345,7 @@ class Dispatcher:
             lines: tuple[str, ...] = (
                 f"Sending to {channel} is paused after {TRIPS_AT} failures in a row. One message at a time "
                 "is tried until it answers; nothing is lost meanwhile.",
-                f"Last answer: {reason_text(reason)}",
+                f"Last answer: {describe_reason(reason)}",
             )
         else:
             headline, lines = f"{channel} answers again", (f"What waited for {channel} is on its way.",)
@@ -368,7 +378,7 @@ class _RouteRules:
     def muted(self, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
         match = self._match(owed, record)
         if match is None:
-            return held_by_quiet(self.root, owed, record, now)
+            return find_quiet_hold(self.root, owed, record, now)
         return muted(match, now) if match.digest is None else None
 
     def waits(self, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
@@ -382,11 +392,11 @@ class _RouteRules:
         return Muted(until=until, by=AwaitedDigest(digest=match.digest.name))
 
     def grounds(self, owed: ScheduledReminder, record: Record) -> Grounds:
-        return grounds_of(self._match(owed, record), record.milestone)
+        return make_grounds(self._match(owed, record), record.milestone)
 
     def _match(self, owed: ScheduledReminder, record: Record) -> Match | None:
         if owed.key not in self._matches:
-            self._matches[owed.key] = matched(self.root, owed, record)
+            self._matches[owed.key] = find_match(self.root, owed, record)
         return self._matches[owed.key]
 
 
@@ -397,7 +407,7 @@ def notices(config: Config, notice: Notice, now: datetime) -> list[Delivery]:
         return []
     return [
         Delivery(
-            id=delivery_id(receiver.name, spec.name, ("notice", notice.slot)),
+            id=make_delivery_id(receiver.name, spec.name, ("notice", notice.slot)),
             receiver=receiver.name,
             notifier=spec.name,
             members=(),

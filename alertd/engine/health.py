@@ -10,9 +10,9 @@ from typing import Annotated
 from typing_extensions import TypedDict
 
 from alertd import __version__
-from alertd.core.explain.facts import DeliveryFacts, delivery_facts, utc_text
+from alertd.core.explain.facts import DeliveryFacts, format_utc, make_delivery_facts
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
-from alertd.core.message.reasons import reason_text
+from alertd.core.message.reasons import describe_reason
 from alertd.core.shape import Count, Doc, Instant
 from alertd.core.words import count, span_text
 from alertd.engine.status import find_differences
@@ -191,22 +191,22 @@ def health_facts(health: Health) -> HealthFacts:
         "ok": not health.wrong,
         "wrong": list(health.wrong),
         "version": __version__,
-        "at": utc_text(health.now),
+        "at": format_utc(health.now),
         "nodes": [_node(node) for node in health.nodes],
         "leader": health.leader,
         "next": [
             {
-                "at": utc_text(one.at),
-                "wake_at": utc_text(one.wake_at),
+                "at": format_utc(one.at),
+                "wake_at": format_utc(one.wake_at),
                 "milestone": one.milestone,
                 "offset": one.offset,
                 "receiver": one.receiver,
-                "reason": reason_text(one.reason),
+                "reason": describe_reason(one.reason),
             }
             for one in health.coming
         ],
-        "ready": [delivery_facts(*one) for one in health.ready],
-        "dead": [delivery_facts(*one) for one in health.dead],
+        "ready": [make_delivery_facts(*one) for one in health.ready],
+        "dead": [make_delivery_facts(*one) for one in health.dead],
         "failing": {
             channel: {"first": _failure(first), "last": _failure(last)}
             for channel, (first, last) in health.failing.items()
@@ -220,8 +220,8 @@ def _node(node: NodeReport) -> NodeFacts:
     return {
         "node": node.node,
         "version": node.version,
-        "started_at": utc_text(node.started_at),
-        "seen_at": utc_text(node.seen_at),
+        "started_at": format_utc(node.started_at),
+        "seen_at": format_utc(node.seen_at),
         "config_id": node.config_id,
         "problems": list(node.problems),
         "receivers": list(node.receivers),
@@ -232,4 +232,8 @@ def _node(node: NodeReport) -> NodeFacts:
 
 
 def _failure(attempt: Attempt) -> FailureFacts:
-    return {"at": utc_text(attempt.at), "outcome": attempt.outcome, "reason": reason_text(attempt.reason)}
+    return {
+        "at": format_utc(attempt.at),
+        "outcome": attempt.outcome,
+        "reason": describe_reason(attempt.reason),
+    }

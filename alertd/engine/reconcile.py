@@ -15,17 +15,17 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from alertd.core.config import Config, Definitions, Timeline
-from alertd.core.ledger.moves import move_facts, phrases_text
+from alertd.core.ledger.moves import join_phrases, make_move_facts
 from alertd.core.ledger.records import HistoryEntry, Record, ReminderState, ScheduledReminder
 from alertd.core.ledger.snapshot import pack
-from alertd.core.message.claims import values_of
+from alertd.core.message.claims import list_values
 from alertd.core.milestones.milestone import Milestone, stated_windows
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.recurrence import series_of
-from alertd.core.planning.changes import News, moved_news, reopened_news, returned_news
+from alertd.core.planning.changes import News, make_move_news, make_reopened_news, make_returned_news
 from alertd.core.planning.plan import expand
 from alertd.core.planning.relative import resolve
-from alertd.core.planning.reminders import rearmed
+from alertd.core.planning.reminders import rearm
 from alertd.core.reason import PlainReason
 from alertd.core.time.instant import local_date
 from alertd.engine.digests import Digests
@@ -191,11 +191,11 @@ def _first_seen(
     this: ReconcilePass, milestone: Milestone, file: str, owed: Sequence[ScheduledReminder]
 ) -> Changes:
     this.report.loaded.append(milestone.id)
-    values = values_of(milestone)
+    values = list_values(milestone)
     record = Record(
         milestone=milestone, file=file, revision=1, values=values, loaded_at=this.now, changed_at=this.now
     )
-    facts = {"deadline": phrases_text(values)}
+    facts = {"deadline": join_phrases(values)}
     entry = HistoryEntry(milestone=milestone.id, at=this.now, kind="loaded", facts=facts)
     plan = _plan(this, milestone, owed, told=frozenset())
     return _joined([Changes(records=(record,), history=(entry,)), plan])
@@ -204,25 +204,25 @@ def _first_seen(
 def _seen_again(
     this: ReconcilePass, milestone: Milestone, file: str, record: Record, owed: Sequence[ScheduledReminder]
 ) -> Changes:
-    values = values_of(milestone)
+    values = list_values(milestone)
     after = replace(record, milestone=milestone, file=file, values=values, withdrawn=False)
     history, news = [], News()
     if record.withdrawn:
         this.report.loaded.append(milestone.id)
         history.append(HistoryEntry(milestone=milestone.id, at=this.now, kind="returned"))
     if set(after.window_ids) == set(record.window_ids):
-        news = returned_news(after, owed) if record.withdrawn else news
+        news = make_returned_news(after, owed) if record.withdrawn else news
         if not record.standing.closed:
             # Somebody may have reopened it while its move was being written down.
-            news = replace(news, owed=(*news.owed, *reopened_news(after, owed, this.now)))
+            news = replace(news, owed=(*news.owed, *make_reopened_news(after, owed, this.now)))
     else:
         after = replace(after, revision=record.revision + 1, changed_at=this.now)
         # A policy that picks other windows of the same claims moves nothing: nobody said anything new.
         if _claimed(milestone) != _claimed(record.milestone):
             this.report.moved.append(milestone.id)
-            facts = move_facts(record.values, values)
+            facts = make_move_facts(record.values, values)
             history.append(HistoryEntry(milestone=milestone.id, at=this.now, kind="moved", facts=facts))
-            news = moved_news(record, after, owed, this.config, this.now)
+            news = make_move_news(record, after, owed, this.config, this.now)
     told = frozenset(one.receiver for one in news.owed)
     changed = Changes(
         records=(after,) if _rewritten(record, after) else (),
@@ -241,7 +241,7 @@ def _plan(
     this: ReconcilePass, milestone: Milestone, owed: Sequence[ScheduledReminder], *, told: frozenset[str]
 ) -> Changes:
     until = this.now + HORIZON
-    plan = rearmed(milestone, owed, told, this.config, this.now, until, reconsider=this.reconsider)
+    plan = rearm(milestone, owed, told, this.config, this.now, until, reconsider=this.reconsider)
     this.report.owed += len(plan.owed)
     this.report.cancelled += len(plan.cancelled)
     return Changes(owed=plan.owed + plan.woken, cancelled=plan.cancelled)

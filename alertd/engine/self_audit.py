@@ -9,7 +9,7 @@ from datetime import date, datetime
 from alertd.core.config import Config, Definitions
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.planning.audit import SLICE, Audit, AuditFinding, audit, expected, notices_of
+from alertd.core.planning.audit import SLICE, Audit, AuditFinding, audit, list_expected, list_notices
 from alertd.core.planning.relative import resolve
 from alertd.engine.deps import Dependencies
 from alertd.ports import LEASE_FOR, Ledger
@@ -65,7 +65,7 @@ class Auditor:
             return []
         part = self._milestones[self._next : self._next + SLICE]
         self._next = 0 if self._next + SLICE >= len(self._milestones) else self._next + SLICE
-        wanted = expected(part, config.route, now, config.catch_up)
+        wanted = list_expected(part, config.route, now, config.catch_up)
         there = await self._ledger.known(owed=tuple(wanted))
         return sorted(name for key, name in wanted.items() if key not in there)
 
@@ -75,7 +75,7 @@ class Auditor:
             return []
         dead = await self._ledger.deliveries(state=DeliveryState.DEAD, limit=DEAD_LIMIT)
         names = [spec.name for spec in operator.notifiers]
-        wanted = notices_of((delivery for delivery, _, _ in dead), operator.name, names)
+        wanted = list_notices((delivery for delivery, _, _ in dead), operator.name, names)
         there = await self._ledger.known(deliveries=tuple(wanted))
         return sorted(dead_id for notice, dead_id in wanted.items() if notice not in there)
 

@@ -22,8 +22,8 @@ from types import MappingProxyType
 from alertd.core.ledger.backpressure import Backpressure, Breaker, BreakerChange, Rate, Throttle
 from alertd.core.ledger.outcome import Outcome, Retry
 from alertd.core.ledger.records import Delivery, DeliveryState, Lease
-from alertd.core.message.reasons import reason_text
-from alertd.core.planning.decide import live_members
+from alertd.core.message.reasons import describe_reason
+from alertd.core.planning.decide import find_live_members
 from alertd.core.reason import PlainReason, Reason, Unanswered
 from alertd.engine.dispatch import Dispatcher
 from alertd.engine.observer import Observer, log_settlement
@@ -52,19 +52,19 @@ class ChannelBackpressure:
     def room(self, channel: str, busy: int, now_s: float) -> int:
         """Return how many more sends may start on a channel."""
         state = self._channels.get(channel, _OPEN)
-        return state.room(now_s, busy, self._most)
+        return state.count_free(now_s, busy, self._most)
 
     def take(self, channel: str, count: int, now_s: float) -> None:
         """Record that so many sends have started."""
         if channel in self._channels:
-            self._channels[channel] = self._channels[channel].take(count, now_s)
+            self._channels[channel] = self._channels[channel].record_sends(count, now_s)
 
     def record(self, channel: str, outcome: Outcome, now_s: float) -> BreakerChange:
         """Record an outcome. Returns whether it opened or closed the channel's breaker."""
         state = self._channels.get(channel)
         if state is None:
             return BreakerChange.NONE
-        breaker, change = state.breaker.after(outcome, now_s, self._most)
+        breaker, change = state.breaker.record_outcome(outcome, now_s, self._most)
         self._channels[channel] = Backpressure(breaker=breaker, throttle=state.throttle)
         return change
 
@@ -78,7 +78,9 @@ class ChannelBackpressure:
         A channel that is only full, since as many as allowed are in flight, opens when one of them finishes.
         """
         names = [name for name in self._channels if self.room(name, busy.get(name, 0), now_s) <= 0]
-        waits = [wait for name in names if (wait := self._channels[name].opens_at(now_s) - now_s) > 0]
+        waits = [
+            wait for name in names if (wait := self._channels[name].find_next_opening(now_s) - now_s) > 0
+        ]
         return frozenset(names), timedelta(seconds=min(waits)) if waits else None
 
     def _kept(self, channel: str, rate: Rate | None) -> Backpressure:
@@ -327,7 +329,7 @@ class Sender:
                 return
             case BreakerChange.OPENED:
                 self._log.warning(
-                    Event.CHANNEL_PAUSED, channel=channel, reason=reason_text(settlement.reason)
+                    Event.CHANNEL_PAUSED, channel=channel, reason=describe_reason(settlement.reason)
                 )
             case BreakerChange.CLOSED:
                 self._log.info(Event.CHANNEL_RESUMED, channel=channel)
@@ -335,7 +337,7 @@ class Sender:
 
     def _unknown(self, dispatcher: Dispatcher, lease: Lease, why: Reason) -> Settlement:
         now = self._clock.now()
-        members, _ = live_members(lease, now)
+        members, _ = find_live_members(lease, now)
         return dispatcher.settlement(lease, members, Retry(reason="", unknown=True), now, why=why)
 
     def _forget(self, task: asyncio.Task[None]) -> None:

@@ -34,7 +34,7 @@ def act(connection: Connection, action: Action, owed: Sequence[ScheduledReminder
     if connection.execute(repeated).first():
         return record
     after = replace(record, standing=standings.apply(record.standing, action, record.window_ids))
-    fields = rows.encode_standing(after.standing)
+    fields = rows.encode_status(after.standing)
     connection.execute(update(_milestone).where(_milestone.c.id == record.id).values(**fields))
     lock_rows(connection, schema.owed.c.key, (reminder.key for reminder in owed))
     writing.write_owed(connection, owed)

@@ -24,7 +24,7 @@ from alertd.core.ledger.records import (
     ReminderState,
     ScheduledReminder,
 )
-from alertd.core.message.reasons import reason_text
+from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones import status as standings
 from alertd.core.milestones.status import Action
 from alertd.core.planning.audit import Waiting
@@ -314,7 +314,7 @@ class MemoryLedger:
             texts = (
                 candidate.id,
                 candidate.channel,
-                reason_text(candidate.reason),
+                describe_reason(candidate.reason),
                 *(owed.milestone for owed in members),
             )
             is_wanted = (

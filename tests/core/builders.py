@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Reading, Window, parse_deadline, window_of
 from alertd.core.ledger.records import Delivery, Lease, Move, Record, ReminderState, ScheduledReminder
-from alertd.core.message.claims import values_of
+from alertd.core.message.claims import list_values
 from alertd.core.milestones.milestone import Claim, Milestone, Rank, RelativeClaim, Source, operative_windows
 from alertd.core.milestones.occurrence import Cause, occurrence_key, occurrences
 from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
 from alertd.core.milestones.recurrence import parse_recurrence
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
 from alertd.core.planning.decide import NEWS
-from alertd.core.planning.plan import grounds_of, matched
+from alertd.core.planning.plan import find_match, make_grounds
 from alertd.core.reason import Reason
 from alertd.core.routing.route import Route, group_key, match_routes
 from alertd.core.time.duration import Duration, parse_duration
@@ -175,7 +175,7 @@ def record(
         milestone=made,
         file="milestones/iraq.yaml",
         revision=revision,
-        values=values_of(made),
+        values=list_values(made),
         loaded_at=utc("2024-09-08T12:00"),
         changed_at=utc("2024-09-08T12:00"),
         withdrawn=withdrawn,
@@ -230,7 +230,7 @@ def owed(
 
 
 def move(before: Milestone, after: Milestone) -> Move:
-    return Move(before=values_of(before), after=values_of(after))
+    return Move(before=list_values(before), after=list_values(after))
 
 
 def bound(
@@ -240,7 +240,10 @@ def bound(
     by_id = {one.id: one for one in records}
     return [
         replace(
-            one, grounds=grounds_of(matched(route, one, by_id[one.milestone]), by_id[one.milestone].milestone)
+            one,
+            grounds=make_grounds(
+                find_match(route, one, by_id[one.milestone]), by_id[one.milestone].milestone
+            ),
         )
         for one in members
     ]

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from alertd.core.deadline import Reading
 from alertd.core.ledger.records import Delivery, Notice, Record, ScheduledReminder
 from alertd.core.message.compose import ItemContext, compose
-from alertd.core.message.compose import test_message as compose_test
+from alertd.core.message.compose import make_test_message as compose_test
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import Milestone, Rank
 from alertd.core.milestones.policy import Contested

@@ -14,14 +14,14 @@ from alertd.core.planning.audit import (
     AuditFinding,
     Waiting,
     audit,
-    dead_slot,
-    differs,
-    expected,
-    notices_of,
-    unreached,
-    vanished,
+    find_unreached,
+    list_expected,
+    list_notices,
+    make_dead_slot,
+    report_clock_difference,
+    report_vanished,
 )
-from alertd.core.planning.decide import delivery_id
+from alertd.core.planning.decide import make_delivery_id
 from alertd.core.planning.plan import plan
 from alertd.core.routing.route import Route
 from tests.core.builders import contested, utc
@@ -32,8 +32,8 @@ LEASE = timedelta(minutes=5)
 ROUTE = Route(receiver="desk", path="route")
 DEAF = "unreached: there is no way to tell"
 FOR_PEOPLE = [
-    vanished(["t"]),
-    differs(timedelta(hours=1)),
+    report_vanished(["t"]),
+    report_clock_difference(timedelta(hours=1)),
     AuditFinding(fault=AuditFault.UNHEARD, detail="the address is in use"),
     AuditFinding(fault=AuditFault.UNREACHED, detail="there is no way to tell anybody"),
 ]
@@ -88,18 +88,18 @@ def test_nothing_wrong_passes() -> None:
         # there is no file any more
         (
             Waiting(),
-            {"standing": [vanished(["a", "b", "c", "d"])]},
+            {"standing": [report_vanished(["a", "b", "c", "d"])]},
             "vanished: milestones/ holds no file, and a, b, c and 1 more stays as it was",
         ),
         # clocks that differ
         (
             Waiting(),
-            {"standing": [differs(timedelta(seconds=12.3))]},
+            {"standing": [report_clock_difference(timedelta(seconds=12.3))]},
             "differs: this node's clock is 12 seconds ahead of the ledger's",
         ),
         (
             Waiting(),
-            {"standing": [differs(timedelta(hours=-2))]},
+            {"standing": [report_clock_difference(timedelta(hours=-2))]},
             "differs: this node's clock is 2 hours behind the ledger's",
         ),
     ],
@@ -130,7 +130,7 @@ def test_all_faults_have_a_finding() -> None:
 def test_what_no_restart_mends_is_found_and_leaves_the_daemon_sound() -> None:
     """The watchdog restarts for what a restart may mend; the rest is for people, and found all the same."""
     for_people = looked(standing=FOR_PEOPLE)
-    both = looked(standing=[vanished(["t"])], untold=["y"])
+    both = looked(standing=[report_vanished(["t"])], untold=["y"])
 
     assert {finding.fault for finding in for_people.findings} == LASTING
     assert (for_people.passed, for_people.is_sound) == (False, True)
@@ -143,17 +143,17 @@ def test_a_receiver_that_does_not_answer_is_a_finding_when_nobody_hears_of_it() 
     with_operator = a_config("desk", "ops", operator="ops")
     nobody = a_config("desk", "leads")
 
-    assert unreached(with_operator, ["desk/hook"]) is None
-    assert str(unreached(with_operator, ["ops/hook"])) == f"{DEAF} the operator, by ops/hook"
-    assert unreached(nobody, ["desk/hook"]) is None
-    assert str(unreached(nobody, ["leads/hook", "desk/hook"])) == f"{DEAF} anybody"
+    assert find_unreached(with_operator, ["desk/hook"]) is None
+    assert str(find_unreached(with_operator, ["ops/hook"])) == f"{DEAF} the operator, by ops/hook"
+    assert find_unreached(nobody, ["desk/hook"]) is None
+    assert str(find_unreached(nobody, ["leads/hook", "desk/hook"])) == f"{DEAF} anybody"
 
 
 def test_expected_is_the_plan_of_a_day() -> None:
     """The keys are those of the plan, so that the ledger can be asked for them."""
     milestone = contested()
 
-    wanted = expected([milestone], ROUTE, NOW)
+    wanted = list_expected([milestone], ROUTE, NOW)
 
     planned = plan([milestone], ROUTE, NOW, NOW + timedelta(days=1))
     assert set(wanted) == {one.key for one in planned} != set()
@@ -164,12 +164,12 @@ def test_what_has_just_fallen_due_is_expected_too() -> None:
     """Nothing is due without a row: a day back, or as far as what is late is caught up with."""
     milestone, day = contested(), timedelta(days=1)
 
-    wanted = expected([milestone], ROUTE, NOW + day, timedelta(days=35))
+    wanted = list_expected([milestone], ROUTE, NOW + day, timedelta(days=35))
 
     due = plan([milestone], ROUTE, NOW, NOW + day)
     assert {one.key for one in due} <= set(wanted)
     assert due
-    assert not {one.key for one in due} & set(expected([milestone], ROUTE, NOW + day, timedelta()))
+    assert not {one.key for one in due} & set(list_expected([milestone], ROUTE, NOW + day, timedelta()))
 
 
 def test_every_death_but_the_operators_own_needs_a_notice() -> None:
@@ -178,9 +178,9 @@ def test_every_death_but_the_operators_own_needs_a_notice() -> None:
     own = delivery("ops")
     notice = delivery("desk", notice=Notice(slot="x", headline="x"))
 
-    wanted = notices_of([died, own, notice], "ops", ["mail", "hook"])
+    wanted = list_notices([died, own, notice], "ops", ["mail", "hook"])
 
-    assert wanted == {delivery_id("ops", "mail", ("notice", dead_slot(died))): died.id}
+    assert wanted == {make_delivery_id("ops", "mail", ("notice", make_dead_slot(died))): died.id}
 
 
 def delivery(receiver: str, notice: Notice | None = None) -> Delivery:

@@ -14,7 +14,7 @@ from alertd.core.ledger.records import Record, ScheduledReminder
 from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.headlines import MAX_SUBJECT
 from alertd.core.message.message import Kind, Message, Tone
-from alertd.core.message.reasons import LATE_FROM, route_name
+from alertd.core.message.reasons import LATE_FROM, name_route
 from alertd.core.milestones.milestone import Milestone, State
 from alertd.core.milestones.occurrence import Cause, occurrences
 from alertd.core.reason import MuteInterval, OtherReason, OutsideIntervals, Reason, SnoozedBy
@@ -158,7 +158,7 @@ ROUTES = [
 @pytest.mark.parametrize(("path", "expected"), ROUTES)
 def test_the_name_of_a_route(path: str, expected: str) -> None:
     """Routes are counted as people count."""
-    assert route_name(path) == expected
+    assert name_route(path) == expected
 
 
 # a cause, the reason when no route leads to the receiver any more

@@ -10,7 +10,7 @@ import pytest
 from alertd.core.ledger.records import Record, ReminderState, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
-from alertd.core.planning.decide import Decisions, Rules, decide, unwanted
+from alertd.core.planning.decide import Decisions, Rules, decide, find_objection
 from alertd.core.reason import (
     AcknowledgedBy,
     CancelledBy,
@@ -299,7 +299,7 @@ UNWANTED: list[tuple[str, ScheduledReminder, Record, Reason | None]] = [
 )
 def test_unwanted(member: ScheduledReminder, about: Record, expected: Reason | None) -> None:
     """What people have said, and where the date has gone, stops what must not be sent, with the reason."""
-    assert unwanted(member, about, NOW) == expected
+    assert find_objection(member, about, NOW) == expected
 
 
 def test_what_is_unwanted_is_suppressed_with_the_reason() -> None:

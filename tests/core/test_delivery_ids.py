@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.ledger.records import ScheduledReminder
-from alertd.core.planning.decide import MAX_MEMBERS, Rules, decide, deliver, delivery_id, live_members
+from alertd.core.planning.decide import (
+    MAX_MEMBERS,
+    Rules,
+    decide,
+    find_live_members,
+    make_deliveries,
+    make_delivery_id,
+)
 from alertd.core.reason import DoneOn, MemberUnwanted, PlainReason
 from tests.core.builders import CATCH_UP, MINISTER, at, claim, done_on, lease, milestone, owed, record
 
@@ -86,14 +93,14 @@ NAMES = st.text(max_size=12)
 @given(NAMES, NAMES, st.lists(NAMES, max_size=4))
 def test_an_id_holds_no_dot_and_nothing_a_user_wrote(receiver: str, notifier: str, keys: list[str]) -> None:
     """Whatever receivers are called, the id is msg_ and 22 letters and digits."""
-    found = delivery_id(receiver, notifier, keys)
+    found = make_delivery_id(receiver, notifier, keys)
 
     assert re.fullmatch(r"msg_[0-9A-Za-z]{22}", found)
 
 
 def test_an_id_is_the_same_for_ever() -> None:
     """A receiver that drops repeats by the id can rely on it over versions."""
-    assert delivery_id("desk", "console", ("a", "b")) == "msg_0KMpB0lUaGxX2ofrWo9wNh"
+    assert make_delivery_id("desk", "console", ("a", "b")) == "msg_0KMpB0lUaGxX2ofrWo9wNh"
 
 
 # what differs from ("desk", "console", ("a", "b")), in one part
@@ -110,15 +117,15 @@ APART = [
 @pytest.mark.parametrize("parts", APART)
 def test_an_id_depends_on_each_part(parts: tuple[str, str, tuple[str, ...]]) -> None:
     """Another receiver, notifier or content is another delivery."""
-    assert delivery_id(*parts) != delivery_id("desk", "console", ("a", "b"))
+    assert make_delivery_id(*parts) != make_delivery_id("desk", "console", ("a", "b"))
 
 
 def test_what_stands_in_for_another_is_a_delivery_of_its_own() -> None:
     """The fallback's copy has another id than one that was sent there for its own sake."""
     members = [owed(MADE, "+7d")]
 
-    (own,) = deliver("desk", ["console"], members, NOW)
-    (instead,) = deliver("desk", ["console"], members, NOW, fallback_for="leads/webhook")
+    (own,) = make_deliveries("desk", ["console"], members, NOW)
+    (instead,) = make_deliveries("desk", ["console"], members, NOW, fallback_for="leads/webhook")
 
     assert own.id != instead.id
     assert (own.fallback_for, instead.fallback_for) == ("", "leads/webhook")
@@ -128,7 +135,7 @@ def test_all_members_that_are_still_true_are_kept() -> None:
     """Just before each attempt nothing is dropped without a reason."""
     members = [owed(MADE, "+7d"), owed(OTHER, "+7d")]
 
-    kept, why_not = live_members(lease(members, [record(MADE), record(OTHER)]), NOW)
+    kept, why_not = find_live_members(lease(members, [record(MADE), record(OTHER)]), NOW)
 
     assert (list(kept), why_not) == (members, ())
 
@@ -138,7 +145,7 @@ def test_what_was_said_since_counts() -> None:
     members = [owed(MADE, "+7d"), owed(OTHER, "+7d")]
     held = lease(members, [record(MADE, done_on("2026-10-07")), record(OTHER)])
 
-    kept, why_not = live_members(held, NOW)
+    kept, why_not = find_live_members(held, NOW)
 
     done = DoneOn(on=date(2026, 10, 7))
     assert [one.milestone for one in kept] == ["iraq/phase-1"]
@@ -154,7 +161,7 @@ def test_what_a_newer_one_has_overtaken_is_left_out() -> None:
         overtaken=frozenset({members[0].key}),
     )
 
-    kept, why_not = live_members(held, NOW + timedelta(days=1))
+    kept, why_not = find_live_members(held, NOW + timedelta(days=1))
 
     assert kept == ()
     assert why_not == (

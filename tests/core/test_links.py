@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alertd.core.message.compose import compose
 from alertd.core.message.item import ItemContext
-from alertd.core.message.links import LASTS, Link, LinkKind, Links, read_token, token_of
+from alertd.core.message.links import LASTS, Link, LinkKind, Links, make_token, read_token
 from alertd.core.message.message import Message
 from alertd.core.milestones.status import MilestoneStatus
 from alertd.testing.items import NOW, ROUTE, approaching
@@ -39,7 +39,7 @@ def test_what_is_signed_is_read(kind, milestone, receiver, expires, undoes) -> N
         undoes=undoes.replace(tzinfo=when("2026-01-01").tzinfo) if undoes else None,
     )
 
-    token = token_of(link, KEY)
+    token = make_token(link, KEY)
 
     assert read_token(token, [OTHER, KEY]) == link
     assert read_token(token, [OTHER]) is None
@@ -49,7 +49,7 @@ def test_what_is_signed_is_read(kind, milestone, receiver, expires, undoes) -> N
 
 @pytest.mark.parametrize("place", range(0, 150, 7))
 def test_token_that_was_changed_is_none(place: int) -> None:
-    token = token_of(LINK, KEY)
+    token = make_token(LINK, KEY)
     place %= len(token)
     changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
 
@@ -74,7 +74,7 @@ def test_each_of_what_it_allows_is_signed() -> None:
         replace(LINK, undoes=LINK.expires),
     ]
 
-    signatures = {token_of(one, KEY).partition(".")[2] for one in [LINK, *others]}
+    signatures = {make_token(one, KEY).partition(".")[2] for one in [LINK, *others]}
 
     assert len(signatures) == 1 + len(others)
 

@@ -11,7 +11,7 @@ import pytest
 from alertd.core.deadline import Reading
 from alertd.core.milestones.milestone import Milestone, Rank, RelativeClaim, Source, operative_windows
 from alertd.core.milestones.policy import Contested
-from alertd.core.planning.relative import cycle, resolve
+from alertd.core.planning.relative import find_cycle, resolve
 from tests.core.builders import (
     MINISTER,
     NEW_YORK,
@@ -235,7 +235,7 @@ CYCLES: list[tuple[Sequence[tuple[str, str]], tuple[str, ...]]] = [
 @pytest.mark.parametrize(("pairs", "expected"), CYCLES)
 def test_cycles(pairs: Sequence[tuple[str, str]], expected: tuple[str, ...]) -> None:
     """A chain that leads back to its first is found and named from there."""
-    assert cycle(links(*pairs)) == expected
+    assert find_cycle(links(*pairs)) == expected
 
 
 def test_a_cycle_is_refused() -> None:
@@ -261,6 +261,6 @@ def test_a_cycle_of_thousands() -> None:
     """A cycle longer than Python's stack is found, in a moment."""
     ring = links(*((f"{n}", f"{(n + 1) % LONG}") for n in range(LONG)))
 
-    found = cycle(ring)
+    found = find_cycle(ring)
 
     assert len(found) == LONG + 1

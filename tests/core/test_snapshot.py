@@ -14,11 +14,11 @@ from alertd.core.ledger.snapshot import (
     pack,
     pack_move,
     pack_notice,
-    pack_standing,
+    pack_status,
     unpack,
     unpack_move,
     unpack_notice,
-    unpack_standing,
+    unpack_status,
 )
 from alertd.core.milestones.milestone import Claim, Milestone, Rank, RelativeClaim, Source
 from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
@@ -116,7 +116,7 @@ def test_milestone_comes_back_equal(milestone: Milestone) -> None:
 @given(STANDINGS)
 def test_standing_comes_back_equal(standing: MilestoneStatus) -> None:
     """What people have said comes back equal."""
-    assert unpack_standing(json.loads(json.dumps(pack_standing(standing)))) == standing
+    assert unpack_status(json.loads(json.dumps(pack_status(standing)))) == standing
 
 
 @given(MOVES)

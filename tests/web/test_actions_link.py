@@ -157,7 +157,7 @@ async def test_link_that_is_forged_says_nothing_at_all(act: Acting, spoil: str) 
 
 async def test_link_of_another_server_is_forged(act: Acting) -> None:
     links = Links(base="https://elsewhere.example", key=b"another key, of 32 bytes at least")
-    (first, *_) = links.actions(NAME, "desk", when("2026-09-01"))
+    (first, *_) = links.make_actions(NAME, "desk", when("2026-09-01"))
 
     answer = await act.stage.get(f"/act/{first.url.rpartition('/')[2]}")
 

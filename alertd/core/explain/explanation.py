@@ -13,8 +13,8 @@ from alertd.core.milestones.occurrence import occurrences
 from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.recurrence import series_of
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
-from alertd.core.planning.decide import acknowledged
-from alertd.core.planning.plan import Planned, expand, plan, receivers_of
+from alertd.core.planning.decide import is_acknowledged
+from alertd.core.planning.plan import Planned, expand, plan, plan_occurrence
 from alertd.core.routing.route import deferred
 from alertd.core.time.duration import Duration
 from alertd.core.time.interval import SEARCH_BOUND
@@ -85,12 +85,12 @@ class Explanation:
             for one in self.reminders
             if one.at > self.at
             and one.key not in self.overtaken
-            and not acknowledged(standing, windows, one.at)
+            and not is_acknowledged(standing, windows, one.at)
         ]
         return min(coming, key=lambda one: one.at, default=None)
 
 
-def explained(  # noqa: PLR0917  all of them are facts about the milestone
+def explain(  # noqa: PLR0917  all of them are facts about the milestone
     milestone: Milestone,
     definitions: Definitions,
     config: Config,
@@ -108,9 +108,9 @@ def explained(  # noqa: PLR0917  all of them are facts about the milestone
     until = min(max([at, *(end for end in ends if end)]), _END) + NAGS_AHEAD
     sent = {one.key for one in plan([milestone], config.route, _BEGINNING, until + SEARCH_BOUND)}
     reminders = [
-        _when_sent(planned)
+        _defer(planned)
         for occurrence in occurrences(milestone, _BEGINNING, until)
-        for planned in receivers_of(milestone, occurrence, config.route)
+        for planned in plan_occurrence(milestone, occurrence, config.route)
     ]
     file = kept_from or next((one.file for one in definitions.timelines if one.id == milestone.timeline), "")
     return Explanation(
@@ -118,7 +118,7 @@ def explained(  # noqa: PLR0917  all of them are facts about the milestone
         file=file,
         at=at,
         state=state_of(milestone, done.standing if done else NOTHING_SAID, at),
-        policy_from=_policy_from(milestone.policy, config, file),
+        policy_from=_locate_policy(milestone.policy, config, file),
         reminders=tuple(reminders),
         overtaken=frozenset(one.key for one in reminders if one.key not in sent),
         done=done,
@@ -126,7 +126,7 @@ def explained(  # noqa: PLR0917  all of them are facts about the milestone
     )
 
 
-def instance_of(milestone: Milestone, name: str, at: datetime) -> tuple[Milestone | None, tuple[str, ...]]:
+def find_instance(milestone: Milestone, name: str, at: datetime) -> tuple[Milestone | None, tuple[str, ...]]:
     """Which instance of a series ``name`` means, and which others come next.
 
     A milestone that does not recur is its own. The bare id of a series means the instance that is due next.
@@ -149,7 +149,7 @@ def instance_of(milestone: Milestone, name: str, at: datetime) -> tuple[Mileston
     return (ahead[0] if ahead else None), tuple(one.id for one in ahead)
 
 
-def instance_kept(
+def find_kept_instance(
     kept: Mapping[str, Record], name: str, at: datetime
 ) -> tuple[Record | None, tuple[str, ...]]:
     """The same among records that the ledger keeps, which has instances alone.
@@ -165,17 +165,17 @@ def instance_kept(
     return (kept[found[0]] if found else None), tuple(ahead)
 
 
-def policy_words(policy: Policy) -> str:
+def describe_policy(policy: Policy) -> str:
     """All that a policy asks for, in one sentence without its full stop."""
     parts = []
     if policy.opens:
         parts.append("as the window opens")
     if policy.before:
-        parts.append(f"{_durations(policy.before)} before")
+        parts.append(f"{_describe_durations(policy.before)} before")
     if policy.on_day:
         parts.append("on the day")
     if policy.after:
-        parts.append(f"{_durations(policy.after)} after")
+        parts.append(f"{_describe_durations(policy.after)} after")
     if policy.then_every:
         parts.append(f"then every {duration_words(policy.then_every)}")
     when = "; ".join(parts) or "never"
@@ -183,7 +183,7 @@ def policy_words(policy: Policy) -> str:
     return f"{when}; at {policy.at:%H:%M}" + (roll if policy.roll.value != "none" else "")
 
 
-def _durations(durations: Sequence[Duration]) -> str:
+def _describe_durations(durations: Sequence[Duration]) -> str:
     parts = [duration_parts(one) for one in durations]
     units = {part[0][1] for part in parts if len(part) == 1}
     if len(parts) > 1 and len(units) == 1 and all(len(part) == 1 for part in parts):
@@ -192,7 +192,7 @@ def _durations(durations: Sequence[Duration]) -> str:
     return listing([duration_words(one) for one in durations])
 
 
-def _policy_from(policy: Policy, config: Config, file: str) -> str:
+def _locate_policy(policy: Policy, config: Config, file: str) -> str:
     named = config.policies.get(policy.name)
     if named is None:
         return f"written in {file}" if policy != Policy() else "built in"
@@ -201,6 +201,6 @@ def _policy_from(policy: Policy, config: Config, file: str) -> str:
     return f"alertd.yaml, policies.{policy.name}" if named == policy else f"written in {file}"
 
 
-def _when_sent(planned: Planned) -> Planned:
+def _defer(planned: Planned) -> Planned:
     found = deferred(planned.match, planned.at)
     return replace(planned, at=found.until, muted_by=found.by) if found else planned

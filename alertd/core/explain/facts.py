@@ -23,8 +23,8 @@ from alertd.core.ledger.records import (
     ReminderState,
     ScheduledReminder,
 )
-from alertd.core.message.claims import claim_lines
-from alertd.core.message.reasons import hold_text, reason_text
+from alertd.core.message.claims import make_claim_lines
+from alertd.core.message.reasons import describe_hold, describe_reason
 from alertd.core.milestones.fields import FieldFacts, field_facts, values_of_fields
 from alertd.core.milestones.milestone import Milestone, Rank, State, is_contested, state_of
 from alertd.core.milestones.status import MilestoneStatus
@@ -196,20 +196,20 @@ class ExplanationFacts(FieldFacts):
     history: NotRequired[list[EntryFacts]]
 
 
-def utc_text(at: datetime) -> str:
+def format_utc(at: datetime) -> str:
     """``2026-09-23T06:00:00Z``; a fraction of a second only where there is one."""
     return at.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
 
 
-def utc_or_none(at: datetime | None) -> str | None:
-    return None if at is None else utc_text(at)
+def format_utc_or_none(at: datetime | None) -> str | None:
+    return None if at is None else format_utc(at)
 
 
-def planned_facts(planned: Planned) -> PlannedFacts:
+def make_planned_facts(planned: Planned) -> PlannedFacts:
     """A line of the contract in design section 10; ``due``, and why, only where it is deferred."""
     one = planned.occurrence
     facts: PlannedFacts = {
-        "at": utc_text(planned.at),
+        "at": format_utc(planned.at),
         "milestone": one.milestone,
         "cause": one.cause.value,
         "offset": one.offset,
@@ -219,19 +219,19 @@ def planned_facts(planned: Planned) -> PlannedFacts:
         "key": planned.key,
     }
     if planned.muted_by:
-        facts["due"] = utc_text(one.at)
+        facts["due"] = format_utc(one.at)
         if isinstance(planned.muted_by, AwaitedDigest):
             facts["digest"] = planned.muted_by.digest
         else:
-            facts["muted_by"] = hold_text(planned.muted_by)
+            facts["muted_by"] = describe_hold(planned.muted_by)
     return facts
 
 
-def entry_facts(entry: HistoryEntry) -> EntryFacts:
+def make_entry_facts(entry: HistoryEntry) -> EntryFacts:
     """A thing that happened to a milestone."""
     return {
         "type": "entry",
-        "at": utc_text(entry.at),
+        "at": format_utc(entry.at),
         "milestone": entry.milestone,
         "kind": entry.kind,
         "by": entry.by,
@@ -240,20 +240,20 @@ def entry_facts(entry: HistoryEntry) -> EntryFacts:
     }
 
 
-def delivery_facts(
+def make_delivery_facts(
     delivery: Delivery, attempts: Sequence[Attempt], members: Sequence[ScheduledReminder]
 ) -> DeliveryFacts:
     """A delivery with its attempts and what it carries."""
     return {
         "type": "delivery",
-        "at": utc_text(delivery.settled_at or delivery.bound_at),
+        "at": format_utc(delivery.settled_at or delivery.bound_at),
         "id": delivery.id,
         "channel": delivery.channel,
         "state": delivery.state,
-        "reason": reason_text(delivery.reason),
-        "bound_at": utc_text(delivery.bound_at),
-        "next_at": utc_or_none(delivery.next_at if delivery.settled_at is None else None),
-        "settled_at": utc_or_none(delivery.settled_at),
+        "reason": describe_reason(delivery.reason),
+        "bound_at": format_utc(delivery.bound_at),
+        "next_at": format_utc_or_none(delivery.next_at if delivery.settled_at is None else None),
+        "settled_at": format_utc_or_none(delivery.settled_at),
         "fallback_for": delivery.fallback_for,
         "notice": delivery.notice.headline if delivery.notice else "",
         "digest": delivery.edition.name if delivery.edition else "",
@@ -262,7 +262,7 @@ def delivery_facts(
                 "milestone": one.milestone,
                 "cause": one.cause.value,
                 "offset": one.offset,
-                "at": utc_text(one.at),
+                "at": format_utc(one.at),
                 "key": one.key,
             }
             for one in members
@@ -270,17 +270,17 @@ def delivery_facts(
         "attempts": [
             {
                 "number": one.number,
-                "at": utc_text(one.at),
+                "at": format_utc(one.at),
                 "took_ms": one.took_ms,
                 "outcome": one.outcome,
-                "reason": reason_text(one.reason),
+                "reason": describe_reason(one.reason),
             }
             for one in attempts
         ],
     }
 
 
-def explanation_facts(found: Explanation, others: Sequence[str]) -> ExplanationFacts:
+def make_explanation_facts(found: Explanation, others: Sequence[str]) -> ExplanationFacts:
     """Everything that ``alertd explain`` says, as one object.
 
     Args:
@@ -293,26 +293,26 @@ def explanation_facts(found: Explanation, others: Sequence[str]) -> ExplanationF
         "file": found.file,
         "timezone": milestone.zone.key,
         **field_facts(values_of_fields(milestone)),  # type: ignore[typeddict-item]  # no field is optional
-        "at": utc_text(found.at),
+        "at": format_utc(found.at),
         "state": found.state,
         "contested": is_contested(milestone),
         "tentative": milestone.tentative,
         "policy": {"name": milestone.policy.name, "from": found.policy_from},
-        "claims": claims_facts(milestone, found.at, found.done_on),
-        "reminders": [_reminder(one, found) for one in found.reminders],
-        "next": planned_facts(found.next) if found.next else None,
+        "claims": make_claim_facts(milestone, found.at, found.done_on),
+        "reminders": [_make_reminder_facts(one, found) for one in found.reminders],
+        "next": make_planned_facts(found.next) if found.next else None,
     }
     if found.is_kept:
         facts["kept"] = True
     if others:
         facts["instances"] = list(others)
     if found.done is not None:
-        facts["deliveries"] = [delivery_facts(*one) for one in found.done.deliveries]
-        facts["history"] = [entry_facts(one) for one in found.done.history]
+        facts["deliveries"] = [make_delivery_facts(*one) for one in found.done.deliveries]
+        facts["history"] = [make_entry_facts(one) for one in found.done.history]
     return facts
 
 
-def record_facts(record: Record, now: datetime) -> MilestoneFacts:
+def make_record_facts(record: Record, now: datetime) -> MilestoneFacts:
     """A milestone at ``now``."""
     milestone, standing = record.milestone, record.standing
     return {
@@ -322,25 +322,25 @@ def record_facts(record: Record, now: datetime) -> MilestoneFacts:
         **field_facts(values_of_fields(milestone)),
         "file": record.file,
         "timezone": milestone.zone.key,
-        "at": utc_text(now),
+        "at": format_utc(now),
         "state": state_of(milestone, standing, now),
         "contested": is_contested(milestone),
         "tentative": milestone.tentative,
         "revision": record.revision,
-        "changed_at": utc_text(record.changed_at),
-        "claims": claims_facts(milestone, now, standing.done_on),
-        "standing": standing_facts(standing, now),
+        "changed_at": format_utc(record.changed_at),
+        "claims": make_claim_facts(milestone, now, standing.done_on),
+        "standing": make_status_facts(standing, now),
     }
 
 
-def standing_facts(standing: MilestoneStatus, now: datetime) -> StandingFacts:
+def make_status_facts(standing: MilestoneStatus, now: datetime) -> StandingFacts:
     """What people have said and what holds at ``now``."""
     acknowledged = standing.ack_until is not None and now < standing.ack_until
     snoozed = standing.snooze_until is not None and now < standing.snooze_until
     return {
-        "acknowledged_until": utc_or_none(standing.ack_until) if acknowledged else None,
+        "acknowledged_until": format_utc_or_none(standing.ack_until) if acknowledged else None,
         "acknowledged_by": standing.ack_by if acknowledged else "",
-        "snoozed_until": utc_or_none(standing.snooze_until) if snoozed else None,
+        "snoozed_until": format_utc_or_none(standing.snooze_until) if snoozed else None,
         "snoozed_by": standing.snooze_by if snoozed else "",
         "done_on": standing.done_on.isoformat() if standing.done_on else None,
         "done_by": standing.done_by,
@@ -350,7 +350,7 @@ def standing_facts(standing: MilestoneStatus, now: datetime) -> StandingFacts:
     }
 
 
-def claims_facts(milestone: Milestone, at: datetime, done_on: date | None) -> list[ClaimFacts]:
+def make_claim_facts(milestone: Milestone, at: datetime, done_on: date | None) -> list[ClaimFacts]:
     """All claims of a milestone, and whether each has passed."""
     return [
         {
@@ -363,18 +363,18 @@ def claims_facts(milestone: Milestone, at: datetime, done_on: date | None) -> li
             "note": line.note,
             "derived": line.derived,
             "window": line.window_id,
-            "begins": utc_or_none(line.begins),
-            "ends": utc_or_none(line.ends),
+            "begins": format_utc_or_none(line.begins),
+            "ends": format_utc_or_none(line.ends),
         }
-        for line in claim_lines(milestone, at, "", done_on)
+        for line in make_claim_lines(milestone, at, "", done_on)
     ]
 
 
-def _reminder(one: Planned, found: Explanation) -> ReminderFacts:
+def _make_reminder_facts(one: Planned, found: Explanation) -> ReminderFacts:
     owed = found.done.owed.get(one.key) if found.done else None
     # mypy: an unpacked PlannedFacts might hold further keys, those that are optional here among them.
     facts: ReminderFacts = {
-        **planned_facts(one),  # type: ignore[typeddict-item]
+        **make_planned_facts(one),  # type: ignore[typeddict-item]
         "route": one.match.path,
         "matchers": [str(matcher) for matcher in one.match.matchers],
         "group": dict(one.group),
@@ -383,6 +383,6 @@ def _reminder(one: Planned, found: Explanation) -> ReminderFacts:
         facts["overtaken"] = True
     if owed is not None:
         facts["state"] = owed.state
-        facts["reason"] = reason_text(owed.reason)
-        facts["told_at"] = utc_or_none(owed.told_at)
+        facts["reason"] = describe_reason(owed.reason)
+        facts["told_at"] = format_utc_or_none(owed.told_at)
     return facts

@@ -40,7 +40,7 @@ class ActionRequest:
     evidence: str = ""
 
 
-def action_of(saying: ActionRequest, record: Record, config: Config, now: datetime) -> Action:
+def make_action(saying: ActionRequest, record: Record, config: Config, now: datetime) -> Action:
     """What it means for a milestone.
 
     Raises:
@@ -57,13 +57,15 @@ def action_of(saying: ActionRequest, record: Record, config: Config, now: dateti
         by=saying.by,
         how=saying.how,
         why=saying.why,
-        until=_until(saying, record, config, now) if kind in (ActionKind.ACK, ActionKind.SNOOZE) else None,
-        done_on=_done_on(saying, record, now) if kind is ActionKind.DONE else None,
+        until=_read_until(saying, record, config, now)
+        if kind in (ActionKind.ACK, ActionKind.SNOOZE)
+        else None,
+        done_on=_read_done_on(saying, record, now) if kind is ActionKind.DONE else None,
         evidence=saying.evidence if kind is ActionKind.DONE else "",
     )
 
 
-def says_nothing_new(action: Action, standing: MilestoneStatus, windows: tuple[str, ...]) -> bool:
+def is_repeated(action: Action, standing: MilestoneStatus, windows: tuple[str, ...]) -> bool:
     """Whether it holds already: the same was said before, perhaps by the same click.
 
     Args:
@@ -83,7 +85,7 @@ def says_nothing_new(action: Action, standing: MilestoneStatus, windows: tuple[s
             return standing == NOTHING_SAID
 
 
-def _until(saying: ActionRequest, record: Record, config: Config, now: datetime) -> datetime:
+def _read_until(saying: ActionRequest, record: Record, config: Config, now: datetime) -> datetime:
     if not saying.until:
         if saying.kind is ActionKind.SNOOZE:
             raise FieldProblem("until", "say until when")
@@ -98,7 +100,7 @@ def _until(saying: ActionRequest, record: Record, config: Config, now: datetime)
     return end
 
 
-def _done_on(saying: ActionRequest, record: Record, now: datetime) -> date:
+def _read_done_on(saying: ActionRequest, record: Record, now: datetime) -> date:
     today = local_date(now, record.milestone.zone)
     try:
         day = read_day(saying.on) if saying.on else today
@@ -111,7 +113,7 @@ def _done_on(saying: ActionRequest, record: Record, now: datetime) -> date:
     return day
 
 
-def confirmation(action: Action, record: Record, owed: Sequence[ScheduledReminder]) -> str:
+def make_confirmation(action: Action, record: Record, owed: Sequence[ScheduledReminder]) -> str:
     """One sentence about the action and one about what comes next."""
     zone = record.milestone.zone
     pending = sorted(
@@ -121,29 +123,29 @@ def confirmation(action: Action, record: Record, owed: Sequence[ScheduledReminde
     match action.kind:
         case ActionKind.ACK if action.until:
             until = instant_text(action.until, zone)
-            rest = _next([one for one in pending if one.at >= action.until], record, action.at)
+            rest = _describe_next([one for one in pending if one.at >= action.until], record, action.at)
             return f"Acknowledged {record.id}: no reminder until {until}, unless its date moves. {rest}"
         case ActionKind.SNOOZE if action.until:
             until = instant_text(action.until, zone)
-            return f"Snoozed {record.id} until {until}. {_after(action, pending, record)}"
+            return f"Snoozed {record.id} until {until}. {_describe_snooze_end(action, pending, record)}"
         case ActionKind.DONE if action.done_on:
             day = day_text(action.done_on)
-            return f"Done: {record.id} came about on {day}. No further reminder. {_told(pending)}"
+            return f"Done: {record.id} came about on {day}. No further reminder. {_describe_told(pending)}"
         case ActionKind.CANCEL:
             return f"Cancelled {record.id}: no further reminder."
         case _:
-            return f"Open again: {record.id}. {_next(pending, record, action.at)}"
+            return f"Open again: {record.id}. {_describe_next(pending, record, action.at)}"
 
 
-def _after(action: Action, pending: Sequence[ScheduledReminder], record: Record) -> str:
+def _describe_snooze_end(action: Action, pending: Sequence[ScheduledReminder], record: Record) -> str:
     waiting = [one for one in pending if action.until and one.at <= action.until]
     if waiting:
         receivers = listing(list(dict.fromkeys(one.receiver for one in waiting)))
         return f"What is still true then is sent once, to {receivers}."
-    return _next(pending, record, action.at)
+    return _describe_next(pending, record, action.at)
 
 
-def _next(pending: Sequence[ScheduledReminder], record: Record, now: datetime) -> str:
+def _describe_next(pending: Sequence[ScheduledReminder], record: Record, now: datetime) -> str:
     """What comes next; of what is late already the tightest, since only that one goes out."""
     if not pending:
         return "No further reminder is planned."
@@ -157,7 +159,7 @@ def _next(pending: Sequence[ScheduledReminder], record: Record, now: datetime) -
     return f"Next reminder: {at}, {what}."
 
 
-def _told(pending: Sequence[ScheduledReminder]) -> str:
+def _describe_told(pending: Sequence[ScheduledReminder]) -> str:
     receivers = sorted({one.receiver for one in pending if one.cause is Cause.DONE})
     if not receivers:
         return "Nobody had been told of it, so nobody is."

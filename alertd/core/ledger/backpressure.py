@@ -65,16 +65,16 @@ class Throttle:
     def _step(self) -> float:
         return self.rate.per_s / self.rate.messages
 
-    def room(self, now: float) -> int:
+    def count_free(self, now: float) -> int:
         """How many may go now."""
         ahead = max(self.tat, now) - now
         return max(0, floor((self.rate.per_s - ahead) / self._step + 1e-9))
 
-    def take(self, count: int, now: float) -> Throttle:
+    def record_sends(self, count: int, now: float) -> Throttle:
         """The limit after ``count`` messages have gone at ``now``."""
         return replace(self, tat=max(self.tat, now) + count * self._step)
 
-    def free_at(self, now: float) -> float:
+    def find_next_slot(self, now: float) -> float:
         """When there is room for one; ``now`` when there is already."""
         return max(now, self.tat + self._step - self.rate.per_s)
 
@@ -120,7 +120,7 @@ class Breaker:
         """Until when nothing goes."""
         return max(self.until, self.held_until)
 
-    def room(self, now: float, busy: int, most: int) -> int:
+    def count_free(self, now: float, busy: int, most: int) -> int:
         """How many more may go now, when ``busy`` are in flight and ``most`` may be at once."""
         if now < self.shut_until:
             return 0
@@ -128,31 +128,31 @@ class Breaker:
             return max(0, 1 - busy)
         return max(0, (most if self.ramp is None else min(self.ramp, most)) - busy)
 
-    def after(self, outcome: Outcome, now: float, most: int) -> tuple[Breaker, BreakerChange]:
+    def record_outcome(self, outcome: Outcome, now: float, most: int) -> tuple[Breaker, BreakerChange]:
         """The breaker after an outcome, and whether that opened or closed it."""
         match outcome:
             case Sent():
-                return self._answered(most)
+                return self._record_answer(most)
             case Rejected():
                 # It answered, if not kindly: the channel works.
-                return self._answered(most)
+                return self._record_answer(most)
             case Retry(partly=True):
                 # It took the message for others.
-                return self._answered(most)
+                return self._record_answer(most)
             case Retry(after=asked) if asked is not None:
                 held = max(self.held_until, now + min(asked.total_seconds(), LONGEST_HOLD_S))
                 return replace(self, held_until=held), BreakerChange.NONE
             case Retry():
-                return self._failed(now)
+                return self._record_failure(now)
 
-    def _answered(self, most: int) -> tuple[Breaker, BreakerChange]:
+    def _record_answer(self, most: int) -> tuple[Breaker, BreakerChange]:
         if self.is_open:
             # Also by one that was under way when it opened: what answers is not kept waiting for the pause.
             return Breaker(ramp=1, held_until=self.held_until), BreakerChange.CLOSED
         ramp = None if self.ramp is None or self.ramp * 2 >= most else self.ramp * 2
         return replace(self, failures=0, ramp=ramp), BreakerChange.NONE
 
-    def _failed(self, now: float) -> tuple[Breaker, BreakerChange]:
+    def _record_failure(self, now: float) -> tuple[Breaker, BreakerChange]:
         failures = self.failures + 1
         if self.is_open:
             if now < self.shut_until:
@@ -174,16 +174,16 @@ class Backpressure:
     breaker: Breaker = Breaker()
     throttle: Throttle | None = None
 
-    def room(self, now: float, busy: int, most: int) -> int:
-        room = self.breaker.room(now, busy, most)
-        return room if self.throttle is None else min(room, self.throttle.room(now))
+    def count_free(self, now: float, busy: int, most: int) -> int:
+        room = self.breaker.count_free(now, busy, most)
+        return room if self.throttle is None else min(room, self.throttle.count_free(now))
 
-    def take(self, count: int, now: float) -> Backpressure:
+    def record_sends(self, count: int, now: float) -> Backpressure:
         if self.throttle is None:
             return self
-        return replace(self, throttle=self.throttle.take(count, now))
+        return replace(self, throttle=self.throttle.record_sends(count, now))
 
-    def opens_at(self, now: float) -> float:
+    def find_next_opening(self, now: float) -> float:
         """When it lets something through again; ``now`` when it does already."""
-        free = now if self.throttle is None else self.throttle.free_at(now)
+        free = now if self.throttle is None else self.throttle.find_next_slot(now)
         return max(now, self.breaker.shut_until, free)

@@ -30,21 +30,21 @@ WINDOW_FACTS = tuple(side.windows_fact for side in MoveSide)
 """The names of the facts that hold ids; people are shown the other facts."""
 
 
-def phrases_text(values: Iterable[Value]) -> str:
+def join_phrases(values: Iterable[Value]) -> str:
     """How the windows were given, in one text."""
     return _BETWEEN.join(value.phrase for value in values) or "no date"
 
 
-def move_facts(before: Sequence[Value], after: Sequence[Value]) -> dict[str, str]:
+def make_move_facts(before: Sequence[Value], after: Sequence[Value]) -> dict[str, str]:
     """The facts of a move from some windows to others."""
     sides = ((MoveSide.BEFORE, before), (MoveSide.AFTER, after))
-    phrases = {side.value: phrases_text(values) for side, values in sides}
+    phrases = {side.value: join_phrases(values) for side, values in sides}
     return phrases | {
         side.windows_fact: _BETWEEN.join(value.window_id for value in values) for side, values in sides
     }
 
 
-def kept_windows(entry: HistoryEntry | None, side: MoveSide) -> dict[str, str]:
+def read_windows(entry: HistoryEntry | None, side: MoveSide) -> dict[str, str]:
     """From the id of each window of one side to how it was given; {} for what is no move."""
     facts = entry.facts if entry is not None else {}
     ids = [window_id for window_id in facts.get(side.windows_fact, "").split(_BETWEEN) if window_id]

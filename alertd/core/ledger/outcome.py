@@ -63,7 +63,7 @@ class Rejected:
 Outcome = Sent | Retry | Rejected
 
 
-def ended_words(outcome: Outcome) -> str:
+def describe_outcome(outcome: Outcome) -> str:
     """How an attempt ended, for people: ``accepted``, ``failed for now: ...``, ``rejected: ...``."""
     match outcome:
         case Sent() if outcome.partly:
@@ -78,7 +78,7 @@ def ended_words(outcome: Outcome) -> str:
             return f"rejected: {outcome.reason}"
 
 
-def backoff(delivery: str, attempt: int, asked: timedelta | None = None) -> timedelta:
+def compute_backoff(delivery: str, attempt: int, asked: timedelta | None = None) -> timedelta:
     """How long to wait after attempt number ``attempt`` (from 1) of ``delivery``.
 
     Exponential from 5 s to 1 h. The jitter comes from the id and the attempt, so that every node
@@ -89,16 +89,16 @@ def backoff(delivery: str, attempt: int, asked: timedelta | None = None) -> time
     step = min(FIRST_STEP * growth, LONGEST_STEP)
     if asked is not None:
         step = max(step, min(asked, LONGEST_RETRY_AFTER))
-    return step * (1 + JITTER * _fraction(delivery, attempt))
+    return step * (1 + JITTER * _compute_fraction(delivery, attempt))
 
 
-def next_attempt(
+def compute_next_attempt(
     delivery: str, attempt: int, now: datetime, give_up_at: datetime, asked: timedelta | None = None
 ) -> datetime | None:
     """When to try again, or None when that would be past ``give_up_at``: the delivery is dead."""
-    at = now + backoff(delivery, attempt, asked)
+    at = now + compute_backoff(delivery, attempt, asked)
     return at if at <= give_up_at else None
 
 
-def _fraction(delivery: str, attempt: int) -> float:
+def _compute_fraction(delivery: str, attempt: int) -> float:
     return int.from_bytes(fingerprint("jitter", delivery, str(attempt)).encode()[-4:], "big") % 1000 / 1000

@@ -55,7 +55,7 @@ def pack(milestone: Milestone) -> Plain:
         "timeline_title": milestone.timeline_title,
         "title": milestone.title,
         "zone": milestone.zone.key,
-        "policy": _pack_policy(milestone.policy, _span(milestone)),
+        "policy": _pack_policy(milestone.policy, _find_span(milestone)),
         "sources": [_pack_source(source) for source in sources],
         "claims": [_pack_claim(claim, places) for claim in milestone.claims],
         "repeat": milestone.repeat.rule if milestone.repeat else "",
@@ -65,7 +65,7 @@ def pack(milestone: Milestone) -> Plain:
         "owner": milestone.owner,
         "tentative": milestone.tentative,
     }
-    return _without_empty(packed)
+    return _drop_empty(packed)
 
 
 def unpack(packed: Mapping[str, Any]) -> Milestone:
@@ -96,14 +96,14 @@ def unpack(packed: Mapping[str, Any]) -> Milestone:
     )
 
 
-def pack_standing(standing: MilestoneStatus) -> Plain:
+def pack_status(standing: MilestoneStatus) -> Plain:
     """``{}`` when nothing was said."""
-    return _without_empty({
-        "ack_until": _instant_text(standing.ack_until),
+    return _drop_empty({
+        "ack_until": _format_instant(standing.ack_until),
         "ack_windows": list(standing.ack_windows),
         "ack_by": standing.ack_by,
         "ack_why": standing.ack_why,
-        "snooze_until": _instant_text(standing.snooze_until),
+        "snooze_until": _format_instant(standing.snooze_until),
         "snooze_by": standing.snooze_by,
         "done_on": standing.done_on.isoformat() if standing.done_on else "",
         "done_by": standing.done_by,
@@ -114,14 +114,14 @@ def pack_standing(standing: MilestoneStatus) -> Plain:
     })  # fmt: skip
 
 
-def unpack_standing(packed: Mapping[str, Any]) -> MilestoneStatus:
-    """The standing that :func:`pack_standing` was given."""
+def unpack_status(packed: Mapping[str, Any]) -> MilestoneStatus:
+    """The standing that :func:`pack_status` was given."""
     return MilestoneStatus(
-        ack_until=_instant(packed.get("ack_until", "")),
+        ack_until=_parse_instant(packed.get("ack_until", "")),
         ack_windows=tuple(packed.get("ack_windows", ())),
         ack_by=packed.get("ack_by", ""),
         ack_why=packed.get("ack_why", ""),
-        snooze_until=_instant(packed.get("snooze_until", "")),
+        snooze_until=_parse_instant(packed.get("snooze_until", "")),
         snooze_by=packed.get("snooze_by", ""),
         done_on=date.fromisoformat(packed["done_on"]) if "done_on" in packed else None,
         done_by=packed.get("done_by", ""),
@@ -135,7 +135,7 @@ def unpack_standing(packed: Mapping[str, Any]) -> MilestoneStatus:
 def pack_values(values: Sequence[Value]) -> list[Plain]:
     """One dict a value, in their order."""
     return [
-        _without_empty({
+        _drop_empty({
             "window": value.window_id,
             "edtf": value.edtf,
             "phrase": value.phrase,
@@ -172,7 +172,7 @@ def unpack_move(packed: Mapping[str, Any]) -> Move:
 
 def pack_grounds(grounds: Grounds) -> Plain:
     """``{"route": ..., "matchers": [...], "policy": ...}``."""
-    return _without_empty({
+    return _drop_empty({
         "route": grounds.route,
         "matchers": list(grounds.matchers),
         "policy": grounds.policy,
@@ -200,12 +200,12 @@ def unpack_notice(packed: Mapping[str, Any]) -> Notice:
 
 def pack_edition(edition: DigestIssue) -> Plain:
     """``{"name": ..., "at": ..., "since": ..., "until": ..., "overview": [...]}``."""
-    return _without_empty({
+    return _drop_empty({
         "name": edition.name,
         "zone": edition.zone,
-        "at": _instant_text(edition.at),
-        "since": _instant_text(edition.since),
-        "until": _instant_text(edition.until),
+        "at": _format_instant(edition.at),
+        "since": _format_instant(edition.since),
+        "until": _format_instant(edition.until),
         "overview": list(edition.overview),
         "more": edition.more,
         "even_if_empty": edition.even_if_empty,
@@ -227,7 +227,7 @@ def unpack_edition(packed: Mapping[str, Any]) -> DigestIssue:
 
 
 def _pack_source(source: Source) -> Plain:
-    return _without_empty({
+    return _drop_empty({
         "id": source.id,
         "who": source.who,
         "short": source.short,
@@ -249,7 +249,7 @@ def _unpack_source(packed: Mapping[str, Any]) -> Source:
 
 
 def _pack_claim(claim: Claim, places: Mapping[Source, int]) -> Plain:
-    return _without_empty({
+    return _drop_empty({
         "deadline": _pack_deadline(claim.deadline),
         "reading": claim.reading.value,
         "sources": [places[source] for source in claim.sources],
@@ -309,7 +309,7 @@ def _pack_policy(policy: Policy, span: tuple[date, date] | None) -> Plain:
 
 
 def _unpack_policy(packed: Mapping[str, Any]) -> Policy:
-    return _policy(
+    return _make_policy(
         packed["name"],
         on_day=packed["on_day"],
         opens=packed["opens"],
@@ -326,7 +326,7 @@ def _unpack_policy(packed: Mapping[str, Any]) -> Policy:
 
 
 @lru_cache(maxsize=64)
-def _policy(
+def _make_policy(
     name: str,
     *,
     on_day: bool,
@@ -369,7 +369,7 @@ def _unpack_duration(packed: Sequence[int]) -> Duration:
     return Duration(months=months, days=days, seconds=seconds)
 
 
-def _span(milestone: Milestone) -> tuple[date, date] | None:
+def _find_span(milestone: Milestone) -> tuple[date, date] | None:
     """Between which days holidays matter; None: all of them do."""
     if milestone.repeat is not None:
         return None
@@ -388,13 +388,13 @@ def _span(milestone: Milestone) -> tuple[date, date] | None:
     return first, last
 
 
-def _instant_text(at: datetime | None) -> str:
+def _format_instant(at: datetime | None) -> str:
     return at.astimezone(UTC).isoformat() if at else ""
 
 
-def _instant(text: str) -> datetime | None:
+def _parse_instant(text: str) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _without_empty(packed: Plain) -> Plain:
+def _drop_empty(packed: Plain) -> Plain:
     return {name: value for name, value in packed.items() if value not in ("", [], {}, False, None)}

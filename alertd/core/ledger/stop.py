@@ -24,7 +24,7 @@ def stop(options: str, answer: str, at: datetime) -> Mapping[str, Mapping[str, s
     return {CHANNEL: {_OPTIONS: options, _ANSWER: answer, _SINCE: f"{at.astimezone(UTC):%Y-%m-%d %H:%M}Z"}}
 
 
-def why_stopped(prior: Mapping[str, Mapping[str, str]], options: str) -> ChannelStopped | None:
+def find_stop(prior: Mapping[str, Mapping[str, str]], options: str) -> ChannelStopped | None:
     """Why nothing may be sent to a channel with these options; None when something may be sent."""
     kept = prior.get(CHANNEL, {})
     if _ANSWER not in kept or kept[_OPTIONS] != options:

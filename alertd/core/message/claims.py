@@ -18,27 +18,27 @@ from alertd.core.milestones.milestone import (
 from alertd.core.words import days_until, done_text, listing, published_text, sentence, status_of
 
 
-def values_of(milestone: Milestone) -> tuple[Value, ...]:
+def list_values(milestone: Milestone) -> tuple[Value, ...]:
     """The windows that remind, as the ledger keeps them."""
     return tuple(
         Value(
             window_id=stated.window.id,
             edtf=stated.claims[0].deadline.edtf,
             phrase=deadline_phrase(stated.claims[0].deadline, stated.claims[0].reading),
-            accounts=tuple(dict.fromkeys(source.brief for source in accounts_of(stated))),
+            accounts=tuple(dict.fromkeys(source.brief for source in list_accounts(stated))),
             source_ids=stated.source_ids,
         )
         for stated in operative_windows(milestone)
     )
 
 
-def accounts_of(stated: StatedWindow) -> tuple[Source, ...]:
+def list_accounts(stated: StatedWindow) -> tuple[Source, ...]:
     """Everybody who states this window, each once, in the order of the file."""
     by_id = {source.id: source for claim in stated.claims for source in claim.sources}
     return tuple(by_id.values())
 
 
-def claim_lines(
+def make_claim_lines(
     milestone: Milestone, now: datetime, headline: str, done_on: date | None = None
 ) -> tuple[ClaimLine, ...]:
     """Live windows in the order in which they end, each once; then all other claims, which never remind.
@@ -50,31 +50,31 @@ def claim_lines(
     lines = []
     for one in stated_windows(milestone):
         status = done_text(one.window, done_on) if done_on else status_of(one.claims, one.window, now)
-        lines.append(_line(one, status, now, live=True, headline=one.window.id == headline))
-    lines += [_line(one, "not counted", now, live=False) for one in windows_not_live(milestone)]
+        lines.append(_make_line(one, status, now, live=True, headline=one.window.id == headline))
+    lines += [_make_line(one, "not counted", now, live=False) for one in windows_not_live(milestone)]
     return tuple(lines)
 
 
-def contested_sentence(milestone: Milestone) -> str:
+def make_contested_sentence(milestone: Milestone) -> str:
     """``Contested: the minister says by September 2026 (Al-Hadath, 8 September 2024); ...``."""
     parts = []
     for stated in stated_windows(milestone):
         claim = stated.claims[0]
         phrase = deadline_phrase(claim.deadline, claim.reading)
-        sources = accounts_of(stated)
+        sources = list_accounts(stated)
         says = f"{listing([source.brief for source in sources])} {'says' if len(sources) == 1 else 'say'} "
-        origins = [text for source in sources if (text := _origin(source))]
+        origins = [text for source in sources if (text := _describe_origin(source))]
         where = f" ({'; '.join(origins)})" if origins else ""
         parts.append((says if sources else "") + phrase + where)
     return sentence("Contested: " + "; ".join(parts))
 
 
-def _origin(source: Source) -> str:
+def _describe_origin(source: Source) -> str:
     publisher = source.publisher if source.publisher != source.brief else ""
     return ", ".join(part for part in (publisher, published_text(source.published)) if part)
 
 
-def _line(
+def _make_line(
     stated: StatedWindow, status: str, now: datetime, *, live: bool, headline: bool = False
 ) -> ClaimLine:
     claim, window = stated.claims[0], stated.window
@@ -85,7 +85,7 @@ def _line(
         edtf=claim.deadline.edtf,
         window_id=window.id,
         status=status,
-        accounts=tuple(_account(source) for source in accounts_of(stated)),
+        accounts=tuple(_make_account(source) for source in list_accounts(stated)),
         days=days_until(window, now),
         begins=window.begins,
         ends=window.ends,
@@ -97,7 +97,7 @@ def _line(
     )
 
 
-def _account(source: Source) -> Account:
+def _make_account(source: Source) -> Account:
     return Account(
         id=source.id,
         who=source.who,

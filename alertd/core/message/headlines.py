@@ -18,7 +18,7 @@ from alertd.core.deadline import (
     read_window,
 )
 from alertd.core.ledger.records import Move, Record, ScheduledReminder, Value
-from alertd.core.message.claims import accounts_of
+from alertd.core.message.claims import list_accounts
 from alertd.core.message.message import Item, Tone
 from alertd.core.milestones.milestone import Milestone, StatedWindow, operative_windows, stated_windows
 from alertd.core.milestones.occurrence import Cause
@@ -43,11 +43,11 @@ _IN_WHICH = {
 }
 
 
-def opens_headline(stated: StatedWindow) -> str:
+def make_opens_headline(stated: StatedWindow) -> str:
     """``September 2026, the month in which this is due by the minister's account, has begun``."""
     deadline = stated.claims[0].deadline
-    due = f"{_IN_WHICH[deadline.qualifier]} {by_account(accounts_of(stated))}".strip()
-    name = _own_name(deadline)
+    due = f"{_IN_WHICH[deadline.qualifier]} {by_account(list_accounts(stated))}".strip()
+    name = _find_own_name(deadline)
     if not name:
         return f"The time {due}, {deadline_name(deadline)}, has begun"
     plain = name[0].isdigit() or name.split()[0] in MONTHS
@@ -55,14 +55,14 @@ def opens_headline(stated: StatedWindow) -> str:
     return f"{capital(name)}, {unit}{due}, has begun"
 
 
-def opens_subject(stated: StatedWindow) -> str:
+def make_opens_subject(stated: StatedWindow) -> str:
     """``September 2026 has begun``."""
     deadline = stated.claims[0].deadline
-    name = _own_name(deadline)
+    name = _find_own_name(deadline)
     return f"{capital(name)} has begun" if name else f"Begun ({deadline_name(deadline)})"
 
 
-def changed_headline(cause: Cause, record: Record) -> str:
+def make_change_headline(cause: Cause, record: Record) -> str:
     """``Acknowledged by Ada until 8 December 2026, 09:00 (UTC)``, ``Cancelled by Ada``; and why, if said."""
     standing = record.standing
     if cause is Cause.CANCELLED:
@@ -75,63 +75,65 @@ def changed_headline(cause: Cause, record: Record) -> str:
     return f"{said}: {why}" if why else said
 
 
-def moved_headline(move: Move) -> str:
+def make_move_headline(move: Move) -> str:
     """``Moved from September 2026 to the end of 2026, 92 days later, on the word of Reuters``."""
-    gone, new = gone_and_new(move)
-    pairs = _paired(gone, new)
+    gone, new = compare_values(move)
+    pairs = _pair_values(gone, new)
     if pairs:
-        return "Moved " + "; ".join(_step(before, after) for before, after in pairs)
+        return "Moved " + "; ".join(_describe_step(before, after) for before, after in pairs)
     if gone and new:
-        said = listing([_unby(one.phrase) + on_word(one) for one in new])
+        said = listing([_unby(one.phrase) + make_attribution(one) for one in new])
         return f"Moved from {either([_unby(one.phrase) for one in gone])} to {said}"
     if new:
-        return f"{_further(new)} given: {listing([one.phrase + on_word(one) for one in new])}"
+        return (
+            f"{_introduce_dates(new)} given: {listing([one.phrase + make_attribution(one) for one in new])}"
+        )
     if not move.after:
         return "No date is given any more"
     if gone:
         verb = (
             "One date no longer stands" if len(gone) == 1 else f"{count(len(gone), 'date')} no longer stand"
         )
-        return f"{verb}: {listing([one.phrase + on_word(one) for one in gone])}"
+        return f"{verb}: {listing([one.phrase + make_attribution(one) for one in gone])}"
     return "The dates are as before"
 
 
-def before_sentence(move: Move) -> str:
+def make_before_sentence(move: Move) -> str:
     """``Before: by September 2026, on the word of the minister.``; "" when the headline has said as much."""
     if move.after and not any(value.accounts for value in move.before):
         return ""
-    before = "; ".join(value.phrase + on_word(value) for value in move.before)
+    before = "; ".join(value.phrase + make_attribution(value) for value in move.before)
     return f"Before: {before or 'no date'}."
 
 
-def moved_subject(move: Move) -> str:
+def make_move_subject(move: Move) -> str:
     """``Moved from September 2026 to the end of 2026``."""
-    gone, new = gone_and_new(move)
+    gone, new = compare_values(move)
     if gone and new:
         return (
             f"Moved from {either([_unby(one.phrase) for one in gone])}"
             f" to {either([_unby(one.phrase) for one in new])}"
         )
     if new:
-        return f"{_further(new)} given, {either([one.phrase for one in new])}"
+        return f"{_introduce_dates(new)} given, {either([one.phrase for one in new])}"
     if not move.after:
         return "No date any more"
     return f"Now {either([one.phrase for one in move.after])} alone" if gone else "The dates are as before"
 
 
-def on_word(value: Value) -> str:
+def make_attribution(value: Value) -> str:
     """``, on the word of Reuters``; "" when nobody is named."""
     return f", on the word of {listing(value.accounts)}" if value.accounts else ""
 
 
-def _own_name(deadline: Deadline) -> str:
+def _find_own_name(deadline: Deadline) -> str:
     """The name of a deadline that is one span of the calendar; "" for an interval or a set."""
     if deadline.choices or "/" in deadline.edtf:
         return ""
     return deadline_name(replace(deadline, qualifier=Qualifier.NONE))
 
 
-def gone_and_new(move: Move) -> tuple[list[Value], list[Value]]:
+def compare_values(move: Move) -> tuple[list[Value], list[Value]]:
     """The windows that no longer stand, and those that did not stand before."""
     before = {value.window_id for value in move.before}
     after = {value.window_id for value in move.after}
@@ -139,7 +141,7 @@ def gone_and_new(move: Move) -> tuple[list[Value], list[Value]]:
     return gone, [value for value in move.after if value.window_id not in before]
 
 
-def _paired(gone: Sequence[Value], new: Sequence[Value]) -> list[tuple[Value, Value]]:
+def _pair_values(gone: Sequence[Value], new: Sequence[Value]) -> list[tuple[Value, Value]]:
     """Which became which: one of each, or each of the same sources; [] when that can't be told."""
     if len(gone) == len(new) == 1:
         return [(gone[0], new[0])]
@@ -148,14 +150,14 @@ def _paired(gone: Sequence[Value], new: Sequence[Value]) -> list[tuple[Value, Va
     return pairs if len(pairs) == len(gone) == len(new) == len(by_sources) else []
 
 
-def _step(before: Value, after: Value) -> str:
+def _describe_step(before: Value, after: Value) -> str:
     # Days and times of day are counted as they were written, whatever the zone.
     by = moved_by(read_window(before.window_id, UTC_ZONE), read_window(after.window_id, UTC_ZONE))
     text = f"from {_unby(before.phrase)} to {_unby(after.phrase)}"
-    return text + (f", {by}" if by else "") + on_word(after)
+    return text + (f", {by}" if by else "") + make_attribution(after)
 
 
-def _further(new: Sequence[Value]) -> str:
+def _introduce_dates(new: Sequence[Value]) -> str:
     return "A further date is" if len(new) == 1 else f"{count(len(new), 'further date')} are"
 
 
@@ -167,34 +169,34 @@ def _unby(phrase: str) -> str:
 MAX_SUBJECT = 150
 
 
-def subject_of(item: Item, milestone: Milestone, owed: Sequence[ScheduledReminder], now: datetime) -> str:
+def make_subject(item: Item, milestone: Milestone, owed: Sequence[ScheduledReminder], now: datetime) -> str:
     """How far away, by whose account when they differ, what: ``Due in 7 days (by September 2026): Title``."""
     if item.cause in (Cause.DONE, Cause.ACKNOWLEDGED, Cause.CANCELLED):
         return f"{capital(item.cause.value)}: {item.title}"
     main = next(one for one in owed if one.cause is item.cause)
-    stated = stated_for(milestone, main)
+    stated = find_stated(milestone, main)
     if item.cause is Cause.MOVED and main.move is not None:
-        start = moved_subject(main.move)
+        start = make_move_subject(main.move)
     elif stated is None:
         start = "No date"
     elif item.cause is Cause.OPENS:
-        start = opens_subject(stated)
+        start = make_opens_subject(stated)
     elif item.contested:
-        start = capital(standing_of(stated, now))
+        start = capital(describe_window(stated, now))
     else:
-        phrase = _certain_phrase(stated) if stated.window.id == main.window_id else item.phrase
+        phrase = _make_certain_phrase(stated) if stated.window.id == main.window_id else item.phrase
         start = f"{capital(status_of(stated.claims, stated.window, now) or 'no end')} ({phrase})"
     return f"{start}{' (contested)' if item.contested else ''}: {item.title}"
 
 
-def _certain_phrase(stated: StatedWindow) -> str:
+def _make_certain_phrase(stated: StatedWindow) -> str:
     """The deadline as it was given, but for its uncertainty: the status tells that already."""
     claim = stated.claims[0]
     certain = claim.deadline.edtf.replace("%", "~").replace("?", "")
     return deadline_phrase(parse_deadline(certain), claim.reading)
 
 
-def subject_of_many(items: Sequence[Item]) -> str:
+def make_summary_subject(items: Sequence[Item]) -> str:
     """``5 deadlines: 2 passed, 1 due soon, 1 coming, 1 moved``."""
     names = {
         Tone.LATE: "passed",
@@ -208,28 +210,28 @@ def subject_of_many(items: Sequence[Item]) -> str:
     return f"{count(len(items), 'deadline')}: {parts}"
 
 
-def cut(text: str) -> str:
+def cut_subject(text: str) -> str:
     """At most :data:`MAX_SUBJECT` characters."""
     return text if len(text) <= MAX_SUBJECT else text[: MAX_SUBJECT - 1] + "…"
 
 
-def stated_for(milestone: Milestone, owed: ScheduledReminder) -> StatedWindow | None:
+def find_stated(milestone: Milestone, owed: ScheduledReminder) -> StatedWindow | None:
     """The window that an occurrence is about; of a move, one that is new."""
     stated = operative_windows(milestone)
     wanted = {owed.window_id}
     if owed.move is not None:
-        wanted = {value.window_id for value in gone_and_new(owed.move)[1]}
+        wanted = {value.window_id for value in compare_values(owed.move)[1]}
     return next((one for one in stated if one.window.id in wanted), stated[0] if stated else None)
 
 
-def standings(milestone: Milestone, now: datetime) -> str:
+def describe_windows(milestone: Milestone, now: datetime) -> str:
     """Where each live window stands, on whose word: ``Passed 55 days ago by the minister's account; ...``."""
-    return capital("; ".join(standing_of(one, now) for one in stated_windows(milestone)))
+    return capital("; ".join(describe_window(one, now) for one in stated_windows(milestone)))
 
 
-def standing_of(stated: StatedWindow, now: datetime) -> str:
+def describe_window(stated: StatedWindow, now: datetime) -> str:
     """``passed 55 days ago by the minister's account``."""
-    account = by_account(accounts_of(stated))
+    account = by_account(list_accounts(stated))
     claim = stated.claims[0]
     if stated.window.ends is None:
         phrase = deadline_phrase(claim.deadline, claim.reading)

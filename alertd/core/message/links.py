@@ -67,12 +67,12 @@ class Link:
     undoes: datetime | None = None
 
 
-def token_of(link: Link, key: bytes) -> str:
+def make_token(link: Link, key: bytes) -> str:
     """The token, signed with a key of at least 32 bytes."""
-    undoes = str(_micros(link.undoes)) if link.undoes else ""
-    parts = (_FORM, link.kind.value, link.milestone, link.receiver, str(_micros(link.expires)), undoes)
+    undoes = str(_to_micros(link.undoes)) if link.undoes else ""
+    parts = (_FORM, link.kind.value, link.milestone, link.receiver, str(_to_micros(link.expires)), undoes)
     text = "\n".join(parts).encode()
-    return f"{_encoded(text)}.{_encoded(_signature(text, key))}"
+    return f"{_encode(text)}.{_encode(_sign(text, key))}"
 
 
 def read_token(token: str, keys: Sequence[bytes]) -> Link | None:
@@ -81,10 +81,10 @@ def read_token(token: str, keys: Sequence[bytes]) -> Link | None:
         return None
     first, _, second = token.partition(".")
     try:
-        text, given = _decoded(first), _decoded(second)
+        text, given = _decode(first), _decode(second)
     except NotBase64:
         return None
-    fits = [hmac.compare_digest(_signature(text, key), given) for key in keys]  # all, however soon one fits
+    fits = [hmac.compare_digest(_sign(text, key), given) for key in keys]  # all, however soon one fits
     if not any(fits):
         return None
     form, kind, milestone, receiver, expires, undoes = text.decode().split("\n")
@@ -116,11 +116,11 @@ class Links:
         """The start page."""
         return f"{self.base}/"
 
-    def page(self, milestone: str) -> str:
+    def make_page_url(self, milestone: str) -> str:
         """A milestone's own page. Its id has nothing that an address would have to escape."""
         return f"{self.base}/milestones/{milestone}"
 
-    def actions(self, milestone: str, receiver: str, since: datetime) -> tuple[ActionLink, ...]:
+    def make_actions(self, milestone: str, receiver: str, since: datetime) -> tuple[ActionLink, ...]:
         """What can be done about a milestone.
 
         Args:
@@ -134,23 +134,23 @@ class Links:
                 kind=kind.value,
                 label=label,
                 url=f"{self.base}/act/"
-                + token_of(Link(kind=kind, milestone=milestone, receiver=receiver, expires=expires), key),
+                + make_token(Link(kind=kind, milestone=milestone, receiver=receiver, expires=expires), key),
             )
             for kind, label in LABELS.items()
         )
 
 
-def _signature(text: bytes, key: bytes) -> bytes:
+def _sign(text: bytes, key: bytes) -> bytes:
     return hmac.digest(key, text, hashlib.sha256)
 
 
-def _micros(at: datetime) -> int:
+def _to_micros(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
-def _encoded(raw: bytes) -> str:
+def _encode(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _decoded(text: str) -> bytes:
+def _decode(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -44,18 +44,18 @@ LATE_FROM = timedelta(hours=1)
 """A reminder that is later than this says so."""
 
 
-def late_sentence(owed: ScheduledReminder, milestone: Milestone, now: datetime) -> str:
+def make_late_sentence(owed: ScheduledReminder, milestone: Milestone, now: datetime) -> str:
     """How late this is and why, as far as that is known; "" when it is on time."""
     late = now - owed.at
     if late < LATE_FROM:
         return ""
     what = "message" if owed.cause in NEWS else "reminder"
     due = instant_text(owed.at, milestone.zone)
-    because = _held_back(owed.reason)
+    because = _describe_wait(owed.reason)
     return f"This {what} was due on {due} and comes {span_text(late)} late{because and ': ' + because}."
 
 
-def reason_text(reason: Reason | None) -> str:  # noqa: PLR0912  a case for each reason
+def describe_reason(reason: Reason | None) -> str:  # noqa: PLR0912  a case for each reason
     """The reason as a clause in lower case without its full stop; "" for none."""
     match reason:
         case None:
@@ -65,7 +65,7 @@ def reason_text(reason: Reason | None) -> str:  # noqa: PLR0912  a case for each
         case AwaitedDigest(digest=digest):
             return f"waits for the digest {digest}"
         case MuteInterval() | OutsideIntervals() | QuietHours():
-            return f"muted by {hold_text(reason)}"
+            return f"muted by {describe_hold(reason)}"
         case AcknowledgedBy(by=by):
             return f"acknowledged by {by}"
         case SnoozedBy(by=by):
@@ -95,13 +95,13 @@ def reason_text(reason: Reason | None) -> str:  # noqa: PLR0912  a case for each
         case ChannelStopped(answer=answer, since=since):
             return f"stopped: since {since:%Y-%m-%d %H:%M}Z nothing is sent there, when {answer}"
         case GivenUp(last=last):
-            return f"given up: {reason_text(last)}"
+            return f"given up: {describe_reason(last)}"
         case MembersUnwanted(members=members):
-            told = (f"{one.milestone} {one.offset}: {reason_text(one.why)}" for one in members)
+            told = (f"{one.milestone} {one.offset}: {describe_reason(one.why)}" for one in members)
             return "; ".join(dict.fromkeys(told))
 
 
-def hold_text(hold: Hold) -> str:
+def describe_hold(hold: Hold) -> str:
     """The rule that holds a reminder back, by its key in ``alertd.yaml`` and its name."""
     match hold:
         case MuteInterval(interval=interval):
@@ -134,7 +134,7 @@ _PLAIN: Mapping[PlainReason, str] = {
 }
 
 
-def _held_back(reason: Reason | None) -> str:
+def _describe_wait(reason: Reason | None) -> str:
     """Why it waited; "" when it did not wait on purpose."""
     match reason:
         case MuteInterval(interval=interval):
@@ -144,12 +144,12 @@ def _held_back(reason: Reason | None) -> str:
         case QuietHours(hours=hours):
             return f"held back in the quiet hours, {hours}"
         case SnoozedBy() | AcknowledgedBy():
-            return reason_text(reason)
+            return describe_reason(reason)
         case _:
             return ""
 
 
-def next_sentence(upcoming: ScheduledReminder | None, record: Record) -> str:
+def make_next_sentence(upcoming: ScheduledReminder | None, record: Record) -> str:
     """When the next reminder comes, and whose deadline it is about; "" once there is nothing to wait for."""
     if record.standing.closed:
         return ""
@@ -162,7 +162,7 @@ def next_sentence(upcoming: ScheduledReminder | None, record: Record) -> str:
     return f"Next reminder: {instant_text(upcoming.wake_at, record.milestone.zone)}, {which}."
 
 
-def why_sentence(owed: ScheduledReminder, delivery: Delivery, because: str = "") -> str:
+def make_why_sentence(owed: ScheduledReminder, delivery: Delivery, because: str = "") -> str:
     """By which route this receiver gets it, or in whose place, and what for.
 
     What was not kept when it was bound is left out.
@@ -170,23 +170,23 @@ def why_sentence(owed: ScheduledReminder, delivery: Delivery, because: str = "")
     Args:
         because: the purpose of the reminder, a clause; by default the cause of the occurrence gives it.
     """
-    because = because or _because(owed)
-    by = f" in place of {delivery.fallback_for}" if delivery.fallback_for else _by(owed)
+    because = because or _describe_purpose(owed)
+    by = f" in place of {delivery.fallback_for}" if delivery.fallback_for else _describe_origin(owed)
     receiver = delivery.receiver if delivery.fallback_for else owed.receiver
     return f"Sent to {receiver}{by}: {because}."
 
 
-def _by(owed: ScheduledReminder) -> str:
+def _describe_origin(owed: ScheduledReminder) -> str:
     if owed.cause in CHANGES:
         return ", which was told of it before"
     if owed.grounds is None:
         return ""
     if owed.grounds.route:
-        return f" by {_path(owed.grounds)}"
+        return f" by {_describe_path(owed.grounds)}"
     return ", which was told of it before" if owed.cause in NEWS else " by a route that has changed since"
 
 
-def _because(owed: ScheduledReminder) -> str:
+def _describe_purpose(owed: ScheduledReminder) -> str:
     match owed.cause:
         case Cause.MOVED:
             return "the deadline moved"
@@ -199,12 +199,12 @@ def _because(owed: ScheduledReminder) -> str:
             return f"{policy} reminds {offset_words(owed.offset)}"
 
 
-def _path(grounds: Grounds) -> str:
+def _describe_path(grounds: Grounds) -> str:
     takes = listing(grounds.matchers) or "everything"
-    return f"{route_name(grounds.route)}, which takes {takes}"
+    return f"{name_route(grounds.route)}, which takes {takes}"
 
 
-def route_name(path: str) -> str:
+def name_route(path: str) -> str:
     """``route.routes[0].routes[2]`` as ``route 1.3``: the third below the first, as people count."""
     places = [str(int(number) + 1) for number in re.findall(r"\[([0-9]+)\]", path)]
     return f"route {'.'.join(places)}" if places else "the root route"

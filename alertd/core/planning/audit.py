@@ -17,8 +17,8 @@ from alertd.core.ledger.records import Delivery
 from alertd.core.ledger.stop import is_stopped
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import occurrences
-from alertd.core.planning.decide import delivery_id
-from alertd.core.planning.plan import expand, receivers_of
+from alertd.core.planning.decide import make_delivery_id
+from alertd.core.planning.plan import expand, plan_occurrence
 from alertd.core.routing.route import Route
 from alertd.core.words import listing, span_text
 
@@ -138,13 +138,17 @@ def audit(
         detail = f"a delivery is held for {span_text(waiting.lease - now)} to come"
         findings.append(AuditFinding(fault=AuditFault.ENDLESS_LEASE, detail=detail))
     if missing:
-        findings.append(AuditFinding(fault=AuditFault.MISSING, detail=_some(missing, "not in the ledger")))
+        findings.append(
+            AuditFinding(fault=AuditFault.MISSING, detail=_summarize(missing, "not in the ledger"))
+        )
     if untold:
-        findings.append(AuditFinding(fault=AuditFault.UNTOLD, detail=_some(untold, "dead without notice")))
+        findings.append(
+            AuditFinding(fault=AuditFault.UNTOLD, detail=_summarize(untold, "dead without notice"))
+        )
     return Audit(at=now, findings=tuple(findings))
 
 
-def vanished(timelines: Sequence[str]) -> AuditFinding:
+def report_vanished(timelines: Sequence[str]) -> AuditFinding:
     """There is no definition file any more, and these were not withdrawn for it."""
     shown = ", ".join(timelines[:3]) + (f" and {len(timelines) - 3} more" if len(timelines) > 3 else "")
     return AuditFinding(
@@ -152,14 +156,14 @@ def vanished(timelines: Sequence[str]) -> AuditFinding:
     )
 
 
-def differs(ahead: timedelta) -> AuditFinding:
+def report_clock_difference(ahead: timedelta) -> AuditFinding:
     """The node's clock is not the ledger's."""
     where = "ahead of" if ahead > timedelta() else "behind"
     detail = f"this node's clock is {span_text(abs(ahead))} {where} the ledger's"
     return AuditFinding(fault=AuditFault.DIFFERS, detail=detail)
 
 
-def unreached(config: Config, paused: Iterable[str]) -> AuditFinding | None:
+def find_unreached(config: Config, paused: Iterable[str]) -> AuditFinding | None:
     """Nobody would hear of a receiver that does not answer: the operator's own is one of them.
 
     Args:
@@ -177,7 +181,7 @@ def unreached(config: Config, paused: Iterable[str]) -> AuditFinding | None:
     return AuditFinding(fault=AuditFault.UNREACHED, detail=f"there is no way to tell {who}")
 
 
-def expected(
+def list_expected(
     milestones: Iterable[Milestone], route: Route, now: datetime, behind: timedelta = timedelta()
 ) -> Mapping[str, str]:
     """What must be in the ledger, by key, worded for a finding: what falls due within a day, or has just.
@@ -191,27 +195,27 @@ def expected(
         for milestone in milestones
         for one in expand(milestone, since, until)
         for occurrence in occurrences(one, since, until)
-        for planned in receivers_of(one, occurrence, route)
+        for planned in plan_occurrence(one, occurrence, route)
     }
 
 
-def notices_of(dead: Iterable[Delivery], operator: str, notifiers: Sequence[str]) -> Mapping[str, str]:
+def list_notices(dead: Iterable[Delivery], operator: str, notifiers: Sequence[str]) -> Mapping[str, str]:
     """For each death that the operator must have been told of, the notice's id and the dead one's.
 
     Of those that a stopped channel brings, one notice tells for all.
     """
     return {
-        delivery_id(operator, notifiers[0], ("notice", dead_slot(one))): one.id
+        make_delivery_id(operator, notifiers[0], ("notice", make_dead_slot(one))): one.id
         for one in dead
         if notifiers and one.notice is None and one.receiver != operator and not is_stopped(one)
     }
 
 
-def dead_slot(delivery: Delivery, attempts: int | None = None) -> str:
+def make_dead_slot(delivery: Delivery, attempts: int | None = None) -> str:
     """What makes the notice of a death: the delivery, and how often it had been tried."""
     return f"dead/{delivery.id}/{delivery.attempts if attempts is None else attempts}"
 
 
-def _some(names: Sequence[str], what: str) -> str:
+def _summarize(names: Sequence[str], what: str) -> str:
     shown = ", ".join(names[:3])
     return f"{shown}{f' and {len(names) - 3} more' if len(names) > 3 else ''}: {what}"

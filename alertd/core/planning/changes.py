@@ -34,7 +34,7 @@ class News:
     called_off: tuple[tuple[str, Reason], ...] = ()
 
 
-def moved_news(
+def make_move_news(
     record: Record, after: Record, owed: Sequence[ScheduledReminder], config: Config, now: datetime
 ) -> News:
     """The moved messages for a change from ``record`` to ``after``; earlier ones that wait are called off.
@@ -44,23 +44,23 @@ def moved_news(
     """
     waiting = [one for one in owed if one.cause is Cause.MOVED and one.state is ReminderState.PENDING]
     called_off = tuple((one.key, PlainReason.MOVED_WHILE_DAMPED) for one in waiting)
-    told = _told(owed)
-    near = told or waiting or _within_horizon(record.milestone, after.milestone, now)
+    told = _find_told(owed)
+    near = told or waiting or _is_within_horizon(record.milestone, after.milestone, now)
     if not near:
         return News(called_off=called_off)
     made = []
-    for receiver, group in _news_receivers(after.milestone, Cause.MOVED, told, config):
-        before, since = _known_to(receiver, record, after, owed)
-        if _window_ids(before) == _window_ids(after.values):
+    for receiver, group in _list_news_receivers(after.milestone, Cause.MOVED, told, config):
+        before, since = _find_known_values(receiver, record, after, owed)
+        if _list_window_ids(before) == _list_window_ids(after.values):
             if not _was_reminded(receiver, record, after, owed):
                 continue
             # It was reminded of the date that has gone again, before it heard that there had been a move.
             before, since = record.values, None
         # The damping time runs from the first of several moves: a date that keeps moving is still told.
-        at = max(since or now + config.damping, _after_last(receiver, owed, now))
-        slot = (str(after.revision), *_window_ids(before), "to", *_window_ids(after.values))
+        at = max(since or now + config.damping, _find_earliest(receiver, owed, now))
+        slot = (str(after.revision), *_list_window_ids(before), "to", *_list_window_ids(after.values))
         move = Move(before=before, after=after.values)
-        made.append(_news(Cause.MOVED, after.id, "/".join(slot), receiver, group, at, move))
+        made.append(_make_news(Cause.MOVED, after.id, "/".join(slot), receiver, group, at, move))
     if record.standing.closed:
         # It is found by this reason when somebody reopens the milestone.
         closed = PlainReason.MOVED_WHILE_CLOSED
@@ -68,69 +68,69 @@ def moved_news(
     return News(owed=tuple(made), called_off=called_off)
 
 
-def reopened_news(
+def make_reopened_news(
     record: Record, owed: Sequence[ScheduledReminder], now: datetime
 ) -> tuple[ScheduledReminder, ...]:
     """The moves that were not told because the milestone was closed, and are true now that it is open."""
     found = []
-    for last in _last_moves(record, owed):
+    for last in _find_untold_moves(record, owed):
         if _was_closed(last):
             at = max(last.at, now)
             found.append(replace(last, state=ReminderState.PENDING, at=at, wake_at=at, reason=None))
     return tuple(found)
 
 
-def news_of_reopening(
+def make_reopening_news(
     record: Record, owed: Sequence[ScheduledReminder], now: datetime
 ) -> tuple[ScheduledReminder, ...]:
     """The same at the moment at which it is reopened, with what was stopped because it had been closed."""
     stopped = [
-        _news(Cause.MOVED, record.id, f"reopened/{last.key}", last.receiver, last.group, now, last.move)
-        for last in _last_moves(record, owed)
+        _make_news(Cause.MOVED, record.id, f"reopened/{last.key}", last.receiver, last.group, now, last.move)
+        for last in _find_untold_moves(record, owed)
         if last.state in (ReminderState.SUPPRESSED, ReminderState.BOUND)
     ]
-    return (*reopened_news(record, owed, now), *stopped)
+    return (*make_reopened_news(record, owed, now), *stopped)
 
 
-def _last_moves(record: Record, owed: Sequence[ScheduledReminder]) -> Iterable[ScheduledReminder]:
+def _find_untold_moves(record: Record, owed: Sequence[ScheduledReminder]) -> Iterable[ScheduledReminder]:
     """Each receiver's last move, if it was not told of it and it still stands."""
     for receiver in sorted({one.receiver for one in owed}):
-        last = _last_move(receiver, owed)
+        last = _find_last_move(receiver, owed)
         if last is None or last.move is None or last.told_at is not None:
             continue
-        if _window_ids(last.move.after) == _window_ids(record.values):
+        if _list_window_ids(last.move.after) == _list_window_ids(record.values):
             yield last
 
 
-def returned_news(record: Record, owed: Sequence[ScheduledReminder]) -> News:
+def make_returned_news(record: Record, owed: Sequence[ScheduledReminder]) -> News:
     """The moved messages that a withdrawal called off and that are true again now that it has returned."""
     made = []
     for receiver in sorted({one.receiver for one in owed}):
-        last = _last_move(receiver, owed)
+        last = _find_last_move(receiver, owed)
         if last is None or not _was_withdrawn(last):
             continue
         for one in owed:
             # Several may share the instant, when it went and came more than once: the true one is meant.
             beside = one.receiver == receiver and one.at == last.at and _was_withdrawn(one)
-            if beside and one.move and _window_ids(one.move.after) == _window_ids(record.values):
+            if beside and one.move and _list_window_ids(one.move.after) == _list_window_ids(record.values):
                 made.append(replace(one, state=ReminderState.PENDING, wake_at=one.at, reason=None))
     return News(owed=tuple(made))
 
 
-def done_news(
+def make_done_news(
     record: Record, owed: Sequence[ScheduledReminder], config: Config, now: datetime
 ) -> tuple[ScheduledReminder, ...]:
     """The done messages for those who were told something of this milestone."""
-    told = _told(owed)
+    told = _find_told(owed)
     slot = str(int(now.timestamp() * 1_000_000))
     return tuple(
-        _news(Cause.DONE, record.id, slot, receiver, group, now)
-        for receiver, group in _news_receivers(record.milestone, Cause.DONE, told, config)
+        _make_news(Cause.DONE, record.id, slot, receiver, group, now)
+        for receiver, group in _list_news_receivers(record.milestone, Cause.DONE, told, config)
         if receiver in told
     )
 
 
-def standing_news(
+def make_status_news(
     record: Record, owed: Sequence[ScheduledReminder], kind: ActionKind, config: Config, now: datetime
 ) -> tuple[ScheduledReminder, ...]:
     """That it is acknowledged or cancelled, for those who were told something and have what follows that."""
@@ -139,18 +139,18 @@ def standing_news(
         return ()
     slot, alone = str(int(now.timestamp() * 1_000_000)), (("milestone", record.id),)
     return tuple(
-        _news(cause, record.id, slot, receiver, alone, now)
-        for receiver in sorted(_told(owed))
+        _make_news(cause, record.id, slot, receiver, alone, now)
+        for receiver in sorted(_find_told(owed))
         if receiver in config.receivers and followers_of(config.receivers[receiver])
     )
 
 
-def _told(owed: Iterable[ScheduledReminder]) -> set[str]:
+def _find_told(owed: Iterable[ScheduledReminder]) -> set[str]:
     """Who was told something, or may have been: what is bound may be on its way."""
     return {one.receiver for one in owed if one.told_at is not None or one.state is ReminderState.BOUND}
 
 
-def _news_receivers(
+def _list_news_receivers(
     milestone: Milestone, cause: Cause, told: Iterable[str], config: Config
 ) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
     """Who hears news, with the group it is told in: whom the routes name, and whoever was told before."""
@@ -162,22 +162,22 @@ def _news_receivers(
     return list(found.items())
 
 
-def _known_to(
+def _find_known_values(
     receiver: str, record: Record, after: Record, owed: Sequence[ScheduledReminder]
 ) -> tuple[tuple[Value, ...], datetime | None]:
     """The values that a receiver knows of, and when it is to be told of others if that is settled already."""
-    last = _last_move(receiver, owed)
+    last = _find_last_move(receiver, owed)
     if last is None or last.move is None:
         return record.values, None
     if last.state is ReminderState.PENDING or _was_withdrawn(last) or _was_closed(last):
         # A move that was withdrawn, and undone when it returned, is over: another one begins anew.
-        undone = _window_ids(last.move.before) == _window_ids(record.values)
+        undone = _list_window_ids(last.move.before) == _list_window_ids(record.values)
         return last.move.before, None if undone else last.at
     if last.state is ReminderState.SUPPRESSED and record.standing.closed:
         return last.move.before, None
     if last.state is ReminderState.BOUND and last.told_at is None:
         # It may be on its way: when the date is what it was before, nobody knows what has arrived.
-        back = _window_ids(last.move.before) == _window_ids(after.values)
+        back = _list_window_ids(last.move.before) == _list_window_ids(after.values)
         return record.values if back else last.move.before, None
     return record.values, None
 
@@ -194,7 +194,7 @@ def _was_reminded(receiver: str, record: Record, after: Record, owed: Iterable[S
     )
 
 
-def _after_last(receiver: str, owed: Iterable[ScheduledReminder], now: datetime) -> datetime:
+def _find_earliest(receiver: str, owed: Iterable[ScheduledReminder], now: datetime) -> datetime:
     """Later than what went out last, also when that was by a clock that was ahead: the later move counts."""
     bound = [
         one.at + BETWEEN
@@ -204,12 +204,12 @@ def _after_last(receiver: str, owed: Iterable[ScheduledReminder], now: datetime)
     return max(bound, default=now)
 
 
-def _last_move(receiver: str, owed: Iterable[ScheduledReminder]) -> ScheduledReminder | None:
+def _find_last_move(receiver: str, owed: Iterable[ScheduledReminder]) -> ScheduledReminder | None:
     moves = [one for one in owed if one.cause is Cause.MOVED and one.receiver == receiver]
-    return max(moves, key=lambda one: (one.at, _standing(one)), default=None)
+    return max(moves, key=lambda one: (one.at, _rank_move(one)), default=None)
 
 
-def _standing(one: ScheduledReminder) -> int:
+def _rank_move(one: ScheduledReminder) -> int:
     """Moves within one damping time share their instant: the last is what waits, else what went out."""
     if _was_withdrawn(one) or _was_closed(one):
         return 1
@@ -224,16 +224,16 @@ def _was_withdrawn(one: ScheduledReminder) -> bool:
     return one.state is ReminderState.CANCELLED and one.reason is PlainReason.WITHDRAWN
 
 
-def _within_horizon(old: Milestone, new: Milestone, now: datetime) -> bool:
+def _is_within_horizon(old: Milestone, new: Milestone, now: datetime) -> bool:
     """Whether the old or the new date is near enough for its first reminder to have been due."""
     return any(at is not None and at <= now for at in (first_instant(old), first_instant(new)))
 
 
-def _window_ids(values: Iterable[Value]) -> tuple[str, ...]:
+def _list_window_ids(values: Iterable[Value]) -> tuple[str, ...]:
     return tuple(sorted(value.window_id for value in values))
 
 
-def _news(  # noqa: PLR0917  a constructor by another name
+def _make_news(  # noqa: PLR0917  a constructor by another name
     cause: Cause,
     milestone: str,
     slot: str,

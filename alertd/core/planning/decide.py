@@ -110,7 +110,7 @@ class Rules:
     making: DigestBuild | None = None
     followers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def told(self, owed: ScheduledReminder) -> Sequence[str]:
+    def list_notifiers(self, owed: ScheduledReminder) -> Sequence[str]:
         """The names of the notifiers that are told of it."""
         names = self.followers if owed.cause in CHANGES else self.notifiers
         return names.get(owed.receiver, ())
@@ -132,7 +132,7 @@ def decide(due: Iterable[tuple[ScheduledReminder, Record]], now: datetime, rules
     records = {record.id: record for members in sets.values() for _, record in members}
     making = rules.making
     for members in sets.values():
-        for owed, verdict in _of_milestone(members, now, rules):
+        for owed, verdict in _decide_milestone(members, now, rules):
             verdicts.append(verdict)
             if verdict.state is not ReminderState.BOUND:
                 continue
@@ -141,14 +141,14 @@ def decide(due: Iterable[tuple[ScheduledReminder, Record]], now: datetime, rules
                 collected.append(owed)
             else:
                 ready[owed.receiver, owed.group, alone].append(owed)
-    deliveries = [made for group in ready.values() for made in _bind(group, now, rules)]
+    deliveries = [made for group in ready.values() for made in _bind_group(group, now, rules)]
     if making is None:
         return Decisions(deliveries=tuple(deliveries), verdicts=tuple(verdicts))
-    deliveries += _edited(collected, making, now, rules)
+    deliveries += _bind_digest(collected, making, now, rules)
     return Decisions(deliveries=tuple(deliveries), verdicts=tuple(verdicts), turn=making.turn)
 
 
-def unwanted(owed: ScheduledReminder, record: Record, now: datetime) -> Reason | None:
+def find_objection(owed: ScheduledReminder, record: Record, now: datetime) -> Reason | None:
     """Why ``owed`` must not be sent any more; None when it may be sent.
 
     Asked when it falls due and again just before each attempt, so that what a person has said in
@@ -166,19 +166,19 @@ def unwanted(owed: ScheduledReminder, record: Record, now: datetime) -> Reason |
     if standing.done_on:
         return DoneOn(on=standing.done_on)
     if owed.cause is Cause.ACKNOWLEDGED:
-        holds = acknowledged(standing, record.window_ids, now)
+        holds = is_acknowledged(standing, record.window_ids, now)
         return None if holds else PlainReason.ACKNOWLEDGEMENT_ENDED
     if owed.cause is Cause.MOVED:
         told = {value.window_id for value in owed.move.after} if owed.move else set()
         return None if told == set(record.window_ids) else PlainReason.MOVED_AGAIN
     if owed.window_id not in record.window_ids:
         return PlainReason.DEADLINE_MOVED
-    if acknowledged(standing, record.window_ids, now):
+    if is_acknowledged(standing, record.window_ids, now):
         return AcknowledgedBy(by=standing.ack_by)
     return None
 
 
-def acknowledged(standing: MilestoneStatus, window_ids: Sequence[str], now: datetime) -> bool:
+def is_acknowledged(standing: MilestoneStatus, window_ids: Sequence[str], now: datetime) -> bool:
     """Whether an acknowledgement holds: it has not expired and was given to these windows."""
     return (
         standing.ack_until is not None
@@ -187,12 +187,12 @@ def acknowledged(standing: MilestoneStatus, window_ids: Sequence[str], now: date
     )
 
 
-def delivery_id(receiver: str, notifier: str, members: Sequence[str]) -> str:
+def make_delivery_id(receiver: str, notifier: str, members: Sequence[str]) -> str:
     """The public id: ``msg_`` and a digest of what it carries and where it goes."""
     return "msg_" + fingerprint("delivery", receiver, notifier, *members)
 
 
-def deliver(  # noqa: PLR0917  what goes where, when, and in whose place
+def make_deliveries(  # noqa: PLR0917  what goes where, when, and in whose place
     receiver: str,
     notifiers: Sequence[str],
     members: Sequence[ScheduledReminder],
@@ -206,7 +206,7 @@ def deliver(  # noqa: PLR0917  what goes where, when, and in whose place
     marks += (fallback_for,) if fallback_for else ()
     return [
         Delivery(
-            id=delivery_id(receiver, notifier, (*keys, *marks)),
+            id=make_delivery_id(receiver, notifier, (*keys, *marks)),
             receiver=receiver,
             notifier=notifier,
             members=keys,
@@ -219,14 +219,14 @@ def deliver(  # noqa: PLR0917  what goes where, when, and in whose place
     ]
 
 
-def live_members(
+def find_live_members(
     lease: Lease, now: datetime
 ) -> tuple[tuple[ScheduledReminder, ...], tuple[MemberUnwanted, ...]]:
     """The members that may still be sent, and why the others may not."""
     kept: list[ScheduledReminder] = []
     unwanted_members: dict[MemberUnwanted, None] = {}
     for owed in lease.owed:
-        why = unwanted(owed, lease.records[owed.milestone], now)
+        why = find_objection(owed, lease.records[owed.milestone], now)
         if why is None and owed.key in lease.overtaken:
             why = PlainReason.OVERTAKEN
         if why is None:
@@ -236,18 +236,18 @@ def live_members(
     return tuple(kept), tuple(unwanted_members)
 
 
-def _of_milestone(
+def _decide_milestone(
     members: Sequence[tuple[ScheduledReminder, Record]], now: datetime, rules: Rules
 ) -> list[tuple[ScheduledReminder, Verdict]]:
     decided: list[tuple[ScheduledReminder, Verdict]] = []
     wanted: list[tuple[ScheduledReminder, Record]] = []
     for owed, record in members:
-        early = _turned_away(owed, record, now, rules)
+        early = _refuse(owed, record, now, rules)
         if early:
             decided.append((owed, early))
         else:
             wanted.append((owed, record))
-    goes_at = {owed.key: _goes_at(owed, record, now, rules) for owed, record in wanted}
+    goes_at = {owed.key: _find_send_time(owed, record, now, rules) for owed, record in wanted}
     reminders = [owed for owed, _ in wanted if owed.cause not in NEWS]
     for owed, record in wanted:
         # What waits longer, for a digest, keeps nobody from being told before that.
@@ -257,25 +257,25 @@ def _of_milestone(
             by = LaterReminder(key=last.key, offset=last.offset)
             verdict = Verdict(key=owed.key, state=ReminderState.SUPERSEDED, reason=by)
         else:
-            verdict = _now_or_later(owed, record, now, rules)
+            verdict = _bind_or_defer(owed, record, now, rules)
         decided.append((owed, verdict))
     return decided
 
 
-def _goes_at(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> datetime:
+def _find_send_time(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> datetime:
     """When it goes out as far as digests are concerned."""
-    waits = _waits(owed, record, now, rules)
+    waits = _find_wait(owed, record, now, rules)
     return waits.until if waits else now
 
 
-def _waits(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Muted | None:
+def _find_wait(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Muted | None:
     if rules.making is not None and rules.making.takes(owed, record):
         return None
     return rules.waits(owed, record, now)
 
 
-def _turned_away(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Verdict | None:
-    why = unwanted(owed, record, now)
+def _refuse(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Verdict | None:
+    why = find_objection(owed, record, now)
     is_kept = owed.cause is Cause.OVERDUE and isinstance(why, AcknowledgedBy)
     if why is not None and not is_kept:
         return Verdict(key=owed.key, state=ReminderState.SUPPRESSED, reason=why)
@@ -283,17 +283,17 @@ def _turned_away(owed: ScheduledReminder, record: Record, now: datetime, rules: 
     age = now - max(owed.at, owed.wake_at)
     if owed.cause not in NEWS and age > rules.catch_up:
         return Verdict(key=owed.key, state=ReminderState.EXPIRED, reason=TooLate(days=age.days))
-    if not rules.told(owed):
+    if not rules.list_notifiers(owed):
         lacking = PlainReason.NO_FOLLOWER if owed.cause in CHANGES else PlainReason.NO_NOTIFIER
         return Verdict(key=owed.key, state=ReminderState.SUPPRESSED, reason=lacking)
     return None
 
 
-def _now_or_later(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Verdict:
+def _bind_or_defer(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Verdict:
     grounds = rules.grounds(owed, record)
     if owed.cause in CHANGES:
         return Verdict(key=owed.key, state=ReminderState.BOUND, reason=None, grounds=grounds)
-    if owed.cause is Cause.OVERDUE and acknowledged(record.standing, record.window_ids, now):
+    if owed.cause is Cause.OVERDUE and is_acknowledged(record.standing, record.window_ids, now):
         # By then there may be no further rung that would say so.
         by, until = AcknowledgedBy(by=record.standing.ack_by), record.standing.ack_until
         return Verdict(key=owed.key, state=ReminderState.PENDING, reason=by, wake_at=until)
@@ -301,21 +301,21 @@ def _now_or_later(owed: ScheduledReminder, record: Record, now: datetime, rules:
     if owed.cause not in NEWS and snoozed and now < snoozed:
         person = SnoozedBy(by=record.standing.snooze_by)
         return Verdict(key=owed.key, state=ReminderState.PENDING, reason=person, wake_at=snoozed)
-    held = _waits(owed, record, now, rules) or rules.muted(owed, record, now)
+    held = _find_wait(owed, record, now, rules) or rules.muted(owed, record, now)
     if held:
         return Verdict(key=owed.key, state=ReminderState.PENDING, reason=held.by, wake_at=held.until)
     # Why it waited goes with it: the message says so.
     return Verdict(key=owed.key, state=ReminderState.BOUND, reason=owed.reason, grounds=grounds)
 
 
-def _bind(group: list[ScheduledReminder], now: datetime, rules: Rules) -> Iterable[Delivery]:
+def _bind_group(group: list[ScheduledReminder], now: datetime, rules: Rules) -> Iterable[Delivery]:
     group.sort(key=lambda owed: (owed.milestone, owed.at, owed.key))
     for start in range(0, len(group), MAX_MEMBERS):
         members = group[start : start + MAX_MEMBERS]
-        yield from deliver(members[0].receiver, rules.told(members[0]), members, now)
+        yield from make_deliveries(members[0].receiver, rules.list_notifiers(members[0]), members, now)
 
 
-def _edited(
+def _bind_digest(
     members: list[ScheduledReminder], making: DigestBuild, now: datetime, rules: Rules
 ) -> Iterable[Delivery]:
     """The deliveries of a digest: one, or as many as its members need; the first shows the rest of it too.
@@ -327,7 +327,9 @@ def _edited(
     if not (members or edition.overview or edition.even_if_empty):
         return
     members.sort(key=lambda owed: (owed.milestone, owed.at, owed.key))
-    yield from deliver(making.receiver, names, members[:MAX_MEMBERS], now, edition=edition)
+    yield from make_deliveries(making.receiver, names, members[:MAX_MEMBERS], now, edition=edition)
     rest = replace(edition, overview=(), more=0, even_if_empty=False)
     for start in range(MAX_MEMBERS, len(members), MAX_MEMBERS):
-        yield from deliver(making.receiver, names, members[start : start + MAX_MEMBERS], now, edition=rest)
+        yield from make_deliveries(
+            making.receiver, names, members[start : start + MAX_MEMBERS], now, edition=rest
+        )

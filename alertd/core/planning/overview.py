@@ -18,8 +18,8 @@ from alertd.core.ledger.records import Record, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone, operative_windows
 from alertd.core.milestones.occurrence import Cause, Occurrence, occurrences
 from alertd.core.milestones.recurrence import series_of
-from alertd.core.planning.decide import acknowledged
-from alertd.core.planning.plan import Planned, grounds_of, receivers_of
+from alertd.core.planning.decide import is_acknowledged
+from alertd.core.planning.plan import Planned, make_grounds, plan_occurrence
 from alertd.core.routing.route import Route
 from alertd.core.time.instant import UTC_ZONE, local_date
 
@@ -43,7 +43,7 @@ class OverviewScope:
     root: Route
 
 
-def candidates(
+def list_candidates(
     windows: Iterable[tuple[str, str, datetime]], now: datetime, until: datetime, catch_up: timedelta
 ) -> tuple[str, ...]:
     """Ids of the milestones that may be overdue or come before ``until``, the nearest first.
@@ -71,27 +71,29 @@ def candidates(
     return tuple(sorted(near, key=lambda name: (near[name], name)))
 
 
-def overview(
+def make_overview(
     records: Iterable[Record], scope: OverviewScope, now: datetime, until: datetime
 ) -> tuple[tuple[str, ...], int]:
     """Ids of what is shown, and how many more there would be."""
-    found = [record.id for record in records if glance(record, scope, now, until) is not None]
+    found = [record.id for record in records if find_overview_reminder(record, scope, now, until) is not None]
     return tuple(found[:MAX_SHOWN]), len(found[MAX_SHOWN:])
 
 
-def glance(record: Record, scope: OverviewScope, now: datetime, until: datetime) -> ScheduledReminder | None:
+def find_overview_reminder(
+    record: Record, scope: OverviewScope, now: datetime, until: datetime
+) -> ScheduledReminder | None:
     """What the digest says of a milestone, as if it were a reminder; None when it says nothing of it.
 
     It is the last reminder of an overdue window that has been due, else of one that ends before ``until``;
     it has no key, since nobody is owed it.
     """
     standing, milestone = record.standing, record.milestone
-    if record.withdrawn or standing.closed or acknowledged(standing, record.window_ids, now):
+    if record.withdrawn or standing.closed or is_acknowledged(standing, record.window_ids, now):
         return None
     if standing.snooze_until is not None and now < standing.snooze_until:
         return None
     every = occurrences(milestone, _BEGINNING, max(now, until) + _MARGIN)
-    ladder = [planned for one in every if (planned := _taken(one, record, scope)) is not None]
+    ladder = [planned for one in every if (planned := _find_planned(one, record, scope)) is not None]
     passed, coming = [], []
     for stated in operative_windows(milestone):
         window = stated.window
@@ -102,26 +104,26 @@ def glance(record: Record, scope: OverviewScope, now: datetime, until: datetime)
             passed += [one for one in of_it if one.occurrence.cause is Cause.OVERDUE]
         elif window.last_day < local_date(until, window.zone):
             coming += [one for one in of_it if one.occurrence.cause is not Cause.OVERDUE]
-    main = _latest(passed, now) or _latest(coming, now)
-    return None if main is None else _as_owed(main, milestone)
+    main = _find_latest(passed, now) or _find_latest(coming, now)
+    return None if main is None else _make_reminder(main, milestone)
 
 
-def _taken(one: Occurrence, record: Record, scope: OverviewScope) -> Planned | None:
+def _find_planned(one: Occurrence, record: Record, scope: OverviewScope) -> Planned | None:
     """The occurrence for the receiver of the digest, when the digest's route takes it."""
-    for planned in receivers_of(record.milestone, one, scope.root):
+    for planned in plan_occurrence(record.milestone, one, scope.root):
         digest = planned.match.digest
         if planned.receiver == scope.receiver and digest is not None and digest.name == scope.name:
             return planned
     return None
 
 
-def _latest(found: Sequence[Planned], now: datetime) -> Planned | None:
+def _find_latest(found: Sequence[Planned], now: datetime) -> Planned | None:
     """The last that has been due, else the first to come."""
     past = [one for one in found if one.at <= now]
     return max(past, key=lambda one: one.at) if past else min(found, key=lambda one: one.at, default=None)
 
 
-def _as_owed(planned: Planned, milestone: Milestone) -> ScheduledReminder:
+def _make_reminder(planned: Planned, milestone: Milestone) -> ScheduledReminder:
     one = planned.occurrence
     return ScheduledReminder(
         key="",
@@ -132,5 +134,5 @@ def _as_owed(planned: Planned, milestone: Milestone) -> ScheduledReminder:
         window_id=one.stated.window.id,
         at=one.at,
         wake_at=one.at,
-        grounds=grounds_of(planned.match, milestone),
+        grounds=make_grounds(planned.match, milestone),
     )

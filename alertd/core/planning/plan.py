@@ -68,12 +68,12 @@ def plan(
         milestones: relative claims resolved; recurring ones are expanded here.
         since, until: aware UTC instants.
     """
-    lookback = SEARCH_BOUND if _defers(route) else timedelta()
+    lookback = SEARCH_BOUND if _can_defer(route) else timedelta()
     found = [
         planned
         for milestone in milestones
         for one in expand(milestone, since - lookback, until)
-        for planned in _of_milestone(one, route, since - lookback, until)
+        for planned in _plan_milestone(one, route, since - lookback, until)
         if since <= planned.at < until
     ]
     return tuple(sorted(found, key=lambda p: (p.at, p.occurrence.milestone, p.receiver, p.key)))
@@ -83,13 +83,13 @@ def expand(milestone: Milestone, since: datetime, until: datetime) -> tuple[Mile
     """The instances of a series that can have a reminder in [since, until)."""
     if milestone.repeat is None:
         return (milestone,)
-    before, after = _reach(milestone)
+    before, after = _compute_reach(milestone)
     first = local_date(since, milestone.zone) - after
     last = local_date(until, milestone.zone) + before
     return instances(milestone, first, last)
 
 
-def receivers_of(milestone: Milestone, occurrence: Occurrence, route: Route) -> Iterator[Planned]:
+def plan_occurrence(milestone: Milestone, occurrence: Occurrence, route: Route) -> Iterator[Planned]:
     """Who is owed an occurrence, each receiver once, due at its own instant."""
     labels = labels_of(milestone, occurrence.cause, occurrence.offset)
     for match in match_routes(route, labels):
@@ -102,13 +102,13 @@ def receivers_of(milestone: Milestone, occurrence: Occurrence, route: Route) -> 
         )
 
 
-def matched(root: Route, owed: ScheduledReminder, record: Record) -> Match | None:
+def find_match(root: Route, owed: ScheduledReminder, record: Record) -> Match | None:
     """The route by which a receiver is owed an occurrence; None when it is owed it as news alone."""
     labels = labels_of(record.milestone, owed.cause, owed.offset)
     return next((one for one in match_routes(root, labels) if one.receiver == owed.receiver), None)
 
 
-def grounds_of(match: Match | None, milestone: Milestone) -> Grounds:
+def make_grounds(match: Match | None, milestone: Milestone) -> Grounds:
     """What is kept of why something goes to its receiver.
 
     Args:
@@ -121,21 +121,21 @@ def grounds_of(match: Match | None, milestone: Milestone) -> Grounds:
     )
 
 
-def held_by_quiet(root: Route, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
+def find_quiet_hold(root: Route, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
     """Until when the quiet hours of its receiver hold back news that no route of its own leads to."""
     hours = quiet_hours(root, owed.receiver, labels_of(record.milestone, owed.cause, owed.offset))
     return None if hours is None else quiet_until(hours, now)
 
 
-def _of_milestone(milestone: Milestone, route: Route, since: datetime, until: datetime) -> list[Planned]:
+def _plan_milestone(milestone: Milestone, route: Route, since: datetime, until: datetime) -> list[Planned]:
     by_receiver: dict[str, list[Planned]] = {}
     for occurrence in occurrences(milestone, since, until):
-        for planned in receivers_of(milestone, occurrence, route):
-            by_receiver.setdefault(planned.receiver, []).append(_deferred(planned))
-    return [planned for all_of_one in by_receiver.values() for planned in _not_overtaken(all_of_one)]
+        for planned in plan_occurrence(milestone, occurrence, route):
+            by_receiver.setdefault(planned.receiver, []).append(_defer(planned))
+    return [planned for all_of_one in by_receiver.values() for planned in _drop_overtaken(all_of_one)]
 
 
-def _deferred(planned: Planned) -> Planned:
+def _defer(planned: Planned) -> Planned:
     found = deferred(planned.match, planned.at)
     if found is None:
         return planned
@@ -149,7 +149,7 @@ def _deferred(planned: Planned) -> Planned:
     )
 
 
-def _not_overtaken(all_of_one: list[Planned]) -> Iterator[Planned]:
+def _drop_overtaken(all_of_one: list[Planned]) -> Iterator[Planned]:
     """All but what is still held back when a later one falls due: that takes its place.
 
     Args:
@@ -163,12 +163,12 @@ def _not_overtaken(all_of_one: list[Planned]) -> Iterator[Planned]:
             yield planned
 
 
-def _defers(route: Route) -> bool:
+def _can_defer(route: Route) -> bool:
     own = route.mute or route.active or route.digest or route.quiet
-    return bool(own) or any(_defers(child) for child in route.routes)
+    return bool(own) or any(_can_defer(child) for child in route.routes)
 
 
-def _reach(milestone: Milestone) -> tuple[timedelta, timedelta]:
+def _compute_reach(milestone: Milestone) -> tuple[timedelta, timedelta]:
     """How far from an instance's date its first and its last reminder can lie, generously."""
     policy = milestone.policy
     before = max((longest(lead) for lead in policy.before), default=timedelta())

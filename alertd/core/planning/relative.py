@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Deadline, Reading, deadline_phrase, parse_deadline, shift_deadline
-from alertd.core.message.claims import accounts_of
+from alertd.core.message.claims import list_accounts
 from alertd.core.milestones.milestone import Claim, Milestone, RelativeClaim, Source, operative_windows
 from alertd.core.time.duration import Duration
 from alertd.core.time.instant import to_instant
@@ -28,9 +28,9 @@ def resolve(milestones: Mapping[str, Milestone], done: Mapping[str, date]) -> di
         done: local done dates by full id.
 
     Raises:
-        ValueError: a cycle; :func:`cycle` finds it beforehand.
+        ValueError: a cycle; :func:`find_cycle` finds it beforehand.
     """
-    found = cycle(milestones)
+    found = find_cycle(milestones)
     if found:
         raise ValueError("a deadline cannot depend on itself: " + " -> ".join(found))
     resolved: dict[str, Milestone] = {}
@@ -39,13 +39,13 @@ def resolve(milestones: Mapping[str, Milestone], done: Mapping[str, date]) -> di
     return {name: resolved[name] for name in milestones}
 
 
-def cycle(milestones: Mapping[str, Milestone]) -> tuple[str, ...]:
+def find_cycle(milestones: Mapping[str, Milestone]) -> tuple[str, ...]:
     """A chain of full ids that leads back to its first, or () when there is none."""
     finished: set[str] = set()
     for start in milestones:
         # Depth first with a stack of our own; a dictionary keeps the chain in order and is fast to ask.
         chain: dict[str, Iterator[str]] = (
-            {} if start in finished else {start: iter(_bases(milestones, start))}
+            {} if start in finished else {start: iter(_list_bases(milestones, start))}
         )
         while chain:
             name = next(reversed(chain))
@@ -57,11 +57,11 @@ def cycle(milestones: Mapping[str, Milestone]) -> tuple[str, ...]:
                 names = tuple(chain)
                 return (*names[names.index(base) :], base)
             elif base in milestones and base not in finished:
-                chain[base] = iter(_bases(milestones, base))
+                chain[base] = iter(_list_bases(milestones, base))
     return ()
 
 
-def _bases(milestones: Mapping[str, Milestone], name: str) -> tuple[str, ...]:
+def _list_bases(milestones: Mapping[str, Milestone], name: str) -> tuple[str, ...]:
     return tuple(relative.base for relative in milestones[name].relative)
 
 
@@ -76,18 +76,20 @@ def _resolve_one(
             stack.pop()
             continue
         milestone = milestones[top]
-        missing = [base for base in _bases(milestones, top) if base in milestones and base not in into]
+        missing = [base for base in _list_bases(milestones, top) if base in milestones and base not in into]
         if missing:
             stack.extend(missing)
             continue
         derived = tuple(
-            claim for relative in milestone.relative for claim in _claims(milestone, relative, into, done)
+            claim
+            for relative in milestone.relative
+            for claim in _derive_claims(milestone, relative, into, done)
         )
         into[top] = replace(milestone, claims=milestone.claims + derived, relative=())
         stack.pop()
 
 
-def _claims(
+def _derive_claims(
     milestone: Milestone, relative: RelativeClaim, resolved: Mapping[str, Milestone], done: Mapping[str, date]
 ) -> list[Claim]:
     base = resolved.get(relative.base)
@@ -98,35 +100,37 @@ def _claims(
     if relative.base in done:
         day = done[relative.base]
         deadline = shift_deadline(
-            parse_deadline(day.isoformat()), milestone.zone, Reading.END, _in_days(relative.by)
+            parse_deadline(day.isoformat()), milestone.zone, Reading.END, _round_to_days(relative.by)
         )
-        return [_claim(relative, deadline, relative.sources, f"{words} was done on {day_text(day)}")]
+        return [_make_claim(relative, deadline, relative.sources, f"{words} was done on {day_text(day)}")]
     claims = []
     for stated in operative_windows(base):
         origin = stated.claims[0]
         moved = shift_deadline(origin.deadline, base.zone, origin.reading, relative.by)
         phrase = deadline_phrase(origin.deadline, origin.reading)
         claims.append(
-            _claim(
+            _make_claim(
                 relative,
-                _in_zone(moved, base.zone, milestone.zone),
-                relative.sources or accounts_of(stated),
+                _convert_zone(moved, base.zone, milestone.zone),
+                relative.sources or list_accounts(stated),
                 f"{words} ({phrase})",
             )
         )
     return claims
 
 
-def _claim(relative: RelativeClaim, deadline: Deadline, sources: tuple[Source, ...], derived: str) -> Claim:
+def _make_claim(
+    relative: RelativeClaim, deadline: Deadline, sources: tuple[Source, ...], derived: str
+) -> Claim:
     return Claim(deadline=deadline, sources=sources, rank=relative.rank, note=relative.note, derived=derived)
 
 
-def _in_days(by: Duration) -> Duration:
+def _round_to_days(by: Duration) -> Duration:
     """Hours rounded up to days: of what is done only the day is known, so only a day can follow from it."""
     return Duration(months=by.months, days=by.days - (-by.seconds // 86_400))
 
 
-def _in_zone(deadline: Deadline, of: ZoneInfo, to: ZoneInfo) -> Deadline:
+def _convert_zone(deadline: Deadline, of: ZoneInfo, to: ZoneInfo) -> Deadline:
     """A local time of day of one zone, for a milestone in another: with its offset, so the instant stays."""
     at = deadline.latest
     if of.key == to.key or not isinstance(at, datetime) or at.tzinfo is not None:

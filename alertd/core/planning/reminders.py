@@ -18,7 +18,7 @@ from alertd.core.ledger.records import ReminderState, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause, occurrences
 from alertd.core.planning.decide import NEWS
-from alertd.core.planning.plan import receivers_of
+from alertd.core.planning.plan import plan_occurrence
 from alertd.core.reason import PlainReason, Reason, TooLateAtLoad
 
 
@@ -37,7 +37,7 @@ class LadderChange:
     woken: tuple[ScheduledReminder, ...] = ()
 
 
-def rearmed(  # noqa: PLR0917  all of them say from what to what
+def rearm(  # noqa: PLR0917  all of them say from what to what
     milestone: Milestone,
     owed: Sequence[ScheduledReminder],
     told: frozenset[str],
@@ -59,29 +59,29 @@ def rearmed(  # noqa: PLR0917  all of them say from what to what
     by_key = {one.key: one for one in owed}
     receivers = {one.receiver for one in owed if one.cause is not Cause.MOVED}
     wanted: dict[str, ScheduledReminder] = {}
-    for one in _ladder(milestone, config, now, until):
+    for one in _make_ladder(milestone, config, now, until):
         before = by_key.get(one.key)
         if before is not None and before.state is ReminderState.PENDING:
-            wanted[one.key] = _moved_along(before, one, now)
+            wanted[one.key] = _update_pending(before, one, now)
         else:
             is_new = before is None and one.receiver in receivers
-            wanted[one.key] = _armed(one, config, now, is_told=one.receiver in told, is_new=is_new)
-    changed = {key: one for key, one in wanted.items() if _differs(one, by_key.get(key))}
+            wanted[one.key] = _arm(one, config, now, is_told=one.receiver in told, is_new=is_new)
+    changed = {key: one for key, one in wanted.items() if _is_changed(one, by_key.get(key))}
     gone: dict[str, Reason] = {
         one.key: PlainReason.NOT_OWED
         for one in owed
         if one.state is ReminderState.PENDING and one.key not in wanted and one.cause not in NEWS
     }
     left = [one for one in owed if reconsider and one.key not in changed and one.key not in gone]
-    return LadderChange(owed=tuple(changed.values()), cancelled=tuple(gone.items()), woken=woken(left, now))
+    return LadderChange(owed=tuple(changed.values()), cancelled=tuple(gone.items()), woken=wake(left, now))
 
 
-def _ladder(
+def _make_ladder(
     milestone: Milestone, config: Config, now: datetime, until: datetime
 ) -> Iterable[ScheduledReminder]:
     beginning = datetime.min.replace(tzinfo=now.tzinfo)
     for occurrence in occurrences(milestone, beginning, until):
-        for planned in receivers_of(milestone, occurrence, config.route):
+        for planned in plan_occurrence(milestone, occurrence, config.route):
             yield ScheduledReminder(
                 key=planned.key,
                 milestone=milestone.id,
@@ -95,7 +95,7 @@ def _ladder(
             )
 
 
-def woken(owed: Iterable[ScheduledReminder], now: datetime) -> tuple[ScheduledReminder, ...]:
+def wake(owed: Iterable[ScheduledReminder], now: datetime) -> tuple[ScheduledReminder, ...]:
     """What waits for a mute or a snooze to end, to be looked at now: whether it still has to wait.
 
     It is awake from ``now`` on and not from when it was due: what has waited on purpose is not late.
@@ -107,14 +107,14 @@ def woken(owed: Iterable[ScheduledReminder], now: datetime) -> tuple[ScheduledRe
     )
 
 
-def _moved_along(before: ScheduledReminder, one: ScheduledReminder, now: datetime) -> ScheduledReminder:
+def _update_pending(before: ScheduledReminder, one: ScheduledReminder, now: datetime) -> ScheduledReminder:
     """What is pending and stays so, whatever :func:`_armed` would make of it today; awake, if it waited."""
     if before.wake_at <= before.at:
         return one
     return replace(one, wake_at=max(one.at, min(before.wake_at, now)), reason=before.reason)
 
 
-def _armed(
+def _arm(
     one: ScheduledReminder, config: Config, now: datetime, *, is_told: bool, is_new: bool
 ) -> ScheduledReminder:
     """Pending, unless it is past and there is a reason not to send it late."""
@@ -130,7 +130,7 @@ def _armed(
     return one
 
 
-def _differs(one: ScheduledReminder, before: ScheduledReminder | None) -> bool:
+def _is_changed(one: ScheduledReminder, before: ScheduledReminder | None) -> bool:
     if before is None or before.state is ReminderState.CANCELLED:
         return True
     return before.state is ReminderState.PENDING and (one.at, one.group) != (before.at, before.group)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from typing_extensions import TypedDict
 
 from alertd.core.access import Scope
-from alertd.core.explain.explanation import Done, explained
+from alertd.core.explain.explanation import Done, explain
 from alertd.core.explain.facts import (
     CauseText,
     DeliveryFacts,
@@ -21,14 +21,14 @@ from alertd.core.explain.facts import (
     PlannedFacts,
     PolicyFacts,
     ReminderFacts,
-    delivery_facts,
-    entry_facts,
-    explanation_facts,
-    record_facts,
-    utc_or_none,
-    utc_text,
+    format_utc,
+    format_utc_or_none,
+    make_delivery_facts,
+    make_entry_facts,
+    make_explanation_facts,
+    make_record_facts,
 )
-from alertd.core.explain.words import next_words, routes_told, state_lines
+from alertd.core.explain.words import describe_next, describe_routes, make_state_lines
 from alertd.core.ledger.records import (
     Attempt,
     Delivery,
@@ -38,7 +38,7 @@ from alertd.core.ledger.records import (
     ScheduledReminder,
     Value,
 )
-from alertd.core.message.reasons import reason_text
+from alertd.core.message.reasons import describe_reason
 from alertd.core.routing.matcher import Matcher, MatchOp, parse_matcher
 from alertd.core.shape import Count, Doc, Instant
 from alertd.engine.health import HealthFacts, health_facts, health_of
@@ -168,7 +168,7 @@ async def list_timelines(request: Request, _asked: ApiRequest) -> TimelinesFacts
             for name in sorted(titles)
         ]
 
-    return {"as_of": utc_text(shelved.as_of), "timelines": await asyncio.to_thread(counted)}
+    return {"as_of": format_utc(shelved.as_of), "timelines": await asyncio.to_thread(counted)}
 
 
 @operation(
@@ -207,10 +207,10 @@ async def list_milestones(request: Request, asked: ApiRequest) -> MilestonesFact
     records = await site.ledger.records_of(names[:limit])
 
     def listed() -> list[MilestoneFacts]:
-        return [record_facts(records[name], now) for name in names[:limit] if name in records]
+        return [make_record_facts(records[name], now) for name in names[:limit] if name in records]
 
     return {
-        "as_of": utc_text(shelved.as_of),
+        "as_of": format_utc(shelved.as_of),
         "total": total,
         "milestones": await asyncio.to_thread(listed),
         "next": names[limit - 1] if len(names) > limit else None,
@@ -236,12 +236,12 @@ async def get_milestone(request: Request, _asked: ApiRequest) -> MilestoneInFull
 
 def _whole(site: Site, record: Record, done: Done, now: datetime) -> MilestoneInFullFacts:
     facts: MilestoneInFullFacts = {
-        **record_facts(record, now),
+        **make_record_facts(record, now),
         "withdrawn": record.withdrawn,
         "values": [_value(one) for one in record.values],
         "occurrences": [_occurrence(one) for one in done.owed.values()],
-        "deliveries": [delivery_facts(*one) for one in done.deliveries],
-        "history": [entry_facts(one) for one in done.history],
+        "deliveries": [make_delivery_facts(*one) for one in done.deliveries],
+        "history": [make_entry_facts(one) for one in done.history],
         "reminders": [],
         "next": None,
         "why": None,
@@ -249,16 +249,16 @@ def _whole(site: Site, record: Record, done: Done, now: datetime) -> MilestoneIn
     definitions, config = site.definitions(), site.config
     if definitions is None or config is None or record.withdrawn:
         return facts
-    found = explained(record.milestone, definitions, config, now, done)
-    explanation = explanation_facts(found, ())
+    found = explain(record.milestone, definitions, config, now, done)
+    explanation = make_explanation_facts(found, ())
     facts["reminders"], facts["next"] = explanation["reminders"], explanation["next"]
     facts["why"] = {
         "policy": explanation["policy"],
-        "stands": list(state_lines(found)),
-        "next": next_words(found),
+        "stands": list(make_state_lines(found)),
+        "next": describe_next(found),
         "routes": [
             {"receiver": one.receiver, "text": one.text, "more": list(one.more)}
-            for one in routes_told(found, config)
+            for one in describe_routes(found, config)
         ],
     }
     return facts
@@ -294,7 +294,7 @@ async def list_deliveries(request: Request, asked: ApiRequest) -> DeliveriesFact
         limit=limit + 1,
     )
     return {
-        "deliveries": [delivery_facts(*one) for one in found[:limit]],
+        "deliveries": [make_delivery_facts(*one) for one in found[:limit]],
         "next": found[limit - 1][0].id if len(found) > limit else None,
     }
 
@@ -316,7 +316,7 @@ async def facts_of_delivery(site: Site, name: str) -> DeliveryFacts:
         found = await site.ledger.deliveries(delivery=name, limit=1)
     if not found:
         raise RequestRefused(404, "no such delivery is known")
-    return delivery_facts(*found[0])
+    return make_delivery_facts(*found[0])
 
 
 @operation("GET", "/status", Scope.READ)
@@ -363,9 +363,9 @@ def _occurrence(one: ScheduledReminder) -> OccurrenceFacts:
         "offset": one.offset,
         "window": one.window_id,
         "receiver": one.receiver,
-        "at": utc_text(one.at),
-        "wake_at": utc_text(one.wake_at),
+        "at": format_utc(one.at),
+        "wake_at": format_utc(one.wake_at),
         "state": one.state,
-        "reason": reason_text(one.reason),
-        "told_at": utc_or_none(one.told_at),
+        "reason": describe_reason(one.reason),
+        "told_at": format_utc_or_none(one.told_at),
     }

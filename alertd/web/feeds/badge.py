@@ -19,7 +19,7 @@ from starlette.responses import Response
 from alertd.core.access import Scope
 from alertd.core.deadline import deadline_name, deadline_phrase
 from alertd.core.ledger.records import Record
-from alertd.core.message.claims import accounts_of
+from alertd.core.message.claims import list_accounts
 from alertd.core.message.message import Tone
 from alertd.core.milestones.milestone import StatedWindow, stated_windows
 from alertd.core.time.instant import local_date
@@ -224,7 +224,7 @@ def _make_counts(stated: Sequence[StatedWindow], now: datetime) -> Iterator[Coun
             short=_shorten_status(window, now) or name,
             name=name,
             phrase=deadline_phrase(claim.deadline, claim.reading),
-            who=listing([source.brief for source in accounts_of(window)]),
+            who=listing([source.brief for source in list_accounts(window)]),
             look=_choose_tone([window], now).value,
         )
 

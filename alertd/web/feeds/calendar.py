@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alertd.core.explain.words import stated_words
+from alertd.core.explain.words import describe_stated
 from alertd.core.ledger.records import Record
-from alertd.core.message.claims import claim_lines, contested_sentence
+from alertd.core.message.claims import make_claim_lines, make_contested_sentence
 from alertd.core.milestones.fields import first_link, values_of_fields
 from alertd.core.milestones.milestone import is_contested, state_of, stated_windows
 from alertd.core.milestones.occurrence import Occurrence, occurrences
-from alertd.core.planning.decide import acknowledged
+from alertd.core.planning.decide import is_acknowledged
 from alertd.core.routing.labels import lasting_labels
 from alertd.core.routing.matcher import Matcher
 from alertd.core.words import capital, count, offset_words
@@ -127,7 +127,7 @@ def list_alarms(record: Record, now: datetime) -> tuple[tuple[CalendarAlarm, ...
         return ()
     by_window: dict[str, dict[datetime, CalendarAlarm]] = {name: {} for name in windows}
     for occurrence in occurrences(milestone, now, now + AHEAD):
-        if not acknowledged(standing, record.window_ids, occurrence.at):
+        if not is_acknowledged(standing, record.window_ids, occurrence.at):
             at = max(occurrence.at, standing.snooze_until) if standing.snooze_until else occurrence.at
             by_window[occurrence.stated.window.id][at] = CalendarAlarm(
                 at=at, text=_describe_alarm(record, occurrence)
@@ -138,7 +138,7 @@ def list_alarms(record: Record, now: datetime) -> tuple[tuple[CalendarAlarm, ...
 def _describe_alarm(record: Record, occurrence: Occurrence) -> str:
     """Describe an alarm: ``7 days before the deadline: Forces leave, by September 2026 – the minister``."""
     which, title = capital(offset_words(occurrence.offset)), record.milestone.title
-    return f"{which}: {title}, {stated_words(occurrence.stated)}"
+    return f"{which}: {title}, {describe_stated(occurrence.stated)}"
 
 
 def _make_dated(record: Record, asked: CalendarRequest, around: CalendarContext) -> Dated:
@@ -153,9 +153,9 @@ def _make_dated(record: Record, asked: CalendarRequest, around: CalendarContext)
         zone=milestone.zone.key,
         state=state_of(milestone, record.standing, around.now),
         revision=record.revision,
-        claims=claim_lines(milestone, around.now, "", record.standing.done_on),
+        claims=make_claim_lines(milestone, around.now, "", record.standing.done_on),
         contested=contested,
-        contradiction=contested_sentence(milestone) if contested else "",
+        contradiction=make_contested_sentence(milestone) if contested else "",
         tentative=milestone.tentative,
         fields=fields,
         page=page,

@@ -22,7 +22,7 @@ from alertd.core.ledger.records import (
 )
 from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.message import Message
-from alertd.core.planning.decide import NEWS, live_members
+from alertd.core.planning.decide import NEWS, find_live_members
 from alertd.notify.render.clean import fit
 from alertd.notify.render.text import render_text
 from alertd.web.pages.sendings import MOST_ABOUT, make_sendings
@@ -133,7 +133,7 @@ async def _compose_message(
     elif is_over:
         said = tuple(members)
     else:
-        said, _ = live_members(lease, now)
+        said, _ = find_live_members(lease, now)
     if not said and delivery.notice is None and delivery.edition is None:
         return None, at
     around = ItemContext(route=config.route, upcoming=await _find_upcoming(site, delivery, said, at))

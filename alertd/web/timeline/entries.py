@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from alertd.core.deadline import read_window
-from alertd.core.ledger.moves import MoveSide, kept_windows
+from alertd.core.ledger.moves import MoveSide, read_windows
 from alertd.core.ledger.records import HistoryEntry, Record
 from alertd.core.milestones.milestone import State, state_by, stated_windows
 from alertd.core.milestones.status import NOTHING_SAID, MilestoneStatus
@@ -113,7 +113,7 @@ def make_entry(record: Record, move: HistoryEntry | None) -> TimelineEntry:
     live = {window.window.id for window in stated}
     gone = [
         read_window(window_id, milestone.zone)
-        for window_id in kept_windows(move, MoveSide.BEFORE)
+        for window_id in read_windows(move, MoveSide.BEFORE)
         if window_id not in live
     ]
     who = " ".join(source.who for claim in milestone.claims for source in claim.sources)

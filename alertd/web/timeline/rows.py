@@ -8,10 +8,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Qualifier, Window, read_window
-from alertd.core.explain.words import not_counted
-from alertd.core.ledger.moves import MoveSide, kept_windows
+from alertd.core.explain.words import explain_not_counted
+from alertd.core.ledger.moves import MoveSide, read_windows
 from alertd.core.ledger.records import HistoryEntry, Record
-from alertd.core.message.claims import claim_lines
+from alertd.core.message.claims import make_claim_lines
 from alertd.core.message.message import ClaimLine
 from alertd.core.milestones.fields import FieldReach, shown_fields, values_of_fields
 from alertd.core.milestones.milestone import (
@@ -21,7 +21,7 @@ from alertd.core.milestones.milestone import (
     stated_windows,
     windows_not_live,
 )
-from alertd.core.planning.decide import acknowledged
+from alertd.core.planning.decide import is_acknowledged
 from alertd.core.time.instant import local_date
 from alertd.core.words import day_text, listing
 from alertd.web.timeline.axis import Axis
@@ -104,7 +104,7 @@ def list_tags(record: Record, move: HistoryEntry | None, now: datetime) -> Itera
         yield "tentative"
     if move is not None:
         yield f"moved on {day_text(local_date(move.at, zone))}"
-    if standing.ack_until is not None and acknowledged(standing, record.window_ids, now):
+    if standing.ack_until is not None and is_acknowledged(standing, record.window_ids, now):
         yield f"acknowledged until {day_text(local_date(standing.ack_until, zone))}"
     if standing.snooze_until is not None and now < standing.snooze_until:
         yield f"snoozed until {day_text(local_date(standing.snooze_until, zone))}"
@@ -113,12 +113,12 @@ def list_tags(record: Record, move: HistoryEntry | None, now: datetime) -> Itera
 def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterator[ClaimRow]:
     """Make a line for each live window in the order of their ends, then for each claim that does not count.
 
-    ``claim_lines`` uses the same order.
+    ``make_claim_lines`` uses the same order.
     """
     milestone = record.milestone
     stated = [*stated_windows(milestone), *windows_not_live(milestone)]
     before = _match_replaced(stated_windows(milestone), move, milestone.zone)
-    told = claim_lines(milestone, axis.now, "", record.standing.done_on)
+    told = make_claim_lines(milestone, axis.now, "", record.standing.done_on)
     for window, line in zip(stated, told, strict=True):
         look = _choose_look(record, line, axis.now)
         surest = min(window.claims, key=lambda claim: claim.deadline.qualifier is not Qualifier.NONE)
@@ -135,7 +135,7 @@ def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterat
             look=look,
             phrase=line.phrase,
             who=listing([account.brief for account in line.accounts]),
-            status=line.status if line.live else not_counted(line),
+            status=line.status if line.live else explain_not_counted(line),
             note=line.note,
             drawing=drawing,
         )
@@ -156,7 +156,7 @@ def _match_replaced(
     stated: Sequence[StatedWindow], move: HistoryEntry | None, zone: ZoneInfo
 ) -> dict[str, tuple[Window, ...]]:
     """Map the id of each window to the windows that it replaced in the last move."""
-    before = kept_windows(move, MoveSide.BEFORE)
+    before = read_windows(move, MoveSide.BEFORE)
     live = [window.window.id for window in stated]
     gone = [read_window(window_id, zone) for window_id in before if window_id not in live]
     new = [window_id for window_id in live if window_id not in before] or live
