@@ -40,8 +40,8 @@ PLANTS = {
     ),
     "equality": (
         "alertd.core.planning.changes",
-        "one.reason is PlainReason.MOVED_WHILE_CLOSED",
-        "_words(one.reason) == 'it moved while it was closed'",
+        "reminder.reason is PlainReason.MOVED_WHILE_CLOSED",
+        "_words(reminder.reason) == 'it moved while it was closed'",
     ),
 }
 """Mistakes that a decision could be made by: the module, what it says, and what it would say."""

@@ -156,7 +156,7 @@ async def _read_done(settings: Settings, milestone: str) -> Done:
         if record is None:
             return Done(dates=dates)
         return Done(
-            standing=record.standing,
+            status=record.status,
             owed={reminder.key: reminder for reminder in await ledger.owed(milestone)},
             deliveries=tuple(await ledger.deliveries(milestone=milestone)),
             history=tuple(await ledger.history(milestone)),

@@ -251,7 +251,7 @@ _CODES: Mapping[type, str] = {
 }
 _BY_CODE: Mapping[str, type] = {code: kind for kind, code in _CODES.items()}
 
-_PLAIN = frozenset(one.value for one in PlainReason)
+_PLAIN = frozenset(reason.value for reason in PlainReason)
 
 CODES = (*sorted(_PLAIN), *_CODES.values())
 """Every code that a ledger can hold."""
@@ -278,8 +278,8 @@ def pack_details(reason: Reason | None) -> dict[str, Any]:
         case MembersUnwanted(members=members):
             return {
                 "members": [
-                    {"milestone": one.milestone, "offset": one.offset, "why": _pack(one.why)}
-                    for one in members
+                    {"milestone": member.milestone, "offset": member.offset, "why": _pack(member.why)}
+                    for member in members
                 ]
             }
         case _:
@@ -324,8 +324,10 @@ def _make_reason(kind: type, details: Mapping[str, Any]) -> Reason:
     elif kind is MembersUnwanted:
         made = MembersUnwanted(
             members=tuple(
-                MemberUnwanted(milestone=one["milestone"], offset=one["offset"], why=_unpack(one["why"]))
-                for one in details["members"]
+                MemberUnwanted(
+                    milestone=member["milestone"], offset=member["offset"], why=_unpack(member["why"])
+                )
+                for member in details["members"]
             )
         )
     else:

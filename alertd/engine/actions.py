@@ -19,7 +19,7 @@ async def act(book: Ledger, config: Config, action: Action) -> Record:
 
     Raises:
         UnknownMilestone: the ledger has no record of it.
-        RefusedAction: it does not fit the milestone's standing.
+        RefusedAction: it does not fit the milestone's status.
     """
     record = await book.record(action.milestone)
     if record is None:
@@ -27,7 +27,7 @@ async def act(book: Ledger, config: Config, action: Action) -> Record:
     owed = await book.owed(action.milestone)
     if action.kind is ActionKind.DONE:
         return await book.act(action, make_done_news(record, owed, config, action.at))
-    if action.kind is ActionKind.REOPEN and record.standing.closed:
+    if action.kind is ActionKind.REOPEN and record.status.closed:
         told = make_reopening_news(record, owed, action.at)
         return await book.act(action, (*wake(owed, action.at), *told))
     # What waits is looked at anew: a shorter snooze ends the longer one before it.

@@ -272,7 +272,7 @@ class Daemon:
             self._planner.done,
             planned_at=self._planner.planned_at,
             shut=shut,
-            standing=self._gather_findings(config),
+            open_findings=self._gather_findings(config),
         )
 
     def _gather_findings(self, config: Config) -> list[AuditFinding]:

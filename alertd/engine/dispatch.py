@@ -167,7 +167,7 @@ class Dispatcher:
         return self.settlement(lease, members, outcome, self.clock.now(), took, why=failed)
 
     def _around(self, lease: Lease) -> ItemContext:
-        closed = {name for name, record in lease.records.items() if record.standing.closed}
+        closed = {name for name, record in lease.records.items() if record.status.closed}
         upcoming = {name: owed for name, owed in lease.upcoming.items() if name not in closed}
         return ItemContext(route=self.config.route, upcoming=upcoming, links=self.links())
 
@@ -279,7 +279,7 @@ class Dispatcher:
 
     def _fallback(self, lease: Lease, members: Sequence[ScheduledReminder], now: datetime) -> list[Delivery]:
         failed, fallback = lease.delivery, self.config.fallback_receiver
-        # A change of standing is of no use to whoever does not show it.
+        # A change of status is of no use to whoever does not show it.
         is_empty = failed.edition is None and all(owed.cause in CHANGES for owed in members)
         if not fallback or is_empty or failed.fallback_for or failed.receiver == fallback:
             return []

@@ -212,7 +212,7 @@ def _seen_again(
         history.append(HistoryEntry(milestone=milestone.id, at=this.now, kind="returned"))
     if set(after.window_ids) == set(record.window_ids):
         news = make_returned_news(after, owed) if record.withdrawn else news
-        if not record.standing.closed:
+        if not record.status.closed:
             # Somebody may have reopened it while its move was being written down.
             news = replace(news, owed=(*news.owed, *make_reopened_news(after, owed, this.now)))
     else:

@@ -47,7 +47,7 @@ class Auditor:
         *,
         planned_at: datetime,
         shut: frozenset[str],
-        standing: Sequence[AuditFinding] = (),
+        open_findings: Sequence[AuditFinding] = (),
     ) -> Audit:
         """Audit once. Raises LedgerError, since a ledger that cannot be read cannot pass."""
         return audit(
@@ -57,7 +57,7 @@ class Auditor:
             lease_for=LEASE_FOR,
             missing=await self._missing(config, now),
             untold=await self._untold(config),
-            standing=standing,
+            open_findings=open_findings,
         )
 
     async def _missing(self, config: Config, now: datetime) -> list[str]:
@@ -122,7 +122,7 @@ class SelfAudit:
         *,
         planned_at: datetime,
         shut: frozenset[str],
-        standing: Sequence[AuditFinding] = (),
+        open_findings: Sequence[AuditFinding] = (),
     ) -> None:
         """Audit, log what has changed since the last audit, and tell the dead man's switch.
 
@@ -131,7 +131,7 @@ class SelfAudit:
             done: done dates by full id.
             planned_at: when the ledger was last reconciled (UTC).
             shut: channels that let nothing through now.
-            standing: findings of other parts that still hold.
+            open_findings: findings of other parts that still hold.
 
         Raises:
             LedgerError: the ledger cannot be read; the last audit counts until it is stale.
@@ -139,7 +139,7 @@ class SelfAudit:
         deps, before = self._deps, self.findings
         self._auditor.use(plan, done)
         self._audit = await self._auditor.look(
-            config, deps.clock.now(), planned_at=planned_at, shut=shut, standing=standing
+            config, deps.clock.now(), planned_at=planned_at, shut=shut, open_findings=open_findings
         )
         self._audited_s = deps.clock.monotonic()
         deps.observer.audited(self._audit)

@@ -88,16 +88,16 @@ def encode_record(record: Record) -> Fields:
         "loaded_at": to_micros(record.loaded_at),
         "changed_at": to_micros(record.changed_at),
         "withdrawn": record.withdrawn,
-        **encode_status(record.standing),
+        **encode_status(record.status),
         "stated": dump_json(pack_values(record.values)),
         "snapshot": dump_json(pack(milestone)),
     }
 
 
-def encode_status(standing: MilestoneStatus) -> Fields:
+def encode_status(status: MilestoneStatus) -> Fields:
     return {
-        "standing": dump_json(pack_status(standing)),
-        "done_on": standing.done_on.isoformat() if standing.done_on else None,
+        "standing": dump_json(pack_status(status)),
+        "done_on": status.done_on.isoformat() if status.done_on else None,
     }
 
 
@@ -119,7 +119,7 @@ def decode_record(row: Row[Any]) -> Record:
         loaded_at=from_micros(row.loaded_at),
         changed_at=from_micros(row.changed_at),
         withdrawn=row.withdrawn,
-        standing=NOTHING_SAID if row.standing == "{}" else unpack_status(json.loads(row.standing)),
+        status=NOTHING_SAID if row.standing == "{}" else unpack_status(json.loads(row.standing)),
     )
 
 

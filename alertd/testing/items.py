@@ -190,39 +190,39 @@ def done() -> Scene:
         labels={"topic": "withdrawal", "phase": "1"},
         claims=(Claim(deadline=parse_deadline("2025-09"), sources=(MINISTER, REUTERS)),),
     )
-    standing = MilestoneStatus(
+    status = MilestoneStatus(
         done_on=date(2025, 9, 18), done_by="m.haddad", evidence="https://gov.example/statements/1187"
     )
     owed = replace(_owed(milestone, Cause.DONE, "done", at=NOW), window_id="")
-    return _scene(_record(milestone, standing=standing), owed)
+    return _scene(_record(milestone, status=status), owed)
 
 
 def acknowledged() -> Scene:
     """A milestone that somebody has acknowledged, for a receiver that shows milestones' states."""
     scene = contested()
     (record,) = scene.records.values()
-    standing = MilestoneStatus(
+    status = MilestoneStatus(
         ack_until=datetime(2026, 12, 8, 6, tzinfo=UTC),
         ack_windows=record.window_ids,
         ack_by="m.haddad",
         ack_why="the ministry is asked",
     )
-    return _change(record, Cause.ACKNOWLEDGED, standing)
+    return _change(record, Cause.ACKNOWLEDGED, status)
 
 
 def cancelled() -> Scene:
     """A milestone that was cancelled, for a receiver that shows milestones' states."""
     (record,) = due().records.values()
-    standing = MilestoneStatus(cancelled=True, cancelled_by="m.haddad", cancelled_why="the office stays.")
-    return _change(record, Cause.CANCELLED, standing)
+    status = MilestoneStatus(cancelled=True, cancelled_by="m.haddad", cancelled_why="the office stays.")
+    return _change(record, Cause.CANCELLED, status)
 
 
-def _change(record: Record, cause: Cause, standing: MilestoneStatus) -> Scene:
+def _change(record: Record, cause: Cause, status: MilestoneStatus) -> Scene:
     owed = replace(_owed(record.milestone, cause, cause.value, at=NOW), window_id="")
-    return _scene(replace(record, standing=standing), owed)
+    return _scene(replace(record, status=status), owed)
 
 
-def _record(milestone: Milestone, revision: int = 1, standing: MilestoneStatus = NOTHING_SAID) -> Record:
+def _record(milestone: Milestone, revision: int = 1, status: MilestoneStatus = NOTHING_SAID) -> Record:
     loaded = NOW - timedelta(days=100)
     return Record(
         milestone=milestone,
@@ -231,7 +231,7 @@ def _record(milestone: Milestone, revision: int = 1, standing: MilestoneStatus =
         values=list_values(milestone),
         loaded_at=loaded,
         changed_at=loaded,
-        standing=standing,
+        status=status,
     )
 
 

@@ -169,7 +169,7 @@ ROOT = Route(path="route", receiver="desk", group_by=("timeline",))
 
 
 def record(
-    made: Milestone, standing: MilestoneStatus = NOTHING_SAID, *, revision: int = 1, withdrawn: bool = False
+    made: Milestone, status: MilestoneStatus = NOTHING_SAID, *, revision: int = 1, withdrawn: bool = False
 ) -> Record:
     return Record(
         milestone=made,
@@ -179,7 +179,7 @@ def record(
         loaded_at=utc("2024-09-08T12:00"),
         changed_at=utc("2024-09-08T12:00"),
         withdrawn=withdrawn,
-        standing=standing,
+        status=status,
     )
 
 

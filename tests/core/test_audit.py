@@ -88,18 +88,18 @@ def test_nothing_wrong_passes() -> None:
         # there is no file any more
         (
             Waiting(),
-            {"standing": [report_vanished(["a", "b", "c", "d"])]},
+            {"open_findings": [report_vanished(["a", "b", "c", "d"])]},
             "vanished: milestones/ holds no file, and a, b, c and 1 more stays as it was",
         ),
         # clocks that differ
         (
             Waiting(),
-            {"standing": [report_clock_difference(timedelta(seconds=12.3))]},
+            {"open_findings": [report_clock_difference(timedelta(seconds=12.3))]},
             "differs: this node's clock is 12 seconds ahead of the ledger's",
         ),
         (
             Waiting(),
-            {"standing": [report_clock_difference(timedelta(hours=-2))]},
+            {"open_findings": [report_clock_difference(timedelta(hours=-2))]},
             "differs: this node's clock is 2 hours behind the ledger's",
         ),
     ],
@@ -121,7 +121,7 @@ def test_all_faults_have_a_finding() -> None:
         planned_at=ago,
         missing=["x"],
         untold=["y"],
-        standing=FOR_PEOPLE,
+        open_findings=FOR_PEOPLE,
     )
 
     assert {finding.fault for finding in result.findings} == set(AuditFault)
@@ -129,8 +129,8 @@ def test_all_faults_have_a_finding() -> None:
 
 def test_what_no_restart_mends_is_found_and_leaves_the_daemon_sound() -> None:
     """The watchdog restarts for what a restart may mend; the rest is for people, and found all the same."""
-    for_people = looked(standing=FOR_PEOPLE)
-    both = looked(standing=[report_vanished(["t"])], untold=["y"])
+    for_people = looked(open_findings=FOR_PEOPLE)
+    both = looked(open_findings=[report_vanished(["t"])], untold=["y"])
 
     assert {finding.fault for finding in for_people.findings} == LASTING
     assert (for_people.passed, for_people.is_sound) == (False, True)

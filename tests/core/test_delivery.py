@@ -60,12 +60,12 @@ def rules(muted_until: datetime | None = None, *, notifiers: tuple[str, ...] = (
 
 def decided(
     *members: ScheduledReminder,
-    standing: MilestoneStatus = NOTHING_SAID,
+    status: MilestoneStatus = NOTHING_SAID,
     made: Milestone = MADE,
     now: datetime = NOW,
     by: Rules | None = None,
 ) -> Decisions:
-    about = record(made, standing)
+    about = record(made, status)
     return decide([(one, about) for one in members], now, by or rules())
 
 
@@ -185,7 +185,7 @@ def test_snoozed_is_deferred() -> None:
     """A snooze keeps it pending until its end, and says whose it is."""
     member = owed(MADE, "+7d")
 
-    (found,) = decided(member, standing=SNOOZED).verdicts
+    (found,) = decided(member, status=SNOOZED).verdicts
 
     assert (found.state, found.wake_at, found.reason) == (
         ReminderState.PENDING, SNOOZED.snooze_until, SnoozedBy(by="Amal"),
@@ -196,7 +196,7 @@ def test_a_snooze_that_is_over_holds_nothing() -> None:
     """From its end on the reminders come."""
     member = owed(MADE, "+7d")
 
-    found = decided(member, standing=replace(SNOOZED, snooze_until=NOW))
+    found = decided(member, status=replace(SNOOZED, snooze_until=NOW))
 
     assert states(found) == {member.key: ("bound", None)}
 
@@ -224,7 +224,7 @@ def test_news_waits_for_a_mute_and_for_no_snooze() -> None:
     """Who snoozed the reminders still wants to know that the date moved."""
     moved = owed(MADE, "moved", NOW, move=MOVE)
 
-    snoozed = decided(moved, standing=SNOOZED)
+    snoozed = decided(moved, status=SNOOZED)
     muted = decided(moved, by=rules(NOW + timedelta(days=1)))
 
     assert states(snoozed) == {moved.key: ("bound", None)}

@@ -80,12 +80,12 @@ def test_each_of_what_it_allows_is_signed() -> None:
 
 
 def a_message(
-    links: Links | None, at: str = "2026-11-24T06:00", standing: MilestoneStatus | None = None
+    links: Links | None, at: str = "2026-11-24T06:00", status: MilestoneStatus | None = None
 ) -> Message:
     scene = approaching()
     lease = _lease(replace(_delivery("links"), members=tuple(one.key for one in scene.owed)), scene)
-    if standing is not None:
-        records = {name: replace(record, standing=standing) for name, record in lease.records.items()}
+    if status is not None:
+        records = {name: replace(record, status=status) for name, record in lease.records.items()}
         lease = replace(lease, records=records)
     return compose(
         lease, lease.owed, when(at), ItemContext(route=ROUTE, upcoming=scene.upcoming, links=links)
@@ -119,7 +119,7 @@ def test_links_are_the_same_over_retries() -> None:
 def test_what_is_done_offers_nothing_more() -> None:
     done = MilestoneStatus(done_on=NOW.date(), done_by="ada")
 
-    message = a_message(Links(base="https://alertd.example", key=KEY), standing=done)
+    message = a_message(Links(base="https://alertd.example", key=KEY), status=done)
 
     assert message.items[0].actions == ()
     assert message.items[0].page

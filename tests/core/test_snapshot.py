@@ -114,9 +114,9 @@ def test_milestone_comes_back_equal(milestone: Milestone) -> None:
 
 
 @given(STANDINGS)
-def test_standing_comes_back_equal(standing: MilestoneStatus) -> None:
+def test_standing_comes_back_equal(status: MilestoneStatus) -> None:
     """What people have said comes back equal."""
-    assert unpack_status(json.loads(json.dumps(pack_status(standing)))) == standing
+    assert unpack_status(json.loads(json.dumps(pack_status(status)))) == status
 
 
 @given(MOVES)

@@ -140,7 +140,7 @@ def test_a_refusal_says_what_to_do(before: MilestoneStatus, said: Action, expect
 CLOSED = [(NOTHING_SAID, False), (BOTH, False), (DONE, True), (CANCELLED, True)]
 
 
-@pytest.mark.parametrize(("standing", "expected"), CLOSED)
-def test_closed(standing: MilestoneStatus, expected: bool) -> None:
+@pytest.mark.parametrize(("status", "expected"), CLOSED)
+def test_closed(status: MilestoneStatus, expected: bool) -> None:
     """Done and cancelled are closed, and nothing else."""
-    assert standing.closed is expected
+    assert status.closed is expected

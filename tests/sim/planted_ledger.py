@@ -170,7 +170,7 @@ class ExpiresEverything(SimLedger):
 
 
 def _unsaid(record: Record) -> Record:
-    return replace(record, standing=NOTHING_SAID)
+    return replace(record, status=NOTHING_SAID)
 
 
 def _with(record: Record, *window_ids: str) -> Record:

@@ -40,10 +40,10 @@ class Acting:
         link = Link(kind=kind, milestone=NAME, receiver="desk", expires=self.scene.now + timedelta(days=1))
         return make_token(replace(link, **changes), self.site.keys.of(PURPOSE))
 
-    async def standing(self) -> MilestoneStatus:
+    async def read_status(self) -> MilestoneStatus:
         record = await self.stage.ledger.record(NAME)
         assert record is not None
-        return record.standing
+        return record.status
 
     async def said(self) -> list[HistoryEntry]:
         """Return the actions in the history of the milestone, the oldest first."""

@@ -36,7 +36,7 @@ class Done:
         dates: the local done dates of all milestones, which relative deadlines are counted from.
     """
 
-    standing: MilestoneStatus = NOTHING_SAID
+    status: MilestoneStatus = NOTHING_SAID
     owed: Mapping[str, ScheduledReminder] = field(default_factory=dict)
     deliveries: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]] = ()
     history: Sequence[HistoryEntry] = ()
@@ -71,23 +71,23 @@ class Explanation:
     @property
     def done_on(self) -> date | None:
         """The local date on which it came about, when the ledger says so."""
-        return self.done.standing.done_on if self.done else None
+        return self.done.status.done_on if self.done else None
 
     @property
     def next(self) -> Planned | None:
         """The first reminder after ``at`` that is really sent; a snooze may hold it back longer."""
-        standing = self.done.standing if self.done else NOTHING_SAID
-        if standing.closed:
+        status = self.done.status if self.done else NOTHING_SAID
+        if status.closed:
             return None
         windows = [stated.window.id for stated in operative_windows(self.milestone)]
         coming = [
-            one
-            for one in self.reminders
-            if one.at > self.at
-            and one.key not in self.overtaken
-            and not is_acknowledged(standing, windows, one.at)
+            planned
+            for planned in self.reminders
+            if planned.at > self.at
+            and planned.key not in self.overtaken
+            and not is_acknowledged(status, windows, planned.at)
         ]
-        return min(coming, key=lambda one: one.at, default=None)
+        return min(coming, key=lambda planned: planned.at, default=None)
 
 
 def explain(  # noqa: PLR0917  all of them are facts about the milestone
@@ -106,21 +106,23 @@ def explain(  # noqa: PLR0917  all of them are facts about the milestone
     """
     ends = [stated.window.ends for stated in operative_windows(milestone)]
     until = min(max([at, *(end for end in ends if end)]), _END) + NAGS_AHEAD
-    sent = {one.key for one in plan([milestone], config.route, _BEGINNING, until + SEARCH_BOUND)}
+    sent = {planned.key for planned in plan([milestone], config.route, _BEGINNING, until + SEARCH_BOUND)}
     reminders = [
         _defer(planned)
         for occurrence in occurrences(milestone, _BEGINNING, until)
         for planned in plan_occurrence(milestone, occurrence, config.route)
     ]
-    file = kept_from or next((one.file for one in definitions.timelines if one.id == milestone.timeline), "")
+    file = kept_from or next(
+        (timeline.file for timeline in definitions.timelines if timeline.id == milestone.timeline), ""
+    )
     return Explanation(
         milestone=milestone,
         file=file,
         at=at,
-        state=state_of(milestone, done.standing if done else NOTHING_SAID, at),
+        state=state_of(milestone, done.status if done else NOTHING_SAID, at),
         policy_from=_locate_policy(milestone.policy, config, file),
         reminders=tuple(reminders),
-        overtaken=frozenset(one.key for one in reminders if one.key not in sent),
+        overtaken=frozenset(planned.key for planned in reminders if planned.key not in sent),
         done=done,
         is_kept=bool(kept_from),
     )
@@ -140,13 +142,15 @@ def find_instance(milestone: Milestone, name: str, at: datetime) -> tuple[Milest
         except ValueError:
             return None, ()
         found = expand(milestone, around - timedelta(days=2), around + timedelta(days=2))
-        return next((one for one in found if one.id == f"{series_of(milestone.id)}@{day}"), None), ()
+        return next(
+            (instance for instance in found if instance.id == f"{series_of(milestone.id)}@{day}"), None
+        ), ()
     ahead = [
-        one
-        for one in expand(milestone, at, at + INSTANCES_AHEAD)
-        if one.id.rpartition("@")[2] >= f"{at:%Y-%m-%d}"
+        instance
+        for instance in expand(milestone, at, at + INSTANCES_AHEAD)
+        if instance.id.rpartition("@")[2] >= f"{at:%Y-%m-%d}"
     ]
-    return (ahead[0] if ahead else None), tuple(one.id for one in ahead)
+    return (ahead[0] if ahead else None), tuple(instance.id for instance in ahead)
 
 
 def find_kept_instance(
@@ -159,8 +163,8 @@ def find_kept_instance(
     """
     if name in kept:
         return kept[name], ()
-    instances = sorted(one for one in kept if series_of(one) == name)
-    ahead = [one for one in instances if one.rpartition("@")[2] >= f"{at:%Y-%m-%d}"]
+    instances = sorted(instance for instance in kept if series_of(instance) == name)
+    ahead = [instance for instance in instances if instance.rpartition("@")[2] >= f"{at:%Y-%m-%d}"]
     found = ahead[:1] or instances[-1:]
     return (kept[found[0]] if found else None), tuple(ahead)
 
@@ -184,12 +188,12 @@ def describe_policy(policy: Policy) -> str:
 
 
 def _describe_durations(durations: Sequence[Duration]) -> str:
-    parts = [duration_parts(one) for one in durations]
+    parts = [duration_parts(duration) for duration in durations]
     units = {part[0][1] for part in parts if len(part) == 1}
     if len(parts) > 1 and len(units) == 1 and all(len(part) == 1 for part in parts):
         # "90, 30, 7 and 1 days" reads better than the unit four times.
         return listing([f"{part[0][0]:,}" for part in parts]) + f" {units.pop()}s"
-    return listing([duration_words(one) for one in durations])
+    return listing([duration_words(duration) for duration in durations])
 
 
 def _locate_policy(policy: Policy, config: Config, file: str) -> str:

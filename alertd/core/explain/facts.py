@@ -207,19 +207,19 @@ def format_utc_or_none(at: datetime | None) -> str | None:
 
 def make_planned_facts(planned: Planned) -> PlannedFacts:
     """A line of the contract in design section 10; ``due``, and why, only where it is deferred."""
-    one = planned.occurrence
+    occurrence = planned.occurrence
     facts: PlannedFacts = {
         "at": format_utc(planned.at),
-        "milestone": one.milestone,
-        "cause": one.cause.value,
-        "offset": one.offset,
-        "deadline": one.stated.claims[0].deadline.edtf,
-        "sources": list(one.stated.source_ids),
+        "milestone": occurrence.milestone,
+        "cause": occurrence.cause.value,
+        "offset": occurrence.offset,
+        "deadline": occurrence.stated.claims[0].deadline.edtf,
+        "sources": list(occurrence.stated.source_ids),
         "receiver": planned.receiver,
         "key": planned.key,
     }
     if planned.muted_by:
-        facts["due"] = format_utc(one.at)
+        facts["due"] = format_utc(occurrence.at)
         if isinstance(planned.muted_by, AwaitedDigest):
             facts["digest"] = planned.muted_by.digest
         else:
@@ -259,23 +259,23 @@ def make_delivery_facts(
         "digest": delivery.edition.name if delivery.edition else "",
         "carries": [
             {
-                "milestone": one.milestone,
-                "cause": one.cause.value,
-                "offset": one.offset,
-                "at": format_utc(one.at),
-                "key": one.key,
+                "milestone": member.milestone,
+                "cause": member.cause.value,
+                "offset": member.offset,
+                "at": format_utc(member.at),
+                "key": member.key,
             }
-            for one in members
+            for member in members
         ],
         "attempts": [
             {
-                "number": one.number,
-                "at": format_utc(one.at),
-                "took_ms": one.took_ms,
-                "outcome": one.outcome,
-                "reason": describe_reason(one.reason),
+                "number": attempt.number,
+                "at": format_utc(attempt.at),
+                "took_ms": attempt.took_ms,
+                "outcome": attempt.outcome,
+                "reason": describe_reason(attempt.reason),
             }
-            for one in attempts
+            for attempt in attempts
         ],
     }
 
@@ -299,7 +299,7 @@ def make_explanation_facts(found: Explanation, others: Sequence[str]) -> Explana
         "tentative": milestone.tentative,
         "policy": {"name": milestone.policy.name, "from": found.policy_from},
         "claims": make_claim_facts(milestone, found.at, found.done_on),
-        "reminders": [_make_reminder_facts(one, found) for one in found.reminders],
+        "reminders": [_make_reminder_facts(planned, found) for planned in found.reminders],
         "next": make_planned_facts(found.next) if found.next else None,
     }
     if found.is_kept:
@@ -307,14 +307,14 @@ def make_explanation_facts(found: Explanation, others: Sequence[str]) -> Explana
     if others:
         facts["instances"] = list(others)
     if found.done is not None:
-        facts["deliveries"] = [make_delivery_facts(*one) for one in found.done.deliveries]
-        facts["history"] = [make_entry_facts(one) for one in found.done.history]
+        facts["deliveries"] = [make_delivery_facts(*carried) for carried in found.done.deliveries]
+        facts["history"] = [make_entry_facts(entry) for entry in found.done.history]
     return facts
 
 
 def make_record_facts(record: Record, now: datetime) -> MilestoneFacts:
     """A milestone at ``now``."""
-    milestone, standing = record.milestone, record.standing
+    milestone, status = record.milestone, record.status
     return {
         "milestone": milestone.id,
         "timeline": milestone.timeline,
@@ -323,30 +323,30 @@ def make_record_facts(record: Record, now: datetime) -> MilestoneFacts:
         "file": record.file,
         "timezone": milestone.zone.key,
         "at": format_utc(now),
-        "state": state_of(milestone, standing, now),
+        "state": state_of(milestone, status, now),
         "contested": is_contested(milestone),
         "tentative": milestone.tentative,
         "revision": record.revision,
         "changed_at": format_utc(record.changed_at),
-        "claims": make_claim_facts(milestone, now, standing.done_on),
-        "standing": make_status_facts(standing, now),
+        "claims": make_claim_facts(milestone, now, status.done_on),
+        "standing": make_status_facts(status, now),
     }
 
 
-def make_status_facts(standing: MilestoneStatus, now: datetime) -> StandingFacts:
+def make_status_facts(status: MilestoneStatus, now: datetime) -> StandingFacts:
     """What people have said and what holds at ``now``."""
-    acknowledged = standing.ack_until is not None and now < standing.ack_until
-    snoozed = standing.snooze_until is not None and now < standing.snooze_until
+    acknowledged = status.ack_until is not None and now < status.ack_until
+    snoozed = status.snooze_until is not None and now < status.snooze_until
     return {
-        "acknowledged_until": format_utc_or_none(standing.ack_until) if acknowledged else None,
-        "acknowledged_by": standing.ack_by if acknowledged else "",
-        "snoozed_until": format_utc_or_none(standing.snooze_until) if snoozed else None,
-        "snoozed_by": standing.snooze_by if snoozed else "",
-        "done_on": standing.done_on.isoformat() if standing.done_on else None,
-        "done_by": standing.done_by,
-        "evidence": standing.evidence,
-        "cancelled": standing.cancelled,
-        "cancelled_by": standing.cancelled_by,
+        "acknowledged_until": format_utc_or_none(status.ack_until) if acknowledged else None,
+        "acknowledged_by": status.ack_by if acknowledged else "",
+        "snoozed_until": format_utc_or_none(status.snooze_until) if snoozed else None,
+        "snoozed_by": status.snooze_by if snoozed else "",
+        "done_on": status.done_on.isoformat() if status.done_on else None,
+        "done_by": status.done_by,
+        "evidence": status.evidence,
+        "cancelled": status.cancelled,
+        "cancelled_by": status.cancelled_by,
     }
 
 
@@ -370,16 +370,16 @@ def make_claim_facts(milestone: Milestone, at: datetime, done_on: date | None) -
     ]
 
 
-def _make_reminder_facts(one: Planned, found: Explanation) -> ReminderFacts:
-    owed = found.done.owed.get(one.key) if found.done else None
+def _make_reminder_facts(planned: Planned, found: Explanation) -> ReminderFacts:
+    owed = found.done.owed.get(planned.key) if found.done else None
     # mypy: an unpacked PlannedFacts might hold further keys, those that are optional here among them.
     facts: ReminderFacts = {
-        **make_planned_facts(one),  # type: ignore[typeddict-item]
-        "route": one.match.path,
-        "matchers": [str(matcher) for matcher in one.match.matchers],
-        "group": dict(one.group),
+        **make_planned_facts(planned),  # type: ignore[typeddict-item]
+        "route": planned.match.path,
+        "matchers": [str(matcher) for matcher in planned.match.matchers],
+        "group": dict(planned.group),
     }
-    if one.key in found.overtaken:
+    if planned.key in found.overtaken:
         facts["overtaken"] = True
     if owed is not None:
         facts["state"] = owed.state

@@ -76,26 +76,30 @@ def rehearse(
         at = at or now
         owed: tuple[ScheduledReminder, ...] = (_make_news(milestone, receiver, cause, at),)
     else:
-        due = [one for one in occurrences(milestone, BEGINNING, now + FAR) if one.cause is cause]
+        due = [
+            occurrence
+            for occurrence in occurrences(milestone, BEGINNING, now + FAR)
+            if occurrence.cause is cause
+        ]
         if not due:
             return None
-        chosen = _choose_instant([one.at for one in due], at, now)
+        chosen = _choose_instant([occurrence.at for occurrence in due], at, now)
         at = max(at or chosen, chosen)
-        owed = tuple(_make_reminder(one, receiver) for one in due if one.at == chosen)
+        owed = tuple(_make_reminder(occurrence, receiver) for occurrence in due if occurrence.at == chosen)
     supposed = ""
     if cause is Cause.DONE:
         on = local_date(at, milestone.zone)
-        record = replace(record, standing=MilestoneStatus(done_on=on, done_by="somebody"))
+        record = replace(record, status=MilestoneStatus(done_on=on, done_by="somebody"))
         supposed = f"It is supposed that somebody said so on {on}."
     if cause in CHANGES:
-        record = replace(record, standing=_make_status(record, cause, at))
+        record = replace(record, status=_make_status(record, cause, at))
         supposed = "It is supposed that somebody said so; only notifiers that follow it are told."
     if cause is Cause.MOVED:
         supposed = "The date from which it moved is made up."
     grounds = make_grounds(find_match(route, owed[0], record), milestone)
     return Rehearsal(
         record=record,
-        owed=tuple(replace(one, grounds=grounds) for one in owed),
+        owed=tuple(replace(reminder, grounds=grounds) for reminder in owed),
         receiver=receiver,
         at=at,
         around=ItemContext(route=route, upcoming=_find_upcoming(milestone, receiver, route, at)),
@@ -106,8 +110,8 @@ def rehearse(
 
 def _choose_instant(instants: list[datetime], at: datetime | None, now: datetime) -> datetime:
     if at is None:
-        return next((one for one in instants if one >= now), instants[-1])
-    return max((one for one in instants if one <= at), default=instants[0])
+        return next((instant for instant in instants if instant >= now), instants[-1])
+    return max((instant for instant in instants if instant <= at), default=instants[0])
 
 
 def _make_record(milestone: Milestone, at: datetime) -> Record:
@@ -118,21 +122,21 @@ def _make_record(milestone: Milestone, at: datetime) -> Record:
         values=list_values(milestone),
         loaded_at=at,
         changed_at=at,
-        standing=NOTHING_SAID,
+        status=NOTHING_SAID,
     )
 
 
-def _make_reminder(one: Occurrence, receiver: str) -> ScheduledReminder:
-    window = one.stated.window.id
+def _make_reminder(occurrence: Occurrence, receiver: str) -> ScheduledReminder:
+    window = occurrence.stated.window.id
     return ScheduledReminder(
-        key=occurrence_key(one.milestone, window, one.offset, receiver),
-        milestone=one.milestone,
+        key=occurrence_key(occurrence.milestone, window, occurrence.offset, receiver),
+        milestone=occurrence.milestone,
         receiver=receiver,
-        cause=one.cause,
-        offset=one.offset,
+        cause=occurrence.cause,
+        offset=occurrence.offset,
         window_id=window,
-        at=one.at,
-        wake_at=one.at,
+        at=occurrence.at,
+        wake_at=occurrence.at,
     )
 
 
@@ -161,7 +165,7 @@ def _make_status(record: Record, cause: Cause, at: datetime) -> MilestoneStatus:
 def _make_earlier(milestone: Milestone) -> Milestone:
     """The milestone as if all its dates had been earlier; what cannot be moved is left out."""
     moved = [_move_earlier(claim, milestone) for claim in milestone.claims]
-    return replace(milestone, claims=tuple(one for one in moved if one is not None))
+    return replace(milestone, claims=tuple(claim for claim in moved if claim is not None))
 
 
 def _move_earlier(claim: Claim, milestone: Milestone) -> Claim | None:
@@ -177,7 +181,7 @@ def _find_upcoming(
     milestone: Milestone, receiver: str, route: Route, at: datetime
 ) -> dict[str, ScheduledReminder]:
     later = plan([milestone], route, at + timedelta(microseconds=1), at + AHEAD)
-    following = next((one for one in later if one.receiver == receiver), None)
+    following = next((planned for planned in later if planned.receiver == receiver), None)
     if following is None:
         return {}
     return {milestone.id: replace(_make_reminder(following.occurrence, receiver), wake_at=following.at)}

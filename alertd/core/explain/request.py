@@ -40,32 +40,32 @@ class ActionRequest:
     evidence: str = ""
 
 
-def make_action(saying: ActionRequest, record: Record, config: Config, now: datetime) -> Action:
+def make_action(request: ActionRequest, record: Record, config: Config, now: datetime) -> Action:
     """What it means for a milestone.
 
     Raises:
         FieldProblem: a field cannot be read, or says what cannot be.
     """
-    for name, text in (("why", saying.why), ("evidence", saying.evidence)):
+    for name, text in (("why", request.why), ("evidence", request.evidence)):
         if len(text) > MAX_TEXT:
             raise FieldProblem(name, f"longer than {MAX_TEXT:,} characters")
-    kind = saying.kind
+    kind = request.kind
     return Action(
         kind=kind,
         milestone=record.id,
         at=now,
-        by=saying.by,
-        how=saying.how,
-        why=saying.why,
-        until=_read_until(saying, record, config, now)
+        by=request.by,
+        how=request.how,
+        why=request.why,
+        until=_read_until(request, record, config, now)
         if kind in (ActionKind.ACK, ActionKind.SNOOZE)
         else None,
-        done_on=_read_done_on(saying, record, now) if kind is ActionKind.DONE else None,
-        evidence=saying.evidence if kind is ActionKind.DONE else "",
+        done_on=_read_done_on(request, record, now) if kind is ActionKind.DONE else None,
+        evidence=request.evidence if kind is ActionKind.DONE else "",
     )
 
 
-def is_repeated(action: Action, standing: MilestoneStatus, windows: tuple[str, ...]) -> bool:
+def is_repeated(action: Action, status: MilestoneStatus, windows: tuple[str, ...]) -> bool:
     """Whether it holds already: the same was said before, perhaps by the same click.
 
     Args:
@@ -73,37 +73,37 @@ def is_repeated(action: Action, standing: MilestoneStatus, windows: tuple[str, .
     """
     match action.kind:
         case ActionKind.ACK:
-            same = (standing.ack_until, standing.ack_by) == (action.until, action.by)
-            return same and standing.ack_windows == windows
+            same = (status.ack_until, status.ack_by) == (action.until, action.by)
+            return same and status.ack_windows == windows
         case ActionKind.SNOOZE:
-            return (standing.snooze_until, standing.snooze_by) == (action.until, action.by)
+            return (status.snooze_until, status.snooze_by) == (action.until, action.by)
         case ActionKind.DONE:
-            return standing.done_on == action.done_on
+            return status.done_on == action.done_on
         case ActionKind.CANCEL:
-            return standing.cancelled
+            return status.cancelled
         case ActionKind.REOPEN:
-            return standing == NOTHING_SAID
+            return status == NOTHING_SAID
 
 
-def _read_until(saying: ActionRequest, record: Record, config: Config, now: datetime) -> datetime:
-    if not saying.until:
-        if saying.kind is ActionKind.SNOOZE:
+def _read_until(request: ActionRequest, record: Record, config: Config, now: datetime) -> datetime:
+    if not request.until:
+        if request.kind is ActionKind.SNOOZE:
             raise FieldProblem("until", "say until when")
         return (now + config.ack_expires).replace(microsecond=0)
     milestone = record.milestone
     try:
-        end = read_moment(saying.until, zone=milestone.zone, now=now, at=milestone.policy.at)
+        end = read_moment(request.until, zone=milestone.zone, now=now, at=milestone.policy.at)
     except MomentError as error:
         raise FieldProblem("until", str(error)) from None
     if end <= now:
-        raise FieldProblem("until", f"{saying.until} is not in the future")
+        raise FieldProblem("until", f"{request.until} is not in the future")
     return end
 
 
-def _read_done_on(saying: ActionRequest, record: Record, now: datetime) -> date:
+def _read_done_on(request: ActionRequest, record: Record, now: datetime) -> date:
     today = local_date(now, record.milestone.zone)
     try:
-        day = read_day(saying.on) if saying.on else today
+        day = read_day(request.on) if request.on else today
     except MomentError as error:
         raise FieldProblem("on", str(error)) from None
     if day > today:
@@ -117,13 +117,19 @@ def make_confirmation(action: Action, record: Record, owed: Sequence[ScheduledRe
     """One sentence about the action and one about what comes next."""
     zone = record.milestone.zone
     pending = sorted(
-        (one for one in owed if one.state is ReminderState.PENDING and one.cause not in CHANGES),
-        key=lambda one: (one.at, one.receiver),
+        (
+            reminder
+            for reminder in owed
+            if reminder.state is ReminderState.PENDING and reminder.cause not in CHANGES
+        ),
+        key=lambda reminder: (reminder.at, reminder.receiver),
     )
     match action.kind:
         case ActionKind.ACK if action.until:
             until = instant_text(action.until, zone)
-            rest = _describe_next([one for one in pending if one.at >= action.until], record, action.at)
+            rest = _describe_next(
+                [reminder for reminder in pending if reminder.at >= action.until], record, action.at
+            )
             return f"Acknowledged {record.id}: no reminder until {until}, unless its date moves. {rest}"
         case ActionKind.SNOOZE if action.until:
             until = instant_text(action.until, zone)
@@ -138,9 +144,9 @@ def make_confirmation(action: Action, record: Record, owed: Sequence[ScheduledRe
 
 
 def _describe_snooze_end(action: Action, pending: Sequence[ScheduledReminder], record: Record) -> str:
-    waiting = [one for one in pending if action.until and one.at <= action.until]
+    waiting = [reminder for reminder in pending if action.until and reminder.at <= action.until]
     if waiting:
-        receivers = listing(list(dict.fromkeys(one.receiver for one in waiting)))
+        receivers = listing(list(dict.fromkeys(reminder.receiver for reminder in waiting)))
         return f"What is still true then is sent once, to {receivers}."
     return _describe_next(pending, record, action.at)
 
@@ -149,9 +155,15 @@ def _describe_next(pending: Sequence[ScheduledReminder], record: Record, now: da
     """What comes next; of what is late already the tightest, since only that one goes out."""
     if not pending:
         return "No further reminder is planned."
-    late = [one for one in pending if max(one.at, one.wake_at) <= now]
+    late = [reminder for reminder in pending if max(reminder.at, reminder.wake_at) <= now]
     first = late[-1] if late else pending[0]
-    receivers = listing([one.receiver for one in pending if (one.at, one.offset) == (first.at, first.offset)])
+    receivers = listing(
+        [
+            reminder.receiver
+            for reminder in pending
+            if (reminder.at, reminder.offset) == (first.at, first.offset)
+        ]
+    )
     at = instant_text(max(first.at, first.wake_at), record.milestone.zone)
     what = f"{offset_words(first.offset)}, to {receivers}"
     if late:
@@ -160,7 +172,7 @@ def _describe_next(pending: Sequence[ScheduledReminder], record: Record, now: da
 
 
 def _describe_told(pending: Sequence[ScheduledReminder]) -> str:
-    receivers = sorted({one.receiver for one in pending if one.cause is Cause.DONE})
+    receivers = sorted({reminder.receiver for reminder in pending if reminder.cause is Cause.DONE})
     if not receivers:
         return "Nobody had been told of it, so nobody is."
     return f"{listing(receivers)} had been told of it and will hear so."

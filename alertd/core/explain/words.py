@@ -141,9 +141,11 @@ def find_owed_fate(owed: ScheduledReminder, done: Done) -> Fate:
         return Fate(course=Course.WAITING, text=describe_reason(owed.reason))
     if owed.state is ReminderState.BOUND:
         carriers = [
-            one for one, _, _ in done.deliveries if one.receiver == owed.receiver and owed.key in one.members
+            delivery
+            for delivery, _, _ in done.deliveries
+            if delivery.receiver == owed.receiver and owed.key in delivery.members
         ]
-        words = ", ".join(dict.fromkeys(describe_state(one) for one in carriers))
+        words = ", ".join(dict.fromkeys(describe_state(delivery) for delivery in carriers))
         return Fate(course=Course.WAITING, text=words)
     reason = f": {describe_reason(owed.reason)}" if owed.reason else ""
     return Fate(course=Course.DROPPED, text=owed.state.value + reason)
@@ -152,64 +154,67 @@ def find_owed_fate(owed: ScheduledReminder, done: Done) -> Fate:
 def describe_next(found: Explanation) -> str:
     """What comes next, a sentence."""
     zone = found.milestone.zone
-    standing = found.done.standing if found.done else None
-    if standing is not None and standing.closed:
-        what = f"done on {day_text(standing.done_on)}" if standing.done_on else "cancelled"
+    status = found.done.status if found.done else None
+    if status is not None and status.closed:
+        what = f"done on {day_text(status.done_on)}" if status.done_on else "cancelled"
         return f"Nothing: it is {what}."
-    one = found.next
+    coming = found.next
     resumes = _find_resume_time(found)
-    if resumes is not None and (one is None or resumes < one.at):
+    if resumes is not None and (coming is None or resumes < coming.at):
         return f"{instant_text(resumes, zone)}, when the acknowledgement ends: that it has passed, once."
-    if one is None:
+    if coming is None:
         return "Nothing more is sent."
     together = sorted(
         other.receiver
         for other in found.reminders
-        if other.at == one.at and other.occurrence == one.occurrence
+        if other.at == coming.at and other.occurrence == coming.occurrence
     )
-    if standing is not None and standing.snooze_until is not None and one.at < standing.snooze_until:
-        until = instant_text(standing.snooze_until, zone)
+    if status is not None and status.snooze_until is not None and coming.at < status.snooze_until:
+        until = instant_text(status.snooze_until, zone)
         return f"{until}, when the snooze ends: what is still true then, once."
-    which = f"{offset_words(one.occurrence.offset)}, {describe_stated(one.occurrence.stated)}"
-    return f"{instant_text(one.at, zone)}: {which}, to {listing(together)}."
+    which = f"{offset_words(coming.occurrence.offset)}, {describe_stated(coming.occurrence.stated)}"
+    return f"{instant_text(coming.at, zone)}: {which}, to {listing(together)}."
 
 
 def _find_resume_time(found: Explanation) -> datetime | None:
     """The end of an acknowledgement, when an overdue reminder has fallen or falls due before it."""
-    until = found.done.standing.ack_until if found.done else None
+    until = found.done.status.ack_until if found.done else None
     if found.done is None or until is None or until <= found.at:
         return None
     owed = found.done.owed
     held = [
-        one
-        for one in found.reminders
-        if one.occurrence.cause is Cause.OVERDUE
-        and one.at <= until
-        and (one.at > found.at or (one.key in owed and owed[one.key].state is ReminderState.PENDING))
-        and is_acknowledged(found.done.standing, [one.occurrence.stated.window.id], found.at)
+        planned
+        for planned in found.reminders
+        if planned.occurrence.cause is Cause.OVERDUE
+        and planned.at <= until
+        and (
+            planned.at > found.at
+            or (planned.key in owed and owed[planned.key].state is ReminderState.PENDING)
+        )
+        and is_acknowledged(found.done.status, [planned.occurrence.stated.window.id], found.at)
     ]
     return until if held else None
 
 
 # -- where it stands
-def make_status_lines(standing: MilestoneStatus, zone: ZoneInfo, now: datetime) -> Iterator[str]:
+def make_status_lines(status: MilestoneStatus, zone: ZoneInfo, now: datetime) -> Iterator[str]:
     """One sentence for each thing that people have said and that holds at ``now``."""
-    if standing.cancelled:
-        yield f"Cancelled by {standing.cancelled_by}: no further reminder."
-    if standing.done_on is not None:
-        evidence = f" Evidence: {standing.evidence}" if standing.evidence else ""
-        yield f"Done on {day_text(standing.done_on)}, says {standing.done_by}.{evidence}"
-    if standing.ack_until is not None and now < standing.ack_until:
-        yield f"Acknowledged by {standing.ack_by} until {instant_text(standing.ack_until, zone)}."
-    if standing.snooze_until is not None and now < standing.snooze_until:
-        yield f"Snoozed by {standing.snooze_by} until {instant_text(standing.snooze_until, zone)}."
+    if status.cancelled:
+        yield f"Cancelled by {status.cancelled_by}: no further reminder."
+    if status.done_on is not None:
+        evidence = f" Evidence: {status.evidence}" if status.evidence else ""
+        yield f"Done on {day_text(status.done_on)}, says {status.done_by}.{evidence}"
+    if status.ack_until is not None and now < status.ack_until:
+        yield f"Acknowledged by {status.ack_by} until {instant_text(status.ack_until, zone)}."
+    if status.snooze_until is not None and now < status.snooze_until:
+        yield f"Snoozed by {status.snooze_by} until {instant_text(status.snooze_until, zone)}."
 
 
 def make_state_lines(found: Explanation) -> Iterator[str]:
     """What people have said, where each claim stands, and which of several windows remind."""
     milestone = found.milestone
     if found.done:
-        yield from make_status_lines(found.done.standing, milestone.zone, found.at)
+        yield from make_status_lines(found.done.status, milestone.zone, found.at)
     if not live_claims(milestone):
         yield "No claim is live: it never reminds."
         return
@@ -223,9 +228,8 @@ def make_state_lines(found: Explanation) -> Iterator[str]:
         rank = live_claims(milestone)[0].rank.value
         reminding = "each of them reminds"
         if len(operative_windows(milestone)) < len(stated_windows(milestone)):
-            reminding = (
-                f"only {listing([describe_stated(one) for one in operative_windows(milestone)])} reminds"
-            )
+            reminding_windows = [describe_stated(stated) for stated in operative_windows(milestone)]
+            reminding = f"only {listing(reminding_windows)} reminds"
         yield (
             f"Its live claims, those of rank {rank}, have {windows}."
             f" By `contested: {milestone.policy.contested.value}`, {reminding}."
@@ -259,10 +263,10 @@ class RouteTold:
 def describe_routes(found: Explanation, config: Config) -> Iterator[RouteTold]:
     """Each route that leads to a receiver of this milestone."""
     by_route: dict[tuple[str, str], list[Planned]] = {}
-    for one in found.reminders:
-        by_route.setdefault((one.receiver, one.match.path), []).append(one)
-    for planned in by_route.values():
-        yield _describe_route(planned[0].match, _describe_taken(planned, found.reminders), config)
+    for planned in found.reminders:
+        by_route.setdefault((planned.receiver, planned.match.path), []).append(planned)
+    for taken in by_route.values():
+        yield _describe_route(taken[0].match, _describe_taken(taken, found.reminders), config)
 
 
 def describe_labels(found: Explanation) -> str:
@@ -297,20 +301,20 @@ def _format_both(at: datetime, zone: ZoneInfo) -> str:
     return f"{format_local(at, zone)} = {at:%Y-%m-%d %H:%M} UTC"
 
 
-def _describe_taken(planned: Sequence[Planned], every: Sequence[Planned]) -> str:
+def _describe_taken(taken: Sequence[Planned], every: Sequence[Planned]) -> str:
     """Which reminders a route takes: by cause where it takes all of one, else each by its offset."""
-    mine, all_of = {_make_slot(one) for one in planned}, {_make_slot(one) for one in every}
+    mine, all_of = {_make_slot(planned) for planned in taken}, {_make_slot(planned) for planned in every}
     if mine == all_of:
         return "all reminders"
     causes = [cause for cause in CAUSE_WORDS if any(slot[0] is cause for slot in mine)]
     if mine == {slot for slot in all_of if slot[0] in causes}:
         return f"the reminders {listing([CAUSE_WORDS[cause] for cause in causes])}"
-    return listing(list(dict.fromkeys(describe_offset(one.occurrence.offset) for one in planned)))
+    return listing(list(dict.fromkeys(describe_offset(planned.occurrence.offset) for planned in taken)))
 
 
 def _make_slot(planned: Planned) -> tuple[Cause, str, str]:
-    one = planned.occurrence
-    return (one.cause, one.offset, one.stated.window.id)
+    occurrence = planned.occurrence
+    return (occurrence.cause, occurrence.offset, occurrence.stated.window.id)
 
 
 def _describe_route(match: Match, taken: str, config: Config) -> RouteTold:
@@ -323,7 +327,7 @@ def _describe_route(match: Match, taken: str, config: Config) -> RouteTold:
     more = [f"{by}, {_describe_grouping(match)}."]
     for words, named in (("Held back during", match.mute), ("Sent only during", match.active)):
         if named:
-            more.append(f"{words} {listing([one.name for one in named])}.")
+            more.append(f"{words} {listing([interval.name for interval in named])}.")
     if receiver.quiet is not None:
         more.append(_describe_quiet(receiver.quiet))
     return RouteTold(receiver=match.receiver, text=f"gets {taken}: {match.path} {why}.", more=tuple(more))

@@ -54,7 +54,7 @@ class Record:
     loaded_at: datetime
     changed_at: datetime
     withdrawn: bool = False
-    standing: MilestoneStatus = NOTHING_SAID
+    status: MilestoneStatus = NOTHING_SAID
 
     @property
     def id(self) -> str:

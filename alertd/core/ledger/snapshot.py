@@ -96,21 +96,21 @@ def unpack(packed: Mapping[str, Any]) -> Milestone:
     )
 
 
-def pack_status(standing: MilestoneStatus) -> Plain:
+def pack_status(status: MilestoneStatus) -> Plain:
     """``{}`` when nothing was said."""
     return _drop_empty({
-        "ack_until": _format_instant(standing.ack_until),
-        "ack_windows": list(standing.ack_windows),
-        "ack_by": standing.ack_by,
-        "ack_why": standing.ack_why,
-        "snooze_until": _format_instant(standing.snooze_until),
-        "snooze_by": standing.snooze_by,
-        "done_on": standing.done_on.isoformat() if standing.done_on else "",
-        "done_by": standing.done_by,
-        "evidence": standing.evidence,
-        "cancelled": standing.cancelled,
-        "cancelled_by": standing.cancelled_by,
-        "cancelled_why": standing.cancelled_why,
+        "ack_until": _format_instant(status.ack_until),
+        "ack_windows": list(status.ack_windows),
+        "ack_by": status.ack_by,
+        "ack_why": status.ack_why,
+        "snooze_until": _format_instant(status.snooze_until),
+        "snooze_by": status.snooze_by,
+        "done_on": status.done_on.isoformat() if status.done_on else "",
+        "done_by": status.done_by,
+        "evidence": status.evidence,
+        "cancelled": status.cancelled,
+        "cancelled_by": status.cancelled_by,
+        "cancelled_why": status.cancelled_why,
     })  # fmt: skip
 
 
@@ -150,13 +150,13 @@ def unpack_values(packed: Sequence[Mapping[str, Any]]) -> tuple[Value, ...]:
     """The values that :func:`pack_values` was given."""
     return tuple(
         Value(
-            window_id=one.get("window", ""),
-            edtf=one.get("edtf", ""),
-            phrase=one.get("phrase", ""),
-            accounts=tuple(one.get("accounts", ())),
-            source_ids=tuple(one.get("sources", ())),
+            window_id=value.get("window", ""),
+            edtf=value.get("edtf", ""),
+            phrase=value.get("phrase", ""),
+            accounts=tuple(value.get("accounts", ())),
+            source_ids=tuple(value.get("sources", ())),
         )
-        for one in packed
+        for value in packed
     )
 
 

@@ -48,10 +48,12 @@ def make_claim_lines(
         done_on: once it is done: then the lines say how that stands to what was claimed.
     """
     lines = []
-    for one in stated_windows(milestone):
-        status = done_text(one.window, done_on) if done_on else status_of(one.claims, one.window, now)
-        lines.append(_make_line(one, status, now, live=True, headline=one.window.id == headline))
-    lines += [_make_line(one, "not counted", now, live=False) for one in windows_not_live(milestone)]
+    for stated in stated_windows(milestone):
+        status = (
+            done_text(stated.window, done_on) if done_on else status_of(stated.claims, stated.window, now)
+        )
+        lines.append(_make_line(stated, status, now, live=True, headline=stated.window.id == headline))
+    lines += [_make_line(stated, "not counted", now, live=False) for stated in windows_not_live(milestone)]
     return tuple(lines)
 
 
@@ -79,7 +81,7 @@ def _make_line(
 ) -> ClaimLine:
     claim, window = stated.claims[0], stated.window
     phrase = deadline_phrase(claim.deadline, claim.reading)
-    notes = dict.fromkeys(one.note for one in stated.claims if one.note not in ("", phrase))
+    notes = dict.fromkeys(given.note for given in stated.claims if given.note not in ("", phrase))
     return ClaimLine(
         phrase=phrase,
         edtf=claim.deadline.edtf,

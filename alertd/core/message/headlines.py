@@ -64,13 +64,13 @@ def make_opens_subject(stated: StatedWindow) -> str:
 
 def make_change_headline(cause: Cause, record: Record) -> str:
     """``Acknowledged by Ada until 8 December 2026, 09:00 (UTC)``, ``Cancelled by Ada``; and why, if said."""
-    standing = record.standing
+    status = record.status
     if cause is Cause.CANCELLED:
-        said, why = f"Cancelled by {standing.cancelled_by}", standing.cancelled_why
+        said, why = f"Cancelled by {status.cancelled_by}", status.cancelled_why
     else:
-        said, why = f"Acknowledged by {standing.ack_by}", standing.ack_why
-        if standing.ack_until is not None:
-            said += f" until {instant_text(standing.ack_until, record.milestone.zone)}"
+        said, why = f"Acknowledged by {status.ack_by}", status.ack_why
+        if status.ack_until is not None:
+            said += f" until {instant_text(status.ack_until, record.milestone.zone)}"
     why = " ".join(why.split()).rstrip(".")
     return f"{said}: {why}" if why else said
 
@@ -82,19 +82,18 @@ def make_move_headline(move: Move) -> str:
     if pairs:
         return "Moved " + "; ".join(_describe_step(before, after) for before, after in pairs)
     if gone and new:
-        said = listing([_unby(one.phrase) + make_attribution(one) for one in new])
-        return f"Moved from {either([_unby(one.phrase) for one in gone])} to {said}"
+        said = listing([_unby(value.phrase) + make_attribution(value) for value in new])
+        return f"Moved from {either([_unby(value.phrase) for value in gone])} to {said}"
     if new:
-        return (
-            f"{_introduce_dates(new)} given: {listing([one.phrase + make_attribution(one) for one in new])}"
-        )
+        given = listing([value.phrase + make_attribution(value) for value in new])
+        return f"{_introduce_dates(new)} given: {given}"
     if not move.after:
         return "No date is given any more"
     if gone:
         verb = (
             "One date no longer stands" if len(gone) == 1 else f"{count(len(gone), 'date')} no longer stand"
         )
-        return f"{verb}: {listing([one.phrase + make_attribution(one) for one in gone])}"
+        return f"{verb}: {listing([value.phrase + make_attribution(value) for value in gone])}"
     return "The dates are as before"
 
 
@@ -111,14 +110,16 @@ def make_move_subject(move: Move) -> str:
     gone, new = compare_values(move)
     if gone and new:
         return (
-            f"Moved from {either([_unby(one.phrase) for one in gone])}"
-            f" to {either([_unby(one.phrase) for one in new])}"
+            f"Moved from {either([_unby(value.phrase) for value in gone])}"
+            f" to {either([_unby(value.phrase) for value in new])}"
         )
     if new:
-        return f"{_introduce_dates(new)} given, {either([one.phrase for one in new])}"
+        return f"{_introduce_dates(new)} given, {either([value.phrase for value in new])}"
     if not move.after:
         return "No date any more"
-    return f"Now {either([one.phrase for one in move.after])} alone" if gone else "The dates are as before"
+    return (
+        f"Now {either([value.phrase for value in move.after])} alone" if gone else "The dates are as before"
+    )
 
 
 def make_attribution(value: Value) -> str:
@@ -173,7 +174,7 @@ def make_subject(item: Item, milestone: Milestone, owed: Sequence[ScheduledRemin
     """How far away, by whose account when they differ, what: ``Due in 7 days (by September 2026): Title``."""
     if item.cause in (Cause.DONE, Cause.ACKNOWLEDGED, Cause.CANCELLED):
         return f"{capital(item.cause.value)}: {item.title}"
-    main = next(one for one in owed if one.cause is item.cause)
+    main = next(reminder for reminder in owed if reminder.cause is item.cause)
     stated = find_stated(milestone, main)
     if item.cause is Cause.MOVED and main.move is not None:
         start = make_move_subject(main.move)
@@ -221,12 +222,14 @@ def find_stated(milestone: Milestone, owed: ScheduledReminder) -> StatedWindow |
     wanted = {owed.window_id}
     if owed.move is not None:
         wanted = {value.window_id for value in compare_values(owed.move)[1]}
-    return next((one for one in stated if one.window.id in wanted), stated[0] if stated else None)
+    return next(
+        (candidate for candidate in stated if candidate.window.id in wanted), stated[0] if stated else None
+    )
 
 
 def describe_windows(milestone: Milestone, now: datetime) -> str:
     """Where each live window stands, on whose word: ``Passed 55 days ago by the minister's account; ...``."""
-    return capital("; ".join(describe_window(one, now) for one in stated_windows(milestone)))
+    return capital("; ".join(describe_window(stated, now) for stated in stated_windows(milestone)))
 
 
 def describe_window(stated: StatedWindow, now: datetime) -> str:

@@ -87,7 +87,7 @@ def make_item(
         owed: at least one; the weightiest of them is what it is about.
     """
     milestone = record.milestone
-    main = max(owed, key=lambda one: (_WEIGHT[one.cause], one.at))
+    main = max(owed, key=lambda reminder: (_WEIGHT[reminder.cause], reminder.at))
     stated = find_stated(milestone, main)
     contested, links = is_contested(milestone), around.links
     acts = links.make_actions(milestone.id, delivery.receiver, delivery.bound_at) if links else ()
@@ -98,7 +98,7 @@ def make_item(
         title=milestone.title,
         cause=main.cause,
         offset=main.offset,
-        state=state_of(milestone, record.standing, now),
+        state=state_of(milestone, record.status, now),
         tone=_choose_tone(main.cause, stated, now),
         headline=_make_headline(record, main, stated, now),
         phrase=_choose_phrase(record, main, stated),
@@ -111,18 +111,18 @@ def make_item(
         late=make_late_sentence(main, milestone, now),
         next="" if main.cause in CHANGES else make_next_sentence(around.upcoming.get(milestone.id), record),
         why=make_why_sentence(main, delivery),
-        claims=make_claim_lines(milestone, now, stated.window.id if stated else "", record.standing.done_on),
+        claims=make_claim_lines(milestone, now, stated.window.id if stated else "", record.status.done_on),
         contested=contested,
         tentative=milestone.tentative,
         fields=values_of_fields(milestone),
         route_labels=labels_of(milestone, main.cause, main.offset),
         move=main.move,
-        done_on=record.standing.done_on,
-        evidence=record.standing.evidence,
-        keys=tuple(one.key for one in owed),
+        done_on=record.status.done_on,
+        evidence=record.status.evidence,
+        keys=tuple(reminder.key for reminder in owed),
         page=links.make_page_url(milestone.id) if links else "",
         # Of what is done or cancelled nothing more is to be said.
-        actions=() if record.standing.closed else acts,
+        actions=() if record.status.closed else acts,
     )
 
 
@@ -131,8 +131,8 @@ def _make_headline(
 ) -> str:
     """One sentence without its full stop."""
     milestone = record.milestone
-    if owed.cause is Cause.DONE and record.standing.done_on:
-        return f"Done on {day_text(record.standing.done_on)}, says {record.standing.done_by}"
+    if owed.cause is Cause.DONE and record.status.done_on:
+        return f"Done on {day_text(record.status.done_on)}, says {record.status.done_by}"
     if owed.cause is Cause.MOVED and owed.move is not None:
         return make_move_headline(owed.move)
     if owed.cause in CHANGES:
@@ -162,24 +162,24 @@ def _make_details(
 ) -> list[str]:
     milestone = record.milestone
     said: list[str] = []
-    if main.cause is Cause.DONE and record.standing.evidence:
-        evidence = f"Evidence: {record.standing.evidence}"
+    if main.cause is Cause.DONE and record.status.evidence:
+        evidence = f"Evidence: {record.status.evidence}"
         # A full stop after a link would be taken for a part of it.
         said.append(evidence if "://" in evidence else sentence(evidence))
     if main.cause is Cause.MOVED and main.move is not None:
         said.append(make_before_sentence(main.move))
     if main.cause is Cause.ACKNOWLEDGED:
         said.append("No reminder until then, unless its date moves.")
-    for one in owed:
-        if one.cause is Cause.OPENS and one is not main:
-            stated = find_stated(milestone, one)
+    for reminder in owed:
+        if reminder.cause is Cause.OPENS and reminder is not main:
+            stated = find_stated(milestone, reminder)
             if stated is not None:
                 said.append(sentence(make_opens_headline(stated)))
     # The headline of anything else says already where each claim stands.
     says_no_standing = main.cause in (Cause.OPENS, Cause.MOVED, Cause.ACKNOWLEDGED)
-    if says_no_standing and any(one.window.ends for one in stated_windows(milestone)):
+    if says_no_standing and any(stated.window.ends for stated in stated_windows(milestone)):
         said.append(sentence(describe_windows(milestone, now)))
-    return [one for one in said if one]
+    return [text for text in said if text]
 
 
 def _make_caveat(milestone: Milestone, cause: Cause) -> str:

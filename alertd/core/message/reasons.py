@@ -97,7 +97,9 @@ def describe_reason(reason: Reason | None) -> str:  # noqa: PLR0912  a case for 
         case GivenUp(last=last):
             return f"given up: {describe_reason(last)}"
         case MembersUnwanted(members=members):
-            told = (f"{one.milestone} {one.offset}: {describe_reason(one.why)}" for one in members)
+            told = (
+                f"{member.milestone} {member.offset}: {describe_reason(member.why)}" for member in members
+            )
             return "; ".join(dict.fromkeys(told))
 
 
@@ -151,11 +153,13 @@ def _describe_wait(reason: Reason | None) -> str:
 
 def make_next_sentence(upcoming: ScheduledReminder | None, record: Record) -> str:
     """When the next reminder comes, and whose deadline it is about; "" once there is nothing to wait for."""
-    if record.standing.closed:
+    if record.status.closed:
         return ""
     if upcoming is None:
         return "No further reminder is planned."
-    value = next((one for one in record.values if one.window_id == upcoming.window_id), None)
+    value = next(
+        (candidate for candidate in record.values if candidate.window_id == upcoming.window_id), None
+    )
     which = offset_words(upcoming.offset)
     if value is not None and len(record.values) > 1 and value.accounts:
         which += f" given by {listing(value.accounts)}"

@@ -184,19 +184,19 @@ class State(StrEnum):
         return self in (State.DONE, State.CANCELLED)
 
 
-def state_of(milestone: Milestone, standing: MilestoneStatus, now: datetime) -> State:
+def state_of(milestone: Milestone, status: MilestoneStatus, now: datetime) -> State:
     """The state at ``now``, an aware instant. Passed means: from the window's exclusive end on."""
     bounds = [(one.window.begins, one.window.ends) for one in stated_windows(milestone)]
-    return state_by(bounds, standing, now)
+    return state_by(bounds, status, now)
 
 
 def state_by(
-    windows: Sequence[tuple[datetime | None, datetime | None]], standing: MilestoneStatus, now: datetime
+    windows: Sequence[tuple[datetime | None, datetime | None]], status: MilestoneStatus, now: datetime
 ) -> State:
     """The same, for whoever has the bounds of the live windows at hand."""
-    if standing.cancelled:
+    if status.cancelled:
         return State.CANCELLED
-    if standing.done_on is not None:
+    if status.done_on is not None:
         return State.DONE
     passed = [ends is not None and ends <= now for _, ends in windows]
     if windows and all(passed):

@@ -75,7 +75,7 @@ class MilestoneStatus:
 NOTHING_SAID = MilestoneStatus()
 
 
-def apply(standing: MilestoneStatus, action: Action, windows: tuple[str, ...]) -> MilestoneStatus:
+def apply(status: MilestoneStatus, action: Action, windows: tuple[str, ...]) -> MilestoneStatus:
     """The standing after ``action``.
 
     Args:
@@ -87,20 +87,18 @@ def apply(standing: MilestoneStatus, action: Action, windows: tuple[str, ...]) -
     """
     name = action.milestone
     if action.kind is ActionKind.REOPEN:
-        if standing == NOTHING_SAID:
+        if status == NOTHING_SAID:
             raise RefusedAction(f"{name} is open already; nothing to reopen")
         return NOTHING_SAID
-    if standing.closed:
-        closed = "cancelled" if standing.cancelled else f"done on {standing.done_on}"
+    if status.closed:
+        closed = "cancelled" if status.cancelled else f"done on {status.done_on}"
         raise RefusedAction(f"{name} is {closed}; `alertd reopen {name}` first")
     match action.kind:
         case ActionKind.ACK:
             until = _future(action)
-            return replace(
-                standing, ack_until=until, ack_windows=windows, ack_by=action.by, ack_why=action.why
-            )
+            return replace(status, ack_until=until, ack_windows=windows, ack_by=action.by, ack_why=action.why)
         case ActionKind.SNOOZE:
-            return replace(standing, snooze_until=_future(action), snooze_by=action.by)
+            return replace(status, snooze_until=_future(action), snooze_by=action.by)
         case ActionKind.DONE:
             if action.done_on is None:
                 raise RefusedAction(f"{name}: done needs the date on which it came about")

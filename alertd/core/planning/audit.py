@@ -106,7 +106,7 @@ def audit(
     lease_for: timedelta,
     missing: Sequence[str] = (),
     untold: Sequence[str] = (),
-    standing: Sequence[AuditFinding] = (),
+    open_findings: Sequence[AuditFinding] = (),
 ) -> Audit:
     """Judge what was found.
 
@@ -114,9 +114,9 @@ def audit(
         planned_at: when the plan was last brought into line with the files.
         missing: what the plan has and the ledger has not, as text.
         untold: ids of dead deliveries that the operator was not told of.
-        standing: what was found before, and stands.
+        open_findings: what was found before, and stands.
     """
-    findings = [*standing]
+    findings = [*open_findings]
     for fault, since, within, what in (
         (
             AuditFault.UNDECIDED,
@@ -171,9 +171,9 @@ def find_unreached(config: Config, paused: Iterable[str]) -> AuditFinding | None
     """
     operator = config.receivers.get(config.operator)
     hears = {
-        f"{one.name}/{spec.name}"
-        for one in ([operator] if operator else config.receivers.values())
-        for spec in one.notifiers
+        f"{receiver.name}/{spec.name}"
+        for receiver in ([operator] if operator else config.receivers.values())
+        for spec in receiver.notifiers
     }
     if not hears or not hears <= set(paused):
         return None
@@ -191,11 +191,11 @@ def list_expected(
     """
     since, until = now - min(behind, AHEAD), now + AHEAD
     return {
-        planned.key: f"{one.id} {occurrence.offset} for {planned.receiver}"
+        planned.key: f"{instance.id} {occurrence.offset} for {planned.receiver}"
         for milestone in milestones
-        for one in expand(milestone, since, until)
-        for occurrence in occurrences(one, since, until)
-        for planned in plan_occurrence(one, occurrence, route)
+        for instance in expand(milestone, since, until)
+        for occurrence in occurrences(instance, since, until)
+        for planned in plan_occurrence(instance, occurrence, route)
     }
 
 
@@ -205,9 +205,12 @@ def list_notices(dead: Iterable[Delivery], operator: str, notifiers: Sequence[st
     Of those that a stopped channel brings, one notice tells for all.
     """
     return {
-        make_delivery_id(operator, notifiers[0], ("notice", make_dead_slot(one))): one.id
-        for one in dead
-        if notifiers and one.notice is None and one.receiver != operator and not is_stopped(one)
+        make_delivery_id(operator, notifiers[0], ("notice", make_dead_slot(delivery))): delivery.id
+        for delivery in dead
+        if notifiers
+        and delivery.notice is None
+        and delivery.receiver != operator
+        and not is_stopped(delivery)
     }
 
 

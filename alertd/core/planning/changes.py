@@ -42,8 +42,12 @@ def make_move_news(
     Args:
         owed: all that is or was owed for the milestone.
     """
-    waiting = [one for one in owed if one.cause is Cause.MOVED and one.state is ReminderState.PENDING]
-    called_off = tuple((one.key, PlainReason.MOVED_WHILE_DAMPED) for one in waiting)
+    waiting = [
+        reminder
+        for reminder in owed
+        if reminder.cause is Cause.MOVED and reminder.state is ReminderState.PENDING
+    ]
+    called_off = tuple((reminder.key, PlainReason.MOVED_WHILE_DAMPED) for reminder in waiting)
     told = _find_told(owed)
     near = told or waiting or _is_within_horizon(record.milestone, after.milestone, now)
     if not near:
@@ -61,10 +65,10 @@ def make_move_news(
         slot = (str(after.revision), *_list_window_ids(before), "to", *_list_window_ids(after.values))
         move = Move(before=before, after=after.values)
         made.append(_make_news(Cause.MOVED, after.id, "/".join(slot), receiver, group, at, move))
-    if record.standing.closed:
+    if record.status.closed:
         # It is found by this reason when somebody reopens the milestone.
         closed = PlainReason.MOVED_WHILE_CLOSED
-        made = [replace(one, state=ReminderState.CANCELLED, reason=closed) for one in made]
+        made = [replace(reminder, state=ReminderState.CANCELLED, reason=closed) for reminder in made]
     return News(owed=tuple(made), called_off=called_off)
 
 
@@ -94,7 +98,7 @@ def make_reopening_news(
 
 def _find_untold_moves(record: Record, owed: Sequence[ScheduledReminder]) -> Iterable[ScheduledReminder]:
     """Each receiver's last move, if it was not told of it and it still stands."""
-    for receiver in sorted({one.receiver for one in owed}):
+    for receiver in sorted({reminder.receiver for reminder in owed}):
         last = _find_last_move(receiver, owed)
         if last is None or last.move is None or last.told_at is not None:
             continue
@@ -105,15 +109,19 @@ def _find_untold_moves(record: Record, owed: Sequence[ScheduledReminder]) -> Ite
 def make_returned_news(record: Record, owed: Sequence[ScheduledReminder]) -> News:
     """The moved messages that a withdrawal called off and that are true again now that it has returned."""
     made = []
-    for receiver in sorted({one.receiver for one in owed}):
+    for receiver in sorted({reminder.receiver for reminder in owed}):
         last = _find_last_move(receiver, owed)
         if last is None or not _was_withdrawn(last):
             continue
-        for one in owed:
+        for reminder in owed:
             # Several may share the instant, when it went and came more than once: the true one is meant.
-            beside = one.receiver == receiver and one.at == last.at and _was_withdrawn(one)
-            if beside and one.move and _list_window_ids(one.move.after) == _list_window_ids(record.values):
-                made.append(replace(one, state=ReminderState.PENDING, wake_at=one.at, reason=None))
+            beside = reminder.receiver == receiver and reminder.at == last.at and _was_withdrawn(reminder)
+            if (
+                beside
+                and reminder.move
+                and _list_window_ids(reminder.move.after) == _list_window_ids(record.values)
+            ):
+                made.append(replace(reminder, state=ReminderState.PENDING, wake_at=reminder.at, reason=None))
     return News(owed=tuple(made))
 
 
@@ -147,7 +155,11 @@ def make_status_news(
 
 def _find_told(owed: Iterable[ScheduledReminder]) -> set[str]:
     """Who was told something, or may have been: what is bound may be on its way."""
-    return {one.receiver for one in owed if one.told_at is not None or one.state is ReminderState.BOUND}
+    return {
+        reminder.receiver
+        for reminder in owed
+        if reminder.told_at is not None or reminder.state is ReminderState.BOUND
+    }
 
 
 def _list_news_receivers(
@@ -173,7 +185,7 @@ def _find_known_values(
         # A move that was withdrawn, and undone when it returned, is over: another one begins anew.
         undone = _list_window_ids(last.move.before) == _list_window_ids(record.values)
         return last.move.before, None if undone else last.at
-    if last.state is ReminderState.SUPPRESSED and record.standing.closed:
+    if last.state is ReminderState.SUPPRESSED and record.status.closed:
         return last.move.before, None
     if last.state is ReminderState.BOUND and last.told_at is None:
         # It may be on its way: when the date is what it was before, nobody knows what has arrived.
@@ -186,42 +198,44 @@ def _was_reminded(receiver: str, record: Record, after: Record, owed: Iterable[S
     """Whether a reminder of a date that has gone was sent since that date came."""
     gone = set(record.window_ids) - set(after.window_ids)
     return any(
-        one.receiver == receiver
-        and one.state is ReminderState.BOUND
-        and one.window_id in gone
-        and (one.told_at or one.at) >= record.changed_at
-        for one in owed
+        reminder.receiver == receiver
+        and reminder.state is ReminderState.BOUND
+        and reminder.window_id in gone
+        and (reminder.told_at or reminder.at) >= record.changed_at
+        for reminder in owed
     )
 
 
 def _find_earliest(receiver: str, owed: Iterable[ScheduledReminder], now: datetime) -> datetime:
     """Later than what went out last, also when that was by a clock that was ahead: the later move counts."""
     bound = [
-        one.at + BETWEEN
-        for one in owed
-        if one.cause is Cause.MOVED and one.receiver == receiver and one.state is ReminderState.BOUND
+        reminder.at + BETWEEN
+        for reminder in owed
+        if reminder.cause is Cause.MOVED
+        and reminder.receiver == receiver
+        and reminder.state is ReminderState.BOUND
     ]
     return max(bound, default=now)
 
 
 def _find_last_move(receiver: str, owed: Iterable[ScheduledReminder]) -> ScheduledReminder | None:
-    moves = [one for one in owed if one.cause is Cause.MOVED and one.receiver == receiver]
-    return max(moves, key=lambda one: (one.at, _rank_move(one)), default=None)
+    moves = [reminder for reminder in owed if reminder.cause is Cause.MOVED and reminder.receiver == receiver]
+    return max(moves, key=lambda reminder: (reminder.at, _rank_move(reminder)), default=None)
 
 
-def _rank_move(one: ScheduledReminder) -> int:
+def _rank_move(reminder: ScheduledReminder) -> int:
     """Moves within one damping time share their instant: the last is what waits, else what went out."""
-    if _was_withdrawn(one) or _was_closed(one):
+    if _was_withdrawn(reminder) or _was_closed(reminder):
         return 1
-    return {ReminderState.PENDING: 3, ReminderState.BOUND: 2}.get(one.state, 0)
+    return {ReminderState.PENDING: 3, ReminderState.BOUND: 2}.get(reminder.state, 0)
 
 
-def _was_closed(one: ScheduledReminder) -> bool:
-    return one.state is ReminderState.CANCELLED and one.reason is PlainReason.MOVED_WHILE_CLOSED
+def _was_closed(reminder: ScheduledReminder) -> bool:
+    return reminder.state is ReminderState.CANCELLED and reminder.reason is PlainReason.MOVED_WHILE_CLOSED
 
 
-def _was_withdrawn(one: ScheduledReminder) -> bool:
-    return one.state is ReminderState.CANCELLED and one.reason is PlainReason.WITHDRAWN
+def _was_withdrawn(reminder: ScheduledReminder) -> bool:
+    return reminder.state is ReminderState.CANCELLED and reminder.reason is PlainReason.WITHDRAWN
 
 
 def _is_within_horizon(old: Milestone, new: Milestone, now: datetime) -> bool:

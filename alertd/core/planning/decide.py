@@ -154,36 +154,34 @@ def find_objection(owed: ScheduledReminder, record: Record, now: datetime) -> Re
     Asked when it falls due and again just before each attempt, so that what a person has said in
     between counts.
     """
-    standing = record.standing
+    status = record.status
     if owed.cause is Cause.DONE:
-        return None if standing.done_on else PlainReason.REOPENED
+        return None if status.done_on else PlainReason.REOPENED
     if owed.cause is Cause.CANCELLED:
-        return None if standing.cancelled else PlainReason.REOPENED
+        return None if status.cancelled else PlainReason.REOPENED
     if record.withdrawn:
         return PlainReason.WITHDRAWN
-    if standing.cancelled:
-        return CancelledBy(by=standing.cancelled_by)
-    if standing.done_on:
-        return DoneOn(on=standing.done_on)
+    if status.cancelled:
+        return CancelledBy(by=status.cancelled_by)
+    if status.done_on:
+        return DoneOn(on=status.done_on)
     if owed.cause is Cause.ACKNOWLEDGED:
-        holds = is_acknowledged(standing, record.window_ids, now)
+        holds = is_acknowledged(status, record.window_ids, now)
         return None if holds else PlainReason.ACKNOWLEDGEMENT_ENDED
     if owed.cause is Cause.MOVED:
         told = {value.window_id for value in owed.move.after} if owed.move else set()
         return None if told == set(record.window_ids) else PlainReason.MOVED_AGAIN
     if owed.window_id not in record.window_ids:
         return PlainReason.DEADLINE_MOVED
-    if is_acknowledged(standing, record.window_ids, now):
-        return AcknowledgedBy(by=standing.ack_by)
+    if is_acknowledged(status, record.window_ids, now):
+        return AcknowledgedBy(by=status.ack_by)
     return None
 
 
-def is_acknowledged(standing: MilestoneStatus, window_ids: Sequence[str], now: datetime) -> bool:
+def is_acknowledged(status: MilestoneStatus, window_ids: Sequence[str], now: datetime) -> bool:
     """Whether an acknowledgement holds: it has not expired and was given to these windows."""
     return (
-        standing.ack_until is not None
-        and now < standing.ack_until
-        and set(window_ids) <= set(standing.ack_windows)
+        status.ack_until is not None and now < status.ack_until and set(window_ids) <= set(status.ack_windows)
     )
 
 
@@ -251,9 +249,11 @@ def _decide_milestone(
     reminders = [owed for owed, _ in wanted if owed.cause not in NEWS]
     for owed, record in wanted:
         # What waits longer, for a digest, keeps nobody from being told before that.
-        overtaking = [one for one in reminders if one.at > owed.at and goes_at[one.key] <= goes_at[owed.key]]
+        overtaking = [
+            other for other in reminders if other.at > owed.at and goes_at[other.key] <= goes_at[owed.key]
+        ]
         if owed.cause not in NEWS and overtaking:
-            last = max(overtaking, key=lambda one: (one.at, one.key))
+            last = max(overtaking, key=lambda other: (other.at, other.key))
             by = LaterReminder(key=last.key, offset=last.offset)
             verdict = Verdict(key=owed.key, state=ReminderState.SUPERSEDED, reason=by)
         else:
@@ -293,13 +293,13 @@ def _bind_or_defer(owed: ScheduledReminder, record: Record, now: datetime, rules
     grounds = rules.grounds(owed, record)
     if owed.cause in CHANGES:
         return Verdict(key=owed.key, state=ReminderState.BOUND, reason=None, grounds=grounds)
-    if owed.cause is Cause.OVERDUE and is_acknowledged(record.standing, record.window_ids, now):
+    if owed.cause is Cause.OVERDUE and is_acknowledged(record.status, record.window_ids, now):
         # By then there may be no further rung that would say so.
-        by, until = AcknowledgedBy(by=record.standing.ack_by), record.standing.ack_until
+        by, until = AcknowledgedBy(by=record.status.ack_by), record.status.ack_until
         return Verdict(key=owed.key, state=ReminderState.PENDING, reason=by, wake_at=until)
-    snoozed = record.standing.snooze_until
+    snoozed = record.status.snooze_until
     if owed.cause not in NEWS and snoozed and now < snoozed:
-        person = SnoozedBy(by=record.standing.snooze_by)
+        person = SnoozedBy(by=record.status.snooze_by)
         return Verdict(key=owed.key, state=ReminderState.PENDING, reason=person, wake_at=snoozed)
     held = _find_wait(owed, record, now, rules) or rules.muted(owed, record, now)
     if held:

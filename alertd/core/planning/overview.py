@@ -87,30 +87,32 @@ def find_overview_reminder(
     It is the last reminder of an overdue window that has been due, else of one that ends before ``until``;
     it has no key, since nobody is owed it.
     """
-    standing, milestone = record.standing, record.milestone
-    if record.withdrawn or standing.closed or is_acknowledged(standing, record.window_ids, now):
+    status, milestone = record.status, record.milestone
+    if record.withdrawn or status.closed or is_acknowledged(status, record.window_ids, now):
         return None
-    if standing.snooze_until is not None and now < standing.snooze_until:
+    if status.snooze_until is not None and now < status.snooze_until:
         return None
     every = occurrences(milestone, _BEGINNING, max(now, until) + _MARGIN)
-    ladder = [planned for one in every if (planned := _find_planned(one, record, scope)) is not None]
+    ladder = [
+        planned for occurrence in every if (planned := _find_planned(occurrence, record, scope)) is not None
+    ]
     passed, coming = [], []
     for stated in operative_windows(milestone):
         window = stated.window
         if window.ends is None or window.last_day is None:
             continue
-        of_it = [one for one in ladder if one.occurrence.stated.window.id == window.id]
+        of_it = [planned for planned in ladder if planned.occurrence.stated.window.id == window.id]
         if window.ends <= now:
-            passed += [one for one in of_it if one.occurrence.cause is Cause.OVERDUE]
+            passed += [planned for planned in of_it if planned.occurrence.cause is Cause.OVERDUE]
         elif window.last_day < local_date(until, window.zone):
-            coming += [one for one in of_it if one.occurrence.cause is not Cause.OVERDUE]
+            coming += [planned for planned in of_it if planned.occurrence.cause is not Cause.OVERDUE]
     main = _find_latest(passed, now) or _find_latest(coming, now)
     return None if main is None else _make_reminder(main, milestone)
 
 
-def _find_planned(one: Occurrence, record: Record, scope: OverviewScope) -> Planned | None:
+def _find_planned(occurrence: Occurrence, record: Record, scope: OverviewScope) -> Planned | None:
     """The occurrence for the receiver of the digest, when the digest's route takes it."""
-    for planned in plan_occurrence(record.milestone, one, scope.root):
+    for planned in plan_occurrence(record.milestone, occurrence, scope.root):
         digest = planned.match.digest
         if planned.receiver == scope.receiver and digest is not None and digest.name == scope.name:
             return planned
@@ -119,20 +121,24 @@ def _find_planned(one: Occurrence, record: Record, scope: OverviewScope) -> Plan
 
 def _find_latest(found: Sequence[Planned], now: datetime) -> Planned | None:
     """The last that has been due, else the first to come."""
-    past = [one for one in found if one.at <= now]
-    return max(past, key=lambda one: one.at) if past else min(found, key=lambda one: one.at, default=None)
+    past = [planned for planned in found if planned.at <= now]
+    return (
+        max(past, key=lambda planned: planned.at)
+        if past
+        else min(found, key=lambda planned: planned.at, default=None)
+    )
 
 
 def _make_reminder(planned: Planned, milestone: Milestone) -> ScheduledReminder:
-    one = planned.occurrence
+    occurrence = planned.occurrence
     return ScheduledReminder(
         key="",
-        milestone=one.milestone,
+        milestone=occurrence.milestone,
         receiver=planned.receiver,
-        cause=one.cause,
-        offset=one.offset,
-        window_id=one.stated.window.id,
-        at=one.at,
-        wake_at=one.at,
+        cause=occurrence.cause,
+        offset=occurrence.offset,
+        window_id=occurrence.stated.window.id,
+        at=occurrence.at,
+        wake_at=occurrence.at,
         grounds=make_grounds(planned.match, milestone),
     )

@@ -72,8 +72,8 @@ def plan(
     found = [
         planned
         for milestone in milestones
-        for one in expand(milestone, since - lookback, until)
-        for planned in _plan_milestone(one, route, since - lookback, until)
+        for instance in expand(milestone, since - lookback, until)
+        for planned in _plan_milestone(instance, route, since - lookback, until)
         if since <= planned.at < until
     ]
     return tuple(sorted(found, key=lambda p: (p.at, p.occurrence.milestone, p.receiver, p.key)))
@@ -105,7 +105,7 @@ def plan_occurrence(milestone: Milestone, occurrence: Occurrence, route: Route) 
 def find_match(root: Route, owed: ScheduledReminder, record: Record) -> Match | None:
     """The route by which a receiver is owed an occurrence; None when it is owed it as news alone."""
     labels = labels_of(record.milestone, owed.cause, owed.offset)
-    return next((one for one in match_routes(root, labels) if one.receiver == owed.receiver), None)
+    return next((match for match in match_routes(root, labels) if match.receiver == owed.receiver), None)
 
 
 def make_grounds(match: Match | None, milestone: Milestone) -> Grounds:
@@ -132,7 +132,7 @@ def _plan_milestone(milestone: Milestone, route: Route, since: datetime, until: 
     for occurrence in occurrences(milestone, since, until):
         for planned in plan_occurrence(milestone, occurrence, route):
             by_receiver.setdefault(planned.receiver, []).append(_defer(planned))
-    return [planned for all_of_one in by_receiver.values() for planned in _drop_overtaken(all_of_one)]
+    return [planned for reminders in by_receiver.values() for planned in _drop_overtaken(reminders)]
 
 
 def _defer(planned: Planned) -> Planned:
@@ -149,15 +149,15 @@ def _defer(planned: Planned) -> Planned:
     )
 
 
-def _drop_overtaken(all_of_one: list[Planned]) -> Iterator[Planned]:
+def _drop_overtaken(reminders: list[Planned]) -> Iterator[Planned]:
     """All but what is still held back when a later one falls due: that takes its place.
 
     Args:
-        all_of_one: of one milestone and receiver, by the instant at which they are due.
+        reminders: of one milestone and receiver, by the instant at which they are due.
     """
-    due = sorted({planned.occurrence.at for planned in all_of_one})
+    due = sorted({planned.occurrence.at for planned in reminders})
     following = dict(pairwise(due))
-    for planned in all_of_one:
+    for planned in reminders:
         later = following.get(planned.occurrence.at)
         if later is None or later > planned.at:
             yield planned

@@ -130,12 +130,12 @@ def _round_to_days(by: Duration) -> Duration:
     return Duration(months=by.months, days=by.days - (-by.seconds // 86_400))
 
 
-def _convert_zone(deadline: Deadline, of: ZoneInfo, to: ZoneInfo) -> Deadline:
+def _convert_zone(deadline: Deadline, source_zone: ZoneInfo, target_zone: ZoneInfo) -> Deadline:
     """A local time of day of one zone, for a milestone in another: with its offset, so the instant stays."""
     at = deadline.latest
-    if of.key == to.key or not isinstance(at, datetime) or at.tzinfo is not None:
+    if source_zone.key == target_zone.key or not isinstance(at, datetime) or at.tzinfo is not None:
         return deadline
-    aware = to_instant(at, of).astimezone(of)
+    aware = to_instant(at, source_zone).astimezone(source_zone)
     if (aware.utcoffset() or timedelta()) % timedelta(minutes=1):  # local mean time: EDTF can't say it
         aware = aware.astimezone(UTC)
     return parse_deadline(aware.isoformat(timespec="seconds" if at.second else "minutes"))

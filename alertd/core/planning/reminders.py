@@ -56,23 +56,31 @@ def rearm(  # noqa: PLR0917  all of them say from what to what
         until: how far ahead to look.
         reconsider: have what waits looked at anew: what it waits for may be gone.
     """
-    by_key = {one.key: one for one in owed}
-    receivers = {one.receiver for one in owed if one.cause is not Cause.MOVED}
+    by_key = {reminder.key: reminder for reminder in owed}
+    receivers = {reminder.receiver for reminder in owed if reminder.cause is not Cause.MOVED}
     wanted: dict[str, ScheduledReminder] = {}
-    for one in _make_ladder(milestone, config, now, until):
-        before = by_key.get(one.key)
+    for reminder in _make_ladder(milestone, config, now, until):
+        before = by_key.get(reminder.key)
         if before is not None and before.state is ReminderState.PENDING:
-            wanted[one.key] = _update_pending(before, one, now)
+            wanted[reminder.key] = _update_pending(before, reminder, now)
         else:
-            is_new = before is None and one.receiver in receivers
-            wanted[one.key] = _arm(one, config, now, is_told=one.receiver in told, is_new=is_new)
-    changed = {key: one for key, one in wanted.items() if _is_changed(one, by_key.get(key))}
+            is_new = before is None and reminder.receiver in receivers
+            wanted[reminder.key] = _arm(
+                reminder, config, now, is_told=reminder.receiver in told, is_new=is_new
+            )
+    changed = {key: reminder for key, reminder in wanted.items() if _is_changed(reminder, by_key.get(key))}
     gone: dict[str, Reason] = {
-        one.key: PlainReason.NOT_OWED
-        for one in owed
-        if one.state is ReminderState.PENDING and one.key not in wanted and one.cause not in NEWS
+        reminder.key: PlainReason.NOT_OWED
+        for reminder in owed
+        if reminder.state is ReminderState.PENDING
+        and reminder.key not in wanted
+        and reminder.cause not in NEWS
     }
-    left = [one for one in owed if reconsider and one.key not in changed and one.key not in gone]
+    left = [
+        reminder
+        for reminder in owed
+        if reconsider and reminder.key not in changed and reminder.key not in gone
+    ]
     return LadderChange(owed=tuple(changed.values()), cancelled=tuple(gone.items()), woken=wake(left, now))
 
 
@@ -101,36 +109,41 @@ def wake(owed: Iterable[ScheduledReminder], now: datetime) -> tuple[ScheduledRem
     It is awake from ``now`` on and not from when it was due: what has waited on purpose is not late.
     """
     return tuple(
-        replace(one, wake_at=max(one.at, now))
-        for one in owed
-        if one.state is ReminderState.PENDING and one.wake_at > max(one.at, now)
+        replace(reminder, wake_at=max(reminder.at, now))
+        for reminder in owed
+        if reminder.state is ReminderState.PENDING and reminder.wake_at > max(reminder.at, now)
     )
 
 
-def _update_pending(before: ScheduledReminder, one: ScheduledReminder, now: datetime) -> ScheduledReminder:
+def _update_pending(
+    before: ScheduledReminder, reminder: ScheduledReminder, now: datetime
+) -> ScheduledReminder:
     """What is pending and stays so, whatever :func:`_armed` would make of it today; awake, if it waited."""
     if before.wake_at <= before.at:
-        return one
-    return replace(one, wake_at=max(one.at, min(before.wake_at, now)), reason=before.reason)
+        return reminder
+    return replace(reminder, wake_at=max(reminder.at, min(before.wake_at, now)), reason=before.reason)
 
 
 def _arm(
-    one: ScheduledReminder, config: Config, now: datetime, *, is_told: bool, is_new: bool
+    reminder: ScheduledReminder, config: Config, now: datetime, *, is_told: bool, is_new: bool
 ) -> ScheduledReminder:
     """Pending, unless it is past and there is a reason not to send it late."""
-    if one.at > now:
-        return one
-    if now - one.at > config.catch_up:
-        days = (now - one.at).days
-        return replace(one, state=ReminderState.EXPIRED, reason=TooLateAtLoad(days=days))
+    if reminder.at > now:
+        return reminder
+    if now - reminder.at > config.catch_up:
+        days = (now - reminder.at).days
+        return replace(reminder, state=ReminderState.EXPIRED, reason=TooLateAtLoad(days=days))
     if is_told:
-        return replace(one, state=ReminderState.SUPERSEDED, reason=PlainReason.TOLD_BY_MOVE)
+        return replace(reminder, state=ReminderState.SUPERSEDED, reason=PlainReason.TOLD_BY_MOVE)
     if is_new:
-        return replace(one, state=ReminderState.SUPERSEDED, reason=PlainReason.NEW_IN_POLICY)
-    return one
+        return replace(reminder, state=ReminderState.SUPERSEDED, reason=PlainReason.NEW_IN_POLICY)
+    return reminder
 
 
-def _is_changed(one: ScheduledReminder, before: ScheduledReminder | None) -> bool:
+def _is_changed(reminder: ScheduledReminder, before: ScheduledReminder | None) -> bool:
     if before is None or before.state is ReminderState.CANCELLED:
         return True
-    return before.state is ReminderState.PENDING and (one.at, one.group) != (before.at, before.group)
+    return before.state is ReminderState.PENDING and (reminder.at, reminder.group) != (
+        before.at,
+        before.group,
+    )

@@ -83,9 +83,9 @@ def list_forms(record: Record, site: Site, visitor: Principal) -> tuple[Form, ..
     if record.withdrawn:
         return ()
     kinds = [ActionKind.REOPEN]
-    if not record.standing.closed:
+    if not record.status.closed:
         kinds = [ActionKind.ACK, ActionKind.SNOOZE, ActionKind.DONE, ActionKind.CANCEL]
-        if record.standing != NOTHING_SAID:
+        if record.status != NOTHING_SAID:
             kinds.append(ActionKind.REOPEN)
     return tuple(make_form(kind, record, site, asks_name=not visitor.name) for kind in kinds)
 

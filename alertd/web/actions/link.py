@@ -112,8 +112,8 @@ async def _render_form(
         "act.html",
         409 if refused else 422 if problem else 200,
         milestone=milestone,
-        claims=make_claim_lines(milestone, now, "", record.standing.done_on),
-        stands=list(make_status_lines(record.standing, milestone.zone, now)),
+        claims=make_claim_lines(milestone, now, "", record.status.done_on),
+        stands=list(make_status_lines(record.status, milestone.zone, now)),
         # After the action, the page confirms it and no longer shows the form.
         form=None if told_of(request) or not _accepts_action(link, record) else form,
         token=request.path_params["token"],
@@ -124,7 +124,7 @@ async def _render_form(
 
 
 def _accepts_action(link: Link, record: Record) -> bool:
-    return link.kind is LinkKind.UNDO or not record.standing.closed
+    return link.kind is LinkKind.UNDO or not record.status.closed
 
 
 def _read_undo(request: Request, link: Link) -> str:

@@ -71,8 +71,8 @@ async def _render_form(
         "action.html",
         409 if refused else 422 if problem else 200,
         milestone=record.milestone,
-        claims=make_claim_lines(record.milestone, now, "", record.standing.done_on),
-        stands=list(make_status_lines(record.standing, record.milestone.zone, now)),
+        claims=make_claim_lines(record.milestone, now, "", record.status.done_on),
+        stands=list(make_status_lines(record.status, record.milestone.zone, now)),
         form=make_form(kind, record, site, asks_name=not visitor.name, given=given, problem=problem),
         refused=refused,
     )

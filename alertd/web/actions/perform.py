@@ -57,7 +57,7 @@ async def say(request: Request, name: str, saying: ActionRequest) -> ActionResul
         raise RequestRefused(503, "no configuration is in force yet", {"retry-after": "5"})
     record = await find_record(site, name)
     action = make_action(saying, record, config, site.clock.now())
-    is_new = not is_repeated(action, record.standing, record.window_ids)
+    is_new = not is_repeated(action, record.status, record.window_ids)
     if is_new:
         _refuse_if_closed(action, record)
         try:
@@ -76,9 +76,9 @@ async def say(request: Request, name: str, saying: ActionRequest) -> ActionResul
 
 def _refuse_if_closed(action: Action, record: Record) -> None:
     """Refuse an action on a closed milestone. The ledger refuses it too, but with a less helpful message."""
-    standing = record.standing
-    if standing.closed and action.kind is not ActionKind.REOPEN:
-        how = f"done on {day_text(standing.done_on)}" if standing.done_on else "cancelled"
+    status = record.status
+    if status.closed and action.kind is not ActionKind.REOPEN:
+        how = f"done on {day_text(status.done_on)}" if status.done_on else "cancelled"
         raise RefusedAction(f"it is {how} already; reopen it first")
 
 

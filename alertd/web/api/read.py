@@ -226,7 +226,7 @@ async def get_milestone(request: Request, _asked: ApiRequest) -> MilestoneInFull
     if record is None:
         raise RequestRefused(404, "no such milestone is known")
     done = Done(
-        standing=record.standing,
+        status=record.status,
         owed={one.key: one for one in await site.ledger.owed(name)},
         deliveries=tuple(await site.ledger.deliveries(milestone=name, limit=MOST_DELIVERIES)),
         history=tuple(await site.ledger.history(name, MOST_ENTRIES)),

@@ -110,12 +110,12 @@ class Countdown:
 
 def make_countdown(record: Record, now: datetime) -> Countdown:
     """Make the countdown of a milestone at ``now``, an aware instant in UTC."""
-    stated, standing = stated_windows(record.milestone), record.standing
+    stated, status = stated_windows(record.milestone), record.status
     said, tone = "", _choose_tone(stated, now) if stated else None
-    if standing.done_on is not None:
+    if status.done_on is not None:
         said, tone = "done", Tone.DONE
-    elif standing.cancelled or record.withdrawn:
-        said, tone = "cancelled" if standing.cancelled else "withdrawn", None
+    elif status.cancelled or record.withdrawn:
+        said, tone = "cancelled" if status.cancelled else "withdrawn", None
     elif not stated:
         said = "no date"
     look = LOOKS[tone] if tone else NEUTRAL
@@ -186,7 +186,7 @@ async def embed(request: Request) -> Response:
         request,
         "embed.html",
         countdown=found,
-        done_on=day_text(record.standing.done_on) if record.standing.done_on else "",
+        done_on=day_text(record.status.done_on) if record.status.done_on else "",
         page=site.address(f"/milestones/{record.id}"),
         today=today.isoformat(),
         today_text=day_text(today),

@@ -121,14 +121,14 @@ def list_alarms(record: Record, now: datetime) -> tuple[tuple[CalendarAlarm, ...
     A closed milestone has no alarms. An acknowledgement suppresses the alarms until it ends. The alarms that
     fall into a snooze become one alarm at its end.
     """
-    milestone, standing = record.milestone, record.standing
+    milestone, status = record.milestone, record.status
     windows = [stated.window.id for stated in stated_windows(milestone)]
-    if record.withdrawn or standing.closed:
+    if record.withdrawn or status.closed:
         return ()
     by_window: dict[str, dict[datetime, CalendarAlarm]] = {name: {} for name in windows}
     for occurrence in occurrences(milestone, now, now + AHEAD):
-        if not is_acknowledged(standing, record.window_ids, occurrence.at):
-            at = max(occurrence.at, standing.snooze_until) if standing.snooze_until else occurrence.at
+        if not is_acknowledged(status, record.window_ids, occurrence.at):
+            at = max(occurrence.at, status.snooze_until) if status.snooze_until else occurrence.at
             by_window[occurrence.stated.window.id][at] = CalendarAlarm(
                 at=at, text=_describe_alarm(record, occurrence)
             )
@@ -151,15 +151,15 @@ def _make_dated(record: Record, asked: CalendarRequest, around: CalendarContext)
         title=milestone.title,
         timeline_title=milestone.timeline_title,
         zone=milestone.zone.key,
-        state=state_of(milestone, record.standing, around.now),
+        state=state_of(milestone, record.status, around.now),
         revision=record.revision,
-        claims=make_claim_lines(milestone, around.now, "", record.standing.done_on),
+        claims=make_claim_lines(milestone, around.now, "", record.status.done_on),
         contested=contested,
         contradiction=make_contested_sentence(milestone) if contested else "",
         tentative=milestone.tentative,
         fields=fields,
         page=page,
-        done_on=record.standing.done_on,
+        done_on=record.status.done_on,
         withdrawn=record.withdrawn,
         alarms=list_alarms(record, around.now) if asked.rings else (),
     )
@@ -173,7 +173,7 @@ def _is_in(record: Record, touched: datetime, asked: CalendarRequest, now: datet
     if not all(matcher.matches(labels) for matcher in asked.labels):
         return False
     latest = max(_list_ends(record), default=now)
-    return latest >= now - BEHIND or not (record.standing.closed or record.withdrawn)
+    return latest >= now - BEHIND or not (record.status.closed or record.withdrawn)
 
 
 def _measure_distance(record: Record, now: datetime) -> tuple[float, str]:

@@ -26,7 +26,7 @@ from alertd.core.planning.decide import NEWS, find_live_members
 from alertd.notify.render.clean import fit
 from alertd.notify.render.text import render_text
 from alertd.web.pages.sendings import MOST_ABOUT, make_sendings
-from alertd.web.pages.status import find_zone, standing_of
+from alertd.web.pages.status import describe_status, find_zone
 from alertd.web.server.access import RequestRefused, needs
 from alertd.web.server.context import Site, site_of
 from alertd.web.server.render import render_page
@@ -54,7 +54,7 @@ async def deliveries(request: Request) -> Response:
     shown = found[:PER_PAGE]
     carried = dict.fromkeys(owed.milestone for _, _, members in shown for owed in members[: 2 * MOST_ABOUT])
     records = await site.ledger.records_of(list(carried))
-    standing = await standing_of(site, site.clock.now())
+    page_status = await describe_status(site, site.clock.now())
     asked = {"text": text, "state": state.value if state else "", "receiver": receiver}
     asked = {name: value for name, value in asked.items() if value}
 
@@ -78,7 +78,7 @@ async def deliveries(request: Request) -> Response:
         older=href(before=_make_cursor(shown[-1][0])) if len(found) > PER_PAGE else "",
         is_narrow=bool(asked),
         zone=find_zone(site),
-        standing=standing,
+        page_status=page_status,
     )
 
 
@@ -94,7 +94,7 @@ async def delivery(request: Request) -> Response:
     names = list(dict.fromkeys([*(owed.milestone for owed in members), *shown]))
     records = await site.ledger.records_of(names)
     message, composed_at = await _compose_message(site, found[0], records)
-    standing = await standing_of(site, site.clock.now())
+    page_status = await describe_status(site, site.clock.now())
 
     def render() -> Response:
         return render_page(
@@ -106,7 +106,7 @@ async def delivery(request: Request) -> Response:
             text=render_text(fit(message)) if message else "",
             composed_at=composed_at,
             zone=find_zone(site),
-            standing=standing,
+            page_status=page_status,
         )
 
     return await asyncio.to_thread(render)

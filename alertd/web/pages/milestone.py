@@ -41,7 +41,7 @@ from alertd.core.milestones.milestone import stated_windows, windows_not_live
 from alertd.core.planning.plan import Planned
 from alertd.core.words import capital, policy_name
 from alertd.web.pages.sendings import make_sendings
-from alertd.web.pages.status import standing_of
+from alertd.web.pages.status import describe_status
 from alertd.web.server.access import RequestRefused, needs
 from alertd.web.server.context import Site, site_of
 from alertd.web.server.render import render_page
@@ -116,18 +116,23 @@ async def milestone(request: Request) -> Response:
     now = site.clock.now()
     done = await _read_done(site, record)
     moves = await site.ledger.moves([name])
-    standing = await standing_of(site, now)
-    return await asyncio.to_thread(_render, request, record, done, moves.get(name), standing, now)
+    page_status = await describe_status(site, now)
+    return await asyncio.to_thread(_render, request, record, done, moves.get(name), page_status, now)
 
 
 def _render(  # noqa: PLR0917  takes everything that was read from the ledger
-    request: Request, record: Record, done: Done, move: HistoryEntry | None, standing: object, now: datetime
+    request: Request,
+    record: Record,
+    done: Done,
+    move: HistoryEntry | None,
+    page_status: object,
+    now: datetime,
 ) -> Response:
     site, milestone = site_of(request), record.milestone
     found = _explain(site.definitions(), record, done, now)
     axis = _make_axis(record, move, now)
     row = make_row(record, move, axis)
-    told = make_claim_lines(milestone, now, "", record.standing.done_on)
+    told = make_claim_lines(milestone, now, "", record.status.done_on)
     return render_page(
         request,
         "milestone.html",
@@ -141,7 +146,7 @@ def _render(  # noqa: PLR0917  takes everything that was read from the ledger
         ],
         stands=list(make_state_lines(found))
         if found
-        else list(make_status_lines(record.standing, milestone.zone, now)),
+        else list(make_status_lines(record.status, milestone.zone, now)),
         next=describe_next(found) if found else "",
         policy=f"{capital(policy_name(milestone.policy.name))}: {describe_policy(milestone.policy)}.",
         ladders=list(_make_ladders(found)) if found else [],
@@ -151,15 +156,15 @@ def _render(  # noqa: PLR0917  takes everything that was read from the ledger
         sendings=make_sendings(done.deliveries, {record.id: record}, milestone.zone),
         most_deliveries=MOST_DELIVERIES,
         history=[_make_happening(entry, milestone.zone) for entry in done.history],
-        standing=standing,
-        is_closed=record.standing.closed,
+        page_status=page_status,
+        is_closed=record.status.closed,
     )
 
 
 async def _read_done(site: Site, record: Record) -> Done:
     ledger, name = site.ledger, record.id
     return Done(
-        standing=record.standing,
+        status=record.status,
         owed={owed.key: owed for owed in await ledger.owed(name)},
         deliveries=tuple(await ledger.deliveries(milestone=name, limit=MOST_DELIVERIES)),
         history=tuple(await ledger.history(name, MOST_ENTRIES)),

@@ -50,7 +50,7 @@ def find_zone(site: Site) -> ZoneInfo:
     return site.config.zone if site.config else UTC_ZONE
 
 
-async def standing_of(site: Site, as_of: datetime) -> PageStatus:
+async def describe_status(site: Site, as_of: datetime) -> PageStatus:
     """Describe the state of alertd for a page.
 
     Args:

@@ -66,13 +66,13 @@ class TimelineEntry:
     timeline_title: str
     labels: Mapping[str, str]
     windows: tuple[Bounds, ...]
-    standing: MilestoneStatus
+    status: MilestoneStatus
     ghosts: tuple[Bounds, ...]
     moved: bool
     haystack: str
 
     def group(self, now: datetime) -> Group:
-        return GROUPS[state_by(self.windows, self.standing, now)]
+        return GROUPS[state_by(self.windows, self.status, now)]
 
     def is_in(self, asked: str, now: datetime) -> bool:
         """Whether the milestone matches the filter ``state``; "" matches all."""
@@ -92,7 +92,7 @@ class TimelineEntry:
     def spans(self, now: datetime) -> Iterable[Bounds]:
         """Yield the ranges that are drawn. An overdue window extends until ``now``."""
         for begins, ends in self.windows:
-            late = not self.standing.closed and ends is not None and ends <= now
+            late = not self.status.closed and ends is not None and ends <= now
             yield begins, now if late else ends
         yield from self.ghosts
 
@@ -126,7 +126,7 @@ def make_entry(record: Record, move: HistoryEntry | None) -> TimelineEntry:
         timeline_title=milestone.timeline_title,
         labels=labels,
         windows=tuple((window.window.begins, window.window.ends) for window in stated),
-        standing=NOTHING_SAID if record.standing == NOTHING_SAID else record.standing,
+        status=NOTHING_SAID if record.status == NOTHING_SAID else record.status,
         ghosts=tuple((window.begins, window.ends) for window in gone),
         moved=bool(gone),
         haystack=" ".join(words).lower(),

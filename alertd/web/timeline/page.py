@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from alertd.core.access import Scope
 from alertd.web.pages.cache import shelf_of
-from alertd.web.pages.status import find_zone, standing_of
+from alertd.web.pages.status import describe_status, find_zone
 from alertd.web.server.access import needs
 from alertd.web.server.context import site_of
 from alertd.web.server.render import render_page
@@ -44,7 +44,7 @@ async def timeline(request: Request) -> Response:
     wanted = [entry.id for entry in (*choice.shown, *choice.overdue, *choice.coming)]
     records = await site.ledger.records_of(list(dict.fromkeys(wanted)))
     moves = await site.ledger.moves([record.id for record in records.values() if record.revision > 1])
-    standing = await standing_of(site, shelved.as_of)
+    page_status = await describe_status(site, shelved.as_of)
 
     def render() -> Response:
         rows = {name: make_row(record, moves.get(name), choice.axis) for name, record in records.items()}
@@ -54,7 +54,7 @@ async def timeline(request: Request) -> Response:
             "timeline.html",
             query=query,
             choice=choice,
-            standing=standing,
+            page_status=page_status,
             total=len(shelved.entries),
             groups=_group_rows(shown, query),
             overdue=[rows[entry.id] for entry in choice.overdue if entry.id in rows],

@@ -80,7 +80,7 @@ def make_row(record: Record, move: HistoryEntry | None, axis: Axis) -> TimelineR
         move: the last move in the history; None if there was none.
     """
     milestone, now = record.milestone, axis.now
-    state = state_of(milestone, record.standing, now)
+    state = state_of(milestone, record.status, now)
     return TimelineRow(
         id=milestone.id,
         title=milestone.title,
@@ -96,7 +96,7 @@ def make_row(record: Record, move: HistoryEntry | None, axis: Axis) -> TimelineR
 
 def list_tags(record: Record, move: HistoryEntry | None, now: datetime) -> Iterator[str]:
     """List the facts about a milestone that its status does not show."""
-    milestone, standing = record.milestone, record.standing
+    milestone, status = record.milestone, record.status
     zone = milestone.zone
     if is_contested(milestone):
         yield "contested"
@@ -104,10 +104,10 @@ def list_tags(record: Record, move: HistoryEntry | None, now: datetime) -> Itera
         yield "tentative"
     if move is not None:
         yield f"moved on {day_text(local_date(move.at, zone))}"
-    if standing.ack_until is not None and is_acknowledged(standing, record.window_ids, now):
-        yield f"acknowledged until {day_text(local_date(standing.ack_until, zone))}"
-    if standing.snooze_until is not None and now < standing.snooze_until:
-        yield f"snoozed until {day_text(local_date(standing.snooze_until, zone))}"
+    if status.ack_until is not None and is_acknowledged(status, record.window_ids, now):
+        yield f"acknowledged until {day_text(local_date(status.ack_until, zone))}"
+    if status.snooze_until is not None and now < status.snooze_until:
+        yield f"snoozed until {day_text(local_date(status.snooze_until, zone))}"
 
 
 def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterator[ClaimRow]:
@@ -118,7 +118,7 @@ def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterat
     milestone = record.milestone
     stated = [*stated_windows(milestone), *windows_not_live(milestone)]
     before = _match_replaced(stated_windows(milestone), move, milestone.zone)
-    told = make_claim_lines(milestone, axis.now, "", record.standing.done_on)
+    told = make_claim_lines(milestone, axis.now, "", record.status.done_on)
     for window, line in zip(stated, told, strict=True):
         look = _choose_look(record, line, axis.now)
         surest = min(window.claims, key=lambda claim: claim.deadline.qualifier is not Qualifier.NONE)
@@ -128,7 +128,7 @@ def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterat
             window.window,
             axis,
             overdue=look == Group.OVERDUE,
-            done_on=record.standing.done_on if window is stated[0] else None,
+            done_on=record.status.done_on if window is stated[0] else None,
             before=before.get(window.window.id, ()) if line.live else (),
         )
         yield ClaimRow(
@@ -142,10 +142,10 @@ def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterat
 
 
 def _choose_look(record: Record, line: ClaimLine, now: datetime) -> str:
-    standing = record.standing
-    if standing.cancelled or not line.live:
+    status = record.status
+    if status.cancelled or not line.live:
         return OFF
-    if standing.done_on is not None:
+    if status.done_on is not None:
         return Group.DONE
     if line.ends is not None and line.ends <= now:
         return Group.OVERDUE
