@@ -1,4 +1,4 @@
-"""Everything that there is to say of one milestone and its reminders, gathered as values."""
+"""Gathers everything that alertd can explain about a milestone and its reminders, as values."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ _END = datetime(9900, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What the ledger knows of a milestone.
+    """What the ledger holds about a milestone.
 
     Attributes:
-        owed: by key.
-        deliveries: the newest first, with their attempts.
-        dates: the local done dates of all milestones, which relative deadlines are counted from.
+        status: the actions of people that are in force.
+        owed: the scheduled reminders by key.
+        deliveries: the newest first, each with its attempts and its members.
+        history: the entries of the milestone's history.
+        dates: the local done dates of all milestones by id, from which relative deadlines are computed.
     """
 
     status: MilestoneStatus = NOTHING_SAID
@@ -45,16 +47,17 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """One milestone at one instant, and why each of its reminders goes where it goes.
+    """A milestone at an instant, and why each of its reminders goes to its receiver.
 
     Attributes:
         file: the definition file, relative to the configuration folder.
-        policy_from: where its policy stands.
-        reminders: all of them for each receiver, at the instant at which they are sent.
-        overtaken: keys of those that a mute holds back until a later one has gone out.
-        series: ids of the next instances, when a series was asked for and this is the first of them.
-        done: None when no ledger was looked at.
-        is_kept: its file cannot be read at the moment; this is what the ledger has of it.
+        at: the instant of the explanation, an aware UTC instant.
+        policy_from: where its policy is written, in words.
+        reminders: all reminders to all receivers, each at the instant at which it is sent.
+        overtaken: the keys of reminders that a mute defers until a later one is sent instead.
+        series: ids of the next instances, if the caller asked for a series and this is its first one.
+        done: the contents of the ledger; None if it was not read.
+        is_kept: the milestone's file cannot be read at the moment, so this is the version in the ledger.
     """
 
     milestone: Milestone
@@ -70,12 +73,12 @@ class Explanation:
 
     @property
     def done_on(self) -> date | None:
-        """The local date on which it came about, when the ledger says so."""
+        """The local date on which the milestone was done; None if the ledger has none or was not read."""
         return self.done.status.done_on if self.done else None
 
     @property
     def next(self) -> Planned | None:
-        """The first reminder after ``at`` that is really sent; a snooze may hold it back longer."""
+        """The first reminder to send after ``at``; None if there is none. A snooze may still defer it."""
         status = self.done.status if self.done else NOTHING_SAID
         if status.closed:
             return None
@@ -90,7 +93,7 @@ class Explanation:
         return min(coming, key=lambda planned: planned.at, default=None)
 
 
-def explain(  # noqa: PLR0917  all of them are facts about the milestone
+def explain(  # noqa: PLR0917  all of them describe the milestone
     milestone: Milestone,
     definitions: Definitions,
     config: Config,
@@ -98,11 +101,14 @@ def explain(  # noqa: PLR0917  all of them are facts about the milestone
     done: Done | None,
     kept_from: str = "",
 ) -> Explanation:
-    """The explanation of a milestone that does not recur, or of one instance.
+    """Explain a milestone that does not recur, or a single instance of a series.
 
     Args:
+        milestone: relative claims resolved.
         at: an aware UTC instant.
-        kept_from: its file, when that cannot be read and ``milestone`` is what the ledger has of it.
+        done: the contents of the ledger; None if it was not read.
+        kept_from: the name of the milestone's file, if that file cannot be read and ``milestone`` is the
+            version in the ledger; "" otherwise.
     """
     ends = [stated.window.ends for stated in operative_windows(milestone)]
     until = min(max([at, *(end for end in ends if end)]), _END) + NAGS_AHEAD
@@ -129,9 +135,14 @@ def explain(  # noqa: PLR0917  all of them are facts about the milestone
 
 
 def find_instance(milestone: Milestone, name: str, at: datetime) -> tuple[Milestone | None, tuple[str, ...]]:
-    """Which instance of a series ``name`` means, and which others come next.
+    """Find the instance of a series that ``name`` means, and the ids of the instances that come next.
 
-    A milestone that does not recur is its own. The bare id of a series means the instance that is due next.
+    A milestone that does not recur is its only instance. The id of a series without a date means the next
+    instance.
+
+    Args:
+        name: the full id of the milestone or of an instance.
+        at: an aware UTC instant.
     """
     if milestone.repeat is None:
         return milestone, ()
@@ -156,10 +167,14 @@ def find_instance(milestone: Milestone, name: str, at: datetime) -> tuple[Milest
 def find_kept_instance(
     kept: Mapping[str, Record], name: str, at: datetime
 ) -> tuple[Record | None, tuple[str, ...]]:
-    """The same among records that the ledger keeps, which has instances alone.
+    """Find the instance that ``name`` means in the records of the ledger, as :func:`find_instance` does.
+
+    The ledger holds the instances of a series, and not the series itself.
 
     Args:
-        name: a full id, of a milestone, a series or an instance.
+        kept: records by full id.
+        name: the full id of a milestone, a series or an instance.
+        at: an aware UTC instant.
     """
     if name in kept:
         return kept[name], ()
@@ -170,7 +185,7 @@ def find_kept_instance(
 
 
 def describe_policy(policy: Policy) -> str:
-    """All that a policy asks for, in one sentence without its full stop."""
+    """Describe a policy in a sentence without its full stop."""
     parts = []
     if policy.opens:
         parts.append("as the window opens")

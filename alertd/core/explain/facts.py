@@ -1,8 +1,8 @@
-"""What is planned, done and explained, for programs: plain values that JSON can hold.
+"""Plans, records and explanations for programs, as plain values for JSON.
 
-Instants are UTC texts, windows half-open. Each shape is declared here once: the values are built as it says,
-and the API's description is made from it. New members may be added to a shape at any time; within ``v1`` of
-the API none is removed.
+Instants are texts in UTC, and windows are half-open. This module declares each shape once, and the
+description of the API is made from these declarations. A later version may add members to a shape, but never
+removes any within ``v1`` of the API.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class ExplanationFacts(FieldFacts):
 
 
 def format_utc(at: datetime) -> str:
-    """``2026-09-23T06:00:00Z``; a fraction of a second only where there is one."""
+    """Format an aware instant as ``2026-09-23T06:00:00Z``, with a fraction of a second if there is one."""
     return at.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
 
 
@@ -206,7 +206,7 @@ def format_utc_or_none(at: datetime | None) -> str | None:
 
 
 def make_planned_facts(planned: Planned) -> PlannedFacts:
-    """A line of the contract in design section 10; ``due``, and why, only where it is deferred."""
+    """Make the facts about a planned reminder. ``due`` and the rule are present only if it is deferred."""
     occurrence = planned.occurrence
     facts: PlannedFacts = {
         "at": format_utc(planned.at),
@@ -228,7 +228,7 @@ def make_planned_facts(planned: Planned) -> PlannedFacts:
 
 
 def make_entry_facts(entry: HistoryEntry) -> EntryFacts:
-    """A thing that happened to a milestone."""
+    """Make the facts about an entry of a milestone's history."""
     return {
         "type": "entry",
         "at": format_utc(entry.at),
@@ -243,7 +243,7 @@ def make_entry_facts(entry: HistoryEntry) -> EntryFacts:
 def make_delivery_facts(
     delivery: Delivery, attempts: Sequence[Attempt], members: Sequence[ScheduledReminder]
 ) -> DeliveryFacts:
-    """A delivery with its attempts and what it carries."""
+    """Make the facts about a delivery, its attempts and the reminders that it carries."""
     return {
         "type": "delivery",
         "at": format_utc(delivery.settled_at or delivery.bound_at),
@@ -281,10 +281,10 @@ def make_delivery_facts(
 
 
 def make_explanation_facts(found: Explanation, others: Sequence[str]) -> ExplanationFacts:
-    """Everything that ``alertd explain`` says, as one object.
+    """Make the facts of an explanation.
 
     Args:
-        others: ids of the instances of its series that come next.
+        others: ids of the next instances of the milestone's series.
     """
     milestone = found.milestone
     facts: ExplanationFacts = {
@@ -313,7 +313,7 @@ def make_explanation_facts(found: Explanation, others: Sequence[str]) -> Explana
 
 
 def make_record_facts(record: Record, now: datetime) -> MilestoneFacts:
-    """A milestone at ``now``."""
+    """Make the facts about a milestone at ``now``, an aware UTC instant."""
     milestone, status = record.milestone, record.status
     return {
         "milestone": milestone.id,
@@ -334,7 +334,7 @@ def make_record_facts(record: Record, now: datetime) -> MilestoneFacts:
 
 
 def make_status_facts(status: MilestoneStatus, now: datetime) -> StandingFacts:
-    """What people have said and what holds at ``now``."""
+    """Make the facts about the actions of people that are in force at ``now``, an aware UTC instant."""
     acknowledged = status.ack_until is not None and now < status.ack_until
     snoozed = status.snooze_until is not None and now < status.snooze_until
     return {
@@ -351,7 +351,12 @@ def make_status_facts(status: MilestoneStatus, now: datetime) -> StandingFacts:
 
 
 def make_claim_facts(milestone: Milestone, at: datetime, done_on: date | None) -> list[ClaimFacts]:
-    """All claims of a milestone, and whether each has passed."""
+    """Make the facts about all claims of a milestone.
+
+    Args:
+        at: the instant that the statuses describe, an aware UTC instant.
+        done_on: the local date on which the milestone was done; None if it is not done.
+    """
     return [
         {
             "deadline": line.edtf,
@@ -372,7 +377,8 @@ def make_claim_facts(milestone: Milestone, at: datetime, done_on: date | None) -
 
 def _make_reminder_facts(planned: Planned, found: Explanation) -> ReminderFacts:
     owed = found.done.owed.get(planned.key) if found.done else None
-    # mypy: an unpacked PlannedFacts might hold further keys, those that are optional here among them.
+    # mypy assumes that an unpacked PlannedFacts might hold further keys, such as those that are optional
+    # here.
     facts: ReminderFacts = {
         **make_planned_facts(planned),  # type: ignore[typeddict-item]
         "route": planned.match.path,

@@ -1,7 +1,7 @@
-"""What a reminder would say that nobody is owed now: for ``alertd preview``, from the files alone.
+"""Rehearses a reminder that is not due: ``alertd preview`` composes its message from the files alone.
 
-What only a ledger knows is supposed: that it is the first revision, that nothing was said of it, that a date
-which moved was a month, or a year, earlier before.
+The rehearsal makes assumptions about the contents of the ledger: the milestone has its first revision and no
+status, and a date that moved was a month or a year earlier before.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ FAR = timedelta(days=60 * 365)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """One reminder of one milestone for one receiver.
+    """A rehearsed reminder of a milestone to a receiver.
 
     Attributes:
         at: when it is sent, an aware UTC instant.
-        is_routed: whether a route leads it to the receiver at all.
-        supposed: what was made up for it, a sentence; "" for nothing.
+        around: the contents of the message that are not in the lease.
+        is_routed: whether a route leads the reminder to the receiver.
+        supposed: a sentence about the assumptions that the rehearsal makes; "" if it makes none.
     """
 
     record: Record
@@ -48,7 +49,11 @@ class Rehearsal:
     supposed: str = ""
 
     def compose_message(self, notifier: str) -> Message:
-        """What that notifier of the receiver would be given, under the id that it would have."""
+        """Compose the message that a notifier of the receiver would send, under the id that it would have.
+
+        Args:
+            notifier: the name of the notifier within the receiver.
+        """
         (delivery,) = make_deliveries(self.receiver, [notifier], self.owed, self.at)
         lease = Lease(
             delivery=delivery,
@@ -64,12 +69,20 @@ class Rehearsal:
 def rehearse(
     milestone: Milestone, receiver: str, cause: Cause, route: Route, *, at: datetime | None, now: datetime
 ) -> Rehearsal | None:
-    """One reminder, as it would be sent. None when the milestone never has such a reminder.
+    """Rehearse a reminder as it would be sent.
 
     Args:
-        milestone: with its relative claims resolved; an instance of a series, not the series.
-        at: when it is read, an aware UTC instant: then the reminder is the last that was due by then, and is
-            told as late as it is. By default it is the next one from ``now`` on, else the last, on time.
+        milestone: relative claims resolved. For a series it is one of the instances.
+        receiver: the name of the receiver.
+        cause: the cause of the reminder.
+        route: the root route.
+        at: when it is sent, an aware UTC instant. The reminder is the last one that was due by then, and the
+            message states its delay. By default the reminder is the next one from ``now`` on, or else the
+            last one, and it is sent on time.
+        now: an aware UTC instant.
+
+    Returns:
+        None if the milestone never has such a reminder.
     """
     record = _make_record(milestone, at or now)
     if cause in NEWS:
@@ -163,7 +176,7 @@ def _make_status(record: Record, cause: Cause, at: datetime) -> MilestoneStatus:
 
 
 def _make_earlier(milestone: Milestone) -> Milestone:
-    """The milestone as if all its dates had been earlier; what cannot be moved is left out."""
+    """Make the milestone with all its dates earlier. Claims that cannot be moved are left out."""
     moved = [_move_earlier(claim, milestone) for claim in milestone.claims]
     return replace(milestone, claims=tuple(claim for claim in moved if claim is not None))
 

@@ -1,4 +1,4 @@
-"""From what somebody has typed to the action that it means: the same for every door."""
+"""Reads a person's request to act on a milestone: from the command line, the page, the API or a chat."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from alertd.core.words import day_text, instant_text, listing, offset_words
 from alertd.errors import FieldProblem, MomentError
 
 MAX_TEXT = 1000
-"""Characters of a reason or of evidence."""
+"""The longest reason or evidence, in characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionRequest:
-    """What was typed.
+    """A person's request as it was typed.
 
     Attributes:
-        by: who says so.
-        how: by which door: ``link:desk``, ``page:ada``; "" for the command line.
-        until: for ack and snooze, as :mod:`alertd.core.time.moments` reads it; "" for what is usual.
-        on: for done: the date; "" for today.
+        by: the person.
+        how: the channel of the request, such as ``link:desk`` or ``page:ada``; "" for the command line.
+        why: the person's reason; "" for none.
+        until: the end of an acknowledgement or a snooze, as :mod:`alertd.core.time.moments` reads it; "" for
+            the default.
+        on: the done date; "" for today.
+        evidence: the evidence that the milestone is done; "" for none.
     """
 
     kind: ActionKind
@@ -41,10 +44,13 @@ class ActionRequest:
 
 
 def make_action(request: ActionRequest, record: Record, config: Config, now: datetime) -> Action:
-    """What it means for a milestone.
+    """Make the action on a milestone that a request asks for.
+
+    Args:
+        now: an aware UTC instant.
 
     Raises:
-        FieldProblem: a field cannot be read, or says what cannot be.
+        FieldProblem: a field cannot be read, or its value is impossible.
     """
     for name, text in (("why", request.why), ("evidence", request.evidence)):
         if len(text) > MAX_TEXT:
@@ -66,10 +72,10 @@ def make_action(request: ActionRequest, record: Record, config: Config, now: dat
 
 
 def is_repeated(action: Action, status: MilestoneStatus, windows: tuple[str, ...]) -> bool:
-    """Whether it holds already: the same was said before, perhaps by the same click.
+    """Tell whether an action would change nothing, for example because a person clicked a link twice.
 
     Args:
-        windows: ids of the windows that remind now.
+        windows: the ids of the windows that remind now.
     """
     match action.kind:
         case ActionKind.ACK:
@@ -114,7 +120,11 @@ def _read_done_on(request: ActionRequest, record: Record, now: datetime) -> date
 
 
 def make_confirmation(action: Action, record: Record, owed: Sequence[ScheduledReminder]) -> str:
-    """One sentence about the action and one about what comes next."""
+    """Make a sentence that confirms the action and one about the next reminder.
+
+    Args:
+        owed: the milestone's scheduled reminders after the action.
+    """
     zone = record.milestone.zone
     pending = sorted(
         (
@@ -152,7 +162,7 @@ def _describe_snooze_end(action: Action, pending: Sequence[ScheduledReminder], r
 
 
 def _describe_next(pending: Sequence[ScheduledReminder], record: Record, now: datetime) -> str:
-    """What comes next; of what is late already the tightest, since only that one goes out."""
+    """Describe the next reminder: the last of those that are late already, since only that one is sent."""
     if not pending:
         return "No further reminder is planned."
     late = [reminder for reminder in pending if max(reminder.at, reminder.wake_at) <= now]

@@ -1,4 +1,4 @@
-"""What is planned, done and explained, in words without markup: one wording for terminal and page."""
+"""Describes plans, records and explanations in words without markup, for the terminal and the page alike."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ KINDS = {
     "loaded": "loaded", "moved": "moved", "withdrawn": "withdrawn", "returned": "back again",
     "ack": "acknowledged", "snooze": "snoozed", "done": "done", "cancel": "cancelled", "reopen": "reopened",
 }  # fmt: skip
-"""What the history keeps, by its kind."""
+"""The words for the kinds of history entries."""
 
 
 # -- days and instants
 def format_day_heading(day: date) -> str:
-    """``Wednesday, 23 September 2026``."""
+    """Format a day as ``Wednesday, 23 September 2026``."""
     return f"{WEEKDAYS[day.weekday()]}, {day_text(day)}"
 
 
 def format_local(at: datetime, zone: ZoneInfo) -> str:
-    """``2026-10-01 00:00 +03:00``."""
+    """Format an aware instant in a zone as ``2026-10-01 00:00 +03:00``."""
     local = at.astimezone(zone)
     offset = f"{local:%z}"
     return f"{local:%Y-%m-%d %H:%M} {offset[:3]}:{offset[3:5]}"
@@ -76,21 +76,21 @@ def format_local(at: datetime, zone: ZoneInfo) -> str:
 
 # -- reminders
 def describe_offset(offset: str) -> str:
-    """The offset as short as a column needs it: ``7 days before``, ``on the day``, ``opens``."""
+    """Describe an offset briefly, for a column: ``7 days before``, ``on the day``, ``opens``."""
     if offset == "opens":
         return "opens"
     return brief_offset(offset)
 
 
 def describe_stated(stated: StatedWindow) -> str:
-    """The deadline as it was given, and whose word it is: ``by September 2026 – the minister``."""
+    """Describe a deadline as it was given, with its sources: ``by September 2026 – the minister``."""
     claim = stated.claims[0]
     who = listing([source.brief for source in list_accounts(stated)])
     return deadline_phrase(claim.deadline, claim.reading) + (f" – {who}" if who else "")
 
 
 def describe_delay(planned: Planned) -> str:
-    """Why a reminder is later than it is due; "" when it is not."""
+    """Describe why a reminder is sent later than it is due; "" if it is not."""
     due = to_wall(planned.occurrence.at, planned.occurrence.stated.window.zone)
     day = f"{WEEKDAYS[due.weekday()][:3]} {due.day} {MONTHS[due.month - 1][:3]}"
     match planned.muted_by:
@@ -107,7 +107,7 @@ def describe_delay(planned: Planned) -> str:
 
 
 class Course(StrEnum):
-    """How a reminder went, in a word."""
+    """The course of a reminder, in a word."""
 
     SENT = "sent"
     WAITING = "waiting"
@@ -116,14 +116,14 @@ class Course(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """What became of a reminder, in words; "" for one that is simply to come."""
+    """The fate of a reminder. ``text`` gives details in words; it is "" if there are none."""
 
     course: Course
     text: str = ""
 
 
 def find_fate(planned: Planned, found: Explanation) -> Fate:
-    """What became of a reminder, or what will."""
+    """Find the fate of a reminder: from the ledger if it has the reminder, and else from the plan."""
     if found.done is not None and (owed := found.done.owed.get(planned.key)):
         return find_owed_fate(owed, found.done)
     if planned.key in found.overtaken:
@@ -132,7 +132,7 @@ def find_fate(planned: Planned, found: Explanation) -> Fate:
 
 
 def find_owed_fate(owed: ScheduledReminder, done: Done) -> Fate:
-    """The same for what the ledger has of it."""
+    """Find the fate of a reminder in the ledger."""
     if owed.told_at is not None:
         late = owed.told_at - owed.at
         text = f"sent {span_text(late)} late" if late >= LATE_FROM else "sent"
@@ -152,7 +152,7 @@ def find_owed_fate(owed: ScheduledReminder, done: Done) -> Fate:
 
 
 def describe_next(found: Explanation) -> str:
-    """What comes next, a sentence."""
+    """Describe the next reminder in a sentence."""
     zone = found.milestone.zone
     status = found.done.status if found.done else None
     if status is not None and status.closed:
@@ -177,7 +177,7 @@ def describe_next(found: Explanation) -> str:
 
 
 def _find_resume_time(found: Explanation) -> datetime | None:
-    """The end of an acknowledgement, when an overdue reminder has fallen or falls due before it."""
+    """Find the end of an acknowledgement, if an overdue reminder waits for that; None if none does."""
     until = found.done.status.ack_until if found.done else None
     if found.done is None or until is None or until <= found.at:
         return None
@@ -196,9 +196,9 @@ def _find_resume_time(found: Explanation) -> datetime | None:
     return until if held else None
 
 
-# -- where it stands
+# -- status
 def make_status_lines(status: MilestoneStatus, zone: ZoneInfo, now: datetime) -> Iterator[str]:
-    """One sentence for each thing that people have said and that holds at ``now``."""
+    """Make a sentence for each action of a person that is in force at ``now``, an aware UTC instant."""
     if status.cancelled:
         yield f"Cancelled by {status.cancelled_by}: no further reminder."
     if status.done_on is not None:
@@ -211,7 +211,7 @@ def make_status_lines(status: MilestoneStatus, zone: ZoneInfo, now: datetime) ->
 
 
 def make_state_lines(found: Explanation) -> Iterator[str]:
-    """What people have said, where each claim stands, and which of several windows remind."""
+    """Make sentences about the actions in force, the status of each claim, and the windows that remind."""
     milestone = found.milestone
     if found.done:
         yield from make_status_lines(found.done.status, milestone.zone, found.at)
@@ -237,12 +237,12 @@ def make_state_lines(found: Explanation) -> Iterator[str]:
 
 
 def explain_not_counted(line: ClaimLine) -> str:
-    """Why a claim that is not live isn't."""
+    """Explain why a claim is not live."""
     return "never reminds" if line.rank == Rank.DEPRECATED else "outranked"
 
 
 def describe_span(line: ClaimLine, zone: ZoneInfo) -> tuple[tuple[str, str], ...]:
-    """A claim's bounds, named, each both in its zone and in UTC."""
+    """Describe the bounds of a claim's window: pairs of a name and an instant in its zone and in UTC."""
     if line.begins is not None and line.begins == line.ends:
         return (("at", _format_both(line.begins, zone)),)
     begins = _format_both(line.begins, zone) if line.begins else "at no known time"
@@ -253,7 +253,7 @@ def describe_span(line: ClaimLine, zone: ZoneInfo) -> tuple[tuple[str, str], ...
 # -- routes
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteTold:
-    """By which route a receiver gets what: its name, ``gets all reminders: ...``, and further sentences."""
+    """A route in words: the receiver, ``gets all reminders: ...``, and further sentences."""
 
     receiver: str
     text: str
@@ -261,7 +261,7 @@ class RouteTold:
 
 
 def describe_routes(found: Explanation, config: Config) -> Iterator[RouteTold]:
-    """Each route that leads to a receiver of this milestone."""
+    """Describe each route that leads to a receiver of the milestone."""
     by_route: dict[tuple[str, str], list[Planned]] = {}
     for planned in found.reminders:
         by_route.setdefault((planned.receiver, planned.match.path), []).append(planned)
@@ -270,21 +270,25 @@ def describe_routes(found: Explanation, config: Config) -> Iterator[RouteTold]:
 
 
 def describe_labels(found: Explanation) -> str:
-    """What routes can match here, a sentence."""
+    """Describe the labels of a milestone that routes can match, in a sentence."""
     labels = ", ".join(f'{name}="{value}"' for name, value in found.milestone.labels.items())
     return f"Its labels: {labels or 'none'}; and {listing(added_names(found.milestone))}."
 
 
 # -- deliveries and history
 def describe_state(delivery: Delivery) -> str:
-    """``retrying`` for what is ready and was tried already; else the state."""
+    """Describe the state of a delivery: ``waiting`` or ``retrying`` if it is ready, else the state itself."""
     if delivery.state is DeliveryState.READY:
         return "retrying" if delivery.attempts else "waiting"
     return delivery.state.value
 
 
 def make_entry_lines(entry: HistoryEntry, zone: ZoneInfo | None) -> Iterator[str]:
-    """What an entry of the history says beside its kind; without a zone instants stay as they are kept."""
+    """Make the lines about the details of a history entry.
+
+    Args:
+        zone: the zone for instants; None to leave them as the ledger keeps them.
+    """
     facts = {name: value for name, value in entry.facts.items() if name not in WINDOW_FACTS}
     if "from" in facts and "to" in facts:
         yield f"from {facts.pop('from')} to {facts.pop('to')}"
@@ -297,12 +301,12 @@ def make_entry_lines(entry: HistoryEntry, zone: ZoneInfo | None) -> Iterator[str
 
 
 def _format_both(at: datetime, zone: ZoneInfo) -> str:
-    """``2026-10-01 00:00 +03:00 = 2026-09-30 21:00 UTC``."""
+    """Format an instant twice: ``2026-10-01 00:00 +03:00 = 2026-09-30 21:00 UTC``."""
     return f"{format_local(at, zone)} = {at:%Y-%m-%d %H:%M} UTC"
 
 
 def _describe_taken(taken: Sequence[Planned], every: Sequence[Planned]) -> str:
-    """Which reminders a route takes: by cause where it takes all of one, else each by its offset."""
+    """Describe the reminders that a route takes: by cause if it takes all of a cause, and else by offset."""
     mine, all_of = {_make_slot(planned) for planned in taken}, {_make_slot(planned) for planned in every}
     if mine == all_of:
         return "all reminders"

@@ -1,12 +1,12 @@
-"""A milestone, and what the ledger keeps beside it, as plain lists and dicts for JSON, and back.
+"""Converts a milestone, and related values of the ledger, to lists and dicts for JSON and back.
 
 Rules that hold here:
-- what comes back is equal to what went in (but see :func:`pack` about holidays);
-- nothing relies on a default of the code, so that a later default does not change what was written earlier;
-  left out is only what is empty;
-- a deadline is its EDTF; its instants are computed again, since zones change their rules.
+- unpacking returns a value equal to the packed one (with an exception for holidays, see :func:`pack`);
+- the format omits only empty values and never a default of the code, so a later default does not change the
+  meaning of rows that are already written;
+- a deadline is packed as its EDTF, and its instants are computed again, since the rules of zones change.
 
-A little over 300 lines: both directions of one format stand in one place.
+The file is longer than 300 lines because both directions of the format belong together.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from alertd.core.time.duration import Duration
 
 VERSION = 1
 HOLIDAYS_BEYOND = timedelta(days=3 * 366)
-"""How far from the milestone's deadlines its holidays are kept."""
+"""How far from a milestone's deadlines its holidays are packed."""
 
 Plain = dict[str, Any]
-"""Strings, numbers, booleans, lists and dicts of them: what JSON holds, and what it gives back the same."""
+"""Values that JSON returns unchanged: strings, numbers, booleans, lists and dicts."""
 
 
 def pack(milestone: Milestone) -> Plain:
-    """``milestone`` as plain values, ``{"v": 1, "id": ..., "claims": [...], ...}``.
+    """Pack a milestone as ``{"v": 1, "id": ..., "claims": [...], ...}``.
 
-    Of the holidays only those within three years of a deadline are kept, for a country's calendar holds
-    thousands; a recurring milestone, whose deadlines go on, keeps them all.
+    Only the holidays within three years of a deadline are packed, since the calendar of a country holds
+    thousands. A recurring milestone has no last deadline, so all of its holidays are packed.
 
     Raises:
-        ValueError: it has relative claims; they are to be resolved first.
+        ValueError: the milestone has relative claims, which have to be resolved first.
     """
     if milestone.relative:
         raise ValueError(f"{milestone.id} has relative claims that are not resolved")
@@ -69,11 +69,11 @@ def pack(milestone: Milestone) -> Plain:
 
 
 def unpack(packed: Mapping[str, Any]) -> Milestone:
-    """The milestone that :func:`pack` was given.
+    """Unpack the result of :func:`pack`.
 
     Raises:
-        ValueError: it was packed by a newer alertd.
-        KeyError: it was not packed by :func:`pack`.
+        ValueError: a newer version of alertd packed the milestone.
+        KeyError: a required key is missing.
     """
     if packed["v"] != VERSION:
         raise ValueError(f"a snapshot of version {packed['v']!r}; this alertd reads version {VERSION}")
@@ -97,7 +97,7 @@ def unpack(packed: Mapping[str, Any]) -> Milestone:
 
 
 def pack_status(status: MilestoneStatus) -> Plain:
-    """``{}`` when nothing was said."""
+    """Pack the status of a milestone: ``{}`` if no action is in force."""
     return _drop_empty({
         "ack_until": _format_instant(status.ack_until),
         "ack_windows": list(status.ack_windows),
@@ -115,7 +115,7 @@ def pack_status(status: MilestoneStatus) -> Plain:
 
 
 def unpack_status(packed: Mapping[str, Any]) -> MilestoneStatus:
-    """The standing that :func:`pack_status` was given."""
+    """Unpack the result of :func:`pack_status`."""
     return MilestoneStatus(
         ack_until=_parse_instant(packed.get("ack_until", "")),
         ack_windows=tuple(packed.get("ack_windows", ())),
@@ -133,7 +133,7 @@ def unpack_status(packed: Mapping[str, Any]) -> MilestoneStatus:
 
 
 def pack_values(values: Sequence[Value]) -> list[Plain]:
-    """One dict a value, in their order."""
+    """Pack each value as a dict, in the same order."""
     return [
         _drop_empty({
             "window": value.window_id,
@@ -147,7 +147,7 @@ def pack_values(values: Sequence[Value]) -> list[Plain]:
 
 
 def unpack_values(packed: Sequence[Mapping[str, Any]]) -> tuple[Value, ...]:
-    """The values that :func:`pack_values` was given."""
+    """Unpack the result of :func:`pack_values`."""
     return tuple(
         Value(
             window_id=value.get("window", ""),
@@ -161,17 +161,17 @@ def unpack_values(packed: Sequence[Mapping[str, Any]]) -> tuple[Value, ...]:
 
 
 def pack_move(move: Move) -> Plain:
-    """``{"before": [...], "after": [...]}``."""
+    """Pack a move as ``{"before": [...], "after": [...]}``."""
     return {"before": pack_values(move.before), "after": pack_values(move.after)}
 
 
 def unpack_move(packed: Mapping[str, Any]) -> Move:
-    """The move that :func:`pack_move` was given."""
+    """Unpack the result of :func:`pack_move`."""
     return Move(before=unpack_values(packed["before"]), after=unpack_values(packed["after"]))
 
 
 def pack_grounds(grounds: Grounds) -> Plain:
-    """``{"route": ..., "matchers": [...], "policy": ...}``."""
+    """Pack grounds as ``{"route": ..., "matchers": [...], "policy": ...}``."""
     return _drop_empty({
         "route": grounds.route,
         "matchers": list(grounds.matchers),
@@ -180,7 +180,7 @@ def pack_grounds(grounds: Grounds) -> Plain:
 
 
 def unpack_grounds(packed: Mapping[str, Any]) -> Grounds:
-    """The grounds that :func:`pack_grounds` was given."""
+    """Unpack the result of :func:`pack_grounds`."""
     return Grounds(
         route=packed.get("route", ""),
         matchers=tuple(packed.get("matchers", ())),
@@ -189,17 +189,17 @@ def unpack_grounds(packed: Mapping[str, Any]) -> Grounds:
 
 
 def pack_notice(notice: Notice) -> Plain:
-    """``{"slot": ..., "headline": ..., "lines": [...]}``."""
+    """Pack a notice as ``{"slot": ..., "headline": ..., "lines": [...]}``."""
     return {"slot": notice.slot, "headline": notice.headline, "lines": list(notice.lines)}
 
 
 def unpack_notice(packed: Mapping[str, Any]) -> Notice:
-    """The notice that :func:`pack_notice` was given."""
+    """Unpack the result of :func:`pack_notice`."""
     return Notice(slot=packed["slot"], headline=packed["headline"], lines=tuple(packed["lines"]))
 
 
 def pack_edition(edition: DigestIssue) -> Plain:
-    """``{"name": ..., "at": ..., "since": ..., "until": ..., "overview": [...]}``."""
+    """Pack an issue as ``{"name": ..., "at": ..., "since": ..., "until": ..., "overview": [...]}``."""
     return _drop_empty({
         "name": edition.name,
         "zone": edition.zone,
@@ -213,7 +213,7 @@ def pack_edition(edition: DigestIssue) -> Plain:
 
 
 def unpack_edition(packed: Mapping[str, Any]) -> DigestIssue:
-    """The edition that :func:`pack_edition` was given."""
+    """Unpack the result of :func:`pack_edition`."""
     return DigestIssue(
         name=packed["name"],
         zone=packed["zone"],
@@ -271,7 +271,7 @@ def _unpack_claim(packed: Mapping[str, Any], sources: Sequence[Source]) -> Claim
 
 
 def _pack_deadline(deadline: Deadline) -> str | list[str]:
-    """The EDTF; with the texts as they were written, the whole and each choice's, where they can differ."""
+    """Pack the EDTF, followed by the original texts of the deadline and of its choices if they can differ."""
     if deadline.text == deadline.edtf and not deadline.choices:
         return deadline.edtf
     return [deadline.edtf, deadline.text, *(choice.text for choice in deadline.choices)]
@@ -341,7 +341,7 @@ def _make_policy(
     weekend: tuple[int, ...],
     holidays: tuple[str, ...],
 ) -> Policy:
-    """Made once for the many milestones that share it."""
+    """Make a policy once for all milestones that share it."""
     return Policy(
         name=name,
         before=tuple(_unpack_duration(lead) for lead in before),
@@ -370,7 +370,7 @@ def _unpack_duration(packed: Sequence[int]) -> Duration:
 
 
 def _find_span(milestone: Milestone) -> tuple[date, date] | None:
-    """Between which days holidays matter; None: all of them do."""
+    """Find the first and last day between which holidays matter; None if all of them do."""
     if milestone.repeat is not None:
         return None
     days: list[date] = []
@@ -382,7 +382,7 @@ def _find_span(milestone: Milestone) -> tuple[date, date] | None:
                 days.append(end)
     if not days:
         return None
-    # The bounds of the calendar, where three years more would leave it.
+    # Stay within the range of ``date``, which three years beyond a deadline could leave.
     first = max(min(days), date.min + HOLIDAYS_BEYOND) - HOLIDAYS_BEYOND
     last = min(max(days), date.max - HOLIDAYS_BEYOND) + HOLIDAYS_BEYOND
     return first, last

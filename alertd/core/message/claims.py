@@ -1,4 +1,4 @@
-"""The claims of a milestone as a reader sees them: each window, who gives it, where it stands."""
+"""The claims of a milestone as a message shows them: each window, its sources and its status."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from alertd.core.words import days_until, done_text, listing, published_text, se
 
 
 def list_values(milestone: Milestone) -> tuple[Value, ...]:
-    """The windows that remind, as the ledger keeps them."""
+    """List the windows that remind, in the form that the ledger keeps."""
     return tuple(
         Value(
             window_id=stated.window.id,
@@ -33,7 +33,7 @@ def list_values(milestone: Milestone) -> tuple[Value, ...]:
 
 
 def list_accounts(stated: StatedWindow) -> tuple[Source, ...]:
-    """Everybody who states this window, each once, in the order of the file."""
+    """List the sources of a window, each once, in the order of the file."""
     by_id = {source.id: source for claim in stated.claims for source in claim.sources}
     return tuple(by_id.values())
 
@@ -41,11 +41,16 @@ def list_accounts(stated: StatedWindow) -> tuple[Source, ...]:
 def make_claim_lines(
     milestone: Milestone, now: datetime, headline: str, done_on: date | None = None
 ) -> tuple[ClaimLine, ...]:
-    """Live windows in the order in which they end, each once; then all other claims, which never remind.
+    """Make the lines about a milestone's claims.
+
+    The live windows come first, each once, in the order in which they end. All other claims follow, which
+    never remind.
 
     Args:
-        headline: id of the window that the message is about.
-        done_on: once it is done: then the lines say how that stands to what was claimed.
+        now: an aware UTC instant.
+        headline: the id of the window that the message is about.
+        done_on: the local date on which the milestone was done, which the lines compare with each window;
+            None if it is not done.
     """
     lines = []
     for stated in stated_windows(milestone):
@@ -58,7 +63,7 @@ def make_claim_lines(
 
 
 def make_contested_sentence(milestone: Milestone) -> str:
-    """``Contested: the minister says by September 2026 (Al-Hadath, 8 September 2024); ...``."""
+    """Make a sentence such as ``Contested: the minister says by September 2026 (Al-Hadath); ...``."""
     parts = []
     for stated in stated_windows(milestone):
         claim = stated.claims[0]

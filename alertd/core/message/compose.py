@@ -1,7 +1,7 @@
-"""Turns a leased delivery into a message: what, by when as given, how far away, on whose word.
+"""Composes the message of a delivery: the milestone, its deadline as given, the time left and the sources.
 
-Composed anew at each attempt, so that the numbers of days are true when it arrives; what it is
-about, and its id, stay the same.
+alertd composes a message anew at each attempt, so that the numbers of days are right when it arrives. The id
+and the members of the delivery stay the same.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ __all__ = ["ItemContext", "compose", "make_test_message"]
 def compose(
     lease: Lease, members: Sequence[ScheduledReminder], now: datetime, around: ItemContext
 ) -> Message:
-    """The message of ``lease`` about those of its members that may still be sent.
+    """Compose the message of a leased delivery.
 
     Args:
-        members: not empty unless the delivery is a notice or a digest.
+        members: the members that may still be sent. It is not empty unless the delivery is a notice or a
+            digest.
         now: an aware UTC instant.
+        around: the contents of the message that are not in the lease.
     """
     delivery = lease.delivery
     attempt, page = delivery.attempts + 1, around.links.home if around.links else ""
@@ -68,7 +70,7 @@ def compose(
 
 
 def make_test_message(delivery: Delivery, now: datetime) -> Message:
-    """What ``alertd send-test`` sends."""
+    """Make the message that ``alertd send-test`` sends."""
     lines = (
         f"This is a test of {delivery.channel}. No deadline is behind it.",
         "If you can read this, reminders for this receiver will reach you.",

@@ -1,4 +1,4 @@
-"""What a digest says: what is overdue, what comes, what moved and what is done, each under its heading."""
+"""Edits a digest: its items under the headings overdue, coming up, moved and done."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from alertd.core.words import count, day_text, instant_text, span_text
 
 
 class Section(StrEnum):
-    """The parts of a digest, in their order."""
+    """The sections of a digest, in their order."""
 
     OVERDUE = "overdue"
     COMING = "coming"
@@ -41,7 +41,7 @@ _ORDER = tuple(Section)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigestContents:
-    """The parts of a digest's message."""
+    """The contents of a digest's message."""
 
     subject: str
     intro: str
@@ -56,10 +56,12 @@ def edit_digest(
     now: datetime,
     around: ItemContext,
 ) -> DigestContents:
-    """The digest of a lease as it is true now.
+    """Edit the digest of a leased delivery as of now.
 
     Args:
-        members: those of its members that may still be sent.
+        members: the members that may still be sent.
+        now: an aware UTC instant.
+        around: the contents of the digest that are not in the lease.
     """
     by_milestone: dict[str, list[ScheduledReminder]] = {}
     for owed in members:
@@ -98,7 +100,12 @@ def edit_digest(
 
 
 def has_content(lease: Lease, root: Route, now: datetime) -> bool:
-    """Whether a digest without members that may be sent has something to say all the same."""
+    """Tell whether a digest has content even if none of its members may be sent.
+
+    Args:
+        root: the root route.
+        now: an aware UTC instant.
+    """
     edition = lease.delivery.edition
     if edition is None:
         return False
@@ -108,7 +115,7 @@ def has_content(lease: Lease, root: Route, now: datetime) -> bool:
 def _list_shown(
     lease: Lease, edition: DigestIssue, root: Route, now: datetime
 ) -> Iterator[ScheduledReminder]:
-    """What it shows beside its members, as far as that is still true."""
+    """List the reminders of the overview that are still true."""
     delivery = lease.delivery
     whose = delivery.fallback_for.partition("/")[0] or delivery.receiver
     scope = OverviewScope(receiver=whose, name=edition.name, root=root)
@@ -128,7 +135,7 @@ def _make_overview_item(lease: Lease, owed: ScheduledReminder, now: datetime, ar
 
 
 def _find_section(item: Item) -> Section:
-    """Where an item stands: news by what it tells, everything else by where it stands now."""
+    """Find the section of an item: by its cause for news, and by its current status for anything else."""
     match item.cause:
         case Cause.MOVED:
             return Section.MOVED
@@ -139,16 +146,16 @@ def _find_section(item: Item) -> Section:
 
 
 def _make_subject(items: Sequence[Item]) -> str:
-    """``Digest: 1 overdue, 2 coming up, 1 moved``."""
+    """Make a subject such as ``Digest: 1 overdue, 2 coming up, 1 moved``."""
     found = Counter(_find_section(item) for item in items)
     counts = [(found[section], HEADINGS[section].lower()) for section in _ORDER]
     return "Digest: " + ", ".join(f"{number:,} {name}" for number, name in counts if number)
 
 
 def _describe_range(edition: DigestIssue, coming: str, changed: str) -> str:
-    """``what comes in the next 14 days, and what has changed since 17 November 2026``."""
+    """Describe the range of a digest: ``what comes in the next 14 days, and what has changed since ...``."""
     zone = ZoneInfo(edition.zone)
-    days = (local_date(edition.until, zone) - local_date(edition.at, zone)).days - 1  # it is exclusive
+    days = (local_date(edition.until, zone) - local_date(edition.at, zone)).days - 1  # ``until`` is exclusive
     since = day_text(local_date(edition.since, zone))
     return f"{coming} comes in the next {count(days, 'day')}, and {changed} has changed since {since}"
 
@@ -162,6 +169,6 @@ def _describe_delay(edition: DigestIssue, now: datetime) -> str:
 
 
 def name_digest(delivery: Delivery) -> str:
-    """``the digest of 5 October 2026``, as its zone counts days; "" when it is none."""
+    """Name a digest by its local date: ``the digest of 5 October 2026``; "" if the delivery is no digest."""
     edition = delivery.edition
     return f"the digest of {day_text(local_date(edition.at, ZoneInfo(edition.zone)))}" if edition else ""

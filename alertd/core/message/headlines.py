@@ -1,6 +1,6 @@
-"""How a change is told: that a window has opened, that a deadline has moved, what somebody said of it.
+"""Headlines and subjects for changes: a window opens, a deadline moves, or a person acts on a milestone.
 
-One fact a sentence, and none of it more certain than its source.
+Each sentence states a single fact, and states it no more certainly than its source does.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ _IN_WHICH = {
 
 
 def make_opens_headline(stated: StatedWindow) -> str:
-    """``September 2026, the month in which this is due by the minister's account, has begun``."""
+    """Make a headline such as ``September 2026, the month in which this is due, has begun``.
+
+    The result has no full stop.
+    """
     deadline = stated.claims[0].deadline
     due = f"{_IN_WHICH[deadline.qualifier]} {by_account(list_accounts(stated))}".strip()
     name = _find_own_name(deadline)
@@ -56,14 +59,20 @@ def make_opens_headline(stated: StatedWindow) -> str:
 
 
 def make_opens_subject(stated: StatedWindow) -> str:
-    """``September 2026 has begun``."""
+    """Make a subject such as ``September 2026 has begun``."""
     deadline = stated.claims[0].deadline
     name = _find_own_name(deadline)
     return f"{capital(name)} has begun" if name else f"Begun ({deadline_name(deadline)})"
 
 
 def make_change_headline(cause: Cause, record: Record) -> str:
-    """``Acknowledged by Ada until 8 December 2026, 09:00 (UTC)``, ``Cancelled by Ada``; and why, if said."""
+    """Make a headline such as ``Acknowledged by Ada until 8 December 2026, 09:00 (UTC)``.
+
+    The person's reason follows, if there is one.
+
+    Args:
+        cause: ``acknowledged`` or ``cancelled``.
+    """
     status = record.status
     if cause is Cause.CANCELLED:
         said, why = f"Cancelled by {status.cancelled_by}", status.cancelled_why
@@ -76,7 +85,7 @@ def make_change_headline(cause: Cause, record: Record) -> str:
 
 
 def make_move_headline(move: Move) -> str:
-    """``Moved from September 2026 to the end of 2026, 92 days later, on the word of Reuters``."""
+    """Make a headline such as ``Moved from September 2026 to the end of 2026, 92 days later``."""
     gone, new = compare_values(move)
     pairs = _pair_values(gone, new)
     if pairs:
@@ -98,7 +107,11 @@ def make_move_headline(move: Move) -> str:
 
 
 def make_before_sentence(move: Move) -> str:
-    """``Before: by September 2026, on the word of the minister.``; "" when the headline has said as much."""
+    """Make a sentence such as ``Before: by September 2026, on the word of the minister.``.
+
+    Returns:
+        "" if the headline of the move gives the same facts.
+    """
     if move.after and not any(value.accounts for value in move.before):
         return ""
     before = "; ".join(value.phrase + make_attribution(value) for value in move.before)
@@ -106,7 +119,7 @@ def make_before_sentence(move: Move) -> str:
 
 
 def make_move_subject(move: Move) -> str:
-    """``Moved from September 2026 to the end of 2026``."""
+    """Make a subject such as ``Moved from September 2026 to the end of 2026``."""
     gone, new = compare_values(move)
     if gone and new:
         return (
@@ -123,19 +136,19 @@ def make_move_subject(move: Move) -> str:
 
 
 def make_attribution(value: Value) -> str:
-    """``, on the word of Reuters``; "" when nobody is named."""
+    """Make a suffix such as ``, on the word of Reuters``; "" if the value names no source."""
     return f", on the word of {listing(value.accounts)}" if value.accounts else ""
 
 
 def _find_own_name(deadline: Deadline) -> str:
-    """The name of a deadline that is one span of the calendar; "" for an interval or a set."""
+    """Find the name of a deadline that is a single span of the calendar; "" for an interval or a set."""
     if deadline.choices or "/" in deadline.edtf:
         return ""
     return deadline_name(replace(deadline, qualifier=Qualifier.NONE))
 
 
 def compare_values(move: Move) -> tuple[list[Value], list[Value]]:
-    """The windows that no longer stand, and those that did not stand before."""
+    """Return the values whose windows a move removes, and those whose windows it adds."""
     before = {value.window_id for value in move.before}
     after = {value.window_id for value in move.after}
     gone = [value for value in move.before if value.window_id not in after]
@@ -143,7 +156,13 @@ def compare_values(move: Move) -> tuple[list[Value], list[Value]]:
 
 
 def _pair_values(gone: Sequence[Value], new: Sequence[Value]) -> list[tuple[Value, Value]]:
-    """Which became which: one of each, or each of the same sources; [] when that can't be told."""
+    """Pair each removed value with the added one that replaces it.
+
+    Values pair if there is a single one on each side, or by their sources.
+
+    Returns:
+        [] if the values cannot be paired.
+    """
     if len(gone) == len(new) == 1:
         return [(gone[0], new[0])]
     by_sources = {value.source_ids: value for value in new if value.source_ids}
@@ -152,7 +171,7 @@ def _pair_values(gone: Sequence[Value], new: Sequence[Value]) -> list[tuple[Valu
 
 
 def _describe_step(before: Value, after: Value) -> str:
-    # Days and times of day are counted as they were written, whatever the zone.
+    # The difference counts days and times of day as they are written, so any zone serves.
     by = moved_by(read_window(before.window_id, UTC_ZONE), read_window(after.window_id, UTC_ZONE))
     text = f"from {_unby(before.phrase)} to {_unby(after.phrase)}"
     return text + (f", {by}" if by else "") + make_attribution(after)
@@ -171,7 +190,14 @@ MAX_SUBJECT = 150
 
 
 def make_subject(item: Item, milestone: Milestone, owed: Sequence[ScheduledReminder], now: datetime) -> str:
-    """How far away, by whose account when they differ, what: ``Due in 7 days (by September 2026): Title``."""
+    """Make the subject of a message about a single milestone: ``Due in 7 days (by September 2026): Title``.
+
+    If the sources differ, the subject names the source instead of the phrase.
+
+    Args:
+        owed: the reminders of the item.
+        now: an aware UTC instant.
+    """
     if item.cause in (Cause.DONE, Cause.ACKNOWLEDGED, Cause.CANCELLED):
         return f"{capital(item.cause.value)}: {item.title}"
     main = next(reminder for reminder in owed if reminder.cause is item.cause)
@@ -191,14 +217,14 @@ def make_subject(item: Item, milestone: Milestone, owed: Sequence[ScheduledRemin
 
 
 def _make_certain_phrase(stated: StatedWindow) -> str:
-    """The deadline as it was given, but for its uncertainty: the status tells that already."""
+    """Make the phrase of a deadline without its uncertainty, which the status already states."""
     claim = stated.claims[0]
     certain = claim.deadline.edtf.replace("%", "~").replace("?", "")
     return deadline_phrase(parse_deadline(certain), claim.reading)
 
 
 def make_summary_subject(items: Sequence[Item]) -> str:
-    """``5 deadlines: 2 passed, 1 due soon, 1 coming, 1 moved``."""
+    """Make a subject such as ``5 deadlines: 2 passed, 1 due soon, 1 coming, 1 moved``."""
     names = {
         Tone.LATE: "passed",
         Tone.SOON: "due soon",
@@ -212,12 +238,12 @@ def make_summary_subject(items: Sequence[Item]) -> str:
 
 
 def cut_subject(text: str) -> str:
-    """At most :data:`MAX_SUBJECT` characters."""
+    """Cut a subject to at most :data:`MAX_SUBJECT` characters."""
     return text if len(text) <= MAX_SUBJECT else text[: MAX_SUBJECT - 1] + "…"
 
 
 def find_stated(milestone: Milestone, owed: ScheduledReminder) -> StatedWindow | None:
-    """The window that an occurrence is about; of a move, one that is new."""
+    """Find the window that a reminder is about. For a move, it is a window that the move adds."""
     stated = operative_windows(milestone)
     wanted = {owed.window_id}
     if owed.move is not None:
@@ -228,12 +254,20 @@ def find_stated(milestone: Milestone, owed: ScheduledReminder) -> StatedWindow |
 
 
 def describe_windows(milestone: Milestone, now: datetime) -> str:
-    """Where each live window stands, on whose word: ``Passed 55 days ago by the minister's account; ...``."""
+    """Describe the status of each live window: ``Passed 55 days ago by the minister's account; ...``.
+
+    Args:
+        now: an aware UTC instant.
+    """
     return capital("; ".join(describe_window(stated, now) for stated in stated_windows(milestone)))
 
 
 def describe_window(stated: StatedWindow, now: datetime) -> str:
-    """``passed 55 days ago by the minister's account``."""
+    """Describe the status of a window: ``passed 55 days ago by the minister's account``.
+
+    Args:
+        now: an aware UTC instant.
+    """
     account = by_account(list_accounts(stated))
     claim = stated.claims[0]
     if stated.window.ends is None:

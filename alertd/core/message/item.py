@@ -1,6 +1,6 @@
-"""One milestone in a message: what is said of it, in which tone, and why it is said.
+"""Makes the item about a milestone in a message: its headline, details, tone and reason.
 
-The sentences come from the cause; the numbers of days in them are those of the day of the message.
+The cause of the reminder decides the sentences. Their numbers of days count from the day of the message.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ _WEIGHT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemContext:
-    """What a message says beside what the lease holds.
+    """The contents of an item that are not in the lease.
 
     Attributes:
-        route: the root: a digest shows what its route takes.
-        upcoming: by full milestone id, the next occurrence that this receiver is owed.
-        links: where it leads; None when nobody serves a page.
+        route: the root route, which decides what a digest shows.
+        upcoming: the next reminder for this receiver, by full milestone id.
+        links: makes the links to alertd's page; None if alertd serves no page.
     """
 
     route: Route
@@ -81,10 +81,11 @@ class ItemContext:
 def make_item(
     record: Record, owed: Sequence[ScheduledReminder], delivery: Delivery, now: datetime, around: ItemContext
 ) -> Item:
-    """The item about a milestone, for all that a delivery carries of it.
+    """Make the item about a milestone from all of its reminders in a delivery.
 
     Args:
-        owed: at least one; the weightiest of them is what it is about.
+        owed: the reminders, at least one. The item is about the one with the most important cause.
+        now: an aware UTC instant.
     """
     milestone = record.milestone
     main = max(owed, key=lambda reminder: (_WEIGHT[reminder.cause], reminder.at))
@@ -121,7 +122,7 @@ def make_item(
         evidence=record.status.evidence,
         keys=tuple(reminder.key for reminder in owed),
         page=links.make_page_url(milestone.id) if links else "",
-        # Of what is done or cancelled nothing more is to be said.
+        # A done or cancelled milestone offers no further actions.
         actions=() if record.status.closed else acts,
     )
 
@@ -129,7 +130,7 @@ def make_item(
 def _make_headline(
     record: Record, owed: ScheduledReminder, stated: StatedWindow | None, now: datetime
 ) -> str:
-    """One sentence without its full stop."""
+    """Make the headline, a sentence without its full stop."""
     milestone = record.milestone
     if owed.cause is Cause.DONE and record.status.done_on:
         return f"Done on {day_text(record.status.done_on)}, says {record.status.done_by}"
@@ -149,7 +150,7 @@ def _make_headline(
 
 
 def _is_last_day(stated: StatedWindow, now: datetime) -> bool:
-    """Whether today is the last day of a window of several days that has a plain name."""
+    """Tell whether today is the last day of a window of several days that has a plain name."""
     deadline = stated.claims[0].deadline
     plain = not deadline.choices and "/" not in deadline.edtf and deadline.qualifier is Qualifier.NONE
     found = distance_to(stated.window, now)
@@ -164,7 +165,7 @@ def _make_details(
     said: list[str] = []
     if main.cause is Cause.DONE and record.status.evidence:
         evidence = f"Evidence: {record.status.evidence}"
-        # A full stop after a link would be taken for a part of it.
+        # Mail programs would take a full stop after a link for a part of the link.
         said.append(evidence if "://" in evidence else sentence(evidence))
     if main.cause is Cause.MOVED and main.move is not None:
         said.append(make_before_sentence(main.move))
@@ -175,7 +176,7 @@ def _make_details(
             stated = find_stated(milestone, reminder)
             if stated is not None:
                 said.append(sentence(make_opens_headline(stated)))
-    # The headline of anything else says already where each claim stands.
+    # For any other cause the headline already gives the status of each claim.
     says_no_standing = main.cause in (Cause.OPENS, Cause.MOVED, Cause.ACKNOWLEDGED)
     if says_no_standing and any(stated.window.ends for stated in stated_windows(milestone)):
         said.append(sentence(describe_windows(milestone, now)))
@@ -229,7 +230,7 @@ def _choose_tone(cause: Cause, stated: StatedWindow | None, now: datetime) -> To
 
 
 def rank_item(item: Item) -> tuple[int, float, str]:
-    """What to sort items by, the most urgent first."""
+    """Return a sort key that puts the most urgent items first."""
     order = (Tone.LATE, Tone.SOON, Tone.MOVED, Tone.CALM, Tone.DONE)
     days = [claim.days for claim in item.claims if claim.headline and claim.days is not None]
     return (order.index(item.tone), float(min(days, default=0)), item.milestone)

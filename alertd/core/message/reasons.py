@@ -1,6 +1,6 @@
-"""Reasons in words, and the sentences that tell why a message comes, how late, and what comes next.
+"""Describes reasons in words, and makes the sentences about the cause and the delay of a message.
 
-This is the one place where a :mod:`alertd.core.reason` becomes English. Nothing reads the words back.
+Only this module turns a :mod:`alertd.core.reason` into English. No code reads the words back.
 """
 
 from __future__ import annotations
@@ -41,11 +41,18 @@ from alertd.core.reason import (
 from alertd.core.words import instant_text, listing, offset_words, policy_name, span_text
 
 LATE_FROM = timedelta(hours=1)
-"""A reminder that is later than this says so."""
+"""A message states its delay from this delay on."""
 
 
 def make_late_sentence(owed: ScheduledReminder, milestone: Milestone, now: datetime) -> str:
-    """How late this is and why, as far as that is known; "" when it is on time."""
+    """Make the sentence about how late a reminder is, with the cause of the delay if it is known.
+
+    Args:
+        now: an aware UTC instant.
+
+    Returns:
+        "" if the reminder is on time.
+    """
     late = now - owed.at
     if late < LATE_FROM:
         return ""
@@ -56,7 +63,7 @@ def make_late_sentence(owed: ScheduledReminder, milestone: Milestone, now: datet
 
 
 def describe_reason(reason: Reason | None) -> str:  # noqa: PLR0912  a case for each reason
-    """The reason as a clause in lower case without its full stop; "" for none."""
+    """Describe a reason as a clause in lower case without its full stop; "" for None."""
     match reason:
         case None:
             return ""
@@ -104,7 +111,7 @@ def describe_reason(reason: Reason | None) -> str:  # noqa: PLR0912  a case for 
 
 
 def describe_hold(hold: Hold) -> str:
-    """The rule that holds a reminder back, by its key in ``alertd.yaml`` and its name."""
+    """Describe the rule that defers a reminder, by its key in ``alertd.yaml`` and its name."""
     match hold:
         case MuteInterval(interval=interval):
             return f"mute_time_intervals: {interval}"
@@ -137,7 +144,7 @@ _PLAIN: Mapping[PlainReason, str] = {
 
 
 def _describe_wait(reason: Reason | None) -> str:
-    """Why it waited; "" when it did not wait on purpose."""
+    """Describe why a reminder was deferred; "" if it was not."""
     match reason:
         case MuteInterval(interval=interval):
             return f"muted during {interval}"
@@ -152,7 +159,11 @@ def _describe_wait(reason: Reason | None) -> str:
 
 
 def make_next_sentence(upcoming: ScheduledReminder | None, record: Record) -> str:
-    """When the next reminder comes, and whose deadline it is about; "" once there is nothing to wait for."""
+    """Make the sentence about the next reminder. It names the sources if the dates differ.
+
+    Returns:
+        "" if the milestone is done or cancelled.
+    """
     if record.status.closed:
         return ""
     if upcoming is None:
@@ -167,12 +178,13 @@ def make_next_sentence(upcoming: ScheduledReminder | None, record: Record) -> st
 
 
 def make_why_sentence(owed: ScheduledReminder, delivery: Delivery, because: str = "") -> str:
-    """By which route this receiver gets it, or in whose place, and what for.
+    """Make the sentence about why a receiver gets a reminder.
 
-    What was not kept when it was bound is left out.
+    The sentence names the route, or the channel that the delivery replaces, and the purpose. It leaves out
+    the route if the ledger did not keep the grounds.
 
     Args:
-        because: the purpose of the reminder, a clause; by default the cause of the occurrence gives it.
+        because: the purpose of the reminder, a clause; by default the cause of the reminder decides it.
     """
     because = because or _describe_purpose(owed)
     by = f" in place of {delivery.fallback_for}" if delivery.fallback_for else _describe_origin(owed)
@@ -209,6 +221,6 @@ def _describe_path(grounds: Grounds) -> str:
 
 
 def name_route(path: str) -> str:
-    """``route.routes[0].routes[2]`` as ``route 1.3``: the third below the first, as people count."""
+    """Name a route by its position, counted from 1: ``route.routes[0].routes[2]`` is ``route 1.3``."""
     places = [str(int(number) + 1) for number in re.findall(r"\[([0-9]+)\]", path)]
     return f"route {'.'.join(places)}" if places else "the root route"

@@ -1,10 +1,13 @@
-"""What is owed as news: that a date moved, that something is done; and what is no news after all.
+"""Schedules news: messages that a date moved, or that a milestone is done, acknowledged or cancelled.
 
 Rules that hold here:
-- whoever was told an old date is told the new one, once; whoever may have been told counts as told;
-- what moves back before anybody was told or reminded of it is no news, and several moves are told as one;
-- a milestone that was withdrawn and has returned still owes the news that it owed before;
-- what moved while it was done or cancelled is no news until somebody reopens it, and then it is.
+- a receiver that got the old date gets the new one, once. A delivery that may have arrived counts as arrived;
+- alertd sends no news of a date that moves back before any receiver was told of the move or reminded of the
+  date;
+- alertd reports several moves within the damping time as one;
+- if a milestone is withdrawn and returns, the news that waited before is sent after all;
+- alertd holds back the news of a milestone that moved while it was done or cancelled until a person reopens
+  it.
 """
 
 from __future__ import annotations
@@ -23,12 +26,12 @@ from alertd.core.routing.labels import labels_of
 from alertd.core.routing.route import group_key, match_routes
 
 BETWEEN = timedelta(seconds=1)
-"""Two moves of one milestone are at least so far apart for one receiver."""
+"""The least time between two moves of the same milestone for the same receiver."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """What is owed, and keys of what is owed no more, each with the reason."""
+    """Reminders to schedule, and the keys of pending ones to cancel, each with the reason."""
 
     owed: tuple[ScheduledReminder, ...] = ()
     called_off: tuple[tuple[str, Reason], ...] = ()
@@ -37,10 +40,13 @@ class News:
 def make_move_news(
     record: Record, after: Record, owed: Sequence[ScheduledReminder], config: Config, now: datetime
 ) -> News:
-    """The moved messages for a change from ``record`` to ``after``; earlier ones that wait are called off.
+    """Schedule the messages about a move from ``record`` to ``after``, and cancel earlier pending ones.
 
     Args:
-        owed: all that is or was owed for the milestone.
+        record: the milestone before the move.
+        after: the milestone after the move.
+        owed: all scheduled reminders of the milestone, past ones included.
+        now: an aware UTC instant.
     """
     waiting = [
         reminder
@@ -58,15 +64,15 @@ def make_move_news(
         if _list_window_ids(before) == _list_window_ids(after.values):
             if not _was_reminded(receiver, record, after, owed):
                 continue
-            # It was reminded of the date that has gone again, before it heard that there had been a move.
+            # The receiver got a reminder of the intermediate date before any message about a move.
             before, since = record.values, None
-        # The damping time runs from the first of several moves: a date that keeps moving is still told.
+        # The damping time starts at the first of several moves, so a date that keeps moving is reported too.
         at = max(since or now + config.damping, _find_earliest(receiver, owed, now))
         slot = (str(after.revision), *_list_window_ids(before), "to", *_list_window_ids(after.values))
         move = Move(before=before, after=after.values)
         made.append(_make_news(Cause.MOVED, after.id, "/".join(slot), receiver, group, at, move))
     if record.status.closed:
-        # It is found by this reason when somebody reopens the milestone.
+        # :func:`make_reopened_news` finds the reminder by this reason when a person reopens the milestone.
         closed = PlainReason.MOVED_WHILE_CLOSED
         made = [replace(reminder, state=ReminderState.CANCELLED, reason=closed) for reminder in made]
     return News(owed=tuple(made), called_off=called_off)
@@ -75,7 +81,13 @@ def make_move_news(
 def make_reopened_news(
     record: Record, owed: Sequence[ScheduledReminder], now: datetime
 ) -> tuple[ScheduledReminder, ...]:
-    """The moves that were not told because the milestone was closed, and are true now that it is open."""
+    """Schedule the moves that alertd held back while the milestone was closed and that are still true.
+
+    Args:
+        record: the milestone, which is open again.
+        owed: all scheduled reminders of the milestone, past ones included.
+        now: an aware UTC instant.
+    """
     found = []
     for last in _find_untold_moves(record, owed):
         if _was_closed(last):
@@ -87,7 +99,11 @@ def make_reopened_news(
 def make_reopening_news(
     record: Record, owed: Sequence[ScheduledReminder], now: datetime
 ) -> tuple[ScheduledReminder, ...]:
-    """The same at the moment at which it is reopened, with what was stopped because it had been closed."""
+    """Schedule the news that a person's reopening of a milestone calls for.
+
+    This is :func:`make_reopened_news` and the moves whose delivery alertd stopped because the milestone was
+    closed. The arguments are the same.
+    """
     stopped = [
         _make_news(Cause.MOVED, record.id, f"reopened/{last.key}", last.receiver, last.group, now, last.move)
         for last in _find_untold_moves(record, owed)
@@ -97,7 +113,7 @@ def make_reopening_news(
 
 
 def _find_untold_moves(record: Record, owed: Sequence[ScheduledReminder]) -> Iterable[ScheduledReminder]:
-    """Each receiver's last move, if it was not told of it and it still stands."""
+    """Find each receiver's last move, if the receiver did not get it and it is still true."""
     for receiver in sorted({reminder.receiver for reminder in owed}):
         last = _find_last_move(receiver, owed)
         if last is None or last.move is None or last.told_at is not None:
@@ -107,14 +123,15 @@ def _find_untold_moves(record: Record, owed: Sequence[ScheduledReminder]) -> Ite
 
 
 def make_returned_news(record: Record, owed: Sequence[ScheduledReminder]) -> News:
-    """The moved messages that a withdrawal called off and that are true again now that it has returned."""
+    """Schedule the moves that a withdrawal cancelled and that are true again after the milestone's return."""
     made = []
     for receiver in sorted({reminder.receiver for reminder in owed}):
         last = _find_last_move(receiver, owed)
         if last is None or not _was_withdrawn(last):
             continue
         for reminder in owed:
-            # Several may share the instant, when it went and came more than once: the true one is meant.
+            # Several moves share the instant if the milestone went and returned more than once.
+            # Only the move to the current windows is true.
             beside = reminder.receiver == receiver and reminder.at == last.at and _was_withdrawn(reminder)
             if (
                 beside
@@ -128,7 +145,7 @@ def make_returned_news(record: Record, owed: Sequence[ScheduledReminder]) -> New
 def make_done_news(
     record: Record, owed: Sequence[ScheduledReminder], config: Config, now: datetime
 ) -> tuple[ScheduledReminder, ...]:
-    """The done messages for those who were told something of this milestone."""
+    """Schedule the message that a milestone is done, for the receivers that got a message about it before."""
     told = _find_told(owed)
     slot = str(int(now.timestamp() * 1_000_000))
     return tuple(
@@ -141,7 +158,11 @@ def make_done_news(
 def make_status_news(
     record: Record, owed: Sequence[ScheduledReminder], kind: ActionKind, config: Config, now: datetime
 ) -> tuple[ScheduledReminder, ...]:
-    """That it is acknowledged or cancelled, for those who were told something and have what follows that."""
+    """Schedule the message that a milestone is acknowledged or cancelled.
+
+    It goes to the receivers that got a message about the milestone before and have a notifier that follows
+    its status. Other kinds of action have no such message.
+    """
     cause = {ActionKind.ACK: Cause.ACKNOWLEDGED, ActionKind.CANCEL: Cause.CANCELLED}.get(kind)
     if cause is None:
         return ()
@@ -154,7 +175,7 @@ def make_status_news(
 
 
 def _find_told(owed: Iterable[ScheduledReminder]) -> set[str]:
-    """Who was told something, or may have been: what is bound may be on its way."""
+    """Find the receivers that got a message or may have got one, since a bound reminder may be on its way."""
     return {
         reminder.receiver
         for reminder in owed
@@ -165,7 +186,7 @@ def _find_told(owed: Iterable[ScheduledReminder]) -> set[str]:
 def _list_news_receivers(
     milestone: Milestone, cause: Cause, told: Iterable[str], config: Config
 ) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
-    """Who hears news, with the group it is told in: whom the routes name, and whoever was told before."""
+    """List the receivers of news, each with its group: those of the routes, and those in ``told``."""
     labels = labels_of(milestone, cause, cause.value)
     found = {match.receiver: group_key(match, labels) for match in match_routes(config.route, labels)}
     for receiver in sorted(told):
@@ -177,25 +198,26 @@ def _list_news_receivers(
 def _find_known_values(
     receiver: str, record: Record, after: Record, owed: Sequence[ScheduledReminder]
 ) -> tuple[tuple[Value, ...], datetime | None]:
-    """The values that a receiver knows of, and when it is to be told of others if that is settled already."""
+    """Find the values that a receiver knows, and the instant of the move that already waits; None if none."""
     last = _find_last_move(receiver, owed)
     if last is None or last.move is None:
         return record.values, None
     if last.state is ReminderState.PENDING or _was_withdrawn(last) or _was_closed(last):
-        # A move that was withdrawn, and undone when it returned, is over: another one begins anew.
+        # If the milestone returned with its old windows, the withdrawn move is over and a new one begins.
         undone = _list_window_ids(last.move.before) == _list_window_ids(record.values)
         return last.move.before, None if undone else last.at
     if last.state is ReminderState.SUPPRESSED and record.status.closed:
         return last.move.before, None
     if last.state is ReminderState.BOUND and last.told_at is None:
-        # It may be on its way: when the date is what it was before, nobody knows what has arrived.
+        # The message may be on its way. If the date is back at its old value, alertd cannot know whether the
+        # receiver has the message, so it reports the move back.
         back = _list_window_ids(last.move.before) == _list_window_ids(after.values)
         return record.values if back else last.move.before, None
     return record.values, None
 
 
 def _was_reminded(receiver: str, record: Record, after: Record, owed: Iterable[ScheduledReminder]) -> bool:
-    """Whether a reminder of a date that has gone was sent since that date came."""
+    """Tell whether the receiver got a reminder of a window that is gone, since the last change of dates."""
     gone = set(record.window_ids) - set(after.window_ids)
     return any(
         reminder.receiver == receiver
@@ -207,7 +229,11 @@ def _was_reminded(receiver: str, record: Record, after: Record, owed: Iterable[S
 
 
 def _find_earliest(receiver: str, owed: Iterable[ScheduledReminder], now: datetime) -> datetime:
-    """Later than what went out last, also when that was by a clock that was ahead: the later move counts."""
+    """Find the earliest instant for the next move, which is later than that of every bound move.
+
+    If a clock ran ahead, the last move may lie in the future. The latest move counts, so the next has to be
+    later.
+    """
     bound = [
         reminder.at + BETWEEN
         for reminder in owed
@@ -224,7 +250,7 @@ def _find_last_move(receiver: str, owed: Iterable[ScheduledReminder]) -> Schedul
 
 
 def _rank_move(reminder: ScheduledReminder) -> int:
-    """Moves within one damping time share their instant: the last is what waits, else what went out."""
+    """Rank the moves that share an instant: a pending one is the last, then a bound one."""
     if _was_withdrawn(reminder) or _was_closed(reminder):
         return 1
     return {ReminderState.PENDING: 3, ReminderState.BOUND: 2}.get(reminder.state, 0)
@@ -239,7 +265,7 @@ def _was_withdrawn(reminder: ScheduledReminder) -> bool:
 
 
 def _is_within_horizon(old: Milestone, new: Milestone, now: datetime) -> bool:
-    """Whether the old or the new date is near enough for its first reminder to have been due."""
+    """Tell whether the first reminder of the old or of the new date was already due."""
     return any(at is not None and at <= now for at in (first_instant(old), first_instant(new)))
 
 

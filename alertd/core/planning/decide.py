@@ -1,13 +1,16 @@
-"""Decisions about what is due: what goes out together, what waits, what has been overtaken.
+"""Decides about due reminders: which go out together, which wait, and which a later one replaces.
 
 Rules that hold here:
-- of the reminders of one milestone to one receiver only the tightest goes out, and those that it
-  overtakes are recorded as superseded;
-- news (moved, done) is overtaken by no reminder;
-- a change of standing (acknowledged, cancelled) goes at once, alone, and only to notifiers that follow it;
-- muted and snoozed mean deferred, never dropped; what waits for a digest goes out with it;
-- acknowledged means dropped, but that a date has passed is said once more when the acknowledgement ends;
-- nothing is decided without a reason.
+- of the due reminders of a milestone to a receiver, only the latest goes out, and the ledger records the
+  others as superseded;
+- no reminder supersedes news (moved, done);
+- a change of status (acknowledged, cancelled) goes out at once, in a delivery of its own, and only to
+  notifiers that follow the status;
+- muted and snoozed reminders are deferred and never dropped. A reminder that waits for a digest goes out with
+  it;
+- the reminders of an acknowledged milestone are dropped, except that an overdue reminder is sent once more
+  when the acknowledgement ends;
+- every decision has a reason.
 """
 
 from __future__ import annotations
@@ -35,19 +38,22 @@ from alertd.core.routing.digest import DigestIssue, NextDigest
 from alertd.core.routing.route import Muted
 
 MAX_MEMBERS = 200
-"""The most occurrences that one delivery carries."""
+"""The most reminders that a delivery carries."""
 
 CHANGES = frozenset({Cause.ACKNOWLEDGED, Cause.CANCELLED})
-"""Changes of standing: they wake nobody, and only what shows the standing, such as an incident, is told."""
+"""Changes of a milestone's status. Only notifiers that show the status, such as an incident, get them."""
 
 NEWS = frozenset({Cause.MOVED, Cause.DONE}) | CHANGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What becomes of one owed occurrence, and why.
+    """The decision about a scheduled reminder, and its reason.
 
-    ``wake_at`` is set when it is deferred, and ``grounds`` when it is bound.
+    Attributes:
+        key: the key of the reminder.
+        wake_at: when to decide again, an aware UTC instant; None unless the reminder is deferred.
+        grounds: why it goes to its receiver; None unless it is bound.
     """
 
     key: str
@@ -59,10 +65,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
-    """Deliveries to write down, and a verdict for every occurrence that was looked at.
+    """Deliveries to record, and a verdict on every reminder.
 
     Attributes:
-        turn: the digest that is made with this, and the one that is owed after it.
+        turn: the digest that these decisions make, and the next one; None if they make no digest.
     """
 
     deliveries: tuple[Delivery, ...]
@@ -72,11 +78,11 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigestBuild:
-    """A digest as it is being made.
+    """A digest that is being made.
 
     Attributes:
         turn: as in :class:`Decisions`.
-        takes: whether an occurrence goes out with it.
+        takes: tells whether a reminder goes out with the digest.
     """
 
     edition: DigestIssue
@@ -90,16 +96,16 @@ class DigestBuild:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What :func:`decide` goes by.
+    """The rules by which :func:`decide` decides.
 
     Attributes:
-        catch_up: what is later than this is recorded as expired.
+        catch_up: the ledger records reminders that are later than this as expired.
         notifiers: the names of each receiver's notifiers.
-        followers: the names of those among them that follow the standing.
-        muted: whether the route of an occurrence is muted at an instant.
-        waits: until when an occurrence waits for a digest; None when it waits for none.
-        grounds: why an occurrence goes to its receiver.
-        making: the digest that is being made now, for which nothing waits any more.
+        muted: returns the mute of a reminder's route at an instant; None if it is not muted.
+        waits: returns the digest that a reminder waits for; None if it waits for none.
+        grounds: returns why a reminder goes to its receiver.
+        making: the digest that is being made now; None if none is. Reminders do not wait for this digest.
+        followers: the names of each receiver's notifiers that follow the status of a milestone.
     """
 
     catch_up: timedelta
@@ -111,16 +117,16 @@ class Rules:
     followers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def list_notifiers(self, owed: ScheduledReminder) -> Sequence[str]:
-        """The names of the notifiers that are told of it."""
+        """List the names of the notifiers that get a reminder."""
         names = self.followers if owed.cause in CHANGES else self.notifiers
         return names.get(owed.receiver, ())
 
 
 def decide(due: Iterable[tuple[ScheduledReminder, Record]], now: datetime, rules: Rules) -> Decisions:
-    """Decide about pending occurrences.
+    """Decide about pending reminders.
 
     Args:
-        due: of each milestone and receiver *all* that are pending and have ``at <= now``.
+        due: *all* pending reminders with ``at <= now`` of each milestone and receiver that occurs.
         now: an aware UTC instant.
     """
     sets: dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]] = defaultdict(list)
@@ -149,10 +155,10 @@ def decide(due: Iterable[tuple[ScheduledReminder, Record]], now: datetime, rules
 
 
 def find_objection(owed: ScheduledReminder, record: Record, now: datetime) -> Reason | None:
-    """Why ``owed`` must not be sent any more; None when it may be sent.
+    """Find the reason why ``owed`` must not be sent any more; None if it may be sent.
 
-    Asked when it falls due and again just before each attempt, so that what a person has said in
-    between counts.
+    alertd checks this when the reminder falls due and again just before each attempt, so that it respects
+    actions of people in between.
     """
     status = record.status
     if owed.cause is Cause.DONE:
@@ -179,18 +185,18 @@ def find_objection(owed: ScheduledReminder, record: Record, now: datetime) -> Re
 
 
 def is_acknowledged(status: MilestoneStatus, window_ids: Sequence[str], now: datetime) -> bool:
-    """Whether an acknowledgement holds: it has not expired and was given to these windows."""
+    """Tell whether an acknowledgement is in force: it has not expired and covers all of these windows."""
     return (
         status.ack_until is not None and now < status.ack_until and set(window_ids) <= set(status.ack_windows)
     )
 
 
 def make_delivery_id(receiver: str, notifier: str, members: Sequence[str]) -> str:
-    """The public id: ``msg_`` and a digest of what it carries and where it goes."""
+    """Make the public id of a delivery: ``msg_`` and a fingerprint of its channel and its members' keys."""
     return "msg_" + fingerprint("delivery", receiver, notifier, *members)
 
 
-def make_deliveries(  # noqa: PLR0917  what goes where, when, and in whose place
+def make_deliveries(  # noqa: PLR0917  the members, the channel, the time and the receiver replaced
     receiver: str,
     notifiers: Sequence[str],
     members: Sequence[ScheduledReminder],
@@ -198,7 +204,14 @@ def make_deliveries(  # noqa: PLR0917  what goes where, when, and in whose place
     fallback_for: str = "",
     edition: DigestIssue | None = None,
 ) -> list[Delivery]:
-    """One delivery for each notifier of ``receiver``, all carrying ``members``."""
+    """Make a delivery for each of the notifiers. Each carries all members.
+
+    Args:
+        notifiers: names of notifiers of ``receiver``.
+        now: an aware UTC instant.
+        fallback_for: the channel that alertd could not reach and that ``receiver`` replaces.
+        edition: the digest issue that the deliveries carry; None for reminders.
+    """
     keys = tuple(owed.key for owed in members)
     marks: tuple[str, ...] = ("digest", edition.name, edition.at.isoformat()) if edition else ()
     marks += (fallback_for,) if fallback_for else ()
@@ -220,7 +233,7 @@ def make_deliveries(  # noqa: PLR0917  what goes where, when, and in whose place
 def find_live_members(
     lease: Lease, now: datetime
 ) -> tuple[tuple[ScheduledReminder, ...], tuple[MemberUnwanted, ...]]:
-    """The members that may still be sent, and why the others may not."""
+    """Split the members of a lease: those that may still be sent, and the reasons against the rest."""
     kept: list[ScheduledReminder] = []
     unwanted_members: dict[MemberUnwanted, None] = {}
     for owed in lease.owed:
@@ -248,7 +261,7 @@ def _decide_milestone(
     goes_at = {owed.key: _find_send_time(owed, record, now, rules) for owed, record in wanted}
     reminders = [owed for owed, _ in wanted if owed.cause not in NEWS]
     for owed, record in wanted:
-        # What waits longer, for a digest, keeps nobody from being told before that.
+        # A reminder that waits for a digest does not supersede one that can be sent before.
         overtaking = [
             other for other in reminders if other.at > owed.at and goes_at[other.key] <= goes_at[owed.key]
         ]
@@ -263,7 +276,7 @@ def _decide_milestone(
 
 
 def _find_send_time(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> datetime:
-    """When it goes out as far as digests are concerned."""
+    """Find when a reminder goes out, considering digests alone."""
     waits = _find_wait(owed, record, now, rules)
     return waits.until if waits else now
 
@@ -279,7 +292,7 @@ def _refuse(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules
     is_kept = owed.cause is Cause.OVERDUE and isinstance(why, AcknowledgedBy)
     if why is not None and not is_kept:
         return Verdict(key=owed.key, state=ReminderState.SUPPRESSED, reason=why)
-    # What was deferred has waited on purpose: its age counts from the end of the wait.
+    # A deferred reminder is not late: its age counts from the end of the wait.
     age = now - max(owed.at, owed.wake_at)
     if owed.cause not in NEWS and age > rules.catch_up:
         return Verdict(key=owed.key, state=ReminderState.EXPIRED, reason=TooLate(days=age.days))
@@ -294,7 +307,7 @@ def _bind_or_defer(owed: ScheduledReminder, record: Record, now: datetime, rules
     if owed.cause in CHANGES:
         return Verdict(key=owed.key, state=ReminderState.BOUND, reason=None, grounds=grounds)
     if owed.cause is Cause.OVERDUE and is_acknowledged(record.status, record.window_ids, now):
-        # By then there may be no further rung that would say so.
+        # The schedule may end before the acknowledgement does, and then no later reminder would follow.
         by, until = AcknowledgedBy(by=record.status.ack_by), record.status.ack_until
         return Verdict(key=owed.key, state=ReminderState.PENDING, reason=by, wake_at=until)
     snoozed = record.status.snooze_until
@@ -304,7 +317,7 @@ def _bind_or_defer(owed: ScheduledReminder, record: Record, now: datetime, rules
     held = _find_wait(owed, record, now, rules) or rules.muted(owed, record, now)
     if held:
         return Verdict(key=owed.key, state=ReminderState.PENDING, reason=held.by, wake_at=held.until)
-    # Why it waited goes with it: the message says so.
+    # Keep the reason for the wait, since the message gives it.
     return Verdict(key=owed.key, state=ReminderState.BOUND, reason=owed.reason, grounds=grounds)
 
 
@@ -318,10 +331,10 @@ def _bind_group(group: list[ScheduledReminder], now: datetime, rules: Rules) -> 
 def _bind_digest(
     members: list[ScheduledReminder], making: DigestBuild, now: datetime, rules: Rules
 ) -> Iterable[Delivery]:
-    """The deliveries of a digest: one, or as many as its members need; the first shows the rest of it too.
+    """Make the deliveries of a digest: as many as its members need. Only the first shows the overview.
 
-    None when there is nothing to say. Every member is in their ids: what else is said under one of them is
-    composed anew at each attempt.
+    An empty digest has no delivery, unless it is configured to be sent even if empty. The ids of the
+    deliveries cover the members and not the overview, which is composed anew at each attempt.
     """
     edition, names = making.edition, rules.notifiers.get(making.receiver, ())
     if not (members or edition.overview or edition.even_if_empty):

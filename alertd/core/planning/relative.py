@@ -1,4 +1,4 @@
-"""Relative deadlines: computed from another milestone's windows or, once done, its done date."""
+"""Relative deadlines, computed from the windows of another milestone or from its done date."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from alertd.core.words import day_text, duration_words
 
 
 def resolve(milestones: Mapping[str, Milestone], done: Mapping[str, date]) -> dict[str, Milestone]:
-    """The same milestones with every relative claim turned into claims of its own.
+    """Return the milestones with every relative claim replaced by claims with deadlines of their own.
 
-    A contested base makes a contested result: one claim for each window of the base that
-    reminds, with the base's sources where the relative claim names none. Once the base is
-    done there is one claim, counted from the date on which it came about. A base that is not
-    loaded gives no claim.
+    If the base is contested, so is the result: there is a claim for each window of the base that reminds. It
+    has the sources of the base if the relative claim names none. Once the base is done, there is a single
+    claim, counted from the done date. A base that is not loaded gives no claim.
 
     Args:
         milestones: by full id.
         done: local done dates by full id.
 
     Raises:
-        ValueError: a cycle; :func:`find_cycle` finds it beforehand.
+        ValueError: a deadline depends on itself; :func:`find_cycle` finds such a chain beforehand.
     """
     found = find_cycle(milestones)
     if found:
@@ -40,10 +39,11 @@ def resolve(milestones: Mapping[str, Milestone], done: Mapping[str, date]) -> di
 
 
 def find_cycle(milestones: Mapping[str, Milestone]) -> tuple[str, ...]:
-    """A chain of full ids that leads back to its first, or () when there is none."""
+    """Find a cycle: a chain of full ids, each based on the next, that ends with its first; () if none."""
     finished: set[str] = set()
     for start in milestones:
-        # Depth first with a stack of our own; a dictionary keeps the chain in order and is fast to ask.
+        # Search depth first with an explicit stack. A dictionary keeps the chain in order and has fast
+        # lookups.
         chain: dict[str, Iterator[str]] = (
             {} if start in finished else {start: iter(_list_bases(milestones, start))}
         )
@@ -68,7 +68,7 @@ def _list_bases(milestones: Mapping[str, Milestone], name: str) -> tuple[str, ..
 def _resolve_one(
     name: str, milestones: Mapping[str, Milestone], done: Mapping[str, date], into: dict[str, Milestone]
 ) -> None:
-    # Depth first with a stack of our own: a chain of thousands must not end in a RecursionError.
+    # Search depth first with an explicit stack, since a chain of thousands would exceed the recursion limit.
     stack = [name]
     while stack:
         top = stack[-1]
@@ -126,16 +126,21 @@ def _make_claim(
 
 
 def _round_to_days(by: Duration) -> Duration:
-    """Hours rounded up to days: of what is done only the day is known, so only a day can follow from it."""
+    """Round hours up to days: only the day of a done milestone is known, so the result is a day too."""
     return Duration(months=by.months, days=by.days - (-by.seconds // 86_400))
 
 
 def _convert_zone(deadline: Deadline, source_zone: ZoneInfo, target_zone: ZoneInfo) -> Deadline:
-    """A local time of day of one zone, for a milestone in another: with its offset, so the instant stays."""
+    """Return a deadline of ``source_zone`` for a milestone in ``target_zone``.
+
+    A local time of day gets the UTC offset of ``source_zone``, so that the instant stays the same.
+    """
     at = deadline.latest
     if source_zone.key == target_zone.key or not isinstance(at, datetime) or at.tzinfo is not None:
         return deadline
     aware = to_instant(at, source_zone).astimezone(source_zone)
-    if (aware.utcoffset() or timedelta()) % timedelta(minutes=1):  # local mean time: EDTF can't say it
+    if (aware.utcoffset() or timedelta()) % timedelta(
+        minutes=1
+    ):  # local mean time, which EDTF cannot express
         aware = aware.astimezone(UTC)
     return parse_deadline(aware.isoformat(timespec="seconds" if at.second else "minutes"))

@@ -1,10 +1,12 @@
-"""Arming: what a milestone's ladder makes owed now, beside what was owed before.
+"""Rearming: updates the scheduled reminders of a milestone after its dates or its policy changed.
 
 Rules that hold here:
-- what was bound, superseded, suppressed or expired is never owed again; what was cancelled may be;
-- what is past is sent late only to whom it is news: within the catch-up time, unless a moved message
-  says it all or the rung is new in the ladder of somebody who has been told already;
-- what waits for the end of a mute or a snooze goes on waiting, unless it is to be reconsidered.
+- a reminder that was bound, superseded, suppressed or expired is never scheduled again. A cancelled one may
+  be;
+- a past reminder is sent late if it is within the catch-up time. It is not sent if a message about a move
+  already gives the same facts, or if it is new in the policy of a receiver that had reminders before;
+- a reminder that waits for the end of a mute or a snooze keeps waiting, unless the caller asks to reconsider
+  it.
 """
 
 from __future__ import annotations
@@ -24,12 +26,12 @@ from alertd.core.reason import PlainReason, Reason, TooLateAtLoad
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LadderChange:
-    """What is to be written.
+    """The changes to write to the ledger.
 
     Attributes:
-        owed: owed anew, or otherwise than before.
-        cancelled: keys that are owed no more, with why.
-        woken: owed as before, and to be looked at anew.
+        owed: new or changed reminders.
+        cancelled: the keys of reminders to cancel, with the reasons.
+        woken: unchanged reminders that alertd has to decide about again.
     """
 
     owed: tuple[ScheduledReminder, ...]
@@ -37,7 +39,7 @@ class LadderChange:
     woken: tuple[ScheduledReminder, ...] = ()
 
 
-def rearm(  # noqa: PLR0917  all of them say from what to what
+def rearm(  # noqa: PLR0917  both states, and the range of time
     milestone: Milestone,
     owed: Sequence[ScheduledReminder],
     told: frozenset[str],
@@ -47,14 +49,14 @@ def rearm(  # noqa: PLR0917  all of them say from what to what
     *,
     reconsider: bool = False,
 ) -> LadderChange:
-    """How what is owed differs from what should be.
+    """Compare the scheduled reminders of a milestone with those that it should have.
 
     Args:
         milestone: relative claims resolved, recurrence expanded.
-        owed: all that is or was owed for it.
-        told: receivers whom a moved message tells where the new date stands.
-        until: how far ahead to look.
-        reconsider: have what waits looked at anew: what it waits for may be gone.
+        owed: all scheduled reminders of the milestone, past ones included.
+        told: receivers that get a message about the move, which describes the new dates.
+        now, until: aware UTC instants. Reminders after ``until`` are not scheduled yet.
+        reconsider: decide again about deferred reminders, since the rule that defers them may be gone.
     """
     by_key = {reminder.key: reminder for reminder in owed}
     receivers = {reminder.receiver for reminder in owed if reminder.cause is not Cause.MOVED}
@@ -104,9 +106,12 @@ def _make_ladder(
 
 
 def wake(owed: Iterable[ScheduledReminder], now: datetime) -> tuple[ScheduledReminder, ...]:
-    """What waits for a mute or a snooze to end, to be looked at now: whether it still has to wait.
+    """Return the deferred reminders with ``wake_at`` set to ``now``, so that alertd decides about them again.
 
-    It is awake from ``now`` on and not from when it was due: what has waited on purpose is not late.
+    ``wake_at`` does not go back to the due instant, because a deferred reminder does not count as late.
+
+    Args:
+        now: an aware UTC instant.
     """
     return tuple(
         replace(reminder, wake_at=max(reminder.at, now))
@@ -118,7 +123,11 @@ def wake(owed: Iterable[ScheduledReminder], now: datetime) -> tuple[ScheduledRem
 def _update_pending(
     before: ScheduledReminder, reminder: ScheduledReminder, now: datetime
 ) -> ScheduledReminder:
-    """What is pending and stays so, whatever :func:`_armed` would make of it today; awake, if it waited."""
+    """Return a pending reminder with its new instant and group.
+
+    It stays pending, even if :func:`_arm` would not schedule it today. A deferred reminder is decided about
+    again.
+    """
     if before.wake_at <= before.at:
         return reminder
     return replace(reminder, wake_at=max(reminder.at, min(before.wake_at, now)), reason=before.reason)
@@ -127,7 +136,7 @@ def _update_pending(
 def _arm(
     reminder: ScheduledReminder, config: Config, now: datetime, *, is_told: bool, is_new: bool
 ) -> ScheduledReminder:
-    """Pending, unless it is past and there is a reason not to send it late."""
+    """Return a new reminder as pending, or with another state if it is past and must not be sent late."""
     if reminder.at > now:
         return reminder
     if now - reminder.at > config.catch_up:
