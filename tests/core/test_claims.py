@@ -1,4 +1,4 @@
-"""Claims as a reader sees them: each window once, who gives it, and where it stands."""
+"""The claims in a message: each window once, with its sources and its status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REFUSED = claim("2027-09~", PENTAGON, rank=Rank.DEPRECATED, note="a third year, 
 
 
 def test_live_windows_come_first_and_deprecated_claims_last() -> None:
-    """Every live window is a line, by its end; what was set aside is shown after them and not counted."""
+    """Every live window has a line, sorted by its end. Deprecated claims follow and are not counted."""
     made = milestone(REFUSED, claim("2026", REUTERS), claim("2026-09", MINISTER))
 
     found = [(one.phrase, one.status, one.live) for one in make_claim_lines(made, NOW, SEPTEMBER)]
@@ -29,7 +29,7 @@ def test_live_windows_come_first_and_deprecated_claims_last() -> None:
 
 
 def test_a_normal_claim_beside_a_preferred_one_is_not_counted() -> None:
-    """What is outranked never reminds and is still shown, with its rank."""
+    """An outranked claim never reminds, but the message shows it with its rank."""
     made = milestone(claim("2026-09", MINISTER, rank=Rank.PREFERRED), claim("2026", REUTERS))
 
     found = [(one.phrase, one.rank, one.live, one.status) for one in make_claim_lines(made, NOW, SEPTEMBER)]
@@ -41,7 +41,7 @@ def test_a_normal_claim_beside_a_preferred_one_is_not_counted() -> None:
 
 
 def test_one_line_has_all_who_state_its_window() -> None:
-    """Several sources of one window are one line with several accounts, and all that they noted, once."""
+    """Several sources of a window share a line, which has each of their notes once."""
     made = milestone(
         claim("2026-09", MINISTER, note="as agreed"),
         claim("2026-09~", REUTERS, note="hundreds of troops"),
@@ -55,7 +55,7 @@ def test_one_line_has_all_who_state_its_window() -> None:
 
 
 def test_a_line_holds_what_a_program_wants() -> None:
-    """Beside the words stand the canonical deadline, the bounds in UTC and the days."""
+    """A line also has the canonical deadline, the bounds in UTC and the number of days."""
     made = milestone(claim("2026-Q3", MINISTER))
 
     (found,) = make_claim_lines(made, NOW, "another")
@@ -66,7 +66,7 @@ def test_a_line_holds_what_a_program_wants() -> None:
 
 
 def test_a_note_that_repeats_the_deadline_is_left_out() -> None:
-    """ "by the end of 2026" is not told twice."""
+    """A note such as "by the end of 2026" is not repeated after the same phrase."""
     made = milestone(claim("2026", REUTERS, note="by the end of 2026"))
 
     (found,) = make_claim_lines(made, NOW, "")
@@ -75,19 +75,19 @@ def test_a_note_that_repeats_the_deadline_is_left_out() -> None:
 
 
 def test_once_done_the_lines_say_how_that_stands_to_them() -> None:
-    """What is done is not due any more: each claim is measured by the done date."""
+    """Once the milestone is done, each line compares its claim with the done date."""
     found = [one.status for one in make_claim_lines(contested(), NOW, SEPTEMBER, date(2026, 10, 3))]
 
     assert found == ["done 3 days after", "done 89 days before the end"]
 
 
 def test_without_a_claim_there_is_no_line() -> None:
-    """Nothing is made up where nobody has said anything."""
+    """A milestone without claims has no lines."""
     assert make_claim_lines(milestone(), NOW, "") == ()
 
 
 def test_the_contested_sentence_names_everybody() -> None:
-    """Each live claim as given, by whom, where and when; the deprecated one contests nothing."""
+    """The sentence gives each live claim, its source, publisher and date, and no deprecated claim."""
     made = replace(contested(), claims=(*contested().claims, REFUSED))
 
     assert make_contested_sentence(made) == (
@@ -97,7 +97,7 @@ def test_the_contested_sentence_names_everybody() -> None:
 
 
 def test_the_contested_sentence_without_sources() -> None:
-    """A date that nobody vouches for is still named, and several who agree say it together."""
+    """The sentence gives a date without a source too, and joins sources that agree."""
     other = Source(id="other", who="A bystander")
     made = milestone("2026-09", claim("2026", REUTERS, other))
 
@@ -107,7 +107,7 @@ def test_the_contested_sentence_without_sources() -> None:
 
 
 def test_the_values_of_the_ledger_are_what_reminds() -> None:
-    """The ledger keeps the windows that remind, as given, on whose word."""
+    """The ledger keeps the windows that remind, with their phrases and sources."""
     made = contested(policy=policy(contested=Contested.LATEST))
 
     (found,) = list_values(made)
@@ -118,7 +118,7 @@ def test_the_values_of_the_ledger_are_what_reminds() -> None:
 
 
 def test_everybody_is_counted_once() -> None:
-    """Two claims of one source are one account."""
+    """Two claims of the same source make a single account."""
     made = milestone(claim("2026-09", MINISTER), claim("2026-09", MINISTER, REUTERS))
 
     (found,) = stated_windows(made)

@@ -1,4 +1,4 @@
-"""What a reminder would say that nobody is owed: the same as when it is owed."""
+"""A rehearsed reminder has the same message as the reminder in the ledger."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ def test_each_cause_has_a_message(cause: Cause) -> None:
 
 
 def test_it_is_what_the_plan_has_under_the_id_that_it_will_have() -> None:
-    """The next approaching reminder: the plan's instant and key, and so the delivery's id."""
+    """The rehearsal of the next approaching reminder has its instant and key, and its delivery's id."""
     planned = next(
         one
         for one in plan([MILESTONE], ROUTE, NOW, NOW + timedelta(days=400))
