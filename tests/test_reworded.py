@@ -118,9 +118,9 @@ def explained(milestone: str, at: str, **env: str) -> Any:
 def facts_of(value: Any) -> Any:
     match value:
         case dict():
-            return {name: facts_of(one) for name, one in value.items() if name not in WORDS}
+            return {name: facts_of(member) for name, member in value.items() if name not in WORDS}
         case list():
-            return [facts_of(one) for one in value]
+            return [facts_of(member) for member in value]
         case _:
             return value
 
@@ -191,9 +191,9 @@ def looked_for(tree: ast.Module) -> Iterator[tuple[int, str]]:
             asked = [node.left, *node.comparators]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in READS:
             asked = node.args[:1]
-        for one in asked:
-            for text in _texts(one, constants):
-                yield one.lineno, text
+        for expression in asked:
+            for text in _texts(expression, constants):
+                yield expression.lineno, text
 
 
 def _texts(node: ast.expr, constants: dict[str, str]) -> Iterator[str]:
@@ -204,6 +204,6 @@ def _texts(node: ast.expr, constants: dict[str, str]) -> Iterator[str]:
             for part in parts:
                 yield from _texts(part, constants)
         case ast.JoinedStr(values=values):
-            yield "".join(str(one.value) if isinstance(one, ast.Constant) else "x" for one in values)
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in values)
         case ast.Name(id=name) if name in constants:
             yield constants[name]

@@ -91,8 +91,8 @@ def make_move_headline(move: Move) -> str:
     if pairs:
         return "Moved " + "; ".join(_describe_step(before, after) for before, after in pairs)
     if gone and new:
-        said = listing([_unby(value.phrase) + make_attribution(value) for value in new])
-        return f"Moved from {either([_unby(value.phrase) for value in gone])} to {said}"
+        said = listing([_drop_by(value.phrase) + make_attribution(value) for value in new])
+        return f"Moved from {either([_drop_by(value.phrase) for value in gone])} to {said}"
     if new:
         given = listing([value.phrase + make_attribution(value) for value in new])
         return f"{_introduce_dates(new)} given: {given}"
@@ -123,8 +123,8 @@ def make_move_subject(move: Move) -> str:
     gone, new = compare_values(move)
     if gone and new:
         return (
-            f"Moved from {either([_unby(value.phrase) for value in gone])}"
-            f" to {either([_unby(value.phrase) for value in new])}"
+            f"Moved from {either([_drop_by(value.phrase) for value in gone])}"
+            f" to {either([_drop_by(value.phrase) for value in new])}"
         )
     if new:
         return f"{_introduce_dates(new)} given, {either([value.phrase for value in new])}"
@@ -173,7 +173,7 @@ def _pair_values(gone: Sequence[Value], new: Sequence[Value]) -> list[tuple[Valu
 def _describe_step(before: Value, after: Value) -> str:
     # The difference counts days and times of day as they are written, so any zone serves.
     by = moved_by(read_window(before.window_id, UTC_ZONE), read_window(after.window_id, UTC_ZONE))
-    text = f"from {_unby(before.phrase)} to {_unby(after.phrase)}"
+    text = f"from {_drop_by(before.phrase)} to {_drop_by(after.phrase)}"
     return text + (f", {by}" if by else "") + make_attribution(after)
 
 
@@ -181,8 +181,8 @@ def _introduce_dates(new: Sequence[Value]) -> str:
     return "A further date is" if len(new) == 1 else f"{count(len(new), 'further date')} are"
 
 
-def _unby(phrase: str) -> str:
-    """``by September 2026`` as ``September 2026``: "moved from by" is no English."""
+def _drop_by(phrase: str) -> str:
+    """Return a phrase without its leading "by", as in "moved from September 2026"."""
     return phrase.removeprefix("by ")
 
 

@@ -70,8 +70,8 @@ class Link:
 
 def make_token(link: Link, key: bytes) -> str:
     """Make the token of a link, signed with a key of at least 32 bytes."""
-    undoes = str(_to_micros(link.undoes)) if link.undoes else ""
-    parts = (_FORM, link.kind.value, link.milestone, link.receiver, str(_to_micros(link.expires)), undoes)
+    undoes = str(_count_micros(link.undoes)) if link.undoes else ""
+    parts = (_FORM, link.kind.value, link.milestone, link.receiver, str(_count_micros(link.expires)), undoes)
     text = "\n".join(parts).encode()
     return f"{_encode(text)}.{_encode(_sign(text, key))}"
 
@@ -154,7 +154,7 @@ def _sign(text: bytes, key: bytes) -> bytes:
     return hmac.digest(key, text, hashlib.sha256)
 
 
-def _to_micros(at: datetime) -> int:
+def _count_micros(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 

@@ -26,7 +26,7 @@ from alertd.core.words import listing, span_text
 DECIDED_WITHIN = timedelta(minutes=5)
 TAKEN_WITHIN = timedelta(minutes=10)
 PLANNED_WITHIN = timedelta(hours=13)
-"""Longer than the interval between two periodic reconciliations of the daemon."""
+"""Longer than two intervals between the daemon's periodic reconciliations."""
 
 DIFFERS_BY = timedelta(seconds=2)
 """The difference between a node's clock and the ledger's that is no finding."""

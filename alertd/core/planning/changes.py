@@ -2,12 +2,10 @@
 
 Rules that hold here:
 - a receiver that got the old date gets the new one, once. A delivery that may have arrived counts as arrived;
-- alertd sends no news of a date that moves back before any receiver was told of the move or reminded of the
-  date;
+- a date that moves back before any receiver got a message about the move or the new date is no news;
 - alertd reports several moves within the damping time as one;
 - if a milestone is withdrawn and returns, the news that waited before is sent after all;
-- alertd holds back the news of a milestone that moved while it was done or cancelled until a person reopens
-  it.
+- if a milestone moves while it is done or cancelled, the news waits until a person reopens the milestone.
 """
 
 from __future__ import annotations

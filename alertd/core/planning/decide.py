@@ -6,8 +6,7 @@ Rules that hold here:
 - no reminder supersedes news (moved, done);
 - a change of status (acknowledged, cancelled) goes out at once, in a delivery of its own, and only to
   notifiers that follow the status;
-- muted and snoozed reminders are deferred and never dropped. A reminder that waits for a digest goes out with
-  it;
+- muted and snoozed reminders are deferred and never dropped. A reminder that waits for a digest is sent in it;
 - the reminders of an acknowledged milestone are dropped, except that an overdue reminder is sent once more
   when the acknowledgement ends;
 - every decision has a reason.
