@@ -6,7 +6,7 @@ Rules that hold here:
 - no reminder supersedes news (moved, done);
 - a change of status (acknowledged, cancelled) goes out at once, in a delivery of its own, and only to
   notifiers that follow the status;
-- muted and snoozed reminders are deferred and never dropped. A reminder that waits for a digest is sent in it;
+- muted and snoozed reminders are deferred and never dropped. One that waits for a digest is sent in it;
 - the reminders of an acknowledged milestone are dropped, except that an overdue reminder is sent once more
   when the acknowledgement ends;
 - every decision has a reason.
@@ -232,7 +232,7 @@ def make_deliveries(  # noqa: PLR0917  the members, the channel, the time and th
 def find_live_members(
     lease: Lease, now: datetime
 ) -> tuple[tuple[ScheduledReminder, ...], tuple[MemberUnwanted, ...]]:
-    """Split the members of a lease: those that may still be sent, and the reasons against the rest."""
+    """Split the members of a lease into sendable ones and the reasons against all others."""
     kept: list[ScheduledReminder] = []
     unwanted_members: dict[MemberUnwanted, None] = {}
     for owed in lease.owed:

@@ -4,7 +4,7 @@ Rules that hold here:
 - a reminder that was bound, superseded, suppressed or expired is never scheduled again. A cancelled one may
   be;
 - a past reminder is sent late if it is within the catch-up time. It is not sent if a message about a move
-  already gives the same facts, or if the policy has just gained it and the receiver had other reminders before;
+  already gives the same facts, or if the policy has just gained it and the receiver had others before;
 - a reminder that waits for the end of a mute or a snooze keeps waiting, unless the caller reconsiders it.
 """
 
