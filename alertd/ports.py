@@ -76,9 +76,9 @@ class Changes:
     """What reconciling writes, in one transaction.
 
     Attributes:
-        records: definitions, values, revision, file and withdrawn are written; ``standing`` and
+        records: definitions, values, revision, file and withdrawn are written; ``status`` and
             ``loaded_at`` of a record that is there already are left as they are, since a person
-            may be changing the standing at this moment.
+            may be changing the status at this moment.
         owed: inserted when the key is new, in the state that it carries; when it is there and
             pending or cancelled, ``at``, ``wake_at``, ``group``, ``move``, ``state`` and ``reason``
             become exactly what is given, so that what was cancelled can be pending again and what

@@ -35,7 +35,7 @@ from alertd.core.ledger.records import (
 from alertd.core.milestones.milestone import Claim, Milestone, Source
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.policy import Policy
-from alertd.core.planning.decide import Decisions, Verdict, delivery_id
+from alertd.core.planning.decide import Decisions, Verdict, make_delivery_id
 from alertd.ports import LEASE_FOR, Changes, Ledger, Settlement
 from alertd.store import migrate, open_ledger
 from tests.postgres import programs, server
@@ -104,7 +104,7 @@ async def make_ready(ledger: Ledger, many: int, round_name: str) -> None:
     await ledger.apply(Changes(owed=tuple(made)))
     deliveries = tuple(
         Delivery(
-            id=delivery_id("desk", "hook", (reminder.key,)),
+            id=make_delivery_id("desk", "hook", (reminder.key,)),
             receiver="desk",
             notifier="hook",
             members=(reminder.key,),

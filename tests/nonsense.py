@@ -1,10 +1,10 @@
 """Loads alertd with every sentence replaced by nonsense: ``python -m pytest -p tests.nonsense_plugin FILES``.
 
-A sentence is a string constant of the code, or a part of an f-string, that holds a word and a space. Each
-place where a sentence is written gets nonsense of its own, so that what is built in one place and compared,
-split or searched in another no longer fits. A test that passes with this plugin looks at no sentence, and
-neither does the code that it runs. The plugin leaves docstrings, regular expressions, date formats, values of
-enums and texts of protocols alone.
+A sentence is a string constant of the code, or a part of an f-string, that holds a word and a space. The
+plugin replaces each occurrence of a sentence by different nonsense. Code that builds a sentence in a place
+and compares, splits or searches it in another therefore fails. If a test passes with this plugin, neither the
+test nor the code that it runs depends on a sentence. The plugin leaves docstrings, regular expressions, date
+formats, values of enums and texts of protocols alone.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from types import CodeType, ModuleType
 from typing import Any
 
 LEFT_ALONE = ("alertd.store.", "alertd.notify.", "alertd.web.", "alertd.testing.", "alertd.system.systemd")
-"""Their constants are SQL, headers and other protocols, or are meant for tests."""
+"""Packages whose constants are SQL, headers and other protocols, or are meant for tests."""
 
 WRITES_WORDS = ("alertd.notify.render.text", "alertd.notify.render.clean", "alertd.notify.render.outline")
-"""Modules of those packages that write sentences all the same."""
+"""Modules of those packages that write sentences nevertheless."""
 
 KEPT = "ALERTD_SENTENCES_KEPT"
-"""If this variable of the environment is set, the sentences stay."""
+"""If this environment variable is set, the plugin keeps the sentences."""
 
 PLANTED = "ALERTD_PLANTED"
-"""If this variable of the environment names one of :data:`PLANTS`, that mistake is in the code."""
+"""If this environment variable names a mistake of :data:`PLANTS`, the plugin puts it into the code."""
 
 PLANTS = {
     "prefix": (
@@ -40,16 +40,16 @@ PLANTS = {
     ),
     "equality": (
         "alertd.core.planning.changes",
-        "one.reason is PlainReason.MOVED_WHILE_CLOSED",
-        "_words(one.reason) == 'it moved while it was closed'",
+        "reminder.reason is PlainReason.MOVED_WHILE_CLOSED",
+        "_words(reminder.reason) == 'it moved while it was closed'",
     ),
 }
-"""Mistakes that a decision could be made by: the module, what it says, and what it would say."""
+"""Decisions by a sentence, to plant: the module, its code, and the code that replaces it."""
 
 _HELPER = """
 def _words(reason):
-    from alertd.core.message.reasons import reason_text
-    return reason_text(reason)
+    from alertd.core.message.reasons import describe_reason
+    return describe_reason(reason)
 """
 
 _SENTENCE = re.compile(r"(?=.*[A-Za-z]{2})(?=.*\s)", re.DOTALL)
@@ -67,7 +67,7 @@ class Scrambler(ast.NodeTransformer):
         return node if isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        # The values of an enum are codes, also where they read like words.
+        # The values of an enum are codes, even if they look like words.
         is_enum = any(isinstance(base, ast.Name) and base.id.endswith("Enum") for base in node.bases)
         return node if is_enum else self.generic_visit(node)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from alertd.core.config import Config
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, backoff
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, compute_backoff
 from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.milestones.status import ActionKind
 from alertd.core.reason import (
@@ -167,7 +167,7 @@ async def test_retry_schedule_stands_in_the_ledger(tmp_path: Path) -> None:
 
     assert (state, reason) == (DeliveryState.READY, Answered(text="status 503"))
     assert at_once == 0
-    assert [one.at for one in scene.log] == [when(AT) + backoff(name, 1)]
+    assert [one.at for one in scene.log] == [when(AT) + compute_backoff(name, 1)]
     assert scene.log[0].message.id == name
     assert scene.log[0].message.attempt == 2
 
@@ -182,7 +182,7 @@ async def test_waits_grow_from_attempt_to_attempt(ledger: Ledger) -> None:
     times = [one.at for one in scene.log]
     waits = [later - earlier for earlier, later in pairwise(times)]
     attempts = (await ledger.find_deliveries())[0][1]
-    assert waits == [backoff(scene.log[0].message.id, number) for number in range(1, 9)]
+    assert waits == [compute_backoff(scene.log[0].message.id, number) for number in range(1, 9)]
     assert timedelta(hours=1) <= waits[-1] <= timedelta(hours=1.2)
     assert [one.outcome for one in attempts] == ["retry"] * 8 + ["sent"]
     assert [one.number for one in attempts] == list(range(1, 10))

@@ -15,7 +15,7 @@ import pytest
 
 from alertd import app
 from alertd.core.config import Smtp
-from alertd.core.explain.rehearsal import rehearsed
+from alertd.core.explain.rehearsal import rehearse
 from alertd.core.ledger.snapshot import pack, unpack
 from alertd.core.message.message import Item, Kind, Message
 from alertd.core.milestones.fields import (
@@ -94,9 +94,9 @@ def milestones(folder: Path) -> list[Milestone]:
 
 
 def item_of(milestone: Milestone) -> Item:
-    found = rehearsed(milestone, "desk", Cause.OVERDUE, ROUTE, at=None, now=when("2026-11-24T06:00"))
+    found = rehearse(milestone, "desk", Cause.OVERDUE, ROUTE, at=None, now=when("2026-11-24T06:00"))
     assert found is not None
-    return found.message("hook").items[0]
+    return found.compose_message("hook").items[0]
 
 
 def message_about(*milestones: Milestone) -> Message:

@@ -10,7 +10,7 @@ import pytest
 
 from alertd.core.config import Definitions
 from alertd.core.ledger.records import ReminderState
-from alertd.core.message.claims import values_of
+from alertd.core.message.claims import list_values
 from alertd.core.milestones.policy import Policy
 from alertd.core.reason import TooLateAtLoad
 from alertd.core.time.duration import Duration
@@ -411,6 +411,6 @@ async def test_no_deadline_ends_a_reconciliation(ledger: Ledger, deadline: str) 
 
 def test_values_are_the_windows_that_remind() -> None:
     """What a record keeps of a milestone are its operative windows, with who states them."""
-    values = values_of(a_milestone(M, "2026-09", "2026"))
+    values = list_values(a_milestone(M, "2026-09", "2026"))
 
     assert [value.edtf for value in values] == ["2026-09", "2026"]

@@ -1,4 +1,4 @@
-"""No sentence decides anything: with nonsense in their place alertd plans, sends and explains the same."""
+"""No decision depends on a sentence: with nonsense in place of sentences, alertd decides the same."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ SUITES = (
     "tests/test_digests.py",
 )
 AT_LEAST = 200
-"""Tests that look at no words; fewer would mean that too many are marked ``wording``."""
+"""The least number of tests without wording. Fewer would mean that too many are marked ``wording``."""
 
 
 def run_suites(*files: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run tests that look at no words, in a process of its own, with the plugin."""
+    """Run the tests that do not check wording in a separate process with the plugin."""
     wanted = (
         "-m",
         "not wording",
@@ -56,7 +56,7 @@ def run_suites(*files: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_decisions_are_the_same_without_a_sentence() -> None:
-    """Plan, reconciliation, dispatch and digests do what they did when every sentence is nonsense."""
+    """The tests of plans, reconciliation, dispatch and digests pass if every sentence is nonsense."""
     ran = run_suites(*SUITES)
 
     assert ran.returncode == 0, ran.stdout[-4000:]
@@ -70,7 +70,7 @@ CAUGHT_BY = {"prefix": "tests/test_reconcile_waits.py", "equality": "tests/test_
 
 @pytest.mark.parametrize("planted", PLANTS)
 def test_a_decision_by_a_sentence_is_found(planted: str) -> None:
-    """Code that compares a sentence works by today's words, and fails without them."""
+    """A decision that compares a sentence passes with the current sentences, and fails without them."""
     by_words = run_suites(CAUGHT_BY[planted], **{PLANTED: planted, KEPT: "1"})
     without = run_suites(CAUGHT_BY[planted], **{PLANTED: planted})
 
@@ -83,7 +83,7 @@ EXPLAINED = (
     ("iraq-coalition-withdrawal/phase-2", "2026-09-30T12:00"),
 )
 WORDS = frozenset({"phrase", "status", "note", "derived", "reason", "muted_by", "from"})
-"""What is words in the JSON of ``alertd explain``."""
+"""The members of the JSON of ``alertd explain`` whose values are words."""
 
 _EXPLAIN = """
 import sys
@@ -95,7 +95,7 @@ app(sys.argv[1:])
 
 @pytest.mark.parametrize(("milestone", "at"), EXPLAINED)
 def test_an_explanation_is_the_same_without_a_sentence(milestone: str, at: str) -> None:
-    """Every fact of ``alertd explain`` but its words is what it was."""
+    """All facts of ``alertd explain`` except the words are the same."""
     plain, reworded = (explained(milestone, at, **env) for env in ({KEPT: "1"}, {}))
 
     assert facts_of(reworded) == facts_of(plain)
@@ -118,9 +118,9 @@ def explained(milestone: str, at: str, **env: str) -> Any:
 def facts_of(value: Any) -> Any:
     match value:
         case dict():
-            return {name: facts_of(one) for name, one in value.items() if name not in WORDS}
+            return {name: facts_of(member) for name, member in value.items() if name not in WORDS}
         case list():
-            return [facts_of(one) for one in value]
+            return [facts_of(member) for member in value]
         case _:
             return value
 
@@ -146,7 +146,7 @@ READERS = {
 
 
 def test_no_module_looks_into_a_sentence() -> None:
-    """No sentence is compared, tested for its beginning or its end, split or searched."""
+    """No module compares a sentence, tests its beginning or end, splits it or searches it."""
     found = [
         f"{path}:{line}: {text!r}"
         for path in sorted(ROOT.glob("alertd/**/*.py"))
@@ -175,7 +175,7 @@ def test_a_module_that_looks_into_a_sentence_is_found(code: str) -> None:
 
 
 def looked_for(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """The texts that a module compares with others or looks for in them, with their lines."""
+    """Yield the texts that a module compares with others or searches for in them, with their lines."""
     constants = {
         target.id: node.value.value
         for node in tree.body
@@ -189,9 +189,9 @@ def looked_for(tree: ast.Module) -> Iterator[tuple[int, str]]:
             asked = [node.left, *node.comparators]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in READS:
             asked = node.args[:1]
-        for one in asked:
-            for text in _texts(one, constants):
-                yield one.lineno, text
+        for expression in asked:
+            for text in _texts(expression, constants):
+                yield expression.lineno, text
 
 
 def _texts(node: ast.expr, constants: dict[str, str]) -> Iterator[str]:
@@ -202,6 +202,6 @@ def _texts(node: ast.expr, constants: dict[str, str]) -> Iterator[str]:
             for part in parts:
                 yield from _texts(part, constants)
         case ast.JoinedStr(values=values):
-            yield "".join(str(one.value) if isinstance(one, ast.Constant) else "x" for one in values)
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in values)
         case ast.Name(id=name) if name in constants:
             yield constants[name]

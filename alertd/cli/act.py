@@ -127,7 +127,7 @@ async def _record_action(  # noqa: PLR0917  the parameters are those of _act
     name: str, kind: str, by: str, config: Path | None, database: str | None, typed: dict[str, str]
 ) -> str:
     from alertd.cli.loading import load_usable_definitions, open_ledger, read_settings
-    from alertd.core.explain.request import confirmation
+    from alertd.core.explain.request import make_confirmation
     from alertd.core.milestones.status import ActionKind
     from alertd.engine.actions import act
 
@@ -137,7 +137,7 @@ async def _record_action(  # noqa: PLR0917  the parameters are those of _act
         record = await _find_record(ledger, name)
         action = _parse_action(record, configuration, kind=ActionKind(kind), by=by, **typed)
         after = await act(ledger, configuration, action)
-        told = confirmation(action, after, await ledger.read_owed(after.id))
+        told = make_confirmation(action, after, await ledger.read_owed(after.id))
         return f"{told} `alertd reopen {after.id}` takes it back." if kind == "cancel" else told
 
 
@@ -148,11 +148,11 @@ def _parse_action(record: Record, configuration: Config, **typed: object) -> Act
         typer.BadParameter: an option has a wrong value.
     """
     from alertd import app
-    from alertd.core.explain.request import ActionRequest, action_of
+    from alertd.core.explain.request import ActionRequest, make_action
     from alertd.errors import FieldProblem
 
     try:
-        return action_of(ActionRequest(**typed), record, configuration, app.now())  # type: ignore[arg-type]
+        return make_action(ActionRequest(**typed), record, configuration, app.now())  # type: ignore[arg-type]
     except FieldProblem as error:
         raise typer.BadParameter(str(error), param_hint=f"--{error.field}") from None
 

@@ -124,7 +124,7 @@ def _check_facts(
     definitions: Definitions, milestones: Mapping[str, Milestone], warnings: list[str], now: datetime
 ) -> dict[str, object]:
     from alertd.cli.plan import find_next_planned
-    from alertd.core.explain.facts import utc_or_none
+    from alertd.core.explain.facts import format_utc_or_none
 
     config = definitions.config
     is_sound = not definitions.problems
@@ -136,7 +136,7 @@ def _check_facts(
         "timelines": len(definitions.timelines),
         "milestones": sum(len(timeline.milestones) for timeline in definitions.timelines),
         "receivers": sorted(config.receivers) if config else [],
-        "next": utc_or_none(coming[0].at) if coming else None,
+        "next": format_utc_or_none(coming[0].at) if coming else None,
     }
 
 

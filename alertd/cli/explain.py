@@ -85,29 +85,29 @@ def explain(
     record = None
     if name in known:
         moment = read_moment(at, "--at", zone=known[name].zone, now=app.now(), at=known[name].policy.at)
-        instance, others = explanation.instance_of(known[name], milestone, moment)
+        instance, others = explanation.find_instance(known[name], milestone, moment)
     else:
         any_of_it = next(kept[kept_id].milestone for kept_id in kept if get_series_id(kept_id) == name)
         moment = read_moment(at, "--at", zone=any_of_it.zone, now=app.now(), at=any_of_it.policy.at)
         asked = name + milestone[len(get_series_id(milestone)) :]
-        record, others = explanation.instance_kept(kept, asked, moment)
+        record, others = explanation.find_kept_instance(kept, asked, moment)
         instance = record.milestone if record else None
     done = None
     if instance is not None and (ledger or (ledger is None and has_ledger(settings))):
         done = _read_done_or_warn(settings, instance.id, must=ledger is True)
     if done is not None and done.dates and name in known:
         resolved = app.resolve_milestones(definitions, done.dates)[name]
-        instance, others = explanation.instance_of(resolved, milestone, moment)
+        instance, others = explanation.find_instance(resolved, milestone, moment)
     if instance is None:
         raise UnknownMilestone(f"{milestone}: the series has no such instance")
     kept_from = record.file if record else ""
-    found = explanation.explained(instance, definitions, configuration, moment, done, kept_from)
+    found = explanation.explain(instance, definitions, configuration, moment, done, kept_from)
     if form is OutputFormat.TEXT:
         show(render_explanation(found, configuration, others))
         return
-    from alertd.core.explain.facts import explanation_facts
+    from alertd.core.explain.facts import make_explanation_facts
 
-    facts = explanation_facts(found, others)
+    facts = make_explanation_facts(found, others)
     if form is OutputFormat.JSON:
         write_value(facts)
     else:
@@ -156,7 +156,7 @@ async def _read_done(settings: Settings, milestone: str) -> Done:
         if record is None:
             return Done(dates=dates)
         return Done(
-            standing=record.standing,
+            status=record.status,
             owed={reminder.key: reminder for reminder in await ledger.read_owed(milestone)},
             deliveries=tuple(await ledger.find_deliveries(milestone=milestone)),
             history=tuple(await ledger.read_history(milestone)),
@@ -170,8 +170,8 @@ def render_explanation(found: Explanation, config: Config, others: Sequence[str]
     Args:
         others: ids of further instances of a recurring milestone.
     """
-    from alertd.core.explain.explanation import policy_words
-    from alertd.core.explain.words import next_words
+    from alertd.core.explain.explanation import describe_policy
+    from alertd.core.explain.words import describe_next
     from alertd.core.milestones.fields import FieldReach, collect_field_values, select_shown_fields
     from alertd.core.words import capitalize, format_policy_name
 
@@ -182,17 +182,18 @@ def render_explanation(found: Explanation, config: Config, others: Sequence[str]
     if fields := list(select_shown_fields(collect_field_values(milestone), FieldReach.ALONE)):
         head.append("\n\n" + "\n".join(shown.text for shown in fields))
     named = capitalize(format_policy_name(policy.name))
+    named = capitalize(format_policy_name(policy.name))
     return Group(
         head,
         *_render_section("State", [_render_state(found), *_render_others(others)]),
         *_render_section("Claims", list(_render_claims(found))),
         *_render_section(
             "Reminders",
-            [Text(f"{named} ({found.policy_from}): {policy_words(policy)}."), *_render_reminders(found)],
+            [Text(f"{named} ({found.policy_from}): {describe_policy(policy)}."), *_render_reminders(found)],
         ),
         *_render_section("Routes", list(_render_routes(found, config))),
         *_render_section("Deliveries", list(_render_deliveries(found)) if found.done else []),
-        *_render_section("Next", [Text(next_words(found))]),
+        *_render_section("Next", [Text(describe_next(found))]),
     )
 
 
@@ -203,7 +204,7 @@ def _render_section(title: str, parts: Sequence[RenderableType]) -> list[Rendera
 
 
 def _render_state(found: Explanation) -> Text:
-    from alertd.core.explain.words import state_lines
+    from alertd.core.explain.words import make_state_lines
     from alertd.core.words import format_instant
 
     milestone = found.milestone
@@ -211,7 +212,7 @@ def _render_state(found: Explanation) -> Text:
         (found.state.value.capitalize(), STATE_STYLE[found.state]),
         f" on {format_instant(found.at, milestone.zone)}.",
     )
-    for line in state_lines(found):
+    for line in make_state_lines(found):
         text.append("\n" + line)
     return text
 
@@ -228,9 +229,9 @@ def _render_others(others: Sequence[str]) -> list[RenderableType]:
 
 
 def _render_claims(found: Explanation) -> Iterator[RenderableType]:
-    from alertd.core.message.claims import claim_lines
+    from alertd.core.message.claims import make_claim_lines
 
-    for number, line in enumerate(claim_lines(found.milestone, found.at, "", found.done_on)):
+    for number, line in enumerate(make_claim_lines(found.milestone, found.at, "", found.done_on)):
         if number:
             yield Text()
         head, *rest = _render_claim(line, found.milestone.zone)
@@ -241,11 +242,11 @@ def _render_claims(found: Explanation) -> Iterator[RenderableType]:
 
 def _render_claim(line: ClaimLine, zone: ZoneInfo) -> Iterator[Text]:
     """Yield the claim's phrase with its rank and status, then a line for each further detail."""
-    from alertd.core.explain.words import claim_span, not_counted
+    from alertd.core.explain.words import describe_span, explain_not_counted
 
     style = "bold" if line.live else "dim"
     text = Text.assemble((line.phrase, style), (f"  {line.edtf}", "dim"), f"  {line.rank}")
-    status = line.status if line.live else not_counted(line)
+    status = line.status if line.live else explain_not_counted(line)
     if status:
         text.append(f", {status}")
     yield text
@@ -259,12 +260,12 @@ def _render_claim(line: ClaimLine, zone: ZoneInfo) -> Iterator[Text]:
     for extra in (line.note, f"computed: {line.derived}" if line.derived else ""):
         if extra:
             yield Text(extra, "italic")
-    for name, text_of in claim_span(line, zone):
+    for name, text_of in describe_span(line, zone):
         yield Text(f"{name:<8}{text_of}", "dim")
 
 
 def _render_reminders(found: Explanation) -> Iterator[RenderableType]:
-    from alertd.core.explain.words import stated_words
+    from alertd.core.explain.words import describe_stated
 
     if not found.reminders:
         yield Text("It gets no reminder.")
@@ -277,14 +278,14 @@ def _render_reminders(found: Explanation) -> Iterator[RenderableType]:
     coming = found.next
     for _, members in groupby(by_window, key=lambda reminder: reminder.occurrence.stated.window.id):
         rows = list(members)
-        yield Padding(Text(stated_words(rows[0].occurrence.stated), "underline"), (1, 0, 0, 0))
+        yield Padding(Text(describe_stated(rows[0].occurrence.stated), "underline"), (1, 0, 0, 0))
         yield _render_table(rows, found, zone, coming)
 
 
 def _render_table(
     rows: Sequence[Planned], found: Explanation, zone: ZoneInfo, coming: Planned | None
 ) -> Table:
-    from alertd.core.explain.words import held_back, local_text, when_words
+    from alertd.core.explain.words import describe_delay, describe_offset, format_local
     from alertd.core.words import format_count
 
     table = Table.grid(padding=(0, 2, 0, 0))
@@ -297,10 +298,12 @@ def _render_table(
     for row in rows[skipped:]:
         is_next = coming is not None and (row.at, row.occurrence) == (coming.at, coming.occurrence)
         past = row.at <= found.at
-        which = Text(when_words(row.occurrence.offset), "dim" if past else CAUSE_STYLE[row.occurrence.cause])
+        which = Text(
+            describe_offset(row.occurrence.offset), "dim" if past else CAUSE_STYLE[row.occurrence.cause]
+        )
         if row.muted_by:
-            which.append("\n" + held_back(row), "yellow")
-        when = f"{row.at.astimezone(zone):%a} {local_text(row.at, zone)}"
+            which.append("\n" + describe_delay(row), "yellow")
+        when = f"{row.at.astimezone(zone):%a} {format_local(row.at, zone)}"
         table.add_row(
             "→" if is_next else "",
             Text(when, "dim" if past else ""),
@@ -315,28 +318,28 @@ def _render_table(
 
 
 def _render_fate(row: Planned, found: Explanation) -> Text:
-    from alertd.core.explain.words import fate_of
+    from alertd.core.explain.words import find_fate
 
-    fate = fate_of(row, found)
+    fate = find_fate(row, found)
     return Text(fate.text, COURSE_STYLE[fate.course])
 
 
 def _render_routes(found: Explanation, config: Config) -> Iterator[RenderableType]:
-    from alertd.core.explain.words import labels_told, routes_told
+    from alertd.core.explain.words import describe_labels, describe_routes
 
-    for told in routes_told(found, config):
+    for told in describe_routes(found, config):
         text = Text.assemble((told.receiver, "bold"), f" {told.text}")
         for line in told.more:
             text.append(f"\n  {line}")
         yield text
     if found.reminders:
-        yield Text(labels_told(found), "dim")
+        yield Text(describe_labels(found), "dim")
 
 
 def _render_deliveries(found: Explanation) -> Iterator[RenderableType]:
-    from alertd.core.explain.words import local_text, state_words, when_words
+    from alertd.core.explain.words import describe_offset, describe_state, format_local
     from alertd.core.ledger.records import DeliveryState
-    from alertd.core.message.reasons import reason_text
+    from alertd.core.message.reasons import describe_reason
     from alertd.core.words import format_count, join_with_and
 
     assert found.done is not None  # noqa: S101  the caller has checked
@@ -344,13 +347,15 @@ def _render_deliveries(found: Explanation) -> Iterator[RenderableType]:
     if not found.done.deliveries:
         yield Text("Nothing yet.")
     for delivery, attempts, members in found.done.deliveries:
-        slots = [when_words(member.offset) for member in members if member.milestone == found.milestone.id]
+        slots = [
+            describe_offset(member.offset) for member in members if member.milestone == found.milestone.id
+        ]
         tries = f", {format_count(len(attempts), 'attempt')}" if len(attempts) > 1 else ""
         at = delivery.settled_at or delivery.next_at
-        why = reason_text(delivery.reason) if delivery.state is not DeliveryState.SENT else ""
+        why = describe_reason(delivery.reason) if delivery.state is not DeliveryState.SENT else ""
         reason = f": {why}" if why else ""
-        what = f"{state_words(delivery)}, {delivery.channel}, {join_with_and(slots)}{tries}{reason}"
-        yield Text(f"{local_text(at, zone)}  {what}")
+        what = f"{describe_state(delivery)}, {delivery.channel}, {join_with_and(slots)}{tries}{reason}"
+        yield Text(f"{format_local(at, zone)}  {what}")
         yield Text(f"  {delivery.id}", "dim")
 
 

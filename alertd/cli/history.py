@@ -62,10 +62,10 @@ def history(
     if form is OutputFormat.TEXT:
         show(render_history(found, zones, name))
         return
-    from alertd.core.explain.facts import delivery_facts, entry_facts
+    from alertd.core.explain.facts import make_delivery_facts, make_entry_facts
 
     write_rows(
-        (delivery_facts(*row) if isinstance(row, tuple) else entry_facts(row) for row in found),
+        (make_delivery_facts(*row) if isinstance(row, tuple) else make_entry_facts(row) for row in found),
         form,
     )
 
@@ -105,7 +105,7 @@ def render_history(
         milestone: the milestone that the history is limited to; "" for all. Times are shown in the
             milestone's zone, or in UTC for all milestones.
     """
-    from alertd.core.explain.words import day_heading
+    from alertd.core.explain.words import format_day_heading
     from alertd.core.time.instant import UTC_ZONE
 
     zone = zones.get(milestone, UTC_ZONE)
@@ -113,7 +113,7 @@ def render_history(
         return Text("Nothing has happened yet.")
     blocks: list[RenderableType] = []
     for day, members in groupby(found, key=lambda row: row_time(row).astimezone(zone).date()):
-        blocks.append(Text.assemble((day_heading(day), "bold"), (f"  {zone.key}", "dim")))
+        blocks.append(Text.assemble((format_day_heading(day), "bold"), (f"  {zone.key}", "dim")))
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
         table.add_column(width=5, no_wrap=True)
         table.add_column(width=12, no_wrap=True)
@@ -130,10 +130,10 @@ def render_history(
 
 
 def _render_entry(entry: HistoryEntry, zone: ZoneInfo | None) -> tuple[Text, Text]:
-    from alertd.core.explain.words import KINDS, entry_lines
+    from alertd.core.explain.words import KINDS, make_entry_lines
 
     what = Text(entry.milestone)
-    for line in entry_lines(entry, zone):
+    for line in make_entry_lines(entry, zone):
         what.append("\n" + line)
     return Text(KINDS.get(entry.kind, entry.kind), "magenta" if entry.kind == "moved" else "cyan"), what
 
@@ -141,10 +141,10 @@ def _render_entry(entry: HistoryEntry, zone: ZoneInfo | None) -> tuple[Text, Tex
 def _render_delivery(
     delivery: Delivery, attempts: Sequence[Attempt], members: Sequence[ScheduledReminder]
 ) -> tuple[Text, Text]:
-    from alertd.core.explain.words import state_words, when_words
+    from alertd.core.explain.words import describe_offset, describe_state
     from alertd.core.ledger.records import DeliveryState
-    from alertd.core.message.digest import digest_words
-    from alertd.core.message.reasons import reason_text
+    from alertd.core.message.digest import name_digest
+    from alertd.core.message.reasons import describe_reason
     from alertd.core.words import format_count
 
     what = Text(delivery.channel)
@@ -154,23 +154,23 @@ def _render_delivery(
     if delivery.notice is not None:
         what.append(f"\n{delivery.notice.headline}")
     if delivery.edition is not None:
-        what.append(f"\n{digest_words(delivery)}")
+        what.append(f"\n{name_digest(delivery)}")
     for member in members[:MOST_MEMBERS]:
-        what.append(f"\n{member.milestone}, {when_words(member.offset)}")
+        what.append(f"\n{member.milestone}, {describe_offset(member.offset)}")
     if len(members) > MOST_MEMBERS:
         what.append(f"\nand {format_count(len(members) - MOST_MEMBERS, 'other')}")
-    if delivery.state is not DeliveryState.SENT and (why := reason_text(delivery.reason)):
+    if delivery.state is not DeliveryState.SENT and (why := describe_reason(delivery.reason)):
         what.append(f"\n{why}")
     if len(attempts) > 1 or delivery.state is not DeliveryState.SENT:
         for attempt in attempts:
             what.append(f"\n{_attempt_line(attempt)}", "dim")
-    return Text(state_words(delivery), STATE_STYLE[delivery.state]), what
+    return Text(describe_state(delivery), STATE_STYLE[delivery.state]), what
 
 
 def _attempt_line(attempt: Attempt) -> str:
-    from alertd.core.message.reasons import reason_text
+    from alertd.core.message.reasons import describe_reason
 
-    why = reason_text(attempt.reason)
+    why = describe_reason(attempt.reason)
     reason = f": {why}" if why else ""
     at = f"{attempt.at:%Y-%m-%d %H:%M:%S} UTC"
     return f"attempt {attempt.number}, {at}, {attempt.took_ms:,} ms, {attempt.outcome}{reason}"

@@ -112,14 +112,14 @@ def _write(
     begin: datetime,
     end: datetime,
 ) -> None:
-    from alertd.core.explain.facts import planned_facts
+    from alertd.core.explain.facts import make_planned_facts
 
     match form:
         case PlanFormat.JSON:
-            write_rows((planned_facts(reminder) for reminder in planned), OutputFormat.JSON)
+            write_rows((make_planned_facts(reminder) for reminder in planned), OutputFormat.JSON)
         case PlanFormat.JSONL:
             for reminder in planned:
-                typer.echo(json.dumps(planned_facts(reminder), ensure_ascii=False))
+                typer.echo(json.dumps(make_planned_facts(reminder), ensure_ascii=False))
         case PlanFormat.ICS:
             from alertd import app
             from alertd.cli.plan_ics import build_calendar
@@ -240,13 +240,13 @@ def _group_rows(planned: Sequence[Planned], by_id: dict[str, Milestone]) -> Iter
 
 
 def _render_heading(day: date, zone: str) -> Text:
-    from alertd.core.explain.words import day_heading
+    from alertd.core.explain.words import format_day_heading
 
-    return Text.assemble((day_heading(day), "bold"), (f"  {zone}", "dim"))
+    return Text.assemble((format_day_heading(day), "bold"), (f"  {zone}", "dim"))
 
 
 def _render_table(rows: Sequence[_Row], receiver_width: int) -> Table:
-    from alertd.core.explain.words import held_back, stated_words, when_words
+    from alertd.core.explain.words import describe_delay, describe_offset, describe_stated
 
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.add_column(width=5, no_wrap=True)
@@ -256,10 +256,10 @@ def _render_table(rows: Sequence[_Row], receiver_width: int) -> Table:
     for row in rows:
         occurrence = row.planned.occurrence
         what = Text(row.title)
-        what.append("\n" + stated_words(occurrence.stated), "dim")
+        what.append("\n" + describe_stated(occurrence.stated), "dim")
         if row.planned.muted_by:
-            what.append("\n" + held_back(row.planned), "yellow")
-        when = Text(when_words(occurrence.offset), CAUSE_STYLE[occurrence.cause])
+            what.append("\n" + describe_delay(row.planned), "yellow")
+        when = Text(describe_offset(occurrence.offset), CAUSE_STYLE[occurrence.cause])
         table.add_row(f"{row.wall:%H:%M}", what, when, "\n".join(row.receivers))
     return table
 

@@ -9,8 +9,8 @@ from icalendar import Calendar, Event, vText
 
 from alertd import __version__
 from alertd.core.deadline import format_deadline_phrase
-from alertd.core.message.claims import accounts_of
-from alertd.core.message.reasons import hold_text
+from alertd.core.message.claims import list_accounts
+from alertd.core.message.reasons import describe_hold
 from alertd.core.milestones.fields import (
     FieldReach,
     collect_field_values,
@@ -47,14 +47,14 @@ def build_calendar(planned: Sequence[Planned], milestones: Iterable[Milestone], 
 def _explain_delay(muted_by: Hold | None) -> str:
     if isinstance(muted_by, AwaitedDigest):
         return f"In the digest {muted_by.digest}."
-    return f"Held back by {hold_text(muted_by)}." if muted_by else ""
+    return f"Held back by {describe_hold(muted_by)}." if muted_by else ""
 
 
 def _build_event(planned: Planned, milestone: Milestone, now: datetime) -> Event:
     occurrence = planned.occurrence
     claim = occurrence.stated.claims[0]
     phrase = format_deadline_phrase(claim.deadline, claim.reading)
-    account = describe_account(accounts_of(occurrence.stated))
+    account = describe_account(list_accounts(occurrence.stated))
     fields = collect_field_values(milestone)
     lines = [
         milestone.timeline_title,

@@ -174,8 +174,8 @@ def _rehearse(
     from alertd import app
     from alertd.cli.loading import find_milestone
     from alertd.cli.options import read_moment
-    from alertd.core.explain.explanation import instance_of
-    from alertd.core.explain.rehearsal import rehearsed
+    from alertd.core.explain.explanation import find_instance
+    from alertd.core.explain.rehearsal import rehearse
     from alertd.core.milestones.occurrence import Cause
     from alertd.core.milestones.recurrence import get_series_id
     from alertd.errors import UnknownMilestone
@@ -188,10 +188,10 @@ def _rehearse(
     full = find_milestone(get_series_id(name), known)
     series = known[full]
     moment = read_moment(at, "--at", zone=series.zone, now=now, at=series.policy.at) if at else None
-    instance, _ = instance_of(series, name, moment or now)
+    instance, _ = find_instance(series, name, moment or now)
     if instance is None:
         raise UnknownMilestone(f"{name}: the series has no such instance")
-    made = rehearsed(instance, receiver, cause, configuration.route, at=moment, now=now)
+    made = rehearse(instance, receiver, cause, configuration.route, at=moment, now=now)
     if made is None:
         raise typer.BadParameter(
             f"{instance.id} never has a reminder {cause.value!r}; "
@@ -327,11 +327,11 @@ def render_text(shown: Sequence[RenderedPreview]) -> str:
 
 def render_html(shown: Sequence[RenderedPreview], rehearsal: Rehearsal) -> str:
     """Return an HTML page: the HTML of mails unchanged, Slack messages drawn, and other bodies as text."""
-    from alertd.core.explain.facts import utc_text
+    from alertd.core.explain.facts import format_utc
 
     record, first = rehearsal.record, rehearsal.owed[0]
     title = f"{first.cause.value}: {record.milestone.title}"
-    about = f"{record.id} to {rehearsal.receiver}, as of {utc_text(rehearsal.at)}. Nothing was sent."
+    about = f"{record.id} to {rehearsal.receiver}, as of {format_utc(rehearsal.at)}. Nothing was sent."
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="content-security-policy" content="{html.escape(_RULES)}">\n'

@@ -28,7 +28,7 @@ def send_test(
     """
     from alertd.cli import trial
     from alertd.cli.loading import find_receiver, load_usable_definitions, read_settings
-    from alertd.core.ledger.outcome import ended_words
+    from alertd.core.ledger.outcome import describe_outcome
 
     settings = read_settings(config)
     _, configuration = load_usable_definitions(settings)
@@ -37,7 +37,7 @@ def send_test(
     for trial_result in tried:
         if trial_result.said and not brief:
             typer.echo("\n".join(map(str, trial_result.said)))
-        typer.echo(f"{trial_result.channel}: {ended_words(trial_result.outcome)}")
+        typer.echo(f"{trial_result.channel}: {describe_outcome(trial_result.outcome)}")
         if trial_result is not tried[-1] and not brief:
             typer.echo()
     if not tried:

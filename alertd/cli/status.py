@@ -120,7 +120,7 @@ def _node_cells(node: NodeReport, now: datetime, *, leads: bool) -> tuple[str, s
 
 def _render_coming(health: Health) -> Iterator[RenderableType]:
     """Yield an entry for each of the next reminders, with all its receivers, or say that there are none."""
-    from alertd.core.message.reasons import reason_text
+    from alertd.core.message.reasons import describe_reason
     from alertd.core.time.instant import UTC_ZONE
     from alertd.core.words import format_instant, join_with_and, phrase_offset
     from alertd.engine.health import NEXT
@@ -143,14 +143,14 @@ def _render_coming(health: Health) -> Iterator[RenderableType]:
         for line, style in (
             (title, ""),
             (reminder.milestone, "dim"),
-            (reason_text(reminder.reason), "yellow"),
+            (describe_reason(reminder.reason), "yellow"),
         ):
             if line:
                 yield Padding(Text(line, style), INDENT)
 
 
 def _render_failing(health: Health) -> Iterator[Text]:
-    from alertd.core.message.reasons import reason_text
+    from alertd.core.message.reasons import describe_reason
     from alertd.core.words import format_span
 
     for channel, (first, last) in health.failing.items():
@@ -158,31 +158,33 @@ def _render_failing(health: Health) -> Iterator[Text]:
         tries = [("last", last)] if first == last else [("first", first), ("last", last)]
         for which, attempt in tries:
             ago = format_span(health.now - attempt.at)
-            text.append(f"\n  {which}, {ago} ago: {reason_text(attempt.reason) or attempt.outcome}", "red")
+            text.append(
+                f"\n  {which}, {ago} ago: {describe_reason(attempt.reason) or attempt.outcome}", "red"
+            )
         yield text
 
 
 def _render_deliveries(
     found: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]], now: datetime
 ) -> Iterator[RenderableType]:
-    from alertd.core.explain.words import state_words
-    from alertd.core.message.digest import digest_words
-    from alertd.core.message.reasons import reason_text
+    from alertd.core.explain.words import describe_state
+    from alertd.core.message.digest import name_digest
+    from alertd.core.message.reasons import describe_reason
     from alertd.core.words import format_span
 
     for delivery, attempts, members in found:
         text = Text.assemble(
-            (delivery.channel, "bold"), f"  {state_words(delivery)}", (f"  {delivery.id}", "dim")
+            (delivery.channel, "bold"), f"  {describe_state(delivery)}", (f"  {delivery.id}", "dim")
         )
         about = list(dict.fromkeys(member.milestone for member in members)) or [
-            delivery.notice.headline if delivery.notice else digest_words(delivery)
+            delivery.notice.headline if delivery.notice else name_digest(delivery)
         ]
         text.append(
             f"\n  about {', '.join(about[:3])}" + (f" and {len(about) - 3} more" if len(about) > 3 else "")
         )
         if attempts:
             last = attempts[-1]
-            ago, answer = format_span(now - last.at), reason_text(last.reason) or last.outcome
+            ago, answer = format_span(now - last.at), describe_reason(last.reason) or last.outcome
             text.append(f"\n  attempt {last.number}, {ago} ago: {answer}", "red")
         if delivery.settled_at is None and delivery.next_at > now:
             text.append(f"\n  again in {format_span(delivery.next_at - now)}")

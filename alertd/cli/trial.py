@@ -91,7 +91,9 @@ async def preview(config: Config, folder: Path, rehearsal: Rehearsal, out: TextI
     try:
         for spec in config.receivers[receiver].notifiers:
             notifier = made[f"{receiver}/{spec.name}"]
-            bodies = notifier.render(rehearsal.message(spec.name)) if isinstance(notifier, Renders) else ()
+            bodies = (
+                notifier.render(rehearsal.compose_message(spec.name)) if isinstance(notifier, Renders) else ()
+            )
             hidden = tuple(replace(body, text=conceal(body.text, secrets)) for body in bodies)
             shown.append(RenderedPreview(channel=f"{receiver}/{spec.name}", type=spec.type, bodies=hidden))
     finally:

@@ -1,10 +1,10 @@
-"""Why something in the ledger is as it is: a closed set of reasons, each a value with its details.
+"""The reasons for states in the ledger: a closed set of values, each with its details.
 
 Rules that hold here:
-- alertd decides by a reason's type, never by its words: :func:`alertd.core.message.reasons.reason_text` makes
-  the words, and only people read them;
-- text from outside, such as a receiver's answer, is a detail: it is shown and never read;
-- a code that a ledger holds never gets another meaning.
+- alertd decides by the type of a reason and never by its words, which only people read.
+  :func:`alertd.core.message.reasons.describe_reason` makes the words;
+- text from outside, such as a receiver's answer, is a detail that alertd shows and never parses;
+- the meaning of a code never changes, since ledgers hold it.
 """
 
 from __future__ import annotations
@@ -37,50 +37,50 @@ class PlainReason(StrEnum):
     LEASE_TOO_OLD = "lease_too_old"
 
 
-# -- what holds a reminder back
+# -- rules that defer a reminder
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MuteInterval:
-    """An interval of the route's ``mute_time_intervals`` holds it back."""
+    """An interval of the route's ``mute_time_intervals`` defers the reminder."""
 
     interval: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutsideIntervals:
-    """None of the route's ``active_time_intervals`` has begun."""
+    """The time is outside all of the route's ``active_time_intervals``."""
 
     intervals: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuietHours:
-    """The receiver's quiet hours hold it back. ``hours`` is their name, such as ``22:00 to 07:00 (UTC)``."""
+    """The receiver's quiet hours defer the reminder. ``hours`` is their name: ``22:00 to 07:00 (UTC)``."""
 
     hours: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwaitedDigest:
-    """It waits for its route's digest. ``digest`` is its name, such as ``every Monday at 08:00 (UTC)``."""
+    """The reminder waits for its route's digest. ``digest`` is its name: ``every Monday at 08:00 (UTC)``."""
 
     digest: str
 
 
 Hold = MuteInterval | OutsideIntervals | QuietHours | AwaitedDigest
-"""By which rule of the configuration a reminder is sent later than it is due."""
+"""The rule of the configuration by which a reminder is sent later than it is due."""
 
 
-# -- what people have said
+# -- actions of people
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcknowledgedBy:
-    """A person has acknowledged it."""
+    """A person has acknowledged the milestone."""
 
     by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnoozedBy:
-    """A person has snoozed it."""
+    """A person has snoozed the milestone."""
 
     by: str
 
@@ -106,14 +106,14 @@ class SentAgainBy:
     by: str
 
 
-# -- what comes too late
+# -- reminders that come too late
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaterReminder:
-    """A later reminder of the same milestone and receiver is due too and takes its place.
+    """A later reminder of the same milestone to the same receiver is due too and replaces this one.
 
     Attributes:
-        key: of the later one; "" in rows of a ledger that did not keep it yet.
-        offset: of the later one, such as ``-1d``.
+        key: the key of the later one; "" in rows of older versions, which did not keep it.
+        offset: the offset of the later one, such as ``-1d``.
     """
 
     key: str = ""
@@ -122,29 +122,29 @@ class LaterReminder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooLate:
-    """It was later than the catch-up time allows when it was looked at."""
+    """When alertd decided about the reminder, it was late by more than the catch-up time."""
 
     days: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooLateAtLoad:
-    """It was later than the catch-up time allows when its milestone was loaded."""
+    """When alertd loaded the milestone, the reminder was late by more than the catch-up time."""
 
     days: int
 
 
-# -- how a delivery ended
+# -- ends of a delivery
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What the notifier has returned, in its words or the receiver's."""
+    """The text that the notifier returned, in its own words or in the receiver's."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unanswered:
-    """No answer came in time."""
+    """The notifier returned no outcome within ``within_s`` seconds."""
 
     within_s: int
 
@@ -158,18 +158,18 @@ class NotifierFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotConfigured:
-    """The configuration does not name the channel any more."""
+    """The configuration no longer contains the channel."""
 
     channel: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelStopped:
-    """The receiver wants no more (410).
+    """The receiver refuses all further messages (410 Gone), so alertd has stopped the channel.
 
     Attributes:
         answer: the text that the notifier returned then.
-        since: when that was; None for the delivery that was answered so.
+        since: when the receiver answered so; None for the delivery that got this answer.
     """
 
     answer: str
@@ -178,14 +178,14 @@ class ChannelStopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenUp:
-    """The time for retries is over. ``last`` is how the last attempt ended."""
+    """The time for retries is over. ``last`` is the reason why the last attempt failed."""
 
     last: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberUnwanted:
-    """Why one member of a delivery may not be sent any more."""
+    """The reason why a member of a delivery may not be sent any more."""
 
     milestone: str
     offset: str
@@ -201,7 +201,7 @@ class MembersUnwanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherReason:
-    """A sentence that an earlier alertd wrote, and that has no code."""
+    """A sentence that an older version of alertd wrote and that has no code."""
 
     text: str
 
@@ -251,21 +251,21 @@ _CODES: Mapping[type, str] = {
 }
 _BY_CODE: Mapping[str, type] = {code: kind for kind, code in _CODES.items()}
 
-_PLAIN = frozenset(one.value for one in PlainReason)
+_PLAIN = frozenset(reason.value for reason in PlainReason)
 
 CODES = (*sorted(_PLAIN), *_CODES.values())
 """Every code that a ledger can hold."""
 
 
-def code_of(reason: Reason | None) -> str:
-    """The code in the ledger; "" for no reason."""
+def get_code(reason: Reason | None) -> str:
+    """Return the code of a reason in the ledger; "" for None."""
     if reason is None:
         return ""
     return reason.value if isinstance(reason, PlainReason) else _CODES[type(reason)]
 
 
 def pack_details(reason: Reason | None) -> dict[str, Any]:
-    """The details of a reason as values that JSON can hold; {} when it has none."""
+    """Pack the details of a reason as values for JSON; {} if it has none."""
     match reason:
         case None | PlainReason():
             return {}
@@ -278,8 +278,8 @@ def pack_details(reason: Reason | None) -> dict[str, Any]:
         case MembersUnwanted(members=members):
             return {
                 "members": [
-                    {"milestone": one.milestone, "offset": one.offset, "why": _pack(one.why)}
-                    for one in members
+                    {"milestone": member.milestone, "offset": member.offset, "why": _pack(member.why)}
+                    for member in members
                 ]
             }
         case _:
@@ -287,10 +287,12 @@ def pack_details(reason: Reason | None) -> dict[str, Any]:
 
 
 def unpack_reason(code: str, details: Mapping[str, Any], text: str = "") -> Reason | None:
-    """The reason of a row.
+    """Unpack the reason of a row.
 
     Args:
-        text: the words that were written with the code. A reason whose code is unknown keeps them.
+        code: the result of :func:`get_code`.
+        details: the result of :func:`pack_details`.
+        text: the words that are in the row. A reason with an unknown code keeps them.
 
     Raises:
         ValueError: the details do not fit the code.
@@ -303,12 +305,12 @@ def unpack_reason(code: str, details: Mapping[str, Any], text: str = "") -> Reas
     if kind is None:
         return OtherReason(text=text or code)
     try:
-        return _made(kind, details)
+        return _make_reason(kind, details)
     except (KeyError, TypeError) as error:
         raise ValueError(f"the details of the reason {code!r} do not fit: {error}") from error
 
 
-def _made(kind: type, details: Mapping[str, Any]) -> Reason:
+def _make_reason(kind: type, details: Mapping[str, Any]) -> Reason:
     made: Reason
     if kind is DoneOn:
         made = DoneOn(on=date.fromisoformat(details["on"]))
@@ -324,8 +326,10 @@ def _made(kind: type, details: Mapping[str, Any]) -> Reason:
     elif kind is MembersUnwanted:
         made = MembersUnwanted(
             members=tuple(
-                MemberUnwanted(milestone=one["milestone"], offset=one["offset"], why=_unpack(one["why"]))
-                for one in details["members"]
+                MemberUnwanted(
+                    milestone=member["milestone"], offset=member["offset"], why=_unpack(member["why"])
+                )
+                for member in details["members"]
             )
         )
     else:
@@ -334,7 +338,7 @@ def _made(kind: type, details: Mapping[str, Any]) -> Reason:
 
 
 def _pack(reason: Reason) -> dict[str, Any]:
-    return {"code": code_of(reason), **({"details": found} if (found := pack_details(reason)) else {})}
+    return {"code": get_code(reason), **({"details": found} if (found := pack_details(reason)) else {})}
 
 
 def _unpack(packed: Mapping[str, Any]) -> Reason:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from alertd.core.ledger.records import Delivery, DeliveryState, Record, ReminderState, ScheduledReminder
-from alertd.core.message.reasons import reason_text
+from alertd.core.message.reasons import describe_reason
 from alertd.demo.inbox import MailReceived, WebhookPost
 from alertd.demo.play import Played
 from alertd.demo.show import find_channel
@@ -103,4 +103,4 @@ def _reason_text(owed: ScheduledReminder, record: Record) -> str:
         case ReminderState.CANCELLED if owed.window_id not in record.window_ids:
             return "its date moved"
         case _:
-            return reason_text(owed.reason)
+            return describe_reason(owed.reason)

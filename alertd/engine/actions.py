@@ -8,8 +8,8 @@ from __future__ import annotations
 from alertd.core.config import Config
 from alertd.core.ledger.records import Record
 from alertd.core.milestones.status import Action, ActionKind
-from alertd.core.planning.changes import done_news, news_of_reopening, standing_news
-from alertd.core.planning.reminders import woken
+from alertd.core.planning.changes import make_done_news, make_reopening_news, make_status_news
+from alertd.core.planning.reminders import wake
 from alertd.errors import UnknownMilestone
 from alertd.ports import ActionLedger
 
@@ -26,10 +26,10 @@ async def act(ledger: ActionLedger, config: Config, action: Action) -> Record:
         raise UnknownMilestone(f"{action.milestone}: the ledger knows no such milestone")
     owed = await ledger.read_owed(action.milestone)
     if action.kind is ActionKind.DONE:
-        return await ledger.act(action, done_news(record, owed, config, action.at))
-    if action.kind is ActionKind.REOPEN and record.standing.closed:
-        told = news_of_reopening(record, owed, action.at)
-        return await ledger.act(action, (*woken(owed, action.at), *told))
+        return await ledger.act(action, make_done_news(record, owed, config, action.at))
+    if action.kind is ActionKind.REOPEN and record.status.closed:
+        told = make_reopening_news(record, owed, action.at)
+        return await ledger.act(action, (*wake(owed, action.at), *told))
     # Waiting reminders are decided about again, because a shorter snooze ends a longer one.
-    news = standing_news(record, owed, action.kind, config, action.at)
-    return await ledger.act(action, (*woken(owed, action.at), *news))
+    news = make_status_news(record, owed, action.kind, config, action.at)
+    return await ledger.act(action, (*wake(owed, action.at), *news))

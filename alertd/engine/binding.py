@@ -12,7 +12,7 @@ from datetime import datetime
 from alertd.core.config import Config, list_followers
 from alertd.core.ledger.records import Delivery, Grounds, Record, ScheduledReminder
 from alertd.core.planning.decide import Decisions, Rules, Verdict, decide
-from alertd.core.planning.plan import grounds_of, held_by_quiet, matched
+from alertd.core.planning.plan import find_match, find_quiet_hold, make_grounds
 from alertd.core.reason import AwaitedDigest
 from alertd.core.routing.digest import NextDigest, find_digest_instant
 from alertd.core.routing.route import Match, Muted, Route, find_mute
@@ -100,7 +100,7 @@ class _RouteRules:
         """Find the mute or the quiet hours that hold a reminder back now. A digest has its own times."""
         match = self._match(owed, record)
         if match is None:
-            return held_by_quiet(self.root, owed, record, now)
+            return find_quiet_hold(self.root, owed, record, now)
         return find_mute(match, now) if match.digest is None else None
 
     def find_digest(self, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
@@ -115,9 +115,9 @@ class _RouteRules:
 
     def find_grounds(self, owed: ScheduledReminder, record: Record) -> Grounds:
         """Find why a reminder goes to its receiver."""
-        return grounds_of(self._match(owed, record), record.milestone)
+        return make_grounds(self._match(owed, record), record.milestone)
 
     def _match(self, owed: ScheduledReminder, record: Record) -> Match | None:
         if owed.key not in self._matches:
-            self._matches[owed.key] = matched(self.root, owed, record)
+            self._matches[owed.key] = find_match(self.root, owed, record)
         return self._matches[owed.key]

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 from alertd import __version__
 from alertd.core.config import Config, Definitions
-from alertd.core.planning.audit import AuditFinding, differs, unreached, vanished
+from alertd.core.planning.audit import AuditFinding, find_unreached, report_clock_difference, report_vanished
 from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.leader import LeaderLease
@@ -273,7 +273,7 @@ class Daemon:
             self._planner.done,
             planned_at=self._planner.planned_at,
             shut=shut,
-            other_findings=self._gather_findings(config),
+            open_findings=self._gather_findings(config),
         )
 
     def _gather_findings(self, config: Config) -> list[AuditFinding]:
@@ -281,10 +281,10 @@ class Daemon:
         companion = self._reloader.companion
         found = [*companion.findings()] if companion is not None else []
         if self._status.kept:
-            found.append(vanished(self._status.kept))
+            found.append(report_vanished(self._status.kept))
         if self._clock.differs:
-            found.append(differs(self._clock.ahead))
-        if unanswered := unreached(config, self._sender.paused):
+            found.append(report_clock_difference(self._clock.ahead))
+        if unanswered := find_unreached(config, self._sender.paused):
             found.append(unanswered)
         return found
 

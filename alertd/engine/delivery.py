@@ -19,13 +19,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from alertd.core.config import Config
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, next_attempt
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, compute_next_attempt
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, ScheduledReminder
-from alertd.core.ledger.stop import stop, why_stopped
+from alertd.core.ledger.stop import find_stop, stop
 from alertd.core.message.compose import ItemContext, compose
-from alertd.core.message.digest import still_says
+from alertd.core.message.digest import has_content
 from alertd.core.message.links import Links
-from alertd.core.planning.decide import CHANGES, deliver, live_members
+from alertd.core.planning.decide import CHANGES, find_live_members, make_deliveries
 from alertd.core.reason import (
     Answered,
     ChannelStopped,
@@ -100,8 +100,8 @@ class Dispatcher:
             return _postpone(lease, leased.at)
 
         # What is still wanted? People, files and newer reminders may have overtaken what was bound.
-        members, unwanted = live_members(lease, now)
-        if not members and delivery.notice is None and not still_says(lease, self.config.route, now):
+        members, unwanted = find_live_members(lease, now)
+        if not members and delivery.notice is None and not has_content(lease, self.config.route, now):
             return _drop(lease, unwanted, now)
 
         # Who sends it? A delivery whose channel was removed or stopped is dead without a send.
@@ -109,7 +109,7 @@ class Dispatcher:
         if notifier is None:
             missing = NotConfigured(channel=delivery.channel)
             return self._settle(lease, members, Rejected(reason=""), now, reason=missing)
-        if stopped := why_stopped(lease.prior, self._find_options(delivery)):
+        if stopped := find_stop(lease.prior, self._find_options(delivery)):
             return self._settle(lease, members, Rejected(reason=""), now, reason=stopped)
 
         # Compose and send.
@@ -177,7 +177,9 @@ class Dispatcher:
                 reason = reason or Answered(text=outcome.reason)
                 attempt = _make_attempt(lease, at, took, "unknown" if outcome.unknown else "retry", reason)
                 give_up_at = lease.delivery.bound_at + self.config.retry_for
-                next_at = next_attempt(lease.delivery.id, attempt.number, at, give_up_at, outcome.after)
+                next_at = compute_next_attempt(
+                    lease.delivery.id, attempt.number, at, give_up_at, outcome.after
+                )
                 if next_at is None:
                     return self._settle_dead(lease, members, outcome, attempt, GivenUp(last=reason))
                 return Settlement(
@@ -241,7 +243,9 @@ class Dispatcher:
         if not fallback or is_empty or failed.fallback_for or failed.receiver == fallback:
             return []
         names = [spec.name for spec in self.config.receivers[fallback].notifiers]
-        return deliver(fallback, names, members, now, fallback_for=failed.channel, edition=failed.edition)
+        return make_deliveries(
+            fallback, names, members, now, fallback_for=failed.channel, edition=failed.edition
+        )
 
     def _find_options(self, delivery: Delivery) -> str:
         """Return the fingerprint of the options of the delivery's notifier, or ""."""
@@ -250,7 +254,7 @@ class Dispatcher:
         return next((spec.fingerprint for spec in specs if spec.name == delivery.notifier), "")
 
     def _gather_context(self, lease: Lease) -> ItemContext:
-        closed = {name for name, record in lease.records.items() if record.standing.closed}
+        closed = {name for name, record in lease.records.items() if record.status.closed}
         upcoming = {name: owed for name, owed in lease.upcoming.items() if name not in closed}
         return ItemContext(route=self.config.route, upcoming=upcoming, links=self.links())
 

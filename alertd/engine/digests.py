@@ -14,8 +14,8 @@ from alertd.core.config import Config
 from alertd.core.ledger.records import Record, ScheduledReminder
 from alertd.core.milestones.occurrence import fingerprint
 from alertd.core.planning.decide import DigestBuild
-from alertd.core.planning.overview import MAX_LOOKED_AT, OverviewScope, candidates, overview
-from alertd.core.planning.plan import matched
+from alertd.core.planning.overview import MAX_LOOKED_AT, OverviewScope, list_candidates, make_overview
+from alertd.core.planning.plan import find_match
 from alertd.core.routing.digest import Digest, DigestIssue, NextDigest, find_digest_instant
 from alertd.core.routing.route import list_digests
 from alertd.core.time.instant import to_instant, to_local_date
@@ -91,18 +91,18 @@ class Digests:
         root = self.config.route
 
         def takes(member: ScheduledReminder, record: Record) -> bool:
-            match = matched(root, member, record)
+            match = find_match(root, member, record)
             return match is not None and match.digest is not None and match.digest.name == digest.name
 
         ahead = to_local_date(due.at, digest.zone) + digest.ahead
         until = to_instant(datetime.combine(ahead + _A_DAY, datetime.min.time()), digest.zone)
         windows = await ledger.read_windows(receiver, until + 2 * _A_DAY)
         members = {member.milestone for member, record in held if takes(member, record)}
-        near = candidates(windows, now, until, self.config.catch_up)
+        near = list_candidates(windows, now, until, self.config.catch_up)
         names = [name for name in near if name not in members][:MAX_LOOKED_AT]
         records = await ledger.read_records_by_id(names)
         scope = OverviewScope(receiver=receiver, name=digest.name, root=root)
-        shown, more = overview((records[name] for name in names if name in records), scope, now, until)
+        shown, more = make_overview((records[name] for name in names if name in records), scope, now, until)
         edition = DigestIssue(
             name=digest.name,
             zone=digest.zone.key,

@@ -10,9 +10,9 @@ from typing import Annotated
 from typing_extensions import TypedDict
 
 from alertd import __version__
-from alertd.core.explain.facts import DeliveryFacts, delivery_facts, utc_text
+from alertd.core.explain.facts import DeliveryFacts, format_utc, make_delivery_facts
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
-from alertd.core.message.reasons import reason_text
+from alertd.core.message.reasons import describe_reason
 from alertd.core.shape import Count, Doc, Instant
 from alertd.core.words import format_count, format_span
 from alertd.engine.status import find_differences
@@ -197,22 +197,22 @@ def health_facts(health: Health) -> HealthFacts:
         "ok": not health.wrong,
         "wrong": list(health.wrong),
         "version": __version__,
-        "at": utc_text(health.now),
+        "at": format_utc(health.now),
         "nodes": [_pack_node(node) for node in health.nodes],
         "leader": health.leader,
         "next": [
             {
-                "at": utc_text(reminder.at),
-                "wake_at": utc_text(reminder.wake_at),
+                "at": format_utc(reminder.at),
+                "wake_at": format_utc(reminder.wake_at),
                 "milestone": reminder.milestone,
                 "offset": reminder.offset,
                 "receiver": reminder.receiver,
-                "reason": reason_text(reminder.reason),
+                "reason": describe_reason(reminder.reason),
             }
             for reminder in health.coming
         ],
-        "ready": [delivery_facts(*row) for row in health.ready],
-        "dead": [delivery_facts(*row) for row in health.dead],
+        "ready": [make_delivery_facts(*row) for row in health.ready],
+        "dead": [make_delivery_facts(*row) for row in health.dead],
         "failing": {
             channel: {"first": _pack_failure(first), "last": _pack_failure(last)}
             for channel, (first, last) in health.failing.items()
@@ -226,8 +226,8 @@ def _pack_node(node: NodeReport) -> NodeFacts:
     return {
         "node": node.node,
         "version": node.version,
-        "started_at": utc_text(node.started_at),
-        "seen_at": utc_text(node.seen_at),
+        "started_at": format_utc(node.started_at),
+        "seen_at": format_utc(node.seen_at),
         "config_id": node.config_id,
         "problems": list(node.problems),
         "receivers": list(node.receivers),
@@ -238,4 +238,8 @@ def _pack_node(node: NodeReport) -> NodeFacts:
 
 
 def _pack_failure(attempt: Attempt) -> FailureFacts:
-    return {"at": utc_text(attempt.at), "outcome": attempt.outcome, "reason": reason_text(attempt.reason)}
+    return {
+        "at": format_utc(attempt.at),
+        "outcome": attempt.outcome,
+        "reason": describe_reason(attempt.reason),
+    }

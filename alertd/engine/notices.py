@@ -14,10 +14,10 @@ from alertd.core.config import Config
 from alertd.core.ledger.backpressure import TRIPS_AT, BreakerChange
 from alertd.core.ledger.outcome import Sent
 from alertd.core.ledger.records import Attempt, Delivery, Notice, ScheduledReminder
-from alertd.core.message.digest import digest_words
-from alertd.core.message.reasons import reason_text
-from alertd.core.planning.audit import dead_slot
-from alertd.core.planning.decide import delivery_id
+from alertd.core.message.digest import name_digest
+from alertd.core.message.reasons import describe_reason
+from alertd.core.planning.audit import make_dead_slot
+from alertd.core.planning.decide import make_delivery_id
 from alertd.core.reason import ChannelStopped, Reason
 
 MAX_NAMED = 10
@@ -31,7 +31,7 @@ def address_notice(config: Config, notice: Notice, now: datetime) -> list[Delive
         return []
     return [
         Delivery(
-            id=delivery_id(receiver.name, spec.name, ("notice", notice.slot)),
+            id=make_delivery_id(receiver.name, spec.name, ("notice", notice.slot)),
             receiver=receiver.name,
             notifier=spec.name,
             members=(),
@@ -64,15 +64,15 @@ def report_dead(
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     about = f"about {', '.join(names[:MAX_NAMED])}{more}"
     if failed.edition is not None:
-        about = digest_words(failed) + (f", {about}" if names else "")
+        about = name_digest(failed) + (f", {about}" if names else "")
     lines = (
         f"Delivery {failed.id} to {failed.channel} is dead after attempt {attempt.number}.",
-        f"Last answer: {reason_text(reason)}",
+        f"Last answer: {describe_reason(reason)}",
         f"It was {about}.",
         f"Send it again with: alertd retry {failed.id}",
     )
     headline = f"{failed.channel} could not be reached"
-    notice = Notice(slot=dead_slot(failed, attempt.number), headline=headline, lines=lines)
+    notice = Notice(slot=make_dead_slot(failed, attempt.number), headline=headline, lines=lines)
     return address_notice(config, notice, attempt.at)
 
 
@@ -123,7 +123,7 @@ def report_breaker(
         lines: tuple[str, ...] = (
             f"Sending to {channel} is paused after {TRIPS_AT} failures in a row. One message at a time "
             "is tried until it answers; nothing is lost meanwhile.",
-            f"Last answer: {reason_text(reason)}",
+            f"Last answer: {describe_reason(reason)}",
         )
     else:
         headline, lines = f"{channel} answers again", (f"What waited for {channel} is on its way.",)

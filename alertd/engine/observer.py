@@ -7,7 +7,7 @@ from typing import Any
 
 from alertd.core.config import Definitions
 from alertd.core.ledger.records import DeliveryState, ReminderState
-from alertd.core.message.reasons import reason_text
+from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones.recurrence import get_series_id
 from alertd.core.planning.audit import Audit
 from alertd.engine.binding import BindResult
@@ -86,7 +86,7 @@ def log_bound(log: Log, bound: BindResult) -> None:
     for verdict in bound.verdicts:
         event = _VERDICTS.get(verdict.state)
         if event is not None:
-            log.info(event, key=verdict.key, reason=reason_text(verdict.reason), until=verdict.wake_at)
+            log.info(event, key=verdict.key, reason=describe_reason(verdict.reason), until=verdict.wake_at)
 
 
 def log_settlement(log: Log, settlement: Settlement, *, fenced: bool) -> None:
@@ -123,7 +123,7 @@ def _gather_facts(settlement: Settlement) -> dict[str, Any]:
         "causes": sorted({owed.cause.value for owed in lease.owed}),
         "attempt": attempt.number if attempt else 0,
         "took_ms": attempt.took_ms if attempt else 0,
-        "reason": reason_text(settlement.reason),
+        "reason": describe_reason(settlement.reason),
     }
     if lease.owed:
         # A reminder that waits for a digest is not late, but the digest may be.

@@ -16,17 +16,17 @@ from datetime import date, datetime, timedelta
 from itertools import chain
 
 from alertd.core.config import Config, Definitions, Timeline
-from alertd.core.ledger.moves import move_facts, phrases_text
+from alertd.core.ledger.moves import join_phrases, make_move_facts
 from alertd.core.ledger.records import HistoryEntry, Record, ReminderState, ScheduledReminder
 from alertd.core.ledger.snapshot import pack
-from alertd.core.message.claims import values_of
+from alertd.core.message.claims import list_values
 from alertd.core.milestones.milestone import Milestone, list_stated_windows
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.recurrence import get_series_id
-from alertd.core.planning.changes import News, moved_news, reopened_news, returned_news
+from alertd.core.planning.changes import News, make_move_news, make_reopened_news, make_returned_news
 from alertd.core.planning.plan import expand
 from alertd.core.planning.relative import resolve
-from alertd.core.planning.reminders import rearmed
+from alertd.core.planning.reminders import rearm
 from alertd.core.reason import PlainReason
 from alertd.core.time.instant import to_local_date
 from alertd.engine.digests import Digests
@@ -201,7 +201,7 @@ def _add(
     current: ReconcilePass, milestone: Milestone, file: str, owed: Sequence[ScheduledReminder]
 ) -> Changes:
     current.report.loaded.append(milestone.id)
-    values = values_of(milestone)
+    values = list_values(milestone)
     record = Record(
         milestone=milestone,
         file=file,
@@ -210,7 +210,7 @@ def _add(
         loaded_at=current.now,
         changed_at=current.now,
     )
-    facts = {"deadline": phrases_text(values)}
+    facts = {"deadline": join_phrases(values)}
     entry = HistoryEntry(milestone=milestone.id, at=current.now, kind="loaded", facts=facts)
     plan = _plan(current, milestone, owed, told=frozenset())
     return _join([Changes(records=(record,), history=(entry,)), plan])
@@ -219,25 +219,25 @@ def _add(
 def _update(
     current: ReconcilePass, milestone: Milestone, file: str, record: Record, owed: Sequence[ScheduledReminder]
 ) -> Changes:
-    values = values_of(milestone)
+    values = list_values(milestone)
     after = replace(record, milestone=milestone, file=file, values=values, withdrawn=False)
     history, news = [], News()
     if record.withdrawn:
         current.report.loaded.append(milestone.id)
         history.append(HistoryEntry(milestone=milestone.id, at=current.now, kind="returned"))
     if set(after.window_ids) == set(record.window_ids):
-        news = returned_news(after, owed) if record.withdrawn else news
-        if not record.standing.closed:
+        news = make_returned_news(after, owed) if record.withdrawn else news
+        if not record.status.closed:
             # Somebody may have reopened the milestone while its move was being written.
-            news = replace(news, owed=(*news.owed, *reopened_news(after, owed, current.now)))
+            news = replace(news, owed=(*news.owed, *make_reopened_news(after, owed, current.now)))
     else:
         after = replace(after, revision=record.revision + 1, changed_at=current.now)
         # If only the policy picks other windows of the same claims, the deadline has not moved.
         if _list_windows(milestone) != _list_windows(record.milestone):
             current.report.moved.append(milestone.id)
-            facts = move_facts(record.values, values)
+            facts = make_move_facts(record.values, values)
             history.append(HistoryEntry(milestone=milestone.id, at=current.now, kind="moved", facts=facts))
-            news = moved_news(record, after, owed, current.config, current.now)
+            news = make_move_news(record, after, owed, current.config, current.now)
     told = frozenset(reminder.receiver for reminder in news.owed)
     changed = Changes(
         records=(after,) if _must_write(record, after) else (),
@@ -256,7 +256,7 @@ def _plan(
     current: ReconcilePass, milestone: Milestone, owed: Sequence[ScheduledReminder], *, told: frozenset[str]
 ) -> Changes:
     until = current.now + HORIZON
-    plan = rearmed(milestone, owed, told, current.config, current.now, until, reconsider=current.reconsider)
+    plan = rearm(milestone, owed, told, current.config, current.now, until, reconsider=current.reconsider)
     current.report.owed += len(plan.owed)
     current.report.cancelled += len(plan.cancelled)
     return Changes(owed=plan.owed + plan.woken, cancelled=plan.cancelled)

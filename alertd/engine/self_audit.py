@@ -9,7 +9,7 @@ from datetime import date, datetime
 from alertd.core.config import Config, Definitions
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.planning.audit import SLICE, Audit, AuditFinding, audit, expected, notices_of
+from alertd.core.planning.audit import SLICE, Audit, AuditFinding, audit, list_expected, list_notices
 from alertd.core.planning.relative import resolve
 from alertd.engine.deps import Dependencies
 from alertd.ports import LEASE_FOR, LedgerReader
@@ -49,7 +49,7 @@ class Auditor:
         *,
         planned_at: datetime,
         shut: frozenset[str],
-        other_findings: Sequence[AuditFinding] = (),
+        open_findings: Sequence[AuditFinding] = (),
     ) -> Audit:
         """Audit once. Raises LedgerError, since a ledger that cannot be read cannot pass."""
         return audit(
@@ -59,7 +59,7 @@ class Auditor:
             lease_for=LEASE_FOR,
             missing=await self._find_missing(config, now),
             untold=await self._find_unreported(config),
-            other_findings=other_findings,
+            open_findings=open_findings,
         )
 
     async def _find_missing(self, config: Config, now: datetime) -> list[str]:
@@ -67,7 +67,7 @@ class Auditor:
             return []
         batch = self._milestones[self._next : self._next + SLICE]
         self._next = 0 if self._next + SLICE >= len(self._milestones) else self._next + SLICE
-        wanted = expected(batch, config.route, now, config.catch_up)
+        wanted = list_expected(batch, config.route, now, config.catch_up)
         present = await self._ledger.find_known(owed=tuple(wanted))
         return sorted(name for key, name in wanted.items() if key not in present)
 
@@ -77,7 +77,7 @@ class Auditor:
             return []
         dead = await self._ledger.find_deliveries(state=DeliveryState.DEAD, limit=DEAD_LIMIT)
         names = [spec.name for spec in operator.notifiers]
-        wanted = notices_of((delivery for delivery, _, _ in dead), operator.name, names)
+        wanted = list_notices((delivery for delivery, _, _ in dead), operator.name, names)
         present = await self._ledger.find_known(deliveries=tuple(wanted))
         return sorted(dead_id for notice, dead_id in wanted.items() if notice not in present)
 
@@ -124,7 +124,7 @@ class SelfAudit:
         *,
         planned_at: datetime,
         shut: frozenset[str],
-        other_findings: Sequence[AuditFinding] = (),
+        open_findings: Sequence[AuditFinding] = (),
     ) -> None:
         """Audit, log what has changed since the last audit, and tell the dead man's switch.
 
@@ -133,7 +133,7 @@ class SelfAudit:
             done: done dates by full id.
             planned_at: when the ledger was last reconciled (UTC).
             shut: channels that nothing may be sent to now.
-            other_findings: the faults that other parts of the daemon find at the moment.
+            open_findings: the faults that other parts of the daemon find at the moment.
 
         Raises:
             LedgerError: the ledger cannot be read; the last audit counts until it is stale.
@@ -141,7 +141,7 @@ class SelfAudit:
         deps, before = self._deps, self.findings
         self._auditor.use(plan, done)
         self._audit = await self._auditor.run(
-            config, deps.clock.now(), planned_at=planned_at, shut=shut, other_findings=other_findings
+            config, deps.clock.now(), planned_at=planned_at, shut=shut, open_findings=open_findings
         )
         self._audited_s = deps.clock.monotonic()
         deps.observer.audited(self._audit)

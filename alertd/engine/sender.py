@@ -24,7 +24,7 @@ from alertd.core.config import Config
 from alertd.core.ledger.backpressure import Backpressure, Breaker, BreakerChange, Rate, Throttle
 from alertd.core.ledger.outcome import Outcome, Retry
 from alertd.core.ledger.records import Delivery, Lease
-from alertd.core.message.reasons import reason_text
+from alertd.core.message.reasons import describe_reason
 from alertd.engine.delivery import ClockReading, Dispatcher
 from alertd.engine.notices import report_breaker
 from alertd.engine.observer import Observer, log_settlement
@@ -53,19 +53,19 @@ class ChannelBackpressure:
     def room(self, channel: str, busy: int, now_s: float) -> int:
         """Return how many more sends may start on a channel."""
         state = self._channels.get(channel, _UNLIMITED)
-        return state.room(now_s, busy, self._limit)
+        return state.count_free(now_s, busy, self._limit)
 
     def take(self, channel: str, count: int, now_s: float) -> None:
         """Record that so many sends have started."""
         if channel in self._channels:
-            self._channels[channel] = self._channels[channel].take(count, now_s)
+            self._channels[channel] = self._channels[channel].record_sends(count, now_s)
 
     def record(self, channel: str, outcome: Outcome, now_s: float) -> BreakerChange:
         """Record an outcome. Returns whether it opened or closed the channel's breaker."""
         state = self._channels.get(channel)
         if state is None:
             return BreakerChange.NONE
-        breaker, change = state.breaker.after(outcome, now_s, self._limit)
+        breaker, change = state.breaker.record_outcome(outcome, now_s, self._limit)
         self._channels[channel] = Backpressure(breaker=breaker, throttle=state.throttle)
         return change
 
@@ -79,7 +79,9 @@ class ChannelBackpressure:
         A channel that is only full, since as many as allowed are in flight, opens when one of them finishes.
         """
         names = [name for name in self._channels if self.room(name, busy.get(name, 0), now_s) <= 0]
-        waits = [wait for name in names if (wait := self._channels[name].opens_at(now_s) - now_s) > 0]
+        waits = [
+            wait for name in names if (wait := self._channels[name].find_next_opening(now_s) - now_s) > 0
+        ]
         return frozenset(names), timedelta(seconds=min(waits)) if waits else None
 
     def _kept(self, channel: str, rate: Rate | None) -> Backpressure:
@@ -341,7 +343,7 @@ class Sender:
             case BreakerChange.NONE:
                 return
             case BreakerChange.OPENED:
-                self._log.warning(Event.CHANNEL_PAUSED, channel=channel, reason=reason_text(reason))
+                self._log.warning(Event.CHANNEL_PAUSED, channel=channel, reason=describe_reason(reason))
             case BreakerChange.CLOSED:
                 self._log.info(Event.CHANNEL_RESUMED, channel=channel)
         self._notices += report_breaker(config, channel, change, reason, settlement.at)

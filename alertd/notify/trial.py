@@ -8,9 +8,9 @@ from datetime import datetime
 from alertd.core.config import Receiver
 from alertd.core.ledger.outcome import Outcome, Rejected
 from alertd.core.ledger.records import Delivery
-from alertd.core.message.compose import test_message
+from alertd.core.message.compose import make_test_message
 from alertd.core.message.message import Message
-from alertd.core.planning.decide import delivery_id
+from alertd.core.planning.decide import make_delivery_id
 from alertd.ports import Notifier
 
 
@@ -25,14 +25,14 @@ async def try_notifiers(
     """
     for spec in receiver.notifiers:
         test = Delivery(
-            id=delivery_id(receiver.name, spec.name, ("test", at.isoformat())),
+            id=make_delivery_id(receiver.name, spec.name, ("test", at.isoformat())),
             receiver=receiver.name,
             notifier=spec.name,
             members=(),
             bound_at=at,
             next_at=at,
         )
-        yield test.channel, await _send(notifiers[test.channel], test_message(test, at))
+        yield test.channel, await _send(notifiers[test.channel], make_test_message(test, at))
 
 
 async def _send(notifier: Notifier, message: Message) -> Outcome:

@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 
 from alertd.core.ledger.records import CHANNEL, Delivery, DeliveryState, Record, ScheduledReminder
-from alertd.core.milestones import status as standings
+from alertd.core.milestones import status as milestone_status
 from alertd.core.milestones.status import Action
 from alertd.errors import RefusedAction, UnknownDelivery, UnknownMilestone
 from alertd.store import reading, rows, rules, schema, writing
@@ -33,8 +33,8 @@ def act(connection: Connection, action: Action, owed: Sequence[ScheduledReminder
     repeated = select(_history.c.seq).where(_history.c.entry == rules.make_entry_key(entry))
     if connection.execute(repeated).first():
         return record
-    after = replace(record, standing=standings.apply_action(record.standing, action, record.window_ids))
-    fields = rows.encode_standing(after.standing)
+    after = replace(record, status=milestone_status.apply_action(record.status, action, record.window_ids))
+    fields = rows.encode_status(after.status)
     connection.execute(update(_milestone).where(_milestone.c.id == record.id).values(**fields))
     lock_rows(connection, schema.owed.c.key, (reminder.key for reminder in owed))
     writing.write_owed(connection, owed)

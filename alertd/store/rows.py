@@ -30,21 +30,21 @@ from alertd.core.ledger.snapshot import (
     pack_grounds,
     pack_move,
     pack_notice,
-    pack_standing,
+    pack_status,
     pack_values,
     unpack,
     unpack_edition,
     unpack_grounds,
     unpack_move,
     unpack_notice,
-    unpack_standing,
+    unpack_status,
     unpack_values,
 )
-from alertd.core.message.reasons import reason_text
+from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
-from alertd.core.reason import Reason, code_of, pack_details, unpack_reason
+from alertd.core.reason import Reason, get_code, pack_details, unpack_reason
 from alertd.core.routing.digest import NextDigest
 from alertd.errors import LedgerError, ParseError
 from alertd.ports import NodeReport
@@ -88,16 +88,16 @@ def encode_record(record: Record) -> Fields:
         "loaded_at": to_micros(record.loaded_at),
         "changed_at": to_micros(record.changed_at),
         "withdrawn": record.withdrawn,
-        **encode_standing(record.standing),
+        **encode_status(record.status),
         "stated": dump_json(pack_values(record.values)),
         "snapshot": dump_json(pack(milestone)),
     }
 
 
-def encode_standing(standing: MilestoneStatus) -> Fields:
+def encode_status(status: MilestoneStatus) -> Fields:
     return {
-        "standing": dump_json(pack_standing(standing)),
-        "done_on": standing.done_on.isoformat() if standing.done_on else None,
+        "standing": dump_json(pack_status(status)),
+        "done_on": status.done_on.isoformat() if status.done_on else None,
     }
 
 
@@ -119,7 +119,7 @@ def decode_record(row: Row[Any]) -> Record:
         loaded_at=from_micros(row.loaded_at),
         changed_at=from_micros(row.changed_at),
         withdrawn=row.withdrawn,
-        standing=NO_ACTIONS if row.standing == "{}" else unpack_standing(json.loads(row.standing)),
+        status=NO_ACTIONS if row.standing == "{}" else unpack_status(json.loads(row.standing)),
     )
 
 
@@ -148,8 +148,8 @@ def encode_reason(reason: Reason | None) -> Mapping[str, str]:
     """Return a reason as code, details and words. The words are for searches and for people who use SQL."""
     details = pack_details(reason)
     return {
-        "reason": reason_text(reason),
-        "reason_code": code_of(reason),
+        "reason": describe_reason(reason),
+        "reason_code": get_code(reason),
         "reason_details": dump_json(details) if details else "",
     }
 

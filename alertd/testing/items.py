@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import parse_deadline
 from alertd.core.ledger.records import Move, Record, ScheduledReminder
-from alertd.core.message.claims import values_of
+from alertd.core.message.claims import list_values
 from alertd.core.milestones.milestone import Claim, Milestone, Rank, Source
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
-from alertd.core.planning.plan import grounds_of, matched
+from alertd.core.planning.plan import find_match, make_grounds
 from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
 
@@ -129,7 +129,7 @@ def approaching() -> Scene:
 def moved(milestone: str = "phase-2", title: str = _PHASE_2.title) -> Scene:
     """A date that moved, with both dates, the distance and the source."""
     after = replace(_PHASE_2, id=f"{_PHASE_2.timeline}/{milestone}", title=title, claims=_PHASE_2.claims[1:])
-    move = Move(before=values_of(replace(after, claims=_PHASE_2.claims[:1])), after=values_of(after))
+    move = Move(before=list_values(replace(after, claims=_PHASE_2.claims[:1])), after=list_values(after))
     owed = replace(_owed(after, Cause.MOVED, "moved", at=NOW), window_id="", move=move)
     following = _owed(after, Cause.APPROACHING, "-30d", at=datetime(2026, 12, 1, 6, tzinfo=UTC))
     return _scene(_record(after, revision=3), owed, following)
@@ -190,48 +190,48 @@ def done() -> Scene:
         labels={"topic": "withdrawal", "phase": "1"},
         claims=(Claim(deadline=parse_deadline("2025-09"), sources=(MINISTER, REUTERS)),),
     )
-    standing = MilestoneStatus(
+    status = MilestoneStatus(
         done_on=date(2025, 9, 18), done_by="m.haddad", evidence="https://gov.example/statements/1187"
     )
     owed = replace(_owed(milestone, Cause.DONE, "done", at=NOW), window_id="")
-    return _scene(_record(milestone, standing=standing), owed)
+    return _scene(_record(milestone, status=status), owed)
 
 
 def acknowledged() -> Scene:
     """A milestone that somebody has acknowledged, for a receiver that shows milestones' states."""
     scene = contested()
     (record,) = scene.records.values()
-    standing = MilestoneStatus(
+    status = MilestoneStatus(
         ack_until=datetime(2026, 12, 8, 6, tzinfo=UTC),
         ack_windows=record.window_ids,
         ack_by="m.haddad",
         ack_why="the ministry is asked",
     )
-    return _change(record, Cause.ACKNOWLEDGED, standing)
+    return _change(record, Cause.ACKNOWLEDGED, status)
 
 
 def cancelled() -> Scene:
     """A milestone that was cancelled, for a receiver that shows milestones' states."""
     (record,) = due().records.values()
-    standing = MilestoneStatus(cancelled=True, cancelled_by="m.haddad", cancelled_why="the office stays.")
-    return _change(record, Cause.CANCELLED, standing)
+    status = MilestoneStatus(cancelled=True, cancelled_by="m.haddad", cancelled_why="the office stays.")
+    return _change(record, Cause.CANCELLED, status)
 
 
-def _change(record: Record, cause: Cause, standing: MilestoneStatus) -> Scene:
+def _change(record: Record, cause: Cause, status: MilestoneStatus) -> Scene:
     owed = replace(_owed(record.milestone, cause, cause.value, at=NOW), window_id="")
-    return _scene(replace(record, standing=standing), owed)
+    return _scene(replace(record, status=status), owed)
 
 
-def _record(milestone: Milestone, revision: int = 1, standing: MilestoneStatus = NO_ACTIONS) -> Record:
+def _record(milestone: Milestone, revision: int = 1, status: MilestoneStatus = NO_ACTIONS) -> Record:
     loaded = NOW - timedelta(days=100)
     return Record(
         milestone=milestone,
         file="milestones/sample.yaml",
         revision=revision,
-        values=values_of(milestone),
+        values=list_values(milestone),
         loaded_at=loaded,
         changed_at=loaded,
-        standing=standing,
+        status=status,
     )
 
 
@@ -244,7 +244,7 @@ def _owed(
         receiver=RECEIVER,
         cause=cause,
         offset=offset,
-        window_id=values_of(milestone)[value].window_id,
+        window_id=list_values(milestone)[value].window_id,
         at=at,
         wake_at=at,
     )
@@ -253,6 +253,6 @@ def _owed(
 def _scene(record: Record, owed: ScheduledReminder, following: ScheduledReminder | None = None) -> Scene:
     return Scene(
         records={record.id: record},
-        owed=(replace(owed, grounds=grounds_of(matched(ROUTE, owed, record), record.milestone)),),
+        owed=(replace(owed, grounds=make_grounds(find_match(ROUTE, owed, record), record.milestone)),),
         upcoming={record.id: following} if following else {},
     )

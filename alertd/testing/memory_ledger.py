@@ -24,8 +24,8 @@ from alertd.core.ledger.records import (
     ReminderState,
     ScheduledReminder,
 )
-from alertd.core.message.reasons import reason_text
-from alertd.core.milestones import status as standings
+from alertd.core.message.reasons import describe_reason
+from alertd.core.milestones import status as milestone_status
 from alertd.core.milestones.status import Action
 from alertd.core.planning.audit import Waiting
 from alertd.core.planning.decide import Decisions
@@ -88,7 +88,7 @@ class MemoryLedger:
 
     async def read_done_dates(self) -> Mapping[str, date]:
         return {
-            record.id: record.standing.done_on for record in self._records.values() if record.standing.done_on
+            record.id: record.status.done_on for record in self._records.values() if record.status.done_on
         }
 
     async def apply(self, changes: Changes, *, term: int | None = None) -> None:
@@ -98,7 +98,7 @@ class MemoryLedger:
         self._refuse_strays(changes.owed, changes.deliveries, records)
         for record in records.values():
             old = self._records.get(record.id)
-            kept = replace(record, standing=old.standing, loaded_at=old.loaded_at) if old else record
+            kept = replace(record, status=old.status, loaded_at=old.loaded_at) if old else record
             self._records[record.id] = kept
         for key, reason in changes.cancelled:
             there = self._owed.get(key)
@@ -151,7 +151,7 @@ class MemoryLedger:
             record = self._records[owed.milestone]
             is_reminder = owed.cause in rules.REMINDERS and owed.state is not ReminderState.CANCELLED
             is_its = owed.receiver == receiver and owed.at < before
-            if is_reminder and is_its and not record.withdrawn and record.standing.done_on is None:
+            if is_reminder and is_its and not record.withdrawn and record.status.done_on is None:
                 found.add((record.id, owed.window_id, record.changed_at))
         return sorted(found)
 
@@ -257,9 +257,9 @@ class MemoryLedger:
         entry = rules.make_action_entry(action)
         if rules.make_entry_key(entry) in self._history:
             return record
-        standing = standings.apply_action(record.standing, action, record.window_ids)
+        status = milestone_status.apply_action(record.status, action, record.window_ids)
         self._refuse_strays(owed, (), {})
-        self._records[record.id] = replace(record, standing=standing)
+        self._records[record.id] = replace(record, status=status)
         self._write(owed=owed, history=(entry,))
         return self._records[record.id]
 
@@ -316,7 +316,7 @@ class MemoryLedger:
             texts = (
                 candidate.id,
                 candidate.channel,
-                reason_text(candidate.reason),
+                describe_reason(candidate.reason),
                 *(owed.milestone for owed in members),
             )
             is_wanted = (

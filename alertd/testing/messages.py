@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from alertd.core.ledger.records import Delivery, Lease, Notice
-from alertd.core.message.compose import ItemContext, compose, test_message
+from alertd.core.message.compose import ItemContext, compose, make_test_message
 from alertd.core.message.message import ActionLink, Message
 from alertd.core.milestones.occurrence import fingerprint
 from alertd.core.routing.digest import DigestIssue
@@ -87,7 +87,7 @@ SAMPLES: Mapping[str, Callable[[], Message]] = {
         "milestones/iraq.yaml:14:17: '2026-21': a season; say which months are meant",
         "milestones/audit.yaml:3:1: unknown key 'mileston'; did you mean 'milestones'?",
     ),
-    "test": lambda: test_message(_delivery("test"), NOW),
+    "test": lambda: make_test_message(_delivery("test"), NOW),
 }
 """Functions that make the samples, by name. All samples are composed at 2026-11-24T06:00Z."""
 

@@ -41,19 +41,19 @@ def standing_after(stage: Staged, *args: str) -> tuple[object, str]:
     assert (ran.code, ran.err) == (0, "")
     record = stage.with_ledger(lambda ledger: ledger.read_record("t/m"))
     assert record is not None
-    return record.standing, ran.out
+    return record.status, ran.out
 
 
 def test_ack_holds_for_ack_expires(stage: Staged) -> None:
     """Without --until an acknowledgement lasts for ack_expires. The answer names its end and what is next."""
     before = app.now()
 
-    standing, out = standing_after(stage, "ack", "t/m", "--by", "Grace", "--why", "on it")
+    status, out = standing_after(stage, "ack", "t/m", "--by", "Grace", "--why", "on it")
 
-    until = getattr(standing, "ack_until", None)
+    until = getattr(status, "ack_until", None)
     assert isinstance(until, datetime)
     assert timedelta(0) <= until - (before + timedelta(days=10)) + timedelta(seconds=1) < timedelta(minutes=1)
-    assert getattr(standing, "ack_by", "") == "Grace"
+    assert getattr(status, "ack_by", "") == "Grace"
     assert out.startswith("Acknowledged t/m: no reminder until ")
     assert "Next reminder: " in out
     assert "30 days before the deadline" in out or "20 days before the deadline" in out
@@ -63,27 +63,27 @@ def test_a_date_means_the_time_of_that_days_reminders(stage: Staged) -> None:
     """A date in --until means the policy's time of day on that date, in the milestone's zone."""
     day = (app.now() + timedelta(days=15)).date()
 
-    standing, out = standing_after(stage, "snooze", "m", "--until", day.isoformat())
+    status, out = standing_after(stage, "snooze", "m", "--until", day.isoformat())
 
-    assert getattr(standing, "snooze_until", None) == datetime(day.year, day.month, day.day, 9, tzinfo=UTC)
-    assert getattr(standing, "snooze_by", "") == "ada"
+    assert getattr(status, "snooze_until", None) == datetime(day.year, day.month, day.day, 9, tzinfo=UTC)
+    assert getattr(status, "snooze_by", "") == "ada"
     assert "What is still true then is sent once, to desk." in out
 
 
 def test_a_duration_keeps_the_clock_time(stage: Staged) -> None:
     """--until 7d means seven local days from now, at the same time of day."""
-    standing, _ = standing_after(stage, "ack", "m", "--until", "7d")
+    status, _ = standing_after(stage, "ack", "m", "--until", "7d")
 
-    until = getattr(standing, "ack_until", None)
+    until = getattr(status, "ack_until", None)
     assert isinstance(until, datetime)
     assert timedelta(0) <= app.now() + timedelta(days=7) - until < timedelta(minutes=1)
 
 
 def test_done_and_reopen(stage: Staged) -> None:
     """done records today's date in the milestone's zone, notifies earlier recipients, and can be reopened."""
-    standing, out = standing_after(stage, "done", "m", "--evidence", "https://example.org/proof")
-    assert getattr(standing, "done_on", None) == app.now().date()
-    assert getattr(standing, "evidence", "") == "https://example.org/proof"
+    status, out = standing_after(stage, "done", "m", "--evidence", "https://example.org/proof")
+    assert getattr(status, "done_on", None) == app.now().date()
+    assert getattr(status, "evidence", "") == "https://example.org/proof"
     assert out.endswith("No further reminder. desk had been told of it and will hear so.\n")
 
     explained = run("explain", "m", *stage.args)
@@ -100,9 +100,9 @@ def test_done_and_reopen(stage: Staged) -> None:
 
 def test_cancel(stage: Staged) -> None:
     """cancel ends the reminders, and its answer names the command that undoes it."""
-    standing, out = standing_after(stage, "cancel", "m", "--why", "it was a mistake")
+    status, out = standing_after(stage, "cancel", "m", "--why", "it was a mistake")
 
-    assert getattr(standing, "cancelled", False)
+    assert getattr(status, "cancelled", False)
     assert out == "Cancelled t/m: no further reminder. `alertd reopen t/m` takes it back.\n"
 
 
@@ -147,7 +147,7 @@ def test_an_unknown_person_is_wrong_usage(stage: Staged) -> None:
     assert run("cancel", "m", *stage.args, USER="root", SUDO_USER="grace").code == 0
     record = stage.with_ledger(lambda ledger: ledger.read_record("t/m"))
     assert record is not None
-    assert record.standing.cancelled_by == "grace"
+    assert record.status.cancelled_by == "grace"
 
 
 def test_an_unknown_milestone(stage: Staged, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from alertd.core.milestones.milestone import Claim, Milestone, Source
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.status import Action, ActionKind
-from alertd.core.planning.decide import Decisions, Verdict, delivery_id
+from alertd.core.planning.decide import Decisions, Verdict, make_delivery_id
 from alertd.core.reason import Answered
 from alertd.ports import Changes, Ledger, Settlement
 
@@ -86,7 +86,7 @@ def an_owed(key: str = "k1", *, at: datetime = NOW, **changes: Any) -> Scheduled
 
 def a_delivery(*members: str, receiver: str = "desk", notifier: str = "hook", **changes: Any) -> Delivery:
     base = Delivery(
-        id=delivery_id(receiver, notifier, members),
+        id=make_delivery_id(receiver, notifier, members),
         receiver=receiver,
         notifier=notifier,
         members=members,
@@ -99,7 +99,7 @@ def a_delivery(*members: str, receiver: str = "desk", notifier: str = "hook", **
 def a_notice(slot: str = "broken file", **changes: Any) -> Delivery:
     """Return a notice to the operator, which is a delivery without members."""
     notice = Notice(slot=slot, headline="a file cannot be read", lines=("iraq.yaml:3:5: no",))
-    return a_delivery(id=delivery_id("ops", "hook", (slot,)), receiver="ops", notice=notice, **changes)
+    return a_delivery(id=make_delivery_id("ops", "hook", (slot,)), receiver="ops", notice=notice, **changes)
 
 
 def an_action(kind: ActionKind, **changes: Any) -> Action:

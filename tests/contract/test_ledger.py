@@ -155,8 +155,8 @@ async def test_reload_leaves_the_standing_and_the_first_load_alone(ledger: Ledge
 
     found = await ledger.read_record("iraq/phase-2")
     assert found is not None
-    assert found.standing.done_on == NOW.date()
-    assert found == replace(reloaded, loaded_at=NOW, standing=found.standing)
+    assert found.status.done_on == NOW.date()
+    assert found == replace(reloaded, loaded_at=NOW, status=found.status)
     assert await ledger.read_done_dates() == {"iraq/phase-2": NOW.date()}
 
 
@@ -857,7 +857,7 @@ async def test_action_is_in_the_standing_and_in_the_history(
 
     after = await ledger.act(an_action(kind), ())
 
-    assert {name: getattr(after.standing, name) for name in stands} == stands
+    assert {name: getattr(after.status, name) for name in stands} == stands
     assert await ledger.read_record("iraq/phase-2") == after
     assert await ledger.read_history("iraq/phase-2") == [
         an_entry(kind=kind.value, by="ada", why="she said so", facts=facts)
@@ -870,7 +870,7 @@ async def test_acknowledgement_is_given_for_the_windows_that_remind(ledger: Ledg
 
     after = await ledger.act(an_action(ActionKind.ACK), ())
 
-    assert after.standing.ack_windows == a_record().window_ids
+    assert after.status.ack_windows == a_record().window_ids
 
 
 async def test_done_makes_something_owed(ledger: Ledger) -> None:
@@ -891,7 +891,7 @@ async def test_reopened_milestone_stands_as_if_nothing_was_said(ledger: Ledger) 
 
     after = await ledger.act(an_action(ActionKind.REOPEN, at=NOW + HOUR), ())
 
-    assert after.standing == NO_ACTIONS
+    assert after.status == NO_ACTIONS
     assert await ledger.read_done_dates() == {}
     assert [entry.kind for entry in await ledger.read_history()] == ["reopen", "done"]
 

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from alertd.core.ledger.records import DeliveryState, Lease, Record, ReminderState, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import ActionKind
-from alertd.core.planning.decide import Decisions, Rules, Verdict, decide, delivery_id
+from alertd.core.planning.decide import Decisions, Rules, Verdict, decide, make_delivery_id
 from alertd.core.reason import MuteInterval, PlainReason
 from alertd.errors import AlertdError
 from alertd.ports import Changes, Ledger, Settlement
@@ -224,7 +224,7 @@ class Ledgers(RuleBasedStateMachine):
         members = lease.delivery.members
         fallback = a_delivery(
             *members,
-            id=delivery_id("leads", "hook", (*members, "desk")),
+            id=make_delivery_id("leads", "hook", (*members, "desk")),
             receiver="leads",
             fallback_for="desk",
             bound_at=self.now,

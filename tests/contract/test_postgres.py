@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection
 
 from alertd.core.ledger.records import DeliveryState
-from alertd.core.message.reasons import reason_text
+from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones.status import ActionKind
 from alertd.core.reason import PlainReason, SnoozedBy
 from alertd.errors import LeadLost, LedgerError, LedgerUnavailable, SchemaTooNew, SchemaTooOld, SettingsError
@@ -252,7 +252,7 @@ async def test_deadlock_is_tried_again(url: str, ledger: SqlLedger) -> None:
 
     # The server may abort both transactions.
     assert max(tries) > 1
-    assert [reason_text(one.reason) for one in await ledger.read_owed("iraq/phase-2")] == ["xx", "xx"]
+    assert [describe_reason(one.reason) for one in await ledger.read_owed("iraq/phase-2")] == ["xx", "xx"]
 
 
 async def test_node_hears_what_others_write(url: str, ledger: SqlLedger) -> None:

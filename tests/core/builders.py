@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Reading, Window, compute_window, parse_deadline
 from alertd.core.ledger.records import Delivery, Lease, Move, Record, ReminderState, ScheduledReminder
-from alertd.core.message.claims import values_of
+from alertd.core.message.claims import list_values
 from alertd.core.milestones.milestone import (
     Claim,
     Milestone,
@@ -23,7 +23,7 @@ from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
 from alertd.core.milestones.recurrence import parse_recurrence
 from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from alertd.core.planning.decide import NEWS
-from alertd.core.planning.plan import grounds_of, matched
+from alertd.core.planning.plan import find_match, make_grounds
 from alertd.core.reason import Reason
 from alertd.core.routing.route import Route, make_group_key, match_routes
 from alertd.core.time.duration import Duration, parse_duration
@@ -176,17 +176,17 @@ ROOT = Route(path="route", receiver="desk", group_by=("timeline",))
 
 
 def record(
-    made: Milestone, standing: MilestoneStatus = NO_ACTIONS, *, revision: int = 1, withdrawn: bool = False
+    made: Milestone, status: MilestoneStatus = NO_ACTIONS, *, revision: int = 1, withdrawn: bool = False
 ) -> Record:
     return Record(
         milestone=made,
         file="milestones/iraq.yaml",
         revision=revision,
-        values=values_of(made),
+        values=list_values(made),
         loaded_at=utc("2024-09-08T12:00"),
         changed_at=utc("2024-09-08T12:00"),
         withdrawn=withdrawn,
-        standing=standing,
+        status=status,
     )
 
 
@@ -239,7 +239,7 @@ def owed(
 
 
 def move(before: Milestone, after: Milestone) -> Move:
-    return Move(before=values_of(before), after=values_of(after))
+    return Move(before=list_values(before), after=list_values(after))
 
 
 def bound(
@@ -249,7 +249,10 @@ def bound(
     by_id = {one.id: one for one in records}
     return [
         replace(
-            one, grounds=grounds_of(matched(route, one, by_id[one.milestone]), by_id[one.milestone].milestone)
+            one,
+            grounds=make_grounds(
+                find_match(route, one, by_id[one.milestone]), by_id[one.milestone].milestone
+            ),
         )
         for one in members
     ]

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from alertd.core.deadline import Reading
 from alertd.core.ledger.records import Delivery, Notice, Record, ScheduledReminder
 from alertd.core.message.compose import ItemContext, compose
-from alertd.core.message.compose import test_message as compose_test
+from alertd.core.message.compose import make_test_message as compose_test
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import Milestone, Rank
 from alertd.core.milestones.policy import Contested
@@ -72,7 +72,7 @@ def one(
     now: datetime | None = None,
     following: str = "",
     following_of: str = "",
-    standing: MilestoneStatus = NO_ACTIONS,
+    status: MilestoneStatus = NO_ACTIONS,
     reason: Reason | None = None,
     due: datetime | None = None,
 ) -> Message:
@@ -80,7 +80,7 @@ def one(
     instant = due or (now if offset in NEWS else due_at(made, offset, of))
     member = owed(made, offset, instant, of=of, reason=reason)
     coming = [owed(made, following, of=following_of)] if following else []
-    return message([member], [record(made, standing)], now or member.at, coming)
+    return message([member], [record(made, status)], now or member.at, coming)
 
 
 def moved(before: Milestone, after: Milestone, now: datetime, following: str = "", of: str = "") -> Message:
@@ -206,24 +206,24 @@ SCENES: dict[str, Callable[[], Message]] = {
     "due-day": lambda: one(DAY, "0d", following="+1d"),
     "overdue": lambda: one(ONE, "+1d", following="+7d"),
     "overdue-last": lambda: one(ONE, "+28d"),
-    "done": lambda: one(ONE, "done", now=utc("2025-09-20T06:00"), standing=done_on("2025-09-18")),
+    "done": lambda: one(ONE, "done", now=utc("2025-09-20T06:00"), status=done_on("2025-09-18")),
     "done-with-evidence": lambda: one(
         ONE,
         "done",
         now=utc("2025-09-20T06:00"),
-        standing=done_on("2025-09-18", evidence="https://news.example/handover"),
+        status=done_on("2025-09-18", evidence="https://news.example/handover"),
     ),
-    "done-late": lambda: one(ONE, "done", now=utc("2025-10-20T06:00"), standing=done_on("2025-10-18")),
-    "done-contested": lambda: one(TWO, "done", now=NOVEMBER, standing=done_on("2026-11-23")),
+    "done-late": lambda: one(ONE, "done", now=utc("2025-10-20T06:00"), status=done_on("2025-10-18")),
+    "done-contested": lambda: one(TWO, "done", now=NOVEMBER, status=done_on("2026-11-23")),
     # what somebody said of it
-    "acknowledged": lambda: one(ONE, "acknowledged", now=utc("2025-09-20T06:00"), standing=ACKED),
+    "acknowledged": lambda: one(ONE, "acknowledged", now=utc("2025-09-20T06:00"), status=ACKED),
     "acknowledged-contested": lambda: one(
         TWO,
         "acknowledged",
         now=NOVEMBER,
-        standing=replace(ACKED, ack_until=utc("2026-12-08T06:00"), ack_why=""),
+        status=replace(ACKED, ack_until=utc("2026-12-08T06:00"), ack_why=""),
     ),
-    "cancelled": lambda: one(ONE, "cancelled", now=utc("2025-09-20T06:00"), standing=DROPPED),
+    "cancelled": lambda: one(ONE, "cancelled", now=utc("2025-09-20T06:00"), status=DROPPED),
     # what the sources say
     "several-sources": lambda: one(SETTLED, "+7d", following="+14d"),
     "no-sources": lambda: one(NOBODY, "-7d", following="-1d"),

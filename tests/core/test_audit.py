@@ -1,4 +1,4 @@
-"""The self-audit: what it finds, what it leaves alone, and that every finding can be made."""
+"""The self-audit: what it reports, what it ignores, and that every kind of finding can occur."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from alertd.core.planning.audit import (
     AuditFinding,
     Waiting,
     audit,
-    dead_slot,
-    differs,
-    expected,
-    notices_of,
-    unreached,
-    vanished,
+    find_unreached,
+    list_expected,
+    list_notices,
+    make_dead_slot,
+    report_clock_difference,
+    report_vanished,
 )
-from alertd.core.planning.decide import delivery_id
+from alertd.core.planning.decide import make_delivery_id
 from alertd.core.planning.plan import plan
 from alertd.core.routing.route import Route
 from tests.core.builders import contested, utc
@@ -32,8 +32,8 @@ LEASE = timedelta(minutes=5)
 ROUTE = Route(receiver="desk", path="route")
 DEAF = "unreached: there is no way to tell"
 FOR_PEOPLE = [
-    vanished(["t"]),
-    differs(timedelta(hours=1)),
+    report_vanished(["t"]),
+    report_clock_difference(timedelta(hours=1)),
     AuditFinding(fault=AuditFault.UNHEARD, detail="the address is in use"),
     AuditFinding(fault=AuditFault.UNREACHED, detail="there is no way to tell anybody"),
 ]
@@ -45,7 +45,7 @@ def looked(waiting: Waiting = Waiting(), **found: object) -> Audit:  # noqa: B00
 
 
 def test_nothing_wrong_passes() -> None:
-    """An empty ledger and a busy one both pass while everything moves."""
+    """An empty ledger and a busy one both pass the audit while the daemon processes everything."""
     busy = Waiting(
         undecided=NOW - timedelta(minutes=1), untaken=NOW - timedelta(minutes=9), lease=NOW + LEASE
     )
@@ -57,55 +57,55 @@ def test_nothing_wrong_passes() -> None:
 @pytest.mark.parametrize(
     ("waiting", "found", "said"),
     [
-        # a reminder fell due, and nobody looked
+        # a reminder fell due, and alertd did not decide about it
         (
             Waiting(undecided=NOW - timedelta(minutes=6)),
             {},
             "undecided: a reminder fell due 6 minutes ago and was not looked at",
         ),
-        # a delivery is ready, and nobody takes it
+        # a delivery is ready, and no node leases it
         (
             Waiting(untaken=NOW - timedelta(hours=2)),
             {},
             "untaken: a delivery has been ready for 2 hours and was not taken",
         ),
-        # a clock that was wrong when it was leased
+        # the clock was wrong when the delivery was leased
         (
             Waiting(lease=NOW + timedelta(days=3)),
             {},
             "endless lease: a delivery is held for 3 days to come",
         ),
-        # the horizon does not move on
+        # the plan is not extended
         (Waiting(), {"planned_at": NOW - timedelta(days=2)}, "unplanned: the plan was last made 2 days ago"),
-        # the plan has what the ledger has not
+        # a planned reminder is not in the ledger
         (
             Waiting(),
             {"missing": ["a/b -1d for desk", "c", "d", "e"]},
             "missing: a/b -1d for desk, c, d and 1 more: not in the ledger",
         ),
-        # dead, and the operator does not know
+        # alertd did not report a dead delivery to the operator
         (Waiting(), {"untold": ["msg_1"]}, "untold: msg_1: dead without notice"),
-        # there is no file any more
+        # no definition file is left
         (
             Waiting(),
-            {"other_findings": [vanished(["a", "b", "c", "d"])]},
+            {"open_findings": [report_vanished(["a", "b", "c", "d"])]},
             "vanished: milestones/ holds no file, and a, b, c and 1 more stays as it was",
         ),
-        # clocks that differ
+        # the clocks differ
         (
             Waiting(),
-            {"other_findings": [differs(timedelta(seconds=12.3))]},
+            {"open_findings": [report_clock_difference(timedelta(seconds=12.3))]},
             "differs: this node's clock is 12 seconds ahead of the ledger's",
         ),
         (
             Waiting(),
-            {"other_findings": [differs(timedelta(hours=-2))]},
+            {"open_findings": [report_clock_difference(timedelta(hours=-2))]},
             "differs: this node's clock is 2 hours behind the ledger's",
         ),
     ],
 )
 def test_each_fault_is_found_and_worded(waiting: Waiting, found: dict[str, object], said: str) -> None:
-    """One fault makes one finding, which says what and how long."""
+    """A single fault makes a single finding, which names the fault and its duration."""
     result = looked(waiting, **found)
 
     assert [str(finding) for finding in result.findings] == [said]
@@ -113,7 +113,7 @@ def test_each_fault_is_found_and_worded(waiting: Waiting, found: dict[str, objec
 
 
 def test_all_faults_have_a_finding() -> None:
-    """Nothing hides another: all that is wrong is said at once."""
+    """The audit reports all faults at once."""
     ago, ahead = NOW - timedelta(days=9), NOW + timedelta(days=9)
 
     result = looked(
@@ -121,16 +121,16 @@ def test_all_faults_have_a_finding() -> None:
         planned_at=ago,
         missing=["x"],
         untold=["y"],
-        other_findings=FOR_PEOPLE,
+        open_findings=FOR_PEOPLE,
     )
 
     assert {finding.fault for finding in result.findings} == set(AuditFault)
 
 
 def test_what_no_restart_mends_is_found_and_leaves_the_daemon_sound() -> None:
-    """The watchdog restarts for what a restart may mend; the rest is for people, and found all the same."""
-    for_people = looked(other_findings=FOR_PEOPLE)
-    both = looked(other_findings=[vanished(["t"])], untold=["y"])
+    """The daemon stays sound with faults that only a person can fix, but the audit reports them."""
+    for_people = looked(open_findings=FOR_PEOPLE)
+    both = looked(open_findings=[report_vanished(["t"])], untold=["y"])
 
     assert {finding.fault for finding in for_people.findings} == LASTING
     assert (for_people.passed, for_people.is_sound) == (False, True)
@@ -138,22 +138,24 @@ def test_what_no_restart_mends_is_found_and_leaves_the_daemon_sound() -> None:
 
 
 def test_a_receiver_that_does_not_answer_is_a_finding_when_nobody_hears_of_it() -> None:
-    """The operator hears of the others; of the operator's own only the audit can tell. Without
-    an operator it can tell when no channel is left."""
+    """alertd tells the operator about other receivers, but only the audit reports the operator's own.
+
+    Without an operator, the audit reports that no channel is left.
+    """
     with_operator = a_config("desk", "ops", operator="ops")
     nobody = a_config("desk", "leads")
 
-    assert unreached(with_operator, ["desk/hook"]) is None
-    assert str(unreached(with_operator, ["ops/hook"])) == f"{DEAF} the operator, by ops/hook"
-    assert unreached(nobody, ["desk/hook"]) is None
-    assert str(unreached(nobody, ["leads/hook", "desk/hook"])) == f"{DEAF} anybody"
+    assert find_unreached(with_operator, ["desk/hook"]) is None
+    assert str(find_unreached(with_operator, ["ops/hook"])) == f"{DEAF} the operator, by ops/hook"
+    assert find_unreached(nobody, ["desk/hook"]) is None
+    assert str(find_unreached(nobody, ["leads/hook", "desk/hook"])) == f"{DEAF} anybody"
 
 
 def test_expected_is_the_plan_of_a_day() -> None:
-    """The keys are those of the plan, so that the ledger can be asked for them."""
+    """The expected keys are those of the plan."""
     milestone = contested()
 
-    wanted = expected([milestone], ROUTE, NOW)
+    wanted = list_expected([milestone], ROUTE, NOW)
 
     planned = plan([milestone], ROUTE, NOW, NOW + timedelta(days=1))
     assert set(wanted) == {one.key for one in planned} != set()
@@ -161,26 +163,26 @@ def test_expected_is_the_plan_of_a_day() -> None:
 
 
 def test_what_has_just_fallen_due_is_expected_too() -> None:
-    """Nothing is due without a row: a day back, or as far as what is late is caught up with."""
+    """Reminders of the last day are expected too, or of the catch-up time if that is shorter."""
     milestone, day = contested(), timedelta(days=1)
 
-    wanted = expected([milestone], ROUTE, NOW + day, timedelta(days=35))
+    wanted = list_expected([milestone], ROUTE, NOW + day, timedelta(days=35))
 
     due = plan([milestone], ROUTE, NOW, NOW + day)
     assert {one.key for one in due} <= set(wanted)
     assert due
-    assert not {one.key for one in due} & set(expected([milestone], ROUTE, NOW + day, timedelta()))
+    assert not {one.key for one in due} & set(list_expected([milestone], ROUTE, NOW + day, timedelta()))
 
 
 def test_every_death_but_the_operators_own_needs_a_notice() -> None:
-    """The notice's id follows from the death; a notice and what went to the operator need none."""
+    """The notice's id is derived from the dead delivery. Notices and the operator's deliveries need none."""
     died = delivery("desk")
     own = delivery("ops")
     notice = delivery("desk", notice=Notice(slot="x", headline="x"))
 
-    wanted = notices_of([died, own, notice], "ops", ["mail", "hook"])
+    wanted = list_notices([died, own, notice], "ops", ["mail", "hook"])
 
-    assert wanted == {delivery_id("ops", "mail", ("notice", dead_slot(died))): died.id}
+    assert wanted == {make_delivery_id("ops", "mail", ("notice", make_dead_slot(died))): died.id}
 
 
 def delivery(receiver: str, notice: Notice | None = None) -> Delivery:

@@ -1,4 +1,4 @@
-"""Messages: what the golden files can't show, such as their order, their bounds and their plain values."""
+"""Properties of messages that golden files cannot show, such as order, limits and plain values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alertd.core.ledger.records import Record, ScheduledReminder
 from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.headlines import MAX_SUBJECT
 from alertd.core.message.message import Kind, Message, Tone
-from alertd.core.message.reasons import LATE_FROM, route_name
+from alertd.core.message.reasons import LATE_FROM, name_route
 from alertd.core.milestones.milestone import Milestone, State
 from alertd.core.milestones.occurrence import Cause, list_occurrences
 from alertd.core.reason import MuteInterval, OtherReason, OutsideIntervals, Reason, SnoozedBy
@@ -64,12 +64,12 @@ TONES = [
 
 @pytest.mark.parametrize(("offset", "expected"), TONES)
 def test_the_tone(offset: str, expected: Tone) -> None:
-    """The nearer the more urgent; late from the exclusive end on."""
+    """The tone gets more urgent as the deadline nears, and is late from the exclusive end on."""
     assert about(milestone("2026-09"), offset).items[0].tone is expected
 
 
 def test_an_item_holds_what_a_program_wants() -> None:
-    """Beside the words stand id, cause, offset, state, revision, zone, labels and keys."""
+    """An item also has the id, cause, offset, state, revision, zone, labels and keys."""
     made = contested(url="https://news.example/x", description="The second phase.")
     member = owed(made, "+1d", of="2026-09")
 
@@ -87,7 +87,7 @@ def test_an_item_holds_what_a_program_wants() -> None:
 
 
 def test_the_numbers_are_those_of_the_sending() -> None:
-    """A retry a day later counts from then: what it is about, and its id, stay the same."""
+    """A retry a day later counts the days anew, with the same members and the same id."""
     made = milestone("2026-09")
     first = about(made, "-7d")
 
@@ -97,13 +97,13 @@ def test_the_numbers_are_those_of_the_sending() -> None:
     assert (first.id, first.items[0].keys) == (second.id, second.items[0].keys)
 
 
-# how much later than due it goes out, whether it says so
+# the delay, whether the message states it
 LATENESS = [(timedelta(), False), (LATE_FROM - timedelta(seconds=1), False), (LATE_FROM, True)]
 
 
 @pytest.mark.parametrize(("late", "says_so"), LATENESS)
 def test_late(late: timedelta, says_so: bool) -> None:
-    """What is an hour late or more says how late it is."""
+    """A message that is late by an hour or more states its delay."""
     made = milestone("2026-09")
 
     message = about(made, "-7d", due_at(made, "-7d") + late)
@@ -116,7 +116,7 @@ REASONS = [
     (MuteInterval(interval="weekend"), "3 days late: muted during weekend."),
     (OutsideIntervals(intervals=("office", "night")), "3 days late: sent only during office, night."),
     (SnoozedBy(by="Amal"), "3 days late: snoozed by Amal."),
-    # why it is late is not always known, and then not said
+    # the cause of a delay is not always known, and then the message gives none
     (None, "3 days late."),
     (OtherReason(text="muted by anything else"), "3 days late."),
 ]
@@ -124,7 +124,7 @@ REASONS = [
 
 @pytest.mark.parametrize(("reason", "expected"), REASONS)
 def test_why_it_is_late(reason: Reason | None, expected: str) -> None:
-    """What held a reminder back is told with its lateness."""
+    """A late message gives the rule that deferred the reminder."""
     made = milestone("2026-09")
     member = owed(made, "-7d", reason=reason)
 
@@ -134,7 +134,7 @@ def test_why_it_is_late(reason: Reason | None, expected: str) -> None:
 
 
 def test_why_by_a_route() -> None:
-    """The route that led here is named with the matchers that took it."""
+    """The message names the route and the matchers by which it goes to the receiver."""
     made = milestone("2026-09")
     leads = Route(path="route.routes[0]", receiver="leads", matchers=(parse_matcher('country="iraq"'),))
     member = owed(made, "+1d", receiver="leads")
@@ -147,7 +147,7 @@ def test_why_by_a_route() -> None:
     )
 
 
-# a route's place in the configuration, how it is called
+# the path of a route in the configuration, its name
 ROUTES = [
     ("route", "the root route"),
     ("route.routes[0]", "route 1"),
@@ -157,11 +157,11 @@ ROUTES = [
 
 @pytest.mark.parametrize(("path", "expected"), ROUTES)
 def test_the_name_of_a_route(path: str, expected: str) -> None:
-    """Routes are counted as people count."""
-    assert route_name(path) == expected
+    """The name of a route counts from 1."""
+    assert name_route(path) == expected
 
 
-# a cause, the reason when no route leads to the receiver any more
+# a cause, the reason if no route leads to the receiver any more
 GONE = [
     (
         "+1d",
@@ -174,7 +174,7 @@ GONE = [
 
 @pytest.mark.parametrize(("offset", "expected"), GONE)
 def test_why_without_a_route(offset: str, expected: str) -> None:
-    """News goes to whoever was told before, and says so."""
+    """News goes to the receivers that got a message before, and says so."""
     made = milestone(claim("2026-09", MINISTER))
     other = replace(made, claims=(claim("2026-10", MINISTER),))
     member = owed(made, offset, at("2026-10-01T09:00"), receiver="press", move=move(other, made))
@@ -185,7 +185,7 @@ def test_why_without_a_route(offset: str, expected: str) -> None:
 
 
 def test_why_is_what_held_when_it_was_bound() -> None:
-    """The route that took it then is named, whatever the routes are when the message is composed."""
+    """The message names the route that matched at binding, even if the routes have changed since."""
     made = milestone("2026-09")
     leads = Route(path="route.routes[0]", receiver="leads", matchers=(parse_matcher('country="iraq"'),))
     then = replace(ROOT, routes=(leads,))
@@ -208,7 +208,7 @@ def test_why_is_what_held_when_it_was_bound() -> None:
     ],
 )
 def test_why_of_what_an_earlier_alertd_bound(offset: str, expected: str) -> None:
-    """It kept no route: none is named, and none is guessed."""
+    """An older version kept no route, so the message names none."""
     made = milestone("2026-09")
     member = owed(made, offset, at("2026-10-01T09:00"))
 
@@ -218,7 +218,7 @@ def test_why_of_what_an_earlier_alertd_bound(offset: str, expected: str) -> None
 
 
 def test_of_several_reminders_of_one_milestone_the_weightiest_speaks() -> None:
-    """What is overdue by one account outweighs what approaches by another; both keys are carried."""
+    """An overdue reminder decides the headline over an approaching one, and the item has both keys."""
     made = milestone(claim("2026-09-29", MINISTER), claim("2026-10-07", REUTERS))
     members = [owed(made, "-7d", of="2026-10-07"), owed(made, "+1d", of="2026-09-29")]
 
@@ -229,7 +229,7 @@ def test_of_several_reminders_of_one_milestone_the_weightiest_speaks() -> None:
 
 
 def test_what_opens_beside_another_is_not_lost() -> None:
-    """A window that opens at the instant of another's reminder is told among the details."""
+    """If a window opens at the instant of another's reminder, the details say so."""
     made = milestone(claim("2026-08-31", MINISTER), claim("2026-09", REUTERS))
     members = [owed(made, "opens", of="2026-09"), owed(made, "+1d", of="2026-08-31")]
 
@@ -239,7 +239,7 @@ def test_what_opens_beside_another_is_not_lost() -> None:
 
 
 def test_the_most_urgent_comes_first() -> None:
-    """Late ones first, the longest first; then what is soon, what moved, what is far, what is done."""
+    """Late items come first, the latest on top. Then come soon, moved, distant and done ones."""
     now = utc("2026-11-24T06:00")
     late, later = milestone("2026-10", id="a/late"), milestone("2026-08", id="a/later")
     soon, far, done = (milestone(day, id=f"a/{day}") for day in ("2026-11-30", "2027-02-22", "2026-11-23"))
@@ -265,7 +265,7 @@ def test_the_most_urgent_comes_first() -> None:
 
 
 def test_a_long_title_is_cut_in_the_subject_alone() -> None:
-    """A subject fits, and the title stays whole in the item."""
+    """A long title is cut in the subject, and the item has the whole title."""
     made = milestone("2026-09", title="x" * 500)
 
     message = about(made, "-7d")
@@ -284,7 +284,7 @@ EDTF = st.sampled_from((
 
 @given(st.lists(EDTF, min_size=1, max_size=3), st.integers(0, 400), st.booleans())
 def test_every_reminder_can_be_composed(deadlines: list[str], late: int, tentative: bool) -> None:
-    """Whatever is claimed, each of its reminders reads whole, and none says "missed"."""
+    """Every reminder of any milestone has a complete message, and none says "missed"."""
     made = milestone(*(claim(one, MINISTER) for one in deadlines), tentative=tentative)
 
     for one in list_occurrences(made, EVER, NEVER):
@@ -302,7 +302,7 @@ def test_every_reminder_can_be_composed(deadlines: list[str], late: int, tentati
 
 @given(EDTF, EDTF)
 def test_every_move_can_be_composed(before: str, after: str) -> None:
-    """Whatever moves to whatever, the message says from what to what."""
+    """The message about any move gives the dates before and after."""
     old, new = (milestone(claim(one, MINISTER)) for one in (before, after))
     now = utc("2026-11-24T06:00")
     member = owed(new, "moved", now, move=move(old, new))

@@ -16,7 +16,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "messages"
 
 @pytest.mark.parametrize("name", SCENES)
 def test_reads_as_in_the_golden_file(name: str) -> None:
-    """What is sent reads as somebody has once read and approved it."""
+    """A message equals its golden file, which a person has read and approved."""
     path = GOLDEN / f"{name}.txt"
 
     text = render(SCENES[name]())
@@ -35,7 +35,7 @@ def test_no_golden_file_is_left_over() -> None:
 
 @pytest.mark.parametrize("name", SCENES)
 def test_says_no_more_than_is_known(name: str) -> None:
-    """No message calls a date missed, and each fits its subject line."""
+    """No message calls a date missed, and every subject is within its limit."""
     message = SCENES[name]()
 
     text = render(message)

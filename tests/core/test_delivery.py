@@ -1,4 +1,4 @@
-"""Decisions about what is due: what goes out, what waits, what has been overtaken, and why."""
+"""Decisions about due reminders: which go out, which wait, which are superseded, and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from alertd.core.ledger.records import Record, ReminderState, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
-from alertd.core.planning.decide import Decisions, Rules, decide, unwanted
+from alertd.core.planning.decide import Decisions, Rules, decide, find_objection
 from alertd.core.reason import (
     AcknowledgedBy,
     CancelledBy,
@@ -60,12 +60,12 @@ def rules(muted_until: datetime | None = None, *, notifiers: tuple[str, ...] = (
 
 def decided(
     *members: ScheduledReminder,
-    standing: MilestoneStatus = NO_ACTIONS,
+    status: MilestoneStatus = NO_ACTIONS,
     made: Milestone = MADE,
     now: datetime = NOW,
     by: Rules | None = None,
 ) -> Decisions:
-    about = record(made, standing)
+    about = record(made, status)
     return decide([(one, about) for one in members], now, by or rules())
 
 
@@ -87,7 +87,7 @@ def test_what_is_due_is_bound() -> None:
 
 
 def test_only_the_tightest_goes_out() -> None:
-    """Of all that was missed while off, the last goes out, and the others are recorded as superseded."""
+    """Of the reminders missed while alertd was off, only the last is sent. The others are superseded."""
     members = [owed(MADE, offset) for offset in ("-1d", "0d", "+1d", "+7d")]
 
     found = decided(*members)
@@ -97,7 +97,7 @@ def test_only_the_tightest_goes_out() -> None:
 
 
 def test_the_tightest_is_of_each_receiver() -> None:
-    """What one receiver is owed overtakes nothing that another is owed."""
+    """A reminder to a receiver does not supersede a reminder to another receiver."""
     early, late = owed(MADE, "+1d", receiver="leads"), owed(MADE, "+7d")
 
     found = decided(early, late)
@@ -106,7 +106,7 @@ def test_the_tightest_is_of_each_receiver() -> None:
 
 
 def test_two_at_one_instant_both_go_out() -> None:
-    """Reminders of two windows that are due at the same instant are one delivery."""
+    """Reminders of two windows that are due at the same instant share a delivery."""
     made = milestone(claim("2026-09-30", MINISTER), claim("2026-10-06", REUTERS))
     members = (
         owed(made, "0d", of="2026-09-30"),
@@ -120,7 +120,7 @@ def test_two_at_one_instant_both_go_out() -> None:
 
 
 def test_what_is_older_than_the_catch_up_expires() -> None:
-    """Exactly the catch-up time is still sent; a second more is recorded as expired."""
+    """A reminder late by exactly the catch-up time is sent, and one that is a second later expires."""
     member = owed(MADE, "+7d")
 
     in_time = decided(member, now=member.at + CATCH_UP)
@@ -131,7 +131,7 @@ def test_what_is_older_than_the_catch_up_expires() -> None:
 
 
 def test_what_expired_overtakes_nothing() -> None:
-    """A ladder that is too old expires as a whole; nothing of it is called superseded."""
+    """All reminders that are too old expire, and none is superseded."""
     members = [owed(MADE, offset) for offset in ("-1d", "+1d")]
 
     found = decided(*members, now=at("2027-10-08T09:00"))
@@ -140,14 +140,14 @@ def test_what_expired_overtakes_nothing() -> None:
 
 
 def test_news_never_expires() -> None:
-    """That a date moved is told however late."""
+    """A message about a move is sent however late it is."""
     member = owed(MADE, "moved", NOW - timedelta(days=400), move=MOVE)
 
     assert states(decided(member)) == {member.key: ("bound", None)}
 
 
 def test_muted_is_deferred_and_sent_once_afterwards() -> None:
-    """A mute keeps it pending until its end; then it goes out, and the reason goes with it."""
+    """A muted reminder stays pending until the mute ends, and is then sent with the reason."""
     member = owed(MADE, "+7d")
     end = NOW + timedelta(days=2)
 
@@ -163,7 +163,7 @@ def test_muted_is_deferred_and_sent_once_afterwards() -> None:
 
 
 def test_of_what_a_mute_held_back_the_last_is_sent() -> None:
-    """At the end of the mute what is still true is sent, once."""
+    """At the end of a mute, only the last of the deferred reminders is sent."""
     end = at("2026-10-08T09:00")
     early = owed(MADE, "+1d", wake_at=end, reason=WEEKEND)
     late = owed(MADE, "+7d")
@@ -174,7 +174,7 @@ def test_of_what_a_mute_held_back_the_last_is_sent() -> None:
 
 
 def test_the_wait_does_not_count_as_age() -> None:
-    """What was muted for longer than the catch-up time is sent at its end all the same."""
+    """A reminder muted for longer than the catch-up time is sent at the end of the mute."""
     end = NOW + timedelta(days=100)
     member = owed(MADE, "+7d", wake_at=end)
 
@@ -182,10 +182,10 @@ def test_the_wait_does_not_count_as_age() -> None:
 
 
 def test_snoozed_is_deferred() -> None:
-    """A snooze keeps it pending until its end, and says whose it is."""
+    """A snoozed reminder stays pending until the snooze ends, with the name of the person."""
     member = owed(MADE, "+7d")
 
-    (found,) = decided(member, standing=SNOOZED).verdicts
+    (found,) = decided(member, status=SNOOZED).verdicts
 
     assert (found.state, found.wake_at, found.reason) == (
         ReminderState.PENDING, SNOOZED.snooze_until, SnoozedBy(by="Amal"),
@@ -193,16 +193,16 @@ def test_snoozed_is_deferred() -> None:
 
 
 def test_a_snooze_that_is_over_holds_nothing() -> None:
-    """From its end on the reminders come."""
+    """From the end of a snooze on, reminders are sent."""
     member = owed(MADE, "+7d")
 
-    found = decided(member, standing=replace(SNOOZED, snooze_until=NOW))
+    found = decided(member, status=replace(SNOOZED, snooze_until=NOW))
 
     assert states(found) == {member.key: ("bound", None)}
 
 
 def test_a_snooze_ends_in_a_mute() -> None:
-    """What a snooze let go may have to wait for a mute, and then says so."""
+    """A reminder may have to wait for a mute after a snooze, and its reason is then the mute."""
     member = owed(MADE, "+7d", reason=SnoozedBy(by="Amal"), wake_at=NOW)
 
     (found,) = decided(member, by=rules(NOW + timedelta(hours=1))).verdicts
@@ -211,7 +211,7 @@ def test_a_snooze_ends_in_a_mute() -> None:
 
 
 def test_news_is_overtaken_by_no_reminder() -> None:
-    """A moved message goes out beside a later reminder, and overtakes none itself."""
+    """A message about a move is sent beside a later reminder, and supersedes none."""
     moved, reminder = owed(MADE, "moved", NOW - timedelta(days=20), move=MOVE), owed(MADE, "+7d")
 
     found = decided(moved, reminder)
@@ -221,10 +221,10 @@ def test_news_is_overtaken_by_no_reminder() -> None:
 
 
 def test_news_waits_for_a_mute_and_for_no_snooze() -> None:
-    """Who snoozed the reminders still wants to know that the date moved."""
+    """A snooze defers reminders and not the message about a move."""
     moved = owed(MADE, "moved", NOW, move=MOVE)
 
-    snoozed = decided(moved, standing=SNOOZED)
+    snoozed = decided(moved, status=SNOOZED)
     muted = decided(moved, by=rules(NOW + timedelta(days=1)))
 
     assert states(snoozed) == {moved.key: ("bound", None)}
@@ -232,7 +232,7 @@ def test_news_waits_for_a_mute_and_for_no_snooze() -> None:
 
 
 def test_a_receiver_without_a_notifier() -> None:
-    """There is no way to tell it: that is recorded, with the reason."""
+    """A reminder to a receiver without notifiers is suppressed with that reason."""
     member = owed(MADE, "+7d")
 
     found = decided(member, by=rules(notifiers=()))
@@ -243,7 +243,7 @@ def test_a_receiver_without_a_notifier() -> None:
 
 
 def test_every_one_that_is_looked_at_has_a_verdict() -> None:
-    """Nothing is decided in silence."""
+    """Every reminder gets a verdict."""
     members = [owed(MADE, offset) for offset in ("-90d", "-7d", "+1d", "+7d")]
 
     found = decided(*members)
@@ -257,7 +257,7 @@ REMINDER = owed(MADE, "+7d")
 FINISHED = owed(MADE, "done", NOW)
 CONTESTED = contested()
 
-# what is owed, the record, why it must not be sent any more
+# the reminder, the record, why it must not be sent any more
 UNWANTED: list[tuple[str, ScheduledReminder, Record, Reason | None]] = [
     ("open", REMINDER, record(MADE), None),
     ("withdrawn", REMINDER, record(MADE, withdrawn=True), PlainReason.WITHDRAWN),
@@ -265,7 +265,7 @@ UNWANTED: list[tuple[str, ScheduledReminder, Record, Reason | None]] = [
     ("done", REMINDER, record(MADE, done_on("2026-10-03")), DoneOn(on=date(2026, 10, 3))),
     ("acked", REMINDER, record(MADE, ACKED), AcknowledgedBy(by="Amal")),
     ("ack expired", REMINDER, record(MADE, replace(ACKED, ack_until=NOW)), None),
-    # an acknowledgement was given to a date: with another one it no longer holds
+    # an acknowledgement covers certain windows and is not in force for others
     (
         "ack of another date",
         REMINDER,
@@ -280,14 +280,14 @@ UNWANTED: list[tuple[str, ScheduledReminder, Record, Reason | None]] = [
         AcknowledgedBy(by="Amal"),
     ),
     ("the date moved", owed(OLD, "+7d"), record(MADE), PlainReason.DEADLINE_MOVED),
-    # news of a move: stopped by the next move, and by nothing milder than a closing
+    # news of a move: stopped by the next move, and by done or cancelled
     ("moved", TOLD, record(MADE), None),
     ("moved and acked", TOLD, record(MADE, ACKED), None),
     ("moved again", TOLD, record(OLD), PlainReason.MOVED_AGAIN),
     ("moved and became contested", TOLD, record(CONTESTED), PlainReason.MOVED_AGAIN),
     ("moved and done", TOLD, record(MADE, done_on("2026-10-03")), DoneOn(on=date(2026, 10, 3))),
     ("moved and withdrawn", TOLD, record(MADE, withdrawn=True), PlainReason.WITHDRAWN),
-    # news that it is done: stopped by a reopening alone
+    # news that the milestone is done: stopped only when it is reopened
     ("told done", FINISHED, record(MADE, done_on("2026-10-03")), None),
     ("told done of another date", FINISHED, record(OLD, done_on("2026-10-03")), None),
     ("reopened", FINISHED, record(MADE), PlainReason.REOPENED),
@@ -298,12 +298,12 @@ UNWANTED: list[tuple[str, ScheduledReminder, Record, Reason | None]] = [
     ("member", "about", "expected"), [row[1:] for row in UNWANTED], ids=[row[0] for row in UNWANTED]
 )
 def test_unwanted(member: ScheduledReminder, about: Record, expected: Reason | None) -> None:
-    """What people have said, and where the date has gone, stops what must not be sent, with the reason."""
-    assert unwanted(member, about, NOW) == expected
+    """People's actions and moves stop reminders that must not be sent, each with its reason."""
+    assert find_objection(member, about, NOW) == expected
 
 
 def test_what_is_unwanted_is_suppressed_with_the_reason() -> None:
-    """The verdict keeps the reason, and what is suppressed overtakes nothing."""
+    """The verdict has the reason, and a suppressed reminder supersedes none."""
     stale = owed(OLD, "+28d", NOW)
     current = owed(MADE, "+1d")
 

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.ledger.records import ScheduledReminder
-from alertd.core.planning.decide import MAX_MEMBERS, Rules, decide, deliver, delivery_id, live_members
+from alertd.core.planning.decide import (
+    MAX_MEMBERS,
+    Rules,
+    decide,
+    find_live_members,
+    make_deliveries,
+    make_delivery_id,
+)
 from alertd.core.reason import DoneOn, MemberUnwanted, PlainReason
 from tests.core.builders import CATCH_UP, MINISTER, at, claim, done_on, lease, milestone, owed, record
 
@@ -33,7 +40,7 @@ def bound(members: Sequence[ScheduledReminder]) -> list[tuple[str, tuple[str, ..
     return [(one.id, one.members) for one in found.deliveries]
 
 
-# how many are due, how large the deliveries are
+# the number of due reminders, the sizes of the deliveries
 CHUNKS = [
     (1, [1]),
     (MAX_MEMBERS, [MAX_MEMBERS]),
@@ -44,7 +51,7 @@ CHUNKS = [
 
 @pytest.mark.parametrize(("number", "expected"), CHUNKS)
 def test_what_is_due_together_goes_out_together(number: int, expected: list[int]) -> None:
-    """One receiver's group is one delivery, up to the bound, and each occurrence is in exactly one."""
+    """A receiver's group makes a delivery up to the limit, and each reminder is in exactly one."""
     members = several(number)
 
     found = bound(members)
@@ -56,12 +63,12 @@ def test_what_is_due_together_goes_out_together(number: int, expected: list[int]
 
 @given(st.permutations(several(7)))
 def test_ids_do_not_depend_on_the_order(members: list[ScheduledReminder]) -> None:
-    """Whoever looks, in whatever order the ledger gives it, reaches the same ids."""
+    """The ids are the same in whatever order the ledger returns the reminders."""
     assert bound(members) == bound(several(7))
 
 
 def test_ids_do_not_depend_on_titles() -> None:
-    """A corrected title or note makes no other delivery of it."""
+    """A corrected title or note does not change the id of the delivery."""
     member = owed(MADE, "+7d")
     corrected = replace(MADE, title="Corrected", claims=(claim("2026-09", MINISTER, note="new"),))
 
@@ -73,7 +80,7 @@ def test_ids_do_not_depend_on_titles() -> None:
 
 
 def test_groups_are_apart() -> None:
-    """What differs in the labels of `group_by` is told apart."""
+    """Reminders whose labels of `group_by` differ are in different deliveries."""
     members = several(2)
     members[1] = replace(members[1], group=(("timeline", "other"),))
 
@@ -85,18 +92,18 @@ NAMES = st.text(max_size=12)
 
 @given(NAMES, NAMES, st.lists(NAMES, max_size=4))
 def test_an_id_holds_no_dot_and_nothing_a_user_wrote(receiver: str, notifier: str, keys: list[str]) -> None:
-    """Whatever receivers are called, the id is msg_ and 22 letters and digits."""
-    found = delivery_id(receiver, notifier, keys)
+    """For any receiver name, the id is msg_ and 22 letters and digits."""
+    found = make_delivery_id(receiver, notifier, keys)
 
     assert re.fullmatch(r"msg_[0-9A-Za-z]{22}", found)
 
 
 def test_an_id_is_the_same_for_ever() -> None:
-    """A receiver that drops repeats by the id can rely on it over versions."""
-    assert delivery_id("desk", "console", ("a", "b")) == "msg_0KMpB0lUaGxX2ofrWo9wNh"
+    """The id is the same in all versions of alertd, so receivers can drop repeats by it."""
+    assert make_delivery_id("desk", "console", ("a", "b")) == "msg_0KMpB0lUaGxX2ofrWo9wNh"
 
 
-# what differs from ("desk", "console", ("a", "b")), in one part
+# variants of ("desk", "console", ("a", "b")) with a single difference
 APART = [
     ("leads", "console", ("a", "b")),
     ("desk", "slack", ("a", "b")),
@@ -109,36 +116,36 @@ APART = [
 
 @pytest.mark.parametrize("parts", APART)
 def test_an_id_depends_on_each_part(parts: tuple[str, str, tuple[str, ...]]) -> None:
-    """Another receiver, notifier or content is another delivery."""
-    assert delivery_id(*parts) != delivery_id("desk", "console", ("a", "b"))
+    """A different receiver, notifier or member gives a different id."""
+    assert make_delivery_id(*parts) != make_delivery_id("desk", "console", ("a", "b"))
 
 
 def test_what_stands_in_for_another_is_a_delivery_of_its_own() -> None:
-    """The fallback's copy has another id than one that was sent there for its own sake."""
+    """A fallback's delivery has another id than a delivery of the same reminders to that receiver."""
     members = [owed(MADE, "+7d")]
 
-    (own,) = deliver("desk", ["console"], members, NOW)
-    (instead,) = deliver("desk", ["console"], members, NOW, fallback_for="leads/webhook")
+    (own,) = make_deliveries("desk", ["console"], members, NOW)
+    (instead,) = make_deliveries("desk", ["console"], members, NOW, fallback_for="leads/webhook")
 
     assert own.id != instead.id
     assert (own.fallback_for, instead.fallback_for) == ("", "leads/webhook")
 
 
 def test_all_members_that_are_still_true_are_kept() -> None:
-    """Just before each attempt nothing is dropped without a reason."""
+    """Before each attempt, every member is kept or dropped with a reason."""
     members = [owed(MADE, "+7d"), owed(OTHER, "+7d")]
 
-    kept, why_not = live_members(lease(members, [record(MADE), record(OTHER)]), NOW)
+    kept, why_not = find_live_members(lease(members, [record(MADE), record(OTHER)]), NOW)
 
     assert (list(kept), why_not) == (members, ())
 
 
 def test_what_was_said_since_counts() -> None:
-    """Who says between two attempts that it is done gets no reminder of it any more."""
+    """A member is not sent if a person marks its milestone as done between two attempts."""
     members = [owed(MADE, "+7d"), owed(OTHER, "+7d")]
     held = lease(members, [record(MADE, done_on("2026-10-07")), record(OTHER)])
 
-    kept, why_not = live_members(held, NOW)
+    kept, why_not = find_live_members(held, NOW)
 
     done = DoneOn(on=date(2026, 10, 7))
     assert [one.milestone for one in kept] == ["iraq/phase-1"]
@@ -146,7 +153,7 @@ def test_what_was_said_since_counts() -> None:
 
 
 def test_what_a_newer_one_has_overtaken_is_left_out() -> None:
-    """Retries of a reminder stop when a newer one has taken its place; all reasons are kept."""
+    """Retries of a reminder stop when a newer one replaces it, and all reasons are kept."""
     members = [owed(MADE, "+1d"), owed(OTHER, "+1d")]
     held = lease(
         members,
@@ -154,7 +161,7 @@ def test_what_a_newer_one_has_overtaken_is_left_out() -> None:
         overtaken=frozenset({members[0].key}),
     )
 
-    kept, why_not = live_members(held, NOW + timedelta(days=1))
+    kept, why_not = find_live_members(held, NOW + timedelta(days=1))
 
     assert kept == ()
     assert why_not == (

@@ -43,7 +43,7 @@ def test_its_name_is_its_schedule(digest: Digest, name: str) -> None:
         (a_digest(0), "2026-10-20T00:00", "2026-10-26T07:00"),
         (a_digest(), "2026-10-01T06:00", "2026-11-01T07:00"),
         (a_digest(), "2026-12-31T00:00", "2027-01-01T07:00"),
-        # What occurs twice is the first; what never occurs comes as far after the gap.
+        # A time that occurs twice is the first. A time in a gap has the offset before the gap.
         (a_digest(6, at="02:30"), "2026-10-24T12:00", "2026-10-25T00:30"),
         (a_digest(6, at="02:30"), "2026-03-28T12:00", "2026-03-29T01:30"),
         (a_digest(*EVERY_DAY, at="00:00", zone=CAIRO), "2026-04-23T00:00", "2026-04-23T22:00"),
@@ -62,7 +62,7 @@ def test_the_instant_after_another(digest: Digest, after: str, instant: str) -> 
 def test_it_is_later_and_no_further_than_the_next_of_its_days(
     after: str, weekdays: set[int], at: time, zone: str
 ) -> None:
-    """Whatever the clocks do, even where a zone has left out a whole day."""
+    """A digest comes within its interval in every zone, even if the zone skips a whole day."""
     digest = Digest(weekdays=tuple(sorted(weekdays)), at=at, zone=ZoneInfo(zone))
 
     found = find_digest_instant(digest, utc(after))
@@ -79,14 +79,14 @@ def night(start: int, end: int) -> NamedInterval:
 
 
 def test_quiet_hours_put_it_off_to_their_end() -> None:
-    """A weekly one at six is sent when the night ends at seven."""
+    """A weekly digest at 06:00 is sent when the quiet hours end at 07:00."""
     found = find_digest_instant(a_digest(0, at="06:00"), utc("2026-10-01T00:00"), night(0, 7))
 
     assert found == utc("2026-10-05T05:00")
 
 
 def test_one_that_is_quiet_at_all_times_is_not_looked_for_without_end() -> None:
-    """Definitions refuse such hours; here it is bounded all the same."""
+    """The search has a bound, although the definitions refuse such hours."""
     found = find_digest_instant(a_digest(0), utc("2026-10-01T00:00"), night(0, 24))
 
     assert found > utc("2026-10-01T00:00")

@@ -70,8 +70,8 @@ def test_no_period_holds_more_than_twice_the_rate(rate: Rate, waits: list[float]
     throttle, now, sent = Throttle(rate=rate), 0.0, []
     for wait in waits:
         now += wait
-        room = throttle.room(now)
-        throttle = throttle.take(room, now)
+        room = throttle.count_free(now)
+        throttle = throttle.record_sends(room, now)
         sent += [now] * room
 
     worst = max((sum(at - rate.per_s < other <= at for other in sent) for at in sent), default=0)
@@ -81,18 +81,18 @@ def test_no_period_holds_more_than_twice_the_rate(rate: Rate, waits: list[float]
 
 def test_throttle_says_when_there_is_room_again() -> None:
     """After a burst, the next send is possible when its share of the period has passed."""
-    throttle = Throttle(rate=parse_rate("4/min")).take(4, 100.0)
+    throttle = Throttle(rate=parse_rate("4/min")).record_sends(4, 100.0)
 
-    assert throttle.room(100.0) == 0
-    assert throttle.free_at(100.0) == pytest.approx(115.0)
-    assert throttle.room(115.0) == 1
-    assert throttle.room(160.0) == 4
+    assert throttle.count_free(100.0) == 0
+    assert throttle.find_next_slot(100.0) == pytest.approx(115.0)
+    assert throttle.count_free(115.0) == 1
+    assert throttle.count_free(160.0) == 4
 
 
 def after(breaker: Breaker, now: float, *outcomes: Outcome) -> tuple[Breaker, list[BreakerChange]]:
     turns = []
     for outcome in outcomes:
-        breaker, turn = breaker.after(outcome, now, MOST)
+        breaker, turn = breaker.record_outcome(outcome, now, MOST)
         turns.append(turn)
     return breaker, turns
 
@@ -102,7 +102,7 @@ def test_breaker_opens_after_so_many_failures_in_a_row_and_says_so_once() -> Non
     breaker, turns = after(Breaker(), 0.0, *[FAILED] * (TRIPS_AT + 3))
 
     assert turns == [BreakerChange.NONE] * (TRIPS_AT - 1) + [BreakerChange.OPENED] + [BreakerChange.NONE] * 3
-    assert breaker.room(FIRST_PAUSE_S - 0.1, 0, MOST) == 0
+    assert breaker.count_free(FIRST_PAUSE_S - 0.1, 0, MOST) == 0
 
 
 def test_an_answer_in_between_starts_the_count_again() -> None:
@@ -119,7 +119,7 @@ def test_a_channel_that_took_it_for_some_is_no_channel_that_does_not_answer() ->
     breaker, turns = after(Breaker(), 0.0, *[Retry(reason="450 full", partly=True)] * (TRIPS_AT + 1))
 
     assert set(turns) == {BreakerChange.NONE}
-    assert breaker.room(0.0, 0, MOST) == MOST
+    assert breaker.count_free(0.0, 0, MOST) == MOST
 
 
 def test_open_breaker_lets_one_probe_through_after_each_pause_and_waits_twice_as_long() -> None:
@@ -129,8 +129,8 @@ def test_open_breaker_lets_one_probe_through_after_each_pause_and_waits_twice_as
     for _ in range(8):
         pauses.append(breaker.until - now)
         now = breaker.until
-        assert breaker.room(now, 0, MOST) == 1
-        assert breaker.room(now, 1, MOST) == 0
+        assert breaker.count_free(now, 0, MOST) == 1
+        assert breaker.count_free(now, 1, MOST) == 0
         breaker, _ = after(breaker, now, FAILED)
 
     assert pauses == [30, 60, 120, 240, 480, LONGEST_PAUSE_S, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
@@ -142,9 +142,9 @@ def test_backlog_comes_back_in_steps() -> None:
     rooms = []
     turns = []
     for _ in range(4):
-        breaker, turn = breaker.after(Sent(), 1_000.0, MOST)
+        breaker, turn = breaker.record_outcome(Sent(), 1_000.0, MOST)
         turns.append(turn)
-        rooms.append(breaker.room(1_000.0, 0, MOST))
+        rooms.append(breaker.count_free(1_000.0, 0, MOST))
 
     assert turns == [BreakerChange.CLOSED, BreakerChange.NONE, BreakerChange.NONE, BreakerChange.NONE]
     assert rooms == [1, 2, 4, MOST]
@@ -155,7 +155,7 @@ def test_what_was_under_way_and_is_accepted_ends_the_pause() -> None:
     breaker, turns = after(Breaker(), 0.0, *[FAILED] * TRIPS_AT, Sent())
 
     assert turns[-2:] == [BreakerChange.OPENED, BreakerChange.CLOSED]
-    assert breaker.room(0.0, 0, MOST) == 1
+    assert breaker.count_free(0.0, 0, MOST) == 1
 
 
 def test_pause_that_ends_early_leaves_what_the_receiver_asked_for() -> None:
@@ -165,8 +165,8 @@ def test_pause_that_ends_early_leaves_what_the_receiver_asked_for() -> None:
     breaker, turns = after(Breaker(), 0.0, asked, *[FAILED] * TRIPS_AT, Sent())
 
     assert turns[-1] == BreakerChange.CLOSED
-    assert breaker.room(89.0, 0, MOST) == 0
-    assert breaker.room(90.0, 0, MOST) == 1
+    assert breaker.count_free(89.0, 0, MOST) == 0
+    assert breaker.count_free(90.0, 0, MOST) == 1
 
 
 def test_retry_after_holds_the_channel_and_is_no_failure() -> None:
@@ -177,17 +177,17 @@ def test_retry_after_holds_the_channel_and_is_no_failure() -> None:
     longest, _ = after(breaker, 0.0, Retry(reason="429", after=timedelta(days=3)))
 
     assert set(turns) == {BreakerChange.NONE}
-    assert breaker.room(89.0, 0, MOST) == 0
-    assert breaker.room(90.0, 0, MOST) == MOST
+    assert breaker.count_free(89.0, 0, MOST) == 0
+    assert breaker.count_free(90.0, 0, MOST) == MOST
     assert longest.shut_until == LONGEST_HOLD_S
 
 
 def test_gate_lets_through_what_both_let_through() -> None:
     """Two limits combine to the lower limit, which opens when the later of the two opens."""
-    gate = Backpressure(throttle=Throttle(rate=parse_rate("1/s"))).take(1, 0.0)
+    gate = Backpressure(throttle=Throttle(rate=parse_rate("1/s"))).record_sends(1, 0.0)
     held = Backpressure(breaker=Breaker(until=5.0), throttle=gate.throttle)
 
-    assert gate.room(0.0, 0, MOST) == 0
-    assert gate.room(1.0, 0, MOST) == 1
-    assert gate.opens_at(0.0) == pytest.approx(1.0)
-    assert held.opens_at(0.0) == pytest.approx(5.0)
+    assert gate.count_free(0.0, 0, MOST) == 0
+    assert gate.count_free(1.0, 0, MOST) == 1
+    assert gate.find_next_opening(0.0) == pytest.approx(1.0)
+    assert held.find_next_opening(0.0) == pytest.approx(5.0)

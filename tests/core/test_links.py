@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alertd.core.message.compose import compose
 from alertd.core.message.item import ItemContext
-from alertd.core.message.links import LASTS, Link, LinkKind, Links, read_token, token_of
+from alertd.core.message.links import LASTS, Link, LinkKind, Links, make_token, read_token
 from alertd.core.message.message import Message
 from alertd.core.milestones.status import MilestoneStatus
 from alertd.testing.items import NOW, ROUTE, approaching
@@ -39,7 +39,7 @@ def test_what_is_signed_is_read(kind, milestone, receiver, expires, undoes) -> N
         undoes=undoes.replace(tzinfo=when("2026-01-01").tzinfo) if undoes else None,
     )
 
-    token = token_of(link, KEY)
+    token = make_token(link, KEY)
 
     assert read_token(token, [OTHER, KEY]) == link
     assert read_token(token, [OTHER]) is None
@@ -49,7 +49,7 @@ def test_what_is_signed_is_read(kind, milestone, receiver, expires, undoes) -> N
 
 @pytest.mark.parametrize("place", range(0, 150, 7))
 def test_token_that_was_changed_is_none(place: int) -> None:
-    token = token_of(LINK, KEY)
+    token = make_token(LINK, KEY)
     place %= len(token)
     changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
 
@@ -74,18 +74,18 @@ def test_each_of_what_it_allows_is_signed() -> None:
         replace(LINK, undoes=LINK.expires),
     ]
 
-    signatures = {token_of(link, KEY).partition(".")[2] for link in [LINK, *others]}
+    signatures = {make_token(link, KEY).partition(".")[2] for link in [LINK, *others]}
 
     assert len(signatures) == 1 + len(others)
 
 
 def a_message(
-    links: Links | None, at: str = "2026-11-24T06:00", standing: MilestoneStatus | None = None
+    links: Links | None, at: str = "2026-11-24T06:00", status: MilestoneStatus | None = None
 ) -> Message:
     scene = approaching()
     lease = _lease(replace(_delivery("links"), members=tuple(owed.key for owed in scene.owed)), scene)
-    if standing is not None:
-        records = {name: replace(record, standing=standing) for name, record in lease.records.items()}
+    if status is not None:
+        records = {name: replace(record, status=status) for name, record in lease.records.items()}
         lease = replace(lease, records=records)
     return compose(
         lease, lease.owed, when(at), ItemContext(route=ROUTE, upcoming=scene.upcoming, links=links)
@@ -122,7 +122,7 @@ def test_links_are_the_same_over_retries() -> None:
 def test_what_is_done_offers_nothing_more() -> None:
     done = MilestoneStatus(done_on=NOW.date(), done_by="ada")
 
-    message = a_message(Links(base="https://alertd.example", key=KEY), standing=done)
+    message = a_message(Links(base="https://alertd.example", key=KEY), status=done)
 
     assert message.items[0].actions == ()
     assert message.items[0].page

@@ -182,12 +182,12 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize(("standing", "expected"), SAID)
-def test_what_people_say_comes_first(standing: MilestoneStatus, expected: State) -> None:
+@pytest.mark.parametrize(("status", "expected"), SAID)
+def test_what_people_say_comes_first(status: MilestoneStatus, expected: State) -> None:
     """Done and cancelled apply whatever the dates are."""
     made = milestone("2026-09")
 
-    assert compute_state(made, standing, at("2026-10-01T00:00") + timedelta(days=1)) is expected
+    assert compute_state(made, status, at("2026-10-01T00:00") + timedelta(days=1)) is expected
 
 
 # a source; how it is called in "by ...'s account"

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.ledger.outcome import JITTER, LONGEST_RETRY_AFTER, LONGEST_STEP, backoff, next_attempt
+from alertd.core.ledger.outcome import (
+    JITTER,
+    LONGEST_RETRY_AFTER,
+    LONGEST_STEP,
+    compute_backoff,
+    compute_next_attempt,
+)
 from tests.core.builders import utc
 
 NOW = utc("2026-10-05T06:00")
@@ -21,29 +27,29 @@ STEPS = [(1, 5), (2, 20), (3, 80), (4, 320), (5, 1280), (6, 3600), (7, 3600), (1
 
 @pytest.mark.parametrize(("attempt", "step_s"), STEPS)
 def test_the_step_grows_to_an_hour(attempt: int, step_s: int) -> None:
-    """Each wait is four times the one before, up to an hour, and up to a fifth longer by jitter."""
-    waited = backoff("msg_a", attempt)
+    """Each wait is four times the previous one, up to an hour, and jitter adds up to a fifth."""
+    waited = compute_backoff("msg_a", attempt)
 
     assert timedelta(seconds=step_s) <= waited <= timedelta(seconds=step_s) * (1 + JITTER)
 
 
 @given(IDS, ATTEMPTS)
 def test_it_grows_until_the_longest_step(delivery: str, attempt: int) -> None:
-    """The jitter never makes a later wait shorter than an earlier one, but for those of an hour."""
-    first, second = backoff(delivery, attempt), backoff(delivery, attempt + 1)
+    """Despite jitter each wait is longer than the previous one, until the longest is reached."""
+    first, second = compute_backoff(delivery, attempt), compute_backoff(delivery, attempt + 1)
 
     assert first < second or second >= LONGEST_STEP
 
 
 @given(IDS, ATTEMPTS)
 def test_it_is_the_same_everywhere(delivery: str, attempt: int) -> None:
-    """Every node and every run computes the same wait: no lots are drawn."""
-    assert backoff(delivery, attempt) == backoff(delivery, attempt)
+    """Every node and every run computes the same wait."""
+    assert compute_backoff(delivery, attempt) == compute_backoff(delivery, attempt)
 
 
 def test_deliveries_that_failed_at_once_do_not_come_back_at_once() -> None:
     """A thousand deliveries to a receiver that was down are spread over the jitter."""
-    waits = {backoff(f"msg_{number}", 6) for number in range(1000)}
+    waits = {compute_backoff(f"msg_{number}", 6) for number in range(1000)}
 
     assert len(waits) > 500
     assert max(waits) - min(waits) > LONGEST_STEP * JITTER * 0.9
@@ -51,21 +57,21 @@ def test_deliveries_that_failed_at_once_do_not_come_back_at_once() -> None:
 
 @given(IDS, ATTEMPTS, st.timedeltas(timedelta(days=-1), LONGEST_RETRY_AFTER))
 def test_retry_after_is_never_shortened(delivery: str, attempt: int, asked: timedelta) -> None:
-    """What a receiver asked for is a lower bound, and so is the backoff itself."""
-    waited = backoff(delivery, attempt, asked)
+    """The wait is never shorter than the receiver asked, nor than the backoff."""
+    waited = compute_backoff(delivery, attempt, asked)
 
     assert waited >= asked
-    assert waited >= backoff(delivery, attempt) / (1 + JITTER)
+    assert waited >= compute_backoff(delivery, attempt) / (1 + JITTER)
 
 
 def test_retry_after_beyond_a_day_is_cut_to_a_day() -> None:
-    """A receiver that asks for a year is asked again tomorrow."""
-    waited = backoff("msg_a", 1, timedelta(days=365))
+    """alertd waits for at most a day, even if the receiver asks for a year."""
+    waited = compute_backoff("msg_a", 1, timedelta(days=365))
 
     assert LONGEST_RETRY_AFTER <= waited <= LONGEST_RETRY_AFTER * (1 + JITTER)
 
 
-# what is left of the horizon, whether there is another attempt
+# the time left until the horizon, whether there is another attempt
 HORIZONS = [
     (timedelta(seconds=7), True),
     (timedelta(seconds=4), False),
@@ -77,7 +83,7 @@ HORIZONS = [
 @pytest.mark.parametrize(("left", "goes_on"), HORIZONS)
 def test_the_horizon(left: timedelta, goes_on: bool) -> None:
     """There is no attempt after the horizon."""
-    at = next_attempt("msg_a", 1, NOW, NOW + left)
+    at = compute_next_attempt("msg_a", 1, NOW, NOW + left)
 
     assert (at is not None) is goes_on
 
@@ -86,10 +92,10 @@ def test_the_horizon(left: timedelta, goes_on: bool) -> None:
 def test_the_next_attempt_is_within_the_horizon(
     delivery: str, attempt: int, asked: timedelta | None, left_s: int
 ) -> None:
-    """An attempt lies after now and not after the horizon, or there is none."""
+    """The next attempt is after now and within the horizon, or there is none."""
     give_up_at = NOW + timedelta(seconds=left_s)
 
-    at = next_attempt(delivery, attempt, NOW, give_up_at, asked)
+    at = compute_next_attempt(delivery, attempt, NOW, give_up_at, asked)
 
     assert at is None or NOW < at <= give_up_at
 
@@ -97,7 +103,7 @@ def test_the_next_attempt_is_within_the_horizon(
 def test_about_how_many_attempts_fit_into_three_days() -> None:
     """The default horizon of 72 hours leaves some seventy attempts, not thousands."""
     now, attempts = NOW, 1
-    while (then := next_attempt("msg_a", attempts, now, NOW + timedelta(hours=72))) is not None:
+    while (then := compute_next_attempt("msg_a", attempts, now, NOW + timedelta(hours=72))) is not None:
         now, attempts = then, attempts + 1
 
     assert 60 < attempts < 80

@@ -1,4 +1,4 @@
-"""The plan: what will be sent in a range, to whom, when it is muted, and under which key."""
+"""The plan: the reminders of a range of time, their receivers, their mutes and their keys."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def shown(found: tuple[Planned, ...]) -> list[tuple[str, str, str]]:
 
 
 def test_everything_of_the_range_in_order() -> None:
-    """What is due in the range is planned by instant, milestone and receiver."""
+    """The plan has the reminders of the range, sorted by instant, milestone and receiver."""
     made = [
         milestone("2026-09-30", id="a/b"),
         milestone("2026-09-30", id="a/a"),
@@ -65,7 +65,7 @@ def test_everything_of_the_range_in_order() -> None:
 
 
 def test_the_range_is_half_open() -> None:
-    """The first instant is in it, the last is not."""
+    """The range contains its first instant and not its last."""
     made = [milestone("2026-09")]
 
     found = plan(made, root(), at("2026-09-30T09:00"), at("2026-10-01T09:00"))
@@ -74,7 +74,7 @@ def test_the_range_is_half_open() -> None:
 
 
 def test_each_receiver_has_its_own_key() -> None:
-    """A key is made of milestone, window, offset and receiver, and so is the same in the ledger."""
+    """A key is made from the milestone, window, offset and receiver, as in the ledger."""
     also = Route(path="route.routes[0]", receiver="leads", continue_=True, matchers=OVERDUE)
     rest = Route(path="route.routes[1]", receiver="desk")
     made = [milestone("2026-09")]
@@ -88,7 +88,7 @@ def test_each_receiver_has_its_own_key() -> None:
 
 
 def test_the_group_is_of_the_labels() -> None:
-    """What goes out together is what agrees in the labels of `group_by`."""
+    """Reminders that agree in the labels of `group_by` are in the same group."""
     made = [contested()]
 
     found = plan(made, root(), SINCE, UNTIL)
@@ -97,7 +97,7 @@ def test_the_group_is_of_the_labels() -> None:
 
 
 def test_muted_is_shown_when_it_is_sent() -> None:
-    """What falls into a muted weekend is planned for its end, with the reason."""
+    """A reminder that falls into a muted weekend is planned for its end, with the reason."""
     made = [milestone("2026-09-25", with_policy=policy(before=(), after=()))]  # a Friday
 
     (found,) = plan(made, root(mute=(WEEKEND,)), SINCE, UNTIL)
@@ -108,7 +108,7 @@ def test_muted_is_shown_when_it_is_sent() -> None:
 
 
 def test_the_range_is_of_the_sending() -> None:
-    """What is due before the range and held back into it belongs to the range, and not to the one before."""
+    """A reminder deferred into a range belongs to this range and not to the earlier one."""
     made = [milestone("2026-09-25", with_policy=policy(before=(), after=()))]
     border = at("2026-09-26T00:00")
 
@@ -120,7 +120,7 @@ def test_the_range_is_of_the_sending() -> None:
 
 
 def test_of_several_held_back_the_last_is_sent() -> None:
-    """What a mute holds back until a later one is due as well is sent as that one."""
+    """If a later reminder falls due during a mute, only the later one is sent."""
     made = [milestone("2026-09-26", with_policy=policy(before=["1d"], after=["7d"]))]  # a Saturday
 
     found = plan(made, root(mute=(WEEKEND,)), SINCE, UNTIL)
@@ -129,7 +129,7 @@ def test_of_several_held_back_the_last_is_sent() -> None:
 
 
 def test_a_later_one_takes_the_place_of_what_still_waits() -> None:
-    """What waits is overtaken as soon as a later one is due, even when that has to wait for longer."""
+    """A later reminder replaces a deferred one, even if the later one has to wait longer."""
     quiet = Route(path="route.routes[0]", receiver="desk", matchers=OVERDUE, mute=(SUMMER,))
     made = [milestone("2026-06-05", with_policy=policy(before=(), after=["1d"]))]  # a Friday
 
@@ -139,7 +139,7 @@ def test_a_later_one_takes_the_place_of_what_still_waits() -> None:
 
 
 def test_a_mute_of_one_receiver_holds_back_no_other() -> None:
-    """Coalescing is for each receiver by itself."""
+    """A mute of a receiver does not defer reminders to others."""
     also = Route(path="route.routes[0]", receiver="leads", continue_=True, mute=(WEEKEND,))
     rest = Route(path="route.routes[1]", receiver="desk")
     made = [milestone("2026-09-26", with_policy=policy(before=["1d"], after=()))]
@@ -154,7 +154,7 @@ def test_a_mute_of_one_receiver_holds_back_no_other() -> None:
 
 
 def test_what_is_active_only_in_the_evening_waits_for_it() -> None:
-    """Outside all active intervals is muted."""
+    """A reminder is muted outside all active intervals."""
     made = [milestone("2026-09-30", with_policy=policy(before=(), after=()))]
 
     (found,) = plan(made, root(active=(EVENING,)), SINCE, UNTIL)
@@ -163,7 +163,7 @@ def test_what_is_active_only_in_the_evening_waits_for_it() -> None:
 
 
 def test_a_series_is_expanded() -> None:
-    """A recurring milestone is planned instance by instance, each under its own id and key."""
+    """Each instance of a recurring milestone is planned under its own id and key."""
     made = [
         milestone(
             "2026-01-31",
@@ -184,7 +184,7 @@ def test_a_series_is_expanded() -> None:
 
 
 def test_a_claim_far_from_the_first_is_not_forgotten() -> None:
-    """An instance is expanded as long as any of its claims can remind."""
+    """An instance is planned as long as any of its claims can remind."""
     made = milestone(
         claim("2026-01-15"),
         claim("2026-11-15"),
@@ -198,14 +198,14 @@ def test_a_claim_far_from_the_first_is_not_forgotten() -> None:
 
 
 def test_what_does_not_recur_is_its_own_expansion() -> None:
-    """Expanding a single milestone gives it back."""
+    """Expanding a milestone that does not recur returns it."""
     made = milestone("2026-09")
 
     assert expand(made, SINCE, UNTIL) == (made,)
 
 
 def test_a_corrected_title_keeps_the_keys() -> None:
-    """A title is in no key: correcting it sends nothing again."""
+    """A corrected title changes no key, so no reminder is sent again."""
     made = contested()
 
     before, after = (plan([one], root(), SINCE, UNTIL) for one in (made, replace(made, title="Corrected")))
@@ -214,7 +214,7 @@ def test_a_corrected_title_keeps_the_keys() -> None:
 
 
 def test_ten_thousand_reminders_that_are_muted() -> None:
-    """A ladder of hours under a mute is planned in a moment, with what is held back told as one."""
+    """Ten thousand hourly reminders under a mute are planned fast, and only the last is sent."""
     made = milestone(
         "2026-01-01", with_policy=policy(before=(), on_day=False, opens=False, after=(), then_every="1h")
     )
@@ -260,7 +260,7 @@ MADE = st.one_of(
 def test_a_plan_is_the_union_of_the_plans_of_its_parts(
     made: Milestone, route: Route, cuts: list[datetime]
 ) -> None:
-    """Where a range is cut makes no difference to what is planned, nor when."""
+    """Splitting a range does not change its plan."""
     borders = sorted(cut.replace(tzinfo=UTC) for cut in cuts)
 
     parts = [one for since, until in pairwise(borders) for one in plan([made], route, since, until)]
@@ -270,7 +270,7 @@ def test_a_plan_is_the_union_of_the_plans_of_its_parts(
 
 @given(MADE, ROUTES)
 def test_nothing_is_planned_before_it_is_due(made: Milestone, route: Route) -> None:
-    """A mute defers and never brings forward; each key is planned at most once."""
+    """No reminder is planned before it is due, and each key is planned at most once."""
     found = plan([made], route, SINCE, SINCE + timedelta(days=900))
 
     assert all(one.at >= one.occurrence.at for one in found)
@@ -280,7 +280,7 @@ def test_nothing_is_planned_before_it_is_due(made: Milestone, route: Route) -> N
 
 @pytest.mark.parametrize("repeat", ["", "FREQ=MONTHLY"])
 def test_an_empty_range_has_no_plan(repeat: str) -> None:
-    """Nothing is sent in no time."""
+    """An empty range has an empty plan."""
     made = milestone("2026-09-30", repeat=repeat)
 
     assert plan([made], root(), at("2026-09-30T09:00"), at("2026-09-30T09:00")) == ()

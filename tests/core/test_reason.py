@@ -1,4 +1,4 @@
-"""Reasons: each has a code, its details survive the ledger, and its words are made in one place."""
+"""Reasons: each has a code, comes back from the ledger with its details, and has its words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from alertd.core.message.reasons import hold_text, reason_text
+from alertd.core.message.reasons import describe_hold, describe_reason
 from alertd.core.reason import (
     CODES,
     AcknowledgedBy,
@@ -34,7 +34,7 @@ from alertd.core.reason import (
     TooLate,
     TooLateAtLoad,
     Unanswered,
-    code_of,
+    get_code,
     pack_details,
     unpack_reason,
 )
@@ -106,17 +106,17 @@ WORDED: list[tuple[Reason, str, str]] = [
 
 @pytest.mark.parametrize(("reason", "code", "words"), WORDED)
 def test_a_reason_has_a_code_and_words(reason: Reason, code: str, words: str) -> None:
-    assert (code_of(reason), reason_text(reason)) == (code, words)
+    assert (get_code(reason), describe_reason(reason)) == (code, words)
 
 
 @pytest.mark.parametrize("reason", [row[0] for row in WORDED])
 def test_a_reason_survives_the_ledger(reason: Reason) -> None:
-    """What is read from the code and the details is what was written; the words are not looked at."""
-    assert unpack_reason(code_of(reason), pack_details(reason), "anything") == reason
+    """A reason comes back equal from its code and details, without its words."""
+    assert unpack_reason(get_code(reason), pack_details(reason), "anything") == reason
 
 
 def test_every_reason_is_in_the_table() -> None:
-    """Each kind of the closed set has one code, and this file knows each."""
+    """Each kind of reason has a code, and the table of this file has all of them."""
     kinds = {kind for kind in get_args(Reason) if kind is not PlainReason}
 
     assert {type(reason) for reason, _, _ in WORDED} == kinds | {PlainReason}
@@ -125,12 +125,12 @@ def test_every_reason_is_in_the_table() -> None:
 
 
 def test_no_reason_has_no_words() -> None:
-    assert (code_of(None), pack_details(None), reason_text(None)) == ("", {}, "")
+    assert (get_code(None), pack_details(None), describe_reason(None)) == ("", {}, "")
     assert unpack_reason("", {}) is None
 
 
 def test_a_code_that_is_not_known_keeps_its_words() -> None:
-    """A newer alertd may have written it: nothing is lost, and nothing is guessed."""
+    """A reason with an unknown code, which a newer version may have written, keeps its words."""
     assert unpack_reason("of_tomorrow", {"a": 1}, "its words") == OtherReason(text="its words")
 
 
@@ -140,10 +140,10 @@ def test_details_that_do_not_fit_are_refused() -> None:
 
 
 def test_a_rule_is_called_by_its_key_in_the_configuration() -> None:
-    """This is what the JSON of the plan says of what is held back."""
+    """The words for a rule, which the JSON of the plan shows, start with its key in the configuration."""
     holds = [reason for reason, _, _ in WORDED if isinstance(reason, Hold)]
 
-    assert [hold_text(one) for one in holds] == [
+    assert [describe_hold(one) for one in holds] == [
         "mute_time_intervals: weekend",
         "active_time_intervals: not in office, night",
         "quiet: 22:00 to 07:00 (UTC)",

@@ -11,7 +11,7 @@ import pytest
 from alertd.core.deadline import Reading
 from alertd.core.milestones.milestone import Milestone, Rank, RelativeClaim, Source, list_operative_windows
 from alertd.core.milestones.policy import Contested
-from alertd.core.planning.relative import cycle, resolve
+from alertd.core.planning.relative import find_cycle, resolve
 from tests.core.builders import (
     MINISTER,
     NEW_YORK,
@@ -39,7 +39,7 @@ def edtf(made: Milestone) -> list[str]:
     return [one.deadline.edtf for one in made.claims]
 
 
-# base, duration, the deadline that is counted
+# base, duration, the computed deadline
 COUNTED = [
     ("2026-09-30", "90d", "2026-12-29"),
     ("2026-09-30", "1mo", "2026-10-30"),
@@ -55,14 +55,14 @@ COUNTED = [
 
 @pytest.mark.parametrize(("base", "by", "expected"), COUNTED)
 def test_counts_from_the_window(base: str, by: str, expected: str) -> None:
-    """A relative deadline is the other one's window, moved; its precision and qualifier stay."""
+    """A relative deadline is the base's window, shifted, with the same precision and qualifier."""
     found = resolved(milestone(base, id="iraq/phase-1"), counted("iraq/phase-1", by))
 
     assert edtf(found["iraq/report"]) == [expected]
 
 
 def test_says_how_it_was_counted() -> None:
-    """A reader is told what it was counted from, in words and as that was given."""
+    """The claim says in words from what it was computed, with the phrase of the base."""
     base = milestone(claim("2026-09", MINISTER), id="iraq/phase-1")
 
     found = resolved(base, counted("iraq/phase-1", "1y6mo"))
@@ -71,7 +71,7 @@ def test_says_how_it_was_counted() -> None:
 
 
 def test_the_sources_are_those_of_the_base() -> None:
-    """Who stated the base vouches for what is counted from it: all of them, each once."""
+    """A claim has all sources of its base, each once."""
     base = milestone(claim("2026-09", MINISTER), claim("2026-09", REUTERS), id="iraq/phase-1")
 
     found = resolved(base, counted("iraq/phase-1", "90d"))
@@ -80,7 +80,7 @@ def test_the_sources_are_those_of_the_base() -> None:
 
 
 def test_sources_of_its_own_come_first() -> None:
-    """Where the relative claim names sources, those of the base are not its."""
+    """A relative claim with sources of its own does not have those of the base."""
     base = milestone(claim("2026-09", MINISTER), id="iraq/phase-1")
 
     found = resolved(base, counted("iraq/phase-1", "90d", PENTAGON))
@@ -89,7 +89,7 @@ def test_sources_of_its_own_come_first() -> None:
 
 
 def test_rank_and_note_stay() -> None:
-    """A relative claim is a claim like any other."""
+    """A resolved claim keeps its rank and its note."""
     link = RelativeClaim(
         base="iraq/phase-1", by=relative("x", "1d").by, rank=Rank.PREFERRED, note="by the treaty"
     )
@@ -104,7 +104,7 @@ def test_rank_and_note_stay() -> None:
     assert found.relative == ()
 
 
-# the base's policy, the deadlines that are counted from September 2026 and the end of 2026
+# the base's policy, the deadlines computed from September 2026 and the end of 2026
 BASES = [
     (Contested.EACH, ["2026-10", "2026-02/2027-01"]),
     (Contested.EARLIEST, ["2026-10"]),
@@ -115,7 +115,7 @@ BASES = [
 
 @pytest.mark.parametrize(("which", "expected"), BASES)
 def test_a_contested_base(which: Contested, expected: list[str]) -> None:
-    """A contested base makes a contested result: one claim for each of its windows that reminds."""
+    """A contested base gives a claim for each of its windows that reminds."""
     base = contested(policy=policy(contested=which))
 
     found = resolved(base, counted("iraq/phase-2", "1mo"))["iraq/report"]
@@ -127,7 +127,7 @@ def test_a_contested_base(which: Contested, expected: list[str]) -> None:
 DONE = [
     ("90d", "2026-12-29"),
     ("1mo", "2026-10-30"),
-    # of a day that something was done on the hour is not known: the day on which the time is surely over
+    # the hour at which the base was done is not known, so the deadline is the day by which the time is over
     ("12h", "2026-10-01"),
     ("24h", "2026-10-01"),
     ("25h", "2026-10-02"),
@@ -137,7 +137,7 @@ DONE = [
 
 @pytest.mark.parametrize(("by", "expected"), DONE)
 def test_counts_from_the_done_date(by: str, expected: str) -> None:
-    """Once the base is done it is its done date that counts, even where hours were to be added."""
+    """Once the base is done, the deadline counts from the done date, even if it adds hours."""
     base = milestone(
         claim("2026-09-30T17:00", MINISTER), claim("2026-12-31T17:00", REUTERS), id="iraq/phase-1"
     )
@@ -149,7 +149,7 @@ def test_counts_from_the_done_date(by: str, expected: str) -> None:
 
 
 def test_a_chain() -> None:
-    """A deadline may be counted from one that is counted itself, in any order of the file."""
+    """The base may have a relative deadline itself, in any order of the file."""
     last = counted("iraq/b", "10d", id="iraq/c")
     middle = counted("iraq/a", "10d", id="iraq/b")
     first = milestone("2026-09-10", id="iraq/a")
@@ -161,7 +161,7 @@ def test_a_chain() -> None:
 
 
 def test_a_done_date_in_the_middle_of_a_chain() -> None:
-    """What is done cuts the chain: what comes before it does not matter any more."""
+    """Below a done milestone, the deadlines do not depend on the milestones before it."""
     first = milestone("2026-09-10", id="iraq/a")
     middle, last = counted("iraq/a", "10d", id="iraq/b"), counted("iraq/b", "10d", id="iraq/c")
 
@@ -171,7 +171,7 @@ def test_a_done_date_in_the_middle_of_a_chain() -> None:
 
 
 def test_a_missing_base_gives_no_claim() -> None:
-    """What is counted from a milestone that is not loaded has no date, and nothing fails."""
+    """A claim whose base is not loaded is left out without an error."""
     found = resolved(counted("iraq/nowhere", "90d"))["iraq/report"]
 
     assert (found.claims, found.relative) == ((), ())
@@ -190,7 +190,7 @@ def test_the_reading_start_counts_from_the_start() -> None:
 ZONES = [
     ("2026-09-30T17:00", "2026-10-01T17:00+03:00", "2026-10-01T14:00"),
     ("2026-09-30T17:00:30", "2026-10-01T17:00:30+03:00", "2026-10-01T14:00:30"),
-    # an instant is the same everywhere, and a day is a day of whoever counts it
+    # an instant is the same in all zones, and a day is a day of the milestone's own zone
     ("2026-09-30T14:00Z", "2026-10-01T14:00Z", "2026-10-01T14:00"),
     ("2026-09-30", "2026-10-01", "2026-10-02T04:00"),
 ]
@@ -223,23 +223,23 @@ CYCLES: list[tuple[Sequence[tuple[str, str]], tuple[str, ...]]] = [
     ([("a", "b")], ()),
     ([("a", "a")], ("a", "a")),
     ([("a", "b"), ("b", "a")], ("a", "b", "a")),
-    # it is found from outside, and holds only what is in it
+    # a search that starts outside the cycle finds only the cycle
     ([("a", "b"), ("b", "c"), ("c", "b")], ("b", "c", "b")),
-    # two ways to one place are no cycle
+    # two paths to the same milestone are no cycle
     ([("a", "b"), ("a", "c"), ("b", "d"), ("c", "d"), ("d", "e")], ()),
-    # behind a fork
+    # a cycle after a fork
     ([("a", "b"), ("a", "c"), ("c", "d"), ("d", "a")], ("a", "c", "d", "a")),
 ]
 
 
 @pytest.mark.parametrize(("pairs", "expected"), CYCLES)
 def test_cycles(pairs: Sequence[tuple[str, str]], expected: tuple[str, ...]) -> None:
-    """A chain that leads back to its first is found and named from there."""
-    assert cycle(links(*pairs)) == expected
+    """A cycle is found, and the result starts and ends with the same id."""
+    assert find_cycle(links(*pairs)) == expected
 
 
 def test_a_cycle_is_refused() -> None:
-    """Resolving a cycle fails with the chain in words, and does not run for ever."""
+    """Resolving a cycle raises an error that names the chain."""
     with pytest.raises(ValueError, match="cannot depend on itself: a -> b -> a"):
         resolve(links(("a", "b"), ("b", "a")), {})
 
@@ -248,7 +248,7 @@ LONG = 20_000
 
 
 def test_a_chain_of_thousands() -> None:
-    """A chain longer than Python's stack is resolved, in a moment."""
+    """A chain longer than Python's recursion limit is resolved fast."""
     chain = {f"{n}": milestone(id=f"{n}", counted=[relative(f"{n + 1}", "0d")]) for n in range(LONG)}
     chain[f"{LONG}"] = milestone("2026-09-30", id=f"{LONG}")
 
@@ -258,9 +258,9 @@ def test_a_chain_of_thousands() -> None:
 
 
 def test_a_cycle_of_thousands() -> None:
-    """A cycle longer than Python's stack is found, in a moment."""
+    """A cycle longer than Python's recursion limit is found fast."""
     ring = links(*((f"{n}", f"{(n + 1) % LONG}") for n in range(LONG)))
 
-    found = cycle(ring)
+    found = find_cycle(ring)
 
     assert len(found) == LONG + 1

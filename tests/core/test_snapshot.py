@@ -1,4 +1,4 @@
-"""Snapshots: what goes in comes out, through JSON."""
+"""Snapshots: unpacking returns a value equal to the packed one, through JSON."""
 
 import json
 from datetime import UTC, date, datetime, time, timedelta
@@ -14,11 +14,11 @@ from alertd.core.ledger.snapshot import (
     pack,
     pack_move,
     pack_notice,
-    pack_standing,
+    pack_status,
     unpack,
     unpack_move,
     unpack_notice,
-    unpack_standing,
+    unpack_status,
 )
 from alertd.core.milestones.milestone import Claim, Milestone, Rank, RelativeClaim, Source
 from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
@@ -109,14 +109,14 @@ MOVES = st.builds(
 
 @given(MILESTONES)
 def test_milestone_comes_back_equal(milestone: Milestone) -> None:
-    """Any milestone without relative claims comes back equal, written texts and all."""
+    """Any milestone without relative claims comes back equal, with the original texts of its deadlines."""
     assert unpack(json.loads(json.dumps(pack(milestone)))) == milestone
 
 
 @given(STANDINGS)
-def test_standing_comes_back_equal(standing: MilestoneStatus) -> None:
-    """What people have said comes back equal."""
-    assert unpack_standing(json.loads(json.dumps(pack_standing(standing)))) == standing
+def test_status_comes_back_equal(status: MilestoneStatus) -> None:
+    """The status of a milestone comes back equal."""
+    assert unpack_status(json.loads(json.dumps(pack_status(status)))) == status
 
 
 @given(MOVES)
@@ -146,7 +146,7 @@ def _milestone(edtf: str, holidays: frozenset[date], **more: object) -> Mileston
 
 @pytest.mark.parametrize("edtf", ["2026-09", "1000", "9998"])
 def test_holidays_far_from_the_deadline_are_left_out(edtf: str) -> None:
-    """Of a calendar of two centuries some seven years are kept, also at the ends of the calendar."""
+    """About seven years of a calendar of two centuries are packed, also at the limits of dates."""
     first = parse_deadline(edtf).earliest
     assert isinstance(first, date)
     near = {first, first + timedelta(days=300)}
@@ -157,7 +157,7 @@ def test_holidays_far_from_the_deadline_are_left_out(edtf: str) -> None:
 
 
 def test_recurring_milestone_keeps_all_its_holidays() -> None:
-    """Its deadlines go on, so no holiday is far from all of them."""
+    """A recurring milestone has no last deadline, so all of its holidays are packed."""
     days = frozenset({date(2026, 1, 1), date(2100, 1, 1)})
     milestone = _milestone("2026-09-30", days, repeat=Recurrence(rule="FREQ=YEARLY"))
 
@@ -165,7 +165,7 @@ def test_recurring_milestone_keeps_all_its_holidays() -> None:
 
 
 def test_relative_claims_must_be_resolved_first() -> None:
-    """A milestone is kept with the deadlines that were computed for it, never without."""
+    """Packing a milestone with unresolved relative claims raises an error."""
     milestone = _milestone(
         "2026-09-30", frozenset(), relative=(RelativeClaim(base="t/a", by=Duration(days=1)),)
     )
@@ -175,6 +175,6 @@ def test_relative_claims_must_be_resolved_first() -> None:
 
 
 def test_newer_snapshot_is_refused() -> None:
-    """What a newer alertd has packed is not guessed at."""
+    """Unpacking a snapshot of a newer version raises an error."""
     with pytest.raises(ValueError, match="version 2"):
         unpack({**pack(_milestone("2026-09-30", frozenset())), "v": 2})

@@ -10,8 +10,8 @@ from types import FrameType
 
 from alertd.core.config import Definitions
 from alertd.core.deadline import compute_window
-from alertd.core.explain.explanation import explained
-from alertd.core.explain.facts import record_facts
+from alertd.core.explain.explanation import explain
+from alertd.core.explain.facts import make_record_facts
 from alertd.core.milestones.milestone import Milestone, Rank, list_operative_windows, list_stated_windows
 from alertd.core.milestones.policy import Contested
 from alertd.core.planning.plan import plan
@@ -85,8 +85,8 @@ def test_one_milestone_explained_and_told_to_programs() -> None:
     kept = replace(record(several(1)[0]), milestone=made)
 
     with counting(compute_window) as calls:
-        found = explained(made, Definitions(config=a_config(), timelines=()), a_config(), now, None)
-        facts = record_facts(kept, now)
+        found = explain(made, Definitions(config=a_config(), timelines=()), a_config(), now, None)
+        facts = make_record_facts(kept, now)
 
     assert found.reminders
     assert facts["contested"] is True

@@ -86,9 +86,9 @@ def confirmed_survives_crash(run: Run, oracle: Oracle) -> Iterator[Violation]:
                 yield Violation(
                     "confirmed_survives_crash", f"{milestone}: {one.kind} is forgotten", (f"{milestone} ",)
                 )
-        standing, record = oracle.standing(milestone, 10**9), oracle.records[milestone].standing
+        status, record = oracle.standing(milestone, 10**9), oracle.records[milestone].status
         closed = "cancel" if record.cancelled else "done" if record.done_on else ""
-        said = (standing.closed, standing.ack.until if standing.ack else None, standing.snoozed_until)
+        said = (status.closed, status.ack.until if status.ack else None, status.snoozed_until)
         if said != (closed, record.ack_until, record.snooze_until):
             yield Violation(
                 "confirmed_survives_crash",

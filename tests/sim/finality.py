@@ -67,14 +67,14 @@ def final_once_confirmed(run: Run, oracle: Oracle) -> Iterator[Violation]:
         if sending.leasing is None:
             continue
         for row in _rows(sending, run):
-            standing = oracle.standing(row.milestone, sending.leasing.seq)
+            status = oracle.standing(row.milestone, sending.leasing.seq)
             late = oracle.standing(row.milestone, _seq_before(oracle, row.milestone, sending))
             if row.cause == "done":
                 continue
             windows = oracle.windows(row.milestone, sending.leasing.seq)
             reminder = row.cause in REMINDERS
-            if standing.closed or (
-                reminder and oracle.is_acked(standing, windows, min(sending.leasing.looked, sending.looked))
+            if status.closed or (
+                reminder and oracle.is_acked(status, windows, min(sending.leasing.looked, sending.looked))
             ):
                 yield _late(sending, row, "leased after it was stopped")
             elif late.closed or (

@@ -163,10 +163,10 @@ def _how_lost(one: Expected, key: str, run: Run, oracle: Oracle) -> str:
     decided_at = (verdicts[-1].at if verdicts else ends) + oracle.slack
     match owed.state.value:
         case "pending":
-            standing = oracle.standing(one.milestone, 10**9)
-            snoozed = standing.snoozed_until is not None and standing.snoozed_until > ends - GRACE
+            status = oracle.standing(one.milestone, 10**9)
+            snoozed = status.snoozed_until is not None and status.snoozed_until > ends - GRACE
             # That a date has passed waits for the end of an acknowledgement; anything else is dropped by it.
-            until = standing.ack.until if standing.ack and one.rung.cause == "overdue" else None
+            until = status.ack.until if status.ack and one.rung.cause == "overdue" else None
             acked = until is not None and until > ends - GRACE
             rules = run.files.rules
             waits = snoozed or acked or is_muted(ends, rules) or is_muted(ends - GRACE, rules)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from alertd.core.ledger.records import DeliveryState, Lease, ReminderState, ScheduledReminder
 from alertd.core.message.message import Message
-from alertd.core.message.reasons import reason_text
+from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones.status import Action
 from alertd.ports import Changes
 from alertd.ports import Settlement as PortSettlement
@@ -132,7 +132,7 @@ class Observer:
             self.facts.verdicts.append(verdict)
             row = self.facts.rows.get(one.key)
             what = f"{row.milestone} {row.receiver} {row.offset} {row.window}" if row else one.key
-            node.say("decided", f"{what} {one.state.value} {reason_text(one.reason)}".rstrip())
+            node.say("decided", f"{what} {one.state.value} {describe_reason(one.reason)}".rstrip())
 
     def _leased(self, node: Node, leases: list[Lease]) -> None:
         for lease in leases:

@@ -170,7 +170,7 @@ class ExpiresEverything(SimLedger):
 
 
 def _unsaid(record: Record) -> Record:
-    return replace(record, standing=NO_ACTIONS)
+    return replace(record, status=NO_ACTIONS)
 
 
 def _with(record: Record, *window_ids: str) -> Record:

@@ -13,7 +13,7 @@ import httpx
 
 from alertd.core.config import Config
 from alertd.core.ledger.records import HistoryEntry
-from alertd.core.message.links import PURPOSE, Link, LinkKind, token_of
+from alertd.core.message.links import PURPOSE, Link, LinkKind, make_token
 from alertd.core.milestones.status import MilestoneStatus
 from alertd.web.server.context import OutboundServices
 from tests.scene import Scene, a_config, a_milestone
@@ -38,12 +38,12 @@ class Acting:
     def token(self, kind: LinkKind = LinkKind.ACKNOWLEDGE, **changes: Any) -> str:
         """Make the token of a link to ``desk`` that is valid for a day."""
         link = Link(kind=kind, milestone=NAME, receiver="desk", expires=self.scene.now + timedelta(days=1))
-        return token_of(replace(link, **changes), self.site.signer.derive_key(PURPOSE))
+        return make_token(replace(link, **changes), self.site.signer.derive_key(PURPOSE))
 
-    async def standing(self) -> MilestoneStatus:
+    async def read_status(self) -> MilestoneStatus:
         record = await self.stage.ledger.read_record(NAME)
         assert record is not None
-        return record.standing
+        return record.status
 
     async def said(self) -> list[HistoryEntry]:
         """Return the actions in the history of the milestone, the oldest first."""

@@ -58,7 +58,7 @@ async def test_each_action_is_recorded_with_who_and_how(act: Acting) -> None:
     assert {entry.by for entry in entries} == {"Grace at 127.0.0.1"}
     assert {entry.facts["how"] for entry in entries} == {"page:127.0.0.1"}
     assert [entry.why for entry in entries] == [f"because of {kind}" for kind, _, _ in steps]
-    assert (await act.standing()).cancelled
+    assert (await act.read_status()).cancelled
 
 
 async def test_somebody_who_is_known_is_not_asked_for_a_name(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ async def test_somebody_who_is_known_is_not_asked_for_a_name(tmp_path: Path) -> 
         assert 'name="by"' not in page
         (entry,) = await act.said()
         assert (entry.by, entry.facts["how"]) == ("ada", "page:ada")
-        assert (await act.standing()).done_on == date(2026, 9, 1)
+        assert (await act.read_status()).done_on == date(2026, 9, 1)
 
 
 async def test_who_may_only_read_sees_no_form_and_sends_none(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ async def test_who_may_only_read_sees_no_form_and_sends_none(tmp_path: Path) -> 
 
         assert "act-ack" not in page
         assert [answer.status_code for answer in answers] == [403] * 3
-        assert await act.standing() == NO_ACTIONS
+        assert await act.read_status() == NO_ACTIONS
 
 
 @pytest.mark.parametrize("path", [f"{PATH}/ack", "/deliveries/msg_x/retry", "/send-test"])
@@ -96,7 +96,7 @@ async def test_action_needs_the_token_of_its_form(act: Acting, path: str) -> Non
     answer = await act.stage.client().post(path, data={"until": "7d", "receiver": "desk"}, headers=OWN)
 
     assert answer.status_code == 403
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
 
 
 async def test_action_of_another_site_is_refused(act: Acting) -> None:
@@ -108,7 +108,7 @@ async def test_action_of_another_site_is_refused(act: Acting) -> None:
     )
 
     assert answer.status_code == 403
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
 
 
 async def test_looking_at_a_form_changes_nothing(act: Acting) -> None:
@@ -131,7 +131,7 @@ async def test_problem_is_shown_at_its_field_with_what_was_filled_in(act: Acting
     field = re.search(r'<input id="snooze-until"[^>]*>', answer.text)
     assert field is not None
     assert 'aria-invalid="true"' in field[0]
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
 
 
 async def test_what_does_not_fit_is_said(act: Acting) -> None:
@@ -183,7 +183,7 @@ async def test_without_a_configuration_nothing_is_said(act: Acting) -> None:
     answer = await browser.post(f"{PATH}/ack", data={"csrf": csrf, "until": "7d"}, headers=OWN)
 
     assert answer.status_code == 503
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
 
 
 async def test_action_stops_what_it_should(act: Acting) -> None:
@@ -279,7 +279,7 @@ async def test_what_is_no_form_is_refused(act: Acting) -> None:
     ]
 
     assert [answer.status_code for answer in answers] == [415, 415]
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
 
 
 async def test_endless_form_is_refused(act: Acting) -> None:
@@ -290,7 +290,7 @@ async def test_endless_form_is_refused(act: Acting) -> None:
     answer = await browser.post(f"{PATH}/ack", content=content, headers={**OWN, **FORM, "x-csrf-token": csrf})
 
     assert answer.status_code == 400
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
 
 
 async def test_text_that_steers_a_terminal_is_not_kept(act: Acting) -> None:

@@ -39,7 +39,7 @@ async def test_link_opens_a_form_and_changes_nothing(act: Acting) -> None:
     assert "by 30 September 2026" in page
     assert 'value="2026-09-15"' in page  # in fourteen days
     assert "What is due before then is dropped" in page
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
     assert await act.stage.ledger.read_history() == before
 
 
@@ -61,9 +61,9 @@ async def test_sending_the_form_acknowledges(act: Acting) -> None:
     )
     page = await act.follow(answer)
 
-    standing = await act.standing()
-    assert standing.ack_until == when("2026-09-20T09:00")
-    assert standing.ack_by == "Grace, by a link to desk"
+    status = await act.read_status()
+    assert status.ack_until == when("2026-09-20T09:00")
+    assert status.ack_by == "Grace, by a link to desk"
     (entry,) = await act.said()
     assert (entry.kind, entry.why, entry.facts["how"]) == ("ack", "on it", "link:desk")
     assert "Acknowledged t/m: no reminder until" in page.text
@@ -89,7 +89,7 @@ async def test_undo_takes_it_back_once(act: Acting) -> None:
         f"/act/{act.token(LinkKind.DONE)}", data={"evidence": "seen"}, headers=SENT
     )
     undo = f"/act/{parse_qs(urlsplit(answer.headers['location']).query)['undo'][0]}"
-    done = await act.standing()
+    done = await act.read_status()
 
     answers = [await act.stage.client().post(undo, data={"by": "Grace"}, headers=SENT) for _ in range(2)]
 
@@ -97,7 +97,7 @@ async def test_undo_takes_it_back_once(act: Acting) -> None:
     assert [answer.status_code for answer in answers] == [303, 303]
     assert "Open again: t/m." in (await act.follow(answers[0])).text
     assert "It was taken back already." in (await act.follow(answers[1])).text
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
     assert [entry.kind for entry in await act.said()] == ["done", "reopen"]
 
 
@@ -111,7 +111,7 @@ async def test_undo_takes_back_nothing_that_others_have_said_since(act: Acting) 
 
     assert refused.status_code == 409
     assert "something else has been said of it since" in refused.text.lower()
-    assert (await act.standing()).cancelled
+    assert (await act.read_status()).cancelled
 
 
 async def test_undo_of_a_link_ends_after_an_hour(act: Acting) -> None:
@@ -137,7 +137,7 @@ async def test_link_that_has_expired_says_nothing_of_the_milestone(act: Acting) 
         assert "This link has expired" in answer.text
         assert "bridge" not in answer.text
         assert NAME not in answer.text
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
 
 
 @pytest.mark.parametrize("spoil", ["x{}", "{}x", "A.{}", "nonsense", "{}.{}"])
@@ -152,12 +152,12 @@ async def test_link_that_is_forged_says_nothing_at_all(act: Acting, spoil: str) 
         assert answer.status_code == 404
         assert "bridge" not in answer.text
         assert NAME not in answer.text
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
 
 
 async def test_link_of_another_server_is_forged(act: Acting) -> None:
     links = Links(base="https://elsewhere.example", key=b"another key, of 32 bytes at least")
-    (first, *_) = links.actions(NAME, "desk", when("2026-09-01"))
+    (first, *_) = links.make_actions(NAME, "desk", when("2026-09-01"))
 
     answer = await act.stage.get(f"/act/{first.url.rpartition('/')[2]}")
 
@@ -171,9 +171,9 @@ async def test_link_does_one_thing_to_one_milestone(act: Acting) -> None:
     fields = {"until": "2d", "on": "2026-08-31", "kind": "done", "milestone": "t/other", "receiver": "leads"}
     await act.stage.client().post(f"/act/{token}", data=fields, headers=SENT)
 
-    standing = await act.standing()
-    assert standing.snooze_until == when("2026-09-03T12:00")
-    assert not standing.closed
+    status = await act.read_status()
+    assert status.snooze_until == when("2026-09-03T12:00")
+    assert not status.closed
     assert [entry.facts["how"] for entry in await act.said()] == ["link:desk"]
 
 
@@ -189,7 +189,7 @@ async def test_form_of_another_site_is_refused(act: Acting, headers: dict[str, s
     answer = await act.stage.client().post(f"/act/{act.token()}", data={"until": "7d"}, headers=headers)
 
     assert answer.status_code == 403
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
 
 
 async def test_what_is_no_form_is_refused(act: Acting) -> None:
@@ -203,7 +203,7 @@ async def test_what_is_no_form_is_refused(act: Acting) -> None:
     ]
 
     assert [answer.status_code for answer in answers] == [415] * 3
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ async def test_what_cannot_be_is_said_at_its_field(
     assert wrong in re.sub(r"&#?\w+;", "", answer.text)
     assert answer.text.count('aria-invalid="true"') == 1
     assert 'value="because &#34;so&#34;"' in answer.text
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
 
 
 async def test_link_to_what_is_done_asks_for_nothing_more(act: Acting) -> None:

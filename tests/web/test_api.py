@@ -253,7 +253,7 @@ async def test_what_cannot_be_is_a_problem(
     problem = answer.json()
     assert problem["status"] == status
     assert [error["field"] for error in problem.get("errors", [])] == ([field] if field else [])
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ async def test_scopes_are_kept_apart(act: Acting) -> None:
     assert [(await nobody.post(path, json={})).status_code for path in writes] == [401] * 3
     assert [(await reader.post(path, json={"kind": "cancel"})).status_code for path in writes] == [403] * 3
     assert (await nobody.get(f"{API}/openapi.json")).status_code == 200
-    assert await act.standing() == NO_ACTIONS
+    assert await act.read_status() == NO_ACTIONS
 
 
 async def test_browser_that_is_logged_in_may_use_it_from_this_site_alone(act: Acting) -> None:

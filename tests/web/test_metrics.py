@@ -20,7 +20,7 @@ from alertd.core.config import Definitions
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.planning.audit import Audit, AuditFault, AuditFinding, Waiting
-from alertd.core.planning.decide import delivery_id
+from alertd.core.planning.decide import make_delivery_id
 from alertd.engine.status import DaemonStatus, Difference
 from alertd.ports import Settlement
 from alertd.web.metrics import MAX_DEADLINES, Facts, Metrics
@@ -37,7 +37,7 @@ def a_settlement(
     state: DeliveryState, outcome: str = "sent", late_s: float = 2.0, took_ms: int = 30
 ) -> Settlement:
     delivery = Delivery(
-        id=delivery_id("desk", "slack", ("k",)), receiver="desk", notifier="slack", members=("k",),
+        id=make_delivery_id("desk", "slack", ("k",)), receiver="desk", notifier="slack", members=("k",),
         bound_at=NOW, next_at=NOW,
     )  # fmt: skip
     owed = ScheduledReminder(

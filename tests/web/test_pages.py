@@ -234,7 +234,7 @@ async def test_shelf_is_read_again_only_when_the_ledger_has_changed(stage: Stage
 
     assert same.entries is first.entries
     assert (first.as_of, same.as_of) == (example.NOW, stage.clock.now())
-    assert {entry.id for entry in changed.entries if entry.standing.cancelled} == {
+    assert {entry.id for entry in changed.entries if entry.status.cancelled} == {
         example.PHASE_2,
         "duties/review",
     }

@@ -122,9 +122,9 @@ async def test_click_acknowledges(slack: Workspace) -> None:
     answer = await slack.click(slack.body())
 
     assert (answer.status_code, answer.content) == (200, b"")
-    standing = await slack.act.standing()
-    assert standing.ack_until == when("2026-09-15T12:00")
-    assert standing.ack_by == "Slack user m.haddad (U123)"
+    status = await slack.act.read_status()
+    assert status.ack_until == when("2026-09-15T12:00")
+    assert status.ack_by == "Slack user m.haddad (U123)"
     assert [entry.facts["how"] for entry in await slack.act.said()] == ["slack:U123"]
     (told,) = await slack.answers()
     assert told.startswith("Acknowledged t/m: no reminder until 15 September 2026")
@@ -133,20 +133,20 @@ async def test_click_acknowledges(slack: Workspace) -> None:
 async def test_click_snoozes_for_a_week(slack: Workspace) -> None:
     await slack.click(slack.body("alertd.snooze"))
 
-    assert (await slack.act.standing()).snooze_until == when("2026-09-08T12:00")
+    assert (await slack.act.read_status()).snooze_until == when("2026-09-08T12:00")
 
 
 async def test_click_says_done_as_of_today(slack: Workspace) -> None:
     await slack.click(slack.body("alertd.done"))
 
-    assert (await slack.act.standing()).done_on == when("2026-09-01").date()
+    assert (await slack.act.read_status()).done_on == when("2026-09-01").date()
     assert (await slack.answers())[0].startswith("Done: t/m came about on 1 September 2026.")
 
 
 async def test_any_of_the_apps_may_have_signed(slack: Workspace) -> None:
     await slack.click(slack.body(), secret=OTHER)
 
-    assert (await slack.act.standing()).ack_until is not None
+    assert (await slack.act.read_status()).ack_until is not None
 
 
 async def test_second_click_says_that_nothing_is_new(slack: Workspace) -> None:
@@ -164,7 +164,7 @@ async def test_what_slack_has_not_signed_lately_does_nothing(
     answer = await slack.click(slack.body(), secret=secret, late_s=late_s)
 
     assert answer.status_code == 401
-    assert await slack.act.standing() == NO_ACTIONS
+    assert await slack.act.read_status() == NO_ACTIONS
     assert await slack.answers() == []
 
 
@@ -172,7 +172,7 @@ async def test_button_that_opens_a_page_is_answered_and_does_nothing(slack: Work
     answer = await slack.click(slack.body("alertd.details"))
 
     assert (answer.status_code, answer.content) == (200, b"")
-    assert await slack.act.standing() == NO_ACTIONS
+    assert await slack.act.read_status() == NO_ACTIONS
     assert await slack.answers() == []
 
 
@@ -200,7 +200,7 @@ async def test_answer_goes_to_slack_alone(slack: Workspace) -> None:
     await slack.click(slack.body(response_url=f"{slack.sink.url}/elsewhere"))
 
     assert await slack.answers() == []
-    assert (await slack.act.standing()).ack_until is not None
+    assert (await slack.act.read_status()).ack_until is not None
 
 
 async def test_answer_that_does_not_arrive_undoes_nothing(slack: Workspace) -> None:
@@ -211,7 +211,7 @@ async def test_answer_that_does_not_arrive_undoes_nothing(slack: Workspace) -> N
     await slack.act.stage.serving.close()
 
     assert answer.status_code == 200
-    assert (await slack.act.standing()).ack_until is not None
+    assert (await slack.act.read_status()).ack_until is not None
     assert "slack.unanswered" in [event["event"] for event in slack.act.stage.events]
 
 
@@ -220,4 +220,4 @@ async def test_without_a_signing_secret_there_is_nothing(tmp_path: Path) -> None
         answer = await slack.click(slack.body())
 
         assert answer.status_code == 404
-        assert await slack.act.standing() == NO_ACTIONS
+        assert await slack.act.read_status() == NO_ACTIONS

@@ -192,7 +192,7 @@ def test_nothing_is_drawn_beyond_the_axis(edtf: str, first: date, days: int, ove
 # -- the rows
 
 
-def a_record(milestone: Milestone, standing: MilestoneStatus = NO_ACTIONS) -> Record:
+def a_record(milestone: Milestone, status: MilestoneStatus = NO_ACTIONS) -> Record:
     return Record(
         milestone=milestone,
         file="m.yaml",
@@ -200,7 +200,7 @@ def a_record(milestone: Milestone, standing: MilestoneStatus = NO_ACTIONS) -> Re
         values=(),
         loaded_at=NOW,
         changed_at=NOW,
-        standing=standing,
+        status=status,
     )
 
 
@@ -230,9 +230,9 @@ def test_each_claim_of_a_contested_one_has_its_own_line() -> None:
 
 
 def test_done_is_marked_on_its_day_and_has_no_tail() -> None:
-    standing = MilestoneStatus(done_on=date(2026, 7, 2), done_by="ada")
+    status = MilestoneStatus(done_on=date(2026, 7, 2), done_by="ada")
 
-    row = make_row(a_record(a_milestone("t/m", "2026-08"), standing), None, YEAR)
+    row = make_row(a_record(a_milestone("t/m", "2026-08"), status), None, YEAR)
 
     (line,) = row.lines
     assert (line.look, line.status) == ("done", "done 60 days before the end")

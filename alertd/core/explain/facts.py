@@ -1,8 +1,8 @@
-"""What is planned, done and explained, for programs: plain values that JSON can hold.
+"""Plans, records and explanations for programs, as plain values for JSON.
 
-Instants are UTC texts, windows half-open. Each shape is declared here once: the values are built as it says,
-and the API's description is made from it. New members may be added to a shape at any time; within ``v1`` of
-the API none is removed.
+Instants are texts in UTC, and windows are half-open. This module declares each shape once, and the
+description of the API is made from these declarations. A later version may add members to a shape, but never
+removes any within ``v1`` of the API.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from alertd.core.ledger.records import (
     ReminderState,
     ScheduledReminder,
 )
-from alertd.core.message.claims import claim_lines
-from alertd.core.message.reasons import hold_text, reason_text
+from alertd.core.message.claims import make_claim_lines
+from alertd.core.message.reasons import describe_hold, describe_reason
 from alertd.core.milestones.fields import FieldFacts, collect_field_values, make_field_facts
 from alertd.core.milestones.milestone import Milestone, Rank, State, compute_state, is_contested
 from alertd.core.milestones.status import MilestoneStatus
@@ -196,42 +196,42 @@ class ExplanationFacts(FieldFacts):
     history: NotRequired[list[EntryFacts]]
 
 
-def utc_text(at: datetime) -> str:
-    """``2026-09-23T06:00:00Z``; a fraction of a second only where there is one."""
+def format_utc(at: datetime) -> str:
+    """Format an aware instant as ``2026-09-23T06:00:00Z``, with a fraction of a second if there is one."""
     return at.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
 
 
-def utc_or_none(at: datetime | None) -> str | None:
-    return None if at is None else utc_text(at)
+def format_utc_or_none(at: datetime | None) -> str | None:
+    return None if at is None else format_utc(at)
 
 
-def planned_facts(planned: Planned) -> PlannedFacts:
-    """A line of the contract in design section 10; ``due``, and why, only where it is deferred."""
-    one = planned.occurrence
+def make_planned_facts(planned: Planned) -> PlannedFacts:
+    """Make the facts about a planned reminder. ``due`` and the rule are present only if it is deferred."""
+    occurrence = planned.occurrence
     facts: PlannedFacts = {
-        "at": utc_text(planned.at),
-        "milestone": one.milestone,
-        "cause": one.cause.value,
-        "offset": one.offset,
-        "deadline": one.stated.claims[0].deadline.edtf,
-        "sources": list(one.stated.source_ids),
+        "at": format_utc(planned.at),
+        "milestone": occurrence.milestone,
+        "cause": occurrence.cause.value,
+        "offset": occurrence.offset,
+        "deadline": occurrence.stated.claims[0].deadline.edtf,
+        "sources": list(occurrence.stated.source_ids),
         "receiver": planned.receiver,
         "key": planned.key,
     }
     if planned.muted_by:
-        facts["due"] = utc_text(one.at)
+        facts["due"] = format_utc(occurrence.at)
         if isinstance(planned.muted_by, AwaitedDigest):
             facts["digest"] = planned.muted_by.digest
         else:
-            facts["muted_by"] = hold_text(planned.muted_by)
+            facts["muted_by"] = describe_hold(planned.muted_by)
     return facts
 
 
-def entry_facts(entry: HistoryEntry) -> EntryFacts:
-    """A thing that happened to a milestone."""
+def make_entry_facts(entry: HistoryEntry) -> EntryFacts:
+    """Make the facts about an entry of a milestone's history."""
     return {
         "type": "entry",
-        "at": utc_text(entry.at),
+        "at": format_utc(entry.at),
         "milestone": entry.milestone,
         "kind": entry.kind,
         "by": entry.by,
@@ -240,51 +240,51 @@ def entry_facts(entry: HistoryEntry) -> EntryFacts:
     }
 
 
-def delivery_facts(
+def make_delivery_facts(
     delivery: Delivery, attempts: Sequence[Attempt], members: Sequence[ScheduledReminder]
 ) -> DeliveryFacts:
-    """A delivery with its attempts and what it carries."""
+    """Make the facts about a delivery, its attempts and the reminders that it carries."""
     return {
         "type": "delivery",
-        "at": utc_text(delivery.settled_at or delivery.bound_at),
+        "at": format_utc(delivery.settled_at or delivery.bound_at),
         "id": delivery.id,
         "channel": delivery.channel,
         "state": delivery.state,
-        "reason": reason_text(delivery.reason),
-        "bound_at": utc_text(delivery.bound_at),
-        "next_at": utc_or_none(delivery.next_at if delivery.settled_at is None else None),
-        "settled_at": utc_or_none(delivery.settled_at),
+        "reason": describe_reason(delivery.reason),
+        "bound_at": format_utc(delivery.bound_at),
+        "next_at": format_utc_or_none(delivery.next_at if delivery.settled_at is None else None),
+        "settled_at": format_utc_or_none(delivery.settled_at),
         "fallback_for": delivery.fallback_for,
         "notice": delivery.notice.headline if delivery.notice else "",
         "digest": delivery.edition.name if delivery.edition else "",
         "carries": [
             {
-                "milestone": one.milestone,
-                "cause": one.cause.value,
-                "offset": one.offset,
-                "at": utc_text(one.at),
-                "key": one.key,
+                "milestone": member.milestone,
+                "cause": member.cause.value,
+                "offset": member.offset,
+                "at": format_utc(member.at),
+                "key": member.key,
             }
-            for one in members
+            for member in members
         ],
         "attempts": [
             {
-                "number": one.number,
-                "at": utc_text(one.at),
-                "took_ms": one.took_ms,
-                "outcome": one.outcome,
-                "reason": reason_text(one.reason),
+                "number": attempt.number,
+                "at": format_utc(attempt.at),
+                "took_ms": attempt.took_ms,
+                "outcome": attempt.outcome,
+                "reason": describe_reason(attempt.reason),
             }
-            for one in attempts
+            for attempt in attempts
         ],
     }
 
 
-def explanation_facts(found: Explanation, others: Sequence[str]) -> ExplanationFacts:
-    """Everything that ``alertd explain`` says, as one object.
+def make_explanation_facts(found: Explanation, others: Sequence[str]) -> ExplanationFacts:
+    """Make the facts of an explanation.
 
     Args:
-        others: ids of the instances of its series that come next.
+        others: ids of the next instances of the milestone's series.
     """
     milestone = found.milestone
     facts: ExplanationFacts = {
@@ -293,28 +293,28 @@ def explanation_facts(found: Explanation, others: Sequence[str]) -> ExplanationF
         "file": found.file,
         "timezone": milestone.zone.key,
         **make_field_facts(collect_field_values(milestone)),  # type: ignore[typeddict-item]  # no field is optional
-        "at": utc_text(found.at),
+        "at": format_utc(found.at),
         "state": found.state,
         "contested": is_contested(milestone),
         "tentative": milestone.tentative,
         "policy": {"name": milestone.policy.name, "from": found.policy_from},
-        "claims": claims_facts(milestone, found.at, found.done_on),
-        "reminders": [_reminder(one, found) for one in found.reminders],
-        "next": planned_facts(found.next) if found.next else None,
+        "claims": make_claim_facts(milestone, found.at, found.done_on),
+        "reminders": [_make_reminder_facts(planned, found) for planned in found.reminders],
+        "next": make_planned_facts(found.next) if found.next else None,
     }
     if found.is_kept:
         facts["kept"] = True
     if others:
         facts["instances"] = list(others)
     if found.done is not None:
-        facts["deliveries"] = [delivery_facts(*one) for one in found.done.deliveries]
-        facts["history"] = [entry_facts(one) for one in found.done.history]
+        facts["deliveries"] = [make_delivery_facts(*carried) for carried in found.done.deliveries]
+        facts["history"] = [make_entry_facts(entry) for entry in found.done.history]
     return facts
 
 
-def record_facts(record: Record, now: datetime) -> MilestoneFacts:
-    """A milestone at ``now``."""
-    milestone, standing = record.milestone, record.standing
+def make_record_facts(record: Record, now: datetime) -> MilestoneFacts:
+    """Make the facts about a milestone at ``now``, an aware UTC instant."""
+    milestone, status = record.milestone, record.status
     return {
         "milestone": milestone.id,
         "timeline": milestone.timeline,
@@ -322,36 +322,41 @@ def record_facts(record: Record, now: datetime) -> MilestoneFacts:
         **make_field_facts(collect_field_values(milestone)),
         "file": record.file,
         "timezone": milestone.zone.key,
-        "at": utc_text(now),
-        "state": compute_state(milestone, standing, now),
+        "at": format_utc(now),
+        "state": compute_state(milestone, status, now),
         "contested": is_contested(milestone),
         "tentative": milestone.tentative,
         "revision": record.revision,
-        "changed_at": utc_text(record.changed_at),
-        "claims": claims_facts(milestone, now, standing.done_on),
-        "standing": standing_facts(standing, now),
+        "changed_at": format_utc(record.changed_at),
+        "claims": make_claim_facts(milestone, now, status.done_on),
+        "standing": make_status_facts(status, now),
     }
 
 
-def standing_facts(standing: MilestoneStatus, now: datetime) -> StandingFacts:
-    """What people have said and what holds at ``now``."""
-    acknowledged = standing.ack_until is not None and now < standing.ack_until
-    snoozed = standing.snooze_until is not None and now < standing.snooze_until
+def make_status_facts(status: MilestoneStatus, now: datetime) -> StandingFacts:
+    """Make the facts about the actions of people that are in force at ``now``, an aware UTC instant."""
+    acknowledged = status.ack_until is not None and now < status.ack_until
+    snoozed = status.snooze_until is not None and now < status.snooze_until
     return {
-        "acknowledged_until": utc_or_none(standing.ack_until) if acknowledged else None,
-        "acknowledged_by": standing.ack_by if acknowledged else "",
-        "snoozed_until": utc_or_none(standing.snooze_until) if snoozed else None,
-        "snoozed_by": standing.snooze_by if snoozed else "",
-        "done_on": standing.done_on.isoformat() if standing.done_on else None,
-        "done_by": standing.done_by,
-        "evidence": standing.evidence,
-        "cancelled": standing.cancelled,
-        "cancelled_by": standing.cancelled_by,
+        "acknowledged_until": format_utc_or_none(status.ack_until) if acknowledged else None,
+        "acknowledged_by": status.ack_by if acknowledged else "",
+        "snoozed_until": format_utc_or_none(status.snooze_until) if snoozed else None,
+        "snoozed_by": status.snooze_by if snoozed else "",
+        "done_on": status.done_on.isoformat() if status.done_on else None,
+        "done_by": status.done_by,
+        "evidence": status.evidence,
+        "cancelled": status.cancelled,
+        "cancelled_by": status.cancelled_by,
     }
 
 
-def claims_facts(milestone: Milestone, at: datetime, done_on: date | None) -> list[ClaimFacts]:
-    """All claims of a milestone, and whether each has passed."""
+def make_claim_facts(milestone: Milestone, at: datetime, done_on: date | None) -> list[ClaimFacts]:
+    """Make the facts about all claims of a milestone.
+
+    Args:
+        at: the instant that the statuses describe, an aware UTC instant.
+        done_on: the local date on which the milestone was done; None if it is not done.
+    """
     return [
         {
             "deadline": line.edtf,
@@ -363,26 +368,27 @@ def claims_facts(milestone: Milestone, at: datetime, done_on: date | None) -> li
             "note": line.note,
             "derived": line.derived,
             "window": line.window_id,
-            "begins": utc_or_none(line.begins),
-            "ends": utc_or_none(line.ends),
+            "begins": format_utc_or_none(line.begins),
+            "ends": format_utc_or_none(line.ends),
         }
-        for line in claim_lines(milestone, at, "", done_on)
+        for line in make_claim_lines(milestone, at, "", done_on)
     ]
 
 
-def _reminder(one: Planned, found: Explanation) -> ReminderFacts:
-    owed = found.done.owed.get(one.key) if found.done else None
-    # mypy: an unpacked PlannedFacts might hold further keys, those that are optional here among them.
+def _make_reminder_facts(planned: Planned, found: Explanation) -> ReminderFacts:
+    owed = found.done.owed.get(planned.key) if found.done else None
+    # mypy assumes that an unpacked PlannedFacts might hold further keys, such as those that are optional
+    # here.
     facts: ReminderFacts = {
-        **planned_facts(one),  # type: ignore[typeddict-item]
-        "route": one.match.path,
-        "matchers": [str(matcher) for matcher in one.match.matchers],
-        "group": dict(one.group),
+        **make_planned_facts(planned),  # type: ignore[typeddict-item]
+        "route": planned.match.path,
+        "matchers": [str(matcher) for matcher in planned.match.matchers],
+        "group": dict(planned.group),
     }
-    if one.key in found.overtaken:
+    if planned.key in found.overtaken:
         facts["overtaken"] = True
     if owed is not None:
         facts["state"] = owed.state
-        facts["reason"] = reason_text(owed.reason)
-        facts["told_at"] = utc_or_none(owed.told_at)
+        facts["reason"] = describe_reason(owed.reason)
+        facts["told_at"] = format_utc_or_none(owed.told_at)
     return facts

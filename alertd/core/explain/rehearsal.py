@@ -1,7 +1,7 @@
-"""What a reminder would say that nobody is owed now: for ``alertd preview``, from the files alone.
+"""Rehearses a reminder that is not due: ``alertd preview`` composes its message from the files alone.
 
-What only a ledger knows is supposed: that it is the first revision, that nothing was said of it, that a date
-which moved was a month, or a year, earlier before.
+The rehearsal makes assumptions about the contents of the ledger: the milestone has its first revision and no
+status, and a date that moved was a month or a year earlier before.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from alertd.core.deadline.shift import shift_deadline
 from alertd.core.deadline.value import Precision
 from alertd.core.ledger.records import Lease, Move, Record, ScheduledReminder
-from alertd.core.message.claims import values_of
+from alertd.core.message.claims import list_values
 from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import Claim, Milestone
 from alertd.core.milestones.occurrence import Cause, Occurrence, list_occurrences, make_occurrence_key
 from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
-from alertd.core.planning.decide import CHANGES, NEWS, deliver
-from alertd.core.planning.plan import grounds_of, matched, plan
+from alertd.core.planning.decide import CHANGES, NEWS, make_deliveries
+from alertd.core.planning.plan import find_match, make_grounds, plan
 from alertd.core.routing.route import Route
 from alertd.core.time.duration import Duration, parse_duration
 from alertd.core.time.instant import to_local_date
@@ -31,12 +31,13 @@ FAR = timedelta(days=60 * 365)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """One reminder of one milestone for one receiver.
+    """A rehearsed reminder of a milestone to a receiver.
 
     Attributes:
         at: when it is sent, an aware UTC instant.
-        is_routed: whether a route leads it to the receiver at all.
-        supposed: what was made up for it, a sentence; "" for nothing.
+        around: the contents of the message that are not in the lease.
+        is_routed: whether a route leads the reminder to the receiver.
+        supposed: a sentence about the assumptions that the rehearsal makes; "" if it makes none.
     """
 
     record: Record
@@ -47,9 +48,13 @@ class Rehearsal:
     is_routed: bool
     supposed: str = ""
 
-    def message(self, notifier: str) -> Message:
-        """What that notifier of the receiver would be given, under the id that it would have."""
-        (delivery,) = deliver(self.receiver, [notifier], self.owed, self.at)
+    def compose_message(self, notifier: str) -> Message:
+        """Compose the message that a notifier of the receiver would send, under the id that it would have.
+
+        Args:
+            notifier: the name of the notifier within the receiver.
+        """
+        (delivery,) = make_deliveries(self.receiver, [notifier], self.owed, self.at)
         lease = Lease(
             delivery=delivery,
             owner="",
@@ -61,83 +66,95 @@ class Rehearsal:
         return compose(lease, self.owed, self.at, self.around)
 
 
-def rehearsed(
+def rehearse(
     milestone: Milestone, receiver: str, cause: Cause, route: Route, *, at: datetime | None, now: datetime
 ) -> Rehearsal | None:
-    """One reminder, as it would be sent. None when the milestone never has such a reminder.
+    """Rehearse a reminder as it would be sent.
 
     Args:
-        milestone: with its relative claims resolved; an instance of a series, not the series.
-        at: when it is read, an aware UTC instant: then the reminder is the last that was due by then, and is
-            told as late as it is. By default it is the next one from ``now`` on, else the last, on time.
+        milestone: relative claims resolved. For a series it is one of the instances.
+        receiver: the name of the receiver.
+        cause: the cause of the reminder.
+        route: the root route.
+        at: when it is sent, an aware UTC instant. The reminder is the last one that was due by then, and the
+            message states its delay. By default the reminder is the next one from ``now`` on, or else the
+            last one, and it is sent on time.
+        now: an aware UTC instant.
+
+    Returns:
+        None if the milestone never has such a reminder.
     """
-    record = _record(milestone, at or now)
+    record = _make_record(milestone, at or now)
     if cause in NEWS:
         at = at or now
-        owed: tuple[ScheduledReminder, ...] = (_news(milestone, receiver, cause, at),)
+        owed: tuple[ScheduledReminder, ...] = (_make_news(milestone, receiver, cause, at),)
     else:
-        due = [one for one in list_occurrences(milestone, BEGINNING, now + FAR) if one.cause is cause]
+        due = [
+            occurrence
+            for occurrence in list_occurrences(milestone, BEGINNING, now + FAR)
+            if occurrence.cause is cause
+        ]
         if not due:
             return None
-        chosen = _chosen([one.at for one in due], at, now)
+        chosen = _choose_instant([occurrence.at for occurrence in due], at, now)
         at = max(at or chosen, chosen)
-        owed = tuple(_owed(one, receiver) for one in due if one.at == chosen)
+        owed = tuple(_make_reminder(occurrence, receiver) for occurrence in due if occurrence.at == chosen)
     supposed = ""
     if cause is Cause.DONE:
         on = to_local_date(at, milestone.zone)
-        record = replace(record, standing=MilestoneStatus(done_on=on, done_by="somebody"))
+        record = replace(record, status=MilestoneStatus(done_on=on, done_by="somebody"))
         supposed = f"It is supposed that somebody said so on {on}."
     if cause in CHANGES:
-        record = replace(record, standing=_changed(record, cause, at))
+        record = replace(record, status=_make_status(record, cause, at))
         supposed = "It is supposed that somebody said so; only notifiers that follow it are told."
     if cause is Cause.MOVED:
         supposed = "The date from which it moved is made up."
-    grounds = grounds_of(matched(route, owed[0], record), milestone)
+    grounds = make_grounds(find_match(route, owed[0], record), milestone)
     return Rehearsal(
         record=record,
-        owed=tuple(replace(one, grounds=grounds) for one in owed),
+        owed=tuple(replace(reminder, grounds=grounds) for reminder in owed),
         receiver=receiver,
         at=at,
-        around=ItemContext(route=route, upcoming=_upcoming(milestone, receiver, route, at)),
+        around=ItemContext(route=route, upcoming=_find_upcoming(milestone, receiver, route, at)),
         is_routed=cause in CHANGES or bool(grounds.route),
         supposed=supposed,
     )
 
 
-def _chosen(instants: list[datetime], at: datetime | None, now: datetime) -> datetime:
+def _choose_instant(instants: list[datetime], at: datetime | None, now: datetime) -> datetime:
     if at is None:
-        return next((one for one in instants if one >= now), instants[-1])
-    return max((one for one in instants if one <= at), default=instants[0])
+        return next((instant for instant in instants if instant >= now), instants[-1])
+    return max((instant for instant in instants if instant <= at), default=instants[0])
 
 
-def _record(milestone: Milestone, at: datetime) -> Record:
+def _make_record(milestone: Milestone, at: datetime) -> Record:
     return Record(
         milestone=milestone,
         file="",
         revision=1,
-        values=values_of(milestone),
+        values=list_values(milestone),
         loaded_at=at,
         changed_at=at,
-        standing=NO_ACTIONS,
+        status=NO_ACTIONS,
     )
 
 
-def _owed(one: Occurrence, receiver: str) -> ScheduledReminder:
-    window = one.stated.window.id
+def _make_reminder(occurrence: Occurrence, receiver: str) -> ScheduledReminder:
+    window = occurrence.stated.window.id
     return ScheduledReminder(
-        key=make_occurrence_key(one.milestone, window, one.offset, receiver),
-        milestone=one.milestone,
+        key=make_occurrence_key(occurrence.milestone, window, occurrence.offset, receiver),
+        milestone=occurrence.milestone,
         receiver=receiver,
-        cause=one.cause,
-        offset=one.offset,
+        cause=occurrence.cause,
+        offset=occurrence.offset,
         window_id=window,
-        at=one.at,
-        wake_at=one.at,
+        at=occurrence.at,
+        wake_at=occurrence.at,
     )
 
 
-def _news(milestone: Milestone, receiver: str, cause: Cause, at: datetime) -> ScheduledReminder:
-    move = Move(before=values_of(_earlier(milestone)), after=values_of(milestone))
+def _make_news(milestone: Milestone, receiver: str, cause: Cause, at: datetime) -> ScheduledReminder:
+    move = Move(before=list_values(_make_earlier(milestone)), after=list_values(milestone))
     return ScheduledReminder(
         key=make_occurrence_key(milestone.id, "", cause.value, receiver),
         milestone=milestone.id,
@@ -151,20 +168,20 @@ def _news(milestone: Milestone, receiver: str, cause: Cause, at: datetime) -> Sc
     )
 
 
-def _changed(record: Record, cause: Cause, at: datetime) -> MilestoneStatus:
+def _make_status(record: Record, cause: Cause, at: datetime) -> MilestoneStatus:
     if cause is Cause.CANCELLED:
         return MilestoneStatus(cancelled=True, cancelled_by="somebody")
     until = at + timedelta(days=14)
     return MilestoneStatus(ack_until=until, ack_windows=record.window_ids, ack_by="somebody")
 
 
-def _earlier(milestone: Milestone) -> Milestone:
-    """The milestone as if all its dates had been earlier; what cannot be moved is left out."""
-    moved = [_moved(claim, milestone) for claim in milestone.claims]
-    return replace(milestone, claims=tuple(one for one in moved if one is not None))
+def _make_earlier(milestone: Milestone) -> Milestone:
+    """Make the milestone with all its dates earlier. Claims that cannot be moved are left out."""
+    moved = [_move_earlier(claim, milestone) for claim in milestone.claims]
+    return replace(milestone, claims=tuple(claim for claim in moved if claim is not None))
 
 
-def _moved(claim: Claim, milestone: Milestone) -> Claim | None:
+def _move_earlier(claim: Claim, milestone: Milestone) -> Claim | None:
     deadline = claim.deadline
     try:
         by: Duration = parse_duration("1y" if deadline.precision is Precision.YEAR else "1mo") * -1
@@ -173,11 +190,11 @@ def _moved(claim: Claim, milestone: Milestone) -> Claim | None:
         return None
 
 
-def _upcoming(
+def _find_upcoming(
     milestone: Milestone, receiver: str, route: Route, at: datetime
 ) -> dict[str, ScheduledReminder]:
     later = plan([milestone], route, at + timedelta(microseconds=1), at + AHEAD)
-    following = next((one for one in later if one.receiver == receiver), None)
+    following = next((planned for planned in later if planned.receiver == receiver), None)
     if following is None:
         return {}
-    return {milestone.id: replace(_owed(following.occurrence, receiver), wake_at=following.at)}
+    return {milestone.id: replace(_make_reminder(following.occurrence, receiver), wake_at=following.at)}

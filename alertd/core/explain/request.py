@@ -1,4 +1,4 @@
-"""From what somebody has typed to the action that it means: the same for every door."""
+"""Reads a person's request to act on a milestone: from the command line, the page, the API or a chat."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from alertd.core.words import format_day, format_instant, join_with_and, phrase_
 from alertd.errors import FieldProblem, MomentError
 
 MAX_TEXT = 1000
-"""Characters of a reason or of evidence."""
+"""The longest reason or evidence, in characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionRequest:
-    """What was typed.
+    """A person's request as it was typed.
 
     Attributes:
-        by: who says so.
-        how: by which door: ``link:desk``, ``page:ada``; "" for the command line.
-        until: for ack and snooze, as :mod:`alertd.core.time.moments` reads it; "" for what is usual.
-        on: for done: the date; "" for today.
+        by: the person.
+        how: the channel of the request, such as ``link:desk`` or ``page:ada``; "" for the command line.
+        why: the person's reason; "" for none.
+        until: the end of an acknowledgement or a snooze, as :mod:`alertd.core.time.moments` reads it; "" for
+            the default.
+        on: the done date; "" for today.
+        evidence: the evidence that the milestone is done; "" for none.
     """
 
     kind: ActionKind
@@ -40,68 +43,73 @@ class ActionRequest:
     evidence: str = ""
 
 
-def action_of(saying: ActionRequest, record: Record, config: Config, now: datetime) -> Action:
-    """What it means for a milestone.
+def make_action(request: ActionRequest, record: Record, config: Config, now: datetime) -> Action:
+    """Make the action on a milestone that a request asks for.
+
+    Args:
+        now: an aware UTC instant.
 
     Raises:
-        FieldProblem: a field cannot be read, or says what cannot be.
+        FieldProblem: a field cannot be read, or its value is impossible.
     """
-    for name, text in (("why", saying.why), ("evidence", saying.evidence)):
+    for name, text in (("why", request.why), ("evidence", request.evidence)):
         if len(text) > MAX_TEXT:
             raise FieldProblem(name, f"longer than {MAX_TEXT:,} characters")
-    kind = saying.kind
+    kind = request.kind
     return Action(
         kind=kind,
         milestone=record.id,
         at=now,
-        by=saying.by,
-        how=saying.how,
-        why=saying.why,
-        until=_until(saying, record, config, now) if kind in (ActionKind.ACK, ActionKind.SNOOZE) else None,
-        done_on=_done_on(saying, record, now) if kind is ActionKind.DONE else None,
-        evidence=saying.evidence if kind is ActionKind.DONE else "",
+        by=request.by,
+        how=request.how,
+        why=request.why,
+        until=_read_until(request, record, config, now)
+        if kind in (ActionKind.ACK, ActionKind.SNOOZE)
+        else None,
+        done_on=_read_done_on(request, record, now) if kind is ActionKind.DONE else None,
+        evidence=request.evidence if kind is ActionKind.DONE else "",
     )
 
 
-def says_nothing_new(action: Action, standing: MilestoneStatus, windows: tuple[str, ...]) -> bool:
-    """Whether it holds already: the same was said before, perhaps by the same click.
+def is_repeated(action: Action, status: MilestoneStatus, windows: tuple[str, ...]) -> bool:
+    """Tell whether an action would change nothing, for example because a person clicked a link twice.
 
     Args:
-        windows: ids of the windows that remind now.
+        windows: the ids of the windows that remind now.
     """
     match action.kind:
         case ActionKind.ACK:
-            same = (standing.ack_until, standing.ack_by) == (action.until, action.by)
-            return same and standing.ack_windows == windows
+            same = (status.ack_until, status.ack_by) == (action.until, action.by)
+            return same and status.ack_windows == windows
         case ActionKind.SNOOZE:
-            return (standing.snooze_until, standing.snooze_by) == (action.until, action.by)
+            return (status.snooze_until, status.snooze_by) == (action.until, action.by)
         case ActionKind.DONE:
-            return standing.done_on == action.done_on
+            return status.done_on == action.done_on
         case ActionKind.CANCEL:
-            return standing.cancelled
+            return status.cancelled
         case ActionKind.REOPEN:
-            return standing == NO_ACTIONS
+            return status == NO_ACTIONS
 
 
-def _until(saying: ActionRequest, record: Record, config: Config, now: datetime) -> datetime:
-    if not saying.until:
-        if saying.kind is ActionKind.SNOOZE:
+def _read_until(request: ActionRequest, record: Record, config: Config, now: datetime) -> datetime:
+    if not request.until:
+        if request.kind is ActionKind.SNOOZE:
             raise FieldProblem("until", "say until when")
         return (now + config.ack_expires).replace(microsecond=0)
     milestone = record.milestone
     try:
-        end = read_moment(saying.until, zone=milestone.zone, now=now, at=milestone.policy.at)
+        end = read_moment(request.until, zone=milestone.zone, now=now, at=milestone.policy.at)
     except MomentError as error:
         raise FieldProblem("until", str(error)) from None
     if end <= now:
-        raise FieldProblem("until", f"{saying.until} is not in the future")
+        raise FieldProblem("until", f"{request.until} is not in the future")
     return end
 
 
-def _done_on(saying: ActionRequest, record: Record, now: datetime) -> date:
+def _read_done_on(request: ActionRequest, record: Record, now: datetime) -> date:
     today = to_local_date(now, record.milestone.zone)
     try:
-        day = read_day(saying.on) if saying.on else today
+        day = read_day(request.on) if request.on else today
     except MomentError as error:
         raise FieldProblem("on", str(error)) from None
     if day > today:
@@ -111,46 +119,60 @@ def _done_on(saying: ActionRequest, record: Record, now: datetime) -> date:
     return day
 
 
-def confirmation(action: Action, record: Record, owed: Sequence[ScheduledReminder]) -> str:
-    """One sentence about the action and one about what comes next."""
+def make_confirmation(action: Action, record: Record, owed: Sequence[ScheduledReminder]) -> str:
+    """Make a sentence that confirms the action and one about the next reminder.
+
+    Args:
+        owed: the milestone's scheduled reminders after the action.
+    """
     zone = record.milestone.zone
     pending = sorted(
-        (one for one in owed if one.state is ReminderState.PENDING and one.cause not in CHANGES),
-        key=lambda one: (one.at, one.receiver),
+        (
+            reminder
+            for reminder in owed
+            if reminder.state is ReminderState.PENDING and reminder.cause not in CHANGES
+        ),
+        key=lambda reminder: (reminder.at, reminder.receiver),
     )
     match action.kind:
         case ActionKind.ACK if action.until:
             until = format_instant(action.until, zone)
-            rest = _next([one for one in pending if one.at >= action.until], record, action.at)
+            rest = _describe_next(
+                [reminder for reminder in pending if reminder.at >= action.until], record, action.at
+            )
             return f"Acknowledged {record.id}: no reminder until {until}, unless its date moves. {rest}"
         case ActionKind.SNOOZE if action.until:
             until = format_instant(action.until, zone)
-            return f"Snoozed {record.id} until {until}. {_after(action, pending, record)}"
+            return f"Snoozed {record.id} until {until}. {_describe_snooze_end(action, pending, record)}"
         case ActionKind.DONE if action.done_on:
             day = format_day(action.done_on)
-            return f"Done: {record.id} came about on {day}. No further reminder. {_told(pending)}"
+            return f"Done: {record.id} came about on {day}. No further reminder. {_describe_told(pending)}"
         case ActionKind.CANCEL:
             return f"Cancelled {record.id}: no further reminder."
         case _:
-            return f"Open again: {record.id}. {_next(pending, record, action.at)}"
+            return f"Open again: {record.id}. {_describe_next(pending, record, action.at)}"
 
 
-def _after(action: Action, pending: Sequence[ScheduledReminder], record: Record) -> str:
-    waiting = [one for one in pending if action.until and one.at <= action.until]
+def _describe_snooze_end(action: Action, pending: Sequence[ScheduledReminder], record: Record) -> str:
+    waiting = [reminder for reminder in pending if action.until and reminder.at <= action.until]
     if waiting:
-        receivers = join_with_and(list(dict.fromkeys(one.receiver for one in waiting)))
+        receivers = join_with_and(list(dict.fromkeys(reminder.receiver for reminder in waiting)))
         return f"What is still true then is sent once, to {receivers}."
-    return _next(pending, record, action.at)
+    return _describe_next(pending, record, action.at)
 
 
-def _next(pending: Sequence[ScheduledReminder], record: Record, now: datetime) -> str:
-    """What comes next; of what is late already the tightest, since only that one goes out."""
+def _describe_next(pending: Sequence[ScheduledReminder], record: Record, now: datetime) -> str:
+    """Describe the next reminder: the last of those that are late already, since only that one is sent."""
     if not pending:
         return "No further reminder is planned."
-    late = [one for one in pending if max(one.at, one.wake_at) <= now]
+    late = [reminder for reminder in pending if max(reminder.at, reminder.wake_at) <= now]
     first = late[-1] if late else pending[0]
     receivers = join_with_and(
-        [one.receiver for one in pending if (one.at, one.offset) == (first.at, first.offset)]
+        [
+            reminder.receiver
+            for reminder in pending
+            if (reminder.at, reminder.offset) == (first.at, first.offset)
+        ]
     )
     at = format_instant(max(first.at, first.wake_at), record.milestone.zone)
     what = f"{phrase_offset(first.offset)}, to {receivers}"
@@ -159,8 +181,8 @@ def _next(pending: Sequence[ScheduledReminder], record: Record, now: datetime) -
     return f"Next reminder: {at}, {what}."
 
 
-def _told(pending: Sequence[ScheduledReminder]) -> str:
-    receivers = sorted({one.receiver for one in pending if one.cause is Cause.DONE})
+def _describe_told(pending: Sequence[ScheduledReminder]) -> str:
+    receivers = sorted({reminder.receiver for reminder in pending if reminder.cause is Cause.DONE})
     if not receivers:
         return "Nobody had been told of it, so nobody is."
     return f"{join_with_and(receivers)} had been told of it and will hear so."

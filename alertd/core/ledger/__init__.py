@@ -1,1 +1,1 @@
-"""What the ledger holds, as values, and the rules by which sends end and are held back."""
+"""The values that the ledger holds, and the rules for retries, rate limits and breakers."""

@@ -1,7 +1,7 @@
-"""How fast a channel may be sent to: a rate limit, and a breaker that pauses, probes and resumes.
+"""Backpressure for a channel: a rate limit, and a breaker that pauses, probes and resumes.
 
-Values only: the times are seconds of a monotonic clock, which the caller reads, so that a stepped
-wall clock neither opens a gate nor keeps it shut.
+The module holds values only. All times are seconds of a monotonic clock, which the caller reads, so that a
+step of the wall clock neither ends a pause early nor prolongs it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.errors import RateError
 
 TRIPS_AT = 5
-"""Failures in a row after which a channel is paused."""
+"""The number of consecutive failures after which alertd pauses a channel."""
 
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 600.0
 LONGEST_HOLD_S = 3600.0
-"""The longest that one ``Retry-After`` holds a whole channel."""
+"""The longest time for which a single ``Retry-After`` pauses a whole channel."""
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _RATE = re.compile(r"([1-9]\d{0,4})/(s|min|h)")
@@ -28,7 +28,7 @@ _RATE = re.compile(r"([1-9]\d{0,4})/(s|min|h)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """So many messages in so many seconds; a whole burst may come at once."""
+    """A number of messages in a number of seconds. All of them may be sent in one burst."""
 
     messages: int
     per_s: float
@@ -39,10 +39,10 @@ class Rate:
 
 
 def parse_rate(text: str) -> Rate:
-    """Read ``1/s``, ``20/min`` or ``100/h``.
+    """Parse a rate such as ``1/s``, ``20/min`` or ``100/h``.
 
     Raises:
-        RateError: not of that form.
+        RateError: the text has another form.
     """
     read = _RATE.fullmatch(text)
     if not read:
@@ -52,7 +52,7 @@ def parse_rate(text: str) -> Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttle:
-    """A rate limit as the generic cell rate algorithm keeps it (ITU-T I.371, Annex A).
+    """The state of a rate limit by the generic cell rate algorithm (ITU-T I.371, Annex A).
 
     Attributes:
         tat: the theoretical arrival time of the next message, in seconds.
@@ -65,22 +65,22 @@ class Throttle:
     def _step(self) -> float:
         return self.rate.per_s / self.rate.messages
 
-    def room(self, now: float) -> int:
-        """How many may go now."""
+    def count_free(self, now: float) -> int:
+        """Return how many messages may be sent now."""
         ahead = max(self.tat, now) - now
         return max(0, floor((self.rate.per_s - ahead) / self._step + 1e-9))
 
-    def take(self, count: int, now: float) -> Throttle:
-        """The limit after ``count`` messages have gone at ``now``."""
+    def record_sends(self, count: int, now: float) -> Throttle:
+        """Return the limit after ``count`` messages were sent at ``now``."""
         return replace(self, tat=max(self.tat, now) + count * self._step)
 
-    def free_at(self, now: float) -> float:
-        """When there is room for one; ``now`` when there is already."""
+    def find_next_slot(self, now: float) -> float:
+        """Return the time from which the next message may be sent: ``now`` if the limit allows it already."""
         return max(now, self.tat + self._step - self.rate.per_s)
 
 
 class BreakerChange(StrEnum):
-    """What an outcome did to a breaker."""
+    """The effect of an outcome on a breaker."""
 
     NONE = ""
     OPENED = "opened"
@@ -89,20 +89,21 @@ class BreakerChange(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
-    """Whether a channel answers at all.
+    """A circuit breaker for a channel.
 
-    Closed, all may go. After :data:`TRIPS_AT` failures in a row it opens: nothing goes for a
-    while, then one message goes as a probe. If that fails the next pause is twice as long; if it
-    is accepted the breaker closes, and the backlog comes back in steps (1, 2, 4, ...), not all at
-    once. A receiver that says how long to wait (``Retry-After``) holds the channel without that
-    counting as a failure.
+    While the breaker is closed, all messages may be sent. It opens after :data:`TRIPS_AT` consecutive
+    failures: nothing is sent during a pause, and then one message is sent as a probe. If the probe fails, the
+    next pause is twice as long. If the receiver accepts it, the breaker closes, and the number of concurrent
+    sends grows in steps (1, 2, 4, ...), so that the receiver does not get the whole backlog at once. If a
+    receiver names a time to wait (``Retry-After``), the channel pauses until then, and that does not count as
+    a failure.
 
     Attributes:
-        failures: in a row.
-        pause_s: the present pause; 0 while closed.
-        until: until when the present pause keeps everything back, in seconds.
-        held_until: the same, as the receiver has asked for.
-        ramp: how many may be in flight after it has closed; None once it is back to normal.
+        failures: the number of consecutive failures.
+        pause_s: the length of the current pause; 0 while the breaker is closed.
+        until: the time at which the current pause ends, in seconds.
+        held_until: the time until which the receiver has asked alertd to wait, in seconds.
+        ramp: the limit of concurrent sends after the breaker has closed; None when the usual limit applies.
     """
 
     failures: int = 0
@@ -117,46 +118,52 @@ class Breaker:
 
     @property
     def shut_until(self) -> float:
-        """Until when nothing goes."""
+        """The time until which nothing is sent."""
         return max(self.until, self.held_until)
 
-    def room(self, now: float, busy: int, most: int) -> int:
-        """How many more may go now, when ``busy`` are in flight and ``most`` may be at once."""
+    def count_free(self, now: float, busy: int, most: int) -> int:
+        """Return how many more messages may be sent now.
+
+        Args:
+            busy: the number of sends in flight.
+            most: the usual limit of concurrent sends.
+        """
         if now < self.shut_until:
             return 0
         if self.is_open:
             return max(0, 1 - busy)
         return max(0, (most if self.ramp is None else min(self.ramp, most)) - busy)
 
-    def after(self, outcome: Outcome, now: float, most: int) -> tuple[Breaker, BreakerChange]:
-        """The breaker after an outcome, and whether that opened or closed it."""
+    def record_outcome(self, outcome: Outcome, now: float, most: int) -> tuple[Breaker, BreakerChange]:
+        """Return the breaker after an outcome, and whether the outcome opened or closed it."""
         match outcome:
             case Sent():
-                return self._answered(most)
+                return self._record_answer(most)
             case Rejected():
-                # It answered, if not kindly: the channel works.
-                return self._answered(most)
+                # The receiver answered, so the channel works.
+                return self._record_answer(most)
             case Retry(partly=True):
-                # It took the message for others.
-                return self._answered(most)
+                # The receiver accepted the message for some of the recipients.
+                return self._record_answer(most)
             case Retry(after=asked) if asked is not None:
                 held = max(self.held_until, now + min(asked.total_seconds(), LONGEST_HOLD_S))
                 return replace(self, held_until=held), BreakerChange.NONE
             case Retry():
-                return self._failed(now)
+                return self._record_failure(now)
 
-    def _answered(self, most: int) -> tuple[Breaker, BreakerChange]:
+    def _record_answer(self, most: int) -> tuple[Breaker, BreakerChange]:
         if self.is_open:
-            # Also by one that was under way when it opened: what answers is not kept waiting for the pause.
+            # This also applies to a send that began before the breaker opened: the receiver answers again,
+            # so waiting for the end of the pause would only delay messages.
             return Breaker(ramp=1, held_until=self.held_until), BreakerChange.CLOSED
         ramp = None if self.ramp is None or self.ramp * 2 >= most else self.ramp * 2
         return replace(self, failures=0, ramp=ramp), BreakerChange.NONE
 
-    def _failed(self, now: float) -> tuple[Breaker, BreakerChange]:
+    def _record_failure(self, now: float) -> tuple[Breaker, BreakerChange]:
         failures = self.failures + 1
         if self.is_open:
             if now < self.shut_until:
-                # One that was under way when it opened: the pause stands as it is.
+                # This send began before the breaker opened, so its failure does not prolong the pause.
                 return replace(self, failures=failures), BreakerChange.NONE
             pause = min(self.pause_s * 2, LONGEST_PAUSE_S)
             return replace(self, failures=failures, pause_s=pause, until=now + pause), BreakerChange.NONE
@@ -169,21 +176,21 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backpressure:
-    """Both together, for one channel."""
+    """The breaker and the rate limit of one channel."""
 
     breaker: Breaker = Breaker()
     throttle: Throttle | None = None
 
-    def room(self, now: float, busy: int, most: int) -> int:
-        room = self.breaker.room(now, busy, most)
-        return room if self.throttle is None else min(room, self.throttle.room(now))
+    def count_free(self, now: float, busy: int, most: int) -> int:
+        room = self.breaker.count_free(now, busy, most)
+        return room if self.throttle is None else min(room, self.throttle.count_free(now))
 
-    def take(self, count: int, now: float) -> Backpressure:
+    def record_sends(self, count: int, now: float) -> Backpressure:
         if self.throttle is None:
             return self
-        return replace(self, throttle=self.throttle.take(count, now))
+        return replace(self, throttle=self.throttle.record_sends(count, now))
 
-    def opens_at(self, now: float) -> float:
-        """When it lets something through again; ``now`` when it does already."""
-        free = now if self.throttle is None else self.throttle.free_at(now)
+    def find_next_opening(self, now: float) -> float:
+        """Return the time from which a message may be sent: ``now`` if that is possible already."""
+        free = now if self.throttle is None else self.throttle.find_next_slot(now)
         return max(now, self.breaker.shut_until, free)

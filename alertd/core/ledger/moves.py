@@ -1,7 +1,7 @@
-"""A move as the history keeps it: the windows before and after, and how each of them was given.
+"""The history's record of a move: the windows before and after it, and the phrase of each window.
 
-A fact of the history is a text, so this module joins the windows of one side into one text. No other module
-writes or reads such facts.
+Each fact of a history entry is a text, so this module joins the windows of one side into one text. No other
+module writes or reads these facts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _BETWEEN = "; "
 
 
 class MoveSide(StrEnum):
-    """Which windows: the name of the fact that holds how they were given."""
+    """The windows before or after a move. The value is the name of the fact that holds their phrases."""
 
     BEFORE = "from"
     AFTER = "to"
@@ -27,25 +27,29 @@ class MoveSide(StrEnum):
 
 
 WINDOW_FACTS = tuple(side.windows_fact for side in MoveSide)
-"""The names of the facts that hold ids; people are shown the other facts."""
+"""The names of the facts that hold window ids. The page and ``alertd history`` do not show them."""
 
 
-def phrases_text(values: Iterable[Value]) -> str:
-    """How the windows were given, in one text."""
+def join_phrases(values: Iterable[Value]) -> str:
+    """Join the phrases of some windows into one text for people."""
     return _BETWEEN.join(value.phrase for value in values) or "no date"
 
 
-def move_facts(before: Sequence[Value], after: Sequence[Value]) -> dict[str, str]:
-    """The facts of a move from some windows to others."""
+def make_move_facts(before: Sequence[Value], after: Sequence[Value]) -> dict[str, str]:
+    """Make the facts of a history entry about a move from ``before`` to ``after``."""
     sides = ((MoveSide.BEFORE, before), (MoveSide.AFTER, after))
-    phrases = {side.value: phrases_text(values) for side, values in sides}
+    phrases = {side.value: join_phrases(values) for side, values in sides}
     return phrases | {
         side.windows_fact: _BETWEEN.join(value.window_id for value in values) for side, values in sides
     }
 
 
-def kept_windows(entry: HistoryEntry | None, side: MoveSide) -> dict[str, str]:
-    """From the id of each window of one side to how it was given; {} for what is no move."""
+def read_windows(entry: HistoryEntry | None, side: MoveSide) -> dict[str, str]:
+    """Read the windows of one side of a move: their phrases by window id.
+
+    Returns:
+        {} if the entry is None or about something other than a move.
+    """
     facts = entry.facts if entry is not None else {}
     ids = [window_id for window_id in facts.get(side.windows_fact, "").split(_BETWEEN) if window_id]
     phrases = facts.get(side.value, "").split(_BETWEEN)

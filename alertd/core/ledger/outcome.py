@@ -1,4 +1,4 @@
-"""How one attempt ended, and when to try again."""
+"""The outcome of an attempt to send a delivery, and the time of the next attempt."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ JITTER = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """The receiver accepted it.
+    """The receiver accepted the message.
 
     Attributes:
-        state: what the next send for the same milestone is to be given, by full milestone id:
-            a chat message's id, a dedup key.
-        note: what is worth keeping of the answer; no secret.
-        partly: a sentence on those of several recipients who will never get it; the operator is told. ""
-            when all have it.
+        state: values for the next send about the same milestone, by full milestone id, such as the id of a
+            chat message or a deduplication key.
+        note: a part of the answer that the ledger records. It holds no secret.
+        partly: a sentence about the recipients who will never get the message, which alertd reports to the
+            operator; "" if all recipients got it.
     """
 
     state: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -34,12 +34,12 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """Not now; the same delivery is sent again under the same id.
+    """The attempt failed for now. alertd sends the same delivery again under the same id.
 
     Attributes:
-        after: what the receiver asked for (``Retry-After``); None when it asked for nothing.
-        unknown: the request was written and no answer came, so it may have been accepted.
-        partly: some of several recipients have it; the channel works, and the rest is tried again.
+        after: the time to wait that the receiver asked for (``Retry-After``); None if it asked for none.
+        unknown: alertd wrote the request and got no answer, so the receiver may have accepted the message.
+        partly: some of the recipients have the message. The channel works, and alertd retries for the rest.
     """
 
     reason: str
@@ -50,10 +50,11 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """Never; trying again would not help.
+    """The receiver refused the message for good, so a retry would not help.
 
     Attributes:
-        gone: the receiver wants no more at all: the channel is stopped, and not only this delivery.
+        gone: the receiver refuses all further messages, so alertd stops the channel and not only this
+            delivery.
     """
 
     reason: str
@@ -63,8 +64,8 @@ class Rejected:
 Outcome = Sent | Retry | Rejected
 
 
-def ended_words(outcome: Outcome) -> str:
-    """How an attempt ended, for people: ``accepted``, ``failed for now: ...``, ``rejected: ...``."""
+def describe_outcome(outcome: Outcome) -> str:
+    """Describe an outcome for people: ``accepted``, ``failed for now: ...`` or ``rejected: ...``."""
     match outcome:
         case Sent() if outcome.partly:
             return f"accepted, but not by all: {outcome.partly}"
@@ -78,27 +79,42 @@ def ended_words(outcome: Outcome) -> str:
             return f"rejected: {outcome.reason}"
 
 
-def backoff(delivery: str, attempt: int, asked: timedelta | None = None) -> timedelta:
-    """How long to wait after attempt number ``attempt`` (from 1) of ``delivery``.
+def compute_backoff(delivery: str, attempt: int, asked: timedelta | None = None) -> timedelta:
+    """Compute the time to wait before the next attempt.
 
-    Exponential from 5 s to 1 h. The jitter comes from the id and the attempt, so that every node
-    and every run computes the same; it only ever lengthens the wait, so that what a receiver
-    asked for is honoured. What it asks for beyond a day is cut to a day.
+    The wait grows exponentially from 5 s to 1 h. The jitter is derived from the delivery's id and the number
+    of the attempt, so every node and every run computes the same wait. Jitter never shortens the wait, so
+    alertd never retries earlier than the receiver asked.
+
+    Args:
+        delivery: the id of the delivery.
+        attempt: the number of the attempt that failed, from 1.
+        asked: the wait that the receiver asked for, of which alertd honours at most a day.
     """
     growth: int = GROWTH ** min(attempt - 1, 10)
     step = min(FIRST_STEP * growth, LONGEST_STEP)
     if asked is not None:
         step = max(step, min(asked, LONGEST_RETRY_AFTER))
-    return step * (1 + JITTER * _fraction(delivery, attempt))
+    return step * (1 + JITTER * _compute_fraction(delivery, attempt))
 
 
-def next_attempt(
+def compute_next_attempt(
     delivery: str, attempt: int, now: datetime, give_up_at: datetime, asked: timedelta | None = None
 ) -> datetime | None:
-    """When to try again, or None when that would be past ``give_up_at``: the delivery is dead."""
-    at = now + backoff(delivery, attempt, asked)
+    """Compute the instant of the next attempt.
+
+    Args:
+        delivery: the id of the delivery.
+        attempt: the number of the attempt that failed, from 1.
+        now, give_up_at: aware UTC instants.
+        asked: the wait that the receiver asked for.
+
+    Returns:
+        None if the next attempt would be later than ``give_up_at``, so the delivery is dead.
+    """
+    at = now + compute_backoff(delivery, attempt, asked)
     return at if at <= give_up_at else None
 
 
-def _fraction(delivery: str, attempt: int) -> float:
+def _compute_fraction(delivery: str, attempt: int) -> float:
     return int.from_bytes(fingerprint("jitter", delivery, str(attempt)).encode()[-4:], "big") % 1000 / 1000

@@ -1,4 +1,4 @@
-"""What the ledger holds, as values: milestones as they stand, occurrences owed, deliveries made."""
+"""The values that the ledger holds: milestones, scheduled reminders, deliveries and their history."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from alertd.core.routing.digest import DigestIssue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """One claim as it stood at some time; what the history keeps, and what a move is told from.
+    """A window of a milestone at some time. The history and messages about a move are made from such values.
 
     Attributes:
-        window_id: as in :class:`alertd.core.deadline.Window`.
-        edtf: the deadline as canonical EDTF.
+        window_id: the id of the :class:`alertd.core.deadline.Window`.
+        edtf: the deadline in canonical EDTF.
         phrase: the deadline as people read it, such as ``by September 2026``.
-        accounts: in whose words it was given, such as ``the minister``.
-        source_ids: the same as ids of the definition file.
+        accounts: the short names of the sources that give it, such as ``the minister``.
+        source_ids: the ids of these sources in the definition file.
     """
 
     window_id: str
@@ -35,16 +35,17 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One milestone as the ledger knows it.
+    """A milestone in the ledger.
 
     Attributes:
-        milestone: the last good definition, relative claims resolved.
-        file: the definition file's name relative to the configuration folder.
-        revision: raised by one each time that ``values`` changes; the first is 1.
-        values: the windows that remind, with who states them.
-        loaded_at: when it was first loaded.
-        withdrawn: its definition is gone from the files.
-        standing: what people have said of it.
+        milestone: the last valid definition, with relative claims resolved.
+        file: the name of the definition file, relative to the configuration folder.
+        revision: 1 at first, and raised by one each time that ``values`` changes.
+        values: the windows that remind, with the sources of each.
+        loaded_at: when alertd first loaded the milestone, an aware UTC instant.
+        changed_at: when ``values`` last changed, an aware UTC instant.
+        withdrawn: the definition files no longer define the milestone.
+        status: the acknowledgement, snooze, completion or cancellation in force.
     """
 
     milestone: Milestone
@@ -54,7 +55,7 @@ class Record:
     loaded_at: datetime
     changed_at: datetime
     withdrawn: bool = False
-    standing: MilestoneStatus = NO_ACTIONS
+    status: MilestoneStatus = NO_ACTIONS
 
     @property
     def id(self) -> str:
@@ -67,14 +68,18 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """How the windows of a milestone changed: what a moved message tells."""
+    """A change of a milestone's windows, which a message with the cause ``moved`` reports."""
 
     before: tuple[Value, ...]
     after: tuple[Value, ...]
 
 
 class ReminderState(StrEnum):
-    """Forward only, but for cancelled, which goes back to pending when the date comes back."""
+    """The state of a scheduled reminder.
+
+    A reminder leaves ``PENDING`` once, with an exception: a cancelled reminder becomes pending again if its
+    window returns.
+    """
 
     PENDING = "pending"
     BOUND = "bound"
@@ -86,12 +91,15 @@ class ReminderState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grounds:
-    """Why an occurrence goes to its receiver: found when it is bound, so that a message tells what held then.
+    """Why a reminder goes to its receiver.
+
+    alertd determines the grounds when it binds the reminder to a delivery and keeps them, so that the message
+    and ``alertd explain`` describe the configuration of that time.
 
     Attributes:
-        route: the path of the route that took it; "" when no route did.
-        matchers: those on the way to the route, as they are written.
-        policy: the name of the policy that asks for it.
+        route: the path of the route that matched; "" if none did.
+        matchers: the matchers on the path to that route, as they are written.
+        policy: the name of the policy that asks for the reminder.
     """
 
     route: str = ""
@@ -101,18 +109,19 @@ class Grounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledReminder:
-    """One occurrence that one receiver is owed.
+    """One occurrence that alertd has to send to one receiver, or had to.
 
     Attributes:
-        key: :func:`alertd.core.milestones.occurrence.make_occurrence_key`.
-        at: when it is due, an aware UTC instant.
-        wake_at: when to look at it: ``at``, or later while it is deferred.
+        key: the result of :func:`alertd.core.milestones.occurrence.make_occurrence_key`.
+        window_id: the id of its window; "" for the causes ``moved`` and ``done``, which belong to all
+            windows.
+        at: when the reminder is due, an aware UTC instant.
+        wake_at: when alertd decides about it next, an aware UTC instant: ``at``, or later if it is deferred.
         group: the labels that it is grouped by, as pairs.
-        window_id: the window it belongs to; ``""`` for moved and done, which belong to all.
-        move: what moved, for the cause ``moved``.
-        reason: why it is in this state, when there is more to say than the state itself.
-        told_at: when the first delivery that carries it was accepted.
-        grounds: why it goes to its receiver; None until it is bound, and in old rows that did not keep it.
+        move: the change of windows, for the cause ``moved``; None for other causes.
+        reason: why it is in this state; None if the state itself is enough.
+        told_at: when the receiver accepted the first delivery that carries it, an aware UTC instant.
+        grounds: why it goes to its receiver; None until it is bound, and in rows of older versions.
     """
 
     key: str
@@ -133,10 +142,11 @@ class ScheduledReminder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Something that alertd tells its operator about itself, such as a file it cannot read.
+    """A message from alertd to its operator about alertd itself, such as a file that it cannot read.
 
     Attributes:
-        slot: what makes it the same notice when it comes up again; the id is made of it.
+        slot: the identity of the notice: two notices with the same slot get the same delivery id, so alertd
+            sends only the first.
     """
 
     slot: str
@@ -145,11 +155,11 @@ class Notice:
 
 
 CHANNEL = ""
-"""Among what is remembered by milestone: what holds for the channel itself."""
+"""The key, in place of a milestone's id, of the notifier state that belongs to the channel as a whole."""
 
 
 class DeliveryState(StrEnum):
-    """Forward only, but that a person may send a dead one again."""
+    """The state of a delivery. It leaves ``READY`` once, but a person may have a dead delivery sent again."""
 
     READY = "ready"
     SENT = "sent"
@@ -160,18 +170,20 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What goes to one notifier of one receiver in one message.
+    """One message to one notifier of one receiver.
 
     Attributes:
-        id: ``msg_`` and the digest of its members' keys and its channel: the same over retries,
-            restarts and nodes. It holds no dot and nothing that a user wrote.
-        notifier: the notifier's name within its receiver.
-        members: keys of the occurrences it carries, written down before the first attempt.
-        bound_at: when it was written down; the retry horizon counts from here.
-        next_at: when it may be sent, or sent again.
-        attempts: how many were settled.
-        fallback_for: the receiver that could not be reached, when this one stands in for it.
-        edition: what it shows beside its members when it is a digest.
+        id: ``msg_`` and a fingerprint of its members' keys and its channel, so that it is the same over
+            retries, restarts and nodes. It contains no dot and no text that a user wrote.
+        notifier: the name of the notifier within its receiver.
+        members: the keys of the reminders that it carries, recorded before the first attempt.
+        bound_at: when the ledger recorded the delivery, an aware UTC instant; the retry horizon starts here.
+        next_at: the instant from which it may be sent, or sent again.
+        attempts: the number of settled attempts.
+        notice: the notice that it carries; None for reminders and digests.
+        fallback_for: the channel that alertd could not reach and that this delivery replaces; "" for none.
+        settled_at: when its final state was recorded, an aware UTC instant; None before that.
+        edition: the digest issue that it carries; None if it is no digest.
     """
 
     id: str
@@ -196,7 +208,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try. ``outcome`` is ``sent``, ``retry``, ``unknown`` or ``rejected``."""
+    """One attempt to send a delivery. ``outcome`` is ``sent``, ``retry``, ``unknown`` or ``rejected``."""
 
     delivery: str
     number: int
@@ -208,18 +220,20 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A delivery taken for a while, with all that is needed to compose it.
+    """A delivery that a node has leased, with everything that composing its message needs.
 
     Attributes:
-        fence: raised at each lease; a settlement with an older one is refused.
+        owner: the node that holds the lease.
+        fence: the fencing token, which grows with each lease. The ledger refuses to settle with an older one.
+        until: when the lease ends, an aware UTC instant.
         owed: the members, in the order in which they were bound.
-        records: the members' milestones, and those that its edition shows, by full id.
-        overtaken: keys of those members that a later one of the same milestone and receiver has
-            overtaken: a bound reminder overtakes earlier reminders, a bound move earlier moves.
-        prior: what this notifier returned for a milestone last, by full id, and under :data:`CHANNEL` what
-            holds for the channel itself.
-        upcoming: the first reminder of each record's milestone and its receiver that is pending and due
-            later than the instant of the lease, by full id; none for a milestone without one.
+        records: the records of the members' milestones and of those that the digest shows, by full id.
+        overtaken: the keys of the members that a later member of the same milestone and receiver replaces: a
+            bound reminder replaces earlier reminders, and a bound move replaces earlier moves.
+        prior: the state that this notifier returned last, by the milestone's full id; the state of the
+            channel as a whole is under :data:`CHANNEL`.
+        upcoming: by full id, the first pending reminder of each milestone for this receiver that is due after
+            the instant of the lease. A milestone without such a reminder has no entry.
     """
 
     delivery: Delivery
@@ -235,11 +249,12 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
-    """Something that happened to a milestone and is kept: a value, a move, an action, a withdrawal.
+    """An entry in a milestone's history: a first load, a move, a person's action or a withdrawal.
 
     Attributes:
         kind: ``loaded``, ``moved``, ``withdrawn``, ``returned`` or the name of an action.
-        facts: what else there is to say, as plain text by name.
+        by: the person who acted; "" for alertd itself.
+        facts: further details, as plain text by name.
     """
 
     milestone: str

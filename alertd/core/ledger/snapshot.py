@@ -1,12 +1,12 @@
-"""A milestone, and what the ledger keeps beside it, as plain lists and dicts for JSON, and back.
+"""Converts a milestone, and related values of the ledger, to lists and dicts for JSON and back.
 
 Rules that hold here:
-- what comes back is equal to what went in (but see :func:`pack` about holidays);
-- nothing relies on a default of the code, so that a later default does not change what was written earlier;
-  left out is only what is empty;
-- a deadline is its EDTF; its instants are computed again, since zones change their rules.
+- unpacking returns a value equal to the packed one (with an exception for holidays, see :func:`pack`);
+- the format omits only empty values and never a default of the code, so a later default does not change the
+  meaning of rows that are already written;
+- a deadline is packed as its EDTF, and its instants are computed again, since the rules of zones change.
 
-A little over 300 lines: both directions of one format stand in one place.
+The file is longer than 300 lines because both directions of the format belong together.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from alertd.core.time.duration import Duration
 
 VERSION = 1
 HOLIDAYS_BEYOND = timedelta(days=3 * 366)
-"""How far from the milestone's deadlines its holidays are kept."""
+"""How far from a milestone's deadlines its holidays are packed."""
 
 Plain = dict[str, Any]
-"""Strings, numbers, booleans, lists and dicts of them: what JSON holds, and what it gives back the same."""
+"""Values that JSON returns unchanged: strings, numbers, booleans, lists and dicts."""
 
 
 def pack(milestone: Milestone) -> Plain:
-    """``milestone`` as plain values, ``{"v": 1, "id": ..., "claims": [...], ...}``.
+    """Pack a milestone as ``{"v": 1, "id": ..., "claims": [...], ...}``.
 
-    Of the holidays only those within three years of a deadline are kept, for a country's calendar holds
-    thousands; a recurring milestone, whose deadlines go on, keeps them all.
+    Only the holidays within three years of a deadline are packed, since the calendar of a country holds
+    thousands. A recurring milestone has no last deadline, so all of its holidays are packed.
 
     Raises:
-        ValueError: it has relative claims; they are to be resolved first.
+        ValueError: the milestone has relative claims, which have to be resolved first.
     """
     if milestone.relative:
         raise ValueError(f"{milestone.id} has relative claims that are not resolved")
@@ -55,7 +55,7 @@ def pack(milestone: Milestone) -> Plain:
         "timeline_title": milestone.timeline_title,
         "title": milestone.title,
         "zone": milestone.zone.key,
-        "policy": _pack_policy(milestone.policy, _span(milestone)),
+        "policy": _pack_policy(milestone.policy, _find_span(milestone)),
         "sources": [_pack_source(source) for source in sources],
         "claims": [_pack_claim(claim, places) for claim in milestone.claims],
         "repeat": milestone.repeat.rule if milestone.repeat else "",
@@ -65,15 +65,15 @@ def pack(milestone: Milestone) -> Plain:
         "owner": milestone.owner,
         "tentative": milestone.tentative,
     }
-    return _without_empty(packed)
+    return _drop_empty(packed)
 
 
 def unpack(packed: Mapping[str, Any]) -> Milestone:
-    """The milestone that :func:`pack` was given.
+    """Unpack the result of :func:`pack`.
 
     Raises:
-        ValueError: it was packed by a newer alertd.
-        KeyError: it was not packed by :func:`pack`.
+        ValueError: a newer version of alertd packed the milestone.
+        KeyError: a required key is missing.
     """
     if packed["v"] != VERSION:
         raise ValueError(f"a snapshot of version {packed['v']!r}; this alertd reads version {VERSION}")
@@ -96,32 +96,32 @@ def unpack(packed: Mapping[str, Any]) -> Milestone:
     )
 
 
-def pack_standing(standing: MilestoneStatus) -> Plain:
-    """``{}`` when nothing was said."""
-    return _without_empty({
-        "ack_until": _instant_text(standing.ack_until),
-        "ack_windows": list(standing.ack_windows),
-        "ack_by": standing.ack_by,
-        "ack_why": standing.ack_why,
-        "snooze_until": _instant_text(standing.snooze_until),
-        "snooze_by": standing.snooze_by,
-        "done_on": standing.done_on.isoformat() if standing.done_on else "",
-        "done_by": standing.done_by,
-        "evidence": standing.evidence,
-        "cancelled": standing.cancelled,
-        "cancelled_by": standing.cancelled_by,
-        "cancelled_why": standing.cancelled_why,
+def pack_status(status: MilestoneStatus) -> Plain:
+    """Pack the status of a milestone: ``{}`` if no action is in force."""
+    return _drop_empty({
+        "ack_until": _format_instant(status.ack_until),
+        "ack_windows": list(status.ack_windows),
+        "ack_by": status.ack_by,
+        "ack_why": status.ack_why,
+        "snooze_until": _format_instant(status.snooze_until),
+        "snooze_by": status.snooze_by,
+        "done_on": status.done_on.isoformat() if status.done_on else "",
+        "done_by": status.done_by,
+        "evidence": status.evidence,
+        "cancelled": status.cancelled,
+        "cancelled_by": status.cancelled_by,
+        "cancelled_why": status.cancelled_why,
     })  # fmt: skip
 
 
-def unpack_standing(packed: Mapping[str, Any]) -> MilestoneStatus:
-    """The standing that :func:`pack_standing` was given."""
+def unpack_status(packed: Mapping[str, Any]) -> MilestoneStatus:
+    """Unpack the result of :func:`pack_status`."""
     return MilestoneStatus(
-        ack_until=_instant(packed.get("ack_until", "")),
+        ack_until=_parse_instant(packed.get("ack_until", "")),
         ack_windows=tuple(packed.get("ack_windows", ())),
         ack_by=packed.get("ack_by", ""),
         ack_why=packed.get("ack_why", ""),
-        snooze_until=_instant(packed.get("snooze_until", "")),
+        snooze_until=_parse_instant(packed.get("snooze_until", "")),
         snooze_by=packed.get("snooze_by", ""),
         done_on=date.fromisoformat(packed["done_on"]) if "done_on" in packed else None,
         done_by=packed.get("done_by", ""),
@@ -133,9 +133,9 @@ def unpack_standing(packed: Mapping[str, Any]) -> MilestoneStatus:
 
 
 def pack_values(values: Sequence[Value]) -> list[Plain]:
-    """One dict a value, in their order."""
+    """Pack each value as a dict, in the same order."""
     return [
-        _without_empty({
+        _drop_empty({
             "window": value.window_id,
             "edtf": value.edtf,
             "phrase": value.phrase,
@@ -147,32 +147,32 @@ def pack_values(values: Sequence[Value]) -> list[Plain]:
 
 
 def unpack_values(packed: Sequence[Mapping[str, Any]]) -> tuple[Value, ...]:
-    """The values that :func:`pack_values` was given."""
+    """Unpack the result of :func:`pack_values`."""
     return tuple(
         Value(
-            window_id=one.get("window", ""),
-            edtf=one.get("edtf", ""),
-            phrase=one.get("phrase", ""),
-            accounts=tuple(one.get("accounts", ())),
-            source_ids=tuple(one.get("sources", ())),
+            window_id=value.get("window", ""),
+            edtf=value.get("edtf", ""),
+            phrase=value.get("phrase", ""),
+            accounts=tuple(value.get("accounts", ())),
+            source_ids=tuple(value.get("sources", ())),
         )
-        for one in packed
+        for value in packed
     )
 
 
 def pack_move(move: Move) -> Plain:
-    """``{"before": [...], "after": [...]}``."""
+    """Pack a move as ``{"before": [...], "after": [...]}``."""
     return {"before": pack_values(move.before), "after": pack_values(move.after)}
 
 
 def unpack_move(packed: Mapping[str, Any]) -> Move:
-    """The move that :func:`pack_move` was given."""
+    """Unpack the result of :func:`pack_move`."""
     return Move(before=unpack_values(packed["before"]), after=unpack_values(packed["after"]))
 
 
 def pack_grounds(grounds: Grounds) -> Plain:
-    """``{"route": ..., "matchers": [...], "policy": ...}``."""
-    return _without_empty({
+    """Pack grounds as ``{"route": ..., "matchers": [...], "policy": ...}``."""
+    return _drop_empty({
         "route": grounds.route,
         "matchers": list(grounds.matchers),
         "policy": grounds.policy,
@@ -180,7 +180,7 @@ def pack_grounds(grounds: Grounds) -> Plain:
 
 
 def unpack_grounds(packed: Mapping[str, Any]) -> Grounds:
-    """The grounds that :func:`pack_grounds` was given."""
+    """Unpack the result of :func:`pack_grounds`."""
     return Grounds(
         route=packed.get("route", ""),
         matchers=tuple(packed.get("matchers", ())),
@@ -189,23 +189,23 @@ def unpack_grounds(packed: Mapping[str, Any]) -> Grounds:
 
 
 def pack_notice(notice: Notice) -> Plain:
-    """``{"slot": ..., "headline": ..., "lines": [...]}``."""
+    """Pack a notice as ``{"slot": ..., "headline": ..., "lines": [...]}``."""
     return {"slot": notice.slot, "headline": notice.headline, "lines": list(notice.lines)}
 
 
 def unpack_notice(packed: Mapping[str, Any]) -> Notice:
-    """The notice that :func:`pack_notice` was given."""
+    """Unpack the result of :func:`pack_notice`."""
     return Notice(slot=packed["slot"], headline=packed["headline"], lines=tuple(packed["lines"]))
 
 
 def pack_edition(edition: DigestIssue) -> Plain:
-    """``{"name": ..., "at": ..., "since": ..., "until": ..., "overview": [...]}``."""
-    return _without_empty({
+    """Pack an issue as ``{"name": ..., "at": ..., "since": ..., "until": ..., "overview": [...]}``."""
+    return _drop_empty({
         "name": edition.name,
         "zone": edition.zone,
-        "at": _instant_text(edition.at),
-        "since": _instant_text(edition.since),
-        "until": _instant_text(edition.until),
+        "at": _format_instant(edition.at),
+        "since": _format_instant(edition.since),
+        "until": _format_instant(edition.until),
         "overview": list(edition.overview),
         "more": edition.more,
         "even_if_empty": edition.even_if_empty,
@@ -213,7 +213,7 @@ def pack_edition(edition: DigestIssue) -> Plain:
 
 
 def unpack_edition(packed: Mapping[str, Any]) -> DigestIssue:
-    """The edition that :func:`pack_edition` was given."""
+    """Unpack the result of :func:`pack_edition`."""
     return DigestIssue(
         name=packed["name"],
         zone=packed["zone"],
@@ -227,7 +227,7 @@ def unpack_edition(packed: Mapping[str, Any]) -> DigestIssue:
 
 
 def _pack_source(source: Source) -> Plain:
-    return _without_empty({
+    return _drop_empty({
         "id": source.id,
         "who": source.who,
         "short": source.short,
@@ -249,7 +249,7 @@ def _unpack_source(packed: Mapping[str, Any]) -> Source:
 
 
 def _pack_claim(claim: Claim, places: Mapping[Source, int]) -> Plain:
-    return _without_empty({
+    return _drop_empty({
         "deadline": _pack_deadline(claim.deadline),
         "reading": claim.reading.value,
         "sources": [places[source] for source in claim.sources],
@@ -271,7 +271,7 @@ def _unpack_claim(packed: Mapping[str, Any], sources: Sequence[Source]) -> Claim
 
 
 def _pack_deadline(deadline: Deadline) -> str | list[str]:
-    """The EDTF; with the texts as they were written, the whole and each choice's, where they can differ."""
+    """Pack the EDTF, followed by the original texts of the deadline and of its choices if they can differ."""
     if deadline.text == deadline.edtf and not deadline.choices:
         return deadline.edtf
     return [deadline.edtf, deadline.text, *(choice.text for choice in deadline.choices)]
@@ -309,7 +309,7 @@ def _pack_policy(policy: Policy, span: tuple[date, date] | None) -> Plain:
 
 
 def _unpack_policy(packed: Mapping[str, Any]) -> Policy:
-    return _policy(
+    return _make_policy(
         packed["name"],
         on_day=packed["on_day"],
         opens=packed["opens"],
@@ -326,7 +326,7 @@ def _unpack_policy(packed: Mapping[str, Any]) -> Policy:
 
 
 @lru_cache(maxsize=64)
-def _policy(
+def _make_policy(
     name: str,
     *,
     on_day: bool,
@@ -341,7 +341,7 @@ def _policy(
     weekend: tuple[int, ...],
     holidays: tuple[str, ...],
 ) -> Policy:
-    """Made once for the many milestones that share it."""
+    """Make a policy once for all milestones that share it."""
     return Policy(
         name=name,
         before=tuple(_unpack_duration(lead) for lead in before),
@@ -369,8 +369,8 @@ def _unpack_duration(packed: Sequence[int]) -> Duration:
     return Duration(months=months, days=days, seconds=seconds)
 
 
-def _span(milestone: Milestone) -> tuple[date, date] | None:
-    """Between which days holidays matter; None: all of them do."""
+def _find_span(milestone: Milestone) -> tuple[date, date] | None:
+    """Find the first and last day between which holidays matter; None if all of them do."""
     if milestone.repeat is not None:
         return None
     days: list[date] = []
@@ -382,19 +382,19 @@ def _span(milestone: Milestone) -> tuple[date, date] | None:
                 days.append(end)
     if not days:
         return None
-    # The bounds of the calendar, where three years more would leave it.
+    # Stay within the range of ``date``, which three years beyond a deadline could leave.
     first = max(min(days), date.min + HOLIDAYS_BEYOND) - HOLIDAYS_BEYOND
     last = min(max(days), date.max - HOLIDAYS_BEYOND) + HOLIDAYS_BEYOND
     return first, last
 
 
-def _instant_text(at: datetime | None) -> str:
+def _format_instant(at: datetime | None) -> str:
     return at.astimezone(UTC).isoformat() if at else ""
 
 
-def _instant(text: str) -> datetime | None:
+def _parse_instant(text: str) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _without_empty(packed: Plain) -> Plain:
+def _drop_empty(packed: Plain) -> Plain:
     return {name: value for name, value in packed.items() if value not in ("", [], {}, False, None)}

@@ -1,4 +1,4 @@
-"""The claims of a milestone as a reader sees them: each window, who gives it, where it stands."""
+"""The claims of a milestone as a message shows them: each window, its sources and its status."""
 
 from __future__ import annotations
 
@@ -25,78 +25,87 @@ from alertd.core.words import (
 )
 
 
-def values_of(milestone: Milestone) -> tuple[Value, ...]:
-    """The windows that remind, as the ledger keeps them."""
+def list_values(milestone: Milestone) -> tuple[Value, ...]:
+    """List the windows that remind, in the form that the ledger keeps."""
     return tuple(
         Value(
             window_id=stated.window.id,
             edtf=stated.claims[0].deadline.edtf,
             phrase=format_deadline_phrase(stated.claims[0].deadline, stated.claims[0].reading),
-            accounts=tuple(dict.fromkeys(source.brief for source in accounts_of(stated))),
+            accounts=tuple(dict.fromkeys(source.brief for source in list_accounts(stated))),
             source_ids=stated.source_ids,
         )
         for stated in list_operative_windows(milestone)
     )
 
 
-def accounts_of(stated: StatedWindow) -> tuple[Source, ...]:
-    """Everybody who states this window, each once, in the order of the file."""
+def list_accounts(stated: StatedWindow) -> tuple[Source, ...]:
+    """List the sources of a window, each once, in the order of the file."""
     by_id = {source.id: source for claim in stated.claims for source in claim.sources}
     return tuple(by_id.values())
 
 
-def claim_lines(
+def make_claim_lines(
     milestone: Milestone, now: datetime, headline: str, done_on: date | None = None
 ) -> tuple[ClaimLine, ...]:
-    """Live windows in the order in which they end, each once; then all other claims, which never remind.
+    """Make the lines about a milestone's claims.
+
+    The live windows come first, each once, in the order in which they end. All other claims follow, which
+    never remind.
 
     Args:
-        headline: id of the window that the message is about.
-        done_on: once it is done: then the lines say how that stands to what was claimed.
+        now: an aware UTC instant.
+        headline: the id of the window that the message is about.
+        done_on: the local date on which the milestone was done, which the lines compare with each window;
+            None if it is not done.
     """
     lines = []
-    for one in list_stated_windows(milestone):
+    for stated in list_stated_windows(milestone):
         status = (
-            describe_done(one.window, done_on) if done_on else describe_status(one.claims, one.window, now)
+            describe_done(stated.window, done_on)
+            if done_on
+            else describe_status(stated.claims, stated.window, now)
         )
-        lines.append(_line(one, status, now, live=True, headline=one.window.id == headline))
-    lines += [_line(one, "not counted", now, live=False) for one in list_windows_not_live(milestone)]
+        lines.append(_make_line(stated, status, now, live=True, headline=stated.window.id == headline))
+    lines += [
+        _make_line(stated, "not counted", now, live=False) for stated in list_windows_not_live(milestone)
+    ]
     return tuple(lines)
 
 
-def contested_sentence(milestone: Milestone) -> str:
-    """``Contested: the minister says by September 2026 (Al-Hadath, 8 September 2024); ...``."""
+def make_contested_sentence(milestone: Milestone) -> str:
+    """Make a sentence such as ``Contested: the minister says by September 2026 (Al-Hadath); ...``."""
     parts = []
     for stated in list_stated_windows(milestone):
         claim = stated.claims[0]
         phrase = format_deadline_phrase(claim.deadline, claim.reading)
-        sources = accounts_of(stated)
+        sources = list_accounts(stated)
         says = (
             f"{join_with_and([source.brief for source in sources])} {'says' if len(sources) == 1 else 'say'} "
         )
-        origins = [text for source in sources if (text := _origin(source))]
+        origins = [text for source in sources if (text := _describe_origin(source))]
         where = f" ({'; '.join(origins)})" if origins else ""
         parts.append((says if sources else "") + phrase + where)
     return make_sentence("Contested: " + "; ".join(parts))
 
 
-def _origin(source: Source) -> str:
+def _describe_origin(source: Source) -> str:
     publisher = source.publisher if source.publisher != source.brief else ""
     return ", ".join(part for part in (publisher, format_published(source.published)) if part)
 
 
-def _line(
+def _make_line(
     stated: StatedWindow, status: str, now: datetime, *, live: bool, headline: bool = False
 ) -> ClaimLine:
     claim, window = stated.claims[0], stated.window
     phrase = format_deadline_phrase(claim.deadline, claim.reading)
-    notes = dict.fromkeys(one.note for one in stated.claims if one.note not in ("", phrase))
+    notes = dict.fromkeys(given.note for given in stated.claims if given.note not in ("", phrase))
     return ClaimLine(
         phrase=phrase,
         edtf=claim.deadline.edtf,
         window_id=window.id,
         status=status,
-        accounts=tuple(_account(source) for source in accounts_of(stated)),
+        accounts=tuple(_make_account(source) for source in list_accounts(stated)),
         days=count_days_until(window, now),
         begins=window.begins,
         ends=window.ends,
@@ -108,7 +117,7 @@ def _line(
     )
 
 
-def _account(source: Source) -> Account:
+def _make_account(source: Source) -> Account:
     return Account(
         id=source.id,
         who=source.who,

@@ -1,7 +1,8 @@
-"""Links that act: whoever has one may say one thing of one milestone, until it expires. Pure.
+"""Action links: anyone who has such a link may do one action on one milestone until it expires.
 
-A token is what it allows, in base64url, a dot, and the signature of that (HMAC-SHA256, RFC 2104). Nothing is
-kept of it: any node that has the key reads what another one signed. It may be used more than once.
+A token is the permission in base64url, a dot, and its signature (HMAC-SHA256, RFC 2104). alertd stores no
+tokens: every node with the key can verify a token that another node signed. A token may be used more than
+once.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from enum import StrEnum
 from alertd.core.message.message import ActionLink
 
 PURPOSE = "link"
-"""What their key is derived for."""
+"""The purpose for which the signing key is derived."""
 
 LASTS = timedelta(days=30)
-"""How long a link in a message is good, from when its delivery was written down: the same over retries."""
+"""How long a link in a message is valid, from the instant at which the ledger recorded the delivery."""
 
 UNDO_LASTS = timedelta(hours=1)
-"""How long the page that confirms an action offers to take it back."""
+"""How long the page that confirms an action offers to undo it."""
 
 MAX_TOKEN = 1024
 
 _FORM = "act1"
-"""Signed with the rest: what is signed for anything else is no link."""
+"""The type of the token, a part of the signed text. A signature made for another purpose is invalid."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,7 +39,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class LinkKind(StrEnum):
-    """What a link allows. An undo takes back what was done by one, and stands in no message."""
+    """The action that a link allows. ``UNDO`` reverts an earlier action, and no message contains it."""
 
     ACKNOWLEDGE = "acknowledge"
     SNOOZE = "snooze"
@@ -47,17 +48,17 @@ class LinkKind(StrEnum):
 
 
 LABELS = {LinkKind.ACKNOWLEDGE: "Acknowledge", LinkKind.SNOOZE: "Snooze", LinkKind.DONE: "Done"}
-"""What a message offers, in the order of its buttons."""
+"""The actions that a message offers, in the order of its buttons."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """What a token allows.
+    """The permission that a token gives.
 
     Attributes:
-        receiver: whom it was sent to.
-        expires: an aware UTC instant, from which on it is worth nothing.
-        undoes: the instant of the action that an undo takes back; None for the others.
+        receiver: the receiver of the message that contains the link.
+        expires: the instant from which the link is invalid, an aware UTC instant.
+        undoes: the instant of the action that ``UNDO`` reverts; None for other kinds.
     """
 
     kind: LinkKind
@@ -67,24 +68,33 @@ class Link:
     undoes: datetime | None = None
 
 
-def token_of(link: Link, key: bytes) -> str:
-    """The token, signed with a key of at least 32 bytes."""
-    undoes = str(_micros(link.undoes)) if link.undoes else ""
-    parts = (_FORM, link.kind.value, link.milestone, link.receiver, str(_micros(link.expires)), undoes)
+def make_token(link: Link, key: bytes) -> str:
+    """Make the token of a link, signed with a key of at least 32 bytes."""
+    undoes = str(_count_micros(link.undoes)) if link.undoes else ""
+    parts = (_FORM, link.kind.value, link.milestone, link.receiver, str(_count_micros(link.expires)), undoes)
     text = "\n".join(parts).encode()
-    return f"{_encoded(text)}.{_encoded(_signature(text, key))}"
+    return f"{_encode(text)}.{_encode(_sign(text, key))}"
 
 
 def read_token(token: str, keys: Sequence[bytes]) -> Link | None:
-    """What it allows, expired or not; None when none of the keys has signed it."""
+    """Verify a token.
+
+    Args:
+        keys: the keys that are accepted.
+
+    Returns:
+        The link, which may have expired; None if none of the keys has signed the token.
+    """
     if len(token) > MAX_TOKEN or not _TOKEN.fullmatch(token):
         return None
     first, _, second = token.partition(".")
     try:
-        text, given = _decoded(first), _decoded(second)
+        text, given = _decode(first), _decode(second)
     except NotBase64:
         return None
-    fits = [hmac.compare_digest(_signature(text, key), given) for key in keys]  # all, however soon one fits
+    fits = [
+        hmac.compare_digest(_sign(text, key), given) for key in keys
+    ]  # check all keys, so that the time taken is the same
     if not any(fits):
         return None
     form, kind, milestone, receiver, expires, undoes = text.decode().split("\n")
@@ -101,11 +111,11 @@ def read_token(token: str, keys: Sequence[bytes]) -> Link | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Links:
-    """Where messages lead.
+    """Makes the links of messages.
 
     Attributes:
-        base: of alertd's own web server as people reach it, without a slash at the end.
-        key: what signs the links that act; None: there are none of those.
+        base: the URL of alertd's web server as people reach it, without a slash at the end.
+        key: the key that signs action links; None if messages contain no action links.
     """
 
     base: str
@@ -113,18 +123,18 @@ class Links:
 
     @property
     def home(self) -> str:
-        """The start page."""
+        """The URL of the start page."""
         return f"{self.base}/"
 
-    def page(self, milestone: str) -> str:
-        """A milestone's own page. Its id has nothing that an address would have to escape."""
+    def make_page_url(self, milestone: str) -> str:
+        """Make the URL of a milestone's page. An id contains no character that a URL has to escape."""
         return f"{self.base}/milestones/{milestone}"
 
-    def actions(self, milestone: str, receiver: str, since: datetime) -> tuple[ActionLink, ...]:
-        """What can be done about a milestone.
+    def make_actions(self, milestone: str, receiver: str, since: datetime) -> tuple[ActionLink, ...]:
+        """Make the action links about a milestone.
 
         Args:
-            since: when the delivery was written down.
+            since: when the ledger recorded the delivery, an aware UTC instant.
         """
         if self.key is None:
             return ()
@@ -134,23 +144,23 @@ class Links:
                 kind=kind.value,
                 label=label,
                 url=f"{self.base}/act/"
-                + token_of(Link(kind=kind, milestone=milestone, receiver=receiver, expires=expires), key),
+                + make_token(Link(kind=kind, milestone=milestone, receiver=receiver, expires=expires), key),
             )
             for kind, label in LABELS.items()
         )
 
 
-def _signature(text: bytes, key: bytes) -> bytes:
+def _sign(text: bytes, key: bytes) -> bytes:
     return hmac.digest(key, text, hashlib.sha256)
 
 
-def _micros(at: datetime) -> int:
+def _count_micros(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
-def _encoded(raw: bytes) -> str:
+def _encode(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _decoded(text: str) -> bytes:
+def _decode(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,7 +1,7 @@
-"""A message as every channel gets it: facts and sentences, before any markup.
+"""The message that every notifier gets: facts and sentences without markup.
 
-``core/message/compose.py`` makes it; the notifiers render it. Everything a reader sees is text that has
-been worded already; everything a program wants is beside it as a plain value.
+``core/message/compose.py`` makes a message, and the notifiers render it. It contains every sentence that a
+reader sees, and the same facts as plain values for programs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from alertd.core.milestones.occurrence import Cause
 
 
 class Kind(StrEnum):
-    """Which layout to use."""
+    """The kind of a message, which decides its layout."""
 
     SINGLE = "single"
     MANY = "many"
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 
 class Tone(StrEnum):
-    """How urgent it looks: a colour, an icon, a priority."""
+    """How urgent an item looks. Notifiers show it as a colour, an icon or a priority."""
 
     CALM = "calm"
     SOON = "soon"
@@ -39,7 +39,7 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Who says so. ``published`` is worded, such as ``8 September 2024``."""
+    """A source of a claim. ``published`` is a date in words, such as ``8 September 2024``."""
 
     id: str
     who: str
@@ -51,18 +51,21 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimLine:
-    """One window that somebody states, and where it stands today.
+    """A claimed window and its status today.
 
     Attributes:
-        phrase: as it was given: ``by September 2026``; never a made-up day.
-        edtf: the same as canonical EDTF.
-        status: ``passed 55 days ago``, ``due in 37 days``, ``not counted``; once it is
-            done, ``done 3 days after``; "" for what has no end.
-        window_id: as in :class:`alertd.core.deadline.Window`.
+        phrase: the deadline as it was given, such as ``by September 2026``, and never a day that its source
+            did not name.
+        edtf: the deadline in canonical EDTF.
+        status: ``passed 55 days ago``, ``due in 37 days`` or ``not counted``; ``done 3 days after`` if the
+            milestone is done; "" for a window without an end.
+        window_id: the id of the :class:`alertd.core.deadline.Window`.
+        accounts: the sources of the claim.
         days: calendar days from today to the last day of the window; negative once it has passed.
         begins, ends: the half-open window as aware UTC instants; None where it has no bound.
-        live: False for a deprecated claim, which never reminds and is still shown.
-        headline: whether the message is about this one.
+        derived: how a relative deadline was computed, in words; "" for any other.
+        live: False for a claim that never reminds, such as a deprecated one.
+        headline: whether the message is about this window.
     """
 
     phrase: str
@@ -86,8 +89,9 @@ class ActionLink:
 
     Attributes:
         kind: ``acknowledge``, ``snooze`` or ``done``.
-        label: what a button says, such as ``Acknowledge``.
-        url: signed, bound to the milestone and the action, and it expires: whoever has it can act.
+        label: the text of a button, such as ``Acknowledge``.
+        url: the link with a signed token for this milestone and action. Anyone who has it can act until it
+            expires.
     """
 
     kind: str
@@ -97,31 +101,30 @@ class ActionLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One milestone in a message.
+    """The part of a message about a milestone.
 
     Attributes:
-        headline: one sentence without a full stop: how far away or how long past, on whose word.
-        phrase: what it is about, as given: ``by September 2026``.
-        badge: the same in two or three words: ``in 37 days``, ``55 days past``, ``moved``.
-        details: further sentences in the order to be read, each with its full stop: what has
-            begun, what was before.
-        caveat: that it is tentative, a sentence with its full stop; "" when it is not.
-        contradiction: the live claims that contradict each other, a sentence, for a channel that
-            does not list the claims; "" when it is not contested.
-        fields: what its file says of it, to be shown as :mod:`alertd.core.milestones.fields` lists it.
-        route_labels: everything that a route matches: its own labels, and those of
+        headline: a sentence without a full stop: the time left or passed, and the source.
+        phrase: the deadline of the item as it was given, such as ``by September 2026``.
+        badge: the headline in two or three words: ``in 37 days``, ``55 days past``, ``moved``.
+        details: further sentences in their order, each with its full stop, such as the previous date.
+        caveat: a sentence with its full stop that says that the milestone is tentative; "" if it is not.
+        contradiction: a sentence about the live claims that contradict each other, for a channel that does
+            not list the claims; "" if the milestone is not contested.
+        fields: the values that the milestone shows, as :mod:`alertd.core.milestones.fields` lists them.
+        route_labels: all labels that routes match: those of the milestone, and those of
             :mod:`alertd.core.routing.labels`.
-        move: for the cause ``moved``, what it was and what it is.
-        done_on, evidence: for the cause ``done``.
-        late: how late this reminder is and why, a sentence; "" when it is on time.
-        next: when the next reminder comes, a sentence; "" when there is none.
-        why: why this receiver gets it, a sentence.
-        claims: live ones first, each distinct window once; deprecated ones last.
-        keys: the occurrences that this item stands for.
-        section: the heading that it stands under in a digest, such as ``Overdue``; items of one
-            section follow each other. "" in any other message.
-        page: its page on alertd's own web server; "" when nobody serves one.
-        actions: what can be done about it from there, in the order of the buttons.
+        move: the windows before and after, for the cause ``moved``; None for other causes.
+        done_on, evidence: the done date and its evidence, for the cause ``done``.
+        late: a sentence that says how late the reminder is and why; "" if it is on time.
+        next: a sentence that says when the next reminder comes; "" if it does not apply.
+        why: a sentence that says why this receiver gets the item.
+        claims: the live claims, each distinct window once, and then the deprecated ones.
+        keys: the keys of the reminders that the item covers.
+        section: the heading in a digest, such as ``Overdue``; "" in any other message. Items of the same
+            section follow each other.
+        page: the milestone's page on alertd's web server; "" if alertd serves no page.
+        actions: the action links, in the order of the buttons.
     """
 
     milestone: str
@@ -158,24 +161,24 @@ class Item:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The details and the caveat, in the order to be read."""
+        """The details and the caveat, in their order."""
         return (*self.details, self.caveat) if self.caveat else self.details
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What one notifier is to send.
+    """The message that a notifier sends.
 
     Attributes:
         id: the delivery's public id, the same over retries.
         subject: at most 150 characters, for a subject line or a notification.
-        intro: a sentence above the items of a message about many, or of one that stands in for
-            another receiver's; "" otherwise.
-        page: the start page of alertd's own web server; "" when nobody serves one.
-        at: when it was composed, an aware UTC instant: what "in 37 days" counts from.
-        since: when the delivery was written down, an aware UTC instant; the same over retries.
-        attempt: from 1.
-        lines: the body of a notice or a test, a sentence each.
+        at: when the message was composed, an aware UTC instant. Numbers of days count from it.
+        since: when the ledger recorded the delivery, an aware UTC instant, which is the same over retries.
+        attempt: the number of the attempt, from 1.
+        intro: a sentence above the items of a digest or of a message that replaces one to another receiver;
+            "" for any other.
+        page: the start page of alertd's web server; "" if alertd serves no page.
+        lines: the body of a notice or a test message, one sentence each.
     """
 
     id: str

@@ -1,6 +1,6 @@
-"""Reasons in words, and the sentences that tell why a message comes, how late, and what comes next.
+"""Describes reasons in words, and makes the sentences about the cause and the delay of a message.
 
-This is the one place where a :mod:`alertd.core.reason` becomes English. Nothing reads the words back.
+Only this module turns a :mod:`alertd.core.reason` into English. No code reads the words back.
 """
 
 from __future__ import annotations
@@ -41,22 +41,29 @@ from alertd.core.reason import (
 from alertd.core.words import format_instant, format_policy_name, format_span, join_with_and, phrase_offset
 
 LATE_FROM = timedelta(hours=1)
-"""A reminder that is later than this says so."""
+"""A message states its delay from this delay on."""
 
 
-def late_sentence(owed: ScheduledReminder, milestone: Milestone, now: datetime) -> str:
-    """How late this is and why, as far as that is known; "" when it is on time."""
+def make_late_sentence(owed: ScheduledReminder, milestone: Milestone, now: datetime) -> str:
+    """Make the sentence about how late a reminder is, with the cause of the delay if it is known.
+
+    Args:
+        now: an aware UTC instant.
+
+    Returns:
+        "" if the reminder is on time.
+    """
     late = now - owed.at
     if late < LATE_FROM:
         return ""
     what = "message" if owed.cause in NEWS else "reminder"
     due = format_instant(owed.at, milestone.zone)
-    because = _held_back(owed.reason)
+    because = _describe_wait(owed.reason)
     return f"This {what} was due on {due} and comes {format_span(late)} late{because and ': ' + because}."
 
 
-def reason_text(reason: Reason | None) -> str:  # noqa: PLR0912  a case for each reason
-    """The reason as a clause in lower case without its full stop; "" for none."""
+def describe_reason(reason: Reason | None) -> str:  # noqa: PLR0912  a case for each reason
+    """Describe a reason as a clause in lower case without its full stop; "" for None."""
     match reason:
         case None:
             return ""
@@ -65,7 +72,7 @@ def reason_text(reason: Reason | None) -> str:  # noqa: PLR0912  a case for each
         case AwaitedDigest(digest=digest):
             return f"waits for the digest {digest}"
         case MuteInterval() | OutsideIntervals() | QuietHours():
-            return f"muted by {hold_text(reason)}"
+            return f"muted by {describe_hold(reason)}"
         case AcknowledgedBy(by=by):
             return f"acknowledged by {by}"
         case SnoozedBy(by=by):
@@ -95,14 +102,16 @@ def reason_text(reason: Reason | None) -> str:  # noqa: PLR0912  a case for each
         case ChannelStopped(answer=answer, since=since):
             return f"stopped: since {since:%Y-%m-%d %H:%M}Z nothing is sent there, when {answer}"
         case GivenUp(last=last):
-            return f"given up: {reason_text(last)}"
+            return f"given up: {describe_reason(last)}"
         case MembersUnwanted(members=members):
-            told = (f"{one.milestone} {one.offset}: {reason_text(one.why)}" for one in members)
+            told = (
+                f"{member.milestone} {member.offset}: {describe_reason(member.why)}" for member in members
+            )
             return "; ".join(dict.fromkeys(told))
 
 
-def hold_text(hold: Hold) -> str:
-    """The rule that holds a reminder back, by its key in ``alertd.yaml`` and its name."""
+def describe_hold(hold: Hold) -> str:
+    """Describe the rule that defers a reminder, by its key in ``alertd.yaml`` and its name."""
     match hold:
         case MuteInterval(interval=interval):
             return f"mute_time_intervals: {interval}"
@@ -134,8 +143,8 @@ _PLAIN: Mapping[PlainReason, str] = {
 }
 
 
-def _held_back(reason: Reason | None) -> str:
-    """Why it waited; "" when it did not wait on purpose."""
+def _describe_wait(reason: Reason | None) -> str:
+    """Describe why a reminder was deferred; "" if it was not."""
     match reason:
         case MuteInterval(interval=interval):
             return f"muted during {interval}"
@@ -144,49 +153,56 @@ def _held_back(reason: Reason | None) -> str:
         case QuietHours(hours=hours):
             return f"held back in the quiet hours, {hours}"
         case SnoozedBy() | AcknowledgedBy():
-            return reason_text(reason)
+            return describe_reason(reason)
         case _:
             return ""
 
 
-def next_sentence(upcoming: ScheduledReminder | None, record: Record) -> str:
-    """When the next reminder comes, and whose deadline it is about; "" once there is nothing to wait for."""
-    if record.standing.closed:
+def make_next_sentence(upcoming: ScheduledReminder | None, record: Record) -> str:
+    """Make the sentence about the next reminder. It names the sources if the dates differ.
+
+    Returns:
+        "" if the milestone is done or cancelled.
+    """
+    if record.status.closed:
         return ""
     if upcoming is None:
         return "No further reminder is planned."
-    value = next((one for one in record.values if one.window_id == upcoming.window_id), None)
+    value = next(
+        (candidate for candidate in record.values if candidate.window_id == upcoming.window_id), None
+    )
     which = phrase_offset(upcoming.offset)
     if value is not None and len(record.values) > 1 and value.accounts:
         which += f" given by {join_with_and(value.accounts)}"
     return f"Next reminder: {format_instant(upcoming.wake_at, record.milestone.zone)}, {which}."
 
 
-def why_sentence(owed: ScheduledReminder, delivery: Delivery, because: str = "") -> str:
-    """By which route this receiver gets it, or in whose place, and what for.
+def make_why_sentence(owed: ScheduledReminder, delivery: Delivery, because: str = "") -> str:
+    """Make the sentence about why a receiver gets a reminder.
 
-    What was not kept when it was bound is left out.
+    The sentence names the route, or the channel that the delivery replaces, and the purpose. It leaves out
+    the route if the ledger did not keep the grounds.
 
     Args:
-        because: the purpose of the reminder, a clause; by default the cause of the occurrence gives it.
+        because: the purpose of the reminder, a clause; by default the cause of the reminder decides it.
     """
-    because = because or _because(owed)
-    by = f" in place of {delivery.fallback_for}" if delivery.fallback_for else _by(owed)
+    because = because or _describe_purpose(owed)
+    by = f" in place of {delivery.fallback_for}" if delivery.fallback_for else _describe_origin(owed)
     receiver = delivery.receiver if delivery.fallback_for else owed.receiver
     return f"Sent to {receiver}{by}: {because}."
 
 
-def _by(owed: ScheduledReminder) -> str:
+def _describe_origin(owed: ScheduledReminder) -> str:
     if owed.cause in CHANGES:
         return ", which was told of it before"
     if owed.grounds is None:
         return ""
     if owed.grounds.route:
-        return f" by {_path(owed.grounds)}"
+        return f" by {_describe_path(owed.grounds)}"
     return ", which was told of it before" if owed.cause in NEWS else " by a route that has changed since"
 
 
-def _because(owed: ScheduledReminder) -> str:
+def _describe_purpose(owed: ScheduledReminder) -> str:
     match owed.cause:
         case Cause.MOVED:
             return "the deadline moved"
@@ -199,12 +215,12 @@ def _because(owed: ScheduledReminder) -> str:
             return f"{policy} reminds {phrase_offset(owed.offset)}"
 
 
-def _path(grounds: Grounds) -> str:
+def _describe_path(grounds: Grounds) -> str:
     takes = join_with_and(grounds.matchers) or "everything"
-    return f"{route_name(grounds.route)}, which takes {takes}"
+    return f"{name_route(grounds.route)}, which takes {takes}"
 
 
-def route_name(path: str) -> str:
-    """``route.routes[0].routes[2]`` as ``route 1.3``: the third below the first, as people count."""
+def name_route(path: str) -> str:
+    """Name a route by its position, counted from 1: ``route.routes[0].routes[2]`` is ``route 1.3``."""
     places = [str(int(number) + 1) for number in re.findall(r"\[([0-9]+)\]", path)]
     return f"route {'.'.join(places)}" if places else "the root route"

@@ -1,8 +1,9 @@
-"""The self-audit: whether what should be in the ledger is there, and whether what is there moves.
+"""The self-audit: checks that the ledger holds every planned reminder, and that the daemon processes them.
 
-It looks for what must never be: a reminder of the plan without a row, a row that fell due and was
-not decided about, a delivery that is ready and not taken, a lease without end, a death that nobody
-was told of. Broken files and receivers that do not answer are no findings: those are told as such.
+The audit looks for faults that must never happen: a planned reminder without a row, a due row without a
+decision, a ready delivery that no node leases, a lease that does not end, and a dead delivery that alertd did
+not report. Broken files and receivers that do not answer are no findings, since alertd reports them by other
+notices.
 """
 
 from __future__ import annotations
@@ -17,26 +18,26 @@ from alertd.core.ledger.records import Delivery
 from alertd.core.ledger.stop import is_stopped
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import list_occurrences
-from alertd.core.planning.decide import delivery_id
-from alertd.core.planning.plan import expand, receivers_of
+from alertd.core.planning.decide import make_delivery_id
+from alertd.core.planning.plan import expand, plan_occurrence
 from alertd.core.routing.route import Route
 from alertd.core.words import format_span, join_with_and
 
 DECIDED_WITHIN = timedelta(minutes=5)
 TAKEN_WITHIN = timedelta(minutes=10)
 PLANNED_WITHIN = timedelta(hours=13)
-"""Longer than two of the daemon's own reconciliations."""
+"""Longer than two intervals between the daemon's periodic reconciliations."""
 
 DIFFERS_BY = timedelta(seconds=2)
-"""A node's clock and the ledger's may differ by so much."""
+"""The difference between a node's clock and the ledger's that is no finding."""
 
 AHEAD = timedelta(days=1)
 SLICE = 500
-"""Milestones whose plan is compared at each audit; the next audit takes the next ones."""
+"""The number of milestones whose plan each audit compares. The next audit continues after them."""
 
 
 class AuditFault(StrEnum):
-    """What can be wrong."""
+    """A kind of fault that the audit finds."""
 
     UNDECIDED = "undecided"
     UNTAKEN = "untaken"
@@ -51,12 +52,12 @@ class AuditFault(StrEnum):
 
 
 LASTING = frozenset({AuditFault.VANISHED, AuditFault.DIFFERS, AuditFault.UNHEARD, AuditFault.UNREACHED})
-"""What no restart mends: somebody has to see to it."""
+"""Faults that a restart does not fix, so a person has to act."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFinding:
-    """One thing that is wrong. ``str()`` is a sentence without its full stop."""
+    """A fault with its details. ``str()`` gives a sentence without its full stop."""
 
     fault: AuditFault
     detail: str
@@ -67,13 +68,13 @@ class AuditFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """What waits in the ledger, as instants; None when nothing does.
+    """The oldest work that waits in the ledger, as aware UTC instants; None for no such work.
 
     Attributes:
-        undecided: the earliest ``wake_at`` of what is pending.
-        untaken: the earliest ``next_at`` of what is ready, not held by a live lease and not of a
-            channel that lets nothing through.
-        lease: the latest end of a lease on what is ready.
+        undecided: the earliest ``wake_at`` of the pending reminders.
+        untaken: the earliest ``next_at`` of the ready deliveries that no node leases and whose channel is not
+            paused.
+        lease: the latest end of a lease on a ready delivery.
     """
 
     undecided: datetime | None = None
@@ -83,7 +84,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """The result of one look."""
+    """The result of an audit."""
 
     at: datetime
     findings: tuple[AuditFinding, ...] = ()
@@ -94,7 +95,7 @@ class Audit:
 
     @property
     def is_sound(self) -> bool:
-        """Whether the daemon itself does what it should, whatever else is wrong."""
+        """Whether the daemon itself works, even if a person has to fix other faults."""
         return all(finding.fault in LASTING for finding in self.findings)
 
 
@@ -106,17 +107,19 @@ def audit(
     lease_for: timedelta,
     missing: Sequence[str] = (),
     untold: Sequence[str] = (),
-    other_findings: Sequence[AuditFinding] = (),
+    open_findings: Sequence[AuditFinding] = (),
 ) -> Audit:
-    """Judge what was found.
+    """Judge what the caller read from the ledger.
 
     Args:
-        planned_at: when the plan was last brought into line with the files.
-        missing: what the plan has and the ledger has not, as text.
-        untold: ids of dead deliveries that the operator was not told of.
-        other_findings: what other parts of the daemon find wrong at the moment.
+        now: an aware UTC instant.
+        planned_at: when the ledger was last reconciled with the files, an aware UTC instant.
+        lease_for: how long a lease lasts.
+        missing: planned reminders that are not in the ledger, described in words.
+        untold: ids of dead deliveries that alertd did not report to the operator.
+        open_findings: findings of other parts that still hold.
     """
-    findings = [*other_findings]
+    findings = [*open_findings]
     for fault, since, within, what in (
         (
             AuditFault.UNDECIDED,
@@ -138,38 +141,48 @@ def audit(
         detail = f"a delivery is held for {format_span(waiting.lease - now)} to come"
         findings.append(AuditFinding(fault=AuditFault.ENDLESS_LEASE, detail=detail))
     if missing:
-        findings.append(AuditFinding(fault=AuditFault.MISSING, detail=_some(missing, "not in the ledger")))
+        findings.append(
+            AuditFinding(fault=AuditFault.MISSING, detail=_summarize(missing, "not in the ledger"))
+        )
     if untold:
-        findings.append(AuditFinding(fault=AuditFault.UNTOLD, detail=_some(untold, "dead without notice")))
+        findings.append(
+            AuditFinding(fault=AuditFault.UNTOLD, detail=_summarize(untold, "dead without notice"))
+        )
     return Audit(at=now, findings=tuple(findings))
 
 
-def vanished(timelines: Sequence[str]) -> AuditFinding:
-    """There is no definition file any more, and these were not withdrawn for it."""
+def report_vanished(timelines: Sequence[str]) -> AuditFinding:
+    """Report that no definition file is left, so alertd keeps the milestones of these timelines."""
     shown = ", ".join(timelines[:3]) + (f" and {len(timelines) - 3} more" if len(timelines) > 3 else "")
     return AuditFinding(
         fault=AuditFault.VANISHED, detail=f"milestones/ holds no file, and {shown} stays as it was"
     )
 
 
-def differs(ahead: timedelta) -> AuditFinding:
-    """The node's clock is not the ledger's."""
+def report_clock_difference(ahead: timedelta) -> AuditFinding:
+    """Report that the node's clock differs from the ledger's.
+
+    Args:
+        ahead: how far the node's clock is ahead; negative if it is behind.
+    """
     where = "ahead of" if ahead > timedelta() else "behind"
     detail = f"this node's clock is {format_span(abs(ahead))} {where} the ledger's"
     return AuditFinding(fault=AuditFault.DIFFERS, detail=detail)
 
 
-def unreached(config: Config, paused: Iterable[str]) -> AuditFinding | None:
-    """Nobody would hear of a receiver that does not answer: the operator's own is one of them.
+def find_unreached(config: Config, paused: Iterable[str]) -> AuditFinding | None:
+    """Report that no notice can reach the operator, because all channels of the operator are paused.
+
+    Without an operator, the finding is that all channels of all receivers are paused.
 
     Args:
         paused: the channels that do not answer at the moment.
     """
     operator = config.receivers.get(config.operator)
     hears = {
-        f"{one.name}/{spec.name}"
-        for one in ([operator] if operator else config.receivers.values())
-        for spec in one.notifiers
+        f"{receiver.name}/{spec.name}"
+        for receiver in ([operator] if operator else config.receivers.values())
+        for spec in receiver.notifiers
     }
     if not hears or not hears <= set(paused):
         return None
@@ -177,41 +190,61 @@ def unreached(config: Config, paused: Iterable[str]) -> AuditFinding | None:
     return AuditFinding(fault=AuditFault.UNREACHED, detail=f"there is no way to tell {who}")
 
 
-def expected(
+def list_expected(
     milestones: Iterable[Milestone], route: Route, now: datetime, behind: timedelta = timedelta()
 ) -> Mapping[str, str]:
-    """What must be in the ledger, by key, worded for a finding: what falls due within a day, or has just.
+    """List the reminders that must be in the ledger, each described for a finding, by key.
+
+    These are the reminders that fall due within a day, and those that fell due recently.
 
     Args:
-        behind: how long ago; no longer than what is late is caught up with.
+        milestones: relative claims resolved.
+        now: an aware UTC instant.
+        behind: how far back to look, at most a day. Reminders that are later than the catch-up time are
+            expired.
     """
     since, until = now - min(behind, AHEAD), now + AHEAD
     return {
-        planned.key: f"{one.id} {occurrence.offset} for {planned.receiver}"
+        planned.key: f"{instance.id} {occurrence.offset} for {planned.receiver}"
         for milestone in milestones
-        for one in expand(milestone, since, until)
-        for occurrence in list_occurrences(one, since, until)
-        for planned in receivers_of(one, occurrence, route)
+        for instance in expand(milestone, since, until)
+        for occurrence in list_occurrences(instance, since, until)
+        for planned in plan_occurrence(instance, occurrence, route)
     }
 
 
-def notices_of(dead: Iterable[Delivery], operator: str, notifiers: Sequence[str]) -> Mapping[str, str]:
-    """For each death that the operator must have been told of, the notice's id and the dead one's.
+def list_notices(dead: Iterable[Delivery], operator: str, notifiers: Sequence[str]) -> Mapping[str, str]:
+    """List the notices that the operator must have for some dead deliveries.
 
-    Of those that a stopped channel brings, one notice tells for all.
+    A stopped channel has a single notice of its own, so the dead deliveries of stopped channels are not
+    listed.
+
+    Args:
+        operator: the name of the operator's receiver.
+        notifiers: the names of the notifiers of that receiver.
+
+    Returns:
+        The id of each dead delivery, by the id of the notice about it.
     """
     return {
-        delivery_id(operator, notifiers[0], ("notice", dead_slot(one))): one.id
-        for one in dead
-        if notifiers and one.notice is None and one.receiver != operator and not is_stopped(one)
+        make_delivery_id(operator, notifiers[0], ("notice", make_dead_slot(delivery))): delivery.id
+        for delivery in dead
+        if notifiers
+        and delivery.notice is None
+        and delivery.receiver != operator
+        and not is_stopped(delivery)
     }
 
 
-def dead_slot(delivery: Delivery, attempts: int | None = None) -> str:
-    """What makes the notice of a death: the delivery, and how often it had been tried."""
+def make_dead_slot(delivery: Delivery, attempts: int | None = None) -> str:
+    """Make the slot of the notice about a dead delivery, from its id and its number of attempts.
+
+    Args:
+        attempts: the number of attempts; by default the one of ``delivery``.
+    """
     return f"dead/{delivery.id}/{delivery.attempts if attempts is None else attempts}"
 
 
-def _some(names: Sequence[str], what: str) -> str:
+def _summarize(names: Sequence[str], what: str) -> str:
     shown = ", ".join(names[:3])
     return f"{shown}{f' and {len(names) - 3} more' if len(names) > 3 else ''}: {what}"

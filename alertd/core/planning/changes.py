@@ -1,10 +1,11 @@
-"""What is owed as news: that a date moved, that something is done; and what is no news after all.
+"""Schedules news: messages that a date moved, or that a milestone is done, acknowledged or cancelled.
 
 Rules that hold here:
-- whoever was told an old date is told the new one, once; whoever may have been told counts as told;
-- what moves back before anybody was told or reminded of it is no news, and several moves are told as one;
-- a milestone that was withdrawn and has returned still owes the news that it owed before;
-- what moved while it was done or cancelled is no news until somebody reopens it, and then it is.
+- a receiver that got the old date gets the new one, once. A delivery that may have arrived counts as arrived;
+- a date that moves back before any receiver got a message about the move or the new date is no news;
+- alertd reports several moves within the damping time as one;
+- if a milestone is withdrawn and returns, the news that waited before is sent after all;
+- if a milestone moves while it is done or cancelled, the news waits until a person reopens the milestone.
 """
 
 from __future__ import annotations
@@ -23,137 +24,167 @@ from alertd.core.routing.labels import list_labels
 from alertd.core.routing.route import make_group_key, match_routes
 
 BETWEEN = timedelta(seconds=1)
-"""Two moves of one milestone are at least so far apart for one receiver."""
+"""The least time between two moves of the same milestone for the same receiver."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """What is owed, and keys of what is owed no more, each with the reason."""
+    """Reminders to schedule, and the keys of pending ones to cancel, each with the reason."""
 
     owed: tuple[ScheduledReminder, ...] = ()
     called_off: tuple[tuple[str, Reason], ...] = ()
 
 
-def moved_news(
+def make_move_news(
     record: Record, after: Record, owed: Sequence[ScheduledReminder], config: Config, now: datetime
 ) -> News:
-    """The moved messages for a change from ``record`` to ``after``; earlier ones that wait are called off.
+    """Schedule the messages about a move from ``record`` to ``after``, and cancel earlier pending ones.
 
     Args:
-        owed: all that is or was owed for the milestone.
+        record: the milestone before the move.
+        after: the milestone after the move.
+        owed: all scheduled reminders of the milestone, past ones included.
+        now: an aware UTC instant.
     """
-    waiting = [one for one in owed if one.cause is Cause.MOVED and one.state is ReminderState.PENDING]
-    called_off = tuple((one.key, PlainReason.MOVED_WHILE_DAMPED) for one in waiting)
-    told = _told(owed)
-    near = told or waiting or _within_horizon(record.milestone, after.milestone, now)
+    waiting = [
+        reminder
+        for reminder in owed
+        if reminder.cause is Cause.MOVED and reminder.state is ReminderState.PENDING
+    ]
+    called_off = tuple((reminder.key, PlainReason.MOVED_WHILE_DAMPED) for reminder in waiting)
+    told = _find_told(owed)
+    near = told or waiting or _is_within_horizon(record.milestone, after.milestone, now)
     if not near:
         return News(called_off=called_off)
     made = []
-    for receiver, group in _news_receivers(after.milestone, Cause.MOVED, told, config):
-        before, since = _known_to(receiver, record, after, owed)
-        if _window_ids(before) == _window_ids(after.values):
+    for receiver, group in _list_news_receivers(after.milestone, Cause.MOVED, told, config):
+        before, since = _find_known_values(receiver, record, after, owed)
+        if _list_window_ids(before) == _list_window_ids(after.values):
             if not _was_reminded(receiver, record, after, owed):
                 continue
-            # It was reminded of the date that has gone again, before it heard that there had been a move.
+            # The receiver got a reminder of the intermediate date before any message about a move.
             before, since = record.values, None
-        # The damping time runs from the first of several moves: a date that keeps moving is still told.
-        at = max(since or now + config.damping, _after_last(receiver, owed, now))
-        slot = (str(after.revision), *_window_ids(before), "to", *_window_ids(after.values))
+        # The damping time starts at the first of several moves, so a date that keeps moving is reported too.
+        at = max(since or now + config.damping, _find_earliest(receiver, owed, now))
+        slot = (str(after.revision), *_list_window_ids(before), "to", *_list_window_ids(after.values))
         move = Move(before=before, after=after.values)
-        made.append(_news(Cause.MOVED, after.id, "/".join(slot), receiver, group, at, move))
-    if record.standing.closed:
-        # It is found by this reason when somebody reopens the milestone.
+        made.append(_make_news(Cause.MOVED, after.id, "/".join(slot), receiver, group, at, move))
+    if record.status.closed:
+        # :func:`make_reopened_news` finds the reminder by this reason when a person reopens the milestone.
         closed = PlainReason.MOVED_WHILE_CLOSED
-        made = [replace(one, state=ReminderState.CANCELLED, reason=closed) for one in made]
+        made = [replace(reminder, state=ReminderState.CANCELLED, reason=closed) for reminder in made]
     return News(owed=tuple(made), called_off=called_off)
 
 
-def reopened_news(
+def make_reopened_news(
     record: Record, owed: Sequence[ScheduledReminder], now: datetime
 ) -> tuple[ScheduledReminder, ...]:
-    """The moves that were not told because the milestone was closed, and are true now that it is open."""
+    """Schedule the moves that alertd held back while the milestone was closed and that are still true.
+
+    Args:
+        record: the milestone, which is open again.
+        owed: all scheduled reminders of the milestone, past ones included.
+        now: an aware UTC instant.
+    """
     found = []
-    for last in _last_moves(record, owed):
+    for last in _find_untold_moves(record, owed):
         if _was_closed(last):
             at = max(last.at, now)
             found.append(replace(last, state=ReminderState.PENDING, at=at, wake_at=at, reason=None))
     return tuple(found)
 
 
-def news_of_reopening(
+def make_reopening_news(
     record: Record, owed: Sequence[ScheduledReminder], now: datetime
 ) -> tuple[ScheduledReminder, ...]:
-    """The same at the moment at which it is reopened, with what was stopped because it had been closed."""
+    """Schedule the news that a person's reopening of a milestone calls for.
+
+    This is :func:`make_reopened_news` and the moves whose delivery alertd stopped because the milestone was
+    closed. The arguments are the same.
+    """
     stopped = [
-        _news(Cause.MOVED, record.id, f"reopened/{last.key}", last.receiver, last.group, now, last.move)
-        for last in _last_moves(record, owed)
+        _make_news(Cause.MOVED, record.id, f"reopened/{last.key}", last.receiver, last.group, now, last.move)
+        for last in _find_untold_moves(record, owed)
         if last.state in (ReminderState.SUPPRESSED, ReminderState.BOUND)
     ]
-    return (*reopened_news(record, owed, now), *stopped)
+    return (*make_reopened_news(record, owed, now), *stopped)
 
 
-def _last_moves(record: Record, owed: Sequence[ScheduledReminder]) -> Iterable[ScheduledReminder]:
-    """Each receiver's last move, if it was not told of it and it still stands."""
-    for receiver in sorted({one.receiver for one in owed}):
-        last = _last_move(receiver, owed)
+def _find_untold_moves(record: Record, owed: Sequence[ScheduledReminder]) -> Iterable[ScheduledReminder]:
+    """Find each receiver's last move, if the receiver did not get it and it is still true."""
+    for receiver in sorted({reminder.receiver for reminder in owed}):
+        last = _find_last_move(receiver, owed)
         if last is None or last.move is None or last.told_at is not None:
             continue
-        if _window_ids(last.move.after) == _window_ids(record.values):
+        if _list_window_ids(last.move.after) == _list_window_ids(record.values):
             yield last
 
 
-def returned_news(record: Record, owed: Sequence[ScheduledReminder]) -> News:
-    """The moved messages that a withdrawal called off and that are true again now that it has returned."""
+def make_returned_news(record: Record, owed: Sequence[ScheduledReminder]) -> News:
+    """Schedule the moves that a withdrawal cancelled and that are true again after the milestone's return."""
     made = []
-    for receiver in sorted({one.receiver for one in owed}):
-        last = _last_move(receiver, owed)
+    for receiver in sorted({reminder.receiver for reminder in owed}):
+        last = _find_last_move(receiver, owed)
         if last is None or not _was_withdrawn(last):
             continue
-        for one in owed:
-            # Several may share the instant, when it went and came more than once: the true one is meant.
-            beside = one.receiver == receiver and one.at == last.at and _was_withdrawn(one)
-            if beside and one.move and _window_ids(one.move.after) == _window_ids(record.values):
-                made.append(replace(one, state=ReminderState.PENDING, wake_at=one.at, reason=None))
+        for reminder in owed:
+            # Several moves share the instant if the milestone went and returned more than once.
+            # Only the move to the current windows is true.
+            beside = reminder.receiver == receiver and reminder.at == last.at and _was_withdrawn(reminder)
+            if (
+                beside
+                and reminder.move
+                and _list_window_ids(reminder.move.after) == _list_window_ids(record.values)
+            ):
+                made.append(replace(reminder, state=ReminderState.PENDING, wake_at=reminder.at, reason=None))
     return News(owed=tuple(made))
 
 
-def done_news(
+def make_done_news(
     record: Record, owed: Sequence[ScheduledReminder], config: Config, now: datetime
 ) -> tuple[ScheduledReminder, ...]:
-    """The done messages for those who were told something of this milestone."""
-    told = _told(owed)
+    """Schedule the message that a milestone is done, for the receivers that got a message about it before."""
+    told = _find_told(owed)
     slot = str(int(now.timestamp() * 1_000_000))
     return tuple(
-        _news(Cause.DONE, record.id, slot, receiver, group, now)
-        for receiver, group in _news_receivers(record.milestone, Cause.DONE, told, config)
+        _make_news(Cause.DONE, record.id, slot, receiver, group, now)
+        for receiver, group in _list_news_receivers(record.milestone, Cause.DONE, told, config)
         if receiver in told
     )
 
 
-def standing_news(
+def make_status_news(
     record: Record, owed: Sequence[ScheduledReminder], kind: ActionKind, config: Config, now: datetime
 ) -> tuple[ScheduledReminder, ...]:
-    """That it is acknowledged or cancelled, for those who were told something and have what follows that."""
+    """Schedule the message that a milestone is acknowledged or cancelled.
+
+    It goes to the receivers that got a message about the milestone before and have a notifier that follows
+    its status. Other kinds of action have no such message.
+    """
     cause = {ActionKind.ACK: Cause.ACKNOWLEDGED, ActionKind.CANCEL: Cause.CANCELLED}.get(kind)
     if cause is None:
         return ()
     slot, alone = str(int(now.timestamp() * 1_000_000)), (("milestone", record.id),)
     return tuple(
-        _news(cause, record.id, slot, receiver, alone, now)
-        for receiver in sorted(_told(owed))
+        _make_news(cause, record.id, slot, receiver, alone, now)
+        for receiver in sorted(_find_told(owed))
         if receiver in config.receivers and list_followers(config.receivers[receiver])
     )
 
 
-def _told(owed: Iterable[ScheduledReminder]) -> set[str]:
-    """Who was told something, or may have been: what is bound may be on its way."""
-    return {one.receiver for one in owed if one.told_at is not None or one.state is ReminderState.BOUND}
+def _find_told(owed: Iterable[ScheduledReminder]) -> set[str]:
+    """Find the receivers that got a message or may have got one, since a bound reminder may be on its way."""
+    return {
+        reminder.receiver
+        for reminder in owed
+        if reminder.told_at is not None or reminder.state is ReminderState.BOUND
+    }
 
 
-def _news_receivers(
+def _list_news_receivers(
     milestone: Milestone, cause: Cause, told: Iterable[str], config: Config
 ) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
-    """Who hears news, with the group it is told in: whom the routes name, and whoever was told before."""
+    """List the receivers of news, each with its group: those of the routes, and those in ``told``."""
     labels = list_labels(milestone, cause, cause.value)
     found = {match.receiver: make_group_key(match, labels) for match in match_routes(config.route, labels)}
     for receiver in sorted(told):
@@ -162,78 +193,85 @@ def _news_receivers(
     return list(found.items())
 
 
-def _known_to(
+def _find_known_values(
     receiver: str, record: Record, after: Record, owed: Sequence[ScheduledReminder]
 ) -> tuple[tuple[Value, ...], datetime | None]:
-    """The values that a receiver knows of, and when it is to be told of others if that is settled already."""
-    last = _last_move(receiver, owed)
+    """Find the values that a receiver knows, and the instant of the move that already waits; None if none."""
+    last = _find_last_move(receiver, owed)
     if last is None or last.move is None:
         return record.values, None
     if last.state is ReminderState.PENDING or _was_withdrawn(last) or _was_closed(last):
-        # A move that was withdrawn, and undone when it returned, is over: another one begins anew.
-        undone = _window_ids(last.move.before) == _window_ids(record.values)
+        # If the milestone returned with its old windows, the withdrawn move is over and a new one begins.
+        undone = _list_window_ids(last.move.before) == _list_window_ids(record.values)
         return last.move.before, None if undone else last.at
-    if last.state is ReminderState.SUPPRESSED and record.standing.closed:
+    if last.state is ReminderState.SUPPRESSED and record.status.closed:
         return last.move.before, None
     if last.state is ReminderState.BOUND and last.told_at is None:
-        # It may be on its way: when the date is what it was before, nobody knows what has arrived.
-        back = _window_ids(last.move.before) == _window_ids(after.values)
+        # The message may be on its way. If the date is back at its old value, alertd cannot know whether the
+        # receiver has the message, so it reports the move back.
+        back = _list_window_ids(last.move.before) == _list_window_ids(after.values)
         return record.values if back else last.move.before, None
     return record.values, None
 
 
 def _was_reminded(receiver: str, record: Record, after: Record, owed: Iterable[ScheduledReminder]) -> bool:
-    """Whether a reminder of a date that has gone was sent since that date came."""
+    """Tell whether the receiver got a reminder of a window that is gone, since the last change of dates."""
     gone = set(record.window_ids) - set(after.window_ids)
     return any(
-        one.receiver == receiver
-        and one.state is ReminderState.BOUND
-        and one.window_id in gone
-        and (one.told_at or one.at) >= record.changed_at
-        for one in owed
+        reminder.receiver == receiver
+        and reminder.state is ReminderState.BOUND
+        and reminder.window_id in gone
+        and (reminder.told_at or reminder.at) >= record.changed_at
+        for reminder in owed
     )
 
 
-def _after_last(receiver: str, owed: Iterable[ScheduledReminder], now: datetime) -> datetime:
-    """Later than what went out last, also when that was by a clock that was ahead: the later move counts."""
+def _find_earliest(receiver: str, owed: Iterable[ScheduledReminder], now: datetime) -> datetime:
+    """Find the earliest instant for the next move, which is later than that of every bound move.
+
+    If a clock ran ahead, the last move may lie in the future. The latest move counts, so the next has to be
+    later.
+    """
     bound = [
-        one.at + BETWEEN
-        for one in owed
-        if one.cause is Cause.MOVED and one.receiver == receiver and one.state is ReminderState.BOUND
+        reminder.at + BETWEEN
+        for reminder in owed
+        if reminder.cause is Cause.MOVED
+        and reminder.receiver == receiver
+        and reminder.state is ReminderState.BOUND
     ]
     return max(bound, default=now)
 
 
-def _last_move(receiver: str, owed: Iterable[ScheduledReminder]) -> ScheduledReminder | None:
-    moves = [one for one in owed if one.cause is Cause.MOVED and one.receiver == receiver]
-    return max(moves, key=lambda one: (one.at, _standing(one)), default=None)
+def _find_last_move(receiver: str, owed: Iterable[ScheduledReminder]) -> ScheduledReminder | None:
+    moves = [reminder for reminder in owed if reminder.cause is Cause.MOVED and reminder.receiver == receiver]
+    return max(moves, key=lambda reminder: (reminder.at, _rank_move(reminder)), default=None)
 
 
-def _standing(one: ScheduledReminder) -> int:
-    """Moves within one damping time share their instant: the last is what waits, else what went out."""
-    if _was_withdrawn(one) or _was_closed(one):
+def _rank_move(reminder: ScheduledReminder) -> int:
+    """Rank the moves that share an instant: a pending one is the last, then a bound one."""
+    if _was_withdrawn(reminder) or _was_closed(reminder):
         return 1
-    return {ReminderState.PENDING: 3, ReminderState.BOUND: 2}.get(one.state, 0)
+    return {ReminderState.PENDING: 3, ReminderState.BOUND: 2}.get(reminder.state, 0)
 
 
-def _was_closed(one: ScheduledReminder) -> bool:
-    return one.state is ReminderState.CANCELLED and one.reason is PlainReason.MOVED_WHILE_CLOSED
+def _was_closed(reminder: ScheduledReminder) -> bool:
+    return reminder.state is ReminderState.CANCELLED and reminder.reason is PlainReason.MOVED_WHILE_CLOSED
 
 
-def _was_withdrawn(one: ScheduledReminder) -> bool:
-    return one.state is ReminderState.CANCELLED and one.reason is PlainReason.WITHDRAWN
+def _was_withdrawn(reminder: ScheduledReminder) -> bool:
+    return reminder.state is ReminderState.CANCELLED and reminder.reason is PlainReason.WITHDRAWN
 
 
-def _within_horizon(old: Milestone, new: Milestone, now: datetime) -> bool:
-    """Whether the old or the new date is near enough for its first reminder to have been due."""
+def _is_within_horizon(old: Milestone, new: Milestone, now: datetime) -> bool:
+    """Tell whether the first reminder of the old or of the new date was already due."""
     return any(at is not None and at <= now for at in (find_first_instant(old), find_first_instant(new)))
 
 
-def _window_ids(values: Iterable[Value]) -> tuple[str, ...]:
+def _list_window_ids(values: Iterable[Value]) -> tuple[str, ...]:
     return tuple(sorted(value.window_id for value in values))
 
 
-def _news(  # noqa: PLR0917  a constructor by another name
+def _make_news(  # noqa: PLR0917  a constructor by another name
     cause: Cause,
     milestone: str,
     slot: str,

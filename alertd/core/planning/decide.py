@@ -1,13 +1,15 @@
-"""Decisions about what is due: what goes out together, what waits, what has been overtaken.
+"""Decides about due reminders: which go out together, which wait, and which a later one replaces.
 
 Rules that hold here:
-- of the reminders of one milestone to one receiver only the tightest goes out, and those that it
-  overtakes are recorded as superseded;
-- news (moved, done) is overtaken by no reminder;
-- a change of standing (acknowledged, cancelled) goes at once, alone, and only to notifiers that follow it;
-- muted and snoozed mean deferred, never dropped; what waits for a digest goes out with it;
-- acknowledged means dropped, but that a date has passed is said once more when the acknowledgement ends;
-- nothing is decided without a reason.
+- of the due reminders of a milestone to a receiver, only the latest goes out, and the ledger records the
+  others as superseded;
+- no reminder supersedes news (moved, done);
+- a change of status (acknowledged, cancelled) goes out at once, in a delivery of its own, and only to
+  notifiers that follow the status;
+- muted and snoozed reminders are deferred and never dropped. One that waits for a digest is sent in it;
+- the reminders of an acknowledged milestone are dropped, except that an overdue reminder is sent once more
+  when the acknowledgement ends;
+- every decision has a reason.
 """
 
 from __future__ import annotations
@@ -35,19 +37,22 @@ from alertd.core.routing.digest import DigestIssue, NextDigest
 from alertd.core.routing.route import Muted
 
 MAX_MEMBERS = 200
-"""The most occurrences that one delivery carries."""
+"""The most reminders that a delivery carries."""
 
 CHANGES = frozenset({Cause.ACKNOWLEDGED, Cause.CANCELLED})
-"""Changes of standing: they wake nobody, and only what shows the standing, such as an incident, is told."""
+"""Changes of a milestone's status. Only notifiers that show the status, such as an incident, get them."""
 
 NEWS = frozenset({Cause.MOVED, Cause.DONE}) | CHANGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What becomes of one owed occurrence, and why.
+    """The decision about a scheduled reminder, and its reason.
 
-    ``wake_at`` is set when it is deferred, and ``grounds`` when it is bound.
+    Attributes:
+        key: the key of the reminder.
+        wake_at: when to decide again, an aware UTC instant; None unless the reminder is deferred.
+        grounds: why it goes to its receiver; None unless it is bound.
     """
 
     key: str
@@ -59,10 +64,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
-    """Deliveries to write down, and a verdict for every occurrence that was looked at.
+    """Deliveries to record, and a verdict on every reminder.
 
     Attributes:
-        turn: the digest that is made with this, and the one that is owed after it.
+        turn: the digest that these decisions make, and the next one; None if they make no digest.
     """
 
     deliveries: tuple[Delivery, ...]
@@ -72,11 +77,11 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigestBuild:
-    """A digest as it is being made.
+    """A digest that is being made.
 
     Attributes:
         turn: as in :class:`Decisions`.
-        takes: whether an occurrence goes out with it.
+        takes: tells whether a reminder goes out with the digest.
     """
 
     edition: DigestIssue
@@ -90,16 +95,16 @@ class DigestBuild:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What :func:`decide` goes by.
+    """The rules by which :func:`decide` decides.
 
     Attributes:
-        catch_up: what is later than this is recorded as expired.
+        catch_up: the ledger records reminders that are later than this as expired.
         notifiers: the names of each receiver's notifiers.
-        followers: the names of those among them that follow the standing.
-        muted: whether the route of an occurrence is muted at an instant.
-        waits: until when an occurrence waits for a digest; None when it waits for none.
-        grounds: why an occurrence goes to its receiver.
-        making: the digest that is being made now, for which nothing waits any more.
+        muted: returns the mute of a reminder's route at an instant; None if it is not muted.
+        waits: returns the digest that a reminder waits for; None if it waits for none.
+        grounds: returns why a reminder goes to its receiver.
+        making: the digest that is being made now; None if none is. Reminders do not wait for this digest.
+        followers: the names of each receiver's notifiers that follow the status of a milestone.
     """
 
     catch_up: timedelta
@@ -110,17 +115,17 @@ class Rules:
     making: DigestBuild | None = None
     followers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def told(self, owed: ScheduledReminder) -> Sequence[str]:
-        """The names of the notifiers that are told of it."""
+    def list_notifiers(self, owed: ScheduledReminder) -> Sequence[str]:
+        """List the names of the notifiers that get a reminder."""
         names = self.followers if owed.cause in CHANGES else self.notifiers
         return names.get(owed.receiver, ())
 
 
 def decide(due: Iterable[tuple[ScheduledReminder, Record]], now: datetime, rules: Rules) -> Decisions:
-    """Decide about pending occurrences.
+    """Decide about pending reminders.
 
     Args:
-        due: of each milestone and receiver *all* that are pending and have ``at <= now``.
+        due: *all* pending reminders with ``at <= now`` of each milestone and receiver that occurs.
         now: an aware UTC instant.
     """
     sets: dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]] = defaultdict(list)
@@ -132,7 +137,7 @@ def decide(due: Iterable[tuple[ScheduledReminder, Record]], now: datetime, rules
     records = {record.id: record for members in sets.values() for _, record in members}
     making = rules.making
     for members in sets.values():
-        for owed, verdict in _of_milestone(members, now, rules):
+        for owed, verdict in _decide_milestone(members, now, rules):
             verdicts.append(verdict)
             if verdict.state is not ReminderState.BOUND:
                 continue
@@ -141,58 +146,56 @@ def decide(due: Iterable[tuple[ScheduledReminder, Record]], now: datetime, rules
                 collected.append(owed)
             else:
                 ready[owed.receiver, owed.group, alone].append(owed)
-    deliveries = [made for group in ready.values() for made in _bind(group, now, rules)]
+    deliveries = [made for group in ready.values() for made in _bind_group(group, now, rules)]
     if making is None:
         return Decisions(deliveries=tuple(deliveries), verdicts=tuple(verdicts))
-    deliveries += _edited(collected, making, now, rules)
+    deliveries += _bind_digest(collected, making, now, rules)
     return Decisions(deliveries=tuple(deliveries), verdicts=tuple(verdicts), turn=making.turn)
 
 
-def unwanted(owed: ScheduledReminder, record: Record, now: datetime) -> Reason | None:
-    """Why ``owed`` must not be sent any more; None when it may be sent.
+def find_objection(owed: ScheduledReminder, record: Record, now: datetime) -> Reason | None:
+    """Find the reason why ``owed`` must not be sent any more; None if it may be sent.
 
-    Asked when it falls due and again just before each attempt, so that what a person has said in
-    between counts.
+    alertd checks this when the reminder falls due and again just before each attempt, so that it respects
+    actions of people in between.
     """
-    standing = record.standing
+    status = record.status
     if owed.cause is Cause.DONE:
-        return None if standing.done_on else PlainReason.REOPENED
+        return None if status.done_on else PlainReason.REOPENED
     if owed.cause is Cause.CANCELLED:
-        return None if standing.cancelled else PlainReason.REOPENED
+        return None if status.cancelled else PlainReason.REOPENED
     if record.withdrawn:
         return PlainReason.WITHDRAWN
-    if standing.cancelled:
-        return CancelledBy(by=standing.cancelled_by)
-    if standing.done_on:
-        return DoneOn(on=standing.done_on)
+    if status.cancelled:
+        return CancelledBy(by=status.cancelled_by)
+    if status.done_on:
+        return DoneOn(on=status.done_on)
     if owed.cause is Cause.ACKNOWLEDGED:
-        holds = acknowledged(standing, record.window_ids, now)
+        holds = is_acknowledged(status, record.window_ids, now)
         return None if holds else PlainReason.ACKNOWLEDGEMENT_ENDED
     if owed.cause is Cause.MOVED:
         told = {value.window_id for value in owed.move.after} if owed.move else set()
         return None if told == set(record.window_ids) else PlainReason.MOVED_AGAIN
     if owed.window_id not in record.window_ids:
         return PlainReason.DEADLINE_MOVED
-    if acknowledged(standing, record.window_ids, now):
-        return AcknowledgedBy(by=standing.ack_by)
+    if is_acknowledged(status, record.window_ids, now):
+        return AcknowledgedBy(by=status.ack_by)
     return None
 
 
-def acknowledged(standing: MilestoneStatus, window_ids: Sequence[str], now: datetime) -> bool:
-    """Whether an acknowledgement holds: it has not expired and was given to these windows."""
+def is_acknowledged(status: MilestoneStatus, window_ids: Sequence[str], now: datetime) -> bool:
+    """Tell whether an acknowledgement is in force: it has not expired and covers all of these windows."""
     return (
-        standing.ack_until is not None
-        and now < standing.ack_until
-        and set(window_ids) <= set(standing.ack_windows)
+        status.ack_until is not None and now < status.ack_until and set(window_ids) <= set(status.ack_windows)
     )
 
 
-def delivery_id(receiver: str, notifier: str, members: Sequence[str]) -> str:
-    """The public id: ``msg_`` and a digest of what it carries and where it goes."""
+def make_delivery_id(receiver: str, notifier: str, members: Sequence[str]) -> str:
+    """Make the public id of a delivery: ``msg_`` and a fingerprint of its channel and its members' keys."""
     return "msg_" + fingerprint("delivery", receiver, notifier, *members)
 
 
-def deliver(  # noqa: PLR0917  what goes where, when, and in whose place
+def make_deliveries(  # noqa: PLR0917  the members, the channel, the time and the receiver replaced
     receiver: str,
     notifiers: Sequence[str],
     members: Sequence[ScheduledReminder],
@@ -200,13 +203,20 @@ def deliver(  # noqa: PLR0917  what goes where, when, and in whose place
     fallback_for: str = "",
     edition: DigestIssue | None = None,
 ) -> list[Delivery]:
-    """One delivery for each notifier of ``receiver``, all carrying ``members``."""
+    """Make a delivery for each of the notifiers. Each carries all members.
+
+    Args:
+        notifiers: names of notifiers of ``receiver``.
+        now: an aware UTC instant.
+        fallback_for: the channel that alertd could not reach and that ``receiver`` replaces.
+        edition: the digest issue that the deliveries carry; None for reminders.
+    """
     keys = tuple(owed.key for owed in members)
     marks: tuple[str, ...] = ("digest", edition.name, edition.at.isoformat()) if edition else ()
     marks += (fallback_for,) if fallback_for else ()
     return [
         Delivery(
-            id=delivery_id(receiver, notifier, (*keys, *marks)),
+            id=make_delivery_id(receiver, notifier, (*keys, *marks)),
             receiver=receiver,
             notifier=notifier,
             members=keys,
@@ -219,14 +229,14 @@ def deliver(  # noqa: PLR0917  what goes where, when, and in whose place
     ]
 
 
-def live_members(
+def find_live_members(
     lease: Lease, now: datetime
 ) -> tuple[tuple[ScheduledReminder, ...], tuple[MemberUnwanted, ...]]:
-    """The members that may still be sent, and why the others may not."""
+    """Split the members of a lease into sendable ones and the reasons against all others."""
     kept: list[ScheduledReminder] = []
     unwanted_members: dict[MemberUnwanted, None] = {}
     for owed in lease.owed:
-        why = unwanted(owed, lease.records[owed.milestone], now)
+        why = find_objection(owed, lease.records[owed.milestone], now)
         if why is None and owed.key in lease.overtaken:
             why = PlainReason.OVERTAKEN
         if why is None:
@@ -236,98 +246,102 @@ def live_members(
     return tuple(kept), tuple(unwanted_members)
 
 
-def _of_milestone(
+def _decide_milestone(
     members: Sequence[tuple[ScheduledReminder, Record]], now: datetime, rules: Rules
 ) -> list[tuple[ScheduledReminder, Verdict]]:
     decided: list[tuple[ScheduledReminder, Verdict]] = []
     wanted: list[tuple[ScheduledReminder, Record]] = []
     for owed, record in members:
-        early = _turned_away(owed, record, now, rules)
+        early = _refuse(owed, record, now, rules)
         if early:
             decided.append((owed, early))
         else:
             wanted.append((owed, record))
-    goes_at = {owed.key: _goes_at(owed, record, now, rules) for owed, record in wanted}
+    goes_at = {owed.key: _find_send_time(owed, record, now, rules) for owed, record in wanted}
     reminders = [owed for owed, _ in wanted if owed.cause not in NEWS]
     for owed, record in wanted:
-        # What waits longer, for a digest, keeps nobody from being told before that.
-        overtaking = [one for one in reminders if one.at > owed.at and goes_at[one.key] <= goes_at[owed.key]]
+        # A reminder that waits for a digest does not supersede one that can be sent before.
+        overtaking = [
+            other for other in reminders if other.at > owed.at and goes_at[other.key] <= goes_at[owed.key]
+        ]
         if owed.cause not in NEWS and overtaking:
-            last = max(overtaking, key=lambda one: (one.at, one.key))
+            last = max(overtaking, key=lambda other: (other.at, other.key))
             by = LaterReminder(key=last.key, offset=last.offset)
             verdict = Verdict(key=owed.key, state=ReminderState.SUPERSEDED, reason=by)
         else:
-            verdict = _now_or_later(owed, record, now, rules)
+            verdict = _bind_or_defer(owed, record, now, rules)
         decided.append((owed, verdict))
     return decided
 
 
-def _goes_at(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> datetime:
-    """When it goes out as far as digests are concerned."""
-    waits = _waits(owed, record, now, rules)
+def _find_send_time(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> datetime:
+    """Find when a reminder goes out, considering digests alone."""
+    waits = _find_wait(owed, record, now, rules)
     return waits.until if waits else now
 
 
-def _waits(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Muted | None:
+def _find_wait(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Muted | None:
     if rules.making is not None and rules.making.takes(owed, record):
         return None
     return rules.waits(owed, record, now)
 
 
-def _turned_away(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Verdict | None:
-    why = unwanted(owed, record, now)
+def _refuse(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Verdict | None:
+    why = find_objection(owed, record, now)
     is_kept = owed.cause is Cause.OVERDUE and isinstance(why, AcknowledgedBy)
     if why is not None and not is_kept:
         return Verdict(key=owed.key, state=ReminderState.SUPPRESSED, reason=why)
-    # What was deferred has waited on purpose: its age counts from the end of the wait.
+    # A deferred reminder is not late: its age counts from the end of the wait.
     age = now - max(owed.at, owed.wake_at)
     if owed.cause not in NEWS and age > rules.catch_up:
         return Verdict(key=owed.key, state=ReminderState.EXPIRED, reason=TooLate(days=age.days))
-    if not rules.told(owed):
+    if not rules.list_notifiers(owed):
         lacking = PlainReason.NO_FOLLOWER if owed.cause in CHANGES else PlainReason.NO_NOTIFIER
         return Verdict(key=owed.key, state=ReminderState.SUPPRESSED, reason=lacking)
     return None
 
 
-def _now_or_later(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Verdict:
+def _bind_or_defer(owed: ScheduledReminder, record: Record, now: datetime, rules: Rules) -> Verdict:
     grounds = rules.grounds(owed, record)
     if owed.cause in CHANGES:
         return Verdict(key=owed.key, state=ReminderState.BOUND, reason=None, grounds=grounds)
-    if owed.cause is Cause.OVERDUE and acknowledged(record.standing, record.window_ids, now):
-        # By then there may be no further rung that would say so.
-        by, until = AcknowledgedBy(by=record.standing.ack_by), record.standing.ack_until
+    if owed.cause is Cause.OVERDUE and is_acknowledged(record.status, record.window_ids, now):
+        # The schedule may end before the acknowledgement does, and then no later reminder would follow.
+        by, until = AcknowledgedBy(by=record.status.ack_by), record.status.ack_until
         return Verdict(key=owed.key, state=ReminderState.PENDING, reason=by, wake_at=until)
-    snoozed = record.standing.snooze_until
+    snoozed = record.status.snooze_until
     if owed.cause not in NEWS and snoozed and now < snoozed:
-        person = SnoozedBy(by=record.standing.snooze_by)
+        person = SnoozedBy(by=record.status.snooze_by)
         return Verdict(key=owed.key, state=ReminderState.PENDING, reason=person, wake_at=snoozed)
-    held = _waits(owed, record, now, rules) or rules.muted(owed, record, now)
+    held = _find_wait(owed, record, now, rules) or rules.muted(owed, record, now)
     if held:
         return Verdict(key=owed.key, state=ReminderState.PENDING, reason=held.by, wake_at=held.until)
-    # Why it waited goes with it: the message says so.
+    # Keep the reason for the wait, since the message gives it.
     return Verdict(key=owed.key, state=ReminderState.BOUND, reason=owed.reason, grounds=grounds)
 
 
-def _bind(group: list[ScheduledReminder], now: datetime, rules: Rules) -> Iterable[Delivery]:
+def _bind_group(group: list[ScheduledReminder], now: datetime, rules: Rules) -> Iterable[Delivery]:
     group.sort(key=lambda owed: (owed.milestone, owed.at, owed.key))
     for start in range(0, len(group), MAX_MEMBERS):
         members = group[start : start + MAX_MEMBERS]
-        yield from deliver(members[0].receiver, rules.told(members[0]), members, now)
+        yield from make_deliveries(members[0].receiver, rules.list_notifiers(members[0]), members, now)
 
 
-def _edited(
+def _bind_digest(
     members: list[ScheduledReminder], making: DigestBuild, now: datetime, rules: Rules
 ) -> Iterable[Delivery]:
-    """The deliveries of a digest: one, or as many as its members need; the first shows the rest of it too.
+    """Make the deliveries of a digest: as many as its members need. Only the first shows the overview.
 
-    None when there is nothing to say. Every member is in their ids: what else is said under one of them is
-    composed anew at each attempt.
+    An empty digest has no delivery, unless it is configured to be sent even if empty. The ids of the
+    deliveries cover the members and not the overview, which is composed anew at each attempt.
     """
     edition, names = making.edition, rules.notifiers.get(making.receiver, ())
     if not (members or edition.overview or edition.even_if_empty):
         return
     members.sort(key=lambda owed: (owed.milestone, owed.at, owed.key))
-    yield from deliver(making.receiver, names, members[:MAX_MEMBERS], now, edition=edition)
+    yield from make_deliveries(making.receiver, names, members[:MAX_MEMBERS], now, edition=edition)
     rest = replace(edition, overview=(), more=0, even_if_empty=False)
     for start in range(MAX_MEMBERS, len(members), MAX_MEMBERS):
-        yield from deliver(making.receiver, names, members[start : start + MAX_MEMBERS], now, edition=rest)
+        yield from make_deliveries(
+            making.receiver, names, members[start : start + MAX_MEMBERS], now, edition=rest
+        )

@@ -1,10 +1,10 @@
-"""What a digest shows beside the reminders that waited for it: what is overdue, and what comes soon.
+"""The overview of a digest: milestones that are overdue or come soon and have no reminder in the digest.
 
 Rules that hold here:
-- it shows a milestone only when its route takes a reminder of that milestone for that receiver: what goes to
-  somebody else, or by another route, is not in it;
-- what is acknowledged or snoozed is left out, as what is done or cancelled is;
-- what was over for longer than the catch-up time when it was loaded is history, and not overdue.
+- a digest shows a milestone only if its route takes a reminder of the milestone for its receiver. Milestones
+  that go to other receivers, or by other routes, are not shown;
+- acknowledged, snoozed, done and cancelled milestones are not shown;
+- a milestone that had ended before it was loaded, by more than the catch-up time, is not overdue.
 """
 
 from __future__ import annotations
@@ -18,40 +18,46 @@ from alertd.core.ledger.records import Record, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone, list_operative_windows
 from alertd.core.milestones.occurrence import Cause, Occurrence, list_occurrences
 from alertd.core.milestones.recurrence import get_series_id
-from alertd.core.planning.decide import acknowledged
-from alertd.core.planning.plan import Planned, grounds_of, receivers_of
+from alertd.core.planning.decide import is_acknowledged
+from alertd.core.planning.plan import Planned, make_grounds, plan_occurrence
 from alertd.core.routing.route import Route
 from alertd.core.time.instant import UTC_ZONE, to_local_date
 
 MAX_SHOWN = 200
-"""The most milestones that one digest shows without a reminder of their own."""
+"""The most milestones that an overview shows."""
 
 MAX_LOOKED_AT = 1_000
-"""The most whose records are read for that; the nearest come first."""
+"""The most milestones whose records alertd reads for an overview, the nearest first."""
 
 _BEGINNING = datetime(3, 1, 1, tzinfo=UTC)
 _MARGIN = timedelta(days=40)
-"""The first overdue reminder of what has just ended lies ahead, by a roll too."""
+"""How far to look ahead, so that the first overdue reminder of a window that has just ended is found.
+
+A roll to a working day can move that reminder further ahead.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewScope:
-    """Of which digest: whose it is, what it is called, by which routes."""
+    """The digest whose overview is made: its receiver, its name and the root route."""
 
     receiver: str
     name: str
     root: Route
 
 
-def candidates(
+def list_candidates(
     windows: Iterable[tuple[str, str, datetime]], now: datetime, until: datetime, catch_up: timedelta
 ) -> tuple[str, ...]:
-    """Ids of the milestones that may be overdue or come before ``until``, the nearest first.
+    """List the ids of the milestones that may be overdue or come before ``until``, the nearest first.
 
     Args:
-        windows: the milestone's id, the window's id, and when its date was last changed.
+        windows: for each window, the milestone's id, the window's id, and when the milestone's dates last
+            changed.
+        now, until: aware UTC instants.
+        catch_up: a window that had ended by more than this when its date was set is not overdue.
     """
-    today, last = now.date(), until.date() + timedelta(days=1)  # a day more: zones
+    today, last = now.date(), until.date() + timedelta(days=1)  # one more day, since zones differ
     near: dict[str, int] = {}
     latest: dict[str, tuple[date, str]] = {}
     for name, window_id, changed_at in windows:
@@ -60,7 +66,7 @@ def candidates(
             continue
         series = get_series_id(name)
         if series != name and day < today:
-            # Of a series only the last one that has passed counts: the next one has come since.
+            # Keep only the last past instance of a series, since it has replaced the earlier ones.
             before = latest.get(series)
             if before is not None and before[0] > day:
                 continue
@@ -71,66 +77,84 @@ def candidates(
     return tuple(sorted(near, key=lambda name: (near[name], name)))
 
 
-def overview(
+def make_overview(
     records: Iterable[Record], scope: OverviewScope, now: datetime, until: datetime
 ) -> tuple[tuple[str, ...], int]:
-    """Ids of what is shown, and how many more there would be."""
-    found = [record.id for record in records if glance(record, scope, now, until) is not None]
+    """Choose the milestones to show.
+
+    Args:
+        now, until: aware UTC instants.
+
+    Returns:
+        Ids of the milestones to show, and how many more there are.
+    """
+    found = [record.id for record in records if find_overview_reminder(record, scope, now, until) is not None]
     return tuple(found[:MAX_SHOWN]), len(found[MAX_SHOWN:])
 
 
-def glance(record: Record, scope: OverviewScope, now: datetime, until: datetime) -> ScheduledReminder | None:
-    """What the digest says of a milestone, as if it were a reminder; None when it says nothing of it.
+def find_overview_reminder(
+    record: Record, scope: OverviewScope, now: datetime, until: datetime
+) -> ScheduledReminder | None:
+    """Find the reminder that represents a milestone in an overview; None if the overview leaves it out.
 
-    It is the last reminder of an overdue window that has been due, else of one that ends before ``until``;
-    it has no key, since nobody is owed it.
+    The reminder is the last due one of an overdue window, or else of a window that ends before ``until``. It
+    has no key, since it is not in the ledger.
+
+    Args:
+        now, until: aware UTC instants.
     """
-    standing, milestone = record.standing, record.milestone
-    if record.withdrawn or standing.closed or acknowledged(standing, record.window_ids, now):
+    status, milestone = record.status, record.milestone
+    if record.withdrawn or status.closed or is_acknowledged(status, record.window_ids, now):
         return None
-    if standing.snooze_until is not None and now < standing.snooze_until:
+    if status.snooze_until is not None and now < status.snooze_until:
         return None
     every = list_occurrences(milestone, _BEGINNING, max(now, until) + _MARGIN)
-    ladder = [planned for one in every if (planned := _taken(one, record, scope)) is not None]
+    ladder = [
+        planned for occurrence in every if (planned := _find_planned(occurrence, record, scope)) is not None
+    ]
     passed, coming = [], []
     for stated in list_operative_windows(milestone):
         window = stated.window
         if window.ends is None or window.last_day is None:
             continue
-        of_it = [one for one in ladder if one.occurrence.stated.window.id == window.id]
+        of_it = [planned for planned in ladder if planned.occurrence.stated.window.id == window.id]
         if window.ends <= now:
-            passed += [one for one in of_it if one.occurrence.cause is Cause.OVERDUE]
+            passed += [planned for planned in of_it if planned.occurrence.cause is Cause.OVERDUE]
         elif window.last_day < to_local_date(until, window.zone):
-            coming += [one for one in of_it if one.occurrence.cause is not Cause.OVERDUE]
-    main = _latest(passed, now) or _latest(coming, now)
-    return None if main is None else _as_owed(main, milestone)
+            coming += [planned for planned in of_it if planned.occurrence.cause is not Cause.OVERDUE]
+    main = _find_latest(passed, now) or _find_latest(coming, now)
+    return None if main is None else _make_reminder(main, milestone)
 
 
-def _taken(one: Occurrence, record: Record, scope: OverviewScope) -> Planned | None:
-    """The occurrence for the receiver of the digest, when the digest's route takes it."""
-    for planned in receivers_of(record.milestone, one, scope.root):
+def _find_planned(occurrence: Occurrence, record: Record, scope: OverviewScope) -> Planned | None:
+    """Plan the occurrence for the digest's receiver; None if the digest's route does not take it."""
+    for planned in plan_occurrence(record.milestone, occurrence, scope.root):
         digest = planned.match.digest
         if planned.receiver == scope.receiver and digest is not None and digest.name == scope.name:
             return planned
     return None
 
 
-def _latest(found: Sequence[Planned], now: datetime) -> Planned | None:
-    """The last that has been due, else the first to come."""
-    past = [one for one in found if one.at <= now]
-    return max(past, key=lambda one: one.at) if past else min(found, key=lambda one: one.at, default=None)
+def _find_latest(found: Sequence[Planned], now: datetime) -> Planned | None:
+    """Find the last reminder that was due, or else the first to come."""
+    past = [planned for planned in found if planned.at <= now]
+    return (
+        max(past, key=lambda planned: planned.at)
+        if past
+        else min(found, key=lambda planned: planned.at, default=None)
+    )
 
 
-def _as_owed(planned: Planned, milestone: Milestone) -> ScheduledReminder:
-    one = planned.occurrence
+def _make_reminder(planned: Planned, milestone: Milestone) -> ScheduledReminder:
+    occurrence = planned.occurrence
     return ScheduledReminder(
         key="",
-        milestone=one.milestone,
+        milestone=occurrence.milestone,
         receiver=planned.receiver,
-        cause=one.cause,
-        offset=one.offset,
-        window_id=one.stated.window.id,
-        at=one.at,
-        wake_at=one.at,
-        grounds=grounds_of(planned.match, milestone),
+        cause=occurrence.cause,
+        offset=occurrence.offset,
+        window_id=occurrence.stated.window.id,
+        at=occurrence.at,
+        wake_at=occurrence.at,
+        grounds=make_grounds(planned.match, milestone),
     )

@@ -1,7 +1,7 @@
-"""The plan: everything that will be sent in a range of time, to whom, and under which key.
+"""The plan: all reminders that will be sent in a range of time, with their receivers and keys.
 
-It supposes that nothing is acknowledged and that the daemon was up all along. What is muted or waits for
-a digest is shown at the instant at which it will be sent.
+The plan assumes that no milestone is acknowledged and that the daemon runs all the time. It shows a reminder
+that is muted or waits for a digest at the instant at which it will be sent.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ from alertd.core.time.interval import SEARCH_BOUND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """One occurrence for one receiver.
+    """An occurrence for a receiver.
 
     Attributes:
-        at: when it is sent, an aware UTC instant: when it is due, or later when it is muted then or waits
-            for a digest.
-        muted_by: the rule that makes it later than it is due; None when it is on time.
+        at: when it is sent, an aware UTC instant: when it is due, or later if it is muted or waits for a
+            digest.
+        group: the labels that it is grouped by, as pairs.
+        key: the key of the reminder in the ledger.
+        muted_by: the rule that defers it; None if it is sent when it is due.
     """
 
     at: datetime
@@ -62,35 +64,41 @@ class Planned:
 def plan(
     milestones: Iterable[Milestone], route: Route, since: datetime, until: datetime
 ) -> tuple[Planned, ...]:
-    """All that is sent in [since, until), sorted by instant, milestone and receiver.
+    """Plan the reminders that are sent in [since, until), sorted by instant, milestone and receiver.
 
     Args:
-        milestones: relative claims resolved; recurring ones are expanded here.
+        milestones: relative claims resolved. This function expands recurring ones.
         since, until: aware UTC instants.
     """
-    lookback = SEARCH_BOUND if _defers(route) else timedelta()
+    lookback = SEARCH_BOUND if _can_defer(route) else timedelta()
     found = [
         planned
         for milestone in milestones
-        for one in expand(milestone, since - lookback, until)
-        for planned in _of_milestone(one, route, since - lookback, until)
+        for instance in expand(milestone, since - lookback, until)
+        for planned in _plan_milestone(instance, route, since - lookback, until)
         if since <= planned.at < until
     ]
     return tuple(sorted(found, key=lambda p: (p.at, p.occurrence.milestone, p.receiver, p.key)))
 
 
 def expand(milestone: Milestone, since: datetime, until: datetime) -> tuple[Milestone, ...]:
-    """The instances of a series that can have a reminder in [since, until)."""
+    """List the instances of a series that can have a reminder in [since, until).
+
+    A milestone that does not recur is its only instance.
+
+    Args:
+        since, until: aware UTC instants.
+    """
     if milestone.repeat is None:
         return (milestone,)
-    before, after = _reach(milestone)
+    before, after = _compute_reach(milestone)
     first = to_local_date(since, milestone.zone) - after
     last = to_local_date(until, milestone.zone) + before
     return expand_instances(milestone, first, last)
 
 
-def receivers_of(milestone: Milestone, occurrence: Occurrence, route: Route) -> Iterator[Planned]:
-    """Who is owed an occurrence, each receiver once, due at its own instant."""
+def plan_occurrence(milestone: Milestone, occurrence: Occurrence, route: Route) -> Iterator[Planned]:
+    """Plan an occurrence for each of its receivers, at the instant at which it is due."""
     labels = list_labels(milestone, occurrence.cause, occurrence.offset)
     for match in match_routes(route, labels):
         yield Planned(
@@ -104,17 +112,17 @@ def receivers_of(milestone: Milestone, occurrence: Occurrence, route: Route) -> 
         )
 
 
-def matched(root: Route, owed: ScheduledReminder, record: Record) -> Match | None:
-    """The route by which a receiver is owed an occurrence; None when it is owed it as news alone."""
+def find_match(root: Route, owed: ScheduledReminder, record: Record) -> Match | None:
+    """Find the route by which a reminder goes to its receiver; None for news that no route leads there."""
     labels = list_labels(record.milestone, owed.cause, owed.offset)
-    return next((one for one in match_routes(root, labels) if one.receiver == owed.receiver), None)
+    return next((match for match in match_routes(root, labels) if match.receiver == owed.receiver), None)
 
 
-def grounds_of(match: Match | None, milestone: Milestone) -> Grounds:
-    """What is kept of why something goes to its receiver.
+def make_grounds(match: Match | None, milestone: Milestone) -> Grounds:
+    """Make the grounds on which a reminder goes to its receiver.
 
     Args:
-        match: by which route; None when no route leads there.
+        match: the route that leads to the receiver; None if no route does.
     """
     return Grounds(
         route=match.path if match else "",
@@ -123,21 +131,25 @@ def grounds_of(match: Match | None, milestone: Milestone) -> Grounds:
     )
 
 
-def held_by_quiet(root: Route, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
-    """Until when the quiet hours of its receiver hold back news that no route of its own leads to."""
+def find_quiet_hold(root: Route, owed: ScheduledReminder, record: Record, now: datetime) -> Muted | None:
+    """Find the quiet hours that defer news to a receiver that no route leads to; None outside quiet hours.
+
+    Args:
+        now: an aware UTC instant.
+    """
     hours = find_quiet_hours(root, owed.receiver, list_labels(record.milestone, owed.cause, owed.offset))
     return None if hours is None else find_quiet_mute(hours, now)
 
 
-def _of_milestone(milestone: Milestone, route: Route, since: datetime, until: datetime) -> list[Planned]:
+def _plan_milestone(milestone: Milestone, route: Route, since: datetime, until: datetime) -> list[Planned]:
     by_receiver: dict[str, list[Planned]] = {}
     for occurrence in list_occurrences(milestone, since, until):
-        for planned in receivers_of(milestone, occurrence, route):
-            by_receiver.setdefault(planned.receiver, []).append(_deferred(planned))
-    return [planned for all_of_one in by_receiver.values() for planned in _not_overtaken(all_of_one)]
+        for planned in plan_occurrence(milestone, occurrence, route):
+            by_receiver.setdefault(planned.receiver, []).append(_defer(planned))
+    return [planned for reminders in by_receiver.values() for planned in _drop_overtaken(reminders)]
 
 
-def _deferred(planned: Planned) -> Planned:
+def _defer(planned: Planned) -> Planned:
     found = find_deferral(planned.match, planned.at)
     if found is None:
         return planned
@@ -151,32 +163,34 @@ def _deferred(planned: Planned) -> Planned:
     )
 
 
-def _not_overtaken(all_of_one: list[Planned]) -> Iterator[Planned]:
-    """All but what is still held back when a later one falls due: that takes its place.
+def _drop_overtaken(reminders: list[Planned]) -> Iterator[Planned]:
+    """Leave out the reminders that are still deferred when a later one falls due and replaces them.
 
     Args:
-        all_of_one: of one milestone and receiver, by the instant at which they are due.
+        reminders: those of a milestone and receiver, sorted by the instant at which they are due.
     """
-    due = sorted({planned.occurrence.at for planned in all_of_one})
+    due = sorted({planned.occurrence.at for planned in reminders})
     following = dict(pairwise(due))
-    for planned in all_of_one:
+    for planned in reminders:
         later = following.get(planned.occurrence.at)
         if later is None or later > planned.at:
             yield planned
 
 
-def _defers(route: Route) -> bool:
+def _can_defer(route: Route) -> bool:
     own = route.mute or route.active or route.digest or route.quiet
-    return bool(own) or any(_defers(child) for child in route.routes)
+    return bool(own) or any(_can_defer(child) for child in route.routes)
 
 
-def _reach(milestone: Milestone) -> tuple[timedelta, timedelta]:
-    """How far from an instance's date its first and its last reminder can lie, generously."""
+def _compute_reach(milestone: Milestone) -> tuple[timedelta, timedelta]:
+    """Compute upper bounds of the time between an instance's date and its first and last reminder."""
     policy = milestone.policy
     before = max((compute_longest_span(lead) for lead in policy.before), default=timedelta())
     after = max((compute_longest_span(delay) for delay in policy.after), default=timedelta())
-    nags = SERIES_REPEAT_SPAN if policy.then_every else timedelta()
+    repeats = SERIES_REPEAT_SPAN if policy.then_every else timedelta()
     days = [stated.window.last_day for stated in list_stated_windows(milestone) if stated.window.last_day]
     spread = max(days) - min(days) if days else timedelta()
-    margin = timedelta(days=40) + spread  # a roll, a zone, claims of other dates than the first one's
-    return before + margin, after + nags + margin
+    margin = (
+        timedelta(days=40) + spread
+    )  # for rolls, zones, and claims whose dates differ from the first claim's
+    return before + margin, after + repeats + margin

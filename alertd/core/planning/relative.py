@@ -1,4 +1,4 @@
-"""Relative deadlines: computed from another milestone's windows or, once done, its done date."""
+"""Relative deadlines, computed from the windows of another milestone or from its done date."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Deadline, Reading, format_deadline_phrase, parse_deadline, shift_deadline
-from alertd.core.message.claims import accounts_of
+from alertd.core.message.claims import list_accounts
 from alertd.core.milestones.milestone import Claim, Milestone, RelativeClaim, Source, list_operative_windows
 from alertd.core.time.duration import Duration
 from alertd.core.time.instant import to_instant
@@ -16,21 +16,20 @@ from alertd.core.words import describe_duration, format_day
 
 
 def resolve(milestones: Mapping[str, Milestone], done: Mapping[str, date]) -> dict[str, Milestone]:
-    """The same milestones with every relative claim turned into claims of its own.
+    """Return the milestones with every relative claim replaced by claims with deadlines of their own.
 
-    A contested base makes a contested result: one claim for each window of the base that
-    reminds, with the base's sources where the relative claim names none. Once the base is
-    done there is one claim, counted from the date on which it came about. A base that is not
-    loaded gives no claim.
+    If the base is contested, so is the result: there is a claim for each window of the base that reminds. It
+    has the sources of the base if the relative claim names none. Once the base is done, there is a single
+    claim, counted from the done date. A base that is not loaded gives no claim.
 
     Args:
         milestones: by full id.
         done: local done dates by full id.
 
     Raises:
-        ValueError: a cycle; :func:`cycle` finds it beforehand.
+        ValueError: a deadline depends on itself; :func:`find_cycle` finds such a chain beforehand.
     """
-    found = cycle(milestones)
+    found = find_cycle(milestones)
     if found:
         raise ValueError("a deadline cannot depend on itself: " + " -> ".join(found))
     resolved: dict[str, Milestone] = {}
@@ -39,13 +38,14 @@ def resolve(milestones: Mapping[str, Milestone], done: Mapping[str, date]) -> di
     return {name: resolved[name] for name in milestones}
 
 
-def cycle(milestones: Mapping[str, Milestone]) -> tuple[str, ...]:
-    """A chain of full ids that leads back to its first, or () when there is none."""
+def find_cycle(milestones: Mapping[str, Milestone]) -> tuple[str, ...]:
+    """Find a cycle: a chain of full ids, each based on the next, that ends with its first; () if none."""
     finished: set[str] = set()
     for start in milestones:
-        # Depth first with a stack of our own; a dictionary keeps the chain in order and is fast to ask.
+        # Search depth first with an explicit stack. A dictionary keeps the chain in order and has fast
+        # lookups.
         chain: dict[str, Iterator[str]] = (
-            {} if start in finished else {start: iter(_bases(milestones, start))}
+            {} if start in finished else {start: iter(_list_bases(milestones, start))}
         )
         while chain:
             name = next(reversed(chain))
@@ -57,18 +57,18 @@ def cycle(milestones: Mapping[str, Milestone]) -> tuple[str, ...]:
                 names = tuple(chain)
                 return (*names[names.index(base) :], base)
             elif base in milestones and base not in finished:
-                chain[base] = iter(_bases(milestones, base))
+                chain[base] = iter(_list_bases(milestones, base))
     return ()
 
 
-def _bases(milestones: Mapping[str, Milestone], name: str) -> tuple[str, ...]:
+def _list_bases(milestones: Mapping[str, Milestone], name: str) -> tuple[str, ...]:
     return tuple(relative.base for relative in milestones[name].relative)
 
 
 def _resolve_one(
     name: str, milestones: Mapping[str, Milestone], done: Mapping[str, date], into: dict[str, Milestone]
 ) -> None:
-    # Depth first with a stack of our own: a chain of thousands must not end in a RecursionError.
+    # Search depth first with an explicit stack, since a chain of thousands would exceed the recursion limit.
     stack = [name]
     while stack:
         top = stack[-1]
@@ -76,18 +76,20 @@ def _resolve_one(
             stack.pop()
             continue
         milestone = milestones[top]
-        missing = [base for base in _bases(milestones, top) if base in milestones and base not in into]
+        missing = [base for base in _list_bases(milestones, top) if base in milestones and base not in into]
         if missing:
             stack.extend(missing)
             continue
         derived = tuple(
-            claim for relative in milestone.relative for claim in _claims(milestone, relative, into, done)
+            claim
+            for relative in milestone.relative
+            for claim in _derive_claims(milestone, relative, into, done)
         )
         into[top] = replace(milestone, claims=milestone.claims + derived, relative=())
         stack.pop()
 
 
-def _claims(
+def _derive_claims(
     milestone: Milestone, relative: RelativeClaim, resolved: Mapping[str, Milestone], done: Mapping[str, date]
 ) -> list[Claim]:
     base = resolved.get(relative.base)
@@ -98,40 +100,47 @@ def _claims(
     if relative.base in done:
         day = done[relative.base]
         deadline = shift_deadline(
-            parse_deadline(day.isoformat()), milestone.zone, Reading.END, _in_days(relative.by)
+            parse_deadline(day.isoformat()), milestone.zone, Reading.END, _round_to_days(relative.by)
         )
-        return [_claim(relative, deadline, relative.sources, f"{words} was done on {format_day(day)}")]
+        return [_make_claim(relative, deadline, relative.sources, f"{words} was done on {format_day(day)}")]
     claims = []
     for stated in list_operative_windows(base):
         origin = stated.claims[0]
         moved = shift_deadline(origin.deadline, base.zone, origin.reading, relative.by)
         phrase = format_deadline_phrase(origin.deadline, origin.reading)
         claims.append(
-            _claim(
+            _make_claim(
                 relative,
-                _in_zone(moved, base.zone, milestone.zone),
-                relative.sources or accounts_of(stated),
+                _convert_zone(moved, base.zone, milestone.zone),
+                relative.sources or list_accounts(stated),
                 f"{words} ({phrase})",
             )
         )
     return claims
 
 
-def _claim(relative: RelativeClaim, deadline: Deadline, sources: tuple[Source, ...], derived: str) -> Claim:
+def _make_claim(
+    relative: RelativeClaim, deadline: Deadline, sources: tuple[Source, ...], derived: str
+) -> Claim:
     return Claim(deadline=deadline, sources=sources, rank=relative.rank, note=relative.note, derived=derived)
 
 
-def _in_days(by: Duration) -> Duration:
-    """Hours rounded up to days: of what is done only the day is known, so only a day can follow from it."""
+def _round_to_days(by: Duration) -> Duration:
+    """Round hours up to days: only the day of a done milestone is known, so the result is a day too."""
     return Duration(months=by.months, days=by.days - (-by.seconds // 86_400))
 
 
-def _in_zone(deadline: Deadline, of: ZoneInfo, to: ZoneInfo) -> Deadline:
-    """A local time of day of one zone, for a milestone in another: with its offset, so the instant stays."""
+def _convert_zone(deadline: Deadline, source_zone: ZoneInfo, target_zone: ZoneInfo) -> Deadline:
+    """Return a deadline of ``source_zone`` for a milestone in ``target_zone``.
+
+    A local time of day gets the UTC offset of ``source_zone``, so that the instant stays the same.
+    """
     at = deadline.latest
-    if of.key == to.key or not isinstance(at, datetime) or at.tzinfo is not None:
+    if source_zone.key == target_zone.key or not isinstance(at, datetime) or at.tzinfo is not None:
         return deadline
-    aware = to_instant(at, of).astimezone(of)
-    if (aware.utcoffset() or timedelta()) % timedelta(minutes=1):  # local mean time: EDTF can't say it
+    aware = to_instant(at, source_zone).astimezone(source_zone)
+    if (aware.utcoffset() or timedelta()) % timedelta(
+        minutes=1
+    ):  # local mean time, which EDTF cannot express
         aware = aware.astimezone(UTC)
     return parse_deadline(aware.isoformat(timespec="seconds" if at.second else "minutes"))

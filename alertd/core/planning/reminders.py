@@ -1,10 +1,11 @@
-"""Arming: what a milestone's ladder makes owed now, beside what was owed before.
+"""Rearming: updates the scheduled reminders of a milestone after its dates or its policy changed.
 
 Rules that hold here:
-- what was bound, superseded, suppressed or expired is never owed again; what was cancelled may be;
-- what is past is sent late only to whom it is news: within the catch-up time, unless a moved message
-  says it all or the rung is new in the ladder of somebody who has been told already;
-- what waits for the end of a mute or a snooze goes on waiting, unless it is to be reconsidered.
+- a reminder that was bound, superseded, suppressed or expired is never scheduled again. A cancelled one may
+  be;
+- a past reminder is sent late if it is within the catch-up time. It is not sent if a message about a move
+  already gives the same facts, or if the policy has just gained it and the receiver had others before;
+- a reminder that waits for the end of a mute or a snooze keeps waiting, unless the caller reconsiders it.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from alertd.core.ledger.records import ReminderState, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause, list_occurrences
 from alertd.core.planning.decide import NEWS
-from alertd.core.planning.plan import receivers_of
+from alertd.core.planning.plan import plan_occurrence
 from alertd.core.reason import PlainReason, Reason, TooLateAtLoad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LadderChange:
-    """What is to be written.
+    """The changes to write to the ledger.
 
     Attributes:
-        owed: owed anew, or otherwise than before.
-        cancelled: keys that are owed no more, with why.
-        woken: owed as before, and to be looked at anew.
+        owed: new or changed reminders.
+        cancelled: the keys of reminders to cancel, with the reasons.
+        woken: unchanged reminders that alertd has to decide about again.
     """
 
     owed: tuple[ScheduledReminder, ...]
@@ -37,7 +38,7 @@ class LadderChange:
     woken: tuple[ScheduledReminder, ...] = ()
 
 
-def rearmed(  # noqa: PLR0917  all of them say from what to what
+def rearm(  # noqa: PLR0917  both states, and the range of time
     milestone: Milestone,
     owed: Sequence[ScheduledReminder],
     told: frozenset[str],
@@ -47,41 +48,49 @@ def rearmed(  # noqa: PLR0917  all of them say from what to what
     *,
     reconsider: bool = False,
 ) -> LadderChange:
-    """How what is owed differs from what should be.
+    """Compare the scheduled reminders of a milestone with those that it should have.
 
     Args:
         milestone: relative claims resolved, recurrence expanded.
-        owed: all that is or was owed for it.
-        told: receivers whom a moved message tells where the new date stands.
-        until: how far ahead to look.
-        reconsider: have what waits looked at anew: what it waits for may be gone.
+        owed: all scheduled reminders of the milestone, past ones included.
+        told: receivers that get a message about the move, which describes the new dates.
+        now, until: aware UTC instants. Reminders after ``until`` are not scheduled yet.
+        reconsider: decide again about deferred reminders, since the rule that defers them may be gone.
     """
-    by_key = {one.key: one for one in owed}
-    receivers = {one.receiver for one in owed if one.cause is not Cause.MOVED}
+    by_key = {reminder.key: reminder for reminder in owed}
+    receivers = {reminder.receiver for reminder in owed if reminder.cause is not Cause.MOVED}
     wanted: dict[str, ScheduledReminder] = {}
-    for one in _ladder(milestone, config, now, until):
-        before = by_key.get(one.key)
+    for reminder in _make_ladder(milestone, config, now, until):
+        before = by_key.get(reminder.key)
         if before is not None and before.state is ReminderState.PENDING:
-            wanted[one.key] = _moved_along(before, one, now)
+            wanted[reminder.key] = _update_pending(before, reminder, now)
         else:
-            is_new = before is None and one.receiver in receivers
-            wanted[one.key] = _armed(one, config, now, is_told=one.receiver in told, is_new=is_new)
-    changed = {key: one for key, one in wanted.items() if _differs(one, by_key.get(key))}
+            is_new = before is None and reminder.receiver in receivers
+            wanted[reminder.key] = _arm(
+                reminder, config, now, is_told=reminder.receiver in told, is_new=is_new
+            )
+    changed = {key: reminder for key, reminder in wanted.items() if _is_changed(reminder, by_key.get(key))}
     gone: dict[str, Reason] = {
-        one.key: PlainReason.NOT_OWED
-        for one in owed
-        if one.state is ReminderState.PENDING and one.key not in wanted and one.cause not in NEWS
+        reminder.key: PlainReason.NOT_OWED
+        for reminder in owed
+        if reminder.state is ReminderState.PENDING
+        and reminder.key not in wanted
+        and reminder.cause not in NEWS
     }
-    left = [one for one in owed if reconsider and one.key not in changed and one.key not in gone]
-    return LadderChange(owed=tuple(changed.values()), cancelled=tuple(gone.items()), woken=woken(left, now))
+    left = [
+        reminder
+        for reminder in owed
+        if reconsider and reminder.key not in changed and reminder.key not in gone
+    ]
+    return LadderChange(owed=tuple(changed.values()), cancelled=tuple(gone.items()), woken=wake(left, now))
 
 
-def _ladder(
+def _make_ladder(
     milestone: Milestone, config: Config, now: datetime, until: datetime
 ) -> Iterable[ScheduledReminder]:
     beginning = datetime.min.replace(tzinfo=now.tzinfo)
     for occurrence in list_occurrences(milestone, beginning, until):
-        for planned in receivers_of(milestone, occurrence, config.route):
+        for planned in plan_occurrence(milestone, occurrence, config.route):
             yield ScheduledReminder(
                 key=planned.key,
                 milestone=milestone.id,
@@ -95,42 +104,54 @@ def _ladder(
             )
 
 
-def woken(owed: Iterable[ScheduledReminder], now: datetime) -> tuple[ScheduledReminder, ...]:
-    """What waits for a mute or a snooze to end, to be looked at now: whether it still has to wait.
+def wake(owed: Iterable[ScheduledReminder], now: datetime) -> tuple[ScheduledReminder, ...]:
+    """Return the deferred reminders with ``wake_at`` set to ``now``, so that alertd decides about them again.
 
-    It is awake from ``now`` on and not from when it was due: what has waited on purpose is not late.
+    ``wake_at`` does not go back to the due instant, because a deferred reminder does not count as late.
+
+    Args:
+        now: an aware UTC instant.
     """
     return tuple(
-        replace(one, wake_at=max(one.at, now))
-        for one in owed
-        if one.state is ReminderState.PENDING and one.wake_at > max(one.at, now)
+        replace(reminder, wake_at=max(reminder.at, now))
+        for reminder in owed
+        if reminder.state is ReminderState.PENDING and reminder.wake_at > max(reminder.at, now)
     )
 
 
-def _moved_along(before: ScheduledReminder, one: ScheduledReminder, now: datetime) -> ScheduledReminder:
-    """What is pending and stays so, whatever :func:`_armed` would make of it today; awake, if it waited."""
-    if before.wake_at <= before.at:
-        return one
-    return replace(one, wake_at=max(one.at, min(before.wake_at, now)), reason=before.reason)
-
-
-def _armed(
-    one: ScheduledReminder, config: Config, now: datetime, *, is_told: bool, is_new: bool
+def _update_pending(
+    before: ScheduledReminder, reminder: ScheduledReminder, now: datetime
 ) -> ScheduledReminder:
-    """Pending, unless it is past and there is a reason not to send it late."""
-    if one.at > now:
-        return one
-    if now - one.at > config.catch_up:
-        days = (now - one.at).days
-        return replace(one, state=ReminderState.EXPIRED, reason=TooLateAtLoad(days=days))
+    """Return a pending reminder with its new instant and group.
+
+    It stays pending, even if :func:`_arm` would not schedule it today. A deferred reminder is decided about
+    again.
+    """
+    if before.wake_at <= before.at:
+        return reminder
+    return replace(reminder, wake_at=max(reminder.at, min(before.wake_at, now)), reason=before.reason)
+
+
+def _arm(
+    reminder: ScheduledReminder, config: Config, now: datetime, *, is_told: bool, is_new: bool
+) -> ScheduledReminder:
+    """Return a new reminder as pending, or with another state if it is past and must not be sent late."""
+    if reminder.at > now:
+        return reminder
+    if now - reminder.at > config.catch_up:
+        days = (now - reminder.at).days
+        return replace(reminder, state=ReminderState.EXPIRED, reason=TooLateAtLoad(days=days))
     if is_told:
-        return replace(one, state=ReminderState.SUPERSEDED, reason=PlainReason.TOLD_BY_MOVE)
+        return replace(reminder, state=ReminderState.SUPERSEDED, reason=PlainReason.TOLD_BY_MOVE)
     if is_new:
-        return replace(one, state=ReminderState.SUPERSEDED, reason=PlainReason.NEW_IN_POLICY)
-    return one
+        return replace(reminder, state=ReminderState.SUPERSEDED, reason=PlainReason.NEW_IN_POLICY)
+    return reminder
 
 
-def _differs(one: ScheduledReminder, before: ScheduledReminder | None) -> bool:
+def _is_changed(reminder: ScheduledReminder, before: ScheduledReminder | None) -> bool:
     if before is None or before.state is ReminderState.CANCELLED:
         return True
-    return before.state is ReminderState.PENDING and (one.at, one.group) != (before.at, before.group)
+    return before.state is ReminderState.PENDING and (reminder.at, reminder.group) != (
+        before.at,
+        before.group,
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from alertd.core.config import Problem
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.planning.relative import cycle, resolve
+from alertd.core.planning.relative import find_cycle, resolve
 from alertd.definitions.reading.reader import quote, suggest
 from alertd.definitions.timeline.claims import After
 from alertd.definitions.timeline.read import TimelineRead
@@ -95,7 +95,7 @@ def _find_cycles(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator
         for milestone in result.timeline.milestones
         if milestone.relative
     }
-    while chain := cycle(links):
+    while chain := find_cycle(links):
         file, after = min(
             (places[name] for name in chain if name in places), key=lambda place: (place[0], place[1].line)
         )

@@ -83,9 +83,9 @@ def list_forms(record: Record, site: Site, principal: Principal) -> tuple[Form, 
     if record.withdrawn:
         return ()
     kinds = [ActionKind.REOPEN]
-    if not record.standing.closed:
+    if not record.status.closed:
         kinds = [ActionKind.ACK, ActionKind.SNOOZE, ActionKind.DONE, ActionKind.CANCEL]
-        if record.standing != NO_ACTIONS:
+        if record.status != NO_ACTIONS:
             kinds.append(ActionKind.REOPEN)
     return tuple(make_form(kind, record, site, asks_name=not principal.name) for kind in kinds)
 

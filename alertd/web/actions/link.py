@@ -14,10 +14,10 @@ from starlette.responses import Response
 
 from alertd.core.access import Scope
 from alertd.core.explain.request import ActionRequest
-from alertd.core.explain.words import standing_lines
+from alertd.core.explain.words import make_status_lines
 from alertd.core.ledger.records import Record
-from alertd.core.message.claims import claim_lines
-from alertd.core.message.links import PURPOSE, UNDO_LASTS, Link, LinkKind, read_token, token_of
+from alertd.core.message.claims import make_claim_lines
+from alertd.core.message.links import PURPOSE, UNDO_LASTS, Link, LinkKind, make_token, read_token
 from alertd.errors import FieldProblem, RefusedAction
 from alertd.web.actions.forms import BY_LINK, MAX_NAME, make_form
 from alertd.web.actions.perform import find_last_action, find_record, may_see, read_form, say
@@ -92,7 +92,7 @@ async def _make_undo(site: Site, link: Link, saying: ActionRequest) -> dict[str,
         expires=site.clock.now() + UNDO_LASTS,
         undoes=last.at,
     )
-    return {"undo": token_of(undo, site.signer.derive_key(PURPOSE))}
+    return {"undo": make_token(undo, site.signer.derive_key(PURPOSE))}
 
 
 async def _render_form(
@@ -112,8 +112,8 @@ async def _render_form(
         "act.html",
         409 if refused else 422 if problem else 200,
         milestone=milestone,
-        claims=claim_lines(milestone, now, "", record.standing.done_on),
-        stands=list(standing_lines(record.standing, milestone.zone, now)),
+        claims=make_claim_lines(milestone, now, "", record.status.done_on),
+        stands=list(make_status_lines(record.status, milestone.zone, now)),
         # After the action, the page confirms it and no longer shows the form.
         form=None if read_flash(request) or not _accepts_action(link, record) else form,
         token=request.path_params["token"],
@@ -124,7 +124,7 @@ async def _render_form(
 
 
 def _accepts_action(link: Link, record: Record) -> bool:
-    return link.kind is LinkKind.UNDO or not record.standing.closed
+    return link.kind is LinkKind.UNDO or not record.status.closed
 
 
 def _read_undo(request: Request, link: Link) -> str:

@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from alertd.core.access import Scope
 from alertd.core.explain.request import ActionRequest
-from alertd.core.explain.words import standing_lines
-from alertd.core.ledger.outcome import ended_words
+from alertd.core.explain.words import make_status_lines
+from alertd.core.ledger.outcome import describe_outcome
 from alertd.core.ledger.records import Delivery, DeliveryState
-from alertd.core.message.claims import claim_lines
+from alertd.core.message.claims import make_claim_lines
 from alertd.core.milestones.status import ActionKind
 from alertd.core.words import join_with_and
 from alertd.errors import FieldProblem, RefusedAction, UnknownDelivery
@@ -71,8 +71,8 @@ async def _render_form(
         "action.html",
         409 if refused else 422 if problem else 200,
         milestone=record.milestone,
-        claims=claim_lines(record.milestone, now, "", record.standing.done_on),
-        stands=list(standing_lines(record.standing, record.milestone.zone, now)),
+        claims=make_claim_lines(record.milestone, now, "", record.status.done_on),
+        stands=list(make_status_lines(record.status, record.milestone.zone, now)),
         form=make_form(kind, record, site, asks_name=not principal.name, given=given, problem=problem),
         refused=refused,
     )
@@ -118,7 +118,7 @@ async def send_test(request: Request) -> Response:
     """Send a test message to each notifier of a receiver (``/send-test``)."""
     site, given = find_site(request), await read_form(request)
     tried = await run_test(site, given.get("receiver", ""))
-    told = [f"{channel} {ended_words(outcome)}" for channel, outcome in tried]
+    told = [f"{channel} {describe_outcome(outcome)}" for channel, outcome in tried]
     text = f"Test: {join_with_and(told)}." if told else "That receiver has no notifier: nothing was sent."
     return redirect(site, "/deliveries", text)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from alertd.core.access import Scope
-from alertd.core.explain.request import ActionRequest, action_of, confirmation, says_nothing_new
+from alertd.core.explain.request import ActionRequest, is_repeated, make_action, make_confirmation
 from alertd.core.ledger.records import Record
 from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.words import format_day
@@ -56,8 +56,8 @@ async def say(request: Request, name: str, saying: ActionRequest) -> ActionResul
     if config is None:
         raise RequestRefused(503, "no configuration is in force yet", {"retry-after": "5"})
     record = await find_record(site, name)
-    action = action_of(saying, record, config, site.clock.now())
-    is_new = not says_nothing_new(action, record.standing, record.window_ids)
+    action = make_action(saying, record, config, site.clock.now())
+    is_new = not is_repeated(action, record.status, record.window_ids)
     if is_new:
         _refuse_if_closed(action, record)
         try:
@@ -68,7 +68,7 @@ async def say(request: Request, name: str, saying: ActionRequest) -> ActionResul
         site.log.info(
             Event.ACTION_RECORDED, milestone=name, kind=action.kind.value, by=action.by, how=action.how
         )
-    told = confirmation(action, record, await site.ledger.read_owed(name))
+    told = make_confirmation(action, record, await site.ledger.read_owed(name))
     return ActionResult(
         action=action, record=record, told=told if is_new else f"Nothing is new. {told}", is_new=is_new
     )
@@ -76,9 +76,9 @@ async def say(request: Request, name: str, saying: ActionRequest) -> ActionResul
 
 def _refuse_if_closed(action: Action, record: Record) -> None:
     """Refuse an action on a closed milestone. The ledger refuses it too, but with a less helpful message."""
-    standing = record.standing
-    if standing.closed and action.kind is not ActionKind.REOPEN:
-        how = f"done on {format_day(standing.done_on)}" if standing.done_on else "cancelled"
+    status = record.status
+    if status.closed and action.kind is not ActionKind.REOPEN:
+        how = f"done on {format_day(status.done_on)}" if status.done_on else "cancelled"
         raise RefusedAction(f"it is {how} already; reopen it first")
 
 

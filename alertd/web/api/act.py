@@ -10,9 +10,9 @@ from starlette.requests import Request
 from typing_extensions import TypedDict
 
 from alertd.core.access import Scope
-from alertd.core.explain.facts import DeliveryFacts, MilestoneFacts, record_facts
+from alertd.core.explain.facts import DeliveryFacts, MilestoneFacts, make_record_facts
 from alertd.core.explain.request import ActionRequest
-from alertd.core.ledger.outcome import Sent, ended_words
+from alertd.core.ledger.outcome import Sent, describe_outcome
 from alertd.core.milestones.status import ActionKind
 from alertd.core.shape import Doc
 from alertd.errors import FieldProblem
@@ -102,7 +102,7 @@ async def act(request: Request, asked: ApiRequest) -> ActedFacts:
     return {
         "changed": answer.is_new,
         "told": answer.told,
-        "milestone": record_facts(answer.record, find_site(request).clock.now()),
+        "milestone": make_record_facts(answer.record, find_site(request).clock.now()),
     }
 
 
@@ -122,7 +122,7 @@ async def send_test(request: Request, asked: ApiRequest) -> TestedFacts:
         raise FieldProblem("receiver", "say which receiver")
     return {
         "tried": [
-            {"channel": channel, "accepted": isinstance(outcome, Sent), "told": ended_words(outcome)}
+            {"channel": channel, "accepted": isinstance(outcome, Sent), "told": describe_outcome(outcome)}
             for channel, outcome in await run_test(find_site(request), asked.fields["receiver"])
         ]
     }

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from typing_extensions import TypedDict
 
 from alertd.core.access import Scope
-from alertd.core.explain.explanation import Done, explained
+from alertd.core.explain.explanation import Done, explain
 from alertd.core.explain.facts import (
     CauseText,
     DeliveryFacts,
@@ -21,14 +21,14 @@ from alertd.core.explain.facts import (
     PlannedFacts,
     PolicyFacts,
     ReminderFacts,
-    delivery_facts,
-    entry_facts,
-    explanation_facts,
-    record_facts,
-    utc_or_none,
-    utc_text,
+    format_utc,
+    format_utc_or_none,
+    make_delivery_facts,
+    make_entry_facts,
+    make_explanation_facts,
+    make_record_facts,
 )
-from alertd.core.explain.words import next_words, routes_told, state_lines
+from alertd.core.explain.words import describe_next, describe_routes, make_state_lines
 from alertd.core.ledger.records import (
     Attempt,
     Delivery,
@@ -38,7 +38,7 @@ from alertd.core.ledger.records import (
     ScheduledReminder,
     Value,
 )
-from alertd.core.message.reasons import reason_text
+from alertd.core.message.reasons import describe_reason
 from alertd.core.routing.matcher import Matcher, MatchOp, parse_matcher
 from alertd.core.shape import Count, Doc, Instant
 from alertd.engine.health import HealthFacts, health_facts, read_health
@@ -168,7 +168,7 @@ async def list_timelines(request: Request, _asked: ApiRequest) -> TimelinesFacts
             for name in sorted(titles)
         ]
 
-    return {"as_of": utc_text(cached.as_of), "timelines": await asyncio.to_thread(count)}
+    return {"as_of": format_utc(cached.as_of), "timelines": await asyncio.to_thread(count)}
 
 
 @declare_operation(
@@ -207,10 +207,10 @@ async def list_milestones(request: Request, asked: ApiRequest) -> MilestonesFact
     records = await site.ledger.read_records_by_id(names[:limit])
 
     def list_facts() -> list[MilestoneFacts]:
-        return [record_facts(records[name], now) for name in names[:limit] if name in records]
+        return [make_record_facts(records[name], now) for name in names[:limit] if name in records]
 
     return {
-        "as_of": utc_text(cached.as_of),
+        "as_of": format_utc(cached.as_of),
         "total": total,
         "milestones": await asyncio.to_thread(list_facts),
         "next": names[limit - 1] if len(names) > limit else None,
@@ -226,7 +226,7 @@ async def get_milestone(request: Request, _asked: ApiRequest) -> MilestoneInFull
     if record is None:
         raise RequestRefused(404, "no such milestone is known")
     done = Done(
-        standing=record.standing,
+        status=record.status,
         owed={reminder.key: reminder for reminder in await site.ledger.read_owed(name)},
         deliveries=tuple(await site.ledger.find_deliveries(milestone=name, limit=MOST_DELIVERIES)),
         history=tuple(await site.ledger.read_history(name, MOST_ENTRIES)),
@@ -236,12 +236,12 @@ async def get_milestone(request: Request, _asked: ApiRequest) -> MilestoneInFull
 
 def _make_full_facts(site: Site, record: Record, done: Done, now: datetime) -> MilestoneInFullFacts:
     facts: MilestoneInFullFacts = {
-        **record_facts(record, now),
+        **make_record_facts(record, now),
         "withdrawn": record.withdrawn,
         "values": [_value_facts(value) for value in record.values],
         "occurrences": [_occurrence_facts(reminder) for reminder in done.owed.values()],
-        "deliveries": [delivery_facts(*row) for row in done.deliveries],
-        "history": [entry_facts(entry) for entry in done.history],
+        "deliveries": [make_delivery_facts(*row) for row in done.deliveries],
+        "history": [make_entry_facts(entry) for entry in done.history],
         "reminders": [],
         "next": None,
         "why": None,
@@ -249,16 +249,16 @@ def _make_full_facts(site: Site, record: Record, done: Done, now: datetime) -> M
     definitions, config = site.definitions(), site.config
     if definitions is None or config is None or record.withdrawn:
         return facts
-    found = explained(record.milestone, definitions, config, now, done)
-    explanation = explanation_facts(found, ())
+    found = explain(record.milestone, definitions, config, now, done)
+    explanation = make_explanation_facts(found, ())
     facts["reminders"], facts["next"] = explanation["reminders"], explanation["next"]
     facts["why"] = {
         "policy": explanation["policy"],
-        "stands": list(state_lines(found)),
-        "next": next_words(found),
+        "stands": list(make_state_lines(found)),
+        "next": describe_next(found),
         "routes": [
             {"receiver": route.receiver, "text": route.text, "more": list(route.more)}
-            for route in routes_told(found, config)
+            for route in describe_routes(found, config)
         ],
     }
     return facts
@@ -294,7 +294,7 @@ async def list_deliveries(request: Request, asked: ApiRequest) -> DeliveriesFact
         limit=limit + 1,
     )
     return {
-        "deliveries": [delivery_facts(*row) for row in found[:limit]],
+        "deliveries": [make_delivery_facts(*row) for row in found[:limit]],
         "next": found[limit - 1][0].id if len(found) > limit else None,
     }
 
@@ -316,7 +316,7 @@ async def find_delivery_facts(site: Site, name: str) -> DeliveryFacts:
         found = await site.ledger.find_deliveries(delivery=name, limit=1)
     if not found:
         raise RequestRefused(404, "no such delivery is known")
-    return delivery_facts(*found[0])
+    return make_delivery_facts(*found[0])
 
 
 @declare_operation("GET", "/status", Scope.READ)
@@ -363,9 +363,9 @@ def _occurrence_facts(reminder: ScheduledReminder) -> OccurrenceFacts:
         "offset": reminder.offset,
         "window": reminder.window_id,
         "receiver": reminder.receiver,
-        "at": utc_text(reminder.at),
-        "wake_at": utc_text(reminder.wake_at),
+        "at": format_utc(reminder.at),
+        "wake_at": format_utc(reminder.wake_at),
         "state": reminder.state,
-        "reason": reason_text(reminder.reason),
-        "told_at": utc_or_none(reminder.told_at),
+        "reason": describe_reason(reminder.reason),
+        "told_at": format_utc_or_none(reminder.told_at),
     }

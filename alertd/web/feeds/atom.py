@@ -13,10 +13,10 @@ from datetime import datetime
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from alertd import __version__
-from alertd.core.ledger.moves import MoveSide, kept_windows
+from alertd.core.ledger.moves import MoveSide, read_windows
 from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Move, Record, ScheduledReminder, Value
-from alertd.core.message.digest import digest_words
-from alertd.core.message.headlines import moved_headline
+from alertd.core.message.digest import name_digest
+from alertd.core.message.headlines import make_move_headline
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.time.instant import UTC_ZONE
 from alertd.core.words import capitalize, format_count, format_instant, make_sentence, phrase_offset
@@ -135,7 +135,7 @@ def describe_delivery(found: Sent, records: Mapping[str, Record]) -> FeedItem:
 def describe_move(entry: HistoryEntry, record: Record | None) -> FeedItem:
     """Describe a move of a milestone; its record is None if it has been deleted."""
     zone = record.milestone.zone if record else UTC_ZONE
-    headline = moved_headline(_read_move(entry, record))
+    headline = make_move_headline(_read_move(entry, record))
     return FeedItem(
         id=f"move/{fingerprint('move', entry.milestone, entry.at.isoformat())}",
         title=f"{headline}: {_find_title(entry.milestone, record)}",
@@ -153,7 +153,7 @@ def _read_move(entry: HistoryEntry, record: Record | None) -> Move:
     def values(side: MoveSide) -> tuple[Value, ...]:
         return tuple(
             Value(window_id=window_id, edtf="", phrase=phrase, accounts=accounts.get(window_id, ()))
-            for window_id, phrase in kept_windows(entry, side).items()
+            for window_id, phrase in read_windows(entry, side).items()
         )
 
     return Move(before=values(MoveSide.BEFORE), after=values(MoveSide.AFTER))
@@ -165,7 +165,7 @@ def _make_title(
     if delivery.notice is not None:
         return delivery.notice.headline
     if delivery.edition is not None:
-        return capitalize(digest_words(delivery))
+        return capitalize(name_digest(delivery))
     if len(by_milestone) == 1:
         ((name, owed),) = by_milestone.items()
         return _describe_reminders(owed, records.get(name))
@@ -182,7 +182,7 @@ def _describe_reminders(owed: Sequence[ScheduledReminder], record: Record | None
 
 def _describe_cause(owed: ScheduledReminder, record: Record | None) -> str:
     if owed.cause is Cause.MOVED and owed.move is not None:
-        return moved_headline(owed.move)
+        return make_move_headline(owed.move)
     if owed.cause is Cause.DONE:
         return "done"
     phrases = {value.window_id: value.phrase for value in record.values} if record else {}

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from alertd.core.access import Scope
 from alertd.core.deadline import format_deadline, format_deadline_phrase
 from alertd.core.ledger.records import Record
-from alertd.core.message.claims import accounts_of
+from alertd.core.message.claims import list_accounts
 from alertd.core.message.message import Tone
 from alertd.core.milestones.milestone import StatedWindow, list_stated_windows
 from alertd.core.time.instant import to_local_date
@@ -110,12 +110,12 @@ class Countdown:
 
 def make_countdown(record: Record, now: datetime) -> Countdown:
     """Make the countdown of a milestone at ``now``, an aware instant in UTC."""
-    stated, standing = list_stated_windows(record.milestone), record.standing
+    stated, status = list_stated_windows(record.milestone), record.status
     said, tone = "", _choose_tone(stated, now) if stated else None
-    if standing.done_on is not None:
+    if status.done_on is not None:
         said, tone = "done", Tone.DONE
-    elif standing.cancelled or record.withdrawn:
-        said, tone = "cancelled" if standing.cancelled else "withdrawn", None
+    elif status.cancelled or record.withdrawn:
+        said, tone = "cancelled" if status.cancelled else "withdrawn", None
     elif not stated:
         said = "no date"
     palette = PALETTES[tone] if tone else NEUTRAL
@@ -186,7 +186,7 @@ async def embed(request: Request) -> Response:
         request,
         "embed.html",
         countdown=found,
-        done_on=format_day(record.standing.done_on) if record.standing.done_on else "",
+        done_on=format_day(record.status.done_on) if record.status.done_on else "",
         page=site.address(f"/milestones/{record.id}"),
         today=today.isoformat(),
         today_text=format_day(today),
@@ -224,7 +224,7 @@ def _make_counts(stated: Sequence[StatedWindow], now: datetime) -> Iterator[Coun
             short=_shorten_status(window, now) or name,
             name=name,
             phrase=format_deadline_phrase(claim.deadline, claim.reading),
-            who=join_with_and([source.brief for source in accounts_of(window)]),
+            who=join_with_and([source.brief for source in list_accounts(window)]),
             look=_choose_tone([window], now).value,
         )
 

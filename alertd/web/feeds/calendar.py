@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alertd.core.explain.words import stated_words
+from alertd.core.explain.words import describe_stated
 from alertd.core.ledger.records import Record
-from alertd.core.message.claims import claim_lines, contested_sentence
+from alertd.core.message.claims import make_claim_lines, make_contested_sentence
 from alertd.core.milestones.fields import collect_field_values, find_first_link
 from alertd.core.milestones.milestone import compute_state, is_contested, list_stated_windows
 from alertd.core.milestones.occurrence import Occurrence, list_occurrences
-from alertd.core.planning.decide import acknowledged
+from alertd.core.planning.decide import is_acknowledged
 from alertd.core.routing.labels import list_lasting_labels
 from alertd.core.routing.matcher import Matcher
 from alertd.core.words import capitalize, format_count, phrase_offset
@@ -121,14 +121,14 @@ def list_alarms(record: Record, now: datetime) -> tuple[tuple[CalendarAlarm, ...
     A closed milestone has no alarms. An acknowledgement suppresses the alarms until it ends. The alarms that
     fall into a snooze become one alarm at its end.
     """
-    milestone, standing = record.milestone, record.standing
+    milestone, status = record.milestone, record.status
     windows = [stated.window.id for stated in list_stated_windows(milestone)]
-    if record.withdrawn or standing.closed:
+    if record.withdrawn or status.closed:
         return ()
     by_window: dict[str, dict[datetime, CalendarAlarm]] = {name: {} for name in windows}
     for occurrence in list_occurrences(milestone, now, now + AHEAD):
-        if not acknowledged(standing, record.window_ids, occurrence.at):
-            at = max(occurrence.at, standing.snooze_until) if standing.snooze_until else occurrence.at
+        if not is_acknowledged(status, record.window_ids, occurrence.at):
+            at = max(occurrence.at, status.snooze_until) if status.snooze_until else occurrence.at
             by_window[occurrence.stated.window.id][at] = CalendarAlarm(
                 at=at, text=_describe_alarm(record, occurrence)
             )
@@ -138,7 +138,7 @@ def list_alarms(record: Record, now: datetime) -> tuple[tuple[CalendarAlarm, ...
 def _describe_alarm(record: Record, occurrence: Occurrence) -> str:
     """Describe an alarm: ``7 days before the deadline: Forces leave, by September 2026 – the minister``."""
     which, title = capitalize(phrase_offset(occurrence.offset)), record.milestone.title
-    return f"{which}: {title}, {stated_words(occurrence.stated)}"
+    return f"{which}: {title}, {describe_stated(occurrence.stated)}"
 
 
 def _make_dated(record: Record, asked: CalendarRequest, around: CalendarContext) -> Dated:
@@ -151,15 +151,15 @@ def _make_dated(record: Record, asked: CalendarRequest, around: CalendarContext)
         title=milestone.title,
         timeline_title=milestone.timeline_title,
         zone=milestone.zone.key,
-        state=compute_state(milestone, record.standing, around.now),
+        state=compute_state(milestone, record.status, around.now),
         revision=record.revision,
-        claims=claim_lines(milestone, around.now, "", record.standing.done_on),
+        claims=make_claim_lines(milestone, around.now, "", record.status.done_on),
         contested=contested,
-        contradiction=contested_sentence(milestone) if contested else "",
+        contradiction=make_contested_sentence(milestone) if contested else "",
         tentative=milestone.tentative,
         fields=fields,
         page=page,
-        done_on=record.standing.done_on,
+        done_on=record.status.done_on,
         withdrawn=record.withdrawn,
         alarms=list_alarms(record, around.now) if asked.rings else (),
     )
@@ -173,7 +173,7 @@ def _is_in(record: Record, touched: datetime, asked: CalendarRequest, now: datet
     if not all(matcher.matches(labels) for matcher in asked.labels):
         return False
     latest = max(_list_ends(record), default=now)
-    return latest >= now - BEHIND or not (record.standing.closed or record.withdrawn)
+    return latest >= now - BEHIND or not (record.status.closed or record.withdrawn)
 
 
 def _measure_distance(record: Record, now: datetime) -> tuple[float, str]:

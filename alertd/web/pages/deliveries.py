@@ -22,7 +22,7 @@ from alertd.core.ledger.records import (
 )
 from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.message import Message
-from alertd.core.planning.decide import NEWS, live_members
+from alertd.core.planning.decide import NEWS, find_live_members
 from alertd.notify.render.clean import clean_message
 from alertd.notify.render.text import render_text
 from alertd.web.pages.sendings import MOST_ABOUT, make_sendings
@@ -54,7 +54,7 @@ async def deliveries(request: Request) -> Response:
     shown = found[:PER_PAGE]
     carried = dict.fromkeys(owed.milestone for _, _, members in shown for owed in members[: 2 * MOST_ABOUT])
     records = await site.ledger.read_records_by_id(list(carried))
-    standing = await describe_status(site, site.clock.now())
+    page_status = await describe_status(site, site.clock.now())
     asked = {"text": text, "state": state.value if state else "", "receiver": receiver}
     asked = {name: value for name, value in asked.items() if value}
 
@@ -78,7 +78,7 @@ async def deliveries(request: Request) -> Response:
         older=href(before=_make_cursor(shown[-1][0])) if len(found) > PER_PAGE else "",
         is_narrow=bool(asked),
         zone=find_zone(site),
-        standing=standing,
+        page_status=page_status,
     )
 
 
@@ -94,7 +94,7 @@ async def delivery(request: Request) -> Response:
     names = list(dict.fromkeys([*(owed.milestone for owed in members), *shown]))
     records = await site.ledger.read_records_by_id(names)
     message, composed_at = await _compose_message(site, found[0], records)
-    standing = await describe_status(site, site.clock.now())
+    page_status = await describe_status(site, site.clock.now())
 
     def render() -> Response:
         return render_page(
@@ -106,7 +106,7 @@ async def delivery(request: Request) -> Response:
             text=render_text(clean_message(message)) if message else "",
             composed_at=composed_at,
             zone=find_zone(site),
-            standing=standing,
+            page_status=page_status,
         )
 
     return await asyncio.to_thread(render)
@@ -133,7 +133,7 @@ async def _compose_message(
     elif is_over:
         said = tuple(members)
     else:
-        said, _ = live_members(lease, now)
+        said, _ = find_live_members(lease, now)
     if not said and delivery.notice is None and delivery.edition is None:
         return None, at
     around = ItemContext(route=config.route, upcoming=await _find_upcoming(site, delivery, said, at))

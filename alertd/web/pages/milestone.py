@@ -14,27 +14,27 @@ from starlette.responses import Response
 
 from alertd.core.access import Scope
 from alertd.core.config import Config, Definitions
-from alertd.core.explain.explanation import Done, Explanation, explained, policy_words
+from alertd.core.explain.explanation import Done, Explanation, describe_policy, explain
 from alertd.core.explain.words import (
     KINDS,
-    claim_span,
-    entry_lines,
-    fate_of,
-    held_back,
-    labels_told,
-    local_text,
-    next_words,
-    not_counted,
-    owed_fate,
-    routes_told,
-    standing_lines,
-    state_lines,
-    stated_words,
-    when_words,
+    describe_delay,
+    describe_labels,
+    describe_next,
+    describe_offset,
+    describe_routes,
+    describe_span,
+    describe_stated,
+    explain_not_counted,
+    find_fate,
+    find_owed_fate,
+    format_local,
+    make_entry_lines,
+    make_state_lines,
+    make_status_lines,
 )
-from alertd.core.ledger.moves import MoveSide, kept_windows
+from alertd.core.ledger.moves import MoveSide, read_windows
 from alertd.core.ledger.records import HistoryEntry, Record, ScheduledReminder
-from alertd.core.message.claims import claim_lines
+from alertd.core.message.claims import make_claim_lines
 from alertd.core.message.message import ClaimLine
 from alertd.core.milestones.fields import FieldReach, collect_field_values, select_shown_fields
 from alertd.core.milestones.milestone import list_stated_windows, list_windows_not_live
@@ -116,18 +116,24 @@ async def milestone(request: Request) -> Response:
     now = site.clock.now()
     done = await _read_done(site, record)
     moves = await site.ledger.read_last_moves([name])
-    standing = await describe_status(site, now)
-    return await asyncio.to_thread(_render, request, record, done, moves.get(name), standing, now)
+    page_status = await describe_status(site, now)
+    return await asyncio.to_thread(_render, request, record, done, moves.get(name), page_status, now)
 
 
 def _render(  # noqa: PLR0917  takes everything that was read from the ledger
-    request: Request, record: Record, done: Done, move: HistoryEntry | None, standing: object, now: datetime
+    request: Request,
+    record: Record,
+    done: Done,
+    move: HistoryEntry | None,
+    page_status: object,
+    now: datetime,
 ) -> Response:
     site, milestone = find_site(request), record.milestone
     found = _explain(site.definitions(), record, done, now)
     axis = _make_axis(record, move, now)
     row = make_row(record, move, axis)
-    told = claim_lines(milestone, now, "", record.standing.done_on)
+    told = make_claim_lines(milestone, now, "", record.status.done_on)
+    policy = milestone.policy
     return render_page(
         request,
         "milestone.html",
@@ -139,27 +145,27 @@ def _render(  # noqa: PLR0917  takes everything that was read from the ledger
         claims=[
             _make_claimed(line, drawn, milestone.zone) for line, drawn in zip(told, row.lines, strict=True)
         ],
-        stands=list(state_lines(found))
+        stands=list(make_state_lines(found))
         if found
-        else list(standing_lines(record.standing, milestone.zone, now)),
-        next=next_words(found) if found else "",
-        policy=f"{capitalize(format_policy_name(milestone.policy.name))}: {policy_words(milestone.policy)}.",
+        else list(make_status_lines(record.status, milestone.zone, now)),
+        next=describe_next(found) if found else "",
+        policy=f"{capitalize(format_policy_name(policy.name))}: {describe_policy(policy)}.",
         ladders=list(_make_ladders(found)) if found else [],
         others=list(_list_others(found, done, milestone.zone, now)),
-        routes=list(routes_told(found, site.config)) if found and site.config else [],
-        labels=labels_told(found) if found else "",
+        routes=list(describe_routes(found, site.config)) if found and site.config else [],
+        labels=describe_labels(found) if found else "",
         sendings=make_sendings(done.deliveries, {record.id: record}, milestone.zone),
         most_deliveries=MOST_DELIVERIES,
         history=[_make_happening(entry, milestone.zone) for entry in done.history],
-        standing=standing,
-        is_closed=record.standing.closed,
+        page_status=page_status,
+        is_closed=record.status.closed,
     )
 
 
 async def _read_done(site: Site, record: Record) -> Done:
     ledger, name = site.ledger, record.id
     return Done(
-        standing=record.standing,
+        status=record.status,
         owed={owed.key: owed for owed in await ledger.read_owed(name)},
         deliveries=tuple(await ledger.find_deliveries(milestone=name, limit=MOST_DELIVERIES)),
         history=tuple(await ledger.read_history(name, MOST_ENTRIES)),
@@ -173,7 +179,7 @@ def _explain(
     config: Config | None = definitions.config if definitions else None
     if definitions is None or config is None or record.withdrawn:
         return None
-    return explained(record.milestone, definitions, config, now, done)
+    return explain(record.milestone, definitions, config, now, done)
 
 
 def _make_axis(record: Record, move: HistoryEntry | None, now: datetime) -> Axis:
@@ -186,8 +192,8 @@ def _make_axis(record: Record, move: HistoryEntry | None, now: datetime) -> Axis
 
 
 def _make_claimed(told: ClaimLine, line: ClaimRow, zone: ZoneInfo) -> Claimed:
-    status = told.status if told.live else not_counted(told)
-    return Claimed(told=told, line=line, status=status, span=claim_span(told, zone))
+    status = told.status if told.live else explain_not_counted(told)
+    return Claimed(told=told, line=line, status=status, span=describe_span(told, zone))
 
 
 def _make_ladders(found: Explanation) -> Iterator[Ladder]:
@@ -201,7 +207,7 @@ def _make_ladders(found: Explanation) -> Iterator[Ladder]:
         past = sum(planned.at <= found.at for planned in members)
         left_out = min(max(0, len(members) - MOST_REMINDERS), past)
         yield Ladder(
-            title=stated_words(members[0].occurrence.stated),
+            title=describe_stated(members[0].occurrence.stated),
             reminders=[
                 _make_reminder(planned, found, coming)
                 for planned in members[left_out : left_out + MOST_REMINDERS]
@@ -211,12 +217,12 @@ def _make_ladders(found: Explanation) -> Iterator[Ladder]:
 
 
 def _make_reminder(planned: Planned, found: Explanation, coming: Planned | None) -> LadderReminder:
-    fate = fate_of(planned, found)
+    fate = find_fate(planned, found)
     return LadderReminder(
         at=planned.at,
-        when=local_text(planned.at, found.milestone.zone),
-        which=when_words(planned.occurrence.offset),
-        held=held_back(planned) if planned.muted_by else "",
+        when=format_local(planned.at, found.milestone.zone),
+        which=describe_offset(planned.occurrence.offset),
+        held=describe_delay(planned) if planned.muted_by else "",
         receiver=planned.receiver,
         course=fate.course.value,
         fate=fate.text,
@@ -239,11 +245,11 @@ def _list_others(
 def _make_other(
     owed: ScheduledReminder, done: Done, zone: ZoneInfo, now: datetime, phrase: str
 ) -> LadderReminder:
-    fate = owed_fate(owed, done)
+    fate = find_owed_fate(owed, done)
     return LadderReminder(
         at=owed.at,
-        when=local_text(owed.at, zone),
-        which=capitalize(when_words(owed.offset)),
+        when=format_local(owed.at, zone),
+        which=capitalize(describe_offset(owed.offset)),
         held=phrase,
         receiver=owed.receiver,
         course=fate.course.value,
@@ -257,17 +263,17 @@ def _collect_phrases(history: Sequence[HistoryEntry]) -> dict[str, str]:
     """Map the ids of the windows that the milestone has left to their phrases, as the history has them."""
     found: dict[str, str] = {}
     for entry in history:
-        found |= kept_windows(entry, MoveSide.BEFORE)
+        found |= read_windows(entry, MoveSide.BEFORE)
     return found
 
 
 def _make_happening(entry: HistoryEntry, zone: ZoneInfo) -> HistoryLine:
     return HistoryLine(
         at=entry.at,
-        when=local_text(entry.at, zone),
+        when=format_local(entry.at, zone),
         kind=entry.kind,
         what=KINDS.get(entry.kind, entry.kind),
-        lines=list(entry_lines(entry, zone)),
+        lines=list(make_entry_lines(entry, zone)),
     )
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from alertd.core.explain.words import local_text, state_words, when_words
+from alertd.core.explain.words import describe_offset, describe_state, format_local
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
-from alertd.core.message.digest import digest_words
-from alertd.core.message.reasons import reason_text
+from alertd.core.message.digest import name_digest
+from alertd.core.message.reasons import describe_reason
 from alertd.core.words import capitalize, join_with_and
 
 LOOKS = {"superseded": "dropped", "suppressed": "dropped"}
@@ -89,10 +89,10 @@ def _make_sending(
     records: Mapping[str, Record],
     zone: ZoneInfo,
 ) -> Sending:
-    state = state_words(delivery)
+    state = describe_state(delivery)
     at = delivery.settled_at or delivery.bound_at
     waits = delivery.state is DeliveryState.READY
-    subject = delivery.notice.headline if delivery.notice else capitalize(digest_words(delivery))
+    subject = delivery.notice.headline if delivery.notice else capitalize(name_digest(delivery))
     return Sending(
         id=delivery.id,
         receiver=delivery.receiver,
@@ -102,9 +102,9 @@ def _make_sending(
         about=_make_about(members, records),
         subject=subject,
         at=at,
-        when=local_text(at, zone),
-        again=local_text(delivery.next_at, zone) if waits else "",
-        reason=reason_text(delivery.reason) if delivery.state is not DeliveryState.SENT else "",
+        when=format_local(at, zone),
+        again=format_local(delivery.next_at, zone) if waits else "",
+        reason=describe_reason(delivery.reason) if delivery.state is not DeliveryState.SENT else "",
         fallback_for=delivery.fallback_for,
         tries=[_make_tried(attempt, zone) for attempt in tries],
     )
@@ -113,7 +113,7 @@ def _make_sending(
 def _make_about(members: Sequence[ScheduledReminder], records: Mapping[str, Record]) -> list[About]:
     slots: dict[str, list[str]] = {}
     for reminder in members:
-        slots.setdefault(reminder.milestone, []).append(when_words(reminder.offset))
+        slots.setdefault(reminder.milestone, []).append(describe_offset(reminder.offset))
     return [
         About(
             milestone=name,
@@ -128,8 +128,8 @@ def _make_tried(attempt: Attempt, zone: ZoneInfo) -> AttemptLine:
     return AttemptLine(
         number=attempt.number,
         at=attempt.at,
-        when=local_text(attempt.at, zone),
+        when=format_local(attempt.at, zone),
         took=f"{attempt.took_ms:,} ms",
         outcome=attempt.outcome,
-        reason=reason_text(attempt.reason),
+        reason=describe_reason(attempt.reason),
     )

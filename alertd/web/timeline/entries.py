@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from alertd.core.deadline import read_window
-from alertd.core.ledger.moves import MoveSide, kept_windows
+from alertd.core.ledger.moves import MoveSide, read_windows
 from alertd.core.ledger.records import HistoryEntry, Record
 from alertd.core.milestones.milestone import State, compute_state_from_bounds, list_stated_windows
 from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
@@ -66,13 +66,13 @@ class TimelineEntry:
     timeline_title: str
     labels: Mapping[str, str]
     windows: tuple[Bounds, ...]
-    standing: MilestoneStatus
+    status: MilestoneStatus
     ghosts: tuple[Bounds, ...]
     moved: bool
     haystack: str
 
     def group(self, now: datetime) -> Group:
-        return GROUPS[compute_state_from_bounds(self.windows, self.standing, now)]
+        return GROUPS[compute_state_from_bounds(self.windows, self.status, now)]
 
     def is_in(self, asked: str, now: datetime) -> bool:
         """Whether the milestone matches the filter ``state``; "" matches all."""
@@ -92,7 +92,7 @@ class TimelineEntry:
     def spans(self, now: datetime) -> Iterable[Bounds]:
         """Yield the ranges that are drawn. An overdue window extends until ``now``."""
         for begins, ends in self.windows:
-            late = not self.standing.closed and ends is not None and ends <= now
+            late = not self.status.closed and ends is not None and ends <= now
             yield begins, now if late else ends
         yield from self.ghosts
 
@@ -113,7 +113,7 @@ def make_entry(record: Record, move: HistoryEntry | None) -> TimelineEntry:
     live = {window.window.id for window in stated}
     gone = [
         read_window(window_id, milestone.zone)
-        for window_id in kept_windows(move, MoveSide.BEFORE)
+        for window_id in read_windows(move, MoveSide.BEFORE)
         if window_id not in live
     ]
     who = " ".join(source.who for claim in milestone.claims for source in claim.sources)
@@ -126,7 +126,7 @@ def make_entry(record: Record, move: HistoryEntry | None) -> TimelineEntry:
         timeline_title=milestone.timeline_title,
         labels=labels,
         windows=tuple((window.window.begins, window.window.ends) for window in stated),
-        standing=NO_ACTIONS if record.standing == NO_ACTIONS else record.standing,
+        status=NO_ACTIONS if record.status == NO_ACTIONS else record.status,
         ghosts=tuple((window.begins, window.ends) for window in gone),
         moved=bool(gone),
         haystack=" ".join(words).lower(),

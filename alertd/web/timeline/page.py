@@ -46,7 +46,7 @@ async def timeline(request: Request) -> Response:
     moves = await site.ledger.read_last_moves(
         [record.id for record in records.values() if record.revision > 1]
     )
-    standing = await describe_status(site, cached.as_of)
+    page_status = await describe_status(site, cached.as_of)
 
     def render() -> Response:
         rows = {name: make_row(record, moves.get(name), choice.axis) for name, record in records.items()}
@@ -56,7 +56,7 @@ async def timeline(request: Request) -> Response:
             "timeline.html",
             query=query,
             choice=choice,
-            standing=standing,
+            page_status=page_status,
             total=len(cached.entries),
             groups=_group_rows(shown, query),
             overdue=[rows[entry.id] for entry in choice.overdue if entry.id in rows],

@@ -8,10 +8,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Qualifier, Window, read_window
-from alertd.core.explain.words import not_counted
-from alertd.core.ledger.moves import MoveSide, kept_windows
+from alertd.core.explain.words import explain_not_counted
+from alertd.core.ledger.moves import MoveSide, read_windows
 from alertd.core.ledger.records import HistoryEntry, Record
-from alertd.core.message.claims import claim_lines
+from alertd.core.message.claims import make_claim_lines
 from alertd.core.message.message import ClaimLine
 from alertd.core.milestones.fields import FieldReach, collect_field_values, select_shown_fields
 from alertd.core.milestones.milestone import (
@@ -21,7 +21,7 @@ from alertd.core.milestones.milestone import (
     list_stated_windows,
     list_windows_not_live,
 )
-from alertd.core.planning.decide import acknowledged
+from alertd.core.planning.decide import is_acknowledged
 from alertd.core.time.instant import to_local_date
 from alertd.core.words import format_day, join_with_and
 from alertd.web.timeline.axis import Axis
@@ -80,7 +80,7 @@ def make_row(record: Record, move: HistoryEntry | None, axis: Axis) -> TimelineR
         move: the last move in the history; None if there was none.
     """
     milestone, now = record.milestone, axis.now
-    state = compute_state(milestone, record.standing, now)
+    state = compute_state(milestone, record.status, now)
     return TimelineRow(
         id=milestone.id,
         title=milestone.title,
@@ -98,7 +98,7 @@ def make_row(record: Record, move: HistoryEntry | None, axis: Axis) -> TimelineR
 
 def list_tags(record: Record, move: HistoryEntry | None, now: datetime) -> Iterator[str]:
     """List the facts about a milestone that its status does not show."""
-    milestone, standing = record.milestone, record.standing
+    milestone, status = record.milestone, record.status
     zone = milestone.zone
     if is_contested(milestone):
         yield "contested"
@@ -106,21 +106,21 @@ def list_tags(record: Record, move: HistoryEntry | None, now: datetime) -> Itera
         yield "tentative"
     if move is not None:
         yield f"moved on {format_day(to_local_date(move.at, zone))}"
-    if standing.ack_until is not None and acknowledged(standing, record.window_ids, now):
-        yield f"acknowledged until {format_day(to_local_date(standing.ack_until, zone))}"
-    if standing.snooze_until is not None and now < standing.snooze_until:
-        yield f"snoozed until {format_day(to_local_date(standing.snooze_until, zone))}"
+    if status.ack_until is not None and is_acknowledged(status, record.window_ids, now):
+        yield f"acknowledged until {format_day(to_local_date(status.ack_until, zone))}"
+    if status.snooze_until is not None and now < status.snooze_until:
+        yield f"snoozed until {format_day(to_local_date(status.snooze_until, zone))}"
 
 
 def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterator[ClaimRow]:
     """Make a line for each live window in the order of their ends, then for each claim that does not count.
 
-    ``claim_lines`` uses the same order.
+    ``make_claim_lines`` uses the same order.
     """
     milestone = record.milestone
     stated = [*list_stated_windows(milestone), *list_windows_not_live(milestone)]
     before = _match_replaced(list_stated_windows(milestone), move, milestone.zone)
-    told = claim_lines(milestone, axis.now, "", record.standing.done_on)
+    told = make_claim_lines(milestone, axis.now, "", record.status.done_on)
     for window, line in zip(stated, told, strict=True):
         look = _choose_look(record, line, axis.now)
         surest = min(window.claims, key=lambda claim: claim.deadline.qualifier is not Qualifier.NONE)
@@ -130,24 +130,24 @@ def _make_lines(record: Record, move: HistoryEntry | None, axis: Axis) -> Iterat
             window.window,
             axis,
             overdue=look == Group.OVERDUE,
-            done_on=record.standing.done_on if window is stated[0] else None,
+            done_on=record.status.done_on if window is stated[0] else None,
             before=before.get(window.window.id, ()) if line.live else (),
         )
         yield ClaimRow(
             look=look,
             phrase=line.phrase,
             who=join_with_and([account.brief for account in line.accounts]),
-            status=line.status if line.live else not_counted(line),
+            status=line.status if line.live else explain_not_counted(line),
             note=line.note,
             drawing=drawing,
         )
 
 
 def _choose_look(record: Record, line: ClaimLine, now: datetime) -> str:
-    standing = record.standing
-    if standing.cancelled or not line.live:
+    status = record.status
+    if status.cancelled or not line.live:
         return OFF
-    if standing.done_on is not None:
+    if status.done_on is not None:
         return Group.DONE
     if line.ends is not None and line.ends <= now:
         return Group.OVERDUE
@@ -158,7 +158,7 @@ def _match_replaced(
     stated: Sequence[StatedWindow], move: HistoryEntry | None, zone: ZoneInfo
 ) -> dict[str, tuple[Window, ...]]:
     """Map the id of each window to the windows that it replaced in the last move."""
-    before = kept_windows(move, MoveSide.BEFORE)
+    before = read_windows(move, MoveSide.BEFORE)
     live = [window.window.id for window in stated]
     gone = [read_window(window_id, zone) for window_id in before if window_id not in live]
     new = [window_id for window_id in live if window_id not in before] or live
