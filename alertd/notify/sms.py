@@ -20,6 +20,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from alertd.core.milestones.fields import FieldReach, shown_fields
 from alertd.notify import (
     Answer,
     BaseUrl,
@@ -277,12 +278,13 @@ def _lines(message: Message) -> Iterator[str]:
             item = message.items[0]
             yield _name(item)
             yield end_sentence(item.headline)
+            yield from _list_fields(item)
             yield from story(item)
             yield message.intro
             yield item.next
         case Kind.MANY | Kind.DIGEST:
             yield message.subject
-            yield from map(_name, message.items[:MAX_LINES])
+            yield from ("; ".join((_name(item), *_list_fields(item))) for item in message.items[:MAX_LINES])
         case Kind.NOTICE | Kind.TEST:
             yield message.subject
             yield from message.lines
@@ -290,6 +292,11 @@ def _lines(message: Message) -> Iterator[str]:
 
 def _name(item: Item) -> str:
     return f"{item.badge[:1].upper()}{item.badge[1:]}: {item.title} ({item.phrase})"
+
+
+def _list_fields(item: Item) -> tuple[str, ...]:
+    """List the milestone's fields as text: as few as in a list, since there is little space."""
+    return tuple(shown.text for shown in shown_fields(item.fields, FieldReach.LISTED))
 
 
 def _costs(text: str) -> tuple[list[int], int, int]:
