@@ -37,6 +37,7 @@ def names_in(file: Path) -> Iterator[str]:
 
 
 def defined(node: ast.stmt) -> Iterator[str]:
+    """List the names that a statement defines."""
     match node:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             yield name
@@ -44,11 +45,16 @@ def defined(node: ast.stmt) -> Iterator[str]:
             yield from (target.id for target in targets if isinstance(target, ast.Name))
         case ast.AnnAssign(target=ast.Name(id=name)):
             yield name
+        case _:
+            pass
 
 
 @pytest.mark.parametrize(("name", "file"), NAMED)
 def test_every_function_that_the_page_names_is_in_its_file(name: str, file: str) -> None:
-    assert name in set(names_in(find_path(file)))
+    path = find_path(file)
+
+    assert path.exists(), file
+    assert name in set(names_in(path)), f"{file} has no {name}: correct docs/architecture.md"
 
 
 def test_every_file_that_the_page_names_exists() -> None:
