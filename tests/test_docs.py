@@ -37,7 +37,7 @@ from tests.docs_pages import ROOT, Block, anchors, blocks, links, name_of, pages
 
 UPDATE = bool(os.environ.get("ALERTD_UPDATE_GOLDEN"))
 # What root does in a `shellsession` is done by tests/systemd/.
-LANGUAGES = {"console", "ini", "json", "python", "sh", "shellsession", "toml", "yaml"}
+LANGUAGES = {"console", "ini", "json", "python", "sh", "shellsession", "text", "toml", "yaml"}
 # What needs a package of the reader's own is done by tests/kit/, with that package installed.
 NEEDS_MORE = {ROOT / "docs" / "howto" / "write-a-notifier.md"}
 RECEIVERS = "receivers: [{name: desk, notifiers: [{type: console}]}]\n"
