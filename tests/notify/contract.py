@@ -18,7 +18,7 @@ from alertd.notify import NotifierOptions, Rendered, Renders
 from alertd.notify.registry import OWN, installed
 from alertd.testing import Answer, Fault, notifier_env, with_links
 from alertd.testing.contract import CANARY, STATUSES, HttpContract, NotifierContract
-from alertd.testing.contract.http_suite import LONG_S, SOON_S
+from alertd.testing.contract.rig import LONG_S, SOON_S
 
 SECRET_PATH = f"/{CANARY}?key={CANARY}"
 RECEIVER = "https://receiver.example"

@@ -13,7 +13,7 @@ from email.utils import format_datetime
 import pytest
 
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.testing.contract.rig import CANARY, Rig, Trouble
+from alertd.testing.contract.rig import CANARY, LONG_S, SOON_S, Rig, Trouble
 from alertd.testing.contract.suite import NotifierContract, assert_presentable
 from alertd.testing.env import notifier_env
 from alertd.testing.http_sink import Answer, Fault, HttpSink
@@ -21,11 +21,6 @@ from alertd.testing.messages import sample_message
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
 IN_AN_HOUR = format_datetime(NOW + timedelta(hours=1), usegmt=True)
-
-SOON_S = 0.3
-"""The timeout in seconds for tests in which only the notifier can end the request."""
-
-LONG_S = 10.0
 
 ENOUGH = 16 * 2**20
 """The most bytes that an endless answer may send: the notifier reads 64 KiB, and the rest fills buffers."""
@@ -144,8 +139,8 @@ class HttpContract(NotifierContract):
 
     @contextlib.asynccontextmanager
     async def rig(self, trouble: Trouble) -> AsyncIterator[Rig]:
-        timeout_s = SOON_S if trouble is Trouble.HANGS else LONG_S
-        async with self.answering(self.troubled.get(trouble, self.takes[0]), timeout_s=timeout_s) as rig:
+        answer = self.troubled.get(trouble, self.takes[0])
+        async with self.answering(answer, timeout_s=self.timeout_s(trouble)) as rig:
             if trouble is Trouble.NOBODY:
                 await rig.sink.__aexit__(None, None, None)
             yield rig
