@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -91,11 +93,17 @@ STRANGE: Sequence[bytes] = (
 """Bodies that no service should answer with, which a notifier must handle nevertheless."""
 
 
+@functools.cache
+def trust_the_system() -> ssl.SSLContext:
+    """Return one TLS context for all rigs, because loading the system's CAs takes longer than most tests."""
+    return ssl.create_default_context()
+
+
 class HttpRig(Rig):
     """A notifier that posts to an :class:`alertd.testing.HttpSink`."""
 
     def __init__(self, type_name: str, options: Mapping[str, object], sink: HttpSink) -> None:
-        super().__init__(type_name, options, notifier_env())
+        super().__init__(type_name, options, notifier_env(tls=trust_the_system))
         self.sink = sink
 
     def seen(self) -> str:
@@ -174,6 +182,16 @@ class HttpContract(NotifierContract):
 
         return self.run(sending())
 
+    def check_note(self, outcome: Sent, answer: Answer) -> None:
+        """Check the note about an accepted message. By default, any note is right."""
+
+    def check_reason(self, outcome: Retry | Rejected, usual: Retry | Rejected) -> None:
+        """Check the reason of a failure. By default, any reason is right.
+
+        Args:
+            usual: the outcome with the reason that alertd's own notifiers give.
+        """
+
     def test_what_the_service_takes_is_sent(self) -> None:
         for answer in self.takes:
             outcome, sink = self.outcome(answer)
@@ -182,6 +200,7 @@ class HttpContract(NotifierContract):
             assert outcome.partly == ""
             assert len(sink.requests) == 1
             assert_presentable(outcome)
+            self.check_note(outcome, answer)
 
     @pytest.mark.parametrize(
         ("answer", "expected"),
@@ -199,6 +218,7 @@ class HttpContract(NotifierContract):
         assert str(answer.status) in outcome.reason
         # Neither a receiver that is gone nor the target of a redirect gets a second request.
         assert len(sink.requests) == 1
+        self.check_reason(outcome, replace(expected, reason=f"{sink.url} {expected.reason}"))
 
     @pytest.mark.parametrize("status", [200, 400, 429])
     @pytest.mark.parametrize("body", STRANGE, ids=range(len(STRANGE)))
