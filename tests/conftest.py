@@ -8,11 +8,11 @@ import os
 import pytest
 from hypothesis import settings
 
-EXAMPLES = int(os.environ.get("ALERTD_EXAMPLES", "100"))
-"""The number of examples that Hypothesis tries for each test. `make sim` tries more than `make test` does."""
+EXAMPLES = int(os.environ.get("ALERTD_EXAMPLES", "50"))
+"""The number of examples that Hypothesis tries for each test. `make sim` sets a larger one."""
 
-WORKERS_PER_CORE = 1.5
-"""A worker often waits for a server or a timeout, and then another one can use the core."""
+WORKERS_PER_CORE = 2
+"""A worker often waits for a process or a timeout, and then another one can use the core."""
 
 # How long one example takes says more about the machine than about the code: there is no deadline.
 settings.register_profile("desk", deadline=None, max_examples=EXAMPLES)
@@ -25,9 +25,25 @@ settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return the number of workers for ``-n auto``."""
-    return round(len(os.sched_getaffinity(0)) * WORKERS_PER_CORE)
+    return (os.cpu_count() or 1) * WORKERS_PER_CORE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the tests marked ``long`` before the others, so that the last worker does not run one alone."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """Give each worker an equal share of the tests marked ``long``, and let it begin with its share.
+
+    xdist cuts the list into one part for each worker, and a worker that has finished takes tests from the end
+    of another's part. So no worker is alone with a long test at the end, and the long tests, which mostly
+    wait, leave the cores to the others.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.get_closest_marker("long") is not None]
+    rest = [item for item in items if item.get_closest_marker("long") is None]
+    left = len(items)
+    items.clear()
+    for worker in range(workers):
+        share = long[worker::workers]
+        size = left // (workers - worker)  # as xdist cuts the list
+        room = max(0, size - len(share))
+        items += share + rest[:room]
+        del rest[:room]
+        left -= size
