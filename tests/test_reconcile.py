@@ -369,6 +369,7 @@ async def test_what_is_older_than_the_catch_up_time_is_expired(ledger: Ledger) -
 
 
 @pytest.mark.parametrize(("kind", "number"), [("memory", 10_000), ("sql", 2_000)])
+@pytest.mark.long
 async def test_last_years_import_makes_no_flood(kind: str, number: int, tmp_path: Path) -> None:
     """Ten thousand milestones of last year make no delivery, and their import takes a bounded time."""
     async with a_ledger(kind, tmp_path) as ledger:

@@ -271,6 +271,7 @@ def _as_many_as(share: float) -> settings:
 
 
 @pytest.mark.hypothesis
+@pytest.mark.long
 def test_sqlite_and_memory_cannot_be_told_apart() -> None:
     """For any calls in any order, SQLite and memory return the same answers and have the same content."""
     run_state_machine_as_test(OnSqlite, settings=_as_many_as(0.3))
@@ -278,6 +279,7 @@ def test_sqlite_and_memory_cannot_be_told_apart() -> None:
 
 @pytest.mark.hypothesis
 @pytest.mark.server
+@pytest.mark.long
 def test_postgres_and_memory_cannot_be_told_apart(postgres: Server) -> None:
     """For any calls in any order, PostgreSQL and memory return the same answers and have the same content."""
     with ExitStack() as stack:
