@@ -1,6 +1,6 @@
 """How the tests run: the profiles of Hypothesis, the number of workers, and which tests start first.
 
-A fixture stands beside the tests that use it.
+Fixtures are defined in the folders whose tests use them.
 """
 
 import os
@@ -11,8 +11,9 @@ from hypothesis import settings
 EXAMPLES = int(os.environ.get("ALERTD_EXAMPLES", "50"))
 """The number of examples that Hypothesis tries for each test. `make sim` sets a larger one."""
 
-WORKERS_PER_CORE = 2
-"""A worker often waits for a process or a timeout, and then another one can use the core."""
+WORKERS_PER_CORE = 1.5
+"""A worker often waits for a process or a timeout, and then another worker can use the core. More workers than
+these would make the time limits of the end-to-end tests fail on a machine with two cores."""
 
 # How long one example takes says more about the machine than about the code: there is no deadline.
 settings.register_profile("desk", deadline=None, max_examples=EXAMPLES)
@@ -25,15 +26,14 @@ settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return the number of workers for ``-n auto``."""
-    return (os.cpu_count() or 1) * WORKERS_PER_CORE
+    return int((os.cpu_count() or 1) * WORKERS_PER_CORE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each worker an equal share of the tests marked ``long``, and let it begin with its share.
 
     xdist cuts the list into one part for each worker, and a worker that has finished takes tests from the end
-    of another's part. So no worker is alone with a long test at the end, and the long tests, which mostly
-    wait, leave the cores to the others.
+    of another worker's part. So no worker runs a long test alone at the end.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     long = [item for item in items if item.get_closest_marker("long") is not None]

@@ -1,8 +1,8 @@
-"""A pytest plugin that lets no test use a server: `make quick` runs with it, by ``-p tests.offline``.
+"""A pytest plugin that fails each test that uses a server. `make quick` loads the plugin by ``-p tests.offline``.
 
-While a test runs, connecting to or listening on an IP address, resolving a name, and starting a process fail
-the test. They fail it even if the code under test catches the exception, so nothing that needs a server can
-come into the selection unnoticed. Sockets of the family AF_UNIX are allowed: they need no port.
+A test fails if it connects to an IP address, listens on one, sends to one, resolves a name or starts a process.
+The test fails even if the code under test catches the exception, so a test that needs a server cannot join the
+selection unnoticed. Sockets of the family AF_UNIX are allowed, because they use no port.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ import pytest
 from tests.e2e.stage import Stage, a_stage, in_a_minute, mails_about, text_of
 from tests.web.stage import NO_TLS
 
+pytestmark = pytest.mark.long
+
 OUTSIDE = "http://127.0.0.1"
 """How people reach it, says the configuration; which port that is, the test finds out later."""
 
