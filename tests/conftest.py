@@ -12,8 +12,8 @@ EXAMPLES = int(os.environ.get("ALERTD_EXAMPLES", "50"))
 """The number of examples that Hypothesis tries for each test. `make sim` sets a larger one."""
 
 WORKERS_PER_CORE = 1.5
-"""A worker often waits for a process or a timeout, and then another worker can use the core. More workers than
-these would make the time limits of the end-to-end tests fail on a machine with two cores."""
+"""A worker often waits for a process or a timeout, and then another worker can use the core. The end-to-end
+tests run real processes with time limits, so there are not many more workers than cores."""
 
 # How long one example takes says more about the machine than about the code: there is no deadline.
 settings.register_profile("desk", deadline=None, max_examples=EXAMPLES)
@@ -24,11 +24,13 @@ settings.register_profile(
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return the number of workers for ``-n auto``."""
     return int((os.cpu_count() or 1) * WORKERS_PER_CORE)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each worker an equal share of the tests marked ``long``, and let it begin with its share.
 

@@ -1,8 +1,8 @@
-"""A pytest plugin that fails each test that uses a server. `make quick` loads the plugin by ``-p tests.offline``.
+"""A pytest plugin that fails each test that uses a server. `make quick` loads it by ``-p tests.offline``.
 
-A test fails if it connects to an IP address, listens on one, sends to one, resolves a name or starts a process.
-The test fails even if the code under test catches the exception, so a test that needs a server cannot join the
-selection unnoticed. Sockets of the family AF_UNIX are allowed, because they use no port.
+A test fails if it connects to an IP address, listens on one, sends to one, resolves a name or starts a
+process. The test fails even if the code under test catches the exception, so a test that needs a server
+cannot join the selection unnoticed. Sockets of the family AF_UNIX are allowed, because they use no port.
 """
 
 from __future__ import annotations
