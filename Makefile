@@ -35,7 +35,7 @@ test: $(VENV)/.dev ## set up the environment and run the tests
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 quick: $(VENV)/.dev ## run the tests that need no server, for the inner loop: under a minute on two cores
-	@$(BIN)/python -m pytest -p tests.offline -n auto --dist worksteal -q $(QUICK) $(ARGS)
+	@ALERTD_EXAMPLES=10 $(BIN)/python -m pytest -p tests.offline -n logical --dist worksteal -q $(QUICK) $(ARGS)
 
 test-systemd: deb ## boot Debian 12 and 13, install the package and follow the docs; needs root
 	@sh tools/get-systemd boot

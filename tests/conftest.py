@@ -26,8 +26,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return the number of workers for ``-n auto``."""
-    return int((os.cpu_count() or 1) * WORKERS_PER_CORE)
+    """Return the number of workers for ``-n auto``, and the number of cores for ``-n logical``."""
+    cores = os.cpu_count() or 1
+    return cores if config.getoption("numprocesses") == "logical" else int(cores * WORKERS_PER_CORE)
 
 
 @pytest.hookimpl(trylast=True)
