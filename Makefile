@@ -2,6 +2,7 @@
 #   make VENV=...                use another virtual environment
 #   make PYTHON=...              make the virtual environment with another interpreter
 #   make test ARGS="-k lease"    pass arguments to pytest, which uses all cores; -n 0 uses one
+#   make quick ARGS=-x           the same for the tests that need no server: no PostgreSQL, browser or daemon
 
 VENV ?= .venv
 PYTHON ?=
@@ -12,9 +13,13 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version
 # The package's metadata depends on these files.
 METADATA := pyproject.toml alertd/__init__.py
 
+# What `make quick` runs. tests/offline.py fails a test of it that uses a server.
+QUICK := -m 'not server and not long' --ignore-glob='*/test_reworded.py' tests/core tests/definitions tests/engine tests/system \
+  tests/contract $(filter-out tests/test_reworded.py,$(wildcard tests/test_*.py))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-systemd sim torture check lint format types imports demo bench dist deb man lock clean
+.PHONY: help run test quick test-systemd sim torture check lint format types imports demo bench dist deb man lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name what; \
@@ -27,14 +32,18 @@ test: $(VENV)/.dev ## set up the environment and run the tests
 	@sh tools/get-postgres $(VENV)
 	@sh tools/get-systemd
 	@sh tools/get-chromium
-	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+quick: $(VENV)/.dev ## run the tests that need no server, for the inner loop: under a minute on two cores
+	@ALERTD_EXAMPLES=10 $(BIN)/python -m pytest -p tests.offline -n logical --dist worksteal -q $(QUICK) $(ARGS)
 
 test-systemd: deb ## boot Debian 12 and 13, install the package and follow the docs; needs root
 	@sh tools/get-systemd boot
 	@$(BIN)/python -m pytest -s tests/systemd/on_debian.py $(ARGS)
 
-sim: $(VENV)/.dev ## run the simulator: SEEDS=5000 for many runs, PROFILE=name SEED=number for one
+sim: $(VENV)/.dev ## run the simulator and random searches: SEEDS=5000 EXAMPLES=2000, or PROFILE=name SEED=number
 	@$(BIN)/python -m tests.sim --seeds '$(or $(SEEDS),500)' --profile '$(PROFILE)' $(if $(SEED),--seed '$(SEED)')
+	@$(if $(SEED)$(PROFILE),,ALERTD_EXAMPLES=$(or $(EXAMPLES),500) $(BIN)/python -m pytest -n auto --dist worksteal -q -m hypothesis)
 
 torture: $(VENV)/.dev ## kill, stall, fill and cut off real processes; ONLY=name ROUNDS=n SEED=text KEEP=folder
 	@sh tools/get-postgres $(VENV)

@@ -242,6 +242,7 @@ def test_live_nodes_are_compared(nodes: list[NodeReport], found: list[str]) -> N
 # -- names
 
 
+@pytest.mark.server
 def test_node_of_this_machine_is_known_to_be_dead() -> None:
     """While it runs it is not gone; afterwards it is. Of other machines and containers nothing is known."""
     program = "from alertd.system.node import make_node_name; print(make_node_name())"

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -369,17 +369,19 @@ async def test_what_is_older_than_the_catch_up_time_is_expired(ledger: Ledger) -
 
 
 @pytest.mark.parametrize(("kind", "number"), [("memory", 10_000), ("sql", 2_000)])
+@pytest.mark.long
 async def test_last_years_import_makes_no_flood(kind: str, number: int, tmp_path: Path) -> None:
     """Ten thousand milestones of last year make no delivery, and their import takes a bounded time."""
     async with a_ledger(kind, tmp_path) as ledger:
         scene = Scene(ledger, at="2026-11-15")
         scene.define(*(a_milestone(f"t/m{i}", f"2025-{i % 12 + 1:02d}-15") for i in range(number)))
-        started = perf_counter()
+        started = process_time()
 
         report = await scene.reconcile()
         await scene.turn()
 
-        assert perf_counter() - started < 30
+        # Processor time, because the time on the clock says more about what else the machine does.
+        assert process_time() - started < 30
         counts = await ledger.count_rows()
         assert len(report.loaded) == number
         assert counts["owed.expired"] == number * 9

@@ -9,14 +9,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.e2e.stage import Stage, a_stage, in_a_minute, mails_about, text_of
 
 PATIENCE_MS = 15_000
 
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def running(tmp_path: Path) -> AsyncIterator[Stage]:
     async with a_stage(tmp_path) as made:
         yield made

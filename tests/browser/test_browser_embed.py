@@ -18,6 +18,8 @@ from tests.browser.test_browser_pages import WCAG
 from tests.web import example
 from tests.web.stage import Stage, a_stage
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 @asynccontextmanager
 async def within(browser: Browser, folder: Path, stage: Stage, *, named: bool) -> AsyncIterator[Page]:
@@ -34,10 +36,12 @@ async def within(browser: Browser, folder: Path, stage: Stage, *, named: bool) -
     async with a_stage(folder, routes=[Route("/wiki", wiki)]) as site:
         embed(stage, site.url if named else "http://wiki.example")
         context = await browser.new_context(java_script_enabled=False)
-        page = await context.new_page()
-        await page.goto(f"{site.url}/wiki")
-        yield page
-        await context.close()
+        try:
+            page = await context.new_page()
+            await page.goto(f"{site.url}/wiki")
+            yield page
+        finally:
+            await context.close()
 
 
 def countdown(page: Page) -> FrameLocator:

@@ -29,6 +29,8 @@ PATHS = (
 )
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 @asynccontextmanager
 async def seen(browser: Browser, stage: Stage, path: str, **options: Any) -> AsyncIterator[Page]:
@@ -42,9 +44,11 @@ async def seen(browser: Browser, stage: Stage, path: str, **options: Any) -> Asy
     if path == "dead":
         ((dead, _, _),) = await stage.ledger.find_deliveries(state=DeliveryState.DEAD)
         path = f"/deliveries/{dead.id}"
-    await page.goto(path)
-    yield page
-    await context.close()
+    try:
+        await page.goto(path)
+        yield page
+    finally:
+        await context.close()
     assert troubles == []
 
 

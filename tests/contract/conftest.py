@@ -20,7 +20,7 @@ def postgres() -> Iterator[Server]:
         yield made
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.server)])
 async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
     with ExitStack() as stack:
         made: Ledger

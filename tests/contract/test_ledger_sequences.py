@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -264,11 +265,21 @@ class OnSqlite(Ledgers):
         return await open_ledger("sqlite://")
 
 
+def _as_many_as(share: float) -> settings:
+    """Return settings for a share of the usual number of examples, because each one is 25 calls."""
+    return settings(max_examples=int(settings().max_examples * share), stateful_step_count=25)
+
+
+@pytest.mark.hypothesis
+@pytest.mark.long
 def test_sqlite_and_memory_cannot_be_told_apart() -> None:
     """For any calls in any order, SQLite and memory return the same answers and have the same content."""
-    run_state_machine_as_test(OnSqlite, settings=settings(max_examples=30, stateful_step_count=25))
+    run_state_machine_as_test(OnSqlite, settings=_as_many_as(0.3))
 
 
+@pytest.mark.hypothesis
+@pytest.mark.server
+@pytest.mark.long
 def test_postgres_and_memory_cannot_be_told_apart(postgres: Server) -> None:
     """For any calls in any order, PostgreSQL and memory return the same answers and have the same content."""
     with ExitStack() as stack:
@@ -278,4 +289,4 @@ def test_postgres_and_memory_cannot_be_told_apart(postgres: Server) -> None:
                 stack.close()
                 return await virtual_ledger(stack.enter_context(postgres.database()))
 
-        run_state_machine_as_test(OnPostgres, settings=settings(max_examples=20, stateful_step_count=25))
+        run_state_machine_as_test(OnPostgres, settings=_as_many_as(0.2))

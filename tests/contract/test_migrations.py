@@ -114,6 +114,7 @@ async def test_older_schema_is_refused_when_not_to_be_migrated(path: Path, url: 
         assert left.execute("select count(*) from sqlite_master").fetchone() == (0,)
 
 
+@pytest.mark.server
 def test_current_ledger_opens_without_alembic(url: str) -> None:
     """Opening a current ledger does not import Alembic, which would more than double the time of a start."""
     asyncio.run(migrate(url))

@@ -39,6 +39,8 @@ from tests.contract.samples import (
 )
 from tests.postgres import Server, free_port, server, standby_of
 
+pytestmark = pytest.mark.server
+
 SOON_S = 10
 """Every wait of these tests ends by then; none is meant to last."""
 

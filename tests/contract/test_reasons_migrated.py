@@ -115,7 +115,7 @@ ATTEMPTS: list[tuple[str, Reason | None]] = [
 ]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Where there is no ledger yet."""
     if request.param == "sqlite":

@@ -100,6 +100,7 @@ async def test_file_and_folders_are_for_their_owner_alone(tmp_path: Path) -> Non
     assert modes == expected
 
 
+@pytest.mark.server
 def test_what_was_settled_survives_a_kill(path: Path, start: Callable[[str], subprocess.Popen[str]]) -> None:
     """After a kill at any moment, everything that was reported as settled is on disk."""
     child = start("desk")
@@ -158,6 +159,7 @@ async def test_nothing_the_loop_asks_goes_through_all_rows(path: Path) -> None:
 # -- others
 
 
+@pytest.mark.server
 def test_two_processes_write_at_once(path: Path, start: Callable[[str], subprocess.Popen[str]]) -> None:
     """Two processes can write at the same time without errors or lost data."""
     outputs = [lines_of(start(name)) for name in ("desk", "leads")]

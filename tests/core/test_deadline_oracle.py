@@ -21,6 +21,8 @@ from edtf import parse_edtf
 
 from alertd.core.deadline import Unbounded, parse_deadline
 
+pytestmark = pytest.mark.long
+
 YEARS = (1000, 1582, 1900, 2000, 2024, 2025, 2026, 2100, 9998)
 SUB_YEARS = tuple(range(33, 42))
 

@@ -85,6 +85,7 @@ def test_quiet_hours_put_it_off_to_their_end() -> None:
     assert found == utc("2026-10-05T05:00")
 
 
+@pytest.mark.long
 def test_one_that_is_quiet_at_all_times_is_not_looked_for_without_end() -> None:
     """The search has a bound, although the definitions refuse such hours."""
     found = find_digest_instant(a_digest(0), utc("2026-10-01T00:00"), night(0, 24))

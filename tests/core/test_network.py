@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alertd.core.network import (
@@ -153,11 +153,16 @@ def addresses_of(rows: list[NetworkRow]) -> st.SearchStrategy[str]:
 
 
 @given(addresses_of(REFUSED_V4), st.sampled_from(sorted(FORMS)))
+@example("0.0.0.1", "compatible")
+@example("0.0.0.2", "compatible")
 def test_a_refused_address_is_refused_in_every_form(address: str, form: str) -> None:
     """No form of IPv4 within IPv6 gets around the table."""
+    written = in_form(form, address)
     if form.startswith("local NAT64") and address.startswith("0."):
         return  # no packet goes there, and a local prefix makes the address ambiguous
-    assert not judge(in_form(form, address), INTERNAL).allowed
+    if IPv6Address(written).is_loopback:
+        return  # 0.0.0.1 in the compatible form is ::1, the loopback address of IPv6, and no IPv4 address
+    assert not judge(written, INTERNAL).allowed
 
 
 @given(addresses_of(INTERNAL_V4), st.sampled_from(sorted(FORMS)))

@@ -247,6 +247,7 @@ def test_a_cycle_is_refused() -> None:
 LONG = 20_000
 
 
+@pytest.mark.long
 def test_a_chain_of_thousands() -> None:
     """A chain longer than Python's recursion limit is resolved fast."""
     chain = {f"{n}": milestone(id=f"{n}", counted=[relative(f"{n + 1}", "0d")]) for n in range(LONG)}
@@ -257,6 +258,7 @@ def test_a_chain_of_thousands() -> None:
     assert edtf(found["0"]) == ["2026-09-30"]
 
 
+@pytest.mark.long
 def test_a_cycle_of_thousands() -> None:
     """A cycle longer than Python's recursion limit is found fast."""
     ring = links(*((f"{n}", f"{(n + 1) % LONG}") for n in range(LONG)))

@@ -116,6 +116,7 @@ policies:
     assert date(2026, 1, 6) in bavaria.holidays  # not in all of Germany
 
 
+@pytest.mark.server
 def test_without_the_extra_a_country_is_refused_by_the_extras_name() -> None:
     """A calendar with a country needs the extra, and the error names the extra."""
     script = """

@@ -10,6 +10,9 @@ import httpx
 import pytest
 
 from tests.e2e.stage import Stage, a_stage, in_a_minute, mails_about, text_of
+from tests.web.stage import NO_TLS
+
+pytestmark = pytest.mark.long
 
 OUTSIDE = "http://127.0.0.1"
 """How people reach it, says the configuration; which port that is, the test finds out later."""
@@ -31,7 +34,7 @@ async def test_link_in_a_mail_stops_what_nags(stage: Stage) -> None:
     await stage.until(lambda: len(stage.mails) >= 2)
     (mail,) = mails_about(stage.mails, "t/known")
     (link,) = re.findall(rf"Acknowledge: {OUTSIDE}(/act/\S+)", text_of(mail))
-    async with httpx.AsyncClient(base_url=f"http://{opened['addresses'][0]}") as browser:
+    async with httpx.AsyncClient(base_url=f"http://{opened['addresses'][0]}", verify=NO_TLS) as browser:
         form = await browser.get(link)
         before = await stage.command("history", "t/known", "--format", "jsonl")
         fields = dict(re.findall(r'<input id="[^"]+" name="(\w+)" type="\w+" value="([^"]*)"', form.text))

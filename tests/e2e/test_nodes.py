@@ -10,6 +10,8 @@ import pytest
 from tests.e2e.stage import Process, Stage, a_stage, in_a_minute
 from tests.postgres import Server, make_template, server
 
+pytestmark = pytest.mark.long
+
 YEARS_AHEAD = "2099-09-30T12:00"
 
 

@@ -16,6 +16,8 @@ from standardwebhooks.webhooks import Webhook
 from alertd.testing import Answer, Fault
 from tests.e2e.stage import SECRET, Stage, a_stage, body, in_a_minute, reminded_at
 
+pytestmark = pytest.mark.long
+
 YEARS_AHEAD = "2099-09-30T12:00"
 
 

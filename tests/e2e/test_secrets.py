@@ -18,6 +18,8 @@ import trustme
 from alertd.testing import Answer, Fault, HttpSink, SmtpSink
 from tests.e2e.stage import Process, Stage, a_stage, in_a_minute
 
+pytestmark = pytest.mark.long
+
 CANARY = "canary5f0c9b"
 BASIC = base64.b64encode(f"user:{CANARY}".encode()).decode()
 PASSWORD = f"{CANARY}pass"

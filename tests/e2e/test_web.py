@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from alertd.core.access import Scope
 from alertd.web.server.credentials import add, new_token
 from tests.e2e.stage import Process, Stage, a_stage, in_a_minute
+from tests.web.stage import NO_TLS
 
 ANYWHERE = "127.0.0.1:0"
 
@@ -43,7 +44,7 @@ async def test_daemon_answers_beside_what_it_sends(stage: Stage) -> None:
     daemon = await stage.start(ALERTD_LISTEN=ANYWHERE)
     url = await url_of(daemon)
     await daemon.until("delivery.sent")
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, verify=NO_TLS) as client:
         alive, ready = await client.get("/healthz"), await client.get("/readyz")
         page = await client.get("/", headers={"Accept": "text/html"})
         metrics = (await client.get("/metrics")).text
@@ -85,7 +86,7 @@ async def test_reload_changes_who_may_come_in(stage: Stage) -> None:
     """Without a restart, and for a token that is made while it runs."""
     stage.write_config()
     daemon = await stage.start(ALERTD_LISTEN=ANYWHERE)
-    async with httpx.AsyncClient(base_url=await url_of(daemon)) as client:
+    async with httpx.AsyncClient(base_url=await url_of(daemon), verify=NO_TLS) as client:
         before = await client.get("/")
 
         stage.write_config(more="web: {auth: {tokens_file: tokens}}\n")
@@ -104,7 +105,7 @@ async def test_own_secret_lies_beside_the_ledger(stage: Stage) -> None:
     stage.write_config(more="web: {auth: {tokens_file: tokens}}\n")
     token = a_token(stage)
     statuses = []
-    async with httpx.AsyncClient() as browser:
+    async with httpx.AsyncClient(verify=NO_TLS) as browser:
         for number in range(2):
             daemon = await stage.start(ALERTD_LISTEN=ANYWHERE)
             url = await url_of(daemon)

@@ -19,7 +19,6 @@ from alertd.core.message.message import Message
 from alertd.notify.email.notifier import EmailNotifier, EmailOptions
 from alertd.testing import SAMPLES, SmtpSink, notifier_env, sample_message, with_links
 from alertd.testing.contract import CANARY, Rig, Trouble
-from alertd.testing.contract.http_suite import LONG_S, SOON_S
 from tests.notify.contract import OwnContract
 
 TO = ["Desk <desk@example.org>", "lead@example.org"]
@@ -366,7 +365,7 @@ class TestContract(OwnContract):
     async def rig(self, trouble: Trouble) -> AsyncIterator[Rig]:
         async with contextlib.AsyncExitStack() as stack:
             sink = await stack.enter_async_context(smtp_script(trouble))
-            rig = EmailRig(sink, SOON_S if trouble is Trouble.HANGS else LONG_S)
+            rig = EmailRig(sink, self.timeout_s(trouble))
             if trouble is Trouble.NOBODY:
                 await sink.__aexit__(None, None, None)
             stack.push_async_callback(rig.notifier.aclose)

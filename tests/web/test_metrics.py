@@ -24,6 +24,7 @@ from alertd.core.planning.decide import make_delivery_id
 from alertd.engine.status import DaemonStatus, Difference
 from alertd.ports import Settlement
 from alertd.web.metrics import MAX_DEADLINES, Facts, Metrics
+from tests.core.builders import SILENT
 from tests.docs_pages import ROOT, codes, prose, tables
 from tests.scene import Scene, a_milestone, when
 from tests.web.stage import NOW, TOKENS, a_stage
@@ -215,11 +216,13 @@ async def test_deadlines_are_told_when_asked_for(tmp_path: Path, wanted: bool) -
 async def test_deadlines_are_bounded(tmp_path: Path) -> None:
     async with a_stage(tmp_path, "metrics_per_milestone: true") as stage:
         scene = Scene(stage.ledger, at="2026-08-01")
-        scene.define(*(a_milestone(f"t/{number}", "2026-09") for number in range(MAX_DEADLINES + 5)))
+        days = [f"2027-{number // 28 + 1:02}-{number % 28 + 1:02}" for number in range(115)]
+        scene.define(*(a_milestone(f"t/{number}", *days, policy=SILENT) for number in range(87)))
         await scene.reconcile()
 
         families = {family.name: family for family in parse((await stage.get("/metrics")).text)}
 
+        assert MAX_DEADLINES + 5 == 87 * 115
         assert len(families["alertd_milestone_deadline_timestamp_seconds"].samples) == MAX_DEADLINES
         assert families["alertd_milestone_deadlines_left_out"].samples[0].value == 5
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +15,7 @@ from email.utils import format_datetime
 import pytest
 
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.testing.contract.rig import CANARY, Rig, Trouble
+from alertd.testing.contract.rig import CANARY, LONG_S, SOON_S, Rig, Trouble
 from alertd.testing.contract.suite import NotifierContract, assert_presentable
 from alertd.testing.env import notifier_env
 from alertd.testing.http_sink import Answer, Fault, HttpSink
@@ -21,11 +23,6 @@ from alertd.testing.messages import sample_message
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
 IN_AN_HOUR = format_datetime(NOW + timedelta(hours=1), usegmt=True)
-
-SOON_S = 0.3
-"""The timeout in seconds for tests in which only the notifier can end the request."""
-
-LONG_S = 10.0
 
 ENOUGH = 16 * 2**20
 """The most bytes that an endless answer may send: the notifier reads 64 KiB, and the rest fills buffers."""
@@ -96,11 +93,17 @@ STRANGE: Sequence[bytes] = (
 """Bodies that no service should answer with, which a notifier must handle nevertheless."""
 
 
+@functools.cache
+def trust_the_system() -> ssl.SSLContext:
+    """Return one TLS context for all rigs, because loading the system's CAs takes longer than most tests."""
+    return ssl.create_default_context()
+
+
 class HttpRig(Rig):
     """A notifier that posts to an :class:`alertd.testing.HttpSink`."""
 
     def __init__(self, type_name: str, options: Mapping[str, object], sink: HttpSink) -> None:
-        super().__init__(type_name, options, notifier_env())
+        super().__init__(type_name, options, notifier_env(tls=trust_the_system))
         self.sink = sink
 
     def seen(self) -> str:
@@ -144,8 +147,8 @@ class HttpContract(NotifierContract):
 
     @contextlib.asynccontextmanager
     async def rig(self, trouble: Trouble) -> AsyncIterator[Rig]:
-        timeout_s = SOON_S if trouble is Trouble.HANGS else LONG_S
-        async with self.answering(self.troubled.get(trouble, self.takes[0]), timeout_s=timeout_s) as rig:
+        answer = self.troubled.get(trouble, self.takes[0])
+        async with self.answering(answer, timeout_s=self.timeout_s(trouble)) as rig:
             if trouble is Trouble.NOBODY:
                 await rig.sink.__aexit__(None, None, None)
             yield rig
@@ -179,6 +182,16 @@ class HttpContract(NotifierContract):
 
         return self.run(sending())
 
+    def check_note(self, outcome: Sent, answer: Answer) -> None:
+        """Check the note about an accepted message. By default, any note is right."""
+
+    def check_reason(self, outcome: Retry | Rejected, usual: Retry | Rejected) -> None:
+        """Check the reason of a failure. By default, any reason is right.
+
+        Args:
+            usual: the outcome with the reason that alertd's own notifiers give.
+        """
+
     def test_what_the_service_takes_is_sent(self) -> None:
         for answer in self.takes:
             outcome, sink = self.outcome(answer)
@@ -187,6 +200,7 @@ class HttpContract(NotifierContract):
             assert outcome.partly == ""
             assert len(sink.requests) == 1
             assert_presentable(outcome)
+            self.check_note(outcome, answer)
 
     @pytest.mark.parametrize(
         ("answer", "expected"),
@@ -204,6 +218,7 @@ class HttpContract(NotifierContract):
         assert str(answer.status) in outcome.reason
         # Neither a receiver that is gone nor the target of a redirect gets a second request.
         assert len(sink.requests) == 1
+        self.check_reason(outcome, replace(expected, reason=f"{sink.url} {expected.reason}"))
 
     @pytest.mark.parametrize("status", [200, 400, 429])
     @pytest.mark.parametrize("body", STRANGE, ids=range(len(STRANGE)))

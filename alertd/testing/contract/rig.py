@@ -15,6 +15,13 @@ CANARY = "canary-5f0c9b"
 """Every secret of every rig contains this text. Only the receiver may see it."""
 
 
+SOON_S = 0.3
+"""The timeout in seconds for tests in which only the notifier can end the request."""
+
+LONG_S = 10.0
+"""The timeout in seconds for all other tests."""
+
+
 class Trouble(Enum):
     """What the receiver does with a message.
 

@@ -66,6 +66,7 @@ async def reasons(scene: Scene, offset: str) -> list[tuple[str, Reason | None]]:
     return [(one.state.value, one.reason) for one in await scene.ledger.read_owed(M) if one.offset == offset]
 
 
+@pytest.mark.server
 async def test_an_incident_is_triggered_acknowledged_and_resolved_under_one_key(ledger: Ledger) -> None:
     accepted = said({"status": "success", "message": "Event processed", "dedup_key": "k"}, 202)
     async with HttpSink(accepted) as sink:

@@ -1,6 +1,7 @@
 """Logs: one JSON object a line where nobody sits, nothing secret in any, every event said by some code."""
 
 import ast
+import functools
 import io
 import json
 import logging
@@ -168,8 +169,8 @@ def test_no_event_is_said_as_text() -> None:
     """What is logged is a constant of the list, never a text of its own."""
     spoken = [
         f"{path}:{call.lineno}"
-        for path in SOURCE.rglob("*.py")
-        for call in ast.walk(ast.parse(path.read_text()))
+        for path, module in modules()
+        for call in ast.walk(module)
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)
         and call.func.attr in {"debug", "info", "warning", "error", "critical"}
@@ -180,13 +181,20 @@ def test_no_event_is_said_as_text() -> None:
     assert spoken == []
 
 
-def _said() -> set[str]:
-    return {
+@functools.cache
+def modules() -> list[tuple[Path, ast.Module]]:
+    """Parse the modules of alertd. The tests share the result, because parsing takes most of their time."""
+    return [(path, ast.parse(path.read_text())) for path in SOURCE.rglob("*.py")]
+
+
+@functools.cache
+def _said() -> frozenset[str]:
+    return frozenset(
         node.attr
-        for path in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for _, module in modules()
+        for node in ast.walk(module)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Event"
-    }
+    )
 
 
 def _fail(secret: str) -> None:
