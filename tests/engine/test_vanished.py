@@ -12,8 +12,8 @@ from alertd.definitions.files import read_signature
 from alertd.engine.daemon import Daemon
 from alertd.engine.reconcile import reconcile
 from alertd.ports import Ledger
+from tests.engine.test_daemon import Stage, turns
 from tests.scene import StepClock, a_ledger, a_milestone, when
-from tests.test_daemon import Stage, turns
 
 M = "t/m"
 SAID = (

@@ -15,9 +15,9 @@ from alertd.core.time.duration import Duration
 from alertd.engine.clocks import COMPARE_EVERY_S
 from alertd.engine.timer import LOOK_AGAIN_S
 from alertd.testing.memory_ledger import MemoryLedger
+from tests.engine.test_daemon import Stage
 from tests.scene import Watched, a_milestone
 from tests.sim.loop import VirtualLoop, run_virtually
-from tests.test_daemon import Stage
 
 BEGINS = datetime(2026, 9, 24, 12, 0, tzinfo=UTC)
 ROUND_S = COMPARE_EVERY_S + 0.5

@@ -11,8 +11,8 @@ from alertd.core.config import Heartbeat
 from alertd.core.milestones.milestone import Milestone
 from alertd.engine.self_audit import STALE_AFTER_S
 from alertd.testing import Answer, Fault, HttpSink
-from tests.auditing import Stage
 from tests.contract.samples import NOW, an_owed
+from tests.engine.auditing import Stage
 from tests.scene import a_milestone
 
 LIMIT_S = 10
@@ -84,6 +84,7 @@ async def test_stale_audit_is_not_well() -> None:
         assert not stage.audit.is_well()
 
 
+@pytest.mark.server
 async def test_switch_is_told_that_all_is_well_and_what_is_not() -> None:
     """A post to the address while the audit passes; to its /fail with the findings while it does not."""
     async with HttpSink() as sink, staged(url=f"{sink.url}/ping?key=canary") as stage:
@@ -99,6 +100,7 @@ async def test_switch_is_told_that_all_is_well_and_what_is_not() -> None:
         assert failing.body == b"undecided: a reminder fell due 1 hour ago and was not looked at"
 
 
+@pytest.mark.server
 async def test_switch_that_cannot_be_told_is_logged_once_without_its_address() -> None:
     """The same failure again says nothing; the address is a secret."""
     async with HttpSink(Answer(status=500)) as sink, staged(url=f"{sink.url}/ping/canary") as stage:
@@ -112,6 +114,7 @@ async def test_switch_that_cannot_be_told_is_logged_once_without_its_address() -
         assert stage.audit.is_well()
 
 
+@pytest.mark.server
 async def test_switch_that_hangs_gets_no_second_request_and_holds_up_nothing() -> None:
     """An audit never waits for the address outside."""
     async with HttpSink(Answer(fault=Fault.HANG)) as sink, staged(url=sink.url) as stage:

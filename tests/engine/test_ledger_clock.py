@@ -10,9 +10,9 @@ from alertd.core.planning.audit import DIFFERS_BY
 from alertd.engine.clocks import ANSWERED_WITHIN_S, LedgerClock
 from alertd.engine.daemon import Daemon
 from alertd.testing.memory_ledger import MemoryLedger
+from tests.engine.test_daemon import Stage, turns
+from tests.engine.test_nodes import chores
 from tests.scene import StepClock, a_ledger, a_log, a_milestone, when
-from tests.test_daemon import Stage, turns
-from tests.test_nodes import chores
 
 NOW = when("2026-09-24T12:00")
 MINUTE = timedelta(minutes=1)

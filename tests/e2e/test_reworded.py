@@ -16,18 +16,20 @@ import pytest
 
 from tests.nonsense import KEPT, PLANTED, PLANTS
 
-ROOT = Path(__file__).parent.parent
+pytestmark = [pytest.mark.server, pytest.mark.long]
+
+ROOT = Path(__file__).parents[2]
 SUITES = (
     "tests/core/test_plan.py",
     "tests/core/test_route.py",
     "tests/core/test_delivery.py",
     "tests/core/test_delivery_ids.py",
     "tests/core/test_occurrence.py",
-    "tests/test_reconcile.py",
-    "tests/test_reconcile_moves.py",
-    "tests/test_reconcile_waits.py",
-    "tests/test_dispatch.py",
-    "tests/test_digests.py",
+    "tests/engine/test_reconcile.py",
+    "tests/engine/test_reconcile_moves.py",
+    "tests/engine/test_reconcile_waits.py",
+    "tests/engine/test_dispatch.py",
+    "tests/engine/test_digests.py",
 )
 AT_LEAST = 200
 """The least number of tests without wording. Fewer would mean that too many are marked ``wording``."""
@@ -65,7 +67,10 @@ def test_the_decisions_are_the_same_without_a_sentence() -> None:
     assert int(passed[1]) >= AT_LEAST
 
 
-CAUGHT_BY = {"prefix": "tests/test_reconcile_waits.py", "equality": "tests/test_reconcile_moves.py"}
+CAUGHT_BY = {
+    "prefix": "tests/engine/test_reconcile_waits.py",
+    "equality": "tests/engine/test_reconcile_moves.py",
+}
 
 
 @pytest.mark.parametrize("planted", PLANTS)

@@ -159,6 +159,8 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.server
+@pytest.mark.long
 async def test_stopped_process_knows_that_its_timeout_says_nothing() -> None:
     """After SIGSTOP during a wait, and SIGCONT, the timeout that expires first is known as the node's own."""
     process = await asyncio.create_subprocess_exec(

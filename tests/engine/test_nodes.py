@@ -18,8 +18,8 @@ from alertd.engine.timer import Chore
 from alertd.errors import LeadLost
 from alertd.ports import Ledger, NodeReport
 from alertd.system.node import is_gone, make_node_name
+from tests.engine.test_daemon import Stage
 from tests.scene import StepClock, a_ledger, a_log, a_milestone, when
-from tests.test_daemon import Stage
 
 M = "t/m"
 NOW = when("2026-09-24")

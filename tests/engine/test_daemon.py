@@ -32,8 +32,8 @@ from alertd.system.clock import SystemClock
 from alertd.system.systemd import Systemd
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.contract.samples import a_record
+from tests.engine.test_sender import ControlledNotifier
 from tests.scene import Recorder, Scene, StepClock, Watched, a_config, a_ledger, a_log, a_milestone, when
-from tests.test_sender import ControlledNotifier
 
 M = "t/m"
 A = "2026-09-30"
