@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import pytest
+
 from alertd.core.config import Heartbeat
 from alertd.core.milestones.milestone import Milestone
 from alertd.engine.self_audit import STALE_AFTER_S
