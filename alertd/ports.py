@@ -7,7 +7,7 @@ role of the ledger:
 - Any number of processes may call at the same time.
 - No method reads this machine's clock: ``now`` is a parameter. Leases and the leadership end by the ledger's
   own time. That is ``now`` if one machine uses the ledger, and the database's clock if several machines share
-  it, so a node whose clock is wrong cannot take work from the others.
+  it. So a node whose clock is wrong cannot take work from another node.
 - A method raises :class:`alertd.errors.LedgerError` and nothing else. Then the call has changed nothing,
   unless the connection broke during the commit: then the call may have taken effect completely. So every
   method that writes may be called again with the same arguments, and does nothing twice.
@@ -53,10 +53,10 @@ class Clock(Protocol):
 class Notifier(Protocol):
     """Sends one message, once.
 
-    Eligible for retry is what it returns as :class:`Retry`; ``engine/delivery.py`` alone retries.
-    It never raises for a remote failure, never sleeps, never retries, and puts no secret into a
-    reason. ``send`` may be called twice with the same ``message.id``: a receiver can drop the
-    repeat by it, so the id must be visible to the receiver.
+    A send is tried again only if the notifier returns :class:`Retry`, and only by ``engine/delivery.py``.
+    The notifier never raises for a remote failure, never sleeps, never retries, and puts no secret into a
+    reason. ``send`` may be called twice with the same ``message.id``. The receiver must see the id, so that
+    it can drop the repeat.
     """
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
@@ -108,9 +108,9 @@ class Settlement:
         state: ``ready`` to try again at ``next_at``; anything else is final.
         attempt: the try itself; None when nothing was tried (all members unwanted).
         told: keys of the members that were in the message, when it was accepted.
-        remember: what to hand to the next send for the same milestone, by full id, or for the same channel.
+        remember: state for the next send for the same milestone, by full id, or for the same channel.
         follow_up: deliveries to write down with it: the fallback's, a notice.
-        outcome: what the notifier returned; not written down, but what the channel's gate goes by.
+        outcome: the notifier's outcome. It is not written down; the channel's backpressure is updated by it.
     """
 
     lease: Lease
@@ -127,14 +127,14 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReport:
-    """What a daemon says of itself, for ``alertd status``.
+    """What a daemon reports about itself, for ``alertd status``.
 
     Attributes:
         problems: ``file:line:column: message`` of each problem in the files it runs on.
-        config_id: digest of all files that were loaded.
-        stopped: it has ended, and said so.
-        findings: what its last self-audit found wrong.
-        paused: channels that do not answer it at the moment.
+        config_id: the fingerprint of all files that were loaded.
+        stopped: the daemon has ended and reported that.
+        findings: the findings of its last self-audit.
+        paused: channels whose receiver does not answer this node.
     """
 
     node: str
@@ -217,7 +217,7 @@ class LeadershipLedger(NodeReader, Protocol):
     ) -> int | None:
         """Make ``node`` the leader, or renew its leadership, until ``duration`` from now.
 
-        Granted if nobody leads, if ``node`` leads, if the leader has let its leadership run out, and if the
+        Granted if no node leads, if ``node`` leads, if the leader has let its leadership run out, and if the
         leader is ``instead_of``, which the caller knows to be dead.
 
         Returns:
@@ -255,7 +255,7 @@ class ReminderQueue(DigestSchedule, MilestoneLookup, Protocol):
     """The reminders that are pending, and the decision about each.
 
     Any node may decide, whether it leads or not. Two nodes may decide about the same reminder at the same
-    time: the first to call :meth:`bind` wins, and the other's decisions are dropped. So a reminder is bound
+    time: the first call of :meth:`bind` takes effect, and the second changes nothing. So a reminder is bound
     once.
     """
 
@@ -356,7 +356,7 @@ class ActionLedger(MilestoneLookup, Protocol):
         """Record an action, its history entry, and ``owed`` as in :class:`Changes`.
 
         Returns:
-            the record as it stands after the action.
+            the record after the action.
 
         Raises:
             UnknownMilestone: the ledger has no record of the milestone.
@@ -406,7 +406,7 @@ class LedgerReader(MilestoneLookup, NodeReader, Protocol):
 
         Args:
             delivery: only the delivery with this id.
-            text: what the delivery's id, its channel, its reason, or the id of a milestone that it carries
+            text: a text that the delivery's id, its channel, its reason, or the id of one of its milestones
                 must contain. Case is ignored, at least in ASCII.
             before: the ``bound_at`` and the id of a delivery: only deliveries that come after it in this
                 order.
@@ -421,7 +421,7 @@ class LedgerReader(MilestoneLookup, NodeReader, Protocol):
     async def read_history(
         self, milestone: str = "", limit: int = 100, *, timeline: str = "", kind: str = ""
     ) -> Sequence[HistoryEntry]:
-        """Return history entries, the newest first; "" stands for all milestones, timelines or kinds."""
+        """Return history entries, the newest first; "" means all milestones, timelines or kinds."""
 
     async def read_last_moves(self, milestones: Sequence[str]) -> Mapping[str, HistoryEntry]:
         """Return the last entry ``moved`` of each milestone that has one, by full id."""
@@ -469,8 +469,8 @@ class Prunable(Protocol):
         """Delete at most ``limit`` milestones with everything about them, and at most ``limit`` notices.
 
         A milestone is deleted if it is withdrawn, has had no entry since ``before``, and nothing of it is
-        waiting or being sent. A notice is deleted if it was settled before ``before``. What was sent for a
-        milestone that is not withdrawn is never deleted, since it prevents a second reminder.
+        waiting or being sent. A notice is deleted if it was settled before ``before``. Deliveries for a
+        milestone that is not withdrawn are never deleted, since they prevent a second reminder.
 
         Returns:
             the number of deleted rows: ``milestones`` and ``deliveries``. Call again until both are 0.

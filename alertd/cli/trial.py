@@ -1,6 +1,6 @@
-"""Tries receivers for a person: a test message with all that was said, and what a reminder would look like.
+"""Tries receivers for a person: sends a test message with a transcript, or shows a reminder without sending.
 
-Needs neither a daemon nor a ledger.
+It needs neither a daemon nor a ledger.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from alertd.system.secrets import SecretUnreadable, secret_files
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialResult:
-    """How one notifier fared with the test message.
+    """The result of a test message to one notifier.
 
     Attributes:
-        said: what was said to the receiver and what it answered, redacted; empty where there is no dialogue.
+        said: the transcript of the dialogue with the receiver, without secrets; empty if there is none.
     """
 
     channel: str
@@ -42,13 +42,13 @@ class TrialResult:
 
     @property
     def is_accepted(self) -> bool:
-        """By all of its recipients, where it has several."""
+        """Whether all recipients accepted the message."""
         return isinstance(self.outcome, Sent) and not self.outcome.partly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedPreview:
-    """What one notifier would send; no bodies from one that cannot show them."""
+    """The bodies that one notifier would send. A notifier that cannot render its messages has none."""
 
     channel: str
     type: str
@@ -56,7 +56,7 @@ class RenderedPreview:
 
 
 async def send_test(config: Config, folder: Path, receiver: str) -> list[TrialResult]:
-    """Send a test message to each notifier of a receiver, once, and write down what is said.
+    """Send a test message to each notifier of a receiver, once, and record the dialogue.
 
     Args:
         folder: the configuration folder.
@@ -132,7 +132,7 @@ def _conceal_outcome(outcome: Outcome, transcript: Transcript) -> Outcome:
 
 
 class _StoppedClock:
-    """A clock that stands still at the instant for which the message is composed."""
+    """A clock that always shows the instant for which the message is composed."""
 
     def __init__(self, at: datetime) -> None:
         self._at = at

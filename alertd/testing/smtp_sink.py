@@ -40,20 +40,20 @@ class SmtpSink:
 
     Attributes:
         tls: ``""``, ``"starttls"`` (offered and required) or ``"implicit"``.
-        login: user and password, when it asks for them.
+        login: the user and password that the server requires; None: the server requires no login.
         utf8: whether it offers SMTPUTF8 (RFC 6531).
-        answers: what to answer to a command instead of obeying it, by the command's name (``EHLO``,
+        answers: scripted replies that replace the normal ones, by the command's name (``EHLO``,
             ``AUTH``, ``RSET``, ``QUIT``) or ``greeting``; looked at each time, so a test can change it.
-        mail_from: what to answer to MAIL, such as ``451 4.7.1 later``; "" accepts.
-        rcpt_to: the same to RCPT, by address; looked at each time.
-        data: the same to DATA, given after the mail was read (and not recorded).
+        mail_from: the reply to MAIL, such as ``451 4.7.1 later``; "" accepts.
+        rcpt_to: the replies to RCPT, by address; read for each command.
+        data: the reply to DATA, after the mail was read and not recorded.
         drop: ``"greeting"`` (closes at once), the name of a command (closes when it comes), ``"data"``
             (closes once the mail was read) or ``"hang"`` (never answers once the mail was read).
         context: for TLS; by default one with a certificate of its own.
         port: known once it has been entered.
-        ca_pem: what to trust, with TLS.
-        mails: what was accepted, or read before it was dropped.
-        connections: how many were made.
+        ca_pem: the CA certificate that a client must trust, with TLS.
+        mails: the mails that were accepted, or read before the connection was closed.
+        connections: the number of connections made.
         commands: the commands' names in the order in which they came, of all connections.
     """
 

@@ -1,8 +1,8 @@
-"""What Prometheus is told: what was counted as it happened, and how everything stands when it asks.
+"""The metrics for Prometheus: counters of what happened, and gauges that are read at each scrape.
 
-Names follow Prometheus's conventions: base units, ``_total`` for what only grows. No label holds an id, an
-address or a text that people wrote, but for receivers and channels, which the configuration bounds, and for
-``alertd_milestone_deadline_timestamp_seconds``, which has to be asked for and has a bound of its own.
+The names follow Prometheus's conventions: base units, and ``_total`` for counters. No label holds an id, an
+address or a text that people wrote. The exceptions are receivers and channels, whose number the configuration
+bounds, and ``alertd_milestone_deadline_timestamp_seconds``, which is opt-in and has a bound of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from alertd.engine.status import DaemonStatus
 from alertd.ports import Settlement
 
 MAX_DEADLINES = 10_000
-"""Lines of alertd_milestone_deadline_timestamp_seconds; the others are counted."""
+"""The most lines of alertd_milestone_deadline_timestamp_seconds. Deadlines beyond that are only counted."""
 
 DURATION_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 LATENESS_BUCKETS_S = (
@@ -37,19 +37,19 @@ LATENESS_BUCKETS_S = (
 OUTCOMES = ("sent", "retry", "unknown", "rejected")
 WHAT_DIFFERS = ("definitions", "versions")
 
-# Three more lines for each counter that say when it was made: process_start_time_seconds says that.
+# The client would add a ``_created`` line to each counter. process_start_time_seconds has that instant.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """How everything stands at one instant.
+    """The state of the daemon and the ledger at one instant.
 
     Attributes:
-        channels: of the configuration in force.
-        counts, waiting: of the ledger; None when it could not be asked.
-        deadlines: milestone, claim, and the instant at which its window ends.
-        deadlines_left_out: how many there are beyond :data:`MAX_DEADLINES`.
+        channels: the channels of the configuration in force.
+        counts, waiting: the ledger's; None if the ledger cannot be read.
+        deadlines: milestone, claim, and the instant (UTC) at which the claim's window ends.
+        deadlines_left_out: the number of deadlines beyond :data:`MAX_DEADLINES`.
     """
 
     now: datetime
@@ -154,10 +154,10 @@ class Metrics(Observer):
             self._audit_at.set(audit.at.timestamp())
 
     def exposition(self, facts: Facts, accept: str = "") -> tuple[bytes, str]:
-        """All of it, and its media type.
+        """Return the exposition and its media type.
 
         Args:
-            accept: the header of the request; OpenMetrics is given to whom asks for it.
+            accept: the request's Accept header. A client that accepts OpenMetrics gets that format.
         """
         encode, kind = choose_encoder(accept)
         self._begin(facts.channels)
@@ -165,7 +165,7 @@ class Metrics(Observer):
         return encode(self.registry), kind
 
     def _begin(self, channels: Iterable[str]) -> None:
-        """At nothing, for each channel: what first appears as a one is no increase to a query."""
+        """Set each counter of each channel to 0, since a query sees no increase if the first value is 1."""
         for channel in channels:
             receiver = channel.partition("/")[0]
             for state in DeliveryState:
@@ -179,7 +179,7 @@ class Metrics(Observer):
 
 @dataclass(slots=True)
 class _Standing:
-    """What is looked at when it is asked for."""
+    """Collects the gauges at each scrape."""
 
     facts: Facts | None = field(default=None)
 
