@@ -103,8 +103,8 @@ def make_notifiers(
     """
     from alertd.notify.base import Env
     from alertd.notify.email.address import find_mail_domain
-    from alertd.notify.email.relay import Relay
     from alertd.notify.registry import list_usable
+    from alertd.notify.smtp.relay import Relay
     from alertd.system.secrets import file_paths, secret_files
 
     types = list_usable()

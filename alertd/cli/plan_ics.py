@@ -9,7 +9,6 @@ from icalendar import Calendar, Event, vText
 
 from alertd import __version__
 from alertd.core.deadline import format_deadline_phrase
-from alertd.core.message.claims import list_accounts
 from alertd.core.message.reasons import describe_hold
 from alertd.core.milestones.fields import (
     FieldReach,
@@ -54,7 +53,7 @@ def _build_event(planned: Planned, milestone: Milestone, now: datetime) -> Event
     occurrence = planned.occurrence
     claim = occurrence.stated.claims[0]
     phrase = format_deadline_phrase(claim.deadline, claim.reading)
-    account = describe_account(list_accounts(occurrence.stated))
+    account = describe_account(occurrence.stated.accounts)
     fields = collect_field_values(milestone)
     lines = [
         milestone.timeline_title,

@@ -14,13 +14,14 @@ from alertd.notify.base import (
     Rendered,
     Renders,
     TlsOptions,
+    encode_json,
     require_at_most_one,
     require_exactly_one,
     reveal,
 )
-from alertd.notify.http.client import Answer, HttpClient, Reply
+from alertd.notify.http.client import HttpClient
 from alertd.notify.http.redact import HIDDEN, find_secrets, quote
-from alertd.notify.http.reply import judge_answer
+from alertd.notify.http.reply import Answer, Reply, judge_answer
 from alertd.notify.http.url import check_url, encode_basic_login
 from alertd.notify.json_api import (
     BaseUrl,
@@ -70,7 +71,7 @@ from alertd.notify.render.outline import (
 from alertd.notify.render.palette import Palette, choose_palette
 from alertd.notify.render.text import end_sentence, list_brief_fields, list_sentences, render_text
 from alertd.notify.unfinished import Unfinished
-from alertd.notify.webhook.payload import build_payload, encode_body, encode_json, format_instant
+from alertd.notify.webhook.payload import build_payload, encode_body, format_instant
 from alertd.system.secrets import SecretUnreadable
 
 __all__ = [

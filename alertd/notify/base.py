@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
 from alertd.core.config import Smtp
 from alertd.core.message.message import Message
-from alertd.notify.email.relay import Relay
 from alertd.notify.http.client import HttpClient
+from alertd.notify.smtp.relay import Relay
 from alertd.ports import Clock, Notifier
 
 
@@ -158,3 +159,9 @@ def reveal(inline: SecretStr | None, file: str, env: Env) -> str:
     if inline is not None:
         return inline.get_secret_value()
     return env.secret(file) if file else ""
+
+
+def encode_json(value: object) -> bytes:
+    """Encode ``value`` as compact JSON in ASCII."""
+    # Half a surrogate pair, or a line separator, passes every parser as an escape.
+    return json.dumps(value, separators=(",", ":")).encode("ascii")

@@ -13,12 +13,20 @@ from urllib.parse import urlencode
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry
-from alertd.notify.base import Env, NotifierOptions, Rendered, TlsOptions, require_exactly_one, reveal
-from alertd.notify.http.client import STANDARD_HEADERS, TIMEOUT_S, Answer, Reply
+from alertd.notify.base import (
+    Env,
+    NotifierOptions,
+    Rendered,
+    TlsOptions,
+    encode_json,
+    require_exactly_one,
+    reveal,
+)
+from alertd.notify.http.client import STANDARD_HEADERS, TIMEOUT_S
 from alertd.notify.http.redact import quote
+from alertd.notify.http.reply import Answer, Reply
 from alertd.notify.http.tls import TlsUnusable, find_tls
 from alertd.notify.http.url import check_url
-from alertd.notify.webhook.payload import encode_json
 from alertd.system.secrets import SecretUnreadable
 
 FORM = "application/x-www-form-urlencoded"

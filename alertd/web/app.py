@@ -15,7 +15,6 @@ from alertd.core.config import Config
 from alertd.core.planning.audit import AuditFinding
 from alertd.system.settings import Address
 from alertd.web.feeds.cache import FeedCache
-from alertd.web.pages.cache import MilestoneCache
 from alertd.web.pages.live import Live
 from alertd.web.routes import list_routes
 from alertd.web.server.access import find_scope
@@ -28,6 +27,7 @@ from alertd.web.server.middleware import (
     SecurityHeadersMiddleware,
     TrustedHostMiddleware,
 )
+from alertd.web.timeline.cache import MilestoneCache
 
 MAX_BODY = 64 * 1024
 """The largest request body, in bytes. The site takes forms and small JSON, and no uploads."""

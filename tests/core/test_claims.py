@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from alertd.core.message.claims import list_accounts, list_values, make_claim_lines, make_contested_sentence
+from alertd.core.message.claims import list_values, make_claim_lines, make_contested_sentence
 from alertd.core.milestones.milestone import Rank, Source, list_stated_windows
 from alertd.core.milestones.policy import Contested
 from tests.core.builders import MINISTER, PENTAGON, REUTERS, claim, contested, milestone, policy, utc
@@ -123,4 +123,4 @@ def test_everybody_is_counted_once() -> None:
 
     (found,) = list_stated_windows(made)
 
-    assert list_accounts(found) == (MINISTER, REUTERS)
+    assert found.accounts == (MINISTER, REUTERS)

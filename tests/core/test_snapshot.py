@@ -20,9 +20,8 @@ from alertd.core.ledger.snapshot import (
     unpack_notice,
     unpack_status,
 )
-from alertd.core.milestones.milestone import Claim, Milestone, Rank, RelativeClaim, Source
+from alertd.core.milestones.milestone import Claim, Milestone, Rank, Recurrence, RelativeClaim, Source
 from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
-from alertd.core.milestones.recurrence import Recurrence
 from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.time.duration import Duration
 

@@ -5,9 +5,8 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.config import Timeline
 from alertd.core.deadline import Reading
-from alertd.core.milestones.milestone import Milestone, Rank, RelativeClaim, Source
+from alertd.core.milestones.milestone import Milestone, Rank, Recurrence, RelativeClaim, Source
 from alertd.core.milestones.policy import Policy
-from alertd.core.milestones.recurrence import Recurrence
 from alertd.core.time.duration import Duration
 from alertd.definitions.config.read import Inherited
 from alertd.definitions.timeline.read import read_timeline

@@ -105,7 +105,7 @@ class SenderStage:
 
     async def notices(self) -> list[str]:
         """List the headlines of the operator's notices."""
-        found = [one for one, _, _ in await self.ledger.deliveries() if one.notice is not None]
+        found = [one for one, _, _ in await self.ledger.find_deliveries() if one.notice is not None]
         return [one.notice.headline for one in sorted(found, key=lambda one: one.bound_at)]
 
     async def start(self) -> None:
@@ -118,7 +118,7 @@ class SenderStage:
             await self.sender.wait_finished()
 
     async def states(self) -> Counter[str]:
-        return Counter(one.state.value for one, _, _ in await self.ledger.deliveries(limit=1_000))
+        return Counter(one.state.value for one, _, _ in await self.ledger.find_deliveries(limit=1_000))
 
 
 class Locked:
@@ -254,7 +254,7 @@ async def test_timeouts_of_a_stalled_node_are_no_failures_of_the_channel() -> No
     stage.stalled_at_s = stage.scene.clock.monotonic()
     notifier.released.set()
     await stage.finish()
-    tries = [tries for one, tries, _ in await stage.ledger.deliveries() if one.notice is None]
+    tries = [tries for one, tries, _ in await stage.ledger.find_deliveries() if one.notice is None]
 
     assert not stage.sender.paused
     assert await stage.notices() == []
@@ -304,7 +304,9 @@ async def test_notice_about_a_channel_survives_refused_settlements() -> None:
 
     # By the ledger's clock the leases have run out.
     later = stage.scene.now + LEASE_FOR
-    taken = await stage.ledger.lease("node-2", later, for_=LEASE_FOR, limit=TRIPS_AT, per_channel=TRIPS_AT)
+    taken = await stage.ledger.lease(
+        "node-2", later, duration=LEASE_FOR, limit=TRIPS_AT, per_channel=TRIPS_AT
+    )
     notifier.released.set()
     await stage.finish()
     await stage.sender.settle()
@@ -330,7 +332,7 @@ async def test_notice_about_a_channel_is_kept_while_it_cannot_be_written() -> No
         await stage.sender.settle()
 
     assert await stage.notices() == ["desk/hook does not answer"]
-    assert all(one.attempts == 1 for one, _, _ in await stage.ledger.deliveries() if one.notice is None)
+    assert all(one.attempts == 1 for one, _, _ in await stage.ledger.find_deliveries() if one.notice is None)
 
 
 async def test_operator_is_told_of_its_own_channel_over_its_others() -> None:
@@ -345,7 +347,7 @@ async def test_operator_is_told_of_its_own_channel_over_its_others() -> None:
     await stage.start()
     await stage.sender.settle()
 
-    told = [one.channel for one, _, _ in await stage.ledger.deliveries() if one.notice is not None]
+    told = [one.channel for one, _, _ in await stage.ledger.find_deliveries() if one.notice is not None]
     assert stage.sender.paused == ("ops/hook",)
     assert told == ["ops/mail"]
     await stage.sender.drain(0)
@@ -379,7 +381,7 @@ async def test_drain_settles_what_finishes_and_what_it_cuts_off() -> None:
     async with asyncio.timeout(LIMIT_S):
         unsettled = await stage.sender.drain(0.05)
 
-    found = await stage.ledger.deliveries()
+    found = await stage.ledger.find_deliveries()
     ready = [(one, tries) for one, tries, _ in found if one.state is DeliveryState.READY]
     assert unsettled == 0
     assert await stage.states() == {"sent": 2, "ready": 2}

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from alertd.core.config import Smtp
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.email.notifier import EmailNotifier, EmailOptions
-from alertd.notify.http.client import MAX_BODY, Answer, HttpClient, Reply
+from alertd.notify.http.client import MAX_BODY, HttpClient
+from alertd.notify.http.reply import Answer, Reply
 from alertd.notify.registry import list_usable
 from alertd.testing import Answer as Scripted
 from alertd.testing import HttpSink, notifier_env, sample_message

@@ -21,8 +21,9 @@ from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.network import Network, Reach
 from alertd.definitions.config.read import read_config
 from alertd.notify.email.notifier import EmailNotifier, EmailOptions
-from alertd.notify.http.client import Answer, HttpClient, Reply
+from alertd.notify.http.client import HttpClient
 from alertd.notify.http.egress import AddressRefused, Egress, Resolver, numeric, system_lookup
+from alertd.notify.http.reply import Answer, Reply
 from alertd.notify.webhook.notifier import WebhookOptions
 from alertd.testing import FixedClock, HttpSink, SmtpSink, notifier_env, sample_message
 

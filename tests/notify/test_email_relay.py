@@ -11,7 +11,7 @@ from alertd.core.config import Smtp
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.notify.base import Env
 from alertd.notify.email.notifier import EmailNotifier, EmailOptions
-from alertd.notify.email.relay import MAX_IDLE, Relay
+from alertd.notify.smtp.relay import MAX_IDLE, Relay
 from alertd.testing import SmtpSink, notifier_env, sample_message
 
 TO = ["Desk <desk@example.org>", "lead@example.org"]

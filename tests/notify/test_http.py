@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alertd.core.ledger.outcome import Retry
-from alertd.notify.http.client import MAX_BODY, HttpClient, Reply
+from alertd.notify.http.client import MAX_BODY, HttpClient
 from alertd.notify.http.redact import find_origin, find_secrets, quote
-from alertd.notify.http.reply import parse_retry_after
+from alertd.notify.http.reply import Reply, parse_retry_after
 from alertd.testing import Answer, HttpSink
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)

@@ -8,9 +8,9 @@ import pytest
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import State
+from alertd.notify.base import encode_json
 from alertd.notify.pagerduty import build_pagerduty_payloads
 from alertd.notify.render.clean import clean_message
-from alertd.notify.webhook.payload import encode_json
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from alertd.testing.contract import CANARY
 from tests.notify.contract import ServiceContract, json_answer

@@ -6,9 +6,9 @@ import pytest
 
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
 from alertd.core.message.message import Message
+from alertd.notify.base import encode_json
 from alertd.notify.render.clean import clean_message
 from alertd.notify.teams import build_teams_payload
-from alertd.notify.webhook.payload import encode_json
 from alertd.testing import SAMPLES, Answer, sample_message, with_links
 from tests.notify.card import faults, texts
 from tests.notify.contract import SECRET_PATH, ServiceContract

@@ -21,7 +21,8 @@ from pydantic import ValidationError
 from alertd.core.config import Smtp
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.notify.base import Env
-from alertd.notify.http.client import HttpClient, Reply
+from alertd.notify.http.client import HttpClient
+from alertd.notify.http.reply import Reply
 from alertd.notify.http.tls import SYSTEM, Tls, find_tls, make_context
 from alertd.notify.registry import list_usable
 from alertd.system.secrets import file_paths

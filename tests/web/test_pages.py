@@ -17,8 +17,8 @@ from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.planning.audit import Audit, AuditFault, AuditFinding
 from alertd.ports import Changes, Ledger
 from alertd.store import open_ledger
-from alertd.web.pages.cache import REST, MilestoneCache
 from alertd.web.pages.live import MOST_STREAMS, Live
+from alertd.web.timeline.cache import REST, MilestoneCache
 from tests.postgres import make_template, server
 from tests.scene import Scene, a_config, a_milestone, when
 from tests.web import example

@@ -13,7 +13,7 @@ from alertd.core.deadline import format_deadline_phrase
 from alertd.core.explain.explanation import Done, Explanation
 from alertd.core.ledger.moves import WINDOW_FACTS
 from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, ReminderState, ScheduledReminder
-from alertd.core.message.claims import list_accounts, make_contested_sentence
+from alertd.core.message.claims import make_contested_sentence
 from alertd.core.message.headlines import describe_windows
 from alertd.core.message.message import ClaimLine
 from alertd.core.message.reasons import LATE_FROM, describe_reason
@@ -85,7 +85,7 @@ def describe_offset(offset: str) -> str:
 def describe_stated(stated: StatedWindow) -> str:
     """Describe a deadline as it was given, with its sources: ``by September 2026 – the minister``."""
     claim = stated.claims[0]
-    who = join_with_and([source.brief for source in list_accounts(stated)])
+    who = join_with_and([source.brief for source in stated.accounts])
     return format_deadline_phrase(claim.deadline, claim.reading) + (f" – {who}" if who else "")
 
 

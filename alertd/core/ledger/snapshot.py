@@ -20,9 +20,8 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Deadline, Reading, Unbounded, parse_deadline
 from alertd.core.ledger.records import Grounds, Move, Notice, Value
-from alertd.core.milestones.milestone import Claim, Milestone, Rank, Source
+from alertd.core.milestones.milestone import Claim, Milestone, Rank, Recurrence, Source
 from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
-from alertd.core.milestones.recurrence import Recurrence
 from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.routing.digest import DigestIssue
 from alertd.core.time.duration import Duration

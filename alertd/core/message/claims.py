@@ -32,17 +32,11 @@ def list_values(milestone: Milestone) -> tuple[Value, ...]:
             window_id=stated.window.id,
             edtf=stated.claims[0].deadline.edtf,
             phrase=format_deadline_phrase(stated.claims[0].deadline, stated.claims[0].reading),
-            accounts=tuple(dict.fromkeys(source.brief for source in list_accounts(stated))),
+            accounts=tuple(dict.fromkeys(source.brief for source in stated.accounts)),
             source_ids=stated.source_ids,
         )
         for stated in list_operative_windows(milestone)
     )
-
-
-def list_accounts(stated: StatedWindow) -> tuple[Source, ...]:
-    """List the sources of a window, each once, in the order of the file."""
-    by_id = {source.id: source for claim in stated.claims for source in claim.sources}
-    return tuple(by_id.values())
 
 
 def make_claim_lines(
@@ -79,7 +73,7 @@ def make_contested_sentence(milestone: Milestone) -> str:
     for stated in list_stated_windows(milestone):
         claim = stated.claims[0]
         phrase = format_deadline_phrase(claim.deadline, claim.reading)
-        sources = list_accounts(stated)
+        sources = stated.accounts
         says = (
             f"{join_with_and([source.brief for source in sources])} {'says' if len(sources) == 1 else 'say'} "
         )
@@ -105,7 +99,7 @@ def _make_line(
         edtf=claim.deadline.edtf,
         window_id=window.id,
         status=status,
-        accounts=tuple(_make_account(source) for source in list_accounts(stated)),
+        accounts=tuple(_make_account(source) for source in stated.accounts),
         days=count_days_until(window, now),
         begins=window.begins,
         ends=window.ends,

@@ -18,7 +18,6 @@ from alertd.core.deadline import (
     read_window,
 )
 from alertd.core.ledger.records import Move, Record, ScheduledReminder, Value
-from alertd.core.message.claims import list_accounts
 from alertd.core.message.message import Item, Tone
 from alertd.core.milestones.milestone import (
     Milestone,
@@ -54,7 +53,7 @@ def make_opens_headline(stated: StatedWindow) -> str:
     The result has no full stop.
     """
     deadline = stated.claims[0].deadline
-    due = f"{_IN_WHICH[deadline.qualifier]} {describe_account(list_accounts(stated))}".strip()
+    due = f"{_IN_WHICH[deadline.qualifier]} {describe_account(stated.accounts)}".strip()
     name = _find_own_name(deadline)
     if not name:
         return f"The time {due}, {format_deadline(deadline)}, has begun"
@@ -277,7 +276,7 @@ def describe_window(stated: StatedWindow, now: datetime) -> str:
     Args:
         now: an aware UTC instant.
     """
-    account = describe_account(list_accounts(stated))
+    account = describe_account(stated.accounts)
     claim = stated.claims[0]
     if stated.window.ends is None:
         phrase = format_deadline_phrase(claim.deadline, claim.reading)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from alertd.core.deadline import Qualifier, format_deadline
 from alertd.core.ledger.records import Delivery, Record, ScheduledReminder
-from alertd.core.message.claims import list_accounts, make_claim_lines, make_contested_sentence
+from alertd.core.message.claims import make_claim_lines, make_contested_sentence
 from alertd.core.message.headlines import (
     compare_values,
     describe_windows,
@@ -144,7 +144,7 @@ def _make_headline(
         return make_opens_headline(stated)
     if not is_contested(milestone) and _is_last_day(stated, now):
         name = format_deadline(stated.claims[0].deadline)
-        account = describe_account(list_accounts(stated))
+        account = describe_account(stated.accounts)
         return f"Due today, the last day of {name}" + (f", {account}" if account else "")
     return describe_windows(milestone, now)
 

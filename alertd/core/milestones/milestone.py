@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Deadline, Reading, Window, compute_window
 from alertd.core.milestones.policy import Contested, Policy
-from alertd.core.milestones.recurrence import Recurrence
 from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.time.duration import Duration
 
@@ -89,6 +88,13 @@ class RelativeClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recurrence:
+    """A rule without the prefix ``RRULE:``, which :mod:`alertd.core.milestones.recurrence` has checked."""
+
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Milestone:
     """An outcome that has a deadline.
 
@@ -127,6 +133,12 @@ class StatedWindow:
 
     window: Window
     claims: tuple[Claim, ...]
+
+    @property
+    def accounts(self) -> tuple[Source, ...]:
+        """The sources of the window, each once, in the order of the file."""
+        by_id = {source.id: source for claim in self.claims for source in claim.sources}
+        return tuple(by_id.values())
 
     @property
     def source_ids(self) -> tuple[str, ...]:

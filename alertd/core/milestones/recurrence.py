@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING
 
 from dateutil.rrule import rrule, rrulestr
 
 from alertd.core.deadline import Deadline, Precision, parse_deadline
+from alertd.core.milestones.milestone import Claim, Milestone, Recurrence
 from alertd.errors import RecurrenceError
-
-if TYPE_CHECKING:
-    from alertd.core.milestones.milestone import Claim, Milestone
 
 MAX_INSTANCES = 10_000
 _ALLOWED_FREQ = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY")
@@ -27,13 +24,6 @@ _WITH_A_CLOCK = frozenset(("BYHOUR", "BYMINUTE", "BYSECOND"))
 _PART = re.compile(r"([A-Z]+)=([A-Z0-9,+\-:]+)")
 _UNTIL = re.compile(r"[0-9]{8}(T[0-9]{6}Z?)?")
 _NUMBER = re.compile(r"[1-9][0-9]{0,4}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recurrence:
-    """A recurrence rule without the prefix ``RRULE:``. :func:`parse_recurrence` has checked it."""
-
-    rule: str
 
 
 def parse_recurrence(text: str, first: Deadline) -> Recurrence:

@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Deadline, Reading, format_deadline_phrase, parse_deadline, shift_deadline
-from alertd.core.message.claims import list_accounts
 from alertd.core.milestones.milestone import Claim, Milestone, RelativeClaim, Source, list_operative_windows
 from alertd.core.time.duration import Duration
 from alertd.core.time.instant import to_instant
@@ -112,7 +111,7 @@ def _derive_claims(
             _make_claim(
                 relative,
                 _convert_zone(moved, base.zone, milestone.zone),
-                relative.sources or list_accounts(stated),
+                relative.sources or stated.accounts,
                 f"{words} ({phrase})",
             )
         )

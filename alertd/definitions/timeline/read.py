@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from alertd.core.config import Problem, Timeline
-from alertd.core.milestones.milestone import Claim, Milestone, RelativeClaim
+from alertd.core.milestones.milestone import Claim, Milestone, Recurrence, RelativeClaim
 from alertd.core.milestones.policy import Policy
-from alertd.core.milestones.recurrence import Recurrence, parse_recurrence, read_wall_time
+from alertd.core.milestones.recurrence import parse_recurrence, read_wall_time
 from alertd.definitions.config.policies import read_policy_or_name
 from alertd.definitions.config.read import Inherited
 from alertd.definitions.reading.keys import DESCRIPTION, NAME, TITLE

@@ -22,11 +22,11 @@ from alertd.core.network import is_this_machine
 from alertd.notify.base import Env, NotifierOptions, Rendered
 from alertd.notify.email.address import MailAddress, Mailbox, check_address, encode_domain, parse_mailbox
 from alertd.notify.email.dialogue import Build, MailTransfer, hand_over, name_refusals
-from alertd.notify.email.relay import Login
 from alertd.notify.http.egress import AddressRefused, refusal
 from alertd.notify.http.redact import explain_unreachable, quote
 from alertd.notify.http.tls import TlsUnusable, find_tls
 from alertd.notify.render.clean import clean_link, clean_message
+from alertd.notify.smtp.relay import Login
 from alertd.notify.unfinished import Unfinished
 from alertd.system.secrets import SecretUnreadable
 

@@ -20,7 +20,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.notify.http.egress import AddressRefused, Egress, refusal
 from alertd.notify.http.pools import Pools
 from alertd.notify.http.redact import explain_unreachable, find_origin, find_secrets
+from alertd.notify.http.reply import Answer, Reply
 from alertd.notify.http.tls import SYSTEM, Tls, TlsUnusable, make_context
 from alertd.notify.http.transcript import Request, Transcript
 from alertd.notify.http.url import build_proxy_login, split_login
@@ -52,30 +53,6 @@ STANDARD_HEADERS: Mapping[str, str] = {
     "user-agent": f"alertd/{alertd.__version__}",
 }
 """What every notifier sends along, unless the operator sets another ``User-Agent``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """A receiver's answer to a request.
-
-    Attributes:
-        origin: scheme and host of the receiver.
-        headers: names in lower case. If a header is repeated, the last value.
-        body: the first ``MAX_BODY`` bytes, not decompressed.
-        whole: whether the body is complete: not longer than ``MAX_BODY``, not broken off, not late.
-        hidden: secrets that must be redacted when the body is quoted.
-    """
-
-    origin: str
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    whole: bool = True
-    hidden: tuple[str, ...] = field(default=(), repr=False)
-
-
-Answer = Reply | Retry | Rejected
-"""``Retry`` or ``Rejected`` if there was no answer."""
 
 
 @dataclass(slots=True)

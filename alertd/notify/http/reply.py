@@ -1,20 +1,45 @@
-"""Turns the answer to a request into an Outcome, by the same table for all notifiers that use HTTP."""
+"""The answer to a request, and its outcome by the same table for all notifiers that use HTTP."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.http.client import Answer, Reply
 from alertd.notify.http.redact import find_origin, quote
 
 RETRIED = frozenset({408, 425, 429})
 """The 4xx statuses that mean "later": Request Timeout, Too Early (RFC 8470), Too Many Requests (RFC 6585)."""
 
 _SECONDS = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A receiver's answer to a request.
+
+    Attributes:
+        origin: scheme and host of the receiver.
+        headers: names in lower case. If a header is repeated, the last value.
+        body: the first ``MAX_BODY`` bytes, not decompressed.
+        whole: whether the body is complete: not longer than ``MAX_BODY``, not broken off, not late.
+        hidden: secrets that must be redacted when the body is quoted.
+    """
+
+    origin: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    whole: bool = True
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+
+
+Answer = Reply | Retry | Rejected
+"""``Retry`` or ``Rejected`` if there was no answer."""
 
 
 def judge_answer(answer: Answer, now: datetime) -> Outcome:

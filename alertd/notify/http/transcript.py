@@ -14,16 +14,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 from urllib.parse import quote as percent_encoded
 
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.notify.http.redact import HIDDEN, MIN_SECRET, find_origin, shorten_urls
+from alertd.notify.http.reply import Answer
 from alertd.notify.render.clean import clean_line, cut_text
-
-if TYPE_CHECKING:
-    from alertd.notify.http.client import Answer
 
 MAX_LINES = 60
 MAX_LINE = 500

@@ -17,9 +17,8 @@ from datetime import datetime
 from typing import Any
 
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
-from alertd.notify.http.client import Answer, Reply
 from alertd.notify.http.redact import quote
-from alertd.notify.http.reply import judge_answer, parse_retry_after
+from alertd.notify.http.reply import Answer, Reply, judge_answer, parse_retry_after
 from alertd.notify.json_api import parse_object
 from alertd.notify.render.markup import count_units
 from alertd.notify.slack.text import Block, cut_text, escape, italic, make_context, make_section

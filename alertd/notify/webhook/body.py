@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from alertd.core.message.message import Message
 from alertd.core.milestones.fields import FIELDS
+from alertd.notify.base import encode_json
 from alertd.notify.http.redact import quote
 from alertd.notify.render.text import render_text
 from alertd.notify.webhook.alertmanager import build_alertmanager_payload
 from alertd.notify.webhook.cloudevents import DATA_TYPE, STRUCTURED, build_binary, build_structured
-from alertd.notify.webhook.payload import build_payload, encode_body, encode_json
+from alertd.notify.webhook.payload import build_payload, encode_body
 from alertd.notify.webhook.template_values import Labels, TemplateFailed, TemplateRefused
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from alertd.core.message.message import Message
-from alertd.notify.webhook.payload import VERSION, build_payload, encode_json, find_type, format_instant
+from alertd.notify.base import encode_json
+from alertd.notify.webhook.payload import VERSION, build_payload, find_type, format_instant
 
 STRUCTURED = "application/cloudevents+json"
 DATA_TYPE = "application/json"

@@ -7,7 +7,6 @@ and payload_schema.py makes the JSON Schema from the same.
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated, cast
 
@@ -19,6 +18,7 @@ from alertd.core.milestones.fields import ALWAYS_SENT, SentFields, make_field_fa
 from alertd.core.milestones.milestone import Rank, State
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.shape import Doc
+from alertd.notify.base import encode_json
 
 VERSION = 1
 
@@ -165,12 +165,6 @@ def encode_body(message: Message) -> bytes:
     ``timestamp`` does not differ.
     """
     return encode_json(build_payload(message))
-
-
-def encode_json(value: object) -> bytes:
-    """Encode ``value`` as compact JSON in ASCII."""
-    # Half a surrogate pair, or a line separator, passes every parser as an escape.
-    return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 def build_payload(message: Message) -> WebhookPayload:

@@ -19,11 +19,11 @@ from alertd.core.ledger.records import Record
 from alertd.core.message.claims import make_claim_lines
 from alertd.core.message.links import PURPOSE, UNDO_LASTS, Link, LinkKind, make_token, read_token
 from alertd.errors import FieldProblem, RefusedAction
-from alertd.web.actions.forms import BY_LINK, MAX_NAME, make_form
 from alertd.web.actions.perform import find_last_action, find_record, may_see, read_form, say
 from alertd.web.server.access import find_principal, refuse_other_sites, require_scope
 from alertd.web.server.context import Site, find_site
 from alertd.web.server.flash import read_flash, redirect
+from alertd.web.server.forms import BY_LINK, MAX_NAME, make_form
 from alertd.web.server.render import render_page
 
 UNSEEN = {"x-robots-tag": "noindex, nofollow"}

@@ -18,11 +18,11 @@ from alertd.core.message.claims import make_claim_lines
 from alertd.core.milestones.status import ActionKind
 from alertd.core.words import join_with_and
 from alertd.errors import FieldProblem, RefusedAction, UnknownDelivery
-from alertd.web.actions.forms import MAX_NAME, make_form
 from alertd.web.actions.perform import KINDS, find_record, name_actor, read_form, say
 from alertd.web.server.access import RequestRefused, find_principal, require_scope
 from alertd.web.server.context import Site, Tested, find_site
 from alertd.web.server.flash import redirect
+from alertd.web.server.forms import MAX_NAME, make_form
 from alertd.web.server.render import render_page
 
 

@@ -15,9 +15,9 @@ from alertd.engine import actions as said
 from alertd.errors import RefusedAction, UnknownMilestone
 from alertd.notify.render.clean import clean_line
 from alertd.system.telemetry import Event
-from alertd.web.pages.cache import find_cache
 from alertd.web.server.access import FORM, Principal, RequestRefused, find_media_type
 from alertd.web.server.context import Site, find_site
+from alertd.web.timeline.cache import find_cache
 
 MAX_FIELDS = 20
 MAX_FIELD = 4_000

@@ -44,9 +44,9 @@ from alertd.core.shape import Count, Doc, Instant
 from alertd.engine.health import HealthFacts, health_facts, read_health
 from alertd.errors import FieldProblem, MatcherError
 from alertd.web.api.request import ApiRequest, Limit, Param, declare_operation
-from alertd.web.pages.cache import find_cache
 from alertd.web.server.access import RequestRefused
 from alertd.web.server.context import Site, find_site
+from alertd.web.timeline.cache import find_cache
 from alertd.web.timeline.entries import FILTERS, Group, TimelineEntry
 
 MOST_DELIVERIES = 50

@@ -19,7 +19,6 @@ from starlette.responses import Response
 from alertd.core.access import Scope
 from alertd.core.deadline import format_deadline, format_deadline_phrase
 from alertd.core.ledger.records import Record
-from alertd.core.message.claims import list_accounts
 from alertd.core.message.message import Tone
 from alertd.core.milestones.milestone import StatedWindow, list_stated_windows
 from alertd.core.time.instant import to_local_date
@@ -224,7 +223,7 @@ def _make_counts(stated: Sequence[StatedWindow], now: datetime) -> Iterator[Coun
             short=_shorten_status(window, now) or name,
             name=name,
             phrase=format_deadline_phrase(claim.deadline, claim.reading),
-            who=join_with_and([source.brief for source in list_accounts(window)]),
+            who=join_with_and([source.brief for source in window.accounts]),
             look=_choose_tone([window], now).value,
         )
 

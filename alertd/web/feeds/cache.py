@@ -20,8 +20,8 @@ from email.utils import format_datetime, parsedate_to_datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from alertd.web.pages.cache import REST, read_mark
 from alertd.web.server.context import Site
+from alertd.web.timeline.cache import REST, read_mark
 
 MAX_KEPT_BYTES = 16 * 1024 * 1024
 """The most content that the cache holds."""

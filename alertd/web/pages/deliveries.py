@@ -26,10 +26,10 @@ from alertd.core.planning.decide import NEWS, find_live_members
 from alertd.notify.render.clean import clean_message
 from alertd.notify.render.text import render_text
 from alertd.web.pages.sendings import MOST_ABOUT, make_sendings
-from alertd.web.pages.status import describe_status, find_zone
 from alertd.web.server.access import RequestRefused, require_scope
 from alertd.web.server.context import Site, find_site
 from alertd.web.server.render import render_page
+from alertd.web.server.status import describe_status, find_zone
 
 PER_PAGE = 50
 MAX_TEXT = 200

@@ -14,9 +14,9 @@ from starlette.responses import Response, StreamingResponse
 
 from alertd.core.access import Scope
 from alertd.errors import LedgerError
-from alertd.web.pages.cache import read_mark
 from alertd.web.server.access import RequestRefused, require_scope
 from alertd.web.server.context import Site
+from alertd.web.timeline.cache import read_mark
 
 MOST_STREAMS = 64
 LOOK_EVERY_S = 2.0

@@ -41,10 +41,10 @@ from alertd.core.milestones.milestone import list_stated_windows, list_windows_n
 from alertd.core.planning.plan import Planned
 from alertd.core.words import capitalize, format_policy_name
 from alertd.web.pages.sendings import make_sendings
-from alertd.web.pages.status import describe_status
 from alertd.web.server.access import RequestRefused, require_scope
 from alertd.web.server.context import Site, find_site
 from alertd.web.server.render import render_page
+from alertd.web.server.status import describe_status
 from alertd.web.timeline.axis import Axis, Zoom, make_axis
 from alertd.web.timeline.entries import make_entry
 from alertd.web.timeline.rows import ClaimRow, make_row

@@ -10,10 +10,10 @@ from starlette.responses import HTMLResponse
 
 from alertd import __version__
 from alertd.core.access import Scope
-from alertd.web.actions.forms import list_forms
 from alertd.web.server.access import find_principal
 from alertd.web.server.context import find_site
 from alertd.web.server.flash import read_flash
+from alertd.web.server.forms import list_forms
 from alertd.web.server.static import asset_path
 
 

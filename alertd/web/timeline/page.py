@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alertd.core.access import Scope
-from alertd.web.pages.cache import find_cache
-from alertd.web.pages.status import describe_status, find_zone
 from alertd.web.server.access import require_scope
 from alertd.web.server.context import find_site
 from alertd.web.server.render import render_page
+from alertd.web.server.status import describe_status, find_zone
 from alertd.web.timeline.axis import Zoom
+from alertd.web.timeline.cache import find_cache
 from alertd.web.timeline.choice import Choice, choose
 from alertd.web.timeline.entries import FILTERS
 from alertd.web.timeline.query import Query, read_query

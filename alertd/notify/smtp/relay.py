@@ -144,7 +144,7 @@ class Relay:
 
     def _client(self, **options: Any) -> aiosmtplib.SMTP:
         if self.transcript is not None:
-            from alertd.notify.email.watched_smtp import WatchedSmtp
+            from alertd.notify.smtp.watched import WatchedSmtp
 
             return WatchedSmtp(self.transcript, **options)
         import aiosmtplib

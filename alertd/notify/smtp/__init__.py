@@ -1,0 +1,1 @@
+"""Connections to a mail relay, which all notifiers that send mail share."""
