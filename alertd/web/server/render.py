@@ -40,7 +40,7 @@ def render_page(request: Request, template: str, status: int = 200, **values: ob
     - ``asset(name)``, the address of a file of ``static/``;
     - ``csrf()``, the token for the hidden field of a form that changes something;
     - ``may(scope)``, whether the principal has a scope, such as ``may("act")``;
-    - ``told()``, the flash message;
+    - ``flash()``, the flash message;
     - ``list_forms(record, site, principal)``, the forms of the actions on a milestone.
     """
     site, principal = find_site(request), find_principal(request)
@@ -60,7 +60,7 @@ def render_page(request: Request, template: str, status: int = 200, **values: ob
             asset=lambda name: site.link(asset_path(name)),
             csrf=csrf,
             may=lambda word: principal.scope >= Scope[word.upper()],
-            told=lambda: read_flash(request),
+            flash=lambda: read_flash(request),
             version=__version__,
             here=request.url.path,
             **values,
