@@ -186,6 +186,32 @@ async def test_anybody_else_is_not_believed(tmp_path: Path) -> None:
         ("203.0.113.9, nonsense", "127.0.0.1"),
         ("::ffff:203.0.113.9", "203.0.113.9"),
         (", ".join(["10.0.0.1"] * 50), "10.0.0.1"),
+        ("198.51.100.1:4711, 203.0.113.9:56789", "203.0.113.9"),  # Azure's gateway adds the port
+        ("203.0.113.9:56789, 10.1.2.3:443", "203.0.113.9"),
+        ("203.0.113.9:_hidden", "203.0.113.9"),
+        ('"203.0.113.9:56789"', "203.0.113.9"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ('"[2001:db8::1]:443"', "2001:db8::1"),
+        ("2001:db8::1:56789", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("[fe80::1%25eth0]:443", "fe80::1"),
+        ("[::ffff:203.0.113.9]:443", "203.0.113.9"),
+        ("::ffff:203.0.113.9:56789", "203.0.113.9"),
+        ("203.0.113.9,", "203.0.113.9"),
+        ("203.0.113.9, , ,10.1.2.3,", "203.0.113.9"),
+        ("203.0.113.9, unknown", "127.0.0.1"),
+        ("203.0.113.9, _hidden", "127.0.0.1"),
+        ("203.0.113.9, unix:", "127.0.0.1"),
+        (
+            "203.0.113.9, unknown, 10.1.2.3:443",
+            "10.1.2.3",
+        ),  # the proxy that sent the entry without an address
+        ("203.0.113.9:port", "127.0.0.1"),
+        ("[203.0.113.9", "127.0.0.1"),
+        ('"', "127.0.0.1"),
+        ("", "127.0.0.1"),
     ],
 )
 async def test_origin_is_the_first_that_is_no_proxy(tmp_path: Path, forwarded: str, address: str) -> None:
@@ -193,6 +219,18 @@ async def test_origin_is_the_first_that_is_no_proxy(tmp_path: Path, forwarded: s
         answer = await stage.get("/t/public", **{"X-Forwarded-For": forwarded})
 
         assert answer.text.rpartition(" ")[2] == address
+
+
+async def test_origin_is_in_the_last_line_of_several(tmp_path: Path) -> None:
+    """Several X-Forwarded-For headers are one list. Forwarded is not read, because it can be forged."""
+    lines = ["198.51.100.1", "203.0.113.9:56789", "10.1.2.3:443"]
+    async with a_stage(tmp_path, PROXY, routes=ROUTES) as stage:
+        headers = [("X-Forwarded-For", line) for line in lines] + [("Forwarded", "for=192.0.2.1")]
+        several = await stage.client().get("/t/public", headers=headers)
+        forwarded = await stage.get("/t/public", Forwarded='for="[2001:db8::1]:443";proto=https')
+
+        assert several.text.rpartition(" ")[2] == "203.0.113.9"
+        assert forwarded.text.rpartition(" ")[2] == "127.0.0.1"
 
 
 @pytest.mark.parametrize(

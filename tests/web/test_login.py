@@ -1,5 +1,7 @@
 """The login, the session that it begins, and the limit of failures."""
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -149,11 +151,56 @@ async def test_failures_from_one_address_are_limited(stage: Stage) -> None:
     assert "guess" not in str(refused)
 
 
+async def test_failures_behind_a_gateway_limit_their_own_visitor_alone(tmp_path: Path) -> None:
+    """Azure's gateway adds the port of each connection to the visitor's address in X-Forwarded-For."""
+    async with a_stage(tmp_path, f"proxies: [127.0.0.1], {TOKENS}", routes=ROUTES) as stage:
+        statuses = [
+            (
+                await stage.get("/t/read", Authorization="Bearer guess", **{"X-Forwarded-For": visitor})
+            ).status_code
+            for visitor in (
+                *(f"203.0.113.9:{40_000 + number}" for number in range(BURST + 1)),
+                "198.51.100.7:1",
+            )
+        ]
+
+        assert statuses == [401] * BURST + [429, 401]
+
+
+async def test_guesses_at_the_same_time_are_limited_too(tmp_path: Path) -> None:
+    """Only as many as the limit allows are checked, and the right user must not wait longer for the rest."""
+    async with a_stage(tmp_path, "auth: {users_file: users}", routes=ROUTES) as stage:
+        stage.user("ada", "act")
+        browser = stage.client(timeout=60)
+
+        guesses = await asyncio.gather(
+            *(browser.get("/t/act", auth=("ada", f"wrong guess {number}")) for number in range(4 * BURST))
+        )
+        at_once = await browser.get("/t/act", auth=("ada", PASSWORD))
+        stage.clock.seconds += EVERY_S
+        later = await browser.get("/t/act", auth=("ada", PASSWORD))
+
+        assert Counter(guess.status_code for guess in guesses) == {401: BURST, 429: 3 * BURST}
+        assert (at_once.status_code, later.status_code) == (429, 200)
+
+
+async def test_right_passwords_at_the_same_time_are_not_limited(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, "auth: {users_file: users}", routes=ROUTES) as stage:
+        stage.user("ada", "act")
+        browser = stage.client(timeout=60)
+
+        answers = await asyncio.gather(
+            *(browser.get("/t/act", auth=("ada", PASSWORD)) for _ in range(2 * BURST))
+        )
+
+        assert {answer.status_code for answer in answers} == {200}
+
+
 def test_limiter_forgets_rather_than_grows() -> None:
     limiter = Limiter()
 
     for number in range(MAX_PLACES + 500):
-        limiter.record_failure(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
+        limiter.reserve_try(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
 
     assert len(limiter) == MAX_PLACES
 
@@ -162,7 +209,48 @@ def test_limiter_takes_a_network_of_ipv6_for_one() -> None:
     limiter = Limiter()
 
     for number in range(BURST):
-        limiter.record_failure(f"2001:db8::{number:x}", 0.0)
+        limiter.reserve_try(f"2001:db8::{number:x}", 0.0)
 
     assert limiter.wait_s("2001:db8::ffff:1", 0.0) > 0
     assert limiter.wait_s("2001:db8:0:1::1", 0.0) == 0
+
+
+def test_limiter_keeps_the_clients_of_a_translator_apart() -> None:
+    """An IPv4 address that is written as an IPv6 address counts as the IPv4 address."""
+    limiter = Limiter()
+
+    for _ in range(BURST):
+        limiter.reserve_try("::ffff:203.0.113.9", 0.0)
+        limiter.reserve_try("64:ff9b::192.0.2.1", 0.0)
+
+    assert limiter.wait_s("203.0.113.9", 0.0) > 0
+    assert limiter.wait_s("192.0.2.1", 0.0) > 0
+    assert limiter.wait_s("::ffff:198.51.100.7", 0.0) == 0
+    assert limiter.wait_s("64:ff9b::198.51.100.7", 0.0) == 0
+
+
+def test_limiter_keeps_texts_that_are_no_addresses_apart() -> None:
+    limiter = Limiter()
+
+    for _ in range(BURST):
+        limiter.reserve_try("testclient", 0.0)
+
+    assert limiter.wait_s("testclient", 0.0) > 0
+    assert limiter.wait_s("", 0.0) == 0
+
+
+def test_limiter_gives_back_a_try_that_succeeded() -> None:
+    """A success leaves the failures before it as they are. Without failures, nothing is remembered."""
+    limiter = Limiter()
+
+    for _ in range(BURST):
+        assert limiter.reserve_try("203.0.113.9", 0.0) == 0
+        limiter.give_back("203.0.113.9", 0.0)
+    remembered = len(limiter)
+    for _ in range(BURST):
+        limiter.reserve_try("203.0.113.9", 0.0)
+    refused_s = limiter.reserve_try("203.0.113.9", 0.0)
+    limiter.give_back("203.0.113.9", 0.0)
+
+    assert (remembered, refused_s) == (0, EVERY_S)
+    assert [limiter.reserve_try("203.0.113.9", 0.0) for _ in range(2)] == [0, EVERY_S]

@@ -13,7 +13,7 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from collections import OrderedDict
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_network
 
 from starlette.requests import HTTPConnection
 
@@ -22,7 +22,7 @@ from alertd.system.telemetry import Event
 from alertd.web.server.access import Principal, RequestRefused
 from alertd.web.server.context import Site
 from alertd.web.server.credentials import MOST_PASSWORD, PREFIX, UNKNOWN_USER, Credential, CredentialFiles
-from alertd.web.server.origin import find_origin, find_peer, is_among
+from alertd.web.server.origin import find_origin, find_peer, is_among, parse_address
 from alertd.web.server.session import Jar, Session, begin, read
 
 BURST = 10
@@ -33,6 +33,9 @@ EVERY_S = 30.0
 
 MAX_PLACES = 4096
 """How many networks are remembered. The one whose last failure is oldest is forgotten first."""
+
+_NAT64 = ip_network("64:ff9b::/96")
+"""A translator in front of the server gives each IPv4 client an address here (RFC 6052, RFC 7755)."""
 
 
 class Limiter:
@@ -49,22 +52,43 @@ class Limiter:
         owed_s = self._full_at.get(find_network(address), now_s) - now_s
         return max(0.0, owed_s - (BURST - 1) * EVERY_S)
 
-    def record_failure(self, address: str, now_s: float) -> None:
-        """Record a failure."""
+    def reserve_try(self, address: str, now_s: float) -> float:
+        """Count a try as a failure before its result is known. :meth:`give_back` undoes that.
+
+        Returns:
+            0 if the try is counted; otherwise how many seconds the client must wait before it may try again.
+        """
+        wait_s = self.wait_s(address, now_s)
+        if wait_s:
+            return wait_s
         place = find_network(address)
         # The stored time is when the bucket is full again. Each failure moves it one interval on.
         self._full_at[place] = max(self._full_at.get(place, now_s), now_s) + EVERY_S
         self._full_at.move_to_end(place)
         while len(self._full_at) > MAX_PLACES:
             self._full_at.popitem(last=False)
+        return 0.0
+
+    def give_back(self, address: str, now_s: float) -> None:
+        """Give back a reserved try, because it succeeded."""
+        place = find_network(address)
+        full_at = self._full_at.get(place, now_s) - EVERY_S
+        if full_at > now_s:
+            self._full_at[place] = full_at
+        else:
+            self._full_at.pop(place, None)
 
 
 def find_network(address: str) -> str:
-    """Return the network of an address: the IPv4 address, or the /64 that one IPv6 customer has."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return ""
+    """Return the network of an address: the IPv4 address, or the /64 that one IPv6 customer has.
+
+    Text that is not an address is returned as it is, so that different texts do not share a limit.
+    """
+    found = parse_address(address)
+    if found is None:
+        return address
+    if found in _NAT64:
+        return str(IPv4Address(int(found) & 0xFFFF_FFFF))
     return str(found) if found.version == 4 else str(ip_network((int(found) >> 64 << 64, 64)))
 
 
@@ -174,10 +198,14 @@ class Authenticator:
         # A token cannot be guessed, so the rate limit does not apply to programs that share an address.
         if wait_s and not (is_token and how != "form"):
             raise _make_too_many(wait_s)
-        credential = self._find_token(shown, auth) if is_token else await self._verify_user(shown, auth)
+        if is_token:
+            credential = self._find_token(shown, auth)
+            if credential is None:
+                self._limiter.reserve_try(address, now_s)
+        else:
+            credential = await self._verify_user(shown, address, auth)
         if credential is not None:
             return credential
-        self._limiter.record_failure(address, now_s)
         self._log_failure(address, how, now_s)
         if wait_s:
             raise _make_too_many(wait_s)
@@ -194,18 +222,33 @@ class Authenticator:
                 found = credential
         return found
 
-    async def _verify_user(self, shown: PresentedCredential, auth: Auth) -> Credential | None:
+    async def _verify_user(self, shown: PresentedCredential, address: str, auth: Auth) -> Credential | None:
+        """Return the user whose name and password somebody has shown. A failure is counted.
+
+        Raises:
+            RequestRefused: too many have failed from that address while this check waited for its turn (429).
+        """
         user = self._files.read_users(auth).get(shown.name)
         if len(shown.secret) > MOST_PASSWORD:
+            self._limiter.reserve_try(address, self._site.clock.monotonic())
             return None
         mark = hmac.digest(self._key, f"{user.line if user else ''}\n{shown.secret}".encode(), hashlib.sha256)
         if user is not None and mark in self._verified:
             self._verified.move_to_end(mark)
             return user
         async with self._hashing:
-            is_right = await asyncio.to_thread((user or UNKNOWN_USER).is_shown_by, shown.secret)
-        if user is None or not is_right:
-            return None
+            # Reserve the try before the check, so that all guesses sent at the same time count. Reserve it
+            # after the wait for a turn, so that right passwords at the same time do not use up the limit.
+            wait_s = self._limiter.reserve_try(address, self._site.clock.monotonic())
+            if wait_s:
+                raise _make_too_many(wait_s)
+            # Another request may have verified the same password meanwhile.
+            is_right = mark in self._verified or await asyncio.to_thread(
+                (user or UNKNOWN_USER).is_shown_by, shown.secret
+            )
+            if user is None or not is_right:
+                return None
+            self._limiter.give_back(address, self._site.clock.monotonic())
         self._verified[mark] = None
         while len(self._verified) > MAX_VERIFIED:
             self._verified.popitem(last=False)
