@@ -56,6 +56,8 @@ def find_warnings(definitions: Definitions, milestones: Mapping[str, Milestone])
             found.append(f"{where}: {milestone.id} has no live claim: it never reminds")
         elif all(stated.window.ends is None for stated in list_operative_windows(milestone)):
             found.append(f"{where}: {milestone.id} has no end: it is never due")
+    if definitions.unconfigured is not None:
+        found.append(str(definitions.unconfigured))
     if definitions.config is not None:
         found.extend(_find_unused_receivers(definitions.config))
     return found

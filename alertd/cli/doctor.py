@@ -56,7 +56,7 @@ async def _examine(settings: Settings) -> list[Finding]:
     from alertd.system.clock import SystemClock
     from alertd.system.secrets import file_paths, secret_files
 
-    well, wrong = FindingVerdict.WELL, FindingVerdict.WRONG
+    well, note, wrong = FindingVerdict.WELL, FindingVerdict.NOTE, FindingVerdict.WRONG
     definitions = app.load_definitions(settings)
     found = [
         check_clock(),
@@ -71,7 +71,9 @@ async def _examine(settings: Settings) -> list[Finding]:
             found.append(Finding(topic="ledger", verdict=wrong, text=str(error)))
     for problem in definitions.problems:
         found.append(Finding(topic="files", verdict=wrong, text=str(problem), fix="alertd check"))
-    if not definitions.problems:
+    if definitions.unconfigured is not None:
+        found.append(Finding(topic="files", verdict=note, text=str(definitions.unconfigured)))
+    elif not definitions.problems:
         text = f"{settings.config} is in order"
         found.append(Finding(topic="files", verdict=well, text=text))
     if definitions.config is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -194,6 +194,8 @@ class Definitions:
         problems: the problems of all files, sorted by file, line and column.
         broken: the definition files that have a problem. Their last valid version stays in force.
         fingerprint: the fingerprint of the bytes of all files, which distinguishes two configurations.
+        unconfigured: says that ``alertd.yaml`` is missing or has no content, so that ``config`` holds only
+            defaults; None when the file has content.
     """
 
     config: Config | None
@@ -201,3 +203,14 @@ class Definitions:
     problems: tuple[Problem, ...] = ()
     broken: frozenset[str] = frozenset()
     fingerprint: str = ""
+    unconfigured: Problem | None = None
+
+    def require_config(self) -> Definitions:
+        """Return these definitions, without a configuration if ``alertd.yaml`` is missing or has no content.
+
+        The defaults are right for a new installation. Later, they would send all reminders to the console
+        and remove the access rules of the web server.
+        """
+        if self.unconfigured is None:
+            return self
+        return replace(self, config=None, problems=(self.unconfigured, *self.problems))

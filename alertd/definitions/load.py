@@ -90,6 +90,7 @@ def _load(folder: Path, options: Options, cache: Cache, find_named: Callable[[st
         ),
         broken=frozenset(broken),
         fingerprint=whole.hexdigest(),
+        unconfigured=config_read.unconfigured if config is not None else None,
     )
 
 

@@ -110,11 +110,14 @@ class Daemon:
         """Load, reconcile, and stand ready.
 
         Raises:
-            DefinitionsError: ``alertd.yaml`` has a problem, so there is no configuration to run with.
+            DefinitionsError: ``alertd.yaml`` has a problem, or has no content although the ledger has
+                timelines, so there is no configuration to run with.
             LedgerError: the ledger cannot be used.
         """
         self._deps.log.info(Event.DAEMON_STARTED, version=__version__, node=self._deps.node)
         definitions = self._reloader.files.read()
+        if definitions.unconfigured is not None and await self._deps.ledger.read_timelines():
+            definitions = definitions.require_config()
         if definitions.config is None:
             raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
         await self._clock.compare(self._deps.ledger)

@@ -37,6 +37,11 @@ class Planner:
         """When this node last reconciled the ledger (UTC); for a node that does not lead: now."""
         return self._reconciled_at if self._lease.held else self._deps.clock.now()
 
+    @property
+    def is_configured(self) -> bool:
+        """Whether the configuration in force comes from ``alertd.yaml``, and does not hold only defaults."""
+        return self.definitions is not None and self.definitions.unconfigured is None
+
     async def adopt(self, definitions: Definitions, config: Config, *, reconsider: bool) -> None:
         """Plan by these definitions from now on.
 

@@ -169,6 +169,8 @@ class Reloader:
         try:
             # What is read: all files. Only those that have changed are parsed again.
             definitions = self.files.read()
+            if self._planner.is_configured:
+                definitions = definitions.require_config()
 
             # What is decided: without a sound alertd.yaml nothing changes. A broken timeline changes nothing
             # but itself: its last good version stays in the ledger.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.stage import SHIPPED, run, write_folder
 
 CONFIG = """\
@@ -81,6 +83,32 @@ def test_warnings_exit_0_unless_strict(tmp_path: Path) -> None:
         "warning: alertd.yaml: the receiver spare has no notifier: nothing is sent",
     ]
     assert run("check", "--strict", "--config", folder).code == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "the file is missing; "),
+        ("", "the file has no content; "),
+        ("# receivers follow\n", "the file has no content; "),
+    ],
+)
+def test_configuration_without_content_is_a_warning(tmp_path: Path, text: str | None, said: str) -> None:
+    """The defaults are right for a new installation only, so check warns about a file without content."""
+    folder = write_folder(tmp_path, text or "", t=TIMELINE)
+    if text is None:
+        (folder / "alertd.yaml").unlink()
+
+    ran = run("check", "--config", folder)
+
+    assert ran.code == 0
+    assert ran.lines[0].startswith(f"warning: alertd.yaml:1:1: {said}")
+    assert ran.lines[1].startswith("No problems: ")
+    assert run("check", "--strict", "--config", folder).code == 1
+
+    (folder / "alertd.yaml").write_text("{}\n")
+
+    assert run("check", "--strict", "--config", folder).code == 0
 
 
 def test_json(tmp_path: Path) -> None:

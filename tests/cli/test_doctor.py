@@ -84,6 +84,17 @@ def test_everything_in_order(folder: Path, port: int) -> None:
     assert not (folder / "ledger.db").exists()
 
 
+def test_a_configuration_without_content(folder: Path) -> None:
+    """doctor notes that the defaults apply, and does not report the folder as in order."""
+    (folder / "alertd.yaml").write_text("# nothing yet\n")
+
+    _, found = doctor(folder)
+
+    ((verdict, text),) = told(found, "files")
+    assert verdict == "note"
+    assert text.startswith("alertd.yaml:1:1: the file has no content; ")
+
+
 def test_an_unreachable_receiver(folder: Path, port: int) -> None:
     """doctor names a receiver that refuses connections, and does not show the path of its address."""
     with closing(socket.socket()) as unused:

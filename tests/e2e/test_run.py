@@ -213,6 +213,31 @@ async def test_nothing_to_run_on(stage: Stage) -> None:
     assert refused["problem"].startswith("alertd.yaml:1:")
 
 
+async def test_configuration_that_vanishes_is_refused_while_it_runs_and_at_the_next_start(
+    stage: Stage,
+) -> None:
+    """The running daemon keeps its receivers. The next start has none to keep, and exits with 78."""
+    stage.write_config(more=f"  - name: ops\n    notifiers: [{stage.hook('/ops')}]\noperator: ops\n")
+    stage.write_timeline(m=YEARS_AHEAD)
+    daemon = await stage.start()
+
+    stage.write("alertd.yaml", "# the editor has lost the rest\n")
+    daemon.signal(signal.SIGHUP)
+    refused = await daemon.until("config.refused")
+    await stage.until(lambda: len(stage.requests) >= 1)
+    stopped = await daemon.stop()
+    again = await stage.spawn()
+    status = await again.ended()
+
+    assert refused["problem"].startswith("alertd.yaml:1:1: the file has no content; ")
+    assert body(stage.requests[0])["data"]["lines"] == [refused["problem"]]
+    assert (stopped, daemon.printed) == (0, "")
+    assert status == 78
+    assert [one["problem"] for one in again.events if one["event"] == "config.refused"] == [
+        refused["problem"]
+    ]
+
+
 async def test_ledger_that_cannot_be_opened_is_one_line(stage: Stage) -> None:
     """A ledger that is none is refused in one line, with exit 1 and no traceback."""
     stage.write_config()

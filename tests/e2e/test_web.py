@@ -100,6 +100,26 @@ async def test_reload_changes_who_may_come_in(stage: Stage) -> None:
     assert token not in json.dumps(daemon.events)
 
 
+@pytest.mark.parametrize("text", [None, "", "# web:\n"], ids=["missing", "empty", "comments"])
+async def test_access_rules_outlast_the_file_they_stand_in(stage: Stage, text: str | None) -> None:
+    """A running daemon whose alertd.yaml is missing or has no content still asks for a login."""
+    stage.write_config(more="web: {auth: {tokens_file: tokens}}\n")
+    token = a_token(stage)
+    daemon = await stage.start(ALERTD_LISTEN=ANYWHERE)
+    async with httpx.AsyncClient(base_url=await url_of(daemon), verify=NO_TLS) as client:
+        if text is None:
+            (stage.config / "alertd.yaml").unlink()
+        else:
+            stage.write("alertd.yaml", text)
+        daemon.signal(signal.SIGHUP)
+        await daemon.until("config.refused")
+
+        without = await client.get("/")
+        shown = await client.get("/", headers={"Authorization": f"Bearer {token}"})
+
+    assert (without.status_code, shown.status_code) == (401, 200)
+
+
 async def test_own_secret_lies_beside_the_ledger(stage: Stage) -> None:
     """So that a session outlives a restart."""
     stage.write_config(more="web: {auth: {tokens_file: tokens}}\n")

@@ -55,6 +55,9 @@ def read_network(reader: Reader, node: Node) -> Network:
 
 NAME = "alertd.yaml"
 
+_MISSING = "the file is missing; restore it, or, to run with the defaults, write a file that contains only {}"
+_EMPTY = "the file has no content; restore it, or, to run with the defaults, write {} into it"
+
 _SECOND = timedelta(seconds=1)
 _NOTHING = timedelta(0)
 _KEEP = timedelta(days=90)
@@ -87,30 +90,39 @@ class Inherited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigRead:
-    """The result of reading `alertd.yaml`; ``config`` is None if there is a problem."""
+    """The result of reading `alertd.yaml`; ``config`` is None if there is a problem.
+
+    Attributes:
+        unconfigured: says that the file is missing or has no content, so that ``config`` holds only defaults;
+            None when the file has content.
+    """
 
     config: Config | None
     inherited: Inherited
     problems: tuple[Problem, ...] = ()
+    unconfigured: Problem | None = None
 
 
 def read_config(raw: bytes | None, options: Options, find: Callable[[str], Path] | None = None) -> ConfigRead:
     """Read the bytes of `alertd.yaml`.
 
     Args:
-        raw: the content of the file. None or an empty file means the default configuration.
+        raw: the content of the file; None if the file is missing. Without content, the configuration is the
+            default one.
         options: the pydantic model for the options of each type of notifier.
         find: returns the path of a file that the configuration names, such as a template. If it is None, such
             files are not checked.
     """
     text, problems = decode(raw or b"", NAME)
     node: Node | None = None
+    unconfigured: Problem | None = None
     if not problems:
         node, problems = read_yaml(text, NAME)
     if node is None:
         if problems:
             return ConfigRead(config=None, inherited=Inherited(), problems=tuple(problems))
         node = MappingNode(1, 1)
+        unconfigured = Problem(file=NAME, line=1, column=1, message=_MISSING if raw is None else _EMPTY)
     reader = Reader(NAME, find)
     reader.problems.extend(problems)
     config: Config | None = None
@@ -123,7 +135,9 @@ def read_config(raw: bytes | None, options: Options, find: Callable[[str], Path]
         pass
     if reader.problems:
         config = None
-    return ConfigRead(config=config, inherited=inherited, problems=tuple(reader.problems))
+    return ConfigRead(
+        config=config, inherited=inherited, problems=tuple(reader.problems), unconfigured=unconfigured
+    )
 
 
 def _read_inherited(reader: Reader, values: Mapping[str, Node]) -> Inherited:
