@@ -39,7 +39,8 @@ def status(
     """Report whether anything is wrong, what is next and what failed.
 
     Exits 1 if something is wrong: no daemon has been seen for five minutes, daemons run different files or
-    versions, a file has a problem, a reminder is late, or a delivery died in the last seven days.
+    versions, a file has a problem, a channel does not answer, a reminder is late, or a delivery died in the
+    last seven days.
     """
     from alertd.cli.loading import read_settings
     from alertd.engine.health import health_facts

@@ -8,10 +8,10 @@ does not go over that channel.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alertd.core.config import Config
-from alertd.core.ledger.backpressure import TRIPS_AT, BreakerChange
+from alertd.core.ledger.backpressure import REFUSED_FOR_S, TRIPS_AT, BreakerChange
 from alertd.core.ledger.outcome import Sent
 from alertd.core.ledger.records import Attempt, Delivery, Notice, ScheduledReminder
 from alertd.core.message.digest import name_digest
@@ -19,6 +19,7 @@ from alertd.core.message.reasons import describe_reason
 from alertd.core.planning.audit import make_dead_slot
 from alertd.core.planning.decide import make_delivery_id
 from alertd.core.reason import ChannelStopped, Reason
+from alertd.core.words import format_span
 
 MAX_NAMED = 10
 """How many milestones a notice names."""
@@ -116,17 +117,26 @@ def report_breaker(
     Args:
         reason: why the last attempt failed.
     """
-    if change is BreakerChange.NONE:
-        return []
-    if change is BreakerChange.OPENED:
-        headline = f"{channel} does not answer"
-        lines: tuple[str, ...] = (
-            f"Sending to {channel} is paused after {TRIPS_AT} failures in a row. One message at a time "
-            "is tried until it answers; nothing is lost meanwhile.",
-            f"Last answer: {describe_reason(reason)}",
-        )
-    else:
-        headline, lines = f"{channel} answers again", (f"What waited for {channel} is on its way.",)
+    headline = f"{channel} does not answer"
+    lines: tuple[str, ...]
+    match change:
+        case BreakerChange.NONE:
+            return []
+        case BreakerChange.OPENED:
+            lines = (
+                f"Sending to {channel} is paused after {TRIPS_AT} failures in a row. One message at a time "
+                "is tried until it answers; nothing is lost meanwhile.",
+                f"Last answer: {describe_reason(reason)}",
+            )
+        case BreakerChange.REFUSED:
+            refused_for = format_span(timedelta(seconds=REFUSED_FOR_S))
+            lines = (
+                f"{channel} has accepted nothing for at least {refused_for}, and asks alertd to wait. After "
+                "that, one message at a time is tried until it is accepted; nothing is lost meanwhile.",
+                f"Last answer: {describe_reason(reason)}",
+            )
+        case BreakerChange.CLOSED:
+            headline, lines = f"{channel} answers again", (f"What waited for {channel} is on its way.",)
     notice = Notice(slot=f"channel/{channel}/{change}/{now.isoformat()}", headline=headline, lines=lines)
     return _avoid(channel, address_notice(config, notice, now))
 

@@ -16,7 +16,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from alertd.core.ledger.backpressure import Backpressure, Breaker, BreakerChange
 from alertd.core.ledger.outcome import Outcome, Retry
 from alertd.core.ledger.records import Delivery, Lease
 from alertd.core.message.reasons import describe_reason
+from alertd.core.reason import Reason
 from alertd.engine.delivery import ClockReading, Dispatcher
 from alertd.engine.notices import report_breaker
 from alertd.engine.observer import Observer, log_settlement
@@ -68,6 +69,16 @@ class ChannelBackpressure:
         breaker, change = state.breaker.record_outcome(outcome, now_s, self._limit)
         self._channels[channel] = Backpressure(breaker=breaker, throttle=state.throttle)
         return change
+
+    def check_holds(self, now_s: float) -> tuple[str, ...]:
+        """Open the breakers of the channels that have asked alertd to wait for too long. Returns them."""
+        opened = []
+        for channel, state in self._channels.items():
+            breaker, change = state.breaker.check_hold(now_s)
+            if change is not BreakerChange.NONE:
+                self._channels[channel] = replace(state, breaker=breaker)
+                opened.append(channel)
+        return tuple(opened)
 
     def paused(self) -> tuple[str, ...]:
         """List the channels whose receiver does not answer."""
@@ -167,6 +178,7 @@ class Sender:
         self._active: Mapping[str, Notifier] = {}
         self._retired: list[Mapping[str, Notifier]] = []
         self._backpressure = ChannelBackpressure(PER_CHANNEL)
+        self._last_reasons: dict[str, Reason | None] = {}
 
     @property
     def count(self) -> int:
@@ -191,6 +203,8 @@ class Sender:
         self._retired.append(self._active)
         self._active = notifiers
         self._backpressure.use({channel: rates.get(channel) for channel in notifiers})
+        kept = self._last_reasons.items()
+        self._last_reasons = {channel: reason for channel, reason in kept if channel in notifiers}
 
     def find_shut(self) -> tuple[frozenset[str], timedelta | None]:
         """Find the channels that nothing may be sent to now, and how long until the first of them opens."""
@@ -206,6 +220,7 @@ class Sender:
         Raises:
             LedgerError: the ledger cannot be used; nothing is lost.
         """
+        self._check_holds(dispatcher.config)
         for _ in range(MAX_ROUNDS):
             await self.settle()
             leased = ClockReading.take(self._clock)
@@ -339,14 +354,26 @@ class Sender:
         """Update the channel's breaker, and tell the operator when that pauses or resumes the channel."""
         channel, reason = settlement.lease.delivery.channel, settlement.reason
         change = self._backpressure.record(channel, outcome, self._clock.monotonic())
+        self._last_reasons[channel] = reason
+        self._report_change(config, channel, change, reason, settlement.at)
+
+    def _check_holds(self, config: Config) -> None:
+        """Find the channels that have asked alertd to wait for too long, and tell the operator about them."""
+        for channel in self._backpressure.check_holds(self._clock.monotonic()):
+            reason = self._last_reasons.get(channel)
+            self._report_change(config, channel, BreakerChange.REFUSED, reason, self._clock.now())
+
+    def _report_change(
+        self, config: Config, channel: str, change: BreakerChange, reason: Reason | None, at: datetime
+    ) -> None:
         match change:
             case BreakerChange.NONE:
                 return
-            case BreakerChange.OPENED:
+            case BreakerChange.OPENED | BreakerChange.REFUSED:
                 self._log.warning(Event.CHANNEL_PAUSED, channel=channel, reason=describe_reason(reason))
             case BreakerChange.CLOSED:
                 self._log.info(Event.CHANNEL_RESUMED, channel=channel)
-        self._notices += report_breaker(config, channel, change, reason, settlement.at)
+        self._notices += report_breaker(config, channel, change, reason, at)
 
 
 async def _close(notifiers: Mapping[str, Notifier]) -> None:

@@ -12,6 +12,7 @@ from alertd.core.ledger.backpressure import (
     FIRST_PAUSE_S,
     LONGEST_HOLD_S,
     LONGEST_PAUSE_S,
+    REFUSED_FOR_S,
     TRIPS_AT,
     Backpressure,
     Breaker,
@@ -20,7 +21,7 @@ from alertd.core.ledger.backpressure import (
     Throttle,
     parse_rate,
 )
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.ledger.outcome import FIRST_STEP, GROWTH, Outcome, Rejected, Retry, Sent
 from alertd.errors import RateError
 
 MOST = 8
@@ -180,6 +181,61 @@ def test_retry_after_holds_the_channel_and_is_no_failure() -> None:
     assert breaker.count_free(89.0, 0, MOST) == 0
     assert breaker.count_free(90.0, 0, MOST) == MOST
     assert longest.shut_until == LONGEST_HOLD_S
+
+
+def test_endless_refusals_open_the_breaker_after_the_time_without_a_retry_time() -> None:
+    """A single delivery that is refused again and again opens the breaker at the same attempt either way."""
+    refused = Retry(reason="503", after=timedelta(seconds=1))
+    turns: dict[Outcome, list[BreakerChange]] = {refused: [], FAILED: []}
+
+    for outcome, seen in turns.items():
+        breaker, now = Breaker(), 100.0
+        for attempt in range(TRIPS_AT):
+            breaker, turn = breaker.record_outcome(outcome, now, MOST)
+            seen.append(turn)
+            now += FIRST_STEP.total_seconds() * GROWTH**attempt
+
+    assert turns[FAILED] == [BreakerChange.NONE] * (TRIPS_AT - 1) + [BreakerChange.OPENED]
+    assert turns[refused] == [BreakerChange.NONE] * (TRIPS_AT - 1) + [BreakerChange.REFUSED]
+
+
+def test_long_retry_time_opens_the_breaker_meanwhile_and_is_still_kept() -> None:
+    """The breaker opens once during the hold. A probe follows the hold, and an answer closes the breaker."""
+    breaker, _ = after(Breaker(), 0.0, Retry(reason="503", after=timedelta(hours=1)))
+
+    early, not_yet = breaker.check_hold(REFUSED_FOR_S - 1)
+    opened, turn = early.check_hold(REFUSED_FOR_S)
+    again, repeated = opened.check_hold(REFUSED_FOR_S + 1)
+    closed, turns = after(again, 3600.0, Sent())
+
+    assert (not_yet, turn, repeated) == (BreakerChange.NONE, BreakerChange.REFUSED, BreakerChange.NONE)
+    assert not early.is_open
+    assert opened.is_open
+    assert [opened.count_free(now, 0, MOST) for now in (REFUSED_FOR_S, 3599.0, 3600.0)] == [0, 0, 1]
+    assert turns == [BreakerChange.CLOSED]
+    assert not closed.is_open
+
+
+@pytest.mark.parametrize("answer", [Sent(), Rejected(reason="no"), Retry(reason="450 full", partly=True)])
+def test_answer_between_refusals_starts_their_time_again(answer: Outcome) -> None:
+    """A receiver that limits the rate, and accepts messages in between, works."""
+    refused = Retry(reason="429", after=timedelta(seconds=REFUSED_FOR_S))
+    breaker, _ = after(Breaker(), 0.0, refused, answer)
+
+    _, held = breaker.check_hold(REFUSED_FOR_S - 1)
+    breaker, turns = after(breaker, REFUSED_FOR_S, refused)
+    _, turn = breaker.check_hold(REFUSED_FOR_S + 1)
+
+    assert (held, turns, turn) == (BreakerChange.NONE, [BreakerChange.NONE], BreakerChange.NONE)
+
+
+def test_channel_that_nothing_is_sent_to_after_its_hold_does_not_open_the_breaker() -> None:
+    """A refusal says nothing about the receiver after the requested time, so only another refusal counts."""
+    breaker, _ = after(Breaker(), 0.0, Retry(reason="429", after=timedelta(seconds=90)))
+
+    _, turn = breaker.check_hold(REFUSED_FOR_S)
+
+    assert turn == BreakerChange.NONE
 
 
 def test_gate_lets_through_what_both_let_through() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from alertd.core.ledger.backpressure import TRIPS_AT
+from alertd.core.ledger.backpressure import REFUSED_FOR_S, TRIPS_AT
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.message.message import Message
@@ -292,6 +292,35 @@ async def test_answer_counts_although_the_node_stalled(answer: Outcome) -> None:
     assert paused == ("desk/hook",)
     assert stage.sender.paused == (("desk/hook",) if held else ())
     assert ("desk/hook" in stage.sender.find_shut()[0]) == held
+
+
+async def test_receiver_that_asks_to_wait_for_too_long_does_not_answer() -> None:
+    """The operator is told during the wait, which is still kept, and again when a message is accepted."""
+    notifier = ControlledNotifier(
+        is_released=True, answer=Retry(reason="answered 503", after=timedelta(hours=1))
+    )
+    stage = SenderStage(desk=notifier)
+    stage.use()
+    await stage.fill(desk=1)
+    began = stage.scene.now
+    seen = []
+
+    for after_s in (0.0, REFUSED_FOR_S - 1, REFUSED_FOR_S, 3599.0):
+        stage.scene.clock.advance(began + timedelta(seconds=after_s))
+        await stage.start()
+        await stage.finish()
+        seen.append((stage.sender.paused, len(notifier.started)))
+    paused = [event for event in stage.events if event["event"] == "channel.paused"]
+    notifier.answer = SENT
+    stage.scene.clock.advance(began + timedelta(hours=2))
+    await stage.start()
+    await stage.finish()
+    await stage.sender.settle()
+
+    assert seen == [((), 1), ((), 1), (("desk/hook",), 1), (("desk/hook",), 1)]
+    assert [event["reason"] for event in paused] == ["answered 503"]
+    assert stage.sender.paused == ()
+    assert await stage.notices() == ["desk/hook does not answer", "desk/hook answers again"]
 
 
 async def test_notice_about_a_channel_survives_refused_settlements() -> None:

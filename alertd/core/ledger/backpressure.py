@@ -11,11 +11,17 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import floor, inf
 
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
+from alertd.core.ledger.outcome import FIRST_STEP, GROWTH, Outcome, Rejected, Retry, Sent
 from alertd.errors import RateError
 
 TRIPS_AT = 5
 """The number of consecutive failures after which alertd pauses a channel."""
+
+REFUSED_FOR_S = sum(FIRST_STEP.total_seconds() * GROWTH**retry for retry in range(TRIPS_AT - 1))
+"""The time for which a receiver may refuse everything with ``Retry-After`` before it counts as not answering.
+
+In this time a single delivery that is refused without ``Retry-After`` fails :data:`TRIPS_AT` times.
+"""
 
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 600.0
@@ -84,6 +90,11 @@ class BreakerChange(StrEnum):
 
     NONE = ""
     OPENED = "opened"
+    """Too many sends in a row failed."""
+
+    REFUSED = "refused"
+    """The breaker opened because the receiver has asked alertd to wait for too long."""
+
     CLOSED = "closed"
 
 
@@ -96,13 +107,15 @@ class Breaker:
     next pause is twice as long. If the receiver accepts it, the breaker closes, and the number of concurrent
     sends grows in steps (1, 2, 4, ...), so that the receiver does not get the whole backlog at once. If a
     receiver names a time to wait (``Retry-After``), the channel pauses until then, and that does not count as
-    a failure.
+    a failure. If the receiver accepts nothing for :data:`REFUSED_FOR_S` after such a refusal, the breaker
+    opens all the same. The receiver then still decides when alertd sends the probe.
 
     Attributes:
         failures: the number of consecutive failures.
         pause_s: the length of the current pause; 0 while the breaker is closed.
         until: the time at which the current pause ends, in seconds.
         held_until: the time until which the receiver has asked alertd to wait, in seconds.
+        refused_since: the time of the first refusal with ``Retry-After`` since the last answer, in seconds.
         ramp: the limit of concurrent sends after the breaker has closed; None when the usual limit applies.
     """
 
@@ -110,6 +123,7 @@ class Breaker:
     pause_s: float = 0.0
     until: float = -inf
     held_until: float = -inf
+    refused_since: float = inf
     ramp: int | None = None
 
     @property
@@ -146,10 +160,29 @@ class Breaker:
                 # The receiver accepted the message for some of the recipients.
                 return self._record_answer(most)
             case Retry(after=asked) if asked is not None:
-                held = max(self.held_until, now + min(asked.total_seconds(), LONGEST_HOLD_S))
-                return replace(self, held_until=held), BreakerChange.NONE
+                return self._record_refusal(asked.total_seconds(), now)
             case Retry():
                 return self._record_failure(now)
+
+    def check_hold(self, now: float) -> tuple[Breaker, BreakerChange]:
+        """Return the breaker at ``now``, and whether it opens because the receiver has refused for too long.
+
+        Without this check, the breaker would open only after the hold, at the outcome of the next message.
+        """
+        if now >= self.held_until:
+            return self, BreakerChange.NONE
+        return self._open_if_refused(now)
+
+    def _record_refusal(self, asked_s: float, now: float) -> tuple[Breaker, BreakerChange]:
+        held_until = max(self.held_until, now + min(asked_s, LONGEST_HOLD_S))
+        refused = replace(self, held_until=held_until, refused_since=min(self.refused_since, now))
+        return refused._open_if_refused(now)
+
+    def _open_if_refused(self, now: float) -> tuple[Breaker, BreakerChange]:
+        if self.is_open or now - self.refused_since < REFUSED_FOR_S:
+            return self, BreakerChange.NONE
+        opened = replace(self, pause_s=FIRST_PAUSE_S, until=self.held_until, ramp=None)
+        return opened, BreakerChange.REFUSED
 
     def _record_answer(self, most: int) -> tuple[Breaker, BreakerChange]:
         if self.is_open:
@@ -157,7 +190,7 @@ class Breaker:
             # so waiting for the end of the pause would only delay messages.
             return Breaker(ramp=1, held_until=self.held_until), BreakerChange.CLOSED
         ramp = None if self.ramp is None or self.ramp * 2 >= most else self.ramp * 2
-        return replace(self, failures=0, ramp=ramp), BreakerChange.NONE
+        return replace(self, failures=0, refused_since=inf, ramp=ramp), BreakerChange.NONE
 
     def _record_failure(self, now: float) -> tuple[Breaker, BreakerChange]:
         failures = self.failures + 1
