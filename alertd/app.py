@@ -71,14 +71,25 @@ def load_definitions(settings: Settings) -> Definitions:
 
 
 def make_loader(folder: Path) -> Callable[[], Definitions]:
-    """Return a function that loads the folder. It parses only files that have changed since its last call."""
-    from alertd.definitions.load import Cache, load
+    """Return a function that loads the folder. It parses only files that have changed since its last call.
+
+    If the time zone database has changed, it parses all files, because what it read has the old rules.
+    """
+    from alertd.definitions.load import Cache, forget, load
     from alertd.system.secrets import file_paths
+    from alertd.system.zones import ZoneRules
 
     models = load_option_models()
     cache: Cache = {}
     find = file_paths(folder, os.environ)
-    return lambda: load(folder, models, cache, find)
+    rules = ZoneRules()
+
+    def load_folder() -> Definitions:
+        if rules.refresh():
+            forget(cache)
+        return load(folder, models, cache, find)
+
+    return load_folder
 
 
 def resolve_milestones(found: Definitions, done: Mapping[str, date] | None = None) -> dict[str, Milestone]:
@@ -238,6 +249,7 @@ def _build_dependencies(
     from alertd.system.node import is_gone, make_node_name
     from alertd.system.secrets import secret_files
     from alertd.system.systemd import Systemd
+    from alertd.system.zones import read_zone_signature
 
     async def beat(config: Config, audit: Audit) -> str:
         if config.heartbeat is None:
@@ -250,7 +262,7 @@ def _build_dependencies(
         clock=clock,
         log=log,
         load=make_loader(settings.config),
-        signature=lambda: read_signature(settings.config),
+        signature=lambda: (read_signature(settings.config), read_zone_signature()),
         build=lambda config: make_notifiers(config, settings.config, http, clock, _find_stdout()),
         links=lambda config: _make_links(config, _make_signer(settings, lambda: config.web, shared), log),
         node=make_node_name(),

@@ -13,10 +13,11 @@ from alertd.core.config import Definitions, Problem
 from alertd.definitions.config.read import NAME, Inherited, read_config
 from alertd.definitions.config.receivers import Options
 from alertd.definitions.files import find, list_definition_files
+from alertd.definitions.reading.terms import forget_zones
 from alertd.definitions.timeline.across import check_across
 from alertd.definitions.timeline.read import TimelineRead, read_timeline
 
-__all__ = ["Cache", "CachedFile", "list_definition_files", "load"]
+__all__ = ["Cache", "CachedFile", "forget", "list_definition_files", "load"]
 
 
 class CachedFile(NamedTuple):
@@ -29,6 +30,12 @@ class CachedFile(NamedTuple):
 
 Cache = dict[str, CachedFile]
 """Cached results by file name. :func:`load` updates the cache, which can be used for one folder only."""
+
+
+def forget(cache: Cache) -> None:
+    """Forget everything that was read with the rules of an older time zone database."""
+    cache.clear()
+    forget_zones()
 
 
 def load(

@@ -67,8 +67,8 @@ class Dependencies:
 
     Attributes:
         load: reads the definition files.
-        signature: returns another value whenever a definition file has changed. It is cheap, and is called
-            every two seconds.
+        signature: returns another value whenever a definition file or the time zone database has changed. It
+            is cheap, and is called every two seconds.
         build: makes the notifiers of a configuration, by channel.
         node: the name of this node, as ``alertd status`` shows it.
         links: makes the links of its messages; None: messages lead nowhere.

@@ -71,7 +71,7 @@ class Planner:
         log_loaded(log, definitions)
 
     async def reconcile_again(self, *, reconsider: bool) -> None:
-        """Reconcile with the files as last read: relative deadlines, the horizon and tzdata move on."""
+        """Reconcile with the files as last read: relative deadlines and the horizon move on."""
         if self.definitions is not None and self.definitions.config is not None:
             report = await self._reconcile(self.definitions, self.definitions.config, reconsider=reconsider)
             log_report(self._deps.log, report)

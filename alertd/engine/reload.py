@@ -73,7 +73,7 @@ class DefinitionFiles:
 
     Args:
         load: reads the definition files.
-        signature: returns another value whenever a definition file has changed.
+        signature: returns another value whenever a definition file or the time zone database has changed.
     """
 
     def __init__(self, load: Callable[[], Definitions], signature: Callable[[], Hashable]) -> None:

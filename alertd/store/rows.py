@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, bindparam
 
@@ -109,6 +110,10 @@ def decode_record(row: Row[Any]) -> Record:
     """
     try:
         milestone = _decode_milestone(row.snapshot)
+        if milestone.zone is not ZoneInfo(milestone.zone.key):
+            # The zone database has changed since, and the milestones in the cache have the old rules.
+            _decode_milestone.cache_clear()
+            milestone = _decode_milestone(row.snapshot)
     except (ValueError, KeyError, ParseError) as error:
         raise LedgerError(f"the ledger's snapshot of {row.id!r} cannot be read: {error}") from error
     return Record(

@@ -242,6 +242,21 @@ async def test_shelf_is_read_again_only_when_the_ledger_has_changed(stage: Stage
     assert REST > 1
 
 
+async def test_summaries_follow_definitions_that_were_read_with_new_rules_of_a_zone(stage: Stage) -> None:
+    """The windows of milestones move although nothing is written to the ledger."""
+    cache = MilestoneCache(stage.site)
+    first = await cache.get()
+    assert stage.definitions is not None
+    stage.definitions = replace(stage.definitions, fingerprint="read with new rules")
+    stage.clock.advance(when("2026-11-24T12:10"))
+
+    changed = await cache.get()
+    same = await cache.get()
+
+    assert changed.entries is not first.entries
+    assert same.entries is changed.entries
+
+
 # -- the page of a milestone
 
 

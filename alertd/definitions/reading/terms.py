@@ -139,6 +139,12 @@ def read_lead(reader: Reader, node: Node, *, least_s: int = 1) -> Duration | Non
     return duration
 
 
+def forget_zones() -> None:
+    """Forget which zones exist and what their rules are."""
+    _load_zone.cache_clear()
+    _list_zones.cache_clear()
+
+
 @lru_cache(maxsize=1024)
 def _load_zone(name: str) -> ZoneInfo | None:
     if name in _NOT_A_ZONE or name.startswith(("posix/", "right/")):

@@ -1,7 +1,7 @@
 """Caches a summary of every milestone, for the pages that show all milestones.
 
 Rules that hold here:
-- The ledger is not read again while it is unchanged, however many clients ask.
+- The ledger is not read again while it and the definitions are unchanged, however many clients ask.
 - Reading takes at most a tenth of the time, so that reminders are not late. With 100,000 milestones, a page
   may therefore be some minutes old. The page shows its age.
 """
@@ -15,6 +15,7 @@ from datetime import datetime
 
 from starlette.requests import Request
 
+from alertd.core.config import Definitions
 from alertd.core.ledger.records import HistoryEntry, Record
 from alertd.web.server.context import Site
 from alertd.web.timeline.entries import TimelineEntry, make_entry
@@ -39,20 +40,22 @@ class MilestoneCache:
         self._site = site
         self._turn = asyncio.Lock()
         self._cached: CachedMilestone | None = None
-        self._mark = ""
+        self._mark: tuple[str, Definitions | None] = ("", None)
         self._rests_until_s = 0.0
 
     async def get(self) -> CachedMilestone:
-        """Return the summaries, and read them again if the ledger has changed and the cache may read it.
+        """Return the summaries, and read them again if something has changed and the cache may read it.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         async with self._turn:
             clock = self._site.clock
-            now, mark = clock.now(), await read_mark(self._site)
+            # A reload may have brought new rules of a time zone, which move windows without a write.
+            now, mark = clock.now(), (await read_mark(self._site), self._site.definitions())
             if self._cached is not None and mark == self._mark:
                 self._cached = CachedMilestone(entries=self._cached.entries, as_of=now)
+                self._mark = mark
             elif self._cached is None or clock.monotonic() >= self._rests_until_s:
                 began_s = clock.monotonic()
                 self._cached = CachedMilestone(entries=await self._read(), as_of=now)
