@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -17,6 +19,8 @@ from tests.cli.stage import Staged, run, staged, write_folder
 from tests.cli.test_plan import CONFIG, TIMELINE
 
 SENT_AT = datetime(2026, 10, 1, 6, tzinfo=UTC)
+COMMIT_LIMIT = 100_000
+"""How many times another connection commits, at most, while a backup runs."""
 
 
 @pytest.fixture
@@ -86,6 +90,63 @@ def test_backup_during_a_write_is_consistent(stage: Staged, tmp_path: Path) -> N
         assert copy.execute("select count(*) from delivery where reason = 'half done'").fetchone() == (0,)
     assert [path.name for path in tmp_path.glob("*copy*")] == ["copy"]
     assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o600
+
+
+def commit_until(stop: Event, path: Path, started: Event) -> int:
+    """Add 1 to the counters ``head`` and ``tail`` in each transaction and return the number of commits.
+
+    The first and the last of many pages hold the counters. A writer that has to wait for a lock fails.
+    """
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as writer:
+        writer.execute("pragma synchronous = off")
+        commits = 0
+        try:
+            while commits < COMMIT_LIMIT and not stop.is_set():
+                writer.execute("begin immediate")
+                writer.execute("update head set commits = commits + 1")
+                writer.execute("update tail set commits = commits + 1")
+                writer.execute("commit")
+                commits += 1
+                started.set()
+        finally:
+            started.set()
+        return commits
+
+
+def read_counters(path: Path) -> tuple[int, int]:
+    with closing(sqlite3.connect(path)) as connection:
+        (head,) = connection.execute("select commits from head").fetchone()
+        (tail,) = connection.execute("select commits from tail").fetchone()
+    return head, tail
+
+
+def test_backup_ends_while_another_connection_keeps_committing(stage: Staged, tmp_path: Path) -> None:
+    """A backup ends and copies one snapshot, although commits come faster than pages are copied."""
+    before = sent_ids(stage.url)
+    with closing(sqlite3.connect(ledger_file(stage))) as connection:
+        connection.executescript(
+            """
+            create table head as select 0 as commits;
+            create table bulk as select zeroblob(16 * 1024 * 1024) as content;
+            create table tail as select 0 as commits;
+            """
+        )
+    stop, started = Event(), Event()
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(commit_until, stop, ledger_file(stage), started)
+        started.wait()
+        try:
+            made = run("backup", str(tmp_path / "copy"), "--database", stage.url)
+        finally:
+            stop.set()
+        commits = writer.result()
+    head, tail = read_counters(tmp_path / "copy")
+    back = run("restore", str(tmp_path / "copy"), "--database", stage.url)
+
+    assert (made.code, back.code) == (0, 0), made.err + back.err
+    assert 1 <= head == tail <= commits < COMMIT_LIMIT
+    assert read_counters(ledger_file(stage)) == (head, tail)
+    assert sent_ids(stage.url) == before
 
 
 def test_restore_refuses_a_ledger_in_use(stage: Staged, tmp_path: Path) -> None:

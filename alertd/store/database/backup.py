@@ -16,9 +16,6 @@ from sqlalchemy import make_url
 from alertd.errors import LedgerUnavailable, SettingsError
 from alertd.store.schema import REVISIONS
 
-PAGES = 256
-"""How many pages are copied in one step. Other processes can write between two steps."""
-
 ELSEWHERE = (
     "the ledger is in PostgreSQL: copy it with pg_dump --format=custom, and put it back with pg_restore"
 )
@@ -27,7 +24,7 @@ ELSEWHERE = (
 def backup(url: str, target: Path) -> int:
     """Copy the ledger at ``url`` into the new file ``target`` and return the copy's size in bytes.
 
-    The copy is a consistent snapshot, even if other processes write meanwhile (SQLite, "Online Backup API").
+    The copy is the snapshot of the moment when copying starts. Other processes can write meanwhile.
     When this function returns, the copy has passed an integrity check and is on disk. Only its owner can read
     it.
 
@@ -92,7 +89,13 @@ def _copy(source: Path, target: Path) -> None:
     target.unlink(missing_ok=True)
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     with closing(_open_read_only(source)) as there, closing(sqlite3.connect(target)) as copy:
-        there.backup(copy, pages=PAGES)
+        # SQLite restarts a backup when another connection has committed since the previous step, so frequent
+        # commits would restart it forever. This read transaction keeps one snapshot for the whole copy, and
+        # does not block writers because the ledger has a write-ahead log. A locked ledger raises an error at
+        # the select, whereas Connection.backup would retry without end.
+        there.execute("begin")
+        there.execute("select count(*) from sqlite_schema").fetchone()
+        there.backup(copy)
         # Without a write-ahead log, the copy is a single file, so it can be moved safely.
         copy.execute("pragma journal_mode = delete")
 
