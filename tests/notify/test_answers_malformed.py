@@ -122,6 +122,31 @@ async def test_of_a_malformed_answer_the_valid_headers_are_read() -> None:
     assert outcome.after == timedelta(minutes=2)
 
 
+async def test_the_status_decides_over_tls_too() -> None:
+    answer = Scripted(raw=(OK + b"X Y: z\r\n" + TWO + b"\r\nok",))
+    async with HttpSink(answer, tls=True) as sink:
+        client = HttpClient(sink.client_tls)
+        outcome = judge_answer(await client.post(sink.url, b"{}", {}), NOW)
+        await client.aclose()
+
+    assert outcome == Sent(note="HTTP 200")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("field", [b"", b"X Y: z\r\n", b"X: " + b"y" * 9_000 + b"\r\n"])
+async def test_a_malformed_407_is_the_answer_of_the_proxy(scheme: str, field: bytes) -> None:
+    """The target has received nothing, so alertd tries again."""
+    answer = Scripted(raw=(b"HTTP/1.1 407 Identifiez-vous, s'il vous pla\xeet\r\n" + field + b"\r\n",))
+    async with HttpSink(answer) as proxy:
+        client = HttpClient()
+        outcome = await client.post(f"{scheme}://127.0.0.1:9/x", b"{}", {}, proxy=proxy.url)
+        await client.aclose()
+
+    assert isinstance(outcome, Retry)
+    assert outcome.reason.endswith("cannot be reached: the proxy answered 407")
+    assert not outcome.unknown
+
+
 @pytest.mark.parametrize("piece", [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"HTTP/2 200 OK\r\n\r\n", b"HTTP/1.1 20"])
 async def test_without_a_status_the_message_may_have_arrived(piece: bytes) -> None:
     answer = await post(Scripted(raw=(piece,)))

@@ -204,7 +204,12 @@ async def _send(
             return refusal(over, urlsplit(opened).hostname or "", progress.refused)
         failed = Retry(reason=_explain_no_answer(over, error, progress), unknown=progress.written)
     except aiohttp.ClientError:
-        failed = Retry(reason=f"{where} answered something that is not HTTP", unknown=progress.written)
+        reason = f"{where} answered something that is not HTTP"
+        if proxy and not progress.written:
+            head = read_head(bytes(progress.received))
+            what = head.status if head else "something that is not HTTP"
+            reason = f"{over} cannot be reached: the proxy answered {what}"
+        failed = Retry(reason=reason, unknown=progress.written)
     except Exception as error:
         if not progress.written:
             raise
@@ -284,8 +289,8 @@ def _open_session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
         def data_received(self, data: bytes) -> None:
             self.received += data[: max(0, MAX_HEAD - len(self.received))]
             super().data_received(data)
-            # aiohttp reports a malformed chunk only to whoever waits for the next answer. Without this, the
-            # request would wait for the rest of the body until the deadline.
+            # aiohttp does not report a malformed chunk to the reader of the body. Without this error, the
+            # reader would wait for the rest of the body until the deadline.
             if self.exception() is not None and self._payload is not None and not self._payload.is_eof():
                 self._payload.set_exception(aiohttp.ClientPayloadError("malformed body"))
 
