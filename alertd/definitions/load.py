@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 from alertd.core.config import Definitions, Problem
+from alertd.core.words import format_count
 from alertd.definitions.config.read import NAME, Inherited, read_config
 from alertd.definitions.config.receivers import Options
 from alertd.definitions.files import find, list_definition_files
+from alertd.definitions.reading.reader import MAX_PROBLEMS
 from alertd.definitions.reading.terms import forget_zones
 from alertd.definitions.timeline.across import check_across
 from alertd.definitions.timeline.read import TimelineRead, read_timeline
 
 __all__ = ["Cache", "CachedFile", "forget", "list_definition_files", "load"]
+
+MAX_PROBLEMS_OF_ALL = 1_000
+"""The maximum number of problems of all files together. Each of them is written to the log at every load."""
 
 
 class CachedFile(NamedTuple):
@@ -48,6 +55,9 @@ def load(
 
     A file with a problem is not used. If the configuration has a problem, no timeline is used and all files
     are in ``broken``, because the policies of the timelines are unknown.
+
+    At most MAX_PROBLEMS problems of a file and MAX_PROBLEMS_OF_ALL problems of all files are returned. If
+    more were found, a last problem says how many. ``broken`` always has all files with a problem.
 
     Args:
         options: the pydantic model for the options of each type of notifier.
@@ -90,15 +100,38 @@ def _load(folder: Path, options: Options, cache: Cache, find_named: Callable[[st
     return Definitions(
         config=config,
         timelines=tuple(timelines),
-        problems=tuple(
-            sorted(
-                problems, key=lambda problem: (problem.file, problem.line, problem.column, problem.message)
-            )
-        ),
+        problems=tuple(_limit(problems)),
         broken=frozenset(broken),
         fingerprint=whole.hexdigest(),
         unconfigured=config_read.unconfigured if config is not None else None,
     )
+
+
+def _limit(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Sort the problems, and replace those beyond the limits by a problem that says how many there are.
+
+    That problem has the place of the first problem that is left out.
+    """
+    found = sorted(
+        problems, key=lambda problem: (problem.file, problem.line, problem.column, problem.message)
+    )
+    room = MAX_PROBLEMS_OF_ALL
+    seen = 0
+    for _, group in groupby(found, key=lambda problem: problem.file):
+        if not room:
+            left = found[seen:]
+            more = format_count(len(left), "more problem")
+            files = format_count(len({problem.file for problem in left}), "file")
+            yield replace(left[0], message=f"and {more} in {files}, beginning with this file")
+            return
+        of_file = list(group)
+        listed = of_file[: min(MAX_PROBLEMS, room)]
+        yield from listed
+        if left := of_file[len(listed) :]:
+            more = format_count(len(left), "more problem")
+            yield replace(left[0], message=f"and {more} in this file, beginning here")
+        room -= len(listed)
+        seen += len(of_file)
 
 
 _NOTHING = TimelineRead(timeline=None)

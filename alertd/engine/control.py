@@ -29,7 +29,7 @@ REQUEST_WITHIN_S = 5.0
 MAX_LINE = 64 * 1024
 MAX_ANSWER = 1024 * 1024
 MAX_PROBLEMS = 100
-"""How many problems a response lists. The log has all problems."""
+"""How many problems a response lists. The log lists more of them."""
 
 MAX_PEERS = 16
 

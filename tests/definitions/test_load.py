@@ -1,14 +1,19 @@
 """Test how a configuration folder is loaded, and that no file outside the folder is read."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
 from alertd.core.config import Definitions
-from alertd.definitions.load import Cache, list_definition_files, load
+from alertd.definitions.config.read import Inherited
+from alertd.definitions.load import MAX_PROBLEMS_OF_ALL, Cache, list_definition_files, load
+from alertd.definitions.reading.reader import MAX_PROBLEMS
 from alertd.definitions.reading.yaml import MAX_BYTES
+from alertd.definitions.timeline.across import MAX_SUGGESTIONS, check_across
+from alertd.definitions.timeline.read import read_timeline
 from tests.nobody import a_folder, nobody
 
 Options = dict[str, type[BaseModel]]
@@ -244,3 +249,110 @@ def test_the_files_to_watch_are_those_that_are_read(folder: Path, options: Optio
         "milestones/b.yml",
     ]
     assert list_definition_files(folder / "nowhere") == ()
+
+
+def _count_from(bases: Iterable[str]) -> str:
+    """Return the milestones of a timeline, each with a deadline relative to one of the bases."""
+    return "".join(f"\n- {{id: n{n}, title: N, after: {base} + 1d}}" for n, base in enumerate(bases))
+
+
+class _Suggestions:
+    """Counts for which ids a suggestion is wanted."""
+
+    def __init__(self) -> None:
+        self.wanted: list[str] = []
+
+    def suggest(self, name: str, known: Iterable[str]) -> str:
+        self.wanted.append(name)
+        return f"there are {len(list(known))}"
+
+
+def _check(suggestions: _Suggestions, **milestones: str) -> list[str]:
+    """Check timelines with these ids and milestones, and return the messages."""
+    read = {
+        f"{name}.yaml": read_timeline(_timeline(name, text).encode(), f"{name}.yaml", Inherited())
+        for name, text in milestones.items()
+    }
+    found = check_across(read, suggestions.suggest)
+    return [problem.message for file in read for problem in found.get(file, ())]
+
+
+def test_a_suggestion_is_computed_once_for_each_unknown_id() -> None:
+    """Deadlines with the same unknown base get the same advice, also if they are in different files."""
+    suggestions = _Suggestions()
+
+    messages = _check(suggestions, a=_count_from(["c/x"] * 300), b=_count_from(["c/x"] * 300))
+
+    assert messages == ["'c/x': no such milestone; there are 600"] * 600
+    assert suggestions.wanted == ["c/x"]
+
+
+def test_an_unknown_id_of_the_own_timeline_is_explained_once() -> None:
+    """The base belongs to the timeline of the file, so the other ids of that file are compared."""
+    suggestions = _Suggestions()
+
+    messages = _check(suggestions, a=_count_from(["x"] * 300), b=_count_from(["a/x"] * 2))
+
+    own = "'x': no such milestone in this file; there are 300"
+    assert messages == [own] * 300 + ["'a/x': no such milestone; there are 302"] * 2
+    assert suggestions.wanted == ["x", "a/x"]
+
+
+def test_the_number_of_suggestions_is_limited() -> None:
+    """Every unknown id is reported, but only the first of them get a suggestion."""
+    suggestions = _Suggestions()
+    bases = [f"c/x{n}" for n in range(MAX_SUGGESTIONS + 20)]
+
+    messages = _check(suggestions, a=_count_from(bases))
+
+    assert suggestions.wanted == bases[:MAX_SUGGESTIONS]
+    assert (
+        messages[MAX_SUGGESTIONS - 1]
+        == f"'{bases[MAX_SUGGESTIONS - 1]}': no such milestone; there are {len(bases)}"
+    )
+    assert messages[MAX_SUGGESTIONS:] == [f"'{base}': no such milestone" for base in bases[MAX_SUGGESTIONS:]]
+
+
+def test_a_wrong_base_of_many_deadlines_is_reported_within_the_limit(folder: Path, options: Options) -> None:
+    """The last problem says how many are left out and where they begin. Other files have their problems."""
+    (folder / "milestones" / "a.yaml").write_text(
+        _timeline("a", _count_from(["c/x"] * (MAX_PROBLEMS + 1_900)))
+    )
+    (folder / "milestones" / "b.yml").write_text(_timeline("b", "[{id: y, title: Y, after: c/z + 1d}]"))
+
+    said = _said(load(folder, options))
+
+    assert len(said) == MAX_PROBLEMS + 2
+    assert said[MAX_PROBLEMS - 1].startswith(f"milestones/a.yaml:{MAX_PROBLEMS + 3}:")
+    assert said[MAX_PROBLEMS:] == [
+        f"milestones/a.yaml:{MAX_PROBLEMS + 4}:31: and 1,900 more problems in this file, beginning here",
+        "milestones/b.yml:3:39: 'c/z': no such milestone",
+    ]
+
+
+def test_a_file_with_as_many_problems_as_the_limit_has_no_last_line(folder: Path, options: Options) -> None:
+    """The last line is only there if a problem is left out."""
+    (folder / "milestones" / "a.yaml").write_text(_timeline("a", _count_from(["c/x"] * MAX_PROBLEMS)))
+
+    said = _said(load(folder, options))
+
+    assert len(said) == MAX_PROBLEMS
+    assert all(line.endswith(": 'c/x': no such milestone") for line in said)
+
+
+def test_the_problems_of_all_files_are_limited(folder: Path, options: Options) -> None:
+    """A file with a problem is refused even if its problem is not listed."""
+    names = [f"t{n:02}.yaml" for n in range(MAX_PROBLEMS_OF_ALL // MAX_PROBLEMS + 2)]
+    for name in names:
+        text = _timeline(name.removesuffix(".yaml"), _count_from(["c/x"] * 300))
+        (folder / "milestones" / name).write_text(text)
+
+    definitions = load(folder, options)
+
+    listed = [problem for problem in definitions.problems if not problem.message.startswith("and ")]
+    assert len(listed) == MAX_PROBLEMS_OF_ALL
+    assert _said(definitions)[-1] == (
+        f"milestones/{names[-2]}:4:29: and 600 more problems in 2 files, beginning with this file"
+    )
+    assert definitions.broken == {f"milestones/{name}" for name in names}
+    assert [timeline.id for timeline in definitions.timelines] == ["a", "b"]

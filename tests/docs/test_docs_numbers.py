@@ -19,6 +19,7 @@ from alertd.core.routing.matcher import MAX_LENGTH
 from alertd.core.time.duration import Duration, parse_duration
 from alertd.definitions.config.keys import MAX_NOTIFIERS, MAX_RUNGS
 from alertd.definitions.files import MAX_FILES
+from alertd.definitions.load import MAX_PROBLEMS_OF_ALL
 from alertd.definitions.reading import keys, yaml
 from alertd.definitions.reading.reader import MAX_PROBLEMS
 from alertd.definitions.timeline.keys import MAX_CLAIMS, MAX_MILESTONES, MAX_SOURCES_OF_CLAIM
@@ -107,6 +108,7 @@ def test_limits_of_files_are_those_of_the_reader() -> None:
         "note": f"{keys.NOTE} characters",
         "description": f"{keys.DESCRIPTION:,} characters",
         "problems reported of a file": f"{MAX_PROBLEMS}",
+        "problems reported of all files": f"{MAX_PROBLEMS_OF_ALL:,}",
     }
     assert keys.TITLE == keys.LABEL_VALUE
 

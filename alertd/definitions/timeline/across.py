@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 
 from alertd.core.config import Problem
 from alertd.core.milestones.milestone import Milestone
@@ -14,8 +15,13 @@ from alertd.definitions.timeline.read import TimelineRead
 _NEAR_OF = 2_000
 """How many ids are compared to suggest a similar one."""
 
+MAX_SUGGESTIONS = 20
+"""How many unknown ids get a suggestion in one check. Each of them can block the event loop for 50 ms."""
 
-def check_across(read: Mapping[str, TimelineRead]) -> dict[str, list[Problem]]:
+Suggest = Callable[[str, Iterable[str]], str]
+
+
+def check_across(read: Mapping[str, TimelineRead], suggest: Suggest = suggest) -> dict[str, list[Problem]]:
     """Return the problems between files, by file.
 
     A file with a deadline relative to a milestone in a broken file gets a problem too. Its deadlines cannot
@@ -23,9 +29,10 @@ def check_across(read: Mapping[str, TimelineRead]) -> dict[str, list[Problem]]:
 
     Args:
         read: the results of reading the timeline files, sorted by file name.
+        suggest: returns advice with the known id that is most similar to an unknown id.
     """
     found: dict[str, list[Problem]] = {}
-    for file, problem in (*_find_duplicates(read), *_find_unknown_bases(read)):
+    for file, problem in (*_find_duplicates(read), *_find_unknown_bases(read, suggest)):
         found.setdefault(file, []).append(problem)
     if not any(result.after for result in read.values()):
         return found
@@ -52,20 +59,32 @@ def _find_duplicates(read: Mapping[str, TimelineRead]) -> Iterator[tuple[str, Pr
             yield file, Problem(file=file, line=result.line, column=result.column, message=message)
 
 
-def _find_unknown_bases(read: Mapping[str, TimelineRead]) -> Iterator[tuple[str, Problem]]:
-    """Find deadlines relative to a milestone that does not exist, or that recurs and so has several dates."""
+def _find_unknown_bases(read: Mapping[str, TimelineRead], suggest: Suggest) -> Iterator[tuple[str, Problem]]:
+    """Find deadlines relative to a milestone that does not exist, or that recurs and so has several dates.
+
+    Thousands of deadlines can have the same unknown base, so each unknown base is explained only once.
+    """
     if not any(result.after for result in read.values()):
         return
     recurs = {name: recurring for result in read.values() for name, recurring in result.ids.items()}
     # If the ids in some file are unknown, a milestone that is not found may be in that file.
     unread = any(not result.ids and result.problems for result in read.values())
+    explained: dict[tuple[str, str], str] = {}
     for file, result in read.items():
         for after in result.after:
             base = after.claim.base
             if base not in recurs:
-                if unread and not base.startswith(f"{result.id}/"):
+                is_own = base.startswith(f"{result.id}/")
+                if unread and not is_own:
                     continue
-                yield file, _make_problem(file, after, _explain_unknown_base(base, result, recurs))
+                # The explanation depends on the file only if the base belongs to the file's own timeline.
+                key = (base, file if is_own else "")
+                if key not in explained:
+                    has_advice = len(explained) < MAX_SUGGESTIONS
+                    explained[key] = _explain_unknown_base(
+                        base, result, recurs, suggest if has_advice else None
+                    )
+                yield file, _make_problem(file, after, explained[key])
             elif recurs[base]:
                 yield (
                     file,
@@ -73,12 +92,17 @@ def _find_unknown_bases(read: Mapping[str, TimelineRead]) -> Iterator[tuple[str,
                 )
 
 
-def _explain_unknown_base(base: str, result: TimelineRead, known: Mapping[str, bool]) -> str:
+def _explain_unknown_base(
+    base: str, result: TimelineRead, known: Mapping[str, bool], suggest: Suggest | None
+) -> str:
     timeline, _, own = base.partition("/")
+    advice = ""
     if timeline == result.id:
-        advice = suggest(own, [name.partition("/")[2] for name in list(result.ids)[:_NEAR_OF]])
+        if suggest is not None:
+            advice = suggest(own, [name.partition("/")[2] for name in islice(result.ids, _NEAR_OF)])
         return f"{quote(own)}: no such milestone in this file" + (f"; {advice}" if advice else "")
-    advice = suggest(base, list(known)[:_NEAR_OF])
+    if suggest is not None:
+        advice = suggest(base, list(islice(known, _NEAR_OF)))
     return f"{quote(base)}: no such milestone" + (f"; {advice}" if advice else "")
 
 
