@@ -55,8 +55,10 @@ BRIEF = 600
 
 WORKERS = 4
 
-# In `<@U1>`, `<@&1>`, `<!here>` and `<#C1>`, several services read a mention or a link to a channel.
-_POINTER = re.compile(r"<(?=[@!#])")
+# Where a word joiner is inserted, besides what `suppress_mentions` does. In `<@U1>`, `<@&1>`, `<!here>` and
+# `<#C1>`, some services read a mention or a link to a channel. `@everyone` may count within a word, so mail
+# addresses with such a domain get the invisible character too.
+_POINTER = re.compile(r"(?<=<)(?=[@!#])|(?<=@)(?=everyone|here)")
 # Parentheses belong to a URL only in pairs. Punctuation at the end belongs to the sentence.
 _URL = re.compile(r"""(https?://(?:[^][\s<>()|*`\\^{}"]|\([^][\s<>()|*`\\^{}"]*\))+(?<![.,;:!?']))""")
 
@@ -223,7 +225,7 @@ def _convert(text: str, text_format: NotifyFormat) -> str:
 
 def _suppress(text: str) -> str:
     """Return plain text without mentions. In a URL, the ``@`` of a mention becomes ``%40``."""
-    parts = _URL.split(_POINTER.sub("<\u2060", text))
+    parts = _URL.split(_POINTER.sub("\u2060", text))
     return "".join(
         suppress_mentions(part).replace("@\u2060", "%40") if at % 2 else suppress_mentions(part)
         for at, part in enumerate(parts)

@@ -197,6 +197,12 @@ async def test_an_at_sign_in_a_url_does_not_break_the_url() -> None:
     assert "https://social.example/%40everyone and a@mail.example" in body["message"]
 
 
+async def test_a_mention_of_everyone_within_a_word_is_suppressed() -> None:
+    body = await receive("json://HOST", titled("x@everyone, x@here. a@mail.example"))
+
+    assert "x@\u2060everyone, x@\u2060here. a@mail.example" in body["message"]
+
+
 @pytest.mark.parametrize("most", [100, 700, 2_000])
 def test_what_is_escaped_fits_too(most: int) -> None:
     message = clean_message(titled("_*" * 60))
