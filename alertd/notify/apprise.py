@@ -4,7 +4,9 @@ Rules that hold here:
 - the package `apprise` is imported only when a receiver uses it;
 - Apprise reports a failure only as False, so alertd retries every failure;
 - Apprise opens its own connections: alertd's rules on addresses, proxies and certificates do not apply to
-  them.
+  them;
+- the text is plain text. Apprise's converter escapes it for services that take HTML or Markdown, except the
+  URLs in Markdown, which backslashes would break.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import logging
+import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
@@ -40,16 +43,24 @@ from alertd.notify import (
     render_plain_line,
     render_plain_text,
     require_exactly_one,
+    suppress_mentions,
 )
 
 if TYPE_CHECKING:
-    from apprise import NotifyBase
+    from apprise import NotifyBase, NotifyFormat
 
 MAX_BODY = 10_000
 BRIEF = 600
 """A service that accepts fewer characters than this gets only the subject and the id."""
 
 WORKERS = 4
+
+# Where a word joiner is inserted, besides what `suppress_mentions` does. In `<@U1>`, `<@&1>`, `<!here>` and
+# `<#C1>`, some services read a mention or a link to a channel. `@everyone` may count within a word, so mail
+# addresses with such a domain get the invisible character too.
+_POINTER = re.compile(r"(?<=<)(?=[@!#])|(?<=@)(?=everyone|here)")
+# Parentheses belong to a URL only in pairs. Punctuation at the end belongs to the sentence.
+_URL = re.compile(r"""(https?://(?:[^][\s<>()|*`\\^{}"]|\([^][\s<>()|*`\\^{}"]*\))+(?<![.,;:!?']))""")
 
 _TYPES = {
     Tone.CALM: "info",
@@ -140,7 +151,11 @@ class AppriseNotifier:
             service = find_service(read_secret(self._options, "url", self._env, check_service))
         except SecretUnreadable:
             service = None
-        title, body = build_apprise_text(clean_message(message), service.body_maxlen if service else MAX_BODY)
+        cleaned = clean_message(message)
+        if service is None:
+            title, body = build_apprise_text(cleaned, MAX_BODY)
+        else:
+            title, body, _ = _build(service, cleaned)
         return (Rendered(media_type="text/plain", text=f"{title}\n\n{body}".lstrip("\n")),)
 
     async def aclose(self) -> None:
@@ -162,6 +177,8 @@ class _Listener(logging.Handler):
 
 
 def _send(url: str, message: Message) -> Outcome:
+    from apprise import NotifyFormat
+
     service = find_service(url)
     if service is None:
         return Retry(reason="Apprise does not know the URL any more")
@@ -169,8 +186,12 @@ def _send(url: str, message: Message) -> Outcome:
     log.addHandler(listener)
     try:
         tone = message.items[0].tone if message.items else Tone.CALM
-        title, body = build_apprise_text(message, service.body_maxlen)
-        sent = service.notify(body=body, title=title, notify_type=_TYPES[tone])
+        title, body, text_format = _build(service, message)
+        if text_format is NotifyFormat.HTML:
+            # Plugins such as Telegram's do not convert text themselves when they are called directly.
+            body = _convert(body, text_format)
+            title = title if service.title_maxlen > 0 else _convert(title, text_format)
+        sent = service.notify(body=body, title=title, notify_type=_TYPES[tone], body_format=text_format)
     except Exception as error:  # a plugin may raise anything
         return Retry(reason=f"Apprise failed: {type(error).__name__}", unknown=True)
     finally:
@@ -181,16 +202,63 @@ def _send(url: str, message: Message) -> Outcome:
     return Retry(reason="Apprise says it was not sent" + (f": {excerpt}" if excerpt else ""))
 
 
-def build_apprise_text(message: Message, limit: int) -> tuple[str, str]:
+def _build(service: NotifyBase, message: Message) -> tuple[str, str, NotifyFormat]:
+    """Return the title, the body and the format that the service takes. Text for HTML is not escaped yet."""
+    from apprise import NotifyFormat
+
+    text_format = service.resolve_format(NotifyFormat.TEXT)
+    title, body = build_apprise_text(message, service.body_maxlen)
+    if text_format is NotifyFormat.MARKDOWN:
+        heading, body = build_apprise_text(message, service.body_maxlen, _escape_markdown)
+        # Apprise puts the title into the body of services without a field for it. Such a field is plain text.
+        title = title if service.title_maxlen > 0 else heading
+    return title, body, text_format
+
+
+def _convert(text: str, text_format: NotifyFormat) -> str:
+    """Return plain text in another format, in which it has no markup."""
+    from apprise import NotifyFormat
+    from apprise.conversion import convert_between
+
+    return str(convert_between(NotifyFormat.TEXT, text_format, text))  # type: ignore[no-untyped-call]
+
+
+def _suppress(text: str) -> str:
+    """Return plain text without mentions. In a URL, the ``@`` of a mention becomes ``%40``."""
+    parts = _URL.split(_POINTER.sub("\u2060", text))
+    return "".join(
+        suppress_mentions(part).replace("@\u2060", "%40") if at % 2 else suppress_mentions(part)
+        for at, part in enumerate(parts)
+    )
+
+
+def _escape_markdown(text: str) -> str:
+    """Return plain text as Markdown that has no markup, no mentions, and only the links that the text has."""
+    from apprise import NotifyFormat
+
+    return "".join(
+        f"<{part}>" if at % 2 else _convert(part, NotifyFormat.MARKDOWN)
+        for at, part in enumerate(_URL.split(_suppress(text)))
+    )
+
+
+def build_apprise_text(
+    message: Message, limit: int, escape: Callable[[str], str] = _suppress
+) -> tuple[str, str]:
     """Return the title and the body of a message, together at most ``limit`` characters long.
 
     Args:
         message: a message that ``clean_message`` has cleaned.
         limit: the service's limit, in characters.
+        escape: makes mentions and, for Markdown, markup ineffective. The limit applies to its result.
     """
     if limit < BRIEF:
-        return "", f"{cut_text(message.subject, limit - len(message.id) - 1)} {message.id}"
+        size = room = limit - len(escape(message.id)) - 1
+        while size > 1 and len(escape(cut_text(message.subject, size))) > room:
+            size -= 1
+        return "", f"{escape(cut_text(message.subject, size))} {escape(message.id)}"
     frame = build_frame(message)
-    room = min(limit, MAX_BODY) - count_units(f"{frame.title}\n\n{render_plain_text(frame)}")
-    outline = build_outline(message, room, lambda line: count_units(render_plain_line(line)) + 2)
-    return outline.title, render_plain_text(outline)
+    whole = escape(f"{frame.title}\n\n{render_plain_text(frame)}")
+    room = min(limit, MAX_BODY) - count_units(whole)
+    outline = build_outline(message, room, lambda line: count_units(escape(render_plain_line(line))) + 2)
+    return escape(outline.title), escape(render_plain_text(outline))

@@ -4,15 +4,20 @@ import contextlib
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import pytest
+from apprise.manager_plugins import NotificationManager
+from apprise.plugins.telegram import NotifyTelegram
 from pydantic import ValidationError
 
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.message.message import Message
+from alertd.notify import build_frame
 from alertd.notify.apprise import AppriseNotifier, AppriseOptions, build_apprise_text
 from alertd.notify.render.clean import clean_message
 from alertd.notify.render.markup import count_units
@@ -28,7 +33,7 @@ from alertd.testing import (
 )
 from alertd.testing.contract import HttpContract, Rig, Trouble
 from tests.notify.contract import SECRET_PATH, OwnContract
-from tests.notify.sending import body_of, crowd, long_story
+from tests.notify.sending import body_of, crowd, long_story, titled
 
 
 async def send(
@@ -90,6 +95,121 @@ def test_it_fits_into_what_the_service_takes(message: Message, most: int) -> Non
 
     assert count_units(title) + count_units(body) <= most
     assert body.endswith(message.id)
+
+
+SNARE = (
+    "<b>A</b> & *x* @everyone <@U1> <@&2> <!here> [y](https://evil.example) https://x.example/a_b?c=1&d=2."
+)
+
+
+async def receive(url: str, message: Message | None = None) -> dict[str, Any]:
+    """Return the JSON that one of Apprise's own plugins sends for a message.
+
+    Args:
+        url: a URL of Apprise, in which HOST stands for the server's host and port.
+    """
+    async with HttpSink() as sink:
+        host = sink.url.removeprefix("http://")
+        options = AppriseOptions.model_validate({"url": url.replace("HOST", host)})
+        notifier = AppriseNotifier(options, notifier_env())
+        outcome = await notifier.send(message or titled(SNARE), {})
+        await notifier.aclose()
+    assert isinstance(outcome, Sent), outcome
+    (request,) = sink.requests
+    return body_of(request)
+
+
+# The format of what Apprise sends, and what stands there for the words of SNARE.
+ARRIVES = {
+    "text": "<b>A</b> & *x* @\u2060everyone <\u2060@\u2060U1> <\u2060@&2> <\u2060!here> [y](https://evil.example)"
+    " https://x.example/a_b?c=1&d=2.",
+    "html": "&lt;b&gt;A&lt;/b&gt; &amp; *x* @\u2060everyone &lt;\u2060@\u2060U1&gt; &lt;\u2060@&amp;2&gt;"
+    " &lt;\u2060!here&gt; [y](https://evil.example) https://x.example/a_b?c=1&amp;d=2.",
+    "markdown": r"<b\>A</b\> & \*x\* @{0}everyone <{0}@{0}U1\> <{0}@&2\> <{0}\!here\> \[y\]\(<https://evil.example>\)"
+    r" <https://x.example/a_b?c=1&d=2>\.".format("\u2060"),
+}
+
+
+@pytest.mark.parametrize("text_format", ARRIVES)
+async def test_no_text_becomes_markup_or_a_mention_in_any_format(text_format: str) -> None:
+    body = await receive(f"json://HOST/?format={text_format}")
+
+    # Apprise writes spaces as &nbsp; in HTML.
+    assert ARRIVES[text_format] in body["message"].replace("&nbsp;", " ")
+    assert ARRIVES["text"] in body["title"]
+
+
+async def test_a_title_that_apprise_puts_into_the_body_is_escaped_for_markdown() -> None:
+    # Rocket.Chat takes only Markdown and has no field for a title.
+    body = await receive("rocket://aaaaaaaaaaaaaaaaa%2Fbbbbbbbbbbbbbbbbbbbbbbbb@HOST/?avatar=no")
+
+    assert ARRIVES["markdown"] in body["text"].splitlines()[0]
+    assert body["text"].startswith("# ")
+
+
+async def test_telegram_gets_no_tags_from_a_text() -> None:
+    class LocalTelegram(NotifyTelegram):  # type: ignore[no-untyped-call]
+        """Apprise's own plugin, with the server's URL in place of Telegram's."""
+
+        secure_protocol = "localtelegram"
+
+        @staticmethod
+        def parse_url(url: Any, *_: Any, **__: Any) -> Any:
+            parsed: Any = NotifyTelegram.parse_url(  # type: ignore[no-untyped-call]
+                url.replace("localtelegram:", "tgram:", 1)
+            )
+            return parsed and {**parsed, "schema": "localtelegram"}
+
+    plugins: Any = NotificationManager()  # type: ignore[no-untyped-call]
+    plugins.add(LocalTelegram)
+    try:
+        async with HttpSink() as sink:
+            LocalTelegram.notify_url = f"{sink.url}/bot"
+            url = "localtelegram://123456789:abcdefg_hijklmnop/12315544"
+            notifier = AppriseNotifier(AppriseOptions.model_validate({"url": url}), notifier_env())
+            outcome = await notifier.send(titled("1 < 2 <b>A <i>& @everyone"), {})
+            await notifier.aclose()
+    finally:
+        plugins.remove("localtelegram")
+
+    assert isinstance(outcome, Sent)
+    body = body_of(sink.requests[0])
+    assert body["parse_mode"] == "HTML"
+    safe = "1 &lt; 2 &lt;b&gt;A &lt;i&gt;&amp; @\u2060everyone"
+    title, text = body["text"].split("</b>", 1)
+    assert title.startswith("<b>")
+    assert title.endswith(safe)
+    assert safe in text
+    assert "<" not in title.removeprefix("<b>") + text
+
+
+async def test_links_stay_whole_in_markdown() -> None:
+    body = await receive("json://HOST/?format=markdown", with_links(sample_message()))
+
+    links = [link.url for link in build_frame(clean_message(with_links(sample_message()))).links]
+    assert links
+    assert all(f"<{url}>" in body["message"] for url in links)
+
+
+async def test_an_at_sign_in_a_url_does_not_break_the_url() -> None:
+    body = await receive("json://HOST", titled("https://social.example/@everyone and a@mail.example"))
+
+    assert "https://social.example/%40everyone and a@mail.example" in body["message"]
+
+
+async def test_a_mention_of_everyone_within_a_word_is_suppressed() -> None:
+    body = await receive("json://HOST", titled("x@everyone, x@here. a@mail.example"))
+
+    assert "x@\u2060everyone, x@\u2060here. a@mail.example" in body["message"]
+
+
+@pytest.mark.parametrize("most", [100, 700, 2_000])
+def test_what_is_escaped_fits_too(most: int) -> None:
+    message = clean_message(titled("_*" * 60))
+
+    title, body = build_apprise_text(message, most, lambda text: re.sub(r"([_*-])", r"\\\1", text))
+
+    assert count_units(title) + count_units(body) <= most
 
 
 @pytest.mark.parametrize("url", ["canary://x", "canary", "http://"])
