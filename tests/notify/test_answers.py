@@ -83,11 +83,11 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 @pytest.mark.parametrize(
     ("start", "piece", "kind"),
     [
-        # The server drips within the status line, before the status.
+        # The server drips within the status line, within a header, between headers, within a chunked body.
         (b"", b"H", Retry),
-        # A status has arrived, and decides: within a header, between headers, within a body of either kind.
-        (HEAD + b"X: ", b"y", Reply),
-        (HEAD, b"X: y\r\n", Reply),
+        (HEAD + b"X: ", b"y", Retry),
+        (HEAD, b"X: y\r\n", Retry),
+        # A status has arrived, and decides.
         (HEAD + b"Content-Length: 1000000\r\n\r\n", b"y", Reply),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\ny\r\n", Reply),
         # The answer does not describe its body.

@@ -2,7 +2,6 @@
 
 Rules that hold here:
 - a remote failure is an Outcome, never an exception;
-- the status decides as soon as there is one, whatever is wrong with the rest of the answer;
 - one deadline covers connecting, sending, and reading the answer;
 - a URL is a secret: messages and logs contain only its scheme and host;
 - alertd follows no redirect, keeps no cookie, and takes no proxy and no password from the environment;
@@ -21,7 +20,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,6 @@ from urllib.parse import urlsplit
 import alertd
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.notify.http.egress import AddressRefused, Egress, refusal
-from alertd.notify.http.head import MAX_HEAD, read_head
 from alertd.notify.http.pools import Pools
 from alertd.notify.http.redact import explain_unreachable, find_origin, find_secrets
 from alertd.notify.http.reply import Answer, Reply
@@ -41,7 +39,6 @@ from alertd.notify.http.url import build_proxy_login, split_login
 if TYPE_CHECKING:
     import aiohttp
     import httpx
-    from aiohttp.connector import Connection
 
 TIMEOUT_S = 15.0
 """Standard Webhooks recommends 15 to 30 seconds ("Webhook Timeouts")."""
@@ -66,13 +63,11 @@ class _Progress:
         written: whether the request's headers were sent, so that the receiver may have acted on the request.
         refused: the reason why the network policy refused an address; "" if it refused none.
         opened: whether an address was allowed and a socket for it was opened.
-        received: the first ``MAX_HEAD`` bytes of the answer.
     """
 
     written: bool = False
     refused: str = ""
     opened: bool = False
-    received: bytearray = field(default_factory=bytearray)
 
 
 _progress: ContextVar[_Progress] = ContextVar("alertd_http_progress")
@@ -157,10 +152,6 @@ class HttpClient:
             answer = Retry(reason=f"{find_origin(url)} cannot be reached: {error}")
         finally:
             _progress.reset(token)
-        if proxy and isinstance(answer, Reply) and answer.status == 407:
-            # Only a proxy answers 407, never the target (RFC 9110, section 15.5.8).
-            over = f"{find_origin(url)} by way of {find_origin(proxy)}"
-            answer = Retry(reason=f"{over} cannot be reached: the proxy answered 407")
         if self.transcript is not None:
             asked = Request(method=method, url=url, headers=given, content=content, hidden=hidden)
             self.transcript.add_exchange(asked if progress.written else None, answer, concealed)
@@ -193,31 +184,26 @@ async def _send(
     try:
         async with asyncio.timeout(timeout_s):
             response = await client.send(request(), stream=True)
+            if proxy and response.status_code == 407:
+                # Only a proxy answers 407, never the target (RFC 9110, section 15.5.8).
+                await response.aclose()
+                return Retry(reason=f"{over} cannot be reached: the proxy answered 407")
             reply = _head(response, where, hidden)
             return await _read_body(response, reply)
     except TimeoutError:
-        failed = Retry(reason=f"{where} did not answer within {timeout_s:g} s", unknown=progress.written)
+        # If the headers have arrived, the status decides. Only the body is missing.
+        return reply or Retry(
+            reason=f"{where} did not answer within {timeout_s:g} s", unknown=progress.written
+        )
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         return Rejected(reason=f"{where} is not a URL that can be posted to")
     except (httpx.HTTPError, OSError) as error:
         if progress.refused and not progress.opened:
             return refusal(over, urlsplit(opened).hostname or "", progress.refused)
-        failed = Retry(reason=_explain_no_answer(over, error, progress), unknown=progress.written)
+        reason = _explain_no_answer(over, error, progress)
+        return reply or Retry(reason=reason, unknown=progress.written)
     except aiohttp.ClientError:
-        reason = f"{where} answered something that is not HTTP"
-        if proxy and not progress.written:
-            head = read_head(bytes(progress.received))
-            what = head.status if head else "something that is not HTTP"
-            reason = f"{over} cannot be reached: the proxy answered {what}"
-        failed = Retry(reason=reason, unknown=progress.written)
-    except Exception as error:
-        if not progress.written:
-            raise
-        failed = Retry(
-            reason=f"{where} answered something that alertd cannot read ({type(error).__name__})",
-            unknown=True,
-        )
-    return reply or _salvage(progress, where, hidden) or failed
+        return reply or Retry(reason=f"{where} answered something that is not HTTP", unknown=progress.written)
 
 
 def _open_client(tls: ssl.SSLContext, egress: Egress, proxy: str) -> httpx.AsyncClient:
@@ -248,7 +234,6 @@ def _open_client(tls: ssl.SSLContext, egress: Egress, proxy: str) -> httpx.Async
 def _open_session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
     import aiohttp
     from aiohttp.abc import AbstractResolver, ResolveResult
-    from aiohttp.client_proto import ResponseHandler
 
     class EgressResolver(AbstractResolver):
         async def resolve(
@@ -273,54 +258,16 @@ def _open_session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
         progress.opened = True
         return sock
 
-    class RecordingProtocol(ResponseHandler):
-        """A connection that records the beginning of each answer for the request that it belongs to."""
-
-        def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-            super().__init__(loop)
-            self.received = bytearray()
-
-        def set_response_params(self, **params: Any) -> None:
-            # aiohttp calls this method in the request's own task, before it sends the request.
-            self.received = _progress.get().received
-            self.received.clear()
-            super().set_response_params(**params)
-
-        def data_received(self, data: bytes) -> None:
-            self.received += data[: max(0, MAX_HEAD - len(self.received))]
-            super().data_received(data)
-            # aiohttp does not report a malformed chunk to the reader of the body. Without this error, the
-            # reader would wait for the rest of the body until the deadline.
-            if self.exception() is not None and self._payload is not None and not self._payload.is_eof():
-                self._payload.set_exception(aiohttp.ClientPayloadError("malformed body"))
-
-    class RecordingConnector(aiohttp.TCPConnector):
-        """Opens recording connections. aiohttp has no public option for the class of a connection."""
-
-        def __init__(self, **options: Any) -> None:
-            super().__init__(**options)
-            protocol: Callable[..., ResponseHandler] = RecordingProtocol
-            self._factory = partial(protocol, loop=self._loop)
-
-    class AnyReasonResponse(aiohttp.ClientResponse):
-        """A response whose reason phrase is emptied, because httpx-aiohttp fails on one that is not UTF-8."""
-
-        async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-            response = await super().start(connection)
-            self.reason = ""
-            return response
-
     async def mark_written(*_: Any) -> None:
         _progress.get().written = True
 
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(mark_written)
-    connector = RecordingConnector(
+    connector = aiohttp.TCPConnector(
         ssl=tls, limit=MAX_CONNECTIONS, resolver=EgressResolver(), socket_factory=open_socket
     )
     return aiohttp.ClientSession(
         connector=connector,
-        response_class=AnyReasonResponse,
         trace_configs=[trace],
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
@@ -333,14 +280,6 @@ def _head(response: httpx.Response, where: str, hidden: tuple[str, ...]) -> Repl
     return Reply(
         origin=where, status=response.status_code, headers=headers, body=b"", whole=False, hidden=hidden
     )
-
-
-def _salvage(progress: _Progress, where: str, hidden: tuple[str, ...]) -> Reply | None:
-    """Return a reply without a body, if the answer has a status that the HTTP library could not read."""
-    head = read_head(bytes(progress.received)) if progress.written else None
-    if head is None:
-        return None
-    return Reply(origin=where, status=head.status, headers=head.headers, body=b"", whole=False, hidden=hidden)
 
 
 async def _read_body(response: httpx.Response, head: Reply) -> Reply:

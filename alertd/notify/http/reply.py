@@ -26,8 +26,7 @@ class Reply:
         origin: scheme and host of the receiver.
         headers: names in lower case. If a header is repeated, the last value.
         body: the first ``MAX_BODY`` bytes, not decompressed.
-        whole: whether the body is complete: not longer than ``MAX_BODY``, not broken off, not late, and not
-            malformed.
+        whole: whether the body is complete: not longer than ``MAX_BODY``, not broken off, not late.
         hidden: secrets that must be redacted when the body is quoted.
     """
 
@@ -44,7 +43,7 @@ Answer = Reply | Retry | Rejected
 
 
 def judge_answer(answer: Answer, now: datetime) -> Outcome:
-    """Return the outcome of a delivery from the receiver's answer. The status alone decides.
+    """Return the outcome of a delivery from the receiver's answer.
 
     ========================  =====================================================================
     2xx                       Sent
