@@ -10,9 +10,9 @@ These rules hold here:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import chain
 
 from alertd.core.config import Config, Definitions, Timeline
@@ -26,16 +26,13 @@ from alertd.core.milestones.recurrence import get_series_id
 from alertd.core.planning.changes import News, make_move_news, make_reopened_news, make_returned_news
 from alertd.core.planning.plan import expand
 from alertd.core.planning.relative import resolve
-from alertd.core.planning.reminders import rearm
+from alertd.core.planning.reminders import HORIZON, Ladder, make_ladder, rearm
 from alertd.core.reason import PlainReason
 from alertd.core.time.instant import to_local_date
 from alertd.engine.digests import Digests
 from alertd.ports import Changes, PlanningLedger, TimelineReader
 
 _STAYS = (Cause.DONE, Cause.CANCELLED)
-
-HORIZON = timedelta(days=400)
-"""How far ahead the ledger has reminders. Each reconciliation, at least once a day, extends the horizon."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,9 +99,8 @@ async def reconcile(
     resolved = await _resolve_all(ledger, definitions, known, done)
     for timeline in definitions.timelines:
         under = await term() if term else None
-        records, owed = await ledger.read_timeline(timeline.id)
         milestones = [resolved[milestone.id] for milestone in timeline.milestones]
-        changes = find_changes(current, timeline, milestones, records, owed)
+        changes = await _find_changes(ledger, current, timeline, milestones)
         if changes != Changes():
             await ledger.apply(changes, term=under)
     await _reconcile_digests(ledger, current, term)
@@ -144,10 +140,58 @@ async def _resolve_all(
     return resolve(milestones, done)
 
 
-def find_changes(
+async def _find_changes(
+    ledger: TimelineReader, current: ReconcilePass, timeline: Timeline, milestones: Sequence[Milestone]
+) -> Changes:
+    """Read what the ledger has about a timeline and this plan, and find what to write.
+
+    The history of a milestone is not read. Its size therefore does not matter.
+    """
+    now = current.now
+    records, owed = await ledger.read_timeline(timeline.id)
+    since = now - current.config.catch_up
+    ladders = [
+        make_ladder(instance, current.config, now, now + HORIZON)
+        for milestone in milestones
+        for instance in expand(milestone, since, now + HORIZON)
+    ]
+    by_id = {record.id: record for record in records}
+    known = {reminder.key for reminder in owed}
+    # A milestone without a record has no reminders.
+    missing = [
+        key for ladder in ladders if ladder.milestone.id in by_id for key in ladder.steps if key not in known
+    ]
+    found = await ledger.read_reminders(missing) if missing else ()
+    known.update(reminder.key for reminder in found)
+    news = _list_with_news(owed)
+    asked = [
+        name
+        for ladder in ladders
+        if (name := ladder.milestone.id) in by_id
+        and (name in news or _needs_latest(ladder, by_id[name], known, now))
+    ]
+    latest = await ledger.read_latest(asked) if asked else ()
+    every = {reminder.key: reminder for reminder in chain(owed, found, latest)}
+    return find_changes(current, timeline, milestones, ladders, records, tuple(every.values()))
+
+
+def _list_with_news(owed: Iterable[ScheduledReminder]) -> set[str]:
+    """List the milestones that have news which waits."""
+    return {reminder.milestone for reminder in owed if reminder.cause is Cause.MOVED}
+
+
+def _needs_latest(ladder: Ladder, record: Record, known: Container[str], now: datetime) -> bool:
+    """Return whether the plan of a milestone depends on what its receivers were told last."""
+    values = list_values(ladder.milestone)
+    same = {value.window_id for value in values} == set(record.window_ids)
+    return record.withdrawn or not same or any(key not in known for key in ladder.list_past_keys(now))
+
+
+def find_changes(  # noqa: PLR0917  the files, the plan and the ledger
     current: ReconcilePass,
     timeline: Timeline,
     milestones: Sequence[Milestone],
+    ladders: Sequence[Ladder],
     records: Sequence[Record],
     owed: Sequence[ScheduledReminder],
 ) -> Changes:
@@ -156,24 +200,23 @@ def find_changes(
     Args:
         milestones: the milestones of the timeline. Relative claims are resolved; recurring milestones are not
             expanded.
-        records, owed: everything that the ledger has about the timeline.
+        ladders: the reminders of each milestone and of each instance of a series.
+        records: all records of the timeline.
+        owed: what the ledger has about the timeline, as :func:`alertd.core.planning.reminders.rearm` needs.
     """
     by_id = {record.id: record for record in records}
     owed_by_id: dict[str, list[ScheduledReminder]] = {}
     for reminder in owed:
         owed_by_id.setdefault(reminder.milestone, []).append(reminder)
-    since = current.now - current.config.catch_up
-    expanded = [
-        instance for milestone in milestones for instance in expand(milestone, since, current.now + HORIZON)
-    ]
     parts = []
-    for milestone in expanded:
-        record, its_owed = by_id.get(milestone.id), owed_by_id.get(milestone.id, ())
+    for ladder in ladders:
+        name = ladder.milestone.id
+        record, its_owed = by_id.get(name), owed_by_id.get(name, ())
         if record is None:
-            parts.append(_add(current, milestone, timeline.file, its_owed))
+            parts.append(_add(current, ladder, timeline.file, its_owed))
         else:
-            parts.append(_update(current, milestone, timeline.file, record, its_owed))
-    still = {milestone.id for milestone in expanded}
+            parts.append(_update(current, ladder, timeline.file, record, its_owed))
+    still = {ladder.milestone.id for ladder in ladders}
     series = {milestone.id for milestone in milestones if milestone.repeat is not None}
     gone = [
         record
@@ -197,9 +240,8 @@ def _is_history(record: Record, series: set[str], owed: Iterable[ScheduledRemind
     return day < to_local_date(now, record.milestone.zone) and not to_come
 
 
-def _add(
-    current: ReconcilePass, milestone: Milestone, file: str, owed: Sequence[ScheduledReminder]
-) -> Changes:
+def _add(current: ReconcilePass, ladder: Ladder, file: str, owed: Sequence[ScheduledReminder]) -> Changes:
+    milestone = ladder.milestone
     current.report.loaded.append(milestone.id)
     values = list_values(milestone)
     record = Record(
@@ -212,13 +254,14 @@ def _add(
     )
     facts = {"deadline": join_phrases(values)}
     entry = HistoryEntry(milestone=milestone.id, at=current.now, kind="loaded", facts=facts)
-    plan = _plan(current, milestone, owed, told=frozenset())
+    plan = _plan(current, ladder, None, owed, told=frozenset())
     return _join([Changes(records=(record,), history=(entry,)), plan])
 
 
 def _update(
-    current: ReconcilePass, milestone: Milestone, file: str, record: Record, owed: Sequence[ScheduledReminder]
+    current: ReconcilePass, ladder: Ladder, file: str, record: Record, owed: Sequence[ScheduledReminder]
 ) -> Changes:
+    milestone = ladder.milestone
     values = list_values(milestone)
     after = replace(record, milestone=milestone, file=file, values=values, withdrawn=False)
     history, news = [], News()
@@ -245,7 +288,7 @@ def _update(
         cancelled=news.called_off,
         history=tuple(history),
     )
-    return _join([changed, _plan(current, milestone, owed, told=told)])
+    return _join([changed, _plan(current, ladder, record, owed, told=told)])
 
 
 def _list_windows(milestone: Milestone) -> frozenset[str]:
@@ -253,10 +296,14 @@ def _list_windows(milestone: Milestone) -> frozenset[str]:
 
 
 def _plan(
-    current: ReconcilePass, milestone: Milestone, owed: Sequence[ScheduledReminder], *, told: frozenset[str]
+    current: ReconcilePass,
+    ladder: Ladder,
+    record: Record | None,
+    owed: Sequence[ScheduledReminder],
+    *,
+    told: frozenset[str],
 ) -> Changes:
-    until = current.now + HORIZON
-    plan = rearm(milestone, owed, told, current.config, current.now, until, reconsider=current.reconsider)
+    plan = rearm(ladder, record, owed, told, current.config, current.now, reconsider=current.reconsider)
     current.report.owed += len(plan.owed)
     current.report.cancelled += len(plan.cancelled)
     return Changes(owed=plan.owed + plan.woken, cancelled=plan.cancelled)
