@@ -186,6 +186,14 @@ class TimelineReader(Protocol):
         These are the pending ones, and the moves that were held back because their milestone was closed.
         """
 
+    async def read_milestones(
+        self, milestones: Sequence[str]
+    ) -> tuple[Sequence[Record], Sequence[ScheduledReminder]]:
+        """Return the records with these full ids, and their reminders as :meth:`read_timeline` does."""
+
+    async def read_records_by_id(self, milestones: Sequence[str]) -> Mapping[str, Record]:
+        """As :meth:`MilestoneLookup.read_records_by_id`."""
+
     async def read_reminders(self, keys: Sequence[str]) -> Sequence[ScheduledReminder]:
         """As :meth:`MilestoneLookup.read_reminders`."""
 

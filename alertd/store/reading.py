@@ -42,21 +42,34 @@ def read_timeline(connection: Connection, timeline: str) -> tuple[list[Record], 
     """Return the records of a timeline; see :meth:`alertd.ports.TimelineReader.read_timeline`."""
     in_timeline = select(_milestone).where(_milestone.c.timeline == timeline).order_by(_milestone.c.id)
     records = [rows.decode_record(row) for row in connection.execute(in_timeline)]
+    its = _owed.c.milestone.in_(select(_milestone.c.id).where(_milestone.c.timeline == timeline))
+    return records, _sort_by_at(_read_sendable(connection, its))
+
+
+def read_milestones(
+    connection: Connection, milestones: Sequence[str]
+) -> tuple[list[Record], list[ScheduledReminder]]:
+    """Return records by id; see :meth:`alertd.ports.TimelineReader.read_milestones`."""
+    records = read_records_by_id(connection, milestones)
+    found: list[ScheduledReminder] = []
+    for chunk in split_chunks(sorted(records)):
+        found += _read_sendable(connection, _owed.c.milestone.in_(chunk))
+    return sorted(records.values(), key=lambda record: record.id), _sort_by_at(found)
+
+
+def _read_sendable(connection: Connection, its: ColumnElement[bool]) -> list[ScheduledReminder]:
+    """Return the pending reminders, and the moves that are held back, that match ``its``."""
     held_back = and_(
         _owed.c.state == ReminderState.CANCELLED.value,
         _owed.c.cause == Cause.MOVED.value,
         _owed.c.reason_code == PlainReason.MOVED_WHILE_CLOSED.value,
     )
-    found = []
     # Two statements, so that the index finds the few rows in each state.
-    for wanted in (schema.IS_PENDING, held_back):
-        owed = (
-            select(_owed)
-            .join(_milestone, _milestone.c.id == _owed.c.milestone)
-            .where(_milestone.c.timeline == timeline, wanted)
-        )
-        found += [rows.decode_owed(row) for row in connection.execute(owed)]
-    return records, _sort_by_at(found)
+    return [
+        rows.decode_owed(row)
+        for wanted in (schema.IS_PENDING, held_back)
+        for row in connection.execute(select(_owed).where(its, wanted))
+    ]
 
 
 def read_reminders(connection: Connection, keys: Sequence[str]) -> list[ScheduledReminder]:

@@ -85,12 +85,21 @@ class MemoryLedger:
             (record for record in self._records.values() if record.milestone.timeline == timeline),
             key=lambda record: record.id,
         )
-        ids = {record.id for record in records}
+        return records, self._list_sendable({record.id for record in records})
+
+    async def read_milestones(
+        self, milestones: Sequence[str]
+    ) -> tuple[Sequence[Record], Sequence[ScheduledReminder]]:
+        found = {name: self._records[name] for name in sorted(set(milestones)) if name in self._records}
+        return list(found.values()), self._list_sendable(set(found))
+
+    def _list_sendable(self, milestones: set[str]) -> Sequence[ScheduledReminder]:
+        """List the pending reminders, and the moves that are held back."""
         held_back = (ReminderState.CANCELLED, PlainReason.MOVED_WHILE_CLOSED)
-        return records, _sort_by_at(
+        return _sort_by_at(
             reminder
             for reminder in self._owed.values()
-            if reminder.milestone in ids
+            if reminder.milestone in milestones
             and (
                 reminder.state is ReminderState.PENDING
                 or (reminder.cause is Cause.MOVED and (reminder.state, reminder.reason) == held_back)

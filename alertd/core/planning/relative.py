@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -78,6 +78,40 @@ def resolve_each(
     return resolved, failed
 
 
+def find_dependents(milestones: Mapping[str, Milestone], changed: Set[str]) -> frozenset[str]:
+    """Find the milestones whose deadlines count from others, directly or through a chain.
+
+    Args:
+        milestones: by full id.
+        changed: full ids of the milestones to count from. They are in the result only if they depend on each
+            other.
+    """
+    by_base: dict[str, list[str]] = {}
+    for name, milestone in milestones.items():
+        for relative in milestone.relative:
+            by_base.setdefault(relative.base, []).append(name)
+    found: set[str] = set()
+    waiting = [*changed]
+    while waiting:
+        for name in by_base.get(waiting.pop(), ()):
+            if name not in found:
+                found.add(name)
+                waiting.append(name)
+    return frozenset(found)
+
+
+def collect_bases(milestones: Mapping[str, Milestone], names: Iterable[str]) -> frozenset[str]:
+    """Collect the ids of some milestones and of all those that their deadlines count from."""
+    found: set[str] = set()
+    waiting = [*names]
+    while waiting:
+        name = waiting.pop()
+        if name in milestones and name not in found:
+            found.add(name)
+            waiting.extend(_list_bases(milestones, name))
+    return frozenset(found)
+
+
 def find_cycle(milestones: Mapping[str, Milestone]) -> tuple[str, ...]:
     """Find a cycle: a chain of full ids, each based on the next, that ends with its first; () if none."""
     return next(find_cycles(milestones), ())
@@ -116,6 +150,8 @@ def _list_bases(milestones: Mapping[str, Milestone], name: str) -> tuple[str, ..
 def _resolve_one(
     milestone: Milestone, resolved: Mapping[str, Milestone], done: Mapping[str, date]
 ) -> Milestone:
+    if not milestone.relative:
+        return milestone
     derived = tuple(
         claim
         for relative in milestone.relative
