@@ -181,7 +181,29 @@ class TimelineReader(Protocol):
         """Return the file of each timeline that has a record that is not withdrawn, by timeline id."""
 
     async def read_timeline(self, timeline: str) -> tuple[Sequence[Record], Sequence[ScheduledReminder]]:
-        """Return all records of a timeline, withdrawn ones too, and all reminders of these records."""
+        """Return all records of a timeline, withdrawn ones too, and the reminders that may still be sent.
+
+        These are the pending ones, and the moves that were held back because their milestone was closed.
+        """
+
+    async def read_milestones(
+        self, milestones: Sequence[str]
+    ) -> tuple[Sequence[Record], Sequence[ScheduledReminder]]:
+        """Return the records with these full ids, and their reminders as :meth:`read_timeline` does."""
+
+    async def read_records_by_id(self, milestones: Sequence[str]) -> Mapping[str, Record]:
+        """As :meth:`MilestoneLookup.read_records_by_id`."""
+
+    async def read_reminders(self, keys: Sequence[str]) -> Sequence[ScheduledReminder]:
+        """As :meth:`MilestoneLookup.read_reminders`."""
+
+    async def read_latest(self, milestones: Sequence[str]) -> Sequence[ScheduledReminder]:
+        """Return what tells who knows what about these milestones, sorted by ``at`` and key.
+
+        Of each receiver, window, cause and state, this is the reminder that was told last, or due last. Of
+        the moves, these are the last :data:`MOVES_READ` of each receiver. The number does not grow with the
+        history.
+        """
 
     async def read_done_dates(self) -> Mapping[str, date]:
         """Return the local done date of each milestone that is done, by full id."""
@@ -247,6 +269,9 @@ class MilestoneLookup(Protocol):
     async def read_records_by_id(self, milestones: Sequence[str]) -> Mapping[str, Record]:
         """Return the records that exist, by full id."""
 
+    async def read_reminders(self, keys: Sequence[str]) -> Sequence[ScheduledReminder]:
+        """Return those of the reminders with these keys that the ledger has, sorted by ``at`` and key."""
+
     async def read_owed(self, milestone: str) -> Sequence[ScheduledReminder]:
         """Return all reminders of one milestone, past ones too, sorted by ``at``."""
 
@@ -285,7 +310,9 @@ class ReminderQueue(DigestSchedule, MilestoneLookup, Protocol):
         """
 
     async def bind(self, decisions: Decisions) -> bool:
-        """Write the verdicts, their deliveries, and the digest that follows a digest that is made.
+        """Write the verdicts, their deliveries, the repeats and the digest that follow.
+
+        The repeats are written as ``owed`` in :class:`Changes`.
 
         All or nothing. Nothing is written if a reminder of the verdicts is no longer pending (another node
         was faster, or a reload changed it), or if the digest has already been made. A delivery whose id
@@ -506,6 +533,9 @@ class Ledger(
     async def ensure_shared_secret(self, made: str) -> str:
         """Return the secret that all nodes share: the stored secret, or ``made``, which is stored then."""
 
+
+MOVES_READ = 50
+"""How many moves of a milestone to a receiver planning looks at, the latest ones."""
 
 LEASE_FOR = timedelta(minutes=5)
 """How long a delivery is taken for; longer than any notifier's total deadline."""

@@ -9,7 +9,7 @@ from alertd.core.config import Config
 from alertd.core.ledger.records import Record
 from alertd.core.milestones.status import Action, ActionKind
 from alertd.core.planning.changes import make_done_news, make_reopening_news, make_status_news
-from alertd.core.planning.reminders import wake
+from alertd.core.planning.reminders import make_reopened_repeats, wake
 from alertd.errors import UnknownMilestone
 from alertd.ports import ActionLedger
 
@@ -29,7 +29,8 @@ async def act(ledger: ActionLedger, config: Config, action: Action) -> Record:
         return await ledger.act(action, make_done_news(record, owed, config, action.at))
     if action.kind is ActionKind.REOPEN and record.status.closed:
         told = make_reopening_news(record, owed, action.at)
-        return await ledger.act(action, (*wake(owed, action.at), *told))
+        repeats = make_reopened_repeats(record, owed, config, action.at)
+        return await ledger.act(action, (*wake(owed, action.at), *told, *repeats))
     # Waiting reminders are decided about again, because a shorter snooze ends a longer one.
     news = make_status_news(record, owed, action.kind, config, action.at)
     return await ledger.act(action, (*wake(owed, action.at), *news))

@@ -6,6 +6,7 @@ reminders under the same id. :mod:`alertd.engine.delivery` sends what is bound h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from alertd.core.config import Config, list_followers
 from alertd.core.ledger.records import Delivery, Grounds, Record, ScheduledReminder
 from alertd.core.planning.decide import Decisions, Rules, Verdict, decide
 from alertd.core.planning.plan import find_match, find_quiet_hold, make_grounds
+from alertd.core.planning.reminders import list_following_repeats, list_missed_repeats
 from alertd.core.reason import AwaitedDigest
 from alertd.core.routing.digest import NextDigest, find_digest_instant
 from alertd.core.routing.route import Match, Muted, Route, find_mute
@@ -57,15 +59,40 @@ class Binder:
         due = await self._ledger.find_due(now, BIND_LIMIT)
         if not due:
             return BindResult()
+        if await self._schedule_missed(due, now):
+            return BindResult(more=True)
         sets = {(owed.milestone, owed.receiver) for owed, _ in due}
-        return await self._write(decide(due, now, self._make_rules()), more=len(sets) >= BIND_LIMIT)
+        decisions = decide(due, now, self._make_rules())
+        return await self._write(self._schedule_following(decisions, due, now), more=len(sets) >= BIND_LIMIT)
+
+    async def _schedule_missed(self, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime) -> bool:
+        """Schedule the last due repeats that no decision has scheduled, because the machine was suspended.
+
+        Otherwise a repeat that has been overtaken would be sent.
+
+        Returns:
+            whether something was scheduled, so that it is due now.
+        """
+        missed = list_missed_repeats(due, self._config, now)
+        if not missed:
+            return False
+        known = {owed.key for owed in await self._ledger.read_reminders([owed.key for owed in missed])}
+        unknown = tuple(owed for owed in missed if owed.key not in known)
+        return bool(unknown) and await self._ledger.bind(Decisions(following=unknown))
+
+    def _schedule_following(
+        self, decisions: Decisions, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime
+    ) -> Decisions:
+        return replace(decisions, following=list_following_repeats(due, self._config, now))
 
     async def _bind_digest(self, digest: NextDigest, now: datetime) -> BindResult:
         """Bind everything that has waited for a digest, and what else the digest shows."""
         held = await self._ledger.read_held(digest.receiver, now)
+        if await self._schedule_missed(held, now):
+            return BindResult(more=True)
         build = await self._digests.make(self._ledger, digest, held, now)
         rules = replace(self._make_rules(), making=build)
-        return await self._write(decide(held, now, rules), more=True)
+        return await self._write(self._schedule_following(decide(held, now, rules), held, now), more=True)
 
     async def _write(self, decisions: Decisions, *, more: bool) -> BindResult:
         if not await self._ledger.bind(decisions):

@@ -40,6 +40,12 @@ RECONCILE_EVERY_S = 6 * 3600
 AUDIT_EVERY_S = 60
 PRUNE_EVERY_S = 24 * 3600
 
+GIVE_WAY_S = 0.02
+"""How long a chore works before it lets other tasks run, and has what is due sent."""
+
+TURN_AT_LEAST_S = 0.25
+"""How long a chore works before the ledger is asked for what has become due, and ended sends are settled."""
+
 LONGEST_BACKOFF_S = 30.0
 
 
@@ -86,13 +92,15 @@ class Daemon:
         )
         self._audit = SelfAudit(deps)
         self._status = StatusReporter(deps, self._sender, self._audit)
-        self._planner = Planner(deps, self._lease, self._status)
+        self._planner = Planner(deps, self._lease, self._status, self._give_way)
         self.requests = ReloadRequests(lambda: self._timer.want(Chore.RELOAD))
         self._reloader = Reloader(
             deps, planner=self._planner, sender=self._sender, status=self._status, requests=self.requests
         )
         self._backoff = Backoff(deps.clock, deps.log)
         self._looked_at = deps.clock.now()
+        self._next_at: datetime | None = None
+        self._gave_way_s = self._turned_s = deps.clock.monotonic()
         self._stopping = False
         self.outdated = False
 
@@ -178,7 +186,7 @@ class Daemon:
             return self._after(self._backoff.left_s)
         try:
             await self._do_chores()
-            next_at = await self.turn()
+            next_at = self._next_at = await self.turn()
             if Chore.AUDIT in self._timer.wanted:
                 # The audit comes after the turn, so that it finds what fell due while the daemon was off
                 # already looked at.
@@ -214,6 +222,23 @@ class Daemon:
         await self._sender.start(active.dispatcher)
         return await self.next_at(now)
 
+    async def _give_way(self) -> None:
+        """Let other tasks run, and send what is due, if a chore has worked for a while.
+
+        A chore may take minutes, and a reminder must not be late because of it.
+        """
+        clock = self._deps.clock
+        if clock.monotonic() - self._gave_way_s < GIVE_WAY_S:
+            return
+        await asyncio.sleep(0)
+        is_due = self._next_at is not None and self._looked_at < self._next_at <= clock.now()
+        if self._reloader.config is not None and (
+            is_due or clock.monotonic() - self._turned_s >= TURN_AT_LEAST_S
+        ):
+            self._next_at = await self.turn()
+            self._turned_s = clock.monotonic()
+        self._gave_way_s = clock.monotonic()
+
     async def next_at(self, now: datetime) -> datetime | None:
         """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""
         shut, wait = self._sender.find_shut()
@@ -242,8 +267,8 @@ class Daemon:
                     wanted.add(Chore.TAKEOVER)
             if Chore.FILES in wanted and self._reloader.files.have_settled():
                 wanted.add(Chore.RELOAD)
-            if Chore.LEDGER in wanted and await self._planner.has_changed_done_dates():
-                wanted.add(Chore.RECONCILE)
+            if Chore.LEDGER in wanted:
+                await self._planner.follow_done_dates()
             if Chore.RELOAD in wanted:
                 await self._reloader.reload()
             elif wanted & {Chore.RECONCILE, Chore.TAKEOVER}:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, datetime
 
 from alertd.core.config import Config, Definitions
 from alertd.engine.deps import Dependencies
 from alertd.engine.leader import LeaderLease
 from alertd.engine.observer import log_loaded, log_report
-from alertd.engine.reconcile import Report, reconcile
+from alertd.engine.reconcile import Report, reconcile, reconcile_dependents
 from alertd.engine.status import StatusReporter
 from alertd.errors import LeadLost
 from alertd.system.telemetry import Event
@@ -23,12 +23,23 @@ class Planner:
         done: the done dates at the last reconciliation, by full id: relative deadlines count from them.
     """
 
-    def __init__(self, deps: Dependencies, lease: LeaderLease, status: StatusReporter) -> None:
+    def __init__(
+        self,
+        deps: Dependencies,
+        lease: LeaderLease,
+        status: StatusReporter,
+        give_way: Callable[[], Awaitable[None]],
+    ) -> None:
+        """
+        Args:
+            give_way: lets other work run. It is called often while this reconciles.
+        """
         self.definitions: Definitions | None = None
         self.done: Mapping[str, date] = {}
         self._deps = deps
         self._lease = lease
         self._status = status
+        self._give_way = give_way
         self._reconciled_at = deps.clock.now()
         self._version = ""
 
@@ -76,14 +87,34 @@ class Planner:
             report = await self._reconcile(self.definitions, self.definitions.config, reconsider=reconsider)
             log_report(self._deps.log, report)
 
-    async def has_changed_done_dates(self) -> bool:
-        """Return whether another process has changed done dates, on which relative deadlines depend."""
+    async def follow_done_dates(self) -> None:
+        """Reconcile the deadlines that count from milestones whose done dates another process has changed.
+
+        Raises:
+            LedgerError: the ledger cannot be used; the next call does the same work.
+        """
         version = await self._deps.ledger.read_version()
         if version == self._version:
-            return False
-        changed = await self._deps.ledger.read_done_dates() != self.done
-        self._version = version
-        return changed
+            return
+        before, done = self.done, await self._deps.ledger.read_done_dates()
+        changed = {name for name in done.keys() | before.keys() if done.get(name) != before.get(name)}
+        definitions = self.definitions
+        if changed and definitions is not None and definitions.config is not None and self._lease.held:
+            try:
+                report = await reconcile_dependents(
+                    self._deps.ledger,
+                    definitions,
+                    self._deps.clock.now(),
+                    changed=changed,
+                    done=done,
+                    term=self._lease.term,
+                    give_way=self._give_way,
+                )
+            except LeadLost:
+                self._lease.lose()
+            else:
+                log_report(self._deps.log, report)
+        self.done, self._version = done, version
 
     async def _reconcile(self, definitions: Definitions, config: Config, *, reconsider: bool) -> Report:
         """Reconcile if this node leads. Another leader does the same with the same files."""
@@ -92,7 +123,12 @@ class Planner:
         try:
             if self._lease.held:
                 report = await reconcile(
-                    ledger, definitions, now, reconsider=reconsider, term=self._lease.term
+                    ledger,
+                    definitions,
+                    now,
+                    reconsider=reconsider,
+                    term=self._lease.term,
+                    give_way=self._give_way,
                 )
                 self._reconciled_at = now
                 await self._status.tell_kept(config, report.kept)

@@ -10,9 +10,9 @@ These rules hold here:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import chain
 
 from alertd.core.config import Config, Definitions, Timeline
@@ -25,17 +25,17 @@ from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.recurrence import get_series_id
 from alertd.core.planning.changes import News, make_move_news, make_reopened_news, make_returned_news
 from alertd.core.planning.plan import expand
-from alertd.core.planning.relative import resolve
-from alertd.core.planning.reminders import rearm
+from alertd.core.planning.relative import collect_bases, find_dependents, resolve
+from alertd.core.planning.reminders import HORIZON, Ladder, make_ladder, rearm
 from alertd.core.reason import PlainReason
 from alertd.core.time.instant import to_local_date
 from alertd.engine.digests import Digests
 from alertd.ports import Changes, PlanningLedger, TimelineReader
 
-_STAYS = (Cause.DONE, Cause.CANCELLED)
+AT_ONCE = 100
+"""How many milestones are planned and written together, so that other work runs soon."""
 
-HORIZON = timedelta(days=400)
-"""How far ahead the ledger has reminders. Each reconciliation, at least once a day, extends the horizon."""
+_STAYS = (Cause.DONE, Cause.CANCELLED)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,6 +58,10 @@ class Report:
         return bool(self.loaded or self.moved or self.withdrawn or self.owed or self.cancelled)
 
 
+async def _go_on() -> None:
+    """Do nothing between two steps."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcilePass:
     """One reconciliation: its inputs, and the report that it fills in."""
@@ -66,6 +70,11 @@ class ReconcilePass:
     now: datetime
     report: Report
     reconsider: bool = False
+    term: Callable[[], Awaitable[int]] | None = None
+    give_way: Callable[[], Awaitable[None]] = _go_on
+
+    async def find_term(self) -> int | None:
+        return await self.term() if self.term else None
 
 
 async def reconcile(
@@ -75,54 +84,112 @@ async def reconcile(
     *,
     reconsider: bool = False,
     term: Callable[[], Awaitable[int]] | None = None,
+    give_way: Callable[[], Awaitable[None]] = _go_on,
 ) -> Report:
     """Bring the ledger into line with ``definitions``, timeline by timeline.
 
-    Each timeline is one transaction. After a crash some timelines may be reconciled and others not; the next
-    call reconciles the rest.
+    At most :data:`AT_ONCE` milestones of a timeline are one transaction. After a crash some may be reconciled
+    and others not; the next call reconciles the rest.
 
     Args:
         reconsider: the configuration has changed, so decide again about reminders that wait for a mute or a
             snooze.
-        term: returns the term of the lead to write under. It is called for each timeline.
+        term: returns the term of the lead to write under. It is called for each transaction.
+        give_way: lets other work run. It is called between the milestones, and never between reading and
+            writing a milestone.
 
     Raises:
         LeadLost: another node has the lead, and writes what this node has not written.
         LedgerError: the ledger cannot be read or written.
         ValueError: ``definitions.config`` is None.
     """
-    if definitions.config is None:
-        raise ValueError("nothing can be reconciled without a configuration")
-    current = ReconcilePass(config=definitions.config, now=now, report=Report(), reconsider=reconsider)
+    current = _start(definitions, now, reconsider=reconsider, term=term, give_way=give_way)
     known = await ledger.read_timelines()
     if known and not definitions.timelines and not definitions.broken:
         current.report.kept = tuple(sorted(known))
         return current.report
     done = await ledger.read_done_dates()
+    await give_way()
     resolved = await _resolve_all(ledger, definitions, known, done)
     for timeline in definitions.timelines:
-        under = await term() if term else None
-        records, owed = await ledger.read_timeline(timeline.id)
         milestones = [resolved[milestone.id] for milestone in timeline.milestones]
-        changes = find_changes(current, timeline, milestones, records, owed)
-        if changes != Changes():
-            await ledger.apply(changes, term=under)
-    await _reconcile_digests(ledger, current, term)
+        records, owed = await ledger.read_timeline(timeline.id)
+        await _reconcile_timeline(ledger, current, timeline, milestones, records, owed)
+    await _reconcile_digests(ledger, current)
     gone = known.keys() - {timeline.id for timeline in definitions.timelines}
     for name in sorted(gone):
         if known[name] not in definitions.broken:
-            under = await term() if term else None
             records, owed = await ledger.read_timeline(name)
-            await ledger.apply(_withdraw(current, records, owed), term=under)
+            await ledger.apply(_withdraw(current, records, owed), term=await current.find_term())
     return current.report
 
 
-async def _reconcile_digests(
-    ledger: PlanningLedger, current: ReconcilePass, term: Callable[[], Awaitable[int]] | None
-) -> None:
+async def reconcile_dependents(
+    ledger: PlanningLedger,
+    definitions: Definitions,
+    now: datetime,
+    *,
+    changed: Set[str],
+    done: Mapping[str, date],
+    term: Callable[[], Awaitable[int]] | None = None,
+    give_way: Callable[[], Awaitable[None]] = _go_on,
+) -> Report:
+    """Bring only those milestones into line whose deadlines count from milestones that were done or reopened.
+
+    The other arguments and the errors are those of :func:`reconcile`.
+
+    Args:
+        changed: the full ids of the milestones whose done dates have changed.
+        done: all local done dates by full id.
+    """
+    current = _start(definitions, now, reconsider=False, term=term, give_way=give_way)
+    milestones = {
+        milestone.id: milestone for timeline in definitions.timelines for milestone in timeline.milestones
+    }
+    dependents = find_dependents(milestones, changed)
+    if not dependents:
+        return current.report
+    chain = collect_bases(milestones, dependents)
+    unknown = {relative.base for name in chain for relative in milestones[name].relative} - chain
+    # The bases in broken files are as the ledger has them.
+    kept = await ledger.read_records_by_id(sorted(unknown))
+    resolved = resolve(
+        {name: milestones[name] for name in chain} | {name: kept[name].milestone for name in kept}, done
+    )
+    for timeline in definitions.timelines:
+        names = [milestone.id for milestone in timeline.milestones if milestone.id in dependents]
+        if names:
+            records, owed = await ledger.read_milestones(names)
+            await _reconcile_timeline(
+                ledger, current, timeline, [resolved[name] for name in names], records, owed
+            )
+    return current.report
+
+
+def _start(
+    definitions: Definitions,
+    now: datetime,
+    *,
+    reconsider: bool,
+    term: Callable[[], Awaitable[int]] | None,
+    give_way: Callable[[], Awaitable[None]],
+) -> ReconcilePass:
+    if definitions.config is None:
+        raise ValueError("nothing can be reconciled without a configuration")
+    return ReconcilePass(
+        config=definitions.config,
+        now=now,
+        report=Report(),
+        reconsider=reconsider,
+        term=term,
+        give_way=give_way,
+    )
+
+
+async def _reconcile_digests(ledger: PlanningLedger, current: ReconcilePass) -> None:
     changes = Digests.from_config(current.config).compare(await ledger.read_digests(), current.now)
     if changes != Changes():
-        await ledger.apply(changes, term=await term() if term else None)
+        await ledger.apply(changes, term=await current.find_term())
 
 
 async def _resolve_all(
@@ -144,36 +211,40 @@ async def _resolve_all(
     return resolve(milestones, done)
 
 
-def find_changes(
+async def _reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger has
+    ledger: PlanningLedger,
     current: ReconcilePass,
     timeline: Timeline,
     milestones: Sequence[Milestone],
     records: Sequence[Record],
     owed: Sequence[ScheduledReminder],
-) -> Changes:
-    """Find what to write so that the ledger is in line with one timeline.
+) -> None:
+    """Bring milestones of one timeline into line.
+
+    The history of a milestone is not read. Its size therefore does not matter.
 
     Args:
-        milestones: the milestones of the timeline. Relative claims are resolved; recurring milestones are not
-            expanded.
-        records, owed: everything that the ledger has about the timeline.
+        milestones: relative claims are resolved; recurring milestones are not expanded.
+        records: all records of the timeline, or those of ``milestones`` alone.
+        owed: the reminders of the records that may still be sent.
     """
+    since, until = current.now - current.config.catch_up, current.now + HORIZON
     by_id = {record.id: record for record in records}
     owed_by_id: dict[str, list[ScheduledReminder]] = {}
     for reminder in owed:
         owed_by_id.setdefault(reminder.milestone, []).append(reminder)
-    since = current.now - current.config.catch_up
-    expanded = [
-        instance for milestone in milestones for instance in expand(milestone, since, current.now + HORIZON)
-    ]
-    parts = []
-    for milestone in expanded:
-        record, its_owed = by_id.get(milestone.id), owed_by_id.get(milestone.id, ())
-        if record is None:
-            parts.append(_add(current, milestone, timeline.file, its_owed))
-        else:
-            parts.append(_update(current, milestone, timeline.file, record, its_owed))
-    still = {milestone.id for milestone in expanded}
+    still: set[str] = set()
+    ladders: list[Ladder] = []
+    for milestone in milestones:
+        for instance in expand(milestone, since, until):
+            await current.give_way()
+            ladders.append(make_ladder(instance, current.config, current.now, until))
+            still.add(instance.id)
+            if len(ladders) == AT_ONCE:
+                part = await _find_changes(ledger, current, timeline, ladders, by_id, owed_by_id)
+                await _write(ledger, current, part)
+                ladders = []
+    found = await _find_changes(ledger, current, timeline, ladders, by_id, owed_by_id)
     series = {milestone.id for milestone in milestones if milestone.repeat is not None}
     gone = [
         record
@@ -182,9 +253,85 @@ def find_changes(
         and not record.withdrawn
         and not _is_history(record, series, owed_by_id.get(record.id, ()), current.now)
     ]
-    parts.append(
-        _withdraw(current, gone, [reminder for record in gone for reminder in owed_by_id.get(record.id, ())])
-    )
+    left = [reminder for record in gone for reminder in owed_by_id.get(record.id, ())]
+    await _write(ledger, current, _join([found, _withdraw(current, gone, left)]))
+
+
+async def _write(ledger: PlanningLedger, current: ReconcilePass, changes: Changes) -> None:
+    if changes != Changes():
+        await ledger.apply(changes, term=await current.find_term())
+
+
+async def _find_changes(  # noqa: PLR0917  the files, the plan and the ledger
+    ledger: TimelineReader,
+    current: ReconcilePass,
+    timeline: Timeline,
+    ladders: Sequence[Ladder],
+    records: Mapping[str, Record],
+    pending: Mapping[str, Sequence[ScheduledReminder]],
+) -> Changes:
+    """Read what else the plan of some milestones depends on, and find what to write.
+
+    Args:
+        ladders: the reminders of each milestone and of each instance of a series.
+        records: the records by full id.
+        pending: the reminders that may still be sent, by full id.
+    """
+    owed = [reminder for ladder in ladders for reminder in pending.get(ladder.milestone.id, ())]
+    known = {reminder.key for reminder in owed}
+    # A milestone without a record has no reminders.
+    recorded = [ladder for ladder in ladders if ladder.milestone.id in records]
+    missing = [key for ladder in recorded for key in ladder.steps if key not in known]
+    found = await ledger.read_reminders(missing) if missing else ()
+    known.update(reminder.key for reminder in found)
+    news = _list_with_news(owed)
+    asked = [
+        name
+        for ladder in recorded
+        if (name := ladder.milestone.id) in news or _needs_latest(ladder, records[name], known, current.now)
+    ]
+    latest = await ledger.read_latest(asked) if asked else ()
+    every = {reminder.key: reminder for reminder in chain(owed, found, latest)}
+    return find_changes(current, timeline, ladders, records, tuple(every.values()))
+
+
+def _list_with_news(owed: Iterable[ScheduledReminder]) -> set[str]:
+    """List the milestones that have news which waits."""
+    return {reminder.milestone for reminder in owed if reminder.cause is Cause.MOVED}
+
+
+def _needs_latest(ladder: Ladder, record: Record, known: Container[str], now: datetime) -> bool:
+    """Return whether the plan of a milestone depends on what its receivers were told last."""
+    values = list_values(ladder.milestone)
+    same = {value.window_id for value in values} == set(record.window_ids)
+    return record.withdrawn or not same or any(key not in known for key in ladder.list_past_keys(now))
+
+
+def find_changes(
+    current: ReconcilePass,
+    timeline: Timeline,
+    ladders: Sequence[Ladder],
+    records: Mapping[str, Record],
+    owed: Sequence[ScheduledReminder],
+) -> Changes:
+    """Find what to write so that the ledger is in line with some milestones of one timeline.
+
+    Args:
+        ladders: the reminders of each milestone and of each instance of a series.
+        records: the records by full id.
+        owed: what the ledger has about them, as :func:`alertd.core.planning.reminders.rearm` needs.
+    """
+    owed_by_id: dict[str, list[ScheduledReminder]] = {}
+    for reminder in owed:
+        owed_by_id.setdefault(reminder.milestone, []).append(reminder)
+    parts = []
+    for ladder in ladders:
+        name = ladder.milestone.id
+        record, its_owed = records.get(name), owed_by_id.get(name, ())
+        if record is None:
+            parts.append(_add(current, ladder, timeline.file, its_owed))
+        else:
+            parts.append(_update(current, ladder, timeline.file, record, its_owed))
     return _join(parts)
 
 
@@ -197,9 +344,8 @@ def _is_history(record: Record, series: set[str], owed: Iterable[ScheduledRemind
     return day < to_local_date(now, record.milestone.zone) and not to_come
 
 
-def _add(
-    current: ReconcilePass, milestone: Milestone, file: str, owed: Sequence[ScheduledReminder]
-) -> Changes:
+def _add(current: ReconcilePass, ladder: Ladder, file: str, owed: Sequence[ScheduledReminder]) -> Changes:
+    milestone = ladder.milestone
     current.report.loaded.append(milestone.id)
     values = list_values(milestone)
     record = Record(
@@ -212,13 +358,14 @@ def _add(
     )
     facts = {"deadline": join_phrases(values)}
     entry = HistoryEntry(milestone=milestone.id, at=current.now, kind="loaded", facts=facts)
-    plan = _plan(current, milestone, owed, told=frozenset())
+    plan = _plan(current, ladder, None, owed, told=frozenset())
     return _join([Changes(records=(record,), history=(entry,)), plan])
 
 
 def _update(
-    current: ReconcilePass, milestone: Milestone, file: str, record: Record, owed: Sequence[ScheduledReminder]
+    current: ReconcilePass, ladder: Ladder, file: str, record: Record, owed: Sequence[ScheduledReminder]
 ) -> Changes:
+    milestone = ladder.milestone
     values = list_values(milestone)
     after = replace(record, milestone=milestone, file=file, values=values, withdrawn=False)
     history, news = [], News()
@@ -245,7 +392,7 @@ def _update(
         cancelled=news.called_off,
         history=tuple(history),
     )
-    return _join([changed, _plan(current, milestone, owed, told=told)])
+    return _join([changed, _plan(current, ladder, record, owed, told=told)])
 
 
 def _list_windows(milestone: Milestone) -> frozenset[str]:
@@ -253,10 +400,14 @@ def _list_windows(milestone: Milestone) -> frozenset[str]:
 
 
 def _plan(
-    current: ReconcilePass, milestone: Milestone, owed: Sequence[ScheduledReminder], *, told: frozenset[str]
+    current: ReconcilePass,
+    ladder: Ladder,
+    record: Record | None,
+    owed: Sequence[ScheduledReminder],
+    *,
+    told: frozenset[str],
 ) -> Changes:
-    until = current.now + HORIZON
-    plan = rearm(milestone, owed, told, current.config, current.now, until, reconsider=current.reconsider)
+    plan = rearm(ladder, record, owed, told, current.config, current.now, reconsider=current.reconsider)
     current.report.owed += len(plan.owed)
     current.report.cancelled += len(plan.cancelled)
     return Changes(owed=plan.owed + plan.woken, cancelled=plan.cancelled)

@@ -9,7 +9,15 @@ from datetime import date, datetime
 from alertd.core.config import Config, Definitions
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.planning.audit import SLICE, Audit, AuditFinding, audit, list_expected, list_notices
+from alertd.core.planning.audit import (
+    SLICE,
+    Audit,
+    AuditFinding,
+    audit,
+    list_expected,
+    list_notices,
+    list_repeat_keys,
+)
 from alertd.core.planning.relative import resolve
 from alertd.engine.deps import Dependencies
 from alertd.ports import LEASE_FOR, LedgerReader
@@ -69,7 +77,19 @@ class Auditor:
         self._next = 0 if self._next + SLICE >= len(self._milestones) else self._next + SLICE
         wanted = list_expected(batch, config.route, now, config.catch_up)
         present = await self._ledger.find_known(owed=tuple(wanted))
-        return sorted(name for key, name in wanted.items() if key not in present)
+        missing = {key: name for key, name in wanted.items() if key not in present}
+        closed = await self._find_closed(batch, config, now) if missing else frozenset[str]()
+        return sorted(name for key, name in missing.items() if key not in closed)
+
+    async def _find_closed(
+        self, milestones: Sequence[Milestone], config: Config, now: datetime
+    ) -> frozenset[str]:
+        """Find the keys of the repeats that are not scheduled because their milestone is closed."""
+        repeats = list_repeat_keys(milestones, config.route, now)
+        records = await self._ledger.read_records_by_id(sorted(set(repeats.values())))
+        return frozenset(
+            key for key, name in repeats.items() if name in records and records[name].status.closed
+        )
 
     async def _find_unreported(self, config: Config) -> list[str]:
         operator = config.receivers.get(config.operator)

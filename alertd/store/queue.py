@@ -27,7 +27,14 @@ from sqlalchemy import (
     update,
 )
 
-from alertd.core.ledger.records import CHANNEL, DeliveryState, Lease, Record, ScheduledReminder
+from alertd.core.ledger.records import (
+    CHANNEL,
+    DeliveryState,
+    Lease,
+    Record,
+    ReminderState,
+    ScheduledReminder,
+)
 from alertd.core.planning.audit import Waiting
 from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import NextDigest
@@ -75,10 +82,13 @@ def find_due(connection: Connection, now: datetime, limit: int) -> list[tuple[Sc
 def bind(connection: Connection, decisions: Decisions) -> bool:
     """Write verdicts and deliveries, all or nothing; see :meth:`alertd.ports.ReminderQueue.bind`."""
     verdicts = decisions.verdicts
-    for chunk in split_chunks(sorted({verdict.key for verdict in verdicts})):
-        pending = select(_owed.c.key).where(_owed.c.key.in_(chunk), schema.IS_PENDING)
-        pending = pending.order_by(_owed.c.key).with_for_update(key_share=True)
-        if len(connection.execute(pending).all()) < len(chunk):
+    decided = {verdict.key for verdict in verdicts}
+    # All rows are locked in one order, so that two writers cannot deadlock.
+    for chunk in split_chunks(sorted(decided.union(owed.key for owed in decisions.following))):
+        found = select(_owed.c.key, _owed.c.state).where(_owed.c.key.in_(chunk))
+        found = found.order_by(_owed.c.key).with_for_update(key_share=True)
+        pending = {row.key for row in connection.execute(found) if row.state == ReminderState.PENDING.value}
+        if not pending.issuperset(decided.intersection(chunk)):
             return False
     if decisions.turn is not None and not _advance_digest(connection, *decisions.turn):
         return False
@@ -106,6 +116,7 @@ def bind(connection: Connection, decisions: Decisions) -> bool:
                 for verdict in verdicts
             ],
         )
+    writing.write_owed(connection, decisions.following)
     writing.write_deliveries(connection, decisions.deliveries)
     return True
 

@@ -17,8 +17,10 @@ from alertd.core.ledger.records import (
     ReminderState,
     ScheduledReminder,
 )
+from alertd.core.milestones.occurrence import Cause
+from alertd.core.reason import PlainReason
 from alertd.core.routing.digest import NextDigest
-from alertd.ports import NodeReport
+from alertd.ports import MOVES_READ, NodeReport
 from alertd.store import rows, rules, schema
 from alertd.store.database.dialect import read_data_version, split_chunks
 
@@ -37,16 +39,71 @@ def read_timelines(connection: Connection) -> dict[str, str]:
 
 
 def read_timeline(connection: Connection, timeline: str) -> tuple[list[Record], list[ScheduledReminder]]:
-    """Return all records of a timeline, also withdrawn ones, and all reminders for these records."""
+    """Return the records of a timeline; see :meth:`alertd.ports.TimelineReader.read_timeline`."""
     in_timeline = select(_milestone).where(_milestone.c.timeline == timeline).order_by(_milestone.c.id)
     records = [rows.decode_record(row) for row in connection.execute(in_timeline)]
-    owed = (
-        select(_owed)
-        .join(_milestone, _milestone.c.id == _owed.c.milestone)
-        .where(_milestone.c.timeline == timeline)
-        .order_by(_owed.c.at, _owed.c.key)
+    its = _owed.c.milestone.in_(select(_milestone.c.id).where(_milestone.c.timeline == timeline))
+    return records, _sort_by_at(_read_sendable(connection, its))
+
+
+def read_milestones(
+    connection: Connection, milestones: Sequence[str]
+) -> tuple[list[Record], list[ScheduledReminder]]:
+    """Return records by id; see :meth:`alertd.ports.TimelineReader.read_milestones`."""
+    records = read_records_by_id(connection, milestones)
+    found: list[ScheduledReminder] = []
+    for chunk in split_chunks(sorted(records)):
+        found += _read_sendable(connection, _owed.c.milestone.in_(chunk))
+    return sorted(records.values(), key=lambda record: record.id), _sort_by_at(found)
+
+
+def _read_sendable(connection: Connection, its: ColumnElement[bool]) -> list[ScheduledReminder]:
+    """Return the pending reminders, and the moves that are held back, that match ``its``."""
+    held_back = and_(
+        _owed.c.state == ReminderState.CANCELLED.value,
+        _owed.c.cause == Cause.MOVED.value,
+        _owed.c.reason_code == PlainReason.MOVED_WHILE_CLOSED.value,
     )
-    return records, [rows.decode_owed(row) for row in connection.execute(owed)]
+    # Two statements, so that the index finds the few rows in each state.
+    return [
+        rows.decode_owed(row)
+        for wanted in (schema.IS_PENDING, held_back)
+        for row in connection.execute(select(_owed).where(its, wanted))
+    ]
+
+
+def read_reminders(connection: Connection, keys: Sequence[str]) -> list[ScheduledReminder]:
+    """Return the reminders with these keys."""
+    found = []
+    for chunk in split_chunks(sorted(set(keys))):
+        wanted = select(_owed).where(_owed.c.key.in_(chunk))
+        found += [rows.decode_owed(row) for row in connection.execute(wanted)]
+    return _sort_by_at(found)
+
+
+def read_latest(connection: Connection, milestones: Sequence[str]) -> list[ScheduledReminder]:
+    """Return who knows what; see :meth:`alertd.ports.TimelineReader.read_latest`."""
+    told = func.coalesce(_owed.c.told_at, _owed.c.at).desc()
+    line = _owed.c.milestone, _owed.c.receiver, _owed.c.cause
+    last = func.row_number().over(
+        partition_by=(*line, _owed.c.window_id, _owed.c.state), order_by=(told, _owed.c.key)
+    )
+    move = func.row_number().over(partition_by=line, order_by=(_owed.c.at.desc(), _owed.c.key))
+    moves = _owed.c.cause == Cause.MOVED.value
+    found = {}
+    for chunk in split_chunks(sorted(set(milestones))):
+        for number, wanted, most in ((last, ~moves, 1), (move, moves, MOVES_READ)):
+            numbered = (
+                select(_owed, number.label("number")).where(_owed.c.milestone.in_(chunk), wanted).subquery()
+            )
+            for row in connection.execute(select(numbered).where(numbered.c.number <= most)):
+                found[row.key] = rows.decode_owed(row)
+    return _sort_by_at(found.values())
+
+
+def _sort_by_at(owed: Iterable[ScheduledReminder]) -> list[ScheduledReminder]:
+    # Sorted in Python, because the order of texts in a database depends on its collation.
+    return sorted(owed, key=lambda reminder: (reminder.at, reminder.key))
 
 
 def read_done_dates(connection: Connection) -> dict[str, date]:

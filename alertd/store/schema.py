@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0008")
 """Every revision of the schema, the oldest first.
 
 With this list, alertd finds out whether a database is up to date without an import of Alembic. A test

@@ -67,6 +67,9 @@ class SqlLedger:
     # PlanningLedger
     read_timelines = _reads(reading.read_timelines)
     read_timeline = _reads(reading.read_timeline)
+    read_milestones = _reads(reading.read_milestones)
+    read_reminders = _reads(reading.read_reminders)
+    read_latest = _reads(reading.read_latest)
     read_done_dates = _reads(reading.read_done_dates)
     read_digests = _reads(reading.read_digests)
     apply = _writes(_apply, announce=True)

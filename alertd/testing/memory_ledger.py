@@ -26,12 +26,14 @@ from alertd.core.ledger.records import (
 )
 from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones import status as milestone_status
+from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import Action
 from alertd.core.planning.audit import Waiting
 from alertd.core.planning.decide import Decisions
+from alertd.core.reason import PlainReason
 from alertd.core.routing.digest import NextDigest
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
-from alertd.ports import KEEP_REPORTS, Changes, NodeReport, Settlement
+from alertd.ports import KEEP_REPORTS, MOVES_READ, Changes, NodeReport, Settlement
 from alertd.store import rules
 
 
@@ -83,8 +85,48 @@ class MemoryLedger:
             (record for record in self._records.values() if record.milestone.timeline == timeline),
             key=lambda record: record.id,
         )
-        ids = {record.id for record in records}
-        return records, _sort_by_at(reminder for reminder in self._owed.values() if reminder.milestone in ids)
+        return records, self._list_sendable({record.id for record in records})
+
+    async def read_milestones(
+        self, milestones: Sequence[str]
+    ) -> tuple[Sequence[Record], Sequence[ScheduledReminder]]:
+        found = {name: self._records[name] for name in sorted(set(milestones)) if name in self._records}
+        return list(found.values()), self._list_sendable(set(found))
+
+    def _list_sendable(self, milestones: set[str]) -> Sequence[ScheduledReminder]:
+        """List the pending reminders, and the moves that are held back."""
+        held_back = (ReminderState.CANCELLED, PlainReason.MOVED_WHILE_CLOSED)
+        return _sort_by_at(
+            reminder
+            for reminder in self._owed.values()
+            if reminder.milestone in milestones
+            and (
+                reminder.state is ReminderState.PENDING
+                or (reminder.cause is Cause.MOVED and (reminder.state, reminder.reason) == held_back)
+            )
+        )
+
+    async def read_reminders(self, keys: Sequence[str]) -> Sequence[ScheduledReminder]:
+        return _sort_by_at(self._owed[key] for key in set(keys) if key in self._owed)
+
+    async def read_latest(self, milestones: Sequence[str]) -> Sequence[ScheduledReminder]:
+        last: dict[tuple[str, ...], ScheduledReminder] = {}
+        moves: dict[tuple[str, str], list[ScheduledReminder]] = {}
+        asked = set(milestones)
+        for reminder in sorted(self._owed.values(), key=lambda reminder: reminder.key):
+            if reminder.milestone not in asked:
+                continue
+            if reminder.cause is Cause.MOVED:
+                moves.setdefault((reminder.milestone, reminder.receiver), []).append(reminder)
+                continue
+            line = (reminder.milestone, reminder.receiver, reminder.cause, reminder.window_id, reminder.state)
+            before = last.get(line)
+            if before is None or (reminder.told_at or reminder.at) > (before.told_at or before.at):
+                last[line] = reminder
+        for found in moves.values():
+            found.sort(key=lambda reminder: reminder.at, reverse=True)
+        latest_moves = (move for found in moves.values() for move in found[:MOVES_READ])
+        return _sort_by_at([*last.values(), *latest_moves])
 
     async def read_done_dates(self) -> Mapping[str, date]:
         return {
@@ -165,7 +207,7 @@ class MemoryLedger:
             return False
         if any(owed is None or owed.state is not ReminderState.PENDING for owed in found):
             return False
-        self._refuse_strays((), decisions.deliveries, {})
+        self._refuse_strays(decisions.following, decisions.deliveries, {})
         for verdict in verdicts:
             owed = self._owed[verdict.key]
             wake_at = verdict.wake_at or owed.wake_at
@@ -178,7 +220,7 @@ class MemoryLedger:
             )
         if turn is not None:
             self._digests[turn[0].key] = turn[1]
-        self._write(deliveries=decisions.deliveries)
+        self._write(owed=decisions.following, deliveries=decisions.deliveries)
         return True
 
     async def lease(

@@ -21,7 +21,7 @@ from alertd.core.reason import (
     TooLate,
 )
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
-from alertd.ports import KEEP_REPORTS, Changes, Ledger, NodeReport
+from alertd.ports import KEEP_REPORTS, MOVES_READ, Changes, Ledger, NodeReport
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.contract.samples import (
     DAY,
@@ -111,9 +111,14 @@ async def test_timelines_are_those_with_a_record_not_withdrawn(ledger: Ledger) -
     assert await ledger.read_timelines() == {"iraq": "milestones/iraq.yaml"}
 
 
-async def test_timeline_has_withdrawn_records_and_all_that_is_owed(ledger: Ledger) -> None:
-    """Reading a timeline returns all its records and occurrences, and none of another timeline."""
+async def test_timeline_has_withdrawn_records_and_what_may_still_be_sent(ledger: Ledger) -> None:
+    """Reading a timeline returns all its records, its pending reminders, and the moves that are held back."""
+    held_back = an_owed(
+        "k4", cause=Cause.MOVED, state=ReminderState.CANCELLED, reason=PlainReason.MOVED_WHILE_CLOSED
+    )
+    damped = replace(held_back, key="k5", reason=PlainReason.MOVED_WHILE_DAMPED)
     await fill(ledger, an_owed("k2", at=NOW + DAY), an_owed("k1"), an_owed("k3", milestone="other/one"))
+    await fill(ledger, held_back, damped, an_owed("k6", state=ReminderState.EXPIRED))
     await ledger.apply(
         Changes(
             records=(a_record("iraq/phase-1", withdrawn=True),), cancelled=(("k1", PlainReason.NOT_OWED),)
@@ -124,9 +129,67 @@ async def test_timeline_has_withdrawn_records_and_all_that_is_owed(ledger: Ledge
 
     assert [record.id for record in records] == ["iraq/phase-1", "iraq/phase-2"]
     assert [(one.key, one.state) for one in owed] == [
-        ("k1", ReminderState.CANCELLED),
+        ("k4", ReminderState.CANCELLED),
         ("k2", ReminderState.PENDING),
     ]
+
+
+async def test_reminders_are_read_by_key(ledger: Ledger) -> None:
+    """Reading by key returns the reminders in any state, and nothing for a key that is unknown."""
+    expired = an_owed("k2", state=ReminderState.EXPIRED)
+    await fill(ledger, an_owed("k1", at=NOW + DAY), expired, an_owed("k3"))
+
+    found = await ledger.read_reminders(["k1", "k2", "k2", "no"])
+
+    assert found == [expired, an_owed("k1", at=NOW + DAY)]
+    assert await ledger.read_reminders([]) == []
+
+
+async def test_latest_tells_who_knows_what_and_does_not_grow(ledger: Ledger) -> None:
+    """Of 200 reminders that were sent and 60 moves, the last of each receiver, window and state are read."""
+    sent = [an_owed(f"s{n:03}", at=NOW + n * MINUTE, state=ReminderState.BOUND) for n in range(200)]
+    told_last = replace(sent[3], key="told", told_at=NOW + 2 * DAY)
+    moves = [
+        an_owed(f"m{n:02}", at=NOW + n * MINUTE, cause=Cause.MOVED, offset="moved", window_id="")
+        for n in range(60)
+    ]
+    others = [an_owed("leads", receiver="leads"), an_owed("window", window_id="2027/UTC")]
+    await fill(ledger, *sent, told_last, *moves, *others, an_owed("k3", milestone="other/one"))
+
+    found = await ledger.read_latest(["iraq/phase-2", "no/such"])
+
+    assert {one.key for one in found} == {
+        "told",
+        "leads",
+        "window",
+        *(one.key for one in moves[-MOVES_READ:]),
+    }
+
+
+async def test_decisions_schedule_what_follows(ledger: Ledger) -> None:
+    """The reminders that follow are written with the verdicts, and one that is bound already stays bound."""
+    await fill(ledger, an_owed("k1"), an_owed("k2", state=ReminderState.BOUND))
+    verdict = Verdict(key="k1", state=ReminderState.BOUND, reason=None)
+    following = (an_owed("k2"), an_owed("k3", at=NOW + DAY))
+
+    assert await ledger.bind(Decisions(verdicts=(verdict,), following=following))
+
+    states = {key: one.state for key, one in (await owed_by_key(ledger)).items()}
+    assert states == {
+        "k1": ReminderState.BOUND,
+        "k2": ReminderState.BOUND,
+        "k3": ReminderState.PENDING,
+    }
+
+
+async def test_refused_decisions_schedule_nothing(ledger: Ledger) -> None:
+    """When another node was faster, the reminders that follow are not written either."""
+    await fill(ledger, an_owed("k1", state=ReminderState.BOUND))
+    verdict = Verdict(key="k1", state=ReminderState.BOUND, reason=None)
+
+    assert not await ledger.bind(Decisions(verdicts=(verdict,), following=(an_owed("k3"),)))
+
+    assert [one.key for one in await ledger.read_owed("iraq/phase-2")] == ["k1"]
 
 
 async def test_records_are_sorted_and_not_withdrawn(ledger: Ledger) -> None:

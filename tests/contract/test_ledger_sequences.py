@@ -209,6 +209,7 @@ class Ledgers(RuleBasedStateMachine):
     def everything_reads_the_same(self) -> None:
         self.both(lambda ledger: ledger.read_timelines())
         self.both(lambda ledger: ledger.read_timeline("iraq"))
+        self.both(lambda ledger: ledger.read_latest(("iraq/phase-2", "other/one")))
         self.both(lambda ledger: ledger.read_done_dates())
         self.both(lambda ledger: ledger.read_records())
         self.both(lambda ledger: ledger.read_owed("other/one"))

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from alertd.core.deadline import Reading, parse_deadline
 from alertd.core.milestones.milestone import Claim, Milestone
-from alertd.core.milestones.occurrence import REPEAT_SPAN, SERIES_REPEAT_SPAN, Cause, list_occurrences
+from alertd.core.milestones.occurrence import (
+    REPEAT_SPAN,
+    REPEATS_AHEAD,
+    SERIES_REPEAT_SPAN,
+    Cause,
+    Occurrence,
+    list_occurrences,
+    list_repeats,
+    list_steps,
+)
 from alertd.core.milestones.policy import Policy, Roll, WorkCalendar
 from alertd.core.milestones.recurrence import expand_instances
 from alertd.core.time.duration import Duration
@@ -211,3 +220,37 @@ def test_a_range_is_the_union_of_its_parts(made: Milestone, cuts: list[datetime]
     parts = [due for since, until in pairwise(inside) for due in list_occurrences(made, since, until)]
 
     assert tuple(parts) == list_occurrences(made, inside[0], inside[-1])
+
+
+@given(MILESTONES, st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)))
+def test_held_repeats_are_those_around_now(made: Milestone, moment: datetime) -> None:
+    """The repeats that the ledger holds are the last due one and the next few of each window."""
+    now = moment.replace(tzinfo=UTC)
+    until = now + timedelta(days=400)
+    steps = {(due.stated.window.id, due.offset) for due in list_steps(made, until)}
+    every: dict[str, list[Occurrence]] = {}
+    for due in list_occurrences(made, now - timedelta(days=36_000), until):
+        if (due.stated.window.id, due.offset) not in steps:
+            every.setdefault(due.stated.window.id, []).append(due)
+
+    found = list_repeats(made, now, until)
+
+    for window, repeats in every.items():
+        past = [due.offset for due in repeats if due.at <= now][-1:]
+        coming = [due.offset for due in repeats if due.at > now][:REPEATS_AHEAD]
+        assert [due.offset for due in found if due.stated.window.id == window] == past + coming
+    assert {due.stated.window.id for due in found} <= set(every)
+
+
+def test_held_repeats_do_not_grow_with_the_age_of_a_deadline() -> None:
+    """An hourly repeat since 1990 has as many as one of last month, and the same next one."""
+    hourly = Policy(before=(), after=(Duration(days=1),), then_every=Duration(seconds=3_600))
+    now = utc("2026-11-30T12:30")
+
+    old, young = (
+        list_repeats(milestone(deadline, with_policy=hourly), now, now + timedelta(days=400))
+        for deadline in ("1990-10-31", "2026-10-31")
+    )
+
+    assert len(old) == len(young) == REPEATS_AHEAD + 1
+    assert [due.at for due in old] == [due.at for due in young]

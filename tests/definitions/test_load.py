@@ -1,7 +1,8 @@
 """Test how a configuration folder is loaded, and that no file outside the folder is read."""
 
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -356,3 +357,86 @@ def test_the_problems_of_all_files_are_limited(folder: Path, options: Options) -
     )
     assert definitions.broken == {f"milestones/{name}" for name in names}
     assert [timeline.id for timeline in definitions.timelines] == ["a", "b"]
+
+
+def _count_calls(work: Callable[[], object]) -> int:
+    """Count the calls of Python functions while ``work`` runs."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def _chain(length: int, *, first: str = "deadline: 2026-09-30", by: str = "1d") -> str:
+    """Return the milestones of a timeline, each relative to the one before it, the last one first."""
+    rest = "".join(f"\n- {{id: n{n}, title: N, after: n{n - 1} + {by}}}" for n in range(length - 1, 0, -1))
+    return f"{rest}\n- {{id: n0, title: N, {first}}}"
+
+
+def _cycles(number: int) -> str:
+    """Return the milestones of a timeline that has this number of cycles."""
+    return "".join(
+        f"\n- {{id: a{n}, title: A, after: b{n} + 1d}}\n- {{id: b{n}, title: B, after: a{n} + 1d}}"
+        for n in range(number)
+    )
+
+
+def _files(number: int) -> dict[str, str]:
+    """Return timelines that each depend on the next one. The last one has a problem."""
+    return {f"t{n:04}": f"[{{id: m, title: M, after: t{n + 1:04}/m + 1d}}]" for n in range(number)}
+
+
+# what grows: the timelines for a size
+GROWING: list[Callable[[int], dict[str, str]]] = [
+    lambda size: {"t": _chain(size)},
+    lambda size: {"t": _chain(size, first="deadline: 2026-09", by="1h")},
+    lambda size: {"t": _cycles(size // 2)},
+    _files,
+]
+
+
+@pytest.mark.parametrize("make", GROWING, ids=["chain", "unresolved", "cycles", "files"])
+def test_the_work_for_relative_deadlines_is_linear(make: Callable[[int], dict[str, str]]) -> None:
+    """Twice the milestones take twice the calls, whether the chain is valid or has a problem."""
+    short, long = (
+        {
+            f"{name}.yaml": read_timeline(_timeline(name, text).encode(), f"{name}.yaml", Inherited())
+            for name, text in make(size).items()
+        }
+        for size in (200, 400)
+    )
+
+    calls = [_count_calls(lambda read=read: check_across(read)) for read in (short, long)]  # type: ignore[misc]
+
+    assert calls[1] < 2.2 * calls[0]
+
+
+def test_a_chain_of_thousands_is_read_and_its_problem_named_once(folder: Path, options: Options) -> None:
+    """The milestone whose deadline cannot be computed has the problem, and those that depend on it do not."""
+    text = _chain(3_000)
+    (folder / "milestones" / "a.yaml").write_text(_timeline("a", text))
+    good = _said(load(folder, options))
+    (folder / "milestones" / "a.yaml").write_text(
+        _timeline("a", text.replace("after: n0 + 1d", "after: n0 + 100y").replace("2026-09-30", "9990-01-01"))
+    )
+
+    bad = _said(load(folder, options))
+
+    assert good == []
+    assert len(bad) == 1
+    assert "n0 + 100y" in bad[0]
+
+
+def test_every_cycle_is_named_once() -> None:
+    """Of 50 cycles in one file each has its own problem."""
+    messages = _check(_Suggestions(), a=_cycles(50))
+
+    assert messages == [f"a deadline cannot depend on itself: a/a{n} -> a/b{n} -> a/a{n}" for n in range(50)]

@@ -15,6 +15,7 @@ from alertd.core.deadline.value import FIRST_YEAR, LAST_YEAR
 from alertd.core.ledger.outcome import FIRST_STEP, GROWTH, JITTER, LONGEST_STEP, Sent
 from alertd.core.milestones.occurrence import SERIES_REPEAT_SPAN
 from alertd.core.planning.decide import MAX_MEMBERS
+from alertd.core.planning.reminders import HORIZON
 from alertd.core.routing.matcher import MAX_LENGTH
 from alertd.core.time.duration import Duration, parse_duration
 from alertd.definitions.config.keys import MAX_NOTIFIERS, MAX_RUNGS
@@ -27,7 +28,6 @@ from alertd.engine.daemon import LONGEST_BACKOFF_S, RECONCILE_EVERY_S
 from alertd.engine.deps import Dependencies
 from alertd.engine.health import DEAD_FOR, GONE_AFTER
 from alertd.engine.leader import LEAD_FOR
-from alertd.engine.reconcile import HORIZON
 from alertd.engine.sender import MAX_IN_FLIGHT, PER_CHANNEL
 from alertd.engine.timer import LOOK_AGAIN_S
 from alertd.notify.http.client import TIMEOUT_S

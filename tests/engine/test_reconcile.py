@@ -12,9 +12,10 @@ from alertd.core.config import Definitions
 from alertd.core.ledger.records import ReminderState
 from alertd.core.message.claims import list_values
 from alertd.core.milestones.policy import Policy
+from alertd.core.planning.reminders import HORIZON
 from alertd.core.reason import TooLateAtLoad
 from alertd.core.time.duration import Duration
-from alertd.engine.reconcile import HORIZON, reconcile
+from alertd.engine.reconcile import reconcile
 from alertd.ports import Ledger
 from tests.scene import (
     ROOT,

@@ -69,6 +69,7 @@ class Observer:
             case "bind":
                 if result:
                     self._bound(node, args[0].verdicts)
+                    self._acted_owed(args[0].following)
             case "lease":
                 self._leased(node, result)
             case "settle":
@@ -194,7 +195,7 @@ class Observer:
         )
 
     def _acted_owed(self, owed: tuple[ScheduledReminder, ...]) -> None:
-        """What came with an action: the news that something is done."""
+        """What came with an action or a decision: the news that something is done, and repeats."""
         for one in owed:
             if one.key not in self.facts.rows:
                 self.facts.rows[one.key] = Row(

@@ -6,9 +6,10 @@ It belongs to one milestone, one window and one offset. The word is the term of 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
 from alertd.core.deadline import Window
@@ -34,9 +35,17 @@ SERIES_REPEAT_SPAN = timedelta(days=400)
 By then, later instances of the series remind.
 """
 
+REPEATS_AHEAD = 8
+"""How many of the coming repeats of ``then_every`` the ledger holds for one window.
+
+A repeat comes at most once an hour, so these cover more than the time between two reconciliations. A decision
+about a due repeat schedules the following ones, too.
+"""
+
 MAX_REPEATS = 100_000
 """The maximum number of repeats of ``then_every`` that one call generates for one window."""
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _MARGIN = timedelta(days=40)  # covers a rolled day, the offset of a zone and the length of a day
 
 
@@ -85,6 +94,43 @@ def list_occurrences(milestone: Milestone, since: datetime, until: datetime) -> 
         for stated in list_operative_windows(milestone)
         for cause, offset, at in _generate_reminders(milestone, stated.window, since, until)
         if since <= at < until
+    ]
+    found.sort(key=lambda occurrence: (occurrence.at, occurrence.stated.window.id, occurrence.offset))
+    return tuple(found)
+
+
+def list_repeats(milestone: Milestone, now: datetime, until: datetime) -> tuple[Occurrence, ...]:
+    """Return the repeats of ``then_every`` that the ledger holds at ``now``, sorted by instant.
+
+    For each window these are the last repeat that is due, because only the last of a set is sent, and the
+    next :data:`REPEATS_AHEAD`. Their number depends neither on the interval nor on the age of the deadline.
+
+    Args:
+        milestone: a milestone whose relative claims are resolved and whose recurrence is expanded.
+        now: an aware UTC instant.
+        until: an aware UTC instant, exclusive: later repeats are not listed.
+    """
+    found = [
+        Occurrence(milestone=milestone.id, cause=Cause.OVERDUE, offset=offset, at=at, stated=stated)
+        for stated in list_operative_windows(milestone)
+        for offset, at in _generate_repeats_around(milestone, stated.window, now, until)
+    ]
+    found.sort(key=lambda occurrence: (occurrence.at, occurrence.stated.window.id, occurrence.offset))
+    return tuple(found)
+
+
+def list_steps(milestone: Milestone, until: datetime) -> tuple[Occurrence, ...]:
+    """Return all reminders due before ``until``, without the repeats of ``then_every``, sorted by instant.
+
+    Args:
+        milestone: a milestone whose relative claims are resolved and whose recurrence is expanded.
+        until: an aware UTC instant, exclusive.
+    """
+    found = [
+        Occurrence(milestone=milestone.id, cause=cause, offset=offset, at=at, stated=stated)
+        for stated in list_operative_windows(milestone)
+        for cause, offset, at in _generate_ladder(milestone.policy, stated.window)
+        if at < until
     ]
     found.sort(key=lambda occurrence: (occurrence.at, occurrence.stated.window.id, occurrence.offset))
     return tuple(found)
@@ -147,11 +193,57 @@ def _generate_reminders(
     ladder = tuple(_generate_ladder(milestone.policy, window))
     yield from ladder
     taken = {offset for _, offset, _ in ladder}
-    if milestone.id != get_series_id(milestone.id) and window.ends is not None:
-        until = min(until, window.ends + SERIES_REPEAT_SPAN)
-    for repeat in _generate_repeats(milestone.policy, window, since, until):
+    for repeat in _generate_repeats(
+        milestone.policy, window, since, _limit_repeats(milestone, window, until)
+    ):
         if repeat[1] not in taken:
             yield repeat
+
+
+def _limit_repeats(milestone: Milestone, window: Window, until: datetime) -> datetime:
+    """Return the instant before which a milestone repeats: an instance of a series stops repeating."""
+    if milestone.id != get_series_id(milestone.id) and window.ends is not None:
+        return min(until, window.ends + SERIES_REPEAT_SPAN)
+    return until
+
+
+def _generate_repeats_around(
+    milestone: Milestone, window: Window, now: datetime, until: datetime
+) -> Iterator[tuple[str, datetime]]:
+    """Yield the last repeat that is due and the next ones, without computing those before."""
+    policy = milestone.policy
+    step = policy.then_every
+    if not step or window.ends is None:
+        return
+    until = _limit_repeats(milestone, window, until)
+    taken = {offset for _, offset, _ in _generate_ladder(policy, window)}
+    last = policy.after[-1] if policy.after else Duration()
+
+    def find_instant(count: int) -> datetime | None:
+        return _compute_overdue(policy, window, last + step * count)
+
+    def is_taken(count: int) -> bool:
+        return format_offset(last + step * count) in taken
+
+    most = max(timedelta(), now - window.ends + _MARGIN) // _compute_shortest_span(step) + 1
+    passed = bisect_right(range(1, most + 1), now, key=lambda count: find_instant(count) or _NEVER)
+    while passed and is_taken(passed):
+        passed -= 1
+    count, ahead = max(1, passed), 0
+    while ahead < REPEATS_AHEAD:
+        instant = find_instant(count)
+        if instant is None or instant >= until:
+            return
+        if not is_taken(count):
+            ahead += instant > now
+            yield format_offset(last + step * count), instant
+        count += 1
+
+
+def _compute_shortest_span(duration: Duration) -> timedelta:
+    """Return a span that is shorter than a duration can be, with 28 days for every month."""
+    days = timedelta(days=28 * duration.months + duration.days, seconds=duration.seconds)
+    return days if duration.is_exact else days - timedelta(hours=2)
 
 
 def _generate_ladder(policy: Policy, window: Window) -> Iterator[tuple[Cause, str, datetime]]:

@@ -8,7 +8,7 @@ notices.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,7 +17,7 @@ from alertd.core.config import Config
 from alertd.core.ledger.records import Delivery
 from alertd.core.ledger.stop import is_stopped
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.milestones.occurrence import list_occurrences
+from alertd.core.milestones.occurrence import Occurrence, list_repeats, list_steps
 from alertd.core.planning.decide import make_delivery_id
 from alertd.core.planning.plan import expand, plan_occurrence
 from alertd.core.routing.route import Route
@@ -195,7 +195,8 @@ def list_expected(
 ) -> Mapping[str, str]:
     """List the reminders that must be in the ledger, each described for a finding, by key.
 
-    These are the reminders that fall due within a day, and those that fell due recently.
+    These are the reminders that fall due within a day, and those that fell due recently. Of the repeats of
+    `then_every`, these are the last due one and the next one.
 
     Args:
         milestones: relative claims resolved.
@@ -208,9 +209,35 @@ def list_expected(
         planned.key: f"{instance.id} {occurrence.offset} for {planned.receiver}"
         for milestone in milestones
         for instance in expand(milestone, since, until)
-        for occurrence in list_occurrences(instance, since, until)
+        for occurrence in _list_held(instance, now, since, until)
         for planned in plan_occurrence(instance, occurrence, route)
     }
+
+
+def list_repeat_keys(milestones: Iterable[Milestone], route: Route, now: datetime) -> Mapping[str, str]:
+    """List the milestone's id for the key of each repeat that :func:`list_expected` can list.
+
+    A milestone that is done or cancelled has no such reminder in the ledger.
+    """
+    return {
+        planned.key: instance.id
+        for milestone in milestones
+        if milestone.policy.then_every is not None
+        for instance in expand(milestone, now - AHEAD, now + AHEAD)
+        for repeat in list_repeats(instance, now, now + AHEAD)
+        for planned in plan_occurrence(instance, repeat, route)
+    }
+
+
+def _list_held(milestone: Milestone, now: datetime, since: datetime, until: datetime) -> Iterator[Occurrence]:
+    yield from (step for step in list_steps(milestone, until) if step.at >= since)
+    windows: set[str] = set()
+    for repeat in list_repeats(milestone, now, until):
+        if repeat.at < since or repeat.stated.window.id in windows:
+            continue
+        if repeat.at > now:
+            windows.add(repeat.stated.window.id)
+        yield repeat
 
 
 def list_notices(dead: Iterable[Delivery], operator: str, notifiers: Sequence[str]) -> Mapping[str, str]:

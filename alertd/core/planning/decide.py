@@ -68,11 +68,13 @@ class Decisions:
 
     Attributes:
         turn: the digest that these decisions make, and the next one; None if they make no digest.
+        following: the repeats of `then_every` to schedule. They follow the reminders that are decided about.
     """
 
-    deliveries: tuple[Delivery, ...]
-    verdicts: tuple[Verdict, ...]
+    deliveries: tuple[Delivery, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
     turn: tuple[NextDigest, NextDigest] | None = None
+    following: tuple[ScheduledReminder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

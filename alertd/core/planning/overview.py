@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from alertd.core.deadline import read_window
 from alertd.core.ledger.records import Record, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone, list_operative_windows
-from alertd.core.milestones.occurrence import Cause, Occurrence, list_occurrences
+from alertd.core.milestones.occurrence import Cause, Occurrence, list_repeats, list_steps
 from alertd.core.milestones.recurrence import get_series_id
 from alertd.core.planning.decide import is_acknowledged
 from alertd.core.planning.plan import Planned, make_grounds, plan_occurrence
@@ -29,7 +29,6 @@ MAX_SHOWN = 200
 MAX_LOOKED_AT = 1_000
 """The most milestones whose records alertd reads for an overview, the nearest first."""
 
-_BEGINNING = datetime(3, 1, 1, tzinfo=UTC)
 _MARGIN = timedelta(days=40)
 """How far to look ahead, so that the first overdue reminder of a window that has just ended is found.
 
@@ -108,7 +107,8 @@ def find_overview_reminder(
         return None
     if status.snooze_until is not None and now < status.snooze_until:
         return None
-    every = list_occurrences(milestone, _BEGINNING, max(now, until) + _MARGIN)
+    last = max(now, until) + _MARGIN
+    every = (*list_steps(milestone, last), *list_repeats(milestone, now, last))
     ladder = [
         planned for occurrence in every if (planned := _find_planned(occurrence, record, scope)) is not None
     ]

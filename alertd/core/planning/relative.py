@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -31,14 +31,94 @@ def resolve(milestones: Mapping[str, Milestone], done: Mapping[str, date]) -> di
     found = find_cycle(milestones)
     if found:
         raise ValueError("a deadline cannot depend on itself: " + " -> ".join(found))
-    resolved: dict[str, Milestone] = {}
-    for name in milestones:
-        _resolve_one(name, milestones, done, resolved)
+    resolved, failed = resolve_each(milestones, done)
+    for error in failed.values():
+        raise error
     return {name: resolved[name] for name in milestones}
+
+
+def resolve_each(
+    milestones: Mapping[str, Milestone], done: Mapping[str, date]
+) -> tuple[dict[str, Milestone], dict[str, ValueError]]:
+    """Resolve as :func:`resolve` does, and leave out the milestones whose deadlines cannot be computed.
+
+    Each milestone is resolved once, however long the chains are.
+
+    Args:
+        milestones: by full id. No deadline depends on itself.
+        done: local done dates by full id.
+
+    Returns:
+        The resolved milestones by full id, and the errors by the ids of the milestones that raised them. A
+        milestone that depends on one with an error is in neither.
+    """
+    resolved: dict[str, Milestone] = {}
+    failed: dict[str, ValueError] = {}
+    ended: set[str] = set()
+    for start in milestones:
+        # Search depth first with an explicit stack, since a chain of thousands would exceed the recursion
+        # limit.
+        stack = [start]
+        while stack:
+            name = stack[-1]
+            bases = [base for base in _list_bases(milestones, name) if base in milestones]
+            waiting = [base for base in bases if base not in ended]
+            if name not in ended and waiting:
+                stack.extend(waiting)
+                continue
+            stack.pop()
+            if name in ended:
+                continue
+            ended.add(name)
+            if all(base in resolved for base in bases):
+                try:
+                    resolved[name] = _resolve_one(milestones[name], resolved, done)
+                except ValueError as error:
+                    failed[name] = error
+    return resolved, failed
+
+
+def find_dependents(milestones: Mapping[str, Milestone], changed: Set[str]) -> frozenset[str]:
+    """Find the milestones whose deadlines count from others, directly or through a chain.
+
+    Args:
+        milestones: by full id.
+        changed: full ids of the milestones to count from. They are in the result only if they depend on each
+            other.
+    """
+    by_base: dict[str, list[str]] = {}
+    for name, milestone in milestones.items():
+        for relative in milestone.relative:
+            by_base.setdefault(relative.base, []).append(name)
+    found: set[str] = set()
+    waiting = [*changed]
+    while waiting:
+        for name in by_base.get(waiting.pop(), ()):
+            if name not in found:
+                found.add(name)
+                waiting.append(name)
+    return frozenset(found)
+
+
+def collect_bases(milestones: Mapping[str, Milestone], names: Iterable[str]) -> frozenset[str]:
+    """Collect the ids of some milestones and of all those that their deadlines count from."""
+    found: set[str] = set()
+    waiting = [*names]
+    while waiting:
+        name = waiting.pop()
+        if name in milestones and name not in found:
+            found.add(name)
+            waiting.extend(_list_bases(milestones, name))
+    return frozenset(found)
 
 
 def find_cycle(milestones: Mapping[str, Milestone]) -> tuple[str, ...]:
     """Find a cycle: a chain of full ids, each based on the next, that ends with its first; () if none."""
+    return next(find_cycles(milestones), ())
+
+
+def find_cycles(milestones: Mapping[str, Milestone]) -> Iterator[tuple[str, ...]]:
+    """Find cycles that have no milestone in common, as :func:`find_cycle` does, in one search."""
     finished: set[str] = set()
     for start in milestones:
         # Search depth first with an explicit stack. A dictionary keeps the chain in order and has fast
@@ -53,11 +133,14 @@ def find_cycle(milestones: Mapping[str, Milestone]) -> tuple[str, ...]:
                 finished.add(name)
                 del chain[name]
             elif base in chain:
-                names = tuple(chain)
-                return (*names[names.index(base) :], base)
+                names = list(chain)
+                cycle = names[names.index(base) :]
+                yield (*cycle, base)
+                finished.update(cycle)
+                for member in cycle:
+                    del chain[member]
             elif base in milestones and base not in finished:
                 chain[base] = iter(_list_bases(milestones, base))
-    return ()
 
 
 def _list_bases(milestones: Mapping[str, Milestone], name: str) -> tuple[str, ...]:
@@ -65,27 +148,16 @@ def _list_bases(milestones: Mapping[str, Milestone], name: str) -> tuple[str, ..
 
 
 def _resolve_one(
-    name: str, milestones: Mapping[str, Milestone], done: Mapping[str, date], into: dict[str, Milestone]
-) -> None:
-    # Search depth first with an explicit stack, since a chain of thousands would exceed the recursion limit.
-    stack = [name]
-    while stack:
-        top = stack[-1]
-        if top in into:
-            stack.pop()
-            continue
-        milestone = milestones[top]
-        missing = [base for base in _list_bases(milestones, top) if base in milestones and base not in into]
-        if missing:
-            stack.extend(missing)
-            continue
-        derived = tuple(
-            claim
-            for relative in milestone.relative
-            for claim in _derive_claims(milestone, relative, into, done)
-        )
-        into[top] = replace(milestone, claims=milestone.claims + derived, relative=())
-        stack.pop()
+    milestone: Milestone, resolved: Mapping[str, Milestone], done: Mapping[str, date]
+) -> Milestone:
+    if not milestone.relative:
+        return milestone
+    derived = tuple(
+        claim
+        for relative in milestone.relative
+        for claim in _derive_claims(milestone, relative, resolved, done)
+    )
+    return replace(milestone, claims=milestone.claims + derived, relative=())
 
 
 def _derive_claims(

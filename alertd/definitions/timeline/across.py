@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 from alertd.core.config import Problem
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.planning.relative import find_cycle, resolve
+from alertd.core.planning.relative import find_cycles, resolve_each
 from alertd.definitions.reading.reader import quote, suggest
 from alertd.definitions.timeline.claims import After
 from alertd.definitions.timeline.read import TimelineRead
@@ -119,7 +120,7 @@ def _find_cycles(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator
         for milestone in result.timeline.milestones
         if milestone.relative
     }
-    while chain := find_cycle(links):
+    for chain in find_cycles(links):
         file, after = min(
             (places[name] for name in chain if name in places), key=lambda place: (place[0], place[1].line)
         )
@@ -127,8 +128,6 @@ def _find_cycles(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator
         turned = chain[start:-1] + chain[:start] + (after.milestone,)
         broken.add(file)
         yield file, _make_problem(file, after, "a deadline cannot depend on itself: " + " -> ".join(turned))
-        for name in chain:
-            links.pop(name, None)
 
 
 def _find_unresolved(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator[tuple[str, Problem]]:
@@ -143,27 +142,12 @@ def _find_unresolved(read: Mapping[str, TimelineRead], broken: set[str]) -> Iter
         for milestone in result.timeline.milestones
     }
     places = [(file, after) for file, result in read.items() if file not in broken for after in result.after]
+    _, failed = resolve_each(known, {})
     for file, after in places:
-        chain = _collect_chain(after.milestone, known)
-        if after.claim.base not in known:
-            continue
-        try:
-            resolve(chain, {})
-        except ValueError as error:
+        error = failed.get(after.milestone)
+        if error is not None and after.claim.base in known:
             broken.add(file)
             yield file, _make_problem(file, after, f"{quote(after.text)}: {error}")
-
-
-def _collect_chain(name: str, known: Mapping[str, Milestone]) -> dict[str, Milestone]:
-    """Return a milestone and all milestones that its deadline depends on, by id."""
-    chain: dict[str, Milestone] = {}
-    waiting = [name]
-    while waiting:
-        current = waiting.pop()
-        if current not in chain and current in known:
-            chain[current] = known[current]
-            waiting.extend(relative.base for relative in known[current].relative)
-    return chain
 
 
 def _find_dependents(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator[tuple[str, Problem]]:
@@ -172,20 +156,21 @@ def _find_dependents(read: Mapping[str, TimelineRead], broken: set[str]) -> Iter
     These files are added to ``broken``.
     """
     file_of = {name: file for file, result in read.items() if result.ids for name in result.ids}
-    again = True
-    while again:
-        again = False
-        for file, result in read.items():
+    dependents: dict[str, dict[str, After]] = {}
+    for file, result in read.items():
+        for after in result.after:
+            # A base that no readable file has counts as part of a broken file without a name.
+            dependents.setdefault(file_of.get(after.claim.base, ""), {}).setdefault(file, after)
+    waiting = deque(["", *(file for file in read if file in broken)])
+    while waiting:
+        base_file = waiting.popleft()
+        for file, after in dependents.get(base_file, {}).items():
             if file in broken:
                 continue
-            for after in result.after:
-                base_file = file_of.get(after.claim.base, "")
-                if base_file in broken or not base_file:
-                    broken.add(file)
-                    again = True
-                    why = f"{base_file} has a problem" if base_file else "its file cannot be read"
-                    yield file, _make_problem(file, after, f"{quote(after.claim.base)} is not known: {why}")
-                    break
+            broken.add(file)
+            waiting.append(file)
+            why = f"{base_file} has a problem" if base_file else "its file cannot be read"
+            yield file, _make_problem(file, after, f"{quote(after.claim.base)} is not known: {why}")
 
 
 def _make_problem(file: str, after: After, message: str) -> Problem:
