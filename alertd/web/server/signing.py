@@ -126,10 +126,12 @@ class SiteSecret:
         """
         path = self._find(named) if named else self._make_own()
         try:
-            raw = read_regular_file(path, MAX_SECRET_BYTES).strip()
+            raw = read_regular_file(path, MAX_SECRET_BYTES + 1).strip()
         except OSError as error:
             raise SecretUnreadable(f"secret file {path.name!r}: {error.strerror}") from error
         self._has_own = self._has_own or not named
+        if len(raw) > MAX_SECRET_BYTES:
+            raise SecretUnreadable(f"secret file {path.name!r}: longer than {MAX_SECRET_BYTES} bytes")
         if min((len(line.strip()) for line in raw.splitlines()), default=0) < LEAST_SECRET:
             raise SecretUnreadable(
                 f"secret file {path.name!r}: a line has fewer than {LEAST_SECRET} characters"
