@@ -123,6 +123,7 @@ def make_notifiers(
     out: TextIO,
     *,
     secret: Callable[[str], str] | None = None,
+    template: Callable[[str], str] | None = None,
 ) -> dict[str, Notifier]:
     """Make every notifier of a configuration, by channel, ``receiver/notifier``, without I/O.
 
@@ -130,6 +131,7 @@ def make_notifiers(
 
     Args:
         secret: reads the secret file that an option names; by default, each time from the file.
+        template: the same for a file with a template.
     """
     from alertd.notify.base import Env
     from alertd.notify.email.address import find_mail_domain
@@ -144,6 +146,7 @@ def make_notifiers(
         clock=clock,
         secret=secret or secret_files(folder, os.environ),
         path=file_paths(folder, os.environ),
+        template=template,
         out=out,
         smtp=config.smtp,
         relay=Relay(transcript=http.transcript),
@@ -158,6 +161,8 @@ def make_notifiers(
 
 class AccessFiles:
     """The files that access depends on: tokens, users, the signing secret, and the secrets of notifiers.
+
+    Templates of webhooks are read in the same way.
 
     A thread reads them, and the loop uses their last good content.
 
@@ -185,6 +190,21 @@ class AccessFiles:
 
         return self.kept.read(FileUse("secret", name), partial(self._read_secret, name))
 
+    def read_template(self, name: str) -> str:
+        """Return the template in the file that an option names. Raises SecretUnreadable."""
+        from alertd.system.kept_files import FileUse
+
+        return self.kept.read(FileUse("template", name), partial(self._load_template, name))
+
+    def _load_template(self, name: str) -> str:
+        from alertd.notify.webhook.options import read_template
+        from alertd.system.secrets import SecretUnreadable
+
+        try:
+            return read_template(self.find(name))
+        except ValueError as error:
+            raise SecretUnreadable(f"template {error}") from error
+
     def make_signer(self, web: Callable[[], Web]) -> Signer:
         """Make the signer of sessions and links. All nodes of a ledger sign with the same secret.
 
@@ -197,12 +217,16 @@ class AccessFiles:
 
     def watch(self, config: Config) -> None:
         """Read the files that a configuration names, and again at each refresh of :attr:`kept`."""
-        from alertd.notify.secret_files import list_secret_files
+        from alertd.notify.secret_files import list_secret_files, list_template_files
         from alertd.system.kept_files import FileUse
         from alertd.web.server.signing import make_signing_use
 
         uses: dict[FileUse, Callable[[], Any]] = {
             FileUse("secret", name): partial(self._read_secret, name) for name in list_secret_files(config)
+        }
+        uses |= {
+            FileUse("template", name): partial(self._load_template, name)
+            for name in list_template_files(config)
         }
         uses |= self._credentials.list_uses(config.web.access)
         named = config.web.secret_file
@@ -357,7 +381,13 @@ def _build_dependencies(
         file_problems=lambda: files.kept.problems,
         signature=read_signature_of_all,
         build=lambda config: make_notifiers(
-            config, settings.config, http, clock, _find_stdout(), secret=files.read_secret
+            config,
+            settings.config,
+            http,
+            clock,
+            _find_stdout(),
+            secret=files.read_secret,
+            template=files.read_template,
         ),
         links=lambda config: _make_links(config, files.make_signer(lambda: config.web), log),
         node=make_node_name(),

@@ -104,7 +104,7 @@ class DefinitionFiles:
         """
         if self._looking_s is None:
             self._looking_s = self._clock.monotonic()
-            self._worker.submit(self._signature, self._end_look)
+            self._worker.submit(self._look, self._end_look)
 
     def begin(self, kept: str = "") -> bool:
         """Begin to read all definition files as they are now. Returns False if a reading is under way.
@@ -134,11 +134,18 @@ class DefinitionFiles:
 
     def have_changed(self) -> bool:
         """Return whether a file has changed since the files were last read. This may wait for the disk."""
-        return self._signature() != self._read
+        return self._look() != self._read
+
+    def _look(self) -> Hashable:
+        """Return the signature, or the text of the error, which is the same as long as the error is."""
+        try:
+            return self._signature()
+        except Exception as error:
+            return repr(error)
 
     def _read_all(self, load: Callable[[], Definitions]) -> tuple[Hashable, Definitions | Exception]:
         # The signature is taken first: files that change while they are read are then read again.
-        signature = self._signature()
+        signature = self._look()
         try:
             return signature, load()
         except Exception as error:

@@ -1,4 +1,4 @@
-"""List the secret files that a configuration names for its notifiers, the relay and the heartbeat."""
+"""List the files that a configuration names: secrets of notifiers, relay and heartbeat, and templates."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ def list_secret_files(config: Config, *, with_keys: bool = False) -> tuple[str, 
     """
     names = (name for option, name in _find_names(config) if with_keys or option != _KEY)
     return tuple(sorted(set(names) - {""}))
+
+
+def list_template_files(config: Config) -> tuple[str, ...]:
+    """Return the names of the files with templates, sorted."""
+    texts = (
+        iterate_texts(spec.options) for receiver in config.receivers.values() for spec in receiver.notifiers
+    )
+    found = {text for named in texts for option, text in named if option == "template_file" and text}
+    return tuple(sorted(text for text in found if isinstance(text, str)))
 
 
 def _find_names(config: Config) -> Iterator[tuple[str, str]]:

@@ -68,10 +68,14 @@ def write_files(folder: Path, url: str) -> str:
     (folder / "config" / "alertd.yaml").write_text(
         "web: {external_url: 'http://127.0.0.1', auth: {tokens_file: tokens, users_file: users}}\n"
         "receivers:\n"
-        "  - {name: desk, notifiers: [{type: webhook, url_file: hook, secret_file: key}]}\n"
+        "  - name: desk\n"
+        "    notifiers:\n"
+        "      - {type: webhook, url_file: hook, secret_file: key}\n"
+        "      - {type: webhook, name: other, url_file: hook, format: template, template_file: body.j2}\n"
     )
     (folder / "config" / "hook").write_text(url)
     (folder / "config" / "key").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    (folder / "config" / "body.j2").write_text('{"title": {{ subject }}}\n')
     (folder / "config" / "users").write_text("# nobody\n")
     write_timeline(folder, "It comes about")
     token, credential = new_token("bot", SCOPES["act"])
@@ -109,7 +113,7 @@ async def test_loop_makes_no_call_to_the_file_system(
             while not await asyncio.to_thread(os.path.exists, socket_path):
                 await asyncio.to_thread(os.stat, tmp_path)
         with watch.over(tmp_path):
-            await bell.until(lambda: len(sink.requests) >= 1)
+            await bell.until(lambda: len(sink.requests) >= 2)
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=NO_TLS) as client:
                 bearer = {"Authorization": f"Bearer {token}"}
                 answers = [await client.get("/", headers=bearer), await client.get("/", headers={})]

@@ -124,7 +124,7 @@ class SiteSecret:
         Raises:
             SecretUnreadable: the file cannot be read or made, or a secret is too short.
         """
-        path = self._find(named) if named else self._make_own()
+        path = self._find_file(named)
         try:
             raw = read_regular_file(path, MAX_SECRET_BYTES + 1).strip()
         except OSError as error:
@@ -137,6 +137,14 @@ class SiteSecret:
                 f"secret file {path.name!r}: a line has fewer than {LEAST_SECRET} characters"
             )
         return raw
+
+    def _find_file(self, named: str) -> Path:
+        if named:
+            return self._find(named)
+        try:
+            return self._make_own()
+        except OSError as error:  # such as a folder that may not be entered
+            raise SecretUnreadable(f"secret file {OWN!r}: {error.strerror}") from error
 
     def _make_own(self) -> Path:
         assert self._folder is not None  # noqa: S101  for mypy: __call__ has checked it
