@@ -8,10 +8,11 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from alertd.core.config import Config, Definitions
 from alertd.core.message.links import PURPOSE as LINKS
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from alertd.system.telemetry import Log
     from alertd.web.app import Serving
     from alertd.web.metrics import Metrics
-    from alertd.web.server.signing import Signer
+    from alertd.web.server.signing import Signer, SiteSecret
 
 EX_CONFIG = 78
 """The exit status of a wrong configuration (sysexits.h). A restart would not help."""
@@ -70,7 +71,16 @@ def load_definitions(settings: Settings) -> Definitions:
     return make_loader(settings.config)()
 
 
-def make_loader(folder: Path) -> Callable[[], Definitions]:
+class Loader(Protocol):
+    """Loads a configuration folder.
+
+    ``kept`` is the content of ``alertd.yaml`` that the ledger keeps, which is used if the file has a problem.
+    """
+
+    def __call__(self, kept: str = "") -> Definitions: ...
+
+
+def make_loader(folder: Path) -> Loader:
     """Return a function that loads the folder. It parses only files that have changed since its last call.
 
     If the time zone database has changed, it parses all files, because what it read has the old rules.
@@ -84,10 +94,10 @@ def make_loader(folder: Path) -> Callable[[], Definitions]:
     find = file_paths(folder, os.environ)
     rules = ZoneRules()
 
-    def load_folder() -> Definitions:
+    def load_folder(kept: str = "") -> Definitions:
         if rules.refresh():
             forget(cache)
-        return load(folder, models, cache, find)
+        return load(folder, models, cache, find, kept)
 
     return load_folder
 
@@ -106,11 +116,22 @@ async def open_ledger(settings: Settings) -> Ledger:
 
 
 def make_notifiers(
-    config: Config, folder: Path, http: HttpClient, clock: Clock, out: TextIO
+    config: Config,
+    folder: Path,
+    http: HttpClient,
+    clock: Clock,
+    out: TextIO,
+    *,
+    secret: Callable[[str], str] | None = None,
+    template: Callable[[str], str] | None = None,
 ) -> dict[str, Notifier]:
     """Make every notifier of a configuration, by channel, ``receiver/notifier``, without I/O.
 
     From now on ``http`` applies the configuration's ``network``.
+
+    Args:
+        secret: reads the secret file that an option names; by default, each time from the file.
+        template: the same for a file with a template.
     """
     from alertd.notify.base import Env
     from alertd.notify.email.address import find_mail_domain
@@ -123,8 +144,9 @@ def make_notifiers(
     env = Env(
         http=http,
         clock=clock,
-        secret=secret_files(folder, os.environ),
+        secret=secret or secret_files(folder, os.environ),
         path=file_paths(folder, os.environ),
+        template=template,
         out=out,
         smtp=config.smtp,
         relay=Relay(transcript=http.transcript),
@@ -135,6 +157,91 @@ def make_notifiers(
         for receiver in config.receivers.values()
         for spec in receiver.notifiers
     }
+
+
+class AccessFiles:
+    """The files that access depends on: tokens, users, the signing secret, and the secrets of notifiers.
+
+    Templates of webhooks are read in the same way.
+
+    A thread reads them, and the loop uses their last good content.
+
+    Args:
+        shared: the secret that the nodes share; see :func:`_read_shared_secret`.
+    """
+
+    def __init__(self, settings: Settings, log: Log, shared: str) -> None:
+        from alertd.system.kept_files import KeptFiles
+        from alertd.system.secrets import file_paths, secret_files
+        from alertd.web.server.credentials import CredentialFiles
+
+        self.kept = KeptFiles(log)
+        self.find = file_paths(settings.config, os.environ)
+        self._read_secret = secret_files(settings.config, os.environ)
+        self._credentials = CredentialFiles(self.find, log)
+        embedded = embedded_file(settings.database_url())
+        self._state = embedded.parent if embedded else None
+        self._shared = shared
+        self._serves = settings.address is not None
+
+    def read_secret(self, name: str) -> str:
+        """Return the secret in the file that a ``*_file`` option names. Raises SecretUnreadable."""
+        from alertd.system.kept_files import FileUse
+
+        return self.kept.read(FileUse("secret", name), partial(self._read_secret, name))
+
+    def read_template(self, name: str) -> str:
+        """Return the template in the file that an option names. Raises SecretUnreadable."""
+        from alertd.system.kept_files import FileUse
+
+        return self.kept.read(FileUse("template", name), partial(self._load_template, name))
+
+    def _load_template(self, name: str) -> str:
+        from alertd.notify.webhook.options import read_template
+        from alertd.system.secrets import SecretUnreadable
+
+        try:
+            return read_template(self.find(name))
+        except ValueError as error:
+            raise SecretUnreadable(f"template {error}") from error
+
+    def make_signer(self, web: Callable[[], Web]) -> Signer:
+        """Make the signer of sessions and links. All nodes of a ledger sign with the same secret.
+
+        Args:
+            web: returns the section ``web`` of ``alertd.yaml``, which may name a file of secrets.
+        """
+        from alertd.web.server.signing import Signer
+
+        return Signer(self._make_site_secret(web))
+
+    def watch(self, config: Config) -> None:
+        """Read the files that a configuration names, and again at each refresh of :attr:`kept`."""
+        from alertd.notify.secret_files import list_secret_files, list_template_files
+        from alertd.system.kept_files import FileUse
+        from alertd.web.server.signing import make_signing_use
+
+        uses: dict[FileUse, Callable[[], Any]] = {
+            FileUse("secret", name): partial(self._read_secret, name) for name in list_secret_files(config)
+        }
+        uses |= {
+            FileUse("template", name): partial(self._load_template, name)
+            for name in list_template_files(config)
+        }
+        uses |= self._credentials.list_uses(config.web.access)
+        named = config.web.secret_file
+        if (self._serves or config.web.external_url) and (named or self._state is not None):
+            use = make_signing_use(named)
+            # The same function as before, which knows whether alertd has made its own file already.
+            uses[use] = self.kept.find_loader(use) or partial(
+                self._make_site_secret(lambda: config.web).load, named
+            )
+        self.kept.watch(uses)
+
+    def _make_site_secret(self, web: Callable[[], Web]) -> SiteSecret:
+        from alertd.web.server.signing import SiteSecret
+
+        return SiteSecret(web, self.find, self._state, self._shared, self.kept)
 
 
 def hold_standard_streams() -> None:
@@ -188,7 +295,7 @@ async def run(settings: Settings) -> int:
     web = None
     try:
         try:
-            shared = await _read_shared_secret(settings, ledger)
+            files = AccessFiles(settings, log, await _read_shared_secret(settings, ledger))
             metrics = Metrics(clock.now()) if settings.address else None
             deps = _build_dependencies(
                 settings,
@@ -196,13 +303,13 @@ async def run(settings: Settings) -> int:
                 clock=clock,
                 ledger=ledger,
                 http=http,
-                shared=shared,
+                files=files,
                 observer=metrics or Observer(),
             )
             daemon = Daemon(deps)
             if metrics is not None:
                 web = await _build_web(
-                    settings, daemon, deps, book=ledger, http=http, shared=shared, metrics=metrics
+                    settings, daemon, deps, book=ledger, http=http, files=files, metrics=metrics
                 )
                 daemon.attach(web)
         except LedgerError:
@@ -233,38 +340,56 @@ def _build_dependencies(
     clock: Clock,
     ledger: Ledger,
     http: HttpClient,
-    shared: str,
+    files: AccessFiles,
     observer: Observer,
 ) -> Dependencies:
-    """Build what the daemon depends on.
-
-    Args:
-        shared: the secret that the nodes share; see :func:`_read_shared_secret`.
-    """
+    """Build what the daemon depends on."""
     from alertd.definitions.files import read_signature
     from alertd.engine.deps import Dependencies
     from alertd.engine.leader import LEAD_FOR
     from alertd.notify import heartbeat
     from alertd.system.clock import read_suspended_s
+    from alertd.system.file_thread import FileThread
     from alertd.system.node import is_gone, make_node_name
-    from alertd.system.secrets import secret_files
     from alertd.system.systemd import Systemd
     from alertd.system.zones import read_zone_signature
 
     async def beat(config: Config, audit: Audit) -> str:
         if config.heartbeat is None:
             return ""
-        secret = secret_files(settings.config, os.environ)
-        return await heartbeat.beat(http, clock, secret, config.heartbeat, audit)
+        return await heartbeat.beat(http, clock, files.read_secret, config.heartbeat, audit)
+
+    load_folder = make_loader(settings.config)
+
+    def load(kept: str = "") -> Definitions:
+        definitions = load_folder(kept)
+        if definitions.config is not None:
+            files.watch(definitions.config)
+        return definitions
+
+    def read_signature_of_all() -> Hashable:
+        files.kept.refresh()
+        return read_signature(settings.config), read_zone_signature()
 
     return Dependencies(
         ledger=ledger,
         clock=clock,
         log=log,
-        load=make_loader(settings.config),
-        signature=lambda: (read_signature(settings.config), read_zone_signature()),
-        build=lambda config: make_notifiers(config, settings.config, http, clock, _find_stdout()),
-        links=lambda config: _make_links(config, _make_signer(settings, lambda: config.web, shared), log),
+        load=load,
+        load_with=load,
+        file_worker=FileThread(),
+        file_problems=lambda: files.kept.problems,
+        signature=read_signature_of_all,
+        build=lambda config: make_notifiers(
+            config,
+            settings.config,
+            http,
+            clock,
+            _find_stdout(),
+            secret=files.read_secret,
+            template=files.read_template,
+        ),
+        links=lambda config: _make_links(config, files.make_signer(lambda: config.web), log),
         node=make_node_name(),
         is_gone=is_gone,
         asleep=read_suspended_s,
@@ -280,20 +405,6 @@ async def _read_shared_secret(settings: Settings, ledger: Ledger) -> str:
     from alertd.web.server.signing import new_secret
 
     return "" if embedded_file(settings.database_url()) else await ledger.ensure_shared_secret(new_secret())
-
-
-def _make_signer(settings: Settings, web: Callable[[], Web], shared: str) -> Signer:
-    """Make the signer of sessions and links. All nodes of a ledger sign with the same secret.
-
-    Args:
-        web: returns the section ``web`` of ``alertd.yaml``, which may name a file of secrets.
-    """
-    from alertd.system.secrets import file_paths
-    from alertd.web.server.signing import Signer, SiteSecret
-
-    embedded = embedded_file(settings.database_url())
-    find = file_paths(settings.config, os.environ)
-    return Signer(SiteSecret(web, find, embedded.parent if embedded else None, shared))
 
 
 def _make_links(config: Config, signer: Signer, log: Log) -> Links | None:
@@ -318,11 +429,10 @@ async def _build_web(
     *,
     book: Ledger,
     http: HttpClient,
-    shared: str,
+    files: AccessFiles,
     metrics: Metrics,
 ) -> Serving:
     """Build the web server, which has a connection to the ledger of its own."""
-    from alertd.system.secrets import file_paths, secret_files
     from alertd.web.app import Serving
     from alertd.web.server.context import DEFAULT_WEB, OutboundServices, Site
 
@@ -339,25 +449,34 @@ async def _build_web(
         started_at=deps.clock.now(),
         definitions=lambda: daemon.definitions,
         daemon_status=lambda: daemon.status,
-        find=file_paths(settings.config, os.environ),
-        signer=_make_signer(settings, web_in_force, shared),
+        find=files.find,
+        kept=files.kept,
+        signer=files.make_signer(web_in_force),
         metrics=metrics,
         outbound=OutboundServices(
             http=http,
-            secret=secret_files(settings.config, os.environ),
-            send_test=lambda config, receiver: send_test(config, settings.config, receiver),
+            secret=files.read_secret,
+            send_test=lambda config, receiver: send_test(
+                config, settings.config, receiver, secret=files.read_secret
+            ),
         ),
     )
     return Serving(settings.address, site)
 
 
-async def send_test(config: Config, folder: Path, receiver: str) -> list[tuple[str, Outcome]]:
-    """Send a test message by each notifier of a receiver. Returns the outcomes, each with its channel."""
+async def send_test(
+    config: Config, folder: Path, receiver: str, *, secret: Callable[[str], str] | None = None
+) -> list[tuple[str, Outcome]]:
+    """Send a test message by each notifier of a receiver. Returns the outcomes, each with its channel.
+
+    Args:
+        secret: reads the secret file that an option names; by default, each time from the file.
+    """
     from alertd.notify.http.client import HttpClient
     from alertd.notify.trial import try_notifiers
 
     clock, http = SystemClock(), HttpClient()
-    made = make_notifiers(config, folder, http, clock, _find_stdout())
+    made = make_notifiers(config, folder, http, clock, _find_stdout(), secret=secret)
     try:
         return [result async for result in try_notifiers(made, config.receivers[receiver], clock.now())]
     finally:

@@ -209,6 +209,38 @@ class TimelineReader(Protocol):
         """Return the local done date of each milestone that is done, by full id."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptConfig:
+    """The content of ``alertd.yaml`` as a node last accepted it.
+
+    Attributes:
+        text: the content, in YAML and without secrets; "" if the configuration cannot be kept.
+        node: the node that accepted it.
+        at: when, an aware UTC instant.
+    """
+
+    text: str = field(repr=False)
+    node: str
+    at: datetime
+
+
+class ConfigKeeper(Protocol):
+    """Keeps the configuration with which a daemon starts while ``alertd.yaml`` is broken.
+
+    Any node may read. Only the leader may write, as often as it likes.
+    """
+
+    async def keep_config(self, kept: KeptConfig, *, term: int) -> None:
+        """Replace the kept configuration. Without a text, none is kept from now on.
+
+        Raises:
+            LeadLost: another node leads now, so nothing was written.
+        """
+
+    async def read_kept_config(self) -> KeptConfig | None:
+        """Return the kept configuration; None if none is kept."""
+
+
 class PlanningLedger(TimelineReader, DigestSchedule, ChangeWriter, Protocol):
     """What reconciling reads and writes.
 
@@ -515,6 +547,7 @@ class Ledger(
     PlanningLedger,
     LeadershipLedger,
     NodeRegistry,
+    ConfigKeeper,
     ReminderQueue,
     DeliveryQueue,
     ActionLedger,

@@ -23,6 +23,7 @@ from alertd.core.words import format_count
 from alertd.errors import AlertdError
 from alertd.notify.base import iterate_texts
 from alertd.notify.http.egress import Egress
+from alertd.notify.secret_files import list_secret_files
 from alertd.ports import Clock, LedgerReader, TimeSource
 
 LITTLE = 200 * 1024**2
@@ -145,7 +146,7 @@ def check_secrets(
         find: returns the path of the secret file that an option names.
         read: returns the secret in that file, or raises AlertdError.
     """
-    names = sorted(set(_secret_files(config)) - {""})
+    names = list_secret_files(config, with_keys=True)
     failures = 0
     for name in names:
         try:
@@ -171,19 +172,6 @@ def check_secrets(
 
 
 _NO_SECRETS = ("ca_file", "client_cert_file", "template_file")
-
-
-def _secret_files(config: Config) -> Iterator[str]:
-    for receiver in config.receivers.values():
-        for spec in receiver.notifiers:
-            yield from (text for option, text in _option_texts(spec.options) if _names_a_secret(option))
-    yield from (config.smtp.password_file, config.smtp.client_key_file)
-    if config.heartbeat:
-        yield config.heartbeat.url_file
-
-
-def _names_a_secret(option: str) -> bool:
-    return option.endswith("_file") and option not in _NO_SECRETS
 
 
 def _option_texts(options: object) -> Iterator[tuple[str, str]]:

@@ -196,6 +196,11 @@ class Definitions:
         fingerprint: the fingerprint of the bytes of all files, which distinguishes two configurations.
         unconfigured: says that ``alertd.yaml`` is missing or has no content, so that ``config`` holds only
             defaults; None when the file has content.
+        identified: the timeline id in each broken file whose id can be read; "" for a file that holds no
+            timeline.
+        is_absent: the configuration folder does not exist.
+        from_ledger: ``config`` is what the ledger keeps, because ``alertd.yaml`` has a problem.
+        kept_text: the content of ``alertd.yaml`` for the ledger to keep; "" if it cannot be kept.
     """
 
     config: Config | None
@@ -204,6 +209,17 @@ class Definitions:
     broken: frozenset[str] = frozenset()
     fingerprint: str = ""
     unconfigured: Problem | None = None
+    identified: Mapping[str, str] = field(default_factory=dict)
+    is_absent: bool = False
+    from_ledger: bool = False
+    kept_text: str = field(default="", repr=False)
+
+    def find_holders(self, timeline: str) -> tuple[str, ...]:
+        """Return the broken files that may hold a timeline, by name.
+
+        These are the files that state its id, and the files whose id cannot be read.
+        """
+        return tuple(sorted(file for file in self.broken if self.identified.get(file, timeline) == timeline))
 
     def require_config(self) -> Definitions:
         """Return these definitions, without a configuration if ``alertd.yaml`` is missing or has no content.

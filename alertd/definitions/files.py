@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alertd.core.config import Problem
@@ -16,7 +16,7 @@ from alertd.definitions.reading.yaml import MAX_BYTES
 MILESTONES = "milestones"
 MAX_FILES = 20_000
 
-_MISNAMED = "alertd.yml"
+MISNAMED = "alertd.yml"
 # Without O_NONBLOCK, open() blocks on a named pipe until a process opens the pipe for writing (fifo(7)).
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 _SUFFIXES = (".yaml", ".yml")
@@ -31,11 +31,13 @@ class FolderContents:
         problems: one problem for each file that cannot be read.
         is_whole: False if the list of files or the configuration is unknown. A file that is missing from
             ``files`` may exist in that case, so its milestones must not be withdrawn.
+        is_absent: the folder does not exist.
     """
 
     files: dict[str, bytes]
     problems: tuple[Problem, ...] = ()
     is_whole: bool = True
+    is_absent: bool = False
 
 
 def find(folder: Path) -> FolderContents:
@@ -52,6 +54,11 @@ def find(folder: Path) -> FolderContents:
                 MILESTONES, "a link out of the configuration folder; copy the files into it"
             )
         names = _list_names(root)
+    except FileNotFoundError as error:
+        return replace(
+            _refuse_folder(str(folder), f"cannot be read: {_explain(error)}"),
+            is_absent=not os.path.exists(folder),
+        )
     except (OSError, RuntimeError) as error:
         return _refuse_folder(str(folder), f"cannot be read: {_explain(error)}")
     if len(names) > MAX_FILES:
@@ -61,14 +68,14 @@ def find(folder: Path) -> FolderContents:
     for name in names:
         read = (
             _make_problem(name, f"this file is not read; rename it to {NAME}")
-            if name == _MISNAMED
+            if name == MISNAMED
             else _read(root, name)
         )
         if isinstance(read, bytes):
             files[name] = read
         else:
             problems.append(read)
-    is_whole = not any(problem.file in (NAME, _MISNAMED) for problem in problems)
+    is_whole = not any(problem.file in (NAME, MISNAMED) for problem in problems)
     return FolderContents(files=files, problems=tuple(problems), is_whole=is_whole)
 
 
@@ -82,7 +89,7 @@ def list_definition_files(folder: Path) -> tuple[Path, ...]:
 
 def _list_names(root: Path) -> list[str]:
     """Return the file names relative to the folder, the configuration first."""
-    names = [name for name in (NAME, _MISNAMED) if os.path.lexists(root / name)][:1]
+    names = [name for name in (NAME, MISNAMED) if os.path.lexists(root / name)][:1]
     try:
         with os.scandir(root / MILESTONES) as entries:
             found = [entry.name for entry in entries if entry.name.endswith(_SUFFIXES)]

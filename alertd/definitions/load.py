@@ -15,7 +15,7 @@ from alertd.core.config import Definitions, Problem
 from alertd.core.words import format_count
 from alertd.definitions.config.read import NAME, Inherited, read_config
 from alertd.definitions.config.receivers import Options
-from alertd.definitions.files import find, list_definition_files
+from alertd.definitions.files import MISNAMED, find, list_definition_files
 from alertd.definitions.reading.reader import MAX_PROBLEMS
 from alertd.definitions.reading.terms import forget_zones
 from alertd.definitions.timeline.across import check_across
@@ -50,6 +50,7 @@ def load(
     options: Options,
     cache: Cache | None = None,
     find: Callable[[str], Path] | None = None,
+    kept: str = "",
 ) -> Definitions:
     """Read `alertd.yaml` and all timelines in ``folder``. Problems in the files are returned, not raised.
 
@@ -64,30 +65,37 @@ def load(
         cache: results of earlier calls. Files that have not changed since are not parsed again.
         find: returns the path of a file that `alertd.yaml` names. By default, paths are relative to
             ``folder``.
+        kept: the content of `alertd.yaml` that the ledger keeps, which is used if the file has a problem.
     """
-    with _pause_collector():
-        return _load(folder, options, {} if cache is None else cache, find or folder.joinpath)
+    return _load(folder, options, {} if cache is None else cache, find or folder.joinpath, kept)
 
 
-def _load(folder: Path, options: Options, cache: Cache, find_named: Callable[[str], Path]) -> Definitions:
+def _load(
+    folder: Path, options: Options, cache: Cache, find_named: Callable[[str], Path], kept: str
+) -> Definitions:
     found = find(folder)
     raw = found.files.get(NAME)
     config_read = read_config(raw, options, find_named)
     problems: list[Problem] = [*found.problems, *config_read.problems]
-    config = config_read.config if found.is_whole else None
+    from_ledger = False
+    if kept and not found.is_absent and (config_read.config is None or not found.is_whole):
+        raw = kept.encode()
+        config_read = read_config(raw, options, find_named)
+        from_ledger = config_read.config is not None
+    config = config_read.config if found.is_whole or from_ledger else None
     config_sha256 = hashlib.sha256(raw or b"").digest()
     whole = hashlib.sha256()
     read: dict[str, TimelineRead] = {}
-    for file, content in found.files.items():
-        sha256 = hashlib.sha256(content).digest()
-        whole.update(f"{len(file.encode())}:{file}:".encode() + sha256)
-        if file != NAME:
-            read[file] = _read(
-                cache, file, content, CachedFile(sha256, config_sha256, _NOTHING), config_read.inherited
-            )
+    with _pause_collector():
+        for file, content in found.files.items():
+            sha256 = hashlib.sha256(content).digest()
+            whole.update(f"{len(file.encode())}:{file}:".encode() + sha256)
+            if file != NAME:
+                key = CachedFile(sha256, config_sha256, _NOTHING)
+                read[file] = _read(cache, file, content, key, config_read.inherited)
+        across = check_across(read)
     for gone in cache.keys() - read.keys():
         del cache[gone]
-    across = check_across(read)
     for file, result in read.items():
         problems.extend(result.problems)
         problems.extend(across.get(file, ()))
@@ -97,6 +105,7 @@ def _load(folder: Path, options: Options, cache: Cache, find_named: Callable[[st
     timelines = [
         result.timeline for file, result in read.items() if file not in broken and result.timeline is not None
     ]
+    stated = {file: result.id for file, result in read.items() if file in broken and result.id}
     return Definitions(
         config=config,
         timelines=tuple(timelines),
@@ -104,6 +113,10 @@ def _load(folder: Path, options: Options, cache: Cache, find_named: Callable[[st
         broken=frozenset(broken),
         fingerprint=whole.hexdigest(),
         unconfigured=config_read.unconfigured if config is not None else None,
+        identified={NAME: "", MISNAMED: "", **stated},
+        is_absent=found.is_absent,
+        from_ledger=from_ledger,
+        kept_text=config_read.kept_text if config is not None else "",
     )
 
 

@@ -18,9 +18,16 @@ from datetime import datetime, timedelta
 
 from alertd import __version__
 from alertd.core.config import Config, Definitions
-from alertd.core.planning.audit import AuditFinding, find_unreached, report_clock_difference, report_vanished
+from alertd.core.planning.audit import (
+    AuditFault,
+    AuditFinding,
+    find_unreached,
+    report_clock_difference,
+    report_vanished,
+)
 from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
+from alertd.engine.files import HANGS_AFTER_S
 from alertd.engine.leader import LeaderLease
 from alertd.engine.observer import log_bound
 from alertd.engine.planner import Planner
@@ -95,7 +102,12 @@ class Daemon:
         self._planner = Planner(deps, self._lease, self._status, self._give_way)
         self.requests = ReloadRequests(lambda: self._timer.want(Chore.RELOAD))
         self._reloader = Reloader(
-            deps, planner=self._planner, sender=self._sender, status=self._status, requests=self.requests
+            deps,
+            planner=self._planner,
+            sender=self._sender,
+            status=self._status,
+            requests=self.requests,
+            on_read=self._timer.wake,
         )
         self._backoff = Backoff(deps.clock, deps.log)
         self._looked_at = deps.clock.now()
@@ -118,12 +130,12 @@ class Daemon:
         """Load, reconcile, and stand ready.
 
         Raises:
-            DefinitionsError: ``alertd.yaml`` has a problem, or has no content although the ledger has
-                timelines, so there is no configuration to run with.
+            DefinitionsError: there is no configuration to run with. ``alertd.yaml`` has a problem and the
+                ledger keeps no configuration, or it has no content although the ledger has timelines.
             LedgerError: the ledger cannot be used.
         """
         self._deps.log.info(Event.DAEMON_STARTED, version=__version__, node=self._deps.node)
-        definitions = self._reloader.files.read()
+        definitions = await self._use_kept_config(await self._read_first())
         if definitions.unconfigured is not None and await self._deps.ledger.read_timelines():
             definitions = definitions.require_config()
         if definitions.config is None:
@@ -131,6 +143,47 @@ class Daemon:
         await self._clock.compare(self._deps.ledger)
         await self._reloader.adopt(definitions, definitions.config)
         self._deps.ledger.listen(lambda: self._timer.want(Chore.LEDGER))
+
+    async def _read_first(self, kept: str = "") -> Definitions:
+        """Read all definition files. A folder that hangs is waited for, since nothing can be done without it.
+
+        Args:
+            kept: the content to use in place of an ``alertd.yaml`` that has a problem; "" for none.
+        """
+        files = self._reloader.files
+        files.begin(kept)
+        while files.result is None:
+            try:
+                async with asyncio.timeout(HANGS_AFTER_S):
+                    await files.wait()
+            except TimeoutError:
+                self._deps.log.error(Event.FILES_HUNG, reason="the configuration folder does not answer")
+        result, files.result = files.result, None
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def _use_kept_config(self, definitions: Definitions) -> Definitions:
+        """Return the definitions with the configuration that the ledger keeps, if ``alertd.yaml`` is broken.
+
+        A file that is missing or has no content is no accident of a moment, so it is left to the caller.
+        """
+        if definitions.config is not None or definitions.is_absent:
+            return definitions
+        kept = await self._deps.ledger.read_kept_config()
+        if kept is None or not self._reloader.files.can_keep:
+            return definitions
+        found = await self._read_first(kept.text)
+        if not found.from_ledger:
+            return definitions
+        self._status.config_fault = (
+            f"alertd.yaml has a problem; the configuration that {kept.node} accepted on "
+            f"{kept.at:%Y-%m-%d %H:%M}Z is in force"
+        )
+        self._deps.log.error(
+            Event.CONFIG_KEPT, node=kept.node, at=kept.at.isoformat(), problem=str(found.problems[0])
+        )
+        return found
 
     async def run(self) -> None:
         """Loop until SIGTERM or SIGINT, then drain."""
@@ -265,12 +318,18 @@ class Daemon:
                 await self._clock.compare(self._deps.ledger)
                 if await self._lease.ask():
                     wanted.add(Chore.TAKEOVER)
-            if Chore.FILES in wanted and self._reloader.files.have_settled():
-                wanted.add(Chore.RELOAD)
+            if Chore.FILES in wanted:
+                self._reloader.files.look()
+                wanted |= self._timer.wanted & {Chore.RELOAD}
+                self._timer.wanted.discard(Chore.RELOAD)
+            await self._reloader.check_hang()
             if Chore.LEDGER in wanted:
                 await self._planner.follow_done_dates()
             if Chore.RELOAD in wanted:
-                await self._reloader.reload()
+                self._reloader.begin()
+                wanted.discard(Chore.RELOAD)
+            if self._reloader.files.result is not None:
+                await self._reloader.finish()
             elif wanted & {Chore.RECONCILE, Chore.TAKEOVER}:
                 await self._planner.reconcile_again(reconsider=Chore.TAKEOVER in wanted)
             if Chore.REPORT in wanted:
@@ -309,7 +368,14 @@ class Daemon:
         companion = self._reloader.companion
         found = [*companion.findings()] if companion is not None else []
         if self._status.kept:
-            found.append(report_vanished(self._status.kept))
+            found.append(report_vanished(self._status.kept, self._status.holders))
+        if self._status.hung:
+            found.append(AuditFinding(fault=AuditFault.FILE, detail=self._status.hung))
+        if self._status.config_fault:
+            found.append(AuditFinding(fault=AuditFault.CONFIGURATION, detail=self._status.config_fault))
+        found += [
+            AuditFinding(fault=AuditFault.FILE, detail=problem) for problem in self._deps.file_problems()
+        ]
         if self._clock.differs:
             found.append(report_clock_difference(self._clock.ahead))
         if unanswered := find_unreached(config, self._sender.paused):

@@ -10,12 +10,14 @@ from typing import Protocol
 from alertd.core.config import Config, Definitions
 from alertd.core.message.links import Links
 from alertd.core.planning.audit import Audit, AuditFinding
+from alertd.engine.files import FileWorker, InlineWorker
 from alertd.engine.leader import LEAD_FOR
 from alertd.engine.observer import Observer
 from alertd.ports import (
     ChangeFeed,
     Clock,
     Closable,
+    ConfigKeeper,
     DeliveryQueue,
     LeadershipLedger,
     LedgerReader,
@@ -49,6 +51,7 @@ class EngineLedger(
     PlanningLedger,
     LeadershipLedger,
     NodeRegistry,
+    ConfigKeeper,
     ReminderQueue,
     DeliveryQueue,
     LedgerReader,
@@ -67,8 +70,11 @@ class Dependencies:
 
     Attributes:
         load: reads the definition files.
+        load_with: the same with a text that is used in place of ``alertd.yaml`` if that has a problem; None:
+            such a file ends the start.
         signature: returns another value whenever a definition file or the time zone database has changed. It
-            is cheap, and is called every two seconds.
+            is called every two seconds.
+        file_worker: calls ``load``, ``load_with`` and ``signature``.
         build: makes the notifiers of a configuration, by channel.
         node: the name of this node, as ``alertd status`` shows it.
         links: makes the links of its messages; None: messages lead nowhere.
@@ -77,6 +83,8 @@ class Dependencies:
         lead_for: how long other nodes wait for a leader that no longer reports.
         is_gone: returns whether another node is known to be dead.
         asleep: returns the seconds that the machine has slept since it was booted.
+        file_problems: returns what is wrong with each file that access depends on and of which older content
+            is in use.
         observer: is told what happens, and counts it.
         beat: tells the dead man's switch how an audit ended; returns why that failed, or "".
     """
@@ -92,8 +100,11 @@ class Dependencies:
     systemd: Systemd = field(default_factory=Systemd)
     drain_s: float = 20.0
     files_every_s: float = FILES_EVERY_S
+    load_with: Callable[[str], Definitions] | None = None
+    file_worker: FileWorker = field(default_factory=InlineWorker)
     lead_for: timedelta = LEAD_FOR
     is_gone: Callable[[str], bool] = lambda _node: False
     asleep: Callable[[], float] = lambda: 0.0
+    file_problems: Callable[[], Sequence[str]] = tuple
     observer: Observer = field(default_factory=Observer)
     beat: Callable[[Config, Audit], Awaitable[str]] | None = None

@@ -12,6 +12,7 @@ from alertd.engine.observer import log_loaded, log_report
 from alertd.engine.reconcile import Report, reconcile, reconcile_dependents
 from alertd.engine.status import StatusReporter
 from alertd.errors import LeadLost
+from alertd.ports import KeptConfig
 from alertd.system.telemetry import Event
 
 
@@ -42,6 +43,7 @@ class Planner:
         self._give_way = give_way
         self._reconciled_at = deps.clock.now()
         self._version = ""
+        self._kept_text: str | None = None
 
     @property
     def planned_at(self) -> datetime:
@@ -116,6 +118,19 @@ class Planner:
                 log_report(self._deps.log, report)
         self.done, self._version = done, version
 
+    async def _keep_config(self, definitions: Definitions) -> None:
+        """Keep the configuration in the ledger, so that a daemon can start while ``alertd.yaml`` is broken.
+
+        A configuration that cannot be kept replaces the kept one too, whose access rules are out of date.
+        """
+        text, ledger = definitions.kept_text, self._deps.ledger
+        if definitions.from_ledger or definitions.unconfigured is not None or text == self._kept_text:
+            return
+        if text or await ledger.read_kept_config() is not None:
+            kept = KeptConfig(text=text, node=self._deps.node, at=self._deps.clock.now())
+            await ledger.keep_config(kept, term=await self._lease.term())
+        self._kept_text = text
+
     async def _reconcile(self, definitions: Definitions, config: Config, *, reconsider: bool) -> Report:
         """Reconcile if this node leads. Another leader does the same with the same files."""
         ledger, now = self._deps.ledger, self._deps.clock.now()
@@ -131,10 +146,13 @@ class Planner:
                     give_way=self._give_way,
                 )
                 self._reconciled_at = now
-                await self._status.tell_kept(config, report.kept)
+                await self._keep_config(definitions)
+                await self._status.tell_kept(config, report.kept, report.holders)
                 return report
         except LeadLost:
             self._lease.lose()
+        # The next leader keeps its own configuration, so this node writes again when it leads again.
+        self._kept_text = None
         # Only the leader reports which timelines it keeps without a file.
         self._status.kept = ()
         return Report()

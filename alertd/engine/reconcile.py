@@ -5,6 +5,7 @@ These rules hold here:
 - A reminder that was bound, superseded, suppressed or expired is never scheduled again.
 - A receiver that was told the old date is told the new date, once.
 - A file that cannot be read changes nothing: the ledger keeps the last good version.
+- While a file cannot be read, no timeline and no milestone that it may hold is withdrawn.
 - If no file is left, nothing changes either, because a folder that is not mounted looks the same.
 """
 
@@ -43,13 +44,16 @@ class Report:
     """What one reconciliation changed, as counts and as ids of milestones.
 
     Attributes:
-        kept: timelines that stay as they are because no file is left.
+        kept: timelines without a file that stay as they are, because no file is left, or because a file that
+            cannot be read may hold them.
+        holders: the files that cannot be read and may hold a timeline of ``kept``; () if no file is left.
     """
 
     loaded: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
     kept: tuple[str, ...] = ()
+    holders: tuple[str, ...] = ()
     owed: int = 0
     cancelled: int = 0
 
@@ -110,17 +114,22 @@ async def reconcile(
         return current.report
     done = await ledger.read_done_dates()
     await give_way()
-    resolved = await _resolve_all(ledger, definitions, known, done)
+    gone = known.keys() - {timeline.id for timeline in definitions.timelines}
+    holders = {name: definitions.find_holders(name) for name in gone if known[name] not in definitions.broken}
+    current.report.kept = tuple(sorted(name for name, files in holders.items() if files))
+    current.report.holders = tuple(sorted({file for files in holders.values() for file in files}))
+    withdrawn = sorted(name for name, files in holders.items() if not files)
+    resolved = await _resolve_all(ledger, definitions, gone.difference(withdrawn), done)
     for timeline in definitions.timelines:
         milestones = [resolved[milestone.id] for milestone in timeline.milestones]
+        # A broken file that states the same timeline may hold the milestones that this file does not.
+        is_whole = not any(definitions.identified.get(file) == timeline.id for file in definitions.broken)
         records, owed = await ledger.read_timeline(timeline.id)
-        await _reconcile_timeline(ledger, current, timeline, milestones, records, owed)
+        await _reconcile_timeline(ledger, current, timeline, milestones, records, owed, is_whole=is_whole)
     await _reconcile_digests(ledger, current)
-    gone = known.keys() - {timeline.id for timeline in definitions.timelines}
-    for name in sorted(gone):
-        if known[name] not in definitions.broken:
-            records, owed = await ledger.read_timeline(name)
-            await ledger.apply(_withdraw(current, records, owed), term=await current.find_term())
+    for name in withdrawn:
+        records, owed = await ledger.read_timeline(name)
+        await ledger.apply(_withdraw(current, records, owed), term=await current.find_term())
     return current.report
 
 
@@ -193,18 +202,21 @@ async def _reconcile_digests(ledger: PlanningLedger, current: ReconcilePass) -> 
 
 
 async def _resolve_all(
-    ledger: TimelineReader, definitions: Definitions, known: Mapping[str, str], done: Mapping[str, date]
+    ledger: TimelineReader, definitions: Definitions, kept: Iterable[str], done: Mapping[str, date]
 ) -> dict[str, Milestone]:
     """Resolve the relative deadlines of all milestones in the good files.
 
     If a deadline counts from a milestone in a broken file, the ledger's version of that milestone is used.
+
+    Args:
+        kept: the timelines that stay in force as the ledger has them.
     """
     milestones = {
         milestone.id: milestone for timeline in definitions.timelines for milestone in timeline.milestones
     }
     bases = {relative.base for milestone in milestones.values() for relative in milestone.relative}
-    for timeline, file in known.items():
-        if file in definitions.broken and any(base.startswith(timeline + "/") for base in bases):
+    for timeline in kept:
+        if any(base.startswith(timeline + "/") for base in bases):
             records, _ = await ledger.read_timeline(timeline)
             for record in records:
                 milestones.setdefault(record.id, record.milestone)
@@ -218,6 +230,8 @@ async def _reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger 
     milestones: Sequence[Milestone],
     records: Sequence[Record],
     owed: Sequence[ScheduledReminder],
+    *,
+    is_whole: bool = True,
 ) -> None:
     """Bring milestones of one timeline into line.
 
@@ -227,6 +241,7 @@ async def _reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger 
         milestones: relative claims are resolved; recurring milestones are not expanded.
         records: all records of the timeline, or those of ``milestones`` alone.
         owed: the reminders of the records that may still be sent.
+        is_whole: all milestones of the timeline are known, so those that are not among them are withdrawn.
     """
     since, until = current.now - current.config.catch_up, current.now + HORIZON
     by_id = {record.id: record for record in records}
@@ -249,7 +264,8 @@ async def _reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger 
     gone = [
         record
         for record in records
-        if record.id not in still
+        if is_whole
+        and record.id not in still
         and not record.withdrawn
         and not _is_history(record, series, owed_by_id.get(record.id, ()), current.now)
     ]

@@ -1,24 +1,32 @@
 """The way of a reload, from who asks to who is answered.
 
-:meth:`Reloader.reload` is that way on one page. A signal, the control socket or changed files ask for a
-reload. Only the loop carries it out, so that nothing else is under way.
+:meth:`Reloader.begin` and :meth:`Reloader.finish` are that way on one page. A signal, the control socket or
+changed files ask for a reload. The files are read in a thread, since a folder may hang. Only the loop puts
+them in force, so that nothing else is under way.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from alertd.core.config import Config, Definitions
 from alertd.engine.binding import Binder
 from alertd.engine.delivery import Dispatcher
 from alertd.engine.deps import Companion, Dependencies
+from alertd.engine.files import HANGS_AFTER_S, DefinitionFiles
 from alertd.engine.planner import Planner
 from alertd.engine.sender import Sender, find_rates
 from alertd.engine.status import StatusReporter
 from alertd.errors import LedgerError
 from alertd.system.telemetry import Event
+
+HUNG = (
+    f"the configuration folder has not answered for {HANGS_AFTER_S:g} s; the previous configuration stays in "
+    "force, and the files are read again when the folder answers"
+)
+UNCONFIGURED = "alertd.yaml is missing or has no content; the previous configuration stays in force"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,38 +76,6 @@ class ReloadRequests:
                 future.set_result(result)
 
 
-class DefinitionFiles:
-    """Reads the definition files, and tells whether they have changed since.
-
-    Args:
-        load: reads the definition files.
-        signature: returns another value whenever a definition file or the time zone database has changed.
-    """
-
-    def __init__(self, load: Callable[[], Definitions], signature: Callable[[], Hashable]) -> None:
-        self._load = load
-        self._signature = signature
-        self._read: Hashable = None
-        self._seen: Hashable = None
-
-    def read(self) -> Definitions:
-        """Read all definition files as they are now."""
-        # The signature is taken first: files that change while they are read are then read again.
-        self._read = self._seen = self._signature()
-        return self._load()
-
-    def have_changed(self) -> bool:
-        """Return whether a file has changed since the files were last read."""
-        return self._signature() != self._read
-
-    def have_settled(self) -> bool:
-        """Return whether a file has changed, but not since the last call, when it may still be written."""
-        signature = self._signature()
-        settled = signature == self._seen and signature != self._read
-        self._seen = signature
-        return settled
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Active:
     """The configuration in force, with its binder and its dispatcher."""
@@ -111,6 +87,9 @@ class Active:
 
 class Reloader:
     """Reads the definition files and puts them in force, at the start and at each reload.
+
+    Args:
+        on_read: called when files have been read, so that :meth:`finish` is next.
 
     Attributes:
         files: the definition files.
@@ -126,8 +105,17 @@ class Reloader:
         sender: Sender,
         status: StatusReporter,
         requests: ReloadRequests,
+        on_read: Callable[[], None],
     ) -> None:
-        self.files = DefinitionFiles(deps.load, deps.signature)
+        self.files = DefinitionFiles(
+            deps.load,
+            deps.signature,
+            load_with=deps.load_with,
+            worker=deps.file_worker,
+            clock=deps.clock,
+            on_change=requests.want,
+            on_read=on_read,
+        )
         self.requests = requests
         self.companion: Companion | None = None
         self._deps = deps
@@ -135,6 +123,10 @@ class Reloader:
         self._sender = sender
         self._status = status
         self._active: Active | None = None
+        self._asked: tuple[asyncio.Future[ReloadResult], ...] = ()
+        self._began_s = 0.0
+        self._is_wanted_again = False
+        self._is_hang_told = True
 
     @property
     def config(self) -> Config | None:
@@ -156,20 +148,45 @@ class Reloader:
         """Carry out one reload. Returns whether the files were accepted.
 
         Raises:
+            LedgerError: the ledger cannot be used. The callers still wait; call :meth:`finish` later.
+        """
+        self.begin()
+        await self.files.wait()
+        return await self.finish()
+
+    def begin(self) -> None:
+        """Begin a reload, in which the loop goes on. When the files are read, :meth:`finish` is next.
+
+        A reload that is asked for while files are read begins after that, since a file may have been read
+        before it was changed. While the folder hangs, those who ask are answered at once.
+        """
+        if self._status.hung:
+            self._answer_hung()
+        elif not self.files.begin():
+            self._is_wanted_again = True
+        else:
+            # Who asks: everybody who waits by now.
+            self._asked = self.requests.list_pending()
+            self._began_s = self._deps.clock.monotonic()
+            self._deps.systemd.reloading(self._began_s)
+
+    async def finish(self) -> bool:
+        """Put in force what was read. Returns whether the files were accepted.
+
+        Raises:
             LedgerError: the ledger cannot be used. The callers still wait; call again later.
         """
         deps = self._deps
-
-        # Who asks: everybody who waits by now.
-        asked = self.requests.list_pending()
-        began_s = deps.clock.monotonic()
-        deps.systemd.reloading(began_s)
-
         accepted = False
         try:
             # What is read: all files. Only those that have changed are parsed again.
-            definitions = self.files.read()
+            definitions = self.files.result
+            if definitions is None:
+                raise RuntimeError("begin() comes first")
+            if isinstance(definitions, Exception):
+                raise definitions
             if self._planner.is_configured:
+                self._status.config_fault = self._find_config_fault(definitions)
                 definitions = definitions.require_config()
 
             # What is decided: without a sound alertd.yaml nothing changes. A broken timeline changes nothing
@@ -179,6 +196,7 @@ class Reloader:
             else:
                 # What changes: the plan in the ledger, then who sends.
                 await self.adopt(definitions, definitions.config)
+                self._status.config_fault = ""
                 accepted = True
         except LedgerError:
             raise
@@ -186,13 +204,54 @@ class Reloader:
             deps.log.error(Event.CONFIG_REFUSED, exc_info=error)
             await self._refuse((f"the files could not be read: {type(error).__name__}: {error}",))
         finally:
-            took_s = deps.clock.monotonic() - began_s
+            took_s = deps.clock.monotonic() - self._began_s
             deps.observer.reloaded(accepted=accepted, took_s=took_s, at=deps.clock.now())
             deps.systemd.ready(self._status.line)
+        self.files.result = None
 
         # Who is answered: those who had asked before the files were read.
-        self.requests.answer(asked, ReloadResult(accepted=accepted, problems=self._status.all_problems))
+        self.requests.answer(self._asked, ReloadResult(accepted=accepted, problems=self._status.all_problems))
+        if self._is_wanted_again:
+            self._is_wanted_again = False
+            self.requests.want()
         return accepted
+
+    async def check_hang(self) -> None:
+        """Give up a call to the file system that hangs, and tell everybody; tell them too when it has ended.
+
+        Raises:
+            LedgerError: the ledger cannot be written.
+        """
+        deps, hangs_s = self._deps, self.files.hangs_s
+        if hangs_s and not self._status.hung:
+            self._status.hung = HUNG
+            deps.log.error(Event.FILES_HUNG, reason=HUNG)
+            if self.files.is_reading:
+                self.files.give_up()
+                deps.observer.reloaded(accepted=False, took_s=hangs_s, at=deps.clock.now())
+                deps.systemd.ready(self._status.line)
+            self._answer_hung()
+            self._is_hang_told = False
+        if hangs_s and not self._is_hang_told:
+            await self._status.tell_hung(self.config)
+            self._is_hang_told = True
+        elif self._status.hung and not hangs_s:
+            self._status.hung = ""
+            deps.log.info(Event.FILES_ANSWERED)
+            self.requests.want()
+
+    def _answer_hung(self) -> None:
+        self._is_wanted_again = False
+        self.requests.answer(
+            self.requests.list_pending(), ReloadResult(accepted=False, problems=(self._status.hung,))
+        )
+
+    def _find_config_fault(self, definitions: Definitions) -> str:
+        """Return why the configuration in force is not that of ``alertd.yaml``, for the self-audit."""
+        before = self._status.config_fault
+        if definitions.unconfigured is not None:
+            return UNCONFIGURED
+        return "" if before == UNCONFIGURED else before
 
     async def adopt(self, definitions: Definitions, config: Config) -> None:
         """Put these definitions in force: the plan in the ledger first, then the receivers.

@@ -106,7 +106,10 @@ class StatusReporter:
         fingerprint: the fingerprint of the definitions in force; "" before the first.
         line: the line for ``systemctl status``.
         problems: the problems of the definition files as last read.
-        kept: timelines that are kept as they were, because no definition file is left.
+        kept: timelines without a file that are kept as they were.
+        holders: the broken files that may hold these timelines; () if no definition file is left.
+        hung: says that the configuration folder hangs; "" if it does not.
+        config_fault: why the configuration in force is not that of ``alertd.yaml``; "" if it is.
         differences: in what the live nodes differed when they were last compared.
     """
 
@@ -115,6 +118,9 @@ class StatusReporter:
         self.line = ""
         self.problems: tuple[str, ...] = ()
         self.kept: tuple[str, ...] = ()
+        self.holders: tuple[str, ...] = ()
+        self.hung = ""
+        self.config_fault = ""
         self.differences: tuple[Difference, ...] = ()
         self._deps = deps
         self._sender = sender
@@ -132,25 +138,43 @@ class StatusReporter:
         notice = Notice(slot=slot, headline=headline, lines=lines)
         await self._deps.ledger.apply(Changes(deliveries=tuple(address_notice(config, notice, now))))
 
-    async def tell_kept(self, config: Config, kept: tuple[str, ...]) -> None:
-        """Tell the operator once that no definition file is left, and log once that there are files again."""
-        before, self.kept = self.kept, kept
-        if kept and not before:
+    async def tell_hung(self, config: Config | None) -> None:
+        """Tell the operator that the configuration folder hangs, once a day."""
+        if config is not None:
+            await self._tell(config, "The configuration folder does not answer", (self.hung,))
+
+    async def tell_kept(self, config: Config, kept: tuple[str, ...], holders: tuple[str, ...] = ()) -> None:
+        """Tell the operator once that timelines are kept without a file, and log once when that has ended.
+
+        Args:
+            holders: the broken files that may hold the timelines; () if no definition file is left.
+        """
+        before, self.kept, self.holders = (self.kept, self.holders), kept, holders
+        if kept and (kept, holders) != before:
             self._deps.log.error(Event.FILES_VANISHED, timelines=len(kept), problem=self.vanished)
-            await self._tell(config, "No definition file is left", (self.vanished,))
-        elif before and not kept:
+            headline = "Timelines without a file are kept" if holders else "No definition file is left"
+            await self._tell(config, headline, (self.vanished,))
+        elif before[0] and not kept:
             self._deps.log.info(Event.FILES_RETURNED)
 
     @property
     def all_problems(self) -> tuple[str, ...]:
-        """The problems of the files, and that no file is left."""
-        return (*self.problems, self.vanished) if self.kept else self.problems
+        """The problems of the files, that timelines are kept without a file, and that the folder hangs."""
+        return (*self.problems, *filter(None, (self.vanished, self.hung)))
 
     @property
     def vanished(self) -> str:
         """The sentence about :attr:`kept`; "" when no timeline is kept without a file."""
         if not self.kept:
             return ""
+        if self.holders:
+            return (
+                f"{format_count(len(self.kept), 'timeline')} without a file "
+                f"{'stays' if len(self.kept) == 1 else 'stay'} as before ({join_with_and(self.kept[:3])}"
+                f"{' and others' if len(self.kept) > 3 else ''}), because {join_with_and(self.holders[:3])}"
+                f"{' and others' if len(self.holders) > 3 else ''} cannot be read and may hold "
+                f"{'it' if len(self.kept) == 1 else 'them'}; correct the file, or remove it"
+            )
         return (
             f"milestones/ holds no file, and {format_count(len(self.kept), 'timeline')} of it "
             f"{'stays' if len(self.kept) == 1 else 'stay'} as before ({join_with_and(self.kept[:3])}"
@@ -221,7 +245,11 @@ class StatusReporter:
         if self._sender.paused:
             parts.append(f"no answer from {', '.join(self._sender.paused)}")
         if self.kept:
-            parts.append("milestones/ holds no file")
+            parts.append("timelines without a file are kept" if self.holders else "milestones/ holds no file")
+        if self.hung:
+            parts.append("the configuration folder does not answer")
+        if self.config_fault:
+            parts.append(self.config_fault)
         if self.problems:
             parts.append(f"{len(self.problems)} problems in the files")
         self.line = "; ".join(parts)

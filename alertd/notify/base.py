@@ -26,6 +26,8 @@ class Env:
         clock: the only way to get the time.
         secret: reads the secret named by the value of a ``*_file`` option; called at each send. Raises
             :class:`alertd.system.secrets.SecretUnreadable`.
+        template: returns the source of the template in the file that a ``template_file`` option names; None:
+            the notifier reads the file. Raises :class:`alertd.system.secrets.SecretUnreadable`.
         path: resolves the value of a ``*_file`` option to the file's path.
         out: the stream that the console notifier prints to.
         smtp: the settings of the mail relay.
@@ -38,6 +40,7 @@ class Env:
     secret: Callable[[str], str] = field(repr=False)
     out: TextIO
     path: Callable[[str], Path] = Path
+    template: Callable[[str], str] | None = None
     smtp: Smtp = field(default_factory=Smtp)
     relay: Relay = field(default_factory=Relay)
     host: str = "localhost"

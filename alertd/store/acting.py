@@ -1,6 +1,6 @@
 """Write what people do: act on a milestone, or retry a dead delivery.
 
-The secret that signs their links is created here too.
+The secret that signs their links and the kept configuration are written here too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from alertd.core.ledger.records import CHANNEL, Delivery, DeliveryState, Record,
 from alertd.core.milestones import status as milestone_status
 from alertd.core.milestones.status import Action
 from alertd.errors import RefusedAction, UnknownDelivery, UnknownMilestone
-from alertd.store import reading, rows, rules, schema, writing
+from alertd.ports import KeptConfig
+from alertd.store import leading, reading, rows, rules, schema, writing
 from alertd.store.database.dialect import insert_into, lock_rows
 
 _milestone, _delivery, _history = schema.milestone, schema.delivery, schema.history
@@ -67,6 +68,25 @@ def retry(connection: Connection, delivery: str, now: datetime, by: str) -> Deli
         connection, [rules.make_retry_entry(milestone, delivery, now, by) for milestone in milestones]
     )
     return retried
+
+
+def keep_config(connection: Connection, kept: KeptConfig, *, term: int) -> None:
+    """Replace the kept configuration. Raises LeadLost if ``term`` is not current."""
+    leading.hold_term(connection, term)
+    fields = rows.encode_state(*rules.KEPT_CONFIG, rules.pack_kept_config(kept))
+    insert = insert_into(connection, _remembered).values(**fields)
+    statement = insert.on_conflict_do_update(
+        index_elements=["milestone", "channel"], set_={"state": insert.excluded.state}
+    )
+    connection.execute(statement)
+
+
+def read_kept_config(connection: Connection) -> KeptConfig | None:
+    """Return the kept configuration; None if none is kept."""
+    milestone, channel = rules.KEPT_CONFIG
+    there = (_remembered.c.milestone == milestone) & (_remembered.c.channel == channel)
+    row = connection.execute(select(_remembered).where(there)).first()
+    return rules.unpack_kept_config(rows.decode_state(row)) if row is not None else None
 
 
 def ensure_shared_secret(connection: Connection, made: str) -> str:

@@ -10,12 +10,31 @@ from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, Re
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.status import Action
 from alertd.core.reason import SentAgainBy
+from alertd.ports import KeptConfig
 
 REMINDERS = frozenset({Cause.OPENS, Cause.APPROACHING, Cause.DUE, Cause.OVERDUE})
 """The causes that supersede each other: a later reminder makes an earlier one obsolete."""
 
 SHARED_SECRET = "secret"  # noqa: S105  the name, not the secret
 """The name under which the shared secret is stored. No channel has this name: channel names have a slash."""
+
+KEPT_CONFIG = ("alertd.yaml", "kept")
+"""Where the kept configuration is stored: no milestone and no channel has these names.
+
+It is apart from the state of the channels, which every lease reads.
+"""
+
+
+def pack_kept_config(kept: KeptConfig) -> dict[str, str]:
+    """Return the stored form of the kept configuration."""
+    return {"text": kept.text, "node": kept.node, "at": kept.at.isoformat()}
+
+
+def unpack_kept_config(state: Mapping[str, str]) -> KeptConfig | None:
+    """Return the kept configuration from its stored form; None if no text is kept."""
+    if not state["text"]:
+        return None
+    return KeptConfig(text=state["text"], node=state["node"], at=datetime.fromisoformat(state["at"]))
 
 
 def make_line_key(owed: ScheduledReminder) -> tuple[str, str, str]:

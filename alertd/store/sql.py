@@ -108,6 +108,8 @@ class SqlLedger:
     # Upkeep
     prune = _writes(pruning.prune)
     ensure_shared_secret = _writes(acting.ensure_shared_secret)
+    keep_config = _writes(acting.keep_config)
+    read_kept_config = _reads(acting.read_kept_config)
     read_version = _reads(reading.read_version)
 
     # The methods below go by the ledger's own time.

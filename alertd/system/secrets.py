@@ -6,15 +6,13 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from alertd.errors import AlertdError
+from alertd.system.kept_files import SecretUnreadable, read_regular_file
+
+__all__ = ["MAX_SECRET_BYTES", "SECRETS", "SecretUnreadable", "file_paths", "secret_files"]
 
 MAX_SECRET_BYTES = 64 * 1024
 SECRETS = "secrets"
 """The folder for secrets in the configuration folder. Only root can read it; see deploy/alertd.service."""
-
-
-class SecretUnreadable(AlertdError):
-    """A secret file cannot be read. The text names the file and never quotes its contents."""
 
 
 def secret_files(folder: Path, environ: Mapping[str, str]) -> Callable[[str], str]:
@@ -40,8 +38,7 @@ def secret_files(folder: Path, environ: Mapping[str, str]) -> Callable[[str], st
     def read(name: str) -> str:
         for path in _candidates(name, folder, environ.get("CREDENTIALS_DIRECTORY", "")):
             try:
-                with path.open("rb") as file:
-                    raw = file.read(MAX_SECRET_BYTES + 1)
+                raw = read_regular_file(path, MAX_SECRET_BYTES + 1)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except PermissionError as error:
@@ -92,6 +89,7 @@ def _text(name: str, raw: bytes) -> str:
         # `from None`, because the text of the original error would quote the contents.
         raise SecretUnreadable(f"secret file {name!r}: is not UTF-8 text") from None
     text = text.removesuffix("\n").removesuffix("\r")
-    if not text:
+    # Most users of a secret remove the spaces around it. Of blank text nothing would be left to compare with.
+    if not text.strip():
         raise SecretUnreadable(f"secret file {name!r}: is empty")
     return text

@@ -33,7 +33,7 @@ from alertd.core.planning.decide import Decisions
 from alertd.core.reason import PlainReason
 from alertd.core.routing.digest import NextDigest
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
-from alertd.ports import KEEP_REPORTS, MOVES_READ, Changes, NodeReport, Settlement
+from alertd.ports import KEEP_REPORTS, MOVES_READ, Changes, KeptConfig, NodeReport, Settlement
 from alertd.store import rules
 
 
@@ -482,6 +482,15 @@ class MemoryLedger:
 
     async def read_size(self) -> int:
         return 0
+
+    async def keep_config(self, kept: KeptConfig, *, term: int) -> None:
+        if self._lead is None or self._lead.term != term:
+            raise LeadLost(f"the lead of term {term} is lost")
+        self._remembered[rules.KEPT_CONFIG] = rules.pack_kept_config(kept)
+
+    async def read_kept_config(self) -> KeptConfig | None:
+        state = self._remembered.get(rules.KEPT_CONFIG)
+        return rules.unpack_kept_config(state) if state is not None else None
 
     async def ensure_shared_secret(self, made: str) -> str:
         return self._remembered.setdefault((CHANNEL, rules.SHARED_SECRET), {"secret": made})["secret"]

@@ -21,7 +21,7 @@ from alertd.core.reason import (
     TooLate,
 )
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
-from alertd.ports import KEEP_REPORTS, MOVES_READ, Changes, Ledger, NodeReport
+from alertd.ports import KEEP_REPORTS, MOVES_READ, Changes, KeptConfig, Ledger, NodeReport
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.contract.samples import (
     DAY,
@@ -1242,6 +1242,25 @@ async def test_a_ledger_on_a_disk_has_a_size(ledger: Ledger) -> None:
     size = await ledger.read_size()
 
     assert size == 0 if isinstance(ledger, MemoryLedger) else size >= 4096
+
+
+async def test_configuration_is_kept_as_the_leader_last_wrote_it(ledger: Ledger) -> None:
+    """Without a text, none is kept. Who does not lead changes nothing."""
+    first = KeptConfig(text='{"timezone": "UTC"} é\n', node="a", at=NOW)
+    second = replace(first, text="{}", node="b", at=NOW + MINUTE)
+    term = await ledger.take_lead("a", NOW, duration=MINUTE)
+    assert term is not None
+
+    found = [await ledger.read_kept_config()]
+    for kept in (first, first, second, replace(second, text="")):
+        await ledger.keep_config(kept, term=term)
+        found.append(await ledger.read_kept_config())
+    await ledger.keep_config(first, term=term)
+    with pytest.raises(LeadLost):
+        await ledger.keep_config(second, term=term + 1)
+
+    assert found == [None, first, first, second, None]
+    assert await ledger.read_kept_config() == first
 
 
 async def test_secret_is_the_one_that_was_there_first(ledger: Ledger) -> None:

@@ -71,6 +71,9 @@ def test_a_rotated_secret_is_read_anew(tmp_path: Path) -> None:
         (None, "not found"),
         (b"", "is empty"),
         (b"\n", "is empty"),
+        # Most users of a secret remove the spaces around it, and would sign with nothing.
+        (b" \n", "is empty"),
+        (b"\t \r\n\n", "is empty"),
         (b"canary\xff", "is not UTF-8"),
         (b"canary" * MAX_SECRET_BYTES, "longer than"),
     ],

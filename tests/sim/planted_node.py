@@ -26,10 +26,10 @@ class NeverReadsAgain(LiveDaemon):
         super().__init__(deps)
 
         async def read_only() -> bool:
-            self._reloader.files.read()
+            self._reloader.files.result = None
             return True
 
-        self._reloader.reload = read_only  # type: ignore[method-assign]
+        self._reloader.finish = read_only  # type: ignore[method-assign]
 
 
 class IgnoresMutes(LiveDaemon):

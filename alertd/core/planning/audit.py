@@ -49,9 +49,20 @@ class AuditFault(StrEnum):
     DIFFERS = "differs"
     UNHEARD = "unheard"
     UNREACHED = "unreached"
+    CONFIGURATION = "configuration"
+    FILE = "file"
 
 
-LASTING = frozenset({AuditFault.VANISHED, AuditFault.DIFFERS, AuditFault.UNHEARD, AuditFault.UNREACHED})
+LASTING = frozenset(
+    {
+        AuditFault.VANISHED,
+        AuditFault.DIFFERS,
+        AuditFault.UNHEARD,
+        AuditFault.UNREACHED,
+        AuditFault.CONFIGURATION,
+        AuditFault.FILE,
+    }
+)
 """Faults that a restart does not fix, so a person has to act."""
 
 
@@ -151,11 +162,18 @@ def audit(
     return Audit(at=now, findings=tuple(findings))
 
 
-def report_vanished(timelines: Sequence[str]) -> AuditFinding:
-    """Report that no definition file is left, so alertd keeps the milestones of these timelines."""
+def report_vanished(timelines: Sequence[str], holders: Sequence[str] = ()) -> AuditFinding:
+    """Report that alertd keeps the milestones of timelines without a file.
+
+    Args:
+        holders: the broken files that may hold these timelines; () if no definition file is left.
+    """
     shown = ", ".join(timelines[:3]) + (f" and {len(timelines) - 3} more" if len(timelines) > 3 else "")
+    files = holders[0] + (f" and {len(holders) - 1} more" if len(holders) > 1 else "") if holders else ""
+    why = f"{files} cannot be read and may hold timelines that have no file" if files else ""
     return AuditFinding(
-        fault=AuditFault.VANISHED, detail=f"milestones/ holds no file, and {shown} stays as it was"
+        fault=AuditFault.VANISHED,
+        detail=f"{why or 'milestones/ holds no file'}, and {shown} stays as it was",
     )
 
 

@@ -14,6 +14,7 @@ from alertd.core.milestones.policy import Policy, WorkCalendar
 from alertd.core.network import Network, Reach, parse_block
 from alertd.core.routing.route import Route
 from alertd.core.time.instant import UTC_ZONE
+from alertd.definitions.config.kept import make_kept_text
 from alertd.definitions.config.keys import CONFIG, MAX_ALLOWED, NETWORK
 from alertd.definitions.config.policies import read_policies
 from alertd.definitions.config.receivers import CONSOLE, Options, make_console_receiver, read_receivers
@@ -95,12 +96,14 @@ class ConfigRead:
     Attributes:
         unconfigured: says that the file is missing or has no content, so that ``config`` holds only defaults;
             None when the file has content.
+        kept_text: the content of the file for the ledger to keep; "" if it cannot be kept.
     """
 
     config: Config | None
     inherited: Inherited
     problems: tuple[Problem, ...] = ()
     unconfigured: Problem | None = None
+    kept_text: str = field(default="", repr=False)
 
 
 def read_config(raw: bytes | None, options: Options, find: Callable[[str], Path] | None = None) -> ConfigRead:
@@ -136,7 +139,11 @@ def read_config(raw: bytes | None, options: Options, find: Callable[[str], Path]
     if reader.problems:
         config = None
     return ConfigRead(
-        config=config, inherited=inherited, problems=tuple(reader.problems), unconfigured=unconfigured
+        config=config,
+        inherited=inherited,
+        problems=tuple(reader.problems),
+        unconfigured=unconfigured,
+        kept_text=make_kept_text(node, config) if config is not None and unconfigured is None else "",
     )
 
 

@@ -145,6 +145,11 @@ class WebhookNotifier:
         except (TemplateFailed, TemplateRefused) as error:
             return fall_back(message, error)
 
+    def _read_template(self, name: str) -> str:
+        if self._env.template is not None:
+            return self._env.template(name)
+        return read_template(self._env.path(name))
+
     def _template(self) -> Template:
         """Return the compiled template. If the source has changed, compile it again."""
         from alertd.notify.webhook.template import compile_template
@@ -153,8 +158,8 @@ class WebhookNotifier:
         source = options.template
         if options.template_file:
             try:
-                source = read_template(self._env.path(options.template_file))
-            except ValueError as error:
+                source = self._read_template(options.template_file)
+            except (ValueError, SecretUnreadable) as error:
                 raise TemplateFailed(0, str(error)) from error
         if self._compiled is None or self._compiled[0] != source:
             self._compiled = source, compile_template(source, options.content_type or DEFAULT_TYPE)

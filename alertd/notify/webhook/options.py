@@ -23,6 +23,7 @@ from alertd.notify.webhook.template_values import (
     TemplateRefused,
     choose_writer,
 )
+from alertd.system.kept_files import read_regular_file
 
 MAX_SECRETS = 10
 MAX_HEADERS = 20
@@ -197,8 +198,11 @@ def read_template(path: Path) -> str:
         ValueError: the file cannot be read, or is not UTF-8.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(MAX_SOURCE + 1)
+        # A character has at most four bytes. One that is cut off at the end is beyond the limit.
+        raw = read_regular_file(path, 4 * (MAX_SOURCE + 1))
+        is_whole = len(raw) < 4 * (MAX_SOURCE + 1)
+        text = raw.decode("utf-8", "strict" if is_whole else "ignore")
+        return text.replace("\r\n", "\n").replace("\r", "\n")[: MAX_SOURCE + 1]
     except UnicodeDecodeError as error:
         raise ValueError(f"{path.name} is not UTF-8 text") from error
     except OSError as error:

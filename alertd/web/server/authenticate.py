@@ -124,7 +124,7 @@ class Authenticator:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._files = CredentialFiles(site.find, site.log)
+        self._files = CredentialFiles(site.find, site.log, site.kept)
         self._limiter = Limiter()
         self._logged_s: OrderedDict[str, float] = OrderedDict()
         self._key = secrets.token_bytes(32)

@@ -20,6 +20,7 @@ from alertd.core.ledger.outcome import Outcome
 from alertd.engine.status import DaemonStatus
 from alertd.notify.http.client import HttpClient
 from alertd.ports import ActionLedger, ChangeFeed, Clock, Closable, LedgerReader, TimelineReader
+from alertd.system.kept_files import KeptFiles
 from alertd.system.telemetry import Log
 from alertd.web.metrics import Metrics
 from alertd.web.server.signing import Signer
@@ -69,6 +70,7 @@ class Site:
         metrics: the daemon's counters.
         outbound: the means to send messages; None if the site cannot send any.
         closing: set when the server stops, so that open streams end.
+        kept: keeps the last good content of the files that access depends on.
     """
 
     ledger: SiteLedger
@@ -83,6 +85,7 @@ class Site:
     metrics: Metrics
     outbound: OutboundServices | None = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    kept: KeptFiles = field(default_factory=KeptFiles)
 
     @property
     def config(self) -> Config | None:

@@ -16,10 +16,12 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from alertd.core.access import SCOPES, Auth, Scope
 from alertd.errors import CredentialsError
+from alertd.system.kept_files import FileUse, KeptFiles, SecretUnreadable, read_regular_file
 from alertd.system.secrets import MAX_SECRET_BYTES
 from alertd.system.telemetry import Event, Log
 
@@ -136,50 +138,80 @@ def _hash_password(password: str, salt: bytes) -> bytes:
 class CredentialFiles:
     """The credentials in the files.
 
-    A file is read again after each change, so a dropped token is invalid at once. A line that cannot be read
-    is ignored, and so is a whole file that cannot be read. Both are logged.
+    A dropped token is invalid as soon as the file is read again. A line that cannot be read is ignored and
+    logged. A file that is missing, unreadable, too long, blank, cut off in its last line, or without a line
+    that can be read may be half replaced, so its last good content stays in use. A file with only comments
+    has no credentials.
 
     Args:
         find: returns the path of a file that the configuration names.
+        kept: keeps the last good content of each file.
     """
 
-    def __init__(self, find: Callable[[str], Path], log: Log) -> None:
+    def __init__(self, find: Callable[[str], Path], log: Log, kept: KeptFiles | None = None) -> None:
         self._find = find
         self._log = log
+        self._kept = KeptFiles() if kept is None else kept
         self._seen: dict[str, tuple[object, Mapping[str, Credential]]] = {}
         self._logged: dict[str, frozenset[str]] = {}
 
     def read_tokens(self, auth: Auth) -> Mapping[str, Credential]:
         """Return the tokens by name."""
-        return self._load(auth.tokens_file, is_token=True)
+        return self._read(auth.tokens_file, is_token=True)
 
     def read_users(self, auth: Auth) -> Mapping[str, Credential]:
         """Return the users by name."""
-        return self._load(auth.users_file, is_token=False)
+        return self._read(auth.users_file, is_token=False)
 
-    def _load(self, name: str, *, is_token: bool) -> Mapping[str, Credential]:
-        if not name:
-            return {}
+    def list_uses(self, auth: Auth) -> dict[FileUse, Callable[[], Mapping[str, Credential]]]:
+        """Return the files that the configuration names, each with the function that reads it."""
+        return {
+            make_credentials_use(name, is_token=is_token): partial(self.load, name, is_token=is_token)
+            for name, is_token in ((auth.tokens_file, True), (auth.users_file, False))
+            if name
+        }
+
+    def load(self, name: str, *, is_token: bool) -> Mapping[str, Credential]:
+        """Read a file, if it has changed since it was last read.
+
+        Raises:
+            SecretUnreadable: the file cannot be used.
+        """
         path = self._find(name)
         try:
             stat = os.stat(path)
             looks = (path, is_token, stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            if name not in self._seen or self._seen[name][0] != looks:
-                found, problems = read(path)
-                misplaced = [credential.name for credential in found if credential.is_token is not is_token]
-                problems = [
-                    *problems,
-                    *(f"{misplaced_name}: it belongs into the other file" for misplaced_name in misplaced),
-                ]
-                self._log_problems(name, problems)
-                self._seen[name] = (
-                    looks,
-                    {credential.name: credential for credential in found if credential.is_token is is_token},
-                )
+            if name in self._seen and self._seen[name][0] == looks:
+                return self._seen[name][1]
+            raw = read_regular_file(path, MAX_SECRET_BYTES + 1)
+            _refuse_partial(raw)
         except OSError as error:
             self._log_problems(name, [error.strerror or "cannot be read"])
-            return {}
+            raise SecretUnreadable(f"{name}: {error.strerror or 'cannot be read'}") from error
+        except SecretUnreadable as error:
+            self._log_problems(name, [str(error)])
+            raise SecretUnreadable(f"{name}: {error}") from error
+        found, problems = _parse_lines(raw)
+        misplaced = [credential.name for credential in found if credential.is_token is not is_token]
+        self._log_problems(
+            name, [*problems, *(f"{other}: it belongs into the other file" for other in misplaced)]
+        )
+        if problems and not found:
+            raise SecretUnreadable(f"{name}: {problems[0]}")
+        self._seen[name] = (
+            looks,
+            {credential.name: credential for credential in found if credential.is_token is is_token},
+        )
         return self._seen[name][1]
+
+    def _read(self, name: str, *, is_token: bool) -> Mapping[str, Credential]:
+        if not name:
+            return {}
+        use = make_credentials_use(name, is_token=is_token)
+        try:
+            return self._kept.read(use, partial(self.load, name, is_token=is_token))
+        except SecretUnreadable:
+            return {}
 
     def _log_problems(self, name: str, problems: Sequence[str]) -> None:
         found = frozenset(problems)
@@ -188,12 +220,21 @@ class CredentialFiles:
         self._logged[name] = found
 
 
+def make_credentials_use(name: str, *, is_token: bool) -> FileUse:
+    """Return the use of a file of tokens or of users."""
+    return FileUse("tokens" if is_token else "users", name)
+
+
 def read(path: Path) -> tuple[list[Credential], list[str]]:
     """Read a file: the valid lines, and a description of each problem. Raises OSError."""
-    with path.open("rb") as file:
-        raw = file.read(MAX_SECRET_BYTES + 1)
-    if len(raw) > MAX_SECRET_BYTES:
-        return [], [f"longer than {MAX_SECRET_BYTES} bytes"]
+    raw = read_regular_file(path, MAX_SECRET_BYTES + 1)
+    return ([], [_TOO_LONG]) if len(raw) > MAX_SECRET_BYTES else _parse_lines(raw)
+
+
+_TOO_LONG = f"longer than {MAX_SECRET_BYTES} bytes"
+
+
+def _parse_lines(raw: bytes) -> tuple[list[Credential], list[str]]:
     found: dict[str, Credential] = {}
     problems = []
     for number, line in enumerate(raw.decode(errors="replace").splitlines(), 1):
@@ -209,6 +250,32 @@ def read(path: Path) -> tuple[list[Credential], list[str]]:
     return list(found.values()), problems
 
 
+def _refuse_partial(raw: bytes) -> None:
+    """Refuse a file that may be half replaced.
+
+    Raises:
+        SecretUnreadable: the file is too long, has no content, or is cut off in its last line.
+    """
+    if len(raw) > MAX_SECRET_BYTES:
+        raise SecretUnreadable(_TOO_LONG)
+    if not raw.strip():
+        raise SecretUnreadable("is empty; write a comment, such as # nobody, to have no credentials")
+    lines = raw.decode(errors="replace").splitlines()
+    if not raw.endswith((b"\n", b"\r")) and _is_cut(lines[-1]):
+        raise SecretUnreadable(f"line {len(lines)} ends in the middle")
+
+
+def _is_cut(line: str) -> bool:
+    """Return whether a line without a line break at its end is not whole."""
+    if not line.strip() or line.lstrip().startswith("#"):
+        return False
+    try:
+        parse(line)
+    except CredentialsError:
+        return True
+    return False
+
+
 def add(path: Path, credential: Credential) -> None:
     """Append a credential to a file. A new file is readable by its owner only.
 
@@ -216,11 +283,17 @@ def add(path: Path, credential: Credential) -> None:
         CredentialsError: the file has that name already, or cannot be written.
     """
     try:
-        if path.exists() and any(other.name == credential.name for other in read(path)[0]):
-            raise CredentialsError(f"{credential.name!r}: there is one of that name in {path}; drop it first")
+        before = ""
+        if path.exists():
+            if any(other.name == credential.name for other in read(path)[0]):
+                raise CredentialsError(
+                    f"{credential.name!r}: there is one of that name in {path}; drop it first"
+                )
+            # Without a line break at its end, the last line and the new one would become one.
+            before = "\n" if path.read_bytes()[-1:] not in (b"", b"\n") else ""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         with open(os.open(path, flags, 0o600), "a", encoding="utf-8") as file:
-            file.write(f"{credential.line}\n")
+            file.write(f"{before}{credential.line}\n")
     except OSError as error:
         raise CredentialsError(f"{path}: {error.strerror}") from error
 
@@ -239,7 +312,8 @@ def drop(path: Path, name: str) -> None:
         stat = path.stat()
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.writelines(kept)
+            # An empty file would count as one that is being replaced, so the credential would stay valid.
+            file.writelines(kept if "".join(kept).strip() else ["# nobody\n"])
             os.fchmod(file.fileno(), stat.st_mode & 0o7777)
             if os.geteuid() == 0:
                 os.fchown(file.fileno(), stat.st_uid, stat.st_gid)

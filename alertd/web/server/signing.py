@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alertd.core.access import Web
+from alertd.system.kept_files import FileUse, KeptFiles, read_regular_file
 from alertd.system.secrets import MAX_SECRET_BYTES, SecretUnreadable
 
 LEAST_SECRET = 32
@@ -84,45 +85,72 @@ class SiteSecret:
         find: returns the path of a file that the configuration names.
         folder: the folder for a secret file that alertd makes; None to use ``shared`` instead.
         shared: the secret in the shared ledger; "" for a new secret that is valid until this process ends.
+        kept: keeps the last good content of the file.
     """
 
     def __init__(
-        self, web: Callable[[], Web], find: Callable[[str], Path], folder: Path | None, shared: str = ""
+        self,
+        web: Callable[[], Web],
+        find: Callable[[str], Path],
+        folder: Path | None,
+        shared: str = "",
+        kept: KeptFiles | None = None,
     ) -> None:
         self._web = web
         self._find = find
         self._folder = folder
-        self._seen: tuple[object, bytes] = (None, b"")
         self._shared = (shared or new_secret()).encode()
+        self._kept = KeptFiles() if kept is None else kept
+        self._has_own = False
 
     def __call__(self) -> bytes:
         """Return the secrets, one on each line, each of at least 32 bytes.
 
         Raises:
-            SecretUnreadable: the file cannot be read or made, or a secret is too short.
+            SecretUnreadable: the file cannot be read or made, or a secret is too short, and there is no
+                earlier content.
         """
         named = self._web().secret_file
         if not named and self._folder is None:
             return self._shared
-        path = self._find(named) if named else self._make_own()
+        return self._kept.read(make_signing_use(named), lambda: self.load(named))
+
+    def load(self, named: str) -> bytes:
+        """Read the secrets from their file.
+
+        Args:
+            named: the name in ``web.secret_file``; "" for the file that alertd makes.
+
+        Raises:
+            SecretUnreadable: the file cannot be read or made, or a secret is too short.
+        """
+        path = self._find_file(named)
         try:
-            stat = os.stat(path)
-            looks = (path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            if self._seen[0] != looks:
-                with path.open("rb") as file:
-                    self._seen = (looks, file.read(MAX_SECRET_BYTES).strip())
+            raw = read_regular_file(path, MAX_SECRET_BYTES + 1).strip()
         except OSError as error:
             raise SecretUnreadable(f"secret file {path.name!r}: {error.strerror}") from error
-        if min(map(len, self._seen[1].splitlines()), default=0) < LEAST_SECRET:
+        self._has_own = self._has_own or not named
+        if len(raw) > MAX_SECRET_BYTES:
+            raise SecretUnreadable(f"secret file {path.name!r}: longer than {MAX_SECRET_BYTES} bytes")
+        if min((len(line.strip()) for line in raw.splitlines()), default=0) < LEAST_SECRET:
             raise SecretUnreadable(
                 f"secret file {path.name!r}: a line has fewer than {LEAST_SECRET} characters"
             )
-        return self._seen[1]
+        return raw
+
+    def _find_file(self, named: str) -> Path:
+        if named:
+            return self._find(named)
+        try:
+            return self._make_own()
+        except OSError as error:  # such as a folder that may not be entered
+            raise SecretUnreadable(f"secret file {OWN!r}: {error.strerror}") from error
 
     def _make_own(self) -> Path:
         assert self._folder is not None  # noqa: S101  for mypy: __call__ has checked it
         path = self._folder / OWN
-        if not path.exists():
+        # A file that disappears later may be on a disk that is gone. A new secret would end every session.
+        if not self._has_own and not path.exists():
             draft = path.with_name(f".{OWN}.{os.getpid()}")
             try:
                 with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -136,3 +164,8 @@ class SiteSecret:
             finally:
                 draft.unlink(missing_ok=True)
         return path
+
+
+def make_signing_use(named: str) -> FileUse:
+    """Return the use of the file of secrets that ``web.secret_file`` names, or, for "", of alertd's own."""
+    return FileUse("signing secret", named or OWN)

@@ -1,0 +1,132 @@
+"""Keeps the last good content of the files that access depends on: tokens, passwords and secrets.
+
+A file that is missing, empty, half-written or unreadable is most often being replaced. Its last good content
+stays in use, and :attr:`KeptFiles.problems` names the file. A file that was never read has no such content,
+so its users get the error: nobody is let in, and nothing is sent without its secret.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alertd.errors import AlertdError
+from alertd.system.telemetry import Event, Log
+
+T = TypeVar("T")
+
+# Without O_NONBLOCK, open() blocks on a named pipe until a process opens the pipe for writing (fifo(7)).
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class SecretUnreadable(AlertdError):
+    """A secret file cannot be read. The text names the file and never quotes its contents."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileUse:
+    """One use of a file: what the file is read for, and the name by which ``alertd.yaml`` refers to it."""
+
+    purpose: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.name!r}"
+
+
+@dataclass(slots=True)
+class _Kept:
+    content: Any = None
+    is_good: bool = False
+    error: SecretUnreadable | None = None
+
+
+@dataclass(slots=True)
+class KeptFiles:
+    """The files that access depends on, each with its last good content.
+
+    Without :meth:`watch`, each :meth:`read` reads the file. A watched file is read by :meth:`refresh` only,
+    so that a thread can do that, and :meth:`read` never waits for a disk.
+    """
+
+    log: Log | None = None
+    _files: dict[FileUse, _Kept] = field(default_factory=dict)
+    _watched: Mapping[FileUse, Callable[[], Any]] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with each file of which older content is in use."""
+        return tuple(
+            f"{kept.error}; its last good content stays in use"
+            for _, kept in sorted(self._files.items(), key=lambda item: str(item[0]))
+            if kept.error is not None and kept.is_good
+        )
+
+    def read(self, use: FileUse, load: Callable[[], T]) -> T:
+        """Return the content of a file, or its last good content while it cannot be used.
+
+        Args:
+            load: reads the file; it is not called for a watched file.
+
+        Raises:
+            SecretUnreadable: the file cannot be used, and there is no earlier content.
+        """
+        if use not in self._watched:
+            self._load(use, load)
+        kept = self._files[use]
+        if not kept.is_good:
+            raise kept.error or SecretUnreadable(f"{use}: not read yet")
+        content: T = kept.content
+        return content
+
+    def find_loader(self, use: FileUse) -> Callable[[], Any] | None:
+        """Return the function that reads a watched file; None if the file is not watched."""
+        return self._watched.get(use)
+
+    def watch(self, uses: Mapping[FileUse, Callable[[], Any]]) -> None:
+        """Read these files now and at each :meth:`refresh`, and forget all others."""
+        for use, load in uses.items():
+            self._load(use, load)
+        self._watched = uses
+        for use in [*self._files]:
+            if use not in uses:
+                del self._files[use]
+
+    def refresh(self) -> None:
+        """Read all watched files again."""
+        for use, load in [*self._watched.items()]:
+            self._load(use, load)
+
+    def _load(self, use: FileUse, load: Callable[[], Any]) -> None:
+        before = self._files.get(use) or _Kept()
+        try:
+            self._files[use] = _Kept(load(), is_good=True)
+        except SecretUnreadable as error:
+            # A new value, so that a reader in another thread never sees half of a change.
+            self._files[use] = _Kept(before.content, before.is_good, error)
+            if self.log is not None and before.is_good and str(before.error) != str(error):
+                self.log.error(Event.ACCESS_FILE_KEPT, file=use.name, reason=str(error))
+        else:
+            if self.log is not None and before.is_good and before.error is not None:
+                self.log.info(Event.ACCESS_FILE_RECOVERED, file=use.name)
+
+
+def read_regular_file(path: Path, limit: int) -> bytes:
+    """Return at most ``limit`` bytes of a regular file.
+
+    Raises:
+        OSError: the file cannot be read, or is not a regular file. A named pipe would never end.
+    """
+    descriptor = os.open(path, _FLAGS)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(limit)
+    finally:
+        os.close(descriptor)
