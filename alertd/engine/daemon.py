@@ -18,7 +18,13 @@ from datetime import datetime, timedelta
 
 from alertd import __version__
 from alertd.core.config import Config, Definitions
-from alertd.core.planning.audit import AuditFinding, find_unreached, report_clock_difference, report_vanished
+from alertd.core.planning.audit import (
+    AuditFinding,
+    find_unreached,
+    report_clock_difference,
+    report_clock_doubt,
+    report_vanished,
+)
 from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.leader import LeaderLease
@@ -52,7 +58,7 @@ class Daemon:
     """
 
     def __init__(self, deps: Dependencies) -> None:
-        self._clock = LedgerClock(deps.clock, deps.log, deps.asleep)
+        self._clock = LedgerClock(deps.clock, deps.log, deps.asleep, deps.is_synchronised)
         self._monitor = ClockMonitor(deps.clock, deps.log, deps.asleep, on_step=self._on_clock_step)
         self._deps = deps = replace(deps, clock=self._clock)
         self._lease = LeaderLease(
@@ -86,10 +92,15 @@ class Daemon:
         )
         self._audit = SelfAudit(deps)
         self._status = StatusReporter(deps, self._sender, self._audit)
-        self._planner = Planner(deps, self._lease, self._status)
+        self._planner = Planner(deps, self._lease, self._status, lambda: self._clock.trusted.is_far_behind)
         self.requests = ReloadRequests(lambda: self._timer.want(Chore.RELOAD))
         self._reloader = Reloader(
-            deps, planner=self._planner, sender=self._sender, status=self._status, requests=self.requests
+            deps,
+            planner=self._planner,
+            sender=self._sender,
+            status=self._status,
+            requests=self.requests,
+            measure_absence=self._monitor.measure_absence,
         )
         self._backoff = Backoff(deps.clock, deps.log)
         self._looked_at = deps.clock.now()
@@ -120,7 +131,10 @@ class Daemon:
             definitions = definitions.require_config()
         if definitions.config is None:
             raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
+        seen_at = [report.seen_at for report in await self._deps.ledger.read_nodes()]
+        self._clock.trusted.begin(max(seen_at, default=None))
         await self._clock.compare(self._deps.ledger)
+        self._looked_at = self._deps.clock.now()
         await self._reloader.adopt(definitions, definitions.config)
         self._deps.ledger.listen(lambda: self._timer.want(Chore.LEDGER))
 
@@ -235,9 +249,12 @@ class Daemon:
     async def _do_chores(self) -> None:
         wanted = self._timer.wanted - {Chore.AUDIT}
         self._timer.wanted &= {Chore.AUDIT}
+        if self._clock.trusted.review():
+            wanted.add(Chore.CLOCK)
         try:
             if Chore.LEAD in wanted:
-                await self._clock.compare(self._deps.ledger)
+                if await self._clock.compare(self._deps.ledger):
+                    wanted.add(Chore.CLOCK)
                 if await self._lease.ask():
                     wanted.add(Chore.TAKEOVER)
             if Chore.FILES in wanted and self._reloader.files.have_settled():
@@ -248,6 +265,8 @@ class Daemon:
                 await self._reloader.reload()
             elif wanted & {Chore.RECONCILE, Chore.TAKEOVER}:
                 await self._planner.reconcile_again(reconsider=Chore.TAKEOVER in wanted)
+            if Chore.CLOCK in wanted:
+                await self._planner.reconcile_again(reconsider=True)
             if Chore.REPORT in wanted:
                 await self._status.report(self._reloader.config)
                 await self._status.compare_nodes()
@@ -285,6 +304,8 @@ class Daemon:
         found = [*companion.findings()] if companion is not None else []
         if self._status.kept:
             found.append(report_vanished(self._status.kept))
+        if step := self._clock.trusted.step:
+            found.append(report_clock_doubt(step))
         if self._clock.differs:
             found.append(report_clock_difference(self._clock.ahead))
         if unanswered := find_unreached(config, self._sender.paused):

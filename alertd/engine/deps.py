@@ -24,6 +24,7 @@ from alertd.ports import (
     PlanningLedger,
     Prunable,
     ReminderQueue,
+    Repairable,
     TimeSource,
 )
 from alertd.system.systemd import Systemd
@@ -55,6 +56,7 @@ class EngineLedger(
     ChangeFeed,
     TimeSource,
     Prunable,
+    Repairable,
     Closable,
     Protocol,
 ):
@@ -77,6 +79,7 @@ class Dependencies:
         lead_for: how long other nodes wait for a leader that no longer reports.
         is_gone: returns whether another node is known to be dead.
         asleep: returns the seconds that the machine has slept since it was booted.
+        is_synchronised: returns whether the machine's time is synchronised; None: nobody knows.
         observer: is told what happens, and counts it.
         beat: tells the dead man's switch how an audit ended; returns why that failed, or "".
     """
@@ -95,5 +98,6 @@ class Dependencies:
     lead_for: timedelta = LEAD_FOR
     is_gone: Callable[[str], bool] = lambda _node: False
     asleep: Callable[[], float] = lambda: 0.0
+    is_synchronised: Callable[[], bool | None] = lambda: None
     observer: Observer = field(default_factory=Observer)
     beat: Callable[[Config, Audit], Awaitable[str]] | None = None

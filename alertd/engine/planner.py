@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 
 from alertd.core.config import Config, Definitions
@@ -14,6 +14,9 @@ from alertd.engine.status import StatusReporter
 from alertd.errors import LeadLost
 from alertd.system.telemetry import Event
 
+REPAIR_LIMIT = 500
+"""The most reminders, and the most deliveries, that one transaction repairs."""
+
 
 class Planner:
     """Reconciles the ledger with the definitions in force.
@@ -23,12 +26,23 @@ class Planner:
         done: the done dates at the last reconciliation, by full id: relative deadlines count from them.
     """
 
-    def __init__(self, deps: Dependencies, lease: LeaderLease, status: StatusReporter) -> None:
+    def __init__(
+        self,
+        deps: Dependencies,
+        lease: LeaderLease,
+        status: StatusReporter,
+        is_in_doubt: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """
+        Args:
+            is_in_doubt: returns whether the clock may be far behind.
+        """
         self.definitions: Definitions | None = None
         self.done: Mapping[str, date] = {}
         self._deps = deps
         self._lease = lease
         self._status = status
+        self._is_in_doubt = is_in_doubt
         self._reconciled_at = deps.clock.now()
         self._version = ""
 
@@ -91,8 +105,15 @@ class Planner:
         self.done = await ledger.read_done_dates()
         try:
             if self._lease.held:
+                if reconsider:
+                    await self._repair(config, now)
                 report = await reconcile(
-                    ledger, definitions, now, reconsider=reconsider, term=self._lease.term
+                    ledger,
+                    definitions,
+                    now,
+                    reconsider=reconsider,
+                    in_doubt=self._is_in_doubt(),
+                    term=self._lease.term,
                 )
                 self._reconciled_at = now
                 await self._status.tell_kept(config, report.kept)
@@ -102,3 +123,11 @@ class Planner:
         # Only the leader reports which timelines it keeps without a file.
         self._status.kept = ()
         return Report()
+
+    async def _repair(self, config: Config, now: datetime) -> None:
+        """Repair what a clock that was ahead has written. What is right stays as it is."""
+        while True:
+            repaired = await self._deps.ledger.repair(now, config.catch_up, REPAIR_LIMIT)
+            if not any(repaired.values()):
+                return
+            self._deps.log.warning(Event.LEDGER_REPAIRED, **repaired)

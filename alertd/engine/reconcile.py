@@ -66,6 +66,7 @@ class ReconcilePass:
     now: datetime
     report: Report
     reconsider: bool = False
+    in_doubt: bool = False
 
 
 async def reconcile(
@@ -74,6 +75,7 @@ async def reconcile(
     now: datetime,
     *,
     reconsider: bool = False,
+    in_doubt: bool = False,
     term: Callable[[], Awaitable[int]] | None = None,
 ) -> Report:
     """Bring the ledger into line with ``definitions``, timeline by timeline.
@@ -84,6 +86,8 @@ async def reconcile(
     Args:
         reconsider: the configuration has changed, so decide again about reminders that wait for a mute or a
             snooze.
+        in_doubt: ``now`` may lie far in the past. Nothing is cancelled or withdrawn because it is so far
+            ahead, and digests stay as they are.
         term: returns the term of the lead to write under. It is called for each timeline.
 
     Raises:
@@ -93,7 +97,9 @@ async def reconcile(
     """
     if definitions.config is None:
         raise ValueError("nothing can be reconciled without a configuration")
-    current = ReconcilePass(config=definitions.config, now=now, report=Report(), reconsider=reconsider)
+    current = ReconcilePass(
+        config=definitions.config, now=now, report=Report(), reconsider=reconsider, in_doubt=in_doubt
+    )
     known = await ledger.read_timelines()
     if known and not definitions.timelines and not definitions.broken:
         current.report.kept = tuple(sorted(known))
@@ -120,6 +126,8 @@ async def reconcile(
 async def _reconcile_digests(
     ledger: PlanningLedger, current: ReconcilePass, term: Callable[[], Awaitable[int]] | None
 ) -> None:
+    if current.in_doubt:
+        return
     changes = Digests.from_config(current.config).compare(await ledger.read_digests(), current.now)
     if changes != Changes():
         await ledger.apply(changes, term=await term() if term else None)
@@ -180,6 +188,7 @@ def find_changes(
         for record in records
         if record.id not in still
         and not record.withdrawn
+        and not (current.in_doubt and get_series_id(record.id) in series)
         and not _is_history(record, series, owed_by_id.get(record.id, ()), current.now)
     ]
     parts.append(
@@ -257,6 +266,8 @@ def _plan(
 ) -> Changes:
     until = current.now + HORIZON
     plan = rearm(milestone, owed, told, current.config, current.now, until, reconsider=current.reconsider)
+    if current.in_doubt:
+        plan = replace(plan, cancelled=())
     current.report.owed += len(plan.owed)
     current.report.cancelled += len(plan.cancelled)
     return Changes(owed=plan.owed + plan.woken, cancelled=plan.cancelled)

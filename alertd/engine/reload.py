@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from alertd.core.config import Config, Definitions
 from alertd.engine.binding import Binder
@@ -126,7 +127,12 @@ class Reloader:
         sender: Sender,
         status: StatusReporter,
         requests: ReloadRequests,
+        measure_absence: Callable[[datetime, datetime], timedelta] = lambda _since, _until: timedelta(),
     ) -> None:
+        """
+        Args:
+            measure_absence: as for :class:`Dispatcher`.
+        """
         self.files = DefinitionFiles(deps.load, deps.signature)
         self.requests = requests
         self.companion: Companion | None = None
@@ -134,6 +140,7 @@ class Reloader:
         self._planner = planner
         self._sender = sender
         self._status = status
+        self._measure_absence = measure_absence
         self._active: Active | None = None
 
     @property
@@ -212,6 +219,7 @@ class Reloader:
                 notifiers=notifiers,
                 on_fault=self._log_fault,
                 links=lambda: deps.links(config),
+                measure_absence=self._measure_absence,
             )
             self._active = Active(config=config, binder=Binder(deps.ledger, config), dispatcher=dispatcher)
             self._sender.use(notifiers, find_rates(config, notifiers))

@@ -41,6 +41,8 @@ class Chore(StrEnum):
     """Ask for the lead, or keep it."""
     TAKEOVER = "takeover"
     """Reconcile everything, because this node leads from now on."""
+    CLOCK = "clock"
+    """Reconcile everything, because a step of the wall clock was confirmed."""
     RECONCILE = "reconcile"
     """Bring the ledger into line with the files."""
     AUDIT = "audit"
