@@ -225,6 +225,7 @@ class ClockMonitor:
         clock: the machine's own clock.
         asleep: returns the seconds that the machine has slept since it was booted.
         on_step: called when the wall clock was set or the machine has slept, so that waits begin again.
+        on_compared: called after each comparison.
     """
 
     def __init__(
@@ -233,11 +234,13 @@ class ClockMonitor:
         log: Log,
         asleep: Callable[[], float] = lambda: 0.0,
         on_step: Callable[[], None] = lambda: None,
+        on_compared: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._log = log
         self._asleep = asleep
         self._on_step = on_step
+        self._on_compared = on_compared
         self._last = self._read()
         self._stalled_at_s = -inf
         # Before its start the node was away.
@@ -273,6 +276,7 @@ class ClockMonitor:
             self._log.warning(Event.CLOCK_STEPPED, by_s=round(set_by.total_seconds(), 1))
         if abs(moved) > STEP or abs(set_by) > STEP:
             self._on_step()
+        self._on_compared()
 
     def has_stalled_since(self, since_s: float) -> bool:
         """Return whether the node has stalled since ``since_s`` by the monotonic clock."""

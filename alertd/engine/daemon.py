@@ -59,7 +59,13 @@ class Daemon:
 
     def __init__(self, deps: Dependencies) -> None:
         self._clock = LedgerClock(deps.clock, deps.log, deps.asleep, deps.is_synchronised)
-        self._monitor = ClockMonitor(deps.clock, deps.log, deps.asleep, on_step=self._on_clock_step)
+        self._monitor = ClockMonitor(
+            deps.clock,
+            deps.log,
+            deps.asleep,
+            on_step=self._on_clock_step,
+            on_compared=self._review_clock,
+        )
         self._deps = deps = replace(deps, clock=self._clock)
         self._lease = LeaderLease(
             ledger=deps.ledger,
@@ -249,8 +255,6 @@ class Daemon:
     async def _do_chores(self) -> None:
         wanted = self._timer.wanted - {Chore.AUDIT}
         self._timer.wanted &= {Chore.AUDIT}
-        if self._clock.trusted.review():
-            wanted.add(Chore.CLOCK)
         try:
             if Chore.LEAD in wanted:
                 if await self._clock.compare(self._deps.ledger):
@@ -337,6 +341,11 @@ class Daemon:
     def _on_clock_step(self) -> None:
         self._timer.restart()
         self._timer.want(Chore.LEAD)
+
+    def _review_clock(self) -> None:
+        if self._clock.trusted.review():
+            self._timer.restart()
+            self._timer.want(Chore.CLOCK)
 
     def _after(self, seconds: float) -> datetime:
         return self._deps.clock.now() + timedelta(seconds=seconds)
