@@ -13,7 +13,8 @@ from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.policy import Policy
 from alertd.core.time.duration import Duration
 from alertd.engine.clocks import COMPARE_EVERY_S, CONFIRMED_AFTER_S
-from alertd.engine.timer import LOOK_AGAIN_S
+from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
+from alertd.system.clock import SystemClock
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.engine.test_daemon import Stage
 from tests.scene import Watched, a_milestone
@@ -166,6 +167,19 @@ def test_machine_that_synchronises_its_time_follows_a_step_at_once() -> None:
     night.play(60, (10.2, timedelta(hours=2)))
 
     assert night.told_s == [pytest.approx(10.2, abs=ROUND_S)]
+
+
+async def test_clock_that_shows_another_year_makes_no_backlog_of_chores() -> None:
+    """A chore that is due each second was missed 35 million times, and is done once."""
+    year = timedelta(days=400)
+    timer = Timer(SystemClock(), {Chore.LEDGER: 1.0, Chore.AUDIT: 60.0})
+
+    timer.start()
+    assert timer._scheduler is not None
+    missed = [job._get_run_times(job.next_run_time + year) for job in timer._scheduler.get_jobs()]
+    timer.stop()
+
+    assert [len(times) for times in missed] == [1, 1]
 
 
 def test_steps_there_and_back_send_once() -> None:
