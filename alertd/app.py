@@ -348,7 +348,7 @@ def _build_dependencies(
     from alertd.engine.deps import Dependencies
     from alertd.engine.leader import LEAD_FOR
     from alertd.notify import heartbeat
-    from alertd.system.clock import read_suspended_s
+    from alertd.system.clock import read_suspended_s, read_synchronised
     from alertd.system.file_thread import FileThread
     from alertd.system.node import is_gone, make_node_name
     from alertd.system.systemd import Systemd
@@ -393,6 +393,7 @@ def _build_dependencies(
         node=make_node_name(),
         is_gone=is_gone,
         asleep=read_suspended_s,
+        is_synchronised=read_synchronised,
         lead_for=EMBEDDED_LEAD_FOR if settings.database_url().startswith("sqlite") else LEAD_FOR,
         systemd=Systemd.from_environment(),
         observer=observer,

@@ -111,6 +111,7 @@ class Settlement:
         remember: state for the next send for the same milestone, by full id, or for the same channel.
         follow_up: deliveries to write down with it: the fallback's, a notice.
         outcome: the notifier's outcome. It is not written down; the channel's backpressure is updated by it.
+        tried_from: where the retry horizon starts from now on; None: it stays where it is.
     """
 
     lease: Lease
@@ -123,6 +124,7 @@ class Settlement:
     remember: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     follow_up: tuple[Delivery, ...] = ()
     outcome: Outcome | None = None
+    tried_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +274,8 @@ class LeadershipLedger(NodeReader, Protocol):
         """Make ``node`` the leader, or renew its leadership, until ``duration`` from now.
 
         Granted if no node leads, if ``node`` leads, if the leader has let its leadership run out, and if the
-        leader is ``instead_of``, which the caller knows to be dead.
+        leader is ``instead_of``, which the caller knows to be dead. A leadership that ends later than twice
+        ``duration`` from now was taken by a clock that was ahead, and counts as run out.
 
         Returns:
             the term, which rises by one when another node takes over; None: another node leads.
@@ -376,7 +379,8 @@ class DeliveryQueue(Protocol):
         """Lease ready deliveries with ``next_at <= now`` that have no live lease, the oldest first.
 
         A lease is live while the ledger's time is before its ``until``, which is ``duration`` from now. Each
-        lease raises the delivery's fence by one.
+        lease raises the delivery's fence by one. A lease that ends later than ``duration`` and
+        :data:`LEASE_FOR` from now was taken by a clock that was ahead, so it is not live.
 
         Args:
             limit: the maximum number of leases.
@@ -536,6 +540,21 @@ class Prunable(Protocol):
         """
 
 
+class Repairable(Protocol):
+    """Repairs what a clock that was ahead has written. The leader calls, by a clock that is not in doubt."""
+
+    async def repair(self, now: datetime, catch_up: timedelta, limit: int) -> Mapping[str, int]:
+        """Repair at most ``limit`` reminders and at most ``limit`` deliveries with instants from the future.
+
+        A reminder that was recorded as expired at an instant that is still to come is pending again, unless
+        it is older than ``catch_up`` by now. A ready delivery that waits longer than any retry does is due
+        now, and a retry horizon that would start in the future starts now.
+
+        Returns:
+            the number of changed rows: ``reminders`` and ``deliveries``. Call again until both are 0.
+        """
+
+
 class Closable(Protocol):
     """A connection to the ledger. Who opened it closes it."""
 
@@ -555,6 +574,7 @@ class Ledger(
     ChangeFeed,
     TimeSource,
     Prunable,
+    Repairable,
     Closable,
     Protocol,
 ):

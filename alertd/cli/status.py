@@ -108,8 +108,8 @@ def _node_cells(node: NodeReport, now: datetime, *, leads: bool) -> tuple[str, s
     from alertd.core.words import format_count, format_span
     from alertd.engine.health import GONE_AFTER
 
-    gone = now - node.seen_at >= GONE_AFTER
-    seen = Text(f"seen {format_span(now - node.seen_at)} ago", "red" if gone else "green")
+    gone = abs(now - node.seen_at) >= GONE_AFTER
+    seen = Text(f"seen {format_span(abs(now - node.seen_at))} ago", "red" if gone else "green")
     if leads:
         seen.append(", reconciles")
     runs = [f"alertd {node.version}, up {format_span(node.seen_at - node.started_at)}"]

@@ -23,6 +23,7 @@ from alertd.core.planning.audit import (
     AuditFinding,
     find_unreached,
     report_clock_difference,
+    report_clock_doubt,
     report_vanished,
 )
 from alertd.engine.clocks import ClockMonitor, LedgerClock
@@ -65,8 +66,14 @@ class Daemon:
     """
 
     def __init__(self, deps: Dependencies) -> None:
-        self._clock = LedgerClock(deps.clock, deps.log, deps.asleep)
-        self._monitor = ClockMonitor(deps.clock, deps.log, deps.asleep, on_step=self._on_clock_step)
+        self._clock = LedgerClock(deps.clock, deps.log, deps.asleep, deps.is_synchronised)
+        self._monitor = ClockMonitor(
+            deps.clock,
+            deps.log,
+            deps.asleep,
+            on_step=self._on_clock_step,
+            on_compared=self._review_clock,
+        )
         self._deps = deps = replace(deps, clock=self._clock)
         self._lease = LeaderLease(
             ledger=deps.ledger,
@@ -99,7 +106,13 @@ class Daemon:
         )
         self._audit = SelfAudit(deps)
         self._status = StatusReporter(deps, self._sender, self._audit)
-        self._planner = Planner(deps, self._lease, self._status, self._give_way)
+        self._planner = Planner(
+            deps,
+            self._lease,
+            self._status,
+            give_way=self._give_way,
+            is_in_doubt=lambda: self._clock.trusted.is_far_behind,
+        )
         self.requests = ReloadRequests(lambda: self._timer.want(Chore.RELOAD))
         self._reloader = Reloader(
             deps,
@@ -108,6 +121,7 @@ class Daemon:
             status=self._status,
             requests=self.requests,
             on_read=self._timer.wake,
+            measure_absence=self._monitor.measure_absence,
         )
         self._backoff = Backoff(deps.clock, deps.log)
         self._looked_at = deps.clock.now()
@@ -140,7 +154,10 @@ class Daemon:
             definitions = definitions.require_config()
         if definitions.config is None:
             raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
+        seen_at = [report.seen_at for report in await self._deps.ledger.read_nodes()]
+        self._clock.trusted.begin(max(seen_at, default=None))
         await self._clock.compare(self._deps.ledger)
+        self._looked_at = self._deps.clock.now()
         await self._reloader.adopt(definitions, definitions.config)
         self._deps.ledger.listen(lambda: self._timer.want(Chore.LEDGER))
 
@@ -315,7 +332,8 @@ class Daemon:
         self._timer.wanted &= {Chore.AUDIT}
         try:
             if Chore.LEAD in wanted:
-                await self._clock.compare(self._deps.ledger)
+                if await self._clock.compare(self._deps.ledger):
+                    wanted.add(Chore.CLOCK)
                 if await self._lease.ask():
                     wanted.add(Chore.TAKEOVER)
             if Chore.FILES in wanted:
@@ -332,6 +350,8 @@ class Daemon:
                 await self._reloader.finish()
             elif wanted & {Chore.RECONCILE, Chore.TAKEOVER}:
                 await self._planner.reconcile_again(reconsider=Chore.TAKEOVER in wanted)
+            if Chore.CLOCK in wanted:
+                await self._planner.reconcile_again(reconsider=True)
             if Chore.REPORT in wanted:
                 await self._status.report(self._reloader.config)
                 await self._status.compare_nodes()
@@ -369,6 +389,8 @@ class Daemon:
         found = [*companion.findings()] if companion is not None else []
         if self._status.kept:
             found.append(report_vanished(self._status.kept, self._status.holders))
+        if step := self._clock.trusted.step:
+            found.append(report_clock_doubt(step))
         if self._status.hung:
             found.append(AuditFinding(fault=AuditFault.FILE, detail=self._status.hung))
         if self._status.config_fault:
@@ -407,6 +429,11 @@ class Daemon:
     def _on_clock_step(self) -> None:
         self._timer.restart()
         self._timer.want(Chore.LEAD)
+
+    def _review_clock(self) -> None:
+        if self._clock.trusted.review():
+            self._timer.restart()
+            self._timer.want(Chore.CLOCK)
 
     def _after(self, seconds: float) -> datetime:
         return self._deps.clock.now() + timedelta(seconds=seconds)

@@ -78,6 +78,8 @@ class Dispatcher:
             taken out of the configuration) is dead.
         on_fault: is called when a notifier raises, which no notifier may. The delivery is tried again.
         links: returns where messages lead at the moment; None: nowhere.
+        measure_absence: returns how much of a span of time this node did not run. That time does not count
+            for ``retry_for``, because nobody tried.
     """
 
     clock: Clock
@@ -85,6 +87,7 @@ class Dispatcher:
     notifiers: Mapping[str, Notifier]
     on_fault: Callable[[str, Exception], None] = lambda _channel, _error: None
     links: Callable[[], Links | None] = lambda: None
+    measure_absence: Callable[[datetime, datetime], timedelta] = lambda _since, _until: timedelta()
 
     async def deliver(self, lease: Lease, leased: ClockReading) -> Settlement:
         """Send one leased delivery, once. Returns how it ended, for the ledger.
@@ -176,10 +179,11 @@ class Dispatcher:
             case Retry():
                 reason = reason or Answered(text=outcome.reason)
                 attempt = _make_attempt(lease, at, took, "unknown" if outcome.unknown else "retry", reason)
-                give_up_at = lease.delivery.bound_at + self.config.retry_for
-                next_at = compute_next_attempt(
-                    lease.delivery.id, attempt.number, at, give_up_at, outcome.after
-                )
+                # Whatever was before `next_at` was counted when an earlier attempt failed.
+                delivery = lease.delivery
+                absence = self.measure_absence(delivery.next_at, at - took)
+                give_up_at = delivery.horizon_start + absence + self.config.retry_for
+                next_at = compute_next_attempt(delivery.id, attempt.number, at, give_up_at, outcome.after)
                 if next_at is None:
                     return self._settle_dead(lease, members, outcome, attempt, GivenUp(last=reason))
                 return Settlement(
@@ -190,6 +194,7 @@ class Dispatcher:
                     reason=reason,
                     next_at=next_at,
                     attempt=attempt,
+                    tried_from=delivery.horizon_start + absence if absence else None,
                 )
             case Rejected():
                 reason = reason or Answered(text=outcome.reason)

@@ -26,6 +26,7 @@ from alertd.ports import (
     PlanningLedger,
     Prunable,
     ReminderQueue,
+    Repairable,
     TimeSource,
 )
 from alertd.system.systemd import Systemd
@@ -58,6 +59,7 @@ class EngineLedger(
     ChangeFeed,
     TimeSource,
     Prunable,
+    Repairable,
     Closable,
     Protocol,
 ):
@@ -85,6 +87,7 @@ class Dependencies:
         asleep: returns the seconds that the machine has slept since it was booted.
         file_problems: returns what is wrong with each file that access depends on and of which older content
             is in use.
+        is_synchronised: returns whether the machine's time is synchronised; None: nobody knows.
         observer: is told what happens, and counts it.
         beat: tells the dead man's switch how an audit ended; returns why that failed, or "".
     """
@@ -106,5 +109,6 @@ class Dependencies:
     is_gone: Callable[[str], bool] = lambda _node: False
     asleep: Callable[[], float] = lambda: 0.0
     file_problems: Callable[[], Sequence[str]] = tuple
+    is_synchronised: Callable[[], bool | None] = lambda: None
     observer: Observer = field(default_factory=Observer)
     beat: Callable[[Config, Audit], Awaitable[str]] | None = None

@@ -56,16 +56,20 @@ class Digests:
     def compare(self, known: Sequence[NextDigest], now: datetime) -> Changes:
         """Compare with the digests that the ledger has. Returns what makes it have these and no others."""
         old_by_key = {digest.key: digest for digest in known}
-        wanted = []
+        wanted, replaced = [], []
         for key, (receiver, digest) in self.by_key.items():
             old = old_by_key.get(key)
+            if old is not None and old.at > self.find_next(key, self.find_next(key, now)):
+                # A clock that was ahead made the previous issue. Replace the row as a whole.
+                replaced.append(key)
+                old = None
             if old is None:
                 at = self.find_next(key, now)
                 wanted.append(NextDigest(key=key, receiver=receiver, name=digest.name, at=at, since=now))
             elif old.at > now and (at := self.find_next(key, max(old.since, now))) != old.at:
                 # The quiet hours have changed, or the rules of the zone have.
                 wanted.append(replace(old, at=at))
-        gone = tuple(sorted(old_by_key.keys() - self.by_key.keys()))
+        gone = (*replaced, *sorted(old_by_key.keys() - self.by_key.keys()))
         return Changes(digests=tuple(wanted), no_digests=gone)
 
     async def find_due(self, ledger: DigestSchedule, now: datetime) -> NextDigest | None:

@@ -67,7 +67,9 @@ class Health:
 
     @property
     def live_nodes(self) -> tuple[NodeReport, ...]:
-        return tuple(node for node in self.nodes if not node.stopped and self.now - node.seen_at < GONE_AFTER)
+        return tuple(
+            node for node in self.nodes if not node.stopped and abs(self.now - node.seen_at) < GONE_AFTER
+        )
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -90,7 +92,7 @@ class Health:
         if not self.nodes:
             yield "no daemon has run on this ledger"
         elif not self.live_nodes:
-            silence = format_span(self.now - self.nodes[0].seen_at)
+            silence = format_span(abs(self.now - self.nodes[0].seen_at))
             yield f"no daemon is running: the last was seen {silence} ago"
         yield from map(str, find_differences(self.nodes, self.now))
         for node in self.live_nodes:

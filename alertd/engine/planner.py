@@ -15,6 +15,9 @@ from alertd.errors import LeadLost
 from alertd.ports import KeptConfig
 from alertd.system.telemetry import Event
 
+REPAIR_LIMIT = 500
+"""The most reminders, and the most deliveries, that one transaction repairs."""
+
 
 class Planner:
     """Reconciles the ledger with the definitions in force.
@@ -29,11 +32,14 @@ class Planner:
         deps: Dependencies,
         lease: LeaderLease,
         status: StatusReporter,
+        *,
         give_way: Callable[[], Awaitable[None]],
+        is_in_doubt: Callable[[], bool] = lambda: False,
     ) -> None:
         """
         Args:
             give_way: lets other work run. It is called often while this reconciles.
+            is_in_doubt: returns whether the clock may be far behind.
         """
         self.definitions: Definitions | None = None
         self.done: Mapping[str, date] = {}
@@ -41,6 +47,7 @@ class Planner:
         self._lease = lease
         self._status = status
         self._give_way = give_way
+        self._is_in_doubt = is_in_doubt
         self._reconciled_at = deps.clock.now()
         self._version = ""
         self._kept_text: str | None = None
@@ -109,6 +116,7 @@ class Planner:
                     self._deps.clock.now(),
                     changed=changed,
                     done=done,
+                    in_doubt=self._is_in_doubt(),
                     term=self._lease.term,
                     give_way=self._give_way,
                 )
@@ -137,11 +145,14 @@ class Planner:
         self.done = await ledger.read_done_dates()
         try:
             if self._lease.held:
+                if reconsider:
+                    await self._repair(config, now)
                 report = await reconcile(
                     ledger,
                     definitions,
                     now,
                     reconsider=reconsider,
+                    in_doubt=self._is_in_doubt(),
                     term=self._lease.term,
                     give_way=self._give_way,
                 )
@@ -156,3 +167,11 @@ class Planner:
         # Only the leader reports which timelines it keeps without a file.
         self._status.kept = ()
         return Report()
+
+    async def _repair(self, config: Config, now: datetime) -> None:
+        """Repair what a clock that was ahead has written. What is right stays as it is."""
+        while True:
+            repaired = await self._deps.ledger.repair(now, config.catch_up, REPAIR_LIMIT)
+            if not any(repaired.values()):
+                return
+            self._deps.log.warning(Event.LEDGER_REPAIRED, **repaired)

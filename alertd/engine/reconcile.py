@@ -74,6 +74,7 @@ class ReconcilePass:
     now: datetime
     report: Report
     reconsider: bool = False
+    in_doubt: bool = False
     term: Callable[[], Awaitable[int]] | None = None
     give_way: Callable[[], Awaitable[None]] = _go_on
 
@@ -87,6 +88,7 @@ async def reconcile(
     now: datetime,
     *,
     reconsider: bool = False,
+    in_doubt: bool = False,
     term: Callable[[], Awaitable[int]] | None = None,
     give_way: Callable[[], Awaitable[None]] = _go_on,
 ) -> Report:
@@ -98,6 +100,8 @@ async def reconcile(
     Args:
         reconsider: the configuration has changed, so decide again about reminders that wait for a mute or a
             snooze.
+        in_doubt: ``now`` may lie far in the past. Nothing is cancelled or withdrawn because it is so far
+            ahead, and digests stay as they are.
         term: returns the term of the lead to write under. It is called for each transaction.
         give_way: lets other work run. It is called between the milestones, and never between reading and
             writing a milestone.
@@ -107,7 +111,7 @@ async def reconcile(
         LedgerError: the ledger cannot be read or written.
         ValueError: ``definitions.config`` is None.
     """
-    current = _start(definitions, now, reconsider=reconsider, term=term, give_way=give_way)
+    current = _start(definitions, now, reconsider=reconsider, in_doubt=in_doubt, term=term, give_way=give_way)
     known = await ledger.read_timelines()
     if known and not definitions.timelines and not definitions.broken:
         current.report.kept = tuple(sorted(known))
@@ -140,6 +144,7 @@ async def reconcile_dependents(
     *,
     changed: Set[str],
     done: Mapping[str, date],
+    in_doubt: bool = False,
     term: Callable[[], Awaitable[int]] | None = None,
     give_way: Callable[[], Awaitable[None]] = _go_on,
 ) -> Report:
@@ -151,7 +156,7 @@ async def reconcile_dependents(
         changed: the full ids of the milestones whose done dates have changed.
         done: all local done dates by full id.
     """
-    current = _start(definitions, now, reconsider=False, term=term, give_way=give_way)
+    current = _start(definitions, now, reconsider=False, in_doubt=in_doubt, term=term, give_way=give_way)
     milestones = {
         milestone.id: milestone for timeline in definitions.timelines for milestone in timeline.milestones
     }
@@ -180,6 +185,7 @@ def _start(
     now: datetime,
     *,
     reconsider: bool,
+    in_doubt: bool,
     term: Callable[[], Awaitable[int]] | None,
     give_way: Callable[[], Awaitable[None]],
 ) -> ReconcilePass:
@@ -190,12 +196,15 @@ def _start(
         now=now,
         report=Report(),
         reconsider=reconsider,
+        in_doubt=in_doubt,
         term=term,
         give_way=give_way,
     )
 
 
 async def _reconcile_digests(ledger: PlanningLedger, current: ReconcilePass) -> None:
+    if current.in_doubt:
+        return
     changes = Digests.from_config(current.config).compare(await ledger.read_digests(), current.now)
     if changes != Changes():
         await ledger.apply(changes, term=await current.find_term())
@@ -267,6 +276,7 @@ async def _reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger 
         if is_whole
         and record.id not in still
         and not record.withdrawn
+        and not (current.in_doubt and get_series_id(record.id) in series)
         and not _is_history(record, series, owed_by_id.get(record.id, ()), current.now)
     ]
     left = [reminder for record in gone for reminder in owed_by_id.get(record.id, ())]
@@ -424,6 +434,8 @@ def _plan(
     told: frozenset[str],
 ) -> Changes:
     plan = rearm(ladder, record, owed, told, current.config, current.now, reconsider=current.reconsider)
+    if current.in_doubt:
+        plan = replace(plan, cancelled=())
     current.report.owed += len(plan.owed)
     current.report.cancelled += len(plan.cancelled)
     return Changes(owed=plan.owed + plan.woken, cancelled=plan.cancelled)

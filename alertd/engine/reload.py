@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from alertd.core.config import Config, Definitions
 from alertd.engine.binding import Binder
@@ -106,7 +107,12 @@ class Reloader:
         status: StatusReporter,
         requests: ReloadRequests,
         on_read: Callable[[], None],
+        measure_absence: Callable[[datetime, datetime], timedelta] = lambda _since, _until: timedelta(),
     ) -> None:
+        """
+        Args:
+            measure_absence: as for :class:`Dispatcher`.
+        """
         self.files = DefinitionFiles(
             deps.load,
             deps.signature,
@@ -122,6 +128,7 @@ class Reloader:
         self._planner = planner
         self._sender = sender
         self._status = status
+        self._measure_absence = measure_absence
         self._active: Active | None = None
         self._asked: tuple[asyncio.Future[ReloadResult], ...] = ()
         self._began_s = 0.0
@@ -271,6 +278,7 @@ class Reloader:
                 notifiers=notifiers,
                 on_fault=self._log_fault,
                 links=lambda: deps.links(config),
+                measure_absence=self._measure_absence,
             )
             self._active = Active(config=config, binder=Binder(deps.ledger, config), dispatcher=dispatcher)
             self._sender.use(notifiers, find_rates(config, notifiers))

@@ -74,7 +74,7 @@ class Difference:
 
 def find_differences(nodes: Iterable[NodeReport], now: datetime) -> tuple[Difference, ...]:
     """Compare the live nodes. Returns each way in which they differ; () when all run the same."""
-    live = [node for node in nodes if not node.stopped and now - node.seen_at < LIVE_FOR]
+    live = [node for node in nodes if not node.stopped and abs(now - node.seen_at) < LIVE_FOR]
     found = (
         _difference("definitions", live, lambda node: node.config_id[:12]),
         _difference("versions", live, lambda node: node.version),

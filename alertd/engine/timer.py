@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from alertd.ports import Clock
 
@@ -41,12 +42,28 @@ class Chore(StrEnum):
     """Ask for the lead, or keep it."""
     TAKEOVER = "takeover"
     """Reconcile everything, because this node leads from now on."""
+    CLOCK = "clock"
+    """Reconcile everything, because a step of the wall clock was confirmed."""
     RECONCILE = "reconcile"
     """Bring the ledger into line with the files."""
     AUDIT = "audit"
     """Audit the ledger."""
     PRUNE = "prune"
     """Delete old rows."""
+
+
+class Every(BaseTrigger):  # type: ignore[misc]  # APScheduler carries no types
+    """Fires so many seconds after the time at which it is asked.
+
+    APScheduler's own interval trigger counts from the previous time and lists each time that was missed, so a
+    clock that shows another year would keep the loop busy for minutes.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._interval = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
+        return now + self._interval
 
 
 class Timer:
@@ -119,7 +136,7 @@ class Timer:
         assert self._scheduler is not None  # noqa: S101  for mypy
         for name, seconds in self._chores.items():
             self._scheduler.add_job(
-                self._want_chore, "interval", args=[name], seconds=seconds, id=name, replace_existing=True
+                self._want_chore, Every(seconds), args=[name], id=name, replace_existing=True
             )
 
     async def _want_chore(self, chore: Chore) -> None:

@@ -28,6 +28,8 @@ def take_lead(connection: Connection, *, node: str, at: int, until: int, instead
     """
     insert = insert_into(connection, _lead)
     its_own = _lead.c.node == insert.excluded.node
+    # A leadership that ends later than twice its length from now was taken by a clock that was ahead.
+    latest = until + (until - at)
     statement = insert.on_conflict_do_update(
         index_elements=["name"],
         set_={
@@ -35,7 +37,7 @@ def take_lead(connection: Connection, *, node: str, at: int, until: int, instead
             "term": case((its_own, _lead.c.term), else_=_lead.c.term + 1),
             "until": insert.excluded.until,
         },
-        where=or_(its_own, _lead.c.until <= at, _lead.c.node == instead_of),
+        where=or_(its_own, _lead.c.until <= at, _lead.c.until > latest, _lead.c.node == instead_of),
     ).returning(_lead.c.term)
     fields = {"name": RECONCILING, "node": node, "term": 1, "until": until}
     return connection.execute(statement, fields).scalar()

@@ -38,7 +38,7 @@ from alertd.core.ledger.records import (
 from alertd.core.planning.audit import Waiting
 from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import NextDigest
-from alertd.ports import Settlement
+from alertd.ports import LEASE_FOR, Settlement
 from alertd.store import reading, rows, rules, schema, writing
 from alertd.store.database.dialect import is_shared, lock_rows, split_chunks
 
@@ -220,6 +220,7 @@ def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement,
             state=bindparam("becomes"),
             **rows.REASON_PARAMETERS,
             next_at=func.coalesce(bindparam("later"), _delivery.c.next_at),
+            tried_from=func.coalesce(bindparam("horizon"), _delivery.c.tried_from),
             attempts=bindparam("tries"),
             settled_at=bindparam("ended"),
             lease_owner="",
@@ -256,6 +257,7 @@ def _encode_settlement(settlement: Settlement) -> dict[str, Any]:
         # The count starts from the leased delivery, so that a repeated settlement counts once.
         "tries": settlement.lease.delivery.attempts + (settlement.attempt is not None),
         "ended": rows.to_micros(settlement.at) if final else None,
+        "horizon": rows.to_micros(settlement.tried_from) if settlement.tried_from else None,
     }
 
 
@@ -269,12 +271,14 @@ class Search:
     Attributes:
         now: the delivery is due at this instant.
         at: ``now`` by the ledger's clock. Leases end by that clock.
+        latest: no lease ends later by that clock, unless it was taken while the clock was ahead.
         among_others: whether other nodes lease at the same time. If so, the search skips rows that they have
             locked and locks the rows that it finds.
     """
 
     now: int
     at: int
+    latest: int
     among_others: bool
 
 
@@ -295,11 +299,16 @@ def lease(
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
     """
     until = rows.from_micros(at) + duration
-    search = Search(now=rows.to_micros(now), at=at, among_others=is_shared(connection))
+    search = Search(
+        now=rows.to_micros(now),
+        at=at,
+        latest=rows.to_micros(until + LEASE_FOR),
+        among_others=is_shared(connection),
+    )
     candidates = _select_candidates(search, limit, per_channel, most)
     free = (
         select(_delivery)
-        .where(_delivery.c.id.in_(candidates), schema.IS_READY, is_free(_delivery, at))
+        .where(_delivery.c.id.in_(candidates), schema.IS_READY, _can_be_leased(_delivery, search))
         .order_by(_delivery.c.next_at, _delivery.c.id)
         .with_for_update(skip_locked=True, key_share=True)
     )
@@ -347,6 +356,10 @@ def lease(
 def is_free(delivery: FromClause, at: int) -> ColumnElement[bool]:
     """Return the condition that a delivery has no lease, or only a lease that ended at or before ``at``."""
     return or_(delivery.c.lease_until.is_(None), delivery.c.lease_until <= at)
+
+
+def _can_be_leased(delivery: FromClause, search: Search) -> ColumnElement[bool]:
+    return or_(is_free(delivery, search.at), delivery.c.lease_until > search.latest)
 
 
 def _select_channels() -> CTE:
@@ -400,7 +413,7 @@ def _select_oldest(search: Search, channels: CTE, number: int, condition: Column
     of_channel = (
         select(oldest.c.id)
         .where(oldest.c.state == _READY, oldest.c.channel == channels.c.channel)
-        .where(oldest.c.next_at <= search.now, is_free(oldest, search.at))
+        .where(oldest.c.next_at <= search.now, _can_be_leased(oldest, search))
         .order_by(oldest.c.next_at, oldest.c.id)
         .limit(number)
     )

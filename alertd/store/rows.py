@@ -245,6 +245,7 @@ def encode_delivery(delivery: Delivery) -> Fields:
         "fallback_for": delivery.fallback_for,
         "settled_at": to_micros(delivery.settled_at) if delivery.settled_at else None,
         "edition": dump_json(pack_edition(delivery.edition)) if delivery.edition else None,
+        "tried_from": to_micros(delivery.tried_from) if delivery.tried_from else None,
     }
 
 
@@ -263,6 +264,7 @@ def decode_delivery(row: Row[Any], members: Sequence[str]) -> Delivery:
         fallback_for=row.fallback_for,
         settled_at=from_micros(row.settled_at) if row.settled_at is not None else None,
         edition=unpack_edition(json.loads(row.edition)) if row.edition else None,
+        tried_from=from_micros(row.tried_from) if row.tried_from is not None else None,
     )
 
 

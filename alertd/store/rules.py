@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from alertd.core.ledger.outcome import LONGEST_WAIT
 from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, ReminderState, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.status import Action
-from alertd.core.reason import SentAgainBy
+from alertd.core.reason import SentAgainBy, TooLate, TooLateAtLoad
 from alertd.ports import KeptConfig
 
 REMINDERS = frozenset({Cause.OPENS, Cause.APPROACHING, Cause.DUE, Cause.OVERDUE})
@@ -35,6 +36,10 @@ def unpack_kept_config(state: Mapping[str, str]) -> KeptConfig | None:
     if not state["text"]:
         return None
     return KeptConfig(text=state["text"], node=state["node"], at=datetime.fromisoformat(state["at"]))
+
+
+TOLERANCE = timedelta(minutes=1)
+"""How far in the future an instant of another node may lie, whose clock differs a little."""
 
 
 def make_line_key(owed: ScheduledReminder) -> tuple[str, str, str]:
@@ -115,8 +120,29 @@ def reset_delivery(delivery: Delivery, now: datetime, by: str) -> Delivery:
         bound_at=now,
         next_at=now,
         settled_at=None,
+        tried_from=None,
         reason=SentAgainBy(by=by),
     )
+
+
+def is_misjudged(owed: ScheduledReminder, now: datetime, catch_up: timedelta) -> bool:
+    """Return whether a clock that was ahead recorded a reminder as expired that is not too late by now.
+
+    The reason says by how many days the reminder was late, and so when it was judged at the earliest.
+    """
+    due_at = max(owed.at, owed.wake_at)
+    late = owed.reason.days if isinstance(owed.reason, TooLate | TooLateAtLoad) else 0
+    is_from_the_future = due_at + timedelta(days=late) > now
+    return owed.state is ReminderState.EXPIRED and due_at > now - catch_up and is_from_the_future
+
+
+def repair_delivery(delivery: Delivery, now: datetime) -> Delivery:
+    """Return a ready delivery without the wait and the retry horizon that a clock that was ahead has set."""
+    if delivery.state is not DeliveryState.READY:
+        return delivery
+    next_at = now if delivery.next_at > now + LONGEST_WAIT else delivery.next_at
+    tried_from = now if delivery.horizon_start > now + TOLERANCE else delivery.tried_from
+    return replace(delivery, next_at=next_at, tried_from=tried_from)
 
 
 def make_action_entry(action: Action) -> HistoryEntry:

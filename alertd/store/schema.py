@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0008", "0009")
 """Every revision of the schema, the oldest first.
 
 With this list, alertd finds out whether a database is up to date without an import of Alembic. A test
@@ -131,6 +131,7 @@ delivery = Table(
     Column("fence", Integer, nullable=False, server_default=text("0")),
     Column("edition", Text, nullable=True),
     *_coded_reason(),
+    _maybe_instant("tried_from"),
 )
 IS_READY = delivery.c.state == text("'ready'")
 _leased = IS_READY & delivery.c.lease_until.is_not(None)

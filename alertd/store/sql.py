@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from alertd.core.ledger.records import Lease
 from alertd.core.planning.audit import Waiting
 from alertd.ports import Changes
-from alertd.store import acting, leading, pruning, queue, reading, rows, writing
+from alertd.store import acting, leading, pruning, queue, reading, repairing, rows, writing
 from alertd.store.database.base import CHANNEL, Database
 from alertd.store.database.dialect import notify_others, read_clock, read_size
 from alertd.store.database.upgrade import hold_schema
@@ -107,6 +107,7 @@ class SqlLedger:
 
     # Upkeep
     prune = _writes(pruning.prune)
+    repair = _writes(repairing.repair)
     ensure_shared_secret = _writes(acting.ensure_shared_secret)
     keep_config = _writes(acting.keep_config)
     read_kept_config = _reads(acting.read_kept_config)

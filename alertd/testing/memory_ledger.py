@@ -33,7 +33,7 @@ from alertd.core.planning.decide import Decisions
 from alertd.core.reason import PlainReason
 from alertd.core.routing.digest import NextDigest
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
-from alertd.ports import KEEP_REPORTS, MOVES_READ, Changes, KeptConfig, NodeReport, Settlement
+from alertd.ports import KEEP_REPORTS, LEASE_FOR, MOVES_READ, Changes, KeptConfig, NodeReport, Settlement
 from alertd.store import rules
 
 
@@ -159,7 +159,7 @@ class MemoryLedger:
         has = self._lead
         term = 1
         if has is not None:
-            if has.node not in (node, instead_of) and now < has.until:
+            if has.node not in (node, instead_of) and now < has.until <= now + 2 * duration:
                 return None
             term = has.term if has.node == node else has.term + 1
         self._lead = _Lead(node=node, term=term, until=now + duration)
@@ -243,7 +243,7 @@ class MemoryLedger:
         latest = self._find_latest_bound()
         for delivery in sorted(ready, key=lambda delivery: (delivery.next_at, delivery.id)):
             hold = self._holds[delivery.id]
-            live = hold.until is not None and now < hold.until
+            live = hold.until is not None and now < hold.until <= now + duration + LEASE_FOR
             room = min(per_channel, most.get(delivery.channel, per_channel))
             if live or len(taken) >= limit or of_channel[delivery.channel] >= room:
                 continue
@@ -275,6 +275,7 @@ class MemoryLedger:
                 # The count starts from the leased delivery, so that a repeated settlement counts once.
                 attempts=settlement.lease.delivery.attempts + (settlement.attempt is not None),
                 settled_at=None if settlement.state is DeliveryState.READY else settlement.at,
+                tried_from=settlement.tried_from or there.tried_from,
             )
             self._settle_rest(settlement, there.channel)
         self._writes += 1
@@ -475,6 +476,19 @@ class MemoryLedger:
         self._records = {name: record for name, record in self._records.items() if name not in gone}
         self._writes += bool(gone or old)
         return {"milestones": len(gone), "deliveries": len(old)}
+
+    async def repair(self, now: datetime, catch_up: timedelta, limit: int) -> Mapping[str, int]:
+        misjudged = sorted(key for key, owed in self._owed.items() if rules.is_misjudged(owed, now, catch_up))
+        for key in misjudged[:limit]:
+            self._owed[key] = replace(self._owed[key], state=ReminderState.PENDING, reason=None)
+        changed = 0
+        for delivery in sorted(self._deliveries.values(), key=lambda delivery: delivery.id):
+            repaired = rules.repair_delivery(delivery, now)
+            if repaired != delivery and changed < limit:
+                self._deliveries[delivery.id] = repaired
+                changed += 1
+        self._writes += bool(misjudged or changed)
+        return {"reminders": len(misjudged[:limit]), "deliveries": changed}
 
     async def read_nodes(self) -> Sequence[NodeReport]:
         by_name = sorted(self._nodes.values(), key=lambda report: report.node)

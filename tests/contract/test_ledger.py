@@ -556,6 +556,17 @@ async def test_live_lease_keeps_others_away_until_it_ends(ledger: Ledger) -> Non
     assert (second.owner, second.fence) == ("node-2", 2)
 
 
+async def test_lease_that_a_clock_that_was_ahead_has_taken_keeps_nobody_away(ledger: Ledger) -> None:
+    """A lease that ends later than any lease that is taken now, and five minutes more, is not live."""
+    await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
+    await take(ledger, now=NOW + DAY, duration=5 * MINUTE)
+
+    assert await take(ledger, owner="node-2", now=NOW + DAY - 5 * MINUTE) == []
+    (second,) = await take(ledger, owner="node-2", now=NOW + DAY - 6 * MINUTE)
+
+    assert (second.owner, second.fence) == ("node-2", 2)
+
+
 async def test_lease_takes_the_oldest_first_within_its_limits(ledger: Ledger) -> None:
     """Leasing takes the oldest deliveries within the limits in total, by channel and by named channel."""
     keys = [f"k{number}" for number in range(1, 7)]
@@ -1196,6 +1207,15 @@ async def test_lead_of_the_dead_is_taken_at_once(ledger: Ledger) -> None:
 
     assert await ledger.take_lead("b", NOW, duration=MINUTE, instead_of="c") is None
     assert await ledger.take_lead("b", NOW, duration=MINUTE, instead_of="a") == 2
+
+
+async def test_lead_that_a_clock_that_was_ahead_has_taken_is_free(ledger: Ledger) -> None:
+    """A leader whose clock was a day ahead holds nobody up once the clock is right."""
+    await ledger.take_lead("a", NOW + DAY, duration=MINUTE)
+
+    assert await ledger.take_lead("b", NOW + DAY - 2 * MINUTE, duration=MINUTE) == 2
+
+    assert await ledger.take_lead("a", NOW + DAY - 2 * MINUTE, duration=MINUTE) is None
 
 
 async def test_lead_that_is_given_back_is_free(ledger: Ledger) -> None:

@@ -19,6 +19,7 @@ from alertd.core.planning.audit import (
     list_notices,
     make_dead_slot,
     report_clock_difference,
+    report_clock_doubt,
     report_vanished,
 )
 from alertd.core.planning.decide import make_delivery_id
@@ -34,6 +35,7 @@ DEAF = "unreached: there is no way to tell"
 FOR_PEOPLE = [
     report_vanished(["t"]),
     report_clock_difference(timedelta(hours=1)),
+    report_clock_doubt(timedelta(hours=1)),
     AuditFinding(fault=AuditFault.UNHEARD, detail="the address is in use"),
     AuditFinding(fault=AuditFault.UNREACHED, detail="there is no way to tell anybody"),
 ]

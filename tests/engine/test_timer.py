@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,8 +12,9 @@ import pytest
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.policy import Policy
 from alertd.core.time.duration import Duration
-from alertd.engine.clocks import COMPARE_EVERY_S
-from alertd.engine.timer import LOOK_AGAIN_S
+from alertd.engine.clocks import COMPARE_EVERY_S, CONFIRMED_AFTER_S
+from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
+from alertd.system.clock import SystemClock
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.engine.test_daemon import Stage
 from tests.scene import Watched, a_milestone
@@ -136,9 +137,31 @@ def test_reminder_after_a_step_back_comes_by_the_new_clock() -> None:
     assert night.told_s == [pytest.approx(360, abs=0.5)]
 
 
-def test_step_forward_sends_what_is_due_by_it_at_once() -> None:
-    """A reminder that was due in an hour is due now after a step of two hours."""
+def test_step_forward_sends_what_is_due_by_it_once_it_is_confirmed() -> None:
+    """A reminder that was due in an hour is due after a step of two hours that has held for five minutes."""
     night = Night()
+    night.stage.define(night.due_in(3600))
+
+    night.play(600, (10.2, timedelta(hours=2)))
+
+    assert night.told_s == [pytest.approx(10.2 + CONFIRMED_AFTER_S, abs=2 * ROUND_S)]
+
+
+@pytest.mark.parametrize("by", [timedelta(seconds=50), timedelta(hours=2), timedelta(days=400)])
+def test_step_forward_that_is_taken_back_changes_nothing(by: timedelta) -> None:
+    """A clock that is ahead for six seconds, again and again, makes no reminder early and none late."""
+    night = Night()
+    night.stage.define(night.due_in(100))
+
+    night.play(200, (10.2, by), (16.2, -by), (30.2, by), (36.2, -by))
+
+    assert night.told_s == [pytest.approx(100, abs=0.5)]
+
+
+def test_machine_that_synchronises_its_time_follows_a_step_at_once() -> None:
+    """NTP has set the clock, and says that it is right."""
+    night = Night()
+    night.stage.world = replace(night.stage.world, is_synchronised=lambda: True)
     night.stage.define(night.due_in(3600))
 
     night.play(60, (10.2, timedelta(hours=2)))
@@ -146,12 +169,25 @@ def test_step_forward_sends_what_is_due_by_it_at_once() -> None:
     assert night.told_s == [pytest.approx(10.2, abs=ROUND_S)]
 
 
+async def test_clock_that_shows_another_year_makes_no_backlog_of_chores() -> None:
+    """A chore that is due each second was missed 35 million times, and is done once."""
+    year = timedelta(days=400)
+    timer = Timer(SystemClock(), {Chore.LEDGER: 1.0, Chore.AUDIT: 60.0})
+
+    timer.start()
+    assert timer._scheduler is not None
+    missed = [job._get_run_times(job.next_run_time + year) for job in timer._scheduler.get_jobs()]
+    timer.stop()
+
+    assert [len(times) for times in missed] == [1, 1]
+
+
 def test_steps_there_and_back_send_once() -> None:
     """A reminder that was sent by a wrong clock is not sent again when the clock is right."""
     night = Night()
     night.stage.define(night.due_in(100))
 
-    night.play(200, (10.2, timedelta(hours=2)), (20.2, -timedelta(hours=2)))
+    night.play(900, (10.2, timedelta(hours=2)), (500.2, -timedelta(hours=2)))
 
     assert len(night.told_s) == 1
     assert night.stage.names("clock.stepped") == ["clock.stepped"] * 2

@@ -8,9 +8,11 @@ from datetime import timedelta
 
 from tests.sim.expected import windows_of
 from tests.sim.facts import Row, Sending
-from tests.sim.oracle import REMINDERS, Oracle, Violation
+from tests.sim.oracle import CATCH_UP, REMINDERS, Oracle, Violation
 from tests.sim.spec import CHANNELS, DAMPING_S, LEASE_S
 from tests.sim.world import Run
+
+TICK = timedelta(microseconds=5)
 
 LEASE = timedelta(seconds=LEASE_S)
 
@@ -212,6 +214,25 @@ def clock_steps_repeat_nothing(run: Run, oracle: Oracle) -> Iterator[Violation]:
             yield Violation(
                 "clock_steps_repeat_nothing",
                 f"{row.milestone} {row.offset} was bound twice",
+                (f"{row.milestone} ",),
+            )
+
+
+def wrong_clocks_decide_nothing(run: Run, oracle: Oracle) -> Iterator[Violation]:
+    """While a wall clock is wrong for less than five minutes, nothing is decided that is not due by the true
+    time: nothing is bound early, superseded by what is to come, or expired for good."""
+    if not run.profile.glimpses or run.profile.steps:
+        return
+    for one in run.facts.verdicts:
+        row = run.facts.rows.get(one.key)
+        if row is None or row.cause not in REMINDERS or one.state == "pending":
+            continue
+        dues = oracle.dues(row, one.at - timedelta(hours=3), one.at)
+        age = CATCH_UP if one.state == "expired" else timedelta()
+        if dues and min(dues) + age > one.at + TICK:
+            yield Violation(
+                "wrong_clocks_decide_nothing",
+                f"{row.milestone} {row.offset} was {one.state} at {one.at}, due {min(dues)}",
                 (f"{row.milestone} ",),
             )
 

@@ -22,6 +22,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     finality.final_once_confirmed,
     finality.moved,
     finality.clock_steps_repeat_nothing,
+    finality.wrong_clocks_decide_nothing,
     books.states_forward_only,
     books.stale_lease_never_settles,
     books.one_lease_at_a_time,

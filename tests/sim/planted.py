@@ -76,6 +76,9 @@ PLANTED: Mapping[str, Planted] = {
     "ignore mutes": _daemon("muted", "muted_waits", of_node.IgnoresMutes),
     "ignore the rate": _daemon("burst", "rate_limits_hold", of_node.IgnoresRates),
     "feed the watchdog anyway": _daemon("watched", "silence_is_loud", of_node.FeedsTheWatchdogAnyway),
+    "follow every step of the clock": _daemon(
+        "glimpsed", "wrong_clocks_decide_nothing", of_node.FollowsEveryStep
+    ),
     "leave tasks behind": _daemon("calm", "bounded", of_node.LeavesTasks),
     "send again at each start": _daemon(
         "restarted", "hundred_restarts_send_nothing", of_node.SendsAgainAtStart

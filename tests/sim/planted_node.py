@@ -67,6 +67,13 @@ class FeedsTheWatchdogAnyway(LiveDaemon):
         return await super()._look()
 
 
+class FollowsEveryStep(LiveDaemon):
+    """Whatever the wall clock shows is believed at once."""
+
+    def _review_clock(self) -> None:
+        self._clock.trusted.confirm()
+
+
 class LeavesTasks(LiveDaemon):
     """Each look leaves something behind."""
 

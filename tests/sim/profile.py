@@ -19,6 +19,7 @@ class Profile:
         kills: nodes switched off for a while; ``outages``: all of them at once.
         silences: channels that do not work for hours or days.
         steps: times that a wall clock is set, ``longest_step_h`` at the most.
+        glimpses: times that a wall clock shows another time, up to years away, for less than five minutes.
         dead_ledgers: times that no node can use the ledger at all, for minutes or hours.
         freezes: times that a node stands still as long.
         deafness: times that no channel takes anything, the operator's neither.
@@ -43,6 +44,7 @@ class Profile:
     silences: int = 0
     steps: int = 0
     longest_step_h: float = 48.0
+    glimpses: int = 0
     dead_ledgers: int = 0
     freezes: int = 0
     deafness: int = 0
@@ -56,7 +58,7 @@ class Profile:
         """Nothing of ours or the receivers' ever fails: each reminder comes at its time and once."""
         return not (
             self.store or self.crash or self.stall or self.send
-            or self.kills or self.outages or self.silences or self.steps
+            or self.kills or self.outages or self.silences or self.steps or self.glimpses
             or self.dead_ledgers or self.freezes or self.deafness
         )  # fmt: skip
 
@@ -105,6 +107,7 @@ PROFILES: dict[str, Profile] = {
             rules=Rules(mute_weekends=True),
         ),
         Profile(name="clocky", share=37, days=120, steps=14, edits=3, people=3),
+        Profile(name="glimpsed", share=6, days=90, glimpses=20, edits=4, people=4),
         Profile(name="off", days=160, share=14, outages=5, edits=4, people=4),
         Profile(
             name="many",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ZONES = ("Asia/Baghdad", "Asia/Baghdad", "Europe/Berlin", "America/New_York")
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
+GLIMPSE_S = 200.0
+"""Less than it takes to confirm a step of the clock."""
 
 
 def first_files(luck: random.Random, profile: Profile, start: datetime) -> Files:
@@ -70,6 +72,8 @@ class Script:
             world.at(self._moment(), self._silence)
         for _ in range(profile.steps):
             world.at(self._moment(), self._step)
+        for _ in range(profile.glimpses):
+            world.at(self._moment(), self._glimpse)
         for _ in range(profile.dead_ledgers):
             world.at(self._moment(), self._cut_off)
         for _ in range(profile.freezes):
@@ -270,6 +274,13 @@ class Script:
         world.facts.silences.append((channel, world.now(), world.now() + timedelta(seconds=for_s)))
         world.trace.add("sink", "silent", f"{channel} for {for_s:.0f} s")
         world.later(for_s, lambda: world.silent.discard(channel))
+
+    def _glimpse(self) -> None:
+        luck, world = self._luck, self._world
+        node = luck.choice(world.nodes)
+        by = luck.choice((-1, 1)) * timedelta(hours=luck.choice((1, 30, 20 * 24, 400 * 24, 20_000 * 24)))
+        node.step(by)
+        world.later(luck.uniform(6.0, GLIMPSE_S), lambda: node.step(-by))
 
     def _step(self) -> None:
         luck, profile = self._luck, self._world.profile

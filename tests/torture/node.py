@@ -78,6 +78,12 @@ def main() -> None:
         put(delivery, "SEND_LIMIT_S", lease_s * SEND_SHARE)
         put(delivery, "SEND_WITHIN", timedelta(seconds=lease_s * (1 - SEND_SHARE)))
 
+    confirmed_s = float(os.environ.get("TORTURE_CONFIRMED_S", "0"))
+    if confirmed_s:
+        from alertd.engine import clocks
+
+        put(clocks, "CONFIRMED_AFTER_S", confirmed_s)
+
     from alertd.cli import main as alertd
 
     alertd()

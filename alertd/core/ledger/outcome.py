@@ -14,6 +14,9 @@ LONGEST_STEP = timedelta(hours=1)
 LONGEST_RETRY_AFTER = timedelta(days=1)
 JITTER = 0.2
 
+LONGEST_WAIT = LONGEST_RETRY_AFTER * (1 + JITTER)
+"""No delivery waits longer for its next attempt."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:

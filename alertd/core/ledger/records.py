@@ -177,13 +177,15 @@ class Delivery:
             retries, restarts and nodes. It contains no dot and no text that a user wrote.
         notifier: the name of the notifier within its receiver.
         members: the keys of the reminders that it carries, recorded before the first attempt.
-        bound_at: when the ledger recorded the delivery, an aware UTC instant; the retry horizon starts here.
+        bound_at: when the ledger recorded the delivery, an aware UTC instant.
         next_at: the instant from which it may be sent, or sent again.
         attempts: the number of settled attempts.
         notice: the notice that it carries; None for reminders and digests.
         fallback_for: the channel that alertd could not reach and that this delivery replaces; "" for none.
         settled_at: when its final state was recorded, an aware UTC instant; None before that.
         edition: the digest issue that it carries; None if it is no digest.
+        tried_from: where the retry horizon starts: later than ``bound_at`` by the time in which no daemon
+            could try. None: at ``bound_at``.
     """
 
     id: str
@@ -199,11 +201,17 @@ class Delivery:
     fallback_for: str = ""
     settled_at: datetime | None = None
     edition: DigestIssue | None = None
+    tried_from: datetime | None = None
 
     @property
     def channel(self) -> str:
         """``receiver/notifier``."""
         return f"{self.receiver}/{self.notifier}"
+
+    @property
+    def horizon_start(self) -> datetime:
+        """The instant from which ``retry_for`` counts."""
+        return self.tried_from or self.bound_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,7 @@ class AuditFault(StrEnum):
     UNTOLD = "untold"
     VANISHED = "vanished"
     DIFFERS = "differs"
+    DOUBTED = "doubted"
     UNHEARD = "unheard"
     UNREACHED = "unreached"
     CONFIGURATION = "configuration"
@@ -57,6 +58,7 @@ LASTING = frozenset(
     {
         AuditFault.VANISHED,
         AuditFault.DIFFERS,
+        AuditFault.DOUBTED,
         AuditFault.UNHEARD,
         AuditFault.UNREACHED,
         AuditFault.CONFIGURATION,
@@ -186,6 +188,17 @@ def report_clock_difference(ahead: timedelta) -> AuditFinding:
     where = "ahead of" if ahead > timedelta() else "behind"
     detail = f"this node's clock is {format_span(abs(ahead))} {where} the ledger's"
     return AuditFinding(fault=AuditFault.DIFFERS, detail=detail)
+
+
+def report_clock_doubt(step: timedelta) -> AuditFinding:
+    """Report that the wall clock was set, and that the new time is not confirmed yet.
+
+    Args:
+        step: how far the wall clock was set forward; negative if it was set back.
+    """
+    where = "ahead of" if step > timedelta() else "behind"
+    detail = f"the clock is {format_span(abs(step))} {where} the time that is trusted, until it is confirmed"
+    return AuditFinding(fault=AuditFault.DOUBTED, detail=detail)
 
 
 def find_unreached(config: Config, paused: Iterable[str]) -> AuditFinding | None:
