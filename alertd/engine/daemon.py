@@ -265,13 +265,12 @@ class Daemon:
     async def _do_chores(self) -> None:
         wanted = self._timer.wanted - {Chore.AUDIT}
         self._timer.wanted &= {Chore.AUDIT}
+        led = self._lease.held
         try:
             if Chore.LEAD in wanted:
                 await self._clock.compare(self._deps.ledger)
                 if await self._lease.ask():
                     wanted.add(Chore.TAKEOVER)
-                    # The audit has the web server try again to listen, where the previous leader did.
-                    self._timer.want(Chore.AUDIT, Chore.REPORT)
             if Chore.FILES in wanted and self._reloader.files.have_settled():
                 wanted.add(Chore.RELOAD)
             if Chore.LEDGER in wanted and await self._planner.has_changed_done_dates():
@@ -288,6 +287,15 @@ class Daemon:
         except LedgerError:
             self._timer.wanted |= wanted
             raise
+        finally:
+            if self._lease.held and not led:
+                self._take_over()
+
+    def _take_over(self) -> None:
+        """Have the web server try again to listen, perhaps where the previous leader did."""
+        if (companion := self._reloader.companion) is not None:
+            companion.findings()
+        self._timer.want(Chore.AUDIT)
 
     async def _prune(self) -> None:
         """Delete some old rows, and ask to be called again, so that due reminders do not wait for all."""

@@ -124,7 +124,8 @@ class Health:
                     f"{node.node} has not reported for {silence}: it cannot write the ledger, is stuck,"
                     " or has ended without reporting that"
                 )
-        yield from map(str, find_differences(self.nodes, self.now))
+        known = [node for node in self.nodes if node.node not in self.gone]
+        yield from map(str, find_differences(known, self.now))
         for node in self.live_nodes:
             yield from (f"the audit of {node.node} found: {finding}" for finding in node.findings)
         yield from (f"{channel} does not answer" for channel in sorted(self._paused))
