@@ -136,7 +136,7 @@ class Health:
 
     def _find_wrong_work(self) -> Iterator[str]:
         if self.live_nodes and not self.counts.get("milestones"):
-            yield "no milestone is loaded, so nobody is reminded of anything"
+            yield "no milestone is loaded, so alertd sends no reminders"
         if self.problems:
             yield f"{format_count(len(self.problems), 'problem')} in the files"
         for channel, (first, last) in self.failing.items():
@@ -167,7 +167,7 @@ async def read_health(
     """Read the state of the daemons and the ledger at ``now``.
 
     Args:
-        live: what daemons say about themselves now. It replaces what they last wrote into the ledger.
+        live: the present state of daemons, which replaces what they last wrote into the ledger.
         is_gone: returns whether a node is known to have ended.
         unanswered: a sentence for each daemon that should have answered for ``live``.
         obstacle: why the ledger cannot be written, if that is known.

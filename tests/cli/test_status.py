@@ -203,7 +203,7 @@ def test_a_daemon_without_milestones_is_a_problem(tmp_path: Path) -> None:
     stage = staged(tmp_path, write_folder(tmp_path / "config", CONFIG))
     report(stage, NOW)
 
-    assert list_wrong(stage, NOW) == ("no milestone is loaded, so nobody is reminded of anything",)
+    assert list_wrong(stage, NOW) == ("no milestone is loaded, so alertd sends no reminders",)
 
 
 def test_a_channel_that_has_accepted_nothing_for_long_is_a_problem(stage: Staged) -> None:
