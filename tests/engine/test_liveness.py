@@ -254,7 +254,7 @@ async def test_short_failures_are_no_finding() -> None:
     """A ledger that fails now and then is not one that cannot be written."""
     clock = StepClock(NOW)
     liveness = Liveness(clock)
-    found = []
+    found: list[AuditFinding] = []
     for _ in range(20):
         liveness.begin_look()
         liveness.fail_look("locked")
