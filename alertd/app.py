@@ -280,6 +280,7 @@ async def run(settings: Settings) -> int:
     from alertd.engine.control import control
     from alertd.engine.daemon import Daemon
     from alertd.engine.observer import Observer
+    from alertd.engine.status import make_live_report
     from alertd.notify.http.client import HttpClient
     from alertd.system.telemetry import Event, configure
     from alertd.web.metrics import Metrics
@@ -318,7 +319,13 @@ async def run(settings: Settings) -> int:
         await daemon.start()
         if web is not None:
             await web.open()
-        async with control(settings.control_path(), settings.config, daemon.requests, log):
+        async with control(
+            settings.control_path(),
+            settings.config,
+            daemon.requests,
+            log,
+            describe=lambda: make_live_report(deps.node, daemon.status),
+        ):
             await daemon.run()
     except DefinitionsError as error:
         for problem in error.problems:

@@ -95,6 +95,31 @@ def _zone_release(folder: Path) -> str:
     return ""
 
 
+LEAST_FREE = 64 * 1024
+"""Free bytes on the ledger's disk below which not even a short transaction is sure to fit."""
+
+
+def find_write_obstacle(url: str) -> str:
+    """Return why no process can write an embedded ledger, such as a full disk, or "" if nothing is known.
+
+    Args:
+        url: the URL of the ledger. Only SQLite ledgers are examined.
+    """
+    if not url.startswith("sqlite:///"):
+        return ""
+    folder = Path(url.partition(":///")[2]).parent
+    try:
+        disk = os.statvfs(folder)
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+    free = (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail) * disk.f_frsize
+    if disk.f_flag & os.ST_RDONLY:
+        return f"the disk of {folder} is mounted read-only"
+    if free < LEAST_FREE:
+        return f"the disk of {folder} is full; free some space on it"
+    return ""
+
+
 def check_disk(url: str) -> Iterator[Finding]:
     """Check whether this user can write an embedded ledger, and whether its disk has room.
 

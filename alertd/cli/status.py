@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 INDENT = (0, 0, 0, 2)
 MOST_NODES = 5
+ANSWER_WITHIN_S = 3.0
+"""How long a daemon may take to answer. It answers from its memory, so a longer silence is a fault."""
+
 COUNTS = (
     ("milestones", "milestones"), ("owed.pending", "reminders to come"), ("deliveries.ready", "to be sent"),
     ("deliveries.sent", "sent"), ("deliveries.dead", "dead"),
@@ -38,9 +41,10 @@ def status(
 ) -> None:
     """Report whether anything is wrong, what is next and what failed.
 
-    Exits 1 if something is wrong: no daemon has been seen for five minutes, daemons run different files or
-    versions, a file has a problem, a channel does not answer, a reminder is late, or a delivery died in the
-    last seven days.
+    Exits 1 if something is wrong: no daemon has been seen for five minutes, a daemon has not reported for
+    50 seconds or does not answer, the ledger cannot be written, no milestone is loaded, daemons run
+    different files or versions, a file has a problem, a channel does not answer, a reminder is late, or a
+    delivery died in the last seven days.
     """
     from alertd.cli.loading import read_settings
     from alertd.engine.health import health_facts
@@ -59,11 +63,24 @@ def status(
 
 async def _read_health(settings: Settings) -> Health:
     from alertd import app
+    from alertd.cli.examine import find_write_obstacle
     from alertd.cli.loading import open_ledger
+    from alertd.engine.control import ask_status
     from alertd.engine.health import read_health
+    from alertd.system.node import is_gone
 
+    # The daemon is asked first: what it knows of itself, the ledger may not hold.
+    answers = ask_status(settings.control_path(), within_s=ANSWER_WITHIN_S)
+    obstacle = "" if answers.reports else find_write_obstacle(settings.database_url())
     async with open_ledger(settings) as ledger:
-        return await read_health(ledger, app.now())
+        return await read_health(
+            ledger,
+            app.now(),
+            live=answers.reports,
+            is_gone=is_gone,
+            unanswered=answers.unanswered,
+            obstacle=obstacle,
+        )
 
 
 def render_status(health: Health) -> RenderableType:
@@ -99,19 +116,19 @@ def _render_nodes(health: Health) -> Table:
     table = _grid()
     shown = health.live_nodes or tuple(health.nodes[:1])
     for node in shown[:MOST_NODES]:
-        leads = len(shown) > 1 and node.node == health.leader
-        table.add_row(*_node_cells(node, health.now, leads=leads))
+        role = "reconciles" if node.node == health.leader else "stands by"
+        table.add_row(*_node_cells(node, health.now, role=role if len(shown) > 1 else ""))
     return table
 
 
-def _node_cells(node: NodeReport, now: datetime, *, leads: bool) -> tuple[str, str, Text]:
+def _node_cells(node: NodeReport, now: datetime, *, role: str) -> tuple[str, str, Text]:
     from alertd.core.words import format_count, format_span
     from alertd.engine.health import GONE_AFTER
 
     gone = abs(now - node.seen_at) >= GONE_AFTER
     seen = Text(f"seen {format_span(abs(now - node.seen_at))} ago", "red" if gone else "green")
-    if leads:
-        seen.append(", reconciles")
+    if role:
+        seen.append(f", {role}")
     runs = [f"alertd {node.version}, up {format_span(node.seen_at - node.started_at)}"]
     if node.config_id:
         runs.append(f"files {node.config_id[:8]}")

@@ -30,11 +30,12 @@ from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.files import HANGS_AFTER_S
 from alertd.engine.leader import LeaderLease
+from alertd.engine.liveness import Liveness, Watch
 from alertd.engine.observer import log_bound
 from alertd.engine.planner import Planner
 from alertd.engine.prune import LIMIT as PRUNE_LIMIT
 from alertd.engine.reload import Reloader, ReloadRequests
-from alertd.engine.self_audit import SelfAudit
+from alertd.engine.self_audit import STALE_AFTER_S, SelfAudit
 from alertd.engine.sender import Sender
 from alertd.engine.status import DaemonStatus, StatusReporter
 from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
@@ -43,7 +44,7 @@ from alertd.ports import Clock
 from alertd.system.telemetry import Event, Log
 
 LEDGER_EVERY_S = 1
-REPORT_EVERY_S = 60
+REPORT_EVERY_S = 20
 RECONCILE_EVERY_S = 6 * 3600
 AUDIT_EVERY_S = 60
 PRUNE_EVERY_S = 24 * 3600
@@ -105,7 +106,7 @@ class Daemon:
             observer=deps.observer,
         )
         self._audit = SelfAudit(deps)
-        self._status = StatusReporter(deps, self._sender, self._audit)
+        self._status = StatusReporter(deps, self._sender, self._audit, self._lease)
         self._planner = Planner(
             deps,
             self._lease,
@@ -124,6 +125,13 @@ class Daemon:
             measure_absence=self._monitor.measure_absence,
         )
         self._backoff = Backoff(deps.clock, deps.log)
+        self._liveness = Liveness(deps.clock)
+        self._watch = Watch(
+            deps.clock,
+            find=self._liveness.findings,
+            has_stalled=self._monitor.has_stalled_since,
+            tell=self._tell_current,
+        )
         self._looked_at = deps.clock.now()
         self._next_at: datetime | None = None
         self._gave_way_s = self._turned_s = deps.clock.monotonic()
@@ -211,6 +219,7 @@ class Daemon:
         self._timer.start()
         self._timer.want(Chore.AUDIT)
         self._monitor.start()
+        self._watch.start()
         try:
             next_at = await self._look()
             self._deps.systemd.ready(self._status.line)
@@ -234,6 +243,7 @@ class Daemon:
     async def _end(self) -> None:
         self._deps.systemd.stopping()
         self._timer.stop()
+        self._watch.stop()
         if (companion := self._reloader.companion) is not None:
             await companion.close()
         unsettled = await self._sender.drain(self._deps.drain_s)
@@ -250,13 +260,17 @@ class Daemon:
         """Do everything that is to be done now. Returns when the next thing is due, as :meth:`next_at`."""
         deps = self._deps
         self._monitor.compare()
-        if self._audit.is_well():
+        if self._is_well():
             deps.systemd.alive()
         if self._backoff.left_s:
             return self._after(self._backoff.left_s)
+        self._liveness.begin_look()
         try:
             await self._do_chores()
             next_at = self._next_at = await self.turn()
+            # What was to be written is written, so the audit does not find that it cannot be.
+            self._liveness.finish_look(next_at)
+            self._liveness.begin_look()
             if Chore.AUDIT in self._timer.wanted:
                 # The audit comes after the turn, so that it finds what fell due while the daemon was off
                 # already looked at.
@@ -269,12 +283,28 @@ class Daemon:
             self.stop()
             return None
         except LedgerError as error:
+            self._liveness.fail_look(str(error))
             self._backoff.fail(str(error))
-            deps.systemd.status(f"the ledger cannot be used: {error}")
+            self._show_status()
+            await self._audit_what_can_be_read()
             return self._after(self._backoff.left_s)
+        self._liveness.finish_look(next_at)
         self._backoff.succeed()
-        deps.systemd.status(self._status.line)
+        self._show_status()
         return next_at
+
+    async def _audit_what_can_be_read(self) -> None:
+        """Audit, if an audit is wanted, after the ledger has failed: often only writing fails."""
+        if Chore.AUDIT not in self._timer.wanted:
+            return
+        self._liveness.begin_look()
+        try:
+            await self._run_audit()
+            self._timer.wanted.discard(Chore.AUDIT)
+        except LedgerError as error:
+            self._liveness.fail_look(str(error))
+            return
+        self._liveness.give_up_look()
 
     async def turn(self) -> datetime | None:
         """Do all that can be done without waiting. Returns when the next thing is due, as :meth:`next_at`.
@@ -307,6 +337,9 @@ class Daemon:
         ):
             self._next_at = await self.turn()
             self._turned_s = clock.monotonic()
+            # What was to be sent is sent, so the loop is not stuck, however long the chore takes.
+            self._liveness.finish_look(self._next_at)
+            self._liveness.begin_look()
         self._gave_way_s = clock.monotonic()
 
     async def next_at(self, now: datetime) -> datetime | None:
@@ -330,6 +363,7 @@ class Daemon:
     async def _do_chores(self) -> None:
         wanted = self._timer.wanted - {Chore.AUDIT}
         self._timer.wanted &= {Chore.AUDIT}
+        led = self._lease.held
         try:
             if Chore.LEAD in wanted:
                 if await self._clock.compare(self._deps.ledger):
@@ -346,12 +380,7 @@ class Daemon:
             if Chore.RELOAD in wanted:
                 self._reloader.begin()
                 wanted.discard(Chore.RELOAD)
-            if self._reloader.files.result is not None:
-                await self._reloader.finish()
-            elif wanted & {Chore.RECONCILE, Chore.TAKEOVER}:
-                await self._planner.reconcile_again(reconsider=Chore.TAKEOVER in wanted)
-            if Chore.CLOCK in wanted:
-                await self._planner.reconcile_again(reconsider=True)
+            await self._plan(wanted)
             if Chore.REPORT in wanted:
                 await self._status.report(self._reloader.config)
                 await self._status.compare_nodes()
@@ -360,6 +389,24 @@ class Daemon:
         except LedgerError:
             self._timer.wanted |= wanted
             raise
+        finally:
+            if self._lease.held and not led:
+                self._take_over()
+
+    async def _plan(self, wanted: set[Chore]) -> None:
+        """Put the files that were read in force, or plan again by those that are."""
+        again = wanted & {Chore.RECONCILE, Chore.TAKEOVER, Chore.CLOCK}
+        if self._reloader.files.result is not None:
+            await self._reloader.finish()
+            again &= {Chore.CLOCK}
+        if again:
+            await self._planner.reconcile_again(reconsider=again != {Chore.RECONCILE})
+
+    def _take_over(self) -> None:
+        """Have the web server try again to listen, perhaps where the previous leader did."""
+        if (companion := self._reloader.companion) is not None:
+            companion.findings()
+        self._timer.want(Chore.AUDIT)
 
     async def _prune(self) -> None:
         """Delete some old rows, and ask to be called again, so that due reminders do not wait for all."""
@@ -370,7 +417,7 @@ class Daemon:
             self._timer.want(Chore.PRUNE)
 
     async def _run_audit(self) -> None:
-        config = self._reloader.active.config
+        config, before = self._reloader.active.config, self._audit.findings
         shut, _ = self._sender.find_shut()
         # Only the leader reconciles, so only the leader's plan is audited.
         plan = self._planner.definitions if self._lease.held else None
@@ -382,11 +429,15 @@ class Daemon:
             shut=shut,
             open_findings=self._gather_findings(config),
         )
+        if self._audit.findings != before:
+            self._timer.want(Chore.REPORT)
 
     def _gather_findings(self, config: Config) -> list[AuditFinding]:
         """Gather what other parts find wrong at the moment."""
         companion = self._reloader.companion
-        found = [*companion.findings()] if companion is not None else []
+        found = [*self._liveness.findings()]
+        if companion is not None:
+            found += companion.findings()
         if self._status.kept:
             found.append(report_vanished(self._status.kept, self._status.holders))
         if step := self._clock.trusted.step:
@@ -416,7 +467,7 @@ class Daemon:
         """The state of the daemon at this moment."""
         return DaemonStatus(
             leads=self._lease.held,
-            is_well=self._audit.is_well(),
+            is_well=self._is_well(),
             in_flight=self._sender.in_flight,
             paused=self._sender.paused,
             audit=self._audit.last,
@@ -424,7 +475,34 @@ class Daemon:
             clock_ahead=self._clock.ahead,
             problems=self._status.all_problems,
             ledger_failing=self._backoff.is_failing,
+            leader=self._lease.leader,
+            current=self._liveness.findings(),
+            look_age_s=self._liveness.look_age_s,
         )
+
+    def _is_well(self) -> bool:
+        """Return whether the audits are sound and recent, and the ledger has not failed for too long."""
+        return self._audit.is_well() and self._liveness.failing_s < STALE_AFTER_S
+
+    def _show_status(self) -> None:
+        """Set the line for ``systemctl status``: what is wrong at this moment, else what comes next."""
+        found = self._liveness.findings()
+        if found:
+            self._deps.systemd.status("; ".join(finding.detail for finding in found))
+        elif self._backoff.is_failing:
+            self._deps.systemd.status(f"the ledger cannot be used: {self._backoff.failure}")
+        else:
+            self._deps.systemd.status(self._status.line)
+
+    def _tell_current(self, found: tuple[AuditFinding, ...], has_changed: bool) -> None:
+        """Tell systemd and the dead man's switch what is wrong at this moment. The loop may be stuck."""
+        config = self._reloader.config
+        if found and config is not None:
+            self._audit.report_current(config, found, has_changed=has_changed)
+        if found or has_changed:
+            self._show_status()
+        if has_changed:
+            self._timer.want(Chore.AUDIT)
 
     def _on_clock_step(self) -> None:
         self._timer.restart()
@@ -458,6 +536,11 @@ class Backoff:
     def left_s(self) -> float:
         """Seconds until the next try; 0 when it may be now."""
         return max(0.0, self._until_s - self._clock.monotonic())
+
+    @property
+    def failure(self) -> str:
+        """Why the last try failed; "" if it did not."""
+        return self._failure
 
     @property
     def is_failing(self) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -13,9 +13,10 @@ from alertd import __version__
 from alertd.core.explain.facts import DeliveryFacts, format_utc, make_delivery_facts
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
 from alertd.core.message.reasons import describe_reason
+from alertd.core.planning.audit import Waiting
 from alertd.core.shape import Count, Doc, Instant
 from alertd.core.words import format_count, format_span
-from alertd.engine.status import find_differences
+from alertd.engine.status import LiveReport, find_differences
 from alertd.ports import LedgerReader, NodeReport
 
 NEXT = 5
@@ -25,9 +26,18 @@ LOOKED_AT = 25
 SHOWN = 20
 
 GONE_AFTER = timedelta(minutes=5)
-"""A daemon reports once a minute."""
+SILENT_AFTER = timedelta(seconds=50)
+"""A daemon reports every 20 seconds."""
 
-LATE_AFTER = timedelta(minutes=5)
+LATE_AFTER = timedelta(minutes=1)
+"""The daemon decides about a reminder as soon as it is due."""
+
+UNTAKEN_AFTER = timedelta(minutes=5)
+"""A delivery may wait for a rate limit."""
+
+FAILING_AFTER = timedelta(minutes=30)
+"""How long a channel may accept nothing of what is tried on it."""
+
 DEAD_FOR = timedelta(days=7)
 """How long a dead delivery counts as something wrong."""
 
@@ -42,6 +52,10 @@ class Health:
         leader: the node that reconciles.
         ready, dead: deliveries, the newest first, at most :data:`SHOWN`.
         size: the size of the ledger on disk, in bytes.
+        waiting: the oldest work that waits.
+        gone: the nodes that are known to have ended without reporting that.
+        unanswered: a sentence for each daemon of this machine that did not answer.
+        obstacle: why the ledger cannot be written, if that is known; else "".
     """
 
     now: datetime
@@ -53,6 +67,10 @@ class Health:
     counts: Mapping[str, int]
     leader: str = ""
     size: int = 0
+    waiting: Waiting = Waiting()  # noqa: RUF009  frozen
+    gone: Collection[str] = ()
+    unanswered: Sequence[str] = ()
+    obstacle: str = ""
 
     @property
     def failing(self) -> Mapping[str, tuple[Attempt, Attempt]]:
@@ -68,7 +86,9 @@ class Health:
     @property
     def live_nodes(self) -> tuple[NodeReport, ...]:
         return tuple(
-            node for node in self.nodes if not node.stopped and abs(self.now - node.seen_at) < GONE_AFTER
+            node
+            for node in self.nodes
+            if not node.stopped and abs(self.now - node.seen_at) < GONE_AFTER and node.node not in self.gone
         )
 
     @property
@@ -86,45 +106,87 @@ class Health:
     @property
     def wrong(self) -> tuple[str, ...]:
         """A sentence without its full stop for each thing that is wrong; () when all is well."""
-        return tuple(self._find_wrong())
+        return (*self._find_wrong_daemons(), *self._find_wrong_work())
 
-    def _find_wrong(self) -> Iterator[str]:
+    def _find_wrong_daemons(self) -> Iterator[str]:
         if not self.nodes:
             yield "no daemon has run on this ledger"
         elif not self.live_nodes:
             silence = format_span(abs(self.now - self.nodes[0].seen_at))
             yield f"no daemon is running: the last was seen {silence} ago"
-        yield from map(str, find_differences(self.nodes, self.now))
+        yield from self.unanswered
+        if self.obstacle:
+            yield f"the ledger cannot be written: {self.obstacle}"
+        for node in self.live_nodes:
+            if self.now - node.seen_at >= SILENT_AFTER:
+                silence = format_span(self.now - node.seen_at)
+                yield (
+                    f"{node.node} has not reported for {silence}: it cannot write the ledger, is stuck,"
+                    " or has ended without reporting that"
+                )
+        known = [node for node in self.nodes if node.node not in self.gone]
+        yield from map(str, find_differences(known, self.now))
         for node in self.live_nodes:
             yield from (f"the audit of {node.node} found: {finding}" for finding in node.findings)
-        paused = sorted({channel for node in self.live_nodes for channel in node.paused})
-        yield from (f"{channel} does not answer" for channel in paused)
+        yield from (f"{channel} does not answer" for channel in sorted(self._paused))
+
+    @property
+    def _paused(self) -> frozenset[str]:
+        return frozenset(channel for node in self.live_nodes for channel in node.paused)
+
+    def _find_wrong_work(self) -> Iterator[str]:
+        if self.live_nodes and not self.counts.get("milestones"):
+            yield "no milestone is loaded, so alertd sends no reminders"
         if self.problems:
             yield f"{format_count(len(self.problems), 'problem')} in the files"
-        late = [reminder for reminder in self.coming if self.now - reminder.wake_at > LATE_AFTER]
-        if late:
-            yield f"a reminder has been waiting for {format_span(self.now - late[0].wake_at)}"
-        stuck = [
-            delivery.next_at for delivery, _, _ in self.ready if self.now - delivery.next_at > LATE_AFTER
-        ]
-        if stuck:
-            yield f"a delivery has been waiting for {format_span(self.now - min(stuck))}"
+        for channel, (first, last) in self.failing.items():
+            if channel not in self._paused and last.at - first.at >= FAILING_AFTER:
+                yield f"a delivery to {channel} has failed for {format_span(self.now - first.at)}"
+        late = self.waiting.undecided
+        if late is not None and self.now - late > LATE_AFTER:
+            yield f"a reminder has been waiting for {format_span(self.now - late)}"
+        # The deliveries that are read are the newest, and the ledger knows the oldest that no node has taken.
+        untaken = [delivery.next_at for delivery, _, _ in self.ready]
+        untaken += [self.waiting.untaken] if self.waiting.untaken is not None else []
+        if untaken and self.now - min(untaken) > UNTAKEN_AFTER:
+            yield f"a delivery has been waiting for {format_span(self.now - min(untaken))}"
         if self.fresh_dead:
             deliveries = "1 delivery" if self.fresh_dead == 1 else f"{self.fresh_dead} deliveries"
             yield f"{deliveries} died in the last seven days"
 
 
-async def read_health(ledger: LedgerReader, now: datetime) -> Health:
+async def read_health(
+    ledger: LedgerReader,
+    now: datetime,
+    *,
+    live: Sequence[LiveReport] = (),
+    is_gone: Callable[[str], bool] = lambda _node: False,
+    unanswered: Sequence[str] = (),
+    obstacle: str = "",
+) -> Health:
     """Read the state of the daemons and the ledger at ``now``.
+
+    Args:
+        live: the present state of daemons, which replaces what they last wrote into the ledger.
+        is_gone: returns whether a node is known to have ended.
+        unanswered: a sentence for each daemon that should have answered for ``live``.
+        obstacle: why the ledger cannot be written, if that is known.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
+    by_name = {report.node: report for report in live}
+    nodes = [
+        replace(node, seen_at=now, findings=by_name[node.node].findings, paused=by_name[node.node].paused)
+        if node.node in by_name
+        else node
+        for node in await ledger.read_nodes()
+    ]
     coming = tuple(await ledger.read_upcoming(LOOKED_AT))
     records = await ledger.read_records_by_id([reminder.milestone for reminder in coming])
     return Health(
         now=now,
-        nodes=tuple(await ledger.read_nodes()),
+        nodes=tuple(nodes),
         coming=coming,
         records=records,
         ready=tuple(await ledger.find_deliveries(state=DeliveryState.READY, limit=SHOWN)),
@@ -132,6 +194,10 @@ async def read_health(ledger: LedgerReader, now: datetime) -> Health:
         counts=dict(await ledger.count_rows()),
         leader=await ledger.read_leader(),
         size=await ledger.read_size(),
+        waiting=await ledger.find_waiting(now),
+        gone=frozenset(node.node for node in nodes if not node.stopped and is_gone(node.node)),
+        unanswered=tuple(unanswered),
+        obstacle=obstacle,
     )
 
 
@@ -141,7 +207,7 @@ class NodeFacts(TypedDict):
     node: str
     version: str
     started_at: Instant
-    seen_at: Annotated[Instant, Doc("When it reported last; it does so once a minute.")]
+    seen_at: Annotated[Instant, Doc("When it reported last; it does so every 20 seconds.")]
     config_id: Annotated[str, Doc("A fingerprint of the files that it has loaded.")]
     problems: Annotated[list[str], Doc("What is wrong in those files, each with its file, line and column.")]
     receivers: list[str]

@@ -26,6 +26,7 @@ class LeaderLease:
         duration: for how long the node asks for the lead.
         is_gone: returns whether a node is known to be dead, so that its lease need not run out first.
         held: whether this node had the lead when it last asked.
+        leader: the node that had the lead then; "" if it is not known.
     """
 
     ledger: LeadershipLedger
@@ -35,6 +36,7 @@ class LeaderLease:
     duration: timedelta = LEAD_FOR
     is_gone: Callable[[str], bool] = lambda _node: False
     held: bool = field(default=False, init=False)
+    leader: str = field(default="", init=False)
     _term: int = field(default=0, init=False)
     _asked_s: float = field(default=0.0, init=False)
 
@@ -46,7 +48,7 @@ class LeaderLease:
     async def ask(self) -> bool:
         """Take or renew the lead. Returns whether this node has the lead now and did not have it before."""
         asked_s = self.clock.monotonic()
-        term = await self.ledger.take_lead(self.node, self.clock.now(), duration=self.duration)
+        term, leader = await self.ledger.take_lead(self.node, self.clock.now(), duration=self.duration), ""
         if term is None:
             leader = await self.ledger.read_leader()
             if leader and self.is_gone(leader):
@@ -55,9 +57,11 @@ class LeaderLease:
                 )
         if term is None:
             self.lose()
+            self._stand_by(leader)
             return False
         is_new = not self.held or term != self._term
         self.held, self._term, self._asked_s = True, term, asked_s
+        self.leader = self.node
         if is_new:
             self.log.info(Event.LEAD_TAKEN, node=self.node, term=term)
         return is_new
@@ -80,5 +84,10 @@ class LeaderLease:
     def lose(self) -> None:
         """Record that another node has the lead by now."""
         if self.held:
-            self.held = False
+            self.held, self.leader = False, ""
             self.log.warning(Event.LEAD_LOST, node=self.node, term=self._term)
+
+    def _stand_by(self, leader: str) -> None:
+        if leader != self.leader:
+            self.log.info(Event.LEAD_AWAITED, node=self.node, leader=leader)
+        self.leader = leader

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from math import inf
 
 from alertd.core.config import Config, Definitions
 from alertd.core.ledger.records import DeliveryState
@@ -12,6 +13,7 @@ from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.audit import (
     SLICE,
     Audit,
+    AuditFault,
     AuditFinding,
     audit,
     list_expected,
@@ -20,6 +22,7 @@ from alertd.core.planning.audit import (
 )
 from alertd.core.planning.relative import resolve
 from alertd.engine.deps import Dependencies
+from alertd.errors import LedgerError
 from alertd.ports import LEASE_FOR, LedgerReader
 from alertd.system.telemetry import Event
 
@@ -102,6 +105,9 @@ class Auditor:
         return sorted(dead_id for notice, dead_id in wanted.items() if notice not in present)
 
 
+BEAT_EVERY_S = 60.0
+"""How often the dead man's switch is told of faults while no audit can be made."""
+
 STALE_AFTER_S = 600.0
 """How long an audit counts. If the ledger fails for less, the watchdog must not kill the daemon, which holds
 outcomes that are not settled yet."""
@@ -117,6 +123,7 @@ class SelfAudit:
         self._audited_s = deps.clock.monotonic()
         self._heartbeat: asyncio.Task[None] | None = None
         self._heartbeat_failure = ""
+        self._beat_s = -inf
 
     @property
     def last(self) -> Audit | None:
@@ -160,19 +167,45 @@ class SelfAudit:
         """
         deps, before = self._deps, self.findings
         self._auditor.use(plan, done)
-        self._audit = await self._auditor.run(
-            config, deps.clock.now(), planned_at=planned_at, shut=shut, open_findings=open_findings
-        )
-        self._audited_s = deps.clock.monotonic()
+        now = deps.clock.now()
+        try:
+            self._audit = await self._auditor.run(
+                config, now, planned_at=planned_at, shut=shut, open_findings=open_findings
+            )
+            self._audited_s = deps.clock.monotonic()
+        except LedgerError:
+            raise
+        except Exception as error:
+            # An audit that cannot run must not pass, and must not stop the reminders either.
+            failed = AuditFinding(fault=AuditFault.UNAUDITED, detail=f"the audit failed: {error!r}")
+            self._audit = Audit(at=now, findings=(failed, *open_findings))
         deps.observer.audited(self._audit)
         for finding in self.findings:
             if finding not in before:
                 deps.log.error(Event.AUDIT_FAILED, finding=finding)
         if before and not self.findings:
             deps.log.info(Event.AUDIT_PASSED)
+        self._tell_switch(config, self._audit)
+
+    def report_current(self, config: Config, found: tuple[AuditFinding, ...], *, has_changed: bool) -> None:
+        """Log faults of this moment, and tell the dead man's switch, which no audit may do by now.
+
+        Args:
+            found: the faults; not empty.
+            has_changed: these faults are not those of the last call.
+        """
+        deps = self._deps
+        if has_changed:
+            for finding in found:
+                deps.log.error(Event.AUDIT_FAILED, finding=str(finding))
+        if has_changed or deps.clock.monotonic() - self._beat_s >= BEAT_EVERY_S:
+            self._tell_switch(config, Audit(at=deps.clock.now(), findings=found))
+
+    def _tell_switch(self, config: Config, result: Audit) -> None:
         # One request at a time: a switch that hangs gets no second one.
-        if deps.beat is not None and config.heartbeat is not None and self._heartbeat is None:
-            self._heartbeat = asyncio.create_task(self._send_heartbeat(config, self._audit))
+        if self._deps.beat is not None and config.heartbeat is not None and self._heartbeat is None:
+            self._beat_s = self._deps.clock.monotonic()
+            self._heartbeat = asyncio.create_task(self._send_heartbeat(config, result))
 
     async def wait_told(self) -> None:
         """Wait until the dead man's switch has been told, if it is being told now."""

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from alertd import __version__
 from alertd.core.config import Config
 from alertd.core.ledger.records import Notice
-from alertd.core.planning.audit import Audit
+from alertd.core.planning.audit import CURRENT, Audit, AuditFinding
 from alertd.core.words import format_count, join_with_and
 from alertd.engine.deps import Dependencies
+from alertd.engine.leader import LeaderLease
 from alertd.engine.notices import address_notice
 from alertd.engine.self_audit import SelfAudit
 from alertd.engine.sender import Sender
@@ -34,6 +35,9 @@ class DaemonStatus:
         clock_ahead: how far the node's clock is ahead of the ledger's; zero if the ledger has no clock.
         problems: the problems in the definition files.
         ledger_failing: the ledger could not be used at the last try.
+        leader: the node that reconciles; "" if this node does not know.
+        current: the faults of this moment, which the daemon knows without the ledger.
+        look_age_s: seconds since the loop last finished what it was doing.
     """
 
     leads: bool
@@ -45,6 +49,37 @@ class DaemonStatus:
     clock_ahead: timedelta = timedelta()
     problems: tuple[str, ...] = ()
     ledger_failing: bool = False
+    leader: str = ""
+    current: tuple[AuditFinding, ...] = ()
+    look_age_s: float = 0.0
+
+    @property
+    def findings(self) -> tuple[AuditFinding, ...]:
+        """The faults of this moment, and what else the last audit found."""
+        found = self.audit.findings if self.audit else ()
+        return (*self.current, *(finding for finding in found if finding.fault not in CURRENT))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveReport:
+    """What a daemon answers about itself at this moment, without the ledger.
+
+    Attributes:
+        node: the name of the node.
+        findings: the faults of this moment, and what its last audit found, a sentence each.
+        paused: channels whose receiver does not answer this node.
+    """
+
+    node: str
+    findings: tuple[str, ...] = ()
+    paused: tuple[str, ...] = ()
+
+
+def make_live_report(node: str, daemon_status: DaemonStatus) -> LiveReport:
+    """Make the answer of the daemon ``node``."""
+    return LiveReport(
+        node=node, findings=tuple(map(str, daemon_status.findings)), paused=daemon_status.paused
+    )
 
 
 LIVE_FOR = timedelta(minutes=3)
@@ -113,7 +148,7 @@ class StatusReporter:
         differences: in what the live nodes differed when they were last compared.
     """
 
-    def __init__(self, deps: Dependencies, sender: Sender, audit: SelfAudit) -> None:
+    def __init__(self, deps: Dependencies, sender: Sender, audit: SelfAudit, lease: LeaderLease) -> None:
         self.fingerprint = ""
         self.line = ""
         self.problems: tuple[str, ...] = ()
@@ -125,6 +160,7 @@ class StatusReporter:
         self._deps = deps
         self._sender = sender
         self._audit = audit
+        self._lease = lease
         self._started_at = deps.clock.now()
 
     async def tell_problems(self, config: Config | None, headline: str) -> None:
@@ -233,6 +269,8 @@ class StatusReporter:
             LedgerError: the ledger cannot be read.
         """
         parts = []
+        if not self._lease.held:
+            parts.append(f"stands by; {self._lease.leader or 'another node'} leads")
         coming = await self._deps.ledger.read_upcoming(1)
         if coming:
             parts.append(

@@ -58,6 +58,7 @@ class Event(StrEnum):
     CHANNEL_RESUMED = "channel.resumed"
     LEAD_TAKEN = "lead.taken"
     LEAD_LOST = "lead.lost"
+    LEAD_AWAITED = "lead.awaited"
     NODES_DIFFERED = "nodes.differed"
     NODES_AGREED = "nodes.agreed"
     AUDIT_FAILED = "audit.failed"

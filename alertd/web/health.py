@@ -1,10 +1,13 @@
 """Serves the health checks: ``/healthz`` tests the event loop, and ``/readyz`` tests the whole daemon.
 
-The daemon is ready if its last self-audit passed and the ledger can be reached. Both pages are public.
+The daemon is ready if its last self-audit passed, the ledger can be read and written, nothing is late and the
+loop is not stuck. The daemon knows the last three without the ledger. Both pages are public.
 Because the findings name milestones, a client without the scope to read sees only the kind of each finding.
 """
 
 from __future__ import annotations
+
+import asyncio
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -13,6 +16,9 @@ from alertd.core.access import Scope
 from alertd.errors import LedgerError
 from alertd.web.server.access import find_principal, require_scope
 from alertd.web.server.context import Site, find_site
+
+ANSWER_WITHIN_S = 3.0
+"""How long the ledger may take to answer. A probe does not wait for longer either."""
 
 
 @require_scope(Scope.PUBLIC)
@@ -33,14 +39,16 @@ async def _list_problems(site: Site, *, in_full: bool) -> tuple[str, ...]:
     wrong = []
     if daemon_status.audit is None:
         wrong.append("it has not looked at everything once yet")
-    else:
-        wrong += [
-            str(finding) if in_full else finding.fault.value for finding in daemon_status.audit.findings
-        ]
-        if not daemon_status.is_well and daemon_status.audit.is_sound:
+    wrong += [str(finding) if in_full else finding.fault.value for finding in daemon_status.findings]
+    if not daemon_status.is_well and not daemon_status.current:
+        audit = daemon_status.audit
+        if audit is not None and audit.is_sound:
             wrong.append("the last audit is too old")
     try:
-        await site.ledger.read_version()
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            await site.ledger.read_version()
+    except TimeoutError:
+        wrong.append("the ledger does not answer")
     except LedgerError:
         wrong.append("the ledger cannot be used")
     return tuple(dict.fromkeys(wrong))

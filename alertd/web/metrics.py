@@ -192,7 +192,7 @@ class _Standing:
 
 def _families(facts: Facts) -> Iterator[Metric]:
     daemon_status, found = facts.daemon_status, facts.definitions
-    passed = daemon_status.audit is not None and daemon_status.audit.passed and daemon_status.is_well
+    passed = daemon_status.audit is not None and not daemon_status.findings and daemon_status.is_well
     ready = passed and facts.counts is not None
     yield _make_gauge("alertd_ready", "Whether /readyz says so.", ready)
     yield _make_gauge(
@@ -213,11 +213,11 @@ def _families(facts: Facts) -> Iterator[Metric]:
         },
     )
     of_kind = dict.fromkeys(AuditFault, 0)
-    for finding in daemon_status.audit.findings if daemon_status.audit else ():
+    for finding in daemon_status.findings:
         of_kind[finding.fault] += 1
     yield _make_gauges(
         "alertd_audit_findings",
-        "What the last self-audit found, by kind.",
+        "What the last self-audit found, and what is wrong at this moment, by kind.",
         "fault",
         {fault.value.replace(" ", "_"): number for fault, number in of_kind.items()},
     )
@@ -238,6 +238,16 @@ def _families(facts: Facts) -> Iterator[Metric]:
         "Whether a channel does not answer, so that one message at a time is tried.",
         "channel",
         {channel: channel in daemon_status.paused for channel in facts.channels},
+    )
+    yield _make_gauge(
+        "alertd_ledger_writable",
+        "Whether the daemon could use the ledger when it last tried.",
+        not daemon_status.ledger_failing,
+    )
+    yield _make_gauge(
+        "alertd_last_look_age_seconds",
+        "How long ago the loop last finished what it was doing.",
+        daemon_status.look_age_s,
     )
     yield from _ledger(facts)
     yield _make_gauge(

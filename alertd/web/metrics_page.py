@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -15,6 +16,9 @@ from alertd.errors import LedgerError
 from alertd.web.metrics import MAX_DEADLINES, Facts
 from alertd.web.server.access import refuse_less_than, require_scope
 from alertd.web.server.context import Site, find_site
+
+ANSWER_WITHIN_S = 8.0
+"""How long the ledger may take to answer. Prometheus waits for ten seconds by default."""
 
 
 @require_scope(Scope.PUBLIC)
@@ -32,11 +36,12 @@ async def _gather_facts(site: Site) -> Facts:
     counts = waiting = None
     deadlines: Sequence[tuple[str, str, datetime]] = ()
     try:
-        counts = await site.ledger.count_rows()
-        waiting = await site.ledger.find_waiting(now, frozenset(daemon_status.paused))
-        if site.web.metrics_per_milestone:
-            deadlines = await _list_deadlines(site)
-    except LedgerError:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            counts = await site.ledger.count_rows()
+            waiting = await site.ledger.find_waiting(now, frozenset(daemon_status.paused))
+            if site.web.metrics_per_milestone:
+                deadlines = await _list_deadlines(site)
+    except (LedgerError, TimeoutError):
         # The metric alertd_ledger_up reports this failure.
         counts = waiting = None
     return Facts(

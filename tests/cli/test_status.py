@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +13,11 @@ import pytest
 from rich.console import Console, RenderableType
 
 from alertd import app
+from alertd.cli.examine import find_write_obstacle
 from alertd.cli.status import render_status
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.engine.health import Health, read_health
+from alertd.engine.status import LiveReport
 from alertd.ports import Ledger, NodeReport
 from tests.cli.stage import Staged, assert_golden, run, staged, write_folder
 from tests.cli.test_plan import CONFIG, TIMELINE
@@ -133,6 +138,127 @@ def test_late_reminders_and_dead_deliveries_are_problems(stage: Staged) -> None:
     assert "1 delivery died in the last seven days" in now.wrong
     assert "1 delivery died in the last seven days" not in later.wrong
     assert any(wrong.startswith("a reminder has been waiting for ") for wrong in later.wrong)
+
+
+def list_wrong(stage: Staged, now: datetime, **known: object) -> tuple[str, ...]:
+    found: Health = stage.with_ledger(lambda ledger: read_health(ledger, now, **known))  # type: ignore[arg-type]
+    return found.wrong
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> Staged:
+    """A ledger on which a daemon reported at NOW, and on which nothing is due for years."""
+    distant = "milestones:\n  - {id: m, title: M, deadline: 2099-09}\n"
+    timeline = TIMELINE.partition("milestones:")[0] + distant
+    stage = staged(tmp_path, write_folder(tmp_path / "config", CONFIG, iraq=timeline))
+    stage.daemon_at(NOW)
+    report(stage, NOW)
+    return stage
+
+
+def test_a_daemon_that_does_not_report_is_a_problem(quiet: Staged) -> None:
+    """It reports every 20 seconds; what it cannot write, nobody else can read."""
+    silent = (
+        "box:4711 has not reported for 50 seconds: it cannot write the ledger, is stuck, or has ended"
+        " without reporting that"
+    )
+
+    assert list_wrong(quiet, NOW + timedelta(seconds=49)) == ()
+    assert list_wrong(quiet, NOW + timedelta(seconds=50)) == (silent,)
+
+
+def test_what_the_daemon_says_now_counts_for_what_it_last_wrote(quiet: Staged) -> None:
+    """Its last report is from before the disk was full. A daemon that answers is not silent."""
+    full = "unwritable: the ledger cannot be written since 06:08Z: the disk is full"
+    well, failing = (
+        LiveReport(node="box:4711"),
+        LiveReport(node="box:4711", findings=(full,), paused=("a/b",)),
+    )
+    later = NOW + timedelta(minutes=4)
+
+    assert list_wrong(quiet, later, live=[well]) == ()
+    assert list_wrong(quiet, later, live=[failing]) == (
+        f"the audit of box:4711 found: {full}",
+        "a/b does not answer",
+    )
+    assert len(list_wrong(quiet, later, live=[LiveReport(node="other:1")])) == 1
+
+
+def test_a_daemon_that_is_known_to_have_ended_is_not_running(quiet: Staged) -> None:
+    """Its process has gone, and it reported seconds ago: it was killed."""
+    wrong = list_wrong(quiet, NOW + timedelta(seconds=5), is_gone=lambda node: node == "box:4711")
+
+    assert wrong == ("no daemon is running: the last was seen 5 seconds ago",)
+
+
+def test_an_obstacle_and_a_daemon_that_does_not_answer_are_problems(quiet: Staged) -> None:
+    assert list_wrong(quiet, NOW, unanswered=["the daemon at /x is stuck"], obstacle="the disk is full") == (
+        "the daemon at /x is stuck",
+        "the ledger cannot be written: the disk is full",
+    )
+
+
+def test_a_daemon_without_milestones_is_a_problem(tmp_path: Path) -> None:
+    """Nobody is reminded of anything, which is not "all is well"."""
+    stage = staged(tmp_path, write_folder(tmp_path / "config", CONFIG))
+    report(stage, NOW)
+
+    assert list_wrong(stage, NOW) == ("no milestone is loaded, so alertd sends no reminders",)
+
+
+def test_a_channel_that_has_accepted_nothing_for_long_is_a_problem(stage: Staged) -> None:
+    """Between two tries nothing is late, and nothing arrives either."""
+    began = datetime(2026, 10, 14, 6, tzinfo=UTC)
+    stage.outcomes["leads/console"] = Retry(reason="HTTP 502 from example.org")
+    for minutes in (0, 29, 31):
+        stage.daemon_at(began + timedelta(minutes=minutes))
+        report(stage, began + timedelta(minutes=minutes))
+        wrong = list_wrong(stage, began + timedelta(minutes=minutes))
+        failing = [problem for problem in wrong if problem.startswith("a delivery to leads/console")]
+
+        expected = ["a delivery to leads/console has failed for 31 minutes"] if minutes == 31 else []
+        assert failing == expected, minutes
+
+
+def test_a_late_reminder_is_a_problem_after_a_minute(stage: Staged) -> None:
+    """A daemon decides about what is due within moments."""
+    due = min(reminder.wake_at for reminder in health(stage, NOW).coming)
+    late = "a reminder has been waiting for 1 minute"
+
+    assert late not in list_wrong(stage, due + timedelta(seconds=60))
+    assert late in list_wrong(stage, due + timedelta(seconds=61))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of its own that holds a megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if mounted.returncode:
+        pytest.skip("no small disk can be mounted here")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_full_disk_is_found_without_a_daemon(small_disk: Path) -> None:
+    """A ledger may be read on a full disk, and then nobody is there to say that it cannot be written."""
+    url = f"sqlite:///{small_disk}/ledger.sqlite3"
+    before = find_write_obstacle(url)
+    with suppress(OSError), (small_disk / "ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(65_536))
+
+    assert before == ""
+    assert find_write_obstacle(url) == f"the disk of {small_disk} is full; free some space on it"
+
+
+def test_a_missing_folder_is_an_obstacle_and_a_server_is_not_examined(tmp_path: Path) -> None:
+    assert find_write_obstacle(f"sqlite:///{tmp_path}/none/ledger.sqlite3") != ""
+    assert find_write_obstacle("postgresql://db.example.org/alertd") == ""
 
 
 @pytest.mark.parametrize(

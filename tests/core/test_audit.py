@@ -32,12 +32,17 @@ NOW = utc("2026-09-22T12:00")
 LEASE = timedelta(minutes=5)
 ROUTE = Route(receiver="desk", path="route")
 DEAF = "unreached: there is no way to tell"
+UNWRITABLE = AuditFinding(fault=AuditFault.UNWRITABLE, detail="the ledger cannot be written")
 FOR_PEOPLE = [
     report_vanished(["t"]),
     report_clock_difference(timedelta(hours=1)),
     report_clock_doubt(timedelta(hours=1)),
     AuditFinding(fault=AuditFault.UNHEARD, detail="the address is in use"),
     AuditFinding(fault=AuditFault.UNREACHED, detail="there is no way to tell anybody"),
+    AuditFinding(fault=AuditFault.UNAUDITED, detail="the audit failed"),
+    AuditFinding(fault=AuditFault.LATE, detail="what is due has not been sent"),
+    AuditFinding(fault=AuditFault.STUCK, detail="the loop has not finished anything"),
+    UNWRITABLE,
 ]
 
 
@@ -137,6 +142,14 @@ def test_what_no_restart_mends_is_found_and_leaves_the_daemon_sound() -> None:
     assert {finding.fault for finding in for_people.findings} == LASTING
     assert (for_people.passed, for_people.is_sound) == (False, True)
     assert (both.passed, both.is_sound) == (False, False)
+
+
+def test_what_follows_from_an_unwritable_ledger_causes_no_restart() -> None:
+    """A reminder that cannot be decided about is the disk's fault, and a restart would lose outcomes."""
+    overlooked = Waiting(undecided=NOW - timedelta(hours=1))
+
+    assert not looked(overlooked).is_sound
+    assert looked(overlooked, open_findings=[UNWRITABLE]).is_sound
 
 
 def test_a_receiver_that_does_not_answer_is_a_finding_when_nobody_hears_of_it() -> None:

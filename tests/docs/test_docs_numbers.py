@@ -24,10 +24,12 @@ from alertd.definitions.load import MAX_PROBLEMS_OF_ALL
 from alertd.definitions.reading import keys, yaml
 from alertd.definitions.reading.reader import MAX_PROBLEMS
 from alertd.definitions.timeline.keys import MAX_CLAIMS, MAX_MILESTONES, MAX_SOURCES_OF_CLAIM
-from alertd.engine.daemon import LONGEST_BACKOFF_S, RECONCILE_EVERY_S
+from alertd.engine.daemon import LONGEST_BACKOFF_S, RECONCILE_EVERY_S, REPORT_EVERY_S
 from alertd.engine.deps import Dependencies
-from alertd.engine.health import DEAD_FOR, GONE_AFTER
+from alertd.engine.health import DEAD_FOR, FAILING_AFTER, GONE_AFTER, LATE_AFTER, SILENT_AFTER
 from alertd.engine.leader import LEAD_FOR
+from alertd.engine.liveness import LATE_AFTER_S, STUCK_AFTER_S, UNWRITABLE_AFTER_S
+from alertd.engine.self_audit import STALE_AFTER_S
 from alertd.engine.sender import MAX_IN_FLIGHT, PER_CHANNEL
 from alertd.engine.timer import LOOK_AGAIN_S
 from alertd.notify.http.client import TIMEOUT_S
@@ -62,6 +64,12 @@ SAYINGS: list[tuple[str, str]] = [
     ("docs/explanation/ledger.md", f"{HORIZON.days} days ahead"),
     ("docs/explanation/ledger.md", f"at least every {LOOK_AGAIN_S:.0f} seconds"),
     ("docs/howto/run-several-nodes.md", f"takes over within {LEAD_FOR.seconds} seconds"),
+    ("docs/howto/monitor.md", f"`unwritable` after {UNWRITABLE_AFTER_S:.0f} seconds"),
+    ("docs/howto/monitor.md", f"has not been sent for {LATE_AFTER_S:.0f} seconds"),
+    ("docs/howto/monitor.md", f"`stuck` after {STUCK_AFTER_S:.0f} seconds"),
+    ("docs/howto/monitor.md", f"A daemon reports every {REPORT_EVERY_S} seconds"),
+    ("docs/howto/monitor.md", f"not reported for {SILENT_AFTER.seconds} seconds"),
+    ("docs/reference/cli.md", f"not reported for {SILENT_AFTER.seconds} seconds"),
     ("docs/howto/run-several-nodes.md", f"and so on up to {LONGEST_BACKOFF_S:.0f} s"),
     ("docs/decisions/0009-then-every.md", f"{SERIES_REPEAT_SPAN.days} days at most"),
 ]
@@ -83,6 +91,9 @@ WORDS: list[tuple[str, str, object, object]] = [
     ("docs/decisions/0015-many-nodes-on-postgresql.md", "every ten seconds", EMBEDDED_LEAD_FOR / 3, TEN),
     ("docs/reference/cli.md", "seen for five minutes", GONE_AFTER, timedelta(minutes=5)),
     ("docs/reference/cli.md", "in the last seven days", DEAD_FOR, timedelta(days=7)),
+    ("docs/reference/cli.md", "failed for half an hour", FAILING_AFTER, timedelta(minutes=30)),
+    ("docs/reference/cli.md", "late for a minute", LATE_AFTER, timedelta(minutes=1)),
+    ("docs/howto/monitor.md", "only after ten minutes", STALE_AFTER_S, 600),
 ]
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from alertd.engine.control import MAX_PROBLEMS, Control, ask
+from alertd.engine.control import MAX_PROBLEMS, Control, ask, ask_status
 from alertd.engine.reload import ReloadRequests, ReloadResult
+from alertd.engine.status import LiveReport
 from alertd.errors import NoAnswer
 from tests.e2e.stage import SECRET, Stage, a_stage
 from tests.nobody import NOBODY, a_folder
@@ -139,7 +140,7 @@ class Answering:
         self.wanted = asyncio.Event()
         self.requests = ReloadRequests(self.wanted.set)
         self.log, self.events = a_log()
-        self.control = Control(self.path, folder, self.requests, self.log)
+        self.control = Control(self.path, folder, self.requests, self.log, lambda: LiveReport(node="first"))
 
     def asked(self, *, wait: bool = True, folder: Path | None = None) -> asyncio.Task[ReloadResult | None]:
         there = folder or self.folder
@@ -216,8 +217,52 @@ async def test_a_second_daemon_leaves_the_first_its_socket(answering: Answering)
     asked = answering.asked(wait=False)
 
     assert await asked is None
-    (failed,) = answering.events
-    assert (failed["event"], failed["reason"]) == ("control.failed", "another daemon answers there")
+    assert answering.events == []
+
+
+async def test_a_second_daemon_listens_beside_the_first_and_is_found_when_that_has_gone(
+    answering: Answering,
+) -> None:
+    """Both say how they are; a killed daemon's socket beside the first is cleared away."""
+    killed = answering.path.with_name("control.1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stale:
+        stale.bind(str(killed))
+    second = Control(
+        answering.path, answering.folder, answering.requests, answering.log,
+        lambda: LiveReport(node="second", findings=("late: x",), paused=("desk/hook",)),
+    )  # fmt: skip
+    await second.open()
+    both = await asyncio.to_thread(ask_status, answering.path, within_s=LIMIT_S)
+
+    await answering.control.close()
+    alone = await asyncio.to_thread(ask_status, answering.path, within_s=LIMIT_S)
+    reloaded = await answering.asked(wait=False)
+    await second.close()
+
+    report = LiveReport(node="second", findings=("late: x",), paused=("desk/hook",))
+    assert list(both.reports) == [LiveReport(node="first"), report]
+    assert (list(alone.reports), list(alone.unanswered)) == ([report], [])
+    assert reloaded is None
+    assert list(answering.path.parent.glob("control*")) == []
+
+
+async def test_daemon_that_does_not_answer_is_said_to_be_stuck(tmp_path: Path) -> None:
+    """The kernel takes the connection; a process whose loop is blocked never reads from it."""
+    path = tmp_path / "control"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as blocked:
+        blocked.bind(str(path))
+        blocked.listen()
+        answers = await asyncio.to_thread(ask_status, path, within_s=0.1)
+
+    assert list(answers.reports) == []
+    assert list(answers.unanswered) == [f"the daemon at {path} has not answered for 0.1 s: it is stuck"]
+
+
+async def test_nobody_is_asked_where_there_is_no_socket(tmp_path: Path) -> None:
+    for path in (None, tmp_path / "control", tmp_path / "none" / "control"):
+        answers = await asyncio.to_thread(ask_status, path, within_s=LIMIT_S)
+
+        assert (list(answers.reports), list(answers.unanswered)) == ([], [])
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "a-file/control"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.torture import postgres
 from tests.torture.arena import Arena, Size
-from tests.torture.scenarios import clocks, databases, kills, receivers
+from tests.torture.scenarios import clocks, databases, kills, monitoring, receivers
 
 
 def nothing() -> str:
@@ -104,6 +104,15 @@ SCENARIOS = (
         done="the disk of the ledger full, at every other time with a `kill -9`; SQLite on a small tmpfs",
         run=databases.disk_full,
         size=Size(rounds=4, milestones=400),
+        smoke=Size(rounds=1, milestones=24),
+        missing=databases.cannot_mount,
+    ),
+    Scenario(
+        name="disk-full-seen",
+        done="the disk of the ledger full until readiness, metrics, systemd, the dead man's switch and "
+        "`alertd status` say so, within a minute; at every other time a `kill -9`; SQLite on a small tmpfs",
+        run=monitoring.disk_full_seen,
+        size=Size(rounds=2, milestones=200),
         smoke=Size(rounds=1, milestones=24),
         missing=databases.cannot_mount,
     ),

@@ -137,6 +137,23 @@ def test_audit_is_told_by_when_it_last_passed_and_what_it_found() -> None:
     assert told["alertd_ready",] == 0
 
 
+def test_ledger_that_cannot_be_written_is_told_though_it_can_be_read() -> None:
+    """The last audit passed: it was before that."""
+    full = AuditFinding(fault=AuditFault.UNWRITABLE, detail="full")
+    daemon_status = replace(
+        FACTS.daemon_status, current=(full,), ledger_failing=True, look_age_s=42.0, is_well=True
+    )
+
+    before = values(Metrics(NOW))
+    told = values(Metrics(NOW), replace(FACTS, daemon_status=daemon_status))
+
+    assert before["alertd_ledger_writable",] == before["alertd_ready",] == 1
+    assert told["alertd_ledger_writable",] == told["alertd_ready",] == 0
+    assert told["alertd_ledger_up",] == 1
+    assert told["alertd_audit_findings", "unwritable"] == 1
+    assert told["alertd_last_look_age_seconds",] == 42
+
+
 def test_what_stands_is_told() -> None:
     daemon_status = DaemonStatus(
         leads=True, is_well=True, audit=Audit(at=NOW), in_flight={"desk/slack": 2}, paused=("desk/slack",),

@@ -217,6 +217,17 @@ async def test_page_says_what_is_wrong_with_alertd(stage: Stage) -> None:
     assert "desk/slack does not answer." in text
 
 
+async def test_page_says_that_the_ledger_cannot_be_written(stage: Stage) -> None:
+    """The last audit found nothing: it was before that."""
+    full = AuditFinding(fault=AuditFault.UNWRITABLE, detail="the ledger cannot be written since 12:00Z: full")
+    stage.daemon_status = replace(stage.daemon_status, current=(full,))
+
+    text = await text_of(stage, "/")
+
+    assert "which may no longer be so" in text
+    assert "the ledger cannot be written since 12:00Z" in text
+
+
 async def test_shelf_is_read_again_only_when_the_ledger_has_changed(stage: Stage) -> None:
     """Reading is limited in time even if the ledger changes, but an action on this node shows at once."""
     cache = MilestoneCache(stage.site)

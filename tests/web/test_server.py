@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -282,6 +283,7 @@ async def test_ready_when_the_audit_passed(stage: Stage) -> None:
     assert (ready.status_code, ready.json()) == (200, {"ok": True, "wrong": []})
 
 
+FULL = AuditFinding(fault=AuditFault.UNWRITABLE, detail="the ledger cannot be written since 13:12Z: full")
 FOUND = AuditFinding(fault=AuditFault.MISSING, detail="t/secret -7d for desk: not in the ledger")
 
 
@@ -291,6 +293,9 @@ FOUND = AuditFinding(fault=AuditFault.MISSING, detail="t/secret -7d for desk: no
         ({"audit": None}, "it has not looked at everything once yet"),
         ({"is_well": False}, "the last audit is too old"),
         ({"findings": (FOUND,)}, str(FOUND)),
+        # the faults that the daemon knows from memory, after which nothing else needs to be said
+        ({"current": (FULL,)}, str(FULL)),
+        ({"current": (FULL,), "is_well": False}, str(FULL)),
     ],
 )
 async def test_not_ready_says_why(stage: Stage, change: dict[str, object], wrong: str) -> None:
@@ -314,6 +319,29 @@ async def test_who_may_not_read_hears_the_kind_alone(tmp_path: Path) -> None:
 
         assert (anybody.status_code, anybody.text) == (503, "missing\n")
         assert reader.text == f"{FOUND}\n"
+
+
+async def test_what_an_audit_found_of_the_moment_does_not_outlast_it(stage: Stage) -> None:
+    """Whether the ledger can be written is asked anew; an audit that found otherwise is older."""
+    stage.daemon_status = replace(stage.daemon_status, audit=Audit(at=stage.clock.at, findings=(FULL,)))
+
+    ready = await stage.get("/readyz")
+
+    assert (ready.status_code, ready.text) == (200, "ok\n")
+
+
+@pytest.mark.long
+async def test_not_ready_while_the_ledger_hangs(stage: Stage) -> None:
+    """A mount that hangs blocks the thread of the ledger; a probe is answered all the same."""
+    released = threading.Event()
+    blocked = asyncio.ensure_future(stage.ledger.read(lambda _connection: released.wait()))  # type: ignore[attr-defined]
+    try:
+        ready = await stage.get("/readyz")
+    finally:
+        released.set()
+        await blocked
+
+    assert (ready.status_code, ready.text) == (503, "the ledger does not answer\n")
 
 
 async def test_not_ready_without_the_ledger(stage: Stage) -> None:

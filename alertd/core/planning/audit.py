@@ -52,19 +52,33 @@ class AuditFault(StrEnum):
     UNREACHED = "unreached"
     CONFIGURATION = "configuration"
     FILE = "file"
+    UNAUDITED = "unaudited"
+    """The audit itself failed."""
+    UNWRITABLE = "unwritable"
+    """The ledger cannot be written."""
+    LATE = "late"
+    """Something is due, and the loop has not looked at it."""
+    STUCK = "stuck"
+    """The loop does not finish what it is doing."""
 
 
-LASTING = frozenset(
-    {
-        AuditFault.VANISHED,
-        AuditFault.DIFFERS,
-        AuditFault.DOUBTED,
-        AuditFault.UNHEARD,
-        AuditFault.UNREACHED,
-        AuditFault.CONFIGURATION,
-        AuditFault.FILE,
-    }
-)
+CURRENT = frozenset({AuditFault.UNWRITABLE, AuditFault.LATE, AuditFault.STUCK})
+"""Faults that a daemon knows from its memory at every moment, without the ledger.
+
+These faults alone cause no restart, which would lose the outcomes that the daemon still has to record. A loop
+that is stuck feeds no watchdog, and neither does a daemon whose ledger has failed for long.
+"""
+
+LASTING = CURRENT | {
+    AuditFault.VANISHED,
+    AuditFault.DIFFERS,
+    AuditFault.DOUBTED,
+    AuditFault.UNHEARD,
+    AuditFault.UNREACHED,
+    AuditFault.CONFIGURATION,
+    AuditFault.FILE,
+    AuditFault.UNAUDITED,
+}
 """Faults that a restart does not fix, so a person has to act."""
 
 
@@ -108,8 +122,12 @@ class Audit:
 
     @property
     def is_sound(self) -> bool:
-        """Whether the daemon itself works, even if a person has to fix other faults."""
-        return all(finding.fault in LASTING for finding in self.findings)
+        """Whether the daemon itself works, even if a person has to fix other faults.
+
+        While the ledger cannot be written, everything else that the audit finds may follow from that.
+        """
+        faults = {finding.fault for finding in self.findings}
+        return AuditFault.UNWRITABLE in faults or faults <= LASTING
 
 
 def audit(

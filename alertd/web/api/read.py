@@ -42,6 +42,7 @@ from alertd.core.message.reasons import describe_reason
 from alertd.core.routing.matcher import Matcher, MatchOp, parse_matcher
 from alertd.core.shape import Count, Doc, Instant
 from alertd.engine.health import HealthFacts, health_facts, read_health
+from alertd.engine.status import make_live_report
 from alertd.errors import FieldProblem, MatcherError
 from alertd.web.api.request import ApiRequest, Limit, Param, declare_operation
 from alertd.web.server.access import RequestRefused
@@ -323,7 +324,8 @@ async def find_delivery_facts(site: Site, name: str) -> DeliveryFacts:
 async def get_status(request: Request, _asked: ApiRequest) -> HealthFacts:
     """Report whether alertd is healthy, and what waits."""
     site = find_site(request)
-    return health_facts(await read_health(site.ledger, site.clock.now()))
+    live = (make_live_report(site.node, site.daemon_status()),)
+    return health_facts(await read_health(site.ledger, site.clock.now(), live=live))
 
 
 ENDPOINTS = (

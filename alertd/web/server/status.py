@@ -13,7 +13,7 @@ from alertd.core.words import format_count, format_instant, make_sentence, phras
 from alertd.web.server.context import Site
 
 STALE_AFTER = timedelta(minutes=10)
-"""A page that is older is shown in grey. A running daemon writes to the ledger every minute."""
+"""A page that is older is shown in grey. A running daemon writes to the ledger several times a minute."""
 
 MOST_TROUBLES = 5
 
@@ -78,6 +78,7 @@ async def describe_status(site: Site, as_of: datetime) -> PageStatus:
         as_of_text=format_instant(as_of, find_zone(site)),
         is_stale=now - as_of > STALE_AFTER
         or site.daemon_status().ledger_failing
+        or bool(site.daemon_status().current)
         or not site.daemon_status().is_well,
         next=upcoming,
         troubles=troubles[:MOST_TROUBLES]
@@ -93,10 +94,10 @@ def _list_troubles(site: Site) -> Iterator[str]:
     daemon_status = site.daemon_status()
     if daemon_status.ledger_failing:
         yield "The daemon cannot use the ledger at the moment: nothing is sent."
+    yield from (make_sentence(str(finding)) for finding in daemon_status.findings)
     if daemon_status.audit is None:
         return
-    yield from (make_sentence(str(finding)) for finding in daemon_status.audit.findings)
-    if not daemon_status.is_well and daemon_status.audit.is_sound:
+    if not daemon_status.is_well and daemon_status.audit.is_sound and not daemon_status.current:
         audited = format_instant(daemon_status.audit.at, UTC_ZONE)
         yield f"The daemon has not looked after itself since {audited}."
     if daemon_status.problems:

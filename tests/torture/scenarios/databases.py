@@ -95,10 +95,7 @@ async def _joined(primary: Postgres, standby: Postgres, number: int, synchronous
 
 async def disk_full(arena: Arena, size: Size) -> None:
     """The disk of the ledger full, again and again, with a kill in between; then there is space again."""
-    disk = arena.folder / "disk"
-    disk.mkdir()
-    await _run("mount", "-t", "tmpfs", "-o", "size=32m,mode=0700", "tmpfs", str(disk))
-    arena.cleanups.callback(_unmount, disk)
+    disk = await mount_small_disk(arena)
     arena.database = f"sqlite:///{disk}/ledger.sqlite3"
     arena.configure()
     arena.promise(size.milestones, span_s=size.rounds * 7.0)
@@ -108,7 +105,7 @@ async def disk_full(arena: Arena, size: Size) -> None:
     for number in range(size.rounds):
         await _some_come(arena)
         async with _away(arena, Kind.LEDGER):
-            _fill(ballast)
+            fill(ballast)
             arena.count("times full")
             await _noticed(arena, node)
             if number % 2:
@@ -219,7 +216,17 @@ def _refused(node: Node, before: int) -> bool:
     return node.statuses[before + 1 :].count(1) >= 2
 
 
-def _fill(ballast: Path) -> None:
+async def mount_small_disk(arena: Arena) -> Path:
+    """A folder on a disk of its own, which is unmounted at the end."""
+    disk = arena.folder / "disk"
+    disk.mkdir()
+    await _run("mount", "-t", "tmpfs", "-o", "size=32m,mode=0700", "tmpfs", str(disk))
+    arena.cleanups.callback(_unmount, disk)
+    return disk
+
+
+def fill(ballast: Path) -> None:
+    """Write until there is no space left."""
     descriptor = os.open(ballast, os.O_CREAT | os.O_WRONLY)
     try:
         for piece in (1 << 20, 4096):
