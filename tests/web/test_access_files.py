@@ -161,7 +161,7 @@ async def test_files_that_a_link_swaps_count_at_once(stage: Stage) -> None:
 
 
 async def test_last_token_that_is_dropped_is_invalid(stage: Stage) -> None:
-    """An empty file counts as one that is being replaced, so `alertd token drop` leaves a comment."""
+    """`alertd token drop` puts an empty file in place. That is not a file which is being written."""
     from alertd.web.server.credentials import drop
 
     token = stage.token("ada", "act")
