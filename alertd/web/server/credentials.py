@@ -174,6 +174,10 @@ class CredentialFiles:
         """Return the users by name."""
         return self._read(auth.users_file, is_token=False)
 
+    async def catch_up(self, auth: Auth) -> None:
+        """Read the files again before a decision, so that a token that was just made or dropped counts."""
+        await self._kept.catch_up(self.list_uses(auth).keys())
+
     def list_uses(self, auth: Auth) -> dict[FileUse, Callable[[], Mapping[str, Credential]]]:
         """Return the files that the configuration names, each with the function that reads it."""
         return {
@@ -195,8 +199,8 @@ class CredentialFiles:
             if name in self._seen and self._seen[name][0] == looks:
                 return self._seen[name][1]
             raw = read_regular_file(path, MAX_SECRET_BYTES + 1)
-            # A new, empty file in place of the old file is whole: `alertd token drop` leaves such a file after
-            # the last token. A file that is only emptied is probably about to be written.
+            # A new, empty file in place of the old file is whole: `alertd token drop` leaves that after the
+            # last token. A file that is only emptied is probably about to be written.
             is_new = name in self._seen and self._seen[name][0].inode != stat.st_ino
             if raw or not is_new:
                 _refuse_partial(raw)
