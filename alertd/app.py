@@ -171,11 +171,13 @@ class AccessFiles:
     """
 
     def __init__(self, settings: Settings, log: Log, shared: str) -> None:
+        from alertd.system.file_thread import FileThread
         from alertd.system.kept_files import KeptFiles
         from alertd.system.secrets import file_paths, secret_files
         from alertd.web.server.credentials import CredentialFiles
 
-        self.kept = KeptFiles(log)
+        # A thread of its own, since the other may be busy with thousands of definitions.
+        self.kept = KeptFiles(log, FileThread())
         self.find = file_paths(settings.config, os.environ)
         self._read_secret = secret_files(settings.config, os.environ)
         self._credentials = CredentialFiles(self.find, log)

@@ -61,7 +61,7 @@ def token(
     """Create, list or drop tokens for the web server.
 
     A new one is printed once and kept nowhere: its hash is appended to the file. The daemon notices the
-    changed file within seconds.
+    changed file at the next request.
     """
     from alertd.core.access import SCOPES
     from alertd.web.server.credentials import add, new_token

@@ -76,6 +76,9 @@ async def _examine(settings: Settings) -> list[Finding]:
     elif not definitions.problems:
         text = f"{settings.config} is in order"
         found.append(Finding(topic="files", verdict=well, text=text))
+    if definitions.config is not None and definitions.unconfigured is None and not definitions.kept_text:
+        text = "alertd.yaml has a secret in it, so no copy is kept to start with while the file is broken"
+        found.append(Finding(topic="files", verdict=note, text=text, fix="put secrets into secret files"))
     if definitions.config is not None:
         read = secret_files(settings.config, os.environ)
         found += check_secrets(definitions.config, file_paths(settings.config, os.environ), read)

@@ -230,3 +230,21 @@ class Definitions:
         if self.unconfigured is None:
             return self
         return replace(self, config=None, problems=(self.unconfigured, *self.problems))
+
+    def require_auth(self, before: Config | None) -> Definitions:
+        """Return these definitions, without a configuration if ``web.auth`` is missing and was set before.
+
+        A file that is cut off can be valid, and without ``web.auth`` everybody may do everything. Who wants
+        that writes ``auth: none``, or an ``alertd.yaml`` with only ``{}``.
+        """
+        config = self.config
+        if config is None or before is None or config.web.auth is not None or before.web.auth is None:
+            return self
+        if self.kept_text == "{}":
+            return self
+        message = (
+            "web.auth is missing, and was set before; restore it, or, to let everybody do everything, write "
+            "web: {auth: none}"
+        )
+        problem = Problem(file="alertd.yaml", line=1, column=1, message=message)
+        return replace(self, config=None, problems=(problem, *self.problems))

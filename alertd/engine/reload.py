@@ -168,6 +168,9 @@ class Reloader:
         before it was changed. While the folder hangs, those who ask are answered at once.
         """
         if self._status.hung:
+            # systemd waits for both states (systemd.service(5), Type=notify-reload).
+            self._deps.systemd.reloading(self._deps.clock.monotonic())
+            self._deps.systemd.ready(self._status.line)
             self._answer_hung()
         elif not self.files.begin():
             self._is_wanted_again = True
@@ -194,7 +197,7 @@ class Reloader:
                 raise definitions
             if self._planner.is_configured:
                 self._status.config_fault = self._find_config_fault(definitions)
-                definitions = definitions.require_config()
+                definitions = definitions.require_config().require_auth(self.config)
 
             # What is decided: without a sound alertd.yaml nothing changes. A broken timeline changes nothing
             # but itself: its last good version stays in the ledger.

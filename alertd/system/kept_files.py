@@ -7,21 +7,28 @@ so its users get the error: nobody is let in, and nothing is sent without its se
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from alertd.errors import AlertdError
+from alertd.system.file_thread import FileThread
 from alertd.system.telemetry import Event, Log
 
 T = TypeVar("T")
 
 # Without O_NONBLOCK, open() blocks on a named pipe until a process opens the pipe for writing (fifo(7)).
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+CATCH_UP_S = 1.0
+"""How long a request waits until the files of tokens and users have been read again."""
 
 
 class SecretUnreadable(AlertdError):
@@ -52,9 +59,15 @@ class KeptFiles:
 
     Without :meth:`watch`, each :meth:`read` reads the file. A watched file is read by :meth:`refresh` only,
     so that a thread can do that, and :meth:`read` never waits for a disk.
+
+    Attributes:
+        thread: reads files for :meth:`catch_up`; None: files are not read between two refreshes.
     """
 
     log: Log | None = None
+    thread: FileThread | None = None
+    _pending: asyncio.Future[None] | None = None
+    _pending_s: float = 0.0
     _files: dict[FileUse, _Kept] = field(default_factory=dict)
     _watched: Mapping[FileUse, Callable[[], Any]] = field(default_factory=dict)
 
@@ -76,13 +89,38 @@ class KeptFiles:
         Raises:
             SecretUnreadable: the file cannot be used, and there is no earlier content.
         """
-        if use not in self._watched:
-            self._load(use, load)
-        kept = self._files[use]
+        kept = self._files.get(use) if use in self._watched else None
+        if kept is None:
+            kept = self._load(use, load)
         if not kept.is_good:
             raise kept.error or SecretUnreadable(f"{use}: not read yet")
         content: T = kept.content
         return content
+
+    async def catch_up(self, uses: Collection[FileUse]) -> None:
+        """Read some watched files again in :attr:`thread`, so that a change just made counts.
+
+        Returns after :data:`CATCH_UP_S` at the latest, and at once while an earlier call hangs: then the
+        content that was read last counts.
+        """
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + CATCH_UP_S
+        if self.thread is None:
+            return
+        if self._pending is not None:
+            if loop.time() - self._pending_s > CATCH_UP_S:
+                return
+            # That reading may have begun before the change.
+            await asyncio.wait({self._pending}, timeout=max(0.0, until_s - loop.time()))
+        if self._pending is None:
+            self._pending, self._pending_s = loop.create_future(), loop.time()
+            self.thread.submit(partial(self._refresh, uses), self._end_catch_up)
+        await asyncio.wait({self._pending}, timeout=max(0.0, until_s - loop.time()))
+
+    def _end_catch_up(self, _result: object) -> None:
+        if self._pending is not None:
+            self._pending.set_result(None)
+            self._pending = None
 
     def find_loader(self, use: FileUse) -> Callable[[], Any] | None:
         """Return the function that reads a watched file; None if the file is not watched."""
@@ -99,21 +137,27 @@ class KeptFiles:
 
     def refresh(self) -> None:
         """Read all watched files again."""
-        for use, load in [*self._watched.items()]:
-            self._load(use, load)
+        self._refresh([*self._watched])
 
-    def _load(self, use: FileUse, load: Callable[[], Any]) -> None:
+    def _refresh(self, uses: Collection[FileUse]) -> None:
+        watched = self._watched
+        for use in uses:
+            if use in watched:
+                self._load(use, watched[use])
+
+    def _load(self, use: FileUse, load: Callable[[], Any]) -> _Kept:
         before = self._files.get(use) or _Kept()
+        # Each result is a new value, so that a reader in another thread never sees half of a change.
         try:
-            self._files[use] = _Kept(load(), is_good=True)
+            self._files[use] = after = _Kept(load(), is_good=True)
         except SecretUnreadable as error:
-            # A new value, so that a reader in another thread never sees half of a change.
-            self._files[use] = _Kept(before.content, before.is_good, error)
+            self._files[use] = after = _Kept(before.content, before.is_good, error)
             if self.log is not None and before.is_good and str(before.error) != str(error):
                 self.log.error(Event.ACCESS_FILE_KEPT, file=use.name, reason=str(error))
         else:
             if self.log is not None and before.is_good and before.error is not None:
                 self.log.info(Event.ACCESS_FILE_RECOVERED, file=use.name)
+        return after
 
 
 def read_regular_file(path: Path, limit: int) -> bytes:

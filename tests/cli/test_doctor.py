@@ -144,6 +144,19 @@ def test_a_missing_secret_is_wrong(folder: Path) -> None:
     assert [verdict for verdict, _ in told(found, "secrets")] == ["wrong"]
 
 
+def test_secret_in_the_configuration_is_noted(folder: Path) -> None:
+    """The ledger keeps no such configuration, so a broken file ends the next start."""
+    write_folder(folder, CONFIG.replace("url_file: hook", "url: 'http://127.0.0.1/c4nary'"), talks=TIMELINE)
+
+    ran, found = doctor(folder)
+
+    assert "c4nary" not in ran.out
+    assert told(found, "files") == [
+        ("well", f"{folder} is in order"),
+        ("note", "alertd.yaml has a secret in it, so no copy is kept to start with while the file is broken"),
+    ]
+
+
 def test_nested_secrets_are_checked(folder: Path) -> None:
     """doctor also checks secret files in a list, and secret files of headers."""
     within = "secret_file: [old], headers_file: {X-Key: key}"

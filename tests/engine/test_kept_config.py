@@ -237,7 +237,7 @@ async def test_secret_is_not_written_into_the_ledger(ledger: Ledger, folder: Pat
     """Such a configuration is not kept, and an older one with other access rules is not kept either."""
     daemon = await start(stage_at(ledger, folder, "2026-09-24"))
     before = await ledger.read_kept_config()
-    write_config(folder, secret)
+    write_config(folder, secret + "\nweb: {auth: {tokens_file: tokens}}\n")
     accepted = await daemon.reload()
 
     assert accepted

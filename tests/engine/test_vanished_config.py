@@ -127,6 +127,34 @@ async def test_start_with_timelines_in_the_ledger_is_refused(
     assert stage.told == []
 
 
+@pytest.mark.parametrize("rest", ["", "web: {}\n", "web: {external_url: 'http://localhost'}\n"])
+async def test_running_daemon_keeps_access_rules_that_are_cut_off(
+    ledger: Ledger, folder: Path, rest: str
+) -> None:
+    """A file that ends too early is valid, and would let everybody do everything. `auth: none` says so."""
+    write_config(folder, CONFIG)
+    stage = stage_at(ledger, folder, "2026-09-24")
+    daemon = await start(stage)
+    cut = CONFIG[: CONFIG.index("web:")]
+
+    write_config(folder, cut + rest)
+    refused = await daemon.reload()
+    assert daemon.definitions is not None
+    assert daemon.definitions.config is not None
+    during = daemon.definitions.config.web.auth
+    problems = (await ledger.read_nodes())[0].problems
+    write_config(folder, cut + "web: {auth: none}\n")
+    accepted = await daemon.reload()
+
+    assert (refused, accepted) == (False, True)
+    assert during is not None
+    assert during.tokens_file == "tokens"
+    assert problems == (
+        "alertd.yaml:1:1: web.auth is missing, and was set before; restore it, or, to let everybody do "
+        "everything, write web: {auth: none}",
+    )
+
+
 async def test_empty_mapping_puts_the_defaults_in_force(ledger: Ledger, folder: Path) -> None:
     """The advice in the problem works, in a running daemon and at a start."""
     write_config(folder, CONFIG)

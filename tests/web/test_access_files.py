@@ -1,6 +1,7 @@
 """Files that access depends on: what is half replaced changes nothing, and never lets in more than before."""
 
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from alertd.core.access import Web
+from alertd.system.file_thread import FileThread
 from alertd.system.kept_files import FileUse, KeptFiles, SecretUnreadable
 from alertd.system.secrets import MAX_SECRET_BYTES, secret_files
 from alertd.web.server.signing import Signer, SiteSecret
@@ -161,7 +163,7 @@ async def test_files_that_a_link_swaps_count_at_once(stage: Stage) -> None:
 
 
 async def test_last_token_that_is_dropped_is_invalid(stage: Stage) -> None:
-    """An empty file counts as one that is being replaced, so `alertd token drop` leaves a comment."""
+    """`alertd token drop` puts an empty file in place. That is not a file which is being written."""
     from alertd.web.server.credentials import drop
 
     token = stage.token("ada", "act")
@@ -264,6 +266,33 @@ def test_watched_file_is_read_by_refresh_alone() -> None:
 
     assert before == "old"
     assert [kept.read(FileUse("secret", name), forbidden) for name in "ab"] == ["new", "there"]
+
+
+async def test_request_reads_its_files_again_and_waits_for_no_disk_that_hangs() -> None:
+    """A change just made counts. While the disk hangs, what was read last counts, and nothing piles up."""
+    answers, calls = threading.Event(), 0
+    answers.set()
+
+    def load() -> int:
+        nonlocal calls
+        answers.wait()
+        calls += 1
+        return calls
+
+    thread = FileThread()
+    kept, use = KeptFiles(thread=thread), FileUse("tokens", "tokens")
+    kept.watch({use: load})
+
+    await kept.catch_up([use])
+    fresh = kept.read(use, load)
+    answers.clear()
+    for _ in range(5):
+        await kept.catch_up([use])
+    hung = kept.read(use, load)
+    waiting = thread._calls.qsize()
+    answers.set()
+
+    assert (fresh, hung, waiting) == (2, 2, 0)
 
 
 def test_file_that_is_no_longer_named_is_no_problem() -> None:

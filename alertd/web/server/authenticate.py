@@ -154,6 +154,8 @@ class Authenticator:
         name = _read_proxy_user(request, web, auth)
         if name:
             return Principal(name=name, scope=auth.proxy_scope, how="proxy", session=session, address=address)
+        if session.name:
+            await self._files.catch_up(auth)
         known = self._find_session_credential(session, auth)
         if known is not None:
             renewed = session.renew(int(self._site.clock.now().timestamp()))
@@ -194,6 +196,7 @@ class Authenticator:
         """
         auth, now_s = self._site.web.access, self._site.clock.monotonic()
         wait_s = self._limiter.wait_s(address, now_s)
+        await self._files.catch_up(auth)
         is_token = not shown.name
         # A token cannot be guessed, so the rate limit does not apply to programs that share an address.
         if wait_s and not (is_token and how != "form"):

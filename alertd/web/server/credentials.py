@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from alertd.core.access import SCOPES, Auth, Scope
 from alertd.errors import CredentialsError
@@ -135,13 +136,23 @@ def _hash_password(password: str, salt: bytes) -> bytes:
     return hashlib.scrypt(password.encode(), salt=salt, n=_COST, r=_BLOCK, p=_LANES, maxmem=_MEMORY, dklen=32)
 
 
+class _Looks(NamedTuple):
+    """What tells whether a file has changed since it was read."""
+
+    path: Path
+    is_token: bool
+    modified_ns: int
+    size: int
+    inode: int
+
+
 class CredentialFiles:
     """The credentials in the files.
 
     A dropped token is invalid as soon as the file is read again. A line that cannot be read is ignored and
     logged. A file that is missing, unreadable, too long, blank, cut off in its last line, or without a line
     that can be read may be half replaced, so its last good content stays in use. A file with only comments
-    has no credentials.
+    has no credentials, and neither has an empty file that was put in place whole, by a rename.
 
     Args:
         find: returns the path of a file that the configuration names.
@@ -152,7 +163,7 @@ class CredentialFiles:
         self._find = find
         self._log = log
         self._kept = KeptFiles() if kept is None else kept
-        self._seen: dict[str, tuple[object, Mapping[str, Credential]]] = {}
+        self._seen: dict[str, tuple[_Looks, Mapping[str, Credential]]] = {}
         self._logged: dict[str, frozenset[str]] = {}
 
     def read_tokens(self, auth: Auth) -> Mapping[str, Credential]:
@@ -162,6 +173,10 @@ class CredentialFiles:
     def read_users(self, auth: Auth) -> Mapping[str, Credential]:
         """Return the users by name."""
         return self._read(auth.users_file, is_token=False)
+
+    async def catch_up(self, auth: Auth) -> None:
+        """Read the files again before a decision, so that a token that was just made or dropped counts."""
+        await self._kept.catch_up(self.list_uses(auth).keys())
 
     def list_uses(self, auth: Auth) -> dict[FileUse, Callable[[], Mapping[str, Credential]]]:
         """Return the files that the configuration names, each with the function that reads it."""
@@ -180,11 +195,15 @@ class CredentialFiles:
         path = self._find(name)
         try:
             stat = os.stat(path)
-            looks = (path, is_token, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            looks = _Looks(path, is_token, stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if name in self._seen and self._seen[name][0] == looks:
                 return self._seen[name][1]
             raw = read_regular_file(path, MAX_SECRET_BYTES + 1)
-            _refuse_partial(raw)
+            # A new, empty file in place of the old file is whole: `alertd token drop` leaves that after the
+            # last token. A file that is only emptied is probably about to be written.
+            is_new = name in self._seen and self._seen[name][0].inode != stat.st_ino
+            if raw or not is_new:
+                _refuse_partial(raw)
         except OSError as error:
             self._log_problems(name, [error.strerror or "cannot be read"])
             raise SecretUnreadable(f"{name}: {error.strerror or 'cannot be read'}") from error
@@ -312,8 +331,7 @@ def drop(path: Path, name: str) -> None:
         stat = path.stat()
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            # An empty file would count as one that is being replaced, so the credential would stay valid.
-            file.writelines(kept if "".join(kept).strip() else ["# nobody\n"])
+            file.writelines(kept)
             os.fchmod(file.fileno(), stat.st_mode & 0o7777)
             if os.geteuid() == 0:
                 os.fchown(file.fileno(), stat.st_uid, stat.st_gid)
