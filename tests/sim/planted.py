@@ -76,6 +76,7 @@ PLANTED: Mapping[str, Planted] = {
     "ignore mutes": _daemon("muted", "muted_waits", of_node.IgnoresMutes),
     "ignore the rate": _daemon("burst", "rate_limits_hold", of_node.IgnoresRates),
     "feed the watchdog anyway": _daemon("watched", "silence_is_loud", of_node.FeedsTheWatchdogAnyway),
+    "seem well anyway": _daemon("watched", "silence_is_loud", of_node.SeemsWellAnyway),
     "leave tasks behind": _daemon("calm", "bounded", of_node.LeavesTasks),
     "send again at each start": _daemon(
         "restarted", "hundred_restarts_send_nothing", of_node.SendsAgainAtStart
