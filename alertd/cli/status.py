@@ -15,7 +15,7 @@ from rich.text import Text
 from alertd import __version__
 from alertd.cli.loading import run_to_end
 from alertd.cli.options import ConfigOption, DatabaseOption, FormatOption, OutputFormat
-from alertd.cli.paper import show, write_rows, write_value
+from alertd.cli.paper import show, warn, write_rows, write_value
 
 if TYPE_CHECKING:
     from alertd.core.ledger.records import Attempt, Delivery, ScheduledReminder
@@ -67,20 +67,29 @@ async def _read_health(settings: Settings) -> Health:
     from alertd.cli.loading import open_ledger
     from alertd.engine.control import ask_status
     from alertd.engine.health import read_health
+    from alertd.errors import LedgerError
     from alertd.system.node import is_gone
 
     # The daemon is asked first: what it knows of itself, the ledger may not hold.
     answers = ask_status(settings.control_path(), within_s=ANSWER_WITHIN_S)
     obstacle = "" if answers.reports else find_write_obstacle(settings.database_url())
-    async with open_ledger(settings) as ledger:
-        return await read_health(
-            ledger,
-            app.now(),
-            live=answers.reports,
-            is_gone=is_gone,
-            unanswered=answers.unanswered,
-            obstacle=obstacle,
-        )
+    try:
+        async with open_ledger(settings) as ledger:
+            return await read_health(
+                ledger,
+                app.now(),
+                live=answers.reports,
+                is_gone=is_gone,
+                unanswered=answers.unanswered,
+                obstacle=obstacle,
+            )
+    except LedgerError:
+        for report in answers.reports:
+            for finding in report.findings:
+                warn(f"{report.node} found: {finding}")
+        for sentence in answers.unanswered:
+            warn(sentence)
+        raise
 
 
 def render_status(health: Health) -> RenderableType:

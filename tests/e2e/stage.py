@@ -202,9 +202,9 @@ class Stage:
         assert inner.returncode == status, (out, err)
         return out.decode()
 
-    async def said(self, *arguments: str) -> bytes:
+    async def said(self, *arguments: str, **environment: str) -> bytes:
         """What another process of ``alertd`` prints, in whatever way it ends."""
-        inner = await self._execute(*arguments)
+        inner = await self._execute(*arguments, **environment)
         async with asyncio.timeout(LIMIT_S):
             out, err = await inner.communicate()
         return out + err

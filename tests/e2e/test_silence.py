@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -51,3 +52,23 @@ async def test_daemon_that_was_killed_is_not_running(stage: Stage) -> None:
     assert killed.startswith("✗ No daemon is running: the last was seen ")
     assert after.startswith("All is well.")
     assert await again.stop() == 0
+
+
+async def test_daemon_says_what_it_found_when_the_ledger_cannot_be_read(stage: Stage, tmp_path: Path) -> None:
+    """The command fails by the ledger, and what the daemon knows of itself is not lost with that."""
+    runtime = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        daemon = await stage.start(ALERTD_LISTEN=address, **runtime)
+        damaged = tmp_path / "damaged.sqlite3"
+        damaged.write_text("This is no database.")
+        ours, stage.database = stage.database, f"sqlite:///{damaged}"
+
+        said = (await stage.said("status", **runtime)).decode()
+
+        stage.database = ours
+    assert f"found: unheard: cannot listen on {address}" in said
+    assert said.splitlines()[-1].startswith(f"alertd: {damaged}: ")
+    assert await daemon.stop() == 0

@@ -146,11 +146,19 @@ class Outage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """Somebody looked at a node: whether it had fed its watchdog lately."""
+    """Somebody looked at a node.
+
+    Attributes:
+        is_fed: it had fed its watchdog lately.
+        is_frozen: it stood still.
+        seems_well: it found nothing wrong with itself at that moment.
+    """
 
     at: datetime
     up_since: datetime
     is_fed: bool
+    is_frozen: bool
+    seems_well: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +187,7 @@ class Facts:
 
     Attributes:
         troubles: when nothing worked: the ledger could not be used, or the node was frozen.
+        unusable: when the ledger could not be used.
         deafness: when no channel took anything.
         most: how much there was of something at the most: of tasks, of what the node keeps in memory.
     """
@@ -197,6 +206,7 @@ class Facts:
     changes: list[Change] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
     troubles: list[Outage] = field(default_factory=list)
+    unusable: list[Outage] = field(default_factory=list)
     deafness: list[Outage] = field(default_factory=list)
     silences: list[tuple[str, datetime, datetime]] = field(default_factory=list)
     restarts: list[datetime] = field(default_factory=list)

@@ -237,9 +237,13 @@ class Node:
 
     def is_leading(self, name: str) -> bool:
         """Whether the daemon of that name runs here, thinks that it leads, and could say so."""
-        frozen = self._frozen_until_s > self.world.loop.time()
-        here = name == f"{self.name}:{self.life}" and self._main is not None and not frozen
+        here = name == f"{self.name}:{self.life}" and self._main is not None and not self.is_frozen
         return here and self.daemon is not None and self.daemon.leads
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it stands still, so that it can find nothing out."""
+        return self._frozen_until_s > self.world.loop.time()
 
     # -- the moment
 

@@ -79,6 +79,7 @@ PLANTED: Mapping[str, Planted] = {
     "follow every step of the clock": _daemon(
         "glimpsed", "wrong_clocks_decide_nothing", of_node.FollowsEveryStep
     ),
+    "seem well anyway": _daemon("watched", "silence_is_loud", of_node.SeemsWellAnyway),
     "leave tasks behind": _daemon("calm", "bounded", of_node.LeavesTasks),
     "send again at each start": _daemon(
         "restarted", "hundred_restarts_send_nothing", of_node.SendsAgainAtStart

@@ -220,6 +220,7 @@ class Script:
         world.ledger_is_dead = True
         world.trace.add("ledger", "dead", f"until {ends}")
         world.facts.troubles.append(Outage(begins=world.now(), ends=ends))
+        world.facts.unusable.append(Outage(begins=world.now(), ends=ends))
         world.at(ends, self._mend_ledger)
 
     def _mend_ledger(self) -> None:

@@ -13,6 +13,9 @@ from tests.sim.spec import CHANNELS, OPS, RATED
 from tests.sim.world import Run
 
 HEARD_WITHIN = timedelta(minutes=20)
+NOTICED_WITHIN = timedelta(minutes=2)
+"""In the simulator a node asks the ledger only when it audits, once a minute."""
+
 """How long trouble may last before a watchdog hears of it, and how long after it all must be well again."""
 
 FIRST_WAIT = timedelta(seconds=4.9)
@@ -106,7 +109,7 @@ def one_leader_at_a_time(run: Run, oracle: Oracle) -> Iterator[Violation]:
 def silence_is_loud(run: Run, oracle: Oracle) -> Iterator[Violation]:
     """Where the ledger cannot be used, a node stands still, or something is due and not even looked at, the
     watchdog is not fed and the dead man's switch hears of no success, from twenty minutes on; where all is well
-    they are, from twenty minutes after. A channel that fails five times in a row is told to the operator; when
+    they are, from twenty minutes after. A node knows within two minutes that the ledger cannot be used. A channel that fails five times in a row is told to the operator; when
     the operator's own is the one that fails, the switch hears of no success."""
     yield from _silent_channels(run, oracle)
     if not run.profile.watched:
@@ -128,6 +131,7 @@ def silence_is_loud(run: Run, oracle: Oracle) -> Iterator[Violation]:
                 "silence_is_loud", f"all works at {look.at}, and the watchdog is not fed", ("audit.failed",)
             )
             return
+    yield from _unnoticed(run)
     unheard = list(_unheard(run))
     for at, passed in run.facts.beats:
         loud = [begins + HEARD_WITHIN < at < ends for begins, ends in troubles]
@@ -136,6 +140,23 @@ def silence_is_loud(run: Run, oracle: Oracle) -> Iterator[Violation]:
             yield Violation("silence_is_loud", f"nothing works at {at}, and the switch is told that it does")
             return
     yield from _no_beat(run, [*troubles, *((begins, ends + PROBED_WITHIN) for begins, ends in unheard)])
+
+
+def _unnoticed(run: Run) -> Iterator[Violation]:
+    """A node that found nothing wrong with itself although the ledger has not worked for minutes."""
+    frozen_at = run.facts.begins
+    for look in run.facts.looks:
+        frozen_at = look.at if look.is_frozen else frozen_at
+        since = max(look.up_since, frozen_at)
+        for outage in run.facts.unusable:
+            if max(outage.begins, since) + NOTICED_WITHIN < look.at < outage.ends and look.seems_well:
+                words = ("dead", "audit.failed")
+                yield Violation(
+                    "silence_is_loud",
+                    f"the ledger does not work at {look.at}, and the node seems well",
+                    words,
+                )
+                return
 
 
 def _unheard(run: Run) -> Iterator[tuple[datetime, datetime]]:

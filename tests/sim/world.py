@@ -137,7 +137,13 @@ class SimWorld:
         """Somebody looks at each node that is up, every minute."""
         for node in self.nodes:
             if node.daemon is not None:
-                look = Look(at=self.now(), up_since=node.up_since, is_fed=node.manager.is_fed)
+                look = Look(
+                    at=self.now(),
+                    up_since=node.up_since,
+                    is_fed=node.manager.is_fed,
+                    is_frozen=node.is_frozen,
+                    seems_well=node.daemon.status.audit is not None and not node.daemon.status.findings,
+                )
                 self.facts.looks.append(look)
         self.later(LOOK_EVERY_S, self._look)
 
