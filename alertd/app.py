@@ -322,9 +322,11 @@ async def _build_web(
     metrics: Metrics,
 ) -> Serving:
     """Build the web server, which has a connection to the ledger of its own."""
+    from alertd.system.descriptors import raise_descriptor_limit
     from alertd.system.secrets import file_paths, secret_files
     from alertd.web.app import Serving
     from alertd.web.server.context import DEFAULT_WEB, OutboundServices, Site
+    from alertd.web.server.limits import derive_limits
 
     def web_in_force() -> Web:
         found = daemon.definitions
@@ -348,7 +350,7 @@ async def _build_web(
             send_test=lambda config, receiver: send_test(config, settings.config, receiver),
         ),
     )
-    return Serving(settings.address, site)
+    return Serving(settings.address, site, limits=derive_limits(raise_descriptor_limit()))
 
 
 async def send_test(config: Config, folder: Path, receiver: str) -> list[tuple[str, Outcome]]:

@@ -6,7 +6,7 @@ from email.utils import format_datetime
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +16,7 @@ from alertd.web.server.access import Principal, RequestRefused
 from alertd.web.server.authenticate import Authenticator
 from alertd.web.server.context import Site
 from alertd.web.server.errors import answer, answer_refusal
+from alertd.web.server.limits import REPORTED, Closed
 from alertd.web.server.origin import find_origin
 from alertd.web.server.session import LASTS_S, Jar, Session
 
@@ -139,7 +140,10 @@ def hide_token(path: str) -> str:
 
 
 class FailuresMiddleware:
-    """Middleware that answers every exception of the application with status 500."""
+    """Middleware that answers every exception of the application with status 500.
+
+    A client that disconnects is no failure of the application, and there is nobody to answer.
+    """
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
@@ -155,6 +159,11 @@ class FailuresMiddleware:
 
         try:
             await self._app(scope, receive, send_watched)
+        except ClientDisconnect:
+            if REPORTED not in scope:
+                self._site.metrics.count_unserved(Closed.DISCONNECTED)
+                path = hide_token(scope.get("path", ""))
+                self._site.log.debug(Event.REQUEST_ABORTED, why=Closed.DISCONNECTED, path=path)
         except Exception as error:  # a bug in one handler must not stop the server
             self._site.log.error(Event.REQUEST_FAILED, path=hide_token(scope.get("path", "")), exc_info=error)
             if has_begun:
