@@ -172,7 +172,11 @@ class Metrics(Observer):
         Args:
             accept: the request's Accept header. A client that accepts OpenMetrics gets that format.
         """
-        encode, kind = choose_encoder(accept)
+        try:
+            encode, kind = choose_encoder(accept)
+        except (TypeError, ValueError):
+            # The library fails on a version that is no number.
+            encode, kind = choose_encoder("")
         self._begin(facts.channels)
         self._standing.facts = facts
         return encode(self.registry), kind
