@@ -443,8 +443,10 @@ async def _build_web(
     metrics: Metrics,
 ) -> Serving:
     """Build the web server, which has a connection to the ledger of its own."""
+    from alertd.system.descriptors import raise_descriptor_limit
     from alertd.web.app import Serving
     from alertd.web.server.context import DEFAULT_WEB, OutboundServices, Site
+    from alertd.web.server.limits import derive_limits
 
     def web_in_force() -> Web:
         found = daemon.definitions
@@ -471,7 +473,7 @@ async def _build_web(
             ),
         ),
     )
-    return Serving(settings.address, site)
+    return Serving(settings.address, site, limits=derive_limits(raise_descriptor_limit()))
 
 
 async def send_test(

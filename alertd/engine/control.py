@@ -35,7 +35,7 @@ from alertd.errors import NoAnswer
 from alertd.system.telemetry import Event, Log
 
 REQUEST_WITHIN_S = 5.0
-"""How long the daemon waits for the request of a client that has connected."""
+"""How long the daemon waits for the request of a client, and then until the client reads the response."""
 
 MAX_LINE = 64 * 1024
 MAX_ANSWER = 1024 * 1024
@@ -43,6 +43,7 @@ MAX_PROBLEMS = 100
 """How many problems a response lists. The log lists more of them."""
 
 MAX_PEERS = 16
+"""How many clients may be connected. A further client takes the place of the oldest that has sent nothing."""
 
 _UCRED = struct.Struct("3i")
 """The process id, user id and group id of a client."""
@@ -72,6 +73,7 @@ class Control:
         self._describe = describe
         self._server: asyncio.Server | None = None
         self._peers: set[asyncio.Task[None]] = set()
+        self._silent: dict[asyncio.Task[None], None] = {}
         self._inode = 0
         self._uid = os.geteuid()
 
@@ -115,15 +117,23 @@ class Control:
         peer = asyncio.current_task()
         assert peer is not None  # noqa: S101  for mypy
         self._peers.add(peer)
+        self._silent[peer] = None
         try:
-            if len(self._peers) <= MAX_PEERS and self._is_allowed(writer):
-                answer = await self._answer(reader)
+            if self._is_allowed(writer):
+                if len(self._peers) > MAX_PEERS:
+                    # The oldest may be this client, if all others wait for a reload.
+                    oldest = next(iter(self._silent))
+                    del self._silent[oldest]
+                    oldest.cancel()
+                answer = await self._answer(reader, peer)
                 writer.write(json.dumps(answer).encode() + b"\n")
-                await writer.drain()
+                async with asyncio.timeout(REQUEST_WITHIN_S):
+                    await writer.drain()
         except (OSError, TimeoutError):
-            return  # the client has gone, or sent no request in time
+            writer.transport.abort()  # the client has gone, sent no request in time, or does not read
         finally:
             self._peers.discard(peer)
+            self._silent.pop(peer, None)
             writer.close()
 
     def _is_allowed(self, writer: asyncio.StreamWriter) -> bool:
@@ -133,14 +143,16 @@ class Control:
         self._log.warning(Event.CONTROL_REFUSED, uid=uid)
         return False
 
-    async def _answer(self, reader: asyncio.StreamReader) -> dict[str, Any]:
+    async def _answer(self, reader: asyncio.StreamReader, peer: asyncio.Task[None]) -> dict[str, Any]:
         async with asyncio.timeout(REQUEST_WITHIN_S):
             try:
-                asked = json.loads(await reader.readline())
+                line = await reader.readline()
+                self._silent.pop(peer, None)  # other clients do not take its place any more
+                asked = json.loads(line)
                 if asked.get("status") is True:
                     return asdict(self._describe())
                 folder, waits = Path(asked["reload"]), bool(asked["wait"])
-            except (ValueError, LookupError, TypeError, AttributeError):
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
                 return {"error": "cannot read what was asked"}
         if folder != self._folder:
             return {"error": f"the daemon that answers runs on {self._folder}, not on {folder}"}

@@ -73,6 +73,7 @@ class Event(StrEnum):
     LISTENER_OPENED = "listener.opened"
     LISTENER_CLOSED = "listener.closed"
     LISTENER_FAILED = "listener.failed"
+    LISTENER_CROWDED = "listener.crowded"
     LOGIN_PASSED = "login.passed"
     LOGIN_REFUSED = "login.refused"
     ACCESS_REFUSED = "access.refused"
@@ -84,6 +85,7 @@ class Event(StrEnum):
     LINKS_UNSIGNED = "links.unsigned"
     SLACK_UNANSWERED = "slack.unanswered"
     REQUEST_FAILED = "request.failed"
+    REQUEST_ABORTED = "request.aborted"
     LIBRARY_LOGGED = "library.logged"
 
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from types import TracebackType
@@ -35,12 +36,18 @@ class Fault(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One scripted answer."""
+    """One scripted answer.
+
+    Attributes:
+        raw: the exact bytes to send instead of a head and a body, in pieces that arrive apart. Afterwards the
+            server closes the connection; with HANG it keeps the connection open, and with RESET it resets it.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b"ok"
     fault: Fault = Fault.NONE
+    raw: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +146,10 @@ class HttpSink:
 
     async def _answer(self, answer: Answer, writer: asyncio.StreamWriter) -> bool:
         """Give the answer. Return whether the connection stays open."""
+        for piece in answer.raw:
+            writer.write(piece)
+            await writer.drain()
+            await self._pause()
         match answer.fault:
             case Fault.HANG:
                 await self._closing.wait()
@@ -153,6 +164,8 @@ class HttpSink:
             case Fault.ENDLESS:
                 await self._go_on(answer, writer)
                 return False
+            case Fault.NONE if answer.raw:
+                return False
             case Fault.NONE:
                 writer.write(_head(answer) + answer.body)
                 await writer.drain()
@@ -165,6 +178,11 @@ class HttpSink:
                 else:
                     _reset(writer)
                 return False
+
+    async def _pause(self) -> None:
+        """Wait briefly, so that the client reads what was sent before anything else arrives."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), 0.01)
 
     async def _go_on(self, answer: Answer, writer: asyncio.StreamWriter) -> None:
         writer.write(_head(replace(answer, headers={**answer.headers, "content-length": str(LONGEST)})))
@@ -197,6 +215,8 @@ def _head(answer: Answer) -> bytes:
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Close with RST instead of FIN, by lingering for zero seconds (socket(7), SO_LINGER)."""
+    if writer.is_closing():
+        return  # the client has disconnected
     raw = writer.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

@@ -20,6 +20,7 @@ from alertd.web.routes import list_routes
 from alertd.web.server.access import find_scope
 from alertd.web.server.context import Site
 from alertd.web.server.errors import HANDLERS
+from alertd.web.server.limits import Limits
 from alertd.web.server.listener import WebListener
 from alertd.web.server.middleware import (
     AuthenticationMiddleware,
@@ -29,6 +30,7 @@ from alertd.web.server.middleware import (
 )
 from alertd.web.timeline.cache import MilestoneCache
 
+DEFAULT_LIMITS = Limits()
 MAX_BODY = 64 * 1024
 """The largest request body, in bytes. The site takes forms and small JSON, and no uploads."""
 
@@ -72,11 +74,26 @@ class Serving:
     Args:
         address: the address to listen on; None to listen nowhere.
         more: additional routes, for tests.
+        limits: the limits of connections and requests.
     """
 
-    def __init__(self, address: Address | None, site: Site, more: Iterable[BaseRoute] = ()) -> None:
+    def __init__(
+        self,
+        address: Address | None,
+        site: Site,
+        more: Iterable[BaseRoute] = (),
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         self.site = site
-        self.listener = WebListener(address, lambda: make_app(site, more), site.log, site.closing)
+        self.listener = WebListener(
+            address,
+            lambda: make_app(site, more),
+            site.log,
+            site.closing,
+            limits=limits,
+            count=site.metrics.count_unserved,
+        )
         self._web = Web()
         self._is_open = False
         self._refreshing: asyncio.Task[None] | None = None

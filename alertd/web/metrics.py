@@ -35,6 +35,7 @@ LATENESS_BUCKETS_S = (
 )  # fmt: skip
 
 OUTCOMES = ("sent", "retry", "unknown", "rejected")
+UNSERVED = ("evicted", "late", "busy", "malformed", "disconnected")
 WHAT_DIFFERS = ("definitions", "versions")
 
 # The client would add a ``_created`` line to each counter. process_start_time_seconds has that instant.
@@ -126,6 +127,14 @@ class Metrics(Observer):
             "When the self-audit last found nothing; 0 before it ever did.",
             registry=registry,
         )
+        self._unserved = Counter(
+            "alertd_web_unserved",
+            "Requests and connections that the web server did not serve, by why.",
+            ("why",),
+            registry=registry,
+        )
+        for why in UNSERVED:
+            self._unserved.labels(why)
         registry.register(self._standing)
         ProcessCollector(registry=registry)
 
@@ -153,13 +162,21 @@ class Metrics(Observer):
         if audit.passed:
             self._audit_at.set(audit.at.timestamp())
 
+    def count_unserved(self, why: str) -> None:
+        """Count a request or a connection that the web server did not serve."""
+        self._unserved.labels(why).inc()
+
     def exposition(self, facts: Facts, accept: str = "") -> tuple[bytes, str]:
         """Return the exposition and its media type.
 
         Args:
             accept: the request's Accept header. A client that accepts OpenMetrics gets that format.
         """
-        encode, kind = choose_encoder(accept)
+        try:
+            encode, kind = choose_encoder(accept)
+        except (TypeError, ValueError):
+            # The library fails on a version that is no number.
+            encode, kind = choose_encoder("")
         self._begin(facts.channels)
         self._standing.facts = facts
         return encode(self.registry), kind

@@ -287,6 +287,20 @@ async def test_garbage_is_answered_and_reloads_nothing(answering: Answering, raw
     assert not answering.wanted.is_set()
 
 
+async def test_clients_that_send_nothing_do_not_keep_others_out(answering: Answering) -> None:
+    """A client that sends its request takes the place of the oldest one that has sent nothing."""
+    silent = [await asyncio.open_unix_connection(answering.path) for _ in range(40)]
+
+    said = await asyncio.to_thread(answering.said, b"hello\n")
+    async with asyncio.timeout(LIMIT_S):
+        closed = await silent[0][0].read()
+
+    for _, writer in silent:
+        writer.close()
+    assert json.loads(said) == {"error": "cannot read what was asked"}
+    assert closed == b""
+
+
 async def test_a_line_without_end_is_answered_too(answering: Answering) -> None:
     said = await asyncio.to_thread(answering.said, b"x" * 200_000)
 

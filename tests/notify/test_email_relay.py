@@ -216,6 +216,24 @@ async def test_nobody_there() -> None:
     assert outcome == Retry(reason=f"mail relay 127.0.0.1:{port} cannot be used: Connection refused")
 
 
+@pytest.mark.parametrize("said", ["250 " + "x" * 9_000, "nonsense"])
+async def test_a_reply_to_the_mail_that_cannot_be_read_leaves_open_whether_it_arrived(said: str) -> None:
+    async with SmtpSink(data=said) as sink:
+        outcome = await send(sink)
+
+    assert isinstance(outcome, Retry)
+    assert outcome.unknown
+    assert outcome.reason.endswith("answered something that is not SMTP, or too long")
+
+
+async def test_a_reply_that_cannot_be_read_before_the_mail_says_that_nothing_arrived() -> None:
+    async with SmtpSink(mail_from="250 " + "x" * 9_000) as sink:
+        outcome = await send(sink)
+
+    assert isinstance(outcome, Retry)
+    assert not outcome.unknown
+
+
 @pytest.mark.parametrize("script", [{"drop": "QUIT"}, {"answers": {"QUIT": "500 what"}}], ids=str)
 async def test_who_cannot_say_goodbye_has_the_mail_all_the_same(script: dict[str, object]) -> None:
     async with SmtpSink(**script) as sink:  # type: ignore[arg-type]

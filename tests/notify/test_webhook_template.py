@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.ledger.outcome import Rejected, Retry, Sent
+from alertd.core.message.message import Message
 from alertd.core.milestones.fields import FIELDS
 from alertd.definitions.config.read import read_config
 from alertd.notify.render.clean import clean_message
@@ -19,12 +20,13 @@ from alertd.notify.render.text import render_text
 from alertd.notify.webhook.body import collect_values
 from alertd.notify.webhook.notifier import WebhookNotifier, WebhookOptions
 from alertd.notify.webhook.payload import build_payload, encode_body
-from alertd.notify.webhook.template import FILTERS, MAX_RESULT, MAX_STEPS, compile_template
+from alertd.notify.webhook.template import FILTERS, MAX_RESULT, MAX_STEPS, MAX_WORK, compile_template
 from alertd.notify.webhook.template_syntax import MAX_LOOPS, MAX_PARTS, VARIABLES
 from alertd.notify.webhook.template_trial import ODD, list_trials, try_out
 from alertd.notify.webhook.template_values import MAX_SOURCE, TemplateFailed, TemplateRefused
 from alertd.testing import SAMPLES, Answer, HttpSink, Received, notifier_env, sample_message
 from tests.docs_pages import first_column, section, tables
+from tests.notify.sending import crowd
 
 HOOK = {"url": "https://a.example/"}
 
@@ -40,14 +42,14 @@ def made(source: str, values: dict[str, Any], content_type: str = "application/j
 
 
 async def posted(
-    sink: HttpSink, folder: Path | None = None, **options: object
+    sink: HttpSink, folder: Path | None = None, message: Message | None = None, **options: object
 ) -> tuple[Received, Sent | Retry | Rejected]:
     env = notifier_env()
     if folder is not None:
         object.__setattr__(env, "path", folder.joinpath)
     chosen = WebhookOptions.model_validate({"url": sink.url, "format": "template", **options})
     try:
-        outcome = await WebhookNotifier(chosen, env).send(sample_message(), {})
+        outcome = await WebhookNotifier(chosen, env).send(message or sample_message(), {})
     finally:
         await env.http.aclose()
     return sink.requests[-1], outcome
@@ -160,6 +162,7 @@ def test_a_label_that_is_not_there_is_empty() -> None:
         ("{{ 9 ** 9 }}", 1, "arithmetic: not allowed"),
         ("{{ 'a' * 1000000000 }}", 1, "arithmetic: not allowed"),
         ("{{ -1 }}", 1, "arithmetic: not allowed"),
+        ("{{ 1e999 }}", 1, "a number that is too large"),
         ("{{ lines[1:] }}", 1, "a slice: not allowed"),
         ("{{ {'a': 1} }}", 1, "a mapping: not allowed"),
         ("{{ self }}", 1, "self: no such value"),
@@ -249,6 +252,73 @@ def test_a_template_is_stopped_where_the_data_is_not_what_it_takes_it_for(source
     assert why in str(failed.value)
 
 
+BIG = {
+    "items": [{"title": "t" * 100, "details": ["d" * 200] * 5, "labels": {"a": "b"}} for _ in range(200)],
+    "subject": "y" * 20_000,
+    "lines": ["x" * 100] * 50,
+}
+"""Values of which a message may have more: 200 milestones, in 260 kB."""
+LOOP = "{% for a in items %}{% for b in a.details %}{{ body }}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # An operation reads everything, in each of 1,000 steps, and writes almost nothing.
+        "{{ items|join|truncate(1) }}",
+        "{% if items|join|upper == 'x' %}{% endif %}",
+        "{% if subject|lower|upper|lower == 'x' %}{% endif %}",
+        "{% if items ~ '' == 'x' %}{% endif %}",
+        "{% if items == items %}{% endif %}",
+        "{% if [items] in [[items]] %}{% endif %}",
+        "{% if 'z' in subject %}{% endif %}",
+        "{{ (subject ~ subject)|length }}",
+        # Each step is a thousand cheap operations.
+        "{% if b is defined %}{% endif %}" * 350,
+        "{% if " + " and ".join(["b"] * 100) + " %}{% endif %}" + "{{ '' }}" * 1_000,
+    ],
+)
+def test_what_operations_read_is_counted_although_the_steps_are_few(body: str) -> None:
+    """No message takes the event loop for more than a moment."""
+    template = compile_template(LOOP.replace("{{ body }}", body), "text/plain")
+
+    with pytest.raises(TemplateFailed, match=f"more than {MAX_WORK:,} operations"):
+        template.render(BIG)
+
+
+def test_a_text_cannot_grow_from_loop_to_loop() -> None:
+    source = "{% for a in [A] %}{% for b in [B] %}{% for c in [C] %}{{ c|length }}" + "{% endfor %}" * 3
+    for name, inner in (("A", "subject"), ("B", "a"), ("C", "b")):
+        source = source.replace(f"[{name}]", "[" + "~".join([inner] * 20) + "]")
+
+    with pytest.raises(TemplateFailed, match=f"more than {MAX_WORK:,} operations"):
+        compile_template(source, "text/plain").render(BIG)
+
+
+def test_a_large_message_is_within_the_limits() -> None:
+    source = """{% for item in items %}
+      {{ loop.index }}/{{ items|length }}: {{ item.title|upper|truncate(20) ~ "!" }}
+      {% for detail in item.details if detail != "x" %}{{ detail|truncate(9) }}{% endfor %}{% endfor %}"""
+
+    body = compile_template(source, "text/plain").render(BIG).decode()
+
+    assert body.count("TTTTTTTTTTTTTTTTTTT…!") == 200
+    assert body.count("dddddddd…") == 1_000
+
+
+async def test_a_message_for_which_the_template_takes_too_long_goes_out_in_the_built_in_format(
+    sink: HttpSink,
+) -> None:
+    source = '{"a": [{% for item in items %}{{ items|join|length }},{% endfor %} 0]}'
+    long = crowd(500)
+
+    request, outcome = await posted(sink, message=long, template=source)
+
+    assert isinstance(outcome, Sent)
+    assert "more than 1,000,000 operations for this message" in outcome.note
+    assert json.loads(request.body)["data"]["id"] == long.id
+
+
 def test_the_line_of_a_failure_is_the_templates() -> None:
     with pytest.raises(TemplateFailed) as failed:
         compile_template("[\n{% for item in items %}\n{{ item.nothing }}\n{% endfor %}\n]").render(
@@ -276,6 +346,7 @@ def test_the_reference_names_every_filter_and_limit() -> None:
         "characters of a template": f"{MAX_SOURCE:,}",
         "loops within each other": f"{MAX_LOOPS}",
         "steps of all loops together": f"{MAX_STEPS:,}",
+        "operations for one message": f"{MAX_WORK:,}",
         "texts that are joined by `~`": f"{MAX_PARTS}",
         "characters of the result": f"{MAX_RESULT:,}",
     }

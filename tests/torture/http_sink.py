@@ -41,6 +41,9 @@ class Mode(StrEnum):
     HUGE = "answers with 10 MB"
     """A status of 200."""
     HUGE_ERROR = "answers 503 with 10 MB"
+    REASON = "accepts with a reason phrase in Latin-1"
+    MANY_HEADERS = "accepts with 300 headers"
+    LONG_HEADER = "accepts with a header of 9,000 bytes"
 
 
 ANSWERS = {
@@ -49,6 +52,9 @@ ANSWERS = {
     Mode.DRIPS_BODY: ACCEPTED,
     Mode.RESETS_MID: ACCEPTED,
     Mode.HUGE: ACCEPTED,
+    Mode.REASON: ACCEPTED,
+    Mode.MANY_HEADERS: ACCEPTED,
+    Mode.LONG_HEADER: ACCEPTED,
     Mode.HANGS: "no answer",
     Mode.RESETS: "no answer",
     Mode.DRIPS: "no answer in time",
@@ -56,6 +62,13 @@ ANSWERS = {
     Mode.HUGE_ERROR: "503",
 }
 """What the receipt says. Whoever got a status of 200 was told that it was accepted."""
+
+MALFORMED = {
+    Mode.REASON: b"HTTP/1.1 200 Tr\xe8s bien\r\ncontent-length: 2\r\n\r\nok",
+    Mode.MANY_HEADERS: b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 300 + b"content-length: 2\r\n\r\nok",
+    Mode.LONG_HEADER: b"HTTP/1.1 200 OK\r\nx: " + b"y" * 9_000 + b"\r\ncontent-length: 2\r\n\r\nok",
+}
+"""Whole answers that an HTTP library refuses to read."""
 
 
 class HttpSink:
@@ -138,6 +151,9 @@ class HttpSink:
                 writer.write(_head(302, 0, f"location: {self.url}/elsewhere\r\n"))
                 await writer.drain()
                 return True
+            case Mode.REASON | Mode.MANY_HEADERS | Mode.LONG_HEADER:
+                writer.write(MALFORMED[mode])
+                await writer.drain()
             case Mode.HANGS:
                 await self._closing.wait()
             case Mode.RESETS:

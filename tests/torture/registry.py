@@ -137,6 +137,11 @@ SCENARIOS = (
     _receiver("sink-drips", "a receiver answers a byte at a time: its head, then its body", receivers.drips),
     _receiver("sink-redirects", "a receiver redirects; there is a fallback", receivers.redirects),
     _receiver("sink-huge", "a receiver answers with 10 MB: a 503, then a 200", receivers.huge),
+    _receiver(
+        "sink-malformed",
+        "a receiver accepts with a reason phrase in Latin-1, with 300 headers, with a header of 9,000 bytes",
+        receivers.malformed,
+    ),
     _receiver("mail-greylists", "a mail server says 451, and accepts later", receivers.greylists),
     _receiver("mail-refuses", "a mail server says 550; there is a fallback", receivers.refuses),
     _receiver("mail-drops", "a mail server drops the connection after DATA", receivers.drops),

@@ -22,10 +22,11 @@ from alertd.engine.status import DaemonStatus
 from alertd.ports import Ledger
 from alertd.system.secrets import file_paths
 from alertd.system.settings import Address
-from alertd.web.app import Serving
+from alertd.web.app import DEFAULT_LIMITS, Serving
 from alertd.web.metrics import Metrics
 from alertd.web.server.context import OutboundServices, Site
 from alertd.web.server.credentials import add, new_token, new_user
+from alertd.web.server.limits import Limits
 from alertd.web.server.signing import Signer
 from tests.scene import StepClock, a_ledger, a_log, when
 
@@ -115,6 +116,7 @@ async def a_stage(
     address: Address = HOME,
     at: datetime = NOW,
     outbound: OutboundServices | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncIterator[Stage]:
     """Run the server while the context is entered."""
     async with a_ledger("file", folder) as ledger:
@@ -133,7 +135,7 @@ async def a_stage(
             metrics=Metrics(at),
             outbound=outbound,
         )
-        serving = Serving(address, site, routes)
+        serving = Serving(address, site, routes, limits=limits)
         daemon_status = DaemonStatus(leads=True, is_well=True, audit=Audit(at=at))
         stage = Stage(folder, ledger, clock, events, site, serving, daemon_status)
         serving.use(stage.configure(web))

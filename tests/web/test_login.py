@@ -124,6 +124,7 @@ async def test_session_that_was_altered_is_none(stage: Stage, place: int) -> Non
         ("/\\evil.example", "/"),
         ("javascript:alert(1)", "/"),
         ("/a\r\nSet-Cookie: x=y", "/"),
+        ("http://[", "/"),
         ("", "/"),
     ],
 )

@@ -214,6 +214,48 @@ async def test_bug_is_logged_and_not_shown(stage: Stage) -> None:
     assert str(failed[0]["exc_info"]) == "hunter2"
 
 
+async def test_the_traceback_of_a_bug_is_logged_once_a_minute(stage: Stage) -> None:
+    """A client that finds a bug cannot fill the log."""
+    for wait_s in (0, 59, 1):
+        stage.clock.seconds += wait_s
+        await stage.get("/t/fails")
+
+    failed = [event for event in stage.events if event["event"] == "request.failed"]
+    assert [(event["level"], "exc_info" in event) for event in failed] == [
+        ("error", True),
+        ("debug", False),
+        ("error", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "value", "status"),
+    [
+        ("/healthz", "authorization", b"Basic \xff", 400),
+        ("/healthz", "authorization", b"Basic =", 400),
+        ("/healthz", "authorization", b"Basic gICAgA==", 400),
+        ("/metrics", "accept", b"application/openmetrics-text; version=x", 200),
+        ("/metrics", "accept", b"text/plain; version=1.0.0.0.x; escaping=\xff", 200),
+    ],
+)
+async def test_a_malformed_header_is_no_failure_of_the_server(
+    tmp_path: Path, path: str, header: str, value: bytes, status: int
+) -> None:
+    async with a_stage(tmp_path, f"{TOKENS}, metrics: all") as stage:
+        answer = await stage.client().get(path, headers=[(header.encode(), value)])
+
+        assert answer.status_code == status
+        assert [event["event"] for event in stage.events] == ["listener.opened"]
+
+
+async def test_an_origin_that_is_no_address_is_of_another_site(stage: Stage) -> None:
+    headers = {"origin": "http://[", "content-type": "application/json"}
+    answer = await stage.client().post("/logout", headers=headers, content=b"{}")
+
+    assert answer.status_code == 403
+    assert [event for event in stage.events if event["event"] == "request.failed"] == []
+
+
 async def test_ledger_that_cannot_be_used_is_said_so(stage: Stage) -> None:
     answer = await stage.get("/t/ledger")
 

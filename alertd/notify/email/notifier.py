@@ -141,6 +141,9 @@ class EmailNotifier:
             return self._judge_answers(handing, have_it, login)
         except aiosmtplib.SMTPResponseException as error:
             in_step = isinstance(error, aiosmtplib.SMTPSenderRefused | aiosmtplib.SMTPDataError)
+            if error.code < 0:  # aiosmtplib could not read the reply
+                reason = f"{self._where} answered something that is not SMTP, or too long"
+                return Retry(reason=reason, unknown=handing.in_data)
             return self._judge_error(error, login, about_the_mail=in_step)
         except (TimeoutError, aiosmtplib.SMTPTimeoutError):
             late = f"{self._where} did not answer within {smtp.timeout_s:g} s"

@@ -2,6 +2,8 @@
 
 Rules that hold here:
 - a remote failure is an Outcome, never an exception;
+- the status decides as soon as the head of the answer has ended, whatever follows, and also if the head is
+  malformed or exceeds a limit. A head that stops before its end decides nothing (RFC 9112, section 8);
 - one deadline covers connecting, sending, and reading the answer;
 - a URL is a secret: messages and logs contain only its scheme and host;
 - alertd follows no redirect, keeps no cookie, and takes no proxy and no password from the environment;
@@ -20,7 +22,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
@@ -29,7 +31,9 @@ from urllib.parse import urlsplit
 import alertd
 from alertd.core.ledger.outcome import Rejected, Retry
 from alertd.notify.http.egress import AddressRefused, Egress, refusal
+from alertd.notify.http.head import read_head
 from alertd.notify.http.pools import Pools
+from alertd.notify.http.record import AnswerRecord, RecordingProtocol
 from alertd.notify.http.redact import explain_unreachable, find_origin, find_secrets
 from alertd.notify.http.reply import Answer, Reply
 from alertd.notify.http.tls import SYSTEM, Tls, TlsUnusable, make_context
@@ -39,6 +43,7 @@ from alertd.notify.http.url import build_proxy_login, split_login
 if TYPE_CHECKING:
     import aiohttp
     import httpx
+    from aiohttp.connector import Connection
 
 TIMEOUT_S = 15.0
 """Standard Webhooks recommends 15 to 30 seconds ("Webhook Timeouts")."""
@@ -63,11 +68,13 @@ class _Progress:
         written: whether the request's headers were sent, so that the receiver may have acted on the request.
         refused: the reason why the network policy refused an address; "" if it refused none.
         opened: whether an address was allowed and a socket for it was opened.
+        answer: the beginning of the answer.
     """
 
     written: bool = False
     refused: str = ""
     opened: bool = False
+    answer: AnswerRecord = field(default_factory=AnswerRecord)
 
 
 _progress: ContextVar[_Progress] = ContextVar("alertd_http_progress")
@@ -152,6 +159,10 @@ class HttpClient:
             answer = Retry(reason=f"{find_origin(url)} cannot be reached: {error}")
         finally:
             _progress.reset(token)
+        if proxy and isinstance(answer, Reply) and answer.status == 407:
+            # Only a proxy answers 407, never the target (RFC 9110, section 15.5.8).
+            over = f"{find_origin(url)} by way of {find_origin(proxy)}"
+            answer = Retry(reason=f"{over} cannot be reached: the proxy answered 407")
         if self.transcript is not None:
             asked = Request(method=method, url=url, headers=given, content=content, hidden=hidden)
             self.transcript.add_exchange(asked if progress.written else None, answer, concealed)
@@ -182,28 +193,31 @@ async def _send(
     opened, over = (proxy, f"{where} by way of {find_origin(proxy)}") if proxy else (url, where)
     reply: Reply | None = None
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_s) as deadline:
             response = await client.send(request(), stream=True)
-            if proxy and response.status_code == 407:
-                # Only a proxy answers 407, never the target (RFC 9110, section 15.5.8).
-                await response.aclose()
-                return Retry(reason=f"{over} cannot be reached: the proxy answered 407")
             reply = _head(response, where, hidden)
+            progress.answer.end_with(deadline)
             return await _read_body(response, reply)
     except TimeoutError:
-        # If the headers have arrived, the status decides. Only the body is missing.
-        return reply or Retry(
-            reason=f"{where} did not answer within {timeout_s:g} s", unknown=progress.written
-        )
+        failed = Retry(reason=f"{where} did not answer within {timeout_s:g} s", unknown=progress.written)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         return Rejected(reason=f"{where} is not a URL that can be posted to")
     except (httpx.HTTPError, OSError) as error:
         if progress.refused and not progress.opened:
             return refusal(over, urlsplit(opened).hostname or "", progress.refused)
-        reason = _explain_no_answer(over, error, progress)
-        return reply or Retry(reason=reason, unknown=progress.written)
+        failed = Retry(reason=_explain_no_answer(over, error, progress), unknown=progress.written)
     except aiohttp.ClientError:
-        return reply or Retry(reason=f"{where} answered something that is not HTTP", unknown=progress.written)
+        reason = f"{where} answered something that is not HTTP"
+        if proxy and not progress.written:
+            reason = f"{over} cannot be reached: the proxy answered something that is not HTTP"
+        failed = Retry(reason=reason, unknown=progress.written)
+    except Exception as error:
+        if not progress.written:
+            raise
+        reason = f"{where} answered something that alertd cannot read ({type(error).__name__})"
+        failed = Retry(reason=reason, unknown=True)
+    # If the head has arrived, the status decides. Only the body is missing.
+    return reply or _read_status(progress, where, hidden) or failed
 
 
 def _open_client(tls: ssl.SSLContext, egress: Egress, proxy: str) -> httpx.AsyncClient:
@@ -258,16 +272,38 @@ def _open_session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
         progress.opened = True
         return sock
 
+    class RecordingConnector(aiohttp.TCPConnector):
+        """Hands out connections that record the beginning of the answer."""
+
+        async def connect(
+            self,
+            req: aiohttp.ClientRequest,
+            traces: list[Any],
+            timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  the name that aiohttp uses
+        ) -> Connection:
+            connection = await super().connect(req, traces, timeout)
+            _record_answer(connection, _progress.get().answer)
+            return connection
+
+    class AnyReasonResponse(aiohttp.ClientResponse):
+        """A response without a reason phrase, because httpx-aiohttp fails on one that is not UTF-8."""
+
+        async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+            response = await super().start(connection)
+            self.reason = ""
+            return response
+
     async def mark_written(*_: Any) -> None:
         _progress.get().written = True
 
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(mark_written)
-    connector = aiohttp.TCPConnector(
+    connector = RecordingConnector(
         ssl=tls, limit=MAX_CONNECTIONS, resolver=EgressResolver(), socket_factory=open_socket
     )
     return aiohttp.ClientSession(
         connector=connector,
+        response_class=AnyReasonResponse,
         trace_configs=[trace],
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
@@ -280,6 +316,31 @@ def _head(response: httpx.Response, where: str, hidden: tuple[str, ...]) -> Repl
     return Reply(
         origin=where, status=response.status_code, headers=headers, body=b"", whole=False, hidden=hidden
     )
+
+
+def _record_answer(connection: Connection, record: AnswerRecord) -> None:
+    """Record what arrives on the connection from now on. A connection that is used again has a recorder."""
+    transport = connection.transport
+    if transport is None or connection.protocol is None:
+        return
+    protocol = transport.get_protocol()
+    if isinstance(protocol, RecordingProtocol):
+        protocol.record = record
+    else:
+        transport.set_protocol(RecordingProtocol(connection.protocol, record))
+
+
+def _read_status(progress: _Progress, where: str, hidden: tuple[str, ...]) -> Reply | None:
+    """Return a reply without a body, if the answer that the library could not read has a status that counts.
+
+    The status counts if the head has ended, or if alertd stopped reading it because it is malformed or too
+    long. Otherwise the receiver has not finished its head, and may not have finished the request either.
+    """
+    answer = progress.answer
+    head = read_head(bytes(answer.received)) if progress.written else None
+    if head is None or not (head.whole or answer.malformed):
+        return None
+    return Reply(origin=where, status=head.status, headers=head.headers, body=b"", whole=False, hidden=hidden)
 
 
 async def _read_body(response: httpx.Response, head: Reply) -> Reply:

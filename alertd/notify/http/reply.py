@@ -26,7 +26,8 @@ class Reply:
         origin: scheme and host of the receiver.
         headers: names in lower case. If a header is repeated, the last value.
         body: the first ``MAX_BODY`` bytes, not decompressed.
-        whole: whether the body is complete: not longer than ``MAX_BODY``, not broken off, not late.
+        whole: whether the body is complete: not longer than ``MAX_BODY``, not broken off, not late, and not
+            malformed.
         hidden: secrets that must be redacted when the body is quoted.
     """
 
@@ -43,7 +44,7 @@ Answer = Reply | Retry | Rejected
 
 
 def judge_answer(answer: Answer, now: datetime) -> Outcome:
-    """Return the outcome of a delivery from the receiver's answer.
+    """Return the outcome of a delivery from the receiver's answer. The status alone decides.
 
     ========================  =====================================================================
     2xx                       Sent
@@ -53,6 +54,20 @@ def judge_answer(answer: Answer, now: datetime) -> Outcome:
                               (Standard Webhooks, "Webhook Disablement")
     anything else             Rejected, with the beginning of the answer
     ========================  =====================================================================
+
+    The client has an answer in each of these cases:
+
+    ======================================================  ========================================
+    the head is complete; the body is anything              a reply: the status decides
+    the head is malformed or exceeds a limit of alertd's    a reply: the status decides
+    the head stops before its end: late, closed or reset    no reply: Retry, unknown
+    no status                                               no reply: Retry, unknown
+    ======================================================  ========================================
+
+    Many servers take a request as done only when they have sent the whole head, so half a head means nothing
+    (RFC 9112, section 8). After the head, they have decided, and a second copy would be their duplicate.
+    Notifiers whose service reports failures in the body of a 2xx answer retry without a whole body: the
+    status does not say whether the service took the message, and a copy is better than a loss.
 
     Args:
         now: an aware UTC instant, from which a ``Retry-After`` with a date is counted.

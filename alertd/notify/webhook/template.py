@@ -4,7 +4,8 @@ Rules that hold here:
 - only listed syntax is allowed (`template_syntax.py`): no calls, assignments, arithmetic or imports;
 - a template sees the body of format ``alertd`` and no Python objects: an attribute is a key of the data;
 - every inserted value is encoded for the content type: as JSON, percent-encoded or escaped;
-- everything is bounded: the source, the nesting of loops, the steps of all loops, the result.
+- everything is bounded: the source, the nesting of loops, the steps of all loops, the work of all operations
+  with what they read, the result.
 
 These rules are needed because Jinja2's sandbox limits neither time nor memory.
 """
@@ -16,7 +17,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateRuntimeError, TemplateSyntaxError, Undefined
+from jinja2 import (
+    StrictUndefined,
+    TemplateError,
+    TemplateRuntimeError,
+    TemplateSyntaxError,
+    Undefined,
+    nodes,
+)
 from jinja2 import Template as JinjaTemplate
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -35,6 +43,16 @@ from alertd.notify.webhook.template_values import (
 
 MAX_STEPS = 10_000
 """The most steps of all loops for one message."""
+
+MAX_WORK = 1_000_000
+"""The most operations for one message.
+
+Each pass through a loop counts as many as its body has, and an operation on a text or a list as many as its
+parts. So a message takes less than a second of the event loop.
+"""
+
+CHARACTERS = 16
+"""How many characters of a text count as one operation."""
 
 MAX_RESULT = 256 * 1024
 """The most characters of a body."""
@@ -73,7 +91,9 @@ class Template:
                 size += len(part)
                 if size > MAX_RESULT:
                     raise TemplateRuntimeError(f"the result is longer than {MAX_RESULT:,} characters")
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        except (
+            TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError
+        ) as error:  # fmt: skip
             raise TemplateFailed(_find_line(error), str(error)) from error
         body = "".join(parts)
         if is_json(self.content_type):
@@ -97,10 +117,10 @@ def compile_template(source: str, content_type: str = DEFAULT_TYPE) -> Template:
     env = _environment(choose_writer(content_type))
     try:
         tree = env.parse(source)
-        check_syntax(tree, env.filters.keys() - {_EACH}, env.tests)
+        check_syntax(tree, FILTERS.keys(), env.tests)
         if is_json(content_type):
             check_quotes(env.lex(source))
-        _count_steps(tree)
+        _count_work(tree)
         return Template(content_type=content_type, _made=env.from_string(tree))
     except TemplateSyntaxError as error:
         raise TemplateRefused(error.lineno, error.message or "it cannot be read") from error
@@ -111,15 +131,35 @@ def compile_template(source: str, content_type: str = DEFAULT_TYPE) -> Template:
 
 
 class _Steps:
-    """Counts the steps of all loops while one body is rendered."""
+    """Counts the steps of all loops, and the work of all operations, while one body is rendered."""
 
     def __init__(self) -> None:
         self._left = MAX_STEPS
+        self._work_left = MAX_WORK
 
-    def count(self, number: int) -> None:
+    def count(self, number: int, body: int) -> None:
+        """Count the steps of a loop whose body has ``body`` operations."""
         self._left -= number
         if self._left < 0:
             raise TemplateRuntimeError(f"its loops take more than {MAX_STEPS:,} steps")
+        self._spend(number * body)
+
+    def measure(self, value: Any) -> None:
+        """Count the work of reading a whole value. Stop as soon as it is too much."""
+        left = [value]
+        while left:
+            value = left.pop()
+            self._spend(1 + len(value) // CHARACTERS if isinstance(value, str) else 1)
+            if isinstance(value, dict):
+                left += value
+                left += value.values()
+            elif isinstance(value, list | tuple):
+                left += value
+
+    def _spend(self, work: int) -> None:
+        self._work_left -= work
+        if self._work_left < 0:
+            raise TemplateRuntimeError(f"it takes more than {MAX_WORK:,} operations for this message")
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -154,30 +194,53 @@ def _environment(write: Callable[[Any], str]) -> _Environment:
         undefined=StrictUndefined, finalize=finalize, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
     env.globals.clear()
-    env.filters = {**FILTERS, _EACH: _each}
+    env.filters = {**FILTERS, _EACH: _each, _MEASURED: _measure}
     env.tests = {name: env.tests[name] for name in ("defined", "undefined", "none", "string")}
     return env
 
 
-def _count_steps(tree: Any) -> None:
-    """Wrap every loop's iterable in a filter that counts steps and accepts only lists."""
-    from jinja2 import nodes
-
+def _count_work(tree: nodes.Template) -> None:
+    """Wrap in filters what takes time: every loop's iterable, and what an operation reads as a whole."""
     for loop in tree.find_all(nodes.For):
-        loop.iter = nodes.Filter(loop.iter, _EACH, [], [], None, None, lineno=loop.iter.lineno)
+        body = sum(1 for _ in loop.find_all(nodes.Node))
+        loop.iter = _wrap(loop.iter, _EACH, nodes.Const(body))
+    for node in list(tree.find_all((nodes.Output, nodes.Concat, nodes.Compare, nodes.Filter))):
+        match node:
+            case nodes.Output() | nodes.Concat():
+                node.nodes = [
+                    part if isinstance(part, nodes.TemplateData) else _wrap(part, _MEASURED)
+                    for part in node.nodes
+                ]
+            case nodes.Compare():
+                node.expr = _wrap(node.expr, _MEASURED)
+                for operand in node.ops:
+                    operand.expr = _wrap(operand.expr, _MEASURED)
+            case nodes.Filter() if node.name in READS_ALL and node.node is not None:
+                node.node = _wrap(node.node, _MEASURED)
+
+
+def _wrap(node: nodes.Node, name: str, *args: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(node, name, list(args), [], None, None, lineno=node.lineno)
 
 
 @pass_context
-def _each(context: Context, value: Any) -> list[Any]:
+def _measure(context: Context, value: Any) -> Any:
+    """Return the value. Count the work of the operation that reads it."""
+    context[_STEPS].measure(value)
+    return value
+
+
+@pass_context
+def _each(context: Context, value: Any, body: int) -> list[Any]:
     if isinstance(value, Undefined):
         str(value)
     if not isinstance(value, list):
         raise TemplateRuntimeError("a loop goes over a list; over a mapping with |dictsort")
-    context[_STEPS].count(len(value))
+    context[_STEPS].count(len(value), body)
     return value
 
 
-_EACH = "_each"
+_EACH, _MEASURED = "_each", "_measured"
 
 
 def _join(values: Any, between: Any = ", ", attribute: Any = "") -> str:
@@ -231,6 +294,9 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "upper": lambda value: format_value(value).upper(),
 }
 """All filters that a template can use. Jinja2's own filters are not available."""
+
+READS_ALL = frozenset({"join", "lower", "truncate", "upper"})
+"""The filters that read the whole of a value, with everything in it."""
 
 
 def _refuse_constant(name: str) -> Any:

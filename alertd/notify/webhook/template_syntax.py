@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
+from math import isfinite
 
 from jinja2 import nodes
 
@@ -123,6 +124,9 @@ def _check_one(
             raise SyntaxRefusal(line, "a recursive loop: not allowed")
         case nodes.For() if loops >= MAX_LOOPS:
             raise SyntaxRefusal(line, f"a loop in {MAX_LOOPS} loops: at most {MAX_LOOPS} may be nested")
+        case nodes.Const(value=float(number)) if not isfinite(number):
+            # Jinja2 would compile the number to the name inf, which does not exist.
+            raise SyntaxRefusal(line, "a number that is too large")
         case nodes.Name(name=name) if name not in names:
             raise SyntaxRefusal(line, f"{name}: no such value; {_near(name, names)}")
         case nodes.Filter(name=name) if name not in filters:

@@ -56,7 +56,10 @@ async def logout(request: Request) -> Response:
 
 def choose_next(text: str) -> str:
     """Return the path to open after the login. Anything but a path of this site becomes ``/``."""
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return "/"
     is_path = text.startswith("/") and not text.startswith("//") and not parts.scheme and not parts.netloc
     return text if is_path and text.isascii() and text.isprintable() and "\\" not in text else "/"
 

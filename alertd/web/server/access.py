@@ -126,8 +126,16 @@ def refuse_other_sites(request: Request) -> None:
         # Under our referrer policy, a browser sends "null" with the forms of this site too. With JSON, "null"
         # means a script of another site.
         own = (request.headers.get("host", "").lower(), "" if kind == JSON else "null")
-        if origin and (urlsplit(origin).netloc.lower() or origin) not in own:
+        if origin and (_find_host(origin) or origin) not in own:
             raise RequestRefused(403, "the request comes from another site")
+
+
+def _find_host(origin: str) -> str:
+    """Return the host and the port of an origin in lower case; "" if it has none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 async def _refuse_forged(request: Request, principal: Principal) -> None:

@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import secrets
 from base64 import b64decode
-from binascii import Error as NotBase64
 from collections import OrderedDict
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_network
@@ -295,7 +294,7 @@ def _read_authorization(request: HTTPConnection) -> PresentedCredential | None:
     if scheme.lower() == "basic":
         try:
             name, colon, password = b64decode(rest, validate=True).decode().partition(":")
-        except (NotBase64, UnicodeDecodeError):
+        except ValueError:  # not ASCII, not base64, or not UTF-8
             raise RequestRefused(400, "the Authorization header cannot be read") from None
         if colon and name:
             return PresentedCredential(name=name, secret=password)

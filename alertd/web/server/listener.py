@@ -7,16 +7,20 @@ daemon. The failure is logged, is a finding of the self-audit, and the listener 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
+from math import ceil
 from typing import TYPE_CHECKING
 
 from alertd.core.access import Web, check_listening
 from alertd.core.planning.audit import AuditFault, AuditFinding
 from alertd.system.settings import Address
 from alertd.system.telemetry import Event, Log
+from alertd.web.server.limits import Closed, Connections, Limits, RequestLimit
 
 if TYPE_CHECKING:
     import uvicorn
@@ -25,9 +29,9 @@ if TYPE_CHECKING:
 DRAIN_S = 5
 """How many seconds open requests may take to finish when the server stops."""
 
-KEEP_ALIVE_S = 15
-BACKLOG = 128
-MAX_CONNECTIONS = 512
+BACKLOG = 64
+"""How many connections wait to be accepted. All of them are accepted at once, before old ones are closed."""
+
 MAX_HEAD = 32 * 1024
 """The largest request line with headers, in bytes."""
 
@@ -39,6 +43,8 @@ class WebListener:
         address: the address to listen on; None to never listen.
         make: makes the application; called when the server first starts.
         closing: the listener sets it when the server stops, so that open streams end.
+        limits: the limits of connections and requests.
+        count: counts what was not served.
     """
 
     def __init__(
@@ -47,11 +53,16 @@ class WebListener:
         make: Callable[[], ASGIApp],
         log: Log,
         closing: asyncio.Event,
+        *,
+        limits: Limits,
+        count: Callable[[Closed], None],
     ) -> None:
         self._address = address
         self._make = make
         self._log = log
         self._closing = closing
+        self._limits = limits
+        self._count = count
         self._web = Web()
         self._failure = ""
         self._sockets: list[socket.socket] = []
@@ -92,7 +103,8 @@ class WebListener:
                 self._fail(f"does not listen on {self._address}: {reason}")
             self.bind(web)
             if self._sockets and self._server is None:
-                self._server = await _start_server(self._make(), self._sockets)
+                connections = Connections(self._limits, lambda: self._web.proxies, self._count, self._log)
+                self._server = await _start_server(self._make(), self._sockets, connections)
                 self._failure = ""
                 self._log.info(Event.LISTENER_OPENED, addresses=list(self.addresses))
 
@@ -152,13 +164,20 @@ def _open_sockets(address: Address) -> list[socket.socket]:
     return made
 
 
-async def _start_server(app: ASGIApp, sockets: list[socket.socket]) -> uvicorn.Server:
+async def _start_server(
+    app: ASGIApp, sockets: list[socket.socket], connections: Connections
+) -> uvicorn.Server:
     """Start a server on the sockets, in the present event loop. The server handles no signals."""
     import uvicorn
 
+    from alertd.web.server.protocol import LimitedProtocol
+
+    # uvicorn warns of each request that is not HTTP, and of each that asks for an upgrade. Any client could
+    # fill the log with that.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = uvicorn.Config(
-        app,
-        http="h11",
+        RequestLimit(app, connections),
+        http=partial(LimitedProtocol, connections=connections),  # type: ignore[arg-type]
         ws="none",
         loop="none",
         lifespan="off",
@@ -168,8 +187,8 @@ async def _start_server(app: ASGIApp, sockets: list[socket.socket]) -> uvicorn.S
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        backlog=BACKLOG,
+        timeout_keep_alive=ceil(connections.limits.idle_s),
         timeout_graceful_shutdown=DRAIN_S,
         h11_max_incomplete_event_size=MAX_HEAD,
     )

@@ -6,7 +6,7 @@ from email.utils import format_datetime
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +16,7 @@ from alertd.web.server.access import Principal, RequestRefused
 from alertd.web.server.authenticate import Authenticator
 from alertd.web.server.context import Site
 from alertd.web.server.errors import answer, answer_refusal
+from alertd.web.server.limits import REPORTED, Closed
 from alertd.web.server.origin import find_origin
 from alertd.web.server.session import LASTS_S, Jar, Session
 
@@ -138,12 +139,24 @@ def hide_token(path: str) -> str:
     return next((f"{prefix}..." for prefix in SECRET_PATHS if path.startswith(prefix)), path)
 
 
+LOGGED_EVERY_S = 60.0
+MAX_LOGGED = 256
+"""For how many failures the time of the last log entry is remembered."""
+
+Place = tuple[type[BaseException], str, int]
+
+
 class FailuresMiddleware:
-    """Middleware that answers every exception of the application with status 500."""
+    """Middleware that answers every exception of the application with status 500.
+
+    A client that disconnects is no failure of the application, and there is nobody to answer. The traceback
+    of a failure is logged once a minute. Otherwise a client that finds a bug could fill the log.
+    """
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
         self._site = site
+        self._logged_s: dict[Place, float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         has_begun = False
@@ -155,13 +168,36 @@ class FailuresMiddleware:
 
         try:
             await self._app(scope, receive, send_watched)
+        except ClientDisconnect:
+            if REPORTED not in scope:
+                self._site.metrics.count_unserved(Closed.DISCONNECTED)
+                path = hide_token(scope.get("path", ""))
+                self._site.log.debug(Event.REQUEST_ABORTED, why=Closed.DISCONNECTED, path=path)
         except Exception as error:  # a bug in one handler must not stop the server
-            self._site.log.error(Event.REQUEST_FAILED, path=hide_token(scope.get("path", "")), exc_info=error)
+            self._log_failure(hide_token(scope.get("path", "")), error)
             if has_begun:
                 # Close the connection, so that the client notices that the body is incomplete.
                 raise
             response = answer(Request(scope, receive), 500, "something went wrong; the log says what", {})
             await response(scope, receive, send)
+
+    def _log_failure(self, path: str, error: Exception) -> None:
+        place, now_s = _find_place(error), self._site.clock.monotonic()
+        if now_s - self._logged_s.get(place, -LOGGED_EVERY_S) < LOGGED_EVERY_S:
+            self._site.log.debug(Event.REQUEST_FAILED, path=path, error=type(error).__name__)
+            return
+        if len(self._logged_s) >= MAX_LOGGED:
+            self._logged_s.clear()
+        self._logged_s[place] = now_s
+        self._site.log.error(Event.REQUEST_FAILED, path=path, exc_info=error)
+
+
+def _find_place(error: BaseException) -> Place:
+    """Return the type of an error, and the file and the line in which it was raised."""
+    frame, file, line = error.__traceback__, "", 0
+    while frame is not None:
+        file, line, frame = frame.tb_frame.f_code.co_filename, frame.tb_lineno, frame.tb_next
+    return type(error), file, line
 
 
 class AuthenticationMiddleware:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.torture.arena import FALLBACK, LONG_LEASE_S, Arena, Size
-from tests.torture.http_sink import Mode
+from tests.torture.http_sink import MALFORMED, Mode
 
 BAD, FAIR = "bad", "fair"
-WELL = frozenset({Mode.ACCEPTS, Mode.CLOSES})
+WELL = frozenset({Mode.ACCEPTS, Mode.CLOSES, *MALFORMED})
+"""Modes in which a receiver accepts everything at once."""
+
 PAUSES_S = 240.0
 """After this its retries and the pauses of its breaker are over."""
 
@@ -44,6 +46,23 @@ async def redirects(arena: Arena, size: Size) -> None:
     receipts = arena.receipts.read()
     arena.demand(not [one for one in receipts if one.receiver == "elsewhere"], "a redirect was followed")
     _took_over(arena, BAD)
+
+
+async def malformed(arena: Arena, size: Size) -> None:
+    """Receivers that accept with an answer that HTTP libraries refuse to read: each reminder comes once."""
+    arena.lease_s = LONG_LEASE_S
+    arena.hook_timeout_s = 10.0  # a slow machine must cause no copy
+    modes: dict[str, Mode] = {mode.name.lower().replace("_", "-"): mode for mode in MALFORMED}
+    arena.configure({name: arena.hook(name) for name in modes})
+    arena.promise(size.milestones, span_s=size.fails_s)
+    arena.http.modes.update(modes)
+    node = arena.node("a")
+    await node.ready()
+    await arena.finish(PAUSES_S)
+    receipts = arena.receipts.read()
+    arena.count("malformed answers", sum(receipt.receiver in modes for receipt in receipts))
+    copies = len(receipts) - len({(receipt.receiver, receipt.id) for receipt in receipts})
+    arena.demand(copies == 0, f"{copies} copies of what had been accepted")
 
 
 async def _misbehaves(arena: Arena, size: Size, *modes: Mode, fallback: str = "") -> None:
