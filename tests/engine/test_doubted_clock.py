@@ -187,7 +187,7 @@ async def test_retry_that_waits_for_a_year_is_due_now(ledger: Ledger) -> None:
     ahead, _ = a_stage(ledger, NOW + YEAR)
     ahead.define(a_milestone(M, f"{NOW + YEAR + timedelta(days=6):%Y-%m-%d}"))
     ahead.notifiers["desk/hook"] = Recorder(
-        clock=ahead.clock.now, answers=[Retry(reason="503")] * 9, log=ahead.told
+        clock=ahead.clock.now, answers=[Retry(reason="503") for _ in range(9)], log=ahead.told
     )
     await begun(ahead)
     (waiting, _, _), *_ = await ledger.find_deliveries(state=DeliveryState.READY)
