@@ -60,9 +60,9 @@ class _Timex(ctypes.Structure):
 def read_synchronised(timesyncd: Path = TIMESYNCD) -> bool | None:
     """Return whether the machine's time is synchronised (by NTP or PTP).
 
-    The kernel knows. It forgets when somebody sets the clock, and the daemon that keeps the time tells it again
-    (adjtimex(2)). Within a unit with ``ProtectClock=`` nobody may ask the kernel, so systemd-timesyncd is asked,
-    which touches a file each time that it has set the clock (systemd-timesyncd.service(8)).
+    The kernel knows. It forgets when somebody sets the clock, and the daemon that keeps the time tells it
+    again (adjtimex(2)). Within a unit with ``ProtectClock=`` nobody may ask the kernel, so systemd-timesyncd
+    is asked, which touches a file each time that it has set the clock (systemd-timesyncd.service(8)).
 
     Args:
         timesyncd: the folder of systemd-timesyncd.
