@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.core.ledger.outcome import Retry
+from alertd.core.ledger.outcome import Outcome, Retry
 from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.planning.audit import AuditFault
 from alertd.engine.clocks import CONFIRMED_AFTER_S
@@ -170,7 +170,7 @@ async def test_digest_that_a_clock_that_was_ahead_has_made_is_owed_again(ledger:
 async def test_lease_that_a_clock_that_was_ahead_has_taken_is_given_to_another_node(ledger: Ledger) -> None:
     """The node has died meanwhile. Its lease would hold the delivery for a year."""
     stage, clock = a_stage(ledger)
-    answers = [Retry(reason="503")]
+    answers: list[Outcome | Exception] = [Retry(reason="503")]
     stage.notifiers["desk/hook"] = Recorder(clock=stage.clock.now, answers=answers, log=stage.told)
     daemon = await begun(stage)
     (delivery, _, _), *_ = await ledger.find_deliveries(state=DeliveryState.READY)
