@@ -36,8 +36,8 @@ CONFIRMED_AFTER_S = 300.0
 """A step of the wall clock is confirmed when the clock has shown the new time for so many seconds."""
 
 FAR = timedelta(days=1)
-"""If the clock differs by more from what the ledger has seen, nothing is planned and nothing is sent by it
-until it is confirmed."""
+"""A clock that differs by more from the daemons' last reports is in doubt at the start. A clock that is in
+doubt and further behind than this cancels nothing."""
 
 
 class TrustedClock:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, or_, select, text, update
 
 from alertd.core.ledger.outcome import LONGEST_WAIT
 from alertd.errors import LedgerError
-from alertd.store import reading, rows, rules, schema
+from alertd.store import rows, rules, schema
 from alertd.store.database.dialect import lock_rows
 
 _owed, _delivery = schema.owed, schema.delivery
@@ -48,16 +48,12 @@ def _repair_reminders(connection: Connection, now: datetime, catch_up: timedelta
 
 
 def _repair_deliveries(connection: Connection, now: datetime, limit: int) -> int:
+    waits = _delivery.c.next_at > rows.to_micros(now + LONGEST_WAIT)
     starts = func.coalesce(_delivery.c.tried_from, _delivery.c.bound_at)
-    late = or_(
-        _delivery.c.next_at > rows.to_micros(now + LONGEST_WAIT),
-        starts > rows.to_micros(now + rules.TOLERANCE),
-    )
-    statement = select(_delivery).where(schema.IS_READY, late).order_by(_delivery.c.id).limit(limit)
-    found = connection.execute(statement.with_for_update(skip_locked=True, key_share=True)).all()
-    members = reading.read_members(connection, [row.id for row in found])
-    for row in found:
-        repaired = rules.repair_delivery(reading.decode_delivery(row, members[row.id]), now)
-        fields = {name: rows.encode_delivery(repaired)[name] for name in ("next_at", "tried_from")}
-        connection.execute(update(_delivery).where(_delivery.c.id == row.id).values(**fields))
+    is_to_start = starts > rows.to_micros(now + rules.TOLERANCE)
+    misdated = select(_delivery.c.id).where(schema.IS_READY, or_(waits, is_to_start)).order_by(_delivery.c.id)
+    found = list(connection.scalars(misdated.limit(limit).with_for_update(skip_locked=True, key_share=True)))
+    for condition, column in ((waits, _delivery.c.next_at), (is_to_start, _delivery.c.tried_from)):
+        begun = update(_delivery).where(_delivery.c.id.in_(found), condition)
+        connection.execute(begun.values({column.name: rows.to_micros(now)}))
     return len(found)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import ctypes
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 _UNSYNCHRONISED = 0x40
 """STA_UNSYNC in the ``status`` of ``struct timex``."""
 
 _KERNEL_AGREES_S = 2.0
+_JUST_S = 60.0
+
+TIMESYNCD = Path("/run/systemd/timesync")
 
 
 class SystemClock:
@@ -53,19 +57,38 @@ class _Timex(ctypes.Structure):
     )
 
 
-def read_synchronised() -> bool | None:
-    """Return whether the kernel says that its time is synchronised (by NTP or PTP).
+def read_synchronised(timesyncd: Path = TIMESYNCD) -> bool | None:
+    """Return whether the machine's time is synchronised (by NTP or PTP).
 
-    The kernel clears this when the clock is set by hand, and the daemon that keeps the time says it again
-    (adjtimex(2)).
+    The kernel knows. It forgets when somebody sets the clock, and the daemon that keeps the time tells it
+    again (adjtimex(2)). Within a unit with ``ProtectClock=`` nobody may ask the kernel, so systemd-timesyncd
+    is asked, which touches a file each time that it has set the clock (systemd-timesyncd.service(8)).
+
+    Args:
+        timesyncd: the folder of systemd-timesyncd.
 
     Returns:
-        None if the kernel cannot say, or if it shows another time than this process goes by.
+        None if neither can say, or if the kernel shows another time than this process goes by.
     """
     adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
-    found = _Timex()
-    if adjtimex is None or adjtimex(ctypes.byref(found)) < 0:
+    kernel = _Timex()
+    if adjtimex is None or adjtimex(ctypes.byref(kernel)) < 0:
+        return read_timesyncd(timesyncd)
+    if abs(kernel.seconds - time.time()) > _KERNEL_AGREES_S:
         return None
-    if abs(found.seconds - time.time()) > _KERNEL_AGREES_S:
+    return not kernel.status & _UNSYNCHRONISED
+
+
+def read_timesyncd(folder: Path) -> bool | None:
+    """Return whether systemd-timesyncd has just set the clock; False if it has not done so since the start.
+
+    Returns:
+        None if it does not run here, or if somebody may have set the clock since.
+    """
+    if not folder.is_dir():
         return None
-    return not found.status & _UNSYNCHRONISED
+    try:
+        ago_s = time.time() - (folder / "synchronized").stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return True if 0 <= ago_s < _JUST_S else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.core.ledger.outcome import Retry
+from alertd.core.ledger.outcome import Outcome, Retry
 from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.planning.audit import AuditFault
 from alertd.engine.clocks import CONFIRMED_AFTER_S
@@ -170,7 +170,7 @@ async def test_digest_that_a_clock_that_was_ahead_has_made_is_owed_again(ledger:
 async def test_lease_that_a_clock_that_was_ahead_has_taken_is_given_to_another_node(ledger: Ledger) -> None:
     """The node has died meanwhile. Its lease would hold the delivery for a year."""
     stage, clock = a_stage(ledger)
-    answers = [Retry(reason="503")]
+    answers: list[Outcome | Exception] = [Retry(reason="503")]
     stage.notifiers["desk/hook"] = Recorder(clock=stage.clock.now, answers=answers, log=stage.told)
     daemon = await begun(stage)
     (delivery, _, _), *_ = await ledger.find_deliveries(state=DeliveryState.READY)
@@ -187,7 +187,7 @@ async def test_retry_that_waits_for_a_year_is_due_now(ledger: Ledger) -> None:
     ahead, _ = a_stage(ledger, NOW + YEAR)
     ahead.define(a_milestone(M, f"{NOW + YEAR + timedelta(days=6):%Y-%m-%d}"))
     ahead.notifiers["desk/hook"] = Recorder(
-        clock=ahead.clock.now, answers=[Retry(reason="503")] * 9, log=ahead.told
+        clock=ahead.clock.now, answers=[Retry(reason="503") for _ in range(9)], log=ahead.told
     )
     await begun(ahead)
     (waiting, _, _), *_ = await ledger.find_deliveries(state=DeliveryState.READY)

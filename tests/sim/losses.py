@@ -71,8 +71,9 @@ def nothing_early(run: Run, oracle: Oracle) -> Iterator[Violation]:
                     "nothing_early", f"{row.milestone} {row.offset} bound at {looked}, due {min(dues)}",
                     (f"{row.milestone} ",),
                 )  # fmt: skip
-        elif row.cause == "moved" and not (run.profile.steps or run.profile.store):
-            # Damping runs from when the files were read; a slow ledger can have it a long time after.
+        elif row.cause == "moved" and not (run.profile.steps or run.profile.glimpses or run.profile.store):
+            # Damping runs from when the files were read, by a clock that may have been behind then; a slow ledger
+            # can have it a long time after.
             since = _moved_away(oracle, row.milestone, row.moved_from, one.seq)
             if since is not None and one.looked < since + timedelta(seconds=DAMPING_S - 5):
                 yield Violation(
