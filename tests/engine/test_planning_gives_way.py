@@ -44,7 +44,7 @@ async def test_reminder_is_not_late_because_of_a_reload() -> None:
     """During a reload of a minute, a reminder that falls due after ten seconds is sent then."""
     clock = StepClock(when(START))
     slow = Slow(MemoryLedger(), clock)
-    stage = Stage(slow, clock)  # type: ignore[arg-type]  # a ledger by delegation
+    stage = Stage(slow, clock)
     stage.define(
         due_at("soon/m", "2026-09-01T08:00:10"),
         *(a_milestone(f"t{number}/m", "2027-09-30") for number in range(TIMELINES)),
