@@ -60,7 +60,17 @@ def find_warnings(definitions: Definitions, milestones: Mapping[str, Milestone])
         found.append(str(definitions.unconfigured))
     if definitions.config is not None:
         found.extend(_find_unused_receivers(definitions.config))
+        found.extend(_find_dead_routes(definitions.config))
     return found
+
+
+def _find_dead_routes(config: Config) -> list[str]:
+    from alertd.core.routing.dead import find_dead_routes
+
+    return [
+        f"alertd.yaml:{dead.route.line}:{dead.route.column}: {dead.route.path} is never used: {dead.why}"
+        for dead in find_dead_routes(config.route)
+    ]
 
 
 def _find_unused_receivers(config: Config) -> list[str]:

@@ -259,16 +259,25 @@ async def _reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger 
         owed_by_id.setdefault(reminder.milestone, []).append(reminder)
     still: set[str] = set()
     ladders: list[Ladder] = []
+    parts: list[Changes] = []
+    past = _PastInstances.find(records, current.now)
     for milestone in milestones:
         for instance in expand(milestone, since, until):
+            if instance.id not in by_id and past.has(milestone, instance):
+                continue
             await current.give_way()
             ladders.append(make_ladder(instance, current.config, current.now, until))
             still.add(instance.id)
             if len(ladders) == AT_ONCE:
-                part = await _find_changes(ledger, current, timeline, ladders, by_id, owed_by_id)
-                await _write(ledger, current, part)
+                parts.append(await _find_changes(ledger, current, timeline, ladders, by_id, owed_by_id))
                 ladders = []
-    found = await _find_changes(ledger, current, timeline, ladders, by_id, owed_by_id)
+        # All instances of a series are one transaction, so that a crash leaves no half series, whose past
+        # instances would count as never had.
+        if parts:
+            parts.append(await _find_changes(ledger, current, timeline, ladders, by_id, owed_by_id))
+            await _write(ledger, current, _join(parts))
+            ladders, parts = [], []
+    parts.append(await _find_changes(ledger, current, timeline, ladders, by_id, owed_by_id))
     series = {milestone.id for milestone in milestones if milestone.repeat is not None}
     gone = [
         record
@@ -280,7 +289,43 @@ async def _reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger 
         and not _is_history(record, series, owed_by_id.get(record.id, ()), current.now)
     ]
     left = [reminder for record in gone for reminder in owed_by_id.get(record.id, ())]
-    await _write(ledger, current, _join([found, _withdraw(current, gone, left)]))
+    await _write(ledger, current, _join([*parts, _withdraw(current, gone, left)]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PastInstances:
+    """The instances of a series that an edit of its rule has added to the past.
+
+    Such an instance has no record, its date is over, and the ledger had instances of its series when it would
+    have had this one too. No reminder of the instance was missed, so none is sent.
+
+    Attributes:
+        series: the series that have instances in the ledger.
+        planned: up to when the ledger had the instances of these series.
+    """
+
+    series: frozenset[str]
+    planned: datetime
+    now: datetime
+
+    @classmethod
+    def find(cls, records: Iterable[Record], now: datetime) -> _PastInstances:
+        series, seen = set(), []
+        for record in records:
+            seen.append(max(record.loaded_at, record.changed_at))
+            if (name := get_series_id(record.id)) != record.id:
+                series.add(name)
+        return cls(series=frozenset(series), planned=max(seen, default=now) + HORIZON, now=now)
+
+    def has(self, milestone: Milestone, instance: Milestone) -> bool:
+        if milestone.repeat is None or milestone.id not in self.series:
+            return False
+        return _read_day(instance.id) < to_local_date(min(self.now, self.planned), milestone.zone)
+
+
+def _read_day(instance: str) -> date:
+    """Return the local date of an instance of a series, which its id contains."""
+    return date.fromisoformat(instance.rpartition("@")[2])
 
 
 async def _write(ledger: PlanningLedger, current: ReconcilePass, changes: Changes) -> None:
@@ -365,7 +410,7 @@ def _is_history(record: Record, series: set[str], owed: Iterable[ScheduledRemind
     """Return whether the series of an instance still exists, and the instance is only too old to expand."""
     if get_series_id(record.id) not in series:
         return False
-    day = date.fromisoformat(record.id.rpartition("@")[2])
+    day = _read_day(record.id)
     to_come = any(reminder.state is ReminderState.PENDING and reminder.at > now for reminder in owed)
     return day < to_local_date(now, record.milestone.zone) and not to_come
 

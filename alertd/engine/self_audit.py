@@ -16,9 +16,10 @@ from alertd.core.planning.audit import (
     AuditFault,
     AuditFinding,
     audit,
+    find_unscheduled,
     list_expected,
+    list_instances,
     list_notices,
-    list_repeat_keys,
 )
 from alertd.core.planning.relative import resolve
 from alertd.engine.deps import Dependencies
@@ -81,18 +82,11 @@ class Auditor:
         wanted = list_expected(batch, config.route, now, config.catch_up)
         present = await self._ledger.find_known(owed=tuple(wanted))
         missing = {key: name for key, name in wanted.items() if key not in present}
-        closed = await self._find_closed(batch, config, now) if missing else frozenset[str]()
-        return sorted(name for key, name in missing.items() if key not in closed)
-
-    async def _find_closed(
-        self, milestones: Sequence[Milestone], config: Config, now: datetime
-    ) -> frozenset[str]:
-        """Find the keys of the repeats that are not scheduled because their milestone is closed."""
-        repeats = list_repeat_keys(milestones, config.route, now)
-        records = await self._ledger.read_records_by_id(sorted(set(repeats.values())))
-        return frozenset(
-            key for key, name in repeats.items() if name in records and records[name].status.closed
-        )
+        if not missing:
+            return []
+        records = await self._ledger.read_records_by_id(list_instances(batch, now, config.catch_up))
+        good = find_unscheduled(missing, batch, records, config.route, now, config.catch_up)
+        return sorted(name for key, name in missing.items() if key not in good)
 
     async def _find_unreported(self, config: Config) -> list[str]:
         operator = config.receivers.get(config.operator)

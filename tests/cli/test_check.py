@@ -124,3 +124,29 @@ def test_json(tmp_path: Path) -> None:
     assert facts["problems"] == [json.loads(line) for line in rows.lines]
     assert facts["problems"][0]["file"] == "milestones/t.yaml"
     assert facts["problems"][0]["line"] == 5
+
+
+def test_a_route_that_can_never_match_is_a_warning(tmp_path: Path) -> None:
+    """Each dead route is one warning with its line and column; with --strict it is a problem."""
+    config = """\
+route:
+  receiver: desk
+  routes:
+    - {matchers: ['country="iraq"'], receiver: desk}
+    - matchers: ['country="iraq"', 'cause="overdue"']
+      receiver: desk
+    - {matchers: ['severity="high"', 'severity="low"']}
+receivers:
+  - {name: desk, notifiers: [{type: console}]}
+"""
+    folder = write_folder(tmp_path, config, t=TIMELINE)
+
+    ran, strict = run("check", "--config", folder), run("check", "--strict", "--config", folder)
+
+    assert (ran.code, strict.code) == (0, 1)
+    assert ran.lines[:2] == [
+        "warning: alertd.yaml:5:7: route.routes[1] is never used: route.routes[0] comes first, has no "
+        "`continue` and takes everything that this route matches",
+        'warning: alertd.yaml:7:7: route.routes[2] is never used: no reminder has severity="high" and '
+        'severity="low" at the same time',
+    ]

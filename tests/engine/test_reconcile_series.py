@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from alertd.core.config import Definitions
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.status import ActionKind
 from alertd.core.time.duration import Duration
+from alertd.engine.reconcile import AT_ONCE
+from alertd.engine.self_audit import Auditor
 from alertd.ports import Ledger
 from tests.scene import Scene, Watched, a_ledger, a_milestone, offsets, when
 
@@ -95,6 +98,92 @@ async def test_changed_rule_withdraws_what_is_to_come_of_the_old_one(ledger: Led
         "2026-03-15T09:00 t/rent@2026-03-15 0d",
         "2026-04-15T09:00 t/rent@2026-04-15 0d",
     ]
+
+
+async def test_edited_rule_adds_nothing_to_the_past(ledger: Ledger) -> None:
+    """An edited rule reminds of its instances from the edit on, and of no past one that it never had."""
+    scene = Scene(ledger, at="2026-01-01")
+    scene.define(rent())
+    await scene.reconcile()
+    await scene.until("2026-03-20")
+    known = {one.id for one in await ledger.read_records()}
+
+    report = await scene.change("2026-03-20", rent("2026-01-15", "RRULE:FREQ=WEEKLY"))
+    await scene.until("2026-04-03")
+
+    assert min(report.loaded) == "t/rent@2026-03-26"
+    kept = {one.id for one in await ledger.read_records()}
+    assert known & {"t/rent@2026-01-31", "t/rent@2026-02-28"} <= kept
+    assert scene.told("desk", since="2026-03-20") == [
+        "2026-03-25T09:00 t/rent@2026-03-26 -1d",
+        "2026-03-26T09:00 t/rent@2026-03-26 0d",
+        "2026-03-27T09:00 t/rent@2026-03-26 +1d",
+        "2026-04-01T09:00 t/rent@2026-04-02 -1d",
+        "2026-04-02T09:00 t/rent@2026-04-02 0d",
+    ]
+    assert min((await scene.reconcile()).loaded) > "t/rent@2027"
+
+
+async def test_edited_rule_brings_no_later_step_of_a_past_instance(ledger: Ledger) -> None:
+    """An instance of the past that an edit adds has no overdue reminder later either, and no finding."""
+    scene = Scene(ledger, at="2026-01-01")
+    late = Policy(before=(), on_day=False, after=(Duration(days=10),))
+    scene.define(rent(policy=late))
+    await scene.reconcile()
+    await scene.until("2026-03-20")
+
+    await scene.change("2026-03-20", rent("2026-01-15", "RRULE:FREQ=MONTHLY", policy=late))
+    await scene.until("2026-03-25T08:00")
+
+    auditor = Auditor(ledger)
+    auditor.use(Definitions(config=scene.config, timelines=scene.timelines), {})
+    audit = await auditor.run(scene.config, scene.now, planned_at=scene.now, shut=frozenset())
+    await scene.until("2026-04-26")
+
+    assert audit.findings == ()
+    assert scene.told("desk", since="2026-03-20") == ["2026-04-25T09:00 t/rent@2026-04-15 +10d"]
+
+
+async def test_new_series_reminds_of_the_past_within_the_catch_up_time(ledger: Ledger) -> None:
+    """A series that is new in a timeline with others is told late of its last instances, as before."""
+    scene = Scene(ledger, at="2026-01-01")
+    scene.define(rent())
+    await scene.reconcile()
+    await scene.until("2026-03-20")
+
+    other = a_milestone("t/other", "2026-01-15", every="RRULE:FREQ=MONTHLY", policy=SHORT)
+    await scene.change("2026-03-20", rent(), other)
+    await scene.turn()
+
+    assert scene.told("desk", since="2026-03-20") == [
+        "2026-03-20T00:00 t/other@2026-02-15 +1d",
+        "2026-03-20T00:00 t/other@2026-03-15 +1d",
+    ]
+
+
+async def test_last_instance_is_sent_after_more_days_off_than_are_planned(ledger: Ledger) -> None:
+    """After 500 days off, the ledger has no record of the last instances. Their reminders are still sent."""
+    scene = Scene(ledger, at="2026-01-01")
+    scene.define(rent())
+    await scene.reconcile()
+
+    await scene.reconcile("2027-06-01T12:00")
+    await scene.turn()
+
+    assert "2027-06-01T12:00 t/rent@2027-05-31 +1d" in scene.told("desk")
+
+
+async def test_crash_in_the_middle_of_a_first_load_forgets_no_instance(ledger: Ledger) -> None:
+    """A long series is written whole or not at all, so that its past instances do not count as never had."""
+    scene = Scene(ledger, at="2026-11-01")
+    watched = Watched(ledger)
+    scene.ledger = watched
+    scene.define(a_milestone("t/daily", "2026-01-01", every="RRULE:FREQ=DAILY", policy=SHORT))
+
+    await scene.reconcile()
+
+    assert watched.calls.count("apply") == 1
+    assert len(await ledger.read_records()) > 2 * AT_ONCE
 
 
 async def test_withdrawn_series_is_withdrawn_whole(ledger: Ledger) -> None:

@@ -205,6 +205,15 @@ async def test_route_for_one_repeat_alone_is_followed(ledger: Ledger) -> None:
     assert scene.told("leads") == ["2026-10-02T16:00 t/m +40h"]
 
 
+async def test_yearly_repeats_need_no_reconciliation_either(ledger: Ledger) -> None:
+    """Repeats beyond the horizon of the ledger are scheduled by the decisions about the earlier ones."""
+    scene = await overdue(ledger, "1y")
+
+    await scene.until("2030-01-01")
+
+    assert offsets(scene.told("desk")) == ["+1h", "+1y1h", "+2y1h", "+3y1h"]
+
+
 @pytest.mark.parametrize("every", ["1h", "1d", "7d", "1mo"])
 async def test_audit_finds_every_repeat(ledger: Ledger, every: str) -> None:
     """The self-audit misses no repeat while they run, after a pause, and while the milestone is closed."""

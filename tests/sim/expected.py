@@ -51,6 +51,15 @@ def rungs_of(spec: Spec) -> tuple[Rung, ...]:
     return tuple(sorted(found, key=lambda one: (one.at, one.window, one.offset)))
 
 
+def is_repeat(rung: Rung, spec: Spec | None) -> bool:
+    """Whether a reminder is one of those that follow the last step of the ladder."""
+    return (
+        spec is not None
+        and rung.cause == "overdue"
+        and rung.offset not in {f"+{days}d" for days in LADDERS[spec.ladder].after}
+    )
+
+
 def receivers_of(cause: str, rules: Rules) -> tuple[str, ...]:
     """Who is told: leads hear of what is overdue and what moves, the desk of everything."""
     if rules.leads and cause in {"overdue", "moved"}:

@@ -197,6 +197,13 @@ class Oracle:
                 return True
         return False
 
+    def was_closed(self, milestone: str, begins: datetime, ends: datetime) -> bool:
+        """Whether a milestone was done or cancelled at some moment of a span."""
+        sayings = self.facts.sayings.get(milestone, [])
+        seqs = [one.seq for one in sayings if begins <= one.at <= ends]
+        before = [one.seq for one in sayings if one.at < begins]
+        return any(self.standing(milestone, seq).closed for seq in (*before[-1:], *seqs))
+
     def was_changed(self, expected: Expected, begins: datetime, ends: datetime) -> bool:
         """Whether at some moment of a span the ledger did not know of this reminder, or of another time."""
         for one in self.adoptions_between(expected.milestone, begins, ends):

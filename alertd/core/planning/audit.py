@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from alertd.core.config import Config
-from alertd.core.ledger.records import Delivery
+from alertd.core.ledger.records import Delivery, Record
 from alertd.core.ledger.stop import is_stopped
-from alertd.core.milestones.milestone import Milestone
+from alertd.core.milestones.milestone import Milestone, list_operative_windows
 from alertd.core.milestones.occurrence import Occurrence, list_repeats, list_steps
 from alertd.core.planning.decide import make_delivery_id
 from alertd.core.planning.plan import expand, plan_occurrence
@@ -263,19 +263,55 @@ def list_expected(
     }
 
 
-def list_repeat_keys(milestones: Iterable[Milestone], route: Route, now: datetime) -> Mapping[str, str]:
-    """List the milestone's id for the key of each repeat that :func:`list_expected` can list.
+def find_unscheduled(  # noqa: PLR0917  the plan and the ledger
+    missing: Iterable[str],
+    milestones: Iterable[Milestone],
+    records: Mapping[str, Record],
+    route: Route,
+    now: datetime,
+    behind: timedelta,
+) -> frozenset[str]:
+    """Find those of the missing reminders that are not in the ledger for a good reason.
 
-    A milestone that is done or cancelled has no such reminder in the ledger.
+    While a milestone is done or cancelled, no further repeats are scheduled. An instance of a series that an
+    edit of the rule has added to the past is never scheduled.
+
+    Args:
+        missing: keys that :func:`list_expected` lists and the ledger does not have. The other arguments are
+            those that it got.
+        records: the records of the milestones and instances, by full id.
     """
-    return {
-        planned.key: instance.id
-        for milestone in milestones
-        if milestone.policy.then_every is not None
-        for instance in expand(milestone, now - AHEAD, now + AHEAD)
-        for repeat in list_repeats(instance, now, now + AHEAD)
-        for planned in plan_occurrence(instance, repeat, route)
-    }
+    asked, since, until = set(missing), now - min(behind, AHEAD), now + AHEAD
+    found: set[str] = set()
+    for milestone in milestones:
+        for instance in expand(milestone, since, until):
+            record = records.get(instance.id)
+            if record is None and milestone.repeat is not None and _is_over(instance, now):
+                unscheduled = (*list_steps(instance, until), *list_repeats(instance, now, until))
+            elif record is not None and record.status.closed:
+                unscheduled = list_repeats(instance, now, until)
+            else:
+                continue
+            found.update(
+                planned.key
+                for occurrence in unscheduled
+                for planned in plan_occurrence(instance, occurrence, route)
+                if planned.key in asked
+            )
+    return frozenset(found)
+
+
+def list_instances(milestones: Iterable[Milestone], now: datetime, behind: timedelta) -> tuple[str, ...]:
+    """List the ids of the milestones and instances about which :func:`list_expected` asks."""
+    since, until = now - min(behind, AHEAD), now + AHEAD
+    return tuple(instance.id for milestone in milestones for instance in expand(milestone, since, until))
+
+
+def _is_over(milestone: Milestone, now: datetime) -> bool:
+    return all(
+        stated.window.ends is not None and stated.window.ends <= now
+        for stated in list_operative_windows(milestone)
+    )
 
 
 def _list_held(milestone: Milestone, now: datetime, since: datetime, until: datetime) -> Iterator[Occurrence]:

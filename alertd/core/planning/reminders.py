@@ -40,6 +40,10 @@ _NEAR = timedelta(days=4)
 """How far a change of the policy's time of day, of the zone or of the working days moves a reminder, at most
 for most changes. A reminder that moves further is scheduled anew."""
 
+_FAR = timedelta(days=30)
+"""A repeat that is further ahead is scheduled with each decision, since it may have been beyond the
+horizon."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LadderChange:
@@ -179,7 +183,8 @@ def list_following_repeats(
         coming = [
             repeat
             for repeat in list_repeats(record.milestone, now, now + HORIZON)
-            if repeat.at > now and (repeat.stated.window.id, repeat.offset) not in there
+            if repeat.at > now
+            and ((repeat.stated.window.id, repeat.offset) not in there or repeat.at - now > _FAR)
         ]
         found += schedule(record.milestone, coming, config)
     return tuple(found)

@@ -8,12 +8,16 @@ Rules that this module guards:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from alertd.core.milestones.milestone import Milestone, is_contested
 from alertd.core.milestones.occurrence import Cause
+
+LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""The name of a label that a file can set."""
 
 
 class LabelLifetime(Enum):

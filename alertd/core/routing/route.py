@@ -61,6 +61,8 @@ class Route:
         quiet: for the root only, the quiet hours of receivers by the name of the receiver.
         routes: the children, in the order of the configuration.
         path: the place in the configuration, such as ``route`` or ``route.routes[0]``.
+        line, column: the position in the file, counted from 1; 0 if it is unknown. Two routes that differ
+            only in their position are equal.
     """
 
     receiver: str = ""
@@ -73,6 +75,8 @@ class Route:
     quiet: Mapping[str, Quiet] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     path: str
+    line: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

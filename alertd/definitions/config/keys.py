@@ -6,11 +6,11 @@ from alertd.core.access import SCOPES, MetricsFor
 from alertd.core.milestones.policy import Contested, Roll
 from alertd.core.network import Reach
 from alertd.core.routing.digest import DAY_NAMES
+from alertd.core.routing.labels import LABEL_NAME
 from alertd.core.time.interval import MONTHS, WEEKDAYS
 from alertd.definitions.reading.keys import (
     DURATION,
     FLAG,
-    LABEL_NAME,
     LINK,
     NAME,
     PATH,

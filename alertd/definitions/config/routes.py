@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 
 from alertd.core.config import Receiver
 from alertd.core.routing.digest import AHEAD, DAY_NAMES, EVERY_DAY, Digest
+from alertd.core.routing.labels import LABEL_NAME
 from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import BY_ALL_LABELS, Quiet, Route
 from alertd.core.time.interval import NamedInterval, Range, TimeInterval, TimeRange
 from alertd.definitions.config.keys import DIGEST, QUIET, ROOT_ROUTE, ROUTE
-from alertd.definitions.reading.keys import LABEL_NAME, NAME
+from alertd.definitions.reading.keys import NAME
 from alertd.definitions.reading.nodes import Node, Scalar, Sequence
 from alertd.definitions.reading.reader import Reader, quote
 from alertd.definitions.reading.terms import read_clock, read_span, read_zone
@@ -178,8 +179,12 @@ class _Routes:
         matchers = [reader.parse(item, parse_matcher) for item in self._read_items(values, "matchers")]
         continues = reader.read_flag(values["continue"]) if "continue" in values else None
         routes = [
-            self.read_route(
-                reader.read_mapping(item, ROUTE) or {}, f"{path}.routes[{index}]", receiver or parent
+            replace(
+                self.read_route(
+                    reader.read_mapping(item, ROUTE) or {}, f"{path}.routes[{index}]", receiver or parent
+                ),
+                line=item.line,
+                column=item.column,
             )
             for index, item in enumerate(self._read_items(values, "routes"))
         ]

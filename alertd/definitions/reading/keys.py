@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from alertd.core.routing.labels import BY_NAME as ADDED_LABELS
+from alertd.core.routing.labels import LABEL_NAME
 
 Schema = Mapping[str, object]
 
@@ -21,7 +22,6 @@ MAX_LABELS = 50
 MAX_ITEMS = 1_000
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
-LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # Editors check the schema after a YAML parser that turns 2026 into a number and true into a boolean (YAML
 # 1.2.2, section 10.3). alertd itself reads every value as text.

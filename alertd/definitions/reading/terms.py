@@ -8,9 +8,9 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from alertd.core.routing.labels import BY_NAME as ADDED_LABELS
+from alertd.core.routing.labels import LABEL_NAME
 from alertd.core.time.duration import Duration, parse_duration
 from alertd.definitions.reading.keys import (
-    LABEL_NAME,
     LABEL_VALUE,
     MAX_LABELS,
     NAME,
