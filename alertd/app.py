@@ -98,11 +98,29 @@ def resolve_milestones(found: Definitions, done: Mapping[str, date] | None = Non
     return resolve(by_id, done or {})
 
 
-async def open_ledger(settings: Settings) -> Ledger:
-    """Open the ledger. An embedded ledger is migrated first."""
+async def open_ledger(settings: Settings, *, create: bool = True) -> Ledger:
+    """Open the ledger, without an upgrade of its schema.
+
+    Args:
+        create: whether to create an embedded ledger that is missing.
+    """
     from alertd import store
 
-    return await store.open_ledger(settings.database_url())
+    return await store.open_ledger(settings.database_url(), create=create)
+
+
+async def _open_upgraded(settings: Settings, log: Log) -> Ledger:
+    """Open the daemon's ledger. An embedded ledger is created if it is missing, and upgraded after a copy."""
+    from alertd import store
+    from alertd.system.telemetry import Event
+
+    if embedded_file(settings.database_url()):
+        upgrade = await store.migrate(settings.database_url())
+        if upgrade.copy is not None:
+            log.info(
+                Event.LEDGER_MIGRATED, before=upgrade.before, after=upgrade.after, copy=str(upgrade.copy)
+            )
+    return await open_ledger(settings)
 
 
 def make_notifiers(
@@ -180,7 +198,7 @@ async def run(settings: Settings) -> int:
     hold_standard_streams()
     log, clock, http = configure(settings.log_format, settings.log_level), SystemClock(), HttpClient()
     try:
-        ledger = await open_ledger(settings)
+        ledger = await _open_upgraded(settings, log)
     except SchemaTooNew as error:
         log.critical(Event.LEDGER_UPGRADED, reason=str(error))
         return EX_CONFIG
@@ -332,7 +350,7 @@ async def _build_web(
 
     site = Site(
         # Each connection to a ledger in memory would be a ledger of its own.
-        ledger=book if settings.database_url() == "sqlite://" else await open_ledger(settings),
+        ledger=book if settings.database_url() == "sqlite://" else await open_ledger(settings, create=False),
         clock=deps.clock,
         log=deps.log,
         node=deps.node,

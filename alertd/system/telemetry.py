@@ -62,6 +62,7 @@ class Event(StrEnum):
     LEDGER_FAILED = "ledger.failed"
     LEDGER_RECOVERED = "ledger.recovered"
     LEDGER_UPGRADED = "ledger.upgraded"
+    LEDGER_MIGRATED = "ledger.migrated"
     LEDGER_PRUNED = "ledger.pruned"
     LISTENER_OPENED = "listener.opened"
     LISTENER_CLOSED = "listener.closed"

@@ -5,10 +5,11 @@ For PostgreSQL, an error names the tools to use: pg_dump and pg_restore.
 
 from __future__ import annotations
 
+import filecmp
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -74,6 +75,43 @@ def restore(source: Path, url: str) -> Path | None:
             os.replace(target, kept)
         _settle(part, target)
     return kept if there else None
+
+
+MOST_COPIES = 9
+"""How many copies with the same label :func:`keep_copy` keeps beside a ledger."""
+
+
+def keep_copy(ledger: Path, label: str) -> Path:
+    """Copy a SQLite ledger to ``*.LABEL`` beside it, for its owner and with its mode. Nothing is overwritten.
+
+    If that file exists, the copy gets a number: ``*.LABEL.2``. A copy that already exists with the same bytes
+    is not made a second time, so that a start that fails again and again does not fill the disk.
+
+    The caller must hold the ledger's write lock.
+
+    Returns:
+        The path of the copy, which is on disk.
+
+    Raises:
+        LedgerUnavailable: the ledger cannot be copied, or there are too many copies.
+    """
+    names = [f"{ledger.name}.{label}", *(f"{ledger.name}.{label}.{n}" for n in range(2, MOST_COPIES + 1))]
+    kept = [path for path in map(ledger.with_name, names) if path.exists()]
+    target = next((path for path in map(ledger.with_name, names) if path not in kept), None)
+    if target is None:
+        raise LedgerUnavailable(f"{kept[0]} and {len(kept) - 1} more copies exist; move them away first")
+    with _open_part(target, f"{ledger} cannot be copied to {target}") as part:
+        _copy(ledger, part)
+        same = next((path for path in kept if filecmp.cmp(part, path, shallow=False)), None)
+        if same is not None:
+            return same
+        own = ledger.stat()
+        part.chmod(own.st_mode & 0o777)
+        # Only root can give a file away, and only root has to: `alertd migrate` may run as root.
+        with suppress(PermissionError):
+            os.chown(part, own.st_uid, own.st_gid)
+        _settle(part, target)
+    return target
 
 
 def _parse_path(url: str) -> Path:

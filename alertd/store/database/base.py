@@ -90,28 +90,35 @@ class Database:
         """
         return await self.run_in_thread(lambda: self._run_in_transaction(self.reader, work))
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, limit_s: float | None = None) -> T:
         """Run ``work`` in a transaction that writes, and return its result once the commit is on disk.
 
-        Raises:
-            LedgerError: the database reported an error, or did not answer within ``limit_s``.
-        """
-        return await self.run_in_thread(lambda: self._run_in_transaction(self.writer, work))
+        Args:
+            limit_s: the time limit of this call, in seconds; by default that of the database.
 
-    async def run_in_thread(self, work: Callable[[], T]) -> T:
+        Raises:
+            LedgerError: the database reported an error, or did not answer within the limit.
+        """
+        return await self.run_in_thread(lambda: self._run_in_transaction(self.writer, work), limit_s=limit_s)
+
+    async def run_in_thread(self, work: Callable[[], T], *, limit_s: float | None = None) -> T:
         """Call ``work`` in a thread of the pool and return its result.
 
+        Args:
+            limit_s: the time limit of this call, in seconds; by default that of the database.
+
         Raises:
-            LedgerUnavailable: the database is closed, or ``work`` took longer than ``limit_s``.
+            LedgerUnavailable: the database is closed, or ``work`` took longer than the limit.
         """
         if self._closed:
             raise LedgerUnavailable(f"{self.where} is closed")
+        limit_s = self.limit_s if limit_s is None else limit_s
         try:
-            async with asyncio.timeout(self.limit_s):
+            async with asyncio.timeout(limit_s):
                 return await asyncio.wrap_future(self._pool.submit(work))
         except TimeoutError as error:
             self._break_off_all()
-            raise LedgerUnavailable(f"{self.where} has not answered for {self.limit_s:g} s") from error
+            raise LedgerUnavailable(f"{self.where} has not answered for {limit_s:g} s") from error
 
     async def close(self) -> None:
         """Close the connections after the running calls have ended."""
