@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from alertd.engine.deps import Dependencies
     from alertd.engine.observer import Observer
     from alertd.notify.http.client import HttpClient
-    from alertd.ports import Clock, Ledger, Notifier
+    from alertd.ports import Clock, Ledger, LedgerFile, Notifier
+    from alertd.store.sql import SqlLedger
     from alertd.system.telemetry import Log
     from alertd.web.app import Serving
     from alertd.web.metrics import Metrics
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 
 EX_CONFIG = 78
 """The exit status of a wrong configuration (sysexits.h). A restart would not help."""
+
+EX_IOERR = 74
+"""The exit status after the ledger's file was taken away (sysexits.h). A restart uses the file that is at the
+ledger's path then."""
 
 EMBEDDED_LEAD_FOR = timedelta(seconds=30)
 """The lease on the lead of an embedded ledger. Only a daemon that was started twice by mistake competes for
@@ -98,7 +103,7 @@ def resolve_milestones(found: Definitions, done: Mapping[str, date] | None = Non
     return resolve(by_id, done or {})
 
 
-async def open_ledger(settings: Settings, *, create: bool = True) -> Ledger:
+async def open_ledger(settings: Settings, *, create: bool = True) -> SqlLedger:
     """Open the ledger, without an upgrade of its schema.
 
     Args:
@@ -109,7 +114,7 @@ async def open_ledger(settings: Settings, *, create: bool = True) -> Ledger:
     return await store.open_ledger(settings.database_url(), create=create)
 
 
-async def _open_upgraded(settings: Settings, log: Log) -> Ledger:
+async def _open_upgraded(settings: Settings, log: Log) -> SqlLedger:
     """Open the daemon's ledger. An embedded ledger is created if it is missing, and upgraded after a copy."""
     from alertd import store
     from alertd.system.telemetry import Event
@@ -216,6 +221,7 @@ async def run(settings: Settings) -> int:
                 http=http,
                 shared=shared,
                 observer=metrics or Observer(),
+                file=ledger.watch_file(),
             )
             daemon = Daemon(deps)
             if metrics is not None:
@@ -241,6 +247,8 @@ async def run(settings: Settings) -> int:
             await web.close()
             await web.site.ledger.close()
         await http.aclose()
+    if daemon.displaced:
+        return EX_IOERR
     return EX_CONFIG if daemon.outdated else 0
 
 
@@ -253,6 +261,7 @@ def _build_dependencies(
     http: HttpClient,
     shared: str,
     observer: Observer,
+    file: LedgerFile | None,
 ) -> Dependencies:
     """Build what the daemon depends on.
 
@@ -289,6 +298,7 @@ def _build_dependencies(
         lead_for=EMBEDDED_LEAD_FOR if settings.database_url().startswith("sqlite") else LEAD_FOR,
         systemd=Systemd.from_environment(),
         observer=observer,
+        file=file,
         beat=beat,
     )
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from alertd import __version__
 from alertd.core.config import Config, Definitions
@@ -22,6 +24,7 @@ from alertd.core.planning.audit import AuditFinding, find_unreached, report_cloc
 from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.leader import LeaderLease
+from alertd.engine.ledger_watch import FileWatch, PageCheck
 from alertd.engine.observer import log_bound
 from alertd.engine.planner import Planner
 from alertd.engine.prune import LIMIT as PRUNE_LIMIT
@@ -30,17 +33,24 @@ from alertd.engine.self_audit import SelfAudit
 from alertd.engine.sender import Sender
 from alertd.engine.status import DaemonStatus, StatusReporter
 from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
-from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew
+from alertd.errors import DefinitionsError, LedgerDamaged, LedgerError, SchemaTooNew
 from alertd.ports import Clock
 from alertd.system.telemetry import Event, Log
 
 LEDGER_EVERY_S = 1
+FILE_EVERY_S = 5
+PAGES_EVERY_S = 60
 REPORT_EVERY_S = 60
 RECONCILE_EVERY_S = 6 * 3600
 AUDIT_EVERY_S = 60
 PRUNE_EVERY_S = 24 * 3600
 
 LONGEST_BACKOFF_S = 30.0
+
+DAMAGED_AGAIN = timedelta(seconds=1)
+"""When to look again if the page that says what is due next is damaged."""
+
+T = TypeVar("T")
 
 
 class Daemon:
@@ -49,6 +59,7 @@ class Daemon:
     Attributes:
         requests: where a reload is asked for.
         outdated: the daemon has ended because a newer alertd has migrated the ledger.
+        displaced: the daemon has ended because the ledger's file was taken away.
     """
 
     def __init__(self, deps: Dependencies) -> None:
@@ -68,6 +79,8 @@ class Daemon:
             {
                 Chore.FILES: deps.files_every_s,
                 Chore.LEDGER: LEDGER_EVERY_S,
+                Chore.FILE: FILE_EVERY_S,
+                Chore.PAGES: PAGES_EVERY_S,
                 Chore.REPORT: REPORT_EVERY_S,
                 Chore.LEAD: self._lease.every_s,
                 Chore.RECONCILE: RECONCILE_EVERY_S,
@@ -92,9 +105,13 @@ class Daemon:
             deps, planner=self._planner, sender=self._sender, status=self._status, requests=self.requests
         )
         self._backoff = Backoff(deps.clock, deps.log)
+        self._file = FileWatch(deps)
+        self._pages = PageCheck(deps, lambda: self._timer.want(Chore.AUDIT, Chore.PAGES))
+        self._undone = False
         self._looked_at = deps.clock.now()
         self._stopping = False
         self.outdated = False
+        self.displaced = False
 
     def attach(self, companion: Companion) -> None:
         """Run this beside the daemon. Call it before :meth:`start`.
@@ -131,7 +148,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         self._timer.start()
-        self._timer.want(Chore.AUDIT)
+        self._timer.want(Chore.AUDIT, Chore.PAGES)
         self._monitor.start()
         try:
             next_at = await self._look()
@@ -161,8 +178,10 @@ class Daemon:
         unsettled = await self._sender.drain(self._deps.drain_s)
         self._monitor.stop()
         await self._audit.close()
+        await self._pages.close()
         if not self.outdated:
             await self._status.retire()
+        self.displaced |= await self._file.conclude()
         await self._deps.ledger.close()
         self._deps.log.info(Event.DAEMON_STOPPED, node=self._deps.node, unsettled=unsettled)
 
@@ -174,6 +193,7 @@ class Daemon:
         self._monitor.compare()
         if self._audit.is_well():
             deps.systemd.alive()
+        await self._look_at_file()
         if self._backoff.left_s:
             return self._after(self._backoff.left_s)
         try:
@@ -184,7 +204,7 @@ class Daemon:
                 # already looked at.
                 await self._run_audit()
                 self._timer.wanted.discard(Chore.AUDIT)
-            await self._status.refresh(next_at)
+            await self._try(self._status.refresh(next_at), None)
         except SchemaTooNew as error:
             deps.log.critical(Event.LEDGER_UPGRADED, reason=str(error))
             self.outdated = True
@@ -195,7 +215,8 @@ class Daemon:
             deps.systemd.status(f"the ledger cannot be used: {error}")
             return self._after(self._backoff.left_s)
         self._backoff.succeed()
-        deps.systemd.status(self._status.line)
+        wrong = "; ".join(finding.detail for finding in self._find_file_faults())
+        deps.systemd.status(wrong or self._status.line)
         return next_at
 
     async def turn(self) -> datetime | None:
@@ -204,15 +225,16 @@ class Daemon:
         Sends go on in the background. ``idle`` waits for them; call ``next_at`` again afterwards.
         """
         active = self._reloader.active
-        await self._sender.settle()
+        await self._try(self._sender.settle(), None)
         now = self._looked_at = self._deps.clock.now()
         more = True
         while more:
-            bound = await active.binder.bind(now)
-            more = bound.more
-            log_bound(self._deps.log, bound)
-        await self._sender.start(active.dispatcher)
-        return await self.next_at(now)
+            bound = await self._try(active.binder.bind(now), None)
+            more = bound is not None and bound.more
+            if bound is not None:
+                log_bound(self._deps.log, bound)
+        await self._try(self._sender.start(active.dispatcher), None)
+        return await self._try(self.next_at(now), now + DAMAGED_AGAIN)
 
     async def next_at(self, now: datetime) -> datetime | None:
         """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""
@@ -238,24 +260,55 @@ class Daemon:
         try:
             if Chore.LEAD in wanted:
                 await self._clock.compare(self._deps.ledger)
-                if await self._lease.ask():
+                if await self._try(self._lease.ask(), False):
                     wanted.add(Chore.TAKEOVER)
             if Chore.FILES in wanted and self._reloader.files.have_settled():
                 wanted.add(Chore.RELOAD)
-            if Chore.LEDGER in wanted and await self._planner.has_changed_done_dates():
+            if Chore.LEDGER in wanted and await self._try(self._planner.has_changed_done_dates(), False):
                 wanted.add(Chore.RECONCILE)
+            if Chore.REPORT in wanted and self._undone:
+                wanted.add(Chore.RELOAD)
             if Chore.RELOAD in wanted:
-                await self._reloader.reload()
+                self._undone = await self._try(self._reloader.reload(), None) is None
             elif wanted & {Chore.RECONCILE, Chore.TAKEOVER}:
-                await self._planner.reconcile_again(reconsider=Chore.TAKEOVER in wanted)
+                again = self._planner.reconcile_again(reconsider=Chore.TAKEOVER in wanted)
+                await self._try(again, None)
+            if Chore.FILE_NOTICE in wanted and self._file.loss is not None:
+                await self._try(self._status.tell_displaced(self._reloader.config, self._file.loss), None)
             if Chore.REPORT in wanted:
-                await self._status.report(self._reloader.config)
-                await self._status.compare_nodes()
+                await self._try(self._status.report(self._reloader.config), None)
+                await self._try(self._status.compare_nodes(), None)
             if Chore.PRUNE in wanted and self._lease.held:
-                await self._prune()
+                await self._try(self._prune(), None)
         except LedgerError:
             self._timer.wanted |= wanted
             raise
+
+    async def _try(self, work: Awaitable[T], otherwise: T) -> T:
+        """Return the result of ``work``, or ``otherwise`` if pages that it needs are damaged.
+
+        So damaged pages stop only what needs them. The damage is a finding of the self-audit.
+        """
+        try:
+            return await work
+        except LedgerDamaged as error:
+            self._pages.note(error)
+            return otherwise
+
+    async def _look_at_file(self) -> None:
+        """Do the chores for the ledger's file. They are done also while the ledger fails."""
+        wanted = self._timer.wanted
+        if Chore.PAGES in wanted and self._file.loss is None:
+            self._pages.begin()
+        if Chore.FILE in wanted:
+            before = [*self._file.findings()]
+            await self._file.look()
+            if [*self._file.findings()] != before:
+                self._timer.want(Chore.AUDIT, Chore.FILE_NOTICE)
+            if self._file.saved:
+                self.displaced = True
+                self.stop()
+        wanted -= {Chore.FILE, Chore.PAGES}
 
     async def _prune(self) -> None:
         """Delete some old rows, and ask to be called again, so that due reminders do not wait for all."""
@@ -283,6 +336,7 @@ class Daemon:
         """Gather what other parts find wrong at the moment."""
         companion = self._reloader.companion
         found = [*companion.findings()] if companion is not None else []
+        found += self._find_file_faults()
         if self._status.kept:
             found.append(report_vanished(self._status.kept))
         if self._clock.differs:
@@ -290,6 +344,9 @@ class Daemon:
         if unanswered := find_unreached(config, self._sender.paused):
             found.append(unanswered)
         return found
+
+    def _find_file_faults(self) -> list[AuditFinding]:
+        return [*self._file.findings(), *self._pages.findings()]
 
     # -- what others see
 

@@ -18,6 +18,7 @@ from alertd.ports import (
     Closable,
     DeliveryQueue,
     LeadershipLedger,
+    LedgerFile,
     LedgerReader,
     NodeRegistry,
     Notifier,
@@ -78,6 +79,7 @@ class Dependencies:
         is_gone: returns whether another node is known to be dead.
         asleep: returns the seconds that the machine has slept since it was booted.
         observer: is told what happens, and counts it.
+        file: the ledger's file; None: the ledger is in memory or on a server.
         beat: tells the dead man's switch how an audit ended; returns why that failed, or "".
     """
 
@@ -96,4 +98,5 @@ class Dependencies:
     is_gone: Callable[[str], bool] = lambda _node: False
     asleep: Callable[[], float] = lambda: 0.0
     observer: Observer = field(default_factory=Observer)
+    file: LedgerFile | None = None
     beat: Callable[[Config, Audit], Awaitable[str]] | None = None

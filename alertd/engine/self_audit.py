@@ -9,9 +9,18 @@ from datetime import date, datetime
 from alertd.core.config import Config, Definitions
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.planning.audit import SLICE, Audit, AuditFinding, audit, list_expected, list_notices
+from alertd.core.planning.audit import (
+    SLICE,
+    Audit,
+    AuditFinding,
+    audit,
+    list_expected,
+    list_notices,
+    report_damage,
+)
 from alertd.core.planning.relative import resolve
 from alertd.engine.deps import Dependencies
+from alertd.errors import LedgerDamaged
 from alertd.ports import LEASE_FOR, LedgerReader
 from alertd.system.telemetry import Event
 
@@ -140,9 +149,14 @@ class SelfAudit:
         """
         deps, before = self._deps, self.findings
         self._auditor.use(plan, done)
-        self._audit = await self._auditor.run(
-            config, deps.clock.now(), planned_at=planned_at, shut=shut, open_findings=open_findings
-        )
+        now = deps.clock.now()
+        try:
+            self._audit = await self._auditor.run(
+                config, now, planned_at=planned_at, shut=shut, open_findings=open_findings
+            )
+        except LedgerDamaged as error:
+            # Nothing else can be found out, and a restart would not help.
+            self._audit = Audit(at=now, findings=(*open_findings, report_damage(str(error))))
         self._audited_s = deps.clock.monotonic()
         deps.observer.audited(self._audit)
         for finding in self.findings:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from alertd import __version__
 from alertd.core.config import Config
+from alertd.core.ledger.file import FileLoss
 from alertd.core.ledger.records import Notice
 from alertd.core.planning.audit import Audit
 from alertd.core.words import format_count, join_with_and
@@ -140,6 +141,11 @@ class StatusReporter:
             await self._tell(config, "No definition file is left", (self.vanished,))
         elif before and not kept:
             self._deps.log.info(Event.FILES_RETURNED)
+
+    async def tell_displaced(self, config: Config | None, loss: FileLoss) -> None:
+        """Tell the operator that the ledger's file was taken away."""
+        if config is not None:
+            await self._tell(config, "The ledger's file was taken away", (str(loss),))
 
     @property
     def all_problems(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from alertd.core.ledger.file import FileFault, FileLoss
 from alertd.core.ledger.records import Delivery, Notice
 from alertd.core.planning.audit import (
     LASTING,
@@ -19,6 +20,8 @@ from alertd.core.planning.audit import (
     list_notices,
     make_dead_slot,
     report_clock_difference,
+    report_damage,
+    report_displaced,
     report_vanished,
 )
 from alertd.core.planning.decide import make_delivery_id
@@ -36,6 +39,8 @@ FOR_PEOPLE = [
     report_clock_difference(timedelta(hours=1)),
     AuditFinding(fault=AuditFault.UNHEARD, detail="the address is in use"),
     AuditFinding(fault=AuditFault.UNREACHED, detail="there is no way to tell anybody"),
+    report_displaced(FileLoss(fault=FileFault.DELETED, path="ledger.db")),
+    report_damage("pages of the table history are damaged"),
 ]
 
 

@@ -1,5 +1,6 @@
 """What happens to the ledger's file while the real daemon runs, and when a newer alertd comes."""
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -11,7 +12,7 @@ from alembic import command
 from alertd.store.database.opening import open_database
 from alertd.store.database.upgrade import make_alembic_config
 from alertd.store.schema import REVISIONS
-from tests.e2e.stage import Stage, a_stage
+from tests.e2e.stage import Stage, a_stage, in_a_minute
 
 pytestmark = pytest.mark.long
 
@@ -80,3 +81,42 @@ async def test_older_daemon_ends_when_a_newer_has_migrated_its_file(stage: Stage
         assert "9999" in (await one.until("ledger.upgraded"))["reason"]
     assert b"a newer one has migrated it" in said
     assert revision_of(stage.ledger) == "9999"
+
+
+async def test_deleted_ledger_is_put_back_and_the_next_start_repeats_nothing(stage: Stage) -> None:
+    """The daemon ends with 74 and says why; the next one goes on with what the first has sent."""
+    stage.write_config(more=f"  - name: ops\n    notifiers: [{stage.hook('/ops')}]\noperator: ops\n")
+    stage.write_timeline(m=in_a_minute(0))
+    daemon = await stage.start()
+    await daemon.until("delivery.sent")
+
+    for ending in ("", "-wal", "-shm"):
+        os.unlink(f"{stage.ledger}{ending}")
+    displaced = await daemon.until("ledger.displaced")
+    rescued = await daemon.until("ledger.rescued")
+    status = await daemon.ended()
+    again = await stage.start()
+    stopped = await again.stop()
+
+    assert (status, stopped) == (74, 0)
+    assert displaced["reason"] == f"{stage.ledger} was deleted while the daemon was using it"
+    assert rescued["in_place"] is True
+    assert [one.path for one in stage.requests] == ["/hook", "/ops"]
+    assert again.count("delivery.bound") == 0
+
+
+async def test_restored_backup_is_not_overwritten(stage: Stage) -> None:
+    """A file that an operator moves to the ledger's path is used from the next start on."""
+    daemon = await stage.start()
+    await stage.command("backup", f"{stage.ledger}.backup")
+    await stage.command("done", "t/m")
+
+    os.replace(f"{stage.ledger}.backup", stage.ledger)
+    rescued = await daemon.until("ledger.rescued")
+    status = await daemon.ended()
+    explained = await stage.command("history", "t/m")
+
+    assert (status, rescued["in_place"]) == (74, False)
+    assert "done" not in explained
+    with closing(sqlite3.connect(rescued["copy"])) as copy:
+        assert copy.execute("select count(*) from milestone where standing like '%done%'").fetchone() == (1,)

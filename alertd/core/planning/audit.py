@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from alertd.core.config import Config
+from alertd.core.ledger.file import FileLoss
 from alertd.core.ledger.records import Delivery
 from alertd.core.ledger.stop import is_stopped
 from alertd.core.milestones.milestone import Milestone
@@ -49,9 +50,16 @@ class AuditFault(StrEnum):
     DIFFERS = "differs"
     UNHEARD = "unheard"
     UNREACHED = "unreached"
+    DISPLACED = "displaced"
+    """The ledger's file was deleted, moved or replaced."""
+    DAMAGED = "damaged"
+    """Pages of the ledger are damaged."""
 
 
-LASTING = frozenset({AuditFault.VANISHED, AuditFault.DIFFERS, AuditFault.UNHEARD, AuditFault.UNREACHED})
+LASTING = frozenset({AuditFault.VANISHED, AuditFault.DIFFERS, AuditFault.UNHEARD, AuditFault.UNREACHED}) | {
+    AuditFault.DISPLACED,
+    AuditFault.DAMAGED,
+}
 """Faults that a restart does not fix, so a person has to act."""
 
 
@@ -157,6 +165,21 @@ def report_vanished(timelines: Sequence[str]) -> AuditFinding:
     return AuditFinding(
         fault=AuditFault.VANISHED, detail=f"milestones/ holds no file, and {shown} stays as it was"
     )
+
+
+def report_displaced(loss: FileLoss, failure: str = "") -> AuditFinding:
+    """Report that the ledger's file was taken away.
+
+    Args:
+        failure: why the ledger could not be saved; "" if it was saved.
+    """
+    detail = f"{loss}; it cannot be saved: {failure}" if failure else str(loss)
+    return AuditFinding(fault=AuditFault.DISPLACED, detail=detail)
+
+
+def report_damage(damage: str) -> AuditFinding:
+    """Report that pages of the ledger are damaged."""
+    return AuditFinding(fault=AuditFault.DAMAGED, detail=damage)
 
 
 def report_clock_difference(ahead: timedelta) -> AuditFinding:

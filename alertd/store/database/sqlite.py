@@ -22,6 +22,7 @@ from sqlalchemy.engine import URL
 
 from alertd.errors import LedgerUnavailable
 from alertd.store.database.base import Database
+from alertd.store.database.file import LOGS, OpenFile
 
 
 async def open_sqlite(url: URL, busy_timeout_s: float, *, create: bool) -> Database:
@@ -51,6 +52,7 @@ async def open_sqlite(url: URL, busy_timeout_s: float, *, create: bool) -> Datab
 
 def create_sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: float) -> Database:
     """Return a database with one connection, which belongs to one thread."""
+    file = OpenFile(Path(where)) if folder else None
     # hide_parameters keeps the written values out of error messages.
     engine = create_engine(url, poolclass=StaticPool, hide_parameters=True)
 
@@ -58,8 +60,9 @@ def create_sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: fl
     def _connect(_dialect: Any, _record: Any, _args: Any, _options: Any) -> Any:
         # SQLite creates a missing file by default. An empty file in the ledger's place would look like a new
         # ledger, so only _find_file creates it.
-        if not folder:
+        if file is None:
             return None
+        file.pin(("",))
         address = f"{Path(where).absolute().as_uri()}?mode=rw"
         return sqlite3.connect(address, uri=True, check_same_thread=False)
 
@@ -72,6 +75,10 @@ def create_sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: fl
         # them fails. The lock on the folder lets only one connection switch at a time.
         with _lock_folder(folder):
             connection.execute("pragma journal_mode = wal")
+            # The log is created when it is first read.
+            connection.execute("select count(*) from sqlite_schema").fetchone()
+        if file is not None:
+            file.pin(LOGS)
         connection.execute("pragma synchronous = full")
         connection.execute("pragma foreign_keys = on")
 
@@ -80,7 +87,8 @@ def create_sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: fl
         writes = connection.get_execution_options().get("alertd_writes")
         connection.exec_driver_sql("begin immediate" if writes else "begin")
 
-    return Database(reader=engine, writer=engine.execution_options(alertd_writes=True), where=where)
+    writer = engine.execution_options(alertd_writes=True)
+    return Database(reader=engine, writer=writer, where=where, file=file)
 
 
 def _find_file(path: Path, *, create: bool) -> None:
