@@ -76,7 +76,7 @@ class SqliteLedgerFile:
         self._thread.shutdown(wait=False)
 
     async def _run(self, statement: str) -> list[tuple[object, ...]]:
-        """Read all rows in a thread and on a connection of their own, so that nothing else waits for them."""
+        """Read all rows in a separate thread and on a separate connection, so that no other statement waits."""
         try:
             async with asyncio.timeout(CHECK_LIMIT_S):
                 return await asyncio.wrap_future(self._thread.submit(self._read, statement))
@@ -85,7 +85,7 @@ class SqliteLedgerFile:
         except sqlite3.Error as error:
             raise translate_sqlite_error(error, str(self._file.path)) from error
         finally:
-            # The thread must not go on reading when nobody waits for the rows any more.
+            # If the caller was cancelled, the thread must stop reading too.
             self._interrupt()
 
     def _read(self, statement: str) -> list[tuple[object, ...]]:

@@ -1,7 +1,7 @@
 """Recognize the file of a SQLite database that is in use, and notice when it is taken away.
 
 A file that was deleted or replaced stays open, so SQLite reports no error: it goes on reading and writing a
-file that nobody finds any more. So alertd compares the file that it has open with the file at the path.
+file that is no longer at its path. So alertd compares the file that it has open with the file at the path.
 
 Rules for this module:
 
@@ -88,7 +88,7 @@ class OpenFile:
             return True
         if loss.fault is FileFault.LOG_LOST:
             # Without its log, the file lacks commits. Another process may have written to it meanwhile, and
-            # may use it still. So it is kept aside with the log that it has now.
+            # may use it still. So alertd keeps it aside with the log that it has now.
             for ending in ("", *LOGS):
                 with suppress(FileNotFoundError):
                     os.rename(self.find(ending), saved.with_name(f"{saved.name}.without-log{ending}"))
