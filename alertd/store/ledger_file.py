@@ -12,10 +12,11 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from alertd.core.ledger.file import FileLoss
-from alertd.errors import LedgerDamaged, LedgerUnavailable
+from alertd.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from alertd.store.database.backup import copy_connection, open_part, open_read_only, settle
 from alertd.store.database.base import Database, translate_sqlite_error
 from alertd.store.database.file import OpenFile
+from alertd.store.database.upgrade import hold_schema
 
 SAVE_LIMIT_S = 100.0
 """The time limit for saving the ledger, in seconds. The unit's watchdog allows two minutes."""
@@ -35,9 +36,23 @@ class SqliteLedgerFile:
 
     async def find_loss(self) -> FileLoss | None:
         try:
-            return await self._database.run_in_thread(self._file.find_loss)
+            loss = await self._database.run_in_thread(self._file.find_loss)
         except OSError as error:
             raise LedgerUnavailable(f"{self._file.path} cannot be examined: {error.strerror}") from error
+        if loss is None:
+            # A ledger that cannot be written has no checkpoints either.
+            with suppress(LedgerError):
+                await self._count()
+        return loss
+
+    async def _count(self) -> None:
+        """Raise the counter if the last checkpoint has written it to the file."""
+        if await self._database.read(_read_counter) == self._file.counter:
+            await self._database.write(self._raise_counter)
+
+    def _raise_counter(self, connection: Connection) -> None:
+        hold_schema(connection, self._database.where)
+        connection.exec_driver_sql(f"pragma user_version = {_read_counter(connection) + 1}")
 
     async def save(self, label: str) -> str:
         target = self._file.find(f".{label}")
@@ -76,7 +91,7 @@ class SqliteLedgerFile:
         self._thread.shutdown(wait=False)
 
     async def _run(self, statement: str) -> list[tuple[object, ...]]:
-        """Read all rows in a separate thread and on a separate connection, so that no other statement waits."""
+        """Read all rows in a separate thread and on a separate connection, so that nothing else waits."""
         try:
             async with asyncio.timeout(CHECK_LIMIT_S):
                 return await asyncio.wrap_future(self._thread.submit(self._read, statement))
@@ -102,3 +117,7 @@ class SqliteLedgerFile:
             # It may be closed at this moment.
             with suppress(sqlite3.ProgrammingError):
                 connection.interrupt()
+
+
+def _read_counter(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("pragma user_version").scalar_one())

@@ -94,6 +94,15 @@ def replace(path: Path) -> None:
     path.with_name("new").rename(path)
 
 
+def overwrite(path: Path) -> None:
+    """Write the backup over the ledger, as ``cp`` does."""
+    shutil.copyfile(path.parent.with_name("backup"), path)
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, 0)
+
+
 def delete_log(path: Path) -> None:
     log_of(path).unlink()
 
@@ -107,10 +116,19 @@ def replace_log(path: Path) -> None:
     log_of(path).write_bytes(b"")
 
 
+async def settle(path: Path, file: SqliteLedgerFile) -> None:
+    """Compare the file before and after a checkpoint, as a daemon does every five seconds."""
+    for _ in range(2):
+        assert await file.find_loss() is None
+        checkpoint(path)
+    assert await file.find_loss() is None
+
+
 def find(path: Path, change: Callable[[Path], None]) -> FileLoss | None:
     found: list[FileLoss | None] = []
 
     async def work(_ledger: SqlLedger, file: SqliteLedgerFile) -> None:
+        await settle(path, file)
         change(path)
         found.append(await file.find_loss())
 
@@ -143,6 +161,8 @@ def backup(path: Path) -> None:
         (move, FileFault.MOVED),
         (move_folder, FileFault.MOVED),
         (replace, FileFault.REPLACED),
+        (overwrite, FileFault.OVERWRITTEN),
+        (truncate, FileFault.OVERWRITTEN),
         (delete_log, FileFault.LOG_LOST),
         (replace_log, FileFault.LOG_LOST),
         (delete_index, FileFault.LOG_LOST),
@@ -214,6 +234,20 @@ async def test_ledger_in_memory_has_no_file() -> None:
     await ledger.close()
 
 
+def test_fresh_backup_over_the_ledger_is_noticed(path: Path) -> None:
+    """A backup that was made a moment ago is noticed too, although nothing was written to the file since."""
+    found: list[FileLoss | None] = []
+
+    async def work(_ledger: SqlLedger, file: SqliteLedgerFile) -> None:
+        await settle(path, file)
+        shutil.copyfile(await file.save("backup"), path)
+        found.append(await file.find_loss())
+
+    use(path, work)
+
+    assert found == [FileLoss(fault=FileFault.OVERWRITTEN, path=str(path))]
+
+
 # -- what is saved
 
 
@@ -222,6 +256,7 @@ def rescue(path: Path, change: Callable[[Path], None]) -> bool:
     back: list[bool] = []
 
     async def work(ledger: SqlLedger, file: SqliteLedgerFile) -> None:
+        await settle(path, file)
         change(path)
         await file.save(LABEL)
         await ledger.apply(Changes(records=(a_record(title="Written later"),)))
@@ -250,6 +285,16 @@ def test_file_of_somebody_else_is_left_alone(path: Path) -> None:
 
     assert titles_of(path) == ["The backup"]
     assert titles_of(rescued_of(path)) == ["Written later"]
+
+
+@pytest.mark.usefixtures("backup")
+def test_content_of_somebody_else_is_left_alone(path: Path) -> None:
+    """Content that was written over the ledger stays, and the ledger's log is not applied to it."""
+    assert not rescue(path, overwrite)
+
+    assert titles_of(path) == ["The backup"]
+    assert rescued_of(path).exists()
+    assert set(check_all(path, lambda _: None).values()) == {""}
 
 
 def test_file_that_came_back_stays(path: Path) -> None:

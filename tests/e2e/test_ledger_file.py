@@ -1,8 +1,9 @@
 """What happens to the ledger's file while the real daemon runs, and when a newer alertd comes."""
 
 import os
+import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -105,13 +106,14 @@ async def test_deleted_ledger_is_put_back_and_the_next_start_repeats_nothing(sta
     assert again.count("delivery.bound") == 0
 
 
-async def test_restored_backup_is_not_overwritten(stage: Stage) -> None:
-    """A file that an operator moves to the ledger's path is used from the next start on."""
+@pytest.mark.parametrize("put", [os.replace, shutil.copyfile])
+async def test_restored_backup_is_not_overwritten(stage: Stage, put: Callable[[str, Path], object]) -> None:
+    """A file that an operator moves or copies to the ledger's path is used from the next start on."""
     daemon = await stage.start()
     await stage.command("backup", f"{stage.ledger}.backup")
     await stage.command("done", "t/m")
 
-    os.replace(f"{stage.ledger}.backup", stage.ledger)
+    put(f"{stage.ledger}.backup", stage.ledger)
     rescued = await daemon.until("ledger.rescued")
     status = await daemon.ended()
     explained = await stage.command("history", "t/m")

@@ -137,9 +137,9 @@ SCENARIOS = (
     ),
     Scenario(
         name="ledger-replaced",
-        done="a copy from some moments ago put in the place of the ledger under the daemon; SQLite",
+        done="an older copy moved to the ledger's place, or copied over it, under the daemon; SQLite",
         run=ledger_files.replaced,
-        size=Size(rounds=3, milestones=200),
+        size=Size(rounds=4, milestones=200),
         smoke=Size(rounds=1, milestones=24),
     ),
     Scenario(

@@ -12,6 +12,7 @@ class FileFault(StrEnum):
     DELETED = "deleted"
     MOVED = "moved"
     REPLACED = "replaced"
+    OVERWRITTEN = "overwritten"
     LOG_LOST = "log lost"
 
 
@@ -37,5 +38,7 @@ class FileLoss:
                 return f"{self.path} was moved to {self.now_at} while the daemon was using it"
             case FileFault.REPLACED:
                 return f"{self.path} was replaced by another file while the daemon was using it"
+            case FileFault.OVERWRITTEN:
+                return f"{self.path} was overwritten with other content while the daemon was using it"
             case FileFault.LOG_LOST:
                 return f"{self.path}, which belongs to the ledger, was deleted or replaced"

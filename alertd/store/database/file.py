@@ -8,11 +8,20 @@ Rules for this module:
 - Only SQLite opens the database's file. When a process closes any descriptor of a file, it loses its POSIX
   locks on that file, and SQLite depends on them. A descriptor with O_PATH is no such descriptor.
 - A file at the path that is not the database is never changed, because somebody has put it there.
+
+A file that is overwritten in place, as ``cp`` does, stays the same file. Its header shows that in two ways:
+
+- A backup by alertd has no write-ahead log, and the header says so.
+- alertd keeps a counter in the header (``user_version``) and raises it after each checkpoint. SQLite writes
+  to the file itself only in a checkpoint. If the counter in the file goes back, the content is older. Content
+  from after the last checkpoint has the same counter, and with the log it is the current ledger.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum, auto
@@ -22,6 +31,13 @@ from alertd.core.ledger.file import FileFault, FileLoss
 
 LOGS = ("-wal", "-shm")
 """The endings of the files of SQLite's write-ahead log."""
+
+
+# The header of a database (SQLite, "Database File Format").
+HEADER_SIZE = 100
+FORMATS = slice(18, 20)
+WITH_LOG = b"\x02\x02"
+COUNTER = slice(60, 64)
 
 
 class _Place(Enum):
@@ -38,6 +54,9 @@ class OpenFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._pins: dict[str, int] = {}
+        self._descriptor: int | None = None
+        self.counter: int | None = None
+        """The counter in the file when it was last read; None: it was not read yet."""
 
     def pin(self, endings: Iterable[str]) -> None:
         """Remember the files that exist now with these endings, "" for the database's own.
@@ -71,6 +90,8 @@ class OpenFile:
                 return self._describe_gone()
             case _Place.OTHER:
                 return FileLoss(fault=FileFault.REPLACED, path=str(self.path))
+            case _Place.SAME if self._is_overwritten():
+                return FileLoss(fault=FileFault.OVERWRITTEN, path=str(self.path))
             case _Place.SAME:
                 lost = [ending for ending in LOGS if not self._is_ours(ending)]
                 path = str(self.find(lost[0])) if lost else ""
@@ -97,7 +118,14 @@ class OpenFile:
             for ending in LOGS:
                 if ending in self._pins and self._is_ours(ending):
                     self.find(ending).unlink(missing_ok=True)
-        return loss.fault is not FileFault.REPLACED and _move(saved, self.path)
+        match loss.fault:
+            case FileFault.OVERWRITTEN:
+                _renew(self.path)
+                return False
+            case FileFault.REPLACED:
+                return False
+            case FileFault.DELETED | FileFault.MOVED | FileFault.LOG_LOST:
+                return _move(saved, self.path)
 
     def _describe_gone(self) -> FileLoss:
         pin = self._pins[""]
@@ -107,6 +135,28 @@ class OpenFile:
         with suppress(OSError):
             now_at = os.readlink(f"/proc/self/fd/{pin}")
         return FileLoss(fault=FileFault.MOVED, path=str(self.path), now_at=now_at)
+
+    def _is_overwritten(self) -> bool:
+        header = self._read_header()
+        if header is None or (len(header) < HEADER_SIZE and self.counter is None):
+            return False
+        counter = int.from_bytes(header[COUNTER], "big")
+        if len(header) < HEADER_SIZE or (self.counter is not None and counter < self.counter):
+            return True
+        if LOGS[0] in self._pins and header[FORMATS] != WITH_LOG:
+            return True
+        self.counter = counter
+        return False
+
+    def _read_header(self) -> bytes | None:
+        """Read from the file itself, without the log; None: SQLite has not opened the file."""
+        pinned = os.fstat(self._pins[""]) if "" in self._pins else None
+        if pinned is None:
+            return None
+        if self._descriptor is None or not _is_open_as(self._descriptor, pinned):
+            self._descriptor = _find_descriptor(pinned)
+        # This only reads, and it closes nothing, so that SQLite keeps its locks.
+        return None if self._descriptor is None else os.pread(self._descriptor, HEADER_SIZE, 0)
 
     def _is_ours(self, ending: str) -> bool:
         return self._compare(ending) is _Place.SAME
@@ -130,6 +180,37 @@ class OpenFile:
         pin = self._pins.pop(ending, None)
         if pin is not None:
             os.close(pin)
+
+
+def _find_descriptor(wanted: os.stat_result) -> int | None:
+    """Find the descriptor by which SQLite has opened a file."""
+    try:
+        names = os.listdir("/proc/self/fd")
+    except OSError:
+        return None
+    return next((number for number in map(int, names) if _is_open_as(number, wanted)), None)
+
+
+def _is_open_as(descriptor: int, wanted: os.stat_result) -> bool:
+    """Return whether the descriptor is of this file and can be read from, so it is none with O_PATH."""
+    try:
+        found = os.fstat(descriptor)
+        is_path = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_PATH
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino) and not is_path
+
+
+def _renew(path: Path) -> None:
+    """Replace a file by a copy of it. SQLite, which has the old file open, does not write to the copy.
+
+    SQLite loses its locks on the old file, which nobody uses any more.
+    """
+    part = path.with_name(f".{path.name}.part")
+    shutil.copy2(path, part)
+    with part.open("rb") as copy:
+        os.fsync(copy.fileno())
+    os.replace(part, path)
 
 
 def _move(source: Path, target: Path) -> bool:

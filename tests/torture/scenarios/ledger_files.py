@@ -9,6 +9,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from tests.torture.arena import HOLDS_S, LONG_LEASE_S, Arena, Size
@@ -86,32 +87,40 @@ async def deleted(arena: Arena, size: Size) -> None:
     for number in range(size.rounds):
         change = changes[number % len(changes)]
         await _some_come(arena)
-        rescued = await _taken_away(arena, node, lambda change=change: change(path))  # type: ignore[misc]
+        rescued = await _taken_away(arena, node, partial(change, path))
         arena.demand(bool(rescued["in_place"]), f"{change.__name__}: the ledger is not back: {rescued}")
         await node.ready()
     await arena.finish()
 
 
 async def replaced(arena: Arena, size: Size) -> None:
-    """An older copy in the place of the ledger: it is used as it is, and what it lacks is in a copy."""
+    """An older copy moved to the place of the ledger, or copied over it: it is used as it is.
+
+    What a file that was replaced had is in a copy. Of a file that was overwritten, nobody can save all.
+    """
     arena.loses_commits = True
     path = _place(arena)
     arena.configure()
     arena.promise(size.milestones, span_s=size.rounds * ROUND_S)
     node = arena.node("a")
     await node.ready()
-    for _ in range(size.rounds):
+    for round_number in range(size.rounds):
         await _some_come(arena)
         backup = _copy(path)
         fault = Fault(kind=Kind.FAILOVER, begins=now_s(), ends=float("inf"))
         arena.faults.append(fault)
         await _some_come(arena)
-        number = os.stat(backup).st_ino
-        rescued = await _taken_away(arena, node, lambda backup=backup: backup.rename(path))  # type: ignore[misc]
-        arena.demand(os.stat(path).st_ino == number, "the operator's file was overwritten")
+        number, moves = os.stat(backup).st_ino, round_number % 2 == 0
+        put: Callable[[Path, Path], object] = os.replace if moves else shutil.copyfile
+        sent = _sent(backup)
+        rescued = await _taken_away(arena, node, partial(put, backup, path))
+        if moves:
+            arena.demand(os.stat(path).st_ino == number, "the operator's file was replaced")
+        arena.demand(sent == _sent(path), "the operator's file has another content")
         arena.demand(rescued["in_place"] is False, f"{rescued}")
-        lacks = _sent(Path(str(rescued["copy"])))
-        arena.demand(lacks >= _sent(path), "the copy lacks what the ledger had")
+        if moves:
+            lacks = _sent(Path(str(rescued["copy"])))
+            arena.demand(lacks >= sent, "the copy lacks what the ledger had")
         await node.ready()
         fault.ends = now_s()
     await arena.finish()
