@@ -54,8 +54,9 @@ class FileWatch:
         try:
             found = await deps.file.find_loss()
         except LedgerError:
-            # Ignorance is no reason to end: the file may be in its place.
-            found = None
+            # Nothing is known about the file now, so this look decides nothing.
+            self._suspected = None
+            return
         suspected, self._suspected = self._suspected, found
         if found is None or found != suspected:
             self.loss, self.failure = None, ""
