@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from alertd.engine.deps import Dependencies
     from alertd.engine.observer import Observer
     from alertd.notify.http.client import HttpClient
-    from alertd.ports import Clock, Ledger, Notifier
+    from alertd.ports import Clock, Ledger, LedgerFile, Notifier
+    from alertd.store.sql import SqlLedger
     from alertd.system.telemetry import Log
     from alertd.web.app import Serving
     from alertd.web.metrics import Metrics
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 EX_CONFIG = 78
 """The exit status of a wrong configuration (sysexits.h). A restart would not help."""
+
+EX_IOERR = 74
+"""The exit status after the ledger's file was taken away (sysexits.h). A restart uses the file that is at the
+ledger's path then."""
 
 EMBEDDED_LEAD_FOR = timedelta(seconds=30)
 """The lease on the lead of an embedded ledger. Only a daemon that was started twice by mistake competes for
@@ -108,11 +113,29 @@ def resolve_milestones(found: Definitions, done: Mapping[str, date] | None = Non
     return resolve(by_id, done or {})
 
 
-async def open_ledger(settings: Settings) -> Ledger:
-    """Open the ledger. An embedded ledger is migrated first."""
+async def open_ledger(settings: Settings, *, create: bool = True) -> SqlLedger:
+    """Open the ledger, without an upgrade of its schema.
+
+    Args:
+        create: whether to create an embedded ledger that is missing.
+    """
     from alertd import store
 
-    return await store.open_ledger(settings.database_url())
+    return await store.open_ledger(settings.database_url(), create=create)
+
+
+async def _open_upgraded(settings: Settings, log: Log) -> SqlLedger:
+    """Open the daemon's ledger. An embedded ledger is created if it is missing, and upgraded after a copy."""
+    from alertd import store
+    from alertd.system.telemetry import Event
+
+    if embedded_file(settings.database_url()):
+        upgrade = await store.migrate(settings.database_url())
+        if upgrade.copy is not None:
+            log.info(
+                Event.LEDGER_MIGRATED, before=upgrade.before, after=upgrade.after, copy=str(upgrade.copy)
+            )
+    return await open_ledger(settings)
 
 
 def make_notifiers(
@@ -290,7 +313,7 @@ async def run(settings: Settings) -> int:
     hold_standard_streams()
     log, clock, http = configure(settings.log_format, settings.log_level), SystemClock(), HttpClient()
     try:
-        ledger = await open_ledger(settings)
+        ledger = await _open_upgraded(settings, log)
     except SchemaTooNew as error:
         log.critical(Event.LEDGER_UPGRADED, reason=str(error))
         return EX_CONFIG
@@ -308,6 +331,7 @@ async def run(settings: Settings) -> int:
                 http=http,
                 files=files,
                 observer=metrics or Observer(),
+                file=ledger.watch_file(),
             )
             daemon = Daemon(deps)
             if metrics is not None:
@@ -339,6 +363,8 @@ async def run(settings: Settings) -> int:
             await web.close()
             await web.site.ledger.close()
         await http.aclose()
+    if daemon.displaced:
+        return EX_IOERR
     return EX_CONFIG if daemon.outdated else 0
 
 
@@ -351,6 +377,7 @@ def _build_dependencies(
     http: HttpClient,
     files: AccessFiles,
     observer: Observer,
+    file: LedgerFile | None,
 ) -> Dependencies:
     """Build what the daemon depends on."""
     from alertd.definitions.files import read_signature
@@ -406,6 +433,7 @@ def _build_dependencies(
         lead_for=EMBEDDED_LEAD_FOR if settings.database_url().startswith("sqlite") else LEAD_FOR,
         systemd=Systemd.from_environment(),
         observer=observer,
+        file=file,
         beat=beat,
     )
 
@@ -454,7 +482,7 @@ async def _build_web(
 
     site = Site(
         # Each connection to a ledger in memory would be a ledger of its own.
-        ledger=book if settings.database_url() == "sqlite://" else await open_ledger(settings),
+        ledger=book if settings.database_url() == "sqlite://" else await open_ledger(settings, create=False),
         clock=deps.clock,
         log=deps.log,
         node=deps.node,

@@ -27,6 +27,7 @@
     └── LedgerError                the ledger cannot do what was asked
         ├── LedgerBusy             another process has locked it; a retry may succeed
         ├── LedgerUnavailable      the database cannot be reached, read or written now
+        │   └── LedgerDamaged      the database cannot be read as a whole: pages are damaged
         ├── LeadLost               another node has become the leader
         ├── SchemaTooNew           a newer version of alertd has migrated the database
         └── SchemaTooOld           `alertd migrate` has not been run
@@ -154,6 +155,10 @@ class LedgerBusy(LedgerError):
 
 class LedgerUnavailable(LedgerError):
     """The ledger cannot be reached, read or written now."""
+
+
+class LedgerDamaged(LedgerUnavailable):
+    """The pages that a statement needs are damaged. Other pages of the ledger may be sound."""
 
 
 class LeadLost(LedgerError):

@@ -22,6 +22,7 @@ from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Protocol
 
+from alertd.core.ledger.file import FileLoss
 from alertd.core.ledger.outcome import Outcome
 from alertd.core.ledger.records import (
     Attempt,
@@ -595,3 +596,36 @@ LEASE_FOR = timedelta(minutes=5)
 
 KEEP_REPORTS = timedelta(days=30)
 """How long the report of a daemon that is gone is kept: each start of one is a node of its own."""
+
+
+class LedgerFile(Protocol):
+    """The file of an embedded ledger that a daemon has open. Its methods raise nothing but LedgerError."""
+
+    async def find_loss(self) -> FileLoss | None:
+        """Return how the file at the ledger's path differs from the open ledger; None: it is the same file.
+
+        Raises:
+            LedgerError: the file system does not answer, so nothing is known.
+        """
+
+    async def save(self, label: str) -> str:
+        """Copy the open ledger to a file beside its path, and return the copy's path once it is on disk.
+
+        A copy with the same label is replaced.
+        """
+
+    async def put_back(self, saved: str) -> bool:
+        """Move a copy that :meth:`save` made to the ledger's path. The ledger must not be written after that.
+
+        A file at the path that is not this ledger is left alone. Then the copy stays where it is, and the
+        result is False.
+        """
+
+    async def list_tables(self) -> Sequence[str]:
+        """Return the names of the tables that can be checked."""
+
+    async def check(self, table: str) -> str:
+        """Check the pages of a table, without making others wait. Returns what is damaged; "": nothing."""
+
+    async def close(self) -> None:
+        """End a check that is running."""

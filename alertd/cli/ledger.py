@@ -93,9 +93,9 @@ async def _prune(older_than: str | None, config: Path | None, database: str | No
 def migrate(database: DatabaseOption = None) -> None:
     """Bring the ledger up to date.
 
-    Run this for PostgreSQL before the first start and after each upgrade. An embedded ledger is migrated when
-    it is opened. Daemons can keep running during a migration: daemons of an older alertd stop writing and
-    exit.
+    Run this for PostgreSQL before the first start and after each upgrade, and back up the database first. An
+    embedded ledger is also brought up to date when `alertd run` starts; it is copied first, to a file beside
+    it. Daemons can keep running during a migration: daemons of an older alertd stop writing and exit.
     """
     say(run_to_end(_migrate(database)))
 
@@ -104,9 +104,12 @@ async def _migrate(database: str | None) -> str:
     from alertd.cli.loading import read_settings
     from alertd.store import migrate as bring_up_to_date
 
-    where, before, after = await bring_up_to_date(read_settings(None, database).database_url())
+    where, before, after, copy = await bring_up_to_date(read_settings(None, database).database_url())
     if before == after:
         return f"{where} is at revision {after} already."
     if not before:
         return f"{where} was empty and is at revision {after} now."
-    return f"{where} was at revision {before} and is at {after} now."
+    done = f"{where} was at revision {before} and is at {after} now."
+    if copy is not None:
+        done += f" {copy} is a copy from before."
+    return f"{done} A daemon of an older alertd exits: start the new one."

@@ -68,9 +68,10 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
-    """Open the existing ledger, and close it at the end of the block.
+    """Open the existing ledger, and close it at the end of the block. Its schema is not upgraded.
 
     Raises:
+        SchemaTooOld: an older alertd uses the ledger, and the message names its version.
         LedgerUnavailable: the SQLite file does not exist. Only a daemon creates a ledger, because the answers
             of an empty ledger would be misleading.
     """
@@ -81,7 +82,7 @@ async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
             f"there is no ledger at {_ledger_place(settings)}: "
             "no daemon has run on it yet; --database names another"
         )
-    ledger = await app.open_ledger(settings)
+    ledger = await app.open_ledger(settings, create=False)
     try:
         yield ledger
     finally:

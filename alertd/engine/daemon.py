@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from alertd import __version__
 from alertd.core.config import Config, Definitions
@@ -30,6 +32,7 @@ from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.files import HANGS_AFTER_S
 from alertd.engine.leader import LeaderLease
+from alertd.engine.ledger_watch import FileWatch, PageCheck
 from alertd.engine.liveness import Liveness, Watch
 from alertd.engine.observer import log_bound
 from alertd.engine.planner import Planner
@@ -39,11 +42,13 @@ from alertd.engine.self_audit import STALE_AFTER_S, SelfAudit
 from alertd.engine.sender import Sender
 from alertd.engine.status import DaemonStatus, StatusReporter
 from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
-from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew
+from alertd.errors import DefinitionsError, LedgerDamaged, LedgerError, SchemaTooNew
 from alertd.ports import Clock
 from alertd.system.telemetry import Event, Log
 
 LEDGER_EVERY_S = 1
+FILE_EVERY_S = 5
+PAGES_EVERY_S = 60
 REPORT_EVERY_S = 20
 RECONCILE_EVERY_S = 6 * 3600
 AUDIT_EVERY_S = 60
@@ -57,6 +62,11 @@ TURN_AT_LEAST_S = 0.25
 
 LONGEST_BACKOFF_S = 30.0
 
+DAMAGED_AGAIN = timedelta(seconds=1)
+"""When to look again if the page that says what is due next is damaged."""
+
+T = TypeVar("T")
+
 
 class Daemon:
     """One node. Call ``start`` once, then either ``run``, or ``turn`` and ``idle`` by hand, as the demo does.
@@ -64,6 +74,7 @@ class Daemon:
     Attributes:
         requests: where a reload is asked for.
         outdated: the daemon has ended because a newer alertd has migrated the ledger.
+        displaced: the daemon has ended because the ledger's file was taken away.
     """
 
     def __init__(self, deps: Dependencies) -> None:
@@ -89,6 +100,8 @@ class Daemon:
             {
                 Chore.FILES: deps.files_every_s,
                 Chore.LEDGER: LEDGER_EVERY_S,
+                Chore.FILE: FILE_EVERY_S,
+                Chore.PAGES: PAGES_EVERY_S,
                 Chore.REPORT: REPORT_EVERY_S,
                 Chore.LEAD: self._lease.every_s,
                 Chore.RECONCILE: RECONCILE_EVERY_S,
@@ -132,11 +145,15 @@ class Daemon:
             has_stalled=self._monitor.has_stalled_since,
             tell=self._tell_current,
         )
+        self._file = FileWatch(deps)
+        self._pages = PageCheck(deps, lambda: self._timer.want(Chore.AUDIT, Chore.PAGES))
+        self._undone = False
         self._looked_at = deps.clock.now()
         self._next_at: datetime | None = None
         self._gave_way_s = self._turned_s = deps.clock.monotonic()
         self._stopping = False
         self.outdated = False
+        self.displaced = False
 
     def attach(self, companion: Companion) -> None:
         """Run this beside the daemon. Call it before :meth:`start`.
@@ -217,7 +234,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         self._timer.start()
-        self._timer.want(Chore.AUDIT)
+        self._timer.want(Chore.AUDIT, Chore.PAGES)
         self._monitor.start()
         self._watch.start()
         try:
@@ -249,8 +266,10 @@ class Daemon:
         unsettled = await self._sender.drain(self._deps.drain_s)
         self._monitor.stop()
         await self._audit.close()
+        await self._pages.close()
         if not self.outdated:
             await self._status.retire()
+        self.displaced |= await self._file.conclude()
         await self._deps.ledger.close()
         self._deps.log.info(Event.DAEMON_STOPPED, node=self._deps.node, unsettled=unsettled)
 
@@ -262,6 +281,7 @@ class Daemon:
         self._monitor.compare()
         if self._is_well():
             deps.systemd.alive()
+        await self._look_at_file()
         if self._backoff.left_s:
             return self._after(self._backoff.left_s)
         self._liveness.begin_look()
@@ -276,7 +296,7 @@ class Daemon:
                 # already looked at.
                 await self._run_audit()
                 self._timer.wanted.discard(Chore.AUDIT)
-            await self._status.refresh(next_at)
+            await self._try(self._status.refresh(next_at), None)
         except SchemaTooNew as error:
             deps.log.critical(Event.LEDGER_UPGRADED, reason=str(error))
             self.outdated = True
@@ -312,15 +332,16 @@ class Daemon:
         Sends go on in the background. ``idle`` waits for them; call ``next_at`` again afterwards.
         """
         active = self._reloader.active
-        await self._sender.settle()
+        await self._try(self._sender.settle(), None)
         now = self._looked_at = self._deps.clock.now()
         more = True
         while more:
-            bound = await active.binder.bind(now)
-            more = bound.more
-            log_bound(self._deps.log, bound)
-        await self._sender.start(active.dispatcher)
-        return await self.next_at(now)
+            bound = await self._try(active.binder.bind(now), None)
+            more = bound is not None and bound.more
+            if bound is not None:
+                log_bound(self._deps.log, bound)
+        await self._try(self._sender.start(active.dispatcher), None)
+        return await self._try(self.next_at(now), now + DAMAGED_AGAIN)
 
     async def _give_way(self) -> None:
         """Let other tasks run, and send what is due, if a chore has worked for a while.
@@ -368,7 +389,7 @@ class Daemon:
             if Chore.LEAD in wanted:
                 if await self._clock.compare(self._deps.ledger):
                     wanted.add(Chore.CLOCK)
-                if await self._lease.ask():
+                if await self._try(self._lease.ask(), False):
                     wanted.add(Chore.TAKEOVER)
             if Chore.FILES in wanted:
                 self._reloader.files.look()
@@ -376,16 +397,14 @@ class Daemon:
                 self._timer.wanted.discard(Chore.RELOAD)
             await self._reloader.check_hang()
             if Chore.LEDGER in wanted:
-                await self._planner.follow_done_dates()
+                await self._try(self._planner.follow_done_dates(), None)
+            if Chore.REPORT in wanted and self._undone:
+                wanted.add(Chore.RELOAD)
             if Chore.RELOAD in wanted:
                 self._reloader.begin()
                 wanted.discard(Chore.RELOAD)
             await self._plan(wanted)
-            if Chore.REPORT in wanted:
-                await self._status.report(self._reloader.config)
-                await self._status.compare_nodes()
-            if Chore.PRUNE in wanted and self._lease.held:
-                await self._prune()
+            await self._keep_house(wanted)
         except LedgerError:
             self._timer.wanted |= wanted
             raise
@@ -397,16 +416,56 @@ class Daemon:
         """Put the files that were read in force, or plan again by those that are."""
         again = wanted & {Chore.RECONCILE, Chore.TAKEOVER, Chore.CLOCK}
         if self._reloader.files.result is not None:
-            await self._reloader.finish()
+            self._undone = await self._try(self._reloader.finish(), None) is None
+            if self._undone:
+                # Pages that it needs are damaged. The files are read again when the daemon next reports.
+                self._reloader.files.result = None
             again &= {Chore.CLOCK}
         if again:
-            await self._planner.reconcile_again(reconsider=again != {Chore.RECONCILE})
+            plan_again = self._planner.reconcile_again(reconsider=again != {Chore.RECONCILE})
+            await self._try(plan_again, None)
+
+    async def _keep_house(self, wanted: set[Chore]) -> None:
+        """Report, and delete what is old."""
+        if Chore.FILE_NOTICE in wanted and self._file.loss is not None:
+            await self._try(self._status.tell_displaced(self._reloader.config, self._file.loss), None)
+        if Chore.REPORT in wanted:
+            await self._try(self._status.report(self._reloader.config), None)
+            await self._try(self._status.compare_nodes(), None)
+        if Chore.PRUNE in wanted and self._lease.held:
+            await self._try(self._prune(), None)
 
     def _take_over(self) -> None:
         """Have the web server try again to listen, perhaps where the previous leader did."""
         if (companion := self._reloader.companion) is not None:
             companion.findings()
         self._timer.want(Chore.AUDIT)
+
+    async def _try(self, work: Awaitable[T], otherwise: T) -> T:
+        """Return the result of ``work``, or ``otherwise`` if pages that it needs are damaged.
+
+        So damaged pages stop only what needs them. The damage is a finding of the self-audit.
+        """
+        try:
+            return await work
+        except LedgerDamaged as error:
+            self._pages.note(error)
+            return otherwise
+
+    async def _look_at_file(self) -> None:
+        """Do the chores for the ledger's file. They are done also while the ledger fails."""
+        wanted = self._timer.wanted
+        if Chore.PAGES in wanted and self._file.loss is None:
+            self._pages.begin()
+        if Chore.FILE in wanted:
+            before = [*self._file.findings()]
+            await self._file.look()
+            if [*self._file.findings()] != before:
+                self._timer.want(Chore.AUDIT, Chore.FILE_NOTICE)
+            if self._file.saved:
+                self.displaced = True
+                self.stop()
+        wanted -= {Chore.FILE, Chore.PAGES}
 
     async def _prune(self) -> None:
         """Delete some old rows, and ask to be called again, so that due reminders do not wait for all."""
@@ -438,6 +497,7 @@ class Daemon:
         found = [*self._liveness.findings()]
         if companion is not None:
             found += companion.findings()
+        found += self._find_file_faults()
         if self._status.kept:
             found.append(report_vanished(self._status.kept, self._status.holders))
         if step := self._clock.trusted.step:
@@ -454,6 +514,9 @@ class Daemon:
         if unanswered := find_unreached(config, self._sender.paused):
             found.append(unanswered)
         return found
+
+    def _find_file_faults(self) -> list[AuditFinding]:
+        return [*self._file.findings(), *self._pages.findings()]
 
     # -- what others see
 
@@ -476,7 +539,7 @@ class Daemon:
             problems=self._status.all_problems,
             ledger_failing=self._backoff.is_failing,
             leader=self._lease.leader,
-            current=self._liveness.findings(),
+            current=(*self._liveness.findings(), *self._find_file_faults()),
             look_age_s=self._liveness.look_age_s,
         )
 
@@ -486,7 +549,7 @@ class Daemon:
 
     def _show_status(self) -> None:
         """Set the line for ``systemctl status``: what is wrong at this moment, else what comes next."""
-        found = self._liveness.findings()
+        found = [*self._liveness.findings(), *self._find_file_faults()]
         if found:
             self._deps.systemd.status("; ".join(finding.detail for finding in found))
         elif self._backoff.is_failing:

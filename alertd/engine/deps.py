@@ -20,6 +20,7 @@ from alertd.ports import (
     ConfigKeeper,
     DeliveryQueue,
     LeadershipLedger,
+    LedgerFile,
     LedgerReader,
     NodeRegistry,
     Notifier,
@@ -89,6 +90,7 @@ class Dependencies:
             is in use.
         is_synchronised: returns whether the machine's time is synchronised; None: nobody knows.
         observer: is told what happens, and counts it.
+        file: the ledger's file; None: the ledger is in memory or on a server.
         beat: tells the dead man's switch how an audit ended; returns why that failed, or "".
     """
 
@@ -111,4 +113,5 @@ class Dependencies:
     file_problems: Callable[[], Sequence[str]] = tuple
     is_synchronised: Callable[[], bool | None] = lambda: None
     observer: Observer = field(default_factory=Observer)
+    file: LedgerFile | None = None
     beat: Callable[[Config, Audit], Awaitable[str]] | None = None

@@ -20,10 +20,11 @@ from alertd.core.planning.audit import (
     list_expected,
     list_instances,
     list_notices,
+    report_damage,
 )
 from alertd.core.planning.relative import resolve
 from alertd.engine.deps import Dependencies
-from alertd.errors import LedgerError
+from alertd.errors import LedgerDamaged, LedgerError
 from alertd.ports import LEASE_FOR, LedgerReader
 from alertd.system.telemetry import Event
 
@@ -166,6 +167,10 @@ class SelfAudit:
             self._audit = await self._auditor.run(
                 config, now, planned_at=planned_at, shut=shut, open_findings=open_findings
             )
+            self._audited_s = deps.clock.monotonic()
+        except LedgerDamaged as error:
+            # Nothing else can be found out, and a restart would not help.
+            self._audit = Audit(at=now, findings=(*open_findings, report_damage(str(error))))
             self._audited_s = deps.clock.monotonic()
         except LedgerError:
             raise

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from alertd import __version__
 from alertd.core.config import Config
+from alertd.core.ledger.file import FileLoss
 from alertd.core.ledger.records import Notice
 from alertd.core.planning.audit import CURRENT, Audit, AuditFinding
 from alertd.core.words import format_count, join_with_and
@@ -192,6 +193,11 @@ class StatusReporter:
             await self._tell(config, headline, (self.vanished,))
         elif before[0] and not kept:
             self._deps.log.info(Event.FILES_RETURNED)
+
+    async def tell_displaced(self, config: Config | None, loss: FileLoss) -> None:
+        """Tell the operator that the ledger's file was taken away."""
+        if config is not None:
+            await self._tell(config, "The ledger's file was taken away", (str(loss),))
 
     @property
     def all_problems(self) -> tuple[str, ...]:

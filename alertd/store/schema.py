@@ -33,6 +33,9 @@ With this list, alertd finds out whether a database is up to date without an imp
 compares the list with the migrations.
 """
 
+FIRST_VERSIONS = dict.fromkeys(REVISIONS, "0.1.0")
+"""The first version of alertd whose ledger is at each revision; the changelog names each upgrade."""
+
 metadata = MetaData()
 
 

@@ -21,6 +21,7 @@ from alertd.store import acting, leading, pruning, queue, reading, repairing, ro
 from alertd.store.database.base import CHANNEL, Database
 from alertd.store.database.dialect import notify_others, read_clock, read_size
 from alertd.store.database.upgrade import hold_schema
+from alertd.store.ledger_file import SqliteLedgerFile
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -168,6 +169,11 @@ class SqlLedger:
         return read_clock(connection) if self._keeps_time else rows.to_micros(now)
 
     # The connection.
+
+    def watch_file(self) -> SqliteLedgerFile | None:
+        """Return the ledger's file, or None if the ledger has no file that alertd looks after."""
+        file = self._database.file
+        return None if file is None else SqliteLedgerFile(self._database, file)
 
     def listen(self, heard: Callable[[], None]) -> None:
         if self._database.listener is not None:

@@ -163,6 +163,21 @@ def test_restore_refuses_a_ledger_in_use(stage: Staged, tmp_path: Path) -> None:
     assert sent_ids(stage.url) == before
 
 
+def test_restore_names_what_to_do_with_a_damaged_ledger(stage: Staged, tmp_path: Path) -> None:
+    """restore does not replace a ledger that is no database any more, and says what to move away."""
+    run("backup", str(tmp_path / "copy"), "--database", stage.url)
+    ledger_file(stage).write_bytes(b"\xa5" * 8192)
+
+    refused = run("restore", str(tmp_path / "copy"), "--database", stage.url)
+    ledger_file(stage).rename(tmp_path / "damaged")
+    back = run("restore", str(tmp_path / "copy"), "--database", stage.url)
+
+    assert refused.code == 1
+    assert "is damaged: file is not a database; move it away, with ledger.sqlite3-wal" in refused.err
+    assert back.code == 0, back.err
+    assert sent_ids(stage.url)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"", "no copy of a ledger"), (b"SQLite format 3\0" + b"\xff" * 5000, "no copy of a ledger")],

@@ -45,7 +45,7 @@ async def test_horizon_of_an_older_delivery_starts_when_it_was_bound(url: str) -
     database = await open_database(url, 10)
     await database.write(lambda connection: command.downgrade(make_alembic_config(connection), BEFORE))
     await database.close()
-    assert (await migrate(url))[1:] == (BEFORE, HEAD)
+    assert (await migrate(url))[1:3] == (BEFORE, HEAD)
     ledger = await open_ledger(url)
     ((delivery, _, _),) = await ledger.find_deliveries()
     await ledger.close()

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from alertd.core.ledger.file import FileFault, FileLoss
 from alertd.core.ledger.records import Delivery, Notice
 from alertd.core.planning.audit import (
     LASTING,
@@ -20,6 +21,8 @@ from alertd.core.planning.audit import (
     make_dead_slot,
     report_clock_difference,
     report_clock_doubt,
+    report_damage,
+    report_displaced,
     report_vanished,
 )
 from alertd.core.planning.decide import make_delivery_id
@@ -43,6 +46,8 @@ FOR_PEOPLE = [
     AuditFinding(fault=AuditFault.LATE, detail="what is due has not been sent"),
     AuditFinding(fault=AuditFault.STUCK, detail="the loop has not finished anything"),
     UNWRITABLE,
+    report_displaced(FileLoss(fault=FileFault.DELETED, path="ledger.db")),
+    report_damage("pages of the table history are damaged"),
 ]
 
 

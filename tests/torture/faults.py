@@ -12,6 +12,7 @@ class Kind(StrEnum):
     KILLED = "killed between send and settle"
     STALLED = "stalled past its lease"
     LEDGER = "the ledger was away past the lease"
+    UPGRADED = "a newer version has migrated the ledger"
     FAILOVER = "the failover lost what was settled"
 
 

@@ -7,6 +7,7 @@ Nobody else can set these, so they are no settings of alertd:
 ``TORTURE_LEASE_S``   how long a delivery is taken for, and with it the longest that one send may take
 ``TORTURE_NAMES``     a file that answers for DNS, see :class:`Names`
 ``TORTURE_MODES``     obey the modes of files, also as root
+``TORTURE_NEWER``     a folder for the migration that makes this an alertd of a later version
 """
 
 from __future__ import annotations
@@ -83,6 +84,12 @@ def main() -> None:
         from alertd.engine import clocks
 
         put(clocks, "CONFIRMED_AFTER_S", confirmed_s)
+
+    newer = os.environ.get("TORTURE_NEWER")
+    if newer:
+        from tests.torture.newer import become_newer
+
+        become_newer(Path(newer))
 
     from alertd.cli import main as alertd
 

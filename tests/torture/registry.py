@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.torture import postgres
 from tests.torture.arena import Arena, Size
-from tests.torture.scenarios import clocks, databases, kills, monitoring, receivers
+from tests.torture.scenarios import clocks, databases, kills, ledger_files, monitoring, receivers
 
 
 def nothing() -> str:
@@ -128,6 +128,34 @@ SCENARIOS = (
         done="the database file and its folder made read-only, `kill -9`, then writable again; SQLite",
         run=databases.read_only,
         size=Size(rounds=4, milestones=400),
+        smoke=Size(rounds=1, milestones=24),
+    ),
+    Scenario(
+        name="newer-version",
+        done="commands of a newer version under a daemon, then `alertd migrate` and the newer daemon; SQLite",
+        run=ledger_files.newer_version,
+        size=Size(rounds=1, milestones=200),
+        smoke=Size(rounds=1, milestones=24),
+    ),
+    Scenario(
+        name="ledger-deleted",
+        done="the ledger's file, its folder or its log deleted or moved away under the daemon; SQLite",
+        run=ledger_files.deleted,
+        size=Size(rounds=6, milestones=400),
+        smoke=Size(rounds=1, milestones=24),
+    ),
+    Scenario(
+        name="ledger-replaced",
+        done="an older copy moved to the ledger's place, or copied over it, under the daemon; SQLite",
+        run=ledger_files.replaced,
+        size=Size(rounds=4, milestones=200),
+        smoke=Size(rounds=1, milestones=24),
+    ),
+    Scenario(
+        name="ledger-damaged",
+        done="a page of the ledger overwritten under the daemon; SQLite",
+        run=ledger_files.damaged,
+        size=Size(rounds=1, milestones=200),
         smoke=Size(rounds=1, milestones=24),
     ),
     _receiver("sink-hangs", "a receiver reads the request and never answers", receivers.hangs),

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from alertd.core.config import Config
+from alertd.core.ledger.file import FileLoss
 from alertd.core.ledger.records import Delivery, Record
 from alertd.core.ledger.stop import is_stopped
 from alertd.core.milestones.milestone import Milestone, list_operative_windows
@@ -60,6 +61,10 @@ class AuditFault(StrEnum):
     """Something is due, and the loop has not looked at it."""
     STUCK = "stuck"
     """The loop does not finish what it is doing."""
+    DISPLACED = "displaced"
+    """The ledger's file was deleted, moved or replaced."""
+    DAMAGED = "damaged"
+    """Pages of the ledger are damaged."""
 
 
 CURRENT = frozenset({AuditFault.UNWRITABLE, AuditFault.LATE, AuditFault.STUCK})
@@ -78,6 +83,8 @@ LASTING = CURRENT | {
     AuditFault.CONFIGURATION,
     AuditFault.FILE,
     AuditFault.UNAUDITED,
+    AuditFault.DISPLACED,
+    AuditFault.DAMAGED,
 }
 """Faults that a restart does not fix, so a person has to act."""
 
@@ -195,6 +202,21 @@ def report_vanished(timelines: Sequence[str], holders: Sequence[str] = ()) -> Au
         fault=AuditFault.VANISHED,
         detail=f"{why or 'milestones/ holds no file'}, and {shown} stays as it was",
     )
+
+
+def report_displaced(loss: FileLoss, failure: str = "") -> AuditFinding:
+    """Report that the ledger's file was taken away.
+
+    Args:
+        failure: why the ledger could not be saved; "" if it was saved.
+    """
+    detail = f"{loss}; it cannot be saved: {failure}" if failure else str(loss)
+    return AuditFinding(fault=AuditFault.DISPLACED, detail=detail)
+
+
+def report_damage(damage: str) -> AuditFinding:
+    """Report that pages of the ledger are damaged."""
+    return AuditFinding(fault=AuditFault.DAMAGED, detail=damage)
 
 
 def report_clock_difference(ahead: timedelta) -> AuditFinding:

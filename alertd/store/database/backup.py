@@ -5,10 +5,11 @@ For PostgreSQL, an error names the tools to use: pg_dump and pg_restore.
 
 from __future__ import annotations
 
+import filecmp
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -37,10 +38,10 @@ def backup(url: str, target: Path) -> int:
         raise LedgerUnavailable(f"there is no ledger at {source}")
     if target.exists():
         raise SettingsError(f"{target} is there already; nothing was written")
-    with _open_part(target, f"{source} cannot be copied to {target}") as part:
+    with open_part(target, f"{source} cannot be copied to {target}") as part:
         _copy(source, part)
         _check(part)
-        _settle(part, target)
+        settle(part, target)
     return target.stat().st_size
 
 
@@ -65,15 +66,52 @@ def restore(source: Path, url: str) -> Path | None:
     kept = target.with_name(f"{target.name}.replaced")
     if kept.exists():
         raise SettingsError(f"{kept} is there from an earlier time; move it away first")
-    with _open_part(target, f"{source} cannot be put back as {target}") as part:
+    with open_part(target, f"{source} cannot be put back as {target}") as part:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _copy(source, part)
         there = target.exists()
         if there:
             _fold_log(target)
             os.replace(target, kept)
-        _settle(part, target)
+        settle(part, target)
     return kept if there else None
+
+
+MOST_COPIES = 9
+"""How many copies with the same label :func:`keep_copy` keeps beside a ledger."""
+
+
+def keep_copy(ledger: Path, label: str) -> Path:
+    """Copy a SQLite ledger to ``*.LABEL`` beside it, for its owner and with its mode. Nothing is overwritten.
+
+    If that file exists, the copy gets a number: ``*.LABEL.2``. A copy that already exists with the same bytes
+    is not made a second time, so that a start that fails again and again does not fill the disk.
+
+    The caller must hold the ledger's write lock.
+
+    Returns:
+        The path of the copy, which is on disk.
+
+    Raises:
+        LedgerUnavailable: the ledger cannot be copied, or there are too many copies.
+    """
+    names = [f"{ledger.name}.{label}", *(f"{ledger.name}.{label}.{n}" for n in range(2, MOST_COPIES + 1))]
+    kept = [path for path in map(ledger.with_name, names) if path.exists()]
+    target = next((path for path in map(ledger.with_name, names) if path not in kept), None)
+    if target is None:
+        raise LedgerUnavailable(f"{kept[0]} and {len(kept) - 1} more copies exist; move them away first")
+    with open_part(target, f"{ledger} cannot be copied to {target}") as part:
+        _copy(ledger, part)
+        same = next((path for path in kept if filecmp.cmp(part, path, shallow=False)), None)
+        if same is not None:
+            return same
+        own = ledger.stat()
+        part.chmod(own.st_mode & 0o777)
+        # Only root can give a file away, and only root has to: `alertd migrate` may run as root.
+        with suppress(PermissionError):
+            os.chown(part, own.st_uid, own.st_gid)
+        settle(part, target)
+    return target
 
 
 def _parse_path(url: str) -> Path:
@@ -86,21 +124,31 @@ def _parse_path(url: str) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    with closing(_open_read_only(source)) as there, closing(sqlite3.connect(target)) as copy:
+    with closing(open_read_only(source)) as there:
         # SQLite restarts a backup when another connection has committed since the previous step, so frequent
         # commits would restart it forever. This read transaction keeps one snapshot for the whole copy, and
         # does not block writers because the ledger has a write-ahead log. A locked ledger raises an error at
         # the select, whereas Connection.backup would retry without end.
         there.execute("begin")
         there.execute("select count(*) from sqlite_schema").fetchone()
-        there.backup(copy)
+        copy_connection(there, target)
+
+
+def copy_connection(source: sqlite3.Connection, target: Path) -> None:
+    """Copy what ``source`` sees into the new file ``target``, which only its owner can read.
+
+    The caller must have begun a read transaction on ``source``.
+    """
+    target.unlink(missing_ok=True)
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
         # Without a write-ahead log, the copy is a single file, so it can be moved safely.
         copy.execute("pragma journal_mode = delete")
 
 
-def _open_read_only(path: Path) -> sqlite3.Connection:
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Connect to the existing ledger at ``path`` for reading."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
     connection.execute("pragma query_only = on")
     return connection
@@ -110,7 +158,7 @@ def _check(path: Path) -> None:
     """Raise sqlite3.Error or LedgerUnavailable unless ``path`` is an intact ledger of a known revision."""
     if not path.is_file():
         raise LedgerUnavailable(f"there is no file {path}")
-    with closing(_open_read_only(path)) as connection:
+    with closing(open_read_only(path)) as connection:
         (verdict,) = connection.execute("pragma integrity_check(1)").fetchone()
         if verdict != "ok":
             raise LedgerUnavailable(f"{path} is damaged: {verdict}")
@@ -128,7 +176,12 @@ def _fold_log(path: Path) -> None:
     try:
         with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
             (mode,) = connection.execute("pragma journal_mode = delete").fetchone()
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+            # Nobody knows whether its log belongs to it, so a person has to decide.
+            raise LedgerUnavailable(
+                f"{path} is damaged: {error}; move it away, with {path.name}-wal and {path.name}-shm"
+            ) from error
         if "locked" not in str(error):
             raise
         mode = "wal"
@@ -137,7 +190,7 @@ def _fold_log(path: Path) -> None:
 
 
 @contextmanager
-def _open_part(target: Path, failure: str) -> Iterator[Path]:
+def open_part(target: Path, failure: str) -> Iterator[Path]:
     """Yield a path for the unfinished ``target`` and delete that file at the end.
 
     Raises:
@@ -151,10 +204,11 @@ def _open_part(target: Path, failure: str) -> Iterator[Path]:
     except OSError as error:
         raise LedgerUnavailable(f"{target} cannot be written: {error.strerror}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            part.unlink()
 
 
-def _settle(part: Path, target: Path) -> None:
+def settle(part: Path, target: Path) -> None:
     """Rename ``part`` to ``target``. File and directory are synced to disk when this returns."""
     _sync(part)
     os.replace(part, target)

@@ -24,7 +24,8 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable
+from alertd.errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerUnavailable
+from alertd.store.database.file import OpenFile
 
 T = TypeVar("T")
 
@@ -66,6 +67,7 @@ class Database:
         is_shared: whether several machines use the database. They then share its clock.
         listener: reports commits of other processes; None where the database sends no notifications.
         limit_s: the time limit of each call, in seconds.
+        file: the file of a SQLite database; None where alertd has no file.
     """
 
     reader: Engine
@@ -75,6 +77,7 @@ class Database:
     is_shared: bool = False
     listener: Listener | None = None
     limit_s: float = CALL_LIMIT_S
+    file: OpenFile | None = None
 
     def __post_init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=self.threads, thread_name_prefix="alertd-ledger")
@@ -82,36 +85,46 @@ class Database:
         self._lock = threading.Lock()
         self._closed = False
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T], *, limit_s: float | None = None) -> T:
         """Run ``work`` in a transaction that reads one snapshot, and return its result.
 
-        Raises:
-            LedgerError: the database reported an error, or did not answer within ``limit_s``.
-        """
-        return await self.run_in_thread(lambda: self._run_in_transaction(self.reader, work))
+        Args:
+            limit_s: the time limit of this call, in seconds; by default that of the database.
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+        Raises:
+            LedgerError: the database reported an error, or did not answer within the limit.
+        """
+        return await self.run_in_thread(lambda: self._run_in_transaction(self.reader, work), limit_s=limit_s)
+
+    async def write(self, work: Callable[[Connection], T], *, limit_s: float | None = None) -> T:
         """Run ``work`` in a transaction that writes, and return its result once the commit is on disk.
 
-        Raises:
-            LedgerError: the database reported an error, or did not answer within ``limit_s``.
-        """
-        return await self.run_in_thread(lambda: self._run_in_transaction(self.writer, work))
+        Args:
+            limit_s: the time limit of this call, in seconds; by default that of the database.
 
-    async def run_in_thread(self, work: Callable[[], T]) -> T:
+        Raises:
+            LedgerError: the database reported an error, or did not answer within the limit.
+        """
+        return await self.run_in_thread(lambda: self._run_in_transaction(self.writer, work), limit_s=limit_s)
+
+    async def run_in_thread(self, work: Callable[[], T], *, limit_s: float | None = None) -> T:
         """Call ``work`` in a thread of the pool and return its result.
 
+        Args:
+            limit_s: the time limit of this call, in seconds; by default that of the database.
+
         Raises:
-            LedgerUnavailable: the database is closed, or ``work`` took longer than ``limit_s``.
+            LedgerUnavailable: the database is closed, or ``work`` took longer than the limit.
         """
         if self._closed:
             raise LedgerUnavailable(f"{self.where} is closed")
+        limit_s = self.limit_s if limit_s is None else limit_s
         try:
-            async with asyncio.timeout(self.limit_s):
+            async with asyncio.timeout(limit_s):
                 return await asyncio.wrap_future(self._pool.submit(work))
         except TimeoutError as error:
             self._break_off_all()
-            raise LedgerUnavailable(f"{self.where} has not answered for {self.limit_s:g} s") from error
+            raise LedgerUnavailable(f"{self.where} has not answered for {limit_s:g} s") from error
 
     async def close(self) -> None:
         """Close the connections after the running calls have ended."""
@@ -119,8 +132,13 @@ class Database:
             self._closed = True
             if self.listener is not None:
                 self.listener.close()
-            await asyncio.wrap_future(self._pool.submit(self.reader.dispose))
+            await asyncio.wrap_future(self._pool.submit(self._dispose))
             self._pool.shutdown()
+
+    def _dispose(self) -> None:
+        self.reader.dispose()
+        if self.file is not None:
+            self.file.close()
 
     def _run_in_transaction(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         for left in reversed(range(TRIES)):
@@ -172,6 +190,7 @@ def break_off(fileno: int) -> None:
         there.shutdown(socket.SHUT_RDWR)
 
 
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _SQLITE_ADVICE = {
     sqlite3.SQLITE_READONLY: "let the user that alertd runs as write to the file and to its folder",
@@ -209,8 +228,18 @@ def translate_error(error: SQLAlchemyError, where: str) -> LedgerError:
     code, state = getattr(cause, "sqlite_errorcode", 0) & 0xFF, _get_sqlstate(cause)
     if code in _BUSY or state in _WAITED:
         return LedgerBusy(f"{where} is locked: another process has been writing to it for long; try again")
-    advice = _SQLITE_ADVICE.get(code, "") or _SQLSTATE_ADVICE.get(state, "")
+    if isinstance(cause, sqlite3.Error):
+        return translate_sqlite_error(cause, where)
+    advice = _SQLSTATE_ADVICE.get(state, "")
     return LedgerUnavailable(f"{where}: {_format_on_one_line(cause)}" + (f"; {advice}" if advice else ""))
+
+
+def translate_sqlite_error(error: sqlite3.Error, where: str) -> LedgerUnavailable:
+    """Return alertd's error for an error of SQLite that is neither a lock nor a constraint."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    kind = LedgerDamaged if code in _DAMAGED else LedgerUnavailable
+    advice = _SQLITE_ADVICE.get(code, "")
+    return kind(f"{where}: {_format_on_one_line(error)}" + (f"; {advice}" if advice else ""))
 
 
 def is_collision(error: SQLAlchemyError) -> bool:

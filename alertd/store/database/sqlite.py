@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,18 +22,20 @@ from sqlalchemy.engine import URL
 
 from alertd.errors import LedgerUnavailable
 from alertd.store.database.base import Database
+from alertd.store.database.file import LOGS, OpenFile
 
 
-async def open_sqlite(url: URL, busy_timeout_s: float) -> Database:
-    """Return the database at ``url`` and create its file if it is missing.
+async def open_sqlite(url: URL, busy_timeout_s: float, *, create: bool) -> Database:
+    """Return the database at ``url``.
 
     The connection is opened when it is first used.
 
     Args:
         busy_timeout_s: how long a statement waits for a lock, in seconds.
+        create: whether to create the file if it is missing.
 
     Raises:
-        LedgerUnavailable: the file cannot be created.
+        LedgerUnavailable: the file is missing, or cannot be created.
     """
     in_memory = url.database in (None, "", ":memory:")
     where = ":memory:" if in_memory else str(url.database)
@@ -40,7 +43,7 @@ async def open_sqlite(url: URL, busy_timeout_s: float) -> Database:
     database = create_sqlite_database(url, where, folder, busy_timeout_s)
     if not in_memory:
         try:
-            await database.run_in_thread(lambda: _make_file(Path(where)))
+            await database.run_in_thread(lambda: _find_file(Path(where), create=create))
         except BaseException:
             await database.close()
             raise
@@ -49,8 +52,19 @@ async def open_sqlite(url: URL, busy_timeout_s: float) -> Database:
 
 def create_sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: float) -> Database:
     """Return a database with one connection, which belongs to one thread."""
+    file = OpenFile(Path(where)) if folder else None
     # hide_parameters keeps the written values out of error messages.
     engine = create_engine(url, poolclass=StaticPool, hide_parameters=True)
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, _args: Any, _options: Any) -> Any:
+        # SQLite creates a missing file by default. An empty file in the ledger's place would look like a new
+        # ledger, so only _find_file creates it.
+        if file is None:
+            return None
+        file.pin(("",))
+        address = f"{Path(where).absolute().as_uri()}?mode=rw"
+        return sqlite3.connect(address, uri=True, check_same_thread=False)
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:
@@ -61,6 +75,10 @@ def create_sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: fl
         # them fails. The lock on the folder lets only one connection switch at a time.
         with _lock_folder(folder):
             connection.execute("pragma journal_mode = wal")
+            # The log is created when it is first read.
+            connection.execute("select count(*) from sqlite_schema").fetchone()
+        if file is not None:
+            file.pin(LOGS)
         connection.execute("pragma synchronous = full")
         connection.execute("pragma foreign_keys = on")
 
@@ -69,14 +87,19 @@ def create_sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: fl
         writes = connection.get_execution_options().get("alertd_writes")
         connection.exec_driver_sql("begin immediate" if writes else "begin")
 
-    return Database(reader=engine, writer=engine.execution_options(alertd_writes=True), where=where)
+    writer = engine.execution_options(alertd_writes=True)
+    return Database(reader=engine, writer=writer, where=where, file=file)
 
 
-def _make_file(path: Path) -> None:
-    """Create the file and its missing folders.
+def _find_file(path: Path, *, create: bool) -> None:
+    """Find the file, or create it and its missing folders.
 
     Only their owner can read them, because the ledger says who is told what.
     """
+    if not create:
+        if not path.exists():
+            raise LedgerUnavailable(f"there is no ledger at {path}")
+        return
     try:
         for folder in reversed(path.absolute().parents):
             if not folder.exists():

@@ -5,14 +5,16 @@ The check is cheap because it runs at every start. Alembic is imported only for 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, inspect, text
 
-from alertd.errors import LedgerBusy, SchemaTooNew, SchemaTooOld
+from alertd import __version__
+from alertd.errors import LedgerBusy, LedgerUnavailable, SchemaTooNew, SchemaTooOld
 from alertd.store.database.base import Database
 from alertd.store.database.dialect import WRITERS, is_shared, lock_revision
-from alertd.store.schema import REVISIONS
+from alertd.store.schema import FIRST_VERSIONS, REVISIONS
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -25,26 +27,54 @@ MIGRATION_TRIES = 10
 LOCK_LIMIT_S = 2
 """How long each try of a migration waits for writers, in seconds. New writers wait during this time."""
 
+UPGRADE_LIMIT_S = 240.0
+"""The time limit of an upgrade with its copy. The unit for systemd allows 5 minutes for a start."""
 
-async def ensure_schema(database: Database, *, migrate: bool) -> None:
-    """Check the schema, and upgrade it if it is old and ``migrate`` is true.
+
+class Upgrade(NamedTuple):
+    """What :func:`ensure_schema` did.
+
+    Attributes:
+        where: the database's name: a path, or a URL without user and password.
+        before: the revision before; "" for a database without tables.
+        after: the revision now.
+        copy: the copy of a SQLite file that was made before the upgrade; None: nothing was copied.
+    """
+
+    where: str
+    before: str
+    after: str
+    copy: Path | None = None
+
+
+async def ensure_schema(database: Database, *, migrate: bool = False, create: bool = False) -> Upgrade:
+    """Check the schema, and create or upgrade it if that is asked for.
+
+    Args:
+        migrate: whether to upgrade an older schema, and to create the tables of an empty database.
+        create: whether to create the tables of an empty database.
 
     Raises:
         SchemaTooNew: a newer version of alertd has upgraded the schema.
-        SchemaTooOld: the schema is old and ``migrate`` is false.
+        SchemaTooOld: the schema is older and ``migrate`` is false, or nothing may be created.
         LedgerBusy: other processes were writing during every try.
+        LedgerUnavailable: the SQLite file cannot be copied, so nothing was upgraded.
     """
+
+    def upgrade(connection: Connection) -> Upgrade:
+        return _upgrade(connection, database.where, migrate=migrate, create=create)
+
     found = await database.read(read_revision)
     if found == HEAD:
-        return
-    _refuse(found, database.where, migrate=migrate)
+        return Upgrade(database.where, found, HEAD)
+    _refuse(found, database.where, migrate=migrate, create=create)
     for left in reversed(range(MIGRATION_TRIES)):
         try:
-            await database.write(lambda connection: _upgrade(connection, database.where))
-            return
+            return await database.write(upgrade, limit_s=UPGRADE_LIMIT_S)
         except LedgerBusy:
             if not left:
                 raise
+    raise AssertionError("unreachable")
 
 
 def read_revision(connection: Connection) -> str:
@@ -62,21 +92,26 @@ def hold_schema(connection: Connection, where: str) -> None:
     """
     found = lock_revision(connection)
     if found != HEAD:
-        _refuse(found, where, migrate=False)
+        _refuse(found, where)
 
 
-def _refuse(found: str, where: str, *, migrate: bool) -> None:
+def _refuse(found: str, where: str, *, migrate: bool = False, create: bool = False) -> None:
     if found and found not in REVISIONS:
         raise SchemaTooNew(
             f"{where} is at revision {found!r}, unknown to this alertd: a newer one has migrated it; "
             f"run that one, or put back a backup from before"
         )
-    if not migrate:
-        said = f"is at revision {found}" if found else "has no tables yet"
-        raise SchemaTooOld(f"{where} {said}, this alertd needs {HEAD}; run `alertd migrate`")
+    if migrate or (create and not found):
+        return
+    if not found:
+        raise SchemaTooOld(f"{where} has no tables yet, this alertd needs {HEAD}; run `alertd migrate`")
+    raise SchemaTooOld(
+        f"{where} is at revision {found}, of alertd {FIRST_VERSIONS[found]}; this is alertd {__version__}, "
+        f"which needs {HEAD}: use the version that the daemon runs, or upgrade the ledger by `alertd migrate`"
+    )
 
 
-def _upgrade(connection: Connection, where: str) -> None:
+def _upgrade(connection: Connection, where: str, *, migrate: bool, create: bool) -> Upgrade:
     if is_shared(connection):
         # The exclusive lock waits until the current writers have ended. New writers wait for the migration
         # and then find the new revision.
@@ -84,11 +119,26 @@ def _upgrade(connection: Connection, where: str) -> None:
         connection.exec_driver_sql(f"select pg_advisory_xact_lock({WRITERS})")
     # Another process may have done the upgrade before this one got the lock.
     found = read_revision(connection)
-    _refuse(found, where, migrate=True)
-    if found != HEAD:
-        from alembic import command
+    if found == HEAD:
+        return Upgrade(where, found, HEAD)
+    _refuse(found, where, migrate=migrate, create=create)
+    # This transaction holds the write lock, so the copy is the ledger at the moment of the upgrade.
+    copy = None if not found or is_shared(connection) else _copy(where, found)
+    from alembic import command
 
-        command.upgrade(make_alembic_config(connection), "head")
+    command.upgrade(make_alembic_config(connection), "head")
+    return Upgrade(where, found, HEAD, copy)
+
+
+def _copy(where: str, found: str) -> Path:
+    from alertd.store.database.backup import keep_copy
+
+    try:
+        return keep_copy(Path(where), f"before-{HEAD}")
+    except LedgerUnavailable as error:
+        raise LedgerUnavailable(
+            f"{error}; a ledger is upgraded only after it was copied, so it stays at revision {found}"
+        ) from error
 
 
 def make_alembic_config(connection: Connection) -> Config:
