@@ -11,6 +11,9 @@ role of the ledger:
 - A method raises :class:`alertd.errors.LedgerError` and nothing else. Then the call has changed nothing,
   unless the connection broke during the commit: then the call may have taken effect completely. So every
   method that writes may be called again with the same arguments, and does nothing twice.
+- A row that cannot be read (a zone that this machine lacks, a damaged value) is left out of what a method
+  returns, and out of what is due, leased and waiting. Nothing is decided about it, and nothing else is held up
+  by it. :meth:`LedgerReader.find_unreadable` names such rows.
 - After a newer alertd has migrated the ledger, every method that writes raises SchemaTooNew.
 """
 
@@ -32,6 +35,7 @@ from alertd.core.ledger.records import (
     Record,
     ScheduledReminder,
 )
+from alertd.core.ledger.unreadable import Unreadable
 from alertd.core.message.message import Message
 from alertd.core.milestones.status import Action
 from alertd.core.planning.audit import Waiting
@@ -434,6 +438,13 @@ class LedgerReader(MilestoneLookup, NodeReader, Protocol):
 
     async def find_known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
         """Return those of the reminders' keys and the deliveries' ids that the ledger has."""
+
+    async def find_unreadable(self, limit: int) -> Sequence[Unreadable]:
+        """Read the next ``limit`` rows of each table, and return the rows that cannot be read.
+
+        Also the rows are returned that any earlier call could not read and still cannot be read, at most
+        1,000 in all. Repeated calls go through the whole ledger.
+        """
 
     async def read_size(self) -> int:
         """Return the bytes that the ledger takes on disk; 0 if it takes none."""

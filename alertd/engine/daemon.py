@@ -18,7 +18,13 @@ from datetime import datetime, timedelta
 
 from alertd import __version__
 from alertd.core.config import Config, Definitions
-from alertd.core.planning.audit import AuditFinding, find_unreached, report_clock_difference, report_vanished
+from alertd.core.planning.audit import (
+    AuditFinding,
+    find_unreached,
+    report_clock_difference,
+    report_unreadable,
+    report_vanished,
+)
 from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.leader import LeaderLease
@@ -26,6 +32,7 @@ from alertd.engine.observer import log_bound
 from alertd.engine.planner import Planner
 from alertd.engine.prune import LIMIT as PRUNE_LIMIT
 from alertd.engine.reload import Reloader, ReloadRequests
+from alertd.engine.rows_apart import RowsApart
 from alertd.engine.self_audit import SelfAudit
 from alertd.engine.sender import Sender
 from alertd.engine.status import DaemonStatus, StatusReporter
@@ -85,6 +92,7 @@ class Daemon:
             observer=deps.observer,
         )
         self._audit = SelfAudit(deps)
+        self._apart = RowsApart(deps)
         self._status = StatusReporter(deps, self._sender, self._audit)
         self._planner = Planner(deps, self._lease, self._status)
         self.requests = ReloadRequests(lambda: self._timer.want(Chore.RELOAD))
@@ -270,6 +278,12 @@ class Daemon:
         shut, _ = self._sender.find_shut()
         # Only the leader reconciles, so only the leader's plan is audited.
         plan = self._planner.definitions if self._lease.held else None
+        new, released = await self._apart.look(config)
+        if new:
+            # The notice goes out now. Reconciling writes those rows again that the files define.
+            self._timer.want(Chore.RECONCILE)
+        elif released:
+            self._timer.wake()
         await self._audit.run(
             config,
             plan,
@@ -285,6 +299,8 @@ class Daemon:
         found = [*companion.findings()] if companion is not None else []
         if self._status.kept:
             found.append(report_vanished(self._status.kept))
+        if self._apart.rows:
+            found.append(report_unreadable(self._apart.rows))
         if self._clock.differs:
             found.append(report_clock_difference(self._clock.ahead))
         if unanswered := find_unreached(config, self._sender.paused):
@@ -311,6 +327,7 @@ class Daemon:
             clock_ahead=self._clock.ahead,
             problems=self._status.all_problems,
             ledger_failing=self._backoff.is_failing,
+            unreadable=self._apart.rows,
         )
 
     def _on_clock_step(self) -> None:

@@ -12,9 +12,11 @@ from typing_extensions import TypedDict
 from alertd import __version__
 from alertd.core.explain.facts import DeliveryFacts, format_utc, make_delivery_facts
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
+from alertd.core.ledger.unreadable import Unreadable, summarize_unreadable
 from alertd.core.message.reasons import describe_reason
 from alertd.core.shape import Count, Doc, Instant
 from alertd.core.words import format_count, format_span
+from alertd.engine.rows_apart import INSPECTED
 from alertd.engine.status import find_differences
 from alertd.ports import LedgerReader, NodeReport
 
@@ -42,6 +44,7 @@ class Health:
         leader: the node that reconciles.
         ready, dead: deliveries, the newest first, at most :data:`SHOWN`.
         size: the size of the ledger on disk, in bytes.
+        unreadable: rows of the ledger that this process cannot read.
     """
 
     now: datetime
@@ -53,6 +56,7 @@ class Health:
     counts: Mapping[str, int]
     leader: str = ""
     size: int = 0
+    unreadable: Sequence[Unreadable] = ()
 
     @property
     def failing(self) -> Mapping[str, tuple[Attempt, Attempt]]:
@@ -95,6 +99,9 @@ class Health:
         yield from map(str, find_differences(self.nodes, self.now))
         for node in self.live_nodes:
             yield from (f"the audit of {node.node} found: {finding}" for finding in node.findings)
+        if self.unreadable and not self.live_nodes:
+            # A live daemon reports the rows that it cannot read as a finding of its audit.
+            yield summarize_unreadable(self.unreadable)
         paused = sorted({channel for node in self.live_nodes for channel in node.paused})
         yield from (f"{channel} does not answer" for channel in paused)
         if self.problems:
@@ -130,6 +137,7 @@ async def read_health(ledger: LedgerReader, now: datetime) -> Health:
         counts=dict(await ledger.count_rows()),
         leader=await ledger.read_leader(),
         size=await ledger.read_size(),
+        unreadable=tuple(await ledger.find_unreadable(INSPECTED)),
     )
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from alertd import __version__
 from alertd.core.config import Config
 from alertd.core.ledger.records import Notice
+from alertd.core.ledger.unreadable import Unreadable
 from alertd.core.planning.audit import Audit
 from alertd.core.words import format_count, join_with_and
 from alertd.engine.deps import Dependencies
@@ -34,6 +35,7 @@ class DaemonStatus:
         clock_ahead: how far the node's clock is ahead of the ledger's; zero if the ledger has no clock.
         problems: the problems in the definition files.
         ledger_failing: the ledger could not be used at the last try.
+        unreadable: the rows of the ledger that the node cannot read.
     """
 
     leads: bool
@@ -45,6 +47,7 @@ class DaemonStatus:
     clock_ahead: timedelta = timedelta()
     problems: tuple[str, ...] = ()
     ledger_failing: bool = False
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 LIVE_FOR = timedelta(minutes=3)

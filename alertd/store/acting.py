@@ -49,7 +49,7 @@ def retry(connection: Connection, delivery: str, now: datetime, by: str) -> Deli
     if row is None:
         raise UnknownDelivery(f"no delivery {delivery!r} in the ledger")
     members = reading.read_members(connection, [delivery])[delivery]
-    found = reading.decode_delivery(row, members)
+    found = reading.carry(rows.decode_delivery(row, ()), members)
     retried = rules.reset_delivery(found, now, by)
     if found == retried:
         return found

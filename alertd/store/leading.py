@@ -8,11 +8,13 @@ from __future__ import annotations
 from sqlalchemy import Connection, case, or_, select, update
 
 from alertd.errors import LeadLost
-from alertd.store import schema
+from alertd.store import rows, schema
 from alertd.store.database.dialect import insert_into
 
 _lead, _node = schema.lead, schema.node
 RECONCILING = "reconcile"
+_MAX_TERM = 2**62
+"""The largest term. A row with a term beyond it is damaged, and the terms begin again."""
 
 
 def take_lead(connection: Connection, *, node: str, at: int, until: int, instead_of: str) -> int | None:
@@ -32,10 +34,16 @@ def take_lead(connection: Connection, *, node: str, at: int, until: int, instead
         index_elements=["name"],
         set_={
             "node": insert.excluded.node,
-            "term": case((its_own, _lead.c.term), else_=_lead.c.term + 1),
+            "term": case(
+                (_lead.c.term.between(0, _MAX_TERM), case((its_own, _lead.c.term), else_=_lead.c.term + 1)),
+                else_=1,
+            ),
             "until": insert.excluded.until,
         },
-        where=or_(its_own, _lead.c.until <= at, _lead.c.node == instead_of),
+        # A lead until an instant that is none has ended.
+        where=or_(
+            its_own, _lead.c.until <= at, _lead.c.until > rows.MAX_INSTANT, _lead.c.node == instead_of
+        ),
     ).returning(_lead.c.term)
     fields = {"name": RECONCILING, "node": node, "term": 1, "until": until}
     return connection.execute(statement, fields).scalar()

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from alertd.core.ledger.records import Lease
 from alertd.core.planning.audit import Waiting
 from alertd.ports import Changes
-from alertd.store import acting, leading, pruning, queue, reading, rows, writing
+from alertd.store import acting, leading, pruning, quarantine, queue, reading, rows, writing
 from alertd.store.database.base import CHANNEL, Database
 from alertd.store.database.dialect import notify_others, read_clock, read_size
 from alertd.store.database.upgrade import hold_schema
@@ -101,6 +101,7 @@ class SqlLedger:
     count_rows = _reads(reading.count_rows)
     find_known = _reads(reading.find_known)
     read_size = _reads(read_size)
+    find_unreadable = _reads(quarantine.inspect)
 
     # Upkeep
     prune = _writes(pruning.prune)

@@ -63,6 +63,8 @@ class Event(StrEnum):
     LEDGER_RECOVERED = "ledger.recovered"
     LEDGER_UPGRADED = "ledger.upgraded"
     LEDGER_PRUNED = "ledger.pruned"
+    ROW_REFUSED = "row.refused"
+    ROW_RECOVERED = "row.recovered"
     LISTENER_OPENED = "listener.opened"
     LISTENER_CLOSED = "listener.closed"
     LISTENER_FAILED = "listener.failed"

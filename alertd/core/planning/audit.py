@@ -16,6 +16,7 @@ from enum import StrEnum
 from alertd.core.config import Config
 from alertd.core.ledger.records import Delivery
 from alertd.core.ledger.stop import is_stopped
+from alertd.core.ledger.unreadable import Unreadable, summarize_unreadable
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import list_occurrences
 from alertd.core.planning.decide import make_delivery_id
@@ -49,9 +50,16 @@ class AuditFault(StrEnum):
     DIFFERS = "differs"
     UNHEARD = "unheard"
     UNREACHED = "unreached"
+    UNREADABLE = "unreadable"
 
 
-LASTING = frozenset({AuditFault.VANISHED, AuditFault.DIFFERS, AuditFault.UNHEARD, AuditFault.UNREACHED})
+LASTING = frozenset({
+    AuditFault.VANISHED,
+    AuditFault.DIFFERS,
+    AuditFault.UNHEARD,
+    AuditFault.UNREACHED,
+    AuditFault.UNREADABLE,
+})  # fmt: skip
 """Faults that a restart does not fix, so a person has to act."""
 
 
@@ -157,6 +165,11 @@ def report_vanished(timelines: Sequence[str]) -> AuditFinding:
     return AuditFinding(
         fault=AuditFault.VANISHED, detail=f"milestones/ holds no file, and {shown} stays as it was"
     )
+
+
+def report_unreadable(rows: Sequence[Unreadable]) -> AuditFinding:
+    """Report the rows that this node cannot read, at least one."""
+    return AuditFinding(fault=AuditFault.UNREADABLE, detail=summarize_unreadable(rows))
 
 
 def report_clock_difference(ahead: timedelta) -> AuditFinding:

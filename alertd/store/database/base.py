@@ -25,6 +25,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable
+from alertd.store.quarantine import Quarantine
 
 T = TypeVar("T")
 
@@ -77,6 +78,9 @@ class Database:
     limit_s: float = CALL_LIMIT_S
 
     def __post_init__(self) -> None:
+        quarantine = Quarantine()
+        self.reader = self.reader.execution_options(alertd_quarantine=quarantine)
+        self.writer = self.writer.execution_options(alertd_quarantine=quarantine)
         self._pool = ThreadPoolExecutor(max_workers=self.threads, thread_name_prefix="alertd-ledger")
         self._busy: dict[int, int] = {}
         self._lock = threading.Lock()
@@ -129,6 +133,8 @@ class Database:
                     note(connection)
                     return work(connection)
             except SQLAlchemyError as error:
+                if left and _read_odd_texts(error, engine):
+                    continue
                 if not left or not is_collision(error):
                     raise translate_error(error, self.where) from error
             except OSError as error:
@@ -193,6 +199,34 @@ _SQLSTATE_ADVICE = {
     "42P01": "run `alertd migrate`",
     "53100": "free some space on its disk",
 }
+
+
+def _read_odd_texts(error: SQLAlchemyError, engine: Engine) -> bool:
+    """Have SQLite return texts that are not in UTF-8 as bytes, if such a text was the error.
+
+    Otherwise the driver refuses all rows of a query because of one. This is not the default, since it makes
+    each text slower to read.
+
+    Returns:
+        whether the transaction may succeed now.
+    """
+    if not isinstance(error, DBAPIError) or not isinstance(error.orig, sqlite3.OperationalError):
+        return False
+    if not str(error.orig).startswith("Could not decode to UTF-8"):
+        return False
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, sqlite3.Connection) or driver.text_factory is _decode_text:
+            return False
+        driver.text_factory = _decode_text
+    return True
+
+
+def _decode_text(text: bytes) -> str | bytes:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text
 
 
 def translate_error(error: SQLAlchemyError, where: str) -> LedgerError:
