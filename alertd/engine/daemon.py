@@ -252,6 +252,9 @@ class Daemon:
                 wanted.add(Chore.RELOAD)
             if Chore.LEDGER in wanted and await self._planner.has_changed_done_dates():
                 wanted.add(Chore.RECONCILE)
+            if Chore.LEDGER in wanted and await self._apart.have_changed():
+                # The audit names these rows, and has those written again that the files define.
+                self._timer.wanted.add(Chore.AUDIT)
             if Chore.RELOAD in wanted:
                 await self._reloader.reload()
             elif wanted & {Chore.RECONCILE, Chore.TAKEOVER}:

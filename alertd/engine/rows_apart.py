@@ -29,6 +29,10 @@ class RowsApart:
         self.rows: tuple[Unreadable, ...] = ()
         self._deps = deps
 
+    async def have_changed(self) -> bool:
+        """Return whether rows have been set apart or released since the last look. Cheap to call."""
+        return tuple(await self._deps.ledger.find_unreadable(0)) != self.rows
+
     async def look(self, config: Config) -> tuple[bool, bool]:
         """Look at the next rows of the ledger, and tell of each row once.
 

@@ -47,11 +47,11 @@ T = TypeVar("T")
 MAX_ROWS = 100_000
 """How many rows are remembered as set apart. Any others are found again each time that they are read."""
 
-MAX_CHECKED = 500
-"""How many of the rows that are set apart one inspection reads again."""
+MAX_CHECKED = 20
+"""How many of the rows that are set apart one inspection reads again, beside its limit."""
 
 MAX_REPORTED = 1_000
-"""How many rows an inspection returns."""
+"""How many rows an inspection returns, and how many that wait for an instant that is none it reads."""
 
 Decode = Callable[[Row[Any]], object]
 
@@ -211,17 +211,17 @@ _INSPECTED: tuple[tuple[Table, Decode], ...] = (
 def inspect(connection: Connection, limit: int) -> list[Unreadable]:
     """Look for rows that cannot be read; see :meth:`alertd.ports.LedgerReader.find_unreadable`."""
     quarantine = find_quarantine(connection)
-    _check_again(connection, quarantine)
-    for table, decode in _INSPECTED:
+    _check_again(connection, quarantine, limit + MAX_CHECKED)
+    for table, decode in _INSPECTED if limit else ():
         _inspect_next(connection, quarantine, table, decode, limit)
     _inspect_waiting(connection)
     return quarantine.list_rows(MAX_REPORTED)
 
 
-def _check_again(connection: Connection, quarantine: Quarantine) -> None:
+def _check_again(connection: Connection, quarantine: Quarantine, limit: int) -> None:
     """Release the rows that can be read by now, and those that are gone."""
     by_table: dict[str, list[object]] = {}
-    for table, key in quarantine.take_batch(MAX_CHECKED):
+    for table, key in quarantine.take_batch(limit):
         by_table.setdefault(table, []).append(key)
     for table, decode in _INSPECTED:
         columns = list(table.primary_key)
@@ -299,5 +299,5 @@ def _inspect_waiting(connection: Connection) -> None:
         (schema.delivery.c.next_at, schema.IS_READY, lambda row: rows.decode_delivery(row, ())),
     ):
         unsound = or_(column < rows.MIN_INSTANT, column > rows.MAX_INSTANT)
-        statement = select(column.table).where(is_waiting, unsound).limit(MAX_CHECKED)
+        statement = select(column.table).where(is_waiting, unsound).limit(MAX_REPORTED)
         decode_readable(connection, decode, connection.execute(statement))

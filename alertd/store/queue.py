@@ -177,7 +177,7 @@ def find_next_wake(connection: Connection, after: datetime, at: int, shut: froze
         shut: channels that let nothing through.
     """
     is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
-    of_owed = _select_first_wake(connection)
+    of_owed = _select_first_wake(connection, rows.to_micros(after))
     of_digests = select(func.min(schema.next_digest.c.at)).where(is_sound(schema.next_digest.c.at))
     readable = is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id)
     of_ready = (
@@ -198,9 +198,14 @@ def find_next_wake(connection: Connection, after: datetime, at: int, shut: froze
     return rows.from_micros(min(waiting)) if waiting else None
 
 
-def _select_first_wake(connection: Connection) -> Select[Any]:
-    """Select the earliest ``wake_at`` of the pending reminders that are not set apart."""
-    waiting = schema.IS_PENDING, is_sound(_owed.c.wake_at), is_readable_reminder(connection)
+def _select_first_wake(connection: Connection, now: int) -> Select[Any]:
+    """Select the earliest ``wake_at`` of the pending reminders that are not set apart.
+
+    A row that wakes before it is due is damaged. It wakes nobody until it is due, because nothing could be
+    done about it.
+    """
+    can_be_due = or_(_owed.c.at <= now, _owed.c.wake_at >= _owed.c.at)
+    waiting = schema.IS_PENDING, is_sound(_owed.c.wake_at), can_be_due, is_readable_reminder(connection)
     return select(_owed.c.wake_at).where(*waiting).order_by(_owed.c.wake_at).limit(1)
 
 
@@ -212,7 +217,7 @@ def find_waiting(connection: Connection, now: datetime, at: int, shut: frozenset
         shut: channels that let nothing through.
     """
     is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
-    undecided = _select_first_wake(connection)
+    undecided = _select_first_wake(connection, rows.to_micros(now))
     readable = is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id)
     untaken = (
         select(_delivery.c.next_at)

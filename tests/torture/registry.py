@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.torture import postgres
 from tests.torture.arena import Arena, Size
-from tests.torture.scenarios import clocks, databases, kills, receivers
+from tests.torture.scenarios import clocks, damage, databases, kills, receivers
 
 
 def nothing() -> str:
@@ -119,6 +119,13 @@ SCENARIOS = (
         done="the database file and its folder made read-only, `kill -9`, then writable again; SQLite",
         run=databases.read_only,
         size=Size(rounds=4, milestones=400),
+        smoke=Size(rounds=1, milestones=24),
+    ),
+    Scenario(
+        name="unreadable-rows",
+        done="rows of the ledger damaged with SQL, and some of them mended with SQL; SQLite",
+        run=damage.unreadable_rows,
+        size=Size(rounds=3, milestones=240),
         smoke=Size(rounds=1, milestones=24),
     ),
     _receiver("sink-hangs", "a receiver reads the request and never answers", receivers.hangs),
