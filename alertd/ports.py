@@ -12,8 +12,8 @@ role of the ledger:
   unless the connection broke during the commit: then the call may have taken effect completely. So every
   method that writes may be called again with the same arguments, and does nothing twice.
 - A row that cannot be read (a zone that this machine lacks, a damaged value) is left out of what a method
-  returns, and out of what is due, leased and waiting. Nothing is decided about it, and nothing else is held up
-  by it. :meth:`LedgerReader.find_unreadable` names such rows.
+  returns, and out of what is due, leased and waiting. Nothing is decided about it, and it holds up nothing
+  else. :meth:`LedgerReader.find_unreadable` names such rows.
 - After a newer alertd has migrated the ledger, every method that writes raises SchemaTooNew.
 """
 

@@ -6,6 +6,7 @@ reminders under the same id. :mod:`alertd.engine.delivery` sends what is bound h
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -29,11 +30,14 @@ class BindResult:
 
     Attributes:
         more: there may be more to bind, so bind again.
+        failed: what was raised when reminders of a milestone and a receiver were decided about. They stay
+            pending. Each is reported once.
     """
 
     deliveries: tuple[Delivery, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     more: bool = False
+    failed: Mapping[tuple[str, str], Exception] = field(default_factory=dict)
 
 
 class Binder:
@@ -43,6 +47,7 @@ class Binder:
         self._ledger = ledger
         self._config = config
         self._digests = Digests.from_config(config)
+        self._failed: set[tuple[str, str]] = set()
 
     async def bind(self, now: datetime) -> BindResult:
         """Decide about what is due and write down the deliveries. Call again while ``more``.
@@ -58,14 +63,44 @@ class Binder:
         if not due:
             return BindResult()
         sets = {(owed.milestone, owed.receiver) for owed, _ in due}
-        return await self._write(decide(due, now, self._make_rules()), more=len(sets) >= BIND_LIMIT)
+        decisions, failed = self._decide(due, now, self._make_rules())
+        if not decisions.verdicts:
+            return BindResult(failed=failed)
+        bound = await self._write(decisions, more=len(sets) >= BIND_LIMIT)
+        return replace(bound, failed=failed)
 
     async def _bind_digest(self, digest: NextDigest, now: datetime) -> BindResult:
         """Bind everything that has waited for a digest, and what else the digest shows."""
         held = await self._ledger.read_held(digest.receiver, now)
         build = await self._digests.make(self._ledger, digest, held, now)
         rules = replace(self._make_rules(), making=build)
-        return await self._write(decide(held, now, rules), more=True)
+        decisions, failed = self._decide(held, now, rules)
+        return replace(await self._write(decisions, more=True), failed=failed)
+
+    def _decide(
+        self, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime, rules: Rules
+    ) -> tuple[Decisions, Mapping[tuple[str, str], Exception]]:
+        """Decide about all sets, except those for which that raises an exception.
+
+        Returns:
+            the decisions, and what was raised for the first time, by milestone and receiver.
+        """
+        try:
+            return decide(due, now, rules), {}
+        except Exception:
+            sets: dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]] = {}
+            for owed, record in due:
+                sets.setdefault((owed.milestone, owed.receiver), []).append((owed, record))
+        failed: dict[tuple[str, str], Exception] = {}
+        for name, members in sets.items():
+            try:
+                decide(members, now, rules)
+            except Exception as error:
+                failed[name] = error
+        rest = [pair for name, members in sets.items() if name not in failed for pair in members]
+        new = {name: error for name, error in failed.items() if name not in self._failed}
+        self._failed |= new.keys()
+        return decide(rest, now, rules), new
 
     async def _write(self, decisions: Decisions, *, more: bool) -> BindResult:
         if not await self._ledger.bind(decisions):

@@ -22,6 +22,7 @@ from alertd.core.planning.audit import (
     AuditFinding,
     find_unreached,
     report_clock_difference,
+    report_unplannable,
     report_unreadable,
     report_vanished,
 )
@@ -304,6 +305,8 @@ class Daemon:
             found.append(report_vanished(self._status.kept))
         if self._apart.rows:
             found.append(report_unreadable(self._apart.rows))
+        if self._planner.unplanned:
+            found.append(report_unplannable(self._planner.unplanned))
         if self._clock.differs:
             found.append(report_clock_difference(self._clock.ahead))
         if unanswered := find_unreached(config, self._sender.paused):

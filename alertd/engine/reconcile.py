@@ -5,6 +5,7 @@ These rules hold here:
 - A reminder that was bound, superseded, suppressed or expired is never scheduled again.
 - A receiver that was told the old date is told the new date, once.
 - A file that cannot be read changes nothing: the ledger keeps the last good version.
+- A milestone that cannot be planned changes nothing, and keeps no other from being planned.
 - If no file is left, nothing changes either, because a folder that is not mounted looks the same.
 """
 
@@ -30,6 +31,7 @@ from alertd.core.planning.reminders import rearm
 from alertd.core.reason import PlainReason
 from alertd.core.time.instant import to_local_date
 from alertd.engine.digests import Digests
+from alertd.errors import LedgerError
 from alertd.ports import Changes, PlanningLedger, TimelineReader
 
 _STAYS = (Cause.DONE, Cause.CANCELLED)
@@ -44,12 +46,15 @@ class Report:
 
     Attributes:
         kept: timelines that stay as they are because no file is left.
+        failed: what was raised for milestones or timelines that could not be planned, by id. They stay as
+            they are.
     """
 
     loaded: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
     kept: tuple[str, ...] = ()
+    failed: dict[str, Exception] = field(default_factory=dict)
     owed: int = 0
     cancelled: int = 0
 
@@ -104,9 +109,14 @@ async def reconcile(
         under = await term() if term else None
         records, owed = await ledger.read_timeline(timeline.id)
         milestones = [resolved[milestone.id] for milestone in timeline.milestones]
-        changes = find_changes(current, timeline, milestones, records, owed)
-        if changes != Changes():
-            await ledger.apply(changes, term=under)
+        try:
+            changes = find_changes(current, timeline, milestones, records, owed)
+            if changes != Changes():
+                await ledger.apply(changes, term=under)
+        except LedgerError:
+            raise
+        except Exception as error:  # a bug, or a value that no database takes
+            current.report.failed[timeline.id] = error
     await _reconcile_digests(ledger, current, term)
     gone = known.keys() - {timeline.id for timeline in definitions.timelines}
     for name in sorted(gone):
@@ -169,10 +179,13 @@ def find_changes(
     parts = []
     for milestone in expanded:
         record, its_owed = by_id.get(milestone.id), owed_by_id.get(milestone.id, ())
-        if record is None:
-            parts.append(_add(current, milestone, timeline.file, its_owed))
-        else:
-            parts.append(_update(current, milestone, timeline.file, record, its_owed))
+        try:
+            if record is None:
+                parts.append(_add(current, milestone, timeline.file, its_owed))
+            else:
+                parts.append(_update(current, milestone, timeline.file, record, its_owed))
+        except Exception as error:  # a bug that this milestone triggers
+            current.report.failed[milestone.id] = error
     still = {milestone.id for milestone in expanded}
     series = {milestone.id for milestone in milestones if milestone.repeat is not None}
     gone = [

@@ -50,7 +50,9 @@ class RowsApart:
         if new:
             await self._tell(config, new)
         for row in new[:MAX_LINES]:
-            deps.log.error(Event.ROW_REFUSED, table=row.table, key=row.key, reason=row.why, advice=advise(row))
+            deps.log.error(
+                Event.ROW_REFUSED, table=row.table, key=row.key, reason=row.why, advice=advise(row)
+            )
         for row in released[:MAX_LINES]:
             deps.log.info(Event.ROW_RECOVERED, table=row.table, key=row.key)
         self.rows = found
@@ -63,8 +65,8 @@ class RowsApart:
         lines = (
             *(str(row) for row in new[:MAX_LINES]),
             *((f"And {more:,} more.",) if more > 0 else ()),
-            "Nothing else is held up by this, and nothing is deleted. What waits for these rows is sent, late, "
-            "when they can be read again; alertd looks every minute.",
+            "Nothing else is held up by this, and nothing is deleted. What waits for these rows is "
+            "sent, late, when they can be read again.",
             *dict.fromkeys(advise(row) for row in new[:MAX_LINES]),
         )
         notice = Notice(

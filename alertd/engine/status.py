@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -143,6 +143,15 @@ class StatusReporter:
             await self._tell(config, "No definition file is left", (self.vanished,))
         elif before and not kept:
             self._deps.log.info(Event.FILES_RETURNED)
+
+    async def tell_unplanned(self, config: Config, names: Sequence[str]) -> None:
+        """Tell the operator what could not be planned. The same names make one notice a day."""
+        lines = (
+            *names[:MAX_LINES],
+            "Nothing else is held up by this; what the ledger has of it stays in force.",
+            "It is a bug in alertd: the log of the daemon has the traceback, as milestone.failed.",
+        )
+        await self._tell(config, "A milestone could not be planned", lines)
 
     @property
     def all_problems(self) -> tuple[str, ...]:

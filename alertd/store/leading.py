@@ -41,9 +41,7 @@ def take_lead(connection: Connection, *, node: str, at: int, until: int, instead
             "until": insert.excluded.until,
         },
         # A lead until an instant that is none has ended.
-        where=or_(
-            its_own, _lead.c.until <= at, _lead.c.until > rows.MAX_INSTANT, _lead.c.node == instead_of
-        ),
+        where=or_(its_own, _lead.c.until <= at, _lead.c.until > rows.MAX_INSTANT, _lead.c.node == instead_of),
     ).returning(_lead.c.term)
     fields = {"name": RECONCILING, "node": node, "term": 1, "until": until}
     return connection.execute(statement, fields).scalar()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -37,7 +37,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from alertd.core.ledger.unreadable import Unreadable
+from alertd.core.ledger.unreadable import TABLES, Unreadable
 from alertd.errors import UnreadableRow
 from alertd.store import rows, schema
 from alertd.store.database.dialect import is_shared
@@ -68,7 +68,7 @@ class Quarantine:
         return bool(self._rows)
 
     def add(self, error: UnreadableRow) -> None:
-        """Set a row apart."""
+        """Set a row apart. A row without a reason waits for another row, and is not listed."""
         with self._lock:
             if len(self._rows) < MAX_ROWS:
                 self._rows[error.table, error.key] = error
@@ -87,12 +87,11 @@ class Quarantine:
     def list_rows(self, limit: int) -> list[Unreadable]:
         """List the rows that are set apart, those of one table together."""
         with self._lock:
-            errors = sorted(self._rows.values(), key=lambda error: (error.table, str(error.key)))[:limit]
+            listed = [error for error in self._rows.values() if error.reason]
+        listed.sort(key=lambda error: (TABLES.index(error.table), str(error.key)))
         return [
-            Unreadable(
-                table=error.table, key=_name_key(error.key), why=error.reason, zone=error.zone
-            )
-            for error in errors
+            Unreadable(table=error.table, key=_name_key(error.key), why=error.reason, zone=error.zone)
+            for error in listed[:limit]
         ]
 
     def take_batch(self, limit: int) -> list[tuple[str, object]]:
@@ -161,9 +160,7 @@ def is_sound(column: ColumnElement[int] | Column[int]) -> ColumnElement[bool]:
     return column.between(rows.MIN_INSTANT, rows.MAX_INSTANT)
 
 
-def is_not_apart(
-    connection: Connection, table: str, column: ColumnElement[str]
-) -> ColumnElement[bool]:
+def is_not_apart(connection: Connection, table: str, column: ColumnElement[str]) -> ColumnElement[bool]:
     """Return the condition that a column holds no key of a row of ``table`` that is set apart."""
     keys = find_quarantine(connection).list_keys(table)
     if not keys:
@@ -195,10 +192,26 @@ def is_readable_reminder(connection: Connection) -> ColumnElement[bool]:
     )
 
 
+def _decode_member(row: Row[Any]) -> None:
+    for lacks, what in ((row.carried is None, "reminder"), (row.carrying is None, "delivery")):
+        if lacks:
+            raise UnreadableRow("member", (row.delivery, row.position), f"there is no {what} for it")
+
+
+def _select_rows(table: Table) -> Select[Any]:
+    if table is not schema.member:
+        return select(table)
+    carried, carrying = schema.owed.c.key.label("carried"), schema.delivery.c.id.label("carrying")
+    joined = table.outerjoin(schema.owed, schema.owed.c.key == table.c.key)
+    joined = joined.outerjoin(schema.delivery, schema.delivery.c.id == table.c.delivery)
+    return select(table, carried, carrying).select_from(joined)
+
+
 _INSPECTED: tuple[tuple[Table, Decode], ...] = (
     (schema.milestone, rows.decode_record),
     (schema.owed, rows.decode_owed),
     (schema.delivery, lambda row: rows.decode_delivery(row, ())),
+    (schema.member, _decode_member),
     (schema.attempt, rows.decode_attempt),
     (schema.history, rows.decode_entry),
     (schema.next_digest, rows.decode_digest),
@@ -228,7 +241,7 @@ def _check_again(connection: Connection, quarantine: Quarantine, limit: int) -> 
         for key in by_table.get(table.name, ()):
             parts = key if isinstance(key, tuple) else (key,)
             same = [_equals(column, part) for column, part in zip(columns, parts, strict=True)]
-            row = connection.execute(select(table).where(*same)).first()
+            row = connection.execute(_select_rows(table).where(*same)).first()
             try:
                 if row is not None:
                     decode(row)
@@ -251,10 +264,9 @@ def _check_references(connection: Connection, table: Table, row: Row[Any]) -> No
             raise make_orphan(row.key, row.milestone)
     elif table is schema.delivery and row.notice is None and row.edition is None:
         carried = (
-            select(schema.owed, schema.milestone.c.id.label("record"))
+            select(schema.owed)
             .select_from(schema.member)
             .join(schema.owed, schema.owed.c.key == schema.member.c.key)
-            .join(schema.milestone, schema.milestone.c.id == schema.owed.c.milestone)
             .where(schema.member.c.delivery == row.id)
         )
         found = connection.execute(carried).all()
@@ -262,7 +274,7 @@ def _check_references(connection: Connection, table: Table, row: Row[Any]) -> No
         names = sorted({owed.milestone for owed in readable})
         records = connection.execute(select(schema.milestone).where(schema.milestone.c.id.in_(names))).all()
         if not decode_readable(connection, rows.decode_record, records):
-            raise make_empty(row.id)
+            raise make_held(row.id, is_empty=not found)
 
 
 def make_orphan(key: object, milestone: object) -> UnreadableRow:
@@ -270,9 +282,12 @@ def make_orphan(key: object, milestone: object) -> UnreadableRow:
     return UnreadableRow("owed", key, f"there is no milestone {milestone!r}")
 
 
-def make_empty(delivery: object) -> UnreadableRow:
-    """Return the error for a delivery none of whose reminders can be read."""
-    return UnreadableRow("delivery", delivery, "none of the reminders that it carries can be read")
+def make_held(delivery: object, *, is_empty: bool) -> UnreadableRow:
+    """Return the error for a delivery none of whose reminders can be read.
+
+    The error has no reason, because the rows of the reminders have theirs, unless the delivery carries none.
+    """
+    return UnreadableRow("delivery", delivery, "it carries no reminder" if is_empty else "")
 
 
 def _inspect_next(
@@ -280,7 +295,7 @@ def _inspect_next(
 ) -> None:
     """Read the next rows of a table in the order of its primary key, and begin again at its end."""
     columns = list(table.primary_key)
-    statement = select(table).order_by(*columns).limit(limit)
+    statement = _select_rows(table).order_by(*columns).limit(limit)
     place = quarantine.find_place(table.name)
     if place:
         statement = statement.where(tuple_(*columns) > tuple_(*json.loads(place)))

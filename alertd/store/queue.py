@@ -44,7 +44,7 @@ from alertd.store.quarantine import (
     is_not_apart,
     is_readable_reminder,
     is_sound,
-    make_empty,
+    make_held,
     pair_readable,
 )
 
@@ -347,9 +347,7 @@ def lease(
             .where(_delivery.c.id.in_(chunk))
             .values(lease_owner=owner, lease_until=rows.to_micros(until), fence=_delivery.c.fence + 1)
         )
-    shown = {
-        name: made.edition.overview if made.edition else () for name, (made, _) in carried.items()
-    }
+    shown = {name: made.edition.overview if made.edition else () for name, (made, _) in carried.items()}
     bound = {owed.milestone for _, members in carried.values() for owed in members}
     milestones = sorted(bound.union(*shown.values()))
     records |= reading.read_records_by_id(connection, (name for name in milestones if name not in records))
@@ -398,7 +396,7 @@ def _read_carried(
         its = [owed for owed in members[row.id] if owed.key in with_record]
         lost = [owed.key for owed in members[row.id] if owed.key not in with_record] + apart.get(row.id, [])
         if not its and made.notice is None and made.edition is None:
-            find_quarantine(connection).add(make_empty(row.id))
+            find_quarantine(connection).add(make_held(row.id, is_empty=not lost))
             continue
         if lost:
             _split(connection, made, lost)
@@ -423,7 +421,7 @@ def _split(connection: Connection, delivery: Delivery, lost: Sequence[str]) -> N
     moved = (schema.member.c.delivery == delivery.id) & schema.member.c.key.in_(lost)
     connection.execute(delete(schema.member).where(moved))
     writing.write_deliveries(connection, (alone,))
-    find_quarantine(connection).add(make_empty(alone.id))
+    find_quarantine(connection).add(make_held(alone.id, is_empty=False))
 
 
 def is_free(delivery: FromClause, at: int) -> ColumnElement[bool]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+
 from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, select
 
 from alertd.core.ledger.records import (
@@ -20,8 +21,8 @@ from alertd.core.ledger.records import (
     ScheduledReminder,
 )
 from alertd.core.routing.digest import NextDigest
-from alertd.ports import NodeReport
 from alertd.errors import UnreadableRow
+from alertd.ports import NodeReport
 from alertd.store import rows, rules, schema
 from alertd.store.database.dialect import read_data_version, split_chunks
 from alertd.store.quarantine import (
@@ -227,9 +228,7 @@ def find_deliveries(
         in_order = connection.execute(tries.order_by(_attempt.c.delivery, _attempt.c.number))
         for attempt in decode_readable(connection, rows.decode_attempt, in_order):
             attempts[attempt.delivery].append(attempt)
-    return [
-        (carry(made, members[made.id]), attempts[made.id], members[made.id]) for _, made in found
-    ]
+    return [(carry(made, members[made.id]), attempts[made.id], members[made.id]) for _, made in found]
 
 
 def _has(column: Column[str], text: str) -> ColumnElement[bool]:

@@ -63,10 +63,10 @@ MIN_INSTANT = -62_135_300_000_000_000
 """The first instant that a row can hold (January of year 1), in microseconds since 1970-01-01 00:00 UTC."""
 
 MAX_INSTANT = 253_402_000_000_000_000
-"""The last instant that a row can hold (December of year 9999). No conversion to a zone leaves the calendar."""
+"""The last instant that a row can hold (December of year 9999), so that each zone has a date for it."""
 
 MAX_COUNT = 2**31 - 2
-"""The largest number in a column of whole numbers: adding 1 does not leave the column's type in PostgreSQL."""
+"""The largest number in a column of whole numbers: PostgreSQL can add 1 to it."""
 
 Fields = dict[str, Any]
 

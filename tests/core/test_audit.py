@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from alertd.core.ledger.records import Delivery, Notice
+from alertd.core.ledger.unreadable import Unreadable
 from alertd.core.planning.audit import (
     LASTING,
     Audit,
@@ -19,6 +20,8 @@ from alertd.core.planning.audit import (
     list_notices,
     make_dead_slot,
     report_clock_difference,
+    report_unplannable,
+    report_unreadable,
     report_vanished,
 )
 from alertd.core.planning.decide import make_delivery_id
@@ -34,6 +37,8 @@ DEAF = "unreached: there is no way to tell"
 FOR_PEOPLE = [
     report_vanished(["t"]),
     report_clock_difference(timedelta(hours=1)),
+    report_unreadable([Unreadable(table="owed", key="k", why="its state is 'gone'")]),
+    report_unplannable(["t/m"]),
     AuditFinding(fault=AuditFault.UNHEARD, detail="the address is in use"),
     AuditFinding(fault=AuditFault.UNREACHED, detail="there is no way to tell anybody"),
 ]

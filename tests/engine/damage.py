@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import time, timedelta
@@ -73,7 +72,7 @@ def define(scene: Scene) -> None:
 
 
 async def make_template(path: Path) -> None:
-    """Make a ledger at the moment at which some reminders are sent, some bound, some refused, and most to come."""
+    """Make a ledger at the moment at which some reminders are sent, bound or refused, and most to come."""
     ledger = await open_ledger(f"sqlite:///{path}")
     scene = Scene(ledger, at="2026-06-01", config=make_config())
     scene.define(a_milestone("t/a", "2026-09-15"), *(a_milestone(name, DEADLINE) for name in NAMES[1:]))
@@ -83,7 +82,11 @@ async def make_template(path: Path) -> None:
     await scene.reconcile()
     await scene.act(ActionKind.DONE, "u/done", done_on="2026-08-02")
     await scene.act(ActionKind.ACK, "u/known", until="2026-09-25")
-    scene.recorder("slow/hook").answers = [Retry(reason="later"), Rejected(reason="no"), Retry(reason="later")]
+    scene.recorder("slow/hook").answers = [
+        Retry(reason="later"),
+        Rejected(reason="no"),
+        Retry(reason="later"),
+    ]
     scene.recorder("desk/hook").answers = [Sent(state={"t/b": {"thread": "1"}})]
     await scene.until("2026-09-22T12:00")
     scene.clock.advance(when("2026-09-23T09:30"))
@@ -134,11 +137,9 @@ ZONE_GONE = object()
 
 
 def find_touched(path: Path, place: tuple[str, str, int]) -> frozenset[tuple[str, str]]:
-    """Find whom a row concerns, before it is damaged: pairs of receiver and milestone; "" for any receiver."""
-    table, column, rowid = place
-    carried = (
-        "select distinct owed.receiver, owed.milestone from member join owed on owed.key = member.key"
-    )
+    """Find whom a row concerns, before it is damaged: pairs of receiver and milestone; "" is any."""
+    table, _, rowid = place
+    carried = "select distinct owed.receiver, owed.milestone from member join owed on owed.key = member.key"
     with closing(sqlite3.connect(path)) as connection:
         match table:
             case "milestone":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from alertd.core.words import format_count
 
 TABLES = (
-    "milestone", "owed", "delivery", "attempt", "history", "next_digest", "remembered", "node",
+    "milestone", "owed", "delivery", "member", "attempt", "history", "next_digest", "remembered", "node",
 )  # fmt: skip
 """The tables whose rows can be set apart."""
 

@@ -51,6 +51,7 @@ class AuditFault(StrEnum):
     UNHEARD = "unheard"
     UNREACHED = "unreached"
     UNREADABLE = "unreadable"
+    UNPLANNABLE = "unplannable"
 
 
 LASTING = frozenset({
@@ -59,6 +60,7 @@ LASTING = frozenset({
     AuditFault.UNHEARD,
     AuditFault.UNREACHED,
     AuditFault.UNREADABLE,
+    AuditFault.UNPLANNABLE,
 })  # fmt: skip
 """Faults that a restart does not fix, so a person has to act."""
 
@@ -170,6 +172,12 @@ def report_vanished(timelines: Sequence[str]) -> AuditFinding:
 def report_unreadable(rows: Sequence[Unreadable]) -> AuditFinding:
     """Report the rows that this node cannot read, at least one."""
     return AuditFinding(fault=AuditFault.UNREADABLE, detail=summarize_unreadable(rows))
+
+
+def report_unplannable(names: Sequence[str]) -> AuditFinding:
+    """Report the milestones or timelines, at least one, whose planning raises an exception."""
+    detail = _summarize(names, "a bug in alertd keeps this from being planned; the log has the traceback")
+    return AuditFinding(fault=AuditFault.UNPLANNABLE, detail=detail)
 
 
 def report_clock_difference(ahead: timedelta) -> AuditFinding:
