@@ -44,6 +44,9 @@ from alertd.store.database.dialect import is_shared
 
 T = TypeVar("T")
 
+OPTION = "alertd_quarantine"
+"""The execution option of a connection that holds the quarantine."""
+
 MAX_ROWS = 100_000
 """How many rows are remembered as set apart. Any others are found again each time that they are read."""
 
@@ -118,7 +121,7 @@ def _name_key(key: object) -> str:
 
 def find_quarantine(connection: Connection) -> Quarantine:
     """Return the quarantine of the database of this connection."""
-    found: Quarantine = connection.get_execution_options()["alertd_quarantine"]
+    found: Quarantine = connection.get_execution_options()[OPTION]
     return found
 
 
@@ -236,20 +239,20 @@ def _check_again(connection: Connection, quarantine: Quarantine, limit: int) -> 
     by_table: dict[str, list[object]] = {}
     for table, key in quarantine.take_batch(limit):
         by_table.setdefault(table, []).append(key)
-    for table, decode in _INSPECTED:
-        columns = list(table.primary_key)
-        for key in by_table.get(table.name, ()):
+    for its_table, decode in _INSPECTED:
+        columns = list(its_table.primary_key)
+        for key in by_table.get(its_table.name, ()):
             parts = key if isinstance(key, tuple) else (key,)
             same = [_equals(column, part) for column, part in zip(columns, parts, strict=True)]
-            row = connection.execute(_select_rows(table).where(*same)).first()
+            row = connection.execute(_select_rows(its_table).where(*same)).first()
             try:
                 if row is not None:
                     decode(row)
-                    _check_references(connection, table, row)
+                    _check_references(connection, its_table, row)
             except UnreadableRow as error:
                 quarantine.add(error)
                 continue
-            quarantine.discard(table.name, [key])
+            quarantine.discard(its_table.name, [key])
 
 
 def _equals(column: Column[Any], value: object) -> ColumnElement[bool]:

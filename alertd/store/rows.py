@@ -170,7 +170,7 @@ def _check_count(value: Any) -> int:
 def _check_flag(value: Any) -> bool:
     if value not in (0, 1):
         raise ValueError(f"{value!r} is neither true nor false")
-    return value == 1
+    return bool(value)
 
 
 @lru_cache(maxsize=_CACHED_MILESTONES)

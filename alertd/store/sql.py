@@ -61,6 +61,7 @@ class SqlLedger:
             keeps_time: the database's clock decides when a lease and the leadership end, not the ``now`` of
                 the caller. The default is true for a database that several machines share.
         """
+        database.add_options(**{quarantine.OPTION: quarantine.Quarantine()})
         self._database = database
         self._keeps_time = database.is_shared if keeps_time is None else keeps_time
 

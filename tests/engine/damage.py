@@ -246,10 +246,9 @@ class Run:
     ) -> None:
         health = await read_health(ledger, clock.at)
         json.dumps(health_facts(health))
-        config = replace(
-            definitions.config,
-            web=replace(definitions.config.web, metrics=MetricsFor.ALL, metrics_per_milestone=True),
-        )
+        config = make_config()
+        web = replace(config.web, metrics=MetricsFor.ALL, metrics_per_milestone=True)
+        config = replace(config, web=web)
         site = Site(
             ledger=ledger,
             clock=clock,

@@ -25,7 +25,6 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable
-from alertd.store.quarantine import Quarantine
 
 T = TypeVar("T")
 
@@ -78,13 +77,15 @@ class Database:
     limit_s: float = CALL_LIMIT_S
 
     def __post_init__(self) -> None:
-        quarantine = Quarantine()
-        self.reader = self.reader.execution_options(alertd_quarantine=quarantine)
-        self.writer = self.writer.execution_options(alertd_quarantine=quarantine)
         self._pool = ThreadPoolExecutor(max_workers=self.threads, thread_name_prefix="alertd-ledger")
         self._busy: dict[int, int] = {}
         self._lock = threading.Lock()
         self._closed = False
+
+    def add_options(self, **options: object) -> None:
+        """Give each connection these execution options, for the work that runs on it."""
+        self.reader = self.reader.execution_options(**options)
+        self.writer = self.writer.execution_options(**options)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a transaction that reads one snapshot, and return its result.
