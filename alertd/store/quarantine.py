@@ -226,15 +226,22 @@ _INSPECTED: tuple[tuple[Table, Decode], ...] = (
 def inspect(connection: Connection, limit: int) -> list[Unreadable]:
     """Look for rows that cannot be read; see :meth:`alertd.ports.LedgerReader.find_unreadable`."""
     quarantine = find_quarantine(connection)
-    _check_again(connection, quarantine, limit + MAX_CHECKED)
+    check_again(connection, limit + MAX_CHECKED)
     for table, decode in _INSPECTED if limit else ():
         _inspect_next(connection, quarantine, table, decode, limit)
     _inspect_waiting(connection)
     return quarantine.list_rows(MAX_REPORTED)
 
 
-def _check_again(connection: Connection, quarantine: Quarantine, limit: int) -> None:
-    """Release the rows that can be read by now, and those that are gone."""
+def check_again(connection: Connection, limit: int = MAX_CHECKED) -> None:
+    """Release the rows that can be read by now, and those that are gone.
+
+    Args:
+        limit: the maximum number of rows to read.
+    """
+    quarantine = find_quarantine(connection)
+    if not quarantine:
+        return
     by_table: dict[str, list[object]] = {}
     for table, key in quarantine.take_batch(limit):
         by_table.setdefault(table, []).append(key)

@@ -26,9 +26,9 @@ from alertd.ports import NodeReport
 from alertd.store import rows, rules, schema
 from alertd.store.database.dialect import read_data_version, split_chunks
 from alertd.store.quarantine import (
+    check_again,
     decode_readable,
     find_quarantine,
-    is_not_apart,
     is_readable_reminder,
     is_sound,
     make_orphan,
@@ -123,7 +123,9 @@ def read_owed(connection: Connection, milestone: str) -> list[ScheduledReminder]
 
 def read_upcoming(connection: Connection, limit: int) -> list[ScheduledReminder]:
     """Return pending reminders, sorted by the instant at which they wake."""
-    # What is set apart is due and stays due, so that it would always come first.
+    # What is set apart is due and stays due, so that it would always come first. The page has no other call
+    # that would look at it again.
+    check_again(connection)
     waiting = schema.IS_PENDING, is_sound(_owed.c.wake_at), is_readable_reminder(connection)
     statement = select(_owed).where(*waiting).order_by(_owed.c.wake_at, _owed.c.key)
     return [reminder for _, reminder in read_limited(connection, statement, rows.decode_owed, limit)]
@@ -217,7 +219,7 @@ def find_deliveries(
     if before is not None:
         at, name = rows.to_micros(before[0]), before[1]
         wanted.append(or_(_delivery.c.bound_at < at, and_(_delivery.c.bound_at == at, _delivery.c.id < name)))
-    wanted += [is_sound(_delivery.c.bound_at), is_not_apart(connection, "delivery", _delivery.c.id)]
+    wanted.append(is_sound(_delivery.c.bound_at))
     newest = select(_delivery).where(*wanted).order_by(_delivery.c.bound_at.desc(), _delivery.c.id.desc())
     found = read_limited(connection, newest, lambda row: rows.decode_delivery(row, ()), limit)
     ids = [row.id for row, _ in found]

@@ -11,8 +11,10 @@ from sqlalchemy import text
 
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.ledger.unreadable import Unreadable, advise, summarize_unreadable
+from alertd.errors import UnreadableRow
 from alertd.ports import Changes
 from alertd.store import open_ledger
+from alertd.store.quarantine import find_quarantine
 from alertd.store.sql import SqlLedger
 from tests.contract.samples import (
     DAY,
@@ -172,6 +174,35 @@ async def test_delivery_that_cannot_be_read_is_not_taken(ledger: SqlLedger) -> N
     held = "select count(*) from delivery where lease_until is not null"
     assert await ledger.read(lambda connection: connection.execute(text(held)).scalar()) == 1
     assert (await ledger.find_waiting(NOW)).untaken is None
+
+
+async def test_node_that_can_read_a_row_sends_it(ledger: SqlLedger) -> None:
+    """What one node has set apart it neither leases nor changes, so another node leases and sends it."""
+    await fill(ledger, an_owed("k1", milestone=GONE), an_owed("k2", milestone=GONE, receiver="leads"))
+    bound = a_delivery("k1")
+    await bind(ledger, bound)
+    other = SqlLedger(replace(ledger._database), keeps_time=False)
+    missing = UnreadableRow("milestone", GONE, "its zone is missing", "Nowhere/Gone")
+    held = UnreadableRow("delivery", bound.id, "")
+    await ledger.read(lambda connection: find_quarantine(connection).add(missing))
+    await ledger.read(lambda connection: find_quarantine(connection).add(held))
+
+    assert await ledger.find_due(NOW, 10) == []
+    assert await take(ledger) == []
+    assert names(await other.find_due(NOW, 10)) == ["k2"]
+    assert [lease.delivery.id for lease in await take(other)] == [bound.id]
+
+
+async def test_list_of_what_comes_shows_a_mended_row(ledger: SqlLedger) -> None:
+    """A process that only shows the ledger, as the page does, needs no inspection to find a mended row."""
+    await fill(ledger, an_owed("k1", milestone=GONE))
+    await lose_zone(ledger)
+    assert await ledger.find_due(NOW, 10) == []
+    assert await ledger.read_upcoming(5) == []
+
+    await find_zone_again(ledger)
+
+    assert [owed.key for owed in await ledger.read_upcoming(5)] == ["k1"]
 
 
 async def test_reconciling_writes_a_damaged_row_again(ledger: SqlLedger) -> None:
