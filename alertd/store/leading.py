@@ -62,7 +62,8 @@ def hold_term(connection: Connection, term: int) -> None:
 
 def read_leader(connection: Connection) -> str:
     """Return the node that leads or led last, or "" if that node has retired."""
-    return connection.execute(select(_lead.c.node).where(_lead.c.name == RECONCILING)).scalar() or ""
+    node = connection.execute(select(_lead.c.node).where(_lead.c.name == RECONCILING)).scalar()
+    return node if isinstance(node, str) else ""
 
 
 def retire(connection: Connection, node: str) -> None:

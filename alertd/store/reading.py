@@ -43,11 +43,11 @@ _member, _attempt, _history = schema.member, schema.attempt, schema.history
 def read_timelines(connection: Connection) -> dict[str, str]:
     """Return the file of each timeline that has a record that is not withdrawn, by timeline id."""
     statement = (
-        select(_milestone.c.timeline, func.max(_milestone.c.file).label("file"))
-        .where(_milestone.c.withdrawn.is_(False))
-        .group_by(_milestone.c.timeline)
+        select(_milestone.c.timeline, _milestone.c.file).where(_milestone.c.withdrawn.is_(False)).distinct()
     )
-    return {row.timeline: row.file for row in connection.execute(statement)}
+    found = connection.execute(statement).all()
+    # SQLite may hold something else than texts, which has no order among texts.
+    return dict(sorted((row.timeline, row.file) for row in found if all(isinstance(it, str) for it in row)))
 
 
 def read_timeline(connection: Connection, timeline: str) -> tuple[list[Record], list[ScheduledReminder]]:
@@ -185,6 +185,7 @@ def read_windows(connection: Connection, receiver: str, before: datetime) -> lis
     return sorted(
         (row.milestone, row.window_id, rows.from_micros(row.changed_at))
         for row in connection.execute(statement)
+        if isinstance(row.milestone, str) and isinstance(row.window_id, str)
     )
 
 

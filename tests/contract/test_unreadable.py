@@ -347,6 +347,35 @@ async def test_lead_that_cannot_be_read_ends(sqlite: SqlLedger, column: str, val
     await sqlite.apply(Changes(records=(a_record(),)), term=term)
 
 
+async def test_shared_secret_that_cannot_be_read_is_replaced(ledger: SqlLedger) -> None:
+    """A node starts although the secret that signs links is damaged: no node could use it."""
+    await ledger.ensure_shared_secret("first")
+    await run(ledger, "update remembered set state = '{'")
+
+    assert await ledger.ensure_shared_secret("second") == "second"
+    assert await ledger.ensure_shared_secret("third") == "second"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update milestone set timeline = x'00' where id = 't/gone'",
+        "update milestone set file = x'00' where id = 't/gone'",
+        "update owed set window_id = x'00' where key = 'k1'",
+        "update lead set node = x'00'",
+    ],
+)
+async def test_what_is_no_text_is_sorted_with_no_text(sqlite: SqlLedger, statement: str) -> None:
+    """Bytes in place of a text reach no list of names."""
+    await fill(sqlite, an_owed("k1", milestone=GONE), an_owed("k2", milestone=GOOD))
+    await sqlite.take_lead("node-1", NOW, duration=MINUTE)
+    await run(sqlite, statement)
+
+    assert (await sqlite.read_timelines())["t"] == "milestones/t.yaml"
+    assert GOOD in [name for name, _, _ in await sqlite.read_windows("desk", NOW + DAY)]
+    assert isinstance(await sqlite.read_leader(), str)
+
+
 async def test_inspection_goes_through_the_whole_ledger(ledger: SqlLedger) -> None:
     """A damaged row that nobody asks for is found, some rows at a time."""
     owed = [an_owed(f"k{number}", milestone=f"t/m{number}", at=NOW + DAY) for number in range(9)]
