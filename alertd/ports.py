@@ -191,7 +191,14 @@ class TimelineReader(Protocol):
         """Return the local done date of each milestone that is done, by full id."""
 
 
-class PlanningLedger(TimelineReader, DigestSchedule, ChangeWriter, Protocol):
+class KeyLookup(Protocol):
+    """Tells which reminders and deliveries there are, also those that cannot be read. Anybody may call."""
+
+    async def find_known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
+        """Return those of the reminders' keys and the deliveries' ids that the ledger has."""
+
+
+class PlanningLedger(TimelineReader, DigestSchedule, KeyLookup, ChangeWriter, Protocol):
     """What reconciling reads and writes.
 
     Any node may read. Only the leader may write, so that nodes with different files do not undo each other's
@@ -378,7 +385,7 @@ class ActionLedger(MilestoneLookup, Protocol):
         """
 
 
-class LedgerReader(MilestoneLookup, NodeReader, Protocol):
+class LedgerReader(MilestoneLookup, NodeReader, KeyLookup, Protocol):
     """Reads the ledger for people and for audits. Anybody may call, and nothing is changed.
 
     Each method sees one consistent state; two calls may see different ones.
@@ -435,9 +442,6 @@ class LedgerReader(MilestoneLookup, NodeReader, Protocol):
 
     async def find_waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
         """Return what has waited longest. Deliveries of the channels in ``shut`` are ignored."""
-
-    async def find_known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
-        """Return those of the reminders' keys and the deliveries' ids that the ledger has."""
 
     async def find_unreadable(self, limit: int) -> Sequence[Unreadable]:
         """Read the next ``limit`` rows of each table, and return the rows that cannot be read.

@@ -6,6 +6,7 @@ These rules hold here:
 - A receiver that was told the old date is told the new date, once.
 - A file that cannot be read changes nothing: the ledger keeps the last good version.
 - A milestone that cannot be planned changes nothing, and keeps no other from being planned.
+- A reminder that cannot be read is never ended. It is written again and waits.
 - If no file is left, nothing changes either, because a folder that is not mounted looks the same.
 """
 
@@ -111,6 +112,7 @@ async def reconcile(
         milestones = [resolved[milestone.id] for milestone in timeline.milestones]
         try:
             changes = find_changes(current, timeline, milestones, records, owed)
+            changes = await _keep_open(ledger, changes, owed)
             if changes != Changes():
                 await ledger.apply(changes, term=under)
         except LedgerError:
@@ -125,6 +127,32 @@ async def reconcile(
             records, owed = await ledger.read_timeline(name)
             await ledger.apply(_withdraw(current, records, owed), term=under)
     return current.report
+
+
+async def _keep_open(ledger: PlanningLedger, changes: Changes, read: Sequence[ScheduledReminder]) -> Changes:
+    """Have reminders wait that are in the ledger and cannot be read, where they look new and too late.
+
+    A new reminder that was due before it was planned is never sent. One that cannot be read is written again
+    and may have waited for long, so that is no reason to end it.
+    """
+    readable = {reminder.key for reminder in read}
+    ended = [
+        reminder.key
+        for reminder in changes.owed
+        if reminder.state is not ReminderState.PENDING and reminder.key not in readable
+    ]
+    unreadable = await ledger.find_known(owed=ended) if ended else frozenset()
+    if not unreadable:
+        return changes
+    return replace(
+        changes,
+        owed=tuple(
+            replace(reminder, state=ReminderState.PENDING, wake_at=reminder.at, reason=None)
+            if reminder.key in unreadable
+            else reminder
+            for reminder in changes.owed
+        ),
+    )
 
 
 async def _reconcile_digests(
