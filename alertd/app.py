@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from alertd.core.access import Web
+    from alertd.core.config import NotifierSpec
     from alertd.core.ledger.outcome import Outcome
     from alertd.core.planning.audit import Audit
     from alertd.engine.daemon import Daemon
@@ -150,7 +151,8 @@ def make_notifiers(
 ) -> dict[str, Notifier]:
     """Make every notifier of a configuration, by channel, ``receiver/notifier``, without I/O.
 
-    From now on ``http`` applies the configuration's ``network``.
+    In place of one that cannot be made there is an :class:`alertd.notify.unmade.Unmade`, so that the others
+    are used. From now on ``http`` applies the configuration's ``network``.
 
     Args:
         secret: reads the secret file that an option names; by default, each time from the file.
@@ -160,6 +162,7 @@ def make_notifiers(
     from alertd.notify.email.address import find_mail_domain
     from alertd.notify.registry import list_usable
     from alertd.notify.smtp.relay import Relay
+    from alertd.notify.unmade import Unmade
     from alertd.system.secrets import file_paths, secret_files
 
     types = list_usable()
@@ -175,8 +178,15 @@ def make_notifiers(
         relay=Relay(transcript=http.transcript),
         host=find_mail_domain(config.smtp.sender),
     )
+
+    def make(spec: NotifierSpec) -> Notifier:
+        try:
+            return types[spec.type].load()(spec.options, env)
+        except Exception as error:  # a third-party notifier may raise anything
+            return Unmade(error)
+
     return {
-        f"{receiver.name}/{spec.name}": types[spec.type].load()(spec.options, env)
+        f"{receiver.name}/{spec.name}": make(spec)
         for receiver in config.receivers.values()
         for spec in receiver.notifiers
     }

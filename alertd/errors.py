@@ -16,6 +16,7 @@
     ├── SettingsError              an environment variable or a command-line option is wrong
     ├── SecretUnreadable           system/secrets.py: a file that should hold a secret cannot be read
     ├── TlsUnusable                notify/http/tls.py: a certificate or a key cannot be used
+    ├── ZoneMissing                core/time/instant.py: this machine's time zone database lacks the zone
     ├── AddressRefused             notify/http/egress.py: alertd does not connect to this address
     ├── NotifierUnusable           notify/registry.py: an installed notifier cannot be imported
     ├── TimelineMissing            demo/stage.py: the package was built without its timeline
@@ -29,6 +30,7 @@
         ├── LedgerUnavailable      the database cannot be reached, read or written now
         │   └── LedgerDamaged      the database cannot be read as a whole: pages are damaged
         ├── LeadLost               another node has become the leader
+        ├── UnreadableRow          store/: a row cannot be read; the store sets it apart
         ├── SchemaTooNew           a newer version of alertd has migrated the database
         └── SchemaTooOld           `alertd migrate` has not been run
 
@@ -125,6 +127,18 @@ class SettingsError(AlertdError):
     """An environment variable or a command-line option is wrong."""
 
 
+class ZoneMissing(AlertdError):
+    """This machine's time zone database does not have the zone.
+
+    Attributes:
+        zone: the name of the zone.
+    """
+
+    def __init__(self, zone: str) -> None:
+        self.zone = zone
+        super().__init__(f"the time zone {zone!r} is not in this machine's time zone database")
+
+
 class NoAnswer(AlertdError):
     """The daemon does not answer, or does not do what it was asked."""
 
@@ -163,6 +177,24 @@ class LedgerDamaged(LedgerUnavailable):
 
 class LeadLost(LedgerError):
     """Another node has become the leader, so the changes of this node were not written."""
+
+
+class UnreadableRow(LedgerError):
+    """A row of the ledger cannot be read. Nothing else is wrong with the ledger.
+
+    Attributes:
+        table: the table of the row.
+        key: the value of its primary key; a tuple where the key has several columns.
+        reason: why the row cannot be read, in one line.
+        zone: the zone that this machine's time zone database lacks; "" if something else is wrong.
+    """
+
+    def __init__(self, table: str, key: object, reason: str, zone: str = "") -> None:
+        self.table = table
+        self.key = key
+        self.reason = reason
+        self.zone = zone
+        super().__init__(f"the row {key!r} of the table {table} cannot be read: {reason}")
 
 
 class SchemaTooNew(LedgerError):

@@ -11,6 +11,9 @@ role of the ledger:
 - A method raises :class:`alertd.errors.LedgerError` and nothing else. Then the call has changed nothing,
   unless the connection broke during the commit: then the call may have taken effect completely. So every
   method that writes may be called again with the same arguments, and does nothing twice.
+- A row that cannot be read (a zone that this machine lacks, a damaged value) is left out of what a method
+  returns, and out of what is due, leased and waiting. Nothing is decided about it, and it holds up nothing
+  else. :meth:`LedgerReader.find_unreadable` names such rows.
 - After a newer alertd has migrated the ledger, every method that writes raises SchemaTooNew.
 """
 
@@ -33,6 +36,7 @@ from alertd.core.ledger.records import (
     Record,
     ScheduledReminder,
 )
+from alertd.core.ledger.unreadable import Unreadable
 from alertd.core.message.message import Message
 from alertd.core.milestones.status import Action
 from alertd.core.planning.audit import Waiting
@@ -244,7 +248,14 @@ class ConfigKeeper(Protocol):
         """Return the kept configuration; None if none is kept."""
 
 
-class PlanningLedger(TimelineReader, DigestSchedule, ChangeWriter, Protocol):
+class KeyLookup(Protocol):
+    """Tells which reminders and deliveries there are, also those that cannot be read. Anybody may call."""
+
+    async def find_known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
+        """Return those of the reminders' keys and the deliveries' ids that the ledger has."""
+
+
+class PlanningLedger(TimelineReader, DigestSchedule, KeyLookup, ChangeWriter, Protocol):
     """What reconciling reads and writes.
 
     Any node may read. Only the leader may write, so that nodes with different files do not undo each other's
@@ -312,7 +323,7 @@ class MilestoneLookup(Protocol):
         """Return all reminders of one milestone, past ones too, sorted by ``at``."""
 
 
-class ReminderQueue(DigestSchedule, MilestoneLookup, Protocol):
+class ReminderQueue(DigestSchedule, MilestoneLookup, KeyLookup, Protocol):
     """The reminders that are pending, and the decision about each.
 
     Any node may decide, whether it leads or not. Two nodes may decide about the same reminder at the same
@@ -438,7 +449,7 @@ class ActionLedger(MilestoneLookup, Protocol):
         """
 
 
-class LedgerReader(MilestoneLookup, NodeReader, Protocol):
+class LedgerReader(MilestoneLookup, NodeReader, KeyLookup, Protocol):
     """Reads the ledger for people and for audits. Anybody may call, and nothing is changed.
 
     Each method sees one consistent state; two calls may see different ones.
@@ -496,8 +507,12 @@ class LedgerReader(MilestoneLookup, NodeReader, Protocol):
     async def find_waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
         """Return what has waited longest. Deliveries of the channels in ``shut`` are ignored."""
 
-    async def find_known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
-        """Return those of the reminders' keys and the deliveries' ids that the ledger has."""
+    async def find_unreadable(self, limit: int) -> Sequence[Unreadable]:
+        """Read the next ``limit`` rows of each table, and return the rows that cannot be read.
+
+        Also the rows are returned that any earlier call could not read and still cannot be read, at most
+        1,000 in all. Repeated calls go through the whole ledger.
+        """
 
     async def read_size(self) -> int:
         """Return the bytes that the ledger takes on disk; 0 if it takes none."""

@@ -6,7 +6,7 @@ reminders under the same id. :mod:`alertd.engine.delivery` sends what is bound h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -31,11 +31,14 @@ class BindResult:
 
     Attributes:
         more: there may be more to bind, so bind again.
+        failed: what was raised when reminders of a milestone and a receiver were decided about. They stay
+            pending. Each is reported once.
     """
 
     deliveries: tuple[Delivery, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     more: bool = False
+    failed: Mapping[tuple[str, str], Exception] = field(default_factory=dict)
 
 
 class Binder:
@@ -45,6 +48,7 @@ class Binder:
         self._ledger = ledger
         self._config = config
         self._digests = Digests.from_config(config)
+        self._failed: set[tuple[str, str]] = set()
 
     async def bind(self, now: datetime) -> BindResult:
         """Decide about what is due and write down the deliveries. Call again while ``more``.
@@ -62,8 +66,11 @@ class Binder:
         if await self._schedule_missed(due, now):
             return BindResult(more=True)
         sets = {(owed.milestone, owed.receiver) for owed, _ in due}
-        decisions = decide(due, now, self._make_rules())
-        return await self._write(self._schedule_following(decisions, due, now), more=len(sets) >= BIND_LIMIT)
+        decisions, failed = self._decide(due, now, self._make_rules())
+        if not decisions.verdicts:
+            return BindResult(failed=failed)
+        bound = await self._write(decisions, more=len(sets) >= BIND_LIMIT)
+        return replace(bound, failed=failed)
 
     async def _schedule_missed(self, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime) -> bool:
         """Schedule the last due repeats that no decision has scheduled, because the machine was suspended.
@@ -73,17 +80,23 @@ class Binder:
         Returns:
             whether something was scheduled, so that it is due now.
         """
-        missed = list_missed_repeats(due, self._config, now)
+        missed = self._list_missed(due, now)
         if not missed:
             return False
-        known = {owed.key for owed in await self._ledger.read_reminders([owed.key for owed in missed])}
+        known = await self._ledger.find_known(owed=[owed.key for owed in missed])
         unknown = tuple(owed for owed in missed if owed.key not in known)
         return bool(unknown) and await self._ledger.bind(Decisions(following=unknown))
 
-    def _schedule_following(
-        self, decisions: Decisions, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime
-    ) -> Decisions:
-        return replace(decisions, following=list_following_repeats(due, self._config, now))
+    def _list_missed(
+        self, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime
+    ) -> Sequence[ScheduledReminder]:
+        try:
+            return list_missed_repeats(due, self._config, now)
+        except Exception:  # a bug that a milestone triggers; deciding about it reports this
+            sets = _part(due)
+        if len(sets) == 1:
+            return ()
+        return [owed for members in sets.values() for owed in self._list_missed(members, now)]
 
     async def _bind_digest(self, digest: NextDigest, now: datetime) -> BindResult:
         """Bind everything that has waited for a digest, and what else the digest shows."""
@@ -92,7 +105,37 @@ class Binder:
             return BindResult(more=True)
         build = await self._digests.make(self._ledger, digest, held, now)
         rules = replace(self._make_rules(), making=build)
-        return await self._write(self._schedule_following(decide(held, now, rules), held, now), more=True)
+        decisions, failed = self._decide(held, now, rules)
+        return replace(await self._write(decisions, more=True), failed=failed)
+
+    def _decide(
+        self, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime, rules: Rules
+    ) -> tuple[Decisions, Mapping[tuple[str, str], Exception]]:
+        """Decide about all sets, except those for which that raises an exception.
+
+        Returns:
+            the decisions, and what was raised for the first time, by milestone and receiver.
+        """
+        try:
+            return self._decide_all(due, now, rules), {}
+        except Exception:
+            sets = _part(due)
+        failed: dict[tuple[str, str], Exception] = {}
+        for name, members in sets.items():
+            try:
+                self._decide_all(members, now, rules)
+            except Exception as error:
+                failed[name] = error
+        rest = [pair for name, members in sets.items() if name not in failed for pair in members]
+        new = {name: error for name, error in failed.items() if name not in self._failed}
+        self._failed |= new.keys()
+        return self._decide_all(rest, now, rules), new
+
+    def _decide_all(
+        self, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime, rules: Rules
+    ) -> Decisions:
+        following = list_following_repeats(due, self._config, now)
+        return replace(decide(due, now, rules), following=following)
 
     async def _write(self, decisions: Decisions, *, more: bool) -> BindResult:
         if not await self._ledger.bind(decisions):
@@ -113,6 +156,16 @@ class Binder:
             waits=routes.find_digest,
             grounds=routes.find_grounds,
         )
+
+
+def _part(
+    due: Sequence[tuple[ScheduledReminder, Record]],
+) -> dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]]:
+    """Part reminders into their sets, by milestone and receiver."""
+    sets: dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]] = {}
+    for owed, record in due:
+        sets.setdefault((owed.milestone, owed.receiver), []).append((owed, record))
+    return sets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ from alertd.core.planning.audit import (
     find_unreached,
     report_clock_difference,
     report_clock_doubt,
+    report_unplannable,
+    report_unreadable,
     report_vanished,
 )
 from alertd.engine.clocks import ClockMonitor, LedgerClock
@@ -38,6 +40,7 @@ from alertd.engine.observer import log_bound
 from alertd.engine.planner import Planner
 from alertd.engine.prune import LIMIT as PRUNE_LIMIT
 from alertd.engine.reload import Reloader, ReloadRequests
+from alertd.engine.rows_apart import RowsApart
 from alertd.engine.self_audit import STALE_AFTER_S, SelfAudit
 from alertd.engine.sender import Sender
 from alertd.engine.status import DaemonStatus, StatusReporter
@@ -119,6 +122,7 @@ class Daemon:
             observer=deps.observer,
         )
         self._audit = SelfAudit(deps)
+        self._apart = RowsApart(deps)
         self._status = StatusReporter(deps, self._sender, self._audit, self._lease)
         self._planner = Planner(
             deps,
@@ -397,7 +401,7 @@ class Daemon:
                 self._timer.wanted.discard(Chore.RELOAD)
             await self._reloader.check_hang()
             if Chore.LEDGER in wanted:
-                await self._try(self._planner.follow_done_dates(), None)
+                await self._follow_ledger()
             if Chore.REPORT in wanted and self._undone:
                 wanted.add(Chore.RELOAD)
             if Chore.RELOAD in wanted:
@@ -411,6 +415,13 @@ class Daemon:
         finally:
             if self._lease.held and not led:
                 self._take_over()
+
+    async def _follow_ledger(self) -> None:
+        """Look at what others have written, and at rows that can or cannot be read any more."""
+        await self._try(self._planner.follow_done_dates(), None)
+        if await self._try(self._apart.have_changed(), False):
+            # The audit names these rows, and has those written again that the files define.
+            self._timer.wanted.add(Chore.AUDIT)
 
     async def _plan(self, wanted: set[Chore]) -> None:
         """Put the files that were read in force, or plan again by those that are."""
@@ -480,6 +491,12 @@ class Daemon:
         shut, _ = self._sender.find_shut()
         # Only the leader reconciles, so only the leader's plan is audited.
         plan = self._planner.definitions if self._lease.held else None
+        new, released = await self._apart.look(config)
+        if new:
+            # The notice goes out now. Reconciling writes those rows again that the files define.
+            self._timer.want(Chore.RECONCILE)
+        elif released:
+            self._timer.wake()
         await self._audit.run(
             config,
             plan,
@@ -500,6 +517,10 @@ class Daemon:
         found += self._find_file_faults()
         if self._status.kept:
             found.append(report_vanished(self._status.kept, self._status.holders))
+        if self._apart.rows:
+            found.append(report_unreadable(self._apart.rows))
+        if self._planner.unplanned:
+            found.append(report_unplannable(self._planner.unplanned))
         if step := self._clock.trusted.step:
             found.append(report_clock_doubt(step))
         if self._status.hung:
@@ -541,6 +562,7 @@ class Daemon:
             leader=self._lease.leader,
             current=(*self._liveness.findings(), *self._find_file_faults()),
             look_age_s=self._liveness.look_age_s,
+            unreadable=self._apart.rows,
         )
 
     def _is_well(self) -> bool:

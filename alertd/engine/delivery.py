@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from alertd.core.config import Config
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, compute_next_attempt
+from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, check_outcome, compute_next_attempt
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, ScheduledReminder
 from alertd.core.ledger.stop import find_stop, stop
 from alertd.core.message.compose import ItemContext, compose
@@ -135,7 +135,7 @@ class Dispatcher:
         try:
             async with limit:
                 message = compose(lease, members, now, self._gather_context(lease))
-                return await notifier.send(message, lease.prior), None
+                return check_outcome(await notifier.send(message, lease.prior)), None
         except asyncio.CancelledError:
             # Only Sender.drain cancels a send, and this is how that send ends.
             return unknown, PlainReason.INTERRUPTED

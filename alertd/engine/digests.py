@@ -55,7 +55,7 @@ class Digests:
 
     def compare(self, known: Sequence[NextDigest], now: datetime) -> Changes:
         """Compare with the digests that the ledger has. Returns what makes it have these and no others."""
-        old_by_key = {digest.key: digest for digest in known}
+        old_by_key = {digest.key: digest for digest in known if self._is_own(digest)}
         wanted, replaced = [], []
         for key, (receiver, digest) in self.by_key.items():
             old = old_by_key.get(key)
@@ -69,7 +69,7 @@ class Digests:
             elif old.at > now and (at := self.find_next(key, max(old.since, now))) != old.at:
                 # The quiet hours have changed, or the rules of the zone have.
                 wanted.append(replace(old, at=at))
-        gone = (*replaced, *sorted(old_by_key.keys() - self.by_key.keys()))
+        gone = (*replaced, *sorted({digest.key for digest in known} - self.by_key.keys()))
         return Changes(digests=tuple(wanted), no_digests=gone)
 
     async def find_due(self, ledger: DigestSchedule, now: datetime) -> NextDigest | None:
@@ -77,7 +77,12 @@ class Digests:
         if not self.by_key:
             return None
         digests = await ledger.read_digests()
-        return next((digest for digest in digests if digest.at <= now and digest.key in self.by_key), None)
+        return next((digest for digest in digests if digest.at <= now and self._is_own(digest)), None)
+
+    def _is_own(self, known: NextDigest) -> bool:
+        """Return whether the configuration has the digest. If a row names another receiver, it is damaged."""
+        receiver, digest = self.by_key.get(known.key, ("", None))
+        return digest is not None and (known.receiver, known.name) == (receiver, digest.name)
 
     async def make(
         self,

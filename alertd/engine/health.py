@@ -12,10 +12,12 @@ from typing_extensions import TypedDict
 from alertd import __version__
 from alertd.core.explain.facts import DeliveryFacts, format_utc, make_delivery_facts
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
+from alertd.core.ledger.unreadable import Unreadable, summarize_unreadable
 from alertd.core.message.reasons import describe_reason
 from alertd.core.planning.audit import Waiting
 from alertd.core.shape import Count, Doc, Instant
 from alertd.core.words import format_count, format_span
+from alertd.engine.rows_apart import INSPECTED
 from alertd.engine.status import LiveReport, find_differences
 from alertd.ports import LedgerReader, NodeReport
 
@@ -52,6 +54,7 @@ class Health:
         leader: the node that reconciles.
         ready, dead: deliveries, the newest first, at most :data:`SHOWN`.
         size: the size of the ledger on disk, in bytes.
+        unreadable: rows of the ledger that this process cannot read.
         waiting: the oldest work that waits.
         gone: the nodes that are known to have ended without reporting that.
         unanswered: a sentence for each daemon of this machine that did not answer.
@@ -67,6 +70,7 @@ class Health:
     counts: Mapping[str, int]
     leader: str = ""
     size: int = 0
+    unreadable: Sequence[Unreadable] = ()
     waiting: Waiting = Waiting()  # noqa: RUF009  frozen
     gone: Collection[str] = ()
     unanswered: Sequence[str] = ()
@@ -128,6 +132,9 @@ class Health:
         yield from map(str, find_differences(known, self.now))
         for node in self.live_nodes:
             yield from (f"the audit of {node.node} found: {finding}" for finding in node.findings)
+        if self.unreadable and not self.live_nodes:
+            # A live daemon reports the rows that it cannot read as a finding of its audit.
+            yield summarize_unreadable(self.unreadable)
         yield from (f"{channel} does not answer" for channel in sorted(self._paused))
 
     @property
@@ -194,6 +201,7 @@ async def read_health(
         counts=dict(await ledger.count_rows()),
         leader=await ledger.read_leader(),
         size=await ledger.read_size(),
+        unreadable=tuple(await ledger.find_unreadable(INSPECTED)),
         waiting=await ledger.find_waiting(now),
         gone=frozenset(node.node for node in nodes if not node.stopped and is_gone(node.node)),
         unanswered=tuple(unanswered),

@@ -63,6 +63,8 @@ def log_report(log: Log, report: Report) -> None:
                 write(event, milestone=instances[0])
             else:
                 write(event, milestone=series, instances=len(instances))
+    for name, error in report.failed.items():
+        log.error(Event.MILESTONE_FAILED, milestone=name, exc_info=error)
     if report.changed:
         log.info(
             Event.PLAN_CHANGED,
@@ -76,6 +78,8 @@ def log_report(log: Log, report: Report) -> None:
 
 def log_bound(log: Log, bound: BindResult) -> None:
     """Log what was decided about due reminders."""
+    for (milestone, receiver), error in bound.failed.items():
+        log.error(Event.OCCURRENCE_FAILED, milestone=milestone, receiver=receiver, exc_info=error)
     for delivery in bound.deliveries:
         log.info(
             Event.DELIVERY_BOUND,

@@ -25,6 +25,7 @@ class Planner:
     Attributes:
         definitions: the definitions in force; None before the first :meth:`adopt`.
         done: the done dates at the last reconciliation, by full id: relative deadlines count from them.
+        unplanned: what the last reconciliation could not plan, as ids of milestones or timelines.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Planner:
         """
         self.definitions: Definitions | None = None
         self.done: Mapping[str, date] = {}
+        self.unplanned: tuple[str, ...] = ()
         self._deps = deps
         self._lease = lease
         self._status = status
@@ -157,6 +159,9 @@ class Planner:
                     give_way=self._give_way,
                 )
                 self._reconciled_at = now
+                before, self.unplanned = self.unplanned, tuple(sorted(report.failed))
+                if set(self.unplanned) - set(before):
+                    await self._status.tell_unplanned(config, self.unplanned)
                 await self._keep_config(definitions)
                 await self._status.tell_kept(config, report.kept, report.holders)
                 return report

@@ -6,6 +6,8 @@ These rules hold here:
 - A receiver that was told the old date is told the new date, once.
 - A file that cannot be read changes nothing: the ledger keeps the last good version.
 - While a file cannot be read, no timeline and no milestone that it may hold is withdrawn.
+- A milestone that cannot be planned changes nothing, and keeps no other from being planned.
+- A reminder that cannot be read is never ended. It is written again and waits.
 - If no file is left, nothing changes either, because a folder that is not mounted looks the same.
 """
 
@@ -31,6 +33,7 @@ from alertd.core.planning.reminders import HORIZON, Ladder, make_ladder, rearm
 from alertd.core.reason import PlainReason
 from alertd.core.time.instant import to_local_date
 from alertd.engine.digests import Digests
+from alertd.errors import LedgerError
 from alertd.ports import Changes, PlanningLedger, TimelineReader
 
 AT_ONCE = 100
@@ -47,6 +50,8 @@ class Report:
         kept: timelines without a file that stay as they are, because no file is left, or because a file that
             cannot be read may hold them.
         holders: the files that cannot be read and may hold a timeline of ``kept``; () if no file is left.
+        failed: what was raised for milestones or timelines that could not be planned, by id. They stay as
+            they are.
     """
 
     loaded: list[str] = field(default_factory=list)
@@ -54,6 +59,7 @@ class Report:
     withdrawn: list[str] = field(default_factory=list)
     kept: tuple[str, ...] = ()
     holders: tuple[str, ...] = ()
+    failed: dict[str, Exception] = field(default_factory=dict)
     owed: int = 0
     cancelled: int = 0
 
@@ -129,7 +135,7 @@ async def reconcile(
         # A broken file that states the same timeline may hold the milestones that this file does not.
         is_whole = not any(definitions.identified.get(file) == timeline.id for file in definitions.broken)
         records, owed = await ledger.read_timeline(timeline.id)
-        await _reconcile_timeline(ledger, current, timeline, milestones, records, owed, is_whole=is_whole)
+        await _try_timeline(ledger, current, timeline, milestones, records, owed, is_whole=is_whole)
     await _reconcile_digests(ledger, current)
     for name in withdrawn:
         records, owed = await ledger.read_timeline(name)
@@ -174,9 +180,7 @@ async def reconcile_dependents(
         names = [milestone.id for milestone in timeline.milestones if milestone.id in dependents]
         if names:
             records, owed = await ledger.read_milestones(names)
-            await _reconcile_timeline(
-                ledger, current, timeline, [resolved[name] for name in names], records, owed
-            )
+            await _try_timeline(ledger, current, timeline, [resolved[name] for name in names], records, owed)
     return current.report
 
 
@@ -232,6 +236,25 @@ async def _resolve_all(
     return resolve(milestones, done)
 
 
+async def _try_timeline(  # noqa: PLR0917  the arguments of _reconcile_timeline
+    ledger: PlanningLedger,
+    current: ReconcilePass,
+    timeline: Timeline,
+    milestones: Sequence[Milestone],
+    records: Sequence[Record],
+    owed: Sequence[ScheduledReminder],
+    *,
+    is_whole: bool = True,
+) -> None:
+    """Bring milestones of one timeline into line. If that raises, the timeline alone stays as it is."""
+    try:
+        await _reconcile_timeline(ledger, current, timeline, milestones, records, owed, is_whole=is_whole)
+    except LedgerError:
+        raise
+    except Exception as error:  # a bug, or a value that no database takes
+        current.report.failed[timeline.id] = error
+
+
 async def _reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger has
     ledger: PlanningLedger,
     current: ReconcilePass,
@@ -266,8 +289,12 @@ async def _reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger 
             if instance.id not in by_id and past.has(milestone, instance):
                 continue
             await current.give_way()
-            ladders.append(make_ladder(instance, current.config, current.now, until))
             still.add(instance.id)
+            try:
+                ladders.append(make_ladder(instance, current.config, current.now, until))
+            except Exception as error:  # a bug that this milestone triggers
+                current.report.failed[instance.id] = error
+                continue
             if len(ladders) == AT_ONCE:
                 parts.append(await _find_changes(ledger, current, timeline, ladders, by_id, owed_by_id))
                 ladders = []
@@ -334,7 +361,7 @@ async def _write(ledger: PlanningLedger, current: ReconcilePass, changes: Change
 
 
 async def _find_changes(  # noqa: PLR0917  the files, the plan and the ledger
-    ledger: TimelineReader,
+    ledger: PlanningLedger,
     current: ReconcilePass,
     timeline: Timeline,
     ladders: Sequence[Ladder],
@@ -363,7 +390,37 @@ async def _find_changes(  # noqa: PLR0917  the files, the plan and the ledger
     ]
     latest = await ledger.read_latest(asked) if asked else ()
     every = {reminder.key: reminder for reminder in chain(owed, found, latest)}
-    return find_changes(current, timeline, ladders, records, tuple(every.values()))
+    changes = find_changes(current, timeline, ladders, records, tuple(every.values()))
+    return await _keep_open(ledger, changes, every)
+
+
+async def _keep_open(ledger: PlanningLedger, changes: Changes, read: Container[str]) -> Changes:
+    """Have reminders wait that are in the ledger and cannot be read, where they look new and too late.
+
+    A new reminder that was due before it was planned is never sent. One that cannot be read is written again
+    and may have waited for long, so that is no reason to end it.
+
+    Args:
+        read: the keys of reminders that can be read.
+    """
+    ended = [
+        reminder.key
+        for reminder in changes.owed
+        if reminder.state is not ReminderState.PENDING and reminder.key not in read
+    ]
+    known = await ledger.find_known(owed=ended) if ended else frozenset()
+    if not known:
+        return changes
+    unreadable = known.difference(reminder.key for reminder in await ledger.read_reminders(sorted(known)))
+    return replace(
+        changes,
+        owed=tuple(
+            replace(reminder, state=ReminderState.PENDING, wake_at=reminder.at, reason=None)
+            if reminder.key in unreadable
+            else reminder
+            for reminder in changes.owed
+        ),
+    )
 
 
 def _list_with_news(owed: Iterable[ScheduledReminder]) -> set[str]:
@@ -399,10 +456,13 @@ def find_changes(
     for ladder in ladders:
         name = ladder.milestone.id
         record, its_owed = records.get(name), owed_by_id.get(name, ())
-        if record is None:
-            parts.append(_add(current, ladder, timeline.file, its_owed))
-        else:
-            parts.append(_update(current, ladder, timeline.file, record, its_owed))
+        try:
+            if record is None:
+                parts.append(_add(current, ladder, timeline.file, its_owed))
+            else:
+                parts.append(_update(current, ladder, timeline.file, record, its_owed))
+        except Exception as error:  # a bug that this milestone triggers
+            current.report.failed[name] = error
     return _join(parts)
 
 

@@ -126,6 +126,9 @@ SETTLE_LIMIT = 200
 CANCEL_LIMIT_S = 2.0
 """Seconds that a cancelled send has to end."""
 
+CLOSE_LIMIT_S = 5.0
+"""Seconds that a notifier has to close."""
+
 NO_RATES: Mapping[str, Rate | None] = MappingProxyType({})
 
 
@@ -306,7 +309,7 @@ class Sender:
                 log_settlement(self._log, settlement, fenced=fenced)
                 self._observer.settled(settlement, fenced=fenced)
         while self._retired and not self._tasks:
-            await _close(self._retired.pop())
+            await self._close(self._retired.pop())
 
     async def wait_finished(self) -> None:
         """Wait until nothing is in flight and everything is settled."""
@@ -336,7 +339,7 @@ class Sender:
         await self._try_to_settle()
         self.use({})
         while self._retired:
-            await _close(self._retired.pop())
+            await self._close(self._retired.pop())
         return len(self._finished) + len(self._tasks)
 
     async def _try_to_settle(self) -> None:
@@ -375,7 +378,11 @@ class Sender:
                 self._log.info(Event.CHANNEL_RESUMED, channel=channel)
         self._notices += report_breaker(config, channel, change, reason, at)
 
-
-async def _close(notifiers: Mapping[str, Notifier]) -> None:
-    for notifier in notifiers.values():
-        await notifier.aclose()
+    async def _close(self, notifiers: Mapping[str, Notifier]) -> None:
+        """Close notifiers. One that raises or does not end keeps no other from being closed."""
+        for channel, notifier in notifiers.items():
+            try:
+                async with asyncio.timeout(CLOSE_LIMIT_S):
+                    await notifier.aclose()
+            except Exception as error:  # a bug in a notifier
+                self._log.error(Event.NOTIFIER_FAILED, channel=channel, exc_info=error)

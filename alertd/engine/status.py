@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,6 +10,7 @@ from alertd import __version__
 from alertd.core.config import Config
 from alertd.core.ledger.file import FileLoss
 from alertd.core.ledger.records import Notice
+from alertd.core.ledger.unreadable import Unreadable
 from alertd.core.planning.audit import CURRENT, Audit, AuditFinding
 from alertd.core.words import format_count, join_with_and
 from alertd.engine.deps import Dependencies
@@ -36,6 +37,7 @@ class DaemonStatus:
         clock_ahead: how far the node's clock is ahead of the ledger's; zero if the ledger has no clock.
         problems: the problems in the definition files.
         ledger_failing: the ledger could not be used at the last try.
+        unreadable: the rows of the ledger that the node cannot read.
         leader: the node that reconciles; "" if this node does not know.
         current: the faults of this moment, which the daemon knows without the ledger.
         look_age_s: seconds since the loop last finished what it was doing.
@@ -50,6 +52,7 @@ class DaemonStatus:
     clock_ahead: timedelta = timedelta()
     problems: tuple[str, ...] = ()
     ledger_failing: bool = False
+    unreadable: tuple[Unreadable, ...] = ()
     leader: str = ""
     current: tuple[AuditFinding, ...] = ()
     look_age_s: float = 0.0
@@ -198,6 +201,15 @@ class StatusReporter:
         """Tell the operator that the ledger's file was taken away."""
         if config is not None:
             await self._tell(config, "The ledger's file was taken away", (str(loss),))
+
+    async def tell_unplanned(self, config: Config, names: Sequence[str]) -> None:
+        """Tell the operator what could not be planned. The same names make one notice a day."""
+        lines = (
+            *names[:MAX_LINES],
+            "Nothing else is held up by this; what the ledger has of it stays in force.",
+            "It is a bug in alertd: the log of the daemon has the traceback, as milestone.failed.",
+        )
+        await self._tell(config, "A milestone could not be planned", lines)
 
     @property
     def all_problems(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, select, update
 from alertd.core.ledger.records import CHANNEL, Delivery, DeliveryState, Record, ScheduledReminder
 from alertd.core.milestones import status as milestone_status
 from alertd.core.milestones.status import Action
-from alertd.errors import RefusedAction, UnknownDelivery, UnknownMilestone
+from alertd.errors import RefusedAction, UnknownDelivery, UnknownMilestone, UnreadableRow
 from alertd.ports import KeptConfig
 from alertd.store import leading, reading, rows, rules, schema, writing
 from alertd.store.database.dialect import insert_into, lock_rows
@@ -50,7 +50,7 @@ def retry(connection: Connection, delivery: str, now: datetime, by: str) -> Deli
     if row is None:
         raise UnknownDelivery(f"no delivery {delivery!r} in the ledger")
     members = reading.read_members(connection, [delivery])[delivery]
-    found = reading.decode_delivery(row, members)
+    found = reading.carry(rows.decode_delivery(row, ()), members)
     retried = rules.reset_delivery(found, now, by)
     if found == retried:
         return found
@@ -90,9 +90,16 @@ def read_kept_config(connection: Connection) -> KeptConfig | None:
 
 
 def ensure_shared_secret(connection: Connection, made: str) -> str:
-    """Store ``made`` as the shared secret unless there is one already, and return the stored secret."""
+    """Store ``made`` as the shared secret unless there is one already, and return the stored secret.
+
+    A secret that cannot be read is replaced, since no node can use it.
+    """
     fields = rows.encode_state(CHANNEL, rules.SHARED_SECRET, {"secret": made})
     insert = insert_into(connection, _remembered).values(**fields)
     connection.execute(insert.on_conflict_do_nothing(index_elements=["milestone", "channel"]))
     there = (_remembered.c.milestone == CHANNEL) & (_remembered.c.channel == rules.SHARED_SECRET)
-    return rows.decode_state(connection.execute(select(_remembered).where(there)).one())["secret"]
+    try:
+        return rows.decode_state(connection.execute(select(_remembered).where(there)).one())["secret"]
+    except (UnreadableRow, KeyError):
+        connection.execute(update(_remembered).where(there).values(state=fields["state"]))
+        return made

@@ -13,6 +13,8 @@ from alertd.store.database.dialect import insert_into
 
 _lead, _node = schema.lead, schema.node
 RECONCILING = "reconcile"
+_MAX_TERM = 2**62
+"""The largest term. A row with a term beyond it is damaged, and the terms begin again."""
 
 
 def take_lead(connection: Connection, *, node: str, at: int, until: int, instead_of: str) -> int | None:
@@ -34,9 +36,13 @@ def take_lead(connection: Connection, *, node: str, at: int, until: int, instead
         index_elements=["name"],
         set_={
             "node": insert.excluded.node,
-            "term": case((its_own, _lead.c.term), else_=_lead.c.term + 1),
+            "term": case(
+                (_lead.c.term.between(0, _MAX_TERM), case((its_own, _lead.c.term), else_=_lead.c.term + 1)),
+                else_=1,
+            ),
             "until": insert.excluded.until,
         },
+        # A lead until an instant that is none has ended, and so has one that ends too far ahead.
         where=or_(its_own, _lead.c.until <= at, _lead.c.until > latest, _lead.c.node == instead_of),
     ).returning(_lead.c.term)
     fields = {"name": RECONCILING, "node": node, "term": 1, "until": until}
@@ -58,7 +64,8 @@ def hold_term(connection: Connection, term: int) -> None:
 
 def read_leader(connection: Connection) -> str:
     """Return the node that leads or led last, or "" if that node has retired."""
-    return connection.execute(select(_lead.c.node).where(_lead.c.name == RECONCILING)).scalar() or ""
+    node = connection.execute(select(_lead.c.node).where(_lead.c.name == RECONCILING)).scalar()
+    return node if isinstance(node, str) else ""
 
 
 def retire(connection: Connection, node: str) -> None:

@@ -59,7 +59,7 @@ def _is_over(at: int) -> ColumnElement[bool]:
         .where(of_it, schema.IS_READY)
     )
     return and_(
-        _milestone.c.withdrawn,
+        _milestone.c.withdrawn.is_(True),
         _milestone.c.changed_at < at,
         ~exists(select(_history.c.seq).where(_history.c.milestone == _milestone.c.id, _history.c.at >= at)),
         ~exists(select(_owed.c.key).where(of_it, schema.IS_PENDING)),

@@ -1,13 +1,15 @@
 """Run the dispatcher's statements: find what is due, bind and settle deliveries, and find the next wake-up.
 
-Each statement handles many rows at once.
+Each statement handles many rows at once. A row that cannot be read is set apart and left out; see
+:mod:`alertd.store.quarantine`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -15,9 +17,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Row,
     Select,
     bindparam,
     case,
+    delete,
     func,
     or_,
     select,
@@ -29,6 +33,7 @@ from sqlalchemy import (
 
 from alertd.core.ledger.records import (
     CHANNEL,
+    Delivery,
     DeliveryState,
     Lease,
     Record,
@@ -36,47 +41,69 @@ from alertd.core.ledger.records import (
     ScheduledReminder,
 )
 from alertd.core.planning.audit import Waiting
-from alertd.core.planning.decide import Decisions
+from alertd.core.planning.decide import Decisions, make_delivery_id
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import LEASE_FOR, Settlement
 from alertd.store import reading, rows, rules, schema, writing
 from alertd.store.database.dialect import is_shared, lock_rows, split_chunks
+from alertd.store.quarantine import (
+    decode_readable,
+    find_quarantine,
+    is_not_apart,
+    is_readable_reminder,
+    is_sound,
+    make_held,
+    pair_readable,
+)
 
 _owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered
 _READY = text("'ready'")
 _MAX_AWAKE = 1_000_000
+_MAX_ROUNDS = 20
+"""How often one call looks for due reminders again, because none of those found can be read."""
 
 
 def find_due(connection: Connection, now: datetime, limit: int) -> list[tuple[ScheduledReminder, Record]]:
     """Return the due reminders in whole sets; see :meth:`alertd.ports.ReminderQueue.find_due`."""
+    for _ in range(_MAX_ROUNDS):
+        rows_found = connection.execute(_select_due(connection, now, limit)).all()
+        found = decode_readable(connection, rows.decode_owed, rows_found)
+        paired = reading.pair_with_records(connection, found)
+        if paired or not rows_found:
+            return paired
+        # Nothing of it can be read. It is set apart by now, so that the next sets come.
+    return []
+
+
+def _select_due(connection: Connection, now: datetime, limit: int) -> Select[Any]:
     at = rows.to_micros(now)
+    readable = is_readable_reminder(connection)
     # Because of the order and the limit, SQLite reads this subquery from the index. Without them, it chooses
     # an index for the grouping below and reads every pending row, even a million rows that are not due.
     awake = (
         select(_owed.c.milestone, _owed.c.receiver)
-        .where(schema.IS_PENDING, _owed.c.wake_at <= at)
+        .where(schema.IS_PENDING, _owed.c.wake_at <= at, readable)
         .order_by(_owed.c.wake_at)
         .limit(_MAX_AWAKE)
         .subquery("awake")
     )
+    # What is due at an instant that is none is read as well, so that it is set apart.
+    is_due = or_(_owed.c.at <= at, _owed.c.at > rows.MAX_INSTANT)
     sets = (
         select(_owed.c.milestone, _owed.c.receiver, func.min(_owed.c.at).label("earliest"))
         .join(awake, (awake.c.milestone == _owed.c.milestone) & (awake.c.receiver == _owed.c.receiver))
-        .where(schema.IS_PENDING, _owed.c.at <= at)
+        .where(schema.IS_PENDING, is_due, readable)
         .group_by(_owed.c.milestone, _owed.c.receiver)
         .order_by(text("earliest"), _owed.c.milestone, _owed.c.receiver)
         .limit(limit)
         .subquery("sets")
     )
-    statement = (
+    return (
         select(_owed)
         .join(sets, (sets.c.milestone == _owed.c.milestone) & (sets.c.receiver == _owed.c.receiver))
-        .where(schema.IS_PENDING, _owed.c.at <= at)
+        .where(schema.IS_PENDING, is_due, readable)
         .order_by(sets.c.earliest, _owed.c.milestone, _owed.c.receiver, _owed.c.at, _owed.c.key)
     )
-    found = [rows.decode_owed(row) for row in connection.execute(statement)]
-    records = reading.read_records_by_id(connection, (owed.milestone for owed in found))
-    return [(owed, records[owed.milestone]) for owed in found]
 
 
 def bind(connection: Connection, decisions: Decisions) -> bool:
@@ -162,16 +189,17 @@ def find_next_wake(connection: Connection, after: datetime, at: int, shut: froze
         shut: channels that let nothing through.
     """
     is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
-    of_owed = select(func.min(_owed.c.wake_at)).where(schema.IS_PENDING)
-    of_digests = select(func.min(schema.next_digest.c.at))
+    of_owed = _select_first_wake(connection, rows.to_micros(after))
+    of_digests = select(func.min(schema.next_digest.c.at)).where(is_sound(schema.next_digest.c.at))
+    readable = is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id)
     of_ready = (
         select(_delivery.c.next_at)
-        .where(schema.IS_READY, is_open, is_free(_delivery, at))
+        .where(schema.IS_READY, is_open, is_free(_delivery, at), *readable)
         .order_by(_delivery.c.next_at)
         .limit(1)
     )
     of_leased = select(func.min(_delivery.c.lease_until)).where(
-        schema.IS_READY, is_open, _delivery.c.lease_until.is_not(None), _delivery.c.lease_until > at
+        schema.IS_READY, is_open, _delivery.c.lease_until > at, is_sound(_delivery.c.lease_until)
     )
     parts = of_owed, of_digests, of_ready, of_leased
     found = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
@@ -182,6 +210,17 @@ def find_next_wake(connection: Connection, after: datetime, at: int, shut: froze
     return rows.from_micros(min(waiting)) if waiting else None
 
 
+def _select_first_wake(connection: Connection, now: int) -> Select[Any]:
+    """Select the earliest ``wake_at`` of the pending reminders that are not set apart.
+
+    A row that wakes before it is due is damaged. It wakes nobody until it is due, because nothing could be
+    done about it.
+    """
+    can_be_due = or_(_owed.c.at <= now, _owed.c.wake_at >= _owed.c.at)
+    waiting = schema.IS_PENDING, is_sound(_owed.c.wake_at), can_be_due, is_readable_reminder(connection)
+    return select(_owed.c.wake_at).where(*waiting).order_by(_owed.c.wake_at).limit(1)
+
+
 def find_waiting(connection: Connection, now: datetime, at: int, shut: frozenset[str]) -> Waiting:
     """Return since when work has been waiting and when the last lease ends, by the caller's clock.
 
@@ -190,15 +229,16 @@ def find_waiting(connection: Connection, now: datetime, at: int, shut: frozenset
         shut: channels that let nothing through.
     """
     is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
-    undecided = select(func.min(_owed.c.wake_at)).where(schema.IS_PENDING)
+    undecided = _select_first_wake(connection, rows.to_micros(now))
+    readable = is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id)
     untaken = (
         select(_delivery.c.next_at)
-        .where(schema.IS_READY, is_open, is_free(_delivery, at))
+        .where(schema.IS_READY, is_open, is_free(_delivery, at), *readable)
         .order_by(_delivery.c.next_at)
         .limit(1)
     )
-    held = schema.IS_READY, _delivery.c.lease_until.is_not(None)
-    digests = select(func.min(schema.next_digest.c.at))
+    held = schema.IS_READY, is_sound(_delivery.c.lease_until)
+    digests = select(func.min(schema.next_digest.c.at)).where(is_sound(schema.next_digest.c.at))
     parts = undecided, digests, untaken, select(func.max(_delivery.c.lease_until)).where(*held)
     found = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
     # Convert the end of the lease from the ledger's clock to the caller's clock.
@@ -274,12 +314,14 @@ class Search:
         latest: no lease ends later by that clock, unless it was taken while the clock was ahead.
         among_others: whether other nodes lease at the same time. If so, the search skips rows that they have
             locked and locks the rows that it finds.
+        is_not_apart: returns the condition that the delivery with an id is not set apart.
     """
 
     now: int
     at: int
     latest: int
     among_others: bool
+    is_not_apart: Callable[[ColumnElement[str]], ColumnElement[bool]]
 
 
 def lease(
@@ -304,6 +346,7 @@ def lease(
         at=at,
         latest=rows.to_micros(until + LEASE_FOR),
         among_others=is_shared(connection),
+        is_not_apart=partial(is_not_apart, connection, "delivery"),
     )
     candidates = _select_candidates(search, limit, per_channel, most)
     free = (
@@ -312,50 +355,99 @@ def lease(
         .order_by(_delivery.c.next_at, _delivery.c.id)
         .with_for_update(skip_locked=True, key_share=True)
     )
-    taken = connection.execute(free).all()
-    ids = [row.id for row in taken]
-    for chunk in split_chunks(ids):
+    found = connection.execute(free).all()
+    carried, records = _read_carried(connection, found)
+    taken = [row for row in found if row.id in carried]
+    for chunk in split_chunks(list(carried)):
         connection.execute(
             update(_delivery)
             .where(_delivery.c.id.in_(chunk))
             .values(lease_owner=owner, lease_until=rows.to_micros(until), fence=_delivery.c.fence + 1)
         )
-    members = reading.read_members(connection, ids)
-    made = {row.id: reading.decode_delivery(row, members[row.id]) for row in taken}
-    shown = {name: delivery.edition.overview if delivery.edition else () for name, delivery in made.items()}
-    carried_in = {owed.milestone for carried in members.values() for owed in carried}
-    milestones = sorted(carried_in.union(*shown.values()))
-    records = reading.read_records_by_id(connection, milestones)
+    shown = {name: made.edition.overview if made.edition else () for name, (made, _) in carried.items()}
+    bound = {owed.milestone for _, members in carried.values() for owed in members}
+    milestones = sorted(bound.union(*shown.values()))
+    records |= reading.read_records_by_id(connection, (name for name in milestones if name not in records))
     latest = _read_latest_bound(connection, milestones)
     prior = _read_prior(connection, [*milestones, CHANNEL])
     first = reading.read_first_after(connection, milestones, now)
     leases = []
     for row in taken:
-        carried = tuple(members[row.id])
-        names = dict.fromkeys((*(owed.milestone for owed in carried), *shown[row.id]))
+        delivery, members = carried[row.id]
+        names = dict.fromkeys((*(owed.milestone for owed in members), *shown[row.id]))
         leases.append(
             Lease(
-                delivery=made[row.id],
+                delivery=delivery,
                 owner=owner,
                 fence=row.fence + 1,
                 until=until,
-                owed=carried,
-                records={name: records[name] for name in names},
-                overtaken=rules.find_overtaken(carried, latest),
+                owed=tuple(members),
+                records={name: records[name] for name in names if name in records},
+                overtaken=rules.find_overtaken(members, latest),
                 prior={
                     name: prior[name, row.channel]
                     for name in (*names, CHANNEL)
                     if (name, row.channel) in prior
                 },
-                upcoming=rules.select_upcoming(carried, shown[row.id], row.receiver, first),
+                upcoming=rules.select_upcoming(members, shown[row.id], row.receiver, first),
             )
         )
     return leases
 
 
+def _read_carried(
+    connection: Connection, found: Sequence[Row[Any]]
+) -> tuple[dict[str, tuple[Delivery, list[ScheduledReminder]]], dict[str, Record]]:
+    """Return the deliveries that can be sent with their members, by id, and the records of the members.
+
+    A delivery that can be read in part is split: what cannot be read goes on in a delivery of its own.
+    """
+    readable = list(pair_readable(connection, lambda row: rows.decode_delivery(row, ()), found))
+    apart: dict[str, list[str]] = {}
+    members = reading.read_members(connection, [row.id for row, _ in readable], apart)
+    everything = [owed for its in members.values() for owed in its]
+    paired = reading.pair_with_records(connection, everything)
+    with_record = {owed.key for owed, _ in paired}
+    carried: dict[str, tuple[Delivery, list[ScheduledReminder]]] = {}
+    for row, made in readable:
+        its = [owed for owed in members[row.id] if owed.key in with_record]
+        lost = [owed.key for owed in members[row.id] if owed.key not in with_record] + apart.get(row.id, [])
+        if not its and made.notice is None and made.edition is None:
+            find_quarantine(connection).add(make_held(row.id, is_empty=not lost))
+            continue
+        if lost:
+            _split(connection, made, lost)
+        carried[row.id] = reading.carry(made, its), its
+    return carried, {record.id: record for _, record in paired}
+
+
+def _split(connection: Connection, delivery: Delivery, lost: Sequence[str]) -> None:
+    """Move members that cannot be read from a delivery to a delivery of their own.
+
+    The rest is not held up, and what is moved is sent when it can be read, or by a node that can read it.
+    """
+    marks = (delivery.fallback_for,) if delivery.fallback_for else ()
+    alone = replace(
+        delivery,
+        id=make_delivery_id(delivery.receiver, delivery.notifier, (*lost, *marks)),
+        members=tuple(lost),
+        attempts=0,
+        reason=None,
+        edition=None,
+    )
+    moved = (schema.member.c.delivery == delivery.id) & schema.member.c.key.in_(lost)
+    connection.execute(delete(schema.member).where(moved))
+    writing.write_deliveries(connection, (alone,))
+    find_quarantine(connection).add(make_held(alone.id, is_empty=False))
+
+
 def is_free(delivery: FromClause, at: int) -> ColumnElement[bool]:
-    """Return the condition that a delivery has no lease, or only a lease that ended at or before ``at``."""
-    return or_(delivery.c.lease_until.is_(None), delivery.c.lease_until <= at)
+    """Return the condition that a delivery has no lease, or only a lease that ended at or before ``at``.
+
+    A lease until an instant that is none is no lease.
+    """
+    until = delivery.c.lease_until
+    return or_(until.is_(None), until <= at, until > rows.MAX_INSTANT)
 
 
 def _can_be_leased(delivery: FromClause, search: Search) -> ColumnElement[bool]:
@@ -413,7 +505,9 @@ def _select_oldest(search: Search, channels: CTE, number: int, condition: Column
     of_channel = (
         select(oldest.c.id)
         .where(oldest.c.state == _READY, oldest.c.channel == channels.c.channel)
-        .where(oldest.c.next_at <= search.now, _can_be_leased(oldest, search))
+        .where(
+            oldest.c.next_at <= search.now, _can_be_leased(oldest, search), search.is_not_apart(oldest.c.id)
+        )
         .order_by(oldest.c.next_at, oldest.c.id)
         .limit(number)
     )
@@ -436,7 +530,7 @@ def _read_latest_bound(
     for chunk in split_chunks(milestones):
         statement = (
             select(_owed.c.milestone, _owed.c.receiver, kind, latest)
-            .where(_owed.c.milestone.in_(chunk), _owed.c.state == "bound")
+            .where(_owed.c.milestone.in_(chunk), _owed.c.state == "bound", is_sound(_owed.c.at))
             .group_by(_owed.c.milestone, _owed.c.receiver, text("kind"))
         )
         for row in connection.execute(statement):
@@ -450,6 +544,7 @@ def _read_prior(
     """Return the states that notifiers returned last, by milestone and channel."""
     found: dict[tuple[str, str], Mapping[str, str]] = {}
     for chunk in split_chunks(milestones):
-        for row in connection.execute(select(_remembered).where(_remembered.c.milestone.in_(chunk))):
-            found[row.milestone, row.channel] = rows.decode_state(row)
+        its = connection.execute(select(_remembered).where(_remembered.c.milestone.in_(chunk)))
+        for row, state in pair_readable(connection, rows.decode_state, its):
+            found[row.milestone, row.channel] = state
     return found

@@ -1,10 +1,13 @@
-"""Read records, scheduled reminders, deliveries, history and counts. Nothing here writes."""
+"""Read records, scheduled reminders, deliveries, history and counts. Nothing here writes.
+
+A row that cannot be read is set apart and left out; see :mod:`alertd.store.quarantine`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
-from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, select
 
@@ -20,9 +23,20 @@ from alertd.core.ledger.records import (
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.reason import PlainReason
 from alertd.core.routing.digest import NextDigest
+from alertd.errors import UnreadableRow
 from alertd.ports import MOVES_READ, NodeReport
 from alertd.store import rows, rules, schema
 from alertd.store.database.dialect import read_data_version, split_chunks
+from alertd.store.quarantine import (
+    check_again,
+    decode_readable,
+    find_quarantine,
+    is_readable_reminder,
+    is_sound,
+    make_orphan,
+    pair_readable,
+    read_limited,
+)
 
 _milestone, _owed, _delivery = schema.milestone, schema.owed, schema.delivery
 _member, _attempt, _history = schema.member, schema.attempt, schema.history
@@ -31,17 +45,17 @@ _member, _attempt, _history = schema.member, schema.attempt, schema.history
 def read_timelines(connection: Connection) -> dict[str, str]:
     """Return the file of each timeline that has a record that is not withdrawn, by timeline id."""
     statement = (
-        select(_milestone.c.timeline, func.max(_milestone.c.file).label("file"))
-        .where(_milestone.c.withdrawn.is_(False))
-        .group_by(_milestone.c.timeline)
+        select(_milestone.c.timeline, _milestone.c.file).where(_milestone.c.withdrawn.is_(False)).distinct()
     )
-    return {row.timeline: row.file for row in connection.execute(statement)}
+    found = connection.execute(statement).all()
+    # SQLite may hold something else than texts, which has no order among texts.
+    return dict(sorted((row.timeline, row.file) for row in found if all(isinstance(it, str) for it in row)))
 
 
 def read_timeline(connection: Connection, timeline: str) -> tuple[list[Record], list[ScheduledReminder]]:
     """Return the records of a timeline; see :meth:`alertd.ports.TimelineReader.read_timeline`."""
     in_timeline = select(_milestone).where(_milestone.c.timeline == timeline).order_by(_milestone.c.id)
-    records = [rows.decode_record(row) for row in connection.execute(in_timeline)]
+    records = decode_readable(connection, rows.decode_record, connection.execute(in_timeline))
     its = _owed.c.milestone.in_(select(_milestone.c.id).where(_milestone.c.timeline == timeline))
     return records, _sort_by_at(_read_sendable(connection, its))
 
@@ -66,18 +80,20 @@ def _read_sendable(connection: Connection, its: ColumnElement[bool]) -> list[Sch
     )
     # Two statements, so that the index finds the few rows in each state.
     return [
-        rows.decode_owed(row)
+        owed
         for wanted in (schema.IS_PENDING, held_back)
-        for row in connection.execute(select(_owed).where(its, wanted))
+        for owed in decode_readable(
+            connection, rows.decode_owed, connection.execute(select(_owed).where(its, wanted))
+        )
     ]
 
 
 def read_reminders(connection: Connection, keys: Sequence[str]) -> list[ScheduledReminder]:
     """Return the reminders with these keys."""
-    found = []
+    found: list[ScheduledReminder] = []
     for chunk in split_chunks(sorted(set(keys))):
-        wanted = select(_owed).where(_owed.c.key.in_(chunk))
-        found += [rows.decode_owed(row) for row in connection.execute(wanted)]
+        wanted = connection.execute(select(_owed).where(_owed.c.key.in_(chunk)))
+        found += decode_readable(connection, rows.decode_owed, wanted)
     return _sort_by_at(found)
 
 
@@ -90,14 +106,14 @@ def read_latest(connection: Connection, milestones: Sequence[str]) -> list[Sched
     )
     move = func.row_number().over(partition_by=line, order_by=(_owed.c.at.desc(), _owed.c.key))
     moves = _owed.c.cause == Cause.MOVED.value
-    found = {}
+    found: dict[str, ScheduledReminder] = {}
     for chunk in split_chunks(sorted(set(milestones))):
         for number, wanted, most in ((last, ~moves, 1), (move, moves, MOVES_READ)):
             numbered = (
                 select(_owed, number.label("number")).where(_owed.c.milestone.in_(chunk), wanted).subquery()
             )
-            for row in connection.execute(select(numbered).where(numbered.c.number <= most)):
-                found[row.key] = rows.decode_owed(row)
+            newest = connection.execute(select(numbered).where(numbered.c.number <= most))
+            found |= {owed.key: owed for owed in decode_readable(connection, rows.decode_owed, newest)}
     return _sort_by_at(found.values())
 
 
@@ -109,7 +125,8 @@ def _sort_by_at(owed: Iterable[ScheduledReminder]) -> list[ScheduledReminder]:
 def read_done_dates(connection: Connection) -> dict[str, date]:
     """Return the local done date of each milestone that is done, by full id."""
     statement = select(_milestone.c.id, _milestone.c.done_on).where(_milestone.c.done_on.is_not(None))
-    return {row.id: rows.parse_date(row.done_on) for row in connection.execute(statement)}
+    found = pair_readable(connection, rows.decode_done_date, connection.execute(statement))
+    return {row.id: day for row, day in found}
 
 
 def read_record(connection: Connection, milestone: str) -> Record | None:
@@ -123,29 +140,54 @@ def read_records(connection: Connection, *, after: str = "", limit: int | None =
     if after:
         statement = statement.where(_milestone.c.id > after)
     if limit is not None:
-        statement = statement.limit(limit)
-    return [rows.decode_record(row) for row in connection.execute(statement)]
+        return [record for _, record in read_limited(connection, statement, rows.decode_record, limit)]
+    return decode_readable(connection, rows.decode_record, connection.execute(statement))
 
 
 def read_records_by_id(connection: Connection, milestones: Iterable[str]) -> dict[str, Record]:
     """Return the records by id. An id that occurs twice is read once."""
     found: dict[str, Record] = {}
     for chunk in split_chunks(sorted(set(milestones))):
-        for row in connection.execute(select(_milestone).where(_milestone.c.id.in_(chunk))):
-            found[row.id] = rows.decode_record(row)
+        its = connection.execute(select(_milestone).where(_milestone.c.id.in_(chunk)))
+        found |= {record.id: record for record in decode_readable(connection, rows.decode_record, its)}
     return found
+
+
+def pair_with_records(
+    connection: Connection, found: Sequence[ScheduledReminder]
+) -> list[tuple[ScheduledReminder, Record]]:
+    """Return each reminder with its record. A reminder whose record cannot be read is left out."""
+    names = {owed.milestone for owed in found}
+    records = read_records_by_id(connection, names)
+    if len(records) < len(names):
+        _set_orphans_apart(connection, [owed for owed in found if owed.milestone not in records])
+    return [(owed, records[owed.milestone]) for owed in found if owed.milestone in records]
+
+
+def _set_orphans_apart(connection: Connection, owed: Sequence[ScheduledReminder]) -> None:
+    """Set reminders apart whose milestone has no row. A milestone that cannot be read is apart already."""
+    there: set[str] = set()
+    for chunk in split_chunks(sorted({reminder.milestone for reminder in owed})):
+        there.update(connection.execute(select(_milestone.c.id).where(_milestone.c.id.in_(chunk))).scalars())
+    for reminder in owed:
+        if reminder.milestone not in there:
+            find_quarantine(connection).add(make_orphan(reminder.key, reminder.milestone))
 
 
 def read_owed(connection: Connection, milestone: str) -> list[ScheduledReminder]:
     """Return all reminders for a milestone in any state, sorted by instant."""
     statement = select(_owed).where(_owed.c.milestone == milestone).order_by(_owed.c.at, _owed.c.key)
-    return [rows.decode_owed(row) for row in connection.execute(statement)]
+    return decode_readable(connection, rows.decode_owed, connection.execute(statement))
 
 
 def read_upcoming(connection: Connection, limit: int) -> list[ScheduledReminder]:
     """Return pending reminders, sorted by the instant at which they wake."""
-    statement = select(_owed).where(schema.IS_PENDING).order_by(_owed.c.wake_at, _owed.c.key).limit(limit)
-    return [rows.decode_owed(row) for row in connection.execute(statement)]
+    # What is set apart is due and stays due, so that it would always come first. The page has no other call
+    # that would look at it again.
+    check_again(connection)
+    waiting = schema.IS_PENDING, is_sound(_owed.c.wake_at), is_readable_reminder(connection)
+    statement = select(_owed).where(*waiting).order_by(_owed.c.wake_at, _owed.c.key)
+    return [reminder for _, reminder in read_limited(connection, statement, rows.decode_owed, limit)]
 
 
 def read_first_after(
@@ -161,18 +203,19 @@ def read_first_after(
         coming = (
             select(_owed, number.label("number"))
             .where(_owed.c.milestone.in_(chunk), schema.IS_PENDING, _owed.c.at > rows.to_micros(after))
-            .where(_owed.c.cause.in_(reminders))
+            .where(_owed.c.cause.in_(reminders), is_sound(_owed.c.at), is_readable_reminder(connection))
             .subquery()
         )
-        for row in connection.execute(select(coming).where(coming.c.number == 1)):
-            found[row.milestone, row.receiver] = rows.decode_owed(row)
+        first = connection.execute(select(coming).where(coming.c.number == 1))
+        for reminder in decode_readable(connection, rows.decode_owed, first):
+            found[reminder.milestone, reminder.receiver] = reminder
     return found
 
 
 def read_digests(connection: Connection) -> list[NextDigest]:
     """Return the next digests, the earliest first."""
     statement = select(schema.next_digest).order_by(schema.next_digest.c.at, schema.next_digest.c.key)
-    return [rows.decode_digest(row) for row in connection.execute(statement)]
+    return decode_readable(connection, rows.decode_digest, connection.execute(statement))
 
 
 def read_held(connection: Connection, receiver: str, now: datetime) -> list[tuple[ScheduledReminder, Record]]:
@@ -181,10 +224,9 @@ def read_held(connection: Connection, receiver: str, now: datetime) -> list[tupl
         schema.IS_PENDING, _owed.c.receiver == receiver, _owed.c.at <= rows.to_micros(now)
     )
     # Sorted in Python, because the order of texts in a database depends on its collation.
-    found = [rows.decode_owed(row) for row in connection.execute(statement)]
+    found = decode_readable(connection, rows.decode_owed, connection.execute(statement))
     found.sort(key=lambda reminder: (reminder.milestone, reminder.at, reminder.key))
-    records = read_records_by_id(connection, (owed.milestone for owed in found))
-    return [(owed, records[owed.milestone]) for owed in found]
+    return pair_with_records(connection, found)
 
 
 def read_windows(connection: Connection, receiver: str, before: datetime) -> list[tuple[str, str, datetime]]:
@@ -194,6 +236,7 @@ def read_windows(connection: Connection, receiver: str, before: datetime) -> lis
         select(_owed.c.milestone, _owed.c.window_id, _milestone.c.changed_at)
         .join(_milestone, _milestone.c.id == _owed.c.milestone)
         .where(_owed.c.receiver == receiver, _owed.c.at < rows.to_micros(before))
+        .where(is_sound(_milestone.c.changed_at), is_readable_reminder(connection))
         .where(_owed.c.cause.in_(reminders), _owed.c.state != ReminderState.CANCELLED.value)
         .where(_milestone.c.withdrawn.is_(False), _milestone.c.done_on.is_(None))
         .distinct()
@@ -201,6 +244,7 @@ def read_windows(connection: Connection, receiver: str, before: datetime) -> lis
     return sorted(
         (row.milestone, row.window_id, rows.from_micros(row.changed_at))
         for row in connection.execute(statement)
+        if isinstance(row.milestone, str) and isinstance(row.window_id, str)
     )
 
 
@@ -235,21 +279,18 @@ def find_deliveries(
     if before is not None:
         at, name = rows.to_micros(before[0]), before[1]
         wanted.append(or_(_delivery.c.bound_at < at, and_(_delivery.c.bound_at == at, _delivery.c.id < name)))
-    newest = (
-        select(_delivery)
-        .where(*wanted)
-        .order_by(_delivery.c.bound_at.desc(), _delivery.c.id.desc())
-        .limit(limit)
-    )
-    found = connection.execute(newest).all()
-    ids = [row.id for row in found]
+    wanted.append(is_sound(_delivery.c.bound_at))
+    newest = select(_delivery).where(*wanted).order_by(_delivery.c.bound_at.desc(), _delivery.c.id.desc())
+    found = read_limited(connection, newest, lambda row: rows.decode_delivery(row, ()), limit)
+    ids = [row.id for row, _ in found]
     members = read_members(connection, ids)
     attempts: dict[str, list[Attempt]] = {name: [] for name in ids}
     for chunk in split_chunks(ids):
         tries = select(_attempt).where(_attempt.c.delivery.in_(chunk))
-        for row in connection.execute(tries.order_by(_attempt.c.delivery, _attempt.c.number)):
-            attempts[row.delivery].append(rows.decode_attempt(row))
-    return [(decode_delivery(row, members[row.id]), attempts[row.id], members[row.id]) for row in found]
+        in_order = connection.execute(tries.order_by(_attempt.c.delivery, _attempt.c.number))
+        for attempt in decode_readable(connection, rows.decode_attempt, in_order):
+            attempts[attempt.delivery].append(attempt)
+    return [(carry(made, members[made.id]), attempts[made.id], members[made.id]) for _, made in found]
 
 
 def _has(column: Column[str], text: str) -> ColumnElement[bool]:
@@ -257,13 +298,19 @@ def _has(column: Column[str], text: str) -> ColumnElement[bool]:
     return func.lower(column).contains(text.lower(), autoescape=True)
 
 
-def decode_delivery(row: Any, members: Sequence[ScheduledReminder]) -> Delivery:
-    """Return the delivery of a row and its members."""
-    return rows.decode_delivery(row, [owed.key for owed in members])
+def carry(delivery: Delivery, members: Sequence[ScheduledReminder]) -> Delivery:
+    """Return a delivery that carries these members."""
+    return replace(delivery, members=tuple(owed.key for owed in members))
 
 
-def read_members(connection: Connection, deliveries: Sequence[str]) -> dict[str, list[ScheduledReminder]]:
-    """Return the members of each delivery, in the order in which they were bound."""
+def read_members(
+    connection: Connection, deliveries: Sequence[str], unreadable: dict[str, list[str]] | None = None
+) -> dict[str, list[ScheduledReminder]]:
+    """Return the members of each delivery, in the order in which they were bound.
+
+    Args:
+        unreadable: gets the keys of the members that cannot be read, by delivery.
+    """
     members: dict[str, list[ScheduledReminder]] = {name: [] for name in deliveries}
     for chunk in split_chunks(deliveries):
         statement = (
@@ -273,19 +320,25 @@ def read_members(connection: Connection, deliveries: Sequence[str]) -> dict[str,
             .order_by(_member.c.delivery, _member.c.position)
         )
         for row in connection.execute(statement):
-            members[row.delivery].append(rows.decode_owed(row))
+            try:
+                members[row.delivery].append(rows.decode_owed(row))
+            except UnreadableRow as error:
+                find_quarantine(connection).add(error)
+                if unreadable is not None:
+                    unreadable.setdefault(row.delivery, []).append(row.key)
     return members
 
 
 def read_activity(connection: Connection, timeline: str = "") -> list[tuple[Record, datetime]]:
     """Return all records, each with the time of its last history entry or else of its last change."""
-    last = select(_history.c.milestone, func.max(_history.c.at).label("at")).group_by(_history.c.milestone)
+    last = select(_history.c.milestone, func.max(_history.c.at).label("at")).where(is_sound(_history.c.at))
+    last = last.group_by(_history.c.milestone)
     statement = select(_milestone).order_by(_milestone.c.id)
     if timeline:
         last = last.where(_match_timeline(timeline))
         statement = statement.where(_milestone.c.timeline == timeline)
     at = {row.milestone: rows.from_micros(row.at) for row in connection.execute(last)}
-    records = map(rows.decode_record, connection.execute(statement))
+    records = decode_readable(connection, rows.decode_record, connection.execute(statement))
     return [(record, at.get(record.id, record.changed_at)) for record in records]
 
 
@@ -293,14 +346,14 @@ def read_history(
     connection: Connection, milestone: str = "", limit: int = 100, *, timeline: str = "", kind: str = ""
 ) -> list[HistoryEntry]:
     """Return history entries, the newest first. An empty filter matches every entry."""
-    statement = select(_history).order_by(_history.c.at.desc(), _history.c.seq.desc()).limit(limit)
+    statement = select(_history).order_by(_history.c.at.desc(), _history.c.seq.desc())
     if milestone:
         statement = statement.where(_history.c.milestone == milestone)
     if timeline:
         statement = statement.where(_match_timeline(timeline))
     if kind:
         statement = statement.where(_history.c.kind == kind)
-    return [rows.decode_entry(row) for row in connection.execute(statement)]
+    return [entry for _, entry in read_limited(connection, statement, rows.decode_entry, limit)]
 
 
 def _match_timeline(timeline: str) -> ColumnElement[bool]:
@@ -319,8 +372,8 @@ def read_last_moves(connection: Connection, milestones: Sequence[str]) -> dict[s
             _history.c.milestone.in_(chunk), _history.c.kind == "moved"
         )
         last = numbered.subquery()
-        for row in connection.execute(select(last).where(last.c.number == 1)):
-            found[row.milestone] = rows.decode_entry(row)
+        its = connection.execute(select(last).where(last.c.number == 1))
+        found |= {entry.milestone: entry for entry in decode_readable(connection, rows.decode_entry, its)}
     return found
 
 
@@ -351,7 +404,7 @@ def find_known(
 def read_nodes(connection: Connection) -> list[NodeReport]:
     """Return the last report of every node, the latest first."""
     latest = select(schema.node).order_by(schema.node.c.seen_at.desc(), schema.node.c.node)
-    return [rows.decode_node(row) for row in connection.execute(latest)]
+    return decode_readable(connection, rows.decode_node, connection.execute(latest))
 
 
 def read_version(connection: Connection) -> str:

@@ -1,7 +1,8 @@
 """Convert the ledger's values to table rows and back.
 
 An ``encode_*`` function returns a dict that has a value for each column. A ``decode_*`` function takes a
-SQLAlchemy row.
+SQLAlchemy row, and raises UnreadableRow and nothing else if it cannot read the row. SQLite keeps any value in
+any column, so a ``decode_*`` function checks also what the types of the columns promise.
 """
 
 from __future__ import annotations
@@ -47,14 +48,25 @@ from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from alertd.core.reason import Reason, get_code, pack_details, unpack_reason
 from alertd.core.routing.digest import NextDigest
-from alertd.errors import LedgerError, ParseError
+from alertd.core.words import phrase_offset
+from alertd.errors import UnreadableRow, ZoneMissing
 from alertd.ports import NodeReport
 from alertd.store.rules import make_entry_key
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_MAX_REASON = 200
 _CACHED_MILESTONES = 1_024
 """How many decoded snapshots stay in memory (about 10 MB), because milestones are leased again and again."""
+
+MIN_INSTANT = -62_135_300_000_000_000
+"""The first instant that a row can hold (January of year 1), in microseconds since 1970-01-01 00:00 UTC."""
+
+MAX_INSTANT = 253_402_000_000_000_000
+"""The last instant that a row can hold (December of year 9999), so that each zone has a date for it."""
+
+MAX_COUNT = 2**31 - 2
+"""The largest number in a column of whole numbers: PostgreSQL can add 1 to it."""
 
 Fields = dict[str, Any]
 
@@ -65,8 +77,21 @@ def to_micros(at: datetime) -> int:
 
 
 def from_micros(at: int) -> datetime:
-    """Return the aware UTC instant for a result of :func:`to_micros`."""
+    """Return the aware UTC instant for a result of :func:`to_micros`.
+
+    Raises:
+        OverflowError, TypeError: the value of the column is no instant.
+    """
     return _EPOCH + timedelta(microseconds=at)
+
+
+def make_unreadable(table: str, key: object, error: Exception) -> UnreadableRow:
+    """Return the error for a row that cannot be read because of ``error``."""
+    zone = error.zone if isinstance(error, ZoneMissing) else ""
+    reason = " ".join(str(error).split())[:_MAX_REASON] if str(error) else type(error).__name__
+    if isinstance(error, KeyError):
+        reason = f"it lacks {reason}"
+    return UnreadableRow(table, key, reason, zone)
 
 
 def count_micros(duration: timedelta) -> int:
@@ -103,29 +128,52 @@ def encode_status(status: MilestoneStatus) -> Fields:
 
 
 def decode_record(row: Row[Any]) -> Record:
-    """Return the record that a row holds.
-
-    Raises:
-        LedgerError: this version of alertd cannot read the row's snapshot.
-    """
+    """Return the record that a row holds."""
     try:
         milestone = _decode_milestone(row.snapshot)
         if milestone.zone is not ZoneInfo(milestone.zone.key):
             # The zone database has changed since, and the milestones in the cache have the old rules.
             _decode_milestone.cache_clear()
             milestone = _decode_milestone(row.snapshot)
-    except (ValueError, KeyError, ParseError) as error:
-        raise LedgerError(f"the ledger's snapshot of {row.id!r} cannot be read: {error}") from error
-    return Record(
-        milestone=milestone,
-        file=row.file,
-        revision=row.revision,
-        values=unpack_values(json.loads(row.stated)),
-        loaded_at=from_micros(row.loaded_at),
-        changed_at=from_micros(row.changed_at),
-        withdrawn=row.withdrawn,
-        status=NO_ACTIONS if row.standing == "{}" else unpack_status(json.loads(row.standing)),
-    )
+        status = NO_ACTIONS if row.standing == "{}" else unpack_status(json.loads(row.standing))
+        done_on = status.done_on.isoformat() if status.done_on else None
+        if row.id != milestone.id or row.timeline != milestone.timeline or row.done_on != done_on:
+            raise ValueError("its columns id, timeline and done_on contradict its snapshot or its standing")
+        return Record(
+            milestone=milestone,
+            file=_check_text(row.file),
+            revision=_check_count(row.revision),
+            values=unpack_values(json.loads(row.stated)),
+            loaded_at=from_micros(row.loaded_at),
+            changed_at=from_micros(row.changed_at),
+            withdrawn=_check_flag(row.withdrawn),
+            status=status,
+        )
+    except Exception as error:
+        raise make_unreadable("milestone", row.id, error) from error
+
+
+def _check_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _check_texts(*values: Any) -> None:
+    """Raise TypeError unless all values are texts. Joining them is the fastest way to find out."""
+    "".join(values)
+
+
+def _check_count(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value <= MAX_COUNT:
+        raise ValueError(f"{value!r} is no count")
+    return value
+
+
+def _check_flag(value: Any) -> bool:
+    if value not in (0, 1):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return bool(value)
 
 
 @lru_cache(maxsize=_CACHED_MILESTONES)
@@ -133,8 +181,12 @@ def _decode_milestone(snapshot: str) -> Milestone:
     return unpack(json.loads(snapshot))
 
 
-def parse_date(text: str) -> date:
-    return date.fromisoformat(text)
+def decode_done_date(row: Row[Any]) -> date:
+    """Return the done date of a row with the columns ``id`` and ``done_on``."""
+    try:
+        return date.fromisoformat(row.done_on)
+    except Exception as error:
+        raise make_unreadable("milestone", row.id, error) from error
 
 
 REASON_PARAMETERS: Fields = {
@@ -163,17 +215,18 @@ def decode_reason(row: Row[Any]) -> Reason | None:
     """Return the reason in a row.
 
     Raises:
-        LedgerError: the details do not fit the code.
+        ValueError: the details do not fit the code.
+        TypeError: a value has the wrong type.
     """
     return _decode_reason(row.reason_code, row.reason_details, row.reason)
 
 
 @lru_cache(maxsize=_CACHED_MILESTONES)
 def _decode_reason(code: str, details: str, text: str) -> Reason | None:
-    try:
-        return unpack_reason(code, json.loads(details or "{}"), text)
-    except ValueError as error:
-        raise LedgerError(f"a reason in the ledger cannot be read: {error}") from error
+    reason = unpack_reason(_check_text(code), json.loads(details or "{}"), _check_text(text))
+    # The words are made here, so that a detail of a wrong type is found now and not on a page.
+    describe_reason(reason)
+    return reason
 
 
 def encode_owed(owed: ScheduledReminder) -> Fields:
@@ -196,22 +249,32 @@ def encode_owed(owed: ScheduledReminder) -> Fields:
 
 
 def decode_owed(row: Row[Any]) -> ScheduledReminder:
-    return ScheduledReminder(
-        key=row.key,
-        milestone=row.milestone,
-        receiver=row.receiver,
-        cause=Cause(row.cause),
-        offset=row.slot,
-        window_id=row.window_id,
-        at=from_micros(row.at),
-        wake_at=from_micros(row.wake_at),
-        group=_decode_group(row.grouping),
-        state=ReminderState(row.state),
-        move=unpack_move(json.loads(row.move)) if row.move else None,
-        reason=decode_reason(row),
-        told_at=from_micros(row.told_at) if row.told_at is not None else None,
-        grounds=unpack_grounds(json.loads(row.grounds)) if row.grounds else None,
-    )
+    try:
+        _check_texts(row.key, row.milestone, row.receiver, row.window_id)
+        return ScheduledReminder(
+            key=row.key,
+            milestone=row.milestone,
+            receiver=row.receiver,
+            cause=Cause(row.cause),
+            offset=_check_offset(row.slot),
+            window_id=row.window_id,
+            at=from_micros(row.at),
+            wake_at=from_micros(row.wake_at),
+            group=_decode_group(row.grouping),
+            state=ReminderState(row.state),
+            move=unpack_move(json.loads(row.move)) if row.move else None,
+            reason=decode_reason(row),
+            told_at=from_micros(row.told_at) if row.told_at is not None else None,
+            grounds=unpack_grounds(json.loads(row.grounds)) if row.grounds else None,
+        )
+    except Exception as error:
+        raise make_unreadable("owed", row.key, error) from error
+
+
+@lru_cache(maxsize=_CACHED_MILESTONES)
+def _check_offset(text: str) -> str:
+    phrase_offset(text)
+    return text
 
 
 @lru_cache(maxsize=_CACHED_MILESTONES)
@@ -227,7 +290,7 @@ def _encode_group(group: tuple[tuple[str, str], ...]) -> str:
 
 @lru_cache(maxsize=_CACHED_MILESTONES)
 def _decode_group(text: str) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in json.loads(text))
+    return tuple((_check_text(name), _check_text(value)) for name, value in json.loads(text))
 
 
 def encode_delivery(delivery: Delivery) -> Fields:
@@ -250,22 +313,29 @@ def encode_delivery(delivery: Delivery) -> Fields:
 
 
 def decode_delivery(row: Row[Any], members: Sequence[str]) -> Delivery:
-    return Delivery(
-        id=row.id,
-        receiver=row.receiver,
-        notifier=row.notifier,
-        members=tuple(members),
-        bound_at=from_micros(row.bound_at),
-        next_at=from_micros(row.next_at),
-        state=DeliveryState(row.state),
-        attempts=row.attempts,
-        reason=decode_reason(row),
-        notice=unpack_notice(json.loads(row.notice)) if row.notice else None,
-        fallback_for=row.fallback_for,
-        settled_at=from_micros(row.settled_at) if row.settled_at is not None else None,
-        edition=unpack_edition(json.loads(row.edition)) if row.edition else None,
-        tried_from=from_micros(row.tried_from) if row.tried_from is not None else None,
-    )
+    try:
+        _check_count(row.fence)
+        if row.channel != f"{row.receiver}/{row.notifier}":
+            raise ValueError(f"its channel {row.channel!r} is not the one of its receiver and its notifier")
+        _check_texts(row.id, row.receiver, row.notifier, row.fallback_for)
+        return Delivery(
+            id=row.id,
+            receiver=row.receiver,
+            notifier=row.notifier,
+            members=tuple(members),
+            bound_at=from_micros(row.bound_at),
+            next_at=from_micros(row.next_at),
+            state=DeliveryState(row.state),
+            attempts=_check_count(row.attempts),
+            reason=decode_reason(row),
+            notice=unpack_notice(json.loads(row.notice)) if row.notice else None,
+            fallback_for=row.fallback_for,
+            settled_at=from_micros(row.settled_at) if row.settled_at is not None else None,
+            edition=unpack_edition(json.loads(row.edition)) if row.edition else None,
+            tried_from=from_micros(row.tried_from) if row.tried_from is not None else None,
+        )
+    except Exception as error:
+        raise make_unreadable("delivery", row.id, error) from error
 
 
 def encode_digest(digest: NextDigest) -> Fields:
@@ -279,13 +349,16 @@ def encode_digest(digest: NextDigest) -> Fields:
 
 
 def decode_digest(row: Row[Any]) -> NextDigest:
-    return NextDigest(
-        key=row.key,
-        receiver=row.receiver,
-        name=row.name,
-        at=from_micros(row.at),
-        since=from_micros(row.since),
-    )
+    try:
+        return NextDigest(
+            key=_check_text(row.key),
+            receiver=_check_text(row.receiver),
+            name=_check_text(row.name),
+            at=from_micros(row.at),
+            since=from_micros(row.since),
+        )
+    except Exception as error:
+        raise make_unreadable("next_digest", row.key, error) from error
 
 
 def encode_attempt(attempt: Attempt) -> Fields:
@@ -300,14 +373,17 @@ def encode_attempt(attempt: Attempt) -> Fields:
 
 
 def decode_attempt(row: Row[Any]) -> Attempt:
-    return Attempt(
-        delivery=row.delivery,
-        number=row.number,
-        at=from_micros(row.at),
-        took_ms=row.took_ms,
-        outcome=row.outcome,
-        reason=decode_reason(row),
-    )
+    try:
+        return Attempt(
+            delivery=_check_text(row.delivery),
+            number=_check_count(row.number),
+            at=from_micros(row.at),
+            took_ms=_check_count(row.took_ms),
+            outcome=_check_text(row.outcome),
+            reason=decode_reason(row),
+        )
+    except Exception as error:
+        raise make_unreadable("attempt", (row.delivery, row.number), error) from error
 
 
 def encode_entry(entry: HistoryEntry) -> Fields:
@@ -323,14 +399,17 @@ def encode_entry(entry: HistoryEntry) -> Fields:
 
 
 def decode_entry(row: Row[Any]) -> HistoryEntry:
-    return HistoryEntry(
-        milestone=row.milestone,
-        at=from_micros(row.at),
-        kind=row.kind,
-        by=row.by,
-        why=row.why,
-        facts=json.loads(row.facts),
-    )
+    try:
+        return HistoryEntry(
+            milestone=_check_text(row.milestone),
+            at=from_micros(row.at),
+            kind=_check_text(row.kind),
+            by=_check_text(row.by),
+            why=_check_text(row.why),
+            facts=_decode_texts(row.facts),
+        )
+    except Exception as error:
+        raise make_unreadable("history", row.seq, error) from error
 
 
 def encode_state(milestone: str, channel: str, state: Mapping[str, str]) -> Fields:
@@ -338,8 +417,10 @@ def encode_state(milestone: str, channel: str, state: Mapping[str, str]) -> Fiel
 
 
 def decode_state(row: Row[Any]) -> Mapping[str, str]:
-    state: dict[str, str] = json.loads(row.state)
-    return state
+    try:
+        return _decode_texts(row.state)
+    except Exception as error:
+        raise make_unreadable("remembered", (row.milestone, row.channel), error) from error
 
 
 def encode_node(node: NodeReport) -> Fields:
@@ -358,15 +439,33 @@ def encode_node(node: NodeReport) -> Fields:
 
 
 def decode_node(row: Row[Any]) -> NodeReport:
-    return NodeReport(
-        node=row.node,
-        version=row.version,
-        started_at=from_micros(row.started_at),
-        seen_at=from_micros(row.seen_at),
-        config_id=row.config_id,
-        problems=tuple(json.loads(row.problems)),
-        receivers=tuple(json.loads(row.receivers)),
-        stopped=row.stopped,
-        findings=tuple(json.loads(row.findings)),
-        paused=tuple(json.loads(row.paused)),
-    )
+    try:
+        return NodeReport(
+            node=_check_text(row.node),
+            version=_check_text(row.version),
+            started_at=from_micros(row.started_at),
+            seen_at=from_micros(row.seen_at),
+            config_id=_check_text(row.config_id),
+            problems=_decode_list(row.problems),
+            receivers=_decode_list(row.receivers),
+            stopped=_check_flag(row.stopped),
+            findings=_decode_list(row.findings),
+            paused=_decode_list(row.paused),
+        )
+    except Exception as error:
+        raise make_unreadable("node", row.node, error) from error
+
+
+def _decode_texts(text: str) -> Mapping[str, str]:
+    found: dict[str, str] = json.loads(text)
+    for name, value in found.items():
+        _check_text(name)
+        _check_text(value)
+    return found
+
+
+def _decode_list(text: str) -> tuple[str, ...]:
+    found = json.loads(text)
+    if not isinstance(found, list):
+        raise TypeError(f"{found!r} is no list")
+    return tuple(_check_text(value) for value in found)

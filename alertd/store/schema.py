@@ -11,6 +11,8 @@ Rules for the tables:
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -25,6 +27,7 @@ from sqlalchemy import (
     false,
     text,
 )
+from sqlalchemy.engine import Dialect
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0008", "0009")
 """Every revision of the schema, the oldest first.
@@ -37,6 +40,13 @@ FIRST_VERSIONS = dict.fromkeys(REVISIONS, "0.1.0")
 """The first version of alertd whose ledger is at each revision; the changelog names each upgrade."""
 
 metadata = MetaData()
+
+
+class Flag(Boolean):
+    """A truth value that is read as it is stored. Boolean would read any value of SQLite as true or false."""
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> None:  # noqa: ARG002  the signature is given
+        return None
 
 
 def _text(name: str) -> Column[str]:
@@ -65,7 +75,7 @@ milestone = Table(
     Column("revision", Integer, nullable=False),
     _instant("loaded_at"),
     _instant("changed_at"),
-    Column("withdrawn", Boolean, nullable=False),
+    Column("withdrawn", Flag, nullable=False),
     _text("standing"),
     Column("done_on", Text, nullable=True),
     # The column is not called "values" because that is a reserved word in SQL.
@@ -223,7 +233,7 @@ node = Table(
     _text("config_id"),
     _text("problems"),
     _text("receivers"),
-    Column("stopped", Boolean, nullable=False, server_default=false()),
+    Column("stopped", Flag, nullable=False, server_default=false()),
     Column("findings", Text, nullable=False, server_default=text("'[]'")),
     Column("paused", Text, nullable=False, server_default=text("'[]'")),
 )

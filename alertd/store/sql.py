@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from alertd.core.ledger.records import Lease
 from alertd.core.planning.audit import Waiting
 from alertd.ports import Changes
-from alertd.store import acting, leading, pruning, queue, reading, repairing, rows, writing
+from alertd.store import acting, leading, pruning, quarantine, queue, reading, repairing, rows, writing
 from alertd.store.database.base import CHANNEL, Database
 from alertd.store.database.dialect import notify_others, read_clock, read_size
 from alertd.store.database.upgrade import hold_schema
@@ -62,6 +62,7 @@ class SqlLedger:
             keeps_time: the database's clock decides when a lease and the leadership end, not the ``now`` of
                 the caller. The default is true for a database that several machines share.
         """
+        database.add_options(**{quarantine.OPTION: quarantine.Quarantine()})
         self._database = database
         self._keeps_time = database.is_shared if keeps_time is None else keeps_time
 
@@ -105,6 +106,7 @@ class SqlLedger:
     count_rows = _reads(reading.count_rows)
     find_known = _reads(reading.find_known)
     read_size = _reads(read_size)
+    find_unreadable = _reads(quarantine.inspect)
 
     # Upkeep
     prune = _writes(pruning.prune)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, or_, text, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, delete, not_, or_, text, update
 
 from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Record, ScheduledReminder
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import KEEP_REPORTS, Changes, NodeReport
 from alertd.store import rows, schema
 from alertd.store.database.dialect import insert_into, lock_rows
+from alertd.store.quarantine import find_quarantine, is_sound
 
 
 def write_changes(connection: Connection, changes: Changes) -> None:
@@ -37,16 +39,24 @@ def write_records(connection: Connection, records: Sequence[Record]) -> None:
     """Insert new records and update existing ones.
 
     An update keeps the status and the time of the first load: a person may be changing the status right now.
+    A revision never goes back, since a row that could not be read is written as if it were new.
     """
     if not records:
         return
     insert = insert_into(connection, schema.milestone)
-    kept = {"id", "standing", "done_on", "loaded_at"}
-    changed = {column.name: column for column in insert.excluded if column.name not in kept}
+    old, new = schema.milestone.c, insert.excluded
+    kept = {"id", "standing", "done_on"}
+    changed: dict[str, ColumnElement[Any]] = {
+        column.name: column for column in new if column.name not in kept
+    }
+    changed["loaded_at"] = case((is_sound(old.loaded_at), old.loaded_at), else_=new.loaded_at)
+    is_later = old.revision.between(new.revision, rows.MAX_COUNT)
+    changed["revision"] = case((is_later, old.revision), else_=new.revision)
     statement = insert.on_conflict_do_update(index_elements=["id"], set_=changed)
     # Every writer uses the same order, so that two writers cannot deadlock.
     in_order = sorted(records, key=lambda record: record.id)
     connection.execute(statement, [rows.encode_record(record) for record in in_order])
+    find_quarantine(connection).discard("milestone", [record.id for record in in_order])
 
 
 def write_owed(connection: Connection, owed: Sequence[ScheduledReminder]) -> None:
@@ -58,7 +68,9 @@ def write_owed(connection: Connection, owed: Sequence[ScheduledReminder]) -> Non
         return
     insert = insert_into(connection, schema.owed)
     old, new = schema.owed.c, insert.excluded
-    compared = ("state", "at", "wake_at", "grouping", "move", "reason_code", "reason_details")
+    # The key determines the first five of these columns, so they differ only in a row that is damaged.
+    determined = ("milestone", "receiver", "cause", "slot", "window_id")
+    compared = (*determined, "state", "at", "wake_at", "grouping", "move", "reason_code", "reason_details")
     given = (*compared, "reason")
     differs = or_(*(old[name].is_distinct_from(new[name]) for name in compared))
     statement = insert.on_conflict_do_update(
@@ -67,6 +79,7 @@ def write_owed(connection: Connection, owed: Sequence[ScheduledReminder]) -> Non
         where=and_(or_(schema.IS_PENDING, old.state == text("'cancelled'")), differs),
     )
     connection.execute(statement, [rows.encode_owed(reminder) for reminder in owed])
+    find_quarantine(connection).discard("owed", [reminder.key for reminder in owed])
 
 
 def write_digests(connection: Connection, digests: Sequence[NextDigest], gone: Sequence[str]) -> None:
@@ -81,10 +94,17 @@ def write_digests(connection: Connection, digests: Sequence[NextDigest], gone: S
         insert = insert_into(connection, table)
         statement = insert.on_conflict_do_update(
             index_elements=["key"],
-            set_={"at": insert.excluded.at},
-            where=table.c.since == insert.excluded.since,
+            set_={name: insert.excluded[name] for name in ("at", "since", "receiver", "name")},
+            where=or_(
+                table.c.since == insert.excluded.since,
+                # A row that is damaged is written again.
+                not_(is_sound(table.c.at) & is_sound(table.c.since)),
+                table.c.receiver != insert.excluded.receiver,
+                table.c.name != insert.excluded.name,
+            ),
         )
         connection.execute(statement, [rows.encode_digest(digest) for digest in digests])
+        find_quarantine(connection).discard("next_digest", [digest.key for digest in digests])
 
 
 def write_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:

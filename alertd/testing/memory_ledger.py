@@ -24,6 +24,7 @@ from alertd.core.ledger.records import (
     ReminderState,
     ScheduledReminder,
 )
+from alertd.core.ledger.unreadable import Unreadable
 from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones import status as milestone_status
 from alertd.core.milestones.occurrence import Cause
@@ -140,7 +141,10 @@ class MemoryLedger:
         self._refuse_strays(changes.owed, changes.deliveries, records)
         for record in records.values():
             old = self._records.get(record.id)
-            kept = replace(record, status=old.status, loaded_at=old.loaded_at) if old else record
+            kept = record
+            if old is not None:
+                revision = max(old.revision, record.revision)
+                kept = replace(record, status=old.status, loaded_at=old.loaded_at, revision=revision)
             self._records[record.id] = kept
         for key, reason in changes.cancelled:
             there = self._owed.get(key)
@@ -493,6 +497,9 @@ class MemoryLedger:
     async def read_nodes(self) -> Sequence[NodeReport]:
         by_name = sorted(self._nodes.values(), key=lambda report: report.node)
         return sorted(by_name, key=lambda report: report.seen_at, reverse=True)
+
+    async def find_unreadable(self, limit: int) -> Sequence[Unreadable]:  # noqa: ARG002  it holds no rows
+        return ()
 
     async def read_size(self) -> int:
         return 0

@@ -8,6 +8,7 @@ bounds, and ``alertd_milestone_deadline_timestamp_seconds``, which is opt-in and
 from __future__ import annotations
 
 import platform
+from collections import Counter as Counts
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,7 @@ from prometheus_client.process_collector import ProcessCollector
 from alertd import __version__
 from alertd.core.config import Definitions
 from alertd.core.ledger.records import DeliveryState, ReminderState
+from alertd.core.ledger.unreadable import TABLES
 from alertd.core.planning.audit import Audit, AuditFault, Waiting
 from alertd.engine.observer import Observer
 from alertd.engine.status import DaemonStatus
@@ -243,6 +245,13 @@ def _families(facts: Facts) -> Iterator[Metric]:
         "alertd_definitions_broken_files",
         "Timeline files with a problem.",
         len(found.broken if found else ()),
+    )
+    apart = Counts(row.table for row in daemon_status.unreadable)
+    yield _make_gauges(
+        "alertd_ledger_unreadable_rows",
+        "Rows of the ledger that this node cannot read, at most 1,000 in all.",
+        "table",
+        {table: apart[table] for table in TABLES},
     )
     yield _make_gauges(
         "alertd_deliveries_in_flight",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -142,6 +144,24 @@ async def test_the_sentences_of_a_ledger_become_codes(url: str) -> None:
         row[2] for row in DELIVERIES
     ]
     assert [one.reason for one in sent["msg_00"][1]] == [row[1] for row in ATTEMPTS]
+
+
+@pytest.mark.parametrize("damage", ["x'00ff'", "cast(x'ff' as text)"])
+async def test_a_damaged_sentence_stops_no_migration(tmp_path: Path, damage: str) -> None:
+    """A row whose sentence cannot be read stays as it is and is named; all others are converted."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    await write_as_before(url)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
+        connection.execute(f"update owed set reason = {damage} where key = 'k01'")
+
+    await migrate(url)
+
+    ledger = await open_ledger(url)
+    owed = {reminder.key: reminder.reason for reminder in await ledger.read_owed("iraq/phase-2")}
+    apart = await ledger.find_unreadable(100)
+    await ledger.close()
+    assert owed == {f"k{number:02}": row[1] for number, row in enumerate(OWED) if number != 1}
+    assert [(row.table, row.key) for row in apart] == [("owed", "k01")]
 
 
 async def test_no_word_of_a_ledger_is_lost(url: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from alertd.core.ledger.file import FileFault, FileLoss
 from alertd.core.ledger.records import Delivery, Notice
+from alertd.core.ledger.unreadable import Unreadable
 from alertd.core.planning.audit import (
     LASTING,
     Audit,
@@ -23,6 +24,8 @@ from alertd.core.planning.audit import (
     report_clock_doubt,
     report_damage,
     report_displaced,
+    report_unplannable,
+    report_unreadable,
     report_vanished,
 )
 from alertd.core.planning.decide import make_delivery_id
@@ -40,6 +43,8 @@ FOR_PEOPLE = [
     report_vanished(["t"]),
     report_clock_difference(timedelta(hours=1)),
     report_clock_doubt(timedelta(hours=1)),
+    report_unreadable([Unreadable(table="owed", key="k", why="its state is 'gone'")]),
+    report_unplannable(["t/m"]),
     AuditFinding(fault=AuditFault.UNHEARD, detail="the address is in use"),
     AuditFinding(fault=AuditFault.UNREACHED, detail="there is no way to tell anybody"),
     AuditFinding(fault=AuditFault.UNAUDITED, detail="the audit failed"),

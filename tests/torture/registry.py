@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.torture import postgres
 from tests.torture.arena import Arena, Size
-from tests.torture.scenarios import clocks, databases, kills, ledger_files, monitoring, receivers
+from tests.torture.scenarios import clocks, damage, databases, kills, ledger_files, monitoring, receivers
 
 
 def nothing() -> str:
@@ -156,6 +156,13 @@ SCENARIOS = (
         done="a page of the ledger overwritten under the daemon; SQLite",
         run=ledger_files.damaged,
         size=Size(rounds=1, milestones=200),
+        smoke=Size(rounds=1, milestones=24),
+    ),
+    Scenario(
+        name="unreadable-rows",
+        done="rows of the ledger damaged with SQL, and some of them mended with SQL; SQLite",
+        run=damage.unreadable_rows,
+        size=Size(rounds=3, milestones=240),
         smoke=Size(rounds=1, milestones=24),
     ),
     _receiver("sink-hangs", "a receiver reads the request and never answers", receivers.hangs),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from alertd.core.milestones.occurrence import fingerprint
@@ -65,6 +65,42 @@ class Rejected:
 
 
 Outcome = Sent | Retry | Rejected
+
+
+def check_outcome(outcome: object) -> Outcome:
+    """Return what a notifier returned, if it is an outcome that every ledger can hold.
+
+    Outcomes are settled in groups, so one that could not be written would hold up the others. Characters that
+    a database refuses are replaced, since a text may come from the receiver: NUL, and halves of a surrogate
+    pair.
+
+    Raises:
+        TypeError: it is no outcome, or a value in it has the wrong type.
+    """
+    match outcome:
+        case Sent():
+            return Sent(
+                state={
+                    _clean(name): {_clean(key): _clean(value) for key, value in state.items()}
+                    for name, state in outcome.state.items()
+                },
+                note=_clean(outcome.note),
+                partly=_clean(outcome.partly),
+            )
+        case Retry() if outcome.after is None or isinstance(outcome.after, timedelta):
+            return replace(outcome, reason=_clean(outcome.reason))
+        case Rejected():
+            return replace(outcome, reason=_clean(outcome.reason))
+        case _:
+            raise TypeError(f"a notifier returned {type(outcome).__name__}, which is no outcome")
+
+
+def _clean(text: object) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"a notifier returned {type(text).__name__} in place of a text")
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def describe_outcome(outcome: Outcome) -> str:

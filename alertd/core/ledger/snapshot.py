@@ -4,6 +4,7 @@ Rules that hold here:
 - unpacking returns a value equal to the packed one (with an exception for holidays, see :func:`pack`);
 - the format omits only empty values and never a default of the code, so a later default does not change the
   meaning of rows that are already written;
+- unpacking fails on anything that packing cannot have made, because the caller sets such a row apart;
 - a deadline is packed as its EDTF, and its instants are computed again, since the rules of zones change.
 
 The file is longer than 300 lines because both directions of the format belong together.
@@ -16,7 +17,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Deadline, Reading, Unbounded, parse_deadline
 from alertd.core.ledger.records import Grounds, Move, Notice, Value
@@ -25,6 +25,7 @@ from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
 from alertd.core.milestones.status import MilestoneStatus
 from alertd.core.routing.digest import DigestIssue
 from alertd.core.time.duration import Duration
+from alertd.core.time.instant import find_zone
 
 VERSION = 1
 HOLIDAYS_BEYOND = timedelta(days=3 * 366)
@@ -71,27 +72,39 @@ def unpack(packed: Mapping[str, Any]) -> Milestone:
     """Unpack the result of :func:`pack`.
 
     Raises:
-        ValueError: a newer version of alertd packed the milestone.
+        ValueError: a newer version of alertd packed the milestone, or a value is impossible.
         KeyError: a required key is missing.
+        TypeError: a value has the wrong type.
+        ZoneMissing: this machine's time zone database does not have the zone.
     """
     if packed["v"] != VERSION:
         raise ValueError(f"a snapshot of version {packed['v']!r}; this alertd reads version {VERSION}")
     sources = tuple(_unpack_source(source) for source in packed.get("sources", ()))
-    rule = packed.get("repeat", "")
+    get, labels = packed.get, dict(packed.get("labels", {}))
+    name, timeline, rule = packed["id"], packed["timeline"], get("repeat", "")
+    timeline_title, title, url, owner = (
+        get("timeline_title", ""),
+        get("title", ""),
+        get("url", ""),
+        get("owner", ""),
+    )
+    description = get("description", "")
+    _check_texts(name, timeline, rule, timeline_title, title, url, owner, description)
+    _check_texts(*labels, *labels.values())
     return Milestone(
-        id=packed["id"],
-        timeline=packed["timeline"],
-        timeline_title=packed.get("timeline_title", ""),
-        title=packed.get("title", ""),
-        zone=ZoneInfo(packed["zone"]),
+        id=name,
+        timeline=timeline,
+        timeline_title=timeline_title,
+        title=title,
+        zone=find_zone(packed["zone"]),
         policy=_unpack_policy(packed["policy"]),
         claims=tuple(_unpack_claim(claim, sources) for claim in packed.get("claims", ())),
         repeat=Recurrence(rule=rule) if rule else None,
-        labels=dict(packed.get("labels", {})),
-        description=packed.get("description", ""),
-        url=packed.get("url", ""),
-        owner=packed.get("owner", ""),
-        tentative=packed.get("tentative", False),
+        labels=labels,
+        description=description,
+        url=url,
+        owner=owner,
+        tentative=_read_flag(packed, "tentative"),
     )
 
 
@@ -117,17 +130,17 @@ def unpack_status(packed: Mapping[str, Any]) -> MilestoneStatus:
     """Unpack the result of :func:`pack_status`."""
     return MilestoneStatus(
         ack_until=_parse_instant(packed.get("ack_until", "")),
-        ack_windows=tuple(packed.get("ack_windows", ())),
-        ack_by=packed.get("ack_by", ""),
-        ack_why=packed.get("ack_why", ""),
+        ack_windows=_read_texts(packed, "ack_windows"),
+        ack_by=_read_text(packed, "ack_by"),
+        ack_why=_read_text(packed, "ack_why"),
         snooze_until=_parse_instant(packed.get("snooze_until", "")),
-        snooze_by=packed.get("snooze_by", ""),
+        snooze_by=_read_text(packed, "snooze_by"),
         done_on=date.fromisoformat(packed["done_on"]) if "done_on" in packed else None,
-        done_by=packed.get("done_by", ""),
-        evidence=packed.get("evidence", ""),
-        cancelled=packed.get("cancelled", False),
-        cancelled_by=packed.get("cancelled_by", ""),
-        cancelled_why=packed.get("cancelled_why", ""),
+        done_by=_read_text(packed, "done_by"),
+        evidence=_read_text(packed, "evidence"),
+        cancelled=_read_flag(packed, "cancelled"),
+        cancelled_by=_read_text(packed, "cancelled_by"),
+        cancelled_why=_read_text(packed, "cancelled_why"),
     )
 
 
@@ -147,16 +160,15 @@ def pack_values(values: Sequence[Value]) -> list[Plain]:
 
 def unpack_values(packed: Sequence[Mapping[str, Any]]) -> tuple[Value, ...]:
     """Unpack the result of :func:`pack_values`."""
-    return tuple(
-        Value(
-            window_id=value.get("window", ""),
-            edtf=value.get("edtf", ""),
-            phrase=value.get("phrase", ""),
-            accounts=tuple(value.get("accounts", ())),
-            source_ids=tuple(value.get("sources", ())),
-        )
-        for value in packed
-    )
+    return tuple(_unpack_value(value) for value in packed)
+
+
+def _unpack_value(packed: Mapping[str, Any]) -> Value:
+    get = packed.get
+    window_id, edtf, phrase = get("window", ""), get("edtf", ""), get("phrase", "")
+    accounts, source_ids = tuple(get("accounts", ())), tuple(get("sources", ()))
+    _check_texts(window_id, edtf, phrase, *accounts, *source_ids)
+    return Value(window_id=window_id, edtf=edtf, phrase=phrase, accounts=accounts, source_ids=source_ids)
 
 
 def pack_move(move: Move) -> Plain:
@@ -181,9 +193,9 @@ def pack_grounds(grounds: Grounds) -> Plain:
 def unpack_grounds(packed: Mapping[str, Any]) -> Grounds:
     """Unpack the result of :func:`pack_grounds`."""
     return Grounds(
-        route=packed.get("route", ""),
-        matchers=tuple(packed.get("matchers", ())),
-        policy=packed.get("policy", ""),
+        route=_read_text(packed, "route"),
+        matchers=_read_texts(packed, "matchers"),
+        policy=_read_text(packed, "policy"),
     )
 
 
@@ -194,7 +206,11 @@ def pack_notice(notice: Notice) -> Plain:
 
 def unpack_notice(packed: Mapping[str, Any]) -> Notice:
     """Unpack the result of :func:`pack_notice`."""
-    return Notice(slot=packed["slot"], headline=packed["headline"], lines=tuple(packed["lines"]))
+    return Notice(
+        slot=_check_text(packed["slot"]),
+        headline=_check_text(packed["headline"]),
+        lines=_read_texts(packed, "lines"),
+    )
 
 
 def pack_edition(edition: DigestIssue) -> Plain:
@@ -214,14 +230,14 @@ def pack_edition(edition: DigestIssue) -> Plain:
 def unpack_edition(packed: Mapping[str, Any]) -> DigestIssue:
     """Unpack the result of :func:`pack_edition`."""
     return DigestIssue(
-        name=packed["name"],
-        zone=packed["zone"],
-        at=datetime.fromisoformat(packed["at"]),
-        since=datetime.fromisoformat(packed["since"]),
-        until=datetime.fromisoformat(packed["until"]),
-        overview=tuple(packed.get("overview", ())),
-        more=packed.get("more", 0),
-        even_if_empty=packed.get("even_if_empty", False),
+        name=_check_text(packed["name"]),
+        zone=find_zone(packed["zone"]).key,
+        at=_check_instant(packed["at"]),
+        since=_check_instant(packed["since"]),
+        until=_check_instant(packed["until"]),
+        overview=_read_texts(packed, "overview"),
+        more=_check_number(packed.get("more", 0)),
+        even_if_empty=_read_flag(packed, "even_if_empty"),
     )
 
 
@@ -237,14 +253,11 @@ def _pack_source(source: Source) -> Plain:
 
 
 def _unpack_source(packed: Mapping[str, Any]) -> Source:
-    return Source(
-        id=packed.get("id", ""),
-        who=packed.get("who", ""),
-        short=packed.get("short", ""),
-        publisher=packed.get("publisher", ""),
-        published=packed.get("published", ""),
-        url=packed.get("url", ""),
-    )
+    get = packed.get
+    name, who, short, publisher = get("id", ""), get("who", ""), get("short", ""), get("publisher", "")
+    published, url = get("published", ""), get("url", "")
+    _check_texts(name, who, short, publisher, published, url)
+    return Source(id=name, who=who, short=short, publisher=publisher, published=published, url=url)
 
 
 def _pack_claim(claim: Claim, places: Mapping[Source, int]) -> Plain:
@@ -259,6 +272,7 @@ def _pack_claim(claim: Claim, places: Mapping[Source, int]) -> Plain:
 
 
 def _unpack_claim(packed: Mapping[str, Any], sources: Sequence[Source]) -> Claim:
+    _check_texts(packed.get("note", ""), packed.get("derived", ""))
     return Claim(
         deadline=_unpack_deadline(packed["deadline"]),
         reading=Reading(packed["reading"]),
@@ -392,7 +406,53 @@ def _format_instant(at: datetime | None) -> str:
 
 
 def _parse_instant(text: str) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+    return _check_instant(text) if text else None
+
+
+def _check_instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text!r} has no UTC offset")
+    return at
+
+
+def _check_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _check_texts(*values: Any) -> None:
+    """Raise TypeError unless all values are texts. Joining them is the fastest way to find out."""
+    "".join(values)
+
+
+def _check_number(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError(f"{value!r} is no count")
+    return value
+
+
+def _read_text(packed: Mapping[str, Any], name: str) -> str:
+    """Return a text that packing leaves out if it is empty."""
+    return _check_text(packed.get(name, ""))
+
+
+def _read_texts(packed: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a list of texts that packing leaves out if it is empty."""
+    values = packed.get(name, ())
+    if not isinstance(values, (list, tuple)):
+        raise TypeError(f"{values!r} is no list")
+    _check_texts(*values)
+    return tuple(values)
+
+
+def _read_flag(packed: Mapping[str, Any], name: str) -> bool:
+    """Return a flag that packing leaves out if it is false."""
+    value = packed.get(name, False)
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is no flag")
+    return value
 
 
 def _drop_empty(packed: Plain) -> Plain:

@@ -17,6 +17,7 @@ from alertd.core.config import Config
 from alertd.core.ledger.file import FileLoss
 from alertd.core.ledger.records import Delivery, Record
 from alertd.core.ledger.stop import is_stopped
+from alertd.core.ledger.unreadable import Unreadable, summarize_unreadable
 from alertd.core.milestones.milestone import Milestone, list_operative_windows
 from alertd.core.milestones.occurrence import Occurrence, list_repeats, list_steps
 from alertd.core.planning.decide import make_delivery_id
@@ -53,6 +54,8 @@ class AuditFault(StrEnum):
     UNREACHED = "unreached"
     CONFIGURATION = "configuration"
     FILE = "file"
+    UNREADABLE = "unreadable"
+    UNPLANNABLE = "unplannable"
     UNAUDITED = "unaudited"
     """The audit itself failed."""
     UNWRITABLE = "unwritable"
@@ -82,6 +85,8 @@ LASTING = CURRENT | {
     AuditFault.UNREACHED,
     AuditFault.CONFIGURATION,
     AuditFault.FILE,
+    AuditFault.UNREADABLE,
+    AuditFault.UNPLANNABLE,
     AuditFault.UNAUDITED,
     AuditFault.DISPLACED,
     AuditFault.DAMAGED,
@@ -217,6 +222,17 @@ def report_displaced(loss: FileLoss, failure: str = "") -> AuditFinding:
 def report_damage(damage: str) -> AuditFinding:
     """Report that pages of the ledger are damaged."""
     return AuditFinding(fault=AuditFault.DAMAGED, detail=damage)
+
+
+def report_unreadable(rows: Sequence[Unreadable]) -> AuditFinding:
+    """Report the rows that this node cannot read, at least one."""
+    return AuditFinding(fault=AuditFault.UNREADABLE, detail=summarize_unreadable(rows))
+
+
+def report_unplannable(names: Sequence[str]) -> AuditFinding:
+    """Report the milestones or timelines, at least one, whose planning raises an exception."""
+    detail = _summarize(names, "a bug in alertd keeps this from being planned; the log has the traceback")
+    return AuditFinding(fault=AuditFault.UNPLANNABLE, detail=detail)
 
 
 def report_clock_difference(ahead: timedelta) -> AuditFinding:

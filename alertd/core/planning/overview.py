@@ -60,7 +60,11 @@ def list_candidates(
     near: dict[str, int] = {}
     latest: dict[str, tuple[date, str]] = {}
     for name, window_id, changed_at in windows:
-        day = read_window(window_id, UTC_ZONE).last_day
+        try:
+            day = read_window(window_id, UTC_ZONE).last_day
+        except (ValueError, OverflowError):
+            # Not the id of a window: the row is damaged, and no milestone has such a window.
+            continue
         if day is None or day > last or day + catch_up < changed_at.date():
             continue
         series = get_series_id(name)

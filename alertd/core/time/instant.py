@@ -8,9 +8,25 @@ instant again at every load, because the time zone database changes.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from alertd.errors import ZoneMissing
 
 UTC_ZONE = ZoneInfo("UTC")
+
+
+def find_zone(name: str) -> ZoneInfo:
+    """Return the time zone with this name.
+
+    Raises:
+        ZoneMissing: this machine's time zone database does not have it.
+        ValueError: the text cannot be the name of a zone.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        # OSError: the name is the name of a folder, or is too long for the file system.
+        raise ZoneMissing(name) from error
 
 
 def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:

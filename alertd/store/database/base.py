@@ -85,6 +85,11 @@ class Database:
         self._lock = threading.Lock()
         self._closed = False
 
+    def add_options(self, **options: object) -> None:
+        """Give each connection these execution options, for the work that runs on it."""
+        self.reader = self.reader.execution_options(**options)
+        self.writer = self.writer.execution_options(**options)
+
     async def read(self, work: Callable[[Connection], T], *, limit_s: float | None = None) -> T:
         """Run ``work`` in a transaction that reads one snapshot, and return its result.
 
@@ -147,6 +152,8 @@ class Database:
                     note(connection)
                     return work(connection)
             except SQLAlchemyError as error:
+                if left and _read_odd_texts(error, engine):
+                    continue
                 if not left or not is_collision(error):
                     raise translate_error(error, self.where) from error
             except OSError as error:
@@ -212,6 +219,34 @@ _SQLSTATE_ADVICE = {
     "42P01": "run `alertd migrate`",
     "53100": "free some space on its disk",
 }
+
+
+def _read_odd_texts(error: SQLAlchemyError, engine: Engine) -> bool:
+    """Have SQLite return texts that are not in UTF-8 as bytes, if such a text was the error.
+
+    Otherwise the driver refuses all rows of a query because of one. This is not the default, since it makes
+    each text slower to read.
+
+    Returns:
+        whether the transaction may succeed now.
+    """
+    if not isinstance(error, DBAPIError) or not isinstance(error.orig, sqlite3.OperationalError):
+        return False
+    if not str(error.orig).startswith("Could not decode to UTF-8"):
+        return False
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, sqlite3.Connection) or driver.text_factory is _decode_text:
+            return False
+        driver.text_factory = _decode_text
+    return True
+
+
+def _decode_text(text: bytes) -> str | bytes:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text
 
 
 def translate_error(error: SQLAlchemyError, where: str) -> LedgerError:

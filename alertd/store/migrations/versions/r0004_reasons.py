@@ -103,20 +103,28 @@ def _convert(connection: sa.Connection, name: str, key: tuple[str, ...]) -> None
             return
         rows = []
         for row in found:
-            match name:
-                case "owed":
-                    code, details = convert_owed(row["reason"])
-                case "delivery":
-                    code, details = convert_delivery(row["reason"], row["state"])
-                case _:
-                    code, details = convert_attempt(row["reason"])
+            try:
+                code, details = _convert_row(name, row)
+            except Exception:  # noqa: S112  a damaged row stays as it is; the ledger sets it apart
+                continue
             packed = json.dumps(details, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
             rows.append(
                 {f"its_{column}": row[column] for column in key}
                 | {"code": code, "details": packed if details else ""}
             )
-        connection.execute(statement, rows)
+        if rows:
+            connection.execute(statement, rows)
         after = tuple(found[-1][column] for column in key)
+
+
+def _convert_row(name: str, row: Mapping[Any, Any]) -> Coded:
+    match name:
+        case "owed":
+            return convert_owed(row["reason"])
+        case "delivery":
+            return convert_delivery(row["reason"], row["state"])
+        case _:
+            return convert_attempt(row["reason"])
 
 
 def convert_owed(text: str) -> Coded:
