@@ -264,7 +264,7 @@ def _build_dependencies(
         load=make_loader(settings.config),
         signature=lambda: (read_signature(settings.config), read_zone_signature()),
         build=lambda config: make_notifiers(config, settings.config, http, clock, _find_stdout()),
-        links=lambda config: _make_links(config, _make_signer(settings, lambda: config.web, shared), log),
+        links=lambda config: _make_links(config, _make_signer(settings, lambda: config.web, shared)),
         node=make_node_name(),
         is_gone=is_gone,
         asleep=read_suspended_s,
@@ -296,19 +296,10 @@ def _make_signer(settings: Settings, web: Callable[[], Web], shared: str) -> Sig
     return Signer(SiteSecret(web, find, embedded.parent if embedded else None, shared))
 
 
-def _make_links(config: Config, signer: Signer, log: Log) -> Links | None:
-    """Make the links of messages. If links cannot be signed, messages have no links that act."""
-    from alertd.system.secrets import SecretUnreadable
-    from alertd.system.telemetry import Event
-
+def _make_links(config: Config, signer: Signer) -> Links | None:
+    """Make the links of messages. Raises SecretUnreadable if links cannot be signed."""
     base = config.web.external_url
-    if not base:
-        return None
-    try:
-        return Links(base=base, key=signer.derive_key(LINKS))
-    except SecretUnreadable as error:
-        log.warning(Event.LINKS_UNSIGNED, reason=str(error))
-        return Links(base=base)
+    return Links(base=base, key=signer.derive_key(LINKS)) if base else None
 
 
 async def _build_web(

@@ -16,7 +16,7 @@ role of the ledger:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
@@ -313,16 +313,43 @@ class DeliveryQueue(Protocol):
         limit: int,
         per_channel: int,
         most: Mapping[str, int] = MappingProxyType({}),
+        held: Collection[str] = (),
+        lost: bool = True,
     ) -> Sequence[Lease]:
         """Lease ready deliveries with ``next_at <= now`` that have no live lease, the oldest first.
 
         A lease is live while the ledger's time is before its ``until``, which is ``duration`` from now. Each
         lease raises the delivery's fence by one.
 
+        A lease that has run out and that nobody has settled is lost. Leasing its delivery again records an
+        attempt with an unknown outcome and raises ``lost_leases`` by one. A settlement with an attempt makes
+        ``lost_leases`` 0.
+
         Args:
             limit: the maximum number of leases.
             per_channel: the maximum number of leases for one channel.
             most: a lower maximum for each channel that it names.
+            held: ids of deliveries that the caller is sending or has not settled yet. Their leases are not
+                lost.
+            lost: whether deliveries whose last lease was lost are leased too.
+        """
+
+    async def lease_lost(
+        self,
+        owner: str,
+        now: datetime,
+        *,
+        duration: timedelta,
+        shut: Collection[str],
+        alone: bool,
+        held: Collection[str] = (),
+    ) -> Sequence[Lease]:
+        """Lease deliveries whose last lease was lost, as :meth:`lease` does, but few at a time.
+
+        Args:
+            shut: channels whose deliveries are not leased. For each other channel, at most one delivery is
+                leased that has lost one lease.
+            alone: if there is no such delivery, one delivery is leased that has lost more leases.
         """
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
@@ -333,7 +360,9 @@ class DeliveryQueue(Protocol):
             newer).
         """
 
-    async def find_next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
+    async def find_next_wake(
+        self, after: datetime, shut: frozenset[str] = frozenset(), *, lost: bool = True
+    ) -> datetime | None:
         """Return the earliest instant at which there may be work, by the caller's clock.
 
         The instant is the earliest ``wake_at`` of a pending reminder, ``at`` of a digest, or ``next_at`` of a
@@ -342,6 +371,7 @@ class DeliveryQueue(Protocol):
 
         Args:
             shut: channels whose deliveries are ignored.
+            lost: whether deliveries whose last lease was lost count.
         """
 
 

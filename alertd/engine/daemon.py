@@ -18,10 +18,17 @@ from datetime import datetime, timedelta
 
 from alertd import __version__
 from alertd.core.config import Config, Definitions
-from alertd.core.planning.audit import AuditFinding, find_unreached, report_clock_difference, report_vanished
+from alertd.core.planning.audit import (
+    AuditFinding,
+    find_unreached,
+    report_clock_difference,
+    report_unsigned,
+    report_vanished,
+)
 from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.leader import LeaderLease
+from alertd.engine.links import LinkMaker
 from alertd.engine.observer import log_bound
 from alertd.engine.planner import Planner
 from alertd.engine.prune import LIMIT as PRUNE_LIMIT
@@ -54,7 +61,8 @@ class Daemon:
     def __init__(self, deps: Dependencies) -> None:
         self._clock = LedgerClock(deps.clock, deps.log, deps.asleep)
         self._monitor = ClockMonitor(deps.clock, deps.log, deps.asleep, on_step=self._on_clock_step)
-        self._deps = deps = replace(deps, clock=self._clock)
+        self._links = LinkMaker(deps.links, deps.log)
+        self._deps = deps = replace(deps, clock=self._clock, links=self._links.make)
         self._lease = LeaderLease(
             ledger=deps.ledger,
             clock=deps.clock,
@@ -217,7 +225,8 @@ class Daemon:
     async def next_at(self, now: datetime) -> datetime | None:
         """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""
         shut, wait = self._sender.find_shut()
-        next_at = await self._deps.ledger.find_next_wake(now, shut)
+        # A delivery whose lease was lost may have to wait until a send in flight ends, which wakes the loop.
+        next_at = await self._deps.ledger.find_next_wake(now, shut, lost=not self._sender.count)
         if wait is None:
             return next_at
         return min(now + wait, next_at or now + wait)
@@ -289,6 +298,10 @@ class Daemon:
             found.append(report_clock_difference(self._clock.ahead))
         if unanswered := find_unreached(config, self._sender.paused):
             found.append(unanswered)
+        # The links are made anew, so that the finding is there before a message goes out without them.
+        self._links.make(config)
+        if self._links.failure:
+            found.append(report_unsigned(self._links.failure))
         return found
 
     # -- what others see

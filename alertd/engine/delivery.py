@@ -19,17 +19,27 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from alertd.core.config import Config
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, compute_next_attempt
+from alertd.core.ledger.outcome import (
+    Outcome,
+    Rejected,
+    Retry,
+    Sent,
+    compute_backoff,
+    compute_next_attempt,
+)
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, ScheduledReminder
 from alertd.core.ledger.stop import find_stop, stop
 from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.digest import has_content
 from alertd.core.message.links import Links
+from alertd.core.message.message import Message
 from alertd.core.planning.decide import CHANGES, find_live_members, make_deliveries
 from alertd.core.reason import (
     Answered,
     ChannelStopped,
+    DeliveryFailed,
     GivenUp,
+    LeasesLost,
     MembersUnwanted,
     MemberUnwanted,
     NotConfigured,
@@ -46,6 +56,10 @@ SEND_LIMIT_S = 120.0
 
 SEND_WITHIN = LEASE_FOR - timedelta(seconds=SEND_LIMIT_S)
 """A send must begin this soon after its lease was asked for, so that it ends before the lease does."""
+
+MAX_LOST_LEASES = 4
+"""The number of lost leases in a row after which a delivery is given up. The first loss may be due to another
+delivery in flight. The later ones are not, since the delivery is then sent alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,22 +90,50 @@ class Dispatcher:
     Attributes:
         notifiers: by channel, ``receiver/notifier``. A delivery whose channel is missing (its receiver was
             taken out of the configuration) is dead.
-        on_fault: is called when a notifier raises, which no notifier may. The delivery is tried again.
+        on_fault: is called when anything on the way of a delivery raises. The delivery is tried again.
         links: returns where messages lead at the moment; None: nowhere.
     """
 
     clock: Clock
     config: Config
     notifiers: Mapping[str, Notifier]
-    on_fault: Callable[[str, Exception], None] = lambda _channel, _error: None
+    on_fault: Callable[[str, BaseException], None] = lambda _channel, _error: None
     links: Callable[[], Links | None] = lambda: None
 
     async def deliver(self, lease: Lease, leased: ClockReading) -> Settlement:
         """Send one leased delivery, once. Returns how it ended, for the ledger.
 
+        Nothing is raised: an exception becomes an attempt that is tried again.
+
         Args:
             leased: the clocks when the lease was asked for.
         """
+        try:
+            return await self._deliver(lease, leased)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            failure = DeliveryFailed(error=type(error).__name__)
+            self.on_fault(lease.delivery.channel, error)
+        return self._retry_after_fault(lease, failure)
+
+    def _retry_after_fault(self, lease: Lease, reason: Reason) -> Settlement:
+        """Settle an attempt that failed in alertd itself.
+
+        The settlement has no outcome, since the failure says nothing about the channel.
+        """
+        now, unknown = self.clock.now(), Retry(reason="", unknown=True)
+        try:
+            return replace(self._settle(lease, lease.owed, unknown, now, reason=reason), outcome=None)
+        except Exception as error:  # making the settlement fails too: try again for longer
+            self.on_fault(lease.delivery.channel, error)
+        attempt = _make_attempt(lease, now, timedelta(), "unknown", reason)
+        next_at = now + compute_backoff(lease.delivery.id, attempt.number)
+        return Settlement(
+            lease=lease, state=DeliveryState.READY, at=now, reason=reason, next_at=next_at, attempt=attempt
+        )
+
+    async def _deliver(self, lease: Lease, leased: ClockReading) -> Settlement:
         delivery, now = lease.delivery, self.clock.now()
 
         # Is the lease recent? If the machine was frozen or slept, or the ledger was slow, another node may
@@ -112,18 +154,24 @@ class Dispatcher:
         if stopped := find_stop(lease.prior, self._find_options(delivery)):
             return self._settle(lease, members, Rejected(reason=""), now, reason=stopped)
 
+        # Does the message end the process? Then this channel is given up, and composing is not tried again.
+        if delivery.lost_leases >= MAX_LOST_LEASES:
+            lost = LeasesLost(number=delivery.lost_leases)
+            return replace(self._settle(lease, members, Rejected(reason=""), now, reason=lost), outcome=None)
+
         # Compose and send.
         started_s = self.clock.monotonic()
-        outcome, failure = await self._send(notifier, lease, members, now)
+        message = compose(lease, members, now, self._gather_context(lease))
+        outcome, failure = await self._send(notifier, lease, message)
         took = timedelta(seconds=self.clock.monotonic() - started_s)
 
         # How did it end? The clock is read again, because a receiver's Retry-After counts from its answer.
         return self._settle(lease, members, outcome, self.clock.now(), took=took, reason=failure)
 
     async def _send(
-        self, notifier: Notifier, lease: Lease, members: Sequence[ScheduledReminder], now: datetime
+        self, notifier: Notifier, lease: Lease, message: Message
     ) -> tuple[Outcome, Reason | None]:
-        """Compose and send the message, once. No error in here may lose the reminder.
+        """Send the message, once. No error of the notifier may lose the reminder.
 
         Returns:
             the outcome, and its reason if the notifier did not return the outcome.
@@ -131,12 +179,11 @@ class Dispatcher:
         unknown, limit = Retry(reason="", unknown=True), asyncio.timeout(SEND_LIMIT_S)
         try:
             async with limit:
-                message = compose(lease, members, now, self._gather_context(lease))
                 return await notifier.send(message, lease.prior), None
         except asyncio.CancelledError:
             # Only Sender.drain cancels a send, and this is how that send ends.
             return unknown, PlainReason.INTERRUPTED
-        except Exception as error:  # a bug in alertd or in a notifier
+        except BaseException as error:
             if isinstance(error, TimeoutError) and limit.expired():
                 return unknown, Unanswered(within_s=round(SEND_LIMIT_S))
             self.on_fault(lease.delivery.channel, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -41,6 +41,7 @@ class Health:
         records: the records of the milestones in ``coming``, by full id.
         leader: the node that reconciles.
         ready, dead: deliveries, the newest first, at most :data:`SHOWN`.
+        lost: the ready deliveries whose last lease was lost, by id: how many leases in a row each has lost.
         size: the size of the ledger on disk, in bytes.
     """
 
@@ -51,6 +52,7 @@ class Health:
     ready: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]
     dead: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]
     counts: Mapping[str, int]
+    lost: Mapping[str, int] = field(default_factory=dict)
     leader: str = ""
     size: int = 0
 
@@ -107,6 +109,9 @@ class Health:
         ]
         if stuck:
             yield f"a delivery has been waiting for {format_span(self.now - min(stuck))}"
+        for name, number in self.lost.items():
+            times = "once" if number == 1 else f"{number} times"
+            yield f"the process ended {times} while alertd was sending {name}"
         if self.fresh_dead:
             deliveries = "1 delivery" if self.fresh_dead == 1 else f"{self.fresh_dead} deliveries"
             yield f"{deliveries} died in the last seven days"
@@ -128,6 +133,7 @@ async def read_health(ledger: LedgerReader, now: datetime) -> Health:
         ready=tuple(await ledger.find_deliveries(state=DeliveryState.READY, limit=SHOWN)),
         dead=tuple(await ledger.find_deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
         counts=dict(await ledger.count_rows()),
+        lost=(await ledger.find_waiting(now)).lost,
         leader=await ledger.read_leader(),
         size=await ledger.read_size(),
     )

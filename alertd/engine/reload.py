@@ -226,5 +226,5 @@ class Reloader:
         await self._status.tell_problems(self.config, headline)
         await self._status.report(self.config)
 
-    def _log_fault(self, channel: str, error: Exception) -> None:
+    def _log_fault(self, channel: str, error: BaseException) -> None:
         self._deps.log.error(Event.NOTIFIER_FAILED, channel=channel, exc_info=error)

@@ -5,7 +5,7 @@ Each statement handles many rows at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Select,
+    and_,
     bindparam,
     case,
     func,
@@ -28,7 +29,7 @@ from sqlalchemy import (
 )
 
 from alertd.core.ledger.records import CHANNEL, DeliveryState, Lease, Record, ScheduledReminder
-from alertd.core.planning.audit import Waiting
+from alertd.core.planning.audit import MAX_LOST_SHOWN, Waiting
 from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import Settlement
@@ -37,7 +38,10 @@ from alertd.store.database.dialect import is_shared, lock_rows, split_chunks
 
 _owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered
 _READY = text("'ready'")
+_NONE = text("0")
 _MAX_AWAKE = 1_000_000
+_MAX_LOST = 1_000
+"""The most deliveries with lost leases that are looked at to lease some of them."""
 
 
 def find_due(connection: Connection, now: datetime, limit: int) -> list[tuple[ScheduledReminder, Record]]:
@@ -143,19 +147,22 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozens
     return frozenset(refused)
 
 
-def find_next_wake(connection: Connection, after: datetime, at: int, shut: frozenset[str]) -> datetime | None:
+def find_next_wake(
+    connection: Connection, after: datetime, at: int, shut: frozenset[str], *, lost: bool = True
+) -> datetime | None:
     """Return the earliest instant at which there may be work, by the caller's clock.
 
     Args:
         at: ``after`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
         shut: channels that let nothing through.
+        lost: whether deliveries whose last lease was lost count.
     """
     is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
     of_owed = select(func.min(_owed.c.wake_at)).where(schema.IS_PENDING)
     of_digests = select(func.min(schema.next_digest.c.at))
     of_ready = (
         select(_delivery.c.next_at)
-        .where(schema.IS_READY, is_open, is_free(_delivery, at))
+        .where(schema.IS_READY, is_open, is_free(_delivery, at) if lost else is_fresh(_delivery))
         .order_by(_delivery.c.next_at)
         .limit(1)
     )
@@ -196,7 +203,22 @@ def find_waiting(connection: Connection, now: datetime, at: int, shut: frozenset
     instants = [
         None if micros is None else rows.from_micros(micros) for micros in (undecided_at, found[2], ends)
     ]
-    return Waiting(undecided=instants[0], untaken=instants[1], lease=instants[2])
+    return Waiting(
+        undecided=instants[0], untaken=instants[1], lease=instants[2], lost=_count_lost(connection, at)
+    )
+
+
+def _count_lost(connection: Connection, at: int) -> dict[str, int]:
+    """Return the ready deliveries whose last lease was lost, each with the number of leases that it lost."""
+    ended = case((_delivery.c.lease_until <= at, 1), else_=0)
+    lost = (_delivery.c.lost_leases + ended).label("lost")
+    statement = (
+        select(_delivery.c.id, lost)
+        .where(schema.IS_READY, schema.HAS_LEASED, lost > 0)
+        .order_by(lost.desc(), _delivery.c.id)
+        .limit(MAX_LOST_SHOWN)
+    )
+    return {row.id: row.lost for row in connection.execute(statement)}
 
 
 def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement, str]]) -> None:
@@ -213,6 +235,7 @@ def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement,
             settled_at=bindparam("ended"),
             lease_owner="",
             lease_until=None,
+            lost_leases=func.coalesce(bindparam("lost"), _delivery.c.lost_leases),
         )
     )
     connection.execute(statement, [_encode_settlement(settlement) for settlement, _ in taken])
@@ -245,6 +268,8 @@ def _encode_settlement(settlement: Settlement) -> dict[str, Any]:
         # The count starts from the leased delivery, so that a repeated settlement counts once.
         "tries": settlement.lease.delivery.attempts + (settlement.attempt is not None),
         "ended": rows.to_micros(settlement.at) if final else None,
+        # An attempt that was settled has not ended the process.
+        "lost": 0 if settlement.attempt else None,
     }
 
 
@@ -260,11 +285,38 @@ class Search:
         at: ``now`` by the ledger's clock. Leases end by that clock.
         among_others: whether other nodes lease at the same time. If so, the search skips rows that they have
             locked and locks the rows that it finds.
+        lost: whether to find deliveries whose last lease was lost.
+        held: ids of deliveries whose last lease was not lost.
     """
 
     now: int
     at: int
     among_others: bool
+    lost: bool
+    held: Collection[str]
+
+    def is_wanted(self, delivery: FromClause) -> ColumnElement[bool]:
+        """Return the condition that a delivery may be leased, as far as its earlier leases say."""
+        if self.lost:
+            return is_free(delivery, self.at)
+        held = [delivery.c.id.in_(sorted(self.held)) & is_free(delivery, self.at)] if self.held else []
+        return or_(is_fresh(delivery), *held)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taker:
+    """The node that leases, and the instant at which it leases.
+
+    Attributes:
+        at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
+        held: ids of deliveries that the node is sending or has not settled yet.
+    """
+
+    owner: str
+    now: datetime
+    at: int
+    duration: timedelta
+    held: Collection[str]
 
 
 def lease(
@@ -277,15 +329,48 @@ def lease(
     limit: int,
     per_channel: int,
     most: Mapping[str, int],
+    held: Collection[str] = (),
+    lost: bool = True,
 ) -> list[Lease]:
     """Lease ready deliveries, as :meth:`alertd.ports.DeliveryQueue.lease` describes.
 
     Args:
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
     """
-    until = rows.from_micros(at) + duration
-    search = Search(now=rows.to_micros(now), at=at, among_others=is_shared(connection))
-    candidates = _select_candidates(search, limit, per_channel, most)
+    taker = Taker(owner=owner, now=now, at=at, duration=duration, held=held)
+    search = Search(
+        now=rows.to_micros(taker.now),
+        at=taker.at,
+        among_others=is_shared(connection),
+        lost=lost,
+        held=taker.held,
+    )
+    return _take(connection, taker, _select_candidates(search, limit, per_channel, most))
+
+
+def lease_lost(connection: Connection, taker: Taker, *, shut: Collection[str], alone: bool) -> list[Lease]:
+    """Lease few deliveries, as :meth:`alertd.ports.DeliveryQueue.lease_lost` describes."""
+    lost = (
+        select(_delivery.c.id, _delivery.c.channel, _delivery.c.lost_leases, _delivery.c.lease_until)
+        .where(schema.IS_READY, schema.HAS_LEASED, is_free(_delivery, taker.at))
+        .where(_delivery.c.next_at <= rows.to_micros(taker.now))
+        .order_by(_delivery.c.next_at, _delivery.c.id)
+        .limit(_MAX_LOST)
+    )
+    found = [
+        (row.id, row.channel, row.lost_leases + (row.lease_until is not None))
+        for row in connection.execute(lost)
+        if row.id not in taker.held
+    ]
+    return _take(connection, taker, rules.choose_lost(found, shut, alone=alone))
+
+
+def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequence[str]) -> list[Lease]:
+    """Lease those candidates that are still free, and record the leases that were lost."""
+    if not isinstance(candidates, Select) and not candidates:
+        return []
+    now, at = taker.now, taker.at
+    until = rows.from_micros(at) + taker.duration
     free = (
         select(_delivery)
         .where(_delivery.c.id.in_(candidates), schema.IS_READY, is_free(_delivery, at))
@@ -294,14 +379,20 @@ def lease(
     )
     taken = connection.execute(free).all()
     ids = [row.id for row in taken]
+    lost = {row.id for row in taken if row.lease_until is not None and row.id not in taker.held}
     for chunk in split_chunks(ids):
         connection.execute(
             update(_delivery)
             .where(_delivery.c.id.in_(chunk))
-            .values(lease_owner=owner, lease_until=rows.to_micros(until), fence=_delivery.c.fence + 1)
+            .values(lease_owner=taker.owner, lease_until=rows.to_micros(until), fence=_delivery.c.fence + 1)
         )
+    for chunk in split_chunks(sorted(lost)):
+        counted = {"lost_leases": _delivery.c.lost_leases + 1, "attempts": _delivery.c.attempts + 1}
+        connection.execute(update(_delivery).where(_delivery.c.id.in_(chunk)).values(counted))
     members = reading.read_members(connection, ids)
     made = {row.id: reading.decode_delivery(row, members[row.id]) for row in taken}
+    made |= {name: rules.count_lost_lease(made[name]) for name in lost}
+    writing.write_attempts(connection, [rules.make_lost_attempt(made[name], now) for name in sorted(lost)])
     shown = {name: delivery.edition.overview if delivery.edition else () for name, delivery in made.items()}
     carried_in = {owed.milestone for carried in members.values() for owed in carried}
     milestones = sorted(carried_in.union(*shown.values()))
@@ -316,7 +407,7 @@ def lease(
         leases.append(
             Lease(
                 delivery=made[row.id],
-                owner=owner,
+                owner=taker.owner,
                 fence=row.fence + 1,
                 until=until,
                 owed=carried,
@@ -336,6 +427,11 @@ def lease(
 def is_free(delivery: FromClause, at: int) -> ColumnElement[bool]:
     """Return the condition that a delivery has no lease, or only a lease that ended at or before ``at``."""
     return or_(delivery.c.lease_until.is_(None), delivery.c.lease_until <= at)
+
+
+def is_fresh(delivery: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a delivery has no lease, and that its last lease was not lost."""
+    return and_(delivery.c.lease_until.is_(None), delivery.c.lost_leases == _NONE)
 
 
 def _select_channels() -> CTE:
@@ -389,7 +485,8 @@ def _select_oldest(search: Search, channels: CTE, number: int, condition: Column
     of_channel = (
         select(oldest.c.id)
         .where(oldest.c.state == _READY, oldest.c.channel == channels.c.channel)
-        .where(oldest.c.next_at <= search.now, is_free(oldest, search.at))
+        .where(oldest.c.next_at <= search.now)
+        .where(search.is_wanted(oldest))
         .order_by(oldest.c.next_at, oldest.c.id)
         .limit(number)
     )

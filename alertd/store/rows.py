@@ -245,6 +245,7 @@ def encode_delivery(delivery: Delivery) -> Fields:
         "fallback_for": delivery.fallback_for,
         "settled_at": to_micros(delivery.settled_at) if delivery.settled_at else None,
         "edition": dump_json(pack_edition(delivery.edition)) if delivery.edition else None,
+        "lost_leases": delivery.lost_leases,
     }
 
 
@@ -263,6 +264,7 @@ def decode_delivery(row: Row[Any], members: Sequence[str]) -> Delivery:
         fallback_for=row.fallback_for,
         settled_at=from_micros(row.settled_at) if row.settled_at is not None else None,
         edition=unpack_edition(json.loads(row.edition)) if row.edition else None,
+        lost_leases=row.lost_leases,
     )
 
 

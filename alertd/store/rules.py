@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, ReminderState, ScheduledReminder
+from alertd.core.ledger.records import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    HistoryEntry,
+    ReminderState,
+    ScheduledReminder,
+)
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.status import Action
-from alertd.core.reason import SentAgainBy
+from alertd.core.reason import PlainReason, SentAgainBy
 
 REMINDERS = frozenset({Cause.OPENS, Cause.APPROACHING, Cause.DUE, Cause.OVERDUE})
 """The causes that supersede each other: a later reminder makes an earlier one obsolete."""
@@ -88,6 +95,48 @@ def update_owed(old: ScheduledReminder, new: ScheduledReminder) -> ScheduledRemi
             return old
 
 
+def count_lost_lease(delivery: Delivery) -> Delivery:
+    """Return a delivery whose last lease ended without a settlement, with that lease counted."""
+    return replace(delivery, attempts=delivery.attempts + 1, lost_leases=delivery.lost_leases + 1)
+
+
+def make_lost_attempt(delivery: Delivery, now: datetime) -> Attempt:
+    """Return the attempt that a lost lease stands for: how it ended is unknown.
+
+    Args:
+        delivery: the delivery with the lost lease counted.
+        now: when the loss was found, an aware UTC instant.
+    """
+    return Attempt(
+        delivery=delivery.id,
+        number=delivery.attempts,
+        at=now,
+        took_ms=0,
+        outcome="unknown",
+        reason=PlainReason.LEASE_LOST,
+    )
+
+
+def choose_lost(found: Iterable[tuple[str, str, int]], shut: Collection[str], *, alone: bool) -> list[str]:
+    """Choose the deliveries to lease, as :meth:`alertd.ports.DeliveryQueue.lease_lost` describes.
+
+    Args:
+        found: the id, the channel and the number of lost leases of each free delivery, the oldest first.
+    """
+    by_channel: dict[str, str] = {}
+    repeated: list[str] = []
+    for name, channel, lost in found:
+        if channel in shut:
+            continue
+        if lost > 1:
+            repeated.append(name)
+        else:
+            by_channel.setdefault(channel, name)
+    if by_channel or not alone:
+        return list(by_channel.values())
+    return repeated[:1]
+
+
 def reset_delivery(delivery: Delivery, now: datetime, by: str) -> Delivery:
     """Return a dead delivery as a ready one, because the person ``by`` asked for a retry."""
     return replace(
@@ -97,6 +146,7 @@ def reset_delivery(delivery: Delivery, now: datetime, by: str) -> Delivery:
         next_at=now,
         settled_at=None,
         reason=SentAgainBy(by=by),
+        lost_leases=0,
     )
 
 

@@ -7,7 +7,7 @@ tables of :class:`SqlLedger`: the function's parameters, without the connection,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -128,6 +128,8 @@ class SqlLedger:
         limit: int,
         per_channel: int,
         most: Mapping[str, int] = MappingProxyType({}),
+        held: Collection[str] = (),
+        lost: bool = True,
     ) -> Sequence[Lease]:
         def work(connection: Connection) -> Sequence[Lease]:
             return queue.lease(
@@ -139,13 +141,36 @@ class SqlLedger:
                 limit=limit,
                 per_channel=per_channel,
                 most=most,
+                held=held,
+                lost=lost,
             )
 
         return await self.write(work)
 
-    async def find_next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
+    async def lease_lost(
+        self,
+        owner: str,
+        now: datetime,
+        *,
+        duration: timedelta,
+        shut: Collection[str],
+        alone: bool,
+        held: Collection[str] = (),
+    ) -> Sequence[Lease]:
+        def work(connection: Connection) -> Sequence[Lease]:
+            at = self._read_time(connection, now)
+            taker = queue.Taker(owner=owner, now=now, at=at, duration=duration, held=held)
+            return queue.lease_lost(connection, taker, shut=shut, alone=alone)
+
+        return await self.write(work)
+
+    async def find_next_wake(
+        self, after: datetime, shut: frozenset[str] = frozenset(), *, lost: bool = True
+    ) -> datetime | None:
         def work(connection: Connection) -> datetime | None:
-            return queue.find_next_wake(connection, after, self._read_time(connection, after), shut)
+            return queue.find_next_wake(
+                connection, after, self._read_time(connection, after), shut, lost=lost
+            )
 
         return await self.read(work)
 

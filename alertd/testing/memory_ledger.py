@@ -8,7 +8,7 @@ its checks before it writes anything. The file has more than 300 lines because a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
@@ -27,7 +27,7 @@ from alertd.core.ledger.records import (
 from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones import status as milestone_status
 from alertd.core.milestones.status import Action
-from alertd.core.planning.audit import Waiting
+from alertd.core.planning.audit import MAX_LOST_SHOWN, Waiting
 from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import NextDigest
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
@@ -52,6 +52,7 @@ class _Lead:
 
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_FAR = datetime.max.replace(tzinfo=UTC)
 
 
 class MemoryLedger:
@@ -190,28 +191,37 @@ class MemoryLedger:
         limit: int,
         per_channel: int,
         most: Mapping[str, int] = MappingProxyType({}),
+        held: Collection[str] = (),
+        lost: bool = True,
     ) -> Sequence[Lease]:
-        ready = [
-            delivery
-            for delivery in self._deliveries.values()
-            if delivery.state is DeliveryState.READY and delivery.next_at <= now
-        ]
-        taken: list[Lease] = []
+        chosen: list[Delivery] = []
         of_channel: Counter[str] = Counter()
-        latest = self._find_latest_bound()
-        for delivery in sorted(ready, key=lambda delivery: (delivery.next_at, delivery.id)):
-            hold = self._holds[delivery.id]
-            live = hold.until is not None and now < hold.until
+        for delivery in self._find_free(now):
             room = min(per_channel, most.get(delivery.channel, per_channel))
-            if live or len(taken) >= limit or of_channel[delivery.channel] >= room:
+            is_lost = self._count_lost(delivery) > 0 and delivery.id not in held
+            if (is_lost and not lost) or len(chosen) >= limit or of_channel[delivery.channel] >= room:
                 continue
             of_channel[delivery.channel] += 1
-            until = now + duration
-            hold = _Hold(fence=hold.fence + 1, owner=owner, until=until)
-            self._holds[delivery.id] = hold
-            taken.append(self._make_lease(delivery, hold, until, latest, now))
-        self._writes += bool(taken)
-        return taken
+            chosen.append(delivery)
+        return self._lease(owner, now, chosen, duration, held)
+
+    async def lease_lost(
+        self,
+        owner: str,
+        now: datetime,
+        *,
+        duration: timedelta,
+        shut: Collection[str],
+        alone: bool,
+        held: Collection[str] = (),
+    ) -> Sequence[Lease]:
+        lost = [
+            (delivery.id, delivery.channel, number)
+            for delivery in self._find_free(now)
+            if (number := self._count_lost(delivery)) and delivery.id not in held
+        ]
+        chosen = [self._deliveries[name] for name in rules.choose_lost(lost, shut, alone=alone)]
+        return self._lease(owner, now, chosen, duration, held)
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
         for settlement in settlements:
@@ -233,12 +243,16 @@ class MemoryLedger:
                 # The count starts from the leased delivery, so that a repeated settlement counts once.
                 attempts=settlement.lease.delivery.attempts + (settlement.attempt is not None),
                 settled_at=None if settlement.state is DeliveryState.READY else settlement.at,
+                # An attempt that was settled has not ended the process.
+                lost_leases=0 if settlement.attempt else there.lost_leases,
             )
             self._settle_rest(settlement, there.channel)
         self._writes += 1
         return frozenset(refused)
 
-    async def find_next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
+    async def find_next_wake(
+        self, after: datetime, shut: frozenset[str] = frozenset(), *, lost: bool = True
+    ) -> datetime | None:
         waiting = [
             reminder.wake_at for reminder in self._owed.values() if reminder.state is ReminderState.PENDING
         ]
@@ -246,7 +260,10 @@ class MemoryLedger:
         for delivery in self._deliveries.values():
             if delivery.state is DeliveryState.READY and delivery.channel not in shut:
                 until = self._holds[delivery.id].until
-                waiting.append(until if until and until > after else delivery.next_at)
+                if until and until > after:
+                    waiting.append(until)
+                elif lost or not self._count_lost(delivery):
+                    waiting.append(delivery.next_at)
         return min(waiting, default=None)
 
     # -- people
@@ -382,10 +399,16 @@ class MemoryLedger:
             reminder.wake_at for reminder in self._owed.values() if reminder.state is ReminderState.PENDING
         ]
         pending += [digest.at for digest in self._digests.values()]
+        lost = [
+            (delivery.id, number)
+            for delivery in ready
+            if (number := delivery.lost_leases + (held.get(delivery.id, _FAR) <= now))
+        ]
         return Waiting(
             undecided=min(pending, default=None),
             untaken=min((delivery.next_at for delivery in free), default=None),
             lease=max(held.values(), default=None),
+            lost=dict(sorted(lost, key=lambda pair: (-pair[1], pair[0]))[:MAX_LOST_SHOWN]),
         )
 
     async def find_known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
@@ -494,6 +517,41 @@ class MemoryLedger:
                 line = rules.make_line_key(owed)
                 latest[line] = max(owed.at, latest.get(line, owed.at))
         return latest
+
+    def _find_free(self, now: datetime) -> list[Delivery]:
+        """Return the ready deliveries that are due and have no live lease, the oldest first."""
+        free = [
+            delivery
+            for delivery in self._deliveries.values()
+            if delivery.state is DeliveryState.READY
+            and delivery.next_at <= now
+            and (self._holds[delivery.id].until or now) <= now
+        ]
+        return sorted(free, key=lambda delivery: (delivery.next_at, delivery.id))
+
+    def _count_lost(self, delivery: Delivery) -> int:
+        """Return how many leases in a row a free delivery has lost, the last one included."""
+        return delivery.lost_leases + (self._holds[delivery.id].until is not None)
+
+    def _lease(
+        self,
+        owner: str,
+        now: datetime,
+        chosen: Sequence[Delivery],
+        duration: timedelta,
+        held: Collection[str],
+    ) -> Sequence[Lease]:
+        latest, until, taken = self._find_latest_bound(), now + duration, []
+        for found in chosen:
+            delivery, hold = found, self._holds[found.id]
+            if hold.until is not None and delivery.id not in held:
+                delivery = self._deliveries[found.id] = rules.count_lost_lease(delivery)
+                lost = rules.make_lost_attempt(delivery, now)
+                self._attempts.setdefault((lost.delivery, lost.number), lost)
+            hold = self._holds[delivery.id] = _Hold(fence=hold.fence + 1, owner=owner, until=until)
+            taken.append(self._make_lease(delivery, hold, until, latest, now))
+        self._writes += bool(taken)
+        return taken
 
     def _make_lease(
         self,

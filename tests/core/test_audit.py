@@ -19,6 +19,8 @@ from alertd.core.planning.audit import (
     list_notices,
     make_dead_slot,
     report_clock_difference,
+    report_lost_leases,
+    report_unsigned,
     report_vanished,
 )
 from alertd.core.planning.decide import make_delivery_id
@@ -36,6 +38,8 @@ FOR_PEOPLE = [
     report_clock_difference(timedelta(hours=1)),
     AuditFinding(fault=AuditFault.UNHEARD, detail="the address is in use"),
     AuditFinding(fault=AuditFault.UNREACHED, detail="there is no way to tell anybody"),
+    report_lost_leases({"msg_1": 2}),
+    report_unsigned("PermissionError"),
 ]
 
 

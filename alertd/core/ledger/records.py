@@ -179,7 +179,9 @@ class Delivery:
         members: the keys of the reminders that it carries, recorded before the first attempt.
         bound_at: when the ledger recorded the delivery, an aware UTC instant; the retry horizon starts here.
         next_at: the instant from which it may be sent, or sent again.
-        attempts: the number of settled attempts.
+        attempts: the number of attempts, those whose lease was lost included.
+        lost_leases: how many leases in a row have ended without a settlement, most likely because the process
+            ended during the attempt.
         notice: the notice that it carries; None for reminders and digests.
         fallback_for: the channel that alertd could not reach and that this delivery replaces; "" for none.
         settled_at: when its final state was recorded, an aware UTC instant; None before that.
@@ -199,6 +201,7 @@ class Delivery:
     fallback_for: str = ""
     settled_at: datetime | None = None
     edition: DigestIssue | None = None
+    lost_leases: int = 0
 
     @property
     def channel(self) -> str:

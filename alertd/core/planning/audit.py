@@ -9,7 +9,7 @@ notices.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -21,7 +21,7 @@ from alertd.core.milestones.occurrence import list_occurrences
 from alertd.core.planning.decide import make_delivery_id
 from alertd.core.planning.plan import expand, plan_occurrence
 from alertd.core.routing.route import Route
-from alertd.core.words import format_span, join_with_and
+from alertd.core.words import format_count, format_span, join_with_and
 
 DECIDED_WITHIN = timedelta(minutes=5)
 TAKEN_WITHIN = timedelta(minutes=10)
@@ -32,6 +32,7 @@ DIFFERS_BY = timedelta(seconds=2)
 """The difference between a node's clock and the ledger's that is no finding."""
 
 AHEAD = timedelta(days=1)
+MAX_LOST_SHOWN = 20
 SLICE = 500
 """The number of milestones whose plan each audit compares. The next audit continues after them."""
 
@@ -49,9 +50,18 @@ class AuditFault(StrEnum):
     DIFFERS = "differs"
     UNHEARD = "unheard"
     UNREACHED = "unreached"
+    LEASES_LOST = "leases lost"
+    UNSIGNED = "unsigned"
 
 
-LASTING = frozenset({AuditFault.VANISHED, AuditFault.DIFFERS, AuditFault.UNHEARD, AuditFault.UNREACHED})
+LASTING = frozenset({
+    AuditFault.VANISHED,
+    AuditFault.DIFFERS,
+    AuditFault.UNHEARD,
+    AuditFault.UNREACHED,
+    AuditFault.LEASES_LOST,
+    AuditFault.UNSIGNED,
+})  # fmt: skip
 """Faults that a restart does not fix, so a person has to act."""
 
 
@@ -75,11 +85,14 @@ class Waiting:
         untaken: the earliest ``next_at`` of the ready deliveries that no node leases and whose channel is not
             paused.
         lease: the latest end of a lease on a ready delivery.
+        lost: the ready deliveries whose last lease was lost, by id: how many leases in a row each has lost,
+            at most :data:`MAX_LOST_SHOWN` of them, those with the most first.
     """
 
     undecided: datetime | None = None
     untaken: datetime | None = None
     lease: datetime | None = None
+    lost: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +153,8 @@ def audit(
     if waiting.lease is not None and waiting.lease - now > 2 * lease_for:
         detail = f"a delivery is held for {format_span(waiting.lease - now)} to come"
         findings.append(AuditFinding(fault=AuditFault.ENDLESS_LEASE, detail=detail))
+    if waiting.lost:
+        findings.append(report_lost_leases(waiting.lost))
     if missing:
         findings.append(
             AuditFinding(fault=AuditFault.MISSING, detail=_summarize(missing, "not in the ledger"))
@@ -157,6 +172,23 @@ def report_vanished(timelines: Sequence[str]) -> AuditFinding:
     return AuditFinding(
         fault=AuditFault.VANISHED, detail=f"milestones/ holds no file, and {shown} stays as it was"
     )
+
+
+def report_lost_leases(lost: Mapping[str, int]) -> AuditFinding:
+    """Report the deliveries that were being sent when alertd ended.
+
+    Args:
+        lost: how many leases in a row each has lost, by the id of the delivery.
+    """
+    shown = [f"{name} ({format_count(number, 'lease')})" for name, number in lost.items()]
+    detail = _summarize(shown, "the process probably ended during the attempt")
+    return AuditFinding(fault=AuditFault.LEASES_LOST, detail=detail)
+
+
+def report_unsigned(failure: str) -> AuditFinding:
+    """Report that links cannot be signed, so that messages have no links that act."""
+    detail = f"messages go out without the links that act, since these cannot be signed: {failure}"
+    return AuditFinding(fault=AuditFault.UNSIGNED, detail=detail)
 
 
 def report_clock_difference(ahead: timedelta) -> AuditFinding:
