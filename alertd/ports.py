@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from enum import Enum
 from types import MappingProxyType
 from typing import Protocol
 
@@ -296,6 +297,19 @@ class ReminderQueue(DigestSchedule, MilestoneLookup, Protocol):
         """
 
 
+class LostLeases(Enum):
+    """What :meth:`DeliveryQueue.lease` does with deliveries whose last lease was lost."""
+
+    INCLUDED = "included"
+    """Leases them as it does all others."""
+    LEFT_OUT = "left out"
+    """Does not lease them."""
+    FEW = "few"
+    """Leases nothing else, and of these one for each channel that has lost one lease."""
+    ALONE = "alone"
+    """As ``FEW``, and if there is no such delivery, leases one that has lost more leases."""
+
+
 class DeliveryQueue(Protocol):
     """The deliveries that are ready, and the leases on them.
 
@@ -314,7 +328,7 @@ class DeliveryQueue(Protocol):
         per_channel: int,
         most: Mapping[str, int] = MappingProxyType({}),
         held: Collection[str] = (),
-        lost: bool = True,
+        lost: LostLeases = LostLeases.INCLUDED,
     ) -> Sequence[Lease]:
         """Lease ready deliveries with ``next_at <= now`` that have no live lease, the oldest first.
 
@@ -331,25 +345,8 @@ class DeliveryQueue(Protocol):
             most: a lower maximum for each channel that it names.
             held: ids of deliveries that the caller is sending or has not settled yet. Their leases are not
                 lost.
-            lost: whether deliveries whose last lease was lost are leased too.
-        """
-
-    async def lease_lost(
-        self,
-        owner: str,
-        now: datetime,
-        *,
-        duration: timedelta,
-        shut: Collection[str],
-        alone: bool,
-        held: Collection[str] = (),
-    ) -> Sequence[Lease]:
-        """Lease deliveries whose last lease was lost, as :meth:`lease` does, but few at a time.
-
-        Args:
-            shut: channels whose deliveries are not leased. For each other channel, at most one delivery is
-                leased that has lost one lease.
-            alone: if there is no such delivery, one delivery is leased that has lost more leases.
+            lost: what is done with deliveries whose last lease was lost. ``limit`` and ``per_channel`` do not
+                count for ``FEW`` and ``ALONE``, and a channel whose maximum is 0 is still left out.
         """
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:

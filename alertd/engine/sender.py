@@ -34,7 +34,16 @@ from alertd.engine.delivery import ClockReading, Dispatcher
 from alertd.engine.notices import report_breaker
 from alertd.engine.observer import Observer, log_lost_lease, log_settlement
 from alertd.errors import LedgerError
-from alertd.ports import LEASE_FOR, Changes, ChangeWriter, Clock, DeliveryQueue, Notifier, Settlement
+from alertd.ports import (
+    LEASE_FOR,
+    Changes,
+    ChangeWriter,
+    Clock,
+    DeliveryQueue,
+    LostLeases,
+    Notifier,
+    Settlement,
+)
 from alertd.system.telemetry import Event, Log
 
 
@@ -277,15 +286,17 @@ class Sender:
         suspects = [lease.delivery for lease in self._tasks.values() if lease.delivery.lost_leases]
         if any(delivery.lost_leases > 1 for delivery in suspects):
             return ()
-        taken = {delivery.channel for delivery in suspects}
-        room = self._measure_room(busy, now_s)
-        leases = await self._ledger.lease_lost(
+        room = self._measure_room(busy, now_s) | {delivery.channel: 0 for delivery in suspects}
+        may_be_alone = not self._tasks or now_s - self._idle_s >= WAIT_ALONE_S
+        leases = await self._ledger.lease(
             self._node,
             reading.at,
             duration=LEASE_FOR,
-            shut=taken.union(name for name, number in room.items() if number <= 0),
-            alone=not self._tasks or now_s - self._idle_s >= WAIT_ALONE_S,
+            limit=LEASE_LIMIT,
+            per_channel=1,
+            most=room,
             held=self._list_held(),
+            lost=LostLeases.ALONE if may_be_alone else LostLeases.FEW,
         )
         if any(lease.delivery.lost_leases > 1 for lease in leases):
             self._alone_until_s = self._clock.monotonic() + ALONE_FOR_S
@@ -308,7 +319,7 @@ class Sender:
             per_channel=per_channel,
             most=room,
             held=self._list_held(),
-            lost=False,
+            lost=LostLeases.LEFT_OUT,
         )
 
     def _count_busy(self) -> Counter[str]:

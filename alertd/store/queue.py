@@ -32,7 +32,7 @@ from alertd.core.ledger.records import CHANNEL, DeliveryState, Lease, Record, Sc
 from alertd.core.planning.audit import MAX_LOST_SHOWN, Waiting
 from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import NextDigest
-from alertd.ports import Settlement
+from alertd.ports import LostLeases, Settlement
 from alertd.store import reading, rows, rules, schema, writing
 from alertd.store.database.dialect import is_shared, lock_rows, split_chunks
 
@@ -330,7 +330,7 @@ def lease(
     per_channel: int,
     most: Mapping[str, int],
     held: Collection[str] = (),
-    lost: bool = True,
+    lost: LostLeases = LostLeases.INCLUDED,
 ) -> list[Lease]:
     """Lease ready deliveries, as :meth:`alertd.ports.DeliveryQueue.lease` describes.
 
@@ -338,18 +338,29 @@ def lease(
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
     """
     taker = Taker(owner=owner, now=now, at=at, duration=duration, held=held)
-    search = Search(
-        now=rows.to_micros(taker.now),
-        at=taker.at,
-        among_others=is_shared(connection),
-        lost=lost,
-        held=taker.held,
-    )
-    return _take(connection, taker, _select_candidates(search, limit, per_channel, most))
+    match lost:
+        case LostLeases.FEW | LostLeases.ALONE:
+            found = _find_lost(connection, taker, per_channel, most)
+            return _take(connection, taker, rules.choose_lost(found, alone=lost is LostLeases.ALONE))
+        case LostLeases.INCLUDED | LostLeases.LEFT_OUT:
+            search = Search(
+                now=rows.to_micros(now),
+                at=at,
+                among_others=is_shared(connection),
+                lost=lost is LostLeases.INCLUDED,
+                held=held,
+            )
+            return _take(connection, taker, _select_candidates(search, limit, per_channel, most))
 
 
-def lease_lost(connection: Connection, taker: Taker, *, shut: Collection[str], alone: bool) -> list[Lease]:
-    """Lease few deliveries, as :meth:`alertd.ports.DeliveryQueue.lease_lost` describes."""
+def _find_lost(
+    connection: Connection, taker: Taker, per_channel: int, most: Mapping[str, int]
+) -> list[tuple[str, str, int]]:
+    """Find the free deliveries whose last lease was lost, the oldest first.
+
+    Returns:
+        the id, the channel and the number of lost leases of each.
+    """
     lost = (
         select(_delivery.c.id, _delivery.c.channel, _delivery.c.lost_leases, _delivery.c.lease_until)
         .where(schema.IS_READY, schema.HAS_LEASED, is_free(_delivery, taker.at))
@@ -357,12 +368,11 @@ def lease_lost(connection: Connection, taker: Taker, *, shut: Collection[str], a
         .order_by(_delivery.c.next_at, _delivery.c.id)
         .limit(_MAX_LOST)
     )
-    found = [
+    return [
         (row.id, row.channel, row.lost_leases + (row.lease_until is not None))
         for row in connection.execute(lost)
-        if row.id not in taker.held
+        if row.id not in taker.held and most.get(row.channel, per_channel) > 0
     ]
-    return _take(connection, taker, rules.choose_lost(found, shut, alone=alone))
 
 
 def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequence[str]) -> list[Lease]:

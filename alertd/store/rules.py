@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -117,17 +117,15 @@ def make_lost_attempt(delivery: Delivery, now: datetime) -> Attempt:
     )
 
 
-def choose_lost(found: Iterable[tuple[str, str, int]], shut: Collection[str], *, alone: bool) -> list[str]:
-    """Choose the deliveries to lease, as :meth:`alertd.ports.DeliveryQueue.lease_lost` describes.
+def choose_lost(found: Iterable[tuple[str, str, int]], *, alone: bool) -> list[str]:
+    """Choose few of the deliveries whose last lease was lost; see :class:`alertd.ports.LostLeases`.
 
     Args:
-        found: the id, the channel and the number of lost leases of each free delivery, the oldest first.
+        found: the id, the channel and the number of lost leases of each, the oldest first.
     """
     by_channel: dict[str, str] = {}
     repeated: list[str] = []
     for name, channel, lost in found:
-        if channel in shut:
-            continue
         if lost > 1:
             repeated.append(name)
         else:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from alertd.core.ledger.records import Lease
 from alertd.core.planning.audit import Waiting
-from alertd.ports import Changes
+from alertd.ports import Changes, LostLeases
 from alertd.store import acting, leading, pruning, queue, reading, rows, writing
 from alertd.store.database.base import CHANNEL, Database
 from alertd.store.database.dialect import notify_others, read_clock, read_size
@@ -129,7 +129,7 @@ class SqlLedger:
         per_channel: int,
         most: Mapping[str, int] = MappingProxyType({}),
         held: Collection[str] = (),
-        lost: bool = True,
+        lost: LostLeases = LostLeases.INCLUDED,
     ) -> Sequence[Lease]:
         def work(connection: Connection) -> Sequence[Lease]:
             return queue.lease(
@@ -144,23 +144,6 @@ class SqlLedger:
                 held=held,
                 lost=lost,
             )
-
-        return await self.write(work)
-
-    async def lease_lost(
-        self,
-        owner: str,
-        now: datetime,
-        *,
-        duration: timedelta,
-        shut: Collection[str],
-        alone: bool,
-        held: Collection[str] = (),
-    ) -> Sequence[Lease]:
-        def work(connection: Connection) -> Sequence[Lease]:
-            at = self._read_time(connection, now)
-            taker = queue.Taker(owner=owner, now=now, at=at, duration=duration, held=held)
-            return queue.lease_lost(connection, taker, shut=shut, alone=alone)
 
         return await self.write(work)
 

@@ -31,7 +31,7 @@ from alertd.core.planning.audit import MAX_LOST_SHOWN, Waiting
 from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import NextDigest
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
-from alertd.ports import KEEP_REPORTS, Changes, NodeReport, Settlement
+from alertd.ports import KEEP_REPORTS, Changes, LostLeases, NodeReport, Settlement
 from alertd.store import rules
 
 
@@ -192,35 +192,29 @@ class MemoryLedger:
         per_channel: int,
         most: Mapping[str, int] = MappingProxyType({}),
         held: Collection[str] = (),
-        lost: bool = True,
+        lost: LostLeases = LostLeases.INCLUDED,
     ) -> Sequence[Lease]:
-        chosen: list[Delivery] = []
-        of_channel: Counter[str] = Counter()
-        for delivery in self._find_free(now):
-            room = min(per_channel, most.get(delivery.channel, per_channel))
-            is_lost = self._count_lost(delivery) > 0 and delivery.id not in held
-            if (is_lost and not lost) or len(chosen) >= limit or of_channel[delivery.channel] >= room:
-                continue
-            of_channel[delivery.channel] += 1
-            chosen.append(delivery)
-        return self._lease(owner, now, chosen, duration, held)
-
-    async def lease_lost(
-        self,
-        owner: str,
-        now: datetime,
-        *,
-        duration: timedelta,
-        shut: Collection[str],
-        alone: bool,
-        held: Collection[str] = (),
-    ) -> Sequence[Lease]:
-        lost = [
-            (delivery.id, delivery.channel, number)
-            for delivery in self._find_free(now)
-            if (number := self._count_lost(delivery)) and delivery.id not in held
-        ]
-        chosen = [self._deliveries[name] for name in rules.choose_lost(lost, shut, alone=alone)]
+        free = self._find_free(now)
+        match lost:
+            case LostLeases.FEW | LostLeases.ALONE:
+                found = [
+                    (delivery.id, delivery.channel, number)
+                    for delivery in free
+                    if (number := self._count_lost(delivery))
+                    and delivery.id not in held
+                    and most.get(delivery.channel, per_channel) > 0
+                ]
+                names = rules.choose_lost(found, alone=lost is LostLeases.ALONE)
+                chosen = [self._deliveries[name] for name in names]
+            case LostLeases.INCLUDED | LostLeases.LEFT_OUT:
+                chosen, of_channel = [], Counter[str]()
+                for delivery in free:
+                    room = min(per_channel, most.get(delivery.channel, per_channel))
+                    is_lost = self._count_lost(delivery) > 0 and delivery.id not in held
+                    is_left_out = is_lost and lost is LostLeases.LEFT_OUT
+                    if not is_left_out and len(chosen) < limit and of_channel[delivery.channel] < room:
+                        of_channel[delivery.channel] += 1
+                        chosen.append(delivery)
         return self._lease(owner, now, chosen, duration, held)
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """A lease that ends without a settlement is counted, is an attempt, and is leased again with few others."""
 
 from alertd.core.reason import PlainReason
-from alertd.ports import Ledger
+from alertd.ports import Ledger, LostLeases
 from tests.contract.samples import MINUTE, NOW, a_delivery, again, an_owed, fill, sent, take
 
 LATER = NOW + 6 * MINUTE
@@ -58,7 +58,7 @@ async def test_lease_of_what_the_caller_holds_is_not_lost(ledger: Ledger) -> Non
     await fill(ledger, an_owed("k1"), deliveries=[a_delivery("k1")])
     (first,) = await take(ledger)
 
-    (second,) = await take(ledger, now=LATER, held=[first.delivery.id], lost=False)
+    (second,) = await take(ledger, now=LATER, held=[first.delivery.id], lost=LostLeases.LEFT_OUT)
 
     assert (second.delivery, second.fence) == (first.delivery, 2)
 
@@ -67,10 +67,10 @@ async def test_lost_ones_are_left_out_and_leased_one_for_each_channel(ledger: Le
     """Only fresh deliveries are leased without ``lost``; lost ones are leased one for each channel."""
     await two_lost(ledger)
 
-    fresh = await take(ledger, now=LATER, lost=False)
-    lost = await ledger.lease_lost("node-2", LATER, duration=5 * MINUTE, shut=(), alone=True)
-    more = await ledger.lease_lost("node-2", LATER, duration=5 * MINUTE, shut=["desk/hook"], alone=True)
-    last = await ledger.lease_lost("node-2", LATER, duration=5 * MINUTE, shut=(), alone=False)
+    fresh = await take(ledger, now=LATER, lost=LostLeases.LEFT_OUT)
+    lost = await take(ledger, now=LATER, lost=LostLeases.ALONE)
+    more = await take(ledger, now=LATER, most={"desk/hook": 0}, lost=LostLeases.ALONE)
+    last = await take(ledger, now=LATER, lost=LostLeases.FEW)
 
     assert [one.delivery.members for one in fresh] == [("k4",)]
     assert {one.delivery.members for one in lost} == {("k1",), ("k3",)}
@@ -84,8 +84,8 @@ async def test_lost_twice_is_leased_alone(ledger: Ledger) -> None:
     await take(ledger, now=LATER)
     at = LATER + 6 * MINUTE
 
-    held_back = await ledger.lease_lost("node-2", at, duration=5 * MINUTE, shut=(), alone=False)
-    first = await ledger.lease_lost("node-2", at, duration=5 * MINUTE, shut=(), alone=True)
+    held_back = await take(ledger, now=at, lost=LostLeases.FEW)
+    first = await take(ledger, now=at, lost=LostLeases.ALONE)
 
     # k4 has lost one lease and goes first; then one of those that have lost two.
     assert [one.delivery.members for one in held_back] == [("k4",)]
@@ -95,7 +95,7 @@ async def test_lost_twice_is_leased_alone(ledger: Ledger) -> None:
 async def test_wake_up_for_lost_ones_can_be_left_out(ledger: Ledger) -> None:
     """While something is in flight, deliveries that wait to be sent alone do not wake the loop."""
     await two_lost(ledger)
-    (fresh,) = await take(ledger, now=LATER, lost=False)
+    (fresh,) = await take(ledger, now=LATER, lost=LostLeases.LEFT_OUT)
     await ledger.settle([sent(fresh)])
 
     assert await ledger.find_next_wake(LATER) == NOW
