@@ -29,6 +29,7 @@ from alertd.core.ledger.records import (
     Delivery,
     DeliveryState,
     HistoryEntry,
+    Known,
     Lease,
     Record,
     ScheduledReminder,
@@ -260,12 +261,25 @@ class ReminderQueue(DigestSchedule, MilestoneLookup, Protocol):
     once.
     """
 
-    async def find_due(self, now: datetime, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
+    async def find_due(
+        self, now: datetime, limit: int, besides: Collection[str] = ()
+    ) -> Sequence[tuple[ScheduledReminder, Record]]:
         """Return the pending reminders with ``wake_at <= now``, in whole sets.
 
         A set is one milestone and one receiver. If one reminder of a set is returned, so are all pending
         reminders of the set with ``at <= now``, even those with a later ``wake_at``. The sets whose earliest
         ``at`` is oldest come first.
+
+        Args:
+            limit: the maximum number of sets.
+            besides: receivers whose reminders are left out.
+        """
+
+    async def find_strays(self, known: Known, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
+        """Return the reminders that are strays; see :class:`alertd.core.ledger.records.Known`.
+
+        They are those that :meth:`find_due` returns at ``known.strays_before`` for receivers that are neither
+        known nor known elsewhere.
 
         Args:
             limit: the maximum number of sets.
@@ -329,6 +343,7 @@ class DeliveryQueue(Protocol):
         most: Mapping[str, int] = MappingProxyType({}),
         held: Collection[str] = (),
         lost: LostLeases = LostLeases.INCLUDED,
+        known: Known | None = None,
     ) -> Sequence[Lease]:
         """Lease ready deliveries with ``next_at <= now`` that have no live lease, the oldest first.
 
@@ -347,6 +362,7 @@ class DeliveryQueue(Protocol):
                 lost.
             lost: what is done with deliveries whose last lease was lost. ``limit`` and ``per_channel`` do not
                 count for ``FEW`` and ``ALONE``, and a channel whose maximum is 0 is still left out.
+            known: only deliveries on channels that the node knows, and strays; None: all.
         """
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
@@ -358,7 +374,12 @@ class DeliveryQueue(Protocol):
         """
 
     async def find_next_wake(
-        self, after: datetime, shut: frozenset[str] = frozenset(), *, lost: bool = True
+        self,
+        after: datetime,
+        shut: frozenset[str] = frozenset(),
+        *,
+        lost: bool = True,
+        known: Known | None = None,
     ) -> datetime | None:
         """Return the earliest instant at which there may be work, by the caller's clock.
 
@@ -369,6 +390,7 @@ class DeliveryQueue(Protocol):
         Args:
             shut: channels whose deliveries are ignored.
             lost: whether deliveries whose last lease was lost count.
+            known: only what the node knows counts, without strays; None: everything does.
         """
 
 
@@ -456,8 +478,15 @@ class LedgerReader(MilestoneLookup, NodeReader, Protocol):
     async def count_rows(self) -> Mapping[str, int]:
         """Return the number of rows: ``milestones``, ``owed.<state>`` and ``deliveries.<state>``."""
 
-    async def find_waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
-        """Return what has waited longest. Deliveries of the channels in ``shut`` are ignored."""
+    async def find_waiting(
+        self, now: datetime, shut: frozenset[str] = frozenset(), *, known: Known | None = None
+    ) -> Waiting:
+        """Return what has waited longest. Deliveries of the channels in ``shut`` are ignored.
+
+        Args:
+            known: what the node does not know counts as ``strays`` only, unless other nodes know it; None:
+                there are no strays.
+        """
 
     async def find_known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
         """Return those of the reminders' keys and the deliveries' ids that the ledger has."""

@@ -27,8 +27,10 @@ from alertd.core.planning.audit import (
 )
 from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
+from alertd.engine.known import LEFT_ALONE_FOR
 from alertd.engine.leader import LeaderLease
 from alertd.engine.links import LinkMaker
+from alertd.engine.notices import report_unknown
 from alertd.engine.observer import log_bound
 from alertd.engine.planner import Planner
 from alertd.engine.prune import LIMIT as PRUNE_LIMIT
@@ -38,7 +40,7 @@ from alertd.engine.sender import Sender
 from alertd.engine.status import DaemonStatus, StatusReporter
 from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
 from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew
-from alertd.ports import Clock
+from alertd.ports import Changes, Clock
 from alertd.system.telemetry import Event, Log
 
 LEDGER_EVERY_S = 1
@@ -214,19 +216,25 @@ class Daemon:
         active = self._reloader.active
         await self._sender.settle()
         now = self._looked_at = self._deps.clock.now()
+        known = active.make_known(self._status.elsewhere, now)
         more = True
         while more:
-            bound = await active.binder.bind(now)
+            bound = await active.binder.bind(now, known)
             more = bound.more
             log_bound(self._deps.log, bound)
-        await self._sender.start(active.dispatcher)
+        await self._sender.start(active.dispatcher, known)
         return await self.next_at(now)
 
     async def next_at(self, now: datetime) -> datetime | None:
         """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""
         shut, wait = self._sender.find_shut()
         # A delivery whose lease was lost may have to wait until a send in flight ends, which wakes the loop.
-        next_at = await self._deps.ledger.find_next_wake(now, shut, lost=not self._sender.count)
+        next_at = await self._deps.ledger.find_next_wake(
+            now,
+            shut,
+            lost=not self._sender.count,
+            known=self._reloader.active.make_known(self._status.elsewhere, now),
+        )
         if wait is None:
             return next_at
         return min(now + wait, next_at or now + wait)
@@ -275,7 +283,8 @@ class Daemon:
             self._timer.want(Chore.PRUNE)
 
     async def _run_audit(self) -> None:
-        config = self._reloader.active.config
+        active, now = self._reloader.active, self._deps.clock.now()
+        config = active.config
         shut, _ = self._sender.find_shut()
         # Only the leader reconciles, so only the leader's plan is audited.
         plan = self._planner.definitions if self._lease.held else None
@@ -286,7 +295,21 @@ class Daemon:
             planned_at=self._planner.planned_at,
             shut=shut,
             open_findings=self._gather_findings(config),
+            known=active.make_known(self._status.elsewhere, now),
         )
+        await self._tell_strays(config, now)
+
+    async def _tell_strays(self, config: Config, now: datetime) -> None:
+        """Tell the operator what waits for receivers that no live node has known for a while, once a day."""
+        strays = self._audit.last.strays if self._audit.last else ()
+        notices = tuple(
+            notice
+            for stray in strays
+            if now - stray.since >= LEFT_ALONE_FOR
+            for notice in report_unknown(config, stray.receiver, now)
+        )
+        if notices:
+            await self._deps.ledger.apply(Changes(deliveries=notices))
 
     def _gather_findings(self, config: Config) -> list[AuditFinding]:
         """Gather what other parts find wrong at the moment."""

@@ -48,7 +48,15 @@ from alertd.core.reason import (
     Reason,
     Unanswered,
 )
-from alertd.engine.notices import report_dead, report_left_out, report_stopped
+from alertd.core.routing.labels import list_labels
+from alertd.core.routing.route import match_routes
+from alertd.engine.notices import (
+    address_notice,
+    report_dead,
+    report_left_out,
+    report_stopped,
+    report_unknown,
+)
 from alertd.ports import LEASE_FOR, Clock, Notifier, Settlement
 
 SEND_LIMIT_S = 120.0
@@ -88,8 +96,8 @@ class Dispatcher:
     """Sends leased deliveries by the notifiers of one configuration.
 
     Attributes:
-        notifiers: by channel, ``receiver/notifier``. A delivery whose channel is missing (its receiver was
-            taken out of the configuration) is dead.
+        notifiers: by channel, ``receiver/notifier``. A delivery whose channel is missing goes to the fallback
+            receiver. Without such a receiver it stays ready.
         on_fault: is called when anything on the way of a delivery raises. The delivery is tried again.
         links: returns where messages lead at the moment; None: nowhere.
     """
@@ -146,11 +154,10 @@ class Dispatcher:
         if not members and delivery.notice is None and not has_content(lease, self.config.route, now):
             return _drop(lease, unwanted, now)
 
-        # Who sends it? A delivery whose channel was removed or stopped is dead without a send.
+        # Who sends it? A delivery whose channel is unknown or stopped is settled without a send.
         notifier = self.notifiers.get(delivery.channel)
         if notifier is None:
-            missing = NotConfigured(channel=delivery.channel)
-            return self._settle(lease, members, Rejected(reason=""), now, reason=missing)
+            return self._settle_unknown(lease, members, now)
         if stopped := find_stop(lease.prior, self._find_options(delivery)):
             return self._settle(lease, members, Rejected(reason=""), now, reason=stopped)
 
@@ -267,6 +274,49 @@ class Dispatcher:
             ),
         )
 
+    def _settle_unknown(
+        self, lease: Lease, members: Sequence[ScheduledReminder], now: datetime
+    ) -> Settlement:
+        """Settle a stray: a delivery whose channel no live node knows.
+
+        The fallback receiver gets it once, even if several channels of the receiver are gone. A reminder that
+        the routes now send to other receivers is left to them.
+        """
+        delivery, missing = lease.delivery, NotConfigured(channel=lease.delivery.channel)
+        told = report_unknown(self.config, delivery.receiver, now)
+        if delivery.notice is not None:
+            dead = self._settle(lease, members, Rejected(reason=""), now, reason=missing)
+            return replace(
+                dead, outcome=None, follow_up=tuple(address_notice(self.config, delivery.notice, now))
+            )
+        wanted = [owed for owed in members if not self._is_rerouted(owed, lease)]
+        if not wanted and delivery.edition is None:
+            why = [
+                MemberUnwanted(milestone=owed.milestone, offset=owed.offset, why=PlainReason.REROUTED)
+                for owed in members
+            ]
+            return _drop(lease, why, now)
+        if self.config.receivers.get(self.config.fallback_receiver) is None:
+            # It stays ready, so that a node that gets the channel back sends it at once.
+            return Settlement(
+                lease=lease,
+                state=DeliveryState.READY,
+                at=now,
+                next_at=now,
+                reason=missing,
+                follow_up=tuple(told),
+            )
+        dead = self._settle(lease, members, Rejected(reason=""), now, reason=missing)
+        instead = self._stand_in(delivery, wanted, now, delivery.fallback_for or delivery.receiver)
+        return replace(dead, outcome=None, follow_up=(*instead, *told))
+
+    def _is_rerouted(self, owed: ScheduledReminder, lease: Lease) -> bool:
+        """Tell whether the routes send a reminder to other receivers, to all of which the ledger owes it."""
+        milestone = lease.records[owed.milestone].milestone
+        labels = list_labels(milestone, owed.cause, owed.offset)
+        receivers = {match.receiver for match in match_routes(self.config.route, labels)}
+        return receivers <= lease.owed_elsewhere.get(owed.key, frozenset())
+
     def _settle_stopped(
         self, lease: Lease, members: Sequence[ScheduledReminder], outcome: Rejected, attempt: Attempt
     ) -> Settlement:
@@ -284,14 +334,25 @@ class Dispatcher:
         self, failed: Delivery, members: Sequence[ScheduledReminder], now: datetime
     ) -> list[Delivery]:
         """Bind what a dead delivery carried for the fallback receiver."""
+        if failed.fallback_for or failed.receiver == self.config.fallback_receiver:
+            return []
+        return self._stand_in(failed, members, now, failed.channel)
+
+    def _stand_in(
+        self,
+        failed: Delivery,
+        members: Sequence[ScheduledReminder],
+        now: datetime,
+        fallback_for: str,
+    ) -> list[Delivery]:
         fallback = self.config.fallback_receiver
         # A fallback receiver that has not shown the reminders has no use for a change of their status.
         is_empty = failed.edition is None and all(owed.cause in CHANGES for owed in members)
-        if not fallback or is_empty or failed.fallback_for or failed.receiver == fallback:
+        if not fallback or is_empty:
             return []
         names = [spec.name for spec in self.config.receivers[fallback].notifiers]
         return make_deliveries(
-            fallback, names, members, now, fallback_for=failed.channel, edition=failed.edition
+            fallback, names, members, now, fallback_for=fallback_for, edition=failed.edition
         )
 
     def _find_options(self, delivery: Delivery) -> str:

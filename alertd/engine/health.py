@@ -11,8 +11,9 @@ from typing_extensions import TypedDict
 
 from alertd import __version__
 from alertd.core.explain.facts import DeliveryFacts, format_utc, make_delivery_facts
-from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
+from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Known, Record, ScheduledReminder
 from alertd.core.message.reasons import describe_reason
+from alertd.core.planning.audit import Stray
 from alertd.core.shape import Count, Doc, Instant
 from alertd.core.words import format_count, format_span
 from alertd.engine.status import find_differences
@@ -42,6 +43,7 @@ class Health:
         leader: the node that reconciles.
         ready, dead: deliveries, the newest first, at most :data:`SHOWN`.
         lost: the ready deliveries whose last lease was lost, by id: how many leases in a row each has lost.
+        strays: what waits for receivers that no live daemon knows.
         size: the size of the ledger on disk, in bytes.
     """
 
@@ -53,6 +55,7 @@ class Health:
     dead: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]
     counts: Mapping[str, int]
     lost: Mapping[str, int] = field(default_factory=dict)
+    strays: Sequence[Stray] = ()
     leader: str = ""
     size: int = 0
 
@@ -109,6 +112,10 @@ class Health:
         ]
         if stuck:
             yield f"a delivery has been waiting for {format_span(self.now - min(stuck))}"
+        for stray in self.strays:
+            if self.now - stray.since > LATE_AFTER:
+                span = format_span(self.now - stray.since)
+                yield f"no daemon knows the receiver of {stray.described}; the oldest has waited for {span}"
         for name, number in self.lost.items():
             times = "once" if number == 1 else f"{number} times"
             yield f"the process ended {times} while alertd was sending {name}"
@@ -125,15 +132,21 @@ async def read_health(ledger: LedgerReader, now: datetime) -> Health:
     """
     coming = tuple(await ledger.read_upcoming(LOOKED_AT))
     records = await ledger.read_records_by_id([reminder.milestone for reminder in coming])
+    nodes = tuple(await ledger.read_nodes())
+    live = [node for node in nodes if not node.stopped and now - node.seen_at < GONE_AFTER]
+    receivers = {receiver for node in live or nodes[:1] for receiver in node.receivers}
+    known = Known(receivers=frozenset(receivers)) if receivers else None
+    waiting = await ledger.find_waiting(now, known=known)
     return Health(
         now=now,
-        nodes=tuple(await ledger.read_nodes()),
+        nodes=nodes,
         coming=coming,
         records=records,
         ready=tuple(await ledger.find_deliveries(state=DeliveryState.READY, limit=SHOWN)),
         dead=tuple(await ledger.find_deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
         counts=dict(await ledger.count_rows()),
-        lost=(await ledger.find_waiting(now)).lost,
+        lost=waiting.lost,
+        strays=waiting.strays,
         leader=await ledger.read_leader(),
         size=await ledger.read_size(),
     )

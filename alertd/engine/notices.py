@@ -96,6 +96,27 @@ def report_stopped(config: Config, dead: Delivery, answer: str, now: datetime) -
     return _avoid(dead.channel, address_notice(config, notice, now))
 
 
+def report_unknown(config: Config, receiver: str, now: datetime) -> list[Delivery]:
+    """Tell the operator that nobody knows a receiver or a channel of it, once a day for each receiver."""
+    fallback = config.fallback_receiver
+    instead = (
+        f"Its messages go to {fallback}, the fallback_receiver."
+        if fallback
+        else "Its messages wait, since there is no fallback_receiver."
+    )
+    lines = (
+        f"Messages for {receiver!r} are due, and no running alertd has this receiver and its notifiers in "
+        "its alertd.yaml.",
+        instead,
+        f"Put {receiver!r} back into alertd.yaml, or route its milestones to another receiver. If a file has "
+        "a problem, its milestones keep their previous receivers until the file is fixed.",
+    )
+    slot = f"unknown/{receiver}/{now:%Y-%m-%d}"
+    headline = f"{receiver} is not in the configuration"
+    notice = Notice(slot=slot, headline=headline, lines=lines)
+    return [delivery for delivery in address_notice(config, notice, now) if delivery.receiver != receiver]
+
+
 def report_left_out(config: Config, sent: Delivery, outcome: Sent, now: datetime) -> list[Delivery]:
     """Tell the operator about recipients that a delivery cannot reach, once a day for each channel."""
     if not outcome.partly or sent.notice is not None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from alertd.core.config import Config, Definitions
+from alertd.core.ledger.records import Known
 from alertd.engine.binding import Binder
 from alertd.engine.delivery import Dispatcher
 from alertd.engine.deps import Companion, Dependencies
+from alertd.engine.known import make_known
 from alertd.engine.planner import Planner
 from alertd.engine.sender import Sender, find_rates
 from alertd.engine.status import StatusReporter
@@ -102,11 +105,26 @@ class DefinitionFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Active:
-    """The configuration in force, with its binder and its dispatcher."""
+    """The configuration in force, with its binder and its dispatcher.
+
+    Attributes:
+        since: when it was adopted, an aware UTC instant.
+    """
 
     config: Config
     binder: Binder
     dispatcher: Dispatcher
+    since: datetime
+
+    def make_known(self, elsewhere: frozenset[str], now: datetime) -> Known:
+        """Make what this node knows at this instant.
+
+        Args:
+            elsewhere: the receivers that other live nodes know.
+        """
+        return make_known(
+            self.config, self.binder.digest_keys, since=self.since, elsewhere=elsewhere, now=now
+        )
 
 
 class Reloader:
@@ -213,7 +231,12 @@ class Reloader:
                 on_fault=self._log_fault,
                 links=lambda: deps.links(config),
             )
-            self._active = Active(config=config, binder=Binder(deps.ledger, config), dispatcher=dispatcher)
+            self._active = Active(
+                config=config,
+                binder=Binder(deps.ledger, config),
+                dispatcher=dispatcher,
+                since=deps.clock.now(),
+            )
             self._sender.use(notifiers, find_rates(config, notifiers))
         await self._status.report(config)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from alertd.core.config import Config, Definitions
-from alertd.core.ledger.records import DeliveryState
+from alertd.core.ledger.records import DeliveryState, Known
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.audit import SLICE, Audit, AuditFinding, audit, list_expected, list_notices
 from alertd.core.planning.relative import resolve
@@ -50,10 +50,11 @@ class Auditor:
         planned_at: datetime,
         shut: frozenset[str],
         open_findings: Sequence[AuditFinding] = (),
+        known: Known | None = None,
     ) -> Audit:
         """Audit once. Raises LedgerError, since a ledger that cannot be read cannot pass."""
         return audit(
-            await self._ledger.find_waiting(now, shut),
+            await self._ledger.find_waiting(now, shut, known=known),
             now,
             planned_at=planned_at,
             lease_for=LEASE_FOR,
@@ -125,6 +126,7 @@ class SelfAudit:
         planned_at: datetime,
         shut: frozenset[str],
         open_findings: Sequence[AuditFinding] = (),
+        known: Known | None = None,
     ) -> None:
         """Audit, log what has changed since the last audit, and tell the dead man's switch.
 
@@ -134,6 +136,7 @@ class SelfAudit:
             planned_at: when the ledger was last reconciled (UTC).
             shut: channels that nothing may be sent to now.
             open_findings: the faults that other parts of the daemon find at the moment.
+            known: what this node knows; None: there are no strays.
 
         Raises:
             LedgerError: the ledger cannot be read; the last audit counts until it is stale.
@@ -141,7 +144,12 @@ class SelfAudit:
         deps, before = self._deps, self.findings
         self._auditor.use(plan, done)
         self._audit = await self._auditor.run(
-            config, deps.clock.now(), planned_at=planned_at, shut=shut, open_findings=open_findings
+            config,
+            deps.clock.now(),
+            planned_at=planned_at,
+            shut=shut,
+            open_findings=open_findings,
+            known=known,
         )
         self._audited_s = deps.clock.monotonic()
         deps.observer.audited(self._audit)

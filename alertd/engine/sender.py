@@ -27,7 +27,7 @@ from typing import Protocol
 from alertd.core.config import Config
 from alertd.core.ledger.backpressure import Backpressure, Breaker, BreakerChange, Rate, Throttle
 from alertd.core.ledger.outcome import Outcome, Retry
-from alertd.core.ledger.records import Delivery, Lease
+from alertd.core.ledger.records import Delivery, Known, Lease
 from alertd.core.message.reasons import describe_reason
 from alertd.core.reason import Reason
 from alertd.engine.delivery import ClockReading, Dispatcher
@@ -233,12 +233,16 @@ class Sender:
         """Find the channels that nothing may be sent to now, and how long until the first of them opens."""
         return self._backpressure.find_shut(self._count_busy(), self._clock.monotonic())
 
-    async def start(self, dispatcher: Dispatcher) -> None:
+    async def start(self, dispatcher: Dispatcher, known: Known | None = None) -> None:
         """Lease what is ready and start to send it, up to the limits.
 
         A send that finishes meanwhile is settled before another takes its place. Otherwise, with a receiver
         that answers faster than the ledger leases, a crash would repeat everything sent since this call. The
         method returns after :data:`MAX_ROUNDS`, so that a long backlog does not hold up other work.
+
+        Args:
+            known: what this node knows. Deliveries that it does not know are left alone until they are
+                strays; None: nothing is left alone.
 
         Raises:
             LedgerError: the ledger cannot be used; nothing is lost.
@@ -251,12 +255,12 @@ class Sender:
             if self._is_one_alone():
                 return
             leased = ClockReading.take(self._clock)
-            leases = await self._lease(leased)
+            leases = await self._lease(leased, known)
             if not leases:
                 break
             self._start_all(dispatcher, leases, leased)
         leased = ClockReading.take(self._clock)
-        self._start_all(dispatcher, await self._lease_lost(leased), leased)
+        self._start_all(dispatcher, await self._lease_lost(leased, known), leased)
 
     def _start_all(self, dispatcher: Dispatcher, leases: Sequence[Lease], leased: ClockReading) -> None:
         for channel, number in Counter(lease.delivery.channel for lease in leases).items():
@@ -280,7 +284,7 @@ class Sender:
         """List the deliveries that are being sent, or are not settled yet."""
         return frozenset((*self._leases, *(ended.lease.delivery.id for ended in self._finished)))
 
-    async def _lease_lost(self, reading: ClockReading) -> Sequence[Lease]:
+    async def _lease_lost(self, reading: ClockReading, known: Known | None) -> Sequence[Lease]:
         """Lease deliveries whose last lease was lost: one for each channel, or else one alone."""
         busy, now_s = self._count_busy(), reading.monotonic_s
         suspects = [lease.delivery for lease in self._tasks.values() if lease.delivery.lost_leases]
@@ -297,12 +301,13 @@ class Sender:
             most=room,
             held=self._list_held(),
             lost=LostLeases.ALONE if may_be_alone else LostLeases.FEW,
+            known=known,
         )
         if any(lease.delivery.lost_leases > 1 for lease in leases):
             self._alone_until_s = self._clock.monotonic() + ALONE_FOR_S
         return leases
 
-    async def _lease(self, reading: ClockReading) -> Sequence[Lease]:
+    async def _lease(self, reading: ClockReading, known: Known | None) -> Sequence[Lease]:
         """Lease deliveries up to the limits over all and for each channel."""
         busy = self._count_busy()
         room = self._measure_room(busy, reading.monotonic_s)
@@ -320,6 +325,7 @@ class Sender:
             most=room,
             held=self._list_held(),
             lost=LostLeases.LEFT_OUT,
+            known=known,
         )
 
     def _count_busy(self) -> Counter[str]:

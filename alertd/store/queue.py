@@ -6,7 +6,7 @@ Each statement handles many rows at once.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,11 +15,14 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Row,
     Select,
     and_,
     bindparam,
     case,
+    false,
     func,
+    not_,
     or_,
     select,
     text,
@@ -28,8 +31,8 @@ from sqlalchemy import (
     update,
 )
 
-from alertd.core.ledger.records import CHANNEL, DeliveryState, Lease, Record, ScheduledReminder
-from alertd.core.planning.audit import MAX_LOST_SHOWN, Waiting
+from alertd.core.ledger.records import CHANNEL, DeliveryState, Known, Lease, Record, ScheduledReminder
+from alertd.core.planning.audit import MAX_LOST_SHOWN, Stray, Waiting, join_strays
 from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import LostLeases, Settlement
@@ -44,7 +47,9 @@ _MAX_LOST = 1_000
 """The most deliveries with lost leases that are looked at to lease some of them."""
 
 
-def find_due(connection: Connection, now: datetime, limit: int) -> list[tuple[ScheduledReminder, Record]]:
+def find_due(
+    connection: Connection, now: datetime, limit: int, besides: Collection[str] = ()
+) -> list[tuple[ScheduledReminder, Record]]:
     """Return the due reminders in whole sets; see :meth:`alertd.ports.ReminderQueue.find_due`."""
     at = rows.to_micros(now)
     # Because of the order and the limit, SQLite reads this subquery from the index. Without them, it chooses
@@ -52,6 +57,7 @@ def find_due(connection: Connection, now: datetime, limit: int) -> list[tuple[Sc
     awake = (
         select(_owed.c.milestone, _owed.c.receiver)
         .where(schema.IS_PENDING, _owed.c.wake_at <= at)
+        .where(_owed.c.receiver.not_in(sorted(besides)) if besides else true())
         .order_by(_owed.c.wake_at)
         .limit(_MAX_AWAKE)
         .subquery("awake")
@@ -74,6 +80,13 @@ def find_due(connection: Connection, now: datetime, limit: int) -> list[tuple[Sc
     found = [rows.decode_owed(row) for row in connection.execute(statement)]
     records = reading.read_records_by_id(connection, (owed.milestone for owed in found))
     return [(owed, records[owed.milestone]) for owed in found]
+
+
+def find_strays(connection: Connection, known: Known, limit: int) -> list[tuple[ScheduledReminder, Record]]:
+    """Return the reminders that are strays; see :meth:`alertd.ports.ReminderQueue.find_strays`."""
+    if known.strays_before is None:
+        return []
+    return find_due(connection, known.strays_before, limit, known.receivers | known.elsewhere)
 
 
 def bind(connection: Connection, decisions: Decisions) -> bool:
@@ -148,7 +161,13 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozens
 
 
 def find_next_wake(
-    connection: Connection, after: datetime, at: int, shut: frozenset[str], *, lost: bool = True
+    connection: Connection,
+    after: datetime,
+    at: int,
+    shut: frozenset[str],
+    *,
+    lost: bool = True,
+    known: Known | None = None,
 ) -> datetime | None:
     """Return the earliest instant at which there may be work, by the caller's clock.
 
@@ -156,10 +175,13 @@ def find_next_wake(
         at: ``after`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
         shut: channels that let nothing through.
         lost: whether deliveries whose last lease was lost count.
+        known: only what the node knows counts; None: everything does.
     """
-    is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
-    of_owed = select(func.min(_owed.c.wake_at)).where(schema.IS_PENDING)
-    of_digests = select(func.min(schema.next_digest.c.at))
+    is_open = _has_known_channel(known)
+    if shut:
+        is_open &= _delivery.c.channel.not_in(sorted(shut))
+    of_owed = select(func.min(_owed.c.wake_at)).where(schema.IS_PENDING, _has_known_receiver(known))
+    of_digests = select(func.min(schema.next_digest.c.at)).where(_is_known_digest(known))
     of_ready = (
         select(_delivery.c.next_at)
         .where(schema.IS_READY, is_open, is_free(_delivery, at) if lost else is_fresh(_delivery))
@@ -178,15 +200,38 @@ def find_next_wake(
     return rows.from_micros(min(waiting)) if waiting else None
 
 
-def find_waiting(connection: Connection, now: datetime, at: int, shut: frozenset[str]) -> Waiting:
+def _has_known_receiver(known: Known | None) -> ColumnElement[bool]:
+    return true() if known is None else _owed.c.receiver.in_(sorted(known.receivers))
+
+
+def _has_known_channel(known: Known | None) -> ColumnElement[bool]:
+    if known is None:
+        return true()
+    if known.channels is None:
+        return _delivery.c.receiver.in_(sorted(known.receivers))
+    return _delivery.c.channel.in_(sorted(known.channels))
+
+
+def _is_known_digest(known: Known | None) -> ColumnElement[bool]:
+    if known is None or known.digests is None:
+        return true()
+    return schema.next_digest.c.key.in_(sorted(known.digests))
+
+
+def find_waiting(
+    connection: Connection, now: datetime, at: int, shut: frozenset[str], known: Known | None = None
+) -> Waiting:
     """Return since when work has been waiting and when the last lease ends, by the caller's clock.
 
     Args:
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
         shut: channels that let nothing through.
+        known: what the node knows; None: there are no strays.
     """
-    is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
-    undecided = select(func.min(_owed.c.wake_at)).where(schema.IS_PENDING)
+    is_open = _has_known_channel(known)
+    if shut:
+        is_open &= _delivery.c.channel.not_in(sorted(shut))
+    undecided = select(func.min(_owed.c.wake_at)).where(schema.IS_PENDING, _has_known_receiver(known))
     untaken = (
         select(_delivery.c.next_at)
         .where(schema.IS_READY, is_open, is_free(_delivery, at))
@@ -194,7 +239,7 @@ def find_waiting(connection: Connection, now: datetime, at: int, shut: frozenset
         .limit(1)
     )
     held = schema.IS_READY, _delivery.c.lease_until.is_not(None)
-    digests = select(func.min(schema.next_digest.c.at))
+    digests = select(func.min(schema.next_digest.c.at)).where(_is_known_digest(known))
     parts = undecided, digests, untaken, select(func.max(_delivery.c.lease_until)).where(*held)
     found = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
     # Convert the end of the lease from the ledger's clock to the caller's clock.
@@ -204,8 +249,45 @@ def find_waiting(connection: Connection, now: datetime, at: int, shut: frozenset
         None if micros is None else rows.from_micros(micros) for micros in (undecided_at, found[2], ends)
     ]
     return Waiting(
-        undecided=instants[0], untaken=instants[1], lease=instants[2], lost=_count_lost(connection, at)
+        undecided=instants[0],
+        untaken=instants[1],
+        lease=instants[2],
+        lost=_count_lost(connection, at),
+        strays=_find_stray_work(connection, now, known) if known is not None else (),
     )
+
+
+def _find_stray_work(connection: Connection, now: datetime, known: Known) -> tuple[Stray, ...]:
+    """Return what is due for receivers and channels that no live node knows, by receiver."""
+    at, elsewhere = rows.to_micros(now), sorted(known.elsewhere)
+    reminders = (
+        select(_owed.c.receiver, func.count().label("many"), func.min(_owed.c.wake_at).label("since"))
+        .where(schema.IS_PENDING, _owed.c.wake_at <= at)
+        .where(_owed.c.receiver.not_in([*sorted(known.receivers), *elsewhere]))
+        .group_by(_owed.c.receiver)
+    )
+    channels = connection.execute(select(_select_channels().c.channel)).scalars()
+    unknown = [
+        channel
+        for channel in channels
+        if channel is not None and not known.has_channel(channel.partition("/")[0], channel)
+    ]
+    deliveries = (
+        select(_delivery.c.receiver, func.count().label("many"), func.min(_delivery.c.next_at).label("since"))
+        .where(schema.IS_READY, _delivery.c.next_at <= at)
+        .where(_delivery.c.channel.in_(unknown), _delivery.c.receiver.not_in(elsewhere))
+        .group_by(_delivery.c.receiver)
+    )
+    found = [
+        Stray(receiver=row.receiver, reminders=row.many, deliveries=0, since=rows.from_micros(row.since))
+        for row in connection.execute(reminders)
+    ]
+    if unknown:
+        found += [
+            Stray(receiver=row.receiver, reminders=0, deliveries=row.many, since=rows.from_micros(row.since))
+            for row in connection.execute(deliveries)
+        ]
+    return join_strays(found)
 
 
 def _count_lost(connection: Connection, at: int) -> dict[str, int]:
@@ -287,6 +369,7 @@ class Search:
             locked and locks the rows that it finds.
         lost: whether to find deliveries whose last lease was lost.
         held: ids of deliveries whose last lease was not lost.
+        known: what the node knows; None: everything.
     """
 
     now: int
@@ -294,6 +377,7 @@ class Search:
     among_others: bool
     lost: bool
     held: Collection[str]
+    known: Known | None
 
     def is_wanted(self, delivery: FromClause) -> ColumnElement[bool]:
         """Return the condition that a delivery may be leased, as far as its earlier leases say."""
@@ -310,6 +394,7 @@ class Taker:
     Attributes:
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
         held: ids of deliveries that the node is sending or has not settled yet.
+        known: what the node knows; None: everything.
     """
 
     owner: str
@@ -317,6 +402,7 @@ class Taker:
     at: int
     duration: timedelta
     held: Collection[str]
+    known: Known | None
 
 
 def lease(
@@ -331,13 +417,14 @@ def lease(
     most: Mapping[str, int],
     held: Collection[str] = (),
     lost: LostLeases = LostLeases.INCLUDED,
+    known: Known | None = None,
 ) -> list[Lease]:
     """Lease ready deliveries, as :meth:`alertd.ports.DeliveryQueue.lease` describes.
 
     Args:
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
     """
-    taker = Taker(owner=owner, now=now, at=at, duration=duration, held=held)
+    taker = Taker(owner=owner, now=now, at=at, duration=duration, held=held, known=known)
     match lost:
         case LostLeases.FEW | LostLeases.ALONE:
             found = _find_lost(connection, taker, per_channel, most)
@@ -349,6 +436,7 @@ def lease(
                 among_others=is_shared(connection),
                 lost=lost is LostLeases.INCLUDED,
                 held=held,
+                known=known,
             )
             return _take(connection, taker, _select_candidates(search, limit, per_channel, most))
 
@@ -361,8 +449,16 @@ def _find_lost(
     Returns:
         the id, the channel and the number of lost leases of each.
     """
+    known = taker.known
     lost = (
-        select(_delivery.c.id, _delivery.c.channel, _delivery.c.lost_leases, _delivery.c.lease_until)
+        select(
+            _delivery.c.id,
+            _delivery.c.receiver,
+            _delivery.c.channel,
+            _delivery.c.next_at,
+            _delivery.c.lost_leases,
+            _delivery.c.lease_until,
+        )
         .where(schema.IS_READY, schema.HAS_LEASED, is_free(_delivery, taker.at))
         .where(_delivery.c.next_at <= rows.to_micros(taker.now))
         .order_by(_delivery.c.next_at, _delivery.c.id)
@@ -371,7 +467,13 @@ def _find_lost(
     return [
         (row.id, row.channel, row.lost_leases + (row.lease_until is not None))
         for row in connection.execute(lost)
-        if row.id not in taker.held and most.get(row.channel, per_channel) > 0
+        if row.id not in taker.held
+        and most.get(row.channel, per_channel) > 0
+        and (
+            known is None
+            or known.has_channel(row.receiver, row.channel)
+            or known.is_stray(row.receiver, rows.from_micros(row.next_at))
+        )
     ]
 
 
@@ -410,6 +512,7 @@ def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequen
     latest = _read_latest_bound(connection, milestones)
     prior = _read_prior(connection, [*milestones, CHANNEL])
     first = reading.read_first_after(connection, milestones, now)
+    elsewhere = _read_owed_elsewhere(connection, taker.known, taken, members)
     leases = []
     for row in taken:
         carried = tuple(members[row.id])
@@ -429,9 +532,27 @@ def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequen
                     if (name, row.channel) in prior
                 },
                 upcoming=rules.select_upcoming(carried, shown[row.id], row.receiver, first),
+                owed_elsewhere=elsewhere.get(row.id, {}),
             )
         )
     return leases
+
+
+def _read_owed_elsewhere(
+    connection: Connection,
+    known: Known | None,
+    taken: Sequence[Row[Any]],
+    members: Mapping[str, Sequence[ScheduledReminder]],
+) -> dict[str, dict[str, frozenset[str]]]:
+    """Return ``Lease.owed_elsewhere`` of each lease on a channel that the node does not know, by delivery."""
+    if known is None:
+        return {}
+    unknown = [row.id for row in taken if not known.has_channel(row.receiver, row.channel)]
+    milestones = {owed.milestone for name in unknown for owed in members[name]}
+    owed = [
+        reminder for milestone in sorted(milestones) for reminder in reading.read_owed(connection, milestone)
+    ]
+    return {name: rules.find_owed_elsewhere(members[name], owed) for name in unknown}
 
 
 def is_free(delivery: FromClause, at: int) -> ColumnElement[bool]:
@@ -473,8 +594,7 @@ def _select_candidates(search: Search, limit: int, per_channel: int, most: Mappi
     channels, named = _select_channels(), sorted(most)
     # More than ``limit`` cannot be leased, and each row that is found may get locked.
     per_channel = min(per_channel, limit)
-    others = channels.c.channel.not_in(named) if named else true()
-    parts = [_select_oldest(search, channels, per_channel, others)]
+    parts = _select_others(search, channels, per_channel, most)
     by_number: dict[int, list[str]] = {}
     for channel in named:
         by_number.setdefault(min(most[channel], per_channel), []).append(channel)
@@ -483,10 +603,36 @@ def _select_candidates(search: Search, limit: int, per_channel: int, most: Mappi
         for number, alike in sorted(by_number.items())
         if number > 0
     ]
+    if not parts:
+        return select(_delivery.c.id).where(false())
     found = _delivery.alias("found")
     of_any = union_all(*parts).subquery()
     statement = select(found.c.id).join(of_any, of_any.c.id == found.c.id)
     return statement.order_by(found.c.next_at, found.c.id).limit(limit)
+
+
+def _select_others(search: Search, channels: CTE, number: int, most: Mapping[str, int]) -> list[Select[str]]:
+    """Select the ids of the ``number`` oldest deliveries of each channel that ``most`` does not name."""
+    known, others = search.known, channels.c.channel.not_in(sorted(most)) if most else true()
+    if known is None:
+        return [_select_oldest(search, channels, number, others)]
+    mine: ColumnElement[bool]
+    if known.channels is not None:
+        mine = channels.c.channel.in_(sorted(known.channels))
+    else:
+        mine = or_(*(channels.c.channel.startswith(f"{name}/", autoescape=True) for name in known.receivers))
+    selected = []
+    if known.channels is None or not known.channels <= most.keys():
+        selected.append(_select_oldest(search, channels, number, others & mine))
+    if known.strays_before is not None:
+        since = replace(search, now=rows.to_micros(known.strays_before))
+        elsewhere = (
+            channels.c.channel.startswith(f"{name}/", autoescape=True) for name in sorted(known.elsewhere)
+        )
+        selected.append(
+            _select_oldest(since, channels, number, others & not_(or_(false(), mine, *elsewhere)))
+        )
+    return selected
 
 
 def _select_oldest(search: Search, channels: CTE, number: int, condition: ColumnElement[bool]) -> Select[str]:

@@ -51,6 +51,27 @@ def find_overtaken(
     )
 
 
+def find_owed_elsewhere(
+    members: Iterable[ScheduledReminder], owed: Iterable[ScheduledReminder]
+) -> dict[str, frozenset[str]]:
+    """Return the other receivers to which the occurrence of each member is owed, by the member's key.
+
+    Args:
+        owed: all reminders of the members' milestones.
+    """
+    receivers: dict[tuple[str, str, str, Cause], set[str]] = {}
+    for other in owed:
+        if other.state in (ReminderState.PENDING, ReminderState.BOUND, ReminderState.SUPERSEDED):
+            occurrence = other.milestone, other.window_id, other.offset, other.cause
+            receivers.setdefault(occurrence, set()).add(other.receiver)
+    return {
+        owed.key: frozenset(
+            receivers.get((owed.milestone, owed.window_id, owed.offset, owed.cause), set()) - {owed.receiver}
+        )
+        for owed in members
+    }
+
+
 def select_upcoming(
     members: Iterable[ScheduledReminder],
     shown: Iterable[str],

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from alertd.core.ledger.records import Lease
+from alertd.core.ledger.records import Known, Lease
 from alertd.core.planning.audit import Waiting
 from alertd.ports import Changes, LostLeases
 from alertd.store import acting, leading, pruning, queue, reading, rows, writing
@@ -79,6 +79,7 @@ class SqlLedger:
 
     # ReminderQueue, DeliveryQueue
     find_due = _reads(queue.find_due)
+    find_strays = _reads(queue.find_strays)
     read_held = _reads(reading.read_held)
     read_windows = _reads(reading.read_windows)
     bind = _writes(queue.bind)
@@ -130,6 +131,7 @@ class SqlLedger:
         most: Mapping[str, int] = MappingProxyType({}),
         held: Collection[str] = (),
         lost: LostLeases = LostLeases.INCLUDED,
+        known: Known | None = None,
     ) -> Sequence[Lease]:
         def work(connection: Connection) -> Sequence[Lease]:
             return queue.lease(
@@ -143,23 +145,31 @@ class SqlLedger:
                 most=most,
                 held=held,
                 lost=lost,
+                known=known,
             )
 
         return await self.write(work)
 
     async def find_next_wake(
-        self, after: datetime, shut: frozenset[str] = frozenset(), *, lost: bool = True
+        self,
+        after: datetime,
+        shut: frozenset[str] = frozenset(),
+        *,
+        lost: bool = True,
+        known: Known | None = None,
     ) -> datetime | None:
         def work(connection: Connection) -> datetime | None:
             return queue.find_next_wake(
-                connection, after, self._read_time(connection, after), shut, lost=lost
+                connection, after, self._read_time(connection, after), shut, lost=lost, known=known
             )
 
         return await self.read(work)
 
-    async def find_waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
+    async def find_waiting(
+        self, now: datetime, shut: frozenset[str] = frozenset(), *, known: Known | None = None
+    ) -> Waiting:
         def work(connection: Connection) -> Waiting:
-            return queue.find_waiting(connection, now, self._read_time(connection, now), shut)
+            return queue.find_waiting(connection, now, self._read_time(connection, now), shut, known)
 
         return await self.read(work)
 

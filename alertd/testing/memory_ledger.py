@@ -19,6 +19,7 @@ from alertd.core.ledger.records import (
     Delivery,
     DeliveryState,
     HistoryEntry,
+    Known,
     Lease,
     Record,
     ReminderState,
@@ -27,7 +28,7 @@ from alertd.core.ledger.records import (
 from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones import status as milestone_status
 from alertd.core.milestones.status import Action
-from alertd.core.planning.audit import MAX_LOST_SHOWN, Waiting
+from alertd.core.planning.audit import MAX_LOST_SHOWN, Stray, Waiting, join_strays
 from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import NextDigest
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
@@ -131,14 +132,21 @@ class MemoryLedger:
         return sorted(self._digests.values(), key=lambda digest: (digest.at, digest.key))
 
     # -- dispatch
-    async def find_due(self, now: datetime, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
+    async def find_due(
+        self, now: datetime, limit: int, besides: Collection[str] = ()
+    ) -> Sequence[tuple[ScheduledReminder, Record]]:
         sets: dict[tuple[str, str], list[ScheduledReminder]] = {}
         for owed in _sort_by_at(self._owed.values()):
-            if owed.state is ReminderState.PENDING and owed.at <= now:
+            if owed.state is ReminderState.PENDING and owed.at <= now and owed.receiver not in besides:
                 sets.setdefault((owed.milestone, owed.receiver), []).append(owed)
         awake = [members for members in sets.values() if any(owed.wake_at <= now for owed in members)]
         awake.sort(key=lambda members: (members[0].at, members[0].milestone, members[0].receiver))
         return [(owed, self._records[owed.milestone]) for members in awake[:limit] for owed in members]
+
+    async def find_strays(self, known: Known, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
+        if known.strays_before is None:
+            return []
+        return await self.find_due(known.strays_before, limit, known.receivers | known.elsewhere)
 
     async def read_held(self, receiver: str, now: datetime) -> Sequence[tuple[ScheduledReminder, Record]]:
         pending = [reminder for reminder in self._owed.values() if reminder.state is ReminderState.PENDING]
@@ -193,8 +201,16 @@ class MemoryLedger:
         most: Mapping[str, int] = MappingProxyType({}),
         held: Collection[str] = (),
         lost: LostLeases = LostLeases.INCLUDED,
+        known: Known | None = None,
     ) -> Sequence[Lease]:
-        free = self._find_free(now)
+        free = [
+            delivery
+            for delivery in self._find_free(now)
+            if known is None
+            or known.has_channel(delivery.receiver, delivery.channel)
+            or known.is_stray(delivery.receiver, delivery.next_at)
+        ]
+        chosen: list[Delivery] = []
         match lost:
             case LostLeases.FEW | LostLeases.ALONE:
                 found = [
@@ -207,7 +223,7 @@ class MemoryLedger:
                 names = rules.choose_lost(found, alone=lost is LostLeases.ALONE)
                 chosen = [self._deliveries[name] for name in names]
             case LostLeases.INCLUDED | LostLeases.LEFT_OUT:
-                chosen, of_channel = [], Counter[str]()
+                of_channel: Counter[str] = Counter()
                 for delivery in free:
                     room = min(per_channel, most.get(delivery.channel, per_channel))
                     is_lost = self._count_lost(delivery) > 0 and delivery.id not in held
@@ -215,7 +231,7 @@ class MemoryLedger:
                     if not is_left_out and len(chosen) < limit and of_channel[delivery.channel] < room:
                         of_channel[delivery.channel] += 1
                         chosen.append(delivery)
-        return self._lease(owner, now, chosen, duration, held)
+        return self._lease(owner, now, chosen, duration=duration, held=held, known=known)
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
         for settlement in settlements:
@@ -245,13 +261,17 @@ class MemoryLedger:
         return frozenset(refused)
 
     async def find_next_wake(
-        self, after: datetime, shut: frozenset[str] = frozenset(), *, lost: bool = True
+        self,
+        after: datetime,
+        shut: frozenset[str] = frozenset(),
+        *,
+        lost: bool = True,
+        known: Known | None = None,
     ) -> datetime | None:
-        waiting = [
-            reminder.wake_at for reminder in self._owed.values() if reminder.state is ReminderState.PENDING
-        ]
-        waiting += [digest.at for digest in self._digests.values()]
+        waiting = self._list_undecided(known)
         for delivery in self._deliveries.values():
+            if known is not None and not known.has_channel(delivery.receiver, delivery.channel):
+                continue
             if delivery.state is DeliveryState.READY and delivery.channel not in shut:
                 until = self._holds[delivery.id].until
                 if until and until > after:
@@ -381,28 +401,29 @@ class MemoryLedger:
             **{f"deliveries.{state}": deliveries[state] for state in DeliveryState},
         }
 
-    async def find_waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
+    async def find_waiting(
+        self, now: datetime, shut: frozenset[str] = frozenset(), *, known: Known | None = None
+    ) -> Waiting:
         ready = [delivery for delivery in self._deliveries.values() if delivery.state is DeliveryState.READY]
         held = {delivery.id: until for delivery in ready if (until := self._holds[delivery.id].until)}
         free = [
             delivery
             for delivery in ready
-            if held.get(delivery.id, now) <= now and delivery.channel not in shut
+            if held.get(delivery.id, now) <= now
+            and delivery.channel not in shut
+            and (known is None or known.has_channel(delivery.receiver, delivery.channel))
         ]
-        pending = [
-            reminder.wake_at for reminder in self._owed.values() if reminder.state is ReminderState.PENDING
-        ]
-        pending += [digest.at for digest in self._digests.values()]
         lost = [
             (delivery.id, number)
             for delivery in ready
             if (number := delivery.lost_leases + (held.get(delivery.id, _FAR) <= now))
         ]
         return Waiting(
-            undecided=min(pending, default=None),
+            undecided=min(self._list_undecided(known), default=None),
             untaken=min((delivery.next_at for delivery in free), default=None),
             lease=max(held.values(), default=None),
             lost=dict(sorted(lost, key=lambda pair: (-pair[1], pair[0]))[:MAX_LOST_SHOWN]),
+            strays=self._find_stray_work(now, known) if known is not None else (),
         )
 
     async def find_known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
@@ -512,6 +533,39 @@ class MemoryLedger:
                 latest[line] = max(owed.at, latest.get(line, owed.at))
         return latest
 
+    def _list_undecided(self, known: Known | None) -> list[datetime]:
+        """List when the pending reminders and the digests are due that a node knows."""
+        waiting = [
+            reminder.wake_at
+            for reminder in self._owed.values()
+            if reminder.state is ReminderState.PENDING
+            and (known is None or reminder.receiver in known.receivers)
+        ]
+        waiting += [
+            digest.at
+            for digest in self._digests.values()
+            if known is None or known.digests is None or digest.key in known.digests
+        ]
+        return waiting
+
+    def _find_stray_work(self, now: datetime, known: Known) -> tuple[Stray, ...]:
+        found = [
+            Stray(receiver=reminder.receiver, reminders=1, deliveries=0, since=reminder.wake_at)
+            for reminder in self._owed.values()
+            if reminder.state is ReminderState.PENDING
+            and reminder.wake_at <= now
+            and reminder.receiver not in known.receivers | known.elsewhere
+        ]
+        found += [
+            Stray(receiver=delivery.receiver, reminders=0, deliveries=1, since=delivery.next_at)
+            for delivery in self._deliveries.values()
+            if delivery.state is DeliveryState.READY
+            and delivery.next_at <= now
+            and delivery.receiver not in known.elsewhere
+            and not known.has_channel(delivery.receiver, delivery.channel)
+        ]
+        return join_strays(found)
+
     def _find_free(self, now: datetime) -> list[Delivery]:
         """Return the ready deliveries that are due and have no live lease, the oldest first."""
         free = [
@@ -532,8 +586,10 @@ class MemoryLedger:
         owner: str,
         now: datetime,
         chosen: Sequence[Delivery],
+        *,
         duration: timedelta,
         held: Collection[str],
+        known: Known | None,
     ) -> Sequence[Lease]:
         latest, until, taken = self._find_latest_bound(), now + duration, []
         for found in chosen:
@@ -543,7 +599,11 @@ class MemoryLedger:
                 lost = rules.make_lost_attempt(delivery, now)
                 self._attempts.setdefault((lost.delivery, lost.number), lost)
             hold = self._holds[delivery.id] = _Hold(fence=hold.fence + 1, owner=owner, until=until)
-            taken.append(self._make_lease(delivery, hold, until, latest, now))
+            lease = self._make_lease(delivery, hold, until, latest, now)
+            if known is not None and not known.has_channel(delivery.receiver, delivery.channel):
+                elsewhere = rules.find_owed_elsewhere(lease.owed, self._owed.values())
+                lease = replace(lease, owed_elsewhere=elsewhere)
+            taken.append(lease)
         self._writes += bool(taken)
         return taken
 

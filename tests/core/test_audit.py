@@ -12,6 +12,7 @@ from alertd.core.planning.audit import (
     Audit,
     AuditFault,
     AuditFinding,
+    Stray,
     Waiting,
     audit,
     find_unreached,
@@ -20,6 +21,7 @@ from alertd.core.planning.audit import (
     make_dead_slot,
     report_clock_difference,
     report_lost_leases,
+    report_stray,
     report_unsigned,
     report_vanished,
 )
@@ -40,6 +42,7 @@ FOR_PEOPLE = [
     AuditFinding(fault=AuditFault.UNREACHED, detail="there is no way to tell anybody"),
     report_lost_leases({"msg_1": 2}),
     report_unsigned("PermissionError"),
+    report_stray(Stray(receiver="gone", reminders=1, deliveries=2, since=NOW), NOW),
 ]
 
 

@@ -65,6 +65,7 @@ WORDED: list[tuple[Reason, str, str]] = [
     (PlainReason.NOTHING_LEFT, "nothing_left", "nothing of it is true any more"),
     (PlainReason.INTERRUPTED, "interrupted", "alertd was stopped before an answer came"),
     (PlainReason.LEASE_TOO_OLD, "lease_too_old", "its lease was too old to send on it"),
+    (PlainReason.REROUTED, "rerouted", "the routes now send it to other receivers"),
     (PlainReason.LEASE_LOST, "lease_lost", "alertd ended before it recorded how the attempt ended"),
     (MuteInterval(interval="weekend"), "mute_interval", "muted by mute_time_intervals: weekend"),
     (

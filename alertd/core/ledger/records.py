@@ -154,6 +154,35 @@ class Notice:
     lines: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a node's configuration knows. The node leaves other work alone, since another node may know it.
+
+    Attributes:
+        channels: the channels; None for all channels of the receivers.
+        digests: the keys of the digests; None for all digests.
+        elsewhere: receivers that other live nodes know.
+        strays_before: work that is due since this instant and that no live node knows is a stray, and the
+            node takes it; None: no work is a stray yet.
+    """
+
+    receivers: frozenset[str]
+    channels: frozenset[str] | None = None
+    digests: frozenset[str] | None = None
+    elsewhere: frozenset[str] = frozenset()
+    strays_before: datetime | None = None
+
+    def has_channel(self, receiver: str, channel: str) -> bool:
+        """Tell whether the node can send on a channel."""
+        return receiver in self.receivers if self.channels is None else channel in self.channels
+
+    def is_stray(self, receiver: str, since: datetime) -> bool:
+        """Tell whether work of an unknown receiver or channel, due at ``since``, is a stray."""
+        return (
+            self.strays_before is not None and since <= self.strays_before and receiver not in self.elsewhere
+        )
+
+
 CHANNEL = ""
 """The key, in place of a milestone's id, of the notifier state that belongs to the channel as a whole."""
 
@@ -183,7 +212,8 @@ class Delivery:
         lost_leases: how many leases in a row have ended without a settlement, most likely because the process
             ended during the attempt.
         notice: the notice that it carries; None for reminders and digests.
-        fallback_for: the channel that alertd could not reach and that this delivery replaces; "" for none.
+        fallback_for: the channel that alertd could not reach and that this delivery replaces, or the receiver
+            that no node knows; "" for none.
         settled_at: when its final state was recorded, an aware UTC instant; None before that.
         edition: the digest issue that it carries; None if it is no digest.
     """
@@ -237,6 +267,8 @@ class Lease:
             channel as a whole is under :data:`CHANNEL`.
         upcoming: by full id, the first pending reminder of each milestone for this receiver that is due after
             the instant of the lease. A milestone without such a reminder has no entry.
+        owed_elsewhere: by the key of a member, the other receivers to which the same occurrence is owed. Only
+            leases on channels that the node does not know have them.
     """
 
     delivery: Delivery
@@ -248,6 +280,7 @@ class Lease:
     overtaken: frozenset[str] = frozenset()
     prior: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     upcoming: Mapping[str, ScheduledReminder] = field(default_factory=dict)
+    owed_elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

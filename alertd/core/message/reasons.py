@@ -146,6 +146,7 @@ _PLAIN: Mapping[PlainReason, str] = {
     PlainReason.NOTHING_LEFT: "nothing of it is true any more",
     PlainReason.INTERRUPTED: "alertd was stopped before an answer came",
     PlainReason.LEASE_TOO_OLD: "its lease was too old to send on it",
+    PlainReason.REROUTED: "the routes now send it to other receivers",
     PlainReason.LEASE_LOST: "alertd ended before it recorded how the attempt ended",
 }
 

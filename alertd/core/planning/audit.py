@@ -20,8 +20,9 @@ from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import list_occurrences
 from alertd.core.planning.decide import make_delivery_id
 from alertd.core.planning.plan import expand, plan_occurrence
+from alertd.core.reason import NotConfigured
 from alertd.core.routing.route import Route
-from alertd.core.words import format_count, format_span, join_with_and
+from alertd.core.words import format_count, format_deliveries, format_span, join_with_and
 
 DECIDED_WITHIN = timedelta(minutes=5)
 TAKEN_WITHIN = timedelta(minutes=10)
@@ -52,6 +53,7 @@ class AuditFault(StrEnum):
     UNREACHED = "unreached"
     LEASES_LOST = "leases lost"
     UNSIGNED = "unsigned"
+    UNKNOWN_RECEIVER = "unknown receiver"
 
 
 LASTING = frozenset({
@@ -61,6 +63,7 @@ LASTING = frozenset({
     AuditFault.UNREACHED,
     AuditFault.LEASES_LOST,
     AuditFault.UNSIGNED,
+    AuditFault.UNKNOWN_RECEIVER,
 })  # fmt: skip
 """Faults that a restart does not fix, so a person has to act."""
 
@@ -77,6 +80,48 @@ class AuditFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stray:
+    """What waits for a receiver that no node knows.
+
+    Attributes:
+        reminders, deliveries: how many are due.
+        since: since when the oldest of them has been due, an aware UTC instant.
+    """
+
+    receiver: str
+    reminders: int
+    deliveries: int
+    since: datetime
+
+    @property
+    def described(self) -> str:
+        """What waits, and for whom."""
+        counts = [
+            format_count(self.reminders, "reminder") if self.reminders else "",
+            format_deliveries(self.deliveries) if self.deliveries else "",
+        ]
+        return f"{join_with_and([text for text in counts if text])} for {self.receiver!r}"
+
+
+def join_strays(strays: Iterable[Stray]) -> tuple[Stray, ...]:
+    """Add up the strays of each receiver. They are sorted by the receiver."""
+    joined: dict[str, Stray] = {}
+    for stray in strays:
+        other = joined.get(stray.receiver)
+        joined[stray.receiver] = (
+            stray
+            if other is None
+            else Stray(
+                receiver=stray.receiver,
+                reminders=stray.reminders + other.reminders,
+                deliveries=stray.deliveries + other.deliveries,
+                since=min(stray.since, other.since),
+            )
+        )
+    return tuple(joined[name] for name in sorted(joined))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """The oldest work that waits in the ledger, as aware UTC instants; None for no such work.
 
@@ -87,20 +132,28 @@ class Waiting:
         lease: the latest end of a lease on a ready delivery.
         lost: the ready deliveries whose last lease was lost, by id: how many leases in a row each has lost,
             at most :data:`MAX_LOST_SHOWN` of them, those with the most first.
+        strays: what waits for receivers that nobody knows, by the name of the receiver. It is not part of
+            ``undecided`` and ``untaken``.
     """
 
     undecided: datetime | None = None
     untaken: datetime | None = None
     lease: datetime | None = None
     lost: Mapping[str, int] = field(default_factory=dict)
+    strays: tuple[Stray, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """The result of an audit."""
+    """The result of an audit.
+
+    Attributes:
+        strays: what waits for receivers that no node knows.
+    """
 
     at: datetime
     findings: tuple[AuditFinding, ...] = ()
+    strays: tuple[Stray, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -153,6 +206,7 @@ def audit(
     if waiting.lease is not None and waiting.lease - now > 2 * lease_for:
         detail = f"a delivery is held for {format_span(waiting.lease - now)} to come"
         findings.append(AuditFinding(fault=AuditFault.ENDLESS_LEASE, detail=detail))
+    findings += [report_stray(stray, now) for stray in waiting.strays if now - stray.since > DECIDED_WITHIN]
     if waiting.lost:
         findings.append(report_lost_leases(waiting.lost))
     if missing:
@@ -163,7 +217,7 @@ def audit(
         findings.append(
             AuditFinding(fault=AuditFault.UNTOLD, detail=_summarize(untold, "dead without notice"))
         )
-    return Audit(at=now, findings=tuple(findings))
+    return Audit(at=now, findings=tuple(findings), strays=waiting.strays)
 
 
 def report_vanished(timelines: Sequence[str]) -> AuditFinding:
@@ -183,6 +237,13 @@ def report_lost_leases(lost: Mapping[str, int]) -> AuditFinding:
     shown = [f"{name} ({format_count(number, 'lease')})" for name, number in lost.items()]
     detail = _summarize(shown, "the process probably ended during the attempt")
     return AuditFinding(fault=AuditFault.LEASES_LOST, detail=detail)
+
+
+def report_stray(stray: Stray, now: datetime) -> AuditFinding:
+    """Report what waits for a receiver that no node knows."""
+    span = format_span(now - stray.since)
+    detail = f"{stray.described}, which no node has in its configuration, the oldest for {span}"
+    return AuditFinding(fault=AuditFault.UNKNOWN_RECEIVER, detail=detail)
 
 
 def report_unsigned(failure: str) -> AuditFinding:
@@ -248,8 +309,8 @@ def list_expected(
 def list_notices(dead: Iterable[Delivery], operator: str, notifiers: Sequence[str]) -> Mapping[str, str]:
     """List the notices that the operator must have for some dead deliveries.
 
-    A stopped channel has a single notice of its own, so the dead deliveries of stopped channels are not
-    listed.
+    A stopped channel and an unknown receiver each have a single notice of their own, so their dead deliveries
+    are not listed.
 
     Args:
         operator: the name of the operator's receiver.
@@ -265,6 +326,7 @@ def list_notices(dead: Iterable[Delivery], operator: str, notifiers: Sequence[st
         and delivery.notice is None
         and delivery.receiver != operator
         and not is_stopped(delivery)
+        and not isinstance(delivery.reason, NotConfigured)
     }
 
 
