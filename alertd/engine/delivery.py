@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from alertd.core.config import Config
@@ -27,7 +27,7 @@ from alertd.core.ledger.outcome import (
     compute_backoff,
     compute_next_attempt,
 )
-from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, ScheduledReminder
+from alertd.core.ledger.records import Attempt, DeadHour, Delivery, DeliveryState, Lease, ScheduledReminder
 from alertd.core.ledger.stop import find_stop, stop
 from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.digest import has_content
@@ -52,8 +52,10 @@ from alertd.core.routing.labels import list_labels
 from alertd.core.routing.route import match_routes
 from alertd.engine.notices import (
     address_notice,
+    count_dead,
     report_dead,
     report_left_out,
+    report_more_dead,
     report_stopped,
     report_unknown,
 )
@@ -100,6 +102,7 @@ class Dispatcher:
             receiver. Without such a receiver it stays ready.
         on_fault: is called when anything on the way of a delivery raises. The delivery is tried again.
         links: returns where messages lead at the moment; None: nowhere.
+        told_hours: by channel, the last hour with a dead delivery that had a notice of its own.
     """
 
     clock: Clock
@@ -107,6 +110,7 @@ class Dispatcher:
     notifiers: Mapping[str, Notifier]
     on_fault: Callable[[str, BaseException], None] = lambda _channel, _error: None
     links: Callable[[], Links | None] = lambda: None
+    told_hours: dict[str, DeadHour] = field(default_factory=dict)
 
     async def deliver(self, lease: Lease, leased: ClockReading) -> Settlement:
         """Send one leased delivery, once. Returns how it ended, for the ledger.
@@ -168,6 +172,9 @@ class Dispatcher:
 
         # Compose and send.
         started_s = self.clock.monotonic()
+        if delivery.notice is not None:
+            delivery = replace(delivery, notice=count_dead(delivery.notice, lease.counted))
+            lease = replace(lease, delivery=delivery)
         message = compose(lease, members, now, self._gather_context(lease))
         outcome, failure = await self._send(notifier, lease, message)
         took = timedelta(seconds=self.clock.monotonic() - started_s)
@@ -260,7 +267,15 @@ class Dispatcher:
         attempt: Attempt,
         reason: Reason,
     ) -> Settlement:
-        """The delivery is dead. The fallback receiver gets its reminders, and the operator a notice."""
+        """The delivery is dead. The fallback receiver gets its reminders, and the operator a notice.
+
+        In each hour, the first dead delivery of a channel has a notice of its own, and one notice counts all.
+        """
+        delivery, hour = lease.delivery, DeadHour.find(lease.delivery.channel, attempt.at)
+        if self.told_hours.get(delivery.channel) == hour:
+            told = report_more_dead(self.config, delivery, reason, attempt.at)
+        elif told := report_dead(self.config, delivery, members, attempt, reason):
+            self.told_hours[delivery.channel] = hour
         return Settlement(
             lease=lease,
             outcome=outcome,
@@ -270,7 +285,7 @@ class Dispatcher:
             attempt=attempt,
             follow_up=(
                 *self._deliver_to_fallback(lease.delivery, members, attempt.at),
-                *report_dead(self.config, lease.delivery, members, attempt, reason),
+                *told,
             ),
         )
 

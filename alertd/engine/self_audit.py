@@ -9,7 +9,15 @@ from datetime import date, datetime
 from alertd.core.config import Config, Definitions
 from alertd.core.ledger.records import DeliveryState, Known
 from alertd.core.milestones.milestone import Milestone
-from alertd.core.planning.audit import SLICE, Audit, AuditFinding, audit, list_expected, list_notices
+from alertd.core.planning.audit import (
+    SLICE,
+    Audit,
+    AuditFinding,
+    audit,
+    list_counts,
+    list_expected,
+    list_notices,
+)
 from alertd.core.planning.relative import resolve
 from alertd.engine.deps import Dependencies
 from alertd.ports import LEASE_FOR, LedgerReader
@@ -78,9 +86,15 @@ class Auditor:
             return []
         dead = await self._ledger.find_deliveries(state=DeliveryState.DEAD, limit=DEAD_LIMIT)
         names = [spec.name for spec in operator.notifiers]
-        wanted = list_notices((delivery for delivery, _, _ in dead), operator.name, names)
-        present = await self._ledger.find_known(deliveries=tuple(wanted))
-        return sorted(dead_id for notice, dead_id in wanted.items() if notice not in present)
+        deliveries = [delivery for delivery, _, _ in dead]
+        wanted = list_notices(deliveries, operator.name, names)
+        counts = list_counts(deliveries, operator.name, names)
+        present = await self._ledger.find_known(deliveries=(*wanted, *counts.values()))
+        return sorted(
+            dead_id
+            for notice, dead_id in wanted.items()
+            if notice not in present and counts.get(dead_id) not in present
+        )
 
 
 STALE_AFTER_S = 600.0

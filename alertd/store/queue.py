@@ -31,7 +31,15 @@ from sqlalchemy import (
     update,
 )
 
-from alertd.core.ledger.records import CHANNEL, DeliveryState, Known, Lease, Record, ScheduledReminder
+from alertd.core.ledger.records import (
+    CHANNEL,
+    Delivery,
+    DeliveryState,
+    Known,
+    Lease,
+    Record,
+    ScheduledReminder,
+)
 from alertd.core.planning.audit import MAX_LOST_SHOWN, Stray, Waiting, join_strays
 from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import NextDigest
@@ -533,9 +541,24 @@ def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequen
                 },
                 upcoming=rules.select_upcoming(carried, shown[row.id], row.receiver, first),
                 owed_elsewhere=elsewhere.get(row.id, {}),
+                counted=_count_dead(connection, made[row.id]),
             )
         )
     return leases
+
+
+def _count_dead(connection: Connection, delivery: Delivery) -> int:
+    """Count the dead deliveries that a notice counts."""
+    hour = delivery.notice.counts if delivery.notice else None
+    if hour is None:
+        return 0
+    dead = select(func.count()).where(
+        _delivery.c.state == DeliveryState.DEAD.value,
+        _delivery.c.channel == hour.channel,
+        _delivery.c.settled_at >= rows.to_micros(hour.begins),
+        _delivery.c.settled_at < rows.to_micros(hour.ends),
+    )
+    return connection.execute(dead).scalar_one()
 
 
 def _read_owed_elsewhere(

@@ -633,9 +633,21 @@ class MemoryLedger:
             records=records,
             overtaken=rules.find_overtaken(members, latest),
             prior=prior,
+            counted=self._count_dead(delivery),
             upcoming=rules.select_upcoming(
                 members, shown, delivery.receiver, self._find_first_after(now, set(names))
             ),
+        )
+
+    def _count_dead(self, notice: Delivery) -> int:
+        hour = notice.notice.counts if notice.notice else None
+        return sum(
+            hour is not None
+            and delivery.state is DeliveryState.DEAD
+            and delivery.channel == hour.channel
+            and delivery.settled_at is not None
+            and hour.begins <= delivery.settled_at < hour.ends
+            for delivery in self._deliveries.values()
         )
 
     def _find_first_after(

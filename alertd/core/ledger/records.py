@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from alertd.core.milestones.milestone import Milestone
@@ -141,17 +141,41 @@ class ScheduledReminder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadHour:
+    """The deliveries of a channel that died in one hour.
+
+    Attributes:
+        begins: when the hour begins, an aware UTC instant.
+    """
+
+    channel: str
+    begins: datetime
+
+    @classmethod
+    def find(cls, channel: str, at: datetime) -> DeadHour:
+        """Find the hour to which an instant belongs."""
+        return cls(channel=channel, begins=at.replace(minute=0, second=0, microsecond=0))
+
+    @property
+    def ends(self) -> datetime:
+        """When the hour ends, exclusive."""
+        return self.begins + timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """A message from alertd to its operator about alertd itself, such as a file that it cannot read.
 
     Attributes:
         slot: the identity of the notice: two notices with the same slot get the same delivery id, so alertd
             sends only the first.
+        counts: the dead deliveries that the notice counts when it is sent; None for other notices.
     """
 
     slot: str
     headline: str
     lines: tuple[str, ...] = ()
+    counts: DeadHour | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +293,7 @@ class Lease:
             the instant of the lease. A milestone without such a reminder has no entry.
         owed_elsewhere: by the key of a member, the other receivers to which the same occurrence is owed. Only
             leases on channels that the node does not know have them.
+        counted: how many deliveries the notice counts; 0 for other deliveries.
     """
 
     delivery: Delivery
@@ -281,6 +306,7 @@ class Lease:
     prior: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     upcoming: Mapping[str, ScheduledReminder] = field(default_factory=dict)
     owed_elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    counted: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

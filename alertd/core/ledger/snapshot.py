@@ -19,7 +19,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Deadline, Reading, Unbounded, parse_deadline
-from alertd.core.ledger.records import Grounds, Move, Notice, Value
+from alertd.core.ledger.records import DeadHour, Grounds, Move, Notice, Value
 from alertd.core.milestones.milestone import Claim, Milestone, Rank, Recurrence, Source
 from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
 from alertd.core.milestones.status import MilestoneStatus
@@ -189,12 +189,21 @@ def unpack_grounds(packed: Mapping[str, Any]) -> Grounds:
 
 def pack_notice(notice: Notice) -> Plain:
     """Pack a notice as ``{"slot": ..., "headline": ..., "lines": [...]}``."""
-    return {"slot": notice.slot, "headline": notice.headline, "lines": list(notice.lines)}
+    packed: Plain = {"slot": notice.slot, "headline": notice.headline, "lines": list(notice.lines)}
+    if notice.counts is not None:
+        packed["counts"] = [notice.counts.channel, _format_instant(notice.counts.begins)]
+    return packed
 
 
 def unpack_notice(packed: Mapping[str, Any]) -> Notice:
     """Unpack the result of :func:`pack_notice`."""
-    return Notice(slot=packed["slot"], headline=packed["headline"], lines=tuple(packed["lines"]))
+    counts = packed.get("counts")
+    return Notice(
+        slot=packed["slot"],
+        headline=packed["headline"],
+        lines=tuple(packed["lines"]),
+        counts=DeadHour(channel=counts[0], begins=datetime.fromisoformat(counts[1])) if counts else None,
+    )
 
 
 def pack_edition(edition: DigestIssue) -> Plain:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from alertd.core.config import Config
-from alertd.core.ledger.records import Delivery
+from alertd.core.ledger.records import DeadHour, Delivery
 from alertd.core.ledger.stop import is_stopped
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import list_occurrences
@@ -307,7 +307,7 @@ def list_expected(
 
 
 def list_notices(dead: Iterable[Delivery], operator: str, notifiers: Sequence[str]) -> Mapping[str, str]:
-    """List the notices that the operator must have for some dead deliveries.
+    """List the notices that the operator must have for some dead deliveries, unless they are counted.
 
     A stopped channel and an unknown receiver each have a single notice of their own, so their dead deliveries
     are not listed.
@@ -328,6 +328,28 @@ def list_notices(dead: Iterable[Delivery], operator: str, notifiers: Sequence[st
         and not is_stopped(delivery)
         and not isinstance(delivery.reason, NotConfigured)
     }
+
+
+def list_counts(dead: Iterable[Delivery], operator: str, notifiers: Sequence[str]) -> Mapping[str, str]:
+    """List the notices that may count dead deliveries, in place of a notice about each.
+
+    Returns:
+        The id of the notice, by the id of the dead delivery.
+    """
+    return {
+        delivery.id: make_delivery_id(
+            operator,
+            notifiers[0],
+            ("notice", make_dead_hour_slot(DeadHour.find(delivery.channel, delivery.settled_at))),
+        )
+        for delivery in dead
+        if notifiers and delivery.settled_at is not None
+    }
+
+
+def make_dead_hour_slot(hour: DeadHour) -> str:
+    """Make the slot of the notice that counts the dead deliveries of a channel in one hour."""
+    return f"dead/{hour.channel}/{hour.begins:%Y-%m-%dT%H}"
 
 
 def make_dead_slot(delivery: Delivery, attempts: int | None = None) -> str:
