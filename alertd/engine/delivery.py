@@ -139,11 +139,7 @@ class Dispatcher:
             return replace(self._settle(lease, lease.owed, unknown, now, reason=reason), outcome=None)
         except Exception as error:  # making the settlement fails too: try again for longer
             self.on_fault(lease.delivery.channel, error)
-        attempt = _make_attempt(lease, now, timedelta(), "unknown", reason)
-        next_at = now + compute_backoff(lease.delivery.id, attempt.number)
-        return Settlement(
-            lease=lease, state=DeliveryState.READY, at=now, reason=reason, next_at=next_at, attempt=attempt
-        )
+        return retry_plainly(lease, now, reason)
 
     async def _deliver(self, lease: Lease, leased: ClockReading) -> Settlement:
         delivery, now = lease.delivery, self.clock.now()
@@ -380,6 +376,15 @@ class Dispatcher:
         closed = {name for name, record in lease.records.items() if record.status.closed}
         upcoming = {name: owed for name, owed in lease.upcoming.items() if name not in closed}
         return ItemContext(route=self.config.route, upcoming=upcoming, links=self.links())
+
+
+def retry_plainly(lease: Lease, now: datetime, reason: Reason) -> Settlement:
+    """Settle an attempt so that it is tried again with the usual backoff, whatever its age."""
+    attempt = _make_attempt(lease, now, timedelta(), "unknown", reason)
+    next_at = now + compute_backoff(lease.delivery.id, attempt.number)
+    return Settlement(
+        lease=lease, state=DeliveryState.READY, at=now, reason=reason, next_at=next_at, attempt=attempt
+    )
 
 
 def _postpone(lease: Lease, now: datetime) -> Settlement:

@@ -29,8 +29,8 @@ from alertd.core.ledger.backpressure import Backpressure, Breaker, BreakerChange
 from alertd.core.ledger.outcome import Outcome, Retry
 from alertd.core.ledger.records import Delivery, Known, Lease
 from alertd.core.message.reasons import describe_reason
-from alertd.core.reason import Reason
-from alertd.engine.delivery import ClockReading, Dispatcher
+from alertd.core.reason import DeliveryFailed, Reason
+from alertd.engine.delivery import ClockReading, Dispatcher, retry_plainly
 from alertd.engine.notices import report_breaker
 from alertd.engine.observer import Observer, log_lost_lease, log_settlement
 from alertd.errors import LedgerError
@@ -377,9 +377,20 @@ class Sender:
             notices = tuple(self._notices)
             await self._ledger.apply(Changes(deliveries=notices))
             del self._notices[: len(notices)]
+        limit = SETTLE_LIMIT
         while self._finished:
-            batch = self._finished[:SETTLE_LIMIT]
-            stale = await self._ledger.settle(batch)
+            batch = self._finished[:limit]
+            try:
+                stale = await self._ledger.settle(batch)
+            except LedgerError:
+                raise
+            except Exception as error:
+                # A settlement cannot be written, such as one whose reason is not valid text. Find it, and have
+                # its delivery tried again, so that it does not hold up the others.
+                if len(batch) == 1:
+                    self._finished[0] = self._replace_unwritable(batch[0], error)
+                limit = 1
+                continue
             del self._finished[: len(batch)]
             for settlement in batch:
                 fenced = settlement.lease.delivery.id in stale
@@ -387,6 +398,14 @@ class Sender:
                 self._observer.settled(settlement, fenced=fenced)
         while self._retired and not self._tasks:
             await _close(self._retired.pop())
+
+    def _replace_unwritable(self, settlement: Settlement, error: Exception) -> Settlement:
+        """Return a settlement in place of one that cannot be written. Raises ``error`` the second time."""
+        reason = DeliveryFailed(error=type(error).__name__)
+        if settlement.reason == reason:
+            raise error
+        self._log.error(Event.NOTIFIER_FAILED, channel=settlement.lease.delivery.channel, exc_info=error)
+        return retry_plainly(settlement.lease, settlement.at, reason)
 
     async def wait_finished(self) -> None:
         """Wait until nothing is in flight and everything is settled."""

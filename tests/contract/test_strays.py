@@ -1,4 +1,4 @@
-"""A node leaves alone what it does not know: it neither finds, leases nor waits for it until it is a stray."""
+"""A node leaves alone what it does not know: it does not find, lease or wait for it unless it is a stray."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.core.ledger.outcome import Outcome
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.message.message import Message
 from alertd.core.reason import DeliveryFailed, LeasesLost, NotifierFailed, PlainReason
@@ -141,6 +141,25 @@ async def test_exit_of_a_notifier_ends_nothing(ledger: Ledger) -> None:
 
     assert settlement.reason == NotifierFailed(error="SystemExit")
     assert settlement.state is DeliveryState.READY
+
+
+async def test_settlement_that_cannot_be_written_holds_up_no_other(tmp_path: Path) -> None:
+    """A notifier returns text that no database takes: its delivery is tried again, the others are settled."""
+    async with a_ledger("sql", tmp_path) as ledger:
+        scene = await a_scene(ledger, "t/a", "t/b", "t/c")
+        scene.recorder().answers = [Retry(reason="no"), Retry(reason="\ud800"), Sent()]
+        sender = Sender(ledger, scene.clock, a_log()[0], node="node-1", on_finished=lambda: None)
+        dispatcher = scene.dispatcher()
+        sender.use(dispatcher.notifiers)
+
+        await sender.start(dispatcher)
+        await sender.wait_finished()
+
+        found = [delivery for delivery, _, _ in await ledger.find_deliveries()]
+        states = sorted(delivery.state.value for delivery in found)
+        reasons = [delivery.reason for delivery in found]
+    assert states == ["ready", "ready", "sent"]
+    assert DeliveryFailed(error="UnicodeEncodeError") in reasons
 
 
 # -- alone
