@@ -385,7 +385,7 @@ class Sender:
             except LedgerError:
                 raise
             except Exception as error:
-                # A settlement cannot be written, such as one whose reason is not valid text. Find it, and have
+                # A settlement cannot be written, such as one whose reason is no valid text. Find it, and have
                 # its delivery tried again, so that it does not hold up the others.
                 if len(batch) == 1:
                     self._finished[0] = self._replace_unwritable(batch[0], error)
