@@ -435,7 +435,7 @@ def _build_dependencies(
             secret=files.read_secret,
             template=files.read_template,
         ),
-        links=lambda config: _make_links(config, files.make_signer(lambda: config.web), log),
+        links=lambda config: _make_links(config, files.make_signer(lambda: config.web)),
         node=make_node_name(),
         is_gone=is_gone,
         asleep=read_suspended_s,
@@ -455,19 +455,10 @@ async def _read_shared_secret(settings: Settings, ledger: Ledger) -> str:
     return "" if embedded_file(settings.database_url()) else await ledger.ensure_shared_secret(new_secret())
 
 
-def _make_links(config: Config, signer: Signer, log: Log) -> Links | None:
-    """Make the links of messages. If links cannot be signed, messages have no links that act."""
-    from alertd.system.secrets import SecretUnreadable
-    from alertd.system.telemetry import Event
-
+def _make_links(config: Config, signer: Signer) -> Links | None:
+    """Make the links of messages. Raises SecretUnreadable if links cannot be signed."""
     base = config.web.external_url
-    if not base:
-        return None
-    try:
-        return Links(base=base, key=signer.derive_key(LINKS))
-    except SecretUnreadable as error:
-        log.warning(Event.LINKS_UNSIGNED, reason=str(error))
-        return Links(base=base)
+    return Links(base=base, key=signer.derive_key(LINKS)) if base else None
 
 
 async def _build_web(

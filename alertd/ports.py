@@ -19,9 +19,10 @@ role of the ledger:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from enum import Enum
 from types import MappingProxyType
 from typing import Protocol
 
@@ -32,6 +33,7 @@ from alertd.core.ledger.records import (
     Delivery,
     DeliveryState,
     HistoryEntry,
+    Known,
     Lease,
     Record,
     ScheduledReminder,
@@ -331,12 +333,25 @@ class ReminderQueue(DigestSchedule, MilestoneLookup, KeyLookup, Protocol):
     once.
     """
 
-    async def find_due(self, now: datetime, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
+    async def find_due(
+        self, now: datetime, limit: int, besides: Collection[str] = ()
+    ) -> Sequence[tuple[ScheduledReminder, Record]]:
         """Return the pending reminders with ``wake_at <= now``, in whole sets.
 
         A set is one milestone and one receiver. If one reminder of a set is returned, so are all pending
         reminders of the set with ``at <= now``, even those with a later ``wake_at``. The sets whose earliest
         ``at`` is oldest come first.
+
+        Args:
+            limit: the maximum number of sets.
+            besides: receivers whose reminders are left out.
+        """
+
+    async def find_strays(self, known: Known, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
+        """Return the reminders that are strays; see :class:`alertd.core.ledger.records.Known`.
+
+        They are those that :meth:`find_due` returns at ``known.strays_before`` for receivers that are neither
+        known nor known elsewhere.
 
         Args:
             limit: the maximum number of sets.
@@ -370,6 +385,19 @@ class ReminderQueue(DigestSchedule, MilestoneLookup, KeyLookup, Protocol):
         """
 
 
+class LostLeases(Enum):
+    """What :meth:`DeliveryQueue.lease` does with deliveries whose last lease was lost."""
+
+    INCLUDED = "included"
+    """Leases them as it does all others."""
+    LEFT_OUT = "left out"
+    """Does not lease them."""
+    FEW = "few"
+    """Leases nothing else, and of these one for each channel that has lost one lease."""
+    ALONE = "alone"
+    """As ``FEW``, and if there is no such delivery, leases one that has lost more leases."""
+
+
 class DeliveryQueue(Protocol):
     """The deliveries that are ready, and the leases on them.
 
@@ -387,6 +415,9 @@ class DeliveryQueue(Protocol):
         limit: int,
         per_channel: int,
         most: Mapping[str, int] = MappingProxyType({}),
+        held: Collection[str] = (),
+        lost: LostLeases = LostLeases.INCLUDED,
+        known: Known | None = None,
     ) -> Sequence[Lease]:
         """Lease ready deliveries with ``next_at <= now`` that have no live lease, the oldest first.
 
@@ -394,10 +425,19 @@ class DeliveryQueue(Protocol):
         lease raises the delivery's fence by one. A lease that ends later than ``duration`` and
         :data:`LEASE_FOR` from now was taken by a clock that was ahead, so it is not live.
 
+        A lease that has run out and that nobody has settled is lost. Leasing its delivery again records an
+        attempt with an unknown outcome and raises ``lost_leases`` by one. A settlement with an attempt makes
+        ``lost_leases`` 0.
+
         Args:
             limit: the maximum number of leases.
             per_channel: the maximum number of leases for one channel.
             most: a lower maximum for each channel that it names.
+            held: ids of deliveries that the caller is sending or has not settled yet. Their leases are not
+                lost.
+            lost: what is done with deliveries whose last lease was lost. ``limit`` and ``per_channel`` do not
+                count for ``FEW`` and ``ALONE``, and a channel whose maximum is 0 is still left out.
+            known: only deliveries on channels that the node knows, and strays; None: all.
         """
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
@@ -408,7 +448,14 @@ class DeliveryQueue(Protocol):
             newer).
         """
 
-    async def find_next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
+    async def find_next_wake(
+        self,
+        after: datetime,
+        shut: frozenset[str] = frozenset(),
+        *,
+        lost: bool = True,
+        known: Known | None = None,
+    ) -> datetime | None:
         """Return the earliest instant at which there may be work, by the caller's clock.
 
         The instant is the earliest ``wake_at`` of a pending reminder, ``at`` of a digest, or ``next_at`` of a
@@ -417,6 +464,8 @@ class DeliveryQueue(Protocol):
 
         Args:
             shut: channels whose deliveries are ignored.
+            lost: whether deliveries whose last lease was lost count.
+            known: only what the node knows counts, without strays; None: everything does.
         """
 
 
@@ -504,8 +553,15 @@ class LedgerReader(MilestoneLookup, NodeReader, KeyLookup, Protocol):
     async def count_rows(self) -> Mapping[str, int]:
         """Return the number of rows: ``milestones``, ``owed.<state>`` and ``deliveries.<state>``."""
 
-    async def find_waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
-        """Return what has waited longest. Deliveries of the channels in ``shut`` are ignored."""
+    async def find_waiting(
+        self, now: datetime, shut: frozenset[str] = frozenset(), *, known: Known | None = None
+    ) -> Waiting:
+        """Return what has waited longest. Deliveries of the channels in ``shut`` are ignored.
+
+        Args:
+            known: what the node does not know counts as ``strays`` only, unless other nodes know it; None:
+                there are no strays.
+        """
 
     async def find_unreadable(self, limit: int) -> Sequence[Unreadable]:
         """Read the next ``limit`` rows of each table, and return the rows that cannot be read.

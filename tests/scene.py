@@ -183,7 +183,7 @@ class Scene:
         self.reconciled: Config | None = None
         self.log: list[Telling] = []
         self.recorders: dict[str, Recorder] = {}
-        self.faults: list[tuple[str, Exception]] = []
+        self.faults: list[tuple[str, BaseException]] = []
 
     @property
     def now(self) -> datetime:

@@ -35,6 +35,8 @@ class PlainReason(StrEnum):
     NOTHING_LEFT = "nothing_left"
     INTERRUPTED = "interrupted"
     LEASE_TOO_OLD = "lease_too_old"
+    LEASE_LOST = "lease_lost"
+    REROUTED = "rerouted"
 
 
 # -- rules that defer a reminder
@@ -157,6 +159,20 @@ class NotifierFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFailed:
+    """alertd raised an exception while it prepared the message. ``error`` is the name of its type."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasesLost:
+    """So many leases in a row ended without a settlement that the message itself may end the process."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotConfigured:
     """The configuration no longer contains the channel."""
 
@@ -220,6 +236,8 @@ Reason = (
     | Answered
     | Unanswered
     | NotifierFailed
+    | DeliveryFailed
+    | LeasesLost
     | NotConfigured
     | ChannelStopped
     | GivenUp
@@ -243,6 +261,8 @@ _CODES: Mapping[type, str] = {
     Answered: "answered",
     Unanswered: "no_answer",
     NotifierFailed: "notifier_failed",
+    DeliveryFailed: "delivery_failed",
+    LeasesLost: "leases_lost",
     NotConfigured: "not_configured",
     ChannelStopped: "channel_stopped",
     GivenUp: "given_up",

@@ -63,6 +63,11 @@ def format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def format_deliveries(number: int) -> str:
+    """Format a number of deliveries: ``1 delivery``, ``2 deliveries``."""
+    return "1 delivery" if number == 1 else f"{number:,} deliveries"
+
+
 def make_sentence(text: str) -> str:
     """Return ``text`` with a capital letter at its start and a full stop at its end."""
     if not text:

@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from alertd.core.config import Config, list_followers
-from alertd.core.ledger.records import Delivery, Grounds, Record, ScheduledReminder
-from alertd.core.planning.decide import Decisions, Rules, Verdict, decide
+from alertd.core.ledger.records import Delivery, Grounds, Known, Record, ScheduledReminder
+from alertd.core.planning.decide import Decisions, Rules, StandIn, Verdict, decide
 from alertd.core.planning.plan import find_match, find_quiet_hold, make_grounds
 from alertd.core.planning.reminders import list_following_repeats, list_missed_repeats
 from alertd.core.reason import AwaitedDigest
 from alertd.core.routing.digest import NextDigest, find_digest_instant
 from alertd.core.routing.route import Match, Muted, Route, find_mute
 from alertd.engine.digests import Digests
+from alertd.engine.notices import report_unknown
 from alertd.ports import ReminderQueue
 
 BIND_LIMIT = 500
@@ -49,9 +50,21 @@ class Binder:
         self._config = config
         self._digests = Digests.from_config(config)
         self._failed: set[tuple[str, str]] = set()
+        self._unknown: frozenset[str] = frozenset()
 
-    async def bind(self, now: datetime) -> BindResult:
+    @property
+    def digest_keys(self) -> frozenset[str]:
+        """The keys of the digests of the configuration."""
+        return frozenset(self._digests.by_key)
+
+    async def bind(self, now: datetime, known: Known | None = None) -> BindResult:
         """Decide about what is due and write down the deliveries. Call again while ``more``.
+
+        Reminders for receivers that the configuration does not have are left alone, since another node may
+        have them. Strays go to the fallback receiver, with a notice to the operator.
+
+        Args:
+            known: what the node knows; None: there are no strays.
 
         Raises:
             LedgerError: the ledger cannot be used; nothing is bound.
@@ -60,9 +73,18 @@ class Binder:
         digest = await self._digests.find_due(self._ledger, now)
         if digest is not None:
             return await self._bind_digest(digest, now)
-        due = await self._ledger.find_due(now, BIND_LIMIT)
+        due = await (
+            self._ledger.find_due(now, BIND_LIMIT, self._unknown)
+            if self._unknown
+            else self._ledger.find_due(now, BIND_LIMIT)
+        )
+        unknown = {owed.receiver for owed, _ in due} - self._config.receivers.keys()
+        if unknown:
+            # Look again without them, so that they do not take the places of others.
+            self._unknown |= unknown
+            return BindResult(more=True)
         if not due:
-            return BindResult()
+            return await self._bind_strays(now, known)
         if await self._schedule_missed(due, now):
             return BindResult(more=True)
         sets = {(owed.milestone, owed.receiver) for owed, _ in due}
@@ -97,6 +119,28 @@ class Binder:
         if len(sets) == 1:
             return ()
         return [owed for members in sets.values() for owed in self._list_missed(members, now)]
+
+    async def _bind_strays(self, now: datetime, known: Known | None) -> BindResult:
+        """Bind strays for the fallback receiver. Without such a receiver they stay pending."""
+        fallback = self._config.receivers.get(self._config.fallback_receiver)
+        if fallback is None or known is None or known.strays_before is None:
+            return BindResult()
+        strays = await self._ledger.find_strays(known, BIND_LIMIT)
+        if not strays:
+            return BindResult()
+        names = [spec.name for spec in fallback.notifiers]
+        stand_in = StandIn(receiver=fallback.name, notifiers=names)
+        decisions, failed = self._decide(strays, now, replace(self._make_rules(), stand_in=stand_in))
+        if not decisions.verdicts:
+            return BindResult(failed=failed)
+        notices = [
+            notice
+            for receiver in sorted({owed.receiver for owed, _ in strays})
+            for notice in report_unknown(self._config, receiver, now)
+        ]
+        # No repeats follow: reconciling schedules reminders only for the receivers of the routes.
+        decisions = replace(decisions, deliveries=(*decisions.deliveries, *notices), following=())
+        return replace(await self._write(decisions, more=True), failed=failed)
 
     async def _bind_digest(self, digest: NextDigest, now: datetime) -> BindResult:
         """Bind everything that has waited for a digest, and what else the digest shows."""

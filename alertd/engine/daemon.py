@@ -28,14 +28,18 @@ from alertd.core.planning.audit import (
     report_clock_doubt,
     report_unplannable,
     report_unreadable,
+    report_unsigned,
     report_vanished,
 )
 from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.files import HANGS_AFTER_S
+from alertd.engine.known import LEFT_ALONE_FOR
 from alertd.engine.leader import LeaderLease
 from alertd.engine.ledger_watch import FileWatch, PageCheck
+from alertd.engine.links import LinkMaker
 from alertd.engine.liveness import Liveness, Watch
+from alertd.engine.notices import report_unknown
 from alertd.engine.observer import log_bound
 from alertd.engine.planner import Planner
 from alertd.engine.prune import LIMIT as PRUNE_LIMIT
@@ -46,7 +50,7 @@ from alertd.engine.sender import Sender
 from alertd.engine.status import DaemonStatus, StatusReporter
 from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
 from alertd.errors import DefinitionsError, LedgerDamaged, LedgerError, SchemaTooNew
-from alertd.ports import Clock
+from alertd.ports import Changes, Clock
 from alertd.system.telemetry import Event, Log
 
 LEDGER_EVERY_S = 1
@@ -89,7 +93,8 @@ class Daemon:
             on_step=self._on_clock_step,
             on_compared=self._review_clock,
         )
-        self._deps = deps = replace(deps, clock=self._clock)
+        self._links = LinkMaker(deps.links, deps.log)
+        self._deps = deps = replace(deps, clock=self._clock, links=self._links.make)
         self._lease = LeaderLease(
             ledger=deps.ledger,
             clock=deps.clock,
@@ -338,13 +343,14 @@ class Daemon:
         active = self._reloader.active
         await self._try(self._sender.settle(), None)
         now = self._looked_at = self._deps.clock.now()
+        known = active.make_known(self._status.elsewhere, now)
         more = True
         while more:
-            bound = await self._try(active.binder.bind(now), None)
+            bound = await self._try(active.binder.bind(now, known), None)
             more = bound is not None and bound.more
             if bound is not None:
                 log_bound(self._deps.log, bound)
-        await self._try(self._sender.start(active.dispatcher), None)
+        await self._try(self._sender.start(active.dispatcher, known), None)
         return await self._try(self.next_at(now), now + DAMAGED_AGAIN)
 
     async def _give_way(self) -> None:
@@ -370,7 +376,13 @@ class Daemon:
     async def next_at(self, now: datetime) -> datetime | None:
         """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""
         shut, wait = self._sender.find_shut()
-        next_at = await self._deps.ledger.find_next_wake(now, shut)
+        # A delivery whose lease was lost may have to wait until a send in flight ends, which wakes the loop.
+        next_at = await self._deps.ledger.find_next_wake(
+            now,
+            shut,
+            lost=not self._sender.count,
+            known=self._reloader.active.make_known(self._status.elsewhere, now),
+        )
         if wait is None:
             return next_at
         return min(now + wait, next_at or now + wait)
@@ -487,7 +499,8 @@ class Daemon:
             self._timer.want(Chore.PRUNE)
 
     async def _run_audit(self) -> None:
-        config, before = self._reloader.active.config, self._audit.findings
+        active, now = self._reloader.active, self._deps.clock.now()
+        config, before = active.config, self._audit.findings
         shut, _ = self._sender.find_shut()
         # Only the leader reconciles, so only the leader's plan is audited.
         plan = self._planner.definitions if self._lease.held else None
@@ -504,9 +517,23 @@ class Daemon:
             planned_at=self._planner.planned_at,
             shut=shut,
             open_findings=self._gather_findings(config),
+            known=active.make_known(self._status.elsewhere, now),
         )
+        await self._tell_strays(config, now)
         if self._audit.findings != before:
             self._timer.want(Chore.REPORT)
+
+    async def _tell_strays(self, config: Config, now: datetime) -> None:
+        """Tell the operator what waits for receivers that no live node has known for a while, once a day."""
+        strays = self._audit.last.strays if self._audit.last else ()
+        notices = tuple(
+            notice
+            for stray in strays
+            if now - stray.since >= LEFT_ALONE_FOR
+            for notice in report_unknown(config, stray.receiver, now)
+        )
+        if notices:
+            await self._deps.ledger.apply(Changes(deliveries=notices))
 
     def _gather_findings(self, config: Config) -> list[AuditFinding]:
         """Gather what other parts find wrong at the moment."""
@@ -534,6 +561,10 @@ class Daemon:
             found.append(report_clock_difference(self._clock.ahead))
         if unanswered := find_unreached(config, self._sender.paused):
             found.append(unanswered)
+        # The links are made anew, so that the finding is there before a message goes out without them.
+        self._links.make(config)
+        if self._links.failure:
+            found.append(report_unsigned(self._links.failure))
         return found
 
     def _find_file_faults(self) -> list[AuditFinding]:

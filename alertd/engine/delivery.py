@@ -15,21 +15,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from alertd.core.config import Config
-from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, check_outcome, compute_next_attempt
-from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Lease, ScheduledReminder
+from alertd.core.ledger.outcome import (
+    Outcome,
+    Rejected,
+    Retry,
+    Sent,
+    check_outcome,
+    compute_backoff,
+    compute_next_attempt,
+)
+from alertd.core.ledger.records import Attempt, DeadHour, Delivery, DeliveryState, Lease, ScheduledReminder
 from alertd.core.ledger.stop import find_stop, stop
 from alertd.core.message.compose import ItemContext, compose
 from alertd.core.message.digest import has_content
 from alertd.core.message.links import Links
+from alertd.core.message.message import Message
 from alertd.core.planning.decide import CHANGES, find_live_members, make_deliveries
 from alertd.core.reason import (
     Answered,
     ChannelStopped,
+    DeliveryFailed,
     GivenUp,
+    LeasesLost,
     MembersUnwanted,
     MemberUnwanted,
     NotConfigured,
@@ -38,7 +49,17 @@ from alertd.core.reason import (
     Reason,
     Unanswered,
 )
-from alertd.engine.notices import report_dead, report_left_out, report_stopped
+from alertd.core.routing.labels import list_labels
+from alertd.core.routing.route import match_routes
+from alertd.engine.notices import (
+    address_notice,
+    count_dead,
+    report_dead,
+    report_left_out,
+    report_more_dead,
+    report_stopped,
+    report_unknown,
+)
 from alertd.ports import LEASE_FOR, Clock, Notifier, Settlement
 
 SEND_LIMIT_S = 120.0
@@ -46,6 +67,10 @@ SEND_LIMIT_S = 120.0
 
 SEND_WITHIN = LEASE_FOR - timedelta(seconds=SEND_LIMIT_S)
 """A send must begin this soon after its lease was asked for, so that it ends before the lease does."""
+
+MAX_LOST_LEASES = 4
+"""The number of lost leases in a row after which a delivery is given up. The first loss may be due to another
+delivery in flight. The later ones are not, since the delivery is then sent alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,27 +99,53 @@ class Dispatcher:
     """Sends leased deliveries by the notifiers of one configuration.
 
     Attributes:
-        notifiers: by channel, ``receiver/notifier``. A delivery whose channel is missing (its receiver was
-            taken out of the configuration) is dead.
-        on_fault: is called when a notifier raises, which no notifier may. The delivery is tried again.
+        notifiers: by channel, ``receiver/notifier``. A delivery whose channel is missing goes to the fallback
+            receiver. Without such a receiver it stays ready.
+        on_fault: is called when anything on the way of a delivery raises. The delivery is tried again.
         links: returns where messages lead at the moment; None: nowhere.
         measure_absence: returns how much of a span of time this node did not run. That time does not count
             for ``retry_for``, because nobody tried.
+        told_hours: by channel, the last hour with a dead delivery that had a notice of its own.
     """
 
     clock: Clock
     config: Config
     notifiers: Mapping[str, Notifier]
-    on_fault: Callable[[str, Exception], None] = lambda _channel, _error: None
+    on_fault: Callable[[str, BaseException], None] = lambda _channel, _error: None
     links: Callable[[], Links | None] = lambda: None
     measure_absence: Callable[[datetime, datetime], timedelta] = lambda _since, _until: timedelta()
+    told_hours: dict[str, DeadHour] = field(default_factory=dict)
 
     async def deliver(self, lease: Lease, leased: ClockReading) -> Settlement:
         """Send one leased delivery, once. Returns how it ended, for the ledger.
 
+        Nothing is raised: an exception becomes an attempt that is tried again.
+
         Args:
             leased: the clocks when the lease was asked for.
         """
+        try:
+            return await self._deliver(lease, leased)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            failure = DeliveryFailed(error=type(error).__name__)
+            self.on_fault(lease.delivery.channel, error)
+        return self._retry_after_fault(lease, failure)
+
+    def _retry_after_fault(self, lease: Lease, reason: Reason) -> Settlement:
+        """Settle an attempt that failed in alertd itself.
+
+        The settlement has no outcome, since the failure says nothing about the channel.
+        """
+        now, unknown = self.clock.now(), Retry(reason="", unknown=True)
+        try:
+            return replace(self._settle(lease, lease.owed, unknown, now, reason=reason), outcome=None)
+        except Exception as error:  # making the settlement fails too: try again for longer
+            self.on_fault(lease.delivery.channel, error)
+        return retry_plainly(lease, now, reason)
+
+    async def _deliver(self, lease: Lease, leased: ClockReading) -> Settlement:
         delivery, now = lease.delivery, self.clock.now()
 
         # Is the lease recent? If the machine was frozen or slept, or the ledger was slow, another node may
@@ -107,26 +158,34 @@ class Dispatcher:
         if not members and delivery.notice is None and not has_content(lease, self.config.route, now):
             return _drop(lease, unwanted, now)
 
-        # Who sends it? A delivery whose channel was removed or stopped is dead without a send.
+        # Who sends it? A delivery whose channel is unknown or stopped is settled without a send.
         notifier = self.notifiers.get(delivery.channel)
         if notifier is None:
-            missing = NotConfigured(channel=delivery.channel)
-            return self._settle(lease, members, Rejected(reason=""), now, reason=missing)
+            return self._settle_unknown(lease, members, now)
         if stopped := find_stop(lease.prior, self._find_options(delivery)):
             return self._settle(lease, members, Rejected(reason=""), now, reason=stopped)
 
+        # Does the message end the process? Then this channel is given up, and composing is not tried again.
+        if delivery.lost_leases >= MAX_LOST_LEASES:
+            lost = LeasesLost(number=delivery.lost_leases)
+            return replace(self._settle(lease, members, Rejected(reason=""), now, reason=lost), outcome=None)
+
         # Compose and send.
         started_s = self.clock.monotonic()
-        outcome, failure = await self._send(notifier, lease, members, now)
+        if delivery.notice is not None:
+            delivery = replace(delivery, notice=count_dead(delivery.notice, lease.counted))
+            lease = replace(lease, delivery=delivery)
+        message = compose(lease, members, now, self._gather_context(lease))
+        outcome, failure = await self._send(notifier, lease, message)
         took = timedelta(seconds=self.clock.monotonic() - started_s)
 
         # How did it end? The clock is read again, because a receiver's Retry-After counts from its answer.
         return self._settle(lease, members, outcome, self.clock.now(), took=took, reason=failure)
 
     async def _send(
-        self, notifier: Notifier, lease: Lease, members: Sequence[ScheduledReminder], now: datetime
+        self, notifier: Notifier, lease: Lease, message: Message
     ) -> tuple[Outcome, Reason | None]:
-        """Compose and send the message, once. No error in here may lose the reminder.
+        """Send the message, once. No error of the notifier may lose the reminder.
 
         Returns:
             the outcome, and its reason if the notifier did not return the outcome.
@@ -134,12 +193,11 @@ class Dispatcher:
         unknown, limit = Retry(reason="", unknown=True), asyncio.timeout(SEND_LIMIT_S)
         try:
             async with limit:
-                message = compose(lease, members, now, self._gather_context(lease))
                 return check_outcome(await notifier.send(message, lease.prior)), None
         except asyncio.CancelledError:
             # Only Sender.drain cancels a send, and this is how that send ends.
             return unknown, PlainReason.INTERRUPTED
-        except Exception as error:  # a bug in alertd or in a notifier
+        except BaseException as error:
             if isinstance(error, TimeoutError) and limit.expired():
                 return unknown, Unanswered(within_s=round(SEND_LIMIT_S))
             self.on_fault(lease.delivery.channel, error)
@@ -211,7 +269,15 @@ class Dispatcher:
         attempt: Attempt,
         reason: Reason,
     ) -> Settlement:
-        """The delivery is dead. The fallback receiver gets its reminders, and the operator a notice."""
+        """The delivery is dead. The fallback receiver gets its reminders, and the operator a notice.
+
+        In each hour, the first dead delivery of a channel has a notice of its own, and one notice counts all.
+        """
+        delivery, hour = lease.delivery, DeadHour.find(lease.delivery.channel, attempt.at)
+        if self.told_hours.get(delivery.channel) == hour:
+            told = report_more_dead(self.config, delivery, reason, attempt.at)
+        elif told := report_dead(self.config, delivery, members, attempt, reason):
+            self.told_hours[delivery.channel] = hour
         return Settlement(
             lease=lease,
             outcome=outcome,
@@ -221,9 +287,52 @@ class Dispatcher:
             attempt=attempt,
             follow_up=(
                 *self._deliver_to_fallback(lease.delivery, members, attempt.at),
-                *report_dead(self.config, lease.delivery, members, attempt, reason),
+                *told,
             ),
         )
+
+    def _settle_unknown(
+        self, lease: Lease, members: Sequence[ScheduledReminder], now: datetime
+    ) -> Settlement:
+        """Settle a stray: a delivery whose channel no live node knows.
+
+        The fallback receiver gets it once, even if several channels of the receiver are gone. A reminder that
+        the routes now send to other receivers is left to them.
+        """
+        delivery, missing = lease.delivery, NotConfigured(channel=lease.delivery.channel)
+        told = report_unknown(self.config, delivery.receiver, now)
+        if delivery.notice is not None:
+            dead = self._settle(lease, members, Rejected(reason=""), now, reason=missing)
+            return replace(
+                dead, outcome=None, follow_up=tuple(address_notice(self.config, delivery.notice, now))
+            )
+        wanted = [owed for owed in members if not self._is_rerouted(owed, lease)]
+        if not wanted and delivery.edition is None:
+            why = [
+                MemberUnwanted(milestone=owed.milestone, offset=owed.offset, why=PlainReason.REROUTED)
+                for owed in members
+            ]
+            return _drop(lease, why, now)
+        if self.config.receivers.get(self.config.fallback_receiver) is None:
+            # It stays ready, so that a node that gets the channel back sends it at once.
+            return Settlement(
+                lease=lease,
+                state=DeliveryState.READY,
+                at=now,
+                next_at=now,
+                reason=missing,
+                follow_up=tuple(told),
+            )
+        dead = self._settle(lease, members, Rejected(reason=""), now, reason=missing)
+        instead = self._stand_in(delivery, wanted, now, delivery.fallback_for or delivery.receiver)
+        return replace(dead, outcome=None, follow_up=(*instead, *told))
+
+    def _is_rerouted(self, owed: ScheduledReminder, lease: Lease) -> bool:
+        """Tell whether the routes send a reminder to other receivers, to all of which the ledger owes it."""
+        milestone = lease.records[owed.milestone].milestone
+        labels = list_labels(milestone, owed.cause, owed.offset)
+        receivers = {match.receiver for match in match_routes(self.config.route, labels)}
+        return receivers <= lease.owed_elsewhere.get(owed.key, frozenset())
 
     def _settle_stopped(
         self, lease: Lease, members: Sequence[ScheduledReminder], outcome: Rejected, attempt: Attempt
@@ -242,14 +351,25 @@ class Dispatcher:
         self, failed: Delivery, members: Sequence[ScheduledReminder], now: datetime
     ) -> list[Delivery]:
         """Bind what a dead delivery carried for the fallback receiver."""
+        if failed.fallback_for or failed.receiver == self.config.fallback_receiver:
+            return []
+        return self._stand_in(failed, members, now, failed.channel)
+
+    def _stand_in(
+        self,
+        failed: Delivery,
+        members: Sequence[ScheduledReminder],
+        now: datetime,
+        fallback_for: str,
+    ) -> list[Delivery]:
         fallback = self.config.fallback_receiver
         # A fallback receiver that has not shown the reminders has no use for a change of their status.
         is_empty = failed.edition is None and all(owed.cause in CHANGES for owed in members)
-        if not fallback or is_empty or failed.fallback_for or failed.receiver == fallback:
+        if not fallback or is_empty:
             return []
         names = [spec.name for spec in self.config.receivers[fallback].notifiers]
         return make_deliveries(
-            fallback, names, members, now, fallback_for=failed.channel, edition=failed.edition
+            fallback, names, members, now, fallback_for=fallback_for, edition=failed.edition
         )
 
     def _find_options(self, delivery: Delivery) -> str:
@@ -262,6 +382,15 @@ class Dispatcher:
         closed = {name for name, record in lease.records.items() if record.status.closed}
         upcoming = {name: owed for name, owed in lease.upcoming.items() if name not in closed}
         return ItemContext(route=self.config.route, upcoming=upcoming, links=self.links())
+
+
+def retry_plainly(lease: Lease, now: datetime, reason: Reason) -> Settlement:
+    """Settle an attempt so that it is tried again with the usual backoff, whatever its age."""
+    attempt = _make_attempt(lease, now, timedelta(), "unknown", reason)
+    next_at = now + compute_backoff(lease.delivery.id, attempt.number)
+    return Settlement(
+        lease=lease, state=DeliveryState.READY, at=now, reason=reason, next_at=next_at, attempt=attempt
+    )
 
 
 def _postpone(lease: Lease, now: datetime) -> Settlement:

@@ -80,7 +80,8 @@ class Dependencies:
         file_worker: calls ``load``, ``load_with`` and ``signature``.
         build: makes the notifiers of a configuration, by channel.
         node: the name of this node, as ``alertd status`` shows it.
-        links: makes the links of its messages; None: messages lead nowhere.
+        links: makes the links of its messages, or raises if they cannot be signed; None: messages lead
+            nowhere.
         drain_s: seconds to wait for sends in flight when told to stop.
         files_every_s: seconds between two calls of ``signature``.
         lead_for: how long other nodes wait for a leader that no longer reports.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -11,10 +11,10 @@ from typing_extensions import TypedDict
 
 from alertd import __version__
 from alertd.core.explain.facts import DeliveryFacts, format_utc, make_delivery_facts
-from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Record, ScheduledReminder
+from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Known, Record, ScheduledReminder
 from alertd.core.ledger.unreadable import Unreadable, summarize_unreadable
 from alertd.core.message.reasons import describe_reason
-from alertd.core.planning.audit import Waiting
+from alertd.core.planning.audit import Stray, Waiting
 from alertd.core.shape import Count, Doc, Instant
 from alertd.core.words import format_count, format_span
 from alertd.engine.rows_apart import INSPECTED
@@ -53,6 +53,8 @@ class Health:
         records: the records of the milestones in ``coming``, by full id.
         leader: the node that reconciles.
         ready, dead: deliveries, the newest first, at most :data:`SHOWN`.
+        lost: the ready deliveries whose last lease was lost, by id: how many leases in a row each has lost.
+        strays: what waits for receivers that no live daemon knows.
         size: the size of the ledger on disk, in bytes.
         unreadable: rows of the ledger that this process cannot read.
         waiting: the oldest work that waits.
@@ -68,6 +70,8 @@ class Health:
     ready: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]
     dead: Sequence[tuple[Delivery, Sequence[Attempt], Sequence[ScheduledReminder]]]
     counts: Mapping[str, int]
+    lost: Mapping[str, int] = field(default_factory=dict)
+    strays: Sequence[Stray] = ()
     leader: str = ""
     size: int = 0
     unreadable: Sequence[Unreadable] = ()
@@ -157,6 +161,13 @@ class Health:
         untaken += [self.waiting.untaken] if self.waiting.untaken is not None else []
         if untaken and self.now - min(untaken) > UNTAKEN_AFTER:
             yield f"a delivery has been waiting for {format_span(self.now - min(untaken))}"
+        for stray in self.strays:
+            if self.now - stray.since > LATE_AFTER:
+                span = format_span(self.now - stray.since)
+                yield f"no daemon knows the receiver of {stray.described}; the oldest has waited for {span}"
+        for name, number in self.lost.items():
+            times = "once" if number == 1 else f"{number} times"
+            yield f"the process ended {times} while alertd was sending {name}"
         if self.fresh_dead:
             deliveries = "1 delivery" if self.fresh_dead == 1 else f"{self.fresh_dead} deliveries"
             yield f"{deliveries} died in the last seven days"
@@ -191,6 +202,10 @@ async def read_health(
     ]
     coming = tuple(await ledger.read_upcoming(LOOKED_AT))
     records = await ledger.read_records_by_id([reminder.milestone for reminder in coming])
+    running = [node for node in nodes if not node.stopped and abs(now - node.seen_at) < GONE_AFTER]
+    receivers = {receiver for node in running or nodes[:1] for receiver in node.receivers}
+    known = Known(receivers=frozenset(receivers)) if receivers else None
+    waiting = await ledger.find_waiting(now, known=known)
     return Health(
         now=now,
         nodes=tuple(nodes),
@@ -199,10 +214,12 @@ async def read_health(
         ready=tuple(await ledger.find_deliveries(state=DeliveryState.READY, limit=SHOWN)),
         dead=tuple(await ledger.find_deliveries(state=DeliveryState.DEAD, limit=SHOWN)),
         counts=dict(await ledger.count_rows()),
+        lost=waiting.lost,
+        strays=waiting.strays,
         leader=await ledger.read_leader(),
         size=await ledger.read_size(),
         unreadable=tuple(await ledger.find_unreadable(INSPECTED)),
-        waiting=await ledger.find_waiting(now),
+        waiting=waiting,
         gone=frozenset(node.node for node in nodes if not node.stopped and is_gone(node.node)),
         unanswered=tuple(unanswered),
         obstacle=obstacle,

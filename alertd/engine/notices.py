@@ -8,18 +8,19 @@ does not go over that channel.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alertd.core.config import Config
 from alertd.core.ledger.backpressure import REFUSED_FOR_S, TRIPS_AT, BreakerChange
 from alertd.core.ledger.outcome import Sent
-from alertd.core.ledger.records import Attempt, Delivery, Notice, ScheduledReminder
+from alertd.core.ledger.records import Attempt, DeadHour, Delivery, Notice, ScheduledReminder
 from alertd.core.message.digest import name_digest
 from alertd.core.message.reasons import describe_reason
-from alertd.core.planning.audit import make_dead_slot
+from alertd.core.planning.audit import make_dead_hour_slot, make_dead_slot
 from alertd.core.planning.decide import make_delivery_id
 from alertd.core.reason import ChannelStopped, Reason
-from alertd.core.words import format_span
+from alertd.core.words import format_deliveries, format_span
 
 MAX_NAMED = 10
 """How many milestones a notice names."""
@@ -77,6 +78,37 @@ def report_dead(
     return address_notice(config, notice, attempt.at)
 
 
+def report_more_dead(config: Config, failed: Delivery, reason: Reason, now: datetime) -> list[Delivery]:
+    """Tell the operator about further dead deliveries of a channel: one notice, at the end of the hour.
+
+    :func:`count_dead` completes the notice when it is sent.
+    """
+    if failed.notice is not None or failed.receiver == config.operator or isinstance(reason, ChannelStopped):
+        return []
+    hour = DeadHour.find(failed.channel, now)
+    lines = (
+        f"One of them is {failed.id}. Its last answer: {describe_reason(reason)}",
+        "See all of them with: alertd status",
+        f"Send a delivery again with: alertd retry {failed.id}",
+    )
+    headline = f"More deliveries to {failed.channel} are dead"
+    notice = Notice(slot=make_dead_hour_slot(hour), headline=headline, lines=lines, counts=hour)
+    return [replace(delivery, next_at=hour.ends) for delivery in address_notice(config, notice, now)]
+
+
+def count_dead(notice: Notice, counted: int) -> Notice:
+    """Complete a notice that counts dead deliveries.
+
+    Args:
+        counted: how many there are.
+    """
+    if notice.counts is None:
+        return notice
+    begins = f"{notice.counts.begins:%Y-%m-%d %H:%M}Z"
+    died = f"In the hour from {begins}, {format_deliveries(counted)} to {notice.counts.channel} died."
+    return replace(notice, lines=(died, *notice.lines))
+
+
 def report_stopped(config: Config, dead: Delivery, answer: str, now: datetime) -> list[Delivery]:
     """Tell the operator that a channel is stopped, because its receiver wants no more, once a day.
 
@@ -94,6 +126,27 @@ def report_stopped(config: Config, dead: Delivery, answer: str, now: datetime) -
     slot = f"stopped/{dead.channel}/{now:%Y-%m-%d}"
     notice = Notice(slot=slot, headline=f"{dead.channel} wants no more and is stopped", lines=lines)
     return _avoid(dead.channel, address_notice(config, notice, now))
+
+
+def report_unknown(config: Config, receiver: str, now: datetime) -> list[Delivery]:
+    """Tell the operator that nobody knows a receiver or a channel of it, once a day for each receiver."""
+    fallback = config.fallback_receiver
+    instead = (
+        f"Its messages go to {fallback}, the fallback_receiver."
+        if fallback
+        else "Its messages wait, since there is no fallback_receiver."
+    )
+    lines = (
+        f"Messages for {receiver!r} are due, and no running alertd has this receiver and its notifiers in "
+        "its alertd.yaml.",
+        instead,
+        f"Put {receiver!r} back into alertd.yaml, or route its milestones to another receiver. If a file has "
+        "a problem, its milestones keep their previous receivers until the file is fixed.",
+    )
+    slot = f"unknown/{receiver}/{now:%Y-%m-%d}"
+    headline = f"{receiver} is not in the configuration"
+    notice = Notice(slot=slot, headline=headline, lines=lines)
+    return [delivery for delivery in address_notice(config, notice, now) if delivery.receiver != receiver]
 
 
 def report_left_out(config: Config, sent: Delivery, outcome: Sent, now: datetime) -> list[Delivery]:

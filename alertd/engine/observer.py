@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from alertd.core.config import Definitions
-from alertd.core.ledger.records import DeliveryState, ReminderState
+from alertd.core.ledger.records import DeliveryState, Lease, ReminderState
 from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones.recurrence import get_series_id
 from alertd.core.planning.audit import Audit
@@ -21,6 +21,9 @@ class Observer:
 
     def settled(self, settlement: Settlement, *, fenced: bool) -> None:
         """An attempt was settled. ``fenced``: another node has the delivery, so it does not count."""
+
+    def lost(self, lease: Lease) -> None:
+        """The earlier lease of a delivery ended without a settlement, and the delivery is leased again."""
 
     def reloaded(self, *, accepted: bool, took_s: float, at: datetime) -> None:
         """A reload has ended: the files were accepted or refused."""
@@ -116,6 +119,17 @@ def log_settlement(log: Log, settlement: Settlement, *, fenced: bool) -> None:
             log.info(Event.DELIVERY_SUPPRESSED, **facts)
         case DeliveryState.SUPERSEDED:
             log.info(Event.DELIVERY_SUPERSEDED, **facts)
+
+
+def log_lost_lease(log: Log, lease: Lease) -> None:
+    """Log that a delivery is leased again whose earlier lease ended without a settlement."""
+    log.warning(
+        Event.LEASE_LOST,
+        delivery=lease.delivery.id,
+        channel=lease.delivery.channel,
+        milestones=sorted({owed.milestone for owed in lease.owed}),
+        lost=lease.delivery.lost_leases,
+    )
 
 
 def _gather_facts(settlement: Settlement) -> dict[str, Any]:

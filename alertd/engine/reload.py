@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alertd.core.config import Config, Definitions
+from alertd.core.ledger.records import Known
 from alertd.engine.binding import Binder
 from alertd.engine.delivery import Dispatcher
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.files import HANGS_AFTER_S, DefinitionFiles
+from alertd.engine.known import make_known
 from alertd.engine.planner import Planner
 from alertd.engine.sender import Sender, find_rates
 from alertd.engine.status import StatusReporter
@@ -79,11 +81,26 @@ class ReloadRequests:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Active:
-    """The configuration in force, with its binder and its dispatcher."""
+    """The configuration in force, with its binder and its dispatcher.
+
+    Attributes:
+        since: when it was adopted, an aware UTC instant.
+    """
 
     config: Config
     binder: Binder
     dispatcher: Dispatcher
+    since: datetime
+
+    def make_known(self, elsewhere: frozenset[str], now: datetime) -> Known:
+        """Make what this node knows at this instant.
+
+        Args:
+            elsewhere: the receivers that other live nodes know.
+        """
+        return make_known(
+            self.config, self.binder.digest_keys, since=self.since, elsewhere=elsewhere, now=now
+        )
 
 
 class Reloader:
@@ -283,7 +300,12 @@ class Reloader:
                 links=lambda: deps.links(config),
                 measure_absence=self._measure_absence,
             )
-            self._active = Active(config=config, binder=Binder(deps.ledger, config), dispatcher=dispatcher)
+            self._active = Active(
+                config=config,
+                binder=Binder(deps.ledger, config),
+                dispatcher=dispatcher,
+                since=deps.clock.now(),
+            )
             self._sender.use(notifiers, find_rates(config, notifiers))
         await self._status.report(config)
 
@@ -296,5 +318,5 @@ class Reloader:
         await self._status.tell_problems(self.config, headline)
         await self._status.report(self.config)
 
-    def _log_fault(self, channel: str, error: Exception) -> None:
+    def _log_fault(self, channel: str, error: BaseException) -> None:
         self._deps.log.error(Event.NOTIFIER_FAILED, channel=channel, exc_info=error)

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from math import inf
 
 from alertd.core.config import Config, Definitions
-from alertd.core.ledger.records import DeliveryState
+from alertd.core.ledger.records import DeliveryState, Known
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.audit import (
     SLICE,
@@ -17,6 +17,7 @@ from alertd.core.planning.audit import (
     AuditFinding,
     audit,
     find_unscheduled,
+    list_counts,
     list_expected,
     list_instances,
     list_notices,
@@ -63,10 +64,11 @@ class Auditor:
         planned_at: datetime,
         shut: frozenset[str],
         open_findings: Sequence[AuditFinding] = (),
+        known: Known | None = None,
     ) -> Audit:
         """Audit once. Raises LedgerError, since a ledger that cannot be read cannot pass."""
         return audit(
-            await self._ledger.find_waiting(now, shut),
+            await self._ledger.find_waiting(now, shut, known=known),
             now,
             planned_at=planned_at,
             lease_for=LEASE_FOR,
@@ -95,9 +97,15 @@ class Auditor:
             return []
         dead = await self._ledger.find_deliveries(state=DeliveryState.DEAD, limit=DEAD_LIMIT)
         names = [spec.name for spec in operator.notifiers]
-        wanted = list_notices((delivery for delivery, _, _ in dead), operator.name, names)
-        present = await self._ledger.find_known(deliveries=tuple(wanted))
-        return sorted(dead_id for notice, dead_id in wanted.items() if notice not in present)
+        deliveries = [delivery for delivery, _, _ in dead]
+        wanted = list_notices(deliveries, operator.name, names)
+        counts = list_counts(deliveries, operator.name, names)
+        present = await self._ledger.find_known(deliveries=(*wanted, *counts.values()))
+        return sorted(
+            dead_id
+            for notice, dead_id in wanted.items()
+            if notice not in present and counts.get(dead_id) not in present
+        )
 
 
 def _list_expected(batch: Sequence[Milestone], config: Config, now: datetime) -> Mapping[str, str]:
@@ -160,6 +168,7 @@ class SelfAudit:
         planned_at: datetime,
         shut: frozenset[str],
         open_findings: Sequence[AuditFinding] = (),
+        known: Known | None = None,
     ) -> None:
         """Audit, log what has changed since the last audit, and tell the dead man's switch.
 
@@ -169,6 +178,7 @@ class SelfAudit:
             planned_at: when the ledger was last reconciled (UTC).
             shut: channels that nothing may be sent to now.
             open_findings: the faults that other parts of the daemon find at the moment.
+            known: what this node knows; None: there are no strays.
 
         Raises:
             LedgerError: the ledger cannot be read; the last audit counts until it is stale.
@@ -178,7 +188,7 @@ class SelfAudit:
         now = deps.clock.now()
         try:
             self._audit = await self._auditor.run(
-                config, now, planned_at=planned_at, shut=shut, open_findings=open_findings
+                config, now, planned_at=planned_at, shut=shut, open_findings=open_findings, known=known
             )
             self._audited_s = deps.clock.monotonic()
         except LedgerDamaged as error:

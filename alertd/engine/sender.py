@@ -8,6 +8,10 @@ The way of a delivery is read from top to bottom: :meth:`Sender.start` leases, `
 - An outcome that cannot be written now is kept and written later. An outcome is never thrown away.
 - A timeout that expires while this node stalls says nothing about the receiver. The delivery is tried
   again, and the timeout does not count as a failure of the channel.
+- A delivery whose lease ended without a settlement may have ended the process. After the first such lease,
+  at most one such delivery is in flight on each channel. After the second, the delivery is sent while nothing
+  else is in flight. So a message that ends the process is found, and other messages are not suspected.
+- Whatever is raised on the way of a delivery becomes an attempt that is tried again.
 """
 
 from __future__ import annotations
@@ -23,14 +27,23 @@ from typing import Protocol
 from alertd.core.config import Config
 from alertd.core.ledger.backpressure import Backpressure, Breaker, BreakerChange, Rate, Throttle
 from alertd.core.ledger.outcome import Outcome, Retry
-from alertd.core.ledger.records import Delivery, Lease
+from alertd.core.ledger.records import Delivery, Known, Lease
 from alertd.core.message.reasons import describe_reason
-from alertd.core.reason import Reason
-from alertd.engine.delivery import ClockReading, Dispatcher
+from alertd.core.reason import DeliveryFailed, Reason
+from alertd.engine.delivery import ClockReading, Dispatcher, retry_plainly
 from alertd.engine.notices import report_breaker
-from alertd.engine.observer import Observer, log_settlement
+from alertd.engine.observer import Observer, log_lost_lease, log_settlement
 from alertd.errors import LedgerError
-from alertd.ports import LEASE_FOR, Changes, ChangeWriter, Clock, DeliveryQueue, Notifier, Settlement
+from alertd.ports import (
+    LEASE_FOR,
+    Changes,
+    ChangeWriter,
+    Clock,
+    DeliveryQueue,
+    LostLeases,
+    Notifier,
+    Settlement,
+)
 from alertd.system.telemetry import Event, Log
 
 
@@ -123,6 +136,14 @@ LEASE_LIMIT = 200
 SETTLE_LIMIT = 200
 """Deliveries that are settled in one transaction."""
 
+ALONE_FOR_S = 5.0
+"""Seconds for which nothing else is started beside a delivery that is sent alone. A message that ends the
+process does so in the first moments of its attempt."""
+
+WAIT_ALONE_S = 60.0
+"""Seconds that a delivery waits to be sent alone. Then it is sent beside others, since channels that hang
+must not delay it for long."""
+
 CANCEL_LIMIT_S = 2.0
 """Seconds that a cancelled send has to end."""
 
@@ -182,6 +203,8 @@ class Sender:
         self._retired: list[Mapping[str, Notifier]] = []
         self._backpressure = ChannelBackpressure(PER_CHANNEL)
         self._last_reasons: dict[str, Reason | None] = {}
+        self._idle_s = clock.monotonic()
+        self._alone_until_s = self._idle_s
 
     @property
     def count(self) -> int:
@@ -213,35 +236,84 @@ class Sender:
         """Find the channels that nothing may be sent to now, and how long until the first of them opens."""
         return self._backpressure.find_shut(self._count_busy(), self._clock.monotonic())
 
-    async def start(self, dispatcher: Dispatcher) -> None:
+    async def start(self, dispatcher: Dispatcher, known: Known | None = None) -> None:
         """Lease what is ready and start to send it, up to the limits.
 
         A send that finishes meanwhile is settled before another takes its place. Otherwise, with a receiver
         that answers faster than the ledger leases, a crash would repeat everything sent since this call. The
         method returns after :data:`MAX_ROUNDS`, so that a long backlog does not hold up other work.
 
+        Args:
+            known: what this node knows. Deliveries that it does not know are left alone until they are
+                strays; None: nothing is left alone.
+
         Raises:
             LedgerError: the ledger cannot be used; nothing is lost.
         """
         self._check_holds(dispatcher.config)
+        if not self._tasks:
+            self._idle_s = self._clock.monotonic()
         for _ in range(MAX_ROUNDS):
             await self.settle()
-            leased = ClockReading.take(self._clock)
-            leases = await self._lease(leased)
-            if not leases:
+            if self._is_one_alone():
                 return
-            for channel, number in Counter(lease.delivery.channel for lease in leases).items():
-                self._backpressure.take(channel, number, leased.monotonic_s)
-            for lease in leases:
-                self._start(dispatcher, lease, leased)
+            leased = ClockReading.take(self._clock)
+            leases = await self._lease(leased, known)
+            if not leases:
+                break
+            self._start_all(dispatcher, leases, leased)
+        leased = ClockReading.take(self._clock)
+        self._start_all(dispatcher, await self._lease_lost(leased, known), leased)
 
-    async def _lease(self, reading: ClockReading) -> Sequence[Lease]:
-        """Lease deliveries up to the limits over all and for each channel."""
-        busy = self._count_busy()
-        room = {
-            name: self._backpressure.room(name, busy[name], reading.monotonic_s)
+    def _start_all(self, dispatcher: Dispatcher, leases: Sequence[Lease], leased: ClockReading) -> None:
+        for channel, number in Counter(lease.delivery.channel for lease in leases).items():
+            self._backpressure.take(channel, number, leased.monotonic_s)
+        for lease in leases:
+            self._start(dispatcher, lease, leased)
+
+    def _is_one_alone(self) -> bool:
+        """Tell whether a delivery was started alone just now, so that nothing may be started beside it."""
+        has_alone = any(lease.delivery.lost_leases > 1 for lease in self._tasks.values())
+        return has_alone and self._clock.monotonic() < self._alone_until_s
+
+    def _measure_room(self, busy: Counter[str], now_s: float) -> dict[str, int]:
+        """Return how many more sends may start on each channel."""
+        return {
+            name: self._backpressure.room(name, busy[name], now_s)
             for name in self._active.keys() | busy.keys()
         }
+
+    def _list_held(self) -> frozenset[str]:
+        """List the deliveries that are being sent, or are not settled yet."""
+        return frozenset((*self._leases, *(ended.lease.delivery.id for ended in self._finished)))
+
+    async def _lease_lost(self, reading: ClockReading, known: Known | None) -> Sequence[Lease]:
+        """Lease deliveries whose last lease was lost: one for each channel, or else one alone."""
+        busy, now_s = self._count_busy(), reading.monotonic_s
+        suspects = [lease.delivery for lease in self._tasks.values() if lease.delivery.lost_leases]
+        if any(delivery.lost_leases > 1 for delivery in suspects):
+            return ()
+        room = self._measure_room(busy, now_s) | {delivery.channel: 0 for delivery in suspects}
+        may_be_alone = not self._tasks or now_s - self._idle_s >= WAIT_ALONE_S
+        leases = await self._ledger.lease(
+            self._node,
+            reading.at,
+            duration=LEASE_FOR,
+            limit=LEASE_LIMIT,
+            per_channel=1,
+            most=room,
+            held=self._list_held(),
+            lost=LostLeases.ALONE if may_be_alone else LostLeases.FEW,
+            known=known,
+        )
+        if any(lease.delivery.lost_leases > 1 for lease in leases):
+            self._alone_until_s = self._clock.monotonic() + ALONE_FOR_S
+        return leases
+
+    async def _lease(self, reading: ClockReading, known: Known | None) -> Sequence[Lease]:
+        """Lease deliveries up to the limits over all and for each channel."""
+        busy = self._count_busy()
+        room = self._measure_room(busy, reading.monotonic_s)
         limit, per_channel = MAX_IN_FLIGHT - len(self._tasks), PER_CHANNEL
         if limit <= 0:
             # Nothing more may be in flight, except one send on each channel that has none.
@@ -254,6 +326,9 @@ class Sender:
             limit=min(limit, LEASE_LIMIT),
             per_channel=per_channel,
             most=room,
+            held=self._list_held(),
+            lost=LostLeases.LEFT_OUT,
+            known=known,
         )
 
     def _count_busy(self) -> Counter[str]:
@@ -272,6 +347,9 @@ class Sender:
         if finished or is_sending:
             return
         self._leases[name] = lease
+        if lease.delivery.lost_leases:
+            log_lost_lease(self._log, lease)
+            self._observer.lost(lease)
         task = asyncio.create_task(self._send(dispatcher, lease, leased))
         self._tasks[task] = lease
         task.add_done_callback(self._forget)
@@ -286,6 +364,8 @@ class Sender:
     def _forget(self, task: asyncio.Task[None]) -> None:
         lease = self._tasks.pop(task)
         del self._leases[lease.delivery.id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error(Event.NOTIFIER_FAILED, channel=lease.delivery.channel, exc_info=error)
         self._on_finished()
 
     async def settle(self) -> None:
@@ -300,9 +380,20 @@ class Sender:
             notices = tuple(self._notices)
             await self._ledger.apply(Changes(deliveries=notices))
             del self._notices[: len(notices)]
+        limit = SETTLE_LIMIT
         while self._finished:
-            batch = self._finished[:SETTLE_LIMIT]
-            stale = await self._ledger.settle(batch)
+            batch = self._finished[:limit]
+            try:
+                stale = await self._ledger.settle(batch)
+            except LedgerError:
+                raise
+            except Exception as error:
+                # A settlement cannot be written, such as one whose reason is no valid text. Find it, and have
+                # its delivery tried again, so that it does not hold up the others.
+                if len(batch) == 1:
+                    self._finished[0] = self._replace_unwritable(batch[0], error)
+                limit = 1
+                continue
             del self._finished[: len(batch)]
             for settlement in batch:
                 fenced = settlement.lease.delivery.id in stale
@@ -310,6 +401,14 @@ class Sender:
                 self._observer.settled(settlement, fenced=fenced)
         while self._retired and not self._tasks:
             await self._close(self._retired.pop())
+
+    def _replace_unwritable(self, settlement: Settlement, error: Exception) -> Settlement:
+        """Return a settlement in place of one that cannot be written. Raises ``error`` the second time."""
+        reason = DeliveryFailed(error=type(error).__name__)
+        if settlement.reason == reason:
+            raise error
+        self._log.error(Event.NOTIFIER_FAILED, channel=settlement.lease.delivery.channel, exc_info=error)
+        return retry_plainly(settlement.lease, settlement.at, reason)
 
     async def wait_finished(self) -> None:
         """Wait until nothing is in flight and everything is settled."""

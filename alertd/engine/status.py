@@ -111,9 +111,14 @@ class Difference:
         return f"the daemons run different {self.what}: {'; '.join(parts)}"
 
 
+def find_live(nodes: Iterable[NodeReport], now: datetime) -> list[NodeReport]:
+    """Find the nodes that have reported lately, and have not ended."""
+    return [node for node in nodes if not node.stopped and abs(now - node.seen_at) < LIVE_FOR]
+
+
 def find_differences(nodes: Iterable[NodeReport], now: datetime) -> tuple[Difference, ...]:
     """Compare the live nodes. Returns each way in which they differ; () when all run the same."""
-    live = [node for node in nodes if not node.stopped and abs(now - node.seen_at) < LIVE_FOR]
+    live = find_live(nodes, now)
     found = (
         _difference("definitions", live, lambda node: node.config_id[:12]),
         _difference("versions", live, lambda node: node.version),
@@ -150,6 +155,7 @@ class StatusReporter:
         hung: says that the configuration folder hangs; "" if it does not.
         config_fault: why the configuration in force is not that of ``alertd.yaml``; "" if it is.
         differences: in what the live nodes differed when they were last compared.
+        elsewhere: the receivers that live nodes with other definitions knew then.
     """
 
     def __init__(self, deps: Dependencies, sender: Sender, audit: SelfAudit, lease: LeaderLease) -> None:
@@ -161,6 +167,7 @@ class StatusReporter:
         self.hung = ""
         self.config_fault = ""
         self.differences: tuple[Difference, ...] = ()
+        self.elsewhere: frozenset[str] = frozenset()
         self._deps = deps
         self._sender = sender
         self._audit = audit
@@ -262,7 +269,14 @@ class StatusReporter:
     async def compare_nodes(self) -> None:
         """Log when live nodes run different definitions or versions, once for each change."""
         deps = self._deps
-        found = find_differences(await deps.ledger.read_nodes(), deps.clock.now())
+        nodes, now = await deps.ledger.read_nodes(), deps.clock.now()
+        found = find_differences(nodes, now)
+        self.elsewhere = frozenset(
+            receiver
+            for node in find_live(nodes, now)
+            if node.node != deps.node and node.config_id != self.fingerprint
+            for receiver in node.receivers
+        )
         for difference in found:
             if difference not in self.differences:
                 deps.log.warning(Event.NODES_DIFFERED, what=difference.what, nodes=str(difference))

@@ -11,13 +11,11 @@ Rules that hold here:
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import logging
 import re
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -45,6 +43,7 @@ from alertd.notify import (
     require_exactly_one,
     suppress_mentions,
 )
+from alertd.notify.threads import OwnThreads
 
 if TYPE_CHECKING:
     from apprise import NotifyBase, NotifyFormat
@@ -127,21 +126,15 @@ class AppriseNotifier:
     def __init__(self, options: AppriseOptions, env: Env) -> None:
         self._options = options
         self._env = env
-        self._workers: ThreadPoolExecutor | None = None
+        self._threads = OwnThreads("apprise", limit=WORKERS)
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         try:
             url = read_secret(self._options, "url", self._env, check_service)
         except SecretUnreadable as error:
             return Retry(reason=str(error))
-        if self._workers is None:
-            self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="apprise")
-        sending = asyncio.get_running_loop().run_in_executor(
-            self._workers, _send, url, clean_message(message)
-        )
         try:
-            async with asyncio.timeout(self._options.timeout):
-                return await sending
+            return await self._threads.run(lambda: _send(url, clean_message(message)), self._options.timeout)
         except TimeoutError:
             why = f"Apprise did not end within {self._options.timeout:g} s"
             return Retry(reason=why, unknown=True)
@@ -159,8 +152,7 @@ class AppriseNotifier:
         return (Rendered(media_type="text/plain", text=f"{title}\n\n{body}".lstrip("\n")),)
 
     async def aclose(self) -> None:
-        if self._workers is not None:
-            self._workers.shutdown(wait=False, cancel_futures=True)
+        """Do nothing: each call ends by itself."""
 
 
 class _Listener(logging.Handler):

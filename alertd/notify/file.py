@@ -3,7 +3,8 @@
 Rules that hold here:
 - each line is written by one system call and flushed to the disk before the message counts as sent;
 - the file is opened for each line, so a file that was rotated away is created again;
-- only the owner can read a file that alertd creates.
+- only the owner can read a file that alertd creates;
+- a file system that hangs, or a process that does not release its lock, holds up this file and nothing else.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import asyncio
 import fcntl
 import os
 import stat
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from alertd.notify import (
     Env,
@@ -28,6 +30,7 @@ from alertd.notify import (
     clean_message,
     encode_body,
 )
+from alertd.notify.threads import OwnThreads
 
 
 class FileOptions(NotifierOptions):
@@ -35,6 +38,8 @@ class FileOptions(NotifierOptions):
 
     path: str
     """The absolute path of the file."""
+    timeout: float = Field(default=10.0, gt=0, le=120)
+    """Time limit in seconds for one line. A file system may hang, and another process may lock the file."""
 
     @field_validator("path")
     @classmethod
@@ -51,13 +56,19 @@ class FileNotifier:
 
     def __init__(self, options: FileOptions, env: Env) -> None:  # noqa: ARG002
         self._path = Path(options.path)
-        self._turn = asyncio.Lock()
+        self._limit_s = options.timeout
+        self._threads = OwnThreads(f"file {self._path.name}", limit=1)
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
-        line = _line(message)
-        async with self._turn:
-            # A slow disk must not delay other messages.
-            why = await asyncio.to_thread(_append, self._path, line)
+        appending = _Append(self._path, _line(message))
+        try:
+            why = await self._threads.run(appending.run, self._limit_s)
+        except TimeoutError:
+            why = f"the disk does not answer, or another process locks the file, for {self._limit_s:g} s"
+            return Retry(reason=f"cannot write {self._path}: {why}", unknown=appending.give_up())
+        except asyncio.CancelledError:
+            appending.give_up()
+            raise
         return Retry(reason=f"cannot write {self._path}: {why}") if why else Sent()
 
     def render(self, message: Message) -> tuple[Rendered, ...]:
@@ -71,21 +82,43 @@ def _line(message: Message) -> bytes:
     return encode_body(clean_message(message)) + b"\n"
 
 
-def _append(path: Path, line: bytes) -> str:
-    """Append the line. Return "" when the line is on the disk, else the reason of the failure."""
-    try:
-        # O_NONBLOCK: opening a pipe without a reader would block.
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-    except OSError as error:
-        return error.strerror or "it cannot be opened"
-    try:
-        # Without the lock, another process could move the end of the file. The lock is held for one line.
-        fcntl.flock(file, fcntl.LOCK_EX)
-        return _write(file, line)
-    except OSError as error:
-        return error.strerror or "it failed"
-    finally:
-        os.close(file)
+class _Append:
+    """Appends a line, in a thread that may hang before the line is written."""
+
+    def __init__(self, path: Path, line: bytes) -> None:
+        self._path = path
+        self._line = line
+        self._lock = threading.Lock()
+        self._is_given_up = False
+        self._has_begun = False
+
+    def run(self) -> str:
+        """Append the line. Return "" when the line is on the disk, else the reason of the failure."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            # O_NONBLOCK: opening a pipe without a reader would block.
+            file = os.open(self._path, flags, 0o600)
+        except OSError as error:
+            return error.strerror or "it cannot be opened"
+        try:
+            # Without the lock, another process could move the end of the file. The lock is held for one line.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            return _write(file, self._line) if self._begin() else "it was given up"
+        except OSError as error:
+            return error.strerror or "it failed"
+        finally:
+            os.close(file)
+
+    def give_up(self) -> bool:
+        """Have the line not written any more. Returns whether writing it has begun."""
+        with self._lock:
+            self._is_given_up = True
+            return self._has_begun
+
+    def _begin(self) -> bool:
+        with self._lock:
+            self._has_begun = not self._is_given_up
+            return self._has_begun
 
 
 def _write(file: int, line: bytes) -> str:

@@ -6,7 +6,7 @@ Each statement handles many rows at once. A row that cannot be read is set apart
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,10 +19,13 @@ from sqlalchemy import (
     FromClause,
     Row,
     Select,
+    and_,
     bindparam,
     case,
     delete,
+    false,
     func,
+    not_,
     or_,
     select,
     text,
@@ -35,15 +38,16 @@ from alertd.core.ledger.records import (
     CHANNEL,
     Delivery,
     DeliveryState,
+    Known,
     Lease,
     Record,
     ReminderState,
     ScheduledReminder,
 )
-from alertd.core.planning.audit import Waiting
+from alertd.core.planning.audit import MAX_LOST_SHOWN, Stray, Waiting, join_strays
 from alertd.core.planning.decide import Decisions, make_delivery_id
 from alertd.core.routing.digest import NextDigest
-from alertd.ports import LEASE_FOR, Settlement
+from alertd.ports import LEASE_FOR, LostLeases, Settlement
 from alertd.store import reading, rows, rules, schema, writing
 from alertd.store.database.dialect import is_shared, lock_rows, split_chunks
 from alertd.store.quarantine import (
@@ -58,15 +62,20 @@ from alertd.store.quarantine import (
 
 _owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered
 _READY = text("'ready'")
+_NONE = text("0")
 _MAX_AWAKE = 1_000_000
 _MAX_ROUNDS = 20
 """How often one call looks for due reminders again, because none of those found can be read."""
+_MAX_LOST = 1_000
+"""The most deliveries with lost leases that are looked at to lease some of them."""
 
 
-def find_due(connection: Connection, now: datetime, limit: int) -> list[tuple[ScheduledReminder, Record]]:
+def find_due(
+    connection: Connection, now: datetime, limit: int, besides: Collection[str] = ()
+) -> list[tuple[ScheduledReminder, Record]]:
     """Return the due reminders in whole sets; see :meth:`alertd.ports.ReminderQueue.find_due`."""
     for _ in range(_MAX_ROUNDS):
-        rows_found = connection.execute(_select_due(connection, now, limit)).all()
+        rows_found = connection.execute(_select_due(connection, now, limit, besides)).all()
         found = decode_readable(connection, rows.decode_owed, rows_found)
         paired = reading.pair_with_records(connection, found)
         if paired or not rows_found:
@@ -75,7 +84,7 @@ def find_due(connection: Connection, now: datetime, limit: int) -> list[tuple[Sc
     return []
 
 
-def _select_due(connection: Connection, now: datetime, limit: int) -> Select[Any]:
+def _select_due(connection: Connection, now: datetime, limit: int, besides: Collection[str]) -> Select[Any]:
     at = rows.to_micros(now)
     readable = is_readable_reminder(connection)
     # Because of the order and the limit, SQLite reads this subquery from the index. Without them, it chooses
@@ -83,6 +92,7 @@ def _select_due(connection: Connection, now: datetime, limit: int) -> Select[Any
     awake = (
         select(_owed.c.milestone, _owed.c.receiver)
         .where(schema.IS_PENDING, _owed.c.wake_at <= at, readable)
+        .where(_owed.c.receiver.not_in(sorted(besides)) if besides else true())
         .order_by(_owed.c.wake_at)
         .limit(_MAX_AWAKE)
         .subquery("awake")
@@ -104,6 +114,13 @@ def _select_due(connection: Connection, now: datetime, limit: int) -> Select[Any
         .where(schema.IS_PENDING, is_due, readable)
         .order_by(sets.c.earliest, _owed.c.milestone, _owed.c.receiver, _owed.c.at, _owed.c.key)
     )
+
+
+def find_strays(connection: Connection, known: Known, limit: int) -> list[tuple[ScheduledReminder, Record]]:
+    """Return the reminders that are strays; see :meth:`alertd.ports.ReminderQueue.find_strays`."""
+    if known.strays_before is None:
+        return []
+    return find_due(connection, known.strays_before, limit, known.receivers | known.elsewhere)
 
 
 def bind(connection: Connection, decisions: Decisions) -> bool:
@@ -181,20 +198,34 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozens
     return frozenset(refused)
 
 
-def find_next_wake(connection: Connection, after: datetime, at: int, shut: frozenset[str]) -> datetime | None:
+def find_next_wake(
+    connection: Connection,
+    after: datetime,
+    at: int,
+    shut: frozenset[str],
+    *,
+    lost: bool = True,
+    known: Known | None = None,
+) -> datetime | None:
     """Return the earliest instant at which there may be work, by the caller's clock.
 
     Args:
         at: ``after`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
         shut: channels that let nothing through.
+        lost: whether deliveries whose last lease was lost count.
+        known: only what the node knows counts; None: everything does.
     """
-    is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
-    of_owed = _select_first_wake(connection, rows.to_micros(after))
-    of_digests = select(func.min(schema.next_digest.c.at)).where(is_sound(schema.next_digest.c.at))
+    is_open = _has_known_channel(known)
+    if shut:
+        is_open &= _delivery.c.channel.not_in(sorted(shut))
+    of_owed = _select_first_wake(connection, rows.to_micros(after), known)
+    of_digests = select(func.min(schema.next_digest.c.at)).where(
+        is_sound(schema.next_digest.c.at), _is_known_digest(known)
+    )
     readable = is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id)
     of_ready = (
         select(_delivery.c.next_at)
-        .where(schema.IS_READY, is_open, is_free(_delivery, at), *readable)
+        .where(schema.IS_READY, is_open, is_free(_delivery, at) if lost else is_fresh(_delivery), *readable)
         .order_by(_delivery.c.next_at)
         .limit(1)
     )
@@ -210,7 +241,7 @@ def find_next_wake(connection: Connection, after: datetime, at: int, shut: froze
     return rows.from_micros(min(waiting)) if waiting else None
 
 
-def _select_first_wake(connection: Connection, now: int) -> Select[Any]:
+def _select_first_wake(connection: Connection, now: int, known: Known | None) -> Select[Any]:
     """Select the earliest ``wake_at`` of the pending reminders that are not set apart.
 
     A row that wakes before it is due is damaged. It wakes nobody until it is due, because nothing could be
@@ -218,18 +249,42 @@ def _select_first_wake(connection: Connection, now: int) -> Select[Any]:
     """
     can_be_due = or_(_owed.c.at <= now, _owed.c.wake_at >= _owed.c.at)
     waiting = schema.IS_PENDING, is_sound(_owed.c.wake_at), can_be_due, is_readable_reminder(connection)
-    return select(_owed.c.wake_at).where(*waiting).order_by(_owed.c.wake_at).limit(1)
+    known_to = _has_known_receiver(known)
+    return select(_owed.c.wake_at).where(*waiting, known_to).order_by(_owed.c.wake_at).limit(1)
 
 
-def find_waiting(connection: Connection, now: datetime, at: int, shut: frozenset[str]) -> Waiting:
+def _has_known_receiver(known: Known | None) -> ColumnElement[bool]:
+    return true() if known is None else _owed.c.receiver.in_(sorted(known.receivers))
+
+
+def _has_known_channel(known: Known | None) -> ColumnElement[bool]:
+    if known is None:
+        return true()
+    if known.channels is None:
+        return _delivery.c.receiver.in_(sorted(known.receivers))
+    return _delivery.c.channel.in_(sorted(known.channels))
+
+
+def _is_known_digest(known: Known | None) -> ColumnElement[bool]:
+    if known is None or known.digests is None:
+        return true()
+    return schema.next_digest.c.key.in_(sorted(known.digests))
+
+
+def find_waiting(
+    connection: Connection, now: datetime, at: int, shut: frozenset[str], known: Known | None = None
+) -> Waiting:
     """Return since when work has been waiting and when the last lease ends, by the caller's clock.
 
     Args:
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
         shut: channels that let nothing through.
+        known: what the node knows; None: there are no strays.
     """
-    is_open = _delivery.c.channel.not_in(sorted(shut)) if shut else true()
-    undecided = _select_first_wake(connection, rows.to_micros(now))
+    is_open = _has_known_channel(known)
+    if shut:
+        is_open &= _delivery.c.channel.not_in(sorted(shut))
+    undecided = _select_first_wake(connection, rows.to_micros(now), known)
     readable = is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id)
     untaken = (
         select(_delivery.c.next_at)
@@ -238,7 +293,9 @@ def find_waiting(connection: Connection, now: datetime, at: int, shut: frozenset
         .limit(1)
     )
     held = schema.IS_READY, is_sound(_delivery.c.lease_until)
-    digests = select(func.min(schema.next_digest.c.at)).where(is_sound(schema.next_digest.c.at))
+    digests = select(func.min(schema.next_digest.c.at)).where(
+        is_sound(schema.next_digest.c.at), _is_known_digest(known)
+    )
     parts = undecided, digests, untaken, select(func.max(_delivery.c.lease_until)).where(*held)
     found = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
     # Convert the end of the lease from the ledger's clock to the caller's clock.
@@ -247,7 +304,61 @@ def find_waiting(connection: Connection, now: datetime, at: int, shut: frozenset
     instants = [
         None if micros is None else rows.from_micros(micros) for micros in (undecided_at, found[2], ends)
     ]
-    return Waiting(undecided=instants[0], untaken=instants[1], lease=instants[2])
+    return Waiting(
+        undecided=instants[0],
+        untaken=instants[1],
+        lease=instants[2],
+        lost=_count_lost(connection, at),
+        strays=_find_stray_work(connection, now, known) if known is not None else (),
+    )
+
+
+def _find_stray_work(connection: Connection, now: datetime, known: Known) -> tuple[Stray, ...]:
+    """Return what is due for receivers and channels that no live node knows, by receiver."""
+    at, elsewhere = rows.to_micros(now), sorted(known.elsewhere)
+    reminders = (
+        select(_owed.c.receiver, func.count().label("many"), func.min(_owed.c.wake_at).label("since"))
+        .where(schema.IS_PENDING, _owed.c.wake_at <= at, is_sound(_owed.c.wake_at))
+        .where(_owed.c.receiver.not_in([*sorted(known.receivers), *elsewhere]))
+        .where(is_readable_reminder(connection))
+        .group_by(_owed.c.receiver)
+    )
+    channels = connection.execute(select(_select_channels().c.channel)).scalars()
+    unknown = [
+        channel
+        for channel in channels
+        if isinstance(channel, str) and not known.has_channel(channel.partition("/")[0], channel)
+    ]
+    deliveries = (
+        select(_delivery.c.receiver, func.count().label("many"), func.min(_delivery.c.next_at).label("since"))
+        .where(schema.IS_READY, _delivery.c.next_at <= at, is_sound(_delivery.c.next_at))
+        .where(is_not_apart(connection, "delivery", _delivery.c.id))
+        .where(_delivery.c.channel.in_(unknown), _delivery.c.receiver.not_in(elsewhere))
+        .group_by(_delivery.c.receiver)
+    )
+    found = [
+        Stray(receiver=row.receiver, reminders=row.many, deliveries=0, since=rows.from_micros(row.since))
+        for row in connection.execute(reminders)
+    ]
+    if unknown:
+        found += [
+            Stray(receiver=row.receiver, reminders=0, deliveries=row.many, since=rows.from_micros(row.since))
+            for row in connection.execute(deliveries)
+        ]
+    return join_strays(found)
+
+
+def _count_lost(connection: Connection, at: int) -> dict[str, int]:
+    """Return the ready deliveries whose last lease was lost, each with the number of leases that it lost."""
+    ended = case((_delivery.c.lease_until <= at, 1), else_=0)
+    lost = (_delivery.c.lost_leases + ended).label("lost")
+    statement = (
+        select(_delivery.c.id, lost)
+        .where(schema.IS_READY, schema.HAS_LEASED, lost > 0)
+        .order_by(lost.desc(), _delivery.c.id)
+        .limit(MAX_LOST_SHOWN)
+    )
+    return {row.id: row.lost for row in connection.execute(statement)}
 
 
 def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement, str]]) -> None:
@@ -265,6 +376,7 @@ def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement,
             settled_at=bindparam("ended"),
             lease_owner="",
             lease_until=None,
+            lost_leases=func.coalesce(bindparam("lost"), _delivery.c.lost_leases),
         )
     )
     connection.execute(statement, [_encode_settlement(settlement) for settlement, _ in taken])
@@ -298,6 +410,8 @@ def _encode_settlement(settlement: Settlement) -> dict[str, Any]:
         "tries": settlement.lease.delivery.attempts + (settlement.attempt is not None),
         "ended": rows.to_micros(settlement.at) if final else None,
         "horizon": rows.to_micros(settlement.tried_from) if settlement.tried_from else None,
+        # An attempt that was settled has not ended the process.
+        "lost": 0 if settlement.attempt else None,
     }
 
 
@@ -315,6 +429,9 @@ class Search:
         among_others: whether other nodes lease at the same time. If so, the search skips rows that they have
             locked and locks the rows that it finds.
         is_not_apart: returns the condition that the delivery with an id is not set apart.
+        lost: whether to find deliveries whose last lease was lost.
+        held: ids of deliveries whose last lease was not lost.
+        known: what the node knows; None: everything.
     """
 
     now: int
@@ -322,6 +439,45 @@ class Search:
     latest: int
     among_others: bool
     is_not_apart: Callable[[ColumnElement[str]], ColumnElement[bool]]
+    lost: bool
+    held: Collection[str]
+    known: Known | None
+
+    def is_wanted(self, delivery: FromClause) -> ColumnElement[bool]:
+        """Return the condition that a delivery may be leased, as far as its earlier leases say."""
+        can_be_leased = _can_be_leased(delivery, self.at, self.latest)
+        if self.lost:
+            return can_be_leased
+        held = [delivery.c.id.in_(sorted(self.held)) & can_be_leased] if self.held else []
+        return or_(is_fresh(delivery), *held)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taker:
+    """The node that leases, and the instant at which it leases.
+
+    Attributes:
+        at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
+        held: ids of deliveries that the node is sending or has not settled yet.
+        known: what the node knows; None: everything.
+    """
+
+    owner: str
+    now: datetime
+    at: int
+    duration: timedelta
+    held: Collection[str]
+    known: Known | None
+
+    @property
+    def until(self) -> datetime:
+        """When the leases end, by the ledger's clock."""
+        return rows.from_micros(self.at) + self.duration
+
+    @property
+    def latest(self) -> int:
+        """Only a lease that was taken while the clock was ahead ends later, in microseconds since 1970."""
+        return rows.to_micros(self.until + LEASE_FOR)
 
 
 def lease(
@@ -334,36 +490,101 @@ def lease(
     limit: int,
     per_channel: int,
     most: Mapping[str, int],
+    held: Collection[str] = (),
+    lost: LostLeases = LostLeases.INCLUDED,
+    known: Known | None = None,
 ) -> list[Lease]:
     """Lease ready deliveries, as :meth:`alertd.ports.DeliveryQueue.lease` describes.
 
     Args:
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
     """
-    until = rows.from_micros(at) + duration
-    search = Search(
-        now=rows.to_micros(now),
-        at=at,
-        latest=rows.to_micros(until + LEASE_FOR),
-        among_others=is_shared(connection),
-        is_not_apart=partial(is_not_apart, connection, "delivery"),
+    taker = Taker(owner=owner, now=now, at=at, duration=duration, held=held, known=known)
+    match lost:
+        case LostLeases.FEW | LostLeases.ALONE:
+            found = _find_lost(connection, taker, per_channel, most)
+            return _take(connection, taker, rules.choose_lost(found, alone=lost is LostLeases.ALONE))
+        case LostLeases.INCLUDED | LostLeases.LEFT_OUT:
+            search = Search(
+                now=rows.to_micros(now),
+                at=at,
+                latest=taker.latest,
+                among_others=is_shared(connection),
+                is_not_apart=partial(is_not_apart, connection, "delivery"),
+                lost=lost is LostLeases.INCLUDED,
+                held=held,
+                known=known,
+            )
+            return _take(connection, taker, _select_candidates(search, limit, per_channel, most))
+
+
+def _find_lost(
+    connection: Connection, taker: Taker, per_channel: int, most: Mapping[str, int]
+) -> list[tuple[str, str, int]]:
+    """Find the free deliveries whose last lease was lost, the oldest first.
+
+    Returns:
+        the id, the channel and the number of lost leases of each.
+    """
+    known = taker.known
+    lost = (
+        select(
+            _delivery.c.id,
+            _delivery.c.receiver,
+            _delivery.c.channel,
+            _delivery.c.next_at,
+            (_delivery.c.lost_leases + case((_delivery.c.lease_until.is_not(None), 1), else_=0)).label(
+                "lost"
+            ),
+        )
+        .where(schema.IS_READY, schema.HAS_LEASED, _can_be_leased(_delivery, taker.at, taker.latest))
+        .where(_delivery.c.next_at <= rows.to_micros(taker.now))
+        .where(is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id))
+        .order_by(_delivery.c.next_at, _delivery.c.id)
+        .limit(_MAX_LOST)
     )
-    candidates = _select_candidates(search, limit, per_channel, most)
+    return [
+        (row.id, row.channel, row.lost)
+        for row in connection.execute(lost)
+        if row.id not in taker.held
+        and most.get(row.channel, per_channel) > 0
+        and (
+            known is None
+            or known.has_channel(row.receiver, row.channel)
+            or known.is_stray(row.receiver, rows.from_micros(row.next_at))
+        )
+    ]
+
+
+def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequence[str]) -> list[Lease]:
+    """Lease those candidates that are still free, and record the leases that were lost."""
+    if not isinstance(candidates, Select) and not candidates:
+        return []
+    now, until = taker.now, taker.until
     free = (
         select(_delivery)
-        .where(_delivery.c.id.in_(candidates), schema.IS_READY, _can_be_leased(_delivery, search))
+        .where(_delivery.c.id.in_(candidates), schema.IS_READY)
+        .where(_can_be_leased(_delivery, taker.at, taker.latest))
         .order_by(_delivery.c.next_at, _delivery.c.id)
         .with_for_update(skip_locked=True, key_share=True)
     )
     found = connection.execute(free).all()
     carried, records = _read_carried(connection, found)
     taken = [row for row in found if row.id in carried]
+    lost = {row.id for row in taken if row.lease_until is not None and row.id not in taker.held}
     for chunk in split_chunks(list(carried)):
         connection.execute(
             update(_delivery)
             .where(_delivery.c.id.in_(chunk))
-            .values(lease_owner=owner, lease_until=rows.to_micros(until), fence=_delivery.c.fence + 1)
+            .values(lease_owner=taker.owner, lease_until=rows.to_micros(until), fence=_delivery.c.fence + 1)
         )
+    for chunk in split_chunks(sorted(lost)):
+        counted = {"lost_leases": _delivery.c.lost_leases + 1, "attempts": _delivery.c.attempts + 1}
+        connection.execute(update(_delivery).where(_delivery.c.id.in_(chunk)).values(counted))
+    carried |= {name: (rules.count_lost_lease(carried[name][0]), carried[name][1]) for name in lost}
+    writing.write_attempts(
+        connection, [rules.make_lost_attempt(carried[name][0], now) for name in sorted(lost)]
+    )
     shown = {name: made.edition.overview if made.edition else () for name, (made, _) in carried.items()}
     bound = {owed.milestone for _, members in carried.values() for owed in members}
     milestones = sorted(bound.union(*shown.values()))
@@ -371,6 +592,8 @@ def lease(
     latest = _read_latest_bound(connection, milestones)
     prior = _read_prior(connection, [*milestones, CHANNEL])
     first = reading.read_first_after(connection, milestones, now)
+    carried_members = {name: members for name, (_, members) in carried.items()}
+    elsewhere = _read_owed_elsewhere(connection, taker.known, taken, carried_members)
     leases = []
     for row in taken:
         delivery, members = carried[row.id]
@@ -378,7 +601,7 @@ def lease(
         leases.append(
             Lease(
                 delivery=delivery,
-                owner=owner,
+                owner=taker.owner,
                 fence=row.fence + 1,
                 until=until,
                 owed=tuple(members),
@@ -390,6 +613,8 @@ def lease(
                     if (name, row.channel) in prior
                 },
                 upcoming=rules.select_upcoming(members, shown[row.id], row.receiver, first),
+                owed_elsewhere=elsewhere.get(row.id, {}),
+                counted=_count_dead(connection, delivery),
             )
         )
     return leases
@@ -441,6 +666,37 @@ def _split(connection: Connection, delivery: Delivery, lost: Sequence[str]) -> N
     find_quarantine(connection).add(make_held(alone.id, is_empty=False))
 
 
+def _count_dead(connection: Connection, delivery: Delivery) -> int:
+    """Count the dead deliveries that a notice counts."""
+    hour = delivery.notice.counts if delivery.notice else None
+    if hour is None:
+        return 0
+    dead = select(func.count()).where(
+        _delivery.c.state == DeliveryState.DEAD.value,
+        _delivery.c.channel == hour.channel,
+        _delivery.c.settled_at >= rows.to_micros(hour.begins),
+        _delivery.c.settled_at < rows.to_micros(hour.ends),
+    )
+    return connection.execute(dead).scalar_one()
+
+
+def _read_owed_elsewhere(
+    connection: Connection,
+    known: Known | None,
+    taken: Sequence[Row[Any]],
+    members: Mapping[str, Sequence[ScheduledReminder]],
+) -> dict[str, dict[str, frozenset[str]]]:
+    """Return ``Lease.owed_elsewhere`` of each lease on a channel that the node does not know, by delivery."""
+    if known is None:
+        return {}
+    unknown = [row.id for row in taken if not known.has_channel(row.receiver, row.channel)]
+    milestones = {owed.milestone for name in unknown for owed in members[name]}
+    owed = [
+        reminder for milestone in sorted(milestones) for reminder in reading.read_owed(connection, milestone)
+    ]
+    return {name: rules.find_owed_elsewhere(members[name], owed) for name in unknown}
+
+
 def is_free(delivery: FromClause, at: int) -> ColumnElement[bool]:
     """Return the condition that a delivery has no lease, or only a lease that ended at or before ``at``.
 
@@ -450,8 +706,14 @@ def is_free(delivery: FromClause, at: int) -> ColumnElement[bool]:
     return or_(until.is_(None), until <= at, until > rows.MAX_INSTANT)
 
 
-def _can_be_leased(delivery: FromClause, search: Search) -> ColumnElement[bool]:
-    return or_(is_free(delivery, search.at), delivery.c.lease_until > search.latest)
+def _can_be_leased(delivery: FromClause, at: int, latest: int) -> ColumnElement[bool]:
+    """Return the condition that a delivery is free, or has a lease that ends too far ahead to be right."""
+    return or_(is_free(delivery, at), delivery.c.lease_until > latest)
+
+
+def is_fresh(delivery: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a delivery has no lease, and that its last lease was not lost."""
+    return and_(delivery.c.lease_until.is_(None), delivery.c.lost_leases == _NONE)
 
 
 def _select_channels() -> CTE:
@@ -483,8 +745,7 @@ def _select_candidates(search: Search, limit: int, per_channel: int, most: Mappi
     channels, named = _select_channels(), sorted(most)
     # More than ``limit`` cannot be leased, and each row that is found may get locked.
     per_channel = min(per_channel, limit)
-    others = channels.c.channel.not_in(named) if named else true()
-    parts = [_select_oldest(search, channels, per_channel, others)]
+    parts = _select_others(search, channels, per_channel, most)
     by_number: dict[int, list[str]] = {}
     for channel in named:
         by_number.setdefault(min(most[channel], per_channel), []).append(channel)
@@ -493,10 +754,36 @@ def _select_candidates(search: Search, limit: int, per_channel: int, most: Mappi
         for number, alike in sorted(by_number.items())
         if number > 0
     ]
+    if not parts:
+        return select(_delivery.c.id).where(false())
     found = _delivery.alias("found")
     of_any = union_all(*parts).subquery()
     statement = select(found.c.id).join(of_any, of_any.c.id == found.c.id)
     return statement.order_by(found.c.next_at, found.c.id).limit(limit)
+
+
+def _select_others(search: Search, channels: CTE, number: int, most: Mapping[str, int]) -> list[Select[str]]:
+    """Select the ids of the ``number`` oldest deliveries of each channel that ``most`` does not name."""
+    known, others = search.known, channels.c.channel.not_in(sorted(most)) if most else true()
+    if known is None:
+        return [_select_oldest(search, channels, number, others)]
+    mine: ColumnElement[bool]
+    if known.channels is not None:
+        mine = channels.c.channel.in_(sorted(known.channels))
+    else:
+        mine = or_(*(channels.c.channel.startswith(f"{name}/", autoescape=True) for name in known.receivers))
+    selected = []
+    if known.channels is None or not known.channels <= most.keys():
+        selected.append(_select_oldest(search, channels, number, others & mine))
+    if known.strays_before is not None:
+        since = replace(search, now=rows.to_micros(known.strays_before))
+        elsewhere = (
+            channels.c.channel.startswith(f"{name}/", autoescape=True) for name in sorted(known.elsewhere)
+        )
+        selected.append(
+            _select_oldest(since, channels, number, others & not_(or_(false(), mine, *elsewhere)))
+        )
+    return selected
 
 
 def _select_oldest(search: Search, channels: CTE, number: int, condition: ColumnElement[bool]) -> Select[str]:
@@ -505,9 +792,7 @@ def _select_oldest(search: Search, channels: CTE, number: int, condition: Column
     of_channel = (
         select(oldest.c.id)
         .where(oldest.c.state == _READY, oldest.c.channel == channels.c.channel)
-        .where(
-            oldest.c.next_at <= search.now, _can_be_leased(oldest, search), search.is_not_apart(oldest.c.id)
-        )
+        .where(oldest.c.next_at <= search.now, search.is_wanted(oldest), search.is_not_apart(oldest.c.id))
         .order_by(oldest.c.next_at, oldest.c.id)
         .limit(number)
     )

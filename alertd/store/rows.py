@@ -309,6 +309,7 @@ def encode_delivery(delivery: Delivery) -> Fields:
         "settled_at": to_micros(delivery.settled_at) if delivery.settled_at else None,
         "edition": dump_json(pack_edition(delivery.edition)) if delivery.edition else None,
         "tried_from": to_micros(delivery.tried_from) if delivery.tried_from else None,
+        "lost_leases": delivery.lost_leases,
     }
 
 
@@ -333,6 +334,7 @@ def decode_delivery(row: Row[Any], members: Sequence[str]) -> Delivery:
             settled_at=from_micros(row.settled_at) if row.settled_at is not None else None,
             edition=unpack_edition(json.loads(row.edition)) if row.edition else None,
             tried_from=from_micros(row.tried_from) if row.tried_from is not None else None,
+            lost_leases=_check_count(row.lost_leases),
         )
     except Exception as error:
         raise make_unreadable("delivery", row.id, error) from error

@@ -7,10 +7,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from alertd.core.ledger.outcome import LONGEST_WAIT
-from alertd.core.ledger.records import Delivery, DeliveryState, HistoryEntry, ReminderState, ScheduledReminder
+from alertd.core.ledger.records import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    HistoryEntry,
+    ReminderState,
+    ScheduledReminder,
+)
 from alertd.core.milestones.occurrence import Cause, fingerprint
 from alertd.core.milestones.status import Action
-from alertd.core.reason import SentAgainBy, TooLate, TooLateAtLoad
+from alertd.core.reason import PlainReason, SentAgainBy, TooLate, TooLateAtLoad
 from alertd.ports import KeptConfig
 
 REMINDERS = frozenset({Cause.OPENS, Cause.APPROACHING, Cause.DUE, Cause.OVERDUE})
@@ -68,6 +75,27 @@ def find_overtaken(
     )
 
 
+def find_owed_elsewhere(
+    members: Iterable[ScheduledReminder], owed: Iterable[ScheduledReminder]
+) -> dict[str, frozenset[str]]:
+    """Return the other receivers to which the occurrence of each member is owed, by the member's key.
+
+    Args:
+        owed: all reminders of the members' milestones.
+    """
+    receivers: dict[tuple[str, str, str, Cause], set[str]] = {}
+    for other in owed:
+        if other.state in (ReminderState.PENDING, ReminderState.BOUND, ReminderState.SUPERSEDED):
+            occurrence = other.milestone, other.window_id, other.offset, other.cause
+            receivers.setdefault(occurrence, set()).add(other.receiver)
+    return {
+        owed.key: frozenset(
+            receivers.get((owed.milestone, owed.window_id, owed.offset, owed.cause), set()) - {owed.receiver}
+        )
+        for owed in members
+    }
+
+
 def select_upcoming(
     members: Iterable[ScheduledReminder],
     shown: Iterable[str],
@@ -112,6 +140,46 @@ def update_owed(old: ScheduledReminder, new: ScheduledReminder) -> ScheduledRemi
             return old
 
 
+def count_lost_lease(delivery: Delivery) -> Delivery:
+    """Return a delivery whose last lease ended without a settlement, with that lease counted."""
+    return replace(delivery, attempts=delivery.attempts + 1, lost_leases=delivery.lost_leases + 1)
+
+
+def make_lost_attempt(delivery: Delivery, now: datetime) -> Attempt:
+    """Return the attempt that a lost lease stands for: how it ended is unknown.
+
+    Args:
+        delivery: the delivery with the lost lease counted.
+        now: when the loss was found, an aware UTC instant.
+    """
+    return Attempt(
+        delivery=delivery.id,
+        number=delivery.attempts,
+        at=now,
+        took_ms=0,
+        outcome="unknown",
+        reason=PlainReason.LEASE_LOST,
+    )
+
+
+def choose_lost(found: Iterable[tuple[str, str, int]], *, alone: bool) -> list[str]:
+    """Choose few of the deliveries whose last lease was lost; see :class:`alertd.ports.LostLeases`.
+
+    Args:
+        found: the id, the channel and the number of lost leases of each, the oldest first.
+    """
+    by_channel: dict[str, str] = {}
+    repeated: list[str] = []
+    for name, channel, lost in found:
+        if lost > 1:
+            repeated.append(name)
+        else:
+            by_channel.setdefault(channel, name)
+    if by_channel or not alone:
+        return list(by_channel.values())
+    return repeated[:1]
+
+
 def reset_delivery(delivery: Delivery, now: datetime, by: str) -> Delivery:
     """Return a dead delivery as a ready one, because the person ``by`` asked for a retry."""
     return replace(
@@ -122,6 +190,7 @@ def reset_delivery(delivery: Delivery, now: datetime, by: str) -> Delivery:
         settled_at=None,
         tried_from=None,
         reason=SentAgainBy(by=by),
+        lost_leases=0,
     )
 
 

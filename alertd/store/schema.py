@@ -25,11 +25,12 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    or_,
     text,
 )
 from sqlalchemy.engine import Dialect
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0008", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision of the schema, the oldest first.
 
 With this list, alertd finds out whether a database is up to date without an import of Alembic. A test
@@ -145,6 +146,9 @@ delivery = Table(
     Column("edition", Text, nullable=True),
     *_coded_reason(),
     _maybe_instant("tried_from"),
+    # How many leases in a row have ended without a settlement. A lease that has run out is not counted until
+    # the delivery is leased again.
+    Column("lost_leases", Integer, nullable=False, server_default=text("0")),
 )
 IS_READY = delivery.c.state == text("'ready'")
 _leased = IS_READY & delivery.c.lease_until.is_not(None)
@@ -164,6 +168,10 @@ Index(
     postgresql_where=IS_READY,
 )
 Index("delivery_leased", delivery.c.lease_until, sqlite_where=_leased, postgresql_where=_leased)
+HAS_LEASED = or_(delivery.c.lost_leases > text("0"), delivery.c.lease_until.is_not(None))
+"""The delivery has a lease, has one that has run out, or has lost one."""
+_lost = IS_READY & HAS_LEASED
+Index("delivery_lost", delivery.c.next_at, sqlite_where=_lost, postgresql_where=_lost)
 Index("delivery_bound", delivery.c.bound_at, delivery.c.id)
 
 member = Table(

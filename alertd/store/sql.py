@@ -7,16 +7,16 @@ tables of :class:`SqlLedger`: the function's parameters, without the connection,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from alertd.core.ledger.records import Lease
+from alertd.core.ledger.records import Known, Lease
 from alertd.core.planning.audit import Waiting
-from alertd.ports import Changes
+from alertd.ports import Changes, LostLeases
 from alertd.store import acting, leading, pruning, quarantine, queue, reading, repairing, rows, writing
 from alertd.store.database.base import CHANNEL, Database
 from alertd.store.database.dialect import notify_others, read_clock, read_size
@@ -84,6 +84,7 @@ class SqlLedger:
 
     # ReminderQueue, DeliveryQueue
     find_due = _reads(queue.find_due)
+    find_strays = _reads(queue.find_strays)
     read_held = _reads(reading.read_held)
     read_windows = _reads(reading.read_windows)
     bind = _writes(queue.bind)
@@ -137,6 +138,9 @@ class SqlLedger:
         limit: int,
         per_channel: int,
         most: Mapping[str, int] = MappingProxyType({}),
+        held: Collection[str] = (),
+        lost: LostLeases = LostLeases.INCLUDED,
+        known: Known | None = None,
     ) -> Sequence[Lease]:
         def work(connection: Connection) -> Sequence[Lease]:
             return queue.lease(
@@ -148,19 +152,33 @@ class SqlLedger:
                 limit=limit,
                 per_channel=per_channel,
                 most=most,
+                held=held,
+                lost=lost,
+                known=known,
             )
 
         return await self.write(work)
 
-    async def find_next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
+    async def find_next_wake(
+        self,
+        after: datetime,
+        shut: frozenset[str] = frozenset(),
+        *,
+        lost: bool = True,
+        known: Known | None = None,
+    ) -> datetime | None:
         def work(connection: Connection) -> datetime | None:
-            return queue.find_next_wake(connection, after, self._read_time(connection, after), shut)
+            return queue.find_next_wake(
+                connection, after, self._read_time(connection, after), shut, lost=lost, known=known
+            )
 
         return await self.read(work)
 
-    async def find_waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
+    async def find_waiting(
+        self, now: datetime, shut: frozenset[str] = frozenset(), *, known: Known | None = None
+    ) -> Waiting:
         def work(connection: Connection) -> Waiting:
-            return queue.find_waiting(connection, now, self._read_time(connection, now), shut)
+            return queue.find_waiting(connection, now, self._read_time(connection, now), shut, known)
 
         return await self.read(work)
 

@@ -55,6 +55,7 @@ class Event(StrEnum):
     DELIVERY_DIED = "delivery.died"
     DELIVERY_SUPPRESSED = "delivery.suppressed"
     DELIVERY_SUPERSEDED = "delivery.superseded"
+    LEASE_LOST = "lease.lost"
     DELIVERY_FENCED = "delivery.fenced"
     CHANNEL_PAUSED = "channel.paused"
     CHANNEL_RESUMED = "channel.resumed"

@@ -8,7 +8,7 @@ its checks before it writes anything. The file has more than 300 lines because a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from alertd.core.ledger.records import (
     Delivery,
     DeliveryState,
     HistoryEntry,
+    Known,
     Lease,
     Record,
     ReminderState,
@@ -29,12 +30,21 @@ from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones import status as milestone_status
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import Action
-from alertd.core.planning.audit import Waiting
+from alertd.core.planning.audit import MAX_LOST_SHOWN, Stray, Waiting, join_strays
 from alertd.core.planning.decide import Decisions
 from alertd.core.reason import PlainReason
 from alertd.core.routing.digest import NextDigest
 from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
-from alertd.ports import KEEP_REPORTS, LEASE_FOR, MOVES_READ, Changes, KeptConfig, NodeReport, Settlement
+from alertd.ports import (
+    KEEP_REPORTS,
+    LEASE_FOR,
+    MOVES_READ,
+    Changes,
+    KeptConfig,
+    LostLeases,
+    NodeReport,
+    Settlement,
+)
 from alertd.store import rules
 
 
@@ -55,6 +65,7 @@ class _Lead:
 
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_FAR = datetime.max.replace(tzinfo=UTC)
 
 
 class MemoryLedger:
@@ -176,14 +187,21 @@ class MemoryLedger:
         return sorted(self._digests.values(), key=lambda digest: (digest.at, digest.key))
 
     # -- dispatch
-    async def find_due(self, now: datetime, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
+    async def find_due(
+        self, now: datetime, limit: int, besides: Collection[str] = ()
+    ) -> Sequence[tuple[ScheduledReminder, Record]]:
         sets: dict[tuple[str, str], list[ScheduledReminder]] = {}
         for owed in _sort_by_at(self._owed.values()):
-            if owed.state is ReminderState.PENDING and owed.at <= now:
+            if owed.state is ReminderState.PENDING and owed.at <= now and owed.receiver not in besides:
                 sets.setdefault((owed.milestone, owed.receiver), []).append(owed)
         awake = [members for members in sets.values() if any(owed.wake_at <= now for owed in members)]
         awake.sort(key=lambda members: (members[0].at, members[0].milestone, members[0].receiver))
         return [(owed, self._records[owed.milestone]) for members in awake[:limit] for owed in members]
+
+    async def find_strays(self, known: Known, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
+        if known.strays_before is None:
+            return []
+        return await self.find_due(known.strays_before, limit, known.receivers | known.elsewhere)
 
     async def read_held(self, receiver: str, now: datetime) -> Sequence[tuple[ScheduledReminder, Record]]:
         pending = [reminder for reminder in self._owed.values() if reminder.state is ReminderState.PENDING]
@@ -236,28 +254,39 @@ class MemoryLedger:
         limit: int,
         per_channel: int,
         most: Mapping[str, int] = MappingProxyType({}),
+        held: Collection[str] = (),
+        lost: LostLeases = LostLeases.INCLUDED,
+        known: Known | None = None,
     ) -> Sequence[Lease]:
-        ready = [
+        free = [
             delivery
-            for delivery in self._deliveries.values()
-            if delivery.state is DeliveryState.READY and delivery.next_at <= now
+            for delivery in self._find_free(now, now + duration + LEASE_FOR)
+            if known is None
+            or known.has_channel(delivery.receiver, delivery.channel)
+            or known.is_stray(delivery.receiver, delivery.next_at)
         ]
-        taken: list[Lease] = []
-        of_channel: Counter[str] = Counter()
-        latest = self._find_latest_bound()
-        for delivery in sorted(ready, key=lambda delivery: (delivery.next_at, delivery.id)):
-            hold = self._holds[delivery.id]
-            live = hold.until is not None and now < hold.until <= now + duration + LEASE_FOR
-            room = min(per_channel, most.get(delivery.channel, per_channel))
-            if live or len(taken) >= limit or of_channel[delivery.channel] >= room:
-                continue
-            of_channel[delivery.channel] += 1
-            until = now + duration
-            hold = _Hold(fence=hold.fence + 1, owner=owner, until=until)
-            self._holds[delivery.id] = hold
-            taken.append(self._make_lease(delivery, hold, until, latest, now))
-        self._writes += bool(taken)
-        return taken
+        chosen: list[Delivery] = []
+        match lost:
+            case LostLeases.FEW | LostLeases.ALONE:
+                found = [
+                    (delivery.id, delivery.channel, number)
+                    for delivery in free
+                    if (number := self._count_lost(delivery))
+                    and delivery.id not in held
+                    and most.get(delivery.channel, per_channel) > 0
+                ]
+                names = rules.choose_lost(found, alone=lost is LostLeases.ALONE)
+                chosen = [self._deliveries[name] for name in names]
+            case LostLeases.INCLUDED | LostLeases.LEFT_OUT:
+                of_channel: Counter[str] = Counter()
+                for delivery in free:
+                    room = min(per_channel, most.get(delivery.channel, per_channel))
+                    is_lost = self._count_lost(delivery) > 0 and delivery.id not in held
+                    is_left_out = is_lost and lost is LostLeases.LEFT_OUT
+                    if not is_left_out and len(chosen) < limit and of_channel[delivery.channel] < room:
+                        of_channel[delivery.channel] += 1
+                        chosen.append(delivery)
+        return self._lease(owner, now, chosen, duration=duration, held=held, known=known)
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
         for settlement in settlements:
@@ -280,20 +309,31 @@ class MemoryLedger:
                 attempts=settlement.lease.delivery.attempts + (settlement.attempt is not None),
                 settled_at=None if settlement.state is DeliveryState.READY else settlement.at,
                 tried_from=settlement.tried_from or there.tried_from,
+                # An attempt that was settled has not ended the process.
+                lost_leases=0 if settlement.attempt else there.lost_leases,
             )
             self._settle_rest(settlement, there.channel)
         self._writes += 1
         return frozenset(refused)
 
-    async def find_next_wake(self, after: datetime, shut: frozenset[str] = frozenset()) -> datetime | None:
-        waiting = [
-            reminder.wake_at for reminder in self._owed.values() if reminder.state is ReminderState.PENDING
-        ]
-        waiting += [digest.at for digest in self._digests.values()]
+    async def find_next_wake(
+        self,
+        after: datetime,
+        shut: frozenset[str] = frozenset(),
+        *,
+        lost: bool = True,
+        known: Known | None = None,
+    ) -> datetime | None:
+        waiting = self._list_undecided(known)
         for delivery in self._deliveries.values():
+            if known is not None and not known.has_channel(delivery.receiver, delivery.channel):
+                continue
             if delivery.state is DeliveryState.READY and delivery.channel not in shut:
                 until = self._holds[delivery.id].until
-                waiting.append(until if until and until > after else delivery.next_at)
+                if until and until > after:
+                    waiting.append(until)
+                elif lost or not self._count_lost(delivery):
+                    waiting.append(delivery.next_at)
         return min(waiting, default=None)
 
     # -- people
@@ -417,22 +457,29 @@ class MemoryLedger:
             **{f"deliveries.{state}": deliveries[state] for state in DeliveryState},
         }
 
-    async def find_waiting(self, now: datetime, shut: frozenset[str] = frozenset()) -> Waiting:
+    async def find_waiting(
+        self, now: datetime, shut: frozenset[str] = frozenset(), *, known: Known | None = None
+    ) -> Waiting:
         ready = [delivery for delivery in self._deliveries.values() if delivery.state is DeliveryState.READY]
         held = {delivery.id: until for delivery in ready if (until := self._holds[delivery.id].until)}
         free = [
             delivery
             for delivery in ready
-            if held.get(delivery.id, now) <= now and delivery.channel not in shut
+            if held.get(delivery.id, now) <= now
+            and delivery.channel not in shut
+            and (known is None or known.has_channel(delivery.receiver, delivery.channel))
         ]
-        pending = [
-            reminder.wake_at for reminder in self._owed.values() if reminder.state is ReminderState.PENDING
+        lost = [
+            (delivery.id, number)
+            for delivery in ready
+            if (number := delivery.lost_leases + (held.get(delivery.id, _FAR) <= now))
         ]
-        pending += [digest.at for digest in self._digests.values()]
         return Waiting(
-            undecided=min(pending, default=None),
+            undecided=min(self._list_undecided(known), default=None),
             untaken=min((delivery.next_at for delivery in free), default=None),
             lease=max(held.values(), default=None),
+            lost=dict(sorted(lost, key=lambda pair: (-pair[1], pair[0]))[:MAX_LOST_SHOWN]),
+            strays=self._find_stray_work(now, known) if known is not None else (),
         )
 
     async def find_known(self, owed: Sequence[str] = (), deliveries: Sequence[str] = ()) -> frozenset[str]:
@@ -567,6 +614,84 @@ class MemoryLedger:
                 latest[line] = max(owed.at, latest.get(line, owed.at))
         return latest
 
+    def _list_undecided(self, known: Known | None) -> list[datetime]:
+        """List when the pending reminders and the digests are due that a node knows."""
+        waiting = [
+            reminder.wake_at
+            for reminder in self._owed.values()
+            if reminder.state is ReminderState.PENDING
+            and (known is None or reminder.receiver in known.receivers)
+        ]
+        waiting += [
+            digest.at
+            for digest in self._digests.values()
+            if known is None or known.digests is None or digest.key in known.digests
+        ]
+        return waiting
+
+    def _find_stray_work(self, now: datetime, known: Known) -> tuple[Stray, ...]:
+        found = [
+            Stray(receiver=reminder.receiver, reminders=1, deliveries=0, since=reminder.wake_at)
+            for reminder in self._owed.values()
+            if reminder.state is ReminderState.PENDING
+            and reminder.wake_at <= now
+            and reminder.receiver not in known.receivers | known.elsewhere
+        ]
+        found += [
+            Stray(receiver=delivery.receiver, reminders=0, deliveries=1, since=delivery.next_at)
+            for delivery in self._deliveries.values()
+            if delivery.state is DeliveryState.READY
+            and delivery.next_at <= now
+            and delivery.receiver not in known.elsewhere
+            and not known.has_channel(delivery.receiver, delivery.channel)
+        ]
+        return join_strays(found)
+
+    def _find_free(self, now: datetime, latest: datetime) -> list[Delivery]:
+        """Return the ready deliveries that are due and have no live lease, the oldest first.
+
+        Args:
+            latest: only a lease that was taken while the clock was ahead ends later.
+        """
+        free = [
+            delivery
+            for delivery in self._deliveries.values()
+            if delivery.state is DeliveryState.READY
+            and delivery.next_at <= now
+            and not now < (self._holds[delivery.id].until or now) <= latest
+        ]
+        return sorted(free, key=lambda delivery: (delivery.next_at, delivery.id))
+
+    def _count_lost(self, delivery: Delivery) -> int:
+        """Return how many leases in a row a free delivery has lost, the last one included."""
+        return delivery.lost_leases + (self._holds[delivery.id].until is not None)
+
+    def _lease(
+        self,
+        owner: str,
+        now: datetime,
+        chosen: Sequence[Delivery],
+        *,
+        duration: timedelta,
+        held: Collection[str],
+        known: Known | None,
+    ) -> Sequence[Lease]:
+        latest, until, taken = self._find_latest_bound(), now + duration, []
+        for found in chosen:
+            delivery, hold = found, self._holds[found.id]
+            if hold.until is not None and delivery.id not in held:
+                delivery = self._deliveries[found.id] = rules.count_lost_lease(delivery)
+                lost = rules.make_lost_attempt(delivery, now)
+                self._attempts.setdefault((lost.delivery, lost.number), lost)
+            hold = self._holds[delivery.id] = _Hold(fence=hold.fence + 1, owner=owner, until=until)
+            lease = self._make_lease(delivery, hold, until, latest, now)
+            if known is not None and not known.has_channel(delivery.receiver, delivery.channel):
+                elsewhere = rules.find_owed_elsewhere(lease.owed, self._owed.values())
+                lease = replace(lease, owed_elsewhere=elsewhere)
+            taken.append(lease)
+        self._writes += bool(taken)
+        return taken
+
     def _make_lease(
         self,
         delivery: Delivery,
@@ -593,9 +718,21 @@ class MemoryLedger:
             records=records,
             overtaken=rules.find_overtaken(members, latest),
             prior=prior,
+            counted=self._count_dead(delivery),
             upcoming=rules.select_upcoming(
                 members, shown, delivery.receiver, self._find_first_after(now, set(names))
             ),
+        )
+
+    def _count_dead(self, notice: Delivery) -> int:
+        hour = notice.notice.counts if notice.notice else None
+        return sum(
+            hour is not None
+            and delivery.state is DeliveryState.DEAD
+            and delivery.channel == hour.channel
+            and delivery.settled_at is not None
+            and hour.begins <= delivery.settled_at < hour.ends
+            for delivery in self._deliveries.values()
         )
 
     def _find_first_after(

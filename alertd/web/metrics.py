@@ -21,7 +21,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from alertd import __version__
 from alertd.core.config import Definitions
-from alertd.core.ledger.records import DeliveryState, ReminderState
+from alertd.core.ledger.records import DeliveryState, Lease, ReminderState
 from alertd.core.ledger.unreadable import TABLES
 from alertd.core.planning.audit import Audit, AuditFault, Waiting
 from alertd.engine.observer import Observer
@@ -89,6 +89,12 @@ class Metrics(Observer):
         self._attempts = Counter(
             "alertd_attempts", "Tries to send, by how each ended.", ("channel", "outcome"), registry=registry
         )
+        self._lost = Counter(
+            "alertd_leases_lost",
+            "Leases that ended without a settlement: the process probably ended during the attempt.",
+            ("channel",),
+            registry=registry,
+        )
         self._durations = Histogram(
             "alertd_attempt_duration_seconds",
             "How long a try took.",
@@ -153,6 +159,9 @@ class Metrics(Observer):
             late_s = max(0.0, (settlement.at - due_at).total_seconds())
             self._lateness.labels(delivery.receiver).observe(late_s)
 
+    def lost(self, lease: Lease) -> None:
+        self._lost.labels(lease.delivery.channel).inc()
+
     def reloaded(self, *, accepted: bool, took_s: float, at: datetime) -> None:
         self._reloads.labels("accepted" if accepted else "refused").inc()
         self._reload_ok.set(int(accepted))
@@ -193,6 +202,7 @@ class Metrics(Observer):
             for outcome in OUTCOMES:
                 self._attempts.labels(channel, outcome)
             self._durations.labels(channel)
+            self._lost.labels(channel)
             self._lateness.labels(receiver)
 
 

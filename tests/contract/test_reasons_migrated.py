@@ -45,6 +45,9 @@ from tests.contract.samples import NOW, a_record
 from tests.core.test_reason import WORDED
 from tests.postgres import Server
 
+NEWER = {"rerouted", "lease_lost", "leases_lost", "delivery_failed"}
+"""Codes that came after the migration, so that no ledger has their words without them."""
+
 LONG_AGO = datetime(2026, 9, 23, 9, tzinfo=UTC)
 
 # what an occurrence had for a reason, what it is now
@@ -243,7 +246,9 @@ async def words_of(url: str) -> list[str]:
 
 def test_every_sentence_of_today_is_read() -> None:
     """The conversion knows the words of every reason; only details that no sentence told are lost."""
-    for reason, _, words in WORDED:
+    for reason, code, words in WORDED:
+        if code in NEWER:
+            continue
         expected = LaterReminder() if isinstance(reason, LaterReminder) else reason
         found = [
             r0004_reasons.convert_owed(words),

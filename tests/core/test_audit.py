@@ -14,6 +14,7 @@ from alertd.core.planning.audit import (
     Audit,
     AuditFault,
     AuditFinding,
+    Stray,
     Waiting,
     audit,
     find_unreached,
@@ -24,8 +25,11 @@ from alertd.core.planning.audit import (
     report_clock_doubt,
     report_damage,
     report_displaced,
+    report_lost_leases,
+    report_stray,
     report_unplannable,
     report_unreadable,
+    report_unsigned,
     report_vanished,
 )
 from alertd.core.planning.decide import make_delivery_id
@@ -53,6 +57,9 @@ FOR_PEOPLE = [
     UNWRITABLE,
     report_displaced(FileLoss(fault=FileFault.DELETED, path="ledger.db")),
     report_damage("pages of the table history are damaged"),
+    report_lost_leases({"msg_1": 2}),
+    report_unsigned("PermissionError"),
+    report_stray(Stray(receiver="gone", reminders=1, deliveries=2, since=NOW), NOW),
 ]
 
 

@@ -15,10 +15,12 @@ from alertd.core.reason import (
     AwaitedDigest,
     CancelledBy,
     ChannelStopped,
+    DeliveryFailed,
     DoneOn,
     GivenUp,
     Hold,
     LaterReminder,
+    LeasesLost,
     MembersUnwanted,
     MemberUnwanted,
     MuteInterval,
@@ -63,6 +65,8 @@ WORDED: list[tuple[Reason, str, str]] = [
     (PlainReason.NOTHING_LEFT, "nothing_left", "nothing of it is true any more"),
     (PlainReason.INTERRUPTED, "interrupted", "alertd was stopped before an answer came"),
     (PlainReason.LEASE_TOO_OLD, "lease_too_old", "its lease was too old to send on it"),
+    (PlainReason.REROUTED, "rerouted", "the routes now send it to other receivers"),
+    (PlainReason.LEASE_LOST, "lease_lost", "alertd ended before it recorded how the attempt ended"),
     (MuteInterval(interval="weekend"), "mute_interval", "muted by mute_time_intervals: weekend"),
     (
         OutsideIntervals(intervals=("office", "night")),
@@ -86,6 +90,16 @@ WORDED: list[tuple[Reason, str, str]] = [
     (Answered(text="h.example answered 503: busy"), "answered", "h.example answered 503: busy"),
     (Unanswered(within_s=120), "no_answer", "no answer within 120 s"),
     (NotifierFailed(error="ValueError"), "notifier_failed", "the notifier failed: ValueError"),
+    (
+        DeliveryFailed(error="KeyError"),
+        "delivery_failed",
+        "alertd could not prepare the message: KeyError",
+    ),
+    (
+        LeasesLost(number=4),
+        "leases_lost",
+        "alertd ended 4 times in a row while it was sending this message",
+    ),
     (NotConfigured(channel="desk/hook"), "not_configured", "desk/hook is not configured any more"),
     (ChannelStopped(answer="answered 410"), "channel_stopped", "stopped: answered 410"),
     (

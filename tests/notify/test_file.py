@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,69 @@ for limit in (100, 100, hard):
     half, whole = path.read_bytes().splitlines()
     assert len(half) == 100
     assert json.loads(whole)["data"]["id"] == sample_message().id
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, as another process may do without end."""
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def hasty(path: Path) -> FileNotifier:
+    return FileNotifier(FileOptions(path=str(path), timeout=0.1), notifier_env())
+
+
+async def test_a_file_that_stays_locked_is_given_up(tmp_path: Path) -> None:
+    """The attempt ends at its time limit, and the line is not written when the lock is released at last."""
+    path = tmp_path / "reminders.jsonl"
+    sender = hasty(path)
+
+    with locked(path):
+        outcomes = [await sender.send(sample_message("contested"), {}) for _ in range(2)]
+    while await sender.send(sample_message("moved"), {}) != Sent():
+        pass
+
+    why = "the disk does not answer, or another process locks the file, for 0.1 s"
+    assert outcomes == [Retry(reason=f"cannot write {path}: {why}")] * 2
+    assert ids(path) == [sample_message("moved").id]
+
+
+async def test_a_file_that_hangs_holds_up_nothing_else(tmp_path: Path) -> None:
+    """However many sends wait for a locked file, another file and the shared threads answer meanwhile."""
+    path = tmp_path / "locked.jsonl"
+
+    with locked(path):
+        stuck = [asyncio.create_task(notifier(path).send(sample_message(), {})) for _ in range(40)]
+        other = await append(tmp_path / "other.jsonl")
+        shared = await asyncio.to_thread(lambda: "answered")
+        waiting = [task.done() for task in stuck]
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+
+    assert (other, shared) == (Sent(), "answered")
+    assert not any(waiting)
+
+
+def test_a_file_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """A process ends although one of its files stays locked."""
+    script = """
+import asyncio, sys
+from alertd.notify.file import FileNotifier, FileOptions
+from alertd.testing import notifier_env, sample_message
+sender = FileNotifier(FileOptions(path=sys.argv[1], timeout=0.1), notifier_env())
+print(type(asyncio.run(sender.send(sample_message(), {}))).__name__)
+"""
+    path = tmp_path / "reminders.jsonl"
+
+    with locked(path):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True, timeout=30
+        )
+
+    assert done.stdout == "Retry\n"
 
 
 @pytest.mark.parametrize("path", ["reminders.jsonl", "./x", "/var/log/", "/a\0b", ""])

@@ -17,8 +17,8 @@ from tests.sim.ledger import SimLedger
 class ComesLate(SimLedger):
     """Three minutes late."""
 
-    async def find_due(self, now: datetime, limit: int) -> Any:
-        return await super().find_due(now - timedelta(minutes=3), limit)
+    async def find_due(self, now: datetime, limit: int, besides: Any = ()) -> Any:
+        return await super().find_due(now - timedelta(minutes=3), limit, besides)
 
 
 class KeepsNoTime(SimLedger):
@@ -33,13 +33,13 @@ class ForgetsWhatIsAhead(SimLedger):
 
     _now = datetime(2026, 1, 1, tzinfo=UTC)
 
-    async def find_due(self, now: datetime, limit: int) -> Any:
+    async def find_due(self, now: datetime, limit: int, besides: Any = ()) -> Any:
         if now < self._now - timedelta(minutes=5):
             for key, one in self._owed.items():
                 if one.state is ReminderState.BOUND and one.at > now:
                     self._owed[key] = replace(one, state=ReminderState.PENDING)
         self._now = now
-        return await super().find_due(now, limit)
+        return await super().find_due(now, limit, besides)
 
 
 class ForgetsPeople(SimLedger):
@@ -88,8 +88,8 @@ class Trips(SimLedger):
 
     _tripped = False
 
-    async def find_due(self, now: datetime, limit: int) -> Any:
-        found = await super().find_due(now, limit)
+    async def find_due(self, now: datetime, limit: int, besides: Any = ()) -> Any:
+        found = await super().find_due(now, limit, besides)
         if found and not self._tripped:
             self._tripped = True
             raise KeyError(found[0][0].key)

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from alertd.core.message.reasons import describe_reason
+from alertd.core.reason import PlainReason
 from tests.torture.faults import Fault, Kind
 from tests.torture.ledger import Books
 from tests.torture.node import SEND_SHARE
@@ -185,12 +187,16 @@ def _deliveries_of(evidence: Evidence, receiver: str, milestone: str) -> int:
     return max(1, sum(milestone in [member[1] for member in books.members.get(name, ())] for name in dead))
 
 
+LEASE_LOST = describe_reason(PlainReason.LEASE_LOST)
+
+
 def explained(before: Receipt, after: Receipt, evidence: Evidence) -> str | None:
     """What explains that the same delivery came again; None: nothing does."""
     if not before.accepted:
         return NO_ANSWER
-    outcome, _ = evidence.books.attempts.get((before.id, before.attempt), ("", ""))
-    if before.attempt and after.attempt > before.attempt:
+    outcome, why = evidence.books.attempts.get((before.id, before.attempt), ("", ""))
+    # The attempt of a lost lease is written later, by whoever leases the delivery again. It explains nothing.
+    if before.attempt and after.attempt > before.attempt and why != LEASE_LOST:
         return ANSWER_LOST if outcome == "unknown" else None
     for fault in evidence.faults:
         if fault.pid and before.pid and fault.pid != before.pid:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from alertd.core.milestones.milestone import Milestone
@@ -141,17 +141,70 @@ class ScheduledReminder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadHour:
+    """The deliveries of a channel that died in one hour.
+
+    Attributes:
+        begins: when the hour begins, an aware UTC instant.
+    """
+
+    channel: str
+    begins: datetime
+
+    @classmethod
+    def find(cls, channel: str, at: datetime) -> DeadHour:
+        """Find the hour to which an instant belongs."""
+        return cls(channel=channel, begins=at.replace(minute=0, second=0, microsecond=0))
+
+    @property
+    def ends(self) -> datetime:
+        """When the hour ends, exclusive."""
+        return self.begins + timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """A message from alertd to its operator about alertd itself, such as a file that it cannot read.
 
     Attributes:
         slot: the identity of the notice: two notices with the same slot get the same delivery id, so alertd
             sends only the first.
+        counts: the dead deliveries that the notice counts when it is sent; None for other notices.
     """
 
     slot: str
     headline: str
     lines: tuple[str, ...] = ()
+    counts: DeadHour | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a node's configuration knows. The node leaves other work alone, since another node may know it.
+
+    Attributes:
+        channels: the channels; None for all channels of the receivers.
+        digests: the keys of the digests; None for all digests.
+        elsewhere: receivers that other live nodes know.
+        strays_before: work that is due since this instant and that no live node knows is a stray, and the
+            node takes it; None: no work is a stray yet.
+    """
+
+    receivers: frozenset[str]
+    channels: frozenset[str] | None = None
+    digests: frozenset[str] | None = None
+    elsewhere: frozenset[str] = frozenset()
+    strays_before: datetime | None = None
+
+    def has_channel(self, receiver: str, channel: str) -> bool:
+        """Tell whether the node can send on a channel."""
+        return receiver in self.receivers if self.channels is None else channel in self.channels
+
+    def is_stray(self, receiver: str, since: datetime) -> bool:
+        """Tell whether work of an unknown receiver or channel, due at ``since``, is a stray."""
+        return (
+            self.strays_before is not None and since <= self.strays_before and receiver not in self.elsewhere
+        )
 
 
 CHANNEL = ""
@@ -179,9 +232,12 @@ class Delivery:
         members: the keys of the reminders that it carries, recorded before the first attempt.
         bound_at: when the ledger recorded the delivery, an aware UTC instant.
         next_at: the instant from which it may be sent, or sent again.
-        attempts: the number of settled attempts.
+        attempts: the number of attempts, those whose lease was lost included.
+        lost_leases: how many leases in a row have ended without a settlement, most likely because the process
+            ended during the attempt.
         notice: the notice that it carries; None for reminders and digests.
-        fallback_for: the channel that alertd could not reach and that this delivery replaces; "" for none.
+        fallback_for: the channel that alertd could not reach and that this delivery replaces, or the receiver
+            that no node knows; "" for none.
         settled_at: when its final state was recorded, an aware UTC instant; None before that.
         edition: the digest issue that it carries; None if it is no digest.
         tried_from: where the retry horizon starts: later than ``bound_at`` by the time in which no daemon
@@ -202,6 +258,7 @@ class Delivery:
     settled_at: datetime | None = None
     edition: DigestIssue | None = None
     tried_from: datetime | None = None
+    lost_leases: int = 0
 
     @property
     def channel(self) -> str:
@@ -242,6 +299,9 @@ class Lease:
             channel as a whole is under :data:`CHANNEL`.
         upcoming: by full id, the first pending reminder of each milestone for this receiver that is due after
             the instant of the lease. A milestone without such a reminder has no entry.
+        owed_elsewhere: by the key of a member, the other receivers to which the same occurrence is owed. Only
+            leases on channels that the node does not know have them.
+        counted: how many deliveries the notice counts; 0 for other deliveries.
     """
 
     delivery: Delivery
@@ -253,6 +313,8 @@ class Lease:
     overtaken: frozenset[str] = frozenset()
     prior: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     upcoming: Mapping[str, ScheduledReminder] = field(default_factory=dict)
+    owed_elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    counted: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

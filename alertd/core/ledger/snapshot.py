@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from alertd.core.deadline import Deadline, Reading, Unbounded, parse_deadline
-from alertd.core.ledger.records import Grounds, Move, Notice, Value
+from alertd.core.ledger.records import DeadHour, Grounds, Move, Notice, Value
 from alertd.core.milestones.milestone import Claim, Milestone, Rank, Recurrence, Source
 from alertd.core.milestones.policy import Contested, Policy, Roll, WorkCalendar
 from alertd.core.milestones.status import MilestoneStatus
@@ -201,15 +201,22 @@ def unpack_grounds(packed: Mapping[str, Any]) -> Grounds:
 
 def pack_notice(notice: Notice) -> Plain:
     """Pack a notice as ``{"slot": ..., "headline": ..., "lines": [...]}``."""
-    return {"slot": notice.slot, "headline": notice.headline, "lines": list(notice.lines)}
+    packed: Plain = {"slot": notice.slot, "headline": notice.headline, "lines": list(notice.lines)}
+    if notice.counts is not None:
+        packed["counts"] = [notice.counts.channel, _format_instant(notice.counts.begins)]
+    return packed
 
 
 def unpack_notice(packed: Mapping[str, Any]) -> Notice:
     """Unpack the result of :func:`pack_notice`."""
+    counts = packed.get("counts")
     return Notice(
         slot=_check_text(packed["slot"]),
         headline=_check_text(packed["headline"]),
         lines=_read_texts(packed, "lines"),
+        counts=DeadHour(channel=_check_text(counts[0]), begins=datetime.fromisoformat(counts[1]))
+        if counts
+        else None,
     )
 
 

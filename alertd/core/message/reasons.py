@@ -19,10 +19,12 @@ from alertd.core.reason import (
     AwaitedDigest,
     CancelledBy,
     ChannelStopped,
+    DeliveryFailed,
     DoneOn,
     GivenUp,
     Hold,
     LaterReminder,
+    LeasesLost,
     MembersUnwanted,
     MuteInterval,
     NotConfigured,
@@ -95,6 +97,10 @@ def describe_reason(reason: Reason | None) -> str:  # noqa: PLR0912  a case for 
             return f"no answer within {within_s} s"
         case NotifierFailed(error=error):
             return f"the notifier failed: {error}"
+        case DeliveryFailed(error=error):
+            return f"alertd could not prepare the message: {error}"
+        case LeasesLost(number=number):
+            return f"alertd ended {number} times in a row while it was sending this message"
         case NotConfigured(channel=channel):
             return f"{channel} is not configured any more"
         case ChannelStopped(answer=answer, since=None):
@@ -140,6 +146,8 @@ _PLAIN: Mapping[PlainReason, str] = {
     PlainReason.NOTHING_LEFT: "nothing of it is true any more",
     PlainReason.INTERRUPTED: "alertd was stopped before an answer came",
     PlainReason.LEASE_TOO_OLD: "its lease was too old to send on it",
+    PlainReason.REROUTED: "the routes now send it to other receivers",
+    PlainReason.LEASE_LOST: "alertd ended before it recorded how the attempt ended",
 }
 
 

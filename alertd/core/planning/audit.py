@@ -9,21 +9,22 @@ notices.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from alertd.core.config import Config
 from alertd.core.ledger.file import FileLoss
-from alertd.core.ledger.records import Delivery, Record
+from alertd.core.ledger.records import DeadHour, Delivery, Record
 from alertd.core.ledger.stop import is_stopped
 from alertd.core.ledger.unreadable import Unreadable, summarize_unreadable
 from alertd.core.milestones.milestone import Milestone, list_operative_windows
 from alertd.core.milestones.occurrence import Occurrence, list_repeats, list_steps
 from alertd.core.planning.decide import make_delivery_id
 from alertd.core.planning.plan import expand, plan_occurrence
+from alertd.core.reason import NotConfigured
 from alertd.core.routing.route import Route
-from alertd.core.words import format_span, join_with_and
+from alertd.core.words import format_count, format_deliveries, format_span, join_with_and
 
 DECIDED_WITHIN = timedelta(minutes=5)
 TAKEN_WITHIN = timedelta(minutes=10)
@@ -34,6 +35,7 @@ DIFFERS_BY = timedelta(seconds=2)
 """The difference between a node's clock and the ledger's that is no finding."""
 
 AHEAD = timedelta(days=1)
+MAX_LOST_SHOWN = 20
 SLICE = 500
 """The number of milestones whose plan each audit compares. The next audit continues after them."""
 
@@ -56,6 +58,9 @@ class AuditFault(StrEnum):
     FILE = "file"
     UNREADABLE = "unreadable"
     UNPLANNABLE = "unplannable"
+    LEASES_LOST = "leases lost"
+    UNSIGNED = "unsigned"
+    UNKNOWN_RECEIVER = "unknown receiver"
     UNAUDITED = "unaudited"
     """The audit itself failed."""
     UNWRITABLE = "unwritable"
@@ -87,6 +92,9 @@ LASTING = CURRENT | {
     AuditFault.FILE,
     AuditFault.UNREADABLE,
     AuditFault.UNPLANNABLE,
+    AuditFault.LEASES_LOST,
+    AuditFault.UNSIGNED,
+    AuditFault.UNKNOWN_RECEIVER,
     AuditFault.UNAUDITED,
     AuditFault.DISPLACED,
     AuditFault.DAMAGED,
@@ -106,6 +114,48 @@ class AuditFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stray:
+    """What waits for a receiver that no node knows.
+
+    Attributes:
+        reminders, deliveries: how many are due.
+        since: since when the oldest of them has been due, an aware UTC instant.
+    """
+
+    receiver: str
+    reminders: int
+    deliveries: int
+    since: datetime
+
+    @property
+    def described(self) -> str:
+        """What waits, and for whom."""
+        counts = [
+            format_count(self.reminders, "reminder") if self.reminders else "",
+            format_deliveries(self.deliveries) if self.deliveries else "",
+        ]
+        return f"{join_with_and([text for text in counts if text])} for {self.receiver!r}"
+
+
+def join_strays(strays: Iterable[Stray]) -> tuple[Stray, ...]:
+    """Add up the strays of each receiver. They are sorted by the receiver."""
+    joined: dict[str, Stray] = {}
+    for stray in strays:
+        other = joined.get(stray.receiver)
+        joined[stray.receiver] = (
+            stray
+            if other is None
+            else Stray(
+                receiver=stray.receiver,
+                reminders=stray.reminders + other.reminders,
+                deliveries=stray.deliveries + other.deliveries,
+                since=min(stray.since, other.since),
+            )
+        )
+    return tuple(joined[name] for name in sorted(joined))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """The oldest work that waits in the ledger, as aware UTC instants; None for no such work.
 
@@ -114,19 +164,30 @@ class Waiting:
         untaken: the earliest ``next_at`` of the ready deliveries that no node leases and whose channel is not
             paused.
         lease: the latest end of a lease on a ready delivery.
+        lost: the ready deliveries whose last lease was lost, by id: how many leases in a row each has lost,
+            at most :data:`MAX_LOST_SHOWN` of them, those with the most first.
+        strays: what waits for receivers that nobody knows, by the name of the receiver. It is not part of
+            ``undecided`` and ``untaken``.
     """
 
     undecided: datetime | None = None
     untaken: datetime | None = None
     lease: datetime | None = None
+    lost: Mapping[str, int] = field(default_factory=dict)
+    strays: tuple[Stray, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """The result of an audit."""
+    """The result of an audit.
+
+    Attributes:
+        strays: what waits for receivers that no node knows.
+    """
 
     at: datetime
     findings: tuple[AuditFinding, ...] = ()
+    strays: tuple[Stray, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -183,6 +244,9 @@ def audit(
     if waiting.lease is not None and waiting.lease - now > 2 * lease_for:
         detail = f"a delivery is held for {format_span(waiting.lease - now)} to come"
         findings.append(AuditFinding(fault=AuditFault.ENDLESS_LEASE, detail=detail))
+    findings += [report_stray(stray, now) for stray in waiting.strays if now - stray.since > DECIDED_WITHIN]
+    if waiting.lost:
+        findings.append(report_lost_leases(waiting.lost))
     if missing:
         findings.append(
             AuditFinding(fault=AuditFault.MISSING, detail=_summarize(missing, "not in the ledger"))
@@ -191,7 +255,7 @@ def audit(
         findings.append(
             AuditFinding(fault=AuditFault.UNTOLD, detail=_summarize(untold, "dead without notice"))
         )
-    return Audit(at=now, findings=tuple(findings))
+    return Audit(at=now, findings=tuple(findings), strays=waiting.strays)
 
 
 def report_vanished(timelines: Sequence[str], holders: Sequence[str] = ()) -> AuditFinding:
@@ -233,6 +297,30 @@ def report_unplannable(names: Sequence[str]) -> AuditFinding:
     """Report the milestones or timelines, at least one, whose planning raises an exception."""
     detail = _summarize(names, "a bug in alertd keeps this from being planned; the log has the traceback")
     return AuditFinding(fault=AuditFault.UNPLANNABLE, detail=detail)
+
+
+def report_lost_leases(lost: Mapping[str, int]) -> AuditFinding:
+    """Report the deliveries that were being sent when alertd ended.
+
+    Args:
+        lost: how many leases in a row each has lost, by the id of the delivery.
+    """
+    shown = [f"{name} ({format_count(number, 'lease')})" for name, number in lost.items()]
+    detail = _summarize(shown, "the process probably ended during the attempt")
+    return AuditFinding(fault=AuditFault.LEASES_LOST, detail=detail)
+
+
+def report_stray(stray: Stray, now: datetime) -> AuditFinding:
+    """Report what waits for a receiver that no node knows."""
+    span = format_span(now - stray.since)
+    detail = f"{stray.described}, which no node has in its configuration, the oldest for {span}"
+    return AuditFinding(fault=AuditFault.UNKNOWN_RECEIVER, detail=detail)
+
+
+def report_unsigned(failure: str) -> AuditFinding:
+    """Report that links cannot be signed, so that messages have no links that act."""
+    detail = f"messages go out without the links that act, since these cannot be signed: {failure}"
+    return AuditFinding(fault=AuditFault.UNSIGNED, detail=detail)
 
 
 def report_clock_difference(ahead: timedelta) -> AuditFinding:
@@ -364,10 +452,10 @@ def _list_held(milestone: Milestone, now: datetime, since: datetime, until: date
 
 
 def list_notices(dead: Iterable[Delivery], operator: str, notifiers: Sequence[str]) -> Mapping[str, str]:
-    """List the notices that the operator must have for some dead deliveries.
+    """List the notices that the operator must have for some dead deliveries, unless they are counted.
 
-    A stopped channel has a single notice of its own, so the dead deliveries of stopped channels are not
-    listed.
+    A stopped channel and an unknown receiver each have a single notice of their own, so their dead deliveries
+    are not listed.
 
     Args:
         operator: the name of the operator's receiver.
@@ -383,7 +471,30 @@ def list_notices(dead: Iterable[Delivery], operator: str, notifiers: Sequence[st
         and delivery.notice is None
         and delivery.receiver != operator
         and not is_stopped(delivery)
+        and not isinstance(delivery.reason, NotConfigured)
     }
+
+
+def list_counts(dead: Iterable[Delivery], operator: str, notifiers: Sequence[str]) -> Mapping[str, str]:
+    """List the notices that may count dead deliveries, in place of a notice about each.
+
+    Returns:
+        The id of the notice, by the id of the dead delivery.
+    """
+    return {
+        delivery.id: make_delivery_id(
+            operator,
+            notifiers[0],
+            ("notice", make_dead_hour_slot(DeadHour.find(delivery.channel, delivery.settled_at))),
+        )
+        for delivery in dead
+        if notifiers and delivery.settled_at is not None
+    }
+
+
+def make_dead_hour_slot(hour: DeadHour) -> str:
+    """Make the slot of the notice that counts the dead deliveries of a channel in one hour."""
+    return f"dead/{hour.channel}/{hour.begins:%Y-%m-%dT%H}"
 
 
 def make_dead_slot(delivery: Delivery, attempts: int | None = None) -> str:

@@ -96,6 +96,18 @@ class DigestBuild:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandIn:
+    """The receiver that gets the reminders of receivers that no node knows.
+
+    Attributes:
+        notifiers: the names of its notifiers.
+    """
+
+    receiver: str
+    notifiers: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """The rules by which :func:`decide` decides.
 
@@ -107,6 +119,8 @@ class Rules:
         grounds: returns why a reminder goes to its receiver.
         making: the digest that is being made now; None if none is. Reminders do not wait for this digest.
         followers: the names of each receiver's notifiers that follow the status of a milestone.
+        stand_in: gets the reminders of receivers that are not in ``notifiers``; None: nothing is decided
+            about them.
     """
 
     catch_up: timedelta
@@ -116,9 +130,17 @@ class Rules:
     grounds: Callable[[ScheduledReminder, Record], Grounds | None] = lambda _owed, _record: None
     making: DigestBuild | None = None
     followers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    stand_in: StandIn | None = None
+
+    def is_unknown(self, receiver: str) -> bool:
+        """Tell whether the configuration does not have a receiver."""
+        return receiver not in self.notifiers
 
     def list_notifiers(self, owed: ScheduledReminder) -> Sequence[str]:
         """List the names of the notifiers that get a reminder."""
+        if self.is_unknown(owed.receiver):
+            # A stand-in that has not shown the reminders has no use for a change of their status.
+            return () if owed.cause in CHANGES or self.stand_in is None else self.stand_in.notifiers
         names = self.followers if owed.cause in CHANGES else self.notifiers
         return names.get(owed.receiver, ())
 
@@ -129,9 +151,15 @@ def decide(due: Iterable[tuple[ScheduledReminder, Record]], now: datetime, rules
     Args:
         due: *all* pending reminders with ``at <= now`` of each milestone and receiver that occurs.
         now: an aware UTC instant.
+
+    Returns:
+        a verdict on every reminder, except on those of unknown receivers without a stand-in.
     """
     sets: dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]] = defaultdict(list)
     for owed, record in due:
+        if rules.stand_in is None and rules.is_unknown(owed.receiver):
+            # Another node may know the receiver.
+            continue
         sets[owed.milestone, owed.receiver].append((owed, record))
     verdicts: list[Verdict] = []
     ready: dict[tuple[str, tuple[tuple[str, str], ...], str], list[ScheduledReminder]] = defaultdict(list)
@@ -210,7 +238,8 @@ def make_deliveries(  # noqa: PLR0917  the members, the channel, the time and th
     Args:
         notifiers: names of notifiers of ``receiver``.
         now: an aware UTC instant.
-        fallback_for: the channel that alertd could not reach and that ``receiver`` replaces.
+        fallback_for: the channel that alertd could not reach and that ``receiver`` replaces, or the receiver
+            that no node knows.
         edition: the digest issue that the deliveries carry; None for reminders.
     """
     keys = tuple(owed.key for owed in members)
@@ -326,7 +355,11 @@ def _bind_group(group: list[ScheduledReminder], now: datetime, rules: Rules) -> 
     group.sort(key=lambda owed: (owed.milestone, owed.at, owed.key))
     for start in range(0, len(group), MAX_MEMBERS):
         members = group[start : start + MAX_MEMBERS]
-        yield from make_deliveries(members[0].receiver, rules.list_notifiers(members[0]), members, now)
+        receiver, names = members[0].receiver, rules.list_notifiers(members[0])
+        if rules.stand_in is not None and rules.is_unknown(receiver):
+            yield from make_deliveries(rules.stand_in.receiver, names, members, now, fallback_for=receiver)
+        else:
+            yield from make_deliveries(receiver, names, members, now)
 
 
 def _bind_digest(

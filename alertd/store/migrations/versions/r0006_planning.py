@@ -12,8 +12,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 KEPT = 64
 """How many pending overdue reminders of a milestone, receiver and window stay, the earliest ones.
