@@ -137,8 +137,9 @@ class PageCheck:
         self._record("", str(error))
 
     def findings(self) -> Iterator[AuditFinding]:
-        """Yield what is wrong at the moment."""
-        yield from (report_damage(damage) for damage in dict.fromkeys(self._damage.values()))
+        """Yield what is wrong now: the damaged tables, or what a statement met while no table is known."""
+        of_tables = [damage for table, damage in self._damage.items() if table]
+        yield from map(report_damage, of_tables or self._damage.values())
 
     async def wait_checked(self) -> None:
         """Wait until the current slice has ended, if there is one."""

@@ -148,6 +148,7 @@ class Reloader:
         self._measure_absence = measure_absence
         self._active: Active | None = None
         self._asked: tuple[asyncio.Future[ReloadResult], ...] = ()
+        self._is_unconfigured = False
         self._began_s = 0.0
         self._is_wanted_again = False
         self._is_hang_told = True
@@ -275,10 +276,10 @@ class Reloader:
 
     def _find_config_fault(self, definitions: Definitions) -> str:
         """Return why the configuration in force is not that of ``alertd.yaml``, for the self-audit."""
-        before = self._status.config_fault
-        if definitions.unconfigured is not None:
+        was_unconfigured, self._is_unconfigured = self._is_unconfigured, definitions.unconfigured is not None
+        if self._is_unconfigured:
             return UNCONFIGURED
-        return "" if before == UNCONFIGURED else before
+        return "" if was_unconfigured else self._status.config_fault
 
     async def adopt(self, definitions: Definitions, config: Config) -> None:
         """Put these definitions in force: the plan in the ledger first, then the receivers.

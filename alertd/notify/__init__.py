@@ -70,6 +70,7 @@ from alertd.notify.render.outline import (
 )
 from alertd.notify.render.palette import Palette, choose_palette
 from alertd.notify.render.text import end_sentence, list_brief_fields, list_sentences, render_text
+from alertd.notify.threads import OwnThreads
 from alertd.notify.unfinished import Unfinished
 from alertd.notify.webhook.payload import build_payload, encode_body, format_instant
 from alertd.system.secrets import SecretUnreadable
@@ -90,6 +91,7 @@ __all__ = [
     "Outcome",
     "Outline",
     "OutlineLine",
+    "OwnThreads",
     "Palette",
     "PostOptions",
     "Rate",

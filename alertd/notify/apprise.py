@@ -25,6 +25,7 @@ from alertd.notify import (
     Message,
     NotifierOptions,
     Outcome,
+    OwnThreads,
     Rendered,
     Retry,
     SecretUnreadable,
@@ -43,7 +44,6 @@ from alertd.notify import (
     require_exactly_one,
     suppress_mentions,
 )
-from alertd.notify.threads import OwnThreads
 
 if TYPE_CHECKING:
     from apprise import NotifyBase, NotifyFormat

@@ -24,13 +24,13 @@ from alertd.notify import (
     Message,
     NotifierOptions,
     Outcome,
+    OwnThreads,
     Rendered,
     Retry,
     Sent,
     clean_message,
     encode_body,
 )
-from alertd.notify.threads import OwnThreads
 
 
 class FileOptions(NotifierOptions):

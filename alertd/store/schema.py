@@ -145,10 +145,10 @@ delivery = Table(
     Column("fence", Integer, nullable=False, server_default=text("0")),
     Column("edition", Text, nullable=True),
     *_coded_reason(),
-    _maybe_instant("tried_from"),
     # How many leases in a row have ended without a settlement. A lease that has run out is not counted until
     # the delivery is leased again.
     Column("lost_leases", Integer, nullable=False, server_default=text("0")),
+    _maybe_instant("tried_from"),
 )
 IS_READY = delivery.c.state == text("'ready'")
 _leased = IS_READY & delivery.c.lease_until.is_not(None)

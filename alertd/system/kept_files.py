@@ -8,31 +8,20 @@ so its users get the error: nobody is let in, and nothing is sent without its se
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
-from alertd.errors import AlertdError
 from alertd.system.file_thread import FileThread
+from alertd.system.regular_file import SecretUnreadable
 from alertd.system.telemetry import Event, Log
 
 T = TypeVar("T")
 
-# Without O_NONBLOCK, open() blocks on a named pipe until a process opens the pipe for writing (fifo(7)).
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-
 
 CATCH_UP_S = 1.0
 """How long a request waits until the files of tokens and users have been read again."""
-
-
-class SecretUnreadable(AlertdError):
-    """A secret file cannot be read. The text names the file and never quotes its contents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,19 +147,3 @@ class KeptFiles:
             if self.log is not None and before.is_good and before.error is not None:
                 self.log.info(Event.ACCESS_FILE_RECOVERED, file=use.name)
         return after
-
-
-def read_regular_file(path: Path, limit: int) -> bytes:
-    """Return at most ``limit`` bytes of a regular file.
-
-    Raises:
-        OSError: the file cannot be read, or is not a regular file. A named pipe would never end.
-    """
-    descriptor = os.open(path, _FLAGS)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "Not a regular file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(limit)
-    finally:
-        os.close(descriptor)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from alertd.system.kept_files import SecretUnreadable, read_regular_file
+from alertd.system.regular_file import SecretUnreadable, read_regular_file
 
 __all__ = ["MAX_SECRET_BYTES", "SECRETS", "SecretUnreadable", "file_paths", "secret_files"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, column, insert, table
 from alertd.store import migrate, open_ledger, rows, schema
 from alertd.store.database.opening import open_database
 from alertd.store.database.upgrade import HEAD, make_alembic_config
-from tests.contract.samples import MINUTE, NOW, a_delivery, a_record, take
+from tests.contract.samples import MINUTE, NOW, a_notice, a_record, take
 from tests.postgres import Server
 
 BEFORE = "0004"
@@ -50,7 +51,8 @@ def _write_before(connection: Connection) -> None:
     connection.execute(insert(schema.milestone).values(rows.encode_record(a_record())))
     deliveries = []
     for name, until in (("msg_fresh", None), ("msg_lost", rows.to_micros(NOW - MINUTE))):
-        fields = rows.encode_delivery(a_delivery(id=name)) | {"lease_until": until}
-        del fields["lost_leases"]
+        fields = rows.encode_delivery(replace(a_notice(), id=name)) | {"lease_until": until}
+        for newer in ("tried_from", "lost_leases"):
+            del fields[newer]
         deliveries.append(fields)
     connection.execute(insert(table("delivery", *map(column, deliveries[0]))), deliveries)

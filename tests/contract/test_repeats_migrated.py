@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from alembic import command
 
 from alertd.core.ledger.records import ReminderState, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause
 from alertd.ports import Changes
-from alertd.store import migrate, open_ledger, writing
+from alertd.store import migrate, open_ledger
 from alertd.store.database.opening import open_database
+from alertd.store.database.upgrade import make_alembic_config
 from alertd.store.migrations.versions import r0006_planning
 from tests.contract.samples import HOUR, NOW, a_record, an_owed
 from tests.postgres import Server
@@ -48,15 +49,12 @@ async def test_surplus_repeats_are_deleted_and_all_else_stays(url: str) -> None:
     sent = [make_repeat(number, "sent", state=ReminderState.BOUND) for number in range(300)]
     far = an_owed("far", at=NOW + timedelta(days=300))
     await migrate(url)
+    ledger = await open_ledger(url)
+    await ledger.apply(Changes(records=(a_record(),), owed=(*pending, *few, *sent, far)))
+    await ledger.close()
     database = await open_database(url, 10)
-
-    def fill_older(connection: Connection) -> None:
-        writing.write_changes(connection, Changes(records=(a_record(),), owed=(*pending, *few, *sent, far)))
-        # The migration changes no table, so that the tables of its predecessor are those of today.
-        older = text("update alembic_version set version_num = :older")
-        connection.execute(older.bindparams(older=r0006_planning.down_revision))
-
-    await database.write(fill_older)
+    before = r0006_planning.down_revision
+    await database.write(lambda connection: command.downgrade(make_alembic_config(connection), before))
     await database.close()
 
     await migrate(url)

@@ -49,6 +49,8 @@ FOR_PEOPLE = [
     report_clock_doubt(timedelta(hours=1)),
     report_unreadable([Unreadable(table="owed", key="k", why="its state is 'gone'")]),
     report_unplannable(["t/m"]),
+    AuditFinding(fault=AuditFault.CONFIGURATION, detail="alertd.yaml has a problem"),
+    AuditFinding(fault=AuditFault.FILE, detail="the configuration folder does not answer"),
     AuditFinding(fault=AuditFault.UNHEARD, detail="the address is in use"),
     AuditFinding(fault=AuditFault.UNREACHED, detail="there is no way to tell anybody"),
     AuditFinding(fault=AuditFault.UNAUDITED, detail="the audit failed"),

@@ -10,7 +10,8 @@ import pytest
 
 from alertd.core.access import Web
 from alertd.system.file_thread import FileThread
-from alertd.system.kept_files import FileUse, KeptFiles, SecretUnreadable
+from alertd.system.kept_files import FileUse, KeptFiles
+from alertd.system.regular_file import SecretUnreadable
 from alertd.system.secrets import MAX_SECRET_BYTES, secret_files
 from alertd.web.server.signing import Signer, SiteSecret
 from tests.scene import a_log

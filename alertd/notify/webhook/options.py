@@ -23,7 +23,7 @@ from alertd.notify.webhook.template_values import (
     TemplateRefused,
     choose_writer,
 )
-from alertd.system.kept_files import read_regular_file
+from alertd.system.regular_file import read_regular_file
 
 MAX_SECRETS = 10
 MAX_HEADERS = 20

@@ -232,7 +232,8 @@ def _read_odd_texts(error: SQLAlchemyError, engine: Engine) -> bool:
     """
     if not isinstance(error, DBAPIError) or not isinstance(error.orig, sqlite3.OperationalError):
         return False
-    if not str(error.orig).startswith("Could not decode to UTF-8"):
+    # Only an error of SQLite has a code. The driver's own error without one is a text that it cannot decode.
+    if getattr(error.orig, "sqlite_errorcode", None) is not None:
         return False
     with engine.connect() as connection:
         driver = connection.connection.driver_connection

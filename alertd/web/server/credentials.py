@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 from alertd.core.access import SCOPES, Auth, Scope
 from alertd.errors import CredentialsError
-from alertd.system.kept_files import FileUse, KeptFiles, SecretUnreadable, read_regular_file
+from alertd.system.kept_files import FileUse, KeptFiles
+from alertd.system.regular_file import SecretUnreadable, read_regular_file
 from alertd.system.secrets import MAX_SECRET_BYTES
 from alertd.system.telemetry import Event, Log
 

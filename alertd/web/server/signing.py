@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alertd.core.access import Web
-from alertd.system.kept_files import FileUse, KeptFiles, read_regular_file
+from alertd.system.kept_files import FileUse, KeptFiles
+from alertd.system.regular_file import read_regular_file
 from alertd.system.secrets import MAX_SECRET_BYTES, SecretUnreadable
 
 LEAST_SECRET = 32
