@@ -129,7 +129,7 @@ ATTACKS = (
             "definitions/test_load.py::test_the_problems_of_all_files_are_limited",
         ),
         run=attacks.mistype_base,
-        amount=9_000,
+        amount=14_000,
     ),
     Attack(
         name="renamed-with-typo",
