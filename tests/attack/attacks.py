@@ -134,7 +134,9 @@ async def repeat(act: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        (ended,) = await asyncio.gather(task, return_exceptions=True)
+        if isinstance(ended, Exception):
+            raise ended
 
 
 def count(number: int, noun: str) -> str:
@@ -214,7 +216,7 @@ async def empty_access_files(scene: Scene) -> AsyncIterator[None]:
 
 
 async def put_pipe_in_folder(scene: Scene) -> AsyncIterator[None]:
-    """A named pipe that nobody writes to: whoever opens it waits for ever."""
+    """A named pipe without a writer: a process that opens it waits for ever."""
     os.mkfifo(scene.stage.config / "milestones" / "pipe.yaml")
     status = await scene.reload()
     yield

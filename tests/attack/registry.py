@@ -1,4 +1,4 @@
-"""Every attack: what is done, what holds, the tests that show it, and what ``make attack`` carries out."""
+"""Lists every attack with what holds against it, the tests that show it, and what ``make attack`` does."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Attack:
     """An attack, and a row of the table in docs/security.md.
 
     Attributes:
-        done: what is done to alertd.
-        holds: what holds.
+        done: the attack, for the table.
+        holds: the protection, for the table.
         tests: the tests that show what holds, as ``file::name`` below ``tests/``.
         torture: the scenarios of ``make torture`` that do the same to real processes.
         run: carries the attack out on a real daemon; None if only the tests do.
@@ -176,8 +176,8 @@ ATTACKS = (
     Attack(
         name="costly-template",
         done="a template that reads, writes or loops without end",
-        holds="what its filters and operations read is counted; beyond the limit the message goes out in the "
-        "built-in format",
+        holds="the work of its filters and operations is counted; beyond the limit the message goes out in "
+        "the built-in format",
         tests=(
             "notify/test_webhook_template.py::test_what_operations_read_is_counted_although_the_steps_are_few",
             "notify/test_webhook_template.py::test_a_reminder_goes_out_in_format_alertd_when_the_template_fails",
@@ -224,8 +224,8 @@ ATTACKS = (
     Attack(
         name="wrong-clocks",
         done="a clock that is ahead or far behind",
-        holds="what cannot be undone waits until the step is confirmed, and what a wrong clock has written "
-        "is repaired",
+        holds="decisions that are final wait until the step is confirmed, and instants that a wrong clock "
+        "has written are repaired",
         tests=(
             "engine/test_doubted_clock.py::test_clock_that_is_wrong_for_six_seconds_changes_nothing",
             "engine/test_doubted_clock.py::test_what_a_start_by_a_clock_that_was_ahead_has_expired_is_pending_again",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -19,10 +20,14 @@ from alertd.core.access import SCOPES
 from alertd.testing import HttpSink
 from alertd.web.server.credentials import add, new_token, new_user
 from tests.e2e.stage import ONE_MINUTE, Bell, Process, Ringing, Stage, a_stage
+from tests.torture.nodes import ROOT
 from tests.web.stage import NO_TLS, PASSWORD
 
 DESCRIPTORS = 1024
 """How many files the daemon may open: what a shell gives it, and less than what the unit gives it."""
+
+LEASH = (sys.executable, str(ROOT / "tests/torture/leash.py"), "-")
+"""Ends the daemon with this process, also when this process is killed."""
 
 FIRST_DUE_S = 4
 DUE_FOR_S = 75
@@ -217,7 +222,7 @@ async def attack(name: str, run: Run, amount: int, folder: Path, *, prepare: Pre
     began = time.monotonic()
     async with a_stage(folder) as stage, AsyncExitStack() as cleanups:
         stage.http.requests = arrivals = Arrivals(stage.bell)
-        stage.wrapper = ("sh", "-c", 'ulimit -n "$0"; exec "$@"', str(DESCRIPTORS))
+        stage.wrapper = (*LEASH, "/bin/sh", "-c", 'ulimit -n "$0"; exec "$@"', str(DESCRIPTORS))
         setting = await prepare(stage, cleanups)
         token, due = _write(stage, setting)
         daemon = await stage.start(ALERTD_LISTEN="127.0.0.1:0")
