@@ -27,6 +27,8 @@ from alertd.core.ledger.records import (
     ScheduledReminder,
 )
 from alertd.core.ledger.snapshot import (
+    check_text,
+    check_texts,
     pack,
     pack_edition,
     pack_grounds,
@@ -141,7 +143,7 @@ def decode_record(row: Row[Any]) -> Record:
             raise ValueError("its columns id, timeline and done_on contradict its snapshot or its standing")
         return Record(
             milestone=milestone,
-            file=_check_text(row.file),
+            file=check_text(row.file),
             revision=_check_count(row.revision),
             values=unpack_values(json.loads(row.stated)),
             loaded_at=from_micros(row.loaded_at),
@@ -151,17 +153,6 @@ def decode_record(row: Row[Any]) -> Record:
         )
     except Exception as error:
         raise make_unreadable("milestone", row.id, error) from error
-
-
-def _check_text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _check_texts(*values: Any) -> None:
-    """Raise TypeError unless all values are texts. Joining them is the fastest way to find out."""
-    "".join(values)
 
 
 def _check_count(value: Any) -> int:
@@ -223,7 +214,7 @@ def decode_reason(row: Row[Any]) -> Reason | None:
 
 @lru_cache(maxsize=_CACHED_MILESTONES)
 def _decode_reason(code: str, details: str, text: str) -> Reason | None:
-    reason = unpack_reason(_check_text(code), json.loads(details or "{}"), _check_text(text))
+    reason = unpack_reason(check_text(code), json.loads(details or "{}"), check_text(text))
     # The words are made here, so that a detail of a wrong type is found now and not on a page.
     describe_reason(reason)
     return reason
@@ -250,7 +241,7 @@ def encode_owed(owed: ScheduledReminder) -> Fields:
 
 def decode_owed(row: Row[Any]) -> ScheduledReminder:
     try:
-        _check_texts(row.key, row.milestone, row.receiver, row.window_id)
+        check_texts(row.key, row.milestone, row.receiver, row.window_id)
         return ScheduledReminder(
             key=row.key,
             milestone=row.milestone,
@@ -290,7 +281,7 @@ def _encode_group(group: tuple[tuple[str, str], ...]) -> str:
 
 @lru_cache(maxsize=_CACHED_MILESTONES)
 def _decode_group(text: str) -> tuple[tuple[str, str], ...]:
-    return tuple((_check_text(name), _check_text(value)) for name, value in json.loads(text))
+    return tuple((check_text(name), check_text(value)) for name, value in json.loads(text))
 
 
 def encode_delivery(delivery: Delivery) -> Fields:
@@ -318,7 +309,7 @@ def decode_delivery(row: Row[Any], members: Sequence[str]) -> Delivery:
         _check_count(row.fence)
         if row.channel != f"{row.receiver}/{row.notifier}":
             raise ValueError(f"its channel {row.channel!r} is not the one of its receiver and its notifier")
-        _check_texts(row.id, row.receiver, row.notifier, row.fallback_for)
+        check_texts(row.id, row.receiver, row.notifier, row.fallback_for)
         return Delivery(
             id=row.id,
             receiver=row.receiver,
@@ -353,9 +344,9 @@ def encode_digest(digest: NextDigest) -> Fields:
 def decode_digest(row: Row[Any]) -> NextDigest:
     try:
         return NextDigest(
-            key=_check_text(row.key),
-            receiver=_check_text(row.receiver),
-            name=_check_text(row.name),
+            key=check_text(row.key),
+            receiver=check_text(row.receiver),
+            name=check_text(row.name),
             at=from_micros(row.at),
             since=from_micros(row.since),
         )
@@ -377,11 +368,11 @@ def encode_attempt(attempt: Attempt) -> Fields:
 def decode_attempt(row: Row[Any]) -> Attempt:
     try:
         return Attempt(
-            delivery=_check_text(row.delivery),
+            delivery=check_text(row.delivery),
             number=_check_count(row.number),
             at=from_micros(row.at),
             took_ms=_check_count(row.took_ms),
-            outcome=_check_text(row.outcome),
+            outcome=check_text(row.outcome),
             reason=decode_reason(row),
         )
     except Exception as error:
@@ -403,11 +394,11 @@ def encode_entry(entry: HistoryEntry) -> Fields:
 def decode_entry(row: Row[Any]) -> HistoryEntry:
     try:
         return HistoryEntry(
-            milestone=_check_text(row.milestone),
+            milestone=check_text(row.milestone),
             at=from_micros(row.at),
-            kind=_check_text(row.kind),
-            by=_check_text(row.by),
-            why=_check_text(row.why),
+            kind=check_text(row.kind),
+            by=check_text(row.by),
+            why=check_text(row.why),
             facts=_decode_texts(row.facts),
         )
     except Exception as error:
@@ -443,11 +434,11 @@ def encode_node(node: NodeReport) -> Fields:
 def decode_node(row: Row[Any]) -> NodeReport:
     try:
         return NodeReport(
-            node=_check_text(row.node),
-            version=_check_text(row.version),
+            node=check_text(row.node),
+            version=check_text(row.version),
             started_at=from_micros(row.started_at),
             seen_at=from_micros(row.seen_at),
-            config_id=_check_text(row.config_id),
+            config_id=check_text(row.config_id),
             problems=_decode_list(row.problems),
             receivers=_decode_list(row.receivers),
             stopped=_check_flag(row.stopped),
@@ -461,8 +452,8 @@ def decode_node(row: Row[Any]) -> NodeReport:
 def _decode_texts(text: str) -> Mapping[str, str]:
     found: dict[str, str] = json.loads(text)
     for name, value in found.items():
-        _check_text(name)
-        _check_text(value)
+        check_text(name)
+        check_text(value)
     return found
 
 
@@ -470,4 +461,4 @@ def _decode_list(text: str) -> tuple[str, ...]:
     found = json.loads(text)
     if not isinstance(found, list):
         raise TypeError(f"{found!r} is no list")
-    return tuple(_check_text(value) for value in found)
+    return tuple(check_text(value) for value in found)

@@ -34,3 +34,14 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
                 made = await virtual_ledger(stack.enter_context(server.database()))
         yield made
         await made.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of a database without a ledger."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/ledger.db"
+        return
+    server: Server = request.getfixturevalue("postgres")
+    with server.empty_database() as made:
+        yield made

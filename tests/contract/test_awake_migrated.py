@@ -1,9 +1,5 @@
 """Test the migration of a ledger whose deliveries do not say where their retry horizon starts."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from alembic import command
 from sqlalchemy import Connection, column, insert, table
 
@@ -12,20 +8,8 @@ from alertd.store import migrate, open_ledger, rows
 from alertd.store.database.opening import open_database
 from alertd.store.database.upgrade import HEAD, make_alembic_config
 from tests.contract.samples import MINUTE, NOW, a_notice, take
-from tests.postgres import Server
 
 BEFORE = "0004"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where there is no ledger yet."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.db"
-        return
-    server: Server = request.getfixturevalue("postgres")
-    with server.empty_database() as made:
-        yield made
 
 
 async def test_horizon_of_an_older_delivery_starts_when_it_was_bound(url: str) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
 from alembic import command
 from sqlalchemy import Connection, column, insert, table
 
@@ -14,20 +11,8 @@ from alertd.store import migrate, open_ledger, rows, schema
 from alertd.store.database.opening import open_database
 from alertd.store.database.upgrade import HEAD, make_alembic_config
 from tests.contract.samples import MINUTE, NOW, a_notice, a_record, take
-from tests.postgres import Server
 
 BEFORE = "0004"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where there is no ledger yet."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.db"
-        return
-    server: Server = request.getfixturevalue("postgres")
-    with server.empty_database() as made:
-        yield made
 
 
 async def test_rows_of_the_schema_before_are_kept(url: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -43,7 +42,6 @@ from alertd.store.database.upgrade import HEAD, make_alembic_config
 from alertd.store.migrations.versions import r0004_reasons
 from tests.contract.samples import NOW, a_record
 from tests.core.test_reason import WORDED
-from tests.postgres import Server
 
 NEWER = {"rerouted", "lease_lost", "leases_lost", "delivery_failed"}
 """Codes that came after the migration, so that no ledger has their words without them."""
@@ -118,17 +116,6 @@ ATTEMPTS: list[tuple[str, Reason | None]] = [
     ("alertd was stopped before an answer came", PlainReason.INTERRUPTED),
     ("acknowledged by the server", Answered(text="acknowledged by the server")),
 ]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where there is no ledger yet."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.db"
-        return
-    server: Server = request.getfixturevalue("postgres")
-    with server.empty_database() as made:
-        yield made
 
 
 async def test_the_sentences_of_a_ledger_become_codes(url: str) -> None:

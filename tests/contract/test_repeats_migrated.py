@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import pytest
 from alembic import command
 
 from alertd.core.ledger.records import ReminderState, ScheduledReminder
@@ -18,17 +15,6 @@ from alertd.store.database.opening import open_database
 from alertd.store.database.upgrade import make_alembic_config
 from alertd.store.migrations.versions import r0006_planning
 from tests.contract.samples import HOUR, NOW, a_record, an_owed
-from tests.postgres import Server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.db"
-        return
-    server: Server = request.getfixturevalue("postgres")
-    with server.database() as made:
-        yield made
 
 
 def make_repeat(number: int, receiver: str = "desk", **changes: Any) -> ScheduledReminder:

@@ -97,11 +97,12 @@ def verdict(evidence: Evidence) -> Verdict:
 
 def _missing(evidence: Evidence, accepted: set[tuple[str, str]], found: Verdict) -> None:
     told = " ".join(one.text for one in evidence.receipts if one.accepted and one.text)
+    books = evidence.books
     dead = {
         member
-        for name, (_, state, _) in evidence.books.deliveries.items()
-        if state == "dead" and name in told
-        for member in evidence.books.members.get(name, ())
+        for name, (channel, state, _) in books.deliveries.items()
+        if state == "dead" and (name in told or channel in books.counted.values())
+        for member in books.members.get(name, ())
     }
     for key in sorted(evidence.owed.keys() - accepted):
         state, reason = evidence.books.owed.get(key, ("nowhere", ""))
@@ -234,7 +235,8 @@ def _balance(evidence: Evidence, accepted: set[tuple[str, str]], found: Verdict)
     sent = {name for name, (_, state, _) in books.deliveries.items() if state == "sent"}
     if sent - received:
         found.failures.append(f"called sent, and no receipt: {sorted(sent - received)[:5]}")
-    still = {name for name, (_, state, _) in books.deliveries.items() if state == "ready"}
+    ready = {name for name, (_, state, _) in books.deliveries.items() if state == "ready"}
+    still = ready - books.counted.keys()
     if still:
         found.failures.append(f"still to be sent: {sorted(still)[:5]}")
     pending = [key for key, (state, _) in books.owed.items() if state == "pending"]

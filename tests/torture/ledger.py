@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 OWED = "select receiver, milestone, state, reason from owed"
 DELIVERIES = "select id, channel, state, reason from delivery"
+# The notice that counts the dead deliveries of a channel is sent when the hour ends, long after a run.
+COUNTS = "notice like '%\"counts\"%'"
+COUNTING = f"select id, notice from delivery where {COUNTS}"
 MEMBERS = "select m.delivery, o.receiver, o.milestone from member m join owed o on o.key = m.key"
 ATTEMPTS = "select delivery, number, outcome, reason from attempt"
 OPEN = (
     "select (select count(*) from owed where state = 'pending') "
-    "+ (select count(*) from delivery where state = 'ready')"
+    f"+ (select count(*) from delivery where state = 'ready' and (notice is null or not {COUNTS}))"
 )
 
 
@@ -28,12 +32,14 @@ class Books:
         deliveries: channel, state and reason by id.
         members: what each delivery carries, as receiver and milestone.
         attempts: outcome and reason by delivery and number.
+        counted: the channel whose dead deliveries a notice counts, by the id of the notice.
     """
 
     owed: Mapping[tuple[str, str], tuple[str, str]]
     deliveries: Mapping[str, tuple[str, str, str]]
     members: Mapping[str, Sequence[tuple[str, str]]]
     attempts: Mapping[tuple[str, int], tuple[str, str]]
+    counted: Mapping[str, str] = field(default_factory=dict)
 
 
 def books(url: str) -> Books:
@@ -45,6 +51,7 @@ def books(url: str) -> Books:
         deliveries={name: (channel, state, reason) for name, channel, state, reason in rows(url, DELIVERIES)},
         members=members,
         attempts={(name, number): (outcome, why) for name, number, outcome, why in rows(url, ATTEMPTS)},
+        counted={name: json.loads(notice)["counts"][0] for name, notice in rows(url, COUNTING)},
     )
 
 

@@ -1,7 +1,9 @@
 """The verdict finds what it is there for: a run that nothing can fail shows nothing."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 
@@ -33,6 +35,7 @@ def judged(
     state: str = "sent",
     outcome: str = "sent",
     loses: bool = False,
+    counted: Mapping[str, str] = MappingProxyType({}),
 ) -> Verdict:
     """The verdict on one reminder, with these receipts."""
     owed_state = state if state in {"expired", "pending"} else "bound"
@@ -41,11 +44,14 @@ def judged(
     )
     if any(one.receiver == "ops" for one in receipts):
         deliveries[NOTICE.id] = ("ops/webhook", "sent", "")
+    for name in counted:
+        deliveries[name] = ("ops/webhook", "ready", "")
     books = Books(
         owed={KEY: (owed_state, "36 days late")},
         deliveries=deliveries,
         members={"msg_1": [KEY]},
         attempts={("msg_1", 1): (outcome, "")},
+        counted=counted,
     )
     evidence = Evidence(
         owed={KEY: DUE}, receipts=receipts, faults=faults, books=books, lease_s=4.0, loses_commits=loses
@@ -78,6 +84,8 @@ def test_what_is_dead_counts_once_the_operator_was_told() -> None:
     told, untold = judged(NOTICE, state="dead"), judged(state="dead")
 
     assert (told.lost, told.dead) == (0, 1)
+    counted = judged(state="dead", counted={"msg_8": "desk/webhook"})
+    assert (counted.lost, counted.dead, counted.failures) == (0, 1, [])
     assert (untold.lost, untold.dead) == (1, 0)
 
 

@@ -89,8 +89,8 @@ def unpack(packed: Mapping[str, Any]) -> Milestone:
         get("owner", ""),
     )
     description = get("description", "")
-    _check_texts(name, timeline, rule, timeline_title, title, url, owner, description)
-    _check_texts(*labels, *labels.values())
+    check_texts(name, timeline, rule, timeline_title, title, url, owner, description)
+    check_texts(*labels, *labels.values())
     return Milestone(
         id=name,
         timeline=timeline,
@@ -167,7 +167,7 @@ def _unpack_value(packed: Mapping[str, Any]) -> Value:
     get = packed.get
     window_id, edtf, phrase = get("window", ""), get("edtf", ""), get("phrase", "")
     accounts, source_ids = tuple(get("accounts", ())), tuple(get("sources", ()))
-    _check_texts(window_id, edtf, phrase, *accounts, *source_ids)
+    check_texts(window_id, edtf, phrase, *accounts, *source_ids)
     return Value(window_id=window_id, edtf=edtf, phrase=phrase, accounts=accounts, source_ids=source_ids)
 
 
@@ -211,10 +211,10 @@ def unpack_notice(packed: Mapping[str, Any]) -> Notice:
     """Unpack the result of :func:`pack_notice`."""
     counts = packed.get("counts")
     return Notice(
-        slot=_check_text(packed["slot"]),
-        headline=_check_text(packed["headline"]),
+        slot=check_text(packed["slot"]),
+        headline=check_text(packed["headline"]),
         lines=_read_texts(packed, "lines"),
-        counts=DeadHour(channel=_check_text(counts[0]), begins=datetime.fromisoformat(counts[1]))
+        counts=DeadHour(channel=check_text(counts[0]), begins=datetime.fromisoformat(counts[1]))
         if counts
         else None,
     )
@@ -237,7 +237,7 @@ def pack_edition(edition: DigestIssue) -> Plain:
 def unpack_edition(packed: Mapping[str, Any]) -> DigestIssue:
     """Unpack the result of :func:`pack_edition`."""
     return DigestIssue(
-        name=_check_text(packed["name"]),
+        name=check_text(packed["name"]),
         zone=find_zone(packed["zone"]).key,
         at=_check_instant(packed["at"]),
         since=_check_instant(packed["since"]),
@@ -263,7 +263,7 @@ def _unpack_source(packed: Mapping[str, Any]) -> Source:
     get = packed.get
     name, who, short, publisher = get("id", ""), get("who", ""), get("short", ""), get("publisher", "")
     published, url = get("published", ""), get("url", "")
-    _check_texts(name, who, short, publisher, published, url)
+    check_texts(name, who, short, publisher, published, url)
     return Source(id=name, who=who, short=short, publisher=publisher, published=published, url=url)
 
 
@@ -279,7 +279,7 @@ def _pack_claim(claim: Claim, places: Mapping[Source, int]) -> Plain:
 
 
 def _unpack_claim(packed: Mapping[str, Any], sources: Sequence[Source]) -> Claim:
-    _check_texts(packed.get("note", ""), packed.get("derived", ""))
+    check_texts(packed.get("note", ""), packed.get("derived", ""))
     return Claim(
         deadline=_unpack_deadline(packed["deadline"]),
         reading=Reading(packed["reading"]),
@@ -423,13 +423,14 @@ def _check_instant(text: str) -> datetime:
     return at
 
 
-def _check_text(value: Any) -> str:
+def check_text(value: Any) -> str:
+    """Return ``value``; raise TypeError if it is no text."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
 
 
-def _check_texts(*values: Any) -> None:
+def check_texts(*values: Any) -> None:
     """Raise TypeError unless all values are texts. Joining them is the fastest way to find out."""
     "".join(values)
 
@@ -442,7 +443,7 @@ def _check_number(value: Any) -> int:
 
 def _read_text(packed: Mapping[str, Any], name: str) -> str:
     """Return a text that packing leaves out if it is empty."""
-    return _check_text(packed.get(name, ""))
+    return check_text(packed.get(name, ""))
 
 
 def _read_texts(packed: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -450,7 +451,7 @@ def _read_texts(packed: Mapping[str, Any], name: str) -> tuple[str, ...]:
     values = packed.get(name, ())
     if not isinstance(values, (list, tuple)):
         raise TypeError(f"{values!r} is no list")
-    _check_texts(*values)
+    check_texts(*values)
     return tuple(values)
 
 
