@@ -18,7 +18,7 @@ QUICK := -m 'not server and not long' tests/core tests/definitions tests/engine 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test quick test-systemd sim torture check lint format types imports demo bench dist deb man lock clean
+.PHONY: help run test quick test-systemd sim torture attack check lint format types imports demo bench dist deb man lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name what; \
@@ -47,6 +47,9 @@ sim: $(VENV)/.dev ## run the simulator and random searches: SEEDS=5000 EXAMPLES=
 torture: $(VENV)/.dev ## kill, stall, fill and cut off real processes; ONLY=name ROUNDS=n SEED=text KEEP=folder
 	@sh tools/get-postgres $(VENV)
 	@$(BIN)/python -m tests.torture --only '$(ONLY)' --rounds '$(or $(ROUNDS),0)' --seed '$(or $(SEED),2026)' --keep '$(KEEP)' $(ARGS)
+
+attack: $(VENV)/.dev ## attack a real daemon, run the tests that show what holds, and write docs/security.md; ONLY=name
+	@$(BIN)/python -m tests.attack --only '$(ONLY)' $(ARGS)
 
 check: lint types imports ## run all checks that read the code without running it
 

@@ -122,9 +122,14 @@ class Process:
 
 
 class Stage:
-    """A folder with the files of one daemon, and what it is run with."""
+    """A folder with the files of one daemon, and what it is run with.
+
+    Attributes:
+        wrapper: a program with arguments that executes the daemon, such as one that lowers a limit first.
+    """
 
     def __init__(self, folder: Path, config: Path | None = None) -> None:
+        self.wrapper: Sequence[str] = ()
         self.config = config or folder / "config"
         self.database = f"sqlite:///{folder}/ledger.sqlite3"
         self.bell = Bell()
@@ -212,7 +217,7 @@ class Stage:
     async def _execute(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
         here = ("--config", str(self.config), "--database", self.database)
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "alertd", *arguments, *here,
+            *self.wrapper, sys.executable, "-m", "alertd", *arguments, *here,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={**self._environment, **environment},
         )  # fmt: skip

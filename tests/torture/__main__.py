@@ -20,7 +20,7 @@ from tests.torture.leash import PARENT, die_with_parent, own_mounts
 from tests.torture.nodes import ROOT
 from tests.torture.one import Row, run
 from tests.torture.registry import SCENARIOS, Scenario, named
-from tests.torture.table import written
+from tests.torture.table import COMMAND, replace_table, write_table
 
 JOBS = 3
 LIMIT_S = 420.0
@@ -42,7 +42,7 @@ def main() -> int:
     print(f"{len(rows)} scenarios, {len(failed)} failed, {len(skipped)} skipped")
     if not given.only and not given.no_table and not failed:
         page = ROOT / "docs" / "reliability.md"
-        page.write_text(written(page.read_text(encoding="utf-8"), rows, given.seed), encoding="utf-8")
+        page.write_text(replace_table(page, COMMAND, write_table(rows, given.seed)), encoding="utf-8")
         print("docs/reliability.md has the table")
     return 1 if failed else 0
 

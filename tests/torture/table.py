@@ -1,16 +1,16 @@
-"""The table in docs/reliability.md, between its markers."""
+"""The tables that runs write into pages of the documentation, between markers."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from tests.torture.nodes import ROOT
 from tests.torture.one import Row
 
-BEGIN = "<!-- begin: made by `make torture` -->"
-END = "<!-- end: made by `make torture` -->"
+COMMAND = "make torture"
 COLUMNS = (
     "what was done",
     "faults",
@@ -24,18 +24,25 @@ COLUMNS = (
 )
 
 
-def written(page: str, rows: Sequence[Row], seed: str) -> str:
-    """The page with this run's table."""
-    before, found, rest = page.partition(BEGIN)
-    _, ended, after = rest.partition(END)
+def replace_table(page: Path, command: str, table: str) -> str:
+    """Return the page's text with the table of this run. The command stands in the markers around it."""
+    begin, end = (f"<!-- {word}: made by `{command}` -->" for word in ("begin", "end"))
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
     if not found or not ended:
-        raise SystemExit("docs/reliability.md has lost the marks around its table")
-    return f"{before}{BEGIN}\n\n{_table(rows, seed)}\n{END}{after}"
+        raise SystemExit(f"{page.name} has lost the marks around its table")
+    return f"{before}{begin}\n\n{table}\n{end}{after}"
 
 
-def _table(rows: Sequence[Row], seed: str) -> str:
+def describe_run() -> str:
+    """Return the date of this run, and the commit that it ran on."""
+    return f"Run of {datetime.now(UTC):%Y-%m-%d}, commit `{_commit()}`"
+
+
+def write_table(rows: Sequence[Row], seed: str) -> str:
+    """Return the table of a run of the torture."""
     lines = [
-        f"Run of {datetime.now(UTC):%Y-%m-%d}, commit `{_commit()}`, seed `{seed}`.",
+        f"{describe_run()}, seed `{seed}`.",
         "",
         f"| scenario | {' | '.join(COLUMNS)} |",
         f"| --- | {' | '.join('---' for _ in COLUMNS)} |",
