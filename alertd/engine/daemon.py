@@ -20,20 +20,12 @@ from typing import TypeVar
 
 from alertd import __version__
 from alertd.core.config import Config, Definitions
-from alertd.core.planning.audit import (
-    AuditFault,
-    AuditFinding,
-    find_unreached,
-    report_clock_difference,
-    report_clock_doubt,
-    report_unplannable,
-    report_unreadable,
-    report_unsigned,
-    report_vanished,
-)
+from alertd.core.planning.audit import AuditFinding
+from alertd.engine.backoff import Backoff
 from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.files import HANGS_AFTER_S
+from alertd.engine.findings import Findings
 from alertd.engine.known import LEFT_ALONE_FOR
 from alertd.engine.leader import LeaderLease
 from alertd.engine.ledger_watch import FileWatch, PageCheck
@@ -50,8 +42,8 @@ from alertd.engine.sender import Sender
 from alertd.engine.status import DaemonStatus, StatusReporter
 from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
 from alertd.errors import DefinitionsError, LedgerDamaged, LedgerError, SchemaTooNew
-from alertd.ports import Changes, Clock
-from alertd.system.telemetry import Event, Log
+from alertd.ports import Changes
+from alertd.system.telemetry import Event
 
 LEDGER_EVERY_S = 1
 FILE_EVERY_S = 5
@@ -66,8 +58,6 @@ GIVE_WAY_S = 0.02
 
 TURN_AT_LEAST_S = 0.25
 """How long a chore works before the ledger is asked for what has become due, and ended sends are settled."""
-
-LONGEST_BACKOFF_S = 30.0
 
 DAMAGED_AGAIN = timedelta(seconds=1)
 """When to look again if the page that says what is due next is damaged."""
@@ -156,6 +146,19 @@ class Daemon:
         )
         self._file = FileWatch(deps)
         self._pages = PageCheck(deps, lambda: self._timer.want(Chore.AUDIT, Chore.PAGES))
+        self._findings = Findings(
+            deps=deps,
+            apart=self._apart,
+            clock=self._clock,
+            file=self._file,
+            links=self._links,
+            liveness=self._liveness,
+            pages=self._pages,
+            planner=self._planner,
+            reloader=self._reloader,
+            sender=self._sender,
+            status=self._status,
+        )
         self._undone = False
         self._looked_at = deps.clock.now()
         self._next_at: datetime | None = None
@@ -516,7 +519,7 @@ class Daemon:
             self._planner.done,
             planned_at=self._planner.planned_at,
             shut=shut,
-            open_findings=self._gather_findings(config),
+            open_findings=self._findings.gather(config),
             known=active.make_known(self._status.elsewhere, now),
         )
         await self._tell_strays(config, now)
@@ -534,41 +537,6 @@ class Daemon:
         )
         if notices:
             await self._deps.ledger.apply(Changes(deliveries=notices))
-
-    def _gather_findings(self, config: Config) -> list[AuditFinding]:
-        """Gather what other parts find wrong at the moment."""
-        companion = self._reloader.companion
-        found = [*self._liveness.findings()]
-        if companion is not None:
-            found += companion.findings()
-        found += self._find_file_faults()
-        if self._status.kept:
-            found.append(report_vanished(self._status.kept, self._status.holders))
-        if self._apart.rows:
-            found.append(report_unreadable(self._apart.rows))
-        if self._planner.unplanned:
-            found.append(report_unplannable(self._planner.unplanned))
-        if step := self._clock.trusted.step:
-            found.append(report_clock_doubt(step))
-        if self._status.hung:
-            found.append(AuditFinding(fault=AuditFault.FILE, detail=self._status.hung))
-        if self._status.config_fault:
-            found.append(AuditFinding(fault=AuditFault.CONFIGURATION, detail=self._status.config_fault))
-        found += [
-            AuditFinding(fault=AuditFault.FILE, detail=problem) for problem in self._deps.file_problems()
-        ]
-        if self._clock.differs:
-            found.append(report_clock_difference(self._clock.ahead))
-        if unanswered := find_unreached(config, self._sender.paused):
-            found.append(unanswered)
-        # The links are made anew, so that the finding is there before a message goes out without them.
-        self._links.make(config)
-        if self._links.failure:
-            found.append(report_unsigned(self._links.failure))
-        return found
-
-    def _find_file_faults(self) -> list[AuditFinding]:
-        return [*self._file.findings(), *self._pages.findings()]
 
     # -- what others see
 
@@ -591,7 +559,7 @@ class Daemon:
             problems=self._status.all_problems,
             ledger_failing=self._backoff.is_failing,
             leader=self._lease.leader,
-            current=(*self._liveness.findings(), *self._find_file_faults()),
+            current=self._findings.gather_current(),
             look_age_s=self._liveness.look_age_s,
             unreadable=self._apart.rows,
         )
@@ -602,7 +570,7 @@ class Daemon:
 
     def _show_status(self) -> None:
         """Set the line for ``systemctl status``: what is wrong at this moment, else what comes next."""
-        found = [*self._liveness.findings(), *self._find_file_faults()]
+        found = self._findings.gather_current()
         if found:
             self._deps.systemd.status("; ".join(finding.detail for finding in found))
         elif self._backoff.is_failing:
@@ -636,43 +604,3 @@ class Daemon:
     def _longest_s(self) -> float:
         watchdog_s = self._deps.systemd.watchdog_s
         return min(LOOK_AGAIN_S, watchdog_s / 3) if watchdog_s else LOOK_AGAIN_S
-
-
-class Backoff:
-    """Says when to try a failing ledger again: after 1 s, 2 s, 4 s and so on, on the monotonic clock."""
-
-    def __init__(self, clock: Clock, log: Log) -> None:
-        self._clock = clock
-        self._log = log
-        self._failure = ""
-        self._pause_s = 0.0
-        self._until_s = 0.0
-
-    @property
-    def left_s(self) -> float:
-        """Seconds until the next try; 0 when it may be now."""
-        return max(0.0, self._until_s - self._clock.monotonic())
-
-    @property
-    def failure(self) -> str:
-        """Why the last try failed; "" if it did not."""
-        return self._failure
-
-    @property
-    def is_failing(self) -> bool:
-        """Whether the last try failed."""
-        return self._pause_s > 0
-
-    def fail(self, failure: str) -> None:
-        """Record a try that failed. The same failure again is logged as debug."""
-        self._pause_s = min(max(1.0, self._pause_s * 2), LONGEST_BACKOFF_S)
-        self._until_s = self._clock.monotonic() + self._pause_s
-        log = self._log.debug if failure == self._failure else self._log.error
-        log(Event.LEDGER_FAILED, reason=failure, again_in_s=self._pause_s)
-        self._failure = failure
-
-    def succeed(self) -> None:
-        """Record a try that worked."""
-        if self._pause_s:
-            self._pause_s, self._failure = 0.0, ""
-            self._log.info(Event.LEDGER_RECOVERED)
