@@ -507,7 +507,7 @@ class Daemon:
         shut, _ = self._sender.find_shut()
         # Only the leader reconciles, so only the leader's plan is audited.
         plan = self._planner.definitions if self._lease.held else None
-        new, released = await self._apart.look(config)
+        new, released = await self._try(self._apart.look(config), (False, False))
         if new:
             # The notice goes out now. Reconciling writes those rows again that the files define.
             self._timer.want(Chore.RECONCILE)
@@ -522,7 +522,7 @@ class Daemon:
             open_findings=self._findings.gather(config),
             known=active.make_known(self._status.elsewhere, now),
         )
-        await self._tell_strays(config, now)
+        await self._try(self._tell_strays(config, now), None)
         if self._audit.findings != before:
             self._timer.want(Chore.REPORT)
 
