@@ -20,10 +20,15 @@ from alertd.core.routing.digest import NextDigest, find_digest_instant
 from alertd.core.routing.route import Match, Muted, Route, find_mute
 from alertd.engine.digests import Digests
 from alertd.engine.notices import report_unknown
+from alertd.errors import LedgerRefused
 from alertd.ports import ReminderQueue
 
 BIND_LIMIT = 500
 """How many sets of reminders one transaction decides about. A set has one milestone and one receiver."""
+
+
+Sets = dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]]
+"""Reminders with their records, by milestone and receiver. A set is decided about as a whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +92,36 @@ class Binder:
             return await self._bind_strays(now, known)
         if await self._schedule_missed(due, now):
             return BindResult(more=True)
-        sets = {(owed.milestone, owed.receiver) for owed, _ in due}
+        sets = _part(due)
         decisions, failed = self._decide(due, now, self._make_rules())
         if not decisions.verdicts:
             return BindResult(failed=failed)
-        bound = await self._write(decisions, more=len(sets) >= BIND_LIMIT)
+        try:
+            bound = await self._write(decisions, more=len(sets) >= BIND_LIMIT)
+        except LedgerRefused:
+            return await self._bind_each(sets, now)
         return replace(bound, failed=failed)
+
+    async def _bind_each(self, sets: Sets, now: datetime) -> BindResult:
+        """Bind each set on its own, because the ledger refuses what was decided about one of them."""
+        deliveries: list[Delivery] = []
+        verdicts: list[Verdict] = []
+        new: dict[tuple[str, str], Exception] = {}
+        for name, members in sets.items():
+            decisions, failed = self._decide(members, now, self._make_rules())
+            new |= failed
+            if not decisions.verdicts:
+                continue
+            try:
+                bound = await self._write(decisions, more=False)
+            except LedgerRefused as error:
+                if name not in self._failed:
+                    new[name] = error
+                self._failed.add(name)
+                continue
+            deliveries += bound.deliveries
+            verdicts += bound.verdicts
+        return BindResult(deliveries=tuple(deliveries), verdicts=tuple(verdicts), failed=new)
 
     async def _schedule_missed(self, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime) -> bool:
         """Schedule the last due repeats that no decision has scheduled, because the machine was suspended.
@@ -202,11 +231,9 @@ class Binder:
         )
 
 
-def _part(
-    due: Sequence[tuple[ScheduledReminder, Record]],
-) -> dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]]:
+def _part(due: Sequence[tuple[ScheduledReminder, Record]]) -> Sets:
     """Part reminders into their sets, by milestone and receiver."""
-    sets: dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]] = {}
+    sets: Sets = {}
     for owed, record in due:
         sets.setdefault((owed.milestone, owed.receiver), []).append((owed, record))
     return sets

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
-from alertd.errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerUnavailable
+from alertd.errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerRefused, LedgerUnavailable
 from alertd.store.database.file import OpenFile
 
 T = TypeVar("T")
@@ -212,6 +212,7 @@ _SQLITE_ADVICE = {
 # SQLSTATEs of PostgreSQL (appendix A, "PostgreSQL Error Codes"). 40001 and 40P01 mean that two transactions
 # collided. 55P03 and 57014 mean that a statement waited too long.
 _COLLISIONS = frozenset({"40001", "40P01"})
+_REFUSED_CLASSES = frozenset({"22", "23", "54"})  # data, constraints, and limits such as that of an index
 _WAITED = frozenset({"55P03", "57014", *_COLLISIONS})
 _SQLSTATE_ADVICE = {
     "25006": "it is a standby: name all servers, with target_session_attrs=read-write",
@@ -256,11 +257,13 @@ def translate_error(error: SQLAlchemyError, where: str) -> LedgerError:
         where: the database's name, without a password.
     """
     if not isinstance(error, DBAPIError) or error.orig is None:
-        return LedgerError(f"{where}: {_format_on_one_line(error)}")
+        # Without an error of the driver, a statement fails only because of the values in it.
+        kind = LedgerRefused if isinstance(error, StatementError) else LedgerError
+        return kind(f"{where}: {_format_on_one_line(error)}")
     cause = error.orig
-    if isinstance(error, IntegrityError):
-        return LedgerError(f"{where} refuses a row: {_format_on_one_line(cause)}")
     code, state = getattr(cause, "sqlite_errorcode", 0) & 0xFF, _get_sqlstate(cause)
+    if isinstance(error, IntegrityError | DataError) or state[:2] in _REFUSED_CLASSES:
+        return LedgerRefused(f"{where} refuses a row: {_format_on_one_line(cause)}")
     if code in _BUSY or state in _WAITED:
         return LedgerBusy(f"{where} is locked: another process has been writing to it for long; try again")
     if isinstance(cause, sqlite3.Error):
