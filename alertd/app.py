@@ -5,6 +5,7 @@ Only this module names the concrete classes behind the ports. The commands build
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import sys
@@ -47,6 +48,13 @@ EX_CONFIG = 78
 EX_IOERR = 74
 """The exit status after the ledger's file was taken away (sysexits.h). A restart uses the file that is at the
 ledger's path then."""
+
+EX_TEMPFAIL = 75
+"""The exit status if the ledger did not answer while the daemon was ending (sysexits.h). A restart may
+help."""
+
+WEB_CLOSE_S = 2.0
+"""How long the web server may take to close when the daemon has ended. The daemon has closed it before."""
 
 EMBEDDED_LEAD_FOR = timedelta(seconds=30)
 """The lease on the lead of an embedded ledger. Only a daemon that was started twice by mistake competes for
@@ -370,12 +378,25 @@ async def run(settings: Settings) -> int:
         return EX_CONFIG
     finally:
         if web is not None:
-            await web.close()
-            await web.site.ledger.close()
+            await _close_web(web, log)
         await http.aclose()
     if daemon.displaced:
         return EX_IOERR
+    if daemon.hung:
+        return EX_TEMPFAIL
     return EX_CONFIG if daemon.outdated else 0
+
+
+async def _close_web(web: Serving, log: Log) -> None:
+    """Stop the web server, and give up its ledger if that does not answer."""
+    from alertd.system.telemetry import Event
+
+    try:
+        async with asyncio.timeout(WEB_CLOSE_S):
+            await web.close()
+        await web.site.ledger.close()
+    except (TimeoutError, LedgerError) as error:
+        log.error(Event.LEDGER_FAILED, reason=str(error) or "the web server cannot be closed")
 
 
 def _build_dependencies(

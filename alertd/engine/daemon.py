@@ -72,6 +72,7 @@ class Daemon:
         requests: where a reload is asked for.
         outdated: the daemon has ended because a newer alertd has migrated the ledger.
         displaced: the daemon has ended because the ledger's file was taken away.
+        hung: the ledger did not answer while the daemon was ending.
     """
 
     def __init__(self, deps: Dependencies) -> None:
@@ -166,6 +167,8 @@ class Daemon:
         self._stopping = False
         self.outdated = False
         self.displaced = False
+        self.hung = False
+        self._looking: asyncio.Task[None] | None = None
 
     def attach(self, companion: Companion) -> None:
         """Run this beside the daemon. Call it before :meth:`start`.
@@ -250,12 +253,16 @@ class Daemon:
         self._monitor.start()
         self._watch.start()
         try:
-            next_at = await self._look()
-            self._deps.systemd.ready(self._status.line)
-            self._deps.log.info(Event.DAEMON_READY, status=self._status.line)
-            while not self._stopping:
-                await self._timer.wait(next_at, self._looked_at, self._longest_s)
-                next_at = await self._look()
+            self._looking = asyncio.create_task(self._look_until_stopped())
+            if self._stopping:
+                loop.call_later(self._deps.stop_s, self._looking.cancel)
+            await asyncio.wait({self._looking})
+            if not self._looking.cancelled():
+                self._looking.result()
+        except asyncio.CancelledError:
+            if self._looking is not None:
+                self._looking.cancel()
+            raise
         except Exception as error:
             self._deps.log.critical(Event.DAEMON_FAILED, exc_info=error)
             raise
@@ -264,26 +271,53 @@ class Daemon:
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
 
+    async def _look_until_stopped(self) -> None:
+        next_at = await self._look()
+        self._deps.systemd.ready(self._status.line)
+        self._deps.log.info(Event.DAEMON_READY, status=self._status.line)
+        while not self._stopping:
+            await self._timer.wait(next_at, self._looked_at, self._longest_s)
+            next_at = await self._look()
+
     def stop(self) -> None:
-        """End the loop after what it is doing now."""
+        """End the loop after what it is doing now, or in ``stop_s`` seconds if that takes longer."""
+        if not self._stopping and self._looking is not None:
+            # A look that is given up is like a crash at that point: nothing is lost.
+            asyncio.get_running_loop().call_later(self._deps.stop_s, self._looking.cancel)
         self._stopping = True
         self._timer.wake()
 
     async def _end(self) -> None:
-        self._deps.systemd.stopping()
+        """Drain, and close everything. A ledger that does not answer is given up."""
+        deps, unsettled = self._deps, 0
+        deps.systemd.stopping()
         self._timer.stop()
         self._watch.stop()
-        if (companion := self._reloader.companion) is not None:
-            await companion.close()
-        unsettled = await self._sender.drain(self._deps.drain_s)
+        try:
+            async with asyncio.timeout(deps.drain_s + 2 * deps.stop_s):
+                if (companion := self._reloader.companion) is not None:
+                    await companion.close()
+                unsettled = await self._sender.drain(deps.drain_s)
+                await self._audit.close()
+                await self._pages.close()
+                if not self.outdated:
+                    await self._status.retire()
+        except TimeoutError:
+            self._give_up_ledger("it has not answered while alertd was ending")
+            unsettled = self._sender.unsettled
         self._monitor.stop()
-        await self._audit.close()
-        await self._pages.close()
-        if not self.outdated:
-            await self._status.retire()
-        self.displaced |= await self._file.conclude()
-        await self._deps.ledger.close()
-        self._deps.log.info(Event.DAEMON_STOPPED, node=self._deps.node, unsettled=unsettled)
+        if not self.hung:
+            # Saving a ledger whose file was taken away takes as long as that needs.
+            self.displaced |= await self._file.conclude()
+            try:
+                await deps.ledger.close()
+            except LedgerError as error:
+                self._give_up_ledger(str(error))
+        deps.log.info(Event.DAEMON_STOPPED, node=deps.node, unsettled=unsettled)
+
+    def _give_up_ledger(self, reason: str) -> None:
+        self.hung = True
+        self._deps.log.critical(Event.LEDGER_HUNG, reason=reason)
 
     # -- one look: do the chores, then send what is due
 

@@ -213,6 +213,11 @@ class Sender:
         return len(self._tasks)
 
     @property
+    def unsettled(self) -> int:
+        """How many deliveries are being sent, or have been sent and are not settled."""
+        return len(self._finished) + len(self._tasks)
+
+    @property
     def in_flight(self) -> Mapping[str, int]:
         """How many sends are in flight, by channel. Channels with none are left out."""
         return self._count_busy()
@@ -472,7 +477,7 @@ class Sender:
         self.use({})
         while self._retired:
             await self._close(self._retired.pop())
-        return len(self._finished) + len(self._tasks)
+        return self.unsettled
 
     async def _try_to_settle(self) -> None:
         try:

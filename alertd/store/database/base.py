@@ -16,7 +16,6 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -26,11 +25,15 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from alertd.errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerRefused, LedgerUnavailable
 from alertd.store.database.file import OpenFile
+from alertd.system.worker_threads import WorkerThreads
 
 T = TypeVar("T")
 
 CALL_LIMIT_S = 40.0
 """The time limit of a call. The limits in PostgreSQL are shorter because the server's errors say more."""
+
+CLOSE_LIMIT_S = 5.0
+"""How long closing waits for the running calls, in seconds."""
 
 CHANNEL = "alertd"
 """The PostgreSQL notification channel on which writers tell other processes that they have committed."""
@@ -67,6 +70,7 @@ class Database:
         is_shared: whether several machines use the database. They then share its clock.
         listener: reports commits of other processes; None where the database sends no notifications.
         limit_s: the time limit of each call, in seconds.
+        close_limit_s: the time limit of :meth:`close`, in seconds.
         file: the file of a SQLite database; None where alertd has no file.
     """
 
@@ -77,10 +81,11 @@ class Database:
     is_shared: bool = False
     listener: Listener | None = None
     limit_s: float = CALL_LIMIT_S
+    close_limit_s: float = CLOSE_LIMIT_S
     file: OpenFile | None = None
 
     def __post_init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=self.threads, thread_name_prefix="alertd-ledger")
+        self._pool = WorkerThreads("alertd-ledger", self.threads)
         self._busy: dict[int, int] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -132,13 +137,24 @@ class Database:
             raise LedgerUnavailable(f"{self.where} has not answered for {limit_s:g} s") from error
 
     async def close(self) -> None:
-        """Close the connections after the running calls have ended."""
-        if not self._closed:
-            self._closed = True
-            if self.listener is not None:
-                self.listener.close()
-            await asyncio.wrap_future(self._pool.submit(self._dispose))
-            self._pool.shutdown()
+        """Close the connections after the running calls have ended.
+
+        Raises:
+            LedgerUnavailable: the running calls do not end. Their threads do not hold up the process's exit.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self.listener is not None:
+            self.listener.close()
+        disposed = self._pool.submit(self._dispose)
+        self._pool.end()
+        try:
+            async with asyncio.timeout(self.close_limit_s):
+                await asyncio.wrap_future(disposed)
+        except TimeoutError as error:
+            self._break_off_all()
+            raise LedgerUnavailable(f"{self.where} cannot be closed: it does not answer") from error
 
     def _dispose(self) -> None:
         self.reader.dispose()
