@@ -20,7 +20,7 @@ from alertd.core.message.links import PURPOSE as LINKS
 from alertd.core.message.links import Links
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.relative import resolve
-from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew
+from alertd.errors import DefinitionsError, LedgerDamaged, LedgerError, SchemaTooNew
 from alertd.system.clock import SystemClock
 from alertd.system.settings import Settings
 
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 EX_CONFIG = 78
 """The exit status of a wrong configuration (sysexits.h). A restart would not help."""
+
+EX_DATAERR = 65
+"""The exit status if the ledger is too damaged to be opened (sysexits.h). A person must restore a backup."""
 
 EX_IOERR = 74
 """The exit status after the ledger's file was taken away (sysexits.h). A restart uses the file that is at the
@@ -335,6 +338,9 @@ async def run(settings: Settings) -> int:
     except SchemaTooNew as error:
         log.critical(Event.LEDGER_UPGRADED, reason=str(error))
         return EX_CONFIG
+    except LedgerDamaged as error:
+        log.critical(Event.LEDGER_DAMAGED, table="", reason=str(error))
+        return EX_DATAERR
 
     web = None
     try:

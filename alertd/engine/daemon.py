@@ -181,7 +181,7 @@ class Daemon:
     # -- its life
 
     async def start(self) -> None:
-        """Load, reconcile, and stand ready.
+        """Load, reconcile, and stand ready. Damaged pages of the ledger stop only what needs them.
 
         Raises:
             DefinitionsError: there is no configuration to run with. ``alertd.yaml`` has a problem and the
@@ -190,15 +190,25 @@ class Daemon:
         """
         self._deps.log.info(Event.DAEMON_STARTED, version=__version__, node=self._deps.node)
         definitions = await self._use_kept_config(await self._read_first())
-        if definitions.unconfigured is not None and await self._deps.ledger.read_timelines():
+        # A ledger with damaged pages has lived.
+        if definitions.unconfigured is not None and await self._try(
+            self._deps.ledger.read_timelines(), ("damaged",)
+        ):
             definitions = definitions.require_config()
         if definitions.config is None:
             raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
-        seen_at = [report.seen_at for report in await self._deps.ledger.read_nodes()]
+        seen_at = [report.seen_at for report in await self._try(self._deps.ledger.read_nodes(), ())]
         self._clock.trusted.begin(max(seen_at, default=None))
         await self._clock.compare(self._deps.ledger)
         self._looked_at = self._deps.clock.now()
-        await self._reloader.adopt(definitions, definitions.config)
+        try:
+            await self._reloader.adopt(definitions, definitions.config)
+        except LedgerDamaged as error:
+            # What is owed already is sent where its pages are sound. Planning is tried again later.
+            self._pages.note(error)
+            if self._reloader.config is None:
+                self._reloader.adopt_unplanned(definitions, definitions.config)
+            self._undone = True
         self._deps.ledger.listen(lambda: self._timer.want(Chore.LEDGER))
 
     async def _read_first(self, kept: str = "") -> Definitions:
@@ -227,7 +237,7 @@ class Daemon:
         """
         if definitions.config is not None or definitions.is_absent:
             return definitions
-        kept = await self._deps.ledger.read_kept_config()
+        kept = await self._try(self._deps.ledger.read_kept_config(), None)
         if kept is None or not self._reloader.files.can_keep:
             return definitions
         found = await self._read_first(kept.text)

@@ -221,7 +221,8 @@ _SQLITE_ADVICE = {
     sqlite3.SQLITE_CANTOPEN: "it must be a file, in a folder that the user alertd runs as may write to",
     sqlite3.SQLITE_FULL: "free some space on its disk",
     sqlite3.SQLITE_IOERR: "see whether its disk is full or failing",
-    sqlite3.SQLITE_CORRUPT: "it is damaged: put a backup in its place",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: put a backup in its place with `alertd restore`, or save what "
+    "can be read with sqlite3's .recover",
     sqlite3.SQLITE_NOTADB: "it is no SQLite database: name another file, or put a backup in its place",
 }
 
