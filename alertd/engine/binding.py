@@ -6,7 +6,7 @@ reminders under the same id. :mod:`alertd.engine.delivery` sends what is bound h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -48,13 +48,19 @@ class BindResult:
 
 
 class Binder:
-    """Binds by the routes and digests of one configuration."""
+    """Binds by the routes and digests of one configuration.
+
+    Attributes:
+        undecidable: the sets of reminders, by milestone and receiver, that are due and about which nothing
+            could be decided when they were last looked at. They stay pending.
+    """
 
     def __init__(self, ledger: ReminderQueue, config: Config) -> None:
         self._ledger = ledger
         self._config = config
         self._digests = Digests.from_config(config)
         self._failed: set[tuple[str, str]] = set()
+        self.undecidable: frozenset[tuple[str, str]] = frozenset()
         self._unknown: frozenset[str] = frozenset()
 
     @property
@@ -89,11 +95,17 @@ class Binder:
             self._unknown |= unknown
             return BindResult(more=True)
         if not due:
+            self.undecidable = frozenset()
             return await self._bind_strays(now, known)
         if await self._schedule_missed(due, now):
             return BindResult(more=True)
         sets = _part(due)
         decisions, failed = self._decide(due, now, self._make_rules())
+        decided = {verdict.key for verdict in decisions.verdicts}
+        # Each verdict is about a reminder of a set that could be decided as a whole.
+        self.undecidable = frozenset(
+            name for name, members in sets.items() if decided.isdisjoint(owed.key for owed, _ in members)
+        )
         if not decisions.verdicts:
             return BindResult(failed=failed)
         try:
@@ -115,6 +127,7 @@ class Binder:
             try:
                 bound = await self._write(decisions, more=False)
             except LedgerRefused as error:
+                self.undecidable |= {name}
                 if name not in self._failed:
                     new[name] = error
                 self._failed.add(name)
@@ -136,7 +149,10 @@ class Binder:
             return False
         known = await self._ledger.find_known(owed=[owed.key for owed in missed])
         unknown = tuple(owed for owed in missed if owed.key not in known)
-        return bool(unknown) and await self._ledger.bind(Decisions(following=unknown))
+        try:
+            return bool(unknown) and await self._ledger.bind(Decisions(following=unknown))
+        except LedgerRefused:
+            return False  # deciding about the sets finds out which of them it is
 
     def _list_missed(
         self, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime
@@ -237,6 +253,11 @@ def _part(due: Sequence[tuple[ScheduledReminder, Record]]) -> Sets:
     for owed, record in due:
         sets.setdefault((owed.milestone, owed.receiver), []).append((owed, record))
     return sets
+
+
+def name_sets(names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Name sets of reminders for people."""
+    return tuple(f"{milestone} for {receiver}" for milestone, receiver in sorted(names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from alertd import __version__
 from alertd.core.config import Config, Definitions
 from alertd.core.planning.audit import AuditFinding
 from alertd.engine.backoff import Backoff
+from alertd.engine.binding import name_sets
 from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.files import HANGS_AFTER_S
@@ -397,6 +398,9 @@ class Daemon:
             more = bound is not None and bound.more
             if bound is not None:
                 log_bound(self._deps.log, bound)
+                if bound.failed:
+                    told = self._status.tell_undecidable(active.config, name_sets(bound.failed))
+                    await self._try(told, None)
         await self._try(self._sender.start(active.dispatcher, known), None)
         return await self._try(self.next_at(now), now + DAMAGED_AGAIN)
 

@@ -11,11 +11,13 @@ from alertd.core.planning.audit import (
     find_unreached,
     report_clock_difference,
     report_clock_doubt,
+    report_undecidable,
     report_unplannable,
     report_unreadable,
     report_unsigned,
     report_vanished,
 )
+from alertd.engine.binding import name_sets
 from alertd.engine.clocks import LedgerClock
 from alertd.engine.deps import Dependencies
 from alertd.engine.ledger_watch import FileWatch, PageCheck
@@ -61,6 +63,8 @@ class Findings:
             found.append(report_unreadable(self.apart.rows))
         if self.planner.unplanned:
             found.append(report_unplannable(self.planner.unplanned))
+        if self.reloader.active.binder.undecidable:
+            found.append(report_undecidable(name_sets(self.reloader.active.binder.undecidable)))
         if step := self.clock.trusted.step:
             found.append(report_clock_doubt(step))
         if self.status.hung:

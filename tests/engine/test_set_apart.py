@@ -169,6 +169,37 @@ async def test_reminder_that_cannot_be_decided_stays_pending(ledger: SqlLedger) 
         assert {verdict.key for verdict in decisions.verdicts} == keys
 
 
+async def test_reminder_that_stays_undecided_is_told_and_lasting(ledger: SqlLedger) -> None:
+    """One notice and a finding of its own; the daemon is well, and the finding ends with its cause."""
+    stage = Stage(ledger, StepClock(when("2026-09-01")))
+    async with started(stage, a_milestone(M, A), a_milestone(OTHER, A)) as daemon:
+        rule = f"create trigger bad before update on owed when new.milestone = '{M}' and new.state = 'bound'"
+        refuse = text(f"{rule} begin select raise(abort, 'not this one'); end")
+        await ledger.write(lambda connection: connection.execute(refuse))
+        stage.clock.advance(when("2026-09-23T10:00"))  # type: ignore[attr-defined]
+        for _ in range(3):
+            daemon._timer.want(Chore.AUDIT, Chore.RECONCILE)
+            await look(daemon)
+
+        findings = [str(finding) for finding in daemon.status.audit.findings]
+        assert findings == [
+            f"undecidable: {M} for desk: due, and nothing can be decided about it; the log has the traceback"
+        ]
+        assert daemon.status.is_well
+        assert daemon.status.audit.is_sound
+        (notice,) = [telling.message for telling in stage.told if telling.channel == "ops/hook"]
+        assert notice.subject == "Due reminders cannot be decided about"
+        assert notice.lines[0] == f"{M} for desk"
+        assert len(stage.lines()) == 1
+
+        await ledger.write(lambda connection: connection.execute(text("drop trigger bad")))
+        daemon._timer.want(Chore.AUDIT)
+        await look(daemon)
+
+        assert daemon.status.audit.findings == ()
+        assert len(stage.lines()) == 2
+
+
 # -- notifiers
 
 
