@@ -191,10 +191,7 @@ class Daemon:
         """
         self._deps.log.info(Event.DAEMON_STARTED, version=__version__, node=self._deps.node)
         definitions = await self._use_kept_config(await self._read_first())
-        # A ledger with damaged pages has lived.
-        if definitions.unconfigured is not None and await self._try(
-            self._deps.ledger.read_timelines(), ("damaged",)
-        ):
+        if definitions.unconfigured is not None and await self._try(self._has_lived(), True):
             definitions = definitions.require_config()
         if definitions.config is None:
             raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
@@ -211,6 +208,10 @@ class Daemon:
                 self._reloader.adopt_unplanned(definitions, definitions.config)
             self._undone = True
         self._deps.ledger.listen(lambda: self._timer.want(Chore.LEDGER))
+
+    async def _has_lived(self) -> bool:
+        """Return whether the ledger has timelines. A ledger with damaged pages has lived."""
+        return bool(await self._deps.ledger.read_timelines())
 
     async def _read_first(self, kept: str = "") -> Definitions:
         """Read all definition files. A folder that hangs is waited for, since nothing can be done without it.

@@ -60,6 +60,10 @@ _MAX_LOST = 1_000
 """The most deliveries with lost leases that are looked at to lease some of them."""
 
 
+Carried = dict[str, tuple[Delivery, list[ScheduledReminder]]]
+"""Deliveries with the reminders that they carry, by id."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
     """The conditions for a delivery that can be leased. Instants are microseconds since 1970.
@@ -213,6 +217,7 @@ def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequen
     found = connection.execute(free).all()
     carried, records = _read_carried(connection, found)
     taken = [row for row in found if row.id in carried]
+    carried |= _count_time_apart(connection, carried, now)
     lost = {row.id for row in taken if row.lease_until is not None and row.id not in taker.held}
     for chunk in split_chunks(list(carried)):
         connection.execute(
@@ -262,9 +267,7 @@ def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequen
     return leases
 
 
-def _read_carried(
-    connection: Connection, found: Sequence[Row[Any]]
-) -> tuple[dict[str, tuple[Delivery, list[ScheduledReminder]]], dict[str, Record]]:
+def _read_carried(connection: Connection, found: Sequence[Row[Any]]) -> tuple[Carried, dict[str, Record]]:
     """Return the deliveries that can be sent with their members, by id, and the records of the members.
 
     A delivery that can be read in part is split: what cannot be read goes on in a delivery of its own.
@@ -275,7 +278,7 @@ def _read_carried(
     everything = [owed for its in members.values() for owed in its]
     paired = reading.pair_with_records(connection, everything)
     with_record = {owed.key for owed, _ in paired}
-    carried: dict[str, tuple[Delivery, list[ScheduledReminder]]] = {}
+    carried: Carried = {}
     for row, made in readable:
         its = [owed for owed in members[row.id] if owed.key in with_record]
         lost = [owed.key for owed in members[row.id] if owed.key not in with_record] + apart.get(row.id, [])
@@ -286,6 +289,23 @@ def _read_carried(
             _split(connection, made, lost)
         carried[row.id] = reading.carry(made, its), its
     return carried, {record.id: record for _, record in paired}
+
+
+def _count_time_apart(connection: Connection, carried: Carried, now: datetime) -> Carried:
+    """Let ``retry_for`` count from later for deliveries that were set apart until now, as nobody could try.
+
+    Returns:
+        those of ``carried`` that were set apart.
+    """
+    quarantine, counted = find_quarantine(connection), {}
+    for name, (delivery, members) in carried.items():
+        if not quarantine.was_apart(name) or delivery.next_at >= now:
+            continue
+        tried_from = delivery.horizon_start + (now - delivery.next_at)
+        counted[name] = replace(delivery, tried_from=tried_from, next_at=now), members
+        moved = {"tried_from": rows.to_micros(tried_from), "next_at": rows.to_micros(now)}
+        connection.execute(update(_delivery).where(_delivery.c.id == name).values(moved))
+    return counted
 
 
 def _split(connection: Connection, delivery: Delivery, lost: Sequence[str]) -> None:

@@ -37,6 +37,7 @@ from alertd.store import reading, rows, schema, writing
 from alertd.store.database.dialect import lock_rows, split_chunks
 from alertd.store.quarantine import (
     decode_readable,
+    find_quarantine,
     is_readable_reminder,
 )
 
@@ -193,6 +194,7 @@ def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement,
         )
     )
     connection.execute(statement, [_encode_settlement(settlement) for settlement, _ in taken])
+    find_quarantine(connection).forget_apart(settlement.lease.delivery.id for settlement, _ in taken)
     writing.write_attempts(connection, [settlement.attempt for settlement, _ in taken if settlement.attempt])
     told = [
         {"of": key, "when": rows.to_micros(settlement.at)}

@@ -18,7 +18,7 @@ from alertd.engine.timer import Chore
 from alertd.notify.unmade import Unmade
 from alertd.store.sql import SqlLedger
 from tests.engine.test_daemon import A, M, Stage, turns
-from tests.scene import StepClock, a_ledger, a_milestone, when
+from tests.scene import Scene, StepClock, a_ledger, a_milestone, when
 
 OTHER = "t/other"
 AT = "2026-09-24"
@@ -126,6 +126,30 @@ async def test_status_of_a_ledger_without_a_daemon_names_the_row(ledger: SqlLedg
         later = await read_health(ledger, stage.clock.now() + timedelta(hours=1))
 
         assert any(wrong.startswith(f"1 row is set apart: milestone {M}: ") for wrong in later.wrong)
+
+
+async def test_time_apart_does_not_count_for_retry_for(ledger: SqlLedger) -> None:
+    """A delivery that was set apart for longer than ``retry_for`` is tried again after its next failure."""
+    scene = Scene(ledger, at="2026-09-20")
+    scene.define(a_milestone(M, A))
+    await scene.reconcile()
+    await scene.turn()
+    scene.clock.advance(when("2026-09-23T09:00"))
+    scene.recorder().answers = [Retry(reason="no"), Retry(reason="no"), Retry(reason="no")]
+    await scene.turn()
+    await lose(ledger, "{")
+    scene.clock.advance(when("2026-09-23T09:00") + scene.config.retry_for + timedelta(hours=1))
+    await scene.turn()
+    await lose(ledger, "{}")
+    await ledger.find_unreadable(100)
+
+    await scene.turn()
+
+    (found,) = [row for row in await ledger.find_deliveries() if row[1] and row[1][0].outcome == "retry"]
+    assert [attempt.outcome for attempt in found[1]] == ["retry", "retry"]
+    assert found[0].state.value == "ready"
+    # Of the time to try again, only the wait before the second attempt has passed.
+    assert found[0].horizon_start > scene.now - timedelta(minutes=1)
 
 
 # -- milestones and reminders
