@@ -13,6 +13,7 @@ from sqlalchemy import text
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, check_outcome
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import Milestone
+from alertd.core.reason import DeliveryFailed
 from alertd.engine.health import read_health
 from alertd.engine.timer import Chore
 from alertd.notify.unmade import Unmade
@@ -222,6 +223,37 @@ async def test_reminder_that_stays_undecided_is_told_and_lasting(ledger: SqlLedg
 
         assert daemon.status.audit.findings == ()
         assert len(stage.lines()) == 2
+
+
+async def test_item_that_cannot_be_composed_leaves_its_message(ledger: SqlLedger) -> None:
+    """The rest of a grouped message is sent, and the item waits in a delivery of its own, with its reason."""
+    scene = Scene(ledger, at="2026-09-20")
+    scene.define(a_milestone(M, A), a_milestone(OTHER, A))
+    await scene.reconcile()
+    await scene.turn()
+    scene.log.clear()
+    scene.clock.advance(when("2026-09-23T09:00"))
+    await scene.binder().bind(scene.now)
+    (lease,) = await scene.lease()
+    record = lease.records[M]
+    broken = replace(record, milestone=replace(record.milestone, claims=None))  # type: ignore[arg-type]
+    lease = replace(lease, records={**lease.records, M: broken})
+
+    settlement = await scene.deliver(lease)
+    await ledger.settle([settlement])
+
+    assert scene.told("desk") == [f"2026-09-23T09:00 {OTHER} -7d"]
+    assert settlement.state.value == "sent"
+    assert len(settlement.told) == 1
+    ready = [row for row in await ledger.find_deliveries() if row[0].state.value == "ready"]
+    assert [[owed.milestone for owed in members] for _, _, members in ready] == [[M]]
+    assert [channel for channel, _ in scene.faults] == ["desk/hook"]
+
+    (alone,) = await scene.lease()
+    failed = await scene.deliver(replace(alone, records={M: broken}))
+
+    assert failed.state.value == "ready"
+    assert isinstance(failed.reason, DeliveryFailed)
 
 
 # -- notifiers
