@@ -5,6 +5,7 @@ Only this module names the concrete classes behind the ports. The commands build
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import sys
@@ -19,7 +20,7 @@ from alertd.core.message.links import PURPOSE as LINKS
 from alertd.core.message.links import Links
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.relative import resolve
-from alertd.errors import DefinitionsError, LedgerError, SchemaTooNew
+from alertd.errors import DefinitionsError, LedgerDamaged, LedgerError, SchemaTooNew
 from alertd.system.clock import SystemClock
 from alertd.system.settings import Settings
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from alertd.engine.deps import Dependencies
     from alertd.engine.observer import Observer
     from alertd.notify.http.client import HttpClient
+    from alertd.notify.http.tls import Tls, TlsFiles, TlsLoader
     from alertd.ports import Clock, Ledger, LedgerFile, Notifier
     from alertd.store.sql import SqlLedger
     from alertd.system.telemetry import Log
@@ -41,12 +43,24 @@ if TYPE_CHECKING:
     from alertd.web.metrics import Metrics
     from alertd.web.server.signing import Signer, SiteSecret
 
+CERTIFICATES = "certificates"
+
 EX_CONFIG = 78
 """The exit status of a wrong configuration (sysexits.h). A restart would not help."""
+
+EX_DATAERR = 65
+"""The exit status if the ledger is too damaged to be opened (sysexits.h). A person must restore a backup."""
 
 EX_IOERR = 74
 """The exit status after the ledger's file was taken away (sysexits.h). A restart uses the file that is at the
 ledger's path then."""
+
+EX_TEMPFAIL = 75
+"""The exit status if the ledger did not answer while the daemon was ending (sysexits.h). A restart may
+help."""
+
+WEB_CLOSE_S = 2.0
+"""How long the web server may take to close when the daemon has ended. The daemon has closed it before."""
 
 EMBEDDED_LEAD_FOR = timedelta(seconds=30)
 """The lease on the lead of an embedded ledger. Only a daemon that was started twice by mistake competes for
@@ -148,6 +162,7 @@ def make_notifiers(
     *,
     secret: Callable[[str], str] | None = None,
     template: Callable[[str], str] | None = None,
+    tls: Callable[[TlsFiles], Tls] | None = None,
 ) -> dict[str, Notifier]:
     """Make every notifier of a configuration, by channel, ``receiver/notifier``, without I/O.
 
@@ -157,6 +172,7 @@ def make_notifiers(
     Args:
         secret: reads the secret file that an option names; by default, each time from the file.
         template: the same for a file with a template.
+        tls: the same for certificate files.
     """
     from alertd.notify.base import Env
     from alertd.notify.email.address import find_mail_domain
@@ -173,9 +189,10 @@ def make_notifiers(
         secret=secret or secret_files(folder, os.environ),
         path=file_paths(folder, os.environ),
         template=template,
+        tls=tls,
         out=out,
         smtp=config.smtp,
-        relay=Relay(transcript=http.transcript),
+        relay=Relay(transcript=http.transcript, system=http.system),
         host=find_mail_domain(config.smtp.sender),
     )
 
@@ -225,6 +242,22 @@ class AccessFiles:
 
         return self.kept.read(FileUse("secret", name), partial(self._read_secret, name))
 
+    def find_tls(self, options: TlsFiles) -> Tls:
+        """Return the certificate files that options name, with their context. Raises TlsUnusable."""
+        from alertd.notify.http.tls import SYSTEM, NamedTlsFiles, TlsLoader, TlsUnusable
+        from alertd.system.kept_files import FileUse
+        from alertd.system.secrets import SecretUnreadable
+
+        names = NamedTlsFiles.copy(options)
+        if not names:
+            return SYSTEM
+        try:
+            return self.kept.read(
+                FileUse(CERTIFICATES, str(names)), partial(_load_tls, TlsLoader(names, self.find))
+            )
+        except SecretUnreadable as error:
+            raise TlsUnusable(str(error)) from error
+
     def read_template(self, name: str) -> str:
         """Return the template in the file that an option names. Raises SecretUnreadable."""
         from alertd.system.kept_files import FileUse
@@ -252,7 +285,8 @@ class AccessFiles:
 
     def watch(self, config: Config) -> None:
         """Read the files that a configuration names, and again at each refresh of :attr:`kept`."""
-        from alertd.notify.secret_files import list_secret_files, list_template_files
+        from alertd.notify.http.tls import TlsLoader
+        from alertd.notify.secret_files import list_secret_files, list_template_files, list_tls_files
         from alertd.system.kept_files import FileUse
         from alertd.web.server.signing import make_signing_use
 
@@ -263,6 +297,10 @@ class AccessFiles:
             FileUse("template", name): partial(self._load_template, name)
             for name in list_template_files(config)
         }
+        for names in list_tls_files(config):
+            use = FileUse(CERTIFICATES, str(names))
+            # The same function as before, which knows whether the files have changed.
+            uses[use] = self.kept.find_loader(use) or partial(_load_tls, TlsLoader(names, self.find))
         uses |= self._credentials.list_uses(config.web.access)
         named = config.web.secret_file
         if (self._serves or config.web.external_url) and (named or self._state is not None):
@@ -277,6 +315,16 @@ class AccessFiles:
         from alertd.web.server.signing import SiteSecret
 
         return SiteSecret(web, self.find, self._state, self._shared, self.kept)
+
+
+def _load_tls(loader: TlsLoader) -> Tls:
+    from alertd.notify.http.tls import TlsUnusable
+    from alertd.system.secrets import SecretUnreadable
+
+    try:
+        return loader.load()
+    except TlsUnusable as error:
+        raise SecretUnreadable(str(error)) from error
 
 
 def hold_standard_streams() -> None:
@@ -322,11 +370,15 @@ async def run(settings: Settings) -> int:
 
     hold_standard_streams()
     log, clock, http = configure(settings.log_format, settings.log_level), SystemClock(), HttpClient()
+    http.preload()
     try:
         ledger = await _open_upgraded(settings, log)
     except SchemaTooNew as error:
         log.critical(Event.LEDGER_UPGRADED, reason=str(error))
         return EX_CONFIG
+    except LedgerDamaged as error:
+        log.critical(Event.LEDGER_DAMAGED, table="", reason=str(error))
+        return EX_DATAERR
 
     web = None
     try:
@@ -370,12 +422,25 @@ async def run(settings: Settings) -> int:
         return EX_CONFIG
     finally:
         if web is not None:
-            await web.close()
-            await web.site.ledger.close()
+            await _close_web(web, log)
         await http.aclose()
     if daemon.displaced:
         return EX_IOERR
+    if daemon.hung:
+        return EX_TEMPFAIL
     return EX_CONFIG if daemon.outdated else 0
+
+
+async def _close_web(web: Serving, log: Log) -> None:
+    """Stop the web server, and give up its ledger if that does not answer."""
+    from alertd.system.telemetry import Event
+
+    try:
+        async with asyncio.timeout(WEB_CLOSE_S):
+            await web.close()
+        await web.site.ledger.close()
+    except (TimeoutError, LedgerError) as error:
+        log.error(Event.LEDGER_FAILED, reason=str(error) or "the web server cannot be closed")
 
 
 def _build_dependencies(
@@ -434,6 +499,7 @@ def _build_dependencies(
             _find_stdout(),
             secret=files.read_secret,
             template=files.read_template,
+            tls=files.find_tls,
         ),
         links=lambda config: _make_links(config, files.make_signer(lambda: config.web)),
         node=make_node_name(),

@@ -29,6 +29,7 @@
         ├── LedgerBusy             another process has locked it; a retry may succeed
         ├── LedgerUnavailable      the database cannot be reached, read or written now
         │   └── LedgerDamaged      the database cannot be read as a whole: pages are damaged
+        ├── LedgerRefused          the database takes no row with this content; other rows can be written
         ├── LeadLost               another node has become the leader
         ├── UnreadableRow          store/: a row cannot be read; the store sets it apart
         ├── SchemaTooNew           a newer version of alertd has migrated the database
@@ -175,6 +176,10 @@ class LedgerDamaged(LedgerUnavailable):
     """The pages that a statement needs are damaged. Other pages of the ledger may be sound."""
 
 
+class LedgerRefused(LedgerError):
+    """The database takes no row with this content, whenever it is written. Other rows can be written."""
+
+
 class LeadLost(LedgerError):
     """Another node has become the leader, so the changes of this node were not written."""
 
@@ -203,3 +208,11 @@ class SchemaTooNew(LedgerError):
 
 class SchemaTooOld(LedgerError):
     """The ledger must be migrated before this version of alertd can use it."""
+
+
+def is_about_content(error: Exception) -> bool:
+    """Return whether the ledger failed because of what was to be written, so that a retry would not help.
+
+    Otherwise the ledger itself has failed, and the same call may succeed later.
+    """
+    return isinstance(error, LedgerRefused) or not isinstance(error, LedgerError)

@@ -76,8 +76,11 @@ async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
             of an empty ledger would be misleading.
     """
     from alertd import app
+    from alertd.system.worker_threads import run_aside
 
-    if settings.database_url().startswith("sqlite") and not has_ledger(settings):
+    # The file system may hang, and the caller may have a time limit.
+    is_there = await run_aside(lambda: has_ledger(settings))
+    if settings.database_url().startswith("sqlite") and not is_there:
         raise LedgerUnavailable(
             f"there is no ledger at {_ledger_place(settings)}: "
             "no daemon has run on it yet; --database names another"

@@ -20,6 +20,7 @@ from alertd.cli.paper import show, warn, write_rows, write_value
 if TYPE_CHECKING:
     from alertd.core.ledger.records import Attempt, Delivery, ScheduledReminder
     from alertd.core.reason import Reason
+    from alertd.engine.control import Answers
     from alertd.engine.health import Health
     from alertd.ports import NodeReport
     from alertd.system.settings import Settings
@@ -29,6 +30,9 @@ INDENT = (0, 0, 0, 2)
 MOST_NODES = 5
 ANSWER_WITHIN_S = 3.0
 """How long a daemon may take to answer. It answers from its memory, so a longer silence is a fault."""
+
+READ_WITHIN_S = 15.0
+"""How long reading the ledger may take, in seconds."""
 
 COUNTS = (
     ("milestones", "milestones"), ("owed.pending", "reminders to come"), ("deliveries.ready", "to be sent"),
@@ -61,35 +65,56 @@ def status(
         raise typer.Exit(1)
 
 
-async def _read_health(settings: Settings) -> Health:
-    from alertd import app
-    from alertd.cli.examine import find_write_obstacle
-    from alertd.cli.loading import open_ledger
+async def _read_health(settings: Settings, within_s: float = READ_WITHIN_S) -> Health:
+    """Read the state of the daemons and the ledger.
+
+    Raises:
+        LedgerError: the ledger cannot be read, or is not read within ``within_s`` seconds.
+    """
+    import asyncio
+
     from alertd.engine.control import ask_status
-    from alertd.engine.health import read_health
-    from alertd.errors import LedgerError
-    from alertd.system.node import is_gone
+    from alertd.errors import LedgerError, LedgerUnavailable
 
     # The daemon is asked first: what it knows of itself, the ledger may not hold.
     answers = ask_status(settings.control_path(), within_s=ANSWER_WITHIN_S)
-    obstacle = "" if answers.reports else find_write_obstacle(settings.database_url())
+    limit = asyncio.timeout(within_s)
     try:
-        async with open_ledger(settings) as ledger:
-            return await read_health(
-                ledger,
-                app.now(),
-                live=answers.reports,
-                is_gone=is_gone,
-                unanswered=answers.unanswered,
-                obstacle=obstacle,
-            )
-    except LedgerError:
+        async with limit:
+            return await _read_ledger(settings, answers)
+    except (TimeoutError, LedgerError) as error:
         for report in answers.reports:
             for finding in report.findings:
                 warn(f"{report.node} found: {finding}")
         for sentence in answers.unanswered:
             warn(sentence)
+        if limit.expired():
+            why = f"the ledger has not answered for {within_s:g} s: its disk or its server may hang"
+            raise LedgerUnavailable(why) from error
         raise
+
+
+async def _read_ledger(settings: Settings, answers: Answers) -> Health:
+    from alertd import app
+    from alertd.cli.examine import find_write_obstacle
+    from alertd.cli.loading import open_ledger
+    from alertd.engine.health import read_health
+    from alertd.system.node import is_gone
+    from alertd.system.worker_threads import run_aside
+
+    obstacle = ""
+    if not answers.reports:
+        # The file system may hang, which must not hold up the answer.
+        obstacle = await run_aside(lambda: find_write_obstacle(settings.database_url()))
+    async with open_ledger(settings) as ledger:
+        return await read_health(
+            ledger,
+            app.now(),
+            live=answers.reports,
+            is_gone=is_gone,
+            unanswered=answers.unanswered,
+            obstacle=obstacle,
+        )
 
 
 def render_status(health: Health) -> RenderableType:

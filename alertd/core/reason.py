@@ -36,6 +36,7 @@ class PlainReason(StrEnum):
     INTERRUPTED = "interrupted"
     LEASE_TOO_OLD = "lease_too_old"
     LEASE_LOST = "lease_lost"
+    UNRECORDED = "unrecorded"
     REROUTED = "rerouted"
 
 

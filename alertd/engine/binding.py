@@ -6,7 +6,7 @@ reminders under the same id. :mod:`alertd.engine.delivery` sends what is bound h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -20,10 +20,15 @@ from alertd.core.routing.digest import NextDigest, find_digest_instant
 from alertd.core.routing.route import Match, Muted, Route, find_mute
 from alertd.engine.digests import Digests
 from alertd.engine.notices import report_unknown
+from alertd.errors import LedgerRefused
 from alertd.ports import ReminderQueue
 
 BIND_LIMIT = 500
 """How many sets of reminders one transaction decides about. A set has one milestone and one receiver."""
+
+
+Sets = dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]]
+"""Reminders with their records, by milestone and receiver. A set is decided about as a whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +48,19 @@ class BindResult:
 
 
 class Binder:
-    """Binds by the routes and digests of one configuration."""
+    """Binds by the routes and digests of one configuration.
+
+    Attributes:
+        undecidable: the sets of reminders, by milestone and receiver, that are due and about which nothing
+            could be decided when they were last looked at. They stay pending.
+    """
 
     def __init__(self, ledger: ReminderQueue, config: Config) -> None:
         self._ledger = ledger
         self._config = config
         self._digests = Digests.from_config(config)
         self._failed: set[tuple[str, str]] = set()
+        self.undecidable: frozenset[tuple[str, str]] = frozenset()
         self._unknown: frozenset[str] = frozenset()
 
     @property
@@ -84,15 +95,46 @@ class Binder:
             self._unknown |= unknown
             return BindResult(more=True)
         if not due:
+            self.undecidable = frozenset()
             return await self._bind_strays(now, known)
         if await self._schedule_missed(due, now):
             return BindResult(more=True)
-        sets = {(owed.milestone, owed.receiver) for owed, _ in due}
+        sets = _part(due)
         decisions, failed = self._decide(due, now, self._make_rules())
+        decided = {verdict.key for verdict in decisions.verdicts}
+        # Each verdict is about a reminder of a set that could be decided as a whole.
+        self.undecidable = frozenset(
+            name for name, members in sets.items() if decided.isdisjoint(owed.key for owed, _ in members)
+        )
         if not decisions.verdicts:
             return BindResult(failed=failed)
-        bound = await self._write(decisions, more=len(sets) >= BIND_LIMIT)
+        try:
+            bound = await self._write(decisions, more=len(sets) >= BIND_LIMIT)
+        except LedgerRefused:
+            return await self._bind_each(sets, now)
         return replace(bound, failed=failed)
+
+    async def _bind_each(self, sets: Sets, now: datetime) -> BindResult:
+        """Bind each set on its own, because the ledger refuses what was decided about one of them."""
+        deliveries: list[Delivery] = []
+        verdicts: list[Verdict] = []
+        new: dict[tuple[str, str], Exception] = {}
+        for name, members in sets.items():
+            decisions, failed = self._decide(members, now, self._make_rules())
+            new |= failed
+            if not decisions.verdicts:
+                continue
+            try:
+                bound = await self._write(decisions, more=False)
+            except LedgerRefused as error:
+                self.undecidable |= {name}
+                if name not in self._failed:
+                    new[name] = error
+                self._failed.add(name)
+                continue
+            deliveries += bound.deliveries
+            verdicts += bound.verdicts
+        return BindResult(deliveries=tuple(deliveries), verdicts=tuple(verdicts), failed=new)
 
     async def _schedule_missed(self, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime) -> bool:
         """Schedule the last due repeats that no decision has scheduled, because the machine was suspended.
@@ -107,7 +149,10 @@ class Binder:
             return False
         known = await self._ledger.find_known(owed=[owed.key for owed in missed])
         unknown = tuple(owed for owed in missed if owed.key not in known)
-        return bool(unknown) and await self._ledger.bind(Decisions(following=unknown))
+        try:
+            return bool(unknown) and await self._ledger.bind(Decisions(following=unknown))
+        except LedgerRefused:
+            return False  # deciding about the sets finds out which of them it is
 
     def _list_missed(
         self, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime
@@ -202,14 +247,17 @@ class Binder:
         )
 
 
-def _part(
-    due: Sequence[tuple[ScheduledReminder, Record]],
-) -> dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]]:
+def _part(due: Sequence[tuple[ScheduledReminder, Record]]) -> Sets:
     """Part reminders into their sets, by milestone and receiver."""
-    sets: dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]] = {}
+    sets: Sets = {}
     for owed, record in due:
         sets.setdefault((owed.milestone, owed.receiver), []).append((owed, record))
     return sets
+
+
+def name_sets(names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Name sets of reminders for people."""
+    return tuple(f"{milestone} for {receiver}" for milestone, receiver in sorted(names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

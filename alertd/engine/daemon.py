@@ -20,20 +20,13 @@ from typing import TypeVar
 
 from alertd import __version__
 from alertd.core.config import Config, Definitions
-from alertd.core.planning.audit import (
-    AuditFault,
-    AuditFinding,
-    find_unreached,
-    report_clock_difference,
-    report_clock_doubt,
-    report_unplannable,
-    report_unreadable,
-    report_unsigned,
-    report_vanished,
-)
+from alertd.core.planning.audit import AuditFinding
+from alertd.engine.backoff import Backoff
+from alertd.engine.binding import name_sets
 from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.files import HANGS_AFTER_S
+from alertd.engine.findings import Findings
 from alertd.engine.known import LEFT_ALONE_FOR
 from alertd.engine.leader import LeaderLease
 from alertd.engine.ledger_watch import FileWatch, PageCheck
@@ -50,8 +43,8 @@ from alertd.engine.sender import Sender
 from alertd.engine.status import DaemonStatus, StatusReporter
 from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
 from alertd.errors import DefinitionsError, LedgerDamaged, LedgerError, SchemaTooNew
-from alertd.ports import Changes, Clock
-from alertd.system.telemetry import Event, Log
+from alertd.ports import Changes
+from alertd.system.telemetry import Event
 
 LEDGER_EVERY_S = 1
 FILE_EVERY_S = 5
@@ -67,8 +60,6 @@ GIVE_WAY_S = 0.02
 TURN_AT_LEAST_S = 0.25
 """How long a chore works before the ledger is asked for what has become due, and ended sends are settled."""
 
-LONGEST_BACKOFF_S = 30.0
-
 DAMAGED_AGAIN = timedelta(seconds=1)
 """When to look again if the page that says what is due next is damaged."""
 
@@ -82,6 +73,7 @@ class Daemon:
         requests: where a reload is asked for.
         outdated: the daemon has ended because a newer alertd has migrated the ledger.
         displaced: the daemon has ended because the ledger's file was taken away.
+        hung: the ledger did not answer while the daemon was ending.
     """
 
     def __init__(self, deps: Dependencies) -> None:
@@ -156,6 +148,19 @@ class Daemon:
         )
         self._file = FileWatch(deps)
         self._pages = PageCheck(deps, lambda: self._timer.want(Chore.AUDIT, Chore.PAGES))
+        self._findings = Findings(
+            deps=deps,
+            apart=self._apart,
+            clock=self._clock,
+            file=self._file,
+            links=self._links,
+            liveness=self._liveness,
+            pages=self._pages,
+            planner=self._planner,
+            reloader=self._reloader,
+            sender=self._sender,
+            status=self._status,
+        )
         self._undone = False
         self._looked_at = deps.clock.now()
         self._next_at: datetime | None = None
@@ -163,6 +168,8 @@ class Daemon:
         self._stopping = False
         self.outdated = False
         self.displaced = False
+        self.hung = False
+        self._looking: asyncio.Task[None] | None = None
 
     def attach(self, companion: Companion) -> None:
         """Run this beside the daemon. Call it before :meth:`start`.
@@ -175,7 +182,7 @@ class Daemon:
     # -- its life
 
     async def start(self) -> None:
-        """Load, reconcile, and stand ready.
+        """Load, reconcile, and stand ready. Damaged pages of the ledger stop only what needs them.
 
         Raises:
             DefinitionsError: there is no configuration to run with. ``alertd.yaml`` has a problem and the
@@ -184,16 +191,27 @@ class Daemon:
         """
         self._deps.log.info(Event.DAEMON_STARTED, version=__version__, node=self._deps.node)
         definitions = await self._use_kept_config(await self._read_first())
-        if definitions.unconfigured is not None and await self._deps.ledger.read_timelines():
+        if definitions.unconfigured is not None and await self._try(self._has_lived(), True):
             definitions = definitions.require_config()
         if definitions.config is None:
             raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
-        seen_at = [report.seen_at for report in await self._deps.ledger.read_nodes()]
+        seen_at = [report.seen_at for report in await self._try(self._deps.ledger.read_nodes(), ())]
         self._clock.trusted.begin(max(seen_at, default=None))
         await self._clock.compare(self._deps.ledger)
         self._looked_at = self._deps.clock.now()
-        await self._reloader.adopt(definitions, definitions.config)
+        try:
+            await self._reloader.adopt(definitions, definitions.config)
+        except LedgerDamaged as error:
+            # What is owed already is sent where its pages are sound. Planning is tried again later.
+            self._pages.note(error)
+            if self._reloader.config is None:
+                self._reloader.adopt_unplanned(definitions, definitions.config)
+            self._undone = True
         self._deps.ledger.listen(lambda: self._timer.want(Chore.LEDGER))
+
+    async def _has_lived(self) -> bool:
+        """Return whether the ledger has timelines. A ledger with damaged pages has lived."""
+        return bool(await self._deps.ledger.read_timelines())
 
     async def _read_first(self, kept: str = "") -> Definitions:
         """Read all definition files. A folder that hangs is waited for, since nothing can be done without it.
@@ -221,7 +239,7 @@ class Daemon:
         """
         if definitions.config is not None or definitions.is_absent:
             return definitions
-        kept = await self._deps.ledger.read_kept_config()
+        kept = await self._try(self._deps.ledger.read_kept_config(), None)
         if kept is None or not self._reloader.files.can_keep:
             return definitions
         found = await self._read_first(kept.text)
@@ -247,12 +265,16 @@ class Daemon:
         self._monitor.start()
         self._watch.start()
         try:
-            next_at = await self._look()
-            self._deps.systemd.ready(self._status.line)
-            self._deps.log.info(Event.DAEMON_READY, status=self._status.line)
-            while not self._stopping:
-                await self._timer.wait(next_at, self._looked_at, self._longest_s)
-                next_at = await self._look()
+            self._looking = asyncio.create_task(self._look_until_stopped())
+            if self._stopping:
+                loop.call_later(self._deps.stop_s, self._looking.cancel)
+            await asyncio.wait({self._looking})
+            if not self._looking.cancelled():
+                self._looking.result()
+        except asyncio.CancelledError:
+            if self._looking is not None:
+                self._looking.cancel()
+            raise
         except Exception as error:
             self._deps.log.critical(Event.DAEMON_FAILED, exc_info=error)
             raise
@@ -261,26 +283,53 @@ class Daemon:
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
 
+    async def _look_until_stopped(self) -> None:
+        next_at = await self._look()
+        self._deps.systemd.ready(self._status.line)
+        self._deps.log.info(Event.DAEMON_READY, status=self._status.line)
+        while not self._stopping:
+            await self._timer.wait(next_at, self._looked_at, self._longest_s)
+            next_at = await self._look()
+
     def stop(self) -> None:
-        """End the loop after what it is doing now."""
+        """End the loop after what it is doing now, or in ``stop_s`` seconds if that takes longer."""
+        if not self._stopping and self._looking is not None:
+            # A look that is given up is like a crash at that point: nothing is lost.
+            asyncio.get_running_loop().call_later(self._deps.stop_s, self._looking.cancel)
         self._stopping = True
         self._timer.wake()
 
     async def _end(self) -> None:
-        self._deps.systemd.stopping()
+        """Drain, and close everything. A ledger that does not answer is given up."""
+        deps, unsettled = self._deps, 0
+        deps.systemd.stopping()
         self._timer.stop()
         self._watch.stop()
-        if (companion := self._reloader.companion) is not None:
-            await companion.close()
-        unsettled = await self._sender.drain(self._deps.drain_s)
+        try:
+            async with asyncio.timeout(deps.drain_s + 2 * deps.stop_s):
+                if (companion := self._reloader.companion) is not None:
+                    await companion.close()
+                unsettled = await self._sender.drain(deps.drain_s)
+                await self._audit.close()
+                await self._pages.close()
+                if not self.outdated:
+                    await self._status.retire()
+        except TimeoutError:
+            self._give_up_ledger("it has not answered while alertd was ending")
+            unsettled = self._sender.unsettled
         self._monitor.stop()
-        await self._audit.close()
-        await self._pages.close()
-        if not self.outdated:
-            await self._status.retire()
-        self.displaced |= await self._file.conclude()
-        await self._deps.ledger.close()
-        self._deps.log.info(Event.DAEMON_STOPPED, node=self._deps.node, unsettled=unsettled)
+        if not self.hung:
+            # Saving a ledger whose file was taken away takes as long as that needs.
+            self.displaced |= await self._file.conclude()
+            try:
+                await deps.ledger.close()
+            except LedgerError as error:
+                self._give_up_ledger(str(error))
+        deps.log.info(Event.DAEMON_STOPPED, node=deps.node, unsettled=unsettled)
+
+    def _give_up_ledger(self, reason: str) -> None:
+        self.hung = True
+        self._deps.log.critical(Event.LEDGER_HUNG, reason=reason)
 
     # -- one look: do the chores, then send what is due
 
@@ -350,6 +399,9 @@ class Daemon:
             more = bound is not None and bound.more
             if bound is not None:
                 log_bound(self._deps.log, bound)
+                if bound.failed:
+                    told = self._status.tell_undecidable(active.config, name_sets(bound.failed))
+                    await self._try(told, None)
         await self._try(self._sender.start(active.dispatcher, known), None)
         return await self._try(self.next_at(now), now + DAMAGED_AGAIN)
 
@@ -516,7 +568,7 @@ class Daemon:
             self._planner.done,
             planned_at=self._planner.planned_at,
             shut=shut,
-            open_findings=self._gather_findings(config),
+            open_findings=self._findings.gather(config),
             known=active.make_known(self._status.elsewhere, now),
         )
         await self._try(self._tell_strays(config, now), None)
@@ -534,41 +586,6 @@ class Daemon:
         )
         if notices:
             await self._deps.ledger.apply(Changes(deliveries=notices))
-
-    def _gather_findings(self, config: Config) -> list[AuditFinding]:
-        """Gather what other parts find wrong at the moment."""
-        companion = self._reloader.companion
-        found = [*self._liveness.findings()]
-        if companion is not None:
-            found += companion.findings()
-        found += self._find_file_faults()
-        if self._status.kept:
-            found.append(report_vanished(self._status.kept, self._status.holders))
-        if self._apart.rows:
-            found.append(report_unreadable(self._apart.rows))
-        if self._planner.unplanned:
-            found.append(report_unplannable(self._planner.unplanned))
-        if step := self._clock.trusted.step:
-            found.append(report_clock_doubt(step))
-        if self._status.hung:
-            found.append(AuditFinding(fault=AuditFault.FILE, detail=self._status.hung))
-        if self._status.config_fault:
-            found.append(AuditFinding(fault=AuditFault.CONFIGURATION, detail=self._status.config_fault))
-        found += [
-            AuditFinding(fault=AuditFault.FILE, detail=problem) for problem in self._deps.file_problems()
-        ]
-        if self._clock.differs:
-            found.append(report_clock_difference(self._clock.ahead))
-        if unanswered := find_unreached(config, self._sender.paused):
-            found.append(unanswered)
-        # The links are made anew, so that the finding is there before a message goes out without them.
-        self._links.make(config)
-        if self._links.failure:
-            found.append(report_unsigned(self._links.failure))
-        return found
-
-    def _find_file_faults(self) -> list[AuditFinding]:
-        return [*self._file.findings(), *self._pages.findings()]
 
     # -- what others see
 
@@ -591,7 +608,7 @@ class Daemon:
             problems=self._status.all_problems,
             ledger_failing=self._backoff.is_failing,
             leader=self._lease.leader,
-            current=(*self._liveness.findings(), *self._find_file_faults()),
+            current=self._findings.gather_current(),
             look_age_s=self._liveness.look_age_s,
             unreadable=self._apart.rows,
         )
@@ -602,7 +619,7 @@ class Daemon:
 
     def _show_status(self) -> None:
         """Set the line for ``systemctl status``: what is wrong at this moment, else what comes next."""
-        found = [*self._liveness.findings(), *self._find_file_faults()]
+        found = self._findings.gather_current()
         if found:
             self._deps.systemd.status("; ".join(finding.detail for finding in found))
         elif self._backoff.is_failing:
@@ -636,43 +653,3 @@ class Daemon:
     def _longest_s(self) -> float:
         watchdog_s = self._deps.systemd.watchdog_s
         return min(LOOK_AGAIN_S, watchdog_s / 3) if watchdog_s else LOOK_AGAIN_S
-
-
-class Backoff:
-    """Says when to try a failing ledger again: after 1 s, 2 s, 4 s and so on, on the monotonic clock."""
-
-    def __init__(self, clock: Clock, log: Log) -> None:
-        self._clock = clock
-        self._log = log
-        self._failure = ""
-        self._pause_s = 0.0
-        self._until_s = 0.0
-
-    @property
-    def left_s(self) -> float:
-        """Seconds until the next try; 0 when it may be now."""
-        return max(0.0, self._until_s - self._clock.monotonic())
-
-    @property
-    def failure(self) -> str:
-        """Why the last try failed; "" if it did not."""
-        return self._failure
-
-    @property
-    def is_failing(self) -> bool:
-        """Whether the last try failed."""
-        return self._pause_s > 0
-
-    def fail(self, failure: str) -> None:
-        """Record a try that failed. The same failure again is logged as debug."""
-        self._pause_s = min(max(1.0, self._pause_s * 2), LONGEST_BACKOFF_S)
-        self._until_s = self._clock.monotonic() + self._pause_s
-        log = self._log.debug if failure == self._failure else self._log.error
-        log(Event.LEDGER_FAILED, reason=failure, again_in_s=self._pause_s)
-        self._failure = failure
-
-    def succeed(self) -> None:
-        """Record a try that worked."""
-        if self._pause_s:
-            self._pause_s, self._failure = 0.0, ""
-            self._log.info(Event.LEDGER_RECOVERED)

@@ -175,12 +175,36 @@ class Dispatcher:
         if delivery.notice is not None:
             delivery = replace(delivery, notice=count_dead(delivery.notice, lease.counted))
             lease = replace(lease, delivery=delivery)
-        message = compose(lease, members, now, self._gather_context(lease))
+        message, sent, apart = self._compose(lease, members, now)
         outcome, failure = await self._send(notifier, lease, message)
         took = timedelta(seconds=self.clock.monotonic() - started_s)
 
         # How did it end? The clock is read again, because a receiver's Retry-After counts from its answer.
-        return self._settle(lease, members, outcome, self.clock.now(), took=took, reason=failure)
+        settlement = self._settle(lease, sent, outcome, self.clock.now(), took=took, reason=failure)
+        return replace(settlement, follow_up=(*settlement.follow_up, *apart))
+
+    def _compose(
+        self, lease: Lease, members: Sequence[ScheduledReminder], now: datetime
+    ) -> tuple[Message, Sequence[ScheduledReminder], Sequence[Delivery]]:
+        """Compose the message, without the members for which that raises an exception.
+
+        Returns:
+            the message, the members in it, and the delivery that carries the other members. That delivery
+            fails by itself, until the bug is fixed or its time for retries is over.
+        """
+        delivery, context = lease.delivery, self._gather_context(lease)
+        try:
+            return compose(lease, members, now, context), members, ()
+        except Exception as error:
+            bad = [owed for owed in members if not _can_compose(lease, owed, now, context)]
+            if not bad or len(bad) == len(members):
+                raise
+            self.on_fault(delivery.channel, error)
+        rest = [owed for owed in members if owed not in bad]
+        apart = make_deliveries(
+            delivery.receiver, [delivery.notifier], bad, now, fallback_for=delivery.fallback_for
+        )
+        return compose(lease, rest, now, context), rest, apart
 
     async def _send(
         self, notifier: Notifier, lease: Lease, message: Message
@@ -391,6 +415,14 @@ def retry_plainly(lease: Lease, now: datetime, reason: Reason) -> Settlement:
     return Settlement(
         lease=lease, state=DeliveryState.READY, at=now, reason=reason, next_at=next_at, attempt=attempt
     )
+
+
+def _can_compose(lease: Lease, owed: ScheduledReminder, now: datetime, context: ItemContext) -> bool:
+    try:
+        compose(lease, [owed], now, context)
+    except Exception:  # the caller reports what composing the whole message has raised
+        return False
+    return True
 
 
 def _postpone(lease: Lease, now: datetime) -> Settlement:

@@ -83,6 +83,8 @@ class Dependencies:
         links: makes the links of its messages, or raises if they cannot be signed; None: messages lead
             nowhere.
         drain_s: seconds to wait for sends in flight when told to stop.
+        stop_s: seconds that a look may go on when told to stop. After the drain the ledger has twice as long
+            to answer.
         files_every_s: seconds between two calls of ``signature``.
         lead_for: how long other nodes wait for a leader that no longer reports.
         is_gone: returns whether another node is known to be dead.
@@ -105,6 +107,7 @@ class Dependencies:
     links: Callable[[Config], Links | None] = lambda _config: None
     systemd: Systemd = field(default_factory=Systemd)
     drain_s: float = 20.0
+    stop_s: float = 5.0
     files_every_s: float = FILES_EVERY_S
     load_with: Callable[[str], Definitions] | None = None
     file_worker: FileWorker = field(default_factory=InlineWorker)

@@ -33,7 +33,7 @@ from alertd.core.planning.reminders import HORIZON, Ladder, make_ladder, rearm
 from alertd.core.reason import PlainReason
 from alertd.core.time.instant import to_local_date
 from alertd.engine.digests import Digests
-from alertd.errors import LedgerError
+from alertd.errors import LedgerError, LedgerRefused
 from alertd.ports import Changes, PlanningLedger, TimelineReader
 
 AT_ONCE = 100
@@ -249,6 +249,8 @@ async def _try_timeline(  # noqa: PLR0917  the arguments of _reconcile_timeline
     """Bring milestones of one timeline into line. If that raises, the timeline alone stays as it is."""
     try:
         await _reconcile_timeline(ledger, current, timeline, milestones, records, owed, is_whole=is_whole)
+    except LedgerRefused as error:
+        current.report.failed[timeline.id] = error
     except LedgerError:
         raise
     except Exception as error:  # a bug, or a value that no database takes

@@ -147,6 +147,7 @@ class Reloader:
         self._status = status
         self._measure_absence = measure_absence
         self._active: Active | None = None
+        self._is_planned = False
         self._asked: tuple[asyncio.Future[ReloadResult], ...] = ()
         self._is_unconfigured = False
         self._began_s = 0.0
@@ -287,28 +288,42 @@ class Reloader:
         Raises:
             LedgerError: the ledger cannot be used; the previous definitions stay in force.
         """
-        deps, is_new = self._deps, config != self.config
-        await self._planner.adopt(definitions, config, reconsider=is_new)
+        is_new = config != self.config
+        await self._planner.adopt(definitions, config, reconsider=is_new or not self._is_planned)
+        self._is_planned = True
         if is_new:
-            if self.companion is not None:
-                self.companion.use(config)
-            notifiers = deps.build(config)
-            dispatcher = Dispatcher(
-                clock=deps.clock,
-                config=config,
-                notifiers=notifiers,
-                on_fault=self._log_fault,
-                links=lambda: deps.links(config),
-                measure_absence=self._measure_absence,
-            )
-            self._active = Active(
-                config=config,
-                binder=Binder(deps.ledger, config),
-                dispatcher=dispatcher,
-                since=deps.clock.now(),
-            )
-            self._sender.use(notifiers, find_rates(config, notifiers))
+            self._use(config)
         await self._status.report(config)
+
+    def adopt_unplanned(self, definitions: Definitions, config: Config) -> None:
+        """Send what the ledger owes by these definitions, until :meth:`adopt` can plan by them.
+
+        At a start on a ledger that is damaged, what is owed already is sent where its pages are sound.
+        """
+        self._planner.definitions = definitions
+        self._use(config)
+
+    def _use(self, config: Config) -> None:
+        """Have the web server, the binder and the sender follow a new configuration."""
+        deps = self._deps
+        if self.companion is not None:
+            self.companion.use(config)
+        notifiers = deps.build(config)
+        dispatcher = Dispatcher(
+            clock=deps.clock,
+            config=config,
+            notifiers=notifiers,
+            on_fault=self._log_fault,
+            links=lambda: deps.links(config),
+            measure_absence=self._measure_absence,
+        )
+        self._active = Active(
+            config=config,
+            binder=Binder(deps.ledger, config),
+            dispatcher=dispatcher,
+            since=deps.clock.now(),
+        )
+        self._sender.use(notifiers, find_rates(config, notifiers))
 
     async def _refuse(self, problems: tuple[str, ...]) -> None:
         """Keep everything that is in force, and tell the operator why."""

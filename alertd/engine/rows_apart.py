@@ -8,6 +8,7 @@ from alertd.core.ledger.unreadable import Unreadable, advise
 from alertd.core.words import format_count
 from alertd.engine.deps import Dependencies
 from alertd.engine.notices import address_notice
+from alertd.errors import LedgerDamaged
 from alertd.ports import Changes
 from alertd.system.telemetry import Event
 
@@ -43,7 +44,11 @@ class RowsApart:
             LedgerError: the ledger cannot be used; call again later.
         """
         deps, before = self._deps, self.rows
-        found = tuple(await deps.ledger.find_unreadable(INSPECTED))
+        try:
+            found = tuple(await deps.ledger.find_unreadable(INSPECTED))
+        except LedgerDamaged:
+            # Pages of some table are damaged. The rows that were set apart when they were needed are known.
+            found = tuple(await deps.ledger.find_unreadable(0))
         known, now_apart = set(before), set(found)
         new = [row for row in found if row not in known]
         released = [row for row in before if row not in now_apart]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from math import inf
 
@@ -67,8 +68,12 @@ class Auditor:
         known: Known | None = None,
     ) -> Audit:
         """Audit once. Raises LedgerError, since a ledger that cannot be read cannot pass."""
+        waiting = await self._ledger.find_waiting(now, shut, known=known)
+        if any(finding.fault is AuditFault.UNDECIDABLE for finding in open_findings):
+            # The daemon has looked at these reminders. If it stops looking, they are late or it is stuck.
+            waiting = replace(waiting, undecided=None)
         return audit(
-            await self._ledger.find_waiting(now, shut, known=known),
+            waiting,
             now,
             planned_at=planned_at,
             lease_for=LEASE_FOR,

@@ -5,7 +5,8 @@ The way of a delivery is read from top to bottom: :meth:`Sender.start` leases, `
 
 - The number of sends in flight is bounded, in all and for each channel.
 - Outcomes are settled in groups: one commit settles everything that ended while the last one ran.
-- An outcome that cannot be written now is kept and written later. An outcome is never thrown away.
+- An outcome that cannot be written now is kept and written later. Of an outcome whose content the ledger
+  refuses, only whether the message was sent is written.
 - A timeout that expires while this node stalls says nothing about the receiver. The delivery is tried
   again, and the timeout does not count as a failure of the channel.
 - A delivery whose lease ended without a settlement may have ended the process. After the first such lease,
@@ -27,13 +28,13 @@ from typing import Protocol
 from alertd.core.config import Config
 from alertd.core.ledger.backpressure import Backpressure, Breaker, BreakerChange, Rate, Throttle
 from alertd.core.ledger.outcome import Outcome, Retry
-from alertd.core.ledger.records import Delivery, Known, Lease
+from alertd.core.ledger.records import Delivery, DeliveryState, Known, Lease
 from alertd.core.message.reasons import describe_reason
-from alertd.core.reason import DeliveryFailed, Reason
+from alertd.core.reason import DeliveryFailed, PlainReason, Reason
 from alertd.engine.delivery import ClockReading, Dispatcher, retry_plainly
 from alertd.engine.notices import report_breaker
 from alertd.engine.observer import Observer, log_lost_lease, log_settlement
-from alertd.errors import LedgerError
+from alertd.errors import LedgerError, LedgerRefused, is_about_content
 from alertd.ports import (
     LEASE_FOR,
     Changes,
@@ -212,6 +213,11 @@ class Sender:
         return len(self._tasks)
 
     @property
+    def unsettled(self) -> int:
+        """How many deliveries are being sent, or have been sent and are not settled."""
+        return len(self._finished) + len(self._tasks)
+
+    @property
     def in_flight(self) -> Mapping[str, int]:
         """How many sends are in flight, by channel. Channels with none are left out."""
         return self._count_busy()
@@ -377,22 +383,20 @@ class Sender:
         if self._notices:
             # Notices are written first and on their own, so that they are not lost with a settlement that the
             # ledger refuses because another node has the delivery.
-            notices = tuple(self._notices)
-            await self._ledger.apply(Changes(deliveries=notices))
-            del self._notices[: len(notices)]
+            await self._write_notices()
         limit = SETTLE_LIMIT
         while self._finished:
             batch = self._finished[:limit]
             try:
                 stale = await self._ledger.settle(batch)
-            except LedgerError:
-                raise
             except Exception as error:
-                # A settlement cannot be written, such as one whose reason is no valid text. Find it, and have
-                # its delivery tried again, so that it does not hold up the others.
-                if len(batch) == 1:
-                    self._finished[0] = self._replace_unwritable(batch[0], error)
+                if not is_about_content(error):
+                    raise
+                # A settlement cannot be written, such as one whose reason is no valid text. Find it, and put
+                # a plain one in its place, so that it does not hold up the others.
                 limit = 1
+                if len(batch) == 1:
+                    self._replace_unwritable(error)
                 continue
             del self._finished[: len(batch)]
             for settlement in batch:
@@ -402,13 +406,47 @@ class Sender:
         while self._retired and not self._tasks:
             await self._close(self._retired.pop())
 
-    def _replace_unwritable(self, settlement: Settlement, error: Exception) -> Settlement:
-        """Return a settlement in place of one that cannot be written. Raises ``error`` the second time."""
-        reason = DeliveryFailed(error=type(error).__name__)
+    async def _write_notices(self) -> None:
+        """Write the notices that wait. One that the ledger refuses is logged and holds up no other."""
+        limit = len(self._notices)
+        while self._notices:
+            batch = tuple(self._notices[:limit])
+            try:
+                await self._ledger.apply(Changes(deliveries=batch))
+            except Exception as error:
+                if not is_about_content(error):
+                    raise
+                limit = 1
+                if len(batch) > 1:
+                    continue
+                self._log.error(Event.NOTIFIER_FAILED, channel=batch[0].channel, exc_info=error)
+            del self._notices[: len(batch)]
+
+    def _replace_unwritable(self, error: Exception) -> None:
+        """Replace the first settlement, which cannot be written, by one without anything from outside.
+
+        A message that was sent stays sent, and any other is tried again later. If the ledger refuses this as
+        well, the settlement is dropped: the lease runs out and counts as lost. Any other error the second
+        time is raised.
+        """
+        settlement = self._finished[0]
+        lease, attempt = settlement.lease, settlement.attempt
+        self._log.error(Event.NOTIFIER_FAILED, channel=lease.delivery.channel, exc_info=error)
+        reason = (
+            PlainReason.UNRECORDED
+            if isinstance(error, LedgerRefused)
+            else DeliveryFailed(error=type(error).__name__)
+        )
         if settlement.reason == reason:
-            raise error
-        self._log.error(Event.NOTIFIER_FAILED, channel=settlement.lease.delivery.channel, exc_info=error)
-        return retry_plainly(settlement.lease, settlement.at, reason)
+            if not isinstance(error, LedgerRefused):
+                raise error
+            del self._finished[0]
+        elif settlement.state is DeliveryState.SENT:
+            plain = attempt and replace(attempt, reason=reason)
+            sent = replace(settlement, reason=reason, attempt=plain)
+            self._finished[0] = replace(sent, remember={}, follow_up=())
+        else:
+            self._finished[0] = retry_plainly(lease, settlement.at, reason)
 
     async def wait_finished(self) -> None:
         """Wait until nothing is in flight and everything is settled."""
@@ -439,7 +477,7 @@ class Sender:
         self.use({})
         while self._retired:
             await self._close(self._retired.pop())
-        return len(self._finished) + len(self._tasks)
+        return self.unsettled
 
     async def _try_to_settle(self) -> None:
         try:

@@ -218,6 +218,19 @@ class StatusReporter:
         )
         await self._tell(config, "A milestone could not be planned", lines)
 
+    async def tell_undecidable(self, config: Config, names: Sequence[str]) -> None:
+        """Tell the operator about due reminders that stay pending, because nothing can be decided about them.
+
+        The same names make one notice a day.
+        """
+        lines = (
+            *names[:MAX_LINES],
+            "These reminders are due, and wait. Nothing else is held up by this.",
+            "It is a bug in alertd, or the ledger refuses what was decided: the log of the daemon has the "
+            "traceback, as occurrence.failed. Editing the milestone may avoid it.",
+        )
+        await self._tell(config, "Due reminders cannot be decided about", lines)
+
     @property
     def all_problems(self) -> tuple[str, ...]:
         """The problems of the files, that timelines are kept without a file, and that the folder hangs."""

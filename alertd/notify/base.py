@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 from alertd.core.config import Smtp
 from alertd.core.message.message import Message
 from alertd.notify.http.client import HttpClient
+from alertd.notify.http.tls import Tls, TlsFiles, find_tls
 from alertd.notify.smtp.relay import Relay
 from alertd.ports import Clock, Notifier
 
@@ -29,6 +30,8 @@ class Env:
         template: returns the source of the template in the file that a ``template_file`` option names; None:
             the notifier reads the file. Raises :class:`alertd.system.secrets.SecretUnreadable`.
         path: resolves the value of a ``*_file`` option to the file's path.
+        tls: returns the certificate files that options name, with their context; None: they are read at each
+            send. See :meth:`find_tls`.
         out: the stream that the console notifier prints to.
         smtp: the settings of the mail relay.
         relay: the connection pool to the mail relay.
@@ -40,10 +43,15 @@ class Env:
     secret: Callable[[str], str] = field(repr=False)
     out: TextIO
     path: Callable[[str], Path] = Path
+    tls: Callable[[TlsFiles], Tls] | None = None
     template: Callable[[str], str] | None = None
     smtp: Smtp = field(default_factory=Smtp)
     relay: Relay = field(default_factory=Relay)
     host: str = "localhost"
+
+    def find_tls(self, options: TlsFiles) -> Tls:
+        """Return the certificate files that options name. Raises :class:`TlsUnusable`."""
+        return self.tls(options) if self.tls is not None else find_tls(options, self.path)
 
 
 class NotifierClass(Protocol):
@@ -112,7 +120,7 @@ class NotifierOptions(BaseModel):
 
 
 class TlsOptions(NotifierOptions):
-    """The base class of options for TLS, which :func:`alertd.notify.http.tls.find_tls` reads at each send."""
+    """The base class of options for TLS, which :meth:`Env.find_tls` reads at each send."""
 
     ca_file: str = ""
     """A PEM file with the certificates to trust instead of the system's."""

@@ -25,7 +25,7 @@ from alertd.notify.base import (
 from alertd.notify.http.client import STANDARD_HEADERS, TIMEOUT_S
 from alertd.notify.http.redact import quote
 from alertd.notify.http.reply import Answer, Reply
-from alertd.notify.http.tls import TlsUnusable, find_tls
+from alertd.notify.http.tls import TlsUnusable
 from alertd.notify.http.url import check_url
 from alertd.system.secrets import SecretUnreadable
 
@@ -186,7 +186,7 @@ async def _post(
     hidden: tuple[str, ...],
 ) -> Answer:
     try:
-        tls = find_tls(options, env.path)
+        tls = env.find_tls(options)
     except TlsUnusable as error:
         return Retry(reason=str(error))
     return await env.http.post(

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pydantic import SecretStr
 
 from alertd.core.config import Config
-from alertd.notify.base import iterate_texts
+from alertd.notify.base import TlsOptions, iterate_texts
+from alertd.notify.http.tls import NamedTlsFiles
 
 _NO_SECRETS = ("ca_file", "client_cert_file", "template_file")
 _KEY = "client_key_file"
@@ -30,6 +31,13 @@ def list_template_files(config: Config) -> tuple[str, ...]:
     )
     found = {text for named in texts for option, text in named if option == "template_file" and text}
     return tuple(sorted(text for text in found if isinstance(text, str)))
+
+
+def list_tls_files(config: Config) -> frozenset[NamedTlsFiles]:
+    """Return the names of the certificate files that belong together."""
+    options = [spec.options for receiver in config.receivers.values() for spec in receiver.notifiers]
+    named = [NamedTlsFiles.copy(given) for given in options if isinstance(given, TlsOptions)]
+    return frozenset(filter(None, (*named, NamedTlsFiles.copy(config.smtp))))
 
 
 def _find_names(config: Config) -> Iterator[tuple[str, str]]:

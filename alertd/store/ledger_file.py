@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from alertd.store.database.backup import copy_connection, open_part, open_read_o
 from alertd.store.database.base import Database, translate_sqlite_error
 from alertd.store.database.file import OpenFile
 from alertd.store.database.upgrade import hold_schema
+from alertd.system.worker_threads import WorkerThreads
 
 SAVE_LIMIT_S = 100.0
 """The time limit for saving the ledger, in seconds. The unit's watchdog allows two minutes."""
@@ -31,7 +31,7 @@ class SqliteLedgerFile:
     def __init__(self, database: Database, file: OpenFile) -> None:
         self._database = database
         self._file = file
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alertd-pages")
+        self._thread = WorkerThreads("alertd-pages")
         self._connection: sqlite3.Connection | None = None
 
     async def find_loss(self) -> FileLoss | None:
@@ -88,13 +88,13 @@ class SqliteLedgerFile:
 
     async def close(self) -> None:
         self._interrupt()
-        self._thread.shutdown(wait=False)
+        self._thread.end()
 
     async def _run(self, statement: str) -> list[tuple[object, ...]]:
         """Read all rows in a separate thread and on a separate connection, so that nothing else waits."""
         try:
             async with asyncio.timeout(CHECK_LIMIT_S):
-                return await asyncio.wrap_future(self._thread.submit(self._read, statement))
+                return await asyncio.wrap_future(self._thread.submit(lambda: self._read(statement)))
         except TimeoutError as error:
             raise LedgerUnavailable(f"a check of {self._file.path} takes too long") from error
         except sqlite3.Error as error:

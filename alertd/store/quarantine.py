@@ -63,6 +63,7 @@ class Quarantine:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, object], UnreadableRow] = {}
+        self._released: set[object] = set()
         self._places: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -79,7 +80,18 @@ class Quarantine:
         """Release rows, if they are set apart."""
         with self._lock:
             for key in keys:
-                self._rows.pop((table, key), None)
+                released = self._rows.pop((table, key), None)
+                if released and table == "delivery" and len(self._released) < MAX_ROWS:
+                    self._released.add(key)
+
+    def was_apart(self, delivery: str) -> bool:
+        """Return whether a delivery was set apart, and has not been settled since it was released."""
+        return delivery in self._released
+
+    def forget_apart(self, deliveries: Iterable[str]) -> None:
+        """Forget that deliveries were set apart, because they have been settled."""
+        with self._lock:
+            self._released.difference_update(deliveries)
 
     def list_keys(self, table: str) -> list[object]:
         """List the keys of the rows of a table that are set apart."""

@@ -1,73 +1,50 @@
-"""Run the dispatcher's statements: find what is due, bind and settle deliveries, and find the next wake-up.
+"""Run the dispatcher's statements: find what is due, and bind and settle deliveries.
 
 Each statement handles many rows at once. A row that cannot be read is set apart and left out; see
-:mod:`alertd.store.quarantine`.
+:mod:`alertd.store.quarantine`. :mod:`alertd.store.leasing` leases what is bound, and
+:mod:`alertd.store.waiting` tells what waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from functools import partial
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
-    ColumnElement,
     Connection,
-    FromClause,
-    Row,
     Select,
-    and_,
     bindparam,
-    case,
-    delete,
-    false,
     func,
-    not_,
     or_,
     select,
     text,
     true,
-    union_all,
     update,
 )
 
 from alertd.core.ledger.records import (
-    CHANNEL,
-    Delivery,
     DeliveryState,
     Known,
-    Lease,
     Record,
     ReminderState,
     ScheduledReminder,
 )
-from alertd.core.planning.audit import MAX_LOST_SHOWN, Stray, Waiting, join_strays
-from alertd.core.planning.decide import Decisions, make_delivery_id
+from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import NextDigest
-from alertd.ports import LEASE_FOR, LostLeases, Settlement
-from alertd.store import reading, rows, rules, schema, writing
-from alertd.store.database.dialect import is_shared, lock_rows, split_chunks
+from alertd.ports import Settlement
+from alertd.store import reading, rows, schema, writing
+from alertd.store.database.dialect import lock_rows, split_chunks
 from alertd.store.quarantine import (
     decode_readable,
     find_quarantine,
-    is_not_apart,
     is_readable_reminder,
-    is_sound,
-    make_held,
-    pair_readable,
 )
 
-_owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered
-_READY = text("'ready'")
-_NONE = text("0")
+_owed, _delivery = schema.owed, schema.delivery
 _MAX_AWAKE = 1_000_000
 _MAX_ROUNDS = 20
 """How often one call looks for due reminders again, because none of those found can be read."""
-_MAX_LOST = 1_000
-"""The most deliveries with lost leases that are looked at to lease some of them."""
 
 
 def find_due(
@@ -198,169 +175,6 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozens
     return frozenset(refused)
 
 
-def find_next_wake(
-    connection: Connection,
-    after: datetime,
-    at: int,
-    shut: frozenset[str],
-    *,
-    lost: bool = True,
-    known: Known | None = None,
-) -> datetime | None:
-    """Return the earliest instant at which there may be work, by the caller's clock.
-
-    Args:
-        at: ``after`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
-        shut: channels that let nothing through.
-        lost: whether deliveries whose last lease was lost count.
-        known: only what the node knows counts; None: everything does.
-    """
-    is_open = _has_known_channel(known)
-    if shut:
-        is_open &= _delivery.c.channel.not_in(sorted(shut))
-    of_owed = _select_first_wake(connection, rows.to_micros(after), known)
-    of_digests = select(func.min(schema.next_digest.c.at)).where(
-        is_sound(schema.next_digest.c.at), _is_known_digest(known)
-    )
-    readable = is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id)
-    of_ready = (
-        select(_delivery.c.next_at)
-        .where(schema.IS_READY, is_open, is_free(_delivery, at) if lost else is_fresh(_delivery), *readable)
-        .order_by(_delivery.c.next_at)
-        .limit(1)
-    )
-    of_leased = select(func.min(_delivery.c.lease_until)).where(
-        schema.IS_READY, is_open, _delivery.c.lease_until > at, is_sound(_delivery.c.lease_until)
-    )
-    parts = of_owed, of_digests, of_ready, of_leased
-    found = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
-    wake_at, digest_at, next_at, until = found
-    # Convert the end of the lease from the ledger's clock to the caller's clock.
-    ends = None if until is None else until - at + rows.to_micros(after)
-    waiting = [found for found in (wake_at, digest_at, next_at, ends) if found is not None]
-    return rows.from_micros(min(waiting)) if waiting else None
-
-
-def _select_first_wake(connection: Connection, now: int, known: Known | None) -> Select[Any]:
-    """Select the earliest ``wake_at`` of the pending reminders that are not set apart.
-
-    A row that wakes before it is due is damaged. It wakes nobody until it is due, because nothing could be
-    done about it.
-    """
-    can_be_due = or_(_owed.c.at <= now, _owed.c.wake_at >= _owed.c.at)
-    waiting = schema.IS_PENDING, is_sound(_owed.c.wake_at), can_be_due, is_readable_reminder(connection)
-    known_to = _has_known_receiver(known)
-    return select(_owed.c.wake_at).where(*waiting, known_to).order_by(_owed.c.wake_at).limit(1)
-
-
-def _has_known_receiver(known: Known | None) -> ColumnElement[bool]:
-    return true() if known is None else _owed.c.receiver.in_(sorted(known.receivers))
-
-
-def _has_known_channel(known: Known | None) -> ColumnElement[bool]:
-    if known is None:
-        return true()
-    if known.channels is None:
-        return _delivery.c.receiver.in_(sorted(known.receivers))
-    return _delivery.c.channel.in_(sorted(known.channels))
-
-
-def _is_known_digest(known: Known | None) -> ColumnElement[bool]:
-    if known is None or known.digests is None:
-        return true()
-    return schema.next_digest.c.key.in_(sorted(known.digests))
-
-
-def find_waiting(
-    connection: Connection, now: datetime, at: int, shut: frozenset[str], known: Known | None = None
-) -> Waiting:
-    """Return since when work has been waiting and when the last lease ends, by the caller's clock.
-
-    Args:
-        at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
-        shut: channels that let nothing through.
-        known: what the node knows; None: there are no strays.
-    """
-    is_open = _has_known_channel(known)
-    if shut:
-        is_open &= _delivery.c.channel.not_in(sorted(shut))
-    undecided = _select_first_wake(connection, rows.to_micros(now), known)
-    readable = is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id)
-    untaken = (
-        select(_delivery.c.next_at)
-        .where(schema.IS_READY, is_open, is_free(_delivery, at), *readable)
-        .order_by(_delivery.c.next_at)
-        .limit(1)
-    )
-    held = schema.IS_READY, is_sound(_delivery.c.lease_until)
-    digests = select(func.min(schema.next_digest.c.at)).where(
-        is_sound(schema.next_digest.c.at), _is_known_digest(known)
-    )
-    parts = undecided, digests, untaken, select(func.max(_delivery.c.lease_until)).where(*held)
-    found = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
-    # Convert the end of the lease from the ledger's clock to the caller's clock.
-    ends = None if found[3] is None else found[3] - at + rows.to_micros(now)
-    undecided_at = min((micros for micros in found[:2] if micros is not None), default=None)
-    instants = [
-        None if micros is None else rows.from_micros(micros) for micros in (undecided_at, found[2], ends)
-    ]
-    return Waiting(
-        undecided=instants[0],
-        untaken=instants[1],
-        lease=instants[2],
-        lost=_count_lost(connection, at),
-        strays=_find_stray_work(connection, now, known) if known is not None else (),
-    )
-
-
-def _find_stray_work(connection: Connection, now: datetime, known: Known) -> tuple[Stray, ...]:
-    """Return what is due for receivers and channels that no live node knows, by receiver."""
-    at, elsewhere = rows.to_micros(now), sorted(known.elsewhere)
-    reminders = (
-        select(_owed.c.receiver, func.count().label("many"), func.min(_owed.c.wake_at).label("since"))
-        .where(schema.IS_PENDING, _owed.c.wake_at <= at, is_sound(_owed.c.wake_at))
-        .where(_owed.c.receiver.not_in([*sorted(known.receivers), *elsewhere]))
-        .where(is_readable_reminder(connection))
-        .group_by(_owed.c.receiver)
-    )
-    channels = connection.execute(select(_select_channels().c.channel)).scalars()
-    unknown = [
-        channel
-        for channel in channels
-        if isinstance(channel, str) and not known.has_channel(channel.partition("/")[0], channel)
-    ]
-    deliveries = (
-        select(_delivery.c.receiver, func.count().label("many"), func.min(_delivery.c.next_at).label("since"))
-        .where(schema.IS_READY, _delivery.c.next_at <= at, is_sound(_delivery.c.next_at))
-        .where(is_not_apart(connection, "delivery", _delivery.c.id))
-        .where(_delivery.c.channel.in_(unknown), _delivery.c.receiver.not_in(elsewhere))
-        .group_by(_delivery.c.receiver)
-    )
-    found = [
-        Stray(receiver=row.receiver, reminders=row.many, deliveries=0, since=rows.from_micros(row.since))
-        for row in connection.execute(reminders)
-    ]
-    if unknown:
-        found += [
-            Stray(receiver=row.receiver, reminders=0, deliveries=row.many, since=rows.from_micros(row.since))
-            for row in connection.execute(deliveries)
-        ]
-    return join_strays(found)
-
-
-def _count_lost(connection: Connection, at: int) -> dict[str, int]:
-    """Return the ready deliveries whose last lease was lost, each with the number of leases that it lost."""
-    ended = case((_delivery.c.lease_until <= at, 1), else_=0)
-    lost = (_delivery.c.lost_leases + ended).label("lost")
-    statement = (
-        select(_delivery.c.id, lost)
-        .where(schema.IS_READY, schema.HAS_LEASED, lost > 0)
-        .order_by(lost.desc(), _delivery.c.id)
-        .limit(MAX_LOST_SHOWN)
-    )
-    return {row.id: row.lost for row in connection.execute(statement)}
-
-
 def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement, str]]) -> None:
     if not taken:
         return
@@ -380,6 +194,7 @@ def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement,
         )
     )
     connection.execute(statement, [_encode_settlement(settlement) for settlement, _ in taken])
+    find_quarantine(connection).forget_apart(settlement.lease.delivery.id for settlement, _ in taken)
     writing.write_attempts(connection, [settlement.attempt for settlement, _ in taken if settlement.attempt])
     told = [
         {"of": key, "when": rows.to_micros(settlement.at)}
@@ -413,423 +228,3 @@ def _encode_settlement(settlement: Settlement) -> dict[str, Any]:
         # An attempt that was settled has not ended the process.
         "lost": 0 if settlement.attempt else None,
     }
-
-
-_owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """The conditions for a delivery that can be leased. Instants are microseconds since 1970.
-
-    Attributes:
-        now: the delivery is due at this instant.
-        at: ``now`` by the ledger's clock. Leases end by that clock.
-        latest: no lease ends later by that clock, unless it was taken while the clock was ahead.
-        among_others: whether other nodes lease at the same time. If so, the search skips rows that they have
-            locked and locks the rows that it finds.
-        is_not_apart: returns the condition that the delivery with an id is not set apart.
-        lost: whether to find deliveries whose last lease was lost.
-        held: ids of deliveries whose last lease was not lost.
-        known: what the node knows; None: everything.
-    """
-
-    now: int
-    at: int
-    latest: int
-    among_others: bool
-    is_not_apart: Callable[[ColumnElement[str]], ColumnElement[bool]]
-    lost: bool
-    held: Collection[str]
-    known: Known | None
-
-    def is_wanted(self, delivery: FromClause) -> ColumnElement[bool]:
-        """Return the condition that a delivery may be leased, as far as its earlier leases say."""
-        can_be_leased = _can_be_leased(delivery, self.at, self.latest)
-        if self.lost:
-            return can_be_leased
-        held = [delivery.c.id.in_(sorted(self.held)) & can_be_leased] if self.held else []
-        return or_(is_fresh(delivery), *held)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taker:
-    """The node that leases, and the instant at which it leases.
-
-    Attributes:
-        at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
-        held: ids of deliveries that the node is sending or has not settled yet.
-        known: what the node knows; None: everything.
-    """
-
-    owner: str
-    now: datetime
-    at: int
-    duration: timedelta
-    held: Collection[str]
-    known: Known | None
-
-    @property
-    def until(self) -> datetime:
-        """When the leases end, by the ledger's clock."""
-        return rows.from_micros(self.at) + self.duration
-
-    @property
-    def latest(self) -> int:
-        """Only a lease that was taken while the clock was ahead ends later, in microseconds since 1970."""
-        return rows.to_micros(self.until + LEASE_FOR)
-
-
-def lease(
-    connection: Connection,
-    *,
-    owner: str,
-    now: datetime,
-    at: int,
-    duration: timedelta,
-    limit: int,
-    per_channel: int,
-    most: Mapping[str, int],
-    held: Collection[str] = (),
-    lost: LostLeases = LostLeases.INCLUDED,
-    known: Known | None = None,
-) -> list[Lease]:
-    """Lease ready deliveries, as :meth:`alertd.ports.DeliveryQueue.lease` describes.
-
-    Args:
-        at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
-    """
-    taker = Taker(owner=owner, now=now, at=at, duration=duration, held=held, known=known)
-    match lost:
-        case LostLeases.FEW | LostLeases.ALONE:
-            found = _find_lost(connection, taker, per_channel, most)
-            return _take(connection, taker, rules.choose_lost(found, alone=lost is LostLeases.ALONE))
-        case LostLeases.INCLUDED | LostLeases.LEFT_OUT:
-            search = Search(
-                now=rows.to_micros(now),
-                at=at,
-                latest=taker.latest,
-                among_others=is_shared(connection),
-                is_not_apart=partial(is_not_apart, connection, "delivery"),
-                lost=lost is LostLeases.INCLUDED,
-                held=held,
-                known=known,
-            )
-            return _take(connection, taker, _select_candidates(search, limit, per_channel, most))
-
-
-def _find_lost(
-    connection: Connection, taker: Taker, per_channel: int, most: Mapping[str, int]
-) -> list[tuple[str, str, int]]:
-    """Find the free deliveries whose last lease was lost, the oldest first.
-
-    Returns:
-        the id, the channel and the number of lost leases of each.
-    """
-    known = taker.known
-    lost = (
-        select(
-            _delivery.c.id,
-            _delivery.c.receiver,
-            _delivery.c.channel,
-            _delivery.c.next_at,
-            (_delivery.c.lost_leases + case((_delivery.c.lease_until.is_not(None), 1), else_=0)).label(
-                "lost"
-            ),
-        )
-        .where(schema.IS_READY, schema.HAS_LEASED, _can_be_leased(_delivery, taker.at, taker.latest))
-        .where(_delivery.c.next_at <= rows.to_micros(taker.now))
-        .where(is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id))
-        .order_by(_delivery.c.next_at, _delivery.c.id)
-        .limit(_MAX_LOST)
-    )
-    return [
-        (row.id, row.channel, row.lost)
-        for row in connection.execute(lost)
-        if row.id not in taker.held
-        and most.get(row.channel, per_channel) > 0
-        and (
-            known is None
-            or known.has_channel(row.receiver, row.channel)
-            or known.is_stray(row.receiver, rows.from_micros(row.next_at))
-        )
-    ]
-
-
-def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequence[str]) -> list[Lease]:
-    """Lease those candidates that are still free, and record the leases that were lost."""
-    if not isinstance(candidates, Select) and not candidates:
-        return []
-    now, until = taker.now, taker.until
-    free = (
-        select(_delivery)
-        .where(_delivery.c.id.in_(candidates), schema.IS_READY)
-        .where(_can_be_leased(_delivery, taker.at, taker.latest))
-        .order_by(_delivery.c.next_at, _delivery.c.id)
-        .with_for_update(skip_locked=True, key_share=True)
-    )
-    found = connection.execute(free).all()
-    carried, records = _read_carried(connection, found)
-    taken = [row for row in found if row.id in carried]
-    lost = {row.id for row in taken if row.lease_until is not None and row.id not in taker.held}
-    for chunk in split_chunks(list(carried)):
-        connection.execute(
-            update(_delivery)
-            .where(_delivery.c.id.in_(chunk))
-            .values(lease_owner=taker.owner, lease_until=rows.to_micros(until), fence=_delivery.c.fence + 1)
-        )
-    for chunk in split_chunks(sorted(lost)):
-        counted = {"lost_leases": _delivery.c.lost_leases + 1, "attempts": _delivery.c.attempts + 1}
-        connection.execute(update(_delivery).where(_delivery.c.id.in_(chunk)).values(counted))
-    carried |= {name: (rules.count_lost_lease(carried[name][0]), carried[name][1]) for name in lost}
-    writing.write_attempts(
-        connection, [rules.make_lost_attempt(carried[name][0], now) for name in sorted(lost)]
-    )
-    shown = {name: made.edition.overview if made.edition else () for name, (made, _) in carried.items()}
-    bound = {owed.milestone for _, members in carried.values() for owed in members}
-    milestones = sorted(bound.union(*shown.values()))
-    records |= reading.read_records_by_id(connection, (name for name in milestones if name not in records))
-    latest = _read_latest_bound(connection, milestones)
-    prior = _read_prior(connection, [*milestones, CHANNEL])
-    first = reading.read_first_after(connection, milestones, now)
-    carried_members = {name: members for name, (_, members) in carried.items()}
-    elsewhere = _read_owed_elsewhere(connection, taker.known, taken, carried_members)
-    leases = []
-    for row in taken:
-        delivery, members = carried[row.id]
-        names = dict.fromkeys((*(owed.milestone for owed in members), *shown[row.id]))
-        leases.append(
-            Lease(
-                delivery=delivery,
-                owner=taker.owner,
-                fence=row.fence + 1,
-                until=until,
-                owed=tuple(members),
-                records={name: records[name] for name in names if name in records},
-                overtaken=rules.find_overtaken(members, latest),
-                prior={
-                    name: prior[name, row.channel]
-                    for name in (*names, CHANNEL)
-                    if (name, row.channel) in prior
-                },
-                upcoming=rules.select_upcoming(members, shown[row.id], row.receiver, first),
-                owed_elsewhere=elsewhere.get(row.id, {}),
-                counted=_count_dead(connection, delivery),
-            )
-        )
-    return leases
-
-
-def _read_carried(
-    connection: Connection, found: Sequence[Row[Any]]
-) -> tuple[dict[str, tuple[Delivery, list[ScheduledReminder]]], dict[str, Record]]:
-    """Return the deliveries that can be sent with their members, by id, and the records of the members.
-
-    A delivery that can be read in part is split: what cannot be read goes on in a delivery of its own.
-    """
-    readable = list(pair_readable(connection, lambda row: rows.decode_delivery(row, ()), found))
-    apart: dict[str, list[str]] = {}
-    members = reading.read_members(connection, [row.id for row, _ in readable], apart)
-    everything = [owed for its in members.values() for owed in its]
-    paired = reading.pair_with_records(connection, everything)
-    with_record = {owed.key for owed, _ in paired}
-    carried: dict[str, tuple[Delivery, list[ScheduledReminder]]] = {}
-    for row, made in readable:
-        its = [owed for owed in members[row.id] if owed.key in with_record]
-        lost = [owed.key for owed in members[row.id] if owed.key not in with_record] + apart.get(row.id, [])
-        if not its and made.notice is None and made.edition is None:
-            find_quarantine(connection).add(make_held(row.id, is_empty=not lost))
-            continue
-        if lost:
-            _split(connection, made, lost)
-        carried[row.id] = reading.carry(made, its), its
-    return carried, {record.id: record for _, record in paired}
-
-
-def _split(connection: Connection, delivery: Delivery, lost: Sequence[str]) -> None:
-    """Move members that cannot be read from a delivery to a delivery of their own.
-
-    The rest is not held up, and what is moved is sent when it can be read, or by a node that can read it.
-    """
-    marks = (delivery.fallback_for,) if delivery.fallback_for else ()
-    alone = replace(
-        delivery,
-        id=make_delivery_id(delivery.receiver, delivery.notifier, (*lost, *marks)),
-        members=tuple(lost),
-        attempts=0,
-        reason=None,
-        edition=None,
-    )
-    moved = (schema.member.c.delivery == delivery.id) & schema.member.c.key.in_(lost)
-    connection.execute(delete(schema.member).where(moved))
-    writing.write_deliveries(connection, (alone,))
-    find_quarantine(connection).add(make_held(alone.id, is_empty=False))
-
-
-def _count_dead(connection: Connection, delivery: Delivery) -> int:
-    """Count the dead deliveries that a notice counts."""
-    hour = delivery.notice.counts if delivery.notice else None
-    if hour is None:
-        return 0
-    dead = select(func.count()).where(
-        _delivery.c.state == DeliveryState.DEAD.value,
-        _delivery.c.channel == hour.channel,
-        _delivery.c.settled_at >= rows.to_micros(hour.begins),
-        _delivery.c.settled_at < rows.to_micros(hour.ends),
-    )
-    return connection.execute(dead).scalar_one()
-
-
-def _read_owed_elsewhere(
-    connection: Connection,
-    known: Known | None,
-    taken: Sequence[Row[Any]],
-    members: Mapping[str, Sequence[ScheduledReminder]],
-) -> dict[str, dict[str, frozenset[str]]]:
-    """Return ``Lease.owed_elsewhere`` of each lease on a channel that the node does not know, by delivery."""
-    if known is None:
-        return {}
-    unknown = [row.id for row in taken if not known.has_channel(row.receiver, row.channel)]
-    milestones = {owed.milestone for name in unknown for owed in members[name]}
-    owed = [
-        reminder for milestone in sorted(milestones) for reminder in reading.read_owed(connection, milestone)
-    ]
-    return {name: rules.find_owed_elsewhere(members[name], owed) for name in unknown}
-
-
-def is_free(delivery: FromClause, at: int) -> ColumnElement[bool]:
-    """Return the condition that a delivery has no lease, or only a lease that ended at or before ``at``.
-
-    A lease until an instant that is none is no lease.
-    """
-    until = delivery.c.lease_until
-    return or_(until.is_(None), until <= at, until > rows.MAX_INSTANT)
-
-
-def _can_be_leased(delivery: FromClause, at: int, latest: int) -> ColumnElement[bool]:
-    """Return the condition that a delivery is free, or has a lease that ends too far ahead to be right."""
-    return or_(is_free(delivery, at), delivery.c.lease_until > latest)
-
-
-def is_fresh(delivery: FromClause) -> ColumnElement[bool]:
-    """Return the condition that a delivery has no lease, and that its last lease was not lost."""
-    return and_(delivery.c.lease_until.is_(None), delivery.c.lost_leases == _NONE)
-
-
-def _select_channels() -> CTE:
-    """Select the channels that have ready deliveries.
-
-    The recursive query makes one index lookup for each channel (a loose index scan).
-    """
-    ready, following = _delivery.alias("ready"), _delivery.alias("following")
-    channels = (
-        select(func.min(ready.c.channel).label("channel"))
-        .where(ready.c.state == _READY)
-        .cte("channels", recursive=True)
-    )
-    after = (
-        select(func.min(following.c.channel))
-        .where(following.c.state == _READY, following.c.channel > channels.c.channel)
-        .scalar_subquery()
-    )
-    return channels.union_all(select(after).where(channels.c.channel.is_not(None)))
-
-
-def _select_candidates(search: Search, limit: int, per_channel: int, most: Mapping[str, int]) -> Select[str]:
-    """Select the ids of deliveries that can be leased.
-
-    The oldest deliveries of each channel come straight from the index. The cost therefore does not grow with
-    the
-    backlog: a long backlog of one channel is not read to find the deliveries of another.
-    """
-    channels, named = _select_channels(), sorted(most)
-    # More than ``limit`` cannot be leased, and each row that is found may get locked.
-    per_channel = min(per_channel, limit)
-    parts = _select_others(search, channels, per_channel, most)
-    by_number: dict[int, list[str]] = {}
-    for channel in named:
-        by_number.setdefault(min(most[channel], per_channel), []).append(channel)
-    parts += [
-        _select_oldest(search, channels, number, channels.c.channel.in_(alike))
-        for number, alike in sorted(by_number.items())
-        if number > 0
-    ]
-    if not parts:
-        return select(_delivery.c.id).where(false())
-    found = _delivery.alias("found")
-    of_any = union_all(*parts).subquery()
-    statement = select(found.c.id).join(of_any, of_any.c.id == found.c.id)
-    return statement.order_by(found.c.next_at, found.c.id).limit(limit)
-
-
-def _select_others(search: Search, channels: CTE, number: int, most: Mapping[str, int]) -> list[Select[str]]:
-    """Select the ids of the ``number`` oldest deliveries of each channel that ``most`` does not name."""
-    known, others = search.known, channels.c.channel.not_in(sorted(most)) if most else true()
-    if known is None:
-        return [_select_oldest(search, channels, number, others)]
-    mine: ColumnElement[bool]
-    if known.channels is not None:
-        mine = channels.c.channel.in_(sorted(known.channels))
-    else:
-        mine = or_(*(channels.c.channel.startswith(f"{name}/", autoescape=True) for name in known.receivers))
-    selected = []
-    if known.channels is None or not known.channels <= most.keys():
-        selected.append(_select_oldest(search, channels, number, others & mine))
-    if known.strays_before is not None:
-        since = replace(search, now=rows.to_micros(known.strays_before))
-        elsewhere = (
-            channels.c.channel.startswith(f"{name}/", autoescape=True) for name in sorted(known.elsewhere)
-        )
-        selected.append(
-            _select_oldest(since, channels, number, others & not_(or_(false(), mine, *elsewhere)))
-        )
-    return selected
-
-
-def _select_oldest(search: Search, channels: CTE, number: int, condition: ColumnElement[bool]) -> Select[str]:
-    """Select the ids of the ``number`` oldest deliveries of each channel that matches ``condition``."""
-    oldest = _delivery.alias("oldest")
-    of_channel = (
-        select(oldest.c.id)
-        .where(oldest.c.state == _READY, oldest.c.channel == channels.c.channel)
-        .where(oldest.c.next_at <= search.now, search.is_wanted(oldest), search.is_not_apart(oldest.c.id))
-        .order_by(oldest.c.next_at, oldest.c.id)
-        .limit(number)
-    )
-    if search.among_others:
-        locked = of_channel.with_for_update(skip_locked=True, key_share=True).lateral("of_channel")
-        return select(locked.c.id).select_from(channels.join(locked, true())).where(condition)
-    # SQLite has no lateral joins, but it evaluates this correlated subquery for each channel in the same way.
-    found = _delivery.alias("of_channel")
-    return select(found.c.id).select_from(channels.join(found, found.c.id.in_(of_channel))).where(condition)
-
-
-def _read_latest_bound(
-    connection: Connection, milestones: Sequence[str]
-) -> dict[tuple[str, str, str], datetime]:
-    """Return the latest ``at`` of the bound reminders, by their key (see ``rules.make_line_key``)."""
-    reminders = [cause.value for cause in rules.REMINDERS]
-    kind = case((_owed.c.cause.in_(sorted(reminders)), "reminder"), else_=_owed.c.cause).label("kind")
-    latest = func.max(_owed.c.at).label("latest")
-    found: dict[tuple[str, str, str], datetime] = {}
-    for chunk in split_chunks(milestones):
-        statement = (
-            select(_owed.c.milestone, _owed.c.receiver, kind, latest)
-            .where(_owed.c.milestone.in_(chunk), _owed.c.state == "bound", is_sound(_owed.c.at))
-            .group_by(_owed.c.milestone, _owed.c.receiver, text("kind"))
-        )
-        for row in connection.execute(statement):
-            found[row.milestone, row.receiver, row.kind] = rows.from_micros(row.latest)
-    return found
-
-
-def _read_prior(
-    connection: Connection, milestones: Sequence[str]
-) -> dict[tuple[str, str], Mapping[str, str]]:
-    """Return the states that notifiers returned last, by milestone and channel."""
-    found: dict[tuple[str, str], Mapping[str, str]] = {}
-    for chunk in split_chunks(milestones):
-        its = connection.execute(select(_remembered).where(_remembered.c.milestone.in_(chunk)))
-        for row, state in pair_readable(connection, rows.decode_state, its):
-            found[row.milestone, row.channel] = state
-    return found

@@ -17,7 +17,19 @@ from sqlalchemy import Connection
 from alertd.core.ledger.records import Known, Lease
 from alertd.core.planning.audit import Waiting
 from alertd.ports import Changes, LostLeases
-from alertd.store import acting, leading, pruning, quarantine, queue, reading, repairing, rows, writing
+from alertd.store import (
+    acting,
+    leading,
+    leasing,
+    pruning,
+    quarantine,
+    queue,
+    reading,
+    repairing,
+    rows,
+    waiting,
+    writing,
+)
 from alertd.store.database.base import CHANNEL, Database
 from alertd.store.database.dialect import notify_others, read_clock, read_size
 from alertd.store.database.upgrade import hold_schema
@@ -143,7 +155,7 @@ class SqlLedger:
         known: Known | None = None,
     ) -> Sequence[Lease]:
         def work(connection: Connection) -> Sequence[Lease]:
-            return queue.lease(
+            return leasing.lease(
                 connection,
                 owner=owner,
                 now=now,
@@ -168,7 +180,7 @@ class SqlLedger:
         known: Known | None = None,
     ) -> datetime | None:
         def work(connection: Connection) -> datetime | None:
-            return queue.find_next_wake(
+            return waiting.find_next_wake(
                 connection, after, self._read_time(connection, after), shut, lost=lost, known=known
             )
 
@@ -178,7 +190,7 @@ class SqlLedger:
         self, now: datetime, shut: frozenset[str] = frozenset(), *, known: Known | None = None
     ) -> Waiting:
         def work(connection: Connection) -> Waiting:
-            return queue.find_waiting(connection, now, self._read_time(connection, now), shut, known)
+            return waiting.find_waiting(connection, now, self._read_time(connection, now), shut, known)
 
         return await self.read(work)
 

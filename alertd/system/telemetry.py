@@ -69,6 +69,7 @@ class Event(StrEnum):
     HEARTBEAT_FAILED = "heartbeat.failed"
     NOTIFIER_FAILED = "notifier.failed"
     LEDGER_FAILED = "ledger.failed"
+    LEDGER_HUNG = "ledger.hung"
     LEDGER_RECOVERED = "ledger.recovered"
     LEDGER_UPGRADED = "ledger.upgraded"
     LEDGER_REPAIRED = "ledger.repaired"

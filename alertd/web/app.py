@@ -28,6 +28,7 @@ from alertd.web.server.middleware import (
     SecurityHeadersMiddleware,
     TrustedHostMiddleware,
 )
+from alertd.web.server.static import preload
 from alertd.web.timeline.cache import MilestoneCache
 
 DEFAULT_LIMITS = Limits()
@@ -61,6 +62,7 @@ def make_app(site: Site, more: Iterable[BaseRoute] = ()) -> Starlette:
         ],
         exception_handlers=HANDLERS,
     )
+    preload()
     app.state.site = site
     app.state.cache = MilestoneCache(site)
     app.state.live = Live(site)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,8 +15,16 @@ from sqlalchemy import Connection
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones.status import ActionKind
-from alertd.core.reason import PlainReason, SnoozedBy
-from alertd.errors import LeadLost, LedgerError, LedgerUnavailable, SchemaTooNew, SchemaTooOld, SettingsError
+from alertd.core.reason import Answered, PlainReason, SnoozedBy
+from alertd.errors import (
+    LeadLost,
+    LedgerError,
+    LedgerRefused,
+    LedgerUnavailable,
+    SchemaTooNew,
+    SchemaTooOld,
+    SettingsError,
+)
 from alertd.ports import Changes
 from alertd.store import migrate, open_ledger
 from alertd.store.database.base import Database
@@ -491,6 +500,18 @@ async def test_error_does_not_hold_what_was_written(ledger: SqlLedger) -> None:
         await ledger.apply(Changes(owed=(an_owed(milestone="no/hunter2", reason=SnoozedBy(by="hunter2")),)))
 
     assert "hunter2" not in str(caught.value)
+
+
+async def test_text_with_nul_is_refused_for_its_content(ledger: SqlLedger) -> None:
+    """PostgreSQL holds no NUL. The error says that a retry would not help, and other rows are written."""
+    await fill(ledger, an_owed("k1"), an_owed("k2"), deliveries=[a_delivery("k1"), a_delivery("k2")])
+    bad, good = await take(ledger)
+    nul = replace(sent(bad), reason=Answered(text="a\0b"))
+
+    with pytest.raises(LedgerRefused, match="refuses a row"):
+        await ledger.settle([nul, sent(good)])
+
+    assert not await ledger.settle([sent(good)])
 
 
 async def test_url_that_libpq_does_not_know_is_a_wrong_setting(url: str) -> None:

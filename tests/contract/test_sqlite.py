@@ -17,7 +17,7 @@ from alertd.core.ledger.records import DeliveryState
 from alertd.core.reason import SnoozedBy
 from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable, SettingsError, UnreadableRow
 from alertd.ports import Changes
-from alertd.store import migrate, open_ledger, quarantine, queue, reading
+from alertd.store import leasing, migrate, open_ledger, quarantine, queue, reading, waiting
 from alertd.store.database.base import Database
 from alertd.store.database.opening import open_database
 from alertd.store.database.upgrade import ensure_schema
@@ -141,10 +141,10 @@ async def test_nothing_the_loop_asks_goes_through_all_rows(path: Path, apart: bo
         asked: list[tuple[str, Any]] = []
         event.listen(connection, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
         queue.find_due(connection, NOW, 10)
-        queue.lease(
+        leasing.lease(
             connection, owner="", now=NOW, at=0, duration=HOUR, limit=9, per_channel=9, most={"a/b": 0}
         )
-        queue.find_next_wake(connection, NOW, 0, frozenset({"a/b"}))
+        waiting.find_next_wake(connection, NOW, 0, frozenset({"a/b"}))
         reading.read_upcoming(connection, 1)
         reading.read_first_after(connection, ["iraq/phase-2"], NOW)
         quarantine.inspect(connection, 0)

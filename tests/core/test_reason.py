@@ -67,6 +67,7 @@ WORDED: list[tuple[Reason, str, str]] = [
     (PlainReason.LEASE_TOO_OLD, "lease_too_old", "its lease was too old to send on it"),
     (PlainReason.REROUTED, "rerouted", "the routes now send it to other receivers"),
     (PlainReason.LEASE_LOST, "lease_lost", "alertd ended before it recorded how the attempt ended"),
+    (PlainReason.UNRECORDED, "unrecorded", "the ledger refused what alertd was recording about the attempt"),
     (MuteInterval(interval="weekend"), "mute_interval", "muted by mute_time_intervals: weekend"),
     (
         OutsideIntervals(intervals=("office", "night")),

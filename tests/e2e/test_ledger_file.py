@@ -13,6 +13,7 @@ from alembic import command
 from alertd.store.database.opening import open_database
 from alertd.store.database.upgrade import make_alembic_config
 from alertd.store.schema import REVISIONS
+from tests.contract.test_ledger_file import damage
 from tests.e2e.stage import Stage, a_stage, in_a_minute
 
 pytestmark = pytest.mark.long
@@ -122,3 +123,27 @@ async def test_restored_backup_is_not_overwritten(stage: Stage, put: Callable[[s
     assert "done" not in explained
     with closing(sqlite3.connect(rescued["copy"])) as copy:
         assert copy.execute("select count(*) from milestone where standing like '%done%'").fetchone() == (1,)
+
+
+async def test_start_on_a_ledger_that_cannot_be_opened_says_what_to_do(stage: Stage) -> None:
+    """It ends with 65, and says that a backup must be restored."""
+    stage.ledger.write_bytes(b"\xa5" * 8192)
+
+    daemon = await stage.spawn()
+    (status, damaged) = await daemon.ended(), await daemon.until("ledger.damaged")
+
+    assert status == 65
+    assert "put a backup in its place" in damaged["reason"]
+
+
+async def test_start_on_a_damaged_page_goes_on(stage: Stage) -> None:
+    """The daemon is ready, reports the damage, and ends as usual."""
+    await (await stage.start()).stop()
+    damage(stage.ledger, "milestone")
+
+    daemon = await stage.start()
+    damaged = await daemon.until("ledger.damaged")
+    status = await daemon.stop()
+
+    assert "malformed" in damaged["reason"]
+    assert status == 0

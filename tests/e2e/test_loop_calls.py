@@ -26,6 +26,12 @@ from tests.web.stage import NO_TLS
 
 LIMIT_S = 20.0
 
+INSTALLED = (sys.prefix, sys.base_prefix, str(Path(app.__file__).parent))
+"""Where the program itself is. Modules and templates of pages are read on the loop at their first use."""
+
+SYSTEM: frozenset[str] = frozenset()
+"""Files of the system that the loop opens: none. Zones are read with the definitions."""
+
 
 class Watch:
     """Notes which thread opens or lists what. An audit hook cannot be removed, so all tests share it."""
@@ -33,6 +39,7 @@ class Watch:
     def __init__(self) -> None:
         self.root = ""
         self.calls: list[tuple[int, str, str]] = []
+        self.elsewhere: list[tuple[int, str]] = []
         sys.addaudithook(self._hear)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -40,6 +47,8 @@ class Watch:
             path = str(arguments[0])
             if path.startswith(self.root):
                 self.calls.append((threading.get_ident(), event, path.removeprefix(self.root)))
+            elif event in {"open", "os.listdir", "os.scandir"}:
+                self.elsewhere.append((threading.get_ident(), path))
 
     @contextmanager
     def over(self, folder: Path) -> Iterator[None]:
@@ -66,6 +75,7 @@ def write_files(folder: Path, url: str) -> str:
     """Write a configuration that names a file of each kind. Returns a token."""
     (folder / "config" / "milestones").mkdir(parents=True)
     (folder / "config" / "alertd.yaml").write_text(
+        "timezone: Asia/Kathmandu\n"
         "web: {external_url: 'http://127.0.0.1', auth: {tokens_file: tokens, users_file: users}}\n"
         "receivers:\n"
         "  - name: desk\n"
@@ -127,6 +137,8 @@ async def test_loop_makes_no_call_to_the_file_system(
 
     on_loop = [call[1:] for call in watch.calls if call[0] == threading.get_ident()]
     assert on_loop == []
+    elsewhere = {path for thread, path in watch.elsewhere if thread == threading.get_ident()}
+    assert {path for path in elsewhere if not path.startswith(INSTALLED)} <= SYSTEM
     assert any(path.endswith("t.yaml") for _, _, path in watch.calls)
     assert [answer.status_code for answer in answers] == [200, 401, 200, 401]
     assert result is not None

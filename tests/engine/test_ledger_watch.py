@@ -224,3 +224,39 @@ async def write_elsewhere(path: Path) -> None:
     ledger = await open_ledger(f"sqlite:///{path}")
     await ledger.apply(Changes(history=(an_entry(),)))
     await ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "sent"),
+    [
+        # A message is made of these.
+        ("milestone", 0), ("owed", 0), ("delivery", 0), ("member", 0),
+        ("history", 1), ("node", 1), ("lead", 1), ("next_digest", 1), ("remembered", 1),
+    ],
+)  # fmt: skip
+async def test_daemon_starts_on_a_damaged_ledger_and_sends_what_it_can(
+    path: Path, table: str, sent: int
+) -> None:
+    """What is owed goes out where the pages that it needs are sound, and the audit names the damage."""
+    async with running(path) as run:
+        await run.look()
+        await run.daemon._end()
+    damage(path, table)
+    ledger = await open_ledger(f"sqlite:///{path}")
+    stage = Stage(ledger, StepClock(when("2026-09-23T10:00")))
+    stage.world = replace(stage.world, file=ledger.watch_file())
+    stage.define(a_milestone(M, "2026-09-30"))
+    daemon = stage.daemon()
+
+    await daemon.start()
+    again = Running(stage, daemon, path)
+    await again.look(2)
+    daemon._timer.wanted.add(Chore.AUDIT)
+    await again.look()
+
+    assert again.facts("ledger.damaged")
+    assert [one for one in again.findings() if one.startswith("damaged: ")]
+    assert daemon.definitions is not None
+    assert len(stage.lines()) == sent
+    await daemon._end()
+    await ledger.close()

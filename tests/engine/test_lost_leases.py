@@ -1,7 +1,9 @@
 """A message that ends the process is found, given up on its channel and reported; nothing else suffers."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.ledger.records import DeliveryState
+from alertd.core.ledger.records import DeliveryState, Lease
 from alertd.core.message.message import Message
-from alertd.core.reason import DeliveryFailed, LeasesLost, NotifierFailed, PlainReason
-from alertd.engine.delivery import MAX_LOST_LEASES, ClockReading
+from alertd.core.reason import Answered, DeliveryFailed, LeasesLost, NotifierFailed, PlainReason
+from alertd.engine.delivery import MAX_LOST_LEASES, ClockReading, Dispatcher
 from alertd.engine.sender import ALONE_FOR_S, WAIT_ALONE_S, Sender
-from alertd.ports import LEASE_FOR, Ledger
+from alertd.ports import LEASE_FOR, Ledger, Settlement
 from tests.engine.test_sender import ControlledNotifier, SenderStage, turn_of_the_loop
 from tests.scene import MAX_TURNS, ROOT, Scene, a_config, a_ledger, a_log, a_milestone
 
@@ -144,12 +146,12 @@ async def test_exit_of_a_notifier_ends_nothing(ledger: Ledger) -> None:
 
 
 async def test_settlement_that_cannot_be_written_holds_up_no_other(tmp_path: Path) -> None:
-    """A notifier returns text that no database takes: its delivery is tried again, the others are settled."""
+    """A settlement has text that no database takes: its delivery is tried again, the others are settled."""
     async with a_ledger("sql", tmp_path) as ledger:
         scene = await a_scene(ledger, "t/a", "t/b", "t/c")
-        scene.recorder().answers = [Retry(reason="no"), Retry(reason="\ud800"), Sent()]
+        scene.recorder().answers = [Retry(reason="no"), Retry(reason="odd"), Sent()]
         sender = Sender(ledger, scene.clock, a_log()[0], node="node-1", on_finished=lambda: None)
-        dispatcher = scene.dispatcher()
+        dispatcher = OddTexts(**{name: getattr(scene.dispatcher(), name) for name in Dispatcher.__slots__})
         sender.use(dispatcher.notifiers)
 
         await sender.start(dispatcher)
@@ -160,6 +162,92 @@ async def test_settlement_that_cannot_be_written_holds_up_no_other(tmp_path: Pat
         reasons = [delivery.reason for delivery in found]
     assert states == ["ready", "ready", "sent"]
     assert DeliveryFailed(error="UnicodeEncodeError") in reasons
+
+
+CHECKS = {
+    "attempt": "create trigger bad before insert on attempt when new.reason like '%bad%'"
+    " begin select raise(abort, 'no bad reasons'); end",
+    "remembered": "create trigger bad before insert on remembered begin select raise(abort, 'no state'); end",
+}
+"""Rules by which the database refuses rows for their content, by the table that has them."""
+
+
+@pytest.mark.parametrize(
+    ("table", "bad", "states"),
+    [
+        ("attempt", Retry(reason="bad"), ["ready", "ready", "sent"]),
+        # It was sent, and is not sent again because of what cannot be remembered about it.
+        ("remembered", Sent(state={"t/b": {"ts": "1"}}), ["ready", "sent", "sent"]),
+    ],
+)
+async def test_settlement_that_the_database_refuses_holds_up_no_other(
+    tmp_path: Path, table: str, bad: Outcome, states: list[str]
+) -> None:
+    """A plain attempt stands in its place, and the ledger does not count as failing."""
+    async with a_ledger("file", tmp_path) as ledger:
+        scene = await a_scene(ledger, "t/a", "t/b", "t/c")
+        with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as other:
+            other.execute(CHECKS[table])
+        scene.recorder().answers = [Retry(reason="no"), bad, Sent()]
+        sender = Sender(ledger, scene.clock, a_log()[0], node="node-1", on_finished=lambda: None)
+        dispatcher = scene.dispatcher()
+        sender.use(dispatcher.notifiers)
+
+        await sender.start(dispatcher)
+        await sender.wait_finished()
+
+        found = await ledger.find_deliveries()
+    assert sorted(delivery.state.value for delivery, _, _ in found) == states
+    assert [delivery.reason for delivery, _, _ in found].count(PlainReason.UNRECORDED) == 1
+    assert [len(attempts) for _, attempts, _ in found] == [1, 1, 1]
+
+
+async def test_notice_that_the_database_refuses_holds_up_no_settlement(tmp_path: Path) -> None:
+    """The notice is logged, and what was sent is settled."""
+    async with a_ledger("file", tmp_path) as ledger:
+        scene = await a_scene(ledger, *(f"t/m{number}" for number in range(6)))
+        with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as other:
+            other.execute(
+                "create trigger bad before insert on delivery when new.notice is not null"
+                " begin select raise(abort, 'no notices'); end"
+            )
+        scene.recorder().answers = [Retry(reason="no answer")] * 6
+        log, events = a_log()
+        sender = Sender(ledger, scene.clock, log, node="node-1", on_finished=lambda: None)
+        dispatcher = scene.dispatcher()
+        sender.use(dispatcher.notifiers)
+
+        await sender.start(dispatcher)
+        await sender.wait_finished()
+        await sender.settle()
+
+        tried = [attempts for _, attempts, _ in await ledger.find_deliveries() if attempts]
+    assert len(tried) >= 5
+    assert [one["channel"] for one in events if one["event"] == "notifier.failed"] == ["ops/hook"]
+
+
+async def test_decision_that_the_database_refuses_holds_up_no_other(tmp_path: Path) -> None:
+    """A reminder whose delivery cannot be written stays pending, and is reported; the others are bound."""
+    async with a_ledger("file", tmp_path) as ledger:
+        route = replace(ROOT, group_by=("milestone",))
+        scene = Scene(ledger, at=AT, config=a_config("desk", route=route))
+        scene.define(*(a_milestone(name, "2026-09-30") for name in ("t/a", "t/b", "t/c")))
+        await scene.reconcile()
+        with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as other:
+            other.execute(
+                "create trigger bad before update on owed when new.milestone = 't/b' and new.state = 'bound'"
+                " begin select raise(abort, 'not this one'); end"
+            )
+        binder = scene.binder()
+
+        bound = await binder.bind(scene.now)
+        again = await binder.bind(scene.now)
+        pending = await scene.offsets("t/b", "pending")
+
+    assert len(bound.deliveries) == 2
+    assert [*bound.failed] == [("t/b", "desk")]
+    assert (again.deliveries, again.failed, again.more) == ((), {}, False)
+    assert "-7d" in pending
 
 
 # -- alone
@@ -260,6 +348,16 @@ async def test_one_that_ends_the_process_is_found_among_many(ledger: Ledger) -> 
     assert len([one for one in scene.log if one.channel == "ops/hook"]) == 1
     counts = await ledger.count_rows()
     assert (counts["deliveries.dead"], counts["deliveries.ready"]) == (1, 0)
+
+
+class OddTexts(Dispatcher):
+    """A dispatcher with a bug: it does not clean the text ``odd``."""
+
+    async def deliver(self, lease: Lease, leased: ClockReading) -> Settlement:
+        settlement = await super().deliver(lease, leased)
+        if settlement.reason != Answered(text="odd"):
+            return settlement
+        return replace(settlement, reason=Answered(text="\ud800"))
 
 
 class Exits:

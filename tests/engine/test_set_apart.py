@@ -13,12 +13,13 @@ from sqlalchemy import text
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, check_outcome
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import Milestone
+from alertd.core.reason import DeliveryFailed
 from alertd.engine.health import read_health
 from alertd.engine.timer import Chore
 from alertd.notify.unmade import Unmade
 from alertd.store.sql import SqlLedger
 from tests.engine.test_daemon import A, M, Stage, turns
-from tests.scene import StepClock, a_ledger, a_milestone, when
+from tests.scene import Scene, StepClock, a_ledger, a_milestone, when
 
 OTHER = "t/other"
 AT = "2026-09-24"
@@ -128,6 +129,30 @@ async def test_status_of_a_ledger_without_a_daemon_names_the_row(ledger: SqlLedg
         assert any(wrong.startswith(f"1 row is set apart: milestone {M}: ") for wrong in later.wrong)
 
 
+async def test_time_apart_does_not_count_for_retry_for(ledger: SqlLedger) -> None:
+    """A delivery that was set apart for longer than ``retry_for`` is tried again after its next failure."""
+    scene = Scene(ledger, at="2026-09-20")
+    scene.define(a_milestone(M, A))
+    await scene.reconcile()
+    await scene.turn()
+    scene.clock.advance(when("2026-09-23T09:00"))
+    scene.recorder().answers = [Retry(reason="no"), Retry(reason="no"), Retry(reason="no")]
+    await scene.turn()
+    await lose(ledger, "{")
+    scene.clock.advance(when("2026-09-23T09:00") + scene.config.retry_for + timedelta(hours=1))
+    await scene.turn()
+    await lose(ledger, "{}")
+    await ledger.find_unreadable(100)
+
+    await scene.turn()
+
+    (found,) = [row for row in await ledger.find_deliveries() if row[1] and row[1][0].outcome == "retry"]
+    assert [attempt.outcome for attempt in found[1]] == ["retry", "retry"]
+    assert found[0].state.value == "ready"
+    # Of the time to try again, only the wait before the second attempt has passed.
+    assert found[0].horizon_start > scene.now - timedelta(minutes=1)
+
+
 # -- milestones and reminders
 
 
@@ -167,6 +192,68 @@ async def test_reminder_that_cannot_be_decided_stays_pending(ledger: SqlLedger) 
         assert again == {}
         keys = {owed.key for owed, _ in due if owed.milestone == OTHER}
         assert {verdict.key for verdict in decisions.verdicts} == keys
+
+
+async def test_reminder_that_stays_undecided_is_told_and_lasting(ledger: SqlLedger) -> None:
+    """One notice and a finding of its own; the daemon is well, and the finding ends with its cause."""
+    stage = Stage(ledger, StepClock(when("2026-09-01")))
+    async with started(stage, a_milestone(M, A), a_milestone(OTHER, A)) as daemon:
+        rule = f"create trigger bad before update on owed when new.milestone = '{M}' and new.state = 'bound'"
+        refuse = text(f"{rule} begin select raise(abort, 'not this one'); end")
+        await ledger.write(lambda connection: connection.execute(refuse))
+        stage.clock.advance(when("2026-09-23T10:00"))  # type: ignore[attr-defined]
+        for _ in range(3):
+            daemon._timer.want(Chore.AUDIT, Chore.RECONCILE)
+            await look(daemon)
+
+        findings = [str(finding) for finding in daemon.status.audit.findings]
+        assert findings == [
+            f"undecidable: {M} for desk: due, and nothing can be decided about it; the log has the traceback"
+        ]
+        assert daemon.status.is_well
+        assert daemon.status.audit.is_sound
+        (notice,) = [telling.message for telling in stage.told if telling.channel == "ops/hook"]
+        assert notice.subject == "Due reminders cannot be decided about"
+        assert notice.lines[0] == f"{M} for desk"
+        assert len(stage.lines()) == 1
+
+        await ledger.write(lambda connection: connection.execute(text("drop trigger bad")))
+        daemon._timer.want(Chore.AUDIT)
+        await look(daemon)
+
+        assert daemon.status.audit.findings == ()
+        assert len(stage.lines()) == 2
+
+
+async def test_item_that_cannot_be_composed_leaves_its_message(ledger: SqlLedger) -> None:
+    """The rest of a grouped message is sent, and the item waits in a delivery of its own, with its reason."""
+    scene = Scene(ledger, at="2026-09-20")
+    scene.define(a_milestone(M, A), a_milestone(OTHER, A))
+    await scene.reconcile()
+    await scene.turn()
+    scene.log.clear()
+    scene.clock.advance(when("2026-09-23T09:00"))
+    await scene.binder().bind(scene.now)
+    (lease,) = await scene.lease()
+    record = lease.records[M]
+    broken = replace(record, milestone=replace(record.milestone, claims=None))  # type: ignore[arg-type]
+    lease = replace(lease, records={**lease.records, M: broken})
+
+    settlement = await scene.deliver(lease)
+    await ledger.settle([settlement])
+
+    assert scene.told("desk") == [f"2026-09-23T09:00 {OTHER} -7d"]
+    assert settlement.state.value == "sent"
+    assert len(settlement.told) == 1
+    ready = [row for row in await ledger.find_deliveries() if row[0].state.value == "ready"]
+    assert [[owed.milestone for owed in members] for _, _, members in ready] == [[M]]
+    assert [channel for channel, _ in scene.faults] == ["desk/hook"]
+
+    (alone,) = await scene.lease()
+    failed = await scene.deliver(replace(alone, records={M: broken}))
+
+    assert failed.state.value == "ready"
+    assert isinstance(failed.reason, DeliveryFailed)
 
 
 # -- notifiers

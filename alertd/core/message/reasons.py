@@ -148,6 +148,7 @@ _PLAIN: Mapping[PlainReason, str] = {
     PlainReason.LEASE_TOO_OLD: "its lease was too old to send on it",
     PlainReason.REROUTED: "the routes now send it to other receivers",
     PlainReason.LEASE_LOST: "alertd ended before it recorded how the attempt ended",
+    PlainReason.UNRECORDED: "the ledger refused what alertd was recording about the attempt",
 }
 
 

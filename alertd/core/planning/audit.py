@@ -58,6 +58,7 @@ class AuditFault(StrEnum):
     FILE = "file"
     UNREADABLE = "unreadable"
     UNPLANNABLE = "unplannable"
+    UNDECIDABLE = "undecidable"
     LEASES_LOST = "leases lost"
     UNSIGNED = "unsigned"
     UNKNOWN_RECEIVER = "unknown receiver"
@@ -92,6 +93,7 @@ LASTING = CURRENT | {
     AuditFault.FILE,
     AuditFault.UNREADABLE,
     AuditFault.UNPLANNABLE,
+    AuditFault.UNDECIDABLE,
     AuditFault.LEASES_LOST,
     AuditFault.UNSIGNED,
     AuditFault.UNKNOWN_RECEIVER,
@@ -297,6 +299,12 @@ def report_unplannable(names: Sequence[str]) -> AuditFinding:
     """Report the milestones or timelines, at least one, whose planning raises an exception."""
     detail = _summarize(names, "a bug in alertd keeps this from being planned; the log has the traceback")
     return AuditFinding(fault=AuditFault.UNPLANNABLE, detail=detail)
+
+
+def report_undecidable(names: Sequence[str]) -> AuditFinding:
+    """Report the milestones, at least one, about whose due reminders nothing can be decided."""
+    detail = _summarize(names, "due, and nothing can be decided about it; the log has the traceback")
+    return AuditFinding(fault=AuditFault.UNDECIDABLE, detail=detail)
 
 
 def report_lost_leases(lost: Mapping[str, int]) -> AuditFinding:

@@ -101,6 +101,7 @@ def _environment() -> Environment:
 
     made = Environment(
         loader=PackageLoader("alertd.notify"),
+        auto_reload=False,  # looks at no file once a template is compiled
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

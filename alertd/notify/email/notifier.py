@@ -24,7 +24,7 @@ from alertd.notify.email.address import MailAddress, Mailbox, check_address, enc
 from alertd.notify.email.dialogue import Build, MailTransfer, hand_over, name_refusals
 from alertd.notify.http.egress import AddressRefused, refusal
 from alertd.notify.http.redact import explain_unreachable, quote
-from alertd.notify.http.tls import TlsUnusable, find_tls
+from alertd.notify.http.tls import TlsUnusable
 from alertd.notify.render.clean import clean_link, clean_message
 from alertd.notify.smtp.relay import Login
 from alertd.notify.unfinished import Unfinished
@@ -119,7 +119,7 @@ class EmailNotifier:
         return Login(
             smtp=smtp,
             password=self._env.secret(smtp.password_file) if smtp.password_file else "",
-            tls=find_tls(smtp, self._env.path) if smtp.tls or smtp.starttls else None,
+            tls=self._env.find_tls(smtp) if smtp.tls or smtp.starttls else None,
             greeting=encode_domain(self._env.host),
         )
 

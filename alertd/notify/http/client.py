@@ -90,6 +90,7 @@ class HttpClient:
 
     Attributes:
         transcript: records requests and answers for a person who tests a receiver; None in a daemon.
+        system: the context that :meth:`preload` has made.
     """
 
     transcript: Transcript | None = None
@@ -101,7 +102,12 @@ class HttpClient:
     ) -> None:
         self.egress = egress or Egress()
         self._trusted = trusted
+        self.system: ssl.SSLContext | None = None
         self._pools: Pools[httpx.AsyncClient] = Pools(self._make_client)
+
+    def preload(self) -> None:
+        """Read the certificates that the system trusts, once, so that no later call reads them. Blocks."""
+        self.system = make_context(SYSTEM, self._trusted)
 
     async def post(
         self,
@@ -173,7 +179,8 @@ class HttpClient:
         await self._pools.aclose()
 
     def _make_client(self, tls: Tls, proxy: str) -> httpx.AsyncClient:
-        return _open_client(make_context(tls, self._trusted), self.egress, proxy)
+        trusted = self.system if tls == SYSTEM else None
+        return _open_client(trusted or make_context(tls, self._trusted), self.egress, proxy)
 
 
 async def _send(

@@ -2,7 +2,8 @@
 
 Rules that hold here:
 - certificates and host names are always verified; no option turns that off;
-- a context is made once, and again when one of its files has changed, but not at each send;
+- a context is made once, and again when one of its files has changed, but not at each send. In a daemon a
+  thread does that (:class:`TlsLoader`), because a disk may hang;
 - no error's text quotes a file's contents.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -42,12 +43,14 @@ class Tls:
         cert: the file with the client certificate; None for no client certificate.
         key: the file with its private key; None if ``cert`` contains the key.
         stamp: the files' inode numbers, sizes and modification times, to notice changes.
+        context: the context made of the files; None: it is made when it is needed.
     """
 
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
     stamp: tuple[tuple[int, int, int], ...] = ()
+    context: ssl.SSLContext | None = field(default=None, compare=False, repr=False)
 
     @property
     def files(self) -> tuple[Path | None, Path | None, Path | None]:
@@ -56,6 +59,50 @@ class Tls:
 
 SYSTEM = Tls()
 """Trust the operating system's certificates, and present no client certificate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedTlsFiles:
+    """The names by which options refer to certificate files; "" for a file that they do not name."""
+
+    ca_file: str
+    client_cert_file: str
+    client_key_file: str
+
+    @classmethod
+    def copy(cls, options: TlsFiles) -> NamedTlsFiles:
+        """Copy the names out of options."""
+        return cls(
+            ca_file=options.ca_file,
+            client_cert_file=options.client_cert_file,
+            client_key_file=options.client_key_file,
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.ca_file or self.client_cert_file or self.client_key_file)
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, (self.ca_file, self.client_cert_file, self.client_key_file)))
+
+
+class TlsLoader:
+    """Loads certificate files with their context, and again when one of the files has changed.
+
+    Args:
+        find: returns a file's path by the value of its option.
+    """
+
+    def __init__(self, files: NamedTlsFiles, find: Callable[[str], Path]) -> None:
+        self._files = files
+        self._find = find
+        self._last = SYSTEM
+
+    def load(self) -> Tls:
+        """Return the files with a context. Blocks. Raises TlsUnusable."""
+        found = find_tls(self._files, self._find)
+        if found != self._last:
+            self._last = replace(found, context=make_context(found))
+        return self._last
 
 
 def find_tls(options: TlsFiles, find: Callable[[str], Path]) -> Tls:
@@ -103,6 +150,8 @@ def make_context(
     Raises:
         TlsUnusable: a file cannot be read or used, or the key is encrypted or does not match the certificate.
     """
+    if tls.context is not None:
+        return tls.context
     try:
         context = ssl.create_default_context(cafile=tls.ca) if tls.ca else trusted()
     except OSError as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from alertd.core.config import Smtp
 from alertd.notify.http.egress import Egress
-from alertd.notify.http.tls import Tls, make_context
+from alertd.notify.http.tls import SYSTEM, Tls, make_context
 from alertd.notify.http.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -63,8 +63,18 @@ class Relay:
         transcript: records the dialogue for a person who tests a receiver; None in a daemon.
     """
 
-    def __init__(self, idle_s: float = IDLE_S, transcript: Transcript | None = None) -> None:
+    def __init__(
+        self,
+        idle_s: float = IDLE_S,
+        transcript: Transcript | None = None,
+        system: ssl.SSLContext | None = None,
+    ) -> None:
+        """
+        Args:
+            system: trusts the certificates of the system; None: a context is made when it is needed.
+        """
         self._idle_s = idle_s
+        self._system = system
         self.transcript = transcript
         self._kept: list[_Kept] = []
         self._leaving: set[asyncio.Task[None]] = set()
@@ -153,6 +163,8 @@ class Relay:
 
     def _tls_context(self, tls: Tls) -> ssl.SSLContext:
         """Return the TLS context, made once: reading the trust store takes longer than sending a mail."""
+        if tls == SYSTEM and self._system is not None:
+            return self._system
         if self._context is None or self._context[0] != tls:
             self._context = (tls, make_context(tls))
         return self._context[1]

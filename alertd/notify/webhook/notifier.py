@@ -11,7 +11,7 @@ from alertd.core.message.message import Message
 from alertd.notify.base import Env, Rendered, reveal
 from alertd.notify.http.client import STANDARD_HEADERS
 from alertd.notify.http.reply import judge_answer
-from alertd.notify.http.tls import Tls, TlsUnusable, find_tls
+from alertd.notify.http.tls import Tls, TlsUnusable
 from alertd.notify.http.url import check_proxy, check_url, encode_basic_login
 from alertd.notify.render.clean import clean_message
 from alertd.notify.webhook.body import Body, WebhookFormat, build_body, fall_back, render_template
@@ -112,7 +112,7 @@ class WebhookNotifier:
             keys=[decode_key(secret) for secret in secrets],
             headers=headers,
             hidden=(*secrets, *words),
-            tls=find_tls(options, env.path),
+            tls=env.find_tls(options),
         )
 
     def _headers(self) -> tuple[dict[str, str], list[str]]:

@@ -16,21 +16,24 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
-from alertd.errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerUnavailable
+from alertd.errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerRefused, LedgerUnavailable
 from alertd.store.database.file import OpenFile
+from alertd.system.worker_threads import WorkerThreads
 
 T = TypeVar("T")
 
 CALL_LIMIT_S = 40.0
 """The time limit of a call. The limits in PostgreSQL are shorter because the server's errors say more."""
+
+CLOSE_LIMIT_S = 5.0
+"""How long closing waits for the running calls, in seconds."""
 
 CHANNEL = "alertd"
 """The PostgreSQL notification channel on which writers tell other processes that they have committed."""
@@ -67,6 +70,7 @@ class Database:
         is_shared: whether several machines use the database. They then share its clock.
         listener: reports commits of other processes; None where the database sends no notifications.
         limit_s: the time limit of each call, in seconds.
+        close_limit_s: the time limit of :meth:`close`, in seconds.
         file: the file of a SQLite database; None where alertd has no file.
     """
 
@@ -77,10 +81,11 @@ class Database:
     is_shared: bool = False
     listener: Listener | None = None
     limit_s: float = CALL_LIMIT_S
+    close_limit_s: float = CLOSE_LIMIT_S
     file: OpenFile | None = None
 
     def __post_init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=self.threads, thread_name_prefix="alertd-ledger")
+        self._pool = WorkerThreads("alertd-ledger", self.threads)
         self._busy: dict[int, int] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -132,13 +137,24 @@ class Database:
             raise LedgerUnavailable(f"{self.where} has not answered for {limit_s:g} s") from error
 
     async def close(self) -> None:
-        """Close the connections after the running calls have ended."""
-        if not self._closed:
-            self._closed = True
-            if self.listener is not None:
-                self.listener.close()
-            await asyncio.wrap_future(self._pool.submit(self._dispose))
-            self._pool.shutdown()
+        """Close the connections after the running calls have ended.
+
+        Raises:
+            LedgerUnavailable: the running calls do not end. Their threads do not hold up the process's exit.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self.listener is not None:
+            self.listener.close()
+        disposed = self._pool.submit(self._dispose)
+        self._pool.end()
+        try:
+            async with asyncio.timeout(self.close_limit_s):
+                await asyncio.wrap_future(disposed)
+        except TimeoutError as error:
+            self._break_off_all()
+            raise LedgerUnavailable(f"{self.where} cannot be closed: it does not answer") from error
 
     def _dispose(self) -> None:
         self.reader.dispose()
@@ -205,13 +221,15 @@ _SQLITE_ADVICE = {
     sqlite3.SQLITE_CANTOPEN: "it must be a file, in a folder that the user alertd runs as may write to",
     sqlite3.SQLITE_FULL: "free some space on its disk",
     sqlite3.SQLITE_IOERR: "see whether its disk is full or failing",
-    sqlite3.SQLITE_CORRUPT: "it is damaged: put a backup in its place",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: put a backup in its place with `alertd restore`, or save what "
+    "can be read with sqlite3's .recover",
     sqlite3.SQLITE_NOTADB: "it is no SQLite database: name another file, or put a backup in its place",
 }
 
 # SQLSTATEs of PostgreSQL (appendix A, "PostgreSQL Error Codes"). 40001 and 40P01 mean that two transactions
 # collided. 55P03 and 57014 mean that a statement waited too long.
 _COLLISIONS = frozenset({"40001", "40P01"})
+_REFUSED_CLASSES = frozenset({"22", "23", "54"})  # data, constraints, and limits such as that of an index
 _WAITED = frozenset({"55P03", "57014", *_COLLISIONS})
 _SQLSTATE_ADVICE = {
     "25006": "it is a standby: name all servers, with target_session_attrs=read-write",
@@ -257,11 +275,13 @@ def translate_error(error: SQLAlchemyError, where: str) -> LedgerError:
         where: the database's name, without a password.
     """
     if not isinstance(error, DBAPIError) or error.orig is None:
-        return LedgerError(f"{where}: {_format_on_one_line(error)}")
+        # Without an error of the driver, a statement fails only because of the values in it.
+        kind = LedgerRefused if isinstance(error, StatementError) else LedgerError
+        return kind(f"{where}: {_format_on_one_line(error)}")
     cause = error.orig
-    if isinstance(error, IntegrityError):
-        return LedgerError(f"{where} refuses a row: {_format_on_one_line(cause)}")
     code, state = getattr(cause, "sqlite_errorcode", 0) & 0xFF, _get_sqlstate(cause)
+    if isinstance(error, IntegrityError | DataError) or state[:2] in _REFUSED_CLASSES:
+        return LedgerRefused(f"{where} refuses a row: {_format_on_one_line(cause)}")
     if code in _BUSY or state in _WAITED:
         return LedgerBusy(f"{where} is locked: another process has been writing to it for long; try again")
     if isinstance(cause, sqlite3.Error):

@@ -22,6 +22,7 @@ def make_environment() -> Environment:
     """Make the environment of ``alertd/web/templates``, in which an undefined name is an error."""
     made = Environment(
         loader=PackageLoader("alertd.web"),
+        auto_reload=False,  # looks at no file once a template is compiled
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

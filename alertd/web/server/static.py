@@ -35,6 +35,12 @@ def _read_files() -> Mapping[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
+def preload() -> None:
+    """Read all files now, so that no request reads them."""
+    _name_files()
+    _read_stamped()
+
+
 def _stamp(name: str, content: bytes) -> str:
     stem, dot, kind = name.rpartition(".")
     return f"{stem}.{hashlib.sha256(content).hexdigest()[:12]}{dot}{kind}"
