@@ -104,6 +104,10 @@ class Person:
     def is_cut_off(self) -> bool:
         return self._world.ledger_is_dead
 
+    @property
+    def is_full(self) -> bool:
+        return self._world.ledger_is_full
+
     async def moment(self) -> None:
         pause_s = self.dice.jitter_s()
         if pause_s:

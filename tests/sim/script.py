@@ -11,7 +11,7 @@ from tests.sim.expected import days_of, rungs_of
 from tests.sim.facts import Outage
 from tests.sim.people import Person
 from tests.sim.profile import Profile
-from tests.sim.spec import CHANNELS, OPS, Files, Spec
+from tests.sim.spec import CHANNELS, DESK, OPS, Files, Spec
 
 if TYPE_CHECKING:
     from tests.sim.world import SimWorld
@@ -72,6 +72,15 @@ class Script:
             world.at(self._moment(), self._step)
         for _ in range(profile.dead_ledgers):
             world.at(self._moment(), self._cut_off)
+        for _ in range(profile.full_ledgers):
+            world.at(self._moment(), self._fill)
+        for _ in range(profile.deploys):
+            node = self._luck.choice(world.nodes[1:])
+            world.at(self._moment(), node.deploy)
+        if profile.poison:
+            spec = self._luck.choice(world.files.specs)
+            world.poison = spec.id, self._luck.choice(CHANNELS[DESK])
+            world.facts.poison = world.poison
         for _ in range(profile.freezes):
             world.at(self._moment(), self._freeze)
         for _ in range(profile.deafness):
@@ -221,6 +230,21 @@ class Script:
     def _mend_ledger(self) -> None:
         self._world.ledger_is_dead = False
         self._world.trace.add("ledger", "mended")
+
+    def _fill(self) -> None:
+        """Disk full: everything can be read, and nothing written."""
+        world = self._world
+        if world.ledger_is_full:
+            return
+        ends = self._until(self._trouble_s())
+        world.ledger_is_full = True
+        world.trace.add("ledger", "full", f"until {ends}")
+        world.facts.troubles.append(Outage(begins=world.now(), ends=ends))
+        world.at(ends, self._make_room)
+
+    def _make_room(self) -> None:
+        self._world.ledger_is_full = False
+        self._world.trace.add("ledger", "has room")
 
     def _freeze(self) -> None:
         """One node stands still."""
