@@ -186,6 +186,7 @@ class Facts:
 
     Attributes:
         troubles: when nothing worked: the ledger could not be used, or the node was frozen.
+        zone_gaps: which node lacked which zone, from when to when.
         poison: the milestone and the channel whose messages end the process that sends them; None: there is none.
         deafness: when no channel took anything.
         most: how much there was of something at the most: of tasks, of what the node keeps in memory.
@@ -214,6 +215,7 @@ class Facts:
     reconciled: list[Reconciled] = field(default_factory=list)
     deaths: set[tuple[str, int]] = field(default_factory=set)
     surprises: list[str] = field(default_factory=list)
+    zone_gaps: list[tuple[str, str, datetime, datetime]] = field(default_factory=list)
     poison: tuple[str, str] | None = None
     most: dict[str, int] = field(default_factory=dict)
     largest_step_s: float = 0.0

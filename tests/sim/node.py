@@ -138,6 +138,7 @@ class Node:
         self.life = 0
         self.files: Files = world.files
         self.is_old = False
+        self.lacks = ""
         self.daemon: LiveDaemon | None = None
         self._main: asyncio.Task[None] | None = None
         self._frozen_until_s = 0.0
@@ -216,7 +217,7 @@ class Node:
             clock=self.clock,
             log=cast(Log, NodeLog(self)),
             load=self._load,
-            signature=lambda: (self.world.version, self.is_old),
+            signature=lambda: (self.world.version, self.is_old, self.lacks),
             build=self._build,
             node=f"{self.name}:{life}",
             beat=self._beat,
@@ -229,8 +230,15 @@ class Node:
         return ""
 
     def _load(self) -> Definitions:
-        self.files = self.world.files.as_before_leads if self.is_old else self.world.files
+        files = self.world.files.as_before_leads if self.is_old else self.world.files
+        self.files = files.without_zone(self.lacks) if self.lacks else files
         return definitions(self.files, self.world.version)
+
+    def lose_zone(self, zone: str) -> None:
+        """From now on its zone database lacks a zone; with "" it has all of them."""
+        self.lacks = zone
+        self.say("zones", f"lacks {zone}" if zone else "has all")
+        self.poke("files")
 
     def deploy(self) -> None:
         """Give it the files that know all receivers, or those from before."""

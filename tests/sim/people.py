@@ -31,6 +31,7 @@ class Person:
         self._world = world
         self.name = "person"
         self.life = 0
+        self.lacks = ""
         # No command crashes or freezes half-way here: what is not confirmed is said again.
         self.dice = Dice(world.seed, "person", world.profile)
         self.observer = world.observer

@@ -77,6 +77,7 @@ class NodeLedger:
         await node.gate()
         node.observer.asked(node, name, args)
         self._ledger.off = self._off(name, args)
+        self._ledger.lacks = node.lacks
         result = await method(*args, **kwargs)
         node.observer.done(node, name, args, kwargs, result)
         match fault:

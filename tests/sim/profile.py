@@ -26,6 +26,8 @@ class Profile:
         restarts: how often all nodes are restarted, one time after the other, while nothing is due.
         deploys: times that a node, never the first, changes between files that know a receiver and older ones
             that do not.
+        zone_gaps: times that a node's zone database lacks a zone, so that it can read neither the files nor the
+            records that have it; where there are several, never the first.
         poison: whether one milestone's messages to one channel end the process of whoever sends them.
         watched: whether the nodes audit themselves every minute, and are looked at as often.
         share: how many seeds every test run plays of it; more are spread alike.
@@ -50,6 +52,7 @@ class Profile:
     dead_ledgers: int = 0
     full_ledgers: int = 0
     deploys: int = 0
+    zone_gaps: int = 0
     poison: bool = False
     freezes: int = 0
     deafness: int = 0
@@ -163,6 +166,8 @@ PROFILES: dict[str, Profile] = {
             share=2,
         ),
         Profile(name="mixed", nodes=3, days=90, deploys=12, edits=6, people=6, share=4),
+        Profile(name="zoneless", nodes=2, days=90, zone_gaps=6, edits=6, people=6, share=4),
+        Profile(name="alone-zoneless", days=90, zone_gaps=4, edits=3, people=3, share=4),
         Profile(name="poisoned", nodes=2, days=60, poison=True, edits=3, people=3, share=4),
     )
 }

@@ -77,6 +77,8 @@ class Script:
         for _ in range(profile.deploys):
             node = self._luck.choice(world.nodes[1:])
             world.at(self._moment(), node.deploy)
+        for _ in range(profile.zone_gaps):
+            world.at(self._moment(), self._lose_zone)
         if profile.poison:
             spec = self._luck.choice(world.files.specs)
             world.poison = spec.id, self._luck.choice(CHANNELS[DESK])
@@ -245,6 +247,18 @@ class Script:
     def _make_room(self) -> None:
         self._world.ledger_is_full = False
         self._world.trace.add("ledger", "has room")
+
+    def _lose_zone(self) -> None:
+        """A machine with an older zone database, until somebody installs a newer one."""
+        world, luck = self._world, self._luck
+        node = luck.choice(world.nodes[1:] or world.nodes)
+        if node.lacks or not world.files.specs:
+            return
+        zone = luck.choice(world.files.specs).zone
+        ends = self._until(luck.choice((60.0, 5 * HOUR_S, 4 * DAY_S)))
+        node.lose_zone(zone)
+        world.facts.zone_gaps.append((node.name, zone, world.now(), ends))
+        world.at(ends, lambda: node.lose_zone(""))
 
     def _freeze(self) -> None:
         """One node stands still."""

@@ -103,6 +103,11 @@ class Files:
         """The same as it was before there was the receiver ``LEADS``: what a node has that is deployed last."""
         return replace(self, rules=replace(self.rules, leads=False, knows_leads=False))
 
+    def without_zone(self, zone: str) -> Files:
+        """The same as a machine reads it that lacks a zone: it can't read the files of what is in that zone."""
+        unreadable = {spec.timeline for spec in self.specs if spec.zone == zone}
+        return replace(self, broken=self.broken | unreadable)
+
     def with_spec(self, spec: Spec) -> Files:
         """The same with one milestone put in or put in place of what was there."""
         others = [one for one in self.specs if one.id != spec.id]

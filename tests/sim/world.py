@@ -154,6 +154,8 @@ class SimWorld:
             node.dice.quiet = True
             node.thaw()
             node.set_right()
+            if node.lacks:
+                node.lose_zone("")
             if node.is_old:
                 node.deploy()
             node.switch_on()
