@@ -98,7 +98,11 @@ class Sending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settling:
-    """A settlement that the ledger took, or refused."""
+    """A settlement that the ledger took, or refused.
+
+    Attributes:
+        knows: whether the files of the node have the receiver.
+    """
 
     seq: int
     at: datetime
@@ -106,6 +110,9 @@ class Settling:
     delivery: str
     fence: int
     state: str
+    receiver: str
+    channel: str
+    knows: bool
     accepted: bool
     newest_fence: int
 
@@ -188,6 +195,8 @@ class Facts:
     Attributes:
         troubles: when nothing worked: the ledger could not be used, or the node was frozen.
         unusable: when the ledger could not be used.
+        zone_gaps: which node lacked which zone, from when to when.
+        poison: the milestone and the channel whose messages end the process that sends them; None: there is none.
         deafness: when no channel took anything.
         most: how much there was of something at the most: of tasks, of what the node keeps in memory.
     """
@@ -216,6 +225,8 @@ class Facts:
     reconciled: list[Reconciled] = field(default_factory=list)
     deaths: set[tuple[str, int]] = field(default_factory=set)
     surprises: list[str] = field(default_factory=list)
+    zone_gaps: list[tuple[str, str, datetime, datetime]] = field(default_factory=list)
+    poison: tuple[str, str] | None = None
     most: dict[str, int] = field(default_factory=dict)
     largest_step_s: float = 0.0
 

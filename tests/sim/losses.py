@@ -45,6 +45,7 @@ def in_time(run: Run, oracle: Oracle) -> Iterator[Violation]:
         later = [rung for rung in oracle.dues_after(one.milestone, one.due) if rung <= release]
         if (
             later
+            or _was_unreadable(run, one, late_at)
             or oracle.was_changed(one, one.due - MOMENT, late_at)
             or _was_spoken_of(oracle, one, late_at)
         ):
@@ -244,6 +245,18 @@ def _was_spoken_of(oracle: Oracle, one: Expected, until: datetime) -> bool:
         if saying.until and saying.until > one.due - MOMENT:
             return True
     return False
+
+
+def _was_unreadable(run: Run, expected: Expected, until: datetime) -> bool:
+    """Whether no machine could read the milestone, for want of its zone, or one lost a zone in that moment."""
+    spec = expected.adoption.spec
+    gaps = run.facts.zone_gaps if run.profile.nodes == 1 else ()
+    return any(
+        begins < until
+        and expected.due - MOMENT < ends + MOMENT
+        and (begins > expected.due - MOMENT or (spec is not None and spec.zone == zone))
+        for _node, zone, begins, ends in gaps
+    )
 
 
 def _moved_away(oracle: Oracle, milestone: str, windows: frozenset[str], seq: int) -> datetime | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -137,6 +137,8 @@ class Node:
         self.clock = NodeClock(world.now, world.loop.time)
         self.life = 0
         self.files: Files = world.files
+        self.is_old = False
+        self.lacks = ""
         self.daemon: LiveDaemon | None = None
         self._main: asyncio.Task[None] | None = None
         self._frozen_until_s = 0.0
@@ -215,7 +217,7 @@ class Node:
             clock=self.clock,
             log=cast(Log, NodeLog(self)),
             load=self._load,
-            signature=lambda: self.world.version,
+            signature=lambda: (self.world.version, self.is_old, self.lacks),
             build=self._build,
             node=f"{self.name}:{life}",
             beat=self._beat,
@@ -228,11 +230,29 @@ class Node:
         return ""
 
     def _load(self) -> Definitions:
-        self.files = self.world.files
-        return definitions(self.world.files, self.world.version)
+        files = self.world.files.as_before_leads if self.is_old else self.world.files
+        self.files = files.without_zone(self.lacks) if self.lacks else files
+        return definitions(self.files, self.world.version)
 
-    def _build(self, _config: Config) -> dict[str, Notifier]:
-        made = {channel: SimNotifier(self, channel) for channels in CHANNELS.values() for channel in channels}
+    def lose_zone(self, zone: str) -> None:
+        """From now on its zone database lacks a zone; with "" it has all of them."""
+        self.lacks = zone
+        self.say("zones", f"lacks {zone}" if zone else "has all")
+        self.poke("files")
+
+    def deploy(self) -> None:
+        """Give it the files that know all receivers, or those from before."""
+        self.is_old = not self.is_old
+        self.say("deployed", "the files from before" if self.is_old else "the files of today")
+        self.poke("files")
+
+    def _build(self, config: Config) -> dict[str, Notifier]:
+        made = {
+            channel: SimNotifier(self, channel)
+            for receiver, channels in CHANNELS.items()
+            if receiver in config.receivers
+            for channel in channels
+        }
         return {channel: self.world.parts.notifier(one) for channel, one in made.items()}
 
     def is_leading(self, name: str) -> bool:
@@ -299,6 +319,16 @@ class Node:
             self.heard()
         else:
             self.ask()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the ledger can be read and not written."""
+        return self.world.ledger_is_full
+
+    def is_poisoned(self, channel: str, milestones: Sequence[str]) -> bool:
+        """Whether a message ends the process that sends it."""
+        poison = self.world.poison
+        return poison is not None and poison[1] == channel and poison[0] in milestones
 
     @property
     def is_cut_off(self) -> bool:

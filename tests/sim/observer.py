@@ -27,6 +27,7 @@ from tests.sim.facts import (
     Settling,
     Verdict,
 )
+from tests.sim.spec import LEADS
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
@@ -167,6 +168,9 @@ class Observer:
                     delivery=name,
                     fence=one.lease.fence,
                     state=one.state.value,
+                    receiver=one.lease.delivery.receiver,
+                    channel=one.lease.delivery.channel,
+                    knows=one.lease.delivery.receiver != LEADS or node.files.rules.knows_leads,
                     accepted=accepted,
                     newest_fence=self._fences.get(name, 0),
                 )

@@ -23,6 +23,10 @@ ASKED_AT = {"lease": 1, "find_next_wake": 0, "take_lead": 1}
 """The calls that go by an instant of whoever asks, and which of the arguments that is."""
 
 
+WRITES = frozenset({"apply", "bind", "lease", "settle", "act", "take_lead", "report", "retire", "prune"})
+"""The calls that write."""
+
+
 class SimulatedBug(RuntimeError):
     """What a notifier raises that breaks its contract."""
 
@@ -55,7 +59,7 @@ class NodeLedger:
         node = self._node
         await node.moment()
         fault = node.dice.store_fault() if name != "close" else StoreFault.NONE
-        if self._node.is_cut_off:
+        if self._node.is_cut_off or (self._node.is_full and name in WRITES):
             fault = StoreFault.FAILS_BEFORE
         elif fault:
             node.say("fault", f"{name} {fault}")
@@ -73,6 +77,7 @@ class NodeLedger:
         await node.gate()
         node.observer.asked(node, name, args)
         self._ledger.off = self._off(name, args)
+        self._ledger.lacks = node.lacks
         result = await method(*args, **kwargs)
         node.observer.done(node, name, args, kwargs, result)
         match fault:
@@ -123,6 +128,8 @@ class SimNotifier:
         node, dice = self._node, self._node.dice
         arrive = node.observer.arrived
         await asyncio.sleep(MOMENT_S * (1 + dice.random.random()))
+        if node.is_poisoned(self._channel, node.observer.milestones(sending)):
+            node.crash()
         match fault:
             case SendFault.TIMED_OUT:
                 await asyncio.sleep(TIMEOUT_S)

@@ -11,7 +11,7 @@ from tests.sim.expected import days_of, rungs_of
 from tests.sim.facts import Outage
 from tests.sim.people import Person
 from tests.sim.profile import Profile
-from tests.sim.spec import CHANNELS, OPS, Files, Spec
+from tests.sim.spec import CHANNELS, DESK, OPS, Files, Spec
 
 if TYPE_CHECKING:
     from tests.sim.world import SimWorld
@@ -76,6 +76,17 @@ class Script:
             world.at(self._moment(), self._glimpse)
         for _ in range(profile.dead_ledgers):
             world.at(self._moment(), self._cut_off)
+        for _ in range(profile.full_ledgers):
+            world.at(self._moment(), self._fill)
+        for _ in range(profile.deploys):
+            node = self._luck.choice(world.nodes[1:])
+            world.at(self._moment(), node.deploy)
+        for _ in range(profile.zone_gaps):
+            world.at(self._moment(), self._lose_zone)
+        if profile.poison:
+            spec = self._luck.choice(world.files.specs)
+            world.poison = spec.id, self._luck.choice(CHANNELS[DESK])
+            world.facts.poison = world.poison
         for _ in range(profile.freezes):
             world.at(self._moment(), self._freeze)
         for _ in range(profile.deafness):
@@ -226,6 +237,33 @@ class Script:
     def _mend_ledger(self) -> None:
         self._world.ledger_is_dead = False
         self._world.trace.add("ledger", "mended")
+
+    def _fill(self) -> None:
+        """Disk full: everything can be read, and nothing written."""
+        world = self._world
+        if world.ledger_is_full:
+            return
+        ends = self._until(self._trouble_s())
+        world.ledger_is_full = True
+        world.trace.add("ledger", "full", f"until {ends}")
+        world.facts.troubles.append(Outage(begins=world.now(), ends=ends))
+        world.at(ends, self._make_room)
+
+    def _make_room(self) -> None:
+        self._world.ledger_is_full = False
+        self._world.trace.add("ledger", "has room")
+
+    def _lose_zone(self) -> None:
+        """A machine with an older zone database, until somebody installs a newer one."""
+        world, luck = self._world, self._luck
+        node = luck.choice(world.nodes[1:] or world.nodes)
+        if node.lacks or not world.files.specs:
+            return
+        zone = luck.choice(world.files.specs).zone
+        ends = self._until(luck.choice((60.0, 5 * HOUR_S, 4 * DAY_S)))
+        node.lose_zone(zone)
+        world.facts.zone_gaps.append((node.name, zone, world.now(), ends))
+        world.at(ends, lambda: node.lose_zone(""))
 
     def _freeze(self) -> None:
         """One node stands still."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alertd.engine.daemon import AUDIT_EVERY_S, RECONCILE_EVERY_S
+from alertd.engine.daemon import AUDIT_EVERY_S, RECONCILE_EVERY_S, REPORT_EVERY_S
 from alertd.ports import Notifier
 from tests.sim.dice import Dice, generator
 from tests.sim.facts import Facts, Look
@@ -68,12 +68,16 @@ class SimWorld:
         self.facts.disk.append((START, self.files))
         self.observer = Observer(self, self.facts)
         self.ledger_is_dead = False
+        self.ledger_is_full = False
+        self.poison: tuple[str, str] | None = None
         self.is_deaf = False
         rarely_s = self.random.choice((1, 3, 10)) * DAY_S
         self.chores = {"lead": rarely_s, "reconcile": rarely_s, "report": rarely_s}
         if profile.watched:
             # As often as the real one.
             self.chores = {"reconcile": RECONCILE_EVERY_S, "report": DAY_S, "audit": AUDIT_EVERY_S}
+            if profile.full_ledgers:
+                self.chores["report"] = REPORT_EVERY_S
         self.nodes = [
             Node(f"n{number}", self, parts.dice(seed, f"n{number}", profile))
             for number in range(1, profile.nodes + 1)
@@ -150,11 +154,16 @@ class SimWorld:
     def _heal(self) -> None:
         self.trace.add("world", "healed")
         self.silent.clear()
-        self.ledger_is_dead = self.is_deaf = False
+        self.ledger_is_dead = self.ledger_is_full = self.is_deaf = False
+        self.poison = None
         for node in self.nodes:
             node.dice.quiet = True
             node.thaw()
             node.set_right()
+            if node.lacks:
+                node.lose_zone("")
+            if node.is_old:
+                node.deploy()
             node.switch_on()
 
 
