@@ -156,16 +156,20 @@ class Look:
     """Somebody looked at a node.
 
     Attributes:
+        node: its name.
         is_fed: it had fed its watchdog lately.
         is_frozen: it stood still.
         seems_well: it found nothing wrong with itself at that moment.
+        paused: the channels that it has paused.
     """
 
     at: datetime
+    node: str
     up_since: datetime
     is_fed: bool
     is_frozen: bool
     seems_well: bool
+    paused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +199,9 @@ class Facts:
     Attributes:
         troubles: when nothing worked: the ledger could not be used, or the node was frozen.
         unusable: when the ledger could not be used.
+        unwritable: when the ledger could be read and not written.
+        hangs: when the folder of the files did not answer.
+        strangers: when the files of no node had the receiver ``LEADS``.
         zone_gaps: which node lacked which zone, from when to when.
         poison: the milestone and the channel whose messages end the process that sends them; None: there is none.
         deafness: when no channel took anything.
@@ -216,6 +223,9 @@ class Facts:
     outages: list[Outage] = field(default_factory=list)
     troubles: list[Outage] = field(default_factory=list)
     unusable: list[Outage] = field(default_factory=list)
+    unwritable: list[Outage] = field(default_factory=list)
+    hangs: list[Outage] = field(default_factory=list)
+    strangers: list[Outage] = field(default_factory=list)
     deafness: list[Outage] = field(default_factory=list)
     silences: list[tuple[str, datetime, datetime]] = field(default_factory=list)
     restarts: list[datetime] = field(default_factory=list)

@@ -36,6 +36,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     watching.silence_is_loud,
     kinds.nothing_final_from_ignorance,
     kinds.harms_nobody_else,
+    kinds.not_well_while_nothing_arrives,
     books.no_surprises,
 )
 

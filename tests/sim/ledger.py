@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from alertd.core.ledger.unreadable import Unreadable
 from alertd.testing.memory_ledger import MemoryLedger
 
 
@@ -45,6 +46,15 @@ class SimLedger(MemoryLedger):
     async def read_upcoming(self, *args: Any, **kwargs: Any) -> Any:
         with self._hiding_unreadable():
             return await super().read_upcoming(*args, **kwargs)
+
+    async def find_unreadable(self, limit: int) -> Sequence[Unreadable]:
+        found = [*await super().find_unreadable(limit)]
+        for name, record in sorted(self._records.items()):
+            zone = record.milestone.zone.key
+            if zone == self.lacks:
+                why = f"no time zone {zone}"
+                found.append(Unreadable(table="milestone", key=name, why=why, zone=zone))
+        return found
 
     async def find_waiting(self, *args: Any, **kwargs: Any) -> Any:
         with self._hiding_unreadable():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from alertd.core.config import Config, Definitions
 from alertd.core.planning.audit import Audit
 from alertd.engine.daemon import Daemon
 from alertd.engine.deps import Dependencies
+from alertd.engine.files import InlineWorker
 from alertd.engine.timer import Chore
 from alertd.errors import AlertdError, LedgerError
 from alertd.ports import Ledger, Notifier
@@ -24,6 +25,8 @@ from tests.sim.spec import CHANNELS, Files
 if TYPE_CHECKING:
     from tests.sim.observer import Observer
     from tests.sim.world import SimWorld
+
+T = TypeVar("T")
 
 DAY_S = 86_400.0
 POLL_S = 30.0
@@ -54,7 +57,11 @@ class LiveDaemon(Daemon):
 
     async def _until(self, next_at: datetime | None, longest_s: float) -> None:
         wait_s = longest_s
-        if self._reloader.files.have_changed():
+        if not cast(SimWorker, self._deps.file_worker).answers:
+            # The real one asks every two seconds, and looks at the latest after half a minute.
+            self._timer.wanted.add(Chore.FILES)
+            wait_s = min(wait_s, POLL_S)
+        elif self._reloader.files.have_changed():
             # The real one asks every two seconds; here it does while there is something to see.
             self._timer.wanted.add(Chore.FILES)
             wait_s = min(wait_s, 2.0)
@@ -83,6 +90,32 @@ class LiveDaemon(Daemon):
             "notifiers": len(sender._retired),
             "backpressure": len(sender._backpressure._channels),
         }
+
+
+class SimWorker:
+    """Stands where the thread stands that reads files: a call waits as long as the folder does not answer."""
+
+    def __init__(self, hangs: Callable[[], bool]) -> None:
+        self._hangs = hangs
+        self._waiting: list[Callable[[], None]] = []
+
+    @property
+    def answers(self) -> bool:
+        """Whether no call waits."""
+        return not self._waiting
+
+    def submit(self, call: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
+        """Make a call, now or when the folder answers."""
+        if self._hangs():
+            self._waiting.append(lambda: InlineWorker().submit(call, done))
+        else:
+            InlineWorker().submit(call, done)
+
+    def answer(self) -> None:
+        """The folder answers: make the calls that wait."""
+        waiting, self._waiting = self._waiting, []
+        for make in waiting:
+            make()
 
 
 class ServiceManager:
@@ -145,6 +178,7 @@ class Node:
         self.heard: Callable[[], None] | None = None
         self.up_since = world.now()
         self.manager = ServiceManager(world.now)
+        self.worker = SimWorker(lambda: world.files_hang)
 
     # -- life
 
@@ -218,6 +252,7 @@ class Node:
             log=cast(Log, NodeLog(self)),
             load=self._load,
             signature=lambda: (self.world.version, self.is_old, self.lacks),
+            file_worker=self.worker,
             build=self._build,
             node=f"{self.name}:{life}",
             beat=self._beat,
@@ -245,6 +280,11 @@ class Node:
         self.is_old = not self.is_old
         self.say("deployed", "the files from before" if self.is_old else "the files of today")
         self.poke("files")
+
+    def learn(self) -> None:
+        """Give it the files that know all receivers, if it has older ones."""
+        if self.is_old:
+            self.deploy()
 
     def _build(self, config: Config) -> dict[str, Notifier]:
         made = {

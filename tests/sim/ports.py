@@ -57,6 +57,7 @@ class NodeLedger:
         self, name: str, method: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         node = self._node
+        node.observer.called(node)
         await node.moment()
         fault = node.dice.store_fault() if name != "close" else StoreFault.NONE
         if self._node.is_cut_off or (self._node.is_full and name in WRITES):

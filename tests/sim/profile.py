@@ -27,6 +27,9 @@ class Profile:
         restarts: how often all nodes are restarted, one time after the other, while nothing is due.
         deploys: times that a node, never the first, changes between files that know a receiver and older ones
             that do not.
+        forgettings: times that all nodes have those older ones at once, for hours or days.
+        hangs: times that the folder of the files does not answer, for minutes or hours.
+        ladders: the policies that milestones have.
         zone_gaps: times that a node's zone database lacks a zone, so that it can read neither the files nor the
             records that have it; where there are several, never the first.
         poison: whether one milestone's messages to one channel end the process of whoever sends them.
@@ -54,6 +57,9 @@ class Profile:
     dead_ledgers: int = 0
     full_ledgers: int = 0
     deploys: int = 0
+    forgettings: int = 0
+    hangs: int = 0
+    ladders: tuple[str, ...] = ("default", "default", "nagging", "short")
     zone_gaps: int = 0
     poison: bool = False
     freezes: int = 0
@@ -168,10 +174,12 @@ PROFILES: dict[str, Profile] = {
             watched=True,
             share=2,
         ),
-        Profile(name="mixed", nodes=3, days=90, deploys=12, edits=6, people=6, share=4),
+        Profile(name="mixed", nodes=3, days=90, deploys=12, forgettings=2, edits=6, people=6, share=4),
         Profile(name="zoneless", nodes=2, days=90, zone_gaps=6, edits=6, people=6, share=4),
         Profile(name="alone-zoneless", days=90, zone_gaps=4, edits=3, people=3, share=4),
         Profile(name="poisoned", nodes=2, days=60, poison=True, edits=3, people=3, share=4),
+        Profile(name="hung-files", days=60, hangs=6, edits=10, people=4, share=4),
+        Profile(name="daily", nodes=2, days=60, send=0.2, edits=6, people=4, ladders=("daily",), share=3),
     )
 }
 

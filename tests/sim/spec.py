@@ -39,6 +39,7 @@ LADDERS: dict[str, Ladder] = {
     "default": Ladder(before=(30, 7, 1), after=(1, 7)),
     "nagging": Ladder(before=(7,), after=(1,), nag=14, opens=False),
     "short": Ladder(before=(14, 3), after=(2,)),
+    "daily": Ladder(before=(7, 1), after=(1,), nag=1),
 }
 
 
