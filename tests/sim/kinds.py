@@ -156,8 +156,11 @@ def _of_strangers(run: Run, oracle: Oracle) -> Iterator[tuple[str, list[Look]]]:
                 continue
             decided = [one.at for one in oracle.verdicts_of.get(key, ())]
             written = [one for one in run.facts.changes if one.table == "owed" and one.key == key]
-            due = max(oracle.owed[key].at, outage.begins, written[0].at)
-            ends = min([outage.ends, *decided, *(one.at for one in written if one.after != "pending")])
+            due = max(oracle.owed[key].at, outage.begins)
+            state = [one.after for one in written if one.at <= due][-1:]
+            if state != ["pending"] or decided and min(decided) < due:
+                continue
+            ends = min([outage.ends, *decided, *(one.at for one in written if one.at > due)])
             looks = [look for look in run.facts.looks if due + STRAYS_NOTICED_WITHIN < look.at < ends]
             seen = {look.at for look in looks if not look.seems_well}
             unseen = [look for look in looks if look.at not in seen]

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.sim.expected import is_muted, is_repeat, receivers_of, rungs_of, unmuted, windows_of
 from tests.sim.oracle import CATCH_UP, MOMENT, REMINDERS, Expected, Oracle, Violation
-from tests.sim.spec import CHANNELS, DAMPING_S
+from tests.sim.spec import CHANNELS, DAMPING_S, LEADS
 from tests.sim.world import Run
 
 GRACE = timedelta(hours=2)
@@ -46,6 +46,7 @@ def in_time(run: Run, oracle: Oracle) -> Iterator[Violation]:
         if (
             later
             or _was_unreadable(run, one, late_at)
+            or _was_unknown(run, one, late_at)
             or oracle.was_changed(one, one.due - MOMENT, late_at)
             or _was_spoken_of(oracle, one, late_at)
         ):
@@ -277,6 +278,13 @@ def _was_unreadable(run: Run, expected: Expected, until: datetime) -> bool:
         and expected.due - MOMENT < ends + MOMENT
         and (begins > expected.due - MOMENT or (spec is not None and spec.zone == zone))
         for _node, zone, begins, ends in gaps
+    )
+
+
+def _was_unknown(run: Run, expected: Expected, until: datetime) -> bool:
+    """Whether the files of no machine had the receiver, so that it waits, and goes to the fallback after an hour."""
+    return expected.receiver == LEADS and any(
+        outage.begins < until and expected.due - MOMENT < outage.ends for outage in run.facts.strangers
     )
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 SPANS_S = {60: "calls in a minute", 3600: "calls in an hour"}
-MOST_CALLS = 40_000
+MOST_CALLS = 5_000
 """By then something is wrong for certain, and a run ends."""
 
 

@@ -172,14 +172,14 @@ PROFILES: dict[str, Profile] = {
             full_ledgers=3,
             rules=Rules(heartbeat=True),
             watched=True,
-            share=2,
+            share=1,
         ),
         Profile(name="mixed", nodes=3, days=90, deploys=12, forgettings=2, edits=6, people=6, share=4),
         Profile(name="zoneless", nodes=2, days=90, zone_gaps=6, edits=6, people=6, share=4),
         Profile(name="alone-zoneless", days=90, zone_gaps=4, edits=3, people=3, share=4),
         Profile(name="poisoned", nodes=2, days=60, poison=True, edits=3, people=3, share=4),
         Profile(name="hung-files", days=60, hangs=6, edits=10, people=4, share=4),
-        Profile(name="daily", nodes=2, days=60, send=0.2, edits=6, people=4, ladders=("daily",), share=3),
+        Profile(name="daily", nodes=2, days=60, send=0.2, edits=6, people=4, ladders=("daily",), share=2),
     )
 }
 

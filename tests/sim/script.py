@@ -126,7 +126,7 @@ class Script:
             if rung.cause == "overdue"
             and facts.begins + timedelta(days=2) < rung.at < facts.heals - timedelta(days=2)
         ]
-        before = timedelta(seconds=luck.choice((60.0, 1800.0, 5 * HOUR_S)))
+        before = timedelta(seconds=luck.choice((60.0, 600.0, 1800.0)))
         return luck.choice(due) - before if due else self._moment()
 
     # -- files
@@ -286,14 +286,19 @@ class Script:
         world.at(ends, lambda: node.lose_zone(""))
 
     def _forget(self) -> None:
-        """The files from before are put on all machines, and those of today come back on the first one."""
+        """The files from before are put on all machines, and those of today come back on the first one.
+
+        Mostly the timelines cannot be read meanwhile, so that nobody can plan anew what is owed to the leads."""
         world = self._world
         if world.nodes[0].is_old:
             return
-        ends = self._until(self._luck.choice((1800.0, 3 * HOUR_S, 30 * HOUR_S)))
+        ends = self._until(self._luck.choice((3 * HOUR_S, 3 * HOUR_S, 30 * HOUR_S)))
         for node in world.nodes:
             if not node.is_old:
                 node.deploy()
+        if self._luck.random() < 0.8:
+            world.write(replace(world.files, broken=frozenset("ab")), "all timelines broken")
+            world.at(ends, lambda: world.write(replace(world.files, broken=frozenset()), "all timelines mended"))
         world.facts.strangers.append(Outage(begins=world.now(), ends=ends))
         world.attend(ends)
         world.at(ends, world.nodes[0].learn)

@@ -87,7 +87,8 @@ class SimWorld:
             # As often as the real one.
             self.chores = {"reconcile": RECONCILE_EVERY_S, "report": DAY_S, "audit": AUDIT_EVERY_S}
             if profile.full_ledgers:
-                self.chores["report"] = REPORT_EVERY_S
+                # A third as often as the real one: it is a write, and so a node finds out that it cannot write.
+                self.chores["report"] = 3 * REPORT_EVERY_S
         self.nodes = [
             Node(f"n{number}", self, parts.dice(seed, f"n{number}", profile))
             for number in range(1, profile.nodes + 1)
