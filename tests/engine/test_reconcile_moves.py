@@ -493,7 +493,7 @@ WITH_LEADS = a_config(
 
 
 async def test_whoever_was_told_hears_of_a_move_that_an_older_configuration_found(ledger: Ledger) -> None:
-    """In a rolling deploy the leader may not know a receiver that was told the old date. It is owed the news."""
+    """In a rolling deploy the leader may not know who was told the old date. They are owed the news."""
     scene = await told_of(ledger, config=WITH_LEADS)
     scene.config = ALONE
 
@@ -508,7 +508,7 @@ async def test_whoever_was_told_hears_of_a_move_that_an_older_configuration_foun
 async def test_news_that_waits_is_not_called_off_by_a_configuration_without_its_receiver(
     ledger: Ledger,
 ) -> None:
-    """The first move waits out the damping time when a leader that does not know the receiver finds a second."""
+    """The first move still waits when a leader that does not know the receiver finds a second one."""
     scene = Scene(ledger, at="2026-09-20", config=WITH_LEADS)
     scene.define(a_milestone(M, "2026-12-20"))
     await scene.reconcile()

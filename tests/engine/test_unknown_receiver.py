@@ -236,7 +236,7 @@ async def test_many_that_are_left_alone_take_no_place_of_others(ledger: Ledger) 
 
 
 async def test_news_of_a_move_goes_to_the_fallback_when_no_node_knows_who_was_told(ledger: Ledger) -> None:
-    """``desk`` was told the old date. Its news waits for a node that knows it, and then the fallback gets it."""
+    """``desk`` was told the old date. Its news waits for a node that knows it; then the fallback gets it."""
     clock = StepClock(when(AT))
     before = stage_of(ledger, BEFORE, clock=clock).daemon()
     await before.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -23,6 +23,9 @@ NOTICED_WITHIN = timedelta(minutes=2)
 
 STRAYS_NOTICED_WITHIN = timedelta(minutes=9)
 """Five minutes until what nobody knows is a fault, and two of the simulator's audits."""
+
+LONGEST_AUDIT_PAUSE = timedelta(minutes=2)
+"""How long a node does not audit itself in the simulator while somebody looks at it."""
 
 PAUSED_WITHIN = timedelta(minutes=2)
 TRIPS_AT = 5
@@ -86,11 +89,12 @@ def not_well_while_nothing_arrives(run: Run, oracle: Oracle) -> Iterator[Violati
     """While something does not arrive, whoever looks at the nodes sees it. The ledger cannot be written, rows or
     files cannot be read: each node that it concerns has a finding within two minutes. A channel takes nothing:
     each node has a finding or has paused it, from its fifth failure on. What is due is for a receiver that the files
-    of no node have: some node has a finding."""
+    of no node have, or a message has ended the process twice: some node has a finding."""
     for said, looks in (
         *_of_troubled_nodes(run, oracle),
         *_of_silent_channels(run),
         *_of_strangers(run, oracle),
+        *_of_crash_loops(run),
     ):
         for look in looks:
             yield Violation(
@@ -158,10 +162,26 @@ def _of_strangers(run: Run, oracle: Oracle) -> Iterator[tuple[str, list[Look]]]:
             written = [one for one in run.facts.changes if one.table == "owed" and one.key == key]
             due = max(oracle.owed[key].at, outage.begins)
             state = [one.after for one in written if one.at <= due][-1:]
-            if state != ["pending"] or decided and min(decided) < due:
+            if state != ["pending"] or (decided and min(decided) < due):
                 continue
             ends = min([outage.ends, *decided, *(one.at for one in written if one.at > due)])
             looks = [look for look in run.facts.looks if due + STRAYS_NOTICED_WITHIN < look.at < ends]
             seen = {look.at for look in looks if not look.seems_well}
             unseen = [look for look in looks if look.at not in seen]
             yield f"{row.milestone} {row.offset} is due for {LEADS}, whom nobody knows", unseen
+
+
+def _of_crash_loops(run: Run) -> Iterator[tuple[str, list[Look]]]:
+    if run.facts.poison is None:
+        return
+    taken: dict[str, list[datetime]] = defaultdict(list)
+    for one in run.facts.leasings:
+        taken[one.delivery].append(one.at)
+    ended = {one.delivery: one.at for one in run.facts.settlings if one.accepted and one.state != "ready"}
+    for name, begun in taken.items():
+        if len(begun) < 2:
+            continue
+        since, ends = begun[1] + NOTICED_WITHIN + LONGEST_AUDIT_PAUSE, ended.get(name, run.facts.heals)
+        looks = [look for look in run.facts.looks if since < look.at < ends]
+        seen = {look.at for look in looks if not look.seems_well}
+        yield f"{name} ends the process again and again", [look for look in looks if look.at not in seen]

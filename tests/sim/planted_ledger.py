@@ -205,6 +205,13 @@ class HidesStrays(SimLedger):
         return replace(await super().find_waiting(*args, **kwargs), strays=())
 
 
+class HidesLostLeases(SimLedger):
+    """Nobody is told that a delivery has ended the process."""
+
+    async def find_waiting(self, *args: Any, **kwargs: Any) -> Any:
+        return replace(await super().find_waiting(*args, **kwargs), lost={})
+
+
 class AlwaysHasMore(SimLedger):
     """Something is due at once, whatever the time is: the loop never waits."""
 

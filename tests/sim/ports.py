@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MOMENT_S = 0.02
 TIMEOUT_S = 30.0
 HANG_S = 10_000.0
+POISONED_FOR = timedelta(minutes=8)
+"""Longer than a lease: by then another node has taken what ended the process."""
+
 ASKED_AT = {"lease": 1, "find_next_wake": 0, "take_lead": 1}
 """The calls that go by an instant of whoever asks, and which of the arguments that is."""
 
@@ -130,6 +133,7 @@ class SimNotifier:
         arrive = node.observer.arrived
         await asyncio.sleep(MOMENT_S * (1 + dice.random.random()))
         if node.is_poisoned(self._channel, node.observer.milestones(sending)):
+            node.world.attend(node.world.now() + POISONED_FOR)
             node.crash()
         match fault:
             case SendFault.TIMED_OUT:

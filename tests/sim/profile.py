@@ -179,7 +179,7 @@ PROFILES: dict[str, Profile] = {
         Profile(name="alone-zoneless", days=90, zone_gaps=4, edits=3, people=3, share=4),
         Profile(name="poisoned", nodes=2, days=60, poison=True, edits=3, people=3, share=4),
         Profile(name="hung-files", days=60, hangs=6, edits=10, people=4, share=4),
-        Profile(name="daily", nodes=2, days=60, send=0.2, edits=6, people=4, ladders=("daily",), share=2),
+        Profile(name="daily", nodes=2, days=40, send=0.2, edits=6, people=4, ladders=("daily",), share=2),
     )
 }
 

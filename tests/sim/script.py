@@ -298,7 +298,9 @@ class Script:
                 node.deploy()
         if self._luck.random() < 0.8:
             world.write(replace(world.files, broken=frozenset("ab")), "all timelines broken")
-            world.at(ends, lambda: world.write(replace(world.files, broken=frozenset()), "all timelines mended"))
+            world.at(
+                ends, lambda: world.write(replace(world.files, broken=frozenset()), "all timelines mended")
+            )
         world.facts.strangers.append(Outage(begins=world.now(), ends=ends))
         world.attend(ends)
         world.at(ends, world.nodes[0].learn)
