@@ -135,7 +135,8 @@ async def reconcile(
         # A broken file that states the same timeline may hold the milestones that this file does not.
         is_whole = not any(definitions.identified.get(file) == timeline.id for file in definitions.broken)
         records, owed = await ledger.read_timeline(timeline.id)
-        await _try_timeline(ledger, current, timeline, milestones, records, owed, is_whole=is_whole)
+        work = _reconcile_timeline(ledger, current, timeline, milestones, records, owed, is_whole=is_whole)
+        await _try_timeline(current, timeline, work)
     await _reconcile_digests(ledger, current)
     for name in withdrawn:
         records, owed = await ledger.read_timeline(name)
@@ -180,7 +181,9 @@ async def reconcile_dependents(
         names = [milestone.id for milestone in timeline.milestones if milestone.id in dependents]
         if names:
             records, owed = await ledger.read_milestones(names)
-            await _try_timeline(ledger, current, timeline, [resolved[name] for name in names], records, owed)
+            dependent = [resolved[name] for name in names]
+            work = _reconcile_timeline(ledger, current, timeline, dependent, records, owed)
+            await _try_timeline(current, timeline, work)
     return current.report
 
 
@@ -236,19 +239,14 @@ async def _resolve_all(
     return resolve(milestones, done)
 
 
-async def _try_timeline(  # noqa: PLR0917  the arguments of _reconcile_timeline
-    ledger: PlanningLedger,
-    current: ReconcilePass,
-    timeline: Timeline,
-    milestones: Sequence[Milestone],
-    records: Sequence[Record],
-    owed: Sequence[ScheduledReminder],
-    *,
-    is_whole: bool = True,
-) -> None:
-    """Bring milestones of one timeline into line. If that raises, the timeline alone stays as it is."""
+async def _try_timeline(current: ReconcilePass, timeline: Timeline, work: Awaitable[None]) -> None:
+    """Bring milestones of one timeline into line. If that raises, the timeline alone stays as it is.
+
+    Args:
+        work: what :func:`_reconcile_timeline` returned for the timeline.
+    """
     try:
-        await _reconcile_timeline(ledger, current, timeline, milestones, records, owed, is_whole=is_whole)
+        await work
     except LedgerRefused as error:
         current.report.failed[timeline.id] = error
     except LedgerError:

@@ -484,3 +484,52 @@ async def test_reopening_what_was_never_told_says_nothing(ledger: Ledger) -> Non
     await scene.until("2026-10-02")
 
     assert scene.log == []
+
+
+ALONE = a_config("desk")
+WITH_LEADS = a_config(
+    "desk", "leads", route=replace(ROOT, routes=(route_to("leads", go_on=True), route_to("desk")))
+)
+
+
+async def test_whoever_was_told_hears_of_a_move_that_an_older_configuration_found(ledger: Ledger) -> None:
+    """In a rolling deploy the leader may not know who was told the old date. They are owed the news."""
+    scene = await told_of(ledger, config=WITH_LEADS)
+    scene.config = ALONE
+
+    await scene.change("2026-09-25", a_milestone(M, B))
+    scene.config = WITH_LEADS
+    await scene.until("2026-09-25T02:00")
+
+    assert await moves(scene, "leads") == [f"25 01:00 {A} > {B}"]
+    assert await moves(scene, "desk") == [f"25 01:00 {A} > {B}"]
+
+
+async def test_news_that_waits_is_not_called_off_by_a_configuration_without_its_receiver(
+    ledger: Ledger,
+) -> None:
+    """The first move still waits when a leader that does not know the receiver finds a second one."""
+    scene = Scene(ledger, at="2026-09-20", config=WITH_LEADS)
+    scene.define(a_milestone(M, "2026-12-20"))
+    await scene.reconcile()
+    await scene.turn()
+    await scene.change("2026-09-25", a_milestone(M, A))
+    scene.config = ALONE
+
+    await scene.change("2026-09-25T00:20", a_milestone(M, B))
+    scene.config = WITH_LEADS
+    await scene.until("2026-09-25T02:00")
+
+    assert await moves(scene, "leads") == [f"25 01:00 2026-12-20 > {B}"]
+
+
+async def test_whoever_was_told_hears_that_it_is_done_from_an_older_configuration(ledger: Ledger) -> None:
+    """The person who says that it is done may do so on a machine whose files do not have the receiver."""
+    scene = await told_of(ledger, config=WITH_LEADS)
+    scene.config = ALONE
+
+    await scene.act(ActionKind.DONE, M, done_on="2026-09-24")
+    scene.config = WITH_LEADS
+    await scene.turn()
+
+    assert offsets(scene.told("leads")) == ["-7d", "done"]

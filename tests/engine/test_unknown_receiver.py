@@ -233,3 +233,29 @@ async def test_many_that_are_left_alone_take_no_place_of_others(ledger: Ledger) 
 
     assert f"{AT} ops u/other -7d" in new_stage.lines("ops")
     assert next_at is None or next_at > clock.now()
+
+
+async def test_news_of_a_move_goes_to_the_fallback_when_no_node_knows_who_was_told(ledger: Ledger) -> None:
+    """``desk`` was told the old date. Its news waits for a node that knows it; then the fallback gets it."""
+    clock = StepClock(when(AT))
+    before = stage_of(ledger, BEFORE, clock=clock).daemon()
+    await before.start()
+    await turns(before)
+    await ledger.retire("node-1")
+    stage = stage_of(ledger, WITHOUT_DESK, clock=clock, node="node-2")
+    stage.define(
+        a_milestone(NAMES[0], "2026-12-30"), *(a_milestone(name, "2026-09-30") for name in NAMES[1:])
+    )
+    daemon = stage.daemon()
+    await daemon.start()
+    damped_until = when(AT) + BEFORE.damping
+    clock.advance(damped_until)
+    await turns(daemon)
+    early = stage.lines("spare")
+    clock.advance(damped_until + LEFT_ALONE_FOR)
+
+    await turns(daemon)
+
+    assert early == []
+    assert [line.split()[2:] for line in stage.lines("spare")] == [[NAMES[0], "moved"]]
+    assert notices(stage) == ["desk is not in the configuration"]

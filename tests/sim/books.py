@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from datetime import timedelta
 
 from tests.sim.expected import rungs_of
 from tests.sim.facts import Leasing
@@ -28,14 +30,26 @@ MOST = {
     "notices": 2 * CHANNEL_COUNT,
     "notifiers": 3,
     "backpressure": CHANNEL_COUNT,
+    "calls in a minute": 400,
+    "calls in an hour": 4000,
 }
-"""Of what a node keeps in memory, and of the tasks of the loop for each node."""
+"""Of what a node keeps in memory, of its calls of the ledger, and of the tasks of the loop for each node."""
+
+HOUR = timedelta(hours=1)
+MOST_PENDING = 16
+"""Seven steps of a ladder, the day itself, and eight repeats."""
+
+MOST_TRIES = 15
+"""Of one delivery within an hour: the waits after a failure grow."""
 
 
 def states_forward_only(run: Run, oracle: Oracle) -> Iterator[Violation]:
     """What was bound, superseded, suppressed or expired stays so; only what was cancelled can be owed again.
-    A delivery that is sent, dead, superseded or suppressed stays so (nobody here retries a dead one)."""
+    A delivery that is sent, dead, superseded or suppressed stays so (nobody here retries a dead one). Where clocks
+    are set, a leader whose clock is behind has what is expired decided about again."""
     for one in run.facts.changes:
+        if run.profile.steps and (one.table, one.before, one.after) == ("owed", "expired", "pending"):
+            continue
         allowed = (OWED if one.table == "owed" else DELIVERY).get(one.before, set())
         if one.after not in allowed and one.after != one.before:
             yield Violation(
@@ -126,7 +140,8 @@ def books_balance(run: Run, oracle: Oracle) -> Iterator[Violation]:
 
 def bounded(run: Run, oracle: Oracle) -> Iterator[Violation]:
     """No more rows than there are reminders and receivers, no more deliveries than rows and channels, and no
-    more sends in flight than a node may have."""
+    more sends in flight than a node may have. Of one window few reminders wait for a receiver; a delivery is tried
+    a few times an hour; and a node calls the ledger a few times a second at the most."""
     reminders = {
         (milestone, rung.window, rung.offset)
         for milestone, known in run.facts.adoptions.items()
@@ -143,9 +158,43 @@ def bounded(run: Run, oracle: Oracle) -> Iterator[Violation]:
     carrying = sum(made.notice is None for made in oracle.deliveries.values())
     if carrying > bound * 3:
         yield Violation("bounded", f"{carrying} deliveries of {bound} rows")
+    pending, where = _most_pending(run)
+    if pending > MOST_PENDING:
+        yield Violation("bounded", f"{pending} reminders wait for {where}", (where.split(" ")[0] + " ",))
+    tries, which = _most_tries(oracle)
+    if tries > MOST_TRIES:
+        yield Violation("bounded", f"{which} was tried {tries} times in an hour", (which,))
     for what, limit in MOST.items():
         if run.facts.most.get(what, 0) > limit * (run.profile.nodes if what == "tasks" else 1):
             yield Violation("bounded", f"{run.facts.most[what]} {what} at once, {limit} at the most")
+
+
+def _most_pending(run: Run) -> tuple[int, str]:
+    """The largest number of reminders of one window that waited for one receiver at once."""
+    waiting: dict[tuple[str, str, str], int] = defaultdict(int)
+    most, where = 0, ""
+    for one in run.facts.changes:
+        row = run.facts.rows.get(one.key) if one.table == "owed" else None
+        if row is None or not row.window:
+            continue
+        place = (row.milestone, row.receiver, row.window)
+        waiting[place] += (one.after == "pending") - (one.before == "pending")
+        if waiting[place] > most:
+            most, where = waiting[place], " ".join(place)
+    return most, where
+
+
+def _most_tries(oracle: Oracle) -> tuple[int, str]:
+    """The largest number of attempts of one delivery within an hour."""
+    most, which = 0, ""
+    for name, sendings in oracle.sendings_of.items():
+        first = 0
+        for place, one in enumerate(sendings):
+            while one.at - sendings[first].at > HOUR:
+                first += 1
+            if place - first + 1 > most:
+                most, which = place - first + 1, name
+    return most, which
 
 
 def no_surprises(run: Run, oracle: Oracle) -> Iterator[Violation]:

@@ -98,7 +98,11 @@ class Sending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settling:
-    """A settlement that the ledger took, or refused."""
+    """A settlement that the ledger took, or refused.
+
+    Attributes:
+        knows: whether the files of the node have the receiver.
+    """
 
     seq: int
     at: datetime
@@ -106,6 +110,9 @@ class Settling:
     delivery: str
     fence: int
     state: str
+    receiver: str
+    channel: str
+    knows: bool
     accepted: bool
     newest_fence: int
 
@@ -149,16 +156,20 @@ class Look:
     """Somebody looked at a node.
 
     Attributes:
+        node: its name.
         is_fed: it had fed its watchdog lately.
         is_frozen: it stood still.
         seems_well: it found nothing wrong with itself at that moment.
+        paused: the channels that it has paused.
     """
 
     at: datetime
+    node: str
     up_since: datetime
     is_fed: bool
     is_frozen: bool
     seems_well: bool
+    paused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +199,11 @@ class Facts:
     Attributes:
         troubles: when nothing worked: the ledger could not be used, or the node was frozen.
         unusable: when the ledger could not be used.
+        unwritable: when the ledger could be read and not written.
+        hangs: when the folder of the files did not answer.
+        strangers: when the files of no node had the receiver ``LEADS``.
+        zone_gaps: which node lacked which zone, from when to when.
+        poison: the milestone and the channel whose messages end the process that sends them; None: there is none.
         deafness: when no channel took anything.
         most: how much there was of something at the most: of tasks, of what the node keeps in memory.
     """
@@ -207,6 +223,9 @@ class Facts:
     outages: list[Outage] = field(default_factory=list)
     troubles: list[Outage] = field(default_factory=list)
     unusable: list[Outage] = field(default_factory=list)
+    unwritable: list[Outage] = field(default_factory=list)
+    hangs: list[Outage] = field(default_factory=list)
+    strangers: list[Outage] = field(default_factory=list)
     deafness: list[Outage] = field(default_factory=list)
     silences: list[tuple[str, datetime, datetime]] = field(default_factory=list)
     restarts: list[datetime] = field(default_factory=list)
@@ -216,6 +235,8 @@ class Facts:
     reconciled: list[Reconciled] = field(default_factory=list)
     deaths: set[tuple[str, int]] = field(default_factory=set)
     surprises: list[str] = field(default_factory=list)
+    zone_gaps: list[tuple[str, str, datetime, datetime]] = field(default_factory=list)
+    poison: tuple[str, str] | None = None
     most: dict[str, int] = field(default_factory=dict)
     largest_step_s: float = 0.0
 

@@ -130,7 +130,11 @@ def _config(rules: Rules) -> Config:
         retry_for=timedelta(seconds=RETRY_FOR_S),
         policies={name: _policy(name) for name in LADDERS},
         route=Route(receiver=DESK, routes=(late, rest) if rules.leads else (rest,), path="route"),
-        receivers={name: _receiver(name, channels, rules.rate) for name, channels in CHANNELS.items()},
+        receivers={
+            name: _receiver(name, channels, rules.rate)
+            for name, channels in CHANNELS.items()
+            if name != LEADS or rules.knows_leads
+        },
         heartbeat=Heartbeat(url="https://switch.example/simulated") if rules.heartbeat else None,
         operator=OPS,
         fallback_receiver=SPARE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.sim import books, finality, losses, watching
+from tests.sim import books, finality, kinds, losses, watching
 from tests.sim.oracle import Oracle, Violation
 from tests.sim.world import Run
 
@@ -34,6 +34,9 @@ INVARIANTS: tuple[Invariant, ...] = (
     watching.hundred_restarts_send_nothing,
     watching.one_leader_at_a_time,
     watching.silence_is_loud,
+    kinds.nothing_final_from_ignorance,
+    kinds.harms_nobody_else,
+    kinds.not_well_while_nothing_arrives,
     books.no_surprises,
 )
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.sim.expected import is_muted, is_repeat, receivers_of, unmuted, windows_of
+from tests.sim.expected import is_muted, is_repeat, receivers_of, rungs_of, unmuted, windows_of
 from tests.sim.oracle import CATCH_UP, MOMENT, REMINDERS, Expected, Oracle, Violation
-from tests.sim.spec import CHANNELS, DAMPING_S
+from tests.sim.spec import CHANNELS, DAMPING_S, LEADS
 from tests.sim.world import Run
 
 GRACE = timedelta(hours=2)
@@ -24,7 +24,7 @@ def no_loss(run: Run, oracle: Oracle) -> Iterator[Violation]:
     for one in oracle.expected(run.facts.ends - GRACE):
         row = oracle.row_of.get((one.milestone, one.receiver, one.rung.window, one.rung.offset))
         closed = oracle.was_closed(one.milestone, one.due - oracle.slack, one.due + oracle.slack)
-        if row is None and closed and is_repeat(one.rung, one.adoption.spec):
+        if row is None and is_repeat(one.rung, one.adoption.spec) and (closed or _was_passed_over(run, one)):
             continue  # While a milestone is closed, no further repeats are written down.
         lost = "never written down" if row is None else _how_lost(one, row.key, run, oracle)
         if lost:
@@ -45,6 +45,8 @@ def in_time(run: Run, oracle: Oracle) -> Iterator[Violation]:
         later = [rung for rung in oracle.dues_after(one.milestone, one.due) if rung <= release]
         if (
             later
+            or _was_unreadable(run, one, late_at)
+            or _was_unknown(run, one, late_at)
             or oracle.was_changed(one, one.due - MOMENT, late_at)
             or _was_spoken_of(oracle, one, late_at)
         ):
@@ -198,6 +200,8 @@ def _how_lost_when_bound(one: Expected, key: str, run: Run, oracle: Oracle) -> s
     by_channel = {made.channel: made for made in oracle.deliveries_of.get(key, ())}
     stopped = oracle.was_stopped(one.milestone, begins, ends) or oracle.was_changed(one, begins, ends)
     overtaken = oracle.was_overtaken(one, key)
+    if not by_channel and oracle.was_stray(one.receiver, key):
+        return ""
     for channel in CHANNELS[one.receiver]:
         made = by_channel.get(channel)
         if made is None:
@@ -223,11 +227,30 @@ def _how_lost_when_bound(one: Expected, key: str, run: Run, oracle: Oracle) -> s
 
 
 def _how_dead(made: Any, oracle: Oracle) -> str:
-    if not oracle.notice_of(made.id):
+    if not oracle.notice_of(made.id) and not oracle.is_missed(made.receiver):
         return f"{made.id} is dead, and the operator was not told"
     if not oracle.stand_in_for(made):
         return f"{made.id} is dead, and nobody stands in"
     return ""
+
+
+def _was_passed_over(run: Run, one: Expected) -> bool:
+    """Whether no repeat had to be written down: a later one fell due before anybody could look, and only the last
+    is written; or no route named its receiver any more."""
+    spec = one.adoption.spec
+    files = [files for at, files in run.facts.disk if at <= one.due - MOMENT]
+    if files and one.receiver not in receivers_of(one.rung.cause, files[-1].rules):
+        # The routes changed while the milestone was closed, so that nothing of it had to be written.
+        return True
+    later = [
+        rung.at
+        for rung in (rungs_of(spec) if spec else ())
+        if rung.window == one.rung.window and rung.at > one.rung.at and is_repeat(rung, spec)
+    ]
+    if not later:
+        return False
+    off = any(outage.begins <= one.due and min(later) <= outage.ends for outage in run.facts.outages)
+    return off or (one.at_load and min(later) <= one.adoption.at)
 
 
 def _ids(oracle: Oracle, key: str) -> list[str]:
@@ -244,6 +267,25 @@ def _was_spoken_of(oracle: Oracle, one: Expected, until: datetime) -> bool:
         if saying.until and saying.until > one.due - MOMENT:
             return True
     return False
+
+
+def _was_unreadable(run: Run, expected: Expected, until: datetime) -> bool:
+    """Whether no machine could read the milestone, for want of its zone, or one lost a zone in that moment."""
+    spec = expected.adoption.spec
+    gaps = run.facts.zone_gaps if run.profile.nodes == 1 else ()
+    return any(
+        begins < until
+        and expected.due - MOMENT < ends + MOMENT
+        and (begins > expected.due - MOMENT or (spec is not None and spec.zone == zone))
+        for _node, zone, begins, ends in gaps
+    )
+
+
+def _was_unknown(run: Run, expected: Expected, until: datetime) -> bool:
+    """Whether the files of no machine had the receiver, so that it waits, and goes to the fallback after an hour."""
+    return expected.receiver == LEADS and any(
+        outage.begins < until and expected.due - MOMENT < outage.ends for outage in run.facts.strangers
+    )
 
 
 def _moved_away(oracle: Oracle, milestone: str, windows: frozenset[str], seq: int) -> datetime | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from alertd.core.config import Config, Definitions
 from alertd.core.planning.audit import Audit
 from alertd.engine.daemon import Daemon
 from alertd.engine.deps import Dependencies
+from alertd.engine.files import InlineWorker
 from alertd.engine.timer import Chore
 from alertd.errors import AlertdError, LedgerError
 from alertd.ports import Ledger, Notifier
@@ -24,6 +25,8 @@ from tests.sim.spec import CHANNELS, Files
 if TYPE_CHECKING:
     from tests.sim.observer import Observer
     from tests.sim.world import SimWorld
+
+T = TypeVar("T")
 
 DAY_S = 86_400.0
 POLL_S = 30.0
@@ -54,7 +57,11 @@ class LiveDaemon(Daemon):
 
     async def _until(self, next_at: datetime | None, longest_s: float) -> None:
         wait_s = longest_s
-        if self._reloader.files.have_changed():
+        if not cast(SimWorker, self._deps.file_worker).answers:
+            # The real one asks every two seconds, and looks at the latest after half a minute.
+            self._timer.wanted.add(Chore.FILES)
+            wait_s = min(wait_s, POLL_S)
+        elif self._reloader.files.have_changed():
             # The real one asks every two seconds; here it does while there is something to see.
             self._timer.wanted.add(Chore.FILES)
             wait_s = min(wait_s, 2.0)
@@ -83,6 +90,32 @@ class LiveDaemon(Daemon):
             "notifiers": len(sender._retired),
             "backpressure": len(sender._backpressure._channels),
         }
+
+
+class SimWorker:
+    """Stands where the thread stands that reads files: a call waits as long as the folder does not answer."""
+
+    def __init__(self, hangs: Callable[[], bool]) -> None:
+        self._hangs = hangs
+        self._waiting: list[Callable[[], None]] = []
+
+    @property
+    def answers(self) -> bool:
+        """Whether no call waits."""
+        return not self._waiting
+
+    def submit(self, call: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
+        """Make a call, now or when the folder answers."""
+        if self._hangs():
+            self._waiting.append(lambda: InlineWorker().submit(call, done))
+        else:
+            InlineWorker().submit(call, done)
+
+    def answer(self) -> None:
+        """The folder answers: make the calls that wait."""
+        waiting, self._waiting = self._waiting, []
+        for make in waiting:
+            make()
 
 
 class ServiceManager:
@@ -137,12 +170,15 @@ class Node:
         self.clock = NodeClock(world.now, world.loop.time)
         self.life = 0
         self.files: Files = world.files
+        self.is_old = False
+        self.lacks = ""
         self.daemon: LiveDaemon | None = None
         self._main: asyncio.Task[None] | None = None
         self._frozen_until_s = 0.0
         self.heard: Callable[[], None] | None = None
         self.up_since = world.now()
         self.manager = ServiceManager(world.now)
+        self.worker = SimWorker(lambda: world.files_hang)
 
     # -- life
 
@@ -215,7 +251,8 @@ class Node:
             clock=self.clock,
             log=cast(Log, NodeLog(self)),
             load=self._load,
-            signature=lambda: self.world.version,
+            signature=lambda: (self.world.version, self.is_old, self.lacks),
+            file_worker=self.worker,
             build=self._build,
             node=f"{self.name}:{life}",
             beat=self._beat,
@@ -228,11 +265,34 @@ class Node:
         return ""
 
     def _load(self) -> Definitions:
-        self.files = self.world.files
-        return definitions(self.world.files, self.world.version)
+        files = self.world.files.as_before_leads if self.is_old else self.world.files
+        self.files = files.without_zone(self.lacks) if self.lacks else files
+        return definitions(self.files, self.world.version)
 
-    def _build(self, _config: Config) -> dict[str, Notifier]:
-        made = {channel: SimNotifier(self, channel) for channels in CHANNELS.values() for channel in channels}
+    def lose_zone(self, zone: str) -> None:
+        """From now on its zone database lacks a zone; with "" it has all of them."""
+        self.lacks = zone
+        self.say("zones", f"lacks {zone}" if zone else "has all")
+        self.poke("files")
+
+    def deploy(self) -> None:
+        """Give it the files that know all receivers, or those from before."""
+        self.is_old = not self.is_old
+        self.say("deployed", "the files from before" if self.is_old else "the files of today")
+        self.poke("files")
+
+    def learn(self) -> None:
+        """Give it the files that know all receivers, if it has older ones."""
+        if self.is_old:
+            self.deploy()
+
+    def _build(self, config: Config) -> dict[str, Notifier]:
+        made = {
+            channel: SimNotifier(self, channel)
+            for receiver, channels in CHANNELS.items()
+            if receiver in config.receivers
+            for channel in channels
+        }
         return {channel: self.world.parts.notifier(one) for channel, one in made.items()}
 
     def is_leading(self, name: str) -> bool:
@@ -299,6 +359,16 @@ class Node:
             self.heard()
         else:
             self.ask()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the ledger can be read and not written."""
+        return self.world.ledger_is_full
+
+    def is_poisoned(self, channel: str, milestones: Sequence[str]) -> bool:
+        """Whether a message ends the process that sends it."""
+        poison = self.world.poison
+        return poison is not None and poison[1] == channel and poison[0] in milestones
 
     @property
     def is_cut_off(self) -> bool:

@@ -27,10 +27,16 @@ from tests.sim.facts import (
     Settling,
     Verdict,
 )
+from tests.sim.spec import LEADS
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
     from tests.sim.world import SimWorld
+
+
+SPANS_S = {60: "calls in a minute", 3600: "calls in an hour"}
+MOST_CALLS = 5_000
+"""By then something is wrong for certain, and a run ends."""
 
 
 class Observer:
@@ -49,8 +55,22 @@ class Observer:
         self._open: dict[tuple[str, str], Sending] = {}
         self._owed: dict[str, ScheduledReminder] = {}
         self._deliveries: dict[str, DeliveryState] = {}
+        self._calls: dict[tuple[str, int], tuple[int, int]] = {}
 
     # -- the ledger
+
+    def called(self, node: Node) -> None:
+        """A node calls the ledger: how often within a minute and an hour. A loop that spins is not played on."""
+        for unit_s, name in SPANS_S.items():
+            span = int(self._world.loop.time() // unit_s)
+            was, number = self._calls.get((node.name, unit_s), (span, 0))
+            number = number + 1 if was == span else 1
+            self._calls[node.name, unit_s] = (span, number)
+            if number > self.facts.most.get(name, 0):
+                self.facts.most[name] = number
+            if number > MOST_CALLS:
+                node.say("SPINS", f"{number} calls in {unit_s} s")
+                self._world.over.set()
 
     def asked(self, node: Any, name: str, args: tuple[Any, ...]) -> None:
         """Just before a transaction: which instant the node goes by."""
@@ -167,6 +187,9 @@ class Observer:
                     delivery=name,
                     fence=one.lease.fence,
                     state=one.state.value,
+                    receiver=one.lease.delivery.receiver,
+                    channel=one.lease.delivery.channel,
+                    knows=one.lease.delivery.receiver != LEADS or node.files.rules.knows_leads,
                     accepted=accepted,
                     newest_fence=self._fences.get(name, 0),
                 )

@@ -319,11 +319,30 @@ class Oracle:
             for one in self.deliveries.values()
         )
 
+    def is_missed(self, receiver: str) -> bool:
+        """Whether the operator was told that the files of no node have a receiver."""
+        return any(
+            one.notice is not None
+            and one.notice.slot.startswith(f"unknown/{receiver}/")
+            and one.receiver == OPS
+            and one.id in self.receipts_of
+            for one in self.deliveries.values()
+        )
+
+    def was_stray(self, receiver: str, key: str) -> bool:
+        """Whether the fallback receiver has what was owed to a receiver that no node knew, and the operator knows."""
+        has = any(
+            one.receiver == SPARE and one.fallback_for == receiver and key in one.members
+            for one in self.deliveries.values()
+            if one.id in self.receipts_of
+        )
+        return has and self.is_missed(receiver)
+
     def stand_in_for(self, delivery: Any) -> list[Any]:
         return [
             one
             for one in self.deliveries.values()
             if one.receiver == SPARE
-            and one.fallback_for == delivery.channel
+            and one.fallback_for in {delivery.channel, delivery.receiver}
             and set(one.members) <= set(delivery.members)
         ]

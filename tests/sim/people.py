@@ -31,6 +31,7 @@ class Person:
         self._world = world
         self.name = "person"
         self.life = 0
+        self.lacks = ""
         # No command crashes or freezes half-way here: what is not confirmed is said again.
         self.dice = Dice(world.seed, "person", world.profile)
         self.observer = world.observer
@@ -103,6 +104,10 @@ class Person:
     @property
     def is_cut_off(self) -> bool:
         return self._world.ledger_is_dead
+
+    @property
+    def is_full(self) -> bool:
+        return self._world.ledger_is_full
 
     async def moment(self) -> None:
         pause_s = self.dice.jitter_s()

@@ -80,6 +80,19 @@ PLANTED: Mapping[str, Planted] = {
         "glimpsed", "wrong_clocks_decide_nothing", of_node.FollowsEveryStep
     ),
     "seem well anyway": _daemon("watched", "silence_is_loud", of_node.SeemsWellAnyway),
+    "end in a hurry what it does not know": _ledger(
+        "mixed", "nothing_final_from_ignorance", of_ledger.TakesStraysAtOnce
+    ),
+    "lose count of processes that end": _ledger("poisoned", "harms_nobody_else", of_ledger.ForgetsLostLeases),
+    "seem well when the ledger is full": _daemon(
+        "unwritable", "not_well_while_nothing_arrives", of_node.SeemsWellAnyway
+    ),
+    "hide what nobody knows": _ledger("mixed", "not_well_while_nothing_arrives", of_ledger.HidesStrays),
+    "hide what ends the process": _ledger(
+        "poisoned", "not_well_while_nothing_arrives", of_ledger.HidesLostLeases
+    ),
+    "hide that the files hang": _daemon("hung-files", "not_well_while_nothing_arrives", of_node.HidesFiles),
+    "never wait": _ledger("calm", "bounded", of_ledger.AlwaysHasMore),
     "leave tasks behind": _daemon("calm", "bounded", of_node.LeavesTasks),
     "send again at each start": _daemon(
         "restarted", "hundred_restarts_send_nothing", of_node.SendsAgainAtStart

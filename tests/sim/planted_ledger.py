@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from alertd.core.ledger.records import DeliveryState, Lease, Record, ReminderState, Value
+from alertd.core.ledger.records import DeliveryState, Known, Lease, Record, ReminderState, Value
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import NO_ACTIONS
 from alertd.core.planning.decide import Decisions
@@ -172,6 +172,52 @@ class ExpiresEverything(SimLedger):
             )
             for owed, record in await super().find_due(now, limit, besides)
         ]
+
+
+class TakesStraysAtOnce(SimLedger):
+    """What a node does not know it gives to the fallback at once, also what another one knows."""
+
+    async def find_strays(self, known: Known, limit: int) -> Any:
+        if known.strays_before is not None:
+            known = replace(
+                known, strays_before=known.strays_before + timedelta(hours=1), elsewhere=frozenset()
+            )
+        return await super().find_strays(known, limit)
+
+
+class ForgetsLostLeases(SimLedger):
+    """Ten times that a process ended in the middle of a delivery count as the first time."""
+
+    _forgotten = 0
+
+    async def lease(self, *args: Any, **kwargs: Any) -> Any:
+        for name, made in self._deliveries.items():
+            if made.lost_leases and self._forgotten < 10:
+                self._forgotten += 1
+                self._deliveries[name] = replace(made, lost_leases=0)
+        return await super().lease(*args, **kwargs)
+
+
+class HidesStrays(SimLedger):
+    """Nobody is told that what waits is for a receiver that nobody knows."""
+
+    async def find_waiting(self, *args: Any, **kwargs: Any) -> Any:
+        return replace(await super().find_waiting(*args, **kwargs), strays=())
+
+
+class HidesLostLeases(SimLedger):
+    """Nobody is told that a delivery has ended the process."""
+
+    async def find_waiting(self, *args: Any, **kwargs: Any) -> Any:
+        return replace(await super().find_waiting(*args, **kwargs), lost={})
+
+
+class AlwaysHasMore(SimLedger):
+    """Something is due at once, whatever the time is: the loop never waits."""
+
+    async def find_next_wake(self, after: datetime, *args: Any, **kwargs: Any) -> Any:
+        await super().find_next_wake(after, *args, **kwargs)
+        return after
 
 
 def _unsaid(record: Record) -> Record:

@@ -19,8 +19,15 @@ if TYPE_CHECKING:
 MOMENT_S = 0.02
 TIMEOUT_S = 30.0
 HANG_S = 10_000.0
+POISONED_FOR = timedelta(minutes=8)
+"""Longer than a lease: by then another node has taken what ended the process."""
+
 ASKED_AT = {"lease": 1, "find_next_wake": 0, "take_lead": 1}
 """The calls that go by an instant of whoever asks, and which of the arguments that is."""
+
+
+WRITES = frozenset({"apply", "bind", "lease", "settle", "act", "take_lead", "report", "retire", "prune"})
+"""The calls that write."""
 
 
 class SimulatedBug(RuntimeError):
@@ -53,9 +60,10 @@ class NodeLedger:
         self, name: str, method: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         node = self._node
+        node.observer.called(node)
         await node.moment()
         fault = node.dice.store_fault() if name != "close" else StoreFault.NONE
-        if self._node.is_cut_off:
+        if self._node.is_cut_off or (self._node.is_full and name in WRITES):
             fault = StoreFault.FAILS_BEFORE
         elif fault:
             node.say("fault", f"{name} {fault}")
@@ -73,6 +81,7 @@ class NodeLedger:
         await node.gate()
         node.observer.asked(node, name, args)
         self._ledger.off = self._off(name, args)
+        self._ledger.lacks = node.lacks
         result = await method(*args, **kwargs)
         node.observer.done(node, name, args, kwargs, result)
         match fault:
@@ -123,6 +132,9 @@ class SimNotifier:
         node, dice = self._node, self._node.dice
         arrive = node.observer.arrived
         await asyncio.sleep(MOMENT_S * (1 + dice.random.random()))
+        if node.is_poisoned(self._channel, node.observer.milestones(sending)):
+            node.world.attend(node.world.now() + POISONED_FOR)
+            node.crash()
         match fault:
             case SendFault.TIMED_OUT:
                 await asyncio.sleep(TIMEOUT_S)

@@ -21,9 +21,18 @@ class Profile:
         steps: times that a wall clock is set, ``longest_step_h`` at the most.
         glimpses: times that a wall clock shows another time, up to years away, for less than five minutes.
         dead_ledgers: times that no node can use the ledger at all, for minutes or hours.
+        full_ledgers: times that the ledger can be read and not written, as long: a full disk.
         freezes: times that a node stands still as long.
         deafness: times that no channel takes anything, the operator's neither.
         restarts: how often all nodes are restarted, one time after the other, while nothing is due.
+        deploys: times that a node, never the first, changes between files that know a receiver and older ones
+            that do not.
+        forgettings: times that all nodes have those older ones at once, for hours or days.
+        hangs: times that the folder of the files does not answer, for minutes or hours.
+        ladders: the policies that milestones have.
+        zone_gaps: times that a node's zone database lacks a zone, so that it can read neither the files nor the
+            records that have it; where there are several, never the first.
+        poison: whether one milestone's messages to one channel end the process of whoever sends them.
         watched: whether the nodes audit themselves every minute, and are looked at as often.
         share: how many seeds every test run plays of it; more are spread alike.
     """
@@ -46,6 +55,13 @@ class Profile:
     longest_step_h: float = 48.0
     glimpses: int = 0
     dead_ledgers: int = 0
+    full_ledgers: int = 0
+    deploys: int = 0
+    forgettings: int = 0
+    hangs: int = 0
+    ladders: tuple[str, ...] = ("default", "default", "nagging", "short")
+    zone_gaps: int = 0
+    poison: bool = False
     freezes: int = 0
     deafness: int = 0
     restarts: int = 0
@@ -59,7 +75,7 @@ class Profile:
         return not (
             self.store or self.crash or self.stall or self.send
             or self.kills or self.outages or self.silences or self.steps or self.glimpses
-            or self.dead_ledgers or self.freezes or self.deafness
+            or self.dead_ledgers or self.full_ledgers or self.freezes or self.deafness or self.poison
         )  # fmt: skip
 
     @property
@@ -67,7 +83,8 @@ class Profile:
         """It can happen that nobody knows whether a message arrived."""
         return bool(
             self.store or self.crash or self.stall or self.send or self.kills or self.outages
-            or self.silences or self.dead_ledgers or self.freezes or self.deafness
+            or self.silences or self.dead_ledgers or self.full_ledgers or self.freezes or self.deafness
+            or self.poison
         )  # fmt: skip
 
 
@@ -148,6 +165,21 @@ PROFILES: dict[str, Profile] = {
             watched=True,
             share=2,
         ),
+        Profile(
+            name="unwritable",
+            days=4,
+            calm_days=1,
+            full_ledgers=3,
+            rules=Rules(heartbeat=True),
+            watched=True,
+            share=1,
+        ),
+        Profile(name="mixed", nodes=3, days=90, deploys=12, forgettings=2, edits=6, people=6, share=4),
+        Profile(name="zoneless", nodes=2, days=90, zone_gaps=6, edits=6, people=6, share=4),
+        Profile(name="alone-zoneless", days=90, zone_gaps=4, edits=3, people=3, share=4),
+        Profile(name="poisoned", nodes=2, days=60, poison=True, edits=3, people=3, share=4),
+        Profile(name="hung-files", days=60, hangs=6, edits=10, people=4, share=4),
+        Profile(name="daily", nodes=2, days=40, send=0.2, edits=6, people=4, ladders=("daily",), share=2),
     )
 }
 

@@ -11,7 +11,7 @@ from tests.sim.expected import days_of, rungs_of
 from tests.sim.facts import Outage
 from tests.sim.people import Person
 from tests.sim.profile import Profile
-from tests.sim.spec import CHANNELS, OPS, Files, Spec
+from tests.sim.spec import CHANNELS, DESK, OPS, Files, Spec
 
 if TYPE_CHECKING:
     from tests.sim.world import SimWorld
@@ -31,7 +31,7 @@ def first_files(luck: random.Random, profile: Profile, start: datetime) -> Files
             id=f"{'ab'[number % 2]}/m{number}",
             deadlines=_deadlines(luck, start.date(), profile),
             zone=luck.choice(ZONES),
-            ladder=luck.choice(("default", "default", "nagging", "short")),
+            ladder=luck.choice(profile.ladders),
         )
         specs.append(spec)
     return Files(specs=tuple(sorted(specs, key=lambda one: one.id)), rules=profile.rules)
@@ -76,6 +76,21 @@ class Script:
             world.at(self._moment(), self._glimpse)
         for _ in range(profile.dead_ledgers):
             world.at(self._moment(), self._cut_off)
+        for _ in range(profile.full_ledgers):
+            world.at(self._moment(), self._fill)
+        for _ in range(profile.deploys):
+            node = self._luck.choice(world.nodes[1:])
+            world.at(self._moment(), node.deploy)
+        for _ in range(profile.forgettings):
+            world.at(self._moment_for_leads(), self._forget)
+        for _ in range(profile.hangs):
+            world.at(self._moment(), self._hang)
+        for _ in range(profile.zone_gaps):
+            world.at(self._moment(), self._lose_zone)
+        if profile.poison:
+            spec = self._luck.choice(world.files.specs)
+            world.poison = spec.id, self._luck.choice(CHANNELS[DESK])
+            world.facts.poison = world.poison
         for _ in range(profile.freezes):
             world.at(self._moment(), self._freeze)
         for _ in range(profile.deafness):
@@ -100,6 +115,19 @@ class Script:
             return anywhere
         spread_s = luck.choice((0.2, 3.0, 60.0, 1800.0))
         return luck.choice(due) + timedelta(seconds=luck.gauss(0.0, spread_s))
+
+    def _moment_for_leads(self) -> datetime:
+        """Some time before something is due for the leads, or any time at all."""
+        facts, luck = self._world.facts, self._luck
+        due = [
+            rung.at
+            for spec in self._world.files.specs
+            for rung in rungs_of(spec)
+            if rung.cause == "overdue"
+            and facts.begins + timedelta(days=2) < rung.at < facts.heals - timedelta(days=2)
+        ]
+        before = timedelta(seconds=luck.choice((60.0, 600.0, 1800.0)))
+        return luck.choice(due) - before if due else self._moment()
 
     # -- files
 
@@ -139,7 +167,8 @@ class Script:
         self._write(replace(spec, title=spec.title + "!"), "titled")
 
     def _ladder(self, spec: Spec) -> None:
-        self._write(replace(spec, ladder=self._luck.choice(("default", "nagging", "short"))), "ladder")
+        ladders = dict.fromkeys(self._world.profile.ladders)
+        self._write(replace(spec, ladder=self._luck.choice([*ladders])), "ladder")
 
     def _zone(self, spec: Spec) -> None:
         if spec.zone == "Asia/Baghdad":
@@ -226,6 +255,76 @@ class Script:
     def _mend_ledger(self) -> None:
         self._world.ledger_is_dead = False
         self._world.trace.add("ledger", "mended")
+
+    def _fill(self) -> None:
+        """Disk full: everything can be read, and nothing written."""
+        world = self._world
+        if world.ledger_is_full:
+            return
+        ends = self._until(self._trouble_s())
+        world.ledger_is_full = True
+        world.trace.add("ledger", "full", f"until {ends}")
+        world.facts.troubles.append(Outage(begins=world.now(), ends=ends))
+        world.facts.unwritable.append(Outage(begins=world.now(), ends=ends))
+        world.at(ends, self._make_room)
+
+    def _make_room(self) -> None:
+        self._world.ledger_is_full = False
+        self._world.trace.add("ledger", "has room")
+
+    def _lose_zone(self) -> None:
+        """A machine with an older zone database, until somebody installs a newer one."""
+        world, luck = self._world, self._luck
+        node = luck.choice(world.nodes[1:] or world.nodes)
+        if node.lacks or not world.files.specs:
+            return
+        zone = luck.choice(world.files.specs).zone
+        ends = self._until(luck.choice((60.0, 5 * HOUR_S, 4 * DAY_S)))
+        node.lose_zone(zone)
+        world.facts.zone_gaps.append((node.name, zone, world.now(), ends))
+        world.attend(ends)
+        world.at(ends, lambda: node.lose_zone(""))
+
+    def _forget(self) -> None:
+        """The files from before are put on all machines, and those of today come back on the first one.
+
+        Mostly the timelines cannot be read meanwhile, so that nobody can plan anew what is owed to the leads."""
+        world = self._world
+        if world.nodes[0].is_old:
+            return
+        ends = self._until(self._luck.choice((3 * HOUR_S, 3 * HOUR_S, 30 * HOUR_S)))
+        for node in world.nodes:
+            if not node.is_old:
+                node.deploy()
+        if self._luck.random() < 0.8:
+            world.write(replace(world.files, broken=frozenset("ab")), "all timelines broken")
+            world.at(
+                ends, lambda: world.write(replace(world.files, broken=frozenset()), "all timelines mended")
+            )
+        world.facts.strangers.append(Outage(begins=world.now(), ends=ends))
+        world.attend(ends)
+        world.at(ends, world.nodes[0].learn)
+
+    def _hang(self) -> None:
+        """The folder is on a mount that hangs: whatever asks it waits until it answers."""
+        world = self._world
+        if world.files_hang:
+            return
+        ends = self._until(self._trouble_s())
+        world.files_hang = True
+        world.trace.add("files", "hang", f"until {ends}")
+        world.facts.hangs.append(Outage(begins=world.now(), ends=ends))
+        # The real one asks the folder every two seconds.
+        world.notice_files()
+        world.attend(ends)
+        world.at(ends, self._answer)
+
+    def _answer(self) -> None:
+        world = self._world
+        world.files_hang = False
+        world.trace.add("files", "answer")
+        for node in world.nodes:
+            node.worker.answer()
 
     def _freeze(self) -> None:
         """One node stands still."""

@@ -39,6 +39,7 @@ LADDERS: dict[str, Ladder] = {
     "default": Ladder(before=(30, 7, 1), after=(1, 7)),
     "nagging": Ladder(before=(7,), after=(1,), nag=14, opens=False),
     "short": Ladder(before=(14, 3), after=(2,)),
+    "daily": Ladder(before=(7, 1), after=(1,), nag=1),
 }
 
 
@@ -69,11 +70,13 @@ class Rules:
 
     Attributes:
         leads: whether they hear of what is overdue and what moves.
+        knows_leads: whether they are a receiver at all.
         rate: how fast ``RATED`` may be sent to.
         heartbeat: whether a dead man's switch is told of each audit.
     """
 
     leads: bool = True
+    knows_leads: bool = True
     mute_weekends: bool = False
     rate: str = ""
     heartbeat: bool = False
@@ -95,6 +98,16 @@ class Files:
 
     def of(self, name: str) -> Spec | None:
         return next((one for one in self.specs if one.id == name), None)
+
+    @property
+    def as_before_leads(self) -> Files:
+        """The same as it was before there was the receiver ``LEADS``: what a node has that is deployed last."""
+        return replace(self, rules=replace(self.rules, leads=False, knows_leads=False))
+
+    def without_zone(self, zone: str) -> Files:
+        """The same as a machine reads it that lacks a zone: it can't read the files of what is in that zone."""
+        unreadable = {spec.timeline for spec in self.specs if spec.zone == zone}
+        return replace(self, broken=self.broken | unreadable)
 
     def with_spec(self, spec: Spec) -> Files:
         """The same with one milestone put in or put in place of what was there."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alertd.engine.daemon import AUDIT_EVERY_S, RECONCILE_EVERY_S
+from alertd.engine.daemon import AUDIT_EVERY_S, RECONCILE_EVERY_S, REPORT_EVERY_S
 from alertd.ports import Notifier
 from tests.sim.dice import Dice, generator
 from tests.sim.facts import Facts, Look
@@ -23,6 +24,10 @@ from tests.sim.trace import Trace
 
 DAY_S = 86_400.0
 LOOK_EVERY_S = 60.0
+ATTEND_EVERY_S = 120.0
+ATTENDED = 60
+"""How often at the most: two hours."""
+
 START = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
 
 
@@ -68,12 +73,22 @@ class SimWorld:
         self.facts.disk.append((START, self.files))
         self.observer = Observer(self, self.facts)
         self.ledger_is_dead = False
+        self.ledger_is_full = False
+        self.files_hang = False
+        self.poison: tuple[str, str] | None = None
         self.is_deaf = False
+        self.over = asyncio.Event()
         rarely_s = self.random.choice((1, 3, 10)) * DAY_S
+        if "daily" in profile.ladders:
+            # The real one reconciles before the repeats that it has written down can all have passed.
+            rarely_s = DAY_S
         self.chores = {"lead": rarely_s, "reconcile": rarely_s, "report": rarely_s}
         if profile.watched:
             # As often as the real one.
             self.chores = {"reconcile": RECONCILE_EVERY_S, "report": DAY_S, "audit": AUDIT_EVERY_S}
+            if profile.full_ledgers:
+                # A third as often as the real one: it is a write, and so a node finds out that it cannot write.
+                self.chores["report"] = 3 * REPORT_EVERY_S
         self.nodes = [
             Node(f"n{number}", self, parts.dice(seed, f"n{number}", profile))
             for number in range(1, profile.nodes + 1)
@@ -129,32 +144,53 @@ class SimWorld:
             self._look()
         self.at(self.facts.heals, self._heal)
         left_s = (self.facts.ends - self.now()).total_seconds()
-        await asyncio.sleep(left_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.over.wait(), left_s)
         for node in self.nodes:
             node.switch_off()
 
+    def attend(self, until: datetime) -> None:
+        """The nodes audit themselves for a while, more rarely than the real ones, and somebody looks at them."""
+        self.later(ATTEND_EVERY_S, lambda: self._attend(until, ATTENDED))
+
+    def _attend(self, until: datetime, left: int) -> None:
+        for node in self.nodes:
+            node.poke("audit", "report")
+        self.later(ATTEND_EVERY_S / 2, self._look_at_nodes)
+        if left and self.now() + timedelta(seconds=ATTEND_EVERY_S) < until:
+            self.later(ATTEND_EVERY_S, lambda: self._attend(until, left - 1))
+
     def _look(self) -> None:
         """Somebody looks at each node that is up, every minute."""
+        self._look_at_nodes()
+        self.later(LOOK_EVERY_S, self._look)
+
+    def _look_at_nodes(self) -> None:
         for node in self.nodes:
             if node.daemon is not None:
                 look = Look(
                     at=self.now(),
+                    node=node.name,
                     up_since=node.up_since,
                     is_fed=node.manager.is_fed,
                     is_frozen=node.is_frozen,
                     seems_well=node.daemon.status.audit is not None and not node.daemon.status.findings,
+                    paused=frozenset(node.daemon.status.paused),
                 )
                 self.facts.looks.append(look)
-        self.later(LOOK_EVERY_S, self._look)
 
     def _heal(self) -> None:
         self.trace.add("world", "healed")
         self.silent.clear()
-        self.ledger_is_dead = self.is_deaf = False
+        self.ledger_is_dead = self.ledger_is_full = self.is_deaf = False
+        self.poison = None
         for node in self.nodes:
             node.dice.quiet = True
             node.thaw()
             node.set_right()
+            if node.lacks:
+                node.lose_zone("")
+            node.learn()
             node.switch_on()
 
 

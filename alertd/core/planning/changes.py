@@ -56,8 +56,10 @@ def make_move_news(
     near = told or waiting or _is_within_horizon(record.milestone, after.milestone, now)
     if not near:
         return News(called_off=called_off)
+    # Only the files of another node tell whether an unknown receiver is still to get what waits for it.
+    unknown = {reminder.receiver for reminder in waiting} - config.receivers.keys()
     made = []
-    for receiver, group in _list_news_receivers(after.milestone, Cause.MOVED, told, config):
+    for receiver, group in _list_news_receivers(after.milestone, Cause.MOVED, told | unknown, config):
         before, since = _find_known_values(receiver, record, after, owed)
         if _list_window_ids(before) == _list_window_ids(after.values):
             if not _was_reminded(receiver, record, after, owed):
@@ -184,12 +186,15 @@ def _find_told(owed: Iterable[ScheduledReminder]) -> set[str]:
 def _list_news_receivers(
     milestone: Milestone, cause: Cause, told: Iterable[str], config: Config
 ) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
-    """List the receivers of news, each with its group: those of the routes, and those in ``told``."""
+    """List the receivers of news, each with its group: those of the routes, and those in ``told``.
+
+    This configuration may not know a receiver in ``told``. Another node may know it, or the fallback receiver
+    gets the news after a while.
+    """
     labels = list_labels(milestone, cause, cause.value)
     found = {match.receiver: make_group_key(match, labels) for match in match_routes(config.route, labels)}
     for receiver in sorted(told):
-        if receiver in config.receivers:
-            found.setdefault(receiver, (("milestone", milestone.id),))
+        found.setdefault(receiver, (("milestone", milestone.id),))
     return list(found.items())
 
 
