@@ -13,7 +13,6 @@ from alertd.core.config import Config, Definitions
 from alertd.core.ledger.outcome import Outcome
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.message.message import Message
-from alertd.core.planning.audit import AuditFinding
 from alertd.core.routing.route import Route
 from alertd.engine.deps import Dependencies
 from alertd.ports import Notifier
@@ -86,9 +85,9 @@ class SeemsWellAnyway(LiveDaemon):
 class HidesFiles(LiveDaemon):
     """What hangs when the files are read is nobody's business."""
 
-    def _gather_findings(self, config: Config) -> list[AuditFinding]:
+    async def _run_audit(self) -> None:
         self._status.hung = ""
-        return super()._gather_findings(config)
+        await super()._run_audit()
 
 
 class LeavesTasks(LiveDaemon):
